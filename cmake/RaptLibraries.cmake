@@ -1,0 +1,74 @@
+# The library targets: rapt::rapt, and rapt::io and rapt::text where their dependencies are found. They carry include
+# paths and dependencies and no flags.
+
+if(NOT TARGET Eigen3::Eigen)
+  find_package(Eigen3 REQUIRED NO_MODULE GLOBAL)  # no version here: Eigen 5 calls itself incompatible with a request for 3.4
+endif()
+if(Eigen3_VERSION AND Eigen3_VERSION VERSION_LESS 3.4)
+  message(FATAL_ERROR "rapt needs Eigen 3.4 or newer, found ${Eigen3_VERSION}")
+endif()
+if(NOT TARGET Threads::Threads)
+  find_package(Threads REQUIRED GLOBAL)
+endif()
+
+# rapt_find(<option> <package> <target>): finds the package unless the option is OFF; sets <option>_FOUND.
+function(rapt_find option package target)
+  set(wanted "${${option}}")
+  set(found FALSE)
+  if(wanted)  # ON or AUTO
+    if(NOT TARGET ${target} AND wanted STREQUAL "AUTO")
+      find_package(${package} QUIET GLOBAL)
+    elseif(NOT TARGET ${target})
+      find_package(${package} REQUIRED GLOBAL)
+    endif()
+    if(TARGET ${target})
+      set(found TRUE)
+    endif()
+  endif()
+  string(REPLACE "RAPT_" "rapt::" library "${option}")
+  string(TOLOWER "${library}" library)
+  if(found)
+    message(STATUS "${library}: yes")
+  else()
+    message(STATUS "${library}: no (it needs ${package}; ${option} is ${wanted})")
+  endif()
+  set(${option}_FOUND ${found} PARENT_SCOPE)
+endfunction()
+
+list(APPEND CMAKE_MODULE_PATH "${PROJECT_SOURCE_DIR}/cmake")
+rapt_find(RAPT_IO nlohmann_json nlohmann_json::nlohmann_json)
+rapt_find(RAPT_TEXT Utf8proc Utf8proc::Utf8proc)
+
+# Every header belongs to the one library whose dependencies it needs.
+set(include_dir "${PROJECT_SOURCE_DIR}/include")
+file(GLOB_RECURSE rapt_headers CONFIGURE_DEPENDS "${include_dir}/rapt/*.hpp")
+set(io_headers ${rapt_headers})
+list(FILTER io_headers INCLUDE REGEX "/include/rapt/io/")
+set(text_headers ${rapt_headers})
+list(FILTER text_headers INCLUDE REGEX "/include/rapt/(text/|data/parallel_corpus\\.hpp$)")
+list(REMOVE_ITEM rapt_headers ${io_headers} ${text_headers})
+
+# rapt_library(<target> <name in rapt::> <headers> <what it links>...)
+function(rapt_library target name headers)
+  add_library(${target} INTERFACE)
+  add_library(rapt::${name} ALIAS ${target})
+  target_sources(${target} INTERFACE FILE_SET HEADERS BASE_DIRS "${include_dir}" FILES ${headers})
+  target_compile_features(${target} INTERFACE cxx_std_20)
+  target_link_libraries(${target} INTERFACE ${ARGN})
+  # all_verify_interface_header_sets compiles every header alone.
+  set_target_properties(${target} PROPERTIES EXPORT_NAME ${name} VERIFY_INTERFACE_HEADER_SETS ${PROJECT_IS_TOP_LEVEL})
+endfunction()
+
+rapt_library(rapt rapt "${rapt_headers}" Eigen3::Eigen Threads::Threads)
+if(RAPT_TEXT_FOUND)
+  rapt_library(rapt_text text "${text_headers}" rapt Utf8proc::Utf8proc)
+endif()
+if(RAPT_IO_FOUND)
+  rapt_library(rapt_io io "${io_headers}" rapt nlohmann_json::nlohmann_json)
+endif()
+
+# Warnings for our own executables only.
+function(rapt_own_executable target)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wconversion -Wshadow)
+  set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF)
+endfunction()

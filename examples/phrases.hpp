@@ -1,0 +1,660 @@
+/// \file
+/// A Chinese-English corpus of everyday sentences, written for the `translate` example: a lexicon, and a small grammar
+/// that draws distinct sentences from it.
+///
+/// Chinese is not English word by word: times and places stand before the Chinese verb (他昨天在公园跑步了, he ran in
+/// the park yesterday), measure words between number and noun (三本书, three books), relative clauses before their
+/// noun. Tense is always marked, 他 is he and 她 she, 你 is the only you, and no text occurs twice in either language.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <iterator>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "rapt/core/error.hpp"
+#include "rapt/core/rng.hpp"
+
+namespace phrases {
+
+struct Pair {
+  std::string chinese, english;
+  friend bool operator==(const Pair&, const Pair&) = default;
+};
+
+struct Split {
+  std::vector<Pair> train, validation, test;
+};
+
+// ---- The lexicon ----------------------------------------------------------------------------------------------------
+
+namespace detail {
+
+using View = std::string_view;
+enum Agreement : std::size_t { kFirst, kOther, kThird };  // I am, you (we, they) are, he is
+
+// clang-format off
+struct Word { View chinese, english; };
+struct Pronoun { View chinese, subject, object, possessive; Agreement agreement; };
+struct Verb { View base, third, past, ing; };
+struct Action { View chinese, verb, rest, places; };  // places: the letters of those where one does it; '+': a skill
+struct Errand { View before, after, verb; };  // around somebody: 给 ... 打电话, call ...
+struct Place { char letter; View chinese, to, at; };
+struct Ride { View chinese, english, reaches; };  // t: in town, c: cities, a: abroad
+struct Adjective { char letter; View chinese, english, comparative, before_noun; };  // before_noun "": only after "is"
+struct Noun { View chinese, measure, singular, plural, adjectives, spots; std::size_t most; };  // letters; most to own
+struct Spot { char letter; View chinese, english; };
+struct Serving { View eat, chinese, verb, singular, plural; };
+
+// Said as they are. They always belong to the training part.
+inline constexpr Word kFixed[] = {
+    {"我爱你", "I love you"}, {"我想你", "I miss you"}, {"你好", "hello"}, {"你好吗？", "how are you?"},
+    {"我很好", "I am fine"}, {"谢谢", "thank you"}, {"不客气", "you are welcome"}, {"再见", "goodbye"},
+    {"明天见", "see you tomorrow"}, {"早上好", "good morning"}, {"晚上好", "good evening"}, {"晚安", "good night"},
+    {"对不起", "I am sorry"}, {"没关系", "never mind"}, {"请进", "please come in"}, {"请坐", "please sit down"},
+    {"请等一下", "please wait"}, {"欢迎", "welcome"}, {"生日快乐", "happy birthday"}, {"新年快乐", "happy new year"},
+    {"祝你好运", "good luck"}, {"我不知道", "I do not know"}, {"我不懂", "I do not understand"}, {"好的", "okay"},
+    {"多少钱？", "how much is it?"}, {"现在几点？", "what time is it now?"}, {"你叫什么名字？", "what is your name?"}};
+
+inline constexpr Pronoun kPronouns[] = {
+    {"我", "I", "me", "my", kFirst}, {"你", "you", "you", "your", kOther}, {"他", "he", "him", "his", kThird},
+    {"她", "she", "her", "her", kThird}, {"我们", "we", "us", "our", kOther}, {"他们", "they", "them", "their", kOther}};
+inline constexpr Word kNames[] = {{"汤姆", "Tom"}, {"安娜", "Anna"}, {"大卫", "David"}, {"玛丽", "Mary"}};
+inline constexpr Word kRelatives[] = {
+    {"爸爸", "father"}, {"妈妈", "mother"}, {"哥哥", "older brother"}, {"妹妹", "younger sister"}, {"的朋友", "friend"}};
+inline constexpr Word kJobs[] = {
+    {"老师", "teacher"}, {"医生", "doctor"}, {"律师", "lawyer"}, {"学生", "student"}, {"司机", "driver"}, {"演员", "actor"}};
+
+inline constexpr Word kNoTime[] = {{"", ""}};
+inline constexpr Word kToday[] = {{"今天", " today"}, {"现在", " now"}};
+inline constexpr Word kHabit[] = {
+    {"每天", " every day"}, {"每天早上", " every morning"}, {"每天晚上", " every evening"}, {"每个周末", " every weekend"}};
+inline constexpr Word kPast[] = {
+    {"昨天", " yesterday"}, {"昨天晚上", " last night"}, {"今天早上", " this morning"}, {"上个周末", " last weekend"}};
+inline constexpr Word kFuture[] = {
+    {"明天", " tomorrow"}, {"明天早上", " tomorrow morning"}, {"今天晚上", " this evening"}, {"这个周末", " this weekend"}};
+inline constexpr Word kNumbers[] = {{"", ""}, {"一", "a"}, {"两", "two"}, {"三", "three"}, {"四", "four"}, {"五", "five"},
+    {"六", "six"}, {"七", "seven"}, {"八", "eight"}};
+
+inline constexpr Verb kVerbs[] = {
+    {"eat", "eats", "ate", "eating"}, {"drink", "drinks", "drank", "drinking"}, {"read", "reads", "read", "reading"},
+    {"watch", "watches", "watched", "watching"}, {"study", "studies", "studied", "studying"},
+    {"listen", "listens", "listened", "listening"}, {"play", "plays", "played", "playing"},
+    {"sing", "sings", "sang", "singing"}, {"dance", "dances", "danced", "dancing"}, {"swim", "swims", "swam", "swimming"},
+    {"run", "runs", "ran", "running"}, {"work", "works", "worked", "working"}, {"cook", "cooks", "cooked", "cooking"},
+    {"wash", "washes", "washed", "washing"}, {"go", "goes", "went", "going"}, {"rain", "rains", "rained", "raining"},
+    {"buy", "buys", "bought", "buying"}, {"give", "gives", "gave", "giving"}, {"call", "calls", "called", "calling"},
+    {"help", "helps", "helped", "helping"}, {"see", "sees", "saw", "seeing"}, {"wait", "waits", "waited", "waiting"},
+    {"look", "looks", "looked", "looking"}, {"have", "has", "had", "having"}, {"love", "loves", "loved", "loving"},
+    {"like", "likes", "liked", "liking"}, {"know", "knows", "knew", "knowing"}, {"live", "lives", "lived", "living"},
+    {"want", "wants", "wanted", "wanting"}};
+inline constexpr Action kActions[] = {
+    {"吃米饭", "eat", " rice", "hr"}, {"吃面条", "eat", " noodles", "hr"}, {"吃鱼", "eat", " fish", "hr"},
+    {"喝茶", "drink", " tea", "hr"}, {"喝咖啡", "drink", " coffee", "hro"}, {"喝牛奶", "drink", " milk", "hr"},
+    {"看书", "read", " books", "hslp"}, {"看报纸", "read", " newspapers", "hlo"}, {"看电视", "watch", " TV", "h"},
+    {"看电影", "watch", " movies", "hs"}, {"学中文", "study", " Chinese", "hsl"}, {"学英语", "study", " English", "hsl"},
+    {"听音乐", "listen", " to music", "hp"}, {"工作", "work", "", "hol"}, {"跑步", "run", "", "ps"},
+    {"洗衣服", "wash", " clothes", "h"}, {"做饭", "cook", "", "h+"}, {"唱歌", "sing", "", "hps+"},
+    {"跳舞", "dance", "", "hps+"}, {"游泳", "swim", "", "s+"}, {"打篮球", "play", " basketball", "ps+"},
+    {"打网球", "play", " tennis", "ps+"}, {"踢足球", "play", " soccer", "ps+"}, {"弹钢琴", "play", " the piano", "hs+"}};
+inline constexpr Errand kErrands[] = {{"给", "打电话", "call"}, {"帮助", "", "help"}, {"见", "", "see"}};
+
+inline constexpr Place kPlaces[] = {
+    {'h', "家", " home", " at home"}, {'s', "学校", " to school", " at school"},
+    {'p', "公园", " to the park", " in the park"}, {'l', "图书馆", " to the library", " in the library"},
+    {'r', "饭馆", " to the restaurant", " at the restaurant"}, {'o', "办公室", " to the office", " in the office"},
+    {'m', "超市", " to the supermarket", " at the supermarket"}, {'d', "医院", " to the hospital", " at the hospital"},
+    {'c', "北京", " to Beijing", " in Beijing"}, {'c', "上海", " to Shanghai", " in Shanghai"},
+    {'c', "南京", " to Nanjing", " in Nanjing"}, {'a', "伦敦", " to London", " in London"},
+    {'a', "巴黎", " to Paris", " in Paris"}};
+inline constexpr Ride kRides[] = {
+    {"", "", "tca"}, {"坐火车", " by train", "c"}, {"坐飞机", " by plane", "ca"}, {"开车", " by car", "ct"},
+    {"坐公共汽车", " by bus", "t"}, {"骑自行车", " by bike", "t"}, {"走路", " on foot", "t"}};
+
+inline constexpr Adjective kAdjectives[] = {  // of things; P: of people, F: of how they feel, W: of the weather
+    {'n', "新", "new", "newer", "新"}, {'o', "旧", "old", "older", "旧"}, {'b', "大", "big", "bigger", "大"},
+    {'s', "小", "small", "smaller", "小"}, {'e', "贵", "expensive", "more expensive", ""},
+    {'c', "便宜", "cheap", "cheaper", "便宜的"}, {'p', "漂亮", "beautiful", "more beautiful", "漂亮的"},
+    {'i', "有意思", "interesting", "", "有意思的"}, {'k', "可爱", "cute", "", "可爱的"},
+    {'d', "好吃", "delicious", "", "好吃的"}, {'t', "甜", "sweet", "", ""},
+    {'P', "高", "tall", "taller", ""}, {'P', "忙", "busy", "busier", ""}, {'P', "聪明", "smart", "smarter", ""},
+    {'P', "强壮", "strong", "stronger", ""}, {'F', "累", "tired", "", ""}, {'F', "高兴", "happy", "", ""},
+    {'F', "饿", "hungry", "", ""}, {'F', "难过", "sad", "", ""}, {'W', "冷", "cold", "", ""},
+    {'W', "热", "hot", "", ""}, {'W', "暖和", "warm", "", ""}};
+inline constexpr Noun kNouns[] = {
+    {"书", "本", "book", "books", "noiec", "tbr", 8}, {"词典", "本", "dictionary", "dictionaries", "noebs", "tbr", 3},
+    {"笔", "支", "pen", "pens", "noec", "tb", 8}, {"地图", "张", "map", "maps", "noebsi", "tbr", 5},
+    {"游戏", "个", "game", "games", "noeci", "", 5}, {"苹果", "个", "apple", "apples", "bsdt", "tbk", 8},
+    {"橘子", "个", "orange", "oranges", "bsdt", "tbk", 8}, {"蛋糕", "个", "cake", "cakes", "bsdte", "tk", 3},
+    {"衬衫", "件", "shirt", "shirts", "noecpbs", "cr", 6}, {"毛衣", "件", "sweater", "sweaters", "noecpbsk", "cr", 6},
+    {"裙子", "条", "skirt", "skirts", "noecpbsk", "cr", 6}, {"帽子", "顶", "hat", "hats", "noecpbsk", "tcr", 5},
+    {"雨伞", "把", "umbrella", "umbrellas", "noecbs", "bcr", 3}, {"杯子", "个", "cup", "cups", "noecpbsk", "tk", 8},
+    {"桌子", "张", "table", "tables", "noecbs", "kr", 3}, {"椅子", "把", "chair", "chairs", "noecbs", "kr", 8},
+    {"手机", "部", "phone", "phones", "noecbs", "tbc", 2}, {"电脑", "台", "computer", "computers", "noecbs", "tr", 2},
+    {"汽车", "辆", "car", "cars", "noecpbs", "", 2}, {"猫", "只", "cat", "cats", "bskp", "ucrgk", 5},
+    {"狗", "只", "dog", "dogs", "bskp", "ugrk", 5}, {"鸟", "只", "bird", "birds", "bskp", "g", 6}};
+inline constexpr Spot kSpots[] = {
+    {'t', "桌子上", " on the table"}, {'c', "椅子上", " on the chair"}, {'u', "桌子下面", " under the table"},
+    {'b', "包里", " in the bag"}, {'r', "房间里", " in the room"}, {'k', "厨房里", " in the kitchen"},
+    {'g', "公园里", " in the park"}};
+inline constexpr Serving kServings[] = {
+    {"喝", "杯茶", "drink", "cup of tea", "cups of tea"}, {"喝", "杯咖啡", "drink", "cup of coffee", "cups of coffee"},
+    {"喝", "瓶水", "drink", "bottle of water", "bottles of water"}, {"喝", "瓶果汁", "drink", "bottle of juice", "bottles of juice"},
+    {"吃", "碗米饭", "eat", "bowl of rice", "bowls of rice"}, {"吃", "碗面条", "eat", "bowl of noodles", "bowls of noodles"},
+    {"吃", "个苹果", "eat", "apple", "apples"}, {"吃", "个鸡蛋", "eat", "egg", "eggs"}};
+// clang-format on
+
+// ---- The grammar ----------------------------------------------------------------------------------------------------
+
+// A tense in both languages: 他 明天 要 喝茶 (不, 吗？) and he [will] [often] drink tea [tomorrow].
+enum Tense : std::size_t { kAlways, kUsually, kOften, kYesterday, kTomorrow, kPlanned, kRightNow, kSkilled };
+struct TenseRule {
+  std::span<const Word> times;
+  View yes, no, done;      // before the Chinese verb in a statement and in its negation; behind the verb
+  View auxiliary, adverb;  // the English auxiliary, by agreement; do and did are left out of statements
+};
+inline constexpr TenseRule kTenses[] = {{kNoTime, "", "不", "", "do|do|does", ""},
+                                        {kHabit, "", "不", "", "do|do|does", ""},
+                                        {kNoTime, "经常", "不经常", "", "do|do|does", "often "},
+                                        {kPast, "", "没", "了", "did|did|did", ""},
+                                        {kFuture, "要", "不", "", "will|will|will", ""},
+                                        {kFuture, "", "不", "", "do|do|does", ""},
+                                        {kNoTime, "正在", "没在", "", "am|are|is", ""},
+                                        {kNoTime, "会", "不会", "", "can|can|can", ""}};
+enum Mood { kStatement, kNegation, kQuestion };
+
+struct Person {  // or thing: a subject or an object
+  std::string chinese, subject, object, possessive;
+  Agreement agreement = kThird;
+};
+struct Phrase {  // 喝 两杯茶, drink " two cups of tea"; with a counted object 了 follows the verb, and no negation is
+                 // said
+  std::string chinese, chinese_object;
+  View verb;
+  std::string rest;
+  bool counted = false;
+};
+
+[[nodiscard]] std::string text(const auto&... parts) {
+  std::string result;
+  ((result += parts), ...);
+  return result;
+}
+[[nodiscard]] constexpr bool contains(View letters, char letter) { return letters.find(letter) != View::npos; }
+[[nodiscard]] inline std::string with_article(View words) {
+  return text(contains("aeiou", words[0]) ? "an " : "a ", words);
+}
+/// The form of "am|are|is" for a subject.
+[[nodiscard]] inline View agree(View forms, Agreement agreement) {
+  for (std::size_t skip = agreement; skip > 0; --skip) forms.remove_prefix(forms.find('|') + 1);
+  return forms.substr(0, forms.find('|'));
+}
+[[nodiscard]] inline const Verb& forms_of(View verb) {
+  return *std::find_if(std::begin(kVerbs), std::end(kVerbs), [&](const Verb& v) { return v.base == verb; });
+}
+
+/// Chance: rows of tables, people and things.
+class Draw {
+ public:
+  explicit Draw(std::uint64_t seed) : rng_(seed) {}
+
+  std::size_t between(std::size_t first, std::size_t last) {
+    return first + static_cast<std::size_t>(rng_.below(static_cast<rapt::Index>(last - first + 1)));
+  }
+  bool one_in(std::size_t n) { return between(1, n) == 1; }
+  const auto& from(const auto& table) { return table[between(0, std::size(table) - 1)]; }
+  /// A row that satisfies the condition; there must be one.
+  const auto& from(const auto& table, auto condition) {
+    for (;;) {
+      if (const auto& row = from(table); condition(row)) return row;
+    }
+  }
+  const auto& lettered(const auto& table, View letters) {
+    return from(table, [&](const auto& row) { return contains(letters, row.letter); });
+  }
+  /// Nobody asks what he does himself.
+  Mood mood(const Person& subject, bool negation = true) {
+    for (;;) {
+      const Mood mood =
+          std::initializer_list<Mood>{kStatement, kStatement, kStatement, kNegation, kQuestion}.begin()[between(0, 4)];
+      if (!(mood == kQuestion && subject.chinese.starts_with("我")) && (negation || mood != kNegation)) return mood;
+    }
+  }
+
+  Person pronoun() {
+    const Pronoun& p = from(kPronouns);
+    return {text(p.chinese), text(p.subject), text(p.object), text(p.possessive), p.agreement};
+  }
+  Person name() {
+    const Word& n = from(kNames);
+    return {text(n.chinese), text(n.english), text(n.english), text(n.english, "'s")};
+  }
+  Person pronoun_or_name() { return one_in(3) ? name() : pronoun(); }
+  Person person() {
+    if (one_in(2)) return pronoun_or_name();
+    const Pronoun& whose = kPronouns[between(0, 3)];
+    const Word& who = from(kRelatives);
+    const std::string english = text(whose.possessive, " ", who.english);
+    return {text(whose.chinese, who.chinese), english, english, english + "'s"};
+  }
+  /// Somebody else: not the same words twice, and not "I ... us".
+  Person other_than(const Person& person, Person (Draw::*draw)() = &Draw::person) {
+    const auto is_first = [](const Person& p) { return p.chinese == "我" || p.chinese == "我们"; };
+    for (;;) {
+      Person other = (this->*draw)();
+      if (other.chinese != person.chinese && !(is_first(person) && is_first(other))) return other;
+    }
+  }
+  /// 这本书, those books, Tom's book.
+  Person thing(const Noun& noun) {
+    if (!contains(noun.adjectives, 'd') && one_in(2)) {
+      const Person owner = pronoun_or_name();
+      const std::string english = text(owner.possessive, " ", noun.singular);
+      return {text(owner.chinese, "的", noun.chinese), english, english, ""};
+    }
+    const bool near = one_in(2), many = one_in(3);
+    const std::string english =
+        many ? text(near ? "these " : "those ", noun.plural) : text(near ? "this " : "that ", noun.singular);
+    return {text(near ? "这" : "那", many ? "些" : noun.measure, noun.chinese), english, english, "",
+            many ? kOther : kThird};
+  }
+  /// 三本书, three books; in one of three with an adjective: 三本新书, three new books.
+  Pair quantity(const Noun& noun, std::size_t count) {
+    const Adjective& a = lettered(kAdjectives, noun.adjectives);
+    const bool described = !a.before_noun.empty() && one_in(3);
+    const std::string english = text(described ? text(a.english, " ") : "", count == 1 ? noun.singular : noun.plural);
+    return {text(kNumbers[count].chinese, noun.measure, described ? a.before_noun : "", noun.chinese),
+            count == 1 ? with_article(english) : text(kNumbers[count].english, " ", english)};
+  }
+
+ private:
+  rapt::Rng rng_;
+};
+
+/// A sentence with a verb: a statement, its negation or its question.
+inline Pair clause(Draw& draw, const Person& s, const Phrase& v, Tense tense, Mood mood) {
+  const TenseRule& rule = kTenses[tense];
+  const bool negated = mood == kNegation, asked = mood == kQuestion;
+  const Word& time = negated && tense == kUsually ? kNoTime[0] : draw.from(rule.times);
+  const bool also = mood == kStatement && rule.adverb.empty() && draw.one_in(10);
+  const View marker = !negated ? rule.yes : v.chinese == "有" ? "没" : rule.no, done = negated ? "" : rule.done;
+  Pair pair;
+  pair.chinese = text(s.chinese, time.chinese, also ? "也" : "", marker, v.chinese, v.counted ? done : "",
+                      v.chinese_object, v.counted ? "" : done, asked ? "吗？" : "");
+
+  const Verb& forms = forms_of(v.verb);
+  const View auxiliary = agree(rule.auxiliary, s.agreement), adverb = also ? "also " : rule.adverb;
+  const std::string rest = text(v.rest, time.english),
+                    verb = text(adverb, tense == kRightNow ? forms.ing : forms.base, rest);
+  if (asked) {
+    pair.english = text(auxiliary, " ", s.subject, " ", verb, "?");
+  } else if (negated) {
+    pair.english = text(s.subject, " ", auxiliary, auxiliary == "can" ? "not " : " not ", verb);
+  } else if (auxiliary.starts_with('d')) {  // do, does and did go into the verb
+    const View form = tense == kYesterday ? forms.past : s.agreement == kThird ? forms.third : forms.base;
+    pair.english = text(s.subject, " ", adverb, form, rest);
+  } else {
+    pair.english = text(s.subject, " ", auxiliary, " ", verb);
+  }
+  return pair;
+}
+inline Pair clause(Draw& draw, const Person& s, const Phrase& v, std::initializer_list<Tense> tenses) {
+  const Tense tense = draw.from(std::span(tenses));
+  return clause(draw, s, v, tense, draw.mood(s, !v.counted));
+}
+/// ... or, in one of four, about wanting it.
+inline Pair clause_or_wish(Draw& draw, const Person& s, const Phrase& v, std::initializer_list<Tense> tenses) {
+  if (!draw.one_in(4)) return clause(draw, s, v, tenses);
+  const Phrase wish{"想", v.chinese + v.chinese_object, "want", text(" to ", v.verb, v.rest), v.counted};
+  return clause(draw, s, wish, {kAlways, kPlanned});
+}
+
+/// A sentence with "to be", at one of the times or, if `past`, in half of them in the past. `very` is 很 or nothing.
+inline Pair state(Draw& draw, const Person& s, View very, View chinese, View english, std::span<const Word> times,
+                  bool past = false) {
+  past = past && draw.one_in(2);
+  const Word& time = draw.from(past ? std::span<const Word>(kPast) : times);
+  const View be = agree(past ? "was|were|was" : "am|are|is", s.agreement);
+  const Mood mood = draw.mood(s);
+  const bool most = !very.empty() && mood == kStatement && draw.one_in(4);
+  const std::string rest = text(most ? " very" : "", english, time.english);
+  const View degree = mood == kNegation ? "不" : mood == kQuestion ? "" : most ? "非常" : very;
+  return {text(s.chinese, time.chinese, degree, chinese, mood == kQuestion ? "吗？" : ""),
+          mood == kQuestion ? text(be, " ", s.subject, rest, "?")
+                            : text(s.subject, " ", be, mood == kNegation ? " not" : "", rest)};
+}
+
+// ---- Patterns: each draws one sentence ------------------------------------------------------------------------------
+
+inline Phrase phrase(const Action& a, View before = "", View after = "") {
+  return {text(before, a.chinese), "", a.verb, text(a.rest, after)};
+}
+inline Pair action(Draw& draw) {  // 他昨天喝茶了
+  const Person s = draw.person();
+  const Action& a = draw.from(kActions);
+  if (draw.one_in(6))
+    return clause(draw, s, {"喜欢", text(a.chinese), "like", text(" ", forms_of(a.verb).ing, a.rest)}, {kAlways});
+  if (contains(a.places, '+') && draw.one_in(4)) return clause(draw, s, phrase(a), {kSkilled});
+  return clause_or_wish(draw, s, phrase(a), {kUsually, kUsually, kOften, kYesterday, kYesterday, kTomorrow, kRightNow});
+}
+inline Pair action_in_place(Draw& draw) {  // 他昨天在家喝茶了
+  const Person s = draw.person();
+  const Action& a = draw.from(kActions);
+  const Place& p = draw.lettered(kPlaces, a.places);
+  return clause(draw, s, phrase(a, text("在", p.chinese), p.at), {kUsually, kOften, kYesterday, kYesterday, kTomorrow});
+}
+inline Pair action_together(Draw& draw) {  // 他昨天和我一起喝茶了
+  const Person s = draw.person(), other = draw.other_than(s);
+  const Phrase v = phrase(draw.from(kActions), text("和", other.chinese, "一起"), text(" with ", other.object));
+  return clause_or_wish(draw, s, v, {kUsually, kOften, kYesterday, kYesterday, kTomorrow});
+}
+inline Pair outing(Draw& draw) {  // 他昨天去公园跑步了
+  const Person s = draw.person();
+  const Action& a = draw.from(kActions, [](auto& b) { return b.places.find_first_not_of("h+") != View::npos; });
+  const Place& p = draw.from(kPlaces, [&](auto& q) { return q.letter != 'h' && contains(a.places, q.letter); });
+  const Phrase v{text("去", p.chinese, a.chinese), "", "go", text(p.to, " to ", a.verb, a.rest)};
+  return clause_or_wish(draw, s, v, {kOften, kYesterday, kTomorrow});
+}
+inline Pair trip(Draw& draw) {  // 他昨天坐火车去北京了
+  const Person s = draw.person();
+  const Place& p = draw.from(kPlaces, [](auto& q) { return q.letter != 'h'; });
+  const char reach = contains("ca", p.letter) ? p.letter : 't';
+  const Ride& ride = draw.from(kRides, [&](auto& r) { return contains(r.reaches, reach); });
+  const Phrase v{text(ride.chinese, "去", p.chinese), "", "go", text(p.to, ride.english)};
+  return clause_or_wish(draw, s, v, {kOften, kYesterday, kYesterday, kTomorrow});
+}
+
+inline Pair love(Draw& draw) {  // 他爱她
+  const Person s = draw.pronoun_or_name(), other = draw.other_than(s, &Draw::pronoun_or_name);
+  return clause(draw, s, {"爱", other.chinese, "love", " " + other.object}, {kAlways});
+}
+inline Pair acquaintance(Draw& draw) {  // 他认识我爸爸
+  const Person s = draw.person(), other = draw.other_than(s);
+  switch (draw.between(1, 4)) {
+    case 1:
+      return clause(draw, s, {"喜欢", other.chinese, "like", " " + other.object}, {kAlways});
+    case 2:
+      return clause(draw, s, {"认识", other.chinese, "know", " " + other.object}, {kAlways});
+    case 3:
+      return clause(draw, s, {"等", other.chinese, "wait", " for " + other.object}, {kRightNow});
+    default:
+      return clause(draw, s, {"找", other.chinese, "look", " for " + other.object}, {kRightNow});
+  }
+}
+inline Pair errand(Draw& draw) {  // 他昨天给我打电话了
+  const Person s = draw.person(), other = draw.other_than(s);
+  const Errand& e = draw.from(kErrands);
+  const Phrase v{text(e.before, other.chinese, e.after), "", e.verb, " " + other.object};
+  return clause_or_wish(draw, s, v, {kUsually, kOften, kYesterday, kYesterday, kTomorrow});
+}
+inline Pair compare(Draw& draw, const Person& s, const Person& other, const Adjective& a) {
+  if (draw.one_in(3)) {
+    return {text(s.chinese, "没有", other.chinese, a.chinese),
+            text(s.subject, agree(" am| are| is", s.agreement), " not as ", a.english, " as ", other.object)};
+  }
+  return state(draw, s, "", text("比", other.chinese, a.chinese), text(" ", a.comparative, " than ", other.object),
+               kNoTime);
+}
+inline Pair comparison(Draw& draw) {  // 他比我高
+  const Person s = draw.person(), other = draw.other_than(s);
+  return compare(draw, s, other, draw.lettered(kAdjectives, "P"));
+}
+inline Pair feeling(Draw& draw) {  // 他今天很高兴
+  const Person s = draw.person();
+  const Adjective& a = draw.lettered(kAdjectives, "F");
+  return state(draw, s, "很", a.chinese, text(" ", a.english), kToday, true);
+}
+inline Pair job(Draw& draw) {  // 他是老师, 他是我的老师
+  Person s = draw.person();
+  while (s.agreement == kOther && s.chinese != "你") s = draw.person();
+  const Word& j = draw.from(kJobs);
+  const Person other = draw.other_than(s, &Draw::pronoun_or_name);
+  const std::string a_job = with_article(j.english);
+  switch (draw.between(1, 4)) {
+    case 1:
+      return clause(draw, s, {"想", text("当", j.chinese), "want", " to be " + a_job}, {kAlways});
+    case 2:
+      return state(draw, s, "", text("是", other.chinese, "的老师"), text(" ", other.possessive, " teacher"), kNoTime);
+    default:
+      return state(draw, s, "", text("是", j.chinese), " " + a_job, kNoTime);
+  }
+}
+inline Pair whereabouts(Draw& draw) {  // 他现在在家
+  const Person s = draw.person();
+  const Place& p = draw.from(kPlaces);
+  if (p.letter != 'h' || !draw.one_in(2)) return state(draw, s, "", text("在", p.chinese), p.at, kToday, true);
+  return {text(s.chinese, "现在在哪里？"), text("where ", agree("am|are|is", s.agreement), " ", s.subject, " now?")};
+}
+inline Pair home(Draw& draw) {  // 他住在北京
+  const Person s = draw.person();
+  const Place& p = draw.lettered(kPlaces, "ca");
+  return clause(draw, s, {text("住在", p.chinese), "", "live", text(p.at)}, {kAlways});
+}
+inline Pair weather(Draw& draw) {  // 北京今天很冷
+  const Place& city = draw.lettered(kPlaces, "ca");
+  const Adjective& a = draw.lettered(kAdjectives, "W");
+  const Person it{text(city.chinese), "it", "it", ""};
+  if (draw.one_in(3))
+    return clause(draw, it, {"下雨", "", "rain", text(city.at)}, {kOften, kYesterday, kTomorrow, kRightNow});
+  return state(draw, it, "很", a.chinese, text(" ", a.english, city.at), kToday, true);
+}
+
+inline Pair quality(Draw& draw) {  // 这本书很有意思
+  const Noun& noun = draw.from(kNouns);
+  const Person s = draw.thing(noun);
+  const Adjective& a = draw.lettered(kAdjectives, noun.adjectives);
+  return state(draw, s, "很", a.chinese, text(" ", a.english), kNoTime);
+}
+inline Pair thing_comparison(Draw& draw) {  // 这本书比那本书有意思
+  const Noun& noun = draw.from(kNouns);
+  const Person s = draw.thing(noun);
+  Person other = draw.thing(noun);
+  while (other.chinese == s.chinese || other.agreement != s.agreement) other = draw.thing(noun);
+  return compare(draw, s, other, draw.from(kAdjectives, [&](auto& a) {
+    return contains(noun.adjectives, a.letter) && !a.comparative.empty();
+  }));
+}
+inline Pair purchase_quality(Draw& draw) {  // 他昨天买的书很有意思
+  const Person s = draw.person();
+  const Noun& noun = draw.from(kNouns);
+  const Word& time = draw.from(kPast);
+  const Person bought{text(s.chinese, time.chinese, "买的", noun.chinese),
+                      text("the ", noun.singular, " ", s.subject, " bought", time.english), "", ""};
+  const Adjective& a = draw.lettered(kAdjectives, noun.adjectives);
+  return state(draw, bought, "很", a.chinese, text(" ", a.english), kNoTime);
+}
+inline Pair owner(Draw& draw) {  // 这是我的书
+  const Person s = draw.person();
+  const Noun& noun = draw.from(kNouns, [](auto& n) { return !contains(n.adjectives, 'd'); });
+  const bool near = draw.one_in(2), many = draw.one_in(3);
+  const Person these = many ? Person{near ? "这些" : "那些", near ? "these" : "those", "", "", kOther}
+                            : Person{near ? "这" : "那", near ? "this" : "that", "", ""};
+  return state(draw, these, "", text("是", s.chinese, "的", noun.chinese),
+               text(" ", s.possessive, " ", many ? noun.plural : noun.singular), kNoTime);
+}
+inline Pair spot(Draw& draw) {  // 我的书在桌子上
+  const Noun& noun = draw.from(kNouns, [](auto& n) { return !n.spots.empty(); });
+  const Person s = draw.thing(noun);
+  const Spot& where = draw.lettered(kSpots, noun.spots);
+  if (!draw.one_in(4)) return state(draw, s, "", text("在", where.chinese), where.english, kNoTime);
+  return {text(s.chinese, "在哪里？"), text("where ", agree("am|are|is", s.agreement), " ", s.subject, "?")};
+}
+inline Pair existence(Draw& draw) {  // 桌子上有三本书
+  const Noun& noun = draw.from(kNouns, [](auto& n) { return !n.spots.empty(); });
+  const Spot& where = draw.lettered(kSpots, noun.spots);
+  const std::size_t count = draw.between(1, noun.most);
+  const Pair amount = draw.quantity(noun, count);
+  switch (draw.between(1, 4)) {
+    case 1:
+      return {text(where.chinese, "没有", noun.chinese), text("there is no ", noun.singular, where.english)};
+    case 2:
+      return {text(where.chinese, "有", noun.chinese, "吗？"),
+              text("is there ", with_article(noun.singular), where.english, "?")};
+    default:
+      return {text(where.chinese, "有", amount.chinese),
+              text(count == 1 ? "there is " : "there are ", amount.english, where.english)};
+  }
+}
+inline Pair possession(Draw& draw) {  // 他有三本书
+  const Person s = draw.person(), other = draw.other_than(s);
+  const Noun& noun = draw.from(kNouns);
+  const Person object = draw.thing(noun);
+  const std::size_t count = draw.one_in(2) ? 1 : draw.between(2, noun.most);
+  const Pair amount = draw.quantity(noun, count);
+  const Mood mood = draw.mood(s);
+  switch (draw.between(1, 6)) {
+    case 1:
+      if (mood == kNegation)
+        return clause(draw, s, {"有", text(noun.chinese), "have", " " + with_article(noun.singular)}, kAlways, mood);
+      return clause(draw, s, {"有", amount.chinese, "have", " " + amount.english}, kAlways, mood);
+    case 2:
+      return clause(draw, s, {"喜欢", object.chinese, "like", " " + object.object}, {kAlways});
+    case 3:
+      return clause(draw, s, {"想", "买" + object.chinese, "want", " to buy " + object.object}, {kAlways});
+    case 4:
+      if (noun.measure == "只")
+        return clause(draw, s, {"看见", amount.chinese, "see", " " + amount.english, true}, {kYesterday});
+      [[fallthrough]];
+    case 5:
+      return clause_or_wish(
+          draw, s, {"给", other.chinese + amount.chinese, "give", text(" ", other.object, " ", amount.english), true},
+          {kYesterday, kTomorrow});
+    default:
+      return clause_or_wish(draw, s, {"买", amount.chinese, "buy", " " + amount.english, true},
+                            {kYesterday, kTomorrow});
+  }
+}
+inline Pair serving(Draw& draw) {  // 他昨天喝了两杯茶
+  const Person s = draw.person();
+  const Serving& food = draw.from(kServings);
+  const std::size_t count = draw.between(1, 3);
+  const std::string chinese = text(kNumbers[count].chinese, food.chinese);
+  const std::string english =
+      count == 1 ? with_article(food.singular) : text(kNumbers[count].english, " ", food.plural);
+  if (draw.one_in(5)) return {text("请给", s.chinese, chinese), text("please give ", s.object, " ", english)};
+  return clause_or_wish(draw, s, {text(food.eat), chinese, food.verb, " " + english, true},
+                        {kUsually, kYesterday, kTomorrow});
+}
+
+struct Pattern {
+  Pair (*sentence)(Draw&);
+  std::size_t count;
+};
+inline constexpr Pattern kPatterns[] = {{action, 2400},
+                                        {action_in_place, 1100},
+                                        {action_together, 700},
+                                        {outing, 400},
+                                        {trip, 700},
+                                        {love, 150},
+                                        {acquaintance, 700},
+                                        {errand, 500},
+                                        {comparison, 400},
+                                        {feeling, 350},
+                                        {job, 350},
+                                        {whereabouts, 350},
+                                        {home, 150},
+                                        {weather, 250},
+                                        {quality, 700},
+                                        {thing_comparison, 350},
+                                        {purchase_quality, 300},
+                                        {owner, 350},
+                                        {spot, 350},
+                                        {existence, 350},
+                                        {possession, 1200},
+                                        {serving, 450}};
+
+}  // namespace detail
+
+/// The corpus, the same on every call: the fixed phrases first, then the patterns' sentences. No text occurs twice.
+[[nodiscard]] inline std::vector<Pair> generate() {
+  std::vector<Pair> pairs;
+  std::set<std::string> seen;
+  const auto add = [&](Pair pair) {
+    if (seen.contains(pair.chinese) || seen.contains(pair.english)) return false;
+    seen.insert({pair.chinese, pair.english});
+    pairs.push_back(std::move(pair));
+    return true;
+  };
+  for (const auto& [chinese, english] : detail::kFixed) add({std::string(chinese), std::string(english)});
+  detail::Draw draw(2017);
+  for (const auto& [sentence, count] : detail::kPatterns) {
+    const std::size_t goal = pairs.size() + count;
+    for (std::size_t attempt = 0; pairs.size() < goal && attempt < 50 * count; ++attempt) add(sentence(draw));
+  }
+  return pairs;
+}
+
+/// Holds out 500 pairs for the test and 300 for validation (of a small corpus a tenth each). A held-out text, Chinese
+/// or English, is not in another part; pairs that share one with it are left out. The fixed phrases are for training.
+[[nodiscard]] inline Split split(std::vector<Pair> pairs, std::uint64_t seed) {
+  rapt::Rng(seed).shuffle(std::span(pairs));
+  const std::size_t tenth = pairs.size() / 10;
+  const std::size_t tests = std::min<std::size_t>(500, tenth), validations = std::min<std::size_t>(300, tenth);
+  std::set<std::string> fixed, held_out;
+  for (const auto& [chinese, english] : detail::kFixed) fixed.insert({std::string(chinese), std::string(english)});
+  const auto either_in = [](const std::set<std::string>& texts, const Pair& p) {
+    return texts.contains(p.chinese) || texts.contains(p.english);
+  };
+  Split parts;
+  std::vector<Pair> rest;
+  for (Pair& pair : pairs) {
+    const bool to_test = parts.test.size() < tests, to_validation = !to_test && parts.validation.size() < validations;
+    if (!(to_test || to_validation) || either_in(fixed, pair)) {
+      rest.push_back(std::move(pair));
+    } else if (!either_in(held_out, pair)) {
+      held_out.insert({pair.chinese, pair.english});
+      (to_test ? parts.test : parts.validation).push_back(std::move(pair));
+    }
+  }
+  std::copy_if(rest.begin(), rest.end(), std::back_inserter(parts.train),
+               [&](const Pair& p) { return !either_in(held_out, p); });
+  return parts;
+}
+
+/// One token a character; a run of ASCII letters and digits is one, spaces and full stops none, and ? is ？.
+[[nodiscard]] inline std::vector<std::string> chinese_tokens(std::string_view text) {
+  const auto is_word = [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+  };
+  const auto continues = [](char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; };  // UTF-8
+  std::vector<std::string> tokens;
+  for (std::size_t begin = 0, end = 0; begin < text.size(); begin = end) {
+    const bool word = is_word(text[begin]);
+    for (++end; end < text.size() && (word ? is_word(text[end]) : continues(text[end]));) ++end;
+    const std::string_view token = text.substr(begin, end - begin);
+    if (token != " " && token != "." && token != "。") tokens.emplace_back(token == "?" ? "？" : token);
+  }
+  return tokens;
+}
+
+/// Words; a question mark is a token of its own.
+[[nodiscard]] inline std::vector<std::string> english_tokens(std::string_view text) {
+  std::vector<std::string> tokens;
+  for (std::size_t begin = 0, end = 0; begin < text.size(); begin = end) {
+    end = text[begin] == '?' ? begin + 1 : std::min(text.find_first_of(" ?", begin), text.size());
+    if (end == begin)
+      ++end;
+    else
+      tokens.emplace_back(text.substr(begin, end - begin));
+  }
+  return tokens;
+}
+
+/// The inverse of english_tokens.
+[[nodiscard]] inline std::string join_english(std::span<const std::string> tokens) {
+  std::string text;
+  for (const std::string& token : tokens) {
+    if (!text.empty() && token != "?") text += ' ';
+    text += token;
+  }
+  return text;
+}
+
+}  // namespace phrases

@@ -1,0 +1,45 @@
+/// \file
+/// backward: reverse-mode differentiation over the recorded graph.
+#pragma once
+
+#include <algorithm>
+#include <unordered_set>
+#include <vector>
+
+#include "rapt/autograd/variable.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+/// Adds d(loss)/d(leaf) to the gradient of every leaf that requires one. Gradients of several calls add up, until an
+/// optimizer's step (or `clear_grad`) empties them.
+///
+/// `loss` must be a scalar; `upstream` is d(objective)/d(loss), e.g. 1 / k when k batches are accumulated. The graph is
+/// consumed: buffers are freed as soon as backward has passed them. Throws ShapeError for a loss that is no scalar, and
+/// ValueError for one that was not recorded.
+template <class T>
+void backward(const Variable<T>& loss, std::type_identity_t<T> upstream = 1) {
+  require<ShapeError>(loss.size() == 1, "backward", "the loss must be a scalar, its shape is ", loss.shape());
+  require(loss.requires_grad(), "backward", "the loss was not recorded: compute it inside a Training scope");
+
+  std::vector<std::shared_ptr<Node<T>>> order{loss.node()};
+  std::unordered_set<const Node<T>*> seen{loss.node().get()};
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    for (std::size_t j = 0; j < Node<T>::kMaxInputs; ++j) {
+      const auto input = order[i]->inputs[j];
+      if (input && input->requires_grad && seen.insert(input.get()).second) order.push_back(input);
+    }
+  }
+  std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return a->order < b->order; });
+
+  loss.node()->grad_sum().data()[0] += upstream;
+  while (!order.empty()) {
+    const std::shared_ptr<Node<T>> node = std::move(order.back());
+    order.pop_back();
+    if (node->name.empty()) continue;  // a leaf keeps its gradient
+    if (!node->grad.empty()) node->backward();
+    node->release();
+    node->grad = Tensor<T>();
+  }
+}
+
+}  // namespace rapt::inline RAPT_ABI

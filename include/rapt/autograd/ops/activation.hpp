@@ -1,0 +1,31 @@
+/// \file
+/// ReLU and GELU.
+#pragma once
+
+#include "rapt/autograd/record.hpp"
+#include "rapt/kernels/activation.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+/// y = activation(x) element by element.
+template <class T>
+[[nodiscard]] Variable<T> activate(const Variable<T>& x, Activation activation) {
+  Tensor<T> y(x.shape());
+  kernels::activate(activation, x.value().data(), y.data(), y.size());
+  return record("activate", std::move(y), {x}, [activation](Node<T>& out) {
+    Node<T>& in = out.input(0);
+    kernels::activate_backward(activation, in.value.data(), out.grad.data(), in.grad_sum().data(), out.grad.size(),
+                               /*accumulate=*/true);
+  });
+}
+
+template <class T>
+[[nodiscard]] Variable<T> relu(const Variable<T>& x) {
+  return activate(x, Activation::relu);
+}
+template <class T>
+[[nodiscard]] Variable<T> gelu(const Variable<T>& x) {
+  return activate(x, Activation::gelu);
+}
+
+}  // namespace rapt::inline RAPT_ABI

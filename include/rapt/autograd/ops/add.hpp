@@ -1,0 +1,24 @@
+/// \file
+/// Element-wise sum.
+#pragma once
+
+#include "rapt/autograd/record.hpp"
+#include "rapt/kernels/elementwise.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+/// y = a + b, of equal shapes.
+template <class T>
+[[nodiscard]] Variable<T> add(const Variable<T>& a, const Variable<T>& b) {
+  require<ShapeError>(a.shape() == b.shape(), "add", "shapes must be equal: ", a.shape(), " and ", b.shape());
+  Tensor<T> y(a.shape());
+  kernels::add(a.value().data(), b.value().data(), y.data(), y.size());
+  return record("add", std::move(y), {a, b}, [](Node<T>& out) {  // da = dy, db = dy
+    for (const std::size_t i : {0, 1}) {
+      if (!out.input(i).requires_grad) continue;
+      kernels::add_scaled(out.input(i).grad_sum().data(), out.grad.data(), T(1), out.grad.size());
+    }
+  });
+}
+
+}  // namespace rapt::inline RAPT_ABI

@@ -1,0 +1,188 @@
+/// \file
+/// Scaled dot-product attention as an op.
+#pragma once
+
+#include <cmath>
+#include <vector>
+
+#include "rapt/autograd/record.hpp"
+#include "rapt/kernels/attention.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+/// How queries attend to keys. Masks are views: the caller keeps them alive during the call. They are constants; no
+/// gradient flows into them.
+template <class T>
+struct AttentionOptions {
+  Index heads = 1;      ///< head h reads columns h d_k .. (h + 1) d_k
+  bool causal = false;  ///< queries are the last of the keys' positions and see none after their own
+  Index window = 0;     ///< restricted attention: only keys at most this far from the query; 0: no limit
+  float dropout = 0.f;  ///< of the probabilities, in Training
+  double scale = 0.0;   ///< factor of the scores; 0: 1 / sqrt(d_k)
+  /// [Lq, Lk] for all, or [B or 1, H or 1, Lq, Lk]; true: may not attend (as torch.nn.Transformer's masks).
+  TensorView<const bool> mask = {};
+  /// Of the same shapes; added to the scaled scores.
+  TensorView<const T> additive_mask = {};
+  /// [Nk]: true: nobody attends to this key. For callers with padded data; sequences laid end to end need none.
+  TensorView<const bool> key_padding_mask = {};
+  /// If set, receives the probabilities, [B, H, longest query, longest key], zeros outside of each sequence.
+  Tensor<T>* weights = nullptr;
+};
+
+/// Columns begin .. begin + count of a variable, so that q, k and v may be parts of one matrix.
+template <class T>
+struct ColumnSlice {
+  const Variable<T>& source;
+  Index begin, count;
+
+  [[nodiscard]] TensorView<const T> view() const { return source.value().view().columns(begin, count); }
+};
+template <class T>
+[[nodiscard]] ColumnSlice<T> columns(const Variable<T>& source, Index begin, Index count) {
+  return {source, begin, count};
+}
+
+namespace detail {
+
+inline std::vector<kernels::KeyRange> key_ranges(const RowSplits& splits) {
+  std::vector<kernels::KeyRange> ranges;
+  ranges.reserve(static_cast<std::size_t>(splits.sequences()));
+  for (Index i = 0; i < splits.sequences(); ++i) ranges.push_back({splits.begin(i), splits.length(i)});
+  return ranges;
+}
+
+/// Throws unless everything that attention reads has the shape it must have.
+template <class T>
+void require_attention(const TensorView<const T>& query, const TensorView<const T>& key,
+                       const TensorView<const T>& value, std::span<const Index> query_offsets,
+                       std::span<const kernels::KeyRange> keys, const AttentionOptions<T>& options) {
+  constexpr std::string_view kWhere = "attention";
+  require(options.heads > 0 && query.cols() % options.heads == 0, kWhere,
+          "d_model must be a multiple of heads: d_model = ", query.cols(), ", heads = ", options.heads);
+  require<ShapeError>(query.cols() == key.cols() && key.shape() == value.shape(), kWhere, "query ", query.shape(),
+                      ", key ", key.shape(), ", value ", value.shape());
+  require<ShapeError>(query_offsets.back() == query.rows(), kWhere, "row splits end at ", query_offsets.back(),
+                      ", query has shape ", query.shape());
+  require<ShapeError>(keys.size() + 1 == query_offsets.size(), kWhere, query_offsets.size() - 1, " query sequences, ",
+                      keys.size(), " key sequences");
+  Index longest_query = 0;
+  for (std::size_t i = 0; i + 1 < query_offsets.size(); ++i) {
+    longest_query = std::max(longest_query, query_offsets[i + 1] - query_offsets[i]);
+    require<ShapeError>(keys[i].begin >= 0 && keys[i].length >= 0 && keys[i].begin + keys[i].length <= key.rows(),
+                        kWhere, "keys of sequence ", i, " are rows ", keys[i].begin, " .. ",
+                        keys[i].begin + keys[i].length, ", key has shape ", key.shape());
+  }
+  const Index longest_key = kernels::detail::longest_keys(keys), sequences = static_cast<Index>(keys.size());
+  const auto require_mask = [&](std::string_view name, const void* data, const Shape& s) {
+    if (data == nullptr) return;
+    const Index r = s.rank();
+    const bool fits =
+        (r == 2 || (r == 4 && (s[0] == 1 || s[0] == sequences) && (s[1] == 1 || s[1] == options.heads))) &&
+        s[r - 2] >= longest_query && s[r - 1] >= longest_key;
+    require<ShapeError>(fits, kWhere, name, " must be [Lq, Lk] or [B or 1, H or 1, Lq, Lk] with B = ", sequences,
+                        ", H = ", options.heads, ", Lq >= ", longest_query, ", Lk >= ", longest_key, ": ", s);
+  };
+  require_mask("mask", options.mask.data(), options.mask.shape());
+  require_mask("additive_mask", options.additive_mask.data(), options.additive_mask.shape());
+  require<ShapeError>(options.key_padding_mask.data() == nullptr || options.key_padding_mask.size() == key.rows(),
+                      kWhere, "key_padding_mask has ", options.key_padding_mask.size(), " elements, key has shape ",
+                      key.shape());
+  require(options.window >= 0, kWhere, "window must not be negative: ", options.window);
+}
+
+template <class T>
+[[nodiscard]] kernels::AttentionProblem<T> attention_problem(
+    const TensorView<const T>& query, const TensorView<const T>& key, const TensorView<const T>& value,
+    std::span<const Index> query_offsets, std::span<const kernels::KeyRange> keys, const AttentionOptions<T>& options) {
+  const double d_k = static_cast<double>(query.cols() / options.heads);
+  return {.query = query,
+          .key = key,
+          .value = value,
+          .query_offsets = query_offsets,
+          .keys = keys,
+          .heads = options.heads,
+          .scale = static_cast<T>(options.scale != 0.0 ? options.scale : 1.0 / std::sqrt(d_k)),
+          .causal = options.causal,
+          .window = options.window,
+          .mask = {options.mask},
+          .additive_mask = {options.additive_mask},
+          .key_padding = options.key_padding_mask.data(),
+          .dropout = {}};
+}
+
+}  // namespace detail
+
+/// softmax(Q K^T / sqrt(d_k) + masks) V, head by head and sequence by sequence (the paper's equation 1).
+/// query [Nq, D], key and value [Nk, D]; query i of sequence s sees only keys of sequence s. A query that may attend
+/// to nothing gives zeros. Gradients flow into the slices' sources.
+template <class T>
+[[nodiscard]] Variable<T> attention(const ColumnSlice<T>& query, const ColumnSlice<T>& key, const ColumnSlice<T>& value,
+                                    const RowSplits& query_splits, const RowSplits& key_splits,
+                                    const AttentionOptions<T>& options) {
+  const std::vector<kernels::KeyRange> keys = detail::key_ranges(key_splits);
+  detail::require_attention(query.view(), key.view(), value.view(), query_splits.offsets(), keys, options);
+  auto problem = detail::attention_problem(query.view(), key.view(), value.view(), query_splits.offsets(),
+                                           std::span<const kernels::KeyRange>(keys), options);
+  problem.dropout = next_dropout(options.dropout);
+  if (options.weights != nullptr) {
+    *options.weights =
+        Tensor<T>(Shape{query_splits.sequences(), options.heads, query_splits.longest(), key_splits.longest()}, T(0));
+  }
+  const bool recording = will_record<T>({query.source, key.source, value.source});
+  Tensor<T> output(Shape{query.view().rows(), query.count});
+  Tensor<T> log_sum_exp(recording ? Shape{output.rows(), options.heads} : Shape{});
+  kernels::attention<T>(problem, output, recording ? log_sum_exp.data() : nullptr, options.weights);
+
+  // What backward reads must outlive this call: the splits, and copies of the masks.
+  struct Saved {
+    kernels::AttentionProblem<T> problem;
+    Tensor<T> log_sum_exp, additive_mask;
+    Tensor<bool> mask, key_padding;
+    RowSplits query_splits;
+    std::vector<kernels::KeyRange> keys;
+    Index begin[3], count;
+  };
+  Saved saved{.problem = problem,
+              .log_sum_exp = std::move(log_sum_exp),
+              .additive_mask = {},
+              .mask = {},
+              .key_padding = {},
+              .query_splits = {},
+              .keys = {},
+              .begin = {query.begin, key.begin, value.begin},
+              .count = query.count};
+  if (recording) {
+    saved.query_splits = query_splits;
+    saved.keys = keys;
+    if (options.mask.data() != nullptr) saved.mask = Tensor<bool>(options.mask);
+    if (options.additive_mask.data() != nullptr) saved.additive_mask = Tensor<T>(options.additive_mask);
+    if (options.key_padding_mask.data() != nullptr) saved.key_padding = Tensor<bool>(options.key_padding_mask);
+  }
+  return record("attention", std::move(output), {query.source, key.source, value.source},
+                [saved = std::move(saved)](Node<T>& out) {
+                  kernels::AttentionProblem<T> p = saved.problem;
+                  p.query_offsets = saved.query_splits.offsets();
+                  p.keys = saved.keys;
+                  if (!saved.mask.empty()) p.mask = {saved.mask.view()};
+                  if (!saved.additive_mask.empty()) p.additive_mask = {saved.additive_mask.view()};
+                  if (!saved.key_padding.empty()) p.key_padding = saved.key_padding.data();
+                  TensorView<T> gradients[3];
+                  for (std::size_t i = 0; i < 3; ++i) {
+                    if (!out.input(i).requires_grad) continue;
+                    gradients[i] = out.input(i).grad_sum().view().columns(saved.begin[i], saved.count);
+                  }
+                  kernels::attention_backward<T>(p, saved.log_sum_exp.data(), out.value, out.grad, gradients[0],
+                                                 gradients[1], gradients[2]);
+                });
+}
+
+/// The same with whole variables.
+template <class T>
+[[nodiscard]] Variable<T> attention(const Variable<T>& query, const Variable<T>& key, const Variable<T>& value,
+                                    const RowSplits& query_splits, const RowSplits& key_splits,
+                                    const AttentionOptions<T>& options) {
+  return attention(columns(query, 0, query.cols()), columns(key, 0, key.cols()), columns(value, 0, value.cols()),
+                   query_splits, key_splits, options);
+}
+
+}  // namespace rapt::inline RAPT_ABI

@@ -1,0 +1,27 @@
+/// \file
+/// sum over all elements.
+#pragma once
+
+#include "rapt/autograd/record.hpp"
+#include "rapt/kernels/elementwise.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+/// y = sum of all x, a scalar.
+template <class T>
+[[nodiscard]] Variable<T> sum(const Variable<T>& x) {
+  Tensor<T> y(Shape{1}, static_cast<T>(kernels::sum_of(x.value().data(), x.size(), [](double v) { return v; })));
+  return record("sum", std::move(y), {x}, [](Node<T>& out) {  // dx = dy everywhere
+    Tensor<T>& dx = out.input(0).grad_sum();
+    const T dy = *out.grad.data();
+    kernels::for_each_lane<T>(
+        dx.size(), [&](auto lanes, Index i) __attribute__((always_inline)) {
+          simd::Vector<T, lanes> v;
+          simd::load(v, dx.data() + i);
+          v += dy;
+          simd::store(dx.data() + i, v);
+        });
+  });
+}
+
+}  // namespace rapt::inline RAPT_ABI

@@ -1,0 +1,98 @@
+/// \file
+/// Variable: a tensor that remembers how it was computed, while gradients are being recorded.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <utility>
+
+#include "rapt/core/tensor.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+/// A node of the graph: the value of a parameter, an input or an op's result, and the gradient that gathers in it.
+/// Nodes come from the memory pool; ops derive from this through `record`.
+template <class T>
+class Node {
+ public:
+  static constexpr std::size_t kMaxInputs = 8;
+
+  Tensor<T> value;
+  /// d loss / d value; empty until something flows in.
+  Tensor<T> grad;
+  bool requires_grad = false;
+  /// The op's name; empty for leaves.
+  std::string_view name;
+  /// Rises with creation, so that descending order visits every result before its inputs.
+  std::uint64_t order = 0;
+  std::array<std::shared_ptr<Node>, kMaxInputs> inputs;
+
+  Node() = default;
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+  virtual ~Node() = default;
+
+  /// Adds this node's gradient, through the op, to the gradients of its inputs.
+  virtual void backward() {}
+  /// Frees what only backward needs.
+  virtual void release() {
+    for (auto& input : inputs) input.reset();
+  }
+
+  [[nodiscard]] Node& input(std::size_t i) const { return *inputs[i]; }
+
+  /// The gradient to add to: zeros at first.
+  [[nodiscard]] Tensor<T>& grad_sum() {
+    if (grad.empty()) grad = Tensor<T>(value.shape(), T(0));
+    return grad;
+  }
+  /// The gradient for a kernel that can overwrite: {tensor, whether it must add}.
+  [[nodiscard]] std::pair<Tensor<T>&, bool> grad_target() {
+    const bool accumulate = !grad.empty();
+    if (!accumulate) grad = Tensor<T>(value.shape());
+    return {grad, accumulate};
+  }
+};
+
+/// A handle on a node. Copies share the node; `Parameter` is the one that copies values.
+template <class T>
+class Variable {
+ public:
+  using ScalarType = T;
+
+  Variable() = default;
+  /// A leaf: an input, or with requires_grad something to find the gradient of.
+  explicit Variable(Tensor<T> value, bool requires_grad = false)
+      : node_(std::allocate_shared<Node<T>>(detail::PoolAllocator<Node<T>>{})) {
+    node_->value = std::move(value);
+    node_->requires_grad = requires_grad;
+  }
+  explicit Variable(std::shared_ptr<Node<T>> node) : node_(std::move(node)) {}
+
+  [[nodiscard]] bool defined() const { return node_ != nullptr; }
+  [[nodiscard]] const Tensor<T>& value() const { return node_->value; }
+  [[nodiscard]] const Shape& shape() const { return node_->value.shape(); }
+  [[nodiscard]] Index size() const { return node_->value.size(); }
+  [[nodiscard]] Index rows() const { return node_->value.rows(); }
+  [[nodiscard]] Index cols() const { return node_->value.cols(); }
+  /// The single element of a scalar; throws ShapeError for anything larger.
+  [[nodiscard]] T item() const {
+    require<ShapeError>(size() == 1, "item", "one element expected, the shape is ", shape());
+    return *node_->value.data();
+  }
+
+  [[nodiscard]] bool requires_grad() const { return node_->requires_grad; }
+  /// The gradient that `backward` left, or an empty tensor.
+  [[nodiscard]] const Tensor<T>& grad() const { return node_->grad; }
+  void clear_grad() { node_->grad = Tensor<T>(); }
+
+  [[nodiscard]] const std::shared_ptr<Node<T>>& node() const { return node_; }
+
+ protected:
+  std::shared_ptr<Node<T>> node_;
+};
+
+}  // namespace rapt::inline RAPT_ABI

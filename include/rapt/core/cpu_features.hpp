@@ -1,0 +1,73 @@
+/// \file
+/// Which instruction sets the processor has, asked at run time: a program compiled without any -m flag runs the fast
+/// kernels all the same.
+#pragma once
+
+#include <atomic>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+#include "rapt/core/error.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+/// Vector instruction sets that kernels are compiled for, in rising order. `baseline` is what the compiler targets
+/// without flags (SSE2 on x86-64, NEON on AArch64): 16-byte vectors.
+enum class SimdLevel { baseline, avx2, avx512 };
+
+[[nodiscard]] inline std::string to_string(SimdLevel level) {
+  switch (level) {
+    case SimdLevel::avx512:
+      return "avx512";
+    case SimdLevel::avx2:
+      return "avx2";
+    default:
+      return "baseline";
+  }
+}
+
+/// The best level that this processor and operating system support.
+[[nodiscard]] inline SimdLevel detected_simd_level() {
+#if defined(__x86_64__)
+  static const SimdLevel level = [] {
+    __builtin_cpu_init();
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    return avx512 ? SimdLevel::avx512 : avx2 ? SimdLevel::avx2 : SimdLevel::baseline;
+  }();
+  return level;
+#else
+  return SimdLevel::baseline;
+#endif
+}
+
+namespace detail {
+
+/// The level in force: the detected one, or a lower one asked for by the environment variable RAPT_SIMD
+/// (baseline, avx2, avx512).
+inline std::atomic<SimdLevel>& simd_level_in_force() {
+  static std::atomic<SimdLevel> level = [] {
+    const char* wish = std::getenv("RAPT_SIMD");
+    SimdLevel chosen = detected_simd_level();
+    if (wish == nullptr || *wish == '\0') return chosen;
+    for (const SimdLevel lower : {SimdLevel::baseline, SimdLevel::avx2, SimdLevel::avx512}) {
+      if (to_string(lower) == wish) return std::min(lower, chosen);
+    }
+    fail("simd", "RAPT_SIMD must be baseline, avx2 or avx512, not ", std::string_view(wish));
+  }();
+  return level;
+}
+
+}  // namespace detail
+
+[[nodiscard]] inline SimdLevel simd_level() { return detail::simd_level_in_force().load(std::memory_order_relaxed); }
+
+/// Uses a lower level than detected, e.g. to compare kernels; throws ValueError for one that the processor lacks.
+inline void set_simd_level(SimdLevel level) {
+  require(level <= detected_simd_level(), "simd", "this processor has ", detected_simd_level(), ", not ", level);
+  detail::simd_level_in_force() = level;
+}
+
+}  // namespace rapt::inline RAPT_ABI

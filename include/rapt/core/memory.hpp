@@ -1,0 +1,149 @@
+/// \file
+/// The memory pool: tensors and graph nodes take their storage here and give it back, so that after the first steps a
+/// training loop asks the system for nothing.
+#pragma once
+
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <mutex>
+#include <new>
+#include <vector>
+
+#include "rapt/core/shape.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+/// Every block starts on a cache line, whatever the flags: 64 bytes is also one AVX-512 register.
+inline constexpr std::size_t kAlignment = 64;
+
+/// What `memory_stats` reports, in bytes.
+struct MemoryStats {
+  std::size_t in_use = 0;              ///< held by tensors now (rounded up to size classes)
+  std::size_t peak_in_use = 0;         ///< the most that was ever held at once, since the last reset
+  std::size_t reserved = 0;            ///< taken from the system: in use + kept for reuse
+  std::size_t system_allocations = 0;  ///< how often the system was asked
+};
+
+namespace detail {
+
+/// Size classes are four steps per power of two (at most 25 % is wasted): 64, 80, 96, 112, 128, 160, ... times 64.
+/// Thread-safe. Blocks go back to the free list of their class, never to the system, until `release`.
+class MemoryPool {
+ public:
+  [[nodiscard]] void* allocate(std::size_t bytes) {
+    const std::size_t index = size_class(bytes), size = class_size(index);
+    {
+      const std::lock_guard lock(mutex_);
+      stats_.in_use += size;
+      stats_.peak_in_use = std::max(stats_.peak_in_use, stats_.in_use);
+      auto& list = free_[index];
+      if (!list.empty()) {
+        void* block = list.back();
+        list.pop_back();
+        return block;
+      }
+      stats_.reserved += size;
+      ++stats_.system_allocations;
+    }
+    try {
+      return ::operator new (size, std::align_val_t{kAlignment});
+    } catch (const std::bad_alloc&) {
+      const std::lock_guard lock(mutex_);
+      stats_.in_use -= size;
+      stats_.reserved -= size;
+      throw;
+    }
+  }
+
+  void deallocate(void* block, std::size_t bytes) noexcept {
+    const std::size_t index = size_class(bytes), size = class_size(index);
+    const std::lock_guard lock(mutex_);
+    stats_.in_use -= size;
+    if constexpr (kReuse) {
+      free_[index].push_back(block);
+    } else {
+      stats_.reserved -= size;
+      ::operator delete (block, std::align_val_t{kAlignment});
+    }
+  }
+
+  [[nodiscard]] MemoryStats stats() const {
+    const std::lock_guard lock(mutex_);
+    return stats_;
+  }
+
+  void reset_peak() {
+    const std::lock_guard lock(mutex_);
+    stats_.peak_in_use = stats_.in_use;
+  }
+
+  void release() {
+    const std::lock_guard lock(mutex_);
+    for (std::size_t index = 0; index < free_.size(); ++index) {
+      for (void* block : free_[index]) {
+        ::operator delete (block, std::align_val_t{kAlignment});
+        stats_.reserved -= class_size(index);
+      }
+      free_[index].clear();
+    }
+  }
+
+ private:
+// Under the address sanitizer blocks are not reused, so that it sees every use after free.
+#if defined(__SANITIZE_ADDRESS__)
+  static constexpr bool kReuse = false;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+  static constexpr bool kReuse = false;
+#else
+  static constexpr bool kReuse = true;
+#endif
+#else
+  static constexpr bool kReuse = true;
+#endif
+
+  static std::size_t size_class(std::size_t bytes) {
+    const std::size_t units = std::max<std::size_t>((bytes + kAlignment - 1) / kAlignment, 4);
+    const auto octave = static_cast<std::size_t>(std::bit_width(units - 1)) - 1;  // 2^octave < units <= 2^(octave + 1)
+    const std::size_t step = std::size_t{1} << octave >> 2;
+    return units <= 4 ? 0 : (octave - 2) * 4 + (units - (std::size_t{1} << octave) + step - 1) / step;
+  }
+  static std::size_t class_size(std::size_t index) {
+    const std::size_t octave = index == 0 ? 0 : (index - 1) / 4, part = index == 0 ? 0 : (index - 1) % 4 + 1;
+    return ((std::size_t{4} << octave) + part * (std::size_t{1} << octave)) * kAlignment;
+  }
+
+  mutable std::mutex mutex_;
+  MemoryStats stats_;
+  std::array<std::vector<void*>, 4 * 58> free_;
+};
+
+/// Never destroyed: tensors with static storage may outlive everything else.
+inline MemoryPool& memory_pool() {
+  static MemoryPool* pool = new MemoryPool;
+  return *pool;
+}
+
+/// Standard allocator over the pool, for graph nodes.
+template <class T>
+struct PoolAllocator {
+  using value_type = T;
+  PoolAllocator() = default;
+  template <class U>
+  PoolAllocator(const PoolAllocator<U>&) {}
+  [[nodiscard]] T* allocate(std::size_t n) { return static_cast<T*>(memory_pool().allocate(n * sizeof(T))); }
+  void deallocate(T* p, std::size_t n) noexcept { memory_pool().deallocate(p, n * sizeof(T)); }
+  friend bool operator==(const PoolAllocator&, const PoolAllocator&) { return true; }
+};
+
+}  // namespace detail
+
+/// Bytes in use, at peak, and taken from the system. Thread-safe.
+[[nodiscard]] inline MemoryStats memory_stats() { return detail::memory_pool().stats(); }
+/// Starts a new measurement of `peak_in_use`.
+inline void reset_peak_memory() { detail::memory_pool().reset_peak(); }
+/// Gives blocks that nobody uses back to the system, e.g. between training and serving.
+inline void release_unused_memory() { detail::memory_pool().release(); }
+
+}  // namespace rapt::inline RAPT_ABI

@@ -1,0 +1,66 @@
+/// \file
+/// Shape: the sizes of a tensor's dimensions, outermost first.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <initializer_list>
+#include <limits>
+#include <string>
+
+#include "rapt/core/error.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+/// Counts rows, columns, tokens and elements; signed, as Eigen's.
+using Index = std::ptrdiff_t;
+
+/// Up to four sizes, held in place. Every tensor is also a matrix: `cols()` is the last size and `rows()` the product
+/// of the others, so [B, L, D] and [B * L, D] are the same memory. A scalar has the shape [1].
+class Shape {
+ public:
+  static constexpr Index kMaxRank = 4;
+
+  constexpr Shape() = default;
+
+  /// Throws ShapeError for more than four sizes, a negative one, or more elements than an Index counts.
+  Shape(std::initializer_list<Index> sizes) {
+    for (const Index size : sizes) push_back(size);
+  }
+
+  void push_back(Index size) {
+    require<ShapeError>(rank_ < kMaxRank, "shape", "at most ", kMaxRank, " dimensions");
+    require<ShapeError>(size >= 0, "shape", "sizes must not be negative: ", size);
+    const Index others = rank_ == 0 ? 1 : std::max<Index>(this->size(), 1);
+    require<ShapeError>(size == 0 || others <= std::numeric_limits<Index>::max() / 16 / size, "shape",
+                        "too many elements: ", size, " times ", others);
+    sizes_[static_cast<std::size_t>(rank_++)] = size;
+  }
+
+  [[nodiscard]] constexpr Index rank() const { return rank_; }
+  [[nodiscard]] constexpr Index operator[](Index i) const { return sizes_[static_cast<std::size_t>(i)]; }
+  /// Number of elements; 0 for the empty shape.
+  [[nodiscard]] constexpr Index size() const { return rank_ == 0 ? 0 : rows() * cols(); }
+  [[nodiscard]] constexpr Index cols() const { return rank_ == 0 ? 0 : (*this)[rank_ - 1]; }
+  [[nodiscard]] constexpr Index rows() const {
+    if (rank_ == 0) return 0;
+    Index product = 1;
+    for (Index i = 0; i + 1 < rank_; ++i) product *= (*this)[i];
+    return product;
+  }
+  [[nodiscard]] friend constexpr bool operator==(const Shape&, const Shape&) = default;
+
+ private:
+  std::array<Index, kMaxRank> sizes_{};
+  Index rank_ = 0;
+};
+
+/// "[2, 3]"
+[[nodiscard]] inline std::string to_string(const Shape& shape) {
+  std::string text = "[";
+  for (Index i = 0; i < shape.rank(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
+  return text + "]";
+}
+
+}  // namespace rapt::inline RAPT_ABI

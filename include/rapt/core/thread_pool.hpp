@@ -1,0 +1,159 @@
+/// \file
+/// The thread pool. Work is cut into parts that depend on sizes alone, never on the number of threads, so results are
+/// the same bits on any number of threads.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "rapt/core/error.hpp"
+#include "rapt/core/shape.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+namespace detail {
+
+/// Runs numbered tasks on the calling thread and the workers. One caller at a time gets the workers; others (a const
+/// model serving many threads, nested calls) run their tasks themselves.
+class ThreadPool {
+ public:
+  explicit ThreadPool(Index threads) {
+    for (Index i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+  }
+  ~ThreadPool() {
+    stop_ = true;
+    generation_.fetch_add(1);
+    generation_.notify_all();
+    for (auto& worker : workers_) worker.join();
+  }
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  [[nodiscard]] Index threads() const { return static_cast<Index>(workers_.size()) + 1; }
+
+  /// Calls task(0) .. task(count - 1), each once, in no particular order; rethrows the first exception.
+  template <class Task>
+  void run(Index count, const Task& task) {
+    std::unique_lock lock(callers_, std::defer_lock);
+    if (count <= 1 || workers_.empty() || inside() || !lock.try_lock()) {
+      for (Index i = 0; i < count; ++i) task(i);
+      return;
+    }
+    context_ = &task;
+    call_ = [](const void* context, Index i) { (*static_cast<const Task*>(context))(i); };
+    count_ = count;
+    next_.store(0, std::memory_order_relaxed);
+    error_ = nullptr;
+    gate_.fetch_and(~kClosed, std::memory_order_release);
+    generation_.fetch_add(1, std::memory_order_release);
+    if (sleepers_.load() > 0) generation_.notify_all();
+    take_tasks();
+    gate_.fetch_or(kClosed, std::memory_order_acq_rel);
+    while ((gate_.load(std::memory_order_acquire) & ~kClosed) != 0) pause();  // workers still in their last task
+    if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+  }
+
+ private:
+  static constexpr unsigned kClosed = 1u << 31;
+  static constexpr int kSpins = 4000;  // about 50 microseconds: the gap between two kernels of a training step
+
+  static bool& inside() {
+    thread_local bool flag = false;
+    return flag;
+  }
+  static void pause() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+  }
+
+  void take_tasks() {
+    inside() = true;
+    for (Index i = next_.fetch_add(1); i < count_; i = next_.fetch_add(1)) {
+      try {
+        call_(context_, i);
+      } catch (...) {
+        const std::lock_guard lock(error_mutex_);
+        if (!error_) error_ = std::current_exception();
+        next_.store(count_);
+      }
+    }
+    inside() = false;
+  }
+
+  void work() {
+    unsigned seen = 0;
+    for (;;) {
+      for (int spin = 0; generation_.load(std::memory_order_acquire) == seen && spin < kSpins; ++spin) pause();
+      if (generation_.load() == seen) {
+        ++sleepers_;
+        generation_.wait(seen);
+        --sleepers_;
+      }
+      seen = generation_.load();
+      if (stop_) return;
+      // Enter unless the job is over: while the gate is closed its fields may be rewritten.
+      if ((gate_.fetch_add(1, std::memory_order_acq_rel) & kClosed) == 0) take_tasks();
+      gate_.fetch_sub(1, std::memory_order_acq_rel);
+    }
+  }
+
+  std::vector<std::thread> workers_;
+  std::mutex callers_, error_mutex_;
+  std::atomic<unsigned> generation_{0}, gate_{kClosed};
+  std::atomic<int> sleepers_{0};
+  std::atomic<bool> stop_{false};
+  std::atomic<Index> next_{0};
+  Index count_ = 0;
+  const void* context_ = nullptr;
+  void (*call_)(const void*, Index) = nullptr;
+  std::exception_ptr error_;
+};
+
+/// Never destroyed, so that static objects may compute until the very end.
+inline std::unique_ptr<ThreadPool>& thread_pool_slot() {
+  static auto* slot = new std::unique_ptr<ThreadPool>([] {
+    Index threads = std::max<Index>(1, static_cast<Index>(std::thread::hardware_concurrency()));
+    if (const char* wish = std::getenv("RAPT_THREADS"); wish != nullptr && *wish != '\0') {
+      char* end = nullptr;
+      threads = std::strtol(wish, &end, 10);
+      require(*end == '\0' && threads >= 1 && threads <= 4096, "threads",
+              "RAPT_THREADS must be a number from 1 to 4096, not ", std::string_view(wish));
+    }
+    return std::make_unique<ThreadPool>(threads);
+  }());
+  return *slot;
+}
+
+}  // namespace detail
+
+/// Threads that kernels use, the calling one included: the machine's, or the environment variable RAPT_THREADS.
+[[nodiscard]] inline Index threads() { return detail::thread_pool_slot()->threads(); }
+
+/// Changes the number of threads. Not while another thread computes.
+inline void set_threads(Index count) {
+  require(count >= 1 && count <= 4096, "threads", "the number of threads must be 1 to 4096: ", count);
+  if (count != threads()) detail::thread_pool_slot() = std::make_unique<detail::ThreadPool>(count);
+}
+
+/// Calls f(part) for part = 0 .. parts - 1, spread over the pool.
+template <class F>
+void parallel_parts(Index parts, const F& f) {
+  detail::thread_pool_slot()->run(parts, f);
+}
+
+/// Cuts 0 .. count into parts of `grain` (the last may be shorter) and calls f(begin, end) for each.
+template <class F>
+void parallel_for(Index count, Index grain, const F& f) {
+  const Index parts = (count + grain - 1) / grain;
+  parallel_parts(parts, [&](Index part) { f(part * grain, std::min(count, (part + 1) * grain)); });
+}
+
+}  // namespace rapt::inline RAPT_ABI

@@ -1,0 +1,103 @@
+/// \file
+/// Sequences laid end to end: tokens and row splits. No padding exists anywhere in rapt.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "rapt/core/error.hpp"
+#include "rapt/core/shape.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+/// A token's number in its vocabulary.
+using TokenId = std::int32_t;
+
+/// Offsets of sequences laid end to end: sequence i is rows `begin(i)` .. `end(i)` of a [N, D] matrix.
+class RowSplits {
+ public:
+  RowSplits() = default;
+  /// [sequences + 1] offsets; throws ShapeError unless they start at 0 and never fall.
+  explicit RowSplits(std::vector<Index> offsets) : offsets_(std::move(offsets)) {
+    require<ShapeError>(!offsets_.empty() && offsets_.front() == 0, "row_splits", "offsets must start with 0");
+    const auto fall = std::is_sorted_until(offsets_.begin(), offsets_.end());
+    require<ShapeError>(fall == offsets_.end(), "row_splits", "offsets must not fall: at ", fall - offsets_.begin());
+  }
+  /// B sequences of the same length: the splits of a dense [B, L, D] tensor.
+  [[nodiscard]] static RowSplits equal(Index sequences, Index length) {
+    RowSplits splits;
+    for (Index i = 0; i < sequences; ++i) splits.push_back(length);
+    return splits;
+  }
+  [[nodiscard]] static RowSplits from_lengths(std::span<const Index> lengths) {
+    RowSplits splits;
+    for (const Index length : lengths) splits.push_back(length);
+    return splits;
+  }
+
+  /// Adds a sequence behind the others.
+  void push_back(Index length) {
+    require<ShapeError>(length >= 0, "row_splits", "negative length ", length);
+    offsets_.push_back(offsets_.back() + length);
+  }
+  void clear() { offsets_.assign(1, 0); }
+
+  [[nodiscard]] Index sequences() const { return static_cast<Index>(offsets_.size()) - 1; }
+  /// N: rows of all sequences together.
+  [[nodiscard]] Index rows() const { return offsets_.back(); }
+  [[nodiscard]] Index begin(Index sequence) const { return offsets_[static_cast<std::size_t>(sequence)]; }
+  [[nodiscard]] Index end(Index sequence) const { return offsets_[static_cast<std::size_t>(sequence) + 1]; }
+  [[nodiscard]] Index length(Index sequence) const { return end(sequence) - begin(sequence); }
+  [[nodiscard]] Index longest() const {
+    Index most = 0;
+    for (Index i = 0; i < sequences(); ++i) most = std::max(most, length(i));
+    return most;
+  }
+  [[nodiscard]] std::span<const Index> offsets() const { return offsets_; }
+  [[nodiscard]] friend bool operator==(const RowSplits&, const RowSplits&) = default;
+
+ private:
+  std::vector<Index> offsets_{0};
+};
+
+/// Token ids of several sequences laid end to end.
+struct TokenBatch {
+  std::vector<TokenId> tokens;  ///< [N]
+  RowSplits row_splits;         ///< [sequences + 1]
+
+  TokenBatch() = default;
+  /// One sequence.
+  explicit TokenBatch(std::span<const TokenId> sequence) { push_back(sequence); }
+  /// Several: `TokenBatch({{5, 6, 7}, {8, 9}})`.
+  explicit TokenBatch(const std::vector<std::vector<TokenId>>& sequences) {
+    for (const auto& sequence : sequences) push_back(sequence);
+  }
+
+  void push_back(std::span<const TokenId> sequence) {
+    tokens.insert(tokens.end(), sequence.begin(), sequence.end());
+    row_splits.push_back(static_cast<Index>(sequence.size()));
+  }
+  void clear() {
+    tokens.clear();
+    row_splits.clear();
+  }
+  [[nodiscard]] Index size() const { return static_cast<Index>(tokens.size()); }
+  [[nodiscard]] Index sequences() const { return row_splits.sequences(); }
+  [[nodiscard]] std::span<const TokenId> sequence(Index i) const {
+    return std::span(tokens).subspan(static_cast<std::size_t>(row_splits.begin(i)),
+                                     static_cast<std::size_t>(row_splits.length(i)));
+  }
+};
+
+/// Throws ValueError that names the position unless every id is in 0 .. vocabulary.
+inline void require_ids(std::span<const TokenId> tokens, Index vocabulary, std::string_view where) {
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    require(tokens[i] >= 0 && tokens[i] < vocabulary, where, "token id ", tokens[i], " at position ", i,
+            " is outside the vocabulary of ", vocabulary);
+  }
+}
+
+}  // namespace rapt::inline RAPT_ABI

@@ -1,0 +1,119 @@
+/// \file
+/// Sentence pairs from text files: two files of the same number of lines, or columns of a tab-separated one.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "rapt/core/error.hpp"
+#include "rapt/core/shape.hpp"
+#include "rapt/text/unicode.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+/// The lines of a UTF-8 file, without their ends (LF or CR LF) and without a byte order mark. A newline at the end of
+/// the file ends the last line and begins no further one. Throws IoError when the file cannot be opened or read, is a
+/// directory, or is not UTF-8 (naming file, line and byte of the line, both from 1).
+[[nodiscard]] inline std::vector<std::string> read_lines(const std::filesystem::path& path) {
+  const std::string name = path.string();
+  std::error_code ignored;
+  require<IoError>(!std::filesystem::is_directory(path, ignored), name, "is a directory, not a text file");
+  std::ifstream file(path, std::ios::binary);
+  require<IoError>(file.is_open(), name, "cannot open the file for reading");
+  std::vector<std::string> lines;
+  std::string line;
+  while (std::getline(file, line)) {
+    if (lines.empty() && line.starts_with("\xEF\xBB\xBF")) line.erase(0, 3);
+    if (line.ends_with('\r')) line.pop_back();
+    if (const auto offset = find_invalid_utf8(line)) {
+      fail<IoError>(name + ":" + std::to_string(lines.size() + 1), "not UTF-8: byte ", *offset + 1,
+                    " of the line has the value ", static_cast<int>(static_cast<unsigned char>(line[*offset])));
+    }
+    lines.push_back(line);
+  }
+  require<IoError>(!file.bad(), name, "reading failed after ", lines.size(), " lines");
+  return lines;
+}
+
+/// Sentences in two languages: `source[i]` and `target[i]` say the same.
+struct ParallelCorpus {
+  std::vector<std::string> source;
+  std::vector<std::string> target;
+
+  [[nodiscard]] Index size() const { return static_cast<Index>(source.size()); }
+
+  /// Two files, line beside line. Throws IoError as `read_lines`, when a file is empty (naming it) and when the files
+  /// differ in lines (naming both files and both counts). Pairs with an empty side are kept: see `drop_empty`.
+  [[nodiscard]] static ParallelCorpus read(const std::filesystem::path& source_path,
+                                           const std::filesystem::path& target_path) {
+    ParallelCorpus corpus{read_lines(source_path), read_lines(target_path)};
+    require<IoError>(!corpus.source.empty(), source_path.string(), "the file is empty");
+    require<IoError>(!corpus.target.empty(), target_path.string(), "the file is empty");
+    require<IoError>(corpus.source.size() == corpus.target.size(), "parallel_corpus",
+                     "both files must have the same number of lines: ", source_path.string(), " has ",
+                     corpus.source.size(), ", ", target_path.string(), " has ", corpus.target.size());
+    return corpus;
+  }
+
+  /// Two columns, counted from 0, of a file with tabs between its columns; there is no quoting. Throws IoError as
+  /// `read_lines`, when the file is empty, and when a line lacks a column (naming file and line).
+  [[nodiscard]] static ParallelCorpus read_tab_separated(const std::filesystem::path& path, Index source_column,
+                                                         Index target_column) {
+    require(source_column >= 0 && target_column >= 0, "parallel_corpus",
+            "columns count from 0: source_column = ", source_column, ", target_column = ", target_column);
+    const std::vector<std::string> lines = read_lines(path);
+    require<IoError>(!lines.empty(), path.string(), "the file is empty");
+    ParallelCorpus corpus;
+    corpus.source.reserve(lines.size());
+    corpus.target.reserve(lines.size());
+    std::vector<std::string_view> columns;
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+      columns.clear();
+      for (std::string_view rest = lines[i];;) {
+        const std::size_t tab = rest.find('\t');
+        columns.push_back(rest.substr(0, tab));
+        if (tab == std::string_view::npos) break;
+        rest.remove_prefix(tab + 1);
+      }
+      const Index found = static_cast<Index>(columns.size());
+      const Index needed = std::max(source_column, target_column);
+      if (found <= needed) {
+        fail<IoError>(path.string() + ":" + std::to_string(i + 1), "column ",
+                      found <= source_column ? source_column : target_column,
+                      " (counted from 0) is missing: columns in the line = ", found);
+      }
+      corpus.source.emplace_back(columns[static_cast<std::size_t>(source_column)]);
+      corpus.target.emplace_back(columns[static_cast<std::size_t>(target_column)]);
+    }
+    return corpus;
+  }
+
+  /// Removes the pairs of which a side is empty or white space alone, keeping the order of the others; returns how
+  /// many were removed.
+  Index drop_empty() {
+    require(source.size() == target.size(), "parallel_corpus",
+            "both sides must have the same number of sentences: ", source.size(), " and ", target.size());
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < source.size(); ++i) {
+      if (strip_end(source[i]).empty() || strip_end(target[i]).empty()) continue;
+      if (kept != i) {
+        source[kept] = std::move(source[i]);
+        target[kept] = std::move(target[i]);
+      }
+      ++kept;
+    }
+    const Index removed = static_cast<Index>(source.size() - kept);
+    source.resize(kept);
+    target.resize(kept);
+    return removed;
+  }
+};
+
+}  // namespace rapt::inline RAPT_ABI

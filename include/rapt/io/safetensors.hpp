@@ -1,0 +1,218 @@
+/// \file
+/// safetensors: the format in which weights travel to and from PyTorch and Hugging Face.
+///
+/// ```cpp
+/// rapt::write_safetensors("model.safetensors", std::vector<rapt::SafetensorsEntry>{{"weight", weight}});
+/// const rapt::SafetensorsFile file("model.safetensors");
+/// rapt::Tensor<float> weight = file.read<float>("weight");
+/// ```
+#pragma once
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <Eigen/Core>
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "rapt/core/error.hpp"
+#include "rapt/core/shape.hpp"
+#include "rapt/core/tensor.hpp"
+#include "rapt/io/atomic_file.hpp"
+#include "rapt/io/dtype.hpp"
+#include "rapt/io/safetensors_header.hpp"
+#include "rapt/io/safetensors_writer.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+static_assert(std::endian::native == std::endian::little, "safetensors are little-endian, and so is rapt");
+
+/// A file opened for reading. The constructor reads and checks the whole header; elements are read from the disk when
+/// asked for, so a file larger than the memory can be looked into. Reading is const and safe from many threads.
+class SafetensorsFile {
+ public:
+  /// Throws IoError that says what is wrong for anything but a well-formed file.
+  explicit SafetensorsFile(const std::filesystem::path& path) : path_(path.string()) {
+    file_ = detail::FileDescriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    if (!file_.is_open()) fail<IoError>(kWhere, path_, ": cannot open: ", detail::system_reason(errno));
+    struct ::stat facts = {};
+    require<IoError>(::fstat(file_.get(), &facts) == 0 && S_ISREG(facts.st_mode), kWhere, path_,
+                     ": is not a regular file");
+    const auto file_bytes = static_cast<std::uint64_t>(facts.st_size);
+
+    std::uint64_t header_bytes = 0;
+    require<IoError>(file_bytes >= sizeof header_bytes, kWhere, path_, ": too short for a header: ", file_bytes,
+                     " bytes");
+    read_bytes(0, &header_bytes, sizeof header_bytes);
+    require<IoError>(header_bytes <= std::min(detail::kMaxSafetensorsHeader, file_bytes - sizeof header_bytes), kWhere,
+                     path_, ": the header's length of ", header_bytes, " bytes does not fit the file of ", file_bytes,
+                     " (and is at most ", detail::kMaxSafetensorsHeader, ")");
+    std::string text(header_bytes, ' ');
+    read_bytes(sizeof header_bytes, text.data(), header_bytes);
+    data_start_ = sizeof header_bytes + header_bytes;
+    header_ = detail::parse_safetensors_header(text, file_bytes - data_start_, path_);
+    for (std::size_t i = 0; i < header_.records.size(); ++i) {
+      names_.push_back(header_.records[i].name);
+      index_.emplace(header_.records[i].name, i);
+    }
+  }
+
+  /// In the order of the file's header.
+  [[nodiscard]] const std::vector<std::string>& names() const { return names_; }
+  [[nodiscard]] bool contains(std::string_view name) const { return index_.find(name) != index_.end(); }
+  [[nodiscard]] const std::map<std::string, std::string>& metadata() const { return header_.metadata; }
+  /// Throws IoError unless the tensor exists; so do all that follow.
+  [[nodiscard]] Dtype dtype(std::string_view name) const { return record(name).dtype; }
+
+  /// A file's scalar, of shape [], has the shape [1] here. Throws IoError for more sizes than a Shape takes.
+  [[nodiscard]] Shape shape(std::string_view name) const {
+    const detail::SafetensorsRecord& found = record(name);
+    require<IoError>(found.sizes.size() <= static_cast<std::size_t>(Shape::kMaxRank), kWhere, path_, ": ",
+                     detail::quote_name(name), ": has rank ", found.sizes.size(), ", rapt takes at most ",
+                     Shape::kMaxRank);
+    Shape shape;
+    for (const Index size : found.sizes) shape.push_back(size);
+    if (shape.rank() == 0) shape.push_back(1);
+    return shape;
+  }
+
+  /// The tensor, converted from whatever the file stores (true is 1; values beyond T's precision are rounded).
+  template <Scalar T>
+  [[nodiscard]] Tensor<T> read(std::string_view name) const {
+    Tensor<T> tensor(shape(name));
+    read_into<T>(name, tensor.view());
+    return tensor;
+  }
+
+  /// As `read`, into memory that is there already. Throws ShapeError with both shapes unless they are equal.
+  template <Scalar T>
+  void read_into(std::string_view name, TensorView<T> view) const {
+    const Shape stored = shape(name);
+    require<ShapeError>(stored == view.shape(), kWhere, path_, ": ", detail::quote_name(name), ": the file has shape ",
+                        stored, ", wanted is ", view.shape());
+    if (view.size() == 0) return;
+    if (view.stride() == view.cols() || view.rows() == 1) {
+      read_elements(record(name), view.data());
+    } else {
+      Tensor<T> whole(stored);
+      read_elements(record(name), whole.data());
+      view.matrix() = whole.matrix();
+    }
+  }
+  template <Scalar T>
+  void read_into(std::string_view name, Tensor<T>& tensor) const {
+    read_into<T>(name, tensor.view());
+  }
+
+ private:
+  static constexpr std::string_view kWhere = "safetensors";
+
+  [[nodiscard]] const detail::SafetensorsRecord& record(std::string_view name) const {
+    const auto found = index_.find(name);
+    if (found == index_.end()) {
+      std::string some;
+      for (std::size_t i = 0; i < std::min<std::size_t>(names_.size(), 5); ++i) {
+        some += (i == 0 ? ": " : ", ") + detail::quote_name(names_[i]);
+      }
+      fail<IoError>(kWhere, path_, ": no tensor ", detail::quote_name(name), " among its ", names_.size(), some,
+                    names_.size() > 5 ? ", ..." : "");
+    }
+    return header_.records[found->second];
+  }
+
+  void read_bytes(std::uint64_t offset, void* target, std::uint64_t bytes) const {
+    char* next = static_cast<char*>(target);
+    while (bytes > 0) {
+      const ::ssize_t taken = ::pread(file_.get(), next, bytes, static_cast<::off_t>(offset));
+      if (taken < 0 && errno == EINTR) continue;
+      if (taken < 0) fail<IoError>(kWhere, path_, ": cannot read: ", detail::system_reason(errno));
+      require<IoError>(taken > 0, kWhere, path_, ": the file has become shorter: it ends at byte ", offset);
+      next += taken;
+      offset += static_cast<std::uint64_t>(taken);
+      bytes -= static_cast<std::uint64_t>(taken);
+    }
+  }
+
+  template <class T>
+  void read_elements(const detail::SafetensorsRecord& from, T* to) const {
+    switch (from.dtype) {
+      case Dtype::kF64:
+        return convert<double>(from, to);
+      case Dtype::kF32:
+        return convert<float>(from, to);
+      case Dtype::kF16:
+        return convert<Eigen::half>(from, to);
+      case Dtype::kBF16:
+        return convert<Eigen::bfloat16>(from, to);
+      case Dtype::kI64:
+        return convert<std::int64_t>(from, to);
+      case Dtype::kI32:
+        return convert<std::int32_t>(from, to);
+      case Dtype::kI16:
+        return convert<std::int16_t>(from, to);
+      case Dtype::kI8:
+        return convert<std::int8_t>(from, to);
+      case Dtype::kU64:
+        return convert<std::uint64_t>(from, to);
+      case Dtype::kU32:
+        return convert<std::uint32_t>(from, to);
+      case Dtype::kU16:
+        return convert<std::uint16_t>(from, to);
+      case Dtype::kU8:
+        return convert<std::uint8_t>(from, to);
+      case Dtype::kBool:
+        return convert<bool>(from, to);
+      default:
+        fail<IoError>(kWhere, path_, ": ", detail::quote_name(from.name), ": cannot read ", from.dtype);
+    }
+  }
+
+  // Element by element through a block that stays in the cache; bytes of the same type go straight to their place.
+  template <class Stored, class T>
+  void convert(const detail::SafetensorsRecord& from, T* to) const {
+    if constexpr (std::is_same_v<Stored, T>) {
+      read_bytes(data_start_ + from.begin, to, from.end - from.begin);
+    } else {
+      std::array<char, 16384> block;
+      for (std::uint64_t at = from.begin; at < from.end; at += block.size()) {
+        const std::uint64_t bytes = std::min<std::uint64_t>(block.size(), from.end - at);
+        read_bytes(data_start_ + at, block.data(), bytes);
+        for (std::uint64_t i = 0; i < bytes; i += sizeof(Stored)) *to++ = element<Stored, T>(block.data() + i);
+      }
+    }
+  }
+
+  template <class Stored, class T>
+  [[nodiscard]] static T element(const char* bytes) {
+    if constexpr (std::is_same_v<Stored, bool>) {
+      return *bytes == 0 ? T{0} : T{1};  // a byte other than 0 and 1 must not become a bool
+    } else {
+      Stored value;
+      std::memcpy(static_cast<void*>(&value), bytes, sizeof value);
+      if constexpr (std::is_arithmetic_v<Stored>) return static_cast<T>(value);
+      if constexpr (!std::is_arithmetic_v<Stored>) return static_cast<T>(static_cast<float>(value));
+    }
+  }
+
+  std::string path_;  // for messages
+  detail::FileDescriptor file_;
+  std::uint64_t data_start_ = 0;
+  detail::SafetensorsHeader header_;
+  std::vector<std::string> names_;
+  std::map<std::string, std::size_t, std::less<>> index_;
+};
+
+}  // namespace rapt::inline RAPT_ABI

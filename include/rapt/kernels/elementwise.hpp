@@ -1,0 +1,101 @@
+/// \file
+/// Element-wise kernels over flat memory, and sums over rows.
+#pragma once
+
+#include "rapt/core/tensor.hpp"
+#include "rapt/core/thread_pool.hpp"
+#include "rapt/kernels/simd.hpp"
+
+namespace rapt::inline RAPT_ABI::kernels {
+
+/// Elements that one part of an element-wise kernel handles.
+inline constexpr Index kElementGrain = 16384;
+
+/// f(lanes, i) for all of 0 .. count in vectors of the instruction set in force, spread over the pool.
+/// f must be always inlined.
+template <class T, class F>
+void for_each_lane(Index count, const F& f) {
+  parallel_for(count, kElementGrain, [&](Index begin, Index end) {
+    simd::with_simd([&](auto isa) __attribute__((always_inline)) {
+      simd::for_lanes<T>(
+          isa, end - begin, [&](auto lanes, Index i) __attribute__((always_inline)) { f(lanes, begin + i); });
+    });
+  });
+}
+
+/// to += factor * from
+template <class T>
+void add_scaled(T* to, const T* from, T factor, Index count) {
+  for_each_lane<T>(
+      count, [&](auto lanes, Index i) __attribute__((always_inline)) {
+        simd::Vector<T, lanes> a, b;
+        simd::load(a, to + i);
+        simd::load(b, from + i);
+        a += factor * b;
+        simd::store(to + i, a);
+      });
+}
+
+/// out = a + b
+template <class T>
+void add(const T* a, const T* b, T* out, Index count) {
+  for_each_lane<T>(
+      count, [&](auto lanes, Index i) __attribute__((always_inline)) {
+        simd::Vector<T, lanes> x, y;
+        simd::load(x, a + i);
+        simd::load(y, b + i);
+        x += y;
+        simd::store(out + i, x);
+      });
+}
+
+/// out = a * b, or += with accumulate
+template <class T>
+void multiply(const T* a, const T* b, T* out, Index count, bool accumulate = false) {
+  for_each_lane<T>(
+      count, [&](auto lanes, Index i) __attribute__((always_inline)) {
+        simd::Vector<T, lanes> x, y, old{};
+        simd::load(x, a + i);
+        simd::load(y, b + i);
+        if (accumulate) simd::load(old, out + i);
+        old += x * y;
+        simd::store(out + i, old);
+      });
+}
+
+/// sums[j] += sum over i of m[i, j]: the gradient of a bias. Each column is added in the order of rows.
+template <class T>
+void add_column_sums(TensorView<const T> m, T* sums) {
+  parallel_for(m.cols(), 64, [&](Index begin, Index end) {
+    simd::with_simd([&](auto isa) __attribute__((always_inline)) {
+      for (Index i = 0; i < m.rows(); ++i) {
+        const T* row = m.row(i) + begin;
+        simd::for_lanes<T>(
+            isa, end - begin, [&](auto lanes, Index j) __attribute__((always_inline)) {
+              simd::Vector<T, lanes> a, b;
+              simd::load(a, sums + begin + j);
+              simd::load(b, row + j);
+              a += b;
+              simd::store(sums + begin + j, a);
+            });
+      }
+    });
+  });
+}
+
+/// Sum of f(x) over all elements in double, in parts of fixed size added in order: the same bits at any thread count.
+template <class T, class F>
+[[nodiscard]] double sum_of(const T* x, Index count, const F& f) {
+  const Index parts = (count + kElementGrain - 1) / kElementGrain;
+  Tensor<double> sums(Shape{parts});
+  parallel_for(count, kElementGrain, [&](Index begin, Index end) {
+    double sum = 0;
+    for (Index i = begin; i < end; ++i) sum += f(static_cast<double>(x[i]));
+    sums.data()[begin / kElementGrain] = sum;
+  });
+  double total = 0;
+  for (Index part = 0; part < parts; ++part) total += sums.data()[part];
+  return total;
+}
+
+}  // namespace rapt::inline RAPT_ABI::kernels

@@ -1,0 +1,37 @@
+/// \file
+/// Rows of a table by id, and the gradient that flows back into them.
+#pragma once
+
+#include <span>
+
+#include "rapt/core/token_batch.hpp"
+#include "rapt/kernels/elementwise.hpp"
+
+namespace rapt::inline RAPT_ABI::kernels {
+
+/// y[i] = scale * table[ids[i]]   // [N, D] from [V, D]
+template <class T>
+void gather_rows(TensorView<const T> table, std::span<const TokenId> ids, T scale, T* y) {
+  const Index cols = table.cols();
+  parallel_for(static_cast<Index>(ids.size()), 64, [&](Index begin, Index end) {
+    for (Index i = begin; i < end; ++i) {
+      const T* row = table.row(ids[static_cast<std::size_t>(i)]);
+      for (Index j = 0; j < cols; ++j) y[i * cols + j] = scale * row[j];
+    }
+  });
+}
+
+/// dtable[ids[i]] += scale * dy[i]. Threads share columns, not rows, so that equal ids add up in one order.
+template <class T>
+void scatter_rows(TensorView<T> dtable, std::span<const TokenId> ids, T scale, const T* dy) {
+  const Index cols = dtable.cols();
+  parallel_for(cols, 64, [&](Index begin, Index end) {
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      T* row = dtable.row(ids[i]);
+      const T* from = dy + static_cast<Index>(i) * cols;
+      for (Index j = begin; j < end; ++j) row[j] += scale * from[j];
+    }
+  });
+}
+
+}  // namespace rapt::inline RAPT_ABI::kernels

@@ -1,0 +1,220 @@
+/// \file
+/// The inside of a matrix product, on one thread: register blocks over packed columns.
+///
+/// The left operand is read where it lies, by broadcasts (any strides); the right one is packed into panels of a few
+/// vectors' width, [depth][width], so that the inner loop streams it. Panels are cut in depth so that one fits the
+/// first-level cache.
+#pragma once
+
+#include <algorithm>
+
+#include "rapt/core/tensor.hpp"
+#include "rapt/kernels/simd.hpp"
+
+namespace rapt::inline RAPT_ABI::kernels {
+
+/// A matrix operand: element (i, j) at data[i * row_stride + j * col_stride]; one of the strides is 1.
+template <class T>
+struct Operand {
+  const T* data = nullptr;
+  Index rows = 0, cols = 0;
+  Index row_stride = 0, col_stride = 1;
+
+  /// What lies to the right of and below element (i, j), cut to a size.
+  [[nodiscard]] Operand part(Index i, Index j, Index some_rows, Index some_cols) const {
+    return {data + i * row_stride + j * col_stride, some_rows, some_cols, row_stride, col_stride};
+  }
+};
+
+/// The matrix of a view as it stands, [rows, cols].
+template <class View>
+[[nodiscard]] auto as_is(const View& view) {
+  using T = std::remove_cvref_t<decltype(*view.data())>;
+  const TensorView<const T> m = view;
+  return Operand<T>{m.data(), m.rows(), m.cols(), m.stride(), 1};
+}
+/// Its transpose, [cols, rows], without moving anything.
+template <class View>
+[[nodiscard]] auto transposed(const View& view) {
+  using T = std::remove_cvref_t<decltype(*view.data())>;
+  const TensorView<const T> m = view;
+  return Operand<T>{m.data(), m.cols(), m.rows(), 1, m.stride()};
+}
+
+/// Where a product goes: columns from here on, and how it joins what is there.
+template <class T>
+struct BlockOutput {
+  T* data = nullptr;
+  Index stride = 0;
+  Index columns = 0;
+  const T* bias = nullptr;  ///< added to every row; already at this column
+  bool accumulate = false;  ///< c += instead of c =
+};
+
+namespace detail {
+
+/// Columns of a panel, and the depth that keeps it in half of a 64 KiB first-level cache.
+template <class Isa, class T>
+inline constexpr Index kPanelColumns = Isa::kGemmColumns* simd::kLanes<Isa, T>;
+inline constexpr Index kPanelDepth = 256;
+
+[[nodiscard]] constexpr Index round_up(Index value, Index multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+/// One panel: the first kPanelColumns columns of b, [b.rows][kPanelColumns], zeros behind the last column.
+template <class Isa, class T>
+[[gnu::always_inline]] inline void pack_panel(Isa, const Operand<T>& b, T* out) {
+  constexpr Index kWidth = kPanelColumns<Isa, T>;
+  const Index depth = b.rows, columns = b.cols;
+  if (b.col_stride == 1 && columns >= kWidth) {
+    for (Index p = 0; p < depth; ++p, out += kWidth) {
+      const T* from = b.data + p * b.row_stride;
+#pragma GCC unroll 4
+      for (int j = 0; j < Isa::kGemmColumns; ++j) {
+        simd::Native<Isa, T> v;
+        simd::load(v, from + j * simd::kLanes<Isa, T>);
+        simd::store(out + j * simd::kLanes<Isa, T>, v);
+      }
+    }
+  } else if (b.col_stride == 1) {
+    for (Index p = 0; p < depth; ++p, out += kWidth) {
+      std::copy_n(b.data + p * b.row_stride, columns, out);
+      std::fill(out + columns, out + kWidth, T(0));
+    }
+  } else {
+    // Transposed: walk down the columns, eight of p at a time, so that each cache line is read once.
+    const Index full = std::min(columns, kWidth);
+    for (Index p = 0; p < depth; p += 8) {
+      const Index deep = std::min<Index>(8, depth - p);
+      for (Index j = 0; j < full; ++j) {
+        const T* from = b.data + p * b.row_stride + j * b.col_stride;
+        for (Index q = 0; q < deep; ++q) out[(p + q) * kWidth + j] = from[q * b.row_stride];
+      }
+      for (Index j = full; j < kWidth; ++j) {
+        for (Index q = 0; q < deep; ++q) out[(p + q) * kWidth + j] = T(0);
+      }
+    }
+  }
+}
+
+/// c[kRows, kVectors] (+)= a[kRows, depth] * panel[depth, ...] (+ bias), all sums in registers.
+template <int kRows, int kVectors, class Isa, class T>
+[[gnu::always_inline]] inline void register_block(Isa, const T* a, Index row_stride, Index col_stride, const T* panel,
+                                                  Index depth, const BlockOutput<T>& c) {
+  constexpr int kWidth = simd::kLanes<Isa, T>;
+  using V = simd::Native<Isa, T>;
+  V sum[kRows][kVectors] = {};
+  for (Index p = 0; p < depth; ++p, a += col_stride, panel += kPanelColumns<Isa, T>) {
+    V b[kVectors];
+#pragma GCC unroll 4
+    for (int j = 0; j < kVectors; ++j) simd::load(b[j], panel + j * kWidth);
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+      const T x = a[r * row_stride];
+#pragma GCC unroll 4
+      for (int j = 0; j < kVectors; ++j) sum[r][j] += x * b[j];
+    }
+  }
+  if (c.columns >= kVectors * kWidth) {
+    V bias[kVectors] = {};
+    if (c.bias != nullptr) {
+#pragma GCC unroll 4
+      for (int j = 0; j < kVectors; ++j) simd::load(bias[j], c.bias + j * kWidth);
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+      for (int j = 0; j < kVectors; ++j) {
+        T* to = c.data + r * c.stride + j * kWidth;
+        V value = sum[r][j] + bias[j];
+        if (c.accumulate) {
+          V old;
+          simd::load(old, to);
+          value += old;
+        }
+        simd::store(to, value);
+      }
+    }
+  } else {
+    T tile[kRows][kVectors * kWidth];
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+      for (int j = 0; j < kVectors; ++j) simd::store(tile[r] + j * kWidth, sum[r][j]);
+    }
+    for (int r = 0; r < kRows; ++r) {
+      for (Index j = 0; j < c.columns; ++j) {
+        T value = tile[r][j];
+        if (c.bias != nullptr) value += c.bias[j];
+        if (c.accumulate) value += c.data[r * c.stride + j];
+        c.data[r * c.stride + j] = value;
+      }
+    }
+  }
+}
+
+/// Rows of one panel: the largest register block first, the rest in halves.
+template <int kVectors, class Isa, class T>
+[[gnu::always_inline]] inline void block_rows(Isa isa, const Operand<T>& a, const T* panel, BlockOutput<T> c) {
+  Index i = 0;
+  const auto step = [&]<int kRows>(std::integral_constant<int, kRows>) __attribute__((always_inline)) {
+    for (; i + kRows <= a.rows; i += kRows, c.data += kRows * c.stride) {
+      register_block<kRows, kVectors>(isa, a.data + i * a.row_stride, a.row_stride, a.col_stride, panel, a.cols, c);
+    }
+  };
+  step(std::integral_constant<int, Isa::kGemmRows>{});
+  if constexpr (Isa::kGemmRows > 6) step(std::integral_constant<int, 6>{});
+  if constexpr (Isa::kGemmRows > 4) step(std::integral_constant<int, 3>{});
+  step(std::integral_constant<int, 1>{});
+}
+
+}  // namespace detail
+
+/// The sizes that blocks are cut to at the instruction set in force.
+struct GemmGeometry {
+  Index panel_columns = 0;
+  Index block_rows = 0;
+};
+template <class T>
+[[nodiscard]] GemmGeometry gemm_geometry() {
+  GemmGeometry geometry;
+  simd::with_simd([&](auto isa) __attribute__((always_inline)) {
+    geometry = {detail::kPanelColumns<decltype(isa), T>, decltype(isa)::kGemmRows};
+  });
+  return geometry;
+}
+
+/// Elements that the packed form of a [depth, columns] operand takes, at any instruction set.
+[[nodiscard]] constexpr Index packed_size(Index depth, Index columns) { return depth * detail::round_up(columns, 32); }
+
+/// Packs b into panels, one behind the other.
+template <class T>
+[[gnu::noinline]] void pack_panels(const Operand<T>& b, T* out) {
+  simd::with_simd([&](auto isa) __attribute__((always_inline)) {
+    constexpr Index kWidth = detail::kPanelColumns<decltype(isa), T>;
+    static_assert(32 % kWidth == 0);
+    for (Index j = 0; j < b.cols; j += kWidth) {
+      detail::pack_panel(isa, b.part(0, j, b.rows, b.cols - j), out + j * b.rows);
+    }
+  });
+}
+
+/// c[a.rows, c.columns] (+)= a * panels, on the calling thread.
+template <class T>
+[[gnu::noinline]] void multiply_panels(const Operand<T>& a, const T* panels, BlockOutput<T> c) {
+  simd::with_simd([&](auto isa) __attribute__((always_inline)) {
+    constexpr Index kWidth = detail::kPanelColumns<decltype(isa), T>;
+    for (; c.columns > 0; c.columns -= kWidth, panels += a.cols * kWidth) {
+      if (c.columns > kWidth / 2) {
+        detail::block_rows<decltype(isa)::kGemmColumns>(isa, a, panels, c);
+      } else {
+        detail::block_rows<decltype(isa)::kGemmColumns / 2>(isa, a, panels, c);
+      }
+      c.data += kWidth;
+      if (c.bias != nullptr) c.bias += kWidth;
+    }
+  });
+}
+
+}  // namespace rapt::inline RAPT_ABI::kernels

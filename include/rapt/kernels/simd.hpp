@@ -1,0 +1,196 @@
+/// \file
+/// Vectors without intrinsics, and the choice of instruction set at run time.
+///
+/// A kernel is written once, on the compiler's portable vector types, as a lambda that takes the instruction set as an
+/// argument. `with_simd` calls it inside a function that carries the matching target attribute; as the lambda (and
+/// everything it calls) is always inlined there, one source gives AVX-512, AVX2 and baseline code, whatever the flags:
+///
+///     with_simd([&](auto isa) __attribute__((always_inline)) {
+///       for_lanes<float>(isa, n, [&](auto lanes, Index i) __attribute__((always_inline)) {
+///         Vector<float, lanes> v;
+///         load(v, x + i);
+///         store(y + i, Vector<float, lanes>(v * v));
+///       });
+///     });
+///
+/// Vectors never pass by value through a function (their ABI depends on flags): they are locals and references.
+#pragma once
+
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+
+#include "rapt/core/cpu_features.hpp"
+#include "rapt/core/shape.hpp"
+
+namespace rapt::inline RAPT_ABI::simd {
+
+/// Instruction sets: bytes of a vector register, and the block of a matrix product that fits the register file
+/// (rows x columns in vectors: accumulators + columns + 1 broadcast <= number of registers).
+struct Avx512 {
+  static constexpr int kBytes = 64, kGemmRows = 14, kGemmColumns = 2;
+};
+struct Avx2 {
+  static constexpr int kBytes = 32, kGemmRows = 6, kGemmColumns = 2;
+};
+struct Baseline {
+  static constexpr int kBytes = 16, kGemmRows = 4, kGemmColumns = 2;
+};
+
+template <class T, int kLanes>
+struct VectorOf {
+  typedef T Type __attribute__((vector_size(kLanes * sizeof(T))));
+};
+/// `kLanes` values of T in a register.
+template <class T, int kLanes>
+using Vector = typename VectorOf<T, kLanes>::Type;
+/// As many values of T as a register of the instruction set holds.
+template <class Isa, class T>
+inline constexpr int kLanes = Isa::kBytes / static_cast<int>(sizeof(T));
+template <class Isa, class T>
+using Native = Vector<T, kLanes<Isa, T>>;
+
+/// Vector <- memory and memory <- vector, of any alignment.
+template <class V, class T>
+[[gnu::always_inline]] inline void load(V& v, const T* from) {
+  __builtin_memcpy(&v, from, sizeof(V));
+}
+template <class V, class T>
+[[gnu::always_inline]] inline void store(T* to, const V& v) {
+  __builtin_memcpy(to, &v, sizeof(V));
+}
+
+namespace detail {
+
+#if defined(__x86_64__)
+template <class F>
+[[gnu::noinline, gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]] void call_avx512(const F& f) {
+  f(Avx512{});
+}
+template <class F>
+[[gnu::noinline, gnu::target("avx2,fma")]] void call_avx2(const F& f) {
+  f(Avx2{});
+}
+#endif
+
+}  // namespace detail
+
+/// Calls f(isa) for the level in force. f must be always inlined and must not start threads: dispatch inside of parts.
+template <class F>
+[[gnu::always_inline]] inline void with_simd(const F& f) {
+#if defined(__x86_64__)
+  switch (simd_level()) {
+    case SimdLevel::avx512:
+      return detail::call_avx512(f);
+    case SimdLevel::avx2:
+      return detail::call_avx2(f);
+    default:
+      break;
+  }
+#endif
+  f(Baseline{});
+}
+
+/// Walks 0 .. count in vectors: f(lanes, i) with lanes an integral constant, full vectors first, then single elements.
+template <class T, class Isa, class F>
+[[gnu::always_inline]] inline void for_lanes(Isa, Index count, const F& f) {
+  constexpr int kWidth = kLanes<Isa, T>;
+  Index i = 0;
+  for (; i + kWidth <= count; i += kWidth) f(std::integral_constant<int, kWidth>{}, i);
+  for (; i < count; ++i) f(std::integral_constant<int, 1>{}, i);
+}
+
+/// Sum (largest) of a vector's lanes, in a fixed tree order.
+template <int kCount, class V>
+[[gnu::always_inline]] inline auto sum_lanes(const V& v) {
+  if constexpr (kCount == 1) {
+    return v[0];
+  } else {
+    V folded;
+    [&]<std::size_t... kI>(std::index_sequence<kI...>) __attribute__((always_inline)) {
+      folded = v + __builtin_shufflevector(v, v, static_cast<int>((kI + kCount / 2) % sizeof...(kI))...);
+    }
+    (std::make_index_sequence<sizeof(V) / sizeof(v[0])>{});
+    return sum_lanes<kCount / 2>(folded);
+  }
+}
+template <int kCount, class V>
+[[gnu::always_inline]] inline auto max_lanes(const V& v) {
+  if constexpr (kCount == 1) {
+    return v[0];
+  } else {
+    V folded;
+    [&]<std::size_t... kI>(std::index_sequence<kI...>) __attribute__((always_inline)) {
+      const V other = __builtin_shufflevector(v, v, static_cast<int>((kI + kCount / 2) % sizeof...(kI))...);
+      folded = v > other ? v : other;
+    }
+    (std::make_index_sequence<sizeof(V) / sizeof(v[0])>{});
+    return max_lanes<kCount / 2>(folded);
+  }
+}
+
+/// x <- e^x. Cody-Waite: x = n ln 2 + r with |r| <= ln(2)/2, e^r by its Taylor polynomial, 2^n by exponent bits.
+/// Relative error below 2 epsilon; 0 below the smallest normal number; +infinity above the largest; NaN stays.
+template <class T, class V>
+[[gnu::always_inline]] inline void exp_in_place(V& x) {
+  using Bits = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
+  using IntVector = Vector<Bits, static_cast<int>(sizeof(V) / sizeof(T))>;
+  constexpr bool kFloat = sizeof(T) == 4;
+  constexpr T kLow = kFloat ? T(-87.336544) : T(-708.39641853226408);
+  constexpr T kHigh = kFloat ? T(88.722839) : T(709.78271289338397);
+  constexpr T kLn2High = kFloat ? T(0.693359375) : T(6.93147180369123816490e-01);
+  constexpr T kLn2Low = kFloat ? T(-2.12194440e-4) : T(1.90821492927058770002e-10);
+  constexpr T kMagic = kFloat ? T(12582912.) : T(6755399441055744.);  // 1.5 * 2^(mantissa bits): rounds to integers
+  constexpr int kMantissa = kFloat ? 23 : 52, kDegree = kFloat ? 7 : 13;
+  constexpr auto kCoefficients = [] {  // 1 / k!
+    std::array<T, kDegree + 1> c{};
+    T factorial = 1;
+    for (int k = 0; k <= kDegree; ++k) c[static_cast<std::size_t>(k)] = T(1) / (factorial *= k > 0 ? T(k) : T(1));
+    return c;
+  }();
+  const V zero{}, low = kLow - zero, high = kHigh - zero, infinity = T(INFINITY) - zero;
+  const V clamped = x < low ? low : (x > high ? high : x);
+  const V shifted = clamped * T(1.44269504088896340736) + kMagic;
+  const V n = shifted - kMagic;
+  const V r = (clamped - n * kLn2High) - n * kLn2Low;
+  V sum = kCoefficients[kDegree] - zero;
+#pragma GCC unroll 16
+  for (int k = kDegree - 1; k >= 0; --k) sum = sum * r + kCoefficients[static_cast<std::size_t>(k)];
+  // 2^n in two factors, as n = 128 (1024) has no exponent of its own.
+  IntVector exponent = (IntVector)shifted - (IntVector)(kMagic - zero);
+  const IntVector half = exponent >> 1, bias = IntVector{} + ((Bits{1} << (kMantissa - (kFloat ? 16 : 42))) - 1);
+  const V scale1 = (V)((half + bias) << kMantissa), scale2 = (V)((exponent - half + bias) << kMantissa);
+  const V result = sum * scale1 * scale2;
+  x = x < low ? zero : (x > high ? infinity : result);
+}
+
+/// x <- tanh(x) = (1 - e^-2|x|) / (1 + e^-2|x|), with the sign of x. Absolute error about epsilon.
+template <class T, class V>
+[[gnu::always_inline]] inline void tanh_in_place(V& x) {
+  const V zero{};
+  V e = x < zero ? x * T(2) : x * T(-2);
+  exp_in_place<T>(e);
+  const V t = (T(1) - e) / (T(1) + e);
+  x = x < zero ? -t : t;
+}
+
+/// x <- erf(x). In float by Abramowitz and Stegun 7.1.26 (absolute error below 1.5e-7), in double by the library.
+template <class T, class V>
+[[gnu::always_inline]] inline void erf_in_place(V& x) {
+  if constexpr (sizeof(T) == 8) {
+    for (std::size_t i = 0; i < sizeof(V) / sizeof(T); ++i) x[i] = std::erf(x[i]);
+  } else {
+    const V zero{}, magnitude = x < zero ? -x : x;
+    const V t = T(1) / (T(1) + T(0.3275911) * magnitude);
+    const V polynomial =
+        ((((T(1.061405429) * t - T(1.453152027)) * t + T(1.421413741)) * t - T(0.284496736)) * t + T(0.254829592)) * t;
+    V e = -magnitude * magnitude;
+    exp_in_place<T>(e);
+    const V result = T(1) - polynomial * e;
+    x = x < zero ? -result : result;
+  }
+}
+
+}  // namespace rapt::inline RAPT_ABI::simd

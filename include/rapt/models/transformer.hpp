@@ -1,0 +1,254 @@
+/// \file
+/// The Transformer of "Attention Is All You Need" (Vaswani et al. 2017), figure 1.
+#pragma once
+
+#include "rapt/autograd/ops/cross_entropy.hpp"
+#include "rapt/nn/decoder.hpp"
+#include "rapt/nn/embedding.hpp"
+#include "rapt/nn/encoder.hpp"
+#include "rapt/nn/positional_encoding.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+/// Everything that makes a Transformer. Defaults are the paper's base model (table 3).
+struct TransformerConfig {
+  Index source_vocabulary = 37000;
+  Index target_vocabulary = 37000;
+  Index d_model = 512;
+  Index heads = 8;
+  Index d_ff = 2048;
+  Index encoder_layers = 6;
+  Index decoder_layers = 6;
+  float dropout = 0.1f;            ///< of embeddings and of each sublayer's output (the paper's 5.4)
+  float attention_dropout = 0.f;   ///< of the attention weights
+  float activation_dropout = 0.f;  ///< inside of the feed-forward networks
+  Activation activation = Activation::relu;
+  NormPlacement norm = NormPlacement::post;
+  /// A layer norm behind each stack. Unset: with pre-norm only. torch.nn.Transformer always has them.
+  std::optional<bool> final_norm = {};
+  double layer_norm_epsilon = 1e-5;
+  /// One matrix for both embeddings and the output projection (the paper's 3.4). Needs one vocabulary for both.
+  bool share_embeddings = true;
+  /// A bias of the output projection.
+  bool output_bias = false;
+  SinusoidalOptions positions = {};
+  /// If > 0: positions are learned, up to this many, and `positions` is not used.
+  Index learned_positions = 0;
+
+  /// The paper's base model: 63.08 million parameters with a shared vocabulary of 37,000.
+  [[nodiscard]] static TransformerConfig base(Index vocabulary = 37000) {
+    return {.source_vocabulary = vocabulary, .target_vocabulary = vocabulary};
+  }
+  /// The paper's big model.
+  [[nodiscard]] static TransformerConfig big(Index vocabulary = 37000) {
+    TransformerConfig config = base(vocabulary);
+    config.d_model = 1024;
+    config.heads = 16;
+    config.d_ff = 4096;
+    config.dropout = 0.3f;
+    return config;
+  }
+  /// For corpora of some ten thousand sentences.
+  [[nodiscard]] static TransformerConfig tiny(Index vocabulary) {
+    TransformerConfig config = base(vocabulary);
+    config.d_model = 128;
+    config.heads = 4;
+    config.d_ff = 256;
+    config.encoder_layers = config.decoder_layers = 4;
+    config.dropout = 0.3f;
+    return config;
+  }
+  /// For corpora of some hundred thousand sentences.
+  [[nodiscard]] static TransformerConfig small(Index vocabulary) {
+    TransformerConfig config = base(vocabulary);
+    config.d_model = 256;
+    config.heads = 8;
+    config.d_ff = 1024;
+    config.encoder_layers = config.decoder_layers = 3;
+    return config;
+  }
+  /// The preset of that name: tiny, small, base or big. Throws ValueError for another.
+  [[nodiscard]] static TransformerConfig preset(std::string_view name, Index vocabulary) {
+    if (name == "tiny") return tiny(vocabulary);
+    if (name == "small") return small(vocabulary);
+    if (name == "base") return base(vocabulary);
+    if (name == "big") return big(vocabulary);
+    fail("transformer", "no preset is called '", name, "': tiny, small, base and big are");
+  }
+
+  [[nodiscard]] bool has_final_norm() const { return final_norm.value_or(norm == NormPlacement::pre); }
+  [[nodiscard]] LayerOptions layer() const {
+    return {.d_model = d_model,
+            .heads = heads,
+            .d_ff = d_ff,
+            .dropout = dropout,
+            .attention_dropout = attention_dropout,
+            .activation_dropout = activation_dropout,
+            .activation = activation,
+            .norm = norm,
+            .layer_norm_epsilon = layer_norm_epsilon};
+  }
+
+  /// Throws ValueError that names the values which do not fit.
+  void validate() const {
+    constexpr std::string_view kWhere = "transformer";
+    require(source_vocabulary > 0 && target_vocabulary > 0, kWhere, "vocabularies must not be empty: source ",
+            source_vocabulary, ", target ", target_vocabulary);
+    require(d_model > 0 && heads > 0 && d_model % heads == 0, kWhere,
+            "d_model must be a multiple of heads: d_model = ", d_model, ", heads = ", heads);
+    require(learned_positions > 0 || d_model % 2 == 0, kWhere, "sinusoidal positions need an even d_model: ", d_model);
+    require(d_ff > 0 && encoder_layers > 0 && decoder_layers > 0, kWhere, "sizes must be positive: d_ff ", d_ff,
+            ", encoder_layers ", encoder_layers, ", decoder_layers ", decoder_layers);
+    for (const float rate : {dropout, attention_dropout, activation_dropout}) {
+      require(rate >= 0.f && rate < 1.f, kWhere, "dropout must be in [0, 1): ", rate);
+    }
+    require(layer_norm_epsilon > 0, kWhere, "layer_norm_epsilon must be positive: ", layer_norm_epsilon);
+    require(!share_embeddings || source_vocabulary == target_vocabulary, kWhere,
+            "shared embeddings need one vocabulary: source ", source_vocabulary, ", target ", target_vocabulary);
+  }
+};
+
+/// Source tokens, and target tokens shifted: the decoder reads `target_input` and must predict `target_output`.
+struct TranslationBatch {
+  TokenBatch source;
+  TokenBatch target_input;             ///< <s> w1 .. wn
+  std::vector<TokenId> target_output;  ///< w1 .. wn </s>
+};
+
+/// Encoder, decoder, embeddings and output projection. Parameters are named and laid out as torch.nn.Transformer's
+/// state_dict, with `embedding.weight` (shared) or `source_embedding.weight`, `target_embedding.weight` and
+/// `output.weight` beside it. A const model may be used from many threads.
+template <class T = float>
+class Transformer {
+ public:
+  using ScalarType = T;
+  using State = DecoderState<T>;
+
+  /// Xavier-uniform weights; throws ValueError for a config that does not fit.
+  Transformer(const TransformerConfig& config, Rng& rng)
+      : config_(checked(config)),
+        encoder_(config.encoder_layers, config.layer(), config.has_final_norm(), rng),
+        decoder_(config.decoder_layers, config.layer(), config.has_final_norm(), rng),
+        sinusoids_(config.learned_positions > 0 ? 2 : config.d_model, config.positions) {
+    if (config.share_embeddings) {
+      embedding_.emplace(config.source_vocabulary, config.d_model, rng);
+      if (config.output_bias) output_bias_ = Parameter<T>(Tensor<T>(Shape{config.target_vocabulary}, T(0)));
+    } else {
+      source_embedding_.emplace(config.source_vocabulary, config.d_model, rng);
+      target_embedding_.emplace(config.target_vocabulary, config.d_model, rng);
+      output_.emplace(config.d_model, config.target_vocabulary, rng, LinearOptions{.bias = config.output_bias});
+    }
+    if (config.learned_positions > 0) {
+      source_positions_.emplace(config.learned_positions, config.d_model, rng);
+      target_positions_.emplace(config.learned_positions, config.d_model, rng);
+    }
+  }
+
+  /// The memory   // [M, D]
+  [[nodiscard]] Variable<T> encode(const TokenBatch& source, const AttentionOptions<T>& masks = {}) const {
+    const Embedding<T>& table = embedding_ ? *embedding_ : *source_embedding_;
+    return encoder_(embed(table, source_positions_, source, {}), source.row_splits, masks);
+  }
+
+  /// The decoder's last hidden state   // [N, D]
+  [[nodiscard]] Variable<T> decode(const TokenBatch& target_input, const Variable<T>& memory,
+                                   const RowSplits& memory_splits, const AttentionOptions<T>& masks = {},
+                                   const AttentionOptions<T>& memory_masks = {}) const {
+    return decoder_(embed(target_table(), target_positions_, target_input, {}), target_input.row_splits, memory,
+                    memory_splits, masks, memory_masks);
+  }
+
+  /// Scores of every token at every target position, before softmax   // [N, V]
+  [[nodiscard]] Variable<T> logits(const Variable<T>& hidden) const {
+    return linear<T>(hidden, output_weight(), output_bias());
+  }
+
+  /// Logits for target_input given source   // [N, V]
+  [[nodiscard]] Variable<T> operator()(const TokenBatch& source, const TokenBatch& target_input) const {
+    require_pairs(source, target_input);
+    return logits(decode(target_input, encode(source), source.row_splits));
+  }
+
+  /// Mean label-smoothed cross-entropy of a batch per target token; [N, V] is never stored.
+  [[nodiscard]] Variable<T> loss(const TranslationBatch& batch, const CrossEntropyOptions& options = {}) const {
+    require_pairs(batch.source, batch.target_input);
+    const Variable<T> hidden = decode(batch.target_input, encode(batch.source), batch.source.row_splits);
+    return linear_cross_entropy<T>(hidden, output_weight(), output_bias(), batch.target_output, options);
+  }
+
+  /// Decoding: a state with one row for each source sequence.
+  [[nodiscard]] State start(const TokenBatch& source) const {
+    const Inference scope;
+    return decoder_.start(encode(source), source.row_splits);
+  }
+  /// Feeds one token to every row; returns the logits of the next   // [rows, V]
+  [[nodiscard]] Tensor<T> step(State& state, std::span<const TokenId> tokens) const {
+    const Inference scope;
+    require<ShapeError>(static_cast<Index>(tokens.size()) == state.rows(), "transformer", tokens.size(), " tokens for ",
+                        state.rows(), " rows");
+    TokenBatch next;
+    next.tokens.assign(tokens.begin(), tokens.end());
+    next.row_splits = RowSplits::equal(state.rows(), 1);
+    const std::vector<Index> positions = state.lengths();
+    const Variable<T> x = embed(target_table(), target_positions_, next, positions);
+    return logits(decoder_.step(state, x, next.row_splits)).value();
+  }
+
+  [[nodiscard]] const TransformerConfig& config() const { return config_; }
+  [[nodiscard]] Index target_vocabulary() const { return config_.target_vocabulary; }
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor&& visitor) {
+    visitor("embedding", self.embedding_);
+    visitor("source_embedding", self.source_embedding_);
+    visitor("target_embedding", self.target_embedding_);
+    visitor("source_positions", self.source_positions_);
+    visitor("target_positions", self.target_positions_);
+    visitor("encoder", self.encoder_);
+    visitor("decoder", self.decoder_);
+    visitor("output", self.output_);
+    visitor("output.bias", self.output_bias_);
+  }
+
+ private:
+  static const TransformerConfig& checked(const TransformerConfig& config) {
+    config.validate();
+    return config;
+  }
+  static void require_pairs(const TokenBatch& source, const TokenBatch& target) {
+    require<ShapeError>(source.sequences() == target.sequences(), "transformer", source.sequences(),
+                        " source sequences, ", target.sequences(), " target sequences");
+  }
+
+  [[nodiscard]] const Embedding<T>& target_table() const { return embedding_ ? *embedding_ : *target_embedding_; }
+  [[nodiscard]] const Parameter<T>& output_weight() const {
+    return embedding_ ? embedding_->weight() : output_->weight();
+  }
+  [[nodiscard]] const Parameter<T>& output_bias() const { return embedding_ ? output_bias_ : output_->bias(); }
+
+  /// Dropout(sqrt(D) embedding + positional encoding)   // [N, D]
+  [[nodiscard]] Variable<T> embed(const Embedding<T>& table,
+                                  const std::optional<LearnedPositionalEncoding<T>>& positions, const TokenBatch& batch,
+                                  std::span<const Index> starts) const {
+    require<ShapeError>(batch.row_splits.rows() == batch.size(), "transformer", batch.size(),
+                        " tokens, row splits end at ", batch.row_splits.rows());
+    Variable<T> x = table(batch.tokens);
+    x = positions ? (*positions)(x, batch.row_splits, starts) : sinusoids_(x, batch.row_splits, starts);
+    return dropout(x, config_.dropout);
+  }
+
+  TransformerConfig config_;
+  std::optional<Embedding<T>> embedding_, source_embedding_, target_embedding_;
+  Encoder<T> encoder_;
+  Decoder<T> decoder_;
+  std::optional<Linear<T>> output_;
+  Parameter<T> output_bias_;
+  SinusoidalPositionalEncoding<T> sinusoids_;
+  std::optional<LearnedPositionalEncoding<T>> source_positions_, target_positions_;
+};
+static_assert(Module<Transformer<float>>);
+
+template <class... Arguments>
+Transformer(const TransformerConfig&, Arguments&&...) -> Transformer<float>;
+
+}  // namespace rapt::inline RAPT_ABI

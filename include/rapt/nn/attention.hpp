@@ -1,0 +1,131 @@
+/// \file
+/// Multi-head attention (the paper's 3.2.2).
+#pragma once
+
+#include "rapt/autograd/ops/attention.hpp"
+#include "rapt/nn/kv_cache.hpp"
+#include "rapt/nn/linear.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+struct MultiHeadAttentionOptions {
+  Index d_model = 512;
+  Index heads = 8;
+  float dropout = 0.f;  ///< of the attention weights
+  bool bias = true;     ///< of the four projections
+};
+
+/// MultiHead(Q, K, V) = Concat(head_1, ..., head_h) W^O,  head_i = Attention(Q W_i^Q, K W_i^K, V W_i^V).
+///
+/// Names and layout are those of torch.nn.MultiheadAttention: in_proj_weight [3 D, D] stacks W^Q, W^K and W^V, so that
+/// self-attention projects all three in one product.
+template <class T = float>
+class MultiHeadAttention {
+ public:
+  /// Throws ValueError unless d_model is a positive multiple of heads.
+  MultiHeadAttention(const MultiHeadAttentionOptions& options, Rng& rng)
+      : options_(checked(options)), out_proj_(options.d_model, options.d_model, rng, {.bias = options.bias}) {
+    const Index d = options.d_model;
+    in_proj_weight_ = Parameter<T>(init::xavier_uniform<T>(Shape{3 * d, d}, rng));
+    if (options.bias) in_proj_bias_ = Parameter<T>(Tensor<T>(Shape{3 * d}, T(0)));
+  }
+
+  /// Self-attention   // [N, D] from x [N, D]; `masks`: its heads, scale and dropout are this layer's
+  [[nodiscard]] Variable<T> operator()(const Variable<T>& x, const RowSplits& splits,
+                                       AttentionOptions<T> masks = {}) const {
+    const Variable<T> qkv = project(x, 0, 3);  // [N, 3 D]
+    const Index d = options_.d_model;
+    return out_proj_(
+        attention(columns(qkv, 0, d), columns(qkv, d, d), columns(qkv, 2 * d, d), splits, splits, completed(masks)));
+  }
+
+  /// Attention to a memory: keys and values are both the encoder's output   // [N, D] from x [N, D], memory [M, D]
+  [[nodiscard]] Variable<T> operator()(const Variable<T>& x, const RowSplits& splits, const Variable<T>& memory,
+                                       const RowSplits& memory_splits, AttentionOptions<T> masks = {}) const {
+    const Variable<T> q = project(x, 0, 1);        // [N, D]
+    const Variable<T> kv = project(memory, 1, 2);  // [M, 2 D]
+    const Index d = options_.d_model;
+    return out_proj_(
+        attention(columns(q, 0, d), columns(kv, 0, d), columns(kv, d, d), splits, memory_splits, completed(masks)));
+  }
+
+  /// The general form: query, key and value of their own   // [N, D] from [N, D], [M, D], [M, D]
+  [[nodiscard]] Variable<T> operator()(const Variable<T>& query, const RowSplits& query_splits, const Variable<T>& key,
+                                       const Variable<T>& value, const RowSplits& key_splits,
+                                       AttentionOptions<T> masks = {}) const {
+    return out_proj_(attention(project(query, 0, 1), project(key, 1, 1), project(value, 2, 1), query_splits, key_splits,
+                               completed(masks)));
+  }
+
+  /// [keys | values] of a memory, to be computed once and attended to at every decoding step   // [M, 2 D]
+  [[nodiscard]] Variable<T> keys_values(const Variable<T>& memory) const { return project(memory, 1, 2); }
+
+  /// One decoding step of causal self-attention: appends x's keys and values to the cache and attends to all of it.
+  /// Not recorded.
+  [[nodiscard]] Variable<T> step(const Variable<T>& x, const RowSplits& splits, KeyValueCache<T>& cache,
+                                 AttentionOptions<T> masks = {}) const {
+    const Variable<T> qkv = project(x, 0, 3);
+    const Index d = options_.d_model;
+    cache.append(qkv.value().view().columns(d, 2 * d), splits);
+    masks.causal = true;
+    return attend(qkv.value().view().columns(0, d), cache.keys(), cache.values(), splits, cache.ranges(), masks);
+  }
+
+  /// One decoding step of attention to a memory's `keys_values`, of which sequence i sees `ranges[i]`. Not recorded.
+  [[nodiscard]] Variable<T> step(const Variable<T>& x, const RowSplits& splits, const Tensor<T>& keys_values,
+                                 std::span<const kernels::KeyRange> ranges, AttentionOptions<T> masks = {}) const {
+    const Variable<T> q = project(x, 0, 1);
+    const Index d = options_.d_model;
+    return attend(q.value(), keys_values.view().columns(0, d), keys_values.view().columns(d, d), splits, ranges, masks);
+  }
+
+  [[nodiscard]] const MultiHeadAttentionOptions& options() const { return options_; }
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor&& visitor) {
+    visitor("in_proj_weight", self.in_proj_weight_);
+    visitor("in_proj_bias", self.in_proj_bias_);
+    visitor("out_proj", self.out_proj_);
+  }
+
+ private:
+  static const MultiHeadAttentionOptions& checked(const MultiHeadAttentionOptions& options) {
+    require(options.heads > 0 && options.d_model > 0 && options.d_model % options.heads == 0, "multi_head_attention",
+            "d_model must be a multiple of heads: d_model = ", options.d_model, ", heads = ", options.heads);
+    return options;
+  }
+
+  /// Projections first .. first + count of (query, key, value), side by side   // [N, count D]
+  [[nodiscard]] Variable<T> project(const Variable<T>& x, Index first, Index count) const {
+    const Index d = options_.d_model;
+    return linear<T>(x, in_proj_weight_, in_proj_bias_, Activation::none, {first * d, count * d});
+  }
+
+  [[nodiscard]] AttentionOptions<T> completed(AttentionOptions<T> masks) const {
+    masks.heads = options_.heads;
+    masks.dropout = options_.dropout;
+    return masks;
+  }
+
+  [[nodiscard]] Variable<T> attend(const TensorView<const T>& query, const TensorView<const T>& keys,
+                                   const TensorView<const T>& values, const RowSplits& splits,
+                                   std::span<const kernels::KeyRange> ranges, AttentionOptions<T> masks) const {
+    masks = completed(masks);
+    detail::require_attention(query, keys, values, splits.offsets(), ranges, masks);
+    Tensor<T> output(Shape{query.rows(), query.cols()});
+    if (masks.weights != nullptr) {
+      *masks.weights = Tensor<T>(
+          Shape{splits.sequences(), masks.heads, splits.longest(), kernels::detail::longest_keys(ranges)}, T(0));
+    }
+    kernels::attention<T>(detail::attention_problem(query, keys, values, splits.offsets(), ranges, masks), output,
+                          nullptr, masks.weights);
+    return out_proj_(Variable<T>(std::move(output)));
+  }
+
+  MultiHeadAttentionOptions options_;
+  Parameter<T> in_proj_weight_, in_proj_bias_;
+  Linear<T> out_proj_;
+};
+static_assert(Module<MultiHeadAttention<float>>);
+
+}  // namespace rapt::inline RAPT_ABI

@@ -1,0 +1,48 @@
+/// \file
+/// Token embedding: a learned row per token, times sqrt(d_model).
+#pragma once
+
+#include <cmath>
+
+#include "rapt/autograd/ops/embedding.hpp"
+#include "rapt/nn/init.hpp"
+#include "rapt/nn/module.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+struct EmbeddingOptions {
+  /// The paper's 3.4: "In the embedding layers, we multiply those weights by sqrt(d_model)."
+  bool scale_by_sqrt_d_model = true;
+};
+
+/// y_i = sqrt(d_model) * weight[token_i]   // [N, D]; weight [V, D], normal with variance 1 / D
+template <class T = float>
+class Embedding {
+ public:
+  Embedding(Index vocabulary, Index d_model, Rng& rng, const EmbeddingOptions& options = {})
+      : scale_(options.scale_by_sqrt_d_model ? std::sqrt(static_cast<T>(d_model)) : T(1)) {
+    require(vocabulary > 0 && d_model > 0, "embedding", "sizes must be positive: vocabulary ", vocabulary, ", d_model ",
+            d_model);
+    weight_ =
+        Parameter<T>(init::normal<T>(Shape{vocabulary, d_model}, rng, 1.0 / std::sqrt(static_cast<double>(d_model))));
+  }
+
+  [[nodiscard]] Variable<T> operator()(std::span<const TokenId> tokens) const {
+    return embedding<T>(weight_, tokens, scale_);
+  }
+
+  [[nodiscard]] const Parameter<T>& weight() const { return weight_; }
+  [[nodiscard]] Index vocabulary() const { return weight_.rows(); }
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor&& visitor) {
+    visitor("weight", self.weight_);
+  }
+
+ private:
+  T scale_;
+  Parameter<T> weight_;
+};
+static_assert(Module<Embedding<float>>);
+
+}  // namespace rapt::inline RAPT_ABI

@@ -1,0 +1,69 @@
+/// \file
+/// Encoder layer and stack: the left half of the paper's figure 1.
+#pragma once
+
+#include "rapt/nn/layer_options.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+/// Self-attention, Add & Norm, feed-forward, Add & Norm. Names are torch.nn.TransformerEncoderLayer's.
+template <class T = float>
+class EncoderLayer {
+ public:
+  EncoderLayer(const LayerOptions& options, Rng& rng)
+      : self_attention_(options.attention(), rng),
+        feed_forward_(options.feed_forward(), rng),
+        norm1_(options.add_norm<T>()),
+        norm2_(options.add_norm<T>()) {}
+
+  /// [N, D] from [N, D]
+  [[nodiscard]] Variable<T> operator()(const Variable<T>& source, const RowSplits& splits,
+                                       const AttentionOptions<T>& masks = {}) const {
+    const Variable<T> x = norm1_(source, [&](const Variable<T>& h) { return self_attention_(h, splits, masks); });
+    return norm2_(x, [&](const Variable<T>& h) { return feed_forward_(h); });
+  }
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor&& visitor) {
+    visitor("self_attn", self.self_attention_);
+    FeedForward<T>::visit(self.feed_forward_, visitor);
+    visitor("norm1", self.norm1_);
+    visitor("norm2", self.norm2_);
+  }
+
+ private:
+  MultiHeadAttention<T> self_attention_;
+  FeedForward<T> feed_forward_;
+  AddNorm<T> norm1_, norm2_;
+};
+static_assert(Module<EncoderLayer<float>>);
+
+/// N layers, and with `final_norm` a layer norm behind the last.
+template <class T = float>
+class Encoder {
+ public:
+  Encoder(Index layers, const LayerOptions& options, bool final_norm, Rng& rng) {
+    for (Index i = 0; i < layers; ++i) layers_.emplace_back(options, rng);
+    if (final_norm) norm_.emplace(options.d_model, options.layer_norm_epsilon);
+  }
+
+  /// The memory that the decoder attends to   // [N, D] from [N, D]
+  [[nodiscard]] Variable<T> operator()(Variable<T> x, const RowSplits& splits,
+                                       const AttentionOptions<T>& masks = {}) const {
+    for (const EncoderLayer<T>& layer : layers_) x = layer(x, splits, masks);
+    return norm_ ? (*norm_)(x) : x;
+  }
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor&& visitor) {
+    visitor("layers", self.layers_);
+    visitor("norm", self.norm_);
+  }
+
+ private:
+  std::vector<EncoderLayer<T>> layers_;
+  std::optional<LayerNorm<T>> norm_;
+};
+static_assert(Module<Encoder<float>>);
+
+}  // namespace rapt::inline RAPT_ABI

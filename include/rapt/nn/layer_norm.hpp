@@ -1,0 +1,40 @@
+/// \file
+/// Layer normalisation as a layer.
+#pragma once
+
+#include "rapt/autograd/ops/add_norm.hpp"
+#include "rapt/nn/module.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+/// y = (x - mean) / sqrt(variance + epsilon) * weight + bias, row by row   // [N, D]
+template <class T = float>
+class LayerNorm {
+ public:
+  explicit LayerNorm(Index d_model, double epsilon = 1e-5)
+      : weight_(Tensor<T>(Shape{d_model}, T(1))),
+        bias_(Tensor<T>(Shape{d_model}, T(0))),
+        epsilon_(static_cast<T>(epsilon)) {}
+
+  [[nodiscard]] Variable<T> operator()(const Variable<T>& x) const {
+    return layer_norm<T>(x, weight_, bias_, epsilon_);
+  }
+
+  /// LayerNorm(x + Dropout(sublayer)) in one pass.
+  [[nodiscard]] Variable<T> operator()(const Variable<T>& x, const Variable<T>& sublayer, float dropout) const {
+    return add_norm<T>(x, sublayer, weight_, bias_, dropout, epsilon_);
+  }
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor&& visitor) {
+    visitor("weight", self.weight_);
+    visitor("bias", self.bias_);
+  }
+
+ private:
+  Parameter<T> weight_, bias_;
+  T epsilon_;
+};
+static_assert(Module<LayerNorm<float>>);
+
+}  // namespace rapt::inline RAPT_ABI

@@ -1,0 +1,45 @@
+/// \file
+/// Linear layer: y = x W^T + b.
+#pragma once
+
+#include "rapt/autograd/ops/linear.hpp"
+#include "rapt/nn/init.hpp"
+#include "rapt/nn/module.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+struct LinearOptions {
+  bool bias = true;
+};
+
+/// y = x W^T + b   // [N, out] from [N, in]; weight [out, in] as PyTorch lays it out
+template <class T = float>
+class Linear {
+ public:
+  /// Xavier-uniform weight, zero bias.
+  Linear(Index inputs, Index outputs, Rng& rng, const LinearOptions& options = {}) {
+    require(inputs > 0 && outputs > 0, "linear", "sizes must be positive: ", inputs, " inputs, ", outputs, " outputs");
+    weight_ = Parameter<T>(init::xavier_uniform<T>(Shape{outputs, inputs}, rng));
+    if (options.bias) bias_ = Parameter<T>(Tensor<T>(Shape{outputs}, T(0)));
+  }
+
+  [[nodiscard]] Variable<T> operator()(const Variable<T>& x, Activation activation = Activation::none) const {
+    return linear<T>(x, weight_, bias_, activation);
+  }
+
+  [[nodiscard]] const Parameter<T>& weight() const { return weight_; }
+  /// Undefined without bias.
+  [[nodiscard]] const Parameter<T>& bias() const { return bias_; }
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor&& visitor) {
+    visitor("weight", self.weight_);
+    visitor("bias", self.bias_);
+  }
+
+ private:
+  Parameter<T> weight_, bias_;
+};
+static_assert(Module<Linear<float>>);
+
+}  // namespace rapt::inline RAPT_ABI

@@ -1,0 +1,116 @@
+/// \file
+/// Parameters, and the one `visit` from which everything about a layer derives: names, counting, saving, loading,
+/// optimizer state. A layer is a value type that names its members once:
+///
+///     template <class Self, class Visitor>
+///     static void visit(Self& self, Visitor&& visitor) {
+///       visitor("self_attn", self.self_attention_);
+///       visitor("norm1", self.norm1_);
+///     }
+///
+/// Members are parameters, layers, optionals or vectors of layers; their names are joined by dots.
+#pragma once
+
+#include <concepts>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "rapt/autograd/variable.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+/// A leaf that is learned. A value type: copying copies the numbers; assigning to one writes into its place, so that an
+/// optimizer which knows it goes on with the new numbers.
+template <class T>
+class Parameter : public Variable<T> {
+ public:
+  Parameter() = default;
+  explicit Parameter(Tensor<T> value) : Variable<T>(std::move(value), /*requires_grad=*/true) {}
+  Parameter(const Parameter& other) : Variable<T>() {
+    if (other.defined()) *this = Parameter(Tensor<T>(other.value()));
+  }
+  Parameter(Parameter&&) noexcept = default;
+  Parameter& operator=(const Parameter& other) {
+    if (this == &other) return *this;
+    if (this->defined() && other.defined()) {
+      this->node_->value = other.value();
+      this->clear_grad();
+    } else {
+      *this = Parameter(other);
+    }
+    return *this;
+  }
+  Parameter& operator=(Parameter&&) noexcept = default;
+  ~Parameter() = default;
+
+  /// The numbers, to write to.
+  [[nodiscard]] Tensor<T>& mutable_value() { return this->node_->value; }
+};
+
+namespace detail {
+
+struct AnyVisitor {
+  template <class Member>
+  void operator()(std::string_view, Member&&) const {}
+};
+
+template <class T>
+inline constexpr bool kIsParameter = false;
+template <class T>
+inline constexpr bool kIsParameter<Parameter<T>> = true;
+template <class T>
+inline constexpr bool kIsVector = false;
+template <class T>
+inline constexpr bool kIsVector<std::vector<T>> = true;
+template <class T>
+inline constexpr bool kIsOptional = false;
+template <class T>
+inline constexpr bool kIsOptional<std::optional<T>> = true;
+
+template <class Member, class F>
+void visit_member(const std::string& name, Member& member, const F& f) {
+  using Type = std::remove_cv_t<Member>;
+  if constexpr (kIsParameter<Type>) {
+    if (member.defined()) f(name, member);
+  } else if constexpr (kIsOptional<Type>) {
+    if (member) visit_member(name, *member, f);
+  } else if constexpr (kIsVector<Type>) {
+    for (std::size_t i = 0; i < member.size(); ++i) visit_member(name + "." + std::to_string(i), member[i], f);
+  } else {
+    Type::visit(member, [&](std::string_view part, auto& inner) {
+      visit_member(name.empty() ? std::string(part) : name + "." + std::string(part), inner, f);
+    });
+  }
+}
+
+}  // namespace detail
+
+/// A type with a `visit`.
+template <class M>
+concept Module = requires(M& module, const M& constant) {
+  M::visit(module, detail::AnyVisitor{});
+  M::visit(constant, detail::AnyVisitor{});
+};
+
+/// f(name, parameter) for every parameter of a module, in the order of `visit`, with its dotted name.
+template <class M, class F>
+requires Module<std::remove_const_t<M>>
+void for_each_parameter(M& module, const F& f) { detail::visit_member(std::string(), module, f); }
+
+/// How many numbers a module learns.
+template <Module M>
+[[nodiscard]] Index count_parameters(const M& module) {
+  Index count = 0;
+  for_each_parameter(module, [&](const std::string&, const auto& parameter) { count += parameter.size(); });
+  return count;
+}
+
+/// Forgets all gradients.
+template <Module M>
+void clear_gradients(M& module) {
+  for_each_parameter(module, [](const std::string&, auto& parameter) { parameter.clear_grad(); });
+}
+
+}  // namespace rapt::inline RAPT_ABI

@@ -1,0 +1,113 @@
+/// \file
+/// Positional encoding: sinusoids (the paper's 3.5) or a learned table.
+#pragma once
+
+#include <cmath>
+
+#include "rapt/autograd/ops/add_rows.hpp"
+#include "rapt/nn/init.hpp"
+#include "rapt/nn/module.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+/// Which sinusoid stands in which column.
+enum class SinusoidLayout {
+  interleaved,   ///< the paper: column 2i is sin(pos / 10000^(2i / D)), column 2i + 1 the cosine
+  concatenated,  ///< [sines | cosines] of pos * 10000^(-i / (D / 2 - 1)), i = 0 .. D / 2 - 1 (tensor2tensor's code)
+};
+
+struct SinusoidalOptions {
+  SinusoidLayout layout = SinusoidLayout::interleaved;
+  Index first_position = 0;  ///< what the first token's position counts as
+};
+
+namespace detail {
+
+/// Position of each row within its sequence, plus `start`.
+[[nodiscard]] inline std::vector<TokenId> positions_of(const RowSplits& splits, std::span<const Index> starts) {
+  std::vector<TokenId> positions(static_cast<std::size_t>(splits.rows()));
+  for (Index s = 0; s < splits.sequences(); ++s) {
+    const Index start = starts.empty() ? 0 : starts[static_cast<std::size_t>(s)];
+    for (Index i = splits.begin(s); i < splits.end(s); ++i) {
+      positions[static_cast<std::size_t>(i)] = static_cast<TokenId>(start + i - splits.begin(s));
+    }
+  }
+  return positions;
+}
+
+}  // namespace detail
+
+/// PE(pos, 2i) = sin(pos / 10000^(2i / D)),  PE(pos, 2i + 1) = cos(pos / 10000^(2i / D)), of any length.
+template <class T = float>
+class SinusoidalPositionalEncoding {
+ public:
+  /// A table of `kept` positions is computed now; longer sequences compute theirs when they come.
+  explicit SinusoidalPositionalEncoding(Index d_model, const SinusoidalOptions& options = {}, Index kept = 512)
+      : options_(options) {
+    require(d_model > 0 && d_model % 2 == 0, "positional_encoding", "d_model must be even: ", d_model);
+    table_ = Variable<T>(table(kept, d_model, options));
+  }
+
+  /// x_i + PE(position of row i)   // [N, D]; `starts`: position of each sequence's first row (empty: 0)
+  [[nodiscard]] Variable<T> operator()(const Variable<T>& x, const RowSplits& splits,
+                                       std::span<const Index> starts = {}) const {
+    Index longest = splits.longest();
+    for (std::size_t s = 0; s < starts.size(); ++s) {
+      longest = std::max(longest, starts[s] + splits.length(static_cast<Index>(s)));
+    }
+    const std::vector<TokenId> rows = detail::positions_of(splits, starts);
+    if (longest <= table_.rows()) return add_rows(x, table_, rows);
+    return add_rows(x, Variable<T>(table(longest, x.cols(), options_)), rows);
+  }
+
+  /// PE of positions first_position .. first_position + length   // [length, D]
+  [[nodiscard]] static Tensor<T> table(Index length, Index d_model, const SinusoidalOptions& options = {}) {
+    Tensor<T> pe(Shape{length, d_model});
+    const Index half = d_model / 2;
+    for (Index pos = 0; pos < length; ++pos) {
+      for (Index i = 0; i < half; ++i) {
+        const bool interleaved = options.layout == SinusoidLayout::interleaved;
+        const double exponent =
+            static_cast<double>(i) / static_cast<double>(interleaved ? half : std::max<Index>(half - 1, 1));
+        const double angle = static_cast<double>(pos + options.first_position) * std::pow(10000.0, -exponent);
+        pe(pos, interleaved ? 2 * i : i) = static_cast<T>(std::sin(angle));
+        pe(pos, interleaved ? 2 * i + 1 : half + i) = static_cast<T>(std::cos(angle));
+      }
+    }
+    return pe;
+  }
+
+ private:
+  SinusoidalOptions options_;
+  Variable<T> table_;
+};
+
+/// A learned row per position (BERT, GPT).
+template <class T = float>
+class LearnedPositionalEncoding {
+ public:
+  LearnedPositionalEncoding(Index positions, Index d_model, Rng& rng)
+      : weight_(init::normal<T>(Shape{positions, d_model}, rng, 0.02)) {}
+
+  /// x_i + weight[position of row i]; throws ValueError for a sequence longer than the table.
+  [[nodiscard]] Variable<T> operator()(const Variable<T>& x, const RowSplits& splits,
+                                       std::span<const Index> starts = {}) const {
+    for (Index s = 0; s < splits.sequences(); ++s) {
+      const Index end = splits.length(s) + (starts.empty() ? 0 : starts[static_cast<std::size_t>(s)]);
+      require(end <= weight_.rows(), "positional_encoding", "sequence ", s, " has ", end,
+              " tokens, the table of learned positions ends at ", weight_.rows());
+    }
+    return add_rows<T>(x, weight_, detail::positions_of(splits, starts));
+  }
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor&& visitor) {
+    visitor("weight", self.weight_);
+  }
+
+ private:
+  Parameter<T> weight_;
+};
+static_assert(Module<LearnedPositionalEncoding<float>>);
+
+}  // namespace rapt::inline RAPT_ABI

@@ -1,0 +1,22 @@
+/// \file
+/// All of rapt that needs nothing but Eigen and threads. Text and files are included on their own:
+/// rapt/text/..., rapt/io/....
+#pragma once
+
+#include "rapt/autograd/backward.hpp"
+#include "rapt/autograd/gradcheck.hpp"
+#include "rapt/autograd/ops/activation.hpp"
+#include "rapt/autograd/ops/add.hpp"
+#include "rapt/autograd/ops/add_norm.hpp"
+#include "rapt/autograd/ops/add_rows.hpp"
+#include "rapt/autograd/ops/attention.hpp"
+#include "rapt/autograd/ops/cross_entropy.hpp"
+#include "rapt/autograd/ops/dropout.hpp"
+#include "rapt/autograd/ops/embedding.hpp"
+#include "rapt/autograd/ops/linear.hpp"
+#include "rapt/autograd/ops/matmul.hpp"
+#include "rapt/autograd/ops/multiply.hpp"
+#include "rapt/autograd/ops/softmax.hpp"
+#include "rapt/autograd/ops/sum.hpp"
+#include "rapt/models/transformer.hpp"
+#include "rapt/optim/adam.hpp"

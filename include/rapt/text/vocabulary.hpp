@@ -1,0 +1,120 @@
+/// \file
+/// Vocabulary: token strings and their numbers, both ways.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <functional>
+#include <limits>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "rapt/core/error.hpp"
+#include "rapt/core/shape.hpp"
+#include "rapt/core/token_batch.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+/// The tokens that stand for no text of their own.
+struct SpecialTokens {
+  std::string unknown = "<unk>";
+  std::string begin_of_sentence = "<s>";
+  std::string end_of_sentence = "</s>";  ///< may be the same as begin_of_sentence
+  std::vector<std::string> others = {};  ///< further ones, such as "<pad>" and "<mask>"
+};
+
+/// An immutable list of distinct tokens; a token's id is its place in the list. Safe to read from many threads.
+class Vocabulary {
+ public:
+  /// The three special tokens alone.
+  Vocabulary() : Vocabulary(std::span<const std::string>{}) {}
+
+  /// "<unk>", "<s>" and "</s>" as 0, 1 and 2, then the ordinary tokens from 3 on. Throws ValueError with the token
+  /// and its position (from 0) when one is empty, occurs twice or is called as a special one.
+  explicit Vocabulary(std::span<const std::string> ordinary_tokens) {
+    const SpecialTokens special;
+    tokens_ = {special.unknown, special.begin_of_sentence, special.end_of_sentence};
+    tokens_.insert(tokens_.end(), ordinary_tokens.begin(), ordinary_tokens.end());
+    index(special, 3);
+  }
+
+  /// A vocabulary made elsewhere: all its tokens in their order, the special ones wherever they stand. Throws
+  /// ValueError as above, and when a special token is missing.
+  [[nodiscard]] static Vocabulary from_tokens(std::vector<std::string> tokens, const SpecialTokens& special = {}) {
+    Vocabulary vocabulary{Unindexed{}};
+    vocabulary.tokens_ = std::move(tokens);
+    vocabulary.index(special, 0);
+    return vocabulary;
+  }
+
+  [[nodiscard]] Index size() const { return static_cast<Index>(tokens_.size()); }
+  [[nodiscard]] bool contains(std::string_view token) const { return ids_.find(token) != ids_.end(); }
+  /// The token's id; `unknown()` for one that is not here.
+  [[nodiscard]] TokenId id(std::string_view token) const {
+    const auto found = ids_.find(token);
+    return found == ids_.end() ? unknown_ : found->second;
+  }
+  /// Throws ValueError unless 0 <= id < size().
+  [[nodiscard]] const std::string& token(TokenId id) const {
+    require(id >= 0 && id < size(), "vocabulary", "token id ", id, " is outside the vocabulary of ", size());
+    return tokens_[static_cast<std::size_t>(id)];
+  }
+  [[nodiscard]] std::span<const std::string> tokens() const { return tokens_; }
+
+  [[nodiscard]] TokenId unknown() const { return unknown_; }
+  [[nodiscard]] TokenId begin_of_sentence() const { return begin_of_sentence_; }
+  [[nodiscard]] TokenId end_of_sentence() const { return end_of_sentence_; }
+  [[nodiscard]] bool is_special(TokenId id) const {
+    return std::find(special_.begin(), special_.end(), id) != special_.end();
+  }
+
+ private:
+  struct Unindexed {};
+  explicit Vocabulary(Unindexed) {}
+
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+  };
+
+  /// Fills ids_ and the special ids; positions in messages count from `first`.
+  void index(const SpecialTokens& special, std::size_t first) {
+    require(tokens_.size() <= static_cast<std::size_t>(std::numeric_limits<TokenId>::max()), "vocabulary",
+            "too many tokens: ", tokens_.size());
+    ids_.reserve(tokens_.size());
+    for (std::size_t i = 0; i < tokens_.size(); ++i) {
+      const std::string& token = tokens_[i];
+      require(!token.empty(), "vocabulary", "a token must not be empty: position ", i - first);
+      const auto [at, is_new] = ids_.try_emplace(token, static_cast<TokenId>(i));
+      if (is_new) continue;
+      const auto earlier = static_cast<std::size_t>(at->second);
+      require(earlier >= first, "vocabulary", "an ordinary token must not be called as a special one: \"", token,
+              "\" at position ", i - first);
+      fail("vocabulary", "a token must occur once: \"", token, "\" at positions ", earlier - first, " and ", i - first);
+    }
+    const auto place = [this](const std::string& name, std::string_view role) {
+      const auto found = ids_.find(name);
+      require(found != ids_.end(), "vocabulary", "the ", role, " token is missing: \"", name, "\" is none of ",
+              tokens_.size(), " tokens");
+      special_.push_back(found->second);
+      return found->second;
+    };
+    unknown_ = place(special.unknown, "unknown");
+    begin_of_sentence_ = place(special.begin_of_sentence, "begin-of-sentence");
+    end_of_sentence_ = place(special.end_of_sentence, "end-of-sentence");
+    for (const std::string& name : special.others) place(name, "special");
+  }
+
+  std::vector<std::string> tokens_;
+  std::unordered_map<std::string, TokenId, Hash, std::equal_to<>> ids_;
+  std::vector<TokenId> special_;
+  TokenId unknown_ = 0;
+  TokenId begin_of_sentence_ = 1;
+  TokenId end_of_sentence_ = 2;
+};
+
+}  // namespace rapt::inline RAPT_ABI

@@ -1,0 +1,99 @@
+/// \file
+/// AtomicFile alone; tests/io/safetensors_test.cpp has the refusing disks.
+#include "rapt/io/atomic_file.hpp"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <iterator>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace {
+
+namespace fs = std::filesystem;
+using rapt::AtomicFile;
+
+class AtomicFileTest : public testing::Test {
+ protected:
+  AtomicFileTest() : folder_(fs::temp_directory_path() / ("rapt_atomic_file_" + std::to_string(::getpid()))) {
+    fs::create_directories(folder_);
+  }
+  ~AtomicFileTest() override { fs::remove_all(folder_); }
+
+  static std::string text(const fs::path& path) {
+    std::ifstream stream(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(stream), {}};
+  }
+  [[nodiscard]] auto files() const { return std::distance(fs::directory_iterator(folder_), fs::directory_iterator()); }
+
+  fs::path folder_;
+};
+
+TEST_F(AtomicFileTest, AppearsWithCommit) {
+  const fs::path path = folder_ / "file";
+  {
+    AtomicFile file(path);
+    file.write("one ", 4);
+    file.write("two", 3);
+    EXPECT_FALSE(fs::exists(path));
+    EXPECT_EQ(files(), 1);  // the temporary
+    file.commit();
+    EXPECT_EQ(text(path), "one two");
+  }
+  EXPECT_EQ(text(path), "one two");
+  EXPECT_EQ(files(), 1);
+}
+
+TEST_F(AtomicFileTest, NothingRemainsWithoutCommit) {
+  const fs::path path = folder_ / "file";
+  std::ofstream(path) << "old";
+  try {
+    AtomicFile file(path);
+    file.write("new", 3);
+    throw std::runtime_error("interrupted");
+  } catch (const std::runtime_error&) {
+  }
+  EXPECT_EQ(text(path), "old");
+  EXPECT_EQ(files(), 1);
+}
+
+TEST_F(AtomicFileTest, RelativePaths) {
+  const fs::path before = fs::current_path();
+  fs::current_path(folder_);
+  {
+    AtomicFile file("here");
+    file.write("x", 1);
+    file.commit();
+  }
+  fs::current_path(before);
+  EXPECT_EQ(text(folder_ / "here"), "x");
+}
+
+TEST_F(AtomicFileTest, TheLongestName) {
+  const fs::path path = folder_ / std::string(255, 'n');
+  AtomicFile file(path);
+  file.commit();
+  EXPECT_TRUE(fs::exists(path));
+}
+
+TEST_F(AtomicFileTest, ManyWritersOfOneFile) {
+  const fs::path path = folder_ / "file";
+  std::vector<std::thread> writers;
+  for (int t = 0; t < 8; ++t) {
+    writers.emplace_back([&, t] {
+      const std::string content(100'000, static_cast<char>('a' + t));
+      AtomicFile file(path);
+      file.write(content.data(), content.size());
+      file.commit();
+    });
+  }
+  for (auto& writer : writers) writer.join();
+  const std::string result = text(path);
+  EXPECT_EQ(result, std::string(100'000, result.at(0)));  // one of them, whole
+  EXPECT_EQ(files(), 1);
+}
+
+}  // namespace

@@ -1,0 +1,54 @@
+#!/bin/sh
+# rapt as others use it: find_package of an installation, FetchContent, two translation units with different flags.
+# CMAKE names the cmake to use. Everything happens in a temporary folder.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+cmake=${CMAKE:-cmake}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+"$cmake" --version | head -n 1
+
+# quiet COMMAND...: shows what the command printed only if it fails.
+quiet() {
+  if ! "$@" >"$work/log" 2>&1; then
+    cat "$work/log"
+    echo "FAILED: $*"
+    exit 1
+  fi
+}
+
+echo "== find_package"
+quiet "$cmake" -S "$root" -B "$work/rapt" -DRAPT_BUILD_TESTS=OFF -DRAPT_BUILD_EXAMPLES=OFF -DRAPT_BUILD_BENCH=OFF \
+  -DRAPT_IO=ON -DRAPT_TEXT=ON
+quiet "$cmake" --install "$work/rapt" --prefix "$work/first_place"
+mv "$work/first_place" "$work/installed" # an installation can be moved
+if grep -rn -e "$root" -e "$work/first_place" "$work/installed"; then
+  echo "FAILED: the installation names the folder that it was built in"
+  exit 1
+fi
+installed=$(cd "$work/installed/include" && find . -name '*.hpp' | sort)
+sources=$(cd "$root/include" && find . -name '*.hpp' | sort)
+if [ "$installed" != "$sources" ]; then
+  echo "FAILED: the installation does not hold every header"
+  exit 1
+fi
+quiet "$cmake" -S "$here/find_package" -B "$work/find_package" -DCMAKE_PREFIX_PATH="$work/installed"
+quiet "$cmake" --build "$work/find_package"
+"$work/find_package/consumer"
+(cd "$work" && find_package/consumer_components)
+
+echo "== FetchContent"
+quiet "$cmake" -S "$here/fetch_content" -B "$work/fetch_content" -DRAPT_SOURCE="$root"
+quiet "$cmake" --build "$work/fetch_content"
+"$work/fetch_content/consumer"
+
+echo "== two translation units"
+if grep -q -m 1 -w avx2 /proc/cpuinfo && grep -q -m 1 -w fma /proc/cpuinfo && grep -q -m 1 -w bmi2 /proc/cpuinfo; then
+  quiet "$cmake" -S "$here/two_translation_units" -B "$work/two" -DRAPT_SOURCE="$root"
+  quiet "$cmake" --build "$work/two"
+  "$work/two/two_translation_units"
+else
+  echo "SKIPPED: this processor does not run x86-64-v3"
+fi
+echo "package tests passed"

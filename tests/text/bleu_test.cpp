@@ -1,0 +1,126 @@
+#include "rapt/text/bleu.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstddef>
+#include <fstream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace {
+
+using rapt::Bleu;
+using rapt::bleu;
+using rapt::BleuOptions;
+using Lines = std::vector<std::string>;
+
+std::vector<std::string> columns_of(const std::string& line) {
+  std::vector<std::string> columns(1);
+  for (const char c : line) {
+    if (c == '\t') {
+      columns.emplace_back();
+    } else {
+      columns.back() += c;
+    }
+  }
+  return columns;
+}
+
+/// Undoes the backslashes of make_bleu.py.
+std::string unescaped(std::string_view text) {
+  std::string plain;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '\\') {
+      plain += text[i];
+      continue;
+    }
+    const char c = text.at(++i);
+    plain += c == 't' ? '\t' : c == 'n' ? '\n' : c == 'r' ? '\r' : '\\';
+  }
+  return plain;
+}
+
+TEST(Bleu, EqualsSacrebleu) {
+  std::ifstream file(RAPT_GOLDEN_DIR "/bleu.tsv", std::ios::binary);
+  ASSERT_TRUE(file.is_open()) << RAPT_GOLDEN_DIR "/bleu.tsv";
+  constexpr double kTolerance = 0.005;
+  int scores = 0;
+  std::string name, line;
+  Lines hypotheses, references;
+  while (std::getline(file, line)) {
+    const std::vector<std::string> columns = columns_of(line);
+    if (columns[0] == "case") {
+      name = columns.at(1);
+      hypotheses.clear();
+      references.clear();
+    } else if (columns[0] == "pair") {
+      hypotheses.push_back(unescaped(columns.at(1)));
+      references.push_back(unescaped(columns.at(2)));
+    } else if (columns[0] == "score") {
+      ASSERT_EQ(columns.size(), 12u) << name;
+      const BleuOptions options{
+          .tokenize = columns[1] == "13a" ? BleuOptions::Tokenize::v13a : BleuOptions::Tokenize::none,
+          .lowercase = columns[2] == "1"};
+      const Bleu result = bleu(hypotheses, references, options);
+      SCOPED_TRACE(name + ", " + signature(options));
+      EXPECT_NEAR(result.score, std::stod(columns[3]), kTolerance);
+      for (std::size_t n = 0; n < 4; ++n) EXPECT_NEAR(result.precisions[n], std::stod(columns[4 + n]), kTolerance);
+      EXPECT_NEAR(result.brevity_penalty, std::stod(columns[8]), 1e-6);
+      EXPECT_EQ(result.hypothesis_length, std::stol(columns[9]));
+      EXPECT_EQ(result.reference_length, std::stol(columns[10]));
+      EXPECT_EQ(to_string(result), columns[11]);
+      ++scores;
+    }
+  }
+  EXPECT_GE(scores, 240) << "the golden file is short";
+}
+
+TEST(Bleu, IsWorkedOutByHand) {
+  // 6 of 7 words, 4 of 6 pairs, 2 of 5 triples and 1 of 4 quadruples match; 7 tokens against 8.
+  const Bleu result = bleu(Lines{"a b c d x f g"}, Lines{"a b c d e f g h"});
+  EXPECT_DOUBLE_EQ(result.precisions[0], 600.0 / 7);
+  EXPECT_DOUBLE_EQ(result.precisions[1], 400.0 / 6);
+  EXPECT_DOUBLE_EQ(result.precisions[2], 200.0 / 5);
+  EXPECT_DOUBLE_EQ(result.precisions[3], 100.0 / 4);
+  EXPECT_DOUBLE_EQ(result.brevity_penalty, std::exp(1.0 - 8.0 / 7.0));
+  EXPECT_NEAR(result.score, 100 * std::exp(1.0 - 8.0 / 7.0) * std::pow(6.0 / 7 * 4 / 6 * 2 / 5 * 1 / 4, 0.25), 1e-9);
+}
+
+TEST(Bleu, SumsCountsOverTheCorpus) {
+  const Lines hypotheses = {"a b c d", "x y"};
+  const Lines references = {"a b c d", "x z"};
+  const Bleu result = bleu(hypotheses, references);
+  EXPECT_DOUBLE_EQ(result.precisions[0], 100.0 * 5 / 6);
+  EXPECT_DOUBLE_EQ(result.precisions[1], 100.0 * 3 / 4);
+  EXPECT_DOUBLE_EQ(result.precisions[2], 100.0);
+  EXPECT_DOUBLE_EQ(result.precisions[3], 100.0);
+}
+
+TEST(Bleu, RefusesUnequalAndEmptyCorpora) {
+  const auto message = [](const Lines& hypotheses, const Lines& references) -> std::string {
+    try {
+      (void)bleu(hypotheses, references);
+    } catch (const rapt::ValueError& error) {
+      return error.what();
+    }
+    return "no ValueError";
+  };
+  EXPECT_EQ(message({"a", "b"}, {"a"}), "[bleu] each hypothesis needs one reference: hypotheses = 2, references = 1");
+  EXPECT_EQ(message({}, {}), "[bleu] the corpus is empty: hypotheses = 0");
+}
+
+TEST(Bleu, BearsMalformedBytes) {
+  EXPECT_NEAR(bleu(Lines{"a \xFF\xC3 \xE2\x82 d\x80"}, Lines{"a \xFF\xC3 \xE2\x82 d\x80"}, {.lowercase = true}).score,
+              100.0, 1e-9);
+}
+
+TEST(Bleu, NamesItsSettings) {
+  EXPECT_EQ(rapt::signature().rfind("nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:rapt-", 0), 0u);
+  EXPECT_EQ(rapt::signature({.tokenize = BleuOptions::Tokenize::none, .lowercase = true})
+                .rfind("nrefs:1|case:lc|eff:no|tok:none|smooth:exp|version:rapt-", 0),
+            0u);
+}
+
+}  // namespace

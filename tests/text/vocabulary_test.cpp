@@ -1,0 +1,97 @@
+#include "rapt/text/vocabulary.hpp"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace {
+
+using rapt::SpecialTokens;
+using rapt::TokenId;
+using rapt::Vocabulary;
+
+template <class Call>
+std::string message_of(Call&& call) {
+  try {
+    call();
+  } catch (const rapt::ValueError& error) {
+    return error.what();
+  }
+  return "no ValueError";
+}
+
+TEST(Vocabulary, PutsTheSpecialTokensFirst) {
+  const std::vector<std::string> words = {"cat", "dog"};
+  const Vocabulary vocabulary(words);
+  EXPECT_EQ(vocabulary.size(), 5);
+  EXPECT_EQ(vocabulary.unknown(), 0);
+  EXPECT_EQ(vocabulary.begin_of_sentence(), 1);
+  EXPECT_EQ(vocabulary.end_of_sentence(), 2);
+  EXPECT_EQ(vocabulary.token(0), "<unk>");
+  EXPECT_EQ(vocabulary.token(1), "<s>");
+  EXPECT_EQ(vocabulary.token(2), "</s>");
+  EXPECT_EQ(vocabulary.id("cat"), 3);
+  EXPECT_EQ(vocabulary.id("dog"), 4);
+  EXPECT_EQ(vocabulary.id("bird"), vocabulary.unknown());
+  EXPECT_TRUE(vocabulary.contains("dog"));
+  EXPECT_FALSE(vocabulary.contains("do"));
+  for (TokenId id = 0; id < 5; ++id) {
+    EXPECT_EQ(vocabulary.id(vocabulary.token(id)), id);
+    EXPECT_EQ(vocabulary.is_special(id), id < 3);
+  }
+  EXPECT_EQ(Vocabulary().size(), 3);
+}
+
+TEST(Vocabulary, StaysWholeWhenCopiedAndMoved) {
+  Vocabulary original(std::vector<std::string>{"a", "a much longer token than fits in place"});
+  const Vocabulary copy = original;
+  const Vocabulary moved = std::move(original);
+  original = Vocabulary();
+  EXPECT_EQ(copy.id("a much longer token than fits in place"), 4);
+  EXPECT_EQ(moved.id("a"), 3);
+}
+
+TEST(Vocabulary, RefusesIdsOutside) {
+  const Vocabulary vocabulary;
+  EXPECT_EQ(message_of([&] { (void)vocabulary.token(3); }), "[vocabulary] token id 3 is outside the vocabulary of 3");
+  EXPECT_EQ(message_of([&] { (void)vocabulary.token(-1); }), "[vocabulary] token id -1 is outside the vocabulary of 3");
+}
+
+TEST(Vocabulary, NamesDuplicatesAndClashes) {
+  const auto make = [](std::vector<std::string> words) { return message_of([&] { (void)Vocabulary(words); }); };
+  EXPECT_EQ(make({"a", "b", "a"}), "[vocabulary] a token must occur once: \"a\" at positions 0 and 2");
+  EXPECT_EQ(make({"a", "</s>"}),
+            "[vocabulary] an ordinary token must not be called as a special one: \"</s>\" at position 1");
+  EXPECT_EQ(make({"a", ""}), "[vocabulary] a token must not be empty: position 1");
+}
+
+TEST(Vocabulary, TakesForeignListsAsTheyAre) {
+  const SpecialTokens special{
+      .unknown = "[UNK]", .begin_of_sentence = "[CLS]", .end_of_sentence = "[SEP]", .others = {"[PAD]", "[MASK]"}};
+  const auto vocabulary = Vocabulary::from_tokens({"[PAD]", "x", "[UNK]", "[CLS]", "y", "[SEP]", "[MASK]"}, special);
+  EXPECT_EQ(vocabulary.size(), 7);
+  EXPECT_EQ(vocabulary.unknown(), 2);
+  EXPECT_EQ(vocabulary.begin_of_sentence(), 3);
+  EXPECT_EQ(vocabulary.end_of_sentence(), 5);
+  EXPECT_EQ(vocabulary.id("y"), 4);
+  EXPECT_EQ(vocabulary.id("z"), 2);
+  EXPECT_TRUE(vocabulary.is_special(0));
+  EXPECT_TRUE(vocabulary.is_special(6));
+  EXPECT_FALSE(vocabulary.is_special(1));
+
+  const SpecialTokens one{.unknown = "<e>", .begin_of_sentence = "<e>", .end_of_sentence = "<e>"};
+  EXPECT_EQ(Vocabulary::from_tokens({"a", "<e>"}, one).begin_of_sentence(), 1) << "one token may serve for all";
+
+  EXPECT_EQ(message_of([&] {
+              (void)Vocabulary::from_tokens({"<unk>", "<s>", "a"});
+            }),
+            "[vocabulary] the end-of-sentence token is missing: \"</s>\" is none of 3 tokens");
+  EXPECT_EQ(message_of([&] {
+              (void)Vocabulary::from_tokens({"<unk>", "<s>", "</s>", "<s>"});
+            }),
+            "[vocabulary] a token must occur once: \"<s>\" at positions 1 and 3");
+}
+
+}  // namespace
