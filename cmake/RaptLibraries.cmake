@@ -64,7 +64,13 @@ if(RAPT_TEXT_FOUND)
   rapt_library(rapt_text text "${text_headers}" rapt Utf8proc::Utf8proc)
 endif()
 if(RAPT_IO_FOUND)
-  rapt_library(rapt_io io "${io_headers}" rapt nlohmann_json::nlohmann_json)
+  # io/translator.hpp goes from text to text, so rapt::io brings rapt::text where that is there.
+  if(RAPT_TEXT_FOUND)
+    rapt_library(rapt_io io "${io_headers}" rapt rapt_text nlohmann_json::nlohmann_json)
+  else()
+    list(FILTER io_headers EXCLUDE REGEX "/io/translator\\.hpp$")
+    rapt_library(rapt_io io "${io_headers}" rapt nlohmann_json::nlohmann_json)
+  endif()
 endif()
 
 # Warnings for our own executables only.

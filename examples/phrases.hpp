@@ -19,8 +19,8 @@
 #include <utility>
 #include <vector>
 
-#include "rapt/core/error.hpp"
 #include "rapt/core/rng.hpp"
+#include "rapt/core/shape.hpp"
 
 namespace phrases {
 
@@ -70,7 +70,7 @@ inline constexpr Word kNames[] = {{"汤姆", "Tom"}, {"安娜", "Anna"}, {"大�
 inline constexpr Word kRelatives[] = {
     {"爸爸", "father"}, {"妈妈", "mother"}, {"哥哥", "older brother"}, {"妹妹", "younger sister"}, {"的朋友", "friend"}};
 inline constexpr Word kJobs[] = {
-    {"老师", "teacher"}, {"医生", "doctor"}, {"律师", "lawyer"}, {"学生", "student"}, {"司机", "driver"}, {"演员", "actor"}};
+    {"老师", "teacher"}, {"医生", "doctor"}, {"律师", "lawyer"}, {"护士", "nurse"}, {"司机", "driver"}, {"演员", "actor"}};
 
 inline constexpr Word kNoTime[] = {{"", ""}};
 inline constexpr Word kToday[] = {{"今天", " today"}, {"现在", " now"}};
@@ -81,13 +81,14 @@ inline constexpr Word kPast[] = {
 inline constexpr Word kFuture[] = {
     {"明天", " tomorrow"}, {"明天早上", " tomorrow morning"}, {"今天晚上", " this evening"}, {"这个周末", " this weekend"}};
 inline constexpr Word kNumbers[] = {{"", ""}, {"一", "a"}, {"两", "two"}, {"三", "three"}, {"四", "four"}, {"五", "five"},
-    {"六", "six"}, {"七", "seven"}, {"八", "eight"}};
+    {"六", "six"}};
 
 inline constexpr Verb kVerbs[] = {
     {"eat", "eats", "ate", "eating"}, {"drink", "drinks", "drank", "drinking"}, {"read", "reads", "read", "reading"},
     {"watch", "watches", "watched", "watching"}, {"study", "studies", "studied", "studying"},
     {"listen", "listens", "listened", "listening"}, {"play", "plays", "played", "playing"},
-    {"sing", "sings", "sang", "singing"}, {"dance", "dances", "danced", "dancing"}, {"swim", "swims", "swam", "swimming"},
+    {"sing", "sings", "sang", "singing"}, {"dance", "dances", "danced", "dancing"},
+    {"swim", "swims", "swam", "swimming"},
     {"run", "runs", "ran", "running"}, {"work", "works", "worked", "working"}, {"cook", "cooks", "cooked", "cooking"},
     {"wash", "washes", "washed", "washing"}, {"go", "goes", "went", "going"}, {"rain", "rains", "rained", "raining"},
     {"buy", "buys", "bought", "buying"}, {"give", "gives", "gave", "giving"}, {"call", "calls", "called", "calling"},
@@ -96,14 +97,14 @@ inline constexpr Verb kVerbs[] = {
     {"like", "likes", "liked", "liking"}, {"know", "knows", "knew", "knowing"}, {"live", "lives", "lived", "living"},
     {"want", "wants", "wanted", "wanting"}};
 inline constexpr Action kActions[] = {
-    {"吃米饭", "eat", " rice", "hr"}, {"吃面条", "eat", " noodles", "hr"}, {"吃鱼", "eat", " fish", "hr"},
+    {"吃米饭", "eat", " rice", "hr"}, {"吃面条", "eat", " noodles", "hr"},
     {"喝茶", "drink", " tea", "hr"}, {"喝咖啡", "drink", " coffee", "hro"}, {"喝牛奶", "drink", " milk", "hr"},
-    {"看书", "read", " books", "hslp"}, {"看报纸", "read", " newspapers", "hlo"}, {"看电视", "watch", " TV", "h"},
-    {"看电影", "watch", " movies", "hs"}, {"学中文", "study", " Chinese", "hsl"}, {"学英语", "study", " English", "hsl"},
+    {"看书", "read", " books", "hslp"}, {"看电视", "watch", " TV", "h"},
+    {"看电影", "watch", " movies", "hs"}, {"学中文", "study", " Chinese", "hsl"},
     {"听音乐", "listen", " to music", "hp"}, {"工作", "work", "", "hol"}, {"跑步", "run", "", "ps"},
     {"洗衣服", "wash", " clothes", "h"}, {"做饭", "cook", "", "h+"}, {"唱歌", "sing", "", "hps+"},
     {"跳舞", "dance", "", "hps+"}, {"游泳", "swim", "", "s+"}, {"打篮球", "play", " basketball", "ps+"},
-    {"打网球", "play", " tennis", "ps+"}, {"踢足球", "play", " soccer", "ps+"}, {"弹钢琴", "play", " the piano", "hs+"}};
+    {"踢足球", "play", " soccer", "ps+"}, {"弹钢琴", "play", " the piano", "hs+"}};
 inline constexpr Errand kErrands[] = {{"给", "打电话", "call"}, {"帮助", "", "help"}, {"见", "", "see"}};
 
 inline constexpr Place kPlaces[] = {
@@ -112,16 +113,17 @@ inline constexpr Place kPlaces[] = {
     {'r', "饭馆", " to the restaurant", " at the restaurant"}, {'o', "办公室", " to the office", " in the office"},
     {'m', "超市", " to the supermarket", " at the supermarket"}, {'d', "医院", " to the hospital", " at the hospital"},
     {'c', "北京", " to Beijing", " in Beijing"}, {'c', "上海", " to Shanghai", " in Shanghai"},
-    {'c', "南京", " to Nanjing", " in Nanjing"}, {'a', "伦敦", " to London", " in London"},
+    {'c', "南京", " to Nanjing", " in Nanjing"}, {'c', "广州", " to Guangzhou", " in Guangzhou"},
+    {'a', "东京", " to Tokyo", " in Tokyo"}, {'a', "伦敦", " to London", " in London"},
     {'a', "巴黎", " to Paris", " in Paris"}};
 inline constexpr Ride kRides[] = {
     {"", "", "tca"}, {"坐火车", " by train", "c"}, {"坐飞机", " by plane", "ca"}, {"开车", " by car", "ct"},
     {"坐公共汽车", " by bus", "t"}, {"骑自行车", " by bike", "t"}, {"走路", " on foot", "t"}};
 
 inline constexpr Adjective kAdjectives[] = {  // of things; P: of people, F: of how they feel, W: of the weather
-    {'n', "新", "new", "newer", "新"}, {'o', "旧", "old", "older", "旧"}, {'b', "大", "big", "bigger", "大"},
-    {'s', "小", "small", "smaller", "小"}, {'e', "贵", "expensive", "more expensive", ""},
-    {'c', "便宜", "cheap", "cheaper", "便宜的"}, {'p', "漂亮", "beautiful", "more beautiful", "漂亮的"},
+    {'n', "新", "new", "", "新"}, {'o', "旧", "old", "", "旧"}, {'b', "大", "big", "", "大"},
+    {'s', "小", "small", "", "小"}, {'e', "贵", "expensive", "", ""},
+    {'c', "便宜", "cheap", "", "便宜的"}, {'p', "漂亮", "beautiful", "", "漂亮的"},
     {'i', "有意思", "interesting", "", "有意思的"}, {'k', "可爱", "cute", "", "可爱的"},
     {'d', "好吃", "delicious", "", "好吃的"}, {'t', "甜", "sweet", "", ""},
     {'P', "高", "tall", "taller", ""}, {'P', "忙", "busy", "busier", ""}, {'P', "聪明", "smart", "smarter", ""},
@@ -129,16 +131,16 @@ inline constexpr Adjective kAdjectives[] = {  // of things; P: of people, F: of 
     {'F', "饿", "hungry", "", ""}, {'F', "难过", "sad", "", ""}, {'W', "冷", "cold", "", ""},
     {'W', "热", "hot", "", ""}, {'W', "暖和", "warm", "", ""}};
 inline constexpr Noun kNouns[] = {
-    {"书", "本", "book", "books", "noiec", "tbr", 8}, {"词典", "本", "dictionary", "dictionaries", "noebs", "tbr", 3},
-    {"笔", "支", "pen", "pens", "noec", "tb", 8}, {"地图", "张", "map", "maps", "noebsi", "tbr", 5},
-    {"游戏", "个", "game", "games", "noeci", "", 5}, {"苹果", "个", "apple", "apples", "bsdt", "tbk", 8},
-    {"橘子", "个", "orange", "oranges", "bsdt", "tbk", 8}, {"蛋糕", "个", "cake", "cakes", "bsdte", "tk", 3},
+    {"书", "本", "book", "books", "noiec", "tbr", 6},
+    {"笔", "支", "pen", "pens", "noec", "tb", 6}, {"地图", "张", "map", "maps", "noebsi", "tbr", 5},
+    {"游戏", "个", "game", "games", "noeci", "", 5}, {"苹果", "个", "apple", "apples", "bsdt", "tbk", 6},
+    {"橘子", "个", "orange", "oranges", "bsdt", "tbk", 6}, {"蛋糕", "个", "cake", "cakes", "bsdte", "tk", 3},
     {"衬衫", "件", "shirt", "shirts", "noecpbs", "cr", 6}, {"毛衣", "件", "sweater", "sweaters", "noecpbsk", "cr", 6},
-    {"裙子", "条", "skirt", "skirts", "noecpbsk", "cr", 6}, {"帽子", "顶", "hat", "hats", "noecpbsk", "tcr", 5},
-    {"雨伞", "把", "umbrella", "umbrellas", "noecbs", "bcr", 3}, {"杯子", "个", "cup", "cups", "noecpbsk", "tk", 8},
-    {"桌子", "张", "table", "tables", "noecbs", "kr", 3}, {"椅子", "把", "chair", "chairs", "noecbs", "kr", 8},
+    {"裙子", "条", "skirt", "skirts", "noecpbsk", "cr", 6}, {"帽子", "顶", "hat", "hats", "noecpbsk", "utcr", 5},
+    {"雨伞", "把", "umbrella", "umbrellas", "noecbs", "ubcr", 3}, {"杯子", "个", "cup", "cups", "noecpbsk", "tk", 6},
+    {"桌子", "张", "table", "tables", "noecbs", "kr", 3}, {"椅子", "把", "chair", "chairs", "noecbs", "kr", 6},
     {"手机", "部", "phone", "phones", "noecbs", "tbc", 2}, {"电脑", "台", "computer", "computers", "noecbs", "tr", 2},
-    {"汽车", "辆", "car", "cars", "noecpbs", "", 2}, {"猫", "只", "cat", "cats", "bskp", "ucrgk", 5},
+    {"汽车", "辆", "car", "cars", "noecpbs", "", 3}, {"猫", "只", "cat", "cats", "bskp", "ucrgk", 5},
     {"狗", "只", "dog", "dogs", "bskp", "ugrk", 5}, {"鸟", "只", "bird", "birds", "bskp", "g", 6}};
 inline constexpr Spot kSpots[] = {
     {'t', "桌子上", " on the table"}, {'c', "椅子上", " on the chair"}, {'u', "桌子下面", " under the table"},
@@ -146,7 +148,7 @@ inline constexpr Spot kSpots[] = {
     {'g', "公园里", " in the park"}};
 inline constexpr Serving kServings[] = {
     {"喝", "杯茶", "drink", "cup of tea", "cups of tea"}, {"喝", "杯咖啡", "drink", "cup of coffee", "cups of coffee"},
-    {"喝", "瓶水", "drink", "bottle of water", "bottles of water"}, {"喝", "瓶果汁", "drink", "bottle of juice", "bottles of juice"},
+    {"喝", "瓶水", "drink", "bottle of water", "bottles of water"},
     {"吃", "碗米饭", "eat", "bowl of rice", "bowls of rice"}, {"吃", "碗面条", "eat", "bowl of noodles", "bowls of noodles"},
     {"吃", "个苹果", "eat", "apple", "apples"}, {"吃", "个鸡蛋", "eat", "egg", "eggs"}};
 // clang-format on
@@ -174,8 +176,7 @@ struct Person {  // or thing: a subject or an object
   std::string chinese, subject, object, possessive;
   Agreement agreement = kThird;
 };
-struct Phrase {  // 喝 两杯茶, drink " two cups of tea"; with a counted object 了 follows the verb, and no negation is
-                 // said
+struct Phrase {  // 喝 两杯茶, drink " two cups of tea"; a counted object stands behind 了 and is not negated
   std::string chinese, chinese_object;
   View verb;
   std::string rest;
@@ -291,8 +292,8 @@ inline Pair clause(Draw& draw, const Person& s, const Phrase& v, Tense tense, Mo
 
   const Verb& forms = forms_of(v.verb);
   const View auxiliary = agree(rule.auxiliary, s.agreement), adverb = also ? "also " : rule.adverb;
-  const std::string rest = text(v.rest, time.english),
-                    verb = text(adverb, tense == kRightNow ? forms.ing : forms.base, rest);
+  const std::string rest = text(v.rest, time.english);
+  const std::string verb = text(adverb, tense == kRightNow ? forms.ing : forms.base, rest);
   if (asked) {
     pair.english = text(auxiliary, " ", s.subject, " ", verb, "?");
   } else if (negated) {
@@ -309,9 +310,9 @@ inline Pair clause(Draw& draw, const Person& s, const Phrase& v, std::initialize
   const Tense tense = draw.from(std::span(tenses));
   return clause(draw, s, v, tense, draw.mood(s, !v.counted));
 }
-/// ... or, in one of four, about wanting it.
+/// ... or, in one of five, about wanting it.
 inline Pair clause_or_wish(Draw& draw, const Person& s, const Phrase& v, std::initializer_list<Tense> tenses) {
-  if (!draw.one_in(4)) return clause(draw, s, v, tenses);
+  if (!draw.one_in(5)) return clause(draw, s, v, tenses);
   const Phrase wish{"想", v.chinese + v.chinese_object, "want", text(" to ", v.verb, v.rest), v.counted};
   return clause(draw, s, wish, {kAlways, kPlanned});
 }
@@ -339,28 +340,20 @@ inline Phrase phrase(const Action& a, View before = "", View after = "") {
 inline Pair action(Draw& draw) {  // 他昨天喝茶了
   const Person s = draw.person();
   const Action& a = draw.from(kActions);
-  if (draw.one_in(6))
-    return clause(draw, s, {"喜欢", text(a.chinese), "like", text(" ", forms_of(a.verb).ing, a.rest)}, {kAlways});
-  if (contains(a.places, '+') && draw.one_in(4)) return clause(draw, s, phrase(a), {kSkilled});
+  const Phrase like{"喜欢", text(a.chinese), "like", text(" ", forms_of(a.verb).ing, a.rest)};
+  if (draw.one_in(6)) return clause(draw, s, like, {kAlways});
+  if (contains(a.places, '+') && draw.one_in(5)) return clause(draw, s, phrase(a), {kSkilled});
   return clause_or_wish(draw, s, phrase(a), {kUsually, kUsually, kOften, kYesterday, kYesterday, kTomorrow, kRightNow});
 }
-inline Pair action_in_place(Draw& draw) {  // 他昨天在家喝茶了
-  const Person s = draw.person();
+inline Pair action_with(Draw& draw) {  // 他昨天在公园跑步了, 他昨天去公园跑步了, 他昨天和我一起跑步了
+  const Person s = draw.person(), other = draw.other_than(s);
   const Action& a = draw.from(kActions);
   const Place& p = draw.lettered(kPlaces, a.places);
-  return clause(draw, s, phrase(a, text("在", p.chinese), p.at), {kUsually, kOften, kYesterday, kYesterday, kTomorrow});
-}
-inline Pair action_together(Draw& draw) {  // 他昨天和我一起喝茶了
-  const Person s = draw.person(), other = draw.other_than(s);
-  const Phrase v = phrase(draw.from(kActions), text("和", other.chinese, "一起"), text(" with ", other.object));
-  return clause_or_wish(draw, s, v, {kUsually, kOften, kYesterday, kYesterday, kTomorrow});
-}
-inline Pair outing(Draw& draw) {  // 他昨天去公园跑步了
-  const Person s = draw.person();
-  const Action& a = draw.from(kActions, [](auto& b) { return b.places.find_first_not_of("h+") != View::npos; });
-  const Place& p = draw.from(kPlaces, [&](auto& q) { return q.letter != 'h' && contains(a.places, q.letter); });
-  const Phrase v{text("去", p.chinese, a.chinese), "", "go", text(p.to, " to ", a.verb, a.rest)};
-  return clause_or_wish(draw, s, v, {kOften, kYesterday, kTomorrow});
+  const bool together = draw.one_in(3), go = p.letter != 'h' && draw.one_in(2);
+  const Phrase v = together ? phrase(a, text("和", other.chinese, "一起"), text(" with ", other.object))
+                   : go     ? Phrase{text("去", p.chinese, a.chinese), "", "go", text(p.to, " to ", a.verb, a.rest)}
+                            : phrase(a, text("在", p.chinese), p.at);
+  return clause_or_wish(draw, s, v, {kUsually, kUsually, kOften, kYesterday, kYesterday, kTomorrow});
 }
 inline Pair trip(Draw& draw) {  // 他昨天坐火车去北京了
   const Person s = draw.person();
@@ -371,40 +364,34 @@ inline Pair trip(Draw& draw) {  // 他昨天坐火车去北京了
   return clause_or_wish(draw, s, v, {kOften, kYesterday, kYesterday, kTomorrow});
 }
 
-inline Pair love(Draw& draw) {  // 他爱她
-  const Person s = draw.pronoun_or_name(), other = draw.other_than(s, &Draw::pronoun_or_name);
-  return clause(draw, s, {"爱", other.chinese, "love", " " + other.object}, {kAlways});
-}
-inline Pair acquaintance(Draw& draw) {  // 他认识我爸爸
-  const Person s = draw.person(), other = draw.other_than(s);
-  switch (draw.between(1, 4)) {
-    case 1:
-      return clause(draw, s, {"喜欢", other.chinese, "like", " " + other.object}, {kAlways});
-    case 2:
-      return clause(draw, s, {"认识", other.chinese, "know", " " + other.object}, {kAlways});
-    case 3:
-      return clause(draw, s, {"等", other.chinese, "wait", " for " + other.object}, {kRightNow});
-    default:
-      return clause(draw, s, {"找", other.chinese, "look", " for " + other.object}, {kRightNow});
-  }
-}
-inline Pair errand(Draw& draw) {  // 他昨天给我打电话了
-  const Person s = draw.person(), other = draw.other_than(s);
+inline Pair people(Draw& draw) {  // 他爱她, 他昨天给我打电话了
+  struct Feeling {
+    View chinese, verb, rest;
+    Tense tense;
+  };
+  constexpr Feeling kFeelings[] = {{"爱", "love", " ", kAlways},
+                                   {"喜欢", "like", " ", kAlways},
+                                   {"认识", "know", " ", kAlways},
+                                   {"等", "wait", " for ", kRightNow},
+                                   {"找", "look", " for ", kRightNow}};
+  const Feeling& f = draw.from(kFeelings);
+  const auto somebody = f.verb == "love" ? &Draw::pronoun_or_name : &Draw::person;
+  const Person s = (draw.*somebody)(), other = draw.other_than(s, somebody);
   const Errand& e = draw.from(kErrands);
+  const Phrase feel{text(f.chinese, other.chinese), "", f.verb, text(f.rest, other.object)};
+  if (draw.one_in(2)) return clause(draw, s, feel, {f.tense});
   const Phrase v{text(e.before, other.chinese, e.after), "", e.verb, " " + other.object};
-  return clause_or_wish(draw, s, v, {kUsually, kOften, kYesterday, kYesterday, kTomorrow});
+  return clause_or_wish(draw, s, v, {kUsually, kOften, kOften, kYesterday, kYesterday, kTomorrow});
 }
-inline Pair compare(Draw& draw, const Person& s, const Person& other, const Adjective& a) {
+inline Pair comparison(Draw& draw) {  // 他比我高, 他没有我高
+  const Person s = draw.person(), other = draw.other_than(s);
+  const Adjective& a = draw.lettered(kAdjectives, "P");
   if (draw.one_in(3)) {
     return {text(s.chinese, "没有", other.chinese, a.chinese),
-            text(s.subject, agree(" am| are| is", s.agreement), " not as ", a.english, " as ", other.object)};
+            text(s.subject, " ", agree("am|are|is", s.agreement), " not as ", a.english, " as ", other.object)};
   }
   return state(draw, s, "", text("比", other.chinese, a.chinese), text(" ", a.comparative, " than ", other.object),
                kNoTime);
-}
-inline Pair comparison(Draw& draw) {  // 他比我高
-  const Person s = draw.person(), other = draw.other_than(s);
-  return compare(draw, s, other, draw.lettered(kAdjectives, "P"));
 }
 inline Pair feeling(Draw& draw) {  // 他今天很高兴
   const Person s = draw.person();
@@ -441,8 +428,8 @@ inline Pair weather(Draw& draw) {  // 北京今天很冷
   const Place& city = draw.lettered(kPlaces, "ca");
   const Adjective& a = draw.lettered(kAdjectives, "W");
   const Person it{text(city.chinese), "it", "it", ""};
-  if (draw.one_in(3))
-    return clause(draw, it, {"下雨", "", "rain", text(city.at)}, {kOften, kYesterday, kTomorrow, kRightNow});
+  const Phrase rain{"下雨", "", "rain", text(city.at)};
+  if (draw.one_in(2)) return clause(draw, it, rain, {kYesterday, kTomorrow, kRightNow, kRightNow});
   return state(draw, it, "很", a.chinese, text(" ", a.english, city.at), kToday, true);
 }
 
@@ -451,15 +438,6 @@ inline Pair quality(Draw& draw) {  // 这本书很有意思
   const Person s = draw.thing(noun);
   const Adjective& a = draw.lettered(kAdjectives, noun.adjectives);
   return state(draw, s, "很", a.chinese, text(" ", a.english), kNoTime);
-}
-inline Pair thing_comparison(Draw& draw) {  // 这本书比那本书有意思
-  const Noun& noun = draw.from(kNouns);
-  const Person s = draw.thing(noun);
-  Person other = draw.thing(noun);
-  while (other.chinese == s.chinese || other.agreement != s.agreement) other = draw.thing(noun);
-  return compare(draw, s, other, draw.from(kAdjectives, [&](auto& a) {
-    return contains(noun.adjectives, a.letter) && !a.comparative.empty();
-  }));
 }
 inline Pair purchase_quality(Draw& draw) {  // 他昨天买的书很有意思
   const Person s = draw.person();
@@ -488,53 +466,45 @@ inline Pair spot(Draw& draw) {  // 我的书在桌子上
 }
 inline Pair existence(Draw& draw) {  // 桌子上有三本书
   const Noun& noun = draw.from(kNouns, [](auto& n) { return !n.spots.empty(); });
-  const Spot& where = draw.lettered(kSpots, noun.spots);
+  const Spot& x = draw.lettered(kSpots, noun.spots);
   const std::size_t count = draw.between(1, noun.most);
-  const Pair amount = draw.quantity(noun, count);
-  switch (draw.between(1, 4)) {
-    case 1:
-      return {text(where.chinese, "没有", noun.chinese), text("there is no ", noun.singular, where.english)};
-    case 2:
-      return {text(where.chinese, "有", noun.chinese, "吗？"),
-              text("is there ", with_article(noun.singular), where.english, "?")};
-    default:
-      return {text(where.chinese, "有", amount.chinese),
-              text(count == 1 ? "there is " : "there are ", amount.english, where.english)};
-  }
+  const Pair some = draw.quantity(noun, count);
+  const std::string one = with_article(noun.singular);
+  if (draw.one_in(4)) return {text(x.chinese, "没有", noun.chinese), text("there is no ", noun.singular, x.english)};
+  if (draw.one_in(4)) return {text(x.chinese, "有", noun.chinese, "吗？"), text("is there ", one, x.english, "?")};
+  return {text(x.chinese, "有", some.chinese), text("there ", count == 1 ? "is " : "are ", some.english, x.english)};
 }
-inline Pair possession(Draw& draw) {  // 他有三本书
+inline Pair possession(Draw& draw) {  // 他有三本书, 他昨天买了一本书
   const Person s = draw.person(), other = draw.other_than(s);
   const Noun& noun = draw.from(kNouns);
   const Person object = draw.thing(noun);
-  const std::size_t count = draw.one_in(2) ? 1 : draw.between(2, noun.most);
-  const Pair amount = draw.quantity(noun, count);
+  const Pair some = draw.quantity(noun, draw.one_in(2) ? 1 : draw.between(2, noun.most));
   const Mood mood = draw.mood(s);
+  const bool none = mood == kNegation;  // 没有书, does not have a book
+  const Phrase have{"有", none ? text(noun.chinese) : some.chinese, "have",
+                    " " + (none ? with_article(noun.singular) : some.english)};
+  const Phrase give{"给", other.chinese + some.chinese, "give", text(" ", other.object, " ", some.english), true};
+  const Phrase see{"看见", some.chinese, "see", " " + some.english, true},
+      buy{"买", some.chinese, "buy", " " + some.english, true};
   switch (draw.between(1, 6)) {
     case 1:
-      if (mood == kNegation)
-        return clause(draw, s, {"有", text(noun.chinese), "have", " " + with_article(noun.singular)}, kAlways, mood);
-      return clause(draw, s, {"有", amount.chinese, "have", " " + amount.english}, kAlways, mood);
+      return clause(draw, s, have, kAlways, mood);
     case 2:
       return clause(draw, s, {"喜欢", object.chinese, "like", " " + object.object}, {kAlways});
     case 3:
       return clause(draw, s, {"想", "买" + object.chinese, "want", " to buy " + object.object}, {kAlways});
     case 4:
-      if (noun.measure == "只")
-        return clause(draw, s, {"看见", amount.chinese, "see", " " + amount.english, true}, {kYesterday});
-      [[fallthrough]];
+      return clause_or_wish(draw, s, give, {kYesterday, kTomorrow});
     case 5:
-      return clause_or_wish(
-          draw, s, {"给", other.chinese + amount.chinese, "give", text(" ", other.object, " ", amount.english), true},
-          {kYesterday, kTomorrow});
+      return noun.measure == "只" ? clause(draw, s, see, {kYesterday}) : clause(draw, s, buy, {kTomorrow});
     default:
-      return clause_or_wish(draw, s, {"买", amount.chinese, "buy", " " + amount.english, true},
-                            {kYesterday, kTomorrow});
+      return clause_or_wish(draw, s, buy, {kYesterday});
   }
 }
 inline Pair serving(Draw& draw) {  // 他昨天喝了两杯茶
   const Person s = draw.person();
   const Serving& food = draw.from(kServings);
-  const std::size_t count = draw.between(1, 3);
+  const std::size_t count = draw.one_in(2) ? 1 : draw.between(2, 3);
   const std::string chinese = text(kNumbers[count].chinese, food.chinese);
   const std::string english =
       count == 1 ? with_article(food.singular) : text(kNumbers[count].english, " ", food.plural);
@@ -547,28 +517,11 @@ struct Pattern {
   Pair (*sentence)(Draw&);
   std::size_t count;
 };
-inline constexpr Pattern kPatterns[] = {{action, 2400},
-                                        {action_in_place, 1100},
-                                        {action_together, 700},
-                                        {outing, 400},
-                                        {trip, 700},
-                                        {love, 150},
-                                        {acquaintance, 700},
-                                        {errand, 500},
-                                        {comparison, 400},
-                                        {feeling, 350},
-                                        {job, 350},
-                                        {whereabouts, 350},
-                                        {home, 150},
-                                        {weather, 250},
-                                        {quality, 700},
-                                        {thing_comparison, 350},
-                                        {purchase_quality, 300},
-                                        {owner, 350},
-                                        {spot, 350},
-                                        {existence, 350},
-                                        {possession, 1200},
-                                        {serving, 450}};
+inline constexpr Pattern kPatterns[] = {
+    {action, 3100},   {action_with, 2150}, {trip, 480},    {people, 1100},          {comparison, 400}, {feeling, 350},
+    {job, 300},       {whereabouts, 350},  {home, 150},    {weather, 330},          {quality, 600},    {spot, 300},
+    {existence, 350}, {owner, 340},        {serving, 470}, {purchase_quality, 250}, {possession, 950}};
+inline constexpr std::size_t kFixedRepeats = 20;
 
 }  // namespace detail
 
@@ -583,7 +536,7 @@ inline constexpr Pattern kPatterns[] = {{action, 2400},
     return true;
   };
   for (const auto& [chinese, english] : detail::kFixed) add({std::string(chinese), std::string(english)});
-  detail::Draw draw(2017);
+  detail::Draw draw(241);  // of the seeds up to 300 the one whose rarest word occurs most often (26 times)
   for (const auto& [sentence, count] : detail::kPatterns) {
     const std::size_t goal = pairs.size() + count;
     for (std::size_t attempt = 0; pairs.size() < goal && attempt < 50 * count; ++attempt) add(sentence(draw));
@@ -591,30 +544,37 @@ inline constexpr Pattern kPatterns[] = {{action, 2400},
   return pairs;
 }
 
-/// Holds out 500 pairs for the test and 300 for validation (of a small corpus a tenth each). A held-out text, Chinese
-/// or English, is not in another part; pairs that share one with it are left out. The fixed phrases are for training.
+/// Holds out 500 pairs for the test and 300 for validation (of a small corpus a tenth each). No Chinese or English text
+/// is in two parts: pairs that share one with a held-out pair are left out. The fixed phrases are for training alone,
+/// and stand there 20 times, since no pattern supports their words.
 [[nodiscard]] inline Split split(std::vector<Pair> pairs, std::uint64_t seed) {
-  rapt::Rng(seed).shuffle(std::span(pairs));
-  const std::size_t tenth = pairs.size() / 10;
-  const std::size_t tests = std::min<std::size_t>(500, tenth), validations = std::min<std::size_t>(300, tenth);
   std::set<std::string> fixed, held_out;
   for (const auto& [chinese, english] : detail::kFixed) fixed.insert({std::string(chinese), std::string(english)});
-  const auto either_in = [](const std::set<std::string>& texts, const Pair& p) {
-    return texts.contains(p.chinese) || texts.contains(p.english);
+  const auto either_in = [](const std::set<std::string>& texts, const Pair& pair) {
+    return texts.contains(pair.chinese) || texts.contains(pair.english);
   };
+  rapt::Rng rng(seed);
+  rng.shuffle(std::span(pairs));
+  const std::size_t tests = std::min<std::size_t>(500, pairs.size() / 10);
+  const std::size_t validations = std::min<std::size_t>(300, pairs.size() / 10);
   Split parts;
   std::vector<Pair> rest;
-  for (Pair& pair : pairs) {
-    const bool to_test = parts.test.size() < tests, to_validation = !to_test && parts.validation.size() < validations;
-    if (!(to_test || to_validation) || either_in(fixed, pair)) {
-      rest.push_back(std::move(pair));
+  for (const Pair& pair : pairs) {
+    std::vector<Pair>& part = parts.test.size() < tests               ? parts.test
+                              : parts.validation.size() < validations ? parts.validation
+                                                                      : rest;
+    if (&part == &rest || either_in(fixed, pair)) {
+      rest.push_back(pair);
     } else if (!either_in(held_out, pair)) {
       held_out.insert({pair.chinese, pair.english});
-      (to_test ? parts.test : parts.validation).push_back(std::move(pair));
+      part.push_back(pair);
     }
   }
-  std::copy_if(rest.begin(), rest.end(), std::back_inserter(parts.train),
-               [&](const Pair& p) { return !either_in(held_out, p); });
+  for (const Pair& pair : rest) {
+    if (either_in(held_out, pair)) continue;
+    parts.train.insert(parts.train.end(), either_in(fixed, pair) ? detail::kFixedRepeats : 1, pair);
+  }
+  rng.shuffle(std::span(parts.train));
   return parts;
 }
 
@@ -639,10 +599,11 @@ inline constexpr Pattern kPatterns[] = {{action, 2400},
   std::vector<std::string> tokens;
   for (std::size_t begin = 0, end = 0; begin < text.size(); begin = end) {
     end = text[begin] == '?' ? begin + 1 : std::min(text.find_first_of(" ?", begin), text.size());
-    if (end == begin)
-      ++end;
-    else
+    if (end > begin) {
       tokens.emplace_back(text.substr(begin, end - begin));
+    } else {
+      ++end;  // a space
+    }
   }
   return tokens;
 }

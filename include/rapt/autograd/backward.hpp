@@ -15,7 +15,7 @@ namespace rapt::inline RAPT_ABI {
 ///
 /// `loss` must be a scalar; `upstream` is d(objective)/d(loss), e.g. 1 / k when k batches are accumulated. The graph is
 /// consumed: buffers are freed as soon as backward has passed them. Throws ShapeError for a loss that is no scalar, and
-/// ValueError for one that was not recorded.
+/// ValueError for one that was not recorded or whose graph an earlier call has consumed.
 template <class T>
 void backward(const Variable<T>& loss, std::type_identity_t<T> upstream = 1) {
   require<ShapeError>(loss.size() == 1, "backward", "the loss must be a scalar, its shape is ", loss.shape());

@@ -33,7 +33,11 @@ template <class T, class Backward>
 class OpNode final : public Node<T> {
  public:
   explicit OpNode(Backward backward) : backward_(std::move(backward)) {}
-  void backward() override { (*backward_)(*this); }
+  void backward() override {
+    require(backward_.has_value(), "backward", "an earlier backward has consumed the graph (at the op '", this->name,
+            "'): compute the loss again");
+    (*backward_)(*this);
+  }
   void release() override {
     backward_.reset();
     Node<T>::release();

@@ -3,6 +3,7 @@
 /// kernels all the same.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <string>

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdio>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -47,11 +48,8 @@ void append_text(std::string& text, const T& value) {
   } else if constexpr (std::is_integral_v<T>) {
     text += std::to_string(value);
   } else if constexpr (std::is_floating_point_v<T>) {
-    std::string digits = std::to_string(value);  // 0.300000 -> 0.3
-    if (digits.find('.') != std::string::npos) {
-      digits.erase(digits.find_last_not_of('0') + 1);
-      if (digits.back() == '.') digits.pop_back();
-    }
+    char digits[32];  // std::to_string would print 1e-9 as 0.000000
+    std::snprintf(digits, sizeof digits, "%g", static_cast<double>(value));
     text += digits;
   } else if constexpr (std::is_convertible_v<const T&, std::string_view>) {
     text += std::string_view(value);

@@ -3,6 +3,7 @@
 /// training loop asks the system for nothing.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstddef>
@@ -27,7 +28,7 @@ struct MemoryStats {
 
 namespace detail {
 
-/// Size classes are four steps per power of two (at most 25 % is wasted): 64, 80, 96, 112, 128, 160, ... times 64.
+/// Size classes are four steps per power of two (at most 25 % is wasted): 4, 5, 6, 7, 8, 10, 12, ... times 64 bytes.
 /// Thread-safe. Blocks go back to the free list of their class, never to the system, until `release`.
 class MemoryPool {
  public:
@@ -35,25 +36,19 @@ class MemoryPool {
     const std::size_t index = size_class(bytes), size = class_size(index);
     {
       const std::lock_guard lock(mutex_);
-      stats_.in_use += size;
-      stats_.peak_in_use = std::max(stats_.peak_in_use, stats_.in_use);
-      auto& list = free_[index];
-      if (!list.empty()) {
+      if (auto& list = free_[index]; !list.empty()) {
         void* block = list.back();
         list.pop_back();
+        hold(size);
         return block;
       }
-      stats_.reserved += size;
-      ++stats_.system_allocations;
     }
-    try {
-      return ::operator new (size, std::align_val_t{kAlignment});
-    } catch (const std::bad_alloc&) {
-      const std::lock_guard lock(mutex_);
-      stats_.in_use -= size;
-      stats_.reserved -= size;
-      throw;
-    }
+    void* block = ::operator new (size, std::align_val_t{kAlignment});  // may throw: counted only afterwards
+    const std::lock_guard lock(mutex_);
+    stats_.reserved += size;
+    ++stats_.system_allocations;
+    hold(size);
+    return block;
   }
 
   void deallocate(void* block, std::size_t bytes) noexcept {
@@ -102,6 +97,11 @@ class MemoryPool {
 #else
   static constexpr bool kReuse = true;
 #endif
+
+  void hold(std::size_t size) {
+    stats_.in_use += size;
+    stats_.peak_in_use = std::max(stats_.peak_in_use, stats_.in_use);
+  }
 
   static std::size_t size_class(std::size_t bytes) {
     const std::size_t units = std::max<std::size_t>((bytes + kAlignment - 1) / kAlignment, 4);

@@ -98,7 +98,8 @@ class Rng {
   void fill_uniform(std::span<T> values, double low, double high) {
     const RandomStream stream = next_stream();
     for (std::size_t i = 0; i < values.size(); ++i) {
-      values[i] = static_cast<T>(low + (high - low) * unit(stream, i));
+      const auto value = static_cast<T>(low + (high - low) * unit(stream, i)), end = static_cast<T>(high);
+      values[i] = value < end ? value : std::nextafter(end, static_cast<T>(low));  // T may have rounded up
     }
   }
   /// Normal with the given mean and standard deviation (Box-Muller); takes one stream for all values.

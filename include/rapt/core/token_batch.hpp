@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "rapt/core/error.hpp"
@@ -90,6 +91,13 @@ struct TokenBatch {
     return std::span(tokens).subspan(static_cast<std::size_t>(row_splits.begin(i)),
                                      static_cast<std::size_t>(row_splits.length(i)));
   }
+};
+
+/// Source tokens, and target tokens shifted: the decoder reads `target_input` and must predict `target_output`.
+struct TranslationBatch {
+  TokenBatch source;
+  TokenBatch target_input;             ///< <s> w1 .. wn
+  std::vector<TokenId> target_output;  ///< w1 .. wn </s>
 };
 
 /// Throws ValueError that names the position unless every id is in 0 .. vocabulary.

@@ -6,6 +6,9 @@
 #include <cstddef>
 #include <filesystem>
 #include <fstream>
+#include <numeric>
+#include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -13,6 +16,7 @@
 #include <vector>
 
 #include "rapt/core/error.hpp"
+#include "rapt/core/rng.hpp"
 #include "rapt/core/shape.hpp"
 #include "rapt/text/unicode.hpp"
 
@@ -113,6 +117,31 @@ struct ParallelCorpus {
     source.resize(kept);
     target.resize(kept);
     return removed;
+  }
+
+  /// Takes `count` pairs out, chosen by seed, and returns them. Pairs that share a sentence of either side with one of
+  /// them are removed too, so that nothing held out was seen. Throws ValueError unless more pairs than that are there.
+  [[nodiscard]] ParallelCorpus hold_out(Index count, std::uint64_t seed) {
+    require(count >= 0 && count < size(), "parallel_corpus", "cannot hold out ", count, " of ", size(), " pairs");
+    std::vector<std::size_t> order(source.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    Rng rng(seed);
+    rng.shuffle(std::span(order));
+    ParallelCorpus held, kept;
+    std::set<std::string> sources, targets;
+    for (const std::size_t i : std::span(order).first(static_cast<std::size_t>(count))) {
+      sources.insert(source[i]);
+      targets.insert(target[i]);
+      held.source.push_back(source[i]);
+      held.target.push_back(target[i]);
+    }
+    for (std::size_t i = 0; i < source.size(); ++i) {
+      if (sources.contains(source[i]) || targets.contains(target[i])) continue;
+      kept.source.push_back(std::move(source[i]));
+      kept.target.push_back(std::move(target[i]));
+    }
+    *this = std::move(kept);
+    return held;
   }
 };
 

@@ -70,6 +70,7 @@ class SafetensorsFile {
     }
   }
 
+  [[nodiscard]] const std::string& path() const { return path_; }
   /// In the order of the file's header.
   [[nodiscard]] const std::vector<std::string>& names() const { return names_; }
   [[nodiscard]] bool contains(std::string_view name) const { return index_.find(name) != index_.end(); }

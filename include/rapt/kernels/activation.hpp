@@ -41,7 +41,7 @@ template <Activation kActivation, class T, class V>
 [[gnu::always_inline]] inline void apply(V& x) {
   const V zero{};
   if constexpr (kActivation == Activation::relu) {
-    x = x > zero ? x : zero;
+    x = x < zero ? zero : x;  // NaN stays
   } else if constexpr (kActivation == Activation::gelu) {
     V e = x * T(kSqrtHalf);
     simd::erf_in_place<T>(e);

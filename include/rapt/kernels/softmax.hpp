@@ -26,7 +26,8 @@ template <class Isa, class T>
   }
   highest = simd::max_lanes<kWidth>(high);
   for (; j < count; ++j) highest = std::max(highest, row[j]);
-  if (highest == -std::numeric_limits<T>::infinity()) {
+  const auto is_nan = [](T x) { return x != x; };
+  if (highest == -std::numeric_limits<T>::infinity() && std::none_of(row, row + count, is_nan)) {
     std::fill_n(row, count, T(0));
     return {highest, T(0)};
   }

@@ -108,13 +108,6 @@ struct TransformerConfig {
   }
 };
 
-/// Source tokens, and target tokens shifted: the decoder reads `target_input` and must predict `target_output`.
-struct TranslationBatch {
-  TokenBatch source;
-  TokenBatch target_input;             ///< <s> w1 .. wn
-  std::vector<TokenId> target_output;  ///< w1 .. wn </s>
-};
-
 /// Encoder, decoder, embeddings and output projection. Parameters are named and laid out as torch.nn.Transformer's
 /// state_dict, with `embedding.weight` (shared) or `source_embedding.weight`, `target_embedding.weight` and
 /// `output.weight` beside it. A const model may be used from many threads.

@@ -185,4 +185,48 @@ namespace detail {
   return text;
 }
 
+/// Chinese characters: the CJK ideographs of Unicode's blocks.
+[[nodiscard]] constexpr bool is_han(std::int32_t value) {
+  return (value >= 0x3400 && value <= 0x4DBF) || (value >= 0x4E00 && value <= 0x9FFF) ||
+         (value >= 0xF900 && value <= 0xFAFF) || (value >= 0x20000 && value <= 0x3134F);
+}
+/// Ideographs and the punctuation that is written with them, full-width forms included.
+[[nodiscard]] constexpr bool is_wide(std::int32_t value) {
+  return is_han(value) || (value >= 0x3001 && value <= 0x303F) || (value >= 0xFF01 && value <= 0xFF65);
+}
+
+/// A space on either side of each Chinese character and its punctuation: text whose words are characters.
+[[nodiscard]] inline std::string separate_han(std::string_view text) {
+  std::string separated;
+  bool space_due = false;
+  for (std::size_t at = 0; at < text.size();) {
+    const CodePoint point = code_point_at(text, at);
+    const bool wide = is_wide(point.value);
+    if ((wide || space_due) && !separated.empty() && separated.back() != ' ' && text[at] != ' ') separated += ' ';
+    separated += text.substr(at, point.length);
+    space_due = wide;
+    at += point.length;
+  }
+  return separated;
+}
+/// The inverse as far as it can be: no space beside a Chinese character.
+[[nodiscard]] inline std::string join_han(std::string_view text) {
+  std::string joined;
+  bool after_wide = false, space = false;
+  for (std::size_t at = 0; at < text.size();) {
+    const CodePoint point = code_point_at(text, at);
+    if (point.value == ' ') {
+      space = true;
+    } else {
+      const bool wide = is_wide(point.value);
+      if (space && !wide && !after_wide) joined += ' ';
+      joined += text.substr(at, point.length);
+      after_wide = wide;
+      space = false;
+    }
+    at += point.length;
+  }
+  return joined;
+}
+
 }  // namespace rapt::inline RAPT_ABI

@@ -68,9 +68,11 @@ void gemm(const Operand<T>& a, const PackedOperand<T>& b, TensorView<std::type_i
   const Index rows = a.rows, depth = a.cols, columns = b.cols();
   require<ShapeError>(b.rows() == depth && c.rows() == rows && c.cols() == columns, "gemm", "[", rows, ", ", depth,
                       "] times [", b.rows(), ", ", columns, "] into ", c.shape());
-  if (depth == 0 && !options.accumulate) {
+  if (depth == 0) {
     for (Index i = 0; i < rows; ++i) {
-      for (Index j = 0; j < columns; ++j) c.row(i)[j] = options.bias != nullptr ? options.bias[j] : T(0);
+      for (Index j = 0; j < columns; ++j) {
+        c.row(i)[j] = (options.accumulate ? c.row(i)[j] : T(0)) + (options.bias != nullptr ? options.bias[j] : T(0));
+      }
     }
   }
   if (rows == 0 || columns == 0 || depth == 0) return;

@@ -1,0 +1,55 @@
+/// \file
+/// build_info: what this program was compiled with and what it runs on.
+#pragma once
+
+#include <Eigen/Core>
+#include <string>
+
+#include "rapt/core/cpu_features.hpp"
+#include "rapt/core/thread_pool.hpp"
+#include "rapt/version.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+struct BuildInfo {
+  std::string version;  ///< of rapt, "0.1.0"
+  std::string eigen;    ///< version of Eigen, "3.4.0"
+  std::string compiler;
+  SimdLevel simd = SimdLevel::baseline;           ///< in force
+  SimdLevel simd_detected = SimdLevel::baseline;  ///< the best that this processor has
+  std::string precision = "highest (float32)";    ///< of matrix products
+  Index threads = 1;
+  bool optimised = false;  ///< compiled with -O1 or more
+};
+
+[[nodiscard]] inline BuildInfo build_info() {
+  BuildInfo info;
+  info.version = std::to_string(RAPT_VERSION_MAJOR) + "." + std::to_string(RAPT_VERSION_MINOR) + "." +
+                 std::to_string(RAPT_VERSION_PATCH);
+  info.eigen = std::to_string(EIGEN_WORLD_VERSION) + "." + std::to_string(EIGEN_MAJOR_VERSION) + "." +
+               std::to_string(EIGEN_MINOR_VERSION);
+#if defined(__clang__)
+  info.compiler = "clang " __clang_version__;
+#elif defined(__GNUC__)
+  info.compiler = "g++ " __VERSION__;
+#endif
+  info.simd = simd_level();
+  info.simd_detected = detected_simd_level();
+  info.threads = threads();
+#if defined(__OPTIMIZE__)
+  info.optimised = true;
+#endif
+  return info;
+}
+
+/// "rapt 0.1.0, Eigen 3.4.0, g++ 12.2.0, simd avx512, precision highest (float32), 2 threads", and a warning when it
+/// was compiled without optimisation.
+[[nodiscard]] inline std::string to_string(const BuildInfo& info) {
+  std::string text = "rapt " + info.version + ", Eigen " + info.eigen + ", " + info.compiler + ", simd " +
+                     to_string(info.simd) + ", precision " + info.precision + ", " + std::to_string(info.threads) +
+                     (info.threads == 1 ? " thread" : " threads");
+  if (!info.optimised) text += "\nwarning: compiled without optimisation: expect a twentieth of the speed; use -O2";
+  return text;
+}
+
+}  // namespace rapt::inline RAPT_ABI

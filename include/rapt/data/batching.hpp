@@ -1,0 +1,117 @@
+/// \file
+/// Batches of sentence pairs by token count, sentences of like length together, shuffled by seed.
+#pragma once
+
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
+#include "rapt/core/rng.hpp"
+#include "rapt/core/token_batch.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+/// A source and its target as tokens, without begin and end symbols.
+struct TokenPair {
+  std::vector<TokenId> source, target;
+};
+
+struct BatchOptions {
+  Index tokens = 4096;         ///< at most so many source tokens and so many target tokens in a batch
+  TokenId begin = 1, end = 2;  ///< symbols around a sentence
+  bool end_source = true;      ///< the source, too, gets an end symbol
+  std::uint64_t seed = 1;
+};
+
+/// <s> and </s> around the pairs with these numbers, laid end to end.
+[[nodiscard]] inline TranslationBatch make_batch(std::span<const TokenPair> pairs, std::span<const Index> indices,
+                                                 const BatchOptions& options) {
+  TranslationBatch batch;
+  std::vector<TokenId> sentence;
+  for (const Index i : indices) {
+    const TokenPair& pair = pairs[static_cast<std::size_t>(i)];
+    sentence = pair.source;
+    if (options.end_source) sentence.push_back(options.end);
+    batch.source.push_back(sentence);
+    sentence.assign(1, options.begin);
+    sentence.insert(sentence.end(), pair.target.begin(), pair.target.end());
+    batch.target_input.push_back(sentence);
+    batch.target_output.insert(batch.target_output.end(), pair.target.begin(), pair.target.end());
+    batch.target_output.push_back(options.end);
+  }
+  return batch;
+}
+
+/// An endless sequence of batches over a corpus. The order within epoch e is a function of (seed, e), so a position is
+/// two numbers, and a stream put to a position goes on as if it had come there by itself. Keeps a view of the pairs.
+class BatchStream {
+ public:
+  struct Position {
+    Index epoch = 0;  ///< counts from 0
+    Index batch = 0;  ///< within the epoch
+    friend bool operator==(const Position&, const Position&) = default;
+  };
+
+  /// Throws ValueError for an empty corpus, or a pair that is longer than a batch (naming it).
+  BatchStream(std::span<const TokenPair> pairs, const BatchOptions& options) : pairs_(pairs), options_(options) {
+    require(!pairs.empty(), "batch_stream", "the corpus has no sentence pairs");
+    for (std::size_t i = 0; i < pairs.size(); ++i) {
+      require(longest_side(pairs[i]) <= options.tokens, "batch_stream", "pair ", i, " has ", longest_side(pairs[i]),
+              " tokens with its end symbol, a batch holds ", options.tokens);
+    }
+    start_epoch(0);
+  }
+
+  [[nodiscard]] TranslationBatch next() {
+    if (position_.batch == batches_per_epoch()) start_epoch(position_.epoch + 1);
+    return make_batch(pairs_, batches_[static_cast<std::size_t>(position_.batch++)], options_);
+  }
+
+  [[nodiscard]] Index batches_per_epoch() const { return static_cast<Index>(batches_.size()); }
+  [[nodiscard]] Position position() const { return position_; }
+  void seek(Position position) {
+    require(position.epoch >= 0, "batch_stream", "no epoch ", position.epoch);
+    start_epoch(position.epoch);
+    require(position.batch >= 0 && position.batch <= batches_per_epoch(), "batch_stream", "no batch ", position.batch,
+            " in an epoch of ", batches_per_epoch());
+    position_ = position;
+  }
+
+ private:
+  [[nodiscard]] static Index longest_side(const TokenPair& pair) {
+    return static_cast<Index>(std::max(pair.source.size(), pair.target.size())) + 1;
+  }
+
+  void start_epoch(Index epoch) {
+    Rng rng(options_.seed + static_cast<std::uint64_t>(epoch) * 0x9E3779B97F4A7C15ull);
+    std::vector<Index> order(pairs_.size());
+    std::iota(order.begin(), order.end(), Index{0});
+    rng.shuffle(std::span(order));
+    std::stable_sort(order.begin(), order.end(), [&](Index a, Index b) {
+      const TokenPair &x = pairs_[static_cast<std::size_t>(a)], &y = pairs_[static_cast<std::size_t>(b)];
+      return std::pair(x.target.size(), x.source.size()) < std::pair(y.target.size(), y.source.size());
+    });
+    batches_.clear();
+    Index source_tokens = 0, target_tokens = 0;
+    for (const Index i : order) {
+      const TokenPair& pair = pairs_[static_cast<std::size_t>(i)];
+      source_tokens += static_cast<Index>(pair.source.size()) + 1;
+      target_tokens += static_cast<Index>(pair.target.size()) + 1;
+      if (batches_.empty() || source_tokens > options_.tokens || target_tokens > options_.tokens) {
+        batches_.emplace_back();
+        source_tokens = static_cast<Index>(pair.source.size()) + 1;
+        target_tokens = static_cast<Index>(pair.target.size()) + 1;
+      }
+      batches_.back().push_back(i);
+    }
+    rng.shuffle(std::span(batches_));
+    position_ = {epoch, 0};
+  }
+
+  std::span<const TokenPair> pairs_;
+  BatchOptions options_;
+  std::vector<std::vector<Index>> batches_;
+  Position position_;
+};
+
+}  // namespace rapt::inline RAPT_ABI

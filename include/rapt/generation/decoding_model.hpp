@@ -1,0 +1,41 @@
+/// \file
+/// What generation needs of a model.
+#pragma once
+
+#include <concepts>
+#include <span>
+
+#include "rapt/core/tensor.hpp"
+#include "rapt/core/token_batch.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+/// A model that continues sequences token by token. Its State holds what was decoded so far for a number of rows
+/// (hypotheses): `start` makes one row for each source sequence, `step` feeds one token to every row and returns the
+/// logits of the next [rows, V], `select` makes row r what row parents[r] was. rapt::Transformer is one.
+template <class M>
+concept DecodingModel = requires(const M& model, typename M::State& state, const TokenBatch& source,
+                                 std::span<const TokenId> tokens, std::span<const Index> parents) {
+  typename M::ScalarType;
+  { model.start(source) } -> std::same_as<typename M::State>;
+  { model.step(state, tokens) } -> std::same_as<Tensor<typename M::ScalarType>>;
+  { state.rows() } -> std::convertible_to<Index>;
+  state.select(parents);
+};
+
+/// What was generated for one source sequence.
+struct Hypothesis {
+  std::vector<TokenId> tokens;  ///< without begin and end symbols
+  double log_probability = 0;   ///< sum over tokens and the end symbol, in nats
+  double score = 0;             ///< log_probability / length penalty: what hypotheses are compared by
+  bool finished = true;         ///< false: cut off at the maximum length
+};
+
+/// Where generation starts and stops.
+struct GenerationOptions {
+  TokenId begin = 1;        ///< fed first
+  TokenId end = 2;          ///< ends a hypothesis
+  Index extra_length = 50;  ///< at most this many tokens more than the source has (the paper's 6.1)
+};
+
+}  // namespace rapt::inline RAPT_ABI

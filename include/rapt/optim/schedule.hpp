@@ -1,0 +1,58 @@
+/// \file
+/// Learning rates as functions of the step, which counts from 1.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+
+#include "rapt/core/error.hpp"
+#include "rapt/core/shape.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+/// rate = factor * d_model^-0.5 * min(step^-0.5, step * warmup^-1.5)   (the paper's equation 3)
+struct PaperSchedule {
+  Index d_model = 512;
+  Index warmup = 4000;
+  double factor = 1.0;
+
+  [[nodiscard]] double operator()(Index step) const {
+    require(step > 0 && warmup > 0 && d_model > 0, "schedule",
+            "steps count from 1, warmup and d_model are positive: step ", step, ", warmup ", warmup, ", d_model ",
+            d_model);
+    const auto s = static_cast<double>(step), w = static_cast<double>(warmup);
+    return factor / std::sqrt(static_cast<double>(d_model)) * std::min(1 / std::sqrt(s), s / (w * std::sqrt(w)));
+  }
+};
+
+/// The same curve by its highest point: peak * min(step / warmup, sqrt(warmup / step)).
+struct InverseSquareRootSchedule {
+  double peak = 5e-4;
+  Index warmup = 4000;
+
+  [[nodiscard]] double operator()(Index step) const {
+    require(step > 0 && warmup > 0, "schedule", "steps count from 1, warmup is positive: step ", step, ", warmup ",
+            warmup);
+    const auto s = static_cast<double>(step), w = static_cast<double>(warmup);
+    return peak * std::min(s / w, std::sqrt(w / s));
+  }
+};
+
+/// Linear warm-up to `peak`, then half a cosine down to `floor` at `steps` (Loshchilov and Hutter 2017); `floor` after.
+struct CosineSchedule {
+  double peak = 5e-4;
+  Index warmup = 0;
+  Index steps = 10000;
+  double floor = 0.0;
+
+  [[nodiscard]] double operator()(Index step) const {
+    require(step > 0 && warmup >= 0 && steps > warmup, "schedule",
+            "steps count from 1, and more of them than warm up are needed: step ", step, ", warmup ", warmup,
+            ", steps ", steps);
+    if (step <= warmup) return peak * static_cast<double>(step) / static_cast<double>(warmup);
+    const double progress = std::min(1.0, static_cast<double>(step - warmup) / static_cast<double>(steps - warmup));
+    return floor + (peak - floor) * 0.5 * (1 + std::cos(3.14159265358979323846 * progress));
+  }
+};
+
+}  // namespace rapt::inline RAPT_ABI

@@ -1,0 +1,235 @@
+/// \file
+/// Wrong use of every op fails at once, with a text that names the op and the shapes or values that do not fit.
+#include <gtest/gtest.h>
+
+#include "rapt/autograd/ops/add.hpp"
+#include "rapt/autograd/ops/add_norm.hpp"
+#include "rapt/autograd/ops/add_rows.hpp"
+#include "rapt/autograd/ops/attention.hpp"
+#include "rapt/autograd/ops/cross_entropy.hpp"
+#include "rapt/autograd/ops/dropout.hpp"
+#include "rapt/autograd/ops/embedding.hpp"
+#include "rapt/autograd/ops/linear.hpp"
+#include "rapt/autograd/ops/matmul.hpp"
+#include "rapt/autograd/ops/multiply.hpp"
+#include "tests/common/gradients.hpp"
+
+namespace {
+
+using rapt::Activation;
+using rapt::Shape;
+using rapt::Tensor;
+using rapt_test::splits_of;
+using rapt_test::WrongUse;
+using Ids = std::vector<rapt::TokenId>;
+using Variable = rapt::Variable<float>;
+
+Variable of(Shape shape) { return Variable(Tensor<float>(shape, 1.f), true); }
+
+std::vector<WrongUse> wrong_uses() {
+  std::vector<WrongUse> t;
+  const auto wrong = [&](std::string name, std::function<void()> use, std::vector<std::string> parts) {
+    t.push_back({std::move(name), std::move(use), std::move(parts)});
+  };
+  wrong("add", [] { std::ignore = add(of({2, 3}), of({3, 2})); }, {"[add] ", "[2, 3]", "[3, 2]"});
+  wrong("add rank", [] { std::ignore = add(of({6}), of({2, 3})); }, {"[add] ", "[6]", "[2, 3]"});
+  wrong("multiply", [] { std::ignore = multiply(of({2, 3}), of({3})); }, {"[multiply] ", "[2, 3]", "[3]"});
+  wrong("matmul", [] { std::ignore = matmul(of({2, 3}), of({4, 5})); }, {"[matmul] ", "[2, 3]", "[4, 5]"});
+  wrong("matmul rank", [] { std::ignore = matmul(of({2, 2, 3}), of({3, 5})); }, {"[matmul] ", "[2, 2, 3]", "[3, 5]"});
+
+  wrong("linear", [] { std::ignore = linear(of({2, 3}), of({4, 5}), of({4})); }, {"[linear] ", "[2, 3]", "[4, 5]"});
+  wrong("linear rank",
+        [] {
+          std::ignore = linear(of({2, 3}), of({2, 2, 3}), {});
+        },
+        {"[linear] ", "[2, 3]", "[2, 2, 3]"});
+  wrong("linear bias", [] { std::ignore = linear(of({2, 3}), of({4, 3}), of({3})); }, {"[linear] ", "[4, 3]", "[3]"});
+  wrong("linear range",
+        [] {
+          std::ignore = linear(of({2, 3}), of({6, 3}), {}, Activation::none, {.first = 4, .count = 3});
+        },
+        {"[linear] ", "[2, 3]", "[6, 3]", "4 .. 7"});
+  wrong("linear negative range",
+        [] {
+          std::ignore = linear(of({2, 3}), of({6, 3}), {}, Activation::none, {.first = -1, .count = 3});
+        },
+        {"-1 .. 2", "[6, 3]"});
+
+  wrong("layer_norm gamma",
+        [] {
+          std::ignore = layer_norm(of({2, 3}), of({4}), of({3}));
+        },
+        {"[layer_norm] ", "[2, 3]", "[4]", "[3]"});
+  wrong("layer_norm beta",
+        [] {
+          std::ignore = layer_norm(of({2, 3}), of({3}), of({1}));
+        },
+        {"[layer_norm] ", "[2, 3]", "[1]"});
+  wrong("add_norm",
+        [] {
+          std::ignore = add_norm(of({2, 3}), of({1, 3}), of({3}), of({3}));
+        },
+        {"[add_norm] ", "[2, 3]", "[1, 3]"});
+  wrong("add_norm gamma",
+        [] {
+          std::ignore = add_norm(of({2, 3}), of({2, 3}), of({2}), of({3}));
+        },
+        {"[add_norm] ", "[2, 3]", "[2]"});
+  wrong("add_norm rate",
+        [] {
+          std::ignore = add_norm(of({2, 3}), of({2, 3}), of({3}), of({3}), 1.f);
+        },
+        {"[0, 1)", "1"});
+  wrong("residual_add",
+        [] {
+          std::ignore = residual_add(of({2, 3}), of({3, 3}));
+        },
+        {"[residual_add] ", "[2, 3]", "[3, 3]"});
+  wrong("residual_add rate", [] { std::ignore = residual_add(of({2, 3}), of({2, 3}), -0.5f); }, {"[0, 1)", "-0.5"});
+  wrong("dropout", [] { std::ignore = rapt::dropout(of({2, 3}), 1.5f); }, {"[dropout] ", "1.5"});
+
+  wrong("embedding",
+        [] {
+          std::ignore = rapt::embedding(of({5, 3}), Ids{0, 4, 5});
+        },
+        {"[embedding] ", "id 5", "position 2", "of 5"});
+  wrong("embedding negative",
+        [] {
+          std::ignore = rapt::embedding(of({5, 3}), Ids{-1});
+        },
+        {"[embedding] ", "id -1", "position 0"});
+  wrong("add_rows width",
+        [] {
+          std::ignore = add_rows(of({2, 3}), of({5, 4}), Ids{0, 1});
+        },
+        {"[add_rows] ", "[2, 3]", "[5, 4]"});
+  wrong("add_rows count",
+        [] {
+          std::ignore = add_rows(of({2, 3}), of({5, 3}), Ids{0, 1, 1});
+        },
+        {"[add_rows] ", "[2, 3]", "[5, 3]", "3"});
+  wrong("add_rows number",
+        [] {
+          std::ignore = add_rows(of({2, 3}), of({5, 3}), Ids{0, 5});
+        },
+        {"[add_rows] ", "5", "position 1"});
+
+  wrong("cross_entropy",
+        [] {
+          std::ignore = cross_entropy(of({2, 3}), Ids{0});
+        },
+        {"[cross_entropy] ", "[2, 3]", "1 t"});
+  wrong("cross_entropy id",
+        [] {
+          std::ignore = cross_entropy(of({2, 3}), Ids{0, 3});
+        },
+        {"[cross_entropy] ", "id 3", "of 3"});
+  wrong("cross_entropy smoothing",
+        [] {
+          std::ignore = cross_entropy(of({1, 3}), Ids{0}, {.label_smoothing = 1.f});
+        },
+        {"[cross_entropy] ", "label_smoothing", "1"});
+  wrong("cross_entropy of nothing",
+        [] {
+          std::ignore = cross_entropy(of({0, 3}), Ids{});
+        },
+        {"[cross_entropy] ", "[0, 3]", "0 t"});
+  wrong("linear_cross_entropy",
+        [] {
+          std::ignore = linear_cross_entropy(of({2, 3}), of({7, 4}), {}, Ids{0, 1});
+        },
+        {"[linear_cross_entropy] ", "[2, 3]", "[7, 4]"});
+  wrong("linear_cross_entropy bias",
+        [] {
+          std::ignore = linear_cross_entropy(of({2, 3}), of({7, 3}), of({6}), Ids{0, 1});
+        },
+        {"[linear_cross_entropy] ", "[7, 3]", "[6]"});
+  wrong("linear_cross_entropy targets",
+        [] {
+          std::ignore = linear_cross_entropy(of({2, 3}), of({7, 3}), {}, Ids{0, 1, 2});
+        },
+        {"[linear_cross_entropy] ", "[2, 3]", "3 t"});
+  wrong("linear_cross_entropy id",
+        [] {
+          std::ignore = linear_cross_entropy(of({1, 3}), of({7, 3}), {}, Ids{7});
+        },
+        {"[linear_cross_entropy] ", "id 7", "of 7"});
+
+  using Options = rapt::AttentionOptions<float>;
+  const auto attend = [](Shape q, Shape k, Shape v, std::vector<rapt::Index> q_lengths,
+                         std::vector<rapt::Index> k_lengths, const Options& options) {
+    std::ignore = attention(of(q), of(k), of(v), splits_of(q_lengths), splits_of(k_lengths), options);
+  };
+  wrong("attention heads",
+        [=] {
+          attend({2, 6}, {2, 6}, {2, 6}, {2}, {2}, {.heads = 4});
+        },
+        {"[attention] ", "d_model = 6", "heads = 4"});
+  wrong("attention no heads", [=] { attend({2, 6}, {2, 6}, {2, 6}, {2}, {2}, {.heads = 0}); }, {"heads = 0"});
+  wrong("attention key", [=] { attend({2, 6}, {3, 4}, {3, 4}, {2}, {3}, {}); }, {"[attention] ", "[2, 6]", "[3, 4]"});
+  wrong("attention value",
+        [=] {
+          attend({2, 6}, {3, 6}, {4, 6}, {2}, {3}, {});
+        },
+        {"[attention] ", "[2, 6]", "[3, 6]", "[4, 6]"});
+  wrong("attention query splits",
+        [=] {
+          attend({2, 6}, {3, 6}, {3, 6}, {1}, {3}, {});
+        },
+        {"[attention] ", "[2, 6]", "end at 1"});
+  wrong("attention key splits",
+        [=] {
+          attend({2, 6}, {3, 6}, {3, 6}, {2}, {4}, {});
+        },
+        {"[attention] ", "[3, 6]", "0 .. 4"});
+  wrong("attention sequences",
+        [=] {
+          attend({2, 6}, {3, 6}, {3, 6}, {1, 1}, {3}, {});
+        },
+        {"[attention] ", "2 query sequences", "1 key sequences"});
+  wrong("attention window",
+        [=] {
+          attend({2, 6}, {2, 6}, {2, 6}, {2}, {2}, {.window = -1});
+        },
+        {"[attention] ", "window", "-1"});
+  for (const Shape shape : {Shape{1, 3}, Shape{2, 2}, Shape{3, 1, 2, 3}, Shape{1, 3, 2, 3}, Shape{2, 3, 3}, Shape{9}}) {
+    wrong("attention mask " + to_string(shape),
+          [=] {
+            const Tensor<bool> mask(shape, false);
+            attend({3, 6}, {4, 6}, {4, 6}, {2, 1}, {3, 1}, {.heads = 2, .mask = mask});
+          },
+          {"[attention] mask ", "B = 2", "H = 2", "Lq >= 2", "Lk >= 3", ": " + to_string(shape)});
+    wrong("attention additive mask " + to_string(shape),
+          [=] {
+            const Tensor<float> mask(shape, 0.f);
+            attend({3, 6}, {4, 6}, {4, 6}, {2, 1}, {3, 1}, {.heads = 2, .additive_mask = mask});
+          },
+          {"[attention] additive_mask ", ": " + to_string(shape)});
+  }
+  wrong("attention key padding",
+        [=] {
+          const Tensor<bool> padding(Shape{3}, false);
+          attend({3, 6}, {4, 6}, {4, 6}, {2, 1}, {3, 1}, {.key_padding_mask = padding});
+        },
+        {"[attention] ", "key_padding_mask", "3 elements", "[4, 6]"});
+  wrong("columns",
+        [] {
+          const Variable qkv = of({2, 6});
+          std::ignore = columns(qkv, 4, 3).view();
+        },
+        {"[columns] ", "4 .. 7", "[2, 6]"});
+  wrong("item", [] { std::ignore = of({2, 3}).item(); }, {"[item] ", "[2, 3]"});
+  return t;
+}
+
+TEST(OpErrors, NameWhatDoesNotFit) { rapt_test::expect_errors(wrong_uses()); }
+
+TEST(OpErrors, CoverEveryOpThatCanBeUsedWrongly) {
+  const std::set<std::string> any_shape_will_do{"activate", "scale", "softmax", "sum"};
+  std::set<std::string> covered = any_shape_will_do;
+  for (const WrongUse& wrong : wrong_uses()) covered.insert(wrong.name.substr(0, wrong.name.find(' ')));
+  const auto names = rapt_test::ops_in_headers(RAPT_GOLDEN_DIR "/../../include/rapt/autograd/ops").names;
+  for (const auto& op : rapt_test::difference(names, covered)) ADD_FAILURE() << op << " has no wrong use";
+}
+
+}  // namespace

@@ -1,0 +1,409 @@
+/// \file
+/// Every op against central differences in double; the last test fails when an op has no case in the table.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "rapt/autograd/gradcheck.hpp"
+#include "rapt/autograd/ops/activation.hpp"
+#include "rapt/autograd/ops/add.hpp"
+#include "rapt/autograd/ops/add_norm.hpp"
+#include "rapt/autograd/ops/add_rows.hpp"
+#include "rapt/autograd/ops/attention.hpp"
+#include "rapt/autograd/ops/cross_entropy.hpp"
+#include "rapt/autograd/ops/dropout.hpp"
+#include "rapt/autograd/ops/embedding.hpp"
+#include "rapt/autograd/ops/linear.hpp"
+#include "rapt/autograd/ops/matmul.hpp"
+#include "rapt/autograd/ops/softmax.hpp"
+#include "tests/common/gradients.hpp"
+
+namespace {
+
+using rapt::Activation;
+using rapt::AttentionOptions;
+using rapt::Index;
+using rapt::Shape;
+using rapt::Tensor;
+using rapt_test::splits_of;
+using Variable = rapt::Variable<double>;
+using Variables = std::vector<Variable>;
+
+struct Case {
+  std::string name;
+  std::vector<Shape> inputs;
+  std::function<Variable(const Variables&)> f;
+  bool training = false;  ///< with dropout, which must have an effect
+
+  [[nodiscard]] std::vector<Tensor<double>> values() const {
+    std::vector<Tensor<double>> tensors;
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      tensors.push_back(rapt_test::random_tensor<double>(inputs[i], 100 + i));
+    }
+    return tensors;
+  }
+};
+
+constexpr Activation kActivations[] = {Activation::none, Activation::relu, Activation::gelu, Activation::gelu_tanh};
+
+void add_elementwise(std::vector<Case>& cases) {
+  for (const Shape shape : {Shape{1}, Shape{3, 7}, Shape{2, 3, 5}, Shape{1, 33}}) {
+    const std::string of = to_string(shape);
+    cases.push_back({"add" + of, {shape, shape}, [](const Variables& x) { return add(x[0], x[1]); }});
+    cases.push_back({"add_twice" + of, {shape}, [](const Variables& x) { return add(x[0], x[0]); }});
+    cases.push_back({"multiply" + of, {shape, shape}, [](const Variables& x) { return multiply(x[0], x[1]); }});
+    cases.push_back({"square" + of, {shape}, [](const Variables& x) { return multiply(x[0], x[0]); }});
+    cases.push_back({"scale" + of, {shape}, [](const Variables& x) { return scale(x[0], -2.5); }});
+    cases.push_back({"sum" + of, {shape}, [](const Variables& x) { return sum(x[0]); }});
+    cases.push_back({"softmax" + of, {shape}, [](const Variables& x) { return softmax(x[0]); }});
+    for (const Activation a : kActivations) {
+      cases.push_back(
+          {"activate_" + to_string(a) + of, {shape}, [a](const Variables& x) { return activate(x[0], a); }});
+    }
+    cases.push_back({"cube" + of, {shape}, [](const Variables& x) {  // one variable on paths of different lengths
+                       return add(multiply(multiply(x[0], x[0]), x[0]), scale(x[0], 3.0));
+                     }});
+  }
+  for (const Shape shape : {Shape{3, 5}, Shape{2, 70}}) {
+    cases.push_back({"dropout" + to_string(shape),
+                     {shape},
+                     [](const Variables& x) { return rapt::dropout(x[0], 0.4f); },
+                     /*training=*/true});
+    cases.push_back({"dropout_twice" + to_string(shape),
+                     {shape},
+                     [](const Variables& x) { return add(rapt::dropout(x[0], 0.4f), rapt::dropout(x[0], 0.6f)); },
+                     /*training=*/true});
+  }
+}
+
+void add_products(std::vector<Case>& cases) {
+  cases.push_back({"matmul", {{3, 4}, {4, 5}}, [](const Variables& x) { return matmul(x[0], x[1]); }});
+  cases.push_back({"matmul_row", {{1, 7}, {7, 1}}, [](const Variables& x) { return matmul(x[0], x[1]); }});
+  cases.push_back({"matmul_odd", {{5, 17}, {17, 3}}, [](const Variables& x) { return matmul(x[0], x[1]); }});
+  cases.push_back({"matmul_square", {{4, 4}}, [](const Variables& x) { return matmul(x[0], x[0]); }});
+
+  for (const Activation a : kActivations) {
+    const std::string name = "linear_" + to_string(a);
+    cases.push_back({name, {{4, 3}, {5, 3}, {5}}, [a](const Variables& x) { return linear(x[0], x[1], x[2], a); }});
+    cases.push_back(
+        {name + "_no_bias", {{4, 3}, {5, 3}}, [a](const Variables& x) { return linear(x[0], x[1], Variable(), a); }});
+    cases.push_back(
+        {name + "_odd", {{1, 13}, {7, 13}, {7}}, [a](const Variables& x) { return linear(x[0], x[1], x[2], a); }});
+    cases.push_back({name + "_range", {{4, 3}, {9, 3}, {9}}, [a](const Variables& x) {
+                       return linear(x[0], x[1], x[2], a, {.first = 2, .count = 4});
+                     }});
+    cases.push_back({name + "_range_no_bias", {{2, 3, 3}, {9, 3}}, [a](const Variables& x) {
+                       return linear(x[0], x[1], Variable(), a, {.first = 5, .count = 4});
+                     }});
+  }
+  cases.push_back({"linear_two_ranges", {{4, 3}, {6, 3}, {6}}, [](const Variables& x) {  // as q and k projections
+                     return multiply(linear(x[0], x[1], x[2], Activation::none, {0, 3}),
+                                     linear(x[0], x[1], x[2], Activation::relu, {3, 3}));
+                   }});
+  cases.push_back({"linear_of_itself", {{4, 4}}, [](const Variables& x) { return linear(x[0], x[0], Variable()); }});
+  cases.push_back({"linear_twice", {{4, 3}, {3, 3}, {3}}, [](const Variables& x) {
+                     return linear(linear(x[0], x[1], x[2], Activation::gelu), x[1], x[2], Activation::gelu_tanh);
+                   }});
+}
+
+void add_norms(std::vector<Case>& cases) {
+  for (const auto& [rows, cols] : {std::pair<Index, Index>{3, 4}, {1, 5}, {2, 17}, {70, 3}}) {
+    const std::string of = to_string(Shape{rows, cols});
+    const Shape x{rows, cols}, v{cols};
+    cases.push_back({"layer_norm" + of, {x, v, v}, [](const Variables& i) { return layer_norm(i[0], i[1], i[2]); }});
+    cases.push_back(
+        {"layer_norm_epsilon" + of, {x, v, v}, [](const Variables& i) { return layer_norm(i[0], i[1], i[2], 0.5); }});
+    cases.push_back(
+        {"add_norm" + of, {x, x, v, v}, [](const Variables& i) { return add_norm(i[0], i[1], i[2], i[3]); }});
+    cases.push_back({"residual_add" + of, {x, x}, [](const Variables& i) { return residual_add(i[0], i[1]); }});
+  }
+  const Shape x{4, 9}, v{9};
+  cases.push_back({"add_norm_dropout",
+                   {x, x, v, v},
+                   [](const Variables& i) { return add_norm(i[0], i[1], i[2], i[3], 0.5f); },
+                   /*training=*/true});
+  cases.push_back({"add_norm_of_itself_dropout",
+                   {x, v},
+                   [](const Variables& i) { return add_norm(i[0], i[0], i[1], i[1], 0.3f, 1e-2); },
+                   /*training=*/true});
+  cases.push_back(
+      {"add_norm_of_itself", {x, v, v}, [](const Variables& i) { return add_norm(i[0], i[0], i[1], i[2]); }});
+  cases.push_back({"residual_add_dropout",
+                   {x, x},
+                   [](const Variables& i) { return residual_add(i[0], i[1], 0.5f); },
+                   /*training=*/true});
+  cases.push_back({"residual_add_of_itself_dropout",
+                   {x},
+                   [](const Variables& i) { return residual_add(i[0], i[0], 0.5f); },
+                   /*training=*/true});
+}
+
+void add_tables(std::vector<Case>& cases) {
+  using Ids = std::vector<rapt::TokenId>;
+  for (const auto& [name, ids] : {std::pair<std::string, Ids>{"", {4, 0, 2}}, {"_repeated", {1, 3, 1, 1, 0, 3}}}) {
+    const auto n = static_cast<Index>(ids.size());
+    cases.push_back(
+        {"embedding" + name, {{5, 3}}, [ids = ids](const Variables& x) { return rapt::embedding(x[0], ids); }});
+    cases.push_back({"embedding_scaled" + name, {{5, 7}}, [ids = ids](const Variables& x) {
+                       return rapt::embedding(x[0], ids, 3.5);
+                     }});
+    cases.push_back(
+        {"add_rows" + name, {{n, 3}, {5, 3}}, [ids = ids](const Variables& x) { return add_rows(x[0], x[1], ids); }});
+  }
+  cases.push_back({"add_rows_of_itself", {{3, 4}}, [](const Variables& x) {
+                     return add_rows(x[0], x[0], Ids{2, 2, 0});
+                   }});
+  cases.push_back({"embedding_twice", {{5, 3}}, [](const Variables& x) {  // a shared table
+                     return multiply(rapt::embedding(x[0], Ids{1, 1, 4}), rapt::embedding(x[0], Ids{4, 1, 0}));
+                   }});
+}
+
+void add_losses(std::vector<Case>& cases) {
+  for (const auto& [rows, vocabulary] : {std::pair<Index, Index>{1, 2}, {5, 7}, {3, 33}, {300, 3}}) {
+    for (const float smoothing : {0.f, 0.1f, 0.6f}) {
+      const auto ids = rapt_test::random_ids(rows, vocabulary, 5);
+      const std::string of = to_string(Shape{rows, vocabulary}) + "_" + std::to_string(smoothing);
+      const rapt::CrossEntropyOptions options{.label_smoothing = smoothing};
+      cases.push_back({"cross_entropy" + of, {{rows, vocabulary}}, [=](const Variables& x) {
+                         return cross_entropy(x[0], ids, options);
+                       }});
+      cases.push_back({"linear_cross_entropy" + of,
+                       {{rows, 2}, {vocabulary, 2}, {vocabulary}},
+                       [=](const Variables& x) { return linear_cross_entropy(x[0], x[1], x[2], ids, options); }});
+      cases.push_back({"linear_cross_entropy_no_bias" + of, {{rows, 2}, {vocabulary, 2}}, [=](const Variables& x) {
+                         return linear_cross_entropy(x[0], x[1], Variable(), ids, options);
+                       }});
+    }
+  }
+  cases.push_back({"linear_cross_entropy_tied", {{6, 3}}, [](const Variables& x) {  // embedding and projection share
+                     const std::vector<rapt::TokenId> input{0, 5, 2, 2}, output{5, 2, 2, 1};
+                     return linear_cross_entropy(rapt::embedding(x[0], input), x[0], Variable(), output);
+                   }});
+}
+
+/// Options of attention, and the memory that its views show.
+struct Masked {
+  std::string name;
+  AttentionOptions<double> options = {};
+  Shape mask = {}, additive = {};
+  bool minus_infinity = false, padding = false, training = false;
+};
+
+[[nodiscard]] std::vector<Masked> masks() {
+  const Shape all{5, 6}, per_head{4, 2, 5, 6}, per_sequence{4, 1, 5, 6}, heads_only{1, 2, 5, 6};
+  std::vector<Masked> m;
+  m.push_back({"plain", {}});
+  m.push_back({"scale", {.scale = 0.3}});
+  m.push_back({"causal", {.causal = true}});
+  m.push_back({"window", {.window = 1}});
+  m.push_back({"causal_window", {.causal = true, .window = 2}});
+  m.push_back({.name = "mask", .mask = all});
+  m.push_back({.name = "mask_per_head", .mask = per_head});
+  m.push_back({.name = "mask_per_sequence", .mask = per_sequence});
+  m.push_back({.name = "mask_of_heads", .options = {.causal = true}, .mask = heads_only});
+  m.push_back({.name = "additive", .additive = all});
+  m.push_back({.name = "additive_per_head", .additive = per_head, .minus_infinity = true});
+  m.push_back({.name = "additive_per_sequence", .options = {.window = 2}, .additive = per_sequence});
+  m.push_back({.name = "additive_of_heads", .additive = heads_only, .minus_infinity = true});
+  m.push_back({.name = "key_padding", .padding = true});
+  m.push_back({.name = "dropout", .options = {.dropout = 0.4f}, .training = true});
+  m.push_back({.name = "everything",
+               .options = {.causal = true, .window = 3, .dropout = 0.3f, .scale = 0.7},
+               .mask = all,
+               .additive = per_head,
+               .minus_infinity = true,
+               .padding = true,
+               .training = true});
+  return m;
+}
+
+/// f(q, k, v source) with masks that live as long as the case. The key rows of every case are 8.
+template <class F>
+[[nodiscard]] auto with_masks(const Masked& masked, Index heads, const F& f) {
+  rapt::Rng rng(77);
+  Tensor<bool> mask(masked.mask), padding(masked.padding ? Shape{8} : Shape{});
+  Tensor<double> additive(masked.additive);
+  for (bool& b : mask.values()) b = rng.uniform() < 0.3;
+  for (bool& b : padding.values()) b = rng.uniform() < 0.3;
+  rng.fill_normal(additive.values(), 0.0, 1.0);
+  for (double& v : additive.values()) {
+    if (masked.minus_infinity && rng.uniform() < 0.3) v = -std::numeric_limits<double>::infinity();
+  }
+  return [=, options = masked.options](const Variables& x) {
+    AttentionOptions<double> o = options;
+    o.heads = heads;
+    if (!mask.empty()) o.mask = mask;
+    if (!additive.empty()) o.additive_mask = additive;
+    if (!padding.empty()) o.key_padding_mask = padding;
+    return f(x, o);
+  };
+}
+
+void add_attention(std::vector<Case>& cases) {
+  using Options = AttentionOptions<double>;
+  const rapt::RowSplits self = splits_of({3, 0, 4, 1}), queries = splits_of({2, 5, 0, 1}),
+                        keys = splits_of({5, 1, 2, 0});
+  for (const Masked& m : masks()) {
+    cases.push_back(
+        {"attention_self_" + m.name,
+         {{8, 4}, {8, 4}, {8, 4}},
+         with_masks(m, 2,
+                    [=](const Variables& x, const Options& o) { return attention(x[0], x[1], x[2], self, self, o); }),
+         m.training});
+    cases.push_back(
+        {"attention_cross_" + m.name,  // some queries see nothing, some keys are seen by nobody
+         {{8, 6}, {8, 6}, {8, 6}},
+         with_masks(
+             m, 2, [=](const Variables& x, const Options& o) { return attention(x[0], x[1], x[2], queries, keys, o); }),
+         m.training});
+    cases.push_back({"attention_fused_" + m.name,  // columns of one matrix, with some that nobody reads
+                     {{8, 14}},
+                     with_masks(m, 2,
+                                [=](const Variables& x, const Options& o) {
+                                  return attention(rapt::columns(x[0], 0, 4), rapt::columns(x[0], 5, 4),
+                                                   rapt::columns(x[0], 9, 4), self, self, o);
+                                }),
+                     m.training});
+    cases.push_back(
+        {"attention_of_itself_" + m.name,
+         {{8, 4}},
+         with_masks(m, 2,
+                    [=](const Variables& x, const Options& o) { return attention(x[0], x[0], x[0], self, self, o); }),
+         m.training});
+  }
+  const rapt::RowSplits dense = rapt::RowSplits::equal(2, 4);
+  cases.push_back({"attention_keys_values", {{8, 2}, {8, 4}}, [=](const Variables& x) {  // as attention to a memory
+                     return attention(rapt::columns(x[0], 0, 2), rapt::columns(x[1], 0, 2), rapt::columns(x[1], 2, 2),
+                                      dense, dense, Options{});
+                   }});
+  const rapt::RowSplits one = splits_of({37});  // more queries than one block of 32
+  for (const bool causal : {false, true}) {
+    cases.push_back({causal ? "attention_blocks_causal" : "attention_blocks",
+                     {{37, 2}, {37, 2}, {37, 2}},
+                     [=](const Variables& x) {
+                       return attention(x[0], x[1], x[2], one, one, Options{.causal = causal, .dropout = 0.2f});
+                     },
+                     /*training=*/true});
+  }
+  cases.push_back({"attention_some_constant", {{8, 4}}, [=](const Variables& x) {  // only the key has a gradient
+                     const Variable c(rapt_test::random_tensor<double>({8, 4}, 9));
+                     return attention(c, x[0], c, self, self, Options{.heads = 4});
+                   }});
+}
+
+[[nodiscard]] const std::vector<Case>& cases() {
+  static const std::vector<Case> table = [] {
+    std::vector<Case> all;
+    add_elementwise(all);
+    add_products(all);
+    add_norms(all);
+    add_tables(all);
+    add_losses(all);
+    add_attention(all);
+    return all;
+  }();
+  return table;
+}
+
+void expect_right(const std::string& prefix) {
+  std::size_t checked = 0;
+  for (const Case& c : cases()) {
+    if (c.name.rfind(prefix, 0) != 0) continue;
+    const auto result = rapt::gradcheck(c.f, c.values(), {.training = c.training});
+    EXPECT_LT(result.worst_relative_error, 1e-6)
+        << c.name << ": input " << result.worst_input << ", element " << result.worst_element << ": analytic "
+        << result.analytic << ", numeric " << result.numeric;
+    ++checked;
+  }
+  EXPECT_GT(checked, 0u) << prefix;
+}
+
+TEST(OpGradients, Elementwise) {
+  for (const char* op :
+       {"add[", "add_twice", "multiply", "square", "scale", "sum", "softmax", "activate", "cube", "dropout"}) {
+    expect_right(op);
+  }
+}
+TEST(OpGradients, Products) {
+  expect_right("matmul");
+  expect_right("linear_");
+}
+TEST(OpGradients, Norms) {
+  for (const char* op : {"layer_norm", "add_norm", "residual_add"}) expect_right(op);
+}
+TEST(OpGradients, Tables) {
+  expect_right("embedding");
+  expect_right("add_rows");
+}
+TEST(OpGradients, Losses) { expect_right("cross_entropy"); }  // linear_cross_entropy is among the products
+TEST(OpGradients, AttentionToItself) {
+  expect_right("attention_self");
+  expect_right("attention_of_itself");
+}
+TEST(OpGradients, AttentionToOthers) { expect_right("attention_cross"); }
+TEST(OpGradients, AttentionOfColumns) {
+  expect_right("attention_fused");
+  expect_right("attention_keys_values");
+}
+TEST(OpGradients, AttentionInBlocks) {
+  expect_right("attention_blocks");
+  expect_right("attention_some_constant");
+}
+
+Variable evaluate(const Case& c, bool training) {
+  Variables inputs;
+  for (auto& value : c.values()) inputs.emplace_back(std::move(value), true);
+  rapt::Rng rng(1);
+  if (training) {
+    const rapt::Training scope(rng);
+    return c.f(inputs);
+  }
+  const rapt::Recording scope;
+  return c.f(inputs);
+}
+
+TEST(OpGradients, DropoutHasAnEffectWhereItIsTested) {
+  for (const Case& c : cases()) {
+    const bool same = rapt_test::same_bits(evaluate(c, true).value(), evaluate(c, false).value());
+    EXPECT_EQ(same, !c.training) << c.name;
+  }
+}
+
+TEST(OpGradients, EveryInputGetsAGradient) {
+  for (const Case& c : cases()) {
+    Variables inputs;
+    for (auto& value : c.values()) inputs.emplace_back(std::move(value), true);
+    const rapt::Recording scope;
+    rapt::backward(sum(multiply(c.f(inputs), c.f(inputs))));
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      EXPECT_EQ(inputs[i].grad().shape(), inputs[i].shape()) << c.name << ", input " << i;
+    }
+  }
+}
+
+TEST(OpGradients, EveryOpHasACase) {
+  const auto in_headers = rapt_test::ops_in_headers(RAPT_GOLDEN_DIR "/../../include/rapt/autograd/ops");
+  EXPECT_EQ(in_headers.calls, in_headers.literal_calls) << "some op's name cannot be read from the header";
+  EXPECT_GE(in_headers.headers, 13);
+  EXPECT_GE(in_headers.names.size(), 16u);
+
+  std::set<std::string> in_graphs;
+  for (const Case& c : cases()) {
+    const auto names = rapt_test::recorded_ops(evaluate(c, c.training));
+    EXPECT_FALSE(names.empty()) << c.name;
+    in_graphs.insert(names.begin(), names.end());
+  }
+  for (const auto& op : rapt_test::difference(in_headers.names, in_graphs)) ADD_FAILURE() << op << " has no case";
+  for (const auto& op : rapt_test::difference(in_graphs, in_headers.names)) ADD_FAILURE() << op << " was not found";
+}
+
+TEST(OpGradients, AMissingCaseIsNoticed) {
+  const auto names = rapt_test::ops_in_headers(RAPT_GOLDEN_DIR "/../../include/rapt/autograd/ops").names;
+  auto covered = names;
+  EXPECT_TRUE(rapt_test::difference(names, covered).empty());
+  covered.erase("add_norm");
+  EXPECT_EQ(rapt_test::difference(names, covered), std::set<std::string>{"add_norm"});
+}
+
+}  // namespace

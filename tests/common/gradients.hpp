@@ -1,0 +1,140 @@
+/// \file
+/// What gradient tests share: random leaves, the names of ops in graphs and in headers, and errors that must name
+/// shapes.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <regex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "rapt/autograd/grad_mode.hpp"
+#include "rapt/autograd/variable.hpp"
+#include "rapt/core/token_batch.hpp"
+#include "rapt/nn/module.hpp"
+
+namespace rapt_test {
+
+template <class T>
+[[nodiscard]] rapt::Tensor<T> random_tensor(rapt::Shape shape, std::uint64_t seed, double deviation = 1.0) {
+  rapt::Tensor<T> values(shape);
+  rapt::Rng(seed).fill_normal(values.values(), 0.0, deviation);
+  return values;
+}
+template <class T>
+[[nodiscard]] rapt::Variable<T> random_leaf(rapt::Shape shape, std::uint64_t seed, double deviation = 1.0) {
+  return rapt::Variable<T>(random_tensor<T>(shape, seed, deviation), /*requires_grad=*/true);
+}
+[[nodiscard]] inline std::vector<rapt::TokenId> random_ids(rapt::Index count, rapt::Index vocabulary,
+                                                           std::uint64_t seed) {
+  rapt::Rng rng(seed);
+  std::vector<rapt::TokenId> ids;
+  for (rapt::Index i = 0; i < count; ++i) ids.push_back(static_cast<rapt::TokenId>(rng.below(vocabulary)));
+  return ids;
+}
+[[nodiscard]] inline rapt::RowSplits splits_of(const std::vector<rapt::Index>& lengths) {
+  return rapt::RowSplits::from_lengths(lengths);
+}
+
+template <class T>
+[[nodiscard]] bool same_bits(const rapt::Tensor<T>& a, const rapt::Tensor<T>& b) {
+  return a.shape() == b.shape() &&
+         (a.empty() || std::memcmp(a.data(), b.data(), static_cast<std::size_t>(a.size()) * sizeof(T)) == 0);
+}
+
+/// Random numbers for every parameter, so that none hides behind a zero or a one.
+template <class M>
+void randomize(M& module, std::uint64_t seed, double deviation = 0.3) {
+  rapt::Rng rng(seed);
+  rapt::for_each_parameter(module, [&](const std::string&, auto& parameter) {
+    rng.fill_normal(parameter.mutable_value().values(), 0.0, deviation);
+  });
+}
+
+/// Names of the ops that were recorded on the way to a result.
+template <class T>
+[[nodiscard]] std::set<std::string> recorded_ops(const rapt::Variable<T>& result) {
+  std::set<std::string> names;
+  std::set<const rapt::Node<T>*> seen;
+  std::vector<const rapt::Node<T>*> open{result.node().get()};
+  while (!open.empty()) {
+    const auto* node = open.back();
+    open.pop_back();
+    if (node == nullptr || !seen.insert(node).second) continue;
+    if (!node->name.empty()) names.emplace(node->name);
+    for (const auto& input : node->inputs) open.push_back(input.get());
+  }
+  return names;
+}
+
+/// Names that headers hand to `record`, and how many calls there are in all (a name that is no literal cannot be read).
+struct OpsInHeaders {
+  std::set<std::string> names;
+  std::ptrdiff_t calls = 0, literal_calls = 0, headers = 0;
+};
+[[nodiscard]] inline OpsInHeaders ops_in_headers(const std::filesystem::path& folder) {
+  static const std::regex call(R"(\brecord\s*(<[^>]*>)?\s*\()");
+  static const std::regex literal(R"re(\brecord\s*(?:<[^>]*>)?\s*\(\s*"([^"]*)")re");
+  OpsInHeaders found;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    std::ifstream file(entry.path());
+    const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+    const std::sregex_iterator end;
+    found.calls += std::distance(std::sregex_iterator(text.begin(), text.end(), call), end);
+    for (std::sregex_iterator match(text.begin(), text.end(), literal); match != end; ++match) {
+      found.names.insert((*match)[1]);
+      ++found.literal_calls;
+    }
+    ++found.headers;
+  }
+  return found;
+}
+[[nodiscard]] inline std::set<std::string> difference(const std::set<std::string>& all,
+                                                      const std::set<std::string>& covered) {
+  std::set<std::string> rest;
+  for (const auto& name : all) {
+    if (covered.count(name) == 0) rest.insert(name);
+  }
+  return rest;
+}
+
+/// A wrong use, and what the text of its error must contain.
+struct WrongUse {
+  std::string name;
+  std::function<void()> use;
+  std::vector<std::string> parts;
+};
+
+/// The error's text; empty, and a failure of the test, without one. Any rapt::Error but ShapeError and ValueError is a
+/// failure too.
+[[nodiscard]] inline std::string text_of_error(const WrongUse& wrong) {
+  try {
+    wrong.use();
+  } catch (const rapt::ShapeError& error) {
+    return error.what();
+  } catch (const rapt::ValueError& error) {
+    return error.what();
+  } catch (const std::exception& error) {
+    ADD_FAILURE() << wrong.name << ": threw something else: " << error.what();
+    return {};
+  }
+  ADD_FAILURE() << wrong.name << ": threw nothing";
+  return {};
+}
+inline void expect_errors(const std::vector<WrongUse>& table) {
+  for (const WrongUse& wrong : table) {
+    const std::string text = text_of_error(wrong);
+    for (const std::string& part : wrong.parts) {
+      EXPECT_NE(text.find(part), std::string::npos) << wrong.name << ": '" << part << "' is not in: " << text;
+    }
+  }
+}
+
+}  // namespace rapt_test

@@ -1,0 +1,156 @@
+/// \file
+/// The memory pool: size classes, reuse, accounting, and threads.
+#include "rapt/core/memory.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <cstring>
+#include <thread>
+#include <vector>
+
+#include "rapt/core/tensor.hpp"
+
+namespace {
+
+using rapt::memory_stats;
+using rapt::detail::MemoryPool;
+
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kReuse = false;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+constexpr bool kReuse = false;
+#else
+constexpr bool kReuse = true;
+#endif
+#else
+constexpr bool kReuse = true;
+#endif
+
+TEST(MemoryPool, WastesAtMostAQuarterAndAligns) {
+  MemoryPool pool;
+  for (std::size_t bytes = 1; bytes < (std::size_t{1} << 22); bytes += 1 + bytes / 17) {
+    void* block = pool.allocate(bytes);
+    const std::size_t taken = pool.stats().in_use;
+    EXPECT_GE(taken, bytes);
+    if (bytes >= 256) {  // the smallest class
+      EXPECT_LE(static_cast<double>(taken), 1.25 * static_cast<double>(bytes) + 64) << bytes;
+    } else {
+      EXPECT_EQ(taken, 256u);
+    }
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(block) % rapt::kAlignment, 0u);
+    std::memset(block, 1, bytes);
+    pool.deallocate(block, bytes);
+    EXPECT_EQ(pool.stats().in_use, 0u);
+  }
+  pool.release();
+  EXPECT_EQ(pool.stats().reserved, 0u);
+}
+
+TEST(MemoryPool, ClassesRiseInFourStepsPerPowerOfTwo) {
+  MemoryPool pool;
+  std::vector<std::size_t> sizes;
+  for (std::size_t bytes = 1; bytes <= 4096; ++bytes) {
+    void* block = pool.allocate(bytes);
+    if (const std::size_t size = pool.stats().in_use; sizes.empty() || sizes.back() != size) sizes.push_back(size);
+    pool.deallocate(block, bytes);
+  }
+  EXPECT_EQ(sizes, (std::vector<std::size_t>{256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536, 1792, 2048, 2560,
+                                             3072, 3584, 4096}));
+  pool.release();
+}
+
+TEST(MemoryPool, ASecondBlockOfTheSameClassAsksTheSystemForNothing) {
+  if (!kReuse) GTEST_SKIP() << "blocks are not reused under the address sanitizer";
+  MemoryPool pool;
+  void* first = pool.allocate(1000);
+  pool.deallocate(first, 1000);
+  EXPECT_EQ(pool.stats().reserved, 1024u);
+  EXPECT_EQ(pool.allocate(900), first);
+  EXPECT_EQ(pool.stats().system_allocations, 1u);
+  void* second = pool.allocate(1000);  // the first is in use
+  EXPECT_NE(second, first);
+  EXPECT_EQ(pool.stats().system_allocations, 2u);
+  pool.deallocate(first, 900);
+  pool.deallocate(second, 1000);
+  pool.release();
+  EXPECT_EQ(pool.stats().reserved, 0u);
+  EXPECT_EQ(pool.stats().system_allocations, 2u);
+}
+
+TEST(MemoryPool, ReportsThePeak) {
+  MemoryPool pool;
+  void* a = pool.allocate(256);
+  void* b = pool.allocate(512);
+  pool.deallocate(b, 512);
+  EXPECT_EQ(pool.stats().in_use, 256u);
+  EXPECT_EQ(pool.stats().peak_in_use, 768u);
+  pool.reset_peak();
+  EXPECT_EQ(pool.stats().peak_in_use, 256u);
+  pool.deallocate(a, 256);
+  EXPECT_EQ(pool.stats().peak_in_use, 256u);
+  pool.release();
+}
+
+TEST(MemoryPool, AFailedRequestLeavesTheNumbersAsTheyWere) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "sanitizers end the program instead of throwing";
+#endif
+  MemoryPool pool;
+  EXPECT_THROW((void)pool.allocate(std::size_t{1} << 60), std::bad_alloc);
+  EXPECT_EQ(pool.stats().in_use, 0u);
+  EXPECT_EQ(pool.stats().peak_in_use, 0u);
+  EXPECT_EQ(pool.stats().reserved, 0u);
+  EXPECT_EQ(pool.stats().system_allocations, 0u);
+}
+
+TEST(Memory, ALoopOfTensorsAsksTheSystemOnce) {
+  if (!kReuse) GTEST_SKIP() << "blocks are not reused under the address sanitizer";
+  const auto step = [] {
+    rapt::Tensor<float> a(rapt::Shape{333, 17}), b = a, c = std::move(a);
+    return c.size() + b.size();
+  };
+  EXPECT_GT(step(), 0);
+  const auto before = memory_stats();
+  for (int i = 0; i < 100; ++i) EXPECT_GT(step(), 0);
+  EXPECT_EQ(memory_stats().system_allocations, before.system_allocations);
+  EXPECT_EQ(memory_stats().reserved, before.reserved);
+  EXPECT_EQ(memory_stats().in_use, before.in_use);
+}
+
+TEST(Memory, ReleaseKeepsWhatIsInUse) {
+  rapt::Tensor<float> kept(rapt::Shape{5000}, 1.f);
+  { rapt::Tensor<float> gone(rapt::Shape{5000}); }
+  rapt::release_unused_memory();
+  EXPECT_EQ(memory_stats().reserved, memory_stats().in_use);
+  EXPECT_EQ(kept.matrix().sum(), 5000.f);
+}
+
+TEST(Memory, ServesManyThreads) {
+  const auto before = memory_stats().in_use;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([t] {
+      for (int i = 0; i < 2000; ++i) {
+        const rapt::Tensor<int> a(rapt::Shape{1 + (i * 7 + t) % 300}, t);
+        const rapt::Tensor<int> b = a;
+        for (const int x : b.values()) ASSERT_EQ(x, t);
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(memory_stats().in_use, before);
+}
+
+TEST(Memory, AllocatorServesStandardContainers) {
+  const auto before = memory_stats().in_use;
+  {
+    std::vector<int, rapt::detail::PoolAllocator<int>> v(1000, 3);
+    EXPECT_GE(memory_stats().in_use, before + 4000);
+    EXPECT_EQ(v[999], 3);
+  }
+  EXPECT_EQ(memory_stats().in_use, before);
+}
+
+}  // namespace

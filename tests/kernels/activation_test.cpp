@@ -1,0 +1,140 @@
+/// \file
+/// Activations against their formulas and numeric derivatives.
+#include "rapt/kernels/activation.hpp"
+
+#include <gtest/gtest.h>
+
+#include "tests/common/random.hpp"
+#include "tests/common/settings.hpp"
+
+namespace {
+
+using namespace rapt_test;
+using rapt::Activation;
+using rapt::Index;
+using rapt::Shape;
+using rapt::Tensor;
+namespace kernels = rapt::kernels;
+
+const Activation kAll[] = {Activation::none, Activation::relu, Activation::gelu, Activation::gelu_tanh};
+const Index kSizes[] = {0, 1, 17, 1000, 20000};
+
+double formula(Activation activation, double x) {
+  switch (activation) {
+    case Activation::relu:
+      return std::max(0.0, x);
+    case Activation::gelu:
+      return x * 0.5 * (1 + std::erf(x / std::sqrt(2.0)));
+    case Activation::gelu_tanh:
+      return 0.5 * x * (1 + std::tanh(std::sqrt(2 / std::acos(-1.0)) * (x + 0.044715 * x * x * x)));
+    default:
+      return x;
+  }
+}
+double numeric_derivative(Activation activation, double x) {
+  if (activation == Activation::relu) return x > 0;
+  constexpr double kStep = 1e-4;  // five-point rule: error of order step^4
+  const auto f = [&](double h) { return formula(activation, x + h * kStep); };
+  return (8 * (f(1) - f(-1)) - (f(2) - f(-2))) / (12 * kStep);
+}
+
+template <class T>
+class ActivationKernel : public testing::Test {};
+using Scalars = testing::Types<float, double>;
+TYPED_TEST_SUITE(ActivationKernel, Scalars);
+
+TYPED_TEST(ActivationKernel, EqualsTheFormula) {
+  using T = TypeParam;
+  for_every_simd_level([] {
+    for (const Activation activation : kAll) {
+      const testing::ScopedTrace trace(__FILE__, __LINE__, to_string(activation));
+      for (const Index size : kSizes) {
+        const auto x = random_tensor<T>(Shape{size}, 1, -6, 6);
+        Tensor<double> expected(x.shape());
+        for (Index i = 0; i < size; ++i) {
+          expected.data()[i] = formula(activation, static_cast<double>(x.data()[i]));
+        }
+        Tensor<T> y(x.shape()), in_place = x;
+        kernels::activate(activation, x.data(), y.data(), size);
+        expect_close(y, expected, 4 * kEpsilon<T>);
+        kernels::activate(activation, in_place.data(), in_place.data(), size);
+        EXPECT_TRUE(same_bits(y, in_place));
+      }
+    }
+  });
+}
+
+TYPED_TEST(ActivationKernel, BackwardIsTheDerivative) {
+  using T = TypeParam;
+  for_every_simd_level([] {
+    for (const Activation activation : kAll) {
+      const testing::ScopedTrace trace(__FILE__, __LINE__, to_string(activation));
+      for (const Index size : kSizes) {
+        const auto x = random_tensor<T>(Shape{size}, 1, -6, 6), dy = random_tensor<T>(Shape{size}, 2);
+        const auto before = random_tensor<T>(Shape{size}, 3);
+        Tensor<double> expected(x.shape()), expected_sum(x.shape());
+        for (Index i = 0; i < size; ++i) {
+          expected.data()[i] = static_cast<double>(dy.data()[i]) *
+                               numeric_derivative(activation, static_cast<double>(x.data()[i]));
+          expected_sum.data()[i] = expected.data()[i] + static_cast<double>(before.data()[i]);
+        }
+        Tensor<T> dx(x.shape()), sum = before;
+        kernels::activate_backward(activation, x.data(), dy.data(), dx.data(), size, false);
+        kernels::activate_backward(activation, x.data(), dy.data(), sum.data(), size, true);
+        expect_close(dx, expected, std::max(1e-11, 8 * kEpsilon<T>));
+        expect_close(sum, expected_sum, std::max(1e-11, 8 * kEpsilon<T>));
+      }
+    }
+  });
+}
+
+TYPED_TEST(ActivationKernel, ReluBackwardMayReadTheOutput) {
+  using T = TypeParam;
+  const auto x = random_tensor<T>(Shape{100}, 1), dy = random_tensor<T>(Shape{100}, 2);
+  Tensor<T> y(x.shape()), from_input(x.shape()), from_output(x.shape());
+  kernels::activate(Activation::relu, x.data(), y.data(), 100);
+  kernels::activate_backward(Activation::relu, x.data(), dy.data(), from_input.data(), 100, false);
+  kernels::activate_backward(Activation::relu, y.data(), dy.data(), from_output.data(), 100, false);
+  EXPECT_TRUE(same_bits(from_input, from_output));
+}
+
+TYPED_TEST(ActivationKernel, NaNIsNeverHiddenAndLargeValuesStayFinite) {
+  using T = TypeParam;
+  for_every_simd_level([] {
+    for (const Activation activation : kAll) {
+      const testing::ScopedTrace trace(__FILE__, __LINE__, to_string(activation));
+      Tensor<T> x(Shape{40}, std::numeric_limits<T>::quiet_NaN());
+      kernels::activate(activation, x.data(), x.data(), 40);
+      for (const T v : x.values()) EXPECT_TRUE(std::isnan(v));
+      for (const T large : {T(1e3), T(1e10)}) {
+        Tensor<T> z(Shape{40}, large), dz(Shape{40});
+        const Tensor<T> ones(Shape{40}, T(1));
+        kernels::activate_backward(activation, z.data(), ones.data(), dz.data(), 40, false);
+        kernels::activate(activation, z.data(), z.data(), 40);
+        for (const T v : z.values()) EXPECT_EQ(v, large);
+        for (const T v : dz.values()) EXPECT_EQ(v, T(1));
+      }
+    }
+  });
+}
+
+TYPED_TEST(ActivationKernel, IsTheSameOnAnyThreads) {
+  using T = TypeParam;
+  const auto x = random_tensor<T>(Shape{50001}, 1, -4, 4);
+  for (const Activation activation : kAll) {
+    expect_same_bits_on_any_threads([&] {
+      Tensor<T> y(x.shape());
+      kernels::activate(activation, x.data(), y.data(), y.size());
+      return y;
+    });
+  }
+}
+
+TEST(Activation, HasNames) {
+  EXPECT_EQ(to_string(Activation::none), "none");
+  EXPECT_EQ(to_string(Activation::relu), "relu");
+  EXPECT_EQ(to_string(Activation::gelu), "gelu");
+  EXPECT_EQ(to_string(Activation::gelu_tanh), "gelu_tanh");
+}
+
+}  // namespace
