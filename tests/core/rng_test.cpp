@@ -147,7 +147,7 @@ TEST(Rng, ShuffleIsAPermutationAndReachesAllOfThem) {
   std::array<int, 6> counts{};
   Rng rng(6);
   for (int i = 0; i < 6000; ++i) {
-    std::array<std::size_t, 3> three{0, 1, 2};
+    std::vector<std::size_t> three{0, 1, 2};
     rng.shuffle(std::span(three));
     ++counts[three[0] * 2 + (three[1] > three[2] ? 1 : 0)];
   }

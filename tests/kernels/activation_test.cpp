@@ -74,15 +74,15 @@ TYPED_TEST(ActivationKernel, BackwardIsTheDerivative) {
         const auto before = random_tensor<T>(Shape{size}, 3);
         Tensor<double> expected(x.shape()), expected_sum(x.shape());
         for (Index i = 0; i < size; ++i) {
-          expected.data()[i] = static_cast<double>(dy.data()[i]) *
-                               numeric_derivative(activation, static_cast<double>(x.data()[i]));
+          expected.data()[i] =
+              static_cast<double>(dy.data()[i]) * numeric_derivative(activation, static_cast<double>(x.data()[i]));
           expected_sum.data()[i] = expected.data()[i] + static_cast<double>(before.data()[i]);
         }
         Tensor<T> dx(x.shape()), sum = before;
         kernels::activate_backward(activation, x.data(), dy.data(), dx.data(), size, false);
         kernels::activate_backward(activation, x.data(), dy.data(), sum.data(), size, true);
-        expect_close(dx, expected, std::max(1e-11, 8 * kEpsilon<T>));
-        expect_close(sum, expected_sum, std::max(1e-11, 8 * kEpsilon<T>));
+        expect_close(dx, expected, std::max(1e-10, 8 * kEpsilon<T>));
+        expect_close(sum, expected_sum, std::max(1e-10, 8 * kEpsilon<T>));
       }
     }
   });

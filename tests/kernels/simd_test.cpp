@@ -180,8 +180,9 @@ TYPED_TEST(Simd, LanesAreSummedAndTheLargestFound) {
   using T = TypeParam;
   for_every_simd_level([] {
     simd::with_simd([&](auto isa) __attribute__((always_inline)) {
+      using Isa = decltype(isa);
       const auto check = [&]<int kCount>(std::integral_constant<int, kCount>) __attribute__((always_inline)) {
-        if constexpr (kCount * static_cast<int>(sizeof(T)) <= decltype(isa)::kBytes) {
+        if constexpr (kCount * static_cast<int>(sizeof(T)) <= Isa::kBytes) {
           T values[16] = {};
           for (int place = 0; place < kCount; ++place) {  // the largest at every place
             T sum = 0;

@@ -3,6 +3,7 @@
 /// float and, where only the file's rounding remains, in double.
 #include <gtest/gtest.h>
 
+#include "rapt/autograd/ops/activation.hpp"
 #include "rapt/autograd/ops/cross_entropy.hpp"
 #include "rapt/autograd/ops/softmax.hpp"
 #include "rapt/nn/decoder.hpp"
@@ -49,12 +50,13 @@ class GoldenLayers : public testing::Test {
   }
 
   template <class F>
-  void function(const std::string& name, const std::string& input, const F& f) {
+  void function(const std::string& name, const std::string& input, const F& f,
+                double tolerance = rapt_test::kOutputTolerance<T>) {
     const Golden golden("ops", name);
     const auto x = golden.leaf<T>(input);
     const rapt::Recording scope;
     const Variable<T> output = f(golden, x);
-    golden.expect_output("output", output.value());
+    golden.expect("output", output.value(), tolerance);
     golden.backward(output);
     golden.expect_gradient(input, x);
   }
@@ -171,10 +173,15 @@ TYPED_TEST(GoldenLayers, Softmax) {
 TYPED_TEST(GoldenLayers, LayerNorm) {
   for (const std::string name : {"layer_norm", "layer_norm_large", "layer_norm_offset", "layer_norm_tiny"}) {
     rapt::LayerNorm<TypeParam> layer(kModel, 1e-5);
-    this->function(name, "x", [&](const Golden& golden, const auto& x) {
-      golden.load(layer);
-      return layer(x);
-    });
+    // Around 1000 a float's mean is off by up to 3e-5 of the deviation, and all outputs with it.
+    const bool offset = name == "layer_norm_offset" && sizeof(TypeParam) == 4;
+    this->function(
+        name, "x",
+        [&](const Golden& golden, const auto& x) {
+          golden.load(layer);
+          return layer(x);
+        },
+        offset ? 3e-5 : rapt_test::kOutputTolerance<TypeParam>);
     Golden("ops", name).expect_gradients(layer);
   }
 }

@@ -56,7 +56,14 @@ class ThreadPool {
     if (sleepers_.load() > 0) generation_.notify_all();
     take_tasks();
     gate_.fetch_or(kClosed, std::memory_order_acq_rel);
-    while ((gate_.load(std::memory_order_acquire) & ~kClosed) != 0) pause();  // workers still in their last task
+    // Workers may still be in their last task; on a crowded machine one may have been put aside in the midst of it.
+    for (int spin = 0; (gate_.load(std::memory_order_acquire) & ~kClosed) != 0; ++spin) {
+      if (spin < kSpins) {
+        pause();
+      } else {
+        std::this_thread::yield();
+      }
+    }
     if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
   }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <initializer_list>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -70,9 +71,10 @@ struct TokenBatch {
   RowSplits row_splits;         ///< [sequences + 1]
 
   TokenBatch() = default;
-  /// One sequence.
-  explicit TokenBatch(std::span<const TokenId> sequence) { push_back(sequence); }
-  /// Several: `TokenBatch({{5, 6, 7}, {8, 9}})`.
+  /// `TokenBatch({{5, 6, 7}, {8, 9}})`: two sequences.
+  TokenBatch(std::initializer_list<std::initializer_list<TokenId>> sequences) {
+    for (const auto& sequence : sequences) push_back(std::span(sequence.begin(), sequence.size()));
+  }
   explicit TokenBatch(const std::vector<std::vector<TokenId>>& sequences) {
     for (const auto& sequence : sequences) push_back(sequence);
   }

@@ -42,6 +42,13 @@ struct BatchOptions {
   return batch;
 }
 
+/// The same with all pairs.
+[[nodiscard]] inline TranslationBatch make_batch(std::span<const TokenPair> pairs, const BatchOptions& options = {}) {
+  std::vector<Index> all(pairs.size());
+  std::iota(all.begin(), all.end(), Index{0});
+  return make_batch(pairs, all, options);
+}
+
 /// An endless sequence of batches over a corpus. The order within epoch e is a function of (seed, e), so a position is
 /// two numbers, and a stream put to a position goes on as if it had come there by itself. Keeps a view of the pairs.
 class BatchStream {

@@ -32,7 +32,7 @@ void save_checkpoint(const std::filesystem::path& path, Trainer<M>& trainer, Met
 }
 
 /// Puts a trainer (and the stream it reads from) where the checkpoint was written. Throws IoError or ShapeError, naming
-/// what does not fit, before anything is changed.
+/// what does not fit, or ValueError for a place that the stream does not have, before anything is changed.
 template <Module M>
 void load_checkpoint(const std::filesystem::path& path, Trainer<M>& trainer, BatchStream& stream) {
   const SafetensorsFile file(path);
@@ -40,22 +40,28 @@ void load_checkpoint(const std::filesystem::path& path, Trainer<M>& trainer, Bat
   require<IoError>(text != file.metadata().end(), "load_checkpoint", file.path(),
                    ": the file has no \"trainer\" in its metadata: it is no checkpoint");
   const nlohmann::json json = nlohmann::json::parse(text->second, nullptr, /*allow_exceptions=*/false);
-  TrainerState state;
-  Index steps = 0;
-  try {
-    steps = json.at("steps").get<Index>();
-    state.dropout = {json.at("dropout_seed").get<std::uint64_t>(), json.at("dropout_streams").get<std::uint64_t>()};
-    state.data = {json.at("epoch").get<Index>(), json.at("batch").get<Index>()};
-    if (!json.at("best_validation").is_null()) state.best_validation = json.at("best_validation").get<double>();
-    state.best_step = json.at("best_step").get<Index>();
-  } catch (const nlohmann::json::exception& error) {
-    fail<IoError>("load_checkpoint", file.path(), ": \"trainer\" is malformed: ", std::string_view(error.what()));
-  }
-  require<IoError>(steps >= 0, "load_checkpoint", file.path(), ": steps = ", steps);
+  const auto number = [&](const char* key, std::uint64_t most = std::numeric_limits<Index>::max()) {
+    const auto found = json.find(key);  // the end for anything but an object
+    require<IoError>(found != json.end() && found->is_number_unsigned() && found->get<std::uint64_t>() <= most,
+                     "load_checkpoint", file.path(), ": \"trainer\" needs a whole number \"", key,
+                     "\": ", found == json.end() ? "there is none" : detail::describe(*found));
+    return found->get<std::uint64_t>();
+  };
+  const auto index = [&](const char* key) { return static_cast<Index>(number(key)); };
+  constexpr auto kAny = std::numeric_limits<std::uint64_t>::max();
+  const Index steps = index("steps");
+  TrainerState state{.dropout = {number("dropout_seed", kAny), number("dropout_streams", kAny)},
+                     .data = {index("epoch"), index("batch")},
+                     .best_step = index("best_step")};
+  const auto best = json.find("best_validation");
+  require<IoError>(best != json.end() && (best->is_null() || best->is_number()), "load_checkpoint", file.path(),
+                   ": \"trainer\" needs \"best_validation\", a number or null");
+  if (best->is_number()) state.best_validation = best->get<double>();
+  BatchStream there = stream;
+  there.seek(state.data);
   trainer.adam().for_each_state([&](const std::string& name, const auto& m, const auto&) {
     for (const char* kind : {"adam.m.", "adam.v."}) {
-      require<ShapeError>(file.shape(kind + name) == m.shape(), "load_checkpoint", file.path(), ": \"", kind, name,
-                          "\" has shape ", file.shape(kind + name), ", the optimizer wants ", m.shape());
+      detail::require_stored(file, kind + name, m.shape(), "load_checkpoint");
     }
   });
   load_parameters(trainer.model(), file, "", [](const std::string& name) { return name.starts_with("adam."); });
@@ -65,7 +71,7 @@ void load_checkpoint(const std::filesystem::path& path, Trainer<M>& trainer, Bat
   });
   trainer.adam().set_steps(steps);
   trainer.restore(state);
-  stream.seek(state.data);
+  stream = std::move(there);
 }
 
 }  // namespace rapt::inline RAPT_ABI

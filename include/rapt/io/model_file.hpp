@@ -24,24 +24,35 @@ template <Module M>
   return entries;
 }
 
+namespace detail {
+
+/// Throws IoError or ShapeError unless the file has this tensor, in this shape and in a type that can be read.
+inline void require_stored(const SafetensorsFile& file, const std::string& name, const Shape& wanted,
+                           std::string_view where) {
+  const Shape stored = file.shape(name);  // throws for a missing tensor
+  require<ShapeError>(stored == wanted, where, file.path(), ": ", quote_name(name), " has shape ", stored,
+                      ", wanted is ", wanted);
+  require<IoError>(file.dtype(name) <= Dtype::kBool, where, file.path(), ": ", quote_name(name), ": cannot read ",
+                   file.dtype(name));
+}
+
+}  // namespace detail
+
 /// Fills every parameter from the tensor `prefix + name`. Nothing is changed unless all fit: a missing tensor, one of
-/// another shape, or one under the prefix that the module does not know (unless `ignore` returns true for its name) is
-/// an error that names it.
+/// another shape or of a type that cannot be read, or one under the prefix that the module does not know (unless
+/// `ignore` returns true for its name) is an error that names it.
 template <Module M>
 void load_parameters(
     M& module, const SafetensorsFile& file, const std::string& prefix = "",
     const std::function<bool(const std::string&)>& ignore = [](const std::string&) { return false; }) {
   std::set<std::string> known;
   for_each_parameter(module, [&](const std::string& name, const auto& parameter) {
-    const std::string full = prefix + name;
-    known.insert(full);
-    const Shape stored = file.shape(full);  // throws for a missing tensor
-    require<ShapeError>(stored == parameter.shape(), "load_parameters", file.path(), ": \"", full, "\" has shape ",
-                        stored, ", the model wants ", parameter.shape());
+    known.insert(prefix + name);
+    detail::require_stored(file, prefix + name, parameter.shape(), "load_parameters");
   });
   for (const std::string& name : file.names()) {
     require<IoError>(!name.starts_with(prefix) || known.contains(name) || ignore(name), "load_parameters", file.path(),
-                     ": the model has no parameter for \"", name, "\"");
+                     ": the model has no parameter for ", detail::quote_name(name));
   }
   for_each_parameter(module, [&](const std::string& name, auto& parameter) {
     file.read_into(prefix + name, parameter.mutable_value());
@@ -55,7 +66,24 @@ inline Activation activation_from(const std::string& name, const std::string& wh
   for (const Activation a : {Activation::relu, Activation::gelu, Activation::gelu_tanh}) {
     if (to_string(a) == name) return a;
   }
-  fail<IoError>("config", where, ": no activation is called \"", name, "\"");
+  fail<IoError>("config", where, ": no activation is called ", quote_name(name));
+}
+
+/// A value for a message. Lists and objects may be nested deeper than the stack: their kind alone.
+[[nodiscard]] inline std::string describe(const nlohmann::json& value) {
+  return value.is_structured() ? std::string("an ") + value.type_name() : quote_name(value.dump());
+}
+
+/// How many numbers a model of this configuration holds at least: all matrices.
+[[nodiscard]] inline double least_parameters(const TransformerConfig& c) {
+  const auto number = [](Index n) { return static_cast<double>(n); };
+  const double tables =
+      c.share_embeddings ? number(c.source_vocabulary) : number(c.source_vocabulary) + 2 * number(c.target_vocabulary);
+  const double attention = 4 * number(c.d_model) * number(c.d_model);
+  const double feed_forward = 2 * number(c.d_model) * number(c.d_ff);
+  return number(c.d_model) * (tables + 2 * number(c.learned_positions)) +
+         number(c.encoder_layers) * (attention + feed_forward) +
+         number(c.decoder_layers) * (2 * attention + feed_forward);
 }
 
 /// Calls f(key, member) for everything that a configuration file holds.
@@ -108,8 +136,9 @@ void for_each_field(Config& c, const F& f) {
   TransformerConfig config;
   const nlohmann::json json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   require<IoError>(json.is_object(), "config", where, ": the configuration is not a JSON object");
-  require<IoError>(json.value("model", nlohmann::json("transformer")) == "transformer", "config", where,
-                   ": this is no transformer: model = ", json.value("model", nlohmann::json()).dump());
+  const auto model = json.find("model");
+  require<IoError>(model == json.end() || *model == "transformer", "config", where,
+                   ": this is no transformer: \"model\" is ", detail::describe(model == json.end() ? json : *model));
   std::set<std::string> known = {"model"};
   detail::for_each_field(config, [&](const char* key, auto& value) {
     known.insert(key);
@@ -117,7 +146,7 @@ void for_each_field(Config& c, const F& f) {
     const nlohmann::json& found = json[key];
     using Value = std::remove_cvref_t<decltype(value)>;
     const auto expect = [&](bool right, const char* what) {
-      require<IoError>(right, "config", where, ": \"", key, "\" must be ", what, ": ", found.dump());
+      require<IoError>(right, "config", where, ": \"", key, "\" must be ", what, ": ", detail::describe(found));
     };
     if constexpr (std::is_same_v<Value, Activation>) {
       expect(found.is_string(), "a string");
@@ -141,7 +170,7 @@ void for_each_field(Config& c, const F& f) {
     }
   });
   for (const auto& [key, value] : json.items()) {
-    require<IoError>(known.contains(key), "config", where, ": unknown key \"", key, "\"");
+    require<IoError>(known.contains(key), "config", where, ": unknown key ", detail::quote_name(key));
   }
   config.validate();
   return config;
@@ -162,15 +191,16 @@ template <class T = float>
   require<IoError>(config != file.metadata().end(), "load_model", file.path(),
                    ": the file has no \"config\" in its metadata");
   const TransformerConfig wanted = config_from_json(config->second, file.path());
-  // A hostile configuration must not make us allocate more than the file holds.
-  require<IoError>(wanted.source_vocabulary <= 1 << 24 && wanted.d_model <= 1 << 16 && wanted.d_ff <= 1 << 20 &&
-                       wanted.encoder_layers <= 1024 && wanted.decoder_layers <= 1024 &&
-                       wanted.target_vocabulary <= 1 << 24 && wanted.learned_positions <= 1 << 24,
-                   "load_model", file.path(), ": sizes beyond reason in ", config->second);
   const std::string table = wanted.share_embeddings ? "embedding.weight" : "source_embedding.weight";
   require<ShapeError>(file.shape(table) == Shape{wanted.source_vocabulary, wanted.d_model}, "load_model", file.path(),
                       ": \"", table, "\" has shape ", file.shape(table), ", the configuration says ",
                       Shape{wanted.source_vocabulary, wanted.d_model});
+  // A hostile configuration must not make us allocate more than the file holds.
+  double stored = 0;
+  for (const std::string& name : file.names()) stored += static_cast<double>(file.shape(name).size());
+  require<IoError>(detail::least_parameters(wanted) <= stored, "load_model", file.path(),
+                   ": the configuration needs at least ", detail::least_parameters(wanted), " numbers, the file holds ",
+                   stored);
   Rng rng;
   Transformer<T> model(wanted, rng);
   load_parameters(model, file);

@@ -39,6 +39,9 @@ class KeyValueCache {
 
   /// Row r becomes what row `parents[r]` was: hypotheses are dropped, moved and doubled.
   void select(std::span<const Index> parents) {
+    for (const Index parent : parents) {
+      require(parent >= 0 && parent < rows(), "kv_cache", "row ", parent, " of ", rows());
+    }
     std::vector<Index> rows_from(parents.begin(), parents.end());
     if (rows_from != all_rows()) gather_into(capacity_, rows_from);
   }

@@ -25,6 +25,8 @@ namespace detail {
 
 /// Position of each row within its sequence, plus `start`.
 [[nodiscard]] inline std::vector<TokenId> positions_of(const RowSplits& splits, std::span<const Index> starts) {
+  require<ShapeError>(starts.empty() || static_cast<Index>(starts.size()) == splits.sequences(), "positional_encoding",
+                      starts.size(), " starts for ", splits.sequences(), " sequences");
   std::vector<TokenId> positions(static_cast<std::size_t>(splits.rows()));
   for (Index s = 0; s < splits.sequences(); ++s) {
     const Index start = starts.empty() ? 0 : starts[static_cast<std::size_t>(s)];
@@ -51,11 +53,11 @@ class SinusoidalPositionalEncoding {
   /// x_i + PE(position of row i)   // [N, D]; `starts`: position of each sequence's first row (empty: 0)
   [[nodiscard]] Variable<T> operator()(const Variable<T>& x, const RowSplits& splits,
                                        std::span<const Index> starts = {}) const {
+    const std::vector<TokenId> rows = detail::positions_of(splits, starts);
     Index longest = splits.longest();
     for (std::size_t s = 0; s < starts.size(); ++s) {
       longest = std::max(longest, starts[s] + splits.length(static_cast<Index>(s)));
     }
-    const std::vector<TokenId> rows = detail::positions_of(splits, starts);
     if (longest <= table_.rows()) return add_rows(x, table_, rows);
     return add_rows(x, Variable<T>(table(longest, x.cols(), options_)), rows);
   }
@@ -92,12 +94,13 @@ class LearnedPositionalEncoding {
   /// x_i + weight[position of row i]; throws ValueError for a sequence longer than the table.
   [[nodiscard]] Variable<T> operator()(const Variable<T>& x, const RowSplits& splits,
                                        std::span<const Index> starts = {}) const {
+    const std::vector<TokenId> rows = detail::positions_of(splits, starts);
     for (Index s = 0; s < splits.sequences(); ++s) {
       const Index end = splits.length(s) + (starts.empty() ? 0 : starts[static_cast<std::size_t>(s)]);
       require(end <= weight_.rows(), "positional_encoding", "sequence ", s, " has ", end,
               " tokens, the table of learned positions ends at ", weight_.rows());
     }
-    return add_rows<T>(x, weight_, detail::positions_of(splits, starts));
+    return add_rows<T>(x, weight_, rows);
   }
 
   template <class Self, class Visitor>

@@ -1,0 +1,373 @@
+/// \file
+/// Attention, forward and backward, against the equations in double: every mask, length, head size and instruction set.
+#include "rapt/kernels/attention.hpp"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "tests/common/random.hpp"
+#include "tests/common/settings.hpp"
+
+namespace {
+
+using namespace rapt_test;
+using rapt::Index;
+using rapt::Shape;
+using rapt::Tensor;
+using rapt::TensorView;
+namespace kernels = rapt::kernels;
+using Lengths = std::vector<Index>;
+
+enum class Mask { none, plain, broadcast, per_sequence, per_head, full };  // [Lq, Lk] or [B or 1, H or 1, Lq, Lk]
+
+/// What a case is made of; sizes of queries and keys are given per sequence.
+struct Setup {
+  const char* name;
+  Lengths queries, keys;
+  Index heads = 2, head_dim = 5;
+  bool causal = false;
+  Index window = 0;
+  Mask mask = Mask::none, additive = Mask::none;
+  bool padding = false;
+  float rate = 0;
+  Index gap = 0;  // rows of key and value between sequences, as in a cache
+};
+
+Index longest(const Lengths& lengths) {
+  return lengths.empty() ? 0 : *std::max_element(lengths.begin(), lengths.end());
+}
+
+Shape mask_shape(Mask kind, const Setup& s) {
+  const Index rows = longest(s.queries) + 1, cols = longest(s.keys) + 2;  // larger than any sequence
+  const auto sequences = static_cast<Index>(s.keys.size());
+  switch (kind) {
+    case Mask::none:
+      return {};
+    case Mask::plain:
+      return {rows, cols};
+    case Mask::broadcast:
+      return {1, 1, rows, cols};
+    case Mask::per_sequence:
+      return {sequences, 1, rows, cols};
+    case Mask::per_head:
+      return {1, s.heads, rows, cols};
+    default:
+      return {sequences, s.heads, rows, cols};
+  }
+}
+
+/// Element (sequence, head, i, j) of a mask's memory.
+Index mask_index(const Shape& s, Index sequence, Index head, Index i, Index j) {
+  if (s.rank() == 2) return i * s[1] + j;
+  return (((s[0] == 1 ? 0 : sequence) * s[1] + (s[1] == 1 ? 0 : head)) * s[2] + i) * s[3] + j;
+}
+
+/// Inputs of a case in T: query, key and value are columns of wider matrices (of one, for self-attention).
+template <class T>
+struct Case {
+  Setup setup;
+  Index width, total_queries = 0, total_keys = 0;
+  std::vector<Index> offsets{0};
+  std::vector<kernels::KeyRange> ranges;
+  Tensor<T> query_memory, key_memory, d_output, additive;
+  Tensor<bool> mask, padding;
+  T scale;
+  bool self;
+
+  explicit Case(const Setup& s) : setup(s), width(s.heads * s.head_dim) {
+    for (const Index length : s.queries) offsets.push_back(total_queries += length);
+    for (const Index length : s.keys) {
+      ranges.push_back({total_keys, length});
+      total_keys += length + s.gap;
+    }
+    self = s.queries == s.keys && s.gap == 0;
+    query_memory = random_tensor<T>(Shape{total_queries, 3 * width + 4}, 1, -2, 2);
+    key_memory = random_tensor<T>(Shape{total_keys, 3 * width + 4}, 2, -2, 2);
+    d_output = random_tensor<T>(Shape{total_queries, width}, 3);
+    scale = T(1) / std::sqrt(static_cast<T>(s.head_dim));
+    rapt::Rng rng(4);
+    if (s.mask != Mask::none) {
+      mask = Tensor<bool>(mask_shape(s.mask, s));
+      for (bool& m : mask.values()) m = rng.below(3) == 0;
+      for (Index row = 1; row < mask.rows(); row += 5) std::fill_n(mask.row(row), mask.cols(), true);  // sees nothing
+    }
+    if (s.additive != Mask::none) {
+      additive = random_tensor<T>(mask_shape(s.additive, s), 5, -3, 3);
+      for (T& m : additive.values()) m = rng.below(5) == 0 ? -std::numeric_limits<T>::infinity() : m;
+    }
+    if (s.padding) {
+      padding = Tensor<bool>(Shape{total_keys});
+      for (bool& p : padding.values()) p = rng.below(3) == 0;
+      std::fill_n(padding.data() + ranges.back().begin, ranges.back().length, true);  // a sequence of padding only
+    }
+  }
+
+  [[nodiscard]] TensorView<const T> query() const { return query_memory.view().columns(1, width); }
+  [[nodiscard]] TensorView<const T> key() const {
+    return (self ? query_memory : key_memory).view().columns(1 + width, width);
+  }
+  [[nodiscard]] TensorView<const T> value() const {
+    return (self ? query_memory : key_memory).view().columns(1 + 2 * width, width);
+  }
+  [[nodiscard]] kernels::AttentionProblem<T> problem() const {
+    kernels::AttentionProblem<T> p;
+    p.query = query(), p.key = key(), p.value = value();
+    p.query_offsets = offsets, p.keys = ranges;
+    p.heads = setup.heads, p.scale = scale, p.causal = setup.causal, p.window = setup.window;
+    if (setup.mask != Mask::none) p.mask = {mask.view()};
+    if (setup.additive != Mask::none) p.additive_mask = {additive.view()};
+    if (setup.padding) p.key_padding = padding.data();
+    p.dropout = {{21, 22}, setup.rate};
+    return p;
+  }
+
+  /// What is added to the score of query i and key j of a sequence; -infinity if it may not attend.
+  [[nodiscard]] double bias(Index sequence, Index head, Index i, Index j) const {
+    constexpr double kBlocked = -std::numeric_limits<double>::infinity();
+    const auto n = static_cast<std::size_t>(sequence);
+    const Index position = i + setup.keys[n] - setup.queries[n];
+    if (setup.causal && j > position) return kBlocked;
+    if (setup.window > 0 && std::abs(j - position) > setup.window) return kBlocked;
+    if (setup.mask != Mask::none && mask.data()[mask_index(mask.shape(), sequence, head, i, j)]) return kBlocked;
+    if (setup.padding && padding.data()[ranges[n].begin + j]) return kBlocked;
+    if (setup.additive == Mask::none) return 0;
+    return static_cast<double>(additive.data()[mask_index(additive.shape(), sequence, head, i, j)]);
+  }
+  /// Dropout factor of key j for a query (counted over all sequences), from the documented words.
+  [[nodiscard]] double factor(Index global_query, Index head, Index j) const {
+    if (setup.rate <= 0) return 1;
+    const auto rate = static_cast<double>(setup.rate);
+    const auto e =
+        (static_cast<std::uint64_t>(global_query * setup.heads + head) << 20) + static_cast<std::uint64_t>(j);
+    const auto word = rapt::RandomStream{21, 22}.block(e / 64 * 16 + e % 16)[e % 64 / 16];
+    return static_cast<double>(word) < std::floor(rate * 0x1p32) ? 0 : 1 / (1 - rate);
+  }
+};
+
+/// What comes out.
+template <class T>
+struct Results {
+  Tensor<T> output, log_sum_exp, weights, d_query, d_key, d_value;
+  explicit Results(const Case<T>& c)
+      : output(Shape{c.total_queries, c.width}, T(7)),
+        log_sum_exp(Shape{c.total_queries, c.setup.heads}, T(7)),
+        weights(
+            Shape{static_cast<Index>(c.ranges.size()), c.setup.heads, longest(c.setup.queries), longest(c.setup.keys)},
+            T(0)),
+        d_query(random_tensor<T>(Shape{c.total_queries, c.width}, 6)),
+        d_key(random_tensor<T>(Shape{c.total_keys, c.width}, 7)),
+        d_value(random_tensor<T>(Shape{c.total_keys, c.width}, 8)) {}
+};
+
+template <class T>
+Results<T> compute(const Case<T>& c) {
+  Results<T> r(c);
+  kernels::attention<T>(c.problem(), r.output, r.log_sum_exp.data(), &r.weights);
+  kernels::attention_backward<T>(c.problem(), r.log_sum_exp.data(), r.output, c.d_output, r.d_query, r.d_key,
+                                 r.d_value);
+  return r;
+}
+
+/// The equations, one query at a time, in double. Gradients are added to what compute() starts from.
+template <class T>
+struct Naive {
+  Tensor<double> output, log_sum_exp, weights, d_query, d_key, d_value;
+
+  explicit Naive(const Case<T>& c) {
+    const Results<T> start(c);
+    output = Tensor<double>(start.output.shape(), 0.0);
+    log_sum_exp = Tensor<double>(start.log_sum_exp.shape(), std::numeric_limits<double>::infinity());
+    weights = to_double(start.weights);
+    d_query = to_double(start.d_query), d_key = to_double(start.d_key), d_value = to_double(start.d_value);
+    for (Index n = 0; n < static_cast<Index>(c.ranges.size()); ++n) {
+      const Index first = c.offsets[static_cast<std::size_t>(n)];
+      const Index queries = c.setup.queries[static_cast<std::size_t>(n)];
+      for (Index head = 0; head < c.setup.heads; ++head) {
+        for (Index i = 0; i < queries; ++i) attend(c, n, head, first, i);
+      }
+    }
+  }
+
+ private:
+  void attend(const Case<T>& c, Index n, Index head, Index first, Index i) {
+    const auto [begin, length] = c.ranges[static_cast<std::size_t>(n)];
+    const Index d_k = c.setup.head_dim, row = first + i, column = head * d_k;
+    const auto scale = static_cast<double>(c.scale);
+    const auto at = [&](const TensorView<const T>& m, Index r, Index k) {
+      return static_cast<double>(m.row(r)[column + k]);
+    };
+    std::vector<double> p, d_p;
+    double highest = -std::numeric_limits<double>::infinity(), sum = 0, delta = 0;
+    for (Index j = 0; j < length; ++j) {
+      double score = 0;
+      for (Index k = 0; k < d_k; ++k) score += at(c.query(), row, k) * at(c.key(), begin + j, k);
+      p.push_back(score * scale + c.bias(n, head, i, j));
+      highest = std::max(highest, p.back());
+    }
+    if (std::isinf(highest)) return;  // sees nothing: zeros
+    for (double& s : p) sum += s = std::exp(s - highest);
+    log_sum_exp(row, head) = highest + std::log(sum);
+    for (Index j = 0; j < length; ++j) {
+      const double weight = p[static_cast<std::size_t>(j)] /= sum, factor = c.factor(row, head, j);
+      const Shape& s = weights.shape();
+      weights.data()[((n * s[1] + head) * s[2] + i) * s[3] + j] = weight;
+      double d = 0;
+      for (Index k = 0; k < d_k; ++k) {
+        output(row, column + k) += weight * factor * at(c.value(), begin + j, k);
+        d_value(begin + j, column + k) += weight * factor * static_cast<double>(c.d_output(row, column + k));
+        d += factor * static_cast<double>(c.d_output(row, column + k)) * at(c.value(), begin + j, k);
+      }
+      d_p.push_back(d);
+      delta += weight * d;
+    }
+    for (Index j = 0; j < length; ++j) {
+      const auto at_j = static_cast<std::size_t>(j);
+      const double d_score = p[at_j] * (d_p[at_j] - delta) * scale;
+      for (Index k = 0; k < d_k; ++k) {
+        d_query(row, column + k) += d_score * at(c.key(), begin + j, k);
+        d_key(begin + j, column + k) += d_score * at(c.query(), row, k);
+      }
+    }
+  }
+};
+
+template <class T>
+void check(const Setup& setup) {
+  const testing::ScopedTrace trace(__FILE__, __LINE__, setup.name);
+  const Case<T> c(setup);
+  const Naive<T> naive(c);
+  const double tolerance = 100 * kEpsilon<T>;
+  for_every_simd_level([&] {
+    const Results<T> r = compute(c);
+    expect_close(r.output, naive.output, tolerance);
+    expect_close(r.log_sum_exp, naive.log_sum_exp, tolerance);
+    expect_close(r.weights, naive.weights, tolerance);
+    expect_close(r.d_query, naive.d_query, tolerance);
+    expect_close(r.d_key, naive.d_key, tolerance);
+    expect_close(r.d_value, naive.d_value, tolerance);
+  });
+}
+
+const Lengths kUneven{1, 31, 0, 32, 33, 65, 130};
+
+template <class T>
+class AttentionKernel : public testing::Test {};
+using Scalars = testing::Types<float, double>;
+TYPED_TEST_SUITE(AttentionKernel, Scalars);
+
+TYPED_TEST(AttentionKernel, SelfAttentionOfUnevenLengths) {
+  check<TypeParam>({"self", kUneven, kUneven});
+  check<TypeParam>({.name = "causal", .queries = kUneven, .keys = kUneven, .causal = true});
+  for (const Index window : {1, 7, 40}) {
+    check<TypeParam>({.name = "window", .queries = kUneven, .keys = kUneven, .window = window});
+    check<TypeParam>({.name = "causal window", .queries = kUneven, .keys = kUneven, .causal = true, .window = window});
+  }
+}
+
+TYPED_TEST(AttentionKernel, CrossAttentionOfDifferentLengths) {
+  const Lengths queries{3, 0, 40, 1, 5, 33}, keys{70, 4, 3, 0, 5, 32};  // also no queries, no keys, fewer keys
+  check<TypeParam>({"cross", queries, keys});
+  check<TypeParam>({.name = "causal", .queries = queries, .keys = keys, .causal = true});
+  check<TypeParam>({.name = "window", .queries = queries, .keys = keys, .window = 3});
+  check<TypeParam>({.name = "gaps", .queries = queries, .keys = keys, .gap = 9});
+  check<TypeParam>(
+      {.name = "gaps, padding", .queries = queries, .keys = keys, .causal = true, .padding = true, .gap = 2});
+}
+
+TYPED_TEST(AttentionKernel, HeadsOfAllSizes) {
+  for (const Index heads : {1, 2, 3, 4}) {
+    for (const Index head_dim : {1, 5, 32, 64}) {
+      const Setup setup{.name = "heads", .queries = {1, 33}, .keys = {1, 33}, .heads = heads, .head_dim = head_dim};
+      const testing::ScopedTrace trace(__FILE__, __LINE__, to_string(Shape{heads, head_dim}));
+      check<TypeParam>(setup);
+    }
+  }
+}
+
+TYPED_TEST(AttentionKernel, Masks) {
+  const Lengths queries{31, 0, 5, 65}, keys{20, 3, 5, 66};
+  for (const Mask kind : {Mask::plain, Mask::broadcast, Mask::per_sequence, Mask::per_head, Mask::full}) {
+    const testing::ScopedTrace trace(__FILE__, __LINE__, std::to_string(static_cast<int>(kind)));
+    check<TypeParam>({.name = "boolean", .queries = queries, .keys = keys, .mask = kind});
+    check<TypeParam>({.name = "additive", .queries = queries, .keys = keys, .additive = kind});
+  }
+  check<TypeParam>({.name = "padding", .queries = queries, .keys = keys, .padding = true});
+  check<TypeParam>({.name = "all at once",
+                    .queries = kUneven,
+                    .keys = kUneven,
+                    .causal = true,
+                    .window = 30,
+                    .mask = Mask::full,
+                    .additive = Mask::per_head,
+                    .padding = true,
+                    .rate = 0.2f});
+}
+
+TYPED_TEST(AttentionKernel, Dropout) {
+  for (const float rate : {0.1f, 0.7f}) {
+    check<TypeParam>({.name = "dropout", .queries = kUneven, .keys = kUneven, .rate = rate});
+    check<TypeParam>({.name = "dropout, causal", .queries = kUneven, .keys = kUneven, .causal = true, .rate = rate});
+    check<TypeParam>({.name = "dropout, cross", .queries = {3, 40}, .keys = {70, 2}, .heads = 3, .rate = rate});
+  }
+}
+
+TYPED_TEST(AttentionKernel, NothingAtAll) {
+  check<TypeParam>({"no sequences", {}, {}});
+  check<TypeParam>({"empty sequences", {0, 0}, {0, 0}});
+  check<TypeParam>({"no keys anywhere", {3, 40}, {0, 0}});
+}
+
+TYPED_TEST(AttentionKernel, QueryThatSeesNothingGivesZerosExactly) {
+  using T = TypeParam;
+  Case<T> c({.name = "blocked", .queries = {40}, .keys = {40}, .mask = Mask::plain});
+  std::fill_n(c.mask.data(), c.mask.size(), true);
+  for_every_simd_level([&] {
+    const Results<T> start(c), r = compute(c);
+    for (const T x : r.output.values()) EXPECT_EQ(x, T(0));
+    EXPECT_TRUE(same_bits(r.d_query, start.d_query));
+    EXPECT_TRUE(same_bits(r.d_key, start.d_key));
+    EXPECT_TRUE(same_bits(r.d_value, start.d_value));
+  });
+}
+
+TYPED_TEST(AttentionKernel, GradientsThatAreNotWantedAreLeftOut) {
+  using T = TypeParam;
+  const Case<T> c({.name = "some", .queries = kUneven, .keys = kUneven, .causal = true, .rate = 0.1f});
+  const Results<T> all = compute(c);
+  for (int wanted = 0; wanted < 8; ++wanted) {
+    Results<T> r(c);
+    const auto view = [&](int bit, Tensor<T>& m) { return (wanted & bit) != 0 ? m.view() : TensorView<T>(); };
+    kernels::attention<T>(c.problem(), r.output, r.log_sum_exp.data());
+    EXPECT_TRUE(same_bits(r.output, all.output));
+    kernels::attention_backward<T>(c.problem(), r.log_sum_exp.data(), r.output, c.d_output, view(1, r.d_query),
+                                   view(2, r.d_key), view(4, r.d_value));
+    const Results<T> start(c);
+    EXPECT_TRUE(same_bits(r.d_query, (wanted & 1) != 0 ? all.d_query : start.d_query)) << wanted;
+    EXPECT_TRUE(same_bits(r.d_key, (wanted & 2) != 0 ? all.d_key : start.d_key)) << wanted;
+    EXPECT_TRUE(same_bits(r.d_value, (wanted & 4) != 0 ? all.d_value : start.d_value)) << wanted;
+  }
+}
+
+TYPED_TEST(AttentionKernel, LargeScoresDoNotOverflow) {
+  using T = TypeParam;
+  Case<T> c({"large", {33}, {33}});
+  c.scale = T(1000);
+  const Naive<T> naive(c);
+  for_every_simd_level([&] {
+    const Results<T> r = compute(c);
+    for (const T x : r.d_query.values()) EXPECT_TRUE(std::isfinite(x));
+    expect_close(r.output, naive.output, sizeof(T) == 4 ? 0.01 : 1e-10);  // scores of thousands: few digits are left
+  });
+}
+
+TYPED_TEST(AttentionKernel, IsTheSameOnAnyThreads) {
+  using T = TypeParam;
+  const Case<T> c({.name = "threads", .queries = kUneven, .keys = kUneven, .heads = 3, .causal = true, .rate = 0.1f});
+  for (const auto member : {&Results<T>::output, &Results<T>::log_sum_exp, &Results<T>::d_query, &Results<T>::d_key,
+                            &Results<T>::d_value}) {
+    expect_same_bits_on_any_threads([&] { return compute(c).*member; });
+  }
+}
+
+}  // namespace
