@@ -295,13 +295,13 @@ int demo() {
   config.dropout = 0.1f;
   rapt::Rng rng(1);
   rapt::Transformer model(config, rng);
-  std::printf("A Transformer of %td parameters learns Chinese from %zu phrases, about a minute and a half:\n",
+  std::printf("A Transformer of %td parameters learns Chinese from %zu phrases, about a minute:\n",
               count_parameters(model), pairs.size());
   std::fflush(stdout);
 
   const rapt::BatchOptions batching{.tokens = 1024};
   rapt::BatchStream stream(pairs, batching);
-  constexpr Index kSteps = 3500;
+  constexpr Index kSteps = 2200;
   rapt::Trainer trainer(model, {.learning_rate = rapt::CosineSchedule{.peak = 2e-3, .warmup = 300, .steps = kSteps}});
   rapt::ProgressLine progress(stdout);
   trainer.run(
@@ -345,7 +345,7 @@ int demo() {
 
 int main(int argc, char** argv) {
   CLI::App app{
-      "Trains a translator, translates and scores. Without a subcommand: a demo of about two minutes on an embedded\n"
+      "Trains a translator, translates and scores. Without a subcommand: a demo of a minute or two on an embedded\n"
       "corpus of Chinese-English phrases. RAPT_THREADS sets the number of threads."};
   app.require_subcommand(0, 1);
   TrainFlags train_flags;

@@ -32,4 +32,3 @@ BENCHMARK(attention)
     ->ArgNames({"length", "causal", "backward"})
     ->ArgsProduct({{16, 32, 128, 512, 2048}, {0, 1}, {0, 1}})
     ->UseRealTime();
-BENCHMARK_MAIN();

@@ -33,4 +33,3 @@ void sizes(benchmark::internal::Benchmark* bench) {
 
 BENCHMARK(gemm_nt<float>)->Apply(sizes);
 BENCHMARK(gemm_nt<double>)->Apply(sizes);
-BENCHMARK_MAIN();

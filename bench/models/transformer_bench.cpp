@@ -57,4 +57,3 @@ void beam_search(benchmark::State& state) {
 
 BENCHMARK(training_step)->ArgName("preset")->DenseRange(0, 2)->UseRealTime()->Unit(benchmark::kMillisecond);
 BENCHMARK(beam_search)->ArgName("beam")->Arg(1)->Arg(4)->UseRealTime()->Unit(benchmark::kMillisecond);
-BENCHMARK_MAIN();

@@ -27,13 +27,16 @@
 #endif
 
 #if defined(__SANITIZE_ADDRESS__)
-#define RAPT_ABI_CHECK _asan
+#define RAPT_ADDRESS_SANITIZER 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
+#define RAPT_ADDRESS_SANITIZER 1
+#endif
+#endif
+#ifdef RAPT_ADDRESS_SANITIZER
 #define RAPT_ABI_CHECK _asan
-#endif
-#endif
-#ifndef RAPT_ABI_CHECK
+#else
+#define RAPT_ADDRESS_SANITIZER 0
 #define RAPT_ABI_CHECK
 #endif
 

@@ -16,17 +16,7 @@ namespace {
 using rapt::memory_stats;
 using rapt::detail::MemoryPool;
 
-#if defined(__SANITIZE_ADDRESS__)
-constexpr bool kReuse = false;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-constexpr bool kReuse = false;
-#else
-constexpr bool kReuse = true;
-#endif
-#else
-constexpr bool kReuse = true;
-#endif
+constexpr bool kReuse = RAPT_ADDRESS_SANITIZER == 0;
 
 TEST(MemoryPool, WastesAtMostAQuarterAndAligns) {
   MemoryPool pool;
@@ -94,7 +84,7 @@ TEST(MemoryPool, ReportsThePeak) {
 }
 
 TEST(MemoryPool, AFailedRequestLeavesTheNumbersAsTheyWere) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if RAPT_ADDRESS_SANITIZER || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "sanitizers end the program instead of throwing";
 #endif
   MemoryPool pool;

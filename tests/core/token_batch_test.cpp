@@ -66,11 +66,13 @@ TEST(TokenBatch, LaysSequencesEndToEnd) {
   EXPECT_EQ(batch.size(), 0);
 }
 
-TEST(TokenBatch, HoldsOneSequence) {
+TEST(TokenBatch, GrowsBySequences) {
   const std::vector<TokenId> tokens{1, 2, 3};
-  const TokenBatch batch{std::span<const TokenId>(tokens)};
-  EXPECT_EQ(batch.sequences(), 1);
-  EXPECT_EQ(batch.sequence(0)[2], 3);
+  TokenBatch batch(std::vector<std::vector<TokenId>>{tokens});
+  batch.push_back(tokens);
+  EXPECT_EQ(batch.sequences(), 2);
+  EXPECT_EQ(batch.sequence(1)[2], 3);
+  EXPECT_EQ(batch.size(), 6);
 }
 
 TEST(TokenBatch, IdsOutsideOfTheVocabularyAreNamed) {

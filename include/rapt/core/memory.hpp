@@ -85,18 +85,13 @@ class MemoryPool {
   }
 
  private:
-// Under the address sanitizer blocks are not reused, so that it sees every use after free.
-#if defined(__SANITIZE_ADDRESS__)
-  static constexpr bool kReuse = false;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-  static constexpr bool kReuse = false;
-#else
-  static constexpr bool kReuse = true;
-#endif
-#else
-  static constexpr bool kReuse = true;
-#endif
+  // Under the address sanitizer blocks are not reused, so that it sees every use after free.
+  static constexpr bool kReuse = RAPT_ADDRESS_SANITIZER == 0;
+
+  void hold(std::size_t size) {
+    stats_.in_use += size;
+    stats_.peak_in_use = std::max(stats_.peak_in_use, stats_.in_use);
+  }
 
   void hold(std::size_t size) {
     stats_.in_use += size;

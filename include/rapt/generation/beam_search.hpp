@@ -37,7 +37,7 @@ struct Candidate {
 /// The `count` most probable tokens of a row of logits, best first, on top of the row's own log-probability.
 template <class T>
 void best_tokens(std::span<const T> logits, Index row, double log_probability, std::span<Candidate> best) {
-  const double normaliser = log_sum_exp(logits);
+  const double normaliser = kernels::log_sum_exp(logits.data(), static_cast<Index>(logits.size()));
   std::fill(best.begin(), best.end(), Candidate{});
   T threshold = -std::numeric_limits<T>::infinity();
   for (std::size_t j = 0; j < logits.size(); ++j) {
@@ -70,6 +70,8 @@ template <DecodingModel M>
                                                   const BeamSearchOptions& options = {}) {
   using T = typename M::ScalarType;
   require(options.beam_size >= 1, "beam_search", "beam_size must be at least 1: ", options.beam_size);
+  // A negative one would make the bound below none.
+  require(options.length_penalty >= 0, "beam_search", "length_penalty must not be negative: ", options.length_penalty);
   const auto beam = static_cast<std::size_t>(options.beam_size);
   const GenerationOptions& limits = options.generation;
   const auto penalty = [&](std::size_t length) {
@@ -109,6 +111,9 @@ template <DecodingModel M>
       const std::size_t rows = sequence.live.size();
       const auto candidates = std::span(best).subspan(first_row * count, rows * count);
       std::sort(candidates.begin(), candidates.end());
+      require(std::isfinite(candidates.front().log_probability), "beam_search",
+              "the model's logits are not finite for source sequence ", sequence.source, " after ",
+              sequence.live.front().tokens.size(), " tokens");
       std::vector<Hypothesis> live;
       std::vector<Index> live_parents;
       for (const detail::Candidate& c : candidates) {

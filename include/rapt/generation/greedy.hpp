@@ -3,25 +3,12 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 
 #include "rapt/core/thread_pool.hpp"
 #include "rapt/generation/decoding_model.hpp"
+#include "rapt/kernels/softmax.hpp"
 
 namespace rapt::inline RAPT_ABI {
-
-namespace detail {
-
-/// log sum_j e^row_j, in double.
-template <class T>
-[[nodiscard]] double log_sum_exp(std::span<const T> row) {
-  const T highest = *std::max_element(row.begin(), row.end());
-  double sum = 0;
-  for (const T z : row) sum += static_cast<double>(std::exp(z - highest));
-  return static_cast<double>(highest) + std::log(sum);
-}
-
-}  // namespace detail
 
 /// One hypothesis for each source sequence. Sequences leave the batch when they end.
 template <DecodingModel M>
@@ -43,12 +30,16 @@ template <DecodingModel M>
       const std::span<const T> row(logits.row(r), static_cast<std::size_t>(logits.cols()));
       const auto at = std::max_element(row.begin(), row.end());
       best[static_cast<std::size_t>(r)] = static_cast<TokenId>(at - row.begin());
-      log_probability[static_cast<std::size_t>(r)] = static_cast<double>(*at) - detail::log_sum_exp(row);
+      log_probability[static_cast<std::size_t>(r)] =
+          static_cast<double>(*at) - kernels::log_sum_exp(row.data(), logits.cols());
     });
     std::vector<Index> parents, still_live;
     tokens.clear();
     for (std::size_t r = 0; r < live.size(); ++r) {
       Hypothesis& result = results[static_cast<std::size_t>(live[r])];
+      require(std::isfinite(log_probability[r]), "greedy_search",
+              "the model's logits are not finite for source sequence ", live[r], " after ", result.tokens.size(),
+              " tokens");
       result.log_probability += log_probability[r];
       result.score = result.log_probability;
       if (best[r] == options.end) continue;

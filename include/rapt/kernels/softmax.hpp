@@ -10,10 +10,9 @@
 
 namespace rapt::inline RAPT_ABI::kernels {
 
-/// row <- e^(row - max) in place; returns {max, sum}. With nothing but -infinity the row becomes zeros and sum is 0.
-/// Call inside `with_simd`.
+/// The largest element of a row; -infinity of an empty one. Call inside `with_simd`.
 template <class Isa, class T>
-[[gnu::always_inline]] inline std::pair<T, T> exponentials(Isa isa, T* row, Index count) {
+[[gnu::always_inline]] inline T row_max(Isa, const T* row, Index count) {
   constexpr int kWidth = simd::kLanes<Isa, T>;
   using V = simd::Native<Isa, T>;
   T highest = -std::numeric_limits<T>::infinity();
@@ -26,6 +25,16 @@ template <class Isa, class T>
   }
   highest = simd::max_lanes<kWidth>(high);
   for (; j < count; ++j) highest = std::max(highest, row[j]);
+  return highest;
+}
+
+/// row <- e^(row - max) in place; returns {max, sum}. With nothing but -infinity the row becomes zeros and sum is 0.
+/// Call inside `with_simd`.
+template <class Isa, class T>
+[[gnu::always_inline]] inline std::pair<T, T> exponentials(Isa isa, T* row, Index count) {
+  constexpr int kWidth = simd::kLanes<Isa, T>;
+  using V = simd::Native<Isa, T>;
+  const T highest = row_max(isa, row, count);
   const auto is_nan = [](T x) { return x != x; };
   if (highest == -std::numeric_limits<T>::infinity() && std::none_of(row, row + count, is_nan)) {
     std::fill_n(row, count, T(0));
@@ -47,6 +56,32 @@ template <class Isa, class T>
         }
       });
   return {highest, sum + simd::sum_lanes<kWidth>(sums)};
+}
+
+/// log sum_j e^row_j.
+template <class T>
+[[nodiscard]] double log_sum_exp(const T* row, Index count) {
+  double result = 0;
+  simd::with_simd([&](auto isa) __attribute__((always_inline)) {
+    constexpr int kWidth = simd::kLanes<decltype(isa), T>;
+    const T highest = row_max(isa, row, count);
+    simd::Native<decltype(isa), T> sums{};
+    T rest = 0;
+    simd::for_lanes<T>(
+        isa, count, [&](auto lanes, Index i) __attribute__((always_inline)) {
+          simd::Vector<T, lanes> v;
+          simd::load(v, row + i);
+          v -= highest;
+          simd::exp_in_place<T>(v);
+          if constexpr (lanes == kWidth) {
+            sums += v;
+          } else {
+            rest += v[0];
+          }
+        });
+    result = static_cast<double>(highest) + std::log(static_cast<double>(rest + simd::sum_lanes<kWidth>(sums)));
+  });
+  return result;
 }
 
 /// row <- row * factor. Call inside `with_simd`.

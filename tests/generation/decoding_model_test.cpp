@@ -1,0 +1,61 @@
+/// \file
+/// What is a DecodingModel and what is none.
+#include "rapt/generation/decoding_model.hpp"
+
+#include <gtest/gtest.h>
+
+#include "rapt/models/transformer.hpp"
+#include "tests/generation/prefix_model.hpp"
+
+namespace {
+
+using rapt::Index;
+using rapt::TokenId;
+using rapt_test::PrefixModel;
+
+static_assert(rapt::DecodingModel<PrefixModel>);
+static_assert(rapt::DecodingModel<rapt::Transformer<float>>);
+static_assert(rapt::DecodingModel<rapt::Transformer<double>>);
+
+/// The concept asks for nothing beside this.
+struct Least {
+  using ScalarType = float;
+  struct State {
+    int rows() const { return 1; }
+    void select(std::span<const Index>) {}
+  };
+  State start(const rapt::TokenBatch&) const { return {}; }
+  rapt::Tensor<float> step(State&, std::span<const TokenId>) const { return {}; }
+};
+static_assert(rapt::DecodingModel<Least>);
+
+struct NoSelect : Least {
+  struct State {
+    int rows() const { return 1; }
+  };
+  State start(const rapt::TokenBatch&) const { return {}; }
+  rapt::Tensor<float> step(State&, std::span<const TokenId>) const { return {}; }
+};
+static_assert(!rapt::DecodingModel<NoSelect>);
+
+struct OtherScalar : Least {
+  rapt::Tensor<double> step(State&, std::span<const TokenId>) const { return {}; }
+};
+static_assert(!rapt::DecodingModel<OtherScalar>);
+
+struct ChangesItself : Least {
+  rapt::Tensor<float> step(State&, std::span<const TokenId>) { return {}; }
+};
+static_assert(!rapt::DecodingModel<ChangesItself>);
+static_assert(!rapt::DecodingModel<int>);
+
+TEST(DecodingModel, DefaultsAreTheDocumentedOnes) {
+  const rapt::GenerationOptions options;
+  EXPECT_EQ(options.begin, 1);
+  EXPECT_EQ(options.end, 2);
+  EXPECT_EQ(options.extra_length, 50);
+  EXPECT_TRUE(rapt::Hypothesis{}.finished);
+  EXPECT_TRUE(rapt::Hypothesis{}.tokens.empty());
+}
+
+}  // namespace
