@@ -357,7 +357,7 @@ TEST(BestTokens, AreTheFirstOfTheSortedRow) {
         EXPECT_EQ(best[i].token, static_cast<TokenId>(order[i]));
         EXPECT_EQ(best[i].row, 4);
         EXPECT_EQ(best[i].log_probability,
-                  -1.5 + (static_cast<double>(row[order[i]]) - rapt::detail::log_sum_exp(std::span<const float>(row))));
+                  -1.5 + (static_cast<double>(row[order[i]]) - rapt::kernels::log_sum_exp(row.data(), static_cast<Index>(row.size()))));
       }
     }
   }

@@ -46,7 +46,8 @@ std::vector<std::string> names_of(const M& model) {
 template <class M>
 Tensor<float> parameter_of(const M& model, const std::string& wanted) {
   Tensor<float> found;
-  rapt::for_each_parameter(model, [&](const std::string& name, const auto& p) { found = name == wanted ? p.value() : found; });
+  rapt::for_each_parameter(model,
+                           [&](const std::string& name, const auto& p) { found = name == wanted ? p.value() : found; });
   EXPECT_FALSE(found.empty()) << wanted;
   return found;
 }
@@ -96,7 +97,8 @@ TEST(Transformer, NamesAreTorchs) {
 
 Index parameters_by_formula(const TransformerConfig& c) {
   const Index d = c.d_model, attention = 4 * d * d + 4 * d, inner = 2 * d * c.d_ff + c.d_ff + d, norm = 2 * d;
-  Index count = c.encoder_layers * (attention + inner + 2 * norm) + c.decoder_layers * (2 * attention + inner + 3 * norm);
+  Index count =
+      c.encoder_layers * (attention + inner + 2 * norm) + c.decoder_layers * (2 * attention + inner + 3 * norm);
   if (c.has_final_norm()) count += 2 * norm;
   count += c.share_embeddings ? c.source_vocabulary * d : (c.source_vocabulary + 2 * c.target_vocabulary) * d;
   if (c.output_bias) count += c.target_vocabulary;
@@ -157,7 +159,9 @@ TEST(TransformerConfig, RefusesWhatDoesNotFit) {
        {"epsilon", with([](auto& c) { c.layer_norm_epsilon = 0; }), {"layer_norm_epsilon", "0"}},
        {"shared", with([](auto& c) { c.target_vocabulary = 12; }), {"source 11", "target 12"}},
        {"learned_positions", with([](auto& c) { c.learned_positions = -4; }), {"learned_positions", "-4"}},
-       {"preset", [] { std::ignore = TransformerConfig::preset("huge", 9); }, {"'huge'", "tiny, small, base and big"}}});
+       {"preset",
+        [] { std::ignore = TransformerConfig::preset("huge", 9); },
+        {"'huge'", "tiny, small, base and big"}}});
 }
 
 TEST(Transformer, WrongBatchesAreRefused) {
@@ -165,40 +169,58 @@ TEST(Transformer, WrongBatchesAreRefused) {
   const Transformer model(mini(), rng), learned(mini(1), rng);
   Batch split_wrongly = kSource;
   split_wrongly.tokens.push_back(1);
-  rapt_test::expect_errors(
-      {{"sequences", [&] { std::ignore = model(kSource, Batch({{1, 2}})); }, {"3 source sequences", "1 target sequences"}},
-       {"loss sequences", [&] { std::ignore = model.loss({Batch({{1}}), kTarget, kBatch.target_output}); }, {"1 source", "3 t"}},
-       {"splits", [&] { std::ignore = model.encode(split_wrongly); }, {"8 tokens", "end at 7"}},
-       {"source id", [&] { std::ignore = model(Batch({{1, 11}}), Batch({{1}})); }, {"id 11", "position 1", "of 11"}},
-       {"target id", [&] { std::ignore = learned(Batch({{1}}), Batch({{9}})); }, {"id 9", "of 9"}},
-       {"targets", [&] { std::ignore = model.loss({kSource, kTarget, {1, 2}}); }, {"2 targets", "[6, 8]"}},
-       {"positions",
-        [&] { std::ignore = learned.encode(Batch({{1, 2}, {1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3}})); },
-        {"sequence 1", "11 tokens", "ends at 10"}},
-       {"step",
-        [&] {
-          auto state = model.start(kSource);
-          std::ignore = model.step(state, std::vector<rapt::TokenId>{1, 1});
-        },
-        {"2 tokens", "3 rows"}},
-       {"step id",
-        [&] {
-          auto state = model.start(kSource);
-          std::ignore = model.step(state, std::vector<rapt::TokenId>{1, 1, 99});
-        },
-        {"id 99", "of 11"}},
-       {"select",
-        [&] {
-          auto state = model.start(kSource);
-          state.select(std::vector<Index>{0, -1});
-        },
-        {"row -1", "of 3"}},
-       {"learned step",
-        [&] {
-          auto state = learned.start(Batch({{1}}));
-          for (int i = 0; i < 11; ++i) std::ignore = learned.step(state, std::vector<rapt::TokenId>{1});
-        },
-        {"11 tokens", "ends at 10"}}});
+  rapt_test::expect_errors({{"sequences",
+                             [&] {
+                               std::ignore = model(kSource, Batch({{1, 2}}));
+                             },
+                             {"3 source sequences", "1 target sequences"}},
+                            {"loss sequences",
+                             [&] {
+                               std::ignore = model.loss({Batch({{1}}), kTarget, kBatch.target_output});
+                             },
+                             {"1 source", "3 t"}},
+                            {"splits", [&] { std::ignore = model.encode(split_wrongly); }, {"8 tokens", "end at 7"}},
+                            {"source id",
+                             [&] {
+                               std::ignore = model(Batch({{1, 11}}), Batch({{1}}));
+                             },
+                             {"id 11", "position 1", "of 11"}},
+                            {"target id", [&] { std::ignore = learned(Batch({{1}}), Batch({{9}})); }, {"id 9", "of 9"}},
+                            {"targets",
+                             [&] {
+                               std::ignore = model.loss({kSource, kTarget, {1, 2}});
+                             },
+                             {"2 targets", "[6, 8]"}},
+                            {"positions",
+                             [&] {
+                               std::ignore = learned.encode(Batch({{1, 2}, {1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3}}));
+                             },
+                             {"sequence 1", "11 tokens", "ends at 10"}},
+                            {"step",
+                             [&] {
+                               auto state = model.start(kSource);
+                               std::ignore = model.step(state, std::vector<rapt::TokenId>{1, 1});
+                             },
+                             {"2 tokens", "3 rows"}},
+                            {"step id",
+                             [&] {
+                               auto state = model.start(kSource);
+                               std::ignore = model.step(state, std::vector<rapt::TokenId>{1, 1, 99});
+                             },
+                             {"id 99", "of 11"}},
+                            {"select",
+                             [&] {
+                               auto state = model.start(kSource);
+                               state.select(std::vector<Index>{0, -1});
+                             },
+                             {"row -1", "of 3"}},
+                            {"learned step",
+                             [&] {
+                               auto state = learned.start(Batch({{1}}));
+                               for (int i = 0; i < 11; ++i)
+                                 std::ignore = learned.step(state, std::vector<rapt::TokenId>{1});
+                             },
+                             {"11 tokens", "ends at 10"}}});
 }
 
 TEST(Transformer, CopiesAreDeepAndIndependent) {

@@ -39,7 +39,10 @@ TEST(LayerErrors, NameWhatDoesNotFit) {
 
   const rapt::LayerNorm<float> norm(6);
   wrong("layer norm", [&] { std::ignore = norm(of({3, 5})); }, {"[layer_norm] ", "[3, 5]", "[6]"});
-  wrong("layer norm and sublayer", [&] { std::ignore = norm(of({3, 6}), of({2, 6}), 0.f); },
+  wrong("layer norm and sublayer",
+        [&] {
+          std::ignore = norm(of({3, 6}), of({2, 6}), 0.f);
+        },
         {"[add_norm] ", "[3, 6]", "[2, 6]"});
   for (const auto placement : {rapt::NormPlacement::post, rapt::NormPlacement::pre}) {
     wrong("add norm " + to_string(placement),
@@ -51,7 +54,10 @@ TEST(LayerErrors, NameWhatDoesNotFit) {
   }
 
   const rapt::Embedding<float> embedding(7, 6, rng);
-  wrong("embedding id", [&] { std::ignore = embedding(std::vector<rapt::TokenId>{1, 7}); },
+  wrong("embedding id",
+        [&] {
+          std::ignore = embedding(std::vector<rapt::TokenId>{1, 7});
+        },
         {"[embedding] ", "id 7", "position 1", "of 7"});
   wrong("embedding sizes", [&] { rapt::Embedding<float>(0, 6, rng); }, {"[embedding] ", "vocabulary 0", "d_model 6"});
 
@@ -59,16 +65,28 @@ TEST(LayerErrors, NameWhatDoesNotFit) {
   const rapt::LearnedPositionalEncoding<float> learned(4, 6, rng);
   wrong("sinusoids d_model", [] { rapt::SinusoidalPositionalEncoding<float>(5); },
         {"[positional_encoding] ", "even", "5"});
-  wrong("learned length", [&] { std::ignore = learned(of({6, 6}), splits_of({1, 5})); },
+  wrong("learned length",
+        [&] {
+          std::ignore = learned(of({6, 6}), splits_of({1, 5}));
+        },
         {"[positional_encoding] ", "sequence 1", "5 tokens", "ends at 4"});
-  wrong("learned start", [&] { std::ignore = learned(of({2, 6}), splits_of({1, 1}), std::vector<Index>{3, 4}); },
+  wrong("learned start",
+        [&] {
+          std::ignore = learned(of({2, 6}), splits_of({1, 1}), std::vector<Index>{3, 4});
+        },
         {"[positional_encoding] ", "sequence 1", "5 tokens", "ends at 4"});
   const auto positions = [&](const std::string& name, const auto& layer) {
     wrong(name + " width", [&] { std::ignore = layer(of({3, 5}), one); }, {"[3, 5]", "[4, 6]"});
     wrong(name + " splits", [&] { std::ignore = layer(of({3, 6}), short_one); }, {"[3, 6]", "2"});
-    wrong(name + " too few starts", [&] { std::ignore = layer(of({3, 6}), two, std::vector<Index>{1}); },
+    wrong(name + " too few starts",
+          [&] {
+            std::ignore = layer(of({3, 6}), two, std::vector<Index>{1});
+          },
           {"[positional_encoding] ", "1 starts", "2 sequences"});
-    wrong(name + " too many starts", [&] { std::ignore = layer(of({3, 6}), one, std::vector<Index>{0, 0, 0}); },
+    wrong(name + " too many starts",
+          [&] {
+            std::ignore = layer(of({3, 6}), one, std::vector<Index>{0, 0, 0});
+          },
           {"[positional_encoding] ", "3 starts", "1 sequences"});
     wrong(name + " negative start", [&] { std::ignore = layer(of({3, 6}), one, std::vector<Index>{-1}); }, {"-1"});
   };
@@ -79,14 +97,30 @@ TEST(LayerErrors, NameWhatDoesNotFit) {
   wrong("attention heads", [&] { rapt::MultiHeadAttention<float>({.d_model = 10, .heads = 3}, rng); },
         {"[multi_head_attention] ", "d_model = 10", "heads = 3"});
   wrong("attention width", [&] { std::ignore = attention(of({3, 5}), one); }, {"[3, 5]", "[18, 6]"});
-  wrong("attention splits", [&] { std::ignore = attention(of({3, 6}), short_one); }, {"[attention] ", "[3, 6]", "at 2"});
-  wrong("attention memory width", [&] { std::ignore = attention(of({3, 6}), one, of({4, 5}), splits_of({4})); },
+  wrong("attention splits",
+        [&] {
+          std::ignore = attention(of({3, 6}), short_one);
+        },
+        {"[attention] ", "[3, 6]", "at 2"});
+  wrong("attention memory width",
+        [&] {
+          std::ignore = attention(of({3, 6}), one, of({4, 5}), splits_of({4}));
+        },
         {"[4, 5]", "[18, 6]"});
-  wrong("attention memory splits", [&] { std::ignore = attention(of({3, 6}), one, of({4, 6}), splits_of({5})); },
+  wrong("attention memory splits",
+        [&] {
+          std::ignore = attention(of({3, 6}), one, of({4, 6}), splits_of({5}));
+        },
         {"[4, 6]", "0 .. 5"});
-  wrong("attention memory sequences", [&] { std::ignore = attention(of({3, 6}), two, of({4, 6}), splits_of({4})); },
+  wrong("attention memory sequences",
+        [&] {
+          std::ignore = attention(of({3, 6}), two, of({4, 6}), splits_of({4}));
+        },
         {"2 query sequences", "1 key sequences"});
-  wrong("attention value", [&] { std::ignore = attention(of({3, 6}), one, of({4, 6}), of({5, 6}), splits_of({4})); },
+  wrong("attention value",
+        [&] {
+          std::ignore = attention(of({3, 6}), one, of({4, 6}), of({5, 6}), splits_of({4}));
+        },
         {"[4, 6]", "[5, 6]"});
   wrong("attention keys_values", [&] { std::ignore = attention.keys_values(of({4, 5})); }, {"[4, 5]", "[18, 6]"});
   wrong("attention step",

@@ -162,9 +162,8 @@ TYPED_TEST(GoldenLayers, DecoderLayer) {
 
 TYPED_TEST(GoldenLayers, Activations) {
   this->function("gelu_erf", "x", [](const Golden&, const auto& x) { return rapt::gelu(x); });
-  this->function("gelu_tanh", "x", [](const Golden&, const auto& x) {
-    return rapt::activate(x, rapt::Activation::gelu_tanh);
-  });
+  this->function("gelu_tanh", "x",
+                 [](const Golden&, const auto& x) { return rapt::activate(x, rapt::Activation::gelu_tanh); });
 }
 TYPED_TEST(GoldenLayers, Softmax) {
   this->function("softmax", "x", [](const Golden&, const auto& x) { return rapt::softmax(x); });

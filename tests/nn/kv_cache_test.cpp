@@ -73,8 +73,8 @@ TEST(KeyValueCache, SelectFollowsParents) {
   Cache cache(3, 3);
   Rows rows(3);
   append(cache, rows, {2, 5, 1}, 100);
-  for (const std::vector<Index>& parents : std::vector<std::vector<Index>>{
-           {0, 1, 2}, {2, 0, 1}, {1, 1, 0, 2, 1}, {0, 1}, {1, 0, 1, 0}, {3}, {0, 0}}) {
+  for (const std::vector<Index>& parents :
+       std::vector<std::vector<Index>>{{0, 1, 2}, {2, 0, 1}, {1, 1, 0, 2, 1}, {0, 1}, {1, 0, 1, 0}, {3}, {0, 0}}) {
     cache.select(parents);
     Rows selected;
     for (const Index parent : parents) selected.push_back(rows[static_cast<std::size_t>(parent)]);
@@ -116,8 +116,7 @@ TEST(KeyValueCache, AttentionStepsEqualCausalAttention) {
   const auto splits = rapt_test::splits_of({4, 25, 4});
   const Tensor<double> x = rapt_test::random_tensor<double>({33, 6}, 3);
   for (const Index window : {0, 2}) {
-    const auto whole =
-        layer(rapt::Variable<double>(x), splits, {.causal = true, .window = window}).value();
+    const auto whole = layer(rapt::Variable<double>(x), splits, {.causal = true, .window = window}).value();
     rapt::KeyValueCache<double> cache(3, 6);
     std::vector<Index> done(3, 0);
     for (const auto& lengths : steps) {

@@ -203,7 +203,7 @@ TEST(Sinusoids, EverySequenceStartsAnewOrWhereItIsTold) {
     }
   };
   expect_positions({}, {0, 1, 0, 1, 2, 0});
-  expect_positions({1, 9, 3, 0}, {1, 2, 3, 4, 5, 0});    // within the table that is kept, rows of its end included
+  expect_positions({1, 9, 3, 0}, {1, 2, 3, 4, 5, 0});      // within the table that is kept, rows of its end included
   expect_positions({0, 0, 50, 4}, {0, 1, 50, 51, 52, 4});  // beyond it
 }
 
@@ -215,7 +215,8 @@ TEST(LearnedPositions, AreAddedAndEndWithTheTable) {
   const Variable x(rapt_test::random_tensor<double>({5, 3}, 1));
   const auto y = layer(x, rapt_test::splits_of({4, 1}), std::vector<Index>{0, 3}).value();
   for (Index i = 0; i < 5; ++i) {
-    for (Index j = 0; j < 3; ++j) EXPECT_NEAR(y(i, j), x.value()(i, j) + table.value()(std::min<Index>(i, 3), j), 1e-15);
+    for (Index j = 0; j < 3; ++j)
+      EXPECT_NEAR(y(i, j), x.value()(i, j) + table.value()(std::min<Index>(i, 3), j), 1e-15);
   }
   EXPECT_THROW(std::ignore = layer(x, rapt_test::splits_of({5})), rapt::ValueError);
 }

@@ -44,8 +44,8 @@ std::vector<std::string> names_of(const Nested& module) {
 TEST(Module, NamesAreJoinedByDots) {
   rapt::Rng rng(1);
   Nested nested(rng);
-  std::vector<std::string> expected{"direct.weight", "direct.bias", "layers.0.weight", "layers.0.bias",
-                                    "layers.1.weight", "scalar"};
+  std::vector<std::string> expected{"direct.weight", "direct.bias",     "layers.0.weight",
+                                    "layers.0.bias", "layers.1.weight", "scalar"};
   EXPECT_EQ(names_of(nested), expected);
   nested.maybe.emplace(1, 2, rng);
   expected.insert(expected.end() - 1, {"maybe.weight", "maybe.bias"});

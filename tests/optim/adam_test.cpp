@@ -112,7 +112,9 @@ TEST(Adam, AMovedModuleKeepsTheLink) {
 
 TEST(Adam, RefusesOptionsOutsideTheirRange) {
   Pair pair;
-  const auto make = [&](const rapt::AdamOptions& options) { return [&pair, options] { rapt::Adam adam(pair, options); }; };
+  const auto make = [&](const rapt::AdamOptions& options) {
+    return [&pair, options] { rapt::Adam adam(pair, options); };
+  };
   rapt_test::expect_errors({{"beta1", make({.beta1 = 1.0}), {"[adam]", "beta1 1"}},
                             {"beta2", make({.beta2 = -0.5}), {"[adam]", "beta2 -0.5"}},
                             {"epsilon", make({.epsilon = -2.0}), {"[adam]", "epsilon -2"}},

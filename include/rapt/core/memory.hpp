@@ -93,11 +93,6 @@ class MemoryPool {
     stats_.peak_in_use = std::max(stats_.peak_in_use, stats_.in_use);
   }
 
-  void hold(std::size_t size) {
-    stats_.in_use += size;
-    stats_.peak_in_use = std::max(stats_.peak_in_use, stats_.in_use);
-  }
-
   static std::size_t size_class(std::size_t bytes) {
     const std::size_t units = std::max<std::size_t>((bytes + kAlignment - 1) / kAlignment, 4);
     const auto octave = static_cast<std::size_t>(std::bit_width(units - 1)) - 1;  // 2^octave < units <= 2^(octave + 1)

@@ -96,6 +96,7 @@ struct TransformerConfig {
             source_vocabulary, ", target ", target_vocabulary);
     require(d_model > 0 && heads > 0 && d_model % heads == 0, kWhere,
             "d_model must be a multiple of heads: d_model = ", d_model, ", heads = ", heads);
+    require(learned_positions >= 0, kWhere, "learned_positions must not be negative: ", learned_positions);
     require(learned_positions > 0 || d_model % 2 == 0, kWhere, "sinusoidal positions need an even d_model: ", d_model);
     require(d_ff > 0 && encoder_layers > 0 && decoder_layers > 0, kWhere, "sizes must be positive: d_ff ", d_ff,
             ", encoder_layers ", encoder_layers, ", decoder_layers ", decoder_layers);

@@ -16,7 +16,8 @@ template <class T>
 class KeyValueCache {
  public:
   KeyValueCache() = default;
-  KeyValueCache(Index rows, Index d_model) : width_(2 * d_model), lengths_(static_cast<std::size_t>(rows), 0) {}
+  KeyValueCache(Index rows, Index d_model)
+      : width_(2 * d_model), table_(Shape{0, 2 * d_model}), lengths_(static_cast<std::size_t>(rows), 0) {}
 
   [[nodiscard]] Index rows() const { return static_cast<Index>(lengths_.size()); }
   [[nodiscard]] Index length(Index row) const { return lengths_[static_cast<std::size_t>(row)]; }
