@@ -1,6 +1,6 @@
 /// \file
-/// Beam search: against exhaustive search, against a plain beam search without early stop, on a model that is a function
-/// and on a Transformer.
+/// Beam search: against exhaustive search, against a plain beam search without early stop, on a model that is a
+/// function and on a Transformer.
 #include "rapt/generation/beam_search.hpp"
 
 #include <gtest/gtest.h>
@@ -37,8 +37,8 @@ TEST(BeamSearch, AWideBeamEqualsExhaustiveSearch) {
           model, sources, {.beam_size = 250, .length_penalty = alpha, .generation = {.extra_length = 2}});
       ASSERT_EQ(found.size(), 3u);
       for (Index i = 0; i < 3; ++i) {
-        const Hypothesis expected = rapt_test::exhaustive_search(
-            rapt_test::next_token(model), tokens_of(sources, i), sources.row_splits.length(i) + 2, double{alpha});
+        const Hypothesis expected = rapt_test::exhaustive_search(rapt_test::next_token(model), tokens_of(sources, i),
+                                                                 sources.row_splits.length(i) + 2, double{alpha});
         expect_same(found[static_cast<std::size_t>(i)], expected);
         ++(expected.finished ? finished : cut);
         if (alpha == 0.f) without.push_back(expected.tokens);
@@ -57,15 +57,14 @@ TEST(BeamSearch, EqualsAPlainBeamSearchThatNeverStopsEarly) {
   int finished = 0;
   for (std::uint64_t seed = 0; seed < 25; ++seed) {
     const PrefixModel model = rapt_test::random_prefix_model(7, seed, /*end_bias=*/seed % 2 ? 0.0 : 1.5);
-    for (const std::size_t beam : {1, 2, 3, 5, 11}) {
+    for (const std::size_t beam : {1u, 2u, 3u, 5u, 11u}) {
       for (const float alpha : {0.f, 0.6f, 1.5f}) {
         const testing::ScopedTrace trace(
-            __FILE__, __LINE__, "seed " + std::to_string(seed) + ", beam " + std::to_string(beam) + ", alpha " +
-                                    std::to_string(alpha));
-        const auto found = rapt::beam_search(model, sources,
-                                             {.beam_size = static_cast<Index>(beam),
-                                              .length_penalty = alpha,
-                                              .generation = {.extra_length = 5}});
+            __FILE__, __LINE__,
+            "seed " + std::to_string(seed) + ", beam " + std::to_string(beam) + ", alpha " + std::to_string(alpha));
+        const auto found = rapt::beam_search(
+            model, sources,
+            {.beam_size = static_cast<Index>(beam), .length_penalty = alpha, .generation = {.extra_length = 5}});
         for (Index i = 0; i < sources.sequences(); ++i) {
           const Hypothesis expected =
               rapt_test::plain_beam_search(rapt_test::next_token(model), tokens_of(sources, i),
@@ -84,8 +83,8 @@ TEST(BeamSearch, BeamOneWithoutPenaltyEqualsGreedy) {
   for (std::uint64_t seed = 0; seed < 50; ++seed) {
     const PrefixModel model = rapt_test::random_prefix_model(6, seed);
     const auto greedy = rapt::greedy_search(model, sources, {.extra_length = 3});
-    const auto beam = rapt::beam_search(
-        model, sources, {.beam_size = 1, .length_penalty = 0.f, .generation = {.extra_length = 3}});
+    const auto beam =
+        rapt::beam_search(model, sources, {.beam_size = 1, .length_penalty = 0.f, .generation = {.extra_length = 3}});
     for (std::size_t i = 0; i < greedy.size(); ++i) expect_same(beam[i], greedy[i]);
   }
 }
@@ -193,7 +192,8 @@ TEST(BeamSearch, TiesGoToTheSmallerToken) {
 
 TEST(BeamSearch, TheBeamMayBeLargerThanTheVocabulary) {
   const PrefixModel one_word{[](const Tokens&, const Tokens&) { return std::vector<double>{0.3}; }};
-  const auto only = rapt::beam_search(one_word, TokenBatch({{0, 0}}), {.beam_size = 7, .generation = {.extra_length = 1}});
+  const auto only =
+      rapt::beam_search(one_word, TokenBatch({{0, 0}}), {.beam_size = 7, .generation = {.extra_length = 1}});
   expect_same(only[0], {Tokens(3, 0), 0, 0, false});
   const auto ends =
       rapt::beam_search(one_word, TokenBatch({{0, 0}}), {.beam_size = 7, .generation = {.begin = 0, .end = 0}});
@@ -209,8 +209,7 @@ TEST(BeamSearch, NothingInNothingOut) {
 TEST(BeamSearch, WrongOptionsAreErrors) {
   const PrefixModel model = rapt_test::random_prefix_model(6, 1);
   const auto search = [&](const rapt::BeamSearchOptions& options) {
-    return rapt_test::error_text<rapt::ValueError>(
-        [&] { (void)rapt::beam_search(model, TokenBatch({{3}}), options); });
+    return rapt_test::error_text<rapt::ValueError>([&] { (void)rapt::beam_search(model, TokenBatch({{3}}), options); });
   };
   EXPECT_EQ(search({.beam_size = 0}), "[beam_search] beam_size must be at least 1: 0");
   EXPECT_EQ(search({.beam_size = -3}), "[beam_search] beam_size must be at least 1: -3");
@@ -220,15 +219,22 @@ TEST(BeamSearch, WrongOptionsAreErrors) {
 }
 
 TEST(BeamSearch, NumbersThatAreNoneAreAnError) {
-  const double nan = std::numeric_limits<double>::quiet_NaN(), infinity = std::numeric_limits<double>::infinity();
-  for (const double wrong : {nan, infinity}) {
-    const PrefixModel model{[=](const Tokens& source, const Tokens& prefix) {
-      return std::vector<double>{0, 0, -9, source.size() == 2 && prefix.size() == 3 ? wrong : 1};
-    }};
-    const auto text = rapt_test::error_text<rapt::ValueError>(
-        [&] { (void)rapt::beam_search(model, TokenBatch({{5}, {5, 5}}), {.beam_size = 1}); });
-    EXPECT_NE(text.find("[beam_search]"), std::string::npos) << text;
-    EXPECT_NE(text.find("sequence 1"), std::string::npos) << text;
+  for (const double wrong : {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+    for (const std::size_t place : {0u, 17u, 40u}) {
+      const PrefixModel model{[=](const Tokens& source, const Tokens& prefix) {
+        std::vector<double> row(41, 0.0);
+        row[2] = -9;
+        if (source.size() == 2 && prefix.size() == 3) row[place] = wrong;
+        return row;
+      }};
+      for (const Index beam : {1, 4}) {
+        const auto text = rapt_test::error_text<rapt::ValueError>([&] {
+          (void)rapt::beam_search(model, TokenBatch({{5}, {5, 5}}), {.beam_size = beam});
+        });
+        EXPECT_NE(text.find("[beam_search]"), std::string::npos) << text;
+        EXPECT_NE(text.find("sequence 1 after 2 tokens"), std::string::npos) << text;
+      }
+    }
   }
 }
 
@@ -281,9 +287,9 @@ TEST(BeamSearch, ATransformersBeamEqualsAPlainBeamSearch) {
   const TokenBatch sources = rapt_test::some_sources();
   for (std::uint64_t seed = 0; seed < 3; ++seed) {
     const auto model = random_transformer<double>(9, seed);
-    for (const std::size_t beam : {2, 4}) {
-      const auto found = rapt::beam_search(
-          model, sources, {.beam_size = static_cast<Index>(beam), .generation = {.extra_length = 3}});
+    for (const std::size_t beam : {2u, 4u}) {
+      const auto found =
+          rapt::beam_search(model, sources, {.beam_size = static_cast<Index>(beam), .generation = {.extra_length = 3}});
       for (Index i = 0; i < sources.sequences(); ++i) {
         expect_same(found[static_cast<std::size_t>(i)],
                     rapt_test::plain_beam_search(next_token(model), tokens_of(sources, i),
@@ -339,8 +345,8 @@ TEST(BeamSearch, SameBitsOnAnyThreads) {
 
 TEST(BestTokens, AreTheFirstOfTheSortedRow) {
   rapt::Rng rng(1);
-  for (const std::size_t vocabulary : {1, 2, 7, 100}) {
-    for (const std::size_t count : {1, 2, 5, 9}) {
+  for (const std::size_t vocabulary : {1u, 2u, 7u, 100u}) {
+    for (const std::size_t count : {1u, 2u, 5u, 9u}) {
       std::vector<float> row(vocabulary);
       rng.fill_normal(std::span(row), 0.0, 2.0);
       for (float& z : row) z = std::round(z);  // many ties
@@ -357,7 +363,8 @@ TEST(BestTokens, AreTheFirstOfTheSortedRow) {
         EXPECT_EQ(best[i].token, static_cast<TokenId>(order[i]));
         EXPECT_EQ(best[i].row, 4);
         EXPECT_EQ(best[i].log_probability,
-                  -1.5 + (static_cast<double>(row[order[i]]) - rapt::kernels::log_sum_exp(row.data(), static_cast<Index>(row.size()))));
+                  -1.5 + (static_cast<double>(row[order[i]]) -
+                          rapt::kernels::log_sum_exp(row.data(), static_cast<Index>(row.size()))));
       }
     }
   }

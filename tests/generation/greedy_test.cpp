@@ -112,14 +112,26 @@ TEST(Greedy, NothingInNothingOut) {
   EXPECT_TRUE(model.rows_fed.empty());
 }
 
+TEST(Greedy, LargeLogitsStayFinite) {
+  const PrefixModel model{[](const Tokens&, const Tokens&) { return std::vector<double>{0, 1e4, 1e4, 1e4, -1e4}; }};
+  const auto found = rapt::greedy_search(model, TokenBatch({{5}}), {.extra_length = 0});
+  expect_same(found[0], {{1}, -std::log(3.0), -std::log(3.0), false});
+}
+
 TEST(Greedy, NumbersThatAreNoneAreAnError) {
-  const double nan = std::numeric_limits<double>::quiet_NaN();
-  const PrefixModel model{[=](const Tokens&, const Tokens& prefix) {
-    return std::vector<double>{0, 0, 0, prefix.size() == 2 ? nan : 1};
-  }};
-  const auto text = rapt_test::error_text<rapt::ValueError>([&] { (void)rapt::greedy_search(model, TokenBatch({{5}})); });
-  EXPECT_NE(text.find("[greedy_search]"), std::string::npos) << text;
-  EXPECT_NE(text.find("sequence 0"), std::string::npos) << text;
+  for (const double wrong : {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+    for (const std::size_t place : {0u, 17u, 40u}) {
+      const PrefixModel model{[=](const Tokens&, const Tokens& prefix) {
+        std::vector<double> row(41, 0.0);
+        if (prefix.size() == 2) row[place] = wrong;
+        return row;
+      }};
+      const auto text =
+          rapt_test::error_text<rapt::ValueError>([&] { (void)rapt::greedy_search(model, TokenBatch({{5}})); });
+      EXPECT_NE(text.find("[greedy_search]"), std::string::npos) << text;
+      EXPECT_NE(text.find("sequence 0 after 1 tokens"), std::string::npos) << text;
+    }
+  }
 }
 
 /// Random weights, large enough that the next token depends on the source; the tables' rows are not alike.

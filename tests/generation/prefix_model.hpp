@@ -150,9 +150,8 @@ using NextToken = std::function<std::vector<double>(const Tokens& source, const 
         candidates.back().log_probability += step[j];
       }
     }
-    std::stable_sort(candidates.begin(), candidates.end(), [](const auto& a, const auto& b) {
-      return a.log_probability > b.log_probability;
-    });
+    std::stable_sort(candidates.begin(), candidates.end(),
+                     [](const auto& a, const auto& b) { return a.log_probability > b.log_probability; });
     live.clear();
     for (rapt::Hypothesis& h : candidates) {
       if (live.size() == beam) break;
@@ -166,8 +165,7 @@ using NextToken = std::function<std::vector<double>(const Tokens& source, const 
       }
     }
   }
-  return *std::max_element(ended.begin(), ended.end(),
-                           [](const auto& a, const auto& b) { return a.score < b.score; });
+  return *std::max_element(ended.begin(), ended.end(), [](const auto& a, const auto& b) { return a.score < b.score; });
 }
 
 inline void expect_same(const rapt::Hypothesis& ours, const rapt::Hypothesis& expected, double tolerance = 1e-12) {

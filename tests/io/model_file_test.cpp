@@ -178,15 +178,15 @@ TEST(ModelConfig, SizesOutsideTheirRange) {
 }
 
 TEST(ModelConfig, ValuesThatDoNotFit) {
-  expect_refused<ValueError>(R"({"heads": 7})", {"512", "7"});
-  expect_refused<ValueError>(R"({"heads": 0})", {"heads = 0"});
-  expect_refused<ValueError>(R"({"d_model": 9, "heads": 3})", {"even", "9"});
-  expect_refused<ValueError>(R"({"dropout": 1})", {"dropout", "1"});
-  expect_refused<ValueError>(R"({"dropout": -0.25})", {"dropout", "-0.25"});
-  expect_refused<ValueError>(R"({"attention_dropout": 1e300})", {"dropout", "inf"});
-  expect_refused<ValueError>(R"({"layer_norm_epsilon": 0})", {"layer_norm_epsilon"});
-  expect_refused<ValueError>(R"({"source_vocabulary": 5})", {"shared", "5", "37000"});
-  expect_refused<ValueError>(R"({"decoder_layers": 0})", {"decoder_layers 0"});
+  expect_refused<ValueError>(R"({"heads": 7})", {"the file", "512", "7"});
+  expect_refused<ValueError>(R"({"heads": 0})", {"the file", "heads = 0"});
+  expect_refused<ValueError>(R"({"d_model": 9, "heads": 3})", {"the file", "even", "9"});
+  expect_refused<ValueError>(R"({"dropout": 1})", {"the file", "dropout", "1"});
+  expect_refused<ValueError>(R"({"dropout": -0.25})", {"the file", "dropout", "-0.25"});
+  expect_refused<ValueError>(R"({"attention_dropout": 1e300})", {"the file", "dropout", "inf"});
+  expect_refused<ValueError>(R"({"layer_norm_epsilon": 0})", {"the file", "layer_norm_epsilon"});
+  expect_refused<ValueError>(R"({"source_vocabulary": 5})", {"the file", "shared", "5", "37000"});
+  expect_refused<ValueError>(R"({"decoder_layers": 0})", {"the file", "decoder_layers 0"});
 }
 
 TEST(ModelConfig, DeepNestingCostsNothing) {  // neither copied nor printed: both would recurse
@@ -411,7 +411,6 @@ TEST_F(ModelFile, ATypeThatCannotBeRead) {
   expect_refused_model<ShapeError>(path(), "decoder.layers.0.norm3.bias");
 
   // Of the right shape.
-  TransformerConfig config = small_config();
   const Tensor<double> wide(Shape{8});
   Contents contents(old);
   contents.replace("decoder.layers.0.norm3.bias", wide);

@@ -18,8 +18,6 @@ using rapt_test::for_every_simd_level;
 using rapt_test::kEpsilon;
 namespace simd = rapt::simd;
 
-constexpr long double kInfinity = std::numeric_limits<long double>::infinity();
-
 struct Exp {
   template <class T, class V>
   [[gnu::always_inline]] static void apply(V& v) {

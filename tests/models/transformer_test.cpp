@@ -253,7 +253,7 @@ TEST(Transformer, AssigningKeepsTheOptimizersLink) {
 }
 
 TEST(Transformer, TrainingLowersTheLoss) {
-  for (const std::size_t variant : {0, 1}) {
+  for (const std::size_t variant : {0u, 1u}) {
     rapt::Rng rng(1);
     Transformer model(mini(variant), rng);
     rapt::Adam adam(model);

@@ -62,7 +62,8 @@ TEST(Init, Distributions) {
   expect_uniform(rapt::init::kaiming_uniform<float>(shape, rng), std::sqrt(6.0 / 80));
   expect_spread(moments_of(rapt::init::xavier_normal<float>(shape, rng)), std::sqrt(2.0 / 200), shape.size());
   expect_spread(moments_of(rapt::init::normal<float>(shape, rng, 0.3)), 0.3, shape.size());
-  for (const float v : rapt::init::constant<float>({3}, 7.f).values()) EXPECT_EQ(v, 7.f);
+  const Tensor<float> sevens = rapt::init::constant<float>({3}, 7.f);
+  for (const float v : sevens.values()) EXPECT_EQ(v, 7.f);
 }
 
 TEST(Init, OfTheLayers) {

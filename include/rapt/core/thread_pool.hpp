@@ -52,7 +52,7 @@ class ThreadPool {
     next_.store(0, std::memory_order_relaxed);
     error_ = nullptr;
     gate_.fetch_and(~kClosed, std::memory_order_release);
-    generation_.fetch_add(1, std::memory_order_release);
+    generation_.fetch_add(1);  // sequentially consistent with sleepers_: no wake-up is missed
     if (sleepers_.load() > 0) generation_.notify_all();
     take_tasks();
     gate_.fetch_or(kClosed, std::memory_order_acq_rel);

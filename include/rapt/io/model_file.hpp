@@ -172,7 +172,11 @@ void for_each_field(Config& c, const F& f) {
   for (const auto& [key, value] : json.items()) {
     require<IoError>(known.contains(key), "config", where, ": unknown key ", detail::quote_name(key));
   }
-  config.validate();
+  try {
+    config.validate();
+  } catch (const ValueError& error) {
+    fail("config", where, ": ", std::string_view(error.what()));
+  }
   return config;
 }
 

@@ -195,6 +195,7 @@ void attention(const AttentionProblem<T>& p, TensorView<T> output, T* log_sum_ex
 /// Adds to the gradients of query, key and value (a view without data: not wanted), given output and its gradient. With
 /// P the probabilities, F the dropout factors, and delta_i = sum over columns of d_output_i output_i:
 ///   dV = (P F)^T dO,   dP = F (dO V^T),   dS = P (dP - delta),   dQ = scale dS K,   dK = scale dS^T Q.
+/// Key ranges must not overlap: sequences are worked on at the same time.
 template <class T>
 void attention_backward(const AttentionProblem<T>& p, const T* log_sum_exp, TensorView<const T> output,
                         TensorView<const T> d_output, TensorView<T> d_query, TensorView<T> d_key,

@@ -12,7 +12,7 @@ namespace rapt::inline RAPT_ABI::kernels {
 /// Rows that one part handles; partial sums of the parameters' gradients are kept per part.
 inline constexpr Index kNormGrain = 64;
 
-/// Residual sum: h = x + dropout(sublayer), all [N, D]; with sublayer == nullptr h is x.
+/// Residual sum: h = x + dropout(sublayer), all [N, D]; for add_norm sublayer may be nullptr, and h is x.
 /// Norm: y = (h - mean) / sqrt(variance + epsilon) * gamma + beta per row; mean and rstd (1 / sqrt) are kept, [N] each.
 template <class T>
 struct AddNorm {

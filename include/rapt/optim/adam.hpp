@@ -100,9 +100,9 @@ class Adam {
   Index steps_ = 0;
 };
 
-template <class M>
+template <Module M>
 Adam(M&) -> Adam<typename M::ScalarType>;
-template <class M>
+template <Module M>
 Adam(M&, const AdamOptions&) -> Adam<typename M::ScalarType>;
 
 }  // namespace rapt::inline RAPT_ABI

@@ -14,7 +14,7 @@ template <class T>
   Tensor<T> y(a.shape());
   kernels::multiply(a.value().data(), b.value().data(), y.data(), y.size());
   return record("multiply", std::move(y), {a, b}, [](Node<T>& out) {  // da = dy b, db = dy a
-    for (const std::size_t i : {0, 1}) {
+    for (const std::size_t i : {0u, 1u}) {
       if (!out.input(i).requires_grad) continue;
       kernels::multiply(out.grad.data(), out.input(1 - i).value.data(), out.input(i).grad_sum().data(), out.grad.size(),
                         /*accumulate=*/true);

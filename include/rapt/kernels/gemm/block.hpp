@@ -175,6 +175,7 @@ template <int kVectors, class Isa, class T>
 struct GemmGeometry {
   Index panel_columns = 0;
   Index block_rows = 0;
+  friend bool operator==(const GemmGeometry&, const GemmGeometry&) = default;
 };
 template <class T>
 [[nodiscard]] GemmGeometry gemm_geometry() {

@@ -68,6 +68,7 @@ void gemm(const Operand<T>& a, const PackedOperand<T>& b, TensorView<std::type_i
   const Index rows = a.rows, depth = a.cols, columns = b.cols();
   require<ShapeError>(b.rows() == depth && c.rows() == rows && c.cols() == columns, "gemm", "[", rows, ", ", depth,
                       "] times [", b.rows(), ", ", columns, "] into ", c.shape());
+  require(b.geometry() == gemm_geometry<T>(), "gemm", "the operand was packed for another instruction set");
   if (depth == 0) {
     for (Index i = 0; i < rows; ++i) {
       for (Index j = 0; j < columns; ++j) {

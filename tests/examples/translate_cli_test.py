@@ -1,0 +1,401 @@
+#!/usr/bin/env python3
+"""The command line of examples/translate.cpp: what it does, and what it says to input that it cannot use.
+
+    python tests/examples/translate_cli_test.py build/examples/translate [unittest's arguments]
+"""
+
+import json
+import os
+import pathlib
+import random
+import re
+import resource
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+
+PROGRAM = None
+TIMEOUT = 120  # seconds, for the slowest of sanitized builds
+NEVER_SEEN = "\u0436\u0436 \U0001f642 \u2581"
+
+
+def translate(*arguments, folder, stdin=b"", file_limit=None, **environment):
+    """Runs the program in a folder; file_limit: bytes beyond which no file can grow, as on a full disk."""
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
+
+    return subprocess.run([PROGRAM, *map(str, arguments)], cwd=folder, timeout=TIMEOUT, capture_output=True,
+                          input=stdin.encode() if isinstance(stdin, str) else stdin,
+                          env={**os.environ, **environment}, restore_signals=False,  # SIGXFSZ stays ignored
+                          preexec_fn=limit if file_limit is not None else None)
+
+
+def snapshot(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def write(path, lines):
+    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+
+
+def words(number):
+    """Sentence `number` of the corpus. Targets begin alike, so that the model soon has something to say."""
+    chosen = random.Random(number).choices("alpha beta gamma delta epsilon zeta eta theta".split(), k=1 + number % 5)
+    return " ".join(chosen), "la la la la la la " + " ".join(word.upper() for word in chosen)
+
+
+def parse_model(data):
+    """(header, tensors' bytes) of a safetensors file."""
+    size = struct.unpack("<Q", data[:8])[0]
+    return json.loads(data[8:8 + size]), data[8 + size:]
+
+
+def build_model(header, tensors):
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + tensors
+
+
+class Cli(unittest.TestCase):
+    """A folder with a corpus and a model, as it was at the beginning for each test."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.temporary = tempfile.TemporaryDirectory()
+        cls.folder = pathlib.Path(cls.temporary.name)
+        pairs = [words(number) for number in range(120)]
+        write(cls.folder / "source.txt", [source for source, _ in pairs])
+        write(cls.folder / "target.txt", [target for _, target in pairs])
+        write(cls.folder / "pairs.tsv", [f"{number}\t{source}\t{target}" for number, (source, target) in
+                                         enumerate(pairs)])
+        write(cls.folder / "short.txt", ["one line"])
+        (cls.folder / "empty.txt").write_bytes(b"")
+        (cls.folder / "invalid.txt").write_bytes(b"fine\nnot \xff fine\n" + b"fine\n" * 118)
+        (cls.folder / "directory").mkdir()
+        cls.trained = cls.train("model", "--source", "source.txt", "--target", "target.txt")
+        cls.model = (cls.folder / "model").read_bytes()
+        cls.before = snapshot(cls.folder)
+
+    @classmethod
+    def train(cls, model, *arguments, **options):
+        return translate("train", "--model", model, "--steps", 20, "--warmup", 10, "--vocabulary", 80, "--tokens", 400,
+                         *arguments, folder=cls.folder, **options)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.temporary.cleanup()
+
+    def tearDown(self):
+        for name in set(snapshot(self.folder)) - set(self.before):
+            (self.folder / name).unlink()
+
+    def expect_refused(self, result, *parts, progress=False):
+        """Exit code 1, and a clear line with all the parts; nothing half-done is left."""
+        error = result.stderr.decode()
+        self.assertEqual(result.returncode, 1, error)
+        lines = error.splitlines()
+        if progress:  # what was said before it failed
+            self.assertEqual(sum(line.startswith("translate: ") for line in lines), 1, error)
+        else:
+            self.assertEqual(len(lines), 1, error)
+        self.assertRegex(lines[-1], r"^translate: \[.+\] .+")
+        self.assertLess(len(lines[-1]), 1000, error)
+        for part in parts:
+            self.assertIn(part, lines[-1])
+        self.assertEqual(result.stdout, b"")
+        self.assertEqual(snapshot(self.folder), self.before)
+
+    def expect_usage(self, result, *parts):
+        """The command line itself is wrong: CLI11's exit code, a line about it, and one about --help."""
+        error = result.stderr.decode()
+        self.assertGreater(result.returncode, 100, error)
+        self.assertEqual(len(error.splitlines()), 2, error)
+        self.assertIn("--help", error)
+        for part in parts:
+            self.assertIn(part, error)
+        self.assertEqual(result.stdout, b"")
+        self.assertEqual(snapshot(self.folder), self.before)
+
+
+class Train(Cli):
+    def refuse(self, *arguments, parts, model="new", progress=False, stop=("--steps", 2), **options):
+        result = translate("train", "--model", model, *stop, *arguments, folder=self.folder, **options)
+        self.expect_refused(result, *parts, progress=progress)
+
+    def test_good(self):
+        self.assertEqual(self.trained.returncode, 0, self.trained.stderr)
+        self.assertEqual(self.trained.stdout, b"")
+        self.assertRegex(self.trained.stderr.decode(), r"120 pairs, \d+ subwords, \d+ parameters")
+        self.assertRegex(self.trained.stderr.decode(), r"20 steps in .*: written to model")
+
+    def test_the_same_model_again_at_any_number_of_threads(self):
+        for threads in "1", "2":
+            result = self.train("again", "--pairs", "pairs.tsv", "--source-column", 2, "--target-column", 3,
+                                RAPT_THREADS=threads)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertEqual((self.folder / "again").read_bytes(), self.model)
+
+    def test_files(self):
+        def files(source, target):
+            return "--source", source, "--target", target
+
+        self.refuse(*files("source.txt", "short.txt"), parts=["source.txt", "short.txt", "120", "1"])
+        self.refuse(*files("empty.txt", "target.txt"), parts=["empty.txt", "empty"])
+        self.refuse(*files("source.txt", "empty.txt"), parts=["empty.txt", "empty"])
+        self.refuse(*files("absent.txt", "target.txt"), parts=["absent.txt"])
+        self.refuse(*files("source.txt", "directory"), parts=["directory"])
+        self.refuse(*files("source.txt", "invalid.txt"), parts=["invalid.txt:2", "UTF-8", "byte 5"])
+        self.refuse(*files("source.txt", "target.txt"), "--validation-source", "source.txt", "--validation-target",
+                    "short.txt", parts=["short.txt", "120", "1"])
+        self.refuse("--pairs", "absent.tsv", parts=["absent.tsv"])
+        self.refuse("--pairs", "pairs.tsv", "--target-column", 4, parts=["pairs.tsv:1", "3"])
+        self.refuse("--source", "source.txt", parts=["--target"])
+        self.refuse("--pairs", "pairs.tsv", *files("source.txt", "target.txt"), parts=["--pairs"])
+        self.refuse(parts=["--source", "--pairs"])
+
+    def corpus(self, *arguments, **options):
+        self.refuse("--source", "source.txt", "--target", "target.txt", *arguments, **options)
+
+    def test_values(self):
+        self.corpus(stop=(), parts=["--steps", "--epochs", "--minutes"])
+        self.corpus("--preset", "huge", parts=["huge", "tiny", "big"])
+        self.corpus("--dropout", 1.5, parts=["dropout", "1.5"])
+        self.corpus("--attention-dropout", -0.5, parts=["dropout", "-0.5"])
+        self.corpus("--activation-dropout", 1, parts=["dropout", "1"])
+        self.corpus("--hold-out", 120, parts=["hold out", "120"])
+        self.corpus("--hold-out", 100000, parts=["hold out", "100000", "120"])
+        self.corpus("--vocabulary", 3, parts=["vocabulary_size", "3"])
+        self.corpus("--tokens", 1, parts=["no sentence pairs"], progress=True)
+        self.corpus("--label-smoothing", 2, parts=["label_smoothing", "2"], progress=True)
+        self.corpus("--learning-rate", 1e30, "--warmup", 1, "--steps", 20, stop=(), parts=["loss", "learning rate"],
+                    progress=True)
+        self.corpus(parts=["RAPT_THREADS", "many"], progress=True, RAPT_THREADS="many")
+
+    def test_places(self):
+        self.corpus(model="source.txt/new", parts=["source.txt/new", "Not a directory"])
+        self.corpus(model="absent/new", parts=["absent/new"])
+        self.corpus(model="directory", parts=["directory"])
+        self.corpus(model="/dev/null", parts=["/dev/null"])
+
+    def test_a_full_disk_leaves_the_old_model(self):
+        self.corpus(model="model", parts=["model", "File too large"], progress=True, file_limit=100_000)
+
+    def test_usage(self):
+        corpus = "--source", "source.txt", "--target", "target.txt", "--model", "new"
+        for wrong in (("--steps", "two"), ("--tokens", 0), ("--accumulate", 0), ("--warmup", 0), ("--norm", "middle"),
+                      ("--frobnicate",)):
+            with self.subTest(wrong):
+                self.expect_usage(translate("train", *corpus, *wrong, folder=self.folder), wrong[0])
+        self.expect_usage(translate("train", "--steps", 2, folder=self.folder), "--model")
+        self.expect_usage(translate("frobnicate", folder=self.folder), "frobnicate")
+
+    def test_hold_out(self):
+        # Each sentence has a character that no other has, so the subwords tell which ones were trained on. A third of
+        # the pairs share their source with another pair, and as many their target.
+        mark = [chr(0x4E00 + number) for number in range(400)]
+        pairs = [("s " + mark[number], "t " + mark[200 + number]) for number in range(60)]
+        pairs += [(pairs[number][0], "t " + mark[300 + number]) for number in range(20)]
+        pairs += [("s " + mark[100 + number], pairs[20 + number][1]) for number in range(20)]
+        write(self.folder / "marked.tsv", ["\t".join(pair) for pair in pairs])
+        result = translate("train", "--pairs", "marked.tsv", "--hold-out", 8, "--steps", 2, "--vocabulary", 1000,
+                           "--model", "marked", folder=self.folder)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        test = list(zip((self.folder / "marked.test.source").read_text("utf-8").splitlines(),
+                        (self.folder / "marked.test.target").read_text("utf-8").splitlines(), strict=True))
+        self.assertEqual(len(test), 8)
+        self.assertEqual(len(set(test)), 8)
+        self.assertLessEqual(set(test), set(pairs))
+        header, _ = parse_model((self.folder / "marked").read_bytes())
+        trained_on = set(header["__metadata__"]["subwords"])
+        for source, target in test:
+            self.assertNotIn(source[-1], trained_on)
+            self.assertNotIn(target[-1], trained_on)
+        trained = [pair for pair in pairs if pair[0][-1] in trained_on and pair[1][-1] in trained_on]
+        self.assertIn(f"\n{len(trained)} pairs, ", result.stderr.decode())
+        self.assertLessEqual(len(trained), len(pairs) - 16)
+        self.assertGreaterEqual(len(trained), len(pairs) - 4 * 16)  # what shares a sentence, but not all
+
+
+class Run(Cli):
+    def run_model(self, *arguments, stdin="alpha\n", **options):
+        return translate("run", "--model", *arguments, folder=self.folder, stdin=stdin, **options)
+
+    def test_as_many_lines_as_come(self):
+        lines = ["alpha beta", "", NEVER_SEEN, "   ", "gamma " * 40, "</s> <s> <unk>", "", "epsilon"]
+        outputs = []
+        for threads in "1", "2":
+            for arguments in (("--beam", 1), ("--length-penalty", 5)):
+                result = self.run_model("model", *arguments, stdin="\n".join(lines) + "\n", RAPT_THREADS=threads)
+                self.assertEqual(result.returncode, 0, result.stderr)
+                self.assertEqual(result.stderr, b"")
+                translations = result.stdout.decode().split("\n")
+                self.assertEqual(len(translations), len(lines) + 1)
+                for line, translation in zip(lines, translations):
+                    if not line.strip():
+                        self.assertEqual(translation, "")
+                self.assertIn("la", translations[0])  # not nothing, or there would be nothing to compare
+                outputs.append(result.stdout)
+        self.assertEqual(outputs[:2], outputs[2:])
+
+    def test_line_ends(self):
+        plain = self.run_model("model", stdin="alpha beta\ngamma\n").stdout
+        self.assertEqual(self.run_model("model", stdin="alpha beta\r\ngamma\r\n").stdout, plain)
+        self.assertEqual(self.run_model("model", stdin="alpha beta\ngamma").stdout, plain)
+        self.assertEqual(self.run_model("model", stdin="").stdout, b"")
+        many = self.run_model("model", "--beam", 1, stdin="alpha\n" * 2003).stdout  # more than are read at once
+        self.assertEqual(many, self.run_model("model", "--beam", 1).stdout * 2003)
+
+    def test_invalid_text(self):
+        self.expect_refused(self.run_model("model", stdin=b"alpha\nbeta\nb\xc3\xa4\xc3 \n"), "standard input:3",
+                            "byte 4", "UTF-8")
+
+    def test_not_a_model(self):
+        self.expect_refused(self.run_model("absent"), "absent")
+        self.expect_refused(self.run_model("directory"), "directory")
+        self.expect_refused(self.run_model("/dev/null"), "/dev/null")
+        self.expect_refused(self.run_model("empty.txt"), "empty.txt")
+        self.expect_refused(self.run_model("source.txt"), "source.txt")
+
+    def test_usage(self):
+        self.expect_usage(self.run_model("model", "--beam", 0), "--beam", "0")
+        self.expect_usage(self.run_model("model", "--length-penalty", "much"), "--length-penalty", "much")
+        self.expect_usage(translate("run", folder=self.folder), "--model")
+
+    def refuse(self, data, *parts):
+        path = self.folder / "broken"
+        path.write_bytes(data)
+        result = self.run_model("broken")
+        path.unlink()
+        self.expect_refused(result, *parts)
+
+    def test_truncated(self):
+        for size in 1, 8, 9, 1000, len(self.model) // 2, len(self.model) - 1:
+            with self.subTest(size):
+                self.refuse(self.model[:size], "broken")
+        self.refuse(self.model + b"\0", "broken")
+
+    def test_corrupted(self):
+        generator = random.Random(3)
+        size = struct.unpack("<Q", self.model[:8])[0]
+        for round_ in range(15):  # bytes of the header; in the tensors all would be valid
+            position = generator.randrange(8, 8 + size)
+            data = bytearray(self.model)
+            data[position] ^= 1 << generator.randrange(8)
+            with self.subTest(position=position, byte=data[position]):
+                (self.folder / "broken").write_bytes(data)
+                result = self.run_model("broken")
+                self.assertIn(result.returncode, (0, 1), result.stderr)  # in the subwords it may be another spelling
+                self.assertLessEqual(len(result.stderr.splitlines()), 1)
+        self.refuse(generator.randbytes(5000), "broken")
+        self.refuse(struct.pack("<Q", 2**64 - 1) + self.model[8:], "broken")
+        self.refuse(struct.pack("<Q", size - 1) + self.model[8:], "broken")
+        self.refuse(struct.pack("<Q", 400_000) + b"[" * 400_000, "broken")
+
+    def changed(self, change):
+        header, tensors = parse_model(self.model)
+        config = json.loads(header["__metadata__"]["config"])
+        change(header, config)
+        if "config" in header["__metadata__"]:
+            header["__metadata__"]["config"] = json.dumps(config)
+        return build_model(header, tensors)
+
+    def test_hostile_configurations(self):
+        def with_config(**changes):
+            return self.changed(lambda header, config: config.update(changes))
+
+        for key in "d_model", "d_ff", "encoder_layers", "decoder_layers", "source_vocabulary", "learned_positions":
+            for value in 999_999_998, 2**63, -1, 1e300, "8", None:
+                with self.subTest(f"{key} = {value}"):
+                    changes = {key: value}
+                    if key == "source_vocabulary":
+                        changes["target_vocabulary"] = value
+                    self.refuse(with_config(**changes), "broken")
+        self.refuse(with_config(d_ff=2**20, encoder_layers=1000, decoder_layers=1000), "broken")
+        self.refuse(with_config(heads=3), "heads = 3")
+        self.refuse(with_config(dropout=1), "dropout")
+        self.refuse(with_config(more=1), "broken", '"more"')
+        self.refuse(with_config(activation="none"), "broken", '"none"')
+
+    def test_metadata(self):
+        def with_metadata(**changes):
+            return self.changed(lambda header, config: header["__metadata__"].update(changes))
+
+        header, tensors = parse_model(self.model)
+        plain = {name: facts for name, facts in header.items() if name != "__metadata__"}
+        self.refuse(build_model(plain, tensors), "broken", '"subwords"')
+        header["__metadata__"].pop("config")
+        self.refuse(build_model(header, tensors), "broken", '"config"')
+        header["__metadata__"]["config"] = "{"
+        self.refuse(build_model(header, tensors), "broken", "JSON")
+        header["__metadata__"]["config"] = '{"heads":' + "[" * 100_000 + "]" * 100_000 + "}"
+        self.refuse(build_model(header, tensors), "broken", "heads")
+        self.refuse(with_metadata(subwords=""), "broken")
+        self.refuse(with_metadata(subwords="rapt bpe 1\n9999999999\n"), "broken")
+        self.refuse(with_metadata(subwords="rapt bpe 1\n2\n\u2581\na\n"), "5")  # another number than the model's
+
+    def test_tensors(self):
+        def rename(header, _):
+            header["x"] = header.pop("encoder.layers.0.norm1.bias")
+
+        def reshape(header, _):
+            shape = header["encoder.layers.0.linear1.weight"]["shape"]
+            shape.reverse()
+
+        self.refuse(self.changed(rename), "broken", '"encoder.layers.0.norm1.bias"')
+        self.refuse(self.changed(reshape), "broken", '"encoder.layers.0.linear1.weight"', "[128, 256]")
+
+
+class Score(Cli):
+    def score(self, *arguments, stdin=b""):
+        return translate("score", *arguments, folder=self.folder, stdin=stdin)
+
+    def test_good(self):
+        text = (self.folder / "target.txt").read_bytes()
+        for arguments, stdin in (((), text), (("--hypotheses", "target.txt"), b"")):
+            result = self.score("--references", "target.txt", *arguments, stdin=stdin)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertEqual(result.stderr, b"")
+            bleu, signature = result.stdout.decode().splitlines()
+            self.assertRegex(bleu, r"^BLEU = 100\.00 100\.0/100\.0/100\.0/100\.0 \(BP = 1\.000 ratio = 1\.000 ")
+            self.assertRegex(signature, r"^nrefs:1\|case:mixed\|eff:no\|tok:13a\|smooth:exp\|version:rapt-[\d.]+$")
+        result = self.score("--references", "target.txt", "--lowercase", "--tokenize", "none", stdin=text.lower())
+        self.assertIn("BLEU = 100.00", result.stdout.decode())
+        self.assertIn("case:lc|eff:no|tok:none", result.stdout.decode())
+        result = self.score("--references", "target.txt", stdin=b"\n" * 120)
+        self.assertIn("BLEU = 0.00", result.stdout.decode())
+
+    def test_refused(self):
+        self.expect_refused(self.score("--references", "target.txt", stdin=b"one\ntwo\n"), "2", "120", "target.txt")
+        self.expect_refused(self.score("--references", "target.txt", "--hypotheses", "short.txt"), "1", "120")
+        self.expect_refused(self.score("--references", "target.txt"), "0", "120")
+        self.expect_refused(self.score("--references", "absent.txt"), "absent.txt")
+        self.expect_refused(self.score("--references", "target.txt", "--hypotheses", "absent.txt"), "absent.txt")
+        self.expect_refused(self.score("--references", "directory"), "directory")
+        self.expect_refused(self.score("--references", "empty.txt"), "empty")
+        self.expect_refused(self.score("--references", "invalid.txt"), "invalid.txt:2", "UTF-8")
+        self.expect_refused(self.score("--references", "target.txt", stdin=b"\xff\n"), ":1", "UTF-8")
+        self.expect_usage(self.score(), "--references")
+        self.expect_usage(self.score("--references", "target.txt", "--tokenize", "zh"), "--tokenize")
+
+
+class Help(Cli):
+    def test_each_subcommand(self):
+        for arguments, words_ in (((), ["train", "run", "score", "RAPT_THREADS"]),
+                                  (("train",), ["--source", "--target", "--hold-out", "--preset", "--seed"]),
+                                  (("run",), ["--model", "--beam", "--length-penalty"]),
+                                  (("score",), ["--references", "--hypotheses", "--tokenize"])):
+            with self.subTest(arguments):
+                result = translate(*arguments, "--help", folder=self.folder)
+                self.assertEqual(result.returncode, 0)
+                self.assertEqual(result.stderr, b"")
+                for word in words_:
+                    self.assertIsNotNone(re.search(re.escape(word) + r"\b", result.stdout.decode()), word)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    PROGRAM = os.path.abspath(sys.argv.pop(1))
+    unittest.main()

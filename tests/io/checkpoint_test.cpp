@@ -1,0 +1,362 @@
+/// \file
+/// Checkpoints: a run that was interrupted goes on as if it had not been, bit for bit; files that do not fit change
+/// nothing; disks that refuse leave the old checkpoint.
+#include "rapt/io/checkpoint.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/common/expect_close.hpp"
+#include "tests/common/settings.hpp"
+
+namespace {
+
+namespace fs = std::filesystem;
+using rapt::Index;
+using rapt::IoError;
+using rapt::ShapeError;
+using rapt::Tensor;
+using rapt::ValueError;
+using rapt_test::error_text;
+using rapt_test::same_bits;
+
+/// Sentences that must be copied backwards. Source and target are of the same length, so every epoch has as many
+/// batches as the first.
+std::vector<rapt::TokenPair> toy_corpus() {
+  std::vector<rapt::TokenPair> pairs;
+  rapt::Rng rng(5);
+  for (int i = 0; i < 60; ++i) {
+    rapt::TokenPair pair;
+    for (Index n = 2 + rng.below(8); n > 0; --n) pair.source.push_back(static_cast<rapt::TokenId>(3 + rng.below(20)));
+    pair.target.assign(pair.source.rbegin(), pair.source.rend());
+    pairs.push_back(pair);
+  }
+  return pairs;
+}
+
+struct SessionOptions {
+  Index d_ff = 64;
+  std::uint64_t seed = 1;  // of the initial weights
+};
+
+/// Model, optimizer and data of a training run.
+struct Session {
+  std::vector<rapt::TokenPair> pairs = toy_corpus();
+  rapt::Rng rng;
+  rapt::Transformer<float> model;
+  rapt::BatchStream stream;
+  rapt::Trainer<rapt::Transformer<float>> trainer;
+  std::vector<double> losses;  // of steps, from the first that this object did
+
+  explicit Session(const SessionOptions& options = {})
+      : rng(options.seed),
+        model({.source_vocabulary = 23,
+               .target_vocabulary = 23,
+               .d_model = 32,
+               .heads = 4,
+               .d_ff = options.d_ff,
+               .encoder_layers = 2,
+               .decoder_layers = 2,
+               .dropout = 0.2f,
+               .attention_dropout = 0.1f,
+               .activation_dropout = 0.1f},
+              rng),
+        stream(pairs, {.tokens = 60, .seed = 9}),
+        trainer(model, {.learning_rate = rapt::InverseSquareRootSchedule{3e-3, 10},
+                        .adam = {.weight_decay = 0.01},
+                        .accumulate = 2,
+                        .clip_norm = 0.5,
+                        .seed = 77}) {}
+
+  /// Up to so many steps in all; `after(step)` is called behind each.
+  void to(
+      Index steps, const std::function<void(Index)>& after = [](Index) {}) {
+    trainer.run(
+        stream, {.steps = steps, .validate_every = 10, .keep_best = false},
+        [&] { return mean_loss(model, std::span<const rapt::TokenPair>(pairs), {.tokens = 60}); },
+        [&](const rapt::Progress& p) {
+          losses.push_back(p.loss);
+          after(p.step);
+        });
+  }
+};
+
+/// Copies of all numbers of a run, by name.
+std::map<std::string, Tensor<float>> numbers_of(Session& run) {
+  std::map<std::string, Tensor<float>> numbers;
+  rapt::for_each_parameter(run.model, [&](const std::string& name, const auto& p) { numbers[name] = p.value(); });
+  run.trainer.adam().for_each_state([&](const std::string& name, const auto& m, const auto& v) {
+    numbers["m." + name] = m;
+    numbers["v." + name] = v;
+  });
+  return numbers;
+}
+
+void expect_same_state(Session& a, Session& b) {
+  const auto of_a = numbers_of(a), of_b = numbers_of(b);
+  ASSERT_EQ(of_a.size(), of_b.size());
+  for (const auto& [name, tensor] : of_a) EXPECT_TRUE(same_bits(tensor, of_b.at(name))) << name;
+  EXPECT_EQ(a.trainer.steps(), b.trainer.steps());
+  EXPECT_EQ(a.trainer.state().dropout, b.trainer.state().dropout);
+  EXPECT_EQ(a.trainer.state().data, b.trainer.state().data);
+  EXPECT_EQ(a.trainer.state().best_validation, b.trainer.state().best_validation);
+  EXPECT_EQ(a.trainer.state().best_step, b.trainer.state().best_step);
+  EXPECT_EQ(a.stream.position(), b.stream.position());
+}
+
+std::string bytes_of(const fs::path& path) {
+  std::ifstream stream(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+/// A folder of its own for each test, removed at the end.
+class Checkpoint : public testing::Test {
+ protected:
+  Checkpoint() {
+    const auto* info = testing::UnitTest::GetInstance()->current_test_info();
+    folder_ =
+        fs::temp_directory_path() / ("rapt_checkpoint_" + std::string(info->name()) + "_" + std::to_string(::getpid()));
+    fs::create_directories(folder_);
+  }
+  ~Checkpoint() override {
+    fs::remove_all(folder_);
+    rapt::set_threads(threads_);
+  }
+
+  [[nodiscard]] fs::path path() const { return folder_ / "checkpoint.safetensors"; }
+  [[nodiscard]] auto files() const { return std::distance(fs::directory_iterator(folder_), fs::directory_iterator()); }
+
+  fs::path folder_;
+  Index threads_ = rapt::threads();
+};
+
+constexpr Index kSteps = 50;
+
+TEST_F(Checkpoint, GoesOnBitForBit) {
+  const Index batches = Session().stream.batches_per_epoch();
+  ASSERT_GE(batches, 4);
+  ASSERT_LT(batches, 25);
+  // Within an epoch, and at the end of one: a step takes two batches, so after `batches` steps two epochs are over.
+  const Index saves[] = {25, batches, 1};
+  ASSERT_NE(2 * 25 % batches, 0);
+
+  rapt::set_threads(1);
+  Session whole;
+  whole.to(kSteps, [&](Index step) {
+    for (const Index save : saves) {
+      if (step == save) rapt::save_checkpoint(folder_ / std::to_string(save), whole.trainer);
+    }
+  });
+  ASSERT_EQ(whole.losses.size(), static_cast<std::size_t>(kSteps));
+  EXPECT_LT(whole.losses.back(), 0.9 * whole.losses.front());  // it learns
+
+  for (const Index threads : {1, 2, 3}) {
+    for (const Index save : saves) {
+      SCOPED_TRACE(std::to_string(threads) + " threads, saved after step " + std::to_string(save));
+      rapt::set_threads(threads);
+      Session resumed({.seed = 1000});
+      ASSERT_FALSE(same_bits(numbers_of(whole).at("embedding.weight"), numbers_of(resumed).at("embedding.weight")));
+      rapt::load_checkpoint(folder_ / std::to_string(save), resumed.trainer, resumed.stream);
+      EXPECT_EQ(resumed.trainer.steps(), save);
+      EXPECT_EQ(resumed.stream.position().batch == batches, save == batches);
+      resumed.to(kSteps);
+      EXPECT_EQ(resumed.losses, std::vector<double>(whole.losses.begin() + save, whole.losses.end()));
+      expect_same_state(resumed, whole);
+    }
+  }
+}
+
+TEST_F(Checkpoint, SavingAndLoadingIsTheSameFileAgain) {
+  Session run;
+  run.to(3);
+  rapt::save_checkpoint(path(), run.trainer, {{"note", "of mine"}});
+  Session other({.seed = 2});
+  other.to(5);  // has moments, a best validation and a position of its own
+  rapt::load_checkpoint(path(), other.trainer, other.stream);
+  expect_same_state(other, run);
+  rapt::save_checkpoint(folder_ / "again", other.trainer, {{"note", "of mine"}});
+  EXPECT_EQ(bytes_of(folder_ / "again"), bytes_of(path()));
+  EXPECT_EQ(rapt::SafetensorsFile(path()).metadata().at("note"), "of mine");
+}
+
+TEST_F(Checkpoint, BeforeTheFirstStep) {
+  Session run;
+  rapt::save_checkpoint(path(), run.trainer);  // no validation yet: infinity, which JSON has no word for
+  Session other({.seed = 2});
+  rapt::load_checkpoint(path(), other.trainer, other.stream);
+  run.to(4);
+  other.to(4);
+  expect_same_state(other, run);
+}
+
+/// Loading fails, names the file and all of `parts`, and changes nothing.
+template <class E>
+void expect_refused(const fs::path& path, const std::vector<std::string>& parts) {
+  Session run({.seed = 2}), same({.seed = 2});
+  run.to(2);
+  same.to(2);
+  const std::string text = error_text<E>([&] { rapt::load_checkpoint(path, run.trainer, run.stream); });
+  for (const std::string& part : parts) EXPECT_NE(text.find(part), std::string::npos) << text << "\nhas no " << part;
+  EXPECT_EQ(text.find('\n'), std::string::npos) << text;
+  expect_same_state(run, same);
+}
+
+/// Writes the checkpoint with other words about the trainer.
+void rewrite(const fs::path& path, Session& run, const std::function<void(nlohmann::json&)>& change) {
+  rapt::save_checkpoint(path, run.trainer);
+  const rapt::SafetensorsFile file(path);
+  nlohmann::json json = nlohmann::json::parse(file.metadata().at("trainer"));
+  change(json);
+  std::vector<Tensor<float>> tensors;
+  tensors.reserve(file.names().size());
+  std::vector<rapt::SafetensorsEntry> entries;
+  for (const std::string& name : file.names()) {
+    tensors.push_back(file.read<float>(name));
+    entries.emplace_back(name, tensors.back().view());
+  }
+  rapt::write_safetensors(path, entries, {{"trainer", json.dump()}});
+}
+
+TEST_F(Checkpoint, NotACheckpoint) {
+  Session run;
+  expect_refused<IoError>(folder_ / "absent", {"absent"});
+  expect_refused<IoError>(folder_, {folder_.string(), "regular"});
+  std::ofstream(path()) << "text";
+  expect_refused<IoError>(path(), {path().string()});
+  rapt::save_model(path(), run.model);
+  expect_refused<IoError>(path(), {path().string(), "no checkpoint"});
+}
+
+TEST_F(Checkpoint, OfAnotherModel) {
+  Session wide({.d_ff = 96});
+  rapt::save_checkpoint(path(), wide.trainer);
+  expect_refused<ShapeError>(path(), {path().string(), "linear1.weight", "96", "64"});
+}
+
+TEST_F(Checkpoint, MissingAndSurplusTensors) {
+  Session run;
+  auto entries = rapt::parameter_entries(run.model);
+  rapt::save_checkpoint(path(), run.trainer);
+  const rapt::Metadata metadata = rapt::SafetensorsFile(path()).metadata();
+  rapt::write_safetensors(path(), entries, metadata);
+  expect_refused<IoError>(path(), {path().string(), "\"adam.m.embedding.weight\""});
+
+  run.trainer.adam().for_each_state([&](const std::string& name, const auto& m, const auto& v) {
+    entries.emplace_back("adam.m." + name, m.view());
+    if (name != "decoder.layers.1.norm3.bias") entries.emplace_back("adam.v." + name, v.view());
+  });
+  rapt::write_safetensors(path(), entries, metadata);
+  expect_refused<IoError>(path(), {path().string(), "\"adam.v.decoder.layers.1.norm3.bias\""});
+
+  const Tensor<float> more(rapt::Shape{2});
+  rapt::save_checkpoint(path(), run.trainer);
+  entries = rapt::parameter_entries(run.model);
+  run.trainer.adam().for_each_state([&](const std::string& name, const auto& m, const auto& v) {
+    entries.emplace_back("adam.m." + name, m.view());
+    entries.emplace_back("adam.v." + name, v.view());
+  });
+  entries.emplace_back("more", more.view());
+  rapt::write_safetensors(path(), entries, metadata);
+  expect_refused<IoError>(path(), {path().string(), "\"more\""});
+}
+
+TEST_F(Checkpoint, Truncated) {
+  Session run;
+  run.to(1);
+  rapt::save_checkpoint(path(), run.trainer);
+  const std::string whole = bytes_of(path());
+  for (const std::size_t size :
+       {std::size_t{0}, std::size_t{7}, std::size_t{100}, whole.size() / 2, whole.size() - 1}) {
+    std::ofstream(path(), std::ios::binary) << whole.substr(0, size);
+    expect_refused<IoError>(path(), {path().string()});
+  }
+}
+
+TEST_F(Checkpoint, MalformedState) {
+  Session run;
+  for (const char* key : {"steps", "dropout_seed", "dropout_streams", "epoch", "batch", "best_step"}) {
+    for (const char* value : {"-1", "1.5", "true", "null", "\"3\"", "[]", "1e300", "99999999999999999999999"}) {
+      SCOPED_TRACE(std::string(key) + ": " + value);
+      rewrite(path(), run, [&](auto& json) { json[key] = nlohmann::json::parse(value); });
+      expect_refused<IoError>(path(), {path().string(), "\"" + std::string(key) + "\""});
+    }
+    rewrite(path(), run, [&](auto& json) { json.erase(key); });
+    expect_refused<IoError>(path(), {path().string(), key});
+  }
+  rewrite(path(), run, [](auto& json) { json["best_validation"] = "low"; });
+  expect_refused<IoError>(path(), {path().string(), "best_validation"});
+  rewrite(path(), run, [](auto& json) { json = nlohmann::json::array({1, 2}); });
+  expect_refused<IoError>(path(), {path().string()});
+  rewrite(path(), run, [](auto& json) { json["batch"] = 1000; });  // shape of the data, not of the file
+  expect_refused<ValueError>(path(), {"1000", std::to_string(run.stream.batches_per_epoch())});
+}
+
+// Disks that refuse ---------------------------------------------------------------------------------------------------
+
+/// Files cannot grow beyond so many bytes: what a full disk looks like.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(::rlim_t bytes) {
+    ::getrlimit(RLIMIT_FSIZE, &old_);
+    ::rlimit limit = old_;
+    limit.rlim_cur = bytes;
+    old_handler_ = std::signal(SIGXFSZ, SIG_IGN);
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  FileSizeLimit(const FileSizeLimit&) = delete;
+  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
+  ~FileSizeLimit() {
+    ::setrlimit(RLIMIT_FSIZE, &old_);
+    std::signal(SIGXFSZ, old_handler_);
+  }
+
+ private:
+  ::rlimit old_ = {};
+  void (*old_handler_)(int) = nullptr;
+};
+
+TEST_F(Checkpoint, AFullDiskLeavesTheOldOne) {
+  Session run;
+  run.to(1);
+  rapt::save_checkpoint(path(), run.trainer);
+  const std::string before = bytes_of(path());
+  run.to(2);
+  for (const ::rlim_t limit : {0u, 1000u, 100'000u}) {
+    ASSERT_LT(limit, before.size());
+    std::string text;
+    {
+      const FileSizeLimit full(limit);
+      text = error_text<IoError>([&] { rapt::save_checkpoint(path(), run.trainer); });
+    }
+    EXPECT_NE(text.find(path().string()), std::string::npos) << text;
+    EXPECT_EQ(bytes_of(path()), before);
+    EXPECT_EQ(files(), 1);
+  }
+  rapt::save_checkpoint(path(), run.trainer);
+  Session other({.seed = 2});
+  rapt::load_checkpoint(path(), other.trainer, other.stream);
+  expect_same_state(other, run);
+}
+
+TEST_F(Checkpoint, UnwritablePlaces) {
+  Session run;
+  rapt::save_checkpoint(path(), run.trainer);
+  const std::string before = bytes_of(path());
+  for (const fs::path& place : {path() / "below", folder_ / "absent" / "file", folder_}) {
+    const std::string text = error_text<IoError>([&] { rapt::save_checkpoint(place, run.trainer); });
+    EXPECT_NE(text.find(place.string()), std::string::npos) << text;
+  }
+  EXPECT_EQ(bytes_of(path()), before);
+  EXPECT_EQ(files(), 1);
+}
+
+}  // namespace

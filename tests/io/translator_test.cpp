@@ -1,0 +1,158 @@
+/// \file
+/// Translators in files: the same translations afterwards; lines of every kind; files that are none.
+#include "rapt/io/translator.hpp"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <string>
+#include <vector>
+
+#include "tests/common/expect_close.hpp"
+
+namespace {
+
+namespace fs = std::filesystem;
+using rapt::IoError;
+using rapt::Translator;
+using rapt::ValueError;
+using rapt_test::error_text;
+
+const std::vector<std::string> kText = {"the small house",   "a small tree and a house",
+                                        "das kleine Haus",   "ein kleiner Baum und ein Haus",
+                                        "我爱你 and 你爱我", "the tree the house the tree"};
+
+rapt::TextEncoding encoding(bool isolate_han) {
+  std::vector<std::string> lines = kText;
+  if (isolate_han) {
+    for (std::string& line : lines) line = rapt::separate_han(line);
+  }
+  return {rapt::BytePairEncoding::learn(lines, {.vocabulary_size = 60}), isolate_han};
+}
+
+/// A translator of nonsense: random weights.
+Translator translator(bool isolate_han = false, std::uint64_t seed = 4) {
+  rapt::TextEncoding text = encoding(isolate_han);
+  rapt::TransformerConfig config = rapt::TransformerConfig::tiny(text.subwords.vocabulary().size());
+  config.d_model = 16;
+  config.d_ff = 32;
+  config.encoder_layers = config.decoder_layers = 2;
+  rapt::Rng rng(seed);
+  rapt::Transformer model(config, rng);
+  rapt::for_each_parameter(model, [&](const std::string&, auto& parameter) {
+    rng.fill_uniform(parameter.mutable_value().values(), -0.4, 0.4);
+  });
+  return Translator(std::move(model), std::move(text));
+}
+
+const rapt::BeamSearchOptions kShort = {.generation = {.extra_length = 6}};
+
+class TranslatorFile : public testing::Test {
+ protected:
+  TranslatorFile() {
+    const auto* info = testing::UnitTest::GetInstance()->current_test_info();
+    folder_ =
+        fs::temp_directory_path() / ("rapt_translator_" + std::string(info->name()) + "_" + std::to_string(::getpid()));
+    fs::create_directories(folder_);
+  }
+  ~TranslatorFile() override { fs::remove_all(folder_); }
+
+  [[nodiscard]] fs::path path() const { return folder_ / "model.safetensors"; }
+  /// Loading fails and names the file and `part`.
+  template <class E>
+  void expect_refused(const std::string& part) const {
+    const std::string text = error_text<E>([&] { (void)Translator::load(path()); });
+    EXPECT_NE(text.find(path().string()), std::string::npos) << text;
+    EXPECT_NE(text.find(part), std::string::npos) << text << "\nhas no " << part;
+  }
+
+  fs::path folder_;
+};
+
+TEST_F(TranslatorFile, TranslatesAsBefore) {
+  for (const bool isolate_han : {false, true}) {
+    const Translator saved = translator(isolate_han);
+    saved.save(path());
+    const Translator loaded = Translator::load(path());
+    EXPECT_EQ(loaded.text().isolate_han, isolate_han);
+    EXPECT_EQ(loaded.text().subwords.to_text(), saved.text().subwords.to_text());
+    for (const rapt::Index beam : {1, 4}) {
+      rapt::BeamSearchOptions options = kShort;
+      options.beam_size = beam;
+      const auto expected = saved.translate(kText, options);
+      EXPECT_EQ(loaded.translate(kText, options), expected);
+      EXPECT_EQ(expected.size(), kText.size());
+    }
+    loaded.save(folder_ / "again");
+    EXPECT_EQ(Translator::load(folder_ / "again").translate(kText, kShort), saved.translate(kText, kShort));
+  }
+}
+
+TEST(Translator, EmptyLinesStayEmpty) {
+  const Translator t = translator();
+  EXPECT_TRUE(t.translate(std::vector<std::string>{}).empty());
+  const std::vector<std::string> blank = {"", " ", "\t \r"};
+  EXPECT_EQ(t.translate(blank, kShort), std::vector<std::string>(3));
+  std::vector<std::string> lines = {"", "das kleine Haus", "", "  ", "ein Baum", ""};
+  const auto found = t.translate(lines, kShort);
+  ASSERT_EQ(found.size(), lines.size());
+  for (const std::size_t i : {0u, 2u, 3u, 5u}) EXPECT_EQ(found[i], "");
+  EXPECT_EQ(found[1], t.translate(std::vector<std::string>{"das kleine Haus"}, kShort)[0]);
+  EXPECT_EQ(found[4], t.translate(std::vector<std::string>{"ein Baum"}, kShort)[0]);
+}
+
+TEST(Translator, ALineDoesNotDependOnTheOthers) {  // nor on how they are cut into batches
+  const Translator t = translator();
+  const auto together = t.translate(kText, kShort);
+  for (const rapt::Index batch_tokens : {1, 7, 20}) EXPECT_EQ(t.translate(kText, kShort, batch_tokens), together);
+  for (std::size_t i = 0; i < kText.size(); ++i) {
+    EXPECT_EQ(t.translate(std::vector<std::string>{kText[i]}, kShort)[0], together[i]);
+  }
+}
+
+TEST(Translator, CharactersNeverSeen) {
+  const Translator t = translator();
+  const std::vector<std::string> lines = {"\xD0\xB6 \xF0\x9F\x99\x82", "das \xE2\x96\x81 Haus", "<s> </s> <unk>"};
+  EXPECT_EQ(t.translate(lines, kShort).size(), lines.size());
+  EXPECT_NE(error_text<ValueError>([&] { (void)t.translate(std::vector<std::string>{"\xFF"}, kShort); }).find("UTF-8"),
+            std::string::npos);
+}
+
+TEST(Translator, VocabulariesMustBeTheSubwords) {
+  rapt::TransformerConfig config = translator().model().config();
+  config.source_vocabulary = ++config.target_vocabulary;
+  rapt::Rng rng(1);
+  const std::string text =
+      error_text<ValueError>([&] { Translator(rapt::Transformer<float>(config, rng), encoding(false)); });
+  EXPECT_NE(text.find(std::to_string(config.source_vocabulary)), std::string::npos) << text;
+}
+
+TEST_F(TranslatorFile, WithoutSubwords) {
+  rapt::save_model(path(), translator().model());
+  expect_refused<IoError>("subwords");
+}
+
+TEST_F(TranslatorFile, SubwordsThatAreNone) {
+  const Translator t = translator();
+  for (const std::string subwords : {"", "rapt bpe 2\n", "rapt bpe 1\n999999999999\n", "rapt bpe 1\n1\nx\n"}) {
+    SCOPED_TRACE(subwords);
+    rapt::save_model(path(), t.model(), {{"subwords", subwords}});
+    expect_refused<IoError>(":");
+  }
+}
+
+TEST_F(TranslatorFile, SubwordsOfAnotherModel) {
+  const auto other = rapt::BytePairEncoding::learn(kText, {.vocabulary_size = 45});
+  rapt::save_model(path(), translator().model(), {{"subwords", other.to_text()}});
+  EXPECT_NE(error_text<ValueError>([&] { (void)Translator::load(path()); }).find("45"), std::string::npos);
+}
+
+TEST_F(TranslatorFile, AnUnwritablePlaceLeavesTheOldFile) {
+  const Translator t = translator();
+  t.save(path());
+  EXPECT_THROW(t.save(path() / "below"), IoError);
+  EXPECT_THROW(t.save(folder_), IoError);
+  EXPECT_EQ(Translator::load(path()).translate(kText, kShort), t.translate(kText, kShort));
+}
+
+}  // namespace

@@ -1,0 +1,449 @@
+/// \file
+/// The training loop: it learns a toy task, repeats bit for bit, accumulates, stops when it should, keeps the best.
+#include "rapt/train/trainer.hpp"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <limits>
+#include <set>
+
+#include "rapt/autograd/ops/embedding.hpp"
+#include "rapt/generation/beam_search.hpp"
+#include "rapt/models/transformer.hpp"
+#include "tests/common/settings.hpp"
+
+namespace {
+
+using rapt::BatchStream;
+using rapt::Index;
+using rapt::TokenBatch;
+using rapt::TokenId;
+using rapt::TokenPair;
+using rapt::Trainer;
+using rapt::TrainerOptions;
+using rapt::TrainingPlan;
+using rapt::TrainingSummary;
+using rapt::TranslationBatch;
+using Tokens = std::vector<TokenId>;
+
+/// Symbols are 3 .. 7.
+constexpr Index kVocabulary = 8;
+
+/// Sequences of 1 .. longest symbols; the target is the source reversed.
+std::vector<TokenPair> reversals(Index count, Index longest, std::uint64_t seed) {
+  rapt::Rng rng(seed);
+  std::vector<TokenPair> pairs;
+  for (Index i = 0; i < count; ++i) {
+    Tokens source(static_cast<std::size_t>(1 + rng.below(longest)));
+    for (TokenId& token : source) token = static_cast<TokenId>(3 + rng.below(kVocabulary - 3));
+    pairs.push_back({source, Tokens(source.rbegin(), source.rend())});
+  }
+  return pairs;
+}
+
+template <class T = float>
+rapt::Transformer<T> small_transformer(float dropout, Index d_model = 16, std::uint64_t seed = 1) {
+  rapt::Rng rng(seed);
+  return {{.source_vocabulary = kVocabulary,
+           .target_vocabulary = kVocabulary,
+           .d_model = d_model,
+           .heads = 2,
+           .d_ff = 2 * d_model,
+           .encoder_layers = 1,
+           .decoder_layers = 1,
+           .dropout = dropout,
+           .attention_dropout = dropout,
+           .activation_dropout = dropout},
+          rng};
+}
+
+template <class M>
+std::vector<double> numbers_of(const M& model) {
+  std::vector<double> numbers;
+  rapt::for_each_parameter(model, [&](const std::string&, const auto& parameter) {
+    numbers.insert(numbers.end(), parameter.value().values().begin(), parameter.value().values().end());
+  });
+  return numbers;
+}
+
+/// The smallest model to train: the next target token from the last, by a table of logits. Gradients of padding-free
+/// batches are exact, a step takes microseconds.
+struct Bigram {
+  using ScalarType = double;
+  rapt::Parameter<double> table{rapt::Tensor<double>(rapt::Shape{kVocabulary, kVocabulary}, 0.0)};
+
+  [[nodiscard]] rapt::Variable<double> loss(const TranslationBatch& batch,
+                                            const rapt::CrossEntropyOptions& options = {}) const {
+    return rapt::cross_entropy<double>(rapt::embedding<double>(table, batch.target_input.tokens), batch.target_output,
+                                       options);
+  }
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor&& visitor) {
+    visitor("table", self.table);
+  }
+};
+static_assert(rapt::Module<Bigram>);
+
+TrainerOptions constant_rate(double rate) {
+  return {.learning_rate = [rate](Index) { return rate; }, .label_smoothing = 0.f};
+}
+const auto kNoReport = [](const rapt::Progress&) {};
+const auto kNoValidation = [] { return 0.0; };
+
+TEST(Trainer, LearnsToReverse) {
+  const auto pairs = reversals(3000, 5, 1);
+  auto model = small_transformer(0.f, 32);
+  Trainer trainer(model, {.learning_rate = rapt::InverseSquareRootSchedule{.peak = 5e-3, .warmup = 100},
+                          .label_smoothing = 0.f,
+                          .clip_norm = 1.0});
+  const rapt::BatchOptions batches{.tokens = 300};
+  BatchStream stream(pairs, batches);
+  std::set<Tokens> known;
+  for (const TokenPair& pair : pairs) known.insert(pair.source);
+  std::vector<TokenPair> unseen;
+  for (const TokenPair& pair : reversals(500, 5, 2)) {
+    if (!known.contains(pair.source)) unseen.push_back(pair);
+  }
+  ASSERT_GT(unseen.size(), 30u);
+
+  const double before = rapt::mean_loss(model, unseen, batches);
+  const TrainingSummary summary = trainer.run(stream, {.steps = 800}, kNoValidation, kNoReport);
+  EXPECT_EQ(summary.steps, 800);
+  EXPECT_GT(before, 1.5);  // ln 8 = 2.08 for one who knows nothing
+  EXPECT_LT(summary.last_loss, 0.15);
+  EXPECT_LT(rapt::mean_loss(model, unseen, batches), 0.15);
+
+  const TranslationBatch batch = rapt::make_batch(unseen);
+  const auto greedy = rapt::greedy_search(model, batch.source);
+  const auto beam = rapt::beam_search(model, batch.source, {.beam_size = 3});
+  std::size_t right = 0, right_by_beam = 0;
+  for (std::size_t i = 0; i < unseen.size(); ++i) {
+    right += greedy[i].tokens == unseen[i].target && greedy[i].finished;
+    right_by_beam += beam[i].tokens == unseen[i].target && beam[i].finished;
+  }
+  EXPECT_GE(static_cast<double>(right), 0.95 * static_cast<double>(unseen.size()));
+  EXPECT_GE(static_cast<double>(right_by_beam), 0.95 * static_cast<double>(unseen.size()));
+}
+
+// Dropout everywhere, clipping, accumulation, smoothing: fifty losses and all parameters.
+TEST(Trainer, SameBitsOnAnyThreads) {
+  const auto pairs = reversals(400, 9, 1);
+  rapt_test::expect_same_bits_on_any_threads([&] {
+    auto model = small_transformer(0.1f);
+    Trainer trainer(model, {.learning_rate = rapt::InverseSquareRootSchedule{.peak = 5e-3, .warmup = 20},
+                            .accumulate = 2,
+                            .clip_norm = 0.5,
+                            .seed = 4});
+    BatchStream stream(pairs, {.tokens = 150});
+    std::vector<double> numbers;
+    (void)trainer.run(stream, {.steps = 50}, kNoValidation,
+                      [&](const rapt::Progress& progress) { numbers.push_back(progress.loss); });
+    EXPECT_EQ(numbers.size(), 50u);
+    EXPECT_LT(numbers.back(), numbers.front());
+    const auto parameters = numbers_of(model);
+    numbers.insert(numbers.end(), parameters.begin(), parameters.end());
+    return numbers;
+  });
+}
+
+TEST(Trainer, SeedsMatterOnlyWithDropout) {
+  const auto pairs = reversals(100, 9, 1);
+  const auto parameters = [&](float dropout, std::uint64_t seed) {
+    auto model = small_transformer(dropout);
+    TrainerOptions options = constant_rate(1e-3);
+    options.seed = seed;
+    Trainer trainer(model, options);
+    BatchStream stream(pairs, {.tokens = 100});
+    (void)trainer.run(stream, {.steps = 3}, kNoValidation, kNoReport);
+    return numbers_of(model);
+  };
+  EXPECT_EQ(parameters(0.2f, 1), parameters(0.2f, 1));
+  EXPECT_NE(parameters(0.2f, 1), parameters(0.2f, 2));
+  EXPECT_EQ(parameters(0.f, 1), parameters(0.f, 2));
+}
+
+// Batches of unlike size: each counts by its number of target tokens.
+TEST(Trainer, TwoAccumulatedBatchesEqualOne) {
+  const auto pairs = reversals(24, 7, 1);
+  const std::span all(pairs);
+  const TranslationBatch whole = rapt::make_batch(all);
+  const std::vector<TranslationBatch> parts{rapt::make_batch(all.first(5)), rapt::make_batch(all.subspan(5))};
+  auto one = small_transformer<double>(0.f), two = small_transformer<double>(0.f);
+  TrainerOptions options = constant_rate(1e-2);
+  options.clip_norm = 0.3;
+  options.label_smoothing = 0.1f;
+  Trainer whole_trainer(one, options), parts_trainer(two, options);
+  for (int step = 0; step < 5; ++step) {
+    const double loss = whole_trainer.step({&whole, 1});
+    EXPECT_NEAR(parts_trainer.step(parts), loss, 1e-9) << step;
+    EXPECT_TRUE(rapt_test::close(numbers_of(two), numbers_of(one), 1e-7)) << step;
+  }
+  EXPECT_FALSE(rapt_test::close(numbers_of(one), numbers_of(small_transformer<double>(0.f)), 1e-2));
+}
+
+// One step of the trainer is: mean loss, its gradient, clipped, Adam.
+TEST(Trainer, AStepIsWhatItsPartsAre) {
+  const auto pairs = reversals(10, 7, 1);
+  const TranslationBatch batch = rapt::make_batch(pairs);
+  Bigram ours, plain;
+  TrainerOptions options = constant_rate(0.1);
+  options.clip_norm = 0.01;
+  options.label_smoothing = 0.2f;
+  options.adam.epsilon = 0.1;  // so that the clipping shows
+  Trainer trainer(ours, options);
+  rapt::Adam adam(plain, options.adam);
+  for (int step = 0; step < 3; ++step) {
+    double loss = 0, norm = 0;
+    {
+      const rapt::Recording scope;
+      const auto result = plain.loss(batch, {.label_smoothing = 0.2f});
+      loss = result.item();
+      rapt::backward(result);
+      norm = rapt::gradient_norm(plain);
+    }
+    adam.step(0.1, rapt::clip_factor(norm, 0.01));
+    EXPECT_GT(norm, 0.1);
+    EXPECT_DOUBLE_EQ(trainer.step({&batch, 1}), loss);
+    EXPECT_EQ(numbers_of(ours), numbers_of(plain));
+    EXPECT_TRUE(ours.table.grad().empty());
+  }
+}
+
+TEST(Trainer, AccumulateTakesThatManyBatchesAStep) {
+  const auto pairs = reversals(200, 5, 1);
+  Bigram model;
+  TrainerOptions options = constant_rate(0.01);
+  options.accumulate = 3;
+  Trainer trainer(model, options);
+  BatchStream stream(pairs, {.tokens = 20});
+  (void)trainer.run(stream, {.steps = 4}, kNoValidation, kNoReport);
+  EXPECT_EQ(stream.position(), (BatchStream::Position{0, 12}));
+  EXPECT_EQ(trainer.state().data, stream.position());
+  options.accumulate = 0;
+  EXPECT_THROW(Trainer(model, options), rapt::ValueError);
+}
+
+TEST(Trainer, StopsBySteps) {
+  const auto pairs = reversals(50, 5, 1);
+  Bigram model;
+  Trainer trainer(model, constant_rate(0.01));
+  BatchStream stream(pairs, {.tokens = 20});
+  std::vector<Index> steps;
+  const auto report = [&](const rapt::Progress& p) { steps.push_back(p.step); };
+  TrainingSummary summary = trainer.run(stream, {.steps = 3}, kNoValidation, report);
+  EXPECT_EQ(steps, (std::vector<Index>{1, 2, 3}));
+  EXPECT_EQ(summary.steps, 3);
+  summary = trainer.run(stream, {.steps = 5}, kNoValidation, report);  // in all, not further ones
+  EXPECT_EQ(steps, (std::vector<Index>{1, 2, 3, 4, 5}));
+  summary = trainer.run(stream, {.steps = 5}, kNoValidation, report);
+  EXPECT_EQ(steps.size(), 5u);
+  EXPECT_EQ(summary.steps, 5);
+  EXPECT_EQ(trainer.steps(), 5);
+}
+
+TEST(Trainer, StopsByEpochs) {
+  const auto pairs = reversals(50, 5, 1);
+  Bigram model;
+  Trainer trainer(model, constant_rate(0.01));
+  BatchStream stream(pairs, {.tokens = 20});
+  const Index first = stream.batches_per_epoch();
+  ASSERT_GT(first, 3);
+  EXPECT_EQ(trainer.run(stream, {.epochs = 1}, kNoValidation, kNoReport).steps, first);
+  EXPECT_EQ(stream.position(), (BatchStream::Position{0, first}));
+  (void)trainer.run(stream, {.epochs = 3}, kNoValidation, kNoReport);
+  EXPECT_EQ(stream.position().epoch, 2);
+  EXPECT_EQ(stream.position().batch, stream.batches_per_epoch());
+}
+
+TEST(Trainer, StopsBySeconds) {
+  const auto pairs = reversals(50, 5, 1);
+  Bigram model;
+  Trainer trainer(model, constant_rate(0.01));
+  BatchStream stream(pairs, {.tokens = 20});
+  const auto start = std::chrono::steady_clock::now();
+  const TrainingSummary summary = trainer.run(stream, {.seconds = 0.1}, kNoValidation,
+                                              [](const rapt::Progress& p) { EXPECT_LE(p.seconds_left, 0.1); });
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  EXPECT_GE(seconds, 0.1);
+  EXPECT_LT(seconds, 5);
+  EXPECT_GE(summary.seconds, 0.1);
+  EXPECT_GT(summary.steps, 1);
+}
+
+TEST(Trainer, StopsByPatienceAndKeepsTheBest) {
+  const auto pairs = reversals(50, 5, 1);
+  const std::vector<double> scores{5, 3, 4, 2, 2, 2.5, std::numeric_limits<double>::quiet_NaN(), 1};
+  for (const bool keep_best : {true, false}) {
+    Bigram model;
+    Trainer trainer(model, constant_rate(0.01));
+    BatchStream stream(pairs, {.tokens = 20});
+    std::vector<std::vector<double>> at_validation;
+    const auto validate = [&] {
+      EXPECT_FALSE(rapt::is_recording());
+      at_validation.push_back(numbers_of(model));
+      return scores.at(at_validation.size() - 1);
+    };
+    const TrainingSummary summary = trainer.run(
+        stream, {.steps = 100, .validate_every = 3, .patience = 3, .keep_best = keep_best}, validate, kNoReport);
+    EXPECT_EQ(at_validation.size(), 7u);  // an equal score and NaN are misses; the 1 is never seen
+    EXPECT_EQ(summary.steps, 21);
+    EXPECT_EQ(summary.best_validation, 2);
+    EXPECT_EQ(summary.best_step, 12);
+    EXPECT_EQ(trainer.state().best_step, 12);
+    ASSERT_NE(at_validation[3], at_validation[6]);
+    EXPECT_EQ(numbers_of(model), at_validation[keep_best ? 3 : 6]);
+  }
+}
+
+// The optimizer knows the parameters by place: they must be the ones that the best were put back into.
+TEST(Trainer, GoesOnFromTheBest) {
+  const auto pairs = reversals(50, 5, 1);
+  auto model = small_transformer(0.f);
+  Trainer trainer(model, constant_rate(0.01));
+  BatchStream stream(pairs, {.tokens = 20});
+  std::vector<double> best;
+  double score = 1;
+  const auto validate = [&] {
+    if (score == 1) best = numbers_of(model);
+    return score++;
+  };
+  (void)trainer.run(stream, {.steps = 4, .validate_every = 2}, validate, kNoReport);
+  EXPECT_EQ(numbers_of(model), best);
+  (void)trainer.run(stream, {.steps = 5}, kNoValidation, kNoReport);
+  EXPECT_NE(numbers_of(model), best);
+}
+
+TEST(Trainer, ValidatesOnceAtTheEnd) {
+  const auto pairs = reversals(50, 5, 1);
+  for (const auto& [steps, looks] : {std::pair<Index, int>{6, 3}, {7, 4}, {1, 1}}) {
+    Bigram model;
+    Trainer trainer(model, constant_rate(0.01));
+    BatchStream stream(pairs, {.tokens = 20});
+    int count = 0;
+    const TrainingSummary summary = trainer.run(
+        stream, {.steps = steps, .validate_every = 2}, [&] { return 10.0 - ++count; }, kNoReport);
+    EXPECT_EQ(count, looks);
+    EXPECT_EQ(summary.best_step, steps);
+  }
+}
+
+TEST(Trainer, ReportsWhatItDoes) {
+  const auto pairs = reversals(50, 5, 1);
+  Bigram model;
+  TrainerOptions options = constant_rate(0);
+  options.learning_rate = [](Index step) { return 0.5 / static_cast<double>(step); };
+  Trainer trainer(model, options);
+  BatchStream stream(pairs, {.tokens = 20});
+  Index count = 0;
+  double last_loss = 0;
+  const TrainingSummary summary = trainer.run(stream, {.steps = 4}, kNoValidation, [&](const rapt::Progress& p) {
+    ++count;
+    last_loss = p.loss;
+    EXPECT_EQ(p.step, count);
+    EXPECT_DOUBLE_EQ(p.learning_rate, 0.5 / static_cast<double>(count));
+    EXPECT_GT(p.tokens_per_second, 0);
+    EXPECT_GT(p.seconds, 0);
+    EXPECT_GE(p.seconds_left, 0);
+    if (count == 1) {
+      EXPECT_NEAR(p.loss, std::log(8.0), 1e-12);  // all zero: every token is as likely
+    }
+    if (count == 4) {
+      EXPECT_EQ(p.seconds_left, 0);
+    }
+  });
+  EXPECT_EQ(count, 4);
+  EXPECT_EQ(summary.last_loss, last_loss);
+  BatchStream epochs(pairs, {.tokens = 20});
+  (void)trainer.run(epochs, {.epochs = 1}, kNoValidation,
+                    [](const rapt::Progress& p) { EXPECT_LT(p.seconds_left, 0); });  // nobody knows
+}
+
+TEST(Trainer, ALossThatIsNoNumberStopsWithAMessage) {
+  const auto pairs = reversals(50, 5, 1);
+  auto model = small_transformer(0.f);
+  Trainer trainer(model, constant_rate(1e30));
+  BatchStream stream(pairs, {.tokens = 20});
+  const auto text = rapt_test::error_text<rapt::ValueError>(
+      [&] { (void)trainer.run(stream, {.steps = 100}, kNoValidation, kNoReport); });
+  EXPECT_NE(text.find("[trainer] the loss is "), std::string::npos) << text;
+  EXPECT_NE(text.find("at step " + std::to_string(trainer.steps() + 1)), std::string::npos) << text;
+  EXPECT_NE(text.find("learning rate"), std::string::npos) << text;
+  EXPECT_NE(text.find("1e+30"), std::string::npos) << text;
+  EXPECT_LT(trainer.steps(), 10);
+  EXPECT_FALSE(rapt::is_recording());
+}
+
+// State, parameters and moments are all there is: the second half alone gives what the whole run gives.
+TEST(Trainer, GoesOnFromAState) {
+  const auto pairs = reversals(200, 7, 1);
+  const rapt::BatchOptions batches{.tokens = 40};
+  TrainerOptions options = constant_rate(3e-3);
+  options.accumulate = 2;
+  auto whole = small_transformer(0.1f);
+  Trainer whole_trainer(whole, options);
+  BatchStream whole_stream(pairs, batches);
+  (void)whole_trainer.run(
+      whole_stream, {.steps = 12, .validate_every = 100, .keep_best = false}, [] { return 3.0; }, kNoReport);
+  auto half = whole;
+  const rapt::TrainerState state = whole_trainer.state();
+  EXPECT_EQ(state.best_validation, 3);
+  EXPECT_EQ(state.best_step, 12);
+  Trainer half_trainer(half, options);
+  std::vector<rapt::Tensor<float>> moments;
+  whole_trainer.adam().for_each_state([&](const std::string&, const auto& m, const auto& v) {
+    moments.push_back(m);
+    moments.push_back(v);
+  });
+  std::size_t at = 0;
+  half_trainer.adam().for_each_state([&](const std::string&, auto& m, auto& v) {
+    m = moments[at++];
+    v = moments[at++];
+  });
+  half_trainer.adam().set_steps(12);
+  half_trainer.restore(state);
+  BatchStream half_stream(pairs, batches);
+  half_stream.seek(state.data);
+  (void)whole_trainer.run(whole_stream, {.steps = 24}, kNoValidation, kNoReport);
+  (void)half_trainer.run(half_stream, {.steps = 24}, kNoValidation, kNoReport);
+  EXPECT_EQ(numbers_of(half), numbers_of(whole));
+  EXPECT_EQ(half_trainer.state().dropout, whole_trainer.state().dropout);
+  EXPECT_EQ(half_trainer.state().data, whole_trainer.state().data);
+  EXPECT_EQ(half_trainer.state().best_validation, 3);
+}
+
+TEST(MeanLoss, IsTheMeanOverAllTargetTokens) {
+  const auto pairs = reversals(60, 7, 1);
+  const auto model = small_transformer<double>(0.5f);  // dropout must be off
+  double sum = 0, tokens = 0;
+  for (const TokenPair& pair : pairs) {
+    const TranslationBatch batch = rapt::make_batch({&pair, 1});
+    const auto logits = model(batch.source, batch.target_input);
+    for (std::size_t i = 0; i < batch.target_output.size(); ++i, ++tokens) {
+      const double* row = logits.value().row(static_cast<Index>(i));
+      double total = 0;
+      for (Index j = 0; j < kVocabulary; ++j) total += std::exp(row[j]);
+      sum += std::log(total) - row[batch.target_output[i]];
+    }
+  }
+  for (const Index limit : {10, 64, 10000}) {
+    EXPECT_NEAR(rapt::mean_loss(model, pairs, {.tokens = limit}), sum / tokens, 1e-9) << limit;
+  }
+}
+
+TEST(MeanLoss, LeavesNoGradientsEvenWithinTraining) {
+  const auto pairs = reversals(30, 7, 1);
+  const auto model = small_transformer(0.5f);
+  const double outside = rapt::mean_loss(model, pairs, {.tokens = 50});
+  rapt::Rng rng(1);
+  {
+    const rapt::Training scope(rng);
+    EXPECT_EQ(rapt::mean_loss(model, pairs, {.tokens = 50}), outside);
+    EXPECT_TRUE(rapt::is_recording());
+  }
+  EXPECT_EQ(rng.state(), rapt::Rng(1).state());  // nothing was drawn
+  rapt::for_each_parameter(
+      model, [](const std::string& name, const auto& parameter) { EXPECT_TRUE(parameter.grad().empty()) << name; });
+}
+
+}  // namespace
