@@ -64,7 +64,7 @@ struct BeamSequence {
 }  // namespace detail
 
 /// The best hypothesis of each source sequence. A sequence leaves the batch as soon as no live hypothesis can still
-/// beat the worst of its `beam_size` finished ones.
+/// beat its best finished one.
 template <DecodingModel M>
 [[nodiscard]] std::vector<Hypothesis> beam_search(const M& model, const TokenBatch& source,
                                                   const BeamSearchOptions& options = {}) {
@@ -135,11 +135,13 @@ template <DecodingModel M>
         }
       }
       first_row += rows;
-      // Log-probabilities only fall, and the longest length has the mildest penalty: an upper bound for the best one.
+      // Log-probabilities only fall, and the longest length has the mildest penalty: an upper bound for the best live
+      // one. A beam of one follows a single path, to its first end: greedy search.
       const bool done =
-          live.empty() || (sequence.finished.size() == beam &&
-                           live.front().log_probability / penalty(static_cast<std::size_t>(sequence.max_length) + 1) <=
-                               sequence.finished.back().score);
+          live.empty() ||
+          (!sequence.finished.empty() &&
+           (beam == 1 || live.front().log_probability / penalty(static_cast<std::size_t>(sequence.max_length) + 1) <=
+                             sequence.finished.front().score));
       if (done) {
         results[static_cast<std::size_t>(sequence.source)] = std::move(sequence.finished.front());
         continue;

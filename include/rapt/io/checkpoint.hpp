@@ -21,8 +21,9 @@ void save_checkpoint(const std::filesystem::path& path, Trainer<M>& trainer, Met
       {"batch", state.data.batch},
       {"best_validation",
        std::isfinite(state.best_validation) ? nlohmann::json(state.best_validation) : nlohmann::json(nullptr)},
-      {"best_step",
-       state.best_step}}.dump();
+      {"best_step", state.best_step},
+      {"misses",
+       state.misses}}.dump();
   std::vector<SafetensorsEntry> entries = parameter_entries(std::as_const(trainer.model()));
   trainer.adam().for_each_state([&](const std::string& name, const auto& m, const auto& v) {
     entries.emplace_back("adam.m." + name, m.view());
@@ -52,7 +53,8 @@ void load_checkpoint(const std::filesystem::path& path, Trainer<M>& trainer, Bat
   const Index steps = index("steps");
   TrainerState state{.dropout = {number("dropout_seed", kAny), number("dropout_streams", kAny)},
                      .data = {index("epoch"), index("batch")},
-                     .best_step = index("best_step")};
+                     .best_step = index("best_step"),
+                     .misses = index("misses")};
   const auto best = json.find("best_validation");
   require<IoError>(best != json.end() && (best->is_null() || best->is_number()), "load_checkpoint", file.path(),
                    ": \"trainer\" needs \"best_validation\", a number or null");

@@ -59,7 +59,7 @@ class Adam {
           simd::for_lanes<T>(
               isa, end - begin, [&](auto lanes, Index at) __attribute__((always_inline)) {
                 const Index i = begin + at;
-                simd::Vector<T, lanes> weight, gradient, first, second, deviation;
+                simd::Vector<T, lanes> weight, gradient, first, second, deviation{};
                 simd::load(weight, w + i);
                 simd::load(gradient, g + i);
                 simd::load(first, m + i);

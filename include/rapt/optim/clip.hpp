@@ -20,8 +20,8 @@ template <Module M>
   return std::sqrt(squares);
 }
 
-/// The factor that brings a norm down to at most max_norm: min(1, max_norm / norm). For `Adam::step`, so that clipping
-/// needs no pass over the gradients.
+/// The factor that brings a norm down to at most max_norm: min(1, max_norm / (norm + 1e-6)). For `Adam::step`, so that
+/// clipping needs no pass over the gradients.
 [[nodiscard]] inline double clip_factor(double norm, double max_norm) {
   require(max_norm > 0, "clip", "max_norm must be positive: ", max_norm);
   return std::min(1.0, max_norm / (norm + 1e-6));

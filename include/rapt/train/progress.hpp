@@ -17,7 +17,7 @@ struct Progress {
   Index step = 0;
   double loss = 0;  ///< of this step, nats per target token
   double learning_rate = 0;
-  double tokens_per_second = 0;  ///< source + target, since the last report
+  double tokens_per_second = 0;  ///< source + target, on average since the start
   double seconds = 0;            ///< since the start
   double seconds_left = 0;       ///< negative: not known
 };
@@ -34,7 +34,7 @@ struct Progress {
   return text;
 }
 
-/// "step 1200  loss 3.214  lr 1.2e-03  25.1k tokens/s  left 12:31"
+/// "step 1200  loss 3.214  lr 1.20e-03  25.1k tokens/s  4:02  left 12:31"
 [[nodiscard]] inline std::string to_string(const Progress& p) {
   char text[160];
   std::snprintf(text, sizeof text, "step %lld  loss %.3f  lr %.2e  %.1fk tokens/s  %s", static_cast<long long>(p.step),

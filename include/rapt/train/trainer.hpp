@@ -34,7 +34,7 @@ struct TrainingPlan {
   Index epochs = 0;
   Index validate_every = 0;  ///< steps; also once at the end
   Index patience = 0;        ///< validations without a new best after which training stops
-  bool keep_best = true;     ///< leave the parameters of the best validation in the model
+  bool keep_best = true;     ///< leave the parameters of this call's best validation in the model
 };
 
 /// What a training run returns.
@@ -52,6 +52,7 @@ struct TrainerState {
   BatchStream::Position data;
   double best_validation = std::numeric_limits<double>::infinity();
   Index best_step = 0;
+  Index misses = 0;  ///< validations since the best one
 };
 
 /// Trains a model whose `loss(TranslationBatch, CrossEntropyOptions)` is the mean over target tokens.
@@ -88,19 +89,21 @@ class Trainer {
   /// Training scope; `report(progress)` is called after every step.
   template <class Validate, class Report>
   TrainingSummary run(BatchStream& stream, const TrainingPlan& plan, const Validate& validate, const Report& report) {
+    require(plan.steps > 0 || plan.seconds > 0 || plan.epochs > 0 || (plan.patience > 0 && plan.validate_every > 0),
+            "trainer", "the plan never ends: steps, seconds, epochs and patience are all 0");
     using Clock = std::chrono::steady_clock;
     const auto seconds_since = [](Clock::time_point t) {
       return std::chrono::duration<double>(Clock::now() - t).count();
     };
     const auto start = Clock::now();
     const Index first_step = adam_.steps();
-    Index tokens = 0, misses = 0;
+    Index tokens = 0;
     TrainingSummary summary{.best_validation = best_validation_, .best_step = best_step_};
     std::optional<M> best;
     const auto look = [&] {
       const double score = validate();
-      misses = score < best_validation_ ? 0 : misses + 1;
-      if (misses > 0) return;
+      misses_ = score < best_validation_ ? 0 : misses_ + 1;
+      if (misses_ > 0) return;
       best_validation_ = score;
       best_step_ = adam_.steps();
       if (plan.keep_best) best = model_;
@@ -113,7 +116,7 @@ class Trainer {
       if ((plan.steps > 0 && adam_.steps() >= plan.steps) || (plan.seconds > 0 && summary.seconds >= plan.seconds) ||
           (plan.epochs > 0 &&
            stream.position().epoch + (stream.position().batch == stream.batches_per_epoch()) >= plan.epochs) ||
-          (plan.patience > 0 && misses >= plan.patience)) {
+          (plan.patience > 0 && misses_ >= plan.patience)) {
         break;
       }
       for (auto& batch : batches) {
@@ -153,13 +156,14 @@ class Trainer {
   [[nodiscard]] Adam<T>& adam() { return adam_; }
   [[nodiscard]] Index steps() const { return adam_.steps(); }
 
-  [[nodiscard]] TrainerState state() const { return {rng_.state(), data_, best_validation_, best_step_}; }
+  [[nodiscard]] TrainerState state() const { return {rng_.state(), data_, best_validation_, best_step_, misses_}; }
   /// Goes on from a state; the caller restores parameters and moments, and puts the stream to `state.data`.
   void restore(const TrainerState& state) {
     rng_ = Rng(state.dropout);
     data_ = state.data;
     best_validation_ = state.best_validation;
     best_step_ = state.best_step;
+    misses_ = state.misses;
   }
 
  private:
@@ -169,7 +173,7 @@ class Trainer {
   Rng rng_;
   BatchStream::Position data_;
   double best_validation_ = std::numeric_limits<double>::infinity();
-  Index best_step_ = 0;
+  Index best_step_ = 0, misses_ = 0;
 };
 
 /// Mean loss per target token over a corpus, without dropout, label smoothing or gradients.
