@@ -321,11 +321,12 @@ TEST_F(ModelFile, MetadataIsKept) {
 
 /// The entries of a model's file, to be changed by a test.
 struct Contents {
+  Transformer<float> model;  // what the entries look at
   std::vector<SafetensorsEntry> entries;
   rapt::Metadata metadata;
 
-  explicit Contents(const Transformer<float>& model)
-      : entries(rapt::parameter_entries(model)), metadata{{"config", config_to_json(model.config())}} {}
+  explicit Contents(const Transformer<float>& from)
+      : model(from), entries(rapt::parameter_entries(model)), metadata{{"config", config_to_json(model.config())}} {}
 
   void remove(const std::string& name) {
     ASSERT_EQ(std::erase_if(entries, [&](const SafetensorsEntry& entry) { return entry.name() == name; }), 1u) << name;

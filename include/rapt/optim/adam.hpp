@@ -51,6 +51,8 @@ class Adam {
     const T keep = static_cast<T>(1 - learning_rate * options_.weight_decay);
     for (Slot& slot : slots_) {
       if (slot.node->grad.empty()) continue;
+      require<ShapeError>(slot.node->value.shape() == slot.m.shape() && slot.node->grad.shape() == slot.m.shape(),
+                          "adam", slot.name, " had shape ", slot.m.shape(), " and now has ", slot.node->value.shape());
       T* w = slot.node->value.data();
       const T* g = slot.node->grad.data();
       T *m = slot.m.data(), *v = slot.v.data();

@@ -24,6 +24,7 @@ template <Module M>
 /// clipping needs no pass over the gradients.
 [[nodiscard]] inline double clip_factor(double norm, double max_norm) {
   require(max_norm > 0, "clip", "max_norm must be positive: ", max_norm);
+  require(std::isfinite(norm), "clip", "the norm of the gradients is ", norm);
   return std::min(1.0, max_norm / (norm + 1e-6));
 }
 
