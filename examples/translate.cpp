@@ -74,14 +74,21 @@ CLI::App* add_train(CLI::App& app, TrainFlags& f) {
   train->add_option("--source", f.source, "text file, one sentence a line, to translate from");
   train->add_option("--target", f.target, "text file with the translations, line by line");
   train->add_option("--pairs", f.pairs, "instead of --source and --target: one file, columns separated by tabs");
-  train->add_option("--source-column", f.source_column, "of --pairs, counted from 1")->capture_default_str();
-  train->add_option("--target-column", f.target_column, "of --pairs, counted from 1")->capture_default_str();
-  train->add_option("--validation-source", f.validation_source, "text file to measure the loss on during training");
-  train->add_option("--validation-target", f.validation_target, "its translations");
-  train->add_option("--hold-out", f.hold_out,
-                    "take so many pairs out of the corpus for validation, and as many for a test, which is written "
-                    "beside the model as MODEL.test.source and MODEL.test.target; no sentence of either side stays "
-                    "in training");
+  train->add_option("--source-column", f.source_column, "of --pairs, counted from 1")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  train->add_option("--target-column", f.target_column, "of --pairs, counted from 1")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  CLI::Option* validation_source =
+      train->add_option("--validation-source", f.validation_source, "text file to measure the loss on during training");
+  train->add_option("--validation-target", f.validation_target, "its translations")->needs(validation_source);
+  train
+      ->add_option("--hold-out", f.hold_out,
+                   "take so many pairs out of the corpus for validation, and as many for a test, which is written "
+                   "beside the model as MODEL.test.source and MODEL.test.target; no sentence of either side stays "
+                   "in training")
+      ->check(CLI::NonNegativeNumber);
   train->add_option("--model", f.model, "where to write the trained model (safetensors)")->required();
   train->add_option("--preset", f.preset, "size: tiny, small, base or big (the paper's table 3)")
       ->capture_default_str();
@@ -100,17 +107,23 @@ CLI::App* add_train(CLI::App& app, TrainFlags& f) {
   train->add_option("--accumulate", f.accumulate, "batches per step of the optimizer")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  train->add_option("--learning-rate", f.learning_rate, "at its highest, after the warm-up")->capture_default_str();
+  train->add_option("--learning-rate", f.learning_rate, "at its highest, after the warm-up")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   train->add_option("--warmup", f.warmup, "steps; then the rate falls with the inverse square root of the step")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   train->add_option("--label-smoothing", f.label_smoothing, "the paper's epsilon")->capture_default_str();
-  train->add_option("--clip", f.clip, "largest norm of the gradients; 0: any")->capture_default_str();
-  train->add_option("--steps", f.steps, "stop after so many steps; 0: no limit");
-  train->add_option("--epochs", f.epochs, "stop after so many passes through the corpus; 0: no limit");
-  train->add_option("--minutes", f.minutes, "stop after so much time; 0: no limit");
-  train->add_option("--validate-every", f.validate_every, "steps")->capture_default_str();
-  train->add_option("--patience", f.patience, "stop after so many validations without improvement; 0: never");
+  train->add_option("--clip", f.clip, "largest norm of the gradients; 0: any")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  train->add_option("--steps", f.steps, "stop after so many steps; 0: no limit")->check(CLI::NonNegativeNumber);
+  train->add_option("--epochs", f.epochs, "stop after so many passes through the corpus; 0: no limit")
+      ->check(CLI::NonNegativeNumber);
+  train->add_option("--minutes", f.minutes, "stop after so much time; 0: no limit")->check(CLI::NonNegativeNumber);
+  train->add_option("--validate-every", f.validate_every, "steps")->check(CLI::PositiveNumber)->capture_default_str();
+  train->add_option("--patience", f.patience, "stop after so many validations without improvement; 0: never")
+      ->check(CLI::NonNegativeNumber);
   train->add_option("--seed", f.seed, "the same seed gives the same model, at any number of threads")
       ->capture_default_str();
   return train;
@@ -127,6 +140,8 @@ int train(const TrainFlags& f) {
                 "say when to stop: --steps, --epochs or --minutes");
   rapt::require(f.pairs.empty() != f.source.empty() && f.source.empty() == f.target.empty(), "train",
                 "give --source and --target, or --pairs");
+  rapt::require(f.validation_source.empty() == f.validation_target.empty(), "train",
+                "--validation-source needs --validation-target");
   rapt::AtomicFile(f.model);  // an unwritable place shows now, not after hours
   rapt::ParallelCorpus corpus =
       f.pairs.empty() ? rapt::ParallelCorpus::read(f.source, f.target)
@@ -137,9 +152,9 @@ int train(const TrainFlags& f) {
   rapt::ParallelCorpus validation;
   if (f.hold_out > 0) {
     const rapt::ParallelCorpus test = corpus.hold_out(f.hold_out, f.seed);
+    validation = corpus.hold_out(f.hold_out, f.seed + 1);
     write_lines(f.model + ".test.source", test.source);
     write_lines(f.model + ".test.target", test.target);
-    validation = corpus.hold_out(f.hold_out, f.seed + 1);
   }
   if (!f.validation_source.empty()) {
     validation = rapt::ParallelCorpus::read(f.validation_source, f.validation_target);

@@ -110,6 +110,7 @@ void expect_same_state(Session& a, Session& b) {
   EXPECT_EQ(a.trainer.state().data, b.trainer.state().data);
   EXPECT_EQ(a.trainer.state().best_validation, b.trainer.state().best_validation);
   EXPECT_EQ(a.trainer.state().best_step, b.trainer.state().best_step);
+  EXPECT_EQ(a.trainer.state().misses, b.trainer.state().misses);
   EXPECT_EQ(a.stream.position(), b.stream.position());
 }
 
@@ -283,11 +284,11 @@ TEST_F(Checkpoint, Truncated) {
 
 TEST_F(Checkpoint, MalformedState) {
   Session run;
-  for (const char* key : {"steps", "dropout_seed", "dropout_streams", "epoch", "batch", "best_step"}) {
+  for (const char* key : {"steps", "dropout_seed", "dropout_streams", "epoch", "batch", "best_step", "misses"}) {
     for (const char* value : {"-1", "1.5", "true", "null", "\"3\"", "[]", "1e300", "99999999999999999999999"}) {
       SCOPED_TRACE(std::string(key) + ": " + value);
       rewrite(path(), run, [&](auto& json) { json[key] = nlohmann::json::parse(value); });
-      expect_refused<IoError>(path(), {path().string(), "\"" + std::string(key) + "\""});
+      expect_refused<IoError>(path(), {path().string(), std::string("\"").append(key).append("\"")});
     }
     rewrite(path(), run, [&](auto& json) { json.erase(key); });
     expect_refused<IoError>(path(), {path().string(), key});
