@@ -76,7 +76,8 @@ TYPED_TEST(Elementwise, OutputMayBeAnInput) {
 TYPED_TEST(Elementwise, ColumnSumsOfAStridedView) {
   using T = TypeParam;
   for_every_simd_level([] {
-    for (const auto& [rows, cols] : {std::pair<Index, Index>{0, 5}, {1, 1}, {7, 3}, {33, 17}, {100, 64}, {5, 200}}) {
+    for (const auto& size : {std::pair<Index, Index>{0, 5}, {1, 1}, {7, 3}, {33, 17}, {100, 64}, {5, 200}}) {
+      const Index rows = size.first, cols = size.second;  // clang 14 lets no lambda see a structured binding
       const auto wide = random_tensor<T>(Shape{rows, cols + 3}, 1);
       const auto start = random_tensor<T>(Shape{cols}, 2);
       auto expected = to_double(start);
