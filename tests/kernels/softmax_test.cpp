@@ -121,7 +121,7 @@ std::vector<TokenId> some_targets(Index rows, Index cols) {
 
 TYPED_TEST(Softmax, CrossEntropyEqualsTheFormula) {
   using T = TypeParam;
-  constexpr Index kRows = 5;
+  static constexpr Index kRows = 5;
   for_every_simd_level([] {
     for (const Index cols : kWidths) {
       for (const double smoothing : {0.0, 0.1, 1.0}) {
