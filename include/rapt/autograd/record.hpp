@@ -13,6 +13,7 @@
 ///     }
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <initializer_list>
 #include <optional>
@@ -47,7 +48,7 @@ class OpNode final : public Node<T> {
   std::optional<Backward> backward_;
 };
 
-/// Creation numbers of the calling thread's nodes.
+/// Rises with every node of the program: a result's number is above those of its inputs, whatever thread made them.
 inline std::uint64_t next_node_order() {
   static std::atomic<std::uint64_t> next{1};
   return next.fetch_add(1, std::memory_order_relaxed);
