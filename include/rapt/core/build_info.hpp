@@ -6,6 +6,7 @@
 #include <string>
 
 #include "rapt/core/cpu_features.hpp"
+#include "rapt/core/precision.hpp"
 #include "rapt/core/thread_pool.hpp"
 #include "rapt/version.hpp"
 
@@ -17,7 +18,8 @@ struct BuildInfo {
   std::string compiler;
   SimdLevel simd = SimdLevel::baseline;           ///< in force
   SimdLevel simd_detected = SimdLevel::baseline;  ///< the best that this processor has
-  std::string precision = "highest (float32)";    ///< of matrix products
+  Precision precision = Precision::highest;       ///< of float matrix products
+  MatrixUnit unit = MatrixUnit::none;             ///< what computes them; none: float32 on the vector unit
   Index threads = 1;
   bool optimised = false;  ///< compiled with -O1 or more
 };
@@ -35,6 +37,8 @@ struct BuildInfo {
 #endif
   info.simd = simd_level();
   info.simd_detected = detected_simd_level();
+  info.precision = precision();
+  info.unit = matrix_unit(info.precision);
   info.threads = threads();
 #if defined(__OPTIMIZE__)
   info.optimised = true;
@@ -46,8 +50,9 @@ struct BuildInfo {
 /// was compiled without optimisation.
 [[nodiscard]] inline std::string to_string(const BuildInfo& info) {
   std::string text = "rapt " + info.version + ", Eigen " + info.eigen + ", " + info.compiler + ", simd " +
-                     to_string(info.simd) + ", precision " + info.precision + ", " + std::to_string(info.threads) +
-                     (info.threads == 1 ? " thread" : " threads");
+                     to_string(info.simd) + ", precision " + to_string(info.precision) + " (" +
+                     (info.unit == MatrixUnit::none ? "float32" : "bfloat16 on " + to_string(info.unit)) + "), " +
+                     std::to_string(info.threads) + (info.threads == 1 ? " thread" : " threads");
   if (!info.optimised) text += "\nwarning: compiled without optimisation: expect a twentieth of the speed; use -O2";
   return text;
 }

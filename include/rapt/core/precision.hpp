@@ -1,0 +1,128 @@
+/// \file
+/// The precision of float matrix products, in PyTorch's words, and the unit that computes the lower ones.
+#pragma once
+
+#include <atomic>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+#endif
+
+#include "rapt/core/cpu_features.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+/// Products of float matrices; sums are float32 in each. Double is never lowered.
+///   highest  float32
+///   high     each factor split in two bfloat16, three products: about 16 bits of mantissa, relative error 4e-6
+///   medium   factors rounded to bfloat16: 8 bits of mantissa, relative error 2e-3
+enum class Precision { highest, high, medium };
+
+/// What multiplies bfloat16 pairs: nothing (products stay float32), plain C++ (slow; the reference for tests),
+/// AVX-512's dot products (twice the speed of float32), or AMX tiles (eight times and more).
+enum class MatrixUnit { none, portable, avx512_bf16, amx };
+
+[[nodiscard]] inline std::string to_string(Precision precision) {
+  return precision == Precision::highest ? "highest" : precision == Precision::high ? "high" : "medium";
+}
+[[nodiscard]] inline std::string to_string(MatrixUnit unit) {
+  constexpr const char* kNames[] = {"none", "portable", "avx512_bf16", "amx"};
+  return kNames[static_cast<int>(unit)];
+}
+
+/// The best unit of this processor that the operating system grants.
+[[nodiscard]] inline MatrixUnit detected_matrix_unit() {
+#if defined(__x86_64__)
+  static const MatrixUnit unit = [] {
+    if (detected_simd_level() < SimdLevel::avx512) return MatrixUnit::none;
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    if (__get_cpuid_count(7, 1, &a, &b, &c, &d) == 0 || (a >> 5 & 1) == 0) return MatrixUnit::none;  // AVX512_BF16
+#if defined(__linux__)
+    constexpr unsigned kAmxBf16 = 1u << 22, kAmxTile = 1u << 24;
+    __get_cpuid_count(7, 0, &a, &b, &c, &d);
+    if ((d & kAmxBf16) != 0 && (d & kAmxTile) != 0) {
+      // Linux grants tile state once per process, on request: arch_prctl(ARCH_REQ_XCOMP_PERM, XTILEDATA).
+      if (syscall(SYS_arch_prctl, 0x1023, 18) == 0) return MatrixUnit::amx;
+    }
+#endif
+    return MatrixUnit::avx512_bf16;
+  }();
+  return unit;
+#else
+  return MatrixUnit::none;
+#endif
+}
+
+namespace detail {
+
+struct PrecisionState {
+  std::atomic<Precision> precision{Precision::highest};
+  std::atomic<MatrixUnit> unit{MatrixUnit::none};
+  std::atomic<bool> unit_was_set{false};
+
+  template <class Choice, std::size_t kCount>
+  static Choice parse(const char* variable, std::string_view wish, const Choice (&choices)[kCount]) {
+    for (const Choice choice : choices) {
+      if (to_string(choice) == wish) return choice;
+    }
+    std::string names;
+    for (const Choice choice : choices) names += (names.empty() ? "" : ", ") + to_string(choice);
+    fail("precision", variable, " must be one of ", names, ", not ", wish);
+  }
+
+  PrecisionState() {
+    unit = detected_matrix_unit();
+    if (const char* wish = std::getenv("RAPT_PRECISION"); wish != nullptr && *wish != '\0') {
+      precision = parse("RAPT_PRECISION", wish, {Precision::highest, Precision::high, Precision::medium});
+    }
+    if (const char* wish = std::getenv("RAPT_MATRIX_UNIT"); wish != nullptr && *wish != '\0') {
+      set(parse("RAPT_MATRIX_UNIT", wish,
+                {MatrixUnit::none, MatrixUnit::portable, MatrixUnit::avx512_bf16, MatrixUnit::amx}));
+    }
+  }
+
+  void set(MatrixUnit wish) {
+    require(wish <= MatrixUnit::portable || wish <= detected_matrix_unit(), "precision", "this processor has ",
+            detected_matrix_unit(), ", not ", wish);
+    unit = wish;
+    unit_was_set = true;
+  }
+};
+
+inline PrecisionState& precision_state() {
+  static PrecisionState state;
+  return state;
+}
+
+}  // namespace detail
+
+/// The precision of all products of the program: highest at first, or the environment variable RAPT_PRECISION.
+[[nodiscard]] inline Precision precision() {
+  return detail::precision_state().precision.load(std::memory_order_relaxed);
+}
+inline void set_precision(Precision precision) { detail::precision_state().precision = precision; }
+
+/// Computes `high` and `medium` on this unit wherever they are asked for, also where float32 is faster; the environment
+/// variable RAPT_MATRIX_UNIT does the same. Throws ValueError for a unit that the processor lacks.
+inline void set_matrix_unit(MatrixUnit unit) { detail::precision_state().set(unit); }
+
+/// The unit that products of a precision run on; `none` means float32. Unless one was set, the best that is faster than
+/// float32: AMX for both lower precisions, AVX-512's dot products for `medium` alone, as the three products of `high`
+/// take half again as long there as one in float32, which is also more exact.
+[[nodiscard]] inline MatrixUnit matrix_unit(Precision precision) {
+  if (precision == Precision::highest) return MatrixUnit::none;
+  const detail::PrecisionState& state = detail::precision_state();
+  const MatrixUnit unit = state.unit.load(std::memory_order_relaxed);
+  if (unit >= MatrixUnit::avx512_bf16 && simd_level() < SimdLevel::avx512) return MatrixUnit::none;
+  if (state.unit_was_set.load(std::memory_order_relaxed)) return unit;
+  return unit == MatrixUnit::avx512_bf16 && precision == Precision::high ? MatrixUnit::none : unit;
+}
+
+}  // namespace rapt::inline RAPT_ABI
