@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "rapt/core/cpu_features.hpp"
+#include "rapt/core/precision.hpp"
 #include "rapt/core/thread_pool.hpp"
 
 #include "tests/common/expect_close.hpp"
@@ -22,6 +23,24 @@ void for_every_simd_level(const Check& check) {
     check();
   }
   rapt::set_simd_level(before);
+}
+
+/// Calls check(precision, unit) for `high` and `medium` on each unit that multiplies bfloat16 here, the portable one
+/// included, and puts back what was set.
+template <class Check>
+void for_every_matrix_unit(const Check& check) {
+  const rapt::Precision before = rapt::precision();
+  for (const auto unit : {rapt::MatrixUnit::portable, rapt::MatrixUnit::avx512_bf16, rapt::MatrixUnit::amx}) {
+    if (unit > rapt::MatrixUnit::portable && unit > rapt::detected_matrix_unit()) break;
+    rapt::set_matrix_unit(unit);
+    for (const auto precision : {rapt::Precision::high, rapt::Precision::medium}) {
+      const testing::ScopedTrace trace(__FILE__, __LINE__, to_string(precision) + " on " + to_string(unit));
+      rapt::set_precision(precision);
+      check(precision, unit);
+    }
+  }
+  rapt::set_precision(before);
+  rapt::set_matrix_unit(std::nullopt);
 }
 
 /// Calls check() with 1, 2 and 3 threads.

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -88,11 +89,11 @@ struct PrecisionState {
     }
   }
 
-  void set(MatrixUnit wish) {
-    require(wish <= MatrixUnit::portable || wish <= detected_matrix_unit(), "precision", "this processor has ",
-            detected_matrix_unit(), ", not ", wish);
-    unit = wish;
-    unit_was_set = true;
+  void set(std::optional<MatrixUnit> wish) {
+    require(!wish || *wish <= MatrixUnit::portable || *wish <= detected_matrix_unit(), "precision",
+            "this processor has ", detected_matrix_unit(), ", not ", wish.value_or(MatrixUnit::none));
+    unit = wish.value_or(detected_matrix_unit());
+    unit_was_set = wish.has_value();
   }
 };
 
@@ -110,8 +111,9 @@ inline PrecisionState& precision_state() {
 inline void set_precision(Precision precision) { detail::precision_state().precision = precision; }
 
 /// Computes `high` and `medium` on this unit wherever they are asked for, also where float32 is faster; the environment
-/// variable RAPT_MATRIX_UNIT does the same. Throws ValueError for a unit that the processor lacks.
-inline void set_matrix_unit(MatrixUnit unit) { detail::precision_state().set(unit); }
+/// variable RAPT_MATRIX_UNIT does the same. No unit: the choice is the library's again. Throws ValueError for a unit
+/// that the processor lacks.
+inline void set_matrix_unit(std::optional<MatrixUnit> unit) { detail::precision_state().set(unit); }
 
 /// The unit that products of a precision run on; `none` means float32. Unless one was set, the best that is faster than
 /// float32: AMX for both lower precisions, AVX-512's dot products for `medium` alone, as the three products of `high`

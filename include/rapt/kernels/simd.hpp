@@ -131,6 +131,28 @@ template <int kCount, class V>
   }
 }
 
+/// Turns the square of lanes x lanes in `rows` over its diagonal: blocks off it change places, at each size from half
+/// the square down to one element (Eklundh 1972).
+template <class V, std::size_t kCount>
+[[gnu::always_inline]] inline void transpose(V (&rows)[kCount]) {
+  const auto exchange = [&]<std::size_t kBlock, std::size_t... kI>(
+      std::integral_constant<std::size_t, kBlock>, std::index_sequence<kI...>) __attribute__((always_inline)) {
+#pragma GCC unroll 16
+    for (std::size_t i = 0; i < kCount; ++i) {
+      if ((i & kBlock) != 0) continue;
+      const V a = rows[i], b = rows[i + kBlock];
+      rows[i] = __builtin_shufflevector(a, b, static_cast<int>((kI & kBlock) == 0 ? kI : kCount + kI - kBlock)...);
+      rows[i + kBlock] =
+          __builtin_shufflevector(a, b, static_cast<int>((kI & kBlock) == 0 ? kI + kBlock : kCount + kI)...);
+    }
+  };
+  constexpr auto kLanesInOrder = std::make_index_sequence<kCount>{};
+  if constexpr (kCount > 8) exchange(std::integral_constant<std::size_t, 8>{}, kLanesInOrder);
+  if constexpr (kCount > 4) exchange(std::integral_constant<std::size_t, 4>{}, kLanesInOrder);
+  if constexpr (kCount > 2) exchange(std::integral_constant<std::size_t, 2>{}, kLanesInOrder);
+  exchange(std::integral_constant<std::size_t, 1>{}, kLanesInOrder);
+}
+
 /// x <- e^x. Cody-Waite: x = n ln 2 + r with |r| <= ln(2)/2, e^r by its Taylor polynomial, 2^n by exponent bits.
 /// Relative error below 2 epsilon; 0 below the smallest normal number; +infinity above the largest; NaN stays.
 template <class T, class V>

@@ -100,6 +100,48 @@ TYPED_TEST(Gemm, EqualsTheNaiveProduct) {
   });
 }
 
+TEST(GemmPrecision, EqualsTheNaiveProductOnEveryUnit) {
+  for_every_matrix_unit([](rapt::Precision precision, rapt::MatrixUnit) {
+    const double tolerance = precision == rapt::Precision::high ? 4e-5 : 1e-2;
+    for (const auto& [rows, depth, columns] :
+         {std::array<Index, 3>{9, 1, 1}, {10, 64, 37}, {33, 32, 31}, {17, 513, 13}, {241, 19, 7}, {130, 1200, 70}}) {
+      for (const bool turn_a : {false, true}) {
+        for (const bool turn_b : {false, true}) {
+          const testing::ScopedTrace trace(__FILE__, __LINE__, to_string(Shape{rows, depth, columns}));
+          const Strided<float> a(rows, depth, turn_a, 1), b(depth, columns, turn_b, 2);
+          const auto bias = random_tensor<float>(Shape{columns}, 3);
+          Tensor<float> c(Shape{rows, columns + 2}, 5.f);
+          auto expected = naive_product(a.operand, b.operand);
+          kernels::gemm(a.operand, b.operand, c.view().columns(1, columns), {.accumulate = true, .bias = bias.data()});
+          for (Index i = 0; i < rows; ++i) {
+            EXPECT_EQ(c(i, 0), 5.f);
+            EXPECT_EQ(c(i, columns + 1), 5.f);
+            for (Index j = 0; j < columns; ++j) expected(i, j) += 5.0 + static_cast<double>(bias.data()[j]);
+          }
+          EXPECT_LE(relative_error(Tensor<float>(std::as_const(c).view().columns(1, columns)), expected), tolerance);
+        }
+      }
+    }
+  });
+}
+
+TEST(GemmPrecision, IsTheSameOnAnyThreads) {
+  for_every_matrix_unit([](rapt::Precision, rapt::MatrixUnit) {
+    for (const auto& [rows, depth, columns] : {std::array<Index, 3>{257, 300, 131}, {12, 700, 300}}) {
+      const Strided<float> a(rows, depth, true, 1), b(depth, columns, true, 2);
+      expect_same_bits_on_any_threads([&, m = rows, n = columns] {
+        Tensor<float> c(Shape{m, n});
+        kernels::gemm(a.operand, b.operand, c);
+        return c;
+      });
+    }
+  });
+}
+
+TEST(GemmPrecision, DoubleIsNeverLowered) {
+  for_every_matrix_unit([](rapt::Precision, rapt::MatrixUnit) { check_product<double>(40, 30, 20, false, true); });
+}
+
 TYPED_TEST(Gemm, PackedOperandServesManyProducts) {
   using T = TypeParam;
   for_every_simd_level([] {
@@ -112,7 +154,8 @@ TYPED_TEST(Gemm, PackedOperandServesManyProducts) {
       Tensor<T> c(Shape{rows, 45}), direct(Shape{rows, 45});
       kernels::gemm(a.operand, packed, c);
       kernels::gemm(a.operand, b.operand, direct);
-      EXPECT_TRUE(same_bits(c, direct));
+      EXPECT_TRUE(rows <= 8 || same_bits(c, direct));  // fewer rows are not packed
+      expect_close(direct, c, 40 * kEpsilon<T>);
       expect_close(c, naive_product(a.operand, b.operand), 40 * kEpsilon<T>);
     }
   });

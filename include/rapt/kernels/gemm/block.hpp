@@ -83,17 +83,25 @@ template <class Isa, class T>
       std::fill(out + columns, out + kWidth, T(0));
     }
   } else {
-    // Transposed: walk down the columns, eight of p at a time, so that each cache line is read once.
-    const Index full = std::min(columns, kWidth);
-    for (Index p = 0; p < depth; p += 8) {
-      const Index deep = std::min<Index>(8, depth - p);
-      for (Index j = 0; j < full; ++j) {
-        const T* from = b.data + p * b.row_stride + j * b.col_stride;
-        for (Index q = 0; q < deep; ++q) out[(p + q) * kWidth + j] = from[q * b.row_stride];
+    // Transposed: squares of lanes x lanes turn in registers, what remains goes element by element.
+    constexpr int kLanes = simd::kLanes<Isa, T>;
+    using V = simd::Native<Isa, T>;
+    const Index full = std::min(columns, kWidth), squares = full / kLanes * kLanes, deep = depth / kLanes * kLanes;
+    for (Index p = 0; p < deep; p += kLanes) {
+      for (Index j = 0; j < squares; j += kLanes) {
+        V square[kLanes];
+#pragma GCC unroll 16
+        for (int q = 0; q < kLanes; ++q) simd::load(square[q], b.data + p + (j + q) * b.col_stride);
+        simd::transpose(square);
+#pragma GCC unroll 16
+        for (int q = 0; q < kLanes; ++q) simd::store(out + (p + q) * kWidth + j, square[q]);
       }
-      for (Index j = full; j < kWidth; ++j) {
-        for (Index q = 0; q < deep; ++q) out[(p + q) * kWidth + j] = T(0);
-      }
+    }
+    for (Index j = 0; j < full; ++j) {
+      for (Index p = j < squares ? deep : 0; p < depth; ++p) out[p * kWidth + j] = b.data[p + j * b.col_stride];
+    }
+    if (full < kWidth) {
+      for (Index p = 0; p < depth; ++p) std::fill(out + p * kWidth + full, out + (p + 1) * kWidth, T(0));
     }
   }
 }
@@ -101,11 +109,11 @@ template <class Isa, class T>
 /// c[kRows, kVectors] (+)= a[kRows, depth] * panel[depth, ...] (+ bias), all sums in registers.
 template <int kRows, int kVectors, class Isa, class T>
 [[gnu::always_inline]] inline void register_block(Isa, const T* a, Index row_stride, Index col_stride, const T* panel,
-                                                  Index depth, const BlockOutput<T>& c) {
+                                                  Index panel_stride, Index depth, const BlockOutput<T>& c) {
   constexpr int kWidth = simd::kLanes<Isa, T>;
   using V = simd::Native<Isa, T>;
   V sum[kRows][kVectors] = {};
-  for (Index p = 0; p < depth; ++p, a += col_stride, panel += kPanelColumns<Isa, T>) {
+  for (Index p = 0; p < depth; ++p, a += col_stride, panel += panel_stride) {
     V b[kVectors];
 #pragma GCC unroll 4
     for (int j = 0; j < kVectors; ++j) simd::load(b[j], panel + j * kWidth);
@@ -156,11 +164,13 @@ template <int kRows, int kVectors, class Isa, class T>
 
 /// Rows of one panel: the largest register block first, the rest in halves.
 template <int kVectors, class Isa, class T>
-[[gnu::always_inline]] inline void block_rows(Isa isa, const Operand<T>& a, const T* panel, BlockOutput<T> c) {
+[[gnu::always_inline]] inline void block_rows(Isa isa, const Operand<T>& a, const T* panel, Index panel_stride,
+                                              BlockOutput<T> c) {
   Index i = 0;
   const auto step = [&]<int kRows>(std::integral_constant<int, kRows>) __attribute__((always_inline)) {
     for (; i + kRows <= a.rows; i += kRows, c.data += kRows * c.stride) {
-      register_block<kRows, kVectors>(isa, a.data + i * a.row_stride, a.row_stride, a.col_stride, panel, a.cols, c);
+      register_block<kRows, kVectors>(isa, a.data + i * a.row_stride, a.row_stride, a.col_stride, panel, panel_stride,
+                                      a.cols, c);
     }
   };
   step(std::integral_constant<int, Isa::kGemmRows>{});
@@ -169,22 +179,23 @@ template <int kVectors, class Isa, class T>
   step(std::integral_constant<int, 1>{});
 }
 
-}  // namespace detail
-
-/// The sizes that blocks are cut to at the instruction set in force.
-struct GemmGeometry {
-  Index panel_columns = 0;
-  Index block_rows = 0;
-  friend bool operator==(const GemmGeometry&, const GemmGeometry&) = default;
-};
-template <class T>
-[[nodiscard]] GemmGeometry gemm_geometry() {
-  GemmGeometry geometry;
-  simd::with_simd([&](auto isa) __attribute__((always_inline)) {
-    geometry = {detail::kPanelColumns<decltype(isa), T>, decltype(isa)::kGemmRows};
-  });
-  return geometry;
+/// All panels: rows of a panel are panel_stride apart, panels next_panel.
+template <class Isa, class T>
+[[gnu::always_inline]] inline void walk_panels(Isa isa, const Operand<T>& a, const T* panels, Index panel_stride,
+                                               Index next_panel, BlockOutput<T> c) {
+  constexpr Index kWidth = kPanelColumns<Isa, T>;
+  for (; c.columns > 0; c.columns -= kWidth, panels += next_panel) {
+    if (c.columns > kWidth / 2) {
+      block_rows<Isa::kGemmColumns>(isa, a, panels, panel_stride, c);
+    } else {
+      block_rows<Isa::kGemmColumns / 2>(isa, a, panels, panel_stride, c);
+    }
+    c.data += kWidth;
+    if (c.bias != nullptr) c.bias += kWidth;
+  }
 }
+
+}  // namespace detail
 
 /// Elements that the packed form of a [depth, columns] operand takes, at any instruction set.
 [[nodiscard]] constexpr Index packed_size(Index depth, Index columns) { return depth * detail::round_up(columns, 32); }
@@ -201,20 +212,28 @@ template <class T>
   });
 }
 
-/// c[a.rows, c.columns] (+)= a * panels, on the calling thread.
+/// A copy of a block whose lines lie close together, [compact_size]: lines that are a multiple of 4 KiB apart share one
+/// cache set, and a register block reads more of them at once than a set holds.
+template <class T>
+[[nodiscard]] Operand<T> compact(const Operand<T>& a, T* to) {
+  const bool by_rows = a.col_stride == 1;
+  const Index lines = by_rows ? a.rows : a.cols, length = by_rows ? a.cols : a.rows;
+  const Index line = detail::round_up(length, 16) + 16, old_line = by_rows ? a.row_stride : a.col_stride;
+  for (Index i = 0; i < lines; ++i) std::copy_n(a.data + i * old_line, length, to + i * line);
+  return by_rows ? Operand<T>{to, a.rows, a.cols, line, 1} : Operand<T>{to, a.rows, a.cols, 1, line};
+}
+template <class T>
+[[nodiscard]] constexpr Index compact_size(const Operand<T>& a) {
+  const bool by_rows = a.col_stride == 1;
+  return (by_rows ? a.rows : a.cols) * (detail::round_up(by_rows ? a.cols : a.rows, 16) + 16);
+}
+
+/// c[a.rows, c.columns] (+)= a * panels, on the calling thread. `panels` is what pack_panels wrote.
 template <class T>
 [[gnu::noinline]] void multiply_panels(const Operand<T>& a, const T* panels, BlockOutput<T> c) {
   simd::with_simd([&](auto isa) __attribute__((always_inline)) {
     constexpr Index kWidth = detail::kPanelColumns<decltype(isa), T>;
-    for (; c.columns > 0; c.columns -= kWidth, panels += a.cols * kWidth) {
-      if (c.columns > kWidth / 2) {
-        detail::block_rows<decltype(isa)::kGemmColumns>(isa, a, panels, c);
-      } else {
-        detail::block_rows<decltype(isa)::kGemmColumns / 2>(isa, a, panels, c);
-      }
-      c.data += kWidth;
-      if (c.bias != nullptr) c.bias += kWidth;
-    }
+    detail::walk_panels(isa, a, panels, kWidth, a.cols * kWidth, c);
   });
 }
 

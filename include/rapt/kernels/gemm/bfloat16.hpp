@@ -1,0 +1,197 @@
+/// \file
+/// Operands of the lower precisions: float32 rounded to bfloat16, two consecutive depths side by side in 32 bits, as
+/// matrix units read them. Left operands are rows of pairs, right ones panels of 32 columns of pairs; both orders are
+/// the same for AVX-512's dot products, AMX tiles and the portable reference.
+///
+/// `medium` keeps x rounded to nearest even, r(x). `high` keeps a second plane with what rounding left over, r(x -
+/// r(x)), and adds three products: r(a) r(b) + r(a) l(b) + l(a) r(b).
+#pragma once
+
+#include <bit>
+#include <cstdint>
+
+#include "rapt/kernels/gemm/block.hpp"
+
+namespace rapt::inline RAPT_ABI::kernels {
+
+/// Two bfloat16, the lower depth in the low half.
+using Pair = std::uint32_t;
+
+/// Depth is padded with zeros to whole blocks of this many pairs: an AMX tile is 16 rows of 16 pairs.
+inline constexpr Index kPairBlock = 16;
+/// Columns of a panel of pairs.
+inline constexpr Index kPairColumns = 32;
+/// Pairs of depth that one pass of a block takes: a panel of them fills a first-level cache of 32 KiB.
+inline constexpr Index kPairDepth = 256;
+
+/// Pairs of a padded depth.
+[[nodiscard]] constexpr Index pairs_of(Index depth) { return detail::round_up(depth, 2 * kPairBlock) / 2; }
+
+/// Rows of pairs, [rows][stride]; the residuals of `high` are `plane` pairs further on (0: there are none). At least as
+/// many rows as the next multiple of 32 may be read; what stands there does not matter.
+struct PairRows {
+  const Pair* data = nullptr;
+  Index rows = 0, stride = 0, plane = 0;
+};
+
+/// One panel, [pairs][32], and its residuals as above.
+struct PairPanel {
+  const Pair* data = nullptr;
+  Index pairs = 0, plane = 0;
+};
+
+namespace detail {
+
+using Pairs = simd::Vector<Pair, 16>;
+using Floats = simd::Vector<float, 16>;
+
+/// The bits of x rounded to bfloat16, to nearest even, in the upper half of each lane; NaN stays NaN.
+[[gnu::always_inline]] inline void round_to_bfloat16(const Floats& x, Pairs& bits) {
+  const Pairs raw = (Pairs)x;
+  const Pairs rounded = raw + (((raw >> 16) & 1u) + 0x7fffu);
+  bits = (x == x ? rounded : (raw | 0x400000u)) & 0xffff0000u;
+}
+
+/// Depths of one index in order, lanes 0 .. 15 in `low`, 16 .. 31 in `high` -> 16 pairs, and with kResidual their
+/// residuals. kAcross: `low` and `high` are two consecutive depths of 16 indices instead.
+template <bool kAcross, bool kResidual>
+[[gnu::always_inline]] inline void make_pairs(const Floats& low, const Floats& high, Pairs& rounded, Pairs& residual) {
+  const auto join = [](const Pairs& a, const Pairs& b, Pairs& out) __attribute__((always_inline)) {
+    if constexpr (kAcross) {
+      out = (a >> 16) | b;
+    } else {
+      using Halves = simd::Vector<std::uint16_t, 32>;
+      out = (Pairs)__builtin_shufflevector((Halves)a, (Halves)b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29,
+                                           31, 33, 35, 37, 39, 41, 43, 45, 47, 49, 51, 53, 55, 57, 59, 61, 63);
+    }
+  };
+  Pairs a, b;
+  round_to_bfloat16(low, a);
+  round_to_bfloat16(high, b);
+  join(a, b, rounded);
+  if constexpr (kResidual) {
+    const Floats left_low = low - (Floats)a, left_high = high - (Floats)b;
+    round_to_bfloat16(left_low, a);
+    round_to_bfloat16(left_high, b);
+    join(a, b, residual);
+  }
+}
+
+/// 16 indices x 32 depths at `from` -> 16 x 16 pairs at `to`, one line `to_stride` apart per index, or with kByDepth
+/// one line per pair of depths. Residuals go `plane` pairs further. Element (index i, depth p) lies at from[i * line +
+/// p], or with kAcross at from[i + p * line].
+template <bool kAcross, bool kByDepth, bool kResidual>
+[[gnu::always_inline]] inline void pack_square(const float* from, Index line, Pair* to, Index to_stride, Index plane) {
+  Pairs rounded[16], residual[16];
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; ++i) {
+    Floats low, high;
+    simd::load(low, from + (kAcross ? 2 * i : i) * line);
+    simd::load(high, kAcross ? from + (2 * i + 1) * line : from + i * line + 16);
+    make_pairs<kAcross, kResidual>(low, high, rounded[i], residual[i]);
+  }
+  if constexpr (kAcross != kByDepth) {
+    simd::transpose(rounded);
+    if constexpr (kResidual) simd::transpose(residual);
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; ++i) {
+    simd::store(to + i * to_stride, rounded[i]);
+    if constexpr (kResidual) simd::store(to + plane + i * to_stride, residual[i]);
+  }
+}
+
+/// Squares of `indices` x `depth`, both padded with zeros to whole squares. Squares of later indices go `next_index`
+/// pairs further on, of later depths `next_depth`.
+template <bool kAcross, bool kByDepth, bool kResidual>
+[[gnu::always_inline]] inline void pack_squares(const float* from, Index line, Index indices, Index depth, Pair* to,
+                                                Index to_stride, Index next_index, Index next_depth, Index plane) {
+  for (Index i = 0; i < indices; i += 16, to += next_index) {
+    Pair* out = to;
+    for (Index p = 0; p < depth; p += 32, out += next_depth) {
+      const float* square = from + (kAcross ? i + p * line : i * line + p);
+      const Index some = std::min<Index>(16, indices - i), deep = std::min<Index>(32, depth - p);
+      if (some == 16 && deep == 32) {
+        pack_square<kAcross, kByDepth, kResidual>(square, line, out, to_stride, plane);
+      } else {
+        float padded[512] = {};  // 16 lines of 32, or across 32 of 16
+        const Index lines = kAcross ? deep : some, length = kAcross ? some : deep, padded_line = kAcross ? 16 : 32;
+        for (Index l = 0; l < lines; ++l) std::copy_n(square + l * line, length, padded + l * padded_line);
+        pack_square<kAcross, kByDepth, kResidual>(padded, padded_line, out, to_stride, plane);
+      }
+    }
+  }
+}
+
+/// f(whether a's depths lie across the lines of memory, whether residuals are wanted), as constants.
+template <class F>
+[[gnu::always_inline]] inline void with_order(bool across, bool residual, const F& f) {
+  if (across) {
+    residual ? f(std::true_type{}, std::true_type{}) : f(std::true_type{}, std::false_type{});
+  } else {
+    residual ? f(std::false_type{}, std::true_type{}) : f(std::false_type{}, std::false_type{});
+  }
+}
+
+}  // namespace detail
+
+/// Rounds rows of a left operand into rows of pairs, `stride` apart: the rows are padded to a multiple of 16, the depth
+/// to pairs_of(a.cols).
+inline void pack_pair_rows(const Operand<float>& a, Pair* to, Index stride, Index plane) {
+  const bool across = a.col_stride != 1;
+  const Index line = across ? a.col_stride : a.row_stride;
+  simd::with_simd([&](auto) __attribute__((always_inline)) {
+    detail::with_order(
+        across, plane != 0, [&](auto kAcross, auto kResidual) __attribute__((always_inline)) {
+          detail::pack_squares<kAcross, false, kResidual>(a.data, line, a.rows, a.cols, to, stride, 16 * stride,
+                                                          kPairBlock, plane);
+        });
+  });
+}
+
+/// Rounds up to 32 columns of a right operand into a panel [pairs_of(b.rows)][32].
+inline void pack_pair_panel(const Operand<float>& b, Pair* to, Index plane) {
+  const bool across = b.col_stride == 1;
+  const Index line = across ? b.row_stride : b.col_stride;
+  if (b.cols <= 16) {  // the half of the panel that no column reaches
+    for (Index p = 0; p < pairs_of(b.rows); ++p) {
+      std::fill_n(to + p * kPairColumns + 16, 16, Pair{0});
+      if (plane != 0) std::fill_n(to + plane + p * kPairColumns + 16, 16, Pair{0});
+    }
+  }
+  simd::with_simd([&](auto) __attribute__((always_inline)) {
+    detail::with_order(
+        across, plane != 0, [&](auto kAcross, auto kResidual) __attribute__((always_inline)) {
+          detail::pack_squares<kAcross, true, kResidual>(b.data, line, b.cols, b.rows, to, kPairColumns, 16,
+                                                         kPairBlock * kPairColumns, plane);
+        });
+  });
+}
+
+/// The arithmetic of the units in plain C++: c (+)= a * panel over c.columns <= 32 columns.
+inline void multiply_pairs_portable(const PairRows& a, const PairPanel& panel, const BlockOutput<float>& c) {
+  const auto value = [](Pair pair, int half) {
+    return std::bit_cast<float>(half == 0 ? pair << 16 : pair & 0xffff0000u);
+  };
+  for (Index i = 0; i < a.rows; ++i) {
+    const Pair* row = a.data + i * a.stride;
+    for (Index j = 0; j < c.columns; ++j) {
+      float sum = 0;
+      for (Index p = 0; p < panel.pairs; ++p) {
+        const Pair* right = panel.data + p * kPairColumns + j;
+        for (const int half : {0, 1}) {
+          const float x = value(row[p], half), y = value(*right, half);
+          if (a.plane != 0) {
+            sum += x * value(right[panel.plane], half);
+            sum += value(row[p + a.plane], half) * y;
+          }
+          sum += x * y;
+        }
+      }
+      float& out = c.data[i * c.stride + j];
+      out = sum + (c.bias != nullptr ? c.bias[j] : 0.f) + (c.accumulate ? out : 0.f);
+    }
+  }
+}
+
+}  // namespace rapt::inline RAPT_ABI::kernels

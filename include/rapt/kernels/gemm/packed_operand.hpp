@@ -1,0 +1,163 @@
+/// \file
+/// Right operands in the order that the inner loop of a product reads, and one dispatch to the unit that reads it.
+#pragma once
+
+#include "rapt/core/precision.hpp"
+#include "rapt/core/thread_pool.hpp"
+#include "rapt/kernels/gemm/amx.hpp"
+#include "rapt/kernels/gemm/avx512_bf16.hpp"
+#include "rapt/kernels/gemm/block.hpp"
+
+namespace rapt::inline RAPT_ABI::kernels {
+
+/// The sizes that float32 and bfloat16 products are cut to.
+struct GemmGeometry {
+  Index panel_columns = 0;
+  Index block_rows = 0;
+  Index depth = 0;  ///< of one pass over a panel
+  friend bool operator==(const GemmGeometry&, const GemmGeometry&) = default;
+};
+
+/// Of products on a matrix unit, or with `none` on vectors at the instruction set in force.
+template <class T>
+[[nodiscard]] GemmGeometry gemm_geometry(MatrixUnit unit = MatrixUnit::none) {
+  if (unit != MatrixUnit::none) {
+    return {kPairColumns, unit == MatrixUnit::amx ? 16 : 14, 2 * kPairDepth};
+  }
+  GemmGeometry geometry;
+  simd::with_simd([&](auto isa) __attribute__((always_inline)) {
+    geometry = {detail::kPanelColumns<decltype(isa), T>, decltype(isa)::kGemmRows, detail::kPanelDepth};
+  });
+  return geometry;
+}
+
+/// A right operand packed by all threads, in the precision in force: once, for any number of products.
+template <class T>
+class PackedOperand {
+ public:
+  PackedOperand() = default;
+  explicit PackedOperand(const Operand<T>& b) : rows_(b.rows), cols_(b.cols) {
+    if constexpr (std::is_same_v<T, float>) {
+      unit_ = matrix_unit(precision());
+      planes_ = unit_ == MatrixUnit::none ? 0 : precision() == Precision::high ? 2 : 1;
+    }
+    geometry_ = gemm_geometry<T>(unit_);
+    panels_ = (cols_ + geometry_.panel_columns - 1) / geometry_.panel_columns;
+    if (rows_ == 0 || cols_ == 0) return;
+    const Index cuts = (rows_ + geometry_.depth - 1) / geometry_.depth, width = geometry_.panel_columns;
+    const Index grain = std::max<Index>(1, 16384 / (width * rows_));
+    if constexpr (std::is_same_v<T, float>) {
+      if (planes_ > 0) {
+        cut_depth_ = detail::round_up((rows_ + cuts - 1) / cuts, 2 * kPairBlock);
+        pairs_ = Tensor<Pair>(Shape{planes_, panels_ * width * pairs_of(rows_)});  // [planes][cuts][panels][pairs][32]
+        parallel_for(panels_, grain, [&](Index first, Index last) {
+          for (Index p = 0; p < rows_; p += cut_depth_) {
+            for (Index panel = first; panel < last; ++panel) {
+              const Index j = panel * width;
+              pack_pair_panel(b.part(p, j, depth_at(p), std::min(width, cols_ - j)), pairs_at(p, panel), plane());
+            }
+          }
+        });
+        return;
+      }
+    }
+    cut_depth_ = (rows_ + cuts - 1) / cuts;
+    data_ = Tensor<T>(Shape{panels_ * width, rows_});  // [cuts][panels][cut_depth][width]
+    parallel_for(panels_, grain, [&](Index first, Index last) {
+      for (Index p = 0; p < rows_; p += cut_depth_) {
+        const Index j = first * width;
+        pack_panels(b.part(p, j, depth_at(p), std::min(cols_, last * width) - j), values_at(p, first));
+      }
+    });
+  }
+
+  [[nodiscard]] Index rows() const { return rows_; }
+  [[nodiscard]] Index cols() const { return cols_; }
+  [[nodiscard]] Index panels() const { return panels_; }
+  [[nodiscard]] const GemmGeometry& geometry() const { return geometry_; }
+  /// What multiplies it; `none`: float32 vectors.
+  [[nodiscard]] MatrixUnit unit() const { return unit_; }
+  /// 0: float32, 1: rounded to bfloat16, 2: with residuals.
+  [[nodiscard]] Index planes() const { return planes_; }
+  [[nodiscard]] Index cut_depth() const { return cut_depth_; }
+  /// Depth of the cut that starts at row p.
+  [[nodiscard]] Index depth_at(Index p) const { return std::min(cut_depth_, rows_ - p); }
+
+  /// Float32 panels of the cut at row p, from a panel on.
+  [[nodiscard]] const T* panels_at(Index p, Index panel) const {
+    return data_.data() + (p * panels_ + panel * depth_at(p)) * geometry_.panel_columns;
+  }
+  /// One panel of pairs.
+  [[nodiscard]] PairPanel pair_panel(Index p, Index panel) const {
+    const Index pairs = pairs_of(depth_at(p));
+    return {pairs_.data() + (p / 2 * panels_ + panel * pairs) * kPairColumns, pairs, plane()};
+  }
+
+ private:
+  [[nodiscard]] T* values_at(Index p, Index panel) { return const_cast<T*>(std::as_const(*this).panels_at(p, panel)); }
+  [[nodiscard]] Pair* pairs_at(Index p, Index panel) {
+    return const_cast<Pair*>(std::as_const(*this).pair_panel(p, panel).data);
+  }
+  [[nodiscard]] Index plane() const { return planes_ == 2 ? pairs_.cols() : 0; }
+
+  Index rows_ = 0, cols_ = 0;
+  MatrixUnit unit_ = MatrixUnit::none;
+  Index planes_ = 0;
+  GemmGeometry geometry_;
+  Index panels_ = 0, cut_depth_ = 1;
+  Tensor<T> data_;
+  Tensor<Pair> pairs_;
+};
+
+/// A left operand as pairs, rounded by all threads.
+class PackedRows {
+ public:
+  PackedRows(const Operand<float>& a, Index planes) {
+    // An odd number of cache lines a row, so that the rows of a block do not share one cache set.
+    rows_.rows = a.rows;
+    rows_.stride = (pairs_of(a.cols) / kPairBlock | 1) * kPairBlock;
+    const Index size = detail::round_up(a.rows, 32) * rows_.stride;
+    data_ = Tensor<Pair>(Shape{planes, size});
+    rows_.data = data_.data();
+    rows_.plane = planes == 2 ? size : 0;
+    const Index grain = detail::round_up(std::max<Index>(1, 16384 / std::max<Index>(1, a.cols)), 32);
+    parallel_for(a.rows, grain, [&](Index begin, Index end) {
+      pack_pair_rows(a.part(begin, 0, end - begin, a.cols), data_.data() + begin * rows_.stride, rows_.stride,
+                     rows_.plane);
+    });
+  }
+
+  /// Rows from i on, from depth p (a multiple of 32) on.
+  [[nodiscard]] PairRows part(Index i, Index p, Index rows) const {
+    return {rows_.data + i * rows_.stride + p / 2, rows, rows_.stride, rows_.plane};
+  }
+
+ private:
+  PairRows rows_;
+  Tensor<Pair> data_;
+};
+
+/// c[a.rows, c.columns] (+)= a * panels `first` .. of b's cut at depth p, on the calling thread and b's unit.
+inline void multiply_pairs(const PairRows& a, const PackedOperand<float>& b, Index p, Index first,
+                           BlockOutput<float> c) {
+  const auto walk = [&](const auto& multiply) {
+    for (Index panel = first; c.columns > 0; ++panel) {
+      BlockOutput<float> block = c;
+      block.columns = std::min(kPairColumns, c.columns);
+      multiply(a, b.pair_panel(p, panel), block);
+      c.columns -= kPairColumns;
+      c.data += kPairColumns;
+      if (c.bias != nullptr) c.bias += kPairColumns;
+    }
+  };
+#if defined(__x86_64__)
+  if (b.unit() == MatrixUnit::amx) {
+    const detail::Tiles tiles;
+    return walk(multiply_pairs_amx);
+  }
+  if (b.unit() == MatrixUnit::avx512_bf16) return walk(multiply_pairs_avx512);
+#endif
+  walk(multiply_pairs_portable);
+}
+
+}  // namespace rapt::inline RAPT_ABI::kernels
