@@ -3,8 +3,9 @@
 ///
 ///     Attention(Q, K, V) = softmax(Q K^T / sqrt(d_k)) V        (the paper's equation 1)
 ///
-/// Work is done one (sequence, head) at a time, in blocks of query rows against all keys they may see; nothing of size
-/// length x length is kept: backward computes the probabilities again from the log-sum-exp of each row.
+/// Work is done one (sequence, head) at a time, in tiles of queries by keys; tiles that causal and window masks hide
+/// are skipped, and nothing of size length x length is kept: backward computes the probabilities again from the
+/// log-sum-exp of each row. A sentence of tens of tokens is a single tile of keys.
 #pragma once
 
 #include <cmath>
@@ -55,9 +56,16 @@ struct AttentionProblem {
 
 namespace detail {
 
-inline constexpr Index kQueryBlock = 32;
+/// Work goes in tiles of so many queries by so many keys. One tile's scores fit the first-level cache, its keys and
+/// values the second.
+inline constexpr Index kQueryTile = 32, kKeyTile = 256;
 
-/// One (sequence, head) of a problem, and the probabilities of blocks of its rows.
+/// Keys begin .. begin + count.
+struct KeyTile {
+  Index begin = 0, count = 0;
+};
+
+/// One (sequence, head) of a problem. Tiles of keys are the outer loop, tiles of queries the inner one.
 template <class T>
 struct AttentionHead {
   const AttentionProblem<T>& p;
@@ -66,6 +74,8 @@ struct AttentionHead {
   Index queries = p.query_offsets[static_cast<std::size_t>(sequence) + 1] - first_query;
   KeyRange keys = p.keys[static_cast<std::size_t>(sequence)];
   Index offset = keys.length - queries;  // the position of query 0 among the keys
+  Index tile = std::min(kKeyTile, keys.length);
+  Index stride = round_up(std::max<Index>(tile, 1), 16) + 16;  // of rows of scores: an odd number of cache lines
 
   [[nodiscard]] Operand<T> head_of(const TensorView<const T>& m, Index begin, Index rows) const {
     return Operand<T>{m.row(begin) + head * d_k, rows, d_k, m.stride(), 1};
@@ -73,27 +83,42 @@ struct AttentionHead {
   [[nodiscard]] static Operand<T> turned(const Operand<T>& m) {
     return {m.data, m.cols, m.rows, m.col_stride, m.row_stride};
   }
-  /// Keys that rows i .. i + rows may see: all, or up to the last row's own position.
-  [[nodiscard]] Index visible(Index i, Index rows) const {
-    return p.causal ? std::clamp<Index>(offset + i + rows, 0, keys.length) : keys.length;
+
+  /// f(tile of keys) for all of them.
+  template <class F>
+  void for_each_key_tile(const F& f) const {
+    for (Index j = 0; j < keys.length; j += kKeyTile) f(KeyTile{j, std::min(kKeyTile, keys.length - j)});
+  }
+  /// f(i, rows, count, first) for tiles of queries i .. i + rows that see keys of a tile: the first `count` of it;
+  /// `first` tells whether they saw none before. Causal and window masks skip the rest.
+  template <class F>
+  void for_each_query_tile(const KeyTile& k, const F& f) const {
+    for (Index i = 0; i < queries; i += kQueryTile) {
+      const Index rows = std::min(kQueryTile, queries - i), last = i + rows - 1 + offset;
+      Index begin = 0, end = keys.length;
+      if (p.causal) end = std::min(end, last + 1);
+      if (p.window > 0) begin = std::max<Index>(0, i + offset - p.window), end = std::min(end, last + p.window + 1);
+      const Index count = std::min(k.count, end - k.begin);
+      if (count > 0 && k.begin + k.count > begin) f(i, rows, count, k.begin <= begin);
+    }
   }
 
-  /// scores[r, 0 .. count] of query i, raw dot products: scaled, masks applied.
-  void apply_masks(Index i, T* scores, Index count) const {
+  /// Masks on the scores of query i against `count` keys from key j on.
+  void apply_masks(Index i, Index j, T* scores, Index count) const {
     constexpr T kBlocked = -std::numeric_limits<T>::infinity();
     if (p.additive_mask.present()) {
-      const T* mask = p.additive_mask.row(sequence, head, i);
-      for (Index j = 0; j < count; ++j) scores[j] += mask[j];
+      const T* mask = p.additive_mask.row(sequence, head, i) + j;
+      for (Index c = 0; c < count; ++c) scores[c] += mask[c];
     }
     if (p.mask.present()) {
-      const bool* mask = p.mask.row(sequence, head, i);
-      for (Index j = 0; j < count; ++j) scores[j] = mask[j] ? kBlocked : scores[j];
+      const bool* mask = p.mask.row(sequence, head, i) + j;
+      for (Index c = 0; c < count; ++c) scores[c] = mask[c] ? kBlocked : scores[c];
     }
     if (p.key_padding != nullptr) {
-      const bool* padding = p.key_padding + keys.begin;
-      for (Index j = 0; j < count; ++j) scores[j] = padding[j] ? kBlocked : scores[j];
+      const bool* padding = p.key_padding + keys.begin + j;
+      for (Index c = 0; c < count; ++c) scores[c] = padding[c] ? kBlocked : scores[c];
     }
-    const Index position = i + offset;
+    const Index position = i + offset - j;  // the query's own among the tile's keys
     if (p.causal) std::fill(scores + std::clamp<Index>(position + 1, 0, count), scores + count, kBlocked);
     if (p.window > 0) {
       std::fill_n(scores, std::clamp<Index>(position - p.window, 0, count), kBlocked);
@@ -101,29 +126,71 @@ struct AttentionHead {
     }
   }
 
-  /// Scaled and masked scores of rows i .. i + rows against keys 0 .. count; rows of `scores` are `stride` apart and
-  /// filled up with -infinity.
-  void block_scores(Index i, Index rows, Index count, const T* packed_keys, T* scores, Index stride) const {
+  /// Keys of a tile, scaled and packed for `tile_scores`.
+  void pack_keys(const KeyTile& k, T* packed_keys) const {
+    pack_panels(turned(head_of(p.key, keys.begin + k.begin, k.count)), packed_keys);
+    simd::with_simd([&](auto isa) __attribute__((always_inline)) {
+      scale_row(isa, packed_keys, d_k * round_up(k.count, kPanelColumns<decltype(isa), T>), p.scale);
+    });
+  }
+
+  /// Scaled and masked scores of queries i .. i + rows against `count` keys of a tile, whose packed form is given. Rows
+  /// are filled up with -infinity to whole vectors.
+  void tile_scores(Index i, Index rows, const KeyTile& k, Index count, const T* packed_keys, T* scores) const {
     multiply_panels(head_of(p.query, first_query + i, rows), packed_keys,
                     BlockOutput<T>{.data = scores, .stride = stride, .columns = count});
     const bool masked =
         p.additive_mask.present() || p.mask.present() || p.key_padding != nullptr || p.causal || p.window > 0;
     for (Index r = 0; r < rows; ++r) {
       T* row = scores + r * stride;
-      simd::with_simd([&](auto isa) __attribute__((always_inline)) { scale_row(isa, row, count, p.scale); });
-      if (masked) apply_masks(i + r, row, count);
-      std::fill(row + count, row + stride, -std::numeric_limits<T>::infinity());
+      if (masked) apply_masks(i + r, k.begin, row, count);
+      std::fill(row + count, row + round_up(count, 16), -std::numeric_limits<T>::infinity());
     }
   }
 
-  /// Factors of the dropout of row i's probabilities.
+  /// Factors of the dropout of query i's probabilities for `count` keys from key j, a multiple of kDropoutGroup, on.
   template <class Isa>
-  [[gnu::always_inline]] void dropout_row(Isa isa, Index i, Index count, T* factors) const {
+  [[gnu::always_inline]] void dropout_row(Isa isa, Index i, Index j, Index count, T* factors) const {
     const Index row = ((first_query + i) * p.heads + head);
     // Rows of the element space are as long as any sequence's keys may be.
-    dropout_factors(isa, p.dropout, row * (Index{1} << 20), count, factors);
+    dropout_factors(isa, p.dropout, row * (Index{1} << 20) + j, count, factors);
   }
 };
+static_assert(kKeyTile % kDropoutGroup == 0);
+
+/// row *= factors
+template <class Isa, class T>
+[[gnu::always_inline]] inline void multiply_row(Isa isa, T* row, const T* factors, Index count) {
+  simd::for_lanes<T>(
+      isa, count, [&](auto lanes, Index j) __attribute__((always_inline)) {
+        simd::Vector<T, lanes> v, factor;
+        simd::load(v, row + j);
+        simd::load(factor, factors + j);
+        v *= factor;
+        simd::store(row + j, v);
+      });
+}
+
+/// sum over j of x_j y_j
+template <class Isa, class T>
+[[gnu::always_inline]] inline T dot(Isa isa, const T* x, const T* y, Index count) {
+  constexpr int kWidth = simd::kLanes<Isa, T>;
+  simd::Native<Isa, T> products{};
+  T rest = 0;
+  simd::for_lanes<T>(
+      isa, count, [&](auto lanes, Index j) __attribute__((always_inline)) {
+        simd::Vector<T, lanes> a, b;
+        simd::load(a, x + j);
+        simd::load(b, y + j);
+        a *= b;
+        if constexpr (lanes == kWidth) {
+          products += a;
+        } else {
+          rest += a[0];
+        }
+      });
+  return rest + simd::sum_lanes<kWidth>(products);
+}
 
 [[nodiscard]] inline Index longest_keys(std::span<const KeyRange> keys) {
   Index most = 0;
@@ -131,64 +198,100 @@ struct AttentionHead {
   return most;
 }
 
+/// The probabilities of one (sequence, head), once the log-sum-exp of each row is known, into [B, H, Lq, Lk].
+template <class T>
+void write_attention_weights(const AttentionHead<T>& a, const T* log_sum_exp, Tensor<T>& weights) {
+  const Shape& s = weights.shape();
+  const Index key_size = packed_size(a.d_k, a.tile);
+  Tensor<T> work(Shape{key_size + kQueryTile * a.stride});
+  T* packed_keys = work.data();
+  T* scores = packed_keys + key_size;
+  a.for_each_key_tile([&](const KeyTile& k) {
+    a.pack_keys(k, packed_keys);
+    a.for_each_query_tile(k, [&](Index i, Index rows, Index count, bool) {
+      a.tile_scores(i, rows, k, count, packed_keys, scores);
+      for (Index r = 0; r < rows; ++r) {
+        const T lse = log_sum_exp[(a.first_query + i + r) * a.p.heads + a.head];
+        T* to = weights.data() + ((a.sequence * s[1] + a.head) * s[2] + i + r) * s[3] + k.begin;
+        for (Index j = 0; j < count; ++j) to[j] = std::exp(scores[r * a.stride + j] - lse);
+      }
+    });
+  });
+}
+
 }  // namespace detail
 
 /// output = heads side by side, [Nq, D]; log_sum_exp of the scores, [Nq, heads] (nullptr: not wanted). `weights`
 /// (nullptr: not wanted) is [B, heads, longest query, longest key], the probabilities before dropout, zeros elsewhere.
 /// A query that may attend to nothing gives zeros.
+///
+/// The softmax is a running one (Milakov and Gimelshein 2018; Dao et al. 2022): with m the largest score so far and
+/// l = sum e^(s - m), a tile with larger scores multiplies l and the output so far by e^(m - new m).
 template <class T>
 void attention(const AttentionProblem<T>& p, TensorView<T> output, T* log_sum_exp, Tensor<T>* weights = nullptr) {
   const auto sequences = static_cast<Index>(p.keys.size());
+  Tensor<T> kept;
+  if (weights != nullptr && log_sum_exp == nullptr) {
+    kept = Tensor<T>(Shape{p.query.rows(), p.heads});
+    log_sum_exp = kept.data();
+  }
   parallel_parts(sequences * p.heads, [&](Index part) {
     const detail::AttentionHead<T> a{p, part / p.heads, part % p.heads};
     if (a.queries == 0) return;
-    const Index length = a.keys.length, stride = detail::round_up(std::max<Index>(length, 1), kDropoutGroup);
-    const Index block = std::min(detail::kQueryBlock, a.queries);
-    const Index key_size = packed_size(a.d_k, length), value_size = packed_size(length, a.d_k);
-    Tensor<T> work(Shape{key_size + value_size + block * stride + stride});
-    T* packed_keys = work.data();
-    T* packed_values = packed_keys + key_size;
+    constexpr Index kRows = detail::kQueryTile;
+    const Index key_size = packed_size(a.d_k, a.tile), value_size = packed_size(a.tile, a.d_k);
+    Tensor<T> work(Shape{key_size + value_size + kRows * a.stride + detail::kKeyTile + 2 * a.queries});
+    T* packed_keys = work.data();               // K^T
+    T* packed_values = packed_keys + key_size;  // V
     T* scores = packed_values + value_size;
-    T* factors = scores + block * stride;
-    pack_panels(a.turned(a.head_of(p.key, a.keys.begin, length)), packed_keys);
-    const bool whole = !p.causal;  // values of the keys that a block sees
-    if (whole) pack_panels(a.head_of(p.value, a.keys.begin, length), packed_values);
+    T* factors = scores + kRows * a.stride;   // of the dropout
+    T* highest = factors + detail::kKeyTile;  // m of each query
+    T* sums = highest + a.queries;            // l
+    std::fill_n(highest, a.queries, -std::numeric_limits<T>::infinity());
+    std::fill_n(sums, a.queries, T(0));
+    const auto out = [&](Index i) { return output.row(a.first_query + i) + a.head * a.d_k; };
 
-    for (Index i = 0; i < a.queries; i += block) {
-      const Index rows = std::min(block, a.queries - i), count = a.visible(i, rows);
-      a.block_scores(i, rows, count, packed_keys, scores, stride);
-      simd::with_simd([&](auto isa) __attribute__((always_inline)) {
-        for (Index r = 0; r < rows; ++r) {
-          T* row = scores + r * stride;
-          const auto [highest, sum] = exponentials(isa, row, detail::round_up(count, 16));
-          scale_row(isa, row, count, sum > 0 ? T(1) / sum : T(0));
-          if (log_sum_exp != nullptr) {
-            log_sum_exp[(a.first_query + i + r) * p.heads + a.head] =
-                sum > 0 ? highest + std::log(sum) : std::numeric_limits<T>::infinity();
+    a.for_each_key_tile([&](const detail::KeyTile& k) {
+      a.pack_keys(k, packed_keys);
+      pack_panels(a.head_of(p.value, a.keys.begin + k.begin, k.count), packed_values);
+      a.for_each_query_tile(k, [&](Index i, Index rows, Index count, bool first) {
+        a.tile_scores(i, rows, k, count, packed_keys, scores);
+        simd::with_simd([&](auto isa) __attribute__((always_inline)) {
+          for (Index r = 0; r < rows; ++r) {
+            T* row = scores + r * a.stride;
+            const T before = highest[i + r];
+            const auto [now, sum] = exponentials(isa, row, detail::round_up(count, 16), before);
+            if (!first && now != before) {
+              const T shrink = before == -std::numeric_limits<T>::infinity() ? T(0) : std::exp(before - now);
+              sums[i + r] *= shrink;
+              scale_row(isa, out(i + r), a.d_k, shrink);
+            }
+            highest[i + r] = now;
+            sums[i + r] += sum;
+            if (p.dropout.active()) {
+              a.dropout_row(isa, i + r, k.begin, count, factors);
+              detail::multiply_row(isa, row, factors, count);
+            }
           }
-          if (weights != nullptr) {
-            const Shape& s = weights->shape();
-            std::copy_n(row, count, weights->data() + ((a.sequence * s[1] + a.head) * s[2] + i + r) * s[3]);
-          }
-          if (p.dropout.active()) {
-            a.dropout_row(isa, i + r, count, factors);
-            simd::for_lanes<T>(
-                isa, count, [&](auto lanes, Index j) __attribute__((always_inline)) {
-                  simd::Vector<T, lanes> v, factor;
-                  simd::load(v, row + j);
-                  simd::load(factor, factors + j);
-                  v *= factor;
-                  simd::store(row + j, v);
-                });
-          }
-        }
+        });
+        multiply_panels(
+            Operand<T>{scores, rows, count, a.stride, 1}, packed_values,
+            BlockOutput<T>{.data = out(i), .stride = output.stride(), .columns = a.d_k, .accumulate = !first}, k.count);
       });
-      if (!whole) pack_panels(a.head_of(p.value, a.keys.begin, count), packed_values);
-      multiply_panels(
-          Operand<T>{scores, rows, count, stride, 1}, packed_values,
-          BlockOutput<T>{
-              .data = output.row(a.first_query + i) + a.head * a.d_k, .stride = output.stride(), .columns = a.d_k});
-    }
+    });
+    simd::with_simd([&](auto isa) __attribute__((always_inline)) {
+      for (Index i = 0; i < a.queries; ++i) {
+        if (sums[i] == 0) {
+          std::fill_n(out(i), a.d_k, T(0));
+        } else {
+          scale_row(isa, out(i), a.d_k, T(1) / sums[i]);
+        }
+        if (log_sum_exp == nullptr) continue;
+        log_sum_exp[(a.first_query + i) * p.heads + a.head] =
+            sums[i] == 0 ? std::numeric_limits<T>::infinity() : highest[i] + std::log(sums[i]);
+      }
+    });
+    if (weights != nullptr) detail::write_attention_weights(a, log_sum_exp, *weights);
   });
 }
 
@@ -204,84 +307,77 @@ void attention_backward(const AttentionProblem<T>& p, const T* log_sum_exp, Tens
   parallel_parts(sequences * p.heads, [&](Index part) {
     const detail::AttentionHead<T> a{p, part / p.heads, part % p.heads};
     if (a.queries == 0 || a.keys.length == 0) return;
-    const Index length = a.keys.length, stride = detail::round_up(length, kDropoutGroup), d_k = a.d_k;
-    const Index block = std::min(detail::kQueryBlock, a.queries);
-    const Index wide_size = packed_size(d_k, length), tall_size = packed_size(length, d_k);
-    const Index block_size = packed_size(block, d_k);
-    Tensor<T> work(Shape{2 * wide_size + tall_size + block_size + 2 * block * stride + stride});
-    T* packed_keys = work.data();                  // K^T
-    T* packed_values = packed_keys + wide_size;    // V^T
-    T* packed_rows = packed_values + wide_size;    // K
-    T* packed_block = packed_rows + tall_size;     // dO, then Q, of the block
-    T* probabilities = packed_block + block_size;  // P, then P F
-    T* d_scores = probabilities + block * stride;  // dO V^T, then scale dS
-    T* factors = d_scores + block * stride;
-    pack_panels(a.turned(a.head_of(p.key, a.keys.begin, length)), packed_keys);
-    pack_panels(a.turned(a.head_of(p.value, a.keys.begin, length)), packed_values);
-    if (!p.causal) pack_panels(a.head_of(p.key, a.keys.begin, length), packed_rows);
+    constexpr Index kRows = detail::kQueryTile;
+    const Index d_k = a.d_k, wide_size = packed_size(d_k, a.tile), tall_size = packed_size(a.tile, d_k);
+    const Index block_size = packed_size(kRows, d_k);
+    Tensor<T> work(Shape{2 * wide_size + tall_size + block_size + 2 * kRows * a.stride + detail::kKeyTile + a.queries});
+    T* packed_keys = work.data();                    // K^T
+    T* packed_values = packed_keys + wide_size;      // V^T
+    T* packed_rows = packed_values + wide_size;      // K
+    T* packed_block = packed_rows + tall_size;       // dO, then Q, of some queries
+    T* probabilities = packed_block + block_size;    // P, then P F
+    T* d_scores = probabilities + kRows * a.stride;  // dO V^T, then scale dS
+    T* factors = d_scores + kRows * a.stride;        // of the dropout
+    T* delta = factors + detail::kKeyTile;
+    simd::with_simd([&](auto isa) __attribute__((always_inline)) {
+      for (Index i = 0; i < a.queries; ++i) {
+        const Index row = a.first_query + i, column = a.head * d_k;
+        delta[i] = detail::dot(isa, output.row(row) + column, d_output.row(row) + column, d_k);
+      }
+    });
 
     const auto gradient_rows = [&](const TensorView<T>& m, Index first) {
       return BlockOutput<T>{
           .data = m.row(first) + a.head * d_k, .stride = m.stride(), .columns = d_k, .accumulate = true};
     };
-    for (Index i = 0; i < a.queries; i += block) {
-      const Index rows = std::min(block, a.queries - i), count = a.visible(i, rows), first = a.first_query + i;
-      a.block_scores(i, rows, count, packed_keys, probabilities, stride);
-      multiply_panels(a.head_of(d_output, first, rows), packed_values,
-                      BlockOutput<T>{.data = d_scores, .stride = stride, .columns = count});
-      simd::with_simd([&](auto isa) __attribute__((always_inline)) {
-        constexpr int kWidth = simd::kLanes<decltype(isa), T>;
-        for (Index r = 0; r < rows; ++r) {
-          T* prob = probabilities + r * stride;
-          T* d_score = d_scores + r * stride;
-          const T* out = output.row(first + r) + a.head * d_k;
-          const T* d_out = d_output.row(first + r) + a.head * d_k;
-          const T lse = log_sum_exp[(first + r) * p.heads + a.head];
-          simd::Native<decltype(isa), T> products{};
-          T delta = 0;
-          simd::for_lanes<T>(
-              isa, d_k, [&](auto lanes, Index j) __attribute__((always_inline)) {
-                simd::Vector<T, lanes> x, y;
-                simd::load(x, out + j);
-                simd::load(y, d_out + j);
-                x *= y;
-                if constexpr (lanes == kWidth) {
-                  products += x;
-                } else {
-                  delta += x[0];
-                }
-              });
-          delta += simd::sum_lanes<kWidth>(products);
-          if (p.dropout.active()) a.dropout_row(isa, i + r, count, factors);
-          // Whole vectors: scores behind the last key are -infinity, so P is 0 there; stride has room.
-          for (Index j = 0; j < detail::round_up(count, kWidth); j += kWidth) {
-            simd::Native<decltype(isa), T> s, d, factor = T(1) - simd::Native<decltype(isa), T>{};
-            simd::load(s, prob + j);
-            simd::load(d, d_score + j);
-            if (p.dropout.active()) simd::load(factor, factors + j);
-            s -= lse;
-            simd::exp_in_place<T>(s);
-            d = p.scale * s * (factor * d - delta);
-            s *= factor;
-            simd::store(prob + j, s);
-            simd::store(d_score + j, d);
+    a.for_each_key_tile([&](const detail::KeyTile& k) {
+      const Index first_key = a.keys.begin + k.begin;
+      a.pack_keys(k, packed_keys);
+      pack_panels(a.turned(a.head_of(p.value, first_key, k.count)), packed_values);
+      if (d_query.data() != nullptr) pack_panels(a.head_of(p.key, first_key, k.count), packed_rows);
+      a.for_each_query_tile(k, [&](Index i, Index rows, Index count, bool) {
+        const Index first = a.first_query + i;
+        a.tile_scores(i, rows, k, count, packed_keys, probabilities);
+        multiply_panels(a.head_of(d_output, first, rows), packed_values,
+                        BlockOutput<T>{.data = d_scores, .stride = a.stride, .columns = count});
+        simd::with_simd([&](auto isa) __attribute__((always_inline)) {
+          constexpr int kWidth = simd::kLanes<decltype(isa), T>;
+          for (Index r = 0; r < rows; ++r) {
+            T* prob = probabilities + r * a.stride;
+            T* d_score = d_scores + r * a.stride;
+            const T lse = log_sum_exp[(first + r) * p.heads + a.head], shift = delta[i + r];
+            if (p.dropout.active()) a.dropout_row(isa, i + r, k.begin, count, factors);
+            // Whole vectors: scores behind the last key are -infinity, so P is 0 there.
+            for (Index j = 0; j < detail::round_up(count, kWidth); j += kWidth) {
+              simd::Native<decltype(isa), T> s, d, factor = T(1) - simd::Native<decltype(isa), T>{};
+              simd::load(s, prob + j);
+              simd::load(d, d_score + j);
+              if (p.dropout.active()) simd::load(factor, factors + j);
+              s -= lse;
+              simd::exp_in_place<T>(s);
+              d = p.scale * s * (factor * d - shift);
+              s *= factor;
+              simd::store(prob + j, s);
+              simd::store(d_score + j, d);
+            }
           }
+        });
+        if (d_value.data() != nullptr) {
+          pack_panels(a.head_of(d_output, first, rows), packed_block);
+          multiply_panels(Operand<T>{probabilities, count, rows, 1, a.stride}, packed_block,
+                          gradient_rows(d_value, first_key));
+        }
+        if (d_query.data() != nullptr) {
+          multiply_panels(Operand<T>{d_scores, rows, count, a.stride, 1}, packed_rows, gradient_rows(d_query, first),
+                          k.count);
+        }
+        if (d_key.data() != nullptr) {
+          pack_panels(a.head_of(p.query, first, rows), packed_block);
+          multiply_panels(Operand<T>{d_scores, count, rows, 1, a.stride}, packed_block,
+                          gradient_rows(d_key, first_key));
         }
       });
-      if (d_value.data() != nullptr) {
-        pack_panels(a.head_of(d_output, first, rows), packed_block);
-        multiply_panels(Operand<T>{probabilities, count, rows, 1, stride}, packed_block,
-                        gradient_rows(d_value, a.keys.begin));
-      }
-      if (d_query.data() != nullptr) {
-        if (p.causal) pack_panels(a.head_of(p.key, a.keys.begin, count), packed_rows);
-        multiply_panels(Operand<T>{d_scores, rows, count, stride, 1}, packed_rows, gradient_rows(d_query, first));
-      }
-      if (d_key.data() != nullptr) {
-        pack_panels(a.head_of(p.query, first, rows), packed_block);
-        multiply_panels(Operand<T>{d_scores, count, rows, 1, stride}, packed_block, gradient_rows(d_key, a.keys.begin));
-      }
-    }
+    });
   });
 }
 

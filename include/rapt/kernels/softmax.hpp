@@ -28,13 +28,15 @@ template <class Isa, class T>
   return highest;
 }
 
-/// row <- e^(row - max) in place; returns {max, sum}. With nothing but -infinity the row becomes zeros and sum is 0.
-/// Call inside `with_simd`.
+/// row <- e^(row - max) in place, with max the largest of the row and `at_least`; returns {max, sum}. With nothing but
+/// -infinity the row becomes zeros and sum is 0. Call inside `with_simd`.
 template <class Isa, class T>
-[[gnu::always_inline]] inline std::pair<T, T> exponentials(Isa isa, T* row, Index count) {
+[[gnu::always_inline]] inline std::pair<T, T> exponentials(Isa isa, T* row, Index count,
+                                                           T at_least = -std::numeric_limits<T>::infinity()) {
   constexpr int kWidth = simd::kLanes<Isa, T>;
   using V = simd::Native<Isa, T>;
-  const T highest = row_max(isa, row, count);
+  T highest = row_max(isa, row, count);
+  if (highest < at_least) highest = at_least;
   const auto is_nan = [](T x) { return x != x; };
   if (highest == -std::numeric_limits<T>::infinity() && std::none_of(row, row + count, is_nan)) {
     std::fill_n(row, count, T(0));

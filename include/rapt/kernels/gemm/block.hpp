@@ -162,7 +162,7 @@ template <int kRows, int kVectors, class Isa, class T>
   }
 }
 
-/// Rows of one panel: the largest register block first, the rest in halves.
+/// Rows of one panel: the largest register block first, then smaller ones.
 template <int kVectors, class Isa, class T>
 [[gnu::always_inline]] inline void block_rows(Isa isa, const Operand<T>& a, const T* panel, Index panel_stride,
                                               BlockOutput<T> c) {
@@ -174,8 +174,9 @@ template <int kVectors, class Isa, class T>
     }
   };
   step(std::integral_constant<int, Isa::kGemmRows>{});
-  if constexpr (Isa::kGemmRows > 6) step(std::integral_constant<int, 6>{});
-  if constexpr (Isa::kGemmRows > 4) step(std::integral_constant<int, 3>{});
+  if constexpr (Isa::kGemmRows > 8) step(std::integral_constant<int, 8>{});
+  if constexpr (Isa::kGemmRows > 4) step(std::integral_constant<int, 4>{});
+  step(std::integral_constant<int, 2>{});
   step(std::integral_constant<int, 1>{});
 }
 
@@ -228,12 +229,14 @@ template <class T>
   return (by_rows ? a.rows : a.cols) * (detail::round_up(by_rows ? a.cols : a.rows, 16) + 16);
 }
 
-/// c[a.rows, c.columns] (+)= a * panels, on the calling thread. `panels` is what pack_panels wrote.
+/// c[a.rows, c.columns] (+)= a * panels, on the calling thread. `panels` is what pack_panels wrote, of which the first
+/// a.cols rows are used; `packed_depth` is how many it has (-1: just those).
 template <class T>
-[[gnu::noinline]] void multiply_panels(const Operand<T>& a, const T* panels, BlockOutput<T> c) {
+[[gnu::noinline]] void multiply_panels(const Operand<T>& a, const T* panels, BlockOutput<T> c,
+                                       Index packed_depth = -1) {
   simd::with_simd([&](auto isa) __attribute__((always_inline)) {
     constexpr Index kWidth = detail::kPanelColumns<decltype(isa), T>;
-    detail::walk_panels(isa, a, panels, kWidth, a.cols * kWidth, c);
+    detail::walk_panels(isa, a, panels, kWidth, (packed_depth < 0 ? a.cols : packed_depth) * kWidth, c);
   });
 }
 
