@@ -28,3 +28,7 @@
 #include "rapt/optim/schedule.hpp"
 #include "rapt/train/progress.hpp"
 #include "rapt/train/trainer.hpp"
+
+#ifdef RAPT_PRECOMPILED  // by linking rapt::precompiled
+#include "rapt/precompiled/declarations.hpp"
+#endif

@@ -1,5 +1,6 @@
 #!/bin/sh
-# rapt as others use it: find_package of an installation, FetchContent, two translation units with different flags.
+# rapt as others use it: find_package of an installation, FetchContent, the precompiled library, two translation units
+# with different flags.
 # CMAKE names the cmake to use. Everything happens in a temporary folder.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -42,6 +43,31 @@ echo "== FetchContent"
 quiet "$cmake" -S "$here/fetch_content" -B "$work/fetch_content" -DRAPT_SOURCE="$root"
 quiet "$cmake" --build "$work/fetch_content"
 "$work/fetch_content/consumer"
+
+echo "== precompiled"
+quiet "$cmake" -S "$root" -B "$work/rapt" -DRAPT_BUILD_PRECOMPILED=ON
+quiet "$cmake" --build "$work/rapt" --target rapt_precompiled
+quiet "$cmake" --install "$work/rapt" --prefix "$work/first_place"
+mv "$work/first_place" "$work/with_library"
+if grep -rn -e "$root" -e "$work/first_place" "$work/with_library"; then
+  echo "FAILED: the installation names the folder that it was built in"
+  exit 1
+fi
+quiet "$cmake" -S "$here/precompiled" -B "$work/precompiled" -DCMAKE_PREFIX_PATH="$work/with_library" \
+  -DCMAKE_BUILD_TYPE=Release
+quiet "$cmake" --build "$work/precompiled"
+"$work/precompiled/precompiled"
+for target in unlinked other_flags; do
+  if "$cmake" --build "$work/precompiled" --target "$target" >"$work/log" 2>&1; then
+    echo "FAILED: $target links"
+    exit 1
+  fi
+  if ! grep -q "undefined .*rapt::" "$work/log"; then
+    cat "$work/log"
+    echo "FAILED: $target does not build, but not for want of rapt's code"
+    exit 1
+  fi
+done
 
 echo "== two translation units"
 if grep -q -m 1 -w avx2 /proc/cpuinfo && grep -q -m 1 -w fma /proc/cpuinfo && grep -q -m 1 -w bmi2 /proc/cpuinfo; then

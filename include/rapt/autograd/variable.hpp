@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "rapt/autograd/packed_weight.hpp"
 #include "rapt/core/tensor.hpp"
 
 namespace rapt::inline RAPT_ABI {
@@ -28,6 +29,8 @@ class Node {
   /// Rises with creation, so that descending order visits every result before its inputs.
   std::uint64_t order = 0;
   std::array<std::shared_ptr<Node>, kMaxInputs> inputs;
+  /// Of a weight: its packed form between products, see `pack_weights`.
+  PackedWeight<T> packed;
 
   Node() = default;
   Node(const Node&) = delete;

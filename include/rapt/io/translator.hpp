@@ -33,6 +33,7 @@ class Translator {
     require(model_.config().source_vocabulary == tokens && model_.config().target_vocabulary == tokens, "translator",
             "the model's vocabularies are ", model_.config().source_vocabulary, " and ",
             model_.config().target_vocabulary, ", the subwords' is ", tokens);
+    pack_weights(model_);
   }
 
   /// Reads what `save` wrote.

@@ -35,7 +35,7 @@ class Parameter : public Variable<T> {
   Parameter& operator=(const Parameter& other) {
     if (this == &other) return *this;
     if (this->defined() && other.defined()) {
-      this->node_->value = other.value();
+      mutable_value() = other.value();
       this->clear_grad();
     } else {
       *this = Parameter(other);
@@ -45,8 +45,11 @@ class Parameter : public Variable<T> {
   Parameter& operator=(Parameter&&) noexcept = default;
   ~Parameter() = default;
 
-  /// The numbers, to write to.
-  [[nodiscard]] Tensor<T>& mutable_value() { return this->node_->value; }
+  /// The numbers, to write to. What `pack_weights` keeps of them is dropped: ask again before each change.
+  [[nodiscard]] Tensor<T>& mutable_value() {
+    this->node_->packed.drop();
+    return this->node_->value;
+  }
 };
 
 namespace detail {
@@ -105,6 +108,17 @@ template <Module M>
   Index count = 0;
   for_each_parameter(module, [&](const std::string&, const auto& parameter) { count += parameter.size(); });
   return count;
+}
+
+/// Prepares a model for serving: from now on the first product with a weight outside of training keeps the weight in
+/// the order that products read, at the precision in force, so that later ones need not arrange it again. Pays for few
+/// tokens at a time (a sentence, a decoding step); costs the weights' memory a second time. A weight that changes is
+/// arranged anew. `keep` = false gives the memory back. Not while other threads use the model.
+template <Module M>
+void pack_weights(M& module, bool keep = true) {
+  for_each_parameter(module, [&](const std::string&, auto& parameter) {
+    if (parameter.shape().rank() == 2) parameter.node()->packed.keep(keep);
+  });
 }
 
 /// Forgets all gradients.

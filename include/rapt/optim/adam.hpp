@@ -53,6 +53,7 @@ class Adam {
       if (slot.node->grad.empty()) continue;
       require<ShapeError>(slot.node->value.shape() == slot.m.shape() && slot.node->grad.shape() == slot.m.shape(),
                           "adam", slot.name, " had shape ", slot.m.shape(), " and now has ", slot.node->value.shape());
+      slot.node->packed.drop();
       T* w = slot.node->value.data();
       const T* g = slot.node->grad.data();
       T *m = slot.m.data(), *v = slot.v.data();

@@ -29,9 +29,14 @@ template <class T>
   require<ShapeError>(!bias.defined() || bias.size() == weight.rows(), "linear", "the weight [out, in] is ",
                       weight.shape(), ", the bias ", bias.defined() ? bias.shape() : Shape{});
   Tensor<T> y(Shape{x.rows(), outputs.count});
-  kernels::gemm(kernels::as_is(x.value()),
-                kernels::transposed(weight.value().view().middle_rows(outputs.first, outputs.count)), y,
-                {.bias = bias.defined() ? bias.value().data() + outputs.first : nullptr});
+  kernels::GemmOptions<T> product{.bias = bias.defined() ? bias.value().data() + outputs.first : nullptr};
+  if (weight.node()->packed.is_kept() && !is_recording() && outputs.first % kernels::kColumnStep == 0) {
+    product.first_column = outputs.first;
+    kernels::gemm(kernels::as_is(x.value()), *weight.node()->packed.of(weight.value()), y, product);
+  } else {
+    kernels::gemm(kernels::as_is(x.value()),
+                  kernels::transposed(weight.value().view().middle_rows(outputs.first, outputs.count)), y, product);
+  }
   // GELU's derivative needs z = x W^T + b; that of ReLU can be read off y.
   Tensor<T> z;
   if ((activation == Activation::gelu || activation == Activation::gelu_tanh) && will_record<T>({x, weight, bias})) {

@@ -101,23 +101,51 @@ template <bool kAcross, bool kByDepth, bool kResidual>
   }
 }
 
+/// The same, element by element: for instruction sets that no matrix unit goes with, where only tests pack.
+template <bool kAcross, bool kByDepth, bool kResidual>
+inline void pack_square_slowly(const float* from, Index line, Pair* to, Index to_stride, Index plane) {
+  const auto round = [](float x) {
+    const auto raw = std::bit_cast<Pair>(x);
+    return (x == x ? raw + ((raw >> 16 & 1u) + 0x7fffu) : raw | 0x400000u) & 0xffff0000u;
+  };
+  for (Index i = 0; i < 16; ++i) {
+    for (Index p = 0; p < 16; ++p) {
+      const float low = from[kAcross ? i + 2 * p * line : i * line + 2 * p];
+      const float high = from[kAcross ? i + (2 * p + 1) * line : i * line + 2 * p + 1];
+      Pair* out = to + (kByDepth ? p * to_stride + i : i * to_stride + p);
+      *out = round(low) >> 16 | round(high);
+      if constexpr (kResidual) {
+        out[plane] =
+            round(low - std::bit_cast<float>(round(low))) >> 16 | round(high - std::bit_cast<float>(round(high)));
+      }
+    }
+  }
+}
+
 /// Squares of `indices` x `depth`, both padded with zeros to whole squares. Squares of later indices go `next_index`
 /// pairs further on, of later depths `next_depth`.
-template <bool kAcross, bool kByDepth, bool kResidual>
-[[gnu::always_inline]] inline void pack_squares(const float* from, Index line, Index indices, Index depth, Pair* to,
-                                                Index to_stride, Index next_index, Index next_depth, Index plane) {
+template <bool kAcross, bool kByDepth, bool kResidual, class Isa>
+[[gnu::always_inline]] inline void pack_squares(Isa, const float* from, Index line, Index indices, Index depth,
+                                                Pair* to, Index to_stride, Index next_index, Index next_depth,
+                                                Index plane) {
   for (Index i = 0; i < indices; i += 16, to += next_index) {
     Pair* out = to;
     for (Index p = 0; p < depth; p += 32, out += next_depth) {
       const float* square = from + (kAcross ? i + p * line : i * line + p);
       const Index some = std::min<Index>(16, indices - i), deep = std::min<Index>(32, depth - p);
-      if (some == 16 && deep == 32) {
-        pack_square<kAcross, kByDepth, kResidual>(square, line, out, to_stride, plane);
+      Index square_line = line;
+      float padded[512];  // 16 lines of 32, or across 32 of 16
+      if (some < 16 || deep < 32) {
+        const Index lines = kAcross ? deep : some, length = kAcross ? some : deep;
+        square_line = kAcross ? 16 : 32;
+        std::fill_n(padded, 512, 0.f);
+        for (Index l = 0; l < lines; ++l) std::copy_n(square + l * line, length, padded + l * square_line);
+        square = padded;
+      }
+      if constexpr (std::is_same_v<Isa, simd::Avx512>) {
+        pack_square<kAcross, kByDepth, kResidual>(square, square_line, out, to_stride, plane);
       } else {
-        float padded[512] = {};  // 16 lines of 32, or across 32 of 16
-        const Index lines = kAcross ? deep : some, length = kAcross ? some : deep, padded_line = kAcross ? 16 : 32;
-        for (Index l = 0; l < lines; ++l) std::copy_n(square + l * line, length, padded + l * padded_line);
-        pack_square<kAcross, kByDepth, kResidual>(padded, padded_line, out, to_stride, plane);
+        pack_square_slowly<kAcross, kByDepth, kResidual>(square, square_line, out, to_stride, plane);
       }
     }
   }
@@ -140,10 +168,10 @@ template <class F>
 inline void pack_pair_rows(const Operand<float>& a, Pair* to, Index stride, Index plane) {
   const bool across = a.col_stride != 1;
   const Index line = across ? a.col_stride : a.row_stride;
-  simd::with_simd([&](auto) __attribute__((always_inline)) {
+  simd::with_simd([&](auto isa) __attribute__((always_inline)) {
     detail::with_order(
         across, plane != 0, [&](auto kAcross, auto kResidual) __attribute__((always_inline)) {
-          detail::pack_squares<kAcross, false, kResidual>(a.data, line, a.rows, a.cols, to, stride, 16 * stride,
+          detail::pack_squares<kAcross, false, kResidual>(isa, a.data, line, a.rows, a.cols, to, stride, 16 * stride,
                                                           kPairBlock, plane);
         });
   });
@@ -159,10 +187,10 @@ inline void pack_pair_panel(const Operand<float>& b, Pair* to, Index plane) {
       if (plane != 0) std::fill_n(to + plane + p * kPairColumns + 16, 16, Pair{0});
     }
   }
-  simd::with_simd([&](auto) __attribute__((always_inline)) {
+  simd::with_simd([&](auto isa) __attribute__((always_inline)) {
     detail::with_order(
         across, plane != 0, [&](auto kAcross, auto kResidual) __attribute__((always_inline)) {
-          detail::pack_squares<kAcross, true, kResidual>(b.data, line, b.cols, b.rows, to, kPairColumns, 16,
+          detail::pack_squares<kAcross, true, kResidual>(isa, b.data, line, b.cols, b.rows, to, kPairColumns, 16,
                                                          kPairBlock * kPairColumns, plane);
         });
   });

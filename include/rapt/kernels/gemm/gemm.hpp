@@ -9,11 +9,15 @@
 
 namespace rapt::inline RAPT_ABI::kernels {
 
+/// Columns of a packed operand can be used from multiples of this on.
+inline constexpr Index kColumnStep = 32;
+
 /// How a product is written.
 template <class T>
 struct GemmOptions {
   bool accumulate = false;  ///< c += a b instead of c = a b
   const T* bias = nullptr;  ///< [columns of c], added to every row
+  Index first_column = 0;   ///< of a packed operand, where the columns of c begin: a multiple of kColumnStep
 };
 
 namespace detail {
@@ -44,21 +48,25 @@ template <class T>
 template <class T>
 void gemm(const Operand<T>& a, const PackedOperand<T>& b, TensorView<std::type_identity_t<T>> c,
           const GemmOptions<std::type_identity_t<T>>& options = {}) {
-  const Index rows = a.rows, depth = a.cols, columns = b.cols();
+  const Index rows = a.rows, depth = a.cols, columns = c.cols();
   detail::require_product(rows, depth, b.rows(), columns, c.shape());
+  require<ShapeError>(options.first_column % kColumnStep == 0 && options.first_column + columns <= b.cols(), "gemm",
+                      "columns ", options.first_column, " .. ", options.first_column + columns,
+                      " of a packed operand [", b.rows(), ", ", b.cols(), "]");
   require(b.geometry() == gemm_geometry<T>(b.unit()), "gemm", "the operand was packed for another instruction set");
   if (detail::is_trivial_product(depth, c, options)) return;
 
   const Index width = b.geometry().panel_columns, block_rows = 8 * b.geometry().block_rows;
+  const Index skipped = options.first_column / width, panels = (columns + width - 1) / width;
   const Index row_blocks = (rows + block_rows - 1) / block_rows;
-  const Index column_blocks = std::min(b.panels(), (16 + row_blocks - 1) / row_blocks);
-  const Index block_panels = (b.panels() + column_blocks - 1) / column_blocks;
+  const Index column_blocks = std::min(panels, (16 + row_blocks - 1) / row_blocks);
+  const Index block_panels = (panels + column_blocks - 1) / column_blocks;
   const auto run = [&](const auto& multiply) {
     parallel_parts(row_blocks * column_blocks, [&](Index part) {
       const Index i = part / column_blocks * block_rows, first_panel = part % column_blocks * block_panels;
-      if (first_panel >= b.panels()) return;
+      if (first_panel >= panels) return;
       const Index some_rows = std::min(block_rows, rows - i), j = first_panel * width;
-      multiply(i, some_rows, first_panel,
+      multiply(i, some_rows, skipped + first_panel,
                BlockOutput<T>{.data = c.row(i) + j,
                               .stride = c.stride(),
                               .columns = std::min(block_panels * width, columns - j),

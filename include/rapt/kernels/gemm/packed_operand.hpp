@@ -71,6 +71,16 @@ class PackedOperand {
     });
   }
 
+  /// Whether it would be packed the same way now: precision, unit and instruction set have not changed.
+  [[nodiscard]] bool is_current() const {
+    if constexpr (std::is_same_v<T, float>) {
+      const MatrixUnit unit = matrix_unit(precision());
+      const Index planes = unit == MatrixUnit::none ? 0 : precision() == Precision::high ? 2 : 1;
+      if (unit != unit_ || planes != planes_) return false;
+    }
+    return geometry_ == gemm_geometry<T>(unit_);
+  }
+
   [[nodiscard]] Index rows() const { return rows_; }
   [[nodiscard]] Index cols() const { return cols_; }
   [[nodiscard]] Index panels() const { return panels_; }
