@@ -62,27 +62,23 @@ template <int kRows, int kVectors, bool kResidual>
   }
 }
 
-template <int kVectors, bool kResidual>
-void dot_pairs_rows(PairRows a, const PairPanel& panel, BlockOutput<float> c) {
-  const auto step = [&]<int kRows>(std::integral_constant<int, kRows>) {
-    for (; a.rows >= kRows; a.rows -= kRows, a.data += kRows * a.stride, c.data += kRows * c.stride) {
-      dot_pairs_block<kRows, kVectors, kResidual>(a, panel, c);
-    }
-  };
-  step(std::integral_constant < int, kResidual ? 12 : 14 > {});
-  step(std::integral_constant<int, 6>{});
-  step(std::integral_constant<int, 3>{});
-  step(std::integral_constant<int, 1>{});
-}
-
 }  // namespace detail
 
 /// c (+)= a * panel over c.columns <= 32 columns, as `multiply_pairs_portable`.
-inline void multiply_pairs_avx512(const PairRows& a, const PairPanel& panel, const BlockOutput<float>& c) {
-  if (a.plane == 0) {
-    c.columns > 16 ? detail::dot_pairs_rows<2, false>(a, panel, c) : detail::dot_pairs_rows<1, false>(a, panel, c);
+inline void multiply_pairs_avx512(PairRows a, const PairPanel& panel, BlockOutput<float> c) {
+  const auto step = [&]<int kRows, bool kResidual>(std::integral_constant<int, kRows>, std::bool_constant<kResidual>) {
+    for (; a.rows >= kRows; a.rows -= kRows, a.data += kRows * a.stride, c.data += kRows * c.stride) {
+      detail::dot_pairs_block<kRows, 2, kResidual>(a, panel, c);
+    }
+  };
+  if (a.plane != 0) {
+    step(std::integral_constant<int, 12>{}, std::true_type{});
+    step(std::integral_constant<int, 1>{}, std::true_type{});
   } else {
-    c.columns > 16 ? detail::dot_pairs_rows<2, true>(a, panel, c) : detail::dot_pairs_rows<1, true>(a, panel, c);
+    step(std::integral_constant<int, 14>{}, std::false_type{});
+    step(std::integral_constant<int, 6>{}, std::false_type{});
+    step(std::integral_constant<int, 2>{}, std::false_type{});
+    step(std::integral_constant<int, 1>{}, std::false_type{});
   }
 }
 

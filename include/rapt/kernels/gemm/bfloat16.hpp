@@ -52,58 +52,45 @@ using Floats = simd::Vector<float, 16>;
   bits = (x == x ? rounded : (raw | 0x400000u)) & 0xffff0000u;
 }
 
-/// Depths of one index in order, lanes 0 .. 15 in `low`, 16 .. 31 in `high` -> 16 pairs, and with kResidual their
-/// residuals. kAcross: `low` and `high` are two consecutive depths of 16 indices instead.
-template <bool kAcross, bool kResidual>
-[[gnu::always_inline]] inline void make_pairs(const Floats& low, const Floats& high, Pairs& rounded, Pairs& residual) {
-  const auto join = [](const Pairs& a, const Pairs& b, Pairs& out) __attribute__((always_inline)) {
-    if constexpr (kAcross) {
-      out = (a >> 16) | b;
-    } else {
-      using Halves = simd::Vector<std::uint16_t, 32>;
-      out = (Pairs)__builtin_shufflevector((Halves)a, (Halves)b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29,
-                                           31, 33, 35, 37, 39, 41, 43, 45, 47, 49, 51, 53, 55, 57, 59, 61, 63);
-    }
-  };
-  Pairs a, b;
-  round_to_bfloat16(low, a);
-  round_to_bfloat16(high, b);
-  join(a, b, rounded);
-  if constexpr (kResidual) {
-    const Floats left_low = low - (Floats)a, left_high = high - (Floats)b;
-    round_to_bfloat16(left_low, a);
-    round_to_bfloat16(left_high, b);
-    join(a, b, residual);
-  }
-}
-
 /// 16 indices x 32 depths at `from` -> 16 x 16 pairs at `to`, one line `to_stride` apart per index, or with kByDepth
-/// one line per pair of depths. Residuals go `plane` pairs further. Element (index i, depth p) lies at from[i * line +
-/// p], or with kAcross at from[i + p * line].
-template <bool kAcross, bool kByDepth, bool kResidual>
+/// one line per pair of depths. Residuals go `plane` pairs further (0: not wanted). Element (index i, depth p) lies at
+/// from[i * line + p], or with kAcross at from[i + p * line].
+template <bool kAcross, bool kByDepth>
 [[gnu::always_inline]] inline void pack_square(const float* from, Index line, Pair* to, Index to_stride, Index plane) {
-  Pairs rounded[16], residual[16];
+  for (Index rest = 0; rest <= plane; rest += std::max<Index>(plane, 1)) {
+    Pairs square[16];
 #pragma GCC unroll 16
-  for (int i = 0; i < 16; ++i) {
-    Floats low, high;
-    simd::load(low, from + (kAcross ? 2 * i : i) * line);
-    simd::load(high, kAcross ? from + (2 * i + 1) * line : from + i * line + 16);
-    make_pairs<kAcross, kResidual>(low, high, rounded[i], residual[i]);
-  }
-  if constexpr (kAcross != kByDepth) {
-    simd::transpose(rounded);
-    if constexpr (kResidual) simd::transpose(residual);
-  }
+    for (int i = 0; i < 16; ++i) {
+      Floats low, high;  // kAcross: two depths of 16 indices; otherwise depths 0 .. 15 and 16 .. 31 of one index
+      simd::load(low, from + (kAcross ? 2 * i : i) * line);
+      simd::load(high, kAcross ? from + (2 * i + 1) * line : from + i * line + 16);
+      Pairs a, b;
+      round_to_bfloat16(low, a);
+      round_to_bfloat16(high, b);
+      if (rest > 0) {
+        low -= (Floats)a;
+        high -= (Floats)b;
+        round_to_bfloat16(low, a);
+        round_to_bfloat16(high, b);
+      }
+      if constexpr (kAcross) {
+        square[i] = (a >> 16) | b;
+      } else {
+        using Halves = simd::Vector<std::uint16_t, 32>;
+        square[i] =
+            (Pairs)__builtin_shufflevector((Halves)a, (Halves)b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29,
+                                           31, 33, 35, 37, 39, 41, 43, 45, 47, 49, 51, 53, 55, 57, 59, 61, 63);
+      }
+    }
+    if constexpr (kAcross != kByDepth) simd::transpose(square);
 #pragma GCC unroll 16
-  for (int i = 0; i < 16; ++i) {
-    simd::store(to + i * to_stride, rounded[i]);
-    if constexpr (kResidual) simd::store(to + plane + i * to_stride, residual[i]);
+    for (int i = 0; i < 16; ++i) simd::store(to + rest + i * to_stride, square[i]);
   }
 }
 
 /// The same, element by element: for instruction sets that no matrix unit goes with, where only tests pack.
-template <bool kAcross, bool kByDepth, bool kResidual>
-inline void pack_square_slowly(const float* from, Index line, Pair* to, Index to_stride, Index plane) {
+template <bool kAcross, bool kByDepth>
+[[gnu::noinline]] void pack_square_slowly(const float* from, Index line, Pair* to, Index to_stride, Index plane) {
   const auto round = [](float x) {
     const auto raw = std::bit_cast<Pair>(x);
     return (x == x ? raw + ((raw >> 16 & 1u) + 0x7fffu) : raw | 0x400000u) & 0xffff0000u;
@@ -114,9 +101,10 @@ inline void pack_square_slowly(const float* from, Index line, Pair* to, Index to
       const float high = from[kAcross ? i + (2 * p + 1) * line : i * line + 2 * p + 1];
       Pair* out = to + (kByDepth ? p * to_stride + i : i * to_stride + p);
       *out = round(low) >> 16 | round(high);
-      if constexpr (kResidual) {
-        out[plane] =
-            round(low - std::bit_cast<float>(round(low))) >> 16 | round(high - std::bit_cast<float>(round(high)));
+      if (plane > 0) {
+        const float rest_low = low - std::bit_cast<float>(round(low));
+        const float rest_high = high - std::bit_cast<float>(round(high));
+        out[plane] = round(rest_low) >> 16 | round(rest_high);
       }
     }
   }
@@ -124,7 +112,7 @@ inline void pack_square_slowly(const float* from, Index line, Pair* to, Index to
 
 /// Squares of `indices` x `depth`, both padded with zeros to whole squares. Squares of later indices go `next_index`
 /// pairs further on, of later depths `next_depth`.
-template <bool kAcross, bool kByDepth, bool kResidual, class Isa>
+template <bool kAcross, bool kByDepth, class Isa>
 [[gnu::always_inline]] inline void pack_squares(Isa, const float* from, Index line, Index indices, Index depth,
                                                 Pair* to, Index to_stride, Index next_index, Index next_depth,
                                                 Index plane) {
@@ -143,21 +131,11 @@ template <bool kAcross, bool kByDepth, bool kResidual, class Isa>
         square = padded;
       }
       if constexpr (std::is_same_v<Isa, simd::Avx512>) {
-        pack_square<kAcross, kByDepth, kResidual>(square, square_line, out, to_stride, plane);
+        pack_square<kAcross, kByDepth>(square, square_line, out, to_stride, plane);
       } else {
-        pack_square_slowly<kAcross, kByDepth, kResidual>(square, square_line, out, to_stride, plane);
+        pack_square_slowly<kAcross, kByDepth>(square, square_line, out, to_stride, plane);
       }
     }
-  }
-}
-
-/// f(whether a's depths lie across the lines of memory, whether residuals are wanted), as constants.
-template <class F>
-[[gnu::always_inline]] inline void with_order(bool across, bool residual, const F& f) {
-  if (across) {
-    residual ? f(std::true_type{}, std::true_type{}) : f(std::true_type{}, std::false_type{});
-  } else {
-    residual ? f(std::false_type{}, std::true_type{}) : f(std::false_type{}, std::false_type{});
   }
 }
 
@@ -166,33 +144,34 @@ template <class F>
 /// Rounds rows of a left operand into rows of pairs, `stride` apart: the rows are padded to a multiple of 16, the depth
 /// to pairs_of(a.cols).
 inline void pack_pair_rows(const Operand<float>& a, Pair* to, Index stride, Index plane) {
-  const bool across = a.col_stride != 1;
-  const Index line = across ? a.col_stride : a.row_stride;
   simd::with_simd([&](auto isa) __attribute__((always_inline)) {
-    detail::with_order(
-        across, plane != 0, [&](auto kAcross, auto kResidual) __attribute__((always_inline)) {
-          detail::pack_squares<kAcross, false, kResidual>(isa, a.data, line, a.rows, a.cols, to, stride, 16 * stride,
-                                                          kPairBlock, plane);
-        });
+    if (a.col_stride == 1) {
+      detail::pack_squares<false, false>(isa, a.data, a.row_stride, a.rows, a.cols, to, stride, 16 * stride, kPairBlock,
+                                         plane);
+    } else {
+      detail::pack_squares<true, false>(isa, a.data, a.col_stride, a.rows, a.cols, to, stride, 16 * stride, kPairBlock,
+                                        plane);
+    }
   });
 }
 
 /// Rounds up to 32 columns of a right operand into a panel [pairs_of(b.rows)][32].
 inline void pack_pair_panel(const Operand<float>& b, Pair* to, Index plane) {
-  const bool across = b.col_stride == 1;
-  const Index line = across ? b.row_stride : b.col_stride;
   if (b.cols <= 16) {  // the half of the panel that no column reaches
     for (Index p = 0; p < pairs_of(b.rows); ++p) {
       std::fill_n(to + p * kPairColumns + 16, 16, Pair{0});
       if (plane != 0) std::fill_n(to + plane + p * kPairColumns + 16, 16, Pair{0});
     }
   }
+  constexpr Index kNextDepth = kPairBlock * kPairColumns;
   simd::with_simd([&](auto isa) __attribute__((always_inline)) {
-    detail::with_order(
-        across, plane != 0, [&](auto kAcross, auto kResidual) __attribute__((always_inline)) {
-          detail::pack_squares<kAcross, true, kResidual>(isa, b.data, line, b.cols, b.rows, to, kPairColumns, 16,
-                                                         kPairBlock * kPairColumns, plane);
-        });
+    if (b.col_stride == 1) {
+      detail::pack_squares<true, true>(isa, b.data, b.row_stride, b.cols, b.rows, to, kPairColumns, 16, kNextDepth,
+                                       plane);
+    } else {
+      detail::pack_squares<false, true>(isa, b.data, b.col_stride, b.cols, b.rows, to, kPairColumns, 16, kNextDepth,
+                                        plane);
+    }
   });
 }
 

@@ -106,6 +106,19 @@ template <class Isa, class T>
   }
 }
 
+/// Joins the first c.columns of each row of sums with what is in c.
+template <class T>
+[[gnu::noinline]] void write_part(const T* sums, Index stride, Index rows, const BlockOutput<T>& c) {
+  for (Index r = 0; r < rows; ++r) {
+    for (Index j = 0; j < c.columns; ++j) {
+      T value = sums[r * stride + j];
+      if (c.bias != nullptr) value += c.bias[j];
+      if (c.accumulate) value += c.data[r * c.stride + j];
+      c.data[r * c.stride + j] = value;
+    }
+  }
+}
+
 /// c[kRows, kVectors] (+)= a[kRows, depth] * panel[depth, ...] (+ bias), all sums in registers.
 template <int kRows, int kVectors, class Isa, class T>
 [[gnu::always_inline]] inline void register_block(Isa, const T* a, Index row_stride, Index col_stride, const T* panel,
@@ -125,17 +138,14 @@ template <int kRows, int kVectors, class Isa, class T>
     }
   }
   if (c.columns >= kVectors * kWidth) {
-    V bias[kVectors] = {};
-    if (c.bias != nullptr) {
 #pragma GCC unroll 4
-      for (int j = 0; j < kVectors; ++j) simd::load(bias[j], c.bias + j * kWidth);
-    }
+    for (int j = 0; j < kVectors; ++j) {
+      V bias{};
+      if (c.bias != nullptr) simd::load(bias, c.bias + j * kWidth);
 #pragma GCC unroll 16
-    for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 4
-      for (int j = 0; j < kVectors; ++j) {
+      for (int r = 0; r < kRows; ++r) {
         T* to = c.data + r * c.stride + j * kWidth;
-        V value = sum[r][j] + bias[j];
+        V value = sum[r][j] + bias;
         if (c.accumulate) {
           V old;
           simd::load(old, to);
@@ -145,20 +155,9 @@ template <int kRows, int kVectors, class Isa, class T>
       }
     }
   } else {
-    T tile[kRows][kVectors * kWidth];
-#pragma GCC unroll 16
-    for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 4
-      for (int j = 0; j < kVectors; ++j) simd::store(tile[r] + j * kWidth, sum[r][j]);
-    }
-    for (int r = 0; r < kRows; ++r) {
-      for (Index j = 0; j < c.columns; ++j) {
-        T value = tile[r][j];
-        if (c.bias != nullptr) value += c.bias[j];
-        if (c.accumulate) value += c.data[r * c.stride + j];
-        c.data[r * c.stride + j] = value;
-      }
-    }
+    T tile[kRows * kVectors * kWidth];
+    __builtin_memcpy(tile, sum, sizeof tile);
+    write_part(tile, kVectors * kWidth, kRows, c);
   }
 }
 
@@ -174,26 +173,9 @@ template <int kVectors, class Isa, class T>
     }
   };
   step(std::integral_constant<int, Isa::kGemmRows>{});
-  if constexpr (Isa::kGemmRows > 8) step(std::integral_constant<int, 8>{});
-  if constexpr (Isa::kGemmRows > 4) step(std::integral_constant<int, 4>{});
-  step(std::integral_constant<int, 2>{});
+  if constexpr (Isa::kGemmRows > 6) step(std::integral_constant<int, 6>{});
+  if constexpr (Isa::kGemmRows > 4) step(std::integral_constant<int, 2>{});
   step(std::integral_constant<int, 1>{});
-}
-
-/// All panels: rows of a panel are panel_stride apart, panels next_panel.
-template <class Isa, class T>
-[[gnu::always_inline]] inline void walk_panels(Isa isa, const Operand<T>& a, const T* panels, Index panel_stride,
-                                               Index next_panel, BlockOutput<T> c) {
-  constexpr Index kWidth = kPanelColumns<Isa, T>;
-  for (; c.columns > 0; c.columns -= kWidth, panels += next_panel) {
-    if (c.columns > kWidth / 2) {
-      block_rows<Isa::kGemmColumns>(isa, a, panels, panel_stride, c);
-    } else {
-      block_rows<Isa::kGemmColumns / 2>(isa, a, panels, panel_stride, c);
-    }
-    c.data += kWidth;
-    if (c.bias != nullptr) c.bias += kWidth;
-  }
 }
 
 }  // namespace detail
@@ -229,15 +211,45 @@ template <class T>
   return (by_rows ? a.rows : a.cols) * (detail::round_up(by_rows ? a.cols : a.rows, 16) + 16);
 }
 
-/// c[a.rows, c.columns] (+)= a * panels, on the calling thread. `panels` is what pack_panels wrote, of which the first
-/// a.cols rows are used; `packed_depth` is how many it has (-1: just those).
+/// Panels of a right operand: where they begin, and how far apart their rows and they themselves lie.
 template <class T>
-[[gnu::noinline]] void multiply_panels(const Operand<T>& a, const T* panels, BlockOutput<T> c,
-                                       Index packed_depth = -1) {
+struct Panels {
+  const T* data = nullptr;
+  Index row_stride = 0, next = 0;
+};
+
+/// c[a.rows, c.columns] (+)= a * panels, on the calling thread.
+template <class T>
+[[gnu::noinline]] void multiply(const Operand<T>& a, Panels<T> panels, BlockOutput<T> c) {
   simd::with_simd([&](auto isa) __attribute__((always_inline)) {
-    constexpr Index kWidth = detail::kPanelColumns<decltype(isa), T>;
-    detail::walk_panels(isa, a, panels, kWidth, (packed_depth < 0 ? a.cols : packed_depth) * kWidth, c);
+    using Isa = decltype(isa);
+    constexpr Index kWidth = detail::kPanelColumns<Isa, T>;
+    for (; c.columns > 0; c.columns -= kWidth, panels.data += panels.next) {
+      if (c.columns > kWidth / 2) {
+        detail::block_rows<Isa::kGemmColumns>(isa, a, panels.data, panels.row_stride, c);
+      } else {
+        detail::block_rows<Isa::kGemmColumns / 2>(isa, a, panels.data, panels.row_stride, c);
+      }
+      c.data += kWidth;
+      if (c.bias != nullptr) c.bias += kWidth;
+    }
   });
+}
+
+/// Columns of a panel at the instruction set in force.
+template <class T>
+[[nodiscard]] Index panel_columns() {
+  Index columns = 0;
+  simd::with_simd([&](auto isa) __attribute__((always_inline)) { columns = detail::kPanelColumns<decltype(isa), T>; });
+  return columns;
+}
+
+/// The same for what pack_panels wrote, of which the first a.cols rows are used; `packed_depth` is how many it has (-1:
+/// just those).
+template <class T>
+void multiply_panels(const Operand<T>& a, const T* panels, const BlockOutput<T>& c, Index packed_depth = -1) {
+  const Index width = panel_columns<T>();
+  multiply(a, Panels<T>{panels, width, (packed_depth < 0 ? a.cols : packed_depth) * width}, c);
 }
 
 }  // namespace rapt::inline RAPT_ABI::kernels

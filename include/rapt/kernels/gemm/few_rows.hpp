@@ -15,24 +15,22 @@ template <class T>
 
 /// c[a.rows, c.columns] (+)= a * b, on the calling thread, for b whose rows are contiguous and `has_whole_vectors`.
 template <class T>
-[[gnu::noinline]] void multiply_rows(const Operand<T>& a, const Operand<T>& b, const BlockOutput<T>& c) {
-  simd::with_simd([&](auto isa) __attribute__((always_inline)) {
-    detail::walk_panels(isa, a, b.data, b.row_stride, detail::kPanelColumns<decltype(isa), T>, c);
-  });
+void multiply_rows(const Operand<T>& a, const Operand<T>& b, const BlockOutput<T>& c) {
+  multiply(a, Panels<T>{b.data, b.row_stride, panel_columns<T>()}, c);
 }
 
 namespace detail {
 
 /// c[kRows, 4] (+)= a[kRows, depth] * (b[4, depth])^T, rows contiguous: four sums per row, each over lanes. Columns of
-/// b behind the last, at j >= columns, repeat it.
+/// b behind the last, at j >= c.columns, repeat it.
 template <int kRows, class Isa, class T>
 [[gnu::always_inline]] inline void dot_block(Isa, const T* a, Index a_stride, const T* b, Index b_stride, Index depth,
-                                             Index columns, const BlockOutput<T>& c) {
+                                             const BlockOutput<T>& c) {
   constexpr int kLanes = simd::kLanes<Isa, T>;
   using V = simd::Native<Isa, T>;
   V sum[kRows][4] = {};
   const T* column[4];
-  for (Index j = 0; j < 4; ++j) column[j] = b + std::min(j, columns - 1) * b_stride;
+  for (Index j = 0; j < 4; ++j) column[j] = b + std::min(j, c.columns - 1) * b_stride;
   const auto step = [&](auto& totals, Index p) __attribute__((always_inline)) {
     using Part = std::remove_cvref_t<decltype(totals[0][0])>;
     Part x[4];
@@ -54,13 +52,8 @@ template <int kRows, class Isa, class T>
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
     for (int j = 0; j < 4; ++j) rest[r][j] += simd::sum_lanes<kLanes>(sum[r][j]);
-    for (Index j = 0; j < columns; ++j) {
-      T value = rest[r][j];
-      if (c.bias != nullptr) value += c.bias[j];
-      if (c.accumulate) value += c.data[r * c.stride + j];
-      c.data[r * c.stride + j] = value;
-    }
   }
+  write_part(rest[0], 4, kRows, c);
 }
 
 }  // namespace detail
@@ -73,19 +66,17 @@ template <class T>
     for (Index j = 0; j < c.columns; j += 4) {
       BlockOutput<T> block{.data = c.data + j,
                            .stride = c.stride,
+                           .columns = std::min<Index>(4, c.columns - j),
                            .bias = c.bias != nullptr ? c.bias + j : nullptr,
                            .accumulate = c.accumulate};
-      const Index columns = std::min<Index>(4, c.columns - j);
       const T* right = b.data + j * b.col_stride;
       Index i = 0;
       const auto step = [&]<int kRows>(std::integral_constant<int, kRows>) __attribute__((always_inline)) {
         for (; i + kRows <= a.rows; i += kRows, block.data += kRows * c.stride) {
-          detail::dot_block<kRows>(isa, a.data + i * a.row_stride, a.row_stride, right, b.col_stride, a.cols, columns,
-                                   block);
+          detail::dot_block<kRows>(isa, a.data + i * a.row_stride, a.row_stride, right, b.col_stride, a.cols, block);
         }
       };
       step(std::integral_constant<int, 4>{});
-      step(std::integral_constant<int, 2>{});
       step(std::integral_constant<int, 1>{});
     }
   });
