@@ -1,5 +1,7 @@
 # The library targets: rapt::rapt, and rapt::io and rapt::text where their dependencies are found. They carry include
-# paths and dependencies and no flags.
+# paths and dependencies and no flags. rapt::precompiled, on request, is rapt::rapt with what is heavy compiled already.
+
+option(RAPT_BUILD_PRECOMPILED "Build rapt::precompiled, a static library of rapt's templates for float and double" OFF)
 
 if(NOT TARGET Eigen3::Eigen)
   find_package(Eigen3 REQUIRED NO_MODULE GLOBAL)  # no version here: Eigen 5 calls itself incompatible with a request for 3.4
@@ -71,6 +73,16 @@ if(RAPT_IO_FOUND)
     list(FILTER io_headers EXCLUDE REGEX "/io/translator\\.hpp$")
     rapt_library(rapt_io io "${io_headers}" rapt nlohmann_json::nlohmann_json)
   endif()
+endif()
+
+if(RAPT_BUILD_PRECOMPILED)
+  add_library(rapt_precompiled STATIC
+    "${include_dir}/rapt/precompiled/float.cpp" "${include_dir}/rapt/precompiled/double.cpp")
+  add_library(rapt::precompiled ALIAS rapt_precompiled)
+  target_link_libraries(rapt_precompiled PUBLIC rapt)
+  target_compile_definitions(rapt_precompiled INTERFACE RAPT_PRECOMPILED)
+  set_target_properties(rapt_precompiled PROPERTIES
+    EXPORT_NAME precompiled CXX_EXTENSIONS OFF POSITION_INDEPENDENT_CODE ON)  # shared libraries may link it
 endif()
 
 # Warnings for our own executables only.

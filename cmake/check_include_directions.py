@@ -23,6 +23,7 @@ ALLOWED = {
     "text": ["core"],
     "io": ["core", "nn/module.hpp", "text"],
     "train": ["core", "kernels", "autograd", "nn", "models", "generation", "optim", "data", "text", "io"],
+    "precompiled": ["rapt.hpp"],
 }
 # Single headers that may include more than their room.
 ALLOWED_MORE = {
@@ -34,7 +35,7 @@ ALLOWED_MORE = {
 }
 # The umbrella needs Eigen and threads only, however far one follows its includes.
 UMBRELLA = "rapt.hpp"
-UMBRELLA_ROOMS = {"core", "kernels", "autograd", "nn", "models", "generation", "optim", "train", "data"}
+UMBRELLA_ROOMS = {"core", "kernels", "autograd", "nn", "models", "generation", "optim", "train", "data", "precompiled"}
 # Other libraries: where they may be included.
 LIBRARIES = [
     (re.compile(r"nlohmann/"), ["io"]),

@@ -1,7 +1,11 @@
 // Attention, forward and forward + backward, on sequences of one length that together have about 2,048 tokens.
 #include <benchmark/benchmark.h>
 
-#include <rapt/rapt.hpp>
+#include <rapt/autograd/backward.hpp>
+#include <rapt/autograd/ops/attention.hpp>
+#include <rapt/autograd/ops/sum.hpp>
+
+#include "../common/counters.hpp"
 
 namespace {
 
@@ -9,10 +13,8 @@ void attention(benchmark::State& state) {
   const rapt::Index length = state.range(0), heads = 8, d_model = 512;
   const bool causal = state.range(1) != 0, backward = state.range(2) != 0;
   const rapt::Index sequences = std::max<rapt::Index>(1, 2048 / length);
-  rapt::Rng rng(1);
-  rapt::Tensor<float> values(rapt::Shape{sequences * length, 3 * d_model});
-  rng.fill_uniform(values.values(), -1, 1);
-  const rapt::Variable<float> qkv(std::move(values), /*requires_grad=*/backward);
+  const rapt::Variable<float> qkv(bench::random(rapt::Shape{sequences * length, 3 * d_model}),
+                                  /*requires_grad=*/backward);
   const rapt::RowSplits splits = rapt::RowSplits::equal(sequences, length);
   for (auto _ : state) {
     const rapt::Recording scope;
@@ -22,8 +24,7 @@ void attention(benchmark::State& state) {
     if (backward) rapt::backward(rapt::sum(y));
     benchmark::DoNotOptimize(y.value().data());
   }
-  state.counters["tokens/s"] =
-      benchmark::Counter(static_cast<double>(sequences * length), benchmark::Counter::kIsIterationInvariantRate);
+  state.counters["tokens/s"] = bench::per_second(sequences * length);
 }
 
 }  // namespace

