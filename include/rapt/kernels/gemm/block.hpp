@@ -220,7 +220,7 @@ struct Panels {
 
 /// c[a.rows, c.columns] (+)= a * panels, on the calling thread.
 template <class T>
-[[gnu::noinline]] void multiply(const Operand<T>& a, Panels<T> panels, BlockOutput<T> c) {
+[[gnu::noinline]] void multiply_blocks(const Operand<T>& a, Panels<T> panels, BlockOutput<T> c) {
   simd::with_simd([&](auto isa) __attribute__((always_inline)) {
     using Isa = decltype(isa);
     constexpr Index kWidth = detail::kPanelColumns<Isa, T>;
@@ -249,7 +249,7 @@ template <class T>
 template <class T>
 void multiply_panels(const Operand<T>& a, const T* panels, const BlockOutput<T>& c, Index packed_depth = -1) {
   const Index width = panel_columns<T>();
-  multiply(a, Panels<T>{panels, width, (packed_depth < 0 ? a.cols : packed_depth) * width}, c);
+  multiply_blocks(a, Panels<T>{panels, width, (packed_depth < 0 ? a.cols : packed_depth) * width}, c);
 }
 
 }  // namespace rapt::inline RAPT_ABI::kernels
