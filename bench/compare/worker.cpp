@@ -195,6 +195,7 @@ Task encoder_task(const json& command) {
   rapt::Rng rng(1);
   rapt::Encoder<float> encoder(command.at("layers"), options, /*final_norm=*/false, rng);
   load_parameters(encoder, rapt::SafetensorsFile(command.at("weights").get<std::string>()));
+  pack_weights(encoder);  // as the other side does when it loads the model
   const auto state = std::make_shared<State>(State{std::move(x), {}, std::move(encoder)});
   return {.step = [state] { state->y = state->encoder(state->x, rapt::RowSplits::equal(1, state->x.rows())); },
           .results =

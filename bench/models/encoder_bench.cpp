@@ -11,15 +11,16 @@ namespace {
 
 void one_sentence(benchmark::State& state) {
   rapt::Rng rng(1);
-  const rapt::Transformer model({.source_vocabulary = 30000,
-                                 .target_vocabulary = 30000,
-                                 .d_model = 384,
-                                 .heads = 12,
-                                 .d_ff = 1536,
-                                 .encoder_layers = 6,
-                                 .decoder_layers = 1,  // not used
-                                 .activation = rapt::Activation::gelu},
-                                rng);
+  rapt::Transformer model({.source_vocabulary = 30000,
+                           .target_vocabulary = 30000,
+                           .d_model = 384,
+                           .heads = 12,
+                           .d_ff = 1536,
+                           .encoder_layers = 6,
+                           .decoder_layers = 1,  // not used
+                           .activation = rapt::Activation::gelu},
+                          rng);
+  rapt::pack_weights(model);
   rapt::TokenBatch sentence;
   sentence.push_back(bench::random_tokens(state.range(0), 30000));
   std::ignore = model.encode(sentence);  // memory comes from the system once

@@ -201,6 +201,26 @@ TYPED_TEST(Simd, LanesAreSummedAndTheLargestFound) {
   });
 }
 
+TYPED_TEST(Simd, SquaresTurnOverTheirDiagonal) {
+  using T = TypeParam;
+  for_every_simd_level([] {
+    rapt::simd::with_simd([&](auto isa) __attribute__((always_inline)) {
+      constexpr int kLanes = rapt::simd::kLanes<decltype(isa), T>;
+      T values[kLanes][kLanes];
+      rapt::simd::Native<decltype(isa), T> square[kLanes];
+      for (int i = 0; i < kLanes; ++i) {
+        for (int j = 0; j < kLanes; ++j) values[i][j] = static_cast<T>(100 * i + j);
+        rapt::simd::load(square[i], values[i]);
+      }
+      rapt::simd::transpose(square);
+      for (int i = 0; i < kLanes; ++i) rapt::simd::store(values[i], square[i]);
+      for (int i = 0; i < kLanes; ++i) {
+        for (int j = 0; j < kLanes; ++j) EXPECT_EQ(values[i][j], static_cast<T>(100 * j + i));
+      }
+    });
+  });
+}
+
 TYPED_TEST(Simd, ForLanesVisitsEachElementOnceInOrder) {
   using T = TypeParam;
   for_every_simd_level([] {

@@ -17,8 +17,8 @@ class PackedWeight {
   /// Whether products should keep the packed form; off at first.
   [[nodiscard]] bool is_kept() const { return kept_; }
   void keep(bool kept) {
-    kept_ = kept;
     drop();
+    kept_ = kept;
   }
   /// Forgets the packed form: the weight has changed.
   void drop() {

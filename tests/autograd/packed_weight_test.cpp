@@ -1,0 +1,99 @@
+/// \file
+/// Weights that are kept packed give the same numbers, and never those of an older weight.
+#include "rapt/autograd/packed_weight.hpp"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "rapt/autograd/backward.hpp"
+#include "rapt/autograd/ops/sum.hpp"
+#include "rapt/models/transformer.hpp"
+#include "rapt/optim/adam.hpp"
+
+#include "tests/common/random.hpp"
+#include "tests/common/settings.hpp"
+
+namespace {
+
+using namespace rapt_test;
+using rapt::Index;
+using rapt::Shape;
+using rapt::Variable;
+
+rapt::Transformer<float> small_model(std::uint64_t seed) {
+  rapt::Rng rng(seed);
+  return rapt::Transformer<float>({.source_vocabulary = 40,
+                                   .target_vocabulary = 40,
+                                   .d_model = 32,
+                                   .heads = 4,
+                                   .d_ff = 48,
+                                   .encoder_layers = 1,
+                                   .decoder_layers = 1,
+                                   .dropout = 0.f},
+                                  rng);
+}
+
+rapt::Tensor<float> logits(const rapt::Transformer<float>& model) {
+  return rapt::Tensor<float>(
+      model(rapt::TokenBatch({{3, 4, 5, 6, 2}, {7, 8, 2}}), rapt::TokenBatch({{1, 9, 10}, {1, 11}})).value());
+}
+
+TEST(PackedWeight, AModelGivesTheSameNumbersAndForgetsOnRequest) {
+  rapt::Transformer<float> model = small_model(1);
+  const auto before = logits(model);
+  const std::size_t in_use = rapt::memory_stats().in_use;
+  rapt::pack_weights(model);
+  expect_close(logits(model), before, 1e-5);
+  EXPECT_TRUE(same_bits(logits(model), logits(model)));
+  EXPECT_GT(rapt::memory_stats().in_use, in_use);
+  rapt::pack_weights(model, false);
+  EXPECT_EQ(rapt::memory_stats().in_use, in_use);
+  EXPECT_TRUE(same_bits(logits(model), before));
+}
+
+TEST(PackedWeight, AChangedWeightIsPackedAnew) {
+  rapt::Rng rng(1);
+  rapt::Linear<float> layer(8, 32, rng), other(8, 32, rng);
+  const Variable<float> x(random_tensor<float>(Shape{3, 8}, 2));
+  rapt::pack_weights(layer);
+  const auto expect_present_weight = [&](const char* what) {
+    EXPECT_TRUE(close(layer(x).value(), rapt::Linear<float>(layer)(x).value(), 1e-5)) << what;  // a copy is not packed
+  };
+  expect_present_weight("at first");
+  rapt::for_each_parameter(layer,
+                           [](const std::string&, auto& parameter) { parameter.mutable_value().data()[0] += 1; });
+  expect_present_weight("written to");
+  layer = other;
+  expect_present_weight("assigned to");
+  rapt::Adam adam(layer);
+  {
+    const rapt::Recording recording;
+    rapt::backward(rapt::sum(layer(x)));
+  }
+  adam.step(0.1);
+  expect_present_weight("after a step");
+  const rapt::Precision precision = rapt::precision();
+  rapt::set_matrix_unit(rapt::MatrixUnit::portable);
+  for (const auto lower : {rapt::Precision::high, rapt::Precision::medium, rapt::Precision::highest}) {
+    rapt::set_precision(lower);
+    expect_present_weight("in another precision");
+  }
+  rapt::set_precision(precision);
+  rapt::set_matrix_unit(std::nullopt);
+  for_every_simd_level([&] { expect_present_weight("at another instruction set"); });
+}
+
+TEST(PackedWeight, ServesManyThreads) {
+  rapt::Transformer<float> model = small_model(3);
+  rapt::pack_weights(model);
+  std::vector<rapt::Tensor<float>> results(4);
+  std::vector<std::thread> threads;
+  for (auto& result : results) {
+    threads.emplace_back([&model, &result] { result = logits(model); });
+  }
+  for (auto& thread : threads) thread.join();
+  for (const auto& result : results) EXPECT_TRUE(same_bits(result, results.front()));
+}
+
+}  // namespace
