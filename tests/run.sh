@@ -7,6 +7,6 @@ sh cmake/install_packages.sh g++ cmake ninja-build pkg-config python3 libeigen3-
   nlohmann-json3-dev libcli11-dev libutf8proc-dev
 jobs=$(sh cmake/build_jobs.sh)
 
-cmake -S . -B build -G Ninja
+cmake -S . -B build -G Ninja -DRAPT_BUILD_PRECOMPILED=ON
 cmake --build build -j "$jobs"
 ctest --test-dir build --output-on-failure --no-tests=error -j "$jobs" "$@"

@@ -11,7 +11,7 @@
 #include <span>
 #include <type_traits>
 
-#include "rapt/core/precision.hpp"
+#include "tests/common/allowed.hpp"
 
 namespace rapt_test {
 
@@ -40,14 +40,6 @@ template <class Actual, class Expected>
     }
   }
   return error / (magnitude > 0 ? magnitude : 1.0);
-}
-
-/// What to allow of a computation with many products in the precision in force: rounding to bfloat16 (with residuals)
-/// leaves errors of 2^-9 (2^-17) in each.
-template <class T>
-[[nodiscard]] double allowed(double tolerance) {
-  if (!std::is_same_v<T, float> || rapt::matrix_unit(rapt::precision()) == rapt::MatrixUnit::none) return tolerance;
-  return std::max(tolerance, rapt::precision() == rapt::Precision::high ? 3e-4 : 5e-2);
 }
 
 template <class Actual, class Expected>

@@ -19,6 +19,8 @@
 #include "rapt/io/safetensors.hpp"
 #include "rapt/nn/module.hpp"
 
+#include "tests/common/allowed.hpp"
+
 namespace rapt_test {
 
 /// Largest |ours - expected| over largest |expected|; infinite for other sizes and for NaN.

@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "rapt/models/transformer.hpp"
+#include "tests/common/allowed.hpp"
 #include "tests/common/settings.hpp"
 #include "tests/generation/prefix_model.hpp"
 

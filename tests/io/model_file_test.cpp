@@ -307,7 +307,7 @@ TEST_F(ModelFile, TheOtherPrecision) {
   const auto model = random_model<float>(small_config(), 3);
   save_model(path(), model);
   const auto wide = rapt::load_model<double>(path());
-  rapt_test::expect_close(logits_of(wide), logits_of(model), 1e-5);
+  rapt_test::expect_close(logits_of(model), logits_of(wide), 1e-5);
   save_model(path(), wide);
   expect_same_parameters(rapt::load_model<float>(path()), model);  // float to double and back loses nothing
 }

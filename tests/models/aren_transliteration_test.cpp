@@ -17,6 +17,8 @@
 #include "rapt/io/model_file.hpp"
 #include "rapt/text/unicode.hpp"
 
+#include "tests/common/allowed.hpp"
+
 namespace {
 
 namespace fs = std::filesystem;

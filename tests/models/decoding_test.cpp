@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "rapt/models/transformer.hpp"
+#include "tests/common/allowed.hpp"
 #include "tests/common/golden.hpp"
 #include "tests/common/gradients.hpp"
 

@@ -10,6 +10,7 @@
 #include "rapt/core/thread_pool.hpp"
 #include "rapt/models/transformer.hpp"
 #include "rapt/optim/clip.hpp"
+#include "tests/common/allowed.hpp"
 #include "tests/common/golden.hpp"
 #include "tests/common/gradients.hpp"
 
