@@ -27,7 +27,7 @@ namespace rapt::inline RAPT_ABI {
 enum class Precision { highest, high, medium };
 
 /// What multiplies bfloat16 pairs: nothing (products stay float32), plain C++ (slow; the reference for tests),
-/// AVX-512's dot products (twice the speed of float32), or AMX tiles (eight times and more).
+/// AVX-512's dot products (at most twice float32's rate), or AMX tiles.
 enum class MatrixUnit { none, portable, avx512_bf16, amx };
 
 [[nodiscard]] inline std::string to_string(Precision precision) {
