@@ -1,39 +1,106 @@
-// `translate score`: how good translations are.
+// `translate score`: how good translations are, how sure that is, and whether other ones are better.
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <rapt/data/parallel_corpus.hpp>
 #include <rapt/text/bleu.hpp>
+#include <rapt/text/chrf.hpp>
+#include <rapt/text/significance.hpp>
+#include <string>
+#include <vector>
 
 namespace translate {
 
 using rapt::Index;
 
 struct ScoreFlags {
-  std::string references, hypotheses, tokenize = "13a";
-  bool lowercase = false;
+  std::string references, hypotheses, other, tokenize = "13a";
+  std::vector<std::string> metrics = {"bleu"};
+  int chrf_word_order = 0;
+  bool lowercase = false, confidence = false;
+  rapt::BootstrapOptions bootstrap;
 };
 
 inline CLI::App* add_score(CLI::App& app, ScoreFlags& f) {
-  CLI::App* score = app.add_subcommand("score", "BLEU of translations, as sacrebleu computes it.");
+  CLI::App* score = app.add_subcommand("score", "BLEU and chrF of translations, as sacrebleu computes them.");
   score->add_option("--references", f.references, "text file, one reference a line")->required();
   score->add_option("--hypotheses", f.hypotheses, "text file with the translations; default: standard input");
-  score->add_option("--tokenize", f.tokenize, "13a for plain text, none for text that is tokenised already")
+  score->add_option("--metrics", f.metrics, "bleu, chrf or bleu,chrf")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"bleu", "chrf"}))
+      ->capture_default_str();
+  score->add_option("--tokenize", f.tokenize, "13a for plain text, none for text that is tokenised already (BLEU)")
       ->check(CLI::IsMember({"13a", "none"}))
       ->capture_default_str();
+  score->add_option("--chrf-word-order", f.chrf_word_order, "longest n-grams of words; 2 for chrF++")
+      ->check(CLI::Range(0, 6))
+      ->capture_default_str();
   score->add_flag("--lowercase", f.lowercase, "compare without case");
+  score->add_flag("--confidence", f.confidence, "mean and 95 % interval, by bootstrap resampling");
+  score->add_option("--compare", f.other,
+                    "text file with another system's translations: is it better than --hypotheses? (paired bootstrap)");
+  score->add_option("--resamples", f.bootstrap.resamples, "for --confidence and --compare")
+      ->check(CLI::Range(2, 1000000))
+      ->capture_default_str();
+  score->add_option("--seed", f.bootstrap.seed, "for --confidence and --compare")->capture_default_str();
   return score;
 }
 
+/// "BLEU = 37.63 66.7/..." becomes "BLEU = 37.63 (μ = 37.60 ± 1.23) 66.7/...".
+inline std::string with_confidence(std::string line, const rapt::Confidence& confidence) {
+  const std::size_t score_begin = line.find("= ") + 2;
+  const std::size_t score_end = std::min(line.find(' ', score_begin), line.size());
+  return line.insert(score_end, " " + to_string(confidence));
+}
+
+/// Prints one metric; `others` are the statistics of --compare, if it was given.
+template <rapt::MetricStatistics Statistics>
+void report(const ScoreFlags& f, const std::vector<Statistics>& ours, const std::vector<Statistics>& others,
+            const std::string& signature) {
+  const std::string line = to_string(total(ours).result());
+  if (!others.empty()) {
+    const rapt::PairedBootstrap pair = paired_bootstrap(ours, others, f.bootstrap);
+    const std::string other_line = to_string(total(others).result());
+    std::printf("%s\n%s\n", with_confidence(line, pair.baseline_confidence).c_str(),
+                with_confidence(other_line, pair.system_confidence).c_str());
+    std::printf("difference = %+.2f (p = %.4f)\n", pair.difference(), pair.p_value);
+  } else {
+    std::puts(f.confidence ? with_confidence(line, confidence(ours, f.bootstrap)).c_str() : line.c_str());
+  }
+  const bool resampled = f.confidence || !others.empty();
+  std::puts((resampled ? rapt::signature(signature, f.bootstrap) : signature).c_str());
+}
+
 inline int score(const ScoreFlags& f) {
-  rapt::BleuOptions options{.lowercase = f.lowercase};
-  if (f.tokenize == "none") options.tokenize = rapt::BleuOptions::Tokenize::none;
   const std::vector<std::string> references = rapt::read_lines(f.references);
-  const std::vector<std::string> hypotheses = rapt::read_lines(f.hypotheses.empty() ? "/dev/stdin" : f.hypotheses);
-  rapt::require(hypotheses.size() == references.size(), "score", "unequal line counts: ", hypotheses.size(),
-                " hypotheses, ", references.size(), " references in ", f.references);
-  std::printf("%s\n%s\n", to_string(rapt::bleu(hypotheses, references, options)).c_str(), signature(options).c_str());
+  const auto read_translations = [&](const std::string& file) {
+    std::vector<std::string> lines = rapt::read_lines(file);
+    rapt::require(lines.size() == references.size(), "score", "unequal line counts: ", lines.size(), " hypotheses in ",
+                  file, ", ", references.size(), " references in ", f.references);
+    return lines;
+  };
+  const std::vector<std::string> ours = read_translations(f.hypotheses.empty() ? "/dev/stdin" : f.hypotheses);
+  std::vector<std::string> others;
+  if (!f.other.empty()) others = read_translations(f.other);
+
+  const auto run = [&](auto statistics, const auto& options) {
+    using Statistics = decltype(statistics(ours, references, options));
+    report(f, statistics(ours, references, options),
+           others.empty() ? Statistics{} : statistics(others, references, options), signature(options));
+  };
+  for (const std::string& metric : f.metrics) {
+    if (metric == "bleu") {
+      rapt::BleuOptions options{.lowercase = f.lowercase};
+      if (f.tokenize == "none") options.tokenize = rapt::BleuOptions::Tokenize::none;
+      run([](const auto&... arguments) { return rapt::bleu_statistics(arguments...); }, options);
+    } else {
+      run([](const auto&... arguments) { return rapt::chrf_statistics(arguments...); },
+          rapt::ChrfOptions{.word_order = f.chrf_word_order, .lowercase = f.lowercase});
+    }
+  }
+  if (ours == others) std::puts("Both files hold the same translations: p says nothing.");
   return 0;
 }
 

@@ -348,6 +348,21 @@ class Run(Cli):
 
 
 class Score(Cli):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        references = [f"the {word} river runs near house number {number}, slowly." for number in range(20)
+                      for word in ("old", "small", "long")]
+        generator = random.Random(5)
+
+        def spoilt(share):
+            return [" ".join(word for word in line.split() if generator.random() > share) for line in references]
+
+        write(cls.folder / "references.txt", references)
+        for name, share in ("good", 0.1), ("equal", 0.1), ("bad", 0.4):
+            write(cls.folder / f"{name}.txt", spoilt(share))
+        cls.before = snapshot(cls.folder)
+
     def score(self, *arguments, stdin=b""):
         return translate("score", *arguments, folder=self.folder, stdin=stdin)
 
@@ -377,7 +392,78 @@ class Score(Cli):
         self.expect_refused(self.score("--references", "invalid.txt"), "invalid.txt:2", "UTF-8")
         self.expect_refused(self.score("--references", "target.txt", stdin=b"\xff\n"), ":1", "UTF-8")
         self.expect_usage(self.score(), "--references")
-        self.expect_usage(self.score("--references", "target.txt", "--tokenize", "zh"), "--tokenize")
+        for wrong in (("--tokenize", "zh"), ("--metrics", "ter"), ("--metrics", "bleu,chrf,ter"),
+                      ("--chrf-word-order", -1), ("--chrf-word-order", 7), ("--resamples", 1), ("--seed", "x")):
+            with self.subTest(wrong):
+                self.expect_usage(self.score("--references", "target.txt", *wrong), wrong[0])
+
+    def lines(self, *arguments, hypotheses="good.txt"):
+        result = self.score("--references", "references.txt", "--hypotheses", hypotheses, *arguments)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(result.stderr, b"")
+        return result.stdout.decode().splitlines()
+
+    def test_metrics(self):
+        bleu = self.lines()
+        self.assertEqual(len(bleu), 2)
+        chrf = self.lines("--metrics", "chrf")
+        self.assertEqual(len(chrf), 2)
+        self.assertRegex(chrf[0], r"^chrF2 = \d\d\.\d\d$")
+        self.assertRegex(chrf[1], r"^nrefs:1\|case:mixed\|eff:yes\|nc:6\|nw:0\|space:no\|version:rapt-[\d.]+$")
+        self.assertEqual(self.lines("--metrics", "bleu,chrf"), bleu + chrf)
+        self.assertEqual(self.lines("--metrics", "chrf", "bleu"), chrf + bleu)
+        plus = self.lines("--metrics", "chrf", "--chrf-word-order", 2, "--lowercase")
+        self.assertRegex(plus[0], r"^chrF2\+\+ = \d\d\.\d\d$")
+        self.assertRegex(plus[1], r"^nrefs:1\|case:lc\|eff:yes\|nc:6\|nw:2\|space:no\|")
+        self.assertEqual(self.lines("--metrics", "chrf", hypotheses="references.txt")[0], "chrF2 = 100.00")
+
+    def test_confidence(self):
+        interval = r"\(μ = (\d+\.\d\d) ± (\d+\.\d\d)\)"
+        plain = self.lines("--metrics", "bleu,chrf")
+        sure = self.lines("--metrics", "bleu,chrf", "--confidence")
+        self.assertEqual(len(sure), 4)
+        for index in 0, 2:
+            self.assertEqual(re.sub(" " + interval, "", sure[index]), plain[index])
+            score = float(re.search(r"= (\S+)", sure[index])[1])
+            mean, half_width = map(float, re.search(interval, sure[index]).groups())
+            self.assertLess(abs(mean - score), half_width)
+            self.assertGreater(half_width, 0.1)
+            self.assertEqual(sure[index + 1].replace("|bs:1000|seed:12345", "", 1), plain[index + 1])
+        self.assertEqual(sure, self.lines("--metrics", "bleu,chrf", "--confidence"))
+        other = self.lines("--metrics", "bleu", "--confidence", "--resamples", 500, "--seed", 2)
+        self.assertNotEqual(other[0], sure[0])
+        self.assertTrue(other[1].startswith("nrefs:1|bs:500|seed:2|case:mixed|"), other[1])
+        self.assertIn("(μ = 100.00 ± 0.00)", self.lines("--confidence", hypotheses="references.txt")[0])
+
+    def test_compare(self):
+        for other, low, high in ("bad", 0, 0.01), ("equal", 0.05, 1):
+            lines = self.lines("--metrics", "bleu,chrf", "--compare", f"{other}.txt")
+            self.assertEqual(len(lines), 8)
+            for index, metric in (0, "bleu"), (4, "chrf"):
+                with self.subTest(other=other, metric=metric):
+                    ours, theirs, verdict, signature = lines[index:index + 4]
+                    self.assertEqual(ours, self.lines("--metrics", metric, "--confidence")[0])
+                    self.assertEqual([theirs, signature],
+                                     self.lines("--metrics", metric, "--confidence", hypotheses=f"{other}.txt"))
+                    difference, p = map(float, re.fullmatch(r"difference = ([+-]\d+\.\d\d) \(p = (0\.\d{4})\)",
+                                                            verdict).groups())
+                    scores = [float(re.search(r"= (\S+)", line)[1]) for line in (ours, theirs)]
+                    self.assertAlmostEqual(difference, scores[1] - scores[0], delta=0.011)
+                    self.assertGreaterEqual(p, low)
+                    self.assertLessEqual(p, high)
+        same = self.lines("--compare", "good.txt")
+        self.assertEqual(same[2], "difference = +0.00 (p = 0.0010)")
+        self.assertEqual(same[4:], ["Both files hold the same translations: p says nothing."])
+
+    def test_compare_refused(self):
+        def compare(other):
+            return self.score("--references", "target.txt", "--hypotheses", "source.txt", "--compare", other)
+
+        self.expect_refused(compare("short.txt"), "1 hypotheses in short.txt", "120 references in target.txt")
+        self.expect_refused(compare("empty.txt"), "0 hypotheses in empty.txt", "120")
+        self.expect_refused(compare("absent.txt"), "absent.txt")
+        self.expect_refused(compare("directory"), "directory")
+        self.expect_refused(compare("invalid.txt"), "invalid.txt:2", "UTF-8", "byte 5")
 
 
 class Help(Cli):
@@ -385,7 +471,8 @@ class Help(Cli):
         for arguments, words_ in (((), ["train", "run", "score", "RAPT_THREADS"]),
                                   (("train",), ["--source", "--target", "--hold-out", "--preset", "--seed"]),
                                   (("run",), ["--model", "--beam", "--length-penalty"]),
-                                  (("score",), ["--references", "--hypotheses", "--tokenize"])):
+                                  (("score",), ["--references", "--hypotheses", "--tokenize", "--metrics", "--confidence",
+                                                "--compare"])):
             with self.subTest(arguments):
                 result = translate(*arguments, "--help", folder=self.folder)
                 self.assertEqual(result.returncode, 0)

@@ -18,7 +18,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -41,6 +40,34 @@ struct Bleu {
   double brevity_penalty = 1.0;           ///< BP, 0 .. 1
   Index hypothesis_length = 0;            ///< tokens
   Index reference_length = 0;             ///< tokens
+};
+
+/// All that BLEU needs to know of a pair of segments. Sums of them stand for corpora, so one pass over the text serves
+/// any number of resamples (significance.hpp).
+struct BleuStatistics {
+  std::array<Index, 4> matches = {};  ///< n-grams of the hypothesis that the reference has, n = 1 .. 4
+  std::array<Index, 4> totals = {};   ///< n-grams of the hypothesis
+  Index hypothesis_length = 0;        ///< tokens
+  Index reference_length = 0;         ///< tokens
+
+  BleuStatistics& operator+=(const BleuStatistics& other);
+  [[nodiscard]] Bleu result() const;
+  [[nodiscard]] double score() const { return result().score; }
+};
+
+/// How often n-grams of one order occur in a hypothesis, in its reference, and in both (each the lesser number of
+/// times).
+struct NgramCounts {
+  Index hypothesis = 0;
+  Index reference = 0;
+  Index matches = 0;
+
+  NgramCounts& operator+=(const NgramCounts& other) {
+    hypothesis += other.hypothesis;
+    reference += other.reference;
+    matches += other.matches;
+    return *this;
+  }
 };
 
 namespace detail {
@@ -113,68 +140,57 @@ inline void replace_all(std::string& text, std::string_view from, std::string_vi
   return apart;
 }
 
-/// The four n-gram counts of one pair, added to the corpus's.
-class BleuCounter {
- public:
-  explicit BleuCounter(const BleuOptions& options) : options_(options) {}
+/// How often the n-grams of two sequences agree, for n = 1 .. orders.
+template <class Symbol>
+[[nodiscard]] std::vector<NgramCounts> count_ngrams(const std::vector<Symbol>& ours, const std::vector<Symbol>& theirs,
+                                                    std::size_t orders) {
+  std::vector<Symbol> symbols = ours;  // both sequences end to end
+  symbols.insert(symbols.end(), theirs.begin(), theirs.end());
+  std::vector<Symbol> known = symbols;
+  std::sort(known.begin(), known.end());
+  known.erase(std::unique(known.begin(), known.end()), known.end());
+  std::vector<std::uint32_t> numbers;  // of the symbols: their ranks
+  for (const Symbol& symbol : symbols) {
+    numbers.push_back(static_cast<std::uint32_t>(std::lower_bound(known.begin(), known.end(), symbol) - known.begin()));
+  }
 
-  void add(std::string_view hypothesis, std::string_view reference) {
-    const std::vector<std::int32_t> ours = tokens(hypothesis);
-    const std::vector<std::int32_t> theirs = tokens(reference);
-    hypothesis_length += static_cast<Index>(ours.size());
-    reference_length += static_cast<Index>(theirs.size());
-    for (std::size_t order = 1; order <= 4; ++order) {
-      const std::vector<Ngram> found = ngrams(ours, order);
-      const std::vector<Ngram> wanted = ngrams(theirs, order);
-      total[order - 1] += static_cast<Index>(found.size());
-      // Of two sorted lists, the common part holds each n-gram as often as the list that has fewer of it.
-      for (std::size_t i = 0, j = 0; i < found.size() && j < wanted.size();) {
-        if (found[i] == wanted[j]) {
-          ++correct[order - 1];
-          ++i;
-          ++j;
-        } else if (found[i] < wanted[j]) {
-          ++i;
-        } else {
-          ++j;
-        }
+  // An n-gram is the (n-1)-gram that begins at the same place and the symbol behind it: a pair of numbers.
+  std::vector<NgramCounts> counts(orders);
+  std::vector<std::uint64_t> shorter(symbols.size(), 0);      // numbers of the (n-1)-grams, by where they begin
+  std::vector<std::pair<std::uint64_t, std::size_t>> ngrams;  // the pair in one word; where it begins
+  for (std::size_t n = 1; n <= orders; ++n) {
+    ngrams.clear();
+    for (std::size_t i = 0; i + n <= symbols.size(); ++i) {
+      if (i < ours.size() && i + n > ours.size()) continue;  // one that would reach from ours into theirs
+      ngrams.emplace_back(shorter[i] << 32 | numbers[i + n - 1], i);
+    }
+    std::sort(ngrams.begin(), ngrams.end());
+    for (std::size_t begin = 0, end = 0; begin < ngrams.size(); begin = end) {  // a run of equal ones
+      Index found = 0, wanted = 0;
+      for (; end < ngrams.size() && ngrams[end].first == ngrams[begin].first; ++end) {
+        ++(ngrams[end].second < ours.size() ? found : wanted);
+        shorter[ngrams[end].second] = begin;
       }
+      counts[n - 1] += {found, wanted, std::min(found, wanted)};
     }
   }
+  return counts;
+}
 
-  std::array<Index, 4> correct = {};
-  std::array<Index, 4> total = {};
-  Index hypothesis_length = 0;
-  Index reference_length = 0;
+/// Throws ValueError unless there is one reference for each hypothesis, and at least one.
+inline void check_segments(std::string_view where, std::span<const std::string> hypotheses,
+                           std::span<const std::string> references) {
+  require(hypotheses.size() == references.size(), where,
+          "each hypothesis needs one reference: hypotheses = ", hypotheses.size(),
+          ", references = ", references.size());
+  require(!hypotheses.empty(), where, "the corpus is empty: hypotheses = 0");
+}
 
- private:
-  using Ngram = std::array<std::int32_t, 4>;
-
-  [[nodiscard]] std::vector<std::int32_t> tokens(std::string_view segment) {
-    std::string text = options_.lowercase ? to_lower(segment) : std::string(segment);
-    if (options_.tokenize == BleuOptions::Tokenize::v13a) text = tokenize_13a(strip_end(text));
-    std::vector<std::int32_t> numbers;
-    for (const std::string_view word : split_whitespace(text)) {
-      numbers.push_back(
-          numbers_.try_emplace(std::string(word), static_cast<std::int32_t>(numbers_.size())).first->second);
-    }
-    return numbers;
-  }
-
-  [[nodiscard]] static std::vector<Ngram> ngrams(const std::vector<std::int32_t>& tokens, std::size_t order) {
-    std::vector<Ngram> all;
-    for (std::size_t begin = 0; begin + order <= tokens.size(); ++begin) {
-      Ngram ngram{-1, -1, -1, -1};
-      for (std::size_t k = 0; k < order; ++k) ngram[k] = tokens[begin + k];
-      all.push_back(ngram);
-    }
-    std::sort(all.begin(), all.end());
-    return all;
-  }
-
-  BleuOptions options_;
-  std::unordered_map<std::string, std::int32_t> numbers_;
-};
+/// What BLEU compares of a segment: the text with spaces between its tokens.
+[[nodiscard]] inline std::string bleu_tokens(std::string_view segment, const BleuOptions& options) {
+  std::string text = options.lowercase ? to_lower(segment) : std::string(segment);
+  return options.tokenize == BleuOptions::Tokenize::v13a ? tokenize_13a(strip_end(text)) : text;
+}
 
 inline void append_fixed(std::string& text, double value, int digits) {
   std::array<char, 64> buffer{};
@@ -183,45 +199,76 @@ inline void append_fixed(std::string& text, double value, int digits) {
   text.append(buffer.data(), written.ptr);
 }
 
+/// The end of a signature: this library's version.
+[[nodiscard]] inline std::string signature_version() {
+  return "|version:rapt-" + std::to_string(RAPT_VERSION_MAJOR) + "." + std::to_string(RAPT_VERSION_MINOR) + "." +
+         std::to_string(RAPT_VERSION_PATCH);
+}
+
 }  // namespace detail
 
-/// BLEU of a corpus; hypothesis i is compared with reference i. Throws ValueError when there is none or the numbers
-/// of segments differ. Empty segments are allowed.
-[[nodiscard]] inline Bleu bleu(std::span<const std::string> hypotheses, std::span<const std::string> references,
-                               const BleuOptions& options = {}) {
-  require(hypotheses.size() == references.size(), "bleu",
-          "each hypothesis needs one reference: hypotheses = ", hypotheses.size(),
-          ", references = ", references.size());
-  require(!hypotheses.empty(), "bleu", "the corpus is empty: hypotheses = 0");
-  detail::BleuCounter counts(options);
-  for (std::size_t i = 0; i < hypotheses.size(); ++i) counts.add(hypotheses[i], references[i]);
-
-  Bleu result;
-  result.hypothesis_length = counts.hypothesis_length;
-  result.reference_length = counts.reference_length;
-  if (counts.hypothesis_length < counts.reference_length) {
-    result.brevity_penalty = counts.hypothesis_length == 0
-                                 ? 0.0
-                                 : std::exp(1.0 - static_cast<double>(counts.reference_length) /
-                                                      static_cast<double>(counts.hypothesis_length));
+inline BleuStatistics& BleuStatistics::operator+=(const BleuStatistics& other) {
+  for (std::size_t n = 0; n < 4; ++n) {
+    matches[n] += other.matches[n];
+    totals[n] += other.totals[n];
   }
-  if (std::all_of(counts.correct.begin(), counts.correct.end(), [](Index n) { return n == 0; })) return result;
+  hypothesis_length += other.hypothesis_length;
+  reference_length += other.reference_length;
+  return *this;
+}
+
+inline Bleu BleuStatistics::result() const {
+  Bleu result;
+  result.hypothesis_length = hypothesis_length;
+  result.reference_length = reference_length;
+  if (hypothesis_length < reference_length) {
+    result.brevity_penalty =
+        hypothesis_length == 0
+            ? 0.0
+            : std::exp(1.0 - static_cast<double>(reference_length) / static_cast<double>(hypothesis_length));
+  }
+  if (std::all_of(matches.begin(), matches.end(), [](Index n) { return n == 0; })) return result;
 
   double smoothing = 1.0;
   double log_sum = 0.0;
-  bool all_orders = true;
   for (std::size_t n = 0; n < 4; ++n) {
-    if (counts.total[n] == 0) {  // no hypothesis is this long: the geometric mean is 0
-      all_orders = false;
-      break;
-    }
-    double matches = static_cast<double>(counts.correct[n]);
-    if (counts.correct[n] == 0) matches = 1.0 / (smoothing *= 2.0);
-    result.precisions[n] = 100.0 * matches / static_cast<double>(counts.total[n]);
+    if (totals[n] == 0) return result;  // no hypothesis is this long: the geometric mean is 0
+    const double correct = matches[n] == 0 ? 1.0 / (smoothing *= 2.0) : static_cast<double>(matches[n]);
+    result.precisions[n] = 100.0 * correct / static_cast<double>(totals[n]);
     log_sum += std::log(result.precisions[n]);
   }
-  if (all_orders) result.score = result.brevity_penalty * std::exp(log_sum / 4.0);
+  result.score = result.brevity_penalty * std::exp(log_sum / 4.0);
   return result;
+}
+
+/// The counts of each pair of segments; hypothesis i is compared with reference i. Throws ValueError when there is none
+/// or the numbers of segments differ. Empty segments are allowed.
+[[nodiscard]] inline std::vector<BleuStatistics> bleu_statistics(std::span<const std::string> hypotheses,
+                                                                 std::span<const std::string> references,
+                                                                 const BleuOptions& options = {}) {
+  detail::check_segments("bleu", hypotheses, references);
+  std::vector<BleuStatistics> statistics(hypotheses.size());
+  for (std::size_t i = 0; i < hypotheses.size(); ++i) {
+    const std::string hypothesis = detail::bleu_tokens(hypotheses[i], options);
+    const std::string reference = detail::bleu_tokens(references[i], options);
+    const std::vector<NgramCounts> counts =
+        detail::count_ngrams(split_whitespace(hypothesis), split_whitespace(reference), 4);
+    for (std::size_t n = 0; n < 4; ++n) {
+      statistics[i].matches[n] = counts[n].matches;
+      statistics[i].totals[n] = counts[n].hypothesis;
+    }
+    statistics[i].hypothesis_length = counts[0].hypothesis;
+    statistics[i].reference_length = counts[0].reference;
+  }
+  return statistics;
+}
+
+/// BLEU of a corpus; throws as `bleu_statistics`.
+[[nodiscard]] inline Bleu bleu(std::span<const std::string> hypotheses, std::span<const std::string> references,
+                               const BleuOptions& options = {}) {
+  BleuStatistics sum;
+  for (const BleuStatistics& one : bleu_statistics(hypotheses, references, options)) sum += one;
+  return sum.result();
 }
 
 /// What a score was computed with, in sacrebleu's notation; the version names this library, not sacrebleu's.
@@ -230,9 +277,7 @@ inline void append_fixed(std::string& text, double value, int digits) {
   text += options.lowercase ? "lc" : "mixed";
   text += "|eff:no|tok:";
   text += options.tokenize == BleuOptions::Tokenize::v13a ? "13a" : "none";
-  text += "|smooth:exp|version:rapt-";
-  return text + std::to_string(RAPT_VERSION_MAJOR) + "." + std::to_string(RAPT_VERSION_MINOR) + "." +
-         std::to_string(RAPT_VERSION_PATCH);
+  return text + "|smooth:exp" + detail::signature_version();
 }
 
 /// "BLEU = 34.56 66.7/41.2/28.0/19.1 (BP = 1.000 ratio = 1.010 hyp_len = 1212 ref_len = 1200)"
