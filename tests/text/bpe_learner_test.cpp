@@ -145,6 +145,53 @@ TEST(BpeLearner, MakesNoSpecialToken) {
   }
 }
 
+TEST(BpeLearner, MakesNoByteTokenWhereThereAreBytes) {
+  const Lines lines(50, "x<0x41> y<0x41> z<0x41> <0x41>a x<0xff> y<0xff> z<0xff> <0xff>b");
+  const auto with = learn(lines, {.vocabulary_size = 500, .byte_fallback = true});
+  for (const std::string& token : with) EXPECT_FALSE(rapt::detail::is_byte_token(token)) << token;
+  EXPECT_EQ(std::count(with.begin(), with.end(), "<0xff>"), 1) << "digits are capital letters";
+  const auto without = learn(lines, {.vocabulary_size = 500});
+  EXPECT_EQ(std::count(without.begin(), without.end(), "<0x41>"), 1);
+}
+
+TEST(BpeLearner, WhiteSpaceIsInNoToken) {
+  const auto tokens = learn(Lines(9, "\ta b\n  c\r\nd\v\f "), {.vocabulary_size = 400, .lossless = true});
+  EXPECT_EQ(Lines(tokens.begin(), tokens.begin() + 5), (Lines{"\u2581", "a", "b", "c", "d"}));
+  for (const std::string& token : tokens) EXPECT_EQ(token.find_first_of(" \t\n\v\f\r"), std::string::npos);
+}
+
+TEST(BpeLearner, PartsOfATextAreCountedTogether) {
+  // Five megabytes are several parts; the lines of one part alone would leave other pairs.
+  std::mt19937 random(13);
+  Lines lines(2000);
+  for (std::string& line : lines) {
+    for (int w = 0; w < 10; ++w) {
+      for (std::size_t i = 1 + random() % 6; i > 0; --i) line += static_cast<char>('a' + random() % 5 * (random() % 5));
+      line += ' ';
+    }
+  }
+  constexpr int kTimes = 56;
+  Lines many;
+  std::size_t bytes = 0;
+  for (int i = 0; i < kTimes; ++i) {
+    for (const std::string& line : lines) bytes += many.emplace_back(line).size();
+  }
+  EXPECT_GT(bytes, 5000000u);
+  const auto expected = learn(lines, {.vocabulary_size = 2000, .min_pair_count = 3, .min_character_count = 4});
+  EXPECT_GT(expected.size(), 1000u);
+  const rapt::Index threads_before = rapt::threads();
+  for (const rapt::Index threads : {1, 2, 3}) {
+    rapt::set_threads(threads);
+    EXPECT_EQ(learn(many, {.vocabulary_size = 2000, .min_pair_count = 3 * kTimes, .min_character_count = 4 * kTimes}),
+              expected)
+        << threads << " threads";
+    EXPECT_EQ(learn(many, {.vocabulary_size = 2000, .byte_fallback = true}),
+              learn(many, {.vocabulary_size = 2000, .lossless = true}))
+        << "spaces as in this text are the same words in both";
+  }
+  rapt::set_threads(threads_before);
+}
+
 TEST(BpeLearner, BoundsTheLengthOfTokens) {
   for (const std::string& token : learn({std::string(5000, 'a')})) {
     EXPECT_LE(token.size(), rapt::detail::kMaxTokenBytes);

@@ -6,11 +6,14 @@
 /// cross words. A token is its text, and its id tells its rank: encoding joins neighbours whose joined text is a
 /// token, the lowest id first and, of equal ones, the leftmost. So the list of tokens is the whole model.
 ///
-/// Characters that are not in the alphabet become "<unk>", and so does a literal U+2581. No input produces another
-/// special token: text such as "<s>" is made of ordinary tokens.
+/// Characters that are not in the alphabet, and a literal U+2581, become "<unk>", or with `byte_fallback` their UTF-8
+/// bytes as tokens "<0x00>" .. "<0xFF>", which joining leaves alone. With `lossless` a line is cut at each single
+/// space, all other ASCII white space becomes bytes, and text of any kind is restored exactly. No text is mistaken for
+/// another kind of token: "<s>" and "<0x41>" in it are made of ordinary tokens.
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
@@ -19,17 +22,20 @@
 #include <string>
 #include <string_view>
 #include <system_error>
-#include <tuple>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "rapt/core/error.hpp"
+#include "rapt/core/rng.hpp"
 #include "rapt/core/shape.hpp"
 #include "rapt/core/token_batch.hpp"
 #include "rapt/text/bpe_learner.hpp"
+#include "rapt/text/key_table.hpp"
+#include "rapt/text/pair_joiner.hpp"
 #include "rapt/text/unicode.hpp"
 #include "rapt/text/vocabulary.hpp"
+#include "rapt/text/word_counts.hpp"
 
 namespace rapt::inline RAPT_ABI {
 
@@ -37,48 +43,50 @@ namespace rapt::inline RAPT_ABI {
 class BytePairEncoding {
  public:
   /// Learns from lines of text, those of both languages together for a shared vocabulary. The same lines give the
-  /// same tokens: of pairs with equal counts the one with the smaller bytes is first. Time grows with text size times
-  /// its logarithm, for scripts without spaces too. Throws ValueError for text that is not UTF-8 and for options
-  /// outside their range.
+  /// same tokens at any number of threads: of pairs with equal counts the one with the smaller bytes is first. Time
+  /// grows with text size times its logarithm, for scripts without spaces too. Throws ValueError for text that is not
+  /// UTF-8 and for options outside their range.
   [[nodiscard]] static BytePairEncoding learn(std::span<const std::string> lines, const BpeOptions& options = {}) {
-    require(options.vocabulary_size >= 5 && options.vocabulary_size <= std::numeric_limits<TokenId>::max(), "bpe.learn",
-            "vocabulary_size must be at least 5: ", options.vocabulary_size);
+    const Mode mode = options.lossless ? Mode::lossless : options.byte_fallback ? Mode::words_and_bytes : Mode::words;
+    const auto least = static_cast<Index>(first_piece(mode)) + 2;
+    require(options.vocabulary_size >= least && options.vocabulary_size <= std::numeric_limits<TokenId>::max(),
+            "bpe.learn", "vocabulary_size must be at least ", least, ": ", options.vocabulary_size);
     require(options.min_pair_count >= 1 && options.min_character_count >= 1 && options.max_alphabet >= 1, "bpe.learn",
             "options must be positive: min_pair_count = ", options.min_pair_count,
             ", min_character_count = ", options.min_character_count, ", max_alphabet = ", options.max_alphabet);
-    return BytePairEncoding(detail::BpeLearner(lines, options).run(), "bpe.learn");
+    return BytePairEncoding(detail::BpeLearner(lines, options).run(), mode, "bpe.learn");
   }
 
   [[nodiscard]] const Vocabulary& vocabulary() const { return vocabulary_; }
+  /// Whether characters outside the alphabet become bytes; then `encode` makes no special token of any text.
+  [[nodiscard]] bool byte_fallback() const { return mode_ != Mode::words; }
+  /// Whether `decode(encode(text)) == text` for all UTF-8 text.
+  [[nodiscard]] bool lossless() const { return mode_ == Mode::lossless; }
 
   /// Tokens of a line, without begin and end of sentence. Throws ValueError for text that is not UTF-8.
-  [[nodiscard]] std::vector<TokenId> encode(std::string_view line) const {
-    if (const auto offset = find_invalid_utf8(line)) {
-      fail("bpe.encode", "text must be UTF-8: byte ", *offset + 1, " of ", line.size());
-    }
-    std::vector<TokenId> ids;
-    Work work;
-    std::string marked;
-    detail::for_each_word(line, [&](std::string_view word) {
-      marked = detail::kWordMark;
-      marked += word;
-      const TokenId whole = vocabulary_.id(marked);
-      if (is_whole_word_[static_cast<std::size_t>(whole)]) {
-        ids.push_back(whole);
-      } else {
-        append_word(word, work, ids);
-      }
-    });
-    return ids;
+  [[nodiscard]] std::vector<TokenId> encode(std::string_view line) const { return encode(line, nullptr); }
+
+  /// The same with merge dropout (BPE-dropout, Provilkov et al. 2020, arXiv:1910.13267), for training: each join is
+  /// passed over with the given probability whenever the next one is looked for, so that a text is cut differently
+  /// each time. 0 is `encode(line)`, 1 leaves single characters; the paper takes 0.1. Takes one stream of `rng`.
+  [[nodiscard]] std::vector<TokenId> encode(std::string_view line, double dropout, Rng& rng) const {
+    detail::JoinDropout drawn(dropout, rng.next_stream(), "bpe.encode");
+    return encode(line, &drawn);
   }
 
-  /// Text of tokens: special ones are left out but "<unk>", which becomes U+2047. `decode(encode(line)) == line` for
-  /// known characters in words with single spaces between them. Throws ValueError for an id outside the vocabulary.
+  /// Text of tokens: special ones are left out but "<unk>", which becomes U+2047; bytes that are not UTF-8 become
+  /// U+FFFD. When not `lossless`, `decode(encode(line)) == line` for known characters in words with single spaces
+  /// between them. Throws ValueError for an id outside the vocabulary.
   [[nodiscard]] std::string decode(std::span<const TokenId> ids) const {
-    std::string text;
+    std::string text, bytes;
     bool starts_with_mark = false;
     for (const TokenId id : ids) {
       std::string_view token = vocabulary_.token(id);
+      if (is_byte(id)) {
+        bytes += static_cast<char>(id - static_cast<TokenId>(kSpecials));
+        continue;
+      }
+      append_bytes(text, bytes);
       if (id == vocabulary_.unknown()) {
         text += "\xE2\x81\x87";
       } else if (!vocabulary_.is_special(id)) {
@@ -90,16 +98,18 @@ class BytePairEncoding {
         text += token;
       }
     }
+    append_bytes(text, bytes);
     if (starts_with_mark) text.erase(0, 1);
     return text;
   }
 
-  /// The model as UTF-8 text: the line "rapt bpe 1", the number of ordinary tokens, and each on a line of its own.
+  /// The model as UTF-8 text: a line with the kind of model, such as "rapt bpe 1", the number of tokens that are not
+  /// special or bytes, and each of them on a line of its own.
   [[nodiscard]] std::string to_text() const {
-    const auto ordinary = vocabulary_.tokens().subspan(kFirstOrdinary);
-    std::string text(kHeader);
-    text += '\n' + std::to_string(ordinary.size()) + '\n';
-    for (const std::string& token : ordinary) text += token + '\n';
+    const auto pieces = vocabulary_.tokens().subspan(first_piece(mode_));
+    std::string text(kHeaders[static_cast<std::size_t>(mode_)]);
+    text += '\n' + std::to_string(pieces.size()) + '\n';
+    for (const std::string& piece : pieces) text += piece + '\n';
     return text;
   }
 
@@ -114,8 +124,9 @@ class BytePairEncoding {
       lines.emplace_back(line);
       text.remove_prefix(std::min(end + 1, text.size()));
     }
-    require<IoError>(!lines.empty() && lines[0] == kHeader, line_name(where, 1), "the first line must be \"", kHeader,
-                     "\"");
+    const auto header = lines.empty() ? kHeaders.end() : std::find(kHeaders.begin(), kHeaders.end(), lines[0]);
+    require<IoError>(header != kHeaders.end(), line_name(where, 1), "the first line must be \"", kHeaders[0], "\", \"",
+                     kHeaders[1], "\" or \"", kHeaders[2], "\"");
     std::size_t count = 0;
     if (lines.size() >= 2) {
       const char* const end = lines[1].data() + lines[1].size();
@@ -126,151 +137,149 @@ class BytePairEncoding {
     require<IoError>(lines.size() - 2 == count, line_name(where, lines.size()),
                      "the text ends too early or too late: tokens announced = ", count, ", found = ", lines.size() - 2);
     lines.erase(lines.begin(), lines.begin() + 2);
-    return BytePairEncoding(std::move(lines), where);
+    return BytePairEncoding(std::move(lines), static_cast<Mode>(header - kHeaders.begin()), where);
   }
 
  private:
-  static constexpr std::string_view kHeader = "rapt bpe 1";
-  static constexpr std::size_t kFirstOrdinary = 3;
+  enum class Mode { words, words_and_bytes, lossless };
+  static constexpr std::array<std::string_view, 3> kHeaders = {"rapt bpe 1", "rapt bpe 2 byte_fallback",
+                                                               "rapt bpe 2 lossless"};  // by mode
+  static constexpr std::size_t kSpecials = 3;
 
-  struct Candidate {
-    TokenId joined;
-    std::int32_t place;
-    TokenId left, right;  // what stood there; the candidate is stale when it does no longer
-  };
-  struct Work {  // buffers used again from word to word
-    std::vector<TokenId> symbols;
-    std::vector<std::int32_t> previous, next;
-    std::vector<Candidate> heap;
-  };
-
+  [[nodiscard]] static constexpr std::size_t first_piece(Mode mode) {
+    return kSpecials + (mode == Mode::words ? 0 : detail::kByteTokens);
+  }
   [[nodiscard]] static std::string line_name(std::string_view where, std::size_t line) {
     return std::string(where) + ":" + std::to_string(line);
   }
 
-  /// `tokens` without the special ones; they stand from line 3 of `where` on.
-  BytePairEncoding(std::vector<std::string> tokens, std::string_view where) {
-    check(tokens, where);
+  /// `pieces`: the tokens but for special ones and bytes; they stand from line 3 of `where` on.
+  BytePairEncoding(std::vector<std::string> pieces, Mode mode, std::string_view where) : mode_(mode) {
+    check(pieces, mode, where);
+    std::vector<std::string> tokens;
+    if (byte_fallback()) {
+      for (std::size_t i = 0; i < detail::kByteTokens; ++i) {
+        tokens.push_back(detail::byte_token(static_cast<unsigned char>(i)));
+      }
+    }
+    tokens.insert(tokens.end(), pieces.begin(), pieces.end());
     vocabulary_ = Vocabulary(tokens);
-    for (std::size_t i = 0; i < tokens.size(); ++i) {
-      const auto id = static_cast<TokenId>(i + kFirstOrdinary);
-      const std::string_view token = tokens[i];
-      const CodePoint first = code_point_at(token, 0);
-      if (first.length == token.size()) {
-        if (i > 0) characters_.emplace(first.value, id);  // not the word mark: in text it is unknown
+    for (std::size_t i = 0; i < pieces.size(); ++i) {
+      const auto id = static_cast<TokenId>(first_piece(mode) + i);
+      const std::string_view piece = pieces[i];
+      const CodePoint first = code_point_at(piece, 0);
+      if (first.length == piece.size()) {
+        if (i > 0) characters_.try_emplace(static_cast<std::uint64_t>(first.value), id);  // in text, the mark is none
         continue;
       }
       bool reachable = false;
-      for (std::size_t cut = first.length; cut < token.size(); cut += code_point_at(token, cut).length) {
-        const TokenId left = vocabulary_.id(token.substr(0, cut));
-        const TokenId right = vocabulary_.id(token.substr(cut));
-        if (vocabulary_.is_special(left) || vocabulary_.is_special(right)) continue;
-        joins_.emplace(detail::pair_key(left, right), id);
+      for (std::size_t cut = first.length; cut < piece.size(); cut += code_point_at(piece, cut).length) {
+        const TokenId left = vocabulary_.id(piece.substr(0, cut)), right = vocabulary_.id(piece.substr(cut));
+        if (!is_piece(left) || !is_piece(right)) continue;
+        joiner_.add(left, right, id, id);
         reachable = reachable || (left < id && right < id);
       }
-      require<IoError>(reachable, line_name(where, i + 3), "a token must be two earlier tokens joined: \"", token,
+      require<IoError>(reachable, line_name(where, i + 3), "a token must be two earlier tokens joined: \"", piece,
                        "\"");
     }
     // Words that are one token skip the joining; only those that joining does lead to.
     is_whole_word_.assign(static_cast<std::size_t>(vocabulary_.size()), false);
-    Work work;
-    std::vector<TokenId> ids;
-    for (std::size_t i = 1; i < tokens.size(); ++i) {
-      if (!tokens[i].starts_with(detail::kWordMark)) continue;
-      ids.clear();
-      append_word(std::string_view(tokens[i]).substr(detail::kWordMark.size()), work, ids);
-      is_whole_word_[i + kFirstOrdinary] = ids.size() == 1;
+    detail::PairJoiner::Work work;
+    for (std::size_t i = 0; i < pieces.size(); ++i) {
+      if (!pieces[i].starts_with(detail::kWordMark)) continue;
+      cut_word(std::string_view(pieces[i]).substr(detail::kWordMark.size()), work, nullptr);
+      is_whole_word_[first_piece(mode) + i] = work.symbols.size() == 1;
     }
   }
 
   /// Throws IoError with the line unless each token is one that `learn` could have made.
-  static void check(const std::vector<std::string>& tokens, std::string_view where) {
+  static void check(const std::vector<std::string>& pieces, Mode mode, std::string_view where) {
     const SpecialTokens special;
     std::unordered_map<std::string_view, std::size_t> lines;
-    require<IoError>(!tokens.empty() && tokens[0] == detail::kWordMark, line_name(where, 3),
+    require<IoError>(!pieces.empty() && pieces[0] == detail::kWordMark, line_name(where, 3),
                      "the first token must be the word mark U+2581");
-    for (std::size_t i = 0; i < tokens.size(); ++i) {
-      const std::string& token = tokens[i];
+    for (std::size_t i = 0; i < pieces.size(); ++i) {
+      const std::string& piece = pieces[i];
       const auto expect = [&](bool condition, std::string_view rule) {
-        if (!condition) fail<IoError>(line_name(where, i + 3), rule, ": \"", token, "\"");
+        if (!condition) fail<IoError>(line_name(where, i + 3), rule, ": \"", piece, "\"");
       };
-      if (const auto offset = find_invalid_utf8(token)) {
+      if (const auto offset = find_invalid_utf8(piece)) {
         fail<IoError>(line_name(where, i + 3), "not UTF-8: byte ", *offset + 1, " of the line");
       }
-      require<IoError>(token.size() <= detail::kMaxTokenBytes, line_name(where, i + 3), "a token has at most ",
-                       detail::kMaxTokenBytes, " bytes: ", token.size());
-      expect(!token.empty(), "a token must not be empty");
-      expect(token.find_first_of(" \t\n\v\f\r") == std::string::npos, "a token must not contain white space");
-      expect(token.find(detail::kWordMark, 1) == std::string::npos, "the word mark can only begin a token");
-      expect(token != special.unknown && token != special.begin_of_sentence && token != special.end_of_sentence,
+      require<IoError>(piece.size() <= detail::kMaxTokenBytes, line_name(where, i + 3), "a token has at most ",
+                       detail::kMaxTokenBytes, " bytes: ", piece.size());
+      expect(!piece.empty(), "a token must not be empty");
+      expect(piece.find_first_of(" \t\n\v\f\r") == std::string::npos, "a token must not contain white space");
+      expect(piece.find(detail::kWordMark, 1) == std::string::npos, "the word mark can only begin a token");
+      expect(piece != special.unknown && piece != special.begin_of_sentence && piece != special.end_of_sentence,
              "a special token must not be listed");
-      const auto [at, is_new] = lines.try_emplace(token, i + 3);
+      expect(mode == Mode::words || !detail::is_byte_token(piece), "a byte must not be listed");
+      const auto [at, is_new] = lines.try_emplace(piece, i + 3);
       if (!is_new) {
-        fail<IoError>(line_name(where, i + 3), "a token must occur once: \"", token, "\" stands on line ", at->second,
+        fail<IoError>(line_name(where, i + 3), "a token must occur once: \"", piece, "\" stands on line ", at->second,
                       " too");
       }
     }
   }
 
-  /// Joins the marked word's characters; n log n for n characters.
-  void append_word(std::string_view word, Work& work, std::vector<TokenId>& ids) const {
-    std::vector<TokenId>& symbols = work.symbols;
-    std::vector<std::int32_t>& previous = work.previous;
-    std::vector<std::int32_t>& next = work.next;
-    std::vector<Candidate>& heap = work.heap;
-    symbols.assign(1, static_cast<TokenId>(kFirstOrdinary));  // the word mark
-    for (std::size_t i = 0; i < word.size();) {
-      const CodePoint point = code_point_at(word, i);
-      const auto found = characters_.find(point.value);
-      symbols.push_back(found == characters_.end() ? vocabulary_.unknown() : found->second);
+  [[nodiscard]] bool is_piece(TokenId id) const { return id >= static_cast<TokenId>(first_piece(mode_)); }
+  [[nodiscard]] bool is_byte(TokenId id) const { return id >= static_cast<TokenId>(kSpecials) && !is_piece(id); }
+
+  /// Adds the bytes to the text, U+FFFD for each that is not UTF-8, and leaves none.
+  static void append_bytes(std::string& text, std::string& bytes) {
+    for (std::size_t i = 0; i < bytes.size();) {
+      const CodePoint point = code_point_at(bytes, i);
+      text += point.value < 0 ? std::string_view("\xEF\xBF\xBD") : std::string_view(bytes).substr(i, point.length);
       i += point.length;
     }
-    const auto size = static_cast<std::int32_t>(symbols.size());
-    previous.resize(symbols.size());
-    next.resize(symbols.size());
-    heap.clear();
-    const auto later = [](const Candidate& a, const Candidate& b) {
-      return std::tie(a.joined, a.place) > std::tie(b.joined, b.place);
-    };
-    const auto at = [](auto& list, std::int32_t place) -> auto& { return list[static_cast<std::size_t>(place)]; };
-    const auto consider = [&](std::int32_t left, std::int32_t right) {
-      const auto found = joins_.find(detail::pair_key(at(symbols, left), at(symbols, right)));
-      if (found == joins_.end()) return false;
-      heap.push_back({found->second, left, at(symbols, left), at(symbols, right)});
-      return true;
-    };
-    for (std::int32_t i = 0; i < size; ++i) {
-      at(previous, i) = i - 1;
-      at(next, i) = i + 1;
-      if (i + 1 < size) consider(i, i + 1);
-    }
-    std::make_heap(heap.begin(), heap.end(), later);
-    while (!heap.empty()) {
-      std::pop_heap(heap.begin(), heap.end(), later);
-      const Candidate best = heap.back();
-      heap.pop_back();
-      const std::int32_t second = at(next, best.place);
-      if (at(symbols, best.place) != best.left || second >= size || at(symbols, second) != best.right) continue;
-      const std::int32_t behind = at(next, second);
-      at(symbols, best.place) = best.joined;
-      at(symbols, second) = kGone;
-      at(next, best.place) = behind;
-      if (behind < size) {
-        at(previous, behind) = best.place;
-        if (consider(best.place, behind)) std::push_heap(heap.begin(), heap.end(), later);
-      }
-      const std::int32_t before = at(previous, best.place);
-      if (before >= 0 && consider(before, best.place)) std::push_heap(heap.begin(), heap.end(), later);
-    }
-    for (std::int32_t i = 0; i < size; i = at(next, i)) ids.push_back(at(symbols, i));
+    bytes.clear();
   }
 
-  static constexpr TokenId kGone = -1;
+  [[nodiscard]] std::vector<TokenId> encode(std::string_view line, detail::JoinDropout* dropout) const {
+    if (const auto offset = find_invalid_utf8(line)) {
+      fail("bpe.encode", "text must be UTF-8: byte ", *offset + 1, " of ", line.size());
+    }
+    std::vector<TokenId> ids;
+    detail::PairJoiner::Work work;
+    std::string marked;
+    detail::for_each_word(line, lossless(), [&](std::string_view word) {
+      marked = detail::kWordMark;
+      marked += word;
+      const TokenId whole = vocabulary_.id(marked);
+      if (dropout == nullptr && is_whole_word_[static_cast<std::size_t>(whole)]) {
+        ids.push_back(whole);
+      } else {
+        cut_word(word, work, dropout);
+        ids.insert(ids.end(), work.symbols.begin(), work.symbols.end());
+      }
+    });
+    return ids;
+  }
 
+  /// Leaves the marked word's tokens in `work.symbols`.
+  void cut_word(std::string_view word, detail::PairJoiner::Work& work, detail::JoinDropout* dropout) const {
+    work.symbols.assign(1, static_cast<TokenId>(first_piece(mode_)));  // the word mark
+    for (std::size_t i = 0; i < word.size();) {
+      const CodePoint point = code_point_at(word, i);
+      if (const TokenId* known = characters_.find(static_cast<std::uint64_t>(point.value))) {
+        work.symbols.push_back(*known);
+      } else if (byte_fallback()) {
+        for (const char byte : word.substr(i, point.length)) {
+          work.symbols.push_back(static_cast<TokenId>(kSpecials + static_cast<unsigned char>(byte)));
+        }
+      } else {
+        work.symbols.push_back(vocabulary_.unknown());
+      }
+      i += point.length;
+    }
+    joiner_.join(work, dropout);
+  }
+
+  Mode mode_;
   Vocabulary vocabulary_;
-  std::unordered_map<std::int32_t, TokenId> characters_;                // by code point
-  std::unordered_map<std::uint64_t, TokenId, detail::PairHash> joins_;  // pair to the token it makes
-  std::vector<bool> is_whole_word_;                                     // by id
+  detail::KeyTable<TokenId> characters_;  // by code point
+  detail::PairJoiner joiner_{detail::PairJoiner::Order::one_by_one};
+  std::vector<bool> is_whole_word_;  // by id
 };
 
 }  // namespace rapt::inline RAPT_ABI

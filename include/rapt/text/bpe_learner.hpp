@@ -20,16 +20,24 @@
 
 #include "rapt/core/error.hpp"
 #include "rapt/core/shape.hpp"
+#include "rapt/text/key_table.hpp"
 #include "rapt/text/unicode.hpp"
 #include "rapt/text/vocabulary.hpp"
+#include "rapt/text/word_counts.hpp"
 
 namespace rapt::inline RAPT_ABI {
 
 struct BpeOptions {
-  Index vocabulary_size = 10000;  ///< special tokens, characters and joined tokens; fewer when pairs run out
+  Index vocabulary_size = 10000;  ///< special tokens, bytes, characters, joined tokens; fewer when pairs run out
   Index min_pair_count = 2;       ///< pairs seen less often are not joined
   Index max_alphabet = 4000;      ///< the most frequent characters are kept, as many as this and the vocabulary allow
   Index min_character_count = 1;  ///< characters seen less often are left out
+  /// 256 tokens "<0x00>" .. "<0xFF>" for the UTF-8 bytes of characters outside the alphabet, which are "<unk>"
+  /// otherwise. A model learns to use them only where its training text has such characters: min_character_count above
+  /// 1 leaves some out.
+  bool byte_fallback = false;
+  /// All white space is kept, so that decoding gives back any text exactly. Includes byte_fallback.
+  bool lossless = false;
 };
 
 namespace detail {
@@ -38,66 +46,49 @@ inline constexpr std::string_view kWordMark = "\xE2\x96\x81";
 inline constexpr std::int32_t kWordMarkCodePoint = 0x2581;
 /// Longer tokens are neither learned nor read; keeps the work per token small for any input.
 inline constexpr std::size_t kMaxTokenBytes = 256;
+inline constexpr std::size_t kByteTokens = 256;
 
-/// Calls `use(word)` for each piece between runs of ASCII white space.
-template <class Use>
-void for_each_word(std::string_view line, Use&& use) {
-  constexpr std::string_view kSpaces = " \t\n\v\f\r";
-  for (std::size_t end = 0;;) {
-    const std::size_t begin = line.find_first_not_of(kSpaces, end);
-    if (begin == std::string_view::npos) return;
-    end = std::min(line.find_first_of(kSpaces, begin), line.size());
-    use(line.substr(begin, end - begin));
-  }
+/// "<0x00>" .. "<0xFF>".
+[[nodiscard]] inline std::string byte_token(unsigned char byte) {
+  constexpr std::string_view kDigits = "0123456789ABCDEF";
+  return std::string("<0x") + kDigits[byte / 16] + kDigits[byte % 16] + '>';
+}
+[[nodiscard]] inline bool is_byte_token(std::string_view text) {
+  constexpr std::string_view kDigits = "0123456789ABCDEF";
+  return text.size() == 6 && text.starts_with("<0x") && text[5] == '>' && kDigits.find(text[3]) != kDigits.npos &&
+         kDigits.find(text[4]) != kDigits.npos;
 }
 
-/// Two symbols as one key.
-constexpr std::uint64_t pair_key(std::int32_t left, std::int32_t right) {
-  return (static_cast<std::uint64_t>(static_cast<std::uint32_t>(left)) << 32) | static_cast<std::uint32_t>(right);
-}
-
-/// Spreads pair keys over the table; the multiplier is 2^64 / golden ratio.
-struct PairHash {
-  std::size_t operator()(std::uint64_t key) const {
-    key *= 0x9E3779B97F4A7C15u;
-    return static_cast<std::size_t>(key ^ (key >> 32));
-  }
-};
-
-/// Learns the tokens. All words lie end to end in arrays of symbols linked to their neighbours. Each pair knows its
-/// count, kept exact, and the places where it was put; places that a later join has changed are skipped when read.
-/// A join costs as much as the places it touches, whatever the length of the words.
+/// Learns the tokens. All words lie end to end, symbols linked to their neighbours. Each pair knows its count, kept
+/// exact, and the places where it was put; places that a later join has changed are skipped when read. A join costs as
+/// much as the places it touches, whatever the length of the words.
 class BpeLearner {
  public:
   BpeLearner(std::span<const std::string> lines, const BpeOptions& options) : options_(options), queue_(Later{this}) {
-    const auto words = count_words(lines);
+    const WordCounts words = count_words(lines, options_.lossless, "bpe.learn");
     choose_alphabet(words);
     lay_out(words);
   }
   BpeLearner(const BpeLearner&) = delete;  // the queue points here
   BpeLearner& operator=(const BpeLearner&) = delete;
 
-  /// The ordinary tokens: the word mark, the alphabet by code point, the joined tokens in the order of learning.
+  /// The tokens but for special ones and bytes: the word mark, the alphabet by code point, the joined tokens in the
+  /// order of learning.
   [[nodiscard]] std::vector<std::string> run() {
-    const std::size_t limit = static_cast<std::size_t>(options_.vocabulary_size) - kSpecials;
-    while (tokens_.size() < limit && !queue_.empty()) {
+    while (tokens_.size() < limit() && !queue_.empty()) {
       const Candidate best = queue_.top();
       queue_.pop();
-      const auto found = pairs_.find(pair_key(best.left, best.right));
-      if (found == pairs_.end() || found->second.count > best.count) continue;  // gone, or queued again since
-      if (found->second.count < best.count) {
-        if (found->second.count >= options_.min_pair_count) {
-          queue_.push({found->second.count, best.left, best.right});
-        }
+      const std::int64_t count = pair(best.pair).count;
+      if (count > best.count) continue;  // queued again since
+      if (count < best.count) {
+        if (count >= options_.min_pair_count) queue_.push({count, best.pair});
         continue;
       }
-      std::string joined = token(best.left) + token(best.right);
-      const bool reserved =
-          joined == special_.unknown || joined == special_.begin_of_sentence || joined == special_.end_of_sentence;
-      if (reserved || joined.size() > kMaxTokenBytes) continue;
+      std::string joined = token(pair(best.pair).left) + token(pair(best.pair).right);
+      if (joined.size() > kMaxTokenBytes || is_reserved(joined)) continue;
       const auto [place, is_new] = ids_.try_emplace(std::move(joined), static_cast<std::int32_t>(tokens_.size()));
       if (is_new) tokens_.push_back(place->first);  // otherwise the same text was put together from other parts
-      join(best.left, best.right, place->second);
+      join(best.pair, place->second);
     }
     return std::move(tokens_);
   }
@@ -107,65 +98,74 @@ class BpeLearner {
   static constexpr std::int32_t kUnknown = -1;  // a character outside the alphabet: in no pair
   static constexpr std::int32_t kGone = -2;     // joined into its left neighbour
 
+  struct Place {
+    std::int32_t symbol;
+    std::int32_t previous, next;  // places of the neighbours in the word; -1: none
+    std::int32_t word;
+  };
   struct Pair {
+    std::int32_t left, right;
     std::int64_t count = 0;
-    std::vector<std::int32_t> places;  // of the left symbol
+    std::vector<std::int32_t> places = {};  // of the left symbol
+    bool has_grown = false;                 // and stands in grown_
   };
   struct Candidate {
     std::int64_t count;
-    std::int32_t left, right;
+    std::int32_t pair;
   };
   struct Later {  // orders the queue: the greatest count first, then the smallest texts
     const BpeLearner* learner;
     bool operator()(const Candidate& a, const Candidate& b) const {
       if (a.count != b.count) return a.count < b.count;
-      return std::tie(learner->token(b.left), learner->token(b.right)) <
-             std::tie(learner->token(a.left), learner->token(a.right));
+      const Pair &x = learner->pairs_[static_cast<std::size_t>(a.pair)],
+                 &y = learner->pairs_[static_cast<std::size_t>(b.pair)];
+      return std::tie(learner->token(y.left), learner->token(y.right)) <
+             std::tie(learner->token(x.left), learner->token(x.right));
     }
   };
-  using WordCounts = std::vector<std::pair<std::string_view, std::int64_t>>;
 
+  [[nodiscard]] bool has_bytes() const { return options_.byte_fallback || options_.lossless; }
+  [[nodiscard]] std::size_t limit() const {
+    return static_cast<std::size_t>(options_.vocabulary_size) - kSpecials - (has_bytes() ? kByteTokens : 0);
+  }
+  [[nodiscard]] bool is_reserved(std::string_view text) const {
+    return text == special_.unknown || text == special_.begin_of_sentence || text == special_.end_of_sentence ||
+           (has_bytes() && is_byte_token(text));
+  }
   [[nodiscard]] const std::string& token(std::int32_t symbol) const {
     return tokens_[static_cast<std::size_t>(symbol)];
   }
-
-  [[nodiscard]] static WordCounts count_words(std::span<const std::string> lines) {
-    WordCounts words;
-    std::unordered_map<std::string_view, std::size_t> index;
-    for (std::size_t i = 0; i < lines.size(); ++i) {
-      if (const auto offset = find_invalid_utf8(lines[i])) {
-        fail("bpe.learn", "text must be UTF-8: line ", i + 1, ", byte ", *offset + 1);
-      }
-      for_each_word(lines[i], [&](std::string_view word) {
-        const auto [at, is_new] = index.try_emplace(word, words.size());
-        if (is_new) words.emplace_back(word, 0);
-        ++words[at->second].second;
-      });
-    }
-    return words;
-  }
+  [[nodiscard]] Pair& pair(std::int32_t index) { return pairs_[static_cast<std::size_t>(index)]; }
+  [[nodiscard]] Place& at(std::int32_t place) { return places_[static_cast<std::size_t>(place)]; }
 
   void choose_alphabet(const WordCounts& words) {
-    std::unordered_map<std::int32_t, std::int64_t> counts;
+    std::vector<std::int64_t> counts(0x110000);  // by code point
     for (const auto& [word, count] : words) {
       for (std::size_t i = 0; i < word.size();) {
         const CodePoint point = code_point_at(word, i);
-        if (point.value != kWordMarkCodePoint) counts[point.value] += count;
+        counts[static_cast<std::size_t>(point.value)] += count;
         i += point.length;
       }
     }
+    counts[kWordMarkCodePoint] = 0;
+    for (const char space : std::string_view("\t\n\v\f\r")) counts[static_cast<std::size_t>(space)] = 0;
     std::vector<std::pair<std::int64_t, std::int32_t>> ranked;  // (-count, code point)
-    for (const auto& [value, count] : counts) {
-      if (count >= options_.min_character_count) ranked.emplace_back(-count, value);
+    for (std::size_t value = 0; value < counts.size(); ++value) {
+      if (counts[value] >= options_.min_character_count) {
+        ranked.emplace_back(-counts[value], static_cast<std::int32_t>(value));
+      }
     }
     std::sort(ranked.begin(), ranked.end());
-    const Index room = options_.vocabulary_size - static_cast<Index>(kSpecials) - 1;  // 1: the word mark
+    const Index room = static_cast<Index>(limit()) - 1;  // 1: the word mark
     const auto kept = static_cast<std::size_t>(std::min(room, options_.max_alphabet));
     if (ranked.size() > kept) ranked.resize(kept);
     std::sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
 
     tokens_.emplace_back(kWordMark);
-    for (const auto& [count, value] : ranked) append_code_point(tokens_.emplace_back(), value);
+    for (const auto& [count, value] : ranked) {
+      characters_.try_emplace(static_cast<std::uint64_t>(value), static_cast<std::int32_t>(tokens_.size()));
+      append_code_point(tokens_.emplace_back(), value);
+    }
     for (std::size_t i = 0; i < tokens_.size(); ++i) ids_.emplace(tokens_[i], static_cast<std::int32_t>(i));
   }
 
@@ -175,88 +175,108 @@ class BpeLearner {
     require(bytes < static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max()), "bpe.learn",
             "the distinct words are too long together: bytes = ", bytes);
     for (const auto& [word, count] : words) {
-      const auto begin = static_cast<std::int32_t>(symbols_.size());
-      symbols_.push_back(0);  // the word mark
+      const auto number = static_cast<std::int32_t>(counts_.size());
+      counts_.push_back(count);
+      const auto begin = static_cast<std::int32_t>(places_.size());
+      places_.push_back({0, -1, begin + 1, number});  // the word mark
       for (std::size_t i = 0; i < word.size();) {
-        const std::size_t length = code_point_at(word, i).length;
-        const auto found = ids_.find(std::string(word.substr(i, length)));
-        symbols_.push_back(found == ids_.end() || found->second == 0 ? kUnknown : found->second);
-        i += length;
+        const CodePoint point = code_point_at(word, i);
+        const std::int32_t* known = characters_.find(static_cast<std::uint64_t>(point.value));
+        const auto place = static_cast<std::int32_t>(places_.size());
+        places_.push_back({known == nullptr ? kUnknown : *known, place - 1, place + 1, number});
+        i += point.length;
       }
-      const auto end = static_cast<std::int32_t>(symbols_.size());
-      for (std::int32_t i = begin; i < end; ++i) {
-        previous_.push_back(i == begin ? -1 : i - 1);
-        next_.push_back(i + 1 == end ? -1 : i + 1);
-        counts_.push_back(count);
-        if (i + 1 < end) add(symbol(i), symbol(i + 1), i, count);
+      places_.back().next = -1;
+    }
+    // Pairs that are rare now stay so, for no join makes a single character: their places are not needed.
+    std::vector<std::int32_t> pairs(places_.size(), -1), sizes;  // the pair at each place; the places of each pair
+    for (std::size_t i = 0; i < places_.size(); ++i) {
+      if (places_[i].next < 0 || places_[i].symbol < 0 || at(places_[i].next).symbol < 0) continue;
+      pairs[i] = index_of(places_[i].symbol, at(places_[i].next).symbol);
+      pair(pairs[i]).count += counts_[static_cast<std::size_t>(places_[i].word)];
+      sizes.resize(pairs_.size());
+      ++sizes[static_cast<std::size_t>(pairs[i])];
+    }
+    std::vector<Candidate> candidates;
+    for (std::size_t i = 0; i < pairs_.size(); ++i) {
+      if (pairs_[i].count < options_.min_pair_count) continue;
+      pairs_[i].places.reserve(static_cast<std::size_t>(sizes[i]));
+      candidates.push_back({pairs_[i].count, static_cast<std::int32_t>(i)});
+    }
+    for (std::size_t i = 0; i < places_.size(); ++i) {
+      if (pairs[i] >= 0 && pair(pairs[i]).count >= options_.min_pair_count) {
+        pair(pairs[i]).places.push_back(static_cast<std::int32_t>(i));
       }
     }
-    queue_grown();
+    queue_ = Queue(Later{this}, std::move(candidates));
   }
 
-  [[nodiscard]] std::int32_t& symbol(std::int32_t place) { return symbols_[static_cast<std::size_t>(place)]; }
-  [[nodiscard]] std::int32_t& previous(std::int32_t place) { return previous_[static_cast<std::size_t>(place)]; }
-  [[nodiscard]] std::int32_t& next(std::int32_t place) { return next_[static_cast<std::size_t>(place)]; }
+  /// Where the pair is kept, from now on if it was not.
+  [[nodiscard]] std::int32_t index_of(std::int32_t left, std::int32_t right) {
+    const auto [index, is_new] =
+        pair_index_.try_emplace(pair_key(left, right), static_cast<std::int32_t>(pairs_.size()));
+    if (is_new) pairs_.push_back({left, right});
+    return *index;
+  }
 
   void add(std::int32_t left, std::int32_t right, std::int32_t place, std::int64_t count) {
     if (left < 0 || right < 0) return;
-    Pair& pair = pairs_[pair_key(left, right)];
-    pair.count += count;
-    pair.places.push_back(place);
-    grown_.push_back(pair_key(left, right));
+    const std::int32_t index = index_of(left, right);
+    Pair& grown = pair(index);
+    grown.count += count;
+    grown.places.push_back(place);
+    if (!grown.has_grown) grown_.push_back(index);
+    grown.has_grown = true;
   }
 
   void remove(std::int32_t left, std::int32_t right, std::int64_t count) {
     if (left < 0 || right < 0) return;
-    const auto found = pairs_.find(pair_key(left, right));
-    if ((found->second.count -= count) == 0) pairs_.erase(found);
+    Pair& less = pair(*pair_index_.find(pair_key(left, right)));
+    if ((less.count -= count) == 0) less.places = {};
   }
 
   /// Replaces the pair by one symbol everywhere, from left to right: of "aaa" the first two are joined.
-  void join(std::int32_t left, std::int32_t right, std::int32_t joined) {
-    std::vector<std::int32_t> places = std::move(pairs_.at(pair_key(left, right)).places);
+  void join(std::int32_t index, std::int32_t joined) {
+    const std::int32_t left = pair(index).left, right = pair(index).right;
+    std::vector<std::int32_t> places = std::move(pair(index).places);
     std::sort(places.begin(), places.end());
     for (const std::int32_t place : places) {
-      if (symbol(place) != left) continue;
-      const std::int32_t second = next(place);
-      if (second < 0 || symbol(second) != right) continue;
-      const std::int32_t before = previous(place);
-      const std::int32_t behind = next(second);
-      const std::int64_t count = counts_[static_cast<std::size_t>(place)];
-      if (before >= 0) remove(symbol(before), left, count);
-      if (behind >= 0) remove(right, symbol(behind), count);
-      remove(left, right, count);
-      symbol(place) = joined;
-      symbol(second) = kGone;
-      next(place) = behind;
-      if (behind >= 0) previous(behind) = place;
-      if (before >= 0) add(symbol(before), joined, before, count);
-      if (behind >= 0) add(joined, symbol(behind), place, count);
+      if (at(place).symbol != left) continue;
+      const std::int32_t second = at(place).next;
+      if (second < 0 || at(second).symbol != right) continue;
+      const std::int32_t before = at(place).previous, behind = at(second).next;
+      const std::int64_t count = counts_[static_cast<std::size_t>(at(place).word)];
+      if (before >= 0) remove(at(before).symbol, left, count);
+      if (behind >= 0) remove(right, at(behind).symbol, count);
+      pair(index).count -= count;
+      at(place).symbol = joined;
+      at(second).symbol = kGone;
+      at(place).next = behind;
+      if (behind >= 0) at(behind).previous = place;
+      if (before >= 0) add(at(before).symbol, joined, before, count);
+      if (behind >= 0) add(joined, at(behind).symbol, place, count);
     }
-    queue_grown();
-  }
-
-  /// Queues the pairs whose count has grown. Counts that fell are noticed when the pair comes to the front.
-  void queue_grown() {
-    std::sort(grown_.begin(), grown_.end());
-    grown_.erase(std::unique(grown_.begin(), grown_.end()), grown_.end());
-    for (const std::uint64_t key : grown_) {
-      const auto found = pairs_.find(key);
-      if (found == pairs_.end() || found->second.count < options_.min_pair_count) continue;
-      queue_.push({found->second.count, static_cast<std::int32_t>(key >> 32), static_cast<std::int32_t>(key)});
+    // Counts that fell are noticed when the pair comes to the front of the queue.
+    for (const std::int32_t grown : grown_) {
+      pair(grown).has_grown = false;
+      if (pair(grown).count >= options_.min_pair_count) queue_.push({pair(grown).count, grown});
     }
     grown_.clear();
   }
+
+  using Queue = std::priority_queue<Candidate, std::vector<Candidate>, Later>;
 
   BpeOptions options_;
   SpecialTokens special_;
   std::vector<std::string> tokens_;
   std::unordered_map<std::string, std::int32_t> ids_;
-  std::vector<std::int32_t> symbols_, previous_, next_;  // per place
-  std::vector<std::int64_t> counts_;                     // per place: how often its word occurs
-  std::unordered_map<std::uint64_t, Pair, PairHash> pairs_;
-  std::vector<std::uint64_t> grown_;
-  std::priority_queue<Candidate, std::vector<Candidate>, Later> queue_;
+  KeyTable<std::int32_t> characters_;  // by code point
+  std::vector<Place> places_;
+  std::vector<std::int64_t> counts_;  // how often each word occurs
+  std::vector<Pair> pairs_;
+  KeyTable<std::int32_t> pair_index_;
+  std::vector<std::int32_t> grown_;
+  Queue queue_;
 };
 
 }  // namespace detail

@@ -1,0 +1,76 @@
+/// \file
+/// A hash table from 64-bit keys, such as pairs of symbols, to small values: one array, without a node per entry.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "rapt/version.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+namespace detail {
+
+/// Two symbols as one key; they must not both be -1.
+[[nodiscard]] constexpr std::uint64_t pair_key(std::int32_t left, std::int32_t right) {
+  return (static_cast<std::uint64_t>(static_cast<std::uint32_t>(left)) << 32) | static_cast<std::uint32_t>(right);
+}
+
+/// Open addressing with linear probing, at most two thirds full. Keys are never taken out.
+template <class Value>
+class KeyTable {
+ public:
+  /// The key's value; nullptr when it is not here.
+  [[nodiscard]] const Value* find(std::uint64_t key) const {
+    const Slot& slot = slots_[place(key)];
+    return slot.key == key ? &slot.value : nullptr;
+  }
+
+  /// The key's value, put in unless there is one already, and whether it was put in. Holds until the next call.
+  std::pair<Value*, bool> try_emplace(std::uint64_t key, const Value& value) {
+    std::size_t at = place(key);
+    if (slots_[at].key == key) return {&slots_[at].value, false};
+    if (3 * ++size_ > 2 * slots_.size()) {
+      grow();
+      at = place(key);
+    }
+    slots_[at] = {key, value};
+    return {&slots_[at].value, true};
+  }
+
+  [[nodiscard]] std::size_t size() const { return size_; }
+
+ private:
+  static constexpr std::uint64_t kNoKey = ~std::uint64_t{0};
+  struct Slot {
+    std::uint64_t key = kNoKey;
+    Value value{};
+  };
+
+  /// Where the key is or would be.
+  [[nodiscard]] std::size_t place(std::uint64_t key) const {
+    std::uint64_t hash = (key ^ (key >> 32)) * 0x9E3779B97F4A7C15u;  // 2^64 / golden ratio
+    hash ^= hash >> 32;
+    const std::size_t mask = slots_.size() - 1;
+    std::size_t at = static_cast<std::size_t>(hash) & mask;
+    while (slots_[at].key != key && slots_[at].key != kNoKey) at = (at + 1) & mask;
+    return at;
+  }
+
+  void grow() {
+    std::vector<Slot> old(2 * slots_.size());
+    old.swap(slots_);
+    for (const Slot& slot : old) {
+      if (slot.key != kNoKey) slots_[place(slot.key)] = slot;
+    }
+  }
+
+  std::vector<Slot> slots_ = std::vector<Slot>(16);  // a power of two
+  std::size_t size_ = 0;
+};
+
+}  // namespace detail
+
+}  // namespace rapt::inline RAPT_ABI

@@ -1,0 +1,146 @@
+/// \file
+/// Joining neighbouring symbols by rank, which is how byte pair encoding cuts a word, with merge dropout if wished.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <tuple>
+#include <vector>
+
+#include "rapt/core/error.hpp"
+#include "rapt/core/rng.hpp"
+#include "rapt/text/key_table.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+namespace detail {
+
+/// Draws which joins are passed over; number i of a stream belongs to the i-th question.
+class JoinDropout {
+ public:
+  /// Throws ValueError unless 0 <= probability <= 1.
+  JoinDropout(double probability, const RandomStream& stream, std::string_view where) : stream_(stream) {
+    require(probability >= 0 && probability <= 1, where, "dropout must be from 0 to 1: ", probability);
+    threshold_ = static_cast<std::uint64_t>(std::llround(probability * 0x1p32));
+  }
+
+  [[nodiscard]] bool drops() {
+    const std::uint64_t i = drawn_++;
+    if (i % 4 == 0) words_ = stream_.block(i / 4);
+    return words_[i % 4] < threshold_;
+  }
+
+ private:
+  RandomStream stream_;
+  std::uint64_t threshold_ = 0, drawn_ = 0;  // 2^32: always
+  std::array<std::uint32_t, 4> words_{};
+};
+
+/// Pairs of symbols and what they join to. Joining takes n log n for n symbols. Many threads may join at once.
+class PairJoiner {
+ public:
+  struct Candidate {
+    std::int32_t rank, place, left, right;  // what stood there; stale when it does no longer
+    std::int32_t joined;
+  };
+  /// Buffers, to be used again from word to word.
+  struct Work {
+    std::vector<std::int32_t> symbols;  ///< in: not negative, or -1 for one that joins nothing; out: after joining
+    std::vector<std::int32_t> begins;   ///< out: which of the symbols before joining each begins with
+    std::vector<std::int32_t> previous, next;
+    std::vector<Candidate> heap, fresh, dropped;
+  };
+  /// What happens when the best pair stands in several places: the leftmost is joined and then all pairs are looked
+  /// at again, or all are joined before that. It differs when joining makes a pair of smaller rank.
+  enum class Order { one_by_one, all_of_a_pair };
+
+  explicit PairJoiner(Order order) : order_(order) {}
+
+  /// The pair may be joined; smaller ranks go first. Says no, and changes nothing, when the pair is here already.
+  bool add(std::int32_t left, std::int32_t right, std::int32_t rank, std::int32_t joined) {
+    return joins_.try_emplace(pair_key(left, right), {rank, joined}).second;
+  }
+
+  /// Joins until no pair is left. With dropout, each pair is passed over with its probability whenever the best one
+  /// is looked for, and joining ends when all are (Provilkov et al. 2020, arXiv:1910.13267).
+  void join(Work& work, JoinDropout* dropout = nullptr) const {
+    const auto at = [](auto& list, std::int32_t place) -> auto& { return list[static_cast<std::size_t>(place)]; };
+    const auto later = [](const Candidate& a, const Candidate& b) {
+      return std::tie(a.rank, a.place) > std::tie(b.rank, b.place);
+    };
+    std::vector<std::int32_t>&symbols = work.symbols, &previous = work.previous, &next = work.next;
+    std::vector<Candidate>&heap = work.heap, &fresh = work.fresh, &dropped = work.dropped;
+    const auto size = static_cast<std::int32_t>(symbols.size());
+    previous.resize(symbols.size());
+    next.resize(symbols.size());
+    heap.clear();
+    fresh.clear();
+    dropped.clear();
+    const auto consider = [&](std::vector<Candidate>& list, std::int32_t left, std::int32_t right) {
+      const std::int32_t a = at(symbols, left), b = at(symbols, right);
+      if (a < 0 || b < 0) return;
+      if (const Join* found = joins_.find(pair_key(a, b))) list.push_back({found->rank, left, a, b, found->joined});
+    };
+    for (std::int32_t i = 0; i < size; ++i) {
+      at(previous, i) = i - 1;
+      at(next, i) = i + 1;
+      if (i + 1 < size) consider(heap, i, i + 1);
+    }
+    std::make_heap(heap.begin(), heap.end(), later);
+    const auto queue = [&](std::vector<Candidate>& list) {
+      for (const Candidate& candidate : list) {
+        heap.push_back(candidate);
+        std::push_heap(heap.begin(), heap.end(), later);
+      }
+      list.clear();
+    };
+    for (std::int32_t rank = -1;;) {
+      if (order_ == Order::one_by_one || heap.empty() || heap.front().rank != rank) queue(fresh);
+      if (heap.empty()) break;
+      std::pop_heap(heap.begin(), heap.end(), later);
+      const Candidate best = heap.back();
+      heap.pop_back();
+      const std::int32_t second = at(next, best.place);
+      if (at(symbols, best.place) != best.left || second >= size || at(symbols, second) != best.right) continue;
+      if (dropout != nullptr && dropout->drops()) {
+        dropped.push_back(best);
+        continue;
+      }
+      rank = best.rank;
+      const std::int32_t behind = at(next, second), before = at(previous, best.place);
+      at(symbols, best.place) = best.joined;
+      at(symbols, second) = kGone;
+      at(next, best.place) = behind;
+      if (behind < size) {
+        at(previous, behind) = best.place;
+        consider(fresh, best.place, behind);
+      }
+      if (before >= 0) consider(fresh, before, best.place);
+      queue(dropped);
+    }
+    std::vector<std::int32_t>& begins = work.begins;
+    begins.clear();
+    for (std::int32_t i = 0; i < size; i = at(next, i)) {
+      at(symbols, static_cast<std::int32_t>(begins.size())) = at(symbols, i);
+      begins.push_back(i);
+    }
+    symbols.resize(begins.size());
+  }
+
+ private:
+  static constexpr std::int32_t kGone = -2;
+  struct Join {
+    std::int32_t rank = 0, joined = 0;
+  };
+
+  Order order_;
+  KeyTable<Join> joins_;
+};
+
+}  // namespace detail
+
+}  // namespace rapt::inline RAPT_ABI
