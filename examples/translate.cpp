@@ -29,7 +29,7 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
 
   try {
-    if (train_command->parsed()) return translate::train(train_flags);
+    if (train_command->parsed()) return translate::train(train_flags, *train_command);
     if (run_command->parsed()) return translate::run(run_flags);
     if (score_command->parsed()) return translate::score(score_flags);
     return translate::demo();

@@ -17,11 +17,14 @@ inline std::vector<rapt::TokenPair> encode(const rapt::ParallelCorpus& corpus, c
   return pairs;
 }
 
-/// Leaves out pairs that are longer than a batch; says how many.
+/// Whether a pair, with its end symbols, is at most as long as a batch.
+inline bool fits(const rapt::TokenPair& pair, Index longest) {
+  return static_cast<Index>(std::max(pair.source.size(), pair.target.size())) + 1 <= longest;
+}
+
+/// Leaves out pairs that do not fit; says how many.
 inline void drop_long(std::vector<rapt::TokenPair>& pairs, Index longest) {
-  const auto dropped = std::erase_if(pairs, [&](const rapt::TokenPair& pair) {
-    return static_cast<Index>(std::max(pair.source.size(), pair.target.size())) + 1 > longest;
-  });
+  const auto dropped = std::erase_if(pairs, [&](const rapt::TokenPair& pair) { return !fits(pair, longest); });
   if (dropped > 0) std::fprintf(stderr, "left out %zu pairs of more than %td tokens\n", dropped, longest - 1);
 }
 

@@ -1,87 +1,32 @@
-// `translate train`: a translator from a parallel corpus.
+// `translate train`: a translator from a parallel corpus, as a job that may run for days and be stopped at any time.
 #pragma once
 
-#include <CLI/CLI.hpp>
+#include <atomic>
+#include <csignal>
 #include <cstdio>
+#include <optional>
 #include <rapt/data/parallel_corpus.hpp>
+#include <rapt/io/checkpoint.hpp>
+#include <rapt/io/run_folder.hpp>
 #include <rapt/io/translator.hpp>
 #include <rapt/rapt.hpp>
+#include <rapt/text/bleu.hpp>
+#include <rapt/visualization/line_chart.hpp>
+#include <set>
 
 #include "corpus.hpp"
+#include "train_flags.hpp"
 
 namespace translate {
 
-using rapt::Index;
+using Json = nlohmann::ordered_json;
+using Model = rapt::Transformer<float>;
 
-struct TrainFlags {
-  std::string source, target, pairs, validation_source, validation_target, model, preset = "tiny", norm = "post";
-  Index source_column = 1, target_column = 2, hold_out = 0, vocabulary = 10000, tokens = 4096, accumulate = 1;
-  Index steps = 0, epochs = 0, warmup = 2000, validate_every = 500, patience = 0;
-  double minutes = 0, learning_rate = 5e-3, clip = 0;
-  float label_smoothing = 0.1f, dropout = -1, attention_dropout = 0, activation_dropout = 0;
-  bool isolate_han = false;
-  std::uint64_t seed = 1;
+// Corpus --------------------------------------------------------------------------------------------------------------
+
+struct Corpora {
+  rapt::ParallelCorpus training, validation;
 };
-
-inline CLI::App* add_train(CLI::App& app, TrainFlags& f) {
-  CLI::App* train = app.add_subcommand("train", "Train a translator on a parallel corpus.");
-  train->add_option("--source", f.source, "text file, one sentence a line, to translate from");
-  train->add_option("--target", f.target, "text file with the translations, line by line");
-  train->add_option("--pairs", f.pairs, "instead of --source and --target: one file, columns separated by tabs");
-  train->add_option("--source-column", f.source_column, "of --pairs, counted from 1")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  train->add_option("--target-column", f.target_column, "of --pairs, counted from 1")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  CLI::Option* validation_source =
-      train->add_option("--validation-source", f.validation_source, "text file to measure the loss on during training");
-  train->add_option("--validation-target", f.validation_target, "its translations")->needs(validation_source);
-  train
-      ->add_option("--hold-out", f.hold_out,
-                   "take so many pairs out of the corpus for validation, and as many for a test, which is written "
-                   "beside the model as MODEL.test.source and MODEL.test.target; no sentence of either side stays "
-                   "in training")
-      ->check(CLI::NonNegativeNumber);
-  train->add_option("--model", f.model, "where to write the trained model (safetensors)")->required();
-  train->add_option("--preset", f.preset, "size: tiny, small, base or big (the paper's table 3)")
-      ->capture_default_str();
-  train->add_option("--vocabulary", f.vocabulary, "tokens of the joint byte-pair encoding")->capture_default_str();
-  train->add_flag("--isolate-han", f.isolate_han, "make each Chinese character a word of its own");
-  train->add_option("--norm", f.norm, "post: the paper; pre: norms before the sublayers")
-      ->check(CLI::IsMember({"post", "pre"}))
-      ->capture_default_str();
-  train->add_option("--dropout", f.dropout, "instead of the preset's");
-  train->add_option("--attention-dropout", f.attention_dropout, "of the attention weights")->capture_default_str();
-  train->add_option("--activation-dropout", f.activation_dropout, "inside of the feed-forward networks")
-      ->capture_default_str();
-  train->add_option("--tokens", f.tokens, "at most so many source and so many target tokens in a batch")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  train->add_option("--accumulate", f.accumulate, "batches per step of the optimizer")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  train->add_option("--learning-rate", f.learning_rate, "at its highest, after the warm-up")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  train->add_option("--warmup", f.warmup, "steps; then the rate falls with the inverse square root of the step")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  train->add_option("--label-smoothing", f.label_smoothing, "the paper's epsilon")->capture_default_str();
-  train->add_option("--clip", f.clip, "largest norm of the gradients; 0: any")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  train->add_option("--steps", f.steps, "stop after so many steps; 0: no limit")->check(CLI::NonNegativeNumber);
-  train->add_option("--epochs", f.epochs, "stop after so many passes through the corpus; 0: no limit")
-      ->check(CLI::NonNegativeNumber);
-  train->add_option("--minutes", f.minutes, "stop after so much time; 0: no limit")->check(CLI::NonNegativeNumber);
-  train->add_option("--validate-every", f.validate_every, "steps")->check(CLI::PositiveNumber)->capture_default_str();
-  train->add_option("--patience", f.patience, "stop after so many validations without improvement; 0: never")
-      ->check(CLI::NonNegativeNumber);
-  train->add_option("--seed", f.seed, "the same seed gives the same model, at any number of threads")
-      ->capture_default_str();
-  return train;
-}
 
 inline void write_lines(const std::string& path, const std::vector<std::string>& lines) {
   rapt::AtomicFile file(path);
@@ -89,83 +34,382 @@ inline void write_lines(const std::string& path, const std::vector<std::string>&
   file.commit();
 }
 
-inline int train(const TrainFlags& f) {
-  rapt::require(f.steps > 0 || f.epochs > 0 || f.minutes > 0, "train",
-                "say when to stop: --steps, --epochs or --minutes");
-  rapt::require(f.pairs.empty() != f.source.empty() && f.source.empty() == f.target.empty(), "train",
-                "give --source and --target, or --pairs");
-  rapt::require(f.validation_source.empty() == f.validation_target.empty(), "train",
-                "--validation-source needs --validation-target");
-  rapt::AtomicFile(f.model);  // an unwritable place shows now, not after hours
-  rapt::ParallelCorpus corpus =
-      f.pairs.empty() ? rapt::ParallelCorpus::read(f.source, f.target)
-                      : rapt::ParallelCorpus::read_tab_separated(f.pairs, f.source_column - 1, f.target_column - 1);
-  if (const Index dropped = corpus.drop_empty(); dropped > 0) {
+inline Corpora read_corpora(const TrainFlags& f) {
+  Corpora corpora;
+  corpora.training = f.pairs.empty()
+                         ? rapt::ParallelCorpus::read(f.source, f.target)
+                         : rapt::ParallelCorpus::read_tab_separated(f.pairs, f.source_column - 1, f.target_column - 1);
+  if (const Index dropped = corpora.training.drop_empty(); dropped > 0) {
     std::fprintf(stderr, "left out %td pairs with an empty side\n", dropped);
   }
-  rapt::ParallelCorpus validation;
   if (f.hold_out > 0) {
-    const rapt::ParallelCorpus test = corpus.hold_out(f.hold_out, f.seed);
-    validation = corpus.hold_out(f.hold_out, f.seed + 1);
+    const rapt::ParallelCorpus test = corpora.training.hold_out(f.hold_out, f.seed);
+    corpora.validation = corpora.training.hold_out(f.hold_out, f.seed + 1);
     write_lines(f.model + ".test.source", test.source);
     write_lines(f.model + ".test.target", test.target);
   }
   if (!f.validation_source.empty()) {
-    validation = rapt::ParallelCorpus::read(f.validation_source, f.validation_target);
-    validation.drop_empty();
+    corpora.validation = rapt::ParallelCorpus::read(f.validation_source, f.validation_target);
+    corpora.validation.drop_empty();
   }
+  return corpora;
+}
 
+inline rapt::TextEncoding learn_subwords(const TrainFlags& f, const rapt::ParallelCorpus& corpus) {
   std::vector<std::string> lines = corpus.source;
   lines.insert(lines.end(), corpus.target.begin(), corpus.target.end());
   if (f.isolate_han) {
     for (std::string& line : lines) line = rapt::separate_han(line);
   }
-  const rapt::TextEncoding text{rapt::BytePairEncoding::learn(lines, {.vocabulary_size = f.vocabulary}), f.isolate_han};
-  std::vector<rapt::TokenPair> pairs = encode(corpus, text), validation_pairs = encode(validation, text);
-  drop_long(pairs, f.tokens);
-  drop_long(validation_pairs, f.tokens);
+  return {rapt::BytePairEncoding::learn(lines, {.vocabulary_size = f.vocabulary, .byte_fallback = f.byte_fallback}),
+          f.isolate_han};
+}
 
-  rapt::TransformerConfig config = rapt::TransformerConfig::preset(f.preset, text.subwords.vocabulary().size());
-  if (f.dropout >= 0) config.dropout = f.dropout;
-  config.attention_dropout = f.attention_dropout;
-  config.activation_dropout = f.activation_dropout;
-  config.norm = f.norm == "pre" ? rapt::NormPlacement::pre : rapt::NormPlacement::post;
-  rapt::Rng rng(f.seed);
-  rapt::Transformer model(config, rng);
-  std::fprintf(stderr, "%s\n%zu pairs, %td subwords, %td parameters\n", to_string(rapt::build_info()).c_str(),
-               pairs.size(), text.subwords.vocabulary().size(), count_parameters(model));
+// What a run was started with -----------------------------------------------------------------------------------------
 
-  const rapt::BatchOptions batching{.tokens = f.tokens, .seed = f.seed};
-  rapt::BatchStream stream(pairs, batching);
-  rapt::Trainer trainer(model, {.learning_rate = rapt::InverseSquareRootSchedule{f.learning_rate, f.warmup},
-                                .label_smoothing = f.label_smoothing,
-                                .accumulate = f.accumulate,
-                                .clip_norm = f.clip,
-                                .seed = f.seed});
-  rapt::ProgressLine progress;
-  const auto validate = [&] {
-    const double loss = mean_loss(model, std::span<const rapt::TokenPair>(validation_pairs), batching);
-    char line[120];
-    std::snprintf(line, sizeof line, "step %td  validation loss %.4f  perplexity %.2f", trainer.steps(), loss,
-                  std::exp(loss));
-    progress.message(line);
-    return loss;
+/// The options that were given and decide what is computed: a resumed run must have the same.
+inline Json deciding_options(const CLI::App& command) {
+  static const std::set<std::string> kFree = {
+      "--resume",  "--restart", "--steps",  "--epochs", "--minutes",           "--patience",
+      "--average", "--keep",    "--folder", "--model",  "--log-every",         "--plot",
+      "--help",    "--source",  "--target", "--pairs",  "--validation-source", "--validation-target"};
+  Json options = Json::object();
+  for (const CLI::Option* option : command.get_options()) {
+    if (option->count() > 0 && !kFree.contains(option->get_name())) options[option->get_name()] = option->results();
+  }
+  return options;
+}
+
+/// A number that tells corpora apart (FNV-1a over all sentences).
+inline std::string fingerprint(const rapt::ParallelCorpus& corpus) {
+  std::uint64_t hash = 0xcbf29ce484222325ull;
+  for (const auto* side : {&corpus.source, &corpus.target}) {
+    for (const std::string& line : *side) {
+      for (const char c : line + "\n") hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ull;
+    }
+  }
+  return std::to_string(corpus.size()) + " pairs, " + std::to_string(hash);
+}
+
+/// Throws unless the checkpoint is of a run with these options on this corpus.
+inline void require_same_run(const rapt::SafetensorsFile& checkpoint, const Json& options, const std::string& corpus) {
+  const auto entry = [&](const char* key) {
+    const auto found = checkpoint.metadata().find(key);
+    rapt::require<rapt::IoError>(found != checkpoint.metadata().end(), "train", checkpoint.path(),
+                                 ": it is no checkpoint of `translate train`: its metadata has no \"", key, "\"");
+    return found->second;
   };
-  const rapt::TrainingSummary summary = trainer.run(stream,
-                                                    {.steps = f.steps,
-                                                     .seconds = 60 * f.minutes,
-                                                     .epochs = f.epochs,
-                                                     .validate_every = validation_pairs.empty() ? 0 : f.validate_every,
-                                                     .patience = f.patience},
-                                                    validate, [&](const rapt::Progress& p) { progress.update(p); });
+  rapt::require(entry("corpus") == corpus, "train", checkpoint.path(),
+                ": the run was started on another corpus: it had ", entry("corpus"), ", this one has ", corpus);
+  const Json before = Json::parse(entry("options"), nullptr, /*allow_exceptions=*/false);
+  std::set<std::string> names;
+  for (const Json* some : {&before, &options}) {
+    for (const auto& [name, value] : some->items()) names.insert(name);
+  }
+  const auto shown = [](const Json& some, const std::string& name) {
+    return some.contains(name) ? some[name].dump() : std::string("not given");
+  };
+  for (const std::string& name : names) {
+    rapt::require(shown(before, name) == shown(options, name), "train", checkpoint.path(),
+                  ": the run was started with another ", name, ": then ", shown(before, name), ", now ",
+                  shown(options, name));
+  }
+}
 
-  rapt::Translator(std::move(model), text).save(f.model);
-  char line[200];
-  std::snprintf(line, sizeof line, "%td steps in %s, %td epochs; kept step %td", summary.steps,
-                rapt::clock_text(summary.seconds).c_str(), stream.position().epoch,
-                summary.best_step > 0 ? summary.best_step : summary.steps);
-  progress.message(line + (": written to " + f.model));
-  return 0;
+// Interruption --------------------------------------------------------------------------------------------------------
+
+/// Becomes true at the first Ctrl-C or request to end; the second one ends the program at once.
+inline std::atomic<bool>& interrupted() {
+  static std::atomic<bool> flag{false};
+  return flag;
+}
+inline void listen_for_interrupts() {
+  struct sigaction action = {};
+  action.sa_handler = [](int) { interrupted().store(true); };
+  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  for (const int signal : {SIGINT, SIGTERM}) ::sigaction(signal, &action, nullptr);
+}
+
+// Training ------------------------------------------------------------------------------------------------------------
+
+/// A run: what training calls to look at the model, to write it down, and to choose in the end.
+class TrainingJob {
+ public:
+  TrainingJob(const TrainFlags& flags, const CLI::App& command)
+      : f_(flags), corpora_(read_corpora(flags)), corpus_name_(fingerprint(corpora_.training)) {
+    const Json options = deciding_options(command);
+    options_ = options.dump();
+    if (f_.checkpoint_every > 0 || f_.resume) folder_.emplace(f_.folder.empty() ? f_.model + ".run" : f_.folder);
+    std::optional<rapt::SafetensorsFile> checkpoint;
+    if (folder_ && std::filesystem::exists(folder_->checkpoint())) {
+      rapt::require(f_.resume || f_.restart, "train", folder_->checkpoint().string(),
+                    ": an earlier run has left a checkpoint: --resume goes on from it, --restart gives it up");
+      if (f_.resume) checkpoint.emplace(folder_->checkpoint());
+      if (f_.restart) clear_folder();
+    } else {
+      rapt::require<rapt::IoError>(!f_.resume, "train", "there is nothing to resume: no ",
+                                   folder_ ? folder_->checkpoint().string() : std::string());
+    }
+    if (checkpoint) {
+      require_same_run(*checkpoint, options, corpus_name_);
+      const auto subwords = checkpoint->metadata().find("subwords");
+      rapt::require<rapt::IoError>(subwords != checkpoint->metadata().end(), "train", checkpoint->path(),
+                                   ": the checkpoint has no subwords");
+      text_ = {rapt::BytePairEncoding::from_text(subwords->second, checkpoint->path()), f_.isolate_han};
+    } else {
+      text_ = learn_subwords(f_, corpora_.training);
+    }
+    pairs_ = encode(corpora_.training, text_);
+    validation_pairs_ = encode(corpora_.validation, text_);
+    drop_long(pairs_, f_.tokens);
+    drop_long(validation_pairs_, f_.tokens);
+  }
+
+  int run() {
+    rapt::Rng rng(f_.seed);
+    Model model(config(), rng);
+    std::fprintf(stderr, "%s\n%zu pairs, %td subwords, %td parameters\n", to_string(rapt::build_info()).c_str(),
+                 pairs_.size(), text_.subwords.vocabulary().size(), count_parameters(model));
+    rapt::BatchStream stream = batches();
+    rapt::Trainer trainer(model, trainer_options());
+    if (f_.resume) {
+      load_checkpoint(folder_->checkpoint(), trainer, stream);
+      folder_->prune(f_.keep, trainer.steps());
+      progress_.message("goes on after step " + std::to_string(trainer.steps()));
+    }
+    if (folder_) log_.emplace(folder_->log(), f_.resume ? trainer.steps() : -1);
+    if (trainer.state().best_step > 0) best_ = load(folder_->best());
+    log({{"rapt", to_string(rapt::build_info())}, {"options", Json::parse(options_)}, {"corpus", corpus_name_}});
+
+    listen_for_interrupts();
+    const rapt::TrainingSummary summary = trainer.run(
+        stream,
+        {.steps = f_.steps,
+         .seconds = 60 * f_.minutes,
+         .epochs = f_.epochs,
+         .validate_every = validation_pairs_.empty() ? 0 : f_.validate_every,
+         .patience = f_.patience,
+         .keep_best = false,
+         .save_every = f_.checkpoint_every,
+         .stop = &interrupted()},
+        [&] { return validate(trainer); }, [&](const rapt::Progress& p) { report(p); }, [&] { save(trainer); });
+    if (summary.reason == rapt::StopReason::request) {
+      const bool kept = folder_ && !save_failed_;
+      progress_.message("stopped after step " + std::to_string(summary.steps) +
+                        (kept ? ": the same command with --resume goes on" : ": nothing is kept"));
+      return 130;
+    }
+    finish(trainer, summary, stream.position().epoch);
+    return 0;
+  }
+
+ private:
+  [[nodiscard]] rapt::TransformerConfig config() const {
+    auto config = rapt::TransformerConfig::preset(f_.preset, text_.subwords.vocabulary().size());
+    if (f_.dropout >= 0) config.dropout = f_.dropout;
+    config.attention_dropout = f_.attention_dropout;
+    config.activation_dropout = f_.activation_dropout;
+    config.norm = f_.norm == "pre" ? rapt::NormPlacement::pre : rapt::NormPlacement::post;
+    return config;
+  }
+
+  [[nodiscard]] rapt::TrainerOptions trainer_options() const {
+    rapt::TrainerOptions options{.learning_rate = rapt::InverseSquareRootSchedule{f_.learning_rate, f_.warmup},
+                                 .label_smoothing = f_.label_smoothing,
+                                 .accumulate = f_.accumulate,
+                                 .clip_norm = f_.clip,
+                                 .average_decay = f_.moving_average,
+                                 .seed = f_.seed};
+    if (f_.cooldown > 0) {
+      rapt::require(f_.steps >= f_.cooldown, "train", "--cooldown ", f_.cooldown, " needs as many --steps: ", f_.steps);
+      options.learning_rate = rapt::CooldownSchedule{options.learning_rate, f_.steps, f_.cooldown};
+    }
+    return options;
+  }
+
+  [[nodiscard]] rapt::BatchStream batches() const {
+    if (f_.bpe_dropout == 0) return {pairs_, batching()};
+    return {[this](Index epoch) {
+              rapt::Rng rng(f_.seed + 0x9E3779B97F4A7C15ull * static_cast<std::uint64_t>(epoch + 1));
+              std::vector<rapt::TokenPair> pairs;
+              for (std::size_t i = 0; i < corpora_.training.source.size(); ++i) {
+                rapt::TokenPair pair{text_.encode(corpora_.training.source[i], f_.bpe_dropout, rng),
+                                     text_.encode(corpora_.training.target[i], f_.bpe_dropout, rng)};
+                if (fits(pair, f_.tokens)) pairs.push_back(std::move(pair));
+              }
+              return pairs;
+            },
+            batching()};
+  }
+  [[nodiscard]] rapt::BatchOptions batching() const { return {.tokens = f_.tokens, .seed = f_.seed}; }
+
+  /// What validation measures: the loss, or BLEU with its sign turned, so that less is better. Tells and logs it.
+  double measure(const Model& model, const std::string& name, Json entry) {
+    const double loss = mean_loss(model, std::span<const rapt::TokenPair>(validation_pairs_), batching());
+    entry["validation_loss"] = loss;
+    char line[160];
+    std::snprintf(line, sizeof line, "%s  validation loss %.4f  perplexity %.2f", name.c_str(), loss, std::exp(loss));
+    std::string message = line;
+    double result = loss;
+    if (f_.validate_by == "bleu") {
+      rapt::BleuOptions options;
+      if (f_.tokenize == "none") options.tokenize = rapt::BleuOptions::Tokenize::none;
+      const auto translations = rapt::Translator(model, text_).translate(corpora_.validation.source, {.beam_size = 1});
+      const double score = rapt::bleu(translations, corpora_.validation.target, options).score;
+      entry["validation_bleu"] = score;
+      std::snprintf(line, sizeof line, "  BLEU %.2f", score);
+      message += line;
+      result = -score;
+    }
+    progress_.message(message);
+    log(entry);
+    return result;
+  }
+
+  double validate(rapt::Trainer<Model>& trainer) {
+    const double result =
+        measure(trainer.model(), "step " + std::to_string(trainer.steps()), {{"step", trainer.steps()}});
+    if (result < trainer.state().best_validation) {
+      best_ = trainer.model();
+      if (folder_) keep([&] { rapt::Translator(*best_, text_).save(folder_->best()); });
+    }
+    plot();
+    return result;
+  }
+
+  void report(const rapt::Progress& p) {
+    progress_.update(p);
+    if (f_.log_every == 0 || p.step % f_.log_every != 0) return;
+    log({{"step", p.step},
+         {"loss", p.loss},
+         {"learning_rate", p.learning_rate},
+         {"gradient_norm", p.gradient_norm},
+         {"tokens_per_second", p.tokens_per_second},
+         {"seconds", p.seconds}});
+  }
+
+  /// The version first: whenever the checkpoint is there, so are the versions that belong to it.
+  void save(rapt::Trainer<Model>& trainer) {
+    if (!folder_) return;
+    keep([&] {
+      if (f_.checkpoint_every > 0 && trainer.steps() % f_.checkpoint_every == 0) {
+        rapt::Translator(trainer.model(), text_).save(folder_->version(trainer.steps()));
+      }
+      save_checkpoint(folder_->checkpoint(), trainer,
+                      {{"options", options_}, {"corpus", corpus_name_}, {"subwords", text_.subwords.to_text()}});
+      folder_->prune(f_.keep, trainer.steps());
+    });
+  }
+
+  /// Writes; a full disk does not end the training, as the checkpoint before is whole and the next may succeed.
+  template <class Write>
+  void keep(const Write& write) {
+    try {
+      write();
+      save_failed_ = false;
+    } catch (const rapt::IoError& error) {
+      save_failed_ = true;
+      progress_.message(std::string("cannot keep what is learned: ") + error.what() +
+                        "; what was written before stays, training goes on");
+    }
+  }
+
+  /// Of the last model, the best one and the averages, the one that does best on the validation pairs; without such
+  /// pairs the average that was asked for.
+  void finish(rapt::Trainer<Model>& trainer, const rapt::TrainingSummary& summary, Index epochs) {
+    struct Choice {
+      std::string name;
+      Model model;
+      double result = 0;
+    };
+    std::vector<Choice> choices{{"step " + std::to_string(summary.steps), trainer.model()}};
+    if (best_ && summary.best_step != summary.steps) {
+      choices.push_back({"step " + std::to_string(summary.best_step), *best_, summary.best_validation});
+    }
+    if (f_.average > 1 && folder_) {
+      const auto files = folder_->last_versions(f_.average, summary.steps);
+      if (files.size() > 1) {
+        Model mean = trainer.model();
+        load_mean(mean, std::span<const std::filesystem::path>(files));
+        choices.push_back({"mean of the last " + std::to_string(files.size()) + " versions", std::move(mean)});
+      }
+    }
+    if (trainer.average()) {
+      choices.push_back({"moving average", trainer.model()});
+      trainer.average()->assign_to(choices.back().model);
+    }
+    std::size_t chosen = choices.size() - 1;
+    if (!validation_pairs_.empty() && choices.size() > 1) {
+      for (Choice& choice : choices) {
+        if (choice.result == 0) choice.result = measure(choice.model, choice.name, {{"model", choice.name}});
+        if (choice.result < choices[chosen].result || &choice == &choices[0])
+          chosen = static_cast<std::size_t>(&choice - choices.data());
+      }
+    }
+    rapt::Translator(std::move(choices[chosen].model), text_).save(f_.model);
+    plot();
+    char line[120];
+    std::snprintf(line, sizeof line, "%td steps in %s, %td epochs; kept: ", summary.steps,
+                  rapt::clock_text(summary.seconds).c_str(), epochs);
+    progress_.message(line + choices[chosen].name + ": written to " + f_.model);
+  }
+
+  [[nodiscard]] static Model load(const std::filesystem::path& file) { return rapt::load_model(file); }
+
+  void clear_folder() const {
+    std::filesystem::remove(folder_->checkpoint());
+    std::filesystem::remove(folder_->best());
+    folder_->prune(0, 0);
+  }
+
+  void log(const Json& entry) {
+    if (log_ && !log_->write(entry) && !log_failed_) progress_.message("cannot write " + folder_->log().string());
+    if (log_) log_failed_ = false;
+    for (const char* key : {"loss", "validation_loss", "learning_rate", "validation_bleu"}) {
+      if (entry.contains("step") && entry.contains(key)) curve(key).push_back({entry["step"], entry[key]});
+    }
+  }
+
+  std::vector<rapt::ChartPoint>& curve(const std::string& key) {
+    if (key == "loss") return curves_.training_loss;
+    if (key == "validation_loss") return curves_.validation_loss;
+    return key == "learning_rate" ? curves_.learning_rate : curves_.bleu;
+  }
+
+  void plot() {
+    if (f_.plot.empty()) return;
+    keep([&] {
+      const std::string svg = training_curves(curves_);
+      rapt::AtomicFile file(f_.plot);
+      file.write(svg.data(), svg.size());
+      file.commit();
+    });
+  }
+
+  const TrainFlags& f_;
+  Corpora corpora_;
+  std::string corpus_name_, options_;
+  std::optional<rapt::RunFolder> folder_;
+  rapt::TextEncoding text_{rapt::BytePairEncoding::learn({}), false};
+  std::vector<rapt::TokenPair> pairs_, validation_pairs_;
+  std::optional<Model> best_;
+  std::optional<rapt::JsonLog> log_;
+  rapt::TrainingCurves curves_;
+  rapt::ProgressLine progress_;
+  bool save_failed_ = false, log_failed_ = false;
+};
+
+inline int train(const TrainFlags& f, const CLI::App& command) {
+  rapt::require(f.steps > 0 || f.epochs > 0 || f.minutes > 0 || f.patience > 0, "train",
+                "say when to stop: --steps, --epochs, --minutes or --patience");
+  rapt::require(f.pairs.empty() != f.source.empty() && f.source.empty() == f.target.empty(), "train",
+                "give --source and --target, or --pairs");
+  rapt::require(f.validation_source.empty() == f.validation_target.empty(), "train",
+                "--validation-source needs --validation-target");
+  for (const std::string& file : {f.model, f.plot}) {
+    if (!file.empty()) rapt::AtomicFile{file};  // an unwritable place shows now, not after hours
+  }
+  return TrainingJob(f, command).run();
 }
 
 }  // namespace translate

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "rapt/autograd/backward.hpp"
+#include "rapt/autograd/finite_check.hpp"
 #include "rapt/autograd/gradcheck.hpp"
 #include "rapt/autograd/ops/activation.hpp"
 #include "rapt/autograd/ops/add.hpp"
@@ -24,6 +25,7 @@
 #include "rapt/generation/greedy.hpp"
 #include "rapt/models/transformer.hpp"
 #include "rapt/optim/adam.hpp"
+#include "rapt/optim/averaging.hpp"
 #include "rapt/optim/clip.hpp"
 #include "rapt/optim/schedule.hpp"
 #include "rapt/train/progress.hpp"

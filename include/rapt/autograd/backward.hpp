@@ -6,6 +6,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "rapt/autograd/finite_check.hpp"
 #include "rapt/autograd/variable.hpp"
 
 namespace rapt::inline RAPT_ABI {
@@ -37,6 +38,11 @@ void backward(const Variable<T>& loss, std::type_identity_t<T> upstream = 1) {
     order.pop_back();
     if (node->name.empty()) continue;  // a leaf keeps its gradient
     if (!node->grad.empty()) node->backward();
+    if (detail::checks_finite()) {
+      for (const auto& input : node->inputs) {
+        if (input) detail::require_finite(input->grad, "a gradient from the op", node->name);
+      }
+    }
     node->release();
     node->grad = Tensor<T>();
   }

@@ -20,6 +20,12 @@ inline GradMode& grad_mode() {
   return mode;
 }
 
+/// Whether the calling thread looks for NaN and infinity, see FiniteCheck.
+inline bool& checks_finite() {
+  thread_local bool checks = false;
+  return checks;
+}
+
 class GradModeScope {
  public:
   GradModeScope(const GradModeScope&) = delete;

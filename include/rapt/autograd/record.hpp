@@ -19,6 +19,7 @@
 #include <optional>
 #include <type_traits>
 
+#include "rapt/autograd/finite_check.hpp"
 #include "rapt/autograd/grad_mode.hpp"
 #include "rapt/autograd/variable.hpp"
 
@@ -71,6 +72,7 @@ template <class T>
 /// Variable among the inputs (an absent bias) leaves `node.inputs[i]` null.
 template <class T, class Backward>
 [[nodiscard]] Variable<T> record(std::string_view name, Tensor<T> value, detail::Inputs<T> inputs, Backward backward) {
+  if (detail::checks_finite()) detail::require_finite(value, "the value of", name);
   if (!will_record<T>(inputs)) return Variable<T>(std::move(value));
   using Op = detail::OpNode<T, Backward>;
   auto node = std::allocate_shared<Op>(detail::PoolAllocator<Op>{}, std::move(backward));

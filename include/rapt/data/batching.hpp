@@ -3,6 +3,8 @@
 #pragma once
 
 #include <algorithm>
+#include <functional>
+#include <memory>
 #include <numeric>
 #include <vector>
 
@@ -50,7 +52,7 @@ struct BatchOptions {
 }
 
 /// An endless sequence of batches over a corpus. The order within epoch e is a function of (seed, e), so a position is
-/// two numbers, and a stream put to a position goes on as if it had come there by itself. Keeps a view of the pairs.
+/// two numbers, and a stream put to a position goes on as if it had come there by itself.
 class BatchStream {
  public:
   struct Position {
@@ -59,13 +61,15 @@ class BatchStream {
     friend bool operator==(const Position&, const Position&) = default;
   };
 
-  /// Throws ValueError for an empty corpus, or a pair that is longer than a batch (naming it).
+  /// The same pairs in each epoch, of which it keeps a view. Throws ValueError for an empty corpus, or a pair that is
+  /// longer than a batch (naming it).
   BatchStream(std::span<const TokenPair> pairs, const BatchOptions& options) : pairs_(pairs), options_(options) {
-    require(!pairs.empty(), "batch_stream", "the corpus has no sentence pairs");
-    for (std::size_t i = 0; i < pairs.size(); ++i) {
-      require(longest_side(pairs[i]) <= options.tokens, "batch_stream", "pair ", i, " has ", longest_side(pairs[i]),
-              " tokens with its end symbol, a batch holds ", options.tokens);
-    }
+    start_epoch(0);
+  }
+  /// The pairs of each epoch (which counts from 0) as a function gives them: for sentences that are cut into tokens
+  /// anew each time. It must give the same for the same epoch. Throws as above, in `next` and `seek` too.
+  BatchStream(std::function<std::vector<TokenPair>(Index epoch)> pairs_of_epoch, const BatchOptions& options)
+      : pairs_of_epoch_(std::move(pairs_of_epoch)), options_(options) {
     start_epoch(0);
   }
 
@@ -90,6 +94,15 @@ class BatchStream {
   }
 
   void start_epoch(Index epoch) {
+    if (pairs_of_epoch_) {
+      owned_ = std::make_shared<const std::vector<TokenPair>>(pairs_of_epoch_(epoch));
+      pairs_ = *owned_;
+    }
+    require(!pairs_.empty(), "batch_stream", "the corpus has no sentence pairs");
+    for (std::size_t i = 0; i < pairs_.size(); ++i) {
+      require(longest_side(pairs_[i]) <= options_.tokens, "batch_stream", "pair ", i, " has ", longest_side(pairs_[i]),
+              " tokens with its end symbol, a batch holds ", options_.tokens);
+    }
     Rng rng(options_.seed + static_cast<std::uint64_t>(epoch) * 0x9E3779B97F4A7C15ull);
     std::vector<Index> order(pairs_.size());
     std::iota(order.begin(), order.end(), Index{0});
@@ -115,6 +128,8 @@ class BatchStream {
     position_ = {epoch, 0};
   }
 
+  std::function<std::vector<TokenPair>(Index)> pairs_of_epoch_;
+  std::shared_ptr<const std::vector<TokenPair>> owned_;  // of this epoch; shared by copies of the stream
   std::span<const TokenPair> pairs_;
   BatchOptions options_;
   std::vector<std::vector<Index>> batches_;

@@ -1,5 +1,6 @@
 /// \file
-/// Training checkpoints: parameters, Adam's moments, random state and position in the data, in one file.
+/// Training checkpoints: parameters, Adam's moments, the moving average, random state and position in the data, in one
+/// file.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -29,6 +30,10 @@ void save_checkpoint(const std::filesystem::path& path, Trainer<M>& trainer, Met
     entries.emplace_back("adam.m." + name, m.view());
     entries.emplace_back("adam.v." + name, v.view());
   });
+  if (trainer.average()) {
+    trainer.average()->for_each_state(
+        [&](const std::string& name, const auto& average) { entries.emplace_back("average." + name, average.view()); });
+  }
   write_safetensors(path, entries, metadata);
 }
 
@@ -66,11 +71,21 @@ void load_checkpoint(const std::filesystem::path& path, Trainer<M>& trainer, Bat
       detail::require_stored(file, kind + name, m.shape(), "load_checkpoint");
     }
   });
-  load_parameters(trainer.model(), file, "", [](const std::string& name) { return name.starts_with("adam."); });
+  if (trainer.average()) {
+    trainer.average()->for_each_state([&](const std::string& name, const auto& average) {
+      detail::require_stored(file, "average." + name, average.shape(), "load_checkpoint");
+    });
+  }
+  load_parameters(trainer.model(), file, "",
+                  [](const std::string& name) { return name.starts_with("adam.") || name.starts_with("average."); });
   trainer.adam().for_each_state([&](const std::string& name, auto& m, auto& v) {
     file.read_into("adam.m." + name, m);
     file.read_into("adam.v." + name, v);
   });
+  if (trainer.average()) {
+    trainer.average()->for_each_state(
+        [&](const std::string& name, auto& average) { file.read_into("average." + name, average); });
+  }
   trainer.adam().set_steps(steps);
   trainer.restore(state);
   stream = std::move(there);

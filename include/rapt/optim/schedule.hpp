@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include "rapt/core/error.hpp"
 #include "rapt/core/shape.hpp"
@@ -35,6 +36,21 @@ struct InverseSquareRootSchedule {
             warmup);
     const auto s = static_cast<double>(step), w = static_cast<double>(warmup);
     return peak * std::min(s / w, std::sqrt(w / s));
+  }
+};
+
+/// Another schedule, of which the last `cooldown` of `steps` fall linearly to 0 (Hägele et al. 2024): most of what a
+/// long decay gains, and until then a run of any length is the same.
+struct CooldownSchedule {
+  std::function<double(Index)> schedule;
+  Index steps = 10000;
+  Index cooldown = 2000;
+
+  [[nodiscard]] double operator()(Index step) const {
+    require(steps >= cooldown && cooldown > 0, "schedule", "a cooldown of ", cooldown, " steps does not fit in ",
+            steps);
+    const double left = static_cast<double>(steps + 1 - step) / static_cast<double>(cooldown + 1);
+    return schedule(step) * std::clamp(left, 0.0, 1.0);
   }
 };
 

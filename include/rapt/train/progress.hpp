@@ -16,6 +16,7 @@ namespace rapt::inline RAPT_ABI {
 struct Progress {
   Index step = 0;
   double loss = 0;  ///< of this step, nats per target token
+  double gradient_norm = 0;
   double learning_rate = 0;
   double tokens_per_second = 0;  ///< source + target, on average since the start
   double seconds = 0;            ///< since the start

@@ -1,7 +1,9 @@
 /// \file
-/// A training loop: accumulation, clipping, learning-rate schedule, validation, early stopping, best model.
+/// A training loop: accumulation, clipping, learning-rate schedule, validation, early stopping, best model, averages,
+/// interruption.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <limits>
@@ -12,6 +14,7 @@
 #include "rapt/autograd/ops/cross_entropy.hpp"
 #include "rapt/data/batching.hpp"
 #include "rapt/optim/adam.hpp"
+#include "rapt/optim/averaging.hpp"
 #include "rapt/optim/clip.hpp"
 #include "rapt/optim/schedule.hpp"
 #include "rapt/train/progress.hpp"
@@ -22,9 +25,10 @@ struct TrainerOptions {
   std::function<double(Index)> learning_rate = PaperSchedule{};  ///< of a step, which counts from 1
   AdamOptions adam = {};
   float label_smoothing = 0.1f;
-  Index accumulate = 1;    ///< batches per optimizer step; each counts by its number of target tokens
-  double clip_norm = 0;    ///< largest norm of all gradients together; 0: any
-  std::uint64_t seed = 1;  ///< of dropout
+  Index accumulate = 1;      ///< batches per optimizer step; each counts by its number of target tokens
+  double clip_norm = 0;      ///< largest norm of all gradients together; 0: any
+  double average_decay = 0;  ///< of an exponential moving average of the parameters; 0: none is kept
+  std::uint64_t seed = 1;    ///< of dropout
 };
 
 /// When to stop and when to look. 0 means never (without limit).
@@ -35,7 +39,13 @@ struct TrainingPlan {
   Index validate_every = 0;  ///< steps; also once at the end
   Index patience = 0;        ///< validations without a new best after which training stops
   bool keep_best = true;     ///< leave the parameters of this call's best validation in the model
+  Index save_every = 0;      ///< steps; and when `stop` ends the run
+  /// If set: training ends after the step in which it becomes true, e.g. by a signal's handler.
+  const std::atomic<bool>* stop = nullptr;
 };
+
+/// Why a run ended.
+enum class StopReason { steps, seconds, epochs, patience, request };
 
 /// What a training run returns.
 struct TrainingSummary {
@@ -44,6 +54,7 @@ struct TrainingSummary {
   double last_loss = 0;
   double best_validation = std::numeric_limits<double>::infinity();
   Index best_step = 0;
+  StopReason reason = StopReason::steps;
 };
 
 /// Where a run stands, beside parameters and Adam's moments: all that is needed to go on bit for bit.
@@ -64,31 +75,29 @@ class Trainer {
   Trainer(M& model, const TrainerOptions& options)
       : model_(model), options_(options), adam_(model, options.adam), rng_(options.seed) {
     require(options.accumulate >= 1, "trainer", "accumulate must be at least 1: ", options.accumulate);
+    if (options.average_decay != 0) average_.emplace(model, options.average_decay);
   }
 
-  /// One optimizer step over these batches together; returns their loss per target token.
+  /// One optimizer step over these batches together; returns their loss per target token. Throws ValueError that says
+  /// where NaN or infinity came up first, before anything has changed, when loss or gradients are not finite.
   double step(std::span<const TranslationBatch> batches) {
-    double tokens = 0, loss_sum = 0;
-    for (const TranslationBatch& batch : batches) tokens += static_cast<double>(batch.target_output.size());
-    for (const TranslationBatch& batch : batches) {
-      const double share = static_cast<double>(batch.target_output.size()) / tokens;
-      const Training scope(rng_);
-      const Variable<T> loss = model_.loss(batch, {.label_smoothing = options_.label_smoothing});
-      loss_sum += share * static_cast<double>(loss.item());
-      require(std::isfinite(static_cast<double>(loss.item())), "trainer", "the loss is ",
-              std::isnan(loss.item()) ? "not a number" : "infinite", " at step ", adam_.steps() + 1,
-              ": the learning rate may be too high (", options_.learning_rate(adam_.steps() + 1), ")");
-      backward(loss, static_cast<T>(share));
-    }
-    const double factor = options_.clip_norm > 0 ? clip_factor(gradient_norm(model_), options_.clip_norm) : 1.0;
+    const Rng::State random = rng_.state();
+    const double loss = loss_and_gradients(batches);
+    gradient_norm_ = std::isfinite(loss) ? gradient_norm(model_) : 0;
+    if (!std::isfinite(loss) || !std::isfinite(gradient_norm_)) explain(batches, random, loss);
+    const double factor = options_.clip_norm > 0 ? clip_factor(gradient_norm_, options_.clip_norm) : 1.0;
     adam_.step(options_.learning_rate(adam_.steps() + 1), factor);
-    return loss_sum;
+    if (average_) average_->update(adam_.steps());
+    return loss;
   }
 
   /// Steps through the stream until the plan ends it. `validate()` returns a loss (smaller is better), outside of the
-  /// Training scope; `report(progress)` is called after every step.
-  template <class Validate, class Report>
-  TrainingSummary run(BatchStream& stream, const TrainingPlan& plan, const Validate& validate, const Report& report) {
+  /// Training scope; `report(progress)` is called after every step; `save()` when the plan says so, after a validation
+  /// of the same step, so that a checkpoint holds its outcome.
+  template <class Validate, class Report, class Save = void (*)()>
+  TrainingSummary run(
+      BatchStream& stream, const TrainingPlan& plan, const Validate& validate, const Report& report,
+      const Save& save = [] {}) {
     require(plan.steps > 0 || plan.seconds > 0 || plan.epochs > 0 || (plan.patience > 0 && plan.validate_every > 0),
             "trainer", "the plan never ends: steps, seconds, epochs and patience are all 0");
     using Clock = std::chrono::steady_clock;
@@ -113,10 +122,8 @@ class Trainer {
     bool validated = false;
     for (;;) {
       summary.seconds = seconds_since(start);
-      if ((plan.steps > 0 && adam_.steps() >= plan.steps) || (plan.seconds > 0 && summary.seconds >= plan.seconds) ||
-          (plan.epochs > 0 &&
-           stream.position().epoch + (stream.position().batch == stream.batches_per_epoch()) >= plan.epochs) ||
-          (plan.patience > 0 && misses_ >= plan.patience)) {
+      if (const auto reason = reason_to_stop(stream, plan, summary.seconds)) {
+        summary.reason = *reason;
         break;
       }
       for (auto& batch : batches) {
@@ -129,6 +136,7 @@ class Trainer {
 
       Progress progress{.step = adam_.steps(),
                         .loss = summary.last_loss,
+                        .gradient_norm = gradient_norm_,
                         .learning_rate = options_.learning_rate(adam_.steps()),
                         .seconds = seconds_since(start)};
       progress.tokens_per_second = static_cast<double>(tokens) / progress.seconds;
@@ -143,8 +151,17 @@ class Trainer {
         look();
         validated = true;
       }
+      const bool stops = plan.stop != nullptr && plan.stop->load();
+      if (stops || (plan.save_every > 0 && adam_.steps() % plan.save_every == 0)) save();
+      if (stops) {
+        summary.reason = StopReason::request;
+        break;
+      }
     }
-    if (plan.validate_every > 0 && !validated && adam_.steps() > first_step) look();
+    summary.seconds = seconds_since(start);
+    if (plan.validate_every > 0 && !validated && adam_.steps() > first_step && summary.reason != StopReason::request) {
+      look();
+    }
     if (best) model_ = *best;
     summary.steps = adam_.steps();
     summary.best_validation = best_validation_;
@@ -155,6 +172,8 @@ class Trainer {
   [[nodiscard]] M& model() { return model_; }
   [[nodiscard]] Adam<T>& adam() { return adam_; }
   [[nodiscard]] Index steps() const { return adam_.steps(); }
+  /// The moving average of the parameters, if the options ask for one.
+  [[nodiscard]] std::optional<ExponentialMovingAverage<T>>& average() { return average_; }
 
   [[nodiscard]] TrainerState state() const { return {rng_.state(), data_, best_validation_, best_step_, misses_}; }
   /// Goes on from a state; the caller restores parameters and moments, and puts the stream to `state.data`.
@@ -167,10 +186,64 @@ class Trainer {
   }
 
  private:
+  /// The mean loss per target token; its gradients are added to the parameters' unless it is not finite.
+  double loss_and_gradients(std::span<const TranslationBatch> batches) {
+    double tokens = 0, sum = 0;
+    for (const TranslationBatch& batch : batches) tokens += static_cast<double>(batch.target_output.size());
+    for (const TranslationBatch& batch : batches) {
+      const double share = static_cast<double>(batch.target_output.size()) / tokens;
+      const Training scope(rng_);
+      const Variable<T> loss = model_.loss(batch, {.label_smoothing = options_.label_smoothing});
+      sum += share * static_cast<double>(loss.item());
+      if (!std::isfinite(sum)) break;
+      backward(loss, static_cast<T>(share));
+    }
+    return sum;
+  }
+
+  /// Computes the step again, looking at every number, and throws what it finds.
+  [[noreturn]] void explain(std::span<const TranslationBatch> batches, const Rng::State& random, double loss) {
+    const std::string_view what = std::isnan(loss)   ? "the loss is not a number"
+                                  : std::isinf(loss) ? "the loss is infinite"
+                                                     : "the gradients are not finite";
+    clear_gradients(model_);
+    std::string where;
+    for_each_parameter(model_, [&](const std::string& name, const Parameter<T>& parameter) {
+      if (where.empty() && first_not_finite(parameter.value()) >= 0) where = "in the parameter '" + name + "'";
+    });
+    if (where.empty()) {
+      rng_ = Rng(random);
+      try {
+        const FiniteCheck check;
+        loss_and_gradients(batches);
+        where = "nowhere when computed again";
+      } catch (const ValueError& error) {
+        where = error.what();
+      }
+      clear_gradients(model_);
+    }
+    rng_ = Rng(random);
+    fail("trainer", what, " at step ", adam_.steps() + 1, ": the learning rate may be too high (",
+         options_.learning_rate(adam_.steps() + 1), "). NaN or infinity came up first: ", where);
+  }
+
+  [[nodiscard]] std::optional<StopReason> reason_to_stop(const BatchStream& stream, const TrainingPlan& plan,
+                                                         double seconds) const {
+    if (plan.steps > 0 && adam_.steps() >= plan.steps) return StopReason::steps;
+    if (plan.seconds > 0 && seconds >= plan.seconds) return StopReason::seconds;
+    const BatchStream::Position at = stream.position();
+    const Index epochs = at.epoch + (at.batch == stream.batches_per_epoch() ? 1 : 0);
+    if (plan.epochs > 0 && epochs >= plan.epochs) return StopReason::epochs;
+    if (plan.patience > 0 && misses_ >= plan.patience) return StopReason::patience;
+    return std::nullopt;
+  }
+
   M& model_;
   TrainerOptions options_;
   Adam<T> adam_;
+  std::optional<ExponentialMovingAverage<T>> average_;
   Rng rng_;
+  double gradient_norm_ = 0;
   BatchStream::Position data_;
   double best_validation_ = std::numeric_limits<double>::infinity();
   Index best_step_ = 0, misses_ = 0;
