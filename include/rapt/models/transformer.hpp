@@ -109,6 +109,15 @@ struct TransformerConfig {
   }
 };
 
+/// The attention probabilities of every layer; Ls and Lt are the longest source and target, and what lies outside of a
+/// shorter sequence is zero.
+template <class T>
+struct AttentionMaps {
+  std::vector<Tensor<T>> encoder_self;   ///< of each encoder layer, [B, H, Ls, Ls]
+  std::vector<Tensor<T>> decoder_self;   ///< of each decoder layer, [B, H, Lt, Lt]; causal
+  std::vector<Tensor<T>> decoder_cross;  ///< of each decoder layer, [B, H, Lt, Ls]
+};
+
 /// Encoder, decoder, embeddings and output projection. Parameters are named and laid out as torch.nn.Transformer's
 /// state_dict, with `embedding.weight` (shared) or `source_embedding.weight`, `target_embedding.weight` and
 /// `output.weight` beside it. A const model may be used from many threads.
@@ -139,17 +148,19 @@ class Transformer {
   }
 
   /// The memory   // [M, D]
-  [[nodiscard]] Variable<T> encode(const TokenBatch& source, const AttentionOptions<T>& masks = {}) const {
+  [[nodiscard]] Variable<T> encode(const TokenBatch& source, const AttentionOptions<T>& masks = {},
+                                   std::span<Tensor<T>> weights = {}) const {
     const Embedding<T>& table = embedding_ ? *embedding_ : *source_embedding_;
-    return encoder_(embed(table, source_positions_, source, {}), source.row_splits, masks);
+    return encoder_(embed(table, source_positions_, source, {}), source.row_splits, masks, weights);
   }
 
   /// The decoder's last hidden state   // [N, D]
   [[nodiscard]] Variable<T> decode(const TokenBatch& target_input, const Variable<T>& memory,
                                    const RowSplits& memory_splits, const AttentionOptions<T>& masks = {},
-                                   const AttentionOptions<T>& memory_masks = {}) const {
+                                   const AttentionOptions<T>& memory_masks = {}, std::span<Tensor<T>> weights = {},
+                                   std::span<Tensor<T>> memory_weights = {}) const {
     return decoder_(embed(target_table(), target_positions_, target_input, {}), target_input.row_splits, memory,
-                    memory_splits, masks, memory_masks);
+                    memory_splits, masks, memory_masks, weights, memory_weights);
   }
 
   /// Scores of every token at every target position, before softmax   // [N, V]
@@ -168,6 +179,19 @@ class Transformer {
     require_pairs(batch.source, batch.target_input);
     const Variable<T> hidden = decode(batch.target_input, encode(batch.source), batch.source.row_splits);
     return linear_cross_entropy<T>(hidden, output_weight(), output_bias(), batch.target_output, options);
+  }
+
+  /// Where every layer looks while it reads source and target_input, as in training but without dropout.
+  [[nodiscard]] AttentionMaps<T> attention_maps(const TokenBatch& source, const TokenBatch& target_input) const {
+    const Inference scope;
+    require_pairs(source, target_input);
+    AttentionMaps<T> maps;
+    maps.encoder_self.resize(static_cast<std::size_t>(config_.encoder_layers));
+    maps.decoder_self.resize(static_cast<std::size_t>(config_.decoder_layers));
+    maps.decoder_cross.resize(static_cast<std::size_t>(config_.decoder_layers));
+    const Variable<T> memory = encode(source, {}, maps.encoder_self);
+    std::ignore = decode(target_input, memory, source.row_splits, {}, {}, maps.decoder_self, maps.decoder_cross);
+    return maps;
   }
 
   /// Decoding: a state with one row for each source sequence.

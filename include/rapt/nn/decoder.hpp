@@ -104,10 +104,21 @@ class Decoder {
   }
 
   /// [N, D] from target [N, D] and memory [M, D]
+  /// `weights` and `memory_weights`, one a layer or none, receive the probabilities of self-attention and of attention
+  /// to the memory.
   [[nodiscard]] Variable<T> operator()(Variable<T> x, const RowSplits& splits, const Variable<T>& memory,
-                                       const RowSplits& memory_splits, const AttentionOptions<T>& masks = {},
-                                       const AttentionOptions<T>& memory_masks = {}) const {
-    for (const DecoderLayer<T>& layer : layers_) x = layer(x, splits, memory, memory_splits, masks, memory_masks);
+                                       const RowSplits& memory_splits, AttentionOptions<T> masks = {},
+                                       AttentionOptions<T> memory_masks = {}, std::span<Tensor<T>> weights = {},
+                                       std::span<Tensor<T>> memory_weights = {}) const {
+    for (const std::size_t count : {weights.size(), memory_weights.size()}) {
+      require<ShapeError>(count == 0 || count == layers_.size(), "decoder", count, " tensors for the weights of ",
+                          layers_.size(), " layers");
+    }
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+      if (!weights.empty()) masks.weights = &weights[i];
+      if (!memory_weights.empty()) memory_masks.weights = &memory_weights[i];
+      x = layers_[i](x, splits, memory, memory_splits, masks, memory_masks);
+    }
     return norm_ ? (*norm_)(x) : x;
   }
 

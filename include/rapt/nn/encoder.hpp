@@ -48,9 +48,15 @@ class Encoder {
   }
 
   /// The memory that the decoder attends to   // [N, D] from [N, D]
-  [[nodiscard]] Variable<T> operator()(Variable<T> x, const RowSplits& splits,
-                                       const AttentionOptions<T>& masks = {}) const {
-    for (const EncoderLayer<T>& layer : layers_) x = layer(x, splits, masks);
+  /// `weights`, one a layer or none, receive the layers' attention probabilities.
+  [[nodiscard]] Variable<T> operator()(Variable<T> x, const RowSplits& splits, AttentionOptions<T> masks = {},
+                                       std::span<Tensor<T>> weights = {}) const {
+    require<ShapeError>(weights.empty() || weights.size() == layers_.size(), "encoder", weights.size(),
+                        " tensors for the weights of ", layers_.size(), " layers");
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+      if (!weights.empty()) masks.weights = &weights[i];
+      x = layers_[i](x, splits, masks);
+    }
     return norm_ ? (*norm_)(x) : x;
   }
 
