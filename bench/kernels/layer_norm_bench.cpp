@@ -50,9 +50,9 @@ void add_norm_backward(benchmark::State& state) {
   const Tensor<float> dy = bench::random(p.shape, 5);
   Tensor<float> dx(p.shape, 0.f), dsublayer(p.shape, 0.f), dgamma(p.gamma.shape(), 0.f), dbeta(p.beta.shape(), 0.f);
   for (auto _ : state) {
-    rapt::kernels::add_norm_backward(options, p.h.data(), p.mean.data(), p.rstd.data(), dy.data(), dx.data(),
-                                     options.sublayer != nullptr ? dsublayer.data() : nullptr, dgamma.data(),
-                                     dbeta.data());
+    rapt::kernels::add_norm_backward<float>(options, {p.h.data(), p.mean.data(), p.rstd.data()}, dy.data(), {dx.data()},
+                                            {options.sublayer != nullptr ? dsublayer.data() : nullptr}, dgamma.data(),
+                                            dbeta.data());
     benchmark::DoNotOptimize(dx.data());
   }
 }

@@ -164,8 +164,8 @@ template <class T>
 Results<T> compute(const Case<T>& c) {
   Results<T> r(c);
   kernels::attention<T>(c.problem(), r.output, r.log_sum_exp.data(), &r.weights);
-  kernels::attention_backward<T>(c.problem(), r.log_sum_exp.data(), r.output, c.d_output, r.d_query, r.d_key,
-                                 r.d_value);
+  kernels::attention_backward<T>(c.problem(), r.log_sum_exp.data(), r.output, c.d_output, {r.d_query}, {r.d_key},
+                                 {r.d_value});
   return r;
 }
 
@@ -340,12 +340,30 @@ TYPED_TEST(AttentionKernel, GradientsThatAreNotWantedAreLeftOut) {
     const auto view = [&](int bit, Tensor<T>& m) { return (wanted & bit) != 0 ? m.view() : TensorView<T>(); };
     kernels::attention<T>(c.problem(), r.output, r.log_sum_exp.data());
     EXPECT_TRUE(same_bits(r.output, all.output));
-    kernels::attention_backward<T>(c.problem(), r.log_sum_exp.data(), r.output, c.d_output, view(1, r.d_query),
-                                   view(2, r.d_key), view(4, r.d_value));
+    kernels::attention_backward<T>(c.problem(), r.log_sum_exp.data(), r.output, c.d_output, {view(1, r.d_query)},
+                                   {view(2, r.d_key)}, {view(4, r.d_value)});
     const Results<T> start(c);
     EXPECT_TRUE(same_bits(r.d_query, (wanted & 1) != 0 ? all.d_query : start.d_query)) << wanted;
     EXPECT_TRUE(same_bits(r.d_key, (wanted & 2) != 0 ? all.d_key : start.d_key)) << wanted;
     EXPECT_TRUE(same_bits(r.d_value, (wanted & 4) != 0 ? all.d_value : start.d_value)) << wanted;
+  }
+}
+
+TYPED_TEST(AttentionKernel, GradientsAreWrittenWholeUnlessTheyAreToBeAddedTo) {
+  using T = TypeParam;
+  for (const Setup& setup : {Setup{.name = "self", .queries = kUneven, .keys = kUneven, .causal = true},
+                             Setup{.name = "none seen", .queries = {3, 0, 5}, .keys = {0, 4, 300}, .causal = true}}) {
+    const Case<T> c(setup);
+    Results<T> added(c), written(c);
+    for (Tensor<T>* gradient : {&added.d_query, &added.d_key, &added.d_value}) gradient->fill(T(0));
+    kernels::attention<T>(c.problem(), added.output, added.log_sum_exp.data());
+    kernels::attention_backward<T>(c.problem(), added.log_sum_exp.data(), added.output, c.d_output, {added.d_query},
+                                   {added.d_key}, {added.d_value});
+    kernels::attention_backward<T>(c.problem(), added.log_sum_exp.data(), added.output, c.d_output,
+                                   {written.d_query, false}, {written.d_key, false}, {written.d_value, false});
+    EXPECT_TRUE(same_bits(written.d_query, added.d_query)) << setup.name;
+    EXPECT_TRUE(same_bits(written.d_key, added.d_key)) << setup.name;
+    EXPECT_TRUE(same_bits(written.d_value, added.d_value)) << setup.name;
   }
 }
 

@@ -39,8 +39,8 @@ struct Case {
   }
   void forward() { kernels::add_norm(problem(), h.data(), y.data(), mean.data(), rstd.data()); }
   void backward() {
-    kernels::add_norm_backward(problem(), h.data(), mean.data(), rstd.data(), dy.data(), dx.data(),
-                               with_sublayer ? dsublayer.data() : nullptr, dgamma.data(), dbeta.data());
+    kernels::add_norm_backward<T>(problem(), {h.data(), mean.data(), rstd.data()}, dy.data(), {dx.data()},
+                                  {with_sublayer ? dsublayer.data() : nullptr}, dgamma.data(), dbeta.data());
   }
 };
 
@@ -141,19 +141,84 @@ TYPED_TEST(LayerNormKernel, ResidualAddIsTheSumAlone) {
   });
 }
 
+TYPED_TEST(LayerNormKernel, ResultsMayBeWrittenOverTheSublayer) {
+  using T = TypeParam;
+  for_every_simd_level([] {
+    Case<T> apart{70, 33, true, {{1, 2}, 0.5f}};
+    Case<T> sum = apart, y = apart;
+    apart.forward();
+    kernels::add_norm(sum.problem(), sum.sublayer.data(), sum.y.data(), sum.mean.data(), sum.rstd.data());
+    EXPECT_TRUE(same_bits(sum.y, apart.y));
+    EXPECT_TRUE(same_bits(sum.sublayer, apart.h));
+    kernels::add_norm<T>(y.problem(), nullptr, y.sublayer.data(), y.mean.data(), y.rstd.data());
+    EXPECT_TRUE(same_bits(y.sublayer, apart.y));
+    EXPECT_TRUE(same_bits(y.mean, apart.mean) && same_bits(y.rstd, apart.rstd));
+  });
+}
+
+TYPED_TEST(LayerNormKernel, BackwardFromYIsThatFromTheSum) {
+  using T = TypeParam;
+  for_every_simd_level([] {
+    Case<T> from_sum{70, 33, true, {{1, 2}, 0.2f}};
+    for (Index j = 0; j < 33; ++j) from_sum.gamma.data()[j] += from_sum.gamma.data()[j] < 0 ? T(-0.2) : T(0.2);
+    ASSERT_TRUE(kernels::norm_is_invertible(from_sum.gamma.data(), from_sum.beta.data(), from_sum.cols));
+    from_sum.forward();
+    Case<T> from_y = from_sum;
+    from_sum.backward();
+    kernels::add_norm_backward<T>(from_y.problem(), {.rstd = from_y.rstd.data(), .y = from_y.y.data()},
+                                  from_y.dy.data(), {from_y.dx.data()}, {from_y.dsublayer.data()}, from_y.dgamma.data(),
+                                  from_y.dbeta.data());
+    expect_close(from_y.dx, from_sum.dx, 400 * kEpsilon<T>);
+    expect_close(from_y.dsublayer, from_sum.dsublayer, 400 * kEpsilon<T>);
+    expect_close(from_y.dgamma, from_sum.dgamma, 400 * kEpsilon<T>);
+    EXPECT_TRUE(same_bits(from_y.dbeta, from_sum.dbeta));
+  });
+}
+
+TYPED_TEST(LayerNormKernel, GainsNearZeroCannotBeInverted) {
+  using T = TypeParam;
+  const T zero[] = {0};
+  for (const T gamma : {T(0), T(1e-4), T(-1e-4), T(1e4), std::numeric_limits<T>::quiet_NaN()}) {
+    EXPECT_FALSE(kernels::norm_is_invertible(&gamma, zero, 1)) << gamma;
+  }
+  const T gamma = T(-0.5), far = 9, near = 7;
+  EXPECT_FALSE(kernels::norm_is_invertible(&gamma, &far, 1));
+  EXPECT_TRUE(kernels::norm_is_invertible(&gamma, &near, 1));
+}
+
+TYPED_TEST(LayerNormKernel, BackwardWritesWhereItNeedNotAdd) {
+  using T = TypeParam;
+  for_every_simd_level([] {
+    Case<T> added{20, 33, true, {{1, 2}, 0.2f}};
+    added.forward();
+    added.dx.fill(T(0));
+    added.dsublayer.fill(T(0));
+    Case<T> written = added;
+    added.backward();
+    written.dx.fill(T(7));
+    written.dsublayer.fill(T(7));
+    kernels::add_norm_backward<T>(written.problem(), {written.h.data(), written.mean.data(), written.rstd.data()},
+                                  written.dy.data(), {written.dx.data(), false}, {written.dsublayer.data(), false},
+                                  nullptr, nullptr);
+    for (Index i = 0; i < added.dx.size(); ++i) {  // 0 + -0 is 0, which equals -0
+      EXPECT_EQ(written.dx.data()[i], added.dx.data()[i]);
+      EXPECT_EQ(written.dsublayer.data()[i], added.dsublayer.data()[i]);
+    }
+  });
+}
+
 TYPED_TEST(LayerNormKernel, BackwardLeavesOutWhatIsNotWanted) {
   using T = TypeParam;
   Case<T> all{20, 33, true, {{1, 2}, 0.2f}};
   all.forward();
   Case<T> some = all;
   all.backward();
-  kernels::add_norm_backward(some.problem(), some.h.data(), some.mean.data(), some.rstd.data(), some.dy.data(),
-                             static_cast<T*>(nullptr), some.dsublayer.data(), static_cast<T*>(nullptr),
-                             some.dbeta.data());
+  kernels::add_norm_backward<T>(some.problem(), {some.h.data(), some.mean.data(), some.rstd.data()}, some.dy.data(), {},
+                                {some.dsublayer.data()}, nullptr, some.dbeta.data());
   EXPECT_TRUE(same_bits(some.dsublayer, all.dsublayer));
   EXPECT_TRUE(same_bits(some.dbeta, all.dbeta));
-  kernels::add_norm_backward(some.problem(), some.h.data(), some.mean.data(), some.rstd.data(), some.dy.data(),
-                             some.dx.data(), static_cast<T*>(nullptr), some.dgamma.data(), static_cast<T*>(nullptr));
+  kernels::add_norm_backward<T>(some.problem(), {some.h.data(), some.mean.data(), some.rstd.data()}, some.dy.data(),
+                                {some.dx.data()}, {}, some.dgamma.data(), nullptr);
   EXPECT_TRUE(same_bits(some.dx, all.dx));
   EXPECT_TRUE(same_bits(some.dgamma, all.dgamma));
 }

@@ -86,4 +86,11 @@ template <class T, class Backward>
   return Variable<T>(std::shared_ptr<Node<T>>(std::move(node)));
 }
 
+/// `record`'s result of an op whose backward does not read the op's own value: the next op may write over it.
+template <class T>
+[[nodiscard]] Variable<T> overwritable(Variable<T> result) {
+  result.node()->reads_value = false;
+  return result;
+}
+
 }  // namespace rapt::inline RAPT_ABI

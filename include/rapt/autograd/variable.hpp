@@ -24,6 +24,8 @@ class Node {
   /// d loss / d value; empty until something flows in.
   Tensor<T> grad;
   bool requires_grad = false;
+  /// Whether the op's own backward reads `value`: if not, and nobody else holds it, the next op may write over it.
+  bool reads_value = true;
   /// The op's name; empty for leaves.
   std::string_view name;
   /// Rises with creation, so that descending order visits every result before its inputs.
@@ -92,6 +94,13 @@ class Variable {
   void clear_grad() { node_->grad = Tensor<T>(); }
 
   [[nodiscard]] const std::shared_ptr<Node<T>>& node() const { return node_; }
+
+  /// For an op that was handed the only handle: the value's elements to write over, or new ones where somebody still
+  /// reads the old ones. Of the value only the shape remains.
+  [[nodiscard]] Tensor<T> elements_to_overwrite() {
+    const bool free = node_.use_count() == 1 && !node_->reads_value;
+    return free ? node_->value.take_elements() : Tensor<T>(shape());
+  }
 
  protected:
   std::shared_ptr<Node<T>> node_;

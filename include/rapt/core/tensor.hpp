@@ -138,6 +138,14 @@ class Tensor {
   [[nodiscard]] T& operator()(Index row, Index col) { return data_[row * cols() + col]; }
   [[nodiscard]] const T& operator()(Index row, Index col) const { return data_[row * cols() + col]; }
 
+  /// Moves the elements out; the shape stays, for whoever still asks for it.
+  [[nodiscard]] Tensor take_elements() noexcept {
+    Tensor taken;
+    taken.data_ = std::exchange(data_, nullptr);
+    taken.shape_ = shape_;
+    return taken;
+  }
+
   void fill(T value) { std::fill_n(data_, size(), value); }
 
   /// The same elements under another shape of equal size.

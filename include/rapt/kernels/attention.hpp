@@ -198,6 +198,18 @@ template <class Isa, class T>
   return most;
 }
 
+/// f(head of a sequence) for all of them. Heads of one sequence lie side by side, so where there are sequences enough
+/// for all threads, a thread takes all heads of one.
+template <class T, class F>
+void for_each_head(const AttentionProblem<T>& p, const F& f) {
+  const auto sequences = static_cast<Index>(p.keys.size());
+  const Index group = sequences >= 8 * threads() ? p.heads : 1, groups = p.heads / group;
+  parallel_parts(sequences * groups, [&](Index part) {
+    const Index first = part % groups * group;
+    for (Index head = first; head < first + group; ++head) f(AttentionHead<T>{p, part / groups, head});
+  });
+}
+
 /// The probabilities of one (sequence, head), once the log-sum-exp of each row is known, into [B, H, Lq, Lk].
 template <class T>
 void write_attention_weights(const AttentionHead<T>& a, const T* log_sum_exp, Tensor<T>& weights) {
@@ -229,14 +241,12 @@ void write_attention_weights(const AttentionHead<T>& a, const T* log_sum_exp, Te
 /// l = sum e^(s - m), a tile with larger scores multiplies l and the output so far by e^(m - new m).
 template <class T>
 void attention(const AttentionProblem<T>& p, TensorView<T> output, T* log_sum_exp, Tensor<T>* weights = nullptr) {
-  const auto sequences = static_cast<Index>(p.keys.size());
   Tensor<T> kept;
   if (weights != nullptr && log_sum_exp == nullptr) {
     kept = Tensor<T>(Shape{p.query.rows(), p.heads});
     log_sum_exp = kept.data();
   }
-  parallel_parts(sequences * p.heads, [&](Index part) {
-    const detail::AttentionHead<T> a{p, part / p.heads, part % p.heads};
+  detail::for_each_head(p, [&](const detail::AttentionHead<T>& a) {
     if (a.queries == 0) return;
     constexpr Index kRows = detail::kQueryTile;
     const Index key_size = packed_size(a.d_k, a.tile), value_size = packed_size(a.tile, a.d_k);
@@ -295,17 +305,34 @@ void attention(const AttentionProblem<T>& p, TensorView<T> output, T* log_sum_ex
   });
 }
 
-/// Adds to the gradients of query, key and value (a view without data: not wanted), given output and its gradient. With
-/// P the probabilities, F the dropout factors, and delta_i = sum over columns of d_output_i output_i:
+/// A gradient that `attention_backward` adds to, or writes: then every row and column of the view, as long as sequences
+/// cover all rows. Without data: not wanted.
+template <class T>
+struct AttentionGradient {
+  TensorView<T> values;
+  bool accumulate = true;
+};
+
+/// The gradients of query, key and value, given output and its gradient. With P the probabilities, F the dropout
+/// factors, and delta_i = sum over columns of d_output_i output_i:
 ///   dV = (P F)^T dO,   dP = F (dO V^T),   dS = P (dP - delta),   dQ = scale dS K,   dK = scale dS^T Q.
 /// Key ranges must not overlap: sequences are worked on at the same time.
 template <class T>
 void attention_backward(const AttentionProblem<T>& p, const T* log_sum_exp, TensorView<const T> output,
-                        TensorView<const T> d_output, TensorView<T> d_query, TensorView<T> d_key,
-                        TensorView<T> d_value) {
-  const auto sequences = static_cast<Index>(p.keys.size());
-  parallel_parts(sequences * p.heads, [&](Index part) {
-    const detail::AttentionHead<T> a{p, part / p.heads, part % p.heads};
+                        TensorView<const T> d_output, const AttentionGradient<T>& d_query,
+                        const AttentionGradient<T>& d_key, const AttentionGradient<T>& d_value) {
+  detail::for_each_head(p, [&](const detail::AttentionHead<T>& a) {
+    const auto clear = [&](const AttentionGradient<T>& gradient, Index first, Index rows) {
+      if (gradient.accumulate || gradient.values.data() == nullptr) return;
+      for (Index i = first; i < first + rows; ++i) std::fill_n(gradient.values.row(i) + a.head * a.d_k, a.d_k, T(0));
+    };
+    // Where each query sees a key, the first product of its row writes and the others add.
+    const bool all_see = a.queries <= a.keys.length;
+    if (!all_see) clear(d_query, a.first_query, a.queries);
+    if (a.queries == 0) {
+      clear(d_key, a.keys.begin, a.keys.length);
+      clear(d_value, a.keys.begin, a.keys.length);
+    }
     if (a.queries == 0 || a.keys.length == 0) return;
     constexpr Index kRows = detail::kQueryTile;
     const Index d_k = a.d_k, wide_size = packed_size(d_k, a.tile), tall_size = packed_size(a.tile, d_k);
@@ -326,17 +353,25 @@ void attention_backward(const AttentionProblem<T>& p, const T* log_sum_exp, Tens
       }
     });
 
-    const auto gradient_rows = [&](const TensorView<T>& m, Index first) {
-      return BlockOutput<T>{
-          .data = m.row(first) + a.head * d_k, .stride = m.stride(), .columns = d_k, .accumulate = true};
+    const auto gradient_rows = [&](const AttentionGradient<T>& gradient, Index first, bool writes) {
+      const TensorView<T>& m = gradient.values;
+      return BlockOutput<T>{.data = m.row(first) + a.head * d_k,
+                            .stride = m.stride(),
+                            .columns = d_k,
+                            .accumulate = gradient.accumulate || !writes};
     };
     a.for_each_key_tile([&](const detail::KeyTile& k) {
       const Index first_key = a.keys.begin + k.begin;
       a.pack_keys(k, packed_keys);
       pack_panels(a.turned(a.head_of(p.value, first_key, k.count)), packed_values);
-      if (d_query.data() != nullptr) pack_panels(a.head_of(p.key, first_key, k.count), packed_rows);
-      a.for_each_query_tile(k, [&](Index i, Index rows, Index count, bool) {
+      if (d_query.values.data() != nullptr) pack_panels(a.head_of(p.key, first_key, k.count), packed_rows);
+      // The first query tile that sees all of the keys may write their gradients.
+      bool seen = false;
+      a.for_each_query_tile(k, [&](Index i, Index rows, Index count, bool first_keys) {
         const Index first = a.first_query + i;
+        const bool writes = !seen && count == k.count;
+        if (!seen && !writes) clear(d_key, first_key, k.count), clear(d_value, first_key, k.count);
+        seen = true;
         a.tile_scores(i, rows, k, count, packed_keys, probabilities);
         multiply_panels(a.head_of(d_output, first, rows), packed_values,
                         BlockOutput<T>{.data = d_scores, .stride = a.stride, .columns = count});
@@ -362,21 +397,22 @@ void attention_backward(const AttentionProblem<T>& p, const T* log_sum_exp, Tens
             }
           }
         });
-        if (d_value.data() != nullptr) {
+        if (d_value.values.data() != nullptr) {
           pack_panels(a.head_of(d_output, first, rows), packed_block);
           multiply_panels(Operand<T>{probabilities, count, rows, 1, a.stride}, packed_block,
-                          gradient_rows(d_value, first_key));
+                          gradient_rows(d_value, first_key, writes));
         }
-        if (d_query.data() != nullptr) {
-          multiply_panels(Operand<T>{d_scores, rows, count, a.stride, 1}, packed_rows, gradient_rows(d_query, first),
-                          k.count);
+        if (d_query.values.data() != nullptr) {
+          multiply_panels(Operand<T>{d_scores, rows, count, a.stride, 1}, packed_rows,
+                          gradient_rows(d_query, first, first_keys && all_see), k.count);
         }
-        if (d_key.data() != nullptr) {
+        if (d_key.values.data() != nullptr) {
           pack_panels(a.head_of(p.query, first, rows), packed_block);
           multiply_panels(Operand<T>{d_scores, count, rows, 1, a.stride}, packed_block,
-                          gradient_rows(d_key, first_key));
+                          gradient_rows(d_key, first_key, writes));
         }
       });
+      if (!seen) clear(d_key, first_key, k.count), clear(d_value, first_key, k.count);
     });
   });
 }

@@ -36,6 +36,18 @@ void add_scaled(T* to, const T* from, T factor, Index count) {
       });
 }
 
+/// x *= factor
+template <class T>
+void scale(T* x, T factor, Index count) {
+  for_each_lane<T>(
+      count, [&](auto lanes, Index i) __attribute__((always_inline)) {
+        simd::Vector<T, lanes> v;
+        simd::load(v, x + i);
+        v *= factor;
+        simd::store(x + i, v);
+      });
+}
+
 /// out = a + b
 template <class T>
 void add(const T* a, const T* b, T* out, Index count) {
@@ -89,8 +101,14 @@ template <class T, class F>
   const Index parts = (count + kElementGrain - 1) / kElementGrain;
   Tensor<double> sums(Shape{parts});
   parallel_for(count, kElementGrain, [&](Index begin, Index end) {
+    double lanes[8] = {};  // sums side by side do not wait for each other
+    Index i = begin;
+    for (; i + 8 <= end; i += 8) {
+      for (Index j = 0; j < 8; ++j) lanes[j] += f(static_cast<double>(x[i + j]));
+    }
+    for (; i < end; ++i) lanes[0] += f(static_cast<double>(x[i]));
     double sum = 0;
-    for (Index i = begin; i < end; ++i) sum += f(static_cast<double>(x[i]));
+    for (const double lane : lanes) sum += lane;
     sums.data()[begin / kElementGrain] = sum;
   });
   double total = 0;

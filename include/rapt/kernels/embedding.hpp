@@ -9,14 +9,14 @@
 
 namespace rapt::inline RAPT_ABI::kernels {
 
-/// y[i] = scale * table[ids[i]]   // [N, D] from [V, D]
+/// y[i] (+)= scale * table[ids[i]]   // [N, D] from [V, D]
 template <class T>
-void gather_rows(TensorView<const T> table, std::span<const TokenId> ids, T scale, T* y) {
+void gather_rows(TensorView<const T> table, std::span<const TokenId> ids, T scale, T* y, bool accumulate = false) {
   const Index cols = table.cols();
   parallel_for(static_cast<Index>(ids.size()), 64, [&](Index begin, Index end) {
     for (Index i = begin; i < end; ++i) {
       const T* row = table.row(ids[static_cast<std::size_t>(i)]);
-      for (Index j = 0; j < cols; ++j) y[i * cols + j] = scale * row[j];
+      for (Index j = 0; j < cols; ++j) y[i * cols + j] = scale * row[j] + (accumulate ? y[i * cols + j] : T(0));
     }
   });
 }

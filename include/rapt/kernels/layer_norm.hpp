@@ -3,6 +3,7 @@
 /// figure 1.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 
 #include "rapt/kernels/dropout.hpp"
@@ -25,7 +26,26 @@ struct AddNorm {
   T epsilon;
 };
 
+/// A gradient of [N, D] that a kernel adds to, or writes. Without data: not wanted.
+template <class T>
+struct GradientRows {
+  T* data = nullptr;
+  bool accumulate = true;
+};
+
 namespace detail {
+
+/// Adds or writes one vector at an element.
+template <class T, class V>
+[[gnu::always_inline]] inline void join(const GradientRows<T>& gradient, Index at, const V& value) {
+  V sum = value;
+  if (gradient.accumulate) {
+    V old;
+    simd::load(old, gradient.data + at);
+    sum += old;
+  }
+  simd::store(gradient.data + at, sum);
+}
 
 /// One row of h = x + dropout(sublayer).
 template <class Isa, class T>
@@ -50,7 +70,7 @@ template <class Isa, class T>
 
 }  // namespace detail
 
-/// h = x + dropout(sublayer)
+/// h = x + dropout(sublayer); h may be sublayer.
 template <class T>
 void residual_add(const AddNorm<T>& p, T* h) {
   parallel_for(p.rows, kNormGrain, [&](Index begin, Index end) {
@@ -61,18 +81,24 @@ void residual_add(const AddNorm<T>& p, T* h) {
   });
 }
 
-/// y, mean and rstd; h as well when there is a sublayer.
+/// y, mean and rstd; h as well when there is a sublayer and h is not nullptr. h, or else y, may be the sublayer.
 template <class T>
 void add_norm(const AddNorm<T>& p, T* h, T* y, T* mean, T* rstd) {
   parallel_for(p.rows, kNormGrain, [&](Index begin, Index end) {
-    Tensor<T> factors(Shape{dropout_row_size(p.cols)});
+    Tensor<T> work(Shape{dropout_row_size(p.cols) + p.cols});
+    T* factors = work.data();
+    T* scratch = factors + dropout_row_size(p.cols);
     simd::with_simd([&](auto isa) __attribute__((always_inline)) {
       using V = simd::Native<decltype(isa), T>;
       constexpr int kWidth = simd::kLanes<decltype(isa), T>;
       const auto count = static_cast<T>(p.cols);
       for (Index i = begin; i < end; ++i) {
-        if (p.sublayer != nullptr) detail::residual_row(isa, p, i, factors.data(), h + i * p.cols);
-        const T* row = (p.sublayer != nullptr ? h : p.x) + i * p.cols;
+        const T* row = p.x + i * p.cols;
+        if (p.sublayer != nullptr) {
+          T* sum_row = h != nullptr ? h + i * p.cols : scratch;
+          detail::residual_row(isa, p, i, factors, sum_row);
+          row = sum_row;
+        }
         T* out = y + i * p.cols;
         V sums{};
         Index j = 0;
@@ -110,13 +136,36 @@ void add_norm(const AddNorm<T>& p, T* h, T* y, T* mean, T* rstd) {
   });
 }
 
-/// With n = (h - mean) rstd and g = dy gamma:  dh = rstd (g - mean(g) - n mean(g n)),  dgamma += sum dy n,
-/// dbeta += sum dy. dx += dh; dsublayer += dh * dropout factors. Any of dx, dsublayer, dgamma, dbeta may be nullptr.
+/// Whether n = (h - mean) rstd can be had from y = n gamma + beta with an error of a few epsilon: backward then needs
+/// no h.
 template <class T>
-void add_norm_backward(const AddNorm<T>& p, const T* h, const T* mean, const T* rstd, const T* dy, T* dx, T* dsublayer,
-                       T* dgamma, T* dbeta) {
+[[nodiscard]] bool norm_is_invertible(const T* gamma, const T* beta, Index cols) {
+  for (Index j = 0; j < cols; ++j) {
+    const T size = std::abs(gamma[j]);
+    if (!(size > T(1e-3) && size < T(1e3) && std::abs(beta[j]) < 16 * size)) return false;
+  }
+  return true;
+}
+
+/// What backward reads of a norm: h with its mean, or y (h is nullptr), and rstd.
+template <class T>
+struct NormValues {
+  const T* h = nullptr;
+  const T* mean = nullptr;
+  const T* rstd = nullptr;
+  const T* y = nullptr;
+};
+
+/// With n = (h - mean) rstd and g = dy gamma:  dh = rstd (g - mean(g) - n mean(g n)),  dgamma += sum dy n,
+/// dbeta += sum dy. dx (+)= dh; dsublayer (+)= dh * dropout factors. dgamma and dbeta may be nullptr.
+template <class T>
+void add_norm_backward(const AddNorm<T>& p, const NormValues<T>& values, const T* dy, const GradientRows<T>& dx,
+                       const GradientRows<T>& dsublayer, T* dgamma, T* dbeta) {
   const Index parts = (p.rows + kNormGrain - 1) / kNormGrain;
   Tensor<T> partial(Shape{parts, 2 * p.cols}, T(0));  // [parts][dgamma | dbeta]
+  const bool from_y = values.h == nullptr;
+  Tensor<T> inverse(from_y ? Shape{p.cols} : Shape{});  // 1 / gamma
+  if (from_y) std::transform(p.gamma, p.gamma + p.cols, inverse.data(), [](T g) { return T(1) / g; });
   parallel_for(p.rows, kNormGrain, [&](Index begin, Index end) {
     Tensor<T> factors(Shape{dropout_row_size(p.cols)});
     T* part_gamma = partial.row(begin / kNormGrain);
@@ -126,19 +175,29 @@ void add_norm_backward(const AddNorm<T>& p, const T* h, const T* mean, const T* 
       constexpr int kWidth = simd::kLanes<decltype(isa), T>;
       const auto count = static_cast<T>(p.cols);
       for (Index i = begin; i < end; ++i) {
-        const T* row = h + i * p.cols;
+        const T* row = (from_y ? values.y : values.h) + i * p.cols;
         const T* up = dy + i * p.cols;
-        const T m = mean[i], r = rstd[i];
+        const T m = from_y ? T(0) : values.mean[i], r = values.rstd[i];
+        const auto load_normalised = [&](auto& n, Index j) __attribute__((always_inline)) {
+          simd::load(n, row + j);
+          if (from_y) {
+            std::remove_reference_t<decltype(n)> shift, factor;
+            simd::load(shift, p.beta + j);
+            simd::load(factor, inverse.data() + j);
+            n = (n - shift) * factor;
+          } else {
+            n = (n - m) * r;
+          }
+        };
         V sums{}, products{};
         T sum = 0, product = 0;
         const auto gather = [&](auto lanes, Index j, auto& s, auto& q) __attribute__((always_inline)) {
-          simd::Vector<T, lanes> v, d, gain, a, b;
-          simd::load(v, row + j);
+          simd::Vector<T, lanes> n, d, gain, a, b;
+          load_normalised(n, j);
           simd::load(d, up + j);
           simd::load(gain, p.gamma + j);
           simd::load(a, part_gamma + j);
           simd::load(b, part_beta + j);
-          const simd::Vector<T, lanes> n = (v - m) * r;
           a += d * n;
           b += d;
           simd::store(part_gamma + j, a);
@@ -159,27 +218,23 @@ void add_norm_backward(const AddNorm<T>& p, const T* h, const T* mean, const T* 
         }
         const T mean_g = (sum + simd::sum_lanes<kWidth>(sums)) / count;
         const T mean_gn = (product + simd::sum_lanes<kWidth>(products)) / count;
-        if (dsublayer != nullptr && p.dropout.active()) {
+        if (dsublayer.data != nullptr && p.dropout.active()) {
           dropout_factors(isa, p.dropout, i * dropout_row_size(p.cols), p.cols, factors.data());
         }
         simd::for_lanes<T>(
             isa, p.cols, [&](auto lanes, Index c) __attribute__((always_inline)) {
-              simd::Vector<T, lanes> v, d, gain, old;
-              simd::load(v, row + c);
+              simd::Vector<T, lanes> n, d, gain;
+              load_normalised(n, c);
               simd::load(d, up + c);
               simd::load(gain, p.gamma + c);
-              const simd::Vector<T, lanes> dh = r * (d * gain - mean_g - (v - m) * r * mean_gn);
-              if (dx != nullptr) {
-                simd::load(old, dx + i * p.cols + c);
-                old += dh;
-                simd::store(dx + i * p.cols + c, old);
-              }
-              if (dsublayer != nullptr) {
-                simd::Vector<T, lanes> factor = T(1) - simd::Vector<T, lanes>{};
-                if (p.dropout.active()) simd::load(factor, factors.data() + c);
-                simd::load(old, dsublayer + i * p.cols + c);
-                old += dh * factor;
-                simd::store(dsublayer + i * p.cols + c, old);
+              simd::Vector<T, lanes> dh = r * (d * gain - mean_g - n * mean_gn);
+              if (dx.data != nullptr) detail::join(dx, i * p.cols + c, dh);
+              if (dsublayer.data != nullptr) {
+                if (p.dropout.active()) {
+                  simd::load(d, factors.data() + c);
+                  dh *= d;
+                }
+                detail::join(dsublayer, i * p.cols + c, dh);
               }
             });
       }

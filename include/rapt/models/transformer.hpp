@@ -251,8 +251,9 @@ class Transformer {
     require<ShapeError>(batch.row_splits.rows() == batch.size(), "transformer", batch.size(),
                         " tokens, row splits end at ", batch.row_splits.rows());
     Variable<T> x = table(batch.tokens);
-    x = positions ? (*positions)(x, batch.row_splits, starts) : sinusoids_(x, batch.row_splits, starts);
-    return dropout(x, config_.dropout);
+    x = positions ? (*positions)(std::move(x), batch.row_splits, starts)
+                  : sinusoids_(std::move(x), batch.row_splits, starts);
+    return dropout(std::move(x), config_.dropout);
   }
 
   TransformerConfig config_;

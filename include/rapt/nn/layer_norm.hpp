@@ -21,8 +21,8 @@ class LayerNorm {
   }
 
   /// LayerNorm(x + Dropout(sublayer)) in one pass.
-  [[nodiscard]] Variable<T> operator()(const Variable<T>& x, const Variable<T>& sublayer, float dropout) const {
-    return add_norm<T>(x, sublayer, weight_, bias_, dropout, epsilon_);
+  [[nodiscard]] Variable<T> operator()(const Variable<T>& x, Variable<T> sublayer, float dropout) const {
+    return add_norm<T>(x, std::move(sublayer), weight_, bias_, dropout, epsilon_);
   }
 
   template <class Self, class Visitor>

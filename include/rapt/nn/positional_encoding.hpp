@@ -51,15 +51,16 @@ class SinusoidalPositionalEncoding {
   }
 
   /// x_i + PE(position of row i)   // [N, D]; `starts`: position of each sequence's first row (empty: 0)
-  [[nodiscard]] Variable<T> operator()(const Variable<T>& x, const RowSplits& splits,
+  [[nodiscard]] Variable<T> operator()(Variable<T> x, const RowSplits& splits,
                                        std::span<const Index> starts = {}) const {
     const std::vector<TokenId> rows = detail::positions_of(splits, starts);
     Index longest = splits.longest();
     for (std::size_t s = 0; s < starts.size(); ++s) {
       longest = std::max(longest, starts[s] + splits.length(static_cast<Index>(s)));
     }
-    if (longest <= table_.rows()) return add_rows(x, table_, rows);
-    return add_rows(x, Variable<T>(table(longest, x.cols(), options_)), rows);
+    if (longest <= table_.rows()) return add_rows(std::move(x), table_, rows);
+    Variable<T> longer(table(longest, x.cols(), options_));
+    return add_rows(std::move(x), longer, rows);
   }
 
   /// PE of positions first_position .. first_position + length   // [length, D]
@@ -92,7 +93,7 @@ class LearnedPositionalEncoding {
       : weight_(init::normal<T>(Shape{positions, d_model}, rng, 0.02)) {}
 
   /// x_i + weight[position of row i]; throws ValueError for a sequence longer than the table.
-  [[nodiscard]] Variable<T> operator()(const Variable<T>& x, const RowSplits& splits,
+  [[nodiscard]] Variable<T> operator()(Variable<T> x, const RowSplits& splits,
                                        std::span<const Index> starts = {}) const {
     const std::vector<TokenId> rows = detail::positions_of(splits, starts);
     for (Index s = 0; s < splits.sequences(); ++s) {
@@ -100,7 +101,7 @@ class LearnedPositionalEncoding {
       require(end <= weight_.rows(), "positional_encoding", "sequence ", s, " has ", end,
               " tokens, the table of learned positions ends at ", weight_.rows());
     }
-    return add_rows<T>(x, weight_, rows);
+    return add_rows<T>(std::move(x), weight_, rows);
   }
 
   template <class Self, class Visitor>

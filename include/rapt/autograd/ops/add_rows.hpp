@@ -11,16 +11,17 @@ namespace rapt::inline RAPT_ABI {
 
 /// y_i = x_i + table[rows_i]   // [N, D] from x [N, D] and table [P, D]
 template <class T>
-[[nodiscard]] Variable<T> add_rows(const Variable<T>& x, const Variable<T>& table, std::span<const TokenId> rows) {
+[[nodiscard]] Variable<T> add_rows(Variable<T> x, const Variable<T>& table, std::span<const TokenId> rows) {
   require<ShapeError>(x.cols() == table.cols() && x.rows() == static_cast<Index>(rows.size()), "add_rows",
                       "x has shape ", x.shape(), ", the table ", table.shape(), ", row numbers ", rows.size());
   require_ids(rows, table.rows(), "add_rows");
-  Tensor<T> y(x.shape());
-  kernels::gather_rows<T>(table.value(), rows, T(1), y.data());
-  kernels::add_scaled(y.data(), x.value().data(), T(1), y.size());
+  const T* from = x.value().data();
+  Tensor<T> y = x.elements_to_overwrite();
+  if (y.data() != from) std::copy_n(from, y.size(), y.data());
+  kernels::gather_rows<T>(table.value(), rows, T(1), y.data(), /*accumulate=*/true);
   std::vector<TokenId> kept;
   if (will_record<T>({table}) && table.requires_grad()) kept.assign(rows.begin(), rows.end());
-  return record("add_rows", std::move(y), {x, table}, [kept = std::move(kept)](Node<T>& out) {
+  return overwritable(record("add_rows", std::move(y), {x, table}, [kept = std::move(kept)](Node<T>& out) {
     Node<T>&x_in = out.input(0), &table_in = out.input(1);
     if (x_in.requires_grad) {  // dx = dy
       kernels::add_scaled(x_in.grad_sum().data(), out.grad.data(), T(1), out.grad.size());
@@ -28,7 +29,7 @@ template <class T>
     if (table_in.requires_grad) {  // dtable[rows_i] += dy_i
       kernels::scatter_rows<T>(table_in.grad_sum(), kept, T(1), out.grad.data());
     }
-  });
+  }));
 }
 
 }  // namespace rapt::inline RAPT_ABI

@@ -110,6 +110,20 @@ template <class T>
           .dropout = {}};
 }
 
+/// Whether the slices begin[i] .. begin[i] + count of those inputs that are `in` make up all of its columns.
+template <class T>
+[[nodiscard]] bool slices_cover(const Node<T>& out, const Node<T>& in, const Index (&begin)[3], Index count) {
+  Index columns = 0;
+  for (std::size_t i = 0; i < 3; ++i) {
+    if (out.inputs[i].get() != &in) continue;
+    columns += count;
+    for (std::size_t j = 0; j < i; ++j) {
+      if (out.inputs[j].get() == &in && std::abs(begin[i] - begin[j]) < count) return false;
+    }
+  }
+  return columns == in.value.cols();
+}
+
 }  // namespace detail
 
 /// softmax(Q K^T / sqrt(d_k) + masks) V, head by head and sequence by sequence (the paper's equation 1).
@@ -141,6 +155,7 @@ template <class T>
     RowSplits query_splits;
     std::vector<kernels::KeyRange> keys;
     Index begin[3], count;
+    bool covers_rows;
   };
   Saved saved{.problem = problem,
               .log_sum_exp = std::move(log_sum_exp),
@@ -150,7 +165,8 @@ template <class T>
               .query_splits = {},
               .keys = {},
               .begin = {query.begin, key.begin, value.begin},
-              .count = query.count};
+              .count = query.count,
+              .covers_rows = key_splits.rows() == key.view().rows()};
   if (recording) {
     saved.query_splits = query_splits;
     saved.keys = keys;
@@ -166,10 +182,16 @@ template <class T>
                   if (!saved.mask.empty()) p.mask = {saved.mask.view()};
                   if (!saved.additive_mask.empty()) p.additive_mask = {saved.additive_mask.view()};
                   if (!saved.key_padding.empty()) p.key_padding = saved.key_padding.data();
-                  TensorView<T> gradients[3];
+                  kernels::AttentionGradient<T> gradients[3];
                   for (std::size_t i = 0; i < 3; ++i) {
-                    if (!out.input(i).requires_grad) continue;
-                    gradients[i] = out.input(i).grad_sum().view().columns(saved.begin[i], saved.count);
+                    Node<T>& in = out.input(i);
+                    if (!in.requires_grad) continue;
+                    if (in.grad.empty() && saved.covers_rows &&
+                        detail::slices_cover(out, in, saved.begin, saved.count)) {  // the kernel writes all of it
+                      in.grad = Tensor<T>(in.value.shape());
+                      for (std::size_t j = i; j < 3; ++j) gradients[j].accumulate = out.inputs[j].get() != &in;
+                    }
+                    gradients[i].values = in.grad_sum().view().columns(saved.begin[i], saved.count);
                   }
                   kernels::attention_backward<T>(p, saved.log_sum_exp.data(), out.value, out.grad, gradients[0],
                                                  gradients[1], gradients[2]);

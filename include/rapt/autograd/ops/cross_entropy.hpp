@@ -24,6 +24,17 @@ inline void require_targets(std::string_view where, const Shape& logits_of, Inde
           "label_smoothing must be in [0, 1): ", options.label_smoothing);
 }
 
+/// input.grad += factor * gradient, which becomes input.grad where there is none yet.
+template <class T>
+void add_scaled_gradient(Node<T>& input, Tensor<T> gradient, T factor) {
+  if (!input.grad.empty()) {
+    kernels::add_scaled(input.grad.data(), gradient.data(), factor, gradient.size());
+    return;
+  }
+  if (factor != T(1)) kernels::scale(gradient.data(), factor, gradient.size());
+  input.grad = std::move(gradient);
+}
+
 /// Rows whose logits exist at once.
 inline constexpr Index kLossBlock = 256;
 
@@ -47,8 +58,8 @@ template <class T>
   kernels::cross_entropy_rows(d_logits.data(), rows, vocabulary, targets, static_cast<double>(options.label_smoothing),
                               recording ? T(1) / static_cast<T>(rows) : T(0), losses.data());
   Tensor<T> loss(Shape{1}, static_cast<T>(detail::sum_in_order(losses) / static_cast<double>(rows)));
-  return record("cross_entropy", std::move(loss), {logits}, [d_logits = std::move(d_logits)](Node<T>& out) {
-    kernels::add_scaled(out.input(0).grad_sum().data(), d_logits.data(), *out.grad.data(), d_logits.size());
+  return record("cross_entropy", std::move(loss), {logits}, [d_logits = std::move(d_logits)](Node<T>& out) mutable {
+    detail::add_scaled_gradient(out.input(0), std::move(d_logits), *out.grad.data());
   });
 }
 
@@ -93,13 +104,12 @@ template <class T>
   }
   Tensor<T> loss(Shape{1}, static_cast<T>(detail::sum_in_order(losses) / static_cast<double>(rows)));
   return record("linear_cross_entropy", std::move(loss), {x, weight, bias},
-                [dx = std::move(dx), dw = std::move(dw), db = std::move(db)](Node<T>& out) {
-                  const Tensor<T>* gradients[] = {&dx, &dw, &db};
+                [dx = std::move(dx), dw = std::move(dw), db = std::move(db)](Node<T>& out) mutable {
+                  Tensor<T>* gradients[] = {&dx, &dw, &db};
                   for (std::size_t i = 0; i < 3; ++i) {
                     Node<T>* input = out.inputs[i].get();
                     if (input == nullptr || !input->requires_grad) continue;
-                    kernels::add_scaled(input->grad_sum().data(), gradients[i]->data(), *out.grad.data(),
-                                        gradients[i]->size());
+                    detail::add_scaled_gradient(*input, std::move(*gradients[i]), *out.grad.data());
                   }
                 });
 }

@@ -9,16 +9,17 @@ namespace rapt::inline RAPT_ABI {
 
 /// In Training: each element is 0 with probability `rate`, else x / (1 - rate). Otherwise x itself.
 template <class T>
-[[nodiscard]] Variable<T> dropout(const Variable<T>& x, float rate) {
+[[nodiscard]] Variable<T> dropout(Variable<T> x, float rate) {
   const kernels::Dropout drop = next_dropout(rate);
   if (!drop.active()) return x;
-  Tensor<T> y(x.shape());
-  kernels::apply_dropout(drop, x.value().data(), y.data(), x.rows(), x.cols());
-  return record("dropout", std::move(y), {x}, [drop](Node<T>& out) {  // dx = dy * the same factors
+  const T* from = x.value().data();
+  Tensor<T> y = x.elements_to_overwrite();
+  kernels::apply_dropout(drop, from, y.data(), x.rows(), x.cols());
+  return overwritable(record("dropout", std::move(y), {x}, [drop](Node<T>& out) {  // dx = dy * the same factors
     Node<T>& in = out.input(0);
     auto [dx, accumulate] = in.grad_target();
     kernels::apply_dropout(drop, out.grad.data(), dx.data(), in.value.rows(), in.value.cols(), accumulate);
-  });
+  }));
 }
 
 }  // namespace rapt::inline RAPT_ABI

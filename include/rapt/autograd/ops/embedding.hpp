@@ -18,9 +18,9 @@ template <class T>
   kernels::gather_rows<T>(table.value(), ids, scale, y.data());
   std::vector<TokenId> kept;
   if (will_record<T>({table})) kept.assign(ids.begin(), ids.end());
-  return record("embedding", std::move(y), {table}, [scale, kept = std::move(kept)](Node<T>& out) {
+  return overwritable(record("embedding", std::move(y), {table}, [scale, kept = std::move(kept)](Node<T>& out) {
     kernels::scatter_rows<T>(out.input(0).grad_sum(), kept, scale, out.grad.data());  // dtable[ids_i] += scale dy_i
-  });
+  }));
 }
 
 }  // namespace rapt::inline RAPT_ABI

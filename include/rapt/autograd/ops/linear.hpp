@@ -44,31 +44,33 @@ template <class T>
   }
   if (activation != Activation::none) kernels::activate(activation, y.data(), y.data(), y.size());
 
-  return record("linear", std::move(y), {x, weight, bias}, [activation, outputs, z = std::move(z)](Node<T>& node) {
-    Node<T>&x_in = node.input(0), &weight_in = node.input(1);
-    Node<T>* bias_in = node.inputs[2].get();
-    Tensor<T>& dz = node.grad;  // dz = dy activation'(z)
-    if (activation != Activation::none) {
-      const Tensor<T>& at = z.empty() ? node.value : z;
-      kernels::activate_backward(activation, at.data(), dz.data(), dz.data(), dz.size(), /*accumulate=*/false);
-    }
-    const bool whole = outputs.count == weight_in.value.rows();
-    if (x_in.requires_grad) {  // dx = dz W
-      auto [dx, accumulate] = x_in.grad_target();
-      kernels::gemm(kernels::as_is(dz),
-                    kernels::as_is(std::as_const(weight_in.value).view().middle_rows(outputs.first, outputs.count)), dx,
-                    {.accumulate = accumulate});
-    }
-    if (weight_in.requires_grad) {  // dW = dz^T x
-      if (!whole) std::ignore = weight_in.grad_sum();
-      auto [dw, accumulate] = weight_in.grad_target();
-      kernels::gemm(kernels::transposed(dz), kernels::as_is(x_in.value),
-                    dw.view().middle_rows(outputs.first, outputs.count), {.accumulate = accumulate});
-    }
-    if (bias_in != nullptr && bias_in->requires_grad) {  // db = column sums of dz
-      kernels::add_column_sums<T>(dz, bias_in->grad_sum().data() + outputs.first);
-    }
-  });
+  Variable<T> result =
+      record("linear", std::move(y), {x, weight, bias}, [activation, outputs, z = std::move(z)](Node<T>& node) {
+        Node<T>&x_in = node.input(0), &weight_in = node.input(1);
+        Node<T>* bias_in = node.inputs[2].get();
+        Tensor<T>& dz = node.grad;  // dz = dy activation'(z)
+        if (activation != Activation::none) {
+          const Tensor<T>& at = z.empty() ? node.value : z;
+          kernels::activate_backward(activation, at.data(), dz.data(), dz.data(), dz.size(), /*accumulate=*/false);
+        }
+        const bool whole = outputs.count == weight_in.value.rows();
+        if (x_in.requires_grad) {  // dx = dz W
+          auto [dx, accumulate] = x_in.grad_target();
+          kernels::gemm(kernels::as_is(dz),
+                        kernels::as_is(std::as_const(weight_in.value).view().middle_rows(outputs.first, outputs.count)),
+                        dx, {.accumulate = accumulate});
+        }
+        if (weight_in.requires_grad) {  // dW = dz^T x
+          if (!whole) std::ignore = weight_in.grad_sum();
+          auto [dw, accumulate] = weight_in.grad_target();
+          kernels::gemm(kernels::transposed(dz), kernels::as_is(x_in.value),
+                        dw.view().middle_rows(outputs.first, outputs.count), {.accumulate = accumulate});
+        }
+        if (bias_in != nullptr && bias_in->requires_grad) {  // db = column sums of dz
+          kernels::add_column_sums<T>(dz, bias_in->grad_sum().data() + outputs.first);
+        }
+      });
+  return activation == Activation::none ? overwritable(std::move(result)) : result;
 }
 
 }  // namespace rapt::inline RAPT_ABI

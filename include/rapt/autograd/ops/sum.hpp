@@ -12,14 +12,19 @@ template <class T>
 [[nodiscard]] Variable<T> sum(const Variable<T>& x) {
   Tensor<T> y(Shape{1}, static_cast<T>(kernels::sum_of(x.value().data(), x.size(), [](double v) { return v; })));
   return record("sum", std::move(y), {x}, [](Node<T>& out) {  // dx = dy everywhere
-    Tensor<T>& dx = out.input(0).grad_sum();
+    auto [dx, accumulate] = out.input(0).grad_target();
     const T dy = *out.grad.data();
+    if (!accumulate) {
+      dx.fill(dy);
+      return;
+    }
+    T* to = dx.data();
     kernels::for_each_lane<T>(
         dx.size(), [&](auto lanes, Index i) __attribute__((always_inline)) {
           simd::Vector<T, lanes> v;
-          simd::load(v, dx.data() + i);
+          simd::load(v, to + i);
           v += dy;
-          simd::store(dx.data() + i, v);
+          simd::store(to + i, v);
         });
   });
 }
