@@ -134,7 +134,7 @@ TEST(LayerErrors, NameWhatDoesNotFit) {
           const std::vector<rapt::kernels::KeyRange> ranges{{0, 5}};
           std::ignore = attention.step(of({3, 6}), one, Tensor<float>(Shape{4, 12}, 0.f), ranges);
         },
-        {"[4, 6]", "0 .. 5"});
+        {"[4, 12]", "0 .. 5"});
   wrong("attention step memory width",
         [&] {
           const std::vector<rapt::kernels::KeyRange> ranges{{0, 4}};

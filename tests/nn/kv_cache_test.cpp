@@ -34,16 +34,16 @@ void append(Cache& cache, Rows& rows, const std::vector<Index>& lengths, double 
 
 void expect_holds(const Cache& cache, const Rows& rows) {
   ASSERT_EQ(cache.rows(), static_cast<Index>(rows.size()));
-  const auto ranges = cache.ranges();
   for (std::size_t r = 0; r < rows.size(); ++r) {
-    ASSERT_EQ(ranges[r].length, static_cast<Index>(rows[r].size()));
-    EXPECT_EQ(cache.length(static_cast<Index>(r)), ranges[r].length);
-    EXPECT_EQ(cache.lengths()[r], ranges[r].length);
-    for (Index i = 0; i < ranges[r].length; ++i) {
+    const auto entries = cache.entries(static_cast<Index>(r));
+    ASSERT_EQ(entries.size(), rows[r].size());
+    EXPECT_EQ(cache.length(static_cast<Index>(r)), static_cast<Index>(entries.size()));
+    EXPECT_EQ(cache.lengths()[r], static_cast<Index>(entries.size()));
+    for (std::size_t i = 0; i < entries.size(); ++i) {
       for (Index j = 0; j < 3; ++j) {
-        const double number = rows[r][static_cast<std::size_t>(i)] + 0.1 * static_cast<double>(j);
-        EXPECT_DOUBLE_EQ(cache.keys().row(ranges[r].begin + i)[j], number);
-        EXPECT_DOUBLE_EQ(cache.values().row(ranges[r].begin + i)[j], number + 0.3);
+        const double number = rows[r][i] + 0.1 * static_cast<double>(j);
+        EXPECT_DOUBLE_EQ(cache.keys().row(entries[i])[j], number);
+        EXPECT_DOUBLE_EQ(cache.values().row(entries[i])[j], number + 0.3);
       }
     }
   }
@@ -52,7 +52,6 @@ void expect_holds(const Cache& cache, const Rows& rows) {
 TEST(KeyValueCache, Grows) {
   Cache cache(3, 3);
   Rows rows(3);
-  EXPECT_EQ(cache.ranges().size(), 3u);
   for (int step = 0; step < 70; ++step) {  // past 16, 32 and 64
     append(cache, rows, {1, 1, 1}, 10.0 * step);
     expect_holds(cache, rows);
@@ -107,6 +106,27 @@ TEST(KeyValueCache, CopiesAreIndependent) {
   expect_holds(copy, copied);
 }
 
+TEST(KeyValueCache, HypothesesShareTheirBeginning) {
+  Cache cache(1, 3);
+  Rows rows(1);
+  append(cache, rows, {3}, 10);
+  cache.select(std::vector<Index>{0, 0});
+  EXPECT_EQ(cache.entries(0)[2], cache.entries(1)[2]);
+}
+
+/// What no row has any more does not pile up: the table stays as large as what is held.
+TEST(KeyValueCache, ForgetsWhatNobodyHolds) {
+  Cache cache(4, 3);
+  Rows rows(4);
+  for (int step = 0; step < 1000; ++step) {
+    append(cache, rows, {1, 1, 1, 1}, 10.0 * step);
+    cache.select(std::vector<Index>{0, 0, 0, 0});  // three of four entries are lost
+    rows = {rows[0], rows[0], rows[0], rows[0]};
+  }
+  expect_holds(cache, rows);
+  EXPECT_LE(cache.keys().rows(), 2 * (1000 + 3 * 4 + 4));
+}
+
 /// Steps of one and of several tokens a row against attention over the whole.
 TEST(KeyValueCache, AttentionStepsEqualCausalAttention) {
   rapt::Rng rng(1);
@@ -129,7 +149,7 @@ TEST(KeyValueCache, AttentionStepsEqualCausalAttention) {
           std::copy_n(whole.row(row), 6, expected.row(now.begin(r) + i));
         }
       }
-      const auto y = layer.step(rapt::Variable<double>(part), now, cache, {.window = window});
+      const auto y = layer.step(rapt::Variable<double>(part), now, cache, window);
       EXPECT_LT(rapt_test::relative_error(y.value(), expected), 1e-13);
     }
   }

@@ -60,23 +60,51 @@ class MultiHeadAttention {
   /// [keys | values] of a memory, to be computed once and attended to at every decoding step   // [M, 2 D]
   [[nodiscard]] Variable<T> keys_values(const Variable<T>& memory) const { return project(memory, 1, 2); }
 
-  /// One decoding step of causal self-attention: appends x's keys and values to the cache and attends to all of it.
-  /// Not recorded.
+  /// One decoding step of causal self-attention: appends x's keys and values to the cache, and each token attends to
+  /// what its row holds up to itself, with `window` > 0 to no more than that many before it. Not recorded.
   [[nodiscard]] Variable<T> step(const Variable<T>& x, const RowSplits& splits, KeyValueCache<T>& cache,
-                                 AttentionOptions<T> masks = {}) const {
+                                 Index window = 0) const {
     const Variable<T> qkv = project(x, 0, 3);
     const Index d = options_.d_model;
     cache.append(qkv.value().view().columns(d, 2 * d), splits);
-    masks.causal = true;
-    return attend(qkv.value().view().columns(0, d), cache.keys(), cache.values(), splits, cache.ranges(), masks);
+    std::vector<kernels::KeyRows> rows;
+    rows.reserve(static_cast<std::size_t>(splits.rows()));
+    for (Index r = 0; r < splits.sequences(); ++r) {
+      const std::span<const std::int32_t> entries = cache.entries(r);
+      for (Index left = splits.length(r); left > 0; --left) {
+        const Index end = static_cast<Index>(entries.size()) - left + 1;
+        const Index first = window > 0 ? std::max<Index>(0, end - 1 - window) : 0;
+        rows.push_back({.entries = entries.data() + first, .length = end - first});
+      }
+    }
+    return attend(qkv.value().view().columns(0, d), cache.keys(), cache.values(), rows, nullptr, 0);
   }
 
-  /// One decoding step of attention to a memory's `keys_values`, of which sequence i sees `ranges[i]`. Not recorded.
+  /// One decoding step of attention to a memory's `keys_values`, of which sequence i sees `ranges[i]`. `weights`, if
+  /// set, receives the probabilities, [N, H, longest range]. Not recorded.
   [[nodiscard]] Variable<T> step(const Variable<T>& x, const RowSplits& splits, const Tensor<T>& keys_values,
-                                 std::span<const kernels::KeyRange> ranges, AttentionOptions<T> masks = {}) const {
+                                 std::span<const kernels::KeyRange> ranges, Tensor<T>* weights = nullptr) const {
     const Variable<T> q = project(x, 0, 1);
     const Index d = options_.d_model;
-    return attend(q.value(), keys_values.view().columns(0, d), keys_values.view().columns(d, d), splits, ranges, masks);
+    require<ShapeError>(static_cast<Index>(ranges.size()) == splits.sequences() && keys_values.cols() == 2 * d,
+                        "multi_head_attention", splits.sequences(), " sequences, ", ranges.size(),
+                        " ranges of keys and values of shape ", keys_values.shape(), ", wanted are ", 2 * d,
+                        " columns");
+    std::vector<kernels::KeyRows> rows;
+    rows.reserve(static_cast<std::size_t>(splits.rows()));
+    Index longest = 0;
+    for (Index r = 0; r < splits.sequences(); ++r) {
+      const kernels::KeyRange& range = ranges[static_cast<std::size_t>(r)];
+      require<ShapeError>(range.begin >= 0 && range.length >= 0 && range.begin + range.length <= keys_values.rows(),
+                          "multi_head_attention", "the memory of sequence ", r, " is rows ", range.begin, " .. ",
+                          range.begin + range.length, ", keys and values have shape ", keys_values.shape());
+      longest = std::max(longest, range.length);
+      rows.insert(rows.end(), static_cast<std::size_t>(splits.length(r)),
+                  {.begin = range.begin, .length = range.length});
+    }
+    if (weights != nullptr) *weights = Tensor<T>(Shape{x.rows(), options_.heads, longest}, T(0));
+    return attend(q.value(), keys_values.view().columns(0, d), keys_values.view().columns(d, d), rows,
+                  weights != nullptr ? weights->data() : nullptr, longest);
   }
 
   [[nodiscard]] const MultiHeadAttentionOptions& options() const { return options_; }
@@ -108,17 +136,13 @@ class MultiHeadAttention {
   }
 
   [[nodiscard]] Variable<T> attend(const TensorView<const T>& query, const TensorView<const T>& keys,
-                                   const TensorView<const T>& values, const RowSplits& splits,
-                                   std::span<const kernels::KeyRange> ranges, AttentionOptions<T> masks) const {
-    masks = completed(masks);
-    detail::require_attention(query, keys, values, splits.offsets(), ranges, masks);
-    Tensor<T> output(Shape{query.rows(), query.cols()});
-    if (masks.weights != nullptr) {
-      *masks.weights = Tensor<T>(
-          Shape{splits.sequences(), masks.heads, splits.longest(), kernels::detail::longest_keys(ranges)}, T(0));
-    }
-    kernels::attention<T>(detail::attention_problem(query, keys, values, splits.offsets(), ranges, masks), output,
-                          nullptr, masks.weights);
+                                   const TensorView<const T>& values, std::span<const kernels::KeyRows> rows,
+                                   T* weights, Index weights_stride) const {
+    require<ShapeError>(static_cast<Index>(rows.size()) == query.rows(), "multi_head_attention", "row splits end at ",
+                        rows.size(), ", the query has shape ", query.shape());
+    Tensor<T> output(query.shape());
+    const T scale = static_cast<T>(1 / std::sqrt(static_cast<double>(options_.d_model / options_.heads)));
+    kernels::cached_attention<T>(query, keys, values, rows, options_.heads, scale, output, weights, weights_stride);
     return out_proj_(Variable<T>(std::move(output)));
   }
 

@@ -16,7 +16,7 @@ struct DecoderState {
 
   [[nodiscard]] Index rows() const { return static_cast<Index>(memory_ranges.size()); }
   /// Tokens decoded so far, of each row.
-  [[nodiscard]] const std::vector<Index>& lengths() const { return prefix.front().lengths(); }
+  [[nodiscard]] std::vector<Index> lengths() const { return prefix.front().lengths(); }
 
   /// Row r becomes what row parents[r] was.
   void select(std::span<const Index> parents) {
@@ -65,7 +65,7 @@ class DecoderLayer {
     return sublayers(
         target, [&](const Variable<T>& h) { return self_attention_.step(h, splits, prefix); },
         [&](const Variable<T>& h) {
-          return multihead_attention_.step(h, splits, memory, memory_ranges, {.weights = memory_weights});
+          return multihead_attention_.step(h, splits, memory, memory_ranges, memory_weights);
         });
   }
 

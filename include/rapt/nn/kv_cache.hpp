@@ -6,34 +6,40 @@
 #include <vector>
 
 #include "rapt/core/token_batch.hpp"
-#include "rapt/kernels/attention.hpp"
+#include "rapt/kernels/cached_attention.hpp"
 
 namespace rapt::inline RAPT_ABI {
 
-/// [keys | values] of one attention layer for some rows (hypotheses): row r occupies entries r * capacity ..
-/// r * capacity + length(r) of one table, whose capacity doubles when it is full. A value type.
+/// [keys | values] of one attention layer for some rows (hypotheses). Entries stay where they were written; each row is
+/// a list of entry numbers, so that hypotheses which share a beginning share its entries, and following a search moves
+/// numbers and no keys. A value type.
 template <class T>
 class KeyValueCache {
  public:
   KeyValueCache() = default;
   KeyValueCache(Index rows, Index d_model)
-      : width_(2 * d_model), table_(Shape{0, 2 * d_model}), lengths_(static_cast<std::size_t>(rows), 0) {}
+      : width_(2 * d_model), table_(Shape{0, 2 * d_model}), entries_(static_cast<std::size_t>(rows)) {}
 
-  [[nodiscard]] Index rows() const { return static_cast<Index>(lengths_.size()); }
-  [[nodiscard]] Index length(Index row) const { return lengths_[static_cast<std::size_t>(row)]; }
-  [[nodiscard]] const std::vector<Index>& lengths() const { return lengths_; }
+  [[nodiscard]] Index rows() const { return static_cast<Index>(entries_.size()); }
+  [[nodiscard]] Index length(Index row) const {
+    return static_cast<Index>(entries_[static_cast<std::size_t>(row)].size());
+  }
+  [[nodiscard]] std::vector<Index> lengths() const {
+    std::vector<Index> lengths;
+    for (Index r = 0; r < rows(); ++r) lengths.push_back(length(r));
+    return lengths;
+  }
 
   /// Adds the entries of sequence r behind those of row r   // keys_values [N, 2 D] (any stride), splits of `rows()`
   void append(const TensorView<const T>& keys_values, const RowSplits& splits) {
     require<ShapeError>(
         splits.sequences() == rows() && keys_values.cols() == width_ && splits.rows() == keys_values.rows(), "kv_cache",
         keys_values.shape(), " in ", splits.sequences(), " sequences for ", rows(), " rows of width ", width_);
-    Index needed = 0;
-    for (Index r = 0; r < rows(); ++r) needed = std::max(needed, length(r) + splits.length(r));
-    if (needed > capacity_) gather_into(std::max(needed, std::max<Index>(2 * capacity_, 16)), all_rows());
+    if (size_ + keys_values.rows() > table_.rows()) make_room(keys_values.rows());
     for (Index r = 0; r < rows(); ++r) {
       for (Index i = splits.begin(r); i < splits.end(r); ++i) {
-        std::copy_n(keys_values.row(i), width_, table_.row(r * capacity_ + lengths_[static_cast<std::size_t>(r)]++));
+        std::copy_n(keys_values.row(i), width_, table_.row(size_));
+        entries_[static_cast<std::size_t>(r)].push_back(static_cast<std::int32_t>(size_++));
       }
     }
   }
@@ -43,44 +49,50 @@ class KeyValueCache {
     for (const Index parent : parents) {
       require(parent >= 0 && parent < rows(), "kv_cache", "row ", parent, " of ", rows());
     }
-    std::vector<Index> rows_from(parents.begin(), parents.end());
-    if (rows_from != all_rows()) gather_into(capacity_, rows_from);
+    selected_.resize(parents.size());
+    for (std::size_t r = 0; r < parents.size(); ++r) {
+      const auto& from = entries_[static_cast<std::size_t>(parents[r])];
+      selected_[r].assign(from.begin(), from.end());
+    }
+    entries_.swap(selected_);
   }
 
   [[nodiscard]] TensorView<const T> keys() const { return std::as_const(table_).view().columns(0, width_ / 2); }
   [[nodiscard]] TensorView<const T> values() const {
     return std::as_const(table_).view().columns(width_ / 2, width_ / 2);
   }
-  [[nodiscard]] std::vector<kernels::KeyRange> ranges() const {
-    std::vector<kernels::KeyRange> result;
-    for (Index r = 0; r < rows(); ++r) result.push_back({r * capacity_, length(r)});
-    return result;
+  /// Rows of `keys` and `values` that row r's entries are, in their order.
+  [[nodiscard]] std::span<const std::int32_t> entries(Index row) const {
+    return entries_[static_cast<std::size_t>(row)];
   }
 
  private:
-  [[nodiscard]] std::vector<Index> all_rows() const {
-    std::vector<Index> rows_now(lengths_.size());
-    for (std::size_t r = 0; r < rows_now.size(); ++r) rows_now[r] = static_cast<Index>(r);
-    return rows_now;
-  }
-
-  void gather_into(Index capacity, const std::vector<Index>& parents) {
-    Tensor<T> table(Shape{static_cast<Index>(parents.size()) * capacity, width_});
-    std::vector<Index> lengths;
-    for (std::size_t r = 0; r < parents.size(); ++r) {
-      lengths.push_back(length(parents[r]));
-      if (lengths.back() == 0) continue;
-      std::copy_n(table_.row(parents[r] * capacity_), lengths.back() * width_,
-                  table.row(static_cast<Index>(r) * capacity));
+  /// A table for all entries that a row still has, and `more`: twice as many as those, to grow into.
+  void make_room(Index more) {
+    std::vector<std::int32_t> moved(static_cast<std::size_t>(size_), -1);
+    Index used = 0;
+    for (const auto& row : entries_) {
+      for (const std::int32_t entry : row) {
+        if (moved[static_cast<std::size_t>(entry)] < 0) moved[static_cast<std::size_t>(entry)] = 0, ++used;
+      }
+    }
+    Tensor<T> table(Shape{2 * (used + more), width_});
+    Index next = 0;
+    for (Index entry = 0; entry < size_; ++entry) {  // in the order they were written in
+      if (moved[static_cast<std::size_t>(entry)] < 0) continue;
+      std::copy_n(table_.row(entry), width_, table.row(next));
+      moved[static_cast<std::size_t>(entry)] = static_cast<std::int32_t>(next++);
+    }
+    for (auto& row : entries_) {
+      for (std::int32_t& entry : row) entry = moved[static_cast<std::size_t>(entry)];
     }
     table_ = std::move(table);
-    lengths_ = std::move(lengths);
-    capacity_ = capacity;
+    size_ = next;
   }
 
-  Index width_ = 0, capacity_ = 0;
-  Tensor<T> table_;  // [rows * capacity, 2 D]
-  std::vector<Index> lengths_;
+  Index width_ = 0, size_ = 0;
+  Tensor<T> table_;                                            // [capacity, 2 D], of which size_ are written
+  std::vector<std::vector<std::int32_t>> entries_, selected_;  // of each row; selected_ is memory to reuse
 };
 
 }  // namespace rapt::inline RAPT_ABI

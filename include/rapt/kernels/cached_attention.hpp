@@ -1,0 +1,103 @@
+/// \file
+/// Attention of single queries to keys and values that lie anywhere in a table: what a decoding step needs. Nothing is
+/// packed or copied; each key and each value is read once where it lies.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <span>
+
+#include "rapt/core/thread_pool.hpp"
+#include "rapt/kernels/softmax.hpp"
+
+namespace rapt::inline RAPT_ABI::kernels {
+
+/// Which rows of a table a query sees, in their order: those numbered `entries`, or, where that is nullptr, `length`
+/// rows from `begin`.
+struct KeyRows {
+  const std::int32_t* entries = nullptr;
+  Index begin = 0, length = 0;
+
+  [[nodiscard]] Index operator[](Index j) const { return entries != nullptr ? entries[j] : begin + j; }
+};
+
+/// Queries that one part handles.
+inline constexpr Index kCachedQueries = 4;
+
+namespace detail {
+
+/// probabilities[j] = softmax over j of scale q k_j, for one head: `first` is its first column. The row has room for
+/// whole vectors.
+template <class Isa, class T>
+[[gnu::always_inline]] inline void key_probabilities(Isa isa, const T* q, TensorView<const T> keys, const KeyRows& rows,
+                                                     Index first, Index d_k, T scale, T* probabilities) {
+  constexpr int kWidth = simd::kLanes<Isa, T>;
+  for (Index j = 0; j < rows.length; ++j) {
+    const T* k = keys.row(rows[j]) + first;
+    simd::Native<Isa, T> products{};
+    T rest = 0;
+    simd::for_lanes<T>(
+        isa, d_k, [&](auto lanes, Index c) __attribute__((always_inline)) {
+          simd::Vector<T, lanes> a, b;
+          simd::load(a, q + c);
+          simd::load(b, k + c);
+          a *= b;
+          if constexpr (lanes == kWidth) {
+            products += a;
+          } else {
+            rest += a[0];
+          }
+        });
+    probabilities[j] = scale * (rest + simd::sum_lanes<kWidth>(products));
+  }
+  const Index padded = (rows.length + 15) / 16 * 16;
+  std::fill(probabilities + rows.length, probabilities + padded, -std::numeric_limits<T>::infinity());
+  const T sum = exponentials(isa, probabilities, padded).second;
+  scale_row(isa, probabilities, padded, T(1) / sum);
+}
+
+}  // namespace detail
+
+/// output_i = softmax(scale q_i K_i^T) V_i, head by head   // output and query [N, D]; query i sees rows[i] of keys and
+/// values [.., D]. `weights` (or nullptr) is [N][heads][weights_stride] and receives the probabilities. A query that
+/// sees nothing gives zeros.
+template <class T>
+void cached_attention(TensorView<const T> query, TensorView<const T> keys, TensorView<const T> values,
+                      std::span<const KeyRows> rows, Index heads, T scale, TensorView<T> output, T* weights = nullptr,
+                      Index weights_stride = 0) {
+  const Index d_k = query.cols() / heads;
+  Index longest = 0;
+  for (const KeyRows& r : rows) longest = std::max(longest, r.length);
+  parallel_for(query.rows(), kCachedQueries, [&](Index begin, Index end) {
+    Tensor<T> work(Shape{longest + 16});
+    simd::with_simd([&](auto isa) __attribute__((always_inline)) {
+      T* probabilities = work.data();
+      for (Index i = begin; i < end; ++i) {
+        const KeyRows& seen = rows[static_cast<std::size_t>(i)];
+        for (Index head = 0; head < heads; ++head) {
+          const Index first = head * d_k;
+          T* out = output.row(i) + first;
+          if (seen.length == 0) {
+            std::fill_n(out, d_k, T(0));
+            continue;
+          }
+          detail::key_probabilities(isa, query.row(i) + first, keys, seen, first, d_k, scale, probabilities);
+          simd::for_lanes<T>(
+              isa, d_k, [&](auto lanes, Index c) __attribute__((always_inline)) {
+                simd::Vector<T, lanes> sum{};
+                for (Index j = 0; j < seen.length; ++j) {
+                  simd::Vector<T, lanes> v;
+                  simd::load(v, values.row(seen[j]) + first + c);
+                  sum += probabilities[j] * v;
+                }
+                simd::store(out + c, sum);
+              });
+          if (weights != nullptr)
+            std::copy_n(probabilities, seen.length, weights + (i * heads + head) * weights_stride);
+        }
+      }
+    });
+  });
+}
+
+}  // namespace rapt::inline RAPT_ABI::kernels

@@ -1,0 +1,83 @@
+/// \file
+/// Attention of single queries against plain double code.
+#include "rapt/kernels/cached_attention.hpp"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "tests/common/random.hpp"
+#include "tests/common/settings.hpp"
+
+namespace {
+
+using namespace rapt_test;
+using rapt::Index;
+using rapt::Shape;
+using rapt::Tensor;
+using rapt::kernels::KeyRows;
+
+/// Rows of keys and values of a table [40, 2 D]; some lie anywhere, some one behind the other, one sees nothing.
+struct Case {
+  std::vector<std::vector<std::int32_t>> lists{{3}, {39, 0, 7, 7}, {}, {}};
+  std::vector<KeyRows> rows;
+
+  Case() {
+    for (std::int32_t j = 0; j < 35; ++j) lists[2].push_back((j * 11) % 40);
+    for (const auto& list : lists) rows.push_back({list.data(), 0, static_cast<Index>(list.size())});
+    rows.push_back({nullptr, 5, 17});
+    rows.push_back({nullptr, 8, 32});
+  }
+};
+
+template <class T>
+class CachedAttention : public testing::Test {};
+using Scalars = testing::Types<float, double>;
+TYPED_TEST_SUITE(CachedAttention, Scalars);
+
+TYPED_TEST(CachedAttention, EqualsTheFormula) {
+  using T = TypeParam;
+  const Case c;
+  const auto queries = static_cast<Index>(c.rows.size());
+  for (const Index d_k : {1, 5, 16, 64, 67}) {
+    for (const Index heads : {1, 3}) {
+      const Index width = heads * d_k, longest = 35;
+      const auto query = random_tensor<T>(Shape{queries, width}, 1), table = random_tensor<T>(Shape{40, 2 * width}, 2);
+      Tensor<double> expected(query.shape(), 0.0), expected_weights(Shape{queries, heads, longest}, 0.0);
+      for (Index i = 0; i < queries; ++i) {
+        const KeyRows& rows = c.rows[static_cast<std::size_t>(i)];
+        for (Index h = 0; h < heads; ++h) {
+          double sum = 0;
+          double* weights = expected_weights.data() + (i * heads + h) * longest;
+          for (Index j = 0; j < rows.length; ++j) {
+            double score = 0;
+            for (Index col = h * d_k; col < (h + 1) * d_k; ++col)
+              score += double{query(i, col)} * double{table(rows[j], col)};
+            sum += weights[j] = std::exp(0.5 * score);
+          }
+          for (Index j = 0; j < rows.length; ++j) {
+            weights[j] /= sum;
+            for (Index col = h * d_k; col < (h + 1) * d_k; ++col) {
+              expected(i, col) += weights[j] * double{table(rows[j], width + col)};
+            }
+          }
+        }
+      }
+      for_every_simd_level([&] {
+        Tensor<T> output(query.shape(), T(7)), weights(expected_weights.shape(), T(0)), alone(query.shape(), T(7));
+        const auto keys = table.view().columns(0, width), values = table.view().columns(width, width);
+        rapt::kernels::cached_attention<T>(query, keys, values, c.rows, heads, T(0.5), output, weights.data(), longest);
+        expect_close(output, expected, 100 * kEpsilon<T>);
+        expect_close(weights, expected_weights, 100 * kEpsilon<T>);
+        for (Index i = 0; i < queries; ++i) {  // a query's result is its own, whatever stands beside it
+          rapt::kernels::cached_attention<T>(query.view().middle_rows(i, 1), keys, values,
+                                             std::span(c.rows).subspan(static_cast<std::size_t>(i), 1), heads, T(0.5),
+                                             alone.view().middle_rows(i, 1));
+        }
+        EXPECT_TRUE(same_bits(alone, output));
+      });
+    }
+  }
+}
+
+}  // namespace
