@@ -23,6 +23,7 @@ ALLOWED = {
     "text": ["core"],
     "io": ["core", "nn/module.hpp", "text"],
     "train": ["core", "kernels", "autograd", "nn", "models", "generation", "optim", "data", "text", "io"],
+    "visualization": ["core"],
     "precompiled": ["rapt.hpp"],
 }
 # Single headers that may include more than their room.
@@ -30,6 +31,7 @@ ALLOWED_MORE = {
     "data/parallel_corpus.hpp": ["text/unicode.hpp"],
     "io/model_file.hpp": ["models"],
     "io/checkpoint.hpp": ["models", "train"],
+    "io/run_folder.hpp": ["optim"],
     "io/translator.hpp": ["models", "generation"],
     "io/pretrained.hpp": ["models"],
 }
