@@ -3,8 +3,8 @@
 //   translate                            trains on the embedded Chinese-English phrases, shows what it learned on
 //                                        sentences it has not seen, and at a terminal translates what you type
 //   translate train --source train.de --target train.en --model de-en.safetensors ...
-//   translate run   --model de-en.safetensors < input.de > output.en
-//   translate score --references test.en < output.en
+//   translate run   --model de-en.safetensors --attention page.html < input.de > output.en
+//   translate score --references test.en --confidence < output.en
 //
 // Every subcommand explains itself with --help.
 #include <CLI/CLI.hpp>
