@@ -25,7 +25,7 @@ using Model = rapt::Transformer<float>;
 // Corpus --------------------------------------------------------------------------------------------------------------
 
 struct Corpora {
-  rapt::ParallelCorpus training, validation;
+  rapt::ParallelCorpus training, validation, test;
 };
 
 inline void write_lines(const std::string& path, const std::vector<std::string>& lines) {
@@ -43,10 +43,8 @@ inline Corpora read_corpora(const TrainFlags& f) {
     std::fprintf(stderr, "left out %td pairs with an empty side\n", dropped);
   }
   if (f.hold_out > 0) {
-    const rapt::ParallelCorpus test = corpora.training.hold_out(f.hold_out, f.seed);
+    corpora.test = corpora.training.hold_out(f.hold_out, f.seed);
     corpora.validation = corpora.training.hold_out(f.hold_out, f.seed + 1);
-    write_lines(f.model + ".test.source", test.source);
-    write_lines(f.model + ".test.target", test.target);
   }
   if (!f.validation_source.empty()) {
     corpora.validation = rapt::ParallelCorpus::read(f.validation_source, f.validation_target);
@@ -103,6 +101,7 @@ inline void require_same_run(const rapt::SafetensorsFile& checkpoint, const Json
                 ": the run was started on another corpus: it had ", entry("corpus"), ", this one has ", corpus);
   const Json before = Json::parse(entry("options"), nullptr, /*allow_exceptions=*/false);
   std::set<std::string> names;
+  rapt::require<rapt::IoError>(before.is_object(), "train", checkpoint.path(), ": \"options\" must be a JSON object");
   for (const Json* some : {&before, &options}) {
     for (const auto& [name, value] : some->items()) names.insert(name);
   }
@@ -136,16 +135,20 @@ inline void listen_for_interrupts() {
 class TrainingJob {
  public:
   TrainingJob(const TrainFlags& flags, const CLI::App& command)
-      : f_(flags), corpora_(read_corpora(flags)), corpus_name_(fingerprint(corpora_.training)) {
+      : f_(flags),
+        corpora_(read_corpora(flags)),
+        corpus_name_(fingerprint(corpora_.training) + "; validation: " + fingerprint(corpora_.validation)) {
     const Json options = deciding_options(command);
     options_ = options.dump();
-    if (f_.checkpoint_every > 0 || f_.resume) folder_.emplace(f_.folder.empty() ? f_.model + ".run" : f_.folder);
+    const std::filesystem::path folder = f_.folder.empty() ? f_.model + ".run" : f_.folder;
+    rapt::require<rapt::IoError>(!f_.resume || std::filesystem::exists(folder), "train",
+                                 "there is nothing to resume: no folder ", folder.string());
+    if (f_.checkpoint_every > 0 || f_.resume) folder_.emplace(folder);
     std::optional<rapt::SafetensorsFile> checkpoint;
     if (folder_ && std::filesystem::exists(folder_->checkpoint())) {
       rapt::require(f_.resume || f_.restart, "train", folder_->checkpoint().string(),
                     ": an earlier run has left a checkpoint: --resume goes on from it, --restart gives it up");
       if (f_.resume) checkpoint.emplace(folder_->checkpoint());
-      if (f_.restart) clear_folder();
     } else {
       rapt::require<rapt::IoError>(!f_.resume, "train", "there is nothing to resume: no ",
                                    folder_ ? folder_->checkpoint().string() : std::string());
@@ -163,6 +166,11 @@ class TrainingJob {
     validation_pairs_ = encode(corpora_.validation, text_);
     drop_long(pairs_, f_.tokens);
     drop_long(validation_pairs_, f_.tokens);
+    rapt::require(!pairs_.empty(), "train", "the corpus has no sentence pairs of at most --tokens ", f_.tokens);
+    if (f_.hold_out > 0) {  // not before: a refused run must not put other sentences into the test of an earlier one
+      write_lines(f_.model + ".test.source", corpora_.test.source);
+      write_lines(f_.model + ".test.target", corpora_.test.target);
+    }
   }
 
   int run() {
@@ -172,13 +180,22 @@ class TrainingJob {
                  pairs_.size(), text_.subwords.vocabulary().size(), count_parameters(model));
     rapt::BatchStream stream = batches();
     rapt::Trainer trainer(model, trainer_options());
+    if (folder_) folder_->remove_leftovers();
     if (f_.resume) {
       load_checkpoint(folder_->checkpoint(), trainer, stream);
-      folder_->prune(f_.keep, trainer.steps());
-      progress_.message("goes on after step " + std::to_string(trainer.steps()));
+      if (trainer.state().best_step > 0) best_ = load(folder_->best());
+      kept_step_ = trainer.steps();
+      folder_->prune(keep_count(), kept_step_);
+      progress_.message("goes on after step " + std::to_string(kept_step_));
+    } else if (folder_) {
+      clear_folder();  // also of what a run that came to no checkpoint has left: it must not get into the averages
     }
-    if (folder_) log_.emplace(folder_->log(), f_.resume ? trainer.steps() : -1);
-    if (trainer.state().best_step > 0) best_ = load(folder_->best());
+    if (folder_) {
+      log_.emplace(folder_->log(), f_.resume ? trainer.steps() : -1);
+      if (!f_.plot.empty()) {
+        for (const Json& entry : rapt::JsonLog::read(folder_->log())) add_to_curves(entry);
+      }
+    }
     log({{"rapt", to_string(rapt::build_info())}, {"options", Json::parse(options_)}, {"corpus", corpus_name_}});
 
     listen_for_interrupts();
@@ -194,9 +211,10 @@ class TrainingJob {
          .stop = &interrupted()},
         [&] { return validate(trainer); }, [&](const rapt::Progress& p) { report(p); }, [&] { save(trainer); });
     if (summary.reason == rapt::StopReason::request) {
-      const bool kept = folder_ && !save_failed_;
-      progress_.message("stopped after step " + std::to_string(summary.steps) +
-                        (kept ? ": the same command with --resume goes on" : ": nothing is kept"));
+      std::string message = "stopped after step " + std::to_string(summary.steps);
+      message += kept_step_ == 0 ? ": nothing is kept" : ": the same command with --resume goes on";
+      if (kept_step_ > 0 && kept_step_ < summary.steps) message += " after step " + std::to_string(kept_step_);
+      progress_.message(message);
       return 130;
     }
     finish(trainer, summary, stream.position().epoch);
@@ -263,7 +281,7 @@ class TrainingJob {
     }
     progress_.message(message);
     log(entry);
-    return result;
+    return std::isnan(result) ? std::numeric_limits<double>::infinity() : result;
   }
 
   double validate(rapt::Trainer<Model>& trainer) {
@@ -271,7 +289,8 @@ class TrainingJob {
         measure(trainer.model(), "step " + std::to_string(trainer.steps()), {{"step", trainer.steps()}});
     if (result < trainer.state().best_validation) {
       best_ = trainer.model();
-      if (folder_) keep([&] { rapt::Translator(*best_, text_).save(folder_->best()); });
+      best_is_new_ = true;
+      if (folder_) keep([&] { save_best(); });
     }
     plot();
     return result;
@@ -288,29 +307,43 @@ class TrainingJob {
          {"seconds", p.seconds}});
   }
 
-  /// The version first: whenever the checkpoint is there, so are the versions that belong to it.
+  void save_best() {
+    if (!best_is_new_) return;
+    rapt::Translator(*best_, text_).save(folder_->best());
+    best_is_new_ = false;
+  }
+
+  /// So many versions that the average can be made.
+  [[nodiscard]] Index keep_count() const { return std::max(f_.keep, f_.average); }
+
+  /// The checkpoint last: whenever it is there, so are the versions and the best model that belong to it.
   void save(rapt::Trainer<Model>& trainer) {
     if (!folder_) return;
-    keep([&] {
+    const bool kept = keep([&] {
+      save_best();
       if (f_.checkpoint_every > 0 && trainer.steps() % f_.checkpoint_every == 0) {
         rapt::Translator(trainer.model(), text_).save(folder_->version(trainer.steps()));
       }
       save_checkpoint(folder_->checkpoint(), trainer,
                       {{"options", options_}, {"corpus", corpus_name_}, {"subwords", text_.subwords.to_text()}});
-      folder_->prune(f_.keep, trainer.steps());
     });
+    if (kept) kept_step_ = trainer.steps();
+    // While the disk takes versions, but no checkpoint, they must not add up; those of the last checkpoint stay a
+    // while.
+    folder_->prune(kept ? keep_count() : 2 * keep_count(), trainer.steps());
   }
 
-  /// Writes; a full disk does not end the training, as the checkpoint before is whole and the next may succeed.
+  /// Whether it could be written; a full disk does not end the training, as the checkpoint before is whole and the next
+  /// may succeed.
   template <class Write>
-  void keep(const Write& write) {
+  bool keep(const Write& write) {
     try {
       write();
-      save_failed_ = false;
+      return true;
     } catch (const rapt::IoError& error) {
-      save_failed_ = true;
       progress_.message(std::string("cannot keep what is learned: ") + error.what() +
                         "; what was written before stays, training goes on");
+      return false;
     }
   }
 
@@ -330,8 +363,12 @@ class TrainingJob {
       const auto files = folder_->last_versions(f_.average, summary.steps);
       if (files.size() > 1) {
         Model mean = trainer.model();
-        load_mean(mean, std::span<const std::filesystem::path>(files));
-        choices.push_back({"mean of the last " + std::to_string(files.size()) + " versions", std::move(mean)});
+        try {
+          load_mean(mean, std::span<const std::filesystem::path>(files));
+          choices.push_back({"mean of the last " + std::to_string(files.size()) + " versions", std::move(mean)});
+        } catch (const rapt::Error& error) {  // a damaged version must not cost the model
+          progress_.message(std::string("no mean of the last versions: ") + error.what());
+        }
       }
     }
     if (trainer.average()) {
@@ -363,10 +400,20 @@ class TrainingJob {
   }
 
   void log(const Json& entry) {
-    if (log_ && !log_->write(entry) && !log_failed_) progress_.message("cannot write " + folder_->log().string());
-    if (log_) log_failed_ = false;
+    if (log_) {
+      const bool failed = !log_->write(entry);
+      if (failed && !log_failed_) progress_.message("cannot write " + folder_->log().string());
+      log_failed_ = failed;
+    }
+    add_to_curves(entry);
+  }
+
+  void add_to_curves(const Json& entry) {
+    const auto step = entry.find("step");
+    if (step == entry.end() || !step->is_number()) return;
     for (const char* key : {"loss", "validation_loss", "learning_rate", "validation_bleu"}) {
-      if (entry.contains("step") && entry.contains(key)) curve(key).push_back({entry["step"], entry[key]});
+      const auto value = entry.find(key);
+      if (value != entry.end() && value->is_number()) curve(key).push_back({*step, *value});
     }
   }
 
@@ -396,7 +443,8 @@ class TrainingJob {
   std::optional<rapt::JsonLog> log_;
   rapt::TrainingCurves curves_;
   rapt::ProgressLine progress_;
-  bool save_failed_ = false, log_failed_ = false;
+  Index kept_step_ = 0;  // of the last checkpoint
+  bool best_is_new_ = false, log_failed_ = false;
 };
 
 inline int train(const TrainFlags& f, const CLI::App& command) {

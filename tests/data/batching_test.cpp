@@ -5,7 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <memory>
 #include <set>
+#include <stdexcept>
 
 #include "tests/common/expect_close.hpp"
 
@@ -186,6 +188,123 @@ TEST(BatchStream, ThereAreNoSuchPositions) {
               stream.seek({0, count + 1});
             }),
             "[batch_stream] no batch " + std::to_string(count + 1) + " in an epoch of " + std::to_string(count));
+}
+
+// Pairs from a function of the epoch ----------------------------------------------------------------------------------
+
+/// Another corpus in each epoch, of another size.
+std::vector<TokenPair> pairs_of(Index epoch) {
+  return some_pairs(40 + 7 * epoch, 10, static_cast<std::uint64_t>(epoch + 1));
+}
+
+TEST(BatchStreamOfAFunction, AsksForEachEpochOnceAndHoldsItsPairs) {
+  std::vector<Index> asked;
+  BatchStream stream(
+      [&](Index epoch) {
+        asked.push_back(epoch);
+        return pairs_of(epoch);
+      },
+      {.tokens = 60});
+  std::map<Index, std::multiset<Index>> seen;  // pairs by epoch
+  while (stream.position().epoch < 4) {
+    const TranslationBatch batch = stream.next();
+    for (const Index number : pairs_in(batch)) seen[stream.position().epoch].insert(number);
+  }
+  EXPECT_EQ(asked, (std::vector<Index>{0, 1, 2, 3, 4}));
+  for (Index epoch = 0; epoch < 4; ++epoch) {
+    const auto count = static_cast<std::size_t>(40 + 7 * epoch);
+    EXPECT_EQ(seen[epoch].size(), count);
+    EXPECT_EQ(std::set<Index>(seen[epoch].begin(), seen[epoch].end()).size(), count);
+  }
+}
+
+TEST(BatchStreamOfAFunction, OfTheSamePairsIsTheStreamOfThePairs) {
+  const auto pairs = some_pairs(60, 10);
+  BatchStream plain(pairs, {.tokens = 60, .seed = 4});
+  BatchStream by_function([&](Index) { return pairs; }, {.tokens = 60, .seed = 4});
+  for (int i = 0; i < 40; ++i) {
+    expect_equal(by_function.next(), plain.next());
+    EXPECT_EQ(by_function.position(), plain.position());
+  }
+  EXPECT_GT(plain.position().epoch, 1);
+}
+
+TEST(BatchStreamOfAFunction, SeekGoesOnAsIfItHadComeThereByItself) {
+  const BatchOptions options{.tokens = 60, .seed = 9};
+  BatchStream walker(pairs_of, options);
+  for (int i = 0; i < 30; ++i) {
+    const BatchStream::Position position = walker.position();
+    BatchStream jumper(pairs_of, options);
+    (void)jumper.next();
+    jumper.seek(position);
+    EXPECT_EQ(jumper.position(), position);
+    EXPECT_EQ(jumper.batches_per_epoch(), walker.batches_per_epoch());
+    BatchStream on = walker;  // shares the epoch's pairs
+    for (int k = 0; k < 12; ++k) {
+      expect_equal(jumper.next(), on.next());
+      EXPECT_EQ(jumper.position(), on.position());
+    }
+    (void)walker.next();
+  }
+  EXPECT_GT(walker.position().epoch, 1);
+}
+
+TEST(BatchStreamOfAFunction, ACopyKeepsThePairsAlive) {
+  const BatchOptions options{.tokens = 60};
+  BatchStream reference(pairs_of, options);
+  auto original = std::make_unique<BatchStream>(pairs_of, options);
+  BatchStream copy = *original;
+  original->seek({3, 0});
+  original.reset();
+  for (int i = 0; i < 20; ++i) expect_equal(copy.next(), reference.next());
+}
+
+// An epoch that cannot be: the stream says so and stays where it was, with the pairs of the epoch that it is in.
+TEST(BatchStreamOfAFunction, AnEpochThatCannotBeChangesNothing) {
+  enum class Fault { empty, too_long, throws };
+  for (const Fault fault : {Fault::empty, Fault::too_long, Fault::throws}) {
+    const auto faulty = [fault](Index epoch) {
+      if (epoch != 1) return pairs_of(epoch);
+      if (fault == Fault::empty) return std::vector<TokenPair>();
+      if (fault == Fault::throws) throw std::runtime_error("the epoch is not there");
+      return std::vector<TokenPair>{{Tokens(100, 5), {6}}};
+    };
+    BatchStream stream(faulty, {.tokens = 60}), reference(pairs_of, {.tokens = 60});
+    expect_equal(stream.next(), reference.next());
+    if (fault == Fault::throws) {
+      EXPECT_THROW(stream.seek({1, 0}), std::runtime_error);
+    } else {
+      EXPECT_THROW(stream.seek({1, 0}), rapt::ValueError);
+    }
+    EXPECT_EQ(stream.position(), reference.position());
+    while (reference.position().batch < reference.batches_per_epoch()) expect_equal(stream.next(), reference.next());
+    const auto text = [&]() -> std::string {
+      try {
+        (void)stream.next();
+      } catch (const std::exception& error) {
+        return error.what();
+      }
+      return "";
+    };
+    const char* expected[] = {"[batch_stream] the corpus has no sentence pairs",
+                              "[batch_stream] pair 0 has 101 tokens with its end symbol, a batch holds 60",
+                              "the epoch is not there"};
+    for (int again = 0; again < 2; ++again) EXPECT_EQ(text(), expected[static_cast<int>(fault)]);
+    EXPECT_EQ(stream.position(), reference.position());
+    stream.seek({2, 1});
+    reference.seek({2, 1});
+    for (int i = 0; i < 20; ++i) expect_equal(stream.next(), reference.next());
+  }
+}
+
+TEST(BatchStream, AFailedSeekStaysWhereItIs) {
+  const auto pairs = some_pairs(60, 10);
+  BatchStream stream(pairs, {.tokens = 60}), reference(pairs, {.tokens = 60});
+  (void)stream.next();
+  (void)reference.next();
+  EXPECT_THROW(stream.seek({5, 1000}), rapt::ValueError);
+  EXPECT_EQ(stream.position(), (BatchStream::Position{0, 1}));
+  for (int i = 0; i < 10; ++i) expect_equal(stream.next(), reference.next());
 }
 
 TEST(BatchStream, APairMustFitIntoABatch) {

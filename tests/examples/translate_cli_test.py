@@ -81,7 +81,7 @@ class Cli(unittest.TestCase):
     @classmethod
     def train(cls, model, *arguments, **options):
         return translate("train", "--model", model, "--steps", 20, "--warmup", 10, "--vocabulary", 80, "--tokens", 400,
-                         *arguments, folder=cls.folder, **options)
+                         "--checkpoint-every", 0, *arguments, folder=cls.folder, **options)
 
     @classmethod
     def tearDownClass(cls):
@@ -121,7 +121,8 @@ class Cli(unittest.TestCase):
 
 class Train(Cli):
     def refuse(self, *arguments, parts, model="new", progress=False, stop=("--steps", 2), **options):
-        result = translate("train", "--model", model, *stop, *arguments, folder=self.folder, **options)
+        result = translate("train", "--model", model, "--checkpoint-every", 0, *stop, *arguments, folder=self.folder,
+                           **options)
         self.expect_refused(result, *parts, progress=progress)
 
     def test_good(self):
@@ -136,6 +137,28 @@ class Train(Cli):
                                 RAPT_THREADS=threads)
             self.assertEqual(result.returncode, 0, result.stderr)
             self.assertEqual((self.folder / "again").read_bytes(), self.model)
+
+    # Fewer steps than come to a checkpoint: a log alone, which is in nobody's way the next time.
+    def test_a_short_run_leaves_a_log(self):
+        for steps in 2, 3:
+            result = translate("train", "--model", "short", "--steps", steps, "--log-every", 1, "--source", "source.txt",
+                               "--target", "target.txt", folder=self.folder)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertEqual(set(snapshot(self.folder)) - set(self.before), {"short", "short.run/log.jsonl"})
+            lines = [json.loads(line) for line in (self.folder / "short.run/log.jsonl").read_text("utf-8").splitlines()]
+            self.assertIn("120 pairs", lines[0]["corpus"])
+            self.assertEqual([line["step"] for line in lines[1:]], list(range(1, steps + 1)))
+            for key in "loss", "learning_rate", "gradient_norm", "tokens_per_second", "seconds":
+                self.assertGreater(lines[1][key], 0)
+
+    def test_places_of_the_folder(self):
+        def refuse(folder, *parts):
+            result = translate("train", "--model", "new", "--steps", 2, "--source", "source.txt", "--target", "target.txt",
+                               "--folder", folder, folder=self.folder)
+            self.expect_refused(result, "[run_folder]", folder, *parts)
+
+        refuse("source.txt", "source.txt")
+        refuse("source.txt/run", "Not a directory")
 
     def test_files(self):
         def files(source, target):
@@ -247,6 +270,75 @@ class Run(Cli):
         many = self.run_model("model", "--beam", 1, stdin="alpha\n" * 2003).stdout  # more than are read at once
         self.assertEqual(many, self.run_model("model", "--beam", 1).stdout * 2003)
 
+    def output(self, *arguments, stdin="alpha beta\n\nepsilon zeta eta\n"):
+        result = self.run_model("model", *arguments, stdin=stdin)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(result.stderr, b"")
+        return result.stdout.decode()
+
+    def n_best(self, *arguments, **options):
+        """[(line, translation, score)]"""
+        found = [re.fullmatch(r"(\d+) \|\|\| (.*) \|\|\| (-?\d\S*)", line)
+                 for line in self.output("--n-best", *arguments, **options).splitlines()]
+        return [(int(match[1]), match[2], float(match[3])) for match in found]
+
+    def test_n_best(self):
+        for arguments in (), ("--length-normalisation", "plain", "--length-penalty", 1):
+            best = self.output(*arguments).split("\n")
+            found = self.n_best(3, *arguments)
+            self.assertEqual([line for line, _, _ in found], [0, 0, 0, 1, 2, 2, 2])
+            self.assertEqual(found[3], (1, "", 0))
+            for start in 0, 4:
+                self.assertEqual(found[start][1], best[found[start][0]])
+                scores = [score for _, _, score in found[start:start + 3]]
+                self.assertEqual(scores, sorted(scores, reverse=True))
+                self.assertLess(scores[0], 0)
+        many = self.n_best(1, "--beam", 1, stdin="alpha\n" * 2003)  # more than are read at once
+        self.assertEqual([line for line, _, _ in many], list(range(2003)))
+        self.expect_refused(self.run_model("model", "--n-best", 5), "n = 5", "beam_size = 4")
+
+    def test_lengths(self):
+        plain = self.output("--beam", 1, stdin="alpha\n")
+        self.assertLessEqual(len(self.output("--max-length", 2, stdin="alpha\n").split()), 2)
+        self.assertGreater(len(plain.split()), 2)
+        self.assertGreater(len(self.output("--min-length", 60, stdin="alpha\n")), len(plain))
+        self.expect_refused(self.run_model("model", "--min-length", 5, "--max-length", 4), "min_length 5",
+                            "max_length 4")
+
+    def test_sample(self):
+        drawn = self.output("--sample", "--seed", 3)
+        self.assertEqual(self.output("--sample", "--seed", 3), drawn)
+        self.assertNotEqual(self.output("--sample", "--seed", 4), drawn)
+        self.assertEqual(drawn.split("\n")[1], "")
+        for greedy in ("--temperature", 0), ("--top-k", 1), ("--top-p", 1e-5):
+            self.assertEqual(self.output("--sample", *greedy), self.output("--beam", 1))
+        several = self.n_best(4, "--sample", "--seed", 3)
+        self.assertEqual([line for line, _, _ in several], [0, 0, 0, 0, 1, 2, 2, 2, 2])
+        self.assertEqual(several[0][1], drawn.split("\n")[0])
+        self.assertGreater(len({text for _, text, _ in several[:4]}), 1)
+        alike = self.n_best(1, "--sample", "--max-length", 3, stdin="alpha\n" * 2003)
+        self.assertGreater(len({text for _, text, _ in alike}), 100)  # each line has random numbers of its own
+        self.assertNotEqual([text for _, text, _ in alike[:3]], [text for _, text, _ in alike[2000:]])
+
+    def test_ensemble(self):
+        self.assertEqual(self.output("--model", "model"), self.output())
+        other = self.train("other", "--source", "source.txt", "--target", "target.txt", "--seed", 2)
+        self.assertEqual(other.returncode, 0, other.stderr)
+        self.assertNotEqual(self.n_best(1, "--model", "other")[0][2], self.n_best(1)[0][2])
+        self.assertEqual([text for _, text, _ in self.n_best(1, "--model", "other", "model")],
+                         self.output("--model", "other", "model").splitlines())
+        self.assertEqual(len(self.output("--model", "other", "--sample").splitlines()), 3)
+        subwords = translate("train", "--model", "subwords", "--source", "source.txt", "--target", "target.txt",
+                             "--steps", 2, "--vocabulary", 60, folder=self.folder)
+        self.assertEqual(subwords.returncode, 0, subwords.stderr)
+        refused = self.run_model("model", "--model", "subwords")
+        refused_drawing = self.run_model("model", "--model", "other", "--attention", "page.html")
+        self.tearDown()  # nothing but the folder as it was
+        self.expect_refused(refused, "model and subwords", "the same subwords")
+        self.expect_refused(refused_drawing, "--attention", "one model")
+        self.expect_refused(self.run_model("model", "--model", "absent"), "absent")
+        self.expect_refused(self.run_model("model", "--sample", "--attention", "page.html"), "--attention", "--sample")
+
     def test_invalid_text(self):
         self.expect_refused(self.run_model("model", stdin=b"alpha\nbeta\nb\xc3\xa4\xc3 \n"), "standard input:3",
                             "byte 4", "UTF-8")
@@ -261,6 +353,13 @@ class Run(Cli):
     def test_usage(self):
         self.expect_usage(self.run_model("model", "--beam", 0), "--beam", "0")
         self.expect_usage(self.run_model("model", "--length-penalty", "much"), "--length-penalty", "much")
+        self.expect_usage(self.run_model("model", "--length-normalisation", "none"), "--length-normalisation", "none")
+        self.expect_usage(self.run_model("model", "--n-best", 0), "--n-best", "0")
+        self.expect_usage(self.run_model("model", "--sample", "--top-p", 0), "--top-p", "0")
+        self.expect_usage(self.run_model("model", "--sample", "--temperature", -1), "--temperature", "-1")
+        self.expect_usage(self.run_model("model", "--sample", "--beam", 2), "--sample", "--beam")
+        for flag in "--temperature", "--top-k", "--top-p", "--seed":
+            self.expect_usage(self.run_model("model", flag, 1), flag, "--sample")
         self.expect_usage(translate("run", folder=self.folder), "--model")
 
     def refuse(self, data, *parts):
@@ -470,7 +569,7 @@ class Help(Cli):
     def test_each_subcommand(self):
         for arguments, words_ in (((), ["train", "run", "score", "RAPT_THREADS"]),
                                   (("train",), ["--source", "--target", "--hold-out", "--preset", "--seed"]),
-                                  (("run",), ["--model", "--beam", "--length-penalty"]),
+                                  (("run",), ["--model", "--beam", "--length-penalty", "--n-best", "--sample"]),
                                   (("score",), ["--references", "--hypotheses", "--tokenize", "--metrics", "--confidence",
                                                 "--compare"])):
             with self.subTest(arguments):

@@ -46,6 +46,7 @@ std::vector<rapt::TokenPair> toy_corpus() {
 struct SessionOptions {
   Index d_ff = 64;
   std::uint64_t seed = 1;  // of the initial weights
+  double average_decay = 0;
 };
 
 /// Model, optimizer and data of a training run.
@@ -75,6 +76,7 @@ struct Session {
                         .adam = {.weight_decay = 0.01},
                         .accumulate = 2,
                         .clip_norm = 0.5,
+                        .average_decay = options.average_decay,
                         .seed = 77}) {}
 
   /// Up to so many steps in all; `after(step)` is called behind each.
@@ -98,6 +100,10 @@ std::map<std::string, Tensor<float>> numbers_of(Session& run) {
     numbers["m." + name] = m;
     numbers["v." + name] = v;
   });
+  if (run.trainer.average()) {
+    run.trainer.average()->for_each_state(
+        [&](const std::string& name, const auto& average) { numbers["average." + name] = average; });
+  }
   return numbers;
 }
 
@@ -187,6 +193,56 @@ TEST_F(Checkpoint, SavingAndLoadingIsTheSameFileAgain) {
   rapt::save_checkpoint(folder_ / "again", other.trainer, {{"note", "of mine"}});
   EXPECT_EQ(bytes_of(folder_ / "again"), bytes_of(path()));
   EXPECT_EQ(rapt::SafetensorsFile(path()).metadata().at("note"), "of mine");
+}
+
+TEST_F(Checkpoint, TheMovingAverageGoesOn) {
+  Session whole({.average_decay = 0.9});
+  whole.to(20, [&](Index step) {
+    if (step == 9) rapt::save_checkpoint(path(), whole.trainer);
+  });
+  ASSERT_FALSE(same_bits(numbers_of(whole).at("average.embedding.weight"), numbers_of(whole).at("embedding.weight")));
+  for (const Index threads : {1, 2, 3}) {
+    SCOPED_TRACE(threads);
+    rapt::set_threads(threads);
+    Session resumed({.seed = 1000, .average_decay = 0.9});
+    rapt::load_checkpoint(path(), resumed.trainer, resumed.stream);
+    resumed.to(20);
+    expect_same_state(resumed, whole);
+  }
+}
+
+TEST_F(Checkpoint, ATrainerWithAnAverageNeedsOne) {
+  Session plain;
+  plain.to(1);
+  rapt::save_checkpoint(path(), plain.trainer);
+  Session run({.seed = 2, .average_decay = 0.9}), same({.seed = 2, .average_decay = 0.9});
+  const auto load = [&] { rapt::load_checkpoint(path(), run.trainer, run.stream); };
+  EXPECT_EQ(error_text<IoError>(load),
+            "[load_checkpoint] " + path().string() + ": it has no moving average, which this trainer keeps");
+  expect_same_state(run, same);
+
+  // An average of which one tensor is missing.
+  Session averaged({.average_decay = 0.9});
+  rapt::save_checkpoint(path(), averaged.trainer);
+  const rapt::Metadata metadata = rapt::SafetensorsFile(path()).metadata();
+  const auto numbers = numbers_of(averaged);
+  std::vector<rapt::SafetensorsEntry> entries;
+  for (const auto& [name, tensor] : numbers) {
+    const bool moment = name.starts_with("m.") || name.starts_with("v.");
+    if (name != "average.decoder.layers.1.norm3.bias") {
+      entries.emplace_back((moment ? "adam." : "") + name, tensor.view());
+    }
+  }
+  rapt::write_safetensors(path(), entries, metadata);
+  EXPECT_NE(error_text<IoError>(load).find("\"average.decoder.layers.1.norm3.bias\""), std::string::npos);
+  expect_same_state(run, same);
+
+  // A trainer that keeps none leaves the file's aside.
+  rapt::save_checkpoint(path(), averaged.trainer);
+  Session without({.seed = 2});
+  rapt::load_checkpoint(path(), without.trainer, without.stream);
+  EXPECT_FALSE(without.trainer.average());
+  EXPECT_TRUE(same_bits(numbers_of(without).at("embedding.weight"), numbers.at("embedding.weight")));
 }
 
 TEST_F(Checkpoint, BeforeTheFirstStep) {

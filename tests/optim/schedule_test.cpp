@@ -8,8 +8,11 @@
 #include <limits>
 #include <string>
 
+#include "tests/common/expect_close.hpp"
+
 namespace {
 
+using rapt::CooldownSchedule;
 using rapt::CosineSchedule;
 using rapt::Index;
 using rapt::InverseSquareRootSchedule;
@@ -61,6 +64,41 @@ TEST(CosineSchedule, IsTheFormula) {
   EXPECT_DOUBLE_EQ(schedule(110), 1);
   EXPECT_DOUBLE_EQ(schedule(100000), 1);
   EXPECT_NEAR((CosineSchedule{.peak = 4, .warmup = 0, .steps = 2}(1)), 2, 1e-15);
+}
+
+TEST(CooldownSchedule, IsTheOtherUntilItFallsLinearly) {
+  const InverseSquareRootSchedule other{.peak = 0.5, .warmup = 16};
+  const CooldownSchedule schedule{.schedule = other, .steps = 100, .cooldown = 4};
+  for (Index step = 1; step <= 96; ++step) EXPECT_EQ(schedule(step), other(step)) << step;
+  EXPECT_DOUBLE_EQ(schedule(97), 0.8 * other(97));
+  EXPECT_DOUBLE_EQ(schedule(98), 0.6 * other(98));
+  EXPECT_DOUBLE_EQ(schedule(99), 0.4 * other(99));
+  EXPECT_DOUBLE_EQ(schedule(100), 0.2 * other(100));  // the last step still does something
+  EXPECT_EQ(schedule(101), 0);
+  EXPECT_EQ(schedule(100000), 0);
+}
+
+// Until its cooldown a shorter run is the same: a run can be prolonged from a checkpoint before.
+TEST(CooldownSchedule, RunsOfAnyLengthAreTheSameBefore) {
+  const PaperSchedule paper{.d_model = 64, .warmup = 50};
+  const CooldownSchedule shorter{paper, 300, 100}, longer{paper, 1000, 100};
+  for (Index step = 1; step <= 200; ++step) EXPECT_EQ(shorter(step), longer(step)) << step;
+  EXPECT_LT(shorter(201), longer(201));
+}
+
+TEST(CooldownSchedule, AllOfTheRunOrNone) {
+  const auto one = [](Index) { return 1.0; };
+  const CooldownSchedule all{one, 4, 4};
+  EXPECT_DOUBLE_EQ(all(1), 0.8);
+  EXPECT_DOUBLE_EQ(all(4), 0.2);
+  for (const auto& [steps, cooldown] : {std::pair<Index, Index>{4, 5}, {4, 0}, {4, -1}, {0, 0}}) {
+    EXPECT_THROW((void)CooldownSchedule({one, steps, cooldown})(1), rapt::ValueError) << steps << " " << cooldown;
+  }
+  EXPECT_EQ(rapt_test::error_text<rapt::ValueError>([&] {
+              (void)CooldownSchedule({one, 4, 5})(1);
+            }),
+            "[schedule] a cooldown of 5 steps does not fit in 4");
+  EXPECT_THROW((void)CooldownSchedule({PaperSchedule{}, 10, 5})(0), rapt::ValueError);
 }
 
 /// The largest difference of neighbours within a few steps of the end of warm-up is no more than twice the slope

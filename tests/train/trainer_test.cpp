@@ -4,12 +4,16 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <limits>
 #include <set>
+#include <string>
+#include <utility>
 
 #include "rapt/autograd/ops/embedding.hpp"
 #include "rapt/generation/beam_search.hpp"
+#include "rapt/generation/greedy.hpp"
 #include "rapt/models/transformer.hpp"
 #include "tests/common/settings.hpp"
 
@@ -372,6 +376,251 @@ TEST(Trainer, ALossThatIsNoNumberStopsWithAMessage) {
   EXPECT_NE(text.find("1e+30"), std::string::npos) << text;
   EXPECT_LT(trainer.steps(), 10);
   EXPECT_FALSE(rapt::is_recording());
+}
+
+// Interruption and saving
+// ----------------------------------------------------------------------------------------------
+
+TEST(Trainer, SavesWhenThePlanSaysSoAndAfterAValidation) {
+  const auto pairs = reversals(50, 5, 1);
+  Bigram model;
+  Trainer trainer(model, constant_rate(0.01));
+  BatchStream stream(pairs, {.tokens = 20});
+  std::vector<std::string> events;
+  const auto event = [&](const std::string& what) { events.push_back(what + std::to_string(trainer.steps())); };
+  double score = 10;
+  const auto validate = [&] {
+    event("v");
+    return --score;
+  };
+  const auto save = [&] {
+    event("s");
+    EXPECT_EQ(trainer.state().data, stream.position());
+    EXPECT_EQ(trainer.state().best_step, trainer.steps() / 2 * 2);  // the outcome of the validation of this step
+  };
+  const TrainingSummary summary =
+      trainer.run(stream, {.steps = 7, .validate_every = 2, .save_every = 3}, validate, kNoReport, save);
+  EXPECT_EQ(events, (std::vector<std::string>{"v2", "s3", "v4", "v6", "s6", "v7"}));
+  EXPECT_EQ(summary.reason, rapt::StopReason::steps);
+}
+
+TEST(Trainer, AStopFinishesTheStepAndSaves) {
+  const auto pairs = reversals(50, 5, 1);
+  for (const Index at : {3, 4}) {  // 4: a step of which a validation and a save come anyway
+    Bigram model;
+    Trainer trainer(model, constant_rate(0.01));
+    BatchStream stream(pairs, {.tokens = 20});
+    std::atomic<bool> stop{false};
+    std::vector<Index> saved, validated;
+    const auto validate = [&] {
+      validated.push_back(trainer.steps());
+      return 1.0;
+    };
+    const auto report = [&](const rapt::Progress& p) {
+      if (p.step == at) stop = true;
+    };
+    const auto save = [&] { saved.push_back(trainer.steps()); };
+    const TrainingPlan plan{.steps = 100, .validate_every = 4, .keep_best = false, .save_every = 4, .stop = &stop};
+    TrainingSummary summary = trainer.run(stream, plan, validate, report, save);
+    EXPECT_EQ(summary.reason, rapt::StopReason::request);
+    EXPECT_EQ(summary.steps, at);
+    EXPECT_EQ(saved, std::vector<Index>{at});                                      // once
+    EXPECT_EQ(validated, at == 4 ? std::vector<Index>{4} : std::vector<Index>());  // none for the sake of the end
+    stop = false;
+    summary = trainer.run(stream, {.steps = 6, .stop = &stop}, validate, report, save);
+    EXPECT_EQ(summary.reason, rapt::StopReason::steps);
+    EXPECT_EQ(summary.steps, 6);
+    EXPECT_EQ(saved.size(), 1u);
+  }
+}
+
+TEST(Trainer, WhyItStopped) {
+  const auto pairs = reversals(50, 5, 1);
+  const auto reason = [&](const TrainingPlan& plan) {
+    Bigram model;
+    Trainer trainer(model, constant_rate(0.01));
+    BatchStream stream(pairs, {.tokens = 20});
+    return trainer.run(stream, plan, kNoValidation, kNoReport).reason;
+  };
+  EXPECT_EQ(reason({.steps = 2}), rapt::StopReason::steps);
+  EXPECT_EQ(reason({.seconds = 1e-9}), rapt::StopReason::seconds);
+  EXPECT_EQ(reason({.epochs = 1}), rapt::StopReason::epochs);
+  EXPECT_EQ(reason({.validate_every = 1, .patience = 2}), rapt::StopReason::patience);
+  std::atomic<bool> stop{true};
+  EXPECT_EQ(reason({.steps = 2, .stop = &stop}), rapt::StopReason::request);
+}
+
+TEST(Trainer, ReportsTheNormOfTheGradients) {
+  const auto pairs = reversals(50, 5, 1);
+  Bigram model, twin;
+  TrainerOptions options = constant_rate(0.01);
+  options.clip_norm = 1e-3;  // what is reported is the norm before clipping
+  Trainer trainer(model, options);
+  BatchStream stream(pairs, {.tokens = 20}), same(pairs, {.tokens = 20});
+  double norm = 0;
+  (void)trainer.run(stream, {.steps = 1}, kNoValidation, [&](const rapt::Progress& p) { norm = p.gradient_norm; });
+  const rapt::Recording scope;
+  rapt::backward(twin.loss(same.next()));
+  EXPECT_DOUBLE_EQ(norm, rapt::gradient_norm(twin));
+  EXPECT_GT(norm, 0.1);
+}
+
+TEST(Trainer, KeepsAMovingAverage) {
+  const auto pairs = reversals(50, 5, 1);
+  Bigram model;
+  TrainerOptions options = constant_rate(0.1);
+  EXPECT_FALSE(Trainer(model, options).average());
+  options.average_decay = 0.3;
+  Trainer trainer(model, options);
+  ASSERT_TRUE(trainer.average());
+  BatchStream stream(pairs, {.tokens = 20});
+  std::vector<double> expected = numbers_of(model);
+  (void)trainer.run(stream, {.steps = 20}, kNoValidation, [&](const rapt::Progress& p) {
+    const auto t = static_cast<double>(p.step);
+    const double decay = std::min(0.3, (1 + t) / (10 + t));
+    const auto numbers = numbers_of(model);
+    for (std::size_t i = 0; i < expected.size(); ++i) expected[i] = decay * expected[i] + (1 - decay) * numbers[i];
+  });
+  Bigram average;
+  trainer.average()->assign_to(average);
+  EXPECT_TRUE(rapt_test::close(numbers_of(average), expected, 1e-13));
+  EXPECT_FALSE(rapt_test::close(numbers_of(average), numbers_of(model), 1e-3));
+  options.average_decay = 1;
+  EXPECT_THROW(Trainer(model, options), rapt::ValueError);
+}
+
+// Numbers that are not finite -----------------------------------------------------------------------------------------
+
+enum class Fault { none, nan_loss, infinite_loss, infinite_gradient, once };
+
+/// A Transformer whose loss goes wrong for batches of `kBadSentences` sentences.
+struct Faulty {
+  using ScalarType = float;
+  static constexpr Index kBadSentences = 3;
+  rapt::Transformer<float> inner = small_transformer(0.2f);
+  Fault fault = Fault::none;
+  mutable bool was_wrong = false;
+
+  [[nodiscard]] rapt::Variable<float> loss(const TranslationBatch& batch,
+                                           const rapt::CrossEntropyOptions& options = {}) const {
+    const rapt::Variable<float> right = inner.loss(batch, options);
+    if (fault == Fault::none || batch.source.sequences() != kBadSentences) return right;
+    rapt::Tensor<float> value(right.value());
+    if (fault == Fault::nan_loss || (fault == Fault::once && !std::exchange(was_wrong, true))) {
+      value.fill(std::numeric_limits<float>::quiet_NaN());
+    }
+    if (fault == Fault::infinite_loss) value.fill(std::numeric_limits<float>::infinity());
+    const float gradient = fault == Fault::infinite_gradient ? std::numeric_limits<float>::infinity() : 1.f;
+    return rapt::record("wrong", std::move(value), {right},
+                        [gradient](rapt::Node<float>& out) { out.input(0).grad_sum().data()[0] += gradient; });
+  }
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor&& visitor) {
+    visitor("inner", self.inner);
+  }
+};
+static_assert(rapt::Module<Faulty>);
+
+/// All that a step changes.
+std::vector<double> everything(Trainer<Faulty>& trainer) {
+  std::vector<double> numbers = numbers_of(trainer.model());
+  const auto add = [&](const rapt::Tensor<float>& tensor) {
+    numbers.insert(numbers.end(), tensor.values().begin(), tensor.values().end());
+  };
+  trainer.adam().for_each_state([&](const std::string&, const auto& m, const auto& v) {
+    add(m);
+    add(v);
+  });
+  trainer.average()->for_each_state([&](const std::string&, const auto& average) { add(average); });
+  numbers.push_back(static_cast<double>(trainer.steps()));
+  return numbers;
+}
+
+TEST(TrainerNotFinite, SaysWhereAndChangesNothing) {
+  const auto pairs = reversals(60, 7, 1);
+  const std::span all(pairs);
+  const TranslationBatch good = rapt::make_batch(all.first(8)), bad = rapt::make_batch(all.subspan(8, 3)),
+                         next = rapt::make_batch(all.subspan(20));
+  TrainerOptions options = constant_rate(1e-2);
+  options.clip_norm = 0.5;
+  options.average_decay = 0.9;
+  struct Case {
+    Fault fault;
+    std::string what, where;
+  };
+  const Case cases[] = {
+      {Fault::nan_loss, "the loss is not a number", "[finite_check] the value of 'wrong' has nan at row 0, column 0"},
+      {Fault::infinite_loss, "the loss is infinite", "[finite_check] the value of 'wrong' has inf at row 0, column 0"},
+      {Fault::infinite_gradient, "the gradients are not finite",
+       "[finite_check] a gradient from the op 'wrong' has inf"},
+      {Fault::once, "the loss is not a number", "nowhere when computed again"}};
+  for (const Case& one : cases) {
+    for (const bool first : {true, false}) {  // whether the bad batch comes before or behind a good one
+      SCOPED_TRACE(one.what + (first ? ", bad batch first" : ", good batch first"));
+      Faulty model{.fault = one.fault}, twin;
+      Trainer trainer(model, options), twin_trainer(twin, options);
+      for (auto* each : {&trainer, &twin_trainer}) {
+        (void)each->step({&good, 1});
+        (void)each->step({&next, 1});
+      }
+      const auto before = everything(trainer);
+      const rapt::TrainerState state = trainer.state();
+      const std::vector<TranslationBatch> batches =
+          first ? std::vector<TranslationBatch>{bad, good} : std::vector<TranslationBatch>{good, bad};
+      const auto text = rapt_test::error_text<rapt::ValueError>([&] { (void)trainer.step(batches); });
+      EXPECT_EQ(text.find("[trainer] " + one.what +
+                          " at step 3: the learning rate may be too high (0.01). NaN or infinity came up first: " +
+                          one.where),
+                0u)
+          << text;
+      EXPECT_EQ(everything(trainer), before);
+      EXPECT_EQ(trainer.state().dropout, state.dropout);
+      EXPECT_FALSE(rapt::is_recording());
+      EXPECT_FALSE(rapt::detail::checks_finite());
+      rapt::for_each_parameter(
+          model, [](const std::string& name, const auto& parameter) { EXPECT_TRUE(parameter.grad().empty()) << name; });
+      // A good step is the one that it would have been.
+      EXPECT_EQ(trainer.step({&good, 1}), twin_trainer.step({&good, 1}));
+      EXPECT_EQ(everything(trainer), everything(twin_trainer));
+      EXPECT_EQ(trainer.state().dropout, twin_trainer.state().dropout);
+    }
+  }
+}
+
+TEST(TrainerNotFinite, AParameterThatIsWrongAlready) {
+  const auto pairs = reversals(20, 7, 1);
+  const TranslationBatch batch = rapt::make_batch(pairs);
+  for (const float value : {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
+    auto model = small_transformer(0.1f);
+    Trainer trainer(model, constant_rate(1e-2));
+    (void)trainer.step({&batch, 1});
+    std::string name;
+    rapt::for_each_parameter(model, [&](const std::string& its_name, auto& parameter) {
+      if (its_name != "decoder.layers.0.linear1.weight") return;
+      name = its_name;
+      parameter.mutable_value().data()[7] = value;
+    });
+    ASSERT_FALSE(name.empty());
+    const auto state = trainer.state().dropout;
+    const auto text = rapt_test::error_text<rapt::ValueError>([&] { (void)trainer.step({&batch, 1}); });
+    EXPECT_NE(text.find("at step 2"), std::string::npos) << text;
+    EXPECT_NE(text.find("came up first: in the parameter '" + name + "'"), std::string::npos) << text;
+    EXPECT_EQ(trainer.steps(), 1);
+    EXPECT_EQ(trainer.state().dropout, state);
+  }
+}
+
+// A caller that catches the error and saves, saves what was before: the position too.
+TEST(TrainerNotFinite, ThePositionIsThatOfTheLastGoodStep) {
+  const auto pairs = reversals(60, 7, 1);
+  Bigram model;
+  Trainer trainer(model, constant_rate(1e-2));
+  BatchStream stream(pairs, {.tokens = 20});
+  (void)trainer.run(stream, {.steps = 2}, kNoValidation, kNoReport);
+  model.table.mutable_value().fill(std::numeric_limits<double>::quiet_NaN());
+  EXPECT_THROW((void)trainer.run(stream, {.steps = 3}, kNoValidation, kNoReport), rapt::ValueError);
+  EXPECT_EQ(trainer.state().data, (BatchStream::Position{0, 2}));
+  EXPECT_EQ(trainer.steps(), 2);
 }
 
 // State, parameters and moments are all there is: the second half alone gives what the whole run gives.

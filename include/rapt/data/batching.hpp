@@ -80,12 +80,15 @@ class BatchStream {
 
   [[nodiscard]] Index batches_per_epoch() const { return static_cast<Index>(batches_.size()); }
   [[nodiscard]] Position position() const { return position_; }
+  /// Goes there. Throws ValueError for a place that there is not, and stays where it is.
   void seek(Position position) {
     require(position.epoch >= 0, "batch_stream", "no epoch ", position.epoch);
-    start_epoch(position.epoch);
-    require(position.batch >= 0 && position.batch <= batches_per_epoch(), "batch_stream", "no batch ", position.batch,
-            " in an epoch of ", batches_per_epoch());
-    position_ = position;
+    BatchStream there = *this;
+    there.start_epoch(position.epoch);
+    require(position.batch >= 0 && position.batch <= there.batches_per_epoch(), "batch_stream", "no batch ",
+            position.batch, " in an epoch of ", there.batches_per_epoch());
+    there.position_ = position;
+    *this = std::move(there);
   }
 
  private:
@@ -94,15 +97,16 @@ class BatchStream {
   }
 
   void start_epoch(Index epoch) {
-    if (pairs_of_epoch_) {
-      owned_ = std::make_shared<const std::vector<TokenPair>>(pairs_of_epoch_(epoch));
-      pairs_ = *owned_;
-    }
-    require(!pairs_.empty(), "batch_stream", "the corpus has no sentence pairs");
-    for (std::size_t i = 0; i < pairs_.size(); ++i) {
-      require(longest_side(pairs_[i]) <= options_.tokens, "batch_stream", "pair ", i, " has ", longest_side(pairs_[i]),
+    std::shared_ptr<const std::vector<TokenPair>> owned;
+    if (pairs_of_epoch_) owned = std::make_shared<const std::vector<TokenPair>>(pairs_of_epoch_(epoch));
+    const std::span<const TokenPair> pairs = owned ? std::span<const TokenPair>(*owned) : pairs_;
+    require(!pairs.empty(), "batch_stream", "the corpus has no sentence pairs");
+    for (std::size_t i = 0; i < pairs.size(); ++i) {
+      require(longest_side(pairs[i]) <= options_.tokens, "batch_stream", "pair ", i, " has ", longest_side(pairs[i]),
               " tokens with its end symbol, a batch holds ", options_.tokens);
     }
+    owned_ = std::move(owned);  // from here on nothing throws but a lack of memory
+    pairs_ = pairs;
     Rng rng(options_.seed + static_cast<std::uint64_t>(epoch) * 0x9E3779B97F4A7C15ull);
     std::vector<Index> order(pairs_.size());
     std::iota(order.begin(), order.end(), Index{0});

@@ -72,6 +72,9 @@ void load_checkpoint(const std::filesystem::path& path, Trainer<M>& trainer, Bat
     }
   });
   if (trainer.average()) {
+    require<IoError>(std::any_of(file.names().begin(), file.names().end(),
+                                 [](const std::string& name) { return name.starts_with("average."); }),
+                     "load_checkpoint", file.path(), ": it has no moving average, which this trainer keeps");
     trainer.average()->for_each_state([&](const std::string& name, const auto& average) {
       detail::require_stored(file, "average." + name, average.shape(), "load_checkpoint");
     });

@@ -3,10 +3,15 @@
 /// moment the program is killed at, the folder holds a whole checkpoint and the versions that belong to it.
 #pragma once
 
+#include <unistd.h>
+
+#include <cerrno>
 #include <charconv>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,18 +42,21 @@ class RunFolder {
     return path_ / ("step-" + digits + ".safetensors");
   }
 
-  /// Steps of the versions up to `last`, ascending.
+  /// Steps of the versions up to `last`, ascending. Files of other names are left alone; a folder that cannot be read
+  /// has none.
   [[nodiscard]] std::vector<Index> versions(Index last = std::numeric_limits<Index>::max()) const {
     std::vector<Index> steps;
-    for (const auto& entry : std::filesystem::directory_iterator(path_)) {
-      const std::string name = entry.path().filename().string();
+    for_each_name([&](const std::string& name) {
       constexpr std::string_view kBefore = "step-", kBehind = ".safetensors";
-      if (!name.starts_with(kBefore) || !name.ends_with(kBehind)) continue;
-      const char *begin = name.data() + kBefore.size(), *end = name.data() + name.size() - kBehind.size();
+      if (!name.starts_with(kBefore) || !name.ends_with(kBehind)) return;
       Index step = 0;
-      const auto parsed = std::from_chars(begin, end, step);
-      if (parsed.ec == std::errc() && parsed.ptr == end && step <= last) steps.push_back(step);
-    }
+      const auto parsed = std::from_chars(name.data() + kBefore.size(), name.data() + name.size(), step);
+      std::error_code ignored;
+      if (parsed.ec == std::errc() && step <= last && version(step).filename() == name &&
+          std::filesystem::is_regular_file(version(step), ignored)) {
+        steps.push_back(step);
+      }
+    });
     std::sort(steps.begin(), steps.end());
     return steps;
   }
@@ -72,8 +80,37 @@ class RunFolder {
       if (std::find(kept.begin(), kept.end(), file) == kept.end()) std::filesystem::remove(file, ignored);
     }
   }
+  /// Removes the half-written files of processes that were killed, which would add up. To be called before this process
+  /// writes into the folder.
+  void remove_leftovers() const {
+    for_each_name([&](const std::string& name) {
+      const std::optional<long> writer = writer_of(name);
+      if (!writer) return;
+      const bool runs = *writer != ::getpid() && (::kill(static_cast<::pid_t>(*writer), 0) == 0 || errno != ESRCH);
+      std::error_code ignored;
+      if (!runs) std::filesystem::remove(path_ / name, ignored);
+    });
+  }
 
  private:
+  /// The process in the name of an AtomicFile's temporary, ".rapt-PROCESS-NUMBER.tmp".
+  [[nodiscard]] static std::optional<long> writer_of(std::string_view name) {
+    constexpr std::string_view kBefore = ".rapt-", kBehind = ".tmp";
+    if (!name.starts_with(kBefore) || !name.ends_with(kBehind)) return std::nullopt;
+    long process = 0;
+    const auto parsed = std::from_chars(name.data() + kBefore.size(), name.data() + name.size(), process);
+    if (parsed.ec != std::errc() || process <= 0 || *parsed.ptr != '-') return std::nullopt;
+    return process;
+  }
+
+  template <class F>
+  void for_each_name(const F& f) const {
+    std::error_code error;
+    for (std::filesystem::directory_iterator at(path_, error), end; !error && at != end; at.increment(error)) {
+      f(at->path().filename().string());
+    }
+  }
+
   std::filesystem::path path_;
 };
 
@@ -98,9 +135,10 @@ class JsonLog {
   JsonLog(const std::filesystem::path& path, Index step) : path_(path) {
     std::string kept;
     if (step >= 0) {
-      for (const nlohmann::ordered_json& entry : read(path)) {
-        if (!entry.contains("step") || entry["step"] <= step) kept += entry.dump() + '\n';
-      }
+      for_each_line(path, [&](const std::string& line, const nlohmann::ordered_json& entry) {
+        const auto found = entry.find("step");
+        if (found == entry.end() || !found->is_number() || *found <= step) kept += line + '\n';
+      });
     }
     AtomicFile file(path);
     file.write(kept.data(), kept.size());
@@ -118,15 +156,22 @@ class JsonLog {
   /// All lines that are JSON objects. A file that is not there has none.
   [[nodiscard]] static std::vector<nlohmann::ordered_json> read(const std::filesystem::path& path) {
     std::vector<nlohmann::ordered_json> entries;
-    std::ifstream file(path);
-    for (std::string line; std::getline(file, line);) {
-      auto entry = nlohmann::ordered_json::parse(line, nullptr, /*allow_exceptions=*/false);
-      if (entry.is_object()) entries.push_back(std::move(entry));
-    }
+    for_each_line(path,
+                  [&](const std::string&, nlohmann::ordered_json& entry) { entries.push_back(std::move(entry)); });
     return entries;
   }
 
  private:
+  /// f(line, object) for each line that is a JSON object.
+  template <class F>
+  static void for_each_line(const std::filesystem::path& path, const F& f) {
+    std::ifstream file(path);
+    for (std::string line; std::getline(file, line);) {
+      auto entry = nlohmann::ordered_json::parse(line, nullptr, /*allow_exceptions=*/false);
+      if (entry.is_object()) f(line, entry);
+    }
+  }
+
   std::filesystem::path path_;
   bool cut_off_ = false;  // the last line may lack its end
 };

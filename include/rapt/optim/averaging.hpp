@@ -14,15 +14,14 @@ namespace rapt::inline RAPT_ABI {
 template <class T = float>
 class ParameterMean {
  public:
-  /// Throws ShapeError for a model with other parameters than the first.
+  /// Throws ShapeError for a model with other parameters than the first, before anything is changed.
   template <Module M>
   void add(const M& model) {
+    if (count_ > 0) require_same_parameters(model);
     ++count_;
     std::size_t i = 0;
-    for_each_parameter(model, [&](const std::string& name, const Parameter<T>& parameter) {
+    for_each_parameter(model, [&](const std::string&, const Parameter<T>& parameter) {
       if (count_ == 1) means_.emplace_back(parameter.shape(), 0.0);
-      require<ShapeError>(i < means_.size() && means_[i].shape() == parameter.shape(), "parameter_mean", name,
-                          " has shape ", parameter.shape(), ", which the first model has not");
       double* mean = means_[i++].data();
       const T* w = parameter.value().data();
       for (Index j = 0; j < parameter.size(); ++j) {
@@ -34,10 +33,9 @@ class ParameterMean {
   template <Module M>
   void assign_to(M& model) const {
     require(count_ > 0, "parameter_mean", "no model was added");
+    require_same_parameters(model);
     std::size_t i = 0;
-    for_each_parameter(model, [&](const std::string& name, Parameter<T>& parameter) {
-      require<ShapeError>(i < means_.size() && means_[i].shape() == parameter.shape(), "parameter_mean", name,
-                          " has shape ", parameter.shape(), ", which the added models have not");
+    for_each_parameter(model, [&](const std::string&, Parameter<T>& parameter) {
       const double* mean = means_[i++].data();
       T* w = parameter.mutable_value().data();
       for (Index j = 0; j < parameter.size(); ++j) w[j] = static_cast<T>(mean[j]);
@@ -46,6 +44,18 @@ class ParameterMean {
   [[nodiscard]] Index count() const { return count_; }
 
  private:
+  template <Module M>
+  void require_same_parameters(const M& model) const {
+    std::size_t i = 0;
+    for_each_parameter(model, [&](const std::string& name, const Parameter<T>& parameter) {
+      require<ShapeError>(i < means_.size() && means_[i].shape() == parameter.shape(), "parameter_mean", name,
+                          " has shape ", parameter.shape(), ", which the first model has not");
+      ++i;
+    });
+    require<ShapeError>(i == means_.size(), "parameter_mean", "the model has ", i, " parameters, the first one has ",
+                        means_.size());
+  }
+
   std::vector<Tensor<double>> means_;
   Index count_ = 0;
 };
@@ -83,15 +93,20 @@ class ExponentialMovingAverage {
     }
   }
 
-  /// Puts the average into a model of the same parameters.
+  /// Puts the average into a model of the same parameters. Throws ShapeError for another, which stays as it is.
   template <Module M>
   void assign_to(M& model) const {
     std::size_t i = 0;
-    for_each_parameter(model, [&](const std::string& name, Parameter<T>& parameter) {
+    for_each_parameter(model, [&](const std::string& name, const Parameter<T>& parameter) {
       require<ShapeError>(i < slots_.size() && slots_[i].average.shape() == parameter.shape(), "moving_average", name,
                           " has shape ", parameter.shape(), ", which the averaged model has not");
-      parameter.mutable_value() = slots_[i++].average;
+      ++i;
     });
+    require<ShapeError>(i == slots_.size(), "moving_average", "the model has ", i, " parameters, the averaged one has ",
+                        slots_.size());
+    i = 0;
+    for_each_parameter(
+        model, [&](const std::string&, Parameter<T>& parameter) { parameter.mutable_value() = slots_[i++].average; });
   }
 
   /// Everything to save and restore: f(name, average) for each parameter.

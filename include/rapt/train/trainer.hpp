@@ -130,8 +130,8 @@ class Trainer {
         batch = stream.next();
         tokens += batch.source.size() + batch.target_input.size();
       }
-      data_ = stream.position();
       summary.last_loss = step(batches);
+      data_ = stream.position();
       validated = false;
 
       Progress progress{.step = adam_.steps(),
