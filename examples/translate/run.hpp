@@ -5,49 +5,192 @@
 
 #include <CLI/CLI.hpp>
 #include <iostream>
+#include <rapt/io/atomic_file.hpp>
 #include <rapt/io/translator.hpp>
+#include <rapt/visualization/attention_page.hpp>
 
 namespace translate {
 
 using rapt::Index;
 
 struct SearchFlags {
-  Index beam = 4;
-  float length_penalty = 0.6f;
+  Index beam = 4, n_best = 0, min_length = 0, max_length = 0, top_k = 0;
+  float length_penalty = 0.6f, temperature = 1, top_p = 1;
+  std::string length_normalisation = "paper";
+  bool is_sampling = false;
+  std::uint64_t seed = 1;
 
   void add_to(CLI::App& app) {
-    app.add_option("--beam", beam, "hypotheses kept at each step; 1 is greedy search")
-        ->check(CLI::Range(1, 1000))
+    CLI::Option* beam_flag = app.add_option("--beam", beam, "hypotheses kept at each step; 1 is greedy search")
+                                 ->check(CLI::Range(1, 1000))
+                                 ->capture_default_str();
+    CLI::Option* penalty = app.add_option("--length-penalty", length_penalty,
+                                          "alpha of ((5 + length) / 6)^alpha; more prefers longer output")
+                               ->capture_default_str();
+    CLI::Option* normalisation = app.add_option("--length-normalisation", length_normalisation,
+                                                "what the penalty is: paper: as above; plain: length^alpha")
+                                     ->check(CLI::IsMember({"paper", "plain"}))
+                                     ->capture_default_str();
+    app.add_option("--n-best", n_best,
+                   "print so many translations of each line, best first, as `line ||| translation ||| score`, lines\n"
+                   "counted from 0; at most --beam")
+        ->check(CLI::PositiveNumber);
+    app.add_option("--min-length", min_length, "subwords that a translation has at least")
+        ->check(CLI::NonNegativeNumber);
+    app.add_option("--max-length", max_length,
+                   "subwords that a translation has at most; it has never over 50 more than its line, or than\n"
+                   "--min-length")
+        ->check(CLI::PositiveNumber);
+    CLI::Option* sampling =
+        app.add_flag("--sample", is_sampling,
+                     "draw translations at random instead of searching the best; --n-best tells how many of each line")
+            ->excludes(beam_flag)
+            ->excludes(penalty)
+            ->excludes(normalisation);
+    app.add_option("--temperature", temperature,
+                   "below 1 more probable subwords are drawn more often; 0 is greedy search")
+        ->needs(sampling)
+        ->check(CLI::NonNegativeNumber)
         ->capture_default_str();
-    app.add_option("--length-penalty", length_penalty, "alpha of ((5 + length) / 6)^alpha; more prefers longer output")
+    app.add_option("--top-k", top_k, "draw from so many most probable subwords only; 0: from all")
+        ->needs(sampling)
+        ->check(CLI::NonNegativeNumber)
         ->capture_default_str();
+    app.add_option("--top-p", top_p, "draw from the most probable subwords that together have this probability")
+        ->needs(sampling)
+        ->check(CLI::Range(1e-6, 1.0))
+        ->capture_default_str();
+    app.add_option("--seed", seed, "the same seed draws the same translations")->needs(sampling)->capture_default_str();
+  }
+  [[nodiscard]] rapt::GenerationOptions generation() const {
+    rapt::GenerationOptions options{.min_length = min_length};
+    options.extra_length = std::max(options.extra_length, min_length);  // short lines must be given as many
+    if (max_length > 0) options.max_length = max_length;
+    return options;
   }
   [[nodiscard]] rapt::BeamSearchOptions options() const {
-    return {.beam_size = beam, .length_penalty = length_penalty};
+    return {.beam_size = beam,
+            .length_penalty = length_penalty,
+            .length_normalisation =
+                length_normalisation == "plain" ? rapt::LengthNormalisation::plain : rapt::LengthNormalisation::paper,
+            .generation = generation()};
+  }
+  /// What the flags ask for, of lines `first` and following of the input.
+  [[nodiscard]] std::vector<std::vector<rapt::Translation>> find(const rapt::Translator& translator,
+                                                                 const std::vector<std::string>& lines,
+                                                                 std::uint64_t first) const {
+    const Index n = std::max<Index>(1, n_best);
+    if (!is_sampling) return translator.translate_n_best(lines, n, options());
+    rapt::SamplingOptions drawn{
+        .temperature = temperature, .top_k = top_k, .top_p = top_p, .samples = n, .generation = generation()};
+    for (std::size_t i = 0; i < lines.size(); ++i) drawn.streams.push_back(first + i);
+    return translator.sample(lines, drawn, seed);
   }
 };
 
 struct RunFlags {
-  std::string model;
+  std::vector<std::string> models;
+  std::string attention;
   SearchFlags search;
 };
 
 inline CLI::App* add_run(CLI::App& app, RunFlags& f) {
   CLI::App* run = app.add_subcommand("run", "Translate the standard input, line by line.");
-  run->add_option("--model", f.model, "file that `train` wrote")->required();
+  run->add_option("--model", f.models,
+                  "file that `train` wrote; several with the same subwords translate together, as an ensemble")
+      ->required();
   f.search.add_to(*run);
+  run->add_option("--attention", f.attention,
+                  "HTML file to write: where every attention head looks when the first\n"
+                  "line that is not empty is translated. Further lines are not drawn");
   return run;
 }
 
+/// Tokens as a reader sees words: the mark of a word's beginning is left out, and a token that goes on with a word
+/// begins with a dot instead.
+inline std::vector<std::string> readable(const rapt::Vocabulary& vocabulary, std::span<const rapt::TokenId> tokens) {
+  constexpr std::string_view kWordMark = "\u2581", kContinuation = "\u00B7";
+  std::vector<std::string> texts;
+  for (const rapt::TokenId id : tokens) {
+    std::string text = vocabulary.token(id);
+    if (text.starts_with(kWordMark) && text != kWordMark) {
+      text.erase(0, kWordMark.size());
+    } else if (!vocabulary.is_special(id) && text != kWordMark) {
+      text.insert(0, kContinuation);
+    }
+    texts.push_back(std::move(text));
+  }
+  return texts;
+}
+
+/// Translates one line, and writes where the model looked.
+inline void write_attention(const rapt::Translator& translator, const std::string& line, const RunFlags& f) {
+  const rapt::BeamSearchOptions options = f.search.options();
+  std::vector<rapt::TokenId> source = translator.text().encode(line);
+  source.push_back(options.generation.end);
+  rapt::TokenBatch source_batch, target_batch;
+  source_batch.push_back(source);
+  const rapt::Hypothesis found = beam_search(translator.model(), source_batch, options).front();
+
+  std::vector<rapt::TokenId> target = found.tokens;  // <s> w1 .. wn </s>; without </s> if the search was cut off
+  target.insert(target.begin(), options.generation.begin);
+  if (found.finished) target.push_back(options.generation.end);
+  target_batch.push_back(std::span(target).first(target.size() - 1));
+  const auto maps = translator.model().attention_maps(source_batch, target_batch);
+
+  const rapt::Vocabulary& vocabulary = translator.text().subwords.vocabulary();
+  const std::string page =
+      rapt::attention_page({.title = "Attention of " + std::filesystem::path(f.models.front()).filename().string(),
+                            .source = line,
+                            .target = translator.text().decode(found.tokens)},
+                           rapt::translation_sections(readable(vocabulary, source), readable(vocabulary, target),
+                                                      maps.encoder_self, maps.decoder_self, maps.decoder_cross));
+  rapt::AtomicFile file(f.attention);
+  file.write(page.data(), page.size());
+  file.commit();
+}
+
+/// One model, or several as an ensemble.
+inline rapt::Translator load(const std::vector<std::string>& models) {
+  rapt::Translator translator = rapt::Translator::load(models.front());
+  for (const std::string& other : std::span(models).subspan(1)) {
+    rapt::Translator loaded = rapt::Translator::load(other);
+    try {
+      translator.add_to_ensemble(std::move(loaded));
+    } catch (const rapt::ValueError& error) {
+      rapt::fail("run", models.front(), " and ", other, ": ", std::string_view(error.what()));
+    }
+  }
+  return translator;
+}
+
 inline int run(const RunFlags& f) {
-  const rapt::Translator translator = rapt::Translator::load(f.model);
+  rapt::require(f.attention.empty() || (f.models.size() == 1 && !f.search.is_sampling), "run",
+                "--attention draws what one model finds by beam search: no further --model, no --sample");
+  if (!f.attention.empty()) rapt::AtomicFile(f.attention);  // an unwritable place shows now, not after the translations
+  const rapt::Translator translator = load(f.models);
   const bool terminal = isatty(STDIN_FILENO) != 0;
   std::vector<std::string> lines;
   std::size_t number = 0;
+  bool is_drawn = f.attention.empty();
   const auto flush = [&] {
-    for (const std::string& line : translator.translate(lines, f.search.options())) std::cout << line << '\n';
+    const std::size_t first = number - lines.size();
+    const auto found = f.search.find(translator, lines, first);
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      if (f.search.n_best == 0) {
+        std::cout << found[i].front().text << '\n';
+        continue;
+      }
+      for (const rapt::Translation& one : found[i]) {
+        std::cout << first + i << " ||| " << one.text << " ||| " << one.score << '\n';
+      }
+    }
     std::cout.flush();
     rapt::require<rapt::IoError>(static_cast<bool>(std::cout), "run", "cannot write to the standard output");
+    for (std::size_t i = 0; i < lines.size() && !is_drawn; ++i) {
+      is_drawn = !translator.text().encode(lines[i]).empty();
+      if (is_drawn) write_attention(translator, lines[i], f);
+    }
     lines.clear();
   };
   for (std::string line; std::getline(std::cin, line);) {
@@ -60,6 +203,7 @@ inline int run(const RunFlags& f) {
     if (terminal || lines.size() == 2000) flush();
   }
   flush();
+  rapt::require<rapt::IoError>(is_drawn, "run", "standard input: no line to draw in ", f.attention);
   return 0;
 }
 

@@ -7,10 +7,9 @@
 
 #include <numeric>
 
-#include "rapt/models/transformer.hpp"
-#include "tests/common/allowed.hpp"
+#include "rapt/generation/greedy.hpp"
 #include "tests/common/settings.hpp"
-#include "tests/generation/prefix_model.hpp"
+#include "tests/generation/random_transformer.hpp"
 
 namespace {
 
@@ -19,64 +18,118 @@ using rapt::Index;
 using rapt::TokenBatch;
 using rapt::TokenId;
 using rapt_test::expect_same;
+using rapt_test::next_token;
 using rapt_test::one_sequence;
 using rapt_test::PrefixModel;
+using rapt_test::random_transformer;
 using rapt_test::Tokens;
+using rapt_test::tokens_of;
 
-Tokens tokens_of(const TokenBatch& batch, Index i) { return {batch.sequence(i).begin(), batch.sequence(i).end()}; }
+constexpr auto kPaper = rapt::LengthNormalisation::paper, kPlain = rapt::LengthNormalisation::plain;
 
-TEST(BeamSearch, AWideBeamEqualsExhaustiveSearch) {
+TEST(BeamSearch, AWideBeamFindsTheTrueNBest) {
   const TokenBatch sources({{3}, {3, 0, 3}, {0, 3}});
-  int finished = 0, cut = 0, penalty_matters = 0;
+  constexpr std::size_t kBest = 12;
+  int finished = 0, cut = 0, penalty_matters = 0, normalisation_matters = 0;
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     const PrefixModel model = rapt_test::random_prefix_model(4, seed);
-    std::vector<Tokens> without;
-    for (const float alpha : {0.f, 0.6f, 2.f}) {
-      const testing::ScopedTrace trace(__FILE__, __LINE__,
-                                       "seed " + std::to_string(seed) + ", alpha " + std::to_string(alpha));
-      const auto found = rapt::beam_search(
-          model, sources, {.beam_size = 250, .length_penalty = alpha, .generation = {.extra_length = 2}});
-      ASSERT_EQ(found.size(), 3u);
-      for (Index i = 0; i < 3; ++i) {
-        const Hypothesis expected = rapt_test::exhaustive_search(rapt_test::next_token(model), tokens_of(sources, i),
-                                                                 sources.row_splits.length(i) + 2, double{alpha});
-        expect_same(found[static_cast<std::size_t>(i)], expected);
-        ++(expected.finished ? finished : cut);
-        if (alpha == 0.f) without.push_back(expected.tokens);
-        penalty_matters += without[static_cast<std::size_t>(i)] != expected.tokens;
+    for (const Index shortest : {0, 2}) {
+      for (const Tokens& prefix : {Tokens{}, Tokens{3}, Tokens{0, 3}}) {
+        TokenBatch prefixes;  // of the last source only
+        if (!prefix.empty()) prefixes = TokenBatch(std::vector<Tokens>{{}, {}, prefix});
+        std::vector<Tokens> first(3), paper(3);
+        for (const double alpha : {0.0, 0.6, 2.0}) {
+          for (const auto normalisation : {kPaper, kPlain}) {
+            const testing::ScopedTrace trace(__FILE__, __LINE__,
+                                             "seed " + std::to_string(seed) + ", alpha " + std::to_string(alpha));
+            const rapt::BeamSearchOptions options{
+                .beam_size = 250,
+                .length_penalty = static_cast<float>(alpha),
+                .length_normalisation = normalisation,
+                .generation = {.extra_length = 2, .min_length = shortest, .prefix = prefixes}};
+            const auto found = rapt::beam_search_n_best(model, sources, kBest, options);
+            ASSERT_EQ(found.size(), 3u);
+            for (Index i = 0; i < 3; ++i) {
+              const auto at = static_cast<std::size_t>(i);
+              const auto expected = rapt_test::exhaustive_search(rapt_test::next_token(model), tokens_of(sources, i),
+                                                                 {.longest = sources.row_splits.length(i) + 2,
+                                                                  .alpha = static_cast<double>(options.length_penalty),
+                                                                  .plain = normalisation == kPlain,
+                                                                  .shortest = static_cast<std::size_t>(shortest),
+                                                                  .prefix = i == 2 ? prefix : Tokens{}});
+              ASSERT_GE(expected.size(), kBest);
+              expect_same(found[at], rapt_test::first_of(expected, kBest));
+              for (const Hypothesis& h : found[at]) ++(h.finished ? finished : cut);
+              const Tokens& best = found[at].front().tokens;
+              if (alpha == 0) first[at] = best;
+              if (normalisation == kPaper) paper[at] = best;
+              penalty_matters += first[at] != best;
+              normalisation_matters += paper[at] != best;
+            }
+          }
+        }
       }
     }
   }
-  EXPECT_GT(finished, 10);
-  EXPECT_GT(cut, 3);
-  EXPECT_GT(penalty_matters, 5);
+  EXPECT_GT(finished, 1000);
+  EXPECT_GT(cut, 1000);
+  EXPECT_GT(penalty_matters, 50);
+  EXPECT_GT(normalisation_matters, 50);
 }
 
 // The bound by which sequences leave early must not change any result.
 TEST(BeamSearch, EqualsAPlainBeamSearchThatNeverStopsEarly) {
   const TokenBatch sources = rapt_test::some_sources();
-  int finished = 0;
+  int finished = 0, early = 0;
   for (std::uint64_t seed = 0; seed < 25; ++seed) {
     const PrefixModel model = rapt_test::random_prefix_model(7, seed, /*end_bias=*/seed % 2 ? 0.0 : 1.5);
     for (const std::size_t beam : {2u, 3u, 5u, 11u}) {
       for (const float alpha : {0.f, 0.6f, 1.5f}) {
-        const testing::ScopedTrace trace(
-            __FILE__, __LINE__,
-            "seed " + std::to_string(seed) + ", beam " + std::to_string(beam) + ", alpha " + std::to_string(alpha));
-        const auto found = rapt::beam_search(
-            model, sources,
-            {.beam_size = static_cast<Index>(beam), .length_penalty = alpha, .generation = {.extra_length = 5}});
+        const auto normalisation = seed % 3 == 0 ? kPlain : kPaper;
+        std::vector<std::vector<Hypothesis>> expected;
         for (Index i = 0; i < sources.sequences(); ++i) {
-          const Hypothesis expected =
-              rapt_test::plain_beam_search(rapt_test::next_token(model), tokens_of(sources, i),
-                                           sources.row_splits.length(i) + 5, beam, double{alpha});
-          expect_same(found[static_cast<std::size_t>(i)], expected);
-          finished += expected.finished;
+          expected.push_back(rapt_test::plain_beam_search(
+              rapt_test::next_token(model), tokens_of(sources, i),
+              {.longest = sources.row_splits.length(i) + 5, .alpha = double{alpha}, .plain = normalisation == kPlain},
+              beam));
+        }
+        for (const std::size_t n : {std::size_t{1}, std::size_t{2}, beam}) {
+          const testing::ScopedTrace trace(__FILE__, __LINE__,
+                                           "seed " + std::to_string(seed) + ", beam " + std::to_string(beam) +
+                                               ", alpha " + std::to_string(alpha) + ", n " + std::to_string(n));
+          model.rows_fed.clear();
+          const auto found = rapt::beam_search_n_best(model, sources, static_cast<Index>(n),
+                                                      {.beam_size = static_cast<Index>(beam),
+                                                       .length_penalty = alpha,
+                                                       .length_normalisation = normalisation,
+                                                       .generation = {.extra_length = 5}});
+          for (std::size_t i = 0; i < expected.size(); ++i) {
+            expect_same(found[i], rapt_test::first_of(expected[i], n));
+            finished += found[i].front().finished;
+          }
+          early += model.rows_fed.size() < 12;
         }
       }
     }
   }
   EXPECT_GT(finished, 500);
+  EXPECT_GT(early, 300);
+}
+
+TEST(BeamSearch, TheBestIsTheFirstOfTheNBest) {
+  const TokenBatch sources = rapt_test::some_sources();
+  const PrefixModel model = rapt_test::random_prefix_model(7, 3);
+  for (const Index beam : {1, 3, 6}) {
+    const rapt::BeamSearchOptions options{.beam_size = beam, .generation = {.extra_length = 5}};
+    const auto best = rapt::beam_search(model, sources, options);
+    for (Index n = 1; n <= beam; ++n) {
+      const auto lists = rapt::beam_search_n_best(model, sources, n, options);
+      for (std::size_t i = 0; i < best.size(); ++i) {
+        ASSERT_EQ(lists[i].size(), static_cast<std::size_t>(n));
+        expect_same(lists[i].front(), best[i]);
+      }
+    }
+  }
 }
 
 TEST(BeamSearch, BeamOneEqualsGreedy) {
@@ -136,6 +189,37 @@ TEST(BeamSearch, LengthPenaltyIsTheFormula) {
     EXPECT_NEAR(found.score, found.log_probability / rapt_test::length_penalty(longer ? 3 : 1, alpha), 1e-6);
     EXPECT_TRUE(found.finished);
   }
+}
+
+TEST(BeamSearch, PlainNormalisationComparesMeans) {
+  // The same model: with alpha = 1 scores are ln 0.4 for one token and ln 0.36 / 3 for three.
+  const PrefixModel model{[](const Tokens&, const Tokens& prefix) {
+    const double low = -40;
+    if (prefix.size() == 1) return std::vector<double>{low, low, std::log(0.4), std::log(0.6)};
+    if (prefix.size() == 2) return std::vector<double>{std::log(0.4), low, low, std::log(0.6)};
+    return std::vector<double>{low, low, 0, low};
+  }};
+  const auto found =
+      rapt::beam_search_n_best(model, TokenBatch({{5}}), 2, {.length_penalty = 1, .length_normalisation = kPlain})[0];
+  expect_same(found,
+              {{{3, 3}, std::log(0.36), std::log(0.36) / 3, true}, {{3, 0}, std::log(0.24), std::log(0.24) / 3, true}});
+}
+
+TEST(BeamSearch, AsManyHypothesesAsThereAre) {
+  // Three sequences have a probability: "", "3" and, cut off, "3 3".
+  const double never = -std::numeric_limits<double>::infinity();
+  const PrefixModel model{[=](const Tokens&, const Tokens& prefix) {
+    return prefix.size() == 1 ? std::vector<double>{never, never, 0, 0} : std::vector<double>{never, never, 1, 0};
+  }};
+  const auto found = rapt::beam_search_n_best(model, TokenBatch({{5}}), 4,
+                                              {.length_penalty = 0, .generation = {.extra_length = 1}})[0];
+  const double e = std::exp(1.0);
+  ASSERT_EQ(found.size(), 3u);
+  expect_same(found[0], {{}, -std::log(2.0), -std::log(2.0), true});
+  EXPECT_EQ(found[1].tokens, (Tokens{3}));
+  EXPECT_NEAR(found[1].log_probability, std::log(e / (1 + e) / 2), 1e-12);
+  EXPECT_EQ(found[2].tokens, (Tokens{3, 3}));
+  EXPECT_FALSE(found[2].finished);
 }
 
 TEST(BeamSearch, SeveralMayEndAtOnce) {
@@ -218,6 +302,11 @@ TEST(BeamSearch, WrongOptionsAreErrors) {
   const auto search = [&](const rapt::BeamSearchOptions& options) {
     return rapt_test::error_text<rapt::ValueError>([&] { (void)rapt::beam_search(model, TokenBatch({{3}}), options); });
   };
+  for (const Index n : {-1, 0, 5}) {
+    EXPECT_EQ(
+        rapt_test::error_text<rapt::ValueError>([&] { (void)rapt::beam_search_n_best(model, TokenBatch({{3}}), n); }),
+        "[beam_search] n must be from 1 to beam_size: n = " + std::to_string(n) + ", beam_size = 4");
+  }
   EXPECT_EQ(search({.beam_size = 0}), "[beam_search] beam_size must be at least 1: 0");
   EXPECT_EQ(search({.beam_size = -3}), "[beam_search] beam_size must be at least 1: -3");
   EXPECT_NE(search({.length_penalty = -0.5f}).find("length_penalty"), std::string::npos);
@@ -245,34 +334,6 @@ TEST(BeamSearch, NumbersThatAreNoneAreAnError) {
   }
 }
 
-/// Random weights, large enough that the next token depends on the source; the tables' rows are not alike.
-template <class T>
-rapt::Transformer<T> random_transformer(Index vocabulary, std::uint64_t seed) {
-  rapt::Rng rng(seed);
-  rapt::Transformer<T> model({.source_vocabulary = vocabulary,
-                              .target_vocabulary = vocabulary,
-                              .d_model = 16,
-                              .heads = 2,
-                              .d_ff = 32,
-                              .encoder_layers = 2,
-                              .decoder_layers = 2},
-                             rng);
-  rapt::for_each_parameter(model, [&](const std::string&, auto& parameter) {
-    rng.fill_normal(parameter.mutable_value().values(), 0.0, 0.4);
-  });
-  return model;
-}
-
-/// Log-probabilities of the next token from the whole forward pass, without any state.
-template <class T>
-rapt_test::NextToken next_token(const rapt::Transformer<T>& model) {
-  return [&model](const Tokens& source, const Tokens& prefix) {
-    const auto logits = model(one_sequence(source), one_sequence(prefix));
-    const T* last = logits.value().row(logits.rows() - 1);
-    return rapt_test::log_softmax(std::vector<double>(last, last + logits.cols()));
-  };
-}
-
 TEST(BeamSearch, ATransformersWideBeamEqualsExhaustiveSearch) {
   const TokenBatch sources({{3}, {3, 0, 3}, {0, 3}});
   for (std::uint64_t seed = 0; seed < 3; ++seed) {
@@ -283,7 +344,8 @@ TEST(BeamSearch, ATransformersWideBeamEqualsExhaustiveSearch) {
       for (Index i = 0; i < 3; ++i) {
         expect_same(found[static_cast<std::size_t>(i)],
                     rapt_test::exhaustive_search(next_token(model), tokens_of(sources, i),
-                                                 sources.row_splits.length(i) + 1, double{alpha}),
+                                                 {.longest = sources.row_splits.length(i) + 1, .alpha = double{alpha}})
+                        .front(),
                     1e-9);
       }
     }
@@ -298,33 +360,14 @@ TEST(BeamSearch, ATransformersBeamEqualsAPlainBeamSearch) {
       const auto found =
           rapt::beam_search(model, sources, {.beam_size = static_cast<Index>(beam), .generation = {.extra_length = 3}});
       for (Index i = 0; i < sources.sequences(); ++i) {
-        expect_same(found[static_cast<std::size_t>(i)],
-                    rapt_test::plain_beam_search(next_token(model), tokens_of(sources, i),
-                                                 sources.row_splits.length(i) + 3, beam, double{0.6f}),
-                    1e-9);
+        expect_same(
+            found[static_cast<std::size_t>(i)],
+            rapt_test::plain_beam_search(next_token(model), tokens_of(sources, i),
+                                         {.longest = sources.row_splits.length(i) + 3, .alpha = double{0.6f}}, beam)
+                .front(),
+            1e-9);
       }
     }
-  }
-}
-
-TEST(BeamSearch, LogProbabilityIsTheForwardPasss) {
-  const auto model = random_transformer<float>(9, 3);
-  const TokenBatch sources = rapt_test::some_sources();
-  const auto found = rapt::beam_search(model, sources, {.generation = {.extra_length = 6}});
-  for (Index i = 0; i < sources.sequences(); ++i) {
-    const Hypothesis& h = found[static_cast<std::size_t>(i)];
-    Tokens input{1}, output = h.tokens;
-    input.insert(input.end(), h.tokens.begin(), h.tokens.end());
-    output.push_back(2);
-    const std::size_t length = h.tokens.size() + (h.finished ? 1 : 0);
-    const auto logits = model(one_sequence(sources.sequence(i)), one_sequence(input));
-    double sum = 0;
-    for (std::size_t t = 0; t < length; ++t) {
-      const float* row = logits.value().row(static_cast<Index>(t));
-      sum += rapt_test::log_softmax(std::vector<double>(row, row + 9))[static_cast<std::size_t>(output[t])];
-    }
-    EXPECT_NEAR(h.log_probability, sum, rapt_test::allowed<float>(1e-4));
-    EXPECT_NEAR(h.score, sum / rapt_test::length_penalty(length, 0.6), rapt_test::allowed<float>(1e-4));
   }
 }
 
@@ -361,7 +404,8 @@ TEST(BestTokens, AreTheFirstOfTheSortedRow) {
       std::iota(order.begin(), order.end(), std::size_t{0});
       std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return row[a] > row[b]; });
       std::vector<rapt::detail::Candidate> best(count);
-      rapt::detail::best_tokens(std::span<const float>(row), 4, -1.5, std::span(best));
+      const double normaliser = rapt::kernels::log_sum_exp(row.data(), static_cast<Index>(row.size()));
+      rapt::detail::best_tokens(std::span<const float>(row), 4, -1.5, normaliser, std::span(best));
       for (std::size_t i = 0; i < count; ++i) {
         if (i >= vocabulary) {
           EXPECT_EQ(best[i].log_probability, -std::numeric_limits<double>::infinity());
@@ -369,9 +413,7 @@ TEST(BestTokens, AreTheFirstOfTheSortedRow) {
         }
         EXPECT_EQ(best[i].token, static_cast<TokenId>(order[i]));
         EXPECT_EQ(best[i].row, 4);
-        EXPECT_EQ(best[i].log_probability,
-                  -1.5 + (static_cast<double>(row[order[i]]) -
-                          rapt::kernels::log_sum_exp(row.data(), static_cast<Index>(row.size()))));
+        EXPECT_EQ(best[i].log_probability, -1.5 + (static_cast<double>(row[order[i]]) - normaliser));
       }
     }
   }

@@ -49,11 +49,7 @@ struct ChangesItself : Least {
 static_assert(!rapt::DecodingModel<ChangesItself>);
 static_assert(!rapt::DecodingModel<int>);
 
-TEST(DecodingModel, DefaultsAreTheDocumentedOnes) {
-  const rapt::GenerationOptions options;
-  EXPECT_EQ(options.begin, 1);
-  EXPECT_EQ(options.end, 2);
-  EXPECT_EQ(options.extra_length, 50);
+TEST(Hypothesis, IsEmptyAtFirst) {
   EXPECT_TRUE(rapt::Hypothesis{}.finished);
   EXPECT_TRUE(rapt::Hypothesis{}.tokens.empty());
 }

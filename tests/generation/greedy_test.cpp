@@ -4,11 +4,8 @@
 
 #include <gtest/gtest.h>
 
-#include <numeric>
-
-#include "rapt/models/transformer.hpp"
 #include "tests/common/settings.hpp"
-#include "tests/generation/prefix_model.hpp"
+#include "tests/generation/random_transformer.hpp"
 
 namespace {
 
@@ -19,6 +16,7 @@ using rapt::TokenId;
 using rapt_test::expect_same;
 using rapt_test::one_sequence;
 using rapt_test::PrefixModel;
+using rapt_test::random_transformer;
 using rapt_test::Tokens;
 
 /// One source, one token after the other.
@@ -134,47 +132,8 @@ TEST(Greedy, NumbersThatAreNoneAreAnError) {
   }
 }
 
-/// Random weights, large enough that the next token depends on the source; the tables' rows are not alike.
-template <class T>
-rapt::Transformer<T> random_transformer(std::uint64_t seed) {
-  rapt::Rng rng(seed);
-  rapt::Transformer<T> model({.source_vocabulary = 9,
-                              .target_vocabulary = 9,
-                              .d_model = 16,
-                              .heads = 2,
-                              .d_ff = 32,
-                              .encoder_layers = 2,
-                              .decoder_layers = 2},
-                             rng);
-  rapt::for_each_parameter(model, [&](const std::string&, auto& parameter) {
-    rng.fill_normal(parameter.mutable_value().values(), 0.0, 0.4);
-  });
-  return model;
-}
-
-TEST(Greedy, LogProbabilityIsTheForwardPasss) {
-  const auto model = random_transformer<double>(3);
-  const TokenBatch sources = rapt_test::some_sources();
-  const auto found = rapt::greedy_search(model, sources, {.extra_length = 6});
-  for (Index i = 0; i < sources.sequences(); ++i) {
-    const Hypothesis& h = found[static_cast<std::size_t>(i)];
-    Tokens input{1}, output = h.tokens;
-    input.insert(input.end(), h.tokens.begin(), h.tokens.end());
-    output.push_back(2);
-    const auto logits = model(one_sequence(sources.sequence(i)), one_sequence(input));
-    double sum = 0;
-    for (std::size_t t = 0; t < h.tokens.size() + (h.finished ? 1 : 0); ++t) {
-      const auto next = rapt_test::log_softmax(std::span(logits.value().row(static_cast<Index>(t)), 9));
-      EXPECT_EQ(std::max_element(next.begin(), next.end()) - next.begin(), output[t]);
-      sum += next[static_cast<std::size_t>(output[t])];
-    }
-    EXPECT_NEAR(h.log_probability, sum, 1e-10);
-    EXPECT_EQ(h.score, h.log_probability);
-  }
-}
-
 TEST(Greedy, BatchOfOneEqualsBatchOfMany) {
-  const auto model = random_transformer<float>(5);
+  const auto model = random_transformer<float>(9, 5);
   const TokenBatch sources = rapt_test::some_sources();
   const auto together = rapt::greedy_search(model, sources);
   std::size_t tokens = 0;
@@ -187,7 +146,7 @@ TEST(Greedy, BatchOfOneEqualsBatchOfMany) {
 }
 
 TEST(Greedy, SameBitsOnAnyThreads) {
-  const auto model = random_transformer<float>(7);
+  const auto model = random_transformer<float>(9, 7);
   rapt_test::expect_same_bits_on_any_threads([&] {
     std::vector<double> numbers;
     for (const auto& h : rapt::greedy_search(model, rapt_test::some_sources())) {

@@ -10,6 +10,7 @@
 #include <functional>
 #include <limits>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "rapt/core/rng.hpp"
@@ -103,50 +104,75 @@ using NextToken = std::function<std::vector<double>(const Tokens& source, const 
   return [&model](const Tokens& source, const Tokens& prefix) { return log_softmax(model.logits(source, prefix)); };
 }
 
-/// The best of all sequences there are up to `longest` tokens, by looking at each of them.
-[[nodiscard]] inline rapt::Hypothesis exhaustive_search(const NextToken& next, const Tokens& source,
-                                                        rapt::Index longest, double alpha) {
-  rapt::Hypothesis best;
-  best.score = -std::numeric_limits<double>::infinity();
-  const auto offer = [&](const Tokens& tokens, double log_probability, bool finished) {
-    const double score = log_probability / length_penalty(tokens.size() + (finished ? 1 : 0), alpha);
-    if (score > best.score) best = {tokens, log_probability, score, finished};
-  };
+/// What is asked for one source: the end symbol is 2.
+struct SearchProblem {
+  rapt::Index longest = 1;
+  double alpha = 0;
+  bool plain = false;  ///< |Y|^alpha instead of ((5 + |Y|) / 6)^alpha
+  std::size_t shortest = 0;
+  Tokens prefix = {};
+
+  [[nodiscard]] double score(double log_probability, std::size_t length) const {
+    return log_probability / (plain ? std::pow(static_cast<double>(length), alpha) : length_penalty(length, alpha));
+  }
+  /// Whether `token` may follow `tokens`.
+  [[nodiscard]] bool allows(const Tokens& tokens, rapt::TokenId token) const {
+    if (tokens.size() < prefix.size()) return token == prefix[tokens.size()];
+    return token != 2 || tokens.size() >= shortest;
+  }
+};
+
+inline void sort_by_score(std::vector<rapt::Hypothesis>& list) {
+  std::stable_sort(list.begin(), list.end(), [](const auto& a, const auto& b) { return a.score > b.score; });
+}
+
+/// All sequences that may end, and all that reach the longest length, best first: by looking at each of them.
+[[nodiscard]] inline std::vector<rapt::Hypothesis> exhaustive_search(const NextToken& next, const Tokens& source,
+                                                                     const SearchProblem& problem) {
+  std::vector<rapt::Hypothesis> found;
   const std::function<void(Tokens&, double)> visit = [&](Tokens& tokens, double log_probability) {
+    if (static_cast<rapt::Index>(tokens.size()) == problem.longest) {
+      found.push_back({tokens, log_probability, problem.score(log_probability, tokens.size()), false});
+      return;
+    }
     Tokens prefix{1};
     prefix.insert(prefix.end(), tokens.begin(), tokens.end());
     const std::vector<double> step = next(source, prefix);
-    offer(tokens, log_probability + step[2], true);
     for (std::size_t j = 0; j < step.size(); ++j) {
-      if (j == 2) continue;
-      tokens.push_back(static_cast<rapt::TokenId>(j));
-      if (static_cast<rapt::Index>(tokens.size()) == longest) {
-        offer(tokens, log_probability + step[j], false);
+      const auto token = static_cast<rapt::TokenId>(j);
+      if (!problem.allows(tokens, token)) continue;
+      const double sum = log_probability + step[j];
+      if (token == 2) {
+        found.push_back({tokens, sum, problem.score(sum, tokens.size() + 1), true});
       } else {
-        visit(tokens, log_probability + step[j]);
+        tokens.push_back(token);
+        visit(tokens, sum);
+        tokens.pop_back();
       }
-      tokens.pop_back();
     }
   };
   Tokens tokens;
   visit(tokens, 0);
-  return best;
+  sort_by_score(found);
+  return found;
 }
 
 /// Beam search as plainly as it can be said, for one source: at every length the candidates best first, those that end
-/// are put aside, the first `beam` others live on, to the very last length.
-[[nodiscard]] inline rapt::Hypothesis plain_beam_search(const NextToken& next, const Tokens& source,
-                                                        rapt::Index longest, std::size_t beam, double alpha) {
+/// are put aside, the first `beam` others live on, to the very last length. All that ended, best first.
+[[nodiscard]] inline std::vector<rapt::Hypothesis> plain_beam_search(const NextToken& next, const Tokens& source,
+                                                                     const SearchProblem& problem, std::size_t beam) {
   std::vector<rapt::Hypothesis> live(1), ended;
-  for (rapt::Index length = 1; length <= longest; ++length) {
+  for (rapt::Index length = 1; length <= problem.longest; ++length) {
     std::vector<rapt::Hypothesis> candidates;  // a last token of 2 says that it ends
     for (const rapt::Hypothesis& h : live) {
       Tokens prefix{1};
       prefix.insert(prefix.end(), h.tokens.begin(), h.tokens.end());
       const std::vector<double> step = next(source, prefix);
       for (std::size_t j = 0; j < step.size(); ++j) {
+        const auto token = static_cast<rapt::TokenId>(j);
+        if (!problem.allows(h.tokens, token)) continue;
         candidates.push_back(h);
-        candidates.back().tokens.push_back(static_cast<rapt::TokenId>(j));
+        candidates.back().tokens.push_back(token);
         candidates.back().log_probability += step[j];
       }
     }
@@ -156,8 +182,8 @@ using NextToken = std::function<std::vector<double>(const Tokens& source, const 
     for (rapt::Hypothesis& h : candidates) {
       if (live.size() == beam) break;
       h.finished = h.tokens.back() == 2;
-      if (h.finished || length == longest) {
-        h.score = h.log_probability / length_penalty(h.tokens.size(), alpha);
+      if (h.finished || length == problem.longest) {
+        h.score = problem.score(h.log_probability, h.tokens.size());
         if (h.finished) h.tokens.pop_back();
         ended.push_back(h);
       } else {
@@ -165,7 +191,8 @@ using NextToken = std::function<std::vector<double>(const Tokens& source, const 
       }
     }
   }
-  return *std::max_element(ended.begin(), ended.end(), [](const auto& a, const auto& b) { return a.score < b.score; });
+  sort_by_score(ended);
+  return ended;
 }
 
 inline void expect_same(const rapt::Hypothesis& ours, const rapt::Hypothesis& expected, double tolerance = 1e-12) {
@@ -173,6 +200,24 @@ inline void expect_same(const rapt::Hypothesis& ours, const rapt::Hypothesis& ex
   EXPECT_EQ(ours.finished, expected.finished);
   EXPECT_NEAR(ours.log_probability, expected.log_probability, tolerance * (1 + std::abs(expected.log_probability)));
   EXPECT_NEAR(ours.score, expected.score, tolerance * (1 + std::abs(expected.score)));
+}
+
+inline void expect_same(const std::vector<rapt::Hypothesis>& ours, const std::vector<rapt::Hypothesis>& expected,
+                        double tolerance = 1e-12) {
+  ASSERT_EQ(ours.size(), expected.size());
+  for (std::size_t i = 0; i < ours.size(); ++i) {
+    const testing::ScopedTrace trace(__FILE__, __LINE__, "hypothesis " + std::to_string(i));
+    expect_same(ours[i], expected[i], tolerance);
+  }
+}
+/// The first `count` of them, or all.
+[[nodiscard]] inline std::vector<rapt::Hypothesis> first_of(std::vector<rapt::Hypothesis> list, std::size_t count) {
+  if (list.size() > count) list.erase(list.begin() + static_cast<std::ptrdiff_t>(count), list.end());
+  return list;
+}
+
+[[nodiscard]] inline Tokens tokens_of(const rapt::TokenBatch& batch, rapt::Index i) {
+  return {batch.sequence(i).begin(), batch.sequence(i).end()};
 }
 
 /// Sources of different length, one of them of a single token.

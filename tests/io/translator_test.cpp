@@ -22,17 +22,16 @@ const std::vector<std::string> kText = {"the small house",   "a small tree and a
                                         "das kleine Haus",   "ein kleiner Baum und ein Haus",
                                         "我爱你 and 你爱我", "the tree the house the tree"};
 
-rapt::TextEncoding encoding(bool isolate_han) {
+rapt::TextEncoding encoding(bool isolate_han, const rapt::BpeOptions& options = {.vocabulary_size = 60}) {
   std::vector<std::string> lines = kText;
   if (isolate_han) {
     for (std::string& line : lines) line = rapt::separate_han(line);
   }
-  return {rapt::BytePairEncoding::learn(lines, {.vocabulary_size = 60}), isolate_han};
+  return {rapt::BytePairEncoding::learn(lines, options), isolate_han};
 }
 
 /// A translator of nonsense: random weights.
-Translator translator(bool isolate_han = false, std::uint64_t seed = 4) {
-  rapt::TextEncoding text = encoding(isolate_han);
+Translator translator(rapt::TextEncoding text, std::uint64_t seed = 4) {
   rapt::TransformerConfig config = rapt::TransformerConfig::tiny(text.subwords.vocabulary().size());
   config.d_model = 16;
   config.d_ff = 32;
@@ -44,6 +43,7 @@ Translator translator(bool isolate_han = false, std::uint64_t seed = 4) {
   });
   return Translator(std::move(model), std::move(text));
 }
+Translator translator(bool isolate_han = false) { return translator(encoding(isolate_han)); }
 
 const rapt::BeamSearchOptions kShort = {.generation = {.extra_length = 6}};
 
@@ -118,6 +118,47 @@ TEST(Translator, CharactersNeverSeen) {
             std::string::npos);
 }
 
+TEST_F(TranslatorFile, BytesAndSpacesAreKept) {
+  const std::vector<std::string> lines = {
+      "\xD0\xB6 \xF0\x9F\x99\x82", " das  Haus\t", "\xE2\x96\x81", "<s> <0x41>", "", " "};
+  for (const bool lossless : {false, true}) {
+    const Translator saved =
+        translator(encoding(false, {.vocabulary_size = 316, .byte_fallback = true, .lossless = lossless}));
+    saved.save(path());
+    const Translator loaded = Translator::load(path());
+    EXPECT_TRUE(loaded.text().subwords.byte_fallback());
+    EXPECT_EQ(loaded.text().subwords.lossless(), lossless);
+    EXPECT_EQ(loaded.translate(lines, kShort), saved.translate(lines, kShort));
+    for (const std::string& line : lines) {
+      EXPECT_EQ(loaded.text().encode(line), saved.text().encode(line));
+      const std::string decoded = loaded.text().decode(loaded.text().encode(line));
+      EXPECT_TRUE(decoded == line || !lossless) << decoded;
+      EXPECT_EQ(decoded.find("\u2047"), std::string::npos) << "nothing is unknown";
+    }
+  }
+}
+
+TEST(TextEncoding, DropsMerges) {
+  for (const bool isolate_han : {false, true}) {
+    const rapt::TextEncoding text = encoding(isolate_han, {.vocabulary_size = 100});
+    rapt::Rng rng(3);
+    std::size_t whole = 0, dropped = 0;
+    for (const std::string& line : kText) {
+      EXPECT_EQ(text.encode(line, 0, rng), text.encode(line));
+      EXPECT_EQ(text.decode(text.encode(line, 0.5, rng)), text.decode(text.encode(line)));
+      whole += text.encode(line).size();
+      dropped += text.encode(line, 1, rng).size();
+    }
+    EXPECT_GT(dropped, whole);
+  }
+}
+
+TEST(Translator, LosslessSubwordsTakeTextAsItIs) {
+  const rapt::TextEncoding text = encoding(true, {.vocabulary_size = 300, .lossless = true});
+  EXPECT_EQ(error_text<ValueError>([&] { (void)translator(text); }),
+            "[translator] lossless subwords keep text as it is: isolate_han must be false");
+}
+
 TEST(Translator, VocabulariesMustBeTheSubwords) {
   rapt::TransformerConfig config = translator().model().config();
   config.source_vocabulary = ++config.target_vocabulary;
@@ -134,7 +175,9 @@ TEST_F(TranslatorFile, WithoutSubwords) {
 
 TEST_F(TranslatorFile, SubwordsThatAreNone) {
   const Translator t = translator();
-  for (const std::string subwords : {"", "rapt bpe 2\n", "rapt bpe 1\n999999999999\n", "rapt bpe 1\n1\nx\n"}) {
+  for (const std::string subwords :
+       {"", "rapt bpe 2\n", "rapt bpe 1\n999999999999\n", "rapt bpe 1\n1\nx\n", "rapt bpe 2 lossless\n",
+        "rapt bpe 2 lossless\n1\nx\n", "rapt bpe 2 byte_fallback\n2\n\u2581\n<0x41>\n"}) {
     SCOPED_TRACE(subwords);
     rapt::save_model(path(), t.model(), {{"subwords", subwords}});
     expect_refused<IoError>(":");

@@ -1,12 +1,14 @@
 /// \file
-/// What generation needs of a model.
+/// What generation needs of a model, and what it gives back.
 #pragma once
 
 #include <concepts>
 #include <span>
+#include <vector>
 
 #include "rapt/core/tensor.hpp"
 #include "rapt/core/token_batch.hpp"
+#include "rapt/generation/generation_options.hpp"
 
 namespace rapt::inline RAPT_ABI {
 
@@ -29,13 +31,6 @@ struct Hypothesis {
   double log_probability = 0;   ///< sum over tokens and the end symbol, in nats
   double score = 0;             ///< log_probability / length penalty: what hypotheses are compared by
   bool finished = true;         ///< false: cut off at the maximum length
-};
-
-/// Where generation starts and stops.
-struct GenerationOptions {
-  TokenId begin = 1;        ///< fed first
-  TokenId end = 2;          ///< ends a hypothesis
-  Index extra_length = 50;  ///< at most this many tokens more than the source has (the paper's 6.1)
 };
 
 }  // namespace rapt::inline RAPT_ABI

@@ -6,12 +6,15 @@
 #include <numeric>
 
 #include "rapt/generation/beam_search.hpp"
+#include "rapt/generation/ensemble.hpp"
+#include "rapt/generation/sampling.hpp"
 #include "rapt/io/model_file.hpp"
 #include "rapt/text/bpe.hpp"
 
 namespace rapt::inline RAPT_ABI {
 
-/// How text becomes tokens: byte-pair encoding, optionally with each Chinese character a word of its own.
+/// How text becomes tokens: byte-pair encoding, optionally with each Chinese character a word of its own, which is not
+/// for lossless subwords.
 struct TextEncoding {
   BytePairEncoding subwords;
   bool isolate_han = false;
@@ -19,13 +22,25 @@ struct TextEncoding {
   [[nodiscard]] std::vector<TokenId> encode(std::string_view line) const {
     return subwords.encode(isolate_han ? std::string_view(separate_han(line)) : line);
   }
+  /// With merge dropout, for training: see `BytePairEncoding::encode`.
+  [[nodiscard]] std::vector<TokenId> encode(std::string_view line, double dropout, Rng& rng) const {
+    return subwords.encode(isolate_han ? std::string_view(separate_han(line)) : line, dropout, rng);
+  }
   [[nodiscard]] std::string decode(std::span<const TokenId> tokens) const {
     const std::string text = subwords.decode(tokens);
     return isolate_han ? join_han(text) : text;
   }
 };
 
-/// Beam-searches translations of lines of text.
+/// One of several translations of a line.
+struct Translation {
+  std::string text;
+  double log_probability = 0;  ///< of its tokens, in nats
+  double score = 0;            ///< what translations are ordered by: log_probability / length penalty
+  bool finished = true;        ///< false: cut off at the maximum length
+};
+
+/// Translates lines of text by beam search or sampling, with one model or several.
 class Translator {
  public:
   Translator(Transformer<float> model, TextEncoding text) : model_(std::move(model)), text_(std::move(text)) {
@@ -33,6 +48,8 @@ class Translator {
     require(model_.config().source_vocabulary == tokens && model_.config().target_vocabulary == tokens, "translator",
             "the model's vocabularies are ", model_.config().source_vocabulary, " and ",
             model_.config().target_vocabulary, ", the subwords' is ", tokens);
+    require(!(text_.isolate_han && text_.subwords.lossless()), "translator",
+            "lossless subwords keep text as it is: isolate_han must be false");
     pack_weights(model_);
   }
 
@@ -48,40 +65,68 @@ class Translator {
   }
   /// Model, configuration and subwords in one safetensors file, which appears whole or not at all.
   void save(const std::filesystem::path& path) const {
+    require(others_.empty(), "translator", "an ensemble has no file of its own: save each model");
     save_model(path, model_,
                {{"subwords", text_.subwords.to_text()}, {"isolate_han", text_.isolate_han ? "true" : "false"}});
   }
 
+  /// From now on, translations are searched by the mean of both translators' distributions (see ensemble.hpp). Throws
+  /// ValueError unless their subwords are the same.
+  void add_to_ensemble(Translator other) {
+    require(text_.isolate_han == other.text_.isolate_han && text_.subwords.to_text() == other.text_.subwords.to_text(),
+            "translator", "the models of an ensemble must have the same subwords");
+    others_.push_back(std::move(other.model_));
+    std::move(other.others_.begin(), other.others_.end(), std::back_inserter(others_));
+  }
+  /// All models as one; it looks at this object.
+  [[nodiscard]] Ensemble<Transformer<float>> ensemble() const {
+    std::vector<const Transformer<float>*> models{&model_};
+    for (const Transformer<float>& other : others_) models.push_back(&other);
+    return Ensemble<Transformer<float>>(std::move(models));
+  }
+
   /// One translation a line, in the order of the lines. Sentences of like length are searched together, about
-  /// `batch_tokens` source tokens at a time. An empty line gives an empty line.
+  /// `batch_tokens` source tokens at a time (0: by the model's size), which changes no translation. An empty line gives
+  /// an empty line.
   [[nodiscard]] std::vector<std::string> translate(std::span<const std::string> lines,
                                                    const BeamSearchOptions& options = {},
-                                                   Index batch_tokens = 1500) const {
-    std::vector<std::vector<TokenId>> encoded(lines.size());
-    for (std::size_t i = 0; i < lines.size(); ++i) encoded[i] = text_.encode(lines[i]);
-    std::vector<std::size_t> order(lines.size());
-    std::iota(order.begin(), order.end(), std::size_t{0});
-    std::stable_sort(order.begin(), order.end(),
-                     [&](std::size_t a, std::size_t b) { return encoded[a].size() < encoded[b].size(); });
+                                                   Index batch_tokens = 300) const {
+    std::vector<std::string> best;
+    for (auto& list : translate_n_best(lines, 1, options, batch_tokens)) best.push_back(std::move(list.front().text));
+    return best;
+  }
 
-    std::vector<std::string> translations(lines.size());
-    TokenBatch batch;
-    std::vector<std::size_t> members;
-    const auto flush = [&] {
-      const std::vector<Hypothesis> found = beam_search(model_, batch, options);
-      for (std::size_t i = 0; i < members.size(); ++i) translations[members[i]] = text_.decode(found[i].tokens);
-      batch.clear();
-      members.clear();
-    };
-    for (const std::size_t i : order) {
-      if (encoded[i].empty()) continue;
-      if (!members.empty() && batch.size() + static_cast<Index>(encoded[i].size()) + 1 > batch_tokens) flush();
-      encoded[i].push_back(options.generation.end);
-      batch.push_back(encoded[i]);
-      members.push_back(i);
-    }
-    if (!members.empty()) flush();
-    return translations;
+  /// The `n` best translations of each line, best first (see `beam_search_n_best`); of an empty line an empty one.
+  /// Different subwords may spell the same text. Prefixes in the options are one for each line.
+  [[nodiscard]] std::vector<std::vector<Translation>> translate_n_best(std::span<const std::string> lines, Index n,
+                                                                       const BeamSearchOptions& options = {},
+                                                                       Index batch_tokens = 300) const {
+    return in_batches(lines, options.generation, batch_tokens,
+                      [&](const TokenBatch& batch, const GenerationOptions& generation, std::span<const std::size_t>) {
+                        BeamSearchOptions of_batch = options;
+                        of_batch.generation = generation;
+                        return beam_search_n_best(ensemble(), batch, n, of_batch);
+                      });
+  }
+
+  /// Translations drawn at random, `options.samples` of each line; of an empty line an empty one. A line's random
+  /// numbers are those of its stream in the options, or else of its place among the lines, and not of its batch.
+  [[nodiscard]] std::vector<std::vector<Translation>> sample(std::span<const std::string> lines,
+                                                             const SamplingOptions& options, std::uint64_t seed,
+                                                             Index batch_tokens = 300) const {
+    require(options.streams.empty() || options.streams.size() == lines.size(), "translator", options.streams.size(),
+            " streams for ", lines.size(), " lines");
+    return in_batches(
+        lines, options.generation, batch_tokens,
+        [&](const TokenBatch& batch, const GenerationOptions& generation, std::span<const std::size_t> members) {
+          SamplingOptions of_batch = options;
+          of_batch.generation = generation;
+          of_batch.streams.clear();
+          for (const std::size_t line : members) {
+            of_batch.streams.push_back(options.streams.empty() ? line : options.streams[line]);
+          }
+          return rapt::sample(ensemble(), batch, of_batch, seed);
+        });
   }
 
   [[nodiscard]] const Transformer<float>& model() const { return model_; }
@@ -89,7 +134,63 @@ class Translator {
   [[nodiscard]] const TextEncoding& text() const { return text_; }
 
  private:
+  /// Calls search(batch, its options, its lines) for lines of like length together, and decodes what it finds.
+  template <class Search>
+  [[nodiscard]] std::vector<std::vector<Translation>> in_batches(std::span<const std::string> lines,
+                                                                 const GenerationOptions& options, Index batch_tokens,
+                                                                 const Search& search) const {
+    TokenBatch encoded;
+    std::vector<TokenId> tokens;
+    for (const std::string& line : lines) {
+      tokens = text_.encode(line);
+      tokens.push_back(options.end);
+      encoded.push_back(tokens);
+    }
+    std::ignore = detail::GenerationRules(options, encoded, "translator");  // errors name lines, not places in a batch
+    // A step reads all weights and writes logits for each hypothesis: of many tokens the logits leave the cache, of few
+    // the weights are read too often.
+    if (batch_tokens <= 0) batch_tokens = std::clamp<Index>(count_parameters(model_) / 25000, 100, 1500);
+    std::vector<std::size_t> order(lines.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    const auto length = [&](std::size_t line) { return encoded.row_splits.length(static_cast<Index>(line)); };
+    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return length(a) < length(b); });
+
+    struct Part {
+      TokenBatch batch;
+      GenerationOptions options;
+      std::vector<std::size_t> lines;
+    };
+    std::vector<std::vector<Translation>> translations(lines.size());
+    std::vector<Part> parts;
+    for (const std::size_t i : order) {
+      if (length(i) == 1) {  // nothing but the end symbol
+        translations[i].emplace_back();
+        continue;
+      }
+      if (parts.empty() || parts.back().batch.size() + length(i) > batch_tokens) {
+        parts.push_back({{}, options, {}});
+        parts.back().options.prefix.clear();
+      }
+      Part& part = parts.back();
+      part.batch.push_back(encoded.sequence(static_cast<Index>(i)));
+      if (options.prefix.sequences() > 0) part.options.prefix.push_back(options.prefix.sequence(static_cast<Index>(i)));
+      part.lines.push_back(i);
+    }
+    // A thread takes a batch of its own, the longest first; a single batch is shared by all threads.
+    parallel_parts(static_cast<Index>(parts.size()), [&](Index p) {
+      const Part& part = parts[parts.size() - 1 - static_cast<std::size_t>(p)];
+      const std::vector<std::vector<Hypothesis>> found = search(part.batch, part.options, part.lines);
+      for (std::size_t i = 0; i < part.lines.size(); ++i) {
+        for (const Hypothesis& h : found[i]) {
+          translations[part.lines[i]].push_back({text_.decode(h.tokens), h.log_probability, h.score, h.finished});
+        }
+      }
+    });
+    return translations;
+  }
+
   Transformer<float> model_;
+  std::vector<Transformer<float>> others_;  // further models of an ensemble
   TextEncoding text_;
 };
 

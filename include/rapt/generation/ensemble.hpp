@@ -1,0 +1,120 @@
+/// \file
+/// Several models that decode as one.
+#pragma once
+
+#include <cmath>
+#include <initializer_list>
+#include <limits>
+#include <vector>
+
+#include "rapt/core/thread_pool.hpp"
+#include "rapt/generation/decoding_model.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+/// How K models' distributions p_1 .. p_K of the next token become one.
+enum class EnsembleMean {
+  probabilities,      ///< (p_1 + ... + p_K) / K
+  log_probabilities,  ///< proportional to (p_1 ... p_K)^(1/K)
+};
+
+/// A DecodingModel made of models with the same target vocabulary, each with weights (or a source) of its own. It only
+/// looks at them: they must outlive it.
+///
+///     rapt::beam_search(rapt::Ensemble({&first, &second}), source, {.beam_size = 4});
+template <DecodingModel M>
+class Ensemble {
+ public:
+  using ScalarType = typename M::ScalarType;
+
+  struct State {
+    std::vector<typename M::State> of;  ///< each model's own
+
+    [[nodiscard]] Index rows() const { return static_cast<Index>(of.front().rows()); }
+    void select(std::span<const Index> parents) {
+      for (auto& state : of) state.select(parents);
+    }
+  };
+
+  /// Throws ValueError without models.
+  explicit Ensemble(std::vector<const M*> models, EnsembleMean mean = EnsembleMean::probabilities)
+      : models_(std::move(models)), mean_(mean) {
+    require(!models_.empty() && std::find(models_.begin(), models_.end(), nullptr) == models_.end(), "ensemble",
+            "there must be at least one model, and none may be null");
+  }
+
+  [[nodiscard]] State start(const TokenBatch& source) const {
+    State state;
+    for (const M* model : models_) state.of.push_back(model->start(source));
+    return state;
+  }
+
+  /// Log-probabilities, up to a number for each row   // [rows, V]
+  [[nodiscard]] Tensor<ScalarType> step(State& state, std::span<const TokenId> tokens) const {
+    if (models_.size() == 1) return models_.front()->step(state.of.front(), tokens);
+    std::vector<Tensor<ScalarType>> logits;
+    for (std::size_t k = 0; k < models_.size(); ++k) {
+      logits.push_back(models_[k]->step(state.of[k], tokens));
+      require<ShapeError>(logits[k].shape() == logits[0].shape(), "ensemble",
+                          "the models' target vocabularies differ: logits of the first are ", logits[0].shape(),
+                          ", of number ", k + 1, " ", logits[k].shape());
+    }
+    Tensor<ScalarType> result(logits[0].shape());
+    parallel_parts(result.rows(), [&](Index row) { combine(logits, row, result.row(row)); });
+    return result;
+  }
+
+ private:
+  using T = ScalarType;
+
+  /// One row: log p_k = logits_k - log sum e^logits_k in place, then the mean. With m the largest log p_k of a token,
+  /// log (sum_k p_k / K) = m + log (sum_k e^(log p_k - m) / K): nothing underflows.
+  void combine(std::vector<Tensor<T>>& logits, Index row, T* result) const {
+    constexpr T kNever = -std::numeric_limits<T>::infinity();
+    const Index count = logits[0].cols();
+    const T models = static_cast<T>(logits.size());
+    for (Tensor<T>& of_model : logits) {
+      T* z = of_model.row(row);
+      const auto normaliser = static_cast<T>(kernels::log_sum_exp(z, count));
+      for (Index j = 0; j < count; ++j) z[j] -= normaliser;
+    }
+    if (mean_ == EnsembleMean::log_probabilities) {
+      std::fill_n(result, count, T(0));
+      for (const Tensor<T>& of_model : logits) {
+        const T* log_p = of_model.row(row);
+        for (Index j = 0; j < count; ++j) result[j] += log_p[j] / models;
+      }
+      return;
+    }
+    Tensor<T> highest(Shape{count});
+    T* m = highest.data();
+    simd::with_simd([&](auto isa) __attribute__((always_inline)) {
+      simd::for_lanes<T>(
+          isa, count, [&](auto lanes, Index j) __attribute__((always_inline)) {
+            simd::Vector<T, lanes> log_p, most = kNever - simd::Vector<T, lanes>{}, sum{};
+            for (const Tensor<T>& of_model : logits) {
+              simd::load(log_p, of_model.row(row) + j);
+              most = log_p > most ? log_p : most;
+            }
+            for (const Tensor<T>& of_model : logits) {
+              simd::load(log_p, of_model.row(row) + j);
+              log_p -= most;
+              simd::exp_in_place<T>(log_p);
+              sum += log_p;
+            }
+            simd::store(m + j, most);
+            simd::store(result + j, sum);
+          });
+    });
+    for (Index j = 0; j < count; ++j) result[j] = m[j] == kNever ? kNever : m[j] + std::log(result[j] / models);
+  }
+
+  std::vector<const M*> models_;
+  EnsembleMean mean_;
+};
+template <class M>
+Ensemble(std::initializer_list<const M*>) -> Ensemble<M>;
+template <class M>
+Ensemble(std::initializer_list<const M*>, EnsembleMean) -> Ensemble<M>;
+
+}  // namespace rapt::inline RAPT_ABI

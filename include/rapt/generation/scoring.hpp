@@ -1,0 +1,172 @@
+/// \file
+/// Scoring: how probable given translations are, e.g. to rank those of another model.
+#pragma once
+
+#include <numeric>
+
+#include "rapt/autograd/grad_mode.hpp"
+#include "rapt/autograd/variable.hpp"
+#include "rapt/core/thread_pool.hpp"
+#include "rapt/generation/decoding_model.hpp"
+#include "rapt/kernels/softmax.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+/// A model that reads a whole target at once, as in training: `decode` returns hidden states [N, D] and `logits` those
+/// of the next tokens [N, V]. rapt::Transformer is one.
+template <class M>
+concept TeacherForcedModel = requires(const M& model, const TokenBatch& batch, const RowSplits& splits,
+                                      const Variable<typename M::ScalarType>& hidden) {
+  { model.encode(batch) } -> std::same_as<Variable<typename M::ScalarType>>;
+  { model.decode(batch, hidden, splits) } -> std::same_as<Variable<typename M::ScalarType>>;
+  { model.logits(hidden) } -> std::same_as<Variable<typename M::ScalarType>>;
+};
+
+struct ScoringOptions {
+  TokenId begin = 1;      ///< fed first
+  TokenId end = 2;        ///< follows the last token
+  bool count_end = true;  ///< false: the probability that a translation begins with these tokens
+};
+
+/// log P(target | source) in nats.
+struct TargetScore {
+  double log_probability = 0;         ///< the sum of those of all tokens
+  std::vector<double> of_each_token;  ///< the end symbol, if it is counted, is the last
+};
+
+namespace detail {
+
+/// What the model reads and what it must say then: <s> w1 .. wn and w1 .. wn </s>; without </s> where `ends[i]` is
+/// false.
+[[nodiscard]] inline TranslationBatch forced_batch(const TokenBatch& source, const TokenBatch& target,
+                                                   const std::vector<bool>& ends, const ScoringOptions& options) {
+  require<ShapeError>(source.sequences() == target.sequences(), "score", source.sequences(), " source sequences, ",
+                      target.sequences(), " target sequences");
+  TranslationBatch batch{source, {}, {}};
+  std::vector<TokenId> input;
+  for (Index i = 0; i < target.sequences(); ++i) {
+    const auto tokens = target.sequence(i);
+    input.assign(1, options.begin);
+    input.insert(input.end(), tokens.begin(), tokens.end());
+    batch.target_output.insert(batch.target_output.end(), tokens.begin(), tokens.end());
+    if (ends[static_cast<std::size_t>(i)]) {
+      batch.target_output.push_back(options.end);
+    } else {
+      input.pop_back();
+    }
+    batch.target_input.push_back(input);
+  }
+  return batch;
+}
+
+template <class T>
+[[nodiscard]] double log_probability_of(std::span<const T> logits, TokenId token) {
+  const double normaliser = kernels::log_sum_exp(logits.data(), static_cast<Index>(logits.size()));
+  require(std::isfinite(normaliser), "score", "the model's logits are not finite");
+  return static_cast<double>(logits[static_cast<std::size_t>(token)]) - normaliser;
+}
+
+/// One pass over all targets; logits exist for a block of them at a time   // [N]
+template <TeacherForcedModel M>
+[[nodiscard]] std::vector<double> forced_log_probabilities(const M& model, const TranslationBatch& batch) {
+  using T = typename M::ScalarType;
+  constexpr Index kRows = 128;
+  const Inference scope;
+  std::vector<double> result(batch.target_output.size());
+  if (result.empty()) return result;
+  const Variable<T> hidden = model.decode(batch.target_input, model.encode(batch.source), batch.source.row_splits);
+  for (Index begin = 0; begin < hidden.rows(); begin += kRows) {
+    const Index rows = std::min(kRows, hidden.rows() - begin);
+    const Variable<T> block(Tensor<T>(hidden.value().view().middle_rows(begin, rows)));
+    const Tensor<T>& logits = model.logits(block).value();  // [rows, V]
+    if (begin == 0) require_ids(batch.target_output, logits.cols(), "score");
+    parallel_parts(rows, [&](Index r) {
+      const auto at = static_cast<std::size_t>(begin + r);
+      const std::span<const T> row(logits.row(r), static_cast<std::size_t>(logits.cols()));
+      result[at] = log_probability_of(row, batch.target_output[at]);
+    });
+  }
+  return result;
+}
+
+/// The same for any DecodingModel: step by step, and sequences leave the batch at their end   // [N]
+template <DecodingModel M>
+[[nodiscard]] std::vector<double> stepwise_log_probabilities(const M& model, const TranslationBatch& batch) {
+  using T = typename M::ScalarType;
+  std::vector<double> result(batch.target_output.size());
+  if (result.empty()) return result;
+  const RowSplits& splits = batch.target_input.row_splits;
+  auto state = model.start(batch.source);
+  std::vector<Index> live(static_cast<std::size_t>(splits.sequences())), parents;  // the sequence of each row
+  std::iota(live.begin(), live.end(), Index{0});
+  std::vector<TokenId> tokens;
+  for (Index length = 0;; ++length) {
+    parents.clear();
+    tokens.clear();
+    for (std::size_t r = 0; r < live.size(); ++r) {
+      const Index sequence = live[r];
+      if (length == splits.length(sequence)) continue;
+      tokens.push_back(batch.target_input.tokens[static_cast<std::size_t>(splits.begin(sequence) + length)]);
+      live[parents.size()] = sequence;
+      parents.push_back(static_cast<Index>(r));
+    }
+    if (parents.empty()) return result;
+    if (parents.size() != live.size()) state.select(parents);
+    live.resize(parents.size());
+    const Tensor<T> logits = model.step(state, tokens);  // [rows, V]
+    if (length == 0) require_ids(batch.target_output, logits.cols(), "score");
+    parallel_parts(logits.rows(), [&](Index r) {
+      const auto at = static_cast<std::size_t>(splits.begin(live[static_cast<std::size_t>(r)]) + length);
+      const std::span<const T> row(logits.row(r), static_cast<std::size_t>(logits.cols()));
+      result[at] = log_probability_of(row, batch.target_output[at]);
+    });
+  }
+}
+
+template <class M>
+[[nodiscard]] std::vector<TargetScore> score_targets(const M& model, const TranslationBatch& batch) {
+  std::vector<double> each;
+  if constexpr (TeacherForcedModel<M>) {
+    each = forced_log_probabilities(model, batch);
+  } else {
+    each = stepwise_log_probabilities(model, batch);
+  }
+  const RowSplits& splits = batch.target_input.row_splits;
+  std::vector<TargetScore> scores(static_cast<std::size_t>(splits.sequences()));
+  for (Index i = 0; i < splits.sequences(); ++i) {
+    TargetScore& score = scores[static_cast<std::size_t>(i)];
+    score.of_each_token.assign(each.begin() + splits.begin(i), each.begin() + splits.end(i));
+    for (const double log_probability : score.of_each_token) score.log_probability += log_probability;
+  }
+  return scores;
+}
+
+}  // namespace detail
+
+/// Scores of one target for each source sequence, without begin and end symbols: teacher forced in a single pass if the
+/// model can, else step by step. For several targets of one source, repeat the source.
+template <class M>
+requires TeacherForcedModel<M> || DecodingModel<M>
+[[nodiscard]] std::vector<TargetScore> score(const M& model, const TokenBatch& source, const TokenBatch& target,
+                                             const ScoringOptions& options = {}) {
+  const std::vector<bool> ends(static_cast<std::size_t>(target.sequences()), options.count_end);
+  return detail::score_targets(model, detail::forced_batch(source, target, ends, options));
+}
+
+/// The same for what a search has found, one hypothesis for each source sequence: the end symbol of those that were cut
+/// off is not counted.
+template <class M>
+requires TeacherForcedModel<M> || DecodingModel<M>
+[[nodiscard]] std::vector<TargetScore> score(const M& model, const TokenBatch& source,
+                                             std::span<const Hypothesis> hypotheses,
+                                             const ScoringOptions& options = {}) {
+  TokenBatch target;
+  std::vector<bool> ends;
+  for (const Hypothesis& hypothesis : hypotheses) {
+    target.push_back(hypothesis.tokens);
+    ends.push_back(options.count_end && hypothesis.finished);
+  }
+  return detail::score_targets(model, detail::forced_batch(source, target, ends, options));
+}
+
+}  // namespace rapt::inline RAPT_ABI

@@ -1,0 +1,63 @@
+/// \file
+/// The loop of searches that follow single paths: one token for each hypothesis at each step.
+#pragma once
+
+#include "rapt/core/thread_pool.hpp"
+#include "rapt/generation/decoding_model.hpp"
+
+namespace rapt::inline RAPT_ABI::detail {
+
+/// `paths` hypotheses for each source sequence, those of sequence i at i * paths .. (i + 1) * paths. The next token of
+/// each is choose(logits of the tokens that may follow [V], path, length so far). Hypotheses leave the batch when they
+/// end. `choose` is called from several threads, with logits that hold no NaN.
+template <DecodingModel M, class Choose>
+[[nodiscard]] std::vector<Hypothesis> follow_paths(const M& model, const TokenBatch& source, Index paths,
+                                                   const GenerationOptions& options, std::string_view where,
+                                                   const Choose& choose) {
+  using T = typename M::ScalarType;
+  const GenerationRules rules(options, source, where);
+  std::vector<Hypothesis> results(static_cast<std::size_t>(source.sequences() * paths));
+  if (results.empty()) return results;
+  auto state = model.start(source);
+  std::vector<Index> live(results.size()), parents(results.size());  // the path of each row
+  for (std::size_t r = 0; r < live.size(); ++r) {
+    live[r] = static_cast<Index>(r);
+    parents[r] = live[r] / paths;
+  }
+  if (paths > 1) state.select(parents);
+  std::vector<TokenId> tokens(live.size(), options.begin);
+  std::vector<double> normaliser(live.size()), log_probability(live.size());
+
+  for (Index length = 0; !live.empty(); ++length) {
+    Tensor<T> logits = model.step(state, tokens);  // [rows, V]
+    if (length == 0) rules.require_vocabulary(logits.cols());
+    parallel_parts(logits.rows(), [&](Index row) {
+      const auto r = static_cast<std::size_t>(row);
+      const std::span<T> z(logits.row(row), static_cast<std::size_t>(logits.cols()));
+      normaliser[r] = rules.apply(z, live[r] / paths, length);
+      tokens[r] = std::isfinite(normaliser[r]) ? choose(std::span<const T>(z), live[r], length) : 0;
+      log_probability[r] = static_cast<double>(z[static_cast<std::size_t>(tokens[r])]) - normaliser[r];
+    });
+    parents.clear();
+    for (std::size_t r = 0; r < live.size(); ++r) {
+      const Index path = live[r], sequence = path / paths;
+      Hypothesis& result = results[static_cast<std::size_t>(path)];
+      rules.require_possible(normaliser[r], log_probability[r], sequence, length);
+      result.log_probability += log_probability[r];
+      result.score = result.log_probability;
+      if (tokens[r] == options.end) continue;
+      result.tokens.push_back(tokens[r]);
+      result.finished = length + 1 < rules.limit(sequence);
+      if (!result.finished) continue;
+      live[parents.size()] = path;
+      tokens[parents.size()] = tokens[r];
+      parents.push_back(static_cast<Index>(r));
+    }
+    if (parents.size() != live.size() && !parents.empty()) state.select(parents);
+    live.resize(parents.size());
+    tokens.resize(parents.size());
+  }
+  return results;
+}
+
+}  // namespace rapt::inline RAPT_ABI::detail

@@ -1,0 +1,188 @@
+/// \file
+/// What translators find beside the best translation: n-best lists, samples, ensembles; and the rules of lengths and
+/// prefixes, line by line.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <set>
+
+#include "rapt/generation/greedy.hpp"
+#include "rapt/io/translator.hpp"
+#include "tests/common/expect_close.hpp"
+
+namespace {
+
+using rapt::Translation;
+using rapt::Translator;
+using rapt::ValueError;
+using rapt_test::error_text;
+
+const std::vector<std::string> kText = {"the small house", "a small tree and a house",      "",
+                                        "das kleine Haus", "ein kleiner Baum und ein Haus", "the tree the tree"};
+
+rapt::TextEncoding encoding(const std::vector<std::string>& lines = kText) {
+  return {rapt::BytePairEncoding::learn(lines, {.vocabulary_size = 60})};
+}
+
+/// A translator of nonsense: random weights.
+Translator translator(std::uint64_t seed = 4, const rapt::TextEncoding& text = encoding()) {
+  rapt::TransformerConfig config = rapt::TransformerConfig::tiny(text.subwords.vocabulary().size());
+  config.d_model = 16;
+  config.d_ff = 32;
+  config.encoder_layers = config.decoder_layers = 2;
+  rapt::Rng rng(seed);
+  rapt::Transformer model(config, rng);
+  rapt::for_each_parameter(model, [&](const std::string&, auto& parameter) {
+    rng.fill_uniform(parameter.mutable_value().values(), -0.4, 0.4);
+  });
+  return Translator(std::move(model), text);
+}
+
+const rapt::BeamSearchOptions kShort = {.generation = {.extra_length = 6}};
+
+/// What the model finds for one line, without the translator's batches.
+rapt::TokenBatch source_of(const Translator& t, const std::string& line) {
+  auto tokens = t.text().encode(line);
+  tokens.push_back(2);
+  return rapt::TokenBatch(std::vector<std::vector<rapt::TokenId>>{tokens});
+}
+
+void expect_same(const std::vector<Translation>& ours, const std::vector<rapt::Hypothesis>& expected,
+                 const Translator& t) {
+  ASSERT_EQ(ours.size(), expected.size());
+  for (std::size_t i = 0; i < ours.size(); ++i) {
+    EXPECT_EQ(ours[i].text, t.text().decode(expected[i].tokens));
+    EXPECT_EQ(ours[i].finished, expected[i].finished);
+    const double tolerance = rapt_test::allowed<float>(1e-5) * (1 - expected[i].log_probability);
+    EXPECT_NEAR(ours[i].log_probability, expected[i].log_probability, tolerance);
+    EXPECT_NEAR(ours[i].score, expected[i].score, tolerance);
+  }
+}
+void expect_same(const std::vector<Translation>& ours, const std::vector<Translation>& expected) {
+  ASSERT_EQ(ours.size(), expected.size());
+  for (std::size_t i = 0; i < ours.size(); ++i) {
+    EXPECT_EQ(ours[i].text, expected[i].text);
+    EXPECT_NEAR(ours[i].score, expected[i].score, rapt_test::allowed<float>(1e-5) * (1 - expected[i].score));
+  }
+}
+void expect_one_empty(const std::vector<Translation>& list) {
+  ASSERT_EQ(list.size(), 1u);
+  EXPECT_EQ(list[0].text, "");
+  EXPECT_EQ(list[0].score, 0);
+}
+
+TEST(TranslatorSearch, TheNBestAreTheModelsAndTheFirstIsTheTranslation) {
+  const Translator t = translator();
+  const auto lists = t.translate_n_best(kText, 3, kShort);
+  ASSERT_EQ(lists.size(), kText.size());
+  EXPECT_EQ(t.translate_n_best(kText, 3, kShort, /*batch_tokens=*/7).size(), kText.size());
+  const auto best = t.translate(kText, kShort);
+  for (std::size_t i = 0; i < kText.size(); ++i) {
+    EXPECT_EQ(lists[i].front().text, best[i]);
+    if (kText[i].empty()) {
+      expect_one_empty(lists[i]);
+    } else {
+      expect_same(lists[i], rapt::beam_search_n_best(t.model(), source_of(t, kText[i]), 3, kShort)[0], t);
+    }
+  }
+}
+
+TEST(TranslatorSearch, SamplesAreTheLinesOwn) {
+  const Translator t = translator();
+  rapt::SamplingOptions options{.samples = 3, .generation = {.extra_length = 6}};
+  const auto lists = t.sample(kText, options, 5);
+  ASSERT_EQ(lists.size(), kText.size());
+  std::set<std::string> texts;
+  for (std::size_t i = 0; i < kText.size(); ++i) {
+    if (kText[i].empty()) {
+      expect_one_empty(lists[i]);
+      continue;
+    }
+    options.streams = {i};
+    expect_same(lists[i], rapt::sample(t.model(), source_of(t, kText[i]), options, 5)[0], t);
+    for (const Translation& found : lists[i]) texts.insert(found.text);
+  }
+  EXPECT_GT(texts.size(), 10u);
+  options.streams.clear();
+  const auto small_batches = t.sample(kText, options, 5, /*batch_tokens=*/1), other = t.sample(kText, options, 6);
+  bool differs = false;
+  for (std::size_t i = 0; i < kText.size(); ++i) {
+    expect_same(small_batches[i], lists[i]);
+    differs = differs || other[i].front().text != lists[i].front().text;
+  }
+  EXPECT_TRUE(differs);
+
+  const std::vector<std::string> last = {kText.back()};  // with the stream that it has among the others
+  options.streams = {kText.size() - 1};
+  expect_same(t.sample(last, options, 5)[0], lists.back());
+  options.streams = {1, 2};
+  EXPECT_EQ(error_text<ValueError>([&] { (void)t.sample(last, options, 5); }), "[translator] 2 streams for 1 lines");
+}
+
+TEST(TranslatorSearch, PrefixesAndLengthsAreThoseOfTheLine) {
+  const Translator t = translator();
+  rapt::BeamSearchOptions options = kShort;
+  options.generation.min_length = 2;
+  std::vector<std::vector<rapt::TokenId>> prefixes;
+  for (std::size_t i = 0; i < kText.size(); ++i) {
+    prefixes.push_back(std::vector<rapt::TokenId>(i % 3, static_cast<rapt::TokenId>(10 + i)));
+  }
+  options.generation.prefix = rapt::TokenBatch(prefixes);
+  const auto lists = t.translate_n_best(kText, 1, options, /*batch_tokens=*/12);
+  for (std::size_t i = 0; i < kText.size(); ++i) {
+    if (kText[i].empty()) continue;
+    rapt::BeamSearchOptions alone = options;
+    alone.generation.prefix = rapt::TokenBatch(std::vector<std::vector<rapt::TokenId>>{prefixes[i]});
+    expect_same(lists[i], rapt::beam_search_n_best(t.model(), source_of(t, kText[i]), 1, alone)[0], t);
+  }
+  options.generation.prefix = rapt::TokenBatch({{3}});
+  EXPECT_EQ(error_text<ValueError>([&] { (void)t.translate(kText, options); }),
+            "[translator] 1 prefixes for 6 source sequences");
+  options.generation = {.max_length = 4, .min_length = 5};
+  EXPECT_EQ(error_text<ValueError>([&] { (void)t.translate(kText, options); }),
+            "[translator] min_length 5 is more than max_length 4");
+}
+
+TEST(TranslatorSearch, AnEnsembleOfOneModelIsTheModel) {
+  const Translator one = translator();
+  Translator twice = translator();
+  twice.add_to_ensemble(translator());
+  const auto expected = one.translate_n_best(kText, 2, kShort), found = twice.translate_n_best(kText, 2, kShort);
+  for (std::size_t i = 0; i < kText.size(); ++i) expect_same(found[i], expected[i]);
+}
+
+TEST(TranslatorSearch, AnEnsembleIsTheMeanOfItsModels) {
+  const Translator a = translator(4), b = translator(5), c = translator(6);
+  Translator pair = translator(5), all = translator(4);
+  pair.add_to_ensemble(translator(6));
+  all.add_to_ensemble(pair);  // the models of both
+  const rapt::Ensemble expected({&a.model(), &b.model(), &c.model()});
+  const auto lists = all.translate_n_best(kText, 2, kShort);
+  const auto drawn = all.sample(kText, {.generation = kShort.generation}, 3);
+  int differs = 0;
+  for (std::size_t i = 0; i < kText.size(); ++i) {
+    if (kText[i].empty()) continue;
+    const auto source = source_of(a, kText[i]);
+    expect_same(lists[i], rapt::beam_search_n_best(expected, source, 2, kShort)[0], a);
+    expect_same(drawn[i], rapt::sample(expected, source, {.streams = {i}, .generation = kShort.generation}, 3)[0], a);
+    differs += lists[i].front().text != a.translate(std::span(kText).subspan(i, 1), kShort)[0];
+  }
+  EXPECT_GT(differs, 0);
+  const Translator moved = std::move(all);
+  expect_same(moved.translate_n_best(kText, 2, kShort)[0], lists[0]);
+}
+
+TEST(TranslatorSearch, AnEnsembleHasOneListOfSubwordsAndNoFile) {
+  Translator t = translator();
+  EXPECT_EQ(error_text<ValueError>([&] { t.add_to_ensemble(translator(4, encoding({"another text"}))); }),
+            "[translator] the models of an ensemble must have the same subwords");
+  rapt::TextEncoding isolated = encoding();
+  isolated.isolate_han = true;
+  EXPECT_THROW(t.add_to_ensemble(translator(4, isolated)), ValueError);
+  t.add_to_ensemble(translator(5));
+  const auto path = std::filesystem::temp_directory_path() / ("rapt_translator_search_" + std::to_string(::getpid()));
+  EXPECT_THROW(t.save(path), ValueError);
+  EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+}  // namespace
