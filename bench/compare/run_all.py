@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Times rapt beside PyTorch and ONNX Runtime on the same work: one table, one picture (see bench/README.md).
+"""Times rapt beside PyTorch, ONNX Runtime and CTranslate2 on the same work: a table and a picture (bench/README.md).
 
     python bench/compare/run_all.py OUTPUT_FOLDER [--data FOLDER] [--quick]
 """
 
 import attention
+import decoding
 import encoder_inference
 import matmul
 import training
@@ -13,7 +14,7 @@ from common import Report, main
 
 def measure(settings):
     report = Report()
-    for script in (training, attention, matmul, encoder_inference):
+    for script in (training, attention, matmul, encoder_inference, decoding):
         report.add(script.measure(settings))
     return report
 

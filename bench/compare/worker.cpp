@@ -12,18 +12,28 @@
 //   attention     input, heads, sequences, causal           the task becomes: attention forward and backward
 //   gemm          input                                     the task becomes: y = x W^T
 //   encoder       input, weights, layers, heads, d_ff       the task becomes: an encoder on one sentence
+//   new_model     config, output                            a Transformer with random weights, as a model file
+//   encode        model, lines                              token ids of a text file, by the subwords of a translator
+//   detokenize    model, tokens                             the inverse, as lists
+//   decoding      model, source, batch_tokens, beam_size,   the task becomes: beam search; scores are divided by the
+//                 length_penalty, min_length, max_length,   length to the power of length_penalty
+//                 extra_length
+//   hypotheses                                              what it found last: token ids and their log-probabilities
+//   score         target                                    of given outputs, log-probabilities of each token and </s>
 //   run           uncounted, counted                        does the task so often; seconds of each counted time
 //   write         output                                    what the task computed last, as safetensors
 //   extra_memory                                            bytes of tensors that one run of a fresh task adds at most
 //   resident      reset                                     memory of the process: now, and at most since the last
 //   reset
 //
-// input, weights and output are names of safetensors files.
+// input, weights, model and output are names of safetensors files.
 #include <chrono>
 #include <fstream>
 #include <iostream>
 #include <rapt/data/parallel_corpus.hpp>
+#include <rapt/generation/scoring.hpp>
 #include <rapt/io/model_file.hpp>
+#include <rapt/io/translator.hpp>
 #include <rapt/rapt.hpp>
 #include <rapt/text/bpe.hpp>
 
@@ -128,6 +138,72 @@ class TransformerTraining {
   std::vector<float> losses_;
 };
 
+/// Beam search over sentences of which each ends with </s>: those of like length together, as rapt::Translator does it.
+class Decoding {
+ public:
+  explicit Decoding(const json& command)
+      : model_(rapt::load_model(rapt::SafetensorsFile(command.at("model").get<std::string>()))),
+        sources_(command.at("source").get<Ids>()),
+        batch_tokens_(command.at("batch_tokens")) {
+    pack_weights(model_);
+    options_.beam_size = command.at("beam_size");
+    options_.length_penalty = command.at("length_penalty");
+    options_.length_normalisation = rapt::LengthNormalisation::plain;
+    options_.generation.min_length = command.at("min_length");
+    options_.generation.max_length = command.at("max_length");
+    options_.generation.extra_length = command.at("extra_length");
+  }
+
+  void step() {
+    std::vector<std::size_t> order(sources_.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::size_t a, std::size_t b) { return sources_[a].size() < sources_[b].size(); });
+    found_.assign(sources_.size(), {});
+    rapt::TokenBatch batch;
+    std::vector<std::size_t> members;
+    const auto flush = [&] {
+      std::vector<rapt::Hypothesis> best = beam_search(model_, batch, options_);
+      for (std::size_t i = 0; i < members.size(); ++i) found_[members[i]] = std::move(best[i]);
+      batch.clear();
+      members.clear();
+    };
+    for (const std::size_t i : order) {
+      if (!members.empty() && batch.size() + static_cast<Index>(sources_[i].size()) > batch_tokens_) flush();
+      batch.push_back(sources_[i]);
+      members.push_back(i);
+    }
+    if (!members.empty()) flush();
+  }
+
+  [[nodiscard]] json hypotheses() const {
+    json tokens = json::array(), log_probabilities = json::array();
+    for (const rapt::Hypothesis& hypothesis : found_) {
+      tokens.push_back(hypothesis.tokens);
+      log_probabilities.push_back(hypothesis.log_probability);
+    }
+    return {{"tokens", std::move(tokens)}, {"log_probabilities", std::move(log_probabilities)}};
+  }
+
+  /// Of targets for the first sources.
+  [[nodiscard]] json score(const Ids& targets) const {
+    const auto count = static_cast<std::ptrdiff_t>(std::min(targets.size(), sources_.size()));
+    const Ids sources(sources_.begin(), sources_.begin() + count);
+    json each = json::array();
+    for (const rapt::TargetScore& target : rapt::score(model_, rapt::TokenBatch(sources), rapt::TokenBatch(targets))) {
+      each.push_back(target.of_each_token);
+    }
+    return {{"log_probabilities", std::move(each)}};
+  }
+
+ private:
+  rapt::Transformer<float> model_;
+  Ids sources_;
+  Index batch_tokens_;
+  rapt::BeamSearchOptions options_;
+  std::vector<rapt::Hypothesis> found_;
+};
+
 /// sum(attention(query, key, value)) and its gradients; query, key and value [N, D] of sequences of one length.
 Task attention_task(const json& command) {
   struct State {
@@ -204,6 +280,32 @@ Task encoder_task(const json& command) {
               }};
 }
 
+// Models and text for decoding ----------------------------------------------------------------------------------------
+
+json new_model(const json& command) {
+  const auto config = rapt::config_from_json(command.at("config").dump(), "worker");
+  rapt::Rng rng(1);
+  save_model(command.at("output").get<std::string>(), rapt::Transformer<float>(config, rng));
+  return json::object();
+}
+
+json encode(const json& command) {
+  const auto translator = rapt::Translator::load(command.at("model").get<std::string>());
+  const auto lines = command.at("lines").get<std::string>();
+  std::ifstream file(lines);
+  rapt::require<rapt::IoError>(file.is_open(), "worker", "cannot read ", std::string_view(lines));
+  Ids ids;
+  for (std::string line; std::getline(file, line);) ids.push_back(translator.text().encode(line));
+  return {{"tokens", ids}};
+}
+
+json detokenize(const json& command) {
+  const auto translator = rapt::Translator::load(command.at("model").get<std::string>());
+  json lines = json::array();
+  for (const auto& tokens : command.at("tokens").get<Ids>()) lines.push_back(translator.text().decode(tokens));
+  return {{"lines", std::move(lines)}};
+}
+
 // What the process holds ----------------------------------------------------------------------------------------------
 
 /// A line of Linux' /proc/self/status, in bytes; 0 where there is none.
@@ -244,6 +346,15 @@ class Worker {
     if (name == "attention") return become(attention_task(command));
     if (name == "gemm") return become(gemm_task(command));
     if (name == "encoder") return become(encoder_task(command));
+    if (name == "new_model") return new_model(command);
+    if (name == "encode") return encode(command);
+    if (name == "detokenize") return detokenize(command);
+    if (name == "decoding") {
+      decoding_ = std::make_shared<Decoding>(command);
+      return become({.step = [decoding = decoding_] { decoding->step(); }});
+    }
+    if (name == "hypotheses") return decoding().hypotheses();
+    if (name == "score") return decoding().score(command.at("target").get<Ids>());
     if (name == "run") return run(command.at("uncounted"), command.at("counted"));
     if (name == "write") {
       const auto results = task_.results();
@@ -286,6 +397,11 @@ class Worker {
     return *training_;
   }
 
+  Decoding& decoding() {
+    rapt::require(decoding_ != nullptr, "worker", "there is no model to decode with");
+    return *decoding_;
+  }
+
   json become(Task task) {
     task_ = std::move(task);
     return json::object();
@@ -313,6 +429,7 @@ class Worker {
 
   Task task_;
   std::shared_ptr<TransformerTraining> training_;
+  std::shared_ptr<Decoding> decoding_;
 };
 
 }  // namespace
