@@ -30,7 +30,7 @@ FORCED, LIMIT = 16, 256  # tokens of the outputs: of random weights, at most
 LENGTHS, LENGTHS_BATCH = (32, 64, 128, 256), 16
 ROUNDS = 3
 COMPUTE_TYPES = ("float32", "bfloat16", "int8")  # of CTranslate2, where the processor has them
-PEER_BATCHES = (256, 512, BATCH_TOKENS)  # source tokens, of which the fastest is taken
+PEER_BATCHES = (128, 256, 512, BATCH_TOKENS)  # source tokens, of which the fastest is taken
 CHOICE_SHARE = 4  # on every fourth sentence
 LONG_SECONDS = 1.0  # of such a step the first part, in which the other's threads spin, does not matter
 SCORE_LIMIT = 1e-4  # of the log-probability of a token, in float32
@@ -145,7 +145,7 @@ class Work:
 class Rapt:
     def __init__(self, settings, precision, work):
         self.work, self.worker = work, rapt_worker(settings, precision)
-        self.worker.ask("decoding", model=str(work.model), source=work.sources, batch_tokens=BATCH_TOKENS,
+        self.worker.ask("decoding", model=str(work.model), source=work.sources,
                         beam_size=BEAM, length_penalty=work.length_penalty, min_length=work.length,
                         max_length=work.length or LIMIT, extra_length=work.extra_length)
         self.system = System("rapt", precision, self.run_turn)

@@ -15,7 +15,7 @@
 //   new_model     config, output                            a Transformer with random weights, as a model file
 //   encode        model, lines                              token ids of a text file, by the subwords of a translator
 //   detokenize    model, tokens                             the inverse, as lists
-//   decoding      model, source, batch_tokens, beam_size,   the task becomes: beam search; scores are divided by the
+//   decoding      model, source, beam_size,                 the task becomes: beam search; scores are divided by the
 //                 length_penalty, min_length, max_length,   length to the power of length_penalty
 //                 extra_length
 //   hypotheses                                              what it found last: token ids and their log-probabilities
@@ -143,8 +143,8 @@ class Decoding {
  public:
   explicit Decoding(const json& command)
       : model_(rapt::load_model(rapt::SafetensorsFile(command.at("model").get<std::string>()))),
-        sources_(command.at("source").get<Ids>()),
-        batch_tokens_(command.at("batch_tokens")) {
+        sources_(rapt::TokenBatch(command.at("source").get<Ids>())),
+        batch_tokens_(batch_tokens_for(model_)) {
     pack_weights(model_);
     options_.beam_size = command.at("beam_size");
     options_.length_penalty = command.at("length_penalty");
@@ -155,42 +155,32 @@ class Decoding {
   }
 
   void step() {
-    std::vector<std::size_t> order(sources_.size());
-    std::iota(order.begin(), order.end(), std::size_t{0});
-    std::stable_sort(order.begin(), order.end(),
-                     [&](std::size_t a, std::size_t b) { return sources_[a].size() < sources_[b].size(); });
-    found_.assign(sources_.size(), {});
-    rapt::TokenBatch batch;
-    std::vector<std::size_t> members;
-    const auto flush = [&] {
-      std::vector<rapt::Hypothesis> best = beam_search(model_, batch, options_);
-      for (std::size_t i = 0; i < members.size(); ++i) found_[members[i]] = std::move(best[i]);
-      batch.clear();
-      members.clear();
-    };
-    for (const std::size_t i : order) {
-      if (!members.empty() && batch.size() + static_cast<Index>(sources_[i].size()) > batch_tokens_) flush();
-      batch.push_back(sources_[i]);
-      members.push_back(i);
-    }
-    if (!members.empty()) flush();
+    found_ = search_in_batches(
+        sources_, options_.generation, batch_tokens_,
+        [&](const rapt::TokenBatch& batch, const rapt::GenerationOptions& generation, std::span<const Index>) {
+          rapt::BeamSearchOptions options = options_;
+          options.generation = generation;
+          return beam_search_n_best(model_, batch, 1, options);
+        });
   }
 
   [[nodiscard]] json hypotheses() const {
     json tokens = json::array(), log_probabilities = json::array();
-    for (const rapt::Hypothesis& hypothesis : found_) {
-      tokens.push_back(hypothesis.tokens);
-      log_probabilities.push_back(hypothesis.log_probability);
+    for (const auto& list : found_) {
+      tokens.push_back(list.front().tokens);
+      log_probabilities.push_back(list.front().log_probability);
     }
     return {{"tokens", std::move(tokens)}, {"log_probabilities", std::move(log_probabilities)}};
   }
 
   /// Of targets for the first sources.
   [[nodiscard]] json score(const Ids& targets) const {
-    const auto count = static_cast<std::ptrdiff_t>(std::min(targets.size(), sources_.size()));
-    const Ids sources(sources_.begin(), sources_.begin() + count);
+    rapt::TokenBatch sources;
+    for (Index i = 0; i < std::min(static_cast<Index>(targets.size()), sources_.sequences()); ++i) {
+      sources.push_back(sources_.sequence(i));
+    }
     json each = json::array();
-    for (const rapt::TargetScore& target : rapt::score(model_, rapt::TokenBatch(sources), rapt::TokenBatch(targets))) {
+    for (const rapt::TargetScore& target : rapt::score(model_, sources, rapt::TokenBatch(targets))) {
       each.push_back(target.of_each_token);
     }
     return {{"log_probabilities", std::move(each)}};
@@ -198,10 +188,10 @@ class Decoding {
 
  private:
   rapt::Transformer<float> model_;
-  Ids sources_;
+  rapt::TokenBatch sources_;
   Index batch_tokens_;
   rapt::BeamSearchOptions options_;
-  std::vector<rapt::Hypothesis> found_;
+  std::vector<std::vector<rapt::Hypothesis>> found_;
 };
 
 /// sum(attention(query, key, value)) and its gradients; query, key and value [N, D] of sequences of one length.

@@ -21,6 +21,7 @@
 #include "rapt/autograd/ops/sum.hpp"
 #include "rapt/core/build_info.hpp"
 #include "rapt/data/batching.hpp"
+#include "rapt/generation/batches.hpp"
 #include "rapt/generation/beam_search.hpp"
 #include "rapt/generation/greedy.hpp"
 #include "rapt/models/transformer.hpp"

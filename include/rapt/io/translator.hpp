@@ -3,8 +3,8 @@
 #pragma once
 
 #include <algorithm>
-#include <numeric>
 
+#include "rapt/generation/batches.hpp"
 #include "rapt/generation/beam_search.hpp"
 #include "rapt/generation/ensemble.hpp"
 #include "rapt/generation/sampling.hpp"
@@ -147,45 +147,31 @@ class Translator {
       encoded.push_back(tokens);
     }
     std::ignore = detail::GenerationRules(options, encoded, "translator");  // errors name lines, not places in a batch
-    // A step reads all weights and writes logits for each hypothesis: of many tokens the logits leave the cache, of few
-    // the weights are read too often.
-    if (batch_tokens <= 0) batch_tokens = std::clamp<Index>(count_parameters(model_) / 25000, 100, 1500);
-    std::vector<std::size_t> order(lines.size());
-    std::iota(order.begin(), order.end(), std::size_t{0});
-    const auto length = [&](std::size_t line) { return encoded.row_splits.length(static_cast<Index>(line)); };
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return length(a) < length(b); });
-
-    struct Part {
-      TokenBatch batch;
-      GenerationOptions options;
-      std::vector<std::size_t> lines;
-    };
-    std::vector<std::vector<Translation>> translations(lines.size());
-    std::vector<Part> parts;
-    for (const std::size_t i : order) {
-      if (length(i) == 1) {  // nothing but the end symbol
-        translations[i].emplace_back();
-        continue;
-      }
-      if (parts.empty() || parts.back().batch.size() + length(i) > batch_tokens) {
-        parts.push_back({{}, options, {}});
-        parts.back().options.prefix.clear();
-      }
-      Part& part = parts.back();
-      part.batch.push_back(encoded.sequence(static_cast<Index>(i)));
-      if (options.prefix.sequences() > 0) part.options.prefix.push_back(options.prefix.sequence(static_cast<Index>(i)));
-      part.lines.push_back(i);
+    TokenBatch searched;
+    GenerationOptions of_searched = options;
+    of_searched.prefix.clear();
+    std::vector<std::size_t> numbers;  // the lines that are not empty
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+      const auto line = static_cast<Index>(i);
+      if (encoded.row_splits.length(line) == 1) continue;
+      searched.push_back(encoded.sequence(line));
+      if (options.prefix.sequences() > 0) of_searched.prefix.push_back(options.prefix.sequence(line));
+      numbers.push_back(i);
     }
-    // A thread takes a batch of its own, the longest first; a single batch is shared by all threads.
-    parallel_parts(static_cast<Index>(parts.size()), [&](Index p) {
-      const Part& part = parts[parts.size() - 1 - static_cast<std::size_t>(p)];
-      const std::vector<std::vector<Hypothesis>> found = search(part.batch, part.options, part.lines);
-      for (std::size_t i = 0; i < part.lines.size(); ++i) {
-        for (const Hypothesis& h : found[i]) {
-          translations[part.lines[i]].push_back({text_.decode(h.tokens), h.log_probability, h.score, h.finished});
-        }
+    const auto found = search_in_batches(
+        searched, of_searched, batch_tokens > 0 ? batch_tokens : batch_tokens_for(model_),
+        [&](const TokenBatch& batch, const GenerationOptions& of_batch, std::span<const Index> sources) {
+          std::vector<std::size_t> members;
+          for (const Index source : sources) members.push_back(numbers[static_cast<std::size_t>(source)]);
+          return search(batch, of_batch, std::span<const std::size_t>(members));
+        });
+    std::vector<std::vector<Translation>> translations(lines.size(), std::vector<Translation>(1));
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      translations[numbers[i]].clear();
+      for (const Hypothesis& h : found[i]) {
+        translations[numbers[i]].push_back({text_.decode(h.tokens), h.log_probability, h.score, h.finished});
       }
-    });
+    }
     return translations;
   }
 
