@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "rapt/generation/beam_search.hpp"
+#include "rapt/generation/greedy.hpp"
 #include "rapt/io/model_file.hpp"
 #include "rapt/text/unicode.hpp"
 

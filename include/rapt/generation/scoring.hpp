@@ -78,11 +78,11 @@ template <TeacherForcedModel M>
   for (Index begin = 0; begin < hidden.rows(); begin += kRows) {
     const Index rows = std::min(kRows, hidden.rows() - begin);
     const Variable<T> block(Tensor<T>(hidden.value().view().middle_rows(begin, rows)));
-    const Tensor<T>& logits = model.logits(block).value();  // [rows, V]
+    const Variable<T> logits = model.logits(block);  // [rows, V]
     if (begin == 0) require_ids(batch.target_output, logits.cols(), "score");
     parallel_parts(rows, [&](Index r) {
       const auto at = static_cast<std::size_t>(begin + r);
-      const std::span<const T> row(logits.row(r), static_cast<std::size_t>(logits.cols()));
+      const std::span<const T> row(logits.value().row(r), static_cast<std::size_t>(logits.cols()));
       result[at] = log_probability_of(row, batch.target_output[at]);
     });
   }
