@@ -117,7 +117,7 @@ class Translator {
     require(options.streams.empty() || options.streams.size() == lines.size(), "translator", options.streams.size(),
             " streams for ", lines.size(), " lines");
     return in_batches(
-        lines, options.generation, batch_tokens,
+        lines, options.generation, std::max<Index>(1, batch_size(batch_tokens) / std::max<Index>(1, options.samples)),
         [&](const TokenBatch& batch, const GenerationOptions& generation, std::span<const std::size_t> members) {
           SamplingOptions of_batch = options;
           of_batch.generation = generation;
@@ -134,6 +134,8 @@ class Translator {
   [[nodiscard]] const TextEncoding& text() const { return text_; }
 
  private:
+  [[nodiscard]] Index batch_size(Index wanted) const { return wanted > 0 ? wanted : batch_tokens_for(model_); }
+
   /// Calls search(batch, its options, its lines) for lines of like length together, and decodes what it finds.
   template <class Search>
   [[nodiscard]] std::vector<std::vector<Translation>> in_batches(std::span<const std::string> lines,
@@ -159,7 +161,7 @@ class Translator {
       numbers.push_back(i);
     }
     const auto found = search_in_batches(
-        searched, of_searched, batch_tokens > 0 ? batch_tokens : batch_tokens_for(model_),
+        searched, of_searched, batch_size(batch_tokens),
         [&](const TokenBatch& batch, const GenerationOptions& of_batch, std::span<const Index> sources) {
           std::vector<std::size_t> members;
           for (const Index source : sources) members.push_back(numbers[static_cast<std::size_t>(source)]);
