@@ -353,7 +353,7 @@ class TrainingJob {
     struct Choice {
       std::string name;
       Model model;
-      double result = 0;
+      std::optional<double> result = {};  // of `measure`
     };
     std::vector<Choice> choices{{"step " + std::to_string(summary.steps), trainer.model()}};
     if (best_ && summary.best_step != summary.steps) {
@@ -377,10 +377,10 @@ class TrainingJob {
     }
     std::size_t chosen = choices.size() - 1;
     if (!validation_pairs_.empty() && choices.size() > 1) {
-      for (Choice& choice : choices) {
-        if (choice.result == 0) choice.result = measure(choice.model, choice.name, {{"model", choice.name}});
-        if (choice.result < choices[chosen].result || &choice == &choices[0])
-          chosen = static_cast<std::size_t>(&choice - choices.data());
+      for (std::size_t i = 0; i < choices.size(); ++i) {
+        Choice& choice = choices[i];
+        if (!choice.result) choice.result = measure(choice.model, choice.name, {{"model", choice.name}});
+        if (i == 0 || *choice.result < *choices[chosen].result) chosen = i;
       }
     }
     rapt::Translator(std::move(choices[chosen].model), text_).save(f_.model);

@@ -13,6 +13,7 @@
 
 #include "rapt/core/token_batch.hpp"
 #include "rapt/kernels/dropout.hpp"
+#include "rapt/kernels/elementwise.hpp"
 #include "rapt/kernels/gemm/block.hpp"
 #include "rapt/kernels/softmax.hpp"
 
@@ -169,27 +170,6 @@ template <class Isa, class T>
         v *= factor;
         simd::store(row + j, v);
       });
-}
-
-/// sum over j of x_j y_j
-template <class Isa, class T>
-[[gnu::always_inline]] inline T dot(Isa isa, const T* x, const T* y, Index count) {
-  constexpr int kWidth = simd::kLanes<Isa, T>;
-  simd::Native<Isa, T> products{};
-  T rest = 0;
-  simd::for_lanes<T>(
-      isa, count, [&](auto lanes, Index j) __attribute__((always_inline)) {
-        simd::Vector<T, lanes> a, b;
-        simd::load(a, x + j);
-        simd::load(b, y + j);
-        a *= b;
-        if constexpr (lanes == kWidth) {
-          products += a;
-        } else {
-          rest += a[0];
-        }
-      });
-  return rest + simd::sum_lanes<kWidth>(products);
 }
 
 [[nodiscard]] inline Index longest_keys(std::span<const KeyRange> keys) {
@@ -349,7 +329,7 @@ void attention_backward(const AttentionProblem<T>& p, const T* log_sum_exp, Tens
     simd::with_simd([&](auto isa) __attribute__((always_inline)) {
       for (Index i = 0; i < a.queries; ++i) {
         const Index row = a.first_query + i, column = a.head * d_k;
-        delta[i] = detail::dot(isa, output.row(row) + column, d_output.row(row) + column, d_k);
+        delta[i] = dot(isa, output.row(row) + column, d_output.row(row) + column, d_k);
       }
     });
 

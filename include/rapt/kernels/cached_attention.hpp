@@ -8,6 +8,7 @@
 #include <span>
 
 #include "rapt/core/thread_pool.hpp"
+#include "rapt/kernels/elementwise.hpp"
 #include "rapt/kernels/softmax.hpp"
 
 namespace rapt::inline RAPT_ABI::kernels {
@@ -31,25 +32,7 @@ namespace detail {
 template <class Isa, class T>
 [[gnu::always_inline]] inline void key_probabilities(Isa isa, const T* q, TensorView<const T> keys, const KeyRows& rows,
                                                      Index first, Index d_k, T scale, T* probabilities) {
-  constexpr int kWidth = simd::kLanes<Isa, T>;
-  for (Index j = 0; j < rows.length; ++j) {
-    const T* k = keys.row(rows[j]) + first;
-    simd::Native<Isa, T> products{};
-    T rest = 0;
-    simd::for_lanes<T>(
-        isa, d_k, [&](auto lanes, Index c) __attribute__((always_inline)) {
-          simd::Vector<T, lanes> a, b;
-          simd::load(a, q + c);
-          simd::load(b, k + c);
-          a *= b;
-          if constexpr (lanes == kWidth) {
-            products += a;
-          } else {
-            rest += a[0];
-          }
-        });
-    probabilities[j] = scale * (rest + simd::sum_lanes<kWidth>(products));
-  }
+  for (Index j = 0; j < rows.length; ++j) probabilities[j] = scale * dot(isa, q, keys.row(rows[j]) + first, d_k);
   const Index padded = (rows.length + 15) / 16 * 16;
   std::fill(probabilities + rows.length, probabilities + padded, -std::numeric_limits<T>::infinity());
   const T sum = exponentials(isa, probabilities, padded).second;

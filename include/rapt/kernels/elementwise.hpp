@@ -75,6 +75,27 @@ void multiply(const T* a, const T* b, T* out, Index count, bool accumulate = fal
       });
 }
 
+/// sum over j of x_j y_j. Call inside `with_simd`.
+template <class Isa, class T>
+[[gnu::always_inline]] inline T dot(Isa isa, const T* x, const T* y, Index count) {
+  constexpr int kWidth = simd::kLanes<Isa, T>;
+  simd::Native<Isa, T> products{};
+  T rest = 0;
+  simd::for_lanes<T>(
+      isa, count, [&](auto lanes, Index j) __attribute__((always_inline)) {
+        simd::Vector<T, lanes> a, b;
+        simd::load(a, x + j);
+        simd::load(b, y + j);
+        a *= b;
+        if constexpr (lanes == kWidth) {
+          products += a;
+        } else {
+          rest += a[0];
+        }
+      });
+  return rest + simd::sum_lanes<kWidth>(products);
+}
+
 /// sums[j] += sum over i of m[i, j]: the gradient of a bias. Each column is added in the order of rows.
 template <class T>
 void add_column_sums(TensorView<const T> m, T* sums) {
