@@ -9,9 +9,12 @@
 #include "rapt/autograd/ops/cross_entropy.hpp"
 #include "rapt/autograd/ops/dropout.hpp"
 #include "rapt/autograd/ops/embedding.hpp"
+#include "rapt/autograd/ops/gated.hpp"
 #include "rapt/autograd/ops/linear.hpp"
 #include "rapt/autograd/ops/matmul.hpp"
 #include "rapt/autograd/ops/multiply.hpp"
+#include "rapt/autograd/ops/rms_norm.hpp"
+#include "rapt/autograd/ops/rotary.hpp"
 #include "tests/common/gradients.hpp"
 
 namespace {
@@ -155,6 +158,39 @@ std::vector<WrongUse> wrong_uses() {
         },
         {"[linear_cross_entropy] ", "id 7", "of 7"});
 
+  wrong("rms_norm", [] { std::ignore = rms_norm(of({2, 3}), of({4})); }, {"[rms_norm] ", "[2, 3]", "[4]"});
+  wrong("gated_activation",
+        [] {
+          std::ignore = gated_activation(of({2, 3}), of({2, 4}), rapt::Activation::silu);
+        },
+        {"[gated_activation] ", "[2, 3]", "[2, 4]"});
+  wrong("gated_activation halves",
+        [] {
+          std::ignore = gated_activation(of({2, 5}), rapt::Activation::silu);
+        },
+        {"[gated_activation] ", "[2, 5]", "even"});
+  const auto turn = [](Shape x, Shape table, Ids positions, const rapt::RotaryHeads& heads) {
+    std::ignore =
+        rapt::rotary<float>(of(x), {std::make_shared<Tensor<float>>(table, 0.f), std::move(positions)}, heads);
+  };
+  wrong("rotary positions",
+        [=] {
+          turn({2, 8}, {5, 4}, {0, 1, 2}, {.count = 2, .head_dim = 4});
+        },
+        {"[rotary] ", "3 positions", "[2, 8]"});
+  wrong("rotary table rows", [=] { turn({2, 8}, {5, 4}, {0, 5}, {.count = 2, .head_dim = 4}); }, {"[rotary] ", "5"});
+  wrong("rotary table columns",
+        [=] {
+          turn({2, 8}, {5, 6}, {0, 1}, {.count = 2, .head_dim = 4});
+        },
+        {"[rotary] ", "[5, 6]", "[2, 8]", "2 heads of 4 columns"});
+  wrong("rotary odd columns", [=] { turn({2, 8}, {5, 3}, {0, 1}, {.count = 2, .head_dim = 4}); }, {"[5, 3]"});
+  wrong("rotary heads",
+        [=] {
+          turn({2, 8}, {5, 4}, {0, 1}, {.first = 1, .count = 2, .head_dim = 4});
+        },
+        {"2 heads of 4 columns from column 1", "[2, 8]"});
+
   using Options = rapt::AttentionOptions<float>;
   const auto attend = [](Shape q, Shape k, Shape v, std::vector<rapt::Index> q_lengths,
                          std::vector<rapt::Index> k_lengths, const Options& options) {
@@ -166,6 +202,16 @@ std::vector<WrongUse> wrong_uses() {
         },
         {"[attention] ", "d_model = 6", "heads = 4"});
   wrong("attention no heads", [=] { attend({2, 6}, {2, 6}, {2, 6}, {2}, {2}, {.heads = 0}); }, {"heads = 0"});
+  wrong("attention key heads",
+        [=] {
+          attend({2, 6}, {2, 4}, {2, 4}, {2}, {2}, {.heads = 3, .key_heads = 2});
+        },
+        {"[attention] ", "heads = 3", "key_heads = 2"});
+  wrong("attention shared key",
+        [=] {
+          attend({2, 8}, {3, 8}, {3, 8}, {2}, {3}, {.heads = 4, .key_heads = 2});
+        },
+        {"[attention] ", "[2, 8]", "[3, 8]", "4 heads", "have 2"});
   wrong("attention key", [=] { attend({2, 6}, {3, 4}, {3, 4}, {2}, {3}, {}); }, {"[attention] ", "[2, 6]", "[3, 4]"});
   wrong("attention value",
         [=] {
@@ -228,6 +274,7 @@ TEST(OpErrors, CoverEveryOpThatCanBeUsedWrongly) {
   const std::set<std::string> any_shape_will_do{"activate", "scale", "softmax", "sum"};
   std::set<std::string> covered = any_shape_will_do;
   for (const WrongUse& wrong : wrong_uses()) covered.insert(wrong.name.substr(0, wrong.name.find(' ')));
+  covered.merge(rapt_test::ops_with_own_test("rapt_test::expect_errors"));
   const auto names = rapt_test::ops_in_headers(RAPT_GOLDEN_DIR "/../../include/rapt/autograd/ops").names;
   for (const auto& op : rapt_test::difference(names, covered)) ADD_FAILURE() << op << " has no wrong use";
 }

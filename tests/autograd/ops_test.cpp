@@ -14,8 +14,11 @@
 #include "rapt/autograd/ops/cross_entropy.hpp"
 #include "rapt/autograd/ops/dropout.hpp"
 #include "rapt/autograd/ops/embedding.hpp"
+#include "rapt/autograd/ops/gated.hpp"
 #include "rapt/autograd/ops/linear.hpp"
 #include "rapt/autograd/ops/matmul.hpp"
+#include "rapt/autograd/ops/rms_norm.hpp"
+#include "rapt/autograd/ops/rotary.hpp"
 #include "rapt/autograd/ops/softmax.hpp"
 #include "tests/common/gradients.hpp"
 
@@ -45,7 +48,11 @@ struct Case {
   }
 };
 
-constexpr Activation kActivations[] = {Activation::none, Activation::relu, Activation::gelu, Activation::gelu_tanh};
+const std::vector<Activation> kAllActivations = [] {
+  std::vector<Activation> all(std::begin(rapt::kActivations), std::end(rapt::kActivations));
+  all.push_back(Activation::none);
+  return all;
+}();
 
 void add_elementwise(std::vector<Case>& cases) {
   for (const Shape shape : {Shape{1}, Shape{3, 7}, Shape{2, 3, 5}, Shape{1, 33}}) {
@@ -57,7 +64,7 @@ void add_elementwise(std::vector<Case>& cases) {
     cases.push_back({"scale" + of, {shape}, [](const Variables& x) { return scale(x[0], -2.5); }});
     cases.push_back({"sum" + of, {shape}, [](const Variables& x) { return sum(x[0]); }});
     cases.push_back({"softmax" + of, {shape}, [](const Variables& x) { return softmax(x[0]); }});
-    for (const Activation a : kActivations) {
+    for (const Activation a : kAllActivations) {
       cases.push_back(
           {"activate_" + to_string(a) + of, {shape}, [a](const Variables& x) { return activate(x[0], a); }});
     }
@@ -83,7 +90,7 @@ void add_products(std::vector<Case>& cases) {
   cases.push_back({"matmul_odd", {{5, 17}, {17, 3}}, [](const Variables& x) { return matmul(x[0], x[1]); }});
   cases.push_back({"matmul_square", {{4, 4}}, [](const Variables& x) { return matmul(x[0], x[0]); }});
 
-  for (const Activation a : kActivations) {
+  for (const Activation a : kAllActivations) {
     const std::string name = "linear_" + to_string(a);
     cases.push_back({name, {{4, 3}, {5, 3}, {5}}, [a](const Variables& x) { return linear(x[0], x[1], x[2], a); }});
     cases.push_back(
@@ -107,6 +114,54 @@ void add_products(std::vector<Case>& cases) {
                    }});
 }
 
+void add_gates(std::vector<Case>& cases) {
+  for (const Activation a : kAllActivations) {
+    const std::string name = "gated_" + to_string(a);
+    for (const Shape shape : {Shape{1}, Shape{3, 5}, Shape{2, 3, 17}}) {
+      cases.push_back({name + to_string(shape), {shape, shape}, [a](const Variables& x) {
+                         return gated_activation(x[0], x[1], a);
+                       }});
+    }
+    cases.push_back({name + "_halves", {{3, 10}}, [a](const Variables& x) { return gated_activation(x[0], a); }});
+    cases.push_back({name + "_halves_twice", {{2, 34}}, [a](const Variables& x) {
+                       return add(gated_activation(x[0], a), gated_activation(x[0], Activation::silu));
+                     }});
+    cases.push_back(
+        {name + "_of_itself", {{3, 5}}, [a](const Variables& x) { return gated_activation(x[0], x[0], a); }});
+  }
+  cases.push_back(
+      {"gated_constant_gate", {{3, 5}}, [](const Variables& x) {
+         return gated_activation(Variable(rapt_test::random_tensor<double>({3, 5}, 9)), x[0], Activation::silu);
+       }});
+  cases.push_back(
+      {"gated_constant_value", {{3, 5}}, [](const Variables& x) {
+         return gated_activation(x[0], Variable(rapt_test::random_tensor<double>({3, 5}, 9)), Activation::gelu);
+       }});
+}
+
+void add_rotary(std::vector<Case>& cases) {
+  for (const auto layout : {rapt::RotaryLayout::halves, rapt::RotaryLayout::interleaved}) {
+    const std::string name = layout == rapt::RotaryLayout::halves ? "rotary_halves" : "rotary_interleaved";
+    for (const Index pairs : {1, 3, 20}) {
+      // Any numbers do for the table: cosines and sines may be stretched.
+      const rapt::RotaryAngles<double> angles{
+          std::make_shared<Tensor<double>>(rapt_test::random_tensor<double>({9, 2 * pairs}, 3)), {8, 0, 0, 5}};
+      const std::string of = name + std::to_string(pairs);
+      const rapt::RotaryHeads all{.count = 1, .head_dim = 2 * pairs, .layout = layout};
+      const rapt::RotaryHeads some{.first = 1, .count = 2, .head_dim = 2 * pairs + 1, .layout = layout};
+      cases.push_back({of, {{4, 2 * pairs}}, [=](const Variables& x) { return rapt::rotary(x[0], angles, all); }});
+      cases.push_back(
+          {of + "_some", {{4, 4 * pairs + 5}}, [=](const Variables& x) { return rapt::rotary(x[0], angles, some); }});
+      cases.push_back({of + "_twice", {{4, 2 * pairs}}, [=](const Variables& x) {  // the gradient is added to
+                         return multiply(rapt::rotary(x[0], angles, all), x[0]);
+                       }});
+      cases.push_back({of + "_in_place", {{4, 3}, {2 * pairs, 3}}, [=](const Variables& x) {
+                         return rapt::rotary(linear(x[0], x[1], Variable()), angles, all);
+                       }});
+    }
+  }
+}
+
 void add_norms(std::vector<Case>& cases) {
   for (const auto& [rows, cols] : {std::pair<Index, Index>{3, 4}, {1, 5}, {2, 17}, {70, 3}}) {
     const std::string of = to_string(Shape{rows, cols});
@@ -114,11 +169,16 @@ void add_norms(std::vector<Case>& cases) {
     cases.push_back({"layer_norm" + of, {x, v, v}, [](const Variables& i) { return layer_norm(i[0], i[1], i[2]); }});
     cases.push_back(
         {"layer_norm_epsilon" + of, {x, v, v}, [](const Variables& i) { return layer_norm(i[0], i[1], i[2], 0.5); }});
+    cases.push_back({"rms_norm" + of, {x, v}, [](const Variables& i) { return rms_norm(i[0], i[1]); }});
+    cases.push_back({"rms_norm_epsilon" + of, {x, v}, [](const Variables& i) { return rms_norm(i[0], i[1], 0.5); }});
     cases.push_back(
         {"add_norm" + of, {x, x, v, v}, [](const Variables& i) { return add_norm(i[0], i[1], i[2], i[3]); }});
     cases.push_back({"residual_add" + of, {x, x}, [](const Variables& i) { return residual_add(i[0], i[1]); }});
   }
   const Shape x{4, 9}, v{9};
+  cases.push_back({"rms_norm_twice", {x, v}, [](const Variables& i) {
+                     return add(rms_norm(i[0], i[1]), multiply(i[0], rms_norm(i[0], i[1])));
+                   }});
   cases.push_back({"add_norm_dropout",
                    {x, x, v, v},
                    [](const Variables& i) { return add_norm(i[0], i[1], i[2], i[3], 0.5f); },
@@ -272,6 +332,28 @@ void add_attention(std::vector<Case>& cases) {
                     [=](const Variables& x, const Options& o) { return attention(x[0], x[0], x[0], self, self, o); }),
          m.training});
   }
+  for (const Index key_heads : {1, 2}) {  // heads that share keys
+    const Index width = 2 * key_heads;
+    const std::string of = "attention_shared" + std::to_string(key_heads);
+    const auto options = [=](bool causal) { return Options{.heads = 4, .key_heads = key_heads, .causal = causal}; };
+    cases.push_back({of, {{8, 8}, {8, width}, {8, width}}, [=](const Variables& x) {
+                       return attention(x[0], x[1], x[2], queries, keys, options(false));
+                     }});
+    cases.push_back({of + "_causal_dropout",
+                     {{8, 8}, {8, width}, {8, width}},
+                     [=](const Variables& x) {
+                       Options o = options(true);
+                       o.dropout = 0.3f;
+                       return attention(x[0], x[1], x[2], self, self, o);
+                     },
+                     /*training=*/true});
+    for (const Index idle : {0, 1}) {  // columns that nobody reads
+      cases.push_back({of + "_fused" + std::to_string(idle), {{8, 8 + 2 * width + idle}}, [=](const Variables& x) {
+                         return attention(rapt::columns(x[0], 0, 8), rapt::columns(x[0], 8, width),
+                                          rapt::columns(x[0], 8 + width + idle, width), self, self, options(true));
+                       }});
+    }
+  }
   const rapt::RowSplits dense = rapt::RowSplits::equal(2, 4);
   cases.push_back({"attention_keys_values", {{8, 2}, {8, 4}}, [=](const Variables& x) {  // as attention to a memory
                      return attention(rapt::columns(x[0], 0, 2), rapt::columns(x[1], 0, 2), rapt::columns(x[1], 2, 2),
@@ -297,6 +379,8 @@ void add_attention(std::vector<Case>& cases) {
     std::vector<Case> all;
     add_elementwise(all);
     add_products(all);
+    add_gates(all);
+    add_rotary(all);
     add_norms(all);
     add_tables(all);
     add_losses(all);
@@ -330,8 +414,10 @@ TEST(OpGradients, Products) {
   expect_right("linear_");
 }
 TEST(OpGradients, Norms) {
-  for (const char* op : {"layer_norm", "add_norm", "residual_add"}) expect_right(op);
+  for (const char* op : {"layer_norm", "add_norm", "rms_norm", "residual_add"}) expect_right(op);
 }
+TEST(OpGradients, Gates) { expect_right("gated"); }
+TEST(OpGradients, RotaryPositions) { expect_right("rotary"); }
 TEST(OpGradients, Tables) {
   expect_right("embedding");
   expect_right("add_rows");
@@ -346,6 +432,7 @@ TEST(OpGradients, AttentionOfColumns) {
   expect_right("attention_fused");
   expect_right("attention_keys_values");
 }
+TEST(OpGradients, AttentionWithSharedKeys) { expect_right("attention_shared"); }
 TEST(OpGradients, AttentionInBlocks) {
   expect_right("attention_blocks");
   expect_right("attention_some_constant");
@@ -385,8 +472,8 @@ TEST(OpGradients, EveryInputGetsAGradient) {
 TEST(OpGradients, EveryOpHasACase) {
   const auto in_headers = rapt_test::ops_in_headers(RAPT_GOLDEN_DIR "/../../include/rapt/autograd/ops");
   EXPECT_EQ(in_headers.calls, in_headers.literal_calls) << "some op's name cannot be read from the header";
-  EXPECT_GE(in_headers.headers, 13);
-  EXPECT_GE(in_headers.names.size(), 16u);
+  EXPECT_GE(in_headers.headers, 16);
+  EXPECT_GE(in_headers.names.size(), 19u);
 
   std::set<std::string> in_graphs;
   for (const Case& c : cases()) {
@@ -394,6 +481,7 @@ TEST(OpGradients, EveryOpHasACase) {
     EXPECT_FALSE(names.empty()) << c.name;
     in_graphs.insert(names.begin(), names.end());
   }
+  in_graphs.merge(rapt_test::ops_with_own_test("rapt::gradcheck"));
   for (const auto& op : rapt_test::difference(in_headers.names, in_graphs)) ADD_FAILURE() << op << " has no case";
   for (const auto& op : rapt_test::difference(in_graphs, in_headers.names)) ADD_FAILURE() << op << " was not found";
 }

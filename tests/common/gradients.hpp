@@ -105,6 +105,25 @@ struct OpsInHeaders {
   return rest;
 }
 
+/// Ops with a test file of their own beside ops_test.cpp: <name>_test.cpp must call the op, and `check` in its text.
+[[nodiscard]] inline std::set<std::string> ops_with_own_test(const std::string& check) {
+  const std::pair<const char*, const char*> own[] = {{"distillation_loss", "distillation"},
+                                                     {"mean_rows", "mean_rows"},
+                                                     {"normalize", "normalize"},
+                                                     {"place_rows", "relative_attention"},
+                                                     {"relative_attention", "relative_attention"},
+                                                     {"slice_rows", "relative_attention"}};
+  std::set<std::string> covered;
+  for (const auto& [op, test] : own) {
+    std::ifstream file(RAPT_GOLDEN_DIR "/../autograd/" + std::string(test) + "_test.cpp");
+    const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+    if (text.find(std::string(op) + "(") != std::string::npos && text.find(check + "(") != std::string::npos) {
+      covered.insert(op);
+    }
+  }
+  return covered;
+}
+
 /// A wrong use, and what the text of its error must contain.
 struct WrongUse {
   std::string name;

@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+#include <vector>
+
 #include "tests/common/random.hpp"
 #include "tests/common/settings.hpp"
 
@@ -16,7 +19,11 @@ using rapt::Shape;
 using rapt::Tensor;
 namespace kernels = rapt::kernels;
 
-const Activation kAll[] = {Activation::none, Activation::relu, Activation::gelu, Activation::gelu_tanh};
+const std::vector<Activation> kAll = [] {
+  std::vector<Activation> all(std::begin(rapt::kActivations), std::end(rapt::kActivations));
+  all.push_back(Activation::none);
+  return all;
+}();
 const Index kSizes[] = {0, 1, 17, 1000, 20000};
 
 double formula(Activation activation, double x) {
@@ -27,12 +34,19 @@ double formula(Activation activation, double x) {
       return x * 0.5 * (1 + std::erf(x / std::sqrt(2.0)));
     case Activation::gelu_tanh:
       return 0.5 * x * (1 + std::tanh(std::sqrt(2 / std::acos(-1.0)) * (x + 0.044715 * x * x * x)));
+    case Activation::quick_gelu:
+      return x / (1 + std::exp(-1.702 * x));
+    case Activation::silu:
+      return x / (1 + std::exp(-x));
+    case Activation::tanh:
+      return std::tanh(x);
     default:
       return x;
   }
 }
 double numeric_derivative(Activation activation, double x) {
   if (activation == Activation::relu) return x > 0;
+  if (activation == Activation::tanh) return 1 / (std::cosh(x) * std::cosh(x));  // tiny beside tanh: no digits are left
   constexpr double kStep = 1e-4;  // five-point rule: error of order step^4
   const auto f = [&](double h) { return formula(activation, x + h * kStep); };
   return (8 * (f(1) - f(-1)) - (f(2) - f(-2))) / (12 * kStep);
@@ -90,6 +104,8 @@ TYPED_TEST(ActivationKernel, BackwardIsTheDerivative) {
 
 TYPED_TEST(ActivationKernel, ReluBackwardMayReadTheOutput) {
   using T = TypeParam;
+  EXPECT_TRUE(kernels::derivative_reads_output(Activation::relu));
+  EXPECT_FALSE(kernels::derivative_reads_output(Activation::silu));
   const auto x = random_tensor<T>(Shape{100}, 1), dy = random_tensor<T>(Shape{100}, 2);
   Tensor<T> y(x.shape()), from_input(x.shape()), from_output(x.shape());
   kernels::activate(Activation::relu, x.data(), y.data(), 100);
@@ -111,8 +127,27 @@ TYPED_TEST(ActivationKernel, NaNIsNeverHiddenAndLargeValuesStayFinite) {
         const Tensor<T> ones(Shape{40}, T(1));
         kernels::activate_backward(activation, z.data(), ones.data(), dz.data(), 40, false);
         kernels::activate(activation, z.data(), z.data(), 40);
-        for (const T v : z.values()) EXPECT_EQ(v, large);
-        for (const T v : dz.values()) EXPECT_EQ(v, T(1));
+        const bool bounded = activation == Activation::tanh;
+        for (const T v : z.values()) EXPECT_EQ(v, bounded ? T(1) : large);
+        for (const T v : dz.values()) EXPECT_EQ(v, bounded ? T(0) : T(1));
+      }
+    }
+  });
+}
+
+/// Far below zero all but tanh are nearly flat, and nothing overflows into NaN on the way there.
+TYPED_TEST(ActivationKernel, LargeNegativeValuesStayFinite) {
+  using T = TypeParam;
+  for_every_simd_level([] {
+    for (const Activation activation : rapt::kActivations) {
+      const testing::ScopedTrace trace(__FILE__, __LINE__, to_string(activation));
+      for (const T large : {T(-1e3), T(-1e10)}) {
+        Tensor<T> z(Shape{40}, large), dz(Shape{40});
+        const Tensor<T> ones(Shape{40}, T(1));
+        kernels::activate_backward(activation, z.data(), ones.data(), dz.data(), 40, false);
+        kernels::activate(activation, z.data(), z.data(), 40);
+        for (const T v : z.values()) EXPECT_EQ(v, activation == Activation::tanh ? T(-1) : T(0));
+        for (const T v : dz.values()) EXPECT_EQ(v, T(0));
       }
     }
   });
@@ -135,6 +170,12 @@ TEST(Activation, HasNames) {
   EXPECT_EQ(to_string(Activation::relu), "relu");
   EXPECT_EQ(to_string(Activation::gelu), "gelu");
   EXPECT_EQ(to_string(Activation::gelu_tanh), "gelu_tanh");
+  EXPECT_EQ(to_string(Activation::quick_gelu), "quick_gelu");
+  EXPECT_EQ(to_string(Activation::silu), "silu");
+  EXPECT_EQ(to_string(Activation::tanh), "tanh");
+  std::set<std::string> names;
+  for (const Activation activation : kAll) names.insert(to_string(activation));
+  EXPECT_EQ(names.size(), kAll.size()) << "each has a name of its own";
 }
 
 }  // namespace

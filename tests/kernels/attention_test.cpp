@@ -31,7 +31,10 @@ struct Setup {
   Mask mask = Mask::none, additive = Mask::none;
   bool padding = false;
   float rate = 0;
-  Index gap = 0;  // rows of key and value between sequences, as in a cache
+  Index gap = 0;        // rows of key and value between sequences, as in a cache
+  Index key_heads = 0;  // 0: as many as heads
+
+  [[nodiscard]] Index key_width() const { return (key_heads > 0 ? key_heads : heads) * head_dim; }
 };
 
 Index longest(const Lengths& lengths) {
@@ -105,16 +108,17 @@ struct Case {
 
   [[nodiscard]] TensorView<const T> query() const { return query_memory.view().columns(1, width); }
   [[nodiscard]] TensorView<const T> key() const {
-    return (self ? query_memory : key_memory).view().columns(1 + width, width);
+    return (self ? query_memory : key_memory).view().columns(1 + width, setup.key_width());
   }
   [[nodiscard]] TensorView<const T> value() const {
-    return (self ? query_memory : key_memory).view().columns(1 + 2 * width, width);
+    return (self ? query_memory : key_memory).view().columns(1 + width + setup.key_width(), setup.key_width());
   }
   [[nodiscard]] kernels::AttentionProblem<T> problem() const {
     kernels::AttentionProblem<T> p;
     p.query = query(), p.key = key(), p.value = value();
     p.query_offsets = offsets, p.keys = ranges;
-    p.heads = setup.heads, p.scale = scale, p.causal = setup.causal, p.window = setup.window;
+    p.heads = setup.heads, p.key_heads = setup.key_heads, p.scale = scale, p.causal = setup.causal,
+    p.window = setup.window;
     if (setup.mask != Mask::none) p.mask = {mask.view()};
     if (setup.additive != Mask::none) p.additive_mask = {additive.view()};
     if (setup.padding) p.key_padding = padding.data();
@@ -156,8 +160,8 @@ struct Results {
             Shape{static_cast<Index>(c.ranges.size()), c.setup.heads, longest(c.setup.queries), longest(c.setup.keys)},
             T(0)),
         d_query(random_tensor<T>(Shape{c.total_queries, c.width}, 6)),
-        d_key(random_tensor<T>(Shape{c.total_keys, c.width}, 7)),
-        d_value(random_tensor<T>(Shape{c.total_keys, c.width}, 8)) {}
+        d_key(random_tensor<T>(Shape{c.total_keys, c.setup.key_width()}, 7)),
+        d_value(random_tensor<T>(Shape{c.total_keys, c.setup.key_width()}, 8)) {}
 };
 
 template <class T>
@@ -193,15 +197,14 @@ struct Naive {
   void attend(const Case<T>& c, Index n, Index head, Index first, Index i) {
     const auto [begin, length] = c.ranges[static_cast<std::size_t>(n)];
     const Index d_k = c.setup.head_dim, row = first + i, column = head * d_k;
+    const Index key_column = head / (c.width / c.setup.key_width()) * d_k;
     const auto scale = static_cast<double>(c.scale);
-    const auto at = [&](const TensorView<const T>& m, Index r, Index k) {
-      return static_cast<double>(m.row(r)[column + k]);
-    };
+    const auto at = [&](const TensorView<const T>& m, Index r, Index k) { return static_cast<double>(m.row(r)[k]); };
     std::vector<double> p, d_p;
     double highest = -std::numeric_limits<double>::infinity(), sum = 0, delta = 0;
     for (Index j = 0; j < length; ++j) {
       double score = 0;
-      for (Index k = 0; k < d_k; ++k) score += at(c.query(), row, k) * at(c.key(), begin + j, k);
+      for (Index k = 0; k < d_k; ++k) score += at(c.query(), row, column + k) * at(c.key(), begin + j, key_column + k);
       p.push_back(score * scale + c.bias(n, head, i, j));
       highest = std::max(highest, p.back());
     }
@@ -214,9 +217,10 @@ struct Naive {
       weights.data()[((n * s[1] + head) * s[2] + i) * s[3] + j] = weight;
       double d = 0;
       for (Index k = 0; k < d_k; ++k) {
-        output(row, column + k) += weight * factor * at(c.value(), begin + j, k);
-        d_value(begin + j, column + k) += weight * factor * static_cast<double>(c.d_output(row, column + k));
-        d += factor * static_cast<double>(c.d_output(row, column + k)) * at(c.value(), begin + j, k);
+        const double value = at(c.value(), begin + j, key_column + k);
+        output(row, column + k) += weight * factor * value;
+        d_value(begin + j, key_column + k) += weight * factor * static_cast<double>(c.d_output(row, column + k));
+        d += factor * static_cast<double>(c.d_output(row, column + k)) * value;
       }
       d_p.push_back(d);
       delta += weight * d;
@@ -225,8 +229,8 @@ struct Naive {
       const auto at_j = static_cast<std::size_t>(j);
       const double d_score = p[at_j] * (d_p[at_j] - delta) * scale;
       for (Index k = 0; k < d_k; ++k) {
-        d_query(row, column + k) += d_score * at(c.key(), begin + j, k);
-        d_key(begin + j, column + k) += d_score * at(c.query(), row, k);
+        d_query(row, column + k) += d_score * at(c.key(), begin + j, key_column + k);
+        d_key(begin + j, key_column + k) += d_score * at(c.query(), row, column + k);
       }
     }
   }
@@ -282,6 +286,51 @@ TYPED_TEST(AttentionKernel, HeadsOfAllSizes) {
       const testing::ScopedTrace trace(__FILE__, __LINE__, to_string(Shape{heads, head_dim}));
       check<TypeParam>(setup);
     }
+  }
+}
+
+TYPED_TEST(AttentionKernel, HeadsThatShareKeys) {
+  for (const auto& [heads, key_heads] : {std::pair<Index, Index>{4, 1}, {6, 2}, {6, 3}, {3, 3}}) {
+    const testing::ScopedTrace trace(__FILE__, __LINE__, to_string(Shape{heads, key_heads}));
+    Setup s{.name = "shared", .queries = kUneven, .keys = kUneven, .heads = heads};
+    s.key_heads = key_heads;
+    check<TypeParam>(s);
+    s.name = "shared, causal window, masks", s.causal = true, s.window = 30;
+    s.mask = Mask::full, s.additive = Mask::per_head, s.rate = 0.2f;
+    check<TypeParam>(s);
+    s = {.name = "shared, cross", .queries = {3, 0, 40, 1}, .keys = {70, 4, 3, 0}, .heads = heads};
+    s.key_heads = key_heads, s.causal = true, s.gap = 5, s.padding = true;
+    check<TypeParam>(s);
+  }
+}
+
+/// As if each query head had keys and values of its own, bit for bit; also where there are so many sequences that parts
+/// are cut in another way.
+TYPED_TEST(AttentionKernel, SharedKeysAreAsGoodAsRepeatedOnes) {
+  using T = TypeParam;
+  for (const Lengths& lengths : {Lengths{40}, Lengths(17, 9)}) {
+    for_every_thread_count([&] {
+      Setup s{.name = "shared", .queries = lengths, .keys = lengths, .heads = 6, .causal = true};
+      s.key_heads = 2;
+      const Case<T> shared(s);
+      s.key_heads = 0;
+      Case<T> repeated(s);
+      for (Index i = 0; i < shared.total_queries; ++i) {
+        const auto copy = [&](const TensorView<const T>& from, Index column) {
+          for (Index h = 0; h < 6; ++h) {
+            std::copy_n(from.row(i) + h / 3 * s.head_dim, s.head_dim,
+                        repeated.query_memory.row(i) + column + h * s.head_dim);
+          }
+        };
+        copy(shared.key(), 1 + shared.width);
+        copy(shared.value(), 1 + 2 * shared.width);
+      }
+      const Results<T> a = compute(shared), b = compute(repeated);
+      EXPECT_TRUE(same_bits(a.output, b.output));
+      EXPECT_TRUE(same_bits(a.log_sum_exp, b.log_sum_exp));
+      EXPECT_TRUE(same_bits(a.weights, b.weights));
+      EXPECT_TRUE(same_bits(a.d_query, b.d_query));
+    });
   }
 }
 
@@ -351,8 +400,16 @@ TYPED_TEST(AttentionKernel, GradientsThatAreNotWantedAreLeftOut) {
 
 TYPED_TEST(AttentionKernel, GradientsAreWrittenWholeUnlessTheyAreToBeAddedTo) {
   using T = TypeParam;
-  for (const Setup& setup : {Setup{.name = "self", .queries = kUneven, .keys = kUneven, .causal = true},
-                             Setup{.name = "none seen", .queries = {3, 0, 5}, .keys = {0, 4, 300}, .causal = true}}) {
+  for (const Setup& setup :
+       {Setup{.name = "self", .queries = kUneven, .keys = kUneven, .causal = true},
+        Setup{.name = "none seen", .queries = {3, 0, 5}, .keys = {0, 4, 300}, .causal = true},
+        Setup{.name = "shared", .queries = kUneven, .keys = kUneven, .heads = 4, .causal = true, .key_heads = 2},
+        Setup{.name = "shared, none seen",
+        .queries = {3, 0, 5},
+        .keys = {0, 4, 300},
+        .heads = 4,
+        .causal = true,
+        .key_heads = 1}}) {
     const Case<T> c(setup);
     Results<T> added(c), written(c);
     for (Tensor<T>* gradient : {&added.d_query, &added.d_key, &added.d_value}) gradient->fill(T(0));
@@ -381,10 +438,18 @@ TYPED_TEST(AttentionKernel, LargeScoresDoNotOverflow) {
 
 TYPED_TEST(AttentionKernel, IsTheSameOnAnyThreads) {
   using T = TypeParam;
-  const Case<T> c({.name = "threads", .queries = kUneven, .keys = kUneven, .heads = 3, .causal = true, .rate = 0.1f});
-  for (const auto member : {&Results<T>::output, &Results<T>::log_sum_exp, &Results<T>::d_query, &Results<T>::d_key,
-                            &Results<T>::d_value}) {
-    expect_same_bits_on_any_threads([&] { return compute(c).*member; });
+  for (const Index key_heads : {3, 1}) {
+    const Case<T> c({.name = "threads",
+                     .queries = kUneven,
+                     .keys = kUneven,
+                     .heads = 3,
+                     .causal = true,
+                     .rate = 0.1f,
+                     .key_heads = key_heads});
+    for (const auto member : {&Results<T>::output, &Results<T>::log_sum_exp, &Results<T>::d_query, &Results<T>::d_key,
+                              &Results<T>::d_value}) {
+      expect_same_bits_on_any_threads([&] { return compute(c).*member; });
+    }
   }
 }
 

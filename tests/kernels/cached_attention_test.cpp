@@ -38,11 +38,14 @@ TYPED_TEST_SUITE(CachedAttention, Scalars);
 TYPED_TEST(CachedAttention, EqualsTheFormula) {
   using T = TypeParam;
   const Case c;
+  using Heads = std::pair<Index, Index>;  // of queries, of keys
   const auto queries = static_cast<Index>(c.rows.size());
   for (const Index d_k : {1, 5, 16, 64, 67}) {
-    for (const Index heads : {1, 3}) {
-      const Index width = heads * d_k, longest = 35;
-      const auto query = random_tensor<T>(Shape{queries, width}, 1), table = random_tensor<T>(Shape{40, 2 * width}, 2);
+    for (const Heads& all : {Heads{1, 1}, {3, 3}, {6, 2}, {4, 1}}) {
+      const Index heads = all.first, key_heads = all.second;
+      const Index width = heads * d_k, key_width = key_heads * d_k, shared = heads / key_heads, longest = 35;
+      const auto query = random_tensor<T>(Shape{queries, width}, 1);
+      const auto table = random_tensor<T>(Shape{40, 2 * key_width}, 2);
       Tensor<double> expected(query.shape(), 0.0), expected_weights(Shape{queries, heads, longest}, 0.0);
       for (Index i = 0; i < queries; ++i) {
         const KeyRows& rows = c.rows[static_cast<std::size_t>(i)];
@@ -51,21 +54,22 @@ TYPED_TEST(CachedAttention, EqualsTheFormula) {
           double* weights = expected_weights.data() + (i * heads + h) * longest;
           for (Index j = 0; j < rows.length; ++j) {
             double score = 0;
-            for (Index col = h * d_k; col < (h + 1) * d_k; ++col)
-              score += double{query(i, col)} * double{table(rows[j], col)};
+            for (Index k = 0; k < d_k; ++k) {
+              score += double{query(i, h * d_k + k)} * double{table(rows[j], h / shared * d_k + k)};
+            }
             sum += weights[j] = std::exp(0.5 * score);
           }
           for (Index j = 0; j < rows.length; ++j) {
             weights[j] /= sum;
-            for (Index col = h * d_k; col < (h + 1) * d_k; ++col) {
-              expected(i, col) += weights[j] * double{table(rows[j], width + col)};
+            for (Index k = 0; k < d_k; ++k) {
+              expected(i, h * d_k + k) += weights[j] * double{table(rows[j], key_width + h / shared * d_k + k)};
             }
           }
         }
       }
       for_every_simd_level([&] {
         Tensor<T> output(query.shape(), T(7)), weights(expected_weights.shape(), T(0)), alone(query.shape(), T(7));
-        const auto keys = table.view().columns(0, width), values = table.view().columns(width, width);
+        const auto keys = table.view().columns(0, key_width), values = table.view().columns(key_width, key_width);
         rapt::kernels::cached_attention<T>(query, keys, values, c.rows, heads, T(0.5), output, weights.data(), longest);
         expect_close(output, expected, 100 * kEpsilon<T>);
         expect_close(weights, expected_weights, 100 * kEpsilon<T>);

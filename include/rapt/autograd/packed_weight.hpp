@@ -25,10 +25,14 @@ class PackedWeight {
     if (kept_) packed_.store(nullptr);
   }
 
-  /// Of the weight's present value, precision and instruction set.
+  /// Of the weight's present value, precision and instruction set. Throws ValueError for a weight without elements
+  /// whose packed form is of another precision or instruction set, or was lost when the model was copied.
   [[nodiscard]] std::shared_ptr<const kernels::PackedOperand<T>> of(const Tensor<T>& weight) const {
     auto packed = packed_.load();
     if (packed == nullptr || !packed->is_current()) {
+      require(weight.has_elements(), "packed_weight", "a weight of shape ", weight.shape(),
+              " was kept in packed form alone, which does not fit the precision and instruction set in force or was "
+              "not copied with the model");
       packed = std::make_shared<const kernels::PackedOperand<T>>(kernels::transposed(weight));
       packed_.store(packed);
     }

@@ -5,6 +5,7 @@
 #include <Eigen/Core>
 #include <algorithm>
 #include <concepts>
+#include <memory>
 #include <span>
 #include <type_traits>
 #include <utility>
@@ -86,7 +87,8 @@ class TensorView {
 template <class Matrix>
 TensorView(Matrix&) -> TensorView<std::remove_pointer_t<decltype(std::declval<Matrix&>().data())>>;
 
-/// Owns row-major elements from the memory pool, 64-byte aligned. A value type: copies are deep, moves are free.
+/// Owns row-major elements from the memory pool, 64-byte aligned; or, if `borrowed`, shares somebody else's. A value
+/// type: copies are deep and own their elements, moves are free.
 template <class T>
 class Tensor {
   static_assert(std::is_trivially_copyable_v<T>);
@@ -111,16 +113,35 @@ class Tensor {
     for (Index i = 0; i < view.rows(); ++i) std::copy_n(view.row(i), view.cols(), data_ + i * view.cols());
   }
 
-  Tensor(const Tensor& other) : Tensor(other.shape_) { std::copy_n(other.data_, size(), data_); }
+  /// Elements that lie elsewhere, in a mapped file say, and stay there for as long as `owner` lives.
+  [[nodiscard]] static Tensor borrowed(T* elements, Shape shape, std::shared_ptr<const void> owner) {
+    Tensor tensor = without_elements(shape);
+    tensor.data_ = elements;
+    tensor.owner_ = std::move(owner);
+    return tensor;
+  }
+  /// A shape alone, until a tensor is assigned that has elements.
+  [[nodiscard]] static Tensor without_elements(Shape shape) {
+    Tensor tensor;
+    tensor.shape_ = shape;
+    return tensor;
+  }
+
+  Tensor(const Tensor& other) : Tensor(other.has_elements() ? Tensor(other.shape_) : without_elements(other.shape_)) {
+    if (data_ != nullptr) std::copy_n(other.data_, size(), data_);
+  }
   Tensor(Tensor&& other) noexcept
-      : data_(std::exchange(other.data_, nullptr)), shape_(std::exchange(other.shape_, Shape{})) {}
+      : data_(std::exchange(other.data_, nullptr)),
+        shape_(std::exchange(other.shape_, Shape{})),
+        owner_(std::move(other.owner_)) {}
   Tensor& operator=(Tensor other) noexcept {
     std::swap(data_, other.data_);
     std::swap(shape_, other.shape_);
+    std::swap(owner_, other.owner_);
     return *this;
   }
   ~Tensor() {
-    if (data_ != nullptr) detail::memory_pool().deallocate(data_, bytes());
+    if (data_ != nullptr && owner_ == nullptr) detail::memory_pool().deallocate(data_, bytes());
   }
 
   [[nodiscard]] const Shape& shape() const { return shape_; }
@@ -128,6 +149,8 @@ class Tensor {
   [[nodiscard]] Index rows() const { return shape_.rows(); }
   [[nodiscard]] Index cols() const { return shape_.cols(); }
   [[nodiscard]] bool empty() const { return size() == 0; }
+  /// False for a shape alone.
+  [[nodiscard]] bool has_elements() const { return data_ != nullptr || size() == 0; }
   [[nodiscard]] T* data() { return data_; }
   [[nodiscard]] const T* data() const { return data_; }
   [[nodiscard]] T* row(Index i) { return data_ + i * cols(); }
@@ -143,6 +166,7 @@ class Tensor {
     Tensor taken;
     taken.data_ = std::exchange(data_, nullptr);
     taken.shape_ = shape_;
+    taken.owner_ = std::move(owner_);
     return taken;
   }
 
@@ -168,6 +192,7 @@ class Tensor {
 
   T* data_ = nullptr;
   Shape shape_;
+  std::shared_ptr<const void> owner_;  // of borrowed elements
 };
 
 }  // namespace rapt::inline RAPT_ABI

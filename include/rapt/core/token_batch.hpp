@@ -102,6 +102,14 @@ struct TranslationBatch {
   std::vector<TokenId> target_output;  ///< w1 .. wn </s>
 };
 
+/// Tokens, and what a language model must say at which of their rows: the next token, for a causal model, or the one
+/// that was hidden there, for a masked model.
+struct LanguageBatch {
+  TokenBatch input;
+  std::vector<TokenId> targets;
+  std::vector<TokenId> rows;  ///< of `input`, one for each target; empty: all in order
+};
+
 /// Throws ValueError that names the position unless every id is in 0 .. vocabulary.
 inline void require_ids(std::span<const TokenId> tokens, Index vocabulary, std::string_view where) {
   for (std::size_t i = 0; i < tokens.size(); ++i) {

@@ -9,10 +9,17 @@ namespace rapt::inline RAPT_ABI {
 /// What stands between the two linear maps of a feed-forward layer.
 enum class Activation {
   none,
-  relu,       ///< max(0, x), the paper's equation 2
-  gelu,       ///< x Phi(x) = x (1 + erf(x / sqrt 2)) / 2 (Hendrycks and Gimpel 2016)
-  gelu_tanh,  ///< x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2, the same paper's approximation (GPT-2)
+  relu,        ///< max(0, x), the paper's equation 2
+  gelu,        ///< x Phi(x) = x (1 + erf(x / sqrt 2)) / 2 (Hendrycks and Gimpel 2016)
+  gelu_tanh,   ///< x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2, the same paper's approximation (GPT-2)
+  quick_gelu,  ///< x sigmoid(1.702 x), the same paper's other one (CLIP)
+  silu,        ///< x sigmoid(x), also called swish (Elfwing et al. 2018; Ramachandran et al. 2017)
+  tanh,
 };
+
+/// All that are functions of their own, for whoever looks one up by name.
+inline constexpr Activation kActivations[] = {Activation::relu,       Activation::gelu, Activation::gelu_tanh,
+                                              Activation::quick_gelu, Activation::silu, Activation::tanh};
 
 [[nodiscard]] inline std::string to_string(Activation activation) {
   switch (activation) {
@@ -22,6 +29,12 @@ enum class Activation {
       return "gelu";
     case Activation::gelu_tanh:
       return "gelu_tanh";
+    case Activation::quick_gelu:
+      return "quick_gelu";
+    case Activation::silu:
+      return "silu";
+    case Activation::tanh:
+      return "tanh";
     default:
       return "none";
   }
@@ -36,12 +49,33 @@ inline constexpr double kInverseSqrt2Pi = 0.39894228040143267794;  // 1 / sqrt(2
 inline constexpr double kSqrt2OverPi = 0.79788456080286535588;     // sqrt(2 / pi)
 inline constexpr double kCubic = 0.044715;
 
+/// b of x sigmoid(b x); 0: the activation is none of that form.
+[[nodiscard]] constexpr double sigmoid_slope(Activation activation) {
+  return activation == Activation::silu ? 1.0 : activation == Activation::quick_gelu ? 1.702 : 0.0;
+}
+
+/// x <- 1 / (1 + e^-x)
+template <class T, class V>
+[[gnu::always_inline]] inline void sigmoid_in_place(V& x) {
+  x = -x;
+  simd::exp_in_place<T>(x);
+  x = T(1) / (T(1) + x);
+}
+
 /// x <- activation(x)
 template <Activation kActivation, class T, class V>
 [[gnu::always_inline]] inline void apply(V& x) {
-  const V zero{};
-  if constexpr (kActivation == Activation::relu) {
+  [[maybe_unused]] const V zero{};
+  if constexpr (kActivation == Activation::none) {
+    return;
+  } else if constexpr (kActivation == Activation::relu) {
     x = x < zero ? zero : x;  // NaN stays
+  } else if constexpr (kActivation == Activation::tanh) {
+    simd::tanh_in_place<T>(x);
+  } else if constexpr (sigmoid_slope(kActivation) > 0) {
+    V s = x * T(sigmoid_slope(kActivation));
+    sigmoid_in_place<T>(s);
+    x *= s;
   } else if constexpr (kActivation == Activation::gelu) {
     V e = x * T(kSqrtHalf);
     simd::erf_in_place<T>(e);
@@ -57,8 +91,19 @@ template <Activation kActivation, class T, class V>
 template <Activation kActivation, class T, class V>
 [[gnu::always_inline]] inline void derive(V& x) {
   const V zero{};
-  if constexpr (kActivation == Activation::relu) {
+  if constexpr (kActivation == Activation::none) {
+    x = T(1) - zero;
+  } else if constexpr (kActivation == Activation::relu) {
     x = x > zero ? T(1) - zero : zero;
+  } else if constexpr (kActivation == Activation::tanh) {  // 1 - tanh^2 = 4 e / (1 + e)^2, e = e^-2|x|
+    V e = x < zero ? x * T(2) : x * T(-2);
+    simd::exp_in_place<T>(e);
+    x = T(4) * e / ((T(1) + e) * (T(1) + e));
+  } else if constexpr (sigmoid_slope(kActivation) > 0) {  // s (1 + b x (1 - s))
+    const V inner = x * T(sigmoid_slope(kActivation));
+    V s = inner;
+    sigmoid_in_place<T>(s);
+    x = s * (T(1) + inner * (T(1) - s));
   } else if constexpr (kActivation == Activation::gelu) {  // Phi(x) + x phi(x)
     V e = x * T(kSqrtHalf), density = x * x * T(-0.5);
     simd::erf_in_place<T>(e);
@@ -72,7 +117,7 @@ template <Activation kActivation, class T, class V>
   }
 }
 
-/// Calls f with the activation as a constant; nothing for `none`.
+/// Calls f with the activation as a constant.
 template <class F>
 void with_activation(Activation activation, const F& f) {
   switch (activation) {
@@ -82,8 +127,14 @@ void with_activation(Activation activation, const F& f) {
       return f(std::integral_constant<Activation, Activation::gelu>{});
     case Activation::gelu_tanh:
       return f(std::integral_constant<Activation, Activation::gelu_tanh>{});
+    case Activation::quick_gelu:
+      return f(std::integral_constant<Activation, Activation::quick_gelu>{});
+    case Activation::silu:
+      return f(std::integral_constant<Activation, Activation::silu>{});
+    case Activation::tanh:
+      return f(std::integral_constant<Activation, Activation::tanh>{});
     case Activation::none:
-      return;
+      return f(std::integral_constant<Activation, Activation::none>{});
   }
 }
 
@@ -92,7 +143,7 @@ void with_activation(Activation activation, const F& f) {
 /// y = activation(x); x and y may be the same memory.
 template <class T>
 void activate(Activation activation, const T* x, T* y, Index count) {
-  if (activation == Activation::none && x != y) std::copy_n(x, count, y);
+  if (activation == Activation::none && x == y) return;
   detail::with_activation(activation, [&](auto kind) {
     for_each_lane<T>(
         count, [&](auto lanes, Index i) __attribute__((always_inline)) {
@@ -104,12 +155,18 @@ void activate(Activation activation, const T* x, T* y, Index count) {
   });
 }
 
-/// dx = dy * activation'(x), or += with accumulate. For relu x may be the output as well (its sign is the same).
+/// Whether `activate_backward` may be given the output in place of x: relu's has the same sign, and none looks at it.
+[[nodiscard]] constexpr bool derivative_reads_output(Activation activation) {
+  return activation == Activation::none || activation == Activation::relu;
+}
+
+/// dx = dy * activation'(x), or += with accumulate.
 template <class T>
 void activate_backward(Activation activation, const T* x, const T* dy, T* dx, Index count, bool accumulate) {
-  if (activation == Activation::none) {
+  if (activation == Activation::none) {  // x may be nullptr
     if (accumulate) return add_scaled(dx, dy, T(1), count);
-    std::copy_n(dy, count, dx);
+    if (dx != dy) std::copy_n(dy, count, dx);
+    return;
   }
   detail::with_activation(activation, [&](auto kind) {
     for_each_lane<T>(

@@ -27,8 +27,8 @@ inline constexpr Index kCachedQueries = 4;
 
 namespace detail {
 
-/// probabilities[j] = softmax over j of scale q k_j, for one head: `first` is its first column. The row has room for
-/// whole vectors.
+/// probabilities[j] = softmax over j of scale q k_j, for one head: `first` is its first column of keys. The row has
+/// room for whole vectors.
 template <class Isa, class T>
 [[gnu::always_inline]] inline void key_probabilities(Isa isa, const T* q, TensorView<const T> keys, const KeyRows& rows,
                                                      Index first, Index d_k, T scale, T* probabilities) {
@@ -41,14 +41,14 @@ template <class Isa, class T>
 
 }  // namespace detail
 
-/// output_i = softmax(scale q_i K_i^T) V_i, head by head   // output and query [N, D]; query i sees rows[i] of keys and
-/// values [.., D]. `weights` (or nullptr) is [N][heads][weights_stride] and receives the probabilities. A query that
-/// sees nothing gives zeros.
+/// output_i = softmax(scale q_i K_i^T) V_i, head by head   // output and query [N, H d_k]; query i sees rows[i] of keys
+/// and values [.., K d_k], and its head h reads their head h / (H / K). `weights` (or nullptr) is
+/// [N][heads][weights_stride] and receives the probabilities. A query that sees nothing gives zeros.
 template <class T>
 void cached_attention(TensorView<const T> query, TensorView<const T> keys, TensorView<const T> values,
                       std::span<const KeyRows> rows, Index heads, T scale, TensorView<T> output, T* weights = nullptr,
                       Index weights_stride = 0) {
-  const Index d_k = query.cols() / heads;
+  const Index d_k = query.cols() / heads, shared = query.cols() / keys.cols();
   Index longest = 0;
   for (const KeyRows& r : rows) longest = std::max(longest, r.length);
   parallel_for(query.rows(), kCachedQueries, [&](Index begin, Index end) {
@@ -58,13 +58,13 @@ void cached_attention(TensorView<const T> query, TensorView<const T> keys, Tenso
       for (Index i = begin; i < end; ++i) {
         const KeyRows& seen = rows[static_cast<std::size_t>(i)];
         for (Index head = 0; head < heads; ++head) {
-          const Index first = head * d_k;
-          T* out = output.row(i) + first;
+          const Index first = head / shared * d_k;
+          T* out = output.row(i) + head * d_k;
           if (seen.length == 0) {
             std::fill_n(out, d_k, T(0));
             continue;
           }
-          detail::key_probabilities(isa, query.row(i) + first, keys, seen, first, d_k, scale, probabilities);
+          detail::key_probabilities(isa, query.row(i) + head * d_k, keys, seen, first, d_k, scale, probabilities);
           simd::for_lanes<T>(
               isa, d_k, [&](auto lanes, Index c) __attribute__((always_inline)) {
                 simd::Vector<T, lanes> sum{};

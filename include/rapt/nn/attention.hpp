@@ -3,7 +3,7 @@
 #pragma once
 
 #include "rapt/autograd/ops/attention.hpp"
-#include "rapt/nn/kv_cache.hpp"
+#include "rapt/nn/cache_attention.hpp"
 #include "rapt/nn/linear.hpp"
 
 namespace rapt::inline RAPT_ABI {
@@ -11,6 +11,7 @@ namespace rapt::inline RAPT_ABI {
 struct MultiHeadAttentionOptions {
   Index d_model = 512;
   Index heads = 8;
+  double scale = 0;     ///< factor of the scores; 0: 1 / sqrt(d_k), d_k = d_model / heads
   float dropout = 0.f;  ///< of the attention weights
   bool bias = true;     ///< of the four projections
 };
@@ -27,7 +28,7 @@ class MultiHeadAttention {
       : options_(checked(options)), out_proj_(options.d_model, options.d_model, rng, {.bias = options.bias}) {
     const Index d = options.d_model;
     in_proj_weight_ = Parameter<T>(init::xavier_uniform<T>(Shape{3 * d, d}, rng));
-    if (options.bias) in_proj_bias_ = Parameter<T>(Tensor<T>(Shape{3 * d}, T(0)));
+    if (options.bias) in_proj_bias_ = Parameter<T>(init::constant<T>(Shape{3 * d}, T(0)));
   }
 
   /// Self-attention   // [N, D] from x [N, D]; `masks`: its heads, scale and dropout are this layer's
@@ -60,24 +61,16 @@ class MultiHeadAttention {
   /// [keys | values] of a memory, to be computed once and attended to at every decoding step   // [M, 2 D]
   [[nodiscard]] Variable<T> keys_values(const Variable<T>& memory) const { return project(memory, 1, 2); }
 
-  /// One decoding step of causal self-attention: appends x's keys and values to the cache, and each token attends to
-  /// what its row holds up to itself, with `window` > 0 to no more than that many before it. Not recorded.
+  /// One decoding step of causal self-attention, of one token a row or of whole prompts: appends x's keys and values to
+  /// the cache, and each token attends to what its row holds up to itself, with `window` > 0 to no more than that many
+  /// before it. Not recorded.
   [[nodiscard]] Variable<T> step(const Variable<T>& x, const RowSplits& splits, KeyValueCache<T>& cache,
                                  Index window = 0) const {
     const Variable<T> qkv = project(x, 0, 3);
     const Index d = options_.d_model;
     cache.append(qkv.value().view().columns(d, 2 * d), splits);
-    std::vector<kernels::KeyRows> rows;
-    rows.reserve(static_cast<std::size_t>(splits.rows()));
-    for (Index r = 0; r < splits.sequences(); ++r) {
-      const std::span<const std::int32_t> entries = cache.entries(r);
-      for (Index left = splits.length(r); left > 0; --left) {
-        const Index end = static_cast<Index>(entries.size()) - left + 1;
-        const Index first = window > 0 ? std::max<Index>(0, end - 1 - window) : 0;
-        rows.push_back({.entries = entries.data() + first, .length = end - first});
-      }
-    }
-    return attend(qkv.value().view().columns(0, d), cache.keys(), cache.values(), rows, nullptr, 0);
+    return out_proj_(Variable<T>(attend_to_cache<T>(qkv.value().view().columns(0, d), splits, cache,
+                                                    {.heads = options_.heads, .scale = scale(), .window = window})));
   }
 
   /// One decoding step of attention to a memory's `keys_values`, of which sequence i sees `ranges[i]`. `weights`, if
@@ -123,6 +116,10 @@ class MultiHeadAttention {
     return options;
   }
 
+  [[nodiscard]] double scale() const {
+    return options_.scale != 0 ? options_.scale : 1 / std::sqrt(static_cast<double>(options_.d_model / options_.heads));
+  }
+
   /// Projections first .. first + count of (query, key, value), side by side   // [N, count D]
   [[nodiscard]] Variable<T> project(const Variable<T>& x, Index first, Index count) const {
     const Index d = options_.d_model;
@@ -131,6 +128,7 @@ class MultiHeadAttention {
 
   [[nodiscard]] AttentionOptions<T> completed(AttentionOptions<T> masks) const {
     masks.heads = options_.heads;
+    masks.scale = scale();
     masks.dropout = options_.dropout;
     return masks;
   }
@@ -141,8 +139,8 @@ class MultiHeadAttention {
     require<ShapeError>(static_cast<Index>(rows.size()) == query.rows(), "multi_head_attention", "row splits end at ",
                         rows.size(), ", the query has shape ", query.shape());
     Tensor<T> output(query.shape());
-    const T scale = static_cast<T>(1 / std::sqrt(static_cast<double>(options_.d_model / options_.heads)));
-    kernels::cached_attention<T>(query, keys, values, rows, options_.heads, scale, output, weights, weights_stride);
+    kernels::cached_attention<T>(query, keys, values, rows, options_.heads, static_cast<T>(scale()), output, weights,
+                                 weights_stride);
     return out_proj_(Variable<T>(std::move(output)));
   }
 

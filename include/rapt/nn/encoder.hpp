@@ -19,8 +19,13 @@ class EncoderLayer {
   /// [N, D] from [N, D]
   [[nodiscard]] Variable<T> operator()(const Variable<T>& source, const RowSplits& splits,
                                        const AttentionOptions<T>& masks = {}) const {
-    const Variable<T> x = norm1_(source, [&](const Variable<T>& h) { return self_attention_(h, splits, masks); });
-    return norm2_(x, [&](const Variable<T>& h) { return feed_forward_(h); });
+    return sublayers(source, [&](const Variable<T>& h) { return self_attention_(h, splits, masks); });
+  }
+
+  /// The same, causal, for the next tokens of each row only, against what the cache holds: a model without encoder
+  /// (GPT) is made of these layers, and decodes so.
+  [[nodiscard]] Variable<T> step(const Variable<T>& x, const RowSplits& splits, KeyValueCache<T>& cache) const {
+    return sublayers(x, [&](const Variable<T>& h) { return self_attention_.step(h, splits, cache); });
   }
 
   template <class Self, class Visitor>
@@ -32,6 +37,12 @@ class EncoderLayer {
   }
 
  private:
+  template <class SelfAttention>
+  [[nodiscard]] Variable<T> sublayers(const Variable<T>& source, const SelfAttention& self_attention) const {
+    const Variable<T> x = norm1_(source, self_attention);
+    return norm2_(x, [&](const Variable<T>& h) { return feed_forward_(h); });
+  }
+
   MultiHeadAttention<T> self_attention_;
   FeedForward<T> feed_forward_;
   AddNorm<T> norm1_, norm2_;

@@ -7,40 +7,68 @@
 #include "rapt/core/rng.hpp"
 #include "rapt/core/tensor.hpp"
 
-namespace rapt::inline RAPT_ABI::init {
+namespace rapt::inline RAPT_ABI {
+
+namespace detail {
+
+inline bool& initialises_nothing() {
+  static thread_local bool nothing = false;
+  return nothing;
+}
+
+/// While it lives, the functions of `init` on this thread give shapes without elements: for models whose weights will
+/// be read from a file, so that none are drawn or allocated before.
+class InitialiseNothing {
+ public:
+  InitialiseNothing() : before_(std::exchange(initialises_nothing(), true)) {}
+  ~InitialiseNothing() { initialises_nothing() = before_; }
+  InitialiseNothing(const InitialiseNothing&) = delete;
+  InitialiseNothing& operator=(const InitialiseNothing&) = delete;
+
+ private:
+  bool before_;
+};
+
+template <class T, class Fill>
+[[nodiscard]] Tensor<T> initialised(Shape shape, const Fill& fill) {
+  if (initialises_nothing()) return Tensor<T>::without_elements(shape);
+  Tensor<T> values(shape);
+  fill(values.values());
+  return values;
+}
+
+}  // namespace detail
+
+namespace init {
 
 /// Uniform in +-sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010): keeps variances through tanh-like layers.
 template <class T>
 [[nodiscard]] Tensor<T> xavier_uniform(Shape shape, Rng& rng) {
-  Tensor<T> values(shape);
   const double bound = std::sqrt(6.0 / static_cast<double>(shape.rows() + shape.cols()));
-  rng.fill_uniform(values.values(), -bound, bound);
-  return values;
+  return detail::initialised<T>(shape, [&](std::span<T> values) { rng.fill_uniform(values, -bound, bound); });
 }
 /// Normal with variance 2 / (fan_in + fan_out).
 template <class T>
 [[nodiscard]] Tensor<T> xavier_normal(Shape shape, Rng& rng) {
-  Tensor<T> values(shape);
-  rng.fill_normal(values.values(), 0.0, std::sqrt(2.0 / static_cast<double>(shape.rows() + shape.cols())));
-  return values;
+  return detail::initialised<T>(shape, [&](std::span<T> values) {
+    rng.fill_normal(values, 0.0, std::sqrt(2.0 / static_cast<double>(shape.rows() + shape.cols())));
+  });
 }
 /// Uniform in +-sqrt(6 / fan_in) (He et al. 2015): keeps variances through ReLU.
 template <class T>
 [[nodiscard]] Tensor<T> kaiming_uniform(Shape shape, Rng& rng) {
-  Tensor<T> values(shape);
   const double bound = std::sqrt(6.0 / static_cast<double>(shape.cols()));
-  rng.fill_uniform(values.values(), -bound, bound);
-  return values;
+  return detail::initialised<T>(shape, [&](std::span<T> values) { rng.fill_uniform(values, -bound, bound); });
 }
 template <class T>
 [[nodiscard]] Tensor<T> normal(Shape shape, Rng& rng, double deviation) {
-  Tensor<T> values(shape);
-  rng.fill_normal(values.values(), 0.0, deviation);
-  return values;
+  return detail::initialised<T>(shape, [&](std::span<T> values) { rng.fill_normal(values, 0.0, deviation); });
 }
 template <class T>
 [[nodiscard]] Tensor<T> constant(Shape shape, T value) {
-  return Tensor<T>(shape, value);
+  return detail::initialised<T>(shape, [&](std::span<T> values) { std::fill(values.begin(), values.end(), value); });
 }
 
-}  // namespace rapt::inline RAPT_ABI::init
+}  // namespace init
+
+}  // namespace rapt::inline RAPT_ABI

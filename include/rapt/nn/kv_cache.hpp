@@ -17,8 +17,10 @@ template <class T>
 class KeyValueCache {
  public:
   KeyValueCache() = default;
-  KeyValueCache(Index rows, Index d_model)
-      : width_(2 * d_model), table_(Shape{0, 2 * d_model}), entries_(static_cast<std::size_t>(rows)) {}
+  /// `key_columns`: of keys, and as many of values: heads times d_k. That is D, unless several heads of queries share
+  /// one.
+  KeyValueCache(Index rows, Index key_columns)
+      : width_(2 * key_columns), table_(Shape{0, 2 * key_columns}), entries_(static_cast<std::size_t>(rows)) {}
 
   [[nodiscard]] Index rows() const { return static_cast<Index>(entries_.size()); }
   [[nodiscard]] Index length(Index row) const {
@@ -30,7 +32,7 @@ class KeyValueCache {
     return lengths;
   }
 
-  /// Adds the entries of sequence r behind those of row r   // keys_values [N, 2 D] (any stride), splits of `rows()`
+  /// Adds the entries of sequence r behind those of row r   // [keys | values] [N, 2 key_columns] (any stride)
   void append(const TensorView<const T>& keys_values, const RowSplits& splits) {
     require<ShapeError>(
         splits.sequences() == rows() && keys_values.cols() == width_ && splits.rows() == keys_values.rows(), "kv_cache",
@@ -91,7 +93,7 @@ class KeyValueCache {
   }
 
   Index width_ = 0, size_ = 0;
-  Tensor<T> table_;                                            // [capacity, 2 D], of which size_ are written
+  Tensor<T> table_;                                            // [capacity, width_], of which size_ are written
   std::vector<std::vector<std::int32_t>> entries_, selected_;  // of each row; selected_ is memory to reuse
 };
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "rapt/autograd/ops/add_norm.hpp"
+#include "rapt/nn/init.hpp"
 #include "rapt/nn/module.hpp"
 
 namespace rapt::inline RAPT_ABI {
@@ -12,8 +13,8 @@ template <class T = float>
 class LayerNorm {
  public:
   explicit LayerNorm(Index d_model, double epsilon = 1e-5)
-      : weight_(Tensor<T>(Shape{d_model}, T(1))),
-        bias_(Tensor<T>(Shape{d_model}, T(0))),
+      : weight_(init::constant<T>(Shape{d_model}, T(1))),
+        bias_(init::constant<T>(Shape{d_model}, T(0))),
         epsilon_(static_cast<T>(epsilon)) {}
 
   [[nodiscard]] Variable<T> operator()(const Variable<T>& x) const {

@@ -20,7 +20,7 @@ class Linear {
   Linear(Index inputs, Index outputs, Rng& rng, const LinearOptions& options = {}) {
     require(inputs > 0 && outputs > 0, "linear", "sizes must be positive: ", inputs, " inputs, ", outputs, " outputs");
     weight_ = Parameter<T>(init::xavier_uniform<T>(Shape{outputs, inputs}, rng));
-    if (options.bias) bias_ = Parameter<T>(Tensor<T>(Shape{outputs}, T(0)));
+    if (options.bias) bias_ = Parameter<T>(init::constant<T>(Shape{outputs}, T(0)));
   }
 
   [[nodiscard]] Variable<T> operator()(const Variable<T>& x, Activation activation = Activation::none) const {

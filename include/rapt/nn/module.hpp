@@ -15,6 +15,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "rapt/autograd/variable.hpp"
@@ -119,6 +120,21 @@ void pack_weights(M& module, bool keep = true) {
   for_each_parameter(module, [&](const std::string&, auto& parameter) {
     if (parameter.shape().rank() == 2) parameter.node()->packed.keep(keep);
   });
+}
+
+/// After `pack_weights`: packs every matrix now, in the precision in force, and gives its own numbers back. What is
+/// left takes half of float32's memory in `medium`. The model can then compute in this precision, outside of training;
+/// it can no longer be changed, trained, copied for use, or saved.
+template <Module M>
+void drop_unpacked_weights(M& module) {
+  for_each_parameter(module, [](const std::string& name, auto& parameter) {
+    if (parameter.shape().rank() != 2 || !parameter.value().has_elements()) return;
+    require(parameter.node()->packed.is_kept(), "drop_unpacked_weights", name, ": pack_weights comes first");
+    std::ignore = parameter.node()->packed.of(parameter.value());
+    auto& value = parameter.node()->value;
+    value = std::remove_cvref_t<decltype(value)>::without_elements(value.shape());
+  });
+  release_unused_memory();
 }
 
 /// Forgets all gradients.

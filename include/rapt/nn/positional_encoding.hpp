@@ -14,6 +14,7 @@ namespace rapt::inline RAPT_ABI {
 enum class SinusoidLayout {
   interleaved,   ///< the paper: column 2i is sin(pos / 10000^(2i / D)), column 2i + 1 the cosine
   concatenated,  ///< [sines | cosines] of pos * 10000^(-i / (D / 2 - 1)), i = 0 .. D / 2 - 1 (tensor2tensor's code)
+  halves,        ///< [sines | cosines] of the paper's angles, pos / 10000^(2i / D) (Marian)
 };
 
 struct SinusoidalOptions {
@@ -70,8 +71,9 @@ class SinusoidalPositionalEncoding {
     for (Index pos = 0; pos < length; ++pos) {
       for (Index i = 0; i < half; ++i) {
         const bool interleaved = options.layout == SinusoidLayout::interleaved;
+        const bool to_the_end = options.layout == SinusoidLayout::concatenated;  // the last wave is 10000 2 pi long
         const double exponent =
-            static_cast<double>(i) / static_cast<double>(interleaved ? half : std::max<Index>(half - 1, 1));
+            static_cast<double>(i) / static_cast<double>(to_the_end ? std::max<Index>(half - 1, 1) : half);
         const double angle = static_cast<double>(pos + options.first_position) * std::pow(10000.0, -exponent);
         pe(pos, interleaved ? 2 * i : i) = static_cast<T>(std::sin(angle));
         pe(pos, interleaved ? 2 * i + 1 : half + i) = static_cast<T>(std::cos(angle));

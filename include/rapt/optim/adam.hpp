@@ -14,8 +14,9 @@ struct AdamOptions {
   double beta1 = 0.9;
   double beta2 = 0.98;
   double epsilon = 1e-9;
-  /// AdamW's decoupled decay of all parameters: weight -= learning rate * weight_decay * weight. 0: plain Adam.
+  /// AdamW's decoupled decay: weight -= learning rate * weight_decay * weight. 0: plain Adam.
   double weight_decay = 0.0;
+  bool decay_vectors = true;  ///< false: only matrices decay, biases and norms do not
 };
 
 /// With g the gradient and t the step:
@@ -48,8 +49,9 @@ class Adam {
     const T beta1 = static_cast<T>(options_.beta1), beta2 = static_cast<T>(options_.beta2);
     const T rate = static_cast<T>(learning_rate / correction1), root = static_cast<T>(1 / std::sqrt(correction2));
     const T epsilon = static_cast<T>(options_.epsilon), factor = static_cast<T>(gradient_factor);
-    const T keep = static_cast<T>(1 - learning_rate * options_.weight_decay);
     for (Slot& slot : slots_) {
+      const bool decays = options_.decay_vectors || slot.m.shape().rank() > 1;
+      const T keep = static_cast<T>(1 - learning_rate * (decays ? options_.weight_decay : 0.0));
       if (slot.node->grad.empty()) continue;
       require<ShapeError>(slot.node->value.shape() == slot.m.shape() && slot.node->grad.shape() == slot.m.shape(),
                           "adam", slot.name, " had shape ", slot.m.shape(), " and now has ", slot.node->value.shape());

@@ -1,5 +1,5 @@
 /// \file
-/// ReLU and GELU.
+/// ReLU, GELU and the other activations.
 #pragma once
 
 #include "rapt/autograd/record.hpp"

@@ -4,8 +4,9 @@
 
 #include <vector>
 
+#include "rapt/autograd/ops/add.hpp"
+#include "rapt/autograd/ops/embedding.hpp"
 #include "rapt/autograd/record.hpp"
-#include "rapt/kernels/embedding.hpp"
 
 namespace rapt::inline RAPT_ABI {
 
@@ -15,6 +16,7 @@ template <class T>
   require<ShapeError>(x.cols() == table.cols() && x.rows() == static_cast<Index>(rows.size()), "add_rows",
                       "x has shape ", x.shape(), ", the table ", table.shape(), ", row numbers ", rows.size());
   require_ids(rows, table.rows(), "add_rows");
+  if (!table.value().has_elements()) return add(x, embedding(table, rows));  // kept in packed form alone
   const T* from = x.value().data();
   Tensor<T> y = x.elements_to_overwrite();
   if (y.data() != from) std::copy_n(from, y.size(), y.data());

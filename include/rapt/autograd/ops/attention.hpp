@@ -15,6 +15,7 @@ namespace rapt::inline RAPT_ABI {
 template <class T>
 struct AttentionOptions {
   Index heads = 1;      ///< head h reads columns h d_k .. (h + 1) d_k
+  Index key_heads = 0;  ///< of key and value: query head h reads number h / (heads / key_heads); 0: as many as heads
   bool causal = false;  ///< queries are the last of the keys' positions and see none after their own
   Index window = 0;     ///< restricted attention: only keys at most this far from the query; 0: no limit
   float dropout = 0.f;  ///< of the probabilities, in Training
@@ -59,8 +60,12 @@ void require_attention(const TensorView<const T>& query, const TensorView<const 
   constexpr std::string_view kWhere = "attention";
   require(options.heads > 0 && query.cols() % options.heads == 0, kWhere,
           "d_model must be a multiple of heads: d_model = ", query.cols(), ", heads = ", options.heads);
-  require<ShapeError>(query.cols() == key.cols() && key.shape() == value.shape(), kWhere, "query ", query.shape(),
-                      ", key ", key.shape(), ", value ", value.shape());
+  const Index key_heads = options.key_heads > 0 ? options.key_heads : options.heads;
+  require(options.key_heads >= 0 && options.heads % key_heads == 0, kWhere,
+          "heads must be a multiple of key_heads: heads = ", options.heads, ", key_heads = ", options.key_heads);
+  require<ShapeError>(query.cols() / options.heads * key_heads == key.cols() && key.shape() == value.shape(), kWhere,
+                      "query ", query.shape(), ", key ", key.shape(), ", value ", value.shape(), " in ", options.heads,
+                      " heads, of which key and value have ", key_heads);
   require<ShapeError>(query_offsets.back() == query.rows(), kWhere, "row splits end at ", query_offsets.back(),
                       ", query has shape ", query.shape());
   require<ShapeError>(keys.size() + 1 == query_offsets.size(), kWhere, query_offsets.size() - 1, " query sequences, ",
@@ -101,6 +106,7 @@ template <class T>
           .query_offsets = query_offsets,
           .keys = keys,
           .heads = options.heads,
+          .key_heads = options.key_heads,
           .scale = static_cast<T>(options.scale != 0.0 ? options.scale : 1.0 / std::sqrt(d_k)),
           .causal = options.causal,
           .window = options.window,
@@ -110,15 +116,17 @@ template <class T>
           .dropout = {}};
 }
 
-/// Whether the slices begin[i] .. begin[i] + count of those inputs that are `in` make up all of its columns.
+/// Whether the slices begin[i] .. begin[i] + count[i] of those inputs that are `in` make up all of its columns.
 template <class T>
-[[nodiscard]] bool slices_cover(const Node<T>& out, const Node<T>& in, const Index (&begin)[3], Index count) {
+[[nodiscard]] bool slices_cover(const Node<T>& out, const Node<T>& in, const Index (&begin)[3],
+                                const Index (&count)[3]) {
   Index columns = 0;
   for (std::size_t i = 0; i < 3; ++i) {
     if (out.inputs[i].get() != &in) continue;
-    columns += count;
+    columns += count[i];
     for (std::size_t j = 0; j < i; ++j) {
-      if (out.inputs[j].get() == &in && std::abs(begin[i] - begin[j]) < count) return false;
+      const bool overlaps = begin[i] < begin[j] + count[j] && begin[j] < begin[i] + count[i];
+      if (out.inputs[j].get() == &in && overlaps) return false;
     }
   }
   return columns == in.value.cols();
@@ -127,8 +135,8 @@ template <class T>
 }  // namespace detail
 
 /// softmax(Q K^T / sqrt(d_k) + masks) V, head by head and sequence by sequence (the paper's equation 1).
-/// query [Nq, D], key and value [Nk, D]; query i of sequence s sees only keys of sequence s. A query that may attend
-/// to nothing gives zeros. Gradients flow into the slices' sources.
+/// query [Nq, D], key and value [Nk, D], or fewer columns where they have fewer heads; query i of sequence s sees only
+/// keys of sequence s. A query that may attend to nothing gives zeros. Gradients flow into the slices' sources.
 template <class T>
 [[nodiscard]] Variable<T> attention(const ColumnSlice<T>& query, const ColumnSlice<T>& key, const ColumnSlice<T>& value,
                                     const RowSplits& query_splits, const RowSplits& key_splits,
@@ -154,7 +162,7 @@ template <class T>
     Tensor<bool> mask, key_padding;
     RowSplits query_splits;
     std::vector<kernels::KeyRange> keys;
-    Index begin[3], count;
+    Index begin[3], count[3];
     bool covers_rows;
   };
   Saved saved{.problem = problem,
@@ -165,7 +173,7 @@ template <class T>
               .query_splits = {},
               .keys = {},
               .begin = {query.begin, key.begin, value.begin},
-              .count = query.count,
+              .count = {query.count, key.count, value.count},
               .covers_rows = key_splits.rows() == key.view().rows()};
   if (recording) {
     saved.query_splits = query_splits;
@@ -191,7 +199,7 @@ template <class T>
                       in.grad = Tensor<T>(in.value.shape());
                       for (std::size_t j = i; j < 3; ++j) gradients[j].accumulate = out.inputs[j].get() != &in;
                     }
-                    gradients[i].values = in.grad_sum().view().columns(saved.begin[i], saved.count);
+                    gradients[i].values = in.grad_sum().view().columns(saved.begin[i], saved.count[i]);
                   }
                   kernels::attention_backward<T>(p, saved.log_sum_exp.data(), out.value, out.grad, gradients[0],
                                                  gradients[1], gradients[2]);

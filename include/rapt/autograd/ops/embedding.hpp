@@ -15,7 +15,13 @@ template <class T>
                                     std::type_identity_t<T> scale = 1) {
   require_ids(ids, table.rows(), "embedding");
   Tensor<T> y(Shape{static_cast<Index>(ids.size()), table.cols()});
-  kernels::gather_rows<T>(table.value(), ids, scale, y.data());
+  if (table.value().has_elements()) {
+    kernels::gather_rows<T>(table.value(), ids, scale, y.data());
+  } else {  // kept in packed form alone
+    const auto packed = table.node()->packed.of(table.value());
+    for (Index i = 0; i < y.rows(); ++i) packed->read_column(ids[static_cast<std::size_t>(i)], y.row(i));
+    if (scale != T(1)) kernels::scale(y.data(), scale, y.size());
+  }
   std::vector<TokenId> kept;
   if (will_record<T>({table})) kept.assign(ids.begin(), ids.end());
   return overwritable(record("embedding", std::move(y), {table}, [scale, kept = std::move(kept)](Node<T>& out) {

@@ -17,6 +17,25 @@ struct OutputRange {
   Index count = -1;  ///< -1: all
 };
 
+namespace detail {
+
+/// Outputs from any one on, of a weight that is kept in packed form alone: those before it, from where products with it
+/// can begin, are computed, too.
+template <class T>
+void linear_of_packed(const Variable<T>& x, const Variable<T>& weight, Index first, Tensor<T>& y,
+                      kernels::GemmOptions<T> product) {
+  require(!is_recording(), "linear", "a weight of shape ", weight.shape(),
+          " is kept in packed form alone: it cannot be trained");
+  const Index before = first % kernels::kColumnStep;
+  Tensor<T> wide(Shape{y.rows(), before + y.cols()});
+  product.first_column = first - before;
+  if (product.bias != nullptr) product.bias -= before;
+  kernels::gemm(kernels::as_is(x.value()), *weight.node()->packed.of(weight.value()), wide, product);
+  y.matrix() = std::as_const(wide).view().columns(before, y.cols()).matrix();
+}
+
+}  // namespace detail
+
 /// y = activation(x W^T + b)   // [N, out] from x [N, in], W [out, in], b [out] (undefined: none)
 template <class T>
 [[nodiscard]] Variable<T> linear(const Variable<T>& x, const Variable<T>& weight, const Variable<T>& bias,
@@ -30,18 +49,19 @@ template <class T>
                       weight.shape(), ", the bias ", bias.defined() ? bias.shape() : Shape{});
   Tensor<T> y(Shape{x.rows(), outputs.count});
   kernels::GemmOptions<T> product{.bias = bias.defined() ? bias.value().data() + outputs.first : nullptr};
-  if (weight.node()->packed.is_kept() && !is_recording() && outputs.first % kernels::kColumnStep == 0) {
+  const bool packed = weight.node()->packed.is_kept() && !is_recording();
+  if (packed && outputs.first % kernels::kColumnStep == 0) {
     product.first_column = outputs.first;
     kernels::gemm(kernels::as_is(x.value()), *weight.node()->packed.of(weight.value()), y, product);
+  } else if (!weight.value().has_elements()) {
+    detail::linear_of_packed(x, weight, outputs.first, y, product);
   } else {
     kernels::gemm(kernels::as_is(x.value()),
                   kernels::transposed(weight.value().view().middle_rows(outputs.first, outputs.count)), y, product);
   }
-  // GELU's derivative needs z = x W^T + b; that of ReLU can be read off y.
+  // Derivatives need z = x W^T + b, unless they can be read off y.
   Tensor<T> z;
-  if ((activation == Activation::gelu || activation == Activation::gelu_tanh) && will_record<T>({x, weight, bias})) {
-    z = y;
-  }
+  if (!kernels::derivative_reads_output(activation) && will_record<T>({x, weight, bias})) z = y;
   if (activation != Activation::none) kernels::activate(activation, y.data(), y.data(), y.size());
 
   Variable<T> result =

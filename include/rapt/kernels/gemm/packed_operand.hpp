@@ -2,6 +2,8 @@
 /// Right operands in the order that the inner loop of a product reads, and one dispatch to the unit that reads it.
 #pragma once
 
+#include <bit>
+
 #include "rapt/core/precision.hpp"
 #include "rapt/core/thread_pool.hpp"
 #include "rapt/kernels/gemm/amx.hpp"
@@ -92,6 +94,27 @@ class PackedOperand {
   [[nodiscard]] Index cut_depth() const { return cut_depth_; }
   /// Depth of the cut that starts at row p.
   [[nodiscard]] Index depth_at(Index p) const { return std::min(cut_depth_, rows_ - p); }
+
+  /// Column j as it was, or as it was rounded   // to [rows]
+  void read_column(Index j, T* to) const {
+    const Index width = geometry_.panel_columns, panel = j / width, lane = j % width;
+    for (Index p = 0; p < rows_; p += cut_depth_) {
+      if constexpr (std::is_same_v<T, float>) {
+        if (planes_ > 0) {
+          const PairPanel pairs = pair_panel(p, panel);
+          const auto value = [&](Index k, Index plane) {
+            const Pair pair = pairs.data[k / 2 * kPairColumns + lane + plane];
+            return std::bit_cast<float>(k % 2 == 0 ? pair << 16 : pair & 0xffff0000u);
+          };
+          for (Index k = 0; k < depth_at(p); ++k) {
+            to[p + k] = value(k, 0) + (pairs.plane != 0 ? value(k, pairs.plane) : 0.f);
+          }
+          continue;
+        }
+      }
+      for (Index k = 0; k < depth_at(p); ++k) to[p + k] = panels_at(p, panel)[k * width + lane];
+    }
+  }
 
   /// Float32 panels of the cut at row p, from a panel on.
   [[nodiscard]] const T* panels_at(Index p, Index panel) const {

@@ -1,0 +1,89 @@
+/// \file
+/// Gated activation (Dauphin et al. 2017; Shazeer 2020): one half of the inner layer decides how much of the other half
+/// passes.
+#pragma once
+
+#include "rapt/kernels/activation.hpp"
+
+namespace rapt::inline RAPT_ABI::kernels {
+
+/// A gradient that a kernel adds to, or writes, where rows may lie apart. Without data: not wanted.
+template <class T>
+struct GradientView {
+  TensorView<T> values;
+  bool accumulate = true;
+};
+
+namespace detail {
+
+/// f(lanes, row, column) for all of [rows, cols] in vectors, spread over the pool. f must be always inlined.
+template <class T, class F>
+void for_each_row_lane(Index rows, Index cols, const F& f) {
+  parallel_for(rows, std::max<Index>(1, kElementGrain / std::max<Index>(1, cols)), [&](Index begin, Index end) {
+    simd::with_simd([&](auto isa) __attribute__((always_inline)) {
+      for (Index i = begin; i < end; ++i) {
+        simd::for_lanes<T>(
+            isa, cols, [&](auto lanes, Index j) __attribute__((always_inline)) { f(lanes, i, j); });
+      }
+    });
+  });
+}
+
+/// Adds or writes one vector, which becomes the sum.
+template <class T, class V>
+[[gnu::always_inline]] inline void join(const GradientView<T>& gradient, Index row, Index column, V& value) {
+  T* to = gradient.values.row(row) + column;
+  if (gradient.accumulate) {
+    V old;
+    simd::load(old, to);
+    value += old;
+  }
+  simd::store(to, value);
+}
+
+}  // namespace detail
+
+/// y = activation(a) * b, element by element   // all [N, F]
+template <class T>
+void gated(Activation activation, TensorView<const T> a, TensorView<const T> b, TensorView<T> y) {
+  detail::with_activation(activation, [&](auto kind) {
+    detail::for_each_row_lane<T>(
+        y.rows(), y.cols(), [&](auto lanes, Index i, Index j) __attribute__((always_inline)) {
+          simd::Vector<T, lanes> gate, value;
+          simd::load(gate, a.row(i) + j);
+          simd::load(value, b.row(i) + j);
+          detail::apply<kind.value, T>(gate);
+          gate *= value;
+          simd::store(y.row(i) + j, gate);
+        });
+  });
+}
+
+/// da (+)= dy b activation'(a),  db (+)= dy activation(a). Where both are the same memory, db adds to what da wrote.
+template <class T>
+void gated_backward(Activation activation, TensorView<const T> a, TensorView<const T> b, TensorView<const T> dy,
+                    const GradientView<T>& da, const GradientView<T>& db) {
+  detail::with_activation(activation, [&](auto kind) {
+    detail::for_each_row_lane<T>(
+        dy.rows(), dy.cols(), [&](auto lanes, Index i, Index j) __attribute__((always_inline)) {
+          simd::Vector<T, lanes> gate, value, upstream, slope;
+          simd::load(gate, a.row(i) + j);
+          simd::load(value, b.row(i) + j);
+          simd::load(upstream, dy.row(i) + j);
+          if (da.values.data() != nullptr) {
+            slope = gate;
+            detail::derive<kind.value, T>(slope);
+            slope *= upstream;
+            slope *= value;
+            detail::join(da, i, j, slope);
+          }
+          if (db.values.data() != nullptr) {
+            detail::apply<kind.value, T>(gate);
+            gate *= upstream;
+            detail::join(db, i, j, gate);
+          }
+        });
+  });
+}
+
+}  // namespace rapt::inline RAPT_ABI::kernels

@@ -1,0 +1,100 @@
+/// \file
+/// Attention to what a key-value cache holds: one token after another while decoding, or a whole prompt at once.
+#pragma once
+
+#include "rapt/kernels/attention.hpp"
+#include "rapt/nn/kv_cache.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+struct CacheAttentionOptions {
+  Index heads = 1;   ///< of the queries
+  double scale = 1;  ///< factor of the scores
+  Index window = 0;  ///< if > 0: a token sees no more than this many before it
+};
+
+namespace detail {
+
+/// Sequences first .. last, of several tokens each, by the tiled kernel.
+template <class T>
+void attend_in_tiles(const TensorView<const T>& query, const RowSplits& splits, Index first, Index last,
+                     const KeyValueCache<T>& cache, const CacheAttentionOptions& options, TensorView<T> output) {
+  const Index key_columns = cache.keys().cols(), first_row = splits.begin(first);
+  std::vector<Index> offsets{0};
+  std::vector<std::span<const std::int32_t>> entries;  // that a sequence can see
+  Index rows = 0;
+  bool in_place = true;  // entries of each sequence lie one behind the other
+  for (Index r = first; r < last; ++r) {
+    offsets.push_back(splits.end(r) - first_row);
+    std::span<const std::int32_t> seen = cache.entries(r);
+    const auto all = static_cast<Index>(seen.size());
+    const auto most = static_cast<std::size_t>(options.window > 0 ? splits.length(r) + options.window : all);
+    if (seen.size() > most) seen = seen.last(most);
+    const auto gap = [](std::int32_t a, std::int32_t b) { return b != a + 1; };
+    in_place = in_place && std::adjacent_find(seen.begin(), seen.end(), gap) == seen.end();
+    rows += static_cast<Index>(seen.size());
+    entries.push_back(seen);
+  }
+  Tensor<T> gathered(in_place ? Shape{} : Shape{rows, 2 * key_columns});
+  std::vector<kernels::KeyRange> ranges;
+  Index next = 0;
+  for (const auto& seen : entries) {
+    ranges.push_back({in_place ? seen.front() : next, static_cast<Index>(seen.size())});
+    if (in_place) continue;
+    for (const std::int32_t entry : seen) {
+      std::copy_n(cache.keys().row(entry), key_columns, gathered.row(next));
+      std::copy_n(cache.values().row(entry), key_columns, gathered.row(next++) + key_columns);
+    }
+  }
+  const TensorView<const T> table = std::as_const(gathered).view();
+  kernels::AttentionProblem<T> problem;
+  problem.query = query.middle_rows(first_row, offsets.back());
+  problem.key = in_place ? cache.keys() : table.columns(0, key_columns);
+  problem.value = in_place ? cache.values() : table.columns(key_columns, key_columns);
+  problem.query_offsets = offsets;
+  problem.keys = ranges;
+  problem.heads = options.heads;
+  problem.key_heads = options.heads * key_columns / query.cols();
+  problem.scale = static_cast<T>(options.scale);
+  problem.causal = true;
+  problem.window = options.window;
+  kernels::attention<T>(problem, output.middle_rows(first_row, offsets.back()), nullptr);
+}
+
+/// Sequences first .. last, of one token or none each.
+template <class T>
+void attend_to_entries(const TensorView<const T>& query, const RowSplits& splits, Index first, Index last,
+                       const KeyValueCache<T>& cache, const CacheAttentionOptions& options, TensorView<T> output) {
+  std::vector<kernels::KeyRows> rows;
+  for (Index r = first; r < last; ++r) {
+    if (splits.length(r) == 0) continue;
+    std::span<const std::int32_t> seen = cache.entries(r);
+    if (const auto most = static_cast<std::size_t>(options.window) + 1; options.window > 0 && seen.size() > most) {
+      seen = seen.last(most);
+    }
+    rows.push_back({.entries = seen.data(), .length = static_cast<Index>(seen.size())});
+  }
+  const Index first_row = splits.begin(first), count = splits.end(last - 1) - first_row;
+  kernels::cached_attention<T>(query.middle_rows(first_row, count), cache.keys(), cache.values(), rows, options.heads,
+                               static_cast<T>(options.scale), output.middle_rows(first_row, count));
+}
+
+}  // namespace detail
+
+/// Causal attention of each row's last tokens, whose keys and values the cache has already, to all that the row holds
+/// // [N, H d_k] from query [N, H d_k]. A sequence's result depends on its own row alone: one of several tokens, a
+/// prompt, is worked on in tiles, one of a single token where its keys lie.
+template <class T>
+[[nodiscard]] Tensor<T> attend_to_cache(const TensorView<const T>& query, const RowSplits& splits,
+                                        const KeyValueCache<T>& cache, const CacheAttentionOptions& options) {
+  Tensor<T> output(query.shape());
+  const auto is_prompt = [&](Index r) { return splits.length(r) > 1; };
+  for (Index first = 0, last = 0; first < splits.sequences(); first = last) {
+    while (last < splits.sequences() && is_prompt(last) == is_prompt(first)) ++last;
+    const auto attend = is_prompt(first) ? detail::attend_in_tiles<T> : detail::attend_to_entries<T>;
+    attend(query, splits, first, last, cache, options, output);
+  }
+  return output;
+}
+
+}  // namespace rapt::inline RAPT_ABI

@@ -1,0 +1,180 @@
+/// \file
+/// Rotary positions (Su et al. 2021) and the ways to make them reach further than a model was trained for.
+#pragma once
+
+#include <cmath>
+
+#include "rapt/autograd/ops/rotary.hpp"
+#include "rapt/nn/positional_encoding.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+/// How frequencies change for sequences longer than those of the training.
+enum class RotaryScaling {
+  none,
+  linear,   ///< all are divided by `factor`: positions are interpolated (Chen et al. 2023)
+  dynamic,  ///< theta grows with the sequence, once that is longer than `max_positions` ("dynamic NTK")
+  llama3,   ///< low ones are divided by `factor`, high ones stay, with a ramp between (Llama 3.1)
+  yarn,     ///< the same with another ramp, and cosines and sines are stretched (Peng et al. 2023)
+};
+
+[[nodiscard]] inline std::string to_string(RotaryScaling scaling) {
+  constexpr const char* kNames[] = {"none", "linear", "dynamic", "llama3", "yarn"};
+  return kNames[static_cast<int>(scaling)];
+}
+
+struct RotaryOptions {
+  double theta = 10000;        ///< pair i of r / 2 turns by theta^(-2i / r) a position
+  double rotated_share = 1;    ///< of each head's columns; the others have no position
+  Index max_positions = 2048;  ///< length that the model was made for; `dynamic` begins behind it
+  RotaryLayout layout = RotaryLayout::halves;
+
+  RotaryScaling scaling = RotaryScaling::none;
+  double factor = 1;
+  Index original_positions = 0;                 ///< llama3, yarn: length before scaling; 0: max_positions
+  double low_factor = 1, high_factor = 4;       ///< llama3: turns in that length where the ramp begins and ends
+  double beta_slow = 1, beta_fast = 32;         ///< yarn: the same
+  bool truncate = true;                         ///< yarn: the ramp begins and ends at whole pairs
+  std::optional<double> attention_factor = {};  ///< yarn: of cosines and sines; unset: 1 + 0.1 log(factor), or from
+  double mscale = 0, mscale_all = 0;            ///< these two if both are set (DeepSeek)
+
+  /// How many of a head's columns are rotated.
+  [[nodiscard]] Index rotated(Index head_dim) const {
+    return static_cast<Index>(static_cast<double>(head_dim) * rotated_share);
+  }
+
+  /// Throws ValueError that names the values which do not fit.
+  void validate(Index head_dim) const {
+    constexpr std::string_view kWhere = "rotary";
+    require(rotated_share > 0 && rotated_share <= 1, kWhere, "rotated_share must be in (0, 1]: ", rotated_share);
+    require(rotated(head_dim) > 0 && rotated(head_dim) % 2 == 0, kWhere,
+            "the number of rotated columns must be even: rotated_share ", rotated_share, " of head_dim = ", head_dim);
+    require(theta > 1 && max_positions > 0 && original_positions >= 0, kWhere, "theta ", theta, ", max_positions ",
+            max_positions, ", original_positions ", original_positions);
+    require(factor >= 1 && std::isfinite(factor), kWhere, "factor must be at least 1: ", factor);
+    require(scaling != RotaryScaling::dynamic || rotated(head_dim) > 2, kWhere,
+            "dynamic scaling needs more than one pair of columns: head_dim = ", head_dim);
+    require(low_factor > 0 && high_factor > low_factor, kWhere, "low_factor ", low_factor, ", high_factor ",
+            high_factor);
+    require(beta_slow > 0 && beta_fast >= beta_slow, kWhere, "beta_slow ", beta_slow, ", beta_fast ", beta_fast);
+  }
+};
+
+namespace detail {
+
+/// 0 before `low`, 1 behind `high`, straight between.
+[[nodiscard]] inline double ramp(double x, double low, double high) {
+  if (low == high) high += 0.001;
+  return std::clamp((x - low) / (high - low), 0.0, 1.0);
+}
+
+}  // namespace detail
+
+/// The angle by which each of r / 2 pairs turns from one position to the next, in a sequence of `length` tokens.
+[[nodiscard]] inline std::vector<double> rotary_frequencies(const RotaryOptions& options, Index rotated, Index length) {
+  constexpr double kTwoPi = 6.283185307179586476925;
+  const auto r = static_cast<double>(rotated), max = static_cast<double>(options.max_positions);
+  const auto original =
+      static_cast<double>(options.original_positions > 0 ? options.original_positions : options.max_positions);
+  const double factor = options.factor;
+  double theta = options.theta;
+  if (options.scaling == RotaryScaling::dynamic && length > options.max_positions) {
+    theta *= std::pow(factor * static_cast<double>(length) / max - (factor - 1), r / (r - 2));
+  }
+  // The pair that turns so many times in the original length.
+  const auto pair_of = [&](double turns) { return r * std::log(original / (turns * kTwoPi)) / (2 * std::log(theta)); };
+  double first = pair_of(options.beta_fast), last = pair_of(options.beta_slow);
+  if (options.truncate) first = std::floor(first), last = std::ceil(last);
+  first = std::max(first, 0.0), last = std::min(last, r - 1);
+
+  std::vector<double> frequencies;
+  for (Index i = 0; i < rotated / 2; ++i) {
+    const double frequency = std::pow(theta, -2 * static_cast<double>(i) / r);
+    double slowed = 0;  // how much of it is divided by the factor
+    if (options.scaling == RotaryScaling::linear) slowed = 1;
+    if (options.scaling == RotaryScaling::llama3) {
+      slowed = 1 - detail::ramp(original * frequency / kTwoPi, options.low_factor, options.high_factor);
+    }
+    if (options.scaling == RotaryScaling::yarn) slowed = detail::ramp(static_cast<double>(i), first, last);
+    frequencies.push_back(frequency * (1 - slowed) + frequency / factor * slowed);
+  }
+  return frequencies;
+}
+
+/// What cosines and sines are multiplied by.
+[[nodiscard]] inline double rotary_magnitude(const RotaryOptions& options) {
+  if (options.scaling != RotaryScaling::yarn) return 1;
+  if (options.attention_factor) return *options.attention_factor;
+  const auto growth = [&](double scale) { return 0.1 * scale * std::log(options.factor) + 1; };
+  return options.mscale != 0 && options.mscale_all != 0 ? growth(options.mscale) / growth(options.mscale_all)
+                                                        : growth(1);
+}
+
+/// Turns heads by their positions: one table of cosines and sines for all layers, as copies share it.
+///
+/// With dynamic scaling the frequencies are those of each sequence's own length. While decoding that is the length so
+/// far, and keys in a cache stay as they were turned: behind `max_positions` the result is not that of the whole
+/// sequence at once.
+template <class T = float>
+class Rotary {
+ public:
+  /// A table of `kept` positions (fewer where heads are huge) is computed now; longer sequences compute theirs when
+  /// they come. Throws ValueError for options that do not fit.
+  explicit Rotary(Index head_dim, const RotaryOptions& options = {}, Index kept = 4096)
+      : head_dim_(head_dim), options_(options) {
+    options.validate(head_dim);
+    constexpr Index kMostElements = Index{1} << 22;
+    const Index rotated = options.rotated(head_dim);
+    kept = std::min({kept, options.max_positions, kMostElements / rotated});
+    Tensor<T> table(Shape{kept, rotated});
+    if (kept > 0) {
+      const auto frequencies = rotary_frequencies(options, rotated, kept);
+      for (Index position = 0; position < kept; ++position) fill_row(table.row(position), frequencies, position);
+    }
+    table_ = std::make_shared<const Tensor<T>>(std::move(table));
+  }
+
+  /// x with its first `heads` heads turned   // [N, ..]; `starts`: position of each sequence's first row (empty: 0)
+  [[nodiscard]] Variable<T> operator()(Variable<T> x, const RowSplits& splits, Index heads,
+                                       std::span<const Index> starts = {}) const {
+    return rotary(std::move(x), angles(splits, starts),
+                  {.first = 0, .count = heads, .head_dim = head_dim_, .layout = options_.layout});
+  }
+
+  /// The angles of each row's position.
+  [[nodiscard]] RotaryAngles<T> angles(const RowSplits& splits, std::span<const Index> starts = {}) const {
+    std::vector<TokenId> positions = detail::positions_of(splits, starts);
+    const auto is_kept = [&](TokenId position) { return position < table_->rows(); };
+    if (std::all_of(positions.begin(), positions.end(), is_kept)) return {table_, std::move(positions)};
+    auto table = std::make_shared<Tensor<T>>(Shape{splits.rows(), table_->cols()});
+    for (Index s = 0; s < splits.sequences(); ++s) {
+      const Index start = starts.empty() ? 0 : starts[static_cast<std::size_t>(s)];
+      const auto frequencies = rotary_frequencies(options_, table->cols(), start + splits.length(s));
+      parallel_for(splits.length(s), 64, [&](Index begin, Index end) {
+        for (Index i = begin; i < end; ++i) fill_row(table->row(splits.begin(s) + i), frequencies, start + i);
+      });
+    }
+    for (std::size_t i = 0; i < positions.size(); ++i) positions[i] = static_cast<TokenId>(i);
+    return {std::move(table), std::move(positions)};
+  }
+
+  [[nodiscard]] const RotaryOptions& options() const { return options_; }
+
+ private:
+  /// [cosines | sines] of one position.
+  void fill_row(T* row, const std::vector<double>& frequencies, Index position) const {
+    const double magnitude = rotary_magnitude(options_);
+    const std::size_t pairs = frequencies.size();
+    for (std::size_t i = 0; i < pairs; ++i) {
+      const double angle = static_cast<double>(position) * frequencies[i];
+      row[i] = static_cast<T>(magnitude * std::cos(angle));
+      row[pairs + i] = static_cast<T>(magnitude * std::sin(angle));
+    }
+  }
+
+  Index head_dim_;
+  RotaryOptions options_;
+  std::shared_ptr<const Tensor<T>> table_;
+};
+
+}  // namespace rapt::inline RAPT_ABI
