@@ -1,0 +1,312 @@
+#!/usr/bin/env python3
+"""The tokenizers of pretrained models: rapt beside Hugging Face's tokenizers package, token for token and in time.
+
+    python bench/compare/tokenization.py OUTPUT_FOLDER --data DATA_FOLDER [--only check|speed]
+
+First every token, its place and its type, and the decoded text are compared: of corpora, of random Unicode strings and
+of every code point; beside GPT-2 and BERT also tokenizers of other components, those on a fifth of the corpora and code
+points. Any difference is an error. Then both encode the same lines on one thread, in turns.
+
+DATA_FOLDER holds tokenizers/gpt2 (vocab.json, merges.txt), tokenizers/bert (vocab.txt), multi30k/raw,
+shakespeare/input.txt, tatoeba-cmn-eng/cmn.txt and classical-chinese/*.tsv. What is not there is left out.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import random
+import sys
+import tempfile
+import unicodedata
+from pathlib import Path
+
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["RAYON_NUM_THREADS"] = "1"
+
+import numpy as np  # noqa: E402
+import tokenizers  # noqa: E402
+from tokenizers import Tokenizer  # noqa: E402
+
+from common import ROOT, System, Worker, alternate, cpu_model, draw, paired_row, progress, table, timed  # noqa: E402
+
+sys.path.append(str(ROOT / "tests/golden"))
+from make_tokenizers import (BYTE_LEVEL, EDGES, WORDPIECE, bert_model, byte_level, gpt2_model, wordpiece)  # noqa: E402
+
+def all_tokenizers(data):
+    gpt2, bert = data / "tokenizers/gpt2", data / "tokenizers/bert"
+    if gpt2.is_dir():
+        for name, make in BYTE_LEVEL.items():
+            yield f"GPT-2's vocabulary, {name}", make(gpt2_model(gpt2))
+    if bert.is_dir():
+        for name, make in WORDPIECE.items():
+            yield f"BERT's vocabulary, {name}", make(bert_model(bert))
+
+
+# Texts ----------------------------------------------------------------------------------------------------------------
+
+LONG = ["x" * 5000, " " * 3000, "ab" * 3000, "e\u0301" * 3000, "我" * 3000, "<|endoftext|>[MASK]" * 500, "a b " * 3000]
+POOLS = [
+    "abcdefghij ABCDEFG'", "the quick brown fox's don't  I'll ", "0123456789 .,;:!?-_()[]{}<>|@#$%^&*+=/\\\"'`~",
+    " \t\n\r  \u00a0\u3000\u2003\x0b\x1c", "äöüßÄÖÜéèêñçøåÅİıŞğ",
+    "\u0300\u0301\u0308\u0323\u0327\u0338\u0345\u3099\u0315\u302e\u1b44", "абвгдеёжзАБВЙйїў", "αβγδςσΣΆώϊ",
+    "我爱北京天安门你好世界文字", "。，！？、；：「」《》（）", "がぎぐげごパピカナー", "각나다라마바사아한글",
+    "नमस्तेदुनियाक्षिँ", "ااببتثجحمَرْحَ٣٫", "สวัสดีชาวโลกที่", "😀👍🏽👩\u200d👧🇩🇪☀️🎉",
+    "\x00\x01\x08\x1f\x7f\x80\x9f\u200b\u200d\ufeff\u00ad\ue000\ufffd", "½²①ⅧⅣ٣४๓",
+    "豈更車\U0002f800\U00020000\U0002a700\U0002ceb0",
+]
+RANGES = ((0, 0x3000), (0, 0xD800), (0xE000, 0x20000))
+
+
+def random_strings(count):
+    rng = random.Random(20181011)
+    marks = [chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000 and unicodedata.combining(chr(c))]
+    strings = []
+    for _ in range(count):
+        characters = []
+        pools = rng.sample(POOLS, rng.randint(1, 5))
+        for _ in range(rng.randint(0, 60)):
+            kind = rng.random()
+            if kind < 0.85:
+                characters.append(rng.choice(rng.choice(pools)))
+            elif kind < 0.90:
+                characters.append(rng.choice(marks))
+            elif kind < 0.95:
+                characters.append(chr(rng.randrange(*rng.choice(RANGES))))
+            else:
+                c = rng.randrange(0x110000 - 0x800)
+                characters.append(chr(c if c < 0xD800 else c + 0x800))
+        strings.append("".join(characters))
+    return strings
+
+
+def every_code_point():
+    """Each between letters, between numbers, behind a space and beside marks."""
+    points = [chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000]
+    return ["".join(f"a{x}a1{x}1 {x}\u0334\u0345{x}'s " for x in points[i:i + 32]) for i in range(0, len(points), 32)]
+
+
+def lines_of(path):
+    return path.read_text(encoding="utf-8").split("\n")
+
+
+def corpora(data):
+    """name -> lines; what is not there is left out."""
+    found = {}
+    multi30k = sorted((data / "multi30k/raw").glob("*.*"))
+    if multi30k:
+        found["Multi30k"] = [line for path in multi30k for line in lines_of(path)]
+    if (data / "shakespeare/input.txt").is_file():
+        found["tiny Shakespeare"] = lines_of(data / "shakespeare/input.txt")
+    if (data / "tatoeba-cmn-eng/cmn.txt").is_file():
+        found["Tatoeba, Chinese"] = [line.split("\t")[1] for line in lines_of(data / "tatoeba-cmn-eng/cmn.txt") if line]
+    classical = sorted((data / "classical-chinese").glob("*.tsv"))
+    if classical:
+        found["classical Chinese"] = [text for path in classical for line in lines_of(path)
+                                      for text in line.split("\t")]
+    return found
+
+
+# Checking -------------------------------------------------------------------------------------------------------------
+
+
+def write_texts(path, texts):
+    path.write_text(json.dumps(texts), encoding="utf-8")
+    return str(path)
+
+
+def ask_encodings(worker, folder, firsts, seconds, add_special):
+    """[ids, begins, ends, types] of each text."""
+    texts = {"first": write_texts(folder / "first.json", firsts)}
+    if seconds:
+        texts["second"] = write_texts(folder / "second.json", seconds)
+    worker.ask("texts", **texts)
+    worker.ask("encode", output=str(folder / "tokens"), add_special=add_special)
+    numbers = np.fromfile(folder / "tokens", dtype=np.int32)
+    at = 0
+    for _ in firsts:
+        count = int(numbers[at])
+        yield numbers[at + 1:at + 1 + 4 * count].reshape(4, count)
+        at += 1 + 4 * count
+    assert at == len(numbers)
+
+
+def expected_encodings(tokenizer, firsts, seconds, add_special):
+    for encoding in tokenizer.encode_batch(list(zip(firsts, seconds)) if seconds else firsts,
+                                           add_special_tokens=add_special):
+        begins, ends = zip(*encoding.offsets) if encoding.offsets else ((), ())
+        yield np.array([encoding.ids, begins, ends, encoding.type_ids], dtype=np.int32)
+
+
+class Differences:
+    """What differs, counted in texts."""
+
+    def __init__(self):
+        self.texts = self.tokens = self.ids = self.places = self.types = self.decoded = 0
+        self.examples = []
+
+    def add(self, what, text, ours, theirs):
+        setattr(self, what, getattr(self, what) + 1)
+        if len(self.examples) < 5:
+            self.examples.append(f"{what}: {text[:80]!r}: {ours} instead of {theirs}")
+
+    @property
+    def total(self):
+        return self.ids + self.places + self.types + self.decoded
+
+
+def compare(worker, folder, tokenizer, texts, differences, pairs=False, add_special=True):
+    for begin in range(0, len(texts), 20000):
+        firsts = texts[begin:begin + 20000]
+        seconds = firsts[::-1] if pairs else None
+        all_ids = []
+        for text, ours, theirs in zip(firsts, ask_encodings(worker, folder, firsts, seconds, add_special),
+                                      expected_encodings(tokenizer, firsts, seconds, add_special)):
+            differences.texts += 1
+            differences.tokens += theirs.shape[1]
+            all_ids.append(theirs[0].tolist())
+            if ours.shape != theirs.shape or (ours[0] != theirs[0]).any():
+                differences.add("ids", text, ours[0].tolist(), theirs[0].tolist())
+            elif (ours[1:3] != theirs[1:3]).any():
+                differences.add("places", text, ours[1:3].T.tolist(), theirs[1:3].T.tolist())
+            elif (ours[3] != theirs[3]).any():
+                differences.add("types", text, ours[3].tolist(), theirs[3].tolist())
+        for skip in (True, False):
+            worker.ask("decode", output=str(folder / "decoded.json"), skip_special=skip)
+            decoded = json.loads((folder / "decoded.json").read_text(encoding="utf-8"))
+            for text, ours, theirs in zip(firsts, decoded, tokenizer.decode_batch(all_ids, skip_special_tokens=skip)):
+                # Bytes that are no text (a truncated character): the package puts U+FFFD there.
+                if ours != theirs and not (ours is None and "\ufffd" in theirs):
+                    differences.add("decoded", text, repr(ours), repr(theirs))
+
+
+WHOLE = ("GPT-2's vocabulary, as GPT-2", "BERT's vocabulary, uncased", "BERT's vocabulary, cased")
+
+
+def check(settings, worker, folder):
+    """Lines of Markdown, and the number of differences."""
+    texts = corpora(settings.data)
+    if "tiny Shakespeare" in texts:
+        texts["tiny Shakespeare, whole"] = ["\n".join(texts["tiny Shakespeare"])]
+    texts |= {"edge cases": EDGES + LONG, "10,000 random strings": random_strings(10000),
+              "every code point": every_code_point()}
+    rows, total = [], 0
+
+    def add_row(name, what, differences):
+        nonlocal total
+        rows.append(f"| {name} | {what} | {differences.texts} | {differences.tokens} | {differences.ids} | "
+                    f"{differences.places} | {differences.types} | {differences.decoded} |")
+        for example in differences.examples:
+            progress(f"  {name}: {example}")
+        total += differences.total
+
+    for name, tokenizer in all_tokenizers(settings.data):
+        tokenizer.save(str(folder / "tokenizer.json"))
+        worker.ask("load", path=str(folder / "tokenizer.json"))
+        for what, lines in texts.items():
+            progress(f"{name}: {what}")
+            if name not in WHOLE and what not in ("edge cases", "10,000 random strings"):
+                lines = lines[::5]
+            differences = Differences()
+            compare(worker, folder, tokenizer, lines, differences)
+            if what in ("edge cases", "10,000 random strings"):
+                compare(worker, folder, tokenizer, lines, differences, pairs=True)
+                compare(worker, folder, tokenizer, lines, differences, pairs=True, add_special=False)
+            add_row(name, what, differences)
+        # What rapt writes, the package reads, to the same effect.
+        worker.ask("save", path=str(folder / "saved.json"))
+        again = Tokenizer.from_file(str(folder / "saved.json"))
+        differences = Differences()
+        compare(worker, folder, again, texts["edge cases"] + texts["10,000 random strings"], differences)
+        add_row(name, "as written by rapt", differences)
+    # The models' own files, without a tokenizer.json.
+    for path, make in (("gpt2", lambda folder: byte_level(gpt2_model(folder))),
+                       ("bert", lambda folder: wordpiece(bert_model(folder)))):
+        folder_of_files = settings.data / "tokenizers" / path
+        if not folder_of_files.is_dir():
+            continue
+        worker.ask("load", path=str(folder_of_files))
+        differences = Differences()
+        compare(worker, folder, make(folder_of_files), EDGES + texts["10,000 random strings"], differences)
+        add_row(f"the files of {path}", "edge cases, random strings", differences)
+    head = ["| tokenizer | texts | texts | tokens | with other ids | other places | other types | other decoded text |",
+            "|---|---|---:|---:|---:|---:|---:|---:|"]
+    return head + rows, total
+
+
+# Speed ----------------------------------------------------------------------------------------------------------------
+
+
+MOST_LINES = 10000  # of a corpus; the package's cache holds as many words
+WORK = {"batch": "a batch, ids", "spans": "all lines, ids and places", "each": "line by line, ids"}
+
+
+def speed(settings, worker, folder):
+    rows = []
+    gpt2, bert = settings.data / "tokenizers/gpt2", settings.data / "tokenizers/bert"
+    peers = [("GPT-2", byte_level(gpt2_model(gpt2)))] if gpt2.is_dir() else []
+    peers += [("BERT uncased", wordpiece(bert_model(bert)))] if bert.is_dir() else []
+    for name, tokenizer in peers:
+        tokenizer.save(str(folder / "tokenizer.json"))
+        worker.ask("load", path=str(folder / "tokenizer.json"))
+        for what, lines in corpora(settings.data).items():
+            lines = lines[::max(1, len(lines) // MOST_LINES)]
+            megabytes = sum(len(line.encode()) for line in lines) / 1e6
+            worker.ask("texts", first=write_texts(folder / "first.json", lines))
+            theirs = {
+                "batch": lambda: tokenizer.encode_batch_fast(lines),
+                "spans": lambda: tokenizer.encode_batch(lines),
+                "each": lambda: [tokenizer.encode(line).ids for line in lines],
+            }
+            for kind, work in WORK.items():
+                progress(f"{name}: {what}: {work}")
+
+                def ours(uncounted, counted, kind=kind):
+                    worker.ask("task", kind=kind, threads=1)
+                    return worker.run(uncounted, counted)
+
+                systems = [System("rapt", "-", ours), System("tokenizers", "-", timed(theirs[kind]))]
+                times = alternate(systems, settings.rounds)
+                row = paired_row(f"{name}, {what}, {work}", *systems, *times, threads=1, quality="")
+                row.quality = f"{1e3 * megabytes / row.peer_value:.1f} and {1e3 * megabytes / row.rapt_value:.1f} MB/s"
+                row.precision = "-"
+                rows.append(row)
+    return rows
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("output", type=Path, help="folder for the tables and the picture; is made if need be")
+    parser.add_argument("--data", type=Path, required=True, help="folder of vocabularies and corpora")
+    parser.add_argument("--worker", type=Path, default=ROOT / "build/bench/tokenizer_worker",
+                        help="rapt's program, built from tokenizer_worker.cpp (default: %(default)s)")
+    parser.add_argument("--only", choices=("check", "speed"), help="one of the two parts")
+    parser.add_argument("--rounds", type=int, default=7, help="turns of each system (default: %(default)s)")
+    settings = parser.parse_args()
+    if not settings.worker.is_file():
+        parser.error(f"there is no {settings.worker}: build the target rapt_tokenizer_worker, or give --worker")
+    settings.output.mkdir(parents=True, exist_ok=True)
+    load = os.getloadavg()[0]
+    lines, total, rows = [], 0, []
+    with tempfile.TemporaryDirectory() as name, Worker([str(settings.worker)]) as worker:
+        lines += [f"- processor: {cpu_model()}, one thread of {os.cpu_count()}; load average at the start {load:.2f}",
+                  f"- tokenizers {tokenizers.__version__}; rapt compiled by {worker.ask('info')['compiler']}",
+                  f"- {datetime.date.today().isoformat()}"]
+        if settings.only != "speed":
+            checked, total = check(settings, worker, Path(name))
+            lines += ["", "## The same tokens", "", *checked]
+        if settings.only != "check":
+            rows = speed(settings, worker, Path(name))
+            lines += ["", "## Time", "", "Ratio: what the package needs / what rapt needs, the median of pairs taken "
+                      "in alternation, with their quartiles. Last: its throughput and rapt's.", "", table(rows)]
+    text = "\n".join(["# Tokenizers of pretrained models", "", *lines]) + "\n"
+    (settings.output / "tokenization.md").write_text(text, encoding="utf-8")
+    if rows:
+        draw(rows, settings.output / "tokenization.svg")
+    print(text)
+    if total:
+        sys.exit(f"NOT THE SAME TOKENS: {total} differences")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+// rapt's side of tokenization.py. Reads commands, one JSON object a line, and answers each with one line:
+// {"command": "run", "uncounted": 1, "counted": 8} -> {"seconds": [0.041, ...]}; {"error": "..."} when it fails.
+//
+//   info                           what this program is
+//   load      path                 a tokenizer.json, or a folder with the files of a tokenizer
+//   save      path                 writes it as a tokenizer.json
+//   texts     first, second        JSON files of a list of strings each; second may be missing
+//   encode    output,              the tokens of all texts or pairs, their places counted in characters, and types:
+//             add_special          int32 numbers, for each text their count, ids, begins, ends, types
+//   ids       batch, output        the ids alone, of a batch or text by text: for each text their count and ids
+//   decode    output, skip_special JSON file with the text of what `encode` found last, or null where it is not UTF-8
+//   task      kind, threads        what `run` does: "batch", "each" (text by text), or "spans" (with places)
+//   run       uncounted, counted   does the task so often; seconds of each counted time
+#include <chrono>
+#include <fstream>
+#include <functional>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <rapt/core/thread_pool.hpp>
+#include <rapt/io/tokenizer_files.hpp>
+#include <rapt/version.hpp>
+
+namespace {
+
+using nlohmann::json;
+using rapt::Index;
+
+class Worker {
+ public:
+  json answer(const json& command) {
+    const std::string name = command.at("command");
+    if (name == "info") return {{"compiler", __VERSION__}};
+    if (name == "load") {
+      tokenizer_.emplace(rapt::load_tokenizer(command.at("path").get<std::string>()));
+    } else if (name == "save") {
+      save_tokenizer(command.at("path").get<std::string>(), tokenizer_.value());
+    } else if (name == "texts") {
+      first_ = read_texts(command.at("first"));
+      second_.clear();
+      if (command.contains("second")) second_ = read_texts(command.at("second"));
+    } else if (name == "encode") {
+      std::visit([&](const auto& tokenizer) { encode(tokenizer, command); }, tokenizer_.value());
+    } else if (name == "ids") {
+      std::visit([&](const auto& tokenizer) { write_ids(tokenizer, command); }, tokenizer_.value());
+    } else if (name == "decode") {
+      std::visit([&](const auto& tokenizer) { decode(tokenizer, command); }, tokenizer_.value());
+    } else if (name == "task") {
+      rapt::set_threads(command.at("threads"));
+      kind_ = command.at("kind");
+    } else if (name == "run") {
+      return std::visit([&](const auto& tokenizer) { return run(tokenizer, command); }, tokenizer_.value());
+    } else {
+      rapt::fail("worker", "unknown command ", std::string_view(name));
+    }
+    return json::object();
+  }
+
+ private:
+  static std::vector<std::string> read_texts(const std::string& path) {
+    std::ifstream file(path);
+    rapt::require<rapt::IoError>(file.is_open(), "worker", "cannot read ", std::string_view(path));
+    return json::parse(file).get<std::vector<std::string>>();
+  }
+
+  static void write(std::ofstream& file, const std::vector<std::int32_t>& numbers) {
+    file.write(reinterpret_cast<const char*>(numbers.data()),
+               static_cast<std::streamsize>(numbers.size() * sizeof(std::int32_t)));
+  }
+
+  template <class Tokenizer>
+  void encode(const Tokenizer& tokenizer, const json& command) {
+    const rapt::EncodeOptions options{.add_special = command.at("add_special")};
+    std::ofstream file(command.at("output").get<std::string>(), std::ios::binary);
+    found_.clear();
+    for (std::size_t i = 0; i < first_.size(); ++i) {
+      const rapt::Encoding encoding = second_.empty() ? tokenizer.encode_with_spans(first_[i], options)
+                                                      : tokenizer.encode_pair(first_[i], second_[i], options);
+      std::vector<std::int32_t> begins, ends;
+      for (std::size_t t = 0; t < encoding.ids.size(); ++t) {
+        const std::string& text = encoding.texts[t] == 1 ? second_[i] : first_[i];
+        begins.push_back(static_cast<std::int32_t>(encoding.spans[t].begin));
+        ends.push_back(static_cast<std::int32_t>(encoding.spans[t].end));
+        if (encoding.spans[t].end > text.size()) rapt::fail("worker", "a span behind its text: text ", i);
+      }
+      for (int t = 0; t < (second_.empty() ? 1 : 2); ++t) to_characters(encoding, t, i, begins, ends);
+      write(file, {static_cast<std::int32_t>(encoding.ids.size())});
+      for (const auto& numbers : {encoding.ids, begins, ends, encoding.types}) write(file, numbers);
+      found_.push_back(encoding.ids);
+    }
+  }
+
+  void to_characters(const rapt::Encoding& encoding, int which, std::size_t i, std::vector<std::int32_t>& begins,
+                     std::vector<std::int32_t>& ends) const {
+    std::vector<rapt::TextSpan> spans;
+    for (std::size_t t = 0; t < encoding.ids.size(); ++t) {
+      spans.push_back(encoding.texts[t] == which ? encoding.spans[t] : rapt::TextSpan{});
+    }
+    spans = rapt::character_spans(which == 0 ? first_[i] : second_[i], spans);
+    for (std::size_t t = 0; t < encoding.ids.size(); ++t) {
+      if (encoding.texts[t] != which) continue;
+      begins[t] = static_cast<std::int32_t>(spans[t].begin);
+      ends[t] = static_cast<std::int32_t>(spans[t].end);
+    }
+  }
+
+  template <class Tokenizer>
+  void write_ids(const Tokenizer& tokenizer, const json& command) {
+    rapt::TokenBatch batch;
+    if (command.at("batch")) {
+      batch = tokenizer.encode_batch(first_);
+    } else {
+      for (const std::string& text : first_) batch.push_back(tokenizer.encode(text));
+    }
+    std::ofstream file(command.at("output").get<std::string>(), std::ios::binary);
+    for (Index i = 0; i < batch.sequences(); ++i) {
+      const auto ids = batch.sequence(i);
+      write(file, {static_cast<std::int32_t>(ids.size())});
+      write(file, {ids.begin(), ids.end()});
+    }
+  }
+
+  template <class Tokenizer>
+  void decode(const Tokenizer& tokenizer, const json& command) {
+    json texts = json::array();
+    for (const auto& ids : found_) {
+      const std::string text = tokenizer.decode(ids, command.at("skip_special").get<bool>());
+      texts.push_back(rapt::find_invalid_utf8(text) ? json() : json(text));
+    }
+    std::ofstream(command.at("output").get<std::string>()) << texts.dump();
+  }
+
+  template <class Tokenizer>
+  json run(const Tokenizer& tokenizer, const json& command) {
+    const auto step = [&] {
+      std::size_t tokens = 0;
+      if (kind_ == "batch") {
+        tokens = tokenizer.encode_batch(first_).tokens.size();
+      } else if (kind_ == "each") {
+        for (const std::string& text : first_) tokens += tokenizer.encode(text).size();
+      } else {
+        for (const std::string& text : first_) tokens += tokenizer.encode_with_spans(text).ids.size();
+      }
+      tokens_ = tokens;
+    };
+    for (Index i = 0; i < command.at("uncounted").get<Index>(); ++i) step();
+    std::vector<double> seconds;
+    for (Index i = 0; i < command.at("counted").get<Index>(); ++i) {
+      const auto start = std::chrono::steady_clock::now();
+      step();
+      seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    }
+    return {{"seconds", seconds}, {"tokens", tokens_}};
+  }
+
+  std::optional<rapt::PretrainedTokenizer> tokenizer_;
+  std::vector<std::string> first_, second_;
+  std::vector<std::vector<rapt::TokenId>> found_;
+  std::string kind_;
+  std::size_t tokens_ = 0;
+};
+
+}  // namespace
+
+int main() {
+  Worker worker;
+  for (std::string line; std::getline(std::cin, line);) {
+    json answer;
+    try {
+      answer = worker.answer(json::parse(line));
+    } catch (const std::exception& error) {
+      answer = {{"error", error.what()}};
+    }
+    std::cout << answer.dump() << std::endl;
+  }
+}

@@ -1,0 +1,297 @@
+/// \file
+/// The files of pretrained tokenizers: vocab.json with merges.txt (GPT-2), vocab.txt (BERT), and tokenizer.json for
+/// both (tokenizer_json.hpp), as Hugging Face reads and writes them.
+///
+/// Whatever is wrong with a file is an IoError that names the file and the part of it.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "rapt/core/error.hpp"
+#include "rapt/io/atomic_file.hpp"
+#include "rapt/io/tokenizer_json.hpp"
+#include "rapt/text/byte_level_bpe.hpp"
+#include "rapt/text/unicode.hpp"
+#include "rapt/text/wordpiece.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+namespace detail {
+
+/// The lines of a text without their ends; CR LF is one end. The last one may lack it.
+[[nodiscard]] inline std::vector<std::string_view> lines_of(std::string_view text) {
+  std::vector<std::string_view> lines;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    std::string_view line = text.substr(0, end);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    lines.push_back(line);
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return lines;
+}
+
+inline void write_text_file(const std::filesystem::path& path, std::string_view text) {
+  AtomicFile file(path);
+  file.write(text.data(), text.size());
+  file.commit();
+}
+
+/// `{"name": 0, ...}` in the order of the ids. (A JSON object that keeps its order takes n^2 to fill.)
+[[nodiscard]] inline std::string vocabulary_to_json(std::span<const std::string> tokens) {
+  std::string text = "{";
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    text += i > 0 ? "," : "";
+    text += nlohmann::json(tokens[i]).dump() + ":" + std::to_string(i);
+  }
+  return text + "}";
+}
+
+[[nodiscard]] inline nlohmann::ordered_json template_to_json(std::span<const TemplatePiece> pieces) {
+  auto list = nlohmann::ordered_json::array();
+  for (const TemplatePiece& piece : pieces) {
+    const bool is_text = piece.text == "$A" || piece.text == "$B";
+    list.push_back({{is_text ? "Sequence" : "SpecialToken",
+                     {{"id", is_text ? piece.text.substr(1) : piece.text}, {"type_id", piece.type}}}});
+  }
+  return list;
+}
+
+/// The TemplateProcessing of a tokenizer.
+template <class Tokenizer>
+[[nodiscard]] nlohmann::ordered_json templates_to_json(const Tokenizer& tokenizer) {
+  nlohmann::ordered_json special = nlohmann::ordered_json::object();
+  for (const auto* pieces : {&tokenizer.options().single, &tokenizer.options().pair}) {
+    for (const TemplatePiece& piece : *pieces) {
+      if (piece.text == "$A" || piece.text == "$B") continue;
+      special[piece.text] = {{"id", piece.text},
+                             {"ids", nlohmann::json::array({tokenizer.id(piece.text)})},
+                             {"tokens", nlohmann::json::array({piece.text})}};
+    }
+  }
+  return {{"type", "TemplateProcessing"},
+          {"single", template_to_json(tokenizer.options().single)},
+          {"pair", template_to_json(tokenizer.options().pair)},
+          {"special_tokens", special}};
+}
+
+/// A tokenizer.json but for its model, which `model` has as text.
+template <class Tokenizer>
+[[nodiscard]] std::string tokenizer_to_json(const Tokenizer& tokenizer, const nlohmann::ordered_json& normalizer,
+                                            const nlohmann::ordered_json& pre_tokenizer,
+                                            const nlohmann::ordered_json& post_processor,
+                                            const nlohmann::ordered_json& decoder, std::string_view model) {
+  nlohmann::ordered_json added = nlohmann::ordered_json::array(), truncation;
+  for (const AddedToken& token : tokenizer.options().added_tokens) {
+    added.push_back({{"id", tokenizer.id(token.text)},
+                     {"content", token.text},
+                     {"single_word", false},
+                     {"lstrip", token.strip_left},
+                     {"rstrip", token.strip_right},
+                     {"normalized", token.normalized},
+                     {"special", token.special}});
+  }
+  if (tokenizer.options().max_tokens > 0) {
+    truncation = {{"direction", "Right"},
+                  {"max_length", tokenizer.options().max_tokens},
+                  {"strategy", "LongestFirst"},
+                  {"stride", 0}};
+  }
+  const nlohmann::ordered_json all = {{"version", "1.0"},
+                                      {"truncation", truncation},
+                                      {"padding", nullptr},
+                                      {"added_tokens", added},
+                                      {"normalizer", normalizer},
+                                      {"pre_tokenizer", pre_tokenizer},
+                                      {"post_processor", post_processor},
+                                      {"decoder", decoder}};
+  std::string text = all.dump();
+  text.pop_back();  // the closing brace
+  return (text += ",\"model\":") += std::string(model) + "}\n";
+}
+
+}  // namespace detail
+
+/// Reads GPT-2's files. Without added tokens in the options, "<|endoftext|>" is one if the vocabulary has it. Of a
+/// merge a line is two names with a space between them; a first line that begins with "#version" is none.
+[[nodiscard]] inline ByteLevelBpe load_byte_level_bpe(const std::filesystem::path& vocabulary,
+                                                      const std::filesystem::path& merges,
+                                                      ByteLevelBpeOptions options = {}) {
+  const detail::TokenizerJson json(vocabulary);
+  std::vector<std::string> tokens = json.names_by_id(json.root(), "the vocabulary");
+  if (options.added_tokens.empty() && json.root().contains("<|endoftext|>")) {
+    options.added_tokens = {{"<|endoftext|>"}};
+  }
+  const std::string text = detail::read_text_file(merges);
+  const auto lines = detail::lines_of(text);
+  std::vector<ByteLevelBpe::Merge> pairs;
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    const std::string_view line = lines[i];
+    if (line.starts_with("#version") && i == 0) continue;
+    const std::size_t space = line.find(' ');
+    const auto expect = [&](bool condition, std::string_view rule) {
+      if (!condition) {
+        fail<IoError>("tokenizer", merges.string(), ":", i + 1, ": ", rule, ": ", detail::quote_name(line));
+      }
+    };
+    expect(space != line.npos && line.find(' ', space + 1) == line.npos,
+           "a line must be two names with a space between them");
+    const std::string left(line.substr(0, space)), right(line.substr(space + 1));
+    for (const std::string& name : {left, right, left + right}) {
+      expect(json.root().contains(name), "a merge must be of tokens, and join to one");
+    }
+    pairs.emplace_back(left, right);
+  }
+  return detail::from_file(vocabulary.string() + ", " + merges.filename().string(),
+                           [&] { return ByteLevelBpe(std::move(tokens), pairs, std::move(options)); });
+}
+
+/// Reads BERT's vocab.txt: a token a line, the first has id 0. White space at the ends of lines is passed over. Of the
+/// options' added tokens, those that are not in the vocabulary are left out.
+[[nodiscard]] inline WordPiece load_wordpiece(const std::filesystem::path& vocabulary, WordPieceOptions options = {}) {
+  const std::string text = detail::read_text_file(vocabulary);
+  std::vector<std::string> tokens;
+  for (const std::string_view line : detail::lines_of(text)) {
+    tokens.emplace_back(strip_end(line));
+    require<IoError>(!tokens.back().empty(), "tokenizer", vocabulary.string(), ":", tokens.size(),
+                     ": a line must not be empty");
+  }
+  std::erase_if(options.added_tokens, [&](const AddedToken& token) {
+    return std::find(tokens.begin(), tokens.end(), token.text) == tokens.end();
+  });
+  return detail::from_file(vocabulary.string(), [&] { return WordPiece(std::move(tokens), std::move(options)); });
+}
+
+/// Reads a tokenizer.json, or from a folder tokenizer.json, vocab.json with merges.txt, or vocab.txt, whichever there
+/// is first. Without a tokenizer.json, tokenizer_config.json says, if it is there, what the others do not:
+/// do_lower_case, strip_accents, tokenize_chinese_chars, add_prefix_space.
+[[nodiscard]] inline PretrainedTokenizer load_tokenizer(const std::filesystem::path& path) {
+  if (!std::filesystem::is_directory(path)) return detail::TokenizerJsonReader(path).read();
+  if (std::filesystem::exists(path / "tokenizer.json")) {
+    return detail::TokenizerJsonReader(path / "tokenizer.json").read();
+  }
+  ByteLevelBpeOptions bpe;
+  WordPieceOptions wordpiece;
+  if (const auto config = path / "tokenizer_config.json"; std::filesystem::exists(config)) {
+    const detail::TokenizerJson json(config);
+    bpe.add_prefix_space = json.flag(json.root(), "add_prefix_space", false, "");
+    wordpiece.lowercase = json.flag(json.root(), "do_lower_case", true, "");
+    wordpiece.separate_chinese = json.flag(json.root(), "tokenize_chinese_chars", true, "");
+    if (detail::TokenizerJson::find(json.root(), "strip_accents") != nullptr) {
+      wordpiece.strip_accents = json.flag(json.root(), "strip_accents", true, "");
+    }
+  }
+  if (std::filesystem::exists(path / "vocab.json")) {
+    return load_byte_level_bpe(path / "vocab.json", path / "merges.txt", std::move(bpe));
+  }
+  if (std::filesystem::exists(path / "vocab.txt")) return load_wordpiece(path / "vocab.txt", std::move(wordpiece));
+  fail<IoError>("tokenizer", path.string(), ": the folder has none of tokenizer.json, vocab.json and vocab.txt");
+}
+
+/// Writes vocab.json and merges.txt into a folder that is there. Throws IoError for names with white space in merges.
+inline void save_vocabulary(const std::filesystem::path& folder, const ByteLevelBpe& tokenizer) {
+  std::string merges = "#version: 0.2\n";
+  const auto name_of = [&](TokenId id) -> const std::string& {
+    const std::string& name = tokenizer.token(id);
+    require<IoError>(name.find_first_of(" \r\n") == name.npos, "tokenizer", folder.string(),
+                     ": cannot be written to merges.txt: ", detail::quote_name(name));
+    return name;
+  };
+  for (const auto& [left, right] : tokenizer.merges()) {
+    ((merges += name_of(left)) += ' ') += name_of(right) + "\n";
+  }
+  detail::write_text_file(folder / "vocab.json", detail::vocabulary_to_json(tokenizer.tokens()));
+  detail::write_text_file(folder / "merges.txt", merges);
+}
+
+/// Writes vocab.txt into a folder that is there. Throws IoError for tokens that cannot be lines.
+inline void save_vocabulary(const std::filesystem::path& folder, const WordPiece& tokenizer) {
+  std::string lines;
+  for (const std::string& token : tokenizer.tokens()) {
+    require<IoError>(token.find('\n') == token.npos && strip_end(token) == token, "tokenizer", folder.string(),
+                     ": cannot be written to vocab.txt: ", detail::quote_name(token));
+    (lines += token) += '\n';
+  }
+  detail::write_text_file(folder / "vocab.txt", lines);
+}
+
+/// Writes a tokenizer.json that Hugging Face reads.
+inline void save_tokenizer(const std::filesystem::path& path, const ByteLevelBpe& tokenizer) {
+  using Json = nlohmann::ordered_json;
+  const ByteLevelBpeOptions& options = tokenizer.options();
+  const bool is_split = options.pattern == ByteLevelPattern::llama3;
+  require<IoError>(!is_split || !options.add_prefix_space, "tokenizer", path.string(),
+                   ": cannot be written: Llama 3's pattern with add_prefix_space");
+  Json pre_tokenizer = {{"type", "ByteLevel"},
+                        {"add_prefix_space", options.add_prefix_space},
+                        {"trim_offsets", true},
+                        {"use_regex", options.pattern == ByteLevelPattern::gpt2}};
+  if (is_split) {
+    const Json split = {{"type", "Split"},
+                        {"pattern", {{"Regex", detail::kLlama3Pattern}}},
+                        {"behavior", "Isolated"},
+                        {"invert", false}};
+    pre_tokenizer = {{"type", "Sequence"}, {"pretokenizers", Json::array({split, pre_tokenizer})}};
+  }
+  Json post_processor = {{"type", "ByteLevel"},
+                         {"add_prefix_space", options.trim_keeps_first},
+                         {"trim_offsets", options.trim_spans},
+                         {"use_regex", true}};
+  if (const ByteLevelBpeOptions plain; options.single != plain.single || options.pair != plain.pair) {
+    post_processor = {{"type", "Sequence"},
+                      {"processors", Json::array({post_processor, detail::templates_to_json(tokenizer)})}};
+  }
+  const Json decoder = {{"type", "ByteLevel"}, {"add_prefix_space", true}, {"trim_offsets", true}, {"use_regex", true}};
+  Json head = {{"type", "BPE"},
+               {"dropout", nullptr},
+               {"unk_token", nullptr},
+               {"continuing_subword_prefix", nullptr},
+               {"end_of_word_suffix", nullptr},
+               {"fuse_unk", false},
+               {"byte_fallback", false},
+               {"ignore_merges", options.ignore_merges}};
+  std::string model = head.dump();
+  model.pop_back();
+  model += ",\"vocab\":" + detail::vocabulary_to_json(tokenizer.tokens()) + ",\"merges\":[";
+  for (std::size_t i = 0; i < tokenizer.merges().size(); ++i) {
+    const auto& [left, right] = tokenizer.merges()[i];
+    model += i > 0 ? "," : "";
+    model += Json::array({tokenizer.token(left), tokenizer.token(right)}).dump();
+  }
+  model += "]}";
+  detail::write_text_file(path,
+                          detail::tokenizer_to_json(tokenizer, nullptr, pre_tokenizer, post_processor, decoder, model));
+}
+inline void save_tokenizer(const std::filesystem::path& path, const WordPiece& tokenizer) {
+  using Json = nlohmann::ordered_json;
+  const WordPieceOptions& options = tokenizer.options();
+  const Json normalizer = {{"type", "BertNormalizer"},
+                           {"clean_text", options.clean_text},
+                           {"handle_chinese_chars", options.separate_chinese},
+                           {"strip_accents", options.strip_accents ? Json(*options.strip_accents) : Json()},
+                           {"lowercase", options.lowercase}};
+  const Json decoder = {{"type", "WordPiece"}, {"prefix", options.prefix}, {"cleanup", options.cleanup}};
+  const Json head = {{"type", "WordPiece"},
+                     {"unk_token", options.unknown},
+                     {"continuing_subword_prefix", options.prefix},
+                     {"max_input_chars_per_word", options.max_word_characters}};
+  std::string model = head.dump();
+  model.pop_back();
+  model += ",\"vocab\":" + detail::vocabulary_to_json(tokenizer.tokens()) + "}";
+  detail::write_text_file(path, detail::tokenizer_to_json(tokenizer, normalizer, {{"type", "BertPreTokenizer"}},
+                                                          detail::templates_to_json(tokenizer), decoder, model));
+}
+inline void save_tokenizer(const std::filesystem::path& path, const PretrainedTokenizer& tokenizer) {
+  std::visit([&](const auto& one) { save_tokenizer(path, one); }, tokenizer);
+}
+
+}  // namespace rapt::inline RAPT_ABI

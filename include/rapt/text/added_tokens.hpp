@@ -1,0 +1,128 @@
+/// \file
+/// Tokens that are found in a text before it is cut into words, such as "<|endoftext|>" and "[MASK]".
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstring>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "rapt/core/token_batch.hpp"
+#include "rapt/text/character_classes.hpp"
+#include "rapt/text/unicode.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+/// A token that stands for itself wherever it is in a text; the flags are those of Hugging Face's tokenizer.json.
+struct AddedToken {
+  std::string text;
+  bool special = true;       ///< left out by decoding; taken for plain text if encoding is told so
+  bool normalized = false;   ///< looked for in the normalised text, itself normalised, and not in the text as it came
+  bool strip_left = false;   ///< takes the white space before it
+  bool strip_right = false;  ///< takes the white space behind it
+};
+
+namespace detail {
+
+/// Finds tokens in texts: the leftmost, of several there the longest, then on behind it.
+class AddedTokenFinder {
+ public:
+  /// `text` is what is looked for. All texts first, then `finish`.
+  void add(std::string_view text, TokenId id, const AddedToken& token) {
+    if (!text.empty()) tokens_.push_back({std::string(text), id, token.special, token.strip_left, token.strip_right});
+  }
+  void finish() {
+    const auto first = [](const Token& token) { return static_cast<unsigned char>(token.text.front()); };
+    std::stable_sort(tokens_.begin(), tokens_.end(), [&](const Token& a, const Token& b) {
+      return std::pair(first(a), b.text.size()) < std::pair(first(b), a.text.size());
+    });
+    begins_.fill(0);
+    for (const Token& token : tokens_) ++begins_[first(token) + 1u];
+    for (std::size_t i = 1; i < begins_.size(); ++i) begins_[i] += begins_[i - 1];
+    only_first_ = tokens_.empty() || first(tokens_.front()) != first(tokens_.back()) ? -1 : first(tokens_.front());
+  }
+
+  [[nodiscard]] bool empty() const { return tokens_.empty(); }
+
+  /// Calls use(begin, end, id) for the pieces of the text one behind the other: found tokens, and what is between them
+  /// with id -1. Special tokens are found only if wished.
+  template <class Use>
+  void split(std::string_view text, bool find_special, const Use& use) const {
+    std::size_t done = 0;
+    for (std::size_t at = next_candidate(text, 0); at < text.size(); at = next_candidate(text, at)) {
+      const Token* token = token_at(text, at);
+      if (token == nullptr) {
+        ++at;
+        continue;
+      }
+      const std::size_t behind = at + token->text.size();
+      if (token->special && !find_special) {
+        at = behind;
+        continue;
+      }
+      const std::size_t begin = token->strip_left ? std::max(done, before_white_space(text, at)) : at;
+      at = token->strip_right ? behind_white_space(text, behind) : behind;
+      if (begin > done) use(done, begin, TokenId{-1});
+      use(begin, at, token->id);
+      done = at;
+    }
+    if (done < text.size()) use(done, text.size(), TokenId{-1});
+  }
+
+ private:
+  struct Token {
+    std::string text;
+    TokenId id;
+    bool special, strip_left, strip_right;
+  };
+
+  /// The first byte from `at` on that begins any token; the text's size if there is none.
+  [[nodiscard]] std::size_t next_candidate(std::string_view text, std::size_t at) const {
+    if (tokens_.empty() || at >= text.size()) return text.size();
+    if (only_first_ >= 0) {
+      const void* found = std::memchr(text.data() + at, only_first_, text.size() - at);
+      return found == nullptr ? text.size() : static_cast<std::size_t>(static_cast<const char*>(found) - text.data());
+    }
+    for (; at < text.size(); ++at) {
+      const auto byte = static_cast<unsigned char>(text[at]);
+      if (begins_[byte] != begins_[byte + 1u]) break;
+    }
+    return at;
+  }
+  [[nodiscard]] const Token* token_at(std::string_view text, std::size_t at) const {
+    const auto byte = static_cast<unsigned char>(text[at]);
+    for (std::size_t i = begins_[byte]; i < begins_[byte + 1u]; ++i) {
+      if (text.substr(at).starts_with(tokens_[i].text)) return &tokens_[i];
+    }
+    return nullptr;
+  }
+
+  [[nodiscard]] static std::size_t before_white_space(std::string_view text, std::size_t end) {
+    while (end > 0) {
+      const std::size_t last = previous_code_point(text, end);
+      if (!is_white_space(code_point_at(text, last).value)) break;
+      end = last;
+    }
+    return end;
+  }
+  [[nodiscard]] static std::size_t behind_white_space(std::string_view text, std::size_t begin) {
+    while (begin < text.size()) {
+      const CodePoint point = code_point_at(text, begin);
+      if (!is_white_space(point.value)) break;
+      begin += point.length;
+    }
+    return begin;
+  }
+
+  std::vector<Token> tokens_;              // by first byte; of each, the longest first
+  std::array<std::size_t, 257> begins_{};  // of each first byte among them
+  int only_first_ = -1;                    // the byte that all begin with, if there is one
+};
+
+}  // namespace detail
+
+}  // namespace rapt::inline RAPT_ABI

@@ -1,0 +1,336 @@
+/// \file
+/// GPT-2's byte-level byte pair encoding (Radford et al. 2019), as its vocabularies are published: no text is unknown,
+/// and decoding gives the bytes back.
+///
+/// A text is cut into pieces (byte_level_split.hpp). A piece is its UTF-8 bytes, and neighbours are joined that the
+/// list of merges has, the earliest of the list first and, of equal ones, the leftmost. In the vocabulary's names, each
+/// byte is written as a printable character: "Ġthe" is " the".
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "rapt/core/error.hpp"
+#include "rapt/core/shape.hpp"
+#include "rapt/core/thread_pool.hpp"
+#include "rapt/core/token_batch.hpp"
+#include "rapt/text/added_tokens.hpp"
+#include "rapt/text/byte_level_split.hpp"
+#include "rapt/text/character_classes.hpp"
+#include "rapt/text/encoding.hpp"
+#include "rapt/text/pair_joiner.hpp"
+#include "rapt/text/token_table.hpp"
+#include "rapt/text/unicode.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+struct ByteLevelBpeOptions {
+  ByteLevelPattern pattern = ByteLevelPattern::gpt2;
+  bool add_prefix_space = false;  ///< a space before a text that does not begin with one, and behind added tokens
+  bool ignore_merges = false;     ///< a piece that is a token is that token, whatever the merges say (Llama 3)
+  bool trim_spans = false;        ///< a token's place is without the spaces at its ends
+  bool trim_keeps_first = false;  ///< with trim_spans: but for one space at the beginning, taken for a prefix space
+  std::vector<AddedToken> added_tokens = {};  ///< all of them are in the vocabulary, too
+  std::vector<TemplatePiece> single = {{"$A"}};
+  std::vector<TemplatePiece> pair = {{"$A"}, {"$B", 1}};
+  Index max_tokens = 0;  ///< longer texts are cut off; 0: never
+};
+
+/// Text to token ids and back. Immutable; many threads may use one object.
+class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
+ public:
+  using Merge = std::pair<std::string, std::string>;
+
+  /// `tokens`: all names, added tokens included; a token's place is its id. `merges`: pairs of names, the first to be
+  /// joined first. Throws ValueError for a name that is empty, not UTF-8 or there twice, for a merge of or to an
+  /// unknown name or one that is there twice, when the token of a byte is missing, and for added tokens and templates
+  /// that name unknown ones.
+  ByteLevelBpe(std::vector<std::string> tokens, std::span<const Merge> merges, ByteLevelBpeOptions options = {})
+      : options_(std::move(options)), tokens_(std::move(tokens)) {
+    require(tokens_.size() <= static_cast<std::size_t>(std::numeric_limits<TokenId>::max()), kName,
+            "too many tokens: ", tokens_.size());
+    for (std::size_t i = 0; i < tokens_.size(); ++i) {
+      const std::string& token = tokens_[i];
+      require(!token.empty(), kName, "a token must not be empty: id ", i);
+      require(!find_invalid_utf8(token), kName, "a token must be UTF-8: id ", i);
+      const auto id = static_cast<TokenId>(i);
+      if (!ids_.add(token, id)) {
+        fail(kName, "a token must occur once: \"", token, "\" has the ids ", ids_.find(token), " and ", i);
+      }
+    }
+    is_special_.resize(tokens_.size());
+    is_added_.resize(tokens_.size());
+    for (const AddedToken& token : options_.added_tokens) {
+      const TokenId id = ids_.find(token.text);
+      require(id >= 0, kName, "an added token must be in the vocabulary: \"", token.text, "\"");
+      is_added_[static_cast<std::size_t>(id)] = 1;
+      is_special_[static_cast<std::size_t>(id)] = token.special ? 1 : 0;
+      (token.normalized ? added_normalized_ : added_).add(token.text, id, token);
+    }
+    added_.finish();
+    added_normalized_.finish();
+    set_templates(options_.single, options_.pair, options_.max_tokens,
+                  [this](std::string_view name) { return ids_.find(name); });
+
+    for (std::size_t i = 0; i < tokens_.size(); ++i) {
+      bytes_.push_back(bytes_of_name(tokens_[i]));
+      if (bytes_[i].empty()) {
+        bytes_[i] = tokens_[i];  // no name of bytes: an added token that stands for itself
+      } else if (is_added_[i] == 0) {
+        pieces_.add(bytes_[i], static_cast<TokenId>(i));
+      }
+    }
+    for (int byte = 0; byte < 256; ++byte) {
+      const TokenId id = ids_.find(name_of_bytes(std::string(1, static_cast<char>(byte))));
+      const bool is_in_utf8 = byte != 0xC0 && byte != 0xC1 && byte < 0xF5;
+      require(id >= 0 || !is_in_utf8, kName, "the token of a byte is missing: \"",
+              name_of_bytes(std::string(1, static_cast<char>(byte))), "\" for byte ", byte);
+      byte_ids_[static_cast<std::size_t>(byte)] = id;
+    }
+    add_merges(merges);
+    find_whole_pieces();
+  }
+
+  /// The 256 bytes alone: a byte is a token, its value the id. For models of characters.
+  [[nodiscard]] static ByteLevelBpe of_bytes() {
+    std::vector<std::string> names;
+    for (int byte = 0; byte < 256; ++byte) names.push_back(name_of_bytes(std::string(1, static_cast<char>(byte))));
+    return ByteLevelBpe(std::move(names), {});
+  }
+
+  [[nodiscard]] const ByteLevelBpeOptions& options() const { return options_; }
+  /// V.
+  [[nodiscard]] Index size() const { return static_cast<Index>(tokens_.size()); }
+  /// All names by id.
+  [[nodiscard]] std::span<const std::string> tokens() const { return tokens_; }
+  /// The token's name. Throws ValueError unless 0 <= id < size().
+  [[nodiscard]] const std::string& token(TokenId id) const {
+    require_ids({&id, 1}, size(), kName);
+    return tokens_[static_cast<std::size_t>(id)];
+  }
+  /// The id of a name such as "Ġthe" or "<|endoftext|>"; -1 for none.
+  [[nodiscard]] TokenId id(std::string_view name) const { return ids_.find(name); }
+  [[nodiscard]] bool is_special(TokenId id) const {
+    return id >= 0 && id < size() && is_special_[static_cast<std::size_t>(id)] != 0;
+  }
+  /// The ids of each merge, in order.
+  [[nodiscard]] std::span<const std::pair<TokenId, TokenId>> merges() const { return merges_; }
+
+  /// The bytes of tokens. They are UTF-8 unless the ids cut a character in two. With `skip_special` off,
+  /// `decode(encode(text)) == text` for all text, but for a prefix space and white space that added tokens strip.
+  /// Throws ValueError for an id outside the vocabulary.
+  [[nodiscard]] std::string decode(std::span<const TokenId> ids, bool skip_special = true) const {
+    require_ids(ids, size(), "byte_level_bpe.decode");
+    std::string text;
+    for (const TokenId id : ids) {
+      if (!skip_special || !is_special(id)) text += bytes_[static_cast<std::size_t>(id)];
+    }
+    return text;
+  }
+
+ private:
+  friend class TextEncoder<ByteLevelBpe>;
+  static constexpr const char* kName = "byte_level_bpe";
+
+  struct Work {
+    detail::PairJoiner::Work joining;
+    std::string prefixed;
+  };
+
+  /// The character that stands for a byte in names: itself if it is printable, else the next one from U+0100 on.
+  struct ByteCharacters {
+    std::array<std::int32_t, 256> of_byte{};
+    std::array<std::int16_t, 512> byte_of{};  // -1 for characters that stand for none
+    ByteCharacters() {
+      byte_of.fill(-1);
+      std::int32_t next = 256;
+      for (std::size_t b = 0; b < 256; ++b) {
+        const bool is_printable = (b >= 0x21 && b <= 0x7E) || (b >= 0xA1 && b <= 0xAC) || b >= 0xAE;
+        of_byte[b] = is_printable ? static_cast<std::int32_t>(b) : next++;
+        byte_of[static_cast<std::size_t>(of_byte[b])] = static_cast<std::int16_t>(b);
+      }
+    }
+  };
+  [[nodiscard]] static const ByteCharacters& byte_characters() {
+    static const ByteCharacters characters;
+    return characters;
+  }
+  [[nodiscard]] static std::string name_of_bytes(std::string_view bytes) {
+    std::string name;
+    for (const char byte : bytes) {
+      append_code_point(name, byte_characters().of_byte[static_cast<unsigned char>(byte)]);
+    }
+    return name;
+  }
+  /// Empty for a name with characters that stand for no byte.
+  [[nodiscard]] static std::string bytes_of_name(std::string_view name) {
+    const auto& byte_of = byte_characters().byte_of;
+    std::string bytes;
+    for (std::size_t i = 0; i < name.size();) {
+      const CodePoint point = code_point_at(name, i);
+      const auto at = static_cast<std::size_t>(point.value);
+      if (at >= byte_of.size() || byte_of[at] < 0) return {};
+      bytes += static_cast<char>(byte_of[at]);
+      i += point.length;
+    }
+    return bytes;
+  }
+
+  void add_merges(std::span<const Merge> merges) {
+    merges_.reserve(merges.size());
+    for (std::size_t i = 0; i < merges.size(); ++i) {
+      const std::string &left = merges[i].first, &right = merges[i].second;
+      const auto expect = [&](bool condition, std::string_view rule) {
+        if (!condition) fail(kName, rule, ": merge ", i, ", \"", left, "\" and \"", right, "\"");
+      };
+      const TokenId left_id = ids_.find(left), right_id = ids_.find(right);
+      expect(left_id >= 0 && right_id >= 0, "a merge must join two tokens");
+      const TokenId joined = ids_.find(left + right);
+      expect(joined >= 0, "what a merge joins to must be a token");
+      expect(joiner_.add(left_id, right_id, static_cast<std::int32_t>(i), joined), "a merge must occur once");
+      merges_.emplace_back(left_id, right_id);
+    }
+  }
+
+  /// Pieces that are one token skip the joining; only those that joining does lead to.
+  void find_whole_pieces() {
+    is_whole_.assign(tokens_.size(), options_.ignore_merges ? 1 : 0);
+    if (options_.ignore_merges) return;
+    parallel_for(size(), 1024, [&](Index begin, Index end) {
+      detail::PairJoiner::Work work;
+      for (Index i = begin; i < end; ++i) {
+        const auto id = static_cast<std::size_t>(i);
+        join(bytes_[id], work);
+        is_whole_[id] = work.symbols.size() == 1 ? 1 : 0;
+      }
+    });
+  }
+
+  /// Leaves the piece's tokens in `work.symbols`.
+  void join(std::string_view piece, detail::PairJoiner::Work& work) const {
+    work.symbols.clear();
+    for (const char byte : piece) work.symbols.push_back(byte_ids_[static_cast<unsigned char>(byte)]);
+    joiner_.join(work);
+  }
+
+  /// The tokens of a text, and its added tokens.
+  void append(std::string_view text, bool find_special, Work& work, detail::TokenSink& sink) const {
+    const std::size_t before = sink.ids.size();
+    added_.split(text, find_special, [&](std::size_t begin, std::size_t end, TokenId id) {
+      if (id >= 0) {
+        sink.add(id, begin, end);
+      } else if (added_normalized_.empty()) {
+        append_plain(text, begin, end, work, sink);
+      } else {
+        added_normalized_.split(text.substr(begin, end - begin), find_special,
+                                [&](std::size_t from, std::size_t to, TokenId found) {
+                                  if (found >= 0) {
+                                    sink.add(found, begin + from, begin + to);
+                                  } else {
+                                    append_plain(text, begin + from, begin + to, work, sink);
+                                  }
+                                });
+      }
+    });
+    if (options_.trim_spans) trim(text, sink, before);
+  }
+
+  /// The tokens of text[begin, end), without added tokens.
+  void append_plain(std::string_view text, std::size_t begin, std::size_t end, Work& work,
+                    detail::TokenSink& sink) const {
+    std::string_view plain = text.substr(begin, end - begin);
+    const bool has_prefix = options_.add_prefix_space && !plain.starts_with(' ');
+    if (has_prefix) {
+      work.prefixed = ' ';
+      plain = work.prefixed += plain;
+    }
+    // The place of bytes of `plain` in the text; a prefix space has the place of the first character.
+    const auto add = [&](TokenId id, std::size_t from, std::size_t to) {
+      if (!sink.with_spans) {
+        sink.ids.push_back(id);
+        return;
+      }
+      const std::size_t shift = has_prefix ? 1 : 0;
+      std::size_t first = begin + std::max(from, shift) - shift, last = begin + std::max(to - 1, shift) - shift;
+      while (is_within_character(text, first)) --first;
+      do {
+        ++last;
+      } while (last < end && is_within_character(text, last));
+      sink.add(id, first, last);
+    };
+    splitter_.split(plain, options_.pattern, [&](std::size_t from, std::size_t to) {
+      const std::string_view piece = plain.substr(from, to - from);
+      const TokenId whole = pieces_.find(piece);
+      if (whole >= 0 && is_whole_[static_cast<std::size_t>(whole)] != 0) {
+        add(whole, from, to);
+        return;
+      }
+      join(piece, work.joining);
+      const auto& symbols = work.joining.symbols;
+      const auto& begins = work.joining.begins;
+      for (std::size_t i = 0; i < symbols.size(); ++i) {
+        const std::size_t next = i + 1 < begins.size() ? static_cast<std::size_t>(begins[i + 1]) : piece.size();
+        add(symbols[i], from + static_cast<std::size_t>(begins[i]), from + next);
+      }
+    });
+  }
+
+  /// Takes the spaces at the ends of tokens out of their places. They are counted in the token, where the place of a
+  /// prefix space is the first character; of what is left of that one, the place is empty.
+  void trim(std::string_view text, detail::TokenSink& sink, std::size_t first) const {
+    for (std::size_t i = first; i < sink.spans.size(); ++i) {
+      const auto id = static_cast<std::size_t>(sink.ids[i]);
+      TextSpan& span = sink.spans[i];
+      const auto [leading, trailing] = is_added_[id] != 0
+                                           ? white_space_around(text.substr(span.begin, span.end - span.begin))
+                                           : spaces_around(bytes_[id]);
+      const bool keeps_one = leading > 0 && options_.trim_keeps_first && (i == first || span.begin == 0);
+      span.begin = std::min(span.begin + leading - (keeps_one ? 1 : 0), span.end);
+      if (span.end >= trailing) span.end = std::max(span.end - trailing, span.begin);
+      for (std::size_t* end : {&span.begin, &span.end}) {
+        while (*end < text.size() && is_within_character(text, *end)) --*end;
+      }
+    }
+  }
+  /// How many stand at the beginning and at the end.
+  [[nodiscard]] static std::pair<std::size_t, std::size_t> spaces_around(std::string_view bytes) {
+    return {std::min(bytes.find_first_not_of(' '), bytes.size()), bytes.size() - (bytes.find_last_not_of(' ') + 1)};
+  }
+  /// The same of all white space, in characters.
+  [[nodiscard]] static std::pair<std::size_t, std::size_t> white_space_around(std::string_view text) {
+    std::size_t leading = 0, trailing = 0;
+    for (std::size_t i = 0; i < text.size(); ++leading) {
+      const CodePoint point = detail::known_code_point_at(text, i);
+      if (!detail::is_white_space(point.value)) break;
+      i += point.length;
+    }
+    for (std::size_t end = text.size(); end > 0; ++trailing) {
+      end = detail::previous_code_point(text, end);
+      if (!detail::is_white_space(detail::known_code_point_at(text, end).value)) break;
+    }
+    return {leading, trailing};
+  }
+  [[nodiscard]] static bool is_within_character(std::string_view text, std::size_t at) {
+    return (static_cast<unsigned char>(text[at]) & 0xC0u) == 0x80u;
+  }
+
+  ByteLevelBpeOptions options_;
+  std::vector<std::string> tokens_, bytes_;  // by id
+  detail::TokenTable ids_, pieces_;          // by name; by bytes
+  std::array<TokenId, 256> byte_ids_{};
+  std::vector<std::pair<TokenId, TokenId>> merges_;
+  detail::PairJoiner joiner_{detail::PairJoiner::Order::one_by_one};
+  std::vector<char> is_whole_, is_special_, is_added_;  // by id
+  detail::AddedTokenFinder added_, added_normalized_;
+  detail::PieceSplitter splitter_{detail::CharacterClasses{}};
+};
+
+}  // namespace rapt::inline RAPT_ABI

@@ -1,0 +1,290 @@
+/// \file
+/// BERT's WordPiece (Devlin et al. 2018, arXiv:1810.04805), as its vocabularies are published.
+///
+/// A text is normalised (bert_normalizer.hpp) and cut at white space and on both sides of each punctuation mark. A word
+/// is cut into the longest token that it begins with, the longest one with "##" before it that the rest begins with,
+/// and so on; a word that cannot be cut so, or is very long, is "[UNK]".
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "rapt/core/error.hpp"
+#include "rapt/core/shape.hpp"
+#include "rapt/core/token_batch.hpp"
+#include "rapt/text/added_tokens.hpp"
+#include "rapt/text/bert_normalizer.hpp"
+#include "rapt/text/character_classes.hpp"
+#include "rapt/text/encoding.hpp"
+#include "rapt/text/token_table.hpp"
+#include "rapt/text/unicode.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+struct WordPieceOptions {
+  bool lowercase = true;                   ///< false for the cased models
+  std::optional<bool> strip_accents = {};  ///< unless given, as lowercase
+  bool clean_text = true;                  ///< control characters go, all white space is a space
+  bool separate_chinese = true;            ///< each Chinese character is a word
+  std::string unknown = "[UNK]";           ///< must be in the vocabulary
+  std::string prefix = "##";               ///< of tokens that go on within a word
+  Index max_word_characters = 100;         ///< longer words are unknown
+  bool cleanup = true;                     ///< decoding takes out the spaces before punctuation and contractions
+  std::vector<AddedToken> added_tokens = {
+      {"[UNK]"}, {"[SEP]"}, {"[PAD]"}, {"[CLS]"}, {"[MASK]"}};  ///< in the vocabulary
+  std::vector<TemplatePiece> single = {{"[CLS]"}, {"$A"}, {"[SEP]"}};
+  std::vector<TemplatePiece> pair = {{"[CLS]"}, {"$A"}, {"[SEP]"}, {"$B", 1}, {"[SEP]", 1}};
+  Index max_tokens = 0;  ///< longer texts are cut off; 0: never
+};
+
+/// Text to token ids and back. Immutable; many threads may use one object.
+class WordPiece : public TextEncoder<WordPiece> {
+ public:
+  /// `tokens`: the whole vocabulary; a token's place is its id. Throws ValueError for a token that is empty, not UTF-8
+  /// or there twice, and when the unknown token, an added token or one of a template is missing.
+  explicit WordPiece(std::vector<std::string> tokens, WordPieceOptions options = {})
+      : options_(std::move(options)), tokens_(std::move(tokens)) {
+    require(tokens_.size() <= static_cast<std::size_t>(std::numeric_limits<TokenId>::max()), kName,
+            "too many tokens: ", tokens_.size());
+    require(options_.max_word_characters >= 1, kName,
+            "max_word_characters must be positive: ", options_.max_word_characters);
+    for (std::size_t i = 0; i < tokens_.size(); ++i) {
+      const std::string& token = tokens_[i];
+      require(!token.empty(), kName, "a token must not be empty: id ", i);
+      require(!find_invalid_utf8(token), kName, "a token must be UTF-8: id ", i);
+      if (!ids_.add(token, static_cast<TokenId>(i))) {
+        fail(kName, "a token must occur once: \"", token, "\" has the ids ", ids_.find(token), " and ", i);
+      }
+    }
+    unknown_ = ids_.find(options_.unknown);
+    require(unknown_ >= 0, kName, "the unknown token must be in the vocabulary: \"", options_.unknown, "\"");
+    is_special_.resize(tokens_.size());
+    Work work;
+    for (const AddedToken& token : options_.added_tokens) {
+      const TokenId id = ids_.find(token.text);
+      require(id >= 0, kName, "an added token must be in the vocabulary: \"", token.text, "\"");
+      require(!find_invalid_utf8(token.text), kName, "an added token must be UTF-8: id ", id);
+      is_special_[static_cast<std::size_t>(id)] = token.special ? 1 : 0;
+      if (token.normalized) {
+        normalizer_(token.text, work.normalizing, work.normalized);
+        added_normalized_.add(work.normalized.text, id, token);
+        normalized_names_[id] = work.normalized.text;
+      } else {
+        added_.add(token.text, id, token);
+      }
+    }
+    added_.finish();
+    added_normalized_.finish();
+    set_templates(options_.single, options_.pair, options_.max_tokens,
+                  [this](std::string_view name) { return ids_.find(name); });
+  }
+
+  [[nodiscard]] const WordPieceOptions& options() const { return options_; }
+  /// V.
+  [[nodiscard]] Index size() const { return static_cast<Index>(tokens_.size()); }
+  /// The vocabulary by id.
+  [[nodiscard]] std::span<const std::string> tokens() const { return tokens_; }
+  /// Throws ValueError unless 0 <= id < size().
+  [[nodiscard]] const std::string& token(TokenId id) const {
+    require_ids({&id, 1}, size(), kName);
+    return tokens_[static_cast<std::size_t>(id)];
+  }
+  /// The id of a token such as "##ing" or "[MASK]"; -1 for none.
+  [[nodiscard]] TokenId id(std::string_view token) const { return ids_.find(token); }
+  [[nodiscard]] TokenId unknown() const { return unknown_; }
+  [[nodiscard]] bool is_special(TokenId id) const {
+    return id >= 0 && id < size() && is_special_[static_cast<std::size_t>(id)] != 0;
+  }
+
+  /// Words with a space between them, as far as they can be had back. Throws ValueError for an id outside the
+  /// vocabulary.
+  [[nodiscard]] std::string decode(std::span<const TokenId> ids, bool skip_special = true) const {
+    require_ids(ids, size(), "wordpiece.decode");
+    std::string text, piece;
+    bool is_first = true;
+    for (const TokenId id : ids) {
+      if (skip_special && is_special(id)) continue;
+      const auto normalized = normalized_names_.find(id);
+      piece = normalized == normalized_names_.end() ? tokens_[static_cast<std::size_t>(id)] : normalized->second;
+      if (!is_first) {
+        if (piece.starts_with(options_.prefix)) {
+          piece.erase(0, options_.prefix.size());
+        } else {
+          piece.insert(0, 1, ' ');
+        }
+      }
+      is_first = false;
+      if (options_.cleanup) clean_up(piece);
+      text += piece;
+    }
+    return text;
+  }
+
+ private:
+  friend class TextEncoder<WordPiece>;
+  static constexpr const char* kName = "wordpiece";
+
+  struct Prefix {
+    std::size_t end;  // in the word
+    std::uint64_t hash;
+  };
+  struct Work {
+    detail::BertNormalizer::Work normalizing;
+    detail::NormalizedText normalized;
+    std::vector<Prefix> prefixes;
+  };
+
+  static void replace_all(std::string& text, std::string_view from, std::string_view to) {
+    for (std::size_t at = text.find(from); at != text.npos; at = text.find(from, at + to.size())) {
+      text.replace(at, from.size(), to);
+    }
+  }
+  /// English contractions and punctuation, token by token.
+  static void clean_up(std::string& piece) {
+    if (piece.find(' ') == piece.npos) return;
+    for (const char* mark : {" .", " ?", " !", " ,"}) replace_all(piece, mark, mark + 1);
+    replace_all(piece, " ' ", "'");
+    for (const char* end : {" n't", " 'm"}) replace_all(piece, end, end + 1);
+    replace_all(piece, " do not", " don't");
+    for (const char* end : {" 's", " 've", " 're"}) replace_all(piece, end, end + 1);
+  }
+
+  void append(std::string_view text, bool find_special, Work& work, detail::TokenSink& sink) const {
+    work.normalized.with_origins = sink.with_spans;
+    added_.split(text, find_special, [&](std::size_t begin, std::size_t end, TokenId id) {
+      if (id >= 0) {
+        sink.add(id, begin, end);
+        return;
+      }
+      normalizer_(text.substr(begin, end - begin), work.normalizing, work.normalized);
+      const std::string_view normalized = work.normalized.text;
+      const Place place{text, begin, work.normalized.origins};
+      if (added_normalized_.empty()) {
+        append_words(normalized, 0, place, work, sink);
+        return;
+      }
+      added_normalized_.split(normalized, find_special, [&](std::size_t from, std::size_t to, TokenId found) {
+        if (found >= 0) {
+          place.add(found, from, to, sink);
+        } else {
+          append_words(normalized.substr(from, to - from), from, place, work, sink);
+        }
+      });
+    });
+  }
+
+  /// Where normalised text came from.
+  struct Place {
+    std::string_view text;
+    std::size_t begin;                        // of the part that was normalised
+    const std::vector<std::size_t>& origins;  // within it
+
+    /// A token of the normalised bytes [from, to).
+    void add(TokenId id, std::size_t from, std::size_t to, detail::TokenSink& sink) const {
+      if (!sink.with_spans) {
+        sink.ids.push_back(id);
+        return;
+      }
+      const std::size_t last = begin + origins[to - 1];
+      sink.add(id, begin + origins[from], last + detail::known_code_point_at(text, last).length);
+    }
+  };
+
+  /// The words of normalised text, which begins at `offset` of all of it.
+  void append_words(std::string_view text, std::size_t offset, const Place& place, Work& work,
+                    detail::TokenSink& sink) const {
+    std::size_t begin = 0;
+    std::uint64_t hash = detail::TokenTable::kEmptyHash;
+    Index characters = 0;
+    const auto end_word = [&](std::size_t end) {
+      if (end > begin)
+        append_word(text.substr(begin, end - begin), hash, characters, offset + begin, place, work, sink);
+      hash = detail::TokenTable::kEmptyHash;
+      characters = 0;
+    };
+    for (std::size_t i = 0; i < text.size();) {
+      const CodePoint point = detail::known_code_point_at(text, i);
+      const std::uint8_t classes = classes_[point.value];
+      const std::size_t next = i + point.length;
+      const bool is_apart = (classes & (detail::kSpace | detail::kPunctuation)) != 0;
+      if (is_apart) {
+        end_word(i);
+        begin = next;
+        if ((classes & detail::kSpace) == 0) {
+          const std::string_view mark = text.substr(i, point.length);
+          append_word(mark, detail::TokenTable::hash_on(hash, mark), 1, offset + i, place, work, sink);
+        }
+      } else {
+        for (std::size_t k = i; k < next; ++k) hash = detail::TokenTable::hash_on(hash, text[k]);
+        ++characters;
+      }
+      i = next;
+    }
+    end_word(text.size());
+  }
+
+  /// `at`: where the word begins in the normalised text.
+  void append_word(std::string_view word, std::uint64_t hash, Index characters, std::size_t at, const Place& place,
+                   Work& work, detail::TokenSink& sink) const {
+    if (characters > options_.max_word_characters) {
+      place.add(unknown_, at, at + word.size(), sink);
+      return;
+    }
+    if (const TokenId id = ids_.find(hash, {}, word); id >= 0) {
+      place.add(id, at, at + word.size(), sink);
+      return;
+    }
+    const std::size_t before = sink.ids.size();
+    for (std::size_t begin = 0; begin < word.size();) {
+      const auto [id, length] = longest_token(word.substr(begin), begin > 0, work);
+      if (id < 0) {
+        sink.truncate(before);
+        place.add(unknown_, at, at + word.size(), sink);
+        return;
+      }
+      place.add(id, at + begin, at + begin + length, sink);
+      begin += length;
+    }
+  }
+
+  /// The longest token that the rest of a word begins with, and how many of its bytes that is; -1 for none.
+  [[nodiscard]] std::pair<TokenId, std::size_t> longest_token(std::string_view rest, bool goes_on, Work& work) const {
+    const std::string_view head = goes_on ? std::string_view(options_.prefix) : std::string_view();
+    std::vector<Prefix>& prefixes = work.prefixes;
+    prefixes.clear();
+    std::uint64_t hash = detail::TokenTable::hash_on(detail::TokenTable::kEmptyHash, head);
+    for (std::size_t i = 0; i < rest.size() && i + head.size() < ids_.longest();) {
+      const std::size_t end = i + detail::known_code_point_at(rest, i).length;
+      for (; i < end; ++i) hash = detail::TokenTable::hash_on(hash, rest[i]);
+      prefixes.push_back({end, hash});
+    }
+    for (std::size_t i = prefixes.size(); i-- > 0;) {
+      const TokenId id = ids_.find(prefixes[i].hash, head, rest.substr(0, prefixes[i].end));
+      if (id >= 0) return {id, prefixes[i].end};
+    }
+    return {-1, 0};
+  }
+
+  WordPieceOptions options_;
+  std::vector<std::string> tokens_;                            // by id
+  std::unordered_map<TokenId, std::string> normalized_names_;  // of added tokens that are looked for so
+  detail::TokenTable ids_;
+  TokenId unknown_ = -1;
+  std::vector<char> is_special_;  // by id
+  detail::CharacterClasses classes_;
+  detail::BertNormalizer normalizer_{{options_.clean_text, options_.separate_chinese,
+                                      options_.strip_accents.value_or(options_.lowercase), options_.lowercase},
+                                     classes_};
+  detail::AddedTokenFinder added_, added_normalized_;
+};
+
+}  // namespace rapt::inline RAPT_ABI

@@ -1,0 +1,243 @@
+/// \file
+/// WordPiece on small vocabularies made here. (tests/io/tokenizer_files_test.cpp compares with what Hugging Face's
+/// tokenizers make of many texts.)
+#include "rapt/text/wordpiece.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace {
+
+using rapt::Encoding;
+using rapt::TextSpan;
+using rapt::TokenId;
+using rapt::WordPiece;
+using rapt::WordPieceOptions;
+using Names = std::vector<std::string>;
+
+template <class E = rapt::ValueError, class Call>
+std::string message_of(Call&& call) {
+  try {
+    call();
+  } catch (const E& error) {
+    return error.what();
+  }
+  return "no error of this kind";
+}
+
+Names vocabulary(const Names& more) {
+  Names tokens = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
+  tokens.insert(tokens.end(), more.begin(), more.end());
+  return tokens;
+}
+
+const Names kEnglish = {"un", "##aff", "##able", "the", "cat", "##s", ",",  ".",
+                        "'",  "!",     "中",     "国",  "c",   "##a", "##t"};
+
+Names names_of(const WordPiece& tokenizer, std::string_view text, const rapt::EncodeOptions& options = {}) {
+  Names names;
+  for (const TokenId id : tokenizer.encode(text, options)) names.push_back(tokenizer.token(id));
+  return names;
+}
+
+// Normalising ---------------------------------------------------------------------------------------------------------
+
+using Steps = rapt::detail::BertNormalization;
+constexpr Steps kUncased{true, true, true, true}, kCased{true, true, false, false};
+
+struct Normalized {
+  std::string text;
+  std::vector<std::size_t> origins;
+};
+Normalized normalized(std::string_view text, const Steps& steps = kUncased) {
+  const rapt::detail::BertNormalizer normalizer(steps, {});
+  rapt::detail::BertNormalizer::Work work;
+  rapt::detail::NormalizedText with, without;
+  with.with_origins = true;
+  normalizer(text, work, with);
+  normalizer(text, work, without);
+  EXPECT_EQ(with.text, without.text);
+  EXPECT_EQ(with.text.size(), with.origins.size());
+  EXPECT_TRUE(without.origins.empty());
+  return {with.text, with.origins};
+}
+
+TEST(BertNormalizer, CleansSeparatesStripsAndLowers) {
+  EXPECT_EQ(normalized("").text, "");
+  EXPECT_EQ(normalized("Ab\tc\r\n\x01\x7F d").text, "ab c   d");
+  EXPECT_EQ(normalized("a\u00A0b\u200Bc\u3000").text, "a bc ");
+  EXPECT_EQ(normalized("x中国y").text, "x 中  国 y");
+  EXPECT_EQ(normalized("ÀÉîõü Ñ").text, "aeiou n");
+  EXPECT_EQ(normalized("e\u0301\u0323!").text, "e!");
+  EXPECT_EQ(normalized("İ ΟΔΟΣ ẞ").text, "i οδοσ ß");
+  EXPECT_EQ(normalized("が 각").text, "か \u1100\u1161\u11A8");
+  EXPECT_EQ(normalized("\uF900").text, " \u8C48 ");
+  EXPECT_EQ(normalized("≠").text, "=");
+  EXPECT_EQ(normalized("ÀÉ", kCased).text, "ÀÉ");
+  EXPECT_EQ(normalized("İ", {true, true, false, true}).text, "i\u0307");
+  EXPECT_EQ(normalized("A\tB\x01中", {false, false, false, true}).text, "a\tb\x01中");
+}
+
+TEST(BertNormalizer, KeepsWhereCharactersCameFrom) {
+  using Origins = std::vector<std::size_t>;
+  EXPECT_EQ(normalized("a\x01"
+                       "b")
+                .origins,
+            (Origins{0, 2}));
+  EXPECT_EQ(normalized("é中x").origins, (Origins{0, 2, 2, 2, 2, 2, 5}));  // e, space, three bytes, space, x
+  EXPECT_EQ(normalized("각").origins, Origins(9, 0));
+  // Spacing marks are brought into order and each takes the place of the one that stood there. The mark between them is
+  // stripped, but it counts.
+  const Normalized marks = normalized("a\u302E\u0327\u1B44");
+  EXPECT_EQ(marks.text, "a\u1B44\u302E");
+  EXPECT_EQ(marks.origins, (Origins{0, 1, 1, 1, 6, 6, 6}));
+  // A control character between marks is as if it were not there.
+  EXPECT_EQ(normalized("\u302E\x1F\u0327").origins, (Origins{4, 4, 4}));
+}
+
+// Words ---------------------------------------------------------------------------------------------------------------
+
+TEST(WordPiece, TakesTheLongestPieces) {
+  const WordPiece tokenizer(vocabulary(kEnglish));
+  EXPECT_EQ(names_of(tokenizer, "The unaffable cats."),
+            (Names{"[CLS]", "the", "un", "##aff", "##able", "cat", "##s", ".", "[SEP]"}));
+  EXPECT_EQ(names_of(tokenizer, "cats", {.add_special = false}), (Names{"cat", "##s"}));
+  EXPECT_EQ(names_of(tokenizer, "cat,the!'", {.add_special = false}), (Names{"cat", ",", "the", "!", "'"}));
+  EXPECT_EQ(names_of(tokenizer, "cats dog unx un", {.add_special = false}),
+            (Names{"cat", "##s", "[UNK]", "[UNK]", "un"}));
+  EXPECT_EQ(names_of(tokenizer, "中国中x", {.add_special = false}), (Names{"中", "国", "中", "[UNK]"}));
+  EXPECT_EQ(names_of(tokenizer, ""), (Names{"[CLS]", "[SEP]"}));
+  EXPECT_EQ(names_of(tokenizer, " \u200B"), (Names{"[CLS]", "[SEP]"}));
+  EXPECT_EQ(tokenizer.unknown(), 1);
+  EXPECT_EQ(tokenizer.id("##s"), 10);
+  EXPECT_EQ(tokenizer.size(), 20);
+}
+
+TEST(WordPiece, LongWordsAreUnknown) {
+  const WordPiece tokenizer(vocabulary({"c", "##c", "é", "##é"}), {.strip_accents = false});
+  EXPECT_EQ(tokenizer.encode(std::string(100, 'c')).size(), 102u);
+  EXPECT_EQ(names_of(tokenizer, std::string(101, 'c')), (Names{"[CLS]", "[UNK]", "[SEP]"}));
+  std::string accents;
+  for (int i = 0; i < 100; ++i) accents += "é";
+  EXPECT_EQ(tokenizer.encode(accents).size(), 102u) << "characters, not bytes";
+  EXPECT_EQ(names_of(tokenizer, accents + "é"), (Names{"[CLS]", "[UNK]", "[SEP]"}));
+  EXPECT_EQ(names_of(WordPiece(vocabulary({"c", "##c"}), {.max_word_characters = 2}), "cc ccc"),
+            (Names{"[CLS]", "c", "##c", "[UNK]", "[SEP]"}));
+}
+
+TEST(WordPiece, AgreesWithTryingAllPieces) {
+  std::mt19937 random(9);
+  int unknown = 0, cut = 0;
+  for (int n = 0; n < 200; ++n) {
+    std::set<std::string> pieces;
+    for (int i = 0; i < 12; ++i) {
+      std::string piece(1 + random() % 3, 'a');
+      for (char& c : piece) c = static_cast<char>('a' + random() % 3);
+      pieces.insert(random() % 2 == 0 ? piece : "##" + piece);
+    }
+    const WordPiece tokenizer(vocabulary({pieces.begin(), pieces.end()}));
+    for (int m = 0; m < 20; ++m) {
+      std::string word(1 + random() % 9, 'a');
+      for (char& c : word) c = static_cast<char>('a' + random() % 3);
+      Names expected;
+      for (std::size_t begin = 0; begin < word.size();) {
+        std::size_t length = word.size() - begin;
+        const std::string head = begin > 0 ? "##" : "";
+        while (length > 0 && !pieces.contains(head + word.substr(begin, length))) --length;
+        if (length == 0) {
+          expected = {"[UNK]"};
+          break;
+        }
+        expected.push_back(head + word.substr(begin, length));
+        begin += length;
+      }
+      ++(expected == Names{"[UNK]"} ? unknown : cut);
+      ASSERT_EQ(names_of(tokenizer, word, {.add_special = false}), expected) << word;
+    }
+  }
+  EXPECT_GT(unknown, 100);
+  EXPECT_GT(cut, 100);
+}
+
+TEST(WordPiece, Places) {
+  const WordPiece tokenizer(vocabulary(kEnglish));
+  const Encoding encoding = tokenizer.encode_with_spans("Thé  cats中x.");
+  EXPECT_EQ(encoding.spans,
+            (std::vector<TextSpan>{{0, 0}, {0, 4}, {6, 9}, {9, 10}, {10, 13}, {13, 14}, {14, 15}, {0, 0}}));
+  EXPECT_EQ(encoding.ids, tokenizer.encode("Thé  cats中x."));
+  EXPECT_EQ(encoding.texts, (std::vector<int>{-1, 0, 0, 0, 0, 0, 0, -1}));
+}
+
+TEST(WordPiece, PairsAndBatches) {
+  const WordPiece tokenizer(vocabulary(kEnglish));
+  const Encoding pair = tokenizer.encode_pair("the cat", "cats");
+  EXPECT_EQ(pair.ids, (std::vector<TokenId>{2, 8, 9, 3, 9, 10, 3}));
+  EXPECT_EQ(pair.types, (std::vector<TokenId>{0, 0, 0, 0, 1, 1, 1}));
+  EXPECT_EQ(pair.texts, (std::vector<int>{-1, 0, 0, -1, 1, 1, -1}));
+  EXPECT_EQ(pair.spans, (std::vector<TextSpan>{{0, 0}, {0, 3}, {4, 7}, {0, 0}, {0, 3}, {3, 4}, {0, 0}}));
+  const std::vector<std::string> texts = {"the cat", "", "unaffable 国"}, others = {"cats", "cat", ""};
+  const rapt::TokenBatch batch = tokenizer.encode_batch(texts);
+  const rapt::PairBatch pairs = tokenizer.encode_pairs(texts, others);
+  ASSERT_EQ(batch.sequences(), 3);
+  EXPECT_EQ(batch.tokens, (std::vector<TokenId>{2, 8, 9, 3, 2, 3, 2, 5, 6, 7, 16, 3}));
+  EXPECT_EQ(pairs.tokens.tokens, (std::vector<TokenId>{2, 8, 9, 3, 9, 10, 3, 2, 3, 9, 3, 2, 5, 6, 7, 16, 3, 3}));
+  EXPECT_EQ(pairs.types, (std::vector<TokenId>{0, 0, 0, 0, 1, 1, 1, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 1}));
+}
+
+TEST(WordPiece, AddedTokensInTheText) {
+  const WordPiece tokenizer(vocabulary(kEnglish));
+  EXPECT_EQ(names_of(tokenizer, "the[MASK]cat", {.add_special = false}), (Names{"the", "[MASK]", "cat"}));
+  EXPECT_EQ(names_of(tokenizer, "[mask]", {.add_special = false}), (Names{"[UNK]", "[UNK]", "[UNK]"}));
+  EXPECT_EQ(names_of(tokenizer, "[MASK]", {.add_special = false, .find_special = false}),
+            (Names{"[UNK]", "[UNK]", "[UNK]"}));
+  EXPECT_EQ(tokenizer.encode_with_spans("é[MASK]", {.add_special = false}).spans,
+            (std::vector<TextSpan>{{0, 2}, {2, 8}}));
+
+  WordPieceOptions options;
+  options.added_tokens.push_back({.text = "Zürich", .special = false, .normalized = true});
+  const WordPiece added(vocabulary({"Zürich", "cat", "##s"}), options);
+  EXPECT_EQ(names_of(added, "ZURICHs Zu\u0308rich cat", {.add_special = false}),
+            (Names{"Zürich", "[UNK]", "Zürich", "cat"}));
+  EXPECT_EQ(added.encode_with_spans("xZu\u0308rich", {.add_special = false}).spans,
+            (std::vector<TextSpan>{{0, 1}, {1, 9}}));
+  EXPECT_EQ(added.decode(std::vector<TokenId>{5, 6}), "zurich cat");
+}
+
+TEST(WordPiece, Decodes) {
+  const WordPiece tokenizer(vocabulary(kEnglish));
+  const auto ids = tokenizer.encode("The cats, unaffable!");
+  EXPECT_EQ(tokenizer.decode(ids), "the cats, unaffable!");
+  EXPECT_EQ(tokenizer.decode(ids, /*skip_special=*/false), "[CLS] the cats, unaffable! [SEP]");
+  EXPECT_EQ(tokenizer.decode(std::vector<TokenId>{10, 9, 10}), "##s cats");  // the first piece is left as it is
+  EXPECT_EQ(tokenizer.decode(std::vector<TokenId>{}), "");
+  WordPieceOptions options;
+  options.cleanup = false;
+  EXPECT_EQ(WordPiece(vocabulary(kEnglish), options).decode(ids), "the cats , unaffable !");
+  EXPECT_EQ(message_of([&] { static_cast<void>(tokenizer.decode(std::vector<TokenId>{20})); }),
+            "[wordpiece.decode] token id 20 at position 0 is outside the vocabulary of 20");
+}
+
+TEST(WordPiece, Errors) {
+  const auto text = [](const Names& tokens, const WordPieceOptions& options = {}) {
+    return message_of([&] { static_cast<void>(WordPiece(tokens, options)); });
+  };
+  EXPECT_EQ(text(vocabulary({""})), "[wordpiece] a token must not be empty: id 5");
+  EXPECT_EQ(text(vocabulary({"a\xFF"})), "[wordpiece] a token must be UTF-8: id 5");
+  EXPECT_EQ(text(vocabulary({"a", "b", "a"})), "[wordpiece] a token must occur once: \"a\" has the ids 5 and 7");
+  EXPECT_EQ(text({"[CLS]", "[SEP]"}), "[wordpiece] the unknown token must be in the vocabulary: \"[UNK]\"");
+  EXPECT_EQ(text({"[UNK]", "[CLS]", "[SEP]"}), "[wordpiece] an added token must be in the vocabulary: \"[PAD]\"");
+  EXPECT_EQ(text({"[UNK]", "[SEP]"}, {.added_tokens = {}}), "[wordpiece] a template names an unknown token: \"[CLS]\"");
+  EXPECT_EQ(text(vocabulary({}), {.max_word_characters = 0}), "[wordpiece] max_word_characters must be positive: 0");
+  const WordPiece tokenizer(vocabulary(kEnglish));
+  EXPECT_EQ(message_of([&] { static_cast<void>(tokenizer.encode("a\xC3(")); }),
+            "[wordpiece.encode] text must be UTF-8: byte 2 of 3");
+  EXPECT_EQ(message_of([&] { static_cast<void>(tokenizer.token(20)); }),
+            "[wordpiece] token id 20 at position 0 is outside the vocabulary of 20");
+}
+
+}  // namespace
