@@ -33,7 +33,9 @@ ALLOWED_MORE = {
     "io/checkpoint.hpp": ["models", "train"],
     "io/run_folder.hpp": ["optim"],
     "io/translator.hpp": ["models", "generation"],
-    "io/pretrained.hpp": ["models"],
+    "io/config_keys.hpp": ["kernels/activation.hpp"],
+    "io/pretrained.hpp": ["nn"],
+    "io/sentence_encoder.hpp": ["models"],
 }
 # The umbrella needs Eigen and threads only, however far one follows its includes.
 UMBRELLA = "rapt.hpp"

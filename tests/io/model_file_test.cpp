@@ -59,7 +59,11 @@ void expect_same(const TransformerConfig& a, const TransformerConfig& b) {
   EXPECT_EQ(a.norm, b.norm);
   EXPECT_EQ(a.has_final_norm(), b.has_final_norm());
   EXPECT_EQ(a.layer_norm_epsilon, b.layer_norm_epsilon);
+  EXPECT_EQ(a.decoder_heads, b.decoder_heads);
+  EXPECT_EQ(a.decoder_d_ff, b.decoder_d_ff);
   EXPECT_EQ(a.share_embeddings, b.share_embeddings);
+  EXPECT_EQ(a.share_output, b.share_output);
+  EXPECT_EQ(a.scale_embeddings, b.scale_embeddings);
   EXPECT_EQ(a.output_bias, b.output_bias);
   EXPECT_EQ(a.positions.layout, b.positions.layout);
   EXPECT_EQ(a.positions.first_position, b.positions.first_position);
@@ -74,6 +78,8 @@ TransformerConfig unusual_config() {  // no field has its default
           .d_ff = 17,
           .encoder_layers = 2,
           .decoder_layers = 5,
+          .decoder_heads = 2,
+          .decoder_d_ff = 19,
           .dropout = 0.3f,
           .attention_dropout = 0.07f,
           .activation_dropout = 1e-9f,
@@ -82,6 +88,8 @@ TransformerConfig unusual_config() {  // no field has its default
           .final_norm = false,
           .layer_norm_epsilon = 1.0 / 3e6,
           .share_embeddings = false,
+          .share_output = true,
+          .scale_embeddings = false,
           .output_bias = true,
           .positions = {.layout = rapt::SinusoidLayout::concatenated, .first_position = 1},
           .learned_positions = 77};
@@ -90,6 +98,12 @@ TransformerConfig unusual_config() {  // no field has its default
 TEST(ModelConfig, EveryFieldComesBack) {
   const TransformerConfig configs[] = {{}, unusual_config(), TransformerConfig::big(500)};
   for (const TransformerConfig& config : configs) expect_same(config_from_json(config_to_json(config), "x"), config);
+  for (const auto layout :
+       {rapt::SinusoidLayout::interleaved, rapt::SinusoidLayout::concatenated, rapt::SinusoidLayout::halves}) {
+    TransformerConfig config;
+    config.positions.layout = layout;
+    expect_same(config_from_json(config_to_json(config), "x"), config);
+  }
   for (const auto activation : {rapt::Activation::relu, rapt::Activation::gelu, rapt::Activation::gelu_tanh}) {
     for (const auto norm : {rapt::NormPlacement::pre, rapt::NormPlacement::post}) {
       for (const std::optional<bool> final_norm : {std::optional<bool>(), std::optional(true), std::optional(false)}) {
@@ -161,7 +175,8 @@ TEST(ModelConfig, WrongTypes) {
     }
   });
   expect_refused<IoError>(R"({"heads": "8"})", {"the file", "\"heads\"", "whole number", "8"});
-  expect_refused<IoError>(R"({"activation": "silu"})", {"the file", "silu"});
+  expect_refused<IoError>(R"({"activation": "mish"})", {"the file", "mish"});
+  expect_refused<IoError>(R"({"sinusoid_layout": "thirds"})", {"the file", "\"sinusoid_layout\"", "halves", "thirds"});
   expect_refused<IoError>(R"({"norm": "before"})", {"the file", "\"norm\"", "post", "pre", "before"});
   expect_refused<IoError>(R"({"model": "gpt"})", {"the file", "gpt"});
   expect_refused<IoError>(R"({"model": 3})", {"the file", "3"});
@@ -187,6 +202,7 @@ TEST(ModelConfig, ValuesThatDoNotFit) {
   expect_refused<ValueError>(R"({"layer_norm_epsilon": 0})", {"the file", "layer_norm_epsilon"});
   expect_refused<ValueError>(R"({"source_vocabulary": 5})", {"the file", "shared", "5", "37000"});
   expect_refused<ValueError>(R"({"decoder_layers": 0})", {"the file", "decoder_layers 0"});
+  expect_refused<ValueError>(R"({"decoder_heads": 7})", {"the file", "decoder_heads = 7", "512"});
 }
 
 TEST(ModelConfig, DeepNestingCostsNothing) {  // neither copied nor printed: both would recurse

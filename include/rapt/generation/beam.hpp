@@ -73,7 +73,7 @@ class Beam {
       : options_(options), rules_(rules), wanted_(static_cast<std::size_t>(wanted)) {
     for (Index i = 0; i < sequences; ++i) {
       rows_.push_back({TokenTree::kRoot, 0.0, i});
-      tokens_.push_back(rules.options().begin);
+      tokens_.push_back(rules.first_token(i));
       sequences_.push_back({i, 1, {}});
     }
     results_.resize(static_cast<std::size_t>(sequences));
@@ -86,8 +86,14 @@ class Beam {
   /// What each row must be fed, and which row it was before the last `advance`.
   [[nodiscard]] std::span<const TokenId> tokens() const { return tokens_; }
   [[nodiscard]] std::span<const Index> parents() const { return parents_; }
-  /// How many candidates of a row can matter: at most beam_size live on, and one may end.
-  [[nodiscard]] Index candidates_per_row() const { return options_.beam_size + 1; }
+  /// How many candidates of a row can matter: at most beam_size live on, and each end symbol may end one.
+  [[nodiscard]] Index candidates_per_row() const { return options_.beam_size + end_symbols(); }
+  /// What a repetition penalty on a row falls on.
+  [[nodiscard]] std::vector<TokenId> seen(Index row) const {
+    if (!rules_.penalises_repetition()) return {};
+    const Row& r = rows_[static_cast<std::size_t>(row)];
+    return rules_.seen(r.sequence, tree_.path(r.node, length_));
+  }
   /// The ended hypotheses of each sequence, best first, once there are no rows.
   [[nodiscard]] std::vector<std::vector<Hypothesis>>& results() { return results_; }
 
@@ -132,6 +138,7 @@ class Beam {
     std::vector<Ended> ended;  // best first
   };
 
+  [[nodiscard]] Index end_symbols() const { return 1 + static_cast<Index>(rules_.options().stop_tokens.size()); }
   [[nodiscard]] double score(double log_probability, Index length) const {
     return log_probability /
            length_penalty(length, static_cast<double>(options_.length_penalty), options_.length_normalisation);
@@ -140,8 +147,9 @@ class Beam {
   /// The best candidates become rows or end.
   void take_best(Sequence& sequence, std::span<Candidate> candidates) {
     const auto beam = static_cast<std::size_t>(options_.beam_size);
-    // Each row of the sequence may end once: no further candidate can be looked at.
-    const std::size_t looked_at = std::min(candidates.size(), beam + sequence.rows);
+    // Each row of the sequence may end once by each end symbol: no further candidate can be looked at.
+    const std::size_t looked_at =
+        std::min(candidates.size(), beam + sequence.rows * static_cast<std::size_t>(end_symbols()));
     std::partial_sort(candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(looked_at),
                       candidates.end());
     const bool is_last = length_ + 1 >= rules_.limit(sequence.source);
@@ -150,7 +158,7 @@ class Beam {
     for (const Candidate& c : candidates.first(looked_at)) {
       if (sequence.rows + cut == beam || !std::isfinite(c.log_probability)) break;
       const Index node = rows_[static_cast<std::size_t>(c.row)].node;
-      if (c.token == rules_.options().end) {
+      if (rules_.ends(c.token)) {
         offer(sequence, {node, length_, c.log_probability, score(c.log_probability, length_ + 1), true}, nullptr);
       } else if (is_last) {
         offer(sequence, {node, length_ + 1, c.log_probability, score(c.log_probability, length_ + 1), false}, &c.token);

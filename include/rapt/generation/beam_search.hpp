@@ -25,12 +25,19 @@ void best_tokens(std::span<const T> logits, Index row, double base, double norma
     const Candidate& last = best.back();
     if (std::isfinite(last.log_probability)) threshold = logits[static_cast<std::size_t>(last.token)];
   };
-  constexpr std::size_t kChunk = 128;  // most chunks hold nothing that is good enough
+  constexpr std::size_t kChunk = 128, kPart = 16;  // most hold nothing that is good enough
   simd::with_simd([&](auto isa) __attribute__((always_inline)) {
     for (std::size_t begin = 0; begin < logits.size(); begin += kChunk) {
       const std::size_t end = std::min(begin + kChunk, logits.size());
-      if (!(kernels::row_max(isa, logits.data() + begin, static_cast<Index>(end - begin)) > threshold)) continue;
-      for (std::size_t j = begin; j < end; ++j) look_at(j);
+      const auto is_good = [&](std::size_t from, std::size_t to) __attribute__((always_inline)) {
+        return kernels::row_max(isa, logits.data() + from, static_cast<Index>(to - from)) > threshold;
+      };
+      if (!is_good(begin, end)) continue;
+      for (std::size_t part = begin; part < end; part += kPart) {
+        const std::size_t part_end = std::min(part + kPart, end);
+        if (!is_good(part, part_end)) continue;
+        for (std::size_t j = part; j < part_end; ++j) look_at(j);
+      }
     }
   });
 }
@@ -49,7 +56,10 @@ template <DecodingModel M>
           ", beam_size = ", options.beam_size);
   // With a negative one the bound at which sequences leave would be none.
   require(options.length_penalty >= 0, kWhere, "length_penalty must not be negative: ", options.length_penalty);
-  const detail::GenerationRules rules(options.generation, source, kWhere);
+  require(options.generation.on_token == nullptr, kWhere, "on_token is for greedy search and sampling");
+  require(options.generation.repetition_penalty >= 1, kWhere, "repetition_penalty must be at least 1: ",
+          options.generation.repetition_penalty);  // log-probabilities only fall
+  const detail::GenerationRules rules(options.generation, source, kContinuesPrompts<M>, kWhere);
   detail::Beam beam(options, rules, source.sequences(), n);
   if (beam.rows() == 0) return std::move(beam.results());
 
@@ -65,7 +75,7 @@ template <DecodingModel M>
     parallel_parts(logits.rows(), [&](Index r) {
       const auto at = static_cast<std::size_t>(r);
       const std::span<T> row(logits.row(r), static_cast<std::size_t>(logits.cols()));
-      normaliser[at] = rules.apply(row, beam.sequence(r), beam.length());
+      normaliser[at] = rules.apply(row, beam.sequence(r), beam.length(), beam.seen(r));
       detail::best_tokens(std::span<const T>(row), r, beam.log_probability(r), normaliser[at],
                           std::span(candidates).subspan(at * count, count));
     });

@@ -25,6 +25,13 @@ concept DecodingModel = requires(const M& model, typename M::State& state, const
   state.select(parents);
 };
 
+/// Whether hypotheses of a model continue its source, as those of GPT do: the source is a prompt, `start` reads it up
+/// to its last token, and that one is what a search feeds first.
+template <class M>
+inline constexpr bool kContinuesPrompts = requires {
+  requires M::kDecoderOnly;
+};
+
 /// What was generated for one source sequence.
 struct Hypothesis {
   std::vector<TokenId> tokens;  ///< without begin and end symbols

@@ -4,26 +4,37 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "rapt/core/token_batch.hpp"
 #include "rapt/kernels/softmax.hpp"
 
 namespace rapt::inline RAPT_ABI {
 
-/// Lengths are in tokens, without begin and end symbols. Log-probabilities are always the model's: what is forbidden or
-/// forced here changes which tokens are taken, not what they count.
+/// Lengths are in tokens, without begin and end symbols, and for a model that continues prompts without these.
+/// Log-probabilities are the model's: what is forbidden or forced here changes which tokens are taken, not what they
+/// count.
 struct GenerationOptions {
-  TokenId begin = 1;        ///< fed first
-  TokenId end = 2;          ///< ends a hypothesis
-  Index extra_length = 50;  ///< at most this many tokens more than the source has (the paper's 6.1)
+  TokenId begin = 1;                      ///< fed first; a model that continues prompts needs none
+  TokenId end = 2;                        ///< ends a hypothesis; -1: nothing does
+  std::vector<TokenId> stop_tokens = {};  ///< more tokens that do
+  /// At most this many tokens more than the source has (the paper's 6.1); behind a prompt, at most this many.
+  Index extra_length = 50;
   /// At most this many tokens. The smaller of the two limits holds, and one token is always allowed.
   Index max_length = std::numeric_limits<Index>::max();
   Index min_length = 0;  ///< at least this many: before, the end symbol is not allowed
   /// What every hypothesis of each source begins with, one sequence for each; empty: nothing.
   TokenBatch prefix = {};
+  /// Logits of tokens that the prompt or the hypothesis has already are divided by it, or if they are negative
+  /// multiplied (Keskar et al. 2019, section 4.1); 1: none. In beam search it counts in the score.
+  float repetition_penalty = 1.f;
+  /// If set: called with each token as soon as it is chosen, end symbols excepted, and the number of its hypothesis,
+  /// which ends there when it returns false. Not in beam search, where tokens are only known in the end.
+  std::function<bool(Index hypothesis, TokenId token)> on_token = {};
 };
 
 namespace detail {
@@ -31,9 +42,12 @@ namespace detail {
 /// GenerationOptions for one batch: checked once, asked at every step. Refers to both for as long as it lives.
 class GenerationRules {
  public:
-  /// Throws ValueError that starts with `[where]` for options that do not fit one another or the batch.
-  GenerationRules(const GenerationOptions& options, const TokenBatch& source, std::string_view where)
-      : options_(options), source_(source), where_(where) {
+  /// Throws ValueError that starts with `[where]` for options that do not fit one another or the batch. `continues`:
+  /// the sources are prompts, which hypotheses continue.
+  GenerationRules(const GenerationOptions& options, const TokenBatch& source, bool continues, std::string_view where)
+      : options_(options), source_(source), continues_(continues), where_(where) {
+    require(options.repetition_penalty > 0 && std::isfinite(options.repetition_penalty), where,
+            "repetition_penalty must be positive: ", options.repetition_penalty);
     require(options.extra_length >= 0, where, "extra_length must not be negative: ", options.extra_length);
     require(options.min_length >= 0, where, "min_length must not be negative: ", options.min_length);
     require(options.max_length >= 1, where, "max_length must be at least 1: ", options.max_length);
@@ -43,21 +57,34 @@ class GenerationRules {
     require(prefixes == 0 || prefixes == source.sequences(), where, prefixes, " prefixes for ", source.sequences(),
             " source sequences");
     for (Index i = 0; i < source.sequences(); ++i) {
+      require(!continues || source.row_splits.length(i) > 0, where, "prompt ", i, " is empty");
       require(options.min_length <= limit(i), where, "min_length ", options.min_length, " is more than the ", limit(i),
               " tokens that source sequence ", i, " may get at most");
       const auto start = prefix(i);
       require(static_cast<Index>(start.size()) <= limit(i), where, "the prefix of source sequence ", i, " has ",
               start.size(), " tokens, but at most ", limit(i), " are allowed");
-      require(std::find(start.begin(), start.end(), options.end) == start.end(), where,
-              "the prefix of source sequence ", i, " contains the end symbol ", options.end);
+      const auto end = std::find_if(start.begin(), start.end(), [&](TokenId token) { return ends(token); });
+      require(end == start.end(), where, "the prefix of source sequence ", i, " contains the end symbol ",
+              end == start.end() ? TokenId{-1} : *end);
     }
   }
 
   [[nodiscard]] const GenerationOptions& options() const { return options_; }
 
+  /// Whether a token ends a hypothesis.
+  [[nodiscard]] bool ends(TokenId token) const {
+    return token == options_.end ||
+           std::find(options_.stop_tokens.begin(), options_.stop_tokens.end(), token) != options_.stop_tokens.end();
+  }
+  /// What is fed first to a hypothesis of a sequence: the last token of a prompt, or the begin symbol.
+  [[nodiscard]] TokenId first_token(Index sequence) const {
+    return continues_ ? source_.sequence(sequence).back() : options_.begin;
+  }
+  [[nodiscard]] bool penalises_repetition() const { return options_.repetition_penalty != 1.f; }
+
   /// The most tokens that a sequence may get.
   [[nodiscard]] Index limit(Index sequence) const {
-    const Index length = source_.row_splits.length(sequence);
+    const Index length = continues_ ? 0 : source_.row_splits.length(sequence);
     const Index relative = options_.extra_length < std::numeric_limits<Index>::max() - length
                                ? length + options_.extra_length
                                : std::numeric_limits<Index>::max();
@@ -67,6 +94,7 @@ class GenerationRules {
   /// Throws ValueError unless the prefixes are of the model's vocabulary. To be called with the first logits.
   void require_vocabulary(Index vocabulary) const {
     require(vocabulary > 0, where_, "the model's vocabulary is empty");
+    if (continues_ && penalises_repetition()) require_ids(source_.tokens, vocabulary, where_);
     for (Index i = 0; i < options_.prefix.sequences(); ++i) {
       for (const TokenId token : prefix(i)) {
         require(token >= 0 && token < vocabulary, where_, "the prefix of source sequence ", i, " has the token id ",
@@ -75,22 +103,52 @@ class GenerationRules {
     }
   }
 
-  /// Gives -infinity to the logits of tokens that may not follow a hypothesis of `length` tokens. Returns
-  /// log sum_j e^logits_j as it was before: the log-probability of token j is logits_j minus this.
+  /// Gives -infinity to the logits of tokens that may not follow a hypothesis of `length` tokens, and lowers those of
+  /// tokens that are in `seen`. Returns log sum_j e^logits_j as it was before: the log-probability of token j is
+  /// logits_j minus this.
   template <class T>
-  [[nodiscard]] double apply(std::span<T> logits, Index sequence, Index length) const {
+  [[nodiscard]] double apply(std::span<T> logits, Index sequence, Index length, std::span<const TokenId> seen) const {
     constexpr T kNever = -std::numeric_limits<T>::infinity();
     const double normaliser = kernels::log_sum_exp(logits.data(), static_cast<Index>(logits.size()));
+    const auto penalty = static_cast<T>(options_.repetition_penalty);
+    for (const TokenId token : seen) {
+      T& z = logits[static_cast<std::size_t>(token)];
+      z = z > 0 ? z / penalty : z * penalty;
+    }
     if (is_forced(sequence, length)) {
       const auto token = static_cast<std::size_t>(prefix(sequence)[static_cast<std::size_t>(length)]);
       const T kept = logits[token];
       std::fill(logits.begin(), logits.end(), kNever);
       logits[token] = kept;
-    } else if (length < options_.min_length && options_.end >= 0 &&
-               static_cast<std::size_t>(options_.end) < logits.size()) {
-      logits[static_cast<std::size_t>(options_.end)] = kNever;
+    } else if (length < options_.min_length) {
+      const auto forbid = [&](TokenId token) {
+        if (token >= 0 && static_cast<std::size_t>(token) < logits.size()) {
+          logits[static_cast<std::size_t>(token)] = kNever;
+        }
+      };
+      forbid(options_.end);
+      for (const TokenId token : options_.stop_tokens) forbid(token);
     }
     return normaliser;
+  }
+
+  /// The tokens that a repetition penalty falls on, each once: those of a hypothesis and, if it continues one, of its
+  /// prompt. Empty without penalty.
+  [[nodiscard]] std::vector<TokenId> seen(Index sequence, std::span<const TokenId> hypothesis) const {
+    std::vector<TokenId> tokens;
+    if (!penalises_repetition()) return tokens;
+    if (continues_) tokens.assign(source_.sequence(sequence).begin(), source_.sequence(sequence).end());
+    tokens.insert(tokens.end(), hypothesis.begin(), hypothesis.end());
+    std::sort(tokens.begin(), tokens.end());
+    tokens.erase(std::unique(tokens.begin(), tokens.end()), tokens.end());
+    return tokens;
+  }
+  /// A logit as it was before `apply`.
+  template <class T>
+  [[nodiscard]] double unpenalised(T logit, TokenId token, std::span<const TokenId> seen) const {
+    const double z = static_cast<double>(logit), penalty = static_cast<double>(options_.repetition_penalty);
+    if (!std::binary_search(seen.begin(), seen.end(), token)) return z;
+    return z > 0 ? z * penalty : z / penalty;
   }
 
   /// Throws ValueError that says why no token can follow, unless both numbers are finite: what `apply` returned, and
@@ -116,6 +174,7 @@ class GenerationRules {
 
   const GenerationOptions& options_;
   const TokenBatch& source_;
+  bool continues_;
   std::string_view where_;
 };
 

@@ -15,7 +15,7 @@ template <DecodingModel M, class Choose>
                                                    const GenerationOptions& options, std::string_view where,
                                                    const Choose& choose) {
   using T = typename M::ScalarType;
-  const GenerationRules rules(options, source, where);
+  const GenerationRules rules(options, source, kContinuesPrompts<M>, where);
   std::vector<Hypothesis> results(static_cast<std::size_t>(source.sequences() * paths));
   if (results.empty()) return results;
   auto state = model.start(source);
@@ -25,7 +25,8 @@ template <DecodingModel M, class Choose>
     parents[r] = live[r] / paths;
   }
   if (paths > 1) state.select(parents);
-  std::vector<TokenId> tokens(live.size(), options.begin);
+  std::vector<TokenId> tokens(live.size());
+  for (std::size_t r = 0; r < live.size(); ++r) tokens[r] = rules.first_token(live[r] / paths);
   std::vector<double> normaliser(live.size()), log_probability(live.size());
 
   for (Index length = 0; !live.empty(); ++length) {
@@ -34,9 +35,11 @@ template <DecodingModel M, class Choose>
     parallel_parts(logits.rows(), [&](Index row) {
       const auto r = static_cast<std::size_t>(row);
       const std::span<T> z(logits.row(row), static_cast<std::size_t>(logits.cols()));
-      normaliser[r] = rules.apply(z, live[r] / paths, length);
+      const Index sequence = live[r] / paths;
+      const std::vector<TokenId> seen = rules.seen(sequence, results[static_cast<std::size_t>(live[r])].tokens);
+      normaliser[r] = rules.apply(z, sequence, length, seen);
       tokens[r] = std::isfinite(normaliser[r]) ? choose(std::span<const T>(z), live[r], length) : 0;
-      log_probability[r] = static_cast<double>(z[static_cast<std::size_t>(tokens[r])]) - normaliser[r];
+      log_probability[r] = rules.unpenalised(z[static_cast<std::size_t>(tokens[r])], tokens[r], seen) - normaliser[r];
     });
     parents.clear();
     for (std::size_t r = 0; r < live.size(); ++r) {
@@ -45,9 +48,10 @@ template <DecodingModel M, class Choose>
       rules.require_possible(normaliser[r], log_probability[r], sequence, length);
       result.log_probability += log_probability[r];
       result.score = result.log_probability;
-      if (tokens[r] == options.end) continue;
+      if (rules.ends(tokens[r])) continue;
       result.tokens.push_back(tokens[r]);
-      result.finished = length + 1 < rules.limit(sequence);
+      const bool wanted = options.on_token == nullptr || options.on_token(path, tokens[r]);
+      result.finished = wanted && length + 1 < rules.limit(sequence);
       if (!result.finished) continue;
       live[parents.size()] = path;
       tokens[parents.size()] = tokens[r];

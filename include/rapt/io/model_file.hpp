@@ -2,10 +2,12 @@
 /// Models in files: parameters as safetensors under their dotted names, the configuration as JSON in the metadata.
 #pragma once
 
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "rapt/io/config_keys.hpp"
 #include "rapt/io/safetensors.hpp"
 #include "rapt/models/transformer.hpp"
 #include "rapt/nn/module.hpp"
@@ -55,35 +57,40 @@ void load_parameters(
                      ": the model has no parameter for ", detail::quote_name(name));
   }
   for_each_parameter(module, [&](const std::string& name, auto& parameter) {
-    file.read_into(prefix + name, parameter.mutable_value());
+    auto& value = parameter.mutable_value();
+    using T = typename std::remove_cvref_t<decltype(parameter)>::ScalarType;
+    if (value.data() == nullptr) value = Tensor<T>(value.shape());
+    file.read_into(prefix + name, value);
   });
 }
 
 namespace detail {
 
 /// Names of an enum's values in configurations.
+struct SinusoidLayoutName {
+  std::string_view name;
+  SinusoidLayout layout;
+};
+inline constexpr SinusoidLayoutName kSinusoidLayouts[] = {{"interleaved", SinusoidLayout::interleaved},
+                                                          {"concatenated", SinusoidLayout::concatenated},
+                                                          {"halves", SinusoidLayout::halves}};
 inline Activation activation_from(const std::string& name, const std::string& where) {
-  for (const Activation a : {Activation::relu, Activation::gelu, Activation::gelu_tanh}) {
+  for (const Activation a : kActivations) {
     if (to_string(a) == name) return a;
   }
   fail<IoError>("config", where, ": no activation is called ", quote_name(name));
 }
 
-/// A value for a message. Lists and objects may be nested deeper than the stack: their kind alone.
-[[nodiscard]] inline std::string describe(const nlohmann::json& value) {
-  return value.is_structured() ? std::string("an ") + value.type_name() : quote_name(value.dump());
-}
-
 /// How many numbers a model of this configuration holds at least: all matrices.
 [[nodiscard]] inline double least_parameters(const TransformerConfig& c) {
   const auto number = [](Index n) { return static_cast<double>(n); };
-  const double tables =
-      c.share_embeddings ? number(c.source_vocabulary) : number(c.source_vocabulary) + 2 * number(c.target_vocabulary);
+  const double tables = number(c.source_vocabulary) +
+                        (c.share_embeddings ? 0 : (c.has_output_matrix() ? 2 : 1) * number(c.target_vocabulary));
   const double attention = 4 * number(c.d_model) * number(c.d_model);
-  const double feed_forward = 2 * number(c.d_model) * number(c.d_ff);
+  const auto feed_forward = [&](const LayerOptions& layer) { return 2 * number(c.d_model) * number(layer.d_ff); };
   return number(c.d_model) * (tables + 2 * number(c.learned_positions)) +
-         number(c.encoder_layers) * (attention + feed_forward) +
-         number(c.decoder_layers) * (2 * attention + feed_forward);
+         number(c.encoder_layers) * (attention + feed_forward(c.layer())) +
+         number(c.decoder_layers) * (2 * attention + feed_forward(c.decoder_layer()));
 }
 
 /// Calls f(key, member) for everything that a configuration file holds.
@@ -96,6 +103,8 @@ void for_each_field(Config& c, const F& f) {
   f("d_ff", c.d_ff);
   f("encoder_layers", c.encoder_layers);
   f("decoder_layers", c.decoder_layers);
+  f("decoder_heads", c.decoder_heads);
+  f("decoder_d_ff", c.decoder_d_ff);
   f("dropout", c.dropout);
   f("attention_dropout", c.attention_dropout);
   f("activation_dropout", c.activation_dropout);
@@ -104,6 +113,8 @@ void for_each_field(Config& c, const F& f) {
   f("final_norm", c.final_norm);
   f("layer_norm_epsilon", c.layer_norm_epsilon);
   f("share_embeddings", c.share_embeddings);
+  f("share_output", c.share_output);
+  f("scale_embeddings", c.scale_embeddings);
   f("output_bias", c.output_bias);
   f("sinusoid_layout", c.positions.layout);
   f("first_position", c.positions.first_position);
@@ -120,7 +131,9 @@ void for_each_field(Config& c, const F& f) {
     if constexpr (std::is_same_v<Value, Activation> || std::is_same_v<Value, NormPlacement>) {
       json[key] = to_string(value);
     } else if constexpr (std::is_same_v<Value, SinusoidLayout>) {
-      json[key] = value == SinusoidLayout::interleaved ? "interleaved" : "concatenated";
+      for (const detail::SinusoidLayoutName& known : detail::kSinusoidLayouts) {
+        if (known.layout == value) json[key] = known.name;
+      }
     } else if constexpr (std::is_same_v<Value, std::optional<bool>>) {
       json[key] = config.has_final_norm();
     } else {
@@ -155,8 +168,10 @@ void for_each_field(Config& c, const F& f) {
       expect(found == "post" || found == "pre", "\"post\" or \"pre\"");
       value = found == "post" ? NormPlacement::post : NormPlacement::pre;
     } else if constexpr (std::is_same_v<Value, SinusoidLayout>) {
-      expect(found == "interleaved" || found == "concatenated", "\"interleaved\" or \"concatenated\"");
-      value = found == "interleaved" ? SinusoidLayout::interleaved : SinusoidLayout::concatenated;
+      const auto* const layout = std::find_if(std::begin(detail::kSinusoidLayouts), std::end(detail::kSinusoidLayouts),
+                                              [&](const auto& each) { return found == each.name; });
+      expect(layout != std::end(detail::kSinusoidLayouts), "\"interleaved\", \"concatenated\" or \"halves\"");
+      value = layout->layout;
     } else if constexpr (std::is_same_v<Value, std::optional<bool>> || std::is_same_v<Value, bool>) {
       expect(found.is_boolean(), "true or false");
       value = found.template get<bool>();
@@ -205,6 +220,7 @@ template <class T = float>
   require<IoError>(detail::least_parameters(wanted) <= stored, "load_model", file.path(),
                    ": the configuration needs at least ", detail::least_parameters(wanted), " numbers, the file holds ",
                    stored);
+  const detail::InitialiseNothing scope;
   Rng rng;
   Transformer<T> model(wanted, rng);
   load_parameters(model, file);

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,6 +23,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -67,6 +69,7 @@ class SafetensorsFile {
     for (std::size_t i = 0; i < header_.records.size(); ++i) {
       names_.push_back(header_.records[i].name);
       index_.emplace(header_.records[i].name, i);
+      data_bytes_ = std::max(data_bytes_, header_.records[i].end);
     }
   }
 
@@ -116,6 +119,30 @@ class SafetensorsFile {
   template <Scalar T>
   void read_into(std::string_view name, Tensor<T>& tensor) const {
     read_into<T>(name, tensor.view());
+  }
+
+  /// The whole file in memory, for `borrow`: pages are read from the disk when they are looked at, and become the
+  /// program's own when they are written to. The file must not be shortened or overwritten in place meanwhile.
+  [[nodiscard]] std::shared_ptr<const void> map() const {
+    struct ::stat facts = {};
+    require<IoError>(::fstat(file_.get(), &facts) == 0, kWhere, path_, ": cannot read: ", detail::system_reason(errno));
+    const auto bytes = static_cast<std::size_t>(facts.st_size);
+    require<IoError>(bytes >= data_start_ + data_bytes_, kWhere, path_, ": the file has become shorter: ", bytes,
+                     " bytes");
+    void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, file_.get(), 0);
+    if (memory == MAP_FAILED) fail<IoError>(kWhere, path_, ": cannot map: ", detail::system_reason(errno));
+    return {memory, [bytes](const void* at) { ::munmap(const_cast<void*>(at), bytes); }};
+  }
+  /// The tensor in the mapped file itself, which it keeps; or, if the file stores another type than T or elements that
+  /// are not aligned, as `read`.
+  template <Scalar T>
+  [[nodiscard]] Tensor<T> borrow(std::string_view name, const std::shared_ptr<const void>& mapping) const {
+    const detail::SafetensorsRecord& found = record(name);
+    constexpr Dtype kOwn = std::is_same_v<T, float> ? Dtype::kF32 : Dtype::kF64;
+    const std::uint64_t offset = data_start_ + found.begin;
+    if (found.dtype != kOwn || offset % alignof(T) != 0 || found.begin == found.end) return read<T>(name);
+    char* elements = static_cast<char*>(const_cast<void*>(mapping.get())) + offset;
+    return Tensor<T>::borrowed(reinterpret_cast<T*>(elements), shape(name), mapping);
   }
 
  private:
@@ -210,7 +237,7 @@ class SafetensorsFile {
 
   std::string path_;  // for messages
   detail::FileDescriptor file_;
-  std::uint64_t data_start_ = 0;
+  std::uint64_t data_start_ = 0, data_bytes_ = 0;
   detail::SafetensorsHeader header_;
   std::vector<std::string> names_;
   std::map<std::string, std::size_t, std::less<>> index_;

@@ -148,7 +148,8 @@ class Translator {
       tokens.push_back(options.end);
       encoded.push_back(tokens);
     }
-    std::ignore = detail::GenerationRules(options, encoded, "translator");  // errors name lines, not places in a batch
+    std::ignore =
+        detail::GenerationRules(options, encoded, false, "translator");  // errors name lines, not places in a batch
     TokenBatch searched;
     GenerationOptions of_searched = options;
     of_searched.prefix.clear();

@@ -19,6 +19,8 @@ struct TransformerConfig {
   Index d_ff = 2048;
   Index encoder_layers = 6;
   Index decoder_layers = 6;
+  Index decoder_heads = 0;         ///< 0: as many as the encoder's
+  Index decoder_d_ff = 0;          ///< 0: as the encoder's
   float dropout = 0.1f;            ///< of embeddings and of each sublayer's output (the paper's 5.4)
   float attention_dropout = 0.f;   ///< of the attention weights
   float activation_dropout = 0.f;  ///< inside of the feed-forward networks
@@ -29,6 +31,9 @@ struct TransformerConfig {
   double layer_norm_epsilon = 1e-5;
   /// One matrix for both embeddings and the output projection (the paper's 3.4). Needs one vocabulary for both.
   bool share_embeddings = true;
+  /// Without share_embeddings: one matrix for the target embedding and the output projection.
+  bool share_output = false;
+  bool scale_embeddings = true;  ///< embeddings are multiplied by sqrt(d_model) (the paper's 3.4)
   /// A bias of the output projection.
   bool output_bias = false;
   SinusoidalOptions positions = {};
@@ -77,6 +82,9 @@ struct TransformerConfig {
   }
 
   [[nodiscard]] bool has_final_norm() const { return final_norm.value_or(norm == NormPlacement::pre); }
+  /// Whether the output projection has a matrix of its own.
+  [[nodiscard]] bool has_output_matrix() const { return !share_embeddings && !share_output; }
+  /// Of the encoder.
   [[nodiscard]] LayerOptions layer() const {
     return {.d_model = d_model,
             .heads = heads,
@@ -88,6 +96,12 @@ struct TransformerConfig {
             .norm = norm,
             .layer_norm_epsilon = layer_norm_epsilon};
   }
+  [[nodiscard]] LayerOptions decoder_layer() const {
+    LayerOptions options = layer();
+    if (decoder_heads > 0) options.heads = decoder_heads;
+    if (decoder_d_ff > 0) options.d_ff = decoder_d_ff;
+    return options;
+  }
 
   /// Throws ValueError that names the values which do not fit.
   void validate() const {
@@ -96,6 +110,9 @@ struct TransformerConfig {
             source_vocabulary, ", target ", target_vocabulary);
     require(d_model > 0 && heads > 0 && d_model % heads == 0, kWhere,
             "d_model must be a multiple of heads: d_model = ", d_model, ", heads = ", heads);
+    require(decoder_heads >= 0 && (decoder_heads == 0 || d_model % decoder_heads == 0), kWhere,
+            "d_model must be a multiple of decoder_heads: d_model = ", d_model, ", decoder_heads = ", decoder_heads);
+    require(decoder_d_ff >= 0, kWhere, "decoder_d_ff must not be negative: ", decoder_d_ff);
     require(learned_positions >= 0, kWhere, "learned_positions must not be negative: ", learned_positions);
     require(learned_positions > 0 || d_model % 2 == 0, kWhere, "sinusoidal positions need an even d_model: ", d_model);
     require(d_ff > 0 && encoder_layers > 0 && decoder_layers > 0, kWhere, "sizes must be positive: d_ff ", d_ff,
@@ -120,7 +137,7 @@ struct AttentionMaps {
 
 /// Encoder, decoder, embeddings and output projection. Parameters are named and laid out as torch.nn.Transformer's
 /// state_dict, with `embedding.weight` (shared) or `source_embedding.weight`, `target_embedding.weight` and
-/// `output.weight` beside it. A const model may be used from many threads.
+/// `output.weight`, where they exist, beside it. A const model may be used from many threads.
 template <class T = float>
 class Transformer {
  public:
@@ -131,15 +148,19 @@ class Transformer {
   Transformer(const TransformerConfig& config, Rng& rng)
       : config_(checked(config)),
         encoder_(config.encoder_layers, config.layer(), config.has_final_norm(), rng),
-        decoder_(config.decoder_layers, config.layer(), config.has_final_norm(), rng),
+        decoder_(config.decoder_layers, config.decoder_layer(), config.has_final_norm(), rng),
         sinusoids_(config.learned_positions > 0 ? 2 : config.d_model, config.positions) {
+    const EmbeddingOptions scaled{.scale_by_sqrt_d_model = config.scale_embeddings};
     if (config.share_embeddings) {
-      embedding_.emplace(config.source_vocabulary, config.d_model, rng);
-      if (config.output_bias) output_bias_ = Parameter<T>(Tensor<T>(Shape{config.target_vocabulary}, T(0)));
+      embedding_.emplace(config.source_vocabulary, config.d_model, rng, scaled);
     } else {
-      source_embedding_.emplace(config.source_vocabulary, config.d_model, rng);
-      target_embedding_.emplace(config.target_vocabulary, config.d_model, rng);
+      source_embedding_.emplace(config.source_vocabulary, config.d_model, rng, scaled);
+      target_embedding_.emplace(config.target_vocabulary, config.d_model, rng, scaled);
+    }
+    if (config.has_output_matrix()) {
       output_.emplace(config.d_model, config.target_vocabulary, rng, LinearOptions{.bias = config.output_bias});
+    } else if (config.output_bias) {
+      output_bias_ = Parameter<T>(init::constant<T>(Shape{config.target_vocabulary}, T(0)));
     }
     if (config.learned_positions > 0) {
       source_positions_.emplace(config.learned_positions, config.d_model, rng);
@@ -240,11 +261,11 @@ class Transformer {
 
   [[nodiscard]] const Embedding<T>& target_table() const { return embedding_ ? *embedding_ : *target_embedding_; }
   [[nodiscard]] const Parameter<T>& output_weight() const {
-    return embedding_ ? embedding_->weight() : output_->weight();
+    return output_ ? output_->weight() : target_table().weight();
   }
-  [[nodiscard]] const Parameter<T>& output_bias() const { return embedding_ ? output_bias_ : output_->bias(); }
+  [[nodiscard]] const Parameter<T>& output_bias() const { return output_ ? output_->bias() : output_bias_; }
 
-  /// Dropout(sqrt(D) embedding + positional encoding)   // [N, D]
+  /// Dropout(scale * embedding + positional encoding), scale = sqrt(D) or 1   // [N, D]
   [[nodiscard]] Variable<T> embed(const Embedding<T>& table,
                                   const std::optional<LearnedPositionalEncoding<T>>& positions, const TokenBatch& batch,
                                   std::span<const Index> starts) const {

@@ -1,0 +1,58 @@
+/// \file
+/// A long text in segments, for models that carry a memory from one to the next.
+#pragma once
+
+#include <algorithm>
+#include <span>
+
+#include "rapt/core/token_batch.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+struct SegmentOptions {
+  Index streams = 1;   ///< parts of the text that are read side by side: the sequences of a batch
+  Index length = 128;  ///< tokens of a segment
+};
+
+/// The text cut into streams of equal length, one behind the other, and each of these into segments: sequence b of
+/// segment t + 1 goes on where sequence b of segment t ended. Targets are the next tokens, that of a segment's last
+/// token included. The last segment may be shorter; what is left of the text when it does not divide, less than a token
+/// for each stream, is no target.
+///
+/// Keeps a view of the text. A segment is a function of its number alone: a run is resumed by counting.
+class Segments {
+ public:
+  /// Throws ValueError for a text with less than one target for each stream.
+  Segments(std::span<const TokenId> text, const SegmentOptions& options) : text_(text), options_(options) {
+    require(options.streams > 0 && options.length > 0, "segments", "sizes must be positive: streams ", options.streams,
+            ", length ", options.length);
+    stream_length_ = text.empty() ? 0 : (static_cast<Index>(text.size()) - 1) / options.streams;
+    require(stream_length_ > 0, "segments", "a text of ", text.size(), " tokens is too short for ", options.streams,
+            " streams");
+  }
+
+  /// How many segments there are.
+  [[nodiscard]] Index size() const { return (stream_length_ + options_.length - 1) / options_.length; }
+  /// How many targets all segments have together.
+  [[nodiscard]] Index targets() const { return stream_length_ * options_.streams; }
+
+  [[nodiscard]] LanguageBatch operator[](Index segment) const {
+    require(segment >= 0 && segment < size(), "segments", "no segment ", segment, " among ", size());
+    const Index begin = segment * options_.length, count = std::min(options_.length, stream_length_ - begin);
+    LanguageBatch batch;
+    for (Index stream = 0; stream < options_.streams; ++stream) {
+      const auto at = static_cast<std::size_t>(stream * stream_length_ + begin), n = static_cast<std::size_t>(count);
+      const std::span<const TokenId> targets = text_.subspan(at + 1, n);
+      batch.input.push_back(text_.subspan(at, n));
+      batch.targets.insert(batch.targets.end(), targets.begin(), targets.end());
+    }
+    return batch;
+  }
+
+ private:
+  std::span<const TokenId> text_;
+  SegmentOptions options_;
+  Index stream_length_ = 0;
+};
+
+}  // namespace rapt::inline RAPT_ABI

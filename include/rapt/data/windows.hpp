@@ -1,0 +1,57 @@
+/// \file
+/// Training examples from one long text: windows of equal length, and the token that follows each.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "rapt/core/rng.hpp"
+#include "rapt/core/token_batch.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+namespace detail {
+
+inline void require_windows(std::span<const TokenId> stream, Index length, std::string_view where) {
+  require(length >= 1 && static_cast<Index>(stream.size()) > length, where, "windows of ", length,
+          " tokens and the one behind do not fit in ", stream.size(), " tokens");
+}
+
+/// Adds tokens begin .. begin + length, and as targets those one further.
+inline void add_window(LanguageBatch& batch, std::span<const TokenId> stream, std::size_t begin, std::size_t length) {
+  batch.input.push_back(stream.subspan(begin, length));
+  const auto targets = stream.subspan(begin + 1, length);
+  batch.targets.insert(batch.targets.end(), targets.begin(), targets.end());
+}
+
+}  // namespace detail
+
+/// `count` windows of `length` tokens at places drawn at random, uniformly and independently. Throws ValueError when
+/// the stream is too short for one.
+[[nodiscard]] inline LanguageBatch random_windows(std::span<const TokenId> stream, Index count, Index length,
+                                                  Rng& rng) {
+  detail::require_windows(stream, length, "random_windows");
+  LanguageBatch batch;
+  const Index places = static_cast<Index>(stream.size()) - length;
+  for (Index i = 0; i < count; ++i) {
+    detail::add_window(batch, stream, static_cast<std::size_t>(rng.below(places)), static_cast<std::size_t>(length));
+  }
+  return batch;
+}
+
+/// The whole stream, each token but the first once as a target: windows of `length` tokens one behind the other, the
+/// last one shorter, in batches of `count`. For validation.
+[[nodiscard]] inline std::vector<LanguageBatch> all_windows(std::span<const TokenId> stream, Index count,
+                                                            Index length) {
+  detail::require_windows(stream, 1, "all_windows");
+  require(count >= 1 && length >= 1, "all_windows", "count and length must be positive: ", count, ", ", length);
+  std::vector<LanguageBatch> batches;
+  for (std::size_t begin = 0; begin + 1 < stream.size(); begin += static_cast<std::size_t>(length)) {
+    if (batches.empty() || batches.back().input.sequences() == count) batches.emplace_back();
+    const std::size_t left = stream.size() - 1 - begin;
+    detail::add_window(batches.back(), stream, begin, std::min(static_cast<std::size_t>(length), left));
+  }
+  return batches;
+}
+
+}  // namespace rapt::inline RAPT_ABI

@@ -1,0 +1,202 @@
+/// \file
+/// Settings of a model in a Hugging Face config.json: read and written by the config's own `visit_keys`, which names
+/// each key once.
+#pragma once
+
+#include <charconv>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "rapt/io/safetensors_header.hpp"
+#include "rapt/kernels/activation.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+namespace detail {
+
+/// A value for a message. Lists and objects may be nested deeper than the stack: their kind alone.
+[[nodiscard]] inline std::string describe(const nlohmann::json& value) {
+  return value.is_structured() ? std::string("an ") + value.type_name() : quote_name(value.dump());
+}
+
+/// The JSON object that a file holds. Throws IoError that names the file when there is none.
+[[nodiscard]] inline nlohmann::json read_json_object(const std::filesystem::path& path, std::string_view where) {
+  std::ifstream file(path, std::ios::binary);
+  require<IoError>(file.is_open() && std::filesystem::is_regular_file(path), where, path.string(), ": cannot open");
+  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  require<IoError>(!file.bad(), where, path.string(), ": cannot read");
+  nlohmann::json json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  require<IoError>(json.is_object(), where, path.string(), ": is not a JSON object");
+  return json;
+}
+
+struct ActivationName {
+  std::string_view name;
+  Activation activation;
+};
+/// Hugging Face's names; of several for one function, the first is written.
+inline constexpr ActivationName kActivationNames[] = {
+    {"relu", Activation::relu},
+    {"gelu", Activation::gelu},
+    {"gelu_new", Activation::gelu_tanh},
+    {"gelu_fast", Activation::gelu_tanh},
+    {"silu", Activation::silu},
+    {"swish", Activation::silu},
+    {"tanh", Activation::tanh},
+    {"linear", Activation::none},
+    {"quick_gelu", Activation::quick_gelu},
+    {"gelu_pytorch_tanh", Activation::gelu_tanh},
+};
+
+/// Fills a config from JSON. Absent keys keep their defaults, keys that no one asks for are passed over.
+class ConfigReader {
+ public:
+  /// Both must outlive it; `where` is the file, for messages.
+  ConfigReader(const nlohmann::json& json, const std::string& where) : json_(json), where_(where) {}
+
+  template <class Value>
+  void operator()(const char* key, Value& value) const {
+    const auto found = json_.find(key);
+    if (found != json_.end()) read(key, *found, value);
+  }
+  /// Settings in an object of their own: f(reader of it), unless it is absent or null.
+  template <class F>
+  void object(const char* key, const F& f) const {
+    const auto found = json_.find(key);
+    if (found == json_.end() || found->is_null()) return;
+    expect(found->is_object(), key, *found, "an object");
+    f(ConfigReader(*found, where_));
+  }
+  /// For settings that change the arithmetic in a way that the model does not have.
+  template <class Value>
+  void must_be(const char* key, const Value& wanted) const {
+    const auto found = json_.find(key);
+    require<IoError>(found == json_.end() || found->is_null() || *found == nlohmann::json(wanted), "pretrained", where_,
+                     ": \"", key, "\" is ", found == json_.end() ? "" : describe(*found),
+                     ", which this model cannot do: it must be ", nlohmann::json(wanted).dump());
+  }
+  /// Names of classes by number, {"0": "negative", "1": "positive"}.
+  void labels(const char* key, std::vector<std::string>& names) const {
+    const auto found = json_.find(key);
+    if (found == json_.end() || found->is_null()) return;
+    expect(found->is_object(), key, *found, "an object of names by number");
+    names.resize(found->size());
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      const auto name = found->find(std::to_string(i));
+      expect(name != found->end() && name->is_string(), key, *found, "an object of names by number, from 0");
+      names[i] = name->get<std::string>();
+    }
+  }
+
+ private:
+  void expect(bool right, const char* key, const nlohmann::json& found, const char* what) const {
+    require<IoError>(right, "pretrained", where_, ": \"", key, "\" must be ", what, ": ", describe(found));
+  }
+
+  template <class Value>
+  void read(const char* key, const nlohmann::json& found, Value& value) const {
+    if constexpr (std::is_same_v<Value, Activation>) {
+      expect(found.is_string(), key, found, "a string");
+      for (const ActivationName& known : kActivationNames) {
+        if (found == known.name) {
+          value = known.activation;
+          return;
+        }
+      }
+      expect(false, key, found, "the name of an activation that rapt has");
+    } else if constexpr (std::is_same_v<Value, bool>) {
+      expect(found.is_boolean(), key, found, "true or false");
+      value = found.template get<bool>();
+    } else if constexpr (std::is_same_v<Value, std::string>) {
+      expect(found.is_string(), key, found, "a string");
+      value = found.template get<std::string>();
+    } else if constexpr (std::is_integral_v<Value>) {
+      expect(found.is_number_integer() && found.template get<double>() >= 0 && found.template get<double>() < 1e9, key,
+             found, "a whole number from 0 to 10^9");
+      value = found.template get<Value>();
+    } else if constexpr (std::is_floating_point_v<Value>) {
+      expect(found.is_number(), key, found, "a number");
+      value = found.template get<Value>();
+    } else if constexpr (requires { value.has_value(); }) {  // optional: null is none
+      value.reset();
+      if (found.is_null()) return;
+      value.emplace();
+      read(key, found, *value);
+    } else {  // a list; a single value is a list of one
+      value.clear();
+      if (found.is_null()) return;
+      for (const nlohmann::json& element : found.is_array() ? found : nlohmann::json::array({found})) {
+        value.emplace_back();
+        read(key, element, value.back());
+      }
+    }
+  }
+
+  const nlohmann::json& json_;
+  const std::string& where_;
+};
+
+/// The inverse.
+class ConfigWriter {
+ public:
+  explicit ConfigWriter(nlohmann::ordered_json& json) : json_(json) {}
+
+  template <class Value>
+  void operator()(const char* key, const Value& value) const {
+    json_[key] = to_json(value);
+  }
+  template <class Value>
+  void must_be(const char* key, const Value& wanted) const {
+    json_[key] = wanted;
+  }
+  /// f(writer of an object); null if it writes nothing.
+  template <class F>
+  void object(const char* key, const F& f) const {
+    nlohmann::ordered_json inner;
+    f(ConfigWriter(inner));
+    json_[key] = std::move(inner);
+  }
+  /// With the inverse, which other programs want beside it. Nothing, of none.
+  void labels(const char* key, const std::vector<std::string>& names) const {
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      json_[key][std::to_string(i)] = names[i];
+      json_["label2id"][names[i]] = i;
+    }
+  }
+
+ private:
+  template <class Value>
+  [[nodiscard]] static nlohmann::ordered_json to_json(const Value& value) {
+    if constexpr (std::is_same_v<Value, Activation>) {
+      for (const ActivationName& known : kActivationNames) {
+        if (known.activation == value) return known.name;
+      }
+      return nullptr;
+    } else if constexpr (std::is_same_v<Value, float>) {
+      return std::stod(number_text(value));  // 0.1f as 0.1
+    } else if constexpr (requires { value.has_value(); }) {
+      return value ? to_json(*value) : nlohmann::ordered_json(nullptr);
+    } else if constexpr (requires { value.front(); } && !std::is_same_v<Value, std::string>) {
+      if (value.size() == 1) return value.front();
+      return value.empty() ? nlohmann::ordered_json(nullptr) : nlohmann::ordered_json(value);
+    } else {
+      return value;
+    }
+  }
+  [[nodiscard]] static std::string number_text(float value) {
+    char text[32];
+    const auto end = std::to_chars(text, text + sizeof text, value).ptr;
+    return std::string(text, end);
+  }
+
+  nlohmann::ordered_json& json_;
+};
+
+}  // namespace detail
+
+}  // namespace rapt::inline RAPT_ABI

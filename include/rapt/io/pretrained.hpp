@@ -1,0 +1,385 @@
+/// \file
+/// Models in Hugging Face folders: config.json and safetensors, in one file or several. A model takes part by a table
+/// of names (`stored_names`) and its config's `visit_keys`.
+///
+/// ```cpp
+/// auto gpt = rapt::from_pretrained<rapt::Gpt<float>>("gpt2");  // a folder with config.json and model.safetensors
+/// rapt::save_pretrained("mine", gpt);                          // which transformers loads
+/// ```
+#pragma once
+
+#include <algorithm>
+#include <functional>
+
+#include "rapt/io/config_keys.hpp"
+#include "rapt/io/safetensors.hpp"
+#include "rapt/nn/init.hpp"
+#include "rapt/nn/module.hpp"
+#include "rapt/nn/stored_name.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+/// A folder opened for reading: its configuration, and its tensors whatever files they are in.
+class PretrainedFolder {
+ public:
+  /// Throws IoError that names the file for a missing or malformed config.json, index or safetensors file.
+  explicit PretrainedFolder(const std::filesystem::path& path) : path_(path) {
+    config_ = detail::read_json_object(path / "config.json", kWhere);
+    const std::filesystem::path index = path / "model.safetensors.index.json";
+    if (std::filesystem::exists(path / "model.safetensors") || !std::filesystem::exists(index)) {
+      add_file("model.safetensors");
+    } else {
+      const nlohmann::json json = detail::read_json_object(index, kWhere);
+      const auto map = json.find("weight_map");
+      require<IoError>(map != json.end() && map->is_object(), kWhere, index.string(), ": has no \"weight_map\"");
+      std::set<std::string> files;
+      for (const auto& [name, file] : map->items()) {
+        require<IoError>(file.is_string() && is_plain_name(file.get<std::string>()), kWhere, index.string(), ": ",
+                         detail::quote_name(name), " must be in a file of this folder: ", detail::describe(file));
+        files.insert(file.get<std::string>());
+      }
+      for (const std::string& file : files) add_file(file);
+      for (const auto& [name, file] : map->items()) {
+        require<IoError>(contains(name), kWhere, index.string(), ": ", detail::quote_name(name), " is not in ",
+                         detail::quote_name(file.get<std::string>()));
+      }
+    }
+  }
+
+  [[nodiscard]] const nlohmann::json& config() const { return config_; }
+  [[nodiscard]] std::string config_path() const { return (path_ / "config.json").string(); }
+  [[nodiscard]] std::string path() const { return path_.string(); }
+  [[nodiscard]] bool contains(std::string_view name) const { return file_of_.find(name) != file_of_.end(); }
+  /// Names of all tensors, sorted.
+  [[nodiscard]] std::vector<std::string> names() const {
+    std::vector<std::string> names;
+    for (const auto& [name, file] : file_of_) names.push_back(name);
+    return names;
+  }
+  /// The file that has a tensor which the folder `contains`.
+  [[nodiscard]] const SafetensorsFile& file_of(std::string_view name) const {
+    return files_[file_of_.find(name)->second];
+  }
+
+ private:
+  static constexpr std::string_view kWhere = "pretrained";
+
+  [[nodiscard]] static bool is_plain_name(const std::string& name) {
+    return !name.empty() && std::filesystem::path(name).filename().string() == name;
+  }
+
+  void add_file(const std::string& name) {
+    files_.emplace_back(path_ / name);
+    for (const std::string& tensor : files_.back().names()) {
+      const bool is_new = file_of_.emplace(tensor, files_.size() - 1).second;
+      require<IoError>(is_new, kWhere, files_.back().path(), ": ", detail::quote_name(tensor),
+                       " is in another file of the folder, too");
+    }
+  }
+
+  std::filesystem::path path_;
+  nlohmann::json config_;
+  std::vector<SafetensorsFile> files_;
+  std::map<std::string, std::size_t, std::less<>> file_of_;
+};
+
+/// A model with a place among Hugging Face's.
+template <class M>
+concept PretrainedModel = Module<M> && requires(const M& model, const typename M::Config& config) {
+  { M::stored_names(config) } -> std::same_as<StoredNames>;
+  { M::is_surplus(config, std::string_view()) } -> std::same_as<bool>;
+  { model.config() } -> std::same_as<const typename M::Config&>;
+  M::Config::kModelType;
+};
+
+namespace detail {
+
+/// The shape without leading ones: [1, V] is as good as [V].
+[[nodiscard]] inline Shape without_leading_ones(const Shape& shape) {
+  Shape result;
+  for (Index i = 0; i < shape.rank(); ++i) {
+    if (shape[i] != 1 || result.rank() > 0 || i + 1 == shape.rank()) result.push_back(shape[i]);
+  }
+  return result;
+}
+
+/// to = from^T, in squares that stay in the cache   // to [rows, cols], from [cols, rows]
+template <class T>
+void transpose_into(TensorView<const T> from, TensorView<T> to) {
+  constexpr Index kSide = 32;
+  parallel_for(to.rows(), kSide, [&](Index begin, Index end) {
+    for (Index left = 0; left < to.cols(); left += kSide) {
+      for (Index i = begin; i < end; ++i) {
+        for (Index j = left; j < std::min(left + kSide, to.cols()); ++j) to.row(i)[j] = from.row(j)[i];
+      }
+    }
+  });
+}
+
+/// Up to five of them, for a message.
+[[nodiscard]] inline std::string some_of(const std::vector<std::string>& names) {
+  std::string text;
+  for (std::size_t i = 0; i < std::min<std::size_t>(names.size(), 5); ++i) {
+    text += (i == 0 ? "" : ", ") + quote_name(names[i]);
+  }
+  return names.size() > 5 ? text + " and " + std::to_string(names.size() - 5) + " more" : text;
+}
+
+/// Fills a model from a folder.
+template <PretrainedModel M>
+class PretrainedLoader {
+ public:
+  using T = typename M::ScalarType;
+
+  PretrainedLoader(M& model, const PretrainedFolder& folder)
+      : model_(model), folder_(folder), table_(M::stored_names(model.config())) {
+    // The folder of a bare model has its names without the prefix that a model with a head puts before them.
+    constexpr std::string_view prefix = M::Config::kBasePrefix;
+    const std::vector<std::string> names = folder.names();
+    const bool has_prefix =
+        std::any_of(names.begin(), names.end(), [&](const auto& n) { return n.starts_with(prefix); });
+    if (!has_prefix) prefix_ = prefix;
+  }
+
+  /// Nothing is changed unless everything fits.
+  void load() {
+    check();
+    for_each_parameter(model_, [&](const std::string& name, Parameter<T>& parameter) { fill(name, parameter); });
+    release_unused_memory();  // what the tensors were read into
+  }
+
+ private:
+  static constexpr std::string_view kWhere = "pretrained";
+
+  [[nodiscard]] std::vector<StoredPart> parts_of(const std::string& name, Index rows) const {
+    std::vector<StoredPart> parts = stored_parts(table_, name, rows);
+    const auto cut = [&](std::string& stored) {
+      if (!prefix_.empty() && stored.starts_with(prefix_)) stored.erase(0, prefix_.size());
+    };
+    for (StoredPart& part : parts) {
+      cut(part.name);
+      for (std::string& copy : part.copies) {
+        cut(copy);
+        if (!folder_.contains(part.name) && folder_.contains(copy)) part.name.swap(copy);
+      }
+    }
+    return parts;
+  }
+
+  /// What the file must say of a part.
+  [[nodiscard]] static Shape stored_shape(const Parameter<T>& parameter, const StoredPart& part) {
+    Shape shape = parameter.shape();
+    if (shape.rank() == 1) return Shape{part.rows};
+    if (part.rows != shape.rows()) shape = Shape{part.rows, shape.cols()};
+    return part.transposed ? Shape{shape.cols(), shape.rows()} : shape;
+  }
+  [[nodiscard]] static Index rows_of(const Parameter<T>& parameter) {
+    return parameter.shape().rank() == 1 ? parameter.size() : parameter.rows();
+  }
+
+  void check() const {
+    std::vector<std::string> missing, surplus;
+    std::set<std::string, std::less<>> used;
+    for_each_parameter(std::as_const(model_), [&](const std::string& name, const Parameter<T>& parameter) {
+      for (const StoredPart& part : parts_of(name, rows_of(parameter))) {
+        used.insert(part.name);
+        used.insert(part.copies.begin(), part.copies.end());
+        if (!folder_.contains(part.name)) {
+          missing.push_back(part.name);
+          continue;
+        }
+        const SafetensorsFile& file = folder_.file_of(part.name);
+        const Shape stored = file.shape(part.name), wanted = stored_shape(parameter, part);
+        require<ShapeError>(without_leading_ones(stored) == without_leading_ones(wanted), kWhere, file.path(), ": ",
+                            quote_name(part.name), " has shape ", stored, ", config.json wants ", wanted);
+        require<IoError>(file.dtype(part.name) <= Dtype::kBool, kWhere, file.path(), ": ", quote_name(part.name),
+                         ": cannot read ", file.dtype(part.name));
+      }
+    });
+    require<IoError>(missing.empty(), kWhere, folder_.path(), ": tensors are missing: ", some_of(missing));
+    for (const std::string& name : folder_.names()) {
+      if (!used.contains(name) && !M::is_surplus(model_.config(), name)) surplus.push_back(name);
+    }
+    require<IoError>(surplus.empty(), kWhere, folder_.path(), ": the model has no place for ", some_of(surplus));
+  }
+
+  void fill(const std::string& name, Parameter<T>& parameter) {
+    const std::vector<StoredPart> parts = parts_of(name, rows_of(parameter));
+    Tensor<T>& value = parameter.mutable_value();
+    const Shape shape = value.shape();
+    const bool is_matrix = shape.rank() > 1;
+    if (is_matrix && parts.size() == 1 && !parts[0].transposed) {  // the file's own memory, where types are the same
+      value = mapped(parts[0].name);
+      value.reshape(shape);
+      return;
+    }
+    // Small or arranged otherwise: read, not mapped, so that pages which nobody needs any more do not stay.
+    if (!value.has_elements()) value = Tensor<T>(shape);
+    for (const StoredPart& part : parts) {
+      const Tensor<T> stored = folder_.file_of(part.name).template read<T>(part.name);
+      if (!is_matrix) {
+        std::copy_n(stored.data(), part.rows, value.data() + part.first_row);
+        continue;
+      }
+      const TensorView<T> rows = value.view().middle_rows(part.first_row, part.rows);
+      if (part.transposed) {
+        transpose_into<T>({stored.data(), Shape{shape.cols(), part.rows}}, rows);
+      } else {
+        std::copy_n(stored.data(), stored.size(), rows.data());
+      }
+    }
+  }
+
+  [[nodiscard]] Tensor<T> mapped(const std::string& name) {
+    const SafetensorsFile& file = folder_.file_of(name);
+    std::shared_ptr<const void>& mapping = mappings_[file.path()];
+    if (mapping == nullptr) mapping = file.map();
+    return file.template borrow<T>(name, mapping);
+  }
+
+  M& model_;
+  const PretrainedFolder& folder_;
+  StoredNames table_;
+  std::string prefix_;  // to be left out of names
+  std::map<std::string, std::shared_ptr<const void>> mappings_;
+};
+
+/// The model's settings. Throws IoError for another model's, or settings that the model does not have.
+template <class Config>
+[[nodiscard]] Config config_of(const PretrainedFolder& folder) {
+  const std::string where = folder.config_path();
+  const auto type = folder.config().find("model_type");
+  const auto is_wanted = [](const nlohmann::json& name) {
+    if constexpr (requires { Config::is_model_type(""); }) {  // several that differ in little
+      return name.is_string() && Config::is_model_type(name.get<std::string>());
+    } else {
+      return name == Config::kModelType;
+    }
+  };
+  require<IoError>(type != folder.config().end() && is_wanted(*type), "pretrained", where, ": \"model_type\" is ",
+                   type == folder.config().end() ? "missing" : describe(*type), ", wanted is \"", Config::kModelType,
+                   '"');
+  Config config;
+  Config::visit_keys(config, ConfigReader(folder.config(), where));
+  if constexpr (requires { config.look_at([](std::string_view) { return true; }); }) {
+    config.look_at([&](std::string_view name) { return folder.contains(name); });
+  }
+  try {
+    config.validate();
+  } catch (const ValueError& error) {
+    fail<IoError>("pretrained", where, ": ", std::string_view(error.what()));
+  }
+  return config;
+}
+
+/// Hugging Face's class for the model: one for all, or what the config's parts make it.
+template <class Config>
+[[nodiscard]] std::string_view architecture_of(const Config& config) {
+  if constexpr (requires { config.architecture(); }) {
+    return config.architecture();
+  } else {
+    return Config::kArchitecture;
+  }
+}
+
+/// What stands before names in the table, but not in the file of a model without a head, if it can be without.
+template <class Config>
+[[nodiscard]] std::string_view prefix_to_leave_out(const Config& config) {
+  if constexpr (requires { config.has_head(); }) {
+    if (!config.has_head()) return Config::kBasePrefix;
+  }
+  return {};
+}
+
+/// The model, to be filled. A config.json that lies costs no memory: every layer must have a tensor in the folder.
+template <class M, class Config>
+[[nodiscard]] M without_weights(const Config& config, const PretrainedFolder& folder) {
+  const auto require_layers = [&](Index layers) {
+    const auto tensors = static_cast<Index>(folder.names().size());
+    require<IoError>(layers <= tensors, "pretrained", folder.config_path(), ": ", layers, " layers, the folder has ",
+                     tensors, " tensors");
+  };
+  if constexpr (requires { config.layers; }) require_layers(config.layers);
+  if constexpr (requires { config.encoder_layers; }) require_layers(config.encoder_layers + config.decoder_layers);
+  const InitialiseNothing scope;
+  Rng rng;
+  try {
+    return M(config, rng);
+  } catch (const Error& error) {
+    fail<IoError>("pretrained", folder.config_path(), ": ", std::string_view(error.what()));
+  }
+}
+
+}  // namespace detail
+
+/// What a folder's config.json says the model is: "gpt2", "bert", ... Throws IoError when it says nothing.
+[[nodiscard]] inline std::string pretrained_type(const std::filesystem::path& path) {
+  const nlohmann::json config = detail::read_json_object(path / "config.json", "pretrained");
+  const auto type = config.find("model_type");
+  require<IoError>(type != config.end() && type->is_string(), "pretrained", (path / "config.json").string(),
+                   ": has no \"model_type\"");
+  return type->get<std::string>();
+}
+
+/// The model that a folder holds. Its weights lie in the mapped file where the file keeps them as rapt does: they are
+/// read from the disk when they are used, and not held a second time. A file that is mapped must not be shortened or
+/// overwritten in place; replacing it, as all writers here do, is no harm.
+///
+/// Throws IoError or ShapeError that names the file and what is wrong: another architecture, settings that the model
+/// does not have, a missing or surplus tensor, a shape that does not fit.
+template <PretrainedModel M>
+[[nodiscard]] M from_pretrained(const std::filesystem::path& path) {
+  const PretrainedFolder folder(path);
+  const auto config = detail::config_of<typename M::Config>(folder);
+  M model = detail::without_weights<M>(config, folder);
+  detail::PretrainedLoader<M>(model, folder).load();
+  return model;
+}
+
+/// Writes config.json and model.safetensors into a folder, which is made where there is none, so that Hugging Face's
+/// transformers loads them. Each file appears whole or not at all.
+template <PretrainedModel M>
+void save_pretrained(const std::filesystem::path& path, const M& model) {
+  using T = typename M::ScalarType;
+  using Config = typename M::Config;
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  require<IoError>(!error && std::filesystem::is_directory(path), "pretrained", path.string(),
+                   ": cannot make the folder: ", error ? error.message() : std::string("it is a file"));
+
+  const StoredNames table = M::stored_names(model.config());
+  const std::string_view left_out = detail::prefix_to_leave_out(model.config());
+  std::vector<SafetensorsEntry> entries;
+  std::vector<Tensor<T>> turned;
+  for_each_parameter(model, [&](const std::string& name, const Parameter<T>& parameter) {
+    const bool is_row = parameter.shape().rank() == 1;
+    const TensorView<const T> view = parameter.value().view();
+    for (StoredPart& part : stored_parts(table, name, is_row ? parameter.size() : parameter.rows())) {
+      if (part.name.starts_with(left_out)) part.name.erase(0, left_out.size());
+      if (is_row) {
+        const Shape shape = part.as_row ? Shape{1, part.rows} : Shape{part.rows};
+        entries.emplace_back(part.name, TensorView<const T>(view.data() + part.first_row, shape));
+      } else if (part.transposed) {
+        turned.emplace_back(Shape{view.cols(), part.rows});
+        detail::transpose_into<T>(view.middle_rows(part.first_row, part.rows), turned.back());
+        entries.emplace_back(part.name, std::as_const(turned.back()).view());
+      } else if (part.rows == view.rows()) {
+        entries.emplace_back(part.name, view);
+      } else {
+        entries.emplace_back(part.name, view.middle_rows(part.first_row, part.rows));
+      }
+    }
+  });
+  write_safetensors(path / "model.safetensors", entries, {{"format", "pt"}});
+
+  nlohmann::ordered_json json = {{"architectures", {detail::architecture_of(model.config())}},
+                                 {"model_type", Config::kModelType},
+                                 {"torch_dtype", std::is_same_v<T, float> ? "float32" : "float64"}};
+  Config::visit_keys(model.config(), detail::ConfigWriter(json));
+  AtomicFile file(path / "config.json");
+  const std::string text = json.dump(2) + "\n";
+  file.write(text.data(), text.size());
+  file.commit();
+}
+
+}  // namespace rapt::inline RAPT_ABI

@@ -1,0 +1,334 @@
+/// \file
+/// BERT: the Transformer's encoder alone, which learns to fill in words that were hidden and to tell whether one
+/// sentence follows another (Devlin et al. 2019). What differs from transformer.hpp: no decoder; learned positions;
+/// a learned vector that tells the first sentence from the second; a norm over the embeddings' sum; GELU.
+#pragma once
+
+#include "rapt/autograd/ops/add.hpp"
+#include "rapt/autograd/ops/cross_entropy.hpp"
+#include "rapt/nn/embedding.hpp"
+#include "rapt/nn/encoder.hpp"
+#include "rapt/nn/positional_encoding.hpp"
+#include "rapt/nn/stored_name.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+/// Everything that makes a BERT. Defaults are BERT base's, of the parts the encoder and the pooler.
+struct BertConfig {
+  Index vocabulary = 30522;
+  Index positions = 512;  ///< the longest sequence
+  Index token_types = 2;  ///< first and second sentence
+  Index d_model = 768;
+  Index layers = 12;
+  Index heads = 12;
+  Index d_ff = 3072;
+  Activation activation = Activation::gelu;  ///< of the feed-forward networks and the masked-language head
+  float dropout = 0.1f;                      ///< of the embeddings and of each sublayer's output
+  float attention_dropout = 0.1f;            ///< of the attention weights
+  double layer_norm_epsilon = 1e-12;
+  std::optional<TokenId> padding_token = 0;  ///< what other programs fill up with; there is no padding here
+
+  // Parts. Of a folder those are loaded that it has.
+  bool pooler = true;                            ///< tanh of a linear map of the first token's hidden state
+  bool masked_language_head = false;             ///< scores of every token of the vocabulary
+  bool next_sentence_head = false;               ///< follows or does not; needs the pooler
+  std::vector<std::string> labels = {};          ///< names of classes; some: a head that tells them apart
+  std::optional<float> classifier_dropout = {};  ///< before that head; unset: `dropout`
+
+  /// The paper's two sizes, of 110 and 340 million parameters, and the smallest ones of Turc et al. 2019.
+  [[nodiscard]] static BertConfig base() { return {}; }
+  [[nodiscard]] static BertConfig large() { return {.d_model = 1024, .layers = 24, .heads = 16, .d_ff = 4096}; }
+  [[nodiscard]] static BertConfig mini() { return {.d_model = 256, .layers = 4, .heads = 4, .d_ff = 1024}; }
+  [[nodiscard]] static BertConfig tiny() { return {.d_model = 128, .layers = 2, .heads = 2, .d_ff = 512}; }
+
+  [[nodiscard]] LayerOptions layer() const {
+    return {.d_model = d_model,
+            .heads = heads,
+            .d_ff = d_ff,
+            .dropout = dropout,
+            .attention_dropout = attention_dropout,
+            .activation = activation,
+            .norm = NormPlacement::post,
+            .layer_norm_epsilon = layer_norm_epsilon};
+  }
+
+  /// Throws ValueError that names the values which do not fit.
+  void validate() const {
+    constexpr std::string_view kWhere = "bert";
+    require(vocabulary > 0 && positions > 0 && token_types > 0 && layers > 0 && d_ff > 0, kWhere,
+            "sizes must be positive: vocabulary ", vocabulary, ", positions ", positions, ", token_types ", token_types,
+            ", layers ", layers, ", d_ff ", d_ff);
+    require(d_model > 0 && heads > 0 && d_model % heads == 0, kWhere,
+            "d_model must be a multiple of heads: d_model = ", d_model, ", heads = ", heads);
+    for (const float rate : {dropout, attention_dropout, classifier_dropout.value_or(0.f)}) {
+      require(rate >= 0.f && rate < 1.f, kWhere, "dropout must be in [0, 1): ", rate);
+    }
+    require(layer_norm_epsilon > 0, kWhere, "layer_norm_epsilon must be positive: ", layer_norm_epsilon);
+    require(pooler || !next_sentence_head, kWhere, "the next-sentence head needs the pooler");
+    require(labels.empty() || (!masked_language_head && !next_sentence_head), kWhere, "a model that tells ",
+            labels.size(), " labels apart has no other head");
+  }
+
+  /// What Hugging Face calls this model and its settings, in config.json.
+  static constexpr std::string_view kModelType = "bert", kBasePrefix = "bert.";
+  [[nodiscard]] std::string_view architecture() const {
+    if (!labels.empty()) return pooler ? "BertForSequenceClassification" : "BertForTokenClassification";
+    if (!masked_language_head) return next_sentence_head ? "BertForNextSentencePrediction" : "BertModel";
+    return next_sentence_head ? "BertForPreTraining" : "BertForMaskedLM";
+  }
+  /// Without a head, names in files have no `kBasePrefix`.
+  [[nodiscard]] bool has_head() const { return architecture() != "BertModel"; }
+  template <class Self, class Visitor>
+  static void visit_keys(Self& self, Visitor&& key) {
+    key("vocab_size", self.vocabulary);
+    key("max_position_embeddings", self.positions);
+    key("type_vocab_size", self.token_types);
+    key("hidden_size", self.d_model);
+    key("num_hidden_layers", self.layers);
+    key("num_attention_heads", self.heads);
+    key("intermediate_size", self.d_ff);
+    key("hidden_act", self.activation);
+    key("hidden_dropout_prob", self.dropout);
+    key("attention_probs_dropout_prob", self.attention_dropout);
+    key("classifier_dropout", self.classifier_dropout);
+    key("layer_norm_eps", self.layer_norm_epsilon);
+    key("pad_token_id", self.padding_token);
+    key.labels("id2label", self.labels);
+    key.must_be("position_embedding_type", "absolute");
+    key.must_be("is_decoder", false);
+    key.must_be("add_cross_attention", false);
+    key.must_be("tie_word_embeddings", true);
+  }
+  /// Finds the parts by the tensors that a folder has.
+  template <class Contains>
+  void look_at(const Contains& contains) {
+    pooler = contains("bert.pooler.dense.weight") || contains("pooler.dense.weight");
+    masked_language_head = contains("cls.predictions.transform.dense.weight");
+    next_sentence_head = contains("cls.seq_relationship.weight");
+    if (!contains("classifier.weight")) {
+      labels.clear();
+    } else if (labels.empty()) {
+      labels = {"LABEL_0", "LABEL_1"};  // what an absent list means
+    }
+  }
+};
+
+/// LayerNorm(activation(x W^T + b)), before the projection onto the vocabulary, which is the embedding, transposed,
+/// with a bias of its own.
+template <class T = float>
+class MaskedLanguageHead {
+ public:
+  MaskedLanguageHead(const BertConfig& config, Rng& rng)
+      : activation_(config.activation),
+        dense_(config.d_model, config.d_model, rng),
+        norm_(config.d_model, config.layer_norm_epsilon),
+        bias_(init::constant<T>(Shape{config.vocabulary}, T(0))) {}
+
+  [[nodiscard]] Variable<T> operator()(const Variable<T>& hidden) const { return norm_(dense_(hidden, activation_)); }
+  [[nodiscard]] const Parameter<T>& bias() const { return bias_; }
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor&& visitor) {
+    visitor("dense", self.dense_);
+    visitor("norm", self.norm_);
+    visitor("bias", self.bias_);
+  }
+
+ private:
+  Activation activation_;
+  Linear<T> dense_;
+  LayerNorm<T> norm_;
+  Parameter<T> bias_;
+};
+static_assert(Module<MaskedLanguageHead<float>>);
+
+/// The encoder and whichever heads the config names. A const model may be used from many threads.
+///
+/// ```cpp
+/// const auto bert = rapt::from_pretrained<rapt::Bert<float>>("bert-base-uncased");
+/// const auto hidden = bert(batch);                 // [N, D]
+/// const auto scores = bert.token_logits(hidden);   // [N, V]: what stands at "[MASK]"?
+/// ```
+template <class T = float>
+class Bert {
+ public:
+  using ScalarType = T;
+  using Config = BertConfig;
+
+  /// Weights normal with deviation 0.02, as the paper's code. Throws ValueError for a config that does not fit.
+  Bert(const BertConfig& config, Rng& rng)
+      : config_(checked(config)),
+        embedding_(config.vocabulary, config.d_model, rng, {.scale_by_sqrt_d_model = false}),
+        positions_(config.positions, config.d_model, rng),
+        token_types_(config.token_types, config.d_model, rng, {.scale_by_sqrt_d_model = false}),
+        norm_(config.d_model, config.layer_norm_epsilon),
+        encoder_(config.layers, config.layer(), /*final_norm=*/false, rng) {
+    const Index d = config.d_model, classes = static_cast<Index>(config.labels.size());
+    if (config.pooler) pooler_.emplace(d, d, rng);
+    if (config.masked_language_head) masked_language_.emplace(config, rng);
+    if (config.next_sentence_head) next_sentence_.emplace(d, Index{2}, rng);
+    if (classes > 0) classifier_.emplace(d, classes, rng);
+    for_each_parameter(*this, [&](const std::string&, Parameter<T>& parameter) {
+      if (parameter.shape().rank() == 2) parameter.mutable_value() = init::normal<T>(parameter.shape(), rng, 0.02);
+    });
+  }
+
+  /// The last hidden state   // [N, D]
+  /// `token_types`: of each token, 0 in the first sentence and 1 in the second; empty: all 0. `weights`, one a layer or
+  /// none, receive the layers' attention probabilities.
+  [[nodiscard]] Variable<T> operator()(const TokenBatch& batch, std::span<const TokenId> token_types = {},
+                                       std::span<Tensor<T>> weights = {}) const {
+    return encoder_(embed(batch, token_types), batch.row_splits, {}, weights);
+  }
+
+  /// The hidden state of the first token of each sequence   // [B, D] from [N, D]
+  [[nodiscard]] static Variable<T> first_rows(const Variable<T>& hidden, const RowSplits& splits) {
+    require<ShapeError>(hidden.rows() == splits.rows(), "bert", "the hidden state has shape ", hidden.shape(),
+                        ", row splits end at ", splits.rows());
+    std::vector<TokenId> rows;
+    for (Index s = 0; s < splits.sequences(); ++s) {
+      require(splits.length(s) > 0, "bert", "sequence ", s, " is empty: it has no first token");
+      rows.push_back(static_cast<TokenId>(splits.begin(s)));
+    }
+    return embedding<T>(hidden, rows);
+  }
+
+  /// What the first token of each sequence, "[CLS]", says of all of it   // [B, D] from [N, D]
+  [[nodiscard]] Variable<T> pooled(const Variable<T>& hidden, const RowSplits& splits) const {
+    return part(pooler_, "pooler")(first_rows(hidden, splits), Activation::tanh);
+  }
+  /// Scores of every token to stand there, before softmax   // [N, V] from [N, D]
+  [[nodiscard]] Variable<T> token_logits(const Variable<T>& hidden) const {
+    const MaskedLanguageHead<T>& head = part(masked_language_, "masked-language head");
+    return linear<T>(head(hidden), embedding_.weight(), head.bias());
+  }
+  /// Scores that the second sentence follows the first (column 0) or does not (1)   // [B, 2] from [N, D]
+  [[nodiscard]] Variable<T> next_sentence_logits(const Variable<T>& hidden, const RowSplits& splits) const {
+    return part(next_sentence_, "next-sentence head")(pooled(hidden, splits));
+  }
+  /// Scores of the config's labels: of sequences, [B, labels], or without a pooler of tokens, [N, labels]
+  [[nodiscard]] Variable<T> class_logits(const Variable<T>& hidden, const RowSplits& splits) const {
+    const Linear<T>& head = part(classifier_, "classification head");
+    const float rate = config_.classifier_dropout.value_or(config_.dropout);
+    return head(dropout(pooler_ ? pooled(hidden, splits) : hidden, rate));
+  }
+
+  /// Mean cross-entropy of the hidden tokens; [N, V] is never stored. With `is_random`, of each sequence 0 where its
+  /// second sentence follows the first and 1 where it does not, plus the mean cross-entropy of that.
+  [[nodiscard]] Variable<T> loss(const LanguageBatch& batch, std::span<const TokenId> token_types = {},
+                                 std::span<const TokenId> is_random = {},
+                                 const CrossEntropyOptions& options = {}) const {
+    const MaskedLanguageHead<T>& head = part(masked_language_, "masked-language head");
+    const Variable<T> hidden = (*this)(batch.input, token_types);
+    const Variable<T> asked = batch.rows.empty() ? hidden : embedding<T>(hidden, batch.rows);
+    const Variable<T> masked =
+        linear_cross_entropy<T>(head(asked), embedding_.weight(), head.bias(), batch.targets, options);
+    if (is_random.empty()) return masked;
+    return add(masked, cross_entropy(next_sentence_logits(hidden, batch.input.row_splits), is_random));
+  }
+
+  [[nodiscard]] const BertConfig& config() const { return config_; }
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor&& visitor) {
+    visitor("embedding", self.embedding_);
+    visitor("positions", self.positions_);
+    visitor("token_types", self.token_types_);
+    visitor("norm", self.norm_);
+    visitor("encoder", self.encoder_);
+    visitor("pooler", self.pooler_);
+    visitor("masked_language", self.masked_language_);
+    visitor("next_sentence", self.next_sentence_);
+    visitor("classifier", self.classifier_);
+  }
+
+  /// Hugging Face's names. Norms may have those of the paper's own code; the tied projection may be there once more.
+  [[nodiscard]] static StoredNames stored_names(const BertConfig&) {
+    return {{"embedding.weight", {{"bert.embeddings.word_embeddings.weight", 0, {"cls.predictions.decoder.weight"}}}},
+            {"positions.weight", {{"bert.embeddings.position_embeddings.weight"}}},
+            {"token_types.weight", {{"bert.embeddings.token_type_embeddings.weight"}}},
+            {"norm.weight", {{"bert.embeddings.LayerNorm.weight", 0, {"bert.embeddings.LayerNorm.gamma"}}}},
+            {"norm.bias", {{"bert.embeddings.LayerNorm.bias", 0, {"bert.embeddings.LayerNorm.beta"}}}},
+            {"encoder.layers.*.self_attn.in_proj_weight",
+             {{"bert.encoder.layer.*.attention.self.query.weight"},
+              {"bert.encoder.layer.*.attention.self.key.weight"},
+              {"bert.encoder.layer.*.attention.self.value.weight"}}},
+            {"encoder.layers.*.self_attn.in_proj_bias",
+             {{"bert.encoder.layer.*.attention.self.query.bias"},
+              {"bert.encoder.layer.*.attention.self.key.bias"},
+              {"bert.encoder.layer.*.attention.self.value.bias"}}},
+            {"encoder.layers.*.self_attn.out_proj.weight", {{"bert.encoder.layer.*.attention.output.dense.weight"}}},
+            {"encoder.layers.*.self_attn.out_proj.bias", {{"bert.encoder.layer.*.attention.output.dense.bias"}}},
+            {"encoder.layers.*.norm1.weight",
+             {{"bert.encoder.layer.*.attention.output.LayerNorm.weight",
+               0,
+               {"bert.encoder.layer.*.attention.output.LayerNorm.gamma"}}}},
+            {"encoder.layers.*.norm1.bias",
+             {{"bert.encoder.layer.*.attention.output.LayerNorm.bias",
+               0,
+               {"bert.encoder.layer.*.attention.output.LayerNorm.beta"}}}},
+            {"encoder.layers.*.linear1.weight", {{"bert.encoder.layer.*.intermediate.dense.weight"}}},
+            {"encoder.layers.*.linear1.bias", {{"bert.encoder.layer.*.intermediate.dense.bias"}}},
+            {"encoder.layers.*.linear2.weight", {{"bert.encoder.layer.*.output.dense.weight"}}},
+            {"encoder.layers.*.linear2.bias", {{"bert.encoder.layer.*.output.dense.bias"}}},
+            {"encoder.layers.*.norm2.weight",
+             {{"bert.encoder.layer.*.output.LayerNorm.weight", 0, {"bert.encoder.layer.*.output.LayerNorm.gamma"}}}},
+            {"encoder.layers.*.norm2.bias",
+             {{"bert.encoder.layer.*.output.LayerNorm.bias", 0, {"bert.encoder.layer.*.output.LayerNorm.beta"}}}},
+            {"pooler.weight", {{"bert.pooler.dense.weight"}}},
+            {"pooler.bias", {{"bert.pooler.dense.bias"}}},
+            {"masked_language.dense.weight", {{"cls.predictions.transform.dense.weight"}}},
+            {"masked_language.dense.bias", {{"cls.predictions.transform.dense.bias"}}},
+            {"masked_language.norm.weight",
+             {{"cls.predictions.transform.LayerNorm.weight", 0, {"cls.predictions.transform.LayerNorm.gamma"}}}},
+            {"masked_language.norm.bias",
+             {{"cls.predictions.transform.LayerNorm.bias", 0, {"cls.predictions.transform.LayerNorm.beta"}}}},
+            {"masked_language.bias", {{"cls.predictions.bias", 0, {"cls.predictions.decoder.bias"}}}},
+            {"next_sentence.weight", {{"cls.seq_relationship.weight"}}},
+            {"next_sentence.bias", {{"cls.seq_relationship.bias"}}}};
+  }
+  /// What a file may hold beside the parameters: the numbers of the positions.
+  [[nodiscard]] static bool is_surplus(const BertConfig&, std::string_view stored) {
+    return stored.ends_with("embeddings.position_ids");
+  }
+
+ private:
+  static const BertConfig& checked(const BertConfig& config) {
+    config.validate();
+    return config;
+  }
+  template <class Part>
+  [[nodiscard]] static const Part& part(const std::optional<Part>& some, std::string_view name) {
+    require(some.has_value(), "bert", "the model has no ", name);
+    return *some;
+  }
+
+  /// Dropout(LayerNorm(token + position + type))   // [N, D]
+  [[nodiscard]] Variable<T> embed(const TokenBatch& batch, std::span<const TokenId> token_types) const {
+    require<ShapeError>(batch.row_splits.rows() == batch.size(), "bert", batch.size(), " tokens, row splits end at ",
+                        batch.row_splits.rows());
+    require<ShapeError>(token_types.empty() || static_cast<Index>(token_types.size()) == batch.size(), "bert",
+                        token_types.size(), " token types for ", batch.size(), " tokens");
+    const std::vector<TokenId> zeros(token_types.empty() ? batch.tokens.size() : 0, TokenId{0});
+    Variable<T> x = positions_(embedding_(batch.tokens), batch.row_splits);
+    x = add_rows<T>(std::move(x), token_types_.weight(), token_types.empty() ? std::span(zeros) : token_types);
+    return dropout(norm_(x), config_.dropout);
+  }
+
+  BertConfig config_;
+  Embedding<T> embedding_;
+  LearnedPositionalEncoding<T> positions_;
+  Embedding<T> token_types_;
+  LayerNorm<T> norm_;
+  Encoder<T> encoder_;
+  std::optional<Linear<T>> pooler_;
+  std::optional<MaskedLanguageHead<T>> masked_language_;
+  std::optional<Linear<T>> next_sentence_;
+  std::optional<Linear<T>> classifier_;
+};
+static_assert(Module<Bert<float>>);
+
+template <class... Arguments>
+Bert(const BertConfig&, Arguments&&...) -> Bert<float>;
+
+}  // namespace rapt::inline RAPT_ABI

@@ -1,0 +1,153 @@
+/// \file
+/// One case of a golden file of pretrained models (tests/golden/pretrained_cases.py tells what it holds), as a folder
+/// that from_pretrained reads.
+#pragma once
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "rapt/io/pretrained.hpp"
+
+#include "tests/common/golden.hpp"
+
+namespace rapt_test {
+
+/// A folder that is removed with everything in it.
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    static int count = 0;
+    path_ = std::filesystem::temp_directory_path() /
+            ("rapt-folder-" + std::to_string(::getpid()) + "-" + std::to_string(count++));
+    std::filesystem::create_directories(path_);
+  }
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+class PretrainedCase : public Golden {
+ public:
+  PretrainedCase(const std::string& file, const std::string& name)
+      : Golden(file, name), source_(std::string(RAPT_GOLDEN_DIR) + "/" + file + ".safetensors") {
+    config = nlohmann::json::parse(source_.metadata().at("info")).at("cases").at(name);
+    const std::string prefix = name + "/param/";
+    for (const std::string& stored : source_.names()) {
+      if (stored.starts_with(prefix)) parameters.emplace(stored.substr(prefix.size()), source_.read<float>(stored));
+    }
+    write();
+  }
+  /// Names of all cases.
+  [[nodiscard]] static std::vector<std::string> all(const std::string& file) {
+    const rapt::SafetensorsFile source(std::string(RAPT_GOLDEN_DIR) + "/" + file + ".safetensors");
+    const nlohmann::json info = nlohmann::json::parse(source.metadata().at("info"));  // must outlive the loop
+    std::vector<std::string> names;
+    for (const auto& [name, config] : info.at("cases").items()) names.push_back(name);
+    EXPECT_FALSE(names.empty()) << source.path() << " has no cases";
+    return names;
+  }
+
+  /// Writes the folder anew, after a change of `config` or `parameters`; with `shards` > 1 in so many files.
+  void write(std::size_t shards = 1) const {
+    std::ofstream(folder.path() / "config.json") << config.dump(1);
+    std::filesystem::remove(folder.path() / "model.safetensors");
+    std::vector<std::vector<rapt::SafetensorsEntry>> entries(shards);
+    nlohmann::json map;
+    std::size_t next = 0;
+    for (const auto& [name, value] : parameters) {
+      map[name] = shard_name(next % shards);
+      entries[next++ % shards].emplace_back(name, value.view());
+    }
+    for (std::size_t i = 0; i < shards; ++i) {
+      rapt::write_safetensors(folder.path() / (shards == 1 ? "model.safetensors" : shard_name(i)), entries[i]);
+    }
+    if (shards > 1) {
+      std::ofstream(folder.path() / "model.safetensors.index.json") << nlohmann::json{{"weight_map", map}}.dump(1);
+    }
+  }
+  [[nodiscard]] static std::string shard_name(std::size_t i) { return "part-" + std::to_string(i) + ".safetensors"; }
+
+  /// The gradients that the parameters hold, under the names of the file. `tolerance`: relative to the largest of each.
+  template <class M>
+  void expect_stored_gradients(const M& model, double tolerance) const {
+    using T = typename M::ScalarType;
+    M gradients = model;
+    std::vector<const rapt::Parameter<T>*> sources;
+    rapt::for_each_parameter(model, [&](const std::string&, const rapt::Parameter<T>& p) { sources.push_back(&p); });
+    std::size_t next = 0;
+    rapt::for_each_parameter(gradients, [&](const std::string&, rapt::Parameter<T>& p) {
+      const rapt::Tensor<T>& gradient = sources[next++]->grad();
+      if (gradient.empty()) {
+        p.mutable_value().fill(T(0));
+      } else {
+        std::copy_n(gradient.data(), gradient.size(), p.mutable_value().data());
+      }
+    });
+    const TemporaryFolder saved;
+    rapt::save_pretrained(saved.path(), gradients);
+    const rapt::SafetensorsFile file(saved.path() / "model.safetensors");
+    std::vector<std::string> compared;
+    double largest = 0;
+    for (const std::string& name : file.names()) {
+      if (!contains("grad/param/" + name)) continue;
+      largest = std::max(largest, magnitude(tensor<double>("grad/param/" + name)));
+      compared.push_back(name);
+    }
+    EXPECT_FALSE(compared.empty());
+    for (const std::string& name : compared) {
+      const auto ours = file.read<T>(name);
+      // A key bias has no gradient (softmax cancels it): what the file has there is noise, and so is ours.
+      if (magnitude(tensor<double>("grad/param/" + name)) < 1e-12 * largest) {
+        EXPECT_LE(magnitude(ours), rapt_test::allowed<T>(tolerance) * largest) << name;
+      } else {
+        expect("grad/param/" + name, ours, tolerance);
+      }
+    }
+  }
+
+  /// save_pretrained gives the tensors that were read, bit for bit, and no others.
+  template <class M>
+  void expect_round_trip(const M& model) const {
+    const TemporaryFolder saved;
+    rapt::save_pretrained(saved.path(), model);
+    const rapt::SafetensorsFile file(saved.path() / "model.safetensors");
+    EXPECT_EQ(file.names().size(), parameters.size());
+    for (const auto& [name, value] : parameters) {
+      ASSERT_TRUE(file.contains(name)) << name;
+      const auto ours = file.read<float>(name);
+      ASSERT_EQ(ours.shape(), value.shape()) << name;
+      EXPECT_TRUE(std::equal(ours.values().begin(), ours.values().end(), value.values().begin())) << name;
+    }
+    const nlohmann::json written = nlohmann::json::parse(std::ifstream(saved.path() / "config.json"));
+    for (const auto& [key, value] : written.items()) {
+      if (key == "torch_dtype" || !config.contains(key)) continue;
+      EXPECT_EQ(value, config[key]) << key;
+    }
+  }
+
+  nlohmann::json config;
+  std::map<std::string, rapt::Tensor<float>> parameters;
+  TemporaryFolder folder;
+
+ private:
+  template <class T>
+  [[nodiscard]] static double magnitude(const rapt::Tensor<T>& values) {
+    double largest = 0;
+    for (const T v : values.values()) largest = std::max(largest, std::abs(static_cast<double>(v)));
+    return largest;
+  }
+
+  rapt::SafetensorsFile source_;
+};
+
+}  // namespace rapt_test

@@ -1,0 +1,168 @@
+/// \file
+/// Sentence encoders from folders: what modules.json says is done, what cannot be done is refused.
+#include "rapt/io/sentence_encoder.hpp"
+
+#include <gtest/gtest.h>
+
+#include "tests/common/expect_close.hpp"
+#include "tests/common/gradients.hpp"
+#include "tests/common/pretrained_case.hpp"
+
+namespace {
+
+using rapt::Bert;
+using rapt::BertConfig;
+using rapt::Index;
+using rapt::SentenceEncoder;
+using rapt::Tensor;
+
+const std::vector<std::string> kVocabulary = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a",  "red",
+                                              "house", "dog",   "##s",   "the",   ".",      "see"};
+const std::vector<std::string> kTexts = {"A red house.", "the dogs see a house", "", "dog",
+                                         "the the the the the the the"};
+
+/// A folder of a small random encoder, as sentence-transformers lays it out.
+class SentenceFolder : public testing::Test {
+ protected:
+  SentenceFolder() {
+    rapt::Rng rng(1);
+    BertConfig config{.vocabulary = static_cast<Index>(kVocabulary.size()), .positions = 9};
+    config.d_model = 16;
+    config.layers = 2;
+    config.heads = 2;
+    config.d_ff = 24;
+    Bert model(config, rng);
+    rapt_test::randomize(model, 2);
+    save_pretrained(path(), model);
+    std::ofstream vocabulary(path() / "vocab.txt");
+    for (const std::string& token : kVocabulary) vocabulary << token << "\n";
+  }
+
+  [[nodiscard]] const std::filesystem::path& path() const { return folder_.path(); }
+  void write(const std::string& file, const std::string& text) const {
+    std::filesystem::create_directories((path() / file).parent_path());
+    std::ofstream(path() / file) << text;
+  }
+  void write_modules(const std::vector<std::string>& kinds) const {
+    nlohmann::json list = nlohmann::json::array();
+    for (const std::string& kind : kinds) {
+      list.push_back({{"type", "sentence_transformers.models." + kind}, {"path", kind == "Transformer" ? "" : kind}});
+    }
+    write("modules.json", list.dump());
+  }
+  void write_pooling(const std::string& mode) const {
+    write("Pooling/config.json", nlohmann::json{{"pooling_mode_mean_tokens", mode == "pooling_mode_mean_tokens"},
+                                                {"pooling_mode_max_tokens", false},
+                                                {"word_embedding_dimension", 16},
+                                                {mode, true}}
+                                     .dump());
+  }
+  /// What the encoder should give for a text, computed by itself.
+  [[nodiscard]] Tensor<float> expected(const std::string& text, const rapt::SentenceEmbeddingOptions& options,
+                                       std::size_t longest = 9) const {
+    auto tokens = rapt::load_wordpiece(path() / "vocab.txt").encode(text);
+    if (tokens.size() > longest) {
+      tokens.resize(longest);
+      tokens.back() = 3;  // [SEP]
+    }
+    rapt::TokenBatch batch;
+    batch.push_back(tokens);
+    return embed_sentences(rapt::from_pretrained<Bert<float>>(path()), batch, options).value();
+  }
+  void expect_vectors(const rapt::SentenceEmbeddingOptions& options, std::size_t longest = 9) const {
+    const auto encoder = SentenceEncoder::load(path());
+    const Tensor<float> vectors = encoder.encode(kTexts);
+    ASSERT_EQ(vectors.shape(), (rapt::Shape{static_cast<Index>(kTexts.size()), 16}));
+    for (std::size_t i = 0; i < kTexts.size(); ++i) {
+      const auto row = Tensor<float>(vectors.view().middle_rows(static_cast<Index>(i), 1));
+      rapt_test::expect_close(row, expected(kTexts[i], options, longest), 1e-5);
+    }
+  }
+  void expect_error(const std::string& part) const {
+    const std::string text = rapt_test::error_text<rapt::IoError>([&] { std::ignore = SentenceEncoder::load(path()); });
+    EXPECT_NE(text.find(part), std::string::npos) << text;
+  }
+
+ private:
+  rapt_test::TemporaryFolder folder_;
+};
+
+TEST_F(SentenceFolder, WithoutModulesVectorsAreMeansOfLengthOne) { expect_vectors({}); }
+
+TEST_F(SentenceFolder, ModulesAreObeyed) {
+  write_modules({"Transformer", "Pooling", "Normalize"});
+  write_pooling("pooling_mode_mean_tokens");
+  expect_vectors({});
+  write_modules({"Transformer", "Pooling"});
+  expect_vectors({.normalize = false});
+  write_pooling("pooling_mode_cls_token");
+  expect_vectors({.pooling = rapt::SentencePooling::first, .normalize = false});
+}
+
+TEST_F(SentenceFolder, LongTextsAreCutOff) {
+  write("sentence_bert_config.json", R"({"max_seq_length": 5, "do_lower_case": false})");
+  expect_vectors({}, 5);
+  write("sentence_bert_config.json", R"({"max_seq_length": 500})");
+  expect_vectors({}, 9);  // the model has no more positions
+  write("sentence_bert_config.json", R"({"max_seq_length": null})");
+  expect_vectors({}, 9);
+  write("sentence_bert_config.json", R"({"max_seq_length": "long"})");
+  expect_error("\"max_seq_length\" must be a whole number");
+}
+
+TEST_F(SentenceFolder, TheModelMayLieInAFolderOfItsOwn) {
+  const auto vectors = SentenceEncoder::load(path()).encode(kTexts);
+  std::filesystem::create_directories(path() / "0_Transformer");
+  for (const char* file : {"config.json", "model.safetensors", "vocab.txt"}) {
+    std::filesystem::rename(path() / file, path() / "0_Transformer" / file);
+  }
+  write("modules.json", R"([{"type": "x.Transformer", "path": "0_Transformer"}, {"type": "Normalize", "path": ""}])");
+  EXPECT_TRUE(rapt_test::same_bits(SentenceEncoder::load(path()).encode(kTexts), vectors));
+}
+
+TEST_F(SentenceFolder, ManyTextsAreEncodedPartByPart) {
+  const auto encoder = SentenceEncoder::load(path());
+  std::vector<std::string> texts;
+  for (int i = 0; i < 700; ++i) texts.push_back(kTexts[static_cast<std::size_t>(i * i) % kTexts.size()]);
+  const Tensor<float> all = encoder.encode(texts), few = encoder.encode(kTexts);
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    const auto same = static_cast<Index>(i * i % kTexts.size());
+    const auto ours = Tensor<float>(all.view().middle_rows(static_cast<Index>(i), 1));
+    rapt_test::expect_close(ours, Tensor<float>(few.view().middle_rows(same, 1)), 1e-5);
+  }
+  EXPECT_EQ(encoder.encode(std::vector<std::string>{}).rows(), 0);
+}
+
+TEST_F(SentenceFolder, WhatItCannotDoIsRefused) {
+  write_modules({"Transformer", "Pooling", "Dense"});
+  write_pooling("pooling_mode_mean_tokens");
+  expect_error("cannot do the module \"sentence_transformers.models.Dense\"");
+  write_modules({"Transformer", "Pooling"});
+  write_pooling("pooling_mode_weightedmean_tokens");
+  expect_error("cannot pool by \"pooling_mode_weightedmean_tokens\"");
+  write("Pooling/config.json", R"({"pooling_mode_mean_tokens": true, "pooling_mode_cls_token": true})");
+  expect_error("cannot pool by \"pooling_mode_cls_token, pooling_mode_mean_tokens\"");
+  std::filesystem::remove(path() / "Pooling" / "config.json");
+  expect_error("config.json");
+  write("modules.json", "{}");
+  expect_error("modules.json: is not a list");
+  write("modules.json", R"([{"type": "Transformer"}])");
+  expect_error("must have a \"path\"");
+  write("modules.json", R"([{"type": "Transformer", "path": "../other"}])");
+  expect_error("must be a folder within this one");
+  write("modules.json", R"([{"type": "Transformer", "path": ".."}])");
+  expect_error("must be a folder within this one");
+  std::filesystem::remove(path() / "modules.json");
+  std::filesystem::remove(path() / "vocab.txt");
+  expect_error("none of tokenizer.json");
+}
+
+TEST_F(SentenceFolder, ATokenizerOfAnotherModelIsRefused) {
+  auto tokens = kVocabulary;
+  tokens.push_back("more");
+  const auto text = rapt_test::error_text<rapt::ValueError>(
+      [&] { SentenceEncoder(rapt::from_pretrained<Bert<float>>(path()), rapt::WordPiece(tokens)); });
+  EXPECT_NE(text.find("the tokenizer has 14 tokens, the model 13"), std::string::npos) << text;
+}
+
+}  // namespace
