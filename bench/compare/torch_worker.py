@@ -161,10 +161,10 @@ class Worker:
         return {key: 1024 * int(status[name].split()[0]) for key, name in (("now", "VmRSS"), ("peak", "VmHWM"))}
 
 
-def main():
+def serve(worker):
+    """Answers commands from the standard input until it ends."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever else is printed, by compilers too, is no answer
-    worker = Worker()
     for line in sys.stdin:
         command = json.loads(line)
         try:
@@ -175,4 +175,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    serve(Worker())

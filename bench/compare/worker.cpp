@@ -20,6 +20,11 @@
 //                 extra_length
 //   hypotheses                                              what it found last: token ids and their log-probabilities
 //   score         target                                    of given outputs, log-probabilities of each token and </s>
+//   gpt_training  folder, tokens, starts, context, peak,    the task becomes: a training step of the GPT in a Hugging
+//                 floor, warmup, steps                      Face folder, on windows of the text in `tokens`
+//   gpt_loss      count                                     its loss on so many validation tokens
+//   gpt_generation  folder, prompts, new_tokens, pack       the task becomes: greedy search behind the prompts
+//   gpt_tokens                                              what it found last
 //   run           uncounted, counted                        does the task so often; seconds of each counted time
 //   write         output                                    what the task computed last, as safetensors
 //   extra_memory                                            bytes of tensors that one run of a fresh task adds at most
@@ -36,6 +41,8 @@
 #include <rapt/io/translator.hpp>
 #include <rapt/rapt.hpp>
 #include <rapt/text/bpe.hpp>
+
+#include "gpt_tasks.hpp"
 
 namespace {
 
@@ -328,23 +335,24 @@ class Worker {
     }
     if (name == "transformer") return start_training(command);
     if (name == "restart") {
-      training().restart(rapt::SafetensorsFile(command.at("weights").get<std::string>()));
+      made(training_).restart(rapt::SafetensorsFile(command.at("weights").get<std::string>()));
       return json::object();
     }
-    if (name == "loss") return training().loss(command.at("batch"));
-    if (name == "losses") return {{"losses", training().losses()}};
+    if (name == "loss") return made(training_).loss(command.at("batch"));
+    if (name == "losses") return {{"losses", made(training_).losses()}};
     if (name == "attention") return become(attention_task(command));
     if (name == "gemm") return become(gemm_task(command));
     if (name == "encoder") return become(encoder_task(command));
     if (name == "new_model") return new_model(command);
     if (name == "encode") return encode(command);
     if (name == "detokenize") return detokenize(command);
-    if (name == "decoding") {
-      decoding_ = std::make_shared<Decoding>(command);
-      return become({.step = [decoding = decoding_] { decoding->step(); }});
-    }
-    if (name == "hypotheses") return decoding().hypotheses();
-    if (name == "score") return decoding().score(command.at("target").get<Ids>());
+    if (name == "decoding") return become(std::make_shared<Decoding>(command), decoding_);
+    if (name == "hypotheses") return made(decoding_).hypotheses();
+    if (name == "score") return made(decoding_).score(command.at("target").get<Ids>());
+    if (name == "gpt_training") return become(std::make_shared<GptTraining>(command), gpt_training_);
+    if (name == "gpt_loss") return made(gpt_training_).validation_loss(command.at("count"));
+    if (name == "gpt_generation") return become(std::make_shared<GptGeneration>(command), gpt_generation_);
+    if (name == "gpt_tokens") return made(gpt_generation_).tokens();
     if (name == "run") return run(command.at("uncounted"), command.at("counted"));
     if (name == "write") {
       const auto results = task_.results();
@@ -378,20 +386,23 @@ class Worker {
 
   json start_training(const json& command) {
     const auto config = rapt::config_from_json(command.at("config").dump(), "worker");
-    training_ = std::make_shared<TransformerTraining>(config, command.at("batches"));
-    training_->restart(rapt::SafetensorsFile(command.at("weights").get<std::string>()));
-    return become({.step = [training = training_] { training->step(); }});
-  }
-  TransformerTraining& training() {
-    rapt::require(training_ != nullptr, "worker", "no transformer was made");
-    return *training_;
+    const auto training = std::make_shared<TransformerTraining>(config, command.at("batches"));
+    training->restart(rapt::SafetensorsFile(command.at("weights").get<std::string>()));
+    return become(training, training_);
   }
 
-  Decoding& decoding() {
-    rapt::require(decoding_ != nullptr, "worker", "there is no model to decode with");
-    return *decoding_;
+  /// What an earlier command made.
+  template <class Made>
+  static Made& made(const std::shared_ptr<Made>& pointer) {
+    rapt::require(pointer != nullptr, "worker", "there is nothing yet that this command could speak of");
+    return *pointer;
   }
-
+  /// The task becomes `made->step()`.
+  template <class Made>
+  json become(std::shared_ptr<Made> made, std::shared_ptr<Made>& kept) {
+    kept = made;
+    return become({.step = [made] { made->step(); }});
+  }
   json become(Task task) {
     task_ = std::move(task);
     return json::object();
@@ -420,6 +431,8 @@ class Worker {
   Task task_;
   std::shared_ptr<TransformerTraining> training_;
   std::shared_ptr<Decoding> decoding_;
+  std::shared_ptr<GptTraining> gpt_training_;
+  std::shared_ptr<GptGeneration> gpt_generation_;
 };
 
 }  // namespace

@@ -1,0 +1,186 @@
+// Trains a small BERT to fill in words that are hidden from it, and prints how often it is right beside the best guess
+// without looking: the most frequent token.
+//
+//   bert_mlm                                  generated everyday sentences, one at a time
+//   bert_mlm --text input.txt --length 64 --vocabulary 3000 --batch 32 --steps 6000
+//
+// Words are cut into tokens by byte-pair encoding; every tenth piece of the text is kept for validation. Ends with
+// tokens of those that it does not see, and what it takes for the likeliest there.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <rapt/data/masked_language.hpp>
+#include <rapt/models/bert.hpp>
+#include <rapt/rapt.hpp>
+#include <rapt/text/bpe.hpp>
+#include <set>
+
+#include "translate/phrases.hpp"
+
+namespace {
+
+using rapt::Index;
+using rapt::TokenId;
+using Sequences = std::vector<std::vector<TokenId>>;
+
+struct Flags {
+  std::string text;
+  Index vocabulary = 1000, length = 16, width = 128, layers = 4, batch = 128, steps = 1500;
+  double learning_rate = 1e-3;
+  std::uint64_t seed = 1;
+};
+
+std::vector<std::string> read_lines(const std::string& path) {
+  std::set<std::string> sentences;
+  if (path.empty()) {
+    for (const phrases::Pair& pair : phrases::generate()) sentences.insert(pair.english);
+    return {sentences.begin(), sentences.end()};
+  }
+  std::ifstream file(path);
+  rapt::require<rapt::IoError>(file.is_open(), "bert_mlm", "cannot open ", std::string_view(path));
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(file, line);) lines.push_back(std::move(line));
+  return lines;
+}
+
+/// <s> line </s> line </s> ..., as many whole lines as fit
+Sequences pack(const std::vector<std::string>& lines, const rapt::BytePairEncoding& subwords, Index length) {
+  const auto room = static_cast<std::size_t>(length);
+  Sequences sequences;
+  for (const std::string& line : lines) {
+    std::vector<TokenId> tokens = subwords.encode(line);
+    if (tokens.empty()) continue;
+    tokens.resize(std::min(tokens.size(), room - 2));
+    tokens.push_back(subwords.vocabulary().end_of_sentence());
+    if (sequences.empty() || sequences.back().size() + tokens.size() > room) {
+      sequences.push_back({subwords.vocabulary().begin_of_sentence()});
+    }
+    sequences.back().insert(sequences.back().end(), tokens.begin(), tokens.end());
+  }
+  return sequences;
+}
+
+/// The likeliest token of each row that is asked for.
+std::vector<TokenId> fill(const rapt::Bert<float>& model, const rapt::LanguageBatch& batch) {
+  const auto scores = model.token_logits(rapt::embedding(model(batch.input), batch.rows)).value();  // [targets, V]
+  std::vector<TokenId> found;
+  for (Index i = 0; i < scores.rows(); ++i) {
+    found.push_back(static_cast<TokenId>(std::max_element(scores.row(i), scores.row(i + 1)) - scores.row(i)));
+  }
+  return found;
+}
+
+/// Shares of the tokens asked for, all of them hidden, that the model finds and that are the most frequent one.
+std::pair<double, double> measure(const rapt::Bert<float>& model, const Sequences& sequences,
+                                  rapt::MaskingOptions options, TokenId most_frequent) {
+  options.mask_share = 1;
+  options.random_share = 0;
+  rapt::Rng rng(1);
+  double asked = 0, right = 0, frequent = 0;
+  for (std::size_t i = 0; i < sequences.size(); i += 64) {
+    const auto end = std::min(i + 64, sequences.size());
+    const auto batch = mask_tokens(rapt::TokenBatch({&sequences[i], &sequences[0] + end}), options, rng);
+    const std::vector<TokenId> found = fill(model, batch);
+    for (std::size_t k = 0; k < found.size(); ++k) right += found[k] == batch.targets[k] ? 1 : 0;
+    frequent += static_cast<double>(std::count(batch.targets.begin(), batch.targets.end(), most_frequent));
+    asked += static_cast<double>(found.size());
+  }
+  return {right / asked, frequent / asked};
+}
+
+void train(const Flags& flags) {
+  const std::vector<std::string> lines = read_lines(flags.text);
+  const auto subwords = rapt::BytePairEncoding::learn(lines, {.vocabulary_size = flags.vocabulary});
+  const rapt::Vocabulary& words = subwords.vocabulary();
+  const auto mask = static_cast<TokenId>(words.size());  // one token more than the text has
+  const rapt::MaskingOptions masking{.vocabulary = words.size() + 1,
+                                     .mask = mask,
+                                     .special = {words.unknown(), words.begin_of_sentence(), words.end_of_sentence()}};
+  Sequences training, validation;
+  std::vector<Index> times(static_cast<std::size_t>(words.size()));
+  for (auto& sequence : pack(lines, subwords, flags.length)) {
+    if ((training.size() + validation.size()) % 10 == 9) {
+      validation.push_back(std::move(sequence));
+      continue;
+    }
+    for (const TokenId token : sequence) times[static_cast<std::size_t>(token)] += words.is_special(token) ? 0 : 1;
+    training.push_back(std::move(sequence));
+  }
+  rapt::require(!validation.empty(), "bert_mlm", "the text is too short: ", training.size(), " sequences");
+  const auto most_frequent = static_cast<TokenId>(std::max_element(times.begin(), times.end()) - times.begin());
+
+  rapt::Rng rng(flags.seed);
+  rapt::Bert model({.vocabulary = masking.vocabulary,
+                    .positions = flags.length,
+                    .token_types = 1,
+                    .d_model = flags.width,
+                    .layers = flags.layers,
+                    .heads = std::max<Index>(1, flags.width / 32),
+                    .d_ff = 4 * flags.width,
+                    .pooler = false,
+                    .masked_language_head = true},
+                   rng);
+  rapt::Adam adam(model, {.beta2 = 0.99, .epsilon = 1e-6, .weight_decay = 0.01});
+  const rapt::CosineSchedule schedule{.peak = flags.learning_rate, .warmup = flags.steps / 10, .steps = flags.steps};
+  std::printf("%zu lines, %td tokens in the vocabulary, %zu + %zu sequences, %td parameters\n", lines.size(),
+              words.size(), training.size(), validation.size(), count_parameters(model));
+  const auto start = std::chrono::steady_clock::now();
+  for (Index step = 1; step <= flags.steps; ++step) {
+    rapt::TokenBatch batch;
+    for (Index i = 0; i < flags.batch; ++i) {
+      batch.push_back(training[static_cast<std::size_t>(rng.below(static_cast<Index>(training.size())))]);
+    }
+    double loss = 0;
+    {
+      const rapt::Training scope(rng);
+      const auto mean = model.loss(mask_tokens(std::move(batch), masking, rng));  // hidden anew each time
+      rapt::backward(mean);
+      adam.step(schedule(step), rapt::clip_factor(rapt::gradient_norm(model), 1.0));
+      loss = static_cast<double>(mean.item());
+    }
+    if (step % 250 != 0 && step != flags.steps) continue;
+    const auto [right, frequent] = measure(model, validation, masking, most_frequent);
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+    std::printf("step %5td  loss %.3f  right %4.1f %%, the most frequent token %4.1f %%  %.0f s\n", step, loss,
+                100 * right, 100 * frequent, seconds.count());
+    std::fflush(stdout);
+  }
+
+  rapt::MaskingOptions one_token = masking;
+  one_token.rate = 1e-9;
+  one_token.mask_share = 1;
+  one_token.random_share = 0;
+  for (std::size_t i = 0; i < validation.size(); i += validation.size() / 8 + 1) {
+    const rapt::LanguageBatch batch = mask_tokens(rapt::TokenBatch({validation[i]}), one_token, rng);
+    const auto place = static_cast<std::size_t>(batch.rows[0]);
+    const auto tokens = batch.input.sequence(0);
+    std::printf("%s ___ %s  # %s (it was: %s)\n", subwords.decode(tokens.first(place)).c_str(),
+                subwords.decode(tokens.subspan(place + 1)).c_str(), subwords.decode(fill(model, batch)).c_str(),
+                subwords.decode(batch.targets).c_str());
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"Trains a small BERT to fill in hidden words."};
+  Flags flags;
+  app.add_option("--text", flags.text, "file to learn from; default: generated sentences");
+  app.add_option("--vocabulary", flags.vocabulary, "tokens of the byte-pair encoding")->capture_default_str();
+  app.add_option("--length", flags.length, "tokens in a sequence")->capture_default_str()->check(CLI::Range(4, 4096));
+  app.add_option("--width", flags.width, "d_model")->capture_default_str();
+  app.add_option("--layers", flags.layers)->capture_default_str();
+  app.add_option("--batch", flags.batch, "sequences in a step")->capture_default_str()->check(CLI::PositiveNumber);
+  app.add_option("--steps", flags.steps)->capture_default_str()->check(CLI::PositiveNumber);
+  app.add_option("--learning-rate", flags.learning_rate, "at its highest; it falls to 0")->capture_default_str();
+  app.add_option("--seed", flags.seed)->capture_default_str();
+  CLI11_PARSE(app, argc, argv);
+  try {
+    train(flags);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "bert_mlm: %s\n", error.what());
+    return 1;
+  }
+}

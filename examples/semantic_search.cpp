@@ -1,0 +1,113 @@
+// Finds the lines of a text that mean nearly the same as a query, whatever words they use.
+//
+//   semantic_search --model all-MiniLM-L6-v2 --lines captions.txt --query "children at the sea"
+//   semantic_search --model all-MiniLM-L6-v2 --lines captions.txt --vectors captions.safetensors < queries.txt
+//
+// The model is a folder of a BERT sentence encoder (config.json, model.safetensors, vocab.txt or tokenizer.json) as
+// sentence-transformers writes it. Prints, for each query, the most similar lines with their cosines and numbers.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <numeric>
+#include <rapt/io/sentence_encoder.hpp>
+#include <rapt/text/wordpiece.hpp>
+
+namespace {
+
+using rapt::Index;
+using rapt::Tensor;
+
+struct Flags {
+  std::string model, lines, query, vectors;
+  Index top = 5;
+};
+
+std::vector<std::string> read_lines(std::istream& file) {
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(file, line);) lines.push_back(std::move(line));
+  return lines;
+}
+
+/// A number that tells texts and models apart (FNV-1a).
+std::string fingerprint(const std::string& model, const std::vector<std::string>& lines) {
+  std::uint64_t hash = 0xcbf29ce484222325ull;
+  const auto add = [&](const std::string& text) {
+    for (const char c : text + "\n") hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ull;
+  };
+  add(model);
+  std::for_each(lines.begin(), lines.end(), add);
+  return std::to_string(hash);
+}
+
+/// The lines' vectors, from the file if it was written for these lines and this model, else computed and kept there
+///   // [lines, D]
+Tensor<float> vectors_of(const Flags& flags, const rapt::SentenceEncoder& encoder,
+                         const std::vector<std::string>& lines) {
+  const std::string print = fingerprint(flags.model, lines);
+  if (!flags.vectors.empty() && std::ifstream(flags.vectors).is_open()) {
+    const rapt::SafetensorsFile file(flags.vectors);
+    const auto found = file.metadata().find("lines");
+    if (found != file.metadata().end() && found->second == print) return file.read<float>("vectors");
+  }
+  const auto start = std::chrono::steady_clock::now();
+  Tensor<float> vectors = encoder.encode(lines);
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  std::fprintf(stderr, "%zu lines in %.1f s, %.0f a second\n", lines.size(), seconds.count(),
+               static_cast<double>(lines.size()) / seconds.count());
+  if (!flags.vectors.empty()) {
+    const std::vector<rapt::SafetensorsEntry> entries{{"vectors", std::as_const(vectors).view()}};
+    write_safetensors(flags.vectors, entries, {{"lines", print}});
+  }
+  return vectors;
+}
+
+void search(const Flags& flags) {
+  const auto encoder = rapt::SentenceEncoder::load(flags.model);
+  std::ifstream file(flags.lines);
+  rapt::require<rapt::IoError>(file.is_open(), "semantic_search", "cannot open ", std::string_view(flags.lines));
+  const std::vector<std::string> lines = read_lines(file);
+  rapt::require(!lines.empty(), "semantic_search", std::string_view(flags.lines), " has no lines");
+  const rapt::Variable<float> vectors(vectors_of(flags, encoder, lines));
+
+  const auto answer = [&](const std::string& query) {
+    const rapt::Variable<float> wanted(encoder.encode(std::vector{query}));
+    const auto cosines = rapt::linear(wanted, vectors, rapt::Variable<float>()).value();  // [1, lines]
+    std::vector<Index> order(lines.size());
+    std::iota(order.begin(), order.end(), Index{0});
+    const auto shown = std::min(order.size(), static_cast<std::size_t>(flags.top));
+    std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(shown), order.end(),
+                      [&](Index a, Index b) { return cosines(0, a) > cosines(0, b); });
+    std::printf("%s\n", query.c_str());
+    for (std::size_t i = 0; i < shown; ++i) {
+      std::printf("  %.3f  %lld  %s\n", static_cast<double>(cosines(0, order[i])), static_cast<long long>(order[i] + 1),
+                  lines[static_cast<std::size_t>(order[i])].c_str());
+    }
+    std::fflush(stdout);
+  };
+  if (!flags.query.empty()) return answer(flags.query);
+  for (std::string line; std::getline(std::cin, line);) {
+    if (!line.empty()) answer(line);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"Finds the lines of a text that mean nearly the same as a query."};
+  Flags flags;
+  app.add_option("--model", flags.model, "folder of a sentence encoder")->required();
+  app.add_option("--lines", flags.lines, "text file to search, a line each")->required();
+  app.add_option("--query", flags.query, "what to look for; without: lines of the standard input");
+  app.add_option("--vectors", flags.vectors, "file to keep the lines' vectors in, so that the next search is quick");
+  app.add_option("--top", flags.top, "lines to show")->capture_default_str()->check(CLI::PositiveNumber);
+  CLI11_PARSE(app, argc, argv);
+  try {
+    search(flags);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "semantic_search: %s\n", error.what());
+    return 1;
+  }
+}
