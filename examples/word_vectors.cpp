@@ -52,14 +52,14 @@ WordVectors read(const std::string& path, std::string tensor) {
   if (std::filesystem::is_directory(path)) {
     const rapt::PretrainedFolder folder(path);
     result.tokens = read_tokens(path);
-    read_from(
-        folder, [&](const std::string& name) -> const auto& { return folder.file_of(name); });
+    read_from(folder, [&](const std::string& name) -> const rapt::SafetensorsFile& { return folder.file_of(name); });
   } else {
     const rapt::SafetensorsFile file(path);
-    const auto subwords = rapt::BytePairEncoding::from_text(file.metadata().at("subwords"), path);
+    const auto text = file.metadata().find("subwords");
+    rapt::require<rapt::IoError>(text != file.metadata().end(), "word_vectors", path, " was not made by translate");
+    const auto subwords = rapt::BytePairEncoding::from_text(text->second, path);
     result.tokens.assign(subwords.vocabulary().tokens().begin(), subwords.vocabulary().tokens().end());
-    read_from(
-        file, [&](const std::string&) -> const auto& { return file; });
+    read_from(file, [&](const std::string&) -> const rapt::SafetensorsFile& { return file; });
   }
   result.tokens.resize(static_cast<std::size_t>(result.vectors.rows()));  // tables may have rows to spare
   return result;

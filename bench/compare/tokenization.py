@@ -26,7 +26,7 @@ os.environ["RAYON_NUM_THREADS"] = "1"
 
 import numpy as np  # noqa: E402
 import tokenizers  # noqa: E402
-from tokenizers import Tokenizer  # noqa: E402
+from tokenizers import Tokenizer, models  # noqa: E402
 
 from common import ROOT, System, Worker, alternate, cpu_model, draw, paired_row, progress, table, timed  # noqa: E402
 
@@ -41,6 +41,13 @@ def all_tokenizers(data):
     if bert.is_dir():
         for name, make in WORDPIECE.items():
             yield f"BERT's vocabulary, {name}", make(bert_model(bert))
+
+
+def character_model():
+    """Every character is a token: no word is unknown, so that nothing that normalising does is hidden."""
+    characters = [chr(c) for c in (*range(0xD800), *range(0xE000, 0x32000), *range(0xE0000, 0xE0200))]
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *characters, *("##" + c for c in characters)]
+    return models.WordPiece({token: i for i, token in enumerate(tokens)}, unk_token="[UNK]")
 
 
 # Texts ----------------------------------------------------------------------------------------------------------------
@@ -219,6 +226,15 @@ def check(settings, worker, folder):
         differences = Differences()
         compare(worker, folder, again, texts["edge cases"] + texts["10,000 random strings"], differences)
         add_row(name, "as written by rapt", differences)
+    for name in ("uncased", "cased", "lower case with accents", "not cleaned"):
+        progress(f"single characters, {name}")
+        tokenizer = WORDPIECE[name](character_model())
+        tokenizer.save(str(folder / "tokenizer.json"))
+        worker.ask("load", path=str(folder / "tokenizer.json"))
+        for what in ("edge cases", "10,000 random strings", "every code point"):
+            differences = Differences()
+            compare(worker, folder, tokenizer, texts[what], differences)
+            add_row(f"single characters, {name}", what, differences)
     # The models' own files, without a tokenizer.json.
     for path, make in (("gpt2", lambda folder: byte_level(gpt2_model(folder))),
                        ("bert", lambda folder: wordpiece(bert_model(folder)))):

@@ -284,11 +284,11 @@ TEST(Llama, LearnsASequenceByHeart) {
   LlamaConfig config = small();
   config.initial_deviation = 0.2;
   Llama model(config, rng);
-  const std::vector<TokenId> text = sequence(17, 4);
+  const std::vector<TokenId> text{5, 3, 9, 9, 1, 0, 12, 3, 3, 7, 5, 2, 11, 4, 6, 8, 10};
   const rapt::LanguageBatch batch{
       TokenBatch({std::vector<TokenId>(text.begin(), text.end() - 1)}), {text.begin() + 1, text.end()}, {}};
   rapt::Adam<float> adam(model);
-  for (int step = 0; step < 300; ++step) {
+  for (int step = 0; step < 200; ++step) {
     const rapt::Training training(rng);
     rapt::backward(model.loss(batch));
     adam.step(0.01);

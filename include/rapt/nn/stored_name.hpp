@@ -84,8 +84,9 @@ namespace detail {
     for (const StoredTensor& tensor : line.stored) {
       const Index count = tensor.rows > 0 ? tensor.rows : rows / static_cast<Index>(line.stored.size());
       parts.push_back({detail::fill_stars(tensor.name, numbers), first, count, line.transposed, line.as_row});
-      for (const std::string_view copy : tensor.copies)
+      for (const std::string_view copy : tensor.copies) {
         parts.back().copies.push_back(detail::fill_stars(copy, numbers));
+      }
       first += count;
     }
     require<ShapeError>(first == rows, "stored_name", "the parts of '", name, "' have ", first, " rows, it has ", rows);

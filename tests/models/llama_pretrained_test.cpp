@@ -1,0 +1,138 @@
+/// \file
+/// Folders of Llama, Mistral and Qwen2: read, compared with transformers, and written back.
+#include <gtest/gtest.h>
+
+#include "rapt/models/llama.hpp"
+#include "tests/common/pretrained_case.hpp"
+
+namespace {
+
+using rapt::Llama;
+using rapt::LlamaConfig;
+using rapt::RotaryScaling;
+using rapt::TokenBatch;
+using rapt_test::PretrainedCase;
+
+static_assert(rapt::PretrainedModel<Llama<float>>);
+
+/// All but GLM's, which keeps gates and values in one tensor.
+std::vector<std::string> case_names() {
+  std::vector<std::string> names = PretrainedCase::all("llama");
+  std::erase_if(names, [](const std::string& name) { return name.starts_with("glm"); });
+  EXPECT_GE(names.size(), 9u);
+  return names;
+}
+
+TEST(PretrainedLlama, AgreesWithTransformers) {
+  for (const std::string& name : case_names()) {
+    SCOPED_TRACE(name);
+    const PretrainedCase golden("llama", name);
+    const auto model = rapt::from_pretrained<Llama<float>>(golden.folder.path());
+    const TokenBatch input = golden.batch("ids", "row_splits");
+    golden.expect("logits", model(input).value(), 1e-5);
+    const rapt::Recording scope;
+    const auto loss = model.loss({input, golden.ids("targets"), golden.ids("rows")});
+    golden.expect("loss", loss.value(), 1e-5);
+    rapt::backward(loss);
+    golden.expect_stored_gradients(model, 1e-4);
+  }
+}
+
+TEST(PretrainedLlama, TravelsBackUnchanged) {
+  for (const std::string& name : case_names()) {
+    SCOPED_TRACE(name);
+    const PretrainedCase golden("llama", name);
+    const auto model = rapt::from_pretrained<Llama<float>>(golden.folder.path());
+    golden.expect_round_trip(model);
+    const rapt_test::TemporaryFolder saved;
+    rapt::save_pretrained(saved.path(), model);
+    const auto again = rapt::from_pretrained<Llama<float>>(saved.path());
+    golden.expect("logits", again(golden.batch("ids", "row_splits")).value(), 1e-5);
+    const nlohmann::json json = nlohmann::json::parse(std::ifstream(saved.path() / "config.json"));
+    EXPECT_EQ(json["architectures"], golden.config["architectures"]);
+    EXPECT_EQ(json["model_type"], golden.config["model_type"]);
+  }
+}
+
+/// Files of transformers 4 have "rope_theta" and "rope_scaling" in place of "rope_parameters".
+TEST(PretrainedLlama, ReadsTheOlderFormOfRotarySettings) {
+  for (const std::string name : {"plain", "llama3", "yarn", "dynamic", "linear"}) {
+    PretrainedCase golden("llama", name);
+    nlohmann::json scaling = golden.config["rope_parameters"];
+    golden.config.erase("rope_parameters");
+    golden.config["rope_theta"] = scaling["rope_theta"];
+    scaling.erase("rope_theta");
+    if (name == "linear") {  // the oldest key
+      scaling["type"] = scaling["rope_type"];
+      scaling.erase("rope_type");
+    }
+    golden.config["rope_scaling"] = name == "plain" ? nlohmann::json() : scaling;
+    golden.write();
+    const auto model = rapt::from_pretrained<Llama<float>>(golden.folder.path());
+    golden.expect("logits", model(golden.batch("ids", "row_splits")).value(), 1e-5);
+  }
+}
+
+LlamaConfig read(const PretrainedCase& golden) {
+  golden.write();
+  return rapt::detail::config_of<LlamaConfig>(rapt::PretrainedFolder(golden.folder.path()));
+}
+
+TEST(PretrainedLlama, WhatTheThreeFamiliesLeaveOpen) {
+  PretrainedCase mistral("llama", "mistral_window");
+  EXPECT_EQ(read(mistral).window, 2);
+  mistral.config["sliding_window"] = nullptr;
+  EXPECT_EQ(read(mistral).window, 0);
+  mistral.config.erase("sliding_window");
+  EXPECT_EQ(read(mistral).window, 4095);
+  PretrainedCase qwen("llama", "qwen2");
+  EXPECT_TRUE(read(qwen).attention_bias);
+  EXPECT_FALSE(read(qwen).attention_output_bias);
+  PretrainedCase llama("llama", "multi_query_biases");
+  llama.config["eos_token_id"] = {3, 4};
+  llama.config["head_dim"] = nullptr;
+  EXPECT_TRUE(read(llama).attention_bias && read(llama).attention_output_bias && read(llama).mlp_bias);
+  EXPECT_EQ(read(llama).end_tokens, (std::vector<rapt::TokenId>{3, 4}));
+  EXPECT_EQ(read(llama).columns_of_head(), 2);
+  EXPECT_EQ(read(llama).activation, rapt::Activation::gelu);
+}
+
+TEST(PretrainedLlama, SettingsThatItDoesNotHaveAreNamed) {
+  const auto expect = [](const std::string& name, auto change, const std::vector<std::string>& parts) {
+    PretrainedCase golden("llama", name);
+    change(golden.config);
+    try {
+      std::ignore = read(golden);
+      ADD_FAILURE() << "was read";
+    } catch (const rapt::IoError& error) {
+      for (const std::string& part : parts) {
+        EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
+      }
+    }
+  };
+  expect("plain", [](auto& c) { c["model_type"] = "gemma"; }, {"model_type", "gemma", "llama"});
+  expect("plain", [](auto& c) { c["model_type"] = 3; }, {"model_type", "3"});
+  expect("plain", [](auto& c) { c["rope_parameters"]["rope_type"] = "longrope"; }, {"rope_type", "longrope"});
+  expect("plain", [](auto& c) { c["rope_scaling"] = {{"type", "su"}}; }, {"\"type\"", "su"});
+  expect("plain", [](auto& c) { c["rope_scaling"] = 3; }, {"rope_scaling", "an object"});
+  expect("yarn", [](auto& c) { c["rope_parameters"]["factor"] = 0.5; }, {"factor", "0.5"});
+  expect("qwen2", [](auto& c) { c["use_sliding_window"] = true; }, {"use_sliding_window"});
+  expect("mistral_window", [](auto& c) { c["sliding_window"] = 1; }, {"window", "-1"});
+}
+
+TEST(PretrainedLlama, WhatHuggingFaceHasNoModelForIsNotWritten) {
+  const auto write = [](auto change) {
+    LlamaConfig config{.vocabulary = 5, .d_model = 4, .layers = 1, .heads = 2, .d_ff = 3};
+    change(config);
+    rapt::Rng rng(1);
+    const rapt_test::TemporaryFolder folder;
+    rapt::save_pretrained(folder.path(), Llama(config, rng));
+  };
+  EXPECT_NO_THROW(write([](auto& c) { c.attention_bias = true; }));
+  EXPECT_NO_THROW(write([](auto& c) { c.window = 5; }));
+  EXPECT_THROW(write([](auto& c) { c.window = 5, c.mlp_bias = true; }), rapt::ValueError);
+  EXPECT_THROW(write([](auto& c) { c.attention_output_bias = true; }), rapt::ValueError);
+  EXPECT_THROW(write([](auto& c) { c.rotary.layout = rapt::RotaryLayout::interleaved; }), rapt::ValueError);
+}
+
+}  // namespace
