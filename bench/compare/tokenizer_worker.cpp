@@ -29,7 +29,11 @@ class Worker {
  public:
   json answer(const json& command) {
     const std::string name = command.at("command");
+#if defined(__clang__)
     if (name == "info") return {{"compiler", __VERSION__}};
+#else
+    if (name == "info") return {{"compiler", "GCC " __VERSION__}};
+#endif
     if (name == "load") {
       tokenizer_.emplace(rapt::load_tokenizer(command.at("path").get<std::string>()));
     } else if (name == "save") {

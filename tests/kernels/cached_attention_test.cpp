@@ -84,4 +84,27 @@ TYPED_TEST(CachedAttention, EqualsTheFormula) {
   }
 }
 
+/// Few queries that see many keys have their heads spread over the threads.
+TYPED_TEST(CachedAttention, IsTheSameOnAnyThreads) {
+  using T = TypeParam;
+  constexpr Index kRows = 3000, kWidth = 60;  // 5 heads, which share one or have their own
+  for (const Index key_width : {Index{12}, kWidth}) {
+    const auto table = random_tensor<T>(Shape{kRows, 2 * key_width}, 2);
+    for (const Index queries : {1, 3, 9}) {
+      const auto query = random_tensor<T>(Shape{queries, kWidth}, 1);
+      const std::vector<KeyRows> rows(static_cast<std::size_t>(queries), KeyRows{nullptr, 0, kRows});
+      expect_same_bits_on_any_threads([&] {
+        Tensor<T> output(Shape{queries, kWidth + 5 * kRows}, T(7));  // output and weights
+        Tensor<T> weights(Shape{queries, 5, kRows});
+        rapt::kernels::cached_attention<T>(query, table.view().columns(0, key_width),
+                                           table.view().columns(key_width, key_width), rows, 5, T(0.3),
+                                           output.view().columns(0, kWidth), weights.data(), kRows);
+        for (Index i = 0; i < queries; ++i)
+          std::copy_n(weights.data() + i * 5 * kRows, 5 * kRows, output.row(i) + kWidth);
+        return output;
+      });
+    }
+  }
+}
+
 }  // namespace

@@ -22,8 +22,9 @@ struct KeyRows {
   [[nodiscard]] Index operator[](Index j) const { return entries != nullptr ? entries[j] : begin + j; }
 };
 
-/// Queries that one part handles.
-inline constexpr Index kCachedQueries = 4;
+/// Queries that one part handles; and how many products of a query and its keys must be there before the heads of few
+/// queries are spread over the pool, too.
+inline constexpr Index kCachedQueries = 4, kSpreadHeads = 1 << 17;
 
 namespace detail {
 
@@ -51,13 +52,18 @@ void cached_attention(TensorView<const T> query, TensorView<const T> keys, Tenso
   const Index d_k = query.cols() / heads, shared = query.cols() / keys.cols();
   Index longest = 0;
   for (const KeyRows& r : rows) longest = std::max(longest, r.length);
-  parallel_for(query.rows(), kCachedQueries, [&](Index begin, Index end) {
+  const Index blocks = (query.rows() + kCachedQueries - 1) / kCachedQueries;
+  const bool spreads = blocks < threads() && longest * query.cols() >= kSpreadHeads;
+  const Index splits = !spreads ? 1 : shared < heads ? heads / shared : heads, some_heads = heads / splits;
+  parallel_parts(blocks * splits, [&](Index part) {
+    const Index begin = part / splits * kCachedQueries, end = std::min(begin + kCachedQueries, query.rows());
+    const Index first_head = part % splits * some_heads;
     Tensor<T> work(Shape{longest + 16});
     simd::with_simd([&](auto isa) __attribute__((always_inline)) {
       T* probabilities = work.data();
       for (Index i = begin; i < end; ++i) {
         const KeyRows& seen = rows[static_cast<std::size_t>(i)];
-        for (Index head = 0; head < heads; ++head) {
+        for (Index head = first_head; head < first_head + some_heads; ++head) {
           const Index first = head / shared * d_k;
           T* out = output.row(i) + head * d_k;
           if (seen.length == 0) {

@@ -4,7 +4,8 @@
 /// Those models' vocabularies fix how text must be cut, so the classes are those of the tokenizers package that made
 /// them, and not those of the newest Unicode. It takes BERT's punctuation, marks and format characters from Unicode 8
 /// and its decompositions from Unicode 9; GPT-2's letters and numbers from Unicode 16. The lists below are where
-/// utf8proc, which knows another version of Unicode, says something else.
+/// utf8proc, which may know any version from 15 on, says something else. Letters and numbers that are younger than
+/// Unicode 16 are left to it.
 #pragma once
 
 #include <utf8proc.h>
