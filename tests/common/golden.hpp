@@ -94,10 +94,10 @@ class Golden {
   }
 
   template <class T>
-  void expect(const std::string& name, const rapt::Tensor<T>& ours, double tolerance) const {
+  void expect(const std::string& name, const rapt::Tensor<T>& ours, double tolerance, double amplified = 1) const {
     const auto expected = tensor<T>(name);
     ASSERT_EQ(ours.size(), expected.size()) << group_ << name;
-    EXPECT_LE(relative_error(ours, expected), allowed<T>(tolerance)) << group_ << name;
+    EXPECT_LE(relative_error(ours, expected), allowed<T>(tolerance, amplified)) << group_ << name;
   }
   template <class T>
   void expect_output(const std::string& name, const rapt::Tensor<T>& ours) const {

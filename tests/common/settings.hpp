@@ -43,6 +43,18 @@ void for_every_matrix_unit(const Check& check) {
   rapt::set_matrix_unit(std::nullopt);
 }
 
+/// Products in float32 until the scope ends, for what is compared with float32 token for token.
+class HighestPrecision {
+ public:
+  HighestPrecision() { rapt::set_precision(rapt::Precision::highest); }
+  ~HighestPrecision() { rapt::set_precision(before_); }
+  HighestPrecision(const HighestPrecision&) = delete;
+  HighestPrecision& operator=(const HighestPrecision&) = delete;
+
+ private:
+  rapt::Precision before_ = rapt::precision();
+};
+
 /// Calls check() with 1, 2 and 3 threads.
 template <class Check>
 void for_every_thread_count(const Check& check) {

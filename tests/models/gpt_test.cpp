@@ -125,7 +125,8 @@ TEST(Gpt, TheCacheChangesNothing) {
     for (std::size_t i = 0; i < sequences.size(); ++i) {
       const auto whole = model(batch_of(sequences[i])).value();
       for (Index v = 0; v < logits.cols(); ++v) {
-        EXPECT_NEAR(logits(static_cast<Index>(i), v), whole(whole.rows() - 1, v), 1e-4)  // of about 10
+        EXPECT_NEAR(logits(static_cast<Index>(i), v), whole(whole.rows() - 1, v),
+                    10 * rapt_test::allowed<float>(1e-5))  // of about 10
             << v;
       }
       next[i] = static_cast<TokenId>((7 * step + 3 * static_cast<int>(i)) % 17);
@@ -225,6 +226,20 @@ TEST(Gpt, PackedWeightsAloneGiveTheSame) {
   rapt_test::for_every_matrix_unit(check);
   auto model = small_model();
   expect_message([&] { drop_unpacked_weights(model); }, "pack_weights comes first");
+}
+
+TEST(Gpt, WeightsOfEightBitsAreClose) {
+  auto model = small_model();
+  const TokenBatch prompt({{3, 1, 4, 1, 5, 9, 2}, {6, 5}});
+  const auto expected = model(prompt).value();
+  quantize_weights(model);
+  const auto found = model(prompt).value();
+  EXPECT_GT(rapt_test::relative_error(found, expected), 1e-4);
+  EXPECT_LT(rapt_test::relative_error(found, expected), 0.05);
+  const std::size_t before = rapt::memory_stats().in_use;
+  drop_unpacked_weights(model);
+  EXPECT_LT(rapt::memory_stats().in_use, before);
+  EXPECT_LT(rapt_test::relative_error(model(prompt).value(), expected), 0.1);  // tables, too, are rounded
 }
 
 TEST(Gpt, ErrorsNameTheValues) {

@@ -109,7 +109,7 @@ TYPED_TEST(GoldenLlama, LogitsLossAndGradients) {
     rapt::backward(loss);
     rapt::for_each_parameter(model, [&](const std::string& parameter, const auto& p) {
       const auto expected = stored<T>(golden, config, "grad/param/", parameter, p.shape());
-      EXPECT_LE(rapt_test::relative_error(p.grad(), expected), rapt_test::allowed<T>(1e-4)) << parameter;
+      EXPECT_LE(rapt_test::relative_error(p.grad(), expected), rapt_test::allowed<T>(1e-4, 5)) << parameter;
     });
   }
 }

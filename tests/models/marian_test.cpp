@@ -9,6 +9,7 @@
 #include "rapt/generation/scoring.hpp"
 #include "rapt/io/model_file.hpp"
 #include "tests/common/pretrained_case.hpp"
+#include "tests/common/settings.hpp"
 
 namespace {
 
@@ -82,6 +83,7 @@ TEST(Marian, TravelsBackUnchanged) {
 }
 
 TEST(Marian, GreedySearchAsTransformersDoes) {
+  const rapt_test::HighestPrecision scope;
   for_each_case([](const PretrainedCase& golden) {
     const auto model = model_of(golden);
     auto options = model.generation_options();
@@ -96,6 +98,7 @@ TEST(Marian, GreedySearchAsTransformersDoes) {
 }
 
 TEST(Marian, BeamSearchAsTransformersDoes) {
+  const rapt_test::HighestPrecision scope;
   for_each_case([](const PretrainedCase& golden) {
     const auto model = model_of(golden);
     rapt::BeamSearchOptions options{.beam_size = 4,
