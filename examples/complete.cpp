@@ -22,6 +22,7 @@ struct Flags {
   rapt::SamplingOptions sampling;
   rapt::Index tokens = 100;
   std::uint64_t seed = 1;
+  bool int8 = false;
 };
 
 /// Prints a text as it grows, whole characters only.
@@ -63,7 +64,7 @@ class Stream {
 template <class Model>
 void complete(const Flags& flags) {
   auto model = rapt::from_pretrained<Model>(flags.model);
-  pack_weights(model);
+  flags.int8 ? quantize_weights(model) : pack_weights(model);
   const rapt::PretrainedTokenizer tokenizer = rapt::load_tokenizer(flags.model);
   rapt::SamplingOptions options = flags.sampling;
   options.generation.end = -1;
@@ -106,6 +107,7 @@ int main(int argc, char** argv) {
   app.add_option("--repetition-penalty", flags.sampling.generation.repetition_penalty, "1: none")
       ->capture_default_str();
   app.add_option("--seed", flags.seed)->capture_default_str();
+  app.add_flag("--int8", flags.int8, "keep weights in eight bits: the fastest, and not exact");
   CLI11_PARSE(app, argc, argv);
   try {
     const std::string type = rapt::pretrained_type(flags.model);

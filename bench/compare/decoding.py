@@ -21,7 +21,7 @@ import numpy as np
 import sacrebleu
 from safetensors import safe_open
 
-from common import PRECISIONS, Report, System, alternate, check, main, paired_row, progress, rapt_worker, timed
+from common import Report, System, alternate, check, main, paired_row, progress, rapt_worker, timed
 
 VOCABULARY, BEAM, BATCH_TOKENS, POSITIONS = 10_000, 4, 1500, 1024
 BEGIN, END = 1, 2
@@ -29,6 +29,8 @@ PRESETS = {"tiny": 1000, "base": 64}  # sentences to decode
 FORCED, LIMIT = 16, 256  # tokens of the outputs: of random weights, at most
 LENGTHS, LENGTHS_BATCH = (32, 64, 128, 256), 16
 ROUNDS = 3
+INT8 = "medium, int8 weights"  # of rapt: everything but the products with weights is float32
+MODES = ("highest", "medium", INT8)
 COMPUTE_TYPES = ("float32", "bfloat16", "int8")  # of CTranslate2, where the processor has them
 PEER_BATCHES = (128, 256, 512, BATCH_TOKENS)  # source tokens, of which the fastest is taken
 CHOICE_SHARE = 4  # on every fourth sentence
@@ -143,12 +145,13 @@ class Work:
 
 
 class Rapt:
-    def __init__(self, settings, precision, work):
+    def __init__(self, settings, mode, work):
+        precision = "medium" if mode == INT8 else mode
         self.work, self.worker = work, rapt_worker(settings, precision)
-        self.worker.ask("decoding", model=str(work.model), source=work.sources,
+        self.worker.ask("decoding", model=str(work.model), source=work.sources, int8=mode == INT8,
                         beam_size=BEAM, length_penalty=work.length_penalty, min_length=work.length,
                         max_length=work.length or LIMIT, extra_length=work.extra_length)
-        self.system = System("rapt", precision, self.run_turn)
+        self.system = System("rapt", mode, self.run_turn)
         self.step_seconds = self.worker.run(0, 1)[0]
 
     def run_turn(self, uncounted, counted):
@@ -272,16 +275,16 @@ def rate_row(row, found, theirs):
 
 
 def measure_work(settings, work, rates=True, bleu=None):
-    """rapt's highest precision beside float32, its medium beside the fastest compute type."""
+    """rapt's highest precision beside float32, its lower ones beside the fastest compute type."""
     types = [name for name in COMPUTE_TYPES if name in ctranslate2.get_supported_compute_types("cpu")]
     with contextlib.ExitStack() as stack:
         progress(f"{work.name}: rapt")
-        ours = {name: stack.enter_context(Rapt(settings, name, work)) for name in ("highest", "medium")}
+        ours = {name: stack.enter_context(Rapt(settings, name, work)) for name in MODES}
         peers = {name: fastest_peer(settings, work, name) for name in types}
         best = min(peers, key=lambda name: peers[name].step_seconds)
         difference = compare_scores(work, ours["highest"], peers["float32"])
         check(f"{work.name}: log-probability of a token, rapt highest against float32", difference, SCORE_LIMIT)
-        pairs = [("highest", "float32"), ("medium", best)]
+        pairs = [("highest", "float32"), ("medium", best), (INT8, best)]
         pairs += [("medium", name) for name in types if name not in (best, "float32")]
 
         contestants = [*ours.values(), *peers.values()]
@@ -353,7 +356,7 @@ def measure_trained(settings, model, folder):
 
 def measure_lengths(settings, work):
     """One batch, by the length of its outputs."""
-    report, microseconds = Report(), {name: [] for name in PRECISIONS}
+    report, microseconds = Report(), {name: [] for name in MODES}
     lengths = LENGTHS[:2] if settings.quick else LENGTHS
     for length in lengths:
         name = f"beam search, {LENGTHS_BATCH} sources, {length} tokens"
@@ -362,7 +365,7 @@ def measure_lengths(settings, work):
         report.rows += rows
         for row in rows:
             microseconds[row.precision.split(" / ")[1]].append((row, 1e3 / length))
-    for precision in PRECISIONS:
+    for precision in MODES:
         times = dict.fromkeys(f"{row.rapt_value * scale:.0f}" for row, scale in microseconds[precision]
                               if row.ratios)
         if times:

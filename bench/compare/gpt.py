@@ -92,11 +92,13 @@ def measure_generation(settings, folder):
     new = 20 if settings.quick else NEW_TOKENS
     task = {"folder": str(folder / "gpt2"), "prompts": [prompt], "new_tokens": new}
     rows, work = [], f"GPT-2's smallest size, {new} tokens behind a prompt of {PROMPT}"
-    for rapt_precision in ("highest", "medium"):
-        progress(f"{work}: transformers, rapt {rapt_precision}")
+    modes = {"highest": ("highest", "as they are"), "medium": ("medium", "packed"),
+             "medium, int8 weights": ("medium", "int8")}
+    for mode, (rapt_precision, weights) in modes.items():
+        progress(f"{work}: transformers, rapt {mode}")
         with rapt_worker(settings, rapt_precision) as ours, torch_worker(settings, "float32") as theirs:
-            ours.ask("gpt_generation", pack=rapt_precision != "highest", **task)
-            theirs.ask("gpt_generation", pack=False, **task)
+            ours.ask("gpt_generation", weights=weights, **task)
+            theirs.ask("gpt_generation", **task)
             times, memory, tokens = ([], []), [], []
             for turn in range(settings.rounds_of(ROUNDS)):
                 for k in ((0, 1) if turn % 2 == 0 else (1, 0)):
@@ -108,7 +110,7 @@ def measure_generation(settings, folder):
         if rapt_precision == "highest":
             check("tokens until the first difference", new - same, 0)
         quality = f"the first {same} of {new} tokens are the same"
-        rows.append(paired_row(work, System("rapt", rapt_precision, None), System("transformers", "float32", None),
+        rows.append(paired_row(work, System("rapt", mode, None), System("transformers", "float32", None),
                                *times, settings.threads, quality))
         rows.append(Row(f"{work}, peak memory", "transformers", rows[-1].precision, settings.threads,
                         "of the whole process", "MB", memory[1] / 1e6, memory[0] / 1e6, [memory[1] / memory[0]]))

@@ -73,8 +73,9 @@ class GptGeneration {
         prompts_(command.at("prompts").get<std::vector<std::vector<rapt::TokenId>>>()) {
     options_.end = -1;
     options_.extra_length = command.at("new_tokens");
-    if (command.at("pack").get<bool>()) {
-      pack_weights(model_);
+    const std::string weights = command.at("weights");  // as they are, packed, or int8
+    if (weights != "as they are") {
+      weights == "int8" ? quantize_weights(model_) : pack_weights(model_);
       drop_unpacked_weights(model_);
     }
   }

@@ -136,7 +136,7 @@ class GptWorker(Worker):
             targets += len(rest) - 1
         return {"loss": total / targets, "last_training_loss": self.last_loss}
 
-    def gpt_generation(self, folder, prompts, new_tokens, pack):
+    def gpt_generation(self, folder, prompts, new_tokens):
         del pack  # rapt's
         import transformers
         self.generator = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=self.precision).eval()

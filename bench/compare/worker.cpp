@@ -17,13 +17,13 @@
 //   detokenize    model, tokens                             the inverse, as lists
 //   decoding      model, source, beam_size,                 the task becomes: beam search; scores are divided by the
 //                 length_penalty, min_length, max_length,   length to the power of length_penalty
-//                 extra_length
+//                 extra_length, int8
 //   hypotheses                                              what it found last: token ids and their log-probabilities
 //   score         target                                    of given outputs, log-probabilities of each token and </s>
 //   gpt_training  folder, tokens, starts, context, peak,    the task becomes: a training step of the GPT in a Hugging
 //                 floor, warmup, steps                      Face folder, on windows of the text in `tokens`
 //   gpt_loss      count                                     its loss on so many validation tokens
-//   gpt_generation  folder, prompts, new_tokens, pack       the task becomes: greedy search behind the prompts
+//   gpt_generation  folder, prompts, new_tokens, weights    the task becomes: greedy search behind the prompts
 //   gpt_tokens                                              what it found last
 //   run           uncounted, counted                        does the task so often; seconds of each counted time
 //   write         output                                    what the task computed last, as safetensors
@@ -152,7 +152,7 @@ class Decoding {
       : model_(rapt::load_model(rapt::SafetensorsFile(command.at("model").get<std::string>()))),
         sources_(rapt::TokenBatch(command.at("source").get<Ids>())),
         batch_tokens_(batch_tokens_for(model_)) {
-    pack_weights(model_);
+    command.value("int8", false) ? quantize_weights(model_) : pack_weights(model_);
     options_.beam_size = command.at("beam_size");
     options_.length_penalty = command.at("length_penalty");
     options_.length_normalisation = rapt::LengthNormalisation::plain;

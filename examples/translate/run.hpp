@@ -91,6 +91,7 @@ struct SearchFlags {
 struct RunFlags {
   std::vector<std::string> models;
   std::string attention;
+  bool int8 = false;
   SearchFlags search;
 };
 
@@ -99,6 +100,7 @@ inline CLI::App* add_run(CLI::App& app, RunFlags& f) {
   run->add_option("--model", f.models,
                   "file that `train` wrote; several with the same subwords translate together, as an ensemble")
       ->required();
+  run->add_flag("--int8", f.int8, "keep weights in eight bits: the fastest, at a little less quality");
   f.search.add_to(*run);
   run->add_option("--attention", f.attention,
                   "HTML file to write: where every attention head looks when the first\n"
@@ -168,7 +170,8 @@ inline int run(const RunFlags& f) {
   rapt::require(f.attention.empty() || (f.models.size() == 1 && !f.search.is_sampling), "run",
                 "--attention draws what one model finds by beam search: no further --model, no --sample");
   if (!f.attention.empty()) rapt::AtomicFile(f.attention);  // an unwritable place shows now, not after the translations
-  const rapt::Translator translator = load(f.models);
+  rapt::Translator translator = load(f.models);
+  if (f.int8) translator.quantize();
   const bool terminal = isatty(STDIN_FILENO) != 0;
   std::vector<std::string> lines;
   std::size_t number = 0;

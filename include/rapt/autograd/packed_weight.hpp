@@ -16,9 +16,10 @@ class PackedWeight {
  public:
   /// Whether products should keep the packed form; off at first.
   [[nodiscard]] bool is_kept() const { return kept_; }
-  void keep(bool kept) {
+  void keep(bool kept, kernels::PackedFormat format = kernels::PackedFormat::of_precision) {
     drop();
     kept_ = kept;
+    format_ = format;
   }
   /// Forgets the packed form: the weight has changed.
   void drop() {
@@ -33,7 +34,7 @@ class PackedWeight {
       require(weight.has_elements(), "packed_weight", "a weight of shape ", weight.shape(),
               " was kept in packed form alone, which does not fit the precision and instruction set in force or was "
               "not copied with the model");
-      packed = std::make_shared<const kernels::PackedOperand<T>>(kernels::transposed(weight));
+      packed = std::make_shared<const kernels::PackedOperand<T>>(kernels::transposed(weight), format_);
       packed_.store(packed);
     }
     return packed;
@@ -41,6 +42,7 @@ class PackedWeight {
 
  private:
   bool kept_ = false;
+  kernels::PackedFormat format_ = kernels::PackedFormat::of_precision;
   mutable std::atomic<std::shared_ptr<const kernels::PackedOperand<T>>> packed_;
 };
 

@@ -70,6 +70,12 @@ class Translator {
                {{"subwords", text_.subwords.to_text()}, {"isolate_han", text_.isolate_han ? "true" : "false"}});
   }
 
+  /// From now on computes with weights of eight bits (see `quantize_weights`): the fastest, and not exact.
+  void quantize() {
+    quantize_weights(model_);
+    for (Transformer<float>& other : others_) quantize_weights(other);
+  }
+
   /// From now on, translations are searched by the mean of both translators' distributions (see ensemble.hpp). Throws
   /// ValueError unless their subwords are the same.
   void add_to_ensemble(Translator other) {

@@ -122,14 +122,26 @@ void pack_weights(M& module, bool keep = true) {
   });
 }
 
-/// After `pack_weights`: packs every matrix now, in the precision in force, and gives its own numbers back. What is
-/// left takes half of float32's memory in `medium`. The model can then compute in this precision, outside of training;
-/// it can no longer be changed, trained, copied for use, or saved.
+/// As `pack_weights`, in eight bits whatever the precision: y_ij = s_i t_j sum_k q_ik r_jk with integers q, r of -127
+/// .. 127, a scale s for each row of x (found anew in each product) and one t for each output. A quarter of float32's
+/// memory and twice bfloat16's rate where the processor has AVX-512's dot products of bytes; errors of about 1 % in
+/// each product. Elsewhere it works and is slow.
+template <Module M>
+void quantize_weights(M& module) {
+  for_each_parameter(module, [&](const std::string&, auto& parameter) {
+    if (parameter.shape().rank() == 2) parameter.node()->packed.keep(true, kernels::PackedFormat::int8);
+  });
+}
+
+/// After `pack_weights` or `quantize_weights`: packs every matrix now, in the precision in force, and gives its own
+/// numbers back. What is left takes half of float32's memory in `medium`. The model can then compute in this precision,
+/// outside of training; it can no longer be changed, trained, copied for use, or saved.
 template <Module M>
 void drop_unpacked_weights(M& module) {
   for_each_parameter(module, [](const std::string& name, auto& parameter) {
     if (parameter.shape().rank() != 2 || !parameter.value().has_elements()) return;
-    require(parameter.node()->packed.is_kept(), "drop_unpacked_weights", name, ": pack_weights comes first");
+    require(parameter.node()->packed.is_kept(), "drop_unpacked_weights", name,
+            ": pack_weights or quantize_weights comes first");
     std::ignore = parameter.node()->packed.of(parameter.value());
     auto& value = parameter.node()->value;
     value = std::remove_cvref_t<decltype(value)>::without_elements(value.shape());

@@ -76,7 +76,8 @@ inline void multiply_pairs_avx512(PairRows a, const PairPanel& panel, BlockOutpu
     step(std::integral_constant<int, 1>{}, std::true_type{});
   } else {
     step(std::integral_constant<int, 14>{}, std::false_type{});
-    step(std::integral_constant<int, 6>{}, std::false_type{});
+    step(std::integral_constant<int, 8>{}, std::false_type{});
+    step(std::integral_constant<int, 4>{}, std::false_type{});
     step(std::integral_constant<int, 2>{}, std::false_type{});
     step(std::integral_constant<int, 1>{}, std::false_type{});
   }

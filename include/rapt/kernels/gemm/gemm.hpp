@@ -53,7 +53,8 @@ void gemm(const Operand<T>& a, const PackedOperand<T>& b, TensorView<std::type_i
   require<ShapeError>(options.first_column % kColumnStep == 0 && options.first_column + columns <= b.cols(), "gemm",
                       "columns ", options.first_column, " .. ", options.first_column + columns,
                       " of a packed operand [", b.rows(), ", ", b.cols(), "]");
-  require(b.geometry() == gemm_geometry<T>(b.unit()), "gemm", "the operand was packed for another instruction set");
+  require(b.is_current() || b.geometry() == gemm_geometry<T>(b.unit()), "gemm",
+          "the operand was packed for another instruction set");
   if (detail::is_trivial_product(depth, c, options)) return;
 
   const Index width = b.geometry().panel_columns, block_rows = 8 * b.geometry().block_rows;
@@ -80,6 +81,12 @@ void gemm(const Operand<T>& a, const PackedOperand<T>& b, TensorView<std::type_i
     return block;
   };
   if constexpr (std::is_same_v<T, float>) {
+    if (b.format() == PackedFormat::int8) {
+      const QuantizedRows left(a);
+      return run([&](Index i, Index some_rows, Index panel, const BlockOutput<T>& block) {
+        multiply_quads(left.part(i, some_rows), b, panel, block);
+      });
+    }
     if (b.planes() > 0) {
       const PackedRows left(a, b.planes());
       return run([&](Index i, Index some_rows, Index panel, const BlockOutput<T>& block) {

@@ -9,6 +9,7 @@
 #include "rapt/kernels/gemm/amx.hpp"
 #include "rapt/kernels/gemm/avx512_bf16.hpp"
 #include "rapt/kernels/gemm/block.hpp"
+#include "rapt/kernels/gemm/int8.hpp"
 
 namespace rapt::inline RAPT_ABI::kernels {
 
@@ -33,12 +34,24 @@ template <class T>
   return geometry;
 }
 
-/// A right operand packed by all threads, in the precision in force: once, for any number of products.
+/// What a packed operand keeps: what the precision in force multiplies, or integers of eight bits.
+enum class PackedFormat { of_precision, int8 };
+
+/// A right operand packed by all threads: once, for any number of products.
 template <class T>
 class PackedOperand {
  public:
   PackedOperand() = default;
-  explicit PackedOperand(const Operand<T>& b) : rows_(b.rows), cols_(b.cols) {
+  explicit PackedOperand(const Operand<T>& b, PackedFormat format = PackedFormat::of_precision)
+      : rows_(b.rows), cols_(b.cols), format_(format) {
+    if (format_ == PackedFormat::int8) {
+      if constexpr (std::is_same_v<T, float>) {
+        quantize(b);
+      } else {
+        fail("packed_operand", "only float32 is kept in eight bits");
+      }
+      return;
+    }
     if constexpr (std::is_same_v<T, float>) {
       unit_ = matrix_unit(precision());
       planes_ = unit_ == MatrixUnit::none ? 0 : precision() == Precision::high ? 2 : 1;
@@ -75,6 +88,7 @@ class PackedOperand {
 
   /// Whether it would be packed the same way now: precision, unit and instruction set have not changed.
   [[nodiscard]] bool is_current() const {
+    if (format_ == PackedFormat::int8) return true;
     if constexpr (std::is_same_v<T, float>) {
       const MatrixUnit unit = matrix_unit(precision());
       const Index planes = unit == MatrixUnit::none ? 0 : precision() == Precision::high ? 2 : 1;
@@ -87,6 +101,7 @@ class PackedOperand {
   [[nodiscard]] Index cols() const { return cols_; }
   [[nodiscard]] Index panels() const { return panels_; }
   [[nodiscard]] const GemmGeometry& geometry() const { return geometry_; }
+  [[nodiscard]] PackedFormat format() const { return format_; }
   /// What multiplies it; `none`: float32 vectors.
   [[nodiscard]] MatrixUnit unit() const { return unit_; }
   /// 0: float32, 1: rounded to bfloat16, 2: with residuals.
@@ -98,6 +113,14 @@ class PackedOperand {
   /// Column j as it was, or as it was rounded   // to [rows]
   void read_column(Index j, T* to) const {
     const Index width = geometry_.panel_columns, panel = j / width, lane = j % width;
+    if (format_ == PackedFormat::int8) {
+      const QuadPanel quads = quad_panel(panel);
+      for (Index k = 0; k < rows_; ++k) {
+        const Quad bytes = quads.data[k / 4 * kQuadColumns + lane] >> 8 * (k % 4);
+        to[k] = static_cast<T>(static_cast<float>(static_cast<std::int8_t>(bytes & 0xffu)) * quads.scales[lane]);
+      }
+      return;
+    }
     for (Index p = 0; p < rows_; p += cut_depth_) {
       if constexpr (std::is_same_v<T, float>) {
         if (planes_ > 0) {
@@ -125,8 +148,32 @@ class PackedOperand {
     const Index pairs = pairs_of(depth_at(p));
     return {pairs_.data() + (p / 2 * panels_ + panel * pairs) * kPairColumns, pairs, plane()};
   }
+  /// One panel of quads.
+  [[nodiscard]] QuadPanel quad_panel(Index panel) const {
+    const Index quads = quads_of(rows_), column = panel * kQuadColumns;
+    return {pairs_.data() + column * quads, scales_.data() + column, shifts_.data() + column, quads};
+  }
 
  private:
+  void quantize(const Operand<float>& b) {
+    require<ShapeError>(rows_ <= kMostQuadDepth, "packed_operand", "eight bits add up over at most ", kMostQuadDepth,
+                        " products, not ", rows_);
+    geometry_ = {kQuadColumns, 14, std::max<Index>(1, rows_)};
+    panels_ = (cols_ + kQuadColumns - 1) / kQuadColumns;
+    cut_depth_ = std::max<Index>(1, rows_);
+    if (rows_ == 0 || cols_ == 0) return;
+    pairs_ = Tensor<Quad>(Shape{panels_ * kQuadColumns * quads_of(rows_)});  // [panels][quads][32]
+    scales_ = Tensor<float>(Shape{panels_ * kQuadColumns});
+    shifts_ = Tensor<std::int32_t>(Shape{panels_ * kQuadColumns});
+    parallel_for(panels_, std::max<Index>(1, 2048 / rows_), [&](Index first, Index last) {
+      for (Index panel = first; panel < last; ++panel) {
+        const Index j = panel * kQuadColumns;
+        quantize_panel(b.part(0, j, rows_, std::min(kQuadColumns, cols_ - j)), pairs_.data() + j * quads_of(rows_),
+                       scales_.data() + j, shifts_.data() + j);
+      }
+    });
+  }
+
   [[nodiscard]] T* values_at(Index p, Index panel) { return const_cast<T*>(std::as_const(*this).panels_at(p, panel)); }
   [[nodiscard]] Pair* pairs_at(Index p, Index panel) {
     return const_cast<Pair*>(std::as_const(*this).pair_panel(p, panel).data);
@@ -134,13 +181,58 @@ class PackedOperand {
   [[nodiscard]] Index plane() const { return planes_ == 2 ? pairs_.cols() : 0; }
 
   Index rows_ = 0, cols_ = 0;
+  PackedFormat format_ = PackedFormat::of_precision;
   MatrixUnit unit_ = MatrixUnit::none;
   Index planes_ = 0;
   GemmGeometry geometry_;
   Index panels_ = 0, cut_depth_ = 1;
   Tensor<T> data_;
-  Tensor<Pair> pairs_;
+  Tensor<Pair> pairs_;  // or quads
+  Tensor<float> scales_;
+  Tensor<std::int32_t> shifts_;
 };
+
+/// A left operand as quads, rounded by all threads.
+class QuantizedRows {
+ public:
+  explicit QuantizedRows(const Operand<float>& a) {
+    const Index stride = ((quads_of(a.cols) + 15) / 16 | 1) * 16;  // odd in cache lines, as in PackedRows
+    data_ = Tensor<Quad>(Shape{a.rows, stride});
+    scales_ = Tensor<float>(Shape{a.rows});
+    parallel_for(a.rows, std::max<Index>(1, 16384 / a.cols), [&](Index begin, Index end) {
+      Operand<float> some = a.part(begin, 0, end - begin, a.cols);
+      Tensor<float> lines;
+      if (a.col_stride != 1) {
+        lines = Tensor<float>(Shape{some.rows, some.cols});
+        for (Index i = 0; i < some.rows; ++i) {
+          for (Index k = 0; k < some.cols; ++k) lines(i, k) = some.data[i * some.row_stride + k * some.col_stride];
+        }
+        some = as_is(lines);
+      }
+      quantize_rows(some, data_.row(begin), stride, scales_.data() + begin);
+    });
+  }
+
+  [[nodiscard]] QuadRows part(Index i, Index rows) const {
+    return {data_.row(i), scales_.data() + i, rows, data_.cols()};
+  }
+
+ private:
+  Tensor<Quad> data_;  // [rows, stride]
+  Tensor<float> scales_;
+};
+
+/// c[a.rows, c.columns] (+)= a * panels `first` .. of b, on the calling thread.
+inline void multiply_quads(const QuadRows& a, const PackedOperand<float>& b, Index first, BlockOutput<float> c) {
+  for (Index panel = first; c.columns > 0; ++panel) {
+    BlockOutput<float> block = c;
+    block.columns = std::min(kQuadColumns, c.columns);
+    multiply_quads(a, b.quad_panel(panel), block);
+    c.columns -= kQuadColumns;
+    c.data += kQuadColumns;
+    if (c.bias != nullptr) c.bias += kQuadColumns;
+  }
+}
 
 /// A left operand as pairs, rounded by all threads.
 class PackedRows {

@@ -1,0 +1,228 @@
+/// \file
+/// Operands rounded to eight bits, for serving: x ~ scale * q with integers q of -127 .. 127, one scale for each row of
+/// the left operand and each column of the right one, found from the largest magnitude there (Dettmers et al. 2022,
+/// section 2.1.1). Products of the integers are added exactly, so the result does not depend on the order.
+///
+/// Four consecutive depths stand side by side in 32 bits, as AVX-512's dot products (VNNI) read them: left operands as
+/// rows of quads, right ones as panels of 32 columns of quads. The instruction multiplies unsigned by signed bytes: the
+/// left ones are kept as q + 128, and 128 times the sum of each right column is taken away at the end.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+
+#include "rapt/core/cpu_features.hpp"
+#include "rapt/kernels/gemm/block.hpp"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace rapt::inline RAPT_ABI::kernels {
+
+/// Four bytes, the lowest depth in the lowest one.
+using Quad = std::uint32_t;
+
+/// Columns of a panel of quads.
+inline constexpr Index kQuadColumns = 32;
+/// The longest product whose sum surely fits 32 bits.
+inline constexpr Index kMostQuadDepth = Index{1} << 16;
+
+/// Quads of a depth.
+[[nodiscard]] constexpr Index quads_of(Index depth) { return (depth + 3) / 4; }
+
+/// Rows of quads, [rows][stride], and a scale of each.
+struct QuadRows {
+  const Quad* data = nullptr;
+  const float* scales = nullptr;
+  Index rows = 0, stride = 0;
+};
+
+/// One panel, [quads][32]; of each column the scale, and 128 times the sum of its integers.
+struct QuadPanel {
+  const Quad* data = nullptr;
+  const float* scales = nullptr;
+  const std::int32_t* shifts = nullptr;
+  Index quads = 0;
+};
+
+namespace detail {
+
+/// Added to a number below 2^22, this leaves the number rounded to nearest even in the lowest bits.
+inline constexpr float kRoundingBits = 12582912.f;  // 1.5 * 2^23
+
+/// One row of `depth` numbers -> quads_of(depth) quads of q + 128, and its scale. Infinities and NaNs make the scale
+/// NaN, and so the row of the product.
+template <class Isa>
+[[gnu::always_inline]] inline void quantize_row(Isa isa, const float* from, Index depth, Quad* to, float& scale) {
+  constexpr int kWidth = simd::kLanes<Isa, float>;
+  simd::Vector<float, kWidth> most = {}, none = {};
+  Index k = 0;
+  for (; k + kWidth <= depth; k += kWidth) {
+    simd::Vector<float, kWidth> x;
+    simd::load(x, from + k);
+    const simd::Vector<float, kWidth> magnitude = x < 0.f ? -x : x;
+    most = most > magnitude ? most : magnitude;
+    none += x * 0.f;
+  }
+  float largest = simd::max_lanes<kWidth>(most), bad = simd::sum_lanes<kWidth>(none);
+  for (; k < depth; ++k) {
+    largest = std::max(largest, std::abs(from[k]));
+    bad += from[k] * 0;
+  }
+  scale = largest / 127 + bad;
+  const float factor = largest > 0 ? 127 / largest : 0.f;
+  auto* bytes = reinterpret_cast<std::uint8_t*>(to);
+  to[quads_of(depth) - 1] = 0;
+  simd::for_lanes<float>(
+      isa, depth, [&](auto lanes, Index at) __attribute__((always_inline)) {
+        simd::Vector<float, lanes> x;
+        simd::load(x, from + at);
+        x = x * factor + kRoundingBits;
+        const auto q =
+            __builtin_convertvector((simd::Vector<std::uint32_t, lanes>)x ^ 0x80u, simd::Vector<std::uint8_t, lanes>);
+        simd::store(bytes + at, q);
+      });
+}
+
+}  // namespace detail
+
+/// Rows of a left operand as quads, `stride` apart.
+inline void quantize_rows(const Operand<float>& a, Quad* to, Index stride, float* scales) {
+  simd::with_simd([&](auto isa) __attribute__((always_inline)) {
+    for (Index i = 0; i < a.rows; ++i) {
+      detail::quantize_row(isa, a.data + i * a.row_stride, a.cols, to + i * stride, scales[i]);
+    }
+  });
+}
+
+/// Up to 32 columns of a right operand as a panel [quads_of(b.rows)][32].
+inline void quantize_panel(const Operand<float>& b, Quad* to, float* scales, std::int32_t* shifts) {
+  std::fill_n(to, quads_of(b.rows) * kQuadColumns, Quad{0});
+  for (Index j = 0; j < kQuadColumns; ++j) {
+    scales[j] = 0, shifts[j] = 0;
+    if (j >= b.cols) continue;
+    float largest = 0, bad = 0;
+    const float* column = b.data + j * b.col_stride;
+    for (Index k = 0; k < b.rows; ++k) {
+      largest = std::max(largest, std::abs(column[k * b.row_stride]));
+      bad += column[k * b.row_stride] * 0;
+    }
+    scales[j] = largest / 127 + bad;
+    const float factor = largest > 0 ? 127 / largest : 0.f;
+    for (Index k = 0; k < b.rows; ++k) {
+      const auto bits = std::bit_cast<Quad>(column[k * b.row_stride] * factor + detail::kRoundingBits) & 0xffu;
+      to[k / 4 * kQuadColumns + j] |= bits << (8 * (k % 4));
+      shifts[j] += 128 * static_cast<std::int8_t>(bits);
+    }
+  }
+}
+
+/// c (+)= a * panel over c.columns <= 32 columns, in plain C++.
+inline void multiply_quads_portable(const QuadRows& a, const QuadPanel& panel, const BlockOutput<float>& c) {
+  simd::with_simd([&](auto isa) __attribute__((always_inline)) {
+    constexpr int kWidth = simd::kLanes<decltype(isa), std::int32_t>;
+    using Integers = simd::Vector<std::int32_t, kWidth>;
+    for (Index i = 0; i < a.rows; ++i) {
+      const Quad* row = a.data + i * a.stride;
+      for (Index j = 0; j < c.columns; j += kWidth) {
+        Integers sum = {};
+        for (Index p = 0; p < panel.quads; ++p) {
+          Integers b;
+          simd::load(b, panel.data + p * kQuadColumns + j);
+#pragma GCC unroll 4
+          for (int byte = 0; byte < 4; ++byte) {
+            sum += static_cast<std::int32_t>(row[p] >> 8 * byte & 0xffu) * ((b << (24 - 8 * byte)) >> 24);
+          }
+        }
+        for (Index lane = 0; lane < std::min<Index>(kWidth, c.columns - j); ++lane) {
+          const Index at = j + lane;
+          float& out = c.data[i * c.stride + at];
+          const float product = static_cast<float>(sum[lane] - panel.shifts[at]) * (a.scales[i] * panel.scales[at]);
+          out = product + (c.bias != nullptr ? c.bias[at] : 0.f) + (c.accumulate ? out : 0.f);
+        }
+      }
+    }
+  });
+}
+
+/// Whether the processor has dot products of bytes, at the instruction set in force.
+[[nodiscard]] inline bool has_int8_dot_products() {
+#if defined(__x86_64__)
+  static const bool detected = detected_simd_level() == SimdLevel::avx512 && __builtin_cpu_supports("avx512vnni");
+  return detected && simd_level() == SimdLevel::avx512;
+#else
+  return false;
+#endif
+}
+
+#if defined(__x86_64__)
+#define RAPT_TARGET_AVX512_VNNI gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")
+
+namespace detail {
+
+/// c[kRows, up to 32] (+)= a[kRows, quads] * panel, all sums in registers.
+template <int kRows>
+[[RAPT_TARGET_AVX512_VNNI, gnu::noinline]] void dot_quads_block(const QuadRows& a, const QuadPanel& panel,
+                                                                const BlockOutput<float>& c) {
+  __m512i sum[kRows][2];
+#pragma GCC unroll 16
+  for (int r = 0; r < kRows; ++r) sum[r][0] = sum[r][1] = _mm512_setzero_si512();
+  const Quad *left = a.data, *right = panel.data;
+  for (Index p = 0; p < panel.quads; ++p, ++left, right += kQuadColumns) {
+    const __m512i b[2] = {_mm512_loadu_si512(right), _mm512_loadu_si512(right + 16)};
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+      const __m512i x = _mm512_set1_epi32(static_cast<int>(left[r * a.stride]));
+      sum[r][0] = _mm512_dpbusd_epi32(sum[r][0], x, b[0]);
+      sum[r][1] = _mm512_dpbusd_epi32(sum[r][1], x, b[1]);
+    }
+  }
+#pragma GCC unroll 2
+  for (int j = 0; j < 2; ++j) {
+    const Index columns = std::min<Index>(16, c.columns - 16 * j);
+    if (columns <= 0) break;
+    const auto mask = static_cast<__mmask16>((1u << columns) - 1);
+    const __m512 bias = c.bias != nullptr ? _mm512_maskz_loadu_ps(mask, c.bias + 16 * j) : _mm512_setzero_ps();
+    const __m512 scales = _mm512_loadu_ps(panel.scales + 16 * j);
+    const __m512i shifts = _mm512_loadu_si512(panel.shifts + 16 * j);
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+      float* to = c.data + r * c.stride + 16 * j;
+      const __m512 scale = _mm512_mul_ps(_mm512_set1_ps(a.scales[r]), scales);
+      __m512 value = _mm512_mul_ps(_mm512_maskz_cvtepi32_ps(mask, _mm512_sub_epi32(sum[r][j], shifts)), scale);
+      value = _mm512_add_ps(value, bias);
+      if (c.accumulate) value = _mm512_add_ps(value, _mm512_maskz_loadu_ps(mask, to));
+      _mm512_mask_storeu_ps(to, mask, value);
+    }
+  }
+}
+
+}  // namespace detail
+
+/// As `multiply_quads_portable`, by AVX-512's dot products: each instruction adds 16 x 4 products to 16 sums.
+inline void multiply_quads_avx512(QuadRows a, const QuadPanel& panel, BlockOutput<float> c) {
+  const auto step = [&]<int kRows>(std::integral_constant<int, kRows>) {
+    for (; a.rows >= kRows; a.rows -= kRows) {
+      detail::dot_quads_block<kRows>(a, panel, c);
+      a.data += kRows * a.stride, a.scales += kRows, c.data += kRows * c.stride;
+    }
+  };
+  step(std::integral_constant<int, 14>{});
+  step(std::integral_constant<int, 8>{});
+  step(std::integral_constant<int, 4>{});
+  step(std::integral_constant<int, 2>{});
+  step(std::integral_constant<int, 1>{});
+}
+
+#undef RAPT_TARGET_AVX512_VNNI
+#endif
+
+inline void multiply_quads(const QuadRows& a, const QuadPanel& panel, const BlockOutput<float>& c) {
+#if defined(__x86_64__)
+  if (has_int8_dot_products()) return multiply_quads_avx512(a, panel, c);
+#endif
+  multiply_quads_portable(a, panel, c);
+}
+
+}  // namespace rapt::inline RAPT_ABI::kernels
