@@ -4,13 +4,16 @@
 Training has nanoGPT's settings for tiny Shakespeare on a CPU: 4 layers, d 128, 4 heads, windows of 64 characters, 12 in
 a batch, 2,000 steps, no dropout, AdamW (0.9, 0.99) with a decay of 0.1 of matrices, clipping at 1, rate 1e-3 to 1e-4 by
 a cosine with 100 steps of warm-up. Both sides start from the same weights and see the same windows, so their losses can
-be compared. Generation continues one prompt greedily with random weights of GPT-2's smallest size.
+be compared. With --larger-minutes M instead its setting for a GPU: 6 layers, d 384, 6 heads, windows of 256, 64 in a batch,
+dropout 0.2, as many steps as both sides together do in M minutes. Generation continues one prompt greedily with random weights of GPT-2's smallest size.
 """
 
+import argparse
 import contextlib
 import random
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +24,7 @@ from common import Report, Row, System, Worker, check, main, paired_row, progres
 
 PEERS = (("float32", "highest"), ("float32", "high"), ("bfloat16", "medium"))
 STEPS, TURNS = 2000, 10
+LARGER_STEPS, LARGER_TURN = 5000, 5  # of the whole schedule; done at a time
 NEW_TOKENS, PROMPT, ROUNDS = 200, 16, 3
 
 
@@ -82,6 +86,34 @@ def measure_training(settings, folder):
     return Report(rows)
 
 
+def measure_larger(settings, folder, minutes):
+    """Both from the same weights on the same windows, by turns until the time is over; dropout draws differ."""
+    vocabulary, texts = text_of(settings)
+    save_file(texts, folder / "tokens.safetensors")
+    with torch_worker(settings, "float32") as worker:
+        size = worker.ask("save_gpt", folder=str(folder / "larger"), vocabulary=vocabulary, context=256, width=384,
+                          layers=6, heads=6, dropout=0.2)["parameters"]
+    starts = np.random.default_rng(1).integers(0, len(texts["train"]) - 256, (LARGER_STEPS, 64)).tolist()
+    task = {"folder": str(folder / "larger"), "tokens": str(folder / "tokens.safetensors"), "starts": starts,
+            "context": 256, "peak": 1e-3, "floor": 1e-4, "warmup": 100, "steps": LARGER_STEPS}
+    with rapt_worker(settings, "highest") as ours, torch_worker(settings, "float32") as theirs:
+        for worker in (ours, theirs):
+            worker.ask("gpt_training", **task)
+        times, turn, end = ([], []), 0, time.monotonic() + 60 * minutes
+        while turn == 0 or time.monotonic() < end:
+            for k in ((0, 1) if turn % 2 == 0 else (1, 0)):
+                times[k].append((ours, theirs)[k].run(0, LARGER_TURN))
+            turn += 1
+            if turn % 5 == 0:
+                losses = [worker.ask("gpt_loss", count=20_000)["loss"] for worker in (ours, theirs)]
+                progress("{} steps: validation loss rapt {:.4f}, PyTorch {:.4f}".format(turn * LARGER_TURN, *losses))
+        losses = [worker.ask("gpt_loss", count=len(texts["validation"]))["loss"] for worker in (ours, theirs)]
+    steps = turn * LARGER_TURN
+    quality = f"{size} parameters; validation loss after {steps} steps {losses[1]:.4f}, rapt's {losses[0]:.4f}"
+    return Report([paired_row(f"larger GPT, {steps} training steps", System("rapt", "highest", None),
+                              System("PyTorch", "float32", None), *times, settings.threads, quality)])
+
+
 def measure_generation(settings, folder):
     sizes = {"vocabulary": 50257, "context": 1024, "width": 768, "layers": 12, "heads": 12}
     if settings.quick:
@@ -117,13 +149,19 @@ def measure_generation(settings, folder):
     return Report(rows)
 
 
-def measure(settings):
+def measure(settings, larger_minutes=None):
     report = Report()
     with tempfile.TemporaryDirectory() as name:
+        if larger_minutes:
+            return measure_larger(settings, Path(name), larger_minutes)
         report.add(measure_training(settings, Path(name)))
         report.add(measure_generation(settings, Path(name)))
     return report
 
 
 if __name__ == "__main__":
-    main(measure, __doc__.splitlines()[0], "gpt")
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--larger-minutes", type=float)
+    known, sys.argv[1:] = parser.parse_known_args()
+    main(lambda settings: measure(settings, known.larger_minutes), __doc__.splitlines()[0],
+         "gpt_larger" if known.larger_minutes else "gpt")

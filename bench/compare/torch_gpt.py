@@ -17,9 +17,9 @@ from torch_worker import Worker, serve
 
 
 class Block(nn.Module):
-    def __init__(self, width, heads):
+    def __init__(self, width, heads, dropout):
         super().__init__()
-        self.heads = heads
+        self.heads, self.dropout = heads, dropout
         self.ln_1, self.ln_2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.c_attn, self.attn_out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.c_fc, self.mlp_out = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
@@ -27,16 +27,18 @@ class Block(nn.Module):
     def forward(self, x):
         """[B, L, D]"""
         q, k, v = (part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in self.c_attn(self.ln_1(x)).chunk(3, 2))
-        attended = F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2)
-        x = x + self.attn_out(attended)
-        return x + self.mlp_out(F.gelu(self.c_fc(self.ln_2(x)), approximate="tanh"))
+        rate = self.dropout if self.training else 0.0
+        attended = F.scaled_dot_product_attention(q, k, v, is_causal=True, dropout_p=rate).transpose(1, 2).flatten(2)
+        x = x + F.dropout(self.attn_out(attended), rate)
+        return x + F.dropout(self.mlp_out(F.gelu(self.c_fc(self.ln_2(x)), approximate="tanh")), rate)
 
 
 class Gpt(nn.Module):
-    def __init__(self, vocabulary, context, width, layers, heads):
+    def __init__(self, vocabulary, context, width, layers, heads, dropout):
         super().__init__()
+        self.dropout = dropout
         self.wte, self.wpe = nn.Embedding(vocabulary, width), nn.Embedding(context, width)
-        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
+        self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(layers))
         self.ln_f = nn.LayerNorm(width)
         for name, parameter in self.named_parameters():
             if parameter.dim() == 2:
@@ -47,7 +49,7 @@ class Gpt(nn.Module):
 
     def forward(self, ids, targets):
         """Mean cross-entropy of targets [B, L]."""
-        x = self.wte(ids) + self.wpe.weight[:ids.shape[1]]
+        x = F.dropout(self.wte(ids) + self.wpe.weight[:ids.shape[1]], self.dropout, self.training)
         for block in self.blocks:
             x = block(x)
         return F.cross_entropy(F.linear(self.ln_f(x), self.wte.weight).flatten(0, 1), targets.flatten())
@@ -63,25 +65,26 @@ def file_name(name):
 
 
 class GptWorker(Worker):
-    def save_gpt(self, folder, vocabulary, context, width, layers, heads):
+    def save_gpt(self, folder, vocabulary, context, width, layers, heads, dropout=0.0):
         """A folder with the weights of a new model."""
         torch.manual_seed(1)
-        model, tensors = Gpt(vocabulary, context, width, layers, heads), {}
+        model, tensors = Gpt(vocabulary, context, width, layers, heads, dropout), {}
         for name, value in model.state_dict().items():
             stored, turned = file_name(name)
             tensors[stored] = (value.T if turned else value).contiguous()
         Path(folder).mkdir(parents=True, exist_ok=True)
         save_file(tensors, Path(folder) / "model.safetensors", metadata={"format": "pt"})
         config = {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "vocab_size": vocabulary,
-                  "n_positions": context, "n_embd": width, "n_layer": layers, "n_head": heads, "embd_pdrop": 0.0,
-                  "resid_pdrop": 0.0, "attn_pdrop": 0.0, "activation_function": "gelu_new",
+                  "n_positions": context, "n_embd": width, "n_layer": layers, "n_head": heads, "embd_pdrop": dropout,
+                  "resid_pdrop": dropout, "attn_pdrop": dropout, "activation_function": "gelu_new",
                   "tie_word_embeddings": True, "bos_token_id": None, "eos_token_id": None}
         (Path(folder) / "config.json").write_text(json.dumps(config))
         return {"parameters": sum(p.numel() for p in model.parameters())}
 
     def gpt_training(self, folder, tokens, starts, context, peak, floor, warmup, steps, compile=False):
         config = json.loads((Path(folder) / "config.json").read_text())
-        self.model = Gpt(*(config[key] for key in ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head")))
+        self.model = Gpt(*(config[key] for key in ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head",
+                                                "resid_pdrop")))
         stored = load_file(Path(folder) / "model.safetensors")
         state = {}
         for name in self.model.state_dict():
@@ -123,6 +126,7 @@ class GptWorker(Worker):
 
     @torch.no_grad()
     def gpt_loss(self, count):
+        self.model.eval()
         text = self.texts["validation"][:count]
         total, targets, size = 0.0, 0, self.context
         whole = (len(text) - 1) // size
@@ -134,10 +138,10 @@ class GptWorker(Worker):
         if len(rest) > 1:
             total += self.model(rest[None, :-1], rest[None, 1:]).item() * (len(rest) - 1)
             targets += len(rest) - 1
+        self.model.train()
         return {"loss": total / targets, "last_training_loss": self.last_loss}
 
     def gpt_generation(self, folder, prompts, new_tokens):
-        del pack  # rapt's
         import transformers
         self.generator = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=self.precision).eval()
         self.prompts = torch.tensor(prompts)
