@@ -1,10 +1,11 @@
-# cmake --install, and what find_package(rapt COMPONENTS io text precompiled) finds afterwards. The result may be moved.
+# cmake --install, and what find_package(rapt COMPONENTS io text images precompiled) finds afterwards. The result may be
+# moved.
 
 include(CMakePackageConfigHelpers)
 include(GNUInstallDirs)
 
 set(package_dir "${CMAKE_INSTALL_DATADIR}/cmake/rapt")  # headers only: the same for every architecture
-foreach(target IN ITEMS rapt rapt_io rapt_text)
+foreach(target IN ITEMS rapt rapt_io rapt_text rapt_images)
   if(TARGET ${target})
     string(REPLACE "_" "-" file "${target}-targets")
     install(TARGETS ${target} EXPORT ${file} FILE_SET HEADERS DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")

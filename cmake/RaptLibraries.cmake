@@ -1,5 +1,6 @@
-# The library targets: rapt::rapt, and rapt::io and rapt::text where their dependencies are found. They carry include
-# paths and dependencies and no flags. rapt::precompiled, on request, is rapt::rapt with what is heavy compiled already.
+# The library targets: rapt::rapt, and rapt::io, rapt::text and rapt::images where their dependencies are found. They
+# carry include paths and dependencies and no flags. rapt::precompiled, on request, is rapt::rapt with what is heavy
+# compiled already.
 
 option(RAPT_BUILD_PRECOMPILED "Build rapt::precompiled, a static library of rapt's templates for float and double" OFF)
 
@@ -13,19 +14,28 @@ if(NOT TARGET Threads::Threads)
   find_package(Threads REQUIRED GLOBAL)
 endif()
 
-# rapt_find(<option> <package> <target>): finds the package unless the option is OFF; sets <option>_FOUND.
-function(rapt_find option package target)
+# rapt_find(<option> <package> <target>...): finds the packages (one for each target) unless the option is OFF; sets
+# <option>_FOUND.
+function(rapt_find option)
   set(wanted "${${option}}")
   set(found FALSE)
+  set(needed "${ARGN}")
   if(wanted)  # ON or AUTO
-    if(NOT TARGET ${target} AND wanted STREQUAL "AUTO")
-      find_package(${package} QUIET GLOBAL)
-    elseif(NOT TARGET ${target})
-      find_package(${package} REQUIRED GLOBAL)
-    endif()
-    if(TARGET ${target})
-      set(found TRUE)
-    endif()
+    set(found TRUE)
+    while(needed)
+      list(POP_FRONT needed package target)
+      if(NOT TARGET ${target} AND wanted STREQUAL "AUTO")
+        find_package(${package} QUIET GLOBAL)
+      elseif(NOT TARGET ${target})
+        find_package(${package} REQUIRED GLOBAL)
+      endif()
+      if(NOT TARGET ${target})
+        set(found FALSE)
+        break()
+      endif()
+    endwhile()
+  else()
+    list(GET needed 0 package)
   endif()
   string(REPLACE "RAPT_" "rapt::" library "${option}")
   string(TOLOWER "${library}" library)
@@ -40,15 +50,19 @@ endfunction()
 list(APPEND CMAKE_MODULE_PATH "${PROJECT_SOURCE_DIR}/cmake")
 rapt_find(RAPT_IO nlohmann_json nlohmann_json::nlohmann_json)
 rapt_find(RAPT_TEXT Utf8proc Utf8proc::Utf8proc)
+rapt_find(RAPT_IMAGES ZLIB ZLIB::ZLIB PNG PNG::PNG)
 
 # Every header belongs to the one library whose dependencies it needs.
 set(include_dir "${PROJECT_SOURCE_DIR}/include")
 file(GLOB_RECURSE rapt_headers CONFIGURE_DEPENDS "${include_dir}/rapt/*.hpp")
 set(io_headers ${rapt_headers})
 list(FILTER io_headers INCLUDE REGEX "/include/rapt/io/")
+list(FILTER io_headers EXCLUDE REGEX "/io/atomic_file\\.hpp$")  # needs nothing, and rapt::images needs it
 set(text_headers ${rapt_headers})
 list(FILTER text_headers INCLUDE REGEX "/include/rapt/(text/|data/parallel_corpus\\.hpp$)")
-list(REMOVE_ITEM rapt_headers ${io_headers} ${text_headers})
+set(images_headers ${rapt_headers})
+list(FILTER images_headers INCLUDE REGEX "/include/rapt/images/")
+list(REMOVE_ITEM rapt_headers ${io_headers} ${text_headers} ${images_headers})
 
 # rapt_library(<target> <name in rapt::> <headers> <what it links>...)
 function(rapt_library target name headers)
@@ -64,6 +78,9 @@ endfunction()
 rapt_library(rapt rapt "${rapt_headers}" Eigen3::Eigen Threads::Threads)
 if(RAPT_TEXT_FOUND)
   rapt_library(rapt_text text "${text_headers}" rapt Utf8proc::Utf8proc)
+endif()
+if(RAPT_IMAGES_FOUND)
+  rapt_library(rapt_images images "${images_headers}" rapt PNG::PNG ZLIB::ZLIB)
 endif()
 if(RAPT_IO_FOUND)
   # io/translator.hpp goes from text to text, so rapt::io brings rapt::text where that is there.

@@ -21,6 +21,7 @@ ALLOWED = {
     "optim": ["core", "kernels", "autograd", "nn/module.hpp"],
     "data": ["core"],
     "text": ["core"],
+    "images": ["core"],
     "io": ["core", "nn/module.hpp", "text"],
     "train": ["core", "kernels", "autograd", "nn", "models", "generation", "optim", "data", "text", "io"],
     "visualization": ["core"],
@@ -29,6 +30,7 @@ ALLOWED = {
 # Single headers that may include more than their room.
 ALLOWED_MORE = {
     "data/parallel_corpus.hpp": ["text/unicode.hpp"],
+    "images/file_bytes.hpp": ["io/atomic_file.hpp"],
     "io/model_file.hpp": ["models"],
     "io/checkpoint.hpp": ["models", "train"],
     "io/run_folder.hpp": ["optim"],
@@ -44,6 +46,7 @@ UMBRELLA_ROOMS = {"core", "kernels", "autograd", "nn", "models", "generation", "
 LIBRARIES = [
     (re.compile(r"nlohmann/"), ["io"]),
     (re.compile(r"utf8proc"), ["text", "data/parallel_corpus.hpp"]),
+    (re.compile(r"(png|zlib)\.h$"), ["images"]),
     (re.compile(r"(iostream|regex)$"), []),  # static initialisers; code size
     (re.compile(r"Eigen/(?!Core$)"), []),  # Eigen/Core is enough, and quick to compile
     (re.compile(r"(CLI|gtest|benchmark)/"), []),
@@ -129,6 +132,7 @@ def self_test():
         "nn/module.hpp": [(1, '"', "rapt/core/a.hpp")],
         "optim/adam.hpp": [(1, '"', "rapt/nn/module.hpp")],
         "io/json.hpp": [(1, "<", "nlohmann/json.hpp")],
+        "images/png.hpp": [(1, '"', "rapt/core/a.hpp"), (2, "<", "png.h")],
         "rapt.hpp": [(1, '"', "rapt/optim/adam.hpp")],
     }
     assert not check(good), check(good)
@@ -141,6 +145,8 @@ def self_test():
         ("core/a.hpp", "<", "iostream"),
         ("core/a.hpp", "<", "Eigen/Dense"),
         ("nn/module.hpp", "<", "nlohmann/json.hpp"),
+        ("io/json.hpp", "<", "zlib.h"),
+        ("images/png.hpp", '"', "rapt/nn/module.hpp"),
         ("version.hpp", '"', "rapt/core/a.hpp"),
         ("rapt.hpp", '"', "rapt/io/json.hpp"),
     ]:

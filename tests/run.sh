@@ -1,12 +1,13 @@
 #!/bin/sh
-# Builds everything in build/ and runs the tests; installs what is missing. Arguments go to ctest: tests/run.sh -R io
+# Builds library, tests and examples in build/ and runs the tests; installs what is missing. Arguments go to ctest:
+# tests/run.sh -R io
 set -eu
 cd "$(dirname "$0")/.."
 
 sh cmake/install_packages.sh g++ cmake ninja-build pkg-config python3 libeigen3-dev libgtest-dev libbenchmark-dev \
-  nlohmann-json3-dev libcli11-dev libutf8proc-dev
+  nlohmann-json3-dev libcli11-dev libutf8proc-dev libpng-dev zlib1g-dev
 jobs=$(sh cmake/build_jobs.sh)
 
-cmake -S . -B build -G Ninja -DRAPT_BUILD_PRECOMPILED=ON
+cmake -S . -B build -G Ninja -DRAPT_BUILD_PRECOMPILED=ON -DRAPT_BUILD_BENCH=OFF
 cmake --build build -j "$jobs"
 ctest --test-dir build --output-on-failure --no-tests=error -j "$jobs" "$@"

@@ -21,7 +21,7 @@ quiet() {
 
 echo "== find_package"
 quiet "$cmake" -S "$root" -B "$work/rapt" -DRAPT_BUILD_TESTS=OFF -DRAPT_BUILD_EXAMPLES=OFF -DRAPT_BUILD_BENCH=OFF \
-  -DRAPT_IO=ON -DRAPT_TEXT=ON
+  -DRAPT_IO=ON -DRAPT_TEXT=ON -DRAPT_IMAGES=ON
 quiet "$cmake" --install "$work/rapt" --prefix "$work/first_place"
 mv "$work/first_place" "$work/installed" # an installation can be moved
 if grep -rn -e "$root" -e "$work/first_place" "$work/installed"; then

@@ -1,0 +1,134 @@
+/// \file
+/// Random changes to training pictures: crops, flips, and small rotations, shifts and zooms.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "rapt/core/error.hpp"
+#include "rapt/core/image_batch.hpp"
+#include "rapt/images/image_random.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+/// What may happen to a picture; nothing by default. What comes into sight from outside the picture is `fill`.
+struct AugmentationOptions {
+  Index padding = 0;      ///< random crop: the picture is padded by so many pixels all around, then cut to its size
+  double flip = 0;        ///< probability of left and right being exchanged
+  double rotation = 0;    ///< degrees: by an angle uniform in [-rotation, rotation], around the middle
+  double shift = 0;       ///< pixels, fractions too: down and to the right by numbers uniform in [-shift, shift]
+  double zoom = 0;        ///< by a factor uniform in [1 - zoom, 1 + zoom]
+  std::uint8_t fill = 0;  ///< black
+
+  void validate() const {
+    constexpr std::string_view kWhere = "augmentation";
+    constexpr Index kMostPadding = Index{1} << 20;
+    require(padding >= 0 && padding <= kMostPadding, kWhere, "padding must be 0 to ", kMostPadding, ": ", padding);
+    require(flip >= 0 && flip <= 1, kWhere, "flip must be a probability: ", flip);
+    require(rotation >= 0 && rotation <= 180, kWhere, "rotation must be 0 to 180 degrees: ", rotation);
+    require(shift >= 0 && shift <= static_cast<double>(kMostPadding), kWhere, "shift must be 0 to ", kMostPadding, ": ",
+            shift);
+    require(zoom >= 0 && zoom < 1, kWhere, "zoom must be in [0, 1): ", zoom);
+  }
+  [[nodiscard]] bool changes_anything() const {
+    return padding != 0 || flip != 0 || rotation != 0 || shift != 0 || zoom != 0;
+  }
+};
+
+/// What happens to one picture: it is turned, zoomed and shifted, then cut, then flipped.
+struct PictureTransform {
+  double angle = 0;                 ///< degrees, anticlockwise
+  double shift_y = 0, shift_x = 0;  ///< pixels, down and to the right
+  double zoom = 1;                  ///< above 1 things become larger
+  Index crop_y = 0, crop_x = 0;     ///< the place of the cut's upper left corner; negative: in the padding
+  bool flip = false;
+
+  friend bool operator==(const PictureTransform&, const PictureTransform&) = default;
+};
+
+/// Draws what happens to picture number `picture` in `epoch`: a function of these, the seed and the options alone.
+[[nodiscard]] inline PictureTransform draw_transform(const AugmentationOptions& options, std::uint64_t seed,
+                                                     Index epoch, Index picture) {
+  const RandomStream stream = detail::image_stream(seed, detail::ImageRandomUse::augmentation, epoch);
+  const auto place = 2 * static_cast<std::uint64_t>(picture);
+  const auto a = stream.block(place), b = stream.block(place + 1);
+  const auto within = [](std::uint32_t word, double most) { return most * (2 * detail::unit_of(word) - 1); };
+  const auto crop = [&](std::uint32_t word) {  // uniform in -padding .. padding
+    const auto places = static_cast<std::uint64_t>(2 * options.padding + 1);
+    return static_cast<Index>(std::uint64_t{word} * places >> 32) - options.padding;
+  };
+  return {.angle = within(b[0], options.rotation),
+          .shift_y = within(b[1], options.shift),
+          .shift_x = within(b[2], options.shift),
+          .zoom = 1 + within(b[3], options.zoom),
+          .crop_y = crop(a[0]),
+          .crop_x = crop(a[1]),
+          .flip = detail::unit_of(a[2]) < options.flip};
+}
+
+namespace detail {
+
+/// The value between four pixels at (y, x), where those outside are `fill`.
+[[nodiscard]] inline std::uint8_t bilinear(const std::uint8_t* plane, Index height, Index width, double y, double x,
+                                           std::uint8_t fill) {
+  const auto top = static_cast<Index>(y + 1) - 1, left = static_cast<Index>(x + 1) - 1;  // rounded down: y, x > -1
+  const double down = y - static_cast<double>(top), right = x - static_cast<double>(left);
+  const auto at = [&](Index row, Index column) -> double {
+    return row >= 0 && row < height && column >= 0 && column < width ? plane[row * width + column] : fill;
+  };
+  const double upper = at(top, left) + right * (at(top, left + 1) - at(top, left));
+  const double lower = at(top + 1, left) + right * (at(top + 1, left + 1) - at(top + 1, left));
+  return static_cast<std::uint8_t>(upper + down * (lower - upper) + 0.5);
+}
+
+}  // namespace detail
+
+/// Writes the transformed picture. Turning, zooming and shifting by fractions are one map of the plane, whose values
+/// are interpolated between four pixels; crops and flips alone move bytes   // [C, H, W] to [C, H, W]
+inline void transform_picture(std::span<const std::uint8_t> picture, const ImageShape& shape,
+                              const PictureTransform& transform, std::uint8_t fill, std::span<std::uint8_t> result) {
+  require<ShapeError>(static_cast<Index>(picture.size()) == shape.size() && picture.size() == result.size(),
+                      "transform_picture", "pictures of ", to_string(shape), " have ", shape.size(), " bytes, got ",
+                      picture.size(), " and room for ", result.size());
+  const Index height = shape.height, width = shape.width, pixels = height * width;
+  const auto mirrored = [&](Index x) { return transform.flip ? width - 1 - x : x; };
+  if (transform.angle == 0 && transform.shift_y == 0 && transform.shift_x == 0 && transform.zoom == 1) {
+    for (Index i = 0; i < shape.channels * height; ++i) {
+      const Index y = i % height + transform.crop_y;
+      std::uint8_t* row = result.data() + i * width;
+      if (y < 0 || y >= height) {
+        std::fill_n(row, width, fill);
+        continue;
+      }
+      const std::uint8_t* from = picture.data() + i / height * pixels + y * width;
+      for (Index x = 0; x < width; ++x) {
+        const Index column = mirrored(x) + transform.crop_x;
+        row[x] = column >= 0 && column < width ? from[column] : fill;
+      }
+    }
+    return;
+  }
+  // A place p of the result shows the place of the picture that the map takes there: turned back around the middle m,
+  // m + R^-1 (p - m - shift) / zoom.
+  const double radians = transform.angle * 3.14159265358979323846 / 180;
+  const double cosine = std::cos(radians) / transform.zoom, sine = std::sin(radians) / transform.zoom;
+  const double middle_y = static_cast<double>(height - 1) / 2, middle_x = static_cast<double>(width - 1) / 2;
+  for (Index y = 0; y < height; ++y) {
+    for (Index x = 0; x < width; ++x) {
+      const double v = static_cast<double>(y + transform.crop_y) - middle_y - transform.shift_y;
+      const double u = static_cast<double>(mirrored(x) + transform.crop_x) - middle_x - transform.shift_x;
+      const double from_y = middle_y + sine * u + cosine * v, from_x = middle_x + cosine * u - sine * v;
+      const bool is_inside =
+          from_y > -1 && from_y < static_cast<double>(height) && from_x > -1 && from_x < static_cast<double>(width);
+      for (Index c = 0; c < shape.channels; ++c) {
+        result[static_cast<std::size_t>(c * pixels + y * width + x)] =
+            is_inside ? detail::bilinear(picture.data() + c * pixels, height, width, from_y, from_x, fill) : fill;
+      }
+    }
+  }
+}
+
+}  // namespace rapt::inline RAPT_ABI

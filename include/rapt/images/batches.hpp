@@ -1,0 +1,253 @@
+/// \file
+/// An endless sequence of training batches over a dataset of pictures: shuffled, augmented, and made ready in the
+/// background while the one before is trained on.
+#pragma once
+
+#include <algorithm>
+#include <condition_variable>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <numeric>
+#include <span>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "rapt/core/error.hpp"
+#include "rapt/core/image_batch.hpp"
+#include "rapt/core/thread_pool.hpp"
+#include "rapt/images/augmentation.hpp"
+#include "rapt/images/dataset.hpp"
+#include "rapt/images/mix.hpp"
+#include "rapt/images/normalization.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+/// A batch to learn from.
+template <class T>
+struct LabelledImages {
+  ImageBatch<T> images;
+  std::vector<TokenId> labels;        ///< [B]
+  std::vector<TokenId> mixed_labels;  ///< [B] of a mixed batch, else empty
+  double weight = 1;                  ///< of `labels`; of `mixed_labels` 1 - weight (see MixOptions)
+  std::vector<Index> numbers;         ///< [B] of the pictures in the dataset
+};
+
+struct ImageBatchOptions {
+  Index batch_size = 64;
+  bool shuffle = true;     ///< a new order in each epoch; else the dataset's
+  bool drop_last = false;  ///< leave out an epoch's last batch if it is smaller
+  bool prefetch = true;    ///< prepare the next batch in a thread of its own; the batches are the same
+  std::uint64_t seed = 1;  ///< of order, augmentation and mixing
+  Normalization normalization = {};
+  AugmentationOptions augmentation = {};
+  MixOptions mix = {};
+  /// Called on each picture's bytes after augmentation, from other threads and several at once: for augmentation of
+  /// one's own. What it does should depend on its arguments alone, for batches to be repeatable.
+  std::function<void(std::span<std::uint8_t> planes, const ImageShape& shape, Index epoch, Index number)> edit = {};
+};
+
+/// What is in batch b of epoch e is a function of the dataset, the options and (e, b) alone: the same bits on any
+/// number of threads and with prefetch or without, and a sequence put to a position goes on as if it had come there by
+/// itself. Memory is taken once, in the constructor.
+template <class T>
+class ImageBatches {
+ public:
+  struct Position {
+    Index epoch = 0;  ///< counts from 0
+    Index batch = 0;  ///< within the epoch
+    friend bool operator==(const Position&, const Position&) = default;
+  };
+
+  /// Keeps a reference to the dataset. Throws ValueError for options that do not fit, and if there is no batch at all.
+  ImageBatches(const ImageDataset& dataset, const ImageBatchOptions& options)
+      : dataset_(dataset), options_(options), normalize_(options.normalization, dataset.shape().channels) {
+    constexpr std::string_view kWhere = "image_batches";
+    options_.augmentation.validate();
+    options_.mix.validate();
+    require(options_.batch_size > 0, kWhere, "batch_size must be positive: ", options_.batch_size);
+    require(batches_per_epoch() > 0, kWhere, "a dataset of ", dataset.images(), " pictures has no batch of ",
+            options_.batch_size, options_.drop_last ? " (smaller ones are dropped)" : "");
+    const Index most = std::min(options_.batch_size, dataset.images()), size = dataset.shape().size();
+    for (Slot& slot : slots_) {
+      slot.pixels = std::make_shared<Tensor<T>>(Shape{most, size});
+      if (changes_bytes()) slot.bytes.resize(static_cast<std::size_t>(most * size));
+      slot.batch.labels.reserve(static_cast<std::size_t>(most));
+      slot.batch.mixed_labels.reserve(static_cast<std::size_t>(most));
+      slot.batch.numbers.reserve(static_cast<std::size_t>(most));
+    }
+    order_.resize(static_cast<std::size_t>(dataset.images()));
+    if (options_.prefetch) {
+      worker_ = std::thread([this] { work(); });
+      ask();
+    }
+  }
+  ImageBatches(const ImageDataset&& dataset, const ImageBatchOptions& options) = delete;  // it would not live
+  ImageBatches(const ImageBatches&) = delete;
+  ImageBatches& operator=(const ImageBatches&) = delete;
+  ~ImageBatches() {
+    if (!worker_.joinable()) return;
+    {
+      const std::lock_guard lock(mutex_);
+      stop_ = true;
+    }
+    changed_.notify_all();
+    worker_.join();
+  }
+
+  /// The next batch, which stays as it is until the next call. What was thrown while it was prepared is thrown here;
+  /// the position then stays, and another call tries again.
+  [[nodiscard]] const LabelledImages<T>& next() {
+    if (options_.prefetch) {
+      if (!is_asked_) ask();
+      std::exception_ptr error = wait();
+      is_asked_ = false;
+      if (error) std::rethrow_exception(error);
+    } else {
+      prepare(due(), slots_[spare_], /*in_parallel=*/true);
+    }
+    position_ = due();
+    ++position_.batch;
+    const std::size_t shown = std::exchange(spare_, 1 - spare_);
+    if (options_.prefetch) ask();
+    return slots_[shown].batch;
+  }
+
+  [[nodiscard]] Index batches_per_epoch() const {
+    const Index count = dataset_.images(), size = options_.batch_size;
+    return options_.drop_last ? count / size : count / size + (count % size != 0 ? 1 : 0);
+  }
+  /// Behind the batch that `next` gave last.
+  [[nodiscard]] Position position() const { return position_; }
+  /// Goes there. Throws ValueError for a place that there is not, and stays where it is.
+  void seek(Position position) {
+    require(position.epoch >= 0 && position.batch >= 0 && position.batch <= batches_per_epoch(), "image_batches",
+            "no batch ", position.batch, " of epoch ", position.epoch, ": an epoch has ", batches_per_epoch());
+    if (is_asked_) static_cast<void>(wait());
+    is_asked_ = false;
+    position_ = position;
+    if (options_.prefetch) ask();
+  }
+
+ private:
+  struct Slot {
+    std::shared_ptr<Tensor<T>> pixels;  // [batch_size, C * H * W]; a smaller batch uses the first rows
+    std::vector<std::uint8_t> bytes;    // as many, between augmentation and normalisation
+    LabelledImages<T> batch;
+  };
+
+  [[nodiscard]] bool changes_bytes() const {
+    return options_.augmentation.changes_anything() || options_.edit != nullptr;
+  }
+  /// Of the next batch: behind an epoch's end comes the next one's beginning.
+  [[nodiscard]] Position due() const {
+    return position_.batch < batches_per_epoch() ? position_ : Position{position_.epoch + 1, 0};
+  }
+
+  void prepare(const Position& at, Slot& slot, bool in_parallel) {
+    order_epoch(at.epoch);
+    const Index begin = at.batch * options_.batch_size;
+    const Index count = std::min(options_.batch_size, dataset_.images() - begin), size = dataset_.shape().size();
+    LabelledImages<T>& batch = slot.batch;
+    batch.numbers.assign(order_.begin() + begin, order_.begin() + begin + count);
+    batch.labels.clear();
+    for (const Index number : batch.numbers) batch.labels.push_back(dataset_.label(number));
+    T* pixels = slot.pixels->data();
+    const auto prepare_one = [&](Index i) {
+      const std::uint8_t* bytes = changed_bytes(at.epoch, batch.numbers[static_cast<std::size_t>(i)], i, slot);
+      normalize_(bytes, dataset_.shape().height * dataset_.shape().width, pixels + i * size);
+    };
+    if (in_parallel) {
+      parallel_parts(count, prepare_one);
+    } else {  // the pool is the training thread's
+      for (Index i = 0; i < count; ++i) prepare_one(i);
+    }
+    const PictureMix mix = draw_mix(options_.mix, dataset_.shape(), options_.seed, at.epoch, at.batch);
+    mix_pictures(pixels, count, dataset_.shape(), mix);
+    batch.weight = mix.weight;
+    batch.mixed_labels.clear();
+    if (mix.kind != PictureMix::Kind::none) mixed_labels(batch.labels, batch.mixed_labels);
+    batch.images = ImageBatch<T>(Tensor<T>::borrowed(pixels, Shape{count, size}, slot.pixels), dataset_.shape());
+  }
+
+  /// The augmented bytes of picture `number`, row i of the batch; the dataset's own where nothing changes them.
+  [[nodiscard]] const std::uint8_t* changed_bytes(Index epoch, Index number, Index i, Slot& slot) const {
+    const std::span<const std::uint8_t> original = dataset_.planes(number);
+    if (!changes_bytes()) return original.data();
+    const std::span<std::uint8_t> bytes =
+        std::span(slot.bytes).subspan(static_cast<std::size_t>(i) * original.size(), original.size());
+    const PictureTransform transform = draw_transform(options_.augmentation, options_.seed, epoch, number);
+    transform_picture(original, dataset_.shape(), transform, options_.augmentation.fill, bytes);
+    if (options_.edit) options_.edit(bytes, dataset_.shape(), epoch, number);
+    return bytes.data();
+  }
+
+  void order_epoch(Index epoch) {
+    if (ordered_epoch_ == epoch) return;
+    std::iota(order_.begin(), order_.end(), Index{0});
+    if (options_.shuffle) {
+      const RandomStream first = detail::image_stream(options_.seed, detail::ImageRandomUse::order, epoch);
+      Rng(Rng::State{first.seed, first.stream}).shuffle(std::span(order_));
+    }
+    ordered_epoch_ = epoch;
+  }
+
+  /// Lets the worker prepare the batch that is due.
+  void ask() {
+    {
+      const std::lock_guard lock(mutex_);
+      wanted_ = due();
+      is_wanted_ = true;
+    }
+    changed_.notify_all();
+    is_asked_ = true;
+  }
+  /// Until it is prepared; what was thrown meanwhile.
+  [[nodiscard]] std::exception_ptr wait() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return !is_wanted_; });
+    return std::exchange(error_, nullptr);
+  }
+  /// The worker's life. While a batch is wanted, order_, spare_ and the spare slot are the worker's.
+  void work() {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      changed_.wait(lock, [&] { return stop_ || is_wanted_; });
+      if (stop_) return;
+      lock.unlock();
+      std::exception_ptr error;
+      try {
+        prepare(wanted_, slots_[spare_], /*in_parallel=*/false);
+      } catch (...) {
+        error = std::current_exception();
+      }
+      lock.lock();
+      error_ = std::move(error);
+      is_wanted_ = false;
+      changed_.notify_all();
+    }
+  }
+
+  const ImageDataset& dataset_;
+  ImageBatchOptions options_;
+  NormalizationTable<T> normalize_;
+  Slot slots_[2];          // the one that the caller looks at, and the spare one
+  std::size_t spare_ = 0;  // the slot to be filled next
+  std::vector<Index> order_;
+  Index ordered_epoch_ = -1;
+  Position position_;
+  bool is_asked_ = false;  // the batch that is due is being prepared, or ready
+
+  std::mutex mutex_;  // of the next five
+  std::condition_variable changed_;
+  Position wanted_;
+  bool is_wanted_ = false, stop_ = false;
+  std::exception_ptr error_;
+  std::thread worker_;
+};
+
+}  // namespace rapt::inline RAPT_ABI

@@ -1,0 +1,103 @@
+/// \file
+/// Numbers as colours, and as a layer over a picture: what a model attends to, where it errs.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <string_view>
+
+#include "rapt/core/error.hpp"
+#include "rapt/core/tensor.hpp"
+#include "rapt/images/image.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+/// (1 - share) a + share b, rounded; the share must be in [0, 1].
+[[nodiscard]] inline Colour blended(const Colour& a, const Colour& b, double share) {
+  const auto between = [share](std::uint8_t x, std::uint8_t y) {
+    return static_cast<std::uint8_t>((1 - share) * x + share * y + 0.5);
+  };
+  return {between(a.red, b.red), between(a.green, b.green), between(a.blue, b.blue)};
+}
+
+namespace detail {
+
+/// A place between colours at equal distances; 0 is the first, 1 the last, and NaN is 0.
+template <std::size_t N>
+[[nodiscard]] Colour colour_between(const std::array<Colour, N>& colours, double value) {
+  const double place = (value > 0 ? std::min(value, 1.0) : 0.0) * static_cast<double>(N - 1);
+  const std::size_t i = std::min(static_cast<std::size_t>(place), N - 2);
+  return blended(colours[i], colours[i + 1], place - static_cast<double>(i));
+}
+
+}  // namespace detail
+
+/// From 0 to 1: black, violet, red, orange, pale yellow; brighter all the way, so that it can be read in gray, too.
+[[nodiscard]] inline Colour heat_colour(double value) {
+  constexpr std::array<Colour, 5> kHeat{{{0, 0, 0}, {92, 16, 110}, {200, 48, 64}, {248, 148, 32}, {255, 248, 190}}};
+  return detail::colour_between(kHeat, value);
+}
+
+/// From -1 to 1: blue, white at 0, red.
+[[nodiscard]] inline Colour diverging_colour(double value) {
+  constexpr std::array<Colour, 3> kDiverging{{{32, 80, 180}, {255, 255, 255}, {190, 36, 40}}};
+  return detail::colour_between(kDiverging, (value + 1) / 2);
+}
+
+struct HeatOptions {
+  double opacity = 0.6;  ///< 0 shows the picture alone, 1 the colours alone
+  bool smooth = true;    ///< between the numbers; else each is a rectangle of one colour
+};
+
+/// A picture in gray under the colours of a coarser (or equally fine) field of numbers, such as one for each patch
+/// // heat [rows, columns]. Colours go from the least number to the greatest; if all are equal, all are the coldest.
+/// Throws ValueError for a number that is not finite.
+template <class T>
+[[nodiscard]] Image heat_overlay(const Image& picture, const Tensor<T>& heat, const HeatOptions& options = {}) {
+  constexpr std::string_view kWhere = "heat_overlay";
+  require<ShapeError>(!picture.empty() && heat.shape().rank() == 2 && !heat.empty(), kWhere, "a picture of ",
+                      to_string(picture.shape()), " and a matrix are needed, the numbers' shape is ", heat.shape());
+  require(options.opacity >= 0 && options.opacity <= 1, kWhere, "opacity must be in [0, 1]: ", options.opacity);
+  double least = static_cast<double>(heat(0, 0)), greatest = least;
+  for (const T value : heat.values()) {
+    require(std::isfinite(value), kWhere, "numbers must be finite: ", value);
+    least = std::min(least, static_cast<double>(value));
+    greatest = std::max(greatest, static_cast<double>(value));
+  }
+  const double range = greatest > least ? greatest - least : 1;
+  // Where a pixel's middle lies among the numbers: two neighbours, and how far it is on the way.
+  struct Place {
+    Index low, high;
+    double share;
+  };
+  const auto place_of = [&](Index pixel, Index pixels, Index numbers) -> Place {
+    const double at = (static_cast<double>(pixel) + 0.5) * static_cast<double>(numbers) / static_cast<double>(pixels);
+    if (!options.smooth) return {static_cast<Index>(at), static_cast<Index>(at), 0};
+    const double middle = std::clamp(at - 0.5, 0.0, static_cast<double>(numbers - 1));
+    const auto low = static_cast<Index>(middle);
+    return {low, std::min(low + 1, numbers - 1), middle - static_cast<double>(low)};
+  };
+  const Image gray = to_gray(picture);
+  Image result(picture.height(), picture.width(), 3);
+  for (Index y = 0; y < result.height(); ++y) {
+    const Place v = place_of(y, result.height(), heat.rows());
+    for (Index x = 0; x < result.width(); ++x) {
+      const Place h = place_of(x, result.width(), heat.cols());
+      const auto along = [&](Index row) {
+        return (1 - h.share) * static_cast<double>(heat(row, h.low)) + h.share * static_cast<double>(heat(row, h.high));
+      };
+      const double value = ((1 - v.share) * along(v.low) + v.share * along(v.high) - least) / range;
+      const std::uint8_t level = *gray.pixel(y, x);
+      const Colour colour = blended({level, level, level}, heat_colour(value), options.opacity);
+      std::uint8_t* to = result.pixel(y, x);
+      to[0] = colour.red;
+      to[1] = colour.green;
+      to[2] = colour.blue;
+    }
+  }
+  return result;
+}
+
+}  // namespace rapt::inline RAPT_ABI

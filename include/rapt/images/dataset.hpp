@@ -1,0 +1,167 @@
+/// \file
+/// Labelled pictures of one shape, and parts of them.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <numeric>
+#include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "rapt/core/error.hpp"
+#include "rapt/core/rng.hpp"
+#include "rapt/core/token_batch.hpp"
+#include "rapt/images/image.hpp"
+#include "rapt/images/normalization.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+/// n pictures as bytes [n, C * H * W], and a class for each.
+class ImageDataset {
+ public:
+  ImageDataset() = default;
+  /// Throws ShapeError if the counts do not fit one another, ValueError for a label outside 0 .. classes - 1.
+  ImageDataset(const ImageShape& shape, std::vector<std::uint8_t> bytes, std::vector<TokenId> labels, Index classes)
+      : shape_(shape), bytes_(std::move(bytes)), labels_(std::move(labels)), classes_(classes) {
+    constexpr std::string_view kWhere = "image_dataset";
+    require<ShapeError>(
+        shape.channels > 0 && shape.height > 0 && shape.width > 0 && shape.height <= kMaxImagePixels / shape.width &&
+            shape.channels <= kMaxImagePixels / (shape.height * shape.width),
+        kWhere, "sizes must be positive, and at most ", kMaxImagePixels, " numbers a picture: ", to_string(shape));
+    const auto count = static_cast<Index>(labels_.size()), size = static_cast<Index>(bytes_.size());
+    require<ShapeError>(size % shape.size() == 0 && size / shape.size() == count, kWhere, count, " pictures of ",
+                        to_string(shape), " need ", shape.size(), " bytes each, got ", size, " in all");
+    require(classes > 0, kWhere, "the number of classes must be positive: ", classes);
+    for (std::size_t i = 0; i < labels_.size(); ++i) {
+      require(labels_[i] >= 0 && labels_[i] < classes, kWhere, "label ", labels_[i], " of picture ", i,
+              " is outside the ", classes, " classes");
+    }
+  }
+
+  [[nodiscard]] const ImageShape& shape() const { return shape_; }
+  /// n
+  [[nodiscard]] Index images() const { return static_cast<Index>(labels_.size()); }
+  [[nodiscard]] Index classes() const { return classes_; }
+  [[nodiscard]] std::span<const std::uint8_t> bytes() const { return bytes_; }
+  [[nodiscard]] std::span<const TokenId> labels() const { return labels_; }
+  [[nodiscard]] TokenId label(Index i) const { return labels_[checked(i)]; }
+  /// The bytes of picture i   // [C, H, W]
+  [[nodiscard]] std::span<const std::uint8_t> planes(Index i) const {
+    const auto size = static_cast<std::size_t>(shape_.size());
+    return std::span(bytes_).subspan(checked(i) * size, size);
+  }
+  /// Picture i, to be written to a file. Throws ShapeError unless it has one or three channels.
+  [[nodiscard]] Image image(Index i) const { return from_planes(planes(i), shape_); }
+
+  /// The pictures with these numbers, in that order.
+  [[nodiscard]] ImageDataset subset(std::span<const Index> numbers) const {
+    std::vector<std::uint8_t> bytes;
+    std::vector<TokenId> labels;
+    bytes.reserve(numbers.size() * static_cast<std::size_t>(shape_.size()));
+    labels.reserve(numbers.size());
+    for (const Index i : numbers) {
+      const auto picture = planes(i);
+      bytes.insert(bytes.end(), picture.begin(), picture.end());
+      labels.push_back(label(i));
+    }
+    return {shape_, std::move(bytes), std::move(labels), classes_};
+  }
+
+ private:
+  [[nodiscard]] std::size_t checked(Index i) const {
+    require(i >= 0 && i < images(), "image_dataset", "no picture ", i, " among ", images());
+    return static_cast<std::size_t>(i);
+  }
+
+  ImageShape shape_;
+  std::vector<std::uint8_t> bytes_;
+  std::vector<TokenId> labels_;
+  Index classes_ = 0;
+};
+
+/// A dataset in two parts.
+struct ImageDatasetSplit {
+  ImageDataset taken, rest;
+};
+
+/// How many pictures each class has   // [classes]
+[[nodiscard]] inline std::vector<Index> class_counts(const ImageDataset& dataset) {
+  std::vector<Index> counts(static_cast<std::size_t>(dataset.classes()), 0);
+  for (const TokenId label : dataset.labels()) ++counts[static_cast<std::size_t>(label)];
+  return counts;
+}
+
+/// The first `count` pictures, and the rest, both in their order.
+[[nodiscard]] inline ImageDatasetSplit split_first(const ImageDataset& dataset, Index count) {
+  require(count >= 0 && count <= dataset.images(), "split_first", "cannot take ", count, " of ", dataset.images(),
+          " pictures");
+  std::vector<Index> all(static_cast<std::size_t>(dataset.images()));
+  std::iota(all.begin(), all.end(), Index{0});
+  const auto numbers = std::span<const Index>(all);
+  const auto middle = static_cast<std::size_t>(count);
+  return {dataset.subset(numbers.first(middle)), dataset.subset(numbers.subspan(middle))};
+}
+
+/// The first `count` pictures of every class, and the rest, both in their order. Throws ValueError if a class has
+/// fewer (naming it).
+[[nodiscard]] inline ImageDatasetSplit split_first_of_each_class(const ImageDataset& dataset, Index count) {
+  require(count >= 0, "split_first_of_each_class", "cannot take ", count, " pictures");
+  std::vector<Index> seen(static_cast<std::size_t>(dataset.classes()), 0), taken, rest;
+  for (Index i = 0; i < dataset.images(); ++i) {
+    Index& of_class = seen[static_cast<std::size_t>(dataset.label(i))];
+    (of_class++ < count ? taken : rest).push_back(i);
+  }
+  for (std::size_t c = 0; c < seen.size(); ++c) {
+    require(seen[c] >= count, "split_first_of_each_class", "class ", c, " has ", seen[c], " pictures, not ", count);
+  }
+  return {dataset.subset(taken), dataset.subset(rest)};
+}
+
+/// The same pictures in an order that depends on the seed alone.
+[[nodiscard]] inline ImageDataset shuffled(const ImageDataset& dataset, std::uint64_t seed) {
+  std::vector<Index> order(static_cast<std::size_t>(dataset.images()));
+  std::iota(order.begin(), order.end(), Index{0});
+  Rng(seed).shuffle(std::span(order));
+  return dataset.subset(order);
+}
+
+/// Mean and standard deviation of each channel over all pictures, of values between 0 and 1: what to normalise by.
+/// Throws ValueError for an empty dataset, and for a channel that is the same everywhere.
+[[nodiscard]] inline Normalization normalization_of(const ImageDataset& dataset) {
+  require(dataset.images() > 0, "normalization_of", "the dataset is empty");
+  const auto channels = static_cast<std::size_t>(dataset.shape().channels);
+  const auto pixels = static_cast<std::size_t>(dataset.shape().height * dataset.shape().width);
+  Normalization found{std::vector<double>(channels), std::vector<double>(channels)};
+  for (std::size_t c = 0; c < channels; ++c) {
+    std::uint64_t sum = 0, squares = 0;  // exact: 2^16 times as many values as there can be bytes
+    for (std::size_t begin = c * pixels; begin < dataset.bytes().size(); begin += channels * pixels) {
+      for (const std::uint64_t v : dataset.bytes().subspan(begin, pixels)) {
+        sum += v;
+        squares += v * v;
+      }
+    }
+    const double count = static_cast<double>(pixels) * static_cast<double>(dataset.images());
+    const double mean = static_cast<double>(sum) / count;
+    found.mean[c] = mean / 255;
+    found.deviation[c] = std::sqrt(std::max(0.0, static_cast<double>(squares) / count - mean * mean)) / 255;
+    require(found.deviation[c] > 0, "normalization_of", "channel ", c, " has the same value everywhere: ", mean);
+  }
+  return found;
+}
+
+/// Pictures begin .. begin + count as numbers, for evaluation.
+template <class T>
+[[nodiscard]] ImageBatch<T> to_image_batch(const ImageDataset& dataset, Index begin, Index count,
+                                           const Normalization& normalization = {}) {
+  require(begin >= 0 && count > 0 && begin <= dataset.images() - count, "to_image_batch", "no pictures ", begin, " .. ",
+          begin + count, " among ", dataset.images());
+  const auto size = static_cast<std::size_t>(dataset.shape().size());
+  return to_image_batch<T>(
+      dataset.bytes().subspan(static_cast<std::size_t>(begin) * size, static_cast<std::size_t>(count) * size),
+      dataset.shape(), normalization);
+}
+
+}  // namespace rapt::inline RAPT_ABI

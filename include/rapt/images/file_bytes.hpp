@@ -1,0 +1,54 @@
+/// \file
+/// Whole files as bytes. POSIX only.
+#pragma once
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "rapt/core/error.hpp"
+#include "rapt/io/atomic_file.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+/// The most that is read of a file, or inflated from one, unless the caller asks for another limit: 2 GiB.
+inline constexpr std::size_t kMaxFileBytes = std::size_t{1} << 31;
+
+/// Throws IoError with the path and the reason if it cannot be read, is no regular file, or is larger than the limit.
+[[nodiscard]] inline std::vector<std::uint8_t> read_file_bytes(const std::filesystem::path& path,
+                                                               std::size_t limit = kMaxFileBytes) {
+  constexpr std::string_view kWhere = "read_file";
+  const detail::FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));  // a pipe must not block
+  struct ::stat facts = {};
+  if (!file.is_open() || ::fstat(file.get(), &facts) != 0) {
+    fail<IoError>(kWhere, path.string(), ": cannot open: ", detail::system_reason(errno));
+  }
+  require<IoError>(S_ISREG(facts.st_mode), kWhere, path.string(), ": not a regular file");
+  require<IoError>(static_cast<std::uint64_t>(facts.st_size) <= limit, kWhere, path.string(), ": it has ",
+                   facts.st_size, " bytes, the limit is ", limit);
+  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(facts.st_size));
+  for (std::size_t done = 0; done < bytes.size();) {
+    const ::ssize_t count = ::read(file.get(), bytes.data() + done, bytes.size() - done);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) fail<IoError>(kWhere, path.string(), ": cannot read: ", detail::system_reason(errno));
+    require<IoError>(count > 0, kWhere, path.string(), ": it ended at byte ", done, " of ", bytes.size());
+    done += static_cast<std::size_t>(count);
+  }
+  return bytes;
+}
+
+/// Whole or not at all, as AtomicFile writes.
+inline void write_file_bytes(const std::filesystem::path& path, std::span<const std::uint8_t> bytes) {
+  AtomicFile file(path);
+  file.write(bytes.data(), bytes.size());
+  file.commit();
+}
+
+}  // namespace rapt::inline RAPT_ABI

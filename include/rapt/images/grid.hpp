@@ -1,0 +1,97 @@
+/// \file
+/// Many pictures as one: rows and columns of them, each in a coloured frame if one likes.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "rapt/core/error.hpp"
+#include "rapt/images/image.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+struct GridOptions {
+  Index columns = 8;
+  Index scale = 1;  ///< each pixel becomes a square of so many
+  Index gap = 2;    ///< pixels between the cells, and around them all
+  Index frame = 2;  ///< thickness of the frames, if there are any
+  Colour background = {255, 255, 255};
+};
+
+namespace detail {
+
+/// Paints a rectangle.
+inline void paint(Image& image, Index top, Index left, Index height, Index width, const Colour& colour) {
+  for (Index y = top; y < top + height; ++y) {
+    for (Index x = left; x < left + width; ++x) {
+      std::uint8_t* to = image.pixel(y, x);
+      to[0] = colour.red;
+      to[1] = colour.green;
+      to[2] = colour.blue;
+    }
+  }
+}
+
+/// Copies a picture, `scale` times as large, with its upper left corner at (top, left).
+inline void place(Image& image, Index top, Index left, Index scale, const Image& picture) {
+  const Index blue = picture.channels() - 1;
+  for (Index y = 0; y < picture.height(); ++y) {
+    for (Index x = 0; x < picture.width(); ++x) {
+      const std::uint8_t* from = picture.pixel(y, x);
+      const Colour colour{from[0], from[blue / 2], from[blue]};
+      paint(image, top + y * scale, left + x * scale, scale, scale, colour);
+    }
+  }
+}
+
+}  // namespace detail
+
+/// Pictures in reading order, as one colour picture. Every cell is as large as the largest of them; smaller ones stand
+/// in its middle. `frames` gives each picture a frame, or none; empty: no frames, and no room for them. Throws
+/// ValueError for options that do not fit, ShapeError for an empty picture (naming it) and a grid that would be too
+/// large.
+[[nodiscard]] inline Image image_grid(std::span<const Image> pictures, const GridOptions& options = {},
+                                      std::span<const std::optional<Colour>> frames = {}) {
+  constexpr std::string_view kWhere = "image_grid";
+  constexpr Index kMost = Index{1} << 14;  // so that nothing below can overflow
+  require(options.columns >= 1 && options.scale >= 1 && options.scale <= kMost && options.gap >= 0 &&
+              options.gap <= kMost && options.frame >= 0 && options.frame <= kMost,
+          kWhere, "columns and scale must be positive, gap and frame not negative, the last three at most ", kMost,
+          ": ", options.columns, ", ", options.scale, ", ", options.gap, ", ", options.frame);
+  require(!pictures.empty(), kWhere, "there is no picture");
+  require<ShapeError>(frames.empty() || frames.size() == pictures.size(), kWhere, frames.size(), " frames for ",
+                      pictures.size(), " pictures");
+  Index height = 0, width = 0;
+  for (std::size_t i = 0; i < pictures.size(); ++i) {
+    require<ShapeError>(!pictures[i].empty(), kWhere, "picture ", i, " is empty");
+    height = std::max(height, pictures[i].height());
+    width = std::max(width, pictures[i].width());
+  }
+  const auto count = static_cast<Index>(pictures.size());
+  const Index columns = std::min(options.columns, count), rows = (count + columns - 1) / columns;
+  const Index frame = frames.empty() ? 0 : options.frame, scale = options.scale;
+  const Index cell_height = height * scale + 2 * frame, cell_width = width * scale + 2 * frame;
+  const Index row_step = cell_height + options.gap, column_step = cell_width + options.gap;
+  require<ShapeError>(rows <= kMaxImagePixels / row_step && columns <= kMaxImagePixels / column_step, kWhere, count,
+                      " pictures of ", cell_height, " x ", cell_width, " pixels are too many");
+  Image grid(rows * row_step + options.gap, columns * column_step + options.gap, 3);
+  detail::paint(grid, 0, 0, grid.height(), grid.width(), options.background);
+  for (Index i = 0; i < count; ++i) {
+    const Image& picture = pictures[static_cast<std::size_t>(i)];
+    const Index top = options.gap + i / columns * row_step, left = options.gap + i % columns * column_step;
+    if (frame > 0) {
+      if (const std::optional<Colour>& colour = frames[static_cast<std::size_t>(i)]; colour.has_value()) {
+        detail::paint(grid, top, left, cell_height, cell_width, *colour);
+        detail::paint(grid, top + frame, left + frame, height * scale, width * scale, options.background);
+      }
+    }
+    detail::place(grid, top + frame + (height - picture.height()) * scale / 2,
+                  left + frame + (width - picture.width()) * scale / 2, scale, picture);
+  }
+  return grid;
+}
+
+}  // namespace rapt::inline RAPT_ABI

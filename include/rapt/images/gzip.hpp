@@ -1,0 +1,96 @@
+/// \file
+/// Files that may be compressed by gzip (RFC 1952).
+#pragma once
+
+#include <zlib.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "rapt/core/error.hpp"
+#include "rapt/images/file_bytes.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+namespace detail {
+
+/// zlib's state for reading gzip.
+class GzipInflater {
+ public:
+  explicit GzipInflater(std::string_view file) {
+    constexpr int kGzipOnly = 16;  // added to the window's bits
+    require<IoError>(::inflateInit2(&stream_, MAX_WBITS + kGzipOnly) == Z_OK, "gzip", file, ": zlib does not start");
+  }
+  GzipInflater(const GzipInflater&) = delete;
+  GzipInflater& operator=(const GzipInflater&) = delete;
+  ~GzipInflater() { ::inflateEnd(&stream_); }
+
+  [[nodiscard]] ::z_stream& stream() { return stream_; }
+
+ private:
+  ::z_stream stream_ = {};
+};
+
+}  // namespace detail
+
+/// Whether the bytes begin as gzip's files do.
+[[nodiscard]] inline bool is_gzip(std::span<const std::uint8_t> bytes) {
+  return bytes.size() >= 2 && bytes[0] == 0x1f && bytes[1] == 0x8b;
+}
+
+/// What one or more gzip members, one behind the other, inflate to. Throws IoError that names `file` and the offset for
+/// bytes that are truncated or corrupt (the checksums are compared), for others behind them, and when the result would
+/// be larger than the limit. Memory grows with what is really there, whatever a header says.
+[[nodiscard]] inline std::vector<std::uint8_t> gunzip(std::span<const std::uint8_t> bytes, std::size_t limit,
+                                                      std::string_view file) {
+  constexpr std::string_view kWhere = "gzip";
+  constexpr std::size_t kMostAtOnce = std::size_t{1} << 30;  // zlib counts in 32 bits
+  require<IoError>(is_gzip(bytes), kWhere, file, ": it does not begin with gzip's magic number");
+  const std::size_t largest = std::max(limit, limit + 1);  // one byte more than allowed, to see that there is one
+  std::vector<std::uint8_t> result(std::min(largest, std::max<std::size_t>(4 * bytes.size(), 4096)));
+  std::size_t taken = 0, given = 0;
+  detail::GzipInflater inflater(file);
+  ::z_stream& z = inflater.stream();
+  while (taken < bytes.size()) {
+    require<IoError>(is_gzip(bytes.subspan(taken)), kWhere, file, ": ", bytes.size() - taken,
+                     " bytes that are not gzip's stand behind the compressed data, at byte ", taken);
+    ::inflateReset(&z);
+    for (int status = Z_OK; status != Z_STREAM_END;) {
+      if (given == result.size()) {
+        require<IoError>(given <= limit, kWhere, file, ": it inflates to more than the limit of ", limit, " bytes");
+        result.resize(std::min(largest, 2 * result.size()));
+      }
+      const auto in = static_cast<::uInt>(std::min(bytes.size() - taken, kMostAtOnce));
+      const auto out = static_cast<::uInt>(std::min(result.size() - given, kMostAtOnce));
+      z.next_in = const_cast<::Bytef*>(bytes.data() + taken);  // zlib does not write there
+      z.avail_in = in;
+      z.next_out = result.data() + given;
+      z.avail_out = out;
+      status = ::inflate(&z, Z_NO_FLUSH);
+      taken += in - z.avail_in;
+      given += out - z.avail_out;
+      if (status == Z_OK || status == Z_STREAM_END) continue;
+      require<IoError>(status != Z_BUF_ERROR || taken < bytes.size(), kWhere, file,
+                       ": truncated: the compressed data do not end within its ", bytes.size(), " bytes");
+      require<IoError>(status != Z_MEM_ERROR, kWhere, file, ": zlib has no memory");
+      fail<IoError>(kWhere, file, ": corrupt at byte ", taken, ": ",
+                    z.msg != nullptr ? std::string_view(z.msg) : std::string_view("zlib gives no reason"));
+    }
+  }
+  require<IoError>(given <= limit, kWhere, file, ": it inflates to more than the limit of ", limit, " bytes");
+  result.resize(given);
+  return result;
+}
+
+/// The whole file, inflated if it begins as gzip's do. Throws IoError as `read_file_bytes` and `gunzip`.
+[[nodiscard]] inline std::vector<std::uint8_t> read_maybe_gzip(const std::filesystem::path& path,
+                                                               std::size_t limit = kMaxFileBytes) {
+  std::vector<std::uint8_t> bytes = read_file_bytes(path, limit);
+  return is_gzip(bytes) ? gunzip(bytes, limit, path.string()) : bytes;
+}
+
+}  // namespace rapt::inline RAPT_ABI

@@ -1,0 +1,25 @@
+/// \file
+/// Where the random numbers of picture training stand: one place for each use, epoch and picture or batch, so that they
+/// are the same in whatever order and on whatever thread they are drawn.
+#pragma once
+
+#include <cstdint>
+
+#include "rapt/core/error.hpp"
+#include "rapt/core/rng.hpp"
+
+namespace rapt::inline RAPT_ABI::detail {
+
+enum class ImageRandomUse : std::uint64_t { order = 1, augmentation = 2, mix = 3 };
+
+/// The first of 2^32 streams, apart from those that an Rng of the same seed hands out.
+[[nodiscard]] inline RandomStream image_stream(std::uint64_t seed, ImageRandomUse use, Index epoch) {
+  constexpr Index kEpochs = Index{1} << 28;
+  require(epoch >= 0 && epoch < kEpochs, "image_random", "epochs are 0 to ", kEpochs - 1, ": ", epoch);
+  return {seed, static_cast<std::uint64_t>(use) << 60 | static_cast<std::uint64_t>(epoch) << 32};
+}
+
+/// Uniform in [0, 1), of 2^32 values.
+[[nodiscard]] inline double unit_of(std::uint32_t word) { return static_cast<double>(word) * 0x1p-32; }
+
+}  // namespace rapt::inline RAPT_ABI::detail

@@ -1,0 +1,126 @@
+/// \file
+/// From bytes to the numbers that a model sees, and back.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "rapt/core/image_batch.hpp"
+#include "rapt/core/tensor.hpp"
+#include "rapt/core/thread_pool.hpp"
+#include "rapt/images/image.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+/// A byte v of channel c becomes (v / 255 - mean_c) / deviation_c. One number stands for all channels.
+struct Normalization {
+  std::vector<double> mean = {0.0};
+  std::vector<double> deviation = {1.0};
+
+  /// Throws ValueError unless there is one number, or one a channel, and every deviation is positive.
+  void validate(Index channels) const {
+    for (const std::vector<double>* values : {&mean, &deviation}) {
+      const auto count = static_cast<Index>(values->size());
+      require(count == 1 || count == channels, "normalization", values == &mean ? "mean" : "deviation",
+              " must be one number, or one for each of ", channels, " channels: there are ", count);
+    }
+    for (const double value : mean) require(std::isfinite(value), "normalization", "mean must be finite: ", value);
+    for (const double value : deviation) {
+      require(std::isfinite(value) && value > 0, "normalization", "deviation must be positive: ", value);
+    }
+  }
+  [[nodiscard]] double mean_of(Index channel) const { return of(mean, channel); }
+  [[nodiscard]] double deviation_of(Index channel) const { return of(deviation, channel); }
+
+ private:
+  [[nodiscard]] static double of(const std::vector<double>& values, Index channel) {
+    return values.size() == 1 ? values[0] : values[static_cast<std::size_t>(channel)];
+  }
+};
+
+/// A normalization as a table of what each byte of each channel becomes.
+template <class T>
+class NormalizationTable {
+ public:
+  /// Throws ValueError as `validate` does.
+  NormalizationTable(const Normalization& normalization, Index channels) : channels_(channels) {
+    normalization.validate(channels);
+    table_.reserve(static_cast<std::size_t>(channels) * 256);
+    for (Index c = 0; c < channels; ++c) {
+      for (int v = 0; v < 256; ++v) {
+        table_.push_back(static_cast<T>((v / 255.0 - normalization.mean_of(c)) / normalization.deviation_of(c)));
+      }
+    }
+  }
+
+  /// One picture   // [C, H * W] from [C, H * W]
+  void operator()(const std::uint8_t* planes, Index pixels, T* values) const {
+    for (Index c = 0; c < channels_; ++c) {
+      const T* table = table_.data() + c * 256;
+      for (Index i = c * pixels; i < (c + 1) * pixels; ++i) values[i] = table[planes[i]];
+    }
+  }
+
+ private:
+  Index channels_;
+  std::vector<T> table_;  // [C, 256]
+};
+
+/// Pictures that lie one behind the other, channel by channel   // bytes [B, C * H * W]
+template <class T>
+[[nodiscard]] ImageBatch<T> to_image_batch(std::span<const std::uint8_t> bytes, const ImageShape& shape,
+                                           const Normalization& normalization = {}) {
+  constexpr std::string_view kWhere = "to_image_batch";
+  require<ShapeError>(shape.channels > 0 && shape.height > 0 && shape.width > 0, kWhere,
+                      "sizes must be positive: ", to_string(shape));
+  const Index size = shape.size(), count = static_cast<Index>(bytes.size()) / size;
+  require<ShapeError>(count > 0 && static_cast<Index>(bytes.size()) == count * size, kWhere, bytes.size(),
+                      " bytes are not one or more pictures of ", to_string(shape));
+  const NormalizationTable<T> normalize(normalization, shape.channels);
+  Tensor<T> pixels(Shape{count, size});
+  parallel_for(count, 1, [&](Index begin, Index end) {
+    for (Index i = begin; i < end; ++i) normalize(bytes.data() + i * size, shape.height * shape.width, pixels.row(i));
+  });
+  return ImageBatch<T>(std::move(pixels), shape);
+}
+
+/// Pictures of one shape. Throws ShapeError if there is none, or one of another shape (naming it).
+template <class T>
+[[nodiscard]] ImageBatch<T> to_image_batch(std::span<const Image> images, const Normalization& normalization = {}) {
+  constexpr std::string_view kWhere = "to_image_batch";
+  require<ShapeError>(!images.empty() && !images[0].empty(), kWhere, "there is no picture");
+  const ImageShape shape = images[0].shape();
+  const auto size = static_cast<std::size_t>(shape.size());
+  std::vector<std::uint8_t> bytes(images.size() * size);
+  for (std::size_t i = 0; i < images.size(); ++i) {
+    require<ShapeError>(images[i].shape() == shape, kWhere, "picture ", i, " is ", to_string(images[i].shape()),
+                        ", the first is ", to_string(shape));
+    to_planes(images[i], std::span(bytes).subspan(i * size, size));
+  }
+  return to_image_batch<T>(bytes, shape, normalization);
+}
+
+/// Picture i of a batch as bytes again, rounded, values below 0 and above 1 cut off (and NaN shown as 0).
+template <class T>
+[[nodiscard]] Image to_image(const ImageBatch<T>& batch, Index i, const Normalization& normalization = {}) {
+  require(i >= 0 && i < batch.images(), "to_image", "no picture ", i, " in a batch of ", batch.images());
+  const ImageShape& shape = batch.shape();
+  normalization.validate(shape.channels);
+  const Index pixels = shape.height * shape.width;
+  std::vector<std::uint8_t> planes(static_cast<std::size_t>(shape.size()));
+  const T* values = batch.pixels().row(i);
+  for (Index j = 0; j < shape.size(); ++j) {
+    const Index c = j / pixels;
+    const double value =
+        255 * (static_cast<double>(values[j]) * normalization.deviation_of(c) + normalization.mean_of(c));
+    planes[static_cast<std::size_t>(j)] = value >= 255 ? std::uint8_t{255}
+                                          : value > 0  ? static_cast<std::uint8_t>(value + 0.5)
+                                                       : std::uint8_t{0};
+  }
+  return from_planes(planes, shape);
+}
+
+}  // namespace rapt::inline RAPT_ABI
