@@ -25,6 +25,9 @@
 //   gpt_loss      count                                     its loss on so many validation tokens
 //   gpt_generation  folder, prompts, new_tokens, weights    the task becomes: greedy search behind the prompts
 //   gpt_tokens                                              what it found last
+//   vit_training  folder, batches                           the task becomes: a training step of the ViT in a Hugging
+//                                                           Face folder
+//   vit_losses                                              of all its steps
 //   run           uncounted, counted                        does the task so often; seconds of each counted time
 //   write         output                                    what the task computed last, as safetensors
 //   extra_memory                                            bytes of tensors that one run of a fresh task adds at most
@@ -43,6 +46,7 @@
 #include <rapt/text/bpe.hpp>
 
 #include "gpt_tasks.hpp"
+#include "vit_tasks.hpp"
 
 namespace {
 
@@ -353,6 +357,8 @@ class Worker {
     if (name == "gpt_loss") return made(gpt_training_).validation_loss(command.at("count"));
     if (name == "gpt_generation") return become(std::make_shared<GptGeneration>(command), gpt_generation_);
     if (name == "gpt_tokens") return made(gpt_generation_).tokens();
+    if (name == "vit_training") return become(std::make_shared<VitTraining>(command), vit_training_);
+    if (name == "vit_losses") return made(vit_training_).losses();
     if (name == "run") return run(command.at("uncounted"), command.at("counted"));
     if (name == "write") {
       const auto results = task_.results();
@@ -433,6 +439,7 @@ class Worker {
   std::shared_ptr<Decoding> decoding_;
   std::shared_ptr<GptTraining> gpt_training_;
   std::shared_ptr<GptGeneration> gpt_generation_;
+  std::shared_ptr<VitTraining> vit_training_;
 };
 
 }  // namespace

@@ -225,7 +225,7 @@ TEST(Gpt, PackedWeightsAloneGiveTheSame) {
   check(rapt::precision(), rapt::matrix_unit(rapt::precision()));
   rapt_test::for_every_matrix_unit(check);
   auto model = small_model();
-  expect_message([&] { drop_unpacked_weights(model); }, "pack_weights comes first");
+  expect_message([&] { drop_unpacked_weights(model); }, "pack_weights or quantize_weights comes first");
 }
 
 TEST(Gpt, WeightsOfEightBitsAreClose) {

@@ -1,0 +1,42 @@
+// What worker.cpp does with a Vision Transformer: train it on batches of pictures.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <rapt/io/pretrained.hpp>
+#include <rapt/models/vit.hpp>
+#include <rapt/rapt.hpp>
+
+/// Steps of AdamW on batches that are taken in turn.
+class VitTraining {
+ public:
+  explicit VitTraining(const nlohmann::json& command)
+      : model_(rapt::from_pretrained<rapt::Vit<float>>(command.at("folder").get<std::string>())),
+        adam_(model_, {.beta2 = 0.999, .epsilon = 1e-8, .weight_decay = 0.05}) {
+    const rapt::SafetensorsFile file(command.at("batches").get<std::string>());
+    for (int i = 0; file.contains("pixels." + std::to_string(i)); ++i) {
+      const auto pixels = file.read<float>("pixels." + std::to_string(i));  // [B, C * H * W]
+      const auto labels = file.read<double>("labels." + std::to_string(i));
+      batches_.emplace_back(rapt::ImageBatch<float>(pixels, model_.config().grid.image),
+                            std::vector<rapt::TokenId>(labels.values().begin(), labels.values().end()));
+    }
+  }
+
+  void step() {
+    const auto& [images, labels] = batches_.at(losses_.size() % batches_.size());
+    const rapt::Training scope(rng_);
+    const rapt::Variable<float> loss = model_.loss(images, labels);
+    rapt::backward(loss);
+    adam_.step(1e-4);
+    losses_.push_back(loss.item());
+  }
+
+  /// Of all steps since the start.
+  [[nodiscard]] nlohmann::json losses() const { return {{"losses", losses_}}; }
+
+ private:
+  rapt::Rng rng_{1};
+  rapt::Vit<float> model_;
+  rapt::Adam<float> adam_;
+  std::vector<std::pair<rapt::ImageBatch<float>, std::vector<rapt::TokenId>>> batches_;
+  std::vector<float> losses_;
+};

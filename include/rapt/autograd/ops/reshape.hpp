@@ -1,0 +1,21 @@
+/// \file
+/// The same elements under another shape.
+#pragma once
+
+#include "rapt/autograd/record.hpp"
+#include "rapt/kernels/elementwise.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+/// y = x with another shape of equal size. The elements are x's own: nothing is copied.
+template <class T>
+[[nodiscard]] Variable<T> reshape(const Variable<T>& x, const Shape& shape) {
+  require<ShapeError>(shape.size() == x.size(), "reshape", "from ", x.shape(), " to ", shape);
+  // The node keeps x alive, and is none that a later op may write over.
+  return record("reshape", Tensor<T>::borrowed(x.node()->value.data(), shape, x.node()), {x}, [](Node<T>& out) {
+    Node<T>& in = out.input(0);
+    kernels::add_scaled(in.grad_sum().data(), out.grad.data(), T(1), out.grad.size());  // dx = dy
+  });
+}
+
+}  // namespace rapt::inline RAPT_ABI

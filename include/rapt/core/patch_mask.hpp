@@ -1,0 +1,88 @@
+/// \file
+/// Which patches of the pictures of a batch a model sees, and which are hidden from it.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "rapt/core/token_batch.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+/// Patches are numbered picture by picture and, within one, row by row: patch p of picture b is number b P + p.
+class PatchMask {
+ public:
+  PatchMask() = default;
+  /// Everything is visible.
+  PatchMask(Index images, Index patches) : PatchMask(images, patches, all(images * patches)) {}
+  /// `visible`: numbers of patches, picture by picture, in any order within a picture, none twice. Throws ValueError
+  /// that names the first number which is wrong.
+  PatchMask(Index images, Index patches, std::vector<TokenId> visible)
+      : images_(images), patches_(patches), visible_(std::move(visible)) {
+    constexpr std::string_view kWhere = "patch_mask";
+    require(images >= 0 && patches > 0, kWhere, "sizes must be positive: ", images, " pictures, ", patches, " patches");
+    require_ids(visible_, images * patches, kWhere);
+    std::vector<bool> seen(static_cast<std::size_t>(images * patches));
+    std::vector<Index> lengths(static_cast<std::size_t>(images), 0);
+    Index before = 0;
+    for (const TokenId number : visible_) {
+      const Index image = number / patches;
+      require(image >= before && !seen[static_cast<std::size_t>(number)], kWhere, "visible patch ", number,
+              " is given twice, or stands behind one of a later picture");
+      seen[static_cast<std::size_t>(number)] = true;
+      ++lengths[static_cast<std::size_t>(before = image)];
+    }
+    visible_splits_ = RowSplits::from_lengths(lengths);
+    for (std::size_t i = 0; i < seen.size(); ++i) {
+      if (!seen[i]) masked_.push_back(static_cast<TokenId>(i));
+    }
+  }
+  /// From one flag for each patch, [images * patches]: true is hidden.
+  [[nodiscard]] static PatchMask from_flags(const std::vector<bool>& hidden, Index patches) {
+    const auto count = static_cast<Index>(hidden.size());
+    require<ShapeError>(patches > 0 && count % patches == 0, "patch_mask", count, " flags for pictures of ", patches,
+                        " patches");
+    std::vector<TokenId> visible;
+    for (std::size_t i = 0; i < hidden.size(); ++i) {
+      if (!hidden[i]) visible.push_back(static_cast<TokenId>(i));
+    }
+    return {count / patches, patches, std::move(visible)};
+  }
+
+  [[nodiscard]] Index images() const { return images_; }
+  /// P: of one picture.
+  [[nodiscard]] Index patches() const { return patches_; }
+  [[nodiscard]] const std::vector<TokenId>& visible() const { return visible_; }
+  /// Where each picture's visible patches begin and end.
+  [[nodiscard]] const RowSplits& visible_splits() const { return visible_splits_; }
+  /// Ascending.
+  [[nodiscard]] const std::vector<TokenId>& masked() const { return masked_; }
+
+  /// Numbers of visible patches, each within its picture.
+  [[nodiscard]] std::vector<TokenId> visible_in_picture() const {
+    std::vector<TokenId> numbers;
+    numbers.reserve(visible_.size());
+    for (const TokenId number : visible_) numbers.push_back(number % static_cast<TokenId>(patches_));
+    return numbers;
+  }
+  /// Rows of patches among all tokens, of which each picture has one more: the class token, before its patches.
+  [[nodiscard]] std::vector<TokenId> token_rows(const std::vector<TokenId>& numbers) const {
+    std::vector<TokenId> rows;
+    rows.reserve(numbers.size());
+    for (const TokenId number : numbers) rows.push_back(number + number / static_cast<TokenId>(patches_) + 1);
+    return rows;
+  }
+
+ private:
+  [[nodiscard]] static std::vector<TokenId> all(Index count) {
+    std::vector<TokenId> numbers;
+    for (Index i = 0; i < count; ++i) numbers.push_back(static_cast<TokenId>(i));
+    return numbers;
+  }
+
+  Index images_ = 0, patches_ = 0;
+  std::vector<TokenId> visible_, masked_;
+  RowSplits visible_splits_;
+};
+
+}  // namespace rapt::inline RAPT_ABI

@@ -1,0 +1,78 @@
+/// \file
+/// The pixels of single patches, taken out of pictures and put into them, in the order (y, x, c) in which masked
+/// autoencoders predict them (He et al. 2021).
+#pragma once
+
+#include <cmath>
+
+#include "rapt/kernels/patches.hpp"
+
+namespace rapt::inline RAPT_ABI::kernels {
+
+namespace detail {
+
+/// f(offset in the picture, offset in the patch) for every pixel of a patch.
+template <class F>
+void for_each_patch_pixel(const PatchGrid& grid, Index patch, const F& f) {
+  const Index channels = grid.image.channels, plane = grid.patch_height * grid.patch_width;
+  for_each_run(grid, patch, [&](Index in_image, Index at) {  // `at` counts in the order (c, y, x)
+    for (Index x = 0; x < grid.patch_width; ++x) f(in_image + x, (at + x) % plane * channels + (at + x) / plane);
+  });
+}
+
+}  // namespace detail
+
+/// Row i holds patch number numbers[i] = b P + p, patch p of picture b   // [n, p_h p_w C]
+template <class T>
+[[nodiscard]] Tensor<T> patch_pixels(const ImageBatch<T>& images, const PatchGrid& grid,
+                                     std::span<const TokenId> numbers) {
+  require_ids(numbers, images.images() * grid.patches(), "patch_pixels");
+  Tensor<T> patches(Shape{static_cast<Index>(numbers.size()), grid.patch_size()});
+  parallel_for(patches.rows(), 64, [&](Index begin, Index end) {
+    for (Index i = begin; i < end; ++i) {
+      const Index number = numbers[static_cast<std::size_t>(i)];
+      const T* from = images.pixels().row(number / grid.patches());
+      T* to = patches.row(i);
+      detail::for_each_patch_pixel(grid, number % grid.patches(),
+                                   [&](Index in_image, Index in_patch) { to[in_patch] = from[in_image]; });
+    }
+  });
+  return patches;
+}
+
+/// The pictures, with row i of `patches` in the place of patch numbers[i].
+template <class T>
+[[nodiscard]] ImageBatch<T> with_patches(const ImageBatch<T>& images, const PatchGrid& grid,
+                                         std::span<const TokenId> numbers, const Tensor<T>& patches) {
+  require_ids(numbers, images.images() * grid.patches(), "with_patches");
+  require<ShapeError>(patches.rows() == static_cast<Index>(numbers.size()) && patches.cols() == grid.patch_size(),
+                      "with_patches", numbers.size(), " patches of ", grid.patch_size(), " numbers, got ",
+                      patches.shape());
+  Tensor<T> pixels = images.pixels();
+  for (Index i = 0; i < patches.rows(); ++i) {
+    const Index number = numbers[static_cast<std::size_t>(i)];
+    const T* from = patches.row(i);
+    T* to = pixels.row(number / grid.patches());
+    detail::for_each_patch_pixel(grid, number % grid.patches(),
+                                 [&](Index in_image, Index in_patch) { to[in_image] = from[in_patch]; });
+  }
+  return {std::move(pixels), images.shape()};
+}
+
+/// Mean and deviation of each row, the latter with n - 1 and what keeps it from 0: sqrt(variance + 1e-6)   // [n, 2]
+template <class T>
+[[nodiscard]] Tensor<T> patch_statistics(const Tensor<T>& patches) {
+  Tensor<T> statistics(Shape{patches.rows(), 2});
+  const auto count = static_cast<double>(patches.cols());
+  for (Index i = 0; i < patches.rows(); ++i) {
+    double sum = 0, squares = 0;
+    for (Index j = 0; j < patches.cols(); ++j) sum += static_cast<double>(patches(i, j));
+    const double mean = sum / count;
+    for (Index j = 0; j < patches.cols(); ++j) squares += std::pow(static_cast<double>(patches(i, j)) - mean, 2);
+    statistics(i, 0) = static_cast<T>(mean);
+    statistics(i, 1) = static_cast<T>(std::sqrt(squares / (count - 1) + 1e-6));
+  }
+  return statistics;
+}
+
+}  // namespace rapt::inline RAPT_ABI::kernels

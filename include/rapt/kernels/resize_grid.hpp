@@ -1,0 +1,91 @@
+/// \file
+/// A grid of rows resized: how learned positions follow pictures of another size.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <vector>
+
+#include "rapt/kernels/elementwise.hpp"
+
+namespace rapt::inline RAPT_ABI::kernels {
+
+/// Rows and columns of a grid whose cells are the rows of a matrix, row by row.
+struct GridSize {
+  Index rows = 0, cols = 0;
+
+  [[nodiscard]] Index cells() const { return rows * cols; }
+  friend bool operator==(const GridSize&, const GridSize&) = default;
+};
+
+namespace detail {
+
+/// Four neighbours on a line and their shares.
+struct CubicTaps {
+  std::array<Index, 4> at;
+  std::array<double, 4> share;
+};
+
+/// Cubic convolution (Keys 1981) with a = -0.75, as PyTorch's "bicubic": point i of `to` lies over
+/// (i + 1/2) from / to - 1/2 of `from`; beyond the ends the last point is repeated.
+[[nodiscard]] inline std::vector<CubicTaps> cubic_taps(Index from, Index to) {
+  constexpr double a = -0.75;
+  const auto near = [](double x) { return ((a + 2) * x - (a + 3)) * x * x + 1; };       // |x| <= 1
+  const auto far = [](double x) { return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a; };  // 1 < |x| < 2
+  std::vector<CubicTaps> taps(static_cast<std::size_t>(to));
+  for (Index i = 0; i < to; ++i) {
+    const double x = (static_cast<double>(i) + 0.5) * static_cast<double>(from) / static_cast<double>(to) - 0.5;
+    const double left = std::floor(x), t = x - left;
+    CubicTaps& tap = taps[static_cast<std::size_t>(i)];
+    tap.share = {far(t + 1), near(t), near(1 - t), far(2 - t)};
+    for (Index k = 0; k < 4; ++k) {
+      tap.at[static_cast<std::size_t>(k)] = std::clamp<Index>(static_cast<Index>(left) + k - 1, 0, from - 1);
+    }
+  }
+  return taps;
+}
+
+/// f(cell of the result, cell of the source, share) for each of the sixteen cells that make up one of the result.
+template <class F>
+void for_each_share(GridSize from, GridSize to, const F& f) {
+  const std::vector<CubicTaps> down = cubic_taps(from.rows, to.rows), across = cubic_taps(from.cols, to.cols);
+  for (Index y = 0; y < to.rows; ++y) {
+    for (Index x = 0; x < to.cols; ++x) {
+      const CubicTaps &v = down[static_cast<std::size_t>(y)], &h = across[static_cast<std::size_t>(x)];
+      for (std::size_t i = 0; i < 4; ++i) {
+        for (std::size_t j = 0; j < 4; ++j) {
+          f(y * to.cols + x, v.at[i] * from.cols + h.at[j], v.share[i] * h.share[j]);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace detail
+
+/// y += x, resized by cubic convolution   // y [h' w', D], x [h w, D]; threads share columns
+template <class T>
+void resize_grid(TensorView<const T> x, GridSize from, GridSize to, TensorView<T> y) {
+  parallel_for(y.cols(), 64, [&](Index begin, Index end) {
+    detail::for_each_share(from, to, [&](Index cell, Index source, double share) {
+      const T *in = x.row(source), factor = static_cast<T>(share);
+      T* out = y.row(cell);
+      for (Index j = begin; j < end; ++j) out[j] += factor * in[j];
+    });
+  });
+}
+
+/// dx += the transpose, applied to dy.
+template <class T>
+void resize_grid_backward(TensorView<const T> dy, GridSize from, GridSize to, TensorView<T> dx) {
+  parallel_for(dy.cols(), 64, [&](Index begin, Index end) {
+    detail::for_each_share(from, to, [&](Index cell, Index source, double share) {
+      const T *in = dy.row(cell), factor = static_cast<T>(share);
+      T* out = dx.row(source);
+      for (Index j = begin; j < end; ++j) out[j] += factor * in[j];
+    });
+  });
+}
+
+}  // namespace rapt::inline RAPT_ABI::kernels

@@ -1,0 +1,182 @@
+/// \file
+/// DeiT: a ViT with a second learned token, which answers as a teacher does (Touvron et al. 2021). So it learns from a
+/// few pictures what otherwise takes many.
+#pragma once
+
+#include "rapt/autograd/ops/add.hpp"
+#include "rapt/autograd/ops/distillation.hpp"
+#include "rapt/autograd/ops/multiply.hpp"
+#include "rapt/models/vit.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+/// Everything that makes a DeiT: what makes a ViT, and whether the distillation token has a head of its own. Defaults
+/// are DeiT-B's, of the encoder alone.
+struct DeitConfig : VitConfig {
+  bool distillation_head = false;  ///< beside the one of the class token; needs labels
+
+  /// The paper's sizes, of 6, 22 and 87 million parameters.
+  [[nodiscard]] static DeitConfig tiny() { return {{.d_model = 192, .heads = 3, .d_ff = 768}}; }
+  [[nodiscard]] static DeitConfig small() { return {{.d_model = 384, .heads = 6, .d_ff = 1536}}; }
+  [[nodiscard]] static DeitConfig base() { return {}; }
+
+  /// Throws ValueError that names the values which do not fit.
+  void validate() const {
+    VitConfig::validate();
+    require(!distillation_head || !labels.empty(), "deit", "the distillation head needs labels");
+    require(pooling == ImagePooling::class_token, "deit", "it has no pooling by the mean");
+  }
+
+  /// What Hugging Face calls this model and its settings, in config.json.
+  static constexpr std::string_view kModelType = "deit", kBasePrefix = "deit.";
+  [[nodiscard]] std::string_view architecture() const {
+    if (labels.empty()) return "DeiTModel";
+    return distillation_head ? "DeiTForImageClassificationWithTeacher" : "DeiTForImageClassification";
+  }
+  /// Finds the parts by the tensors that a folder has.
+  template <class Contains>
+  void look_at(const Contains& contains) {
+    distillation_head = contains("distillation_classifier.weight");
+    VitConfig::look_at([&](std::string_view name) {
+      if (name == "classifier.weight") return contains(name) || contains("cls_classifier.weight");
+      return contains(name == "vit.pooler.dense.weight" ? std::string_view("deit.pooler.dense.weight") : name);
+    });
+  }
+};
+
+/// The encoder, and the pooler or the one or two classification heads that the config names. A const model may be used
+/// from many threads.
+///
+/// ```cpp
+/// const auto loss = deit.loss(images, labels, teacher.logits(images).value(), {.targets = TeacherTargets::hard});
+/// ```
+template <class T = float>
+class Deit {
+ public:
+  using ScalarType = T;
+  using Config = DeitConfig;
+
+  /// Throws ValueError for a config that does not fit.
+  Deit(const DeitConfig& config, Rng& rng)
+      : config_(checked(config)), encoder_(config, /*distillation_token=*/true, rng) {
+    const Index classes = static_cast<Index>(config.labels.size());
+    if (config.pooler) pooler_ = detail::vit_head<T>(config, config.pooler_width.value_or(config.d_model), rng);
+    if (classes > 0) classifier_ = detail::vit_head<T>(config, classes, rng);
+    if (config.distillation_head) distillation_classifier_ = detail::vit_head<T>(config, classes, rng);
+  }
+
+  /// The last hidden state: of each picture the class token, the distillation token, then its patches, row by row
+  ///   // [B (P + 2), D]
+  [[nodiscard]] Variable<T> operator()(const ImageBatch<T>& images, const VitOptions<T>& options = {}) const {
+    return encoder_(images, options);
+  }
+  /// Where each picture's rows are.
+  [[nodiscard]] RowSplits splits(const ImageBatch<T>& images) const { return encoder_.splits(images); }
+
+  /// What the pooler makes of the class token   // [B, pooler width] from hidden states [B (P + 2), D]
+  [[nodiscard]] Variable<T> pooler_output(const Variable<T>& hidden, const RowSplits& splits) const {
+    return part(pooler_, "pooler")(VitEncoder<T>::token_rows(hidden, splits, 0), config_.pooler_activation);
+  }
+  /// Scores of the config's labels, of the class token   // [B, labels] from hidden states [B (P + 2), D]
+  [[nodiscard]] Variable<T> class_logits(const Variable<T>& hidden, const RowSplits& splits) const {
+    return part(classifier_, "classification head")(VitEncoder<T>::token_rows(hidden, splits, 0));
+  }
+  /// The same of the distillation token.
+  [[nodiscard]] Variable<T> distillation_logits(const Variable<T>& hidden, const RowSplits& splits) const {
+    return part(distillation_classifier_, "distillation head")(VitEncoder<T>::token_rows(hidden, splits, 1));
+  }
+  /// The mean of both heads' scores, or the class token's where it has the only one   // [B, labels]
+  [[nodiscard]] Variable<T> logits(const ImageBatch<T>& images, const VitOptions<T>& options = {}) const {
+    const Variable<T> hidden = (*this)(images, options);
+    const Variable<T> of_class = class_logits(hidden, splits(images));
+    if (!distillation_classifier_) return of_class;
+    return scale(add(of_class, distillation_logits(hidden, splits(images))), T(0.5));
+  }
+
+  /// Mean cross-entropy of the pictures' labels, without a teacher.
+  [[nodiscard]] Variable<T> loss(const ImageBatch<T>& images, std::span<const TokenId> labels,
+                                 const CrossEntropyOptions& options = {}) const {
+    return cross_entropy(logits(images), labels, options);
+  }
+  /// The paper's equations 2 and 3: (1 - weight) times the class token's cross-entropy with the labels, plus weight
+  /// times the distillation token's distance from the teacher's scores [B, labels], as `distillation` says.
+  [[nodiscard]] Variable<T> loss(const ImageBatch<T>& images, std::span<const TokenId> labels, const Tensor<T>& teacher,
+                                 const DistillationOptions& distillation, const CrossEntropyOptions& options = {},
+                                 const VitOptions<T>& more = {}) const {
+    const float weight = distillation.weight;
+    require(weight >= 0.f && weight <= 1.f, "deit", "weight must be in [0, 1]: ", weight);
+    const Variable<T> hidden = (*this)(images, more);
+    const Variable<T> of_labels = cross_entropy(class_logits(hidden, splits(images)), labels, options);
+    DistillationOptions teacher_alone = distillation;
+    teacher_alone.weight = 1;
+    const Variable<T> of_teacher =
+        distillation_loss<T>(distillation_logits(hidden, splits(images)), teacher, {}, teacher_alone);
+    return add(scale(of_labels, static_cast<T>(1 - weight)), scale(of_teacher, static_cast<T>(weight)));
+  }
+
+  [[nodiscard]] const DeitConfig& config() const { return config_; }
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor&& visitor) {
+    VitEncoder<T>::visit(self.encoder_, visitor);
+    visitor("pooler", self.pooler_);
+    visitor("classifier", self.classifier_);
+    visitor("distillation_classifier", self.distillation_classifier_);
+  }
+
+  /// Hugging Face's names.
+  [[nodiscard]] static StoredNames stored_names(const DeitConfig& config) {
+    const bool two = config.distillation_head;
+    return {{"class_token", {{"deit.embeddings.cls_token"}}},
+            {"distillation_token", {{"deit.embeddings.distillation_token"}}},
+            {"patch_embedding.weight", {{"deit.embeddings.patch_embeddings.projection.weight"}}},
+            {"patch_embedding.bias", {{"deit.embeddings.patch_embeddings.projection.bias"}}},
+            {"positions", {{"deit.embeddings.position_embeddings"}}},
+            {"encoder.layers.*.self_attn.in_proj_weight",
+             {{"deit.encoder.layer.*.attention.attention.query.weight"},
+              {"deit.encoder.layer.*.attention.attention.key.weight"},
+              {"deit.encoder.layer.*.attention.attention.value.weight"}}},
+            {"encoder.layers.*.self_attn.in_proj_bias",
+             {{"deit.encoder.layer.*.attention.attention.query.bias"},
+              {"deit.encoder.layer.*.attention.attention.key.bias"},
+              {"deit.encoder.layer.*.attention.attention.value.bias"}}},
+            {"encoder.layers.*.self_attn.out_proj.weight", {{"deit.encoder.layer.*.attention.output.dense.weight"}}},
+            {"encoder.layers.*.self_attn.out_proj.bias", {{"deit.encoder.layer.*.attention.output.dense.bias"}}},
+            {"encoder.layers.*.norm1.weight", {{"deit.encoder.layer.*.layernorm_before.weight"}}},
+            {"encoder.layers.*.norm1.bias", {{"deit.encoder.layer.*.layernorm_before.bias"}}},
+            {"encoder.layers.*.norm2.weight", {{"deit.encoder.layer.*.layernorm_after.weight"}}},
+            {"encoder.layers.*.norm2.bias", {{"deit.encoder.layer.*.layernorm_after.bias"}}},
+            {"encoder.layers.*.linear1.weight", {{"deit.encoder.layer.*.intermediate.dense.weight"}}},
+            {"encoder.layers.*.linear1.bias", {{"deit.encoder.layer.*.intermediate.dense.bias"}}},
+            {"encoder.layers.*.linear2.weight", {{"deit.encoder.layer.*.output.dense.weight"}}},
+            {"encoder.layers.*.linear2.bias", {{"deit.encoder.layer.*.output.dense.bias"}}},
+            {"encoder.norm.weight", {{"deit.layernorm.weight"}}},
+            {"encoder.norm.bias", {{"deit.layernorm.bias"}}},
+            {"pooler.weight", {{"deit.pooler.dense.weight"}}},
+            {"pooler.bias", {{"deit.pooler.dense.bias"}}},
+            {"classifier.weight", {{two ? "cls_classifier.weight" : "classifier.weight"}}},
+            {"classifier.bias", {{two ? "cls_classifier.bias" : "classifier.bias"}}}};
+  }
+  [[nodiscard]] static bool is_surplus(const DeitConfig&, std::string_view) { return false; }
+
+ private:
+  static const DeitConfig& checked(const DeitConfig& config) {
+    config.validate();
+    return config;
+  }
+  template <class Part>
+  [[nodiscard]] static const Part& part(const std::optional<Part>& some, std::string_view name) {
+    require(some.has_value(), "deit", "the model has no ", name);
+    return *some;
+  }
+
+  DeitConfig config_;
+  VitEncoder<T> encoder_;
+  std::optional<Linear<T>> pooler_, classifier_, distillation_classifier_;
+};
+static_assert(Module<Deit<float>>);
+
+template <class... Arguments>
+Deit(const DeitConfig&, Arguments&&...) -> Deit<float>;
+
+}  // namespace rapt::inline RAPT_ABI

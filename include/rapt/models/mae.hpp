@@ -1,0 +1,414 @@
+/// \file
+/// A masked autoencoder: an encoder sees a quarter of a picture's patches, and a light decoder says what the pixels of
+/// the others are (He et al. 2021). What the encoder has learned so is then put to use in a classifier (vit.hpp).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "rapt/autograd/ops/add_rows.hpp"
+#include "rapt/autograd/ops/mean_squared_error.hpp"
+#include "rapt/autograd/ops/place_rows.hpp"
+#include "rapt/core/patch_mask.hpp"
+#include "rapt/kernels/patch_pixels.hpp"
+#include "rapt/models/image_keys.hpp"
+#include "rapt/nn/encoder.hpp"
+#include "rapt/nn/grid_positions.hpp"
+#include "rapt/nn/patch_embedding.hpp"
+#include "rapt/nn/stored_name.hpp"
+#include "rapt/nn/transfer.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+/// Everything that makes a masked autoencoder. Defaults are those of the paper's base size.
+struct MaeConfig {
+  PatchGrid grid = {.image = {.channels = 3, .height = 224, .width = 224}, .patch_height = 16, .patch_width = 16};
+  Index d_model = 768;
+  Index layers = 12;
+  Index heads = 12;
+  Index d_ff = 3072;
+  Index decoder_width = 512;
+  Index decoder_layers = 8;
+  Index decoder_heads = 16;
+  Index decoder_ff = 2048;
+  Activation activation = Activation::gelu;
+  float dropout = 0.f;            ///< of each sublayer's output
+  float attention_dropout = 0.f;  ///< of the attention weights
+  double layer_norm_epsilon = 1e-12;
+  double hidden_share = 0.75;     ///< of each picture's patches, for whoever draws masks
+  bool normalise_pixels = false;  ///< the decoder predicts pixels relative to their patch's mean and deviation
+
+  bool decoder = true;  ///< of a folder it is loaded if it is there
+
+  /// The paper's three sizes.
+  [[nodiscard]] static MaeConfig base() { return {}; }
+  [[nodiscard]] static MaeConfig large() { return {.d_model = 1024, .layers = 24, .heads = 16, .d_ff = 4096}; }
+  [[nodiscard]] static MaeConfig huge() {
+    MaeConfig config{.d_model = 1280, .layers = 32, .heads = 16, .d_ff = 5120};
+    config.grid.patch_height = config.grid.patch_width = 14;
+    return config;
+  }
+
+  [[nodiscard]] LayerOptions layer() const {
+    return {.d_model = d_model,
+            .heads = heads,
+            .d_ff = d_ff,
+            .dropout = dropout,
+            .attention_dropout = attention_dropout,
+            .activation = activation,
+            .norm = NormPlacement::pre,
+            .layer_norm_epsilon = layer_norm_epsilon};
+  }
+  [[nodiscard]] LayerOptions decoder_layer() const {
+    LayerOptions options = layer();
+    options.d_model = decoder_width;
+    options.heads = decoder_heads;
+    options.d_ff = decoder_ff;
+    return options;
+  }
+
+  /// Throws ValueError that names the values which do not fit.
+  void validate() const {
+    constexpr std::string_view kWhere = "mae";
+    grid.validate(kWhere);
+    require(layers > 0 && d_ff > 0 && decoder_layers > 0 && decoder_ff > 0, kWhere, "sizes must be positive: layers ",
+            layers, ", d_ff ", d_ff, ", decoder_layers ", decoder_layers, ", decoder_ff ", decoder_ff);
+    require(d_model > 0 && heads > 0 && d_model % heads == 0 && d_model % 4 == 0, kWhere,
+            "d_model must be a multiple of heads and of 4: d_model = ", d_model, ", heads = ", heads);
+    require(decoder_width > 0 && decoder_heads > 0 && decoder_width % decoder_heads == 0 && decoder_width % 4 == 0,
+            kWhere, "decoder_width must be a multiple of decoder_heads and of 4: decoder_width = ", decoder_width,
+            ", decoder_heads = ", decoder_heads);
+    for (const float rate : {dropout, attention_dropout}) {
+      require(rate >= 0.f && rate < 1.f, kWhere, "dropout must be in [0, 1): ", rate);
+    }
+    require(layer_norm_epsilon > 0, kWhere, "layer_norm_epsilon must be positive: ", layer_norm_epsilon);
+    require(hidden_share >= 0 && hidden_share < 1, kWhere, "hidden_share must be in [0, 1): ", hidden_share);
+    require(!normalise_pixels || grid.patch_size() > 1, kWhere, "a patch of one number has no deviation");
+  }
+
+  /// What Hugging Face calls this model and its settings, in config.json.
+  static constexpr std::string_view kModelType = "vit_mae", kBasePrefix = "vit.";
+  [[nodiscard]] std::string_view architecture() const { return decoder ? "ViTMAEForPreTraining" : "ViTMAEModel"; }
+  /// Without a decoder, names in files have no `kBasePrefix`.
+  [[nodiscard]] bool has_head() const { return decoder; }
+  template <class Self, class Visitor>
+  static void visit_keys(Self& self, Visitor&& key) {
+    detail::visit_grid(key, self.grid);
+    key("hidden_size", self.d_model);
+    key("num_hidden_layers", self.layers);
+    key("num_attention_heads", self.heads);
+    key("intermediate_size", self.d_ff);
+    key("decoder_hidden_size", self.decoder_width);
+    key("decoder_num_hidden_layers", self.decoder_layers);
+    key("decoder_num_attention_heads", self.decoder_heads);
+    key("decoder_intermediate_size", self.decoder_ff);
+    key("hidden_act", self.activation);
+    key("hidden_dropout_prob", self.dropout);
+    key("attention_probs_dropout_prob", self.attention_dropout);
+    key("layer_norm_eps", self.layer_norm_epsilon);
+    key("mask_ratio", self.hidden_share);
+    key("norm_pix_loss", self.normalise_pixels);
+    key.must_be("qkv_bias", true);
+  }
+  /// Finds the decoder by the tensors that a folder has.
+  template <class Contains>
+  void look_at(const Contains& contains) {
+    decoder = contains("decoder.decoder_embed.weight");
+    if (!decoder || decoder_layers < 1) return;
+    const std::string last = std::to_string(decoder_layers - 1) + ".output.dense.weight";
+    require<IoError>(contains("decoder.decoder_layers." + last) || contains("decoder.decoder_encoder.layer." + last),
+                     "pretrained", "the folder does not have the ", decoder_layers, " layers of the decoder");
+  }
+};
+
+/// From the encoder's rows of the visible patches to pixels of all.
+template <class T = float>
+class MaeDecoder {
+ public:
+  MaeDecoder(const MaeConfig& config, Rng& rng)
+      : embedding_(config.d_model, config.decoder_width, rng),
+        mask_token_(init::normal<T>(Shape{1, 1, config.decoder_width}, rng, 0.02)),
+        positions_(grid_positions<T>(config.grid.rows(), config.grid.cols(), config.decoder_width)),
+        encoder_(config.decoder_layers, config.decoder_layer(), /*final_norm=*/true, rng),
+        prediction_(config.decoder_width, config.grid.patch_size(), rng) {}
+
+  /// Normalised rows of all tokens, to predict from   // [B (P + 1), decoder width] from [B (K + 1), D]
+  [[nodiscard]] Variable<T> operator()(const Variable<T>& encoded, const PatchMask& mask) const {
+    const Index images = mask.images(), length = mask.patches() + 1;
+    std::vector<Index> places;  // of the class token and the visible patches of each picture
+    const std::vector<TokenId> rows = mask.token_rows(mask.visible());
+    for (Index b = 0; b < images; ++b) {
+      places.push_back(b * length);
+      places.insert(places.end(), rows.begin() + mask.visible_splits().begin(b),
+                    rows.begin() + mask.visible_splits().end(b));
+    }
+    require<ShapeError>(encoded.rows() == static_cast<Index>(places.size()), "mae", "the encoder's rows have shape ",
+                        encoded.shape(), ", the mask shows ", rows.size(), " patches of ", images, " pictures");
+    const std::vector<TokenId> hidden = mask.token_rows(mask.masked());
+    const Variable<T> tokens = embedding<T>(mask_token_, std::vector<TokenId>(hidden.size(), TokenId{0}));
+    Variable<T> x = place_rows<T>({{embedding_(encoded), places}, {tokens, {hidden.begin(), hidden.end()}}});
+    std::vector<TokenId> positions;
+    for (Index i = 0; i < images * length; ++i) positions.push_back(static_cast<TokenId>(i % length));
+    return encoder_(add_rows<T>(std::move(x), detail::constant(positions_), positions),
+                    RowSplits::equal(images, length));
+  }
+  /// Pixels in the order (y, x, c)   // [n, p_h p_w C] from [n, decoder width]
+  [[nodiscard]] Variable<T> predict(const Variable<T>& rows) const { return prediction_(rows); }
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor&& visitor) {
+    visitor("embedding", self.embedding_);
+    visitor("mask_token", self.mask_token_);
+    visitor("positions", self.positions_);
+    visitor("encoder", self.encoder_);
+    visitor("prediction", self.prediction_);
+  }
+
+ private:
+  Linear<T> embedding_;
+  Parameter<T> mask_token_, positions_;
+  Encoder<T> encoder_;
+  Linear<T> prediction_;
+};
+static_assert(Module<MaeDecoder<float>>);
+
+/// Encoder and decoder. A const model may be used from many threads.
+///
+/// ```cpp
+/// const rapt::PatchMask mask = rapt::random_patch_mask(images.images(), mae.config().grid.patches(), 0.75, rng);
+/// const auto loss = mae.loss(images, mask);
+/// ```
+template <class T = float>
+class Mae {
+ public:
+  using ScalarType = T;
+  using Config = MaeConfig;
+
+  /// Weights Xavier-uniform, tokens normal with deviation 0.02, as the paper's code. Throws ValueError for a config
+  /// that does not fit.
+  Mae(const MaeConfig& config, Rng& rng)
+      : config_(checked(config)),
+        class_token_(init::normal<T>(Shape{1, 1, config.d_model}, rng, 0.02)),
+        patch_embedding_(config.grid, config.d_model, rng),
+        positions_(grid_positions<T>(config.grid.rows(), config.grid.cols(), config.d_model)),
+        encoder_(config.layers, config.layer(), /*final_norm=*/true, rng) {
+    if (config.decoder) decoder_.emplace(config, rng);
+    for_each_parameter(patch_embedding_, [&](const std::string& name, Parameter<T>& parameter) {
+      if (name != "weight") return;
+      const Shape shape = parameter.shape();
+      Tensor<T> weight = init::xavier_uniform<T>(Shape{config.d_model, config.grid.patch_size()}, rng);
+      weight.reshape(shape);
+      parameter.mutable_value() = std::move(weight);
+    });
+  }
+
+  /// What the encoder makes of the visible patches: of each picture the class token, then its patches in the order of
+  /// the mask   // [B (K + 1), D]
+  /// An empty mask: all patches in their order. Positions are fixed; no gradient flows into them.
+  [[nodiscard]] Variable<T> operator()(const ImageBatch<T>& images, const PatchMask& mask = {},
+                                       std::span<Tensor<T>> weights = {}) const {
+    require<ShapeError>(images.shape() == config_.grid.image, kWhere, "pictures of ", to_string(images.shape()),
+                        ", the model's are ", to_string(config_.grid.image));
+    std::vector<TokenId> visible;
+    if (mask.images() > 0) {
+      require_mask(images, mask);
+      visible = mask.visible_in_picture();
+    }
+    const Variable<T> extra[] = {class_token_}, patches = patch_embedding_(images, visible);
+    const Index per_image = patches.rows() / images.images();
+    return encoder_(assemble_tokens<T>(patches, extra, detail::constant(positions_), images.images(), visible),
+                    RowSplits::equal(images.images(), per_image + 1), {}, weights);
+  }
+
+  /// Pixels of all patches, in the order (y, x, c), visible ones included   // [B P, p_h p_w C]
+  [[nodiscard]] Variable<T> predict(const Variable<T>& encoded, const PatchMask& mask) const {
+    const MaeDecoder<T>& decoder = part(decoder_, "decoder");
+    return decoder.predict(
+        embedding<T>(decoder(encoded, mask), mask.token_rows(PatchMask(mask.images(), mask.patches()).visible())));
+  }
+
+  /// The mean squared distance between predicted pixels of the hidden patches and their own, which are normalised if
+  /// the config says so. Pixels of visible patches are not computed.
+  [[nodiscard]] Variable<T> loss(const ImageBatch<T>& images, const PatchMask& mask) const {
+    require(!mask.masked().empty(), kWhere, "no patch is hidden");
+    Tensor<T> target = kernels::patch_pixels(images, config_.grid, mask.masked());
+    if (config_.normalise_pixels) {
+      const Tensor<T> statistics = kernels::patch_statistics(target);
+      for (Index i = 0; i < target.rows(); ++i) {
+        for (Index j = 0; j < target.cols(); ++j) target(i, j) = (target(i, j) - statistics(i, 0)) / statistics(i, 1);
+      }
+    }
+    return mean_squared_error(predict_hidden(images, mask), std::move(target));
+  }
+
+  /// The pictures with the hidden patches as the decoder has them. Normalised predictions get the mean and deviation of
+  /// the patches that were there.
+  [[nodiscard]] ImageBatch<T> reconstruct(const ImageBatch<T>& images, const PatchMask& mask) const {
+    Tensor<T> pixels = predict_hidden(images, mask).value();
+    if (config_.normalise_pixels) {
+      const auto statistics = kernels::patch_statistics(kernels::patch_pixels(images, config_.grid, mask.masked()));
+      for (Index i = 0; i < pixels.rows(); ++i) {
+        for (Index j = 0; j < pixels.cols(); ++j) pixels(i, j) = pixels(i, j) * statistics(i, 1) + statistics(i, 0);
+      }
+    }
+    return kernels::with_patches(images, config_.grid, mask.masked(), pixels);
+  }
+
+  [[nodiscard]] const MaeConfig& config() const { return config_; }
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor&& visitor) {
+    visitor("class_token", self.class_token_);
+    visitor("patch_embedding", self.patch_embedding_);
+    visitor("positions", self.positions_);
+    visitor("encoder", self.encoder_);
+    visitor("decoder", self.decoder_);
+  }
+
+  /// Hugging Face's names; the decoder's layers have two.
+  [[nodiscard]] static StoredNames stored_names(const MaeConfig&) {
+    return {
+        {"class_token", {{"vit.embeddings.cls_token"}}},
+        {"patch_embedding.weight", {{"vit.embeddings.patch_embeddings.projection.weight"}}},
+        {"patch_embedding.bias", {{"vit.embeddings.patch_embeddings.projection.bias"}}},
+        {"positions", {{"vit.embeddings.position_embeddings"}}},
+        {"encoder.norm.weight", {{"vit.layernorm.weight"}}},
+        {"encoder.norm.bias", {{"vit.layernorm.bias"}}},
+        {"encoder.layers.*.self_attn.in_proj_weight",
+         {{"vit.encoder.layer.*.attention.attention.query.weight"},
+          {"vit.encoder.layer.*.attention.attention.key.weight"},
+          {"vit.encoder.layer.*.attention.attention.value.weight"}}},
+        {"encoder.layers.*.self_attn.out_proj.weight", {{"vit.encoder.layer.*.attention.output.dense.weight"}}},
+        {"encoder.layers.*.self_attn.in_proj_bias",
+         {{"vit.encoder.layer.*.attention.attention.query.bias"},
+          {"vit.encoder.layer.*.attention.attention.key.bias"},
+          {"vit.encoder.layer.*.attention.attention.value.bias"}}},
+        {"encoder.layers.*.self_attn.out_proj.bias", {{"vit.encoder.layer.*.attention.output.dense.bias"}}},
+        {"encoder.layers.*.norm1.weight", {{"vit.encoder.layer.*.layernorm_before.weight"}}},
+        {"encoder.layers.*.norm1.bias", {{"vit.encoder.layer.*.layernorm_before.bias"}}},
+        {"encoder.layers.*.norm2.weight", {{"vit.encoder.layer.*.layernorm_after.weight"}}},
+        {"encoder.layers.*.norm2.bias", {{"vit.encoder.layer.*.layernorm_after.bias"}}},
+        {"encoder.layers.*.linear1.weight", {{"vit.encoder.layer.*.intermediate.dense.weight"}}},
+        {"encoder.layers.*.linear1.bias", {{"vit.encoder.layer.*.intermediate.dense.bias"}}},
+        {"encoder.layers.*.linear2.weight", {{"vit.encoder.layer.*.output.dense.weight"}}},
+        {"encoder.layers.*.linear2.bias", {{"vit.encoder.layer.*.output.dense.bias"}}},
+        {"decoder.encoder.layers.*.self_attn.in_proj_weight",
+         {{"decoder.decoder_layers.*.attention.attention.query.weight",
+           0,
+           {"decoder.decoder_encoder.layer.*.attention.attention.query.weight"}},
+          {"decoder.decoder_layers.*.attention.attention.key.weight",
+           0,
+           {"decoder.decoder_encoder.layer.*.attention.attention.key.weight"}},
+          {"decoder.decoder_layers.*.attention.attention.value.weight",
+           0,
+           {"decoder.decoder_encoder.layer.*.attention.attention.value.weight"}}}},
+        {"decoder.encoder.layers.*.self_attn.out_proj.weight",
+         {{"decoder.decoder_layers.*.attention.output.dense.weight",
+           0,
+           {"decoder.decoder_encoder.layer.*.attention.output.dense.weight"}}}},
+        {"decoder.encoder.layers.*.self_attn.in_proj_bias",
+         {{"decoder.decoder_layers.*.attention.attention.query.bias",
+           0,
+           {"decoder.decoder_encoder.layer.*.attention.attention.query.bias"}},
+          {"decoder.decoder_layers.*.attention.attention.key.bias",
+           0,
+           {"decoder.decoder_encoder.layer.*.attention.attention.key.bias"}},
+          {"decoder.decoder_layers.*.attention.attention.value.bias",
+           0,
+           {"decoder.decoder_encoder.layer.*.attention.attention.value.bias"}}}},
+        {"decoder.encoder.layers.*.self_attn.out_proj.bias",
+         {{"decoder.decoder_layers.*.attention.output.dense.bias",
+           0,
+           {"decoder.decoder_encoder.layer.*.attention.output.dense.bias"}}}},
+        {"decoder.encoder.layers.*.norm1.weight",
+         {{"decoder.decoder_layers.*.layernorm_before.weight",
+           0,
+           {"decoder.decoder_encoder.layer.*.layernorm_before.weight"}}}},
+        {"decoder.encoder.layers.*.norm1.bias",
+         {{"decoder.decoder_layers.*.layernorm_before.bias",
+           0,
+           {"decoder.decoder_encoder.layer.*.layernorm_before.bias"}}}},
+        {"decoder.encoder.layers.*.norm2.weight",
+         {{"decoder.decoder_layers.*.layernorm_after.weight",
+           0,
+           {"decoder.decoder_encoder.layer.*.layernorm_after.weight"}}}},
+        {"decoder.encoder.layers.*.norm2.bias",
+         {{"decoder.decoder_layers.*.layernorm_after.bias",
+           0,
+           {"decoder.decoder_encoder.layer.*.layernorm_after.bias"}}}},
+        {"decoder.encoder.layers.*.linear1.weight",
+         {{"decoder.decoder_layers.*.intermediate.dense.weight",
+           0,
+           {"decoder.decoder_encoder.layer.*.intermediate.dense.weight"}}}},
+        {"decoder.encoder.layers.*.linear1.bias",
+         {{"decoder.decoder_layers.*.intermediate.dense.bias",
+           0,
+           {"decoder.decoder_encoder.layer.*.intermediate.dense.bias"}}}},
+        {"decoder.encoder.layers.*.linear2.weight",
+         {{"decoder.decoder_layers.*.output.dense.weight",
+           0,
+           {"decoder.decoder_encoder.layer.*.output.dense.weight"}}}},
+        {"decoder.encoder.layers.*.linear2.bias",
+         {{"decoder.decoder_layers.*.output.dense.bias", 0, {"decoder.decoder_encoder.layer.*.output.dense.bias"}}}},
+        {"decoder.embedding.weight", {{"decoder.decoder_embed.weight"}}},
+        {"decoder.embedding.bias", {{"decoder.decoder_embed.bias"}}},
+        {"decoder.mask_token", {{"decoder.mask_token"}}},
+        {"decoder.positions", {{"decoder.decoder_pos_embed"}}},
+        {"decoder.encoder.norm.weight", {{"decoder.decoder_norm.weight"}}},
+        {"decoder.encoder.norm.bias", {{"decoder.decoder_norm.bias"}}},
+        {"decoder.prediction.weight", {{"decoder.decoder_pred.weight"}}},
+        {"decoder.prediction.bias", {{"decoder.decoder_pred.bias"}}},
+    };
+  }
+  [[nodiscard]] static bool is_surplus(const MaeConfig&, std::string_view) { return false; }
+
+ private:
+  static constexpr std::string_view kWhere = "mae";
+
+  static const MaeConfig& checked(const MaeConfig& config) {
+    config.validate();
+    return config;
+  }
+  template <class Part>
+  [[nodiscard]] static const Part& part(const std::optional<Part>& some, std::string_view name) {
+    require(some.has_value(), kWhere, "the model has no ", name);
+    return *some;
+  }
+  void require_mask(const ImageBatch<T>& images, const PatchMask& mask) const {
+    require<ShapeError>(mask.images() == images.images() && mask.patches() == config_.grid.patches(), kWhere,
+                        "a mask of ", mask.images(), " pictures of ", mask.patches(), " patches for ", images.images(),
+                        " of ", config_.grid.patches());
+    for (Index b = 0; b < mask.images(); ++b) {
+      const Index count = mask.visible_splits().length(b), first = mask.visible_splits().length(0);
+      require<ShapeError>(count == first && count > 0, kWhere, "picture ", b, " shows ", count,
+                          " patches, picture 0 shows ", first);
+    }
+  }
+  /// Pixels of the hidden patches alone   // [hidden, p_h p_w C]
+  [[nodiscard]] Variable<T> predict_hidden(const ImageBatch<T>& images, const PatchMask& mask) const {
+    const MaeDecoder<T>& decoder = part(decoder_, "decoder");
+    require_mask(images, mask);
+    const Variable<T> decoded = decoder((*this)(images, mask), mask);
+    return decoder.predict(embedding<T>(decoded, mask.token_rows(mask.masked())));
+  }
+
+  MaeConfig config_;
+  Parameter<T> class_token_;
+  PatchEmbedding<T> patch_embedding_;
+  Parameter<T> positions_;
+  Encoder<T> encoder_;
+  std::optional<MaeDecoder<T>> decoder_;
+};
+static_assert(Module<Mae<float>>);
+
+template <class... Arguments>
+Mae(const MaeConfig&, Arguments&&...) -> Mae<float>;
+
+/// Gives a classifier (vit.hpp) the encoder of an autoencoder: every parameter but the decoder's, by its name. Throws
+/// as `copy_parameters`.
+template <class T, Module Classifier>
+void copy_encoder(const Mae<T>& mae, Classifier& classifier) {
+  copy_parameters(mae, classifier, [](const std::string& name) { return !name.starts_with("decoder."); });
+}
+
+}  // namespace rapt::inline RAPT_ABI

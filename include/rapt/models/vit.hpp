@@ -1,0 +1,342 @@
+/// \file
+/// Vision Transformer: a picture's patches are the words of a sentence, which an encoder reads (Dosovitskiy et al.
+/// 2020). What differs from bert.hpp: patches are projected instead of looked up, norms come before sublayers.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "rapt/autograd/ops/cross_entropy.hpp"
+#include "rapt/autograd/ops/dropout.hpp"
+#include "rapt/autograd/ops/embedding.hpp"
+#include "rapt/autograd/ops/mean_rows.hpp"
+#include "rapt/autograd/ops/resize_positions.hpp"
+#include "rapt/models/image_keys.hpp"
+#include "rapt/nn/encoder.hpp"
+#include "rapt/nn/patch_embedding.hpp"
+#include "rapt/nn/stored_name.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+/// What stands for the whole picture.
+enum class ImagePooling {
+  class_token,  ///< the hidden state of a learned token before the patches, the paper
+  mean,         ///< the mean of the patches' hidden states; rapt's own, no Hugging Face folder can say it
+};
+
+/// Everything that makes a ViT. Defaults are those of the paper's ViT-B/16, of the encoder alone.
+struct VitConfig {
+  PatchGrid grid = {.image = {.channels = 3, .height = 224, .width = 224}, .patch_height = 16, .patch_width = 16};
+  Index d_model = 768;
+  Index layers = 12;
+  Index heads = 12;
+  Index d_ff = 3072;
+  Activation activation = Activation::gelu;
+  float dropout = 0.f;            ///< of the embeddings and of each sublayer's output
+  float attention_dropout = 0.f;  ///< of the attention weights
+  double layer_norm_epsilon = 1e-12;
+  bool qkv_bias = true;       ///< of the projections to queries, keys and values
+  Index encoder_stride = 16;  ///< for a head that rapt does not have; kept for other programs
+  ImagePooling pooling = ImagePooling::class_token;
+
+  // Parts. Of a folder those are loaded that it has.
+  bool pooler = false;                     ///< activation of a linear map of the class token's hidden state
+  std::optional<Index> pooler_width = {};  ///< unset: d_model
+  Activation pooler_activation = Activation::tanh;
+  std::vector<std::string> labels = {};  ///< names of classes; some: a head that tells them apart
+
+  /// The paper's three sizes, of 86, 304 and 632 million parameters.
+  [[nodiscard]] static VitConfig base() { return {}; }
+  [[nodiscard]] static VitConfig large() { return {.d_model = 1024, .layers = 24, .heads = 16, .d_ff = 4096}; }
+  [[nodiscard]] static VitConfig huge() {
+    VitConfig config{.d_model = 1280, .layers = 32, .heads = 16, .d_ff = 5120};
+    config.grid.patch_height = config.grid.patch_width = 14;
+    return config;
+  }
+
+  [[nodiscard]] LayerOptions layer() const {
+    return {.d_model = d_model,
+            .heads = heads,
+            .d_ff = d_ff,
+            .dropout = dropout,
+            .attention_dropout = attention_dropout,
+            .activation = activation,
+            .norm = NormPlacement::pre,
+            .layer_norm_epsilon = layer_norm_epsilon};
+  }
+
+  /// Throws ValueError that names the values which do not fit.
+  void validate() const {
+    constexpr std::string_view kWhere = "vit";
+    grid.validate(kWhere);
+    require(layers > 0 && d_ff > 0 && pooler_width.value_or(1) > 0, kWhere, "sizes must be positive: layers ", layers,
+            ", d_ff ", d_ff, ", pooler_width ", pooler_width.value_or(d_model));
+    require(d_model > 0 && heads > 0 && d_model % heads == 0, kWhere,
+            "d_model must be a multiple of heads: d_model = ", d_model, ", heads = ", heads);
+    for (const float rate : {dropout, attention_dropout}) {
+      require(rate >= 0.f && rate < 1.f, kWhere, "dropout must be in [0, 1): ", rate);
+    }
+    require(layer_norm_epsilon > 0, kWhere, "layer_norm_epsilon must be positive: ", layer_norm_epsilon);
+    require(labels.empty() || !pooler, kWhere, "a model that tells ", labels.size(), " labels apart has no pooler");
+    require(pooling == ImagePooling::class_token || !pooler, kWhere, "the pooler reads the class token, not the mean");
+  }
+
+  /// What Hugging Face calls this model and its settings, in config.json.
+  static constexpr std::string_view kModelType = "vit", kBasePrefix = "vit.";
+  [[nodiscard]] std::string_view architecture() const {
+    return labels.empty() ? "ViTModel" : "ViTForImageClassification";
+  }
+  /// Without a head, names in files have no `kBasePrefix`.
+  [[nodiscard]] bool has_head() const { return !labels.empty(); }
+  template <class Self, class Visitor>
+  static void visit_keys(Self& self, Visitor&& key) {
+    require(self.pooling == ImagePooling::class_token, "vit",
+            "other programs would not pool by the mean: such a model cannot be saved in a Hugging Face folder");
+    detail::visit_grid(key, self.grid);
+    key("hidden_size", self.d_model);
+    key("num_hidden_layers", self.layers);
+    key("num_attention_heads", self.heads);
+    key("intermediate_size", self.d_ff);
+    key("hidden_act", self.activation);
+    key("hidden_dropout_prob", self.dropout);
+    key("attention_probs_dropout_prob", self.attention_dropout);
+    key("layer_norm_eps", self.layer_norm_epsilon);
+    key("qkv_bias", self.qkv_bias);
+    key("encoder_stride", self.encoder_stride);
+    key("pooler_output_size", self.pooler_width);
+    key("pooler_act", self.pooler_activation);
+    key.labels("id2label", self.labels);
+  }
+  /// Finds the parts by the tensors that a folder has.
+  template <class Contains>
+  void look_at(const Contains& contains) {
+    pooler = contains("vit.pooler.dense.weight") || contains("pooler.dense.weight");
+    if (!contains("classifier.weight")) {
+      labels.clear();
+    } else if (labels.empty()) {
+      labels = {"LABEL_0", "LABEL_1"};  // what an absent list means
+    }
+  }
+};
+
+/// What a call may ask for beside the hidden states.
+template <class T>
+struct VitOptions {
+  /// Take pictures of another height and width than the config's, too: the patches' positions are resized to their
+  /// grid, by cubic convolution.
+  bool resize_positions = false;
+  /// One a layer or none: receive the layers' attention probabilities, [B, H, L, L].
+  std::span<Tensor<T>> weights = {};
+};
+
+/// What ViT and DeiT share: from pictures to the hidden states of the learned tokens and the patches.
+template <class T = float>
+class VitEncoder {
+ public:
+  /// Matrices and tokens normal with deviation 0.02, truncated, as the paper's code and its followers'.
+  VitEncoder(const VitConfig& config, bool distillation_token, Rng& rng)
+      : class_token_(init::constant<T>(Shape{1, 1, config.d_model}, T(0))),
+        patch_embedding_(config.grid, config.d_model, rng),
+        encoder_(config.layers, config.layer(), /*final_norm=*/true, rng),
+        dropout_(config.dropout) {
+    if (distillation_token) distillation_token_ = class_token_;
+    positions_ =
+        Parameter<T>(init::constant<T>(Shape{1, extra_tokens() + config.grid.patches(), config.d_model}, T(0)));
+    for_each_parameter(*this, [&](const std::string& name, Parameter<T>& parameter) {
+      if (!config.qkv_bias && name.ends_with("in_proj_bias")) parameter = Parameter<T>();
+    });
+    for_each_parameter(*this, [&](const std::string&, Parameter<T>& parameter) {
+      if (parameter.shape().rank() == 1) return;
+      parameter.mutable_value() = init::truncated_normal<T>(parameter.shape(), rng, 0.02);
+    });
+  }
+
+  /// The last hidden state: of each picture the learned tokens, then its patches, row by row   // [B L, D]
+  [[nodiscard]] Variable<T> operator()(const ImageBatch<T>& images, const VitOptions<T>& options = {}) const {
+    const PatchGrid own = patch_embedding_.grid(), grid = patch_embedding_.grid_of(images.shape());
+    require<ShapeError>(grid == own || options.resize_positions, "vit", "pictures of ", to_string(images.shape()),
+                        ", the model's are ", to_string(own.image), "; with resize_positions it takes others, too");
+    const std::array<Variable<T>, 2> extra{class_token_, distillation_token_};
+    const auto tokens = std::span<const Variable<T>>(extra).first(static_cast<std::size_t>(extra_tokens()));
+    const Variable<T> patches = patch_embedding_(images);
+    Variable<T> x = grid == own
+                        ? assemble_tokens<T>(patches, tokens, positions_, images.images())
+                        : assemble_tokens<T>(patches, tokens,
+                                             resize_positions<T>(positions_, extra_tokens(), {own.rows(), own.cols()},
+                                                                 {grid.rows(), grid.cols()}),
+                                             images.images());
+    return encoder_(dropout(std::move(x), dropout_), splits(images), {}, options.weights);
+  }
+
+  /// Where each picture's rows are: L = `extra_tokens` + patches a picture.
+  [[nodiscard]] RowSplits splits(const ImageBatch<T>& images) const {
+    return RowSplits::equal(images.images(), extra_tokens() + patch_embedding_.grid_of(images.shape()).patches());
+  }
+  /// Learned tokens before the patches: 1, or with one for distillation 2.
+  [[nodiscard]] Index extra_tokens() const { return distillation_token_.defined() ? 2 : 1; }
+
+  /// Row `first` of each picture   // [B, D] from hidden states [B L, D]
+  [[nodiscard]] static Variable<T> token_rows(const Variable<T>& hidden, const RowSplits& splits, Index first) {
+    return rows(hidden, splits, first, 1);
+  }
+  /// The rows of the patches alone   // [B P, D]
+  [[nodiscard]] Variable<T> patch_rows(const Variable<T>& hidden, const RowSplits& splits) const {
+    return rows(hidden, splits, extra_tokens(), splits.longest() - extra_tokens());
+  }
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor&& visitor) {
+    visitor("class_token", self.class_token_);
+    visitor("distillation_token", self.distillation_token_);
+    visitor("patch_embedding", self.patch_embedding_);
+    visitor("positions", self.positions_);
+    visitor("encoder", self.encoder_);
+  }
+
+ private:
+  /// `count` rows of each picture from row `first` on.
+  [[nodiscard]] static Variable<T> rows(const Variable<T>& hidden, const RowSplits& splits, Index first, Index count) {
+    require<ShapeError>(hidden.rows() == splits.rows(), "vit", "the hidden state has shape ", hidden.shape(),
+                        ", row splits end at ", splits.rows());
+    std::vector<TokenId> numbers;
+    for (Index b = 0; b < splits.sequences(); ++b) {
+      for (Index i = 0; i < count; ++i) numbers.push_back(static_cast<TokenId>(splits.begin(b) + first + i));
+    }
+    return embedding<T>(hidden, numbers);
+  }
+
+  Parameter<T> class_token_, distillation_token_;
+  PatchEmbedding<T> patch_embedding_;
+  Parameter<T> positions_;
+  Encoder<T> encoder_;
+  float dropout_;
+};
+static_assert(Module<VitEncoder<float>>);
+
+namespace detail {
+
+/// A linear map of hidden states, initialised as all matrices are.
+template <class T>
+[[nodiscard]] Linear<T> vit_head(const VitConfig& config, Index outputs, Rng& rng) {
+  Linear<T> head(config.d_model, outputs, rng);
+  for_each_parameter(head, [&](const std::string&, Parameter<T>& parameter) {
+    if (parameter.shape().rank() == 1) return;
+    parameter.mutable_value() = init::truncated_normal<T>(parameter.shape(), rng, 0.02);
+  });
+  return head;
+}
+
+}  // namespace detail
+
+/// The encoder, and the pooler or the classification head that the config names. A const model may be used from many
+/// threads.
+///
+/// ```cpp
+/// const auto vit = rapt::from_pretrained<rapt::Vit<float>>("vit-base-patch16-224");
+/// const auto scores = vit.logits(images);   // [B, labels]
+/// ```
+template <class T = float>
+class Vit {
+ public:
+  using ScalarType = T;
+  using Config = VitConfig;
+
+  /// Throws ValueError for a config that does not fit.
+  Vit(const VitConfig& config, Rng& rng)
+      : config_(checked(config)), encoder_(config, /*distillation_token=*/false, rng) {
+    if (config.pooler) pooler_ = detail::vit_head<T>(config, config.pooler_width.value_or(config.d_model), rng);
+    const auto classes = static_cast<Index>(config.labels.size());
+    if (classes > 0) classifier_ = detail::vit_head<T>(config, classes, rng);
+  }
+
+  /// The last hidden state: of each picture the class token, then its patches, row by row   // [B (P + 1), D]
+  [[nodiscard]] Variable<T> operator()(const ImageBatch<T>& images, const VitOptions<T>& options = {}) const {
+    return encoder_(images, options);
+  }
+  /// Where each picture's rows are.
+  [[nodiscard]] RowSplits splits(const ImageBatch<T>& images) const { return encoder_.splits(images); }
+
+  /// What the config's pooling makes of each picture   // [B, D] from hidden states [B (P + 1), D]
+  [[nodiscard]] Variable<T> pooled(const Variable<T>& hidden, const RowSplits& splits) const {
+    if (config_.pooling == ImagePooling::class_token) return VitEncoder<T>::token_rows(hidden, splits, 0);
+    const Index patches = splits.longest() - 1;
+    return mean_rows(encoder_.patch_rows(hidden, splits), RowSplits::equal(splits.sequences(), patches));
+  }
+  /// What the pooler makes of the class token   // [B, pooler width]
+  [[nodiscard]] Variable<T> pooler_output(const Variable<T>& hidden, const RowSplits& splits) const {
+    return part(pooler_, "pooler")(pooled(hidden, splits), config_.pooler_activation);
+  }
+  /// Scores of the config's labels   // [B, labels]
+  [[nodiscard]] Variable<T> logits(const ImageBatch<T>& images, const VitOptions<T>& options = {}) const {
+    const Linear<T>& head = part(classifier_, "classification head");
+    return head(pooled((*this)(images, options), splits(images)));
+  }
+  /// Mean cross-entropy of the pictures' labels, numbers among the config's.
+  [[nodiscard]] Variable<T> loss(const ImageBatch<T>& images, std::span<const TokenId> labels,
+                                 const CrossEntropyOptions& options = {}) const {
+    return cross_entropy(logits(images), labels, options);
+  }
+
+  [[nodiscard]] const VitConfig& config() const { return config_; }
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor&& visitor) {
+    VitEncoder<T>::visit(self.encoder_, visitor);
+    visitor("pooler", self.pooler_);
+    visitor("classifier", self.classifier_);
+  }
+
+  /// Hugging Face's names.
+  [[nodiscard]] static StoredNames stored_names(const VitConfig&) {
+    return {{"class_token", {{"vit.embeddings.cls_token"}}},
+            {"patch_embedding.weight", {{"vit.embeddings.patch_embeddings.projection.weight"}}},
+            {"patch_embedding.bias", {{"vit.embeddings.patch_embeddings.projection.bias"}}},
+            {"positions", {{"vit.embeddings.position_embeddings"}}},
+            {"encoder.layers.*.self_attn.in_proj_weight",
+             {{"vit.encoder.layer.*.attention.attention.query.weight"},
+              {"vit.encoder.layer.*.attention.attention.key.weight"},
+              {"vit.encoder.layer.*.attention.attention.value.weight"}}},
+            {"encoder.layers.*.self_attn.in_proj_bias",
+             {{"vit.encoder.layer.*.attention.attention.query.bias"},
+              {"vit.encoder.layer.*.attention.attention.key.bias"},
+              {"vit.encoder.layer.*.attention.attention.value.bias"}}},
+            {"encoder.layers.*.self_attn.out_proj.weight", {{"vit.encoder.layer.*.attention.output.dense.weight"}}},
+            {"encoder.layers.*.self_attn.out_proj.bias", {{"vit.encoder.layer.*.attention.output.dense.bias"}}},
+            {"encoder.layers.*.norm1.weight", {{"vit.encoder.layer.*.layernorm_before.weight"}}},
+            {"encoder.layers.*.norm1.bias", {{"vit.encoder.layer.*.layernorm_before.bias"}}},
+            {"encoder.layers.*.norm2.weight", {{"vit.encoder.layer.*.layernorm_after.weight"}}},
+            {"encoder.layers.*.norm2.bias", {{"vit.encoder.layer.*.layernorm_after.bias"}}},
+            {"encoder.layers.*.linear1.weight", {{"vit.encoder.layer.*.intermediate.dense.weight"}}},
+            {"encoder.layers.*.linear1.bias", {{"vit.encoder.layer.*.intermediate.dense.bias"}}},
+            {"encoder.layers.*.linear2.weight", {{"vit.encoder.layer.*.output.dense.weight"}}},
+            {"encoder.layers.*.linear2.bias", {{"vit.encoder.layer.*.output.dense.bias"}}},
+            {"encoder.norm.weight", {{"vit.layernorm.weight"}}},
+            {"encoder.norm.bias", {{"vit.layernorm.bias"}}},
+            {"pooler.weight", {{"vit.pooler.dense.weight"}}},
+            {"pooler.bias", {{"vit.pooler.dense.bias"}}}};
+  }
+  [[nodiscard]] static bool is_surplus(const VitConfig&, std::string_view) { return false; }
+
+ private:
+  static const VitConfig& checked(const VitConfig& config) {
+    config.validate();
+    return config;
+  }
+  template <class Part>
+  [[nodiscard]] static const Part& part(const std::optional<Part>& some, std::string_view name) {
+    require(some.has_value(), "vit", "the model has no ", name);
+    return *some;
+  }
+
+  VitConfig config_;
+  VitEncoder<T> encoder_;
+  std::optional<Linear<T>> pooler_, classifier_;
+};
+static_assert(Module<Vit<float>>);
+
+template <class... Arguments>
+Vit(const VitConfig&, Arguments&&...) -> Vit<float>;
+
+}  // namespace rapt::inline RAPT_ABI
