@@ -1,0 +1,133 @@
+// Trains a small BEiT to say what hidden patches of digits look like, of which it is told no labels, then tells digits
+// apart with it: it learns that from a thousand labelled ones, beside the same model which knows nothing before.
+//
+//   beit                                                                 generated digits, some minutes
+//   beit --mnist folder --pretraining-steps 20000 --epochs 100           MNIST's four files
+//
+// A patch's visual token is the nearest of 64 typical patches, which k-means finds. Prints the share of hidden patches
+// whose token the model finds, beside that of the most frequent token; then both test accuracies.
+#include <CLI/CLI.hpp>
+#include <rapt/data/patch_masking.hpp>
+#include <rapt/images/idx.hpp>
+#include <rapt/models/beit.hpp>
+#include <rapt/nn/transfer.hpp>
+
+#include "digits/codebook.hpp"
+#include "digits/pretraining.hpp"
+
+namespace {
+
+using rapt::Index;
+using rapt::TokenId;
+using Images = rapt::ImageBatch<float>;
+
+struct Flags {
+  std::string mnist;
+  Index visual_tokens = 64;
+  double share = 0.4;
+  PretrainingFlags pretraining;
+  TrainingFlags training{.epochs = 40};
+};
+
+rapt::BeitConfig small_beit(const rapt::ImageShape& image) {
+  rapt::BeitConfig config;
+  config.grid = {.image = image, .patch_height = 4, .patch_width = 4};
+  config.d_model = 64;
+  config.layers = 4;
+  config.heads = 4;
+  config.d_ff = 128;
+  config.drop_path = 0;
+  config.layer_norm_epsilon = 1e-6;
+  config.mask_token = config.shared_relative_positions = true;
+  return config;
+}
+
+rapt::Tensor<float> patches_of(const Images& images, const rapt::PatchGrid& grid) {
+  return rapt::unfold_patches(images, grid.patch_height, grid.patch_width).value();  // [B P, pixels]
+}
+
+/// Blocks of hidden patches, and the visual tokens there.
+struct Question {
+  rapt::PatchMask mask;
+  std::vector<TokenId> tokens;
+};
+Question ask(const Images& images, const rapt::PatchGrid& grid, const Codebook& codebook, double share,
+             rapt::Rng& rng) {
+  const rapt::BlockMaskOptions blocks{.share = share, .smallest = 4};
+  Question question{rapt::block_patch_mask(images.images(), grid.rows(), grid.cols(), rng, blocks), {}};
+  const std::vector<TokenId> all = codebook.encode(patches_of(images, grid));
+  for (const TokenId patch : question.mask.masked()) question.tokens.push_back(all[static_cast<std::size_t>(patch)]);
+  return question;
+}
+
+/// Shares in percent of hidden patches of the first test pictures: found, and the most frequent token.
+void print_found(const rapt::Beit<float>& beit, const Digits& digits, const Codebook& codebook, double share) {
+  rapt::Rng rng(7);
+  std::vector<Index> counts(static_cast<std::size_t>(beit.config().visual_tokens), 0);
+  Index right = 0, all = 0;
+  for (Index first = 0; first + 100 <= std::min<Index>(1000, digits.test.images()); first += 100) {
+    const auto images = rapt::to_image_batch<float>(digits.test, first, 100, digits.normalization);
+    const Question question = ask(images, beit.config().grid, codebook, share, rng);
+    const auto scores = beit.patch_logits(beit(images, question.mask)).value();  // [100 P, V]
+    for (std::size_t i = 0; i < question.tokens.size(); ++i) {
+      const Index row = question.mask.masked()[i];
+      const auto best = std::max_element(scores.row(row), scores.row(row + 1)) - scores.row(row);
+      right += best == question.tokens[i] ? 1 : 0;
+      ++counts[static_cast<std::size_t>(question.tokens[i])];
+      ++all;
+    }
+  }
+  const auto percent = [&](Index count) { return 100 * static_cast<double>(count) / static_cast<double>(all); };
+  std::printf("of %td hidden patches the model finds %.1f %%, the most frequent visual token is that of %.1f %%\n", all,
+              percent(right), percent(*std::max_element(counts.begin(), counts.end())));
+}
+
+void run(const Flags& flags) {
+  const Digits digits = read_digits(flags.mnist);
+  rapt::Rng rng(flags.training.seed);
+  rapt::BeitConfig config = small_beit(digits.training.shape());
+  const Index samples = std::min<Index>(1000, digits.training.images());
+  const auto sample = rapt::to_image_batch<float>(digits.training, 0, samples, digits.normalization);
+  const Codebook codebook(patches_of(sample, config.grid), flags.visual_tokens, rng);
+
+  config.visual_tokens = flags.visual_tokens;
+  config.masked_patch_head = true;
+  rapt::Beit beit(config, rng);
+  pretrain(beit, digits, flags.pretraining, [&](const Images& images, rapt::Rng& random) {
+    const Question question = ask(images, config.grid, codebook, flags.share, random);
+    return beit.loss(images, question.mask, question.tokens);
+  });
+  print_found(beit, digits, codebook, flags.share);
+
+  config.masked_patch_head = false;
+  config.labels = digit_names();
+  compare(digits, flags.pretraining, [&](const rapt::ImageDataset& labelled, bool pretrained) {
+    rapt::Rng random(flags.training.seed);
+    rapt::Beit classifier(config, random);
+    const auto is_shared = [](const std::string& name) { return !name.starts_with("masked_patch."); };
+    if (pretrained) rapt::copy_parameters(beit, classifier, is_shared);
+    return train(classifier, labelled, digits, flags.training, [&](const rapt::LabelledImages<float>& batch) {
+      return classifier.loss(batch.images, batch.labels, {.label_smoothing = flags.training.label_smoothing});
+    });
+  });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Flags flags;
+  CLI::App app("A small BEiT learns digits without labels, then with few.");
+  app.add_option("--mnist", flags.mnist, "folder of MNIST's four files; none: generated digits");
+  app.add_option("--visual-tokens", flags.visual_tokens, "typical patches")->capture_default_str();
+  app.add_option("--share", flags.share, "of patches that are hidden")->capture_default_str();
+  flags.pretraining.add_to(app);
+  flags.training.add_to(app);
+  CLI11_PARSE(app, argc, argv);
+  try {
+    run(flags);
+  } catch (const rapt::Error& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 1;
+  }
+  return 0;
+}

@@ -1,0 +1,110 @@
+// A student learns digits from few pictures, by itself and from a teacher who has seen many (DeiT, Touvron et al.
+// 2021).
+//
+//   deit                                          generated digits
+//   deit --mnist folder --teacher out             the teacher is a folder that `vit --mnist folder --model out` wrote
+//   deit --mnist folder --soft                    a teacher of its own is trained first; the student learns from its
+//                                                 whole distribution, not from its choice alone
+//
+// Prints how many test pictures the teacher knows, the student without a teacher, and the student that it taught.
+#include <CLI/CLI.hpp>
+#include <rapt/images/idx.hpp>
+#include <rapt/io/pretrained.hpp>
+#include <rapt/models/deit.hpp>
+
+#include "digits/training.hpp"
+
+namespace {
+
+using rapt::Index;
+using Batch = rapt::LabelledImages<float>;
+
+struct Flags {
+  std::string mnist, teacher;
+  Index patch = 4, pictures = 0;
+  bool soft = false;
+  float temperature = 3, weight = 0.5f;
+  rapt::DeitConfig size{{.d_model = 48, .layers = 4, .heads = 3, .d_ff = 96}};
+  TrainingFlags training{.epochs = 40}, teaching;
+};
+
+rapt::Vit<float> teacher_of(const Flags& flags, const Digits& digits) {
+  if (!flags.teacher.empty()) return rapt::from_pretrained<rapt::Vit<float>>(flags.teacher);
+  rapt::VitConfig config{.grid = {digits.training.shape(), flags.patch, flags.patch},
+                         .d_model = 64,
+                         .layers = 6,
+                         .heads = 4,
+                         .d_ff = 128,
+                         .labels = digit_names()};
+  rapt::Rng rng(flags.training.seed);
+  rapt::Vit teacher(config, rng);
+  std::printf("the teacher: %td pictures, %td parameters\n", digits.training.images(), rapt::count_parameters(teacher));
+  train(teacher, digits.training, digits, flags.teaching, [&](const Batch& batch) {
+    return teacher.loss(batch.images, batch.labels, {.label_smoothing = flags.teaching.label_smoothing});
+  });
+  return teacher;
+}
+
+/// The share of test pictures that the student knows in the end.
+double study(const Flags& flags, const Digits& digits, const rapt::ImageDataset& few, const rapt::Vit<float>* teacher) {
+  rapt::DeitConfig config = flags.size;
+  config.grid = {few.shape(), flags.patch, flags.patch};
+  config.labels = digit_names();
+  config.distillation_head = teacher != nullptr;
+  rapt::Rng rng(flags.training.seed);
+  rapt::Deit student(config, rng);
+  std::printf("the student %s: %td pictures, %td parameters\n", teacher == nullptr ? "alone" : "with its teacher",
+              few.images(), rapt::count_parameters(student));
+  const rapt::CrossEntropyOptions smoothed{.label_smoothing = flags.training.label_smoothing};
+  return train(student, few, digits, flags.training, [&](const Batch& batch) {
+    if (teacher == nullptr) return student.loss(batch.images, batch.labels, smoothed);
+    const rapt::DistillationOptions distillation{
+        .targets = flags.soft ? rapt::TeacherTargets::soft : rapt::TeacherTargets::hard,
+        .temperature = flags.temperature,
+        .weight = flags.weight};
+    rapt::Tensor<float> scores;
+    {
+      const rapt::Inference scope;  // the teacher learns nothing
+      scores = teacher->logits(batch.images).value();
+    }
+    return student.loss(batch.images, batch.labels, scores, distillation, smoothed);
+  });
+}
+
+void run(const Flags& flags) {
+  const Digits digits = read_digits(flags.mnist);
+  const Index pictures = flags.pictures > 0 ? flags.pictures : flags.mnist.empty() ? 1000 : 5000;
+  const rapt::ImageDataset few = rapt::split_first(digits.training, pictures).taken;
+  const rapt::Vit<float> teacher = teacher_of(flags, digits);
+  const double known = accuracy(classify(teacher, digits.test, digits.normalization), digits.test);
+  const double alone = study(flags, digits, few, nullptr), taught = study(flags, digits, few, &teacher);
+  std::printf("test pictures known: the teacher %.2f %%, the student alone %.2f %%, with its teacher %.2f %%\n",
+              100 * known, 100 * alone, 100 * taught);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"A student learns digits from few pictures, by itself and from a teacher who has seen many."};
+  Flags flags;
+  app.add_option("--mnist", flags.mnist, "folder with MNIST's four files; default: generated digits");
+  app.add_option("--teacher", flags.teacher, "folder of a ViT; default: one is trained");
+  app.add_option("--teacher-epochs", flags.teaching.epochs, "of one that is trained")->capture_default_str();
+  app.add_option("--pictures", flags.pictures, "that the student sees; default: 5000, or 1000 generated ones");
+  app.add_flag("--soft", flags.soft, "learn from the teacher's whole distribution");
+  app.add_option("--temperature", flags.temperature, "of that distribution")->capture_default_str();
+  app.add_option("--weight", flags.weight, "of the teacher, against the labels")->capture_default_str();
+  app.add_option("--patch", flags.patch, "side of a patch")->capture_default_str();
+  app.add_option("--width", flags.size.d_model, "d_model of the student")->capture_default_str();
+  app.add_option("--layers", flags.size.layers)->capture_default_str();
+  app.add_option("--heads", flags.size.heads)->capture_default_str();
+  app.add_option("--hidden", flags.size.d_ff, "width of the feed-forward networks")->capture_default_str();
+  flags.training.add_to(app);
+  CLI11_PARSE(app, argc, argv);
+  try {
+    run(flags);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "deit: %s\n", error.what());
+    return 1;
+  }
+}

@@ -1,0 +1,118 @@
+// What vit and deit share: digits from files or generated, training over epochs, and how many digits are known.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <rapt/images/batches.hpp>
+#include <rapt/images/idx.hpp>
+#include <rapt/rapt.hpp>
+#include <string>
+#include <vector>
+
+#include "generated.hpp"
+
+struct Digits {
+  rapt::ImageDataset training, test;
+  rapt::Normalization normalization;  // of the training pictures
+};
+
+/// MNIST's four files in a folder, or without one generated digits.
+inline Digits read_digits(const std::string& folder) {
+  const auto read = [&](const std::string& part, rapt::Index count, std::uint64_t seed) {
+    if (folder.empty()) return generated_digits(count, seed);
+    const std::string path = folder + "/" + part;
+    return rapt::read_idx_dataset(path + "-images-idx3-ubyte.gz", path + "-labels-idx1-ubyte.gz");
+  };
+  Digits digits{read("train", 6000, 1), read("t10k", 1000, 2), {}};
+  digits.normalization = rapt::normalization_of(digits.training);
+  return digits;
+}
+
+inline std::vector<std::string> digit_names() {
+  std::vector<std::string> names;
+  for (int digit = 0; digit < 10; ++digit) names.push_back(std::to_string(digit));
+  return names;
+}
+
+/// The most likely class of each picture.
+template <class Model>
+std::vector<rapt::TokenId> classify(const Model& model, const rapt::ImageDataset& pictures,
+                                    const rapt::Normalization& normalization) {
+  constexpr rapt::Index kTogether = 250;
+  std::vector<rapt::TokenId> classes;
+  for (rapt::Index begin = 0; begin < pictures.images(); begin += kTogether) {
+    const rapt::Index count = std::min(kTogether, pictures.images() - begin);
+    const auto scores = model.logits(rapt::to_image_batch<float>(pictures, begin, count, normalization));
+    for (rapt::Index i = 0; i < count; ++i) {
+      const float* row = scores.value().row(i);
+      classes.push_back(static_cast<rapt::TokenId>(std::max_element(row, row + scores.cols()) - row));
+    }
+  }
+  return classes;
+}
+
+/// The share of pictures whose class was found.
+inline double accuracy(const std::vector<rapt::TokenId>& classes, const rapt::ImageDataset& pictures) {
+  rapt::Index right = 0;
+  for (rapt::Index i = 0; i < pictures.images(); ++i)
+    right += classes[static_cast<std::size_t>(i)] == pictures.label(i);
+  return static_cast<double>(right) / static_cast<double>(pictures.images());
+}
+
+struct TrainingFlags {
+  rapt::Index epochs = 15, batch = 64;
+  double learning_rate = 2e-3, weight_decay = 0.02;
+  float label_smoothing = 0.1f;
+  std::uint64_t seed = 1;
+  rapt::AugmentationOptions augmentation = {.rotation = 10, .shift = 2, .zoom = 0.1};
+
+  /// As options of a command line.
+  template <class App>
+  void add_to(App& app) {
+    app.add_option("--epochs", epochs, "times over all pictures")->capture_default_str();
+    app.add_option("--batch", batch, "pictures in a step")->capture_default_str();
+    app.add_option("--learning-rate", learning_rate, "at its highest; it falls to 0")->capture_default_str();
+    app.add_option("--weight-decay", weight_decay)->capture_default_str();
+    app.add_option("--label-smoothing", label_smoothing)->capture_default_str();
+    app.add_option("--rotation", augmentation.rotation, "degrees, at most")->capture_default_str();
+    app.add_option("--shift", augmentation.shift, "pixels, at most")->capture_default_str();
+    app.add_option("--zoom", augmentation.zoom, "from one, at most")->capture_default_str();
+    app.add_option("--seed", seed)->capture_default_str();
+  }
+};
+
+/// Trains on `loss(batch)`, and prints the mean loss and the share of test pictures that are known about ten times.
+template <class Model, class Loss>
+double train(Model& model, const rapt::ImageDataset& training, const Digits& digits, const TrainingFlags& flags,
+             const Loss& loss) {
+  rapt::ImageBatches<float> batches(training, {.batch_size = flags.batch,
+                                               .seed = flags.seed,
+                                               .normalization = digits.normalization,
+                                               .augmentation = flags.augmentation});
+  const rapt::Index steps = flags.epochs * batches.batches_per_epoch();
+  const rapt::CosineSchedule schedule{.peak = flags.learning_rate, .warmup = steps / 20, .steps = steps};
+  rapt::Adam adam(model, {.beta2 = 0.99, .weight_decay = flags.weight_decay, .decay_vectors = false});
+  rapt::Rng rng(flags.seed);
+  const auto start = std::chrono::steady_clock::now();
+  double sum = 0, known = 0;
+  for (rapt::Index step = 1, since = 0; step <= steps; ++step) {
+    const rapt::LabelledImages<float>& batch = batches.next();
+    {
+      const rapt::Training scope(rng);
+      const auto value = loss(batch);
+      rapt::backward(value);
+      adam.step(schedule(step), rapt::clip_factor(rapt::gradient_norm(model), 1.0));
+      sum += static_cast<double>(value.item());
+      ++since;
+    }
+    if (step * 10 / steps == (step - 1) * 10 / steps) continue;
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+    known = accuracy(classify(model, digits.test, digits.normalization), digits.test);
+    std::printf("step %5td of %td  loss %.4f  test %.2f %%  %.1f s\n", step, steps, sum / static_cast<double>(since),
+                100 * known, seconds.count());
+    std::fflush(stdout);
+    sum = 0, since = 0;
+  }
+  return known;
+}

@@ -1,0 +1,148 @@
+// Trains an ImageGPT on digits, pixel by pixel, and lets it complete the lower half of digits that it has not seen.
+//
+//   image_gpt                                             generated digits
+//   image_gpt --mnist folder --steps 20000 --model out    MNIST's four files; keeps a folder that Hugging Face loads
+//
+// Prints the loss of a pixel, in nats; writes a PNG with a row for each of ten test pictures, the original, its upper
+// half, completions; then tells how well a linear map of each layer's features knows digits, of which the model was
+// told nothing.
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdio>
+#include <rapt/images/grid.hpp>
+#include <rapt/images/idx.hpp>
+#include <rapt/images/png.hpp>
+#include <rapt/io/pretrained.hpp>
+#include <rapt/models/image_gpt.hpp>
+#include <rapt/rapt.hpp>
+
+#include "digits/generated.hpp"
+#include "image_gpt/measures.hpp"
+#include "image_gpt/pixels.hpp"
+
+namespace {
+
+using rapt::Index;
+
+struct Flags {
+  std::string mnist, model, picture = "completions.png";
+  rapt::ImageGptConfig size{
+      .d_model = 64, .layers = 6, .heads = 4, .embedding_dropout = 0, .dropout = 0, .attention_dropout = 0};
+  Index grays = 8, factor = 2, batch = 16, steps = 1000, completions = 6, probe = 2000;
+  double learning_rate = 2e-3, temperature = 0.8;
+  std::uint64_t seed = 1;
+};
+
+void train(rapt::ImageGpt<float>& model, const rapt::ImageDataset& training, const rapt::ImageDataset& test,
+           const Grays& grays, const Flags& flags) {
+  rapt::Rng rng(flags.seed);
+  rapt::Adam adam(model, {.beta2 = 0.95, .epsilon = 1e-8});
+  const rapt::CosineSchedule schedule{.peak = flags.learning_rate, .warmup = flags.steps / 20, .steps = flags.steps};
+  const auto start = std::chrono::steady_clock::now();
+  double loss = 0;
+  for (Index step = 1; step <= flags.steps; ++step) {
+    rapt::TokenBatch pictures;
+    for (Index i = 0; i < flags.batch; ++i) {
+      pictures.push_back(grays.encode(training.planes(rng.below(training.images()))));
+    }
+    {
+      const rapt::Training scope(rng);
+      const auto mean = model.loss(model.next_pixels(pictures));
+      rapt::backward(mean);
+      adam.step(schedule(step), rapt::clip_factor(rapt::gradient_norm(model), 1.0));
+      loss = static_cast<double>(mean.item());
+    }
+    if (step % 250 != 0 && step != flags.steps) continue;
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+    std::printf("step %6td  loss %.4f  test %.4f  %.1f s\n", step, loss, mean_loss(model, test, grays),
+                seconds.count());
+    std::fflush(stdout);
+  }
+}
+
+/// A row for each of the first pictures.
+rapt::Image complete(const rapt::ImageGpt<float>& model, const rapt::ImageDataset& test, const Grays& grays,
+                     const Flags& flags) {
+  const Index rows = std::min<Index>(10, test.images()), upper = test.shape().height / 2 * test.shape().width;
+  rapt::TokenBatch prompts;
+  for (Index i = 0; i < rows; ++i) {
+    std::vector<rapt::TokenId> prompt = grays.encode(test.planes(i).first(static_cast<std::size_t>(upper)));
+    prompt.insert(prompt.begin(), model.config().begin_token());
+    prompts.push_back(prompt);
+  }
+  const auto found = rapt::sample(model, prompts,
+                                  {.temperature = static_cast<float>(flags.temperature),
+                                   .samples = flags.completions,
+                                   .generation = {.end = -1, .extra_length = test.shape().size() - upper}},
+                                  flags.seed);
+  std::vector<rapt::Image> cells;
+  for (Index i = 0; i < rows; ++i) {
+    const std::span<const rapt::TokenId> seen = prompts.sequence(i).subspan(1);
+    cells.push_back(grays.decode(grays.encode(test.planes(i)), test.shape()));
+    cells.push_back(grays.decode(seen, test.shape()));
+    for (const rapt::Hypothesis& completion : found[static_cast<std::size_t>(i)]) {
+      std::vector<rapt::TokenId> pixels(seen.begin(), seen.end());
+      pixels.insert(pixels.end(), completion.tokens.begin(), completion.tokens.end());
+      cells.push_back(grays.decode(pixels, test.shape()));
+    }
+  }
+  return rapt::image_grid(cells, {.columns = flags.completions + 2, .scale = 3});
+}
+
+void run(const Flags& flags) {
+  const auto read = [&](const std::string& part, std::uint64_t seed) {
+    if (flags.mnist.empty()) return generated_digits(3000, seed);
+    const std::string path = flags.mnist + "/" + part;
+    return rapt::read_idx_dataset(path + "-images-idx3-ubyte.gz", path + "-labels-idx1-ubyte.gz");
+  };
+  const auto training = smaller(read("train", 1), flags.factor), test = smaller(read("t10k", 2), flags.factor);
+  const Grays grays(training, flags.grays);
+  rapt::ImageGptConfig config = flags.size;
+  config.clusters = grays.count();
+  config.positions = training.shape().size();
+  rapt::Rng rng(flags.seed);
+  rapt::ImageGpt model(config, rng);
+  std::printf("%td pictures of %s in %td grays, %td parameters, %d threads\n", training.images(),
+              to_string(training.shape()).c_str(), grays.count(), count_parameters(model),
+              static_cast<int>(rapt::threads()));
+  train(model, training, test, grays, flags);
+  if (!flags.model.empty()) save_pretrained(flags.model, model);
+  rapt::write_png(flags.picture, complete(model, test, grays, flags));
+  std::printf("completions: %s\n", flags.picture.c_str());
+  for (Index layer = 0; layer <= config.layers; ++layer) {
+    const double accuracy = linear_probe(features_of(model, training, grays, layer, flags.probe),
+                                         features_of(model, test, grays, layer, flags.probe), training.classes());
+    std::printf("linear probe of layer %td: %.2f %% of test pictures\n", layer, 100 * accuracy);
+    std::fflush(stdout);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"Trains an ImageGPT on digits, and lets it complete them."};
+  Flags f;
+  app.add_option("--mnist", f.mnist, "folder of MNIST's four files; default: generated digits");
+  app.add_option("--model", f.model, "folder to keep the model in");
+  app.add_option("--picture", f.picture, "PNG file of the completions")->capture_default_str();
+  app.add_option("--steps", f.steps)->capture_default_str()->check(CLI::PositiveNumber);
+  app.add_option("--smaller", f.factor, "by how much pictures are made smaller")->capture_default_str();
+  app.add_option("--grays", f.grays)->capture_default_str();
+  app.add_option("--d-model", f.size.d_model)->capture_default_str();
+  app.add_option("--layers", f.size.layers)->capture_default_str();
+  app.add_option("--heads", f.size.heads)->capture_default_str();
+  app.add_option("--batch", f.batch, "pictures in a step")->capture_default_str()->check(CLI::PositiveNumber);
+  app.add_option("--learning-rate", f.learning_rate, "at its highest")->capture_default_str();
+  app.add_option("--temperature", f.temperature, "of completions")->capture_default_str();
+  app.add_option("--completions", f.completions, "of each picture")->capture_default_str()->check(CLI::PositiveNumber);
+  app.add_option("--probe", f.probe, "pictures that the linear maps learn from, and as many to test")
+      ->capture_default_str();
+  app.add_option("--seed", f.seed)->capture_default_str();
+  CLI11_PARSE(app, argc, argv);
+  try {
+    run(f);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "image_gpt: %s\n", error.what());
+    return 1;
+  }
+}

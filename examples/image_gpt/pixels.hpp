@@ -1,0 +1,95 @@
+// Gray pictures as tokens: made smaller, and each pixel one of a few grays.
+#pragma once
+
+#include <array>
+#include <rapt/images/dataset.hpp>
+#include <rapt/rapt.hpp>
+
+/// The mean of each block of factor x factor pixels; rows and columns that fill no block are left out.
+inline rapt::ImageDataset smaller(const rapt::ImageDataset& dataset, rapt::Index factor) {
+  const rapt::ImageShape from = dataset.shape();
+  rapt::require(from.channels == 1 && factor >= 1 && factor <= std::min(from.height, from.width), "smaller",
+                "cannot make blocks of ", factor, " x ", factor, " pixels of pictures of ", to_string(from));
+  const rapt::ImageShape to{1, from.height / factor, from.width / factor};
+  std::vector<std::uint8_t> bytes;
+  for (rapt::Index i = 0; i < dataset.images(); ++i) {
+    const std::uint8_t* picture = dataset.planes(i).data();
+    for (rapt::Index y = 0; y < to.height; ++y) {
+      for (rapt::Index x = 0; x < to.width; ++x) {
+        rapt::Index sum = 0;
+        for (rapt::Index block = 0; block < factor * factor; ++block) {
+          sum += picture[(y * factor + block / factor) * from.width + x * factor + block % factor];
+        }
+        bytes.push_back(static_cast<std::uint8_t>(sum / (factor * factor)));
+      }
+    }
+  }
+  return {to, std::move(bytes), {dataset.labels().begin(), dataset.labels().end()}, dataset.classes()};
+}
+
+/// A few grays, and for each byte the nearest of them.
+class Grays {
+ public:
+  /// k-means (Lloyd 1982) over all bytes of a dataset, from grays at equal distances; ones that no byte is near to
+  /// stay.
+  Grays(const rapt::ImageDataset& dataset, rapt::Index count) {
+    rapt::require(count >= 2 && count <= 256, "grays", "2 to 256 grays: ", count);
+    std::array<double, 256> frequency{};
+    for (const std::uint8_t byte : dataset.bytes()) ++frequency[byte];
+    for (rapt::Index i = 0; i < count; ++i) {
+      means_.push_back(255 * static_cast<double>(i) / static_cast<double>(count - 1));
+    }
+    for (int round = 0; round < 100; ++round) {
+      std::vector<double> sums(means_.size(), 0), counts(means_.size(), 0);
+      for (std::size_t byte = 0; byte < 256; ++byte) {
+        nearest_[byte] = nearest(static_cast<double>(byte));
+        const auto gray = static_cast<std::size_t>(nearest_[byte]);
+        sums[gray] += frequency[byte] * static_cast<double>(byte);
+        counts[gray] += frequency[byte];
+      }
+      const std::vector<double> before = means_;
+      for (std::size_t i = 0; i < means_.size(); ++i) {
+        if (counts[i] > 0) means_[i] = sums[i] / counts[i];
+      }
+      if (means_ == before) break;
+    }
+  }
+
+  [[nodiscard]] rapt::Index count() const { return static_cast<rapt::Index>(means_.size()); }
+  /// A picture's pixels, row after row.
+  [[nodiscard]] std::vector<rapt::TokenId> encode(std::span<const std::uint8_t> bytes) const {
+    std::vector<rapt::TokenId> tokens;
+    for (const std::uint8_t byte : bytes) tokens.push_back(nearest_[byte]);
+    return tokens;
+  }
+  /// The picture that tokens are; gray where there are none.
+  [[nodiscard]] rapt::Image decode(std::span<const rapt::TokenId> tokens, const rapt::ImageShape& shape) const {
+    rapt::Image image(shape.height, shape.width, 1, 128);
+    for (std::size_t i = 0; i < tokens.size(); ++i) {
+      image.bytes()[i] = static_cast<std::uint8_t>(means_[static_cast<std::size_t>(tokens[i])] + 0.5);
+    }
+    return image;
+  }
+
+ private:
+  [[nodiscard]] rapt::TokenId nearest(double value) const {
+    std::size_t best = 0;
+    for (std::size_t i = 1; i < means_.size(); ++i) {
+      if (std::abs(means_[i] - value) < std::abs(means_[best] - value)) best = i;
+    }
+    return static_cast<rapt::TokenId>(best);
+  }
+
+  std::vector<double> means_;  // rising
+  std::array<rapt::TokenId, 256> nearest_{};
+};
+
+/// Pictures `begin` .. `begin + count` of a dataset as sequences of tokens.
+inline rapt::TokenBatch tokens_of(const rapt::ImageDataset& dataset, const Grays& grays, rapt::Index begin,
+                                  rapt::Index count) {
+  rapt::TokenBatch pictures;
+  for (rapt::Index i = begin; i < std::min(begin + count, dataset.images()); ++i) {
+    pictures.push_back(grays.encode(dataset.planes(i)));
+  }
+  return pictures;
+}

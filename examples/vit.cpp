@@ -1,0 +1,113 @@
+// Trains a Vision Transformer to know digits, and shows where it looks.
+//
+//   vit                                    generated digits
+//   vit --mnist folder --model out         MNIST's four files; keeps a folder that Hugging Face loads
+//
+// Prints loss and accuracy while it trains, then the test pictures that it takes for another digit; writes a PNG of
+// these (framed in red) and of some that it knows (green), each beside what of it goes into the answer: attention
+// rollout, from dark for nothing to bright.
+#include <CLI/CLI.hpp>
+#include <rapt/images/colour_map.hpp>
+#include <rapt/images/grid.hpp>
+#include <rapt/images/png.hpp>
+#include <rapt/io/pretrained.hpp>
+#include <rapt/models/vit.hpp>
+#include <rapt/visualization/attention_rollout.hpp>
+
+#include "digits/training.hpp"
+
+namespace {
+
+using rapt::Index;
+
+struct Flags {
+  std::string mnist, model, picture = "vit.png";
+  Index patch = 4, shown = 24;
+  rapt::VitConfig size{.d_model = 64, .layers = 6, .heads = 4, .d_ff = 128};
+  TrainingFlags training;
+};
+
+/// How much of each patch goes into what the class token says in the end   // [rows, columns] of patches
+rapt::Tensor<float> look_of(const rapt::Vit<float>& model, const rapt::ImageBatch<float>& picture) {
+  std::vector<rapt::Tensor<float>> weights(static_cast<std::size_t>(model.config().layers));
+  std::ignore = model(picture, {.weights = weights});
+  const rapt::Tensor<float> rollout = rapt::attention_rollout<float>(weights);
+  const rapt::PatchGrid& grid = model.config().grid;
+  return {rapt::Shape{grid.rows(), grid.cols()}, rollout.values().subspan(1, static_cast<std::size_t>(grid.patches()))};
+}
+
+/// Pictures, each beside its own under what the model looks at; mistakes first.
+rapt::Image show(const rapt::Vit<float>& model, const Digits& digits, const std::vector<rapt::TokenId>& classes,
+                 Index count) {
+  std::vector<Index> shown;
+  for (const bool wrong : {true, false}) {
+    const Index most = wrong ? count / 2 : count;
+    for (Index i = 0; i < digits.test.images() && static_cast<Index>(shown.size()) < most; ++i) {
+      if ((classes[static_cast<std::size_t>(i)] != digits.test.label(i)) == wrong) shown.push_back(i);
+    }
+  }
+  std::vector<rapt::Image> cells;
+  std::vector<std::optional<rapt::Colour>> frames;
+  for (const Index i : shown) {
+    const rapt::Image picture = digits.test.image(i);
+    const bool wrong = classes[static_cast<std::size_t>(i)] != digits.test.label(i);
+    const auto look = look_of(model, rapt::to_image_batch<float>(digits.test, i, 1, digits.normalization));
+    cells.push_back(picture);
+    cells.push_back(rapt::heat_overlay(picture, look));
+    frames.insert(frames.end(), 2, wrong ? rapt::Colour{220, 40, 40} : rapt::Colour{40, 160, 70});
+  }
+  return rapt::image_grid(cells, {.columns = 8, .scale = 3}, frames);
+}
+
+void run(const Flags& flags) {
+  const Digits digits = read_digits(flags.mnist);
+  rapt::VitConfig config = flags.size;
+  config.grid = {digits.training.shape(), flags.patch, flags.patch};
+  config.labels = digit_names();
+  rapt::Rng rng(flags.training.seed);
+  rapt::Vit model(config, rng);
+  std::printf("%td pictures of %s in %td patches, %td parameters, precision %s, %d threads\n", digits.training.images(),
+              to_string(digits.training.shape()).c_str(), config.grid.patches(), rapt::count_parameters(model),
+              to_string(rapt::precision()).c_str(), static_cast<int>(rapt::threads()));
+  const double known =
+      train(model, digits.training, digits, flags.training, [&](const rapt::LabelledImages<float>& batch) {
+        return model.loss(batch.images, batch.labels, {.label_smoothing = flags.training.label_smoothing});
+      });
+  if (!flags.model.empty()) save_pretrained(flags.model, model);
+
+  const std::vector<rapt::TokenId> classes = classify(model, digits.test, digits.normalization);
+  for (Index i = 0, wrong = 0; i < digits.test.images() && wrong < flags.shown / 2; ++i) {
+    const rapt::TokenId taken = classes[static_cast<std::size_t>(i)];
+    if (taken == digits.test.label(i)) continue;
+    std::printf("picture %td is a %d, taken for a %d\n", i, digits.test.label(i), taken);
+    ++wrong;
+  }
+  rapt::write_png(flags.picture, show(model, digits, classes, flags.shown));
+  std::printf("%.2f %% of %td test pictures known; %s shows some\n", 100 * known, digits.test.images(),
+              flags.picture.c_str());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"Trains a Vision Transformer to know digits, and shows where it looks."};
+  Flags flags;
+  app.add_option("--mnist", flags.mnist, "folder with MNIST's four files; default: generated digits");
+  app.add_option("--model", flags.model, "folder to keep the model in");
+  app.add_option("--picture", flags.picture, "PNG to write")->capture_default_str();
+  app.add_option("--shown", flags.shown, "pictures in it")->capture_default_str()->check(CLI::PositiveNumber);
+  app.add_option("--patch", flags.patch, "side of a patch")->capture_default_str();
+  app.add_option("--width", flags.size.d_model, "d_model")->capture_default_str();
+  app.add_option("--layers", flags.size.layers)->capture_default_str();
+  app.add_option("--heads", flags.size.heads)->capture_default_str();
+  app.add_option("--hidden", flags.size.d_ff, "width of the feed-forward networks")->capture_default_str();
+  app.add_option("--dropout", flags.size.dropout)->capture_default_str();
+  flags.training.add_to(app);
+  CLI11_PARSE(app, argc, argv);
+  try {
+    run(flags);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "vit: %s\n", error.what());
+    return 1;
+  }
+}
