@@ -151,7 +151,8 @@ TEST(ResizePositions, IsACubicConvolution) {
   const auto same = resize_positions(x, 1, {3, 4}, {3, 4}).value();
   for (Index i = 0; i < same.size(); ++i) EXPECT_NEAR(same.data()[i], x.value().data()[i], 1e-15);
   const Variable constant(Tensor<double>(Shape{6, 1}, 7.0));
-  for (const double v : resize_positions(constant, 0, {2, 3}, {5, 7}).value().values()) EXPECT_NEAR(v, 7, 1e-13);
+  const auto still = resize_positions(constant, 0, {2, 3}, {5, 7}).value();
+  for (const double v : still.values()) EXPECT_NEAR(v, 7, 1e-13);
   // What PyTorch makes of a single one among zeros, at twice the length.
   Tensor<double> one(Shape{8, 1}, 0.0);
   one(4, 0) = 1;
