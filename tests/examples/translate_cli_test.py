@@ -320,6 +320,13 @@ class Run(Cli):
         self.assertGreater(len({text for _, text, _ in alike}), 100)  # each line has random numbers of its own
         self.assertNotEqual([text for _, text, _ in alike[:3]], [text for _, text, _ in alike[2000:]])
 
+    def test_eight_bits(self):
+        exact, rounded = self.n_best(1), self.n_best(1, "--int8")
+        self.assertEqual([line for line, _, _ in rounded], [line for line, _, _ in exact])
+        self.assertNotEqual(rounded, exact)  # the scores differ a little
+        for (_, _, score), (_, _, near) in zip(exact, rounded):
+            self.assertAlmostEqual(float(near), float(score), delta=0.2)
+
     def test_ensemble(self):
         self.assertEqual(self.output("--model", "model"), self.output())
         other = self.train("other", "--source", "source.txt", "--target", "target.txt", "--seed", 2)

@@ -88,6 +88,20 @@ TEST_F(TranslatorFile, TranslatesAsBefore) {
   }
 }
 
+TEST(Translator, InEightBitsScoresAreClose) {
+  Translator t = translator();
+  t.add_to_ensemble(translator(encoding(false), 5));
+  const auto exact = t.translate_n_best(kText, 1, kShort);
+  t.quantize();
+  const auto close = t.translate_n_best(kText, 1, kShort);
+  bool differs = false;
+  for (std::size_t i = 0; i < kText.size(); ++i) {
+    EXPECT_NEAR(close[i].front().score, exact[i].front().score, 0.1) << i;
+    differs = differs || close[i].front().score != exact[i].front().score;
+  }
+  EXPECT_TRUE(differs);  // it was rounded
+}
+
 TEST(Translator, EmptyLinesStayEmpty) {
   const Translator t = translator();
   EXPECT_TRUE(t.translate(std::vector<std::string>{}).empty());
