@@ -11,20 +11,17 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <fstream>
 #include <rapt/data/masked_language.hpp>
 #include <rapt/models/bert.hpp>
 #include <rapt/rapt.hpp>
 #include <rapt/text/bpe.hpp>
-#include <set>
 
-#include "translate/phrases.hpp"
+#include "bert_mlm/sequences.hpp"
 
 namespace {
 
 using rapt::Index;
 using rapt::TokenId;
-using Sequences = std::vector<std::vector<TokenId>>;
 
 struct Flags {
   std::string text;
@@ -32,36 +29,6 @@ struct Flags {
   double learning_rate = 1e-3;
   std::uint64_t seed = 1;
 };
-
-std::vector<std::string> read_lines(const std::string& path) {
-  std::set<std::string> sentences;
-  if (path.empty()) {
-    for (const phrases::Pair& pair : phrases::generate()) sentences.insert(pair.english);
-    return {sentences.begin(), sentences.end()};
-  }
-  std::ifstream file(path);
-  rapt::require<rapt::IoError>(file.is_open(), "bert_mlm", "cannot open ", std::string_view(path));
-  std::vector<std::string> lines;
-  for (std::string line; std::getline(file, line);) lines.push_back(std::move(line));
-  return lines;
-}
-
-/// <s> line </s> line </s> ..., as many whole lines as fit
-Sequences pack(const std::vector<std::string>& lines, const rapt::BytePairEncoding& subwords, Index length) {
-  const auto room = static_cast<std::size_t>(length);
-  Sequences sequences;
-  for (const std::string& line : lines) {
-    std::vector<TokenId> tokens = subwords.encode(line);
-    if (tokens.empty()) continue;
-    tokens.resize(std::min(tokens.size(), room - 2));
-    tokens.push_back(subwords.vocabulary().end_of_sentence());
-    if (sequences.empty() || sequences.back().size() + tokens.size() > room) {
-      sequences.push_back({subwords.vocabulary().begin_of_sentence()});
-    }
-    sequences.back().insert(sequences.back().end(), tokens.begin(), tokens.end());
-  }
-  return sequences;
-}
 
 /// The likeliest token of each row that is asked for.
 std::vector<TokenId> fill(const rapt::Bert<float>& model, const rapt::LanguageBatch& batch) {

@@ -1,0 +1,45 @@
+// A text as sequences of tokens for bert_mlm.
+#pragma once
+
+#include <algorithm>
+#include <fstream>
+#include <rapt/text/bpe.hpp>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "../translate/phrases.hpp"
+
+using Sequences = std::vector<std::vector<rapt::TokenId>>;
+
+/// Lines of a file, or without one generated sentences.
+inline std::vector<std::string> read_lines(const std::string& path) {
+  std::set<std::string> sentences;
+  if (path.empty()) {
+    for (const phrases::Pair& pair : phrases::generate()) sentences.insert(pair.english);
+    return {sentences.begin(), sentences.end()};
+  }
+  std::ifstream file(path);
+  rapt::require<rapt::IoError>(file.is_open(), "bert_mlm", "cannot open ", std::string_view(path));
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(file, line);) lines.push_back(std::move(line));
+  return lines;
+}
+
+/// <s> line </s> line </s> ..., as many whole lines as fit
+inline Sequences pack(const std::vector<std::string>& lines, const rapt::BytePairEncoding& subwords,
+                      rapt::Index length) {
+  const auto room = static_cast<std::size_t>(length);
+  Sequences sequences;
+  for (const std::string& line : lines) {
+    std::vector<rapt::TokenId> tokens = subwords.encode(line);
+    if (tokens.empty()) continue;
+    tokens.resize(std::min(tokens.size(), room - 2));
+    tokens.push_back(subwords.vocabulary().end_of_sentence());
+    if (sequences.empty() || sequences.back().size() + tokens.size() > room) {
+      sequences.push_back({subwords.vocabulary().begin_of_sentence()});
+    }
+    sequences.back().insert(sequences.back().end(), tokens.begin(), tokens.end());
+  }
+  return sequences;
+}
