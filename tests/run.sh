@@ -1,6 +1,5 @@
 #!/bin/sh
-# Builds library, tests and examples in build/ and runs the tests; installs what is missing. Arguments go to ctest:
-# tests/run.sh -R io
+# Builds what the tests need in build/ and runs them; installs what is missing. Arguments go to ctest: tests/run.sh -R io
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -9,5 +8,5 @@ sh cmake/install_packages.sh g++ cmake ninja-build pkg-config python3 libeigen3-
 jobs=$(sh cmake/build_jobs.sh)
 
 cmake -S . -B build -G Ninja -DRAPT_BUILD_PRECOMPILED=ON -DRAPT_BUILD_BENCH=OFF
-cmake --build build -j "$jobs"
+cmake --build build -j "$jobs" --target rapt_tests
 ctest --test-dir build --output-on-failure --no-tests=error -j "$jobs" "$@"
