@@ -124,8 +124,8 @@ void pack_weights(M& module, bool keep = true) {
 
 /// As `pack_weights`, in eight bits whatever the precision: y_ij = s_i t_j sum_k q_ik r_jk with integers q, r of -127
 /// .. 127, a scale s for each row of x (found anew in each product) and one t for each output. A quarter of float32's
-/// memory and twice bfloat16's rate where the processor has AVX-512's dot products of bytes; errors of about 1 % in
-/// each product. Elsewhere it works and is slow.
+/// memory and twice bfloat16's rate where the processor has AVX-512's dot products of bytes; elsewhere it works and is
+/// slow. Products are off by less than 1 % of the largest. For float: in double the first product throws ValueError.
 template <Module M>
 void quantize_weights(M& module) {
   for_each_parameter(module, [&](const std::string&, auto& parameter) {

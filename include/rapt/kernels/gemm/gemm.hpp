@@ -53,7 +53,7 @@ void gemm(const Operand<T>& a, const PackedOperand<T>& b, TensorView<std::type_i
   require<ShapeError>(options.first_column % kColumnStep == 0 && options.first_column + columns <= b.cols(), "gemm",
                       "columns ", options.first_column, " .. ", options.first_column + columns,
                       " of a packed operand [", b.rows(), ", ", b.cols(), "]");
-  require(b.is_current() || b.geometry() == gemm_geometry<T>(b.unit()), "gemm",
+  require(b.format() == PackedFormat::int8 || b.geometry() == gemm_geometry<T>(b.unit()), "gemm",
           "the operand was packed for another instruction set");
   if (detail::is_trivial_product(depth, c, options)) return;
 
