@@ -38,6 +38,7 @@ rapt::BeitConfig small_beit(const rapt::ImageShape& image) {
   config.d_ff = 128;
   config.drop_path = 0;
   config.layer_norm_epsilon = 1e-6;
+  config.initial_deviation = 0.1;
   config.mask_token = config.shared_relative_positions = true;
   return config;
 }

@@ -21,21 +21,18 @@ using Batch = rapt::LabelledImages<float>;
 
 struct Flags {
   std::string mnist, teacher;
-  Index patch = 4, pictures = 0;
+  Index patch = 7, pictures = 0;
   bool soft = false;
   float temperature = 3, weight = 0.5f;
-  rapt::DeitConfig size{{.d_model = 48, .layers = 4, .heads = 3, .d_ff = 96}};
+  rapt::DeitConfig size{{.d_model = 48, .layers = 4, .heads = 3, .d_ff = 96, .initial_deviation = 0.1}};
   TrainingFlags training{.epochs = 40}, teaching;
 };
 
 rapt::Vit<float> teacher_of(const Flags& flags, const Digits& digits) {
   if (!flags.teacher.empty()) return rapt::from_pretrained<rapt::Vit<float>>(flags.teacher);
-  rapt::VitConfig config{.grid = {digits.training.shape(), flags.patch, flags.patch},
-                         .d_model = 64,
-                         .layers = 6,
-                         .heads = 4,
-                         .d_ff = 128,
-                         .labels = digit_names()};
+  rapt::VitConfig config = small_vit();
+  config.grid = {digits.training.shape(), flags.patch, flags.patch};
+  config.labels = digit_names();
   rapt::Rng rng(flags.training.seed);
   rapt::Vit teacher(config, rng);
   std::printf("the teacher: %td pictures, %td parameters\n", digits.training.images(), rapt::count_parameters(teacher));

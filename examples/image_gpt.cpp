@@ -26,8 +26,13 @@ using rapt::Index;
 
 struct Flags {
   std::string mnist, model, picture = "completions.png";
-  rapt::ImageGptConfig size{
-      .d_model = 64, .layers = 6, .heads = 4, .embedding_dropout = 0, .dropout = 0, .attention_dropout = 0};
+  rapt::ImageGptConfig size{.d_model = 64,
+                            .layers = 6,
+                            .heads = 4,
+                            .embedding_dropout = 0,
+                            .dropout = 0,
+                            .attention_dropout = 0,
+                            .initial_deviation = 0.1};
   Index grays = 8, factor = 2, batch = 16, steps = 1000, completions = 6, probe = 2000;
   double learning_rate = 2e-3, temperature = 0.8;
   std::uint64_t seed = 1;

@@ -86,6 +86,7 @@ void run(const Flags& flags) {
                              .heads = config.heads,
                              .d_ff = config.d_ff,
                              .layer_norm_epsilon = config.layer_norm_epsilon,
+                             .initial_deviation = 0.1,
                              .pooling = rapt::ImagePooling::mean,
                              .labels = digit_names()};
   compare(digits, flags.pretraining, [&](const rapt::ImageDataset& labelled, bool pretrained) {

@@ -22,8 +22,8 @@ using rapt::Index;
 
 struct Flags {
   std::string mnist, model, picture = "vit.png";
-  Index patch = 4, shown = 24;
-  rapt::VitConfig size{.d_model = 64, .layers = 6, .heads = 4, .d_ff = 128};
+  Index patch = 7, shown = 24;
+  rapt::VitConfig size = small_vit();
   TrainingFlags training;
 };
 

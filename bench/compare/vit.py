@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Vision Transformers: training steps beside PyTorch.
 
-Two models on random pictures: that of examples/vit for MNIST (28 x 28, patches of 4, 6 layers, d 64, 4 heads, ff 128,
+Two models on random pictures: that of examples/vit for MNIST (28 x 28, patches of 7, 6 layers, d 64, 4 heads, ff 128,
 64 in a batch), and one for pictures of 3 x 32 x 32 (patches of 4, 6 layers, d 128, 4 heads, ff 256, 128 in a batch).
 Both sides start from the same weights and see the same batches.
 """
@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 from common import Report, System, Worker, alternate, check, main, paired_row, progress, rapt_worker
 
 SHAPES = {
-    "ViT, 64 x 28 x 28": (64, {"channels": 1, "side": 28, "patch": 4, "width": 64, "layers": 6, "heads": 4,
+    "ViT, 64 x 28 x 28": (64, {"channels": 1, "side": 28, "patch": 7, "width": 64, "layers": 6, "heads": 4,
                                "hidden": 128, "classes": 10}),
     "ViT, 128 x 3 x 32 x 32": (128, {"channels": 3, "side": 32, "patch": 4, "width": 128, "layers": 6, "heads": 4,
                                      "hidden": 256, "classes": 10}),

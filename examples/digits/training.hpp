@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <rapt/images/batches.hpp>
 #include <rapt/images/idx.hpp>
+#include <rapt/models/vit.hpp>
 #include <rapt/rapt.hpp>
 #include <string>
 #include <vector>
@@ -33,6 +34,11 @@ inline std::vector<std::string> digit_names() {
   std::vector<std::string> names;
   for (int digit = 0; digit < 10; ++digit) names.push_back(std::to_string(digit));
   return names;
+}
+
+/// About 200,000 parameters. Initial weights of so narrow a model are larger than those of the paper's.
+inline rapt::VitConfig small_vit() {
+  return {.d_model = 64, .layers = 6, .heads = 4, .d_ff = 128, .initial_deviation = 0.1};
 }
 
 /// The most likely class of each picture.

@@ -112,6 +112,29 @@ TEST(Vit, AgreesInDouble) {
   });
 }
 
+TEST(Vit, BeginsWithTheConfigsDeviation) {
+  VitConfig config = small_config();
+  config.initial_deviation = 0.5;
+  rapt::Rng rng(1);
+  Vit<float> model(config, rng);
+  double squares = 0, count = 0, most = 0;
+  rapt::for_each_parameter(model, [&](const std::string&, const rapt::Parameter<float>& parameter) {
+    if (parameter.shape().rank() == 1) return;
+    for (const float value : parameter.value().values()) {
+      squares += static_cast<double>(value) * static_cast<double>(value), ++count;
+      most = std::max(most, std::abs(static_cast<double>(value)));
+    }
+  });
+  // What is left of a normal distribution's variance between -2 and 2 deviations: 1 - 4 phi(2) / (2 Phi(2) - 1)
+  EXPECT_NEAR(std::sqrt(squares / count), 0.5 * std::sqrt(0.7737), 0.01);
+  EXPECT_LE(most, 1.0);
+  const rapt_test::TemporaryFolder saved;
+  rapt::save_pretrained(saved.path(), model);
+  EXPECT_EQ(rapt::from_pretrained<Vit<float>>(saved.path()).config().initial_deviation, 0.5);
+  config.initial_deviation = -1;
+  expect_message([&] { Vit<float>(config, rng); }, "initial_deviation not negative: -1");
+}
+
 TEST(Vit, TravelsBackUnchanged) {
   for_each_case([](const VitCase& golden) {
     const auto model = golden.load<float>();

@@ -60,9 +60,11 @@ struct AttentionProblem {
 
 namespace detail {
 
-/// Work goes in tiles of so many queries by so many keys. One tile's scores fit the first-level cache, its keys and
-/// values the second.
-inline constexpr Index kQueryTile = 32, kKeyTile = 256;
+/// Work goes in tiles of so many queries by so many keys; with fewer keys there are more queries in a tile. One tile's
+/// scores fit the first-level cache, its keys and values the second. Queries are a multiple of AVX-512's rows of a
+/// register block.
+inline constexpr Index kQueryTile = 28, kKeyTile = 256, kQueryStep = 14;
+inline constexpr Index kMostScores = 8704;
 
 /// Keys begin .. begin + count.
 struct KeyTile {
@@ -81,6 +83,9 @@ struct AttentionGroup {
   Index offset = keys.length - queries;  // the position of query 0 among the keys
   Index tile = std::min(kKeyTile, keys.length);
   Index stride = round_up(std::max<Index>(tile, 1), 16) + 16;  // of rows of scores: an odd number of cache lines
+  // Tall tiles would compute much that causal and window masks hide.
+  Index query_tile = p.causal || p.window > 0 ? kQueryTile
+                                              : std::max(kQueryTile, kMostScores / stride / kQueryStep * kQueryStep);
 
   [[nodiscard]] Operand<T> head_of(const TensorView<const T>& m, Index head, Index begin, Index rows) const {
     return Operand<T>{m.row(begin) + head * d_k, rows, d_k, m.stride(), 1};
@@ -99,8 +104,8 @@ struct AttentionGroup {
   template <class F>
   void for_each_query_tile(const KeyTile& k, const F& f) const {
     for (Index head = first_head; head < first_head + heads; ++head) {
-      for (Index i = 0; i < queries; i += kQueryTile) {
-        const Index rows = std::min(kQueryTile, queries - i), last = i + rows - 1 + offset;
+      for (Index i = 0; i < queries; i += query_tile) {
+        const Index rows = std::min(query_tile, queries - i), last = i + rows - 1 + offset;
         Index begin = 0, end = keys.length;
         if (p.causal) end = std::min(end, last + 1);
         if (p.window > 0) begin = std::max<Index>(0, i + offset - p.window), end = std::min(end, last + p.window + 1);
@@ -208,7 +213,7 @@ template <class T>
 void write_attention_weights(const AttentionGroup<T>& a, const T* log_sum_exp, Tensor<T>& weights) {
   const Shape& s = weights.shape();
   const Index key_size = packed_size(a.d_k, a.tile);
-  Tensor<T> work(Shape{key_size + kQueryTile * a.stride});
+  Tensor<T> work(Shape{key_size + a.query_tile * a.stride});
   T* packed_keys = work.data();
   T* scores = packed_keys + key_size;
   a.for_each_key_tile([&](const KeyTile& k) {
@@ -241,14 +246,14 @@ void attention(const AttentionProblem<T>& p, TensorView<T> output, T* log_sum_ex
   }
   detail::for_each_group(p, /*splits=*/true, [&](const detail::AttentionGroup<T>& a) {
     if (a.queries == 0) return;
-    constexpr Index kRows = detail::kQueryTile;
-    const Index key_size = packed_size(a.d_k, a.tile), value_size = packed_size(a.tile, a.d_k);
+    const Index tile_size = a.query_tile * a.stride, key_size = packed_size(a.d_k, a.tile),
+                value_size = packed_size(a.tile, a.d_k);
     const Index slots = a.heads * a.queries;
-    Tensor<T> work(Shape{key_size + value_size + kRows * a.stride + detail::kKeyTile + 2 * slots});
+    Tensor<T> work(Shape{key_size + value_size + tile_size + detail::kKeyTile + 2 * slots});
     T* packed_keys = work.data();               // K^T
     T* packed_values = packed_keys + key_size;  // V
     T* scores = packed_values + value_size;
-    T* factors = scores + kRows * a.stride;   // of the dropout
+    T* factors = scores + tile_size;          // of the dropout
     T* highest = factors + detail::kKeyTile;  // m of each query
     T* sums = highest + slots;                // l
     std::fill_n(highest, slots, -std::numeric_limits<T>::infinity());
@@ -335,18 +340,18 @@ void attention_backward(const AttentionProblem<T>& p, const T* log_sum_exp, Tens
     if (!all_see) clear(d_query, a.first_head, a.heads, a.first_query, a.queries);
     if (a.queries == 0) clear_keys(a.keys.begin, a.keys.length);
     if (a.queries == 0 || a.keys.length == 0) return;
-    constexpr Index kRows = detail::kQueryTile;
+    const Index tile_size = a.query_tile * a.stride;
     const Index d_k = a.d_k, wide_size = packed_size(d_k, a.tile), tall_size = packed_size(a.tile, d_k);
-    const Index block_size = packed_size(kRows, d_k);
+    const Index block_size = packed_size(a.query_tile, d_k);
     Tensor<T> work(
-        Shape{2 * wide_size + tall_size + block_size + 2 * kRows * a.stride + detail::kKeyTile + a.heads * a.queries});
-    T* packed_keys = work.data();                    // K^T
-    T* packed_values = packed_keys + wide_size;      // V^T
-    T* packed_rows = packed_values + wide_size;      // K
-    T* packed_block = packed_rows + tall_size;       // dO, then Q, of some queries
-    T* probabilities = packed_block + block_size;    // P, then P F
-    T* d_scores = probabilities + kRows * a.stride;  // dO V^T, then scale dS
-    T* factors = d_scores + kRows * a.stride;        // of the dropout
+        Shape{2 * wide_size + tall_size + block_size + 2 * tile_size + detail::kKeyTile + a.heads * a.queries});
+    T* packed_keys = work.data();                  // K^T
+    T* packed_values = packed_keys + wide_size;    // V^T
+    T* packed_rows = packed_values + wide_size;    // K
+    T* packed_block = packed_rows + tall_size;     // dO, then Q, of some queries
+    T* probabilities = packed_block + block_size;  // P, then P F
+    T* d_scores = probabilities + tile_size;       // dO V^T, then scale dS
+    T* factors = d_scores + tile_size;             // of the dropout
     T* delta = factors + detail::kKeyTile;
     simd::with_simd([&](auto isa) __attribute__((always_inline)) {
       for (Index slot = 0; slot < a.heads * a.queries; ++slot) {

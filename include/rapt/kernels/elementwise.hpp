@@ -96,24 +96,33 @@ template <class Isa, class T>
   return rest + simd::sum_lanes<kWidth>(products);
 }
 
-/// sums[j] += sum over i of m[i, j]: the gradient of a bias. Each column is added in the order of rows.
+/// sums[j] += sum over i of m[i, j]: the gradient of a bias. Rows are added in parts of fixed size, in order; then the
+/// parts.
 template <class T>
 void add_column_sums(TensorView<const T> m, T* sums) {
-  parallel_for(m.cols(), 64, [&](Index begin, Index end) {
+  // sums += rows begin .. end, four at a time
+  const auto add_rows = [](const TensorView<const T>& rows, Index begin, Index end, T* to) {
     simd::with_simd([&](auto isa) __attribute__((always_inline)) {
-      for (Index i = 0; i < m.rows(); ++i) {
-        const T* row = m.row(i) + begin;
+      const auto add = [&]<Index... r>(Index i, std::integer_sequence<Index, r...>) __attribute__((always_inline)) {
         simd::for_lanes<T>(
-            isa, end - begin, [&](auto lanes, Index j) __attribute__((always_inline)) {
-              simd::Vector<T, lanes> a, b;
-              simd::load(a, sums + begin + j);
-              simd::load(b, row + j);
-              a += b;
-              simd::store(sums + begin + j, a);
+            isa, rows.cols(), [&](auto lanes, Index j) __attribute__((always_inline)) {
+              simd::Vector<T, lanes> sum, row;
+              simd::load(sum, to + j);
+              ((simd::load(row, rows.row(i + r) + j), sum += row), ...);
+              simd::store(to + j, sum);
             });
-      }
+      };
+      Index i = begin;
+      for (; i + 4 <= end; i += 4) add(i, std::make_integer_sequence<Index, 4>{});
+      for (; i < end; ++i) add(i, std::make_integer_sequence<Index, 1>{});
     });
-  });
+  };
+  if (m.cols() == 0) return;
+  const Index grain = std::max<Index>(16, kElementGrain / m.cols()), parts = (m.rows() + grain - 1) / grain;
+  if (parts <= 1) return add_rows(m, 0, m.rows(), sums);
+  Tensor<T> partial(Shape{parts, m.cols()}, T(0));
+  parallel_for(m.rows(), grain, [&](Index begin, Index end) { add_rows(m, begin, end, partial.row(begin / grain)); });
+  add_rows(std::as_const(partial), 0, parts, sums);
 }
 
 /// Sum of f(x) over all elements in double, in parts of fixed size added in order: the same bits at any thread count.

@@ -31,6 +31,7 @@ struct BeitConfig {
   float attention_dropout = 0.f;  ///< of the attention weights
   float drop_path = 0.1f;         ///< share of pictures that pass by the last layer's sublayers; of others less
   double layer_norm_epsilon = 1e-12;
+  double initial_deviation = 0.02;         ///< of all matrices, tokens and positions
   double initial_scale = 0.1;              ///< of sublayers' outputs; 0: no scales are learned
   bool mask_token = false;                 ///< stands where a patch is hidden
   bool positions = false;                  ///< a learned vector for each place
@@ -92,7 +93,9 @@ struct BeitConfig {
     }
     require(!(relative_positions || shared_relative_positions) || grid.patches() <= kMostRelativePatches, kWhere,
             "with relative positions pictures may have ", kMostRelativePatches, " patches: ", grid.patches());
-    require(layer_norm_epsilon > 0, kWhere, "layer_norm_epsilon must be positive: ", layer_norm_epsilon);
+    require(layer_norm_epsilon > 0 && initial_deviation >= 0, kWhere,
+            "layer_norm_epsilon must be positive: ", layer_norm_epsilon,
+            ", initial_deviation not negative: ", initial_deviation);
     require(labels.empty() || !masked_patch_head, kWhere, "a model that tells ", labels.size(),
             " labels apart has no other head");
     require(labels.empty() || pooler || !mean_pooling, kWhere, "the classification head needs the pooler");
@@ -119,6 +122,7 @@ struct BeitConfig {
     key("attention_probs_dropout_prob", self.attention_dropout);
     key("drop_path_rate", self.drop_path);
     key("layer_norm_eps", self.layer_norm_epsilon);
+    key("initializer_range", self.initial_deviation);
     key("layer_scale_init_value", self.initial_scale);
     key("use_mask_token", self.mask_token);
     key("use_absolute_position_embeddings", self.positions);
@@ -178,16 +182,18 @@ class Beit {
   using ScalarType = T;
   using Config = BeitConfig;
 
-  /// Weights and tokens normal with deviation 0.02, cut at two deviations, as the paper's code; addends of attention
-  /// scores zero. Throws ValueError for a config that does not fit.
+  /// Weights and tokens normal with the config's deviation, cut at two deviations, as the paper's code; addends of
+  /// attention scores zero. Throws ValueError for a config that does not fit.
   Beit(const BeitConfig& config, Rng& rng)
-      : config_(checked(config)), patch_embedding_(config.grid, config.d_model, rng) {
+      : config_(checked(config)), patch_embedding_(config.grid, config.d_model, rng, config.initial_deviation) {
     const Index d = config.d_model, classes = static_cast<Index>(config.labels.size());
     const Index rows = config.grid.rows(), cols = config.grid.cols();
-    class_token_ = Parameter<T>(init::truncated_normal<T>(Shape{1, 1, d}, rng, 0.02));
-    if (config.mask_token) mask_token_ = Parameter<T>(init::truncated_normal<T>(Shape{1, 1, d}, rng, 0.02));
+    class_token_ = Parameter<T>(init::truncated_normal<T>(Shape{1, 1, d}, rng, config.initial_deviation));
+    if (config.mask_token)
+      mask_token_ = Parameter<T>(init::truncated_normal<T>(Shape{1, 1, d}, rng, config.initial_deviation));
     if (config.positions) {
-      positions_ = Parameter<T>(init::truncated_normal<T>(Shape{1, config.grid.patches() + 1, d}, rng, 0.02));
+      positions_ = Parameter<T>(
+          init::truncated_normal<T>(Shape{1, config.grid.patches() + 1, d}, rng, config.initial_deviation));
     }
     if (config.shared_relative_positions) position_bias_.emplace(rows, cols, config.heads);
     if (config.relative_positions || config.shared_relative_positions) pairs_ = relative_pairs(rows, cols);
@@ -199,7 +205,7 @@ class Beit {
     if (classes > 0) classifier_.emplace(d, classes, rng);
     for_each_parameter(*this, [&](const std::string& name, Parameter<T>& parameter) {
       if (parameter.shape().rank() != 2 || name.ends_with("position_bias.table")) return;
-      parameter.mutable_value() = init::truncated_normal<T>(parameter.shape(), rng, 0.02);
+      parameter.mutable_value() = init::truncated_normal<T>(parameter.shape(), rng, config.initial_deviation);
     });
   }
 

@@ -126,36 +126,14 @@ class Deit {
 
   /// Hugging Face's names.
   [[nodiscard]] static StoredNames stored_names(const DeitConfig& config) {
-    const bool two = config.distillation_head;
-    return {{"class_token", {{"deit.embeddings.cls_token"}}},
-            {"distillation_token", {{"deit.embeddings.distillation_token"}}},
-            {"patch_embedding.weight", {{"deit.embeddings.patch_embeddings.projection.weight"}}},
-            {"patch_embedding.bias", {{"deit.embeddings.patch_embeddings.projection.bias"}}},
-            {"positions", {{"deit.embeddings.position_embeddings"}}},
-            {"encoder.layers.*.self_attn.in_proj_weight",
-             {{"deit.encoder.layer.*.attention.attention.query.weight"},
-              {"deit.encoder.layer.*.attention.attention.key.weight"},
-              {"deit.encoder.layer.*.attention.attention.value.weight"}}},
-            {"encoder.layers.*.self_attn.in_proj_bias",
-             {{"deit.encoder.layer.*.attention.attention.query.bias"},
-              {"deit.encoder.layer.*.attention.attention.key.bias"},
-              {"deit.encoder.layer.*.attention.attention.value.bias"}}},
-            {"encoder.layers.*.self_attn.out_proj.weight", {{"deit.encoder.layer.*.attention.output.dense.weight"}}},
-            {"encoder.layers.*.self_attn.out_proj.bias", {{"deit.encoder.layer.*.attention.output.dense.bias"}}},
-            {"encoder.layers.*.norm1.weight", {{"deit.encoder.layer.*.layernorm_before.weight"}}},
-            {"encoder.layers.*.norm1.bias", {{"deit.encoder.layer.*.layernorm_before.bias"}}},
-            {"encoder.layers.*.norm2.weight", {{"deit.encoder.layer.*.layernorm_after.weight"}}},
-            {"encoder.layers.*.norm2.bias", {{"deit.encoder.layer.*.layernorm_after.bias"}}},
-            {"encoder.layers.*.linear1.weight", {{"deit.encoder.layer.*.intermediate.dense.weight"}}},
-            {"encoder.layers.*.linear1.bias", {{"deit.encoder.layer.*.intermediate.dense.bias"}}},
-            {"encoder.layers.*.linear2.weight", {{"deit.encoder.layer.*.output.dense.weight"}}},
-            {"encoder.layers.*.linear2.bias", {{"deit.encoder.layer.*.output.dense.bias"}}},
-            {"encoder.norm.weight", {{"deit.layernorm.weight"}}},
-            {"encoder.norm.bias", {{"deit.layernorm.bias"}}},
-            {"pooler.weight", {{"deit.pooler.dense.weight"}}},
-            {"pooler.bias", {{"deit.pooler.dense.bias"}}},
-            {"classifier.weight", {{two ? "cls_classifier.weight" : "classifier.weight"}}},
-            {"classifier.bias", {{two ? "cls_classifier.bias" : "classifier.bias"}}}};
+    const std::string head = config.distillation_head ? "cls_classifier." : "classifier.";
+    StoredNames names = detail::encoder_names("deit");
+    names.push_back({"distillation_token", {{"deit.embeddings.distillation_token"}}});
+    names.push_back({"pooler.weight", {{"deit.pooler.dense.weight"}}});
+    names.push_back({"pooler.bias", {{"deit.pooler.dense.bias"}}});
+    names.push_back({"classifier.weight", {{head + "weight"}}});
+    names.push_back({"classifier.bias", {{head + "bias"}}});
+    return names;
   }
   [[nodiscard]] static bool is_surplus(const DeitConfig&, std::string_view) { return false; }
 

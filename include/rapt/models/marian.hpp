@@ -208,7 +208,7 @@ class Marian {
 
   /// Hugging Face's names. Tied matrices are in a file once or several times.
   [[nodiscard]] static StoredNames stored_names(const MarianConfig& config) {
-    std::vector<std::string_view> tied;
+    std::vector<std::string> tied;
     if (config.tie_output) tied.push_back("lm_head.weight");
     return {
         {"embedding.weight",

@@ -37,8 +37,9 @@ struct VitConfig {
   float dropout = 0.f;            ///< of the embeddings and of each sublayer's output
   float attention_dropout = 0.f;  ///< of the attention weights
   double layer_norm_epsilon = 1e-12;
-  bool qkv_bias = true;       ///< of the projections to queries, keys and values
-  Index encoder_stride = 16;  ///< for a head that rapt does not have; kept for other programs
+  double initial_deviation = 0.02;  ///< of all matrices and positions; small models learn faster from larger ones
+  bool qkv_bias = true;             ///< of the projections to queries, keys and values
+  Index encoder_stride = 16;        ///< for a head that rapt does not have; kept for other programs
   ImagePooling pooling = ImagePooling::class_token;
 
   // Parts. Of a folder those are loaded that it has.
@@ -78,7 +79,9 @@ struct VitConfig {
     for (const float rate : {dropout, attention_dropout}) {
       require(rate >= 0.f && rate < 1.f, kWhere, "dropout must be in [0, 1): ", rate);
     }
-    require(layer_norm_epsilon > 0, kWhere, "layer_norm_epsilon must be positive: ", layer_norm_epsilon);
+    require(layer_norm_epsilon > 0 && initial_deviation >= 0, kWhere,
+            "layer_norm_epsilon must be positive: ", layer_norm_epsilon,
+            ", initial_deviation not negative: ", initial_deviation);
     require(labels.empty() || !pooler, kWhere, "a model that tells ", labels.size(), " labels apart has no pooler");
     require(pooling == ImagePooling::class_token || !pooler, kWhere, "the pooler reads the class token, not the mean");
   }
@@ -103,6 +106,7 @@ struct VitConfig {
     key("hidden_dropout_prob", self.dropout);
     key("attention_probs_dropout_prob", self.attention_dropout);
     key("layer_norm_eps", self.layer_norm_epsilon);
+    key("initializer_range", self.initial_deviation);
     key("qkv_bias", self.qkv_bias);
     key("encoder_stride", self.encoder_stride);
     key("pooler_output_size", self.pooler_width);
@@ -135,7 +139,7 @@ struct VitOptions {
 template <class T = float>
 class VitEncoder {
  public:
-  /// Matrices and tokens normal with deviation 0.02, truncated, as the paper's code and its followers'.
+  /// Matrices and tokens normal with the config's deviation, truncated, as the paper's code and its followers'.
   VitEncoder(const VitConfig& config, bool distillation_token, Rng& rng)
       : class_token_(init::constant<T>(Shape{1, 1, config.d_model}, T(0))),
         patch_embedding_(config.grid, config.d_model, rng),
@@ -149,7 +153,7 @@ class VitEncoder {
     });
     for_each_parameter(*this, [&](const std::string&, Parameter<T>& parameter) {
       if (parameter.shape().rank() == 1) return;
-      parameter.mutable_value() = init::truncated_normal<T>(parameter.shape(), rng, 0.02);
+      parameter.mutable_value() = init::truncated_normal<T>(parameter.shape(), rng, config.initial_deviation);
     });
   }
 
@@ -223,7 +227,7 @@ template <class T>
   Linear<T> head(config.d_model, outputs, rng);
   for_each_parameter(head, [&](const std::string&, Parameter<T>& parameter) {
     if (parameter.shape().rank() == 1) return;
-    parameter.mutable_value() = init::truncated_normal<T>(parameter.shape(), rng, 0.02);
+    parameter.mutable_value() = init::truncated_normal<T>(parameter.shape(), rng, config.initial_deviation);
   });
   return head;
 }
@@ -290,32 +294,10 @@ class Vit {
 
   /// Hugging Face's names.
   [[nodiscard]] static StoredNames stored_names(const VitConfig&) {
-    return {{"class_token", {{"vit.embeddings.cls_token"}}},
-            {"patch_embedding.weight", {{"vit.embeddings.patch_embeddings.projection.weight"}}},
-            {"patch_embedding.bias", {{"vit.embeddings.patch_embeddings.projection.bias"}}},
-            {"positions", {{"vit.embeddings.position_embeddings"}}},
-            {"encoder.layers.*.self_attn.in_proj_weight",
-             {{"vit.encoder.layer.*.attention.attention.query.weight"},
-              {"vit.encoder.layer.*.attention.attention.key.weight"},
-              {"vit.encoder.layer.*.attention.attention.value.weight"}}},
-            {"encoder.layers.*.self_attn.in_proj_bias",
-             {{"vit.encoder.layer.*.attention.attention.query.bias"},
-              {"vit.encoder.layer.*.attention.attention.key.bias"},
-              {"vit.encoder.layer.*.attention.attention.value.bias"}}},
-            {"encoder.layers.*.self_attn.out_proj.weight", {{"vit.encoder.layer.*.attention.output.dense.weight"}}},
-            {"encoder.layers.*.self_attn.out_proj.bias", {{"vit.encoder.layer.*.attention.output.dense.bias"}}},
-            {"encoder.layers.*.norm1.weight", {{"vit.encoder.layer.*.layernorm_before.weight"}}},
-            {"encoder.layers.*.norm1.bias", {{"vit.encoder.layer.*.layernorm_before.bias"}}},
-            {"encoder.layers.*.norm2.weight", {{"vit.encoder.layer.*.layernorm_after.weight"}}},
-            {"encoder.layers.*.norm2.bias", {{"vit.encoder.layer.*.layernorm_after.bias"}}},
-            {"encoder.layers.*.linear1.weight", {{"vit.encoder.layer.*.intermediate.dense.weight"}}},
-            {"encoder.layers.*.linear1.bias", {{"vit.encoder.layer.*.intermediate.dense.bias"}}},
-            {"encoder.layers.*.linear2.weight", {{"vit.encoder.layer.*.output.dense.weight"}}},
-            {"encoder.layers.*.linear2.bias", {{"vit.encoder.layer.*.output.dense.bias"}}},
-            {"encoder.norm.weight", {{"vit.layernorm.weight"}}},
-            {"encoder.norm.bias", {{"vit.layernorm.bias"}}},
-            {"pooler.weight", {{"vit.pooler.dense.weight"}}},
-            {"pooler.bias", {{"vit.pooler.dense.bias"}}}};
+    StoredNames names = detail::encoder_names("vit");
+    names.push_back({"pooler.weight", {{"vit.pooler.dense.weight"}}});
+    names.push_back({"pooler.bias", {{"vit.pooler.dense.bias"}}});
+    return names;
   }
   [[nodiscard]] static bool is_surplus(const VitConfig&, std::string_view) { return false; }
 

@@ -14,15 +14,15 @@ namespace rapt::inline RAPT_ABI {
 
 /// One of the tensors in which a parameter is kept.
 struct StoredTensor {
-  std::string_view name;
+  std::string name;
   Index rows = 0;  ///< rows of the parameter that it holds; 0: all, or an equal share
   /// Further names of the same tensor: files may have it under these, too, or instead. It is written under `name`.
-  std::vector<std::string_view> copies = {};
+  std::vector<std::string> copies = {};
 };
 
 /// A line of the table. `*` in names stands for any number, the same on both sides.
 struct StoredName {
-  std::string_view name;             ///< the parameter, as `visit` names it
+  std::string name;                  ///< the parameter, as `visit` names it
   std::vector<StoredTensor> stored;  ///< several: their rows one behind the other make up the parameter
   bool transposed = false;           ///< kept as [in, out], as the Conv1D of OpenAI's GPT-2
   bool as_row = false;               ///< a vector that is kept as [1, n]
@@ -84,9 +84,7 @@ namespace detail {
     for (const StoredTensor& tensor : line.stored) {
       const Index count = tensor.rows > 0 ? tensor.rows : rows / static_cast<Index>(line.stored.size());
       parts.push_back({detail::fill_stars(tensor.name, numbers), first, count, line.transposed, line.as_row});
-      for (const std::string_view copy : tensor.copies) {
-        parts.back().copies.push_back(detail::fill_stars(copy, numbers));
-      }
+      for (const std::string& copy : tensor.copies) parts.back().copies.push_back(detail::fill_stars(copy, numbers));
       first += count;
     }
     require<ShapeError>(first == rows, "stored_name", "the parts of '", name, "' have ", first, " rows, it has ", rows);

@@ -61,8 +61,13 @@ template <class T>
   }
   // Derivatives need z = x W^T + b, unless they can be read off y.
   Tensor<T> z;
-  if (!kernels::derivative_reads_output(activation) && will_record<T>({x, weight, bias})) z = y;
-  if (activation != Activation::none) kernels::activate(activation, y.data(), y.data(), y.size());
+  if (!kernels::derivative_reads_output(activation) && will_record<T>({x, weight, bias})) {
+    z = std::move(y);
+    y = Tensor<T>(z.shape());
+    kernels::activate(activation, z.data(), y.data(), y.size());
+  } else if (activation != Activation::none) {
+    kernels::activate(activation, y.data(), y.data(), y.size());
+  }
 
   Variable<T> result =
       record("linear", std::move(y), {x, weight, bias}, [activation, outputs, z = std::move(z)](Node<T>& node) {

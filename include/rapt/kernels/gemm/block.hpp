@@ -126,7 +126,14 @@ template <int kRows, int kVectors, class Isa, class T>
   constexpr int kWidth = simd::kLanes<Isa, T>;
   using V = simd::Native<Isa, T>;
   V sum[kRows][kVectors] = {};
+  const T* ahead = a + kRows * row_stride;  // the rows below come next: of theirs a line a step is fetched
+  int rows_left = kRows;
   for (Index p = 0; p < depth; ++p, a += col_stride, panel += panel_stride) {
+    if constexpr (kRows > 6) {
+      __builtin_prefetch(ahead);
+      ahead += row_stride;
+      if (--rows_left == 0) rows_left = kRows, ahead += 64 / Index{sizeof(T)} - kRows * row_stride;
+    }
     V b[kVectors];
 #pragma GCC unroll 4
     for (int j = 0; j < kVectors; ++j) simd::load(b[j], panel + j * kWidth);
