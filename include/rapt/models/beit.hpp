@@ -276,31 +276,17 @@ class Beit {
   /// Hugging Face's names. Of a model with the masked-patch head and without mean pooling, transformers 5.23 exchanges
   /// the two norms `beit.layernorm` and `layernorm` when it loads a file, its own ones, too.
   [[nodiscard]] static StoredNames stored_names(const BeitConfig&) {
-    return {
+    StoredNames names{
         {"class_token", {{"beit.embeddings.cls_token"}}},
         {"mask_token", {{"beit.embeddings.mask_token"}}},
         {"patch_embedding.weight", {{"beit.embeddings.patch_embeddings.projection.weight"}}},
         {"patch_embedding.bias", {{"beit.embeddings.patch_embeddings.projection.bias"}}},
         {"positions", {{"beit.embeddings.position_embeddings"}}},
         {"position_bias.table", {{"beit.encoder.relative_position_bias.relative_position_bias_table"}}},
-        {"layers.*.self_attn.in_proj_weight",
-         {{"beit.encoder.layer.*.attention.attention.query.weight"},
-          {"beit.encoder.layer.*.attention.attention.key.weight"},
-          {"beit.encoder.layer.*.attention.attention.value.weight"}}},
         {"layers.*.self_attn.query_bias", {{"beit.encoder.layer.*.attention.attention.query.bias"}}},
         {"layers.*.self_attn.value_bias", {{"beit.encoder.layer.*.attention.attention.value.bias"}}},
-        {"layers.*.self_attn.out_proj.weight", {{"beit.encoder.layer.*.attention.output.dense.weight"}}},
-        {"layers.*.self_attn.out_proj.bias", {{"beit.encoder.layer.*.attention.output.dense.bias"}}},
         {"layers.*.self_attn.position_bias.table",
          {{"beit.encoder.layer.*.attention.attention.relative_position_bias.relative_position_bias_table"}}},
-        {"layers.*.norm1.weight", {{"beit.encoder.layer.*.layernorm_before.weight"}}},
-        {"layers.*.norm1.bias", {{"beit.encoder.layer.*.layernorm_before.bias"}}},
-        {"layers.*.norm2.weight", {{"beit.encoder.layer.*.layernorm_after.weight"}}},
-        {"layers.*.norm2.bias", {{"beit.encoder.layer.*.layernorm_after.bias"}}},
-        {"layers.*.linear1.weight", {{"beit.encoder.layer.*.intermediate.dense.weight"}}},
-        {"layers.*.linear1.bias", {{"beit.encoder.layer.*.intermediate.dense.bias"}}},
-        {"layers.*.linear2.weight", {{"beit.encoder.layer.*.output.dense.weight"}}},
-        {"layers.*.linear2.bias", {{"beit.encoder.layer.*.output.dense.bias"}}},
         {"layers.*.scale1", {{"beit.encoder.layer.*.lambda_1"}}},
         {"layers.*.scale2", {{"beit.encoder.layer.*.lambda_2"}}},
         {"norm.weight", {{"beit.layernorm.weight"}}},
@@ -312,6 +298,8 @@ class Beit {
         {"masked_patch.projection.weight", {{"lm_head.weight"}}},
         {"masked_patch.projection.bias", {{"lm_head.bias"}}},
     };
+    detail::add_layer_names(names, "layers", "beit.encoder.layer");
+    return names;
   }
   /// What a file may hold beside the parameters: the numbers of pairs.
   [[nodiscard]] static bool is_surplus(const BeitConfig&, std::string_view stored) {

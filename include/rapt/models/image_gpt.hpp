@@ -38,7 +38,7 @@ struct ImageGptConfig {
   [[nodiscard]] static ImageGptConfig medium() { return {.d_model = 1024, .layers = 36}; }
   [[nodiscard]] static ImageGptConfig large() { return {.d_model = 1536, .layers = 48, .heads = 16}; }
 
-  /// Colors and begin symbol.
+  /// Colours and begin symbol.
   [[nodiscard]] Index vocabulary() const { return clusters + 1; }
   /// What stands before the first pixel.
   [[nodiscard]] TokenId begin_token() const { return static_cast<TokenId>(clusters); }

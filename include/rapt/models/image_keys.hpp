@@ -32,11 +32,11 @@ void visit_grid(Visitor&& key, Grid& grid) {
   key("num_channels", grid.image.channels);
 }
 
-/// Lines for the layers of the stack `stack`, which are kept as `stored`.*, or in some files as `copy`.*.
-inline void add_layer_names(StoredNames& names, const std::string& stack, const std::string& stored,
+/// Lines for the layers `layers`.*, which are kept as `stored`.*, or in some files as `copy`.*.
+inline void add_layer_names(StoredNames& names, const std::string& layers, const std::string& stored,
                             const std::string& copy = {}) {
   const auto add = [&](const std::string& name, const std::vector<std::string>& parts, const std::string& kind) {
-    StoredName line{stack + ".layers.*." + name, {}};
+    StoredName line{layers + ".*." + name, {}};
     for (const std::string& part : parts) {
       line.stored.push_back({stored + ".*." + part + kind});
       if (!copy.empty()) line.stored.back().copies.push_back(copy + ".*." + part + kind);
@@ -63,7 +63,7 @@ inline void add_layer_names(StoredNames& names, const std::string& stack, const 
                     {"positions", {{embeddings + "position_embeddings"}}},
                     {"encoder.norm.weight", {{model + ".layernorm.weight"}}},
                     {"encoder.norm.bias", {{model + ".layernorm.bias"}}}};
-  add_layer_names(names, "encoder", model + ".encoder.layer");
+  add_layer_names(names, "encoder.layers", model + ".encoder.layer");
   return names;
 }
 

@@ -268,7 +268,7 @@ class Mae {
   /// Hugging Face's names; the decoder's layers have two.
   [[nodiscard]] static StoredNames stored_names(const MaeConfig&) {
     StoredNames names = detail::encoder_names("vit");
-    detail::add_layer_names(names, "decoder.encoder", "decoder.decoder_layers", "decoder.decoder_encoder.layer");
+    detail::add_layer_names(names, "decoder.encoder.layers", "decoder.decoder_layers", "decoder.decoder_encoder.layer");
     for (const std::string kind : {"weight", "bias"}) {
       names.push_back({"decoder.embedding." + kind, {{"decoder.decoder_embed." + kind}}});
       names.push_back({"decoder.encoder.norm." + kind, {{"decoder.decoder_norm." + kind}}});
