@@ -1,7 +1,7 @@
 // Trains an ImageGPT on digits, pixel by pixel, and lets it complete the lower half of digits that it has not seen.
 //
-//   image_gpt                                             generated digits
-//   image_gpt --mnist folder --steps 20000 --model out    MNIST's four files; keeps a folder that Hugging Face loads
+//   image_gpt                                            generated digits
+//   image_gpt --mnist folder --steps 6000 --model out    MNIST's four files; keeps a folder that Hugging Face loads
 //
 // Prints the loss of a pixel, in nats; writes a PNG with a row for each of ten test pictures, the original, its upper
 // half, completions; then tells how well a linear map of each layer's features knows digits, of which the model was

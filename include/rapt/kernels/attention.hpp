@@ -64,7 +64,7 @@ namespace detail {
 /// scores fit the first-level cache, its keys and values the second. Queries are a multiple of AVX-512's rows of a
 /// register block.
 inline constexpr Index kQueryTile = 28, kKeyTile = 256, kQueryStep = 14;
-inline constexpr Index kMostScores = 8704;
+inline constexpr Index kMostScores = 8704;  // of a tile, 34 KiB of float
 
 /// Keys begin .. begin + count.
 struct KeyTile {
@@ -246,8 +246,8 @@ void attention(const AttentionProblem<T>& p, TensorView<T> output, T* log_sum_ex
   }
   detail::for_each_group(p, /*splits=*/true, [&](const detail::AttentionGroup<T>& a) {
     if (a.queries == 0) return;
-    const Index tile_size = a.query_tile * a.stride, key_size = packed_size(a.d_k, a.tile),
-                value_size = packed_size(a.tile, a.d_k);
+    const Index tile_size = a.query_tile * a.stride;
+    const Index key_size = packed_size(a.d_k, a.tile), value_size = packed_size(a.tile, a.d_k);
     const Index slots = a.heads * a.queries;
     Tensor<T> work(Shape{key_size + value_size + tile_size + detail::kKeyTile + 2 * slots});
     T* packed_keys = work.data();               // K^T
