@@ -61,8 +61,8 @@ struct AttentionProblem {
 namespace detail {
 
 /// Work goes in tiles of so many queries by so many keys; with fewer keys there are more queries in a tile. One tile's
-/// scores about fill the first-level cache, its keys and values fit the second. Queries are a multiple of AVX-512's rows of a
-/// register block.
+/// scores about fill the first-level cache, its keys and values fit the second. Queries are a multiple of AVX-512's
+/// rows of a register block.
 inline constexpr Index kQueryTile = 28, kKeyTile = 256, kQueryStep = 14;
 inline constexpr Index kMostScores = 8704;  // of a tile, 34 KiB of float
 
