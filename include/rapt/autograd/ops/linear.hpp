@@ -5,8 +5,7 @@
 #include <tuple>
 
 #include "rapt/autograd/record.hpp"
-#include "rapt/kernels/activation.hpp"
-#include "rapt/kernels/gemm/gemm.hpp"
+#include "rapt/kernels/linear_backward.hpp"
 
 namespace rapt::inline RAPT_ABI {
 
@@ -73,27 +72,25 @@ template <class T>
       record("linear", std::move(y), {x, weight, bias}, [activation, outputs, z = std::move(z)](Node<T>& node) {
         Node<T>&x_in = node.input(0), &weight_in = node.input(1);
         Node<T>* bias_in = node.inputs[2].get();
-        Tensor<T>& dz = node.grad;  // dz = dy activation'(z)
-        if (activation != Activation::none) {
-          const Tensor<T>& at = z.empty() ? node.value : z;
-          kernels::activate_backward(activation, at.data(), dz.data(), dz.data(), dz.size(), /*accumulate=*/false);
-        }
-        const bool whole = outputs.count == weight_in.value.rows();
-        if (x_in.requires_grad) {  // dx = dz W
+        const auto rows_of = [&](const Tensor<T>& weight) {
+          return weight.view().middle_rows(outputs.first, outputs.count);
+        };
+        kernels::LinearBackward<T> backward{.activation = activation,
+                                            .at = z.empty() ? node.value.data() : z.data(),
+                                            .dz = node.grad,
+                                            .x = kernels::as_is(x_in.value),
+                                            .weight = kernels::as_is(rows_of(weight_in.value))};
+        if (x_in.requires_grad) {
           auto [dx, accumulate] = x_in.grad_target();
-          kernels::gemm(kernels::as_is(dz),
-                        kernels::as_is(std::as_const(weight_in.value).view().middle_rows(outputs.first, outputs.count)),
-                        dx, {.accumulate = accumulate});
+          backward.dx = dx, backward.add_dx = accumulate;
         }
-        if (weight_in.requires_grad) {  // dW = dz^T x
-          if (!whole) std::ignore = weight_in.grad_sum();
+        if (weight_in.requires_grad) {
+          if (outputs.count < weight_in.value.rows()) std::ignore = weight_in.grad_sum();
           auto [dw, accumulate] = weight_in.grad_target();
-          kernels::gemm(kernels::transposed(dz), kernels::as_is(x_in.value),
-                        dw.view().middle_rows(outputs.first, outputs.count), {.accumulate = accumulate});
+          backward.dw = dw.view().middle_rows(outputs.first, outputs.count), backward.add_dw = accumulate;
         }
-        if (bias_in != nullptr && bias_in->requires_grad) {  // db = column sums of dz
-          kernels::add_column_sums<T>(dz, bias_in->grad_sum().data() + outputs.first);
-        }
+        if (bias_in != nullptr && bias_in->requires_grad) backward.db = bias_in->grad_sum().data() + outputs.first;
+        kernels::linear_backward(backward);
       });
   return activation == Activation::none ? overwritable(std::move(result)) : result;
 }

@@ -62,47 +62,62 @@ inline constexpr Index kPanelDepth = 256;
   return (value + multiple - 1) / multiple * multiple;
 }
 
+/// Panels of b, whose rows are contiguous, row by row, with zeros behind the last column; what comes four rows later is
+/// fetched.
+template <class Isa, class T>
+[[gnu::always_inline]] inline void pack_rows(Isa, const Operand<T>& b, T* out) {
+  constexpr Index kWidth = kPanelColumns<Isa, T>, kLanes = simd::kLanes<Isa, T>;
+  using V = simd::Native<Isa, T>;
+  const Index depth = b.rows, whole = b.cols / kWidth * kWidth;
+  for (Index p = 0; p < depth; ++p, out += kWidth) {
+    const T* from = b.data + p * b.row_stride;
+    for (Index j = 0; j < whole; j += kWidth) {
+#pragma GCC unroll 4
+      for (int k = 0; k < Isa::kGemmColumns; ++k) {
+        const T* part = from + j + k * kLanes;
+        __builtin_prefetch(part + 4 * b.row_stride);
+        V v;
+        simd::load(v, part);
+        simd::store(out + j * depth + k * kLanes, v);
+      }
+    }
+    if (whole == b.cols) continue;
+    for (Index k = 0; k < kWidth; k += kLanes) {
+      V v{};
+      if (whole + k + kLanes <= b.cols) {
+        simd::load(v, from + whole + k);
+      } else {
+        for (Index j = whole + k; j < b.cols; ++j) v[j - whole - k] = from[j];
+      }
+      simd::store(out + whole * depth + k, v);
+    }
+  }
+}
+
 /// One panel: the first kPanelColumns columns of b, [b.rows][kPanelColumns], zeros behind the last column.
 template <class Isa, class T>
 [[gnu::always_inline]] inline void pack_panel(Isa, const Operand<T>& b, T* out) {
   constexpr Index kWidth = kPanelColumns<Isa, T>;
   const Index depth = b.rows, columns = b.cols;
-  if (b.col_stride == 1 && columns >= kWidth) {
-    for (Index p = 0; p < depth; ++p, out += kWidth) {
-      const T* from = b.data + p * b.row_stride;
-#pragma GCC unroll 4
-      for (int j = 0; j < Isa::kGemmColumns; ++j) {
-        simd::Native<Isa, T> v;
-        simd::load(v, from + j * simd::kLanes<Isa, T>);
-        simd::store(out + j * simd::kLanes<Isa, T>, v);
-      }
-    }
-  } else if (b.col_stride == 1) {
-    for (Index p = 0; p < depth; ++p, out += kWidth) {
-      std::copy_n(b.data + p * b.row_stride, columns, out);
-      std::fill(out + columns, out + kWidth, T(0));
-    }
-  } else {
-    // Transposed: squares of lanes x lanes turn in registers, what remains goes element by element.
-    constexpr int kLanes = simd::kLanes<Isa, T>;
-    using V = simd::Native<Isa, T>;
-    const Index full = std::min(columns, kWidth), squares = full / kLanes * kLanes, deep = depth / kLanes * kLanes;
-    for (Index p = 0; p < deep; p += kLanes) {
-      for (Index j = 0; j < squares; j += kLanes) {
-        V square[kLanes];
+  // Transposed: squares of lanes x lanes turn in registers, what remains goes element by element.
+  constexpr int kLanes = simd::kLanes<Isa, T>;
+  using V = simd::Native<Isa, T>;
+  const Index full = std::min(columns, kWidth), squares = full / kLanes * kLanes, deep = depth / kLanes * kLanes;
+  for (Index p = 0; p < deep; p += kLanes) {
+    for (Index j = 0; j < squares; j += kLanes) {
+      V square[kLanes];
 #pragma GCC unroll 16
-        for (int q = 0; q < kLanes; ++q) simd::load(square[q], b.data + p + (j + q) * b.col_stride);
-        simd::transpose(square);
+      for (int q = 0; q < kLanes; ++q) simd::load(square[q], b.data + p + (j + q) * b.col_stride);
+      simd::transpose(square);
 #pragma GCC unroll 16
-        for (int q = 0; q < kLanes; ++q) simd::store(out + (p + q) * kWidth + j, square[q]);
-      }
+      for (int q = 0; q < kLanes; ++q) simd::store(out + (p + q) * kWidth + j, square[q]);
     }
-    for (Index j = 0; j < full; ++j) {
-      for (Index p = j < squares ? deep : 0; p < depth; ++p) out[p * kWidth + j] = b.data[p + j * b.col_stride];
-    }
-    if (full < kWidth) {
-      for (Index p = 0; p < depth; ++p) std::fill(out + p * kWidth + full, out + (p + 1) * kWidth, T(0));
-    }
+  }
+  for (Index j = 0; j < full; ++j) {
+    for (Index p = j < squares ? deep : 0; p < depth; ++p) out[p * kWidth + j] = b.data[p + j * b.col_stride];
+  }
+  if (full < kWidth) {
+    for (Index p = 0; p < depth; ++p) std::fill(out + p * kWidth + full, out + (p + 1) * kWidth, T(0));
   }
 }
 
@@ -126,13 +141,24 @@ template <int kRows, int kVectors, class Isa, class T>
   constexpr int kWidth = simd::kLanes<Isa, T>;
   using V = simd::Native<Isa, T>;
   V sum[kRows][kVectors] = {};
-  const T* ahead = a + kRows * row_stride;  // the rows below come next: of theirs a line a step is fetched
-  int rows_left = kRows;
+  // Of what comes next a line a step is fetched: of rows, those below; of columns, those behind this cut.
+  const bool by_rows = col_stride == 1;
+  const T* ahead = a + (by_rows ? kRows * row_stride : depth * col_stride);
+  const Index ahead_step = by_rows ? row_stride : col_stride;
+  const Index ahead_turn = by_rows ? 64 / Index{sizeof(T)} - kRows * row_stride : 0;
+  int lines_left = kRows;
+  if constexpr (kRows > 6) {
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+      for (int j = 0; j < kVectors; ++j) __builtin_prefetch(c.data + r * c.stride + j * kWidth, 1);
+    }
+  }
   for (Index p = 0; p < depth; ++p, a += col_stride, panel += panel_stride) {
     if constexpr (kRows > 6) {
       __builtin_prefetch(ahead);
-      ahead += row_stride;
-      if (--rows_left == 0) rows_left = kRows, ahead += 64 / Index{sizeof(T)} - kRows * row_stride;
+      ahead += ahead_step;
+      if (--lines_left == 0) lines_left = kRows, ahead += ahead_turn;
     }
     V b[kVectors];
 #pragma GCC unroll 4
@@ -196,6 +222,7 @@ template <class T>
   simd::with_simd([&](auto isa) __attribute__((always_inline)) {
     constexpr Index kWidth = detail::kPanelColumns<decltype(isa), T>;
     static_assert(32 % kWidth == 0);
+    if (b.col_stride == 1) return detail::pack_rows(isa, b, out);
     for (Index j = 0; j < b.cols; j += kWidth) {
       detail::pack_panel(isa, b.part(0, j, b.rows, b.cols - j), out + j * b.rows);
     }

@@ -1,0 +1,49 @@
+/// \file
+/// Products much deeper than they are wide, as gradients of weights make them: dW [out, in] = dz^T [out, tokens] times
+/// x [tokens, in]. Each task takes a part of the depth, so both operands are read once.
+#pragma once
+
+#include "rapt/core/thread_pool.hpp"
+#include "rapt/kernels/elementwise.hpp"
+#include "rapt/kernels/gemm/block.hpp"
+
+namespace rapt::inline RAPT_ABI::kernels {
+
+/// Parts that the depth is dealt out in, by sizes alone; 1: the product is not deep.
+[[nodiscard]] constexpr Index depth_parts(Index rows, Index depth, Index columns) {
+  const Index parts = std::min<Index>(16, depth / (4 * detail::kPanelDepth));
+  // The sums of all parts, written and read, must cost less than the operands.
+  return parts >= 4 && 2 * parts * rows * columns <= depth * (rows + columns) ? parts : 1;
+}
+
+/// c (+)= a b: each part of the depth is summed by itself, then the sums join c in their order. `before(part, p,
+/// count)` is called just before rows p .. p + count of b are read for the first time, on the thread that will read
+/// them.
+template <class T, class F>
+void multiply_deep(const Operand<T>& a, const Operand<T>& b, TensorView<T> c, bool accumulate, const F& before) {
+  const Index depth = a.cols, columns = c.cols(), parts = depth_parts(a.rows, depth, columns);
+  const Index part_depth = (depth + parts - 1) / parts;
+  const Index cuts = (part_depth + detail::kPanelDepth - 1) / detail::kPanelDepth;
+  const Index cut_depth = (part_depth + cuts - 1) / cuts;
+  Tensor<T> sums(Shape{parts - 1, a.rows * columns});  // of all parts but the first, which goes to c
+  parallel_parts(parts, [&](Index part) {
+    const Index begin = part * part_depth, end = std::min(depth, begin + part_depth);
+    BlockOutput<T> block{.data = c.data(), .stride = c.stride(), .columns = columns, .accumulate = accumulate};
+    if (part > 0) block = {.data = sums.row(part - 1), .stride = columns, .columns = columns};
+    Tensor<T> packed(Shape{packed_size(cut_depth, columns)});
+    for (Index p = begin; p < end; p += cut_depth) {
+      const Index count = std::min(cut_depth, end - p);
+      before(part, p, count);
+      pack_panels(b.part(p, 0, count, columns), packed.data());
+      multiply_panels(a.part(0, p, a.rows, count), packed.data(), block);
+      block.accumulate = true;
+    }
+  });
+  parallel_for(a.rows, std::max<Index>(1, 16384 / columns), [&](Index begin, Index end) {
+    for (Index part = 1; part < parts; ++part) {
+      for (Index i = begin; i < end; ++i) add_scaled(c.row(i), sums.row(part - 1) + i * columns, T(1), columns);
+    }
+  });
+}
+
+}  // namespace rapt::inline RAPT_ABI::kernels

@@ -1,0 +1,48 @@
+/// \file
+/// The gradients of a linear map with bias and activation. Where there are many rows, a few hundred at a time go
+/// through all of it while they are in the cache.
+#pragma once
+
+#include "rapt/kernels/activation.hpp"
+#include "rapt/kernels/gemm/gemm.hpp"
+
+namespace rapt::inline RAPT_ABI::kernels {
+
+/// Of y = activation(z), z = x W^T + b.
+template <class T>
+struct LinearBackward {
+  Activation activation = Activation::none;
+  const T* at = nullptr;                ///< z, or y if `derivative_reads_output`; [N, out]
+  TensorView<T> dz;                     ///< dy, which becomes dz = dy activation'(z); contiguous, [N, out]
+  Operand<T> x, weight;                 ///< [N, in], [out, in]
+  TensorView<T> dx, dw;                 ///< dz W and dz^T x; without memory: not wanted
+  bool add_dx = false, add_dw = false;  ///< += instead of =
+  T* db = nullptr;                      ///< += column sums of dz, [out]; nullptr: not wanted
+};
+
+template <class T>
+void linear_backward(const LinearBackward<T>& g) {
+  const Index rows = g.dz.rows(), outputs = g.dz.cols();
+  const bool wants_dx = g.dx.data() != nullptr, wants_dw = g.dw.data() != nullptr;
+  const auto before_dw = [&](Index i, Index count, const auto& weight, T* db) {
+    const TensorView<T> dz = g.dz.middle_rows(i, count);
+    activate_backward(g.activation, g.at != nullptr ? g.at + i * outputs : nullptr, dz.data(), dz.data(), dz.size(),
+                      /*accumulate=*/false);
+    if (wants_dx) gemm(as_is(dz), weight, g.dx.middle_rows(i, count), {.accumulate = g.add_dx});
+    if (db != nullptr) add_column_sums<T>(dz, db);
+  };
+  const Operand<T> dz_transposed = transposed(g.dz);
+  if (!wants_dw || !is_deep_product(dz_transposed, g.x)) {
+    before_dw(0, rows, g.weight, g.db);
+    if (wants_dw) gemm(dz_transposed, g.x, g.dw, {.accumulate = g.add_dw});
+    return;
+  }
+  const PackedOperand<T> weight = wants_dx ? PackedOperand<T>(g.weight) : PackedOperand<T>();
+  Tensor<T> sums(Shape{g.db != nullptr ? depth_parts(outputs, rows, g.x.cols) : 0, outputs}, T(0));
+  multiply_deep(dz_transposed, g.x, g.dw, g.add_dw, [&](Index part, Index i, Index count) {
+    before_dw(i, count, weight, g.db != nullptr ? sums.row(part) : nullptr);
+  });
+  if (g.db != nullptr) add_column_sums<T>(sums, g.db);
+}
+
+}  // namespace rapt::inline RAPT_ABI::kernels
