@@ -33,7 +33,15 @@ struct Tanh {
 struct Erf {
   template <class T, class V>
   [[gnu::always_inline]] static void apply(V& v) {
-    simd::erf_in_place<T>(v);
+    V gauss;
+    simd::erf_in_place<T>(v, gauss);
+  }
+};
+struct Gauss {
+  template <class T, class V>
+  [[gnu::always_inline]] static void apply(V& v) {
+    V x = v;
+    simd::erf_in_place<T>(x, v);
   }
 };
 
@@ -159,6 +167,10 @@ TYPED_TEST(Simd, ErfIsWithinItsDocumentedErrorEverywhere) {
   for (const double range : {1.0, 7.0}) {
     expect_absolute<Erf, TypeParam>(range, tolerance, [](long double x) { return std::erf(x); });
   }
+}
+
+TYPED_TEST(Simd, ErfGivesTheGaussCurve) {
+  expect_absolute<Gauss, TypeParam>(3.0, 4 * kEpsilon<TypeParam>, [](long double x) { return std::exp(-x * x); });
 }
 
 TYPED_TEST(Simd, TanhAndErfOfInfinityAreOne) {

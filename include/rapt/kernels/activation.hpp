@@ -77,8 +77,8 @@ template <Activation kActivation, class T, class V>
     sigmoid_in_place<T>(s);
     x *= s;
   } else if constexpr (kActivation == Activation::gelu) {
-    V e = x * T(kSqrtHalf);
-    simd::erf_in_place<T>(e);
+    V e = x * T(kSqrtHalf), unused;
+    simd::erf_in_place<T>(e, unused);
     x = x * T(0.5) * (T(1) + e);
   } else {
     V t = T(kSqrt2OverPi) * (x + T(kCubic) * x * x * x);
@@ -105,10 +105,9 @@ template <Activation kActivation, class T, class V>
     sigmoid_in_place<T>(s);
     x = s * (T(1) + inner * (T(1) - s));
   } else if constexpr (kActivation == Activation::gelu) {  // Phi(x) + x phi(x)
-    V e = x * T(kSqrtHalf), density = x * x * T(-0.5);
-    simd::erf_in_place<T>(e);
-    simd::exp_in_place<T>(density);
-    x = T(0.5) * (T(1) + e) + x * T(kInverseSqrt2Pi) * density;
+    V e = x * T(kSqrtHalf), gauss;                         // gauss = e^(-x^2 / 2)
+    simd::erf_in_place<T>(e, gauss);
+    x = T(0.5) * (T(1) + e) + x * T(kInverseSqrt2Pi) * gauss;
   } else {  // (1 + t) / 2 + x (1 - t^2) / 2 * d(inner)/dx
     V t = T(kSqrt2OverPi) * (x + T(kCubic) * x * x * x);
     simd::tanh_in_place<T>(t);

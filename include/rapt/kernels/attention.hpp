@@ -153,7 +153,7 @@ struct AttentionGroup {
   void tile_scores(Index head, Index i, Index rows, const KeyTile& k, Index count, const T* packed_keys,
                    T* scores) const {
     multiply_panels(head_of(p.query, head, first_query + i, rows), packed_keys,
-                    BlockOutput<T>{.data = scores, .stride = stride, .columns = count});
+                    BlockOutput<T>{.data = scores, .stride = stride, .columns = round_up(count, 16)});
     const bool masked =
         p.additive_mask.present() || p.mask.present() || p.key_padding != nullptr || p.causal || p.window > 0;
     for (Index r = 0; r < rows; ++r) {
@@ -381,7 +381,7 @@ void attention_backward(const AttentionProblem<T>& p, const T* log_sum_exp, Tens
         seen = true;
         a.tile_scores(head, i, rows, k, count, packed_keys, probabilities);
         multiply_panels(a.head_of(d_output, head, first, rows), packed_values,
-                        BlockOutput<T>{.data = d_scores, .stride = a.stride, .columns = count});
+                        BlockOutput<T>{.data = d_scores, .stride = a.stride, .columns = detail::round_up(count, 16)});
         simd::with_simd([&](auto isa) __attribute__((always_inline)) {
           constexpr int kWidth = simd::kLanes<decltype(isa), T>;
           for (Index r = 0; r < rows; ++r) {

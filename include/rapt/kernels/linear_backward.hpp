@@ -15,7 +15,7 @@ struct LinearBackward {
   const T* at = nullptr;                ///< z, or y if `derivative_reads_output`; [N, out]
   TensorView<T> dz;                     ///< dy, which becomes dz = dy activation'(z); contiguous, [N, out]
   Operand<T> x, weight;                 ///< [N, in], [out, in]
-  TensorView<T> dx, dw;                 ///< dz W and dz^T x; without memory: not wanted
+  TensorView<T> dx = {}, dw = {};       ///< dz W and dz^T x; without memory: not wanted
   bool add_dx = false, add_dw = false;  ///< += instead of =
   T* db = nullptr;                      ///< += column sums of dz, [out]; nullptr: not wanted
 };
@@ -32,7 +32,8 @@ void linear_backward(const LinearBackward<T>& g) {
     if (db != nullptr) add_column_sums<T>(dz, db);
   };
   const Operand<T> dz_transposed = transposed(g.dz);
-  if (!wants_dw || !is_deep_product(dz_transposed, g.x)) {
+  const bool apart = g.dx.data() != g.dw.data();  // x may be the weight itself
+  if (!wants_dw || !apart || !is_deep_product(dz_transposed, g.x)) {
     before_dw(0, rows, g.weight, g.db);
     if (wants_dw) gemm(dz_transposed, g.x, g.dw, {.accumulate = g.add_dw});
     return;

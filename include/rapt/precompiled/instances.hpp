@@ -28,6 +28,7 @@ RAPT_INSTANCE decltype(attention<RAPT_SCALAR>) attention<RAPT_SCALAR>;
 RAPT_INSTANCE decltype(attention_backward<RAPT_SCALAR>) attention_backward<RAPT_SCALAR>;
 RAPT_INSTANCE decltype(cross_entropy_rows<RAPT_SCALAR>) cross_entropy_rows<RAPT_SCALAR>;
 RAPT_INSTANCE decltype(gather_rows<RAPT_SCALAR>) gather_rows<RAPT_SCALAR>;
+RAPT_INSTANCE decltype(linear_backward<RAPT_SCALAR>) linear_backward<RAPT_SCALAR>;
 RAPT_INSTANCE decltype(log_sum_exp<RAPT_SCALAR>) log_sum_exp<RAPT_SCALAR>;
 RAPT_INSTANCE decltype(multiply<RAPT_SCALAR>) multiply<RAPT_SCALAR>;
 RAPT_INSTANCE decltype(residual_add<RAPT_SCALAR>) residual_add<RAPT_SCALAR>;

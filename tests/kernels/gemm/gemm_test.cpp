@@ -92,7 +92,8 @@ TYPED_TEST(Gemm, EqualsTheNaiveProduct) {
                                                    {113, 64, 65},
                                                    {241, 19, 7},
                                                    {7, 19, 241},
-                                                   {64, 520, 64}}) {
+                                                   {64, 520, 64},
+                                                   {33, 4099, 45}}) {
           check_product<T>(rows, depth, columns, turn_a, turn_b);
         }
       }
@@ -169,6 +170,21 @@ TYPED_TEST(Gemm, IsTheSameOnAnyThreads) {
       expect_same_bits_on_any_threads([&, m = rows, n = columns] {
         Tensor<T> c(Shape{m, n});
         kernels::gemm(a.operand, b.operand, c);
+        return c;
+      });
+    }
+  });
+}
+
+TYPED_TEST(Gemm, OfGreatDepthIsTheSameOnAnyThreads) {
+  using T = TypeParam;
+  for_every_simd_level([] {
+    for (const auto& [rows, depth, columns] : {std::array<Index, 3>{35, 5003, 40}, {70, 17001, 33}}) {
+      const Strided<T> a(rows, depth, true, 1), b(depth, columns, false, 2);
+      ASSERT_GT(kernels::depth_parts(rows, depth, columns), 1);
+      expect_same_bits_on_any_threads([&, m = rows, n = columns] {
+        Tensor<T> c(Shape{m, n}, T(1));
+        kernels::gemm(a.operand, b.operand, c, {.accumulate = true});
         return c;
       });
     }

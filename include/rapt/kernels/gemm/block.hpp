@@ -113,11 +113,13 @@ template <class Isa, class T>
       for (int q = 0; q < kLanes; ++q) simd::store(out + (p + q) * kWidth + j, square[q]);
     }
   }
+  if (full < kWidth) {
+    for (Index p = 0; p < depth; ++p) {
+      for (Index j = full / kLanes * kLanes; j < kWidth; j += kLanes) simd::store(out + p * kWidth + j, V{});
+    }
+  }
   for (Index j = 0; j < full; ++j) {
     for (Index p = j < squares ? deep : 0; p < depth; ++p) out[p * kWidth + j] = b.data[p + j * b.col_stride];
-  }
-  if (full < kWidth) {
-    for (Index p = 0; p < depth; ++p) std::fill(out + p * kWidth + full, out + (p + 1) * kWidth, T(0));
   }
 }
 

@@ -12,8 +12,8 @@ namespace rapt::inline RAPT_ABI::kernels {
 /// Parts that the depth is dealt out in, by sizes alone; 1: the product is not deep.
 [[nodiscard]] constexpr Index depth_parts(Index rows, Index depth, Index columns) {
   const Index parts = std::min<Index>(16, depth / (4 * detail::kPanelDepth));
-  // The sums of all parts, written and read, must cost less than the operands.
-  return parts >= 4 && 2 * parts * rows * columns <= depth * (rows + columns) ? parts : 1;
+  // The sums of all parts, written and read, must cost less than the operands; few rows do not repay packing.
+  return parts >= 4 && rows > 32 && 2 * parts * rows * columns <= depth * (rows + columns) ? parts : 1;
 }
 
 /// c (+)= a b: each part of the depth is summed by itself, then the sums join c in their order. `before(part, p,
