@@ -102,6 +102,23 @@ TYPED_TEST(ActivationKernel, BackwardIsTheDerivative) {
   });
 }
 
+TYPED_TEST(ActivationKernel, ValueAndDerivativeTogetherAreTheSame) {
+  using T = TypeParam;
+  for_every_simd_level([] {
+    for (const Activation activation : kAll) {
+      const testing::ScopedTrace trace(__FILE__, __LINE__, to_string(activation));
+      const auto x = random_tensor<T>(Shape{77}, 1, -6, 6);
+      const Tensor<T> ones(x.shape(), T(1));
+      Tensor<T> y(x.shape()), slope(x.shape()), both = x, derivative(x.shape());
+      kernels::activate(activation, x.data(), y.data(), x.size());
+      kernels::activate_backward(activation, x.data(), ones.data(), slope.data(), x.size(), false);
+      kernels::activate_and_derive(activation, both.data(), derivative.data(), x.size());
+      expect_close(both, y, kEpsilon<T>);
+      expect_close(derivative, slope, 2 * kEpsilon<T>);
+    }
+  });
+}
+
 TYPED_TEST(ActivationKernel, ReluBackwardMayReadTheOutput) {
   using T = TypeParam;
   EXPECT_TRUE(kernels::derivative_reads_output(Activation::relu));

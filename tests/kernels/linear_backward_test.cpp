@@ -39,8 +39,12 @@ struct Problem {
   [[nodiscard]] Gradients<T> run(Activation activation, bool adds, bool wants_dx, bool wants_dw, bool wants_db) const {
     Tensor<T> dz = dy;
     Gradients<T> g = before;
+    Tensor<T> y = z, derivative(z.shape());
+    kernels::activate_and_derive(activation, y.data(), derivative.data(), z.size());
+    const bool reads_y = kernels::derivative_reads_output(activation);
     kernels::LinearBackward<T> backward{.activation = activation,
-                                        .at = z.data(),
+                                        .y = y.data(),
+                                        .derivative = reads_y ? nullptr : derivative.data(),
                                         .dz = dz,
                                         .x = kernels::as_is(x),
                                         .weight = kernels::as_is(weight),
@@ -60,7 +64,10 @@ struct Problem {
     for (Index i = 0; i < x.rows(); ++i) {
       for (Index o = 0; o < kOut; ++o) {
         const auto at = static_cast<double>(z(i, o)), tanh = std::tanh(at);
-        const double dz = static_cast<double>(dy(i, o)) * (activation == Activation::tanh ? 1 - tanh * tanh : 1.0);
+        const double slope = activation == Activation::tanh   ? 1 - tanh * tanh
+                             : activation == Activation::relu ? (at > 0 ? 1.0 : 0.0)
+                                                              : 1.0;
+        const double dz = static_cast<double>(dy(i, o)) * slope;
         g.db.data()[o] += dz;
         for (Index j = 0; j < kIn; ++j) {
           g.dx(i, j) += dz * static_cast<double>(weight(o, j));
@@ -83,7 +90,7 @@ TYPED_TEST(LinearBackward, EqualsTheSums) {
   for (const Index rows : {3, 200, 4100}) {
     const Problem<T> problem(rows);
     const double tolerance = 8 * std::sqrt(static_cast<double>(rows)) * kEpsilon<T>;
-    for (const Activation activation : {Activation::none, Activation::tanh}) {
+    for (const Activation activation : {Activation::none, Activation::relu, Activation::tanh}) {
       for (const bool adds : {false, true}) {
         const testing::ScopedTrace trace(__FILE__, __LINE__, to_string(activation) + " " + std::to_string(rows));
         const auto expected = problem.expected(activation, adds);

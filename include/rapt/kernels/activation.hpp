@@ -154,6 +154,23 @@ void activate(Activation activation, const T* x, T* y, Index count) {
   });
 }
 
+/// derivative = activation'(y), then y <- activation(y): what both share is computed once.
+template <class T>
+void activate_and_derive(Activation activation, T* y, T* derivative, Index count) {
+  detail::with_activation(activation, [&](auto kind) {
+    for_each_lane<T>(
+        count, [&](auto lanes, Index i) __attribute__((always_inline)) {
+          simd::Vector<T, lanes> v, slope;
+          simd::load(v, y + i);
+          slope = v;
+          detail::apply<kind.value, T>(v);
+          detail::derive<kind.value, T>(slope);
+          simd::store(y + i, v);
+          simd::store(derivative + i, slope);
+        });
+  });
+}
+
 /// Whether `activate_backward` may be given the output in place of x: relu's has the same sign, and none looks at it.
 [[nodiscard]] constexpr bool derivative_reads_output(Activation activation) {
   return activation == Activation::none || activation == Activation::relu;

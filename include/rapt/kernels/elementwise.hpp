@@ -23,6 +23,13 @@ void for_each_lane(Index count, const F& f) {
   });
 }
 
+/// to = from
+template <class T>
+void copy(const T* from, T* to, Index count) {
+  parallel_for(count, kElementGrain,
+               [&](Index begin, Index end) { std::copy_n(from + begin, end - begin, to + begin); });
+}
+
 /// to += factor * from
 template <class T>
 void add_scaled(T* to, const T* from, T factor, Index count) {

@@ -12,7 +12,8 @@ namespace rapt::inline RAPT_ABI::kernels {
 template <class T>
 struct LinearBackward {
   Activation activation = Activation::none;
-  const T* at = nullptr;                ///< z, or y if `derivative_reads_output`; [N, out]
+  const T* y = nullptr;                 ///< [N, out], read if `derivative_reads_output`
+  const T* derivative = nullptr;        ///< else activation'(z), [N, out]
   TensorView<T> dz;                     ///< dy, which becomes dz = dy activation'(z); contiguous, [N, out]
   Operand<T> x, weight;                 ///< [N, in], [out, in]
   TensorView<T> dx = {}, dw = {};       ///< dz W and dz^T x; without memory: not wanted
@@ -26,8 +27,11 @@ void linear_backward(const LinearBackward<T>& g) {
   const bool wants_dx = g.dx.data() != nullptr, wants_dw = g.dw.data() != nullptr;
   const auto before_dw = [&](Index i, Index count, const auto& weight, T* db) {
     const TensorView<T> dz = g.dz.middle_rows(i, count);
-    activate_backward(g.activation, g.at != nullptr ? g.at + i * outputs : nullptr, dz.data(), dz.data(), dz.size(),
-                      /*accumulate=*/false);
+    if (g.derivative != nullptr) {
+      multiply(dz.data(), g.derivative + i * outputs, dz.data(), dz.size());
+    } else if (g.activation != Activation::none) {
+      activate_backward(g.activation, g.y + i * outputs, dz.data(), dz.data(), dz.size(), /*accumulate=*/false);
+    }
     if (wants_dx) gemm(as_is(dz), weight, g.dx.middle_rows(i, count), {.accumulate = g.add_dx});
     if (db != nullptr) add_column_sums<T>(dz, db);
   };

@@ -17,6 +17,7 @@ RAPT_INSTANCE void gemm(const Operand<RAPT_SCALAR>&, const PackedOperand<RAPT_SC
 RAPT_INSTANCE void gemm(const Operand<RAPT_SCALAR>&, const Operand<RAPT_SCALAR>&, TensorView<RAPT_SCALAR>,
                         const GemmOptions<RAPT_SCALAR>&);
 RAPT_INSTANCE decltype(activate<RAPT_SCALAR>) activate<RAPT_SCALAR>;
+RAPT_INSTANCE decltype(activate_and_derive<RAPT_SCALAR>) activate_and_derive<RAPT_SCALAR>;
 RAPT_INSTANCE decltype(activate_backward<RAPT_SCALAR>) activate_backward<RAPT_SCALAR>;
 RAPT_INSTANCE decltype(add<RAPT_SCALAR>) add<RAPT_SCALAR>;
 RAPT_INSTANCE decltype(add_column_sums<RAPT_SCALAR>) add_column_sums<RAPT_SCALAR>;

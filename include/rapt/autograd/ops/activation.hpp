@@ -14,8 +14,8 @@ template <class T>
   kernels::activate(activation, x.value().data(), y.data(), y.size());
   return record("activate", std::move(y), {x}, [activation](Node<T>& out) {
     Node<T>& in = out.input(0);
-    kernels::activate_backward(activation, in.value.data(), out.grad.data(), in.grad_sum().data(), out.grad.size(),
-                               /*accumulate=*/true);
+    auto [dx, accumulate] = in.grad_target();
+    kernels::activate_backward(activation, in.value.data(), out.grad.data(), dx.data(), out.grad.size(), accumulate);
   });
 }
 

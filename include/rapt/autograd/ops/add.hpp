@@ -2,6 +2,7 @@
 /// Element-wise sum.
 #pragma once
 
+#include "rapt/autograd/pass_gradient.hpp"
 #include "rapt/autograd/record.hpp"
 #include "rapt/kernels/elementwise.hpp"
 
@@ -14,10 +15,8 @@ template <class T>
   Tensor<T> y(a.shape());
   kernels::add(a.value().data(), b.value().data(), y.data(), y.size());
   return record("add", std::move(y), {a, b}, [](Node<T>& out) {  // da = dy, db = dy
-    for (const std::size_t i : {0u, 1u}) {
-      if (!out.input(i).requires_grad) continue;
-      kernels::add_scaled(out.input(i).grad_sum().data(), out.grad.data(), T(1), out.grad.size());
-    }
+    pass_gradient(out.grad, out.input(0));
+    pass_gradient(std::move(out.grad), out.input(1));
   });
 }
 

@@ -2,6 +2,7 @@
 /// Residual sums and layer normalisation, with the dropout of the sublayer's output (the paper's 5.4) inside.
 #pragma once
 
+#include "rapt/autograd/pass_gradient.hpp"
 #include "rapt/autograd/record.hpp"
 #include "rapt/kernels/layer_norm.hpp"
 
@@ -105,14 +106,13 @@ template <class T>
   kernels::residual_add<T>({x.rows(), x.cols(), x.value().data(), addend, drop, nullptr, nullptr, T(0)}, y.data());
   return record("residual_add", std::move(y), {x, sublayer}, [drop](Node<T>& out) {  // dx = dy, dsublayer = dy factors
     Node<T>&x_in = out.input(0), &sublayer_in = out.input(1);
-    if (x_in.requires_grad) kernels::add_scaled(x_in.grad_sum().data(), out.grad.data(), T(1), out.grad.size());
-    if (!sublayer_in.requires_grad) return;
-    if (drop.active()) {
+    if (!drop.active()) {
+      pass_gradient(out.grad, sublayer_in);
+    } else if (sublayer_in.requires_grad) {
       auto [d_sublayer, accumulate] = sublayer_in.grad_target();
       kernels::apply_dropout(drop, out.grad.data(), d_sublayer.data(), out.grad.rows(), out.grad.cols(), accumulate);
-    } else {
-      kernels::add_scaled(sublayer_in.grad_sum().data(), out.grad.data(), T(1), out.grad.size());
     }
+    pass_gradient(std::move(out.grad), x_in);
   });
 }
 

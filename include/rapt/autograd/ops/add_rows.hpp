@@ -25,12 +25,10 @@ template <class T>
   if (will_record<T>({table}) && table.requires_grad()) kept.assign(rows.begin(), rows.end());
   return overwritable(record("add_rows", std::move(y), {x, table}, [kept = std::move(kept)](Node<T>& out) {
     Node<T>&x_in = out.input(0), &table_in = out.input(1);
-    if (x_in.requires_grad) {  // dx = dy
-      kernels::add_scaled(x_in.grad_sum().data(), out.grad.data(), T(1), out.grad.size());
-    }
     if (table_in.requires_grad) {  // dtable[rows_i] += dy_i
       kernels::scatter_rows<T>(table_in.grad_sum(), kept, T(1), out.grad.data());
     }
+    pass_gradient(std::move(out.grad), x_in);  // dx = dy
   }));
 }
 

@@ -46,53 +46,68 @@ template <class T>
       " .. ", outputs.first + outputs.count);
   require<ShapeError>(!bias.defined() || bias.size() == weight.rows(), "linear", "the weight [out, in] is ",
                       weight.shape(), ", the bias ", bias.defined() ? bias.shape() : Shape{});
-  Tensor<T> y(Shape{x.rows(), outputs.count});
+  Tensor<T> y(Shape{x.rows(), outputs.count}), derivative;
+  if (!kernels::derivative_reads_output(activation) && will_record<T>({x, weight, bias})) {
+    derivative = Tensor<T>(y.shape());
+  }
   kernels::GemmOptions<T> product{.bias = bias.defined() ? bias.value().data() + outputs.first : nullptr};
+  const auto activate = [&](TensorView<T> rows, Index begin) {
+    if (!derivative.empty()) {
+      kernels::activate_and_derive(activation, rows.data(), derivative.row(begin), rows.size());
+    } else {
+      kernels::activate(activation, rows.data(), rows.data(), rows.size());
+    }
+  };
+  // Rows begin .. end: with many of them the activation follows while they are in the cache.
+  const auto compute = [&](const auto& weight_operand, Index begin, Index end) {
+    const TensorView<T> rows = y.view().middle_rows(begin, end - begin);
+    kernels::gemm(kernels::as_is(x.value()).part(begin, 0, end - begin, x.cols()), weight_operand, rows, product);
+    activate(rows, begin);
+  };
   const bool packed = weight.node()->packed.is_kept() && !is_recording();
   if (packed && outputs.first % kernels::kColumnStep == 0) {
     product.first_column = outputs.first;
-    kernels::gemm(kernels::as_is(x.value()), *weight.node()->packed.of(weight.value()), y, product);
+    compute(*weight.node()->packed.of(weight.value()), 0, y.rows());
   } else if (!weight.value().has_elements()) {
     detail::linear_of_packed(x, weight, outputs.first, y, product);
+    activate(y, 0);
   } else {
-    kernels::gemm(kernels::as_is(x.value()),
-                  kernels::transposed(weight.value().view().middle_rows(outputs.first, outputs.count)), y, product);
-  }
-  // Derivatives need z = x W^T + b, unless they can be read off y.
-  Tensor<T> z;
-  if (!kernels::derivative_reads_output(activation) && will_record<T>({x, weight, bias})) {
-    z = std::move(y);
-    y = Tensor<T>(z.shape());
-    kernels::activate(activation, z.data(), y.data(), y.size());
-  } else if (activation != Activation::none) {
-    kernels::activate(activation, y.data(), y.data(), y.size());
+    const auto transposed = kernels::transposed(weight.value().view().middle_rows(outputs.first, outputs.count));
+    if (activation == Activation::none || y.rows() < 2048) {
+      compute(transposed, 0, y.rows());
+    } else {
+      const kernels::PackedOperand<T> operand(transposed);
+      parallel_for(y.rows(), 224, [&](Index begin, Index end) { compute(operand, begin, end); });
+    }
   }
 
-  Variable<T> result =
-      record("linear", std::move(y), {x, weight, bias}, [activation, outputs, z = std::move(z)](Node<T>& node) {
-        Node<T>&x_in = node.input(0), &weight_in = node.input(1);
-        Node<T>* bias_in = node.inputs[2].get();
-        const auto rows_of = [&](const Tensor<T>& weight) {
-          return weight.view().middle_rows(outputs.first, outputs.count);
-        };
-        kernels::LinearBackward<T> backward{.activation = activation,
-                                            .at = z.empty() ? node.value.data() : z.data(),
-                                            .dz = node.grad,
-                                            .x = kernels::as_is(x_in.value),
-                                            .weight = kernels::as_is(rows_of(weight_in.value))};
-        if (x_in.requires_grad) {
-          auto [dx, accumulate] = x_in.grad_target();
-          backward.dx = dx, backward.add_dx = accumulate;
-        }
-        if (weight_in.requires_grad) {
-          if (outputs.count < weight_in.value.rows()) std::ignore = weight_in.grad_sum();
-          auto [dw, accumulate] = weight_in.grad_target();
-          backward.dw = dw.view().middle_rows(outputs.first, outputs.count), backward.add_dw = accumulate;
-        }
-        if (bias_in != nullptr && bias_in->requires_grad) backward.db = bias_in->grad_sum().data() + outputs.first;
-        kernels::linear_backward(backward);
-      });
-  return activation == Activation::none ? overwritable(std::move(result)) : result;
+  const bool reads_y = activation != Activation::none && derivative.empty();
+  auto backward = [activation, outputs, derivative = std::move(derivative)](Node<T>& out) {
+    Node<T>&x_in = out.input(0), &weight_in = out.input(1);
+    Node<T>* bias_in = out.inputs[2].get();
+    const TensorView<const T> matrix = weight_in.value;
+    kernels::LinearBackward<T> gradients{
+        .activation = activation,
+        .y = out.value.data(),
+        .derivative = derivative.empty() ? nullptr : derivative.data(),
+        .dz = out.grad,
+        .x = kernels::as_is(x_in.value),
+        .weight = kernels::as_is(matrix.middle_rows(outputs.first, outputs.count)),
+    };
+    if (x_in.requires_grad) {
+      auto [dx, accumulate] = x_in.grad_target();
+      gradients.dx = dx, gradients.add_dx = accumulate;
+    }
+    if (weight_in.requires_grad) {
+      if (outputs.count < matrix.rows()) std::ignore = weight_in.grad_sum();
+      auto [dw, accumulate] = weight_in.grad_target();
+      gradients.dw = dw.view().middle_rows(outputs.first, outputs.count), gradients.add_dw = accumulate;
+    }
+    if (bias_in != nullptr && bias_in->requires_grad) gradients.db = bias_in->grad_sum().data() + outputs.first;
+    kernels::linear_backward(gradients);
+  };
+  Variable<T> result = record("linear", std::move(y), {x, weight, bias}, std::move(backward));
+  return reads_y ? result : overwritable(std::move(result));
 }
 
 }  // namespace rapt::inline RAPT_ABI

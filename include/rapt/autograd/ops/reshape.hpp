@@ -2,8 +2,8 @@
 /// The same elements under another shape.
 #pragma once
 
+#include "rapt/autograd/pass_gradient.hpp"
 #include "rapt/autograd/record.hpp"
-#include "rapt/kernels/elementwise.hpp"
 
 namespace rapt::inline RAPT_ABI {
 
@@ -13,8 +13,7 @@ template <class T>
   require<ShapeError>(shape.size() == x.size(), "reshape", "from ", x.shape(), " to ", shape);
   // The node keeps x alive, and is none that a later op may write over.
   return record("reshape", Tensor<T>::borrowed(x.node()->value.data(), shape, x.node()), {x}, [](Node<T>& out) {
-    Node<T>& in = out.input(0);
-    kernels::add_scaled(in.grad_sum().data(), out.grad.data(), T(1), out.grad.size());  // dx = dy
+    pass_gradient(std::move(out.grad), out.input(0));  // dx = dy
   });
 }
 

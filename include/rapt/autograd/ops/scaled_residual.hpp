@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "rapt/autograd/pass_gradient.hpp"
 #include "rapt/autograd/record.hpp"
 #include "rapt/kernels/scaled_residual.hpp"
 
@@ -44,9 +45,6 @@ template <class T>
         Node<T>&x_in = out.input(0), &sublayer_in = out.input(1);
         Node<T>* scale_in = out.inputs[2].get();
         const kernels::ResidualScale<T> by{scale_in != nullptr ? scale_in->value.data() : nullptr, factors};
-        if (x_in.requires_grad) {  // dx = dy
-          kernels::add_scaled(x_in.grad_sum().data(), out.grad.data(), T(1), out.grad.size());
-        }
         if (sublayer_in.requires_grad) {  // dsublayer = scale factor dy
           auto [d_sublayer, accumulate] = sublayer_in.grad_target();
           kernels::scaled_residual_backward<T>(out.grad, by, d_sublayer.data(), accumulate);
@@ -54,6 +52,7 @@ template <class T>
         if (scale_in != nullptr && scale_in->requires_grad) {  // dscale = column sums of factor dy sublayer
           kernels::add_scale_gradient<T>(out.grad, sublayer_in.value.data(), by, scale_in->grad_sum().data());
         }
+        pass_gradient(std::move(out.grad), x_in);  // dx = dy
       }));
 }
 
