@@ -8,7 +8,8 @@
 
 namespace rapt::inline RAPT_ABI::kernels {
 
-/// Of y = activation(z), z = x W^T + b.
+/// The gradients of y = activation(z), z = x W^T + b, given dy:
+///   dz = dy activation'(z),   dx = dz W,   dW = dz^T x,   db = column sums of dz.
 template <class T>
 struct LinearBackward {
   Activation activation = Activation::none;
@@ -16,9 +17,9 @@ struct LinearBackward {
   const T* derivative = nullptr;        ///< else activation'(z), [N, out]
   TensorView<T> dz;                     ///< dy, which becomes dz = dy activation'(z); contiguous, [N, out]
   Operand<T> x, weight;                 ///< [N, in], [out, in]
-  TensorView<T> dx = {}, dw = {};       ///< dz W and dz^T x; without memory: not wanted
+  TensorView<T> dx = {}, dw = {};       ///< without memory: not wanted
   bool add_dx = false, add_dw = false;  ///< += instead of =
-  T* db = nullptr;                      ///< += column sums of dz, [out]; nullptr: not wanted
+  T* db = nullptr;                      ///< added to, [out]; nullptr: not wanted
 };
 
 template <class T>

@@ -94,15 +94,15 @@ template <class Isa, class T>
   }
 }
 
-/// One panel: the first kPanelColumns columns of b, [b.rows][kPanelColumns], zeros behind the last column.
+/// One panel of b, whose columns are contiguous: the first kPanelColumns of them, [b.rows][kPanelColumns], with zeros
+/// behind the last. Squares of lanes x lanes turn in registers, what remains goes element by element.
 template <class Isa, class T>
-[[gnu::always_inline]] inline void pack_panel(Isa, const Operand<T>& b, T* out) {
+[[gnu::always_inline]] inline void pack_columns(Isa, const Operand<T>& b, T* out) {
   constexpr Index kWidth = kPanelColumns<Isa, T>;
-  const Index depth = b.rows, columns = b.cols;
-  // Transposed: squares of lanes x lanes turn in registers, what remains goes element by element.
   constexpr int kLanes = simd::kLanes<Isa, T>;
   using V = simd::Native<Isa, T>;
-  const Index full = std::min(columns, kWidth), squares = full / kLanes * kLanes, deep = depth / kLanes * kLanes;
+  const Index depth = b.rows, full = std::min(b.cols, kWidth);
+  const Index squares = full / kLanes * kLanes, deep = depth / kLanes * kLanes;
   for (Index p = 0; p < deep; p += kLanes) {
     for (Index j = 0; j < squares; j += kLanes) {
       V square[kLanes];
@@ -115,7 +115,7 @@ template <class Isa, class T>
   }
   if (full < kWidth) {
     for (Index p = 0; p < depth; ++p) {
-      for (Index j = full / kLanes * kLanes; j < kWidth; j += kLanes) simd::store(out + p * kWidth + j, V{});
+      for (Index j = squares; j < kWidth; j += kLanes) simd::store(out + p * kWidth + j, V{});
     }
   }
   for (Index j = 0; j < full; ++j) {
@@ -149,7 +149,7 @@ template <int kRows, int kVectors, class Isa, class T>
   const Index ahead_step = by_rows ? row_stride : col_stride;
   const Index ahead_turn = by_rows ? 64 / Index{sizeof(T)} - kRows * row_stride : 0;
   int lines_left = kRows;
-  if constexpr (kRows > 6) {
+  if constexpr (kRows > 6) {  // and what will be written
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
@@ -226,7 +226,7 @@ template <class T>
     static_assert(32 % kWidth == 0);
     if (b.col_stride == 1) return detail::pack_rows(isa, b, out);
     for (Index j = 0; j < b.cols; j += kWidth) {
-      detail::pack_panel(isa, b.part(0, j, b.rows, b.cols - j), out + j * b.rows);
+      detail::pack_columns(isa, b.part(0, j, b.rows, b.cols - j), out + j * b.rows);
     }
   });
 }

@@ -16,9 +16,9 @@ namespace rapt::inline RAPT_ABI::kernels {
   return parts >= 4 && rows > 32 && 2 * parts * rows * columns <= depth * (rows + columns) ? parts : 1;
 }
 
-/// c (+)= a b: each part of the depth is summed by itself, then the sums join c in their order. `before(part, p,
-/// count)` is called just before rows p .. p + count of b are read for the first time, on the thread that will read
-/// them.
+/// c (+)= a b: each part of the depth is summed by itself, then the sums join c in their order. On the thread that will
+/// read rows p .. p + count of b, `before(part, p, count)` is called first; what it reads or writes there is read again
+/// from the cache.
 template <class T, class F>
 void multiply_deep(const Operand<T>& a, const Operand<T>& b, TensorView<T> c, bool accumulate, const F& before) {
   const Index depth = a.cols, columns = c.cols(), parts = depth_parts(a.rows, depth, columns);

@@ -111,23 +111,29 @@ void gemm(const Operand<T>& a, const PackedOperand<T>& b, TensorView<std::type_i
   });
 }
 
+/// Whether products of T are made on a matrix unit at the precision in force.
+template <class T>
+[[nodiscard]] bool is_lowered() {
+  return std::is_same_v<T, float> && matrix_unit(precision()) != MatrixUnit::none;
+}
+
 /// Whether a b goes by parts of its depth, in `multiply_deep`: on vectors, where it is deep.
 template <class T>
 [[nodiscard]] bool is_deep_product(const Operand<T>& a, const Operand<T>& b) {
-  const bool lowered = std::is_same_v<T, float> && matrix_unit(precision()) != MatrixUnit::none;
-  return !lowered && depth_parts(a.rows, a.cols, b.cols) > 1;
+  return !is_lowered<T>() && depth_parts(a.rows, a.cols, b.cols) > 1;
 }
 
 template <class T>
 void gemm(const Operand<T>& a, const Operand<T>& b, TensorView<std::type_identity_t<T>> c,
           const GemmOptions<std::type_identity_t<T>>& options = {}) {
   detail::require_product(a.rows, a.cols, b.rows, b.cols, c.shape());
-  const bool dots = a.col_stride == 1 && b.row_stride == 1 && a.rows <= 8;
-  const bool lowered = std::is_same_v<T, float> && matrix_unit(precision()) != MatrixUnit::none;
   if (options.bias == nullptr && is_deep_product(a, b)) {
     return multiply_deep(a, b, c, options.accumulate, [](Index, Index, Index) {});
   }
-  if (lowered || (!dots && !(has_whole_vectors(b) && a.rows <= 32))) return gemm(a, PackedOperand<T>(b), c, options);
+  const bool dots = a.col_stride == 1 && b.row_stride == 1 && a.rows <= 8;
+  if (is_lowered<T>() || (!dots && !(has_whole_vectors(b) && a.rows <= 32))) {
+    return gemm(a, PackedOperand<T>(b), c, options);
+  }
   if (detail::is_trivial_product(a.cols, c, options)) return;
   const Index grain = detail::round_up(std::max<Index>(1, 65536 / (a.rows * a.cols)), 32);
   parallel_for(b.cols, grain, [&](Index begin, Index end) {
