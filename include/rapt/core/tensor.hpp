@@ -66,7 +66,7 @@ class TensorView {
   [[nodiscard]] TensorView columns(Index begin, Index count) const {
     require<ShapeError>(begin >= 0 && count >= 0 && begin + count <= cols(), "columns", "columns ", begin, " .. ",
                         begin + count, " of a tensor of shape ", shape_);
-    return {data_ + begin, Shape{rows(), count}, stride_};
+    return {data_ != nullptr ? data_ + begin : nullptr, Shape{rows(), count}, stride_};  // without rows: no memory
   }
   /// Rows begin .. begin + count: a [count, cols] view.
   [[nodiscard]] TensorView middle_rows(Index begin, Index count) const {

@@ -33,8 +33,8 @@ Tensor<double> naive_product(const kernels::Operand<T>& a, const kernels::Operan
   for (Index i = 0; i < a.rows; ++i) {
     for (Index p = 0; p < a.cols; ++p) {
       const auto x = static_cast<double>(a.data[i * a.row_stride + p * a.col_stride]);
-      const T* row = b.data + p * b.row_stride;
-      for (Index j = 0; j < b.cols; ++j) c(i, j) += x * static_cast<double>(row[j * b.col_stride]);
+      for (Index j = 0; j < b.cols; ++j)
+        c(i, j) += x * static_cast<double>(b.data[p * b.row_stride + j * b.col_stride]);
     }
   }
   return c;
