@@ -176,7 +176,20 @@ void activate_and_derive(Activation activation, T* y, T* derivative, Index count
   return activation == Activation::none || activation == Activation::relu;
 }
 
-/// dx = dy * activation'(x), or += with accumulate.
+/// dx = dy * activation'(x), or += with accumulate; here of one that is known.
+template <Activation kActivation, class T>
+void activate_backward(const T* x, const T* dy, T* dx, Index count, bool accumulate) {
+  for_each_lane<T>(
+      count, [&](auto lanes, Index i) __attribute__((always_inline)) {
+        simd::Vector<T, lanes> v, upstream, old{};
+        simd::load(v, x + i);
+        simd::load(upstream, dy + i);
+        if (accumulate) simd::load(old, dx + i);
+        detail::derive<kActivation, T>(v);
+        old += upstream * v;
+        simd::store(dx + i, old);
+      });
+}
 template <class T>
 void activate_backward(Activation activation, const T* x, const T* dy, T* dx, Index count, bool accumulate) {
   if (activation == Activation::none) {  // x may be nullptr
@@ -184,18 +197,7 @@ void activate_backward(Activation activation, const T* x, const T* dy, T* dx, In
     if (dx != dy) std::copy_n(dy, count, dx);
     return;
   }
-  detail::with_activation(activation, [&](auto kind) {
-    for_each_lane<T>(
-        count, [&](auto lanes, Index i) __attribute__((always_inline)) {
-          simd::Vector<T, lanes> v, upstream, old{};
-          simd::load(v, x + i);
-          simd::load(upstream, dy + i);
-          if (accumulate) simd::load(old, dx + i);
-          detail::derive<kind.value, T>(v);
-          old += upstream * v;
-          simd::store(dx + i, old);
-        });
-  });
+  detail::with_activation(activation, [&](auto kind) { activate_backward<kind.value>(x, dy, dx, count, accumulate); });
 }
 
 }  // namespace kernels

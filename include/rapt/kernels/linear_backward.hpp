@@ -30,8 +30,8 @@ void linear_backward(const LinearBackward<T>& g) {
     const TensorView<T> dz = g.dz.middle_rows(i, count);
     if (g.derivative != nullptr) {
       multiply(dz.data(), g.derivative + i * outputs, dz.data(), dz.size());
-    } else if (g.activation != Activation::none) {
-      activate_backward(g.activation, g.y + i * outputs, dz.data(), dz.data(), dz.size(), /*accumulate=*/false);
+    } else if (g.activation == Activation::relu) {  // the only other one whose derivative y tells
+      activate_backward<Activation::relu>(g.y + i * outputs, dz.data(), dz.data(), dz.size(), /*accumulate=*/false);
     }
     if (wants_dx) gemm(as_is(dz), weight, g.dx.middle_rows(i, count), {.accumulate = g.add_dx});
     if (db != nullptr) add_column_sums<T>(dz, db);

@@ -18,7 +18,7 @@ RAPT_INSTANCE void gemm(const Operand<RAPT_SCALAR>&, const Operand<RAPT_SCALAR>&
                         const GemmOptions<RAPT_SCALAR>&);
 RAPT_INSTANCE decltype(activate<RAPT_SCALAR>) activate<RAPT_SCALAR>;
 RAPT_INSTANCE decltype(activate_and_derive<RAPT_SCALAR>) activate_and_derive<RAPT_SCALAR>;
-RAPT_INSTANCE decltype(activate_backward<RAPT_SCALAR>) activate_backward<RAPT_SCALAR>;
+RAPT_INSTANCE void activate_backward(Activation, const RAPT_SCALAR*, const RAPT_SCALAR*, RAPT_SCALAR*, Index, bool);
 RAPT_INSTANCE decltype(add<RAPT_SCALAR>) add<RAPT_SCALAR>;
 RAPT_INSTANCE decltype(add_column_sums<RAPT_SCALAR>) add_column_sums<RAPT_SCALAR>;
 RAPT_INSTANCE decltype(add_norm<RAPT_SCALAR>) add_norm<RAPT_SCALAR>;
