@@ -37,7 +37,8 @@ void linear_backward(const LinearBackward<T>& g) {
     if (db != nullptr) add_column_sums<T>(dz, db);
   };
   const Operand<T> dz_transposed = transposed(g.dz);
-  const bool apart = g.dx.data() != g.dw.data();  // x may be the weight itself
+  // x may be the weight itself: then dw is some rows of dx.
+  const bool apart = !wants_dx || g.dw.data() < g.dx.data() || g.dw.data() >= g.dx.data() + g.dx.size();
   if (!wants_dw || !apart || !is_deep_product(dz_transposed, g.x)) {
     before_dw(0, rows, g.weight, g.db);
     if (wants_dw) gemm(dz_transposed, g.x, g.dw, {.accumulate = g.add_dw});
