@@ -114,16 +114,16 @@ TYPED_TEST(LinearBackward, AddsUpWhereXIsTheWeight) {
   using T = TypeParam;
   const HighestPrecision highest;
   const auto x = random_tensor<T>(Shape{4100, kIn}, 1), dy = random_tensor<T>(Shape{4100, kOut}, 2);
-  const auto weight = x.view().middle_rows(3, kOut);
+  const auto weight = x.view().middle_rows(3000, kOut);
   const auto backward = [&](Tensor<T>& dz, rapt::TensorView<T> dx, rapt::TensorView<T> dw, bool adds) {
     kernels::linear_backward<T>(
         {.dz = dz, .x = kernels::as_is(x), .weight = kernels::as_is(weight), .dx = dx, .dw = dw, .add_dw = adds});
   };
   Tensor<T> both(x.shape()), dx(x.shape()), dw(Shape{kOut, kIn}), dz = dy;
-  backward(dz, both, both.view().middle_rows(3, kOut), true);
+  backward(dz, both, both.view().middle_rows(3000, kOut), true);
   dz = dy;
   backward(dz, dx, dw, false);
-  for (Index i = 0; i < dw.size(); ++i) dx.row(3)[i] += dw.data()[i];
+  for (Index i = 0; i < dw.size(); ++i) dx.row(3000)[i] += dw.data()[i];
   expect_close(both, dx, 200 * kEpsilon<T>);
 }
 
