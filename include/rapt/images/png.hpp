@@ -21,8 +21,9 @@
 namespace rapt::inline RAPT_ABI {
 
 struct PngOptions {
-  Colour background = {255, 255, 255};  ///< shows where a picture is transparent
-  Index max_pixels = kMaxImagePixels;   ///< larger pictures are refused
+  /// Shows where a picture is transparent; a gray picture, which stays gray, takes the green of it.
+  Colour background = {255, 255, 255};
+  Index max_pixels = kMaxImagePixels;  ///< larger pictures are refused
 };
 
 namespace detail {
@@ -88,11 +89,28 @@ inline void check_png(std::span<const std::uint8_t> bytes, Index max_pixels, std
                    " bytes of compressed data cannot hold the ", needed, " bytes that the header promises");
 }
 
+/// Lays pixels with an opacity on the background, channel by channel: (alpha value + (255 - alpha) background) / 255,
+/// rounded. `pixels` holds each pixel's channels and then its alpha.
+inline void lay_on_background(std::span<const std::uint8_t> pixels, const Colour& background, Image& image) {
+  const auto channels = static_cast<std::size_t>(image.channels());
+  const std::array<std::uint8_t, 3> below = channels == 3
+                                                ? std::array{background.red, background.green, background.blue}
+                                                : std::array{background.green, background.green, background.green};
+  std::uint8_t* to = image.bytes().data();
+  for (std::size_t at = 0; at < pixels.size(); at += channels + 1) {
+    const unsigned alpha = pixels[at + channels];
+    for (std::size_t c = 0; c < channels; ++c) {
+      *to++ = static_cast<std::uint8_t>((alpha * pixels[at + c] + (255 - alpha) * below[c] + 127) / 255);
+    }
+  }
+}
+
 }  // namespace detail
 
 /// Reads any PNG file's bytes as 8 bits a value: gray files give one channel, all others three. 16-bit values are
-/// rounded, and transparent pixels are laid on the background. Whatever gamma or profile the file states, the result is
-/// sRGB. Bytes behind the file's end chunk are ignored. Throws IoError that names `file`.
+/// rounded. Whatever gamma or profile the file states, the result is sRGB. Transparent pixels are laid on the
+/// background in these values, as browsers and Pillow do, not in linear light. Bytes behind the file's end chunk are
+/// ignored. Throws IoError that names `file`.
 [[nodiscard]] inline Image decode_png(std::span<const std::uint8_t> bytes, std::string_view file,
                                       const PngOptions& options = {}) {
   detail::check_png(bytes, std::min(options.max_pixels, kMaxImagePixels), file);
@@ -100,11 +118,14 @@ inline void check_png(std::span<const std::uint8_t> bytes, Index max_pixels, std
   ::png_image& state = png.state();
   if (::png_image_begin_read_from_memory(&state, bytes.data(), bytes.size()) == 0) png.fail_with(file);
   const bool is_colour = (state.format & PNG_FORMAT_FLAG_COLOR) != 0;
-  state.format = is_colour ? PNG_FORMAT_RGB : PNG_FORMAT_GRAY;
+  const bool has_alpha = (state.format & PNG_FORMAT_FLAG_ALPHA) != 0;
+  state.format = (is_colour ? PNG_FORMAT_RGB : PNG_FORMAT_GRAY) | (has_alpha ? PNG_FORMAT_FLAG_ALPHA : 0u);
   state.flags |= PNG_IMAGE_FLAG_16BIT_sRGB;  // 16 bits alone do not mean linear light
   Image image(static_cast<Index>(state.height), static_cast<Index>(state.width), is_colour ? 3 : 1);
-  const ::png_color background{options.background.red, options.background.green, options.background.blue};
-  if (::png_image_finish_read(&state, &background, image.bytes().data(), 0, nullptr) == 0) png.fail_with(file);
+  std::vector<std::uint8_t> with_alpha(has_alpha ? PNG_IMAGE_SIZE(state) : 0);
+  std::uint8_t* pixels = has_alpha ? with_alpha.data() : image.bytes().data();
+  if (::png_image_finish_read(&state, nullptr, pixels, 0, nullptr) == 0) png.fail_with(file);
+  if (has_alpha) detail::lay_on_background(with_alpha, options.background, image);
   return image;
 }
 
