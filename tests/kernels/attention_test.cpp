@@ -330,7 +330,7 @@ TYPED_TEST(AttentionKernel, CrossAttentionOfDifferentLengths) {
 
 /// Both alignments, with more and with fewer queries than keys, and with tiles of keys that nobody sees.
 TYPED_TEST(AttentionKernel, MasksThatCountFromTheFirstKey) {
-  const Lengths queries{3, 0, 40, 1, 5, 33, 300, 2}, keys{70, 4, 3, 0, 5, 32, 20, 600};
+  const Lengths queries{3, 0, 40, 1, 5, 33, 2}, keys{70, 4, 3, 0, 5, 32, 600};
   for (const auto alignment : {kernels::MaskAlignment::first_key, kernels::MaskAlignment::last_key}) {
     Setup s{.name = "causal", .queries = queries, .keys = keys, .causal = true};
     s.alignment = alignment;
@@ -351,9 +351,10 @@ TYPED_TEST(AttentionKernel, MasksThatCountFromTheFirstKey) {
 }
 
 TYPED_TEST(AttentionKernel, ValuesOfAnotherWidth) {
+  const Lengths lengths{1, 31, 0, 33};
   for (const Index value_dim : {1, 3, 16, 33, 70}) {
     const testing::ScopedTrace trace(__FILE__, __LINE__, std::to_string(value_dim));
-    Setup s{.name = "self", .queries = kUneven, .keys = kUneven};
+    Setup s{.name = "self", .queries = lengths, .keys = lengths};
     s.value_dim = value_dim;
     check<TypeParam>(s);
     s.name = "shared keys, causal, dropout", s.heads = 6, s.key_heads = 2, s.causal = true, s.rate = 0.2f;
@@ -368,7 +369,7 @@ TYPED_TEST(AttentionKernel, ValuesOfAnotherWidth) {
 TYPED_TEST(AttentionKernel, SoftCap) {
   for (const double cap : {0.3, 2.0, 50.0, 1e4}) {  // from nearly flat to nearly without effect
     const testing::ScopedTrace trace(__FILE__, __LINE__, std::to_string(cap));
-    Setup s{.name = "self", .queries = kUneven, .keys = kUneven};
+    Setup s{.name = "self", .queries = {1, 65, 0, 33}, .keys = {1, 65, 0, 33}};
     s.soft_cap = cap;
     check<TypeParam>(s);
     s.name = "shared keys, causal, dropout, other values", s.heads = 6, s.key_heads = 2, s.causal = true, s.rate = 0.2f;
