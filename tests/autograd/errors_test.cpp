@@ -2,6 +2,9 @@
 /// Wrong use of every op fails at once, with a text that names the op and the shapes or values that do not fit.
 #include <gtest/gtest.h>
 
+#include <limits>
+#include <sstream>
+
 #include "rapt/autograd/ops/add.hpp"
 #include "rapt/autograd/ops/add_norm.hpp"
 #include "rapt/autograd/ops/add_rows.hpp"
@@ -218,6 +221,31 @@ std::vector<WrongUse> wrong_uses() {
           attend({2, 6}, {3, 6}, {4, 6}, {2}, {3}, {});
         },
         {"[attention] ", "[2, 6]", "[3, 6]", "[4, 6]"});
+  wrong("attention value heads",
+        [=] {
+          attend({2, 6}, {3, 6}, {3, 7}, {2}, {3}, {.heads = 2});
+        },
+        {"[attention] ", "[2, 6]", "[3, 6]", "[3, 7]", "2 heads"});
+  wrong("attention no value",
+        [=] {
+          attend({2, 6}, {3, 6}, {3, 0}, {2}, {3}, {.heads = 2});
+        },
+        {"[attention] ", "value [3, 0]"});
+  for (const double cap :
+       {-1.5, 1e-300, 1e39, std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()}) {
+    std::ostringstream text;
+    text << cap;
+    wrong("attention soft cap " + text.str(),
+          [=] {
+            attend({2, 6}, {2, 6}, {2, 6}, {2}, {2}, {.soft_cap = cap});
+          },
+          {"[attention] soft_cap ", text.str()});
+  }
+  wrong("attention scale",
+        [=] {
+          attend({2, 6}, {2, 6}, {2, 6}, {2}, {2}, {.scale = std::numeric_limits<double>::infinity()});
+        },
+        {"[attention] scale ", "inf"});
   wrong("attention query splits",
         [=] {
           attend({2, 6}, {3, 6}, {3, 6}, {1}, {3}, {});

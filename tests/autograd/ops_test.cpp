@@ -258,6 +258,11 @@ struct Masked {
   m.push_back({"causal", {.causal = true}});
   m.push_back({"window", {.window = 1}});
   m.push_back({"causal_window", {.causal = true, .window = 2}});
+  constexpr auto kFirstKey = rapt::MaskAlignment::first_key;
+  m.push_back({"causal_first_key", {.causal = true, .alignment = kFirstKey}});
+  m.push_back({"causal_window_first_key", {.causal = true, .window = 2, .alignment = kFirstKey}});
+  m.push_back({"window_first_key", {.window = 1, .alignment = kFirstKey}});
+  m.push_back({"soft_cap", {.soft_cap = 0.8}});
   m.push_back({.name = "mask", .mask = all});
   m.push_back({.name = "mask_per_head", .mask = per_head});
   m.push_back({.name = "mask_per_sequence", .mask = per_sequence});
@@ -275,6 +280,14 @@ struct Masked {
                .minus_infinity = true,
                .padding = true,
                .training = true});
+  m.push_back(
+      {.name = "everything_first_key_soft_cap",
+       .options = {.causal = true, .window = 3, .alignment = kFirstKey, .dropout = 0.3f, .scale = 0.7, .soft_cap = 0.6},
+       .mask = all,
+       .additive = per_head,
+       .minus_infinity = true,
+       .padding = true,
+       .training = true});
   return m;
 }
 
@@ -331,6 +344,24 @@ void add_attention(std::vector<Case>& cases) {
          with_masks(m, 2,
                     [=](const Variables& x, const Options& o) { return attention(x[0], x[0], x[0], self, self, o); }),
          m.training});
+  }
+  for (const Index key_heads : {1, 2, 4}) {  // values of another width, of heads that share keys or do not
+    for (const Index value_dim : {1, 3}) {
+      const std::string of = "attention_values" + std::to_string(value_dim) + "_" + std::to_string(key_heads);
+      const Index keys_width = 2 * key_heads, value_width = value_dim * key_heads;
+      const Options options{.heads = 4, .key_heads = key_heads, .causal = true, .dropout = 0.3f, .soft_cap = 1.2};
+      cases.push_back({of,
+                       {{8, 8}, {8, keys_width}, {8, value_width}},
+                       [=](const Variables& x) { return attention(x[0], x[1], x[2], queries, keys, options); },
+                       /*training=*/true});
+      cases.push_back({of + "_fused",
+                       {{8, 8 + keys_width + value_width}},
+                       [=](const Variables& x) {
+                         return attention(rapt::columns(x[0], 0, 8), rapt::columns(x[0], 8, keys_width),
+                                          rapt::columns(x[0], 8 + keys_width, value_width), self, self, options);
+                       },
+                       /*training=*/true});
+    }
   }
   for (const Index key_heads : {1, 2}) {  // heads that share keys
     const Index width = 2 * key_heads;

@@ -33,8 +33,15 @@ struct Setup {
   float rate = 0;
   Index gap = 0;        // rows of key and value between sequences, as in a cache
   Index key_heads = 0;  // 0: as many as heads
+  Index value_dim = 0;  // 0: head_dim
+  double soft_cap = 0;
+  kernels::MaskAlignment alignment = kernels::MaskAlignment::last_key;
 
-  [[nodiscard]] Index key_width() const { return (key_heads > 0 ? key_heads : heads) * head_dim; }
+  [[nodiscard]] Index heads_of_keys() const { return key_heads > 0 ? key_heads : heads; }
+  [[nodiscard]] Index key_width() const { return heads_of_keys() * head_dim; }
+  [[nodiscard]] Index d_v() const { return value_dim > 0 ? value_dim : head_dim; }
+  [[nodiscard]] Index value_width() const { return heads_of_keys() * d_v(); }
+  [[nodiscard]] Index output_width() const { return heads * d_v(); }
 };
 
 Index longest(const Lengths& lengths) {
@@ -85,9 +92,10 @@ struct Case {
       total_keys += length + s.gap;
     }
     self = s.queries == s.keys && s.gap == 0;
-    query_memory = random_tensor<T>(Shape{total_queries, 3 * width + 4}, 1, -2, 2);
-    key_memory = random_tensor<T>(Shape{total_keys, 3 * width + 4}, 2, -2, 2);
-    d_output = random_tensor<T>(Shape{total_queries, width}, 3);
+    const Index columns = 2 * width + s.output_width() + 4;
+    query_memory = random_tensor<T>(Shape{total_queries, columns}, 1, -2, 2);
+    key_memory = random_tensor<T>(Shape{total_keys, columns}, 2, -2, 2);
+    d_output = random_tensor<T>(Shape{total_queries, s.output_width()}, 3);
     scale = T(1) / std::sqrt(static_cast<T>(s.head_dim));
     rapt::Rng rng(4);
     if (s.mask != Mask::none) {
@@ -111,14 +119,14 @@ struct Case {
     return (self ? query_memory : key_memory).view().columns(1 + width, setup.key_width());
   }
   [[nodiscard]] TensorView<const T> value() const {
-    return (self ? query_memory : key_memory).view().columns(1 + width + setup.key_width(), setup.key_width());
+    return (self ? query_memory : key_memory).view().columns(1 + width + setup.key_width(), setup.value_width());
   }
   [[nodiscard]] kernels::AttentionProblem<T> problem() const {
     kernels::AttentionProblem<T> p;
     p.query = query(), p.key = key(), p.value = value();
     p.query_offsets = offsets, p.keys = ranges;
     p.heads = setup.heads, p.key_heads = setup.key_heads, p.scale = scale, p.causal = setup.causal,
-    p.window = setup.window;
+    p.window = setup.window, p.alignment = setup.alignment, p.soft_cap = static_cast<T>(setup.soft_cap);
     if (setup.mask != Mask::none) p.mask = {mask.view()};
     if (setup.additive != Mask::none) p.additive_mask = {additive.view()};
     if (setup.padding) p.key_padding = padding.data();
@@ -126,11 +134,19 @@ struct Case {
     return p;
   }
 
+  /// cap(score) of a scaled score, and its derivative.
+  [[nodiscard]] double capped(double score) const {
+    return setup.soft_cap > 0 ? setup.soft_cap * std::tanh(score / setup.soft_cap) : score;
+  }
+  [[nodiscard]] double slope(double score) const {
+    return setup.soft_cap > 0 ? 1 / std::pow(std::cosh(score / setup.soft_cap), 2) : 1;
+  }
   /// What is added to the score of query i and key j of a sequence; -infinity if it may not attend.
   [[nodiscard]] double bias(Index sequence, Index head, Index i, Index j) const {
     constexpr double kBlocked = -std::numeric_limits<double>::infinity();
     const auto n = static_cast<std::size_t>(sequence);
-    const Index position = i + setup.keys[n] - setup.queries[n];
+    const bool last = setup.alignment == kernels::MaskAlignment::last_key;
+    const Index position = i + (last ? setup.keys[n] - setup.queries[n] : 0);
     if (setup.causal && j > position) return kBlocked;
     if (setup.window > 0 && std::abs(j - position) > setup.window) return kBlocked;
     if (setup.mask != Mask::none && mask.data()[mask_index(mask.shape(), sequence, head, i, j)]) return kBlocked;
@@ -154,14 +170,14 @@ template <class T>
 struct Results {
   Tensor<T> output, log_sum_exp, weights, d_query, d_key, d_value;
   explicit Results(const Case<T>& c)
-      : output(Shape{c.total_queries, c.width}, T(7)),
+      : output(Shape{c.total_queries, c.setup.output_width()}, T(7)),
         log_sum_exp(Shape{c.total_queries, c.setup.heads}, T(7)),
         weights(
             Shape{static_cast<Index>(c.ranges.size()), c.setup.heads, longest(c.setup.queries), longest(c.setup.keys)},
             T(0)),
         d_query(random_tensor<T>(Shape{c.total_queries, c.width}, 6)),
         d_key(random_tensor<T>(Shape{c.total_keys, c.setup.key_width()}, 7)),
-        d_value(random_tensor<T>(Shape{c.total_keys, c.setup.key_width()}, 8)) {}
+        d_value(random_tensor<T>(Shape{c.total_keys, c.setup.value_width()}, 8)) {}
 };
 
 template <class T>
@@ -177,12 +193,15 @@ Results<T> compute(const Case<T>& c) {
 template <class T>
 struct Naive {
   Tensor<double> output, log_sum_exp, weights, d_query, d_key, d_value;
+  Tensor<double> scaled, capped, masked;  // scores
 
   explicit Naive(const Case<T>& c) {
     const Results<T> start(c);
     output = Tensor<double>(start.output.shape(), 0.0);
     log_sum_exp = Tensor<double>(start.log_sum_exp.shape(), std::numeric_limits<double>::infinity());
     weights = to_double(start.weights);
+    scaled = capped = weights;
+    masked = Tensor<double>(weights.shape(), -std::numeric_limits<double>::infinity());
     d_query = to_double(start.d_query), d_key = to_double(start.d_key), d_value = to_double(start.d_value);
     for (Index n = 0; n < static_cast<Index>(c.ranges.size()); ++n) {
       const Index first = c.offsets[static_cast<std::size_t>(n)];
@@ -196,38 +215,45 @@ struct Naive {
  private:
   void attend(const Case<T>& c, Index n, Index head, Index first, Index i) {
     const auto [begin, length] = c.ranges[static_cast<std::size_t>(n)];
-    const Index d_k = c.setup.head_dim, row = first + i, column = head * d_k;
-    const Index key_column = head / (c.width / c.setup.key_width()) * d_k;
+    const Index d_k = c.setup.head_dim, d_v = c.setup.d_v(), row = first + i, column = head * d_k;
+    const Index key_head = head / (c.setup.heads / c.setup.heads_of_keys());
+    const Index key_column = key_head * d_k, value_column = key_head * d_v, output_column = head * d_v;
     const auto scale = static_cast<double>(c.scale);
     const auto at = [&](const TensorView<const T>& m, Index r, Index k) { return static_cast<double>(m.row(r)[k]); };
+    const Shape& s = weights.shape();
+    const Index first_pair = ((n * s[1] + head) * s[2] + i) * s[3];
     std::vector<double> p, d_p;
     double highest = -std::numeric_limits<double>::infinity(), sum = 0, delta = 0;
     for (Index j = 0; j < length; ++j) {
       double score = 0;
       for (Index k = 0; k < d_k; ++k) score += at(c.query(), row, column + k) * at(c.key(), begin + j, key_column + k);
-      p.push_back(score * scale + c.bias(n, head, i, j));
+      score *= scale;
+      p.push_back(c.capped(score) + c.bias(n, head, i, j));
+      scaled.data()[first_pair + j] = score;
+      capped.data()[first_pair + j] = c.capped(score);
+      masked.data()[first_pair + j] = p.back();
       highest = std::max(highest, p.back());
     }
     if (std::isinf(highest)) return;  // sees nothing: zeros
-    for (double& s : p) sum += s = std::exp(s - highest);
+    for (double& value : p) sum += value = std::exp(value - highest);
     log_sum_exp(row, head) = highest + std::log(sum);
     for (Index j = 0; j < length; ++j) {
       const double weight = p[static_cast<std::size_t>(j)] /= sum, factor = c.factor(row, head, j);
-      const Shape& s = weights.shape();
-      weights.data()[((n * s[1] + head) * s[2] + i) * s[3] + j] = weight;
+      weights.data()[first_pair + j] = weight;
       double d = 0;
-      for (Index k = 0; k < d_k; ++k) {
-        const double value = at(c.value(), begin + j, key_column + k);
-        output(row, column + k) += weight * factor * value;
-        d_value(begin + j, key_column + k) += weight * factor * static_cast<double>(c.d_output(row, column + k));
-        d += factor * static_cast<double>(c.d_output(row, column + k)) * value;
+      for (Index k = 0; k < d_v; ++k) {
+        const double value = at(c.value(), begin + j, value_column + k);
+        const auto upstream = static_cast<double>(c.d_output(row, output_column + k));
+        output(row, output_column + k) += weight * factor * value;
+        d_value(begin + j, value_column + k) += weight * factor * upstream;
+        d += factor * upstream * value;
       }
       d_p.push_back(d);
       delta += weight * d;
     }
     for (Index j = 0; j < length; ++j) {
       const auto at_j = static_cast<std::size_t>(j);
-      const double d_score = p[at_j] * (d_p[at_j] - delta) * scale;
+      const double d_score = p[at_j] * (d_p[at_j] - delta) * scale * c.slope(scaled.data()[first_pair + j]);
       for (Index k = 0; k < d_k; ++k) {
         d_query(row, column + k) += d_score * at(c.key(), begin + j, key_column + k);
         d_key(begin + j, key_column + k) += d_score * at(c.query(), row, column + k);
@@ -250,6 +276,29 @@ void check(const Setup& setup) {
     expect_close(r.d_query, naive.d_query, tolerance);
     expect_close(r.d_key, naive.d_key, tolerance);
     expect_close(r.d_value, naive.d_value, tolerance);
+  });
+}
+
+/// The scores of a case at a stage, from the kernel that wants no log-sum-exp.
+template <class T>
+Tensor<T> scores_of(const Case<T>& c, kernels::ScoreStage stage) {
+  Results<T> r(c);
+  const bool masked = stage == kernels::ScoreStage::masked;
+  Tensor<T> scores(r.weights.shape(), masked ? -std::numeric_limits<T>::infinity() : T(0));
+  kernels::attention<T>(c.problem(), r.output, nullptr, nullptr, &scores, stage);
+  return scores;
+}
+
+template <class T>
+void check_scores(const Setup& setup) {
+  const testing::ScopedTrace trace(__FILE__, __LINE__, setup.name);
+  const Case<T> c(setup);
+  const Naive<T> naive(c);
+  using Stage = kernels::ScoreStage;
+  for_every_simd_level([&] {
+    expect_close(scores_of(c, Stage::scaled), naive.scaled, 100 * kEpsilon<T>);
+    expect_close(scores_of(c, Stage::capped), naive.capped, 100 * kEpsilon<T>);
+    expect_close(scores_of(c, Stage::masked), naive.masked, 100 * kEpsilon<T>);
   });
 }
 
@@ -277,6 +326,72 @@ TYPED_TEST(AttentionKernel, CrossAttentionOfDifferentLengths) {
   check<TypeParam>({.name = "gaps", .queries = queries, .keys = keys, .gap = 9});
   check<TypeParam>(
       {.name = "gaps, padding", .queries = queries, .keys = keys, .causal = true, .padding = true, .gap = 2});
+}
+
+/// Both alignments, with more and with fewer queries than keys, and with tiles of keys that nobody sees.
+TYPED_TEST(AttentionKernel, MasksThatCountFromTheFirstKey) {
+  const Lengths queries{3, 0, 40, 1, 5, 33, 2}, keys{70, 4, 3, 0, 5, 32, 600};
+  for (const auto alignment : {kernels::MaskAlignment::first_key, kernels::MaskAlignment::last_key}) {
+    Setup s{.name = "causal", .queries = queries, .keys = keys, .causal = true};
+    s.alignment = alignment;
+    check<TypeParam>(s);
+    s.name = "causal window", s.window = 7;
+    check<TypeParam>(s);
+    s.name = "window, shared keys, gaps", s.causal = false, s.heads = 4, s.key_heads = 2, s.gap = 3;
+    check<TypeParam>(s);
+    s.name = "all at once", s.causal = true, s.window = 30, s.rate = 0.2f, s.padding = true;
+    s.mask = Mask::full, s.additive = Mask::per_head;
+    check<TypeParam>(s);
+  }
+  check<TypeParam>({.name = "one length: both are the same",
+                    .queries = kUneven,
+                    .keys = kUneven,
+                    .causal = true,
+                    .alignment = kernels::MaskAlignment::first_key});
+}
+
+TYPED_TEST(AttentionKernel, ValuesOfAnotherWidth) {
+  const Lengths lengths{1, 31, 0, 33};
+  for (const Index value_dim : {1, 3, 16, 33, 70}) {
+    const testing::ScopedTrace trace(__FILE__, __LINE__, std::to_string(value_dim));
+    Setup s{.name = "self", .queries = lengths, .keys = lengths};
+    s.value_dim = value_dim;
+    check<TypeParam>(s);
+    s.name = "shared keys, causal, dropout", s.heads = 6, s.key_heads = 2, s.causal = true, s.rate = 0.2f;
+    check<TypeParam>(s);
+    s.name = "cross, masks", s.queries = {3, 0, 40, 1}, s.keys = {300, 4, 3, 0}, s.gap = 5, s.padding = true;
+    s.mask = Mask::full;
+    check<TypeParam>(s);
+  }
+  check<TypeParam>({.name = "wide keys", .queries = {33}, .keys = {300}, .head_dim = 64, .value_dim = 5});
+}
+
+TYPED_TEST(AttentionKernel, SoftCap) {
+  for (const double cap : {0.3, 2.0, 50.0, 1e4}) {  // from nearly flat to nearly without effect
+    const testing::ScopedTrace trace(__FILE__, __LINE__, std::to_string(cap));
+    Setup s{.name = "self", .queries = {1, 65, 0, 33}, .keys = {1, 65, 0, 33}};
+    s.soft_cap = cap;
+    check<TypeParam>(s);
+    s.name = "shared keys, causal, dropout, other values", s.heads = 6, s.key_heads = 2, s.causal = true, s.rate = 0.2f;
+    s.value_dim = 9;
+    check<TypeParam>(s);
+    s.name = "masks", s.queries = {31, 0, 5, 65}, s.keys = {20, 3, 5, 266}, s.window = 30, s.padding = true;
+    s.mask = Mask::full, s.additive = Mask::per_head, s.alignment = kernels::MaskAlignment::first_key;
+    check<TypeParam>(s);
+  }
+}
+
+TYPED_TEST(AttentionKernel, Scores) {
+  const Lengths queries{3, 0, 40, 1, 33}, keys{270, 4, 3, 0, 32};
+  check_scores<TypeParam>({.name = "plain", .queries = queries, .keys = keys});
+  Setup s{.name = "capped, causal", .queries = queries, .keys = keys, .heads = 4, .causal = true, .key_heads = 2};
+  s.soft_cap = 1.5, s.value_dim = 7;
+  check_scores<TypeParam>(s);
+  s.name = "masks", s.window = 20, s.mask = Mask::full, s.additive = Mask::per_head, s.padding = true, s.rate = 0.2f;
+  s.gap = 2;
+  check_scores<TypeParam>(s);
+  s.alignment = kernels::MaskAlignment::first_key;
+  check_scores<TypeParam>(s);
 }
 
 TYPED_TEST(AttentionKernel, HeadsOfAllSizes) {
@@ -403,6 +518,14 @@ TYPED_TEST(AttentionKernel, GradientsAreWrittenWholeUnlessTheyAreToBeAddedTo) {
   for (const Setup& setup :
        {Setup{.name = "self", .queries = kUneven, .keys = kUneven, .causal = true},
         Setup{.name = "none seen", .queries = {3, 0, 5}, .keys = {0, 4, 300}, .causal = true},
+        Setup{.name = "from the first key, other values",
+        .queries = {3, 40, 0, 300},
+        .keys = {700, 3, 4, 20},
+        .causal = true,
+        .window = 9,
+        .value_dim = 8,
+        .soft_cap = 3,
+        .alignment = kernels::MaskAlignment::first_key},
         Setup{.name = "shared", .queries = kUneven, .keys = kUneven, .heads = 4, .causal = true, .key_heads = 2},
         Setup{.name = "shared, none seen",
         .queries = {3, 0, 5},
@@ -446,10 +569,16 @@ TYPED_TEST(AttentionKernel, IsTheSameOnAnyThreads) {
                      .causal = true,
                      .rate = 0.1f,
                      .key_heads = key_heads});
-    for (const auto member : {&Results<T>::output, &Results<T>::log_sum_exp, &Results<T>::d_query, &Results<T>::d_key,
-                              &Results<T>::d_value}) {
+    Setup other{.name = "options", .queries = {3, 40, 0, 300, 65}, .keys = {700, 3, 4, 20, 65}, .heads = 3};
+    other.causal = true, other.key_heads = key_heads, other.value_dim = 9, other.soft_cap = 2;
+    other.alignment = kernels::MaskAlignment::first_key;
+    const Case<T> options(other);
+    for (const auto member : {&Results<T>::output, &Results<T>::log_sum_exp, &Results<T>::weights, &Results<T>::d_query,
+                              &Results<T>::d_key, &Results<T>::d_value}) {
       expect_same_bits_on_any_threads([&] { return compute(c).*member; });
+      expect_same_bits_on_any_threads([&] { return compute(options).*member; });
     }
+    expect_same_bits_on_any_threads([&] { return scores_of(options, kernels::ScoreStage::capped); });
   }
 }
 

@@ -84,6 +84,50 @@ TYPED_TEST(CachedAttention, EqualsTheFormula) {
   }
 }
 
+/// Values of another width than keys, and soft-capped scores.
+TYPED_TEST(CachedAttention, ValuesOfAnotherWidthAndSoftCap) {
+  using T = TypeParam;
+  const Case c;
+  const auto queries = static_cast<Index>(c.rows.size());
+  constexpr Index kDim = 8, kHeads = 6, kKeyHeads = 2, kLongest = 35;
+  for (const Index d_v : {1, 5, 16, 67}) {
+    for (const double cap : {0.0, 0.3, 20.0}) {
+      const auto query = random_tensor<T>(Shape{queries, kHeads * kDim}, 1, -2, 2);
+      const auto table = random_tensor<T>(Shape{40, kKeyHeads * (kDim + d_v)}, 2, -2, 2);
+      Tensor<double> expected(Shape{queries, kHeads * d_v}, 0.0),
+          expected_weights(Shape{queries, kHeads, kLongest}, 0.0);
+      for (Index i = 0; i < queries; ++i) {
+        const KeyRows& rows = c.rows[static_cast<std::size_t>(i)];
+        for (Index h = 0; h < kHeads; ++h) {
+          double sum = 0;
+          double* weights = expected_weights.data() + (i * kHeads + h) * kLongest;
+          for (Index j = 0; j < rows.length; ++j) {
+            double score = 0;
+            for (Index k = 0; k < kDim; ++k) {
+              score += 0.5 * double{query(i, h * kDim + k)} * double{table(rows[j], h / 3 * kDim + k)};
+            }
+            sum += weights[j] = std::exp(cap > 0 ? cap * std::tanh(score / cap) : score);
+          }
+          for (Index j = 0; j < rows.length; ++j) {
+            weights[j] /= sum;
+            for (Index k = 0; k < d_v; ++k) {
+              expected(i, h * d_v + k) += weights[j] * double{table(rows[j], kKeyHeads * kDim + h / 3 * d_v + k)};
+            }
+          }
+        }
+      }
+      for_every_simd_level([&] {
+        Tensor<T> output(expected.shape(), T(7)), weights(expected_weights.shape(), T(0));
+        rapt::kernels::cached_attention<T>(query, table.view().columns(0, kKeyHeads * kDim),
+                                           table.view().columns(kKeyHeads * kDim, kKeyHeads * d_v), c.rows, kHeads,
+                                           T(0.5), output, weights.data(), kLongest, static_cast<T>(cap));
+        expect_close(output, expected, 100 * kEpsilon<T>);
+        expect_close(weights, expected_weights, 100 * kEpsilon<T>);
+      });
+    }
+  }
+}
+
 /// Few queries that see many keys have their heads spread over the threads.
 TYPED_TEST(CachedAttention, IsTheSameOnAnyThreads) {
   using T = TypeParam;
@@ -98,7 +142,7 @@ TYPED_TEST(CachedAttention, IsTheSameOnAnyThreads) {
         Tensor<T> weights(Shape{queries, 5, kRows});
         rapt::kernels::cached_attention<T>(query, table.view().columns(0, key_width),
                                            table.view().columns(key_width, key_width), rows, 5, T(0.3),
-                                           output.view().columns(0, kWidth), weights.data(), kRows);
+                                           output.view().columns(0, kWidth), weights.data(), kRows, T(1.5));
         for (Index i = 0; i < queries; ++i)
           std::copy_n(weights.data() + i * 5 * kRows, 5 * kRows, output.row(i) + kWidth);
         return output;

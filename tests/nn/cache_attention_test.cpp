@@ -20,7 +20,9 @@ using rapt::Tensor;
 using Lengths = std::vector<Index>;
 
 constexpr Index kHeads = 6, kKeyHeads = 2, kHeadDim = 5;
-constexpr Index kWidth = kHeads * kHeadDim, kKeyWidth = kKeyHeads * kHeadDim;
+constexpr Index kValueDim = 7;  // of values
+constexpr Index kWidth = kHeads * kHeadDim, kKeyWidth = kKeyHeads * kHeadDim,
+                kEntryWidth = kKeyWidth + kKeyHeads * kValueDim;
 constexpr double kScale = 0.4;
 
 /// A cache, what it should hold, and the queries of each row's last tokens.
@@ -31,17 +33,18 @@ struct Case {
   RowSplits splits;
   Tensor<T> query;
   std::uint64_t seed = 1;
+  double soft_cap = 0;
 
-  explicit Case(Index count) : cache(count, kKeyWidth), rows(static_cast<std::size_t>(count)) {}
+  explicit Case(Index count) : cache(count, kKeyWidth, kKeyHeads * kValueDim), rows(static_cast<std::size_t>(count)) {}
 
   void append(const Lengths& lengths) {
     splits = RowSplits::from_lengths(lengths);
-    const auto entries = random_tensor<T>(Shape{splits.rows(), 2 * kKeyWidth}, ++seed, -2, 2);
+    const auto entries = random_tensor<T>(Shape{splits.rows(), kEntryWidth}, ++seed, -2, 2);
     query = random_tensor<T>(Shape{splits.rows(), kWidth}, ++seed, -2, 2);
     cache.append(entries, splits);
     for (std::size_t r = 0; r < rows.size(); ++r) {
       for (Index i = splits.begin(static_cast<Index>(r)); i < splits.end(static_cast<Index>(r)); ++i) {
-        rows[r].emplace_back(entries.row(i), entries.row(i) + 2 * kKeyWidth);
+        rows[r].emplace_back(entries.row(i), entries.row(i) + kEntryWidth);
       }
     }
   }
@@ -54,8 +57,9 @@ struct Case {
   /// The last tokens of row r alone, in a cache of their own.
   [[nodiscard]] Case alone(Index r) const {
     Case one(1);
+    one.soft_cap = soft_cap;
     const auto& from = rows[static_cast<std::size_t>(r)];
-    Tensor<T> entries(Shape{static_cast<Index>(from.size()), 2 * kKeyWidth});
+    Tensor<T> entries(Shape{static_cast<Index>(from.size()), kEntryWidth});
     for (std::size_t i = 0; i < from.size(); ++i) {
       std::copy(from[i].begin(), from[i].end(), entries.row(static_cast<Index>(i)));
     }
@@ -66,10 +70,11 @@ struct Case {
   }
 
   [[nodiscard]] Tensor<T> attend(Index window) const {
-    return rapt::attend_to_cache<T>(query, splits, cache, {.heads = kHeads, .scale = kScale, .window = window});
+    return rapt::attend_to_cache<T>(query, splits, cache,
+                                    {.heads = kHeads, .scale = kScale, .soft_cap = soft_cap, .window = window});
   }
   [[nodiscard]] Tensor<double> expected(Index window) const {
-    Tensor<double> output(query.shape(), 0.0);
+    Tensor<double> output(Shape{query.rows(), kHeads * kValueDim}, 0.0);
     for (std::size_t r = 0; r < rows.size(); ++r) {
       const auto sequence = static_cast<Index>(r);
       for (Index i = 0; i < splits.length(sequence); ++i) {
@@ -87,7 +92,8 @@ struct Case {
     const auto number = [&](Index j, Index column) {
       return static_cast<double>(keys[static_cast<std::size_t>(j)][static_cast<std::size_t>(column)]);
     };
-    const Index key_column = head / (kHeads / kKeyHeads) * kHeadDim;
+    const Index key_head = head / (kHeads / kKeyHeads), key_column = key_head * kHeadDim;
+    const Index value_column = kKeyWidth + key_head * kValueDim;
     std::vector<double> weights;
     double sum = 0;
     for (Index j = first; j <= last; ++j) {
@@ -95,12 +101,13 @@ struct Case {
       for (Index k = 0; k < kHeadDim; ++k) {
         score += static_cast<double>(query(row, head * kHeadDim + k)) * number(j, key_column + k);
       }
-      sum += weights.emplace_back(std::exp(kScale * score));
+      score *= kScale;
+      sum += weights.emplace_back(std::exp(soft_cap > 0 ? soft_cap * std::tanh(score / soft_cap) : score));
     }
     for (Index j = first; j <= last; ++j) {
-      for (Index k = 0; k < kHeadDim; ++k) {
-        output(row, head * kHeadDim + k) +=
-            weights[static_cast<std::size_t>(j - first)] / sum * number(j, kKeyWidth + key_column + k);
+      for (Index k = 0; k < kValueDim; ++k) {
+        output(row, head * kValueDim + k) +=
+            weights[static_cast<std::size_t>(j - first)] / sum * number(j, value_column + k);
       }
     }
   }
@@ -112,9 +119,11 @@ using Scalars = testing::Types<float, double>;
 TYPED_TEST_SUITE(CacheAttention, Scalars);
 
 template <class T>
-void check(const Case<T>& c) {
-  for (const Index window : {0, 1, 7, 300}) {
-    const testing::ScopedTrace trace(__FILE__, __LINE__, "window " + std::to_string(window));
+void check(Case<T>& c) {
+  for (const auto& [window, cap] : {std::pair<Index, double>{0, 0}, {1, 0}, {7, 0}, {300, 0}, {0, 1.5}, {7, 1.5}}) {
+    const testing::ScopedTrace trace(__FILE__, __LINE__,
+                                     "window " + std::to_string(window) + ", cap " + std::to_string(cap));
+    c.soft_cap = cap;
     const Tensor<double> expected = c.expected(window);
     for_every_simd_level([&] { expect_close(c.attend(window), expected, 100 * kEpsilon<T>); });
     const Tensor<T> together = c.attend(window);
@@ -150,10 +159,10 @@ TYPED_TEST(CacheAttention, PromptsBehindASharedBeginning) {
 TYPED_TEST(CacheAttention, WithoutRowsNothingHappens) {
   Case<TypeParam> none(0);
   none.append({});
-  EXPECT_EQ(none.attend(0).shape(), (Shape{0, kWidth}));
+  EXPECT_EQ(none.attend(0).shape(), (Shape{0, kHeads * kValueDim}));
   Case<TypeParam> empty(2);
   empty.append({0, 0});
-  EXPECT_EQ(empty.attend(0).shape(), (Shape{0, kWidth}));
+  EXPECT_EQ(empty.attend(0).shape(), (Shape{0, kHeads * kValueDim}));
 }
 
 TYPED_TEST(CacheAttention, IsTheSameOnAnyThreads) {

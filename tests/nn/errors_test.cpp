@@ -2,6 +2,8 @@
 /// Wrong use of every layer fails at once, with a text that names the shapes or values that do not fit.
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "rapt/nn/decoder.hpp"
 #include "rapt/nn/embedding.hpp"
 #include "rapt/nn/encoder.hpp"
@@ -96,6 +98,32 @@ TEST(LayerErrors, NameWhatDoesNotFit) {
   const rapt::MultiHeadAttention<float> attention({.d_model = 6, .heads = 2}, rng);
   wrong("attention heads", [&] { rapt::MultiHeadAttention<float>({.d_model = 10, .heads = 3}, rng); },
         {"[multi_head_attention] ", "d_model = 10", "heads = 3"});
+  wrong("attention values",
+        [&] { rapt::MultiHeadAttention<float>({.d_model = 6, .heads = 2, .value_head_dim = -3}, rng); },
+        {"[multi_head_attention] value_head_dim ", "-3"});
+  wrong("attention soft cap", [&] { rapt::MultiHeadAttention<float>({.d_model = 6, .heads = 2, .soft_cap = -2}, rng); },
+        {"[multi_head_attention] soft_cap ", "-2"});
+  wrong("attention scale",
+        [&] {
+          rapt::MultiHeadAttention<float>({.d_model = 6, .heads = 2, .scale = std::numeric_limits<double>::quiet_NaN()},
+                                          rng);
+        },
+        {"[multi_head_attention] scale ", "nan"});
+  wrong("attention dropout", [&] { rapt::MultiHeadAttention<float>({.d_model = 6, .heads = 2, .dropout = 1.5f}, rng); },
+        {"[multi_head_attention] dropout ", "1.5"});
+  const rapt::MultiHeadAttention<float> narrow({.d_model = 6, .heads = 2, .value_head_dim = 1}, rng);
+  wrong("attention step value columns",
+        [&] {
+          rapt::KeyValueCache<float> cache(1, 6);
+          std::ignore = narrow.step(of({3, 6}), one, cache);
+        },
+        {"[kv_cache] ", "[3, 8]", "width 12"});
+  wrong("attention step other columns",
+        [&] {
+          rapt::KeyValueCache<float> cache(1, 2, 6);
+          std::ignore = narrow.step(of({3, 6}), one, cache);
+        },
+        {"[cache_attention] ", "[3, 6]", "2 heads", "2 columns of keys", "6 of values"});
   wrong("attention width", [&] { std::ignore = attention(of({3, 5}), one); }, {"[3, 5]", "[18, 6]"});
   wrong("attention splits",
         [&] {

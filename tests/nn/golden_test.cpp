@@ -160,6 +160,40 @@ TYPED_TEST(GoldenLayers, DecoderLayer) {
   }
 }
 
+/// Self-attention sees everything where the caller says so, as torch.nn.TransformerDecoder without a mask.
+TYPED_TEST(GoldenLayers, DecoderWithoutAMask) {
+  for (const std::string name : {"decoder", "decoder_memory_causal"}) {
+    const Golden golden("attention_options", name);
+    rapt::Rng rng(1);
+    const std::string layers = name == "decoder" ? "post_relu" : "pre_gelu";
+    rapt::Decoder<TypeParam> decoder(2, this->layer_options(layers), /*final_norm=*/true, rng);
+    golden.load(decoder);
+    const auto target = golden.leaf<TypeParam>("target"), memory = golden.leaf<TypeParam>("memory");
+    const auto splits = golden.splits("row_splits"), memory_splits = golden.splits("memory_splits");
+    rapt::AttentionOptions<TypeParam> memory_masks;
+    if (name == "decoder_memory_causal") {
+      memory_masks.causal = true;
+      memory_masks.alignment = rapt::MaskAlignment::first_key;
+    }
+    const rapt::Recording scope;
+    const auto output = decoder(target, splits, memory, memory_splits, {.causal = false}, memory_masks);
+    golden.expect_output("output", output.value());
+    golden.backward(output);
+    golden.expect_gradient("target", target);
+    golden.expect_gradient("memory", memory);
+    golden.expect_gradients(decoder);
+
+    // Unless the caller says so it is causal, beside other masks as well.
+    const auto usual = decoder(target, splits, memory, memory_splits, {}, memory_masks).value();
+    EXPECT_GT(rapt_test::relative_error(usual, output.value()), 1e-3);
+    const auto causal = decoder(target, splits, memory, memory_splits, {.causal = true}, memory_masks).value();
+    EXPECT_EQ(rapt_test::relative_error(usual, causal), 0.0);
+    const rapt::Tensor<bool> none(rapt::Shape{splits.longest(), splits.longest()}, false);
+    const auto masked = decoder(target, splits, memory, memory_splits, {.mask = none}, memory_masks).value();
+    EXPECT_EQ(rapt_test::relative_error(masked, causal), 0.0);
+  }
+}
+
 TYPED_TEST(GoldenLayers, Activations) {
   this->function("gelu_erf", "x", [](const Golden&, const auto& x) { return rapt::gelu(x); });
   this->function("gelu_tanh", "x",

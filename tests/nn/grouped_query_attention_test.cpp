@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "rapt/nn/attention.hpp"
 #include "tests/common/golden.hpp"
 #include "tests/common/gradients.hpp"
@@ -112,6 +114,32 @@ TEST(GroupedQueryAttention, WithoutRotaryIsMultiHeadAttention) {
   EXPECT_TRUE(rapt_test::same_bits(layer(x, splits).value(), expected.value()));
 }
 
+/// Values of another width and a soft cap, against the op on what the layer projects.
+TEST(GroupedQueryAttention, ValuesOfAnotherWidthAndASoftCap) {
+  for (const Index value_dim : {1, 3, 7}) {
+    Options options = kGrouped;
+    options.value_head_dim = value_dim, options.soft_cap = 0.8;
+    const Layer layer = layer_of(options, /*rotary=*/false);
+    const Index q = 6 * 4, k = 2 * 4, v = 2 * value_dim;
+    EXPECT_EQ(layer.key_columns(), k);
+    EXPECT_EQ(layer.value_columns(), v);
+    std::map<std::string, Variable> parameters;
+    rapt::for_each_parameter(layer, [&](const std::string& name, const auto& p) { parameters.emplace(name, p); });
+    ASSERT_EQ(parameters.at("qkv_proj.weight").shape(), (Shape{q + k + v, 12}));
+    ASSERT_EQ(parameters.at("o_proj.weight").shape(), (Shape{12, 6 * value_dim}));
+    const Variable x(rapt_test::random_tensor<double>({9, 12}, 3));
+    const auto splits = splits_of({4, 5});
+    const Variable bias = parameters.contains("qkv_proj.bias") ? parameters.at("qkv_proj.bias") : Variable();
+    const Variable qkv = rapt::linear<double>(x, parameters.at("qkv_proj.weight"), bias);
+    const Variable heads =
+        attention(rapt::columns(qkv, 0, q), rapt::columns(qkv, q, k), rapt::columns(qkv, q + k, v), splits, splits,
+                  {.heads = 6, .key_heads = 2, .causal = true, .window = options.window, .soft_cap = 0.8});
+    const Variable output_bias = parameters.contains("o_proj.bias") ? parameters.at("o_proj.bias") : Variable();
+    const Variable expected = rapt::linear<double>(heads, parameters.at("o_proj.weight"), output_bias);
+    EXPECT_LT(rapt_test::relative_error(layer(x, splits).value(), expected.value()), 1e-14);
+  }
+}
+
 TEST(GroupedQueryAttention, StepsEqualTheWhole) {
   const std::vector<std::vector<Index>> steps{{1, 3, 0}, {2, 1, 1}, {1, 1, 1}, {0, 20, 2}};
   const auto splits = splits_of({4, 25, 4});
@@ -120,9 +148,10 @@ TEST(GroupedQueryAttention, StepsEqualTheWhole) {
     for (const Index window : {0, 2}) {
       Options options = kGrouped;
       options.window = window;
+      if (!rotary) options.value_head_dim = 5, options.soft_cap = 0.7;
       const Layer layer = layer_of(options, rotary);
       const auto whole = layer(Variable(x), splits).value();
-      rapt::KeyValueCache<double> cache(3, layer.key_columns());
+      rapt::KeyValueCache<double> cache(3, layer.key_columns(), layer.value_columns());
       std::vector<Index> done(3, 0);
       for (const auto& lengths : steps) {
         const auto now = splits_of(lengths);
@@ -190,6 +219,10 @@ TEST(GroupedQueryAttention, NamesWhatDoesNotFit) {
   wrong("no key heads", build({.d_model = 12, .heads = 6, .key_value_heads = 0}), {"key_value_heads = 0"});
   wrong("head_dim", build({.d_model = 10, .heads = 6, .key_value_heads = 2}),
         {"d_model = 10", "heads = 6", "head_dim = 0"});
+  wrong("value_head_dim", build({.d_model = 12, .heads = 6, .key_value_heads = 2, .value_head_dim = -1}),
+        {"value_head_dim", "-1"});
+  wrong("soft_cap", build({.d_model = 12, .heads = 6, .key_value_heads = 2, .soft_cap = -30}), {"soft_cap", "-30"});
+  wrong("dropout", build({.d_model = 12, .heads = 6, .key_value_heads = 2, .dropout = 1.f}), {"dropout", ": 1"});
   wrong("window", build({.d_model = 12, .heads = 6, .key_value_heads = 2, .window = -1}), {"window", "-1"});
   const Layer layer = layer_of(kGrouped), plain = layer_of(kGrouped, /*rotary=*/false);
   const auto of = [](Shape shape) { return Variable(Tensor<double>(shape, 1.0)); };

@@ -9,6 +9,7 @@
 
 #include "rapt/core/thread_pool.hpp"
 #include "rapt/kernels/elementwise.hpp"
+#include "rapt/kernels/soft_cap.hpp"
 #include "rapt/kernels/softmax.hpp"
 
 namespace rapt::inline RAPT_ABI::kernels {
@@ -28,12 +29,13 @@ inline constexpr Index kCachedQueries = 4, kSpreadHeads = 1 << 17;
 
 namespace detail {
 
-/// probabilities[j] = softmax over j of scale q k_j, for one head: `first` is its first column of keys. The row has
-/// room for whole vectors.
+/// probabilities[j] = softmax over j of scale q k_j, soft-capped if soft_cap > 0, for one head: `first` is its first
+/// column of keys. The row has room for whole vectors.
 template <class Isa, class T>
 [[gnu::always_inline]] inline void key_probabilities(Isa isa, const T* q, TensorView<const T> keys, const KeyRows& rows,
-                                                     Index first, Index d_k, T scale, T* probabilities) {
+                                                     Index first, Index d_k, T scale, T soft_cap, T* probabilities) {
   for (Index j = 0; j < rows.length; ++j) probabilities[j] = scale * dot(isa, q, keys.row(rows[j]) + first, d_k);
+  if (soft_cap > 0) soft_cap_row(isa, probabilities, rows.length, soft_cap);
   const Index padded = (rows.length + 15) / 16 * 16;
   std::fill(probabilities + rows.length, probabilities + padded, -std::numeric_limits<T>::infinity());
   const T sum = exponentials(isa, probabilities, padded).second;
@@ -42,14 +44,15 @@ template <class Isa, class T>
 
 }  // namespace detail
 
-/// output_i = softmax(scale q_i K_i^T) V_i, head by head   // output and query [N, H d_k]; query i sees rows[i] of keys
-/// and values [.., K d_k], and its head h reads their head h / (H / K). `weights` (or nullptr) is
-/// [N][heads][weights_stride] and receives the probabilities. A query that sees nothing gives zeros.
+/// output_i = softmax(cap(scale q_i K_i^T)) V_i, head by head   // output [N, H d_v], query [N, H d_k]; query i sees
+/// rows[i] of keys [.., K d_k] and values [.., K d_v], and its head h reads their head h / (H / K). `weights` (or
+/// nullptr) is [N][heads][weights_stride] and receives the probabilities. cap(s) is soft_cap tanh(s / soft_cap), or s
+/// where soft_cap is 0. A query that sees nothing gives zeros.
 template <class T>
 void cached_attention(TensorView<const T> query, TensorView<const T> keys, TensorView<const T> values,
                       std::span<const KeyRows> rows, Index heads, T scale, TensorView<T> output, T* weights = nullptr,
-                      Index weights_stride = 0) {
-  const Index d_k = query.cols() / heads, shared = query.cols() / keys.cols();
+                      Index weights_stride = 0, T soft_cap = 0) {
+  const Index d_k = query.cols() / heads, d_v = output.cols() / heads, shared = query.cols() / keys.cols();
   Index longest = 0;
   for (const KeyRows& r : rows) longest = std::max(longest, r.length);
   const Index blocks = (query.rows() + kCachedQueries - 1) / kCachedQueries;
@@ -64,19 +67,20 @@ void cached_attention(TensorView<const T> query, TensorView<const T> keys, Tenso
       for (Index i = begin; i < end; ++i) {
         const KeyRows& seen = rows[static_cast<std::size_t>(i)];
         for (Index head = first_head; head < first_head + some_heads; ++head) {
-          const Index first = head / shared * d_k;
-          T* out = output.row(i) + head * d_k;
+          const Index first_key = head / shared * d_k, first_value = head / shared * d_v;
+          T* out = output.row(i) + head * d_v;
           if (seen.length == 0) {
-            std::fill_n(out, d_k, T(0));
+            std::fill_n(out, d_v, T(0));
             continue;
           }
-          detail::key_probabilities(isa, query.row(i) + head * d_k, keys, seen, first, d_k, scale, probabilities);
+          detail::key_probabilities(isa, query.row(i) + head * d_k, keys, seen, first_key, d_k, scale, soft_cap,
+                                    probabilities);
           simd::for_lanes<T>(
-              isa, d_k, [&](auto lanes, Index c) __attribute__((always_inline)) {
+              isa, d_v, [&](auto lanes, Index c) __attribute__((always_inline)) {
                 simd::Vector<T, lanes> sum{};
                 for (Index j = 0; j < seen.length; ++j) {
                   simd::Vector<T, lanes> v;
-                  simd::load(v, values.row(seen[j]) + first + c);
+                  simd::load(v, values.row(seen[j]) + first_value + c);
                   sum += probabilities[j] * v;
                 }
                 simd::store(out + c, sum);

@@ -175,7 +175,7 @@ class Transformer {
     return encoder_(embed(table, source_positions_, source, {}), source.row_splits, masks, weights);
   }
 
-  /// The decoder's last hidden state   // [N, D]
+  /// The decoder's last hidden state   // [N, D]. Self-attention is causal unless `masks.causal` is set to false.
   [[nodiscard]] Variable<T> decode(const TokenBatch& target_input, const Variable<T>& memory,
                                    const RowSplits& memory_splits, const AttentionOptions<T>& masks = {},
                                    const AttentionOptions<T>& memory_masks = {}, std::span<Tensor<T>> weights = {},

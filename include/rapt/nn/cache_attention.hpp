@@ -8,9 +8,10 @@
 namespace rapt::inline RAPT_ABI {
 
 struct CacheAttentionOptions {
-  Index heads = 1;   ///< of the queries
-  double scale = 1;  ///< factor of the scores
-  Index window = 0;  ///< if > 0: a token sees no more than this many before it
+  Index heads = 1;      ///< of the queries
+  double scale = 1;     ///< factor of the scores
+  double soft_cap = 0;  ///< if > 0: scaled scores s become soft_cap tanh(s / soft_cap)
+  Index window = 0;     ///< if > 0: a token sees no more than this many before it
 };
 
 namespace detail {
@@ -19,7 +20,8 @@ namespace detail {
 template <class T>
 void attend_in_tiles(const TensorView<const T>& query, const RowSplits& splits, Index first, Index last,
                      const KeyValueCache<T>& cache, const CacheAttentionOptions& options, TensorView<T> output) {
-  const Index key_columns = cache.keys().cols(), first_row = splits.begin(first);
+  const Index key_columns = cache.keys().cols(), value_columns = cache.values().cols();
+  const Index first_row = splits.begin(first);
   std::vector<Index> offsets{0};
   std::vector<std::span<const std::int32_t>> entries;  // that a sequence can see
   Index rows = 0;
@@ -35,7 +37,7 @@ void attend_in_tiles(const TensorView<const T>& query, const RowSplits& splits, 
     rows += static_cast<Index>(seen.size());
     entries.push_back(seen);
   }
-  Tensor<T> gathered(in_place ? Shape{} : Shape{rows, 2 * key_columns});
+  Tensor<T> gathered(in_place ? Shape{} : Shape{rows, key_columns + value_columns});
   std::vector<kernels::KeyRange> ranges;
   Index next = 0;
   for (const auto& seen : entries) {
@@ -43,19 +45,20 @@ void attend_in_tiles(const TensorView<const T>& query, const RowSplits& splits, 
     if (in_place) continue;
     for (const std::int32_t entry : seen) {
       std::copy_n(cache.keys().row(entry), key_columns, gathered.row(next));
-      std::copy_n(cache.values().row(entry), key_columns, gathered.row(next++) + key_columns);
+      std::copy_n(cache.values().row(entry), value_columns, gathered.row(next++) + key_columns);
     }
   }
   const TensorView<const T> table = std::as_const(gathered).view();
   kernels::AttentionProblem<T> problem;
   problem.query = query.middle_rows(first_row, offsets.back());
   problem.key = in_place ? cache.keys() : table.columns(0, key_columns);
-  problem.value = in_place ? cache.values() : table.columns(key_columns, key_columns);
+  problem.value = in_place ? cache.values() : table.columns(key_columns, value_columns);
   problem.query_offsets = offsets;
   problem.keys = ranges;
   problem.heads = options.heads;
   problem.key_heads = options.heads * key_columns / query.cols();
   problem.scale = static_cast<T>(options.scale);
+  problem.soft_cap = static_cast<T>(options.soft_cap);
   problem.causal = true;
   problem.window = options.window;
   kernels::attention<T>(problem, output.middle_rows(first_row, offsets.back()), nullptr);
@@ -76,18 +79,26 @@ void attend_to_entries(const TensorView<const T>& query, const RowSplits& splits
   }
   const Index first_row = splits.begin(first), count = splits.end(last - 1) - first_row;
   kernels::cached_attention<T>(query.middle_rows(first_row, count), cache.keys(), cache.values(), rows, options.heads,
-                               static_cast<T>(options.scale), output.middle_rows(first_row, count));
+                               static_cast<T>(options.scale), output.middle_rows(first_row, count),
+                               /*weights=*/nullptr, /*weights_stride=*/0, static_cast<T>(options.soft_cap));
 }
 
 }  // namespace detail
 
 /// Causal attention of each row's last tokens, whose keys and values the cache has already, to all that the row holds
-/// // [N, H d_k] from query [N, H d_k]. A sequence's result depends on its own row alone: one of several tokens, a
-/// prompt, is worked on in tiles, one of a single token where its keys lie.
+/// // [N, H d_v] from query [N, H d_k]. Queries stand at the last of a row's positions (`MaskAlignment::last_key`). A
+/// sequence's result depends on its own row alone: one of several tokens, a prompt, is worked on in tiles, one of a
+/// single token where its keys lie.
 template <class T>
 [[nodiscard]] Tensor<T> attend_to_cache(const TensorView<const T>& query, const RowSplits& splits,
                                         const KeyValueCache<T>& cache, const CacheAttentionOptions& options) {
-  Tensor<T> output(query.shape());
+  const Index key_columns = cache.keys().cols(), value_columns = cache.values().cols();
+  const Index d_k = query.cols() / options.heads, key_heads = d_k > 0 ? key_columns / d_k : 0;
+  require<ShapeError>(key_heads > 0 && key_heads * d_k == key_columns && d_k * options.heads == query.cols() &&
+                          options.heads % key_heads == 0 && value_columns % key_heads == 0,
+                      "cache_attention", "query ", query.shape(), " in ", options.heads, " heads, the cache has ",
+                      key_columns, " columns of keys and ", value_columns, " of values");
+  Tensor<T> output(Shape{query.rows(), value_columns / key_heads * options.heads});
   const auto is_prompt = [&](Index r) { return splits.length(r) > 1; };
   for (Index first = 0, last = 0; first < splits.sequences(); first = last) {
     while (last < splits.sequences() && is_prompt(last) == is_prompt(first)) ++last;

@@ -43,11 +43,12 @@ class DecoderLayer {
         norm2_(options.add_norm<T>()),
         norm3_(options.add_norm<T>()) {}
 
-  /// [N, D] from target [N, D] and memory [M, D]; self-attention is always causal, on top of `masks`.
+  /// [N, D] from target [N, D] and memory [M, D]. Self-attention is causal unless `masks.causal` is set to false, as
+  /// torch.nn.TransformerDecoderLayer is without a mask; `step` is causal by nature.
   [[nodiscard]] Variable<T> operator()(const Variable<T>& target, const RowSplits& splits, const Variable<T>& memory,
                                        const RowSplits& memory_splits, AttentionOptions<T> masks = {},
                                        const AttentionOptions<T>& memory_masks = {}) const {
-    masks.causal = true;
+    masks.causal = masks.causal.value_or(true);
     return sublayers(
         target, [&](const Variable<T>& h) { return self_attention_(h, splits, masks); },
         [&](const Variable<T>& h) { return multihead_attention_(h, splits, memory, memory_splits, memory_masks); });
@@ -103,7 +104,8 @@ class Decoder {
     if (final_norm) norm_.emplace(options.d_model, options.layer_norm_epsilon);
   }
 
-  /// [N, D] from target [N, D] and memory [M, D]
+  /// [N, D] from target [N, D] and memory [M, D]. Self-attention is causal unless `masks.causal` is set to false, as
+  /// torch.nn.TransformerDecoder is without a mask; `step` is causal by nature.
   /// `weights` and `memory_weights`, one a layer or none, receive the probabilities of self-attention and of attention
   /// to the memory.
   [[nodiscard]] Variable<T> operator()(Variable<T> x, const RowSplits& splits, const Variable<T>& memory,

@@ -17,10 +17,14 @@ template <class T>
 class KeyValueCache {
  public:
   KeyValueCache() = default;
-  /// `key_columns`: of keys, and as many of values: heads times d_k. That is D, unless several heads of queries share
-  /// one.
-  KeyValueCache(Index rows, Index key_columns)
-      : width_(2 * key_columns), table_(Shape{0, 2 * key_columns}), entries_(static_cast<std::size_t>(rows)) {}
+  /// `key_columns`: of keys, heads times d_k. That is D, unless several heads of queries share one. `value_columns`: of
+  /// values, heads times d_v; as many as of keys where they are not given.
+  KeyValueCache(Index rows, Index key_columns) : KeyValueCache(rows, key_columns, key_columns) {}
+  KeyValueCache(Index rows, Index key_columns, Index value_columns)
+      : key_columns_(key_columns),
+        width_(key_columns + value_columns),
+        table_(Shape{0, width_}),
+        entries_(static_cast<std::size_t>(rows)) {}
 
   [[nodiscard]] Index rows() const { return static_cast<Index>(entries_.size()); }
   [[nodiscard]] Index length(Index row) const {
@@ -32,7 +36,7 @@ class KeyValueCache {
     return lengths;
   }
 
-  /// Adds the entries of sequence r behind those of row r   // [keys | values] [N, 2 key_columns] (any stride)
+  /// Adds the entries of sequence r behind those of row r   // [keys | values], of any stride
   void append(const TensorView<const T>& keys_values, const RowSplits& splits) {
     require<ShapeError>(
         splits.sequences() == rows() && keys_values.cols() == width_ && splits.rows() == keys_values.rows(), "kv_cache",
@@ -59,9 +63,9 @@ class KeyValueCache {
     entries_.swap(selected_);
   }
 
-  [[nodiscard]] TensorView<const T> keys() const { return std::as_const(table_).view().columns(0, width_ / 2); }
+  [[nodiscard]] TensorView<const T> keys() const { return std::as_const(table_).view().columns(0, key_columns_); }
   [[nodiscard]] TensorView<const T> values() const {
-    return std::as_const(table_).view().columns(width_ / 2, width_ / 2);
+    return std::as_const(table_).view().columns(key_columns_, width_ - key_columns_);
   }
   /// Rows of `keys` and `values` that row r's entries are, in their order.
   [[nodiscard]] std::span<const std::int32_t> entries(Index row) const {
@@ -92,7 +96,7 @@ class KeyValueCache {
     size_ = next;
   }
 
-  Index width_ = 0, size_ = 0;
+  Index key_columns_ = 0, width_ = 0, size_ = 0;
   Tensor<T> table_;                                            // [capacity, width_], of which size_ are written
   std::vector<std::vector<std::int32_t>> entries_, selected_;  // of each row; selected_ is memory to reuse
 };

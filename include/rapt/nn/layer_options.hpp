@@ -13,6 +13,7 @@ struct LayerOptions {
   Index heads = 8;
   Index d_ff = 2048;
   double attention_scale = 0;      ///< factor of the attention scores; 0: 1 / sqrt(d_model / heads)
+  double attention_soft_cap = 0;   ///< scaled scores s become cap tanh(s / cap) before masks; 0: no cap
   float dropout = 0.1f;            ///< of each sublayer's output, before it is added
   float attention_dropout = 0.f;   ///< of the attention weights
   float activation_dropout = 0.f;  ///< inside of the feed-forward network
@@ -21,7 +22,11 @@ struct LayerOptions {
   double layer_norm_epsilon = 1e-5;
 
   [[nodiscard]] MultiHeadAttentionOptions attention() const {
-    return {.d_model = d_model, .heads = heads, .scale = attention_scale, .dropout = attention_dropout};
+    return {.d_model = d_model,
+            .heads = heads,
+            .scale = attention_scale,
+            .soft_cap = attention_soft_cap,
+            .dropout = attention_dropout};
   }
   [[nodiscard]] FeedForwardOptions feed_forward() const {
     return {.d_model = d_model, .d_ff = d_ff, .activation = activation, .dropout = activation_dropout};

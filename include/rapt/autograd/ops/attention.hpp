@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cmath>
+#include <limits>
+#include <optional>
 #include <vector>
 
 #include "rapt/autograd/record.hpp"
@@ -10,16 +12,25 @@
 
 namespace rapt::inline RAPT_ABI {
 
+using kernels::MaskAlignment;
+using kernels::ScoreStage;
+
 /// How queries attend to keys. Masks are views: the caller keeps them alive during the call. They are constants; no
 /// gradient flows into them.
 template <class T>
 struct AttentionOptions {
   Index heads = 1;      ///< head h reads columns h d_k .. (h + 1) d_k
   Index key_heads = 0;  ///< of key and value: query head h reads number h / (heads / key_heads); 0: as many as heads
-  bool causal = false;  ///< queries are the last of the keys' positions and see none after their own
-  Index window = 0;     ///< restricted attention: only keys at most this far from the query; 0: no limit
-  float dropout = 0.f;  ///< of the probabilities, in Training
-  double scale = 0.0;   ///< factor of the scores; 0: 1 / sqrt(d_k)
+  /// A query sees no key behind its own position. Unset: what is usual where the options are used, which is causal in a
+  /// decoder's self-attention and not causal anywhere else.
+  std::optional<bool> causal = {};
+  Index window = 0;  ///< restricted attention: only keys at most this far from the query's position; 0: no limit
+  /// Which position a query has among more or fewer keys; `causal` and `window` count from it. The default is a cache's
+  /// rule, `first_key` is that of torch's `is_causal`.
+  MaskAlignment alignment = MaskAlignment::last_key;
+  float dropout = 0.f;    ///< of the probabilities, in Training
+  double scale = 0.0;     ///< factor of the scores; 0: 1 / sqrt(d_k)
+  double soft_cap = 0.0;  ///< scaled scores s become soft_cap tanh(s / soft_cap) before masks (Gemma 2); 0: no cap
   /// [Lq, Lk] for all, or [B or 1, H or 1, Lq, Lk]; true: may not attend (as torch.nn.Transformer's masks).
   TensorView<const bool> mask = {};
   /// Of the same shapes; added to the scaled scores.
@@ -28,6 +39,10 @@ struct AttentionOptions {
   TensorView<const bool> key_padding_mask = {};
   /// If set, receives the probabilities, [B, H, longest query, longest key], zeros outside of each sequence.
   Tensor<T>* weights = nullptr;
+  /// If set, receives the scores at `score_stage`, [B, H, longest query, longest key]. Outside of each sequence scaled
+  /// and capped scores are zeros and masked ones -infinity. No gradient flows through them.
+  Tensor<T>* scores = nullptr;
+  ScoreStage score_stage = ScoreStage::masked;
 };
 
 /// Columns begin .. begin + count of a variable, so that q, k and v may be parts of one matrix.
@@ -52,6 +67,14 @@ inline std::vector<kernels::KeyRange> key_ranges(const RowSplits& splits) {
   return ranges;
 }
 
+/// Throws unless the soft cap is 0 (none) or a positive number that T can divide by.
+template <class T>
+void require_soft_cap(double soft_cap, std::string_view where) {
+  require(soft_cap == 0 || (soft_cap >= static_cast<double>(std::numeric_limits<T>::min()) &&
+                            soft_cap <= static_cast<double>(std::numeric_limits<T>::max())),
+          where, "soft_cap must be 0 (no cap) or positive and finite: ", soft_cap);
+}
+
 /// Throws unless everything that attention reads has the shape it must have.
 template <class T>
 void require_attention(const TensorView<const T>& query, const TensorView<const T>& key,
@@ -63,9 +86,10 @@ void require_attention(const TensorView<const T>& query, const TensorView<const 
   const Index key_heads = options.key_heads > 0 ? options.key_heads : options.heads;
   require(options.key_heads >= 0 && options.heads % key_heads == 0, kWhere,
           "heads must be a multiple of key_heads: heads = ", options.heads, ", key_heads = ", options.key_heads);
-  require<ShapeError>(query.cols() / options.heads * key_heads == key.cols() && key.shape() == value.shape(), kWhere,
-                      "query ", query.shape(), ", key ", key.shape(), ", value ", value.shape(), " in ", options.heads,
-                      " heads, of which key and value have ", key_heads);
+  const bool heads_fit = query.cols() / options.heads * key_heads == key.cols() && value.cols() > 0 &&
+                         value.cols() % key_heads == 0 && value.rows() == key.rows();
+  require<ShapeError>(heads_fit, kWhere, "query ", query.shape(), ", key ", key.shape(), ", value ", value.shape(),
+                      " in ", options.heads, " heads, of which key and value have ", key_heads);
   require<ShapeError>(query_offsets.back() == query.rows(), kWhere, "row splits end at ", query_offsets.back(),
                       ", query has shape ", query.shape());
   require<ShapeError>(keys.size() + 1 == query_offsets.size(), kWhere, query_offsets.size() - 1, " query sequences, ",
@@ -93,6 +117,8 @@ void require_attention(const TensorView<const T>& query, const TensorView<const 
                       kWhere, "key_padding_mask has ", options.key_padding_mask.size(), " elements, key has shape ",
                       key.shape());
   require(options.window >= 0, kWhere, "window must not be negative: ", options.window);
+  require(std::isfinite(options.scale), kWhere, "scale must be finite: ", options.scale);
+  require_soft_cap<T>(options.soft_cap, kWhere);
 }
 
 template <class T>
@@ -108,8 +134,10 @@ template <class T>
           .heads = options.heads,
           .key_heads = options.key_heads,
           .scale = static_cast<T>(options.scale != 0.0 ? options.scale : 1.0 / std::sqrt(d_k)),
-          .causal = options.causal,
+          .soft_cap = static_cast<T>(options.soft_cap),
+          .causal = options.causal.value_or(false),
           .window = options.window,
+          .alignment = options.alignment,
           .mask = {options.mask},
           .additive_mask = {options.additive_mask},
           .key_padding = options.key_padding_mask.data(),
@@ -134,9 +162,10 @@ template <class T>
 
 }  // namespace detail
 
-/// softmax(Q K^T / sqrt(d_k) + masks) V, head by head and sequence by sequence (the paper's equation 1).
-/// query [Nq, D], key and value [Nk, D], or fewer columns where they have fewer heads; query i of sequence s sees only
-/// keys of sequence s. A query that may attend to nothing gives zeros. Gradients flow into the slices' sources.
+/// softmax(cap(scale Q K^T) + masks) V, head by head and sequence by sequence (the paper's equation 1; without a soft
+/// cap cap(s) = s)   // [Nq, H d_v] from query [Nq, H d_k], key [Nk, K d_k], value [Nk, K d_v]
+/// K is `key_heads`; heads of values may have any width d_v. Query i of sequence s sees only keys of sequence s. A query
+/// that may attend to nothing gives zeros. Gradients flow into the slices' sources.
 template <class T>
 [[nodiscard]] Variable<T> attention(const ColumnSlice<T>& query, const ColumnSlice<T>& key, const ColumnSlice<T>& value,
                                     const RowSplits& query_splits, const RowSplits& key_splits,
@@ -146,14 +175,17 @@ template <class T>
   auto problem = detail::attention_problem(query.view(), key.view(), value.view(), query_splits.offsets(),
                                            std::span<const kernels::KeyRange>(keys), options);
   problem.dropout = next_dropout(options.dropout);
-  if (options.weights != nullptr) {
-    *options.weights =
-        Tensor<T>(Shape{query_splits.sequences(), options.heads, query_splits.longest(), key_splits.longest()}, T(0));
+  const Shape pairs{query_splits.sequences(), options.heads, query_splits.longest(), key_splits.longest()};
+  if (options.weights != nullptr) *options.weights = Tensor<T>(pairs, T(0));
+  if (options.scores != nullptr) {
+    const bool masked = options.score_stage == ScoreStage::masked;
+    *options.scores = Tensor<T>(pairs, masked ? -std::numeric_limits<T>::infinity() : T(0));
   }
   const bool recording = will_record<T>({query.source, key.source, value.source});
-  Tensor<T> output(Shape{query.view().rows(), query.count});
+  Tensor<T> output(Shape{query.view().rows(), value.count / problem.heads_of_keys() * options.heads});
   Tensor<T> log_sum_exp(recording ? Shape{output.rows(), options.heads} : Shape{});
-  kernels::attention<T>(problem, output, recording ? log_sum_exp.data() : nullptr, options.weights);
+  kernels::attention<T>(problem, output, recording ? log_sum_exp.data() : nullptr, options.weights, options.scores,
+                        options.score_stage);
 
   // What backward reads must outlive this call: the splits, and copies of the masks.
   struct Saved {
