@@ -84,16 +84,16 @@ struct Elu {
 
   template <class T, class V>
   [[gnu::always_inline]] void value(V& x) const {
-    V below = x * T(1 / width);
-    below = below > V{} ? V{} : below;
-    simd::expm1_of_negative_in_place<T>(below);
+    V exponential = x * T(1 / width), below;
+    exponential = exponential > V{} ? V{} : exponential;
+    simd::exp_of_negative_in_place<T>(exponential, below);
     x = x > V{} ? x * T(scale) : below * T(scale * alpha);
   }
   template <class T, class V>
   [[gnu::always_inline]] void derivative(V& x) const {
-    V below = x * T(1 / width);
+    V below = x * T(1 / width), unused;
     below = below > V{} ? V{} : below;
-    simd::exp_in_place<T>(below);
+    simd::exp_of_negative_in_place<T>(below, unused);
     x = x > V{} ? T(scale) - V{} : below * T(scale * alpha / width);
   }
 };
@@ -195,8 +195,8 @@ struct Tanh {
   }
   template <class T, class V>
   [[gnu::always_inline]] void derivative(V& x) const {  // 1 - tanh^2 = 4 e / (1 + e)^2, e = e^-2|x|
-    V e = x < V{} ? x * T(2) : x * T(-2);
-    simd::exp_in_place<T>(e);
+    V e = x < V{} ? x * T(2) : x * T(-2), unused;
+    simd::exp_of_negative_in_place<T>(e, unused);
     x = T(4) * e / ((T(1) + e) * (T(1) + e));
   }
 };
@@ -316,12 +316,10 @@ struct TimesSigmoid {
     x *= s;
   }
   template <class T, class V>
-  [[gnu::always_inline]] void derivative(V& x) const {  // s (1 + b x (1 - s))
-    V inner = x * T(kSlope);
-    if constexpr (kQuick) detail::clamp(inner, T(-1000), T(1000));  // b x may be infinite, and 0 times it no number
-    V s = inner;
+  [[gnu::always_inline]] void derivative(V& x) const {  // s + s (1 - s) b x; b x alone may be infinite
+    V s = x * T(kSlope);
     detail::sigmoid_in_place<T>(s);
-    x = s * (T(1) + inner * (T(1) - s));
+    x = s + s * (T(1) - s) * x * T(kSlope);
   }
 };
 using Silu = TimesSigmoid<false>;
@@ -343,21 +341,31 @@ struct Gelu {
   }
 };
 
-/// x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2
+/// x (1 + tanh(u)) / 2 = x sigmoid(2 u), u = sqrt(2 / pi) (x + 0.044715 x^3)
 struct GeluTanh {
   template <class T, class V>
   [[gnu::always_inline]] void value(V& x) const {
-    V t = T(detail::kSqrt2OverPi) * (x + T(detail::kCubic) * x * x * x);
-    simd::tanh_in_place<T>(t);
-    x = x * T(0.5) * (T(1) + t);
+    V s, other;
+    sigmoids<T>(x, s, other);
+    x *= s;
   }
   template <class T, class V>
-  [[gnu::always_inline]] void derivative(V& x) const {  // (1 + t) / 2 + x (1 - t^2) / 2 * d(inner)/dx
-    detail::clamp(x, T(-10), T(10));                    // beyond, it is 0 or 1 to the last digit, and x^2 may overflow
-    V t = T(detail::kSqrt2OverPi) * (x + T(detail::kCubic) * x * x * x);
-    simd::tanh_in_place<T>(t);
-    const V slope = T(detail::kSqrt2OverPi) * (T(1) + T(3 * detail::kCubic) * x * x);
-    x = T(0.5) * (T(1) + t) + T(0.5) * x * (T(1) - t * t) * slope;
+  [[gnu::always_inline]] void derivative(V& x) const {  // s + s (1 - s) x 2 u'; x^2 alone may be infinite
+    V s, other;
+    sigmoids<T>(x, s, other);
+    const V bend = s * other * x;
+    x = s + bend * T(2 * detail::kSqrt2OverPi) + bend * x * x * T(6 * detail::kCubic * detail::kSqrt2OverPi);
+  }
+
+ private:
+  /// sigmoid(2 u) and sigmoid(-2 u)
+  template <class T, class V>
+  [[gnu::always_inline]] static void sigmoids(const V& x, V& s, V& other) {
+    V e = T(2 * detail::kSqrt2OverPi) * (x + T(detail::kCubic) * x * x * x);
+    detail::exp_of_minus_magnitude<T>(e);
+    const V larger = T(1) / (T(1) + e), smaller = e * larger;
+    s = x < V{} ? smaller : larger;
+    other = x < V{} ? larger : smaller;
   }
 };
 

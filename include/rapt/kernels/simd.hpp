@@ -160,6 +160,8 @@ template <class T>
 struct ExpConstants {
   static constexpr bool kFloat = sizeof(T) == 4;
   using Bits = std::conditional_t<kFloat, std::int32_t, std::int64_t>;
+  static constexpr T kLow = kFloat ? T(-87.336544) : T(-708.39641853226408);  // results are normal numbers from here
+  static constexpr T kHigh = kFloat ? T(88.722839) : T(709.78271289338397);   // to here
   static constexpr T kLn2High = kFloat ? T(0.693359375) : T(6.93147180369123816490e-01);
   static constexpr T kLn2Low = kFloat ? T(-2.12194440e-4) : T(1.90821492927058770002e-10);
   static constexpr T kMagic = kFloat ? T(12582912.) : T(6755399441055744.);  // 1.5 * 2^(mantissa bits)
@@ -170,17 +172,17 @@ struct ExpConstants {
 template <class T, class V>
 using BitsOf = Vector<typename ExpConstants<T>::Bits, static_cast<int>(sizeof(V) / sizeof(T))>;
 
-/// x <- r and n with x = n ln 2 + r, |r| <= ln(2) / 2 (Cody and Waite). Adding kMagic rounds to an integer, which the
+/// r and n with x = n ln 2 + r, |r| <= ln(2) / 2 (Cody and Waite). Adding kMagic rounds to an integer, which the
 /// lowest bits then hold; a compiler that may reorder sums would drop it, so clang is told not to.
 template <class T, class V>
-[[gnu::always_inline]] inline void reduce_exponent(V& x, BitsOf<T, V>& n) {
+[[gnu::always_inline]] inline void reduce_exponent(const V& x, V& r, BitsOf<T, V>& n) {
 #if defined(__clang__)
 #pragma clang fp reassociate(off)
 #endif
   using C = ExpConstants<T>;
   const V zero{}, shifted = x * T(1.44269504088896340736) + C::kMagic;
   const V rounded = shifted - C::kMagic;
-  x = (x - rounded * C::kLn2High) - rounded * C::kLn2Low;
+  r = (x - rounded * C::kLn2High) - rounded * C::kLn2Low;
   n = (BitsOf<T, V>)shifted - (BitsOf<T, V>)(C::kMagic - zero);
 }
 
@@ -194,9 +196,10 @@ template <int kFirst, class T, class V>
     for (int k = 0; k <= kDegree; ++k) c[static_cast<std::size_t>(k)] = T(1) / (factorial *= k > 0 ? T(k) : T(1));
     return c;
   }();
-  sum = kCoefficients[kDegree] - V{};
+  V s = kCoefficients[kDegree] - V{};  // a local one: compilers see what value and derivative share
 #pragma GCC unroll 16
-  for (int k = kDegree - 1; k >= kFirst; --k) sum = sum * r + kCoefficients[static_cast<std::size_t>(k)];
+  for (int k = kDegree - 1; k >= kFirst; --k) s = s * r + kCoefficients[static_cast<std::size_t>(k)];
+  sum = s;
 }
 
 }  // namespace detail
@@ -207,12 +210,11 @@ template <class T, class V>
 [[gnu::always_inline]] inline void exp_in_place(V& x) {
   using C = detail::ExpConstants<T>;
   using IntVector = detail::BitsOf<T, V>;
-  constexpr T kLow = C::kFloat ? T(-87.336544) : T(-708.39641853226408);
-  constexpr T kHigh = C::kFloat ? T(88.722839) : T(709.78271289338397);
-  const V zero{}, low = kLow - zero, high = kHigh - zero, infinity = T(INFINITY) - zero;
-  V r = x < low ? low : (x > high ? high : x), sum;
+  const V zero{}, low = C::kLow - zero, high = C::kHigh - zero, infinity = T(INFINITY) - zero;
+  const V clamped = x < low ? low : (x > high ? high : x);
+  V r, sum;
   IntVector exponent;
-  detail::reduce_exponent<T>(r, exponent);
+  detail::reduce_exponent<T>(clamped, r, exponent);
   detail::exp_polynomial<0, T>(r, sum);
   // 2^n in two factors, as n = 128 (1024) has no exponent of its own.
   const IntVector half = exponent >> 1, bias = IntVector{} + C::kBias;
@@ -221,20 +223,23 @@ template <class T, class V>
   x = x < low ? zero : (x > high ? infinity : result);
 }
 
-/// x <- e^x - 1 of x <= 0. Relative error of a few epsilon, near 0, too; NaN stays.
+/// x <- e^x and minus_one <- e^x - 1, of x <= 0. Relative errors of a few epsilon, that of e^x - 1 near 0, too; e^x is
+/// 0 below the smallest normal number; NaN stays.
 template <class T, class V>
-[[gnu::always_inline]] inline void expm1_of_negative_in_place(V& x) {
+[[gnu::always_inline]] inline void exp_of_negative_in_place(V& x, V& minus_one) {
 #if defined(__clang__)
 #pragma clang fp reassociate(off)
 #endif
   using C = detail::ExpConstants<T>;
-  const V zero{}, low = (C::kFloat ? T(-18) : T(-40)) - zero;  // from there on it is -1
-  V r = x < low ? low : x, sum;
+  const V zero{}, low = C::kLow - zero;
+  const V clamped = x < low ? low : x;
+  V r, sum;
   detail::BitsOf<T, V> exponent;
-  detail::reduce_exponent<T>(r, exponent);
+  detail::reduce_exponent<T>(clamped, r, exponent);
   detail::exp_polynomial<1, T>(r, sum);
-  const V scale = (V)((exponent + C::kBias) << C::kMantissa);
-  x = r * sum * scale - (T(1) - scale);  // 2^n (e^r - 1) + 2^n - 1, and -0 of -0
+  const V scale = (V)((exponent + C::kBias) << C::kMantissa), grown = r * sum * scale;  // 2^n and 2^n (e^r - 1)
+  minus_one = grown - (T(1) - scale);                                                   // -0 of -0
+  x = x < low ? zero : grown + scale;
 }
 
 /// x <- log(1 + x) of 0 <= x <= 1 = 2 atanh(x / (2 + x)), by its series. Relative error of a few epsilon; NaN stays.
@@ -252,8 +257,8 @@ template <class T, class V>
 template <class T, class V>
 [[gnu::always_inline]] inline void tanh_in_place(V& x) {
   const V zero{};
-  V d = x < zero ? x * T(2) : x * T(-2);
-  expm1_of_negative_in_place<T>(d);
+  V e = x < zero ? x * T(2) : x * T(-2), d;
+  exp_of_negative_in_place<T>(e, d);
   const V t = -d / (T(2) + d);
   x = x < zero ? -t : t;
 }
