@@ -25,6 +25,7 @@
 #include "rapt/autograd/ops/multiply.hpp"
 #include "rapt/autograd/ops/normalize.hpp"
 #include "rapt/autograd/ops/place_rows.hpp"
+#include "rapt/autograd/ops/prelu.hpp"
 #include "rapt/autograd/ops/relative_attention.hpp"
 #include "rapt/autograd/ops/reshape.hpp"
 #include "rapt/autograd/ops/resize_positions.hpp"

@@ -7,6 +7,7 @@
 #include <set>
 #include <vector>
 
+#include "tests/common/all_magnitudes.hpp"
 #include "tests/common/random.hpp"
 #include "tests/common/settings.hpp"
 
@@ -40,6 +41,8 @@ double formula(Activation activation, double x) {
       return x / (1 + std::exp(-x));
     case Activation::tanh:
       return std::tanh(x);
+    case Activation::sigmoid:
+      return 1 / (1 + std::exp(-x));
     default:
       return x;
   }
@@ -47,6 +50,7 @@ double formula(Activation activation, double x) {
 double numeric_derivative(Activation activation, double x) {
   if (activation == Activation::relu) return x > 0;
   if (activation == Activation::tanh) return 1 / (std::cosh(x) * std::cosh(x));  // tiny beside tanh: no digits are left
+  if (activation == Activation::sigmoid) return 1 / (2 + std::exp(x) + std::exp(-x));
   constexpr double kStep = 1e-4;  // five-point rule: error of order step^4
   const auto f = [&](double h) { return formula(activation, x + h * kStep); };
   return (8 * (f(1) - f(-1)) - (f(2) - f(-2))) / (12 * kStep);
@@ -139,12 +143,12 @@ TYPED_TEST(ActivationKernel, NaNIsNeverHiddenAndLargeValuesStayFinite) {
       Tensor<T> x(Shape{40}, std::numeric_limits<T>::quiet_NaN());
       kernels::activate(activation, x.data(), x.data(), 40);
       for (const T v : x.values()) EXPECT_TRUE(std::isnan(v));
-      for (const T large : {T(1e3), T(1e10)}) {
+      for (const T large : {T(1e3), T(1e10), T(3e38)}) {
         Tensor<T> z(Shape{40}, large), dz(Shape{40});
         const Tensor<T> ones(Shape{40}, T(1));
         kernels::activate_backward(activation, z.data(), ones.data(), dz.data(), 40, false);
         kernels::activate(activation, z.data(), z.data(), 40);
-        const bool bounded = activation == Activation::tanh;
+        const bool bounded = activation == Activation::tanh || activation == Activation::sigmoid;
         for (const T v : z.values()) EXPECT_EQ(v, bounded ? T(1) : large);
         for (const T v : dz.values()) EXPECT_EQ(v, bounded ? T(0) : T(1));
       }
@@ -152,19 +156,40 @@ TYPED_TEST(ActivationKernel, NaNIsNeverHiddenAndLargeValuesStayFinite) {
   });
 }
 
-/// Far below zero all but tanh are nearly flat, and nothing overflows into NaN on the way there.
+/// Far below zero all are nearly flat, all but tanh at 0, and nothing overflows into NaN on the way there.
 TYPED_TEST(ActivationKernel, LargeNegativeValuesStayFinite) {
   using T = TypeParam;
   for_every_simd_level([] {
     for (const Activation activation : rapt::kActivations) {
       const testing::ScopedTrace trace(__FILE__, __LINE__, to_string(activation));
-      for (const T large : {T(-1e3), T(-1e10)}) {
+      for (const T large : {T(-1e3), T(-1e10), T(-3e38)}) {
         Tensor<T> z(Shape{40}, large), dz(Shape{40});
         const Tensor<T> ones(Shape{40}, T(1));
         kernels::activate_backward(activation, z.data(), ones.data(), dz.data(), 40, false);
         kernels::activate(activation, z.data(), z.data(), 40);
         for (const T v : z.values()) EXPECT_EQ(v, activation == Activation::tanh ? T(-1) : T(0));
         for (const T v : dz.values()) EXPECT_EQ(v, T(0));
+      }
+    }
+  });
+}
+
+/// What linear layers store for their backward.
+TYPED_TEST(ActivationKernel, ValueAndDerivativeTogetherAreTheSameAtEveryMagnitude) {
+  using T = TypeParam;
+  const std::vector<T> x = all_magnitudes<T>(), ones(x.size(), T(1));
+  const auto count = static_cast<Index>(x.size());
+  for_every_simd_level([&] {
+    for (const Activation activation : kAll) {
+      const testing::ScopedTrace trace(__FILE__, __LINE__, to_string(activation));
+      std::vector<T> y = x, slopes = x, both = x, derivative = x;
+      kernels::activate(activation, x.data(), y.data(), count);
+      kernels::activate_backward(activation, x.data(), ones.data(), slopes.data(), count, false);
+      kernels::activate_and_derive(activation, both.data(), derivative.data(), count);
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        ASSERT_TRUE(std::isfinite(y[i]) && std::isfinite(slopes[i])) << x[i];
+        ASSERT_NEAR(both[i], y[i], kEpsilon<T> * std::abs(static_cast<double>(y[i]))) << x[i];
+        ASSERT_NEAR(derivative[i], slopes[i], 4 * kEpsilon<T>) << x[i];
       }
     }
   });
@@ -190,6 +215,7 @@ TEST(Activation, HasNames) {
   EXPECT_EQ(to_string(Activation::quick_gelu), "quick_gelu");
   EXPECT_EQ(to_string(Activation::silu), "silu");
   EXPECT_EQ(to_string(Activation::tanh), "tanh");
+  EXPECT_EQ(to_string(Activation::sigmoid), "sigmoid");
   std::set<std::string> names;
   for (const Activation activation : kAll) names.insert(to_string(activation));
   EXPECT_EQ(names.size(), kAll.size()) << "each has a name of its own";

@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <vector>
+
+#include "tests/common/all_magnitudes.hpp"
 #include "tests/common/random.hpp"
 #include "tests/common/settings.hpp"
 
@@ -18,8 +21,11 @@ using rapt::TensorView;
 namespace kernels = rapt::kernels;
 
 const Shape kShapes[] = {{0, 5}, {1, 1}, {3, 17}, {5, 64}, {130, 33}};
-const Activation kKinds[] = {Activation::none, Activation::relu,       Activation::gelu, Activation::gelu_tanh,
-                             Activation::silu, Activation::quick_gelu, Activation::tanh};
+const std::vector<Activation> kKinds = [] {
+  std::vector<Activation> all(std::begin(rapt::kActivations), std::end(rapt::kActivations));
+  all.push_back(Activation::none);
+  return all;
+}();
 
 /// activation(x) and its derivative, of one number.
 double value_of(Activation activation, double x) {
@@ -92,6 +98,30 @@ TYPED_TEST(GatedKernel, ForwardAndBackwardEqualTheFormulas) {
             EXPECT_EQ(only_b(i, j), j <= cols + 1 ? c.dx(i, j) : gradient(i, j));
           }
         }
+      }
+    }
+  });
+}
+
+TYPED_TEST(GatedKernel, GatesOfEveryMagnitudeAreFinite) {
+  using T = TypeParam;
+  const std::vector<T> gates = all_magnitudes<T>();
+  const Index count = static_cast<Index>(gates.size()) / 7;  // 7 columns: vectors and a rest
+  const Shape shape{count, 7};
+  Tensor<T> a(shape), y(shape), da(shape), db(shape);
+  const Tensor<T> ones(shape, T(1));
+  std::copy_n(gates.begin(), a.size(), a.data());
+  for_every_simd_level([&] {
+    for (const Activation activation : kKinds) {
+      const testing::ScopedTrace trace(__FILE__, __LINE__, to_string(activation));
+      kernels::gated<T>(activation, a, ones, y);
+      kernels::gated_backward<T>(activation, a, ones, ones, {da.view(), false}, {db.view(), false});
+      for (Index i = 0; i < a.size(); ++i) {
+        const auto gate = static_cast<double>(a.data()[i]), value = value_of(activation, gate);
+        const double allowed = 16 * kEpsilon<T> * (std::abs(value) + std::min(std::abs(gate), 16.0)) + 1e-34;
+        ASSERT_NEAR(y.data()[i], value, allowed) << gate;
+        ASSERT_NEAR(db.data()[i], value, allowed) << gate;
+        ASSERT_NEAR(da.data()[i], slope_of(activation, gate), 32 * kEpsilon<T>) << gate;
       }
     }
   });

@@ -30,6 +30,26 @@ struct Tanh {
     simd::tanh_in_place<T>(v);
   }
 };
+struct Expm1 {
+  template <class T, class V>
+  [[gnu::always_inline]] static void apply(V& v) {
+    V e = v;
+    simd::exp_of_negative_in_place<T>(e, v);
+  }
+};
+struct ExpOfNegative {
+  template <class T, class V>
+  [[gnu::always_inline]] static void apply(V& v) {
+    V unused;
+    simd::exp_of_negative_in_place<T>(v, unused);
+  }
+};
+struct Log1p {
+  template <class T, class V>
+  [[gnu::always_inline]] static void apply(V& v) {
+    simd::log1p_in_place<T>(v);
+  }
+};
 struct Erf {
   template <class T, class V>
   [[gnu::always_inline]] static void apply(V& v) {
@@ -160,6 +180,42 @@ TYPED_TEST(Simd, TanhIsWithinAFewEpsilonEverywhere) {
   for (const double range : {1.0, 25.0}) {
     expect_absolute<Tanh, TypeParam>(range, 2 * kEpsilon<TypeParam>, [](long double x) { return std::tanh(x); });
   }
+}
+
+/// Relative errors of all x in low .. high, also near 0.
+template <class Function, class T, class Reference>
+void expect_relative(double low, double high, const Reference& reference) {
+  for (const double nearer : {1.0, 1e-3, 1e-12, 1e-30}) {
+    std::vector<T> x;
+    for (int i = 0; i < 16000; ++i) x.push_back(static_cast<T>(nearer * (low + (high - low) * i / 15999)));
+    for_every_lane_count<Function>(x, [&](const std::vector<T>& y) {
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        const long double exact = reference(static_cast<long double>(x[i]));
+        ASSERT_LE(std::abs(static_cast<long double>(y[i]) - exact), 4 * kEpsilon<T> * std::abs(exact)) << x[i];
+      }
+    });
+  }
+}
+
+TYPED_TEST(Simd, TanhExpm1AndLog1pKeepDigitsNearZero) {
+  using T = TypeParam;
+  expect_relative<Tanh, T>(-25, 25, [](long double x) { return std::tanh(x); });
+  expect_relative<Expm1, T>(-50, 0, [](long double x) { return std::expm1(x); });
+  expect_relative<ExpOfNegative, T>(-80, 0, [](long double x) { return std::exp(x); });
+  expect_relative<Log1p, T>(0, 1, [](long double x) { return std::log1p(x); });
+}
+
+TYPED_TEST(Simd, TanhAndExpm1OfZeroKeepItsSign) {
+  using T = TypeParam;
+  std::vector<T> x(16, T(0));
+  x[1] = -T(0);
+  const auto check = [](const std::vector<T>& y) {
+    EXPECT_EQ(y[0], T(0));
+    EXPECT_FALSE(std::signbit(y[0]));
+    EXPECT_TRUE(std::signbit(y[1]));
+  };
+  for_every_lane_count<Tanh>(x, check);
+  for_every_lane_count<Expm1>(x, check);
 }
 
 TYPED_TEST(Simd, ErfIsWithinItsDocumentedErrorEverywhere) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <initializer_list>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -110,11 +111,12 @@ struct LanguageBatch {
   std::vector<TokenId> rows;  ///< of `input`, one for each target; empty: all in order
 };
 
-/// Throws ValueError that names the position unless every id is in 0 .. vocabulary.
-inline void require_ids(std::span<const TokenId> tokens, Index vocabulary, std::string_view where) {
+/// Throws ValueError that names the position unless every id is in 0 .. vocabulary, or is `ignored`.
+inline void require_ids(std::span<const TokenId> tokens, Index vocabulary, std::string_view where,
+                        std::optional<TokenId> ignored = std::nullopt) {
   for (std::size_t i = 0; i < tokens.size(); ++i) {
-    require(tokens[i] >= 0 && tokens[i] < vocabulary, where, "token id ", tokens[i], " at position ", i,
-            " is outside the vocabulary of ", vocabulary);
+    require((tokens[i] >= 0 && tokens[i] < vocabulary) || tokens[i] == ignored, where, "token id ", tokens[i],
+            " at position ", i, " is outside the vocabulary of ", vocabulary);
   }
 }
 

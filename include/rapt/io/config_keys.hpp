@@ -48,6 +48,7 @@ inline constexpr ActivationName kActivationNames[] = {
     {"silu", Activation::silu},
     {"swish", Activation::silu},
     {"tanh", Activation::tanh},
+    {"sigmoid", Activation::sigmoid},
     {"linear", Activation::none},
     {"quick_gelu", Activation::quick_gelu},
     {"gelu_pytorch_tanh", Activation::gelu_tanh},

@@ -28,10 +28,12 @@ void softened_divergence_rows(const T* logits, const T* teacher, Index rows, Ind
         const T p_factor = T(1) / p_sum, q_factor = T(1) / q_sum;
         for (Index j = 0; j < cols; ++j) {
           p[j] *= p_factor;
-          if (p[j] > T(0)) loss += static_cast<double>(p[j]) * static_cast<double>(softer * (u[j] - z[j]));
+          if (p[j] <= T(0)) continue;
+          const double difference = static_cast<double>(u[j]) - static_cast<double>(z[j]);
+          loss += static_cast<double>(p[j]) * static_cast<double>(softer) * difference;
         }
-        losses[i] = loss + static_cast<double>(q_highest - p_highest) + std::log(static_cast<double>(q_sum)) -
-                    std::log(static_cast<double>(p_sum));
+        losses[i] = loss + static_cast<double>(q_highest) - static_cast<double>(p_highest) +
+                    std::log(static_cast<double>(q_sum)) - std::log(static_cast<double>(p_sum));
         if (gradient == nullptr) continue;
         const T scale = gradient_scale * softer;
         for (Index j = 0; j < cols; ++j) gradient[i * cols + j] = scale * (q_factor * q[j] - p[j]);

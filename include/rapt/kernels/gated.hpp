@@ -46,13 +46,13 @@ template <class T, class V>
 /// y = activation(a) * b, element by element   // all [N, F]
 template <class T>
 void gated(Activation activation, TensorView<const T> a, TensorView<const T> b, TensorView<T> y) {
-  detail::with_activation(activation, [&](auto kind) {
+  detail::with_activation(activation, [&](const auto& f) {
     detail::for_each_row_lane<T>(
         y.rows(), y.cols(), [&](auto lanes, Index i, Index j) __attribute__((always_inline)) {
           simd::Vector<T, lanes> gate, value;
           simd::load(gate, a.row(i) + j);
           simd::load(value, b.row(i) + j);
-          detail::apply<kind.value, T>(gate);
+          f.template value<T>(gate);
           gate *= value;
           simd::store(y.row(i) + j, gate);
         });
@@ -63,7 +63,7 @@ void gated(Activation activation, TensorView<const T> a, TensorView<const T> b, 
 template <class T>
 void gated_backward(Activation activation, TensorView<const T> a, TensorView<const T> b, TensorView<const T> dy,
                     const GradientView<T>& da, const GradientView<T>& db) {
-  detail::with_activation(activation, [&](auto kind) {
+  detail::with_activation(activation, [&](const auto& f) {
     detail::for_each_row_lane<T>(
         dy.rows(), dy.cols(), [&](auto lanes, Index i, Index j) __attribute__((always_inline)) {
           simd::Vector<T, lanes> gate, value, upstream, slope;
@@ -72,13 +72,13 @@ void gated_backward(Activation activation, TensorView<const T> a, TensorView<con
           simd::load(upstream, dy.row(i) + j);
           if (da.values.data() != nullptr) {
             slope = gate;
-            detail::derive<kind.value, T>(slope);
+            f.template derivative<T>(slope);
             slope *= upstream;
             slope *= value;
             detail::join(da, i, j, slope);
           }
           if (db.values.data() != nullptr) {
-            detail::apply<kind.value, T>(gate);
+            f.template value<T>(gate);
             gate *= upstream;
             detail::join(db, i, j, gate);
           }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "rapt/kernels/dropout.hpp"
 
@@ -68,6 +69,32 @@ template <class Isa, class T>
       });
 }
 
+/// One row of a norm whose squares are too large for T: the row is scaled by a power of two first, which y does not
+/// show. With beta a layer norm, without (nullptr) a root mean square norm, whose mean stays 0. Returns false and does
+/// nothing if an element is not finite.
+template <class T>
+[[gnu::noinline]] bool normalise_large_row(const T* row, Index cols, const T* gamma, const T* beta, T epsilon, T* out,
+                                           T& mean, T& rstd) {
+  T largest = 0;
+  for (Index j = 0; j < cols; ++j) {
+    if (!std::isfinite(row[j])) return false;
+    largest = std::max(largest, std::abs(row[j]));
+  }
+  int exponent = 0;
+  std::frexp(largest, &exponent);
+  const T scale = std::ldexp(T(1), -exponent), count = static_cast<T>(cols);
+  T m = 0, square = 0;
+  for (Index j = 0; beta != nullptr && j < cols; ++j) m += row[j] * scale / count;
+  for (Index j = 0; j < cols; ++j) square += (row[j] * scale - m) * (row[j] * scale - m) / count;
+  const T r = T(1) / std::sqrt(square + epsilon * scale * scale);
+  for (Index j = 0; j < cols; ++j) {
+    out[j] = (row[j] * scale - m) * r * gamma[j] + (beta != nullptr ? beta[j] : T(0));
+  }
+  mean = m / scale;
+  rstd = r * scale;
+  return true;
+}
+
 }  // namespace detail
 
 /// h = x + dropout(sublayer); h may be sublayer.
@@ -119,6 +146,9 @@ void add_norm(const AddNorm<T>& p, T* h, T* y, T* mean, T* rstd) {
         }
         T square = simd::sum_lanes<kWidth>(squares);
         for (; j < p.cols; ++j) square += (row[j] - m) * (row[j] - m);
+        if (!(square <= std::numeric_limits<T>::max())) [[unlikely]] {
+          if (detail::normalise_large_row(row, p.cols, p.gamma, p.beta, p.epsilon, out, mean[i], rstd[i])) continue;
+        }
         const T r = T(1) / std::sqrt(square / count + p.epsilon);
         mean[i] = m;
         rstd[i] = r;

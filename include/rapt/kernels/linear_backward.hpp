@@ -31,7 +31,7 @@ void linear_backward(const LinearBackward<T>& g) {
     if (g.derivative != nullptr) {
       multiply(dz.data(), g.derivative + i * outputs, dz.data(), dz.size());
     } else if (g.activation == Activation::relu) {  // the only other one whose derivative y tells
-      activate_backward<Activation::relu>(g.y + i * outputs, dz.data(), dz.data(), dz.size(), /*accumulate=*/false);
+      map_backward<T>(Relu{}, g.y + i * outputs, dz.data(), dz.data(), dz.size(), /*accumulate=*/false);
     }
     if (wants_dx) gemm(as_is(dz), weight, g.dx.middle_rows(i, count), {.accumulate = g.add_dx});
     if (db != nullptr) add_column_sums<T>(dz, db);

@@ -24,7 +24,13 @@ void rms_norm(const RmsNorm<T>& p, T* y, T* rstd) {
       for (Index i = begin; i < end; ++i) {
         const T* row = p.x + i * p.cols;
         T* out = y + i * p.cols;
-        const T r = T(1) / std::sqrt(dot(isa, row, row, p.cols) / static_cast<T>(p.cols) + p.epsilon);
+        const T square = dot(isa, row, row, p.cols);
+        if (!(square <= std::numeric_limits<T>::max())) [[unlikely]] {
+          T mean = 0;
+          const T* none = nullptr;
+          if (detail::normalise_large_row(row, p.cols, p.gamma, none, p.epsilon, out, mean, rstd[i])) continue;
+        }
+        const T r = T(1) / std::sqrt(square / static_cast<T>(p.cols) + p.epsilon);
         rstd[i] = r;
         simd::for_lanes<T>(
             isa, p.cols, [&](auto lanes, Index j) __attribute__((always_inline)) {

@@ -153,48 +153,113 @@ template <class V, std::size_t kCount>
   exchange(std::integral_constant<std::size_t, 1>{}, kLanesInOrder);
 }
 
-/// x <- e^x. Cody-Waite: x = n ln 2 + r with |r| <= ln(2)/2, e^r by its Taylor polynomial, 2^n by exponent bits.
-/// Relative error below 2 epsilon; 0 below the smallest normal number; +infinity above the largest; NaN stays.
+namespace detail {
+
+/// What exp needs of T.
+template <class T>
+struct ExpConstants {
+  static constexpr bool kFloat = sizeof(T) == 4;
+  using Bits = std::conditional_t<kFloat, std::int32_t, std::int64_t>;
+  static constexpr T kLow = kFloat ? T(-87.336544) : T(-708.39641853226408);  // results are normal numbers from here
+  static constexpr T kHigh = kFloat ? T(88.722839) : T(709.78271289338397);   // to here
+  static constexpr T kLn2High = kFloat ? T(0.693359375) : T(6.93147180369123816490e-01);
+  static constexpr T kLn2Low = kFloat ? T(-2.12194440e-4) : T(1.90821492927058770002e-10);
+  static constexpr T kMagic = kFloat ? T(12582912.) : T(6755399441055744.);  // 1.5 * 2^(mantissa bits)
+  static constexpr int kMantissa = kFloat ? 23 : 52, kDegree = kFloat ? 7 : 13;
+  static constexpr Bits kBias = (Bits{1} << (kMantissa - (kFloat ? 16 : 42))) - 1;
+};
+/// As many integers of the same width as V has numbers.
 template <class T, class V>
-[[gnu::always_inline]] inline void exp_in_place(V& x) {
-  using Bits = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
-  using IntVector = Vector<Bits, static_cast<int>(sizeof(V) / sizeof(T))>;
-  constexpr bool kFloat = sizeof(T) == 4;
-  constexpr T kLow = kFloat ? T(-87.336544) : T(-708.39641853226408);
-  constexpr T kHigh = kFloat ? T(88.722839) : T(709.78271289338397);
-  constexpr T kLn2High = kFloat ? T(0.693359375) : T(6.93147180369123816490e-01);
-  constexpr T kLn2Low = kFloat ? T(-2.12194440e-4) : T(1.90821492927058770002e-10);
-  constexpr T kMagic = kFloat ? T(12582912.) : T(6755399441055744.);  // 1.5 * 2^(mantissa bits): rounds to integers
-  constexpr int kMantissa = kFloat ? 23 : 52, kDegree = kFloat ? 7 : 13;
+using BitsOf = Vector<typename ExpConstants<T>::Bits, static_cast<int>(sizeof(V) / sizeof(T))>;
+
+/// r and n with x = n ln 2 + r, |r| <= ln(2) / 2 (Cody and Waite). Adding kMagic rounds to an integer, which the
+/// lowest bits then hold; a compiler that may reorder sums would drop it, so clang is told not to.
+template <class T, class V>
+[[gnu::always_inline]] inline void reduce_exponent(const V& x, V& r, BitsOf<T, V>& n) {
+#if defined(__clang__)
+#pragma clang fp reassociate(off)
+#endif
+  using C = ExpConstants<T>;
+  const V zero{}, shifted = x * T(1.44269504088896340736) + C::kMagic;
+  const V rounded = shifted - C::kMagic;
+  r = (x - rounded * C::kLn2High) - rounded * C::kLn2Low;
+  n = (BitsOf<T, V>)shifted - (BitsOf<T, V>)(C::kMagic - zero);
+}
+
+/// sum <- r^0 / kFirst! + r^1 / (kFirst + 1)! + ..., the tail of e^r's Taylor polynomial.
+template <int kFirst, class T, class V>
+[[gnu::always_inline]] inline void exp_polynomial(const V& r, V& sum) {
+  constexpr int kDegree = ExpConstants<T>::kDegree;
   constexpr auto kCoefficients = [] {  // 1 / k!
     std::array<T, kDegree + 1> c{};
     T factorial = 1;
     for (int k = 0; k <= kDegree; ++k) c[static_cast<std::size_t>(k)] = T(1) / (factorial *= k > 0 ? T(k) : T(1));
     return c;
   }();
-  const V zero{}, low = kLow - zero, high = kHigh - zero, infinity = T(INFINITY) - zero;
-  const V clamped = x < low ? low : (x > high ? high : x);
-  const V shifted = clamped * T(1.44269504088896340736) + kMagic;
-  const V n = shifted - kMagic;
-  const V r = (clamped - n * kLn2High) - n * kLn2Low;
-  V sum = kCoefficients[kDegree] - zero;
+  V s = kCoefficients[kDegree] - V{};  // a local one: compilers see what value and derivative share
 #pragma GCC unroll 16
-  for (int k = kDegree - 1; k >= 0; --k) sum = sum * r + kCoefficients[static_cast<std::size_t>(k)];
+  for (int k = kDegree - 1; k >= kFirst; --k) s = s * r + kCoefficients[static_cast<std::size_t>(k)];
+  sum = s;
+}
+
+}  // namespace detail
+
+/// x <- e^x: e^r by its Taylor polynomial, 2^n by exponent bits. Relative error below 2 epsilon; 0 below the smallest
+/// normal number; +infinity above the largest; NaN stays.
+template <class T, class V>
+[[gnu::always_inline]] inline void exp_in_place(V& x) {
+  using C = detail::ExpConstants<T>;
+  using IntVector = detail::BitsOf<T, V>;
+  const V zero{}, low = C::kLow - zero, high = C::kHigh - zero, infinity = T(INFINITY) - zero;
+  const V clamped = x < low ? low : (x > high ? high : x);
+  V r, sum;
+  IntVector exponent;
+  detail::reduce_exponent<T>(clamped, r, exponent);
+  detail::exp_polynomial<0, T>(r, sum);
   // 2^n in two factors, as n = 128 (1024) has no exponent of its own.
-  IntVector exponent = (IntVector)shifted - (IntVector)(kMagic - zero);
-  const IntVector half = exponent >> 1, bias = IntVector{} + ((Bits{1} << (kMantissa - (kFloat ? 16 : 42))) - 1);
-  const V scale1 = (V)((half + bias) << kMantissa), scale2 = (V)((exponent - half + bias) << kMantissa);
+  const IntVector half = exponent >> 1, bias = IntVector{} + C::kBias;
+  const V scale1 = (V)((half + bias) << C::kMantissa), scale2 = (V)((exponent - half + bias) << C::kMantissa);
   const V result = sum * scale1 * scale2;
   x = x < low ? zero : (x > high ? infinity : result);
 }
 
-/// x <- tanh(x) = (1 - e^-2|x|) / (1 + e^-2|x|), with the sign of x. Absolute error about epsilon.
+/// x <- e^x and minus_one <- e^x - 1, of x <= 0. Relative errors of a few epsilon, that of e^x - 1 near 0, too; e^x is
+/// 0 below the smallest normal number; NaN stays.
+template <class T, class V>
+[[gnu::always_inline]] inline void exp_of_negative_in_place(V& x, V& minus_one) {
+#if defined(__clang__)
+#pragma clang fp reassociate(off)
+#endif
+  using C = detail::ExpConstants<T>;
+  const V zero{}, low = C::kLow - zero;
+  const V clamped = x < low ? low : x;
+  V r, sum;
+  detail::BitsOf<T, V> exponent;
+  detail::reduce_exponent<T>(clamped, r, exponent);
+  detail::exp_polynomial<1, T>(r, sum);
+  const V scale = (V)((exponent + C::kBias) << C::kMantissa), grown = r * sum * scale;  // 2^n and 2^n (e^r - 1)
+  minus_one = grown - (T(1) - scale);                                                   // -0 of -0
+  x = x < low ? zero : grown + scale;
+}
+
+/// x <- log(1 + x) of 0 <= x <= 1 = 2 atanh(x / (2 + x)), by its series. Relative error of a few epsilon; NaN stays.
+template <class T, class V>
+[[gnu::always_inline]] inline void log1p_in_place(V& x) {
+  constexpr int kTerms = sizeof(T) == 4 ? 7 : 16;
+  const V z = x / (T(2) + x), square = z * z;
+  V sum = T(1) / T(2 * kTerms - 1) - V{};
+#pragma GCC unroll 16
+  for (int k = kTerms - 2; k >= 0; --k) sum = sum * square + T(1) / T(2 * k + 1);
+  x = T(2) * z * sum;
+}
+
+/// x <- tanh(x) = -d / (2 + d) with d = e^-2|x| - 1, and the sign of x. Relative error of a few epsilon.
 template <class T, class V>
 [[gnu::always_inline]] inline void tanh_in_place(V& x) {
   const V zero{};
-  V e = x < zero ? x * T(2) : x * T(-2);
-  exp_in_place<T>(e);
-  const V t = (T(1) - e) / (T(1) + e);
+  V e = x < zero ? x * T(2) : x * T(-2), d;
+  exp_of_negative_in_place<T>(e, d);
+  const V t = -d / (T(2) + d);
   x = x < zero ? -t : t;
 }
 

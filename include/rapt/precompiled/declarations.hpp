@@ -6,7 +6,7 @@
 /// of their own as before, and a Debug build runs the kernels that the library was compiled with.
 ///
 /// The library holds the copy of rapt for the flags that it was compiled with (see version.hpp). A file compiled with
-/// other -m flags, -ffast-math or the address sanitizer wants another copy, and does not link: "undefined reference to
+/// other -m flags or the address sanitizer wants another copy, and does not link: "undefined reference to
 /// rapt::v0_1_0_avx2::...", never a mix. Compile the library with the same flags, or link `rapt::rapt` there.
 #pragma once
 

@@ -2,6 +2,7 @@
 /// Distillation (Hinton et al. 2015): a student learns from what a teacher says, beside the true labels.
 #pragma once
 
+#include <tuple>
 #include <vector>
 
 #include "rapt/autograd/ops/cross_entropy.hpp"
@@ -36,7 +37,10 @@ template <class T>
   require(options.temperature > 0 && options.weight >= 0 && options.weight <= 1, kWhere,
           "temperature must be positive, weight in [0, 1]: ", options.temperature, ", ", options.weight);
   const bool has_labels = options.weight < 1;
-  if (has_labels) detail::require_targets(kWhere, student.shape(), rows, classes, labels, {});
+  if (has_labels) {
+    std::ignore =
+        detail::CrossEntropyTargets<T>(kWhere, student.shape(), rows, classes, labels, {.ignore_index = std::nullopt});
+  }
 
   const bool recording = will_record<T>({student});
   const double weight = static_cast<double>(options.weight), temperature = static_cast<double>(options.temperature);
@@ -46,8 +50,8 @@ template <class T>
   // The mean of cross-entropies; d_logits receives the gradient.
   const auto cross_entropy_with = [&](std::span<const TokenId> targets, Tensor<T>& d_logits) {
     d_logits = student.value();
-    kernels::cross_entropy_rows(d_logits.data(), rows, classes, targets, 0.0, recording ? per_row : T(0),
-                                losses.data());
+    kernels::cross_entropy_rows<T>(d_logits.data(), rows, classes,
+                                   {.targets = targets, .gradient_scale = recording ? per_row : T(0)}, losses.data());
     return detail::sum_in_order(losses) / static_cast<double>(rows);
   };
 

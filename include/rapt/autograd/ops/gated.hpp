@@ -26,22 +26,32 @@ template <class T>
   });
 }
 
-/// The same of the halves of one matrix   // y [N, F] from x = [a | b], [N, 2 F]
+/// Which half of a matrix [first | second] goes through the activation.
+enum class Gate { first, second };
+
+/// The same of the halves of one matrix   // y [N, F] from x = [a | b], [N, 2 F]; with Gate::second [b | a]
 template <class T>
-[[nodiscard]] Variable<T> gated_activation(const Variable<T>& x, Activation activation) {
+[[nodiscard]] Variable<T> gated_activation(const Variable<T>& x, Activation activation, Gate gate = Gate::first) {
   require<ShapeError>(x.cols() % 2 == 0, "gated_activation", "columns must be even: x has shape ", x.shape());
-  const Index half = x.cols() / 2;
+  const Index half = x.cols() / 2, a = gate == Gate::first ? 0 : half, b = half - a;
   const TensorView<const T> values = x.value().view();
   Tensor<T> y(Shape{x.rows(), half});
-  kernels::gated<T>(activation, values.columns(0, half), values.columns(half, half), y);
-  return record("gated_activation", std::move(y), {x}, [activation, half](Node<T>& out) {
+  kernels::gated<T>(activation, values.columns(a, half), values.columns(b, half), y);
+  return record("gated_activation", std::move(y), {x}, [activation, half, a, b](Node<T>& out) {
     Node<T>& in = out.input(0);
     const TensorView<const T> x_in = std::as_const(in.value).view();
     const auto [gradient, accumulate] = in.grad_target();
-    kernels::gated_backward<T>(activation, x_in.columns(0, half), x_in.columns(half, half), out.grad,
-                               {gradient.view().columns(0, half), accumulate},
-                               {gradient.view().columns(half, half), accumulate});
+    kernels::gated_backward<T>(activation, x_in.columns(a, half), x_in.columns(b, half), out.grad,
+                               {gradient.view().columns(a, half), accumulate},
+                               {gradient.view().columns(b, half), accumulate});
   });
+}
+
+/// a * sigmoid(b) of x = [a | b] (Dauphin et al. 2017), torch.nn.functional.glu along the last dimension
+///   // [N, F] from [N, 2 F]
+template <class T>
+[[nodiscard]] Variable<T> glu(const Variable<T>& x) {
+  return gated_activation(x, Activation::sigmoid, Gate::second);
 }
 
 }  // namespace rapt::inline RAPT_ABI

@@ -1,0 +1,111 @@
+/// \file
+/// Cross-entropy of rows of logits, with its gradient.
+#pragma once
+
+#include <optional>
+
+#include "rapt/core/token_batch.hpp"
+#include "rapt/kernels/softmax.hpp"
+
+namespace rapt::inline RAPT_ABI::kernels {
+
+/// What rows of logits are measured against.
+template <class T>
+struct CrossEntropyRows {
+  std::span<const TokenId> targets;        ///< [rows]
+  double smoothing = 0;                    ///< e of label smoothing
+  std::optional<TokenId> ignore_index;     ///< a row with this target has no loss and no gradient
+  const T* class_weights = nullptr;        ///< [cols]; nullptr: all are 1
+  T gradient_scale = 0;                    ///< of all gradients; 0: none are computed
+  const T* row_gradient_scales = nullptr;  ///< [rows], times gradient_scale; nullptr: all are 1
+};
+
+namespace detail {
+
+/// sum_j w_j (z_j - highest) factor, w_j = 1 without weights. Halves are subtracted, as the difference may overflow.
+template <class Isa, class T>
+[[gnu::always_inline]] inline T sum_below(Isa isa, const T* z, const T* weights, Index count, T highest, T factor) {
+  constexpr int kWidth = simd::kLanes<Isa, T>;
+  const T half = highest / 2, twice = 2 * factor;
+  simd::Native<Isa, T> sums{};
+  T rest = 0;
+  simd::for_lanes<T>(
+      isa, count, [&](auto lanes, Index j) __attribute__((always_inline)) {
+        simd::Vector<T, lanes> v, w;
+        simd::load(v, z + j);
+        v = (v * T(0.5) - half) * twice;
+        if (weights != nullptr) {
+          simd::load(w, weights + j);
+          v *= w;
+        }
+        if constexpr (lanes == kWidth) {
+          sums += v;
+        } else {
+          rest += v[0];
+        }
+      });
+  return rest + simd::sum_lanes<kWidth>(sums);
+}
+
+}  // namespace detail
+
+/// Cross-entropy with class weights w and label smoothing e (Szegedy et al. 2016; the paper's 5.4), as in PyTorch: the
+/// target t of row i stands for the distribution (1 - e) one-hot + e / V everywhere, class by class times w:
+///   loss_i = -(1 - e) w_t log p_it - e / V sum_j w_j log p_ij,   p = softmax(z)
+/// Writes loss_i (double, without the scales) and, in place of the logits, the gradient with respect to z:
+///   scale_i (((1 - e) w_t + e / V sum_k w_k) p_ij - (1 - e) w_t [j = t] - e / V w_j)
+template <class T>
+void cross_entropy_rows(T* logits, Index rows, Index cols, const CrossEntropyRows<T>& p, double* losses) {
+  const double uniform = p.smoothing / static_cast<double>(cols);
+  double weight_sum = 0;
+  if (p.class_weights != nullptr && p.smoothing > 0) {
+    for (Index j = 0; j < cols; ++j) weight_sum += static_cast<double>(p.class_weights[j]);
+  }
+  parallel_for(rows, std::max<Index>(1, kElementGrain / std::max<Index>(1, cols)), [&](Index begin, Index end) {
+    simd::with_simd([&](auto isa) __attribute__((always_inline)) {
+      for (Index i = begin; i < end; ++i) {
+        T* row = logits + i * cols;
+        const TokenId target = p.targets[static_cast<std::size_t>(i)];
+        if (target == p.ignore_index) {
+          losses[i] = 0;
+          if (p.gradient_scale != 0) std::fill_n(row, cols, T(0));
+          continue;
+        }
+        double on_target = 1 - p.smoothing, everywhere = 1;  // factors of log p_it and of the softmax
+        if (p.class_weights != nullptr) {
+          on_target *= static_cast<double>(p.class_weights[target]);
+          everywhere = on_target + uniform * weight_sum;
+        }
+        const T highest = row_max(isa, row, cols);
+        // Everything is measured from the highest logit: what is left are differences.
+        double loss = -on_target * (static_cast<double>(row[target]) - static_cast<double>(highest));
+        if (p.smoothing > 0) {
+          loss -=
+              static_cast<double>(detail::sum_below(isa, row, p.class_weights, cols, highest, static_cast<T>(uniform)));
+        }
+        const T sum = exponentials_below(isa, row, cols, highest);
+        losses[i] = loss + everywhere * std::log(static_cast<double>(sum));
+        if (p.gradient_scale == 0) continue;
+        const T scale =
+            p.row_gradient_scales == nullptr ? p.gradient_scale : p.gradient_scale * p.row_gradient_scales[i];
+        const T factor = scale * static_cast<T>(everywhere) / sum, shift = scale * static_cast<T>(uniform);
+        simd::for_lanes<T>(
+            isa, cols, [&](auto lanes, Index j) __attribute__((always_inline)) {
+              simd::Vector<T, lanes> v, w;
+              simd::load(v, row + j);
+              v *= factor;
+              if (p.class_weights != nullptr) {
+                simd::load(w, p.class_weights + j);
+                v -= shift * w;
+              } else {
+                v -= shift;
+              }
+              simd::store(row + j, v);
+            });
+        row[target] -= scale * static_cast<T>(on_target);
+      }
+    });
+  });
+}
+
+}  // namespace rapt::inline RAPT_ABI::kernels
