@@ -64,7 +64,8 @@ template <class T>
 }
 
 /// cross_entropy(x W^T + b, targets), for training: logits exist for a block of rows at a time, so [N, V] is never
-/// stored, and the gradients of x, W and b come out of the same pass   // x [N, D], W [V, D], b [V] or undefined
+/// stored, and those of the gradients of x, W and b that are wanted come out of the same pass
+///   // x [N, D], W [V, D], b [V] or undefined
 template <class T>
 [[nodiscard]] Variable<T> linear_cross_entropy(const Variable<T>& x, const Variable<T>& weight, const Variable<T>& bias,
                                                std::span<const TokenId> targets,
@@ -76,16 +77,18 @@ template <class T>
                       weight.shape(), ", the bias ", bias.defined() ? bias.shape() : Shape{});
   detail::require_targets("linear_cross_entropy", x.shape(), rows, vocabulary, targets, options);
   const bool recording = will_record<T>({x, weight, bias});
+  const bool wants_dx = recording && x.requires_grad(), wants_dw = recording && weight.requires_grad();
+  const bool wants_db = recording && bias.defined() && bias.requires_grad();
 
   Tensor<T> logits(Shape{std::min(rows, detail::kLossBlock), vocabulary}), dx, dw, db;
   const kernels::PackedOperand<T> weight_transposed(kernels::transposed(weight.value()));
   std::optional<kernels::PackedOperand<T>> weight_packed;
-  if (recording) {
+  if (wants_dx) {
     weight_packed.emplace(kernels::as_is(weight.value()));
     dx = Tensor<T>(x.shape());
-    dw = Tensor<T>(weight.shape());
-    if (bias.defined()) db = Tensor<T>(bias.shape(), T(0));
   }
+  if (wants_dw) dw = Tensor<T>(weight.shape());
+  if (wants_db) db = Tensor<T>(bias.shape(), T(0));
   Tensor<double> losses(Shape{rows});
   for (Index i = 0; i < rows; i += detail::kLossBlock) {
     const Index count = std::min(detail::kLossBlock, rows - i);
@@ -97,10 +100,9 @@ template <class T>
                                 targets.subspan(static_cast<std::size_t>(i), static_cast<std::size_t>(count)),
                                 static_cast<double>(options.label_smoothing),
                                 recording ? T(1) / static_cast<T>(rows) : T(0), losses.data() + i);
-    if (!recording) continue;
-    kernels::gemm(kernels::as_is(block), *weight_packed, dx.view().middle_rows(i, count));
-    kernels::gemm(kernels::transposed(block), kernels::as_is(x_block), dw, {.accumulate = i > 0});
-    if (bias.defined()) kernels::add_column_sums<T>(block, db.data());
+    if (wants_dx) kernels::gemm(kernels::as_is(block), *weight_packed, dx.view().middle_rows(i, count));
+    if (wants_dw) kernels::gemm(kernels::transposed(block), kernels::as_is(x_block), dw, {.accumulate = i > 0});
+    if (wants_db) kernels::add_column_sums<T>(block, db.data());
   }
   Tensor<T> loss(Shape{1}, static_cast<T>(detail::sum_in_order(losses) / static_cast<double>(rows)));
   return record("linear_cross_entropy", std::move(loss), {x, weight, bias},
@@ -108,7 +110,7 @@ template <class T>
                   Tensor<T>* gradients[] = {&dx, &dw, &db};
                   for (std::size_t i = 0; i < 3; ++i) {
                     Node<T>* input = out.inputs[i].get();
-                    if (input == nullptr || !input->requires_grad) continue;
+                    if (input == nullptr || !input->requires_grad || gradients[i]->empty()) continue;
                     detail::add_scaled_gradient(*input, std::move(*gradients[i]), *out.grad.data());
                   }
                 });
