@@ -123,6 +123,7 @@ void expect_gradients(const Case& c, bool training) {
       rapt::gradcheck([&](const Variables& x) { return c(x); }, c.values<double>(), {.training = training});
   EXPECT_LT(result.worst_relative_error, 1e-7) << "input " << result.worst_input << ", element " << result.worst_element
                                                << ": " << result.analytic << ", numerically " << result.numeric;
+  rapt_test::expect_same_gradients_of_subsets([&](const Variables& x) { return c(x); }, c.values<double>(), training);
 }
 
 TEST(BiasedAttention, Gradients) {

@@ -55,6 +55,8 @@ TEST(Distillation, Gradient) {
         const auto once = rapt::gradcheck(
             [&](const Variables& x) { return distillation_loss(x[0], teacher, labels, options); }, {student});
         EXPECT_LT(once.worst_relative_error, 1e-6);
+        rapt_test::expect_same_gradients_of_subsets(
+            [&](const Variables& x) { return distillation_loss(x[0], teacher, labels, options); }, {student});
         const auto twice = rapt::gradcheck(  // gradients that add up, and one that is scaled
             [&](const Variables& x) {
               return add(distillation_loss(x[0], teacher, labels, options),

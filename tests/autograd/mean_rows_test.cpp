@@ -40,6 +40,7 @@ TEST(MeanRows, Gradient) {
     const auto x = rapt_test::random_tensor<double>({splits.rows(), 3}, 4);
     const auto once = rapt::gradcheck([&](const Variables& v) { return mean_rows(v[0], splits); }, {x});
     EXPECT_LT(once.worst_relative_error, 1e-6);
+    rapt_test::expect_same_gradients_of_subsets([&](const Variables& v) { return mean_rows(v[0], splits); }, {x});
     const auto twice = rapt::gradcheck(  // two gradients flow into x
         [&](const Variables& v) { return multiply(mean_rows(v[0], splits), mean_rows(multiply(v[0], v[0]), splits)); },
         {x});

@@ -29,6 +29,7 @@ TEST(MeanSquaredError, Gradient) {
   };
   EXPECT_LT(rapt::gradcheck(once, {x}).worst_relative_error, 1e-7);
   EXPECT_LT(rapt::gradcheck(twice, {x}).worst_relative_error, 1e-7);
+  rapt_test::expect_same_gradients_of_subsets(once, {x});
 }
 
 TEST(MeanSquaredError, WrongUse) {

@@ -45,6 +45,7 @@ TEST(Normalize, Gradient) {
     }
     const auto twice = rapt::gradcheck([](const Variables& v) { return multiply(normalize(v[0]), v[0]); }, {x});
     EXPECT_LT(twice.worst_relative_error, 1e-6);
+    rapt_test::expect_same_gradients_of_subsets([](const Variables& v) { return normalize(v[0]); }, {x});
   }
 }
 

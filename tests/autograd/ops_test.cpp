@@ -500,6 +500,13 @@ TEST(OpGradients, EveryInputGetsAGradient) {
   }
 }
 
+TEST(OpGradients, AnySubsetOfInputsGetsTheSameGradients) {
+  for (const Case& c : cases()) {
+    SCOPED_TRACE(c.name);
+    rapt_test::expect_same_gradients_of_subsets(c.f, c.values(), c.training);
+  }
+}
+
 TEST(OpGradients, EveryOpHasACase) {
   const auto in_headers = rapt_test::ops_in_headers(RAPT_GOLDEN_DIR "/../../include/rapt/autograd/ops");
   EXPECT_EQ(in_headers.calls, in_headers.literal_calls) << "some op's name cannot be read from the header";

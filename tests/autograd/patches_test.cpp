@@ -29,6 +29,7 @@ void expect_gradient(const F& f, const std::vector<Tensor<double>>& inputs) {
   EXPECT_LT(rapt::gradcheck(f, inputs).worst_relative_error, kTolerance);
   const auto twice = [&](const Variables& x) { return multiply(f(x), add(f(x), f(x))); };  // gradients add up
   EXPECT_LT(rapt::gradcheck(twice, inputs).worst_relative_error, kTolerance);
+  rapt_test::expect_same_gradients_of_subsets(f, inputs);
 }
 
 TEST(UnfoldPatches, Gradient) {

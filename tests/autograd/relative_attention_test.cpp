@@ -139,6 +139,7 @@ void expect_gradients(const Case& c, bool training) {
   const auto result = rapt::gradcheck([&](const Variables& x) { return c(x); }, values, {.training = training});
   EXPECT_LT(result.worst_relative_error, 1e-7) << "input " << result.worst_input << ", element " << result.worst_element
                                                << ": " << result.analytic << ", numerically " << result.numeric;
+  rapt_test::expect_same_gradients_of_subsets([&](const Variables& x) { return c(x); }, values, training);
 }
 
 TEST(RelativeAttention, Gradients) {
@@ -265,6 +266,7 @@ TEST(Rows, SlicesAndTheirGradients) {
   };
   EXPECT_LT(rapt::gradcheck(two, {x}).worst_relative_error, 1e-8);
   EXPECT_LT(rapt::gradcheck(two, {v}).worst_relative_error, 1e-8);
+  rapt_test::expect_same_gradients_of_subsets(two, {x});
   rapt_test::expect_errors({{"behind the last",
                              [&] { std::ignore = rapt::slice_rows(Variable<double>(x), 3, 3); },
                              {"slice_rows", "3 .. 6", "[5, 3]"}}});
@@ -283,6 +285,7 @@ TEST(Rows, PlacedAndTheirGradients) {
   EXPECT_EQ(place({Variable<double>(c), Variable<double>(d)}).shape(), (Shape{5}));
   EXPECT_LT(rapt::gradcheck(place, {a, b}).worst_relative_error, 1e-8);
   EXPECT_LT(rapt::gradcheck(place, {c, d}).worst_relative_error, 1e-8);
+  rapt_test::expect_same_gradients_of_subsets(place, {a, b});
   const auto twice = [&](const Variables& in) {
     return rapt::place_rows<double>({{in[0], {5, 1, 2}}, {in[0], {0, 3, 4}}});
   };

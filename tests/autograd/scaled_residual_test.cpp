@@ -44,6 +44,7 @@ TEST(ScaledResidual, Gradients) {
     EXPECT_LT(rapt::gradcheck(scaled, {x, s, g}).worst_relative_error, 1e-8);
     EXPECT_LT(rapt::gradcheck(plain, {x, s}).worst_relative_error, 1e-8);
     EXPECT_LT(rapt::gradcheck(same, {x, g}).worst_relative_error, 1e-8);
+    rapt_test::expect_same_gradients_of_subsets(scaled, {x, s, g});
   }
 }
 

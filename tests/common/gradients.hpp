@@ -15,10 +15,15 @@
 #include <string>
 #include <vector>
 
+#include "rapt/autograd/backward.hpp"
 #include "rapt/autograd/grad_mode.hpp"
+#include "rapt/autograd/ops/multiply.hpp"
+#include "rapt/autograd/ops/sum.hpp"
 #include "rapt/autograd/variable.hpp"
 #include "rapt/core/token_batch.hpp"
 #include "rapt/nn/module.hpp"
+
+#include "tests/common/expect_close.hpp"
 
 namespace rapt_test {
 
@@ -72,6 +77,69 @@ template <class T>
     for (const auto& input : node->inputs) open.push_back(input.get());
   }
   return names;
+}
+
+/// How many nodes of ops lie on the way to a result.
+template <class T>
+[[nodiscard]] std::size_t recorded_nodes(const rapt::Variable<T>& result) {
+  std::set<const rapt::Node<T>*> seen;
+  std::vector<const rapt::Node<T>*> open{result.node().get()};
+  while (!open.empty()) {
+    const auto* node = open.back();
+    open.pop_back();
+    if (node == nullptr || node->name.empty() || !seen.insert(node).second) continue;
+    for (const auto& input : node->inputs) open.push_back(input.get());
+  }
+  return seen.size();
+}
+
+/// Whichever of its inputs are constant, an op gives the others the gradients that they have when all want one, and the
+/// constant ones none; also when inputs become constant between the value and `backward`, or no longer are.
+/// `f` takes a `const std::vector<Variable<double>>&`.
+template <class F>
+void expect_same_gradients_of_subsets(const F& f, const std::vector<rapt::Tensor<double>>& inputs,
+                                      bool training = false) {
+  const std::size_t all = (std::size_t{1} << inputs.size()) - 1;
+  const auto wants = [](std::size_t subset, std::size_t i) { return (subset >> i & 1) != 0; };
+  // Bit i: input i wants a gradient while f is recorded; while backward runs.
+  const auto gradients = [&](std::size_t recorded, std::size_t later) {
+    std::vector<rapt::Variable<double>> x;
+    for (std::size_t i = 0; i < inputs.size(); ++i) x.emplace_back(inputs[i], wants(recorded, i));
+    rapt::Rng rng(1);
+    rapt::Variable<double> y;
+    if (training) {
+      const rapt::Training scope(rng);
+      y = f(x);
+    } else {
+      const rapt::Recording scope;
+      y = f(x);
+    }
+    EXPECT_EQ(y.requires_grad(), recorded != 0) << "recorded for " << recorded;
+    std::vector<rapt::Tensor<double>> result;
+    if (recorded != 0) {
+      const rapt::Recording scope;
+      const auto loss = rapt::sum(rapt::multiply(y, rapt::Variable<double>(random_tensor<double>(y.shape(), 99))));
+      for (std::size_t i = 0; i < inputs.size(); ++i) x[i].node()->requires_grad = wants(later, i);
+      rapt::backward(loss);
+    }
+    for (const auto& variable : x) result.push_back(variable.grad());
+    return result;
+  };
+  const auto expected = gradients(all, all);
+  for (std::size_t recorded = 0; recorded <= all; ++recorded) {
+    for (const std::size_t later : {recorded, recorded & (recorded - 1), all}) {
+      const testing::ScopedTrace trace(
+          __FILE__, __LINE__, "wanted by inputs " + std::to_string(recorded) + ", then " + std::to_string(later));
+      const auto found = gradients(recorded, later);
+      for (std::size_t i = 0; i < inputs.size(); ++i) {
+        if (!wants(later, i)) {
+          EXPECT_TRUE(found[i].empty()) << "input " << i;
+        } else if (wants(recorded, i)) {
+          EXPECT_TRUE(close(found[i], expected[i], 1e-13)) << "input " << i;
+        }
+      }
+    }
+  }
 }
 
 /// Names that headers hand to `record`, and how many calls there are in all (a name that is no literal cannot be read).

@@ -15,7 +15,8 @@
 #include <string>
 #include <vector>
 
-#include "tests/common/expect_close.hpp"
+#include "rapt/nn/freeze.hpp"
+#include "tests/common/optimizer_cases.hpp"
 #include "tests/common/settings.hpp"
 
 namespace {
@@ -355,6 +356,175 @@ TEST_F(Checkpoint, MalformedState) {
   expect_refused<IoError>(path(), {path().string()});
   rewrite(path(), run, [](auto& json) { json["batch"] = 1000; });  // shape of the data, not of the file
   expect_refused<ValueError>(path(), {"1000", std::to_string(run.stream.batches_per_epoch())});
+}
+
+// Other optimizers, and frozen parameters
+// ------------------------------------------------------------------------------
+
+/// A run with an optimizer that make(model) gives.
+template <class Make>
+struct AnyRun {
+  using Model = rapt::Transformer<float>;
+  std::vector<rapt::TokenPair> pairs = toy_corpus();
+  rapt::Rng rng;
+  Model model;
+  rapt::BatchStream stream;
+  rapt::Trainer<Model, decltype(std::declval<Make>()(std::declval<Model&>()))> trainer;
+
+  explicit AnyRun(const Make& make, std::uint64_t seed = 1)
+      : rng(seed),
+        model({.source_vocabulary = 23,
+               .target_vocabulary = 23,
+               .d_model = 8,
+               .heads = 2,
+               .d_ff = 12,
+               .encoder_layers = 1,
+               .decoder_layers = 1,
+               .dropout = 0.2f},
+              rng),
+        stream(pairs, {.tokens = 60, .seed = 9}),
+        trainer(model, {.learning_rate = [](Index) { return 1e-3; }, .clip_norm = 0.5, .average_decay = 0.9},
+                make(model)) {}
+
+  void to(Index steps) {
+    trainer.run(
+        stream, {.steps = steps}, [] { return 0.0; }, [](const rapt::Progress&) {});
+  }
+};
+
+template <class Run>
+void expect_same_run(Run& a, Run& b) {
+  const auto parameters = [](Run& run) {
+    std::vector<Tensor<float>> values;
+    rapt::for_each_parameter(run.model, [&](const std::string&, const auto& p) { values.push_back(p.value()); });
+    run.trainer.average()->for_each_state([&](const std::string&, const auto& v) { values.push_back(v); });
+    for (const auto& slot : run.trainer.optimizer().slots()) {
+      for (const auto& state : slot.state) values.push_back(state);
+    }
+    return values;
+  };
+  const auto of_a = parameters(a), of_b = parameters(b);
+  ASSERT_EQ(of_a.size(), of_b.size());
+  for (std::size_t i = 0; i < of_a.size(); ++i) EXPECT_TRUE(same_bits(of_a[i], of_b[i])) << i;
+  EXPECT_EQ(a.trainer.steps(), b.trainer.steps());
+}
+
+TEST_F(Checkpoint, EveryOptimizerGoesOnBitForBit) {
+  rapt_test::for_every_optimizer<float>([&](const std::string& name, const auto& make) {
+    SCOPED_TRACE(name);
+    AnyRun whole(make);
+    whole.to(7);
+    rapt::save_checkpoint(path(), whole.trainer);
+    whole.to(15);
+    AnyRun resumed(make, 1000);
+    resumed.to(2);  // state of its own, which must go
+    rapt::load_checkpoint(path(), resumed.trainer, resumed.stream);
+    resumed.to(15);
+    expect_same_run(resumed, whole);
+  });
+}
+
+/// The encoder is frozen from the first step on, and a part of the decoder from the third; saved, gone on with,
+/// released.
+TEST_F(Checkpoint, ARunWithFrozenParametersGoesOnBitForBit) {
+  rapt_test::for_every_optimizer<float>([&](const std::string& name, const auto& make) {
+    SCOPED_TRACE(name);
+    const auto release = [&](auto& run) {
+      run.to(9);
+      rapt::unfreeze(run.model, "encoder.layers.0.linear?.*");
+      run.to(11);
+      rapt::unfreeze(run.model, "*");
+      run.to(14);
+    };
+    AnyRun whole(make);
+    rapt::freeze(whole.model, "encoder.*");
+    whole.to(2);
+    rapt::freeze(whole.model, "decoder.*.norm?.*");
+    whole.to(6);
+    rapt::save_checkpoint(path(), whole.trainer);
+    const rapt::SafetensorsFile file(path());
+    for (const std::string& key : file.names()) {
+      const bool is_state = key.starts_with(whole.trainer.optimizer().kName);
+      EXPECT_FALSE(is_state && key.find(".encoder.") != std::string::npos) << key << ": state of what never moved";
+    }
+    release(whole);
+
+    AnyRun resumed(make, 1000), later(make, 1000);
+    rapt::freeze(resumed.model, "encoder.*");
+    rapt::freeze(resumed.model, "decoder.*.norm?.*");
+    rapt::load_checkpoint(path(), resumed.trainer, resumed.stream);
+    release(resumed);
+    expect_same_run(resumed, whole);
+
+    later.to(3);  // all trained: its state of the encoder must go
+    rapt::load_checkpoint(path(), later.trainer, later.stream);
+    rapt::freeze(later.model, "encoder.*");  // what is frozen may be said behind the load, too
+    rapt::freeze(later.model, "decoder.*.norm?.*");
+    release(later);
+    expect_same_run(later, whole);
+  });
+}
+
+TEST_F(Checkpoint, SavingWhatIsFrozenIsTheSameFileAgain) {
+  for (const Index steps : {0, 3}) {
+    Session run, other({.seed = 2});
+    rapt::freeze(run.model, "*norm*");
+    rapt::freeze(other.model, "*norm*");
+    if (steps > 0) run.to(steps);
+    rapt::save_checkpoint(path(), run.trainer);
+    rapt::load_checkpoint(path(), other.trainer, other.stream);
+    rapt::save_checkpoint(folder_ / "again", other.trainer);
+    EXPECT_EQ(bytes_of(folder_ / "again"), bytes_of(path())) << steps;
+  }
+}
+
+TEST_F(Checkpoint, OfAnotherOptimizer) {
+  const auto sgd = [](auto& model) { return rapt::Sgd<float>(model, {.momentum = 0.5}); };
+  AnyRun run(sgd);
+  run.to(1);
+  rapt::save_checkpoint(path(), run.trainer);
+  expect_refused<IoError>(path(), {path().string(), "\"sgd\"", "\"adam\""});
+  Session adam;
+  rapt::save_checkpoint(path(), adam.trainer);
+  const auto load = [&] { rapt::load_checkpoint(path(), run.trainer, run.stream); };
+  EXPECT_EQ(error_text<IoError>(load), "[load_checkpoint] " + path().string() +
+                                           ": it was written with the optimizer \"adam\", this trainer has \"sgd\"");
+  rewrite(path(), adam, [](auto& json) { json.erase("optimizer"); });  // as earlier versions wrote it
+  EXPECT_NE(error_text<IoError>(load).find("\"adam\""), std::string::npos);
+  rewrite(path(), adam, [](auto& json) { json["optimizer"] = 7; });
+  expect_refused<IoError>(path(), {path().string(), "7", "\"adam\""});
+}
+
+/// Files of versions that knew Adam alone, and counted no missed steps.
+TEST_F(Checkpoint, OfAnEarlierVersion) {
+  Session whole, resumed({.seed = 2});
+  whole.to(4);
+  rewrite(path(), whole, [](auto& json) {
+    json.erase("optimizer");
+    json.erase("missed");
+  });
+  rapt::load_checkpoint(path(), resumed.trainer, resumed.stream);
+  whole.to(8);
+  resumed.to(8);
+  expect_same_state(resumed, whole);
+}
+
+TEST_F(Checkpoint, MalformedMissedSteps) {
+  Session run;
+  run.to(2);
+  const auto refused = [&](const char* json, const std::vector<std::string>& parts) {
+    SCOPED_TRACE(json);
+    rewrite(path(), run, [&](auto& trainer) { trainer["missed"] = nlohmann::json::parse(json); });
+    expect_refused<IoError>(path(), parts);
+  };
+  refused("[]", {path().string(), "\"missed\"", "object"});
+  refused("3", {path().string(), "\"missed\"", "3"});
+  refused(R"({"nobody.weight": 1})", {path().string(), "\"nobody.weight\""});
+  refused(R"({"line\nbreak": 1})", {path().string(), "\"missed\""});
+  for (const char* count : {"3", "-1", "1.5", "\"1\"", "null", "99999999999999999999999"}) {
+    refused((R"({"embedding.weight": )" + std::string(count) + "}").c_str(),
+            {path().string(), "\"embedding.weight\"", "up to the steps, 2"});
+  }
 }
 
 // Disks that refuse ---------------------------------------------------------------------------------------------------

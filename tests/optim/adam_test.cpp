@@ -1,5 +1,6 @@
 /// \file
-/// Adam and AdamW: one step by hand, ten steps of a Transformer against PyTorch, and what belongs to the state.
+/// Adam and AdamW: one step by hand, ten steps of a Transformer and other trajectories against PyTorch, and what
+/// belongs to the state.
 #include "rapt/optim/adam.hpp"
 
 #include <gtest/gtest.h>
@@ -13,6 +14,7 @@
 #include "tests/common/allowed.hpp"
 #include "tests/common/golden.hpp"
 #include "tests/common/gradients.hpp"
+#include "tests/common/optimizer_cases.hpp"
 
 namespace {
 
@@ -119,7 +121,9 @@ TEST(Adam, RefusesOptionsOutsideTheirRange) {
   rapt_test::expect_errors({{"beta1", make({.beta1 = 1.0}), {"[adam]", "beta1 1"}},
                             {"beta2", make({.beta2 = -0.5}), {"[adam]", "beta2 -0.5"}},
                             {"epsilon", make({.epsilon = -2.0}), {"[adam]", "epsilon -2"}},
-                            {"weight_decay", make({.weight_decay = -0.25}), {"[adam]", "weight_decay -0.25"}}});
+                            {"weight_decay", make({.weight_decay = -0.25}), {"[adam]", "weight_decay -0.25"}},
+                            {"l2_decay", make({.l2_decay = -0.75}), {"[adam]", "l2_decay -0.75"}},
+                            {"nan", make({.epsilon = std::nan("")}), {"[adam]", "epsilon nan"}}});
 }
 
 /// Saving steps and moments and going on elsewhere equals not stopping.
@@ -210,6 +214,29 @@ TYPED_TEST_SUITE(GoldenAdam, Scalars);
 
 TYPED_TEST(GoldenAdam, TenStepsOfAdam) { this->ten_steps("adam", 0.0, /*clip=*/0.0); }
 TYPED_TEST(GoldenAdam, TenStepsOfAdamWWithClipping) { this->ten_steps("adamw", 0.1, /*clip=*/1.0); }
+
+template <class T>
+class AdamTrajectories : public testing::Test {};
+TYPED_TEST_SUITE(AdamTrajectories, Scalars);
+
+TYPED_TEST(AdamTrajectories, ArePyTorchs) {
+  const auto expect = [](const std::string& name, rapt::AdamOptions options) {
+    options.beta1 = 0.8, options.beta2 = 0.95, options.epsilon = 1e-3;
+    rapt_test::expect_trajectory<TypeParam>(name, [&](auto& module) { return rapt::Adam<TypeParam>(module, options); });
+  };
+  expect("adam", {});
+  expect("adam_l2", {.l2_decay = 0.3});
+  expect("adam_amsgrad", {.amsgrad = true});
+  expect("adamw", {.weight_decay = 0.3});
+  expect("adamw_amsgrad", {.weight_decay = 0.3, .amsgrad = true});
+  expect("adam_l2_matrices", {.decay_vectors = false, .l2_decay = 0.3});
+}
+
+TEST(Adam, HasALargestVWithAmsgradOnly) {
+  Pair pair;
+  EXPECT_EQ(rapt::Adam(pair).state_names(), (std::vector<std::string_view>{"m", "v"}));
+  EXPECT_EQ(rapt::Adam(pair, {.amsgrad = true}).state_names(), (std::vector<std::string_view>{"m", "v", "v_max"}));
+}
 
 TEST(Adam, SameBitsOnAnyNumberOfThreads) {
   const rapt::Index threads = rapt::threads();

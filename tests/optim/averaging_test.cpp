@@ -185,6 +185,29 @@ TEST(MovingAverage, BeginsWithTheModelAndStaysWithOneThatStands) {
   EXPECT_EQ(numbers_of(result), numbers_of(model));
 }
 
+/// What is frozen has its own value as average, bit for bit, and assigning an average releases nothing.
+TEST(MovingAverage, KeepsWhatIsFrozen) {
+  auto model = random_toy<float>(1);
+  model.a.set_frozen(true);
+  const Tensor<float> frozen = model.a.value();
+  ExponentialMovingAverage<float> average(model, 0.9);
+  ParameterMean<float> mean;
+  for (Index step = 1; step < 20; ++step) {
+    for (float& w : model.b->mutable_value().values()) w += 0.1f;
+    average.update(step);
+    mean.add(model);
+  }
+  auto moving = model, plain = model;
+  average.assign_to(moving);
+  mean.assign_to(plain);
+  for (const auto* result : {&moving, &plain}) {
+    EXPECT_TRUE(rapt_test::same_bits(result->a.value(), frozen));
+    EXPECT_FALSE(rapt_test::same_bits(result->b->value(), model.b->value()));
+    EXPECT_TRUE(result->a.is_frozen());
+    EXPECT_FALSE(result->b->is_frozen());
+  }
+}
+
 TEST(MovingAverage, SameBitsOnAnyThreadsAndSimdLevels) {
   rapt_test::for_every_simd_level([&] {
     rapt_test::expect_same_bits_on_any_threads([&] {

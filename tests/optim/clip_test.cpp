@@ -59,6 +59,14 @@ TEST(GradientNorm, DoesNotOverflowInFloat) {
   EXPECT_NEAR(rapt::gradient_norm(module), 5e30, 1e24);
 }
 
+TEST(GradientNorm, DoesNotCountFrozenParameters) {
+  Three<float> module = with_gradients<float>();
+  module.large.set_frozen(true);
+  EXPECT_EQ(rapt::gradient_norm(module), 3.0);
+  module.large.node()->grad = Tensor<float>(Shape{301, 257}, 2.f);  // whoever put it there
+  EXPECT_EQ(rapt::gradient_norm(module), 3.0);
+}
+
 TEST(GradientNorm, SameBitsOnAnyThreads) {
   const Three<float> module = with_gradients<float>();
   rapt_test::expect_same_bits_on_any_threads([&] { return std::vector<double>{rapt::gradient_norm(module)}; });

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <limits>
+#include <map>
 #include <set>
 #include <string>
 #include <utility>
@@ -15,6 +16,9 @@
 #include "rapt/generation/beam_search.hpp"
 #include "rapt/generation/greedy.hpp"
 #include "rapt/models/transformer.hpp"
+#include "rapt/nn/freeze.hpp"
+#include "rapt/optim/lion.hpp"
+#include "rapt/optim/sgd.hpp"
 #include "tests/common/settings.hpp"
 
 namespace {
@@ -659,6 +663,92 @@ TEST(Trainer, GoesOnFromAState) {
   EXPECT_EQ(half_trainer.state().dropout, whole_trainer.state().dropout);
   EXPECT_EQ(half_trainer.state().data, whole_trainer.state().data);
   EXPECT_EQ(half_trainer.state().best_validation, 3);
+}
+
+// Other optimizers
+// -----------------------------------------------------------------------------------------------------
+
+TEST(Trainer, TakesAnyOptimizer) {
+  const auto pairs = reversals(10, 7, 1);
+  const TranslationBatch batch = rapt::make_batch(pairs);
+  Bigram ours, plain;
+  TrainerOptions options = constant_rate(0.5);
+  options.clip_norm = 0.01;
+  Trainer trainer(ours, options, rapt::Sgd(ours, {.momentum = 0.9, .nesterov = true}));
+  static_assert(std::is_same_v<decltype(trainer), Trainer<Bigram, rapt::Sgd<double>>>);
+  rapt::Sgd sgd(plain, {.momentum = 0.9, .nesterov = true});
+  for (int step = 0; step < 3; ++step) {
+    {
+      const rapt::Recording scope;
+      rapt::backward(plain.loss(batch));
+    }
+    sgd.step(0.5, rapt::clip_factor(rapt::gradient_norm(plain), 0.01));
+    std::ignore = trainer.step({&batch, 1});
+    EXPECT_EQ(numbers_of(ours), numbers_of(plain)) << step;
+  }
+  EXPECT_EQ(trainer.steps(), 3);
+  EXPECT_EQ(trainer.optimizer().steps(), 3);
+}
+
+TEST(Trainer, LearnsWithLion) {
+  const auto pairs = reversals(1000, 3, 1);
+  auto model = small_transformer(0.f, 32);
+  TrainerOptions options = constant_rate(1e-3);
+  options.clip_norm = 1.0;
+  Trainer trainer(model, options, rapt::Lion(model));
+  BatchStream stream(pairs, {.tokens = 300});
+  const TrainingSummary summary = trainer.run(stream, {.steps = 200}, kNoValidation, kNoReport);
+  EXPECT_LT(summary.last_loss, 0.7);  // 2.08 for one who knows nothing
+}
+
+TEST(Trainer, RefusesTheOptimizerOfAnotherModel) {
+  auto model = small_transformer(0.f), other = small_transformer(0.f);
+  const auto text = rapt_test::error_text<rapt::ValueError>([&] { Trainer(model, {}, rapt::Sgd(other)); });
+  EXPECT_NE(text.find("[trainer] the optimizer sgd was not made for this model"), std::string::npos) << text;
+  EXPECT_NE(text.find("'embedding.weight'"), std::string::npos) << text;
+}
+
+// Freezing
+// -------------------------------------------------------------------------------------------------------------
+
+/// Weight decay, clipping, accumulation, an average: the encoder stays bit for bit, the rest learns.
+TEST(Trainer, TrainsAroundAFrozenEncoder) {
+  const auto pairs = reversals(500, 5, 1);
+  rapt_test::expect_same_bits_on_any_threads([&] {
+    auto model = small_transformer(0.1f, 16);
+    const Index frozen = rapt::freeze(model, "encoder.*");
+    EXPECT_GT(frozen, 10);
+    const auto before = model;
+    Trainer trainer(model, {.learning_rate = [](Index) { return 5e-3; },
+                            .adam = {.weight_decay = 0.1},
+                            .accumulate = 2,
+                            .clip_norm = 0.5,
+                            .average_decay = 0.9,
+                            .seed = 3});
+    BatchStream stream(pairs, {.tokens = 150});
+    std::vector<double> losses;
+    Index validations = 0;
+    (void)trainer.run(
+        stream, {.steps = 40, .validate_every = 20}, [&] { return static_cast<double>(++validations == 1); },
+        [&](const rapt::Progress& progress) { losses.push_back(progress.loss); });
+    EXPECT_LT(losses.back(), 0.9 * losses.front());
+    auto averaged = model;
+    trainer.average()->assign_to(averaged);
+    std::map<std::string, const rapt::Parameter<float>*> initial, averages;
+    rapt::for_each_parameter(before, [&](const std::string& name, const auto& p) { initial[name] = &p; });
+    rapt::for_each_parameter(averaged, [&](const std::string& name, const auto& p) { averages[name] = &p; });
+    rapt::for_each_parameter(model, [&](const std::string& name, const auto& p) {
+      const bool is_encoder = name.starts_with("encoder.");
+      EXPECT_EQ(p.is_frozen(), is_encoder) << name;
+      EXPECT_TRUE(p.grad().empty()) << name;
+      EXPECT_EQ(rapt_test::same_bits(p.value(), initial.at(name)->value()), is_encoder) << name;
+      EXPECT_EQ(rapt_test::same_bits(averages.at(name)->value(), initial.at(name)->value()), is_encoder) << name;
+    });
+    Index without_state = 0;
+    for (const auto& slot : trainer.optimizer().slots()) without_state += slot.state.empty() ? 1 : 0;
+    EXPECT_EQ(without_state, frozen) << "what is frozen takes no memory in the optimizer";
+    return losses;
+  });
 }
 
 TEST(MeanLoss, IsTheMeanOverAllTargetTokens) {

@@ -11,6 +11,17 @@
 
 namespace rapt::inline RAPT_ABI {
 
+namespace detail {
+
+/// True if an input of the op still takes a gradient: a parameter may have been frozen since it was recorded.
+template <class T>
+[[nodiscard]] bool wants_gradient(const Node<T>& node) {
+  return std::any_of(node.inputs.begin(), node.inputs.end(),
+                     [](const auto& input) { return input != nullptr && input->requires_grad; });
+}
+
+}  // namespace detail
+
 /// Adds d(loss)/d(leaf) to the gradient of every leaf that requires one. Gradients of several calls add up, until an
 /// optimizer's step (or `clear_grad`) empties them.
 ///
@@ -20,7 +31,9 @@ namespace rapt::inline RAPT_ABI {
 template <class T>
 void backward(const Variable<T>& loss, std::type_identity_t<T> upstream = 1) {
   require<ShapeError>(loss.size() == 1, "backward", "the loss must be a scalar, its shape is ", loss.shape());
-  require(loss.requires_grad(), "backward", "the loss was not recorded: compute it inside a Training scope");
+  require(loss.requires_grad(), "backward",
+          "the loss was not recorded: compute it inside a Training scope, from "
+          "a parameter that is not frozen");
 
   std::vector<std::shared_ptr<Node<T>>> order{loss.node()};
   std::unordered_set<const Node<T>*> seen{loss.node().get()};
@@ -37,7 +50,7 @@ void backward(const Variable<T>& loss, std::type_identity_t<T> upstream = 1) {
     const std::shared_ptr<Node<T>> node = std::move(order.back());
     order.pop_back();
     if (node->name.empty()) continue;  // a leaf keeps its gradient
-    if (!node->grad.empty()) node->backward();
+    if (!node->grad.empty() && detail::wants_gradient(*node)) node->backward();
     if (detail::checks_finite()) {
       for (const auto& input : node->inputs) {
         if (input) detail::require_finite(input->grad, "a gradient from the op", node->name);

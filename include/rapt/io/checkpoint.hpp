@@ -1,6 +1,6 @@
 /// \file
-/// Training checkpoints: parameters, Adam's moments, the moving average, random state and position in the data, in one
-/// file.
+/// Training checkpoints: parameters, the optimizer's state, the moving average, random state and position in the data,
+/// in one file.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -10,12 +10,62 @@
 
 namespace rapt::inline RAPT_ABI {
 
+namespace detail {
+
+/// f(k, key) for each tensor that the optimizer keeps for a parameter: slot.state[k] has the key
+/// "<optimizer>.<state>.<parameter>" in files.
+template <Optimizer O, class F>
+void for_each_state_key(const O& optimizer, const std::string& parameter, const F& f) {
+  std::size_t k = 0;
+  for (const std::string_view state : optimizer.state_names()) {
+    f(k++, std::string(O::kName).append(".").append(state).append(".").append(parameter));
+  }
+}
+
+/// The steps that each parameter of an optimizer has missed, in the order of its slots; -1 where the checkpoint says
+/// nothing. Throws IoError for numbers that cannot be.
+template <Optimizer O>
+[[nodiscard]] std::vector<Index> missed_steps(const SafetensorsFile& file, const nlohmann::json& trainer, O& optimizer,
+                                              Index steps) {
+  std::vector<Index> result(optimizer.slots().size(), -1);
+  const auto missed = trainer.find("missed");
+  if (missed == trainer.end()) return result;  // as earlier versions wrote it
+  require<IoError>(missed->is_object(), "load_checkpoint", file.path(),
+                   ": \"missed\" must be an object: ", describe(*missed));
+  for (const auto& [name, count] : missed->items()) {
+    std::size_t i = 0;
+    while (i < result.size() && optimizer.slots()[i].name != name) ++i;
+    require<IoError>(i < result.size(), "load_checkpoint", file.path(), ": \"missed\" names the parameter ",
+                     quote_name(name), ", which the model has not");
+    require<IoError>(
+        count.is_number_unsigned() && count.template get<std::uint64_t>() <= static_cast<std::uint64_t>(steps),
+        "load_checkpoint", file.path(), ": \"missed\" must have for ", quote_name(name),
+        " a whole number up to the steps, ", steps, ": ", describe(count));
+    result[i] = count.template get<Index>();
+  }
+  return result;
+}
+
+}  // namespace detail
+
 /// Writes all that a run needs to go on bit for bit; the file appears whole or not at all.
-template <Module M>
-void save_checkpoint(const std::filesystem::path& path, Trainer<M>& trainer, Metadata metadata = {}) {
+template <Module M, Optimizer O>
+void save_checkpoint(const std::filesystem::path& path, Trainer<M, O>& trainer, Metadata metadata = {}) {
   const TrainerState state = trainer.state();
+  std::vector<SafetensorsEntry> entries = parameter_entries(std::as_const(trainer.model()));
+  nlohmann::json missed = nlohmann::json::object();
+  for (auto& slot : trainer.optimizer().slots()) {
+    const bool is_idle = slot.state.empty() && !slot.node->requires_grad;  // frozen since the beginning
+    if (!is_idle) trainer.optimizer().make_state(slot);
+    if (is_idle || slot.missed > 0) missed[slot.name] = slot.missed;
+    detail::for_each_state_key(trainer.optimizer(), slot.name, [&](std::size_t k, const std::string& key) {
+      if (!is_idle) entries.emplace_back(key, slot.state[k].view());
+    });
+  }
   metadata["trainer"] = nlohmann::json{
+      {"optimizer", O::kName},
       {"steps", trainer.steps()},
+      {"missed", missed},
       {"dropout_seed", state.dropout.seed},
       {"dropout_streams", state.dropout.streams_taken},
       {"epoch", state.data.epoch},
@@ -25,11 +75,6 @@ void save_checkpoint(const std::filesystem::path& path, Trainer<M>& trainer, Met
       {"best_step", state.best_step},
       {"misses",
        state.misses}}.dump();
-  std::vector<SafetensorsEntry> entries = parameter_entries(std::as_const(trainer.model()));
-  trainer.adam().for_each_state([&](const std::string& name, const auto& m, const auto& v) {
-    entries.emplace_back("adam.m." + name, m.view());
-    entries.emplace_back("adam.v." + name, v.view());
-  });
   if (trainer.average()) {
     trainer.average()->for_each_state(
         [&](const std::string& name, const auto& average) { entries.emplace_back("average." + name, average.view()); });
@@ -37,10 +82,11 @@ void save_checkpoint(const std::filesystem::path& path, Trainer<M>& trainer, Met
   write_safetensors(path, entries, metadata);
 }
 
-/// Puts a trainer (and the stream it reads from) where the checkpoint was written. Throws IoError or ShapeError, naming
+/// Puts a trainer (and the stream it reads from) where the checkpoint was written. What is frozen is the program's to
+/// say, as options are: it stays as it is. Throws IoError or ShapeError, naming
 /// what does not fit, or ValueError for a place that the stream does not have, before anything is changed.
-template <Module M>
-void load_checkpoint(const std::filesystem::path& path, Trainer<M>& trainer, BatchStream& stream) {
+template <Module M, Optimizer O>
+void load_checkpoint(const std::filesystem::path& path, Trainer<M, O>& trainer, BatchStream& stream) {
   const SafetensorsFile file(path);
   const auto text = file.metadata().find("trainer");
   require<IoError>(text != file.metadata().end(), "load_checkpoint", file.path(),
@@ -66,11 +112,23 @@ void load_checkpoint(const std::filesystem::path& path, Trainer<M>& trainer, Bat
   if (best->is_number()) state.best_validation = best->get<double>();
   BatchStream there = stream;
   there.seek(state.data);
-  trainer.adam().for_each_state([&](const std::string& name, const auto& m, const auto&) {
-    for (const char* kind : {"adam.m.", "adam.v."}) {
-      detail::require_stored(file, kind + name, m.shape(), "load_checkpoint");
-    }
-  });
+  O& optimizer = trainer.optimizer();
+  const auto writer = json.find("optimizer");  // absent in files of earlier versions, which knew Adam alone
+  require<IoError>(writer == json.end() ? O::kName == "adam" : *writer == std::string(O::kName), "load_checkpoint",
+                   file.path(), ": it was written with the optimizer ",
+                   writer == json.end() ? "\"adam\"" : detail::describe(*writer), ", this trainer has \"", O::kName,
+                   "\"");
+  const std::vector<Index> missed = detail::missed_steps(file, json, optimizer, steps);
+  std::vector<bool> has_state;
+  for (std::size_t i = 0; const auto& slot : optimizer.slots()) {
+    bool stored = missed[i++] < steps;  // a parameter that has missed all of them may have none
+    detail::for_each_state_key(optimizer, slot.name,
+                               [&](std::size_t, const std::string& key) { stored = stored || file.contains(key); });
+    has_state.push_back(stored);
+    detail::for_each_state_key(optimizer, slot.name, [&](std::size_t, const std::string& key) {
+      if (stored) detail::require_stored(file, key, slot.shape, "load_checkpoint");
+    });
+  }
   if (trainer.average()) {
     require<IoError>(std::any_of(file.names().begin(), file.names().end(),
                                  [](const std::string& name) { return name.starts_with("average."); }),
@@ -79,17 +137,24 @@ void load_checkpoint(const std::filesystem::path& path, Trainer<M>& trainer, Bat
       detail::require_stored(file, "average." + name, average.shape(), "load_checkpoint");
     });
   }
+  const std::string state_of = std::string(O::kName) + ".";
   load_parameters(trainer.model(), file, "",
-                  [](const std::string& name) { return name.starts_with("adam.") || name.starts_with("average."); });
-  trainer.adam().for_each_state([&](const std::string& name, auto& m, auto& v) {
-    file.read_into("adam.m." + name, m);
-    file.read_into("adam.v." + name, v);
-  });
+                  [&](const std::string& name) { return name.starts_with(state_of) || name.starts_with("average."); });
+  for (std::size_t i = 0; auto& slot : optimizer.slots()) {
+    slot.missed = std::max<Index>(missed[i], 0);
+    if (!has_state[i++]) {
+      slot.state.clear();
+      continue;
+    }
+    optimizer.make_state(slot);
+    detail::for_each_state_key(optimizer, slot.name,
+                               [&](std::size_t k, const std::string& key) { file.read_into(key, slot.state[k]); });
+  }
   if (trainer.average()) {
     trainer.average()->for_each_state(
         [&](const std::string& name, auto& average) { file.read_into("average." + name, average); });
   }
-  trainer.adam().set_steps(steps);
+  optimizer.set_steps(steps);
   trainer.restore(state);
   stream = std::move(there);
 }

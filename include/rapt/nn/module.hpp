@@ -22,15 +22,18 @@
 
 namespace rapt::inline RAPT_ABI {
 
-/// A leaf that is learned. A value type: copying copies the numbers; assigning to one writes into its place, so that an
-/// optimizer which knows it goes on with the new numbers.
+/// A leaf that is learned, unless it is frozen. A value type: copying copies the numbers and whether it is frozen;
+/// assigning to one writes numbers into its place, so that an optimizer which knows it goes on with the new numbers,
+/// and leaves it frozen or not as it was.
 template <class T>
 class Parameter : public Variable<T> {
  public:
   Parameter() = default;
   explicit Parameter(Tensor<T> value) : Variable<T>(std::move(value), /*requires_grad=*/true) {}
   Parameter(const Parameter& other) : Variable<T>() {
-    if (other.defined()) *this = Parameter(Tensor<T>(other.value()));
+    if (!other.defined()) return;
+    *this = Parameter(Tensor<T>(other.value()));
+    set_frozen(other.is_frozen());
   }
   Parameter(Parameter&&) noexcept = default;
   Parameter& operator=(const Parameter& other) {
@@ -50,6 +53,14 @@ class Parameter : public Variable<T> {
   [[nodiscard]] Tensor<T>& mutable_value() {
     this->node_->packed.drop();
     return this->node_->value;
+  }
+
+  /// True if training leaves the parameter as it is, see `freeze`.
+  [[nodiscard]] bool is_frozen() const { return !this->requires_grad(); }
+  /// Freezing forgets the gradient.
+  void set_frozen(bool frozen) {
+    this->node_->requires_grad = !frozen;
+    if (frozen) this->clear_grad();
   }
 };
 

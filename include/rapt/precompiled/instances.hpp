@@ -83,6 +83,8 @@ RAPT_INSTANCE class SinusoidalPositionalEncoding<RAPT_SCALAR>;
 
 // The model, and what trains and decodes it.
 RAPT_INSTANCE class Transformer<RAPT_SCALAR>;
+RAPT_INSTANCE class RuleOptimizer<RAPT_SCALAR, AdamRule>;
+RAPT_INSTANCE RuleOptimizer<RAPT_SCALAR, AdamRule>::RuleOptimizer(Transformer<RAPT_SCALAR>&, const AdamOptions&);
 RAPT_INSTANCE class Adam<RAPT_SCALAR>;
 RAPT_INSTANCE Adam<RAPT_SCALAR>::Adam(Transformer<RAPT_SCALAR>&, const AdamOptions&);
 RAPT_INSTANCE class Trainer<Transformer<RAPT_SCALAR>>;

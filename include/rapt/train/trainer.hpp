@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <concepts>
 #include <functional>
 #include <limits>
 #include <vector>
@@ -57,7 +58,7 @@ struct TrainingSummary {
   StopReason reason = StopReason::steps;
 };
 
-/// Where a run stands, beside parameters and Adam's moments: all that is needed to go on bit for bit.
+/// Where a run stands, beside parameters and the optimizer's state: all that is needed to go on bit for bit.
 struct TrainerState {
   Rng::State dropout;
   BatchStream::Position data;
@@ -67,13 +68,25 @@ struct TrainerState {
 };
 
 /// Trains a model whose `loss(TranslationBatch, CrossEntropyOptions)` is the mean over target tokens.
-template <Module M>
+template <Module M, Optimizer O = Adam<typename M::ScalarType>>
 class Trainer {
  public:
   using T = typename M::ScalarType;
 
-  Trainer(M& model, const TrainerOptions& options)
-      : model_(model), options_(options), adam_(model, options.adam), rng_(options.seed) {
+  /// Trains with Adam.
+  Trainer(M& model, const TrainerOptions& options) requires std::same_as<O, Adam<T>>
+      : Trainer(model, options, O(model, options.adam)) {}
+  /// Trains with any optimizer of the model, e.g. `Sgd(model, {.momentum = 0.9})`; `options.adam` is not used. Throws
+  /// ValueError for an optimizer of another model.
+  Trainer(M& model, const TrainerOptions& options, O optimizer)
+      : model_(model), options_(options), optimizer_(std::move(optimizer)), rng_(options.seed) {
+    std::size_t i = 0;
+    for_each_parameter(model, [&](const std::string& name, const Parameter<T>& parameter) {
+      const auto slots = optimizer_.slots();
+      require(i < slots.size() && slots[i].node == parameter.node(), "trainer", "the optimizer ", O::kName,
+              " was not made for this model: it does not know the parameter '", name, "'");
+      ++i;
+    });
     require(options.accumulate >= 1, "trainer", "accumulate must be at least 1: ", options.accumulate);
     if (options.average_decay != 0) average_.emplace(model, options.average_decay);
   }
@@ -86,8 +99,8 @@ class Trainer {
     gradient_norm_ = std::isfinite(loss) ? gradient_norm(model_) : 0;
     if (!std::isfinite(loss) || !std::isfinite(gradient_norm_)) explain(batches, random, loss);
     const double factor = options_.clip_norm > 0 ? clip_factor(gradient_norm_, options_.clip_norm) : 1.0;
-    adam_.step(options_.learning_rate(adam_.steps() + 1), factor);
-    if (average_) average_->update(adam_.steps());
+    optimizer_.step(options_.learning_rate(optimizer_.steps() + 1), factor);
+    if (average_) average_->update(optimizer_.steps());
     return loss;
   }
 
@@ -105,7 +118,7 @@ class Trainer {
       return std::chrono::duration<double>(Clock::now() - t).count();
     };
     const auto start = Clock::now();
-    const Index first_step = adam_.steps();
+    const Index first_step = optimizer_.steps();
     Index tokens = 0;
     TrainingSummary summary{.best_validation = best_validation_, .best_step = best_step_};
     std::optional<M> best;
@@ -114,7 +127,7 @@ class Trainer {
       misses_ = score < best_validation_ ? 0 : misses_ + 1;
       if (misses_ > 0) return;
       best_validation_ = score;
-      best_step_ = adam_.steps();
+      best_step_ = optimizer_.steps();
       if (plan.keep_best) best = model_;
     };
 
@@ -134,49 +147,52 @@ class Trainer {
       data_ = stream.position();
       validated = false;
 
-      Progress progress{.step = adam_.steps(),
+      Progress progress{.step = optimizer_.steps(),
                         .loss = summary.last_loss,
                         .gradient_norm = gradient_norm_,
-                        .learning_rate = options_.learning_rate(adam_.steps()),
+                        .learning_rate = options_.learning_rate(optimizer_.steps()),
                         .seconds = seconds_since(start)};
       progress.tokens_per_second = static_cast<double>(tokens) / progress.seconds;
-      const double per_step = progress.seconds / static_cast<double>(adam_.steps() - first_step);
-      progress.seconds_left = plan.steps > 0 ? per_step * static_cast<double>(plan.steps - adam_.steps()) : -1;
+      const double per_step = progress.seconds / static_cast<double>(optimizer_.steps() - first_step);
+      progress.seconds_left = plan.steps > 0 ? per_step * static_cast<double>(plan.steps - optimizer_.steps()) : -1;
       if (plan.seconds > 0) {
         const double left = plan.seconds - progress.seconds;
         progress.seconds_left = progress.seconds_left < 0 ? left : std::min(left, progress.seconds_left);
       }
       report(progress);
-      if (plan.validate_every > 0 && adam_.steps() % plan.validate_every == 0) {
+      if (plan.validate_every > 0 && optimizer_.steps() % plan.validate_every == 0) {
         look();
         validated = true;
       }
       const bool stops = plan.stop != nullptr && plan.stop->load();
-      if (stops || (plan.save_every > 0 && adam_.steps() % plan.save_every == 0)) save();
+      if (stops || (plan.save_every > 0 && optimizer_.steps() % plan.save_every == 0)) save();
       if (stops) {
         summary.reason = StopReason::request;
         break;
       }
     }
     summary.seconds = seconds_since(start);
-    if (plan.validate_every > 0 && !validated && adam_.steps() > first_step && summary.reason != StopReason::request) {
+    if (plan.validate_every > 0 && !validated && optimizer_.steps() > first_step &&
+        summary.reason != StopReason::request) {
       look();
     }
     if (best) model_ = *best;
-    summary.steps = adam_.steps();
+    summary.steps = optimizer_.steps();
     summary.best_validation = best_validation_;
     summary.best_step = best_step_;
     return summary;
   }
 
   [[nodiscard]] M& model() { return model_; }
-  [[nodiscard]] Adam<T>& adam() { return adam_; }
-  [[nodiscard]] Index steps() const { return adam_.steps(); }
+  [[nodiscard]] O& optimizer() { return optimizer_; }
+  /// The same, in a trainer with Adam.
+  [[nodiscard]] Adam<T>& adam() requires std::same_as<O, Adam<T>> { return optimizer_; }
+  [[nodiscard]] Index steps() const { return optimizer_.steps(); }
   /// The moving average of the parameters, if the options ask for one.
   [[nodiscard]] std::optional<ExponentialMovingAverage<T>>& average() { return average_; }
 
   [[nodiscard]] TrainerState state() const { return {rng_.state(), data_, best_validation_, best_step_, misses_}; }
-  /// Goes on from a state; the caller restores parameters and moments, and puts the stream to `state.data`.
+  /// Goes on from a state; the caller restores parameters and the optimizer, and puts the stream to `state.data`.
   void restore(const TrainerState& state) {
     rng_ = Rng(state.dropout);
     data_ = state.data;
@@ -223,13 +239,13 @@ class Trainer {
       clear_gradients(model_);
     }
     rng_ = Rng(random);
-    fail("trainer", what, " at step ", adam_.steps() + 1, ": the learning rate may be too high (",
-         options_.learning_rate(adam_.steps() + 1), "). NaN or infinity came up first: ", where);
+    fail("trainer", what, " at step ", optimizer_.steps() + 1, ": the learning rate may be too high (",
+         options_.learning_rate(optimizer_.steps() + 1), "). NaN or infinity came up first: ", where);
   }
 
   [[nodiscard]] std::optional<StopReason> reason_to_stop(const BatchStream& stream, const TrainingPlan& plan,
                                                          double seconds) const {
-    if (plan.steps > 0 && adam_.steps() >= plan.steps) return StopReason::steps;
+    if (plan.steps > 0 && optimizer_.steps() >= plan.steps) return StopReason::steps;
     if (plan.seconds > 0 && seconds >= plan.seconds) return StopReason::seconds;
     const BatchStream::Position at = stream.position();
     const Index epochs = at.epoch + (at.batch == stream.batches_per_epoch() ? 1 : 0);
@@ -240,7 +256,7 @@ class Trainer {
 
   M& model_;
   TrainerOptions options_;
-  Adam<T> adam_;
+  O optimizer_;
   std::optional<ExponentialMovingAverage<T>> average_;
   Rng rng_;
   double gradient_norm_ = 0;

@@ -25,7 +25,7 @@ template <class T>
   if (will_record<T>({table}) && table.requires_grad()) kept.assign(rows.begin(), rows.end());
   return overwritable(record("add_rows", std::move(y), {x, table}, [kept = std::move(kept)](Node<T>& out) {
     Node<T>&x_in = out.input(0), &table_in = out.input(1);
-    if (table_in.requires_grad) {  // dtable[rows_i] += dy_i
+    if (table_in.requires_grad && !kept.empty()) {  // dtable[rows_i] += dy_i
       kernels::scatter_rows<T>(table_in.grad_sum(), kept, T(1), out.grad.data());
     }
     pass_gradient(std::move(out.grad), x_in);  // dx = dy

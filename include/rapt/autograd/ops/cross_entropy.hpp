@@ -135,50 +135,56 @@ void add_scaled_gradient(Node<T>& input, Tensor<T> gradient, T factor) {
 /// Rows whose logits exist at once.
 inline constexpr Index kLossBlock = 256;
 
-/// The gradients of a loss of x W^T + b. Without memory: not wanted.
+/// Those of the gradients of a loss of x W^T + b by x, W and b that are wanted; the others are empty.
 template <class T>
 struct ProjectionGradients {
   Tensor<T> dx, dw, db;
 
   ProjectionGradients() = default;
-  ProjectionGradients(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>* bias)
-      : dx(x.shape()), dw(weight.shape()), db(bias != nullptr ? Tensor<T>(bias->shape(), T(0)) : Tensor<T>()) {}
+  /// Room for the gradients by the inputs that require one. `bias` may be nullptr.
+  ProjectionGradients(const Node<T>& x, const Node<T>& weight, const Node<T>* bias) {
+    if (x.requires_grad) dx = Tensor<T>(x.value.shape());
+    if (weight.requires_grad) dw = Tensor<T>(weight.value.shape());
+    if (bias != nullptr && bias->requires_grad) db = Tensor<T>(bias->value.shape(), T(0));
+  }
 
+  [[nodiscard]] bool wanted() const { return !dx.empty() || !dw.empty() || !db.empty(); }
   /// Adds them, times a factor, to the gradients of the node's inputs x, W and b.
   void add_to_inputs(Node<T>& out, T factor) {
     Tensor<T>* gradients[] = {&dx, &dw, &db};
     for (std::size_t i = 0; i < 3; ++i) {
       Node<T>* input = out.inputs[i].get();
-      if (input == nullptr || !input->requires_grad) continue;
+      if (input == nullptr || !input->requires_grad || gradients[i]->empty()) continue;
       add_scaled_gradient(*input, std::move(*gradients[i]), factor);
     }
   }
 };
 
-/// The losses of all rows of x W^T + b, whose logits exist for a block of rows at a time, and, unless `gradients` is
-/// nullptr, the gradients of the sum over rows of gradient_scale row_scales[i] loss_i.
+/// The losses of all rows of x W^T + b, whose logits exist for a block of rows at a time, and those `gradients` that
+/// are wanted of the sum over rows of gradient_scale row_scales[i] loss_i.
 template <class T>
 void project_and_compare(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>* bias,
                          const CrossEntropyTargets<T>& targets, T gradient_scale, const T* row_scales, double* losses,
-                         ProjectionGradients<T>* gradients) {
+                         ProjectionGradients<T>& gradients) {
   const Index rows = x.rows(), vocabulary = weight.rows();
   Tensor<T> logits(Shape{std::min(rows, kLossBlock), vocabulary});
   const kernels::PackedOperand<T> weight_transposed(kernels::transposed(weight));
   std::optional<kernels::PackedOperand<T>> weight_packed;
-  if (gradients != nullptr) weight_packed.emplace(kernels::as_is(weight));
+  if (!gradients.dx.empty()) weight_packed.emplace(kernels::as_is(weight));
   for (Index i = 0; i < rows; i += kLossBlock) {
     const Index count = std::min(kLossBlock, rows - i);
     const auto x_block = x.view().middle_rows(i, count);
     const TensorView<T> block = logits.view().middle_rows(0, count);
     kernels::gemm(kernels::as_is(x_block), weight_transposed, block,
                   {.bias = bias != nullptr ? bias->data() : nullptr});
-    auto problem = targets.rows(i, count, gradients != nullptr ? gradient_scale : T(0));
+    auto problem = targets.rows(i, count, gradients.wanted() ? gradient_scale : T(0));
     if (row_scales != nullptr) problem.row_gradient_scales = row_scales + i;
     kernels::cross_entropy_rows(block.data(), count, vocabulary, problem, losses + i);
-    if (gradients == nullptr) continue;
-    kernels::gemm(kernels::as_is(block), *weight_packed, gradients->dx.view().middle_rows(i, count));
-    kernels::gemm(kernels::transposed(block), kernels::as_is(x_block), gradients->dw, {.accumulate = i > 0});
-    if (bias != nullptr) kernels::add_column_sums<T>(block, gradients->db.data());
+    if (weight_packed) kernels::gemm(kernels::as_is(block), *weight_packed, gradients.dx.view().middle_rows(i, count));
+    if (!gradients.dw.empty()) {
+      kernels::gemm(kernels::transposed(block), kernels::as_is(x_block), gradients.dw, {.accumulate = i > 0});
+    }
+    if (!gradients.db.empty()) kernels::add_column_sums<T>(block, gradients.db.data());
   }
 }
 
@@ -205,8 +211,8 @@ template <class T>
 }
 
 /// cross_entropy(x W^T + b, targets), for training: logits exist for a block of rows at a time, so [N, V] is never
-/// stored, and the gradients of x, W and b come out of the same pass; with Reduction::none backward goes through the
-/// logits again   // x [N, D], W [V, D], b [V] or undefined
+/// stored, and those of the gradients of x, W and b that are wanted come out of the same pass; with Reduction::none
+/// backward goes through the logits again   // x [N, D], W [V, D], b [V] or undefined
 template <class T>
 [[nodiscard]] Variable<T> linear_cross_entropy(const Variable<T>& x, const Variable<T>& weight, const Variable<T>& bias,
                                                std::span<const TokenId> targets,
@@ -221,9 +227,9 @@ template <class T>
   const Tensor<T>* bias_value = bias.defined() ? &bias.value() : nullptr;
   Tensor<double> losses(Shape{rows});
   detail::ProjectionGradients<T> gradients;
-  if (recording && !by_row) gradients = {x.value(), weight.value(), bias_value};
+  if (recording && !by_row) gradients = {*x.node(), *weight.node(), bias.defined() ? bias.node().get() : nullptr};
   detail::project_and_compare<T>(x.value(), weight.value(), bias_value, checked, checked.gradient_scale(), nullptr,
-                                 losses.data(), recording && !by_row ? &gradients : nullptr);
+                                 losses.data(), gradients);
   Tensor<T> loss = checked.reduce(losses);
   if (!by_row) {
     return record(
@@ -233,11 +239,11 @@ template <class T>
   if (recording) checked.keep();
   return record("linear_cross_entropy", std::move(loss), {x, weight, bias},
                 [checked = std::move(checked), losses = std::move(losses)](Node<T>& out) mutable {
-                  const Tensor<T>&x_in = out.input(0).value, &weight_in = out.input(1).value;
-                  const Tensor<T>* bias_in = out.inputs[2] != nullptr ? &out.inputs[2]->value : nullptr;
+                  const Node<T>&x_in = out.input(0), &weight_in = out.input(1), *bias_in = out.inputs[2].get();
                   detail::ProjectionGradients<T> by_rows(x_in, weight_in, bias_in);
-                  detail::project_and_compare<T>(x_in, weight_in, bias_in, checked, T(1), out.grad.data(),
-                                                 losses.data(), &by_rows);
+                  detail::project_and_compare<T>(x_in.value, weight_in.value,
+                                                 bias_in != nullptr ? &bias_in->value : nullptr, checked, T(1),
+                                                 out.grad.data(), losses.data(), by_rows);
                   by_rows.add_to_inputs(out, T(1));
                 });
 }

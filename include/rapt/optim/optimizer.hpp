@@ -1,0 +1,193 @@
+/// \file
+/// Optimizers: what Trainer and checkpoints need of one, and the driver that makes one of a rule.
+///
+/// A rule is an optimizer's options, its state and its formula on vectors of elements (sgd.hpp is a short one):
+///
+///     struct SignRule {                                                    // w -= rate sign(g)
+///       struct Options { bool decay_vectors = true; };
+///       static constexpr std::string_view kName = "sign";
+///       static void validate(const Options&) {}                            // throws ValueError with the values
+///       static std::array<OptimizerState, 0> states(const Options&) { return {}; }
+///       template <class T>
+///       struct Formula {
+///         Formula(const Options&, const UpdateStep& step) : rate(static_cast<T>(step.rate)) {}
+///         template <class V>
+///         [[gnu::always_inline]] void operator()(V& weight, const V& gradient, V*) const { ... }
+///         T rate;
+///       };
+///     };
+#pragma once
+
+#include <array>
+#include <cmath>
+#include <concepts>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "rapt/kernels/elementwise.hpp"
+#include "rapt/nn/module.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+/// A tensor that an optimizer keeps for each parameter, of the parameter's shape.
+struct OptimizerState {
+  std::string_view name;
+  bool kept = true;    ///< false: these options need none, the formula sees zeros
+  double initial = 0;  ///< of all elements before the parameter's first update
+};
+
+/// What an optimizer knows of one parameter.
+template <class T>
+struct OptimizerSlot {
+  std::string name;
+  std::shared_ptr<Node<T>> node;
+  Shape shape;  ///< at construction of the optimizer
+  /// In the order of `state_names`; empty before the first update, so that a frozen parameter takes no memory.
+  std::vector<Tensor<T>> state = {};
+  Index missed = 0;  ///< steps in which the parameter stayed as it was: it was frozen or had no gradient
+};
+
+/// One update of one parameter.
+struct UpdateStep {
+  double rate = 0;     ///< the learning rate
+  Index update = 1;    ///< number of this update of the parameter, counts from 1
+  bool decays = true;  ///< false: a vector, which the options exclude from weight decay
+};
+
+/// What `Trainer` and checkpoints need of an optimizer. `kName` and `state_names` name its state in files.
+template <class O>
+concept Optimizer = std::movable<O> && requires(O& optimizer, const O& constant, double number, Index steps) {
+  typename O::ScalarType;
+  { O::kName } -> std::convertible_to<std::string_view>;
+  optimizer.step(number, number);
+  { constant.steps() } -> std::same_as<Index>;
+  optimizer.set_steps(steps);
+  { constant.state_names() } -> std::same_as<std::vector<std::string_view>>;
+  {optimizer.make_state(optimizer.slots().front())};
+  { optimizer.slots() } -> std::same_as<std::span<OptimizerSlot<typename O::ScalarType>>>;
+};
+
+/// The driver of all optimizers: runs a rule's formula over the parameters of a module, and keeps their state.
+///
+/// Knows the parameters that the module had at construction: the module may be moved and its values assigned to, but
+/// must not be replaced by another. Frozen parameters stay as they are, without weight decay or momentum. A learning
+/// rate is that of `step`; results are the same bits on any number of threads.
+template <class T, class Rule>
+class RuleOptimizer {
+ public:
+  using ScalarType = T;
+  using Options = typename Rule::Options;
+  static constexpr std::string_view kName = Rule::kName;
+
+  /// Throws ValueError that names the options which are out of range.
+  template <Module M>
+  RuleOptimizer(M& module, const Options& options) : options_(options) {
+    Rule::validate(options);
+    for_each_parameter(module, [&](const std::string& name, Parameter<T>& parameter) {
+      slots_.push_back({.name = name, .node = parameter.node(), .shape = parameter.shape()});
+    });
+  }
+
+  /// One update with what `backward` gathered since the last, then forgets the gradients. A parameter without gradient
+  /// stays as it is. `gradient_factor` multiplies all gradients: clipping without a pass of its own. Throws ValueError
+  /// for a rate that is negative or not finite, before anything has changed.
+  void step(double learning_rate, double gradient_factor = 1.0) {
+    require(std::isfinite(learning_rate) && learning_rate >= 0 && std::isfinite(gradient_factor), kName,
+            "the learning rate must be finite and not negative, the factor of the gradients finite: learning rate ",
+            learning_rate, ", factor ", gradient_factor);
+    ++steps_;
+    for (OptimizerSlot<T>& slot : slots_) {
+      Node<T>& node = *slot.node;
+      if (!node.requires_grad || node.grad.empty()) {
+        ++slot.missed;
+        node.grad = Tensor<T>();
+        continue;
+      }
+      require<ShapeError>(node.value.shape() == slot.shape && node.grad.shape() == slot.shape, kName, slot.name,
+                          " had shape ", slot.shape, " and now has ", node.value.shape());
+      make_state(slot);
+      node.packed.drop();
+      const UpdateStep step{.rate = learning_rate,
+                            .update = steps_ - slot.missed,
+                            .decays = options_.decay_vectors || slot.shape.rank() > 1};
+      update(slot, typename Rule::template Formula<T>(options_, step), static_cast<T>(gradient_factor));
+      node.grad = Tensor<T>();
+    }
+  }
+
+  /// Calls of `step`, those before a resume included.
+  [[nodiscard]] Index steps() const { return steps_; }
+  void set_steps(Index steps) { steps_ = steps; }
+
+  /// The parameters in the order of the module, to save and restore their state.
+  [[nodiscard]] std::span<OptimizerSlot<T>> slots() { return slots_; }
+  [[nodiscard]] std::vector<std::string_view> state_names() const {
+    std::vector<std::string_view> names;
+    for (const OptimizerState& state : Rule::states(options_)) {
+      if (state.kept) names.push_back(state.name);
+    }
+    return names;
+  }
+  /// The state before the first update, unless the slot has one.
+  void make_state(OptimizerSlot<T>& slot) const {
+    if (!slot.state.empty()) return;
+    for (const OptimizerState& state : Rule::states(options_)) {
+      if (state.kept) slot.state.emplace_back(slot.shape, static_cast<T>(state.initial));
+    }
+  }
+
+ private:
+  static constexpr std::size_t kStates = std::tuple_size_v<decltype(Rule::states(std::declval<const Options&>()))>;
+
+  template <class Formula>
+  void update(OptimizerSlot<T>& slot, const Formula& formula, T factor) const {
+    T* w = slot.node->value.data();
+    const T* g = slot.node->grad.data();
+    std::array<T*, kStates> kept{};  // nullptr: a state that the options need not
+    auto next = slot.state.begin();
+    for (std::size_t k = 0; const OptimizerState& state : Rule::states(options_)) {
+      kept[k++] = state.kept ? (next++)->data() : nullptr;
+    }
+    kernels::for_each_lane<T>(
+        slot.shape.size(), [&](auto lanes, Index i) __attribute__((always_inline)) {
+          simd::Vector<T, lanes> weight, gradient, state[kStates + 1]{};
+          simd::load(weight, w + i);
+          simd::load(gradient, g + i);
+          gradient *= factor;
+#pragma GCC unroll 4
+          for (std::size_t k = 0; k < kStates; ++k) {
+            if (kept[k] != nullptr) simd::load(state[k], kept[k] + i);
+          }
+          formula(weight, gradient, state);
+          simd::store(w + i, weight);
+#pragma GCC unroll 4
+          for (std::size_t k = 0; k < kStates; ++k) {
+            if (kept[k] != nullptr) simd::store(kept[k] + i, state[k]);
+          }
+        });
+  }
+
+  Options options_;
+  std::vector<OptimizerSlot<T>> slots_;
+  Index steps_ = 0;
+};
+
+namespace detail {
+
+/// x <- sqrt(x), element by element.
+template <class T, class V>
+[[gnu::always_inline]] inline void sqrt_in_place(V& x) {
+  for (std::size_t lane = 0; lane < sizeof(V) / sizeof(T); ++lane) x[lane] = std::sqrt(x[lane]);
+}
+
+/// Ranges of options.
+[[nodiscard]] inline bool is_not_negative(double value) { return std::isfinite(value) && value >= 0; }
+[[nodiscard]] inline bool is_decay_rate(double value) { return value >= 0 && value < 1; }
+
+}  // namespace detail
+
+}  // namespace rapt::inline RAPT_ABI
