@@ -8,6 +8,7 @@
 #include <string>
 
 #include "rapt/core/rng.hpp"
+#include "rapt/generation/greedy.hpp"
 #include "rapt/io/pretrained.hpp"
 #include "rapt/models/beit.hpp"
 #include "rapt/models/bert.hpp"
@@ -22,12 +23,15 @@
 
 namespace rapt_test {
 
+inline constexpr rapt::Index kGenerated = 5;
+
 /// What a model is given, and what it gives then.
 template <class T>
 struct SavedRun {
   std::map<std::string, std::vector<std::int64_t>> ids;  ///< `<name>`, and `<name>.splits` where lengths differ
   std::map<std::string, rapt::Tensor<T>> numbers;
   std::map<std::string, rapt::Tensor<T>> outputs;
+  rapt::TokenBatch generated;  ///< by greedy search, at most kGenerated tokens for each sequence
 
   void set_ids(const std::string& name, const rapt::TokenBatch& batch) {
     ids[name].assign(batch.tokens.begin(), batch.tokens.end());
@@ -47,6 +51,16 @@ void randomise(M& model) {
     using T = typename M::ScalarType;
     for (std::size_t i = 0; i < noise.size(); ++i) values[i] = static_cast<T>(static_cast<float>(values[i] + noise[i]));
   });
+}
+
+/// With the begin and end tokens that the model knows.
+template <class M>
+[[nodiscard]] rapt::TokenBatch generate_saved(const M& model, const rapt::TokenBatch& source) {
+  rapt::TokenBatch generated;
+  for (const auto& found : rapt::greedy_search(model, source, {.extra_length = kGenerated, .max_length = kGenerated})) {
+    generated.push_back(found.tokens);
+  }
+  return generated;
 }
 
 [[nodiscard]] inline rapt::TokenBatch saved_tokens() { return rapt::TokenBatch({{1, 5, 3, 12, 7, 9, 4}, {11, 2, 6}}); }
@@ -87,6 +101,7 @@ requires requires { M::kDecoderOnly; }
       return run;
     }
   }
+  run.generated = generate_saved(model, tokens);
   if constexpr (requires { model(tokens).value(); }) {
     run.outputs["logits"] = model(tokens).value();
   } else {
@@ -103,6 +118,7 @@ template <class T>
   run.set_ids("input_ids", source);
   run.set_ids("decoder_input_ids", target);
   run.outputs["logits"] = model(source, target).value();
+  run.generated = generate_saved(model, source);
   return run;
 }
 
@@ -258,8 +274,8 @@ class SavedModels {
     with("unscaled", [](auto& c) { c.scale_attention = false; });
     with("scaled_by_layer", [](auto& c) { c.scale_attention_by_layer = true; });
     with("untied", [](auto& c) { c.share_embeddings = false; });
-    with("tokens", [](auto& c) { c.begin_token = 3, c.end_tokens = {4}, c.pad_token = 5; });
-    with("ends", [](auto& c) { c.end_tokens = {4, 9}, c.suppressed_tokens = {1, 2}; });
+    with("tokens", [](auto& c) { c.begin_token = 3, c.end_tokens = {3}, c.pad_token = 5; });
+    with("ends", [](auto& c) { c.end_tokens = {4, 9}, c.suppressed_tokens = {3}; });
     for (const rapt::Activation activation : kNamed) {
       with(to_string(activation), [&](auto& c) { c.activation = activation; });
     }
@@ -311,7 +327,7 @@ class SavedModels {
       of_family("one_group", [](auto& c) { c.key_value_heads = 1; });
       of_family("head_dim", [](auto& c) { c.head_dim = 6; });
       of_family("tied", [](auto& c) { c.share_embeddings = true; });
-      of_family("tokens", [](auto& c) { c.begin_token = 1, c.end_tokens = {2, 3, 4}, c.pad_token = 0; });
+      of_family("tokens", [](auto& c) { c.begin_token = 1, c.end_tokens = {3, 11, 16}, c.pad_token = 0; });
       of_family("theta", [](auto& c) { c.rotary.theta = 500, c.rms_norm_epsilon = 0.01; });
       of_family("linear", [](auto& c) { c.rotary.scaling = RotaryScaling::linear, c.rotary.factor = 2; });
       of_family("llama3", [](auto& c) {
@@ -360,7 +376,7 @@ class SavedModels {
     with("no_bias", [](auto& c) { c.output_bias = false; });
     with("no_tokens", [](auto& c) { c.end_tokens = {}, c.pad_token = {}, c.forced_end_tokens = {}; });
     with("tokens", [](auto& c) {
-      c.end_tokens = {0, 3}, c.forced_end_tokens = {3}, c.forced_begin_token = 5, c.suppressed_tokens = {7};
+      c.end_tokens = {1, 3}, c.forced_end_tokens = {3}, c.forced_begin_token = 5, c.suppressed_tokens = {8};
     });
   }
 
@@ -446,7 +462,11 @@ class SavedModels {
     with("all_positions", [](auto& c) {
       c.positions = c.relative_positions = c.shared_relative_positions = true, c.activation = rapt::Activation::relu;
     });
-    with("oblong", [](auto& c) { c.grid = oblong(), c.positions = true, c.layer_norm_epsilon = 1e-3; });
+    with("oblong", [](auto& c) { c.grid = oblong(), c.layer_norm_epsilon = 1e-3; });
+    with("oblong_positions", [](auto& c) { c.grid = oblong(), c.positions = true; });
+    with("oblong_relative", [](auto& c) { c.grid = oblong(), c.relative_positions = true; });
+    with("masked_class_token",
+         [](auto& c) { c.mask_token = c.masked_patch_head = true, c.mean_pooling = c.pooler = false; });
   }
 
   void mae() const {

@@ -77,6 +77,11 @@ class ConfigReader {
       value = {};
     }
   }
+  /// What is always written as a list, and `(*this)(..)` as a single value if it has one element.
+  template <class Value>
+  void list(const char* key, std::vector<Value>& values) const {
+    (*this)(key, values);
+  }
   /// Settings in an object of their own: f(reader of it), unless it is absent or null.
   template <class F>
   void object(const char* key, const F& f) const {
@@ -137,11 +142,11 @@ class ConfigReader {
       value = found.template get<std::string>();
     } else if constexpr (std::is_integral_v<Value>) {
       expect(found.is_number_integer() && found.template get<double>() >= 0 && found.template get<double>() < 1e9, key,
-             found, "a whole number from 0 to 10^9");
+             found, "a whole number from 0 to 999999999");
       value = found.template get<Value>();
     } else if constexpr (std::is_floating_point_v<Value>) {
       expect(found.is_number() && std::abs(found.template get<double>()) <= std::numeric_limits<Value>::max(), key,
-             found, "a number of the range of its type");
+             found, "a number that its type can hold");
       value = found.template get<Value>();
     } else if constexpr (requires { value.has_value(); }) {  // optional: null is none
       value.reset();
@@ -178,16 +183,18 @@ class ConfigWriter {
     if constexpr (requires { value.has_value(); }) {
       if (value) json_[key] = to_json(key, *value);
     } else if constexpr (requires { value.front(); } && !std::is_same_v<Value, std::string>) {
-      if (value.empty()) return;
-      nlohmann::ordered_json list;
-      for (const auto& element : value) list.push_back(to_json(key, element));
-      json_[key] = list.size() == 1 ? list.front() : list;
+      if (value.size() == 1) return (*this)(key, value.front());
+      for (const auto& element : value) json_[key].push_back(to_json(key, element));
     } else {
       json_[key] = to_json(key, value);
     }
   }
-  /// For a token that is unset and of which an absent key would not mean none.
-  void no_token(const char* key) const { json_[key] = -1; }
+  template <class Value>
+  void list(const char* key, const std::vector<Value>& values) const {
+    for (const Value& value : values) json_[key].push_back(to_json(key, value));
+  }
+  /// For what other programs must be told and rapt needs not read.
+  void constant(const char* key, nlohmann::ordered_json value) const { json_[key] = std::move(value); }
   template <class Value>
   void must_be(const char* key, const Value& wanted) const {
     json_[key] = wanted;
@@ -222,7 +229,8 @@ class ConfigWriter {
       }
       return value;
     } else if constexpr (std::is_integral_v<Value> && !std::is_same_v<Value, bool>) {
-      require(value >= 0 && value < 1000000000, "pretrained", '"', key, "\" must be from 0 to 10^9: ", value);
+      require(value >= 0 && value < 1000000000, "pretrained", '"', key,
+              "\" must be a whole number from 0 to 999999999: ", value);
       return value;
     } else {
       return value;

@@ -328,7 +328,12 @@ template <PretrainedModel M>
 void save_pretrained(const std::filesystem::path& path, const M& model) {
   using T = typename M::ScalarType;
   using Config = typename M::Config;
-  const nlohmann::ordered_json json = detail::config_to_json<T>(model.config());  // throws before a file is written
+  const std::filesystem::path config_path = path / "config.json", generation_path = path / "generation_config.json";
+  std::string generation;  // what cannot be written throws before there is a file
+  const std::string config = detail::json_text(detail::config_to_json<T>(model.config()), config_path);
+  if constexpr (detail::HasGenerationKeys<Config>) {
+    generation = detail::json_text(detail::generation_config_to_json(model.config()), generation_path);
+  }
   std::error_code error;
   std::filesystem::create_directories(path, error);
   require<IoError>(!error && std::filesystem::is_directory(path), "pretrained", path.string(),
@@ -359,10 +364,8 @@ void save_pretrained(const std::filesystem::path& path, const M& model) {
   });
   write_safetensors(path / "model.safetensors", entries, {{"format", "pt"}});
 
-  detail::write_json(path / "config.json", json);
-  if constexpr (detail::HasGenerationKeys<Config>) {
-    detail::write_json(path / "generation_config.json", detail::generation_config_to_json(model.config()));
-  }
+  detail::write_text(config, config_path);
+  if (!generation.empty()) detail::write_text(generation, generation_path);
 }
 
 }  // namespace rapt::inline RAPT_ABI

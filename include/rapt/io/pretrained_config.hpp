@@ -82,14 +82,17 @@ template <HasGenerationKeys Config>
   return json;
 }
 
-/// Writes a file that appears whole or not at all. Throws ValueError that names it for text that is not UTF-8.
-inline void write_json(const std::filesystem::path& path, const nlohmann::ordered_json& json) {
-  std::string text;
+/// The text of a file. Throws ValueError that names it for a string that is not UTF-8.
+[[nodiscard]] inline std::string json_text(const nlohmann::ordered_json& json, const std::filesystem::path& path) {
   try {
-    text = json.dump(2) + "\n";
+    return json.dump(2) + "\n";
   } catch (const nlohmann::json::exception& error) {
     fail("pretrained", path.string(), ": cannot be written as JSON: ", error.what());
   }
+}
+
+/// A file that appears whole or not at all.
+inline void write_text(const std::string& text, const std::filesystem::path& path) {
   AtomicFile file(path);
   file.write(text.data(), text.size());
   file.commit();

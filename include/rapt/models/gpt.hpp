@@ -111,7 +111,7 @@ struct GptConfig {
   template <class Self, class Visitor>
   static void visit_generation_keys(Self& self, const Visitor& key) {
     visit_token_keys(self, key);
-    key("suppress_tokens", self.suppressed_tokens);
+    key.list("suppress_tokens", self.suppressed_tokens);
   }
 };
 
@@ -193,10 +193,8 @@ class Gpt {
 
   /// The config's tokens.
   [[nodiscard]] GenerationDefaults generation_defaults() const {
-    return {.begin = config_.begin_token.value_or(-1),
-            .ends = config_.end_tokens,
-            .forced_begin = {},
-            .suppressed = config_.suppressed_tokens};
+    return {
+        .begin = config_.begin_token.value_or(-1), .ends = config_.end_tokens, .suppressed = config_.suppressed_tokens};
   }
 
   [[nodiscard]] const GptConfig& config() const { return config_; }

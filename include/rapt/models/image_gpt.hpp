@@ -264,9 +264,7 @@ class ImageGpt {
   }
 
   /// Nothing but the length ends a picture, and the begin symbol stands before the first pixel.
-  [[nodiscard]] GenerationDefaults generation_defaults() const {
-    return {.begin = config_.begin_token(), .ends = {}, .forced_begin = {}, .suppressed = {}};
-  }
+  [[nodiscard]] GenerationDefaults generation_defaults() const { return {.begin = config_.begin_token(), .ends = {}}; }
 
   [[nodiscard]] const ImageGptConfig& config() const { return config_; }
 

@@ -191,7 +191,7 @@ struct LlamaConfig {
   template <class Self, class Visitor>
   static void visit_generation_keys(Self& self, const Visitor& key) {
     visit_token_keys(self, key);
-    key("suppress_tokens", self.suppressed_tokens);
+    key.list("suppress_tokens", self.suppressed_tokens);
   }
 
  private:

@@ -96,6 +96,11 @@ struct MarianConfig {
             " is outside the target vocabulary of ", tokens);
   }
 
+  /// Whether the padding token is never generated: not where it is an end token, too.
+  [[nodiscard]] bool suppresses_padding() const {
+    return pad_token && std::find(end_tokens.begin(), end_tokens.end(), *pad_token) == end_tokens.end();
+  }
+
   /// What the folder's files tell: a bare model has no bias.
   template <class Contains>
   void look_at(const Contains& contains) {
@@ -125,7 +130,7 @@ struct MarianConfig {
     key("tie_word_embeddings", self.tie_output);
     visit_token_keys(self, key);
     if constexpr (std::is_const_v<Self>) {  // without the key transformers would pad with 58100
-      if (!self.pad_token) key.no_token("pad_token_id");
+      if (!self.pad_token) key.constant("pad_token_id", -1);
     }
     key.must_be("is_encoder_decoder", true);
     key.must_be("normalize_before", false);  // of the time when Marian was a kind of BART
@@ -152,7 +157,10 @@ struct MarianConfig {
   static void visit_generation_keys(Self& self, const Visitor& key) {
     visit_token_keys(self, key);
     key("forced_bos_token_id", self.forced_begin_token);
-    key("suppress_tokens", self.suppressed_tokens);
+    key.list("suppress_tokens", self.suppressed_tokens);
+    if constexpr (std::is_const_v<Self>) {
+      if (self.suppresses_padding()) key.constant("bad_words_ids", {{*self.pad_token}});
+    }
   }
 };
 
@@ -202,8 +210,8 @@ class Marian {
   /// logit of zero may well be the largest.
   [[nodiscard]] Tensor<T> step(State& state, std::span<const TokenId> tokens) const {
     Tensor<T> logits = transformer_.step(state, tokens);
-    const Index pad = config_.pad_token.value_or(-1);
-    if (pad < 0 || pad >= logits.cols() || ends(static_cast<TokenId>(pad))) return logits;
+    const Index pad = config_.suppresses_padding() ? *config_.pad_token : -1;
+    if (pad < 0 || pad >= logits.cols()) return logits;
     for (Index row = 0; row < logits.rows(); ++row) logits(row, pad) = -std::numeric_limits<T>::infinity();
     return logits;
   }
@@ -297,9 +305,6 @@ class Marian {
   static const MarianConfig& checked(const MarianConfig& config) {
     config.validate();
     return config;
-  }
-  [[nodiscard]] bool ends(TokenId token) const {
-    return std::find(config_.end_tokens.begin(), config_.end_tokens.end(), token) != config_.end_tokens.end();
   }
 
   MarianConfig config_;

@@ -190,7 +190,7 @@ class TransformerXl {
 
   /// The config's end token.
   [[nodiscard]] GenerationDefaults generation_defaults() const {
-    GenerationDefaults defaults{.begin = -1, .ends = {}, .forced_begin = {}, .suppressed = {}};
+    GenerationDefaults defaults{.begin = -1, .ends = {}};
     if (config_.end_token) defaults.ends.push_back(*config_.end_token);
     return defaults;
   }
