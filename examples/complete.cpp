@@ -67,8 +67,6 @@ void complete(const Flags& flags) {
   flags.int8 ? quantize_weights(model) : pack_weights(model);
   const rapt::PretrainedTokenizer tokenizer = rapt::load_tokenizer(flags.model);
   rapt::SamplingOptions options = flags.sampling;
-  options.generation.end = -1;
-  options.generation.stop_tokens = model.config().end_tokens;
   options.generation.extra_length = flags.tokens;
   const auto answer = [&](const std::string& text) {
     rapt::TokenBatch prompt;

@@ -100,7 +100,7 @@ void train(const Flags& flags) {
     rapt::TokenBatch prompt;
     prompt.push_back(std::span(written).last(std::min(written.size(), half)));
     const rapt::SamplingOptions options{.temperature = static_cast<float>(flags.temperature),
-                                        .generation = {.end = -1, .extra_length = config.positions - prompt.size()}};
+                                        .generation = {.extra_length = config.positions - prompt.size()}};
     const auto more = rapt::sample(model, prompt, options, flags.seed + part).front().front();
     written.insert(written.end(), more.tokens.begin(), more.tokens.end());
   }

@@ -78,7 +78,7 @@ rapt::Image complete(const rapt::ImageGpt<float>& model, const rapt::ImageDatase
   const auto found = rapt::sample(model, prompts,
                                   {.temperature = static_cast<float>(flags.temperature),
                                    .samples = flags.completions,
-                                   .generation = {.end = -1, .extra_length = test.shape().size() - upper}},
+                                   .generation = {.extra_length = test.shape().size() - upper}},
                                   flags.seed);
   std::vector<rapt::Image> cells;
   for (Index i = 0; i < rows; ++i) {

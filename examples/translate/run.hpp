@@ -128,15 +128,16 @@ inline std::vector<std::string> readable(const rapt::Vocabulary& vocabulary, std
 /// Translates one line, and writes where the model looked.
 inline void write_attention(const rapt::Translator& translator, const std::string& line, const RunFlags& f) {
   const rapt::BeamSearchOptions options = f.search.options();
+  const rapt::GenerationDefaults marks = translator.model().generation_defaults();
   std::vector<rapt::TokenId> source = translator.text().encode(line);
-  source.push_back(options.generation.end);
+  source.push_back(marks.ends.front());
   rapt::TokenBatch source_batch, target_batch;
   source_batch.push_back(source);
   const rapt::Hypothesis found = beam_search(translator.model(), source_batch, options).front();
 
   std::vector<rapt::TokenId> target = found.tokens;  // <s> w1 .. wn </s>; without </s> if the search was cut off
-  target.insert(target.begin(), options.generation.begin);
-  if (found.finished) target.push_back(options.generation.end);
+  target.insert(target.begin(), marks.begin);
+  if (found.finished) target.push_back(marks.ends.front());
   target_batch.push_back(std::span(target).first(target.size() - 1));
   const auto maps = translator.model().attention_maps(source_batch, target_batch);
 

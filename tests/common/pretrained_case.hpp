@@ -15,12 +15,14 @@
 
 namespace rapt_test {
 
-/// A folder that is removed with everything in it.
+/// A folder that is removed with everything in it; in memory where there is such a place, as every file that the
+/// library writes waits for the disk.
 class TemporaryFolder {
  public:
   TemporaryFolder() {
     static int count = 0;
-    path_ = std::filesystem::temp_directory_path() /
+    const bool has_memory = ::access("/dev/shm", W_OK) == 0;
+    path_ = (has_memory ? std::filesystem::path("/dev/shm") : std::filesystem::temp_directory_path()) /
             ("rapt-folder-" + std::to_string(::getpid()) + "-" + std::to_string(count++));
     std::filesystem::create_directories(path_);
   }

@@ -50,6 +50,25 @@ rapt_test::NextToken mean_of(const std::vector<const PrefixModel*>& models, Ense
   };
 }
 
+struct KnowingModel : PrefixModel {
+  rapt::GenerationDefaults defaults;
+  [[nodiscard]] rapt::GenerationDefaults generation_defaults() const { return defaults; }
+};
+
+TEST(Ensemble, SearchesTakeTheTokensOfItsModels) {
+  const KnowingModel a{rapt_test::random_prefix_model(7, 1), {.begin = 3, .ends = {4, 5}}},
+      b{rapt_test::random_prefix_model(7, 2), {.begin = 3, .ends = {4, 5}}},
+      other{rapt_test::random_prefix_model(7, 2), {.begin = 3, .ends = {4}}};
+  const rapt::GenerationOptions by_hand{.begin = 3, .end = 4, .stop_tokens = {5}};
+  const auto expected = rapt::greedy_search(Ensemble({&a, &b}), rapt_test::some_sources(), by_hand);
+  const auto found = rapt::greedy_search(Ensemble({&a, &b}), rapt_test::some_sources());
+  for (std::size_t i = 0; i < found.size(); ++i) expect_same(found[i], expected[i]);
+  EXPECT_EQ(rapt_test::error_text<rapt::ValueError>([&] {
+              (void)rapt::greedy_search(Ensemble({&a, &b, &other}), rapt_test::some_sources());
+            }),
+            "[ensemble] the begin tokens, end tokens or longest sequences of the first model and of number 3 differ");
+}
+
 TEST(Ensemble, BeamSearchEqualsAPlainBeamSearchOverTheMean) {
   const TokenBatch sources = rapt_test::some_sources();
   int differs = 0;

@@ -54,12 +54,106 @@ double log_probability_of(const PrefixModel& model, const Tokens& source, const 
 
 TEST(GenerationOptions, DefaultsAreTheDocumentedOnes) {
   const GenerationOptions options;
-  EXPECT_EQ(options.begin, 1);
-  EXPECT_EQ(options.end, 2);
+  EXPECT_FALSE(options.begin.has_value());  // the model's
+  EXPECT_FALSE(options.end.has_value());
   EXPECT_EQ(options.extra_length, 50);
   EXPECT_EQ(options.min_length, 0);
   EXPECT_EQ(options.max_length, std::numeric_limits<Index>::max());
   EXPECT_EQ(options.prefix.sequences(), 0);
+}
+
+/// Says of itself what `defaults` say.
+struct KnowingModel : PrefixModel {
+  rapt::GenerationDefaults defaults;
+  [[nodiscard]] rapt::GenerationDefaults generation_defaults() const { return defaults; }
+};
+/// The same that reads prompts: the tokens of a prompt are its source but for the last.
+struct PromptModel : KnowingModel {
+  static constexpr bool kDecoderOnly = true;
+};
+
+/// Says 3, 4, 5, 0, 1, 2, 3, .. behind whatever was fed first, and where it must not the number behind that.
+PrefixModel counting_model() {
+  return {[](const Tokens&, const Tokens& prefix) {
+    std::vector<double> row(6, 0.0);
+    row[(prefix.size() + 2) % 6] = 40;
+    row[(prefix.size() + 3) % 6] = 20;
+    return row;
+  }};
+}
+
+template <class M>
+std::vector<Tokens> found_by_all(const M& model, const TokenBatch& source, const GenerationOptions& options) {
+  return {rapt::greedy_search(model, source, options)[0].tokens,
+          rapt::beam_search(model, source, {.beam_size = 3, .generation = options})[0].tokens,
+          rapt::sample(model, source, {.generation = options}, 1)[0][0].tokens};
+}
+
+template <class M>
+void expect_found(const M& model, const TokenBatch& source, const GenerationOptions& options, const Tokens& expected) {
+  for (const Tokens& found : found_by_all(model, source, options)) EXPECT_EQ(found, expected);
+}
+
+TEST(GenerationOptions, TheModelSaysWhatEndsItsSequences) {
+  const TokenBatch source({{3}});
+  KnowingModel model{counting_model(), {.ends = {5}}};
+  expect_found(model, source, {.extra_length = 7}, {3, 4});
+  expect_found(model, source, {.extra_length = 7, .min_length = 3}, {3, 4, 0, 0, 1, 2, 3, 4});
+  model.defaults.ends = {1, 0, 2};  // whichever comes first
+  expect_found(model, source, {.extra_length = 7}, {3, 4, 5});
+  model.defaults.ends = {};
+  expect_found(model, source, {.extra_length = 7}, {3, 4, 5, 0, 1, 2, 3, 4});
+  model.defaults.max_length = 3;
+  expect_found(model, source, {.extra_length = 7}, {3, 4, 5});
+  expect_found(model, source, {.extra_length = 7, .max_length = 2}, {3, 4});
+}
+
+TEST(GenerationOptions, OptionsWinOverTheModel) {
+  const TokenBatch source({{3}});
+  const KnowingModel model{counting_model(), {.ends = {5}}};
+  expect_found(model, source, {.end = 0, .extra_length = 7}, {3, 4, 5});
+  expect_found(model, source, {.end = -1, .extra_length = 7}, {3, 4, 5, 0, 1, 2, 3, 4});
+  expect_found(model, source, {.end = -1, .stop_tokens = {1}, .extra_length = 7}, {3, 4, 5, 0});
+  expect_found(model, source, {.stop_tokens = {4}, .extra_length = 7}, {3});  // more, beside the model's
+}
+
+TEST(GenerationOptions, TheModelSaysWhatIsFedFirst) {
+  const PrefixModel echo{[](const Tokens&, const Tokens& prefix) {
+    std::vector<double> row(6, 0.0);
+    row[static_cast<std::size_t>(prefix.front())] = 40;
+    return row;
+  }};
+  const TokenBatch source({{3}});
+  const KnowingModel model{echo, {.begin = 4, .ends = {}}};
+  expect_found(model, source, {.extra_length = 0}, {4});
+  expect_found(model, source, {.begin = 5, .extra_length = 0}, {5});
+  // A model that continues prompts reads it in the place of an empty one.
+  const PromptModel prompts{{echo, {.begin = 4, .ends = {}}}};
+  expect_found(prompts, TokenBatch({{}}), {.extra_length = 1}, {4});
+  expect_found(prompts, TokenBatch({{}}), {.begin = 0, .extra_length = 1}, {0});
+  expect_found(prompts, TokenBatch({{2, 3}}), {.extra_length = 1}, {3});
+  const auto found = rapt::greedy_search(prompts, TokenBatch({{5}, {}, {3}}), {.extra_length = 1});
+  EXPECT_EQ(found[0].tokens, Tokens{5});
+  EXPECT_EQ(found[1].tokens, Tokens{4});
+  EXPECT_EQ(found[2].tokens, Tokens{3});
+  const PromptModel without{{echo, {.begin = -1, .ends = {}}}};
+  EXPECT_EQ(rapt_test::error_text<rapt::ValueError>([&] {
+              (void)rapt::greedy_search(without, TokenBatch({{3}, {}}), {.extra_length = 1});
+            }),
+            "[greedy_search] prompt 1 is empty, and the model has no begin token");
+}
+
+TEST(GenerationOptions, ForcedAndSuppressedTokensOfTheModel) {
+  const TokenBatch source({{3}});
+  KnowingModel model{counting_model(), {.ends = {2}, .forced_begin = 1}};
+  expect_found(model, source, {.extra_length = 7}, {1, 4, 5, 0, 1});
+  expect_found(model, source, {.extra_length = 7, .prefix = TokenBatch({{0, 0}})}, {0, 0, 5, 0, 1});
+  expect_found(model, source, {.extra_length = 7, .prefix = TokenBatch({{}})}, {1, 4, 5, 0, 1});
+  model.defaults = {.ends = {2}, .suppressed = {4, 99, -1}};
+  expect_found(model, source, {.extra_length = 7}, {3, 5, 5, 0, 1});
+  model.defaults.suppressed = {0, 1, 2, 3, 4, 5};
+  EXPECT_EQ(rapt_test::error_text<rapt::ValueError>([&] { (void)rapt::greedy_search(model, source); }),
+            "[greedy_search] no token may follow for source sequence 0 after 0 tokens: 6 tokens are suppressed");
 }
 
 TEST(GenerationOptions, LengthsHold) {

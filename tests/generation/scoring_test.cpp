@@ -118,6 +118,32 @@ TEST(Scoring, WhatASearchFoundHasItsLogProbability) {
   }
 }
 
+/// Continues prompts, and says itself what ends them.
+struct PromptModel : PrefixModel {
+  static constexpr bool kDecoderOnly = true;
+  std::vector<TokenId> ends;
+  [[nodiscard]] rapt::GenerationDefaults generation_defaults() const { return {.begin = -1, .ends = ends}; }
+};
+
+TEST(Scoring, WhatContinuesAPromptIsReadBehindItsLastToken) {
+  const TokenBatch prompts({{3, 4}, {5}, {0, 1, 2}});
+  for (const std::vector<TokenId>& ends : {std::vector<TokenId>{4}, {}}) {
+    const PromptModel model{rapt_test::random_prefix_model(6, 1), ends};
+    const auto found = rapt::beam_search(model, prompts, {.length_penalty = 0, .generation = {.extra_length = 4}});
+    const auto scores = rapt::score(model, prompts, found);
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      EXPECT_NEAR(scores[i].log_probability, found[i].log_probability, 1e-12);
+    }
+  }
+}
+
+TEST(Scoring, OptionsWinOverTheModel) {
+  const PrefixModel model = rapt_test::random_prefix_model(6, 1);
+  const auto scores = rapt::score(model, TokenBatch({{3}}), TokenBatch({{4}}), {.begin = 5, .end = 0});
+  const auto next = rapt_test::next_token(model);
+  EXPECT_NEAR(scores[0].log_probability, next({3}, {5})[4] + next({3}, {5, 4})[0], 1e-12);
+}
+
 TEST(Scoring, MoreTokensThanABlockHasRows) {
   const auto model = rapt_test::random_transformer<float>(9, 4);
   TokenBatch sources, targets;
@@ -128,7 +154,7 @@ TEST(Scoring, MoreTokensThanABlockHasRows) {
   }
   const auto together = rapt::score(model, sources, targets);
   const auto steps = rapt::detail::stepwise_log_probabilities(
-      model, rapt::detail::forced_batch(sources, targets, std::vector<bool>(60, true), {}));
+      model, rapt::detail::forced_batch(sources, targets, std::vector<bool>(60, true), /*continues=*/false, 1, 2));
   std::size_t at = 0;
   for (const auto& s : together) {
     for (const double log_probability : s.of_each_token) {

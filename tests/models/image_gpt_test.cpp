@@ -151,8 +151,7 @@ TEST(ImageGpt, CompletesAsTransformersDoes) {
     if (!golden.contains("generated")) continue;
     const auto model = rapt::from_pretrained<ImageGpt<float>>(golden.folder.path());
     std::vector<TokenId> tokens;
-    for (const auto& h :
-         rapt::greedy_search(model, golden.batch("ids", "row_splits"), {.end = -1, .extra_length = 4})) {
+    for (const auto& h : rapt::greedy_search(model, golden.batch("ids", "row_splits"), {.extra_length = 4})) {
       tokens.insert(tokens.end(), h.tokens.begin(), h.tokens.end());
     }
     EXPECT_EQ(tokens, golden.ids("generated"));
@@ -189,7 +188,7 @@ TEST(ImageGpt, TheCacheChangesNothing) {
 TEST(ImageGpt, SamplesPixelsAlone) {
   const auto model = small_model();
   const TokenId begin = model.config().begin_token();
-  const rapt::SamplingOptions options{.samples = 4, .generation = {.end = -1, .extra_length = 19}};
+  const rapt::SamplingOptions options{.samples = 4, .generation = {.extra_length = 19}};
   const auto found = rapt::sample(model, TokenBatch({{begin, 2}}), options, 3);
   ASSERT_EQ(found.front().size(), 4u);
   for (const auto& h : found.front()) {
@@ -197,8 +196,8 @@ TEST(ImageGpt, SamplesPixelsAlone) {
     for (const TokenId token : h.tokens) EXPECT_LT(token, begin);
   }
   EXPECT_NE(found.front()[0].tokens, found.front()[1].tokens);
-  const auto beams = rapt::beam_search(model, TokenBatch({{begin, 2}}),
-                                       {.beam_size = 3, .generation = {.end = -1, .extra_length = 5}});
+  const auto beams =
+      rapt::beam_search(model, TokenBatch({{begin, 2}}), {.beam_size = 3, .generation = {.extra_length = 5}});
   EXPECT_EQ(beams.front().tokens.size(), 5u);
 }
 
@@ -250,7 +249,7 @@ TEST(ImageGpt, LearnsToCompleteStripes) {
     prompts.push_back(pixels);
   }
   std::vector<TokenId> found;
-  for (const auto& h : rapt::greedy_search(model, prompts, {.end = -1, .extra_length = 8})) {
+  for (const auto& h : rapt::greedy_search(model, prompts, {.extra_length = 8})) {
     found.insert(found.end(), h.tokens.begin(), h.tokens.end());
   }
   EXPECT_EQ(found, expected);

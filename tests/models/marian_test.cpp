@@ -86,10 +86,8 @@ TEST(Marian, GreedySearchAsTransformersDoes) {
   const rapt_test::HighestPrecision scope;
   for_each_case([](const PretrainedCase& golden) {
     const auto model = model_of(golden);
-    auto options = model.generation_options();
-    options.max_length = kLength;
     const TokenBatch expected = golden.batch("greedy", "greedy_splits");
-    const auto found = rapt::greedy_search(model, golden.batch("ids", "row_splits"), options);
+    const auto found = rapt::greedy_search(model, golden.batch("ids", "row_splits"), {.max_length = kLength});
     for (Index i = 0; i < expected.sequences(); ++i) {
       const auto tokens = expected.sequence(i);
       EXPECT_EQ(found[static_cast<std::size_t>(i)].tokens, std::vector<TokenId>(tokens.begin(), tokens.end())) << i;
@@ -101,11 +99,10 @@ TEST(Marian, BeamSearchAsTransformersDoes) {
   const rapt_test::HighestPrecision scope;
   for_each_case([](const PretrainedCase& golden) {
     const auto model = model_of(golden);
-    rapt::BeamSearchOptions options{.beam_size = 4,
-                                    .length_penalty = 0.8f,
-                                    .length_normalisation = rapt::LengthNormalisation::plain,
-                                    .generation = model.generation_options()};
-    options.generation.max_length = kLength;
+    const rapt::BeamSearchOptions options{.beam_size = 4,
+                                          .length_penalty = 0.8f,
+                                          .length_normalisation = rapt::LengthNormalisation::plain,
+                                          .generation = {.max_length = kLength}};
     const TokenBatch expected = golden.batch("beam", "beam_splits");
     const auto scores = golden.tensor<double>("beam_scores");
     const float pad_bias = golden.parameters.at("final_logits_bias").data()[*model.config().pad_token];
@@ -154,10 +151,8 @@ TEST(Marian, PaddingIsNeverGenerated) {
   golden.write();
   const auto model = model_of(golden);
   const TokenBatch source = golden.batch("ids", "row_splits");
-  auto options = model.generation_options();
-  options.max_length = kLength;
   const TokenBatch expected = golden.batch("greedy", "greedy_splits");
-  const auto found = rapt::greedy_search(model, source, options);
+  const auto found = rapt::greedy_search(model, source, {.max_length = kLength});
   for (Index i = 0; i < source.sequences(); ++i) {  // and changes nothing else
     const auto tokens = expected.sequence(i);
     EXPECT_EQ(found[static_cast<std::size_t>(i)].tokens, std::vector<TokenId>(tokens.begin(), tokens.end()));
@@ -175,7 +170,7 @@ TEST(Marian, PaddingIsNeverGenerated) {
   }
 }
 
-TEST(Marian, GenerationOptions) {
+TEST(Marian, GenerationDefaults) {
   const auto with = [](std::vector<TokenId> ends) {
     MarianConfig config{.vocabulary = 9, .d_model = 4, .encoder_layers = 1, .decoder_layers = 1, .encoder_heads = 2};
     config.decoder_heads = 1;
@@ -184,15 +179,13 @@ TEST(Marian, GenerationOptions) {
     config.begin_token = 8;
     config.end_tokens = std::move(ends);
     rapt::Rng rng(1);
-    return Marian(config, rng).generation_options();
+    return Marian(config, rng).generation_defaults();
   };
   EXPECT_EQ(with({3}).begin, 8);
-  EXPECT_EQ(with({3}).end, 3);
-  EXPECT_TRUE(with({3}).stop_tokens.empty());
+  EXPECT_EQ(with({3}).ends, (std::vector<TokenId>{3}));
   EXPECT_EQ(with({3}).max_length, 77);
-  EXPECT_EQ(with({}).end, -1);
-  EXPECT_EQ(with({4, 5, 6}).end, 4);
-  EXPECT_EQ(with({4, 5, 6}).stop_tokens, (std::vector<TokenId>{5, 6}));
+  EXPECT_TRUE(with({}).ends.empty());
+  EXPECT_EQ(with({4, 5, 6}).ends, (std::vector<TokenId>{4, 5, 6}));
 }
 
 TEST(Marian, WhatFilesMayHoldBeside) {
@@ -327,7 +320,8 @@ TEST(Marian, AbsentKeysAreHuggingFacesDefaults) {
   golden.write();
   const auto model = model_of(golden);
   EXPECT_EQ(rapt_test::relative_error(logits_of(model, golden), expected), 0);
-  EXPECT_EQ(model.config().end_tokens, std::vector<TokenId>{0});
+  EXPECT_TRUE(model.config().end_tokens.empty());  // but for tokens, of which there are none then
+  EXPECT_TRUE(model.config().forced_end_tokens.empty());
   EXPECT_EQ(model.config().dropout, 0.1f);
 }
 

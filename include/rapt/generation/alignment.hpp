@@ -8,8 +8,8 @@
 namespace rapt::inline RAPT_ABI {
 
 struct AlignmentOptions {
-  Index layer = -1;   ///< of the decoder, counted from 0; -1: the last
-  TokenId begin = 1;  ///< fed first
+  Index layer = -1;                   ///< of the decoder, counted from 0; -1: the last
+  std::optional<TokenId> begin = {};  ///< fed first; unset: the model's begin token
 };
 
 /// For each hypothesis the attention to the memory, its mean over the heads of one layer: row t, which sums to 1, tells
@@ -24,10 +24,11 @@ template <class M>
   using T = typename M::ScalarType;
   require<ShapeError>(source.sequences() == static_cast<Index>(hypotheses.size()), "alignments", source.sequences(),
                       " source sequences, ", hypotheses.size(), " hypotheses");
+  const TokenId begin = options.begin ? *options.begin : generation_defaults(model).begin;
   TokenBatch input;  // <s> w1 .. w(n - 1): what was read when w1 .. wn were said
   std::vector<TokenId> tokens;
   for (const Hypothesis& hypothesis : hypotheses) {
-    tokens.assign(1, options.begin);
+    tokens.assign(1, begin);
     tokens.insert(tokens.end(), hypothesis.tokens.begin(), hypothesis.tokens.end());
     if (tokens.size() > 1) tokens.pop_back();
     input.push_back(tokens);

@@ -87,7 +87,7 @@ class Beam {
   [[nodiscard]] std::span<const TokenId> tokens() const { return tokens_; }
   [[nodiscard]] std::span<const Index> parents() const { return parents_; }
   /// How many candidates of a row can matter: at most beam_size live on, and each end symbol may end one.
-  [[nodiscard]] Index candidates_per_row() const { return options_.beam_size + end_symbols(); }
+  [[nodiscard]] Index candidates_per_row() const { return options_.beam_size + rules_.end_symbols(); }
   /// What a repetition penalty on a row falls on.
   [[nodiscard]] std::vector<TokenId> seen(Index row) const {
     if (!rules_.penalises_repetition()) return {};
@@ -138,7 +138,6 @@ class Beam {
     std::vector<Ended> ended;  // best first
   };
 
-  [[nodiscard]] Index end_symbols() const { return 1 + static_cast<Index>(rules_.options().stop_tokens.size()); }
   [[nodiscard]] double score(double log_probability, Index length) const {
     return log_probability /
            length_penalty(length, static_cast<double>(options_.length_penalty), options_.length_normalisation);
@@ -149,7 +148,7 @@ class Beam {
     const auto beam = static_cast<std::size_t>(options_.beam_size);
     // Each row of the sequence may end once by each end symbol: no further candidate can be looked at.
     const std::size_t looked_at =
-        std::min(candidates.size(), beam + sequence.rows * static_cast<std::size_t>(end_symbols()));
+        std::min(candidates.size(), beam + sequence.rows * static_cast<std::size_t>(rules_.end_symbols()));
     std::partial_sort(candidates.begin(), candidates.begin() + static_cast<std::ptrdiff_t>(looked_at),
                       candidates.end());
     const bool is_last = length_ + 1 >= rules_.limit(sequence.source);

@@ -59,11 +59,12 @@ template <DecodingModel M>
   require(options.generation.on_token == nullptr, kWhere, "on_token is for greedy search and sampling");
   require(options.generation.repetition_penalty >= 1, kWhere, "repetition_penalty must be at least 1: ",
           options.generation.repetition_penalty);  // log-probabilities only fall
-  const detail::GenerationRules rules(options.generation, source, kContinuesPrompts<M>, kWhere);
+  const detail::GenerationRules rules(options.generation, generation_defaults(model), source, kContinuesPrompts<M>,
+                                      kWhere);
   detail::Beam beam(options, rules, source.sequences(), n);
   if (beam.rows() == 0) return std::move(beam.results());
 
-  auto state = model.start(source);
+  auto state = model.start(rules.source());
   std::vector<double> normaliser;
   std::vector<detail::Candidate> candidates;
   for (;;) {

@@ -14,7 +14,8 @@ namespace rapt::inline RAPT_ABI {
 
 /// A model that continues sequences token by token. Its State holds what was decoded so far for a number of rows
 /// (hypotheses): `start` makes one row for each source sequence, `step` feeds one token to every row and returns the
-/// logits of the next [rows, V], `select` makes row r what row parents[r] was. rapt::Transformer is one.
+/// logits of the next [rows, V], `select` makes row r what row parents[r] was. rapt::Transformer is one. It may have
+/// `generation_defaults()`, see below.
 template <class M>
 concept DecodingModel = requires(const M& model, typename M::State& state, const TokenBatch& source,
                                  std::span<const TokenId> tokens, std::span<const Index> parents) {
@@ -31,6 +32,17 @@ template <class M>
 inline constexpr bool kContinuesPrompts = requires {
   requires M::kDecoderOnly;
 };
+
+/// What a model says of the sequences that it generates, by a member of that name; those of `make_batch` if it has
+/// none.
+template <class M>
+[[nodiscard]] GenerationDefaults generation_defaults(const M& model) {
+  if constexpr (requires { model.generation_defaults(); }) {
+    return model.generation_defaults();
+  } else {
+    return {};
+  }
+}
 
 /// What was generated for one source sequence.
 struct Hypothesis {

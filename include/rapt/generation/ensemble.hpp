@@ -43,6 +43,16 @@ class Ensemble {
             "there must be at least one model, and none may be null");
   }
 
+  /// Those of its models. Throws ValueError if they differ.
+  [[nodiscard]] GenerationDefaults generation_defaults() const {
+    GenerationDefaults defaults = rapt::generation_defaults(*models_.front());
+    for (std::size_t k = 1; k < models_.size(); ++k) {
+      require(rapt::generation_defaults(*models_[k]) == defaults, "ensemble",
+              "the begin tokens, end tokens or longest sequences of the first model and of number ", k + 1, " differ");
+    }
+    return defaults;
+  }
+
   [[nodiscard]] State start(const TokenBatch& source) const {
     State state;
     for (const M* model : models_) state.of.push_back(model->start(source));

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "rapt/core/token_batch.hpp"
+#include "rapt/core/generation_defaults.hpp"
 #include "rapt/kernels/softmax.hpp"
 
 namespace rapt::inline RAPT_ABI {
@@ -19,8 +19,9 @@ namespace rapt::inline RAPT_ABI {
 /// Log-probabilities are the model's: what is forbidden or forced here changes which tokens are taken, not what they
 /// count.
 struct GenerationOptions {
-  TokenId begin = 1;                      ///< fed first; a model that continues prompts needs none
-  TokenId end = 2;                        ///< ends a hypothesis; -1: nothing does
+  /// Fed first; unset: the model's begin token. A model that continues prompts reads it in place of an empty prompt.
+  std::optional<TokenId> begin = {};
+  std::optional<TokenId> end = {};        ///< ends a hypothesis; unset: each of the model's end tokens does; -1: none
   std::vector<TokenId> stop_tokens = {};  ///< more tokens that do
   /// At most this many tokens more than the source has (the paper's 6.1); behind a prompt, at most this many.
   Index extra_length = 50;
@@ -39,13 +40,16 @@ struct GenerationOptions {
 
 namespace detail {
 
-/// GenerationOptions for one batch: checked once, asked at every step. Refers to both for as long as it lives.
+/// GenerationOptions for one batch, completed by what the model says: checked once, asked at every step. Refers to
+/// options and batch for as long as it lives.
 class GenerationRules {
  public:
   /// Throws ValueError that starts with `[where]` for options that do not fit one another or the batch. `continues`:
   /// the sources are prompts, which hypotheses continue.
-  GenerationRules(const GenerationOptions& options, const TokenBatch& source, bool continues, std::string_view where)
-      : options_(options), source_(source), continues_(continues), where_(where) {
+  GenerationRules(const GenerationOptions& options, GenerationDefaults defaults, const TokenBatch& source,
+                  bool continues, std::string_view where)
+      : options_(options), defaults_(std::move(defaults)), given_(source), continues_(continues), where_(where) {
+    complete_defaults();
     require(options.repetition_penalty > 0 && std::isfinite(options.repetition_penalty), where,
             "repetition_penalty must be positive: ", options.repetition_penalty);
     require(options.extra_length >= 0, where, "extra_length must not be negative: ", options.extra_length);
@@ -56,8 +60,8 @@ class GenerationRules {
     const Index prefixes = options.prefix.sequences();
     require(prefixes == 0 || prefixes == source.sequences(), where, prefixes, " prefixes for ", source.sequences(),
             " source sequences");
+    if (continues) fill_empty_prompts();
     for (Index i = 0; i < source.sequences(); ++i) {
-      require(!continues || source.row_splits.length(i) > 0, where, "prompt ", i, " is empty");
       require(options.min_length <= limit(i), where, "min_length ", options.min_length, " is more than the ", limit(i),
               " tokens that source sequence ", i, " may get at most");
       const auto start = prefix(i);
@@ -69,33 +73,34 @@ class GenerationRules {
     }
   }
 
-  [[nodiscard]] const GenerationOptions& options() const { return options_; }
-
+  /// What the model reads: the batch, with a begin symbol in place of each empty prompt.
+  [[nodiscard]] const TokenBatch& source() const { return filled_ ? *filled_ : given_; }
   /// Whether a token ends a hypothesis.
   [[nodiscard]] bool ends(TokenId token) const {
-    return token == options_.end ||
-           std::find(options_.stop_tokens.begin(), options_.stop_tokens.end(), token) != options_.stop_tokens.end();
+    return std::find(defaults_.ends.begin(), defaults_.ends.end(), token) != defaults_.ends.end();
   }
+  /// How many tokens do.
+  [[nodiscard]] Index end_symbols() const { return static_cast<Index>(defaults_.ends.size()); }
   /// What is fed first to a hypothesis of a sequence: the last token of a prompt, or the begin symbol.
   [[nodiscard]] TokenId first_token(Index sequence) const {
-    return continues_ ? source_.sequence(sequence).back() : options_.begin;
+    return continues_ ? source().sequence(sequence).back() : defaults_.begin;
   }
   [[nodiscard]] bool penalises_repetition() const { return options_.repetition_penalty != 1.f; }
 
   /// The most tokens that a sequence may get.
   [[nodiscard]] Index limit(Index sequence) const {
-    const Index length = continues_ ? 0 : source_.row_splits.length(sequence);
+    const Index length = continues_ ? 0 : given_.row_splits.length(sequence);
     const Index relative = options_.extra_length < std::numeric_limits<Index>::max() - length
                                ? length + options_.extra_length
                                : std::numeric_limits<Index>::max();
-    return std::max<Index>(1, std::min(relative, options_.max_length));
+    return std::max<Index>(1, std::min({relative, options_.max_length, defaults_.max_length}));
   }
 
   /// Throws ValueError unless the prefixes are of the model's vocabulary. To be called with the first logits.
   void require_vocabulary(Index vocabulary) const {
     require(vocabulary > 0, where_, "the model's vocabulary is empty");
-    if (continues_ && penalises_repetition()) require_ids(source_.tokens, vocabulary, where_);
-    for (Index i = 0; i < options_.prefix.sequences(); ++i) {
+    if (continues_ && penalises_repetition()) require_ids(source().tokens, vocabulary, where_);
+    for (Index i = 0; i < given_.sequences(); ++i) {
       for (const TokenId token : prefix(i)) {
         require(token >= 0 && token < vocabulary, where_, "the prefix of source sequence ", i, " has the token id ",
                 token, ", which is outside the vocabulary of ", vocabulary);
@@ -120,15 +125,17 @@ class GenerationRules {
       const T kept = logits[token];
       std::fill(logits.begin(), logits.end(), kNever);
       logits[token] = kept;
-    } else if (length < options_.min_length) {
-      const auto forbid = [&](TokenId token) {
+      return normaliser;
+    }
+    const auto forbid = [&](const std::vector<TokenId>& tokens) {
+      for (const TokenId token : tokens) {
         if (token >= 0 && static_cast<std::size_t>(token) < logits.size()) {
           logits[static_cast<std::size_t>(token)] = kNever;
         }
-      };
-      forbid(options_.end);
-      for (const TokenId token : options_.stop_tokens) forbid(token);
-    }
+      }
+    };
+    forbid(defaults_.suppressed);
+    if (length < options_.min_length) forbid(defaults_.ends);
     return normaliser;
   }
 
@@ -137,7 +144,7 @@ class GenerationRules {
   [[nodiscard]] std::vector<TokenId> seen(Index sequence, std::span<const TokenId> hypothesis) const {
     std::vector<TokenId> tokens;
     if (!penalises_repetition()) return tokens;
-    if (continues_) tokens.assign(source_.sequence(sequence).begin(), source_.sequence(sequence).end());
+    if (continues_) tokens.assign(source().sequence(sequence).begin(), source().sequence(sequence).end());
     tokens.insert(tokens.end(), hypothesis.begin(), hypothesis.end());
     std::sort(tokens.begin(), tokens.end());
     tokens.erase(std::unique(tokens.begin(), tokens.end()), tokens.end());
@@ -160,20 +167,52 @@ class GenerationRules {
             " after ", length, " tokens");
     require(!is_forced(sequence, length), where_, "the model gives no probability to token ", length,
             " of the prefix of source sequence ", sequence);
+    require(length < options_.min_length, where_, "no token may follow for source sequence ", sequence, " after ",
+            length, " tokens: ", defaults_.suppressed.size(), " tokens are suppressed");
     fail(where_, "the model allows only the end symbol for source sequence ", sequence, " after ", length,
          " tokens, which is less than min_length ", options_.min_length);
   }
 
  private:
   [[nodiscard]] std::span<const TokenId> prefix(Index sequence) const {
-    return options_.prefix.sequences() == 0 ? std::span<const TokenId>() : options_.prefix.sequence(sequence);
+    if (options_.prefix.sequences() > 0 && options_.prefix.row_splits.length(sequence) > 0) {
+      return options_.prefix.sequence(sequence);
+    }
+    return defaults_.forced_begin ? std::span<const TokenId>(&*defaults_.forced_begin, 1) : std::span<const TokenId>();
   }
   [[nodiscard]] bool is_forced(Index sequence, Index length) const {
     return length < static_cast<Index>(prefix(sequence).size());
   }
 
+  /// Puts what the options name in the place of what the model says.
+  void complete_defaults() {
+    if (options_.begin) defaults_.begin = *options_.begin;
+    std::vector<TokenId>& ends = defaults_.ends;
+    if (options_.end) ends.assign(1, *options_.end);
+    ends.insert(ends.end(), options_.stop_tokens.begin(), options_.stop_tokens.end());
+    std::erase_if(ends, [](TokenId token) { return token < 0; });
+    std::sort(ends.begin(), ends.end());
+    ends.erase(std::unique(ends.begin(), ends.end()), ends.end());
+  }
+  /// Puts a begin symbol in the place of each empty prompt.
+  void fill_empty_prompts() {
+    Index empty = given_.sequences();
+    for (Index i = given_.sequences(); i-- > 0;) {
+      if (given_.row_splits.length(i) == 0) empty = i;
+    }
+    if (empty == given_.sequences()) return;
+    require(defaults_.begin >= 0, where_, "prompt ", empty, " is empty, and the model has no begin token");
+    filled_.emplace();
+    for (Index i = 0; i < given_.sequences(); ++i) {
+      const auto prompt = given_.sequence(i);
+      filled_->push_back(prompt.empty() ? std::span<const TokenId>(&defaults_.begin, 1) : prompt);
+    }
+  }
+
   const GenerationOptions& options_;
-  const TokenBatch& source_;
+  GenerationDefaults defaults_;
+  const TokenBatch& given_;
+  std::optional<TokenBatch> filled_;
   bool continues_;
   std::string_view where_;
 };

@@ -23,9 +23,10 @@ concept TeacherForcedModel = requires(const M& model, const TokenBatch& batch, c
 };
 
 struct ScoringOptions {
-  TokenId begin = 1;      ///< fed first
-  TokenId end = 2;        ///< follows the last token
-  bool count_end = true;  ///< false: the probability that a translation begins with these tokens
+  std::optional<TokenId> begin = {};  ///< fed first; unset: the model's begin token
+  std::optional<TokenId> end = {};    ///< follows the last token; unset: the first of the model's end tokens
+  /// False: the probability that a translation begins with these tokens. So it is of a model without end tokens.
+  bool count_end = true;
 };
 
 /// log P(target | source) in nats.
@@ -37,20 +38,22 @@ struct TargetScore {
 namespace detail {
 
 /// What the model reads and what it must say then: <s> w1 .. wn and w1 .. wn </s>; without </s> where `ends[i]` is
-/// false.
+/// false, and everywhere if `end` is unset. `continues`: in place of <s> stands the last token of the source, a prompt.
 [[nodiscard]] inline TranslationBatch forced_batch(const TokenBatch& source, const TokenBatch& target,
-                                                   const std::vector<bool>& ends, const ScoringOptions& options) {
+                                                   const std::vector<bool>& ends, bool continues, TokenId begin,
+                                                   std::optional<TokenId> end) {
   require<ShapeError>(source.sequences() == target.sequences(), "score", source.sequences(), " source sequences, ",
                       target.sequences(), " target sequences");
   TranslationBatch batch{source, {}, {}};
   std::vector<TokenId> input;
   for (Index i = 0; i < target.sequences(); ++i) {
     const auto tokens = target.sequence(i);
-    input.assign(1, options.begin);
+    const auto prompt = continues ? source.sequence(i) : std::span<const TokenId>();
+    input.assign(1, prompt.empty() ? begin : prompt.back());
     input.insert(input.end(), tokens.begin(), tokens.end());
     batch.target_output.insert(batch.target_output.end(), tokens.begin(), tokens.end());
-    if (ends[static_cast<std::size_t>(i)]) {
-      batch.target_output.push_back(options.end);
+    if (end && ends[static_cast<std::size_t>(i)]) {
+      batch.target_output.push_back(*end);
     } else {
       input.pop_back();
     }
@@ -124,7 +127,13 @@ template <DecodingModel M>
 }
 
 template <class M>
-[[nodiscard]] std::vector<TargetScore> score_targets(const M& model, const TranslationBatch& batch) {
+[[nodiscard]] std::vector<TargetScore> score_targets(const M& model, const TokenBatch& source, const TokenBatch& target,
+                                                     const std::vector<bool>& ends, const ScoringOptions& options) {
+  const GenerationDefaults defaults = generation_defaults(model);
+  std::optional<TokenId> end = options.end;
+  if (!end && !defaults.ends.empty()) end = defaults.ends.front();
+  const TranslationBatch batch =
+      forced_batch(source, target, ends, kContinuesPrompts<M>, options.begin.value_or(defaults.begin), end);
   std::vector<double> each;
   if constexpr (TeacherForcedModel<M>) {
     each = forced_log_probabilities(model, batch);
@@ -150,7 +159,7 @@ requires TeacherForcedModel<M> || DecodingModel<M>
 [[nodiscard]] std::vector<TargetScore> score(const M& model, const TokenBatch& source, const TokenBatch& target,
                                              const ScoringOptions& options = {}) {
   const std::vector<bool> ends(static_cast<std::size_t>(target.sequences()), options.count_end);
-  return detail::score_targets(model, detail::forced_batch(source, target, ends, options));
+  return detail::score_targets(model, source, target, ends, options);
 }
 
 /// The same for what a search has found, one hypothesis for each source sequence: the end symbol of those that were cut
@@ -166,7 +175,7 @@ requires TeacherForcedModel<M> || DecodingModel<M>
     target.push_back(hypothesis.tokens);
     ends.push_back(options.count_end && hypothesis.finished);
   }
-  return detail::score_targets(model, detail::forced_batch(source, target, ends, options));
+  return detail::score_targets(model, source, target, ends, options);
 }
 
 }  // namespace rapt::inline RAPT_ABI

@@ -15,10 +15,10 @@ template <DecodingModel M, class Choose>
                                                    const GenerationOptions& options, std::string_view where,
                                                    const Choose& choose) {
   using T = typename M::ScalarType;
-  const GenerationRules rules(options, source, kContinuesPrompts<M>, where);
+  const GenerationRules rules(options, generation_defaults(model), source, kContinuesPrompts<M>, where);
   std::vector<Hypothesis> results(static_cast<std::size_t>(source.sequences() * paths));
   if (results.empty()) return results;
-  auto state = model.start(source);
+  auto state = model.start(rules.source());
   std::vector<Index> live(results.size()), parents(results.size());  // the path of each row
   for (std::size_t r = 0; r < live.size(); ++r) {
     live[r] = static_cast<Index>(r);

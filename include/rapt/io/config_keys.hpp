@@ -4,14 +4,17 @@
 #pragma once
 
 #include <charconv>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "rapt/core/token_batch.hpp"
 #include "rapt/io/safetensors_header.hpp"
 #include "rapt/kernels/activation.hpp"
 
@@ -54,7 +57,13 @@ inline constexpr ActivationName kActivationNames[] = {
     {"gelu_pytorch_tanh", Activation::gelu_tanh},
 };
 
-/// Fills a config from JSON. Absent keys keep their defaults, keys that no one asks for are passed over.
+/// One token or several, which need not exist: in a config.json an absent key, null and a negative number mean none.
+template <class Value>
+inline constexpr bool kIsSomeTokens =
+    std::is_same_v<Value, std::optional<TokenId>> || std::is_same_v<Value, std::vector<TokenId>>;
+
+/// Fills a config from JSON. Absent keys keep their defaults, but for tokens, of which there are none then; keys that
+/// no one asks for are passed over.
 class ConfigReader {
  public:
   /// Both must outlive it; `where` is the file, for messages.
@@ -63,7 +72,16 @@ class ConfigReader {
   template <class Value>
   void operator()(const char* key, Value& value) const {
     const auto found = json_.find(key);
-    if (found != json_.end()) read(key, *found, value);
+    if (found != json_.end()) {
+      read(key, *found, value);
+    } else if constexpr (kIsSomeTokens<Value>) {
+      value = {};
+    }
+  }
+  /// What is always written as a list, and `(*this)(..)` as a single value if it has one element.
+  template <class Value>
+  void list(const char* key, std::vector<Value>& values) const {
+    (*this)(key, values);
   }
   /// Settings in an object of their own: f(reader of it), unless it is absent or null.
   template <class F>
@@ -81,10 +99,17 @@ class ConfigReader {
                      ": \"", key, "\" is ", found == json_.end() ? "" : describe(*found),
                      ", which this model cannot do: it must be ", nlohmann::json(wanted).dump());
   }
-  /// Names of classes by number, {"0": "negative", "1": "positive"}.
+  /// Names of classes by number, {"0": "negative", "1": "positive"}. Without them, "num_labels" may say how many.
   void labels(const char* key, std::vector<std::string>& names) const {
     const auto found = json_.find(key);
-    if (found == json_.end() || found->is_null()) return;
+    if (found == json_.end() || found->is_null()) {
+      constexpr Index kMostLabels = 100000;
+      Index count = 0;
+      (*this)("num_labels", count);
+      expect(count <= kMostLabels, "num_labels", json_.value("num_labels", nlohmann::json()), "at most 100000");
+      for (Index i = 0; i < count; ++i) names.push_back("LABEL_" + std::to_string(i));
+      return;
+    }
     expect(found->is_object(), key, *found, "an object of names by number");
     names.resize(found->size());
     for (std::size_t i = 0; i < names.size(); ++i) {
@@ -118,49 +143,69 @@ class ConfigReader {
       value = found.template get<std::string>();
     } else if constexpr (std::is_integral_v<Value>) {
       expect(found.is_number_integer() && found.template get<double>() >= 0 && found.template get<double>() < 1e9, key,
-             found, "a whole number from 0 to 10^9");
+             found, "a whole number from 0 to 999999999");
       value = found.template get<Value>();
     } else if constexpr (std::is_floating_point_v<Value>) {
-      expect(found.is_number(), key, found, "a number");
+      expect(found.is_number() && std::abs(found.template get<double>()) <= std::numeric_limits<Value>::max(), key,
+             found, "a number that its type can hold");
       value = found.template get<Value>();
     } else if constexpr (requires { value.has_value(); }) {  // optional: null is none
       value.reset();
-      if (found.is_null()) return;
+      if (found.is_null() || (kIsSomeTokens<Value> && is_negative(found))) return;
       value.emplace();
       read(key, found, *value);
     } else {  // a list; a single value is a list of one
       value.clear();
       if (found.is_null()) return;
       for (const nlohmann::json& element : found.is_array() ? found : nlohmann::json::array({found})) {
+        if (kIsSomeTokens<Value> && is_negative(element)) continue;
         value.emplace_back();
         read(key, element, value.back());
       }
     }
   }
 
+  [[nodiscard]] static bool is_negative(const nlohmann::json& value) {
+    return value.is_number_integer() && !value.is_number_unsigned() && value.get<std::int64_t>() < 0;
+  }
+
   const nlohmann::json& json_;
   const std::string& where_;
 };
 
-/// The inverse.
+/// The inverse. What is unset or empty is left out: other programs refuse null where they want a number. Throws
+/// ValueError that names the key for a value that could not be read back.
 class ConfigWriter {
  public:
   explicit ConfigWriter(nlohmann::ordered_json& json) : json_(json) {}
 
   template <class Value>
   void operator()(const char* key, const Value& value) const {
-    json_[key] = to_json(value);
+    if constexpr (requires { value.has_value(); }) {
+      if (value) json_[key] = to_json(key, *value);
+    } else if constexpr (requires { value.front(); } && !std::is_same_v<Value, std::string>) {
+      if (value.size() == 1) return (*this)(key, value.front());
+      for (const auto& element : value) json_[key].push_back(to_json(key, element));
+    } else {
+      json_[key] = to_json(key, value);
+    }
   }
+  template <class Value>
+  void list(const char* key, const std::vector<Value>& values) const {
+    for (const Value& value : values) json_[key].push_back(to_json(key, value));
+  }
+  /// For what other programs must be told and rapt needs not read.
+  void constant(const char* key, nlohmann::ordered_json value) const { json_[key] = std::move(value); }
   template <class Value>
   void must_be(const char* key, const Value& wanted) const {
     json_[key] = wanted;
   }
-  /// f(writer of an object); null if it writes nothing.
+  /// f(writer of an object), unless it writes nothing.
   template <class F>
   void object(const char* key, const F& f) const {
     nlohmann::ordered_json inner;
     f(ConfigWriter(inner));
-    json_[key] = std::move(inner);
+    if (!inner.empty()) json_[key] = std::move(inner);
   }
   /// With the inverse, which other programs want beside it. Nothing, of none.
   void labels(const char* key, const std::vector<std::string>& names) const {
@@ -172,19 +217,22 @@ class ConfigWriter {
 
  private:
   template <class Value>
-  [[nodiscard]] static nlohmann::ordered_json to_json(const Value& value) {
+  [[nodiscard]] static nlohmann::ordered_json to_json(const char* key, const Value& value) {
     if constexpr (std::is_same_v<Value, Activation>) {
       for (const ActivationName& known : kActivationNames) {
         if (known.activation == value) return known.name;
       }
-      return nullptr;
-    } else if constexpr (std::is_same_v<Value, float>) {
-      return std::stod(number_text(value));  // 0.1f as 0.1
-    } else if constexpr (requires { value.has_value(); }) {
-      return value ? to_json(*value) : nlohmann::ordered_json(nullptr);
-    } else if constexpr (requires { value.front(); } && !std::is_same_v<Value, std::string>) {
-      if (value.size() == 1) return value.front();
-      return value.empty() ? nlohmann::ordered_json(nullptr) : nlohmann::ordered_json(value);
+      fail("pretrained", '"', key, "\": Hugging Face has no name for the activation ", value);
+    } else if constexpr (std::is_floating_point_v<Value>) {
+      require(std::isfinite(value), "pretrained", '"', key, "\" must be finite: ", value);
+      if constexpr (std::is_same_v<Value, float>) {  // 0.1f as 0.1
+        return nlohmann::ordered_json::parse(number_text(value)).template get<double>();
+      }
+      return value;
+    } else if constexpr (std::is_integral_v<Value> && !std::is_same_v<Value, bool>) {
+      require(value >= 0 && value < 1000000000, "pretrained", '"', key,
+              "\" must be a whole number from 0 to 999999999: ", value);
+      return value;
     } else {
       return value;
     }

@@ -11,7 +11,7 @@
 #include <algorithm>
 #include <functional>
 
-#include "rapt/io/config_keys.hpp"
+#include "rapt/io/pretrained_config.hpp"
 #include "rapt/io/safetensors.hpp"
 #include "rapt/nn/init.hpp"
 #include "rapt/nn/module.hpp"
@@ -25,6 +25,9 @@ class PretrainedFolder {
   /// Throws IoError that names the file for a missing or malformed config.json, index or safetensors file.
   explicit PretrainedFolder(const std::filesystem::path& path) : path_(path) {
     config_ = detail::read_json_object(path / "config.json", kWhere);
+    if (std::filesystem::exists(generation_config_path())) {
+      generation_config_ = detail::read_json_object(generation_config_path(), kWhere);
+    }
     const std::filesystem::path index = path / "model.safetensors.index.json";
     if (std::filesystem::exists(path / "model.safetensors") || !std::filesystem::exists(index)) {
       add_file("model.safetensors");
@@ -48,6 +51,9 @@ class PretrainedFolder {
 
   [[nodiscard]] const nlohmann::json& config() const { return config_; }
   [[nodiscard]] std::string config_path() const { return (path_ / "config.json").string(); }
+  /// What generation_config.json holds; nothing if there is none.
+  [[nodiscard]] const std::optional<nlohmann::json>& generation_config() const { return generation_config_; }
+  [[nodiscard]] std::string generation_config_path() const { return (path_ / "generation_config.json").string(); }
   [[nodiscard]] std::string path() const { return path_.string(); }
   [[nodiscard]] bool contains(std::string_view name) const { return file_of_.find(name) != file_of_.end(); }
   /// Names of all tensors, sorted.
@@ -79,6 +85,7 @@ class PretrainedFolder {
 
   std::filesystem::path path_;
   nlohmann::json config_;
+  std::optional<nlohmann::json> generation_config_;
   std::vector<SafetensorsFile> files_;
   std::map<std::string, std::size_t, std::less<>> file_of_;
 };
@@ -123,6 +130,20 @@ void transpose_into(TensorView<const T> from, TensorView<T> to) {
     text += (i == 0 ? "" : ", ") + quote_name(names[i]);
   }
   return names.size() > 5 ? text + " and " + std::to_string(names.size() - 5) + " more" : text;
+}
+
+/// The model's settings. Throws IoError for another model's, or settings that the model does not have.
+template <class Config>
+[[nodiscard]] Config config_of(const PretrainedFolder& folder) {
+  auto config = config_from_json<Config>(folder.config(), folder.config_path());
+  if (folder.generation_config()) {
+    read_generation_keys(config, *folder.generation_config(), folder.generation_config_path());
+  }
+  if constexpr (requires { config.look_at([](std::string_view) { return true; }); }) {
+    config.look_at([&](std::string_view name) { return folder.contains(name); });
+  }
+  validate_config(config, folder.config_path());
+  return config;
 }
 
 /// Fills a model from a folder.
@@ -244,44 +265,6 @@ class PretrainedLoader {
   std::map<std::string, std::shared_ptr<const void>> mappings_;
 };
 
-/// The model's settings. Throws IoError for another model's, or settings that the model does not have.
-template <class Config>
-[[nodiscard]] Config config_of(const PretrainedFolder& folder) {
-  const std::string where = folder.config_path();
-  const auto type = folder.config().find("model_type");
-  const auto is_wanted = [](const nlohmann::json& name) {
-    if constexpr (requires { Config::is_model_type(""); }) {  // several that differ in little
-      return name.is_string() && Config::is_model_type(name.get<std::string>());
-    } else {
-      return name == Config::kModelType;
-    }
-  };
-  require<IoError>(type != folder.config().end() && is_wanted(*type), "pretrained", where, ": \"model_type\" is ",
-                   type == folder.config().end() ? "missing" : describe(*type), ", wanted is \"", Config::kModelType,
-                   '"');
-  Config config;
-  Config::visit_keys(config, ConfigReader(folder.config(), where));
-  if constexpr (requires { config.look_at([](std::string_view) { return true; }); }) {
-    config.look_at([&](std::string_view name) { return folder.contains(name); });
-  }
-  try {
-    config.validate();
-  } catch (const ValueError& error) {
-    fail<IoError>("pretrained", where, ": ", std::string_view(error.what()));
-  }
-  return config;
-}
-
-/// Hugging Face's class for the model: one for all, or what the config's parts make it.
-template <class Config>
-[[nodiscard]] std::string_view architecture_of(const Config& config) {
-  if constexpr (requires { config.architecture(); }) {
-    return config.architecture();
-  } else {
-    return Config::kArchitecture;
-  }
-}
-
 /// What stands before names in the table, but not in the file of a model without a head, if it can be without.
 template <class Config>
 [[nodiscard]] std::string_view prefix_to_leave_out(const Config& config) {
@@ -336,12 +319,21 @@ template <PretrainedModel M>
   return model;
 }
 
-/// Writes config.json and model.safetensors into a folder, which is made where there is none, so that Hugging Face's
-/// transformers loads them. Each file appears whole or not at all.
+/// Writes config.json, model.safetensors and, of a model that generates, generation_config.json into a folder, which is
+/// made where there is none, so that Hugging Face's transformers loads them. Each file appears whole or not at all.
+///
+/// Throws ValueError that names the key for a setting that config.json cannot hold: a number that is not finite, an
+/// activation without a name there, settings that no model of Hugging Face has together.
 template <PretrainedModel M>
 void save_pretrained(const std::filesystem::path& path, const M& model) {
   using T = typename M::ScalarType;
   using Config = typename M::Config;
+  const std::filesystem::path config_path = path / "config.json", generation_path = path / "generation_config.json";
+  std::string generation;  // what cannot be written throws before there is a file
+  const std::string config = detail::json_text(detail::config_to_json<T>(model.config()), config_path);
+  if constexpr (detail::HasGenerationKeys<Config>) {
+    generation = detail::json_text(detail::generation_config_to_json(model.config()), generation_path);
+  }
   std::error_code error;
   std::filesystem::create_directories(path, error);
   require<IoError>(!error && std::filesystem::is_directory(path), "pretrained", path.string(),
@@ -372,14 +364,8 @@ void save_pretrained(const std::filesystem::path& path, const M& model) {
   });
   write_safetensors(path / "model.safetensors", entries, {{"format", "pt"}});
 
-  nlohmann::ordered_json json = {{"architectures", {detail::architecture_of(model.config())}},
-                                 {"model_type", Config::kModelType},
-                                 {"torch_dtype", std::is_same_v<T, float> ? "float32" : "float64"}};
-  Config::visit_keys(model.config(), detail::ConfigWriter(json));
-  AtomicFile file(path / "config.json");
-  const std::string text = json.dump(2) + "\n";
-  file.write(text.data(), text.size());
-  file.commit();
+  detail::write_text(config, config_path);
+  if (!generation.empty()) detail::write_text(generation, generation_path);
 }
 
 }  // namespace rapt::inline RAPT_ABI

@@ -147,15 +147,16 @@ class Translator {
   [[nodiscard]] std::vector<std::vector<Translation>> in_batches(std::span<const std::string> lines,
                                                                  const GenerationOptions& options, Index batch_tokens,
                                                                  const Search& search) const {
+    const GenerationDefaults defaults = model_.generation_defaults();
     TokenBatch encoded;
     std::vector<TokenId> tokens;
     for (const std::string& line : lines) {
       tokens = text_.encode(line);
-      tokens.push_back(options.end);
+      tokens.push_back(defaults.ends.front());
       encoded.push_back(tokens);
     }
     std::ignore =
-        detail::GenerationRules(options, encoded, false, "translator");  // errors name lines, not places in a batch
+        detail::GenerationRules(options, defaults, encoded, false, "translator");  // errors name lines of all batches
     TokenBatch searched;
     GenerationOptions of_searched = options;
     of_searched.prefix.clear();

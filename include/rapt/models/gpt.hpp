@@ -5,6 +5,7 @@
 #pragma once
 
 #include "rapt/autograd/ops/cross_entropy.hpp"
+#include "rapt/core/generation_defaults.hpp"
 #include "rapt/nn/embedding.hpp"
 #include "rapt/nn/encoder.hpp"
 #include "rapt/nn/positional_encoding.hpp"
@@ -27,11 +28,13 @@ struct GptConfig {
   float dropout = 0.1f;            ///< of each sublayer's output
   float attention_dropout = 0.1f;  ///< of the attention weights
   double layer_norm_epsilon = 1e-5;
-  bool scale_attention = true;            ///< scores are divided by sqrt(d_k)
-  bool scale_attention_by_layer = false;  ///< and by the layer's number, from 1
-  bool share_embeddings = true;           ///< one matrix for the embedding and the output projection
-  std::optional<TokenId> begin_token = {};
-  std::vector<TokenId> end_tokens = {};  ///< what ends a text
+  bool scale_attention = true;                  ///< scores are divided by sqrt(d_k)
+  bool scale_attention_by_layer = false;        ///< and by the layer's number, from 1
+  bool share_embeddings = true;                 ///< one matrix for the embedding and the output projection
+  std::optional<TokenId> begin_token = {};      ///< what a text may begin with; read in place of an empty prompt
+  std::vector<TokenId> end_tokens = {};         ///< each of them ends a text; none: only the maximum length does
+  std::optional<TokenId> pad_token = {};        ///< what other programs fill up with; there is no padding here
+  std::vector<TokenId> suppressed_tokens = {};  ///< are never generated
 
   /// GPT-2 of 124 million parameters; medium, large and xl have 355, 774 and 1,558 (Radford et al. 2019, table 2).
   [[nodiscard]] static GptConfig gpt2() { return {}; }
@@ -95,9 +98,20 @@ struct GptConfig {
     key("scale_attn_weights", self.scale_attention);
     key("scale_attn_by_inverse_layer_idx", self.scale_attention_by_layer);
     key("tie_word_embeddings", self.share_embeddings);
+    visit_token_keys(self, key);
+    key.must_be("add_cross_attention", false);
+  }
+  /// The tokens that are keys of config.json and of generation_config.json, and those of the latter alone.
+  template <class Self, class Visitor>
+  static void visit_token_keys(Self& self, const Visitor& key) {
     key("bos_token_id", self.begin_token);
     key("eos_token_id", self.end_tokens);
-    key.must_be("add_cross_attention", false);
+    key("pad_token_id", self.pad_token);
+  }
+  template <class Self, class Visitor>
+  static void visit_generation_keys(Self& self, const Visitor& key) {
+    visit_token_keys(self, key);
+    key.list("suppress_tokens", self.suppressed_tokens);
   }
 };
 
@@ -175,6 +189,12 @@ class Gpt {
     Variable<T> x = embed(next, state.lengths());
     for (std::size_t i = 0; i < layers_.size(); ++i) x = layers_[i].step(x, next.row_splits, state.layers[i]);
     return norm_(x);
+  }
+
+  /// The config's tokens.
+  [[nodiscard]] GenerationDefaults generation_defaults() const {
+    return {
+        .begin = config_.begin_token.value_or(-1), .ends = config_.end_tokens, .suppressed = config_.suppressed_tokens};
   }
 
   [[nodiscard]] const GptConfig& config() const { return config_; }

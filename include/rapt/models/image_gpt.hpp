@@ -161,8 +161,8 @@ static_assert(Module<ImageGptLayer<float>>);
 ///
 /// ```cpp
 /// const auto gpt = rapt::from_pretrained<rapt::ImageGpt<float>>("imagegpt-small");
-/// rapt::TokenBatch begin({{gpt.config().begin_token()}});          // pixels that are there already stand behind it
-/// auto pictures = rapt::sample(gpt, begin, {.samples = 8, .generation = {.end = -1, .extra_length = 1024}}, seed);
+/// rapt::TokenBatch nothing({{}});  // a prompt without pixels: the begin symbol is read in its place
+/// auto pictures = rapt::sample(gpt, nothing, {.samples = 8, .generation = {.extra_length = 1024}}, seed);
 /// ```
 template <class T = float>
 class ImageGpt {
@@ -262,6 +262,9 @@ class ImageGpt {
     for (std::size_t i = 0; i < layers_.size(); ++i) x = layers_[i].step(x, next.row_splits, state.layers[i]);
     return norm_(x);
   }
+
+  /// Nothing but the length ends a picture, and the begin symbol stands before the first pixel.
+  [[nodiscard]] GenerationDefaults generation_defaults() const { return {.begin = config_.begin_token(), .ends = {}}; }
 
   [[nodiscard]] const ImageGptConfig& config() const { return config_; }
 

@@ -12,9 +12,8 @@
 
 namespace rapt::inline RAPT_ABI {
 
-struct GenerationOptions;  // generation/generation_options.hpp
-
-/// Everything that makes a Marian. Defaults are those of Hugging Face's MarianConfig: a config.json leaves them out.
+/// Everything that makes a Marian. Defaults are those of Hugging Face's MarianConfig: a config.json leaves them out,
+/// but for tokens, of which an absent key means none.
 struct MarianConfig {
   Index vocabulary = 58101;                     ///< of the source, and of both where embeddings are shared
   std::optional<Index> target_vocabulary = {};  ///< unset: the same
@@ -40,6 +39,8 @@ struct MarianConfig {
   std::optional<TokenId> pad_token = 58100;  ///< is never generated
   /// Hugging Face's generate ends with it what reaches the maximum length; here that is cut off.
   std::vector<TokenId> forced_end_tokens = {0};
+  std::optional<TokenId> forced_begin_token = {};  ///< what every translation begins with
+  std::vector<TokenId> suppressed_tokens = {};     ///< are never generated
 
   /// The OPUS-MT models (Tiedemann and Thottingal 2020): the paper's base model with SiLU. The last token pads.
   [[nodiscard]] static MarianConfig opus_mt(Index vocabulary = 58101) {
@@ -95,6 +96,11 @@ struct MarianConfig {
             " is outside the target vocabulary of ", tokens);
   }
 
+  /// Whether the padding token is never generated: not where it is an end token, too.
+  [[nodiscard]] bool suppresses_padding() const {
+    return pad_token && std::find(end_tokens.begin(), end_tokens.end(), *pad_token) == end_tokens.end();
+  }
+
   /// What the folder's files tell: a bare model has no bias.
   template <class Contains>
   void look_at(const Contains& contains) {
@@ -122,14 +128,39 @@ struct MarianConfig {
     key("max_position_embeddings", self.positions);
     key("share_encoder_decoder_embeddings", self.share_embeddings);
     key("tie_word_embeddings", self.tie_output);
-    key("decoder_start_token_id", self.begin_token);
-    key("eos_token_id", self.end_tokens);
-    key("pad_token_id", self.pad_token);
-    key("forced_eos_token_id", self.forced_end_tokens);
+    visit_token_keys(self, key);
+    if constexpr (std::is_const_v<Self>) {  // without the key transformers would pad with 58100
+      if (!self.pad_token) key.constant("pad_token_id", -1);
+    }
     key.must_be("is_encoder_decoder", true);
     key.must_be("normalize_before", false);  // of the time when Marian was a kind of BART
     key.must_be("normalize_embedding", false);
     key.must_be("add_final_layer_norm", false);
+  }
+  /// The tokens that are keys of config.json and of generation_config.json, and those of the latter alone.
+  template <class Self, class Visitor>
+  static void visit_token_keys(Self& self, const Visitor& key) {
+    if constexpr (!std::is_const_v<Self>) {
+      std::optional<TokenId> begin, start;
+      key("bos_token_id", begin);
+      key("decoder_start_token_id", start);
+      if (!start) start = begin;  // as Hugging Face's generate does
+      if (start) self.begin_token = *start;
+    } else {
+      key("decoder_start_token_id", self.begin_token);
+    }
+    key("eos_token_id", self.end_tokens);
+    key("pad_token_id", self.pad_token);
+    key("forced_eos_token_id", self.forced_end_tokens);
+  }
+  template <class Self, class Visitor>
+  static void visit_generation_keys(Self& self, const Visitor& key) {
+    visit_token_keys(self, key);
+    key("forced_bos_token_id", self.forced_begin_token);
+    key.list("suppress_tokens", self.suppressed_tokens);
+    if constexpr (std::is_const_v<Self>) {
+      if (self.suppresses_padding()) key.constant("bad_words_ids", {{*self.pad_token}});
+    }
   }
 };
 
@@ -138,7 +169,7 @@ struct MarianConfig {
 ///
 /// ```cpp
 /// const auto marian = rapt::from_pretrained<rapt::Marian<float>>("opus-mt-en-de");
-/// auto found = rapt::beam_search(marian, source, {.generation = marian.generation_options()});
+/// auto found = rapt::beam_search(marian, source);
 /// ```
 template <class T = float>
 class Marian {
@@ -179,22 +210,19 @@ class Marian {
   /// logit of zero may well be the largest.
   [[nodiscard]] Tensor<T> step(State& state, std::span<const TokenId> tokens) const {
     Tensor<T> logits = transformer_.step(state, tokens);
-    const Index pad = config_.pad_token.value_or(-1);
-    if (pad < 0 || pad >= logits.cols() || ends(static_cast<TokenId>(pad))) return logits;
+    const Index pad = config_.suppresses_padding() ? *config_.pad_token : -1;
+    if (pad < 0 || pad >= logits.cols()) return logits;
     for (Index row = 0; row < logits.rows(); ++row) logits(row, pad) = -std::numeric_limits<T>::infinity();
     return logits;
   }
 
-  /// The begin and end tokens, and the longest translation. Include a header of generation/ to call it.
-  template <class Options = GenerationOptions>
-  [[nodiscard]] Options generation_options() const {
-    Options options;
-    const std::vector<TokenId>& ends = config_.end_tokens;
-    options.begin = config_.begin_token;
-    options.end = ends.empty() ? TokenId(-1) : ends.front();
-    if (ends.size() > 1) options.stop_tokens.assign(ends.begin() + 1, ends.end());
-    options.max_length = config_.positions;
-    return options;
+  /// The config's tokens, and the longest translation.
+  [[nodiscard]] GenerationDefaults generation_defaults() const {
+    return {.begin = config_.begin_token,
+            .ends = config_.end_tokens,
+            .forced_begin = config_.forced_begin_token,
+            .suppressed = config_.suppressed_tokens,
+            .max_length = config_.positions};
   }
 
   [[nodiscard]] const MarianConfig& config() const { return config_; }
@@ -277,9 +305,6 @@ class Marian {
   static const MarianConfig& checked(const MarianConfig& config) {
     config.validate();
     return config;
-  }
-  [[nodiscard]] bool ends(TokenId token) const {
-    return std::find(config_.end_tokens.begin(), config_.end_tokens.end(), token) != config_.end_tokens.end();
   }
 
   MarianConfig config_;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "rapt/autograd/ops/cross_entropy.hpp"
+#include "rapt/core/generation_defaults.hpp"
 #include "rapt/nn/decoder.hpp"
 #include "rapt/nn/embedding.hpp"
 #include "rapt/nn/encoder.hpp"
@@ -232,6 +233,9 @@ class Transformer {
     const Variable<T> x = embed(target_table(), target_positions_, next, positions);
     return logits(decoder_.step(state, x, next.row_splits)).value();
   }
+
+  /// The tokens of `make_batch`: 1 begins a translation and 2 ends it.
+  [[nodiscard]] GenerationDefaults generation_defaults() const { return {}; }
 
   [[nodiscard]] const TransformerConfig& config() const { return config_; }
   [[nodiscard]] Index target_vocabulary() const { return config_.target_vocabulary; }

@@ -1,0 +1,101 @@
+/// \file
+/// config.json and generation_config.json of a Hugging Face folder, as a config and back.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+#include "rapt/io/atomic_file.hpp"
+#include "rapt/io/config_keys.hpp"
+
+namespace rapt::inline RAPT_ABI::detail {
+
+/// A config of a model that generates: its tokens stand in generation_config.json, too.
+template <class Config>
+concept HasGenerationKeys = requires(Config& config, const ConfigReader& reader) {
+  Config::visit_generation_keys(config, reader);
+};
+
+/// What config.json says, before it is validated. Throws IoError that names the file for another model's, or settings
+/// that the model does not have.
+template <class Config>
+[[nodiscard]] Config config_from_json(const nlohmann::json& json, const std::string& where) {
+  const auto type = json.find("model_type");
+  const auto is_wanted = [](const nlohmann::json& name) {
+    if constexpr (requires { Config::is_model_type(""); }) {  // several that differ in little
+      return name.is_string() && Config::is_model_type(name.get<std::string>());
+    } else {
+      return name == Config::kModelType;
+    }
+  };
+  require<IoError>(type != json.end() && is_wanted(*type), "pretrained", where, ": \"model_type\" is ",
+                   type == json.end() ? "missing" : describe(*type), ", wanted is \"", Config::kModelType, '"');
+  Config config;
+  Config::visit_keys(config, ConfigReader(json, where));
+  return config;
+}
+
+/// Puts the tokens of generation_config.json in the place of those of config.json, as transformers does: a key that is
+/// absent there means none, whatever config.json says.
+template <class Config>
+void read_generation_keys(Config& config, const nlohmann::json& json, const std::string& where) {
+  if constexpr (HasGenerationKeys<Config>) Config::visit_generation_keys(config, ConfigReader(json, where));
+}
+
+/// Throws IoError that names the file for settings that do not fit one another.
+template <class Config>
+void validate_config(const Config& config, const std::string& where) {
+  try {
+    config.validate();
+  } catch (const ValueError& error) {
+    fail<IoError>("pretrained", where, ": ", std::string_view(error.what()));
+  }
+}
+
+/// Hugging Face's class for the model: one for all, or what the config's parts make it.
+template <class Config>
+[[nodiscard]] std::string_view architecture_of(const Config& config) {
+  if constexpr (requires { config.architecture(); }) {
+    return config.architecture();
+  } else {
+    return Config::kArchitecture;
+  }
+}
+
+/// The inverse of `config_from_json`, for weights of type T.
+template <class T, class Config>
+[[nodiscard]] nlohmann::ordered_json config_to_json(const Config& config) {
+  nlohmann::ordered_json json = {{"architectures", {architecture_of(config)}},
+                                 {"model_type", Config::kModelType},
+                                 {"torch_dtype", std::is_same_v<T, float> ? "float32" : "float64"}};
+  Config::visit_keys(config, ConfigWriter(json));
+  return json;
+}
+
+/// The inverse of `read_generation_keys`. An object even where it says nothing: without the file transformers would
+/// take the tokens of config.json.
+template <HasGenerationKeys Config>
+[[nodiscard]] nlohmann::ordered_json generation_config_to_json(const Config& config) {
+  nlohmann::ordered_json json = nlohmann::ordered_json::object();
+  Config::visit_generation_keys(config, ConfigWriter(json));
+  return json;
+}
+
+/// The text of a file. Throws ValueError that names it for a string that is not UTF-8.
+[[nodiscard]] inline std::string json_text(const nlohmann::ordered_json& json, const std::filesystem::path& path) {
+  try {
+    return json.dump(2) + "\n";
+  } catch (const nlohmann::json::exception& error) {
+    fail("pretrained", path.string(), ": cannot be written as JSON: ", error.what());
+  }
+}
+
+/// A file that appears whole or not at all.
+inline void write_text(const std::string& text, const std::filesystem::path& path) {
+  AtomicFile file(path);
+  file.write(text.data(), text.size());
+  file.commit();
+}
+
+}  // namespace rapt::inline RAPT_ABI::detail

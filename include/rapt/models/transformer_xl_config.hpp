@@ -1,0 +1,160 @@
+/// \file
+/// The settings of a Transformer-XL, and their keys in config.json.
+#pragma once
+
+#include <deque>
+#include <optional>
+#include <set>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+#include "rapt/core/generation_defaults.hpp"
+#include "rapt/nn/adaptive_softmax.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+/// Everything that makes a Transformer-XL. Defaults are Hugging Face's: a model of WikiText-103 with 285 million
+/// parameters.
+struct TransformerXlConfig {
+  Index vocabulary = 267735;                            ///< ids are by frequency, the most frequent token being 0
+  std::vector<Index> cutoffs = {20000, 40000, 200000};  ///< see AdaptiveVocabulary; empty: a plain softmax
+  Index div_val = 4;                                    ///< embeddings of cluster i have d_embed / div_val^i columns
+  Index d_model = 1024;
+  Index d_embed = 1024;
+  Index heads = 16;
+  Index head_dim = 64;
+  Index d_ff = 4096;
+  Index layers = 18;
+  Index memory_length = 1600;  ///< tokens that are remembered
+  Index clamp_length = 1000;   ///< larger distances count as this one; 0: all are told apart
+  bool same_length = true;     ///< every token sees just memory_length ones, itself the last of them
+  /// Sequences begin with a memory of zeros, which is attended to, as in Hugging Face's implementation; false: with
+  /// none, as in the paper's.
+  bool begins_with_zeros = false;
+  bool pre_norm = false;          ///< norms before the sublayers; false: behind them
+  bool own_biases = true;         ///< of each layer, content_bias and position_bias; false: all share them
+  bool tie_embeddings = true;     ///< the tables of the embedding are the output weights
+  bool share_projections = true;  ///< the projections of all clusters but the first are the embedding's
+  /// Instead of `share_projections`, if not empty: for each cluster, whether its projection is the embedding's.
+  std::deque<bool> shared_projections = {};
+  float dropout = 0.1f;           ///< of embeddings, encodings of distances, sublayers and the last hidden state
+  float attention_dropout = 0.f;  ///< of the attention weights
+  double layer_norm_epsilon = 1e-5;
+  double init_deviation = 0.02;
+  double projection_init_deviation = 0.01;
+  std::optional<TokenId> end_token = 0;  ///< ends a text; unset: only the maximum length does
+
+  /// For characters or bytes: the paper's model of enwik8 with 12 layers, 41 million parameters.
+  [[nodiscard]] static TransformerXlConfig characters(Index vocabulary) {
+    return {.vocabulary = vocabulary,
+            .cutoffs = {},
+            .div_val = 1,
+            .d_model = 512,
+            .d_embed = 512,
+            .heads = 8,
+            .head_dim = 64,
+            .d_ff = 2048,
+            .layers = 12,
+            .memory_length = 512,
+            .clamp_length = 0,
+            .same_length = false,
+            .end_token = {}};
+  }
+  /// The paper's standard model of WikiText-103, 151 million parameters.
+  [[nodiscard]] static TransformerXlConfig words() {
+    return {.div_val = 1,
+            .d_model = 410,
+            .d_embed = 410,
+            .heads = 10,
+            .head_dim = 41,
+            .d_ff = 2100,
+            .layers = 16,
+            .memory_length = 150,
+            .clamp_length = 0,
+            .same_length = false};
+  }
+
+  [[nodiscard]] AdaptiveVocabulary adaptive_vocabulary() const {
+    return {.vocabulary = vocabulary, .cutoffs = cutoffs, .d_model = d_model, .d_embed = d_embed, .div_val = div_val};
+  }
+  [[nodiscard]] AdaptiveSoftmaxOptions softmax() const {
+    std::vector<bool> shared(shared_projections.begin(), shared_projections.end());
+    if (shared.empty()) {
+      shared.assign(cutoffs.size() + 1, share_projections);
+      shared[0] = false;
+    }
+    return {.tie_weights = tie_embeddings, .tie_projections = shared};
+  }
+  [[nodiscard]] Index span() const { return same_length ? memory_length : 0; }
+
+  /// Throws ValueError that names the values which do not fit.
+  void validate() const {
+    constexpr std::string_view kWhere = "transformer_xl";
+    adaptive_vocabulary().validate(kWhere);
+    require(d_model % 2 == 0, kWhere, "sinusoidal encodings need an even d_model: ", d_model);
+    require(heads > 0 && head_dim > 0 && d_ff > 0 && layers > 0, kWhere, "sizes must be positive: heads ", heads,
+            ", head_dim ", head_dim, ", d_ff ", d_ff, ", layers ", layers);
+    require(memory_length >= 0 && clamp_length >= 0, kWhere, "lengths must not be negative: memory_length ",
+            memory_length, ", clamp_length ", clamp_length);
+    require(!same_length || memory_length > 0, kWhere, "same_length needs a memory_length, which is ", memory_length);
+    require(shared_projections.size() <= cutoffs.size() + 1, kWhere, "shared_projections for ",
+            shared_projections.size(), " clusters, there are ", cutoffs.size() + 1);
+    for (const float rate : {dropout, attention_dropout}) {
+      require(rate >= 0.f && rate < 1.f, kWhere, "dropout must be in [0, 1): ", rate);
+    }
+    require(layer_norm_epsilon > 0 && init_deviation >= 0 && projection_init_deviation >= 0, kWhere,
+            "layer_norm_epsilon must be positive, deviations not negative: ", layer_norm_epsilon, ", ", init_deviation,
+            ", ", projection_init_deviation);
+  }
+
+  /// Completes what config.json does not say: models of Hugging Face begin with zeros.
+  template <class Contains>
+  void look_at(const Contains&) {
+    begins_with_zeros = true;
+  }
+  /// What Hugging Face calls this model and its settings, in config.json.
+  static constexpr std::string_view kModelType = "transfo-xl", kArchitecture = "TransfoXLLMHeadModel",
+                                    kBasePrefix = "transformer.";
+  template <class Self, class Visitor>
+  static void visit_keys(Self& self, Visitor&& key) {
+    key("vocab_size", self.vocabulary);
+    key("div_val", self.div_val);
+    key("d_model", self.d_model);
+    key("d_embed", self.d_embed);
+    key("n_head", self.heads);
+    key("d_head", self.head_dim);
+    key("d_inner", self.d_ff);
+    key("n_layer", self.layers);
+    key("mem_len", self.memory_length);
+    key("clamp_len", self.clamp_length);
+    key("same_length", self.same_length);
+    key("pre_lnorm", self.pre_norm);
+    key("untie_r", self.own_biases);
+    key("tie_word_embeddings", self.tie_embeddings);
+    key("dropout", self.dropout);
+    key("dropatt", self.attention_dropout);
+    key("layer_norm_epsilon", self.layer_norm_epsilon);
+    key("init_std", self.init_deviation);
+    key("proj_init_std", self.projection_init_deviation);
+    visit_generation_keys(self, key);
+    key.must_be("attn_type", 0);
+    key("proj_share_all_but_first", self.share_projections);
+    if constexpr (std::is_const_v<Self>) {
+      const std::vector<bool> shared = self.softmax().tie_projections;
+      // Of a single cluster the default need not be said.
+      if (shared.size() > 1 || shared[0]) key("tie_projs", std::deque<bool>(shared.begin(), shared.end()));
+      key("cutoffs", std::set<Index>(self.cutoffs.begin(), self.cutoffs.end()));  // written as a list of any length
+    } else {
+      key("tie_projs", self.shared_projections);
+      key("cutoffs", self.cutoffs);
+    }
+  }
+  /// The tokens, which generation_config.json may name, too.
+  template <class Self, class Visitor>
+  static void visit_generation_keys(Self& self, const Visitor& key) {
+    key("eos_token_id", self.end_token);
+  }
+};
+
+}  // namespace rapt::inline RAPT_ABI

@@ -1,0 +1,507 @@
+/// \file
+/// A small model of every kind that save_pretrained writes, with each optional setting on and off, what it is given and
+/// what it gives. Names of inputs and outputs are those of transformers, where tests/golden/check_pretrained.py loads
+/// what was saved.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "rapt/core/rng.hpp"
+#include "rapt/generation/greedy.hpp"
+#include "rapt/io/pretrained.hpp"
+#include "rapt/models/beit.hpp"
+#include "rapt/models/bert.hpp"
+#include "rapt/models/deit.hpp"
+#include "rapt/models/gpt.hpp"
+#include "rapt/models/image_gpt.hpp"
+#include "rapt/models/llama.hpp"
+#include "rapt/models/mae.hpp"
+#include "rapt/models/marian.hpp"
+#include "rapt/models/transformer_xl.hpp"
+#include "rapt/models/vit.hpp"
+
+namespace rapt_test {
+
+inline constexpr rapt::Index kGenerated = 5;
+
+/// What a model is given, and what it gives then.
+template <class T>
+struct SavedRun {
+  std::map<std::string, std::vector<std::int64_t>> ids;  ///< `<name>`, and `<name>.splits` where lengths differ
+  std::map<std::string, rapt::Tensor<T>> numbers;
+  std::map<std::string, rapt::Tensor<T>> outputs;
+  rapt::TokenBatch generated;  ///< by greedy search, at most kGenerated tokens for each sequence
+
+  void set_ids(const std::string& name, const rapt::TokenBatch& batch) {
+    ids[name].assign(batch.tokens.begin(), batch.tokens.end());
+    const auto offsets = batch.row_splits.offsets();
+    ids[name + ".splits"].assign(offsets.begin(), offsets.end());
+  }
+};
+
+/// Values of a size at which mistakes show.
+template <class M>
+void randomise(M& model) {
+  rapt::Rng rng(7);
+  rapt::for_each_parameter(model, [&](const std::string&, auto& parameter) {
+    std::vector<double> noise(static_cast<std::size_t>(parameter.size()));
+    rng.fill_normal(std::span(noise), 0.0, 0.3);
+    auto values = parameter.mutable_value().values();
+    using T = typename M::ScalarType;
+    for (std::size_t i = 0; i < noise.size(); ++i) values[i] = static_cast<T>(static_cast<float>(values[i] + noise[i]));
+  });
+}
+
+/// With the begin and end tokens that the model knows.
+template <class M>
+[[nodiscard]] rapt::TokenBatch generate_saved(const M& model, const rapt::TokenBatch& source) {
+  rapt::TokenBatch generated;
+  for (const auto& found : rapt::greedy_search(model, source, {.extra_length = kGenerated, .max_length = kGenerated})) {
+    generated.push_back(found.tokens);
+  }
+  return generated;
+}
+
+[[nodiscard]] inline rapt::TokenBatch saved_tokens() { return rapt::TokenBatch({{1, 5, 3, 12, 7, 9, 4}, {11, 2, 6}}); }
+
+/// One picture twice as wide as high has other sizes on either side than one twice as high.
+template <class T>
+[[nodiscard]] rapt::ImageBatch<T> saved_pictures(const rapt::ImageShape& shape) {
+  rapt::Rng rng(3);
+  rapt::Tensor<T> pixels(rapt::Shape{2, shape.size()});
+  std::vector<double> noise(static_cast<std::size_t>(pixels.size()));
+  rng.fill_normal(std::span(noise), 0.0, 1.0);
+  std::transform(noise.begin(), noise.end(), pixels.data(), [](double x) { return static_cast<T>(x); });
+  return {std::move(pixels), shape};
+}
+
+/// The pixels as [B, C, H, W].
+template <class T>
+[[nodiscard]] rapt::Tensor<T> saved_pixels(const rapt::ImageBatch<T>& images) {
+  rapt::Tensor<T> pixels = images.pixels();
+  const rapt::ImageShape& shape = images.shape();
+  pixels.reshape(rapt::Shape{images.images(), shape.channels, shape.height, shape.width});
+  return pixels;
+}
+
+template <class M>
+requires requires { M::kDecoderOnly; }
+[[nodiscard]] SavedRun<typename M::ScalarType> run_saved(const M& model) {
+  const rapt::TokenBatch tokens = saved_tokens();
+  SavedRun<typename M::ScalarType> run;
+  run.set_ids("input_ids", tokens);
+  if constexpr (requires { model.config().pixel_head; }) {
+    if (!model.config().labels.empty()) {
+      run.outputs["logits"] = model.class_logits(tokens).value();
+      return run;
+    }
+    if (!model.config().pixel_head) {
+      run.outputs["last_hidden_state"] = model.hidden(tokens).value();
+      return run;
+    }
+  }
+  run.generated = generate_saved(model, tokens);
+  if constexpr (requires { model(tokens).value(); }) {
+    run.outputs["logits"] = model(tokens).value();
+  } else {
+    typename M::Memory memory;
+    run.outputs["logits"] = model(tokens, memory);
+  }
+  return run;
+}
+
+template <class T>
+[[nodiscard]] SavedRun<T> run_saved(const rapt::Marian<T>& model) {
+  const rapt::TokenBatch source = saved_tokens(), target({{8, 4, 2, 10}, {8, 9}});
+  SavedRun<T> run;
+  run.set_ids("input_ids", source);
+  run.set_ids("decoder_input_ids", target);
+  run.outputs["logits"] = model(source, target).value();
+  run.generated = generate_saved(model, source);
+  return run;
+}
+
+template <class T>
+[[nodiscard]] SavedRun<T> run_saved(const rapt::Bert<T>& model) {
+  const rapt::TokenBatch tokens = saved_tokens();
+  const rapt::BertConfig& config = model.config();
+  std::vector<rapt::TokenId> types(tokens.tokens.size(), 0);
+  if (config.token_types > 1) types[5] = types[6] = types[9] = 1;
+  SavedRun<T> run;
+  run.set_ids("input_ids", tokens);
+  run.ids["token_type_ids"].assign(types.begin(), types.end());
+  const rapt::Variable<T> hidden = model(tokens, types);
+  const auto& splits = tokens.row_splits;
+  if (!config.labels.empty()) {
+    run.outputs["logits"] = model.class_logits(hidden, splits).value();
+  } else if (config.masked_language_head) {
+    const bool both = config.next_sentence_head;
+    run.outputs[both ? "prediction_logits" : "logits"] = model.token_logits(hidden).value();
+    if (both) run.outputs["seq_relationship_logits"] = model.next_sentence_logits(hidden, splits).value();
+  } else if (config.next_sentence_head) {
+    run.outputs["logits"] = model.next_sentence_logits(hidden, splits).value();
+  } else {
+    run.outputs["last_hidden_state"] = hidden.value();
+    if (config.pooler) run.outputs["pooler_output"] = model.pooled(hidden, splits).value();
+  }
+  return run;
+}
+
+/// ViT and DeiT.
+template <class M>
+requires requires(const M& model, const rapt::Variable<typename M::ScalarType>& hidden, const rapt::RowSplits& splits) {
+  model.pooler_output(hidden, splits);
+}
+[[nodiscard]] SavedRun<typename M::ScalarType> run_saved(const M& model) {
+  using T = typename M::ScalarType;
+  const auto images = saved_pictures<T>(model.config().grid.image);
+  SavedRun<T> run;
+  run.numbers["pixel_values"] = saved_pixels(images);
+  if (!model.config().labels.empty()) {
+    run.outputs["logits"] = model.logits(images).value();
+    return run;
+  }
+  const rapt::Variable<T> hidden = model(images);
+  run.outputs["last_hidden_state"] = hidden.value();
+  if (model.config().pooler) run.outputs["pooler_output"] = model.pooler_output(hidden, model.splits(images)).value();
+  return run;
+}
+
+template <class T>
+[[nodiscard]] SavedRun<T> run_saved(const rapt::Beit<T>& model) {
+  const rapt::BeitConfig& config = model.config();
+  const auto images = saved_pictures<T>(config.grid.image);
+  SavedRun<T> run;
+  run.numbers["pixel_values"] = saved_pixels(images);
+  rapt::PatchMask mask;
+  if (config.mask_token) {
+    std::vector<bool> hidden(static_cast<std::size_t>(2 * config.grid.patches()));
+    for (const std::size_t i : {1u, 4u, 7u}) hidden[i] = true;
+    run.ids["bool_masked_pos"].assign(hidden.begin(), hidden.end());
+    mask = rapt::PatchMask::from_flags(hidden, config.grid.patches());
+  }
+  if (!config.labels.empty()) {
+    run.ids.erase("bool_masked_pos");
+    run.outputs["logits"] = model.logits(images).value();
+    return run;
+  }
+  const rapt::Variable<T> hidden = model(images, mask);
+  if (config.masked_patch_head) {
+    run.outputs["logits"] = model.patch_logits(hidden).value();
+  } else {
+    run.outputs["last_hidden_state"] = hidden.value();
+    if (config.pooler) run.outputs["pooler_output"] = model.pooled(hidden).value();
+  }
+  return run;
+}
+
+template <class T>
+[[nodiscard]] SavedRun<T> run_saved(const rapt::Mae<T>& model) {
+  const rapt::MaeConfig& config = model.config();
+  const auto images = saved_pictures<T>(config.grid.image);
+  // transformers shows the patches with the least noise, in its order
+  const rapt::Index patches = config.grid.patches();
+  const auto kept = static_cast<rapt::Index>(static_cast<double>(patches) * (1 - config.hidden_share));
+  rapt::Tensor<T> noise(rapt::Shape{2, patches});
+  std::vector<rapt::TokenId> visible;
+  for (rapt::Index b = 0; b < 2; ++b) {
+    std::vector<rapt::TokenId> order;
+    for (rapt::Index i = 0; i < patches; ++i) {
+      noise(b, i) = static_cast<T>((5 * i + 2 * b) % patches);  // no two are the same, as 5 does not divide `patches`
+      order.push_back(static_cast<rapt::TokenId>(i));
+    }
+    std::sort(order.begin(), order.end(), [&](auto i, auto j) { return noise(b, i) < noise(b, j); });
+    for (rapt::Index i = 0; i < kept; ++i) {
+      visible.push_back(order[static_cast<std::size_t>(i)] + static_cast<rapt::TokenId>(b * patches));
+    }
+  }
+  const rapt::PatchMask mask(2, patches, visible);
+  SavedRun<T> run;
+  run.numbers["pixel_values"] = saved_pixels(images);
+  run.numbers["noise"] = noise;
+  const rapt::Variable<T> hidden = model(images, mask);
+  if (config.decoder) {
+    run.outputs["logits"] = model.predict(hidden, mask).value();
+  } else {
+    run.outputs["last_hidden_state"] = hidden.value();
+  }
+  return run;
+}
+
+/// Calls visit(name, model) for each case. T: of the weights.
+template <class T, class Visit>
+class SavedModels {
+ public:
+  explicit SavedModels(const Visit& visit) : visit_(visit) {}
+
+  void all() const {
+    gpt();
+    bert();
+    llama();
+    marian();
+    transformer_xl();
+    pictures<rapt::Vit<T>>("vit");
+    pictures<rapt::Deit<T>>("deit");
+    deit();
+    beit();
+    mae();
+    image_gpt();
+  }
+
+ private:
+  static constexpr rapt::Activation kNamed[] = {
+      rapt::Activation::none,       rapt::Activation::relu, rapt::Activation::gelu, rapt::Activation::gelu_tanh,
+      rapt::Activation::quick_gelu, rapt::Activation::silu, rapt::Activation::tanh};
+
+  /// The config of `base` changed by `change`.
+  template <class M, class Change>
+  void add(const std::string& name, typename M::Config config, const Change& change) const {
+    change(config);
+    rapt::Rng rng(1);
+    M model(config, rng);
+    randomise(model);
+    visit_(name, std::as_const(model));
+  }
+
+  void gpt() const {
+    const auto with = [&](const std::string& name, const auto& change) {
+      add<rapt::Gpt<T>>("gpt_" + name, {.vocabulary = 17, .positions = 12, .d_model = 8, .layers = 2, .heads = 2},
+                        change);
+    };
+    with("plain", [](auto&) {});
+    with("wide", [](auto& c) { c.d_ff = 20, c.layer_norm_epsilon = 1e-3, c.dropout = 0.25f; });
+    with("unscaled", [](auto& c) { c.scale_attention = false; });
+    with("scaled_by_layer", [](auto& c) { c.scale_attention_by_layer = true; });
+    with("untied", [](auto& c) { c.share_embeddings = false; });
+    with("tokens", [](auto& c) { c.begin_token = 3, c.end_tokens = {3}, c.pad_token = 5; });
+    with("ends", [](auto& c) { c.end_tokens = {4, 9}, c.suppressed_tokens = {3}; });
+    for (const rapt::Activation activation : kNamed) {
+      with(to_string(activation), [&](auto& c) { c.activation = activation; });
+    }
+  }
+
+  void bert() const {
+    const auto with = [&](const std::string& name, const auto& change) {
+      add<rapt::Bert<T>>("bert_" + name,
+                         {.vocabulary = 17, .positions = 12, .d_model = 8, .layers = 2, .heads = 2, .d_ff = 12},
+                         change);
+    };
+    with("plain", [](auto&) {});
+    with("no_pooler", [](auto& c) { c.pooler = false; });
+    with("masked", [](auto& c) { c.masked_language_head = true, c.pooler = false; });
+    with("masked_pooler", [](auto& c) { c.masked_language_head = true; });
+    with("next", [](auto& c) { c.next_sentence_head = true; });
+    with("pretraining", [](auto& c) { c.masked_language_head = c.next_sentence_head = true; });
+    for (const std::size_t classes : {1u, 2u, 3u}) {
+      const auto labels = std::vector<std::string>{"yes", "no", "perhaps \"\u00e4\""};
+      const auto some = [&](auto& c) { c.labels.assign(labels.begin(), labels.begin() + static_cast<long>(classes)); };
+      with("labels_" + std::to_string(classes), some);
+      with("tokens_" + std::to_string(classes),
+           [&](auto& c) { some(c), c.pooler = false, c.classifier_dropout = 0.5f; });
+    }
+    with("one_type", [](auto& c) { c.token_types = 1, c.padding_token = {}; });
+    with("activation", [](auto& c) { c.activation = rapt::Activation::relu, c.padding_token = 16; });
+    with("epsilon", [](auto& c) { c.layer_norm_epsilon = 1e-3; });
+  }
+
+  void llama() const {
+    using rapt::RotaryScaling;
+    const auto with = [&](const std::string& name, const auto& change) {
+      add<rapt::Llama<T>>("llama_" + name, {.vocabulary = 17, .d_model = 16, .layers = 2, .heads = 4, .d_ff = 20},
+                          [&](auto& c) {
+                            c.rotary.max_positions = 6;
+                            change(c);
+                          });
+    };
+    for (const std::string family : {"llama", "mistral", "qwen2"}) {
+      const auto of_family = [&](const std::string& name, const auto& change) {
+        with(family + "_" + name, [&](auto& c) {
+          if (family == "mistral") c.window = 3;
+          if (family == "qwen2") c.attention_bias = true;
+          change(c);
+        });
+      };
+      of_family("plain", [](auto&) {});
+      of_family("groups", [](auto& c) { c.key_value_heads = 2; });
+      of_family("one_group", [](auto& c) { c.key_value_heads = 1; });
+      of_family("head_dim", [](auto& c) { c.head_dim = 6; });
+      of_family("tied", [](auto& c) { c.share_embeddings = true; });
+      of_family("tokens", [](auto& c) { c.begin_token = 1, c.end_tokens = {3, 11, 16}, c.pad_token = 0; });
+      of_family("theta", [](auto& c) { c.rotary.theta = 500, c.rms_norm_epsilon = 0.01; });
+      of_family("linear", [](auto& c) { c.rotary.scaling = RotaryScaling::linear, c.rotary.factor = 2; });
+      of_family("llama3", [](auto& c) {
+        c.rotary.scaling = RotaryScaling::llama3, c.rotary.factor = 8, c.rotary.original_positions = 4;
+      });
+      of_family("yarn", [](auto& c) {
+        c.rotary.scaling = RotaryScaling::yarn, c.rotary.factor = 4, c.rotary.original_positions = 3;
+      });
+    }
+    with("biases", [](auto& c) { c.attention_bias = c.attention_output_bias = true; });
+    with("mlp_bias", [](auto& c) { c.mlp_bias = true, c.activation = rapt::Activation::gelu; });
+    with("odd_heads", [](auto& c) { c.attention_bias = true, c.heads = 3, c.head_dim = 4; });
+    with("dynamic", [](auto& c) { c.rotary.scaling = RotaryScaling::dynamic, c.rotary.factor = 2; });
+    with("yarn_of_maximum", [](auto& c) { c.rotary.scaling = RotaryScaling::yarn, c.rotary.factor = 4; });
+    with("yarn_attention",
+         [](auto& c) { c.rotary.scaling = RotaryScaling::yarn, c.rotary.factor = 4, c.rotary.attention_factor = 1.5; });
+    with("yarn_mscale", [](auto& c) {
+      c.rotary.scaling = RotaryScaling::yarn, c.rotary.factor = 4, c.rotary.mscale = 0.7, c.rotary.mscale_all = 0.3;
+      c.rotary.truncate = false, c.rotary.beta_fast = 16, c.rotary.beta_slow = 2;
+    });
+  }
+
+  void marian() const {
+    const auto with = [&](const std::string& name, const auto& change) {
+      add<rapt::Marian<T>>("marian_" + name,
+                           {.vocabulary = 17,
+                            .d_model = 8,
+                            .encoder_layers = 2,
+                            .decoder_layers = 1,
+                            .encoder_heads = 2,
+                            .decoder_heads = 4,
+                            .encoder_d_ff = 12,
+                            .decoder_d_ff = 10,
+                            .positions = 12,
+                            .begin_token = 16,
+                            .pad_token = 16},
+                           change);
+    };
+    with("plain", [](auto&) {});
+    with("scaled", [](auto& c) { c.scale_embeddings = true, c.activation = rapt::Activation::silu; });
+    with("separate", [](auto& c) {
+      c.share_embeddings = false, c.target_vocabulary = 15, c.begin_token = c.pad_token.emplace(14);
+    });
+    with("same_size", [](auto& c) { c.share_embeddings = false; });
+    with("untied", [](auto& c) { c.share_embeddings = c.tie_output = false; });
+    with("no_bias", [](auto& c) { c.output_bias = false; });
+    with("no_tokens", [](auto& c) { c.end_tokens = {}, c.pad_token = {}, c.forced_end_tokens = {}; });
+    with("tokens", [](auto& c) {
+      c.end_tokens = {1, 3}, c.forced_end_tokens = {3}, c.forced_begin_token = 5, c.suppressed_tokens = {8};
+    });
+  }
+
+  void transformer_xl() const {
+    const auto with = [&](const std::string& name, const auto& change) {
+      add<rapt::TransformerXl<T>>("transformer_xl_" + name,
+                                  {.vocabulary = 17,
+                                   .cutoffs = {5, 9},
+                                   .div_val = 2,
+                                   .d_model = 8,
+                                   .d_embed = 8,
+                                   .heads = 2,
+                                   .head_dim = 4,
+                                   .d_ff = 12,
+                                   .layers = 2,
+                                   .memory_length = 6,
+                                   .clamp_length = 4,
+                                   .begins_with_zeros = true},
+                                  change);
+    };
+    with("plain", [](auto&) {});
+    with("no_end", [](auto& c) { c.end_token = {}; });
+    with("no_clusters", [](auto& c) { c.cutoffs = {}, c.div_val = 1; });
+    with("one_cutoff", [](auto& c) { c.cutoffs = {7}; });
+    with("untied", [](auto& c) { c.tie_embeddings = c.share_projections = false; });
+    with("options", [](auto& c) { c.same_length = c.own_biases = false, c.pre_norm = true, c.clamp_length = 0; });
+  }
+
+  template <class M>
+  static typename M::Config small_pictures() {
+    typename M::Config config;
+    config.grid = {.image = {.channels = 3, .height = 8, .width = 8}, .patch_height = 4, .patch_width = 4};
+    config.d_model = 8;
+    config.layers = 2;
+    config.heads = 2;
+    config.d_ff = 12;
+    return config;
+  }
+  /// 4 x 3 patches that are not square themselves.
+  static rapt::PatchGrid oblong() {
+    return {.image = {.channels = 1, .height = 8, .width = 9}, .patch_height = 2, .patch_width = 3};
+  }
+
+  template <class M>
+  void pictures(const std::string& kind) const {
+    const auto with = [&](const std::string& name, const auto& change) {
+      add<M>(kind + "_" + name, small_pictures<M>(), change);
+    };
+    with("plain", [](auto&) {});
+    with("pooler", [](auto& c) { c.pooler = true; });
+    with("wide_pooler",
+         [](auto& c) { c.pooler = true, c.pooler_width = 5, c.pooler_activation = rapt::Activation::gelu_tanh; });
+    with("labels", [](auto& c) { c.labels = {"cat", "dog", "neither"}, c.qkv_bias = false; });
+    with("two_labels", [](auto& c) { c.labels = {"cat", "dog"}; });
+    with("one_label", [](auto& c) { c.labels = {"cat"}; });
+    with("oblong", [](auto& c) { c.grid = oblong(), c.encoder_stride = 2; });
+    with("options", [](auto& c) { c.activation = rapt::Activation::quick_gelu, c.layer_norm_epsilon = 1e-3; });
+  }
+
+  void deit() const {
+    add<rapt::Deit<T>>("deit_teacher", small_pictures<rapt::Deit<T>>(), [](auto& c) {
+      c.labels = {"cat", "dog", "neither"}, c.distillation_head = true;
+    });
+  }
+
+  void beit() const {
+    const auto with = [&](const std::string& name, const auto& change) {
+      add<rapt::Beit<T>>("beit_" + name, small_pictures<rapt::Beit<T>>(), [&](auto& c) {
+        c.visual_tokens = 11;
+        change(c);
+      });
+    };
+    with("plain", [](auto&) {});
+    with("no_pooler", [](auto& c) { c.pooler = false; });
+    with("class_token", [](auto& c) { c.mean_pooling = false; });
+    with("masked", [](auto& c) { c.mask_token = c.masked_patch_head = true, c.pooler = false; });
+    with("mask_token", [](auto& c) { c.mask_token = true; });
+    with("labels", [](auto& c) { c.labels = {"cat", "dog", "neither"}, c.drop_path = 0; });
+    with("labels_of_token", [](auto& c) { c.labels = {"cat", "dog", "neither"}, c.mean_pooling = false; });
+    with("positions", [](auto& c) { c.positions = true; });
+    with("relative", [](auto& c) { c.relative_positions = true; });
+    with("shared", [](auto& c) { c.shared_relative_positions = true, c.initial_scale = 0; });
+    with("all_positions", [](auto& c) {
+      c.positions = c.relative_positions = c.shared_relative_positions = true, c.activation = rapt::Activation::relu;
+    });
+    with("oblong", [](auto& c) { c.grid = oblong(), c.layer_norm_epsilon = 1e-3; });
+    with("oblong_positions", [](auto& c) { c.grid = oblong(), c.positions = true; });
+    with("oblong_relative", [](auto& c) { c.grid = oblong(), c.relative_positions = true; });
+    with("masked_class_token",
+         [](auto& c) { c.mask_token = c.masked_patch_head = true, c.mean_pooling = c.pooler = false; });
+  }
+
+  void mae() const {
+    const auto with = [&](const std::string& name, const auto& change) {
+      add<rapt::Mae<T>>("mae_" + name, small_pictures<rapt::Mae<T>>(), [&](auto& c) {
+        c.decoder_width = 12, c.decoder_layers = 2, c.decoder_heads = 3, c.decoder_ff = 10, c.hidden_share = 0.5;
+        change(c);
+      });
+    };
+    with("plain", [](auto&) {});
+    with("no_decoder", [](auto& c) { c.decoder = false; });
+    with("normalised", [](auto& c) { c.normalise_pixels = true, c.activation = rapt::Activation::silu; });
+    with("smooth", [](auto& c) { c.hidden_share = 0.25, c.layer_norm_epsilon = 1e-3; });
+  }
+
+  void image_gpt() const {
+    const auto with = [&](const std::string& name, const auto& change) {
+      add<rapt::ImageGpt<T>>("image_gpt_" + name,
+                             {.clusters = 16, .positions = 12, .d_model = 8, .layers = 2, .heads = 2}, change);
+    };
+    with("plain", [](auto&) {});
+    with("bare", [](auto& c) { c.pixel_head = false; });
+    with("labels", [](auto& c) { c.pixel_head = false, c.labels = {"cat", "dog", "neither"}; });
+    with("options", [](auto& c) {
+      c.d_ff = 20, c.activation = rapt::Activation::gelu_tanh, c.scale_attention = false, c.norm_epsilon = 1e-2;
+    });
+    with("scaled_by_layer", [](auto& c) { c.scale_attention_by_layer = true; });
+  }
+
+  const Visit& visit_;
+};
+
+template <class T, class Visit>
+void for_each_saved_model(const Visit& visit) {
+  SavedModels<T, Visit>(visit).all();
+}
+
+}  // namespace rapt_test
