@@ -51,7 +51,7 @@ class GptTraining {
 
  private:
   static std::vector<rapt::TokenId> tokens(const rapt::SafetensorsFile& file, const char* name) {
-    const auto numbers = file.read<double>(name);
+    const auto numbers = file.read<rapt::TokenId>(name);
     return {numbers.values().begin(), numbers.values().end()};
   }
 

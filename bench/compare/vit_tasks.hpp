@@ -15,7 +15,7 @@ class VitTraining {
     const rapt::SafetensorsFile file(command.at("batches").get<std::string>());
     for (int i = 0; file.contains("pixels." + std::to_string(i)); ++i) {
       const auto pixels = file.read<float>("pixels." + std::to_string(i));  // [B, C * H * W]
-      const auto labels = file.read<double>("labels." + std::to_string(i));
+      const auto labels = file.read<rapt::TokenId>("labels." + std::to_string(i));
       batches_.emplace_back(rapt::ImageBatch<float>(pixels, model_.config().grid.image),
                             std::vector<rapt::TokenId>(labels.values().begin(), labels.values().end()));
     }

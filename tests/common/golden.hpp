@@ -126,8 +126,8 @@ class Golden {
   template <class Integer>
   [[nodiscard]] std::vector<Integer> integers(const std::string& name) const {
     std::vector<Integer> values;
-    const auto numbers = file_.read<double>(group_ + name);
-    for (const double v : numbers.values()) values.push_back(static_cast<Integer>(v));
+    const auto numbers = file_.read<std::int64_t>(group_ + name);
+    for (const std::int64_t v : numbers.values()) values.push_back(static_cast<Integer>(v));
     return values;
   }
 

@@ -1,9 +1,7 @@
 /// \file
 /// libFuzzer target: whatever the bytes are, reading them as CIFAR's records either works or throws rapt::Error.
 ///
-///     clang++-14 -std=c++20 -O1 -g -fsanitize=fuzzer,address,undefined -Iinclude -I. -isystem /usr/include/eigen3 \
-///       tests/fuzz/cifar_fuzz.cpp -o cifar_fuzz -lz
-///     mkdir corpus && ./cifar_fuzz -max_total_time=120 -max_len=10000 corpus
+///     sh tests/fuzz/run.sh 120 cifar  # -max_len=10000
 #include <cstdint>
 #include <cstdlib>
 #include <span>

@@ -2,9 +2,7 @@
 /// libFuzzer target: whatever the bytes are, reading them as an IDX file, perhaps compressed, either works or throws
 /// rapt::Error.
 ///
-///     clang++-14 -std=c++20 -O1 -g -fsanitize=fuzzer,address,undefined -Iinclude -I. -isystem /usr/include/eigen3 \
-///       tests/fuzz/idx_fuzz.cpp -o idx_fuzz -lz
-///     mkdir corpus && ./idx_fuzz -max_total_time=120 -max_len=4096 corpus
+///     sh tests/fuzz/run.sh 120 idx  # -max_len=4096
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>

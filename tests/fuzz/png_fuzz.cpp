@@ -1,9 +1,7 @@
 /// \file
 /// libFuzzer target: whatever the bytes are, reading them as a PNG file either works or throws rapt::Error.
 ///
-///     clang++-14 -std=c++20 -O1 -g -fsanitize=fuzzer,address,undefined -Iinclude -I. -isystem /usr/include/eigen3 \
-///       tests/fuzz/png_fuzz.cpp -o png_fuzz -lpng
-///     mkdir corpus && ./png_fuzz -max_total_time=120 -max_len=4096 corpus
+///     sh tests/fuzz/run.sh 120 png  # -max_len=4096
 #include <cstdint>
 #include <cstdlib>
 #include <span>

@@ -1,9 +1,7 @@
 /// \file
 /// libFuzzer target: whatever the bytes are, reading them as a PPM or PGM file either works or throws rapt::Error.
 ///
-///     clang++-14 -std=c++20 -O1 -g -fsanitize=fuzzer,address,undefined -Iinclude -I. -isystem /usr/include/eigen3 \
-///       tests/fuzz/ppm_fuzz.cpp -o ppm_fuzz
-///     mkdir corpus && ./ppm_fuzz -max_total_time=120 -max_len=4096 corpus
+///     sh tests/fuzz/run.sh 120 ppm  # -max_len=4096
 #include <cstdint>
 #include <cstdlib>
 #include <span>

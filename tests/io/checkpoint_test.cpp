@@ -350,6 +350,10 @@ TEST_F(Checkpoint, MalformedState) {
     rewrite(path(), run, [&](auto& json) { json.erase(key); });
     expect_refused<IoError>(path(), {path().string(), key});
   }
+  for (const char* key : {"steps", "epoch", "batch", "best_step", "misses"}) {  // training must be able to count on
+    rewrite(path(), run, [&](auto& json) { json[key] = std::numeric_limits<Index>::max(); });
+    expect_refused<IoError>(path(), {path().string(), "a whole number", key, "9223372036854775807"});
+  }
   rewrite(path(), run, [](auto& json) { json["best_validation"] = "low"; });
   expect_refused<IoError>(path(), {path().string(), "best_validation"});
   rewrite(path(), run, [](auto& json) { json = nlohmann::json::array({1, 2}); });

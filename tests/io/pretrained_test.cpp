@@ -74,6 +74,38 @@ TEST_F(Pretrained, AShapeThatDoesNotFitIsNamed) {
   expect_error(golden, {"\"transformer.h.0.mlp.c_fc.weight\" has shape [48, 12], config.json wants [12, 48]"});
 }
 
+TEST_F(Pretrained, ATypeThatCannotBeReadIsNamedIfTheModelNeedsIt) {
+  const auto path = golden.folder.path() / "model.safetensors";
+  /// Writes the file again; one tensor gets another type and as many bytes.
+  const auto change = [&](const std::string& name, const std::string& dtype, rapt::Index bytes) {
+    golden.write();
+    const rapt::SafetensorsFile file(path);
+    std::vector<std::vector<std::byte>> data;
+    std::vector<rapt::SafetensorsEntry> entries;
+    for (const std::string& each : file.names()) {
+      data.push_back(file.bytes(each));
+      const bool is_it = each == name;
+      if (is_it) data.back().resize(static_cast<std::size_t>(bytes));
+      entries.emplace_back(each, is_it ? dtype : file.dtype_name(each), file.sizes(each), data.back());
+    }
+    rapt::write_safetensors(path, entries);
+  };
+  const rapt::Tensor<float> expected = logits();
+  const std::string needed = "transformer.h.0.mlp.c_fc.weight";  // [12, 48]
+  change(needed, "F8_E4M3", 576);
+  expect_error(golden, {"model.safetensors: \"" + needed + "\": cannot read F8_E4M3"});
+  change(needed, "F4", 288);
+  expect_error(golden, {"model.safetensors: \"" + needed + "\": cannot read F4"});
+  change(needed, "MXFP3", 7);
+  expect_error(golden, {"model.safetensors: \"" + needed + "\": cannot read \"MXFP3\""});
+  // A surplus tensor that the model passes over may be of any type.
+  golden.parameters.emplace("transformer.h.0.attn.bias", rapt::Tensor<float>(rapt::Shape{1, 1, 16, 16}, 1.f));
+  for (const auto& [dtype, bytes] : {std::pair("F8_E8M0", 256), std::pair("MXFP3", 7)}) {
+    change("transformer.h.0.attn.bias", dtype, bytes);
+    EXPECT_EQ(rapt_test::relative_error(logits(), expected), 0);
+  }
+}
+
 TEST_F(Pretrained, OtherModelsAndSettingsAreRefused) {
   const auto with = [&](const char* key, const nlohmann::json& value, const std::vector<std::string>& parts) {
     const nlohmann::json before = golden.config;
@@ -100,12 +132,12 @@ TEST_F(Pretrained, BrokenFoldersAreRefused) {
   std::ofstream(path / "config.json") << "{\"model_type\": ";
   expect_error(golden, {"config.json", "not a JSON object"});
   std::filesystem::remove(path / "config.json");
-  expect_error(golden, {"config.json", "cannot open"});
+  expect_error(golden, {"the folder has no config.json, but \"model.safetensors\""});
   golden.write();
   std::filesystem::resize_file(path / "model.safetensors", 1000);
   expect_error(golden, {"model.safetensors"});
   std::filesystem::remove(path / "model.safetensors");
-  expect_error(golden, {"model.safetensors", "cannot open"});
+  expect_error(golden, {"the folder has no model.safetensors, but \"config.json\""});
   std::ofstream(path / "model.safetensors.index.json") << R"({"weight_map": {"x": "../elsewhere.safetensors"}})";
   expect_error(golden, {"must be in a file of this folder"});
   std::ofstream(path / "model.safetensors.index.json") << R"({"weight_map": 3})";

@@ -92,7 +92,8 @@ void load_checkpoint(const std::filesystem::path& path, Trainer<M, O>& trainer, 
   require<IoError>(text != file.metadata().end(), "load_checkpoint", file.path(),
                    ": the file has no \"trainer\" in its metadata: it is no checkpoint");
   const nlohmann::json json = nlohmann::json::parse(text->second, nullptr, /*allow_exceptions=*/false);
-  const auto number = [&](const char* key, std::uint64_t most = std::numeric_limits<Index>::max()) {
+  // Half of what an Index holds, so that training can go on counting.
+  const auto number = [&](const char* key, std::uint64_t most = std::numeric_limits<Index>::max() / 2) {
     const auto found = json.find(key);  // the end for anything but an object
     require<IoError>(found != json.end() && found->is_number_unsigned() && found->get<std::uint64_t>() <= most,
                      "load_checkpoint", file.path(), ": \"trainer\" needs a whole number \"", key,

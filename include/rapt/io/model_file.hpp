@@ -31,11 +31,10 @@ namespace detail {
 /// Throws IoError or ShapeError unless the file has this tensor, in this shape and in a type that can be read.
 inline void require_stored(const SafetensorsFile& file, const std::string& name, const Shape& wanted,
                            std::string_view where) {
-  const Shape stored = file.shape(name);  // throws for a missing tensor
+  file.require_readable(name);  // throws for a missing tensor
+  const Shape stored = file.shape(name);
   require<ShapeError>(stored == wanted, where, file.path(), ": ", quote_name(name), " has shape ", stored,
                       ", wanted is ", wanted);
-  require<IoError>(file.dtype(name) <= Dtype::kBool, where, file.path(), ": ", quote_name(name), ": cannot read ",
-                   file.dtype(name));
 }
 
 }  // namespace detail

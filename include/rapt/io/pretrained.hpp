@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "rapt/io/folder_contents.hpp"
 #include "rapt/io/pretrained_config.hpp"
 #include "rapt/io/safetensors.hpp"
 #include "rapt/nn/init.hpp"
@@ -22,14 +23,22 @@ namespace rapt::inline RAPT_ABI {
 /// A folder opened for reading: its configuration, and its tensors whatever files they are in.
 class PretrainedFolder {
  public:
-  /// Throws IoError that names the file for a missing or malformed config.json, index or safetensors file.
+  /// Throws IoError that names the file for a malformed config.json, index or safetensors file; where one is missing,
+  /// the message says what the folder has instead and what would be right.
   explicit PretrainedFolder(const std::filesystem::path& path) : path_(path) {
+    const detail::FolderContents contents(path, kWhere, kWanted);
+    const bool is_whole = contents.has("model.safetensors"), has_config = contents.has("config.json");
+    const std::filesystem::path index = path / "model.safetensors.index.json";
+    if (!is_whole && !contents.has(index.filename().string())) {
+      detail::refuse_without_weights(contents,
+                                     has_config ? "no model.safetensors" : "no config.json and model.safetensors");
+    }
+    if (!has_config) contents.refuse_without("no config.json");
     config_ = detail::read_json_object(path / "config.json", kWhere);
-    if (std::filesystem::exists(generation_config_path())) {
+    if (contents.has("generation_config.json")) {
       generation_config_ = detail::read_json_object(generation_config_path(), kWhere);
     }
-    const std::filesystem::path index = path / "model.safetensors.index.json";
-    if (std::filesystem::exists(path / "model.safetensors") || !std::filesystem::exists(index)) {
+    if (is_whole) {
       add_file("model.safetensors");
     } else {
       const nlohmann::json json = detail::read_json_object(index, kWhere);
@@ -69,6 +78,7 @@ class PretrainedFolder {
 
  private:
   static constexpr std::string_view kWhere = "pretrained";
+  static constexpr std::string_view kWanted = "config.json and model.safetensors";
 
   [[nodiscard]] static bool is_plain_name(const std::string& name) {
     return !name.empty() && std::filesystem::path(name).filename().string() == name;
@@ -121,15 +131,6 @@ void transpose_into(TensorView<const T> from, TensorView<T> to) {
       }
     }
   });
-}
-
-/// Up to five of them, for a message.
-[[nodiscard]] inline std::string some_of(const std::vector<std::string>& names) {
-  std::string text;
-  for (std::size_t i = 0; i < std::min<std::size_t>(names.size(), 5); ++i) {
-    text += (i == 0 ? "" : ", ") + quote_name(names[i]);
-  }
-  return names.size() > 5 ? text + " and " + std::to_string(names.size() - 5) + " more" : text;
 }
 
 /// The model's settings. Throws IoError for another model's, or settings that the model does not have.
@@ -210,11 +211,10 @@ class PretrainedLoader {
           continue;
         }
         const SafetensorsFile& file = folder_.file_of(part.name);
+        file.require_readable(part.name);
         const Shape stored = file.shape(part.name), wanted = stored_shape(parameter, part);
         require<ShapeError>(without_leading_ones(stored) == without_leading_ones(wanted), kWhere, file.path(), ": ",
                             quote_name(part.name), " has shape ", stored, ", config.json wants ", wanted);
-        require<IoError>(file.dtype(part.name) <= Dtype::kBool, kWhere, file.path(), ": ", quote_name(part.name),
-                         ": cannot read ", file.dtype(part.name));
       }
     });
     require<IoError>(missing.empty(), kWhere, folder_.path(), ": tensors are missing: ", some_of(missing));
@@ -297,6 +297,8 @@ template <class M, class Config>
 
 /// What a folder's config.json says the model is: "gpt2", "bert", ... Throws IoError when it says nothing.
 [[nodiscard]] inline std::string pretrained_type(const std::filesystem::path& path) {
+  const detail::FolderContents contents(path, "pretrained", "config.json");
+  if (!contents.has("config.json")) contents.refuse_without("no config.json");
   const nlohmann::json config = detail::read_json_object(path / "config.json", "pretrained");
   const auto type = config.find("model_type");
   require<IoError>(type != config.end() && type->is_string(), "pretrained", (path / "config.json").string(),

@@ -18,8 +18,8 @@
 #include <array>
 #include <bit>
 #include <cerrno>
+#include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -35,6 +35,7 @@
 #include "rapt/core/tensor.hpp"
 #include "rapt/io/atomic_file.hpp"
 #include "rapt/io/dtype.hpp"
+#include "rapt/io/file_element.hpp"
 #include "rapt/io/safetensors_header.hpp"
 #include "rapt/io/safetensors_writer.hpp"
 
@@ -78,9 +79,23 @@ class SafetensorsFile {
   [[nodiscard]] const std::vector<std::string>& names() const { return names_; }
   [[nodiscard]] bool contains(std::string_view name) const { return index_.find(name) != index_.end(); }
   [[nodiscard]] const std::map<std::string, std::string>& metadata() const { return header_.metadata; }
-  /// Throws IoError unless the tensor exists; so do all that follow.
+  /// kUnknown for a type that rapt does not know, of which `dtype_name` has the name. Throws IoError unless the tensor
+  /// exists; so do all that follow.
   [[nodiscard]] Dtype dtype(std::string_view name) const { return record(name).dtype; }
+  /// The type as the file names it, e.g. "F8_E4M3".
+  [[nodiscard]] const std::string& dtype_name(std::string_view name) const { return record(name).dtype_name; }
+  /// Throws IoError that names the tensor and its type unless `read` reads elements of that type.
+  void require_readable(std::string_view name) const {
+    const detail::SafetensorsRecord& found = record(name);
+    if (is_readable(found.dtype)) return;
+    const bool is_known = found.dtype != Dtype::kUnknown;
+    fail<IoError>(kWhere, path_, ": ", detail::quote_name(name), ": cannot read ",
+                  is_known ? found.dtype_name : detail::quote_name(found.dtype_name),
+                  ": rapt reads F64, F32, F16, BF16, integers and BOOL");
+  }
 
+  /// The sizes as the file has them, of any rank; a scalar has none.
+  [[nodiscard]] const std::vector<Index>& sizes(std::string_view name) const { return record(name).sizes; }
   /// A file's scalar, of shape [], has the shape [1] here. Throws IoError for more sizes than a Shape takes.
   [[nodiscard]] Shape shape(std::string_view name) const {
     const detail::SafetensorsRecord& found = record(name);
@@ -93,17 +108,22 @@ class SafetensorsFile {
     return shape;
   }
 
-  /// The tensor, converted from whatever the file stores (true is 1; values beyond T's precision are rounded).
-  template <Scalar T>
+  /// The tensor, converted from whatever the file stores (true is 1). For float and double, values beyond T's precision
+  /// are rounded; integers and bool must hold the values exactly. Throws IoError that names the tensor for a type that
+  /// cannot be read, and the element and its value for one that T does not hold.
+  template <FileElement T>
   [[nodiscard]] Tensor<T> read(std::string_view name) const {
+    require_readable(name);
     Tensor<T> tensor(shape(name));
     read_into<T>(name, tensor.view());
     return tensor;
   }
 
-  /// As `read`, into memory that is there already. Throws ShapeError with both shapes unless they are equal.
-  template <Scalar T>
+  /// As `read`, into memory that is there already, which an error may leave half filled. Throws ShapeError with both
+  /// shapes unless they are equal.
+  template <FileElement T>
   void read_into(std::string_view name, TensorView<T> view) const {
+    require_readable(name);
     const Shape stored = shape(name);
     require<ShapeError>(stored == view.shape(), kWhere, path_, ": ", detail::quote_name(name), ": the file has shape ",
                         stored, ", wanted is ", view.shape());
@@ -116,9 +136,18 @@ class SafetensorsFile {
       view.matrix() = whole.matrix();
     }
   }
-  template <Scalar T>
+  template <FileElement T>
   void read_into(std::string_view name, Tensor<T>& tensor) const {
     read_into<T>(name, tensor.view());
+  }
+
+  /// The elements' bytes as they lie in the file, whatever their type and rank: to copy a tensor, as
+  /// `SafetensorsEntry(name, file.dtype_name(name), file.sizes(name), bytes)`.
+  [[nodiscard]] std::vector<std::byte> bytes(std::string_view name) const {
+    const detail::SafetensorsRecord& from = record(name);
+    std::vector<std::byte> bytes(from.end - from.begin);
+    read_bytes(data_start_ + from.begin, bytes.data(), bytes.size());
+    return bytes;
   }
 
   /// The whole file in memory, for `borrow`: pages are read from the disk when they are looked at, and become the
@@ -134,13 +163,13 @@ class SafetensorsFile {
     return {memory, [bytes](const void* at) { ::munmap(const_cast<void*>(at), bytes); }};
   }
   /// The tensor in the mapped file itself, which it keeps; or, if the file stores another type than T or elements that
-  /// are not aligned, as `read`.
-  template <Scalar T>
+  /// are not aligned, as `read`. So is bool, for which a file may have bytes that a program's bool has not.
+  template <FileElement T>
   [[nodiscard]] Tensor<T> borrow(std::string_view name, const std::shared_ptr<const void>& mapping) const {
     const detail::SafetensorsRecord& found = record(name);
-    constexpr Dtype kOwn = std::is_same_v<T, float> ? Dtype::kF32 : Dtype::kF64;
     const std::uint64_t offset = data_start_ + found.begin;
-    if (found.dtype != kOwn || offset % alignof(T) != 0 || found.begin == found.end) return read<T>(name);
+    const bool is_same = found.dtype == kDtypeOf<T> && !std::is_same_v<T, bool>;
+    if (!is_same || offset % alignof(T) != 0 || found.begin == found.end) return read<T>(name);
     char* elements = static_cast<char*>(const_cast<void*>(mapping.get())) + offset;
     return Tensor<T>::borrowed(reinterpret_cast<T*>(elements), shape(name), mapping);
   }
@@ -204,35 +233,42 @@ class SafetensorsFile {
       case Dtype::kBool:
         return convert<bool>(from, to);
       default:
-        fail<IoError>(kWhere, path_, ": ", detail::quote_name(from.name), ": cannot read ", from.dtype);
+        require_readable(from.name);  // throws
     }
   }
 
   // Element by element through a block that stays in the cache; bytes of the same type go straight to their place.
   template <class Stored, class T>
   void convert(const detail::SafetensorsRecord& from, T* to) const {
-    if constexpr (std::is_same_v<Stored, T>) {
+    if constexpr (std::is_same_v<Stored, T> && !std::is_same_v<T, bool>) {
       read_bytes(data_start_ + from.begin, to, from.end - from.begin);
     } else {
       std::array<char, 16384> block;
+      const T* const first = to;
       for (std::uint64_t at = from.begin; at < from.end; at += block.size()) {
         const std::uint64_t bytes = std::min<std::uint64_t>(block.size(), from.end - at);
         read_bytes(data_start_ + at, block.data(), bytes);
-        for (std::uint64_t i = 0; i < bytes; i += sizeof(Stored)) *to++ = element<Stored, T>(block.data() + i);
+        for (std::uint64_t i = 0; i < bytes; i += sizeof(Stored)) {
+          const auto value = detail::stored_element<Stored>(block.data() + i);
+          if constexpr (!Scalar<T> && !std::is_same_v<Stored, bool>) {
+            if (!detail::holds<T>(value)) refuse_element<T>(from, to - first, value);
+          }
+          *to++ = static_cast<T>(value);
+        }
       }
     }
   }
 
-  template <class Stored, class T>
-  [[nodiscard]] static T element(const char* bytes) {
-    if constexpr (std::is_same_v<Stored, bool>) {
-      return *bytes == 0 ? T{0} : T{1};  // a byte other than 0 and 1 must not become a bool
-    } else {
-      Stored value;
-      std::memcpy(static_cast<void*>(&value), bytes, sizeof value);
-      if constexpr (std::is_arithmetic_v<Stored>) return static_cast<T>(value);
-      if constexpr (!std::is_arithmetic_v<Stored>) return static_cast<T>(static_cast<float>(value));
+  template <class T, class Value>
+  [[noreturn, gnu::cold]] void refuse_element(const detail::SafetensorsRecord& from, Index element, Value value) const {
+    std::string place;  // the element's indices, outermost first
+    for (std::size_t i = std::max<std::size_t>(from.sizes.size(), 1); i-- > 0;) {
+      const Index size = i < from.sizes.size() ? from.sizes[i] : 1;
+      place.insert(0, (i > 0 ? ", " : "") + std::to_string(element % size));
+      element /= size;
     }
+    fail<IoError>(kWhere, path_, ": ", detail::quote_name(from.name), ": element [", place, "] is ",
+                  detail::exact_text(value), ", which ", detail::element_name<T>(), " does not hold");
   }
 
   std::string path_;  // for messages

@@ -2,10 +2,14 @@
 /// The header of a safetensors file: which tensors it holds and where. Everything in it comes from outside, so it is
 /// checked completely before anything is used.
 ///
-/// The format (https://huggingface.co/docs/safetensors): 8 bytes little-endian length of the header; the header, JSON
-/// that begins with `{` and may end with spaces; the data. The JSON maps each name to
+/// The format (https://huggingface.co/docs/safetensors): 8 bytes little-endian length of the header; the header, a JSON
+/// object with white space before and behind it where a writer aligns the data; the data. The JSON maps each name to
 /// `{"dtype": "F32", "shape": [2, 3], "data_offsets": [begin, end]}`, offsets counted from the start of the data, and
-/// `__metadata__` to an object of strings. The tensors cover the data without gaps or overlaps.
+/// `__metadata__` to an object of strings or null. The tensors cover the data without gaps or overlaps.
+///
+/// What the reference implementation (safetensors 0.8) reads is read here: further fields of a tensor are passed over,
+/// and the last of two metadata of one name counts. Stricter is this reader where a file would mean two things: a name
+/// of a tensor stands once. It is more lenient with types of unknown names, which only the tensor's reader refuses.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +17,9 @@
 #include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -32,7 +38,8 @@ inline constexpr std::uint64_t kMaxSafetensorsHeader = 100'000'000;  // the refe
 /// A tensor as the header describes it; the sizes are of any rank.
 struct SafetensorsRecord {
   std::string name;
-  Dtype dtype = Dtype::kF32;
+  std::string dtype_name;  ///< as the file has it
+  Dtype dtype = Dtype::kUnknown;
   std::vector<Index> sizes;
   std::uint64_t begin = 0, end = 0;  ///< bytes, from the start of the data
 };
@@ -50,15 +57,17 @@ struct SafetensorsHeader {
   return text + (name.size() > kMost ? "...\"" : "\"");
 }
 
-/// Receives the JSON's events and accepts exactly the format: no tree is built, so hostile nesting costs nothing.
+/// Receives the JSON's events and accepts the format alone: no tree is built, so hostile nesting costs nothing.
 class SafetensorsHeaderReader : public nlohmann::json_sax<nlohmann::json> {
  public:
   SafetensorsHeaderReader(std::string_view file, SafetensorsHeader& header) : file_(file), header_(header) {}
 
-  bool null() override { return reject("null"); }
-  bool boolean(bool) override { return reject("a boolean"); }
-  bool number_integer(number_integer_t value) override { return reject(std::to_string(value)); }
-  bool number_float(number_float_t, const string_t& text) override { return reject(quote_name(text)); }
+  bool null() override { return is_ignored() || (state_ == State::kTop && key_ == kMetadata) || reject("null"); }
+  bool boolean(bool) override { return is_ignored() || reject("a boolean"); }
+  bool number_integer(number_integer_t value) override {
+    return is_ignored() || reject(value == 0 ? "-0" : std::to_string(value));
+  }
+  bool number_float(number_float_t, const string_t& text) override { return is_ignored() || reject(quote_name(text)); }
   bool binary(binary_t&) override { return reject("binary data"); }
 
   bool number_unsigned(number_unsigned_t value) override {
@@ -69,7 +78,7 @@ class SafetensorsHeaderReader : public nlohmann::json_sax<nlohmann::json> {
       check(offsets_ < 2, "data_offsets must be two numbers: more than two stand there");
       (offsets_++ == 0 ? header_.records.back().begin : header_.records.back().end) = value;
     } else {
-      return reject(std::to_string(value));
+      return is_ignored() || reject(std::to_string(value));
     }
     return true;
   }
@@ -78,21 +87,21 @@ class SafetensorsHeaderReader : public nlohmann::json_sax<nlohmann::json> {
     if (state_ == State::kMetadata) {
       header_.metadata[key_] = std::move(text);
     } else if (state_ == State::kTensor && key_ == "dtype") {
-      const auto* const found =
-          std::find_if(kDtypes.begin(), kDtypes.end(), [&](const DtypeFacts& facts) { return facts.name == text; });
-      check(found != kDtypes.end(), "unknown dtype ", quote_name(text));
-      header_.records.back().dtype = found->dtype;
+      header_.records.back().dtype = dtype_from(text);
+      header_.records.back().dtype_name = std::move(text);
     } else {
-      return reject("the string " + quote_name(text));
+      return is_ignored() || reject("the string " + quote_name(text));
     }
     return true;
   }
 
   bool start_object(std::size_t) override {
-    if (state_ == State::kStart) {
+    if (is_ignored()) {
+      ++ignored_depth_;
+    } else if (state_ == State::kStart) {
       state_ = State::kTop;
     } else if (state_ == State::kTop) {
-      state_ = key_ == "__metadata__" ? State::kMetadata : State::kTensor;
+      state_ = key_ == kMetadata ? State::kMetadata : State::kTensor;
       fields_.clear();
       if (state_ == State::kTensor) header_.records.emplace_back().name = key_;
     } else {
@@ -102,12 +111,11 @@ class SafetensorsHeaderReader : public nlohmann::json_sax<nlohmann::json> {
   }
 
   bool key(string_t& text) override {
+    if (ignored_depth_ > 0) return true;
     if (state_ == State::kTop) {
       tensor_ = text;
       check(names_.insert(text).second, "the name stands twice in the header");
-    } else {
-      check(state_ == State::kMetadata || text == "dtype" || text == "shape" || text == "data_offsets",
-            "unknown field ", quote_name(text));
+    } else if (state_ == State::kTensor && is_field(text)) {
       check(fields_.insert(text).second, "the field ", quote_name(text), " stands twice");
     }
     key_ = std::move(text);
@@ -115,6 +123,10 @@ class SafetensorsHeaderReader : public nlohmann::json_sax<nlohmann::json> {
   }
 
   bool end_object() override {
+    if (ignored_depth_ > 0) {
+      --ignored_depth_;
+      return true;
+    }
     if (state_ == State::kTensor) {
       check(fields_.size() == 3, "dtype, shape and data_offsets must be given: ", fields_.size(), " of them are");
     }
@@ -123,7 +135,9 @@ class SafetensorsHeaderReader : public nlohmann::json_sax<nlohmann::json> {
   }
 
   bool start_array(std::size_t) override {
-    if (state_ == State::kTensor && key_ == "shape") {
+    if (is_ignored()) {
+      ++ignored_depth_;
+    } else if (state_ == State::kTensor && key_ == "shape") {
       state_ = State::kShape;
     } else if (state_ == State::kTensor && key_ == "data_offsets") {
       state_ = State::kOffsets;
@@ -135,6 +149,10 @@ class SafetensorsHeaderReader : public nlohmann::json_sax<nlohmann::json> {
   }
 
   bool end_array() override {
+    if (ignored_depth_ > 0) {
+      --ignored_depth_;
+      return true;
+    }
     check(state_ != State::kOffsets || offsets_ == 2, "data_offsets must be two numbers: ", offsets_, " stand there");
     state_ = State::kTensor;
     return true;
@@ -146,6 +164,13 @@ class SafetensorsHeaderReader : public nlohmann::json_sax<nlohmann::json> {
 
  private:
   enum class State { kStart, kTop, kMetadata, kTensor, kShape, kOffsets };
+  static constexpr std::string_view kMetadata = "__metadata__";
+
+  [[nodiscard]] static bool is_field(std::string_view name) {
+    return name == "dtype" || name == "shape" || name == "data_offsets";
+  }
+  /// True for the value, and all within it, of a field that the format does not name.
+  [[nodiscard]] bool is_ignored() const { return ignored_depth_ > 0 || (state_ == State::kTensor && !is_field(key_)); }
 
   template <class... Pieces>
   void check(bool condition, const Pieces&... pieces) const {
@@ -179,37 +204,54 @@ class SafetensorsHeaderReader : public nlohmann::json_sax<nlohmann::json> {
   std::string tensor_;            // the last name at the top
   std::string key_;               // the last name anywhere
   std::set<std::string> names_;   // at the top
-  std::set<std::string> fields_;  // of the object being read
+  std::set<std::string> fields_;  // the format's, of the tensor being read
   int offsets_ = 0;
+  std::size_t ignored_depth_ = 0;  // lists and objects that are open within an ignored value
 };
 
-/// Throws IoError unless sizes, dtype and extent agree and lie within the data.
-inline void check_safetensors_record(const SafetensorsRecord& record, std::uint64_t data_bytes, std::string_view file) {
-  const auto check = [&](bool condition, const auto&... pieces) {
-    if (!condition) fail<IoError>("safetensors", file, ": ", quote_name(record.name), ": ", pieces...);
-  };
-  check(record.begin <= record.end && record.end <= data_bytes, "data_offsets [", record.begin, ", ", record.end,
-        "] do not lie within the file's ", data_bytes, " bytes of data");
+/// Bytes that elements of a type and of these sizes take, nothing for an unknown type. `check(condition, pieces...)`
+/// throws for more elements than an Index counts, and for elements of less than a byte that do not fill whole bytes.
+template <class Check>
+[[nodiscard]] std::optional<std::uint64_t> bytes_needed(Dtype dtype, std::span<const Index> sizes, const Check& check) {
   // Sizes of zero are left out of the product, so that it bounds every partial product in whatever order.
   constexpr auto kMostElements = static_cast<std::uint64_t>(std::numeric_limits<Index>::max() / 16);
   std::uint64_t elements = 1;
   bool empty = false;
-  for (const Index size : record.sizes) {
+  for (const Index size : sizes) {
     const auto factor = static_cast<std::uint64_t>(size);
     check(factor == 0 || elements <= kMostElements / factor, "the shape has too many elements: ", elements, " times ",
           factor, " and more");
     elements *= std::max<std::uint64_t>(factor, 1);
     empty = empty || factor == 0;
   }
-  const std::uint64_t bytes = empty ? 0 : elements * size_of(record.dtype);
-  check(bytes == record.end - record.begin, "data_offsets [", record.begin, ", ", record.end, "] span ",
-        record.end - record.begin, " bytes, but shape and dtype ", to_string(record.dtype), " need ", bytes);
+  if (dtype == Dtype::kUnknown) return std::nullopt;
+  if (empty) return 0;
+  const std::uint64_t rest = elements % 8 * bits_of(dtype);  // the product of all elements and bits might not fit
+  check(rest % 8 == 0, elements, " elements of ", dtype, ", of ", bits_of(dtype),
+        " bits each, do not fill whole bytes");
+  return elements / 8 * bits_of(dtype) + rest / 8;
+}
+
+/// Throws IoError unless sizes, dtype and extent agree and lie within the data. The extent of a tensor of unknown type
+/// is what data_offsets say.
+inline void check_safetensors_record(const SafetensorsRecord& record, std::uint64_t data_bytes, std::string_view file) {
+  const auto check = [&](bool condition, const auto&... pieces) {
+    if (!condition) fail<IoError>("safetensors", file, ": ", quote_name(record.name), ": ", pieces...);
+  };
+  check(record.begin <= record.end && record.end <= data_bytes, "data_offsets [", record.begin, ", ", record.end,
+        "] do not lie within the file's ", data_bytes, " bytes of data");
+  const std::optional<std::uint64_t> bytes = bytes_needed(record.dtype, record.sizes, check);
+  check(!bytes || *bytes == record.end - record.begin, "data_offsets [", record.begin, ", ", record.end, "] span ",
+        record.end - record.begin, " bytes, but shape and dtype ", record.dtype, " need ", bytes.value_or(0));
 }
 
 /// Parses and checks a header's text against the number of data bytes that follow it. `file` is for messages.
 [[nodiscard]] inline SafetensorsHeader parse_safetensors_header(std::string_view text, std::uint64_t data_bytes,
                                                                 std::string_view file) {
-  require<IoError>(text.starts_with('{'), "safetensors", file, ": the header must begin with {");
+  // JSON's white space alone: the parser would pass over a byte order mark, which the format does not have.
+  const std::size_t first = text.find_first_not_of(" \t\n\r");
+  require<IoError>(first != text.npos && text[first] == '{', "safetensors", file,
+                   ": the header must begin with { behind any white space");
   // The JSON parser would take a zero byte for the end of its input and ignore what follows.
   require<IoError>(text.find('\0') == std::string_view::npos, "safetensors", file, ": zero byte in the header");
 

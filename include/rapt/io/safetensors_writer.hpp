@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -27,42 +28,64 @@ namespace rapt::inline RAPT_ABI {
 /// A tensor to be written: its name and a look at its elements, which must live until the file is written.
 class SafetensorsEntry {
  public:
-  SafetensorsEntry(std::string name, TensorView<const float> view) : SafetensorsEntry(name, Dtype::kF32, view) {}
-  SafetensorsEntry(std::string name, TensorView<const double> view) : SafetensorsEntry(name, Dtype::kF64, view) {}
-  SafetensorsEntry(std::string name, TensorView<const std::int64_t> view) : SafetensorsEntry(name, Dtype::kI64, view) {}
-  SafetensorsEntry(std::string name, TensorView<const std::int32_t> view) : SafetensorsEntry(name, Dtype::kI32, view) {}
-  SafetensorsEntry(std::string name, TensorView<const std::uint8_t> view) : SafetensorsEntry(name, Dtype::kU8, view) {}
+  SafetensorsEntry(std::string name, TensorView<const float> view) : SafetensorsEntry(FromView(), name, view) {}
+  SafetensorsEntry(std::string name, TensorView<const double> view) : SafetensorsEntry(FromView(), name, view) {}
+  SafetensorsEntry(std::string name, TensorView<const bool> view) : SafetensorsEntry(FromView(), name, view) {}
+  SafetensorsEntry(std::string name, TensorView<const std::int64_t> view) : SafetensorsEntry(FromView(), name, view) {}
+  SafetensorsEntry(std::string name, TensorView<const std::int32_t> view) : SafetensorsEntry(FromView(), name, view) {}
+  SafetensorsEntry(std::string name, TensorView<const std::uint8_t> view) : SafetensorsEntry(FromView(), name, view) {}
+  /// A tensor of any type and rank by its bytes, such as SafetensorsFile gives them (`dtype_name`, `sizes`, `bytes`).
+  SafetensorsEntry(std::string name, std::string dtype_name, std::vector<Index> sizes, std::span<const std::byte> bytes)
+      : name_(std::move(name)),
+        dtype_name_(std::move(dtype_name)),
+        sizes_(std::move(sizes)),
+        data_(reinterpret_cast<const char*>(bytes.data())),
+        rows_(1),
+        row_bytes_(bytes.size()),
+        row_step_(bytes.size()) {}
 
   [[nodiscard]] const std::string& name() const { return name_; }
-  [[nodiscard]] Dtype dtype() const { return dtype_; }
-  [[nodiscard]] const Shape& shape() const { return shape_; }
-  [[nodiscard]] std::uint64_t bytes() const { return static_cast<std::uint64_t>(shape_.size()) * size_of(dtype_); }
+  /// kUnknown for a type that rapt does not know.
+  [[nodiscard]] Dtype dtype() const { return dtype_from(dtype_name_); }
+  [[nodiscard]] const std::string& dtype_name() const { return dtype_name_; }
+  /// Of any rank; a file's scalar has none. A view without a shape cannot be written and has none, too.
+  [[nodiscard]] const std::vector<Index>& sizes() const { return sizes_; }
+  [[nodiscard]] bool has_shape() const { return rows_ >= 0; }
+  [[nodiscard]] std::uint64_t bytes() const {
+    return has_shape() ? static_cast<std::uint64_t>(rows_) * static_cast<std::uint64_t>(row_bytes_) : 0;
+  }
 
   /// The elements, row-major without gaps.
   void write_to(AtomicFile& file) const {
-    if (shape_.size() == 0) return;
-    const auto row_bytes = static_cast<std::size_t>(shape_.cols()) * size_of(dtype_);
-    if (row_bytes == row_step_) {
+    if (bytes() == 0) return;
+    if (row_bytes_ == row_step_) {
       file.write(data_, bytes());
     } else {
-      for (Index i = 0; i < shape_.rows(); ++i) file.write(data_ + static_cast<std::size_t>(i) * row_step_, row_bytes);
+      for (Index i = 0; i < rows_; ++i) file.write(data_ + static_cast<std::size_t>(i) * row_step_, row_bytes_);
     }
   }
 
  private:
+  struct FromView {};
   template <class T>
-  SafetensorsEntry(std::string& name, Dtype dtype, TensorView<const T> view)
+  SafetensorsEntry(FromView, std::string& name, TensorView<const T> view)
       : name_(std::move(name)),
-        dtype_(dtype),
-        shape_(view.shape()),
+        dtype_name_(to_string(kDtypeOf<T>)),
         data_(reinterpret_cast<const char*>(view.data())),
-        row_step_(static_cast<std::size_t>(view.stride()) * sizeof(T)) {}
+        rows_(view.shape().rank() == 0 ? -1 : view.rows()),
+        row_bytes_(static_cast<std::size_t>(view.cols()) * sizeof(T)),
+        row_step_(static_cast<std::size_t>(view.stride()) * sizeof(T)) {
+    static_assert(sizeof(bool) == 1);
+    for (Index i = 0; i < view.shape().rank(); ++i) sizes_.push_back(view.shape()[i]);
+  }
 
   std::string name_;
-  Dtype dtype_;
-  Shape shape_;
+  std::string dtype_name_;
+  std::vector<Index> sizes_;
   const char* data_;
-  std::size_t row_step_;  // bytes from a row to the next
+  Index rows_;             // of the matrix that is written; -1 for a view without a shape
+  std::size_t row_bytes_;  // of one row
+  std::size_t row_step_;   // bytes from a row to the next
 };
 
 namespace detail {
@@ -74,6 +97,25 @@ namespace detail {
   } catch (const nlohmann::json::exception&) {
     fail("safetensors", file, ": names and metadata must be UTF-8: ", quote_name(text));
   }
+}
+
+/// "[2, 3]", for sizes of any rank.
+[[nodiscard]] inline std::string sizes_text(std::span<const Index> sizes) {
+  std::string text = "[";
+  for (std::size_t i = 0; i < sizes.size(); ++i) text += (i > 0 ? ", " : "") + std::to_string(sizes[i]);
+  return text + "]";
+}
+
+/// Throws ValueError unless the file that is to be written can be read again.
+inline void check_entry(const SafetensorsEntry& entry, std::string_view file) {
+  const auto check = [&](bool condition, const auto&... pieces) {
+    if (!condition) fail("safetensors", file, ": ", quote_name(entry.name()), ": ", pieces...);
+  };
+  check(entry.has_shape(), "the tensor has no shape");
+  for (const Index size : entry.sizes()) check(size >= 0, "sizes must not be negative: ", size);
+  const std::optional<std::uint64_t> bytes = bytes_needed(entry.dtype(), entry.sizes(), check);
+  check(!bytes || *bytes == entry.bytes(), entry.bytes(), " bytes are given, but shape ", sizes_text(entry.sizes()),
+        " and dtype ", entry.dtype(), " need ", bytes.value_or(0));
 }
 
 /// The header's text, padded so that the data starts at a multiple of eight.
@@ -96,7 +138,7 @@ namespace detail {
   std::uint64_t offset = 0;
   for (const SafetensorsEntry* entry : entries) {
     open(entry->name());
-    text += "{\"dtype\":\"" + std::string(to_string(entry->dtype())) + "\",\"shape\":" + to_string(entry->shape()) +
+    text += "{\"dtype\":" + json_string(entry->dtype_name(), file) + ",\"shape\":" + sizes_text(entry->sizes()) +
             ",\"data_offsets\":[" + std::to_string(offset) + "," + std::to_string(offset + entry->bytes()) + "]}";
     offset += entry->bytes();
   }
@@ -107,9 +149,9 @@ namespace detail {
 
 }  // namespace detail
 
-/// Writes a file that appears whole or not at all (see AtomicFile). Entries of wider elements come first, so that all
-/// are aligned; otherwise they keep their order. Throws ValueError for a name that is given twice or reserved or not
-/// UTF-8, IoError when the disk refuses.
+/// Writes a file that appears whole or not at all (see AtomicFile). Entries of wider elements come first and those of
+/// unknown types last, so that all are aligned; otherwise they keep their order. Throws ValueError for a name that is
+/// given twice or reserved or not UTF-8, or bytes that do not fit type and sizes, IoError when the disk refuses.
 inline void write_safetensors(const std::filesystem::path& path, std::span<const SafetensorsEntry> entries,
                               const std::map<std::string, std::string>& metadata = {}) {
   const std::string file_name = path.string();
@@ -119,12 +161,11 @@ inline void write_safetensors(const std::filesystem::path& path, std::span<const
     require(entry.name() != "__metadata__", "safetensors", file_name, ": the name \"__metadata__\" is reserved");
     require(names.insert(entry.name()).second, "safetensors", file_name, ": ", detail::quote_name(entry.name()),
             ": the name is given twice");
-    require(entry.shape().rank() > 0, "safetensors", file_name, ": ", detail::quote_name(entry.name()),
-            ": the tensor has no shape");
+    detail::check_entry(entry, file_name);
     order.push_back(&entry);
   }
   std::stable_sort(order.begin(), order.end(), [](const SafetensorsEntry* a, const SafetensorsEntry* b) {
-    return size_of(a->dtype()) > size_of(b->dtype());
+    return bits_of(a->dtype()) > bits_of(b->dtype());
   });
 
   const std::string header = detail::safetensors_header_text(order, metadata, file_name);

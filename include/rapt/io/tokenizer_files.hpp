@@ -18,6 +18,7 @@
 
 #include "rapt/core/error.hpp"
 #include "rapt/io/atomic_file.hpp"
+#include "rapt/io/folder_contents.hpp"
 #include "rapt/io/tokenizer_json.hpp"
 #include "rapt/text/byte_level_bpe.hpp"
 #include "rapt/text/unicode.hpp"
@@ -173,11 +174,29 @@ template <class Tokenizer>
 
 /// Reads a tokenizer.json, or from a folder tokenizer.json, vocab.json with merges.txt, or vocab.txt, whichever there
 /// is first. Without a tokenizer.json, tokenizer_config.json says, if it is there, what the others do not:
-/// do_lower_case, strip_accents, tokenize_chinese_chars, add_prefix_space.
+/// do_lower_case, strip_accents, tokenize_chinese_chars, add_prefix_space. A folder that has the files of another
+/// tokenizer is an error that names them.
 [[nodiscard]] inline PretrainedTokenizer load_tokenizer(const std::filesystem::path& path) {
-  if (!std::filesystem::is_directory(path)) return detail::TokenizerJsonReader(path).read();
-  if (std::filesystem::exists(path / "tokenizer.json")) {
-    return detail::TokenizerJsonReader(path / "tokenizer.json").read();
+  const std::filesystem::file_status status = std::filesystem::status(path);
+  require<IoError>(std::filesystem::exists(status), "tokenizer", path.string(), ": there is no such file or folder");
+  if (!std::filesystem::is_directory(status)) {
+    const std::string_view foreign = detail::foreign_tokenizer(path.filename().string());
+    require<IoError>(foreign.empty(), "tokenizer", path.string(), ": ", foreign, " files are not read yet");
+    return detail::TokenizerJsonReader(path).read();
+  }
+  const detail::FolderContents contents(path, "tokenizer",
+                                        "tokenizer.json, or vocab.json with merges.txt, or vocab.txt");
+  if (contents.has("tokenizer.json")) return detail::TokenizerJsonReader(path / "tokenizer.json").read();
+  const bool has_merges = contents.has("merges.txt");
+  const bool has_foreign = std::any_of(contents.names().begin(), contents.names().end(), [](const std::string& name) {
+    return !detail::foreign_tokenizer(name).empty();
+  });
+  const bool is_bpe = contents.has("vocab.json") && has_merges;
+  const bool is_wordpiece = contents.has("vocab.txt") && !contents.has("vocab.json") && !has_foreign;
+  if (!is_bpe && !is_wordpiece) {
+    detail::refuse_without_tokenizer(contents, contents.has("vocab.json") ? "no merges.txt beside its vocab.json"
+                                               : has_merges               ? "no vocab.json beside its merges.txt"
+                                                            : "none of tokenizer.json, vocab.json and vocab.txt");
   }
   ByteLevelBpeOptions bpe;
   WordPieceOptions wordpiece;
@@ -190,11 +209,8 @@ template <class Tokenizer>
       wordpiece.strip_accents = json.flag(json.root(), "strip_accents", true, "");
     }
   }
-  if (std::filesystem::exists(path / "vocab.json")) {
-    return load_byte_level_bpe(path / "vocab.json", path / "merges.txt", std::move(bpe));
-  }
-  if (std::filesystem::exists(path / "vocab.txt")) return load_wordpiece(path / "vocab.txt", std::move(wordpiece));
-  fail<IoError>("tokenizer", path.string(), ": the folder has none of tokenizer.json, vocab.json and vocab.txt");
+  if (is_bpe) return load_byte_level_bpe(path / "vocab.json", path / "merges.txt", std::move(bpe));
+  return load_wordpiece(path / "vocab.txt", std::move(wordpiece));
 }
 
 /// Writes vocab.json and merges.txt into a folder that is there. Throws IoError for names with white space in merges.

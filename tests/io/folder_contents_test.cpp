@@ -1,0 +1,162 @@
+/// \file
+/// Folders that lack the files that are read: what the errors say of what is there instead.
+#include "rapt/io/folder_contents.hpp"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "rapt/io/pretrained.hpp"
+#include "rapt/io/tokenizer_files.hpp"
+#include "tests/common/expect_close.hpp"
+#include "tests/common/pretrained_case.hpp"
+
+namespace {
+
+namespace fs = std::filesystem;
+using rapt::IoError;
+using rapt_test::error_text;
+
+struct FolderContents : testing::Test {
+  rapt_test::TemporaryFolder folder;
+
+  void fill(const std::vector<std::string>& names) const {
+    for (const auto& entry : fs::directory_iterator(folder.path())) fs::remove_all(entry.path());
+    for (const std::string& name : names) std::ofstream(folder.path() / name) << "{}";
+  }
+  /// What is said of the folder, or of something in it, without the part that names it.
+  template <class F>
+  std::string complaint(const F& call, const std::string& where) const {
+    const std::string text = error_text<IoError>(call), head = "[" + where + "] " + folder.path().string();
+    EXPECT_TRUE(text.starts_with(head)) << text;
+    return text.substr(std::min(text.size(), head.size()));
+  }
+  std::string of_model(const std::vector<std::string>& names) const {
+    fill(names);
+    return complaint([&] { rapt::PretrainedFolder{folder.path()}; }, "pretrained");
+  }
+  std::string of_tokenizer(const std::vector<std::string>& names) const {
+    fill(names);
+    return complaint([&] { static_cast<void>(rapt::load_tokenizer(folder.path())); }, "tokenizer");
+  }
+};
+
+constexpr const char* kModelWanted = "; wanted is a folder with config.json and model.safetensors";
+constexpr const char* kTokenizerWanted =
+    "; wanted is a folder with tokenizer.json, or vocab.json with merges.txt, or vocab.txt";
+
+TEST_F(FolderContents, WhatIsNoFolder) {
+  const auto model = [&](const std::string& name) {
+    return complaint([&] { rapt::PretrainedFolder{folder.path() / name}; }, "pretrained");
+  };
+  std::ofstream(folder.path() / "file.gguf") << "GGUF";
+  EXPECT_EQ(model("none"), std::string("/none: there is no such folder") + kModelWanted);
+  EXPECT_EQ(model("none/deeper"), std::string("/none/deeper: there is no such folder") + kModelWanted);
+  EXPECT_EQ(model("file.gguf"), std::string("/file.gguf: this is a file, no folder") + kModelWanted);
+  EXPECT_EQ(of_model({}), std::string(": the folder is empty") + kModelWanted);
+  EXPECT_EQ(complaint([&] { static_cast<void>(rapt::pretrained_type(folder.path() / "none")); }, "pretrained"),
+            "/none: there is no such folder; wanted is a folder with config.json");
+
+  const auto tokenizer = [&](const std::string& name) {
+    return complaint([&] { static_cast<void>(rapt::load_tokenizer(folder.path() / name)); }, "tokenizer");
+  };
+  EXPECT_EQ(tokenizer("none"), "/none: there is no such file or folder");
+  EXPECT_EQ(of_tokenizer({}), std::string(": the folder is empty") + kTokenizerWanted);
+  for (const char* name : {"source.spm", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model"}) {
+    std::ofstream(folder.path() / name) << "\n";
+    EXPECT_EQ(tokenizer(name), "/" + std::string(name) + ": SentencePiece's files are not read yet");
+  }
+}
+
+TEST_F(FolderContents, WeightsOfOtherKindsAreNamed) {
+  const auto expect = [&](const std::vector<std::string>& names, const std::string& found, const std::string& reason) {
+    std::vector<std::string> all = names;
+    all.insert(all.end(), {"config.json", "optimizer.pt", "scheduler.pt", "rng_state_0.pth", "training_args.bin"});
+    const std::string text = of_model(all);
+    EXPECT_TRUE(text.starts_with(": the folder has no model.safetensors, but " + found + ": " + reason)) << text;
+    EXPECT_TRUE(text.ends_with(kModelWanted)) << text;
+  };
+  const std::string pickled = "pickled files are not read, because loading one can run code. Without running any";
+  expect({"pytorch_model.bin"}, "\"pytorch_model.bin\"", pickled);
+  expect({"pytorch_model.bin.index.json"}, "\"pytorch_model.bin.index.json\"", pickled);
+  expect({"pytorch_model-00001-of-00002.bin", "pytorch_model.bin.index.json", "tf_model.h5"},
+         "\"pytorch_model-00001-of-00002.bin\", \"pytorch_model.bin.index.json\"", pickled);
+  for (const std::string name : {"model.pt", "model.pth", "epoch=3.ckpt"}) expect({name}, '"' + name + '"', pickled);
+  expect({"tf_model.h5", "flax_model.msgpack"}, "\"tf_model.h5\"", "TensorFlow's weights are not read");
+  expect({"model.ckpt.index"}, "\"model.ckpt.index\"", "TensorFlow's weights are not read");
+  expect({"flax_model.msgpack"}, "\"flax_model.msgpack\"", "Flax's weights are not read");
+  expect({"a.Q4_K_M.gguf", "b.gguf"}, "\"a.Q4_K_M.gguf\", \"b.gguf\"", "llama.cpp's files (GGUF) are not read");
+  expect({"model.onnx"}, "\"model.onnx\"", "ONNX graphs are not read");
+  expect({"rust_model.ot"}, "\"rust_model.ot\"", "weights of other libraries are not read");
+  expect({"adapter_model.safetensors"}, "\"adapter_model.safetensors\"", "an adapter (PEFT)");
+  expect({"model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"},
+         "\"model-00001-of-00002.safetensors\", \"model-00002-of-00002.safetensors\"",
+         "parts of a model need model.safetensors.index.json");
+  expect({"model.fp16.safetensors"}, "\"model.fp16.safetensors\"",
+         "the weights must be in a file of the name model.safetensors");
+  EXPECT_EQ(of_model({"config.json", "optimizer.pt", "tokenizer.model"}),
+            std::string(": the folder has no model.safetensors, but \"config.json\", \"optimizer.pt\", "
+                        "\"tokenizer.model\"") +
+                kModelWanted);
+}
+
+TEST_F(FolderContents, TheLineThatConvertsHasTheFoldersPath) {
+  const std::string place = folder.path().string();
+  const std::string whole = of_model({"config.json", "pytorch_model.bin"});
+  EXPECT_NE(whole.find("python3 -c \"import sys, transformers as t; d = sys.argv[1]; "), std::string::npos) << whole;
+  EXPECT_NE(whole.find("weights_only=True).save_pretrained(d)\" \"" + place + "\";"), std::string::npos) << whole;
+  const std::string file = of_model({"config.json", "last.ckpt"});
+  EXPECT_NE(file.find("weights_only=True); "), std::string::npos) << file;
+  EXPECT_NE(file.find("{'format': 'pt'})\" \"" + place + "/last.ckpt\" \"" + place + "/model.safetensors\";"),
+            std::string::npos)
+      << file;
+}
+
+TEST_F(FolderContents, WithoutAConfiguration) {
+  EXPECT_EQ(
+      of_model({"model.safetensors", "tokenizer.json"}),
+      std::string(": the folder has no config.json, but \"model.safetensors\", \"tokenizer.json\"") + kModelWanted);
+  EXPECT_TRUE(
+      of_model({"llama.gguf"})
+          .starts_with(": the folder has no config.json and model.safetensors, but \"llama.gguf\": llama.cpp's"));
+  EXPECT_EQ(of_model({"blobs", "refs", "snapshots"}),
+            std::string(": the folder has no config.json and model.safetensors, but \"blobs\", \"refs\", "
+                        "\"snapshots\": this is a download cache, whose models are the folders in snapshots") +
+                kModelWanted);
+  EXPECT_EQ(of_model({"a", "b", "c", "d", "e", "f", "g"}),
+            std::string(": the folder has no config.json and model.safetensors, but \"a\", \"b\", \"c\", \"d\", \"e\" "
+                        "and 2 more") +
+                kModelWanted);
+}
+
+TEST_F(FolderContents, TokenizersOfOtherKindsAreNamed) {
+  const std::string wanted = kTokenizerWanted;
+  EXPECT_EQ(of_tokenizer({"config.json", "source.spm", "target.spm", "vocab.json"}),
+            ": the folder has no merges.txt beside its vocab.json, but \"source.spm\", \"target.spm\": SentencePiece's "
+            "files are not read yet" +
+                wanted);
+  EXPECT_EQ(of_tokenizer({"config.json", "tokenizer.model"}),
+            ": the folder has none of tokenizer.json, vocab.json and vocab.txt, but \"tokenizer.model\": "
+            "SentencePiece's files are not read yet" +
+                wanted);
+  EXPECT_EQ(of_tokenizer({"spiece.model", "vocab.txt"}),
+            ": the folder has none of tokenizer.json, vocab.json and vocab.txt, but \"spiece.model\": SentencePiece's "
+            "files are not read yet" +
+                wanted);
+  EXPECT_EQ(of_tokenizer({"bpe.codes", "vocab.txt"}),
+            ": the folder has none of tokenizer.json, vocab.json and vocab.txt, but \"bpe.codes\": subword-nmt's files "
+            "are not read yet" +
+                wanted);
+  EXPECT_EQ(of_tokenizer({"vocab.json"}),
+            ": the folder has no merges.txt beside its vocab.json, but \"vocab.json\"" + wanted);
+  EXPECT_EQ(of_tokenizer({"merges.txt"}),
+            ": the folder has no vocab.json beside its merges.txt, but \"merges.txt\"" + wanted);
+  EXPECT_EQ(
+      of_tokenizer({"config.json", "model.safetensors"}),
+      ": the folder has none of tokenizer.json, vocab.json and vocab.txt, but \"config.json\", \"model.safetensors\"" +
+          wanted);
+}
+
+}  // namespace
