@@ -61,10 +61,10 @@ inline constexpr const char* kCleanUp = "clean_up_tokenization_spaces";
 /// For byte pair encoding the first key counts only together with this one, as in transformers 5.
 inline constexpr const char* kCleanUpBpe = "clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output";
 
-/// What a tokenizer_config.json says of `clean_up_spaces`.
-[[nodiscard]] inline bool cleans_up_spaces(const TokenizerJson& config, bool is_bpe) {
+/// What a tokenizer_config.json says of cleaning up spaces.
+[[nodiscard]] inline CleanUpSpaces clean_up_spaces_of(const TokenizerJson& config) {
   const auto flag = [&](const char* key) { return config.flag(config.root(), key, false, ""); };
-  return flag(kCleanUp) && (!is_bpe || flag(kCleanUpBpe));
+  return {.of_bpe = flag(kCleanUp) && flag(kCleanUpBpe), .of_wordpiece = flag(kCleanUp)};
 }
 
 /// Writes into a folder's tokenizer_config.json whether decoding cleans up spaces; what else the file says stays.
@@ -214,24 +214,24 @@ template <class Tokenizer>
 /// clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output.
 [[nodiscard]] inline PretrainedTokenizer load_tokenizer(const std::filesystem::path& path) {
   if (!std::filesystem::is_directory(path)) return detail::TokenizerJsonReader(path).read();
-  const bool is_whole = std::filesystem::exists(path / "tokenizer.json");
+  const std::filesystem::path config = path / "tokenizer_config.json";
+  if (std::filesystem::exists(path / "tokenizer.json")) {
+    return detail::TokenizerJsonReader(path / "tokenizer.json")
+        .read(std::filesystem::exists(config) ? detail::clean_up_spaces_of(detail::TokenizerJson(config))
+                                              : detail::CleanUpSpaces{});
+  }
   ByteLevelBpeOptions bpe;
   WordPieceOptions wordpiece;
-  if (const auto config = path / "tokenizer_config.json"; std::filesystem::exists(config)) {
+  if (std::filesystem::exists(config)) {
     const detail::TokenizerJson json(config);
-    bpe.clean_up_spaces = detail::cleans_up_spaces(json, /*is_bpe=*/true);
-    wordpiece.clean_up_spaces = detail::cleans_up_spaces(json, /*is_bpe=*/false);
-    if (!is_whole) {
-      bpe.add_prefix_space = json.flag(json.root(), "add_prefix_space", false, "");
-      wordpiece.lowercase = json.flag(json.root(), "do_lower_case", true, "");
-      wordpiece.separate_chinese = json.flag(json.root(), "tokenize_chinese_chars", true, "");
-      if (detail::TokenizerJson::find(json.root(), "strip_accents") != nullptr) {
-        wordpiece.strip_accents = json.flag(json.root(), "strip_accents", true, "");
-      }
+    bpe.clean_up_spaces = detail::clean_up_spaces_of(json).of_bpe;
+    wordpiece.clean_up_spaces = detail::clean_up_spaces_of(json).of_wordpiece;
+    bpe.add_prefix_space = json.flag(json.root(), "add_prefix_space", false, "");
+    wordpiece.lowercase = json.flag(json.root(), "do_lower_case", true, "");
+    wordpiece.separate_chinese = json.flag(json.root(), "tokenize_chinese_chars", true, "");
+    if (detail::TokenizerJson::find(json.root(), "strip_accents") != nullptr) {
+      wordpiece.strip_accents = json.flag(json.root(), "strip_accents", true, "");
     }
-  }
-  if (is_whole) {
-    return detail::TokenizerJsonReader(path / "tokenizer.json").read(bpe.clean_up_spaces, wordpiece.clean_up_spaces);
   }
   if (std::filesystem::exists(path / "vocab.json")) {
     return load_byte_level_bpe(path / "vocab.json", path / "merges.txt", std::move(bpe));

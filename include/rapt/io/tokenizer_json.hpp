@@ -32,6 +32,11 @@ using PretrainedTokenizer = std::variant<ByteLevelBpe, WordPiece>;
 
 namespace detail {
 
+/// `clean_up_spaces` of either kind of tokenizer, which no tokenizer.json says.
+struct CleanUpSpaces {
+  bool of_bpe = false, of_wordpiece = false;
+};
+
 /// Reads the components of a tokenizer.json.
 class TokenizerJsonReader {
  public:
@@ -39,8 +44,7 @@ class TokenizerJsonReader {
 
   explicit TokenizerJsonReader(const std::filesystem::path& path) : json_(path) {}
 
-  /// `bpe_cleans_up` and `wordpiece_cleans_up`: what another file says of `clean_up_spaces` of either kind.
-  [[nodiscard]] PretrainedTokenizer read(bool bpe_cleans_up = false, bool wordpiece_cleans_up = false) {
+  [[nodiscard]] PretrainedTokenizer read(const CleanUpSpaces& cleans_up = {}) {
     const Json& root = json_.root();
     const Json& model = json_.object(root, "model", "");
     // Files of old do not say what their model is.
@@ -54,8 +58,8 @@ class TokenizerJsonReader {
     if (const Json* processor = TokenizerJson::find(root, "post_processor")) {
       read_post_processor(*processor, "post_processor", kind == "BPE");
     }
-    if (kind == "BPE") return read_bpe(root, model, bpe_cleans_up);
-    return read_wordpiece(root, model, wordpiece_cleans_up);
+    if (kind == "BPE") return read_bpe(root, model, cleans_up.of_bpe);
+    return read_wordpiece(root, model, cleans_up.of_wordpiece);
   }
 
  private:

@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -31,7 +30,7 @@ namespace detail {
   std::ifstream file(path, std::ios::binary);
   require<IoError>(file.is_open() && !std::filesystem::is_directory(path), "tokenizer", path.string(),
                    ": cannot read the file");
-  std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  std::string text = read_all(file);
   require<IoError>(!file.bad(), "tokenizer", path.string(), ": cannot read the file");
   text.erase(0, text.size() - without_byte_order_mark(text).size());
   return text;

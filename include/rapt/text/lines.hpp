@@ -6,11 +6,11 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <filesystem>
 #include <fstream>
 #include <istream>
-#include <iterator>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -112,6 +112,17 @@ namespace detail {
   return file;
 }
 
+/// All that is left of a stream; afterwards `bad()` tells if reading failed. (Iterators over its buffer would throw.)
+[[nodiscard]] inline std::string read_all(std::istream& stream) {
+  std::string text;
+  std::array<char, 1 << 16> part;
+  do {
+    stream.read(part.data(), static_cast<std::streamsize>(part.size()));
+    text.append(part.data(), static_cast<std::size_t>(stream.gcount()));
+  } while (stream);
+  return text;
+}
+
 }  // namespace detail
 
 /// The lines of a UTF-8 file, as LineReader gives them. Throws IoError that names the file when it cannot be opened or
@@ -127,7 +138,7 @@ namespace detail {
 /// The text of a UTF-8 file as it is, but for a byte order mark. Throws IoError as `read_lines`.
 [[nodiscard]] inline std::string read_text(const std::filesystem::path& path) {
   std::ifstream file = detail::open_text(path);
-  std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  std::string text = detail::read_all(file);
   require<IoError>(!file.bad(), path.string(), "reading failed after ", text.size(), " bytes");
   text.erase(0, text.size() - without_byte_order_mark(text).size());
   if (const auto offset = find_invalid_utf8(text)) {
