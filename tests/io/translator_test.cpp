@@ -180,11 +180,13 @@ TEST(TextEncoding, DecodesToOneLineWhateverTheTokensAre) {
     const auto byte = [](int value) { return static_cast<rapt::TokenId>(3 + value); };
     std::vector<rapt::TokenId> tokens = text.encode("house a\u2028b\u0085c");
     for (int value = 0; value < 0x20; ++value) tokens.push_back(byte(value));
-    for (const int value : {'x', 0xE2, 0x80, 0xA9, 'y', 0xC2, 0x85, 'z', 0xFF, 0x0A, 0xE2, 0x80, 0x0D, 0x0A}) {
+    for (const int value : {0x78, 0xE2, 0x80, 0xA9, 0x79, 0xC2, 0x85, 0x7A, 0xFF, 0x0A, 0xE2, 0x80, 0x0D, 0x0A}) {
       tokens.push_back(byte(value));
     }
     const std::string line = text.decode(tokens);
-    EXPECT_EQ(line, "house a b c         \t" + std::string(22, ' ') + "x y z\uFFFD \uFFFD\uFFFD  ");
+    EXPECT_EQ(line, isolate_han  // which leaves single spaces
+                        ? "house a b c \t x y z\uFFFD \uFFFD\uFFFD"
+                        : "house a b c         \t" + std::string(22, ' ') + "x y z\uFFFD \uFFFD\uFFFD  ");
     EXPECT_NE(text.subwords.decode(tokens).find('\n'), std::string::npos) << "the subwords alone keep it";
   }
 }
