@@ -59,7 +59,7 @@ std::pair<double, double> measure(const rapt::Bert<float>& model, const Sequence
 }
 
 void train(const Flags& flags) {
-  const std::vector<std::string> lines = read_lines(flags.text);
+  const std::vector<std::string> lines = lines_to_learn(flags.text);
   const auto subwords = rapt::BytePairEncoding::learn(lines, {.vocabulary_size = flags.vocabulary});
   const rapt::Vocabulary& words = subwords.vocabulary();
   const auto mask = static_cast<TokenId>(words.size());  // one token more than the text has

@@ -3,7 +3,8 @@
 //   complete --model folder --prompt "Once upon a time" --tokens 100
 //
 // The folder is Hugging Face's: config.json, model.safetensors, and a tokenizer's files. It may also be one that the
-// example `gpt` has written. Without --prompt, every line of the standard input is one.
+// example `gpt` has written. Without --prompt, every line of the standard input is one, but for
+// blank ones.
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
@@ -14,6 +15,7 @@
 #include <rapt/io/tokenizer_files.hpp>
 #include <rapt/models/gpt.hpp>
 #include <rapt/models/llama.hpp>
+#include <rapt/text/lines.hpp>
 
 namespace {
 
@@ -44,7 +46,8 @@ class Stream {
   void show(bool all) {
     const std::string text = std::visit([&](const auto& t) { return t.decode(tokens_); }, tokenizer_);
     std::size_t end = text.size();
-    if (!all) {  // what may be the beginning of a character waits
+    if (!all) {  // what may be the beginning of a character waits, and what cleaning up may still shorten
+      if (cleans_up_) end -= std::min(end, kMostCleanedUp);
       std::size_t first = end;
       while (first > 0 && end - first < 4 && (static_cast<unsigned char>(text[first - 1]) & 0xC0u) == 0x80u) --first;
       if (first > 0 && (static_cast<unsigned char>(text[first - 1]) & 0x80u) != 0) --first;
@@ -56,7 +59,10 @@ class Stream {
     std::fflush(stdout);
   }
 
+  static constexpr std::size_t kMostCleanedUp = 32;  // ten replacements of at most four bytes
+
   const rapt::PretrainedTokenizer& tokenizer_;
+  const bool cleans_up_ = std::visit([](const auto& t) { return t.options().clean_up_spaces; }, tokenizer_);
   std::vector<rapt::TokenId> tokens_;
   std::size_t printed_ = 0;
 };
@@ -71,7 +77,7 @@ void complete(const Flags& flags) {
   const auto answer = [&](const std::string& text) {
     rapt::TokenBatch prompt;
     prompt.push_back(std::visit([&](const auto& t) { return t.encode(text); }, tokenizer));
-    std::fputs(text.c_str(), stdout);
+    std::fwrite(text.data(), 1, text.size(), stdout);
     Stream stream(tokenizer);
     options.generation.on_token = [&](rapt::Index, rapt::TokenId token) {
       stream.add(token);
@@ -85,8 +91,9 @@ void complete(const Flags& flags) {
                  static_cast<double>(stream.tokens()) / seconds.count());
   };
   if (!flags.prompt.empty()) return answer(flags.prompt);
-  for (std::string line; std::getline(std::cin, line);) {
-    if (!line.empty()) answer(line);
+  rapt::LineReader input(std::cin, "standard input");
+  for (std::string line; input.next(line);) {
+    if (!rapt::is_blank(line)) answer(line);
   }
 }
 

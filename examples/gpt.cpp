@@ -7,13 +7,12 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
-#include <fstream>
-#include <iterator>
 #include <rapt/data/windows.hpp>
 #include <rapt/io/pretrained.hpp>
 #include <rapt/io/tokenizer_files.hpp>
 #include <rapt/models/gpt.hpp>
 #include <rapt/rapt.hpp>
+#include <rapt/text/lines.hpp>
 
 #include "translate/phrases.hpp"
 
@@ -35,14 +34,9 @@ struct Flags {
 };
 
 std::string text_of(const Flags& flags) {
+  if (!flags.text.empty()) return rapt::read_text(flags.text);
   std::string text;
-  if (flags.text.empty()) {
-    for (const phrases::Pair& pair : phrases::generate()) text += pair.english + "\n";
-    return text;
-  }
-  std::ifstream file(flags.text, std::ios::binary);
-  rapt::require<rapt::IoError>(file.is_open(), "gpt", "cannot open ", std::string_view(flags.text));
-  text.assign(std::istreambuf_iterator<char>(file), {});
+  for (const phrases::Pair& pair : phrases::generate()) text += pair.english + "\n";
   return text;
 }
 

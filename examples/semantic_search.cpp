@@ -11,8 +11,8 @@
 #include <cstdio>
 #include <fstream>
 #include <iostream>
-#include <numeric>
 #include <rapt/io/sentence_encoder.hpp>
+#include <rapt/text/lines.hpp>
 #include <rapt/text/wordpiece.hpp>
 
 namespace {
@@ -24,12 +24,6 @@ struct Flags {
   std::string model, lines, query, vectors;
   Index top = 5;
 };
-
-std::vector<std::string> read_lines(std::istream& file) {
-  std::vector<std::string> lines;
-  for (std::string line; std::getline(file, line);) lines.push_back(std::move(line));
-  return lines;
-}
 
 /// A number that tells texts and models apart (FNV-1a).
 std::string fingerprint(const std::string& model, const std::vector<std::string>& lines) {
@@ -66,30 +60,32 @@ Tensor<float> vectors_of(const Flags& flags, const rapt::SentenceEncoder& encode
 
 void search(const Flags& flags) {
   const auto encoder = rapt::SentenceEncoder::load(flags.model);
-  std::ifstream file(flags.lines);
-  rapt::require<rapt::IoError>(file.is_open(), "semantic_search", "cannot open ", std::string_view(flags.lines));
-  const std::vector<std::string> lines = read_lines(file);
-  rapt::require(!lines.empty(), "semantic_search", std::string_view(flags.lines), " has no lines");
+  const std::vector<std::string> lines = rapt::read_lines(flags.lines);
+  std::vector<Index> readable;  // the places of lines that are not blank
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    if (!rapt::is_blank(lines[i])) readable.push_back(static_cast<Index>(i));
+  }
+  rapt::require(!readable.empty(), "semantic_search", std::string_view(flags.lines), " has no lines but blank ones");
   const rapt::Variable<float> vectors(vectors_of(flags, encoder, lines));
 
   const auto answer = [&](const std::string& query) {
     const rapt::Variable<float> wanted(encoder.encode(std::vector{query}));
     const auto cosines = rapt::linear(wanted, vectors, rapt::Variable<float>()).value();  // [1, lines]
-    std::vector<Index> order(lines.size());
-    std::iota(order.begin(), order.end(), Index{0});
+    std::vector<Index> order = readable;
     const auto shown = std::min(order.size(), static_cast<std::size_t>(flags.top));
     std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(shown), order.end(),
                       [&](Index a, Index b) { return cosines(0, a) > cosines(0, b); });
-    std::printf("%s\n", query.c_str());
+    std::printf("%s\n", rapt::as_line(query).c_str());
     for (std::size_t i = 0; i < shown; ++i) {
       std::printf("  %.3f  %lld  %s\n", static_cast<double>(cosines(0, order[i])), static_cast<long long>(order[i] + 1),
-                  lines[static_cast<std::size_t>(order[i])].c_str());
+                  rapt::as_line(lines[static_cast<std::size_t>(order[i])]).c_str());
     }
     std::fflush(stdout);
   };
   if (!flags.query.empty()) return answer(flags.query);
-  for (std::string line; std::getline(std::cin, line);) {
-    if (!line.empty()) answer(line);
+  rapt::LineReader input(std::cin, "standard input");
+  for (std::string line; input.next(line);) {
+    if (!rapt::is_blank(line)) answer(line);
   }
 }
 

@@ -5,11 +5,10 @@
 //   transformer_xl                       on a generated text, in which a word comes back after more than a segment
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <fstream>
-#include <iterator>
 #include <rapt/data/segments.hpp>
 #include <rapt/models/transformer_xl.hpp>
 #include <rapt/rapt.hpp>
+#include <rapt/text/lines.hpp>
 #include <string>
 
 namespace {
@@ -128,10 +127,7 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
 
   try {
-    std::ifstream file(flags.text, std::ios::binary);
-    const Characters text(flags.text.empty()
-                              ? generated_text(flags.seed)
-                              : std::string(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()));
+    const Characters text(flags.text.empty() ? generated_text(flags.seed) : rapt::read_text(flags.text));
     const std::span<const TokenId> tokens(text.tokens);
     const auto learned = tokens.first(tokens.size() * 9 / 10), held_out = tokens.subspan(learned.size());
     const auto vocabulary = static_cast<Index>(text.characters.size());

@@ -9,10 +9,10 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <rapt/io/pretrained.hpp>
 #include <rapt/text/bpe.hpp>
+#include <rapt/text/lines.hpp>
 
 #include "word_vectors/learn.hpp"
 
@@ -21,13 +21,14 @@ using word_vectors::WordVectors;
 
 // vocab.txt, vocab.json or tokenizer.json: a token a line, {token: id}, or a list of [token, score].
 std::vector<std::string> read_tokens(const std::filesystem::path& folder) {
+  const auto has = [&](const char* name) { return std::filesystem::exists(folder / name); };
+  if (has("vocab.txt")) return rapt::read_lines(folder / "vocab.txt");
+  const bool is_map = has("vocab.json");
+  rapt::require<rapt::IoError>(is_map || has("tokenizer.json"), "word_vectors",
+                               "no vocab.txt, vocab.json, tokenizer.json in ", folder.string());
+  const auto file = nlohmann::json::parse(rapt::read_text(folder / (is_map ? "vocab.json" : "tokenizer.json")));
+  const auto json = is_map ? file : file.at("model").at("vocab");
   std::vector<std::string> tokens;
-  std::ifstream lines(folder / "vocab.txt"), map(folder / "vocab.json"), tokenizer(folder / "tokenizer.json");
-  for (std::string line; std::getline(lines, line);) tokens.push_back(line);
-  if (!tokens.empty()) return tokens;
-  rapt::require<rapt::IoError>(map || tokenizer, "word_vectors", "no vocab.txt, vocab.json, tokenizer.json in ",
-                               folder.string());
-  const auto json = map ? nlohmann::json::parse(map) : nlohmann::json::parse(tokenizer).at("model").at("vocab");
   for (const auto& [key, value] : json.items()) {
     const auto id = json.is_object() ? value.get<std::size_t>() : tokens.size();
     rapt::require<rapt::IoError>(id < 10'000'000, "word_vectors", "token id ", id);

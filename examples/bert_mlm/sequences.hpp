@@ -2,8 +2,8 @@
 #pragma once
 
 #include <algorithm>
-#include <fstream>
 #include <rapt/text/bpe.hpp>
+#include <rapt/text/lines.hpp>
 #include <set>
 #include <string>
 #include <vector>
@@ -13,17 +13,11 @@
 using Sequences = std::vector<std::vector<rapt::TokenId>>;
 
 /// Lines of a file, or without one generated sentences.
-inline std::vector<std::string> read_lines(const std::string& path) {
+inline std::vector<std::string> lines_to_learn(const std::string& path) {
+  if (!path.empty()) return rapt::read_lines(path);
   std::set<std::string> sentences;
-  if (path.empty()) {
-    for (const phrases::Pair& pair : phrases::generate()) sentences.insert(pair.english);
-    return {sentences.begin(), sentences.end()};
-  }
-  std::ifstream file(path);
-  rapt::require<rapt::IoError>(file.is_open(), "bert_mlm", "cannot open ", std::string_view(path));
-  std::vector<std::string> lines;
-  for (std::string line; std::getline(file, line);) lines.push_back(std::move(line));
-  return lines;
+  for (const phrases::Pair& pair : phrases::generate()) sentences.insert(pair.english);
+  return {sentences.begin(), sentences.end()};
 }
 
 /// <s> line </s> line </s> ..., as many whole lines as fit
@@ -32,8 +26,8 @@ inline Sequences pack(const std::vector<std::string>& lines, const rapt::BytePai
   const auto room = static_cast<std::size_t>(length);
   Sequences sequences;
   for (const std::string& line : lines) {
+    if (rapt::is_blank(line)) continue;
     std::vector<rapt::TokenId> tokens = subwords.encode(line);
-    if (tokens.empty()) continue;
     tokens.resize(std::min(tokens.size(), room - 2));
     tokens.push_back(subwords.vocabulary().end_of_sentence());
     if (sequences.empty() || sequences.back().size() + tokens.size() > room) {

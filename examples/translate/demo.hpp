@@ -8,6 +8,7 @@
 #include <rapt/io/translator.hpp>
 #include <rapt/rapt.hpp>
 #include <rapt/text/bleu.hpp>
+#include <rapt/text/lines.hpp>
 
 #include "corpus.hpp"
 #include "phrases.hpp"
@@ -37,23 +38,32 @@ inline rapt::ParallelCorpus as_corpus(const std::vector<phrases::Pair>& pairs) {
 
 /// Translates what is typed until the end of input.
 inline void prompt(const rapt::Translator& translator) {
-  std::printf("\nType a Chinese sentence, e.g. 我爱你 (an empty line or Ctrl-D ends):\n> ");
+  std::printf("\nType a Chinese sentence, e.g. 我爱你 (a blank line or Ctrl-D ends):\n> ");
   std::fflush(stdout);
-  for (std::string line; std::getline(std::cin, line) && !line.empty();) {
-    if (rapt::find_invalid_utf8(line)) {
-      std::printf("That is not UTF-8 text.\n> ");
-    } else {
-      std::string unknown;
-      for (const std::string& character : phrases::chinese_tokens(line)) {
-        const auto ids = translator.text().encode(character);
-        if (std::find(ids.begin(), ids.end(), translator.text().subwords.vocabulary().unknown()) != ids.end()) {
-          unknown += (unknown.empty() ? "" : " ") + character;
-        }
+  rapt::LineReader input(std::cin, "standard input");
+  std::string line;
+  const auto has_next = [&] {  // a line that is not UTF-8 is asked for again
+    for (;;) {
+      try {
+        return input.next(line) && !rapt::is_blank(line);
+      } catch (const rapt::IoError& error) {
+        if (!std::cin) throw;
+        std::printf("%s\n> ", error.what());
+        std::fflush(stdout);
       }
-      if (!unknown.empty()) std::printf("(not among the phrases I learned: %s)\n", unknown.c_str());
-      const std::string words = chinese_words(line);
-      std::printf("%s\n> ", english_text(translator.translate(std::vector{words}).front()).c_str());
     }
+  };
+  while (has_next()) {
+    std::string unknown;
+    for (const std::string& character : phrases::chinese_tokens(line)) {
+      const auto ids = translator.text().encode(character);
+      if (std::find(ids.begin(), ids.end(), translator.text().subwords.vocabulary().unknown()) != ids.end()) {
+        unknown += (unknown.empty() ? "" : " ") + character;
+      }
+    }
+    if (!unknown.empty()) std::printf("(not among the phrases I learned: %s)\n", rapt::as_line(unknown).c_str());
+    const std::string words = chinese_words(line);
+    std::printf("%s\n> ", english_text(translator.translate(std::vector{words}).front()).c_str());
     std::fflush(stdout);
   }
   std::printf("\n");

@@ -7,6 +7,7 @@
 #include <iostream>
 #include <rapt/io/atomic_file.hpp>
 #include <rapt/io/translator.hpp>
+#include <rapt/text/lines.hpp>
 #include <rapt/visualization/attention_page.hpp>
 
 namespace translate {
@@ -96,7 +97,11 @@ struct RunFlags {
 };
 
 inline CLI::App* add_run(CLI::App& app, RunFlags& f) {
-  CLI::App* run = app.add_subcommand("run", "Translate the standard input, line by line.");
+  CLI::App* run =
+      app.add_subcommand("run",
+                         "Translate the standard input, line by line. Each line of the input gives one line of output, "
+                         "and a blank one an\n"
+                         "empty one; control characters in translations, line feeds among them, become spaces.");
   run->add_option("--model", f.models,
                   "file that `train` wrote; several with the same subwords translate together, as an ensemble")
       ->required();
@@ -104,7 +109,7 @@ inline CLI::App* add_run(CLI::App& app, RunFlags& f) {
   f.search.add_to(*run);
   run->add_option("--attention", f.attention,
                   "HTML file to write: where every attention head looks when the first\n"
-                  "line that is not empty is translated. Further lines are not drawn");
+                  "line that is not blank is translated. Further lines are not drawn");
   return run;
 }
 
@@ -114,7 +119,7 @@ inline std::vector<std::string> readable(const rapt::Vocabulary& vocabulary, std
   constexpr std::string_view kWordMark = "\u2581", kContinuation = "\u00B7";
   std::vector<std::string> texts;
   for (const rapt::TokenId id : tokens) {
-    std::string text = vocabulary.token(id);
+    std::string text = rapt::as_line(vocabulary.token(id));
     if (text.starts_with(kWordMark) && text != kWordMark) {
       text.erase(0, kWordMark.size());
     } else if (!vocabulary.is_special(id) && text != kWordMark) {
@@ -144,7 +149,7 @@ inline void write_attention(const rapt::Translator& translator, const std::strin
   const rapt::Vocabulary& vocabulary = translator.text().subwords.vocabulary();
   const std::string page =
       rapt::attention_page({.title = "Attention of " + std::filesystem::path(f.models.front()).filename().string(),
-                            .source = line,
+                            .source = rapt::as_line(line),
                             .target = translator.text().decode(found.tokens)},
                            rapt::translation_sections(readable(vocabulary, source), readable(vocabulary, target),
                                                       maps.encoder_self, maps.decoder_self, maps.decoder_cross));
@@ -175,10 +180,10 @@ inline int run(const RunFlags& f) {
   if (f.int8) translator.quantize();
   const bool terminal = isatty(STDIN_FILENO) != 0;
   std::vector<std::string> lines;
-  std::size_t number = 0;
+  rapt::LineReader input(std::cin, "standard input");
   bool is_drawn = f.attention.empty();
   const auto flush = [&] {
-    const std::size_t first = number - lines.size();
+    const std::size_t first = input.number() - lines.size();
     const auto found = f.search.find(translator, lines, first);
     for (std::size_t i = 0; i < found.size(); ++i) {
       if (f.search.n_best == 0) {
@@ -192,17 +197,12 @@ inline int run(const RunFlags& f) {
     std::cout.flush();
     rapt::require<rapt::IoError>(static_cast<bool>(std::cout), "run", "cannot write to the standard output");
     for (std::size_t i = 0; i < lines.size() && !is_drawn; ++i) {
-      is_drawn = !translator.text().encode(lines[i]).empty();
+      is_drawn = !rapt::is_blank(lines[i]);
       if (is_drawn) write_attention(translator, lines[i], f);
     }
     lines.clear();
   };
-  for (std::string line; std::getline(std::cin, line);) {
-    ++number;
-    if (!line.empty() && line.back() == '\r') line.pop_back();
-    const auto invalid = rapt::find_invalid_utf8(line);
-    rapt::require<rapt::IoError>(!invalid, "run", "standard input:", number, ": byte ", invalid.value_or(0) + 1,
-                                 " is not UTF-8");
+  for (std::string line; input.next(line);) {
     lines.push_back(line);
     if (terminal || lines.size() == 2000) flush();
   }

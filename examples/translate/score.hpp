@@ -4,9 +4,9 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
-#include <rapt/data/parallel_corpus.hpp>
 #include <rapt/text/bleu.hpp>
 #include <rapt/text/chrf.hpp>
+#include <rapt/text/lines.hpp>
 #include <rapt/text/significance.hpp>
 #include <string>
 #include <vector>

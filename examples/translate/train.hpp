@@ -40,7 +40,7 @@ inline Corpora read_corpora(const TrainFlags& f) {
                          ? rapt::ParallelCorpus::read(f.source, f.target)
                          : rapt::ParallelCorpus::read_tab_separated(f.pairs, f.source_column - 1, f.target_column - 1);
   if (const Index dropped = corpora.training.drop_empty(); dropped > 0) {
-    std::fprintf(stderr, "left out %td pairs with an empty side\n", dropped);
+    std::fprintf(stderr, "left out %td pairs with a blank side\n", dropped);
   }
   if (f.hold_out > 0) {
     corpora.test = corpora.training.hold_out(f.hold_out, f.seed);

@@ -13,7 +13,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using rapt::ParallelCorpus;
-using rapt::read_lines;
 using Lines = std::vector<std::string>;
 
 class ParallelCorpusTest : public ::testing::Test {
@@ -44,30 +43,6 @@ class ParallelCorpusTest : public ::testing::Test {
   fs::path folder_;
 };
 
-TEST_F(ParallelCorpusTest, ReadsLines) {
-  EXPECT_EQ(read_lines(write("unix", "one\ntwo\n")), (Lines{"one", "two"}));
-  EXPECT_EQ(read_lines(write("no newline at the end", "one\ntwo")), (Lines{"one", "two"}));
-  EXPECT_EQ(read_lines(write("windows", "one\r\n\r\ntwo\r\r\n")), (Lines{"one", "", "two\r"})) << "one CR goes";
-  EXPECT_EQ(read_lines(write("empty lines", "\n\na\n\n")), (Lines{"", "", "a", ""}));
-  EXPECT_EQ(read_lines(write("empty", "")), Lines{});
-  EXPECT_EQ(read_lines(write("byte order mark", "\xEF\xBB\xBFgrün\n\xEF\xBB\xBF\n")), (Lines{"grün", "\xEF\xBB\xBF"}));
-  EXPECT_EQ(read_lines(write("other separators", "a\u2028b\u0085c\fd\n")), (Lines{"a\u2028b\u0085c\fd"}))
-      << "only LF ends a line";
-}
-
-TEST_F(ParallelCorpusTest, NamesWhatCannotBeRead) {
-  const std::string missing = (folder_ / "missing").string();
-  EXPECT_EQ(message_of([&] { (void)read_lines(missing); }), "[" + missing + "] cannot open the file for reading");
-  EXPECT_EQ(message_of([&] { (void)read_lines(folder_); }),
-            "[" + folder_.string() + "] is a directory, not a text file");
-  const std::string latin1 = write("latin1", "good\nna\xEFve\n").string();
-  EXPECT_EQ(message_of([&] { (void)read_lines(latin1); }),
-            "[" + latin1 + ":2] not UTF-8: byte 3 of the line has the value 239");
-  if (fs::exists("/proc/self/mem")) {  // opens, and cannot be read at 0
-    EXPECT_EQ(message_of([] { (void)read_lines("/proc/self/mem"); }), "[/proc/self/mem] reading failed after 0 lines");
-  }
-}
-
 TEST_F(ParallelCorpusTest, ReadsTwoFiles) {
   const auto corpus = ParallelCorpus::read(write("de", "ein Hund\n\nzwei\n"), write("en", "a dog\nempty\ntwo"));
   EXPECT_EQ(corpus.size(), 3);
@@ -87,10 +62,13 @@ TEST_F(ParallelCorpusTest, RefusesFilesThatDoNotMatch) {
 }
 
 TEST_F(ParallelCorpusTest, ReadsColumns) {
-  const fs::path path = write("pairs.tsv", "1\ta dog\tein Hund\r\n2\t\tleer\textra\n");
+  const fs::path path = write("pairs.tsv",
+                              "\xEF\xBB\xBF"
+                              "1\ta dog\tein Hund\r\n2\t\tleer\textra\n");
   const auto corpus = ParallelCorpus::read_tab_separated(path, 2, 1);
   EXPECT_EQ(corpus.source, (Lines{"ein Hund", "leer"}));
   EXPECT_EQ(corpus.target, (Lines{"a dog", ""}));
+  EXPECT_EQ(ParallelCorpus::read_tab_separated(path, 0, 1).source, (Lines{"1", "2"})) << "no byte order mark";
 
   EXPECT_EQ(message_of([&] { (void)ParallelCorpus::read_tab_separated(path, 0, 3); }),
             "[" + path.string() + ":1] column 3 (counted from 0) is missing: columns in the line = 3");
@@ -102,8 +80,8 @@ TEST_F(ParallelCorpusTest, ReadsColumns) {
 }
 
 TEST_F(ParallelCorpusTest, DropsPairsWithAnEmptySide) {
-  ParallelCorpus corpus{{"a", "", "c", " \t", "e", "f"}, {"A", "B", "\u00A0", "D", "E", ""}};
-  EXPECT_EQ(corpus.drop_empty(), 4);
+  ParallelCorpus corpus{{"a", "", "c", " \t", "e", "f", "\u3000"}, {"A", "B", "\u00A0", "D", "E", "", "G"}};
+  EXPECT_EQ(corpus.drop_empty(), 5);
   EXPECT_EQ(corpus.source, (Lines{"a", "e"}));
   EXPECT_EQ(corpus.target, (Lines{"A", "E"}));
   EXPECT_EQ(corpus.drop_empty(), 0);

@@ -196,6 +196,15 @@ class Train(Cli):
                     progress=True)
         self.corpus(parts=["RAPT_THREADS", "many"], progress=True, RAPT_THREADS="many")
 
+    def test_byte_order_marks_and_blank_lines(self):
+        source, target = (self.folder / "source.txt").read_text("utf-8"), (self.folder / "target.txt").read_text("utf-8")
+        (self.folder / "marked.source").write_text("\ufeff" + source + "\u00a0\nalpha\n", "utf-8")
+        (self.folder / "marked.target").write_text("\ufeff" + target + "LA\n\u3000\n", "utf-8")
+        result = self.train("again", "--source", "marked.source", "--target", "marked.target")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("left out 2 pairs with a blank side", result.stderr.decode())
+        self.assertEqual((self.folder / "again").read_bytes(), self.model)
+
     def test_places(self):
         self.corpus(model="source.txt/new", parts=["source.txt/new", "Not a directory"])
         self.corpus(model="absent/new", parts=["absent/new"])
@@ -246,7 +255,8 @@ class Run(Cli):
         return translate("run", "--model", *arguments, folder=self.folder, stdin=stdin, **options)
 
     def test_as_many_lines_as_come(self):
-        lines = ["alpha beta", "", NEVER_SEEN, "   ", "gamma " * 40, "</s> <s> <unk>", "", "epsilon"]
+        lines = ["alpha beta", "", NEVER_SEEN, "   ", "gamma " * 40, "</s> <s> <unk>", "", "epsilon", "\u00a0",
+                 "\u3000\u3000", "\u00a0\t\u2003"]
         outputs = []
         for threads in "1", "2":
             for arguments in (("--beam", 1), ("--length-penalty", 5)):
@@ -264,6 +274,8 @@ class Run(Cli):
 
     def test_line_ends(self):
         plain = self.run_model("model", stdin="alpha beta\ngamma\n").stdout
+        self.assertEqual(self.run_model("model", stdin="\ufeff").stdout, b"")
+        self.assertEqual(self.run_model("model", stdin="\ufeff\n").stdout, b"\n")
         self.assertEqual(self.run_model("model", stdin="alpha beta\r\ngamma\r\n").stdout, plain)
         self.assertEqual(self.run_model("model", stdin="alpha beta\ngamma").stdout, plain)
         self.assertEqual(self.run_model("model", stdin="").stdout, b"")
@@ -297,6 +309,16 @@ class Run(Cli):
         self.assertEqual([line for line, _, _ in many], list(range(2003)))
         self.expect_refused(self.run_model("model", "--n-best", 5), "n = 5", "beam_size = 4")
 
+    def test_a_byte_order_mark_is_no_text(self):
+        def page(text):  # shows the tokens that the model has read
+            result = self.run_model("model", "--attention", "page.html", stdin=text)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            return (self.folder / "page.html").read_text("utf-8")
+
+        plain = page("alpha beta\n")
+        self.assertEqual(page("\ufeffalpha beta\r\n"), plain)
+        self.assertNotEqual(page("\ufeff\ufeffalpha beta\n"), plain)  # behind the beginning it is one
+
     def test_lengths(self):
         plain = self.output("--beam", 1, stdin="alpha\n")
         self.assertLessEqual(len(self.output("--max-length", 2, stdin="alpha\n").split()), 2)
@@ -319,6 +341,33 @@ class Run(Cli):
         alike = self.n_best(1, "--sample", "--max-length", 3, stdin="alpha\n" * 2003)
         self.assertGreater(len({text for _, text, _ in alike}), 100)  # each line has random numbers of its own
         self.assertNotEqual([text for _, text, _ in alike[:3]], [text for _, text, _ in alike[2000:]])
+
+    def test_whatever_bytes_are_drawn_a_line_stays_a_line(self):
+        result = translate("train", "--model", "bytes", "--source", "source.txt", "--target", "target.txt", "--steps", 2,
+                           "--checkpoint-every", 0, "--byte-fallback", "--vocabulary", 300, folder=self.folder)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        lines = ["alpha beta"] * 1000 + ["\u00a0"]
+        result = self.run_model("bytes", "--sample", "--temperature", 2, "--max-length", 20, stdin="\n".join(lines) + "\n")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        text = result.stdout.decode()  # UTF-8
+        self.assertEqual(text.count("\n"), len(lines))
+        self.assertEqual(len(text.splitlines()), len(lines))  # Python's lines end with more characters than LF
+        self.assertTrue(text.endswith("\n\n"))
+        self.assertGreater(text.count("\ufffd"), 1000)  # bytes were drawn
+        self.assertNotIn("\0", text)
+        found = self.run_model("bytes", "--sample", "--n-best", 3, "--temperature", 2, stdin="alpha\n" * 100)
+        numbers = [int(line.split(" ||| ")[0]) for line in found.stdout.decode().splitlines()]
+        self.assertEqual(numbers, [line for line in range(100) for _ in range(3)])
+
+    def test_attention_of_the_first_line_that_is_not_blank(self):
+        result = self.run_model("model", "--attention", "page.html", stdin="\ufeff\u00a0\n \u3000\nalpha beta\n")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("alpha beta", (self.folder / "page.html").read_text("utf-8"))
+        (self.folder / "page.html").unlink()
+        result = self.run_model("model", "--attention", "page.html", stdin="\u00a0\n\n")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("no line to draw", result.stderr.decode())
+        self.assertEqual(result.stdout, b"\n\n")
 
     def test_eight_bits(self):
         exact, rounded = self.n_best(1), self.n_best(1, "--int8")

@@ -212,6 +212,27 @@ TEST_F(TokenizerFiles, LineEndsAndWhiteSpaceOfVocabulariesDoNotCount) {
   EXPECT_EQ(tokenizer.options().added_tokens.size(), 3u) << "[PAD] and [MASK] are not there";
 }
 
+TEST_F(TokenizerFiles, EmptyLinesAndRepeatedTokensOfVocabularies) {
+  const std::string lines = "[UNK]\n[CLS]\n[SEP]\n\nword\n \nword\n##s\x1C\n";
+  const WordPiece tokenizer = rapt::load_wordpiece(write("vocab.txt", lines));
+  EXPECT_EQ(tokenizer.size(), 8);
+  EXPECT_EQ(tokenizer.id(""), 5) << "of the empty lines the last one";
+  EXPECT_EQ(tokenizer.encode("word"), (std::vector<TokenId>{1, 6, 2})) << "of the words the last one";
+  EXPECT_EQ(tokenizer.options().unused, (std::vector<TokenId>{3, 4}));
+  EXPECT_EQ(tokenizer.decode(std::vector<TokenId>{6, 3, 4, 6}), "word word") << "nothing of an unused id";
+  EXPECT_EQ(tokenizer.decode(std::vector<TokenId>{6, 5, 6}), "word  word") << "the empty token is a word";
+  EXPECT_EQ(tokenizer.token(7), "##s\x1C") << "no white space for Hugging Face";
+  EXPECT_EQ(complaint([&] { rapt::save_vocabulary(folder_ / "", tokenizer); }),
+            ": cannot be written to vocab.txt: no token has the id 3");
+
+  const std::string once = "[UNK]\n[CLS]\n[SEP]\nword\n\n";
+  fs::create_directories(folder_ / "again");
+  rapt::save_vocabulary(folder_ / "again", rapt::load_wordpiece(write("vocab.txt", once)));
+  const WordPiece again = rapt::load_wordpiece(folder_ / "again" / "vocab.txt");
+  EXPECT_EQ(again.size(), 5);
+  EXPECT_EQ(again.id(""), 4);
+}
+
 TEST_F(TokenizerFiles, WhatCannotBeWrittenIsRefused) {
   std::vector<std::string> tokens = {"[UNK]", "[CLS]", "[SEP]", "two\nlines"};
   rapt::WordPieceOptions options;
@@ -240,11 +261,10 @@ TEST_F(TokenizerFiles, MalformedVocabularyFiles) {
             "vocab.json: the vocabulary: the id of \"a\": must be a whole number from 0 to 2147483646");
   EXPECT_EQ(vocabulary("{\"a\": 0.5}"),
             "vocab.json: the vocabulary: the id of \"a\": must be a whole number from 0 to 2147483646");
-  EXPECT_EQ(vocabulary("{\"a\": 0, \"b\": 2}"),
-            "vocab.json: the vocabulary: the ids of 2 tokens must be 0 to 1 without a hole: \"b\" has 2");
+  EXPECT_EQ(vocabulary("{\"a\": 0, \"b\": 2000000}"),
+            "vocab.json: the vocabulary: an id of 2 tokens must be less than 1048578: \"b\" has 2000000");
   EXPECT_EQ(vocabulary("{\"a\": 0, \"b\": 1, \"c\": 1}"),
             "vocab.json: the vocabulary: an id must occur once: \"b\" and \"c\" have 1");
-  EXPECT_EQ(vocabulary("{\"\": 0}"), "vocab.json: the vocabulary: a name must not be empty: id 0");
   EXPECT_EQ(vocabulary("{\"a\": 0}"),
             "vocab.json, merges.txt: [byte_level_bpe] the token of a byte is missing: \"Ā\" for byte 0");
   EXPECT_EQ(complaint([&] { static_cast<void>(rapt::load_byte_level_bpe(folder_ / "no.json", no_merges)); }),
@@ -261,17 +281,15 @@ TEST_F(TokenizerFiles, MalformedVocabularyFiles) {
   EXPECT_EQ(merges("zq zz\n"), "merges.txt:1: a merge must be of tokens, and join to one: \"zq zz\"");
   const Json first = small_bpe()["model"]["merges"][0];
   const std::string left = first[0], right = first[1], line = left + " " + right + "\n";
-  EXPECT_EQ(merges(line + line), "vocab.json, merges.txt: [byte_level_bpe] a merge must occur once: merge 1, \"" +
-                                     left + "\" and \"" + right + "\"");
+  EXPECT_EQ(merges(line + line), "no error of this kind") << "the last one counts";
+  EXPECT_EQ(merges(line + "#version\n" + line), "no error of this kind");
 
   const auto words = [&](const std::string& text) {
     const fs::path path = write("vocab.txt", text);
     return complaint([&] { static_cast<void>(rapt::load_wordpiece(path)); });
   };
-  EXPECT_EQ(words("[UNK]\n\n[SEP]\n"), "vocab.txt:2: a line must not be empty");
   EXPECT_EQ(words(""), "vocab.txt: [wordpiece] the unknown token must be in the vocabulary: \"[UNK]\"");
   EXPECT_EQ(words("[UNK]\n[SEP]\n"), "vocab.txt: [wordpiece] a template names an unknown token: \"[CLS]\"");
-  EXPECT_EQ(words("[UNK]\na\na\n"), "vocab.txt: [wordpiece] a token must occur once: \"a\" has the ids 1 and 2");
   EXPECT_EQ(words("[UNK]\n\xFF\n"), "vocab.txt: [wordpiece] a token must be UTF-8: id 1");
   fs::create_directories(folder_ / "folder");
   EXPECT_EQ(complaint([&] { static_cast<void>(rapt::load_wordpiece(folder_ / "folder")); }),
@@ -292,7 +310,7 @@ TEST_F(TokenizerFiles, MalformedTokenizerJson) {
       {"/model/type", "Unigram", "model: rapt does not support \"Unigram\""},
       {"/model/vocab", nullptr, "model.vocab: must be an object"},
       {"/model/vocab/a", "x", "model.vocab: the id of \"a\": must be a whole number from 0 to 2147483646"},
-      {"/model/vocab/a", 7777, "model.vocab: the ids of 421 tokens must be 0 to 420 without a hole: \"a\" has 7777"},
+      {"/model/vocab/a", 7777777, "model.vocab: an id of 421 tokens must be less than 1048997: \"a\" has 7777777"},
       {"/model/merges", "a b", "model.merges: must be a list"},
       {"/model/merges/3", 5, "model.merges[3]: must be a string"},
       {"/model/merges/3", "a", "model.merges[3]: must be two names with a space between them: \"a\""},
@@ -315,7 +333,7 @@ TEST_F(TokenizerFiles, MalformedTokenizerJson) {
       {"/added_tokens/0/single_word", true, "added_tokens[0]: rapt does not support single_word"},
       {"/added_tokens/0/id", nullptr, "added_tokens[0].id: must be a whole number"},
       {"/added_tokens/0/id", 9999,
-       "model.vocab: the ids of 421 tokens must be 0 to 420 without a hole: \"<|endoftext|>\" has 9999"},
+       "added_tokens[0].id: must be 420, the number of tokens before it: \"<|endoftext|>\" has 9999"},
       {"/added_tokens/0/content", "a", "added_tokens: the id of \"a\" is 420, but 64 in the vocabulary"},
       {"/truncation",
        {{"strategy", "OnlyFirst"}, {"max_length", 5}},

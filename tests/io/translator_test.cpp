@@ -105,8 +105,12 @@ TEST(Translator, InEightBitsScoresAreClose) {
 TEST(Translator, EmptyLinesStayEmpty) {
   const Translator t = translator();
   EXPECT_TRUE(t.translate(std::vector<std::string>{}).empty());
-  const std::vector<std::string> blank = {"", " ", "\t \r"};
-  EXPECT_EQ(t.translate(blank, kShort), std::vector<std::string>(3));
+  const std::vector<std::string> blank = {"", " ", "\t \r", "\u00A0", "\u3000\u3000", " \u2003\u0085"};
+  for (const bool lossless : {false, true}) {
+    const Translator bytes = translator(encoding(false, {.vocabulary_size = 316, .lossless = lossless}));
+    EXPECT_EQ(bytes.translate(blank, kShort), std::vector<std::string>(blank.size()));
+    EXPECT_EQ(bytes.sample(blank, {.samples = 2}, 1).at(3).size(), 1u);
+  }
   std::vector<std::string> lines = {"", "das kleine Haus", "", "  ", "ein Baum", ""};
   const auto found = t.translate(lines, kShort);
   ASSERT_EQ(found.size(), lines.size());
@@ -165,6 +169,42 @@ TEST(TextEncoding, DropsMerges) {
     }
     EXPECT_GT(dropped, whole);
   }
+}
+
+TEST(TextEncoding, DecodesToOneLineWhateverTheTokensAre) {
+  const auto options = rapt::BpeOptions{.vocabulary_size = 330, .byte_fallback = true};
+  std::vector<std::string> lines = kText;
+  lines.emplace_back("a\u2028b\u0085c");  // characters of the alphabet, too
+  for (const bool isolate_han : {false, true}) {
+    const rapt::TextEncoding text{rapt::BytePairEncoding::learn(lines, options), isolate_han};
+    const auto byte = [](int value) { return static_cast<rapt::TokenId>(3 + value); };
+    std::vector<rapt::TokenId> tokens = text.encode("house a\u2028b\u0085c");
+    for (int value = 0; value < 0x20; ++value) tokens.push_back(byte(value));
+    for (const int value : {0x78, 0xE2, 0x80, 0xA9, 0x79, 0xC2, 0x85, 0x7A, 0xFF, 0x0A, 0xE2, 0x80, 0x0D, 0x0A}) {
+      tokens.push_back(byte(value));
+    }
+    const std::string line = text.decode(tokens);
+    EXPECT_EQ(line, isolate_han  // which leaves single spaces
+                        ? "house a b c \t x y z\uFFFD \uFFFD\uFFFD"
+                        : "house a b c         \t" + std::string(22, ' ') + "x y z\uFFFD \uFFFD\uFFFD  ");
+    EXPECT_NE(text.subwords.decode(tokens).find('\n'), std::string::npos) << "the subwords alone keep it";
+  }
+}
+
+TEST(Translator, EachLineGivesOneLine) {
+  const Translator t = translator(encoding(false, {.vocabulary_size = 290, .byte_fallback = true}));
+  std::vector<std::string> lines;
+  for (int i = 0; i < 300; ++i) lines.push_back(kText[static_cast<std::size_t>(i) % kText.size()]);
+  std::size_t bytes = 0;
+  for (const auto& list : t.sample(lines, {.temperature = 5, .samples = 2, .generation = {.extra_length = 6}}, 3)) {
+    ASSERT_EQ(list.size(), 2u);
+    for (const rapt::Translation& one : list) {
+      EXPECT_EQ(one.text, rapt::as_line(one.text));
+      EXPECT_FALSE(rapt::find_invalid_utf8(one.text)) << one.text;
+      bytes += one.text.find("\uFFFD") != std::string::npos ? 1 : 0;
+    }
+  }
+  EXPECT_GT(bytes, 100u) << "the model does say bytes";
 }
 
 TEST(Translator, LosslessSubwordsTakeTextAsItIs) {

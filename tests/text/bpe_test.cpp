@@ -275,6 +275,7 @@ TEST(BytePairEncoding, TextHoldsTheWholeModel) {
   std::string windows;
   for (const char c : text) windows += c == '\n' ? "\r\n" : std::string(1, c);
   EXPECT_EQ(BytePairEncoding::from_text(windows, "test").to_text(), text) << "line ends may change on the way";
+  EXPECT_EQ(BytePairEncoding::from_text("\xEF\xBB\xBF" + text, "test").to_text(), text);
 }
 
 TEST(BytePairEncoding, NamesTheLineThatIsWrong) {

@@ -395,13 +395,43 @@ TEST(ByteLevelBpe, TextMustBeUtf8) {
             "[byte_level_bpe.encode_pairs] text must be UTF-8: text 1 of the second, byte 2 of 4");
 }
 
+TEST(ByteLevelBpe, TheEmptyTokenAndUnusedIdsAreNeverFoundAndAreNothing) {
+  Model model = english();
+  model.token("").token("").merges.insert(model.merges.begin(), {{"a", ""}, {"", "a"}, {"", ""}});
+  const std::vector<std::string> texts = {"", " ", "the cat", "a  the\n"};
+  for (const bool ignore_merges : {false, true}) {
+    const ByteLevelBpe plain = english().make({.ignore_merges = ignore_merges});
+    const ByteLevelBpe tokenizer = model.make({.ignore_merges = ignore_merges, .unused = {263}});
+    EXPECT_EQ(tokenizer.size(), 265);
+    EXPECT_EQ(tokenizer.id(""), 264);
+    for (const std::string& text : texts) EXPECT_EQ(tokenizer.encode(text), plain.encode(text)) << text;
+    EXPECT_EQ(tokenizer.decode(std::vector<TokenId>{264, 258, 263, 264, 258}), " the the");
+    EXPECT_EQ(tokenizer.decode(std::vector<TokenId>{263, 264}), "");
+  }
+  EXPECT_EQ(english().make().id(""), -1);
+}
+
+TEST(ByteLevelBpe, OfAMergeThatIsThereTwiceTheLastPlaceCounts) {
+  Model model;
+  model.merge("a", "b").merge("b", "c");
+  EXPECT_EQ(names_of(model.make(), "abc"), (Names{"ab", "c"}));
+  model.merges.emplace_back("a", "b");
+  EXPECT_EQ(names_of(model.make(), "abc"), (Names{"a", "bc"}));
+  EXPECT_EQ(model.make().merges().size(), 3u) << "to be written as it was";
+}
+
+TEST(ByteLevelBpe, CleansUpSpacesOfTheWholeText) {
+  const std::string text = "you should ' ve won , it ' s true .";
+  const ByteLevelBpe plain = english().make(), cleaning = english().make({.clean_up_spaces = true});
+  EXPECT_EQ(plain.decode(plain.encode(text)), text);
+  EXPECT_EQ(cleaning.decode(cleaning.encode(text)), "you should've won, it's true.");
+}
+
 TEST(ByteLevelBpe, ModelsMustBeWhole) {
   const auto text = [](const Model& model, const ByteLevelBpeOptions& options = {}) {
     return message_of([&] { static_cast<void>(model.make(options)); });
   };
   Model model;
-  model.tokens[65] = "";
-  EXPECT_EQ(text(model), "[byte_level_bpe] a token must not be empty: id 65");
   model.tokens[65] = "\xFF";
   EXPECT_EQ(text(model), "[byte_level_bpe] a token must be UTF-8: id 65");
   model.tokens[65] = "B";
@@ -413,9 +443,14 @@ TEST(ByteLevelBpe, ModelsMustBeWhole) {
   EXPECT_EQ(text(merges), "[byte_level_bpe] a merge must join two tokens: merge 0, \"a\" and \"xyz\"");
   merges.merges = {{"a", "b"}};
   EXPECT_EQ(text(merges), "[byte_level_bpe] what a merge joins to must be a token: merge 0, \"a\" and \"b\"");
-  merges = {};
-  merges.merge("a", "b").merges.emplace_back("a", "b");
-  EXPECT_EQ(text(merges), "[byte_level_bpe] a merge must occur once: merge 1, \"a\" and \"b\"");
+  Model empty = english();
+  empty.token("").token("");
+  EXPECT_EQ(text(empty), "[byte_level_bpe] a token must occur once: \"\" has the ids 263 and 264");
+  EXPECT_EQ(text(empty, {.unused = {264}}), "no error of this kind");
+  EXPECT_EQ(text(empty, {.unused = {264, 264}}), "[byte_level_bpe] an unused id must occur once: 264");
+  EXPECT_EQ(text(empty, {.unused = {265}}), "[byte_level_bpe] an unused id must be from 0 to 264: 265");
+  EXPECT_EQ(text(empty, {.unused = {-1}}), "[byte_level_bpe] an unused id must be from 0 to 264: -1");
+  EXPECT_EQ(text(empty, {.unused = {65}}), "[byte_level_bpe] an unused id must have no token: 65 has \"A\"");
   EXPECT_EQ(text(english(), {.added_tokens = {{"<s>"}}}),
             "[byte_level_bpe] an added token must be in the vocabulary: \"<s>\"");
   EXPECT_EQ(text(english(), {.single = {{"<s>"}, {"$A"}}}),

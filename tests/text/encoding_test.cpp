@@ -184,6 +184,11 @@ TEST(AddedTokenFinder, StripsWhiteSpace) {
   EXPECT_EQ(found_in(finder, "<r>  <l>"), (Found{{0, 5, 1}, {5, 8, 0}}));  // the space belongs to the first
 }
 
+TEST(AddedTokenFinder, StripsInTimeThatGrowsWithTheTextAlone) {
+  const auto finder = finder_of({{.text = " ", .strip_left = true}});
+  EXPECT_EQ(found_in(finder, std::string(300'000, ' ')).size(), 300'000u) << "some 10 ms, and not minutes";
+}
+
 TEST(AddedTokenFinder, AgreesWithTryingAllOfThem) {
   std::mt19937 random(7);
   for (int n = 0; n < 300; ++n) {

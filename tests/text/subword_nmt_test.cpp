@@ -67,6 +67,8 @@ TEST(SubwordNmtCodes, MarksTheEndOfWords) {
   EXPECT_EQ(codes.segment(""), "");
   const auto windows = SubwordNmtCodes::from_text("#version: 0.2\r\nl o\r\nlo w</w>\r\n", "test");
   EXPECT_EQ(windows.segment("low slow"), "low s@@ low");
+  const auto marked = SubwordNmtCodes::from_text("\xEF\xBB\xBF#version: 0.2\nl o\nlo w</w>\n", "test");
+  EXPECT_EQ(marked.segment("low slow"), "low s@@ low") << "a byte order mark is no code";
   const auto old = SubwordNmtCodes::from_text("l o\nw </w>\nlo w</w>\n", "test");
   EXPECT_EQ(old.segment("low lows wow"), "low lo@@ w@@ s w@@ o@@ w");
 }

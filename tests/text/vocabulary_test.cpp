@@ -64,7 +64,17 @@ TEST(Vocabulary, NamesDuplicatesAndClashes) {
   EXPECT_EQ(make({"a", "b", "a"}), "[vocabulary] a token must occur once: \"a\" at positions 0 and 2");
   EXPECT_EQ(make({"a", "</s>"}),
             "[vocabulary] an ordinary token must not be called as a special one: \"</s>\" at position 1");
-  EXPECT_EQ(make({"a", ""}), "[vocabulary] a token must not be empty: position 1");
+  EXPECT_EQ(make({"", "a", ""}), "[vocabulary] a token must occur once: \"\" at positions 0 and 2");
+}
+
+TEST(Vocabulary, OneTokenMayBeEmpty) {
+  EXPECT_EQ(Vocabulary().id(""), 0) << "unknown, like any text that is no token";
+  const Vocabulary vocabulary(std::vector<std::string>{"a", ""});
+  EXPECT_EQ(vocabulary.size(), 5);
+  EXPECT_TRUE(vocabulary.contains(""));
+  EXPECT_EQ(vocabulary.id(""), 4);
+  EXPECT_EQ(vocabulary.token(4), "");
+  EXPECT_EQ(Vocabulary::from_tokens({"", "<s>", "</s>", "<unk>"}).id(""), 0);
 }
 
 TEST(Vocabulary, TakesForeignListsAsTheyAre) {

@@ -222,11 +222,42 @@ TEST(WordPiece, Decodes) {
             "[wordpiece.decode] token id 20 at position 0 is outside the vocabulary of 20");
 }
 
+TEST(WordPiece, TheEmptyTokenIsAWordWithoutLettersAndUnusedIdsAreNothing) {
+  Names tokens = vocabulary(kEnglish);
+  tokens.insert(tokens.end(), {"", "", "##"});
+  const WordPiece tokenizer(tokens, {.unused = {21}}), plain(vocabulary(kEnglish));
+  EXPECT_EQ(tokenizer.id(""), 20);
+  for (const std::string text : {"", " ", "The cats, unaffable!", "##", "x"}) {
+    EXPECT_EQ(tokenizer.encode(text), plain.encode(text)) << text;
+  }
+  const auto decode = [&](const std::vector<TokenId>& ids) { return tokenizer.decode(ids); };
+  EXPECT_EQ(decode({9, 20, 9}), "cat  cat");
+  EXPECT_EQ(decode({20, 9}), " cat");
+  EXPECT_EQ(decode({9, 20, 10}), "cat s");
+  EXPECT_EQ(decode({20}), "");
+  EXPECT_EQ(decode({9, 21, 10}), "cats");
+  EXPECT_EQ(decode({21, 10, 21}), "##s");
+  EXPECT_EQ(decode({9, 22, 9}), "cat cat");
+}
+
+TEST(WordPiece, CleansUpSpacesOfTheWholeText) {
+  const Names words = vocabulary({"you", "should", "'", "ve", "do", "not", ".", "s"});
+  const auto decode = [&](const WordPieceOptions& options) {
+    const WordPiece tokenizer(words, options);
+    return tokenizer.decode(tokenizer.encode("you should've. do not you's."));
+  };
+  EXPECT_EQ(decode({}), "you should ' ve. do not you ' s.") << "token by token";
+  EXPECT_EQ(decode({.cleanup = false}), "you should ' ve . do not you ' s .");
+  EXPECT_EQ(decode({.clean_up_spaces = true}), "you should've. do not you's.");
+  EXPECT_EQ(decode({.cleanup = false, .clean_up_spaces = true}), "you should've. do not you's.");
+}
+
 TEST(WordPiece, Errors) {
   const auto text = [](const Names& tokens, const WordPieceOptions& options = {}) {
     return message_of([&] { static_cast<void>(WordPiece(tokens, options)); });
   };
-  EXPECT_EQ(text(vocabulary({""})), "[wordpiece] a token must not be empty: id 5");
+  EXPECT_EQ(text(vocabulary({"", ""})), "[wordpiece] a token must occur once: \"\" has the ids 5 and 6");
+  EXPECT_EQ(text(vocabulary({"", "a"}), {.unused = {6}}), "[wordpiece] an unused id must have no token: 6 has \"a\"");
   EXPECT_EQ(text(vocabulary({"a\xFF"})), "[wordpiece] a token must be UTF-8: id 5");
   EXPECT_EQ(text(vocabulary({"a", "b", "a"})), "[wordpiece] a token must occur once: \"a\" has the ids 5 and 7");
   EXPECT_EQ(text({"[CLS]", "[SEP]"}), "[wordpiece] the unknown token must be in the vocabulary: \"[UNK]\"");

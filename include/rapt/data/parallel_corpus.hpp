@@ -5,46 +5,20 @@
 #include <algorithm>
 #include <cstddef>
 #include <filesystem>
-#include <fstream>
 #include <numeric>
 #include <set>
 #include <span>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "rapt/core/error.hpp"
 #include "rapt/core/rng.hpp"
 #include "rapt/core/shape.hpp"
-#include "rapt/text/unicode.hpp"
+#include "rapt/text/lines.hpp"
 
 namespace rapt::inline RAPT_ABI {
-
-/// The lines of a UTF-8 file, without their ends (LF or CR LF) and without a byte order mark. A newline at the end of
-/// the file ends the last line and begins no further one. Throws IoError when the file cannot be opened or read, is a
-/// directory, or is not UTF-8 (naming file, line and byte of the line, both from 1).
-[[nodiscard]] inline std::vector<std::string> read_lines(const std::filesystem::path& path) {
-  const std::string name = path.string();
-  std::error_code ignored;
-  require<IoError>(!std::filesystem::is_directory(path, ignored), name, "is a directory, not a text file");
-  std::ifstream file(path, std::ios::binary);
-  require<IoError>(file.is_open(), name, "cannot open the file for reading");
-  std::vector<std::string> lines;
-  std::string line;
-  while (std::getline(file, line)) {
-    if (lines.empty() && line.starts_with("\xEF\xBB\xBF")) line.erase(0, 3);
-    if (line.ends_with('\r')) line.pop_back();
-    if (const auto offset = find_invalid_utf8(line)) {
-      fail<IoError>(name + ":" + std::to_string(lines.size() + 1), "not UTF-8: byte ", *offset + 1,
-                    " of the line has the value ", static_cast<int>(static_cast<unsigned char>(line[*offset])));
-    }
-    lines.push_back(line);
-  }
-  require<IoError>(!file.bad(), name, "reading failed after ", lines.size(), " lines");
-  return lines;
-}
 
 /// Sentences in two languages: `source[i]` and `target[i]` say the same.
 struct ParallelCorpus {
@@ -99,14 +73,14 @@ struct ParallelCorpus {
     return corpus;
   }
 
-  /// Removes the pairs of which a side is empty or white space alone, keeping the order of the others; returns how
-  /// many were removed.
+  /// Removes the pairs of which a side is blank (see `is_blank`), keeping the order of the others; returns how many
+  /// were removed.
   Index drop_empty() {
     require(source.size() == target.size(), "parallel_corpus",
             "both sides must have the same number of sentences: ", source.size(), " and ", target.size());
     std::size_t kept = 0;
     for (std::size_t i = 0; i < source.size(); ++i) {
-      if (strip_end(source[i]).empty() || strip_end(target[i]).empty()) continue;
+      if (is_blank(source[i]) || is_blank(target[i])) continue;
       if (kept != i) {
         source[kept] = std::move(source[i]);
         target[kept] = std::move(target[i]);

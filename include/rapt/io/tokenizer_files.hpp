@@ -12,6 +12,8 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <unordered_map>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -21,6 +23,7 @@
 #include "rapt/io/folder_contents.hpp"
 #include "rapt/io/tokenizer_json.hpp"
 #include "rapt/text/byte_level_bpe.hpp"
+#include "rapt/text/lines.hpp"
 #include "rapt/text/unicode.hpp"
 #include "rapt/text/wordpiece.hpp"
 
@@ -28,33 +31,57 @@ namespace rapt::inline RAPT_ABI {
 
 namespace detail {
 
-/// The lines of a text without their ends; CR LF is one end. The last one may lack it.
-[[nodiscard]] inline std::vector<std::string_view> lines_of(std::string_view text) {
-  std::vector<std::string_view> lines;
-  while (!text.empty()) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    std::string_view line = text.substr(0, end);
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    lines.push_back(line);
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-  return lines;
-}
-
 inline void write_text_file(const std::filesystem::path& path, std::string_view text) {
   AtomicFile file(path);
   file.write(text.data(), text.size());
   file.commit();
 }
 
+/// False for an id that has no token. (The empty token has an id of its own.)
+template <class Tokenizer>
+[[nodiscard]] bool is_used(const Tokenizer& tokenizer, TokenId id) {
+  return !tokenizer.token(id).empty() || tokenizer.id("") == id;
+}
+
 /// `{"name": 0, ...}` in the order of the ids. (A JSON object that keeps its order takes n^2 to fill.)
-[[nodiscard]] inline std::string vocabulary_to_json(std::span<const std::string> tokens) {
+template <class Tokenizer>
+[[nodiscard]] std::string vocabulary_to_json(const Tokenizer& tokenizer) {
   std::string text = "{";
-  for (std::size_t i = 0; i < tokens.size(); ++i) {
-    text += i > 0 ? "," : "";
-    text += nlohmann::json(tokens[i]).dump() + ":" + std::to_string(i);
+  for (TokenId id = 0; id < tokenizer.size(); ++id) {
+    if (!is_used(tokenizer, id)) continue;
+    text += text.size() > 1 ? "," : "";
+    text += nlohmann::json(tokenizer.token(id)).dump() + ":" + std::to_string(id);
   }
   return text + "}";
+}
+
+/// White space at the end of a line of vocab.txt, which does not belong to the token, as Rust's trim_end sees it.
+[[nodiscard]] inline std::string_view strip_token(std::string_view line) { return strip_end_if(line, is_white_space); }
+
+inline constexpr const char* kCleanUp = "clean_up_tokenization_spaces";
+/// For byte pair encoding the first key counts only together with this one, as in transformers 5.
+inline constexpr const char* kCleanUpBpe = "clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output";
+
+/// What a tokenizer_config.json says of cleaning up spaces.
+[[nodiscard]] inline CleanUpSpaces clean_up_spaces_of(const TokenizerJson& config) {
+  const auto flag = [&](const char* key) { return config.flag(config.root(), key, false, ""); };
+  return {.of_bpe = flag(kCleanUp) && flag(kCleanUpBpe), .of_wordpiece = flag(kCleanUp)};
+}
+
+/// Writes into a folder's tokenizer_config.json whether decoding cleans up spaces; what else the file says stays.
+template <class Tokenizer>
+void save_tokenizer_config(const std::filesystem::path& folder, const Tokenizer& tokenizer) {
+  const std::filesystem::path path = folder / "tokenizer_config.json";
+  nlohmann::ordered_json config = nlohmann::ordered_json::object();
+  if (std::filesystem::exists(path)) {
+    const TokenizerJson checked(path);
+    config = nlohmann::ordered_json::parse(read_text_file(path));
+  } else {
+    config["tokenizer_class"] = "PreTrainedTokenizerFast";
+  }
+  config[kCleanUp] = tokenizer.options().clean_up_spaces;
+  if (std::is_same_v<Tokenizer, ByteLevelBpe>) config[kCleanUpBpe] = tokenizer.options().clean_up_spaces;
+  write_text_file(path, config.dump(2) + "\n");
 }
 
 [[nodiscard]] inline nlohmann::ordered_json template_to_json(std::span<const TemplatePiece> pieces) {
@@ -123,21 +150,22 @@ template <class Tokenizer>
 }  // namespace detail
 
 /// Reads GPT-2's files. Without added tokens in the options, "<|endoftext|>" is one if the vocabulary has it. Of a
-/// merge a line is two names with a space between them; a first line that begins with "#version" is none.
+/// merge a line is two names with a space between them; a line that begins with "#version" is none.
 [[nodiscard]] inline ByteLevelBpe load_byte_level_bpe(const std::filesystem::path& vocabulary,
                                                       const std::filesystem::path& merges,
                                                       ByteLevelBpeOptions options = {}) {
   const detail::TokenizerJson json(vocabulary);
-  std::vector<std::string> tokens = json.names_by_id(json.root(), "the vocabulary");
+  detail::NamesById tokens = json.names_by_id(json.root(), "the vocabulary");
+  options.unused = std::move(tokens.unused);
   if (options.added_tokens.empty() && json.root().contains("<|endoftext|>")) {
     options.added_tokens = {{"<|endoftext|>"}};
   }
   const std::string text = detail::read_text_file(merges);
-  const auto lines = detail::lines_of(text);
+  const auto lines = lines_of(text);
   std::vector<ByteLevelBpe::Merge> pairs;
   for (std::size_t i = 0; i < lines.size(); ++i) {
     const std::string_view line = lines[i];
-    if (line.starts_with("#version") && i == 0) continue;
+    if (line.starts_with("#version")) continue;
     const std::size_t space = line.find(' ');
     const auto expect = [&](bool condition, std::string_view rule) {
       if (!condition) {
@@ -153,28 +181,38 @@ template <class Tokenizer>
     pairs.emplace_back(left, right);
   }
   return detail::from_file(vocabulary.string() + ", " + merges.filename().string(),
-                           [&] { return ByteLevelBpe(std::move(tokens), pairs, std::move(options)); });
+                           [&] { return ByteLevelBpe(std::move(tokens.names), pairs, std::move(options)); });
 }
 
-/// Reads BERT's vocab.txt: a token a line, the first has id 0. White space at the ends of lines is passed over. Of the
-/// options' added tokens, those that are not in the vocabulary are left out.
+/// Reads BERT's vocab.txt: a token a line, the first has id 0. White space at the ends of lines is passed over; a line
+/// without anything else is the empty token. Of a token that is there several times the last line counts, and the ids
+/// of the others are unused, as in Hugging Face's tokenizers. Of the options' added tokens, those that are not in the
+/// vocabulary are left out.
 [[nodiscard]] inline WordPiece load_wordpiece(const std::filesystem::path& vocabulary, WordPieceOptions options = {}) {
   const std::string text = detail::read_text_file(vocabulary);
   std::vector<std::string> tokens;
-  for (const std::string_view line : detail::lines_of(text)) {
-    tokens.emplace_back(strip_end(line));
-    require<IoError>(!tokens.back().empty(), "tokenizer", vocabulary.string(), ":", tokens.size(),
-                     ": a line must not be empty");
+  std::unordered_map<std::string_view, TokenId> last;
+  options.unused.clear();
+  for (const std::string_view line : lines_of(text)) {
+    const std::string_view token = detail::strip_token(line);
+    const auto id = static_cast<TokenId>(tokens.size());
+    if (const auto [at, is_new] = last.try_emplace(token, id); !is_new) {
+      tokens[static_cast<std::size_t>(at->second)].clear();
+      options.unused.push_back(at->second);
+      at->second = id;
+    }
+    tokens.emplace_back(token);
   }
-  std::erase_if(options.added_tokens, [&](const AddedToken& token) {
-    return std::find(tokens.begin(), tokens.end(), token.text) == tokens.end();
-  });
+  std::erase_if(options.added_tokens, [&](const AddedToken& token) { return !last.contains(token.text); });
   return detail::from_file(vocabulary.string(), [&] { return WordPiece(std::move(tokens), std::move(options)); });
 }
 
 /// Reads a tokenizer.json, or from a folder tokenizer.json, vocab.json with merges.txt, or vocab.txt, whichever there
 /// is first. Without a tokenizer.json, tokenizer_config.json says, if it is there, what the others do not:
-/// do_lower_case, strip_accents, tokenize_chinese_chars, add_prefix_space. A folder that has the files of another
+/// do_lower_case, strip_accents, tokenize_chinese_chars, add_prefix_space. A folder's tokenizer_config.json also says
+/// whether decoding cleans up spaces (clean_up_tokenization_spaces; not if it is absent or null), with a tokenizer.json
+/// as without. As in transformers 5, byte pair encoding takes that only together with
+/// clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output. A folder that has the files of another
 /// tokenizer is an error that names them.
 [[nodiscard]] inline PretrainedTokenizer load_tokenizer(const std::filesystem::path& path) {
   const std::filesystem::file_status status = std::filesystem::status(path);
@@ -186,7 +224,12 @@ template <class Tokenizer>
   }
   const detail::FolderContents contents(path, "tokenizer",
                                         "tokenizer.json, or vocab.json with merges.txt, or vocab.txt");
-  if (contents.has("tokenizer.json")) return detail::TokenizerJsonReader(path / "tokenizer.json").read();
+  const std::filesystem::path config = path / "tokenizer_config.json";
+  if (contents.has("tokenizer.json")) {
+    return detail::TokenizerJsonReader(path / "tokenizer.json")
+        .read(contents.has("tokenizer_config.json") ? detail::clean_up_spaces_of(detail::TokenizerJson(config))
+                                                    : detail::CleanUpSpaces{});
+  }
   const bool has_merges = contents.has("merges.txt");
   const bool has_foreign = std::any_of(contents.names().begin(), contents.names().end(), [](const std::string& name) {
     return !detail::foreign_tokenizer(name).empty();
@@ -200,8 +243,10 @@ template <class Tokenizer>
   }
   ByteLevelBpeOptions bpe;
   WordPieceOptions wordpiece;
-  if (const auto config = path / "tokenizer_config.json"; std::filesystem::exists(config)) {
+  if (contents.has("tokenizer_config.json")) {
     const detail::TokenizerJson json(config);
+    bpe.clean_up_spaces = detail::clean_up_spaces_of(json).of_bpe;
+    wordpiece.clean_up_spaces = detail::clean_up_spaces_of(json).of_wordpiece;
     bpe.add_prefix_space = json.flag(json.root(), "add_prefix_space", false, "");
     wordpiece.lowercase = json.flag(json.root(), "do_lower_case", true, "");
     wordpiece.separate_chinese = json.flag(json.root(), "tokenize_chinese_chars", true, "");
@@ -225,23 +270,31 @@ inline void save_vocabulary(const std::filesystem::path& folder, const ByteLevel
   for (const auto& [left, right] : tokenizer.merges()) {
     ((merges += name_of(left)) += ' ') += name_of(right) + "\n";
   }
-  detail::write_text_file(folder / "vocab.json", detail::vocabulary_to_json(tokenizer.tokens()));
+  detail::write_text_file(folder / "vocab.json", detail::vocabulary_to_json(tokenizer));
   detail::write_text_file(folder / "merges.txt", merges);
 }
 
-/// Writes vocab.txt into a folder that is there. Throws IoError for tokens that cannot be lines.
+/// Writes vocab.txt into a folder that is there. Throws IoError for tokens that cannot be lines, and for unused ids.
 inline void save_vocabulary(const std::filesystem::path& folder, const WordPiece& tokenizer) {
   std::string lines;
-  for (const std::string& token : tokenizer.tokens()) {
-    require<IoError>(token.find('\n') == token.npos && strip_end(token) == token, "tokenizer", folder.string(),
-                     ": cannot be written to vocab.txt: ", detail::quote_name(token));
+  for (TokenId id = 0; id < tokenizer.size(); ++id) {
+    const std::string& token = tokenizer.token(id);
+    require<IoError>(detail::is_used(tokenizer, id), "tokenizer", folder.string(),
+                     ": cannot be written to vocab.txt: no token has the id ", id);
+    require<IoError>(token.find('\n') == token.npos && detail::strip_token(token) == token, "tokenizer",
+                     folder.string(), ": cannot be written to vocab.txt: ", detail::quote_name(token));
     (lines += token) += '\n';
   }
   detail::write_text_file(folder / "vocab.txt", lines);
 }
 
-/// Writes a tokenizer.json that Hugging Face reads.
+/// Writes a tokenizer.json that Hugging Face reads. Given a folder that is there, writes it into the folder, and into
+/// the folder's tokenizer_config.json whether decoding cleans up spaces, which a tokenizer.json cannot say.
 inline void save_tokenizer(const std::filesystem::path& path, const ByteLevelBpe& tokenizer) {
+  if (std::filesystem::is_directory(path)) {
+    save_tokenizer(path / "tokenizer.json", tokenizer);
+    return detail::save_tokenizer_config(path, tokenizer);
+  }
   using Json = nlohmann::ordered_json;
   const ByteLevelBpeOptions& options = tokenizer.options();
   const bool is_split = options.pattern == ByteLevelPattern::llama3;
@@ -277,7 +330,7 @@ inline void save_tokenizer(const std::filesystem::path& path, const ByteLevelBpe
                {"ignore_merges", options.ignore_merges}};
   std::string model = head.dump();
   model.pop_back();
-  model += ",\"vocab\":" + detail::vocabulary_to_json(tokenizer.tokens()) + ",\"merges\":[";
+  model += ",\"vocab\":" + detail::vocabulary_to_json(tokenizer) + ",\"merges\":[";
   for (std::size_t i = 0; i < tokenizer.merges().size(); ++i) {
     const auto& [left, right] = tokenizer.merges()[i];
     model += i > 0 ? "," : "";
@@ -288,6 +341,10 @@ inline void save_tokenizer(const std::filesystem::path& path, const ByteLevelBpe
                           detail::tokenizer_to_json(tokenizer, nullptr, pre_tokenizer, post_processor, decoder, model));
 }
 inline void save_tokenizer(const std::filesystem::path& path, const WordPiece& tokenizer) {
+  if (std::filesystem::is_directory(path)) {
+    save_tokenizer(path / "tokenizer.json", tokenizer);
+    return detail::save_tokenizer_config(path, tokenizer);
+  }
   using Json = nlohmann::ordered_json;
   const WordPieceOptions& options = tokenizer.options();
   const Json normalizer = {{"type", "BertNormalizer"},
@@ -302,7 +359,7 @@ inline void save_tokenizer(const std::filesystem::path& path, const WordPiece& t
                      {"max_input_chars_per_word", options.max_word_characters}};
   std::string model = head.dump();
   model.pop_back();
-  model += ",\"vocab\":" + detail::vocabulary_to_json(tokenizer.tokens()) + "}";
+  model += ",\"vocab\":" + detail::vocabulary_to_json(tokenizer) + "}";
   detail::write_text_file(path, detail::tokenizer_to_json(tokenizer, normalizer, {{"type", "BertPreTokenizer"}},
                                                           detail::templates_to_json(tokenizer), decoder, model));
 }

@@ -9,8 +9,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -23,7 +21,7 @@
 #include <vector>
 
 #include "rapt/core/error.hpp"
-#include "rapt/io/safetensors_header.hpp"
+#include "rapt/io/tokenizer_json_file.hpp"
 #include "rapt/text/byte_level_bpe.hpp"
 #include "rapt/text/wordpiece.hpp"
 
@@ -34,142 +32,10 @@ using PretrainedTokenizer = std::variant<ByteLevelBpe, WordPiece>;
 
 namespace detail {
 
-/// A file's bytes; IoError when it cannot be read.
-[[nodiscard]] inline std::string read_text_file(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  require<IoError>(file.is_open() && !std::filesystem::is_directory(path), "tokenizer", path.string(),
-                   ": cannot read the file");
-  std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  require<IoError>(!file.bad(), "tokenizer", path.string(), ": cannot read the file");
-  return text;
-}
-
-/// A JSON file whose parts are asked for by name; what is missing or of another type is an IoError that says where.
-class TokenizerJson {
- public:
-  using Json = nlohmann::json;
-
-  explicit TokenizerJson(const std::filesystem::path& path) : file_(path.string()) {
-    const std::string text = read_text_file(path);
-    // The parser would take a zero byte for the end of its input, and the last of two values of a key.
-    check(text.find('\0') == text.npos, "", "zero byte in the file");
-    std::vector<std::set<std::string>> keys;
-    const auto watch = [&](int, Json::parse_event_t event, Json& parsed) {
-      if (event == Json::parse_event_t::object_start) keys.emplace_back();
-      if (event == Json::parse_event_t::object_end) keys.pop_back();
-      if (event == Json::parse_event_t::key) {
-        const auto& key = parsed.get_ref<const std::string&>();
-        check(keys.back().insert(key).second, "", "the key ", quote_name(key), " stands twice in an object");
-      }
-      return true;
-    };
-    try {
-      root_ = Json::parse(text, watch);
-    } catch (const Json::parse_error& error) {
-      check(false, "", "not valid JSON: at byte ", error.byte);
-    }
-    check(root_.is_object(), "", "must be an object");
-  }
-
-  [[nodiscard]] const Json& root() const { return root_; }
-  [[nodiscard]] const std::string& file() const { return file_; }
-
-  /// Throws IoError that names the file and the part unless the condition holds.
-  template <class... Pieces>
-  void check(bool condition, std::string_view part, const Pieces&... pieces) const {
-    if (!condition) fail<IoError>("tokenizer", file_, ": ", part, part.empty() ? "" : ": ", pieces...);
-  }
-  [[noreturn]] void unsupported(std::string_view part, std::string_view what) const {
-    fail<IoError>("tokenizer", file_, ": ", part, ": rapt does not support ", what);
-  }
-
-  /// A member, or nullptr when it is absent or null.
-  [[nodiscard]] static const Json* find(const Json& object, const char* key) {
-    const auto at = object.find(key);
-    return at == object.end() || at->is_null() ? nullptr : &*at;
-  }
-  [[nodiscard]] const Json& object(const Json& parent, const char* key, const std::string& part) const {
-    const Json* value = find(parent, key);
-    check(value != nullptr && value->is_object(), part + key, "must be an object");
-    return *value;
-  }
-  [[nodiscard]] const Json& array(const Json& parent, const char* key, const std::string& part) const {
-    const Json* value = find(parent, key);
-    check(value != nullptr && value->is_array(), part + key, "must be a list");
-    return *value;
-  }
-  [[nodiscard]] const std::string& text(const Json& value, const std::string& part) const {
-    check(value.is_string(), part, "must be a string");
-    return value.get_ref<const std::string&>();
-  }
-  [[nodiscard]] const std::string& text(const Json& parent, const char* key, const std::string& part) const {
-    const Json* value = find(parent, key);
-    check(value != nullptr, part + key, "must be a string");
-    return text(*value, part + key);
-  }
-  [[nodiscard]] bool flag(const Json& parent, const char* key, bool otherwise, const std::string& part) const {
-    const Json* value = find(parent, key);
-    check(value == nullptr || value->is_boolean(), part + key, "must be true or false");
-    return value == nullptr ? otherwise : value->get<bool>();
-  }
-  /// A whole number from 0 to `most`.
-  [[nodiscard]] Index number(const Json& value, Index most, const std::string& part) const {
-    check(value.is_number_unsigned() && value.get<std::uint64_t>() <= static_cast<std::uint64_t>(most), part,
-          "must be a whole number from 0 to ", most);
-    return value.get<Index>();
-  }
-  /// The "type" of a component.
-  [[nodiscard]] const std::string& type(const Json& component, const std::string& part) const {
-    check(component.is_object(), part, "must be an object");
-    return text(component, "type", part + ".");
-  }
-
-  /// The names of a vocabulary {name: id} by id, and `more` (id, name) behind or among them. The ids must be 0, 1, ..
-  /// without a hole, each once.
-  [[nodiscard]] std::vector<std::string> names_by_id(
-      const Json& vocabulary, const std::string& part,
-      const std::vector<std::pair<Index, std::string>>& more = {}) const {
-    check(vocabulary.is_object() && !vocabulary.empty(), part, "must be an object of names and ids");
-    std::vector<std::pair<Index, std::string>> all;
-    const Index most = static_cast<Index>(std::numeric_limits<TokenId>::max()) - 1;
-    for (const auto& [name, id] : vocabulary.items()) {
-      all.emplace_back(number(id, most, part + ": the id of " + quote_name(name)), name);
-    }
-    for (const auto& [id, name] : more) {
-      const auto known = vocabulary.find(name);
-      if (known == vocabulary.end()) {
-        all.emplace_back(id, name);
-      } else {
-        check(known->get<Index>() == id, "added_tokens", "the id of ", quote_name(name), " is ", id, ", but ",
-              known->get<Index>(), " in the vocabulary");
-      }
-    }
-    std::vector<std::string> names(all.size());
-    for (auto& [id, name] : all) {
-      check(!name.empty(), part, "a name must not be empty: id ", id);
-      check(id < static_cast<Index>(all.size()), part, "the ids of ", all.size(), " tokens must be 0 to ",
-            all.size() - 1, " without a hole: ", quote_name(name), " has ", id);
-      std::string& place = names[static_cast<std::size_t>(id)];
-      check(place.empty(), part, "an id must occur once: ", quote_name(place), " and ", quote_name(name), " have ", id);
-      place = std::move(name);
-    }
-    return names;
-  }
-
- private:
-  std::string file_;
-  Json root_;
+/// `clean_up_spaces` of either kind of tokenizer, which no tokenizer.json says.
+struct CleanUpSpaces {
+  bool of_bpe = false, of_wordpiece = false;
 };
-
-/// Makes a tokenizer; what it finds wrong becomes an IoError that names the file.
-template <class Make>
-[[nodiscard]] auto from_file(const std::string& file, const Make& make) {
-  try {
-    return make();
-  } catch (const ValueError& error) {
-    fail<IoError>("tokenizer", file, ": ", std::string_view(error.what()));
-  }
-}
 
 /// Reads the components of a tokenizer.json.
 class TokenizerJsonReader {
@@ -178,33 +44,38 @@ class TokenizerJsonReader {
 
   explicit TokenizerJsonReader(const std::filesystem::path& path) : json_(path) {}
 
-  [[nodiscard]] PretrainedTokenizer read() {
+  [[nodiscard]] PretrainedTokenizer read(const CleanUpSpaces& cleans_up = {}) {
     const Json& root = json_.root();
     const Json& model = json_.object(root, "model", "");
-    read_added_tokens(root);
     // Files of old do not say what their model is.
     const std::string kind = model.contains("type")     ? json_.text(model, "type", "model.")
                              : model.contains("merges") ? "BPE"
                                                         : "WordPiece";
     if (kind != "BPE" && kind != "WordPiece") json_.unsupported("model", quote_name(kind));
-    tokens_ = json_.names_by_id(json_.object(model, "vocab", "model."), "model.vocab", added_ids_);
+    const Json& vocabulary = json_.object(model, "vocab", "model.");
+    tokens_ = json_.names_by_id(vocabulary, "model.vocab", read_added_tokens(root, vocabulary));
     if (const Json* truncation = TokenizerJson::find(root, "truncation")) read_truncation(*truncation);
     if (const Json* processor = TokenizerJson::find(root, "post_processor")) {
       read_post_processor(*processor, "post_processor", kind == "BPE");
     }
-    if (kind == "BPE") return read_bpe(root, model);
-    return read_wordpiece(root, model);
+    if (kind == "BPE") return read_bpe(root, model, cleans_up.of_bpe);
+    return read_wordpiece(root, model, cleans_up.of_wordpiece);
   }
 
  private:
-  void read_added_tokens(const Json& root) {
-    if (TokenizerJson::find(root, "added_tokens") == nullptr) return;
+  /// Returns those that are not in the vocabulary. Tokens without text, and of tokens with the same text all but the
+  /// first, are passed over, as Hugging Face's tokenizers do.
+  [[nodiscard]] std::vector<std::string> read_added_tokens(const Json& root, const Json& vocabulary) {
+    std::vector<std::string> more;
+    if (TokenizerJson::find(root, "added_tokens") == nullptr) return more;
     const Json& list = json_.array(root, "added_tokens", "");
+    std::set<std::string_view> known;
     for (std::size_t i = 0; i < list.size(); ++i) {
       const std::string part = "added_tokens[" + std::to_string(i) + "]";
       json_.check(list[i].is_object(), part, "must be an object");
       const std::string dot = part + ".";
-      AddedToken token{.text = json_.text(list[i], "content", dot),
+      const std::string& text = json_.text(list[i], "content", dot);
+      AddedToken token{.text = text,
                        .special = json_.flag(list[i], "special", false, dot),
                        .normalized = json_.flag(list[i], "normalized", true, dot),
                        .strip_left = json_.flag(list[i], "lstrip", false, dot),
@@ -212,9 +83,23 @@ class TokenizerJsonReader {
       if (json_.flag(list[i], "single_word", false, dot)) json_.unsupported(part, "single_word");
       const Json* id = TokenizerJson::find(list[i], "id");
       json_.check(id != nullptr, dot + "id", "must be a whole number");
-      added_ids_.emplace_back(json_.number(*id, std::numeric_limits<TokenId>::max() - 1, dot + "id"), token.text);
+      const Index number = json_.number(*id, std::numeric_limits<TokenId>::max() - 1, dot + "id");
+      if (text.empty() || !known.insert(text).second) continue;
+      const auto in_vocabulary = vocabulary.find(text);
+      if (in_vocabulary == vocabulary.end()) {
+        const std::size_t next = vocabulary.size() + more.size();
+        json_.check(number == static_cast<Index>(next), dot + "id", "must be ", next,
+                    ", the number of tokens before it: ", quote_name(text), " has ", number);
+        more.push_back(text);
+      } else {
+        const Index known_id = json_.number(*in_vocabulary, std::numeric_limits<TokenId>::max() - 1,
+                                            "model.vocab: the id of " + quote_name(text));
+        json_.check(known_id == number, "added_tokens", "the id of ", quote_name(text), " is ", number, ", but ",
+                    known_id, " in the vocabulary");
+      }
       added_tokens_.push_back(std::move(token));
     }
+    return more;
   }
 
   void read_truncation(const Json& truncation) {
@@ -268,9 +153,10 @@ class TokenizerJsonReader {
     return pair[0].get<std::string>();
   }
   void check_token(const std::string& name, const Json& id, const std::string& part) const {
-    const Index number = json_.number(id, static_cast<Index>(tokens_.size()) - 1, part + ": the id");
-    json_.check(tokens_[static_cast<std::size_t>(number)] == name, part, "the id of ", quote_name(name), " is ", number,
-                ", but that is ", quote_name(tokens_[static_cast<std::size_t>(number)]), " in the vocabulary");
+    const Index number = json_.number(id, static_cast<Index>(tokens_.names.size()) - 1, part + ": the id");
+    const std::string& known = tokens_.names[static_cast<std::size_t>(number)];
+    json_.check(known == name, part, "the id of ", quote_name(name), " is ", number, ", but that is ",
+                quote_name(known), " in the vocabulary");
   }
 
   [[nodiscard]] std::vector<TemplatePiece> read_template(const Json& processor, const char* key,
@@ -306,8 +192,9 @@ class TokenizerJsonReader {
     return name;
   }
 
-  [[nodiscard]] PretrainedTokenizer read_bpe(const Json& root, const Json& model) {
+  [[nodiscard]] PretrainedTokenizer read_bpe(const Json& root, const Json& model, bool cleans_up) {
     ByteLevelBpeOptions options;
+    options.clean_up_spaces = cleans_up;
     if (const Json* normalizer = TokenizerJson::find(root, "normalizer")) {
       json_.unsupported("normalizer", quote_name(json_.type(*normalizer, "normalizer")));
     }
@@ -342,7 +229,7 @@ class TokenizerJsonReader {
         merges.emplace_back(line.substr(0, space), line.substr(space + 1));
       }
     }
-    return from_file(json_.file(), [&] { return ByteLevelBpe(std::move(tokens_), merges, std::move(options)); });
+    return from_file(json_.file(), [&] { return ByteLevelBpe(std::move(tokens_.names), merges, std::move(options)); });
   }
 
   void read_pre_tokenizer(const Json& root, ByteLevelBpeOptions& options) const {
@@ -384,8 +271,9 @@ class TokenizerJsonReader {
     if (!is_byte_level) json_.unsupported(part, "byte pair encoding without ByteLevel");
   }
 
-  [[nodiscard]] PretrainedTokenizer read_wordpiece(const Json& root, const Json& model) {
+  [[nodiscard]] PretrainedTokenizer read_wordpiece(const Json& root, const Json& model, bool cleans_up) {
     WordPieceOptions options;
+    options.clean_up_spaces = cleans_up;
     options.lowercase = options.clean_text = options.separate_chinese = false;
     if (const Json* normalizer = TokenizerJson::find(root, "normalizer")) {
       const std::string& type = json_.type(*normalizer, "normalizer");
@@ -412,11 +300,12 @@ class TokenizerJsonReader {
       options.cleanup = json_.flag(*decoder, "cleanup", true, "decoder.");
     }
     set_common(options);
-    return from_file(json_.file(), [&] { return WordPiece(std::move(tokens_), std::move(options)); });
+    return from_file(json_.file(), [&] { return WordPiece(std::move(tokens_.names), std::move(options)); });
   }
 
   template <class Options>
   void set_common(Options& options) {
+    options.unused = std::move(tokens_.unused);
     options.added_tokens = std::move(added_tokens_);
     options.single = std::move(single_);
     options.pair = std::move(pair_);
@@ -425,8 +314,7 @@ class TokenizerJsonReader {
 
   TokenizerJson json_;
   std::vector<AddedToken> added_tokens_;
-  std::vector<std::pair<Index, std::string>> added_ids_;
-  std::vector<std::string> tokens_;  // by id
+  NamesById tokens_;
   std::vector<TemplatePiece> single_ = {{"$A"}}, pair_ = {{"$A"}, {"$B", 1}};
   bool trim_spans_ = false, trim_keeps_first_ = false;
   Index max_tokens_ = 0;

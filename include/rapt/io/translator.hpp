@@ -10,6 +10,7 @@
 #include "rapt/generation/sampling.hpp"
 #include "rapt/io/model_file.hpp"
 #include "rapt/text/bpe.hpp"
+#include "rapt/text/lines.hpp"
 
 namespace rapt::inline RAPT_ABI {
 
@@ -26,9 +27,11 @@ struct TextEncoding {
   [[nodiscard]] std::vector<TokenId> encode(std::string_view line, double dropout, Rng& rng) const {
     return subwords.encode(isolate_han ? std::string_view(separate_han(line)) : line, dropout, rng);
   }
+  /// The text of tokens, as one line whatever the tokens are (see `as_line`): bytes of `byte_fallback` may be a line
+  /// feed, and so may a character that stood in the text that the subwords were learned from be a line separator.
   [[nodiscard]] std::string decode(std::span<const TokenId> tokens) const {
-    const std::string text = subwords.decode(tokens);
-    return isolate_han ? join_han(text) : text;
+    std::string line = as_line(subwords.decode(tokens));
+    return isolate_han ? join_han(line) : line;
   }
 };
 
@@ -92,8 +95,8 @@ class Translator {
   }
 
   /// One translation a line, in the order of the lines. Sentences of like length are searched together, about
-  /// `batch_tokens` source tokens at a time (0: by the model's size), which changes no translation. An empty line gives
-  /// an empty line.
+  /// `batch_tokens` source tokens at a time (0: by the model's size), which changes no translation. A blank line (see
+  /// `is_blank`) gives an empty one, and each translation is one line (see `as_line`).
   [[nodiscard]] std::vector<std::string> translate(std::span<const std::string> lines,
                                                    const BeamSearchOptions& options = {},
                                                    Index batch_tokens = 300) const {
@@ -102,7 +105,7 @@ class Translator {
     return best;
   }
 
-  /// The `n` best translations of each line, best first (see `beam_search_n_best`); of an empty line an empty one.
+  /// The `n` best translations of each line, best first (see `beam_search_n_best`); of a blank line an empty one.
   /// Different subwords may spell the same text. Prefixes in the options are one for each line.
   [[nodiscard]] std::vector<std::vector<Translation>> translate_n_best(std::span<const std::string> lines, Index n,
                                                                        const BeamSearchOptions& options = {},
@@ -115,7 +118,7 @@ class Translator {
                       });
   }
 
-  /// Translations drawn at random, `options.samples` of each line; of an empty line an empty one. A line's random
+  /// Translations drawn at random, `options.samples` of each line; of a blank line an empty one. A line's random
   /// numbers are those of its stream in the options, or else of its place among the lines, and not of its batch.
   [[nodiscard]] std::vector<std::vector<Translation>> sample(std::span<const std::string> lines,
                                                              const SamplingOptions& options, std::uint64_t seed,
@@ -160,10 +163,10 @@ class Translator {
     TokenBatch searched;
     GenerationOptions of_searched = options;
     of_searched.prefix.clear();
-    std::vector<std::size_t> numbers;  // the lines that are not empty
+    std::vector<std::size_t> numbers;  // the lines that are not blank
     for (std::size_t i = 0; i < lines.size(); ++i) {
       const auto line = static_cast<Index>(i);
-      if (encoded.row_splits.length(line) == 1) continue;
+      if (is_blank(lines[i])) continue;
       searched.push_back(encoded.sequence(line));
       if (options.prefix.sequences() > 0) of_searched.prefix.push_back(options.prefix.sequence(line));
       numbers.push_back(i);

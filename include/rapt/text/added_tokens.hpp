@@ -64,7 +64,7 @@ class AddedTokenFinder {
         at = behind;
         continue;
       }
-      const std::size_t begin = token->strip_left ? std::max(done, before_white_space(text, at)) : at;
+      const std::size_t begin = token->strip_left ? before_white_space(text, done, at) : at;
       at = token->strip_right ? behind_white_space(text, behind) : behind;
       if (begin > done) use(done, begin, TokenId{-1});
       use(begin, at, token->id);
@@ -101,8 +101,8 @@ class AddedTokenFinder {
     return nullptr;
   }
 
-  [[nodiscard]] static std::size_t before_white_space(std::string_view text, std::size_t end) {
-    while (end > 0) {
+  [[nodiscard]] static std::size_t before_white_space(std::string_view text, std::size_t begin, std::size_t end) {
+    while (end > begin) {
       const std::size_t last = previous_code_point(text, end);
       if (!is_white_space(code_point_at(text, last).value)) break;
       end = last;

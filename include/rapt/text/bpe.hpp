@@ -32,6 +32,7 @@
 #include "rapt/core/token_batch.hpp"
 #include "rapt/text/bpe_learner.hpp"
 #include "rapt/text/key_table.hpp"
+#include "rapt/text/lines.hpp"
 #include "rapt/text/pair_joiner.hpp"
 #include "rapt/text/unicode.hpp"
 #include "rapt/text/vocabulary.hpp"
@@ -116,14 +117,7 @@ class BytePairEncoding {
   /// Reads what `to_text` wrote. `where` names the text in messages, such as its file. Throws IoError that names
   /// `where` and the line for anything `to_text` does not write.
   [[nodiscard]] static BytePairEncoding from_text(std::string_view text, std::string_view where) {
-    std::vector<std::string> lines;
-    while (!text.empty()) {
-      const std::size_t end = std::min(text.find('\n'), text.size());
-      std::string_view line = text.substr(0, end);
-      if (line.ends_with('\r')) line.remove_suffix(1);
-      lines.emplace_back(line);
-      text.remove_prefix(std::min(end + 1, text.size()));
-    }
+    const std::vector<std::string_view> lines = lines_of(text);
     const auto header = lines.empty() ? kHeaders.end() : std::find(kHeaders.begin(), kHeaders.end(), lines[0]);
     require<IoError>(header != kHeaders.end(), line_name(where, 1), "the first line must be \"", kHeaders[0], "\", \"",
                      kHeaders[1], "\" or \"", kHeaders[2], "\"");
@@ -136,8 +130,7 @@ class BytePairEncoding {
     require<IoError>(count > 0, line_name(where, 2), "the second line must be the number of tokens");
     require<IoError>(lines.size() - 2 == count, line_name(where, lines.size()),
                      "the text ends too early or too late: tokens announced = ", count, ", found = ", lines.size() - 2);
-    lines.erase(lines.begin(), lines.begin() + 2);
-    return BytePairEncoding(std::move(lines), static_cast<Mode>(header - kHeaders.begin()), where);
+    return BytePairEncoding({lines.begin() + 2, lines.end()}, static_cast<Mode>(header - kHeaders.begin()), where);
   }
 
  private:

@@ -11,7 +11,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
@@ -25,6 +24,7 @@
 #include "rapt/text/added_tokens.hpp"
 #include "rapt/text/byte_level_split.hpp"
 #include "rapt/text/character_classes.hpp"
+#include "rapt/text/clean_up.hpp"
 #include "rapt/text/encoding.hpp"
 #include "rapt/text/pair_joiner.hpp"
 #include "rapt/text/token_table.hpp"
@@ -34,10 +34,12 @@ namespace rapt::inline RAPT_ABI {
 
 struct ByteLevelBpeOptions {
   ByteLevelPattern pattern = ByteLevelPattern::gpt2;
-  bool add_prefix_space = false;  ///< a space before a text that does not begin with one, and behind added tokens
-  bool ignore_merges = false;     ///< a piece that is a token is that token, whatever the merges say (Llama 3)
-  bool trim_spans = false;        ///< a token's place is without the spaces at its ends
-  bool trim_keeps_first = false;  ///< with trim_spans: but for one space at the beginning, taken for a prefix space
+  bool add_prefix_space = false;     ///< a space before a text that does not begin with one, and behind added tokens
+  bool ignore_merges = false;        ///< a piece that is a token is that token, whatever the merges say (Llama 3)
+  bool trim_spans = false;           ///< a token's place is without the spaces at its ends
+  bool trim_keeps_first = false;     ///< with trim_spans: but for one space at the beginning, taken for a prefix space
+  bool clean_up_spaces = false;      ///< decoding takes out spaces before punctuation and contractions (clean_up.hpp)
+  std::vector<TokenId> unused = {};  ///< ids without a token; their names are empty
   std::vector<AddedToken> added_tokens = {};  ///< all of them are in the vocabulary, too
   std::vector<TemplatePiece> single = {{"$A"}};
   std::vector<TemplatePiece> pair = {{"$A"}, {"$B", 1}};
@@ -49,23 +51,15 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
  public:
   using Merge = std::pair<std::string, std::string>;
 
-  /// `tokens`: all names, added tokens included; a token's place is its id. `merges`: pairs of names, the first to be
-  /// joined first. Throws ValueError for a name that is empty, not UTF-8 or there twice, for a merge of or to an
-  /// unknown name or one that is there twice, when the token of a byte is missing, and for added tokens and templates
-  /// that name unknown ones.
+  /// `tokens`: all names, added tokens included; a token's place is its id. One of them may be empty: that token is
+  /// never found in a text, and decodes to nothing. `merges`: pairs of names, the first to be joined first; of a pair
+  /// that is there twice the last place counts. Throws ValueError for a name that is not UTF-8 or there twice, for
+  /// unused ids that have a name, for a merge of or to an unknown name, when the token of a byte is missing, and for
+  /// added tokens and templates that name unknown ones.
   ByteLevelBpe(std::vector<std::string> tokens, std::span<const Merge> merges, ByteLevelBpeOptions options = {})
-      : options_(std::move(options)), tokens_(std::move(tokens)) {
-    require(tokens_.size() <= static_cast<std::size_t>(std::numeric_limits<TokenId>::max()), kName,
-            "too many tokens: ", tokens_.size());
-    for (std::size_t i = 0; i < tokens_.size(); ++i) {
-      const std::string& token = tokens_[i];
-      require(!token.empty(), kName, "a token must not be empty: id ", i);
-      require(!find_invalid_utf8(token), kName, "a token must be UTF-8: id ", i);
-      const auto id = static_cast<TokenId>(i);
-      if (!ids_.add(token, id)) {
-        fail(kName, "a token must occur once: \"", token, "\" has the ids ", ids_.find(token), " and ", i);
-      }
-    }
+      : options_(std::move(options)),
+        tokens_(std::move(tokens)),
+        ids_(detail::index_tokens(tokens_, options_.unused, kName)) {
     is_special_.resize(tokens_.size());
     is_added_.resize(tokens_.size());
     for (const AddedToken& token : options_.added_tokens) {
@@ -83,7 +77,7 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
     for (std::size_t i = 0; i < tokens_.size(); ++i) {
       bytes_.push_back(bytes_of_name(tokens_[i]));
       if (bytes_[i].empty()) {
-        bytes_[i] = tokens_[i];  // no name of bytes: an added token that stands for itself
+        bytes_[i] = tokens_[i];  // no name of bytes: an added token that stands for itself, or no token
       } else if (is_added_[i] == 0) {
         pieces_.add(bytes_[i], static_cast<TokenId>(i));
       }
@@ -107,11 +101,11 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
   }
 
   [[nodiscard]] const ByteLevelBpeOptions& options() const { return options_; }
-  /// V.
+  /// V, unused ids included.
   [[nodiscard]] Index size() const { return static_cast<Index>(tokens_.size()); }
   /// All names by id.
   [[nodiscard]] std::span<const std::string> tokens() const { return tokens_; }
-  /// The token's name. Throws ValueError unless 0 <= id < size().
+  /// The token's name, empty for an unused id. Throws ValueError unless 0 <= id < size().
   [[nodiscard]] const std::string& token(TokenId id) const {
     require_ids({&id, 1}, size(), kName);
     return tokens_[static_cast<std::size_t>(id)];
@@ -124,16 +118,16 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
   /// The ids of each merge, in order.
   [[nodiscard]] std::span<const std::pair<TokenId, TokenId>> merges() const { return merges_; }
 
-  /// The bytes of tokens. They are UTF-8 unless the ids cut a character in two. With `skip_special` off,
-  /// `decode(encode(text)) == text` for all text, but for a prefix space and white space that added tokens strip.
-  /// Throws ValueError for an id outside the vocabulary.
+  /// The bytes of tokens; an unused id has none. They are UTF-8 unless the ids cut a character in two. With
+  /// `skip_special` off and without `clean_up_spaces`, `decode(encode(text)) == text` for all text, but for a prefix
+  /// space and white space that added tokens strip. Throws ValueError for an id outside the vocabulary.
   [[nodiscard]] std::string decode(std::span<const TokenId> ids, bool skip_special = true) const {
     require_ids(ids, size(), "byte_level_bpe.decode");
     std::string text;
     for (const TokenId id : ids) {
       if (!skip_special || !is_special(id)) text += bytes_[static_cast<std::size_t>(id)];
     }
-    return text;
+    return options_.clean_up_spaces ? clean_up_spaces(std::move(text)) : text;
   }
 
  private:
@@ -185,8 +179,8 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
   }
 
   void add_merges(std::span<const Merge> merges) {
-    merges_.reserve(merges.size());
-    for (std::size_t i = 0; i < merges.size(); ++i) {
+    merges_.resize(merges.size());
+    for (std::size_t i = merges.size(); i-- > 0;) {  // the last place of a pair counts
       const std::string &left = merges[i].first, &right = merges[i].second;
       const auto expect = [&](bool condition, std::string_view rule) {
         if (!condition) fail(kName, rule, ": merge ", i, ", \"", left, "\" and \"", right, "\"");
@@ -195,8 +189,8 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
       expect(left_id >= 0 && right_id >= 0, "a merge must join two tokens");
       const TokenId joined = ids_.find(left + right);
       expect(joined >= 0, "what a merge joins to must be a token");
-      expect(joiner_.add(left_id, right_id, static_cast<std::int32_t>(i), joined), "a merge must occur once");
-      merges_.emplace_back(left_id, right_id);
+      joiner_.add(left_id, right_id, static_cast<std::int32_t>(i), joined);
+      merges_[i] = {left_id, right_id};
     }
   }
 
@@ -323,8 +317,10 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
   }
 
   ByteLevelBpeOptions options_;
-  std::vector<std::string> tokens_, bytes_;  // by id
-  detail::TokenTable ids_, pieces_;          // by name; by bytes
+  std::vector<std::string> tokens_;  // by id
+  detail::TokenTable ids_;           // by name
+  std::vector<std::string> bytes_;   // by id
+  detail::TokenTable pieces_;        // by bytes
   std::array<TokenId, 256> byte_ids_{};
   std::vector<std::pair<TokenId, TokenId>> merges_;
   detail::PairJoiner joiner_{detail::PairJoiner::Order::one_by_one};

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "rapt/core/error.hpp"
+#include "rapt/text/lines.hpp"
 #include "rapt/text/pair_joiner.hpp"
 #include "rapt/text/unicode.hpp"
 
@@ -26,11 +27,12 @@ namespace rapt::inline RAPT_ABI {
 /// Cuts the words of tokenized text into pieces. Immutable; many threads may use one object.
 class SubwordNmtCodes {
  public:
-  /// Reads the text of a codes file; of a pair that stands twice the first counts. `where` names the text in messages,
-  /// such as its file. Throws IoError with `where` and the line.
+  /// Reads the text of a codes file, with or without a byte order mark; of a pair that stands twice the first counts.
+  /// `where` names the text in messages, such as its file. Throws IoError with `where` and the line.
   [[nodiscard]] static SubwordNmtCodes from_text(std::string_view codes, std::string_view where) {
     constexpr std::string_view kVersion = "#version:";
     SubwordNmtCodes result;
+    codes = without_byte_order_mark(codes);
     while (codes.ends_with('\n')) codes.remove_suffix(1);
     std::size_t number = 1;
     for (bool more = true; more; ++number) {

@@ -6,11 +6,17 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "rapt/core/error.hpp"
+#include "rapt/core/shape.hpp"
 #include "rapt/core/token_batch.hpp"
 #include "rapt/text/key_table.hpp"
+#include "rapt/text/unicode.hpp"
 
 namespace rapt::inline RAPT_ABI {
 
@@ -80,6 +86,33 @@ class TokenTable {
   KeyTable<Entry> entries_;
   std::size_t longest_ = 0;
 };
+
+/// The table of a whole vocabulary: a token's id is its place among `tokens`. `unused` are ids without a token, whose
+/// places hold an empty text; a token may be empty, too. Throws ValueError with `where` for a token that is not UTF-8
+/// or there twice, and for an unused id that is outside the vocabulary, there twice, or has a token.
+[[nodiscard]] inline TokenTable index_tokens(std::span<const std::string> tokens, std::span<const TokenId> unused,
+                                             std::string_view where) {
+  require(tokens.size() <= static_cast<std::size_t>(std::numeric_limits<TokenId>::max()), where,
+          "too many tokens: ", tokens.size());
+  std::vector<char> is_unused(tokens.size());
+  for (const TokenId id : unused) {
+    require(id >= 0 && static_cast<std::size_t>(id) < tokens.size(), where, "an unused id must be from 0 to ",
+            static_cast<Index>(tokens.size()) - 1, ": ", id);
+    const auto i = static_cast<std::size_t>(id);
+    require(tokens[i].empty(), where, "an unused id must have no token: ", id, " has \"", tokens[i], "\"");
+    require(is_unused[i] == 0, where, "an unused id must occur once: ", id);
+    is_unused[i] = 1;
+  }
+  TokenTable table;
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    if (is_unused[i] != 0) continue;
+    require(!find_invalid_utf8(tokens[i]), where, "a token must be UTF-8: id ", i);
+    if (!table.add(tokens[i], static_cast<TokenId>(i))) {
+      fail(where, "a token must occur once: \"", tokens[i], "\" has the ids ", table.find(tokens[i]), " and ", i);
+    }
+  }
+  return table;
+}
 
 }  // namespace detail
 

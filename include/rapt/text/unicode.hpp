@@ -174,15 +174,25 @@ namespace detail {
   return lower;
 }
 
-/// The text without white space at its end.
-[[nodiscard]] inline std::string_view strip_end(std::string_view text) {
+namespace detail {
+
+/// The text without the characters at its end for which `is_stripped(value)`.
+template <class Predicate>
+[[nodiscard]] std::string_view strip_end_if(std::string_view text, const Predicate& is_stripped) {
   while (!text.empty()) {
-    const std::size_t last = detail::previous_code_point(text, text.size());
+    const std::size_t last = previous_code_point(text, text.size());
     const CodePoint point = code_point_at(text, last);
-    if (!is_whitespace(point.value) || last + point.length != text.size()) break;
+    if (!is_stripped(point.value) || last + point.length != text.size()) break;
     text = text.substr(0, last);
   }
   return text;
+}
+
+}  // namespace detail
+
+/// The text without white space at its end.
+[[nodiscard]] inline std::string_view strip_end(std::string_view text) {
+  return detail::strip_end_if(text, is_whitespace);
 }
 
 /// Chinese characters: the CJK ideographs of Unicode's blocks.

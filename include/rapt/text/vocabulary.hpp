@@ -27,14 +27,15 @@ struct SpecialTokens {
   std::vector<std::string> others = {};  ///< further ones, such as "<pad>" and "<mask>"
 };
 
-/// An immutable list of distinct tokens; a token's id is its place in the list. Safe to read from many threads.
+/// An immutable list of distinct tokens; a token's id is its place in the list. One of them may be empty, as in some
+/// published vocabularies: it is a token like any other here. Safe to read from many threads.
 class Vocabulary {
  public:
   /// The three special tokens alone.
   Vocabulary() : Vocabulary(std::span<const std::string>{}) {}
 
   /// "<unk>", "<s>" and "</s>" as 0, 1 and 2, then the ordinary tokens from 3 on. Throws ValueError with the token
-  /// and its position (from 0) when one is empty, occurs twice or is called as a special one.
+  /// and its position (from 0) when one occurs twice or is called as a special one.
   explicit Vocabulary(std::span<const std::string> ordinary_tokens) {
     const SpecialTokens special;
     tokens_ = {special.unknown, special.begin_of_sentence, special.end_of_sentence};
@@ -88,7 +89,6 @@ class Vocabulary {
     ids_.reserve(tokens_.size());
     for (std::size_t i = 0; i < tokens_.size(); ++i) {
       const std::string& token = tokens_[i];
-      require(!token.empty(), "vocabulary", "a token must not be empty: position ", i - first);
       const auto [at, is_new] = ids_.try_emplace(token, static_cast<TokenId>(i));
       if (is_new) continue;
       const auto earlier = static_cast<std::size_t>(at->second);

@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -24,6 +23,7 @@
 #include "rapt/text/added_tokens.hpp"
 #include "rapt/text/bert_normalizer.hpp"
 #include "rapt/text/character_classes.hpp"
+#include "rapt/text/clean_up.hpp"
 #include "rapt/text/encoding.hpp"
 #include "rapt/text/token_table.hpp"
 #include "rapt/text/unicode.hpp"
@@ -38,7 +38,9 @@ struct WordPieceOptions {
   std::string unknown = "[UNK]";           ///< must be in the vocabulary
   std::string prefix = "##";               ///< of tokens that go on within a word
   Index max_word_characters = 100;         ///< longer words are unknown
-  bool cleanup = true;                     ///< decoding takes out the spaces before punctuation and contractions
+  bool cleanup = true;                     ///< decoding cleans up the spaces of each token (clean_up.hpp)
+  bool clean_up_spaces = false;            ///< decoding cleans up the spaces of the whole text, too
+  std::vector<TokenId> unused = {};        ///< ids without a token; their places hold an empty text
   std::vector<AddedToken> added_tokens = {
       {"[UNK]"}, {"[SEP]"}, {"[PAD]"}, {"[CLS]"}, {"[MASK]"}};  ///< in the vocabulary
   std::vector<TemplatePiece> single = {{"[CLS]"}, {"$A"}, {"[SEP]"}};
@@ -49,22 +51,16 @@ struct WordPieceOptions {
 /// Text to token ids and back. Immutable; many threads may use one object.
 class WordPiece : public TextEncoder<WordPiece> {
  public:
-  /// `tokens`: the whole vocabulary; a token's place is its id. Throws ValueError for a token that is empty, not UTF-8
-  /// or there twice, and when the unknown token, an added token or one of a template is missing.
+  /// `tokens`: the whole vocabulary; a token's place is its id. One of them may be empty: that token is never found in
+  /// a text. Throws ValueError for a token that is not UTF-8 or there twice, for unused ids that have a token, and when
+  /// the unknown token, an added token or one of a template is missing.
   explicit WordPiece(std::vector<std::string> tokens, WordPieceOptions options = {})
-      : options_(std::move(options)), tokens_(std::move(tokens)) {
-    require(tokens_.size() <= static_cast<std::size_t>(std::numeric_limits<TokenId>::max()), kName,
-            "too many tokens: ", tokens_.size());
+      : options_(std::move(options)),
+        tokens_(std::move(tokens)),
+        ids_(detail::index_tokens(tokens_, options_.unused, kName)) {
     require(options_.max_word_characters >= 1, kName,
             "max_word_characters must be positive: ", options_.max_word_characters);
-    for (std::size_t i = 0; i < tokens_.size(); ++i) {
-      const std::string& token = tokens_[i];
-      require(!token.empty(), kName, "a token must not be empty: id ", i);
-      require(!find_invalid_utf8(token), kName, "a token must be UTF-8: id ", i);
-      if (!ids_.add(token, static_cast<TokenId>(i))) {
-        fail(kName, "a token must occur once: \"", token, "\" has the ids ", ids_.find(token), " and ", i);
-      }
-    }
+    empty_ = ids_.find("");
     unknown_ = ids_.find(options_.unknown);
     require(unknown_ >= 0, kName, "the unknown token must be in the vocabulary: \"", options_.unknown, "\"");
     is_special_.resize(tokens_.size());
@@ -89,11 +85,11 @@ class WordPiece : public TextEncoder<WordPiece> {
   }
 
   [[nodiscard]] const WordPieceOptions& options() const { return options_; }
-  /// V.
+  /// V, unused ids included.
   [[nodiscard]] Index size() const { return static_cast<Index>(tokens_.size()); }
   /// The vocabulary by id.
   [[nodiscard]] std::span<const std::string> tokens() const { return tokens_; }
-  /// Throws ValueError unless 0 <= id < size().
+  /// Empty for an unused id. Throws ValueError unless 0 <= id < size().
   [[nodiscard]] const std::string& token(TokenId id) const {
     require_ids({&id, 1}, size(), kName);
     return tokens_[static_cast<std::size_t>(id)];
@@ -105,14 +101,14 @@ class WordPiece : public TextEncoder<WordPiece> {
     return id >= 0 && id < size() && is_special_[static_cast<std::size_t>(id)] != 0;
   }
 
-  /// Words with a space between them, as far as they can be had back. Throws ValueError for an id outside the
-  /// vocabulary.
+  /// Words with a space between them, as far as they can be had back. The empty token is a word without letters; an
+  /// unused id is passed over. Throws ValueError for an id outside the vocabulary.
   [[nodiscard]] std::string decode(std::span<const TokenId> ids, bool skip_special = true) const {
     require_ids(ids, size(), "wordpiece.decode");
     std::string text, piece;
     bool is_first = true;
     for (const TokenId id : ids) {
-      if (skip_special && is_special(id)) continue;
+      if ((skip_special && is_special(id)) || is_unused(id)) continue;
       const auto normalized = normalized_names_.find(id);
       piece = normalized == normalized_names_.end() ? tokens_[static_cast<std::size_t>(id)] : normalized->second;
       if (!is_first) {
@@ -123,10 +119,10 @@ class WordPiece : public TextEncoder<WordPiece> {
         }
       }
       is_first = false;
-      if (options_.cleanup) clean_up(piece);
+      if (options_.cleanup) detail::clean_up_token(piece);
       text += piece;
     }
-    return text;
+    return options_.clean_up_spaces ? clean_up_spaces(std::move(text)) : text;
   }
 
  private:
@@ -143,19 +139,8 @@ class WordPiece : public TextEncoder<WordPiece> {
     std::vector<Prefix> prefixes;
   };
 
-  static void replace_all(std::string& text, std::string_view from, std::string_view to) {
-    for (std::size_t at = text.find(from); at != text.npos; at = text.find(from, at + to.size())) {
-      text.replace(at, from.size(), to);
-    }
-  }
-  /// English contractions and punctuation, token by token.
-  static void clean_up(std::string& piece) {
-    if (piece.find(' ') == piece.npos) return;
-    for (const char* mark : {" .", " ?", " !", " ,"}) replace_all(piece, mark, mark + 1);
-    replace_all(piece, " ' ", "'");
-    for (const char* end : {" n't", " 'm"}) replace_all(piece, end, end + 1);
-    replace_all(piece, " do not", " don't");
-    for (const char* end : {" 's", " 've", " 're"}) replace_all(piece, end, end + 1);
+  [[nodiscard]] bool is_unused(TokenId id) const {
+    return tokens_[static_cast<std::size_t>(id)].empty() && id != empty_;
   }
 
   void append(std::string_view text, bool find_special, Work& work, detail::TokenSink& sink) const {
@@ -275,10 +260,10 @@ class WordPiece : public TextEncoder<WordPiece> {
   }
 
   WordPieceOptions options_;
-  std::vector<std::string> tokens_;                            // by id
-  std::unordered_map<TokenId, std::string> normalized_names_;  // of added tokens that are looked for so
+  std::vector<std::string> tokens_;  // by id
   detail::TokenTable ids_;
-  TokenId unknown_ = -1;
+  std::unordered_map<TokenId, std::string> normalized_names_;  // of added tokens that are looked for so
+  TokenId unknown_ = -1, empty_ = -1;
   std::vector<char> is_special_;  // by id
   detail::CharacterClasses classes_;
   detail::BertNormalizer normalizer_{{options_.clean_text, options_.separate_chinese,

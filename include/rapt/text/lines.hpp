@@ -1,0 +1,154 @@
+/// \file
+/// Reading text files, and text as lines: one way to take a byte order mark off, to find the ends of lines, to tell a
+/// blank line, and to keep a line one line.
+///
+/// A line ends with LF or CR LF. No other character ends one: CR alone, U+0085 and U+2028 stand within a line.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <filesystem>
+#include <fstream>
+#include <istream>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "rapt/core/error.hpp"
+#include "rapt/text/unicode.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+/// The text without the byte order mark U+FEFF at its beginning, which some programs write before UTF-8.
+[[nodiscard]] constexpr std::string_view without_byte_order_mark(std::string_view text) {
+  return text.starts_with("\xEF\xBB\xBF") ? text.substr(3) : text;
+}
+
+/// True for a line without anything to read: it is empty, or white space alone (see `is_whitespace`).
+[[nodiscard]] inline bool is_blank(std::string_view line) { return strip_end(line).empty(); }
+
+/// The text as one line for any reader, however it finds the ends of lines: a space stands in the place of each control
+/// character but the tab, and of U+2028 and U+2029. U+FFFD stands in the place of each malformed byte.
+[[nodiscard]] inline std::string as_line(std::string_view text) {
+  std::string line;
+  line.reserve(text.size());
+  for (std::size_t i = 0; i < text.size();) {
+    const CodePoint point = code_point_at(text, i);
+    const bool is_control = point.value < 0x20 || (point.value >= 0x7F && point.value <= 0x9F);
+    if (point.value < 0) {
+      line += "\xEF\xBF\xBD";
+    } else if ((is_control && point.value != '\t') || point.value == 0x2028 || point.value == 0x2029) {
+      line += ' ';
+    } else {
+      line += text.substr(i, point.length);
+    }
+    i += point.length;
+  }
+  return line;
+}
+
+/// The lines of a text without their ends, and without a byte order mark at the beginning of the text. A newline at the
+/// end of the text ends the last line and begins no further one. Views into the text, which may be malformed.
+[[nodiscard]] inline std::vector<std::string_view> lines_of(std::string_view text) {
+  std::vector<std::string_view> lines;
+  text = without_byte_order_mark(text);
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    std::string_view line = text.substr(0, end);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    lines.push_back(line);
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return lines;
+}
+
+/// Reads a stream of UTF-8 text line by line, such as the standard input. Not for several threads at once.
+class LineReader {
+ public:
+  /// The stream must outlive the reader; `name` stands for it in messages.
+  LineReader(std::istream& stream, std::string name) : stream_(stream), name_(std::move(name)) {}
+
+  /// The next line without its end, and the first one without a byte order mark; false at the end of the stream. Throws
+  /// IoError when reading fails, and for a line that is not UTF-8, naming the line and the byte of it, both from 1; the
+  /// line counts as read then, and reading may go on behind it.
+  [[nodiscard]] bool next(std::string& line) {
+    if (!std::getline(stream_, line)) {
+      require<IoError>(!stream_.bad(), name_, "reading failed after ", number_, " lines");
+      return false;
+    }
+    if (number_ == 0) {
+      const std::size_t mark = line.size() - without_byte_order_mark(line).size();
+      if (mark > 0 && mark == line.size() && stream_.eof()) return false;  // a stream of a mark alone has no line
+      line.erase(0, mark);
+    }
+    ++number_;
+    if (line.ends_with('\r')) line.pop_back();
+    if (const auto offset = find_invalid_utf8(line)) {
+      fail<IoError>(name_ + ":" + std::to_string(number_), "not UTF-8: byte ", *offset + 1,
+                    " of the line has the value ", static_cast<int>(static_cast<unsigned char>(line[*offset])));
+    }
+    return true;
+  }
+
+  /// How many lines were read.
+  [[nodiscard]] std::size_t number() const { return number_; }
+
+ private:
+  std::istream& stream_;
+  std::string name_;
+  std::size_t number_ = 0;
+};
+
+namespace detail {
+
+[[nodiscard]] inline std::ifstream open_text(const std::filesystem::path& path) {
+  std::error_code ignored;
+  require<IoError>(!std::filesystem::is_directory(path, ignored), path.string(), "is a directory, not a text file");
+  std::ifstream file(path, std::ios::binary);
+  require<IoError>(file.is_open(), path.string(), "cannot open the file for reading");
+  return file;
+}
+
+/// All that is left of a stream; afterwards `bad()` tells if reading failed. (Iterators over its buffer would throw.)
+[[nodiscard]] inline std::string read_all(std::istream& stream) {
+  std::string text;
+  std::array<char, 1 << 16> part;
+  do {
+    stream.read(part.data(), static_cast<std::streamsize>(part.size()));
+    text.append(part.data(), static_cast<std::size_t>(stream.gcount()));
+  } while (stream);
+  return text;
+}
+
+}  // namespace detail
+
+/// The lines of a UTF-8 file, as LineReader gives them. Throws IoError that names the file when it cannot be opened or
+/// read, is a directory, or is not UTF-8.
+[[nodiscard]] inline std::vector<std::string> read_lines(const std::filesystem::path& path) {
+  std::ifstream file = detail::open_text(path);
+  LineReader reader(file, path.string());
+  std::vector<std::string> lines;
+  for (std::string line; reader.next(line);) lines.push_back(line);
+  return lines;
+}
+
+/// The text of a UTF-8 file as it is, but for a byte order mark. Throws IoError as `read_lines`.
+[[nodiscard]] inline std::string read_text(const std::filesystem::path& path) {
+  std::ifstream file = detail::open_text(path);
+  std::string text = detail::read_all(file);
+  require<IoError>(!file.bad(), path.string(), "reading failed after ", text.size(), " bytes");
+  text.erase(0, text.size() - without_byte_order_mark(text).size());
+  if (const auto offset = find_invalid_utf8(text)) {
+    const std::string_view before = std::string_view(text).substr(0, *offset);
+    const auto line_begin = before.rfind('\n') + 1;  // 0 if there is none
+    fail<IoError>(path.string() + ":" + std::to_string(std::count(before.begin(), before.end(), '\n') + 1),
+                  "not UTF-8: byte ", *offset - line_begin + 1, " of the line has the value ",
+                  static_cast<int>(static_cast<unsigned char>(text[*offset])));
+  }
+  return text;
+}
+
+}  // namespace rapt::inline RAPT_ABI
