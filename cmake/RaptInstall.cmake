@@ -1,12 +1,12 @@
 # cmake --install, and what find_package(rapt COMPONENTS io text images precompiled) finds afterwards. The result may be
-# moved.
+# moved. What a build that has rapt already does not make anew is not installed again.
 
 include(CMakePackageConfigHelpers)
 include(GNUInstallDirs)
 
 set(package_dir "${CMAKE_INSTALL_DATADIR}/cmake/rapt")  # headers only: the same for every architecture
 foreach(target IN ITEMS rapt rapt_io rapt_text rapt_images)
-  if(TARGET ${target})
+  if(target IN_LIST rapt_new_targets)
     string(REPLACE "_" "-" file "${target}-targets")
     install(TARGETS ${target} EXPORT ${file} FILE_SET HEADERS DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
     install(EXPORT ${file} NAMESPACE rapt:: DESTINATION "${package_dir}")
@@ -14,12 +14,15 @@ foreach(target IN ITEMS rapt rapt_io rapt_text rapt_images)
 endforeach()
 
 set(precompiled_dir "${CMAKE_INSTALL_LIBDIR}/cmake/rapt")  # of one architecture
-if(TARGET rapt_precompiled)
+if("rapt_precompiled" IN_LIST rapt_new_targets)
   install(TARGETS rapt_precompiled EXPORT rapt-precompiled-targets
     ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT precompiled)
   install(EXPORT rapt-precompiled-targets NAMESPACE rapt:: DESTINATION "${precompiled_dir}" COMPONENT precompiled)
 endif()
 
+if(NOT "rapt" IN_LIST rapt_new_targets)
+  return()
+endif()
 configure_package_config_file(
   "${PROJECT_SOURCE_DIR}/cmake/rapt-config.cmake.in" "${PROJECT_BINARY_DIR}/rapt-config.cmake"
   INSTALL_DESTINATION "${package_dir}" PATH_VARS precompiled_dir NO_SET_AND_CHECK_MACRO)
@@ -31,3 +34,11 @@ install(FILES
   "${PROJECT_SOURCE_DIR}/cmake/FindUtf8proc.cmake"
   DESTINATION "${package_dir}")
 install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DATADIR}/licenses/rapt")
+
+# find_package(rapt) in a build that has rapt's sources in it finds these, before any installation.
+if(NOT PROJECT_IS_TOP_LEVEL)
+  configure_file("${PROJECT_SOURCE_DIR}/cmake/rapt-config-of-build.cmake.in"
+    "${CMAKE_FIND_PACKAGE_REDIRECTS_DIR}/rapt-config.cmake" @ONLY)
+  configure_file("${PROJECT_BINARY_DIR}/rapt-config-version.cmake"
+    "${CMAKE_FIND_PACKAGE_REDIRECTS_DIR}/rapt-config-version.cmake" COPYONLY)
+endif()

@@ -1,6 +1,6 @@
 # The library targets: rapt::rapt, and rapt::io, rapt::text and rapt::images where their dependencies are found. They
 # carry include paths and dependencies and no flags. rapt::precompiled, on request, is rapt::rapt with what is heavy
-# compiled already.
+# compiled already. Targets that the build has already stay as they are; rapt_new_targets lists the others.
 
 option(RAPT_BUILD_PRECOMPILED "Build rapt::precompiled, a static library of rapt's templates for float and double" OFF)
 
@@ -14,9 +14,15 @@ if(NOT TARGET Threads::Threads)
   find_package(Threads REQUIRED GLOBAL)
 endif()
 
-# rapt_find(<option> <package> <target>...): finds the packages (one for each target) unless the option is OFF; sets
-# <option>_FOUND.
+# rapt_find(<option> <package> <target>...): finds the packages (one for each target) unless the option is OFF or the
+# library is there; sets <option>_FOUND.
 function(rapt_find option)
+  string(REPLACE "RAPT_" "rapt::" library "${option}")
+  string(TOLOWER "${library}" library)
+  if(TARGET ${library})
+    set(${option}_FOUND TRUE PARENT_SCOPE)
+    return()
+  endif()
   set(wanted "${${option}}")
   set(found FALSE)
   set(needed "${ARGN}")
@@ -37,8 +43,6 @@ function(rapt_find option)
   else()
     list(GET needed 0 package)
   endif()
-  string(REPLACE "RAPT_" "rapt::" library "${option}")
-  string(TOLOWER "${library}" library)
   if(found)
     message(STATUS "${library}: yes")
   else()
@@ -52,20 +56,18 @@ rapt_find(RAPT_IO nlohmann_json nlohmann_json::nlohmann_json)
 rapt_find(RAPT_TEXT Utf8proc Utf8proc::Utf8proc)
 rapt_find(RAPT_IMAGES ZLIB ZLIB::ZLIB PNG PNG::PNG)
 
-# Every header belongs to the one library whose dependencies it needs.
-set(include_dir "${PROJECT_SOURCE_DIR}/include")
-file(GLOB_RECURSE rapt_headers CONFIGURE_DEPENDS "${include_dir}/rapt/*.hpp")
-set(io_headers ${rapt_headers})
-list(FILTER io_headers INCLUDE REGEX "/include/rapt/io/")
-list(FILTER io_headers EXCLUDE REGEX "/io/atomic_file\\.hpp$")  # needs nothing, and rapt::images needs it
-set(text_headers ${rapt_headers})
-list(FILTER text_headers INCLUDE REGEX "/include/rapt/(text/|data/parallel_corpus\\.hpp$)")
-set(images_headers ${rapt_headers})
-list(FILTER images_headers INCLUDE REGEX "/include/rapt/images/")
-list(REMOVE_ITEM rapt_headers ${io_headers} ${text_headers} ${images_headers})
+include("${PROJECT_SOURCE_DIR}/cmake/RaptHeaders.cmake")
+set(include_dir "${rapt_source_dir}/include")
+rapt_sort_headers("${include_dir}")
+set(rapt_new_targets "")
 
 # rapt_library(<target> <name in rapt::> <headers> <what it links>...)
 function(rapt_library target name headers)
+  if(TARGET ${target})
+    return()
+  endif()
+  list(APPEND rapt_new_targets ${target})
+  set(rapt_new_targets "${rapt_new_targets}" PARENT_SCOPE)
   add_library(${target} INTERFACE)
   add_library(rapt::${name} ALIAS ${target})
   target_sources(${target} INTERFACE FILE_SET HEADERS BASE_DIRS "${include_dir}" FILES ${headers})
@@ -75,7 +77,9 @@ function(rapt_library target name headers)
   set_target_properties(${target} PROPERTIES EXPORT_NAME ${name} VERIFY_INTERFACE_HEADER_SETS ${PROJECT_IS_TOP_LEVEL})
 endfunction()
 
-rapt_library(rapt rapt "${rapt_headers}" Eigen3::Eigen Threads::Threads)
+rapt_library(rapt rapt "${core_headers}" Eigen3::Eigen Threads::Threads)
+# For whoever asks for rapt a second time: RaptPresent.cmake and rapt-config.cmake.
+set_target_properties(rapt PROPERTIES RAPT_VERSION ${rapt_version} EXPORT_PROPERTIES RAPT_VERSION)
 if(RAPT_TEXT_FOUND)
   rapt_library(rapt_text text "${text_headers}" rapt Utf8proc::Utf8proc)
 endif()
@@ -83,16 +87,16 @@ if(RAPT_IMAGES_FOUND)
   rapt_library(rapt_images images "${images_headers}" rapt PNG::PNG ZLIB::ZLIB)
 endif()
 if(RAPT_IO_FOUND)
-  # io/translator.hpp goes from text to text, so rapt::io brings rapt::text where that is there.
   if(RAPT_TEXT_FOUND)
-    rapt_library(rapt_io io "${io_headers}" rapt rapt_text nlohmann_json::nlohmann_json)
-  else()
-    list(FILTER io_headers EXCLUDE REGEX "/io/translator\\.hpp$")
-    rapt_library(rapt_io io "${io_headers}" rapt nlohmann_json::nlohmann_json)
+    list(APPEND io_headers ${io_text_headers})
   endif()
+  # Tokenizer files and the translator go from text to text, so rapt::io brings rapt::text where that is there: in the
+  # build that links it.
+  rapt_library(rapt_io io "${io_headers}" rapt nlohmann_json::nlohmann_json $<TARGET_NAME_IF_EXISTS:rapt::text>)
 endif()
 
-if(RAPT_BUILD_PRECOMPILED)
+if(RAPT_BUILD_PRECOMPILED AND NOT TARGET rapt_precompiled)
+  list(APPEND rapt_new_targets rapt_precompiled)
   add_library(rapt_precompiled STATIC
     "${include_dir}/rapt/precompiled/float.cpp" "${include_dir}/rapt/precompiled/double.cpp")
   add_library(rapt::precompiled ALIAS rapt_precompiled)

@@ -96,4 +96,43 @@ TEST(PackedWeight, ServesManyThreads) {
   for (const auto& result : results) EXPECT_TRUE(same_bits(result, results.front()));
 }
 
+TEST(PackedWeight, ThreadsThatPackAtOnceKeepOneForm) {
+  for (int repeat = 0; repeat < 20; ++repeat) {
+    rapt::PackedWeight<float> packed;
+    packed.keep(true);
+    const auto weight = random_tensor<float>(Shape{64, 48}, 5);
+    const std::size_t before = rapt::memory_stats().in_use;
+    std::vector<const rapt::kernels::PackedOperand<float>*> seen(4);
+    std::vector<std::thread> threads;
+    for (auto& form : seen) threads.emplace_back([&] { form = &packed.of(weight); });
+    for (auto& thread : threads) thread.join();
+    for (const auto* form : seen) EXPECT_EQ(form, seen[0]);
+    const std::size_t one_form = rapt::memory_stats().in_use - before;
+    EXPECT_LE(one_form, 2 * 64 * 48 * sizeof(float));
+    packed.drop();
+    EXPECT_EQ(rapt::memory_stats().in_use, before);
+  }
+}
+
+TEST(PackedWeight, KeepsAFormForEachPrecision) {
+  const rapt::Precision precision = rapt::precision();
+  rapt::set_matrix_unit(rapt::MatrixUnit::portable);
+  rapt::PackedWeight<float> packed;
+  packed.keep(true);
+  const auto weight = random_tensor<float>(Shape{64, 48}, 5);
+  const std::size_t before = rapt::memory_stats().in_use;
+  std::vector<const rapt::kernels::PackedOperand<float>*> first, second;
+  for (auto* forms : {&first, &second}) {
+    for (const auto each : {rapt::Precision::highest, rapt::Precision::high, rapt::Precision::medium}) {
+      rapt::set_precision(each);
+      forms->push_back(&packed.of(weight));
+    }
+  }
+  EXPECT_EQ(first, second);
+  packed.keep(false);
+  EXPECT_EQ(rapt::memory_stats().in_use, before);
+  rapt::set_precision(precision);
+  rapt::set_matrix_unit(std::nullopt);
+}
+
 }  // namespace

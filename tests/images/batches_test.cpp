@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "tests/common/expect_close.hpp"
+#include "tests/common/fork.hpp"
 #include "tests/common/settings.hpp"
 #include "tests/images/files.hpp"
 
@@ -297,6 +298,34 @@ TEST(ImageBatches, WhatDoesNotFitIsAnError) {
   EXPECT_THROW(ImageBatches<float>(dataset, {.normalization = {{0, 0}, {1}}}), rapt::ValueError);
   EXPECT_THROW(ImageBatches<float>(dataset, {.augmentation = {.flip = 2}}), rapt::ValueError);
   EXPECT_THROW(ImageBatches<float>(dataset, {.mix = {.mixup = -1}}), rapt::ValueError);
+}
+
+TEST(ImageBatches, AForkedChildGoesOnFromThePosition) {
+  const ImageDataset dataset = dataset_of(40);
+  for (const bool prefetch : {false, true}) {
+    ImageBatchOptions options = busy_options();
+    options.prefetch = prefetch;
+    ImageBatches<float> batches(dataset, options);
+    const auto check = [&](bool condition, const char* what) { rapt::require(condition, "batches_test", what); };
+    for (int child = 0; child < 20; ++child) {
+      const std::vector<double> shown = contents(batches.next());
+      const auto position = batches.position();  // the next batch is being prepared now
+      EXPECT_EQ(rapt_test::exit_of_child([&] {
+                  ImageBatches<float> reference(dataset, options);
+                  reference.seek(position);
+                  if (child % 3 == 1) batches.seek(position);
+                  for (int i = 0; i < 15; ++i) check(contents(batches.next()) == contents(reference.next()), "next");
+                }),
+                0);
+      EXPECT_EQ(rapt_test::exit_of_child([&] {
+                  check(batches.position() == position, "the child is where the parent was");
+                  batches.~ImageBatches();  // does not wait for a thread that is not there
+                }),
+                0);
+      EXPECT_EQ(position, batches.position());
+      EXPECT_FALSE(shown.empty());
+    }
+  }
 }
 
 }  // namespace

@@ -1,27 +1,14 @@
 #!/bin/sh
-# rapt as others use it: find_package of an installation, FetchContent, the precompiled library, two translation units
-# with different flags.
+# rapt as others use it: find_package of an installation, FetchContent, several times in one build, the precompiled
+# library, two translation units with different flags, and every combination of the optional dependencies.
 # CMAKE names the cmake to use. Everything happens in a temporary folder.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-root=$(cd "$here/../.." && pwd)
-cmake=${CMAKE:-cmake}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. "$here/common.sh"
 "$cmake" --version | head -n 1
 
-# quiet COMMAND...: shows what the command printed only if it fails.
-quiet() {
-  if ! "$@" >"$work/log" 2>&1; then
-    cat "$work/log"
-    echo "FAILED: $*"
-    exit 1
-  fi
-}
-
 echo "== find_package"
-quiet "$cmake" -S "$root" -B "$work/rapt" -DRAPT_BUILD_TESTS=OFF -DRAPT_BUILD_EXAMPLES=OFF -DRAPT_BUILD_BENCH=OFF \
-  -DRAPT_IO=ON -DRAPT_TEXT=ON -DRAPT_IMAGES=ON
+quiet configure "$work/rapt" -DRAPT_IO=ON -DRAPT_TEXT=ON -DRAPT_IMAGES=ON
 quiet "$cmake" --install "$work/rapt" --prefix "$work/first_place"
 mv "$work/first_place" "$work/installed" # an installation can be moved
 if grep -rn -e "$root" -e "$work/first_place" "$work/installed"; then
@@ -44,6 +31,9 @@ quiet "$cmake" -S "$here/fetch_content" -B "$work/fetch_content" -DRAPT_SOURCE="
 quiet "$cmake" --build "$work/fetch_content"
 "$work/fetch_content/consumer"
 
+echo "== several times in one build"
+sh "$here/several.sh"
+
 echo "== precompiled"
 quiet "$cmake" -S "$root" -B "$work/rapt" -DRAPT_BUILD_PRECOMPILED=ON
 quiet "$cmake" --build "$work/rapt" --target rapt_precompiled
@@ -58,10 +48,7 @@ quiet "$cmake" -S "$here/precompiled" -B "$work/precompiled" -DCMAKE_PREFIX_PATH
 quiet "$cmake" --build "$work/precompiled"
 "$work/precompiled/precompiled"
 for target in unlinked other_flags; do
-  if "$cmake" --build "$work/precompiled" --target "$target" >"$work/log" 2>&1; then
-    echo "FAILED: $target links"
-    exit 1
-  fi
+  fails "" "$cmake" --build "$work/precompiled" --target "$target"
   if ! grep -q "undefined .*rapt::" "$work/log"; then
     cat "$work/log"
     echo "FAILED: $target does not build, but not for want of rapt's code"
@@ -77,4 +64,5 @@ if grep -q -m 1 -w avx2 /proc/cpuinfo && grep -q -m 1 -w fma /proc/cpuinfo && gr
 else
   echo "SKIPPED: this processor does not run x86-64-v3"
 fi
+sh "$here/combinations.sh"
 echo "package tests passed"

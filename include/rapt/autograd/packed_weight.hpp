@@ -4,16 +4,23 @@
 
 #include <atomic>
 #include <memory>
+#include <utility>
 
 #include "rapt/kernels/gemm/packed_operand.hpp"
 
 namespace rapt::inline RAPT_ABI {
 
-/// The transpose of a weight [out, in] as a packed right operand: made at the first product, kept until the weight
-/// changes. May be used from many threads, except while the weight is written to.
+/// The transpose of a weight [out, in] as a packed right operand: made at the first product, and once more for each
+/// other precision or instruction set that it is then used in; all are kept until the weight changes. May be used from
+/// many threads, which neither wait nor count references, except while the weight is written to.
 template <class T>
 class PackedWeight {
  public:
+  PackedWeight() = default;
+  PackedWeight(const PackedWeight&) = delete;
+  PackedWeight& operator=(const PackedWeight&) = delete;
+  ~PackedWeight() { drop(); }
+
   /// Whether products should keep the packed form; off at first.
   [[nodiscard]] bool is_kept() const { return kept_; }
   void keep(bool kept, kernels::PackedFormat format = kernels::PackedFormat::of_precision) {
@@ -21,29 +28,47 @@ class PackedWeight {
     kept_ = kept;
     format_ = format;
   }
-  /// Forgets the packed form: the weight has changed.
+  /// Forgets the packed forms: the weight has changed.
   void drop() {
-    if (kept_) packed_.store(nullptr);
+    if (!kept_) return;
+    std::unique_ptr<const Form> form(newest_.exchange(nullptr, std::memory_order_acq_rel));
+    while (form != nullptr) form.reset(form->older);
   }
 
-  /// Of the weight's present value, precision and instruction set. Throws ValueError for a weight without elements
-  /// whose packed form is of another precision or instruction set, or was lost when the model was copied.
-  [[nodiscard]] std::shared_ptr<const kernels::PackedOperand<T>> of(const Tensor<T>& weight) const {
-    auto packed = packed_.load();
-    if (packed == nullptr || !packed->is_current()) {
-      require(weight.has_elements(), "packed_weight", "a weight of shape ", weight.shape(),
-              " was kept in packed form alone, which does not fit the precision and instruction set in force or was "
-              "not copied with the model");
-      packed = std::make_shared<const kernels::PackedOperand<T>>(kernels::transposed(weight), format_);
-      packed_.store(packed);
-    }
-    return packed;
+  /// Of the weight's present value, precision and instruction set; valid until the weight changes. Throws ValueError
+  /// for a weight without elements whose packed form is of another precision or instruction set, or was lost when the
+  /// model was copied.
+  [[nodiscard]] const kernels::PackedOperand<T>& of(const Tensor<T>& weight) const {
+    const Form* form = current(newest_.load(std::memory_order_acquire));
+    return form != nullptr ? form->operand : pack(weight);
   }
 
  private:
+  struct Form {
+    kernels::PackedOperand<T> operand;
+    const Form* older = nullptr;  // owned
+  };
+
+  [[nodiscard]] static const Form* current(const Form* form) {
+    while (form != nullptr && !form->operand.is_current()) form = form->older;
+    return form;
+  }
+
+  [[nodiscard]] const kernels::PackedOperand<T>& pack(const Tensor<T>& weight) const {
+    require(weight.has_elements(), "packed_weight", "a weight of shape ", weight.shape(),
+            " was kept in packed form alone, which does not fit the precision and instruction set in force or was "
+            "not copied with the model");
+    auto form = std::make_unique<Form>(Form{kernels::PackedOperand<T>(kernels::transposed(weight), format_)});
+    form->older = newest_.load(std::memory_order_acquire);
+    do {
+      if (const Form* faster = current(form->older)) return faster->operand;  // another thread's, made meanwhile
+    } while (!newest_.compare_exchange_weak(form->older, form.get(), std::memory_order_acq_rel));
+    return form.release()->operand;
+  }
+
   bool kept_ = false;
   kernels::PackedFormat format_ = kernels::PackedFormat::of_precision;
-  mutable std::atomic<std::shared_ptr<const kernels::PackedOperand<T>>> packed_;
+  mutable std::atomic<const Form*> newest_{nullptr};
 };
 
 }  // namespace rapt::inline RAPT_ABI

@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "rapt/core/error.hpp"
+#include "rapt/core/first_use.hpp"
 
 namespace rapt::inline RAPT_ABI {
 
@@ -31,14 +33,14 @@ enum class SimdLevel { baseline, avx2, avx512 };
 /// The best level that this processor and operating system support.
 [[nodiscard]] inline SimdLevel detected_simd_level() {
 #if defined(__x86_64__)
-  static const SimdLevel level = [] {
+  static constinit detail::FirstUse<const SimdLevel> level;
+  return level.get([] {
     __builtin_cpu_init();
     const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-    return avx512 ? SimdLevel::avx512 : avx2 ? SimdLevel::avx2 : SimdLevel::baseline;
-  }();
-  return level;
+    return std::make_unique<const SimdLevel>(avx512 ? SimdLevel::avx512 : avx2 ? SimdLevel::avx2 : SimdLevel::baseline);
+  });
 #else
   return SimdLevel::baseline;
 #endif
@@ -49,16 +51,16 @@ namespace detail {
 /// The level in force: the detected one, or a lower one asked for by the environment variable RAPT_SIMD
 /// (baseline, avx2, avx512).
 inline std::atomic<SimdLevel>& simd_level_in_force() {
-  static std::atomic<SimdLevel> level = [] {
+  static constinit FirstUse<std::atomic<SimdLevel>> level;
+  return level.get([] {
     const char* wish = std::getenv("RAPT_SIMD");
-    SimdLevel chosen = detected_simd_level();
-    if (wish == nullptr || *wish == '\0') return chosen;
+    const SimdLevel detected = detected_simd_level();
+    if (wish == nullptr || *wish == '\0') return std::make_unique<std::atomic<SimdLevel>>(detected);
     for (const SimdLevel lower : {SimdLevel::baseline, SimdLevel::avx2, SimdLevel::avx512}) {
-      if (to_string(lower) == wish) return std::min(lower, chosen);
+      if (to_string(lower) == wish) return std::make_unique<std::atomic<SimdLevel>>(std::min(lower, detected));
     }
     fail("simd", "RAPT_SIMD must be baseline, avx2 or avx512, not ", std::string_view(wish));
-  }();
-  return level;
+  });
 }
 
 }  // namespace detail

@@ -7,10 +7,13 @@
 #include <array>
 #include <bit>
 #include <cstddef>
+#include <memory>
 #include <mutex>
 #include <new>
 #include <vector>
 
+#include "rapt/core/first_use.hpp"
+#include "rapt/core/fork.hpp"
 #include "rapt/core/shape.hpp"
 
 namespace rapt::inline RAPT_ABI {
@@ -73,6 +76,10 @@ class MemoryPool {
     stats_.peak_in_use = stats_.in_use;
   }
 
+  /// Around a fork, so that no other thread is in the midst of a change that the child would inherit.
+  void lock() { mutex_.lock(); }
+  void unlock() { mutex_.unlock(); }
+
   void release() {
     const std::lock_guard lock(mutex_);
     for (std::size_t index = 0; index < free_.size(); ++index) {
@@ -111,9 +118,12 @@ class MemoryPool {
 
 /// Never destroyed: tensors with static storage may outlive everything else.
 inline MemoryPool& memory_pool() {
-  static MemoryPool* pool = new MemoryPool;
-  return *pool;
+  static constinit FirstUse<MemoryPool> pool;
+  return pool.get([] { return std::make_unique<MemoryPool>(); });
 }
+
+inline const bool memory_pool_is_whole_after_fork =
+    at_fork([] { memory_pool().lock(); }, [] { memory_pool().unlock(); }, [] { memory_pool().unlock(); });
 
 /// Standard allocator over the pool, for graph nodes.
 template <class T>

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -41,21 +42,23 @@ enum class MatrixUnit { none, portable, avx512_bf16, amx };
 /// The best unit of this processor that the operating system grants.
 [[nodiscard]] inline MatrixUnit detected_matrix_unit() {
 #if defined(__x86_64__)
-  static const MatrixUnit unit = [] {
-    if (detected_simd_level() < SimdLevel::avx512) return MatrixUnit::none;
+  static constinit detail::FirstUse<const MatrixUnit> unit;
+  return unit.get([] {
+    const auto found = [](MatrixUnit best) { return std::make_unique<const MatrixUnit>(best); };
+    if (detected_simd_level() < SimdLevel::avx512) return found(MatrixUnit::none);
     unsigned a = 0, b = 0, c = 0, d = 0;
-    if (__get_cpuid_count(7, 1, &a, &b, &c, &d) == 0 || (a >> 5 & 1) == 0) return MatrixUnit::none;  // AVX512_BF16
+    if (__get_cpuid_count(7, 1, &a, &b, &c, &d) == 0 || (a >> 5 & 1) == 0)
+      return found(MatrixUnit::none);  // AVX512_BF16
 #if defined(__linux__)
     constexpr unsigned kAmxBf16 = 1u << 22, kAmxTile = 1u << 24;
     __get_cpuid_count(7, 0, &a, &b, &c, &d);
     if ((d & kAmxBf16) != 0 && (d & kAmxTile) != 0) {
       // Linux grants tile state once per process, on request: arch_prctl(ARCH_REQ_XCOMP_PERM, XTILEDATA).
-      if (syscall(SYS_arch_prctl, 0x1023, 18) == 0) return MatrixUnit::amx;
+      if (syscall(SYS_arch_prctl, 0x1023, 18) == 0) return found(MatrixUnit::amx);
     }
 #endif
-    return MatrixUnit::avx512_bf16;
-  }();
-  return unit;
+    return found(MatrixUnit::avx512_bf16);
+  });
 #else
   return MatrixUnit::none;
 #endif
@@ -98,8 +101,8 @@ struct PrecisionState {
 };
 
 inline PrecisionState& precision_state() {
-  static PrecisionState state;
-  return state;
+  static constinit FirstUse<PrecisionState> state;
+  return state.get([] { return std::make_unique<PrecisionState>(); });
 }
 
 }  // namespace detail

@@ -1,6 +1,11 @@
 /// \file
 /// The thread pool. Work is cut into parts that depend on sizes alone, never on the number of threads, so results are
 /// the same bits on any number of threads.
+///
+/// A forked child gets a pool of its own at its first use, with as many threads as `set_threads` said in the parent, or
+/// else as RAPT_THREADS or the machine say. A child that is forked inside a parallel section, i.e. by code that a part
+/// calls, can compute, too, but the section's other parts are the parent's: when the part returns, no further one
+/// starts, and the section throws Error in the child; if it was a worker that forked, std::terminate is called.
 #pragma once
 
 #include <algorithm>
@@ -9,11 +14,14 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "rapt/core/error.hpp"
+#include "rapt/core/first_use.hpp"
+#include "rapt/core/fork.hpp"
 #include "rapt/core/shape.hpp"
 
 namespace rapt::inline RAPT_ABI {
@@ -51,6 +59,7 @@ class ThreadPool {
     count_ = count;
     next_.store(0, std::memory_order_relaxed);
     error_ = nullptr;
+    failed_.store(false, std::memory_order_relaxed);
     gate_.fetch_and(~kClosed, std::memory_order_release);
     generation_.fetch_add(1);  // sequentially consistent with sleepers_: no wake-up is missed
     if (sleepers_.load() > 0) generation_.notify_all();
@@ -65,6 +74,23 @@ class ThreadPool {
       }
     }
     if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+  }
+
+  /// In a forked child, where the workers do not exist and their locks and counts stand still. The pool must never be
+  /// used or destroyed again; what is left to do is to end the section that the calling thread may be in.
+  void abandon(ThreadPool* abandoned_before) {
+    abandoned_before_ = abandoned_before;
+    if (!inside()) return;
+    inside() = false;  // the child's own pool may compute for the rest of this part
+    next_.store(count_);
+    gate_.store(kClosed);
+    stop_ = true;
+    generation_.fetch_add(1);
+    failed_.store(true);
+    new (&error_) std::exception_ptr(  // over what another thread may have been writing
+        std::make_exception_ptr(Error("[threads] fork: the child was forked inside a parallel section, whose other "
+                                      "parts run in the parent alone: it must end, by _exit or exec, before its part "
+                                      "returns")));
   }
 
  private:
@@ -87,8 +113,7 @@ class ThreadPool {
       try {
         call_(context_, i);
       } catch (...) {
-        const std::lock_guard lock(error_mutex_);
-        if (!error_) error_ = std::current_exception();
+        if (!failed_.exchange(true)) error_ = std::current_exception();  // seen by the caller through the gate
         next_.store(count_);
       }
     }
@@ -105,7 +130,10 @@ class ThreadPool {
         --sleepers_;
       }
       seen = generation_.load();
-      if (stop_) return;
+      if (stop_) {
+        if (error_) std::rethrow_exception(error_);  // nobody else can be told: see abandon
+        return;
+      }
       // Enter unless the job is over: while the gate is closed its fields may be rewritten.
       if ((gate_.fetch_add(1, std::memory_order_acq_rel) & kClosed) == 0) take_tasks();
       gate_.fetch_sub(1, std::memory_order_acq_rel);
@@ -113,47 +141,73 @@ class ThreadPool {
   }
 
   std::vector<std::thread> workers_;
-  std::mutex callers_, error_mutex_;
+  std::mutex callers_;
   std::atomic<unsigned> generation_{0}, gate_{kClosed};
   std::atomic<int> sleepers_{0};
-  std::atomic<bool> stop_{false};
+  std::atomic<bool> stop_{false}, failed_{false};
   std::atomic<Index> next_{0};
   Index count_ = 0;
   const void* context_ = nullptr;
   void (*call_)(const void*, Index) = nullptr;
-  std::exception_ptr error_;
+  std::exception_ptr error_;  // of the thread that set failed_
+  ThreadPool* abandoned_before_ = nullptr;
 };
 
-/// Never destroyed, so that static objects may compute until the very end.
-inline std::unique_ptr<ThreadPool>& thread_pool_slot() {
-  static auto* slot = new std::unique_ptr<ThreadPool>([] {
-    Index threads = std::max<Index>(1, static_cast<Index>(std::thread::hardware_concurrency()));
+/// What `set_threads` asked for; 0: nothing yet.
+inline std::atomic<Index>& wanted_threads() {
+  static constinit std::atomic<Index> count{0};
+  return count;
+}
+
+inline FirstUse<ThreadPool>& thread_pool_slot() {
+  static constinit FirstUse<ThreadPool> slot;
+  return slot;
+}
+
+[[nodiscard]] inline std::unique_ptr<ThreadPool> make_thread_pool() {
+  Index threads = wanted_threads();
+  if (threads == 0) {
+    threads = std::max<Index>(1, static_cast<Index>(std::thread::hardware_concurrency()));
     if (const char* wish = std::getenv("RAPT_THREADS"); wish != nullptr && *wish != '\0') {
       char* end = nullptr;
       threads = std::strtol(wish, &end, 10);
       require(*end == '\0' && threads >= 1 && threads <= 4096, "threads",
               "RAPT_THREADS must be a number from 1 to 4096, not ", std::string_view(wish));
     }
-    return std::make_unique<ThreadPool>(threads);
-  }());
-  return *slot;
+  }
+  return std::make_unique<ThreadPool>(threads);
 }
+
+inline ThreadPool& thread_pool() { return thread_pool_slot().get(make_thread_pool); }
+
+inline const bool thread_pool_is_new_after_fork = at_fork(nullptr, nullptr, [] {
+  static constinit ThreadPool* abandoned = nullptr;  // all of them, for leak checkers
+  if (ThreadPool* pool = thread_pool_slot().exchange(nullptr).release()) {
+    pool->abandon(std::exchange(abandoned, pool));
+  }
+});
 
 }  // namespace detail
 
 /// Threads that kernels use, the calling one included: the machine's, or the environment variable RAPT_THREADS.
-[[nodiscard]] inline Index threads() { return detail::thread_pool_slot()->threads(); }
+[[nodiscard]] inline Index threads() { return detail::thread_pool().threads(); }
 
 /// Changes the number of threads. Not while another thread computes.
 inline void set_threads(Index count) {
   require(count >= 1 && count <= 4096, "threads", "the number of threads must be 1 to 4096: ", count);
-  if (count != threads()) detail::thread_pool_slot() = std::make_unique<detail::ThreadPool>(count);
+  if (count == threads()) {
+    detail::wanted_threads() = count;
+    return;
+  }
+  auto pool = std::make_unique<detail::ThreadPool>(count);
+  detail::wanted_threads() = count;
+  detail::thread_pool_slot().exchange(std::move(pool)).reset();
 }
 
 /// Calls f(part) for part = 0 .. parts - 1, spread over the pool.
 template <class F>
 void parallel_parts(Index parts, const F& f) {
-  detail::thread_pool_slot()->run(parts, f);
+  detail::thread_pool().run(parts, f);
 }
 
 /// Cuts 0 .. count into parts of `grain` (the last may be shorter) and calls f(begin, end) for each.

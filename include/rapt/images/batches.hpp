@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "rapt/core/error.hpp"
+#include "rapt/core/fork.hpp"
 #include "rapt/core/image_batch.hpp"
 #include "rapt/core/thread_pool.hpp"
 #include "rapt/images/augmentation.hpp"
@@ -53,7 +54,8 @@ struct ImageBatchOptions {
 
 /// What is in batch b of epoch e is a function of the dataset, the options and (e, b) alone: the same bits on any
 /// number of threads and with prefetch or without, and a sequence put to a position goes on as if it had come there by
-/// itself. Memory is taken once, in the constructor.
+/// itself. Memory is taken once, in the constructor, and once more in a forked child, which goes on from the position
+/// that it was forked at.
 template <class T>
 class ImageBatches {
  public:
@@ -72,17 +74,10 @@ class ImageBatches {
     require(options_.batch_size > 0, kWhere, "batch_size must be positive: ", options_.batch_size);
     require(batches_per_epoch() > 0, kWhere, "a dataset of ", dataset.images(), " pictures has no batch of ",
             options_.batch_size, options_.drop_last ? " (smaller ones are dropped)" : "");
-    const Index most = std::min(options_.batch_size, dataset.images()), size = dataset.shape().size();
-    for (Slot& slot : slots_) {
-      slot.pixels = std::make_shared<Tensor<T>>(Shape{most, size});
-      if (changes_bytes()) slot.bytes.resize(static_cast<std::size_t>(most * size));
-      slot.batch.labels.reserve(static_cast<std::size_t>(most));
-      slot.batch.mixed_labels.reserve(static_cast<std::size_t>(most));
-      slot.batch.numbers.reserve(static_cast<std::size_t>(most));
-    }
-    order_.resize(static_cast<std::size_t>(dataset.images()));
+    for (auto& slot : slots_) slot = make_slot();
+    order_ = make_order();
     if (options_.prefetch) {
-      worker_ = std::thread([this] { work(); });
+      start_worker();
       ask();
     }
   }
@@ -90,31 +85,36 @@ class ImageBatches {
   ImageBatches(const ImageBatches&) = delete;
   ImageBatches& operator=(const ImageBatches&) = delete;
   ~ImageBatches() {
-    if (!worker_.joinable()) return;
-    {
-      const std::lock_guard lock(mutex_);
-      stop_ = true;
+    if (worker_ == nullptr) return;
+    if (worker_->forks != detail::fork_count()) {
+      leave_to_parent();
+      return;
     }
-    changed_.notify_all();
-    worker_.join();
+    {
+      const std::lock_guard lock(worker_->mutex);
+      worker_->stop = true;
+    }
+    worker_->changed.notify_all();
+    worker_->thread.join();
   }
 
   /// The next batch, which stays as it is until the next call. What was thrown while it was prepared is thrown here;
   /// the position then stays, and another call tries again.
   [[nodiscard]] const LabelledImages<T>& next() {
+    replace_worker_after_fork();
     if (options_.prefetch) {
       if (!is_asked_) ask();
       std::exception_ptr error = wait();
       is_asked_ = false;
       if (error) std::rethrow_exception(error);
     } else {
-      prepare(due(), slots_[spare_], /*in_parallel=*/true);
+      prepare(due(), *slots_[spare_], /*in_parallel=*/true);
     }
     position_ = due();
     ++position_.batch;
     const std::size_t shown = std::exchange(spare_, 1 - spare_);
     if (options_.prefetch) ask();
-    return slots_[shown].batch;
+    return slots_[shown]->batch;
   }
 
   [[nodiscard]] Index batches_per_epoch() const {
@@ -127,6 +127,7 @@ class ImageBatches {
   void seek(Position position) {
     require(position.epoch >= 0 && position.batch >= 0 && position.batch <= batches_per_epoch(), "image_batches",
             "no batch ", position.batch, " of epoch ", position.epoch, ": an epoch has ", batches_per_epoch());
+    replace_worker_after_fork();
     if (is_asked_) static_cast<void>(wait());
     is_asked_ = false;
     position_ = position;
@@ -139,6 +140,54 @@ class ImageBatches {
     std::vector<std::uint8_t> bytes;    // as many, between augmentation and normalisation
     LabelledImages<T> batch;
   };
+  struct Order {
+    std::vector<Index> numbers;  // of the dataset's pictures
+    Index epoch = -1;            // that they are ordered for
+  };
+  struct Worker {
+    unsigned forks = detail::fork_count();  // the process that has the thread
+    std::mutex mutex;                       // of the next five
+    std::condition_variable changed;
+    Position wanted;
+    bool is_wanted = false, stop = false;
+    std::exception_ptr error;
+    std::thread thread;
+  };
+
+  [[nodiscard]] std::unique_ptr<Slot> make_slot() const {
+    const Index most = std::min(options_.batch_size, dataset_.images()), size = dataset_.shape().size();
+    auto slot = std::make_unique<Slot>();
+    slot->pixels = std::make_shared<Tensor<T>>(Shape{most, size});
+    if (changes_bytes()) slot->bytes.resize(static_cast<std::size_t>(most * size));
+    slot->batch.labels.reserve(static_cast<std::size_t>(most));
+    slot->batch.mixed_labels.reserve(static_cast<std::size_t>(most));
+    slot->batch.numbers.reserve(static_cast<std::size_t>(most));
+    return slot;
+  }
+  [[nodiscard]] std::unique_ptr<Order> make_order() const {
+    auto order = std::make_unique<Order>();
+    order->numbers.resize(static_cast<std::size_t>(dataset_.images()));
+    return order;
+  }
+  void start_worker() {
+    worker_ = std::make_unique<Worker>();
+    worker_->thread = std::thread([this] { work(*worker_); });
+  }
+
+  /// In a forked child: gives up what the parent's worker may have been writing to at the moment of the fork.
+  void leave_to_parent() {
+    static_cast<void>(worker_.release());
+    static_cast<void>(order_.release());
+    static_cast<void>(slots_[spare_].release());
+  }
+  void replace_worker_after_fork() {
+    if (worker_ == nullptr || worker_->forks == detail::fork_count()) return;
+    leave_to_parent();
+    slots_[spare_] = make_slot();
+    order_ = make_order();
+    is_asked_ = false;
+    start_worker();
+  }
 
   [[nodiscard]] bool changes_bytes() const {
     return options_.augmentation.changes_anything() || options_.edit != nullptr;
@@ -153,7 +202,7 @@ class ImageBatches {
     const Index begin = at.batch * options_.batch_size;
     const Index count = std::min(options_.batch_size, dataset_.images() - begin), size = dataset_.shape().size();
     LabelledImages<T>& batch = slot.batch;
-    batch.numbers.assign(order_.begin() + begin, order_.begin() + begin + count);
+    batch.numbers.assign(order_->numbers.begin() + begin, order_->numbers.begin() + begin + count);
     batch.labels.clear();
     for (const Index number : batch.numbers) batch.labels.push_back(dataset_.label(number));
     T* pixels = slot.pixels->data();
@@ -187,67 +236,60 @@ class ImageBatches {
   }
 
   void order_epoch(Index epoch) {
-    if (ordered_epoch_ == epoch) return;
-    std::iota(order_.begin(), order_.end(), Index{0});
+    if (order_->epoch == epoch) return;
+    std::iota(order_->numbers.begin(), order_->numbers.end(), Index{0});
     if (options_.shuffle) {
       const RandomStream first = detail::image_stream(options_.seed, detail::ImageRandomUse::order, epoch);
-      Rng(Rng::State{first.seed, first.stream}).shuffle(std::span(order_));
+      Rng(Rng::State{first.seed, first.stream}).shuffle(std::span(order_->numbers));
     }
-    ordered_epoch_ = epoch;
+    order_->epoch = epoch;
   }
 
   /// Lets the worker prepare the batch that is due.
   void ask() {
     {
-      const std::lock_guard lock(mutex_);
-      wanted_ = due();
-      is_wanted_ = true;
+      const std::lock_guard lock(worker_->mutex);
+      worker_->wanted = due();
+      worker_->is_wanted = true;
     }
-    changed_.notify_all();
+    worker_->changed.notify_all();
     is_asked_ = true;
   }
   /// Until it is prepared; what was thrown meanwhile.
   [[nodiscard]] std::exception_ptr wait() {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return !is_wanted_; });
-    return std::exchange(error_, nullptr);
+    std::unique_lock lock(worker_->mutex);
+    worker_->changed.wait(lock, [&] { return !worker_->is_wanted; });
+    return std::exchange(worker_->error, nullptr);
   }
-  /// The worker's life. While a batch is wanted, order_, spare_ and the spare slot are the worker's.
-  void work() {
-    std::unique_lock lock(mutex_);
+  /// The worker's life. While a batch is wanted, *order_, spare_ and the spare slot are the worker's.
+  void work(Worker& self) {
+    std::unique_lock lock(self.mutex);
     for (;;) {
-      changed_.wait(lock, [&] { return stop_ || is_wanted_; });
-      if (stop_) return;
+      self.changed.wait(lock, [&] { return self.stop || self.is_wanted; });
+      if (self.stop) return;
       lock.unlock();
       std::exception_ptr error;
       try {
-        prepare(wanted_, slots_[spare_], /*in_parallel=*/false);
+        prepare(self.wanted, *slots_[spare_], /*in_parallel=*/false);
       } catch (...) {
         error = std::current_exception();
       }
       lock.lock();
-      error_ = std::move(error);
-      is_wanted_ = false;
-      changed_.notify_all();
+      self.error = std::move(error);
+      self.is_wanted = false;
+      self.changed.notify_all();
     }
   }
 
   const ImageDataset& dataset_;
   ImageBatchOptions options_;
   NormalizationTable<T> normalize_;
-  Slot slots_[2];          // the one that the caller looks at, and the spare one
-  std::size_t spare_ = 0;  // the slot to be filled next
-  std::vector<Index> order_;
-  Index ordered_epoch_ = -1;
+  std::unique_ptr<Slot> slots_[2];  // the one that the caller looks at, and the spare one
+  std::size_t spare_ = 0;           // the slot to be filled next
+  std::unique_ptr<Order> order_;
   Position position_;
-  bool is_asked_ = false;  // the batch that is due is being prepared, or ready
-
-  std::mutex mutex_;  // of the next five
-  std::condition_variable changed_;
-  Position wanted_;
-  bool is_wanted_ = false, stop_ = false;
-  std::exception_ptr error_;
-  std::thread worker_;
+  bool is_asked_ = false;           // the batch that is due is being prepared, or ready
+  std::unique_ptr<Worker> worker_;  // of prefetch
 };
 
 }  // namespace rapt::inline RAPT_ABI

@@ -143,7 +143,7 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
   struct ByteCharacters {
     std::array<std::int32_t, 256> of_byte{};
     std::array<std::int16_t, 512> byte_of{};  // -1 for characters that stand for none
-    ByteCharacters() {
+    constexpr ByteCharacters() {
       byte_of.fill(-1);
       std::int32_t next = 256;
       for (std::size_t b = 0; b < 256; ++b) {
@@ -154,7 +154,7 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
     }
   };
   [[nodiscard]] static const ByteCharacters& byte_characters() {
-    static const ByteCharacters characters;
+    static constexpr ByteCharacters characters;
     return characters;
   }
   [[nodiscard]] static std::string name_of_bytes(std::string_view bytes) {

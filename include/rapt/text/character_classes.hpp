@@ -14,9 +14,11 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string_view>
 
+#include "rapt/core/first_use.hpp"
 #include "rapt/text/unicode.hpp"
 
 namespace rapt::inline RAPT_ABI {
@@ -219,12 +221,13 @@ class CharacterClasses {
   static constexpr std::int32_t kTabled = 0x20000;  // the blocks behind are rare characters
 
   [[nodiscard]] static const std::uint8_t* shared() {
-    static const auto* const table = [] {  // never destroyed, so that static objects may use it until the very end
-      auto* classes = new std::array<std::uint8_t, kTabled>;
+    static constinit FirstUse<std::array<std::uint8_t, kTabled>> table;
+    const auto make = [] {
+      auto classes = std::make_unique<std::array<std::uint8_t, kTabled>>();
       for (std::int32_t i = 0; i < kTabled; ++i) (*classes)[static_cast<std::size_t>(i)] = compute_character_class(i);
       return classes;
-    }();
-    return table->data();
+    };
+    return table.get(make).data();
   }
 
   const std::uint8_t* table_ = shared();

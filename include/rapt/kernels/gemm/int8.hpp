@@ -149,8 +149,7 @@ inline void multiply_quads_portable(const QuadRows& a, const QuadPanel& panel, c
 /// Whether the processor has dot products of bytes, at the instruction set in force.
 [[nodiscard]] inline bool has_int8_dot_products() {
 #if defined(__x86_64__)
-  static const bool detected = detected_simd_level() == SimdLevel::avx512 && __builtin_cpu_supports("avx512vnni");
-  return detected && simd_level() == SimdLevel::avx512;
+  return simd_level() == SimdLevel::avx512 && __builtin_cpu_supports("avx512vnni");  // a bit that was read at start
 #else
   return false;
 #endif

@@ -1,0 +1,55 @@
+# Which library a header belongs to follows from what it includes, directly or through other headers of rapt:
+# nlohmann_json is rapt::io's, utf8proc rapt::text's, libpng and zlib are rapt::images's; whatever needs none of them is
+# rapt::rapt's. What needs both nlohmann_json and utf8proc is rapt::io's, where there is rapt::text, too.
+
+# rapt_needs(<header below include_dir> <variable>): sets the variable to those of io, text and images whose
+# dependencies the header needs, sorted.
+function(rapt_needs header variable)
+  get_property(known GLOBAL PROPERTY "rapt_needs ${include_dir} ${header}" SET)
+  if(NOT known)
+    set(needs "")
+    set_property(GLOBAL PROPERTY "rapt_needs ${include_dir} ${header}" "")
+    file(STRINGS "${include_dir}/${header}" lines REGEX "^[ \t]*#[ \t]*include[ \t]")
+    foreach(line IN LISTS lines)
+      if(line MATCHES "[<\"]nlohmann/")
+        list(APPEND needs io)
+      elseif(line MATCHES "[<\"]utf8proc")
+        list(APPEND needs text)
+      elseif(line MATCHES "[<\"](png|zlib)\\.h")
+        list(APPEND needs images)
+      elseif(line MATCHES "[<\"](rapt/[^>\"]+)")
+        rapt_needs("${CMAKE_MATCH_1}" more)
+        list(APPEND needs ${more})
+      endif()
+    endforeach()
+    list(REMOVE_DUPLICATES needs)
+    list(SORT needs)
+    set_property(GLOBAL PROPERTY "rapt_needs ${include_dir} ${header}" "${needs}")
+  endif()
+  get_property(needs GLOBAL PROPERTY "rapt_needs ${include_dir} ${header}")
+  set(${variable} "${needs}" PARENT_SCOPE)
+endfunction()
+
+# rapt_sort_headers(<include dir>): sets core_headers, io_headers, text_headers, images_headers, and
+# io_text_headers for those that need the dependencies of both.
+function(rapt_sort_headers include_dir)
+  file(GLOB_RECURSE headers RELATIVE "${include_dir}" CONFIGURE_DEPENDS "${include_dir}/rapt/*.hpp")
+  set(libraries core io text images io_text)
+  foreach(library IN LISTS libraries)
+    set(${library} "")
+  endforeach()
+  foreach(header IN LISTS headers)
+    rapt_needs("${header}" needs)
+    list(JOIN needs "_" library)
+    if(library STREQUAL "")
+      set(library core)
+    elseif(NOT library IN_LIST libraries)
+      message(FATAL_ERROR "${include_dir}/${header} needs what these libraries need: ${needs}. No library of rapt has "
+        "all of it.")
+    endif()
+    list(APPEND ${library} "${include_dir}/${header}")
+  endforeach()
+  foreach(library IN LISTS libraries)
+    set(${library}_headers "${${library}}" PARENT_SCOPE)
+  endforeach()
+endfunction()

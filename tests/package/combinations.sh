@@ -1,0 +1,82 @@
+#!/bin/sh
+# Every combination of the optional dependencies nlohmann_json (rapt::io), utf8proc (rapt::text), and libpng and zlib
+# (rapt::images), which are there or not, or whose library is switched off: rapt configures, installs, and a consumer
+# finds the libraries that there are and compiles all their headers. The headers of dependencies that are not there are
+# hidden behind ones that stop the compiler.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/common.sh"
+
+# packages_of LIBRARY, headers_of LIBRARY: its dependencies.
+packages_of() {
+  case "$1" in
+    io) echo nlohmann_json ;;
+    text) echo Utf8proc ;;
+    images) echo "PNG ZLIB" ;;
+  esac
+}
+headers_of() {
+  case "$1" in
+    io) echo nlohmann/json.hpp ;;
+    text) echo utf8proc.h ;;
+    images) echo "png.h zlib.h" ;;
+  esac
+}
+
+quiet configure "$work/rapt" -DRAPT_IO=ON -DRAPT_TEXT=ON -DRAPT_IMAGES=ON
+quiet "$cmake" --install "$work/rapt" --prefix "$work/all"
+
+combinations=0
+for io in "" io; do
+  for text in "" text; do
+    for images in "" images; do
+      there="$io $text $images" # the libraries that there are
+      name=$(echo $there | tr ' ' _)
+      at=$work/with_$name
+      echo "== libraries: rapt $(echo $there)"
+      mkdir -p "$at/hidden/nlohmann"
+      disable="" off=""
+      for library in io text images; do
+        case " $there " in *" $library "*) continue ;; esac
+        for package in $(packages_of $library); do disable="$disable -DCMAKE_DISABLE_FIND_PACKAGE_$package=ON"; done
+        for header in $(headers_of $library); do echo "#error $header is not there" >"$at/hidden/$header"; done
+        off="$off -DRAPT_$(echo $library | tr a-z A-Z)=OFF"
+      done
+
+      # shellcheck disable=SC2086  # lists of options
+      quiet configure "$at/rapt" $disable
+      quiet "$cmake" --install "$at/rapt" --prefix "$at/installed"
+      # shellcheck disable=SC2086
+      quiet configure "$at/rapt_off" $off
+      quiet "$cmake" --install "$at/rapt_off" --prefix "$at/installed_off"
+      if ! diff -r "$at/installed" "$at/installed_off"; then
+        echo "FAILED: a library that is switched off and one whose dependency is absent differ"
+        exit 1
+      fi
+      # shellcheck disable=SC2086
+      quiet "$cmake" -S "$here/combination" -B "$at/consumer" $disable -DCMAKE_PREFIX_PATH="$at/installed" \
+        -DEXPECTED="$(echo $there | tr ' ' ';')" -DHIDDEN="$at/hidden"
+      # The images' headers and the others do not meet: each is compiled without the other.
+      if [ -z "$images" ] || [ -z "$io$text" ]; then quiet "$cmake" --build "$at/consumer"; fi
+      # A consumer that lacks what the builder had: the other components are there.
+      # shellcheck disable=SC2086
+      quiet "$cmake" -S "$here/combination" -B "$at/poorer_consumer" $disable -DEXPECTED="$(echo $there | tr ' ' ';')" \
+        -DCMAKE_PREFIX_PATH="$work/all" -DHIDDEN="$at/hidden"
+      combinations=$((combinations + 1))
+    done
+  done
+done
+
+echo "== libraries that are asked for and cannot be had"
+for library in io text images; do
+  option=RAPT_$(echo $library | tr a-z A-Z)
+  for package in $(packages_of $library); do
+    fails "$package" configure "$work/asked_$package" "-D$option=ON" "-DCMAKE_DISABLE_FIND_PACKAGE_$package=ON"
+  done
+done
+fails "Utf8proc" "$cmake" -S "$here/combination" -B "$work/asked" -DCMAKE_PREFIX_PATH="$work/all" -DREQUIRED=text \
+  -DCMAKE_DISABLE_FIND_PACKAGE_Utf8proc=ON
+fails "this installation of rapt has no component text" "$cmake" -S "$here/combination" -B "$work/asked_absent" \
+  -DCMAKE_PREFIX_PATH="$work/with_io_images/installed" -DREQUIRED=text
+
+echo "$combinations combinations passed"
