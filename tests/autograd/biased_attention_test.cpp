@@ -34,7 +34,7 @@ struct Case {
     const Shape rows{sequences * length, heads * head_dim};
     std::vector<Tensor<T>> tensors;
     for (const Shape& shape : {rows, rows, rows, Shape{addends, heads}}) {
-      const auto numbers = rapt_test::random_tensor<float>(shape, 50 + tensors.size());  // the same in float and double
+      const auto numbers = rapt_test::normal_tensor<float>(shape, 50 + tensors.size());  // the same in float and double
       tensors.emplace_back(shape);
       std::copy(numbers.values().begin(), numbers.values().end(), tensors.back().data());
     }
@@ -151,7 +151,7 @@ TEST(BiasedAttention, GradientsOfSlicesOfOneMatrix) {
                                   pairs, {.heads = 2});
   };
   const auto result = rapt::gradcheck(
-      fused, {rapt_test::random_tensor<double>({6, 12}, 1), rapt_test::random_tensor<double>({5, 2}, 2)});
+      fused, {rapt_test::normal_tensor<double>({6, 12}, 1), rapt_test::normal_tensor<double>({5, 2}, 2)});
   EXPECT_LT(result.worst_relative_error, 1e-7);
 }
 

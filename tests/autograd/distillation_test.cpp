@@ -46,8 +46,8 @@ TEST(Distillation, AgreesWithPyTorchInDouble) { compare_with_pytorch<double>(); 
 
 TEST(Distillation, Gradient) {
   for (const Shape shape : {Shape{1, 2}, Shape{5, 7}, Shape{2, 33}}) {
-    const auto student = rapt_test::random_tensor<double>(shape, 1),
-               teacher = rapt_test::random_tensor<double>(shape, 2);
+    const auto student = rapt_test::normal_tensor<double>(shape, 1),
+               teacher = rapt_test::normal_tensor<double>(shape, 2);
     const auto labels = rapt_test::random_ids(shape.rows(), shape.cols(), 3);
     for (const TeacherTargets targets : {TeacherTargets::soft, TeacherTargets::hard}) {
       for (const float weight : {0.f, 0.4f, 1.f}) {

@@ -99,7 +99,7 @@ TEST(GradMode, IsOfOneThread) {
 
 TEST(GradMode, ConstantsAreNotRecorded) {
   const rapt::Recording scope;
-  const Variable<float> constant(rapt_test::random_tensor<float>({2, 2}, 1));
+  const Variable<float> constant(rapt_test::normal_tensor<float>({2, 2}, 1));
   EXPECT_FALSE(rapt::multiply(constant, constant).requires_grad());
   EXPECT_TRUE(rapt::multiply(constant, rapt_test::random_leaf<float>({2, 2}, 1)).requires_grad());
 }

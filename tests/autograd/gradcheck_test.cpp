@@ -25,7 +25,7 @@ rapt::Variable<T> cube(const rapt::Variable<T>& x, T factor) {
   });
 }
 
-const std::vector<rapt::Tensor<double>> kInput{rapt_test::random_tensor<double>({3, 4}, 3)};
+const std::vector<rapt::Tensor<double>> kInput{rapt_test::normal_tensor<double>({3, 4}, 3)};
 
 TEST(Gradcheck, AcceptsAUsersOwnOp) {
   const auto result = rapt::gradcheck([](const Variables& x) { return cube(x[0], 3.0); }, kInput);
@@ -62,7 +62,7 @@ TEST(Gradcheck, CatchesAForgottenInput) {
       out.input(0).grad_sum().matrix() += out.grad.matrix().cwiseProduct(out.input(1).value.matrix());
     });
   };
-  const auto result = rapt::gradcheck(product, {kInput[0], rapt_test::random_tensor<double>({3, 4}, 4)});
+  const auto result = rapt::gradcheck(product, {kInput[0], rapt_test::normal_tensor<double>({3, 4}, 4)});
   EXPECT_NEAR(result.worst_relative_error, 1.0, 1e-9);
   EXPECT_EQ(result.worst_input, 1u);
   EXPECT_EQ(result.analytic, 0.0);

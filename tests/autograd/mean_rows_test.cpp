@@ -21,7 +21,7 @@ const std::vector<std::vector<Index>> kLengths = {{1}, {3, 5}, {2, 0, 4, 0}, {0}
 TEST(MeanRows, IsTheMeanOfEachSequence) {
   for (const auto& lengths : kLengths) {
     const rapt::RowSplits splits = splits_of(lengths);
-    const auto x = rapt_test::random_tensor<double>({splits.rows(), 19}, 3);
+    const auto x = rapt_test::normal_tensor<double>({splits.rows(), 19}, 3);
     const Tensor<double> y = mean_rows(rapt::Variable<double>(x), splits).value();
     ASSERT_EQ(y.shape(), (Shape{splits.sequences(), 19}));
     for (Index s = 0; s < splits.sequences(); ++s) {
@@ -37,7 +37,7 @@ TEST(MeanRows, IsTheMeanOfEachSequence) {
 TEST(MeanRows, Gradient) {
   for (const auto& lengths : kLengths) {
     const rapt::RowSplits splits = splits_of(lengths);
-    const auto x = rapt_test::random_tensor<double>({splits.rows(), 3}, 4);
+    const auto x = rapt_test::normal_tensor<double>({splits.rows(), 3}, 4);
     const auto once = rapt::gradcheck([&](const Variables& v) { return mean_rows(v[0], splits); }, {x});
     EXPECT_LT(once.worst_relative_error, 1e-6);
     rapt_test::expect_same_gradients_of_subsets([&](const Variables& v) { return mean_rows(v[0], splits); }, {x});

@@ -11,7 +11,7 @@ namespace {
 
 using rapt::Tensor;
 using rapt::Variable;
-using rapt_test::random_tensor;
+using rapt_test::normal_tensor;
 
 TEST(MeanSquaredError, ByHand) {
   const Variable<float> x(Tensor<float>({2, 2}, {1.f, 2.f, 3.f, 4.f}));
@@ -20,7 +20,7 @@ TEST(MeanSquaredError, ByHand) {
 }
 
 TEST(MeanSquaredError, Gradient) {
-  const auto x = random_tensor<double>({5, 3}, 1), target = random_tensor<double>({5, 3}, 2);
+  const auto x = normal_tensor<double>({5, 3}, 1), target = normal_tensor<double>({5, 3}, 2);
   const auto once = [&](const std::vector<Variable<double>>& in) {
     return rapt::mean_squared_error(in[0], Tensor<double>(target));
   };
@@ -33,7 +33,7 @@ TEST(MeanSquaredError, Gradient) {
 }
 
 TEST(MeanSquaredError, WrongUse) {
-  const Variable<double> x(random_tensor<double>({5, 3}, 1)), none(Tensor<double>(rapt::Shape{0, 3}));
+  const Variable<double> x(normal_tensor<double>({5, 3}, 1)), none(Tensor<double>(rapt::Shape{0, 3}));
   rapt_test::expect_errors({{"shapes",
                              [&] {
                                std::ignore = rapt::mean_squared_error(x, Tensor<double>(rapt::Shape{3, 5}));

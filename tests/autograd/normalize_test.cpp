@@ -16,7 +16,7 @@ using Variables = std::vector<rapt::Variable<double>>;
 
 TEST(Normalize, RowsHaveLengthOneAndKeepTheirDirection) {
   for (const Shape shape : {Shape{1, 1}, Shape{5, 7}, Shape{130, 33}}) {
-    const auto x = rapt_test::random_tensor<double>(shape, 1, 5.0);
+    const auto x = rapt_test::normal_tensor<double>(shape, 1, 5.0);
     const Tensor<double> y = normalize(rapt::Variable<double>(x)).value();
     for (Index i = 0; i < y.rows(); ++i) {
       double squares = 0, length = 0;
@@ -37,7 +37,7 @@ TEST(Normalize, ARowShorterThanEpsilonIsDividedByIt) {
 
 TEST(Normalize, Gradient) {
   for (const Shape shape : {Shape{1, 2}, Shape{5, 7}, Shape{3, 33}, Shape{70, 3}}) {
-    const auto x = rapt_test::random_tensor<double>(shape, 2);
+    const auto x = rapt_test::normal_tensor<double>(shape, 2);
     for (const double epsilon : {1e-12, 100.0}) {
       const auto result =
           rapt::gradcheck([&](const Variables& v) { return normalize(v[0], epsilon); }, {x}, {.step = 1e-6});

@@ -42,7 +42,7 @@ struct Case {
   [[nodiscard]] std::vector<Tensor<double>> values() const {
     std::vector<Tensor<double>> tensors;
     for (std::size_t i = 0; i < inputs.size(); ++i) {
-      tensors.push_back(rapt_test::random_tensor<double>(inputs[i], 100 + i));
+      tensors.push_back(rapt_test::normal_tensor<double>(inputs[i], 100 + i));
     }
     return tensors;
   }
@@ -131,11 +131,11 @@ void add_gates(std::vector<Case>& cases) {
   }
   cases.push_back(
       {"gated_constant_gate", {{3, 5}}, [](const Variables& x) {
-         return gated_activation(Variable(rapt_test::random_tensor<double>({3, 5}, 9)), x[0], Activation::silu);
+         return gated_activation(Variable(rapt_test::normal_tensor<double>({3, 5}, 9)), x[0], Activation::silu);
        }});
   cases.push_back(
       {"gated_constant_value", {{3, 5}}, [](const Variables& x) {
-         return gated_activation(x[0], Variable(rapt_test::random_tensor<double>({3, 5}, 9)), Activation::gelu);
+         return gated_activation(x[0], Variable(rapt_test::normal_tensor<double>({3, 5}, 9)), Activation::gelu);
        }});
 }
 
@@ -145,7 +145,7 @@ void add_rotary(std::vector<Case>& cases) {
     for (const Index pairs : {1, 3, 20}) {
       // Any numbers do for the table: cosines and sines may be stretched.
       const rapt::RotaryAngles<double> angles{
-          std::make_shared<Tensor<double>>(rapt_test::random_tensor<double>({9, 2 * pairs}, 3)), {8, 0, 0, 5}};
+          std::make_shared<Tensor<double>>(rapt_test::normal_tensor<double>({9, 2 * pairs}, 3)), {8, 0, 0, 5}};
       const std::string of = name + std::to_string(pairs);
       const rapt::RotaryHeads all{.count = 1, .head_dim = 2 * pairs, .layout = layout};
       const rapt::RotaryHeads some{.first = 1, .count = 2, .head_dim = 2 * pairs + 1, .layout = layout};
@@ -400,7 +400,7 @@ void add_attention(std::vector<Case>& cases) {
                      /*training=*/true});
   }
   cases.push_back({"attention_some_constant", {{8, 4}}, [=](const Variables& x) {  // only the key has a gradient
-                     const Variable c(rapt_test::random_tensor<double>({8, 4}, 9));
+                     const Variable c(rapt_test::normal_tensor<double>({8, 4}, 9));
                      return attention(c, x[0], c, self, self, Options{.heads = 4});
                    }});
 }

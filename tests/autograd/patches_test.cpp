@@ -20,7 +20,7 @@ using rapt::Tensor;
 using rapt::TokenId;
 using Variable = rapt::Variable<double>;
 using Variables = std::vector<Variable>;
-using rapt_test::random_tensor;
+using rapt_test::normal_tensor;
 
 constexpr double kTolerance = 1e-6;
 
@@ -38,15 +38,15 @@ TEST(UnfoldPatches, Gradient) {
        {std::pair{PatchGrid{{1, 4, 4}, 2, 2}, 1}, {PatchGrid{{2, 4, 6}, 2, 3}, 3}, {PatchGrid{{1, 3, 2}, 3, 1}, 2}}) {
     const PatchGrid g = grid;
     expect_gradient([&](const Variables& x) { return unfold_patches(x[0], g); },
-                    {random_tensor<double>({images, grid.image.size()}, 1)});
+                    {normal_tensor<double>({images, grid.image.size()}, 1)});
   }
   const PatchGrid grid{{2, 6, 6}, 2, 3};
   expect_gradient([&](const Variables& x) { return unfold_patches(x[0], grid, some); },
-                  {random_tensor<double>({2, 72}, 2)});
+                  {normal_tensor<double>({2, 72}, 2)});
 }
 
 TEST(UnfoldPatches, PicturesAndVariablesGiveTheSame) {
-  const auto pixels = random_tensor<double>({3, 72}, 3);
+  const auto pixels = normal_tensor<double>({3, 72}, 3);
   const std::vector<TokenId> some{5, 0, 3};
   for (const auto& visible : {std::vector<TokenId>{}, some}) {
     const auto of_variable = unfold_patches(Variable(pixels), PatchGrid{{2, 6, 6}, 2, 3}, visible).value();
@@ -57,8 +57,8 @@ TEST(UnfoldPatches, PicturesAndVariablesGiveTheSame) {
 }
 
 TEST(AssembleTokens, Gradient) {
-  const auto patches = random_tensor<double>({6, 5}, 4), positions = random_tensor<double>({5, 5}, 5);
-  const auto first = random_tensor<double>({1, 1, 5}, 6), second = random_tensor<double>({5}, 7);
+  const auto patches = normal_tensor<double>({6, 5}, 4), positions = normal_tensor<double>({5, 5}, 5);
+  const auto first = normal_tensor<double>({1, 1, 5}, 6), second = normal_tensor<double>({5}, 7);
   expect_gradient(
       [](const Variables& x) {
         const Variables extra{x[2], x[3]};
@@ -68,7 +68,7 @@ TEST(AssembleTokens, Gradient) {
   expect_gradient([](const Variables& x) { return assemble_tokens(x[0], Variables{x[1]}, Variable(), 3); },
                   {patches, first});
   expect_gradient([](const Variables& x) { return assemble_tokens(x[0], {}, x[1], 2); },
-                  {random_tensor<double>({10, 5}, 8), positions});
+                  {normal_tensor<double>({10, 5}, 8), positions});
   const std::vector<TokenId> visible{3, 0, 1, 2, 2, 3};
   expect_gradient([&](const Variables& x) { return assemble_tokens(x[0], Variables{x[2]}, x[1], 2, visible); },
                   {patches, positions, first});
@@ -114,12 +114,12 @@ TEST(Reshape, Gradient) {
       [](const Variables& x) {
         return reshape(x[0], Shape{3, 8});
       },
-      {random_tensor<double>({2, 3, 2, 2}, 9)});
+      {normal_tensor<double>({2, 3, 2, 2}, 9)});
   expect_gradient(
       [](const Variables& x) {
         return matmul(reshape(x[0], Shape{2, 3}), reshape(x[0], Shape{3, 2}));
       },
-      {random_tensor<double>({6}, 10)});
+      {normal_tensor<double>({6}, 10)});
 }
 
 TEST(Reshape, NobodyWritesOverWhatIsShared) {
@@ -141,14 +141,14 @@ TEST(ResizePositions, Gradient) {
     const GridSize a = from, b = to;
     for (const Index extras : {0, 2}) {
       expect_gradient([&](const Variables& x) { return resize_positions(x[0], extras, a, b); },
-                      {random_tensor<double>({extras + from.cells(), 3}, 12)});
+                      {normal_tensor<double>({extras + from.cells(), 3}, 12)});
     }
   }
 }
 
 TEST(ResizePositions, IsACubicConvolution) {
   // To the same size nothing changes, and a constant stays one.
-  const Variable x(random_tensor<double>({1 + 12, 3}, 13));
+  const Variable x(normal_tensor<double>({1 + 12, 3}, 13));
   const auto same = resize_positions(x, 1, {3, 4}, {3, 4}).value();
   for (Index i = 0; i < same.size(); ++i) EXPECT_NEAR(same.data()[i], x.value().data()[i], 1e-15);
   const Variable constant(Tensor<double>(Shape{6, 1}, 7.0));

@@ -46,7 +46,7 @@ struct Case {
     std::vector<Tensor<T>> tensors;
     for (std::size_t i = 0; i < 6; ++i) {
       tensors.emplace_back(shapes()[i]);
-      const auto numbers = rapt_test::random_tensor<float>(shapes()[i], 50 + i);  // the same in float and double
+      const auto numbers = rapt_test::normal_tensor<float>(shapes()[i], 50 + i);  // the same in float and double
       std::copy(numbers.values().begin(), numbers.values().end(), tensors.back().data());
     }
     return tensors;
@@ -170,10 +170,10 @@ TEST(RelativeAttention, GradientsOfSlicesAndOfOneVariable) {
   const auto self = [&](const Variables& x) {
     return relative_attention(x[0], x[0], x[0], x[0], x[1], x[2], keys, keys, {.heads = 2});
   };
-  using rapt_test::random_tensor;
+  using rapt_test::normal_tensor;
   const auto of = [](std::initializer_list<Shape> shapes) {
     std::vector<Tensor<double>> tensors;
-    for (const Shape& shape : shapes) tensors.push_back(random_tensor<double>(shape, 7 + tensors.size()));
+    for (const Shape& shape : shapes) tensors.push_back(normal_tensor<double>(shape, 7 + tensors.size()));
     return tensors;
   };
   EXPECT_LT(rapt::gradcheck(fused, of({{3, 6}, {6, 9}, {4, 4}, {2, 2}})).worst_relative_error, 1e-7);
@@ -254,7 +254,7 @@ TEST(RelativeAttention, WrongUse) {
 }
 
 TEST(Rows, SlicesAndTheirGradients) {
-  const auto x = rapt_test::random_tensor<double>({5, 3}, 1), v = rapt_test::random_tensor<double>({7}, 2);
+  const auto x = rapt_test::normal_tensor<double>({5, 3}, 1), v = rapt_test::normal_tensor<double>({7}, 2);
   const auto rows = rapt::slice_rows(Variable<double>(x), 1, 3);
   EXPECT_EQ(rows.shape(), (Shape{3, 3}));
   for (Index i = 0; i < 9; ++i) EXPECT_EQ(rows.value().data()[i], x.data()[3 + i]);
@@ -274,8 +274,8 @@ TEST(Rows, SlicesAndTheirGradients) {
 
 TEST(Rows, PlacedAndTheirGradients) {
   const std::vector<Index> first{4, 0, 1}, second{3, 2};
-  const auto a = rapt_test::random_tensor<double>({3, 2}, 1), b = rapt_test::random_tensor<double>({2, 2}, 2);
-  const auto c = rapt_test::random_tensor<double>({3}, 3), d = rapt_test::random_tensor<double>({2}, 4);
+  const auto a = rapt_test::normal_tensor<double>({3, 2}, 1), b = rapt_test::normal_tensor<double>({2, 2}, 2);
+  const auto c = rapt_test::normal_tensor<double>({3}, 3), d = rapt_test::normal_tensor<double>({2}, 4);
   const auto place = [&](const Variables& in) { return rapt::place_rows<double>({{in[0], first}, {in[1], second}}); };
   const auto y = place({Variable<double>(a), Variable<double>(b)});
   ASSERT_EQ(y.shape(), (Shape{5, 2}));

@@ -15,11 +15,11 @@ using rapt::Shape;
 using rapt::Tensor;
 using rapt::Variable;
 using Variables = std::vector<Variable<double>>;
-using rapt_test::random_tensor;
+using rapt_test::normal_tensor;
 
 TEST(ScaledResidual, IsItsDefinition) {
-  const Tensor<float> x = random_tensor<float>({6, 21}, 1), s = random_tensor<float>({6, 21}, 2);
-  const Tensor<float> scale = random_tensor<float>({21}, 3);
+  const Tensor<float> x = normal_tensor<float>({6, 21}, 1), s = normal_tensor<float>({6, 21}, 2);
+  const Tensor<float> scale = normal_tensor<float>({21}, 3);
   const std::vector<float> factors{0.f, 2.f, 0.5f};
   rapt_test::for_every_simd_level([&] {
     const auto y = rapt::scaled_residual(Variable<float>(x), Variable<float>(s), Variable<float>(scale), factors);
@@ -35,8 +35,8 @@ TEST(ScaledResidual, IsItsDefinition) {
 }
 
 TEST(ScaledResidual, Gradients) {
-  const auto x = random_tensor<double>({6, 5}, 1), s = random_tensor<double>({6, 5}, 2),
-             g = random_tensor<double>({5}, 3);
+  const auto x = normal_tensor<double>({6, 5}, 1), s = normal_tensor<double>({6, 5}, 2),
+             g = normal_tensor<double>({5}, 3);
   for (const std::vector<double>& factors : {std::vector<double>{}, {0.0, 1.5, 2.0}}) {
     const auto scaled = [&](const Variables& in) { return rapt::scaled_residual(in[0], in[1], in[2], factors); };
     const auto plain = [&](const Variables& in) { return rapt::scaled_residual(in[0], in[1], {}, factors); };
@@ -50,8 +50,8 @@ TEST(ScaledResidual, Gradients) {
 
 TEST(ScaledResidual, SameBitsOnAnyNumberOfThreads) {
   rapt_test::expect_same_bits_on_any_threads([] {
-    const Variable<float> x(random_tensor<float>({300, 130}, 1), true), s(random_tensor<float>({300, 130}, 2), true);
-    const Variable<float> g(random_tensor<float>({130}, 3), true);
+    const Variable<float> x(normal_tensor<float>({300, 130}, 1), true), s(normal_tensor<float>({300, 130}, 2), true);
+    const Variable<float> g(normal_tensor<float>({130}, 3), true);
     const rapt::Recording scope;
     const auto y = rapt::scaled_residual(x, s, g, {1.f, 0.f, 3.f});
     rapt::backward(rapt::sum(rapt::multiply(y, y)));
@@ -77,8 +77,8 @@ TEST(DropPath, LeavesOutSequencesInTrainingAlone) {
 }
 
 TEST(ScaledResidual, WrongUse) {
-  const Variable<double> x(random_tensor<double>({6, 5}, 1)), y(random_tensor<double>({6, 4}, 2));
-  const Variable<double> scale(random_tensor<double>({4}, 3));
+  const Variable<double> x(normal_tensor<double>({6, 5}, 1)), y(normal_tensor<double>({6, 4}, 2));
+  const Variable<double> scale(normal_tensor<double>({4}, 3));
   rapt_test::expect_errors(
       {{"shapes", [&] { std::ignore = rapt::scaled_residual(x, y, {}); }, {"scaled_residual", "[6, 5]", "[6, 4]"}},
        {"scale", [&] { std::ignore = rapt::scaled_residual(x, x, scale); }, {"scaled_residual", "[6, 5]", "[4]"}},

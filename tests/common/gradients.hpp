@@ -27,15 +27,16 @@
 
 namespace rapt_test {
 
+/// Numbers drawn from a normal distribution; `random_tensor` in random.hpp draws them from a uniform one.
 template <class T>
-[[nodiscard]] rapt::Tensor<T> random_tensor(rapt::Shape shape, std::uint64_t seed, double deviation = 1.0) {
+[[nodiscard]] rapt::Tensor<T> normal_tensor(rapt::Shape shape, std::uint64_t seed, double deviation = 1.0) {
   rapt::Tensor<T> values(shape);
   rapt::Rng(seed).fill_normal(values.values(), 0.0, deviation);
   return values;
 }
 template <class T>
 [[nodiscard]] rapt::Variable<T> random_leaf(rapt::Shape shape, std::uint64_t seed, double deviation = 1.0) {
-  return rapt::Variable<T>(random_tensor<T>(shape, seed, deviation), /*requires_grad=*/true);
+  return rapt::Variable<T>(normal_tensor<T>(shape, seed, deviation), /*requires_grad=*/true);
 }
 [[nodiscard]] inline std::vector<rapt::TokenId> random_ids(rapt::Index count, rapt::Index vocabulary,
                                                            std::uint64_t seed) {
@@ -118,7 +119,7 @@ void expect_same_gradients_of_subsets(const F& f, const std::vector<rapt::Tensor
     std::vector<rapt::Tensor<double>> result;
     if (recorded != 0) {
       const rapt::Recording scope;
-      const auto loss = rapt::sum(rapt::multiply(y, rapt::Variable<double>(random_tensor<double>(y.shape(), 99))));
+      const auto loss = rapt::sum(rapt::multiply(y, rapt::Variable<double>(normal_tensor<double>(y.shape(), 99))));
       for (std::size_t i = 0; i < inputs.size(); ++i) x[i].node()->requires_grad = wants(later, i);
       rapt::backward(loss);
     }

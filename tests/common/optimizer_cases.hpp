@@ -28,7 +28,7 @@ struct MatrixAndVector {
   explicit MatrixAndVector(const rapt::SafetensorsFile& file)
       : matrix(file.read<T>("matrix")), vector(file.read<T>("vector")) {}
   /// Numbers of other sizes.
-  MatrixAndVector(rapt::Shape a, rapt::Shape b) : matrix(random_tensor<T>(a, 1)), vector(random_tensor<T>(b, 2)) {}
+  MatrixAndVector(rapt::Shape a, rapt::Shape b) : matrix(normal_tensor<T>(a, 1)), vector(normal_tensor<T>(b, 2)) {}
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor&& visitor) {
     visitor("matrix", self.matrix);

@@ -19,8 +19,8 @@ using rapt::Shape;
 using rapt::TeacherTargets;
 using rapt::Tensor;
 using rapt::TokenId;
+using rapt_test::normal_tensor;
 using rapt_test::PretrainedCase;
-using rapt_test::random_tensor;
 
 /// One case of the golden file, and everything that our model makes of it.
 struct DeitCase : PretrainedCase {
@@ -102,7 +102,7 @@ void expect_message(const F& f, const std::string& part) {
           /*distillation_head=*/true};
 }
 [[nodiscard]] ImageBatch<double> some_images(Index count, std::uint64_t seed) {
-  return {random_tensor<double>({count, 24}, seed), ImageShape{1, 4, 6}};
+  return {normal_tensor<double>({count, 24}, seed), ImageShape{1, 4, 6}};
 }
 
 TEST(Deit, AgreesWithTransformers) {
@@ -204,7 +204,7 @@ TEST(Deit, WeightsOfTheTeacherAndTheLabels) {
   const Deit<double> model(small_config(), rng);
   const auto images = some_images(4, 4);
   const std::vector<TokenId> labels{0, 2, 1, 0};
-  const auto teacher = random_tensor<double>({4, 3}, 5);
+  const auto teacher = normal_tensor<double>({4, 3}, 5);
   const auto hidden = model(images);
   const auto splits = model.splits(images);
   const auto of_class = model.class_logits(hidden, splits), of_distillation = model.distillation_logits(hidden, splits);
@@ -226,7 +226,7 @@ TEST(Deit, EachTokenLearnsWhatItIsTold) {
   rapt::Rng rng(1);
   Deit model(small_config(), rng);
   rapt::Adam adam(model);
-  const ImageBatch<float> images(random_tensor<float>({3, 24}, 6), ImageShape{1, 4, 6});
+  const ImageBatch<float> images(normal_tensor<float>({3, 24}, 6), ImageShape{1, 4, 6});
   const std::vector<TokenId> labels{0, 1, 2};
   const Tensor<float> teacher(Shape{3, 3}, {0.f, 1.f, 0.f, 0.f, 0.f, 1.f, 1.f, 0.f, 0.f});
   for (int step = 0; step < 150; ++step) {

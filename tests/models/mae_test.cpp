@@ -88,7 +88,7 @@ void expect_message(const F& f, const std::string& part) {
 }
 template <class T>
 [[nodiscard]] ImageBatch<T> random_images(const MaeConfig& config, Index count, std::uint64_t seed) {
-  return {rapt_test::random_tensor<T>({count, config.grid.image.size()}, seed), config.grid.image};
+  return {rapt_test::normal_tensor<T>({count, config.grid.image.size()}, seed), config.grid.image};
 }
 template <class T>
 [[nodiscard]] Tensor<T> parameter(const Mae<T>& model, const std::string& wanted) {

@@ -19,8 +19,8 @@ using rapt::Tensor;
 using rapt::TokenId;
 using rapt::Vit;
 using rapt::VitConfig;
+using rapt_test::normal_tensor;
 using rapt_test::PretrainedCase;
-using rapt_test::random_tensor;
 
 /// One case of the golden file, and everything that our model makes of it.
 struct VitCase : PretrainedCase {
@@ -91,7 +91,7 @@ void expect_message(const F& f, const std::string& part) {
           .labels = {"a", "b", "c"}};
 }
 [[nodiscard]] ImageBatch<double> some_images(Index count, std::uint64_t seed, ImageShape shape = {2, 6, 8}) {
-  return {random_tensor<double>({count, shape.size()}, seed), shape};
+  return {normal_tensor<double>({count, shape.size()}, seed), shape};
 }
 
 TEST(Vit, AgreesWithTransformers) {

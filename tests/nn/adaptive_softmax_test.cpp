@@ -110,7 +110,7 @@ const std::vector<TokenId> kTargets{0, 10, 3, 7, 7, 2, 9};
 TEST(AdaptiveSoftmax, IsItsDefinition) {
   for (const Case& c : cases()) {
     const Model<double> model(c, rapt::Rng(1));
-    const Variable<double> hidden(rapt_test::random_tensor<double>({7, 4}, 3));
+    const Variable<double> hidden(rapt_test::normal_tensor<double>({7, 4}, 3));
     const Tensor<double> expected = by_definition(c, model, hidden.value());
     rapt_test::expect_close(model.softmax.log_probabilities(hidden, model.embedding), expected, 1e-13);
     const auto of_targets = model.softmax.target_log_probabilities(hidden, kTargets, model.embedding);
@@ -131,7 +131,7 @@ TEST(AdaptiveSoftmax, IsItsDefinition) {
 TEST(AdaptiveSoftmax, ManyRowsGoInBlocks) {
   const Case c = cases()[5];
   const Model<float> model(c, rapt::Rng(1));
-  const Variable<float> hidden(rapt_test::random_tensor<float>({300, 4}, 3));
+  const Variable<float> hidden(rapt_test::normal_tensor<float>({300, 4}, 3));
   const auto targets = rapt_test::random_ids(300, 11, 4);
   const Tensor<float> all = model.softmax.log_probabilities(hidden, model.embedding);
   const auto of_targets = model.softmax.target_log_probabilities(hidden, targets, model.embedding);
@@ -146,7 +146,7 @@ TEST(AdaptiveSoftmax, Gradients) {
   for (const Case& c : cases()) {
     for (const std::vector<TokenId>& targets : {kTargets, std::vector<TokenId>{0, 1, 0, 1, 1, 0, 0}}) {
       Model<double> model(c, rapt::Rng(1));
-      const Variable<double> hidden(rapt_test::random_tensor<double>({7, 4}, 3), true);
+      const Variable<double> hidden(rapt_test::normal_tensor<double>({7, 4}, 3), true);
       const auto loss = [&](const Variable<double>& h) {
         return model.softmax.loss(multiply(h, model.embedding(tokens)), targets, model.embedding);
       };

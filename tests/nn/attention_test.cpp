@@ -41,7 +41,7 @@ constexpr Options kWide{.d_model = 6, .heads = 2, .value_head_dim = 5, .soft_cap
 }
 
 [[nodiscard]] Variable random(Shape shape, std::uint64_t seed) {
-  return Variable(rapt_test::random_tensor<double>(shape, seed));
+  return Variable(rapt_test::normal_tensor<double>(shape, seed));
 }
 
 TEST(MultiHeadAttention, NamesAreTorchsAndValuesHaveTheirOwnWidth) {
@@ -108,7 +108,7 @@ TEST(MultiHeadAttention, Gradients) {
       [&](const std::vector<Variable>& x) {
         return layer(x[0], splits, x[1], memory_splits, {.causal = true, .alignment = rapt::MaskAlignment::first_key});
       },
-      {rapt_test::random_tensor<double>({4, 6}, 3), rapt_test::random_tensor<double>({5, 6}, 4)});
+      {rapt_test::normal_tensor<double>({4, 6}, 3), rapt_test::normal_tensor<double>({5, 6}, 4)});
   EXPECT_LT(result.worst_relative_error, 1e-6);
 }
 

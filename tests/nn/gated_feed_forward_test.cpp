@@ -28,7 +28,7 @@ TEST(GatedFeedForward, IsItsFormula) {
       names.push_back(name);
       p.push_back(parameter);
     });
-    const Tensor<double> x = rapt_test::random_tensor<double>({4, 3}, 3);
+    const Tensor<double> x = rapt_test::normal_tensor<double>({4, 3}, 3);
     const std::size_t down = bias ? 2 : 1;
     Matrix inner = x.matrix() * p[0].value().matrix().transpose();  // [4, gate | up]
     if (bias) inner.rowwise() += p[1].value().matrix().row(0);
@@ -50,7 +50,7 @@ TEST(GatedFeedForward, TakesOtherActivations) {
   const rapt::GatedFeedForward<double> silu({.d_model = 3, .d_ff = 5}, rng);
   rapt::Rng again(1);
   const rapt::GatedFeedForward<double> gelu({.d_model = 3, .d_ff = 5, .activation = rapt::Activation::gelu}, again);
-  const Variable x(rapt_test::random_tensor<double>({4, 3}, 3));
+  const Variable x(rapt_test::normal_tensor<double>({4, 3}, 3));
   EXPECT_GT(relative_error(silu(x).value(), gelu(x).value()), 1e-3);
 }
 
@@ -67,7 +67,7 @@ TEST(GatedFeedForward, NamesWhatDoesNotFit) {
 
 TEST(RmsNorm, StartsAsPlainNormalisation) {
   const rapt::RmsNorm<double> norm(6, 1e-3);
-  const Tensor<double> x = rapt_test::random_tensor<double>({3, 6}, 1);
+  const Tensor<double> x = rapt_test::normal_tensor<double>({3, 6}, 1);
   Tensor<double> expected = x;
   for (Index i = 0; i < 3; ++i) {
     expected.matrix().row(i) /= std::sqrt(x.matrix().row(i).squaredNorm() / 6 + 1e-3);

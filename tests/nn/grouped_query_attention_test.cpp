@@ -108,7 +108,7 @@ TEST(GroupedQueryAttention, WithoutRotaryIsMultiHeadAttention) {
   rapt::for_each_parameter(layer, [&](const std::string&, const auto& p) { from.push_back(&p); });
   std::size_t next = 0;
   rapt::for_each_parameter(paper, [&](const std::string&, auto& p) { p.mutable_value() = from[next++]->value(); });
-  const Variable x(rapt_test::random_tensor<double>({9, 12}, 3));
+  const Variable x(rapt_test::normal_tensor<double>({9, 12}, 3));
   const auto splits = splits_of({4, 5});
   const auto expected = paper(x, splits, {.causal = true, .window = 2});
   EXPECT_TRUE(rapt_test::same_bits(layer(x, splits).value(), expected.value()));
@@ -127,7 +127,7 @@ TEST(GroupedQueryAttention, ValuesOfAnotherWidthAndASoftCap) {
     rapt::for_each_parameter(layer, [&](const std::string& name, const auto& p) { parameters.emplace(name, p); });
     ASSERT_EQ(parameters.at("qkv_proj.weight").shape(), (Shape{q + k + v, 12}));
     ASSERT_EQ(parameters.at("o_proj.weight").shape(), (Shape{12, 6 * value_dim}));
-    const Variable x(rapt_test::random_tensor<double>({9, 12}, 3));
+    const Variable x(rapt_test::normal_tensor<double>({9, 12}, 3));
     const auto splits = splits_of({4, 5});
     const Variable bias = parameters.contains("qkv_proj.bias") ? parameters.at("qkv_proj.bias") : Variable();
     const Variable qkv = rapt::linear<double>(x, parameters.at("qkv_proj.weight"), bias);
@@ -143,7 +143,7 @@ TEST(GroupedQueryAttention, ValuesOfAnotherWidthAndASoftCap) {
 TEST(GroupedQueryAttention, StepsEqualTheWhole) {
   const std::vector<std::vector<Index>> steps{{1, 3, 0}, {2, 1, 1}, {1, 1, 1}, {0, 20, 2}};
   const auto splits = splits_of({4, 25, 4});
-  const Tensor<double> x = rapt_test::random_tensor<double>({33, 12}, 3);
+  const Tensor<double> x = rapt_test::normal_tensor<double>({33, 12}, 3);
   for (const bool rotary : {true, false}) {
     for (const Index window : {0, 2}) {
       Options options = kGrouped;
@@ -172,7 +172,7 @@ TEST(GroupedQueryAttention, StepsEqualTheWhole) {
 TEST(GroupedQueryAttention, GivesProbabilities) {
   const Layer layer = layer_of(kGrouped);
   Tensor<double> weights;
-  std::ignore = layer(Variable(rapt_test::random_tensor<double>({5, 12}, 3)), splits_of({2, 3}), &weights);
+  std::ignore = layer(Variable(rapt_test::normal_tensor<double>({5, 12}, 3)), splits_of({2, 3}), &weights);
   ASSERT_EQ(weights.shape(), (Shape{2, 6, 3, 3}));
   for (Index h = 0; h < 6; ++h) {
     const double* row = weights.data() + ((6 + h) * 3 + 2) * 3;  // the last token of the second sequence
@@ -185,7 +185,7 @@ TEST(GroupedQueryAttention, DropoutActsInTrainingOnly) {
   Options options = kGrouped;
   options.dropout = 0.5f;
   const Layer layer = layer_of(options);
-  const Variable x(rapt_test::random_tensor<double>({5, 12}, 3));
+  const Variable x(rapt_test::normal_tensor<double>({5, 12}, 3));
   const auto still = layer(x, splits_of({5})).value();
   rapt::Rng rng(1);
   const rapt::Training scope(rng);

@@ -101,7 +101,7 @@ TEST(Linear, IsXTimesWTransposedPlusB) {
   rapt::Rng rng(1);
   rapt::Linear<double> layer(3, 2, rng);
   rapt_test::randomize(layer, 2);
-  const Tensor<double> x = rapt_test::random_tensor<double>({4, 3}, 3);
+  const Tensor<double> x = rapt_test::normal_tensor<double>({4, 3}, 3);
   Tensor<double> expected(Shape{4, 2});
   for (Index i = 0; i < 4; ++i) {
     for (Index j = 0; j < 2; ++j) {
@@ -121,7 +121,7 @@ TEST(FeedForward, IsTwoLinearsWithAnActivationBetween) {
   rapt_test::randomize(layer, 2);
   std::vector<Variable> p;
   rapt::for_each_parameter(layer, [&](const std::string&, const auto& parameter) { p.push_back(parameter); });
-  const Tensor<double> x = rapt_test::random_tensor<double>({4, 3}, 3);
+  const Tensor<double> x = rapt_test::normal_tensor<double>({4, 3}, 3);
   using Matrix = rapt::RowMajorMatrix<double>;
   Matrix inner = (x.matrix() * p[0].value().matrix().transpose()).rowwise() + p[1].value().matrix().row(0);
   inner = inner.cwiseMax(0.0);
@@ -144,7 +144,7 @@ TEST(Embedding, ScalesRowsBySqrtDModel) {
 }
 
 TEST(AddNorm, PostAndPreStandWhereThePapersPutThem) {
-  const Variable x(rapt_test::random_tensor<double>({3, 6}, 1));
+  const Variable x(rapt_test::normal_tensor<double>({3, 6}, 1));
   const auto sublayer = [](const Variable& h) { return rapt::multiply(h, h); };
   const auto normed = [](const Tensor<double>& h) {
     Tensor<double> y = h;
@@ -193,7 +193,7 @@ TEST(Sinusoids, ConcatenatedAsInTensor2Tensor) {
 TEST(Sinusoids, EverySequenceStartsAnewOrWhereItIsTold) {
   const rapt::SinusoidalPositionalEncoding<double> layer(4, {}, /*kept=*/6);
   const auto table = rapt::SinusoidalPositionalEncoding<double>::table(60, 4);
-  const Variable x(rapt_test::random_tensor<double>({6, 4}, 1));
+  const Variable x(rapt_test::normal_tensor<double>({6, 4}, 1));
   const auto splits = rapt_test::splits_of({2, 0, 3, 1});
   const auto expect_positions = [&](const std::vector<Index>& starts, const std::vector<Index>& positions) {
     const auto y = layer(x, splits, starts).value();
@@ -213,7 +213,7 @@ TEST(LearnedPositions, AreAddedAndEndWithTheTable) {
   const rapt::LearnedPositionalEncoding<double> layer(4, 3, rng);
   Variable table;
   rapt::for_each_parameter(layer, [&](const std::string&, const auto& p) { table = p; });
-  const Variable x(rapt_test::random_tensor<double>({5, 3}, 1));
+  const Variable x(rapt_test::normal_tensor<double>({5, 3}, 1));
   const auto y = layer(x, rapt_test::splits_of({4, 1}), std::vector<Index>{0, 3}).value();
   for (Index i = 0; i < 5; ++i) {
     for (Index j = 0; j < 3; ++j)

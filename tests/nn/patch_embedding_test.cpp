@@ -19,7 +19,7 @@ using rapt::PatchGrid;
 using rapt::Shape;
 using rapt::Tensor;
 using rapt::TokenId;
-using rapt_test::random_tensor;
+using rapt_test::normal_tensor;
 
 const PatchGrid kGrid{{2, 6, 8}, 3, 2};
 
@@ -31,7 +31,7 @@ TEST(PatchEmbedding, IsAConvolutionThatStepsByItsSize) {
   rapt::for_each_parameter(layer, [&](const std::string& name, const auto& p) { parameters[name] = p.value(); });
   EXPECT_EQ(parameters.at("weight").shape(), (Shape{5, 2, 3, 2}));
   const std::vector<TokenId> visible{7, 0, 2, 3};
-  const auto pixels = random_tensor<double>({2, 96}, 3);
+  const auto pixels = normal_tensor<double>({2, 96}, 3);
   const ImageBatch<double> images(pixels, kGrid.image);
   for (const auto& shown : {std::vector<TokenId>{}, visible}) {
     const auto y = layer(images, shown).value();
@@ -59,7 +59,7 @@ TEST(PatchEmbedding, TheWeightLearnsAsThePicturesAre) {
   // Of the sum of all outputs: d weight is the sum of the patches, d bias their number.
   rapt::Rng rng(1);
   const PatchEmbedding<double> layer(kGrid, 3, rng);
-  const auto pixels = random_tensor<double>({2, 96}, 4);
+  const auto pixels = normal_tensor<double>({2, 96}, 4);
   const rapt::Recording scope;
   rapt::backward(rapt::sum(layer(ImageBatch<double>(pixels, kGrid.image))));
   const auto patches = unfold_patches(ImageBatch<double>(pixels, kGrid.image), 3, 2).value();
@@ -75,15 +75,15 @@ TEST(PatchEmbedding, TheWeightLearnsAsThePicturesAre) {
 TEST(PatchEmbedding, TakesOtherSizesThatPatchesFill) {
   rapt::Rng rng(1);
   const PatchEmbedding<double> layer(kGrid, 3, rng);
-  EXPECT_EQ(layer(ImageBatch<double>(random_tensor<double>({1, 2 * 9 * 2}, 5), {2, 9, 2})).shape(), (Shape{3, 3}));
+  EXPECT_EQ(layer(ImageBatch<double>(normal_tensor<double>({1, 2 * 9 * 2}, 5), {2, 9, 2})).shape(), (Shape{3, 3}));
   rapt_test::expect_errors({{"channels",
                              [&] {
-                               std::ignore = layer(ImageBatch<double>(random_tensor<double>({1, 48}, 5), {1, 6, 8}));
+                               std::ignore = layer(ImageBatch<double>(normal_tensor<double>({1, 48}, 5), {1, 6, 8}));
                              },
                              {"1 x 6 x 8", "have 2 channels"}},
                             {"height",
                              [&] {
-                               std::ignore = layer(ImageBatch<double>(random_tensor<double>({1, 80}, 5), {2, 5, 8}));
+                               std::ignore = layer(ImageBatch<double>(normal_tensor<double>({1, 80}, 5), {2, 5, 8}));
                              },
                              {"5 x 8", "3 x 2"}},
                             {"grid",

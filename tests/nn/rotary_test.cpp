@@ -56,7 +56,7 @@ TEST(Rotary, AnglesGrowGeometricallyWithinTheTableAndBeyond) {
 TEST(Rotary, OnlyAShareOfTheColumnsIsRotated) {
   const rapt::Rotary<double> rotary(8, {.rotated_share = 0.75});
   expect_angles(rotary.angles(splits_of({3})), {0, 1, 2}, geometric(10000, 6));
-  const auto x = rapt_test::random_tensor<double>({3, 24}, 1);
+  const auto x = rapt_test::normal_tensor<double>({3, 24}, 1);
   const auto y = rotary(Variable(x), splits_of({3}), /*heads=*/2).value();
   for (Index i = 0; i < 3; ++i) {
     for (const Index j : {6, 7, 14, 15, 16, 20, 23}) EXPECT_EQ(y(i, j), x(i, j));
@@ -66,7 +66,7 @@ TEST(Rotary, OnlyAShareOfTheColumnsIsRotated) {
 
 TEST(Rotary, PositionsGoOnWhereASequenceIsContinued) {
   const rapt::Rotary<double> rotary(4, {.theta = 10, .layout = rapt::RotaryLayout::interleaved});
-  const auto x = rapt_test::random_tensor<double>({5, 4}, 1);
+  const auto x = rapt_test::normal_tensor<double>({5, 4}, 1);
   const auto whole = rotary(Variable(x), splits_of({5}), 1).value();
   const Variable end(Tensor<double>(x.view().middle_rows(3, 2)));
   const auto part = rotary(end, splits_of({2}), 1, std::vector<Index>{3}).value();
@@ -145,8 +145,8 @@ TEST(Rotary, CopiesShareTheTable) {
 TEST(Rotary, TurnsInPlaceWhatIsMovedIn) {
   const rapt::Rotary<double> rotary(4);
   const auto splits = splits_of({3});
-  const Variable weight(rapt_test::random_tensor<double>({4, 2}, 1), true);
-  const Variable x(rapt_test::random_tensor<double>({3, 2}, 2));
+  const Variable weight(rapt_test::normal_tensor<double>({4, 2}, 1), true);
+  const Variable x(rapt_test::normal_tensor<double>({3, 2}, 2));
   const auto product = [&] { return rapt::linear(x, weight, Variable()); };
   const auto expected = rotary(Variable(product().value()), splits, 1).value();
   for (const bool recording : {false, true}) {

@@ -18,7 +18,7 @@ using rapt::Index;
 using rapt::Shape;
 using rapt::Tensor;
 using rapt_test::for_every_optimizer;
-using rapt_test::random_tensor;
+using rapt_test::normal_tensor;
 using rapt_test::same_bits;
 using rapt_test::set_gradient;
 
@@ -51,7 +51,7 @@ static_assert(!rapt::Optimizer<Toy<float>>);
 
 TEST(Optimizer, ARuleIsEnough) {
   Toy<double> toy(Shape{3, 11}, Shape{5});
-  const Tensor<double> before = toy.matrix.value(), gradient = random_tensor<double>({3, 11}, 7);
+  const Tensor<double> before = toy.matrix.value(), gradient = normal_tensor<double>({3, 11}, 7);
   rapt::RuleOptimizer<double, SignRule> optimizer(toy, {});
   set_gradient(toy.matrix, gradient);
   optimizer.step(0.25);
@@ -64,8 +64,8 @@ TEST(Optimizer, ARuleIsEnough) {
 /// Gradients of step t; the vector has none in steps 1 and 5.
 template <class T>
 void set_gradients(Toy<T>& toy, std::uint64_t t) {
-  set_gradient(toy.matrix, random_tensor<T>(toy.matrix.shape(), 10 * t));
-  if (t != 1 && t != 5) set_gradient(toy.vector, random_tensor<T>(toy.vector.shape(), 10 * t + 1));
+  set_gradient(toy.matrix, normal_tensor<T>(toy.matrix.shape(), 10 * t));
+  if (t != 1 && t != 5) set_gradient(toy.vector, normal_tensor<T>(toy.vector.shape(), 10 * t + 1));
 }
 
 template <class T>
@@ -145,7 +145,7 @@ TEST(Optimizer, AParameterWithoutGradientStaysAndHasNoState) {
     const Toy<double> before = toy;
     auto optimizer = make(toy);
     for (int t = 1; t <= 2; ++t) {
-      set_gradient(toy.matrix, random_tensor<double>({5, 7}, 3));
+      set_gradient(toy.matrix, normal_tensor<double>({5, 7}, 3));
       optimizer.step(0.1);
     }
     EXPECT_FALSE(same_bits(toy.matrix.value(), before.matrix.value())) << name;
@@ -167,8 +167,8 @@ TEST(Optimizer, AFrozenParameterStays) {
     Toy<double> toy(Shape{5, 7}, Shape{3}), same = toy;
     auto optimizer = make(toy), undisturbed = make(same);
     const auto step = [](auto& which, Toy<double>& module, std::uint64_t t) {
-      set_gradient(module.matrix, random_tensor<double>({5, 7}, t));
-      set_gradient(module.vector, random_tensor<double>({3}, t + 1));
+      set_gradient(module.matrix, normal_tensor<double>({5, 7}, t));
+      set_gradient(module.vector, normal_tensor<double>({3}, t + 1));
       which.step(0.01);
     };
     for (const std::uint64_t t : {1u, 2u}) {
@@ -252,7 +252,7 @@ TEST(Optimizer, RefusesAParameterOfAnotherShape) {
     Toy<double> toy(Shape{5, 7}, Shape{3});
     auto optimizer = make(toy);
     toy.matrix.mutable_value() = Tensor<double>(Shape{2, 7}, 0.0);
-    set_gradient(toy.matrix, random_tensor<double>({2, 7}, 1));
+    set_gradient(toy.matrix, normal_tensor<double>({2, 7}, 1));
     rapt_test::expect_errors({{name, [&] { optimizer.step(0.1); }, {"matrix", "[5, 7]", "[2, 7]"}}});
   });
 }

@@ -57,7 +57,7 @@ TEST(Rmsprop, RefusesOptionsOutsideTheirRange) {
 TEST(Rmsprop, AConstantGradientGivesNumbers) {
   rapt_test::MatrixAndVector<float> toy(Shape{50, 70}, Shape{3});
   rapt::Rmsprop optimizer(toy, {.alpha = 0.5, .epsilon = 1e-3, .centered = true});
-  const Tensor<float> gradient = rapt_test::random_tensor<float>({50, 70}, 3, 100.0);
+  const Tensor<float> gradient = rapt_test::normal_tensor<float>({50, 70}, 3, 100.0);
   for (int t = 0; t < 100; ++t) {
     rapt_test::set_gradient(toy.matrix, gradient);
     optimizer.step(1e-6);

@@ -58,7 +58,7 @@ TEST(Sgd, WithoutMomentumThereIsNoState) {
   rapt_test::MatrixAndVector<double> toy(Shape{5, 7}, Shape{3});
   rapt::Sgd plain(toy);
   EXPECT_TRUE(plain.state_names().empty());
-  const Tensor<double> before = toy.matrix.value(), gradient = rapt_test::random_tensor<double>({5, 7}, 3);
+  const Tensor<double> before = toy.matrix.value(), gradient = rapt_test::normal_tensor<double>({5, 7}, 3);
   rapt_test::set_gradient(toy.matrix, gradient);
   plain.step(0.5);
   EXPECT_TRUE(plain.slots()[0].state.empty());
