@@ -25,8 +25,8 @@ enum class MaskAlignment {
   first_key,
 };
 
-/// Scores on their way to the softmax, in the order in which they are computed: Gemma 2's and flex attention's, and
-/// that of ONNX's Attention, whose qk_matmul_output_mode can ask for them, since opset 24.
+/// Scores on their way to the softmax, in the order in which they are computed. Gemma 2 and flex attention cap before
+/// the mask, too, so that a hidden key stays hidden; ONNX's Attention of opset 23 adds the mask first.
 enum class ScoreStage {
   scaled,  ///< scale q_i k_j
   capped,  ///< soft_cap tanh(scaled / soft_cap); without a cap the same as scaled
