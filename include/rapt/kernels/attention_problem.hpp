@@ -15,19 +15,22 @@ struct KeyRange {
   Index begin = 0, length = 0;
 };
 
-/// The position among its sequence's keys that a query has where their numbers differ: causal and window masks count
-/// from it. With Lq queries and Lk keys, query i stands
+/// The position that query i of Lq has among the Lk keys of its sequence. Causal and window masks count from it; where
+/// Lq = Lk both alignments are the same. A position may lie outside of the keys.
 enum class MaskAlignment {
-  last_key,   ///< at key i + Lk - Lq, so that the last query stands at the last key: queries behind a cache
-  first_key,  ///< at key i, so that query 0 stands at key 0: `is_causal` of torch's scaled_dot_product_attention, and
-              ///< that of ONNX's Attention without a cache
+  /// Position i + Lk - Lq: the last query stands at the last key, as queries behind a cache do.
+  last_key,
+  /// Position i: query 0 stands at key 0, as `is_causal` means it in torch's scaled_dot_product_attention and in ONNX's
+  /// Attention without a cache.
+  first_key,
 };
 
-/// Scores on their way to the softmax.
+/// Scores on their way to the softmax, in the order in which they are computed. Gemma 2 and flex attention cap before
+/// the mask, too, so that a hidden key stays hidden; ONNX's Attention of opset 23 adds the mask first.
 enum class ScoreStage {
   scaled,  ///< scale q_i k_j
-  capped,  ///< these after soft-capping; without a cap the same
-  masked,  ///< these plus the additive mask, -infinity where a query may not attend: what the softmax is taken of
+  capped,  ///< soft_cap tanh(scaled / soft_cap); without a cap the same as scaled
+  masked,  ///< capped plus the additive mask, -infinity where a query may not attend: what the softmax is taken of
 };
 
 /// A mask of shape [Lq, Lk] (all sequences and heads), or [B, H, Lq, Lk] where B and H may also be 1; rows and columns

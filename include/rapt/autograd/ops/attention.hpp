@@ -164,8 +164,8 @@ template <class T>
 
 /// softmax(cap(scale Q K^T) + masks) V, head by head and sequence by sequence (the paper's equation 1; without a soft
 /// cap cap(s) = s)   // [Nq, H d_v] from query [Nq, H d_k], key [Nk, K d_k], value [Nk, K d_v]
-/// K is `key_heads`; heads of values may have any width d_v. Query i of sequence s sees only keys of sequence s. A query
-/// that may attend to nothing gives zeros. Gradients flow into the slices' sources.
+/// K is `key_heads`; heads of values may have any width d_v. Query i of sequence s sees only keys of sequence s. A
+/// query that may attend to nothing gives zeros. Gradients flow into the slices' sources.
 template <class T>
 [[nodiscard]] Variable<T> attention(const ColumnSlice<T>& query, const ColumnSlice<T>& key, const ColumnSlice<T>& value,
                                     const RowSplits& query_splits, const RowSplits& key_splits,
