@@ -5,6 +5,7 @@
 #include <limits>
 #include <sstream>
 
+#include "rapt/autograd/ops/activation.hpp"
 #include "rapt/autograd/ops/add.hpp"
 #include "rapt/autograd/ops/add_norm.hpp"
 #include "rapt/autograd/ops/add_rows.hpp"
@@ -16,6 +17,7 @@
 #include "rapt/autograd/ops/linear.hpp"
 #include "rapt/autograd/ops/matmul.hpp"
 #include "rapt/autograd/ops/multiply.hpp"
+#include "rapt/autograd/ops/prelu.hpp"
 #include "rapt/autograd/ops/rms_norm.hpp"
 #include "rapt/autograd/ops/rotary.hpp"
 #include "tests/common/gradients.hpp"
@@ -161,6 +163,11 @@ std::vector<WrongUse> wrong_uses() {
         },
         {"[linear_cross_entropy] ", "id 7", "of 7"});
 
+  wrong("celu", [] { std::ignore = celu(of({2}), 0); }, {"[celu] ", "alpha", "0"});
+  wrong("softplus", [] { std::ignore = softplus(of({2}), -1); }, {"[softplus] ", "beta", "-1"});
+  wrong("hardtanh", [] { std::ignore = hardtanh(of({2}), 2, 1); }, {"[hardtanh] ", "2, 1"});
+  wrong("softshrink", [] { std::ignore = softshrink(of({2}), -0.5); }, {"[softshrink] ", "lambda", "-0.5"});
+  wrong("prelu", [] { std::ignore = prelu(of({2, 3}), of({2})); }, {"[prelu] ", "[2, 3]", "[1] or [3]", "[2]"});
   wrong("rms_norm", [] { std::ignore = rms_norm(of({2, 3}), of({4})); }, {"[rms_norm] ", "[2, 3]", "[4]"});
   wrong("gated_activation",
         [] {
@@ -299,7 +306,9 @@ std::vector<WrongUse> wrong_uses() {
 TEST(OpErrors, NameWhatDoesNotFit) { rapt_test::expect_errors(wrong_uses()); }
 
 TEST(OpErrors, CoverEveryOpThatCanBeUsedWrongly) {
-  const std::set<std::string> any_shape_will_do{"activate", "scale", "softmax", "sum"};
+  const std::set<std::string> any_shape_will_do{
+      "activate", "elu",   "hardshrink", "hardsigmoid", "hardswish", "leaky_relu", "logsigmoid", "mish",
+      "relu6",    "scale", "selu",       "softmax",     "softsign",  "sum",        "tanhshrink", "threshold"};
   std::set<std::string> covered = any_shape_will_do;
   for (const WrongUse& wrong : wrong_uses()) covered.insert(wrong.name.substr(0, wrong.name.find(' ')));
   covered.merge(rapt_test::ops_with_own_test("rapt_test::expect_errors"));

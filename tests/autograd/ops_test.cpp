@@ -17,6 +17,7 @@
 #include "rapt/autograd/ops/gated.hpp"
 #include "rapt/autograd/ops/linear.hpp"
 #include "rapt/autograd/ops/matmul.hpp"
+#include "rapt/autograd/ops/prelu.hpp"
 #include "rapt/autograd/ops/rms_norm.hpp"
 #include "rapt/autograd/ops/rotary.hpp"
 #include "rapt/autograd/ops/softmax.hpp"
@@ -68,6 +69,28 @@ void add_elementwise(std::vector<Case>& cases) {
       cases.push_back(
           {"activate_" + to_string(a) + of, {shape}, [a](const Variables& x) { return activate(x[0], a); }});
     }
+    cases.push_back({"activate_leaky_relu" + of, {shape}, [](const Variables& x) { return leaky_relu(x[0], 0.3); }});
+    cases.push_back({"activate_relu6" + of, {shape}, [](const Variables& x) { return relu6(scale(x[0], 6.0)); }});
+    cases.push_back({"activate_elu" + of, {shape}, [](const Variables& x) { return elu(x[0], 1.5); }});
+    cases.push_back({"activate_celu" + of, {shape}, [](const Variables& x) { return celu(x[0], 1.5); }});
+    cases.push_back({"activate_selu" + of, {shape}, [](const Variables& x) { return selu(x[0]); }});
+    cases.push_back({"activate_softplus" + of, {shape}, [](const Variables& x) { return softplus(x[0], 2.0, 3.0); }});
+    cases.push_back({"activate_softsign" + of, {shape}, [](const Variables& x) { return softsign(x[0]); }});
+    cases.push_back({"activate_mish" + of, {shape}, [](const Variables& x) { return mish(x[0]); }});
+    cases.push_back({"activate_hardtanh" + of, {shape}, [](const Variables& x) { return hardtanh(x[0], -0.3, 0.4); }});
+    cases.push_back({"activate_hardsigmoid" + of, {shape}, [](const Variables& x) { return hardsigmoid(x[0]); }});
+    cases.push_back({"activate_hardswish" + of, {shape}, [](const Variables& x) { return hardswish(x[0]); }});
+    cases.push_back({"activate_logsigmoid" + of, {shape}, [](const Variables& x) { return logsigmoid(x[0]); }});
+    cases.push_back({"activate_tanhshrink" + of, {shape}, [](const Variables& x) { return tanhshrink(x[0]); }});
+    cases.push_back({"activate_softshrink" + of, {shape}, [](const Variables& x) { return softshrink(x[0], 0.4); }});
+    cases.push_back({"activate_hardshrink" + of, {shape}, [](const Variables& x) { return hardshrink(x[0], 0.4); }});
+    cases.push_back({"activate_threshold" + of, {shape}, [](const Variables& x) { return threshold(x[0], 0.2, 3.0); }});
+    cases.push_back({"activate_prelu" + of, {shape, {1}}, [](const Variables& x) { return prelu(x[0], x[1]); }});
+    cases.push_back({"activate_prelu_columns" + of, {shape, {shape.cols()}}, [](const Variables& x) {
+                       return multiply(prelu(x[0], x[1]), prelu(x[0], x[1]));  // gradients that add up
+                     }});
+    cases.push_back(
+        {"activate_twice" + of, {shape}, [](const Variables& x) { return multiply(mish(x[0]), elu(x[0])); }});
     cases.push_back({"cube" + of, {shape}, [](const Variables& x) {  // one variable on paths of different lengths
                        return add(multiply(multiply(x[0], x[0]), x[0]), scale(x[0], 3.0));
                      }});
@@ -123,6 +146,9 @@ void add_gates(std::vector<Case>& cases) {
                        }});
     }
     cases.push_back({name + "_halves", {{3, 10}}, [a](const Variables& x) { return gated_activation(x[0], a); }});
+    cases.push_back({name + "_second_half", {{3, 10}}, [a](const Variables& x) {
+                       return gated_activation(x[0], a, rapt::Gate::second);
+                     }});
     cases.push_back({name + "_halves_twice", {{2, 34}}, [a](const Variables& x) {
                        return add(gated_activation(x[0], a), gated_activation(x[0], Activation::silu));
                      }});
@@ -233,6 +259,25 @@ void add_losses(std::vector<Case>& cases) {
                        [=](const Variables& x) { return linear_cross_entropy(x[0], x[1], x[2], ids, options); }});
       cases.push_back({"linear_cross_entropy_no_bias" + of, {{rows, 2}, {vocabulary, 2}}, [=](const Variables& x) {
                          return linear_cross_entropy(x[0], x[1], Variable(), ids, options);
+                       }});
+    }
+  }
+  for (const auto reduction : {rapt::Reduction::mean, rapt::Reduction::sum, rapt::Reduction::none}) {
+    for (const float smoothing : {0.f, 0.3f}) {
+      const rapt::CrossEntropyOptions options{.label_smoothing = smoothing,
+                                              .ignore_index = 1,
+                                              .class_weights = {0.5f, 3, 2, 0, 1.25f},
+                                              .reduction = reduction};
+      const std::vector<rapt::TokenId> ids{4, 1, 0, 1, 3, 2};
+      const std::string of = "_options" + std::to_string(static_cast<int>(reduction)) + std::to_string(smoothing);
+      cases.push_back(
+          {"cross_entropy" + of, {{6, 5}}, [=](const Variables& x) { return cross_entropy(x[0], ids, options); }});
+      cases.push_back({"linear_cross_entropy" + of, {{6, 2}, {5, 2}, {5}}, [=](const Variables& x) {
+                         return linear_cross_entropy(x[0], x[1], x[2], ids, options);
+                       }});
+      cases.push_back({"linear_cross_entropy_no_bias" + of, {{6, 2}, {5, 2}}, [=](const Variables& x) {
+                         return add(linear_cross_entropy(x[0], x[1], Variable(), ids, options),
+                                    scale(linear_cross_entropy(x[0], x[1], Variable(), ids, options), -3.0));
                        }});
     }
   }

@@ -129,6 +129,45 @@ TYPED_TEST(LayerNormKernel, ForwardAndBackwardEqualTheFormulas) {
   });
 }
 
+/// Sums, differences and squares of such rows overflow; their size cancels.
+TYPED_TEST(LayerNormKernel, RowsOfTheLargestNumbersAreNormalised) {
+  using T = TypeParam;
+  constexpr T kMost = std::numeric_limits<T>::max();
+  for_every_simd_level([] {
+    for (const Index cols : {2, 17, 130}) {
+      for (const T size : {kMost / 4, std::sqrt(kMost)}) {
+        Case<T> small{7, cols, false, {}};
+        small.epsilon = T(0);
+        for (Index j = 0; j < cols; ++j) small.x(3, j) = j % 2 == 0 ? T(4) : T(-4);  // times size: +-kMost
+        Case<T> large = small;
+        for (T& v : large.x.values()) v *= size;
+        small.forward();
+        large.forward();
+        expect_close(large.y, small.y, 100 * kEpsilon<T>);
+        for (Index i = 0; i < 7; ++i) {
+          EXPECT_NEAR(large.mean.data()[i] / size, small.mean.data()[i], 32 * kEpsilon<T>);
+          EXPECT_NEAR(large.rstd.data()[i] * size, small.rstd.data()[i], 1e-4 * small.rstd.data()[i]);
+        }
+      }
+    }
+  });
+}
+
+TYPED_TEST(LayerNormKernel, RowsOfEqualNumbersHoweverLargeAreBeta) {
+  using T = TypeParam;
+  for_every_simd_level([] {
+    for (const Index cols : {2, 17, 130}) {
+      Case<T> c{2, cols, false, {}};
+      c.x.fill(std::numeric_limits<T>::max());
+      c.h = c.x;
+      c.forward();
+      for (Index i = 0; i < c.y.size(); ++i) EXPECT_EQ(c.y.data()[i], c.beta.data()[i % cols]);
+      c.backward();
+      for (const T v : c.dx.values()) EXPECT_TRUE(std::isfinite(v));
+    }
+  });
+}
+
 TYPED_TEST(LayerNormKernel, ResidualAddIsTheSumAlone) {
   using T = TypeParam;
   for_every_simd_level([] {

@@ -77,6 +77,29 @@ TYPED_TEST(RmsNormKernel, ForwardAndBackwardEqualTheFormulas) {
   });
 }
 
+/// Squares of such rows overflow; their size cancels.
+TYPED_TEST(RmsNormKernel, RowsOfTheLargestNumbersAreNormalised) {
+  using T = TypeParam;
+  constexpr T kMost = std::numeric_limits<T>::max();
+  for_every_simd_level([] {
+    for (const Index cols : {2, 17, 130}) {
+      for (const T size : {kMost / 4, std::sqrt(kMost)}) {
+        Case<T> small{7, cols};
+        small.epsilon = T(0);
+        for (Index j = 0; j < cols; ++j) small.x(3, j) = j % 2 == 0 ? T(4) : T(-4);  // times size: +-kMost
+        Case<T> large = small;
+        for (T& v : large.x.values()) v *= size;
+        small.forward();
+        large.forward();
+        expect_close(large.y, small.y, 100 * kEpsilon<T>);
+        large.backward();
+        for (const T v : large.dx.values()) EXPECT_TRUE(std::isfinite(v));
+        for (const T v : large.dgamma.values()) EXPECT_TRUE(std::isfinite(v));
+      }
+    }
+  });
+}
+
 TYPED_TEST(RmsNormKernel, BackwardWritesWhereItNeedNotAddAndLeavesOutWhatIsNotWanted) {
   using T = TypeParam;
   for_every_simd_level([] {

@@ -84,10 +84,10 @@ struct Elu {
 
   template <class T, class V>
   [[gnu::always_inline]] void value(V& x) const {
-    V exponential = x * T(1 / width), below;
-    exponential = exponential > V{} ? V{} : exponential;
-    simd::exp_of_negative_in_place<T>(exponential, below);
-    x = x > V{} ? x * T(scale) : below * T(scale * alpha);
+    V e = x * T(1 / width), rest;
+    e = e > V{} ? V{} : e;
+    simd::exp_of_negative_in_place<T>(e, rest);
+    x = x < V{} ? rest * T(-scale * alpha) : x * T(scale);
   }
   template <class T, class V>
   [[gnu::always_inline]] void derivative(V& x) const {

@@ -12,12 +12,12 @@ namespace rapt::inline RAPT_ABI::kernels {
 /// What rows of logits are measured against.
 template <class T>
 struct CrossEntropyRows {
-  std::span<const TokenId> targets;        ///< [rows]
-  double smoothing = 0;                    ///< e of label smoothing
-  std::optional<TokenId> ignore_index;     ///< a row with this target has no loss and no gradient
-  const T* class_weights = nullptr;        ///< [cols]; nullptr: all are 1
-  T gradient_scale = 0;                    ///< of all gradients; 0: none are computed
-  const T* row_gradient_scales = nullptr;  ///< [rows], times gradient_scale; nullptr: all are 1
+  std::span<const TokenId> targets;                    ///< [rows]
+  double smoothing = 0;                                ///< e of label smoothing
+  std::optional<TokenId> ignore_index = std::nullopt;  ///< a row with this target has no loss and no gradient
+  const T* class_weights = nullptr;                    ///< [cols]; nullptr: all are 1
+  T gradient_scale = 0;                                ///< of all gradients; 0: none are computed
+  const T* row_gradient_scales = nullptr;              ///< [rows], times gradient_scale; nullptr: all are 1
 };
 
 namespace detail {

@@ -82,16 +82,22 @@ template <class T>
   }
   int exponent = 0;
   std::frexp(largest, &exponent);
-  const T scale = std::ldexp(T(1), -exponent), count = static_cast<T>(cols);
-  T m = 0, square = 0;
-  for (Index j = 0; beta != nullptr && j < cols; ++j) m += row[j] * scale / count;
+  const T scale = std::ldexp(T(1), -std::min(exponent, 1 - std::numeric_limits<T>::min_exponent)),
+          count = static_cast<T>(cols);
+  const auto mean_from = [&](T from) {  // of row * scale - from
+    T sum = 0;
+    for (Index j = 0; j < cols; ++j) sum += row[j] * scale - from;
+    return sum / count;
+  };
+  T m = beta != nullptr ? mean_from(T(0)) : T(0), square = 0;
+  if (beta != nullptr) m = std::clamp(m + mean_from(m), -largest * scale, largest * scale);  // of equal numbers, exact
   for (Index j = 0; j < cols; ++j) square += (row[j] * scale - m) * (row[j] * scale - m) / count;
-  const T r = T(1) / std::sqrt(square + epsilon * scale * scale);
+  const T r = square > 0 ? T(1) / std::sqrt(square + epsilon * scale * scale) : T(0);
   for (Index j = 0; j < cols; ++j) {
     out[j] = (row[j] * scale - m) * r * gamma[j] + (beta != nullptr ? beta[j] : T(0));
   }
   mean = m / scale;
-  rstd = r * scale;
+  rstd = square > 0 ? r * scale : T(1) / std::sqrt(epsilon);
   return true;
 }
 

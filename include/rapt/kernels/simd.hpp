@@ -226,7 +226,7 @@ template <class T, class V>
 /// x <- e^x and minus_one <- e^x - 1, of x <= 0. Relative errors of a few epsilon, that of e^x - 1 near 0, too; e^x is
 /// 0 below the smallest normal number; NaN stays.
 template <class T, class V>
-[[gnu::always_inline]] inline void exp_of_negative_in_place(V& x, V& minus_one) {
+[[gnu::always_inline]] inline void exp_of_negative_in_place(V& x, V& rest) {
 #if defined(__clang__)
 #pragma clang fp reassociate(off)
 #endif
@@ -238,7 +238,7 @@ template <class T, class V>
   detail::reduce_exponent<T>(clamped, r, exponent);
   detail::exp_polynomial<1, T>(r, sum);
   const V scale = (V)((exponent + C::kBias) << C::kMantissa), grown = r * sum * scale;  // 2^n and 2^n (e^r - 1)
-  minus_one = grown - (T(1) - scale);                                                   // -0 of -0
+  rest = (T(1) - scale) - grown;
   x = x < low ? zero : grown + scale;
 }
 
@@ -253,13 +253,13 @@ template <class T, class V>
   x = T(2) * z * sum;
 }
 
-/// x <- tanh(x) = -d / (2 + d) with d = e^-2|x| - 1, and the sign of x. Relative error of a few epsilon.
+/// x <- tanh(x) = d / (2 - d) with d = 1 - e^-2|x|, and the sign of x. Relative error of a few epsilon.
 template <class T, class V>
 [[gnu::always_inline]] inline void tanh_in_place(V& x) {
   const V zero{};
   V e = x < zero ? x * T(2) : x * T(-2), d;
   exp_of_negative_in_place<T>(e, d);
-  const V t = -d / (T(2) + d);
+  const V t = d / (T(2) - d);
   x = x < zero ? -t : t;
 }
 
