@@ -49,7 +49,7 @@ build() {  # name
   source=tests/fuzz/$1_fuzz.cpp
   flags="-std=c++20 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined"
   # shellcheck disable=SC2086
-  "$CXX" $flags -MD -MF "$out/$1.d" -Iinclude -I. -isystem /usr/include/eigen3 -c "$source" -o "$out/$1.o"
+  "$CXX" $flags -MD -MF "$out/$1.d" -Iinclude -I. -isystem /usr/include/eigen3 -c "$source" -o "$out/$1.o" || return 1
   libraries=$(libraries_of "$out/$1.d"; grep '^ *//' "$source" | grep -oE '(^| )-l[a-z][a-z0-9_-]*' || true)
   # shellcheck disable=SC2086
   "$CXX" $flags "$out/$1.o" -o "$out/$1_fuzz" $libraries -lpthread
@@ -61,7 +61,11 @@ for name; do
     echo "$name: not run" >> "$summary"
     continue
   fi
-  build "$name"
+  if ! build "$name"; then
+    echo "$name: cannot be built" >> "$summary"
+    status=1
+    continue
+  fi
   source=tests/fuzz/${name}_fuzz.cpp
   mkdir -p "$out/corpus/$name" "$out/seeds/$name"
   for pattern in "tests/fuzz/seeds/$name/*" $(sed -n 's|^// seeds: ||p' "$source"); do

@@ -31,10 +31,10 @@ namespace detail {
 /// Throws IoError or ShapeError unless the file has this tensor, in this shape and in a type that can be read.
 inline void require_stored(const SafetensorsFile& file, const std::string& name, const Shape& wanted,
                            std::string_view where) {
-  file.require_readable(name);  // throws for a missing tensor
-  const Shape stored = file.shape(name);
+  const Shape stored = file.shape(name);  // throws for a missing tensor
   require<ShapeError>(stored == wanted, where, file.path(), ": ", quote_name(name), " has shape ", stored,
                       ", wanted is ", wanted);
+  file.require_readable(name);
 }
 
 }  // namespace detail
