@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <type_traits>
 #include <unordered_map>
 #include <utility>
@@ -215,7 +216,8 @@ template <class Tokenizer>
 /// clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output. A folder that has the files of another
 /// tokenizer is an error that names them.
 [[nodiscard]] inline PretrainedTokenizer load_tokenizer(const std::filesystem::path& path) {
-  const std::filesystem::file_status status = std::filesystem::status(path);
+  std::error_code error;
+  const std::filesystem::file_status status = std::filesystem::status(path, error);
   require<IoError>(std::filesystem::exists(status), "tokenizer", path.string(), ": there is no such file or folder");
   if (!std::filesystem::is_directory(status)) {
     const std::string_view foreign = detail::foreign_tokenizer(path.filename().string());
