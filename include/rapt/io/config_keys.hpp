@@ -27,15 +27,21 @@ namespace detail {
   return value.is_structured() ? std::string("an ") + value.type_name() : quote_name(value.dump());
 }
 
+/// The JSON object that the text of a file says. Throws IoError that names the file when it says none.
+[[nodiscard]] inline nlohmann::json parse_json_object(std::string_view text, const std::string& path,
+                                                      std::string_view where) {
+  nlohmann::json json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  require<IoError>(json.is_object(), where, path, ": is not a JSON object");
+  return json;
+}
+
 /// The JSON object that a file holds. Throws IoError that names the file when there is none.
 [[nodiscard]] inline nlohmann::json read_json_object(const std::filesystem::path& path, std::string_view where) {
   std::ifstream file(path, std::ios::binary);
   require<IoError>(file.is_open() && std::filesystem::is_regular_file(path), where, path.string(), ": cannot open");
   const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   require<IoError>(!file.bad(), where, path.string(), ": cannot read");
-  nlohmann::json json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-  require<IoError>(json.is_object(), where, path.string(), ": is not a JSON object");
-  return json;
+  return parse_json_object(text, path.string(), where);
 }
 
 struct ActivationName {
