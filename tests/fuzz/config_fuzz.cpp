@@ -40,10 +40,9 @@ template <class Config>
 Config read(const Texts& texts) {
   auto config =
       detail::config_from_json<Config>(detail::parse_json_object(texts.config, "config.json", "fuzz"), "config.json");
-  if (!texts.generation.empty()) {
-    detail::read_generation_keys(config, detail::parse_json_object(texts.generation, "generation_config.json", "fuzz"),
-                                 "generation_config.json");
-  }
+  const std::string& generation = texts.generation.empty() ? texts.config : texts.generation;
+  detail::read_generation_keys(config, detail::parse_json_object(generation, "generation_config.json", "fuzz"),
+                               "generation_config.json");
   if constexpr (requires { config.look_at([](std::string_view) { return true; }); }) {
     config.look_at([&](std::string_view name) { return (texts.tensors >> (name.size() % 8) & 1) != 0; });
   }

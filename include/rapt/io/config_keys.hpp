@@ -83,6 +83,12 @@ class ConfigReader {
       value = {};
     }
   }
+  /// Absent or null, the value stays as it is: for tokens that another file has named already.
+  template <class Value>
+  void unless_absent(const char* key, Value& value) const {
+    const auto found = json_.find(key);
+    if (found != json_.end() && !found->is_null()) read(key, *found, value);
+  }
   /// What is always written as a list, and `(*this)(..)` as a single value if it has one element.
   template <class Value>
   void list(const char* key, std::vector<Value>& values) const {
@@ -194,6 +200,10 @@ class ConfigWriter {
     } else {
       json_[key] = to_json(key, value);
     }
+  }
+  template <class Value>
+  void unless_absent(const char* key, const Value& value) const {
+    (*this)(key, value);
   }
   template <class Value>
   void list(const char* key, const std::vector<Value>& values) const {
