@@ -191,6 +191,24 @@ TEST_F(CountingGpt, SuppressedTokensNeverCome) {
   EXPECT_EQ(std::count(found.begin(), found.end(), 4) + std::count(found.begin(), found.end(), 5), 0);
 }
 
+TEST_F(CountingGpt, WithoutGenerationConfigJsonTheOtherStandsForIt) {
+  config["suppress_tokens"] = {2};
+  config["eos_token_id"] = 5;
+  EXPECT_EQ(load().generation_defaults().suppressed, (Tokens{2}));
+  generation = {{"eos_token_id", 6}};
+  EXPECT_TRUE(load().generation_defaults().suppressed.empty());
+}
+
+TEST_F(CountingGpt, APaddingTokenStaysThatGenerationConfigJsonDoesNotName) {
+  config["pad_token_id"] = 8;
+  generation = {{"eos_token_id", 6}};
+  EXPECT_EQ(load().config().pad_token, 8);
+  generation["pad_token_id"] = 7;
+  EXPECT_EQ(load().config().pad_token, 7);
+  generation["pad_token_id"] = -1;
+  EXPECT_EQ(load().config().pad_token, std::nullopt);
+}
+
 TEST_F(CountingGpt, SavingKeepsTheTokens) {
   config["eos_token_id"] = 5;
   generation = {{"eos_token_id", {7, 4}}, {"pad_token_id", 8}, {"suppress_tokens", {2}}};

@@ -27,15 +27,21 @@ namespace detail {
   return value.is_structured() ? std::string("an ") + value.type_name() : quote_name(value.dump());
 }
 
+/// The JSON object that the text of a file says. Throws IoError that names the file when it says none.
+[[nodiscard]] inline nlohmann::json parse_json_object(std::string_view text, const std::string& path,
+                                                      std::string_view where) {
+  nlohmann::json json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  require<IoError>(json.is_object(), where, path, ": is not a JSON object");
+  return json;
+}
+
 /// The JSON object that a file holds. Throws IoError that names the file when there is none.
 [[nodiscard]] inline nlohmann::json read_json_object(const std::filesystem::path& path, std::string_view where) {
   std::ifstream file(path, std::ios::binary);
   require<IoError>(file.is_open() && std::filesystem::is_regular_file(path), where, path.string(), ": cannot open");
   const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   require<IoError>(!file.bad(), where, path.string(), ": cannot read");
-  nlohmann::json json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-  require<IoError>(json.is_object(), where, path.string(), ": is not a JSON object");
-  return json;
+  return parse_json_object(text, path.string(), where);
 }
 
 struct ActivationName {
@@ -77,6 +83,12 @@ class ConfigReader {
     } else if constexpr (kIsSomeTokens<Value>) {
       value = {};
     }
+  }
+  /// Absent or null, the value stays as it is: for tokens that another file has named already.
+  template <class Value>
+  void unless_absent(const char* key, Value& value) const {
+    const auto found = json_.find(key);
+    if (found != json_.end() && !found->is_null()) read(key, *found, value);
   }
   /// What is always written as a list, and `(*this)(..)` as a single value if it has one element.
   template <class Value>
@@ -189,6 +201,10 @@ class ConfigWriter {
     } else {
       json_[key] = to_json(key, value);
     }
+  }
+  template <class Value>
+  void unless_absent(const char* key, const Value& value) const {
+    (*this)(key, value);
   }
   template <class Value>
   void list(const char* key, const std::vector<Value>& values) const {

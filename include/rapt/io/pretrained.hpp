@@ -137,9 +137,9 @@ void transpose_into(TensorView<const T> from, TensorView<T> to) {
 template <class Config>
 [[nodiscard]] Config config_of(const PretrainedFolder& folder) {
   auto config = config_from_json<Config>(folder.config(), folder.config_path());
-  if (folder.generation_config()) {
-    read_generation_keys(config, *folder.generation_config(), folder.generation_config_path());
-  }
+  const bool has_own = folder.generation_config().has_value();  // otherwise config.json stands for it
+  read_generation_keys(config, has_own ? *folder.generation_config() : folder.config(),
+                       has_own ? folder.generation_config_path() : folder.config_path());
   if constexpr (requires { config.look_at([](std::string_view) { return true; }); }) {
     config.look_at([&](std::string_view name) { return folder.contains(name); });
   }
@@ -309,6 +309,8 @@ template <class M, class Config>
 /// The model that a folder holds. Its weights lie in the mapped file where the file keeps them as rapt does: they are
 /// read from the disk when they are used, and not held a second time. A file that is mapped must not be shortened or
 /// overwritten in place; replacing it, as all writers here do, is no harm.
+///
+/// Searches begin and end where generation_config.json says, or config.json where there is no such file.
 ///
 /// Throws IoError or ShapeError that names the file and what is wrong: another architecture, settings that the model
 /// does not have, a missing or surplus tensor, a shape that does not fit.

@@ -158,8 +158,8 @@ class Translator {
       tokens.push_back(defaults.ends.front());
       encoded.push_back(tokens);
     }
-    std::ignore =
-        detail::GenerationRules(options, defaults, encoded, false, "translator");  // errors name lines of all batches
+    // errors name lines, not places in a batch
+    std::ignore = detail::GenerationRules(options, defaults, encoded, false, "translator");
     TokenBatch searched;
     GenerationOptions of_searched = options;
     of_searched.prefix.clear();

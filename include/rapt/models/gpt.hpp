@@ -99,6 +99,7 @@ struct GptConfig {
     key("scale_attn_by_inverse_layer_idx", self.scale_attention_by_layer);
     key("tie_word_embeddings", self.share_embeddings);
     visit_token_keys(self, key);
+    key("pad_token_id", self.pad_token);
     key.must_be("add_cross_attention", false);
   }
   /// The tokens that are keys of config.json and of generation_config.json, and those of the latter alone.
@@ -106,11 +107,11 @@ struct GptConfig {
   static void visit_token_keys(Self& self, const Visitor& key) {
     key("bos_token_id", self.begin_token);
     key("eos_token_id", self.end_tokens);
-    key("pad_token_id", self.pad_token);
   }
   template <class Self, class Visitor>
   static void visit_generation_keys(Self& self, const Visitor& key) {
     visit_token_keys(self, key);
+    key.unless_absent("pad_token_id", self.pad_token);
     key.list("suppress_tokens", self.suppressed_tokens);
   }
 };

@@ -155,6 +155,7 @@ struct LlamaConfig {
     key("attention_dropout", self.attention_dropout);
     key("initializer_range", self.initial_deviation);
     visit_token_keys(self, key);
+    key("pad_token_id", self.pad_token);
     if (type == "llama") {
       key("attention_bias", self.attention_bias);
       key("mlp_bias", self.mlp_bias);
@@ -186,11 +187,11 @@ struct LlamaConfig {
   static void visit_token_keys(Self& self, const Visitor& key) {
     key("bos_token_id", self.begin_token);
     key("eos_token_id", self.end_tokens);
-    key("pad_token_id", self.pad_token);
   }
   template <class Self, class Visitor>
   static void visit_generation_keys(Self& self, const Visitor& key) {
     visit_token_keys(self, key);
+    key.unless_absent("pad_token_id", self.pad_token);
     key.list("suppress_tokens", self.suppressed_tokens);
   }
 

@@ -129,6 +129,7 @@ struct MarianConfig {
     key("share_encoder_decoder_embeddings", self.share_embeddings);
     key("tie_word_embeddings", self.tie_output);
     visit_token_keys(self, key);
+    key("pad_token_id", self.pad_token);
     if constexpr (std::is_const_v<Self>) {  // without the key transformers would pad with 58100
       if (!self.pad_token) key.constant("pad_token_id", -1);
     }
@@ -150,12 +151,12 @@ struct MarianConfig {
       key("decoder_start_token_id", self.begin_token);
     }
     key("eos_token_id", self.end_tokens);
-    key("pad_token_id", self.pad_token);
     key("forced_eos_token_id", self.forced_end_tokens);
   }
   template <class Self, class Visitor>
   static void visit_generation_keys(Self& self, const Visitor& key) {
     visit_token_keys(self, key);
+    key.unless_absent("pad_token_id", self.pad_token);
     key("forced_bos_token_id", self.forced_begin_token);
     key.list("suppress_tokens", self.suppressed_tokens);
     if constexpr (std::is_const_v<Self>) {

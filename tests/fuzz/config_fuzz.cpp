@@ -1,0 +1,121 @@
+/// \file
+/// libFuzzer target: whatever the bytes of config.json and generation_config.json are, they either give a config or
+/// throw rapt::Error. A config that can be written is read back as the same, and a model of it without weights costs no
+/// memory.
+///
+/// The first byte says which kind of model, the second which tensors the folder has; then comes config.json and, behind
+/// a byte 0, generation_config.json.
+///
+///     clang++-14 -std=c++20 -O1 -g -fsanitize=fuzzer,address,undefined -Iinclude -isystem /usr/include/eigen3 \
+///       tests/fuzz/config_fuzz.cpp -o config_fuzz
+///     mkdir corpus && cp tests/fuzz/seeds/config/* corpus
+///     ./config_fuzz -max_total_time=120 -max_len=4096 -malloc_limit_mb=500 corpus
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+
+#include "rapt/io/pretrained.hpp"
+#include "rapt/models/beit.hpp"
+#include "rapt/models/bert.hpp"
+#include "rapt/models/deit.hpp"
+#include "rapt/models/gpt.hpp"
+#include "rapt/models/image_gpt.hpp"
+#include "rapt/models/llama.hpp"
+#include "rapt/models/mae.hpp"
+#include "rapt/models/marian.hpp"
+#include "rapt/models/transformer_xl.hpp"
+#include "rapt/models/vit.hpp"
+
+namespace {
+
+namespace detail = rapt::detail;
+
+struct Texts {
+  std::string config, generation;
+  std::uint8_t tensors = 0;
+};
+
+template <class Config>
+Config read(const Texts& texts) {
+  auto config =
+      detail::config_from_json<Config>(detail::parse_json_object(texts.config, "config.json", "fuzz"), "config.json");
+  const std::string& generation = texts.generation.empty() ? texts.config : texts.generation;
+  detail::read_generation_keys(config, detail::parse_json_object(generation, "generation_config.json", "fuzz"),
+                               "generation_config.json");
+  if constexpr (requires { config.look_at([](std::string_view) { return true; }); }) {
+    config.look_at([&](std::string_view name) { return (texts.tensors >> (name.size() % 8) & 1) != 0; });
+  }
+  detail::validate_config(config, "config.json");
+  return config;
+}
+
+template <class Config>
+Texts write(const Config& config, std::uint8_t tensors) {
+  Texts texts{detail::json_text(detail::config_to_json<float>(config), "config.json"), {}, tensors};
+  if constexpr (detail::HasGenerationKeys<Config>) {
+    texts.generation = detail::json_text(detail::generation_config_to_json(config), "generation_config.json");
+  }
+  return texts;
+}
+
+bool holds_null(const nlohmann::json& json) {
+  if (!json.is_structured()) return json.is_null();
+  return std::any_of(json.begin(), json.end(), [](const nlohmann::json& value) { return holds_null(value); });
+}
+
+/// As many as a folder with few tensors may have.
+template <class Config>
+bool has_few_layers(const Config& config) {
+  if constexpr (requires { config.encoder_layers; }) {
+    return config.encoder_layers + config.decoder_layers < 4;
+  } else if constexpr (requires { config.decoder_layers; }) {
+    return config.layers < 4 && config.decoder_layers < 4;
+  } else {
+    return config.layers < 4;
+  }
+}
+
+template <class M>
+void run(const Texts& texts) {
+  using Config = typename M::Config;
+  const Config config = read<Config>(texts);
+  if (has_few_layers(config)) {
+    try {
+      const detail::InitialiseNothing scope;
+      rapt::Rng rng;
+      const M model(config, rng);
+    } catch (const rapt::Error&) {  // a tensor of too many elements
+    }
+  }
+  Texts first;
+  try {
+    first = write(config, texts.tensors);
+  } catch (const rapt::ValueError&) {  // settings that Hugging Face has no model for
+    return;
+  }
+  for (const std::string* text : {&first.config, &first.generation}) {
+    if (!text->empty() && holds_null(detail::parse_json_object(*text, "written", "fuzz"))) std::abort();
+  }
+  const Texts second = write(read<Config>(first), texts.tensors);
+  if (first.config != second.config || first.generation != second.generation) std::abort();
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (size < 2) return 0;
+  const std::string_view text(reinterpret_cast<const char*>(data) + 2, size - 2);
+  const std::size_t end = text.find('\0');
+  Texts texts{std::string(text.substr(0, end)), {}, data[1]};
+  if (end != std::string_view::npos) texts.generation = text.substr(end + 1);
+  constexpr void (*kKinds[])(const Texts&) = {
+      run<rapt::Gpt<float>>,           run<rapt::Bert<float>>,    run<rapt::Llama<float>>, run<rapt::Marian<float>>,
+      run<rapt::Vit<float>>,           run<rapt::Deit<float>>,    run<rapt::Beit<float>>,  run<rapt::Mae<float>>,
+      run<rapt::TransformerXl<float>>, run<rapt::ImageGpt<float>>};
+  try {
+    kKinds[data[0] % std::size(kKinds)](texts);
+  } catch (const rapt::Error&) {
+  }
+  return 0;
+}
