@@ -2,35 +2,31 @@
 /// libFuzzer target: whatever the files of a tokenizer hold, reading them either works or throws rapt::IoError; what
 /// was read cuts a text and puts it together again, and is the same when it is written and read again.
 ///
-///     clang++-14 -std=c++20 -O1 -g -fsanitize=fuzzer,address,undefined -Iinclude -isystem /usr/include/eigen3 \
-///       tests/fuzz/tokenizer_json_fuzz.cpp -o tokenizer_json_fuzz -lutf8proc -lpthread
-///     ./tokenizer_json_fuzz -max_total_time=120 tests/fuzz/seeds/tokenizer_json
+///     sh tests/fuzz/run.sh 120 tokenizer_json  # -max_len=8192
 ///
-/// The first byte of an input tells the file: 0 to 9 a tokenizer.json; 'c' a tokenizer_config.json beside a vocab.txt;
-/// 't' a vocab.txt; 'v' a vocab.json with merges.txt behind a line of "---"; any other belongs to a tokenizer.json.
-#include <unistd.h>
-
+/// The first byte of an input tells the file: 'c' a tokenizer_config.json beside a vocab.txt; 't' a vocab.txt; 'v' a
+/// vocab.json, with merges.txt behind a line of "---"; any other byte belongs to a tokenizer.json.
+#include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "rapt/io/tokenizer_files.hpp"
+#include "tests/fuzz/fuzz_files.hpp"
 
 namespace {
 
 namespace fs = std::filesystem;
-
-void write(const fs::path& path, std::string_view text) { std::ofstream(path, std::ios::binary) << text; }
+using rapt_fuzz::expect;
 
 /// The ids of every text decode, and so does every id alone.
 template <class Tokenizer>
 void use(const Tokenizer& tokenizer) {
   for (const std::string text : {"", " a  b's [MASK] <|endoftext|>\n", "Ünï 我爱 \xF0\x9F\x98\x80 don ' t ."}) {
     const auto encoding = tokenizer.encode_with_spans(text);
-    if (encoding.ids != tokenizer.encode(text)) std::abort();
+    expect(encoding.ids == tokenizer.encode(text));
     static_cast<void>(tokenizer.encode_pair(text, "b"));
     static_cast<void>(tokenizer.decode(encoding.ids));
     static_cast<void>(tokenizer.decode(encoding.ids, false));
@@ -51,40 +47,40 @@ void use(const rapt::PretrainedTokenizer& any, const fs::path& folder) {
            std::equal(a.tokens().begin(), a.tokens().end(), b.tokens().begin());
   };
   const auto again = rapt::load_tokenizer(folder / "again.json");
-  if (again.index() != any.index()) std::abort();
+  expect(again.index() == any.index());
   const bool is_same =
       any.index() == 0 ? same(std::get<0>(any), std::get<0>(again)) : same(std::get<1>(any), std::get<1>(again));
-  if (!is_same) std::abort();
+  expect(is_same);
 }
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static const fs::path folder = [] {
-    const fs::path path = fs::temp_directory_path() / ("tokenizer_fuzz_" + std::to_string(::getpid()));
-    fs::create_directories(path / "bert");
-    fs::create_directories(path / "gpt2");
-    write(path / "bert/vocab.txt", "[UNK]\n[CLS]\n[SEP]\na\n##b\n");
-    std::atexit([] { fs::remove_all(fs::temp_directory_path() / ("tokenizer_fuzz_" + std::to_string(::getpid()))); });
-    return path;
+  static const rapt_fuzz::Folder files;
+  static const bool is_ready = [] {
+    for (const char* name : {"bert", "gpt2"}) fs::create_directories(files.path() / name);
+    files.write("bert/vocab.txt", "[UNK]\n[CLS]\n[SEP]\na\n##b\n");
+    return true;
   }();
+  static_cast<void>(is_ready);
+  const fs::path& folder = files.path();
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   const char kind = text.empty() ? ' ' : text.front();
   const std::string_view rest = text.substr(text.empty() ? 0 : 1);
   try {
     if (kind == 'c') {
-      write(folder / "bert/tokenizer_config.json", rest);
+      files.write("bert/tokenizer_config.json", rest);
       use(rapt::load_tokenizer(folder / "bert"), folder);
     } else if (kind == 't') {
-      write(folder / "vocab.txt", rest);
+      files.write("vocab.txt", rest);
       use(rapt::load_wordpiece(folder / "vocab.txt", {.single = {{"$A"}}, .pair = {{"$A"}, {"$B", 1}}}), folder);
     } else if (kind == 'v') {
       const std::size_t cut = std::min(rest.find("\n---\n"), rest.size());
-      write(folder / "gpt2/vocab.json", rest.substr(0, cut));
-      write(folder / "gpt2/merges.txt", rest.substr(std::min(cut + 5, rest.size())));
+      files.write("gpt2/vocab.json", rest.substr(0, cut));
+      files.write("gpt2/merges.txt", rest.substr(std::min(cut + 5, rest.size())));
       use(rapt::load_tokenizer(folder / "gpt2"), folder);
     } else {
-      write(folder / "tokenizer.json", text);
+      files.write("tokenizer.json", text);
       use(rapt::load_tokenizer(folder / "tokenizer.json"), folder);
     }
   } catch (const rapt::IoError&) {

@@ -2,24 +2,18 @@
 /// libFuzzer target: whatever the bytes are, reading them as lines, as a text and as a tab-separated corpus either
 /// works or throws rapt::IoError, and all ways agree.
 ///
-///     clang++-14 -std=c++20 -O1 -g -fsanitize=fuzzer,address,undefined -Iinclude -isystem /usr/include/eigen3 \
-///       tests/fuzz/tsv_fuzz.cpp -o tsv_fuzz -lutf8proc
-///     ./tsv_fuzz -max_total_time=120 tests/fuzz/seeds/tsv
-#include <sys/mman.h>
-#include <unistd.h>
-
+///     sh tests/fuzz/run.sh 120 tsv  # -max_len=8192
+#include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
 #include "rapt/data/parallel_corpus.hpp"
+#include "tests/fuzz/fuzz_files.hpp"
 
 namespace {
 
-void expect(bool condition) {
-  if (!condition) std::abort();
-}
+using rapt_fuzz::expect;
 
 void check_lines(const std::string& path, std::string_view input) {
   const auto lines = rapt::read_lines(path);
@@ -46,14 +40,13 @@ void check_corpus(const std::string& path, rapt::Index source, rapt::Index targe
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static const int file = ::memfd_create("corpus", 0);  // a file in memory, with a path
-  static const std::string path = "/proc/self/fd/" + std::to_string(file);
-  if (::ftruncate(file, 0) != 0 || ::pwrite(file, data, size, 0) != static_cast<ssize_t>(size)) std::abort();
+  static const rapt_fuzz::MemoryFile file;
   const std::string_view input(reinterpret_cast<const char*>(data), size);
+  file.write(input);
   try {
-    check_lines(path, input);
-    check_corpus(path, 0, 1);
-    check_corpus(path, 2, 0);
+    check_lines(file.path(), input);
+    check_corpus(file.path(), 0, 1);
+    check_corpus(file.path(), 2, 0);
   } catch (const rapt::IoError&) {
   }
   static_cast<void>(rapt::as_line(input));

@@ -253,6 +253,7 @@ TEST_F(TokenizerFiles, MalformedVocabularyFiles) {
     return complaint([&] { static_cast<void>(rapt::load_byte_level_bpe(path, no_merges)); });
   };
   EXPECT_EQ(vocabulary("{\"a\": 0"), "vocab.json: not valid JSON: at byte 8");
+  EXPECT_EQ(vocabulary("{\"a\": 1e999}"), "vocab.json: not valid JSON: at byte 11");
   EXPECT_EQ(vocabulary("[1]"), "vocab.json: must be an object");
   EXPECT_EQ(vocabulary("{}"), "vocab.json: the vocabulary: must be an object of names and ids");
   EXPECT_EQ(vocabulary("{\"a\": 0, \"a\": 1}"), "vocab.json: the key \"a\" stands twice in an object");

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <fstream>
 #include <string>
 #include <vector>
@@ -177,6 +178,30 @@ TEST_F(TokenizerJsonTest, IdsThatCannotBe) {
   changed["added_tokens"].back()["content"] = "";
   EXPECT_EQ(complaint_of(changed), "no IoError");
   EXPECT_EQ(std::get<ByteLevelBpe>(rapt::load_tokenizer(folder_)).options().added_tokens.size(), 2u);
+}
+
+TEST_F(TokenizerJsonTest, LargeAndDeepFilesAreReadInTimeThatGrowsWithThemAlone) {
+  Json file = golden()["tokenizers"]["WordPiece"];
+  Json& added = file["added_tokens"];
+  const std::size_t size = file["model"]["vocab"].size();
+  for (std::size_t i = 0; i < 30'000; ++i) {
+    added.push_back({{"id", size + i}, {"content", "new" + std::to_string(i)}});
+  }
+  Json sequence = {{"type", "BertProcessing"}, {"cls", {"[CLS]", 1}}, {"sep", {"[SEP]", 2}}};
+  std::string head, tail;
+  for (int i = 0; i < 30'000; ++i) {
+    head += R"({"type":"Sequence","processors":[)";
+    tail += "]}";
+  }
+  file["post_processor"] = "here";
+  std::string text = file.dump();
+  text.replace(text.find("\"here\""), 6, head + sequence.dump() + tail);
+  write("tokenizer.json", text);
+  const auto start = std::chrono::steady_clock::now();
+  const auto tokenizer = std::get<WordPiece>(rapt::load_tokenizer(folder_));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20)) << "it takes some 0.2 s";
+  EXPECT_EQ(tokenizer.size(), static_cast<rapt::Index>(size + 30'000));
+  EXPECT_EQ(tokenizer.encode("new29999"), (std::vector<TokenId>{1, static_cast<TokenId>(size + 29'999), 2}));
 }
 
 TEST_F(TokenizerJsonTest, ATokenizerConfigThatIsWrong) {

@@ -56,7 +56,7 @@ class TokenizerJsonReader {
     tokens_ = json_.names_by_id(vocabulary, "model.vocab", read_added_tokens(root, vocabulary));
     if (const Json* truncation = TokenizerJson::find(root, "truncation")) read_truncation(*truncation);
     if (const Json* processor = TokenizerJson::find(root, "post_processor")) {
-      read_post_processor(*processor, "post_processor", kind == "BPE");
+      read_post_processor(*processor, kind == "BPE");
     }
     if (kind == "BPE") return read_bpe(root, model, cleans_up.of_bpe);
     return read_wordpiece(root, model, cleans_up.of_wordpiece);
@@ -116,14 +116,25 @@ class TokenizerJsonReader {
     max_tokens_ = json_.number(*length, std::numeric_limits<TokenId>::max(), "truncation.max_length");
   }
 
-  void read_post_processor(const Json& processor, const std::string& part, bool is_bpe) {
+  /// A Sequence may hold others.
+  void read_post_processor(const Json& processor, bool is_bpe) {
+    std::vector<std::pair<const Json*, std::string>> steps = {{&processor, "post_processor"}};  // the next one last
+    while (!steps.empty()) {
+      const auto [step, part] = std::move(steps.back());
+      steps.pop_back();
+      if (json_.type(*step, part) != "Sequence") {
+        read_post_processor_step(*step, part, is_bpe);
+        continue;
+      }
+      const Json& inner = json_.array(*step, "processors", part + ".");
+      for (auto one = inner.rbegin(); one != inner.rend(); ++one)
+        steps.emplace_back(&*one, "post_processor.processors");
+    }
+  }
+  void read_post_processor_step(const Json& processor, const std::string& part, bool is_bpe) {
     const std::string& type = json_.type(processor, part);
     const std::string dot = part + ".";
-    if (type == "Sequence") {
-      for (const Json& one : json_.array(processor, "processors", dot)) {
-        read_post_processor(one, part + ".processors", is_bpe);
-      }
-    } else if (type == "TemplateProcessing") {
+    if (type == "TemplateProcessing") {
       single_ = read_template(processor, "single", dot);
       pair_ = read_template(processor, "pair", dot);
     } else if (type == "BertProcessing" || type == "RobertaProcessing") {

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -42,6 +43,45 @@ struct NamesById {
   std::vector<TokenId> unused;  ///< ids below the highest one that no name has; their names are empty
 };
 
+/// Goes through a JSON text and looks for what parsing alone would not tell or would throw. (The parser's own callbacks
+/// take n^2 for a list of n objects.)
+struct KeyWatcher : nlohmann::json_sax<nlohmann::json> {
+  bool repeated = false;  ///< `key_name` stands twice in an object
+  std::string key_name;
+  std::optional<std::size_t> error_byte;  ///< where the text is no JSON
+
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(number_integer_t) override { return true; }
+  bool number_unsigned(number_unsigned_t) override { return true; }
+  bool number_float(number_float_t, const string_t&) override { return true; }
+  bool string(string_t&) override { return true; }
+  bool binary(binary_t&) override { return true; }
+  bool start_array(std::size_t) override { return true; }
+  bool end_array() override { return true; }
+  bool start_object(std::size_t) override {
+    keys_.emplace_back();
+    return true;
+  }
+  bool end_object() override {
+    keys_.pop_back();
+    return true;
+  }
+  bool key(string_t& name) override {
+    const auto [at, is_new] = keys_.back().insert(std::move(name));
+    if (!is_new) key_name = *at;
+    repeated = !is_new;
+    return is_new;
+  }
+  bool parse_error(std::size_t byte, const std::string&, const nlohmann::json::exception&) override {
+    error_byte = byte;
+    return false;
+  }
+
+ private:
+  std::vector<std::set<std::string>> keys_;  // of the objects that are open
+};
+
 /// A JSON file whose parts are asked for by name; what is missing or of another type is an IoError that says where.
 class TokenizerJson {
  public:
@@ -51,21 +91,11 @@ class TokenizerJson {
     const std::string text = read_text_file(path);
     // The parser would take a zero byte for the end of its input, and the last of two values of a key.
     check(text.find('\0') == text.npos, "", "zero byte in the file");
-    std::vector<std::set<std::string>> keys;
-    const auto watch = [&](int, Json::parse_event_t event, Json& parsed) {
-      if (event == Json::parse_event_t::object_start) keys.emplace_back();
-      if (event == Json::parse_event_t::object_end) keys.pop_back();
-      if (event == Json::parse_event_t::key) {
-        const auto& key = parsed.get_ref<const std::string&>();
-        check(keys.back().insert(key).second, "", "the key ", quote_name(key), " stands twice in an object");
-      }
-      return true;
-    };
-    try {
-      root_ = Json::parse(text, watch);
-    } catch (const Json::parse_error& error) {
-      check(false, "", "not valid JSON: at byte ", error.byte);
-    }
+    KeyWatcher watcher;
+    Json::sax_parse(text, &watcher);
+    check(!watcher.repeated, "", "the key ", quote_name(watcher.key_name), " stands twice in an object");
+    check(!watcher.error_byte, "", "not valid JSON: at byte ", watcher.error_byte.value_or(0));
+    root_ = Json::parse(text);
     check(root_.is_object(), "", "must be an object");
   }
 
