@@ -362,8 +362,7 @@ TEST_F(Checkpoint, MalformedState) {
   expect_refused<ValueError>(path(), {"1000", std::to_string(run.stream.batches_per_epoch())});
 }
 
-// Other optimizers, and frozen parameters
-// ------------------------------------------------------------------------------
+// Other optimizers, and frozen parameters -----------------------------------------------------------------------------
 
 /// A run with an optimizer that make(model) gives.
 template <class Make>

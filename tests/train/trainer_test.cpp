@@ -665,8 +665,7 @@ TEST(Trainer, GoesOnFromAState) {
   EXPECT_EQ(half_trainer.state().best_validation, 3);
 }
 
-// Other optimizers
-// -----------------------------------------------------------------------------------------------------
+// Other optimizers ----------------------------------------------------------------------------------------------------
 
 TEST(Trainer, TakesAnyOptimizer) {
   const auto pairs = reversals(10, 7, 1);
@@ -708,8 +707,7 @@ TEST(Trainer, RefusesTheOptimizerOfAnotherModel) {
   EXPECT_NE(text.find("'embedding.weight'"), std::string::npos) << text;
 }
 
-// Freezing
-// -------------------------------------------------------------------------------------------------------------
+// Freezing ------------------------------------------------------------------------------------------------------------
 
 /// Weight decay, clipping, accumulation, an average: the encoder stays bit for bit, the rest learns.
 TEST(Trainer, TrainsAroundAFrozenEncoder) {

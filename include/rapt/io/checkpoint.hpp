@@ -114,11 +114,12 @@ void load_checkpoint(const std::filesystem::path& path, Trainer<M, O>& trainer, 
   BatchStream there = stream;
   there.seek(state.data);
   O& optimizer = trainer.optimizer();
-  const auto writer = json.find("optimizer");  // absent in files of earlier versions, which knew Adam alone
-  require<IoError>(writer == json.end() ? O::kName == "adam" : *writer == std::string(O::kName), "load_checkpoint",
-                   file.path(), ": it was written with the optimizer ",
-                   writer == json.end() ? "\"adam\"" : detail::describe(*writer), ", this trainer has \"", O::kName,
-                   "\"");
+  // Files of earlier versions, which knew Adam alone, do not say.
+  const nlohmann::json writer = json.value("optimizer", nlohmann::json("adam"));
+  require<IoError>(writer == std::string(O::kName), "load_checkpoint", file.path(),
+                   ": it was written with the optimizer ",
+                   writer.is_string() ? detail::quote_name(writer.get<std::string>()) : detail::describe(writer),
+                   ", this trainer has \"", O::kName, "\"");
   const std::vector<Index> missed = detail::missed_steps(file, json, optimizer, steps);
   std::vector<bool> has_state;
   for (std::size_t i = 0; const auto& slot : optimizer.slots()) {
