@@ -87,12 +87,12 @@ if(RAPT_IMAGES_FOUND)
   rapt_library(rapt_images images "${images_headers}" rapt PNG::PNG ZLIB::ZLIB)
 endif()
 if(RAPT_IO_FOUND)
-  if(RAPT_TEXT_FOUND)
-    list(APPEND io_headers ${io_text_headers})
-  endif()
   # Tokenizer files and the translator go from text to text, so rapt::io brings rapt::text where that is there: in the
   # build that links it.
   rapt_library(rapt_io io "${io_headers}" rapt nlohmann_json::nlohmann_json $<TARGET_NAME_IF_EXISTS:rapt::text>)
+  if(RAPT_TEXT_FOUND AND ("rapt_io" IN_LIST rapt_new_targets OR "rapt_text" IN_LIST rapt_new_targets))
+    target_sources(rapt_io INTERFACE FILE_SET HEADERS FILES ${io_text_headers})
+  endif()
 endif()
 
 if(RAPT_BUILD_PRECOMPILED AND NOT TARGET rapt_precompiled)

@@ -24,7 +24,7 @@ several() {
   folder=$1 first=$2 second=$3
   shift 3
   "$cmake" -S "$here/several" -B "$work/$folder" -DFIRST="$first" -DSECOND="$second" -DIO=OFF \
-    -DVERSION="$version" -DNAME_OF_SECOND=my_rapt "$@"
+    -DTEXT=AUTO -DVERSION="$version" -DNAME_OF_SECOND=my_rapt "$@"
 }
 
 quiet several two_names "$work/first" "$work/second"
@@ -36,6 +36,14 @@ quiet several named_rapt "$work/first" "$work/second" -DNAME_OF_SECOND=rapt
 quiet "$cmake" --install "$work/two_names" --prefix "$work/with_program"
 quiet "$cmake" -S "$here/combination" -B "$work/with_program_consumer" -DCMAKE_PREFIX_PATH="$work/with_program" \
   -DREQUIRED="io;text;images" -DEXPECTED="io;text;images" -DHIDDEN="$work"
+quiet several without_text "$work/first" "$work/second" -DIO=ON -DTEXT=OFF
+quiet "$cmake" --install "$work/without_text" --prefix "$work/with_text"
+for prefix in with_program with_text; do
+  if ! diff -r "$work/installed/include" "$work/$prefix/include"; then
+    echo "FAILED: what a program installs with it is not all of rapt"
+    exit 1
+  fi
+done
 quiet several after_installation installed "$work/second" -DCMAKE_PREFIX_PATH="$work/installed"
 
 fails "A build can have one rapt, and this one asks for two." several other_version "$work/first" "$work/other"

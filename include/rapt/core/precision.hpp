@@ -47,8 +47,8 @@ enum class MatrixUnit { none, portable, avx512_bf16, amx };
     const auto found = [](MatrixUnit best) { return std::make_unique<const MatrixUnit>(best); };
     if (detected_simd_level() < SimdLevel::avx512) return found(MatrixUnit::none);
     unsigned a = 0, b = 0, c = 0, d = 0;
-    if (__get_cpuid_count(7, 1, &a, &b, &c, &d) == 0 || (a >> 5 & 1) == 0)
-      return found(MatrixUnit::none);  // AVX512_BF16
+    constexpr unsigned kAvx512Bf16 = 1u << 5;
+    if (__get_cpuid_count(7, 1, &a, &b, &c, &d) == 0 || (a & kAvx512Bf16) == 0) return found(MatrixUnit::none);
 #if defined(__linux__)
     constexpr unsigned kAmxBf16 = 1u << 22, kAmxTile = 1u << 24;
     __get_cpuid_count(7, 0, &a, &b, &c, &d);
