@@ -23,6 +23,7 @@
 
 #include "rapt/core/error.hpp"
 #include "rapt/core/shape.hpp"
+#include "rapt/text/replace_all.hpp"
 #include "rapt/text/unicode.hpp"
 
 namespace rapt::inline RAPT_ABI {
@@ -78,12 +79,6 @@ constexpr bool is_ascii_digit(char c) { return c >= '0' && c <= '9'; }
 constexpr bool is_13a_symbol(char c) {
   return (c >= '!' && c <= '&') || (c >= '(' && c <= '+') || c == '/' || (c >= ':' && c <= '@') ||
          (c >= '[' && c <= '`') || (c >= '{' && c <= '~');
-}
-
-inline void replace_all(std::string& text, std::string_view from, std::string_view to) {
-  for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) {
-    text.replace(at, from.size(), to);
-  }
 }
 
 /// Puts spaces between the tokens of a segment by the rules of mteval-v13a. All rules concern ASCII, so bytes do.

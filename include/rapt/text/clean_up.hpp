@@ -5,31 +5,15 @@
 #pragma once
 
 #include <array>
-#include <cstddef>
 #include <string>
 #include <string_view>
 #include <utility>
 
-#include "rapt/version.hpp"
+#include "rapt/text/replace_all.hpp"
 
 namespace rapt::inline RAPT_ABI {
 
 namespace detail {
-
-/// Replaces the places of `from`, from left to right, in time that grows with the text alone.
-inline void replace_all(std::string& text, std::string_view from, std::string_view to) {
-  std::size_t at = text.find(from);
-  if (at == text.npos) return;
-  std::string replaced;
-  replaced.reserve(text.size());
-  std::size_t done = 0;
-  for (; at != text.npos; at = text.find(from, done)) {
-    replaced.append(text, done, at - done) += to;
-    done = at + from.size();
-  }
-  replaced.append(text, done);
-  text.swap(replaced);
-}
 
 /// All replacements, one behind the other; " do not" becomes " don't" only if wished.
 inline void clean_up(std::string& text, bool contracts_do_not) {

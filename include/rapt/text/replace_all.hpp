@@ -1,0 +1,29 @@
+/// \file
+/// Replacing a part of a text wherever it stands.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "rapt/version.hpp"
+
+namespace rapt::inline RAPT_ABI::detail {
+
+/// Puts `to` in place of each `from`, which must not be empty, from left to right and without looking again at what was
+/// put there, in time that grows with the text alone.
+inline void replace_all(std::string& text, std::string_view from, std::string_view to) {
+  std::size_t at = text.find(from);
+  if (at == text.npos) return;
+  std::string replaced;
+  replaced.reserve(text.size());
+  std::size_t done = 0;
+  for (; at != text.npos; at = text.find(from, done)) {
+    replaced.append(text, done, at - done) += to;
+    done = at + from.size();
+  }
+  replaced.append(text, done);
+  text.swap(replaced);
+}
+
+}  // namespace rapt::inline RAPT_ABI::detail
