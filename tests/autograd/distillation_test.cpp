@@ -93,7 +93,7 @@ TEST(Distillation, WhatTheTeacherRulesOutCountsNothing) {
 TEST(Distillation, ErrorsNameTheValues) {
   const rapt::Variable<double> student(Tensor<double>(Shape{4, 2}, 0.0));
   const Tensor<double> teacher(Shape{4, 3}, 0.0), same(Shape{4, 2}, 0.0);
-  const std::vector<TokenId> three{0, 1, 1}, outside{0, 1, 2, 0};
+  const std::vector<TokenId> three{0, 1, 1}, outside{0, 1, 2, 0}, ignored{0, 1, -100, 0};
   const auto loss = [&](const Tensor<double>& t, std::span<const TokenId> labels, const DistillationOptions& options) {
     return [=, &t] { std::ignore = distillation_loss<double>(student, t, labels, options); };
   };
@@ -101,6 +101,7 @@ TEST(Distillation, ErrorsNameTheValues) {
                             {"labels", loss(same, three, {}), {"3 targets", "[4, 2]"}},
                             {"no labels", loss(same, {}, {.weight = 0.9f}), {"0 targets"}},
                             {"label", loss(same, outside, {}), {"token id 2"}},
+                            {"ignored label", loss(same, ignored, {}), {"token id -100", "position 2"}},
                             {"temperature", loss(same, outside, {.temperature = 0}), {"temperature", "0"}},
                             {"weight", loss(same, outside, {.weight = 1.5f}), {"weight", "1.5"}}});
 }

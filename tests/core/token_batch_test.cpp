@@ -82,6 +82,8 @@ TEST(TokenBatch, IdsOutsideOfTheVocabularyAreNamed) {
             "[embedding] token id 10 at position 2 is outside the vocabulary of 10");
   const std::vector<TokenId> negative{0, -1};
   EXPECT_THROW(rapt::require_ids(negative, 10, "embedding"), rapt::ValueError);
+  EXPECT_NO_THROW(rapt::require_ids(negative, 10, "cross_entropy", /*ignored=*/-1));
+  EXPECT_THROW(rapt::require_ids(negative, 10, "cross_entropy", /*ignored=*/-2), rapt::ValueError);
 }
 
 }  // namespace

@@ -88,6 +88,18 @@ TYPED_TEST(Softmax, OfManyRowsIsTheSameOnAnyThreads) {
   });
 }
 
+TYPED_TEST(Softmax, RowsAreScaledByFactorsOfTheirOwn) {
+  using T = TypeParam;
+  for_every_simd_level([] {
+    for (const Index cols : kWidths) {
+      auto x = random_tensor<T>(Shape{40, cols}, 1);
+      const auto before = x, factors = random_tensor<T>(Shape{40}, 2);
+      kernels::scale_rows(x.data(), factors.data(), 40, cols);
+      for (Index i = 0; i < x.size(); ++i) EXPECT_EQ(x.data()[i], before.data()[i] * factors.data()[i / cols]);
+    }
+  });
+}
+
 TYPED_TEST(Softmax, OfTheLargestNumbersIsRight) {
   using T = TypeParam;
   constexpr T kMost = std::numeric_limits<T>::max();

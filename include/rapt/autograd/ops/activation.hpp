@@ -4,6 +4,8 @@
 /// are functions here alone.
 #pragma once
 
+#include <cmath>
+
 #include "rapt/autograd/record.hpp"
 #include "rapt/kernels/activation.hpp"
 
@@ -87,23 +89,23 @@ template <class T>
   const kernels::Elu f{.alpha = alpha};
   return record("elu", detail::map(f, x), {x}, detail::map_backward<T>(f));
 }
-/// x for x > 0, alpha (e^(x / alpha) - 1) below (Barron 2017). Throws ValueError unless alpha is positive.
+/// x for x > 0, alpha (e^(x / alpha) - 1) below (Barron 2017). Throws ValueError unless alpha is positive and finite.
 template <class T>
 [[nodiscard]] Variable<T> celu(const Variable<T>& x, double alpha = 1) {
-  require(alpha > 0, "celu", "alpha must be positive: ", alpha);
+  require(alpha > 0 && std::isfinite(alpha), "celu", "alpha must be positive and finite: ", alpha);
   const kernels::Elu f{.alpha = alpha, .width = alpha};
   return record("celu", detail::map(f, x), {x}, detail::map_backward<T>(f));
 }
-/// elu times a scale, which keep means and variances of deep networks (Klambauer et al. 2017)
+/// elu times a scale, with constants that keep the means and variances of deep networks (Klambauer et al. 2017)
 template <class T>
 [[nodiscard]] Variable<T> selu(const Variable<T>& x) {
   const kernels::Elu f{.alpha = 1.6732632423543772848, .scale = 1.0507009873554804934};
   return record("selu", detail::map(f, x), {x}, detail::map_backward<T>(f));
 }
-/// log(1 + e^(beta x)) / beta, and x where beta x > threshold. Throws ValueError unless beta is positive.
+/// log(1 + e^(beta x)) / beta, and x where beta x > threshold. Throws ValueError unless beta is positive and finite.
 template <class T>
 [[nodiscard]] Variable<T> softplus(const Variable<T>& x, double beta = 1, double threshold = 20) {
-  require(beta > 0, "softplus", "beta must be positive: ", beta);
+  require(beta > 0 && std::isfinite(beta), "softplus", "beta must be positive and finite: ", beta);
   const kernels::Softplus f{beta, threshold};
   return record("softplus", detail::map(f, x), {x}, detail::map_backward<T>(f));
 }
