@@ -13,11 +13,16 @@ namespace rapt::inline RAPT_ABI {
 
 namespace detail {
 
-/// True if an input of the op still takes a gradient: a parameter may have been frozen since it was recorded.
+/// True if no input of the op takes a gradient any more: parameters may have been frozen since it was recorded. False
+/// for an op whose inputs an earlier backward has released.
 template <class T>
-[[nodiscard]] bool wants_gradient(const Node<T>& node) {
-  return std::any_of(node.inputs.begin(), node.inputs.end(),
-                     [](const auto& input) { return input != nullptr && input->requires_grad; });
+[[nodiscard]] bool has_only_frozen_inputs(const Node<T>& node) {
+  bool any = false;
+  for (const auto& input : node.inputs) {
+    if (input != nullptr && input->requires_grad) return false;
+    any = any || input != nullptr;
+  }
+  return any;
 }
 
 }  // namespace detail
@@ -50,7 +55,7 @@ void backward(const Variable<T>& loss, std::type_identity_t<T> upstream = 1) {
     const std::shared_ptr<Node<T>> node = std::move(order.back());
     order.pop_back();
     if (node->name.empty()) continue;  // a leaf keeps its gradient
-    if (!node->grad.empty() && detail::wants_gradient(*node)) node->backward();
+    if (!node->grad.empty() && !detail::has_only_frozen_inputs(*node)) node->backward();
     if (detail::checks_finite()) {
       for (const auto& input : node->inputs) {
         if (input) detail::require_finite(input->grad, "a gradient from the op", node->name);
