@@ -135,8 +135,10 @@ TYPED_TEST(Activations, InFusedOpsAreRightAtEveryMagnitude) {
         const auto slope = static_cast<double>(plain_x.grad().data()[i]);
         ASSERT_TRUE(std::isfinite(value) && std::isfinite(slope)) << to_string(activation) << " of " << numbers[i];
         const double allowed = 4 * static_cast<double>(std::numeric_limits<T>::epsilon());
+        // Compilers may fuse products and sums in one of them alone; functions are as exact as their argument, up to 1.
+        const double size = std::max(std::abs(value), std::min(1.0, std::abs(static_cast<double>(numbers[i]))));
         for (const auto& y : {fused, gated}) {
-          ASSERT_NEAR(static_cast<double>(y.value().data()[i]), value, allowed * std::abs(value))
+          ASSERT_NEAR(static_cast<double>(y.value().data()[i]), value, allowed * size)
               << to_string(activation) << " of " << numbers[i];
         }
         for (const auto& x : {linear_x, gate}) {

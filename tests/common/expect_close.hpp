@@ -56,8 +56,12 @@ void expect_close(const Actual& actual, const Expected& expected, double toleran
   EXPECT_TRUE(close(actual, expected, tolerance));
 }
 
+/// True if the shapes, where the values have one, and all elements are the same.
 template <class Values>
 [[nodiscard]] bool same_bits(const Values& a, const Values& b) {
+  if constexpr (requires { a.shape(); }) {
+    if (a.shape() != b.shape()) return false;
+  }
   return elements(a).size() == elements(b).size() &&
          (elements(a).empty() || std::memcmp(a.data(), b.data(), elements(a).size_bytes()) == 0);
 }

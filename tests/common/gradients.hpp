@@ -49,12 +49,6 @@ template <class T>
   return rapt::RowSplits::from_lengths(lengths);
 }
 
-template <class T>
-[[nodiscard]] bool same_bits(const rapt::Tensor<T>& a, const rapt::Tensor<T>& b) {
-  return a.shape() == b.shape() &&
-         (a.empty() || std::memcmp(a.data(), b.data(), static_cast<std::size_t>(a.size()) * sizeof(T)) == 0);
-}
-
 /// Random numbers for every parameter, so that none hides behind a zero or a one.
 template <class M>
 void randomize(M& module, std::uint64_t seed, double deviation = 0.3) {

@@ -125,7 +125,7 @@ TYPED_TEST(CrossEntropyKernel, WeightsOfOneChangeNothing) {
     kernels::cross_entropy_rows(a.data(), 9, 33, problem, without.data());
     problem.class_weights = ones.data();
     kernels::cross_entropy_rows(b.data(), 9, 33, problem, with.data());
-    expect_close(with, without, 4 * kEpsilon<double>);
+    expect_close(with, without, 4 * kEpsilon<T>);
     expect_close(a, b, 4 * kEpsilon<T>);
   });
 }
