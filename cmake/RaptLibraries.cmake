@@ -63,7 +63,7 @@ set(rapt_new_targets "")
 
 # rapt_library(<target> <name in rapt::> <headers> <what it links>...)
 function(rapt_library target name headers)
-  if(TARGET ${target})
+  if(TARGET rapt::${name})
     return()
   endif()
   list(APPEND rapt_new_targets ${target})

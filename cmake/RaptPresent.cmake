@@ -4,7 +4,8 @@
 # it is an installation.
 
 get_target_property(rapt_present_version rapt::rapt RAPT_VERSION)
-if(TARGET rapt)
+get_target_property(rapt_present_is_imported rapt::rapt IMPORTED)
+if(NOT rapt_present_is_imported)
   get_target_property(rapt_source_dir rapt SOURCE_DIR)
   set(rapt_present_place "${rapt_source_dir}")
 else()

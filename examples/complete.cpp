@@ -3,8 +3,7 @@
 //   complete --model folder --prompt "Once upon a time" --tokens 100
 //
 // The folder is Hugging Face's: config.json, model.safetensors, and a tokenizer's files. It may also be one that the
-// example `gpt` has written. Without --prompt, every line of the standard input is one, but for
-// blank ones.
+// example `gpt` has written. Without --prompt, every line of the standard input that is not blank is one.
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
@@ -51,7 +50,9 @@ class Stream {
       std::size_t first = end;
       while (first > 0 && end - first < 4 && (static_cast<unsigned char>(text[first - 1]) & 0xC0u) == 0x80u) --first;
       if (first > 0 && (static_cast<unsigned char>(text[first - 1]) & 0x80u) != 0) --first;
-      if (first < end && !rapt::find_invalid_utf8(std::string_view(text).substr(first))) first = end;
+      if (first < end && !rapt::find_invalid_utf8(std::string_view(text).substr(first, end - first))) {
+        first = end;
+      }
       end = first;
     }
     if (end > printed_) std::fwrite(text.data() + printed_, 1, end - printed_, stdout);
@@ -59,7 +60,7 @@ class Stream {
     std::fflush(stdout);
   }
 
-  static constexpr std::size_t kMostCleanedUp = 32;  // ten replacements of at most four bytes
+  static constexpr std::size_t kMostCleanedUp = 32;  // ten replacements, each of at most three bytes before its place
 
   const rapt::PretrainedTokenizer& tokenizer_;
   const bool cleans_up_ = std::visit([](const auto& t) { return t.options().clean_up_spaces; }, tokenizer_);

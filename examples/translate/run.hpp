@@ -97,11 +97,12 @@ struct RunFlags {
 };
 
 inline CLI::App* add_run(CLI::App& app, RunFlags& f) {
-  CLI::App* run =
-      app.add_subcommand("run",
-                         "Translate the standard input, line by line. Each line of the input gives one line of output, "
-                         "and a blank one an\n"
-                         "empty one; control characters in translations, line feeds among them, become spaces.");
+  CLI::App* run = app.add_subcommand(
+      "run",
+      "Translate the standard input, line by line. Each line of the input gives one line of output "
+      "(N of them with\n"
+      "--n-best N), a blank one an empty translation. Control characters in translations, line feeds "
+      "among them, become spaces.");
   run->add_option("--model", f.models,
                   "file that `train` wrote; several with the same subwords translate together, as an ensemble")
       ->required();

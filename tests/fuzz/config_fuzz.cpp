@@ -6,10 +6,7 @@
 /// The first byte says which kind of model, the second which tensors the folder has; then comes config.json and, behind
 /// a byte 0, generation_config.json.
 ///
-///     clang++-14 -std=c++20 -O1 -g -fsanitize=fuzzer,address,undefined -Iinclude -isystem /usr/include/eigen3 \
-///       tests/fuzz/config_fuzz.cpp -o config_fuzz
-///     mkdir corpus && cp tests/fuzz/seeds/config/* corpus
-///     ./config_fuzz -max_total_time=120 -max_len=4096 -malloc_limit_mb=500 corpus
+///     sh tests/fuzz/run.sh 120 config  # -max_len=4096 -malloc_limit_mb=500
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>

@@ -40,7 +40,7 @@ summary=$out/summary.txt
 
 # Libraries by the headers in a make rule of dependencies.
 libraries_of() {
-  for pair in png.h:-lpng zlib.h:-lz utf8proc.h:-lutf8proc pcre2.h:-lpcre2-8; do
+  for pair in png.h:-lpng zlib.h:-lz utf8proc.h:-lutf8proc; do
     if tr -s ' \\' '\n\n' < "$1" | grep -q "/${pair%%:*}\$"; then echo "${pair#*:}"; fi
   done
 }
@@ -73,7 +73,7 @@ for name; do
       if [ -f "$seed" ]; then cp "$seed" "$out/seeds/$name/"; fi
     done
   done
-  options=$(grep '^ *//' "$source" | grep -oE '(^| )-max_len=[0-9]+' | head -n 1 || true)
+  options=$(grep '^ *//' "$source" | grep -oE '(^| )-(max_len|malloc_limit_mb)=[0-9]+' | tr '\n' ' ' || true)
   log=$out/$name.log
   # shellcheck disable=SC2086
   if "./$out/${name}_fuzz" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 $options \

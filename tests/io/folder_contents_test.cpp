@@ -106,12 +106,20 @@ TEST_F(FolderContents, TheLineThatConvertsHasTheFoldersPath) {
   const std::string place = folder.path().string();
   const std::string whole = of_model({"config.json", "pytorch_model.bin"});
   EXPECT_NE(whole.find("python3 -c \"import sys, transformers as t; d = sys.argv[1]; "), std::string::npos) << whole;
-  EXPECT_NE(whole.find("weights_only=True).save_pretrained(d)\" \"" + place + "\";"), std::string::npos) << whole;
+  EXPECT_NE(whole.find("weights_only=True).save_pretrained(d)\" '" + place + "';"), std::string::npos) << whole;
   const std::string file = of_model({"config.json", "last.ckpt"});
   EXPECT_NE(file.find("weights_only=True); "), std::string::npos) << file;
-  EXPECT_NE(file.find("{'format': 'pt'})\" \"" + place + "/last.ckpt\" \"" + place + "/model.safetensors\";"),
+  EXPECT_NE(file.find("{'format': 'pt'})\" '" + place + "/last.ckpt' '" + place + "/model.safetensors';"),
             std::string::npos)
       << file;
+}
+
+TEST_F(FolderContents, NamesInALineForAShellStayNames) {
+  const std::string place = folder.path().string();
+  const std::string message = of_model({"config.json", "$(touch x)`y`'z.pt"});
+  EXPECT_NE(message.find(" '" + place + "/$(touch x)`y`'\\''z.pt' '" + place + "/model.safetensors';"),
+            std::string::npos)
+      << message;
 }
 
 TEST_F(FolderContents, WithoutAConfiguration) {

@@ -7,6 +7,7 @@
 #include "rapt/generation/beam_search.hpp"
 #include "rapt/generation/greedy.hpp"
 #include "rapt/generation/sampling.hpp"
+#include "rapt/generation/scoring.hpp"
 #include "tests/common/pretrained_case.hpp"
 #include "tests/common/settings.hpp"
 
@@ -180,6 +181,21 @@ TEST(Gpt, StopsWhereItIsTold) {
   EXPECT_EQ(streamed, std::vector<TokenId>(all.tokens.begin(), all.tokens.begin() + 4));
   EXPECT_EQ(cut.tokens, streamed);
   EXPECT_FALSE(cut.finished);
+}
+
+TEST(Gpt, ScoresBehindAnEmptyPromptWhatFollowsTheBeginToken) {
+  rapt::Rng rng(3);
+  GptConfig config{.vocabulary = 17, .positions = 40, .d_model = 12, .layers = 2, .heads = 3};
+  EXPECT_THROW(std::ignore = rapt::score(Gpt<float>(config, rng), batch_of({}), batch_of({4, 5})), rapt::ValueError);
+  config.begin_token = 6;
+  config.end_tokens = {7};
+  const Gpt<float> model(config, rng);
+  const auto empty = rapt::score(model, batch_of({}), batch_of({4, 5}));
+  const auto begun = rapt::score(model, batch_of({6}), batch_of({4, 5}));
+  EXPECT_EQ(empty.front().log_probability, begun.front().log_probability);
+  const auto found = rapt::greedy_search(model, batch_of({}), {.extra_length = 5});
+  const auto scores = rapt::score(model, batch_of({}), found);
+  EXPECT_NEAR(scores.front().log_probability, found.front().log_probability, rapt_test::allowed<float>(1e-4));
 }
 
 TEST(Gpt, RepetitionPenaltyLeavesLogProbabilitiesTheModels) {

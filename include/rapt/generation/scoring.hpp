@@ -23,8 +23,9 @@ concept TeacherForcedModel = requires(const M& model, const TokenBatch& batch, c
 };
 
 struct ScoringOptions {
-  std::optional<TokenId> begin = {};  ///< fed first; unset: the model's begin token
-  std::optional<TokenId> end = {};    ///< follows the last token; unset: the first of the model's end tokens
+  /// Fed first; unset: the model's begin token. A model that continues prompts reads it in place of an empty prompt.
+  std::optional<TokenId> begin = {};
+  std::optional<TokenId> end = {};  ///< follows the last token; unset: the first of the model's end tokens
   /// False: the probability that a translation begins with these tokens. So it is of a model without end tokens.
   bool count_end = true;
 };
@@ -38,18 +39,22 @@ struct TargetScore {
 namespace detail {
 
 /// What the model reads and what it must say then: <s> w1 .. wn and w1 .. wn </s>; without </s> where `ends[i]` is
-/// false, and everywhere if `end` is unset. `continues`: in place of <s> stands the last token of the source, a prompt.
+/// false, and everywhere if `end` is unset. `continues`: in place of <s> stands the last token of the source, a prompt,
+/// and <s> in place of an empty prompt.
 [[nodiscard]] inline TranslationBatch forced_batch(const TokenBatch& source, const TokenBatch& target,
                                                    const std::vector<bool>& ends, bool continues, TokenId begin,
                                                    std::optional<TokenId> end) {
   require<ShapeError>(source.sequences() == target.sequences(), "score", source.sequences(), " source sequences, ",
                       target.sequences(), " target sequences");
-  TranslationBatch batch{source, {}, {}};
+  TranslationBatch batch;
   std::vector<TokenId> input;
   for (Index i = 0; i < target.sequences(); ++i) {
-    const auto tokens = target.sequence(i);
-    const auto prompt = continues ? source.sequence(i) : std::span<const TokenId>();
-    input.assign(1, prompt.empty() ? begin : prompt.back());
+    const auto tokens = target.sequence(i), given = source.sequence(i);
+    const bool is_empty_prompt = continues && given.empty();
+    require(!is_empty_prompt || begin >= 0, "score", "prompt ", i, " is empty, and the model has no begin token");
+    const auto read = is_empty_prompt ? std::span<const TokenId>(&begin, 1) : given;
+    batch.source.push_back(read);
+    input.assign(1, continues ? read.back() : begin);
     input.insert(input.end(), tokens.begin(), tokens.end());
     batch.target_output.insert(batch.target_output.end(), tokens.begin(), tokens.end());
     if (end && ends[static_cast<std::size_t>(i)]) {

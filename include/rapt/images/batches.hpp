@@ -170,8 +170,9 @@ class ImageBatches {
     return order;
   }
   void start_worker() {
-    worker_ = std::make_unique<Worker>();
-    worker_->thread = std::thread([this] { work(*worker_); });
+    auto worker = std::make_unique<Worker>();
+    worker->thread = std::thread([this, self = worker.get()] { work(*self); });  // may throw: nothing is kept then
+    worker_ = std::move(worker);
   }
 
   /// In a forked child: gives up what the parent's worker may have been writing to at the moment of the fork.
@@ -181,10 +182,12 @@ class ImageBatches {
     static_cast<void>(slots_[spare_].release());
   }
   void replace_worker_after_fork() {
-    if (worker_ == nullptr || worker_->forks == detail::fork_count()) return;
+    if (!options_.prefetch || (worker_ != nullptr && worker_->forks == detail::fork_count())) return;
+    auto slot = make_slot();
+    auto order = make_order();
     leave_to_parent();
-    slots_[spare_] = make_slot();
-    order_ = make_order();
+    slots_[spare_] = std::move(slot);
+    order_ = std::move(order);
     is_asked_ = false;
     start_worker();
   }

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -124,5 +125,16 @@ class AtomicFile {
   detail::FileDescriptor file_;
   bool committed_ = false;
 };
+
+namespace detail {
+
+/// Writes a text as a file that appears whole or not at all.
+inline void write_text_file(const std::filesystem::path& path, std::string_view text) {
+  AtomicFile file(path);
+  file.write(text.data(), text.size());
+  file.commit();
+}
+
+}  // namespace detail
 
 }  // namespace rapt::inline RAPT_ABI

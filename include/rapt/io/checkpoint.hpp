@@ -36,7 +36,7 @@ template <Optimizer O>
     std::size_t i = 0;
     while (i < result.size() && optimizer.slots()[i].name != name) ++i;
     require<IoError>(i < result.size(), "load_checkpoint", file.path(), ": \"missed\" names the parameter ",
-                     quote_name(name), ", which the model has not");
+                     quote_name(name), ", which the model does not have");
     require<IoError>(
         count.is_number_unsigned() && count.template get<std::uint64_t>() <= static_cast<std::uint64_t>(steps),
         "load_checkpoint", file.path(), ": \"missed\" must have for ", quote_name(name),
@@ -83,8 +83,8 @@ void save_checkpoint(const std::filesystem::path& path, Trainer<M, O>& trainer, 
 }
 
 /// Puts a trainer (and the stream it reads from) where the checkpoint was written. What is frozen is the program's to
-/// say, as options are: it stays as it is. Throws IoError or ShapeError, naming
-/// what does not fit, or ValueError for a place that the stream does not have, before anything is changed.
+/// say, as options are: it stays as it is. Throws IoError or ShapeError, naming what does not fit, or ValueError for a
+/// place that the stream does not have, before anything is changed.
 template <Module M, Optimizer O>
 void load_checkpoint(const std::filesystem::path& path, Trainer<M, O>& trainer, BatchStream& stream) {
   const SafetensorsFile file(path);

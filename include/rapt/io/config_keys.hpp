@@ -39,7 +39,9 @@ namespace detail {
 [[nodiscard]] inline nlohmann::json read_json_object(const std::filesystem::path& path, std::string_view where) {
   std::ifstream file(path, std::ios::binary);
   require<IoError>(file.is_open() && std::filesystem::is_regular_file(path), where, path.string(), ": cannot open");
-  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  std::string text;
+  char part[4096];
+  while (file.read(part, sizeof part), file.gcount() > 0) text.append(part, static_cast<std::size_t>(file.gcount()));
   require<IoError>(!file.bad(), where, path.string(), ": cannot read");
   return parse_json_object(text, path.string(), where);
 }

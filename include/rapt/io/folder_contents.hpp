@@ -131,7 +131,11 @@ inline constexpr ForeignWeights kForeignWeights[] = {
     std::string text = "the folder has " + std::string(missing) + ", but " + some_of(found) + ": ";
     text += kind.reason;
     if (!kind.python.empty()) {
-      const auto quoted = [](const std::string& path) { return " \"" + path + "\""; };
+      const auto quoted = [](const std::string& path) {  // for a shell, whatever the name holds
+        std::string argument = " '";
+        for (const char c : path) argument += c == '\'' ? std::string("'\\''") : std::string(1, c);
+        return argument + "'";
+      };
       text += ": python3 -c \"" + std::string(kind.python) + '"';
       text += quoted(kind.takes_file ? folder.path() + "/" + found.front() : folder.path());
       if (kind.takes_file) text += quoted(folder.path() + "/model.safetensors");

@@ -368,8 +368,8 @@ void save_pretrained(const std::filesystem::path& path, const M& model) {
   });
   write_safetensors(path / "model.safetensors", entries, {{"format", "pt"}});
 
-  detail::write_text(config, config_path);
-  if (!generation.empty()) detail::write_text(generation, generation_path);
+  detail::write_text_file(config_path, config);
+  if (!generation.empty()) detail::write_text_file(generation_path, generation);
 }
 
 }  // namespace rapt::inline RAPT_ABI

@@ -91,11 +91,4 @@ template <HasGenerationKeys Config>
   }
 }
 
-/// A file that appears whole or not at all.
-inline void write_text(const std::string& text, const std::filesystem::path& path) {
-  AtomicFile file(path);
-  file.write(text.data(), text.size());
-  file.commit();
-}
-
 }  // namespace rapt::inline RAPT_ABI::detail

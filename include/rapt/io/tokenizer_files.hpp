@@ -32,12 +32,6 @@ namespace rapt::inline RAPT_ABI {
 
 namespace detail {
 
-inline void write_text_file(const std::filesystem::path& path, std::string_view text) {
-  AtomicFile file(path);
-  file.write(text.data(), text.size());
-  file.commit();
-}
-
 /// False for an id that has no token. (The empty token has an id of its own.)
 template <class Tokenizer>
 [[nodiscard]] bool is_used(const Tokenizer& tokenizer, TokenId id) {

@@ -31,7 +31,8 @@ struct TextEncoding {
   /// feed, and so may a character that stood in the text that the subwords were learned from be a line separator.
   [[nodiscard]] std::string decode(std::span<const TokenId> tokens) const {
     std::string line = as_line(subwords.decode(tokens));
-    return isolate_han ? join_han(line) : line;
+    if (isolate_han) return join_han(line);
+    return line;
   }
 };
 
