@@ -27,6 +27,8 @@
 #error "rapt would lose the sign of zero with -fno-signed-zeros: use -fsigned-zeros."
 #elif defined(__FLT_EVAL_METHOD__) && (__FLT_EVAL_METHOD__ == 1 || __FLT_EVAL_METHOD__ == 2)
 #error "rapt would round otherwise in registers of the 387: use -mfpmath=sse."
+#elif !defined(__clang__) && defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ < 0
+#error "rapt would round otherwise in registers of the 387: use -mfpmath=sse."
 #elif defined(__GCC_IEC_559) && __GCC_IEC_559 == 0
 #error "rapt needs the arithmetic of IEEE 754, which a flag such as -fsingle-precision-constant takes away: remove it."
 #endif

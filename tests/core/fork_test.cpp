@@ -31,7 +31,7 @@ constexpr Index kThreadCounts[] = {1, 2, 3, 8};
 // The address sanitizer copies its tables at each fork, and the locks of its allocator are not made for it: with it the
 // children are fewer, and threads of the parent do not allocate meanwhile.
 constexpr bool kAddressSanitizer = RAPT_ADDRESS_SANITIZER != 0;
-constexpr int kChildren = kAddressSanitizer ? 10 : 60;
+constexpr int kChildren = kAddressSanitizer ? 10 : 100;
 
 void check(bool condition, const char* what) { rapt::require(condition, "fork_test", what); }
 

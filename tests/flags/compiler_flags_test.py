@@ -26,6 +26,7 @@ REFUSED_BY_GCC = [
     ("-freciprocal-math", "-freciprocal-math"),
     ("-fno-signed-zeros", "-fno-signed-zeros"),
     ("-mfpmath=387", "387"),
+    ("-mfpmath=both", "387"),
     ("-fsingle-precision-constant", "-fsingle-precision-constant"),
 ]
 REFUSED_BY_CLANG = [("-ffp-model=fast", "-ffast-math")]

@@ -48,6 +48,11 @@ struct Check {
     rapt::kernels::map(rapt::kernels::Softplus{}, x.data(), y.data(), kCount);
     function("softplus", [](double v) { return std::log1p(std::exp(v)); });
   }
+  void hide_all() {
+    for (T& v : x) v = -std::numeric_limits<T>::infinity();
+    rapt::kernels::softmax_rows(x.data(), y.data(), Index{1}, kCount);
+    function("softmax of hidden numbers", [](double) { return 0.0; });
+  }
   void hide_some() {
     for (Index i = 0; i < kCount; i += 3) x[at(i)] = -std::numeric_limits<T>::infinity();
   }
@@ -65,6 +70,7 @@ int main() {
       numbers.softmax();
       numbers.hide_some();
       numbers.softmax();
+      numbers.hide_all();
       Check<double>(size).softmax();
     }
   }

@@ -481,6 +481,16 @@ TEST_F(Checkpoint, SavingWhatIsFrozenIsTheSameFileAgain) {
   }
 }
 
+TEST_F(Checkpoint, OfStepsThatBeganElsewhere) {
+  Session run, other;
+  for (Session* session : {&run, &other}) rapt::freeze(session->model, "encoder.*");
+  run.trainer.optimizer().set_steps(1000);
+  run.to(1001);
+  rapt::save_checkpoint(path(), run.trainer);
+  rapt::load_checkpoint(path(), other.trainer, other.stream);
+  EXPECT_EQ(other.trainer.steps(), 1001);
+}
+
 TEST_F(Checkpoint, OfAnotherOptimizer) {
   const auto sgd = [](auto& model) { return rapt::Sgd<float>(model, {.momentum = 0.5}); };
   AnyRun run(sgd);

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "rapt/nn/freeze.hpp"
@@ -227,6 +228,25 @@ TEST(Optimizer, MovesWithItsState) {
       stays.step(0.01);
     }
     expect_same(moved_toy, same, name);
+  });
+}
+
+TEST(Optimizer, StepsMayBeSetAnewAfterAParameterWasFrozen) {
+  for_every_optimizer<double>([](const std::string& name, const auto& make) {
+    Toy<double> toy(Shape{5, 7}, Shape{3});
+    auto optimizer = make(toy);
+    rapt::freeze(toy, "matrix");
+    for (std::uint64_t t = 1; t <= 5; ++t) {
+      set_gradient(toy.vector, normal_tensor<double>({3}, t));
+      optimizer.step(0.01);
+    }
+    rapt::unfreeze(toy, "*");
+    optimizer.set_steps(0);
+    set_gradients(toy, 6);
+    optimizer.step(0.01);
+    for (const auto* parameter : {&toy.matrix, &toy.vector}) {
+      for (const double w : parameter->value().values()) ASSERT_TRUE(std::isfinite(w)) << name;
+    }
   });
 }
 

@@ -37,8 +37,7 @@ template <class T>
 void backward(const Variable<T>& loss, std::type_identity_t<T> upstream = 1) {
   require<ShapeError>(loss.size() == 1, "backward", "the loss must be a scalar, its shape is ", loss.shape());
   require(loss.requires_grad(), "backward",
-          "the loss was not recorded: compute it inside a Training scope, from "
-          "a parameter that is not frozen");
+          "the loss was not recorded: compute it inside a Training scope, from a parameter that is not frozen");
 
   std::vector<std::shared_ptr<Node<T>>> order{loss.node()};
   std::unordered_set<const Node<T>*> seen{loss.node().get()};

@@ -33,14 +33,14 @@ namespace detail {
 class ThreadPool {
  public:
   explicit ThreadPool(Index threads) {
-    for (Index i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+    try {
+      for (Index i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+    } catch (...) {  // the system has no more threads
+      stop_workers();
+      throw;
+    }
   }
-  ~ThreadPool() {
-    stop_ = true;
-    generation_.fetch_add(1);
-    generation_.notify_all();
-    for (auto& worker : workers_) worker.join();
-  }
+  ~ThreadPool() { stop_workers(); }
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
@@ -96,6 +96,13 @@ class ThreadPool {
  private:
   static constexpr unsigned kClosed = 1u << 31;
   static constexpr int kSpins = 4000;  // about 50 microseconds: the gap between two kernels of a training step
+
+  void stop_workers() {
+    stop_ = true;
+    generation_.fetch_add(1);
+    generation_.notify_all();
+    for (auto& worker : workers_) worker.join();
+  }
 
   static bool& inside() {
     thread_local bool flag = false;

@@ -57,7 +57,8 @@ void save_checkpoint(const std::filesystem::path& path, Trainer<M, O>& trainer, 
   for (auto& slot : trainer.optimizer().slots()) {
     const bool is_idle = slot.state.empty() && !slot.node->requires_grad;  // frozen since the beginning
     if (!is_idle) trainer.optimizer().make_state(slot);
-    if (is_idle || slot.missed > 0) missed[slot.name] = slot.missed;
+    const bool is_untouched = is_idle && !trainer.optimizer().state_names().empty();
+    if (is_idle || slot.missed > 0) missed[slot.name] = is_untouched ? trainer.steps() : slot.missed;
     detail::for_each_state_key(trainer.optimizer(), slot.name, [&](std::size_t k, const std::string& key) {
       if (!is_idle) entries.emplace_back(key, slot.state[k].view());
     });

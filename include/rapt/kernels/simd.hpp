@@ -223,8 +223,8 @@ template <class T, class V>
   x = x < low ? zero : (x > high ? infinity : result);
 }
 
-/// x <- e^x and minus_one <- e^x - 1, of x <= 0. Relative errors of a few epsilon, that of e^x - 1 near 0, too; e^x is
-/// 0 below the smallest normal number; NaN stays.
+/// x <- e^x and rest <- 1 - e^x, of x <= 0. Relative errors of a few epsilon, that of 1 - e^x near 0, too; e^x is 0
+/// below the smallest normal number; NaN stays.
 template <class T, class V>
 [[gnu::always_inline]] inline void exp_of_negative_in_place(V& x, V& rest) {
 #if defined(__clang__)

@@ -18,6 +18,7 @@
 ///     };
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <concepts>
@@ -121,7 +122,11 @@ class RuleOptimizer {
 
   /// Calls of `step`, those before a resume included.
   [[nodiscard]] Index steps() const { return steps_; }
-  void set_steps(Index steps) { steps_ = steps; }
+  /// Goes on counting from `steps`. No parameter has missed more steps than there were.
+  void set_steps(Index steps) {
+    steps_ = steps;
+    for (OptimizerSlot<T>& slot : slots_) slot.missed = std::min(slot.missed, steps);
+  }
 
   /// The parameters in the order of the module, to save and restore their state.
   [[nodiscard]] std::span<OptimizerSlot<T>> slots() { return slots_; }

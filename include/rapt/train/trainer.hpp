@@ -209,7 +209,9 @@ class Trainer {
     for (const TranslationBatch& batch : batches) {
       const double share = static_cast<double>(batch.target_output.size()) / tokens;
       const Training scope(rng_);
-      const Variable<T> loss = model_.loss(batch, {.label_smoothing = options_.label_smoothing});
+      // Batches weigh by all of their targets: none may be passed over.
+      const Variable<T> loss =
+          model_.loss(batch, {.label_smoothing = options_.label_smoothing, .ignore_index = std::nullopt});
       sum += share * static_cast<double>(loss.item());
       if (!std::isfinite(sum)) break;
       backward(loss, static_cast<T>(share));
