@@ -195,8 +195,16 @@ TEST_F(TokenizerFiles, VocabularyFilesAreReadAsTheyAreWritten) {
   EXPECT_FALSE(cased.options().lowercase);
   EXPECT_FALSE(cased.options().separate_chinese);
   EXPECT_EQ(cased.options().strip_accents, std::optional<bool>(true));
+  EXPECT_FALSE(cased.options().clean_up_spaces);
+  write("wordpiece/tokenizer_config.json", std::string(R"({"clean_up_tokenization_spaces": true})"));
+  EXPECT_TRUE(std::get<WordPiece>(rapt::load_tokenizer(folder_ / "wordpiece")).options().clean_up_spaces);
   write("bpe/tokenizer_config.json", std::string(R"({"add_prefix_space": true, "unk_token": {"content": "x"}})"));
   EXPECT_TRUE(std::get<ByteLevelBpe>(rapt::load_tokenizer(folder_ / "bpe")).options().add_prefix_space);
+  for (const bool for_bpe : {false, true}) {
+    const char* const key = "clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output";
+    write("bpe/tokenizer_config.json", Json{{"clean_up_tokenization_spaces", true}, {key, for_bpe}});
+    EXPECT_EQ(std::get<ByteLevelBpe>(rapt::load_tokenizer(folder_ / "bpe")).options().clean_up_spaces, for_bpe);
+  }
   write("bpe/tokenizer.json", small_bpe());
   EXPECT_FALSE(std::get<ByteLevelBpe>(rapt::load_tokenizer(folder_ / "bpe")).options().add_prefix_space);
   fs::create_directories(folder_ / "none");

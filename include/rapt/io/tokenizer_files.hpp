@@ -254,7 +254,8 @@ template <class Tokenizer>
   return load_wordpiece(path / "vocab.txt", std::move(wordpiece));
 }
 
-/// Writes vocab.json and merges.txt into a folder that is there. Throws IoError for names with white space in merges.
+/// Writes vocab.json and merges.txt into a folder that is there. Throws IoError for merges that cannot be lines: of names
+/// with white space, or beginning with "#version".
 inline void save_vocabulary(const std::filesystem::path& folder, const ByteLevelBpe& tokenizer) {
   std::string merges = "#version: 0.2\n";
   const auto name_of = [&](TokenId id) -> const std::string& {
@@ -264,6 +265,9 @@ inline void save_vocabulary(const std::filesystem::path& folder, const ByteLevel
     return name;
   };
   for (const auto& [left, right] : tokenizer.merges()) {
+    require<IoError>(!tokenizer.token(left).starts_with("#version"), "tokenizer", folder.string(),
+                     ": cannot be written to merges.txt, where it would be passed over: ",
+                     detail::quote_name(tokenizer.token(left)));
     ((merges += name_of(left)) += ' ') += name_of(right) + "\n";
   }
   detail::write_text_file(folder / "vocab.json", detail::vocabulary_to_json(tokenizer));

@@ -27,8 +27,8 @@ struct TextEncoding {
   [[nodiscard]] std::vector<TokenId> encode(std::string_view line, double dropout, Rng& rng) const {
     return subwords.encode(isolate_han ? std::string_view(separate_han(line)) : line, dropout, rng);
   }
-  /// The text of tokens, as one line whatever the tokens are (see `as_line`): bytes of `byte_fallback` may be a line
-  /// feed, and so may a character that stood in the text that the subwords were learned from be a line separator.
+  /// The text of tokens, as one line whatever the tokens are (see `as_line`). Bytes of `byte_fallback` may spell a line
+  /// feed, and a token may hold a line separator if the text that the subwords were learned from had one.
   [[nodiscard]] std::string decode(std::span<const TokenId> tokens) const {
     std::string line = as_line(subwords.decode(tokens));
     if (isolate_han) return join_han(line);

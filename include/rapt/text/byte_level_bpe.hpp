@@ -127,7 +127,8 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
     for (const TokenId id : ids) {
       if (!skip_special || !is_special(id)) text += bytes_[static_cast<std::size_t>(id)];
     }
-    return options_.clean_up_spaces ? clean_up_spaces(std::move(text)) : text;
+    if (options_.clean_up_spaces) text = clean_up_spaces(std::move(text));
+    return text;
   }
 
  private:

@@ -122,7 +122,8 @@ class WordPiece : public TextEncoder<WordPiece> {
       if (options_.cleanup) detail::clean_up_token(piece);
       text += piece;
     }
-    return options_.clean_up_spaces ? clean_up_spaces(std::move(text)) : text;
+    if (options_.clean_up_spaces) text = clean_up_spaces(std::move(text));
+    return text;
   }
 
  private:
