@@ -107,7 +107,7 @@ class Attention(cli.Cli):
     def test_help(self):
         result = cli.translate("run", "--help", folder=self.folder)
         self.assertIn(b"--attention", result.stdout)
-        self.assertIn("first line that is not empty", " ".join(result.stdout.decode().split()))
+        self.assertIn("first line that is not blank", " ".join(result.stdout.decode().split()))
 
 
 if __name__ == "__main__":
