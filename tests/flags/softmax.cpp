@@ -1,6 +1,6 @@
 // What compiler_flags_test.py compiles with flags that change floating-point arithmetic: softmax, also of masked
-// numbers, tanh and softplus against the standard library, at every instruction set. Prints what is wrong and exits
-// with 1.
+// numbers, tanh, softplus and slopes of the largest numbers against the standard library, at every instruction set.
+// Prints what is wrong and exits with 1.
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -53,6 +53,16 @@ struct Check {
     rapt::kernels::softmax_rows(x.data(), y.data(), Index{1}, kCount);
     function("softmax of hidden numbers", [](double) { return 0.0; });
   }
+  /// Of numbers whose squares overflow: 1 and 0.
+  template <class Function>
+  void far_slopes(const char* what, const Function& f) {
+    for (T& v : x) v *= std::numeric_limits<T>::max() / T(9);
+    const std::vector<T> ones(x.size(), T(1));
+    rapt::kernels::map_backward(f, x.data(), ones.data(), y.data(), kCount, /*accumulate=*/false);
+    for (Index i = 0; i < kCount; ++i) {
+      if (std::abs(x[at(i)]) > T(100)) expect(what, i, x[at(i)] > 0 ? 1 : 0);
+    }
+  }
   void hide_some() {
     for (Index i = 0; i < kCount; i += 3) x[at(i)] = -std::numeric_limits<T>::infinity();
   }
@@ -73,6 +83,8 @@ int main() {
       numbers.hide_all();
       Check<double>(size).softmax();
     }
+    Check<float>(9).far_slopes("the slope of gelu_tanh", rapt::kernels::GeluTanh{});
+    Check<float>(9).far_slopes("the slope of quick_gelu", rapt::kernels::QuickGelu{});
   }
   return 0;
 }

@@ -317,6 +317,9 @@ struct TimesSigmoid {
   }
   template <class T, class V>
   [[gnu::always_inline]] void derivative(V& x) const {  // s + s (1 - s) b x; b x alone may be infinite
+#if defined(__clang__)
+#pragma clang fp reassociate(off)
+#endif
     V s = x * T(kSlope);
     detail::sigmoid_in_place<T>(s);
     x = s + s * (T(1) - s) * x * T(kSlope);
@@ -351,6 +354,9 @@ struct GeluTanh {
   }
   template <class T, class V>
   [[gnu::always_inline]] void derivative(V& x) const {  // s + s (1 - s) x 2 u'; x^2 alone may be infinite
+#if defined(__clang__)
+#pragma clang fp reassociate(off)
+#endif
     V s, other;
     sigmoids<T>(x, s, other);
     const V bend = s * other * x;

@@ -31,6 +31,9 @@ template <class Isa, class T>
   T rest = 0;
   simd::for_lanes<T>(
       isa, count, [&](auto lanes, Index j) __attribute__((always_inline)) {
+#if defined(__clang__)
+#pragma clang fp reassociate(off)
+#endif
         simd::Vector<T, lanes> v, w;
         simd::load(v, z + j);
         v = (v * T(0.5) - half) * twice;

@@ -208,6 +208,9 @@ template <int kFirst, class T, class V>
 /// normal number; +infinity above the largest; NaN stays.
 template <class T, class V>
 [[gnu::always_inline]] inline void exp_in_place(V& x) {
+#if defined(__clang__)
+#pragma clang fp reassociate(off)
+#endif
   using C = detail::ExpConstants<T>;
   using IntVector = detail::BitsOf<T, V>;
   const V zero{}, low = C::kLow - zero, high = C::kHigh - zero, infinity = T(INFINITY) - zero;
