@@ -254,8 +254,8 @@ template <class Tokenizer>
   return load_wordpiece(path / "vocab.txt", std::move(wordpiece));
 }
 
-/// Writes vocab.json and merges.txt into a folder that is there. Throws IoError for merges that cannot be lines: of names
-/// with white space, or beginning with "#version".
+/// Writes vocab.json and merges.txt into a folder that is there. Throws IoError for merges that cannot be lines: of
+/// names with white space, or beginning with "#version".
 inline void save_vocabulary(const std::filesystem::path& folder, const ByteLevelBpe& tokenizer) {
   std::string merges = "#version: 0.2\n";
   const auto name_of = [&](TokenId id) -> const std::string& {
