@@ -122,6 +122,7 @@ TYPED_TEST(Activations, InFusedOpsAreRightAtEveryMagnitude) {
   std::copy(numbers.begin(), numbers.end(), column.data());
   const Tensor<T> ones(column.shape(), T(1));
   const Variable<T> one(Tensor<T>(Shape{1, 1}, T(1)));
+  const rapt_test::HighestPrecision highest;
   rapt_test::for_every_simd_level([&] {
     for (const rapt::Activation activation : rapt::kActivations) {
       const rapt::Recording scope;
