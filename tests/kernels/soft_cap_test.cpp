@@ -67,7 +67,7 @@ TYPED_TEST(SoftCap, InfinityAndNaN) {
     EXPECT_EQ(row[1], T(-3));
     EXPECT_EQ(row[2], T(3));
     EXPECT_TRUE(std::isnan(row[36]));
-    for (const std::size_t i : {0, 1, 2}) EXPECT_EQ(slopes[i], T(0)) << i;
+    for (const std::size_t i : {0u, 1u, 2u}) EXPECT_EQ(slopes[i], T(0)) << i;
   });
 }
 
