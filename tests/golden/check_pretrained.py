@@ -8,8 +8,9 @@
 Compiles save_models.cpp with $CXX (default: c++; Eigen in /usr/include/eigen3 or $EIGEN) and runs it. Each folder is
 then loaded with the class that its config.json names, which must find no tensor missing, none too many and none of
 another shape. Every tensor of the file is compared bit for bit with the loaded model's, the outputs with rapt's, the
-tokens that generation uses with those of the folder, and what greedy search generates. It fails if anything differs, and needs torch, transformers and
-safetensors (checked with transformers 5.24), for which reason it is not part of the tests.
+tokens that generation uses with those of the folder, and what greedy search generates. It fails if anything differs,
+and needs torch, transformers and safetensors (checked with transformers 5.24), for which reason it is not part of the
+tests.
 """
 
 import argparse
