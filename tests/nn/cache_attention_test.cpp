@@ -120,7 +120,9 @@ TYPED_TEST_SUITE(CacheAttention, Scalars);
 
 template <class T>
 void check(Case<T>& c) {
-  for (const auto& [window, cap] : {std::pair<Index, double>{0, 0}, {1, 0}, {7, 0}, {300, 0}, {0, 1.5}, {7, 1.5}}) {
+  for (const auto& masks : {std::pair<Index, double>{0, 0}, {1, 0}, {7, 0}, {300, 0}, {0, 1.5}, {7, 1.5}}) {
+    const Index window = masks.first;
+    const double cap = masks.second;
     const testing::ScopedTrace trace(__FILE__, __LINE__,
                                      "window " + std::to_string(window) + ", cap " + std::to_string(cap));
     c.soft_cap = cap;
