@@ -1,6 +1,7 @@
 // Softmax, and softmax with cross-entropy and its gradient, on rows of logits.
 #include <benchmark/benchmark.h>
 
+#include <rapt/kernels/cross_entropy.hpp>
 #include <rapt/kernels/softmax.hpp>
 
 #include "../common/counters.hpp"
@@ -23,11 +24,12 @@ void softmax_rows(benchmark::State& state) {
 void cross_entropy_rows(benchmark::State& state) {
   Tensor<float> logits = bench::random(Shape{state.range(0), state.range(1)});
   const std::vector<rapt::TokenId> targets = bench::random_tokens(logits.rows(), logits.cols());
-  const double smoothing = state.range(2) != 0 ? 0.1 : 0.0;
+  const rapt::kernels::CrossEntropyRows<float> problem{.targets = targets,
+                                                       .smoothing = state.range(2) != 0 ? 0.1 : 0.0,
+                                                       .gradient_scale = 1.f / static_cast<float>(logits.rows())};
   Tensor<double> losses(Shape{logits.rows()});
   for (auto _ : state) {
-    rapt::kernels::cross_entropy_rows(logits.data(), logits.rows(), logits.cols(), targets, smoothing,
-                                      1.f / static_cast<float>(logits.rows()), losses.data());
+    rapt::kernels::cross_entropy_rows(logits.data(), logits.rows(), logits.cols(), problem, losses.data());
     benchmark::DoNotOptimize(losses.data());
   }
   state.counters["elements/s"] = bench::per_second(logits.size());

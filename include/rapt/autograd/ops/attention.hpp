@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "rapt/autograd/record.hpp"
+#include "rapt/core/token_batch.hpp"
 #include "rapt/kernels/attention.hpp"
 
 namespace rapt::inline RAPT_ABI {
