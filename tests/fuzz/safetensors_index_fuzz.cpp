@@ -7,6 +7,7 @@
 ///
 ///     sh tests/fuzz/run.sh 120 safetensors_index  # -max_len=8192
 #include <cstdint>
+#include <fstream>
 #include <string>
 #include <vector>
 

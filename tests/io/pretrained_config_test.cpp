@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "rapt/generation/beam_search.hpp"
 #include "rapt/generation/sampling.hpp"
 #include "tests/common/expect_close.hpp"

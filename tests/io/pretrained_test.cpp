@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "rapt/models/gpt.hpp"
 #include "tests/common/pretrained_case.hpp"
 

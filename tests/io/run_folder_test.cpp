@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <fstream>
 #include <iterator>
 #include <set>
 
@@ -277,6 +278,16 @@ TEST_F(JsonLogTest, ADiskThatRefuses) {
   fs::remove_all(folder_);
   EXPECT_FALSE(log.write({{"step", 6}}));
   EXPECT_NE(error_text<IoError>([&] { JsonLog(path, -1); }).find(path.string()), std::string::npos);
+}
+
+TEST_F(JsonLogTest, ALogThatCannotBeReadIsNotAnEmptyOne) {
+  if (!std::filesystem::exists("/proc/self/mem")) GTEST_SKIP() << "no /proc";
+  try {
+    static_cast<void>(rapt::JsonLog::read("/proc/self/mem"));
+    FAIL() << "no error";
+  } catch (const rapt::IoError& error) {
+    EXPECT_STREQ(error.what(), "[run_folder] /proc/self/mem: cannot read the log");
+  }
 }
 
 }  // namespace

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "tests/common/expect_close.hpp"
 #include "tests/common/gradients.hpp"
 #include "tests/common/pretrained_case.hpp"

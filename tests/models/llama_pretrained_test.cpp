@@ -2,6 +2,8 @@
 /// Folders of Llama, Mistral and Qwen2: read, compared with transformers, and written back.
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "rapt/models/llama.hpp"
 #include "tests/common/pretrained_case.hpp"
 

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "rapt/data/patch_masking.hpp"
 #include "rapt/models/vit.hpp"
 #include "rapt/optim/adam.hpp"

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "rapt/autograd/ops/add.hpp"
 #include "rapt/optim/adam.hpp"
 #include "tests/common/gradients.hpp"

@@ -6,7 +6,6 @@
 #include <charconv>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 #include <iterator>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -14,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "rapt/core/input_file.hpp"
 #include "rapt/core/token_batch.hpp"
 #include "rapt/io/safetensors_header.hpp"
 #include "rapt/kernels/activation.hpp"
@@ -37,7 +37,7 @@ namespace detail {
 
 /// The JSON object that a file holds. Throws IoError that names the file when there is none.
 [[nodiscard]] inline nlohmann::json read_json_object(const std::filesystem::path& path, std::string_view where) {
-  std::ifstream file(path, std::ios::binary);
+  InputFile file(path);
   require<IoError>(file.is_open() && std::filesystem::is_regular_file(path), where, path.string(), ": cannot open");
   std::string text;
   char part[4096];

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "rapt/core/input_file.hpp"
 #include "rapt/io/atomic_file.hpp"
 #include "rapt/io/model_file.hpp"
 #include "rapt/optim/averaging.hpp"
@@ -153,7 +154,7 @@ class JsonLog {
     return stream.good();
   }
 
-  /// All lines that are JSON objects. A file that is not there has none.
+  /// All lines that are JSON objects. A file that is not there has none; IoError for one that cannot be read.
   [[nodiscard]] static std::vector<nlohmann::ordered_json> read(const std::filesystem::path& path) {
     std::vector<nlohmann::ordered_json> entries;
     for_each_line(path,
@@ -165,11 +166,12 @@ class JsonLog {
   /// f(line, object) for each line that is a JSON object.
   template <class F>
   static void for_each_line(const std::filesystem::path& path, const F& f) {
-    std::ifstream file(path);
+    detail::InputFile file(path);
     for (std::string line; std::getline(file, line);) {
       auto entry = nlohmann::ordered_json::parse(line, nullptr, /*allow_exceptions=*/false);
       if (entry.is_object()) f(line, entry);
     }
+    require<IoError>(!file.bad(), "run_folder", path.string(), ": cannot read the log");
   }
 
   std::filesystem::path path_;

@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -17,6 +16,7 @@
 #include <vector>
 
 #include "rapt/core/error.hpp"
+#include "rapt/core/input_file.hpp"
 #include "rapt/core/shape.hpp"
 #include "rapt/core/token_batch.hpp"
 #include "rapt/io/safetensors_header.hpp"
@@ -28,7 +28,7 @@ namespace detail {
 
 /// A file's bytes without a byte order mark; IoError when it cannot be read.
 [[nodiscard]] inline std::string read_text_file(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
+  InputFile file(path);
   require<IoError>(file.is_open() && !std::filesystem::is_directory(path), "tokenizer", path.string(),
                    ": cannot read the file");
   std::string text = read_all(file);

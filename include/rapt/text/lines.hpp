@@ -9,7 +9,6 @@
 #include <array>
 #include <cstddef>
 #include <filesystem>
-#include <fstream>
 #include <istream>
 #include <string>
 #include <string_view>
@@ -18,6 +17,7 @@
 #include <vector>
 
 #include "rapt/core/error.hpp"
+#include "rapt/core/input_file.hpp"
 #include "rapt/text/unicode.hpp"
 
 namespace rapt::inline RAPT_ABI {
@@ -104,13 +104,15 @@ class LineReader {
 
 namespace detail {
 
-[[nodiscard]] inline std::ifstream open_text(const std::filesystem::path& path) {
-  std::error_code ignored;
-  require<IoError>(!std::filesystem::is_directory(path, ignored), path.string(), "is a directory, not a text file");
-  std::ifstream file(path, std::ios::binary);
-  require<IoError>(file.is_open(), path.string(), "cannot open the file for reading");
-  return file;
-}
+/// A text file; IoError if it cannot be opened.
+class TextFile : public InputFile {
+ public:
+  explicit TextFile(const std::filesystem::path& path) : InputFile(path) {
+    std::error_code ignored;
+    require<IoError>(!std::filesystem::is_directory(path, ignored), path.string(), "is a directory, not a text file");
+    require<IoError>(is_open(), path.string(), "cannot open the file for reading");
+  }
+};
 
 /// All that is left of a stream; afterwards `bad()` tells if reading failed. (Iterators over its buffer would throw.)
 [[nodiscard]] inline std::string read_all(std::istream& stream) {
@@ -128,7 +130,7 @@ namespace detail {
 /// The lines of a UTF-8 file, as LineReader gives them. Throws IoError that names the file when it cannot be opened or
 /// read, is a directory, or is not UTF-8.
 [[nodiscard]] inline std::vector<std::string> read_lines(const std::filesystem::path& path) {
-  std::ifstream file = detail::open_text(path);
+  detail::TextFile file(path);
   LineReader reader(file, path.string());
   std::vector<std::string> lines;
   for (std::string line; reader.next(line);) lines.push_back(line);
@@ -137,7 +139,7 @@ namespace detail {
 
 /// The text of a UTF-8 file as it is, but for a byte order mark. Throws IoError as `read_lines`.
 [[nodiscard]] inline std::string read_text(const std::filesystem::path& path) {
-  std::ifstream file = detail::open_text(path);
+  detail::TextFile file(path);
   std::string text = detail::read_all(file);
   require<IoError>(!file.bad(), path.string(), "reading failed after ", text.size(), " bytes");
   text.erase(0, text.size() - without_byte_order_mark(text).size());

@@ -1,0 +1,64 @@
+/// \file
+/// A file as a stream to read from. POSIX only.
+#pragma once
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <filesystem>
+#include <istream>
+#include <streambuf>
+#include <system_error>
+
+#include "rapt/version.hpp"
+
+namespace rapt::inline RAPT_ABI {
+
+namespace detail {
+
+/// The bytes of a file, a pipe or a device, from its beginning to its end.
+class FileBuffer : public std::streambuf {
+ public:
+  explicit FileBuffer(const std::filesystem::path& path) : file_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
+  ~FileBuffer() override {
+    if (is_open()) ::close(file_);
+  }
+  FileBuffer(const FileBuffer&) = delete;
+  FileBuffer& operator=(const FileBuffer&) = delete;
+
+  [[nodiscard]] bool is_open() const { return file_ >= 0; }
+
+ protected:
+  /// Throws std::system_error when reading fails; the stream above it is bad() then.
+  int_type underflow() override {
+    ::ssize_t count = -1;
+    do {
+      count = ::read(file_, bytes_.data(), bytes_.size());
+    } while (count < 0 && errno == EINTR);
+    if (count < 0) throw std::system_error(errno, std::generic_category());
+    if (count == 0) return traits_type::eof();
+    setg(bytes_.data(), bytes_.data(), bytes_.data() + count);
+    return traits_type::to_int_type(bytes_[0]);
+  }
+
+ private:
+  int file_;
+  std::array<char, 1 << 16> bytes_;
+};
+
+/// In place of std::ifstream, which takes a failure to read for the end of the file in some standard libraries
+/// (LLVM's): here bad() tells of it in each.
+class InputFile : private FileBuffer, public std::istream {
+ public:
+  explicit InputFile(const std::filesystem::path& path) : FileBuffer(path), std::istream(this) {
+    if (!is_open()) setstate(std::ios::failbit);
+  }
+
+  using FileBuffer::is_open;
+};
+
+}  // namespace detail
+
+}  // namespace rapt::inline RAPT_ABI
