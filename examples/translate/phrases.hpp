@@ -190,7 +190,7 @@ inline Pair clause(Draw& draw, const Person& s, const Phrase& v, Tense tense, Mo
   return pair;
 }
 inline Pair clause(Draw& draw, const Person& s, const Phrase& v, std::initializer_list<Tense> tenses) {
-  const Tense tense = draw.from(std::span(tenses));
+  const Tense tense = draw.from(std::span<const Tense>(tenses.begin(), tenses.size()));
   return clause(draw, s, v, tense, draw.mood(s, !v.counted));
 }
 /// ... or, in one of five, about wanting it.
