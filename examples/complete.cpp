@@ -10,10 +10,10 @@
 #include <iostream>
 #include <rapt/generation/greedy.hpp>
 #include <rapt/generation/sampling.hpp>
-#include <rapt/io/pretrained.hpp>
-#include <rapt/io/tokenizer_files.hpp>
 #include <rapt/models/gpt.hpp>
 #include <rapt/models/llama.hpp>
+#include <rapt/pretrained/pretrained.hpp>
+#include <rapt/pretrained/tokenizer_files.hpp>
 #include <rapt/text/lines.hpp>
 
 namespace {

@@ -9,8 +9,8 @@
 // Prints how many test pictures the teacher knows, the student without a teacher, and the student that it taught.
 #include <CLI/CLI.hpp>
 #include <rapt/images/idx.hpp>
-#include <rapt/io/pretrained.hpp>
 #include <rapt/models/deit.hpp>
+#include <rapt/pretrained/pretrained.hpp>
 
 #include "digits/training.hpp"
 

@@ -8,9 +8,9 @@
 #include <chrono>
 #include <cstdio>
 #include <rapt/data/windows.hpp>
-#include <rapt/io/pretrained.hpp>
-#include <rapt/io/tokenizer_files.hpp>
 #include <rapt/models/gpt.hpp>
+#include <rapt/pretrained/pretrained.hpp>
+#include <rapt/pretrained/tokenizer_files.hpp>
 #include <rapt/rapt.hpp>
 #include <rapt/text/lines.hpp>
 

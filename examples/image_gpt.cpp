@@ -12,8 +12,8 @@
 #include <rapt/images/grid.hpp>
 #include <rapt/images/idx.hpp>
 #include <rapt/images/png.hpp>
-#include <rapt/io/pretrained.hpp>
 #include <rapt/models/image_gpt.hpp>
+#include <rapt/pretrained/pretrained.hpp>
 #include <rapt/rapt.hpp>
 
 #include "digits/generated.hpp"

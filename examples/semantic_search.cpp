@@ -11,7 +11,7 @@
 #include <cstdio>
 #include <fstream>
 #include <iostream>
-#include <rapt/io/sentence_encoder.hpp>
+#include <rapt/pipelines/sentence_encoder.hpp>
 #include <rapt/text/lines.hpp>
 #include <rapt/text/wordpiece.hpp>
 

@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
-#include <rapt/io/pretrained.hpp>
+#include <rapt/pretrained/pretrained.hpp>
 #include <rapt/text/bpe.hpp>
 #include <rapt/text/lines.hpp>
 

@@ -17,7 +17,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <rapt/core/thread_pool.hpp>
-#include <rapt/io/tokenizer_files.hpp>
+#include <rapt/pretrained/tokenizer_files.hpp>
 #include <rapt/version.hpp>
 
 namespace {

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
-#include <rapt/io/pretrained.hpp>
 #include <rapt/models/vit.hpp>
+#include <rapt/pretrained/pretrained.hpp>
 #include <rapt/rapt.hpp>
 
 /// Steps of AdamW on batches that are taken in turn.

@@ -41,7 +41,7 @@
 #include <rapt/data/parallel_corpus.hpp>
 #include <rapt/generation/scoring.hpp>
 #include <rapt/io/model_file.hpp>
-#include <rapt/io/translator.hpp>
+#include <rapt/pipelines/translator.hpp>
 #include <rapt/rapt.hpp>
 #include <rapt/text/bpe.hpp>
 

@@ -3,7 +3,7 @@
 
 #include <cstdio>
 #include <rapt/data/parallel_corpus.hpp>
-#include <rapt/io/translator.hpp>
+#include <rapt/pipelines/translator.hpp>
 
 namespace translate {
 

@@ -5,7 +5,7 @@
 
 #include <cstdio>
 #include <iostream>
-#include <rapt/io/translator.hpp>
+#include <rapt/pipelines/translator.hpp>
 #include <rapt/rapt.hpp>
 #include <rapt/text/bleu.hpp>
 #include <rapt/text/lines.hpp>

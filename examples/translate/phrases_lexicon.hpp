@@ -5,9 +5,7 @@
 #include <cstddef>
 #include <string_view>
 
-namespace phrases {
-
-namespace detail {
+namespace phrases { namespace detail {
 
 using View = std::string_view;
 enum Agreement : std::size_t { kFirst, kOther, kThird };  // I am, you (we, they) are, he is
@@ -125,6 +123,4 @@ inline constexpr Serving kServings[] = {
     {"吃", "个苹果", "eat", "apple", "apples"}, {"吃", "个鸡蛋", "eat", "egg", "eggs"}};
 // clang-format on
 
-}  // namespace detail
-
-}  // namespace phrases
+}}  // namespace phrases::detail

@@ -6,7 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <iostream>
 #include <rapt/io/atomic_file.hpp>
-#include <rapt/io/translator.hpp>
+#include <rapt/pipelines/translator.hpp>
 #include <rapt/text/lines.hpp>
 #include <rapt/visualization/attention_page.hpp>
 

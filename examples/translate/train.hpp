@@ -8,7 +8,7 @@
 #include <rapt/data/parallel_corpus.hpp>
 #include <rapt/io/checkpoint.hpp>
 #include <rapt/io/run_folder.hpp>
-#include <rapt/io/translator.hpp>
+#include <rapt/pipelines/translator.hpp>
 #include <rapt/rapt.hpp>
 #include <rapt/text/bleu.hpp>
 #include <rapt/visualization/line_chart.hpp>

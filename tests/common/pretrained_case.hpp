@@ -9,7 +9,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "rapt/io/pretrained.hpp"
+#include "rapt/pretrained/pretrained.hpp"
 
 #include "tests/common/golden.hpp"
 

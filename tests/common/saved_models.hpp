@@ -9,7 +9,6 @@
 
 #include "rapt/core/rng.hpp"
 #include "rapt/generation/greedy.hpp"
-#include "rapt/io/pretrained.hpp"
 #include "rapt/models/beit.hpp"
 #include "rapt/models/bert.hpp"
 #include "rapt/models/deit.hpp"
@@ -20,6 +19,7 @@
 #include "rapt/models/marian.hpp"
 #include "rapt/models/transformer_xl.hpp"
 #include "rapt/models/vit.hpp"
+#include "rapt/pretrained/pretrained.hpp"
 
 namespace rapt_test {
 

@@ -12,7 +12,6 @@
 #include <cstdlib>
 #include <string>
 
-#include "rapt/io/pretrained.hpp"
 #include "rapt/models/beit.hpp"
 #include "rapt/models/bert.hpp"
 #include "rapt/models/deit.hpp"
@@ -23,6 +22,7 @@
 #include "rapt/models/marian.hpp"
 #include "rapt/models/transformer_xl.hpp"
 #include "rapt/models/vit.hpp"
+#include "rapt/pretrained/pretrained.hpp"
 
 namespace {
 

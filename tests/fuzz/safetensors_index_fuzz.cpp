@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "rapt/io/pretrained.hpp"
 #include "rapt/models/gpt.hpp"
+#include "rapt/pretrained/pretrained.hpp"
 #include "tests/fuzz/fuzz_files.hpp"
 
 namespace {

@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-#include "rapt/io/tokenizer_files.hpp"
+#include "rapt/pretrained/tokenizer_files.hpp"
 #include "tests/fuzz/fuzz_files.hpp"
 
 namespace {

@@ -9,7 +9,7 @@
 #include "rapt/autograd/finite_check.hpp"
 #include "rapt/autograd/variable.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 namespace detail {
 
@@ -65,4 +65,4 @@ void backward(const Variable<T>& loss, std::type_identity_t<T> upstream = 1) {
   }
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

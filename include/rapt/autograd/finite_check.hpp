@@ -10,7 +10,7 @@
 #include "rapt/autograd/grad_mode.hpp"
 #include "rapt/core/tensor.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// While it lives, every op that the calling thread records, and `backward`, look at all numbers they make and throw
 /// ValueError that names the op, the element and its value. Costs a pass over every tensor: for finding out, not for
@@ -46,4 +46,4 @@ void require_finite(const Tensor<T>& x, std::string_view what, std::string_view 
 
 }  // namespace detail
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -5,7 +5,7 @@
 #include "rapt/core/rng.hpp"
 #include "rapt/kernels/dropout.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 namespace detail {
 
@@ -70,4 +70,4 @@ class [[nodiscard]] Inference : detail::GradModeScope {
   return {rng->next_stream(), rate};
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

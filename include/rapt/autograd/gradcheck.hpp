@@ -11,7 +11,7 @@
 #include "rapt/autograd/ops/sum.hpp"
 #include "rapt/core/rng.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 struct GradcheckOptions {
   double step = 1e-5;      ///< h of (f(x + h) - f(x - h)) / 2h
@@ -84,4 +84,4 @@ template <class F>
   return result;
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -8,7 +8,7 @@
 
 #include "rapt/kernels/gemm/packed_operand.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// The transpose of a weight [out, in] as a packed right operand: made at the first product, and once more for each
 /// other precision or instruction set that it is then used in; all are kept until the weight changes. May be used from
@@ -71,4 +71,4 @@ class PackedWeight {
   mutable std::atomic<const Form*> newest_{nullptr};
 };
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -5,7 +5,7 @@
 #include "rapt/autograd/variable.hpp"
 #include "rapt/kernels/elementwise.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Adds dy, the gradient of a result, to that of an input of as many elements, if it wants one. The first is copied.
 template <class T>
@@ -25,4 +25,4 @@ void pass_gradient(Tensor<T>&& dy, Node<T>& input) {
   }
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -23,7 +23,7 @@
 #include "rapt/autograd/grad_mode.hpp"
 #include "rapt/autograd/variable.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 namespace detail {
 
@@ -93,4 +93,4 @@ template <class T>
   return result;
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

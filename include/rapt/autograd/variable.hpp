@@ -11,7 +11,7 @@
 #include "rapt/autograd/packed_weight.hpp"
 #include "rapt/core/tensor.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// A node of the graph: the value of a parameter, an input or an op's result, and the gradient that gathers in it.
 /// Nodes come from the memory pool; ops derive from this through `record`.
@@ -106,4 +106,4 @@ class Variable {
   std::shared_ptr<Node<T>> node_;
 };
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

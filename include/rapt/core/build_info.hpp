@@ -10,7 +10,7 @@
 #include "rapt/core/thread_pool.hpp"
 #include "rapt/version.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 struct BuildInfo {
   std::string version;  ///< of rapt, "0.1.0"
@@ -57,4 +57,4 @@ struct BuildInfo {
   return text;
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

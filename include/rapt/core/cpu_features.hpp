@@ -13,7 +13,7 @@
 #include "rapt/core/error.hpp"
 #include "rapt/core/first_use.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Vector instruction sets that kernels are compiled for, in rising order. `baseline` is what the compiler targets
 /// without flags (SSE2 on x86-64, NEON on AArch64): 16-byte vectors.
@@ -73,4 +73,4 @@ inline void set_simd_level(SimdLevel level) {
   detail::simd_level_in_force() = level;
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -11,7 +11,7 @@
 
 #include "rapt/version.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Root of everything rapt throws.
 class Error : public std::runtime_error {
@@ -132,4 +132,4 @@ void require(bool condition, std::string_view where, const Pieces&... pieces) {
   }
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

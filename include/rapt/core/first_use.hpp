@@ -7,9 +7,7 @@
 
 #include "rapt/version.hpp"
 
-namespace rapt::inline RAPT_ABI {
-
-namespace detail {
+namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
 /// A value that is made at its first use and never destroyed, so that static objects may use it until the very end.
 /// Meant for variables of static storage: `static constinit FirstUse<T> value;`. Thread-safe and without locks: of
@@ -43,6 +41,4 @@ class FirstUse {
   std::atomic<T*> value_{nullptr};
 };
 
-}  // namespace detail
-
-}  // namespace rapt::inline RAPT_ABI
+}}}  // namespace rapt::RAPT_ABI::detail

@@ -15,9 +15,7 @@
 
 #include "rapt/version.hpp"
 
-namespace rapt::inline RAPT_ABI {
-
-namespace detail {
+namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
 /// From now on every fork() of the process calls `prepare` before, `parent` and `child` after it, each in the thread
 /// that forks; null pointers are not called. False if the system refuses. Meant to initialise a variable of namespace
@@ -40,6 +38,4 @@ inline std::atomic<unsigned>& fork_count() {
 
 inline const bool forks_are_counted = at_fork(nullptr, nullptr, [] { ++fork_count(); });
 
-}  // namespace detail
-
-}  // namespace rapt::inline RAPT_ABI
+}}}  // namespace rapt::RAPT_ABI::detail

@@ -8,7 +8,7 @@
 
 #include "rapt/core/token_batch.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// The tokens of a model that searches need. They hold wherever the options of a search do not name others. The values
 /// here are those of `make_batch`, and so of a rapt::Transformer that was trained with it.
@@ -23,4 +23,4 @@ struct GenerationDefaults {
   friend bool operator==(const GenerationDefaults&, const GenerationDefaults&) = default;
 };
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

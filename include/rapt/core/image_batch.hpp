@@ -8,7 +8,7 @@
 #include "rapt/core/error.hpp"
 #include "rapt/core/tensor.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Channels, rows and columns of a picture, in the order in which its numbers lie in memory (PyTorch's CHW).
 struct ImageShape {
@@ -46,4 +46,4 @@ class ImageBatch {
   ImageShape shape_;
 };
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

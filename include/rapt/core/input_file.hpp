@@ -14,9 +14,7 @@
 
 #include "rapt/version.hpp"
 
-namespace rapt::inline RAPT_ABI {
-
-namespace detail {
+namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
 /// The bytes of a file, a pipe or a device, from its beginning to its end.
 class FileBuffer : public std::streambuf {
@@ -59,6 +57,4 @@ class InputFile : private FileBuffer, public std::istream {
   using FileBuffer::is_open;
 };
 
-}  // namespace detail
-
-}  // namespace rapt::inline RAPT_ABI
+}}}  // namespace rapt::RAPT_ABI::detail

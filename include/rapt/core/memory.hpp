@@ -16,7 +16,7 @@
 #include "rapt/core/fork.hpp"
 #include "rapt/core/shape.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Every block starts on a cache line, whatever the flags: 64 bytes is also one AVX-512 register.
 inline constexpr std::size_t kAlignment = 64;
@@ -146,4 +146,4 @@ inline void reset_peak_memory() { detail::memory_pool().reset_peak(); }
 /// Gives blocks that nobody uses back to the system, e.g. between training and serving.
 inline void release_unused_memory() { detail::memory_pool().release(); }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

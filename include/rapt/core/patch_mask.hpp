@@ -7,7 +7,7 @@
 
 #include "rapt/core/token_batch.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Patches are numbered picture by picture and, within one, row by row: patch p of picture b is number b P + p.
 class PatchMask {
@@ -85,4 +85,4 @@ class PatchMask {
   RowSplits visible_splits_;
 };
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -19,7 +19,7 @@
 
 #include "rapt/core/cpu_features.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Products of float matrices; sums are float32 in each. Double is never lowered.
 ///   highest  float32
@@ -130,4 +130,4 @@ inline void set_matrix_unit(std::optional<MatrixUnit> unit) { detail::precision_
   return unit == MatrixUnit::avx512_bf16 && precision == Precision::high ? MatrixUnit::none : unit;
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -11,7 +11,7 @@
 
 #include "rapt/core/error.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Counts rows, columns, tokens and elements; signed, as Eigen's.
 using Index = std::ptrdiff_t;
@@ -63,4 +63,4 @@ class Shape {
   return text + "]";
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

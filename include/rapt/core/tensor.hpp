@@ -14,7 +14,7 @@
 #include "rapt/core/memory.hpp"
 #include "rapt/core/shape.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// The scalars that rapt computes in.
 template <class T>
@@ -195,4 +195,4 @@ class Tensor {
   std::shared_ptr<const void> owner_;  // of borrowed elements
 };
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -24,7 +24,7 @@
 #include "rapt/core/fork.hpp"
 #include "rapt/core/shape.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 namespace detail {
 
@@ -224,4 +224,4 @@ void parallel_for(Index count, Index grain, const F& f) {
   parallel_parts(parts, [&](Index part) { f(part * grain, std::min(count, (part + 1) * grain)); });
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

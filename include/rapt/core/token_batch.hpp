@@ -14,7 +14,7 @@
 #include "rapt/core/error.hpp"
 #include "rapt/core/shape.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// A token's number in its vocabulary.
 using TokenId = std::int32_t;
@@ -120,4 +120,4 @@ inline void require_ids(std::span<const TokenId> tokens, Index vocabulary, std::
   }
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -11,7 +11,7 @@
 #include "rapt/core/rng.hpp"
 #include "rapt/core/token_batch.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// A source and its target as tokens, without begin and end symbols.
 struct TokenPair {
@@ -140,4 +140,4 @@ class BatchStream {
   Position position_;
 };
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -9,7 +9,7 @@
 #include "rapt/core/rng.hpp"
 #include "rapt/core/token_batch.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 struct MaskingOptions {
   Index vocabulary = 0;               ///< V
@@ -75,4 +75,4 @@ struct MaskingOptions {
   return {std::move(batch), std::move(targets), std::move(rows)};
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

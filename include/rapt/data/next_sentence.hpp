@@ -8,7 +8,7 @@
 #include "rapt/core/rng.hpp"
 #include "rapt/core/token_batch.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Its sentences one behind the other, as tokens without special ones.
 using TokenDocument = std::vector<std::vector<TokenId>>;
@@ -136,4 +136,4 @@ inline void append_sentence(std::vector<TokenId>& text, const std::vector<TokenI
   return batch;
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -18,7 +18,7 @@
 #include "rapt/core/shape.hpp"
 #include "rapt/text/lines.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Sentences in two languages: `source[i]` and `target[i]` say the same.
 struct ParallelCorpus {
@@ -119,4 +119,4 @@ struct ParallelCorpus {
   }
 };
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -12,7 +12,7 @@
 #include "rapt/core/patch_mask.hpp"
 #include "rapt/core/rng.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Hides `share` of each picture's patches: those with the largest noise. Visible patches come in the order of their
 /// noise. `noise`: a number for each patch   // [images * patches]
@@ -91,4 +91,4 @@ struct BlockMaskOptions {
   return PatchMask::from_flags(hidden, patches);
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

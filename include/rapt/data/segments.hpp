@@ -7,7 +7,7 @@
 
 #include "rapt/core/token_batch.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 struct SegmentOptions {
   Index streams = 1;   ///< parts of the text that are read side by side: the sequences of a batch
@@ -55,4 +55,4 @@ class Segments {
   Index stream_length_ = 0;
 };
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

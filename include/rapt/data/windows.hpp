@@ -8,7 +8,7 @@
 #include "rapt/core/rng.hpp"
 #include "rapt/core/token_batch.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 namespace detail {
 
@@ -54,4 +54,4 @@ inline void add_window(LanguageBatch& batch, std::span<const TokenId> stream, st
   return batches;
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

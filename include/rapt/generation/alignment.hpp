@@ -5,7 +5,7 @@
 #include "rapt/core/tensor.hpp"
 #include "rapt/generation/decoding_model.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 struct AlignmentOptions {
   Index layer = -1;                   ///< of the decoder, counted from 0; -1: the last
@@ -55,4 +55,4 @@ template <class M>
   return result;
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

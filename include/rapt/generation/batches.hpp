@@ -11,7 +11,7 @@
 #include "rapt/generation/decoding_model.hpp"
 #include "rapt/nn/module.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// How many source tokens to search at a time. A step reads all weights and writes logits for each hypothesis: of many
 /// tokens the logits leave the cache, of few the weights are read too often.
@@ -57,4 +57,4 @@ template <class Search>
   return found;
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

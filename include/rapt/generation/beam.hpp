@@ -11,7 +11,7 @@
 #include "rapt/generation/decoding_model.hpp"
 #include "rapt/generation/length_penalty.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Defaults are the paper's.
 struct BeamSearchOptions {
@@ -218,4 +218,4 @@ class Beam {
 
 }  // namespace detail
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -6,7 +6,7 @@
 #include "rapt/generation/beam.hpp"
 #include "rapt/kernels/softmax.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 namespace detail {
 
@@ -103,4 +103,4 @@ template <DecodingModel M>
   return best;
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

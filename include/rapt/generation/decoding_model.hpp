@@ -10,7 +10,7 @@
 #include "rapt/core/token_batch.hpp"
 #include "rapt/generation/generation_options.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// A model that continues sequences token by token. Its State holds what was decoded so far for a number of rows
 /// (hypotheses): `start` makes one row for each source sequence, `step` feeds one token to every row and returns the
@@ -52,4 +52,4 @@ struct Hypothesis {
   bool finished = true;         ///< false: cut off at the maximum length
 };
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

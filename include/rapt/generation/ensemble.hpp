@@ -10,7 +10,7 @@
 #include "rapt/core/thread_pool.hpp"
 #include "rapt/generation/decoding_model.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// How K models' distributions p_1 .. p_K of the next token become one.
 enum class EnsembleMean {
@@ -127,4 +127,4 @@ Ensemble(std::initializer_list<const M*>) -> Ensemble<M>;
 template <class M>
 Ensemble(std::initializer_list<const M*>, EnsembleMean) -> Ensemble<M>;
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -13,7 +13,7 @@
 #include "rapt/core/generation_defaults.hpp"
 #include "rapt/kernels/softmax.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Lengths are in tokens, without begin and end symbols, and for a model that continues prompts without these.
 /// Log-probabilities are the model's: what is forbidden or forced here changes which tokens are taken, not what they
@@ -219,4 +219,4 @@ class GenerationRules {
 
 }  // namespace detail
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

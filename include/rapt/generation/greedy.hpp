@@ -4,7 +4,7 @@
 
 #include "rapt/generation/single_path.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// One hypothesis for each source sequence; ties go to the smaller token. Sequences leave the batch when they end.
 template <DecodingModel M>
@@ -17,4 +17,4 @@ template <DecodingModel M>
   });
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

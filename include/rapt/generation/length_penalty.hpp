@@ -6,7 +6,7 @@
 
 #include "rapt/core/shape.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Sums of log-probabilities fall with every token, so the shortest hypothesis would win too often.
 enum class LengthNormalisation {
@@ -20,4 +20,4 @@ enum class LengthNormalisation {
   return std::pow(normalisation == LengthNormalisation::paper ? (5 + tokens) / 6 : tokens, alpha);
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -8,7 +8,7 @@
 #include "rapt/core/rng.hpp"
 #include "rapt/generation/single_path.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// What tokens are drawn from. The restrictions apply in the order of the fields, each to what the one before has left.
 struct SamplingOptions {
@@ -140,4 +140,4 @@ template <DecodingModel M>
   return results;
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -10,7 +10,7 @@
 #include "rapt/generation/decoding_model.hpp"
 #include "rapt/kernels/softmax.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// A model that reads a whole target at once, as in training: `decode` returns hidden states [N, D] and `logits` those
 /// of the next tokens [N, V]. rapt::Transformer is one.
@@ -183,4 +183,4 @@ requires TeacherForcedModel<M> || DecodingModel<M>
   return detail::score_targets(model, source, target, ends, options);
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -5,7 +5,7 @@
 #include "rapt/core/thread_pool.hpp"
 #include "rapt/generation/decoding_model.hpp"
 
-namespace rapt::inline RAPT_ABI::detail {
+namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
 /// `paths` hypotheses for each source sequence, those of sequence i at i * paths .. (i + 1) * paths. The next token of
 /// each is choose(logits of the tokens that may follow [V], path, length so far). Hypotheses leave the batch when they
@@ -64,4 +64,4 @@ template <DecodingModel M, class Choose>
   return results;
 }
 
-}  // namespace rapt::inline RAPT_ABI::detail
+}}}  // namespace rapt::RAPT_ABI::detail

@@ -12,7 +12,7 @@
 #include "rapt/core/image_batch.hpp"
 #include "rapt/images/image_random.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// What may happen to a picture; nothing by default. What comes into sight from outside the picture is `fill`.
 struct AugmentationOptions {
@@ -131,4 +131,4 @@ inline void transform_picture(std::span<const std::uint8_t> picture, const Image
   }
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -26,7 +26,7 @@
 #include "rapt/images/mix.hpp"
 #include "rapt/images/normalization.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// A batch to learn from.
 template <class T>
@@ -295,4 +295,4 @@ class ImageBatches {
   std::unique_ptr<Worker> worker_;  // of prefetch
 };
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

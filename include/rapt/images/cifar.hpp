@@ -16,7 +16,7 @@
 #include "rapt/images/dataset.hpp"
 #include "rapt/images/gzip.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Which labels: of CIFAR-10, or one of the two that CIFAR-100's records have.
 enum class CifarLabels { ten, hundred_fine, hundred_coarse };
@@ -81,4 +81,4 @@ struct CifarLayout {
   return {part.shape(), std::move(bytes), std::move(labels), part.classes()};
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

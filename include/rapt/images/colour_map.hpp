@@ -12,7 +12,7 @@
 #include "rapt/core/tensor.hpp"
 #include "rapt/images/image.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// (1 - share) a + share b, rounded; the share must be in [0, 1].
 [[nodiscard]] inline Colour blended(const Colour& a, const Colour& b, double share) {
@@ -100,4 +100,4 @@ template <class T>
   return result;
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

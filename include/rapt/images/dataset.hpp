@@ -17,7 +17,7 @@
 #include "rapt/images/image.hpp"
 #include "rapt/images/normalization.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// n pictures as bytes [n, C * H * W], and a class for each.
 class ImageDataset {
@@ -164,4 +164,4 @@ template <class T>
       dataset.shape(), normalization);
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -16,7 +16,7 @@
 #include "rapt/core/error.hpp"
 #include "rapt/io/atomic_file.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// The most that is read of a file, or inflated from one, unless the caller asks for another limit: 2 GiB.
 inline constexpr std::size_t kMaxFileBytes = std::size_t{1} << 31;
@@ -51,4 +51,4 @@ inline void write_file_bytes(const std::filesystem::path& path, std::span<const 
   file.commit();
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -11,7 +11,7 @@
 #include "rapt/core/error.hpp"
 #include "rapt/images/image.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 struct GridOptions {
   Index columns = 8;
@@ -94,4 +94,4 @@ inline void place(Image& image, Index top, Index left, Index scale, const Image&
   return grid;
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

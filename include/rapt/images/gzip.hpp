@@ -14,7 +14,7 @@
 #include "rapt/core/error.hpp"
 #include "rapt/images/file_bytes.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 namespace detail {
 
@@ -93,4 +93,4 @@ class GzipInflater {
   return is_gzip(bytes) ? gunzip(bytes, limit, path.string()) : bytes;
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -16,7 +16,7 @@
 #include "rapt/images/dataset.hpp"
 #include "rapt/images/gzip.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// An array of unsigned bytes.
 struct IdxArray {
@@ -98,4 +98,4 @@ struct IdxArray {
   return {ImageShape{1, array.shape[1], array.shape[2]}, std::move(array.values), std::move(classes_of), classes};
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -12,7 +12,7 @@
 #include "rapt/core/image_batch.hpp"
 #include "rapt/core/shape.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// No picture is larger, whatever a file's header says.
 inline constexpr Index kMaxImagePixels = Index{1} << 28;
@@ -131,4 +131,4 @@ inline void to_planes(const Image& image, std::span<std::uint8_t> planes) {
   return large;
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -8,7 +8,7 @@
 #include "rapt/core/error.hpp"
 #include "rapt/core/rng.hpp"
 
-namespace rapt::inline RAPT_ABI::detail {
+namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
 enum class ImageRandomUse : std::uint64_t { order = 1, augmentation = 2, mix = 3 };
 
@@ -22,4 +22,4 @@ enum class ImageRandomUse : std::uint64_t { order = 1, augmentation = 2, mix = 3
 /// Uniform in [0, 1), of 2^32 values.
 [[nodiscard]] inline double unit_of(std::uint32_t word) { return static_cast<double>(word) * 0x1p-32; }
 
-}  // namespace rapt::inline RAPT_ABI::detail
+}}}  // namespace rapt::RAPT_ABI::detail

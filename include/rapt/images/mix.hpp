@@ -14,7 +14,7 @@
 #include "rapt/core/token_batch.hpp"
 #include "rapt/images/image_random.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// How batches are mixed; not at all by default.
 ///
@@ -146,4 +146,4 @@ inline void mixed_labels(const std::vector<TokenId>& labels, std::vector<TokenId
   others.assign(labels.rbegin(), labels.rend());
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -13,7 +13,7 @@
 #include "rapt/core/thread_pool.hpp"
 #include "rapt/images/image.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// A byte v of channel c becomes (v / 255 - mean_c) / deviation_c. One number stands for all channels.
 struct Normalization {
@@ -123,4 +123,4 @@ template <class T>
   return from_planes(planes, shape);
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

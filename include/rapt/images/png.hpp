@@ -18,7 +18,7 @@
 #include "rapt/images/file_bytes.hpp"
 #include "rapt/images/image.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 struct PngOptions {
   /// Shows where a picture is transparent; a gray picture, which stays gray, takes the green of it.
@@ -154,4 +154,4 @@ inline void write_png(const std::filesystem::path& path, const Image& image) {
   write_file_bytes(path, encode_png(image));
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -16,7 +16,7 @@
 #include "rapt/images/file_bytes.hpp"
 #include "rapt/images/image.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 namespace detail {
 
@@ -138,4 +138,4 @@ inline void write_ppm(const std::filesystem::path& path, const Image& image) {
   write_file_bytes(path, encode_ppm(image));
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

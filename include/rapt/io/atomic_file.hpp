@@ -18,7 +18,7 @@
 
 #include "rapt/core/error.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 namespace detail {
 
@@ -137,4 +137,4 @@ inline void write_text_file(const std::filesystem::path& path, std::string_view 
 
 }  // namespace detail
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

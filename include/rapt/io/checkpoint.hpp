@@ -8,7 +8,7 @@
 #include "rapt/io/model_file.hpp"
 #include "rapt/train/trainer.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 namespace detail {
 
@@ -162,4 +162,4 @@ void load_checkpoint(const std::filesystem::path& path, Trainer<M, O>& trainer, 
   stream = std::move(there);
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -10,7 +10,7 @@
 
 #include "rapt/version.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// How a file stores elements. rapt reads the types from kF64 to kBool and knows the size of the others, so that a file
 /// with such tensors can be checked, listed and copied. Every other name is kUnknown.
@@ -107,4 +107,4 @@ inline constexpr Dtype kDtypeOf = std::same_as<T, float>          ? Dtype::kF32
                                   : std::same_as<T, std::int32_t> ? Dtype::kI32
                                                                   : Dtype::kU8;
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

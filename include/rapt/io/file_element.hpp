@@ -17,7 +17,7 @@
 #include "rapt/core/tensor.hpp"
 #include "rapt/io/dtype.hpp"
 
-namespace rapt::inline RAPT_ABI::detail {
+namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
 /// The element of type Stored that lies at some bytes, as a type that C++ computes with: halves become float, and every
 /// byte of a bool but 0 is true.
@@ -68,4 +68,4 @@ template <FileElement T>
                                          : "std::uint8_t";
 }
 
-}  // namespace rapt::inline RAPT_ABI::detail
+}}}  // namespace rapt::RAPT_ABI::detail

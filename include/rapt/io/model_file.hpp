@@ -7,12 +7,12 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "rapt/io/config_keys.hpp"
 #include "rapt/io/safetensors.hpp"
 #include "rapt/models/transformer.hpp"
 #include "rapt/nn/module.hpp"
+#include "rapt/pretrained/config_keys.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 using Metadata = std::map<std::string, std::string>;
 
@@ -230,4 +230,4 @@ template <class T = float>
   return load_model<T>(SafetensorsFile(path));
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -20,7 +20,7 @@
 #include "rapt/io/model_file.hpp"
 #include "rapt/optim/averaging.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Names the files and keeps the last `keep` versions.
 class RunFolder {
@@ -178,4 +178,4 @@ class JsonLog {
   bool cut_off_ = false;  // the last line may lack its end
 };
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -39,7 +39,7 @@
 #include "rapt/io/safetensors_header.hpp"
 #include "rapt/io/safetensors_writer.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 static_assert(std::endian::native == std::endian::little, "safetensors are little-endian, and so is rapt");
 
@@ -279,4 +279,4 @@ class SafetensorsFile {
   std::map<std::string, std::size_t, std::less<>> index_;
 };
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

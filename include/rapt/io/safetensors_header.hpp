@@ -29,9 +29,7 @@
 #include "rapt/core/shape.hpp"
 #include "rapt/io/dtype.hpp"
 
-namespace rapt::inline RAPT_ABI {
-
-namespace detail {
+namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
 inline constexpr std::uint64_t kMaxSafetensorsHeader = 100'000'000;  // the reference implementation's bound, in bytes
 
@@ -279,6 +277,4 @@ inline void check_safetensors_record(const SafetensorsRecord& record, std::uint6
   return header;
 }
 
-}  // namespace detail
-
-}  // namespace rapt::inline RAPT_ABI
+}}}  // namespace rapt::RAPT_ABI::detail

@@ -23,7 +23,7 @@
 #include "rapt/io/dtype.hpp"
 #include "rapt/io/safetensors_header.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// A tensor to be written: its name and a look at its elements, which must live until the file is written.
 class SafetensorsEntry {
@@ -179,4 +179,4 @@ inline void write_safetensors(const std::filesystem::path& path, std::span<const
   file.commit();
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

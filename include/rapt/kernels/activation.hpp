@@ -5,7 +5,7 @@
 #include "rapt/kernels/activation_functions.hpp"
 #include "rapt/kernels/elementwise.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// What stands between the two linear maps of a feed-forward layer.
 enum class Activation {
@@ -143,4 +143,4 @@ void activate_backward(Activation activation, const T* x, const T* dy, T* dx, In
 
 }  // namespace kernels
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

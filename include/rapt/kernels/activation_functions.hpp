@@ -8,7 +8,7 @@
 
 #include "rapt/kernels/simd.hpp"
 
-namespace rapt::inline RAPT_ABI::kernels {
+namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
 namespace detail {
 
@@ -375,4 +375,4 @@ struct GeluTanh {
   }
 };
 
-}  // namespace rapt::inline RAPT_ABI::kernels
+}}}  // namespace rapt::RAPT_ABI::kernels

@@ -16,7 +16,7 @@
 
 #include "rapt/kernels/attention_tiles.hpp"
 
-namespace rapt::inline RAPT_ABI::kernels {
+namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
 /// output = heads side by side, [Nq, H d_v]; log_sum_exp of the scores, [Nq, heads] (nullptr: not wanted). `weights`
 /// and `scores` (nullptr: not wanted) are [B, heads, longest query, longest key] and receive the probabilities before
@@ -226,4 +226,4 @@ void attention_backward(const AttentionProblem<T>& p, const T* log_sum_exp, Tens
   });
 }
 
-}  // namespace rapt::inline RAPT_ABI::kernels
+}}}  // namespace rapt::RAPT_ABI::kernels

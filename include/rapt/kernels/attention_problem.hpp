@@ -7,7 +7,7 @@
 #include "rapt/core/tensor.hpp"
 #include "rapt/kernels/dropout.hpp"
 
-namespace rapt::inline RAPT_ABI::kernels {
+namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
 /// Where the keys of each sequence lie: `length` rows from `begin`. Row splits give it for whole sequences; a cache
 /// gives it for rows of a larger table.
@@ -68,4 +68,4 @@ struct AttentionProblem {
   [[nodiscard]] Index heads_of_keys() const { return key_heads > 0 ? key_heads : heads; }
 };
 
-}  // namespace rapt::inline RAPT_ABI::kernels
+}}}  // namespace rapt::RAPT_ABI::kernels

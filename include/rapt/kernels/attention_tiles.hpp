@@ -12,7 +12,7 @@
 #include "rapt/kernels/soft_cap.hpp"
 #include "rapt/kernels/softmax.hpp"
 
-namespace rapt::inline RAPT_ABI::kernels::detail {
+namespace rapt { inline namespace RAPT_ABI { namespace kernels::detail {
 
 /// Work goes in tiles of so many queries by so many keys; with fewer keys there are more queries in a tile. One tile's
 /// scores about fill the first-level cache, its keys and values fit the second. Queries are a multiple of AVX-512's
@@ -217,4 +217,4 @@ void write_scores(const AttentionGroup<T>& a, ScoreStage stage, Tensor<T>& to, c
   });
 }
 
-}  // namespace rapt::inline RAPT_ABI::kernels::detail
+}}}  // namespace rapt::RAPT_ABI::kernels::detail

@@ -17,7 +17,7 @@
 #include "rapt/kernels/gemm/block.hpp"
 #include "rapt/kernels/softmax.hpp"
 
-namespace rapt::inline RAPT_ABI::kernels {
+namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
 template <class T>
 struct BiasedAttentionProblem {
@@ -265,4 +265,4 @@ void biased_attention_backward(const BiasedAttentionProblem<T>& p, const T* log_
   });
 }
 
-}  // namespace rapt::inline RAPT_ABI::kernels
+}}}  // namespace rapt::RAPT_ABI::kernels

@@ -12,7 +12,7 @@
 #include "rapt/kernels/soft_cap.hpp"
 #include "rapt/kernels/softmax.hpp"
 
-namespace rapt::inline RAPT_ABI::kernels {
+namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
 /// Which rows of a table a query sees, in their order: those numbered `entries`, or, where that is nullptr, `length`
 /// rows from `begin`.
@@ -93,4 +93,4 @@ void cached_attention(TensorView<const T> query, TensorView<const T> keys, Tenso
   });
 }
 
-}  // namespace rapt::inline RAPT_ABI::kernels
+}}}  // namespace rapt::RAPT_ABI::kernels

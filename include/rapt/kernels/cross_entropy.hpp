@@ -7,7 +7,7 @@
 #include "rapt/core/token_batch.hpp"
 #include "rapt/kernels/softmax.hpp"
 
-namespace rapt::inline RAPT_ABI::kernels {
+namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
 /// What rows of logits are measured against.
 template <class T>
@@ -111,4 +111,4 @@ void cross_entropy_rows(T* logits, Index rows, Index cols, const CrossEntropyRow
   });
 }
 
-}  // namespace rapt::inline RAPT_ABI::kernels
+}}}  // namespace rapt::RAPT_ABI::kernels

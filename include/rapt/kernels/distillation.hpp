@@ -4,7 +4,7 @@
 
 #include "rapt/kernels/softmax.hpp"
 
-namespace rapt::inline RAPT_ABI::kernels {
+namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
 /// With p = softmax(teacher / t) and q = softmax(logits / t), row by row of [rows, cols]:
 ///   loss_i = sum_j p_ij log(p_ij / q_ij),   d loss_i / d logits = (q - p) / t
@@ -42,4 +42,4 @@ void softened_divergence_rows(const T* logits, const T* teacher, Index rows, Ind
   });
 }
 
-}  // namespace rapt::inline RAPT_ABI::kernels
+}}}  // namespace rapt::RAPT_ABI::kernels

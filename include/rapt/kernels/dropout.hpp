@@ -6,7 +6,7 @@
 #include "rapt/core/rng.hpp"
 #include "rapt/kernels/elementwise.hpp"
 
-namespace rapt::inline RAPT_ABI::kernels {
+namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
 /// One use of dropout: which random numbers, and how many elements go. Rate 0 means none.
 struct Dropout {
@@ -111,4 +111,4 @@ void apply_dropout(const Dropout& dropout, const T* x, T* y, Index rows, Index c
   });
 }
 
-}  // namespace rapt::inline RAPT_ABI::kernels
+}}}  // namespace rapt::RAPT_ABI::kernels

@@ -6,7 +6,7 @@
 #include "rapt/core/thread_pool.hpp"
 #include "rapt/kernels/simd.hpp"
 
-namespace rapt::inline RAPT_ABI::kernels {
+namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
 /// Elements that one part of an element-wise kernel handles.
 inline constexpr Index kElementGrain = 16384;
@@ -153,4 +153,4 @@ template <class T, class F>
   return total;
 }
 
-}  // namespace rapt::inline RAPT_ABI::kernels
+}}}  // namespace rapt::RAPT_ABI::kernels

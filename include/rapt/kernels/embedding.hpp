@@ -7,7 +7,7 @@
 #include "rapt/core/token_batch.hpp"
 #include "rapt/kernels/elementwise.hpp"
 
-namespace rapt::inline RAPT_ABI::kernels {
+namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
 /// y[i] (+)= scale * table[ids[i]]   // [N, D] from [V, D]
 template <class T>
@@ -34,4 +34,4 @@ void scatter_rows(TensorView<T> dtable, std::span<const TokenId> ids, T scale, c
   });
 }
 
-}  // namespace rapt::inline RAPT_ABI::kernels
+}}}  // namespace rapt::RAPT_ABI::kernels

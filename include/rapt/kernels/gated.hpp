@@ -5,7 +5,7 @@
 
 #include "rapt/kernels/activation.hpp"
 
-namespace rapt::inline RAPT_ABI::kernels {
+namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
 /// A gradient that a kernel adds to, or writes, where rows may lie apart. Without data: not wanted.
 template <class T>
@@ -86,4 +86,4 @@ void gated_backward(Activation activation, TensorView<const T> a, TensorView<con
   });
 }
 
-}  // namespace rapt::inline RAPT_ABI::kernels
+}}}  // namespace rapt::RAPT_ABI::kernels

@@ -9,7 +9,7 @@
 
 #include "rapt/kernels/dropout.hpp"
 
-namespace rapt::inline RAPT_ABI::kernels {
+namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
 /// Rows that one part handles; partial sums of the parameters' gradients are kept per part.
 inline constexpr Index kNormGrain = 64;
@@ -284,4 +284,4 @@ void add_norm_backward(const AddNorm<T>& p, const NormValues<T>& values, const T
   }
 }
 
-}  // namespace rapt::inline RAPT_ABI::kernels
+}}}  // namespace rapt::RAPT_ABI::kernels

@@ -6,7 +6,7 @@
 #include "rapt/kernels/activation.hpp"
 #include "rapt/kernels/gemm/gemm.hpp"
 
-namespace rapt::inline RAPT_ABI::kernels {
+namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
 /// The gradients of y = activation(z), z = x W^T + b, given dy:
 ///   dz = dy activation'(z),   dx = dz W,   dW = dz^T x,   db = column sums of dz.
@@ -52,4 +52,4 @@ void linear_backward(const LinearBackward<T>& g) {
   if (g.db != nullptr) add_column_sums<T>(sums, g.db);
 }
 
-}  // namespace rapt::inline RAPT_ABI::kernels
+}}}  // namespace rapt::RAPT_ABI::kernels

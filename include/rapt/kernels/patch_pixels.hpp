@@ -7,7 +7,7 @@
 
 #include "rapt/kernels/patches.hpp"
 
-namespace rapt::inline RAPT_ABI::kernels {
+namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
 namespace detail {
 
@@ -75,4 +75,4 @@ template <class T>
   return statistics;
 }
 
-}  // namespace rapt::inline RAPT_ABI::kernels
+}}}  // namespace rapt::RAPT_ABI::kernels

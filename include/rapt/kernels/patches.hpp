@@ -9,7 +9,7 @@
 #include "rapt/core/token_batch.hpp"
 #include "rapt/kernels/elementwise.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// How pictures are cut: patches side by side, numbered row by row from the top left, without overlap or margin.
 struct PatchGrid {
@@ -34,9 +34,9 @@ struct PatchGrid {
   friend bool operator==(const PatchGrid&, const PatchGrid&) = default;
 };
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI
 
-namespace rapt::inline RAPT_ABI::kernels {
+namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
 namespace detail {
 
@@ -156,4 +156,4 @@ void assemble_tokens_backward(TensorView<const T> dy, TensorView<T> d_patches, T
   });
 }
 
-}  // namespace rapt::inline RAPT_ABI::kernels
+}}}  // namespace rapt::RAPT_ABI::kernels

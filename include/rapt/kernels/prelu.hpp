@@ -4,7 +4,7 @@
 
 #include "rapt/kernels/gated.hpp"
 
-namespace rapt::inline RAPT_ABI::kernels {
+namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
 /// y = x for x > 0, slope x below   // [N, D]; slopes [D] by column, else [1]
 template <class T>
@@ -50,4 +50,4 @@ void prelu_slope_backward(TensorView<const T> x, TensorView<const T> dy, bool by
   *d_slopes += static_cast<T>(sum_of(products.data(), products.size(), [](double v) { return v; }));
 }
 
-}  // namespace rapt::inline RAPT_ABI::kernels
+}}}  // namespace rapt::RAPT_ABI::kernels

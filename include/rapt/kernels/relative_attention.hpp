@@ -17,7 +17,7 @@
 #include "rapt/kernels/gemm/block.hpp"
 #include "rapt/kernels/softmax.hpp"
 
-namespace rapt::inline RAPT_ABI::kernels {
+namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
 template <class T>
 struct RelativeAttentionProblem {
@@ -372,4 +372,4 @@ void relative_attention_backward(const RelativeAttentionProblem<T>& p, const T* 
   });
 }
 
-}  // namespace rapt::inline RAPT_ABI::kernels
+}}}  // namespace rapt::RAPT_ABI::kernels

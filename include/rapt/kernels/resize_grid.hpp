@@ -9,7 +9,7 @@
 
 #include "rapt/kernels/elementwise.hpp"
 
-namespace rapt::inline RAPT_ABI::kernels {
+namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
 /// Rows and columns of a grid whose cells are the rows of a matrix, row by row.
 struct GridSize {
@@ -88,4 +88,4 @@ void resize_grid_backward(TensorView<const T> dy, GridSize from, GridSize to, Te
   });
 }
 
-}  // namespace rapt::inline RAPT_ABI::kernels
+}}}  // namespace rapt::RAPT_ABI::kernels

@@ -6,7 +6,7 @@
 
 #include "rapt/kernels/layer_norm.hpp"
 
-namespace rapt::inline RAPT_ABI::kernels {
+namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
 /// y = x / sqrt(mean(x^2) + epsilon) * gamma per row   // [N, D]; rstd (1 / sqrt) is kept, [N]
 template <class T>
@@ -99,4 +99,4 @@ void rms_norm_backward(const RmsNorm<T>& p, const T* rstd, const T* dy, const Gr
   }
 }
 
-}  // namespace rapt::inline RAPT_ABI::kernels
+}}}  // namespace rapt::RAPT_ABI::kernels

@@ -9,7 +9,7 @@
 #include "rapt/core/token_batch.hpp"
 #include "rapt/kernels/elementwise.hpp"
 
-namespace rapt::inline RAPT_ABI::kernels {
+namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
 /// Which columns of a head make pairs. Of r rotated columns, pair i is
 enum class RotaryLayout {
@@ -108,4 +108,4 @@ void rotate(TensorView<T> x, TensorView<const T> table, std::span<const TokenId>
   });
 }
 
-}  // namespace rapt::inline RAPT_ABI::kernels
+}}}  // namespace rapt::RAPT_ABI::kernels

@@ -6,7 +6,7 @@
 
 #include "rapt/kernels/elementwise.hpp"
 
-namespace rapt::inline RAPT_ABI::kernels {
+namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
 /// How the addend [N, D] is scaled.
 template <class T>
@@ -86,4 +86,4 @@ void add_scale_gradient(TensorView<const T> dy, const T* sublayer, const Residua
   });
 }
 
-}  // namespace rapt::inline RAPT_ABI::kernels
+}}}  // namespace rapt::RAPT_ABI::kernels

@@ -25,7 +25,7 @@
 #include "rapt/core/cpu_features.hpp"
 #include "rapt/core/shape.hpp"
 
-namespace rapt::inline RAPT_ABI::simd {
+namespace rapt { inline namespace RAPT_ABI { namespace simd {
 
 /// Instruction sets: bytes of a vector register, and the block of a matrix product that fits the register file
 /// (rows x columns in vectors: accumulators + columns + 1 broadcast <= number of registers).
@@ -284,4 +284,4 @@ template <class T, class V>
   }
 }
 
-}  // namespace rapt::inline RAPT_ABI::simd
+}}}  // namespace rapt::RAPT_ABI::simd

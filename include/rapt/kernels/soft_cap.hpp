@@ -6,7 +6,7 @@
 #include "rapt/core/tensor.hpp"
 #include "rapt/kernels/simd.hpp"
 
-namespace rapt::inline RAPT_ABI::kernels {
+namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
 /// row <- cap tanh(row / cap); slopes <- 1 - tanh^2(row / cap), its derivative, unless that is nullptr. Both are exact
 /// to some epsilon, relative to their own size: with e = e^-2|x|, tanh|x| = (1 - e) / (1 + e) and 1 - tanh^2 x =
@@ -32,4 +32,4 @@ template <class Isa, class T>
       });
 }
 
-}  // namespace rapt::inline RAPT_ABI::kernels
+}}}  // namespace rapt::RAPT_ABI::kernels

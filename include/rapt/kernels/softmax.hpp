@@ -7,7 +7,7 @@
 
 #include "rapt/kernels/elementwise.hpp"
 
-namespace rapt::inline RAPT_ABI::kernels {
+namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
 /// The largest element of a row; -infinity of an empty one. Call inside `with_simd`.
 template <class Isa, class T>
@@ -128,4 +128,4 @@ void scale_rows(T* x, const T* factors, Index rows, Index cols) {
   });
 }
 
-}  // namespace rapt::inline RAPT_ABI::kernels
+}}}  // namespace rapt::RAPT_ABI::kernels

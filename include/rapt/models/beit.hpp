@@ -15,7 +15,7 @@
 #include "rapt/nn/patch_embedding.hpp"
 #include "rapt/nn/stored_name.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Everything that makes a BEiT. Defaults are what an absent key of config.json means; `base` and `large` are the
 /// paper's.
@@ -374,4 +374,4 @@ static_assert(Module<Beit<float>>);
 template <class... Arguments>
 Beit(const BeitConfig&, Arguments&&...) -> Beit<float>;
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

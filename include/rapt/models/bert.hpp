@@ -11,7 +11,7 @@
 #include "rapt/nn/positional_encoding.hpp"
 #include "rapt/nn/stored_name.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Everything that makes a BERT. Defaults are BERT base's, of the parts the encoder and the pooler.
 struct BertConfig {
@@ -331,4 +331,4 @@ static_assert(Module<Bert<float>>);
 template <class... Arguments>
 Bert(const BertConfig&, Arguments&&...) -> Bert<float>;
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

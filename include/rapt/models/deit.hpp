@@ -8,7 +8,7 @@
 #include "rapt/autograd/ops/multiply.hpp"
 #include "rapt/models/vit.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Everything that makes a DeiT: what makes a ViT, and whether the distillation token has a head of its own. Defaults
 /// are DeiT-B's, of the encoder alone.
@@ -157,4 +157,4 @@ static_assert(Module<Deit<float>>);
 template <class... Arguments>
 Deit(const DeitConfig&, Arguments&&...) -> Deit<float>;
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -13,7 +13,7 @@
 #include "rapt/nn/prompt.hpp"
 #include "rapt/nn/stored_name.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Everything that makes a GPT. Defaults are GPT-2's smallest.
 struct GptConfig {
@@ -261,4 +261,4 @@ static_assert(Module<Gpt<float>>);
 template <class... Arguments>
 Gpt(const GptConfig&, Arguments&&...) -> Gpt<float>;
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -10,7 +10,7 @@
 #include "rapt/models/gpt.hpp"
 #include "rapt/nn/rms_norm.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Everything that makes an ImageGPT. Defaults are those of the smallest published one, of 76 million parameters.
 struct ImageGptConfig {
@@ -327,4 +327,4 @@ static_assert(Module<ImageGpt<float>>);
 template <class... Arguments>
 ImageGpt(const ImageGptConfig&, Arguments&&...) -> ImageGpt<float>;
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

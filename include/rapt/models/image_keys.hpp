@@ -9,7 +9,7 @@
 #include "rapt/kernels/patches.hpp"
 #include "rapt/nn/stored_name.hpp"
 
-namespace rapt::inline RAPT_ABI::detail {
+namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
 template <class Visitor, class Side>
 void visit_sides(Visitor&& key, const char* name, Side& height, Side& width) {
@@ -67,4 +67,4 @@ inline void add_layer_names(StoredNames& names, const std::string& layers, const
   return names;
 }
 
-}  // namespace rapt::inline RAPT_ABI::detail
+}}}  // namespace rapt::RAPT_ABI::detail

@@ -13,7 +13,7 @@
 #include "rapt/nn/rms_norm.hpp"
 #include "rapt/nn/stored_name.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// h = x + SelfAttention(RMSNorm(x)), then h + FFN(RMSNorm(h)).
 template <class T = float>
@@ -204,4 +204,4 @@ static_assert(Module<Llama<float>>);
 template <class... Arguments>
 Llama(const LlamaConfig&, Arguments&&...) -> Llama<float>;
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -13,7 +13,7 @@
 #include "rapt/nn/grouped_query_attention.hpp"
 #include "rapt/nn/rotary.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Everything that makes a Llama. Defaults are those of the first one, of 7 billion parameters.
 struct LlamaConfig {
@@ -236,4 +236,4 @@ struct LlamaConfig {
   }
 };
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

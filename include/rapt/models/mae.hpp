@@ -18,7 +18,7 @@
 #include "rapt/nn/stored_name.hpp"
 #include "rapt/nn/transfer.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Everything that makes a masked autoencoder. Defaults are those of the paper's base size.
 struct MaeConfig {
@@ -329,4 +329,4 @@ void copy_encoder(const Mae<T>& mae, Classifier& classifier) {
   copy_parameters(mae, classifier, [](const std::string& name) { return !name.starts_with("decoder."); });
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

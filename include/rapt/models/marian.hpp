@@ -10,7 +10,7 @@
 #include "rapt/models/transformer.hpp"
 #include "rapt/nn/stored_name.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Everything that makes a Marian. Defaults are those of Hugging Face's MarianConfig: a config.json leaves them out,
 /// but for tokens, of which an absent key means none.
@@ -316,4 +316,4 @@ static_assert(Module<Marian<float>>);
 template <class... Arguments>
 Marian(const MarianConfig&, Arguments&&...) -> Marian<float>;
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

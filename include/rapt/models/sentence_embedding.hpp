@@ -6,7 +6,7 @@
 #include "rapt/autograd/ops/normalize.hpp"
 #include "rapt/models/bert.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// How the hidden states of a sentence become one vector.
 enum class SentencePooling {
@@ -30,4 +30,4 @@ template <class T>
   return options.normalize ? normalize(pooled) : pooled;
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

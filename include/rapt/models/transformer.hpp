@@ -9,7 +9,7 @@
 #include "rapt/nn/encoder.hpp"
 #include "rapt/nn/positional_encoding.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Everything that makes a Transformer. Defaults are the paper's base model (table 3).
 struct TransformerConfig {
@@ -295,4 +295,4 @@ static_assert(Module<Transformer<float>>);
 template <class... Arguments>
 Transformer(const TransformerConfig&, Arguments&&...) -> Transformer<float>;
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -12,7 +12,7 @@
 #include "rapt/nn/stored_name.hpp"
 #include "rapt/nn/transformer_xl_memory.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Attention to memory and segment, and feed-forward, with norms behind them (post) or before.
 template <class T = float>
@@ -284,4 +284,4 @@ static_assert(Module<TransformerXl<float>>);
 template <class... Arguments>
 TransformerXl(const TransformerXlConfig&, Arguments&&...) -> TransformerXl<float>;
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -12,7 +12,7 @@
 #include "rapt/core/generation_defaults.hpp"
 #include "rapt/nn/adaptive_softmax.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Everything that makes a Transformer-XL. Defaults are Hugging Face's: a model of WikiText-103 with 285 million
 /// parameters.
@@ -157,4 +157,4 @@ struct TransformerXlConfig {
   }
 };
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -18,7 +18,7 @@
 #include "rapt/nn/patch_embedding.hpp"
 #include "rapt/nn/stored_name.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// What stands for the whole picture.
 enum class ImagePooling {
@@ -321,4 +321,4 @@ static_assert(Module<Vit<float>>);
 template <class... Arguments>
 Vit(const VitConfig&, Arguments&&...) -> Vit<float>;
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

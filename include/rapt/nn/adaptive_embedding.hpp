@@ -12,7 +12,7 @@
 #include "rapt/nn/init.hpp"
 #include "rapt/nn/module.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// A vocabulary in clusters: cluster i is the ids begin(i) .. end(i), the most frequent tokens first.
 struct AdaptiveVocabulary {
@@ -120,4 +120,4 @@ class AdaptiveEmbedding {
 };
 static_assert(Module<AdaptiveEmbedding<float>>);
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

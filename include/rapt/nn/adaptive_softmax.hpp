@@ -12,7 +12,7 @@
 #include "rapt/autograd/ops/slice_rows.hpp"
 #include "rapt/nn/adaptive_embedding.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 struct AdaptiveSoftmaxOptions {
   bool tie_weights = true;  ///< the tables of the embedding are the output weights
@@ -215,4 +215,4 @@ class AdaptiveSoftmax {
 };
 static_assert(Module<AdaptiveSoftmax<float>>);
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

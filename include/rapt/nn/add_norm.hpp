@@ -5,7 +5,7 @@
 
 #include "rapt/nn/layer_norm.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Where the norm stands.
 enum class NormPlacement {
@@ -42,4 +42,4 @@ class AddNorm {
 };
 static_assert(Module<AddNorm<float>>);
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -6,7 +6,7 @@
 #include "rapt/nn/cache_attention.hpp"
 #include "rapt/nn/linear.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 struct MultiHeadAttentionOptions {
   Index d_model = 512;
@@ -171,4 +171,4 @@ class MultiHeadAttention {
 };
 static_assert(Module<MultiHeadAttention<float>>);
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

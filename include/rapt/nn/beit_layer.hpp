@@ -12,7 +12,7 @@
 #include "rapt/nn/layer_options.hpp"
 #include "rapt/nn/relative_position_bias.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 struct BeitLayerOptions {
   LayerOptions layer = {};             ///< sizes, activation, dropout and epsilon; the norms stand before the sublayers
@@ -135,4 +135,4 @@ class BeitLayer {
 };
 static_assert(Module<BeitLayer<float>>);
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

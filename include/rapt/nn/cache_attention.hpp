@@ -5,7 +5,7 @@
 #include "rapt/kernels/attention.hpp"
 #include "rapt/nn/kv_cache.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 struct CacheAttentionOptions {
   Index heads = 1;      ///< of the queries
@@ -108,4 +108,4 @@ template <class T>
   return output;
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -4,7 +4,7 @@
 
 #include "rapt/nn/layer_options.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// What decoding keeps between steps: keys and values of the prefix and of the memory. Copyable; `select` follows the
 /// hypotheses of a search.
@@ -156,4 +156,4 @@ class Decoder {
 };
 static_assert(Module<Decoder<float>>);
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -8,7 +8,7 @@
 #include "rapt/nn/init.hpp"
 #include "rapt/nn/module.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 struct EmbeddingOptions {
   /// The paper's 3.4: "In the embedding layers, we multiply those weights by sqrt(d_model)."
@@ -45,4 +45,4 @@ class Embedding {
 };
 static_assert(Module<Embedding<float>>);
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

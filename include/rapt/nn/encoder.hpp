@@ -4,7 +4,7 @@
 
 #include "rapt/nn/layer_options.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Self-attention, Add & Norm, feed-forward, Add & Norm. Names are torch.nn.TransformerEncoderLayer's.
 template <class T = float>
@@ -83,4 +83,4 @@ class Encoder {
 };
 static_assert(Module<Encoder<float>>);
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -5,7 +5,7 @@
 #include "rapt/autograd/ops/dropout.hpp"
 #include "rapt/nn/linear.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 struct FeedForwardOptions {
   Index d_model = 512;
@@ -37,4 +37,4 @@ class FeedForward {
 };
 static_assert(Module<FeedForward<float>>);
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -8,7 +8,7 @@
 
 #include "rapt/nn/module.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// True if the whole name matches the pattern. `*` stands for any number of characters, none included, and `?` for
 /// exactly one; both stand for dots, too: "encoder.*" matches everything inside of the encoder, "*.bias" every bias at
@@ -74,4 +74,4 @@ Index unfreeze(M& module, std::string_view pattern) {
   return detail::set_frozen(module, "unfreeze", pattern, false);
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -5,7 +5,7 @@
 #include "rapt/autograd/ops/gated.hpp"
 #include "rapt/nn/linear.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 struct GatedFeedForwardOptions {
   Index d_model = 512;
@@ -41,4 +41,4 @@ class GatedFeedForward {
 };
 static_assert(Module<GatedFeedForward<float>>);
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -6,7 +6,7 @@
 
 #include "rapt/nn/module.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 namespace detail {
 
@@ -39,4 +39,4 @@ template <class T>
   return table;
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

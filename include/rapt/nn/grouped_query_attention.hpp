@@ -8,7 +8,7 @@
 #include "rapt/nn/linear.hpp"
 #include "rapt/nn/rotary.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 struct GroupedQueryAttentionOptions {
   Index d_model = 512;
@@ -115,4 +115,4 @@ class GroupedQueryAttention {
 };
 static_assert(Module<GroupedQueryAttention<float>>);
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -7,7 +7,7 @@
 #include "rapt/core/rng.hpp"
 #include "rapt/core/tensor.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 namespace detail {
 
@@ -71,4 +71,4 @@ template <class T>
 
 }  // namespace init
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -8,7 +8,7 @@
 #include "rapt/core/token_batch.hpp"
 #include "rapt/kernels/cached_attention.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// [keys | values] of one attention layer for some rows (hypotheses). Entries stay where they were written; each row is
 /// a list of entry numbers, so that hypotheses which share a beginning share its entries, and following a search moves
@@ -101,4 +101,4 @@ class KeyValueCache {
   std::vector<std::vector<std::int32_t>> entries_, selected_;  // of each row; selected_ is memory to reuse
 };
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -6,7 +6,7 @@
 #include "rapt/nn/init.hpp"
 #include "rapt/nn/module.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// y = (x - mean) / sqrt(variance + epsilon) * weight + bias, row by row   // [N, D]
 template <class T = float>
@@ -38,4 +38,4 @@ class LayerNorm {
 };
 static_assert(Module<LayerNorm<float>>);
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

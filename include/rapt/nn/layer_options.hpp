@@ -6,7 +6,7 @@
 #include "rapt/nn/attention.hpp"
 #include "rapt/nn/feed_forward.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 struct LayerOptions {
   Index d_model = 512;
@@ -37,4 +37,4 @@ struct LayerOptions {
   }
 };
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -6,7 +6,7 @@
 #include "rapt/nn/init.hpp"
 #include "rapt/nn/module.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 struct LinearOptions {
   bool bias = true;
@@ -42,4 +42,4 @@ class Linear {
 };
 static_assert(Module<Linear<float>>);
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

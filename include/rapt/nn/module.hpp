@@ -20,7 +20,7 @@
 
 #include "rapt/autograd/variable.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// A leaf that is learned, unless it is frozen. A value type: copying copies the numbers and whether it is frozen;
 /// assigning to one writes numbers into its place, so that an optimizer which knows it goes on with the new numbers,
@@ -166,4 +166,4 @@ void clear_gradients(M& module) {
   for_each_parameter(module, [](const std::string&, auto& parameter) { parameter.clear_grad(); });
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

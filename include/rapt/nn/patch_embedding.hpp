@@ -8,7 +8,7 @@
 #include "rapt/nn/module.hpp"
 #include "rapt/nn/truncated_normal.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// y = patches W^T + b   // [B K, D] from pictures [B, C H W]
 /// The weight has the shape of the convolution that this is, [D, C, p_h, p_w].
@@ -57,4 +57,4 @@ class PatchEmbedding {
 };
 static_assert(Module<PatchEmbedding<float>>);
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -8,7 +8,7 @@
 #include "rapt/nn/init.hpp"
 #include "rapt/nn/module.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Which sinusoid stands in which column.
 enum class SinusoidLayout {
@@ -116,4 +116,4 @@ class LearnedPositionalEncoding {
 };
 static_assert(Module<LearnedPositionalEncoding<float>>);
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

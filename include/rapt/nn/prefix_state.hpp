@@ -6,7 +6,7 @@
 
 #include "rapt/nn/kv_cache.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Keys and values of the tokens so far, of every layer; one row a hypothesis. Copyable; `select` follows a search.
 template <class T>
@@ -23,4 +23,4 @@ struct PrefixState {
   }
 };
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

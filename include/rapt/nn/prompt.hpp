@@ -9,7 +9,7 @@
 #include "rapt/autograd/grad_mode.hpp"
 #include "rapt/core/token_batch.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 namespace detail {
 
@@ -65,4 +65,4 @@ template <class M>
   return state;
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

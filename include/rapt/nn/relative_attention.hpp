@@ -7,7 +7,7 @@
 #include "rapt/autograd/ops/relative_attention.hpp"
 #include "rapt/nn/linear.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Encodings of distances: row p is [sines | cosines] of p / 10000^(2 i / D), i = 0 .. D / 2 - 1.
 template <class T = float>
@@ -111,4 +111,4 @@ class RelativeMultiHeadAttention {
 };
 static_assert(Module<RelativeMultiHeadAttention<float>>);
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

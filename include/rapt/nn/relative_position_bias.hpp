@@ -8,7 +8,7 @@
 #include "rapt/nn/init.hpp"
 #include "rapt/nn/module.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Distances between patches of a grid, and three more: the class token looks at a patch, a patch looks at it, and it
 /// looks at itself.
@@ -55,4 +55,4 @@ class RelativePositionBias {
 };
 static_assert(Module<RelativePositionBias<float>>);
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

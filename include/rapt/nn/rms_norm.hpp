@@ -5,7 +5,7 @@
 #include "rapt/autograd/ops/rms_norm.hpp"
 #include "rapt/nn/module.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// y = x / sqrt(mean(x^2) + epsilon) * weight, row by row (Zhang and Sennrich 2019)   // [N, D]
 template <class T = float>
@@ -27,4 +27,4 @@ class RmsNorm {
 };
 static_assert(Module<RmsNorm<float>>);
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -7,7 +7,7 @@
 #include "rapt/autograd/ops/rotary.hpp"
 #include "rapt/nn/positional_encoding.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// How frequencies change for sequences longer than those of the training.
 enum class RotaryScaling {
@@ -177,4 +177,4 @@ class Rotary {
   std::shared_ptr<const Tensor<T>> table_;
 };
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

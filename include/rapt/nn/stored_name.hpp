@@ -10,7 +10,7 @@
 #include "rapt/core/error.hpp"
 #include "rapt/core/shape.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// One of the tensors in which a parameter is kept.
 struct StoredTensor {
@@ -93,4 +93,4 @@ namespace detail {
   return {{name, 0, rows}};
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

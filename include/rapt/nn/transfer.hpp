@@ -9,7 +9,7 @@
 
 #include "rapt/nn/module.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Copies the parameters of `from` whose names `is_wanted` accepts to those of `to` that have the same names, and
 /// returns how many they are. Throws ValueError or ShapeError that names a parameter which `to` does not have, or has
@@ -33,4 +33,4 @@ Index copy_parameters(const From& from, To& to, const IsWanted& is_wanted) {
   return static_cast<Index>(copies.size());
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -8,7 +8,7 @@
 #include "rapt/core/tensor.hpp"
 #include "rapt/core/token_batch.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// What each layer read: carried from segment to segment, without gradient. A value type; empty before the first.
 template <class T>
@@ -59,4 +59,4 @@ template <class T>
 
 }  // namespace detail
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

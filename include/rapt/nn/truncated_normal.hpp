@@ -4,7 +4,7 @@
 
 #include "rapt/nn/init.hpp"
 
-namespace rapt::inline RAPT_ABI::init {
+namespace rapt { inline namespace RAPT_ABI { namespace init {
 
 /// Normal, but values more than two deviations from 0 are drawn again.
 template <class T>
@@ -18,4 +18,4 @@ template <class T>
   });
 }
 
-}  // namespace rapt::inline RAPT_ABI::init
+}}}  // namespace rapt::RAPT_ABI::init

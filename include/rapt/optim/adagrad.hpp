@@ -4,7 +4,7 @@
 
 #include "rapt/optim/optimizer.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Defaults are PyTorch's.
 struct AdagradOptions {
@@ -66,4 +66,4 @@ Adagrad(M&) -> Adagrad<typename M::ScalarType>;
 template <Module M>
 Adagrad(M&, const AdagradOptions&) -> Adagrad<typename M::ScalarType>;
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

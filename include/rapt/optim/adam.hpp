@@ -4,7 +4,7 @@
 
 #include "rapt/optim/optimizer.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Defaults are the paper's section 5.3.
 struct AdamOptions {
@@ -91,4 +91,4 @@ Adam(M&) -> Adam<typename M::ScalarType>;
 template <Module M>
 Adam(M&, const AdamOptions&) -> Adam<typename M::ScalarType>;
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

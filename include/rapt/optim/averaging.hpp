@@ -8,7 +8,7 @@
 #include "rapt/kernels/elementwise.hpp"
 #include "rapt/nn/module.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// The mean of several versions of one model: mean += (w - mean) / n for the n-th version, in double.
 template <class T = float>
@@ -126,4 +126,4 @@ class ExponentialMovingAverage {
   std::vector<Slot> slots_;
 };
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

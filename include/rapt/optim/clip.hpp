@@ -8,7 +8,7 @@
 #include "rapt/kernels/elementwise.hpp"
 #include "rapt/nn/module.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Euclidean norm of all gradients of a module together, those of frozen parameters left out; the same bits on any
 /// number of threads.
@@ -30,4 +30,4 @@ template <Module M>
   return std::min(1.0, max_norm / (norm + 1e-6));
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -4,7 +4,7 @@
 
 #include "rapt/optim/optimizer.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Defaults are the paper's. Every weight moves by the whole learning rate: it should be 3 to 10 times smaller than
 /// Adam's, and weight_decay larger by as much.
@@ -63,4 +63,4 @@ Lion(M&) -> Lion<typename M::ScalarType>;
 template <Module M>
 Lion(M&, const LionOptions&) -> Lion<typename M::ScalarType>;
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -32,7 +32,7 @@
 #include "rapt/kernels/elementwise.hpp"
 #include "rapt/nn/module.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// A tensor that an optimizer keeps for each parameter, of the parameter's shape.
 struct OptimizerState {
@@ -195,4 +195,4 @@ template <class T, class V>
 
 }  // namespace detail
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -4,7 +4,7 @@
 
 #include "rapt/optim/optimizer.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Defaults are PyTorch's.
 struct RmspropOptions {
@@ -80,4 +80,4 @@ Rmsprop(M&) -> Rmsprop<typename M::ScalarType>;
 template <Module M>
 Rmsprop(M&, const RmspropOptions&) -> Rmsprop<typename M::ScalarType>;
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

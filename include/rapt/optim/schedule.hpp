@@ -9,7 +9,7 @@
 #include "rapt/core/error.hpp"
 #include "rapt/core/shape.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// rate = factor * d_model^-0.5 * min(step^-0.5, step * warmup^-1.5)   (the paper's equation 3)
 struct PaperSchedule {
@@ -71,4 +71,4 @@ struct CosineSchedule {
   }
 };
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

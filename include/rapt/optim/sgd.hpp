@@ -4,7 +4,7 @@
 
 #include "rapt/optim/optimizer.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Defaults are plain gradient descent.
 struct SgdOptions {
@@ -74,4 +74,4 @@ Sgd(M&) -> Sgd<typename M::ScalarType>;
 template <Module M>
 Sgd(M&, const SgdOptions&) -> Sgd<typename M::ScalarType>;
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

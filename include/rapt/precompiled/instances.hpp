@@ -5,7 +5,7 @@
 
 #if defined(RAPT_INSTANCE) && defined(RAPT_SCALAR)
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 RAPT_INSTANCE class Tensor<RAPT_SCALAR>;
 
@@ -94,6 +94,6 @@ RAPT_INSTANCE decltype(count_parameters<Transformer<RAPT_SCALAR>>) count_paramet
 RAPT_INSTANCE decltype(gradient_norm<Transformer<RAPT_SCALAR>>) gradient_norm<Transformer<RAPT_SCALAR>>;
 RAPT_INSTANCE decltype(greedy_search<Transformer<RAPT_SCALAR>>) greedy_search<Transformer<RAPT_SCALAR>>;
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI
 
 #endif

@@ -15,7 +15,7 @@
 #include "rapt/text/character_classes.hpp"
 #include "rapt/text/unicode.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// A token that stands for itself wherever it is in a text; the flags are those of Hugging Face's tokenizer.json.
 struct AddedToken {
@@ -125,4 +125,4 @@ class AddedTokenFinder {
 
 }  // namespace detail
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -14,9 +14,7 @@
 #include "rapt/text/character_classes.hpp"
 #include "rapt/text/unicode.hpp"
 
-namespace rapt::inline RAPT_ABI {
-
-namespace detail {
+namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
 struct BertNormalization {
   bool clean_text, separate_chinese, strip_accents, lowercase;
@@ -194,6 +192,4 @@ class BertNormalizer {
   std::array<std::uint8_t, 128> keeps_{};
 };
 
-}  // namespace detail
-
-}  // namespace rapt::inline RAPT_ABI
+}}}  // namespace rapt::RAPT_ABI::detail

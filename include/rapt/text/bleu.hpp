@@ -26,7 +26,7 @@
 #include "rapt/text/replace_all.hpp"
 #include "rapt/text/unicode.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 struct BleuOptions {
   /// v13a: WMT's mteval-v13a rules, for plain text. none: at white space only, for text that is tokenized already.
@@ -294,4 +294,4 @@ inline Bleu BleuStatistics::result() const {
          " ref_len = " + std::to_string(bleu.reference_length) + ")";
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

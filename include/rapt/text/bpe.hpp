@@ -38,7 +38,7 @@
 #include "rapt/text/vocabulary.hpp"
 #include "rapt/text/word_counts.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Text to token ids and back. Immutable; many threads may use one object.
 class BytePairEncoding {
@@ -275,4 +275,4 @@ class BytePairEncoding {
   std::vector<bool> is_whole_word_;  // by id
 };
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -25,7 +25,7 @@
 #include "rapt/text/vocabulary.hpp"
 #include "rapt/text/word_counts.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 struct BpeOptions {
   Index vocabulary_size = 10000;  ///< special tokens, bytes, characters, joined tokens; fewer when pairs run out
@@ -281,4 +281,4 @@ class BpeLearner {
 
 }  // namespace detail
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -30,7 +30,7 @@
 #include "rapt/text/token_table.hpp"
 #include "rapt/text/unicode.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 struct ByteLevelBpeOptions {
   ByteLevelPattern pattern = ByteLevelPattern::gpt2;
@@ -330,4 +330,4 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
   detail::PieceSplitter splitter_{detail::CharacterClasses{}};
 };
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

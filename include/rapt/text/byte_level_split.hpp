@@ -11,7 +11,7 @@
 
 #include "rapt/text/character_classes.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Which pieces a byte-level tokenizer cuts a text into.
 enum class ByteLevelPattern {
@@ -130,4 +130,4 @@ class PieceSplitter {
 
 }  // namespace detail
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -22,7 +22,7 @@
 #include "rapt/text/bleu.hpp"
 #include "rapt/text/unicode.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 struct ChrfOptions {
   int char_order = 6;       ///< longest n-grams of characters
@@ -185,4 +185,4 @@ constexpr bool is_punctuation(char c) { return is_13a_symbol(c) || c == '\'' || 
   return text;
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

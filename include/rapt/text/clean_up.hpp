@@ -11,7 +11,7 @@
 
 #include "rapt/text/replace_all.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 namespace detail {
 
@@ -41,4 +41,4 @@ inline void clean_up_token(std::string& token) { clean_up(token, true); }
   return text;
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

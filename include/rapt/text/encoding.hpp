@@ -26,7 +26,7 @@
 #include "rapt/text/added_tokens.hpp"
 #include "rapt/text/unicode.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// A part of a text: [begin, end).
 struct TextSpan {
@@ -339,4 +339,4 @@ class TextEncoder {
   std::size_t max_tokens_ = 0;
 };
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

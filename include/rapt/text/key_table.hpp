@@ -9,9 +9,7 @@
 
 #include "rapt/version.hpp"
 
-namespace rapt::inline RAPT_ABI {
-
-namespace detail {
+namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
 /// Two symbols as one key; they must not both be -1.
 [[nodiscard]] constexpr std::uint64_t pair_key(std::int32_t left, std::int32_t right) {
@@ -71,6 +69,4 @@ class KeyTable {
   std::size_t size_ = 0;
 };
 
-}  // namespace detail
-
-}  // namespace rapt::inline RAPT_ABI
+}}}  // namespace rapt::RAPT_ABI::detail

@@ -20,7 +20,7 @@
 #include "rapt/core/input_file.hpp"
 #include "rapt/text/unicode.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// The text without the byte order mark U+FEFF at its beginning, which some programs write before UTF-8.
 [[nodiscard]] constexpr std::string_view without_byte_order_mark(std::string_view text) {
@@ -153,4 +153,4 @@ class TextFile : public InputFile {
   return text;
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

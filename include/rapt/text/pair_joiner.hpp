@@ -15,9 +15,7 @@
 #include "rapt/core/rng.hpp"
 #include "rapt/text/key_table.hpp"
 
-namespace rapt::inline RAPT_ABI {
-
-namespace detail {
+namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
 /// Draws which joins are passed over; number i of a stream belongs to the i-th question.
 class JoinDropout {
@@ -141,6 +139,4 @@ class PairJoiner {
   KeyTable<Join> joins_;
 };
 
-}  // namespace detail
-
-}  // namespace rapt::inline RAPT_ABI
+}}}  // namespace rapt::RAPT_ABI::detail

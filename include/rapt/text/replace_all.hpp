@@ -8,7 +8,7 @@
 
 #include "rapt/version.hpp"
 
-namespace rapt::inline RAPT_ABI::detail {
+namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
 /// Puts `to` in place of each `from`, which must not be empty, from left to right and without looking again at what was
 /// put there, in time that grows with the text alone.
@@ -26,4 +26,4 @@ inline void replace_all(std::string& text, std::string_view from, std::string_vi
   text.swap(replaced);
 }
 
-}  // namespace rapt::inline RAPT_ABI::detail
+}}}  // namespace rapt::RAPT_ABI::detail

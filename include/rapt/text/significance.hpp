@@ -22,7 +22,7 @@
 #include "rapt/core/shape.hpp"
 #include "rapt/text/bleu.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Counts of a segment, or of many when added, and the score of the corpus that they stand for.
 template <class T>
@@ -163,4 +163,4 @@ template <MetricStatistics Statistics>
   return text + ")";
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

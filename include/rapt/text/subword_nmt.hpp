@@ -22,7 +22,7 @@
 #include "rapt/text/pair_joiner.hpp"
 #include "rapt/text/unicode.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Cuts the words of tokenized text into pieces. Immutable; many threads may use one object.
 class SubwordNmtCodes {
@@ -164,4 +164,4 @@ class SubwordNmtCodes {
   detail::PairJoiner joiner_{detail::PairJoiner::Order::all_of_a_pair};
 };
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -18,9 +18,7 @@
 #include "rapt/text/key_table.hpp"
 #include "rapt/text/unicode.hpp"
 
-namespace rapt::inline RAPT_ABI {
-
-namespace detail {
+namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
 /// Distinct texts with their ids. A text's hash is taken byte by byte, so that who looks for the longest token of a
 /// text's beginnings has all their hashes from one pass.
@@ -114,6 +112,4 @@ class TokenTable {
   return table;
 }
 
-}  // namespace detail
-
-}  // namespace rapt::inline RAPT_ABI
+}}}  // namespace rapt::RAPT_ABI::detail

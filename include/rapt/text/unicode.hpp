@@ -18,7 +18,7 @@
 
 #include "rapt/version.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// A code point in UTF-8 text: its value, or -1 for a malformed byte, and the bytes it takes (at least 1).
 struct CodePoint {
@@ -239,4 +239,4 @@ template <class Predicate>
   return joined;
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -17,7 +17,7 @@
 #include "rapt/core/shape.hpp"
 #include "rapt/core/token_batch.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// The tokens that stand for no text of their own.
 struct SpecialTokens {
@@ -117,4 +117,4 @@ class Vocabulary {
   TokenId end_of_sentence_ = 2;
 };
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

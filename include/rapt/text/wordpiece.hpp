@@ -28,7 +28,7 @@
 #include "rapt/text/token_table.hpp"
 #include "rapt/text/unicode.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 struct WordPieceOptions {
   bool lowercase = true;                   ///< false for the cased models
@@ -273,4 +273,4 @@ class WordPiece : public TextEncoder<WordPiece> {
   detail::AddedTokenFinder added_, added_normalized_;
 };
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

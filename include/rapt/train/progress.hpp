@@ -10,7 +10,7 @@
 
 #include "rapt/core/shape.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// What a training loop knows after a step.
 struct Progress {
@@ -82,4 +82,4 @@ class ProgressLine {
   std::chrono::steady_clock::time_point last_;
 };
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -20,7 +20,7 @@
 #include "rapt/optim/schedule.hpp"
 #include "rapt/train/progress.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 struct TrainerOptions {
   std::function<double(Index)> learning_rate = PaperSchedule{};  ///< of a step, which counts from 1
@@ -282,4 +282,4 @@ template <Module M>
   return sum / tokens;
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

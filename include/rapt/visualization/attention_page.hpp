@@ -16,7 +16,7 @@
 #include "rapt/visualization/attention_page_assets.hpp"
 #include "rapt/visualization/markup.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Attention of one kind, e.g. of all decoder layers to the source.
 template <class T>
@@ -179,4 +179,4 @@ template <class T>
   return page;
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -6,7 +6,7 @@
 
 #include "rapt/version.hpp"
 
-namespace rapt::inline RAPT_ABI::detail {
+namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
 // The policy forbids the page to load anything at all.
 inline constexpr std::string_view kAttentionPageHead = R"html(<!DOCTYPE html>
@@ -486,4 +486,4 @@ inline constexpr std::string_view kAttentionPageScript = R"js(
 })();
 )js";
 
-}  // namespace rapt::inline RAPT_ABI::detail
+}}}  // namespace rapt::RAPT_ABI::detail

@@ -7,7 +7,7 @@
 
 #include "rapt/core/tensor.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Of a layer, A is the mean of its heads' probabilities, which the residual connection passes by: (A + I) / 2. The
 /// product of the layers, the last one first, says what part each token of the input has in each of the output: rows
@@ -39,4 +39,4 @@ template <class T>
   return result;
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -12,7 +12,7 @@
 #include "rapt/core/error.hpp"
 #include "rapt/core/shape.hpp"
 
-namespace rapt::inline RAPT_ABI::detail {
+namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
 /// The decimal number mantissa * 10^exponent: exact, so that its text is short.
 struct Decimal {
@@ -135,4 +135,4 @@ class ChartAxis {
   std::vector<Decimal> ticks_;
 };
 
-}  // namespace rapt::inline RAPT_ABI::detail
+}}}  // namespace rapt::RAPT_ABI::detail

@@ -17,7 +17,7 @@
 #include "rapt/visualization/chart_axis.hpp"
 #include "rapt/visualization/markup.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 struct ChartPoint {
   double x = 0, y = 0;
@@ -287,4 +287,4 @@ struct TrainingCurves {
   return stacked_charts(charts);
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -9,7 +9,7 @@
 
 #include "rapt/version.hpp"
 
-namespace rapt::inline RAPT_ABI::detail {
+namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
 inline constexpr std::string_view kReplacementCharacter = "\xEF\xBF\xBD";
 
@@ -91,4 +91,4 @@ void for_each_character(std::string_view text, const Append& append) {
   return json + '"';
 }
 
-}  // namespace rapt::inline RAPT_ABI::detail
+}}}  // namespace rapt::RAPT_ABI::detail

@@ -9,7 +9,7 @@
 #include "rapt/autograd/record.hpp"
 #include "rapt/kernels/activation.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 namespace detail {
 
@@ -172,4 +172,4 @@ template <class T>
   return record("threshold", detail::map(f, x), {x}, detail::map_backward<T>(f));
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

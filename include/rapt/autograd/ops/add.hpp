@@ -6,7 +6,7 @@
 #include "rapt/autograd/record.hpp"
 #include "rapt/kernels/elementwise.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// y = a + b, of equal shapes.
 template <class T>
@@ -20,4 +20,4 @@ template <class T>
   });
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

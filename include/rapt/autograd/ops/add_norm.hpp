@@ -6,7 +6,7 @@
 #include "rapt/autograd/record.hpp"
 #include "rapt/kernels/layer_norm.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 namespace detail {
 
@@ -116,4 +116,4 @@ template <class T>
   });
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

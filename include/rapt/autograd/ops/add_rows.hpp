@@ -8,7 +8,7 @@
 #include "rapt/autograd/ops/embedding.hpp"
 #include "rapt/autograd/record.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// y_i = x_i + table[rows_i]   // [N, D] from x [N, D] and table [P, D]
 template <class T>
@@ -32,4 +32,4 @@ template <class T>
   }));
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

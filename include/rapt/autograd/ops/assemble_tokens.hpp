@@ -6,7 +6,7 @@
 
 #include "rapt/autograd/ops/unfold_patches.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Of each picture the extra tokens (class, distillation), then its patches, each plus its position, in one pass:
 ///   y_(b, e) = extra_e + positions_e,   y_(b, k) = patches_(b, k) + positions_(E + visible_(b, k))
@@ -69,4 +69,4 @@ template <class T>
   return overwritable(record("assemble_tokens", std::move(y), inputs, backward));
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -11,7 +11,7 @@
 #include "rapt/core/token_batch.hpp"
 #include "rapt/kernels/attention.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 using kernels::MaskAlignment;
 using kernels::ScoreStage;
@@ -248,4 +248,4 @@ template <class T>
                    query_splits, key_splits, options);
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

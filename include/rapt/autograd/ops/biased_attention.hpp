@@ -8,7 +8,7 @@
 #include "rapt/autograd/ops/attention.hpp"
 #include "rapt/kernels/biased_attention.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 template <class T>
 struct BiasedAttentionOptions {
@@ -117,4 +117,4 @@ template <class T>
                           table, pairs, options);
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

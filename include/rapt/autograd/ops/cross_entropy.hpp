@@ -12,7 +12,7 @@
 #include "rapt/kernels/cross_entropy.hpp"
 #include "rapt/kernels/gemm/gemm.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// What becomes of the rows' losses.
 enum class Reduction {
@@ -248,4 +248,4 @@ template <class T>
                 });
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -8,7 +8,7 @@
 #include "rapt/autograd/ops/cross_entropy.hpp"
 #include "rapt/kernels/distillation.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// What of the teacher's answer the student is to give.
 enum class TeacherTargets {
@@ -89,4 +89,4 @@ template <class T>
                 });
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -5,7 +5,7 @@
 #include "rapt/autograd/record.hpp"
 #include "rapt/kernels/dropout.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// In Training: each element is 0 with probability `rate`, else x / (1 - rate). Otherwise x itself.
 template <class T>
@@ -22,4 +22,4 @@ template <class T>
   }));
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -7,7 +7,7 @@
 #include "rapt/autograd/record.hpp"
 #include "rapt/kernels/embedding.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// y_i = scale * table[ids_i]   // [N, D] from table [V, D]
 template <class T>
@@ -29,4 +29,4 @@ template <class T>
   }));
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -5,7 +5,7 @@
 #include "rapt/autograd/record.hpp"
 #include "rapt/kernels/gated.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// y = activation(a) * b, element by element, of equal shapes. With Activation::silu this is SwiGLU (Shazeer 2020).
 template <class T>
@@ -54,4 +54,4 @@ template <class T>
   return gated_activation(x, Activation::sigmoid, Gate::second);
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -7,7 +7,7 @@
 #include "rapt/autograd/record.hpp"
 #include "rapt/kernels/linear_backward.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Rows first .. first + count of a weight [out, in] and of its bias: outputs of a linear map that shares one matrix
 /// with others, as the query, key and value projections do.
@@ -110,4 +110,4 @@ template <class T>
   return reads_y ? result : overwritable(std::move(result));
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

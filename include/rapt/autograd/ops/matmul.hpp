@@ -5,7 +5,7 @@
 #include "rapt/autograd/record.hpp"
 #include "rapt/kernels/gemm/gemm.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// y = a b   // [M, N] from [M, K] and [K, N]
 template <class T>
@@ -27,4 +27,4 @@ template <class T>
   });
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

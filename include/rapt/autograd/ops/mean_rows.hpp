@@ -6,7 +6,7 @@
 #include "rapt/core/token_batch.hpp"
 #include "rapt/kernels/elementwise.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// y_s = mean of x_i over the rows i of sequence s   // [B, D] from [N, D]; of an empty sequence zeros
 template <class T>
@@ -43,4 +43,4 @@ template <class T>
   }));
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -5,7 +5,7 @@
 #include "rapt/autograd/record.hpp"
 #include "rapt/kernels/elementwise.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// y = mean over all elements of (x - target)^2, a scalar; no gradient flows into the target.
 template <class T>
@@ -22,4 +22,4 @@ template <class T>
   });
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -7,7 +7,7 @@
 #include "rapt/autograd/record.hpp"
 #include "rapt/kernels/elementwise.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// y_i = x_i / max(|x_i|, epsilon), |.| the Euclidean length   // [N, D]
 template <class T>
@@ -45,4 +45,4 @@ template <class T>
   });
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -8,7 +8,7 @@
 #include "rapt/autograd/record.hpp"
 #include "rapt/core/thread_pool.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Rows, and where each of them goes.
 template <class T>
@@ -73,4 +73,4 @@ template <class T>
       record("place_rows", std::move(y), {in[0], in[1], in[2], in[3], in[4], in[5], in[6], in[7]}, std::move(gather)));
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -5,7 +5,7 @@
 #include "rapt/autograd/record.hpp"
 #include "rapt/kernels/prelu.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// y = x for x > 0, slope x below   // x [N, D]; slope [1] for all, or [D], one for each column
 template <class T>
@@ -26,4 +26,4 @@ template <class T>
   });
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

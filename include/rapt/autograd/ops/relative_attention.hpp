@@ -7,7 +7,7 @@
 #include "rapt/autograd/ops/attention.hpp"
 #include "rapt/kernels/relative_attention.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 struct RelativeAttentionOptions {
   Index heads = 1;      ///< head h reads columns h d_k .. (h + 1) d_k
@@ -119,4 +119,4 @@ template <class T>
                             key_splits, options);
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -5,7 +5,7 @@
 #include "rapt/autograd/pass_gradient.hpp"
 #include "rapt/autograd/record.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// y = x with another shape of equal size. The elements are x's own: nothing is copied.
 template <class T>
@@ -17,4 +17,4 @@ template <class T>
   });
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

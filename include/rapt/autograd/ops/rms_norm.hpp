@@ -5,7 +5,7 @@
 #include "rapt/autograd/ops/add_norm.hpp"
 #include "rapt/kernels/rms_norm.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// y = x / sqrt(mean(x^2) + epsilon) * gamma, row by row   // [N, D]; gamma [D]
 template <class T>
@@ -22,4 +22,4 @@ template <class T>
   });
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -8,7 +8,7 @@
 #include "rapt/autograd/record.hpp"
 #include "rapt/kernels/rotary.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 using kernels::RotaryHeads;
 using kernels::RotaryLayout;
@@ -50,4 +50,4 @@ template <class T>
   }));
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -8,7 +8,7 @@
 #include "rapt/autograd/record.hpp"
 #include "rapt/kernels/scaled_residual.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// Of each sequence 0 with probability `rate`, else 1 / (1 - rate): whether it passes through a sublayer at all. Empty
 /// (1 for all) outside of Training and for rate 0.
@@ -56,4 +56,4 @@ template <class T>
       }));
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

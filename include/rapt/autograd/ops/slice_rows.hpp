@@ -5,7 +5,7 @@
 #include "rapt/autograd/record.hpp"
 #include "rapt/kernels/elementwise.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// y_i = x_(begin + i)   // [count, D] from [N, D], or [count] from [N]
 template <class T>
@@ -21,4 +21,4 @@ template <class T>
   }));
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -5,7 +5,7 @@
 #include "rapt/autograd/record.hpp"
 #include "rapt/kernels/elementwise.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// y = sum of all x, a scalar.
 template <class T>
@@ -29,4 +29,4 @@ template <class T>
   });
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -7,7 +7,7 @@
 #include "rapt/autograd/record.hpp"
 #include "rapt/kernels/patches.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 namespace detail {
 
@@ -62,4 +62,4 @@ template <class T>
   return Variable<T>(std::move(y));
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -10,7 +10,7 @@
 
 #if defined(__x86_64__)
 
-namespace rapt::inline RAPT_ABI::kernels {
+namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
 namespace detail {
 
@@ -119,7 +119,7 @@ inline void multiply_pairs_amx(PairRows a, const PairPanel& panel, BlockOutput<f
   }
 }
 
-}  // namespace rapt::inline RAPT_ABI::kernels
+}}}  // namespace rapt::RAPT_ABI::kernels
 
 #undef RAPT_TARGET_AMX
 #endif

@@ -7,7 +7,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-namespace rapt::inline RAPT_ABI::kernels {
+namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
 #define RAPT_TARGET_AVX512_BF16 gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")
 
@@ -83,7 +83,7 @@ inline void multiply_pairs_avx512(PairRows a, const PairPanel& panel, BlockOutpu
   }
 }
 
-}  // namespace rapt::inline RAPT_ABI::kernels
+}}}  // namespace rapt::RAPT_ABI::kernels
 
 #undef RAPT_TARGET_AVX512_BF16
 #endif

@@ -12,7 +12,7 @@
 
 #include "rapt/kernels/gemm/block.hpp"
 
-namespace rapt::inline RAPT_ABI::kernels {
+namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
 /// Two bfloat16, the lower depth in the low half.
 using Pair = std::uint32_t;
@@ -201,4 +201,4 @@ inline void multiply_pairs_portable(const PairRows& a, const PairPanel& panel, c
   }
 }
 
-}  // namespace rapt::inline RAPT_ABI::kernels
+}}}  // namespace rapt::RAPT_ABI::kernels

@@ -11,7 +11,7 @@
 #include "rapt/core/tensor.hpp"
 #include "rapt/kernels/simd.hpp"
 
-namespace rapt::inline RAPT_ABI::kernels {
+namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
 /// A matrix operand: element (i, j) at data[i * row_stride + j * col_stride]; one of the strides is 1.
 template <class T>
@@ -288,4 +288,4 @@ void multiply_panels(const Operand<T>& a, const T* panels, const BlockOutput<T>&
   multiply_blocks(a, Panels<T>{panels, width, (packed_depth < 0 ? a.cols : packed_depth) * width}, c);
 }
 
-}  // namespace rapt::inline RAPT_ABI::kernels
+}}}  // namespace rapt::RAPT_ABI::kernels

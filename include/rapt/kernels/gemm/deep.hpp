@@ -7,7 +7,7 @@
 #include "rapt/kernels/elementwise.hpp"
 #include "rapt/kernels/gemm/block.hpp"
 
-namespace rapt::inline RAPT_ABI::kernels {
+namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
 /// Parts that the depth is dealt out in, by sizes alone; 1: the product is not deep.
 [[nodiscard]] constexpr Index depth_parts(Index rows, Index depth, Index columns) {
@@ -46,4 +46,4 @@ void multiply_deep(const Operand<T>& a, const Operand<T>& b, TensorView<T> c, bo
   });
 }
 
-}  // namespace rapt::inline RAPT_ABI::kernels
+}}}  // namespace rapt::RAPT_ABI::kernels

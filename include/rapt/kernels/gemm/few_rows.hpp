@@ -5,7 +5,7 @@
 
 #include "rapt/kernels/gemm/block.hpp"
 
-namespace rapt::inline RAPT_ABI::kernels {
+namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
 /// Whether `multiply_rows` takes a right operand as it lies: rows of whole vectors at every instruction set.
 template <class T>
@@ -82,4 +82,4 @@ template <class T>
   });
 }
 
-}  // namespace rapt::inline RAPT_ABI::kernels
+}}}  // namespace rapt::RAPT_ABI::kernels

@@ -8,7 +8,7 @@
 #include "rapt/kernels/gemm/few_rows.hpp"
 #include "rapt/kernels/gemm/packed_operand.hpp"
 
-namespace rapt::inline RAPT_ABI::kernels {
+namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
 /// Columns of a packed operand can be used from multiples of this on.
 inline constexpr Index kColumnStep = 32;
@@ -147,4 +147,4 @@ void gemm(const Operand<T>& a, const Operand<T>& b, TensorView<std::type_identit
   });
 }
 
-}  // namespace rapt::inline RAPT_ABI::kernels
+}}}  // namespace rapt::RAPT_ABI::kernels

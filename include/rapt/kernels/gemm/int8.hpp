@@ -18,7 +18,7 @@
 #include <immintrin.h>
 #endif
 
-namespace rapt::inline RAPT_ABI::kernels {
+namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
 /// Four bytes, the lowest depth in the lowest one.
 using Quad = std::uint32_t;
@@ -224,4 +224,4 @@ inline void multiply_quads(const QuadRows& a, const QuadPanel& panel, const Bloc
   multiply_quads_portable(a, panel, c);
 }
 
-}  // namespace rapt::inline RAPT_ABI::kernels
+}}}  // namespace rapt::RAPT_ABI::kernels

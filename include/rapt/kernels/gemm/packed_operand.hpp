@@ -11,7 +11,7 @@
 #include "rapt/kernels/gemm/block.hpp"
 #include "rapt/kernels/gemm/int8.hpp"
 
-namespace rapt::inline RAPT_ABI::kernels {
+namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
 /// The sizes that float32 and bfloat16 products are cut to.
 struct GemmGeometry {
@@ -285,4 +285,4 @@ inline void multiply_pairs(const PairRows& a, const PackedOperand<float>& b, Ind
   walk(multiply_pairs_portable);
 }
 
-}  // namespace rapt::inline RAPT_ABI::kernels
+}}}  // namespace rapt::RAPT_ABI::kernels

@@ -12,7 +12,7 @@
 #include "rapt/text/bpe.hpp"
 #include "rapt/text/lines.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// How text becomes tokens: byte-pair encoding, optionally with each Chinese character a word of its own, which is not
 /// for lossless subwords.
@@ -194,4 +194,4 @@ class Translator {
   TextEncoding text_;
 };
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -1,6 +1,6 @@
 /// \file
 /// Sentence encoders from folders: what modules.json says is done, what cannot be done is refused.
-#include "rapt/io/sentence_encoder.hpp"
+#include "rapt/pipelines/sentence_encoder.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 /// \file
 /// Folders that lack the files that are read: what the errors say of what is there instead.
-#include "rapt/io/folder_contents.hpp"
+#include "rapt/pretrained/folder_contents.hpp"
 
 #include <gtest/gtest.h>
 
@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "rapt/io/pretrained.hpp"
-#include "rapt/io/tokenizer_files.hpp"
+#include "rapt/pretrained/pretrained.hpp"
+#include "rapt/pretrained/tokenizer_files.hpp"
 #include "tests/common/expect_close.hpp"
 #include "tests/common/pretrained_case.hpp"
 

@@ -7,9 +7,9 @@
 #include <type_traits>
 
 #include "rapt/io/atomic_file.hpp"
-#include "rapt/io/config_keys.hpp"
+#include "rapt/pretrained/config_keys.hpp"
 
-namespace rapt::inline RAPT_ABI::detail {
+namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
 /// A config of a model that generates: its tokens stand in generation_config.json, too.
 template <class Config>
@@ -91,4 +91,4 @@ template <HasGenerationKeys Config>
   }
 }
 
-}  // namespace rapt::inline RAPT_ABI::detail
+}}}  // namespace rapt::RAPT_ABI::detail

@@ -21,11 +21,11 @@
 #include <vector>
 
 #include "rapt/core/error.hpp"
-#include "rapt/io/tokenizer_json_file.hpp"
+#include "rapt/pretrained/tokenizer_json_file.hpp"
 #include "rapt/text/byte_level_bpe.hpp"
 #include "rapt/text/wordpiece.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// What a file can hold.
 using PretrainedTokenizer = std::variant<ByteLevelBpe, WordPiece>;
@@ -333,4 +333,4 @@ class TokenizerJsonReader {
 
 }  // namespace detail
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -1,6 +1,6 @@
 /// \file
 /// Folders of Hugging Face that are not what they should be, and those in several files.
-#include "rapt/io/pretrained.hpp"
+#include "rapt/pretrained/pretrained.hpp"
 
 #include <gtest/gtest.h>
 

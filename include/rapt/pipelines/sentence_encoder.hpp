@@ -10,11 +10,11 @@
 
 #include <algorithm>
 
-#include "rapt/io/pretrained.hpp"
-#include "rapt/io/tokenizer_files.hpp"
 #include "rapt/models/sentence_embedding.hpp"
+#include "rapt/pretrained/pretrained.hpp"
+#include "rapt/pretrained/tokenizer_files.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// A BERT with its tokenizer. A const one may be used from many threads.
 class SentenceEncoder {
@@ -130,4 +130,4 @@ class SentenceEncoder {
   SentenceEmbeddingOptions options_;
 };
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -22,9 +22,7 @@
 #include "rapt/io/safetensors_header.hpp"
 #include "rapt/text/lines.hpp"
 
-namespace rapt::inline RAPT_ABI {
-
-namespace detail {
+namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
 /// A file's bytes without a byte order mark; IoError when it cannot be read.
 [[nodiscard]] inline std::string read_text_file(const std::filesystem::path& path) {
@@ -206,6 +204,4 @@ template <class Make>
   }
 }
 
-}  // namespace detail
-
-}  // namespace rapt::inline RAPT_ABI
+}}}  // namespace rapt::RAPT_ABI::detail

@@ -14,7 +14,7 @@
 #include "rapt/core/error.hpp"
 #include "rapt/io/safetensors_header.hpp"
 
-namespace rapt::inline RAPT_ABI::detail {
+namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
 /// Up to five of them, for a message.
 [[nodiscard]] inline std::string some_of(const std::vector<std::string>& names) {
@@ -165,4 +165,4 @@ inline constexpr ForeignWeights kForeignWeights[] = {
                 std::string(foreign_tokenizer(foreign.front())) + " files are not read yet");
 }
 
-}  // namespace rapt::inline RAPT_ABI::detail
+}}}  // namespace rapt::RAPT_ABI::detail

@@ -1,6 +1,6 @@
 /// \file
 /// Translators in files: the same translations afterwards; lines of every kind; files that are none.
-#include "rapt/io/translator.hpp"
+#include "rapt/pipelines/translator.hpp"
 
 #include <gtest/gtest.h>
 #include <unistd.h>

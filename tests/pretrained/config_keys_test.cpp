@@ -1,6 +1,6 @@
 /// \file
 /// Single keys of config.json: what is written of a value, what is read of a key, and what is refused.
-#include "rapt/io/config_keys.hpp"
+#include "rapt/pretrained/config_keys.hpp"
 
 #include <gtest/gtest.h>
 

@@ -21,14 +21,14 @@
 
 #include "rapt/core/error.hpp"
 #include "rapt/io/atomic_file.hpp"
-#include "rapt/io/folder_contents.hpp"
-#include "rapt/io/tokenizer_json.hpp"
+#include "rapt/pretrained/folder_contents.hpp"
+#include "rapt/pretrained/tokenizer_json.hpp"
 #include "rapt/text/byte_level_bpe.hpp"
 #include "rapt/text/lines.hpp"
 #include "rapt/text/unicode.hpp"
 #include "rapt/text/wordpiece.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 namespace detail {
 
@@ -367,4 +367,4 @@ inline void save_tokenizer(const std::filesystem::path& path, const PretrainedTo
   std::visit([&](const auto& one) { save_tokenizer(path, one); }, tokenizer);
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

@@ -7,7 +7,7 @@
 #include <set>
 
 #include "rapt/generation/greedy.hpp"
-#include "rapt/io/translator.hpp"
+#include "rapt/pipelines/translator.hpp"
 #include "tests/common/expect_close.hpp"
 
 namespace {

@@ -11,14 +11,14 @@
 #include <algorithm>
 #include <functional>
 
-#include "rapt/io/folder_contents.hpp"
-#include "rapt/io/pretrained_config.hpp"
 #include "rapt/io/safetensors.hpp"
 #include "rapt/nn/init.hpp"
 #include "rapt/nn/module.hpp"
 #include "rapt/nn/stored_name.hpp"
+#include "rapt/pretrained/folder_contents.hpp"
+#include "rapt/pretrained/pretrained_config.hpp"
 
-namespace rapt::inline RAPT_ABI {
+namespace rapt { inline namespace RAPT_ABI {
 
 /// A folder opened for reading: its configuration, and its tensors whatever files they are in.
 class PretrainedFolder {
@@ -372,4 +372,4 @@ void save_pretrained(const std::filesystem::path& path, const M& model) {
   if (!generation.empty()) detail::write_text_file(generation_path, generation);
 }
 
-}  // namespace rapt::inline RAPT_ABI
+}}  // namespace rapt::RAPT_ABI

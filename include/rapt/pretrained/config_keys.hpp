@@ -18,9 +18,7 @@
 #include "rapt/io/safetensors_header.hpp"
 #include "rapt/kernels/activation.hpp"
 
-namespace rapt::inline RAPT_ABI {
-
-namespace detail {
+namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
 /// A value for a message. Lists and objects may be nested deeper than the stack: their kind alone.
 [[nodiscard]] inline std::string describe(const nlohmann::json& value) {
@@ -264,6 +262,4 @@ class ConfigWriter {
   nlohmann::ordered_json& json_;
 };
 
-}  // namespace detail
-
-}  // namespace rapt::inline RAPT_ABI
+}}}  // namespace rapt::RAPT_ABI::detail

@@ -1,7 +1,7 @@
 /// \file
 /// tokenizer.json and what stands beside it: empty tokens, ids without a token, tokens that are there twice, and the
 /// clean-up of decoded text, each as Hugging Face's packages do it.
-#include "rapt/io/tokenizer_json.hpp"
+#include "rapt/pretrained/tokenizer_json.hpp"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "rapt/io/tokenizer_files.hpp"
+#include "rapt/pretrained/tokenizer_files.hpp"
 
 namespace {
 
