@@ -37,8 +37,8 @@ rapt::BeitConfig small_beit(const rapt::ImageShape& image) {
   config.heads = 4;
   config.d_ff = 128;
   config.drop_path = 0;
-  config.layer_norm_epsilon = 1e-6;
-  config.initial_deviation = 0.1;
+  config.norm_epsilon = 1e-6;
+  config.init_std = 0.1;
   config.mask_token = config.shared_relative_positions = true;
   return config;
 }
@@ -61,7 +61,7 @@ Question ask(const Images& images, const rapt::PatchGrid& grid, const Codebook& 
   return question;
 }
 
-/// Shares in percent of hidden patches of the first test pictures: found, and the most frequent token.
+/// Shares in percent of hidden patches of the first test images: found, and the most frequent token.
 void print_found(const rapt::Beit<float>& beit, const Digits& digits, const Codebook& codebook, double share) {
   rapt::Rng rng(7);
   std::vector<Index> counts(static_cast<std::size_t>(beit.config().visual_tokens), 0);

@@ -1,4 +1,4 @@
-// A student learns digits from few pictures, by itself and from a teacher who has seen many (DeiT, Touvron et al.
+// A student learns digits from few images, by itself and from a teacher who has seen many (DeiT, Touvron et al.
 // 2021).
 //
 //   deit                                          generated digits
@@ -6,7 +6,7 @@
 //   deit --mnist folder --soft                    a teacher of its own is trained first; the student learns from its
 //                                                 whole distribution, not from its choice alone
 //
-// Prints how many test pictures the teacher knows, the student without a teacher, and the student that it taught.
+// Prints how many test images the teacher knows, the student without a teacher, and the student that it taught.
 #include <CLI/CLI.hpp>
 #include <rapt/images/idx.hpp>
 #include <rapt/models/deit.hpp>
@@ -21,10 +21,10 @@ using Batch = rapt::LabelledImages<float>;
 
 struct Flags {
   std::string mnist, teacher;
-  Index patch = 7, pictures = 0;
+  Index patch = 7, images = 0;
   bool soft = false;
   float temperature = 3, weight = 0.5f;
-  rapt::DeitConfig size{{.d_model = 48, .layers = 4, .heads = 3, .d_ff = 96, .initial_deviation = 0.1}};
+  rapt::DeitConfig size{{.d_model = 48, .layers = 4, .heads = 3, .d_ff = 96, .init_std = 0.1}};
   TrainingFlags training{.epochs = 40}, teaching;
 };
 
@@ -35,14 +35,14 @@ rapt::Vit<float> teacher_of(const Flags& flags, const Digits& digits) {
   config.labels = digit_names();
   rapt::Rng rng(flags.training.seed);
   rapt::Vit teacher(config, rng);
-  std::printf("the teacher: %td pictures, %td parameters\n", digits.training.images(), rapt::count_parameters(teacher));
+  std::printf("the teacher: %td images, %td parameters\n", digits.training.images(), rapt::count_parameters(teacher));
   train(teacher, digits.training, digits, flags.teaching, [&](const Batch& batch) {
     return teacher.loss(batch.images, batch.labels, {.label_smoothing = flags.teaching.label_smoothing});
   });
   return teacher;
 }
 
-/// The share of test pictures that the student knows in the end.
+/// The share of test images that the student knows in the end.
 double study(const Flags& flags, const Digits& digits, const rapt::ImageDataset& few, const rapt::Vit<float>* teacher) {
   rapt::DeitConfig config = flags.size;
   config.grid = {few.shape(), flags.patch, flags.patch};
@@ -50,7 +50,7 @@ double study(const Flags& flags, const Digits& digits, const rapt::ImageDataset&
   config.distillation_head = teacher != nullptr;
   rapt::Rng rng(flags.training.seed);
   rapt::Deit student(config, rng);
-  std::printf("the student %s: %td pictures, %td parameters\n", teacher == nullptr ? "alone" : "with its teacher",
+  std::printf("the student %s: %td images, %td parameters\n", teacher == nullptr ? "alone" : "with its teacher",
               few.images(), rapt::count_parameters(student));
   const rapt::CrossEntropyOptions smoothed{.label_smoothing = flags.training.label_smoothing};
   return train(student, few, digits, flags.training, [&](const Batch& batch) {
@@ -70,24 +70,24 @@ double study(const Flags& flags, const Digits& digits, const rapt::ImageDataset&
 
 void run(const Flags& flags) {
   const Digits digits = read_digits(flags.mnist);
-  const Index pictures = flags.pictures > 0 ? flags.pictures : flags.mnist.empty() ? 1000 : 5000;
-  const rapt::ImageDataset few = rapt::split_first(digits.training, pictures).taken;
+  const Index images = flags.images > 0 ? flags.images : flags.mnist.empty() ? 1000 : 5000;
+  const rapt::ImageDataset few = rapt::split_first(digits.training, images).taken;
   const rapt::Vit<float> teacher = teacher_of(flags, digits);
   const double known = accuracy(classify(teacher, digits.test, digits.normalization), digits.test);
   const double alone = study(flags, digits, few, nullptr), taught = study(flags, digits, few, &teacher);
-  std::printf("test pictures known: the teacher %.2f %%, the student alone %.2f %%, with its teacher %.2f %%\n",
+  std::printf("test images known: the teacher %.2f %%, the student alone %.2f %%, with its teacher %.2f %%\n",
               100 * known, 100 * alone, 100 * taught);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{"A student learns digits from few pictures, by itself and from a teacher who has seen many."};
+  CLI::App app{"A student learns digits from few images, by itself and from a teacher who has seen many."};
   Flags flags;
   app.add_option("--mnist", flags.mnist, "folder with MNIST's four files; default: generated digits");
   app.add_option("--teacher", flags.teacher, "folder of a ViT; default: one is trained");
   app.add_option("--teacher-epochs", flags.teaching.epochs, "of one that is trained")->capture_default_str();
-  app.add_option("--pictures", flags.pictures, "that the student sees; default: 5000, or 1000 generated ones");
+  app.add_option("--images", flags.images, "that the student sees; default: 5000, or 1000 generated ones");
   app.add_flag("--soft", flags.soft, "learn from the teacher's whole distribution");
   app.add_option("--temperature", flags.temperature, "of that distribution")->capture_default_str();
   app.add_option("--weight", flags.weight, "of the teacher, against the labels")->capture_default_str();

@@ -3,7 +3,7 @@
 //   image_gpt                                            generated digits
 //   image_gpt --mnist folder --steps 6000 --model out    MNIST's four files; keeps a folder that Hugging Face loads
 //
-// Prints the loss of a pixel, in nats; writes a PNG with a row for each of ten test pictures, the original, its upper
+// Prints the loss of a pixel, in nats; writes a PNG with a row for each of ten test images, the original, its upper
 // half, completions; then tells how well a linear map of each layer's features knows digits, of which the model was
 // told nothing.
 #include <CLI/CLI.hpp>
@@ -25,14 +25,14 @@ namespace {
 using rapt::Index;
 
 struct Flags {
-  std::string mnist, model, picture = "completions.png";
+  std::string mnist, model, image = "completions.png";
   rapt::ImageGptConfig size{.d_model = 64,
                             .layers = 6,
                             .heads = 4,
                             .embedding_dropout = 0,
                             .dropout = 0,
                             .attention_dropout = 0,
-                            .initial_deviation = 0.1};
+                            .init_std = 0.1};
   Index grays = 8, factor = 2, batch = 16, steps = 1000, completions = 6, probe = 2000;
   double learning_rate = 2e-3, temperature = 0.8;
   std::uint64_t seed = 1;
@@ -46,13 +46,13 @@ void train(rapt::ImageGpt<float>& model, const rapt::ImageDataset& training, con
   const auto start = std::chrono::steady_clock::now();
   double loss = 0;
   for (Index step = 1; step <= flags.steps; ++step) {
-    rapt::TokenBatch pictures;
+    rapt::TokenBatch images;
     for (Index i = 0; i < flags.batch; ++i) {
-      pictures.push_back(grays.encode(training.planes(rng.below(training.images()))));
+      images.push_back(grays.encode(training.planes(rng.below(training.images()))));
     }
     {
       const rapt::Training scope(rng);
-      const auto mean = model.loss(model.next_pixels(pictures));
+      const auto mean = model.loss(model.next_pixels(images));
       rapt::backward(mean);
       adam.step(schedule(step), rapt::clip_factor(rapt::gradient_norm(model), 1.0));
       loss = static_cast<double>(mean.item());
@@ -65,7 +65,7 @@ void train(rapt::ImageGpt<float>& model, const rapt::ImageDataset& training, con
   }
 }
 
-/// A row for each of the first pictures.
+/// A row for each of the first images.
 rapt::Image complete(const rapt::ImageGpt<float>& model, const rapt::ImageDataset& test, const Grays& grays,
                      const Flags& flags) {
   const Index rows = std::min<Index>(10, test.images()), upper = test.shape().height / 2 * test.shape().width;
@@ -107,17 +107,17 @@ void run(const Flags& flags) {
   config.positions = training.shape().size();
   rapt::Rng rng(flags.seed);
   rapt::ImageGpt model(config, rng);
-  std::printf("%td pictures of %s in %td grays, %td parameters, %d threads\n", training.images(),
+  std::printf("%td images of %s in %td grays, %td parameters, %d threads\n", training.images(),
               to_string(training.shape()).c_str(), grays.count(), count_parameters(model),
               static_cast<int>(rapt::threads()));
   train(model, training, test, grays, flags);
   if (!flags.model.empty()) save_pretrained(flags.model, model);
-  rapt::write_png(flags.picture, complete(model, test, grays, flags));
-  std::printf("completions: %s\n", flags.picture.c_str());
+  rapt::write_png(flags.image, complete(model, test, grays, flags));
+  std::printf("completions: %s\n", flags.image.c_str());
   for (Index layer = 0; layer <= config.layers; ++layer) {
     const double accuracy = linear_probe(features_of(model, training, grays, layer, flags.probe),
                                          features_of(model, test, grays, layer, flags.probe), training.classes());
-    std::printf("linear probe of layer %td: %.2f %% of test pictures\n", layer, 100 * accuracy);
+    std::printf("linear probe of layer %td: %.2f %% of test images\n", layer, 100 * accuracy);
     std::fflush(stdout);
   }
 }
@@ -129,18 +129,18 @@ int main(int argc, char** argv) {
   Flags f;
   app.add_option("--mnist", f.mnist, "folder of MNIST's four files; default: generated digits");
   app.add_option("--model", f.model, "folder to keep the model in");
-  app.add_option("--picture", f.picture, "PNG file of the completions")->capture_default_str();
+  app.add_option("--image", f.image, "PNG file of the completions")->capture_default_str();
   app.add_option("--steps", f.steps)->capture_default_str()->check(CLI::PositiveNumber);
-  app.add_option("--smaller", f.factor, "by how much pictures are made smaller")->capture_default_str();
+  app.add_option("--smaller", f.factor, "by how much images are made smaller")->capture_default_str();
   app.add_option("--grays", f.grays)->capture_default_str();
   app.add_option("--d-model", f.size.d_model)->capture_default_str();
   app.add_option("--layers", f.size.layers)->capture_default_str();
   app.add_option("--heads", f.size.heads)->capture_default_str();
-  app.add_option("--batch", f.batch, "pictures in a step")->capture_default_str()->check(CLI::PositiveNumber);
+  app.add_option("--batch", f.batch, "images in a step")->capture_default_str()->check(CLI::PositiveNumber);
   app.add_option("--learning-rate", f.learning_rate, "at its highest")->capture_default_str();
   app.add_option("--temperature", f.temperature, "of completions")->capture_default_str();
-  app.add_option("--completions", f.completions, "of each picture")->capture_default_str()->check(CLI::PositiveNumber);
-  app.add_option("--probe", f.probe, "pictures that the linear maps learn from, and as many to test")
+  app.add_option("--completions", f.completions, "of each image")->capture_default_str()->check(CLI::PositiveNumber);
+  app.add_option("--probe", f.probe, "images that the linear maps learn from, and as many to test")
       ->capture_default_str();
   app.add_option("--seed", f.seed)->capture_default_str();
   CLI11_PARSE(app, argc, argv);

@@ -5,7 +5,7 @@
 //   mae                                                                  generated digits, some minutes
 //   mae --mnist folder --pretraining-steps 20000 --epochs 100            MNIST's four files
 //
-// Writes a PNG of test pictures, each beside what the encoder sees of it and what the decoder makes of that; prints
+// Writes a PNG of test images, each beside what the encoder sees of it and what the decoder makes of that; prints
 // both test accuracies.
 #include <CLI/CLI.hpp>
 #include <rapt/data/patch_masking.hpp>
@@ -21,7 +21,7 @@ namespace {
 using rapt::Index;
 
 struct Flags {
-  std::string mnist, picture = "reconstructions.png";
+  std::string mnist, image = "reconstructions.png";
   double share = 0.75;
   PretrainingFlags pretraining;
   TrainingFlags training{.epochs = 40};
@@ -36,12 +36,12 @@ rapt::MaeConfig small_mae(const rapt::ImageShape& image) {
           .decoder_width = 48,
           .decoder_layers = 2,
           .decoder_heads = 4,
-          .decoder_ff = 96,
-          .layer_norm_epsilon = 1e-6};
+          .decoder_d_ff = 96,
+          .norm_epsilon = 1e-6};
 }
 
-/// A row for two test pictures each: whole, what the encoder sees, completed.
-void write_picture(const rapt::Mae<float>& mae, const Digits& digits, const Flags& flags) {
+/// A row for two test images each: whole, what the encoder sees, completed.
+void write_image(const rapt::Mae<float>& mae, const Digits& digits, const Flags& flags) {
   rapt::Rng rng(7);
   const rapt::PatchGrid grid = mae.config().grid;
   const auto images = rapt::to_image_batch<float>(digits.test, 0, 16, digits.normalization);
@@ -55,12 +55,11 @@ void write_picture(const rapt::Mae<float>& mae, const Digits& digits, const Flag
       cells.push_back(rapt::to_image(*batch, i, digits.normalization));
     }
   }
-  rapt::write_png(flags.picture, rapt::image_grid(cells, {.columns = 6, .scale = 3, .gap = 4}));
-  std::printf("%s: test pictures, what the encoder sees of them, what the decoder makes of it\n",
-              flags.picture.c_str());
+  rapt::write_png(flags.image, rapt::image_grid(cells, {.columns = 6, .scale = 3, .gap = 4}));
+  std::printf("%s: test images, what the encoder sees of them, what the decoder makes of it\n", flags.image.c_str());
 }
 
-/// The mean squared distance of hidden pixels, in units of all pixels' variance, over the first test pictures.
+/// The mean squared distance of hidden pixels, in units of all pixels' variance, over the first test images.
 double test_loss(const rapt::Mae<float>& mae, const Digits& digits, double share) {
   rapt::Rng rng(7);
   const Index count = std::min<Index>(500, digits.test.images());
@@ -78,15 +77,15 @@ void run(const Flags& flags) {
     return mae.loss(images, rapt::random_patch_mask(images.images(), config.grid.patches(), flags.share, random));
   });
   std::printf("test loss of hidden pixels: %.4f\n", test_loss(mae, digits, flags.share));
-  write_picture(mae, digits, flags);
+  write_image(mae, digits, flags);
 
   const rapt::VitConfig same{.grid = config.grid,
                              .d_model = config.d_model,
                              .layers = config.layers,
                              .heads = config.heads,
                              .d_ff = config.d_ff,
-                             .layer_norm_epsilon = config.layer_norm_epsilon,
-                             .initial_deviation = 0.1,
+                             .norm_epsilon = config.norm_epsilon,
+                             .init_std = 0.1,
                              .pooling = rapt::ImagePooling::mean,
                              .labels = digit_names()};
   compare(digits, flags.pretraining, [&](const rapt::ImageDataset& labelled, bool pretrained) {
@@ -105,7 +104,7 @@ int main(int argc, char** argv) {
   Flags flags;
   CLI::App app("A small masked autoencoder learns digits without labels, then with few.");
   app.add_option("--mnist", flags.mnist, "folder of MNIST's four files; none: generated digits");
-  app.add_option("--picture", flags.picture, "PNG to write")->capture_default_str();
+  app.add_option("--image", flags.image, "PNG to write")->capture_default_str();
   app.add_option("--share", flags.share, "of patches that are hidden")->capture_default_str();
   flags.pretraining.add_to(app);
   flags.training.add_to(app);

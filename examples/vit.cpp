@@ -3,7 +3,7 @@
 //   vit                                    generated digits
 //   vit --mnist folder --model out         MNIST's four files; keeps a folder that Hugging Face loads
 //
-// Prints loss and accuracy while it trains, then the test pictures that it takes for another digit; writes a PNG of
+// Prints loss and accuracy while it trains, then the test images that it takes for another digit; writes a PNG of
 // these (framed in red) and of some that it knows (green), each beside what of it goes into the answer: attention
 // rollout, from dark for nothing to bright.
 #include <CLI/CLI.hpp>
@@ -21,22 +21,22 @@ namespace {
 using rapt::Index;
 
 struct Flags {
-  std::string mnist, model, picture = "vit.png";
+  std::string mnist, model, image = "vit.png";
   Index patch = 7, shown = 24;
   rapt::VitConfig size = small_vit();
   TrainingFlags training;
 };
 
 /// How much of each patch goes into what the class token says in the end   // [rows, columns] of patches
-rapt::Tensor<float> look_of(const rapt::Vit<float>& model, const rapt::ImageBatch<float>& picture) {
+rapt::Tensor<float> look_of(const rapt::Vit<float>& model, const rapt::ImageBatch<float>& image) {
   std::vector<rapt::Tensor<float>> weights(static_cast<std::size_t>(model.config().layers));
-  std::ignore = model(picture, {.weights = weights});
+  std::ignore = model(image, {.weights = weights});
   const rapt::Tensor<float> rollout = rapt::attention_rollout<float>(weights);
   const rapt::PatchGrid& grid = model.config().grid;
   return {rapt::Shape{grid.rows(), grid.cols()}, rollout.values().subspan(1, static_cast<std::size_t>(grid.patches()))};
 }
 
-/// Pictures, each beside its own under what the model looks at; mistakes first.
+/// Images, each beside its own under what the model looks at; mistakes first.
 rapt::Image show(const rapt::Vit<float>& model, const Digits& digits, const std::vector<rapt::TokenId>& classes,
                  Index count) {
   std::vector<Index> shown;
@@ -49,11 +49,11 @@ rapt::Image show(const rapt::Vit<float>& model, const Digits& digits, const std:
   std::vector<rapt::Image> cells;
   std::vector<std::optional<rapt::Colour>> frames;
   for (const Index i : shown) {
-    const rapt::Image picture = digits.test.image(i);
+    const rapt::Image image = digits.test.image(i);
     const bool wrong = classes[static_cast<std::size_t>(i)] != digits.test.label(i);
     const auto look = look_of(model, rapt::to_image_batch<float>(digits.test, i, 1, digits.normalization));
-    cells.push_back(picture);
-    cells.push_back(rapt::heat_overlay(picture, look));
+    cells.push_back(image);
+    cells.push_back(rapt::heat_overlay(image, look));
     frames.insert(frames.end(), 2, wrong ? rapt::Colour{220, 40, 40} : rapt::Colour{40, 160, 70});
   }
   return rapt::image_grid(cells, {.columns = 8, .scale = 3}, frames);
@@ -66,7 +66,7 @@ void run(const Flags& flags) {
   config.labels = digit_names();
   rapt::Rng rng(flags.training.seed);
   rapt::Vit model(config, rng);
-  std::printf("%td pictures of %s in %td patches, %td parameters, precision %s, %d threads\n", digits.training.images(),
+  std::printf("%td images of %s in %td patches, %td parameters, precision %s, %d threads\n", digits.training.images(),
               to_string(digits.training.shape()).c_str(), config.grid.patches(), rapt::count_parameters(model),
               to_string(rapt::precision()).c_str(), static_cast<int>(rapt::threads()));
   const double known =
@@ -79,12 +79,12 @@ void run(const Flags& flags) {
   for (Index i = 0, wrong = 0; i < digits.test.images() && wrong < flags.shown / 2; ++i) {
     const rapt::TokenId taken = classes[static_cast<std::size_t>(i)];
     if (taken == digits.test.label(i)) continue;
-    std::printf("picture %td is a %d, taken for a %d\n", i, digits.test.label(i), taken);
+    std::printf("image %td is a %d, taken for a %d\n", i, digits.test.label(i), taken);
     ++wrong;
   }
-  rapt::write_png(flags.picture, show(model, digits, classes, flags.shown));
-  std::printf("%.2f %% of %td test pictures known; %s shows some\n", 100 * known, digits.test.images(),
-              flags.picture.c_str());
+  rapt::write_png(flags.image, show(model, digits, classes, flags.shown));
+  std::printf("%.2f %% of %td test images known; %s shows some\n", 100 * known, digits.test.images(),
+              flags.image.c_str());
 }
 
 }  // namespace
@@ -94,8 +94,8 @@ int main(int argc, char** argv) {
   Flags flags;
   app.add_option("--mnist", flags.mnist, "folder with MNIST's four files; default: generated digits");
   app.add_option("--model", flags.model, "folder to keep the model in");
-  app.add_option("--picture", flags.picture, "PNG to write")->capture_default_str();
-  app.add_option("--shown", flags.shown, "pictures in it")->capture_default_str()->check(CLI::PositiveNumber);
+  app.add_option("--image", flags.image, "PNG to write")->capture_default_str();
+  app.add_option("--shown", flags.shown, "images in it")->capture_default_str()->check(CLI::PositiveNumber);
   app.add_option("--patch", flags.patch, "side of a patch")->capture_default_str();
   app.add_option("--width", flags.size.d_model, "d_model")->capture_default_str();
   app.add_option("--layers", flags.size.layers)->capture_default_str();

@@ -1,4 +1,4 @@
-"""What the comparisons share: the processes that are timed, turns, statistics, the table and the picture."""
+"""What the comparisons share: the processes that are timed, turns, statistics, the table and the image."""
 
 import argparse
 import dataclasses
@@ -262,7 +262,7 @@ def draw(rows, path):
 
 def parse_arguments(description):
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("output", type=Path, help="folder for the table and the picture; is made if need be")
+    parser.add_argument("output", type=Path, help="folder for the table and the image; is made if need be")
     parser.add_argument("--worker", type=Path, default=ROOT / "build/bench/compare_worker",
                         help="rapt's program, built from worker.cpp (default: %(default)s)")
     parser.add_argument("--data", type=Path,
@@ -287,7 +287,7 @@ def parse_arguments(description):
 
 
 def main(measure, description, name):
-    """Command line of a comparison: measures, prints the table, writes it and the picture to the output folder."""
+    """Command line of a comparison: measures, prints the table, writes it and the image to the output folder."""
     settings = parse_arguments(description)
     settings.output.mkdir(parents=True, exist_ok=True)
     lines = head(settings)

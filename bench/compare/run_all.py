@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Times rapt beside PyTorch, ONNX Runtime and CTranslate2 on the same work: a table and a picture (bench/README.md).
+"""Times rapt beside PyTorch, ONNX Runtime and CTranslate2 on the same work: a table and an image (bench/README.md).
 
     python bench/compare/run_all.py OUTPUT_FOLDER [--data FOLDER] [--quick]
 """

@@ -292,7 +292,7 @@ def speed(settings, worker, folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("output", type=Path, help="folder for the tables and the picture; is made if need be")
+    parser.add_argument("output", type=Path, help="folder for the tables and the image; is made if need be")
     parser.add_argument("--data", type=Path, required=True, help="folder of vocabularies and corpora")
     parser.add_argument("--worker", type=Path, default=ROOT / "build/bench/tokenizer_worker",
                         help="rapt's program, built from tokenizer_worker.cpp (default: %(default)s)")

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Vision Transformers: training steps beside PyTorch.
 
-Two models on random pictures: that of examples/vit for MNIST (28 x 28, patches of 7, 6 layers, d 64, 4 heads, ff 128,
-64 in a batch), and one for pictures of 3 x 32 x 32 (patches of 4, 6 layers, d 128, 4 heads, ff 256, 128 in a batch).
+Two models on random images: that of examples/vit for MNIST (28 x 28, patches of 7, 6 layers, d 64, 4 heads, ff 128,
+64 in a batch), and one for images of 3 x 32 x 32 (patches of 4, 6 layers, d 128, 4 heads, ff 256, 128 in a batch).
 Both sides start from the same weights and see the same batches.
 """
 

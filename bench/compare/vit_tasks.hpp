@@ -1,4 +1,4 @@
-// What worker.cpp does with a Vision Transformer: train it on batches of pictures.
+// What worker.cpp does with a Vision Transformer: train it on batches of images.
 #pragma once
 
 #include <nlohmann/json.hpp>

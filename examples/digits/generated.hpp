@@ -1,4 +1,4 @@
-// Pictures of digits that are there without any file: seven bars, each digit with its own of them, of random place,
+// Images of digits that are there without any file: seven bars, each digit with its own of them, of random place,
 // size, slant, thickness and brightness.
 #pragma once
 
@@ -11,7 +11,7 @@ inline double brightness(double distance, double half_thickness) {
   return std::clamp(half_thickness + 0.5 - distance, 0.0, 1.0);
 }
 
-/// 28 x 28 gray pictures with a black ground, classes drawn at random. The same for the same seed.
+/// 28 x 28 gray images with a black ground, classes drawn at random. The same for the same seed.
 inline rapt::ImageDataset generated_digits(rapt::Index count, std::uint64_t seed) {
   constexpr rapt::Index kSide = 28;
   struct Bar {

@@ -11,14 +11,14 @@ struct PretrainingFlags {
   template <class App>
   void add_to(App& app) {
     app.add_option("--pretraining-steps", steps, "without labels")->capture_default_str();
-    app.add_option("--pretraining-batch", batch, "pictures in a step")->capture_default_str();
+    app.add_option("--pretraining-batch", batch, "images in a step")->capture_default_str();
     app.add_option("--pretraining-rate", learning_rate, "at its highest; it falls to 0")->capture_default_str();
     app.add_option("--pretraining-decay", weight_decay)->capture_default_str();
-    app.add_option("--labelled", labelled, "pictures whose labels are learned then")->capture_default_str();
+    app.add_option("--labelled", labelled, "images whose labels are learned then")->capture_default_str();
   }
 };
 
-/// Trains on `loss(images, rng)` of shuffled pictures, and prints the mean loss about ten times.
+/// Trains on `loss(images, rng)` of shuffled images, and prints the mean loss about ten times.
 template <class Model, class Loss>
 void pretrain(Model& model, const Digits& digits, const PretrainingFlags& flags, const Loss& loss) {
   rapt::ImageBatches<float> batches(digits.training, {.batch_size = flags.batch,
@@ -28,7 +28,7 @@ void pretrain(Model& model, const Digits& digits, const PretrainingFlags& flags,
   const rapt::CosineSchedule schedule{.peak = flags.learning_rate, .warmup = flags.steps / 10, .steps = flags.steps};
   rapt::Adam adam(model, {.beta2 = 0.98, .weight_decay = flags.weight_decay, .decay_vectors = false});
   rapt::Rng rng(1);
-  std::printf("pre-training: %td parameters, %td pictures, no labels\n", rapt::count_parameters(model),
+  std::printf("pre-training: %td parameters, %td images, no labels\n", rapt::count_parameters(model),
               digits.training.images());
   const auto start = std::chrono::steady_clock::now();
   double sum = 0;
@@ -48,7 +48,7 @@ void pretrain(Model& model, const Digits& digits, const PretrainingFlags& flags,
   }
 }
 
-/// Calls fine_tune(labelled pictures, whether to begin with what was learned before) for both answers, and prints the
+/// Calls fine_tune(labelled images, whether to begin with what was learned before) for both answers, and prints the
 /// test accuracies that it returns.
 template <class FineTune>
 void compare(const Digits& digits, const PretrainingFlags& flags, const FineTune& fine_tune) {

@@ -15,7 +15,7 @@
 
 struct Digits {
   rapt::ImageDataset training, test;
-  rapt::Normalization normalization;  // of the training pictures
+  rapt::Normalization normalization;  // of the training images
 };
 
 /// MNIST's four files in a folder, or without one generated digits.
@@ -37,19 +37,17 @@ inline std::vector<std::string> digit_names() {
 }
 
 /// About 200,000 parameters. Initial weights of so narrow a model are larger than those of the paper's.
-inline rapt::VitConfig small_vit() {
-  return {.d_model = 64, .layers = 6, .heads = 4, .d_ff = 128, .initial_deviation = 0.1};
-}
+inline rapt::VitConfig small_vit() { return {.d_model = 64, .layers = 6, .heads = 4, .d_ff = 128, .init_std = 0.1}; }
 
-/// The most likely class of each picture.
+/// The most likely class of each image.
 template <class Model>
-std::vector<rapt::TokenId> classify(const Model& model, const rapt::ImageDataset& pictures,
+std::vector<rapt::TokenId> classify(const Model& model, const rapt::ImageDataset& images,
                                     const rapt::Normalization& normalization) {
   constexpr rapt::Index kTogether = 250;
   std::vector<rapt::TokenId> classes;
-  for (rapt::Index begin = 0; begin < pictures.images(); begin += kTogether) {
-    const rapt::Index count = std::min(kTogether, pictures.images() - begin);
-    const auto scores = model.logits(rapt::to_image_batch<float>(pictures, begin, count, normalization));
+  for (rapt::Index begin = 0; begin < images.images(); begin += kTogether) {
+    const rapt::Index count = std::min(kTogether, images.images() - begin);
+    const auto scores = model.logits(rapt::to_image_batch<float>(images, begin, count, normalization));
     for (rapt::Index i = 0; i < count; ++i) {
       const float* row = scores.value().row(i);
       classes.push_back(static_cast<rapt::TokenId>(std::max_element(row, row + scores.cols()) - row));
@@ -58,12 +56,11 @@ std::vector<rapt::TokenId> classify(const Model& model, const rapt::ImageDataset
   return classes;
 }
 
-/// The share of pictures whose class was found.
-inline double accuracy(const std::vector<rapt::TokenId>& classes, const rapt::ImageDataset& pictures) {
+/// The share of images whose class was found.
+inline double accuracy(const std::vector<rapt::TokenId>& classes, const rapt::ImageDataset& images) {
   rapt::Index right = 0;
-  for (rapt::Index i = 0; i < pictures.images(); ++i)
-    right += classes[static_cast<std::size_t>(i)] == pictures.label(i);
-  return static_cast<double>(right) / static_cast<double>(pictures.images());
+  for (rapt::Index i = 0; i < images.images(); ++i) right += classes[static_cast<std::size_t>(i)] == images.label(i);
+  return static_cast<double>(right) / static_cast<double>(images.images());
 }
 
 struct TrainingFlags {
@@ -76,8 +73,8 @@ struct TrainingFlags {
   /// As options of a command line.
   template <class App>
   void add_to(App& app) {
-    app.add_option("--epochs", epochs, "times over all pictures")->capture_default_str();
-    app.add_option("--batch", batch, "pictures in a step")->capture_default_str();
+    app.add_option("--epochs", epochs, "times over all images")->capture_default_str();
+    app.add_option("--batch", batch, "images in a step")->capture_default_str();
     app.add_option("--learning-rate", learning_rate, "at its highest; it falls to 0")->capture_default_str();
     app.add_option("--weight-decay", weight_decay)->capture_default_str();
     app.add_option("--label-smoothing", label_smoothing)->capture_default_str();
@@ -88,7 +85,7 @@ struct TrainingFlags {
   }
 };
 
-/// Trains on `loss(batch)`, and prints the mean loss and the share of test pictures that are known about ten times.
+/// Trains on `loss(batch)`, and prints the mean loss and the share of test images that are known about ten times.
 template <class Model, class Loss>
 double train(Model& model, const rapt::ImageDataset& training, const Digits& digits, const TrainingFlags& flags,
              const Loss& loss) {

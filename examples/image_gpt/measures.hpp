@@ -1,4 +1,4 @@
-// How well a model knows pictures: the loss of a pixel; and how much it knows of classes without having seen one, by
+// How well a model knows images: the loss of a pixel; and how much it knows of classes without having seen one, by
 // what a linear map of its features learns of them.
 #pragma once
 
@@ -7,28 +7,28 @@
 
 #include "pixels.hpp"
 
-/// Mean loss of a pixel over the first pictures of a dataset.
+/// Mean loss of a pixel over the first images of a dataset.
 inline double mean_loss(const rapt::ImageGpt<float>& model, const rapt::ImageDataset& dataset, const Grays& grays) {
-  const rapt::Index pictures = std::min<rapt::Index>(500, dataset.images()), at_once = 50;
+  const rapt::Index images = std::min<rapt::Index>(500, dataset.images()), at_once = 50;
   double sum = 0;
-  for (rapt::Index i = 0; i < pictures; i += at_once) {
-    const rapt::TokenBatch batch = tokens_of(dataset, grays, i, std::min(at_once, pictures - i));
+  for (rapt::Index i = 0; i < images; i += at_once) {
+    const rapt::TokenBatch batch = tokens_of(dataset, grays, i, std::min(at_once, images - i));
     sum += static_cast<double>(model.loss(model.next_pixels(batch)).item()) * static_cast<double>(batch.sequences());
   }
-  return sum / static_cast<double>(pictures);
+  return sum / static_cast<double>(images);
 }
 
-/// Features of pictures, and their classes.
+/// Features of images, and their classes.
 struct Features {
   rapt::Tensor<float> rows;  // [n, D]
   std::vector<rapt::TokenId> labels;
 };
 
-/// Of the first pictures of a dataset.
+/// Of the first images of a dataset.
 inline Features features_of(const rapt::ImageGpt<float>& model, const rapt::ImageDataset& dataset, const Grays& grays,
-                            rapt::Index layer, rapt::Index pictures) {
+                            rapt::Index layer, rapt::Index images) {
   constexpr rapt::Index kAtOnce = 50;
-  const rapt::Index count = std::min(pictures, dataset.images());
+  const rapt::Index count = std::min(images, dataset.images());
   Features features{rapt::Tensor<float>(rapt::Shape{count, model.config().d_model}), {}};
   for (rapt::Index i = 0; i < count; i += kAtOnce) {
     const auto batch = model.next_pixels(tokens_of(dataset, grays, i, std::min(kAtOnce, count - i)));
@@ -59,7 +59,7 @@ inline void standardise(Features& training, Features& test) {
   }
 }
 
-/// The share of test pictures whose class a linear map tells, which has learned from the training pictures: softmax
+/// The share of test images whose class a linear map tells, which has learned from the training images: softmax
 /// regression by `steps` steps of Adam over all of them, at a rate that falls to 0.
 inline double linear_probe(Features training, Features test, rapt::Index classes, rapt::Index steps = 300) {
   standardise(training, test);

@@ -1,4 +1,4 @@
-// Gray pictures as tokens: made smaller, and each pixel one of a few grays.
+// Gray images as tokens: made smaller, and each pixel one of a few grays.
 #pragma once
 
 #include <array>
@@ -9,16 +9,16 @@
 inline rapt::ImageDataset smaller(const rapt::ImageDataset& dataset, rapt::Index factor) {
   const rapt::ImageShape from = dataset.shape();
   rapt::require(from.channels == 1 && factor >= 1 && factor <= std::min(from.height, from.width), "smaller",
-                "cannot make blocks of ", factor, " x ", factor, " pixels of pictures of ", to_string(from));
+                "cannot make blocks of ", factor, " x ", factor, " pixels of images of ", to_string(from));
   const rapt::ImageShape to{1, from.height / factor, from.width / factor};
   std::vector<std::uint8_t> bytes;
   for (rapt::Index i = 0; i < dataset.images(); ++i) {
-    const std::uint8_t* picture = dataset.planes(i).data();
+    const std::uint8_t* image = dataset.planes(i).data();
     for (rapt::Index y = 0; y < to.height; ++y) {
       for (rapt::Index x = 0; x < to.width; ++x) {
         rapt::Index sum = 0;
         for (rapt::Index block = 0; block < factor * factor; ++block) {
-          sum += picture[(y * factor + block / factor) * from.width + x * factor + block % factor];
+          sum += image[(y * factor + block / factor) * from.width + x * factor + block % factor];
         }
         bytes.push_back(static_cast<std::uint8_t>(sum / (factor * factor)));
       }
@@ -56,13 +56,13 @@ class Grays {
   }
 
   [[nodiscard]] rapt::Index count() const { return static_cast<rapt::Index>(means_.size()); }
-  /// A picture's pixels, row after row.
+  /// An image's pixels, row after row.
   [[nodiscard]] std::vector<rapt::TokenId> encode(std::span<const std::uint8_t> bytes) const {
     std::vector<rapt::TokenId> tokens;
     for (const std::uint8_t byte : bytes) tokens.push_back(nearest_[byte]);
     return tokens;
   }
-  /// The picture that tokens are; gray where there are none.
+  /// The image that tokens are; gray where there are none.
   [[nodiscard]] rapt::Image decode(std::span<const rapt::TokenId> tokens, const rapt::ImageShape& shape) const {
     rapt::Image image(shape.height, shape.width, 1, 128);
     for (std::size_t i = 0; i < tokens.size(); ++i) {
@@ -84,12 +84,12 @@ class Grays {
   std::array<rapt::TokenId, 256> nearest_{};
 };
 
-/// Pictures `begin` .. `begin + count` of a dataset as sequences of tokens.
+/// Images `begin` .. `begin + count` of a dataset as sequences of tokens.
 inline rapt::TokenBatch tokens_of(const rapt::ImageDataset& dataset, const Grays& grays, rapt::Index begin,
                                   rapt::Index count) {
-  rapt::TokenBatch pictures;
+  rapt::TokenBatch images;
   for (rapt::Index i = begin; i < std::min(begin + count, dataset.images()); ++i) {
-    pictures.push_back(grays.encode(dataset.planes(i)));
+    images.push_back(grays.encode(dataset.planes(i)));
   }
-  return pictures;
+  return images;
 }

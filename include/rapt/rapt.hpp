@@ -1,5 +1,5 @@
 /// \file
-/// All of rapt that needs nothing but Eigen and threads. Text, files and pictures are included on their own:
+/// All of rapt that needs nothing but Eigen and threads. Text, files and images are included on their own:
 /// rapt/text/..., rapt/io/..., rapt/images/....
 #pragma once
 

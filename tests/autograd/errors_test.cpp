@@ -214,12 +214,12 @@ std::vector<WrongUse> wrong_uses() {
   wrong("attention no heads", [=] { attend({2, 6}, {2, 6}, {2, 6}, {2}, {2}, {.heads = 0}); }, {"heads = 0"});
   wrong("attention key heads",
         [=] {
-          attend({2, 6}, {2, 4}, {2, 4}, {2}, {2}, {.heads = 3, .key_heads = 2});
+          attend({2, 6}, {2, 4}, {2, 4}, {2}, {2}, {.heads = 3, .key_value_heads = 2});
         },
         {"[attention] ", "heads = 3", "key_heads = 2"});
   wrong("attention shared key",
         [=] {
-          attend({2, 8}, {3, 8}, {3, 8}, {2}, {3}, {.heads = 4, .key_heads = 2});
+          attend({2, 8}, {3, 8}, {3, 8}, {2}, {3}, {.heads = 4, .key_value_heads = 2});
         },
         {"[attention] ", "[2, 8]", "[3, 8]", "4 heads", "have 2"});
   wrong("attention key", [=] { attend({2, 6}, {3, 4}, {3, 4}, {2}, {3}, {}); }, {"[attention] ", "[2, 6]", "[3, 4]"});

@@ -390,11 +390,12 @@ void add_attention(std::vector<Case>& cases) {
                     [=](const Variables& x, const Options& o) { return attention(x[0], x[0], x[0], self, self, o); }),
          m.training});
   }
-  for (const Index key_heads : {1, 2, 4}) {  // values of another width, of heads that share keys or do not
+  for (const Index key_value_heads : {1, 2, 4}) {  // values of another width, of heads that share keys or do not
     for (const Index value_dim : {1, 3}) {
-      const std::string of = "attention_values" + std::to_string(value_dim) + "_" + std::to_string(key_heads);
-      const Index keys_width = 2 * key_heads, value_width = value_dim * key_heads;
-      const Options options{.heads = 4, .key_heads = key_heads, .causal = true, .dropout = 0.3f, .soft_cap = 1.2};
+      const std::string of = "attention_values" + std::to_string(value_dim) + "_" + std::to_string(key_value_heads);
+      const Index keys_width = 2 * key_value_heads, value_width = value_dim * key_value_heads;
+      const Options options{
+          .heads = 4, .key_value_heads = key_value_heads, .causal = true, .dropout = 0.3f, .soft_cap = 1.2};
       cases.push_back({of,
                        {{8, 8}, {8, keys_width}, {8, value_width}},
                        [=](const Variables& x) { return attention(x[0], x[1], x[2], queries, keys, options); },
@@ -408,10 +409,12 @@ void add_attention(std::vector<Case>& cases) {
                        /*training=*/true});
     }
   }
-  for (const Index key_heads : {1, 2}) {  // heads that share keys
-    const Index width = 2 * key_heads;
-    const std::string of = "attention_shared" + std::to_string(key_heads);
-    const auto options = [=](bool causal) { return Options{.heads = 4, .key_heads = key_heads, .causal = causal}; };
+  for (const Index key_value_heads : {1, 2}) {  // heads that share keys
+    const Index width = 2 * key_value_heads;
+    const std::string of = "attention_shared" + std::to_string(key_value_heads);
+    const auto options = [=](bool causal) {
+      return Options{.heads = 4, .key_value_heads = key_value_heads, .causal = causal};
+    };
     cases.push_back({of, {{8, 8}, {8, width}, {8, width}}, [=](const Variables& x) {
                        return attention(x[0], x[1], x[2], queries, keys, options(false));
                      }});

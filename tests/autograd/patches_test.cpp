@@ -45,14 +45,14 @@ TEST(UnfoldPatches, Gradient) {
                   {normal_tensor<double>({2, 72}, 2)});
 }
 
-TEST(UnfoldPatches, PicturesAndVariablesGiveTheSame) {
+TEST(UnfoldPatches, ImagesAndVariablesGiveTheSame) {
   const auto pixels = normal_tensor<double>({3, 72}, 3);
   const std::vector<TokenId> some{5, 0, 3};
   for (const auto& visible : {std::vector<TokenId>{}, some}) {
     const auto of_variable = unfold_patches(Variable(pixels), PatchGrid{{2, 6, 6}, 2, 3}, visible).value();
-    const auto of_pictures = unfold_patches(rapt::ImageBatch<double>(pixels, {2, 6, 6}), 2, 3, visible).value();
+    const auto of_images = unfold_patches(rapt::ImageBatch<double>(pixels, {2, 6, 6}), 2, 3, visible).value();
     EXPECT_EQ(of_variable.shape(), (Shape{visible.empty() ? 18 : 3, 12}));
-    EXPECT_TRUE(rapt_test::same_bits(of_variable, of_pictures));
+    EXPECT_TRUE(rapt_test::same_bits(of_variable, of_images));
   }
 }
 
@@ -179,12 +179,12 @@ TEST(PatchOps, ErrorsNameTheValues) {
   };
   rapt_test::expect_errors(
       {{"size", unfold({{2, 6, 6}, 4, 3}), {"6 x 6", "4 x 3"}},
-       {"pictures", unfold({{1, 6, 6}, 2, 3}), {"1 x 6 x 6", "[2, 72]"}},
-       {"count", unfold(grid, odd), {"3 visible", "2 pictures"}},
+       {"images", unfold({{1, 6, 6}, 2, 3}), {"1 x 6 x 6", "[2, 72]"}},
+       {"count", unfold(grid, odd), {"3 visible", "2 images"}},
        {"outside", unfold(grid, outside), {"visible patch 6", "position 1", "have 6"}},
        {"negative", unfold(grid, negative), {"visible patch -1"}},
        {"batch", [&] { std::ignore = unfold_patches(images, 5, 3); }, {"6 x 6", "5 x 3"}},
-       {"images", [&] { std::ignore = assemble_tokens(patches, {}, positions, 4); }, {"[6, 5]", "4 pictures"}},
+       {"images", [&] { std::ignore = assemble_tokens(patches, {}, positions, 4); }, {"[6, 5]", "4 images"}},
        {"positions", [&] { std::ignore = assemble_tokens(patches, {}, positions, 2); }, {"3 patches", "5 positions"}},
        {"visible", [&] { std::ignore = assemble_tokens(patches, {}, positions, 2, negative); }, {"patch -1"}},
        {"token", [&] { std::ignore = assemble_tokens(patches, Variables{narrow}, Variable(), 2); }, {"token 0", "[4]"}},

@@ -65,9 +65,9 @@ template <class M>
 
 [[nodiscard]] inline rapt::TokenBatch saved_tokens() { return rapt::TokenBatch({{1, 5, 3, 12, 7, 9, 4}, {11, 2, 6}}); }
 
-/// One picture twice as wide as high has other sizes on either side than one twice as high.
+/// One image twice as wide as high has other sizes on either side than one twice as high.
 template <class T>
-[[nodiscard]] rapt::ImageBatch<T> saved_pictures(const rapt::ImageShape& shape) {
+[[nodiscard]] rapt::ImageBatch<T> saved_images(const rapt::ImageShape& shape) {
   rapt::Rng rng(3);
   rapt::Tensor<T> pixels(rapt::Shape{2, shape.size()});
   std::vector<double> noise(static_cast<std::size_t>(pixels.size()));
@@ -155,7 +155,7 @@ requires requires(const M& model, const rapt::Variable<typename M::ScalarType>& 
 }
 [[nodiscard]] SavedRun<typename M::ScalarType> run_saved(const M& model) {
   using T = typename M::ScalarType;
-  const auto images = saved_pictures<T>(model.config().grid.image);
+  const auto images = saved_images<T>(model.config().grid.image);
   SavedRun<T> run;
   run.numbers["pixel_values"] = saved_pixels(images);
   if (!model.config().labels.empty()) {
@@ -171,7 +171,7 @@ requires requires(const M& model, const rapt::Variable<typename M::ScalarType>& 
 template <class T>
 [[nodiscard]] SavedRun<T> run_saved(const rapt::Beit<T>& model) {
   const rapt::BeitConfig& config = model.config();
-  const auto images = saved_pictures<T>(config.grid.image);
+  const auto images = saved_images<T>(config.grid.image);
   SavedRun<T> run;
   run.numbers["pixel_values"] = saved_pixels(images);
   rapt::PatchMask mask;
@@ -199,10 +199,10 @@ template <class T>
 template <class T>
 [[nodiscard]] SavedRun<T> run_saved(const rapt::Mae<T>& model) {
   const rapt::MaeConfig& config = model.config();
-  const auto images = saved_pictures<T>(config.grid.image);
+  const auto images = saved_images<T>(config.grid.image);
   // transformers shows the patches with the least noise, in its order
   const rapt::Index patches = config.grid.patches();
-  const auto kept = static_cast<rapt::Index>(static_cast<double>(patches) * (1 - config.hidden_share));
+  const auto kept = static_cast<rapt::Index>(static_cast<double>(patches) * (1 - config.mask_ratio));
   rapt::Tensor<T> noise(rapt::Shape{2, patches});
   std::vector<rapt::TokenId> visible;
   for (rapt::Index b = 0; b < 2; ++b) {
@@ -241,8 +241,8 @@ class SavedModels {
     llama();
     marian();
     transformer_xl();
-    pictures<rapt::Vit<T>>("vit");
-    pictures<rapt::Deit<T>>("deit");
+    images<rapt::Vit<T>>("vit");
+    images<rapt::Deit<T>>("deit");
     deit();
     beit();
     mae();
@@ -270,10 +270,10 @@ class SavedModels {
                         change);
     };
     with("plain", [](auto&) {});
-    with("wide", [](auto& c) { c.d_ff = 20, c.layer_norm_epsilon = 1e-3, c.dropout = 0.25f; });
+    with("wide", [](auto& c) { c.d_ff = 20, c.norm_epsilon = 1e-3, c.dropout = 0.25f; });
     with("unscaled", [](auto& c) { c.scale_attention = false; });
     with("scaled_by_layer", [](auto& c) { c.scale_attention_by_layer = true; });
-    with("untied", [](auto& c) { c.share_embeddings = false; });
+    with("untied", [](auto& c) { c.tie_embeddings = false; });
     with("tokens", [](auto& c) { c.begin_token = 3, c.end_tokens = {3}, c.pad_token = 5; });
     with("ends", [](auto& c) { c.end_tokens = {4, 9}, c.suppressed_tokens = {3}; });
     for (const rapt::Activation activation : kNamed) {
@@ -302,7 +302,7 @@ class SavedModels {
     }
     with("one_type", [](auto& c) { c.token_types = 1, c.padding_token = {}; });
     with("activation", [](auto& c) { c.activation = rapt::Activation::relu, c.padding_token = 16; });
-    with("epsilon", [](auto& c) { c.layer_norm_epsilon = 1e-3; });
+    with("epsilon", [](auto& c) { c.norm_epsilon = 1e-3; });
   }
 
   void llama() const {
@@ -326,9 +326,9 @@ class SavedModels {
       of_family("groups", [](auto& c) { c.key_value_heads = 2; });
       of_family("one_group", [](auto& c) { c.key_value_heads = 1; });
       of_family("head_dim", [](auto& c) { c.head_dim = 6; });
-      of_family("tied", [](auto& c) { c.share_embeddings = true; });
+      of_family("tied", [](auto& c) { c.tie_embeddings = true; });
       of_family("tokens", [](auto& c) { c.begin_token = 1, c.end_tokens = {3, 11, 16}, c.pad_token = 0; });
-      of_family("theta", [](auto& c) { c.rotary.theta = 500, c.rms_norm_epsilon = 0.01; });
+      of_family("theta", [](auto& c) { c.rotary.theta = 500, c.norm_epsilon = 0.01; });
       of_family("linear", [](auto& c) { c.rotary.scaling = RotaryScaling::linear, c.rotary.factor = 2; });
       of_family("llama3", [](auto& c) {
         c.rotary.scaling = RotaryScaling::llama3, c.rotary.factor = 8, c.rotary.original_positions = 4;
@@ -368,11 +368,10 @@ class SavedModels {
     };
     with("plain", [](auto&) {});
     with("scaled", [](auto& c) { c.scale_embeddings = true, c.activation = rapt::Activation::silu; });
-    with("separate", [](auto& c) {
-      c.share_embeddings = false, c.target_vocabulary = 15, c.begin_token = c.pad_token.emplace(14);
-    });
-    with("same_size", [](auto& c) { c.share_embeddings = false; });
-    with("untied", [](auto& c) { c.share_embeddings = c.tie_output = false; });
+    with("separate",
+         [](auto& c) { c.tie_embeddings = false, c.target_vocabulary = 15, c.begin_token = c.pad_token.emplace(14); });
+    with("same_size", [](auto& c) { c.tie_embeddings = false; });
+    with("untied", [](auto& c) { c.tie_embeddings = c.tie_output = false; });
     with("no_bias", [](auto& c) { c.output_bias = false; });
     with("no_tokens", [](auto& c) { c.end_tokens = {}, c.pad_token = {}, c.forced_end_tokens = {}; });
     with("tokens", [](auto& c) {
@@ -401,12 +400,12 @@ class SavedModels {
     with("no_end", [](auto& c) { c.end_token = {}; });
     with("no_clusters", [](auto& c) { c.cutoffs = {}, c.div_val = 1; });
     with("one_cutoff", [](auto& c) { c.cutoffs = {7}; });
-    with("untied", [](auto& c) { c.tie_embeddings = c.share_projections = false; });
+    with("untied", [](auto& c) { c.tie_embeddings = c.tie_projections = false; });
     with("options", [](auto& c) { c.same_length = c.own_biases = false, c.pre_norm = true, c.clamp_length = 0; });
   }
 
   template <class M>
-  static typename M::Config small_pictures() {
+  static typename M::Config small_images() {
     typename M::Config config;
     config.grid = {.image = {.channels = 3, .height = 8, .width = 8}, .patch_height = 4, .patch_width = 4};
     config.d_model = 8;
@@ -421,9 +420,9 @@ class SavedModels {
   }
 
   template <class M>
-  void pictures(const std::string& kind) const {
+  void images(const std::string& kind) const {
     const auto with = [&](const std::string& name, const auto& change) {
-      add<M>(kind + "_" + name, small_pictures<M>(), change);
+      add<M>(kind + "_" + name, small_images<M>(), change);
     };
     with("plain", [](auto&) {});
     with("pooler", [](auto& c) { c.pooler = true; });
@@ -433,18 +432,18 @@ class SavedModels {
     with("two_labels", [](auto& c) { c.labels = {"cat", "dog"}; });
     with("one_label", [](auto& c) { c.labels = {"cat"}; });
     with("oblong", [](auto& c) { c.grid = oblong(), c.encoder_stride = 2; });
-    with("options", [](auto& c) { c.activation = rapt::Activation::quick_gelu, c.layer_norm_epsilon = 1e-3; });
+    with("options", [](auto& c) { c.activation = rapt::Activation::quick_gelu, c.norm_epsilon = 1e-3; });
   }
 
   void deit() const {
-    add<rapt::Deit<T>>("deit_teacher", small_pictures<rapt::Deit<T>>(), [](auto& c) {
+    add<rapt::Deit<T>>("deit_teacher", small_images<rapt::Deit<T>>(), [](auto& c) {
       c.labels = {"cat", "dog", "neither"}, c.distillation_head = true;
     });
   }
 
   void beit() const {
     const auto with = [&](const std::string& name, const auto& change) {
-      add<rapt::Beit<T>>("beit_" + name, small_pictures<rapt::Beit<T>>(), [&](auto& c) {
+      add<rapt::Beit<T>>("beit_" + name, small_images<rapt::Beit<T>>(), [&](auto& c) {
         c.visual_tokens = 11;
         change(c);
       });
@@ -458,11 +457,11 @@ class SavedModels {
     with("labels_of_token", [](auto& c) { c.labels = {"cat", "dog", "neither"}, c.mean_pooling = false; });
     with("positions", [](auto& c) { c.positions = true; });
     with("relative", [](auto& c) { c.relative_positions = true; });
-    with("shared", [](auto& c) { c.shared_relative_positions = true, c.initial_scale = 0; });
+    with("shared", [](auto& c) { c.shared_relative_positions = true, c.layer_scale = 0; });
     with("all_positions", [](auto& c) {
       c.positions = c.relative_positions = c.shared_relative_positions = true, c.activation = rapt::Activation::relu;
     });
-    with("oblong", [](auto& c) { c.grid = oblong(), c.layer_norm_epsilon = 1e-3; });
+    with("oblong", [](auto& c) { c.grid = oblong(), c.norm_epsilon = 1e-3; });
     with("oblong_positions", [](auto& c) { c.grid = oblong(), c.positions = true; });
     with("oblong_relative", [](auto& c) { c.grid = oblong(), c.relative_positions = true; });
     with("masked_class_token",
@@ -471,15 +470,15 @@ class SavedModels {
 
   void mae() const {
     const auto with = [&](const std::string& name, const auto& change) {
-      add<rapt::Mae<T>>("mae_" + name, small_pictures<rapt::Mae<T>>(), [&](auto& c) {
-        c.decoder_width = 12, c.decoder_layers = 2, c.decoder_heads = 3, c.decoder_ff = 10, c.hidden_share = 0.5;
+      add<rapt::Mae<T>>("mae_" + name, small_images<rapt::Mae<T>>(), [&](auto& c) {
+        c.decoder_width = 12, c.decoder_layers = 2, c.decoder_heads = 3, c.decoder_d_ff = 10, c.mask_ratio = 0.5;
         change(c);
       });
     };
     with("plain", [](auto&) {});
     with("no_decoder", [](auto& c) { c.decoder = false; });
     with("normalised", [](auto& c) { c.normalise_pixels = true, c.activation = rapt::Activation::silu; });
-    with("smooth", [](auto& c) { c.hidden_share = 0.25, c.layer_norm_epsilon = 1e-3; });
+    with("smooth", [](auto& c) { c.mask_ratio = 0.25, c.norm_epsilon = 1e-3; });
   }
 
   void image_gpt() const {

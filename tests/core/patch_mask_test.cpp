@@ -23,7 +23,7 @@ TEST(PatchMask, KnowsBothSides) {
   EXPECT_EQ(mask.visible(), (Numbers{2, 0, 7, 11, 8, 9}));
   EXPECT_EQ(mask.masked(), (Numbers{1, 3, 4, 5, 6, 10}));
   EXPECT_EQ(mask.visible_splits(), rapt::RowSplits({0, 2, 3, 6}));
-  EXPECT_EQ(mask.visible_in_picture(), (Numbers{2, 0, 3, 3, 0, 1}));
+  EXPECT_EQ(mask.visible_in_image(), (Numbers{2, 0, 3, 3, 0, 1}));
   EXPECT_EQ(mask.token_rows(mask.visible()), (Numbers{3, 1, 9, 14, 11, 12}));
   EXPECT_TRUE(PatchMask(2, 5).masked().empty());
   EXPECT_EQ(PatchMask(2, 3).visible(), (Numbers{0, 1, 2, 3, 4, 5}));

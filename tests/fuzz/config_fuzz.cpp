@@ -40,8 +40,8 @@ Config read(const Texts& texts) {
   const std::string& generation = texts.generation.empty() ? texts.config : texts.generation;
   detail::read_generation_keys(config, detail::parse_json_object(generation, "generation_config.json", "fuzz"),
                                "generation_config.json");
-  if constexpr (requires { config.look_at([](std::string_view) { return true; }); }) {
-    config.look_at([&](std::string_view name) { return (texts.tensors >> (name.size() % 8) & 1) != 0; });
+  if constexpr (requires { config.detect_heads([](std::string_view) { return true; }); }) {
+    config.detect_heads([&](std::string_view name) { return (texts.tensors >> (name.size() % 8) & 1) != 0; });
   }
   detail::validate_config(config, "config.json");
   return config;

@@ -1,5 +1,5 @@
 /// \file
-/// What happens to a picture is what its transform says, and what is drawn has the distribution that the options say.
+/// What happens to an image is what its transform says, and what is drawn has the distribution that the options say.
 #include "rapt/images/augmentation.hpp"
 
 #include <gtest/gtest.h>
@@ -16,78 +16,77 @@ namespace {
 using rapt::AugmentationOptions;
 using rapt::draw_transform;
 using rapt::ImageShape;
+using rapt::ImageTransform;
 using rapt::Index;
-using rapt::PictureTransform;
 using rapt_test::Bytes;
 
 constexpr std::uint8_t kFill = 99;
 
-Bytes transformed(const Bytes& picture, const ImageShape& shape, const PictureTransform& transform) {
-  Bytes result(picture.size(), 1);
-  rapt::transform_picture(picture, shape, transform, kFill, result);
+Bytes transformed(const Bytes& image, const ImageShape& shape, const ImageTransform& transform) {
+  Bytes result(image.size(), 1);
+  rapt::transform_image(image, shape, transform, kFill, result);
   return result;
 }
 
-TEST(TransformPicture, NothingByDefault) {
+TEST(TransformImage, NothingByDefault) {
   const ImageShape shape{3, 5, 4};
-  const Bytes picture = rapt_test::random_bytes(60, 1);
-  EXPECT_EQ(transformed(picture, shape, {}), picture);
+  const Bytes image = rapt_test::random_bytes(60, 1);
+  EXPECT_EQ(transformed(image, shape, {}), image);
 }
 
-TEST(TransformPicture, CropsAndFlips) {
+TEST(TransformImage, CropsAndFlips) {
   const ImageShape shape{1, 2, 3};
-  const Bytes picture{1, 2, 3,  //
-                      4, 5, 6};
-  EXPECT_EQ(transformed(picture, shape, {.flip = true}), (Bytes{3, 2, 1, 6, 5, 4}));
-  EXPECT_EQ(transformed(picture, shape, {.crop_y = 1, .crop_x = -1}), (Bytes{kFill, 4, 5, kFill, kFill, kFill}));
-  EXPECT_EQ(transformed(picture, shape, {.crop_y = 1, .crop_x = -1, .flip = true}),
+  const Bytes image{1, 2, 3,  //
+                    4, 5, 6};
+  EXPECT_EQ(transformed(image, shape, {.flip = true}), (Bytes{3, 2, 1, 6, 5, 4}));
+  EXPECT_EQ(transformed(image, shape, {.crop_y = 1, .crop_x = -1}), (Bytes{kFill, 4, 5, kFill, kFill, kFill}));
+  EXPECT_EQ(transformed(image, shape, {.crop_y = 1, .crop_x = -1, .flip = true}),
             (Bytes{5, 4, kFill, kFill, kFill, kFill}));
-  EXPECT_EQ(transformed(picture, shape, {.crop_y = 5, .crop_x = 0}), Bytes(6, kFill));
+  EXPECT_EQ(transformed(image, shape, {.crop_y = 5, .crop_x = 0}), Bytes(6, kFill));
   const Bytes two_channels{1, 2, 3, 4, 5, 6};
   EXPECT_EQ(transformed(two_channels, {2, 1, 3}, {.crop_x = 1}), (Bytes{2, 3, kFill, 5, 6, kFill}));
 }
 
-TEST(TransformPicture, AQuarterTurnIsExact) {
+TEST(TransformImage, AQuarterTurnIsExact) {
   const ImageShape shape{1, 3, 3};
-  const Bytes picture{1, 2, 3,  //
-                      4, 5, 6,  //
-                      7, 8, 9};
-  EXPECT_EQ(transformed(picture, shape, {.angle = 90}), (Bytes{3, 6, 9, 2, 5, 8, 1, 4, 7}));  // anticlockwise
-  EXPECT_EQ(transformed(picture, shape, {.angle = -90}), (Bytes{7, 4, 1, 8, 5, 2, 9, 6, 3}));
-  EXPECT_EQ(transformed(picture, shape, {.angle = 180}), (Bytes{9, 8, 7, 6, 5, 4, 3, 2, 1}));
-  EXPECT_EQ(transformed(picture, shape, {.angle = 90, .flip = true}), (Bytes{9, 6, 3, 8, 5, 2, 7, 4, 1}));
+  const Bytes image{1, 2, 3,  //
+                    4, 5, 6,  //
+                    7, 8, 9};
+  EXPECT_EQ(transformed(image, shape, {.angle = 90}), (Bytes{3, 6, 9, 2, 5, 8, 1, 4, 7}));  // anticlockwise
+  EXPECT_EQ(transformed(image, shape, {.angle = -90}), (Bytes{7, 4, 1, 8, 5, 2, 9, 6, 3}));
+  EXPECT_EQ(transformed(image, shape, {.angle = 180}), (Bytes{9, 8, 7, 6, 5, 4, 3, 2, 1}));
+  EXPECT_EQ(transformed(image, shape, {.angle = 90, .flip = true}), (Bytes{9, 6, 3, 8, 5, 2, 7, 4, 1}));
 }
 
-TEST(TransformPicture, ShiftsGoDownAndToTheRight) {
+TEST(TransformImage, ShiftsGoDownAndToTheRight) {
   const ImageShape shape{1, 2, 3};
-  const Bytes picture{10, 20, 30,  //
-                      40, 50, 60};
-  EXPECT_EQ(transformed(picture, shape, {.shift_y = 1, .shift_x = 1}), (Bytes{kFill, kFill, kFill, kFill, 10, 20}));
-  EXPECT_EQ(transformed(picture, shape, {.shift_x = -.5}),
+  const Bytes image{10, 20, 30,  //
+                    40, 50, 60};
+  EXPECT_EQ(transformed(image, shape, {.shift_y = 1, .shift_x = 1}), (Bytes{kFill, kFill, kFill, kFill, 10, 20}));
+  EXPECT_EQ(transformed(image, shape, {.shift_x = -.5}),
             (Bytes{15, 25, (30 + kFill + 1) / 2, 45, 55, (60 + kFill + 1) / 2}));
-  EXPECT_EQ(transformed(picture, shape, {.shift_x = 1000}), Bytes(6, kFill));
+  EXPECT_EQ(transformed(image, shape, {.shift_x = 1000}), Bytes(6, kFill));
   // The same as a crop that is as far away.
-  EXPECT_EQ(transformed(picture, shape, {.shift_y = -1, .shift_x = 2}),
-            transformed(picture, shape, {.crop_y = 1, .crop_x = -2}));
+  EXPECT_EQ(transformed(image, shape, {.shift_y = -1, .shift_x = 2}),
+            transformed(image, shape, {.crop_y = 1, .crop_x = -2}));
 }
 
-TEST(TransformPicture, ZoomIsAroundTheMiddle) {
+TEST(TransformImage, ZoomIsAroundTheMiddle) {
   const ImageShape shape{1, 1, 5};
-  const Bytes picture{0, 40, 80, 120, 160};
-  EXPECT_EQ(transformed(picture, shape, {.zoom = 2}), (Bytes{40, 60, 80, 100, 120}));
-  EXPECT_EQ(transformed(picture, {1, 5, 1}, {.zoom = .5}), (Bytes{kFill, 0, 80, 160, kFill}));
+  const Bytes image{0, 40, 80, 120, 160};
+  EXPECT_EQ(transformed(image, shape, {.zoom = 2}), (Bytes{40, 60, 80, 100, 120}));
+  EXPECT_EQ(transformed(image, {1, 5, 1}, {.zoom = .5}), (Bytes{kFill, 0, 80, 160, kFill}));
 }
 
-TEST(TransformPicture, IsTheInterpolationOfTheDefinition) {
+TEST(TransformImage, IsTheInterpolationOfTheDefinition) {
   // A plane a + b y + c x is interpolated without error, so that the map alone is seen: in the middle, where nothing
   // comes from outside.
   const ImageShape shape{1, 31, 41};
-  Bytes picture(31 * 41);
+  Bytes image(31 * 41);
   for (Index i = 0; i < 31 * 41; ++i)
-    picture[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(20 + 3 * (i / 41) + 2 * (i % 41));
-  const PictureTransform transform{
-      .angle = 20, .shift_y = 1.5, .shift_x = -2.25, .zoom = 1.1, .crop_y = 1, .crop_x = -2};
-  const Bytes result = transformed(picture, shape, transform);
+    image[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(20 + 3 * (i / 41) + 2 * (i % 41));
+  const ImageTransform transform{.angle = 20, .shift_y = 1.5, .shift_x = -2.25, .zoom = 1.1, .crop_y = 1, .crop_x = -2};
+  const Bytes result = transformed(image, shape, transform);
   const double angle = 20 * std::acos(-1.0) / 180;
   for (Index y = 11; y < 20; ++y) {
     for (Index x = 15; x < 26; ++x) {
@@ -99,28 +98,27 @@ TEST(TransformPicture, IsTheInterpolationOfTheDefinition) {
   }
 }
 
-TEST(TransformPicture, SizesMustFit) {
+TEST(TransformImage, SizesMustFit) {
   Bytes small(5);
   EXPECT_EQ(rapt_test::error_text<rapt::ShapeError>([&] {
-              rapt::transform_picture(Bytes(6), {1, 2, 3}, {}, 0, small);
+              rapt::transform_image(Bytes(6), {1, 2, 3}, {}, 0, small);
             }),
-            "[transform_picture] pictures of 1 x 2 x 3 have 6 bytes, got 6 and room for 5");
-  EXPECT_THROW(rapt::transform_picture(small, {1, 2, 3}, {}, 0, small), rapt::ShapeError);
+            "[transform_image] images of 1 x 2 x 3 have 6 bytes, got 6 and room for 5");
+  EXPECT_THROW(rapt::transform_image(small, {1, 2, 3}, {}, 0, small), rapt::ShapeError);
 }
 
 TEST(DrawTransform, DrawsNothingByDefault) {
   EXPECT_FALSE(AugmentationOptions{}.changes_anything());
-  for (Index i = 0; i < 100; ++i) EXPECT_EQ(draw_transform({}, 1, 0, i), PictureTransform{});
+  for (Index i = 0; i < 100; ++i) EXPECT_EQ(draw_transform({}, 1, 0, i), ImageTransform{});
 }
 
-TEST(DrawTransform, IsAFunctionOfSeedEpochAndPicture) {
+TEST(DrawTransform, IsAFunctionOfSeedEpochAndImage) {
   const AugmentationOptions options{.padding = 4, .flip = .5, .rotation = 10, .shift = 2, .zoom = .1};
   EXPECT_EQ(draw_transform(options, 1, 2, 3), draw_transform(options, 1, 2, 3));
   std::set<double> angles;
   for (const std::uint64_t seed : {1u, 2u}) {
     for (const Index epoch : {0, 1, 2}) {
-      for (Index picture = 0; picture < 100; ++picture)
-        angles.insert(draw_transform(options, seed, epoch, picture).angle);
+      for (Index image = 0; image < 100; ++image) angles.insert(draw_transform(options, seed, epoch, image).angle);
     }
   }
   EXPECT_EQ(angles.size(), 600u);
@@ -136,7 +134,7 @@ TEST(DrawTransform, HasTheDistributionOfItsOptions) {
   int flips = 0, crops[5][5] = {};
   double sums[4] = {}, squares[4] = {}, product = 0;
   for (Index i = 0; i < kDraws; ++i) {
-    const PictureTransform t = draw_transform(options, 7, i % 3, i / 3);
+    const ImageTransform t = draw_transform(options, 7, i % 3, i / 3);
     flips += t.flip ? 1 : 0;
     ASSERT_LE(std::abs(t.crop_y), 2);
     ASSERT_LE(std::abs(t.crop_x), 2);

@@ -1,5 +1,5 @@
 /// \file
-/// Batches of pictures: each picture once an epoch, the same bits whoever prepares them, errors, memory.
+/// Batches of images: each image once an epoch, the same bits whoever prepares them, errors, memory.
 #include "rapt/images/batches.hpp"
 
 #include <gtest/gtest.h>
@@ -91,7 +91,7 @@ TEST(ImageBatches, WithoutOptionsAreTheDatasetInItsOrder) {
   }
 }
 
-TEST(ImageBatches, AnEpochHasEachPictureOnceInAnOrderOfItsOwn) {
+TEST(ImageBatches, AnEpochHasEachImageOnceInAnOrderOfItsOwn) {
   const ImageDataset dataset = dataset_of(30);
   const auto epochs_of = [&](std::uint64_t seed) {
     ImageBatches<float> batches(dataset, {.batch_size = 7, .seed = seed});
@@ -162,15 +162,15 @@ TEST(ImageBatches, AugmentAndMixAsTheirFunctionsDo) {
     rapt_test::Bytes bytes(static_cast<std::size_t>(kShape.size()));
     for (Index i = 0; i < count; ++i) {
       const Index number = batch.numbers[static_cast<std::size_t>(i)];
-      rapt::transform_picture(dataset.planes(number), kShape,
-                              rapt::draw_transform(options.augmentation, options.seed, epoch, number), 7, bytes);
+      rapt::transform_image(dataset.planes(number), kShape,
+                            rapt::draw_transform(options.augmentation, options.seed, epoch, number), 7, bytes);
       normalize(bytes.data(), 42, expected.row(i));
     }
-    const rapt::PictureMix mix = rapt::draw_mix(options.mix, kShape, options.seed, epoch, b);
-    rapt::mix_pictures(expected.data(), count, kShape, mix);
+    const rapt::ImageMix mix = rapt::draw_mix(options.mix, kShape, options.seed, epoch, b);
+    rapt::mix_images(expected.data(), count, kShape, mix);
     EXPECT_TRUE(rapt_test::same_bits(batch.images.pixels(), expected));
     EXPECT_EQ(batch.weight, mix.weight);
-    const bool is_mixed = mix.kind != rapt::PictureMix::Kind::none;
+    const bool is_mixed = mix.kind != rapt::ImageMix::Kind::none;
     mixed += is_mixed ? 1 : 0;
     ASSERT_EQ(batch.mixed_labels.size(), is_mixed ? batch.labels.size() : 0);
     if (is_mixed) {
@@ -220,7 +220,7 @@ TEST(ImageBatches, TheBatchStaysWhileTheNextIsPrepared) {
   }
 }
 
-TEST(ImageBatches, EditIsCalledForEachPictureAfterAugmentation) {
+TEST(ImageBatches, EditIsCalledForEachImageAfterAugmentation) {
   const ImageDataset dataset = dataset_of(6);
   ImageBatchOptions options{.batch_size = 4, .shuffle = false};
   options.edit = [](std::span<std::uint8_t> planes, const ImageShape& shape, Index epoch, Index number) {
@@ -290,10 +290,10 @@ TEST(ImageBatches, CanBeThrownAwayAtAnyTime) {
 TEST(ImageBatches, WhatDoesNotFitIsAnError) {
   const ImageDataset dataset = dataset_of(5), none({1, 2, 2}, {}, {}, 3);
   EXPECT_EQ(rapt_test::error_text<rapt::ValueError>([&] { ImageBatches<float>(none, {.batch_size = 2}); }),
-            "[image_batches] a dataset of 0 pictures has no batch of 2");
+            "[image_batches] a dataset of 0 images has no batch of 2");
   EXPECT_EQ(rapt_test::error_text<rapt::ValueError>(
                 [&] { ImageBatches<float>(dataset, {.batch_size = 6, .drop_last = true}); }),
-            "[image_batches] a dataset of 5 pictures has no batch of 6 (smaller ones are dropped)");
+            "[image_batches] a dataset of 5 images has no batch of 6 (smaller ones are dropped)");
   EXPECT_THROW(ImageBatches<float>(dataset, {.batch_size = 0}), rapt::ValueError);
   EXPECT_THROW(ImageBatches<float>(dataset, {.normalization = {{0, 0}, {1}}}), rapt::ValueError);
   EXPECT_THROW(ImageBatches<float>(dataset, {.augmentation = {.flip = 2}}), rapt::ValueError);

@@ -1,5 +1,5 @@
 /// \file
-/// Colours of numbers, and numbers over pictures.
+/// Colours of numbers, and numbers over images.
 #include "rapt/images/colour_map.hpp"
 
 #include <gtest/gtest.h>
@@ -45,14 +45,14 @@ TEST(ColourMap, DivergingIsWhiteInTheMiddle) {
 }
 
 TEST(HeatOverlay, WithoutSmoothingColoursEachPatch) {
-  const Image picture = rapt_test::random_image(4, 6, 1, 1);
+  const Image image = rapt_test::random_image(4, 6, 1, 1);
   const Tensor<float> heat(Shape{2, 2}, {-3.f, 5.f, 1.f, 3.f});
-  const Image all = heat_overlay(picture, heat, {.opacity = 1, .smooth = false});
+  const Image all = heat_overlay(image, heat, {.opacity = 1, .smooth = false});
   const double expected[2][2] = {{0, 1}, {.5, .75}};
   for (Index y = 0; y < 4; ++y) {
     for (Index x = 0; x < 6; ++x) EXPECT_EQ(at(all, y, x), heat_colour(expected[y / 2][x / 3]));
   }
-  EXPECT_EQ(heat_overlay(picture, heat, {.opacity = 0}), rapt::to_rgb(picture));
+  EXPECT_EQ(heat_overlay(image, heat, {.opacity = 0}), rapt::to_rgb(image));
   const Image half = heat_overlay(Image(4, 6, 1, 100), heat, {.opacity = .5, .smooth = false});
   EXPECT_EQ(at(half, 0, 0), (Colour{50, 50, 50}));
 }
@@ -65,14 +65,14 @@ TEST(HeatOverlay, SmoothsBetweenTheMiddlesOfPatches) {
 }
 
 TEST(HeatOverlay, WhatDoesNotFitIsAnError) {
-  const Image picture(2, 2, 1, 80);
-  EXPECT_EQ(heat_overlay(picture, Tensor<float>(Shape{2, 2}, 4.f), {.opacity = 1}), Image(2, 2, 3, 0));
+  const Image image(2, 2, 1, 80);
+  EXPECT_EQ(heat_overlay(image, Tensor<float>(Shape{2, 2}, 4.f), {.opacity = 1}), Image(2, 2, 3, 0));
   EXPECT_THROW(std::ignore = heat_overlay(Image(), Tensor<float>(Shape{2, 2}, 1.f)), rapt::ShapeError);
-  EXPECT_THROW(std::ignore = heat_overlay(picture, Tensor<float>(Shape{4}, 1.f)), rapt::ShapeError);
-  EXPECT_THROW(std::ignore = heat_overlay(picture, Tensor<float>()), rapt::ShapeError);
-  EXPECT_THROW(std::ignore = heat_overlay(picture, Tensor<float>(Shape{1, 1}, 1.f), {.opacity = 2}), rapt::ValueError);
+  EXPECT_THROW(std::ignore = heat_overlay(image, Tensor<float>(Shape{4}, 1.f)), rapt::ShapeError);
+  EXPECT_THROW(std::ignore = heat_overlay(image, Tensor<float>()), rapt::ShapeError);
+  EXPECT_THROW(std::ignore = heat_overlay(image, Tensor<float>(Shape{1, 1}, 1.f), {.opacity = 2}), rapt::ValueError);
   EXPECT_EQ(rapt_test::error_text<rapt::ValueError>([&] {
-              std::ignore = heat_overlay(picture, Tensor<float>(Shape{1, 1}, std::numeric_limits<float>::infinity()));
+              std::ignore = heat_overlay(image, Tensor<float>(Shape{1, 1}, std::numeric_limits<float>::infinity()));
             }),
             "[heat_overlay] numbers must be finite: inf");
 }

@@ -1,5 +1,5 @@
 /// \file
-/// Labelled pictures and parts of them.
+/// Labelled images and parts of them.
 #include "rapt/images/dataset.hpp"
 
 #include <gtest/gtest.h>
@@ -17,14 +17,14 @@ using rapt::Index;
 using rapt::TokenId;
 using rapt_test::Bytes;
 
-/// Picture i has bytes 6 i .. 6 i + 5.
+/// Image i has bytes 6 i .. 6 i + 5.
 ImageDataset counting(std::vector<TokenId> labels, Index classes) {
   Bytes bytes(labels.size() * 6);
   for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::uint8_t>(i);
   return {ImageShape{3, 1, 2}, bytes, std::move(labels), classes};
 }
 
-/// Which of counting's pictures these are.
+/// Which of counting's images these are.
 std::vector<Index> numbers_of(const ImageDataset& dataset) {
   std::vector<Index> numbers;
   for (Index i = 0; i < dataset.images(); ++i) numbers.push_back(dataset.planes(i)[0] / 6);
@@ -33,14 +33,14 @@ std::vector<Index> numbers_of(const ImageDataset& dataset) {
 
 using Numbers = std::vector<Index>;
 
-TEST(ImageDataset, GivesPicturesAndLabels) {
+TEST(ImageDataset, GivesImagesAndLabels) {
   const ImageDataset dataset = counting({2, 0, 1}, 3);
   EXPECT_EQ(dataset.images(), 3);
   EXPECT_EQ(dataset.label(2), 1);
   const rapt::Image image = dataset.image(1);
   EXPECT_EQ(Bytes(image.bytes().begin(), image.bytes().end()), (Bytes{6, 8, 10, 7, 9, 11}));
   EXPECT_EQ(rapt_test::error_text<rapt::ValueError>([&] { std::ignore = dataset.planes(3); }),
-            "[image_dataset] no picture 3 among 3");
+            "[image_dataset] no image 3 among 3");
   EXPECT_THROW(std::ignore = dataset.label(-1), rapt::ValueError);
   const auto batch = rapt::to_image_batch<double>(dataset, 1, 2);
   EXPECT_EQ(batch.pixels()(1, 5), 17 / 255.0);
@@ -52,11 +52,11 @@ TEST(ImageDataset, WhatDoesNotFitIsAnError) {
   EXPECT_EQ(rapt_test::error_text<rapt::ShapeError>([] {
               ImageDataset({1, 2, 3}, Bytes(13), {0, 0}, 1);
             }),
-            "[image_dataset] 2 pictures of 1 x 2 x 3 need 6 bytes each, got 13 in all");
+            "[image_dataset] 2 images of 1 x 2 x 3 need 6 bytes each, got 13 in all");
   EXPECT_EQ(rapt_test::error_text<rapt::ValueError>([] {
               ImageDataset({1, 2, 3}, Bytes(12), {0, 4}, 4);
             }),
-            "[image_dataset] label 4 of picture 1 is outside the 4 classes");
+            "[image_dataset] label 4 of image 1 is outside the 4 classes");
   EXPECT_THROW(ImageDataset({1, 2, 3}, Bytes(6), {-1}, 4), rapt::ValueError);
   EXPECT_THROW(ImageDataset({1, 2, 3}, Bytes(6), {0}, 0), rapt::ValueError);
   EXPECT_THROW(ImageDataset({1, 0, 3}, Bytes(0), {}, 1), rapt::ShapeError);
@@ -81,7 +81,7 @@ TEST(ImageDataset, Parts) {
   EXPECT_EQ(numbers_of(by_class.rest), (Numbers{4, 5, 6}));
   EXPECT_EQ(rapt::class_counts(by_class.taken), (Numbers{2, 2}));
   EXPECT_EQ(rapt_test::error_text<rapt::ValueError>([&] { std::ignore = rapt::split_first_of_each_class(dataset, 4); }),
-            "[split_first_of_each_class] class 1 has 3 pictures, not 4");
+            "[split_first_of_each_class] class 1 has 3 images, not 4");
 }
 
 TEST(ImageDataset, ShufflingIsAPermutationOfTheSeed) {

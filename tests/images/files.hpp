@@ -1,5 +1,5 @@
 /// \file
-/// What tests of picture files share: a folder of their own, random pictures, gzip's other direction.
+/// What tests of image files share: a folder of their own, random images, gzip's other direction.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
 /// \file
-/// Grids of pictures.
+/// Grids of images.
 #include "rapt/images/grid.hpp"
 
 #include <gtest/gtest.h>
@@ -24,10 +24,10 @@ Colour at(const Image& image, Index y, Index x) {
   return {image.pixel(y, x)[0], image.pixel(y, x)[1], image.pixel(y, x)[2]};
 }
 
-TEST(ImageGrid, PlacesPicturesInReadingOrder) {
-  const std::vector<Image> pictures{random_image(2, 3, 3, 1), random_image(2, 3, 1, 2), random_image(2, 3, 3, 3)};
+TEST(ImageGrid, PlacesImagesInReadingOrder) {
+  const std::vector<Image> images{random_image(2, 3, 3, 1), random_image(2, 3, 1, 2), random_image(2, 3, 3, 3)};
   const Colour background{1, 2, 3};
-  const Image grid = image_grid(pictures, {.columns = 2, .scale = 2, .gap = 1, .background = background});
+  const Image grid = image_grid(images, {.columns = 2, .scale = 2, .gap = 1, .background = background});
   ASSERT_EQ(grid.shape(), (rapt::ImageShape{3, 2 * (4 + 1) + 1, 2 * (6 + 1) + 1}));
   for (Index y = 0; y < grid.height(); ++y) {
     for (Index x = 0; x < grid.width(); ++x) {
@@ -36,18 +36,18 @@ TEST(ImageGrid, PlacesPicturesInReadingOrder) {
       if (in_gap || i >= 3) {
         EXPECT_EQ(at(grid, y, x), background) << y << ", " << x;
       } else {
-        const Image picture = rapt::to_rgb(pictures[static_cast<std::size_t>(i)]);
-        EXPECT_EQ(at(grid, y, x), at(picture, (y - 1) % 5 / 2, (x - 1) % 7 / 2)) << y << ", " << x;
+        const Image image = rapt::to_rgb(images[static_cast<std::size_t>(i)]);
+        EXPECT_EQ(at(grid, y, x), at(image, (y - 1) % 5 / 2, (x - 1) % 7 / 2)) << y << ", " << x;
       }
     }
   }
 }
 
-TEST(ImageGrid, FramesAreAroundThePicturesThatHaveOne) {
-  const std::vector<Image> pictures{Image(2, 2, 1, 50), Image(2, 2, 1, 60)};
+TEST(ImageGrid, FramesAreAroundTheImagesThatHaveOne) {
+  const std::vector<Image> images{Image(2, 2, 1, 50), Image(2, 2, 1, 60)};
   const Colour red{200, 0, 0};
   const std::vector<std::optional<Colour>> frames{red, std::nullopt};
-  const Image grid = image_grid(pictures, {.gap = 1, .frame = 2, .background = {9, 9, 9}}, frames);
+  const Image grid = image_grid(images, {.gap = 1, .frame = 2, .background = {9, 9, 9}}, frames);
   ASSERT_EQ(grid.shape(), (rapt::ImageShape{3, 8, 15}));
   int is_red = 0, is_50 = 0, is_60 = 0, is_background = 0;
   for (Index y = 0; y < 8; ++y) {
@@ -67,9 +67,9 @@ TEST(ImageGrid, FramesAreAroundThePicturesThatHaveOne) {
   EXPECT_EQ(at(grid, 3, 10), (Colour{60, 60, 60}));
 }
 
-TEST(ImageGrid, SmallerPicturesStandInTheMiddle) {
-  const std::vector<Image> pictures{Image(5, 7, 1, 50), Image(1, 3, 1, 60)};
-  const Image grid = image_grid(pictures, {.columns = 1, .gap = 0, .background = {9, 9, 9}});
+TEST(ImageGrid, SmallerImagesStandInTheMiddle) {
+  const std::vector<Image> images{Image(5, 7, 1, 50), Image(1, 3, 1, 60)};
+  const Image grid = image_grid(images, {.columns = 1, .gap = 0, .background = {9, 9, 9}});
   ASSERT_EQ(grid.shape(), (rapt::ImageShape{3, 10, 7}));
   for (Index y = 5; y < 10; ++y) {
     for (Index x = 0; x < 7; ++x) {
@@ -83,7 +83,7 @@ TEST(ImageGrid, WhatDoesNotFitIsAnError) {
   const std::vector<Image> one{Image(2, 2, 1)}, with_empty{Image(2, 2, 1), Image()};
   EXPECT_THROW(std::ignore = image_grid({}), rapt::ValueError);
   EXPECT_EQ(rapt_test::error_text<rapt::ShapeError>([&] { std::ignore = image_grid(with_empty); }),
-            "[image_grid] picture 1 is empty");
+            "[image_grid] image 1 is empty");
   EXPECT_THROW(std::ignore = image_grid(one, {.columns = 0}), rapt::ValueError);
   EXPECT_THROW(std::ignore = image_grid(one, {.scale = 0}), rapt::ValueError);
   EXPECT_THROW(std::ignore = image_grid(one, {.scale = std::numeric_limits<Index>::max()}), rapt::ValueError);

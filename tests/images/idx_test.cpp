@@ -74,7 +74,7 @@ TEST_F(IdxTest, HostileHeadersAreErrors) {
             "[idx] some.idx: the header promises 0 values, 1 bytes follow it");
 }
 
-TEST_F(IdxTest, ADatasetIsPicturesAndLabels) {
+TEST_F(IdxTest, ADatasetIsImagesAndLabels) {
   const Bytes values = rapt_test::random_bytes(3 * 4 * 2, 2);
   const auto images = file("images.gz", rapt_test::gzipped(joined(header({3, 4, 2}), values)));
   const auto labels = file("labels", joined(header({3}), {2, 0, 1}));
@@ -86,11 +86,11 @@ TEST_F(IdxTest, ADatasetIsPicturesAndLabels) {
   EXPECT_EQ(std::vector<TokenId>(dataset.labels().begin(), dataset.labels().end()), (std::vector<TokenId>{2, 0, 1}));
 
   EXPECT_EQ(rapt_test::error_text<rapt::IoError>([&] { std::ignore = rapt::read_idx_dataset(images, labels, 2); }),
-            "[idx] " + labels.string() + ": label 2 of picture 0 is not below the number of classes, 2");
+            "[idx] " + labels.string() + ": label 2 of image 0 is not below the number of classes, 2");
   const auto four = file("four", joined(header({4}), {2, 0, 1, 1}));
   EXPECT_EQ(rapt_test::error_text<rapt::IoError>([&] { std::ignore = rapt::read_idx_dataset(images, four, 3); }),
-            "[idx] " + images.string() + " has 3 pictures, " + four.string() + " has 4 labels");
-  EXPECT_THROW(std::ignore = rapt::read_idx_dataset(labels, labels, 3), rapt::IoError);  // not pictures
+            "[idx] " + images.string() + " has 3 images, " + four.string() + " has 4 labels");
+  EXPECT_THROW(std::ignore = rapt::read_idx_dataset(labels, labels, 3), rapt::IoError);  // not images
   EXPECT_THROW(std::ignore = rapt::read_idx_dataset(images, images, 3), rapt::IoError);  // not labels
   EXPECT_THROW(std::ignore = rapt::read_idx_images(file("flat", header({3, 0, 2}))), rapt::IoError);
   EXPECT_THROW(std::ignore = rapt::read_idx_images(file("wide", header({0, 0xffffffff, 0xffffffff}))), rapt::IoError);

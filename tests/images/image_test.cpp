@@ -140,7 +140,7 @@ TEST(Normalization, WhatDoesNotFitIsAnError) {
   const std::vector<Image> images{Image(2, 3, 1), Image(3, 2, 1)};
   EXPECT_EQ(rapt_test::error_text<rapt::ShapeError>(
                 [&] { std::ignore = rapt::to_image_batch<float>(std::span<const Image>(images)); }),
-            "[to_image_batch] picture 1 is 1 x 3 x 2, the first is 1 x 2 x 3");
+            "[to_image_batch] image 1 is 1 x 3 x 2, the first is 1 x 2 x 3");
   EXPECT_THROW(std::ignore = rapt::to_image_batch<float>(std::span<const Image>()), rapt::ShapeError);
 }
 

@@ -1,5 +1,5 @@
 /// \file
-/// Mixup and CutMix: the pictures, the labels, the distribution, and the loss that belongs to them.
+/// Mixup and CutMix: the images, the labels, the distribution, and the loss that belongs to them.
 #include "rapt/images/mix.hpp"
 
 #include <gtest/gtest.h>
@@ -17,22 +17,22 @@
 namespace {
 
 using rapt::draw_mix;
+using rapt::ImageMix;
 using rapt::ImageShape;
 using rapt::Index;
 using rapt::MixOptions;
-using rapt::PictureMix;
 using rapt::Shape;
 using rapt::Tensor;
 using rapt::TokenId;
-using Kind = PictureMix::Kind;
+using Kind = ImageMix::Kind;
 
 constexpr ImageShape kShape{2, 6, 5};
 
-TEST(MixPictures, MixupIsTheWeightedMeanWithThePictureFromTheOtherEnd) {
+TEST(MixImages, MixupIsTheWeightedMeanWithTheImageFromTheOtherEnd) {
   for (const Index count : {1, 2, 5}) {
     const auto before = rapt_test::random_tensor<double>(Shape{count, kShape.size()}, 1);
     Tensor<double> after = before;
-    rapt::mix_pictures(after.data(), count, kShape, {.kind = Kind::mixup, .weight = .7});
+    rapt::mix_images(after.data(), count, kShape, {.kind = Kind::mixup, .weight = .7});
     for (Index i = 0; i < count; ++i) {
       for (Index j = 0; j < kShape.size(); ++j) {
         EXPECT_NEAR(after(i, j), .7 * before(i, j) + .3 * before(count - 1 - i, j), 1e-15);
@@ -41,12 +41,12 @@ TEST(MixPictures, MixupIsTheWeightedMeanWithThePictureFromTheOtherEnd) {
   }
 }
 
-TEST(MixPictures, CutmixTakesARectangleFromThePictureFromTheOtherEnd) {
+TEST(MixImages, CutmixTakesARectangleFromTheImageFromTheOtherEnd) {
   const Index count = 3;
   const auto before = rapt_test::random_tensor<float>(Shape{count, kShape.size()}, 1);
   Tensor<float> after = before;
-  rapt::mix_pictures(after.data(), count, kShape,
-                     {.kind = Kind::cutmix, .weight = .8, .top = 1, .left = 2, .height = 2, .width = 3});
+  rapt::mix_images(after.data(), count, kShape,
+                   {.kind = Kind::cutmix, .weight = .8, .top = 1, .left = 2, .height = 2, .width = 3});
   for (Index i = 0; i < count; ++i) {
     for (Index j = 0; j < kShape.size(); ++j) {
       const Index y = j % 30 / 5, x = j % 5;
@@ -56,13 +56,13 @@ TEST(MixPictures, CutmixTakesARectangleFromThePictureFromTheOtherEnd) {
   }
 }
 
-TEST(MixPictures, NothingByDefault) {
+TEST(MixImages, NothingByDefault) {
   const auto before = rapt_test::random_tensor<float>(Shape{4, kShape.size()}, 1);
   Tensor<float> after = before;
-  const PictureMix mix = draw_mix({}, kShape, 1, 0, 0);
+  const ImageMix mix = draw_mix({}, kShape, 1, 0, 0);
   EXPECT_EQ(mix.kind, Kind::none);
   EXPECT_EQ(mix.weight, 1);
-  rapt::mix_pictures(after.data(), 4, kShape, mix);
+  rapt::mix_images(after.data(), 4, kShape, mix);
   EXPECT_TRUE(rapt_test::same_bits(after, before));
   EXPECT_FALSE(MixOptions{}.changes_anything());
   EXPECT_FALSE((MixOptions{.mixup = 1, .rate = 0}.changes_anything()));
@@ -84,7 +84,7 @@ TEST(DrawMix, MixupsWeightsAreBetaDistributed) {
     double sum = 0, squares = 0;
     int below = 0;
     for (Index i = 0; i < kDraws; ++i) {
-      const PictureMix mix = draw_mix({.mixup = a}, kShape, 3, 0, i);
+      const ImageMix mix = draw_mix({.mixup = a}, kShape, 3, 0, i);
       ASSERT_EQ(mix.kind, Kind::mixup);
       ASSERT_TRUE(mix.weight >= 0 && mix.weight <= 1);
       sum += mix.weight;
@@ -107,7 +107,7 @@ TEST(DrawMix, CutmixsRectangleLiesWithinAndItsAreaIsTheWeight) {
   double covered[32][24] = {}, sum = 0;
   constexpr int kDraws = 20000;
   for (Index i = 0; i < kDraws; ++i) {
-    const PictureMix mix = draw_mix({.cutmix = 1}, shape, 3, 0, i);
+    const ImageMix mix = draw_mix({.cutmix = 1}, shape, 3, 0, i);
     ASSERT_EQ(mix.kind, Kind::cutmix);
     ASSERT_TRUE(mix.top >= 0 && mix.left >= 0 && mix.height >= 0 && mix.width >= 0);
     ASSERT_TRUE(mix.top + mix.height <= 32 && mix.left + mix.width <= 24);
@@ -147,7 +147,7 @@ TEST(MixOptions, WhatDoesNotFitIsAnError) {
             "[mix] rate must be in [0, 1]: -0.5");
 }
 
-TEST(MixedLabels, AreThoseOfThePicturesFromTheOtherEnd) {
+TEST(MixedLabels, AreThoseOfTheImagesFromTheOtherEnd) {
   std::vector<TokenId> others{9};
   rapt::mixed_labels({1, 2, 3}, others);
   EXPECT_EQ(others, (std::vector<TokenId>{3, 2, 1}));

@@ -72,7 +72,7 @@ TEST_F(PngTest, WhatIsWrittenIsReadAgain) {
   for (const Index channels : {1, 3}) {
     for (const Index width : {1, 3, 8, 41}) {
       const Image image = random_image(width == 3 ? 1 : 29, width, channels, 1);
-      const auto path = folder_ / "picture.png";
+      const auto path = folder_ / "image.png";
       rapt::write_png(path, image);
       EXPECT_EQ(rapt::read_png(path), image);
     }

@@ -28,8 +28,8 @@ using PpmTest = rapt_test::FolderTest;
 TEST_F(PpmTest, WhatIsWrittenIsReadAgain) {
   for (const Index channels : {1, 3}) {
     const Image image = random_image(5, 3, channels, 1);
-    rapt::write_ppm(folder_ / "picture", image);
-    EXPECT_EQ(rapt::read_ppm(folder_ / "picture"), image);
+    rapt::write_ppm(folder_ / "image", image);
+    EXPECT_EQ(rapt::read_ppm(folder_ / "image"), image);
   }
   EXPECT_EQ(rapt::encode_ppm(Image(1, 2, 1, 'x')), bytes_of("P5\n2 1\n255\nxx"));
   EXPECT_THROW(std::ignore = rapt::encode_ppm(Image()), rapt::ShapeError);

@@ -58,11 +58,11 @@ void expect_same(const TransformerConfig& a, const TransformerConfig& b) {
   EXPECT_EQ(a.activation, b.activation);
   EXPECT_EQ(a.norm, b.norm);
   EXPECT_EQ(a.has_final_norm(), b.has_final_norm());
-  EXPECT_EQ(a.layer_norm_epsilon, b.layer_norm_epsilon);
+  EXPECT_EQ(a.norm_epsilon, b.norm_epsilon);
   EXPECT_EQ(a.decoder_heads, b.decoder_heads);
   EXPECT_EQ(a.decoder_d_ff, b.decoder_d_ff);
-  EXPECT_EQ(a.share_embeddings, b.share_embeddings);
-  EXPECT_EQ(a.share_output, b.share_output);
+  EXPECT_EQ(a.tie_embeddings, b.tie_embeddings);
+  EXPECT_EQ(a.tie_output, b.tie_output);
   EXPECT_EQ(a.scale_embeddings, b.scale_embeddings);
   EXPECT_EQ(a.output_bias, b.output_bias);
   EXPECT_EQ(a.positions.layout, b.positions.layout);
@@ -86,9 +86,9 @@ TransformerConfig unusual_config() {  // no field has its default
           .activation = rapt::Activation::gelu_tanh,
           .norm = rapt::NormPlacement::pre,
           .final_norm = false,
-          .layer_norm_epsilon = 1.0 / 3e6,
-          .share_embeddings = false,
-          .share_output = true,
+          .norm_epsilon = 1.0 / 3e6,
+          .tie_embeddings = false,
+          .tie_output = true,
           .scale_embeddings = false,
           .output_bias = true,
           .positions = {.layout = rapt::SinusoidLayout::concatenated, .first_position = 1},
@@ -199,7 +199,7 @@ TEST(ModelConfig, ValuesThatDoNotFit) {
   expect_refused<ValueError>(R"({"dropout": 1})", {"the file", "dropout", "1"});
   expect_refused<ValueError>(R"({"dropout": -0.25})", {"the file", "dropout", "-0.25"});
   expect_refused<ValueError>(R"({"attention_dropout": 1e300})", {"the file", "dropout", "inf"});
-  expect_refused<ValueError>(R"({"layer_norm_epsilon": 0})", {"the file", "layer_norm_epsilon"});
+  expect_refused<ValueError>(R"({"layer_norm_epsilon": 0})", {"the file", "norm_epsilon"});
   expect_refused<ValueError>(R"({"source_vocabulary": 5})", {"the file", "shared", "5", "37000"});
   expect_refused<ValueError>(R"({"decoder_layers": 0})", {"the file", "decoder_layers 0"});
   expect_refused<ValueError>(R"({"decoder_heads": 7})", {"the file", "decoder_heads = 7", "512"});
@@ -243,7 +243,7 @@ std::vector<Variant> variants() {
   };
   add("the paper's", [](auto&) {});
   add("separate embeddings", [](auto& c) {
-    c.share_embeddings = false;
+    c.tie_embeddings = false;
     c.target_vocabulary = 7;
   });
   add("pre-norm", [](auto& c) { c.norm = rapt::NormPlacement::pre; });
@@ -523,7 +523,7 @@ TEST_F(ModelFile, ClaimsBeyondTheFileAllocateNothing) {
   }
   // Separate embeddings: the target's is not the table that is looked at first.
   TransformerConfig config = small_config();
-  config.share_embeddings = false;
+  config.tie_embeddings = false;
   Contents contents(random_model<float>(config, 3));
   config.target_vocabulary = 900'000'000;
   contents.metadata["config"] = config_to_json(config);

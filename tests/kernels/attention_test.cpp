@@ -31,13 +31,13 @@ struct Setup {
   Mask mask = Mask::none, additive = Mask::none;
   bool padding = false;
   float rate = 0;
-  Index gap = 0;        // rows of key and value between sequences, as in a cache
-  Index key_heads = 0;  // 0: as many as heads
-  Index value_dim = 0;  // 0: head_dim
+  Index gap = 0;              // rows of key and value between sequences, as in a cache
+  Index key_value_heads = 0;  // 0: as many as heads
+  Index value_dim = 0;        // 0: head_dim
   double soft_cap = 0;
   kernels::MaskAlignment alignment = kernels::MaskAlignment::last_key;
 
-  [[nodiscard]] Index heads_of_keys() const { return key_heads > 0 ? key_heads : heads; }
+  [[nodiscard]] Index heads_of_keys() const { return key_value_heads > 0 ? key_value_heads : heads; }
   [[nodiscard]] Index key_width() const { return heads_of_keys() * head_dim; }
   [[nodiscard]] Index d_v() const { return value_dim > 0 ? value_dim : head_dim; }
   [[nodiscard]] Index value_width() const { return heads_of_keys() * d_v(); }
@@ -125,7 +125,7 @@ struct Case {
     kernels::AttentionProblem<T> p;
     p.query = query(), p.key = key(), p.value = value();
     p.query_offsets = offsets, p.keys = ranges;
-    p.heads = setup.heads, p.key_heads = setup.key_heads, p.scale = scale, p.causal = setup.causal,
+    p.heads = setup.heads, p.key_value_heads = setup.key_value_heads, p.scale = scale, p.causal = setup.causal,
     p.window = setup.window, p.alignment = setup.alignment, p.soft_cap = static_cast<T>(setup.soft_cap);
     if (setup.mask != Mask::none) p.mask = {mask.view()};
     if (setup.additive != Mask::none) p.additive_mask = {additive.view()};
@@ -337,7 +337,7 @@ TYPED_TEST(AttentionKernel, MasksThatCountFromTheFirstKey) {
     check<TypeParam>(s);
     s.name = "causal window", s.window = 7;
     check<TypeParam>(s);
-    s.name = "window, shared keys, gaps", s.causal = false, s.heads = 4, s.key_heads = 2, s.gap = 3;
+    s.name = "window, shared keys, gaps", s.causal = false, s.heads = 4, s.key_value_heads = 2, s.gap = 3;
     check<TypeParam>(s);
     s.name = "all at once", s.causal = true, s.window = 30, s.rate = 0.2f, s.padding = true;
     s.mask = Mask::full, s.additive = Mask::per_head;
@@ -357,7 +357,7 @@ TYPED_TEST(AttentionKernel, ValuesOfAnotherWidth) {
     Setup s{.name = "self", .queries = lengths, .keys = lengths};
     s.value_dim = value_dim;
     check<TypeParam>(s);
-    s.name = "shared keys, causal, dropout", s.heads = 6, s.key_heads = 2, s.causal = true, s.rate = 0.2f;
+    s.name = "shared keys, causal, dropout", s.heads = 6, s.key_value_heads = 2, s.causal = true, s.rate = 0.2f;
     check<TypeParam>(s);
     s.name = "cross, masks", s.queries = {3, 0, 40, 1}, s.keys = {300, 4, 3, 0}, s.gap = 5, s.padding = true;
     s.mask = Mask::full;
@@ -372,7 +372,8 @@ TYPED_TEST(AttentionKernel, SoftCap) {
     Setup s{.name = "self", .queries = {1, 65, 0, 33}, .keys = {1, 65, 0, 33}};
     s.soft_cap = cap;
     check<TypeParam>(s);
-    s.name = "shared keys, causal, dropout, other values", s.heads = 6, s.key_heads = 2, s.causal = true, s.rate = 0.2f;
+    s.name = "shared keys, causal, dropout, other values", s.heads = 6, s.key_value_heads = 2, s.causal = true,
+    s.rate = 0.2f;
     s.value_dim = 9;
     check<TypeParam>(s);
     s.name = "masks", s.queries = {31, 0, 5, 65}, s.keys = {20, 3, 5, 266}, s.window = 30, s.padding = true;
@@ -384,7 +385,7 @@ TYPED_TEST(AttentionKernel, SoftCap) {
 TYPED_TEST(AttentionKernel, Scores) {
   const Lengths queries{3, 0, 40, 1, 33}, keys{270, 4, 3, 0, 32};
   check_scores<TypeParam>({.name = "plain", .queries = queries, .keys = keys});
-  Setup s{.name = "capped, causal", .queries = queries, .keys = keys, .heads = 4, .causal = true, .key_heads = 2};
+  Setup s{.name = "capped, causal", .queries = queries, .keys = keys, .heads = 4, .causal = true, .key_value_heads = 2};
   s.soft_cap = 1.5, s.value_dim = 7;
   check_scores<TypeParam>(s);
   s.name = "masks", s.window = 20, s.mask = Mask::full, s.additive = Mask::per_head, s.padding = true, s.rate = 0.2f;
@@ -405,16 +406,16 @@ TYPED_TEST(AttentionKernel, HeadsOfAllSizes) {
 }
 
 TYPED_TEST(AttentionKernel, HeadsThatShareKeys) {
-  for (const auto& [heads, key_heads] : {std::pair<Index, Index>{4, 1}, {6, 2}, {6, 3}, {3, 3}}) {
-    const testing::ScopedTrace trace(__FILE__, __LINE__, to_string(Shape{heads, key_heads}));
+  for (const auto& [heads, key_value_heads] : {std::pair<Index, Index>{4, 1}, {6, 2}, {6, 3}, {3, 3}}) {
+    const testing::ScopedTrace trace(__FILE__, __LINE__, to_string(Shape{heads, key_value_heads}));
     Setup s{.name = "shared", .queries = kUneven, .keys = kUneven, .heads = heads};
-    s.key_heads = key_heads;
+    s.key_value_heads = key_value_heads;
     check<TypeParam>(s);
     s.name = "shared, causal window, masks", s.causal = true, s.window = 30;
     s.mask = Mask::full, s.additive = Mask::per_head, s.rate = 0.2f;
     check<TypeParam>(s);
     s = {.name = "shared, cross", .queries = {3, 0, 40, 1}, .keys = {70, 4, 3, 0}, .heads = heads};
-    s.key_heads = key_heads, s.causal = true, s.gap = 5, s.padding = true;
+    s.key_value_heads = key_value_heads, s.causal = true, s.gap = 5, s.padding = true;
     check<TypeParam>(s);
   }
 }
@@ -426,9 +427,9 @@ TYPED_TEST(AttentionKernel, SharedKeysAreAsGoodAsRepeatedOnes) {
   for (const Lengths& lengths : {Lengths{40}, Lengths(17, 9)}) {
     for_every_thread_count([&] {
       Setup s{.name = "shared", .queries = lengths, .keys = lengths, .heads = 6, .causal = true};
-      s.key_heads = 2;
+      s.key_value_heads = 2;
       const Case<T> shared(s);
-      s.key_heads = 0;
+      s.key_value_heads = 0;
       Case<T> repeated(s);
       for (Index i = 0; i < shared.total_queries; ++i) {
         const auto copy = [&](const TensorView<const T>& from, Index column) {
@@ -526,13 +527,13 @@ TYPED_TEST(AttentionKernel, GradientsAreWrittenWholeUnlessTheyAreToBeAddedTo) {
         .value_dim = 8,
         .soft_cap = 3,
         .alignment = kernels::MaskAlignment::first_key},
-        Setup{.name = "shared", .queries = kUneven, .keys = kUneven, .heads = 4, .causal = true, .key_heads = 2},
+        Setup{.name = "shared", .queries = kUneven, .keys = kUneven, .heads = 4, .causal = true, .key_value_heads = 2},
         Setup{.name = "shared, none seen",
         .queries = {3, 0, 5},
         .keys = {0, 4, 300},
         .heads = 4,
         .causal = true,
-        .key_heads = 1}}) {
+        .key_value_heads = 1}}) {
     const Case<T> c(setup);
     Results<T> added(c), written(c);
     for (Tensor<T>* gradient : {&added.d_query, &added.d_key, &added.d_value}) gradient->fill(T(0));
@@ -561,16 +562,16 @@ TYPED_TEST(AttentionKernel, LargeScoresDoNotOverflow) {
 
 TYPED_TEST(AttentionKernel, IsTheSameOnAnyThreads) {
   using T = TypeParam;
-  for (const Index key_heads : {3, 1}) {
+  for (const Index key_value_heads : {3, 1}) {
     const Case<T> c({.name = "threads",
                      .queries = kUneven,
                      .keys = kUneven,
                      .heads = 3,
                      .causal = true,
                      .rate = 0.1f,
-                     .key_heads = key_heads});
+                     .key_value_heads = key_value_heads});
     Setup other{.name = "options", .queries = {3, 40, 0, 300, 65}, .keys = {700, 3, 4, 20, 65}, .heads = 3};
-    other.causal = true, other.key_heads = key_heads, other.value_dim = 9, other.soft_cap = 2;
+    other.causal = true, other.key_value_heads = key_value_heads, other.value_dim = 9, other.soft_cap = 2;
     other.alignment = kernels::MaskAlignment::first_key;
     const Case<T> options(other);
     for (const auto member : {&Results<T>::output, &Results<T>::log_sum_exp, &Results<T>::weights, &Results<T>::d_query,

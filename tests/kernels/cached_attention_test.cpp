@@ -42,8 +42,9 @@ TYPED_TEST(CachedAttention, EqualsTheFormula) {
   const auto queries = static_cast<Index>(c.rows.size());
   for (const Index d_k : {1, 5, 16, 64, 67}) {
     for (const Heads& all : {Heads{1, 1}, {3, 3}, {6, 2}, {4, 1}}) {
-      const Index heads = all.first, key_heads = all.second;
-      const Index width = heads * d_k, key_width = key_heads * d_k, shared = heads / key_heads, longest = 35;
+      const Index heads = all.first, key_value_heads = all.second;
+      const Index width = heads * d_k, key_width = key_value_heads * d_k, shared = heads / key_value_heads,
+                  longest = 35;
       const auto query = random_tensor<T>(Shape{queries, width}, 1);
       const auto table = random_tensor<T>(Shape{40, 2 * key_width}, 2);
       Tensor<double> expected(query.shape(), 0.0), expected_weights(Shape{queries, heads, longest}, 0.0);

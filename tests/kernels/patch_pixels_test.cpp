@@ -1,5 +1,5 @@
 /// \file
-/// Pixels of patches, out of pictures and into them.
+/// Pixels of patches, out of images and into them.
 #include "rapt/kernels/patch_pixels.hpp"
 
 #include <gtest/gtest.h>

@@ -36,7 +36,7 @@ const std::vector<Case> kCases = {
     {{{3, 6, 10}, 6, 10}, 4},         {{{2, 6, 6}, 2, 3}, 2, {5, 0, 3, 2, 2, 4}},  // one of them twice
     {{{1, 4, 4}, 2, 2}, 3, {3, 0, 1}}};
 
-/// Number (c, y, x) of a patch, of all pictures' pixels.
+/// Number (c, y, x) of a patch, of all images' pixels.
 template <class T>
 [[nodiscard]] T& pixel(Tensor<T>& pixels, const PatchGrid& grid, Index b, Index patch, Index c, Index y, Index x) {
   const Index row = patch / grid.cols() * grid.patch_height + y, col = patch % grid.cols() * grid.patch_width + x;
@@ -135,7 +135,7 @@ TEST(Patches, GradientsOfTokensAddUp) {
   }
 }
 
-TEST(Patches, AGridMustFillItsPictures) {
+TEST(Patches, AGridMustFillItsImages) {
   const auto text = [](const PatchGrid& grid) {
     return rapt_test::error_text<rapt::ValueError>([&] { grid.validate("patches"); });
   };

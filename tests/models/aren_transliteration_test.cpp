@@ -105,7 +105,7 @@ class ArenTransliteration : public testing::Test {
                                 .decoder_layers = 6,
                                 .activation = rapt::Activation::relu,
                                 .norm = rapt::NormPlacement::pre,
-                                .share_embeddings = false,
+                                .tie_embeddings = false,
                                 .output_bias = true,
                                 .positions = {.layout = rapt::SinusoidLayout::concatenated, .first_position = 1}},
                                rng);

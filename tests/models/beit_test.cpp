@@ -146,7 +146,7 @@ TEST(Beit, SettingsThatItDoesNotHaveAreRefused) {
   };
   with("model_type", "vit", "wanted is \"beit\"");
   with("num_attention_heads", 5, "heads = 5");
-  with("image_size", 14, "pictures of 14 x 14 cannot be cut into patches of 4 x 4");
+  with("image_size", 14, "images of 14 x 14 cannot be cut into patches of 4 x 4");
   with("image_size", nlohmann::json::parse("[1, 2, 3]"), "\"image_size\" must be one number or [height, width]");
   with("image_size", 800, "may have 4096 patches: 40000");
   with("patch_size", 6, "config.json wants");
@@ -174,7 +174,7 @@ TEST(Beit, PartsAreWhatTheConfigNames) {
   config.labels = {"a", "b", "c"};
   EXPECT_EQ(config.architecture(), "BeitForImageClassification");
   EXPECT_EQ(parameters() - bare, 3 * 16 + 3);
-  config.initial_scale = 0;
+  config.layer_scale = 0;
   EXPECT_EQ(parameters() - bare, 3 * 16 + 3 - 4 * 16);
   config.shared_relative_positions = true;  // 3 x 5 distances and three more, in two heads
   EXPECT_EQ(parameters() - bare, 3 * 16 + 3 - 4 * 16 + 18 * 2);
@@ -196,7 +196,7 @@ TEST(Beit, ABatchOfManyEqualsBatchesOfOne) {
   Beit<double> model(config, rng);
   rapt_test::randomize(model, 2);
   const auto images = random_images<double>(config, 3, 5);
-  const PatchMask mask(3, 6, {0, 1, 4, 6, 7, 8, 9, 10, 11});  // pictures with 3, 0 and 6 hidden patches
+  const PatchMask mask(3, 6, {0, 1, 4, 6, 7, 8, 9, 10, 11});  // images with 3, 0 and 6 hidden patches
   const auto together = model(images, mask).value();
   const std::vector<PatchMask> alone{{1, 6, {0, 1, 4}}, PatchMask(1, 6), {1, 6, std::vector<TokenId>{}}};
   for (Index b = 0; b < 3; ++b) {
@@ -288,13 +288,13 @@ TEST(Beit, ErrorsNameTheValues) {
   const auto hidden = model(images);
   const std::vector<TokenId> targets{1, 2};
   expect_message([&] { std::ignore = model.class_logits(hidden); }, "no classification head");
-  expect_message([&] { std::ignore = model(images, PatchMask(1, 6, {0})); }, "a mask of 1 pictures of 6 patches for 2");
+  expect_message([&] { std::ignore = model(images, PatchMask(1, 6, {0})); }, "a mask of 1 images of 6 patches for 2");
   expect_message([&] { std::ignore = model.loss(images, PatchMask(2, 6, {0, 6}), targets); }, "2");
   expect_message([&] { std::ignore = model.pooled(Variable<float>(Tensor<float>(rapt::Shape{6, 16}))); }, "[6, 16]");
   const ImageBatch<float> wide(Tensor<float>(rapt::Shape{1, 108}, 0.f), {.channels = 2, .height = 6, .width = 9});
   const ImageBatch<float> tall(Tensor<float>(rapt::Shape{1, 108}, 0.f), {.channels = 2, .height = 9, .width = 6});
   std::ignore = model(wide);
-  expect_message([&] { std::ignore = model(tall); }, "pictures of 2 x 9 x 6, the model's are 2 x 6 x 9");
+  expect_message([&] { std::ignore = model(tall); }, "images of 2 x 9 x 6, the model's are 2 x 6 x 9");
   config.mask_token = false;
   expect_message([&] { std::ignore = Beit<float>(config, rng)(images, PatchMask(2, 6, {0, 6})); }, "no mask token");
   config.labels = {"a", "b"};

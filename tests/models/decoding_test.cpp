@@ -33,7 +33,7 @@ std::vector<rapt::TransformerConfig> configs() {
   pre.positions.first_position = 1;
   learned.learned_positions = 40;
   learned.activation = rapt::Activation::gelu;
-  separate.share_embeddings = false;
+  separate.tie_embeddings = false;
   separate.output_bias = true;
   separate.final_norm = true;
   return {post, pre, learned, separate};

@@ -52,7 +52,7 @@ std::vector<Case> cases() {
               .decoder_layers = 3,
               .activation = rapt::Activation::gelu,
               .norm = norm,
-              .share_embeddings = false,
+              .tie_embeddings = false,
               .output_bias = true};
     result.push_back({"wide" + suffix, config});
   }

@@ -40,7 +40,7 @@ class GptNanoSort : public testing::Test {
                                  .d_model = kModel,
                                  .layers = 3,
                                  .heads = kHeads,
-                                 .share_embeddings = false};
+                                 .tie_embeddings = false};
     rapt::Gpt<float> model(config, rng);
     const rapt::SafetensorsFile file(folder_ / "model.safetensors");
     std::size_t used = 0;

@@ -1,5 +1,5 @@
 /// \file
-/// ImageGPT against transformers, and completing pictures with the cache against reading them whole.
+/// ImageGPT against transformers, and completing images with the cache against reading them whole.
 #include "rapt/models/image_gpt.hpp"
 
 #include <gtest/gtest.h>
@@ -55,8 +55,8 @@ ImageGpt<float> small_model(const ImageGptConfig& config = small_config()) {
 
 /// The part `layer` of `features` [layers + 1, B, D].
 template <class T>
-Tensor<T> part_of(const Tensor<T>& features, Index layer, Index pictures, Index width) {
-  Tensor<T> part(rapt::Shape{pictures, width});
+Tensor<T> part_of(const Tensor<T>& features, Index layer, Index images, Index width) {
+  Tensor<T> part(rapt::Shape{images, width});
   std::copy_n(features.data() + layer * part.size(), part.size(), part.data());
   return part;
 }
@@ -136,7 +136,7 @@ TEST(ImageGpt, ReadsBehindTheBeginSymbolAndSaysEveryPixel) {
   EXPECT_EQ(batch.input.tokens, golden.ids("ids"));
   EXPECT_EQ(batch.input.row_splits, golden.splits("row_splits"));
   EXPECT_EQ(batch.targets, golden.ids("pixels"));
-  expect_message([&] { std::ignore = model.next_pixels(TokenBatch({{1, 2}, {}})); }, "picture 1 has no pixels");
+  expect_message([&] { std::ignore = model.next_pixels(TokenBatch({{1, 2}, {}})); }, "image 1 has no pixels");
   expect_message(
       [&] {
         std::ignore = model.loss({TokenBatch({{10, 2}}), {2, 10}, {}});
@@ -220,7 +220,7 @@ TEST(ImageGpt, AttentionLooksBackOnly) {
 }
 
 TEST(ImageGpt, LearnsToCompleteStripes) {
-  ImageGptConfig config = small_config();  // 4 x 4 pixels; all rows of a picture are alike
+  ImageGptConfig config = small_config();  // 4 x 4 pixels; all rows of an image are alike
   config.clusters = 3;
   config.positions = 16;
   rapt::Rng rng(4);
@@ -233,10 +233,10 @@ TEST(ImageGpt, LearnsToCompleteStripes) {
   };
   rapt::Adam adam(model);
   for (int step = 0; step < 500; ++step) {
-    TokenBatch pictures;
-    for (int i = 0; i < 16; ++i) pictures.push_back(stripes(rng));
+    TokenBatch images;
+    for (int i = 0; i < 16; ++i) images.push_back(stripes(rng));
     const rapt::Training scope(rng);
-    rapt::backward(model.loss(model.next_pixels(pictures)));
+    rapt::backward(model.loss(model.next_pixels(images)));
     adam.step(3e-3);
   }
   TokenBatch prompts;

@@ -33,7 +33,7 @@ rapt::RotaryOptions rotary_of(const Json& config) {
     if (kind == to_string(scaling)) options.scaling = scaling;
   }
   EXPECT_EQ(kind == "default", options.scaling == rapt::RotaryScaling::none);
-  options.rotated_share = rope.value("partial_rotary_factor", 1.0);
+  options.rotated_ratio = rope.value("partial_rotary_factor", 1.0);
   options.factor = rope.value("factor", 1.0);
   options.original_positions = rope.value("original_max_position_embeddings", Index{0});
   options.low_factor = rope.value("low_freq_factor", options.low_factor);
@@ -57,8 +57,8 @@ rapt::LlamaConfig config_of(const Json& json) {
                            .head_dim = json["head_dim"].get<Index>(),
                            .d_ff = json["intermediate_size"],
                            .rotary = rotary_of(json),
-                           .rms_norm_epsilon = json["rms_norm_eps"],
-                           .share_embeddings = json["tie_word_embeddings"],
+                           .norm_epsilon = json["rms_norm_eps"],
+                           .tie_embeddings = json["tie_word_embeddings"],
                            .mlp_bias = json.value("mlp_bias", false)};
   if (json.value("hidden_act", "silu") == "gelu") config.activation = rapt::Activation::gelu;
   config.attention_output_bias = kind == "llama" && json["attention_bias"];

@@ -39,11 +39,11 @@ LlamaConfig small() {
 std::vector<LlamaConfig> configs() {
   LlamaConfig plain = small(), biased = small(), windowed = small(), far = small();
   plain.heads = 3, plain.key_value_heads = std::nullopt, plain.head_dim = std::nullopt;
-  plain.share_embeddings = true;
+  plain.tie_embeddings = true;
   plain.rotary.layout = rapt::RotaryLayout::interleaved;
   biased.key_value_heads = 1;
   biased.attention_bias = biased.attention_output_bias = biased.mlp_bias = true;
-  biased.rotary.rotated_share = 0.7;
+  biased.rotary.rotated_ratio = 0.7;
   windowed.window = 3;
   far.rotary.max_positions = 4;  // of the table; positions go on
   far.rotary.scaling = rapt::RotaryScaling::yarn;
@@ -182,7 +182,7 @@ TYPED_TEST(LlamaModel, ASequenceDoesNotFeelTheOthers) {
 TYPED_TEST(LlamaModel, ATokenSeesThoseBeforeItWithinItsWindow) {
   for (LlamaConfig config : configs()) {
     config.layers = 1;
-    config.share_embeddings = false;
+    config.tie_embeddings = false;
     const auto model = model_of<TypeParam>(config);
     auto tokens = sequence(12, 1);
     const auto before = model(TokenBatch({tokens})).value();
@@ -222,7 +222,7 @@ TEST(Llama, ParametersAreNamedAsHuggingFaceNamesThem) {
                                       "layers.0.self_attn.o_proj.weight", "layers.0.mlp.gate_up_proj.weight",
                                       "layers.0.mlp.down_proj.weight", "layers.0.input_layernorm.weight",
                                       "layers.0.post_attention_layernorm.weight", "norm.weight", "lm_head.weight"}));
-  config.share_embeddings = config.attention_bias = config.attention_output_bias = config.mlp_bias = true;
+  config.tie_embeddings = config.attention_bias = config.attention_output_bias = config.mlp_bias = true;
   collect(config);
   EXPECT_EQ(names.size(), 8u + 4u);
   EXPECT_EQ(std::count(names.begin(), names.end(), "lm_head.weight"), 0);
@@ -242,7 +242,7 @@ TEST(Llama, PresetsHaveTheirPublishedSizes) {
 TEST(Llama, WeightsAreDrawnAsTheConfigSays) {
   LlamaConfig config = small();
   config.vocabulary = 500;
-  config.initial_deviation = 0.1;
+  config.init_std = 0.1;
   config.mlp_bias = true;
   rapt::Rng rng(1);
   const Llama model(config, rng);
@@ -282,7 +282,7 @@ TEST(Llama, SearchesContinuePrompts) {
 TEST(Llama, LearnsASequenceByHeart) {
   rapt::Rng rng(1);
   LlamaConfig config = small();
-  config.initial_deviation = 0.2;
+  config.init_std = 0.2;
   Llama model(config, rng);
   const std::vector<TokenId> text{5, 3, 9, 9, 1, 0, 12, 3, 3, 7, 5, 2, 11, 4, 6, 8, 10};
   const rapt::LanguageBatch batch{
@@ -384,7 +384,7 @@ TEST(Llama, NamesWhatDoesNotFit) {
   config("odd head_dim", [](auto& c) { c.head_dim = 5; }, {"[rotary] ", "head_dim = 5"});
   config("window", [](auto& c) { c.window = -2; }, {"[llama] ", "window", "-2"});
   config("dropout", [](auto& c) { c.attention_dropout = 1; }, {"[llama] ", "attention_dropout", "1"});
-  config("epsilon", [](auto& c) { c.rms_norm_epsilon = 0; }, {"[llama] ", "rms_norm_epsilon", "0"});
+  config("epsilon", [](auto& c) { c.norm_epsilon = 0; }, {"[llama] ", "rms_norm_epsilon", "0"});
   const auto model = model_of<float>(small());
   wrong("token", [&] { std::ignore = model(TokenBatch({{1, 13}})); }, {"[embedding] ", "id 13", "position 1"});
   wrong("prompt", [&] { std::ignore = model.start(TokenBatch({{1}, {}})); }, {"[prompt] ", "sequence 1 is empty"});

@@ -39,7 +39,7 @@ struct MaeCase : PretrainedCase {
   }
   [[nodiscard]] PatchMask mask(const MaeConfig& of) const {
     const Tensor<float> noise = tensor<float>("noise");
-    return rapt::mask_by_noise(noise.values(), of.grid.patches(), of.hidden_share);
+    return rapt::mask_by_noise(noise.values(), of.grid.patches(), of.mask_ratio);
   }
 
   /// Compares all results that the file has; returns the loss, as the script has it.
@@ -84,7 +84,7 @@ void expect_message(const F& f, const std::string& part) {
                    .decoder_width = 8,
                    .decoder_layers = 1,
                    .decoder_heads = 2,
-                   .decoder_ff = 12};
+                   .decoder_d_ff = 12};
   config.grid = {.image = {.channels = 2, .height = 6, .width = 8}, .patch_height = 3, .patch_width = 2};
   return config;
 }
@@ -183,7 +183,7 @@ TEST(Mae, SettingsThatItDoesNotHaveAreRefused) {
   with("qkv_bias", false, "\"qkv_bias\"");
   with("num_attention_heads", 5, "heads = 5");
   with("decoder_num_attention_heads", 3, "decoder_heads = 3");
-  with("image_size", 14, "pictures of 14 x 14 cannot be cut into patches of 4 x 4");
+  with("image_size", 14, "images of 14 x 14 cannot be cut into patches of 4 x 4");
   with("image_size", 16, "config.json wants");
   with("mask_ratio", 1, "hidden_share must be in [0, 1): 1");
   with("num_hidden_layers", 3, "tensors are missing: \"vit.encoder.layer.2.");
@@ -262,7 +262,7 @@ TEST(Mae, LearnsAndReconstructs) {
       adam.step(5e-3);
     }
     EXPECT_LT(error(), 0.3 * before);
-    const auto found = model.reconstruct(images, mask);  // visible patches are the pictures' own
+    const auto found = model.reconstruct(images, mask);  // visible patches are the images' own
     EXPECT_TRUE(rapt_test::same_bits(rapt::kernels::patch_pixels(found, config.grid, mask.visible()),
                                      rapt::kernels::patch_pixels(images, config.grid, mask.visible())));
   }
@@ -317,12 +317,12 @@ TEST(Mae, ErrorsNameTheValues) {
   const Mae<float> model(config, rng);
   const auto images = random_images<float>(config, 2, 5);
   expect_message([&] { std::ignore = model.loss(images, PatchMask(2, 8)); }, "no patch is hidden");
-  expect_message([&] { std::ignore = model.loss(images, PatchMask(2, 8, {0, 1, 8})); }, "picture 1 shows 1 patches");
-  expect_message([&] { std::ignore = model.loss(images, PatchMask(2, 8, {})); }, "picture 0 shows 0 patches");
-  expect_message([&] { std::ignore = model(images, PatchMask(3, 8, {0, 8, 16})); }, "a mask of 3 pictures");
+  expect_message([&] { std::ignore = model.loss(images, PatchMask(2, 8, {0, 1, 8})); }, "image 1 shows 1 patches");
+  expect_message([&] { std::ignore = model.loss(images, PatchMask(2, 8, {})); }, "image 0 shows 0 patches");
+  expect_message([&] { std::ignore = model(images, PatchMask(3, 8, {0, 8, 16})); }, "a mask of 3 images");
   expect_message([&] { std::ignore = model.predict(model(images), PatchMask(2, 8, {0, 8})); }, "[18, 16]");
   const ImageBatch<float> other(Tensor<float>(rapt::Shape{1, 96}, 0.f), {.channels = 2, .height = 8, .width = 6});
-  expect_message([&] { std::ignore = model(other); }, "pictures of 2 x 8 x 6, the model's are 2 x 6 x 8");
+  expect_message([&] { std::ignore = model(other); }, "images of 2 x 8 x 6, the model's are 2 x 6 x 8");
   config.decoder = false;
   expect_message([&] { std::ignore = Mae<float>(config, rng).loss(images, PatchMask(2, 8, {0, 8})); }, "no decoder");
   config.d_model = 18;

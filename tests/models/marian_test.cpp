@@ -304,7 +304,7 @@ TEST(Marian, SettingsThatDoNotFitAreNamed) {
   PretrainedCase shared("marian", "shared");
   shared.config["tie_word_embeddings"] = false;
   shared.write();
-  expect_message([&] { std::ignore = model_of(shared); }, {"share_embeddings is true, tie_output false"});
+  expect_message([&] { std::ignore = model_of(shared); }, {"tie_embeddings is true, tie_output false"});
 }
 
 TEST(Marian, AbsentKeysAreHuggingFacesDefaults) {

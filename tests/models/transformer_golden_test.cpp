@@ -22,7 +22,7 @@ rapt::TransformerConfig config_of(const std::string& name) {
           .activation = shared ? rapt::Activation::relu : rapt::Activation::gelu,
           .norm = shared ? rapt::NormPlacement::post : rapt::NormPlacement::pre,
           .final_norm = true,
-          .share_embeddings = shared,
+          .tie_embeddings = shared,
           .output_bias = !shared};
 }
 

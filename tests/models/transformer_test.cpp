@@ -29,7 +29,7 @@ TransformerConfig mini(std::size_t variant = 0) {
                            .decoder_layers = 1};
   if (variant == 1) {
     config.norm = NormPlacement::pre;
-    config.share_embeddings = false;
+    config.tie_embeddings = false;
     config.target_vocabulary = 9;
     config.output_bias = true;
     config.learned_positions = 10;
@@ -100,7 +100,7 @@ Index parameters_by_formula(const TransformerConfig& c) {
   Index count =
       c.encoder_layers * (attention + inner + 2 * norm) + c.decoder_layers * (2 * attention + inner + 3 * norm);
   if (c.has_final_norm()) count += 2 * norm;
-  count += c.share_embeddings ? c.source_vocabulary * d : (c.source_vocabulary + 2 * c.target_vocabulary) * d;
+  count += c.tie_embeddings ? c.source_vocabulary * d : (c.source_vocabulary + 2 * c.target_vocabulary) * d;
   if (c.output_bias) count += c.target_vocabulary;
   return count + 2 * c.learned_positions * d;
 }
@@ -126,7 +126,7 @@ TEST(TransformerConfig, PresetsAreThePapers) {
   EXPECT_EQ(base.dropout, 0.1f);
   EXPECT_EQ(base.norm, NormPlacement::post);
   EXPECT_FALSE(base.has_final_norm());
-  EXPECT_TRUE(base.share_embeddings);
+  EXPECT_TRUE(base.tie_embeddings);
   EXPECT_EQ(big.d_model, 1024);
   EXPECT_EQ(big.heads, 16);
   EXPECT_EQ(big.d_ff, 4096);
@@ -156,7 +156,7 @@ TEST(TransformerConfig, RefusesWhatDoesNotFit) {
        {"dropout", with([](auto& c) { c.dropout = 1.f; }), {"[0, 1)", "1"}},
        {"attention_dropout", with([](auto& c) { c.attention_dropout = -0.5f; }), {"[0, 1)", "-0.5"}},
        {"activation_dropout", with([](auto& c) { c.activation_dropout = 2.f; }), {"[0, 1)", "2"}},
-       {"epsilon", with([](auto& c) { c.layer_norm_epsilon = 0; }), {"layer_norm_epsilon", "0"}},
+       {"epsilon", with([](auto& c) { c.norm_epsilon = 0; }), {"norm_epsilon", "0"}},
        {"shared", with([](auto& c) { c.target_vocabulary = 12; }), {"source 11", "target 12"}},
        {"learned_positions", with([](auto& c) { c.learned_positions = -4; }), {"learned_positions", "-4"}},
        {"preset",

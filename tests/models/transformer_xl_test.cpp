@@ -356,7 +356,7 @@ TEST(TransformerXl, ErrorsNameTheValues) {
          c.shared_projections = {false, true, true, true};
        }),
        {"4 clusters", "3"}},
-      {"epsilon", validate([](auto& c) { c.layer_norm_epsilon = 0; }), {"layer_norm_epsilon", "0"}},
+      {"epsilon", validate([](auto& c) { c.norm_epsilon = 0; }), {"norm_epsilon", "0"}},
   });
   EXPECT_EQ(two.rows(), 2);  // errors leave the memory as it was
 }

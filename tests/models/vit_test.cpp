@@ -116,7 +116,7 @@ TEST(Vit, AgreesInDouble) {
 
 TEST(Vit, BeginsWithTheConfigsDeviation) {
   VitConfig config = small_config();
-  config.initial_deviation = 0.5;
+  config.init_std = 0.5;
   rapt::Rng rng(1);
   Vit<float> model(config, rng);
   double squares = 0, count = 0, most = 0;
@@ -132,8 +132,8 @@ TEST(Vit, BeginsWithTheConfigsDeviation) {
   EXPECT_LE(most, 1.0);
   const rapt_test::TemporaryFolder saved;
   rapt::save_pretrained(saved.path(), model);
-  EXPECT_EQ(rapt::from_pretrained<Vit<float>>(saved.path()).config().initial_deviation, 0.5);
-  config.initial_deviation = -1;
+  EXPECT_EQ(rapt::from_pretrained<Vit<float>>(saved.path()).config().init_std, 0.5);
+  config.init_std = -1;
   expect_message([&] { Vit<float>(config, rng); }, "initial_deviation not negative: -1");
 }
 
@@ -176,7 +176,7 @@ TEST(Vit, SettingsThatItDoesNotHaveAreRefused) {
   with("num_channels", 1, "\"vit.embeddings.patch_embeddings.projection.weight\" has shape [12, 3, 4, 4]");
   with("hidden_act", "mish", "\"hidden_act\" must be the name of an activation");
   with("hidden_dropout_prob", 1, "dropout must be in [0, 1): 1");
-  with("layer_norm_eps", 0, "layer_norm_epsilon");
+  with("layer_norm_eps", 0, "norm_epsilon");
   with("num_hidden_layers", 4, "tensors are missing: \"vit.encoder.layer.3.");
   with("num_hidden_layers", 2, "no place for \"vit.encoder.layer.2.");
   with("qkv_bias", false, "no place for \"vit.encoder.layer.0.attention.attention.key.bias\"");
@@ -247,7 +247,7 @@ TEST(Vit, PoolingIsTheClassTokenOrTheMeanOfThePatches) {
   expect_message([&] { rapt::save_pretrained(folder.path(), mean); }, "would not pool by the mean");
 }
 
-TEST(Vit, PicturesOfAnotherSizeAreTakenOnRequest) {
+TEST(Vit, ImagesOfAnotherSizeAreTakenOnRequest) {
   rapt::Rng rng(1);
   const Vit<double> model(small_config(), rng);
   const auto larger = some_images(2, 5, {2, 9, 8});

@@ -62,7 +62,7 @@ Transformer<T> small_model(bool shared, rapt::NormPlacement norm = rapt::NormPla
            .decoder_layers = 2,
            .dropout = 0.2f,
            .norm = norm,
-           .share_embeddings = shared,
+           .tie_embeddings = shared,
            .output_bias = true},
           rng};
 }

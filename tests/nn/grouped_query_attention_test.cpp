@@ -133,7 +133,7 @@ TEST(GroupedQueryAttention, ValuesOfAnotherWidthAndASoftCap) {
     const Variable qkv = rapt::linear<double>(x, parameters.at("qkv_proj.weight"), bias);
     const Variable heads =
         attention(rapt::columns(qkv, 0, q), rapt::columns(qkv, q, k), rapt::columns(qkv, q + k, v), splits, splits,
-                  {.heads = 6, .key_heads = 2, .causal = true, .window = options.window, .soft_cap = 0.8});
+                  {.heads = 6, .key_value_heads = 2, .causal = true, .window = options.window, .soft_cap = 0.8});
     const Variable output_bias = parameters.contains("o_proj.bias") ? parameters.at("o_proj.bias") : Variable();
     const Variable expected = rapt::linear<double>(heads, parameters.at("o_proj.weight"), output_bias);
     EXPECT_LT(rapt_test::relative_error(layer(x, splits).value(), expected.value()), 1e-14);

@@ -55,7 +55,7 @@ TEST(PatchEmbedding, IsAConvolutionThatStepsByItsSize) {
   }
 }
 
-TEST(PatchEmbedding, TheWeightLearnsAsThePicturesAre) {
+TEST(PatchEmbedding, TheWeightLearnsAsTheImagesAre) {
   // Of the sum of all outputs: d weight is the sum of the patches, d bias their number.
   rapt::Rng rng(1);
   const PatchEmbedding<double> layer(kGrid, 3, rng);

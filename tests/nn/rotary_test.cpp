@@ -54,7 +54,7 @@ TEST(Rotary, AnglesGrowGeometricallyWithinTheTableAndBeyond) {
 }
 
 TEST(Rotary, OnlyAShareOfTheColumnsIsRotated) {
-  const rapt::Rotary<double> rotary(8, {.rotated_share = 0.75});
+  const rapt::Rotary<double> rotary(8, {.rotated_ratio = 0.75});
   expect_angles(rotary.angles(splits_of({3})), {0, 1, 2}, geometric(10000, 6));
   const auto x = rapt_test::normal_tensor<double>({3, 24}, 1);
   const auto y = rotary(Variable(x), splits_of({3}), /*heads=*/2).value();
@@ -173,8 +173,8 @@ TEST(Rotary, NamesOptionsThatDoNotFit) {
     t.push_back({std::move(name), [=] { rapt::Rotary<float>(head_dim, options); }, std::move(parts)});
   };
   wrong("odd", 5, {}, {"even", "head_dim = 5"});
-  wrong("odd share", 10, {.rotated_share = 0.5}, {"even", "0.5 of head_dim = 10"});
-  wrong("share", 8, {.rotated_share = 1.5}, {"rotated_share", "1.5"});
+  wrong("odd share", 10, {.rotated_ratio = 0.5}, {"even", "0.5 of head_dim = 10"});
+  wrong("share", 8, {.rotated_ratio = 1.5}, {"rotated_share", "1.5"});
   wrong("theta", 8, {.theta = 0}, {"theta 0"});
   wrong("positions", 8, {.max_positions = 0}, {"max_positions 0"});
   wrong("factor", 8, {.scaling = RotaryScaling::linear, .factor = 0.5}, {"factor", "0.5"});

@@ -84,7 +84,7 @@ TEST(PretrainedConfig, WhatCannotBeWrittenLeavesNoFile) {
     EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
     return text;
   };
-  EXPECT_EQ(error([](auto& c) { c.layer_norm_epsilon = std::numeric_limits<double>::infinity(); }),
+  EXPECT_EQ(error([](auto& c) { c.norm_epsilon = std::numeric_limits<double>::infinity(); }),
             "[pretrained] \"layer_norm_epsilon\" must be finite: inf");
   EXPECT_EQ(error([](auto& c) {
               c.end_tokens = {2, -1};
@@ -113,7 +113,7 @@ struct CountingGpt : testing::Test {
 
   CountingGpt() {
     GptConfig settings{.vocabulary = kTokens, .positions = 40, .d_model = 12, .layers = 1, .heads = 2};
-    settings.share_embeddings = false;
+    settings.tie_embeddings = false;
     rapt::Rng rng(1);
     Gpt<float> model(settings, rng);
     rapt::for_each_parameter(model, [](const std::string& name, auto& p) {

@@ -31,7 +31,7 @@ TransformerConfig mini(bool pre_norm = false) {
                            .attention_dropout = 0.5f};
   if (pre_norm) {
     config.norm = rapt::NormPlacement::pre;
-    config.share_embeddings = false;
+    config.tie_embeddings = false;
     config.learned_positions = 9;
   }
   return config;

@@ -89,7 +89,7 @@ template <class T, class Backward>
 /// `record`'s result of an op whose backward does not read the op's own value: the next op may write over it.
 template <class T>
 [[nodiscard]] Variable<T> overwritable(Variable<T> result) {
-  result.node()->reads_value = false;
+  result.node()->backward_needs_value = false;
   return result;
 }
 

@@ -25,7 +25,7 @@ class Node {
   Tensor<T> grad;
   bool requires_grad = false;
   /// Whether the op's own backward reads `value`: if not, and nobody else holds it, the next op may write over it.
-  bool reads_value = true;
+  bool backward_needs_value = true;
   /// The op's name; empty for leaves.
   std::string_view name;
   /// Rises with creation, so that descending order visits every result before its inputs.
@@ -98,7 +98,7 @@ class Variable {
   /// For an op that was handed the only handle: the value's elements to write over, or new ones where somebody still
   /// reads the old ones. Of the value only the shape remains.
   [[nodiscard]] Tensor<T> elements_to_overwrite() {
-    const bool free = node_.use_count() == 1 && !node_->reads_value;
+    const bool free = node_.use_count() == 1 && !node_->backward_needs_value;
     return free ? node_->value.take_elements() : Tensor<T>(shape());
   }
 

@@ -1,5 +1,5 @@
 /// \file
-/// Pictures of one size as a matrix: what a vision model takes.
+/// Images of one size as a matrix: what a vision model takes.
 #pragma once
 
 #include <string>
@@ -10,13 +10,13 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// Channels, rows and columns of a picture, in the order in which its numbers lie in memory (PyTorch's CHW).
+/// Channels, rows and columns of an image, in the order in which its numbers lie in memory (PyTorch's CHW).
 struct ImageShape {
   Index channels = 1;
   Index height = 0;
   Index width = 0;
 
-  /// Numbers of one picture.
+  /// Numbers of one image.
   [[nodiscard]] Index size() const { return channels * height * width; }
   friend bool operator==(const ImageShape&, const ImageShape&) = default;
   friend std::string to_string(const ImageShape& shape) {
@@ -24,16 +24,16 @@ struct ImageShape {
   }
 };
 
-/// B pictures of one shape: a dense [B, C, H, W] tensor as the [B, C * H * W] matrix that it is in memory.
+/// B images of one shape: a dense [B, C, H, W] tensor as the [B, C * H * W] matrix that it is in memory.
 template <class T>
 class ImageBatch {
  public:
   ImageBatch() = default;
-  /// Throws ShapeError if the matrix does not hold pictures of that shape.
+  /// Throws ShapeError if the matrix does not hold images of that shape.
   ImageBatch(Tensor<T> pixels, const ImageShape& shape) : pixels_(std::move(pixels)), shape_(shape) {
     require<ShapeError>(shape.channels > 0 && shape.height > 0 && shape.width > 0, "image_batch",
                         "sizes must be positive: ", to_string(shape));
-    require<ShapeError>(pixels_.shape().rank() == 2 && pixels_.cols() == shape.size(), "image_batch", "pictures of ",
+    require<ShapeError>(pixels_.shape().rank() == 2 && pixels_.cols() == shape.size(), "image_batch", "images of ",
                         to_string(shape), " need [B, ", shape.size(), "] numbers, got ", to_string(pixels_.shape()));
   }
 

@@ -1,5 +1,5 @@
 /// \file
-/// Which patches of the pictures of a batch a model sees, and which are hidden from it.
+/// Which patches of the images of a batch a model sees, and which are hidden from it.
 #pragma once
 
 #include <string_view>
@@ -9,18 +9,18 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// Patches are numbered picture by picture and, within one, row by row: patch p of picture b is number b P + p.
+/// Patches are numbered image by image and, within one, row by row: patch p of image b is number b P + p.
 class PatchMask {
  public:
   PatchMask() = default;
   /// Everything is visible.
   PatchMask(Index images, Index patches) : PatchMask(images, patches, all(images * patches)) {}
-  /// `visible`: numbers of patches, picture by picture, in any order within a picture, none twice. Throws ValueError
+  /// `visible`: numbers of patches, image by image, in any order within an image, none twice. Throws ValueError
   /// that names the first number which is wrong.
   PatchMask(Index images, Index patches, std::vector<TokenId> visible)
       : images_(images), patches_(patches), visible_(std::move(visible)) {
     constexpr std::string_view kWhere = "patch_mask";
-    require(images >= 0 && patches > 0, kWhere, "sizes must be positive: ", images, " pictures, ", patches, " patches");
+    require(images >= 0 && patches > 0, kWhere, "sizes must be positive: ", images, " images, ", patches, " patches");
     require_ids(visible_, images * patches, kWhere);
     std::vector<bool> seen(static_cast<std::size_t>(images * patches));
     std::vector<Index> lengths(static_cast<std::size_t>(images), 0);
@@ -28,7 +28,7 @@ class PatchMask {
     for (const TokenId number : visible_) {
       const Index image = number / patches;
       require(image >= before && !seen[static_cast<std::size_t>(number)], kWhere, "visible patch ", number,
-              " is given twice, or stands behind one of a later picture");
+              " is given twice, or stands behind one of a later image");
       seen[static_cast<std::size_t>(number)] = true;
       ++lengths[static_cast<std::size_t>(before = image)];
     }
@@ -40,7 +40,7 @@ class PatchMask {
   /// From one flag for each patch, [images * patches]: true is hidden.
   [[nodiscard]] static PatchMask from_flags(const std::vector<bool>& hidden, Index patches) {
     const auto count = static_cast<Index>(hidden.size());
-    require<ShapeError>(patches > 0 && count % patches == 0, "patch_mask", count, " flags for pictures of ", patches,
+    require<ShapeError>(patches > 0 && count % patches == 0, "patch_mask", count, " flags for images of ", patches,
                         " patches");
     std::vector<TokenId> visible;
     for (std::size_t i = 0; i < hidden.size(); ++i) {
@@ -50,22 +50,22 @@ class PatchMask {
   }
 
   [[nodiscard]] Index images() const { return images_; }
-  /// P: of one picture.
+  /// P: of one image.
   [[nodiscard]] Index patches() const { return patches_; }
   [[nodiscard]] const std::vector<TokenId>& visible() const { return visible_; }
-  /// Where each picture's visible patches begin and end.
+  /// Where each image's visible patches begin and end.
   [[nodiscard]] const RowSplits& visible_splits() const { return visible_splits_; }
   /// Ascending.
   [[nodiscard]] const std::vector<TokenId>& masked() const { return masked_; }
 
-  /// Numbers of visible patches, each within its picture.
-  [[nodiscard]] std::vector<TokenId> visible_in_picture() const {
+  /// Numbers of visible patches, each within its image.
+  [[nodiscard]] std::vector<TokenId> visible_in_image() const {
     std::vector<TokenId> numbers;
     numbers.reserve(visible_.size());
     for (const TokenId number : visible_) numbers.push_back(number % static_cast<TokenId>(patches_));
     return numbers;
   }
-  /// Rows of patches among all tokens, of which each picture has one more: the class token, before its patches.
+  /// Rows of patches among all tokens, of which each image has one more: the class token, before its patches.
   [[nodiscard]] std::vector<TokenId> token_rows(const std::vector<TokenId>& numbers) const {
     std::vector<TokenId> rows;
     rows.reserve(numbers.size());

@@ -1,5 +1,5 @@
 /// \file
-/// Hiding patches of pictures for a model to find: any of them, as masked autoencoders do (He et al. 2021), or blocks
+/// Hiding patches of images for a model to find: any of them, as masked autoencoders do (He et al. 2021), or blocks
 /// of neighbours, as BEiT does (Bao et al. 2021).
 #pragma once
 
@@ -14,14 +14,14 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// Hides `share` of each picture's patches: those with the largest noise. Visible patches come in the order of their
+/// Hides `share` of each image's patches: those with the largest noise. Visible patches come in the order of their
 /// noise. `noise`: a number for each patch   // [images * patches]
 template <class T>
 [[nodiscard]] PatchMask mask_by_noise(std::span<const T> noise, Index patches, double share) {
   constexpr std::string_view kWhere = "mask_by_noise";
   require(share >= 0 && share < 1, kWhere, "the share of hidden patches must be in [0, 1): ", share);
   require<ShapeError>(patches > 0 && static_cast<Index>(noise.size()) % patches == 0, kWhere, noise.size(),
-                      " numbers for pictures of ", patches, " patches");
+                      " numbers for images of ", patches, " patches");
   const auto keep = static_cast<Index>(static_cast<double>(patches) * (1 - share));
   require(keep > 0, kWhere, "of ", patches, " patches none is left when ", share, " of them are hidden");
   const Index images = static_cast<Index>(noise.size()) / patches;
@@ -36,9 +36,9 @@ template <class T>
   return {images, patches, std::move(visible)};
 }
 
-/// Hides `share` of each picture's patches, drawn uniformly; the paper of masked autoencoders hides 0.75.
+/// Hides `share` of each image's patches, drawn uniformly; the paper of masked autoencoders hides 0.75.
 [[nodiscard]] inline PatchMask random_patch_mask(Index images, Index patches, double share, Rng& rng) {
-  require(images >= 0 && patches > 0, "random_patch_mask", "sizes must be positive: ", images, " pictures, ", patches,
+  require(images >= 0 && patches > 0, "random_patch_mask", "sizes must be positive: ", images, " images, ", patches,
           " patches");
   std::vector<double> noise(static_cast<std::size_t>(images * patches));
   rng.fill_uniform(std::span(noise), 0.0, 1.0);
@@ -47,17 +47,17 @@ template <class T>
 
 /// Blocks of hidden patches; defaults are the paper's algorithm 1.
 struct BlockMaskOptions {
-  double share = 0.4;      ///< of each picture's patches
+  double share = 0.4;      ///< of each image's patches
   Index smallest = 16;     ///< patches of a block, where so many are still to be hidden
   double narrowest = 0.3;  ///< ratio of a block's sides; the widest is its inverse
 };
 
-/// Hides `share` of the patches of each picture's grid, rounded, in rectangles at random places; the last one may be
+/// Hides `share` of the patches of each image's grid, rounded, in rectangles at random places; the last one may be
 /// cut, so that the number is the same for all.
 [[nodiscard]] inline PatchMask block_patch_mask(Index images, Index grid_rows, Index grid_cols, Rng& rng,
                                                 const BlockMaskOptions& options = {}) {
   constexpr std::string_view kWhere = "block_patch_mask";
-  require(images >= 0 && grid_rows > 0 && grid_cols > 0, kWhere, "sizes must be positive: ", images, " pictures of ",
+  require(images >= 0 && grid_rows > 0 && grid_cols > 0, kWhere, "sizes must be positive: ", images, " images of ",
           grid_rows, " x ", grid_cols, " patches");
   require(options.share >= 0 && options.share <= 1 && options.smallest > 0 && options.narrowest > 0 &&
               options.narrowest <= 1,

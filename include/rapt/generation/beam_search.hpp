@@ -15,7 +15,7 @@ template <class T>
 void best_tokens(std::span<const T> logits, Index row, double base, double normaliser, std::span<Candidate> best) {
   std::fill(best.begin(), best.end(), Candidate{});
   T threshold = -std::numeric_limits<T>::infinity();
-  const auto look_at = [&](std::size_t j) {
+  const auto detect_heads = [&](std::size_t j) {
     if (!(logits[j] > threshold)) return;
     const Candidate candidate{base + (static_cast<double>(logits[j]) - normaliser), row, static_cast<TokenId>(j)};
     const auto place = std::upper_bound(best.begin(), best.end(), candidate);
@@ -36,7 +36,7 @@ void best_tokens(std::span<const T> logits, Index row, double base, double norma
       for (std::size_t part = begin; part < end; part += kPart) {
         const std::size_t part_end = std::min(part + kPart, end);
         if (!is_good(part, part_end)) continue;
-        for (std::size_t j = part; j < part_end; ++j) look_at(j);
+        for (std::size_t j = part; j < part_end; ++j) detect_heads(j);
       }
     }
   });

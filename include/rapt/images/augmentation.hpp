@@ -1,5 +1,5 @@
 /// \file
-/// Random changes to training pictures: crops, flips, and small rotations, shifts and zooms.
+/// Random changes to training images: crops, flips, and small rotations, shifts and zooms.
 #pragma once
 
 #include <algorithm>
@@ -14,9 +14,9 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// What may happen to a picture; nothing by default. What comes into sight from outside the picture is `fill`.
+/// What may happen to an image; nothing by default. What comes into sight from outside the image is `fill`.
 struct AugmentationOptions {
-  Index padding = 0;      ///< random crop: the picture is padded by so many pixels all around, then cut to its size
+  Index padding = 0;      ///< random crop: the image is padded by so many pixels all around, then cut to its size
   double flip = 0;        ///< probability of left and right being exchanged
   double rotation = 0;    ///< degrees: by an angle uniform in [-rotation, rotation], around the middle
   double shift = 0;       ///< pixels, fractions too: down and to the right by numbers uniform in [-shift, shift]
@@ -38,22 +38,22 @@ struct AugmentationOptions {
   }
 };
 
-/// What happens to one picture: it is turned, zoomed and shifted, then cut, then flipped.
-struct PictureTransform {
+/// What happens to one image: it is turned, zoomed and shifted, then cut, then flipped.
+struct ImageTransform {
   double angle = 0;                 ///< degrees, anticlockwise
   double shift_y = 0, shift_x = 0;  ///< pixels, down and to the right
   double zoom = 1;                  ///< above 1 things become larger
   Index crop_y = 0, crop_x = 0;     ///< the place of the cut's upper left corner; negative: in the padding
   bool flip = false;
 
-  friend bool operator==(const PictureTransform&, const PictureTransform&) = default;
+  friend bool operator==(const ImageTransform&, const ImageTransform&) = default;
 };
 
-/// Draws what happens to picture number `picture` in `epoch`: a function of these, the seed and the options alone.
-[[nodiscard]] inline PictureTransform draw_transform(const AugmentationOptions& options, std::uint64_t seed,
-                                                     Index epoch, Index picture) {
+/// Draws what happens to image number `image` in `epoch`: a function of these, the seed and the options alone.
+[[nodiscard]] inline ImageTransform draw_transform(const AugmentationOptions& options, std::uint64_t seed, Index epoch,
+                                                   Index image) {
   const RandomStream stream = detail::image_stream(seed, detail::ImageRandomUse::augmentation, epoch);
-  const auto place = 2 * static_cast<std::uint64_t>(picture);
+  const auto place = 2 * static_cast<std::uint64_t>(image);
   const auto a = stream.block(place), b = stream.block(place + 1);
   const auto within = [](std::uint32_t word, double most) { return most * (2 * detail::unit_of(word) - 1); };
   const auto crop = [&](std::uint32_t word) {  // uniform in -padding .. padding
@@ -86,13 +86,13 @@ namespace detail {
 
 }  // namespace detail
 
-/// Writes the transformed picture. Turning, zooming and shifting by fractions are one map of the plane, whose values
+/// Writes the transformed image. Turning, zooming and shifting by fractions are one map of the plane, whose values
 /// are interpolated between four pixels; crops and flips alone move bytes   // [C, H, W] to [C, H, W]
-inline void transform_picture(std::span<const std::uint8_t> picture, const ImageShape& shape,
-                              const PictureTransform& transform, std::uint8_t fill, std::span<std::uint8_t> result) {
-  require<ShapeError>(static_cast<Index>(picture.size()) == shape.size() && picture.size() == result.size(),
-                      "transform_picture", "pictures of ", to_string(shape), " have ", shape.size(), " bytes, got ",
-                      picture.size(), " and room for ", result.size());
+inline void transform_image(std::span<const std::uint8_t> image, const ImageShape& shape,
+                            const ImageTransform& transform, std::uint8_t fill, std::span<std::uint8_t> result) {
+  require<ShapeError>(static_cast<Index>(image.size()) == shape.size() && image.size() == result.size(),
+                      "transform_image", "images of ", to_string(shape), " have ", shape.size(), " bytes, got ",
+                      image.size(), " and room for ", result.size());
   const Index height = shape.height, width = shape.width, pixels = height * width;
   const auto mirrored = [&](Index x) { return transform.flip ? width - 1 - x : x; };
   if (transform.angle == 0 && transform.shift_y == 0 && transform.shift_x == 0 && transform.zoom == 1) {
@@ -103,7 +103,7 @@ inline void transform_picture(std::span<const std::uint8_t> picture, const Image
         std::fill_n(row, width, fill);
         continue;
       }
-      const std::uint8_t* from = picture.data() + i / height * pixels + y * width;
+      const std::uint8_t* from = image.data() + i / height * pixels + y * width;
       for (Index x = 0; x < width; ++x) {
         const Index column = mirrored(x) + transform.crop_x;
         row[x] = column >= 0 && column < width ? from[column] : fill;
@@ -111,7 +111,7 @@ inline void transform_picture(std::span<const std::uint8_t> picture, const Image
     }
     return;
   }
-  // A place p of the result shows the place of the picture that the map takes there: turned back around the middle m,
+  // A place p of the result shows the place of the image that the map takes there: turned back around the middle m,
   // m + R^-1 (p - m - shift) / zoom.
   const double radians = transform.angle * 3.14159265358979323846 / 180;
   const double cosine = std::cos(radians) / transform.zoom, sine = std::sin(radians) / transform.zoom;
@@ -125,7 +125,7 @@ inline void transform_picture(std::span<const std::uint8_t> picture, const Image
           from_y > -1 && from_y < static_cast<double>(height) && from_x > -1 && from_x < static_cast<double>(width);
       for (Index c = 0; c < shape.channels; ++c) {
         result[static_cast<std::size_t>(c * pixels + y * width + x)] =
-            is_inside ? detail::bilinear(picture.data() + c * pixels, height, width, from_y, from_x, fill) : fill;
+            is_inside ? detail::bilinear(image.data() + c * pixels, height, width, from_y, from_x, fill) : fill;
       }
     }
   }

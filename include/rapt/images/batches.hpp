@@ -1,5 +1,5 @@
 /// \file
-/// An endless sequence of training batches over a dataset of pictures: shuffled, augmented, and made ready in the
+/// An endless sequence of training batches over a dataset of images: shuffled, augmented, and made ready in the
 /// background while the one before is trained on.
 #pragma once
 
@@ -35,7 +35,7 @@ struct LabelledImages {
   std::vector<TokenId> labels;        ///< [B]
   std::vector<TokenId> mixed_labels;  ///< [B] of a mixed batch, else empty
   double weight = 1;                  ///< of `labels`; of `mixed_labels` 1 - weight (see MixOptions)
-  std::vector<Index> numbers;         ///< [B] of the pictures in the dataset
+  std::vector<Index> numbers;         ///< [B] of the images in the dataset
 };
 
 struct ImageBatchOptions {
@@ -47,7 +47,7 @@ struct ImageBatchOptions {
   Normalization normalization = {};
   AugmentationOptions augmentation = {};
   MixOptions mix = {};
-  /// Called on each picture's bytes after augmentation, from other threads and several at once: for augmentation of
+  /// Called on each image's bytes after augmentation, from other threads and several at once: for augmentation of
   /// one's own. What it does should depend on its arguments alone, for batches to be repeatable.
   std::function<void(std::span<std::uint8_t> planes, const ImageShape& shape, Index epoch, Index number)> edit = {};
 };
@@ -72,7 +72,7 @@ class ImageBatches {
     options_.augmentation.validate();
     options_.mix.validate();
     require(options_.batch_size > 0, kWhere, "batch_size must be positive: ", options_.batch_size);
-    require(batches_per_epoch() > 0, kWhere, "a dataset of ", dataset.images(), " pictures has no batch of ",
+    require(batches_per_epoch() > 0, kWhere, "a dataset of ", dataset.images(), " images has no batch of ",
             options_.batch_size, options_.drop_last ? " (smaller ones are dropped)" : "");
     for (auto& slot : slots_) slot = make_slot();
     order_ = make_order();
@@ -141,7 +141,7 @@ class ImageBatches {
     LabelledImages<T> batch;
   };
   struct Order {
-    std::vector<Index> numbers;  // of the dataset's pictures
+    std::vector<Index> numbers;  // of the dataset's images
     Index epoch = -1;            // that they are ordered for
   };
   struct Worker {
@@ -218,22 +218,22 @@ class ImageBatches {
     } else {  // the pool is the training thread's
       for (Index i = 0; i < count; ++i) prepare_one(i);
     }
-    const PictureMix mix = draw_mix(options_.mix, dataset_.shape(), options_.seed, at.epoch, at.batch);
-    mix_pictures(pixels, count, dataset_.shape(), mix);
+    const ImageMix mix = draw_mix(options_.mix, dataset_.shape(), options_.seed, at.epoch, at.batch);
+    mix_images(pixels, count, dataset_.shape(), mix);
     batch.weight = mix.weight;
     batch.mixed_labels.clear();
-    if (mix.kind != PictureMix::Kind::none) mixed_labels(batch.labels, batch.mixed_labels);
+    if (mix.kind != ImageMix::Kind::none) mixed_labels(batch.labels, batch.mixed_labels);
     batch.images = ImageBatch<T>(Tensor<T>::borrowed(pixels, Shape{count, size}, slot.pixels), dataset_.shape());
   }
 
-  /// The augmented bytes of picture `number`, row i of the batch; the dataset's own where nothing changes them.
+  /// The augmented bytes of image `number`, row i of the batch; the dataset's own where nothing changes them.
   [[nodiscard]] const std::uint8_t* changed_bytes(Index epoch, Index number, Index i, Slot& slot) const {
     const std::span<const std::uint8_t> original = dataset_.planes(number);
     if (!changes_bytes()) return original.data();
     const std::span<std::uint8_t> bytes =
         std::span(slot.bytes).subspan(static_cast<std::size_t>(i) * original.size(), original.size());
-    const PictureTransform transform = draw_transform(options_.augmentation, options_.seed, epoch, number);
-    transform_picture(original, dataset_.shape(), transform, options_.augmentation.fill, bytes);
+    const ImageTransform transform = draw_transform(options_.augmentation, options_.seed, epoch, number);
+    transform_image(original, dataset_.shape(), transform, options_.augmentation.fill, bytes);
     if (options_.edit) options_.edit(bytes, dataset_.shape(), epoch, number);
     return bytes.data();
   }

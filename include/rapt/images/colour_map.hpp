@@ -1,5 +1,5 @@
 /// \file
-/// Numbers as colours, and as a layer over a picture: what a model attends to, where it errs.
+/// Numbers as colours, and as a layer over an image: what a model attends to, where it errs.
 #pragma once
 
 #include <algorithm>
@@ -47,18 +47,18 @@ template <std::size_t N>
 }
 
 struct HeatOptions {
-  double opacity = 0.6;  ///< 0 shows the picture alone, 1 the colours alone
+  double opacity = 0.6;  ///< 0 shows the image alone, 1 the colours alone
   bool smooth = true;    ///< between the numbers; else each is a rectangle of one colour
 };
 
-/// A picture in gray under the colours of a coarser (or equally fine) field of numbers, such as one for each patch
+/// An image in gray under the colours of a coarser (or equally fine) field of numbers, such as one for each patch
 /// // heat [rows, columns]. Colours go from the least number to the greatest; if all are equal, all are the coldest.
 /// Throws ValueError for a number that is not finite.
 template <class T>
-[[nodiscard]] Image heat_overlay(const Image& picture, const Tensor<T>& heat, const HeatOptions& options = {}) {
+[[nodiscard]] Image heat_overlay(const Image& image, const Tensor<T>& heat, const HeatOptions& options = {}) {
   constexpr std::string_view kWhere = "heat_overlay";
-  require<ShapeError>(!picture.empty() && heat.shape().rank() == 2 && !heat.empty(), kWhere, "a picture of ",
-                      to_string(picture.shape()), " and a matrix are needed, the numbers' shape is ", heat.shape());
+  require<ShapeError>(!image.empty() && heat.shape().rank() == 2 && !heat.empty(), kWhere, "an image of ",
+                      to_string(image.shape()), " and a matrix are needed, the numbers' shape is ", heat.shape());
   require(options.opacity >= 0 && options.opacity <= 1, kWhere, "opacity must be in [0, 1]: ", options.opacity);
   double least = static_cast<double>(heat(0, 0)), greatest = least;
   for (const T value : heat.values()) {
@@ -79,8 +79,8 @@ template <class T>
     const auto low = static_cast<Index>(middle);
     return {low, std::min(low + 1, numbers - 1), middle - static_cast<double>(low)};
   };
-  const Image gray = to_gray(picture);
-  Image result(picture.height(), picture.width(), 3);
+  const Image gray = to_gray(image);
+  Image result(image.height(), image.width(), 3);
   for (Index y = 0; y < result.height(); ++y) {
     const Place v = place_of(y, result.height(), heat.rows());
     for (Index x = 0; x < result.width(); ++x) {

@@ -1,5 +1,5 @@
 /// \file
-/// Labelled pictures of one shape, and parts of them.
+/// Labelled images of one shape, and parts of them.
 #pragma once
 
 #include <algorithm>
@@ -19,7 +19,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// n pictures as bytes [n, C * H * W], and a class for each.
+/// n images as bytes [n, C * H * W], and a class for each.
 class ImageDataset {
  public:
   ImageDataset() = default;
@@ -30,13 +30,13 @@ class ImageDataset {
     require<ShapeError>(
         shape.channels > 0 && shape.height > 0 && shape.width > 0 && shape.height <= kMaxImagePixels / shape.width &&
             shape.channels <= kMaxImagePixels / (shape.height * shape.width),
-        kWhere, "sizes must be positive, and at most ", kMaxImagePixels, " numbers a picture: ", to_string(shape));
+        kWhere, "sizes must be positive, and at most ", kMaxImagePixels, " numbers an image: ", to_string(shape));
     const auto count = static_cast<Index>(labels_.size()), size = static_cast<Index>(bytes_.size());
-    require<ShapeError>(size % shape.size() == 0 && size / shape.size() == count, kWhere, count, " pictures of ",
+    require<ShapeError>(size % shape.size() == 0 && size / shape.size() == count, kWhere, count, " images of ",
                         to_string(shape), " need ", shape.size(), " bytes each, got ", size, " in all");
     require(classes > 0, kWhere, "the number of classes must be positive: ", classes);
     for (std::size_t i = 0; i < labels_.size(); ++i) {
-      require(labels_[i] >= 0 && labels_[i] < classes, kWhere, "label ", labels_[i], " of picture ", i,
+      require(labels_[i] >= 0 && labels_[i] < classes, kWhere, "label ", labels_[i], " of image ", i,
               " is outside the ", classes, " classes");
     }
   }
@@ -48,23 +48,23 @@ class ImageDataset {
   [[nodiscard]] std::span<const std::uint8_t> bytes() const { return bytes_; }
   [[nodiscard]] std::span<const TokenId> labels() const { return labels_; }
   [[nodiscard]] TokenId label(Index i) const { return labels_[checked(i)]; }
-  /// The bytes of picture i   // [C, H, W]
+  /// The bytes of image i   // [C, H, W]
   [[nodiscard]] std::span<const std::uint8_t> planes(Index i) const {
     const auto size = static_cast<std::size_t>(shape_.size());
     return std::span(bytes_).subspan(checked(i) * size, size);
   }
-  /// Picture i, to be written to a file. Throws ShapeError unless it has one or three channels.
+  /// Image i, to be written to a file. Throws ShapeError unless it has one or three channels.
   [[nodiscard]] Image image(Index i) const { return from_planes(planes(i), shape_); }
 
-  /// The pictures with these numbers, in that order.
+  /// The images with these numbers, in that order.
   [[nodiscard]] ImageDataset subset(std::span<const Index> numbers) const {
     std::vector<std::uint8_t> bytes;
     std::vector<TokenId> labels;
     bytes.reserve(numbers.size() * static_cast<std::size_t>(shape_.size()));
     labels.reserve(numbers.size());
     for (const Index i : numbers) {
-      const auto picture = planes(i);
-      bytes.insert(bytes.end(), picture.begin(), picture.end());
+      const auto image = planes(i);
+      bytes.insert(bytes.end(), image.begin(), image.end());
       labels.push_back(label(i));
     }
     return {shape_, std::move(bytes), std::move(labels), classes_};
@@ -72,7 +72,7 @@ class ImageDataset {
 
  private:
   [[nodiscard]] std::size_t checked(Index i) const {
-    require(i >= 0 && i < images(), "image_dataset", "no picture ", i, " among ", images());
+    require(i >= 0 && i < images(), "image_dataset", "no image ", i, " among ", images());
     return static_cast<std::size_t>(i);
   }
 
@@ -87,17 +87,17 @@ struct ImageDatasetSplit {
   ImageDataset taken, rest;
 };
 
-/// How many pictures each class has   // [classes]
+/// How many images each class has   // [classes]
 [[nodiscard]] inline std::vector<Index> class_counts(const ImageDataset& dataset) {
   std::vector<Index> counts(static_cast<std::size_t>(dataset.classes()), 0);
   for (const TokenId label : dataset.labels()) ++counts[static_cast<std::size_t>(label)];
   return counts;
 }
 
-/// The first `count` pictures, and the rest, both in their order.
+/// The first `count` images, and the rest, both in their order.
 [[nodiscard]] inline ImageDatasetSplit split_first(const ImageDataset& dataset, Index count) {
   require(count >= 0 && count <= dataset.images(), "split_first", "cannot take ", count, " of ", dataset.images(),
-          " pictures");
+          " images");
   std::vector<Index> all(static_cast<std::size_t>(dataset.images()));
   std::iota(all.begin(), all.end(), Index{0});
   const auto numbers = std::span<const Index>(all);
@@ -105,22 +105,22 @@ struct ImageDatasetSplit {
   return {dataset.subset(numbers.first(middle)), dataset.subset(numbers.subspan(middle))};
 }
 
-/// The first `count` pictures of every class, and the rest, both in their order. Throws ValueError if a class has
+/// The first `count` images of every class, and the rest, both in their order. Throws ValueError if a class has
 /// fewer (naming it).
 [[nodiscard]] inline ImageDatasetSplit split_first_of_each_class(const ImageDataset& dataset, Index count) {
-  require(count >= 0, "split_first_of_each_class", "cannot take ", count, " pictures");
+  require(count >= 0, "split_first_of_each_class", "cannot take ", count, " images");
   std::vector<Index> seen(static_cast<std::size_t>(dataset.classes()), 0), taken, rest;
   for (Index i = 0; i < dataset.images(); ++i) {
     Index& of_class = seen[static_cast<std::size_t>(dataset.label(i))];
     (of_class++ < count ? taken : rest).push_back(i);
   }
   for (std::size_t c = 0; c < seen.size(); ++c) {
-    require(seen[c] >= count, "split_first_of_each_class", "class ", c, " has ", seen[c], " pictures, not ", count);
+    require(seen[c] >= count, "split_first_of_each_class", "class ", c, " has ", seen[c], " images, not ", count);
   }
   return {dataset.subset(taken), dataset.subset(rest)};
 }
 
-/// The same pictures in an order that depends on the seed alone.
+/// The same images in an order that depends on the seed alone.
 [[nodiscard]] inline ImageDataset shuffled(const ImageDataset& dataset, std::uint64_t seed) {
   std::vector<Index> order(static_cast<std::size_t>(dataset.images()));
   std::iota(order.begin(), order.end(), Index{0});
@@ -128,7 +128,7 @@ struct ImageDatasetSplit {
   return dataset.subset(order);
 }
 
-/// Mean and standard deviation of each channel over all pictures, of values between 0 and 1: what to normalise by.
+/// Mean and standard deviation of each channel over all images, of values between 0 and 1: what to normalise by.
 /// Throws ValueError for an empty dataset, and for a channel that is the same everywhere.
 [[nodiscard]] inline Normalization normalization_of(const ImageDataset& dataset) {
   require(dataset.images() > 0, "normalization_of", "the dataset is empty");
@@ -152,11 +152,11 @@ struct ImageDatasetSplit {
   return found;
 }
 
-/// Pictures begin .. begin + count as numbers, for evaluation.
+/// Images begin .. begin + count as numbers, for evaluation.
 template <class T>
 [[nodiscard]] ImageBatch<T> to_image_batch(const ImageDataset& dataset, Index begin, Index count,
                                            const Normalization& normalization = {}) {
-  require(begin >= 0 && count > 0 && begin <= dataset.images() - count, "to_image_batch", "no pictures ", begin, " .. ",
+  require(begin >= 0 && count > 0 && begin <= dataset.images() - count, "to_image_batch", "no images ", begin, " .. ",
           begin + count, " among ", dataset.images());
   const auto size = static_cast<std::size_t>(dataset.shape().size());
   return to_image_batch<T>(

@@ -1,5 +1,5 @@
 /// \file
-/// Many pictures as one: rows and columns of them, each in a coloured frame if one likes.
+/// Many images as one: rows and columns of them, each in a coloured frame if one likes.
 #pragma once
 
 #include <algorithm>
@@ -35,25 +35,25 @@ inline void paint(Image& image, Index top, Index left, Index height, Index width
   }
 }
 
-/// Copies a picture, `scale` times as large, with its upper left corner at (top, left).
-inline void place(Image& image, Index top, Index left, Index scale, const Image& picture) {
-  const Index blue = picture.channels() - 1;
-  for (Index y = 0; y < picture.height(); ++y) {
-    for (Index x = 0; x < picture.width(); ++x) {
-      const std::uint8_t* from = picture.pixel(y, x);
+/// Copies `image`, enlarged `scale` times, into `canvas` with its upper left corner at (top, left).
+inline void place(Image& canvas, Index top, Index left, Index scale, const Image& image) {
+  const Index blue = image.channels() - 1;
+  for (Index y = 0; y < image.height(); ++y) {
+    for (Index x = 0; x < image.width(); ++x) {
+      const std::uint8_t* from = image.pixel(y, x);
       const Colour colour{from[0], from[blue / 2], from[blue]};
-      paint(image, top + y * scale, left + x * scale, scale, scale, colour);
+      paint(canvas, top + y * scale, left + x * scale, scale, scale, colour);
     }
   }
 }
 
 }  // namespace detail
 
-/// Pictures in reading order, as one colour picture. Every cell is as large as the largest of them; smaller ones stand
-/// in its middle. `frames` gives each picture a frame, or none; empty: no frames, and no room for them. Throws
-/// ValueError for options that do not fit, ShapeError for an empty picture (naming it) and a grid that would be too
+/// Images in reading order, as one colour image. Every cell is as large as the largest of them; smaller ones stand
+/// in its middle. `frames` gives each image a frame, or none; empty: no frames, and no room for them. Throws
+/// ValueError for options that do not fit, ShapeError for an empty image (naming it) and a grid that would be too
 /// large.
-[[nodiscard]] inline Image image_grid(std::span<const Image> pictures, const GridOptions& options = {},
+[[nodiscard]] inline Image image_grid(std::span<const Image> images, const GridOptions& options = {},
                                       std::span<const std::optional<Colour>> frames = {}) {
   constexpr std::string_view kWhere = "image_grid";
   constexpr Index kMost = Index{1} << 14;  // so that nothing below can overflow
@@ -61,26 +61,26 @@ inline void place(Image& image, Index top, Index left, Index scale, const Image&
               options.gap <= kMost && options.frame >= 0 && options.frame <= kMost,
           kWhere, "columns and scale must be positive, gap and frame not negative, the last three at most ", kMost,
           ": ", options.columns, ", ", options.scale, ", ", options.gap, ", ", options.frame);
-  require(!pictures.empty(), kWhere, "there is no picture");
-  require<ShapeError>(frames.empty() || frames.size() == pictures.size(), kWhere, frames.size(), " frames for ",
-                      pictures.size(), " pictures");
+  require(!images.empty(), kWhere, "there is no image");
+  require<ShapeError>(frames.empty() || frames.size() == images.size(), kWhere, frames.size(), " frames for ",
+                      images.size(), " images");
   Index height = 0, width = 0;
-  for (std::size_t i = 0; i < pictures.size(); ++i) {
-    require<ShapeError>(!pictures[i].empty(), kWhere, "picture ", i, " is empty");
-    height = std::max(height, pictures[i].height());
-    width = std::max(width, pictures[i].width());
+  for (std::size_t i = 0; i < images.size(); ++i) {
+    require<ShapeError>(!images[i].empty(), kWhere, "image ", i, " is empty");
+    height = std::max(height, images[i].height());
+    width = std::max(width, images[i].width());
   }
-  const auto count = static_cast<Index>(pictures.size());
+  const auto count = static_cast<Index>(images.size());
   const Index columns = std::min(options.columns, count), rows = (count + columns - 1) / columns;
   const Index frame = frames.empty() ? 0 : options.frame, scale = options.scale;
   const Index cell_height = height * scale + 2 * frame, cell_width = width * scale + 2 * frame;
   const Index row_step = cell_height + options.gap, column_step = cell_width + options.gap;
   require<ShapeError>(rows <= kMaxImagePixels / row_step && columns <= kMaxImagePixels / column_step, kWhere, count,
-                      " pictures of ", cell_height, " x ", cell_width, " pixels are too many");
+                      " images of ", cell_height, " x ", cell_width, " pixels are too many");
   Image grid(rows * row_step + options.gap, columns * column_step + options.gap, 3);
   detail::paint(grid, 0, 0, grid.height(), grid.width(), options.background);
   for (Index i = 0; i < count; ++i) {
-    const Image& picture = pictures[static_cast<std::size_t>(i)];
+    const Image& image = images[static_cast<std::size_t>(i)];
     const Index top = options.gap + i / columns * row_step, left = options.gap + i % columns * column_step;
     if (frame > 0) {
       if (const std::optional<Colour>& colour = frames[static_cast<std::size_t>(i)]; colour.has_value()) {
@@ -88,8 +88,8 @@ inline void place(Image& image, Index top, Index left, Index scale, const Image&
         detail::paint(grid, top + frame, left + frame, height * scale, width * scale, options.background);
       }
     }
-    detail::place(grid, top + frame + (height - picture.height()) * scale / 2,
-                  left + frame + (width - picture.width()) * scale / 2, scale, picture);
+    detail::place(grid, top + frame + (height - image.height()) * scale / 2,
+                  left + frame + (width - image.width()) * scale / 2, scale, image);
   }
   return grid;
 }

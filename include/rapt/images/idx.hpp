@@ -66,13 +66,13 @@ struct IdxArray {
   return array;
 }
 
-/// Gray pictures, plain or compressed by gzip   // [n, height, width]
+/// Gray images, plain or compressed by gzip   // [n, height, width]
 [[nodiscard]] inline IdxArray read_idx_images(const std::filesystem::path& path, std::size_t limit = kMaxFileBytes) {
   IdxArray array = decode_idx(read_maybe_gzip(path, limit), path.string());
   const Shape& shape = array.shape;
-  require<IoError>(shape.rank() == 3, "idx", path.string(), ": pictures have three dimensions: ", shape);
+  require<IoError>(shape.rank() == 3, "idx", path.string(), ": images have three dimensions: ", shape);
   require<IoError>(shape[1] > 0 && shape[2] > 0 && shape[1] <= kMaxImagePixels / shape[2], "idx", path.string(),
-                   ": pictures must have 1 to ", kMaxImagePixels, " pixels: ", shape);
+                   ": images must have 1 to ", kMaxImagePixels, " pixels: ", shape);
   return array;
 }
 
@@ -84,15 +84,15 @@ struct IdxArray {
   return {array.values.begin(), array.values.end()};
 }
 
-/// Pictures and their labels. Throws IoError, too, if the counts differ or a label is not below the number of classes.
+/// Images and their labels. Throws IoError, too, if the counts differ or a label is not below the number of classes.
 [[nodiscard]] inline ImageDataset read_idx_dataset(const std::filesystem::path& images,
                                                    const std::filesystem::path& labels, Index classes = 10) {
   IdxArray array = read_idx_images(images);
   std::vector<TokenId> classes_of = read_idx_labels(labels);
   require<IoError>(array.shape[0] == static_cast<Index>(classes_of.size()), "idx", images.string(), " has ",
-                   array.shape[0], " pictures, ", labels.string(), " has ", classes_of.size(), " labels");
+                   array.shape[0], " images, ", labels.string(), " has ", classes_of.size(), " labels");
   for (std::size_t i = 0; i < classes_of.size(); ++i) {
-    require<IoError>(classes_of[i] < classes, "idx", labels.string(), ": label ", classes_of[i], " of picture ", i,
+    require<IoError>(classes_of[i] < classes, "idx", labels.string(), ": label ", classes_of[i], " of image ", i,
                      " is not below the number of classes, ", classes);
   }
   return {ImageShape{1, array.shape[1], array.shape[2]}, std::move(array.values), std::move(classes_of), classes};

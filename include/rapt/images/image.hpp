@@ -1,5 +1,5 @@
 /// \file
-/// A picture as files hold it: bytes, the channels of a pixel side by side.
+/// An image as files hold it: bytes, the channels of a pixel side by side.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// No picture is larger, whatever a file's header says.
+/// No image is larger, whatever a file's header says.
 inline constexpr Index kMaxImagePixels = Index{1} << 28;
 
 /// A red, a green and a blue value.
@@ -23,8 +23,8 @@ struct Colour {
   friend bool operator==(const Colour&, const Colour&) = default;
 };
 
-/// A gray (one channel) or a colour picture (three: red, green, blue) of 8 bits a value: [height, width, channels] in
-/// row-major order. There is no transparency: `decode_png` lays transparent pictures on a background.
+/// A gray (one channel) or a colour image (three: red, green, blue) of 8 bits a value: [height, width, channels] in
+/// row-major order. There is no transparency: `decode_png` lays transparent images on a background.
 class Image {
  public:
   Image() = default;
@@ -71,11 +71,11 @@ class Image {
   std::vector<std::uint8_t> bytes_;
 };
 
-/// The picture's bytes one channel behind the other, as rapt's batches hold them   // [C, H, W] from [H, W, C]
+/// The image's bytes one channel behind the other, as rapt's batches hold them   // [C, H, W] from [H, W, C]
 inline void to_planes(const Image& image, std::span<std::uint8_t> planes) {
   const Index pixels = image.height() * image.width(), channels = image.channels();
   require<ShapeError>(static_cast<Index>(planes.size()) == pixels * channels, "to_planes", planes.size(),
-                      " bytes for a picture of ", to_string(image.shape()));
+                      " bytes for an image of ", to_string(image.shape()));
   const std::uint8_t* from = image.bytes().data();
   for (Index c = 0; c < channels; ++c) {
     std::uint8_t* to = planes.data() + c * pixels;
@@ -88,7 +88,7 @@ inline void to_planes(const Image& image, std::span<std::uint8_t> planes) {
   Image image(shape.height, shape.width, shape.channels);
   const Index pixels = shape.height * shape.width;
   require<ShapeError>(static_cast<Index>(planes.size()) == shape.size(), "from_planes", planes.size(),
-                      " bytes for a picture of ", to_string(shape));
+                      " bytes for an image of ", to_string(shape));
   std::uint8_t* to = image.bytes().data();
   for (Index c = 0; c < shape.channels; ++c) {
     const std::uint8_t* from = planes.data() + c * pixels;
@@ -97,7 +97,7 @@ inline void to_planes(const Image& image, std::span<std::uint8_t> planes) {
   return image;
 }
 
-/// Three equal channels from one; a colour picture stays as it is.
+/// Three equal channels from one; a colour image stays as it is.
 [[nodiscard]] inline Image to_rgb(const Image& image) {
   if (image.channels() != 1) return image;
   Image rgb(image.height(), image.width(), 3);
@@ -105,7 +105,7 @@ inline void to_planes(const Image& image, std::span<std::uint8_t> planes) {
   return rgb;
 }
 
-/// 0.299 red + 0.587 green + 0.114 blue (ITU-R BT.601), rounded; a gray picture stays as it is.
+/// 0.299 red + 0.587 green + 0.114 blue (ITU-R BT.601), rounded; a gray image stays as it is.
 [[nodiscard]] inline Image to_gray(const Image& image) {
   if (image.channels() != 3) return image;
   Image gray(image.height(), image.width(), 1);

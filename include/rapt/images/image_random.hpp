@@ -1,5 +1,5 @@
 /// \file
-/// Where the random numbers of picture training stand: one place for each use, epoch and picture or batch, so that they
+/// Where the random numbers of image training stand: one place for each use, epoch and image or batch, so that they
 /// are the same in whatever order and on whatever thread they are drawn.
 #pragma once
 

@@ -1,5 +1,5 @@
 /// \file
-/// Mixing the pictures of a batch: mixup (Zhang et al. 2018) and CutMix (Yun et al. 2019).
+/// Mixing the images of a batch: mixup (Zhang et al. 2018) and CutMix (Yun et al. 2019).
 #pragma once
 
 #include <algorithm>
@@ -18,12 +18,12 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// How batches are mixed; not at all by default.
 ///
-/// Picture i of a batch is mixed with picture B - 1 - i, with one weight w for all. The target is then the class of the
+/// Image i of a batch is mixed with image B - 1 - i, with one weight w for all. The target is then the class of the
 /// one with probability w and that of the other with 1 - w, and as cross-entropy is linear in the target, the loss is
 ///
 ///     add(scale(cross_entropy(logits, labels), w), scale(cross_entropy(logits, mixed_labels), 1 - w))
 struct MixOptions {
-  double mixup = 0;          ///< a: w is drawn from Beta(a, a), the picture is w x_i + (1 - w) x_j; 0: never
+  double mixup = 0;          ///< a: w is drawn from Beta(a, a), the image is w x_i + (1 - w) x_j; 0: never
   double cutmix = 0;         ///< a: a rectangle of 1 - w of the area, w from Beta(a, a), is cut from x_j; 0: never
   double cutmix_share = .5;  ///< how many of the mixed batches have rectangles where both are allowed
   double rate = 1;           ///< how many of the batches are mixed
@@ -41,11 +41,11 @@ struct MixOptions {
 };
 
 /// What happens to one batch.
-struct PictureMix {
+struct ImageMix {
   enum class Kind { none, mixup, cutmix };
   Kind kind = Kind::none;
-  double weight = 1;  ///< w: of each picture's own class
-  /// cutmix: the rectangle that comes from the other picture
+  double weight = 1;  ///< w: of each image's own class
+  /// cutmix: the rectangle that comes from the other image
   Index top = 0, left = 0, height = 0, width = 0;
 };
 
@@ -92,19 +92,19 @@ class UniformSequence {
 }  // namespace detail
 
 /// Draws what happens to batch number `batch` of `epoch`: a function of these, the seed, the options and the shape.
-[[nodiscard]] inline PictureMix draw_mix(const MixOptions& options, const ImageShape& shape, std::uint64_t seed,
-                                         Index epoch, Index batch) {
+[[nodiscard]] inline ImageMix draw_mix(const MixOptions& options, const ImageShape& shape, std::uint64_t seed,
+                                       Index epoch, Index batch) {
   RandomStream stream = detail::image_stream(seed, detail::ImageRandomUse::mix, epoch);
   stream.stream += static_cast<std::uint64_t>(batch);
   detail::UniformSequence uniform(stream);
   const double is_mixed = uniform.next(), is_cut = uniform.next();
-  PictureMix mix;
+  ImageMix mix;
   if (!options.changes_anything() || is_mixed >= options.rate) return mix;
   const bool cuts = options.cutmix > 0 && (options.mixup == 0 || is_cut < options.cutmix_share);
-  mix.kind = cuts ? PictureMix::Kind::cutmix : PictureMix::Kind::mixup;
+  mix.kind = cuts ? ImageMix::Kind::cutmix : ImageMix::Kind::mixup;
   mix.weight = detail::beta_draw(cuts ? options.cutmix : options.mixup, uniform);
   if (!cuts) return mix;
-  // Sides in the picture's proportion, the middle anywhere, what hangs over cut off; the weight is what is left.
+  // Sides in the image's proportion, the middle anywhere, what hangs over cut off; the weight is what is left.
   const double side = std::sqrt(1 - mix.weight);
   const auto range = [&](Index size, Index& begin, Index& count) {
     const auto length = static_cast<Index>(side * static_cast<double>(size));
@@ -118,19 +118,19 @@ class UniformSequence {
   return mix;
 }
 
-/// Mixes pictures in place   // pixels [B, C * H * W]
+/// Mixes images in place   // pixels [B, C * H * W]
 template <class T>
-void mix_pictures(T* pixels, Index count, const ImageShape& shape, const PictureMix& mix) {
+void mix_images(T* pixels, Index count, const ImageShape& shape, const ImageMix& mix) {
   const T own = static_cast<T>(mix.weight), others = static_cast<T>(1 - mix.weight);
   for (Index i = 0; i < count / 2; ++i) {
     T *a = pixels + i * shape.size(), *b = pixels + (count - 1 - i) * shape.size();
-    if (mix.kind == PictureMix::Kind::mixup) {
+    if (mix.kind == ImageMix::Kind::mixup) {
       for (Index j = 0; j < shape.size(); ++j) {
         const T x = a[j], y = b[j];
         a[j] = own * x + others * y;
         b[j] = own * y + others * x;
       }
-    } else if (mix.kind == PictureMix::Kind::cutmix) {
+    } else if (mix.kind == ImageMix::Kind::cutmix) {
       for (Index c = 0; c < shape.channels; ++c) {
         for (Index y = mix.top; y < mix.top + mix.height; ++y) {
           const Index begin = (c * shape.height + y) * shape.width + mix.left;
@@ -141,7 +141,7 @@ void mix_pictures(T* pixels, Index count, const ImageShape& shape, const Picture
   }
 }
 
-/// The classes of the pictures that were mixed in: label B - 1 - i for picture i.
+/// The classes of the images that were mixed in: label B - 1 - i for image i.
 inline void mixed_labels(const std::vector<TokenId>& labels, std::vector<TokenId>& others) {
   others.assign(labels.rbegin(), labels.rend());
 }

@@ -56,7 +56,7 @@ class NormalizationTable {
     }
   }
 
-  /// One picture   // [C, H * W] from [C, H * W]
+  /// One image   // [C, H * W] from [C, H * W]
   void operator()(const std::uint8_t* planes, Index pixels, T* values) const {
     for (Index c = 0; c < channels_; ++c) {
       const T* table = table_.data() + c * 256;
@@ -69,7 +69,7 @@ class NormalizationTable {
   std::vector<T> table_;  // [C, 256]
 };
 
-/// Pictures that lie one behind the other, channel by channel   // bytes [B, C * H * W]
+/// Images that lie one behind the other, channel by channel   // bytes [B, C * H * W]
 template <class T>
 [[nodiscard]] ImageBatch<T> to_image_batch(std::span<const std::uint8_t> bytes, const ImageShape& shape,
                                            const Normalization& normalization = {}) {
@@ -78,7 +78,7 @@ template <class T>
                       "sizes must be positive: ", to_string(shape));
   const Index size = shape.size(), count = static_cast<Index>(bytes.size()) / size;
   require<ShapeError>(count > 0 && static_cast<Index>(bytes.size()) == count * size, kWhere, bytes.size(),
-                      " bytes are not one or more pictures of ", to_string(shape));
+                      " bytes are not one or more images of ", to_string(shape));
   const NormalizationTable<T> normalize(normalization, shape.channels);
   Tensor<T> pixels(Shape{count, size});
   parallel_for(count, 1, [&](Index begin, Index end) {
@@ -87,26 +87,26 @@ template <class T>
   return ImageBatch<T>(std::move(pixels), shape);
 }
 
-/// Pictures of one shape. Throws ShapeError if there is none, or one of another shape (naming it).
+/// Images of one shape. Throws ShapeError if there is none, or one of another shape (naming it).
 template <class T>
 [[nodiscard]] ImageBatch<T> to_image_batch(std::span<const Image> images, const Normalization& normalization = {}) {
   constexpr std::string_view kWhere = "to_image_batch";
-  require<ShapeError>(!images.empty() && !images[0].empty(), kWhere, "there is no picture");
+  require<ShapeError>(!images.empty() && !images[0].empty(), kWhere, "there is no image");
   const ImageShape shape = images[0].shape();
   const auto size = static_cast<std::size_t>(shape.size());
   std::vector<std::uint8_t> bytes(images.size() * size);
   for (std::size_t i = 0; i < images.size(); ++i) {
-    require<ShapeError>(images[i].shape() == shape, kWhere, "picture ", i, " is ", to_string(images[i].shape()),
+    require<ShapeError>(images[i].shape() == shape, kWhere, "image ", i, " is ", to_string(images[i].shape()),
                         ", the first is ", to_string(shape));
     to_planes(images[i], std::span(bytes).subspan(i * size, size));
   }
   return to_image_batch<T>(bytes, shape, normalization);
 }
 
-/// Picture i of a batch as bytes again, rounded, values below 0 and above 1 cut off (and NaN shown as 0).
+/// Image i of a batch as bytes again, rounded, values below 0 and above 1 cut off (and NaN shown as 0).
 template <class T>
 [[nodiscard]] Image to_image(const ImageBatch<T>& batch, Index i, const Normalization& normalization = {}) {
-  require(i >= 0 && i < batch.images(), "to_image", "no picture ", i, " in a batch of ", batch.images());
+  require(i >= 0 && i < batch.images(), "to_image", "no image ", i, " in a batch of ", batch.images());
   const ImageShape& shape = batch.shape();
   normalization.validate(shape.channels);
   const Index pixels = shape.height * shape.width;

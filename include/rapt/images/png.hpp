@@ -21,14 +21,14 @@
 namespace rapt { inline namespace RAPT_ABI {
 
 struct PngOptions {
-  /// Shows where a picture is transparent; a gray picture, which stays gray, takes the green of it.
+  /// Shows where an image is transparent; a gray image, which stays gray, takes the green of it.
   Colour background = {255, 255, 255};
-  Index max_pixels = kMaxImagePixels;  ///< larger pictures are refused
+  Index max_pixels = kMaxImagePixels;  ///< larger images are refused
 };
 
 namespace detail {
 
-/// Frees what libpng holds for a picture.
+/// Frees what libpng holds for an image.
 class PngState {
  public:
   PngState() { state_.version = PNG_IMAGE_VERSION; }
@@ -133,9 +133,9 @@ inline void lay_on_background(std::span<const std::uint8_t> pixels, const Colour
   return decode_png(read_file_bytes(path), path.string(), options);
 }
 
-/// The picture as a PNG file's bytes.
+/// The image as a PNG file's bytes.
 [[nodiscard]] inline std::vector<std::uint8_t> encode_png(const Image& image) {
-  require<ShapeError>(!image.empty(), "png", "the picture is empty");
+  require<ShapeError>(!image.empty(), "png", "the image is empty");
   detail::PngState png;
   ::png_image& state = png.state();
   state.width = static_cast<::png_uint_32>(image.width());

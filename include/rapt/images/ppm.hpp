@@ -1,5 +1,5 @@
 /// \file
-/// The portable gray and colour pictures of Netpbm, binary (P5, P6) and as text (P2, P3): the simplest of picture
+/// The portable gray and colour images of Netpbm, binary (P5, P6) and as text (P2, P3): the simplest of image
 /// files.
 #pragma once
 
@@ -79,7 +79,7 @@ class PpmScanner {
 
 }  // namespace detail
 
-/// Reads the bytes of a file of one picture. Values up to a maximum below 255 are spread to 0 .. 255. Throws IoError
+/// Reads the bytes of a file of one image. Values up to a maximum below 255 are spread to 0 .. 255. Throws IoError
 /// that names `file` and the offset for another format, more than 8 bits a value, a value above the maximum, missing
 /// values, and bytes behind the last one; nothing is allocated before the file is known to be long enough.
 [[nodiscard]] inline Image decode_ppm(std::span<const std::uint8_t> bytes, std::string_view file) {
@@ -123,9 +123,9 @@ class PpmScanner {
   return decode_ppm(read_file_bytes(path), path.string());
 }
 
-/// The picture as the bytes of a binary file: P5 for a gray one, P6 for a colour one.
+/// The image as the bytes of a binary file: P5 for a gray one, P6 for a colour one.
 [[nodiscard]] inline std::vector<std::uint8_t> encode_ppm(const Image& image) {
-  require<ShapeError>(!image.empty(), "ppm", "the picture is empty");
+  require<ShapeError>(!image.empty(), "ppm", "the image is empty");
   const std::string header = std::string(image.channels() == 3 ? "P6" : "P5") + "\n" + std::to_string(image.width()) +
                              " " + std::to_string(image.height()) + "\n255\n";
   std::vector<std::uint8_t> bytes(header.begin(), header.end());

@@ -84,7 +84,7 @@ inline Activation activation_from(const std::string& name, const std::string& wh
 [[nodiscard]] inline double least_parameters(const TransformerConfig& c) {
   const auto number = [](Index n) { return static_cast<double>(n); };
   const double tables = number(c.source_vocabulary) +
-                        (c.share_embeddings ? 0 : (c.has_output_matrix() ? 2 : 1) * number(c.target_vocabulary));
+                        (c.tie_embeddings ? 0 : (c.has_output_matrix() ? 2 : 1) * number(c.target_vocabulary));
   const double attention = 4 * number(c.d_model) * number(c.d_model);
   const auto feed_forward = [&](const LayerOptions& layer) { return 2 * number(c.d_model) * number(layer.d_ff); };
   return number(c.d_model) * (tables + 2 * number(c.learned_positions)) +
@@ -110,9 +110,9 @@ void for_each_field(Config& c, const F& f) {
   f("activation", c.activation);
   f("norm", c.norm);
   f("final_norm", c.final_norm);
-  f("layer_norm_epsilon", c.layer_norm_epsilon);
-  f("share_embeddings", c.share_embeddings);
-  f("share_output", c.share_output);
+  f("layer_norm_epsilon", c.norm_epsilon);
+  f("share_embeddings", c.tie_embeddings);
+  f("share_output", c.tie_output);
   f("scale_embeddings", c.scale_embeddings);
   f("output_bias", c.output_bias);
   f("sinusoid_layout", c.positions.layout);
@@ -209,7 +209,7 @@ template <class T = float>
   require<IoError>(config != file.metadata().end(), "load_model", file.path(),
                    ": the file has no \"config\" in its metadata");
   const TransformerConfig wanted = config_from_json(config->second, file.path());
-  const std::string table = wanted.share_embeddings ? "embedding.weight" : "source_embedding.weight";
+  const std::string table = wanted.tie_embeddings ? "embedding.weight" : "source_embedding.weight";
   require<ShapeError>(file.shape(table) == Shape{wanted.source_vocabulary, wanted.d_model}, "load_model", file.path(),
                       ": \"", table, "\" has shape ", file.shape(table), ", the configuration says ",
                       Shape{wanted.source_vocabulary, wanted.d_model});

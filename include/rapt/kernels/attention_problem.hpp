@@ -54,7 +54,7 @@ struct AttentionProblem {
   std::span<const Index> query_offsets;   // [B + 1]
   std::span<const KeyRange> keys;         // [B]
   Index heads = 1;                        // H
-  Index key_heads = 0;  // K, which divides H: query head h reads key head h / (H / K); 0: as many as heads
+  Index key_value_heads = 0;  // K, which divides H: query head h reads key head h / (H / K); 0: as many as heads
   T scale = 1;
   T soft_cap = 0;       // if > 0: scaled scores s become soft_cap tanh(s / soft_cap), before masks
   bool causal = false;  // a query sees no key behind its position
@@ -65,7 +65,7 @@ struct AttentionProblem {
   const bool* key_padding = nullptr;  // [rows of key], true: nobody attends
   Dropout dropout;                    // of the probabilities
 
-  [[nodiscard]] Index heads_of_keys() const { return key_heads > 0 ? key_heads : heads; }
+  [[nodiscard]] Index heads_of_keys() const { return key_value_heads > 0 ? key_value_heads : heads; }
 };
 
 }}}  // namespace rapt::RAPT_ABI::kernels

@@ -182,8 +182,8 @@ template <class Isa, class T>
 template <class T, class F>
 void for_each_group(const AttentionProblem<T>& p, bool splits, const F& f) {
   const auto sequences = static_cast<Index>(p.keys.size());
-  const Index key_heads = p.heads_of_keys(), shared = p.heads / key_heads;
-  const Index heads = splits && sequences * key_heads < 4 * threads() ? 1 : shared, groups = p.heads / heads;
+  const Index key_value_heads = p.heads_of_keys(), shared = p.heads / key_value_heads;
+  const Index heads = splits && sequences * key_value_heads < 4 * threads() ? 1 : shared, groups = p.heads / heads;
   const Index together = sequences >= 8 * threads() ? groups : 1, parts = groups / together;
   parallel_parts(sequences * parts, [&](Index part) {
     const Index first = part % parts * together;

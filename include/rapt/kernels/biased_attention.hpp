@@ -3,7 +3,7 @@
 ///
 ///     score_ij = scale q_i k_j + bias_ij,   output_i = sum over j of softmax_j(score_ij) v_j
 ///
-/// All sequences are of one length L, as the patches of pictures of one size are, and the bias [H, L, L] is the same
+/// All sequences are of one length L, as the patches of images of one size are, and the bias [H, L, L] is the same
 /// for all of them. Work is done one (sequence, head) at a time, in tiles of queries by all keys. Nothing of size L x L
 /// is kept for each sequence: backward computes the probabilities again from the log-sum-exp of each row.
 #pragma once

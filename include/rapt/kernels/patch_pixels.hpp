@@ -1,5 +1,5 @@
 /// \file
-/// The pixels of single patches, taken out of pictures and put into them, in the order (y, x, c) in which masked
+/// The pixels of single patches, taken out of images and put into them, in the order (y, x, c) in which masked
 /// autoencoders predict them (He et al. 2021).
 #pragma once
 
@@ -11,7 +11,7 @@ namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
 namespace detail {
 
-/// f(offset in the picture, offset in the patch) for every pixel of a patch.
+/// f(offset in the image, offset in the patch) for every pixel of a patch.
 template <class F>
 void for_each_patch_pixel(const PatchGrid& grid, Index patch, const F& f) {
   const Index channels = grid.image.channels, plane = grid.patch_height * grid.patch_width;
@@ -22,7 +22,7 @@ void for_each_patch_pixel(const PatchGrid& grid, Index patch, const F& f) {
 
 }  // namespace detail
 
-/// Row i holds patch number numbers[i] = b P + p, patch p of picture b   // [n, p_h p_w C]
+/// Row i holds patch number numbers[i] = b P + p, patch p of image b   // [n, p_h p_w C]
 template <class T>
 [[nodiscard]] Tensor<T> patch_pixels(const ImageBatch<T>& images, const PatchGrid& grid,
                                      std::span<const TokenId> numbers) {
@@ -40,7 +40,7 @@ template <class T>
   return patches;
 }
 
-/// The pictures, with row i of `patches` in the place of patch numbers[i].
+/// The images, with row i of `patches` in the place of patch numbers[i].
 template <class T>
 [[nodiscard]] ImageBatch<T> with_patches(const ImageBatch<T>& images, const PatchGrid& grid,
                                          std::span<const TokenId> numbers, const Tensor<T>& patches) {

@@ -1,5 +1,5 @@
 /// \file
-/// Pictures cut into patches, each a row: the inverse of laying tiles.
+/// Images cut into patches, each a row: the inverse of laying tiles.
 #pragma once
 
 #include <algorithm>
@@ -11,24 +11,23 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// How pictures are cut: patches side by side, numbered row by row from the top left, without overlap or margin.
+/// How images are cut: patches side by side, numbered row by row from the top left, without overlap or margin.
 struct PatchGrid {
   ImageShape image;
   Index patch_height = 16, patch_width = 16;
 
   [[nodiscard]] Index rows() const { return image.height / patch_height; }
   [[nodiscard]] Index cols() const { return image.width / patch_width; }
-  /// Patches of a picture.
+  /// Patches of an image.
   [[nodiscard]] Index patches() const { return rows() * cols(); }
   /// Numbers of a patch.
   [[nodiscard]] Index patch_size() const { return image.channels * patch_height * patch_width; }
 
-  /// Throws ValueError, which names both sizes, unless patches fill the picture.
+  /// Throws ValueError, which names both sizes, unless patches fill the image.
   void validate(std::string_view where) const {
     require(image.channels > 0 && image.height > 0 && image.width > 0 && patch_height > 0 && patch_width > 0, where,
-            "sizes must be positive: pictures of ", to_string(image), ", patches of ", patch_height, " x ",
-            patch_width);
-    require(image.height % patch_height == 0 && image.width % patch_width == 0, where, "pictures of ", image.height,
+            "sizes must be positive: images of ", to_string(image), ", patches of ", patch_height, " x ", patch_width);
+    require(image.height % patch_height == 0 && image.width % patch_width == 0, where, "images of ", image.height,
             " x ", image.width, " cannot be cut into patches of ", patch_height, " x ", patch_width);
   }
   friend bool operator==(const PatchGrid&, const PatchGrid&) = default;
@@ -40,7 +39,7 @@ namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
 namespace detail {
 
-/// f(offset in the picture, offset in the patch) for each run of `patch_width` neighbours of a patch.
+/// f(offset in the image, offset in the patch) for each run of `patch_width` neighbours of a patch.
 template <class F>
 void for_each_run(const PatchGrid& grid, Index patch, const F& f) {
   const Index height = grid.image.height, width = grid.image.width;
@@ -53,14 +52,14 @@ void for_each_run(const PatchGrid& grid, Index patch, const F& f) {
   }
 }
 
-/// The patch that token k of picture b shows; `visible` empty: number k.
+/// The patch that token k of image b shows; `visible` empty: number k.
 [[nodiscard]] inline Index patch_of(std::span<const TokenId> visible, Index tokens, Index b, Index k) {
   return visible.empty() ? k : visible[static_cast<std::size_t>(b * tokens + k)];
 }
 
 }  // namespace detail
 
-/// tokens[b K + k] = patch number visible[b K + k] of picture b, its numbers in the order (c, y, x)
+/// tokens[b K + k] = patch number visible[b K + k] of image b, its numbers in the order (c, y, x)
 ///   // [B K, C p_h p_w] from pixels [B, C H W]; `visible` empty: all patches in order, K = grid.patches()
 template <class T>
 void unfold_patches(TensorView<const T> pixels, const PatchGrid& grid, std::span<const TokenId> visible,
@@ -78,7 +77,7 @@ void unfold_patches(TensorView<const T> pixels, const PatchGrid& grid, std::span
   });
 }
 
-/// The transpose: pixels += what the tokens that show them have there. Threads share pictures, so that a patch which
+/// The transpose: pixels += what the tokens that show them have there. Threads share images, so that a patch which
 /// is shown twice adds up in one order.
 template <class T>
 void fold_patches(TensorView<const T> tokens, const PatchGrid& grid, std::span<const TokenId> visible,
@@ -123,7 +122,7 @@ void assemble_tokens(TensorView<const T> patches, TensorView<const T> extra, Ten
 }
 
 /// The gradients of `assemble_tokens`, added to each tensor that has elements. Threads share columns where rows meet,
-/// so that pictures add up in one order.
+/// so that images add up in one order.
 template <class T>
 void assemble_tokens_backward(TensorView<const T> dy, TensorView<T> d_patches, TensorView<T> d_extra,
                               TensorView<T> d_positions, Index extras, std::span<const TokenId> visible, Index images) {

@@ -1,5 +1,5 @@
 /// \file
-/// A grid of rows resized: how learned positions follow pictures of another size.
+/// A grid of rows resized: how learned positions follow images of another size.
 #pragma once
 
 #include <algorithm>

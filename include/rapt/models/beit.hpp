@@ -1,5 +1,5 @@
 /// \file
-/// BEiT: an encoder of pictures that learns, as BERT does of words, what stands where patches were hidden from it: not
+/// BEiT: an encoder of images that learns, as BERT does of words, what stands where patches were hidden from it: not
 /// their pixels, but which of some thousand visual tokens each of them is (Bao et al. 2021).
 #pragma once
 
@@ -29,15 +29,15 @@ struct BeitConfig {
   Activation activation = Activation::gelu;
   float dropout = 0.f;            ///< of the embeddings and of each sublayer's output
   float attention_dropout = 0.f;  ///< of the attention weights
-  float drop_path = 0.1f;         ///< share of pictures that pass by the last layer's sublayers; of others less
-  double layer_norm_epsilon = 1e-12;
-  double initial_deviation = 0.02;         ///< of all matrices, tokens and positions
-  double initial_scale = 0.1;              ///< of sublayers' outputs; 0: no scales are learned
+  float drop_path = 0.1f;         ///< share of images that pass by the last layer's sublayers; of others less
+  double norm_epsilon = 1e-12;
+  double init_std = 0.02;                  ///< of all matrices, tokens and positions
+  double layer_scale = 0.1;                ///< of sublayers' outputs; 0: no scales are learned
   bool mask_token = false;                 ///< stands where a patch is hidden
   bool positions = false;                  ///< a learned vector for each place
   bool relative_positions = false;         ///< addends of the attention scores for each distance, in each layer
   bool shared_relative_positions = false;  ///< the same for all layers
-  bool mean_pooling = true;  ///< a picture is the mean of its patches, normalised; otherwise its class token
+  bool mean_pooling = true;  ///< an image is the mean of its patches, normalised; otherwise its class token
 
   // Parts. Of a folder those are loaded that it has.
   bool pooler = true;                    ///< the norm of the mean; there is none beside the masked-patch head
@@ -57,7 +57,7 @@ struct BeitConfig {
     config.layers = 24;
     config.heads = 16;
     config.d_ff = 4096;
-    config.initial_scale = 1e-5;
+    config.layer_scale = 1e-5;
     return config;
   }
 
@@ -70,8 +70,8 @@ struct BeitConfig {
                       .attention_dropout = attention_dropout,
                       .activation = activation,
                       .norm = NormPlacement::pre,
-                      .layer_norm_epsilon = layer_norm_epsilon},
-            .initial_scale = initial_scale,
+                      .norm_epsilon = norm_epsilon},
+            .layer_scale = layer_scale,
             .drop_path = drop_path * share,
             .grid_rows = relative_positions ? grid.rows() : 0,
             .grid_cols = relative_positions ? grid.cols() : 0};
@@ -92,10 +92,9 @@ struct BeitConfig {
       require(rate >= 0.f && rate < 1.f, kWhere, "dropout must be in [0, 1): ", rate);
     }
     require(!(relative_positions || shared_relative_positions) || grid.patches() <= kMostRelativePatches, kWhere,
-            "with relative positions pictures may have ", kMostRelativePatches, " patches: ", grid.patches());
-    require(layer_norm_epsilon > 0 && initial_deviation >= 0, kWhere,
-            "layer_norm_epsilon must be positive: ", layer_norm_epsilon,
-            ", initial_deviation not negative: ", initial_deviation);
+            "with relative positions images may have ", kMostRelativePatches, " patches: ", grid.patches());
+    require(norm_epsilon > 0 && init_std >= 0, kWhere, "norm_epsilon must be positive: ", norm_epsilon,
+            ", init_std not negative: ", init_std);
     require(labels.empty() || !masked_patch_head, kWhere, "a model that tells ", labels.size(),
             " labels apart has no other head");
     require(labels.empty() || pooler || !mean_pooling, kWhere, "the classification head needs the pooler");
@@ -121,9 +120,9 @@ struct BeitConfig {
     key("hidden_dropout_prob", self.dropout);
     key("attention_probs_dropout_prob", self.attention_dropout);
     key("drop_path_rate", self.drop_path);
-    key("layer_norm_eps", self.layer_norm_epsilon);
-    key("initializer_range", self.initial_deviation);
-    key("layer_scale_init_value", self.initial_scale);
+    key("layer_norm_eps", self.norm_epsilon);
+    key("initializer_range", self.init_std);
+    key("layer_scale_init_value", self.layer_scale);
     key("use_mask_token", self.mask_token);
     key("use_absolute_position_embeddings", self.positions);
     key("use_relative_position_bias", self.relative_positions);
@@ -133,7 +132,7 @@ struct BeitConfig {
   }
   /// Finds the parts by the tensors that a folder has.
   template <class Contains>
-  void look_at(const Contains& contains) {
+  void detect_heads(const Contains& contains) {
     pooler = !mean_pooling || contains("beit.pooler.layernorm.weight") || contains("pooler.layernorm.weight");
     masked_patch_head = contains("lm_head.weight");
     if (!contains("classifier.weight")) {
@@ -149,7 +148,7 @@ template <class T = float>
 class MaskedPatchHead {
  public:
   MaskedPatchHead(const BeitConfig& config, Rng& rng)
-      : norm_(config.d_model, config.layer_norm_epsilon), projection_(config.d_model, config.visual_tokens, rng) {}
+      : norm_(config.d_model, config.norm_epsilon), projection_(config.d_model, config.visual_tokens, rng) {}
 
   [[nodiscard]] Variable<T> operator()(const Variable<T>& hidden) const { return projection_(norm_(hidden)); }
   /// The mean cross-entropy; scores of all rows are never stored at once.
@@ -185,31 +184,29 @@ class Beit {
   /// Weights and tokens normal with the config's deviation, cut at two deviations, as the paper's code; addends of
   /// attention scores zero. Throws ValueError for a config that does not fit.
   Beit(const BeitConfig& config, Rng& rng)
-      : config_(checked(config)), patch_embedding_(config.grid, config.d_model, rng, config.initial_deviation) {
+      : config_(checked(config)), patch_embedding_(config.grid, config.d_model, rng, config.init_std) {
     const Index d = config.d_model, classes = static_cast<Index>(config.labels.size());
     const Index rows = config.grid.rows(), cols = config.grid.cols();
-    class_token_ = Parameter<T>(init::truncated_normal<T>(Shape{1, 1, d}, rng, config.initial_deviation));
-    if (config.mask_token)
-      mask_token_ = Parameter<T>(init::truncated_normal<T>(Shape{1, 1, d}, rng, config.initial_deviation));
+    class_token_ = Parameter<T>(init::truncated_normal<T>(Shape{1, 1, d}, rng, config.init_std));
+    if (config.mask_token) mask_token_ = Parameter<T>(init::truncated_normal<T>(Shape{1, 1, d}, rng, config.init_std));
     if (config.positions) {
-      positions_ = Parameter<T>(
-          init::truncated_normal<T>(Shape{1, config.grid.patches() + 1, d}, rng, config.initial_deviation));
+      positions_ =
+          Parameter<T>(init::truncated_normal<T>(Shape{1, config.grid.patches() + 1, d}, rng, config.init_std));
     }
     if (config.shared_relative_positions) position_bias_.emplace(rows, cols, config.heads);
     if (config.relative_positions || config.shared_relative_positions) pairs_ = relative_pairs(rows, cols);
     for (Index i = 0; i < config.layers; ++i) layers_.emplace_back(config.layer(i), rng);
-    if (!config.mean_pooling) norm_.emplace(d, config.layer_norm_epsilon);
-    if (config.mean_pooling && config.pooler && !config.masked_patch_head)
-      pooler_norm_.emplace(d, config.layer_norm_epsilon);
+    if (!config.mean_pooling) norm_.emplace(d, config.norm_epsilon);
+    if (config.mean_pooling && config.pooler && !config.masked_patch_head) pooler_norm_.emplace(d, config.norm_epsilon);
     if (config.masked_patch_head) masked_patch_.emplace(config, rng);
     if (classes > 0) classifier_.emplace(d, classes, rng);
     for_each_parameter(*this, [&](const std::string& name, Parameter<T>& parameter) {
       if (parameter.shape().rank() != 2 || name.ends_with("position_bias.table")) return;
-      parameter.mutable_value() = init::truncated_normal<T>(parameter.shape(), rng, config.initial_deviation);
+      parameter.mutable_value() = init::truncated_normal<T>(parameter.shape(), rng, config.init_std);
     });
   }
 
-  /// The last hidden state: of each picture the class token, then its patches   // [B (P + 1), D]
+  /// The last hidden state: of each image the class token, then its patches   // [B (P + 1), D]
   /// `mask`: the patches in whose place the mask token stands; an empty one: none. `weights`, one a layer or none,
   /// receive the layers' attention probabilities, [B, H, P + 1, P + 1].
   [[nodiscard]] Variable<T> operator()(const ImageBatch<T>& images, const PatchMask& mask = {},
@@ -226,7 +223,7 @@ class Beit {
     return norm_ ? (*norm_)(x) : x;
   }
 
-  /// What each picture is, as a vector   // [B, D] from [B (P + 1), D]
+  /// What each image is, as a vector   // [B, D] from [B (P + 1), D]
   [[nodiscard]] Variable<T> pooled(const Variable<T>& hidden) const {
     const Index images = images_of(hidden);
     if (!config_.mean_pooling) return embedding<T>(hidden, token_rows(images, 0, 1));
@@ -251,7 +248,7 @@ class Beit {
     const Variable<T> hidden = (*this)(images, mask);
     return head.loss(embedding<T>(hidden, mask.token_rows(mask.masked())), targets, options);
   }
-  /// Mean cross-entropy of the pictures' labels.
+  /// Mean cross-entropy of the images' labels.
   [[nodiscard]] Variable<T> loss(const ImageBatch<T>& images, std::span<const TokenId> labels,
                                  const CrossEntropyOptions& options = {}) const {
     return cross_entropy(logits(images), labels, options);
@@ -319,7 +316,7 @@ class Beit {
     return *some;
   }
 
-  /// Tokens first .. first + count of each picture.
+  /// Tokens first .. first + count of each image.
   [[nodiscard]] std::vector<TokenId> token_rows(Index images, Index first, Index count) const {
     const Index length = config_.grid.patches() + 1;
     std::vector<TokenId> rows;
@@ -332,7 +329,7 @@ class Beit {
   [[nodiscard]] Index images_of(const Variable<T>& hidden) const {
     const Index length = config_.grid.patches() + 1;
     require<ShapeError>(hidden.rows() % length == 0, kWhere, "the hidden state has shape ", hidden.shape(),
-                        ", pictures have ", length, " tokens");
+                        ", images have ", length, " tokens");
     return hidden.rows() / length;
   }
   [[nodiscard]] Variable<T> patch_rows(const Variable<T>& hidden) const {
@@ -341,13 +338,13 @@ class Beit {
 
   /// Dropout(class token and patches, hidden ones replaced, plus positions)   // [B (P + 1), D]
   [[nodiscard]] Variable<T> embed(const ImageBatch<T>& images, const PatchMask& mask) const {
-    require<ShapeError>(images.shape() == config_.grid.image, kWhere, "pictures of ", to_string(images.shape()),
+    require<ShapeError>(images.shape() == config_.grid.image, kWhere, "images of ", to_string(images.shape()),
                         ", the model's are ", to_string(config_.grid.image));
     Variable<T> patches = patch_embedding_(images);  // [B P, D]
     if (!mask.masked().empty()) {
       require<ShapeError>(mask.images() == images.images() && mask.patches() == config_.grid.patches(), kWhere,
-                          "a mask of ", mask.images(), " pictures of ", mask.patches(), " patches for ",
-                          images.images(), " of ", config_.grid.patches());
+                          "a mask of ", mask.images(), " images of ", mask.patches(), " patches for ", images.images(),
+                          " of ", config_.grid.patches());
       require(mask_token_.defined(), kWhere, "the model has no mask token");
       const std::vector<TokenId>&visible = mask.visible(), &masked = mask.masked();
       const Variable<T> hidden = embedding<T>(mask_token_, std::vector<TokenId>(masked.size(), TokenId{0}));

@@ -25,7 +25,7 @@ struct BertConfig {
   Activation activation = Activation::gelu;  ///< of the feed-forward networks and the masked-language head
   float dropout = 0.1f;                      ///< of the embeddings and of each sublayer's output
   float attention_dropout = 0.1f;            ///< of the attention weights
-  double layer_norm_epsilon = 1e-12;
+  double norm_epsilon = 1e-12;
   std::optional<TokenId> padding_token = 0;  ///< what other programs fill up with; there is no padding here
 
   // Parts. Of a folder those are loaded that it has.
@@ -49,7 +49,7 @@ struct BertConfig {
             .attention_dropout = attention_dropout,
             .activation = activation,
             .norm = NormPlacement::post,
-            .layer_norm_epsilon = layer_norm_epsilon};
+            .norm_epsilon = norm_epsilon};
   }
 
   /// Throws ValueError that names the values which do not fit.
@@ -63,7 +63,7 @@ struct BertConfig {
     for (const float rate : {dropout, attention_dropout, classifier_dropout.value_or(0.f)}) {
       require(rate >= 0.f && rate < 1.f, kWhere, "dropout must be in [0, 1): ", rate);
     }
-    require(layer_norm_epsilon > 0, kWhere, "layer_norm_epsilon must be positive: ", layer_norm_epsilon);
+    require(norm_epsilon > 0, kWhere, "norm_epsilon must be positive: ", norm_epsilon);
     require(pooler || !next_sentence_head, kWhere, "the next-sentence head needs the pooler");
     require(labels.empty() || (!masked_language_head && !next_sentence_head), kWhere, "a model that tells ",
             labels.size(), " labels apart has no other head");
@@ -91,7 +91,7 @@ struct BertConfig {
     key("hidden_dropout_prob", self.dropout);
     key("attention_probs_dropout_prob", self.attention_dropout);
     key("classifier_dropout", self.classifier_dropout);
-    key("layer_norm_eps", self.layer_norm_epsilon);
+    key("layer_norm_eps", self.norm_epsilon);
     key("pad_token_id", self.padding_token);
     key.labels("id2label", self.labels);
     key.must_be("position_embedding_type", "absolute");
@@ -101,7 +101,7 @@ struct BertConfig {
   }
   /// Finds the parts by the tensors that a folder has.
   template <class Contains>
-  void look_at(const Contains& contains) {
+  void detect_heads(const Contains& contains) {
     pooler = contains("bert.pooler.dense.weight") || contains("pooler.dense.weight");
     masked_language_head = contains("cls.predictions.transform.dense.weight");
     next_sentence_head = contains("cls.seq_relationship.weight");
@@ -121,7 +121,7 @@ class MaskedLanguageHead {
   MaskedLanguageHead(const BertConfig& config, Rng& rng)
       : activation_(config.activation),
         dense_(config.d_model, config.d_model, rng),
-        norm_(config.d_model, config.layer_norm_epsilon),
+        norm_(config.d_model, config.norm_epsilon),
         bias_(init::constant<T>(Shape{config.vocabulary}, T(0))) {}
 
   [[nodiscard]] Variable<T> operator()(const Variable<T>& hidden) const { return norm_(dense_(hidden, activation_)); }
@@ -161,7 +161,7 @@ class Bert {
         embedding_(config.vocabulary, config.d_model, rng, {.scale_by_sqrt_d_model = false}),
         positions_(config.positions, config.d_model, rng),
         token_types_(config.token_types, config.d_model, rng, {.scale_by_sqrt_d_model = false}),
-        norm_(config.d_model, config.layer_norm_epsilon),
+        norm_(config.d_model, config.norm_epsilon),
         encoder_(config.layers, config.layer(), /*final_norm=*/false, rng) {
     const Index d = config.d_model, classes = static_cast<Index>(config.labels.size());
     if (config.pooler) pooler_.emplace(d, d, rng);

@@ -1,6 +1,6 @@
 /// \file
 /// DeiT: a ViT with a second learned token, which answers as a teacher does (Touvron et al. 2021). So it learns from a
-/// few pictures what otherwise takes many.
+/// few images what otherwise takes many.
 #pragma once
 
 #include "rapt/autograd/ops/add.hpp"
@@ -35,9 +35,9 @@ struct DeitConfig : VitConfig {
   }
   /// Finds the parts by the tensors that a folder has.
   template <class Contains>
-  void look_at(const Contains& contains) {
+  void detect_heads(const Contains& contains) {
     distillation_head = contains("distillation_classifier.weight");
-    VitConfig::look_at([&](std::string_view name) {
+    VitConfig::detect_heads([&](std::string_view name) {
       if (name == "classifier.weight") return contains(name) || contains("cls_classifier.weight");
       return contains(name == "vit.pooler.dense.weight" ? std::string_view("deit.pooler.dense.weight") : name);
     });
@@ -65,12 +65,12 @@ class Deit {
     if (config.distillation_head) distillation_classifier_ = detail::vit_head<T>(config, classes, rng);
   }
 
-  /// The last hidden state: of each picture the class token, the distillation token, then its patches, row by row
+  /// The last hidden state: of each image the class token, the distillation token, then its patches, row by row
   ///   // [B (P + 2), D]
   [[nodiscard]] Variable<T> operator()(const ImageBatch<T>& images, const VitOptions<T>& options = {}) const {
     return encoder_(images, options);
   }
-  /// Where each picture's rows are.
+  /// Where each image's rows are.
   [[nodiscard]] RowSplits splits(const ImageBatch<T>& images) const { return encoder_.splits(images); }
 
   /// What the pooler makes of the class token   // [B, pooler width] from hidden states [B (P + 2), D]
@@ -93,7 +93,7 @@ class Deit {
     return scale(add(of_class, distillation_logits(hidden, splits(images))), T(0.5));
   }
 
-  /// Mean cross-entropy of the pictures' labels, without a teacher.
+  /// Mean cross-entropy of the images' labels, without a teacher.
   [[nodiscard]] Variable<T> loss(const ImageBatch<T>& images, std::span<const TokenId> labels,
                                  const CrossEntropyOptions& options = {}) const {
     return cross_entropy(logits(images), labels, options);

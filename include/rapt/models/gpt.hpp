@@ -27,10 +27,10 @@ struct GptConfig {
   float embedding_dropout = 0.1f;
   float dropout = 0.1f;            ///< of each sublayer's output
   float attention_dropout = 0.1f;  ///< of the attention weights
-  double layer_norm_epsilon = 1e-5;
+  double norm_epsilon = 1e-5;
   bool scale_attention = true;                  ///< scores are divided by sqrt(d_k)
   bool scale_attention_by_layer = false;        ///< and by the layer's number, from 1
-  bool share_embeddings = true;                 ///< one matrix for the embedding and the output projection
+  bool tie_embeddings = true;                   ///< one matrix for the embedding and the output projection
   std::optional<TokenId> begin_token = {};      ///< what a text may begin with; read in place of an empty prompt
   std::vector<TokenId> end_tokens = {};         ///< each of them ends a text; none: only the maximum length does
   std::optional<TokenId> pad_token = {};        ///< what other programs fill up with; there is no padding here
@@ -62,7 +62,7 @@ struct GptConfig {
             .attention_dropout = attention_dropout,
             .activation = activation,
             .norm = NormPlacement::pre,
-            .layer_norm_epsilon = layer_norm_epsilon};
+            .norm_epsilon = norm_epsilon};
   }
 
   /// Throws ValueError that names the values which do not fit.
@@ -76,7 +76,7 @@ struct GptConfig {
     for (const float rate : {embedding_dropout, dropout, attention_dropout}) {
       require(rate >= 0.f && rate < 1.f, kWhere, "dropout must be in [0, 1): ", rate);
     }
-    require(layer_norm_epsilon > 0, kWhere, "layer_norm_epsilon must be positive: ", layer_norm_epsilon);
+    require(norm_epsilon > 0, kWhere, "norm_epsilon must be positive: ", norm_epsilon);
   }
 
   /// What Hugging Face calls this model and its settings, in config.json.
@@ -94,10 +94,10 @@ struct GptConfig {
     key("embd_pdrop", self.embedding_dropout);
     key("resid_pdrop", self.dropout);
     key("attn_pdrop", self.attention_dropout);
-    key("layer_norm_epsilon", self.layer_norm_epsilon);
+    key("layer_norm_epsilon", self.norm_epsilon);
     key("scale_attn_weights", self.scale_attention);
     key("scale_attn_by_inverse_layer_idx", self.scale_attention_by_layer);
-    key("tie_word_embeddings", self.share_embeddings);
+    key("tie_word_embeddings", self.tie_embeddings);
     visit_token_keys(self, key);
     key("pad_token_id", self.pad_token);
     key.must_be("add_cross_attention", false);
@@ -133,9 +133,9 @@ class Gpt {
       : config_(checked(config)),
         embedding_(config.vocabulary, config.d_model, rng, {.scale_by_sqrt_d_model = false}),
         positions_(config.positions, config.d_model, rng),
-        norm_(config.d_model, config.layer_norm_epsilon) {
+        norm_(config.d_model, config.norm_epsilon) {
     for (Index i = 0; i < config.layers; ++i) layers_.emplace_back(config.layer(i), rng);
-    if (!config.share_embeddings) output_.emplace(config.d_model, config.vocabulary, rng, LinearOptions{.bias = false});
+    if (!config.tie_embeddings) output_.emplace(config.d_model, config.vocabulary, rng, LinearOptions{.bias = false});
     for_each_parameter(*this, [&](const std::string& name, Parameter<T>& parameter) {
       if (parameter.shape().rank() != 2) return;
       const bool into_sum = name.ends_with("out_proj.weight") || name.ends_with("linear2.weight");
@@ -232,7 +232,7 @@ class Gpt {
   /// What a file may hold beside the parameters: causal masks, and the embedding once more as the tied projection.
   [[nodiscard]] static bool is_surplus(const GptConfig& config, std::string_view stored) {
     return stored.ends_with(".attn.bias") || stored.ends_with(".attn.masked_bias") ||
-           (config.share_embeddings && stored == "lm_head.weight");
+           (config.tie_embeddings && stored == "lm_head.weight");
   }
 
  private:

@@ -1,8 +1,8 @@
 /// \file
-/// ImageGPT: a GPT that reads and writes pictures pixel by pixel, row after row, each pixel one of a few hundred
+/// ImageGPT: a GPT that reads and writes images pixel by pixel, row after row, each pixel one of a few hundred
 /// colours (Chen et al. 2020). What differs from gpt.hpp: root mean square norms in place of layer norms; a begin
 /// symbol that is read, but never said, so that the output projection has one row less than the embedding; features of
-/// pictures.
+/// images.
 #pragma once
 
 #include "rapt/autograd/ops/add_norm.hpp"
@@ -15,7 +15,7 @@ namespace rapt { inline namespace RAPT_ABI {
 /// Everything that makes an ImageGPT. Defaults are those of the smallest published one, of 76 million parameters.
 struct ImageGptConfig {
   Index clusters = 512;    ///< colours: tokens 0 .. clusters - 1; the begin symbol is one more token behind them
-  Index positions = 1024;  ///< the longest sequence: a picture without its last pixel, behind the begin symbol
+  Index positions = 1024;  ///< the longest sequence: an image without its last pixel, behind the begin symbol
   Index d_model = 512;
   Index layers = 24;
   Index heads = 8;
@@ -27,7 +27,7 @@ struct ImageGptConfig {
   double norm_epsilon = 1e-5;
   bool scale_attention = true;            ///< scores are divided by sqrt(d_k)
   bool scale_attention_by_layer = false;  ///< and by the layer's number, from 1
-  double initial_deviation = 0.02;        ///< of all matrices
+  double init_std = 0.02;                 ///< of all matrices
 
   // Parts. Of a folder those are loaded that it has.
   bool pixel_head = true;                ///< scores of every colour to come next
@@ -65,8 +65,8 @@ struct ImageGptConfig {
     for (const float rate : {embedding_dropout, dropout, attention_dropout}) {
       require(rate >= 0.f && rate < 1.f, kWhere, "dropout must be in [0, 1): ", rate);
     }
-    require(norm_epsilon > 0 && initial_deviation >= 0, kWhere, "norm_epsilon must be positive: ", norm_epsilon,
-            ", initial_deviation not negative: ", initial_deviation);
+    require(norm_epsilon > 0 && init_std >= 0, kWhere, "norm_epsilon must be positive: ", norm_epsilon,
+            ", init_std not negative: ", init_std);
     require(labels.empty() || !pixel_head, kWhere, "a model that tells ", labels.size(),
             " labels apart has no other head");
   }
@@ -96,14 +96,14 @@ struct ImageGptConfig {
     key("layer_norm_epsilon", self.norm_epsilon);
     key("scale_attn_weights", self.scale_attention);
     key("scale_attn_by_inverse_layer_idx", self.scale_attention_by_layer);
-    key("initializer_range", self.initial_deviation);
+    key("initializer_range", self.init_std);
     key.labels("id2label", self.labels);
     key.must_be("add_cross_attention", false);
     key.must_be("tie_word_embeddings", false);
   }
   /// Finds the parts by the tensors that a folder has.
   template <class Contains>
-  void look_at(const Contains& contains) {
+  void detect_heads(const Contains& contains) {
     pixel_head = contains("lm_head.weight");
     if (!contains("score.weight")) {
       labels.clear();
@@ -162,7 +162,7 @@ static_assert(Module<ImageGptLayer<float>>);
 /// ```cpp
 /// const auto gpt = rapt::from_pretrained<rapt::ImageGpt<float>>("imagegpt-small");
 /// rapt::TokenBatch nothing({{}});  // a prompt without pixels: the begin symbol is read in its place
-/// auto pictures = rapt::sample(gpt, nothing, {.samples = 8, .generation = {.extra_length = 1024}}, seed);
+/// auto images = rapt::sample(gpt, nothing, {.samples = 8, .generation = {.extra_length = 1024}}, seed);
 /// ```
 template <class T = float>
 class ImageGpt {
@@ -190,7 +190,7 @@ class ImageGpt {
       if (parameter.shape().rank() != 2) return;
       const bool into_sum = name.ends_with("out_proj.weight") || name.ends_with("linear2.weight");
       const double share = into_sum ? 1 / std::sqrt(2.0 * static_cast<double>(config.layers)) : 1.0;
-      parameter.mutable_value() = init::normal<T>(parameter.shape(), rng, share * config.initial_deviation);
+      parameter.mutable_value() = init::normal<T>(parameter.shape(), rng, share * config.init_std);
     });
   }
 
@@ -205,7 +205,7 @@ class ImageGpt {
   [[nodiscard]] Variable<T> logits(const Variable<T>& hidden) const { return part(output_, "pixel head")(hidden); }
   [[nodiscard]] Variable<T> operator()(const TokenBatch& batch) const { return logits(hidden(batch)); }
 
-  /// What is known of pictures inside: the mean over the pixels of what layer `layer`, from 0, reads behind its norm,
+  /// What is known of images inside: the mean over the pixels of what layer `layer`, from 0, reads behind its norm,
   /// or of the last hidden state if `layer` is the number of layers   // [B, D]
   /// A linear map of the features of a layer in the middle tells classes apart (the paper's "linear probe").
   [[nodiscard]] Variable<T> features(const TokenBatch& batch, Index layer) const {
@@ -225,13 +225,13 @@ class ImageGpt {
     if (!batch.rows.empty()) h = embedding<T>(h, batch.rows);  // the rows that have a target
     return linear_cross_entropy<T>(h, part(output_, "pixel head").weight(), Parameter<T>(), batch.targets, options);
   }
-  /// Pictures, each all its pixels, as what is read, begin symbol and p_1 .. p_(n-1), and asked for, p_1 .. p_n.
-  [[nodiscard]] LanguageBatch next_pixels(const TokenBatch& pictures) const {
-    LanguageBatch batch{.input = {}, .targets = pictures.tokens, .rows = {}};
+  /// Images, each all its pixels, as what is read, begin symbol and p_1 .. p_(n-1), and asked for, p_1 .. p_n.
+  [[nodiscard]] LanguageBatch next_pixels(const TokenBatch& images) const {
+    LanguageBatch batch{.input = {}, .targets = images.tokens, .rows = {}};
     std::vector<TokenId> read;
-    for (Index i = 0; i < pictures.sequences(); ++i) {
-      const auto pixels = pictures.sequence(i);
-      require(!pixels.empty(), "image_gpt", "picture ", i, " has no pixels");
+    for (Index i = 0; i < images.sequences(); ++i) {
+      const auto pixels = images.sequence(i);
+      require(!pixels.empty(), "image_gpt", "image ", i, " has no pixels");
       read.assign(1, config_.begin_token());
       read.insert(read.end(), pixels.begin(), pixels.end() - 1);
       batch.input.push_back(read);
@@ -263,7 +263,7 @@ class ImageGpt {
     return norm_(x);
   }
 
-  /// Nothing but the length ends a picture, and the begin symbol stands before the first pixel.
+  /// Nothing but the length ends an image, and the begin symbol stands before the first pixel.
   [[nodiscard]] GenerationDefaults generation_defaults() const { return {.begin = config_.begin_token(), .ends = {}}; }
 
   [[nodiscard]] const ImageGptConfig& config() const { return config_; }

@@ -1,5 +1,5 @@
 /// \file
-/// What folders of vision models have in common. Sizes of pictures and patches in config.json: one number for both
+/// What folders of vision models have in common. Sizes of images and patches in config.json: one number for both
 /// sides, or [height, width]. Names of an encoder's tensors.
 #pragma once
 
@@ -24,7 +24,7 @@ void visit_sides(Visitor&& key, const char* name, Side& height, Side& width) {
   }
 }
 
-/// How pictures are cut: `image_size`, `patch_size` and `num_channels`.
+/// How images are cut: `image_size`, `patch_size` and `num_channels`.
 template <class Visitor, class Grid>
 void visit_grid(Visitor&& key, Grid& grid) {
   visit_sides(key, "image_size", grid.image.height, grid.image.width);

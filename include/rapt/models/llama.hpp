@@ -22,8 +22,8 @@ class LlamaLayer {
   LlamaLayer(const LlamaConfig& config, const Rotary<T>& rotary, Rng& rng)
       : self_attn_(config.attention(), rotary, rng),
         mlp_(config.feed_forward(), rng),
-        input_layernorm_(config.d_model, config.rms_norm_epsilon),
-        post_attention_layernorm_(config.d_model, config.rms_norm_epsilon) {}
+        input_layernorm_(config.d_model, config.norm_epsilon),
+        post_attention_layernorm_(config.d_model, config.norm_epsilon) {}
 
   /// [N, D] from [N, D]; `weights`, if set, receives the attention probabilities.
   [[nodiscard]] Variable<T> operator()(const Variable<T>& x, const RowSplits& splits, Tensor<T>* weights) const {
@@ -69,14 +69,13 @@ class Llama {
   Llama(const LlamaConfig& config, Rng& rng)
       : config_(checked(config)),
         embed_tokens_(config.vocabulary, config.d_model, rng, {.scale_by_sqrt_d_model = false}),
-        norm_(config.d_model, config.rms_norm_epsilon) {
+        norm_(config.d_model, config.norm_epsilon) {
     const Rotary<T> rotary(config.columns_of_head(), config.rotary);
     for (Index i = 0; i < config.layers; ++i) layers_.emplace_back(config, rotary, rng);
-    if (!config.share_embeddings)
-      lm_head_.emplace(config.d_model, config.vocabulary, rng, LinearOptions{.bias = false});
+    if (!config.tie_embeddings) lm_head_.emplace(config.d_model, config.vocabulary, rng, LinearOptions{.bias = false});
     for_each_parameter(*this, [&](const std::string&, Parameter<T>& parameter) {
       if (parameter.shape().rank() != 2) return;
-      parameter.mutable_value() = init::normal<T>(parameter.shape(), rng, config.initial_deviation);
+      parameter.mutable_value() = init::normal<T>(parameter.shape(), rng, config.init_std);
     });
   }
 
@@ -175,7 +174,7 @@ class Llama {
   }
   /// What a file may hold beside the parameters: frequencies, and the embedding once more as the tied projection.
   [[nodiscard]] static bool is_surplus(const LlamaConfig& config, std::string_view stored) {
-    return stored.ends_with(".rotary_emb.inv_freq") || (config.share_embeddings && stored == "lm_head.weight");
+    return stored.ends_with(".rotary_emb.inv_freq") || (config.tie_embeddings && stored == "lm_head.weight");
   }
 
  private:

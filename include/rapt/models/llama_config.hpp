@@ -26,8 +26,8 @@ struct LlamaConfig {
   Index d_ff = 11008;
   Activation activation = Activation::silu;
   RotaryOptions rotary = {};
-  double rms_norm_epsilon = 1e-6;
-  bool share_embeddings = false;       ///< one matrix for the embedding and the output projection
+  double norm_epsilon = 1e-6;
+  bool tie_embeddings = false;         ///< one matrix for the embedding and the output projection
   bool attention_bias = false;         ///< of queries, keys and values (Qwen2)
   bool attention_output_bias = false;  ///< Hugging Face's Llama has both or none
   bool mlp_bias = false;
@@ -35,14 +35,14 @@ struct LlamaConfig {
   /// itself.
   Index window = 0;
   float attention_dropout = 0.f;                ///< of the attention weights
-  double initial_deviation = 0.02;              ///< of all matrices
+  double init_std = 0.02;                       ///< of all matrices
   std::optional<TokenId> begin_token = {};      ///< what a text may begin with; read in place of an empty prompt
   std::vector<TokenId> end_tokens = {};         ///< each of them ends a text; none: only the maximum length does
   std::optional<TokenId> pad_token = {};        ///< what other programs fill up with; there is no padding here
   std::vector<TokenId> suppressed_tokens = {};  ///< are never generated
 
   [[nodiscard]] static LlamaConfig llama_7b() { return {}; }
-  [[nodiscard]] static LlamaConfig llama2_7b() { return {.rotary = {.max_positions = 4096}, .rms_norm_epsilon = 1e-5}; }
+  [[nodiscard]] static LlamaConfig llama2_7b() { return {.rotary = {.max_positions = 4096}, .norm_epsilon = 1e-5}; }
   [[nodiscard]] static LlamaConfig llama31_8b() {
     return {.vocabulary = 128256,
             .key_value_heads = 8,
@@ -52,19 +52,16 @@ struct LlamaConfig {
                        .scaling = RotaryScaling::llama3,
                        .factor = 8,
                        .original_positions = 8192},
-            .rms_norm_epsilon = 1e-5};
+            .norm_epsilon = 1e-5};
   }
   /// TinyLlama (Zhang et al. 2024), of 1.1 billion parameters.
   [[nodiscard]] static LlamaConfig tiny_llama() {
-    return {.d_model = 2048, .layers = 22, .key_value_heads = 4, .d_ff = 5632, .rms_norm_epsilon = 1e-5};
+    return {.d_model = 2048, .layers = 22, .key_value_heads = 4, .d_ff = 5632, .norm_epsilon = 1e-5};
   }
   /// Mistral 7B (Jiang et al. 2023).
   [[nodiscard]] static LlamaConfig mistral_7b() {
-    return {.key_value_heads = 8,
-            .d_ff = 14336,
-            .rotary = {.max_positions = 32768},
-            .rms_norm_epsilon = 1e-5,
-            .window = 4095};
+    return {
+        .key_value_heads = 8, .d_ff = 14336, .rotary = {.max_positions = 32768}, .norm_epsilon = 1e-5, .window = 4095};
   }
 
   [[nodiscard]] Index columns_of_head() const { return head_dim.value_or(d_model / heads); }
@@ -97,9 +94,8 @@ struct LlamaConfig {
     require(window >= 0, kWhere, "window must not be negative: ", window);
     require(attention_dropout >= 0.f && attention_dropout < 1.f, kWhere,
             "attention_dropout must be in [0, 1): ", attention_dropout);
-    require(rms_norm_epsilon > 0 && initial_deviation >= 0, kWhere,
-            "rms_norm_epsilon must be positive: ", rms_norm_epsilon,
-            ", initial_deviation not negative: ", initial_deviation);
+    require(norm_epsilon > 0 && init_std >= 0, kWhere, "rms_norm_epsilon must be positive: ", norm_epsilon,
+            ", init_std not negative: ", init_std);
   }
 
   /// What Hugging Face calls these models and their settings, in config.json. The three differ in what they leave open.
@@ -120,10 +116,10 @@ struct LlamaConfig {
     const std::string type = model_type();
     require((type == "llama" || !mlp_bias) && attention_output_bias == (type == "llama" && attention_bias) &&
                 (type != "mistral" || !attention_bias) && (type != "llama" || d_model % heads == 0) &&
-                rotary.layout == RotaryLayout::halves && rotary.rotated_share == 1,
+                rotary.layout == RotaryLayout::halves && rotary.rotated_ratio == 1,
             "llama", "Hugging Face has no model with these settings together: window ", window, ", attention_bias ",
             attention_bias, ", attention_output_bias ", attention_output_bias, ", mlp_bias ", mlp_bias, ", d_model ",
-            d_model, ", heads ", heads, ", rotated_share ", rotary.rotated_share);
+            d_model, ", heads ", heads, ", rotated_ratio ", rotary.rotated_ratio);
   }
   /// What absent keys mean where it is not what they mean in Llama.
   void apply_defaults_of(std::string_view type) {
@@ -150,10 +146,10 @@ struct LlamaConfig {
     key("head_dim", self.head_dim);
     key("intermediate_size", self.d_ff);
     key("hidden_act", self.activation);
-    key("rms_norm_eps", self.rms_norm_epsilon);
-    key("tie_word_embeddings", self.share_embeddings);
+    key("rms_norm_eps", self.norm_epsilon);
+    key("tie_word_embeddings", self.tie_embeddings);
     key("attention_dropout", self.attention_dropout);
-    key("initializer_range", self.initial_deviation);
+    key("initializer_range", self.init_std);
     visit_token_keys(self, key);
     key("pad_token_id", self.pad_token);
     if (type == "llama") {

@@ -1,5 +1,5 @@
 /// \file
-/// A masked autoencoder: an encoder sees a quarter of a picture's patches, and a light decoder says what the pixels of
+/// A masked autoencoder: an encoder sees a quarter of an image's patches, and a light decoder says what the pixels of
 /// the others are (He et al. 2021). What the encoder has learned so is then put to use in a classifier (vit.hpp).
 #pragma once
 
@@ -30,12 +30,12 @@ struct MaeConfig {
   Index decoder_width = 512;
   Index decoder_layers = 8;
   Index decoder_heads = 16;
-  Index decoder_ff = 2048;
+  Index decoder_d_ff = 2048;
   Activation activation = Activation::gelu;
   float dropout = 0.f;            ///< of each sublayer's output
   float attention_dropout = 0.f;  ///< of the attention weights
-  double layer_norm_epsilon = 1e-12;
-  double hidden_share = 0.75;     ///< of each picture's patches, for whoever draws masks
+  double norm_epsilon = 1e-12;
+  double mask_ratio = 0.75;       ///< of each image's patches, for whoever draws masks
   bool normalise_pixels = false;  ///< the decoder predicts pixels relative to their patch's mean and deviation
 
   bool decoder = true;  ///< of a folder it is loaded if it is there
@@ -57,13 +57,13 @@ struct MaeConfig {
             .attention_dropout = attention_dropout,
             .activation = activation,
             .norm = NormPlacement::pre,
-            .layer_norm_epsilon = layer_norm_epsilon};
+            .norm_epsilon = norm_epsilon};
   }
   [[nodiscard]] LayerOptions decoder_layer() const {
     LayerOptions options = layer();
     options.d_model = decoder_width;
     options.heads = decoder_heads;
-    options.d_ff = decoder_ff;
+    options.d_ff = decoder_d_ff;
     return options;
   }
 
@@ -71,8 +71,8 @@ struct MaeConfig {
   void validate() const {
     constexpr std::string_view kWhere = "mae";
     grid.validate(kWhere);
-    require(layers > 0 && d_ff > 0 && decoder_layers > 0 && decoder_ff > 0, kWhere, "sizes must be positive: layers ",
-            layers, ", d_ff ", d_ff, ", decoder_layers ", decoder_layers, ", decoder_ff ", decoder_ff);
+    require(layers > 0 && d_ff > 0 && decoder_layers > 0 && decoder_d_ff > 0, kWhere, "sizes must be positive: layers ",
+            layers, ", d_ff ", d_ff, ", decoder_layers ", decoder_layers, ", decoder_d_ff ", decoder_d_ff);
     require(d_model > 0 && heads > 0 && d_model % heads == 0 && d_model % 4 == 0, kWhere,
             "d_model must be a multiple of heads and of 4: d_model = ", d_model, ", heads = ", heads);
     require(decoder_width > 0 && decoder_heads > 0 && decoder_width % decoder_heads == 0 && decoder_width % 4 == 0,
@@ -81,8 +81,8 @@ struct MaeConfig {
     for (const float rate : {dropout, attention_dropout}) {
       require(rate >= 0.f && rate < 1.f, kWhere, "dropout must be in [0, 1): ", rate);
     }
-    require(layer_norm_epsilon > 0, kWhere, "layer_norm_epsilon must be positive: ", layer_norm_epsilon);
-    require(hidden_share >= 0 && hidden_share < 1, kWhere, "hidden_share must be in [0, 1): ", hidden_share);
+    require(norm_epsilon > 0, kWhere, "norm_epsilon must be positive: ", norm_epsilon);
+    require(mask_ratio >= 0 && mask_ratio < 1, kWhere, "hidden_share must be in [0, 1): ", mask_ratio);
     require(!normalise_pixels || grid.patch_size() > 1, kWhere, "a patch of one number has no deviation");
   }
 
@@ -101,18 +101,18 @@ struct MaeConfig {
     key("decoder_hidden_size", self.decoder_width);
     key("decoder_num_hidden_layers", self.decoder_layers);
     key("decoder_num_attention_heads", self.decoder_heads);
-    key("decoder_intermediate_size", self.decoder_ff);
+    key("decoder_intermediate_size", self.decoder_d_ff);
     key("hidden_act", self.activation);
     key("hidden_dropout_prob", self.dropout);
     key("attention_probs_dropout_prob", self.attention_dropout);
-    key("layer_norm_eps", self.layer_norm_epsilon);
-    key("mask_ratio", self.hidden_share);
+    key("layer_norm_eps", self.norm_epsilon);
+    key("mask_ratio", self.mask_ratio);
     key("norm_pix_loss", self.normalise_pixels);
     key.must_be("qkv_bias", true);
   }
   /// Finds the decoder by the tensors that a folder has.
   template <class Contains>
-  void look_at(const Contains& contains) {
+  void detect_heads(const Contains& contains) {
     decoder = contains("decoder.decoder_embed.weight");
     if (!decoder || decoder_layers < 1) return;
     const std::string last = std::to_string(decoder_layers - 1) + ".output.dense.weight";
@@ -135,7 +135,7 @@ class MaeDecoder {
   /// Normalised rows of all tokens, to predict from   // [B (P + 1), decoder width] from [B (K + 1), D]
   [[nodiscard]] Variable<T> operator()(const Variable<T>& encoded, const PatchMask& mask) const {
     const Index images = mask.images(), length = mask.patches() + 1;
-    std::vector<Index> places;  // of the class token and the visible patches of each picture
+    std::vector<Index> places;  // of the class token and the visible patches of each image
     const std::vector<TokenId> rows = mask.token_rows(mask.visible());
     for (Index b = 0; b < images; ++b) {
       places.push_back(b * length);
@@ -143,7 +143,7 @@ class MaeDecoder {
                     rows.begin() + mask.visible_splits().end(b));
     }
     require<ShapeError>(encoded.rows() == static_cast<Index>(places.size()), "mae", "the encoder's rows have shape ",
-                        encoded.shape(), ", the mask shows ", rows.size(), " patches of ", images, " pictures");
+                        encoded.shape(), ", the mask shows ", rows.size(), " patches of ", images, " images");
     const std::vector<TokenId> hidden = mask.token_rows(mask.masked());
     const Variable<T> tokens = embedding<T>(mask_token_, std::vector<TokenId>(hidden.size(), TokenId{0}));
     Variable<T> x = place_rows<T>({{embedding_(encoded), places}, {tokens, {hidden.begin(), hidden.end()}}});
@@ -202,17 +202,17 @@ class Mae {
     });
   }
 
-  /// What the encoder makes of the visible patches: of each picture the class token, then its patches in the order of
+  /// What the encoder makes of the visible patches: of each image the class token, then its patches in the order of
   /// the mask   // [B (K + 1), D]
   /// An empty mask: all patches in their order. Positions are fixed; no gradient flows into them.
   [[nodiscard]] Variable<T> operator()(const ImageBatch<T>& images, const PatchMask& mask = {},
                                        std::span<Tensor<T>> weights = {}) const {
-    require<ShapeError>(images.shape() == config_.grid.image, kWhere, "pictures of ", to_string(images.shape()),
+    require<ShapeError>(images.shape() == config_.grid.image, kWhere, "images of ", to_string(images.shape()),
                         ", the model's are ", to_string(config_.grid.image));
     std::vector<TokenId> visible;
     if (mask.images() > 0) {
       require_mask(images, mask);
-      visible = mask.visible_in_picture();
+      visible = mask.visible_in_image();
     }
     const Variable<T> extra[] = {class_token_}, patches = patch_embedding_(images, visible);
     const Index per_image = patches.rows() / images.images();
@@ -241,7 +241,7 @@ class Mae {
     return mean_squared_error(predict_hidden(images, mask), std::move(target));
   }
 
-  /// The pictures with the hidden patches as the decoder has them. Normalised predictions get the mean and deviation of
+  /// The images with the hidden patches as the decoder has them. Normalised predictions get the mean and deviation of
   /// the patches that were there.
   [[nodiscard]] ImageBatch<T> reconstruct(const ImageBatch<T>& images, const PatchMask& mask) const {
     Tensor<T> pixels = predict_hidden(images, mask).value();
@@ -294,12 +294,12 @@ class Mae {
   }
   void require_mask(const ImageBatch<T>& images, const PatchMask& mask) const {
     require<ShapeError>(mask.images() == images.images() && mask.patches() == config_.grid.patches(), kWhere,
-                        "a mask of ", mask.images(), " pictures of ", mask.patches(), " patches for ", images.images(),
+                        "a mask of ", mask.images(), " images of ", mask.patches(), " patches for ", images.images(),
                         " of ", config_.grid.patches());
     for (Index b = 0; b < mask.images(); ++b) {
       const Index count = mask.visible_splits().length(b), first = mask.visible_splits().length(0);
-      require<ShapeError>(count == first && count > 0, kWhere, "picture ", b, " shows ", count,
-                          " patches, picture 0 shows ", first);
+      require<ShapeError>(count == first && count > 0, kWhere, "image ", b, " shows ", count,
+                          " patches, image 0 shows ", first);
     }
   }
   /// Pixels of the hidden patches alone   // [hidden, p_h p_w C]

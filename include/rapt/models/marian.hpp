@@ -30,7 +30,7 @@ struct MarianConfig {
   float activation_dropout = 0.f;  ///< inside of the feed-forward networks
   bool scale_embeddings = false;   ///< embeddings are multiplied by sqrt(d_model)
   Index positions = 1024;          ///< the longest translation; the sinusoids have no end
-  bool share_embeddings = true;    ///< one matrix for both embeddings; needs tie_output
+  bool tie_embeddings = true;      ///< one matrix for both embeddings; needs tie_output
   bool tie_output = true;          ///< the target embedding is the output projection, too
   /// A bias of the output projection. Hugging Face keeps it fixed in training; here it is learned with the rest.
   bool output_bias = true;
@@ -75,8 +75,8 @@ struct MarianConfig {
             .attention_dropout = attention_dropout,
             .activation_dropout = activation_dropout,
             .activation = activation,
-            .share_embeddings = share_embeddings,
-            .share_output = tie_output,
+            .tie_embeddings = tie_embeddings,
+            .tie_output = tie_output,
             .scale_embeddings = scale_embeddings,
             .output_bias = output_bias,
             .positions = {.layout = SinusoidLayout::halves}};
@@ -87,8 +87,8 @@ struct MarianConfig {
     constexpr std::string_view kWhere = "marian";
     require(decoder_heads > 0 && decoder_d_ff > 0 && positions > 0, kWhere, "sizes must be positive: decoder_heads ",
             decoder_heads, ", decoder_d_ff ", decoder_d_ff, ", positions ", positions);
-    require(tie_output || !share_embeddings, kWhere,
-            "shared embeddings with an output matrix of its own are not possible: share_embeddings is true, tie_output "
+    require(tie_output || !tie_embeddings, kWhere,
+            "shared embeddings with an output matrix of its own are not possible: tie_embeddings is true, tie_output "
             "false");
     transformer().validate();
     const Index tokens = target_vocabulary.value_or(vocabulary);
@@ -103,7 +103,7 @@ struct MarianConfig {
 
   /// What the folder's files tell: a bare model has no bias.
   template <class Contains>
-  void look_at(const Contains& contains) {
+  void detect_heads(const Contains& contains) {
     output_bias = contains("final_logits_bias");
   }
 
@@ -126,7 +126,7 @@ struct MarianConfig {
     key("activation_dropout", self.activation_dropout);
     key("scale_embedding", self.scale_embeddings);
     key("max_position_embeddings", self.positions);
-    key("share_encoder_decoder_embeddings", self.share_embeddings);
+    key("share_encoder_decoder_embeddings", self.tie_embeddings);
     key("tie_word_embeddings", self.tie_output);
     visit_token_keys(self, key);
     key("pad_token_id", self.pad_token);

@@ -29,11 +29,11 @@ struct TransformerConfig {
   NormPlacement norm = NormPlacement::post;
   /// A layer norm behind each stack. Unset: with pre-norm only. torch.nn.Transformer always has them.
   std::optional<bool> final_norm = {};
-  double layer_norm_epsilon = 1e-5;
+  double norm_epsilon = 1e-5;
   /// One matrix for both embeddings and the output projection (the paper's 3.4). Needs one vocabulary for both.
-  bool share_embeddings = true;
-  /// Without share_embeddings: one matrix for the target embedding and the output projection.
-  bool share_output = false;
+  bool tie_embeddings = true;
+  /// Without tie_embeddings: one matrix for the target embedding and the output projection.
+  bool tie_output = false;
   bool scale_embeddings = true;  ///< embeddings are multiplied by sqrt(d_model) (the paper's 3.4)
   /// A bias of the output projection.
   bool output_bias = false;
@@ -84,7 +84,7 @@ struct TransformerConfig {
 
   [[nodiscard]] bool has_final_norm() const { return final_norm.value_or(norm == NormPlacement::pre); }
   /// Whether the output projection has a matrix of its own.
-  [[nodiscard]] bool has_output_matrix() const { return !share_embeddings && !share_output; }
+  [[nodiscard]] bool has_output_matrix() const { return !tie_embeddings && !tie_output; }
   /// Of the encoder.
   [[nodiscard]] LayerOptions layer() const {
     return {.d_model = d_model,
@@ -95,7 +95,7 @@ struct TransformerConfig {
             .activation_dropout = activation_dropout,
             .activation = activation,
             .norm = norm,
-            .layer_norm_epsilon = layer_norm_epsilon};
+            .norm_epsilon = norm_epsilon};
   }
   [[nodiscard]] LayerOptions decoder_layer() const {
     LayerOptions options = layer();
@@ -121,8 +121,8 @@ struct TransformerConfig {
     for (const float rate : {dropout, attention_dropout, activation_dropout}) {
       require(rate >= 0.f && rate < 1.f, kWhere, "dropout must be in [0, 1): ", rate);
     }
-    require(layer_norm_epsilon > 0, kWhere, "layer_norm_epsilon must be positive: ", layer_norm_epsilon);
-    require(!share_embeddings || source_vocabulary == target_vocabulary, kWhere,
+    require(norm_epsilon > 0, kWhere, "norm_epsilon must be positive: ", norm_epsilon);
+    require(!tie_embeddings || source_vocabulary == target_vocabulary, kWhere,
             "shared embeddings need one vocabulary: source ", source_vocabulary, ", target ", target_vocabulary);
   }
 };
@@ -152,7 +152,7 @@ class Transformer {
         decoder_(config.decoder_layers, config.decoder_layer(), config.has_final_norm(), rng),
         sinusoids_(config.learned_positions > 0 ? 2 : config.d_model, config.positions) {
     const EmbeddingOptions scaled{.scale_by_sqrt_d_model = config.scale_embeddings};
-    if (config.share_embeddings) {
+    if (config.tie_embeddings) {
       embedding_.emplace(config.source_vocabulary, config.d_model, rng, scaled);
     } else {
       source_embedding_.emplace(config.source_vocabulary, config.d_model, rng, scaled);

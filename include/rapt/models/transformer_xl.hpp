@@ -26,9 +26,9 @@ class TransformerXlLayer {
                     .dropout = config.attention_dropout,
                     .own_biases = config.own_biases},
                    rng),
-        norm1_(config.d_model, config.layer_norm_epsilon),
+        norm1_(config.d_model, config.norm_epsilon),
         feed_forward_({.d_model = config.d_model, .d_ff = config.d_ff, .dropout = config.dropout}, rng),
-        norm2_(config.d_model, config.layer_norm_epsilon),
+        norm2_(config.d_model, config.norm_epsilon),
         pre_norm_(config.pre_norm),
         dropout_(config.dropout) {}
 
@@ -83,9 +83,8 @@ class TransformerXl {
   /// Normal weights, as the config says; throws ValueError for one that does not fit.
   TransformerXl(const TransformerXlConfig& config, Rng& rng)
       : config_(checked(config)),
-        embedding_(config.adaptive_vocabulary(), rng, config.init_deviation, config.projection_init_deviation),
-        output_(config.adaptive_vocabulary(), config.softmax(), rng, config.init_deviation,
-                config.projection_init_deviation),
+        embedding_(config.adaptive_vocabulary(), rng, config.init_std, config.projection_init_std),
+        output_(config.adaptive_vocabulary(), config.softmax(), rng, config.init_std, config.projection_init_std),
         distances_(encoding(config)) {
     if (!config.own_biases) {
       content_bias_ = Parameter<T>(init::constant<T>(Shape{config.heads, config.head_dim}, T(0)));
@@ -94,7 +93,7 @@ class TransformerXl {
     for (Index i = 0; i < config.layers; ++i) layers_.emplace_back(config, rng);
     for_each_parameter(*this, [&](const std::string& name, Parameter<T>& parameter) {
       if (parameter.shape().rank() != 2 || !(name.starts_with("layers.") || name.ends_with("_bias"))) return;
-      parameter.mutable_value() = init::normal<T>(parameter.shape(), rng, config.init_deviation);
+      parameter.mutable_value() = init::normal<T>(parameter.shape(), rng, config.init_std);
     });
   }
 

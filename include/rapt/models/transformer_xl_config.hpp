@@ -32,17 +32,17 @@ struct TransformerXlConfig {
   /// Sequences begin with a memory of zeros, which is attended to, as in Hugging Face's implementation; false: with
   /// none, as in the paper's.
   bool begins_with_zeros = false;
-  bool pre_norm = false;          ///< norms before the sublayers; false: behind them
-  bool own_biases = true;         ///< of each layer, content_bias and position_bias; false: all share them
-  bool tie_embeddings = true;     ///< the tables of the embedding are the output weights
-  bool share_projections = true;  ///< the projections of all clusters but the first are the embedding's
-  /// Instead of `share_projections`, if not empty: for each cluster, whether its projection is the embedding's.
+  bool pre_norm = false;        ///< norms before the sublayers; false: behind them
+  bool own_biases = true;       ///< of each layer, content_bias and position_bias; false: all share them
+  bool tie_embeddings = true;   ///< the tables of the embedding are the output weights
+  bool tie_projections = true;  ///< the projections of all clusters but the first are the embedding's
+  /// Instead of `tie_projections`, if not empty: for each cluster, whether its projection is the embedding's.
   std::deque<bool> shared_projections = {};
   float dropout = 0.1f;           ///< of embeddings, encodings of distances, sublayers and the last hidden state
   float attention_dropout = 0.f;  ///< of the attention weights
-  double layer_norm_epsilon = 1e-5;
-  double init_deviation = 0.02;
-  double projection_init_deviation = 0.01;
+  double norm_epsilon = 1e-5;
+  double init_std = 0.02;
+  double projection_init_std = 0.01;
   std::optional<TokenId> end_token = 0;  ///< ends a text; unset: only the maximum length does
 
   /// For characters or bytes: the paper's model of enwik8 with 12 layers, 41 million parameters.
@@ -81,7 +81,7 @@ struct TransformerXlConfig {
   [[nodiscard]] AdaptiveSoftmaxOptions softmax() const {
     std::vector<bool> shared(shared_projections.begin(), shared_projections.end());
     if (shared.empty()) {
-      shared.assign(cutoffs.size() + 1, share_projections);
+      shared.assign(cutoffs.size() + 1, tie_projections);
       shared[0] = false;
     }
     return {.tie_weights = tie_embeddings, .tie_projections = shared};
@@ -103,14 +103,14 @@ struct TransformerXlConfig {
     for (const float rate : {dropout, attention_dropout}) {
       require(rate >= 0.f && rate < 1.f, kWhere, "dropout must be in [0, 1): ", rate);
     }
-    require(layer_norm_epsilon > 0 && init_deviation >= 0 && projection_init_deviation >= 0, kWhere,
-            "layer_norm_epsilon must be positive, deviations not negative: ", layer_norm_epsilon, ", ", init_deviation,
-            ", ", projection_init_deviation);
+    require(norm_epsilon > 0 && init_std >= 0 && projection_init_std >= 0, kWhere,
+            "norm_epsilon must be positive, deviations not negative: ", norm_epsilon, ", ", init_std, ", ",
+            projection_init_std);
   }
 
   /// Completes what config.json does not say: models of Hugging Face begin with zeros.
   template <class Contains>
-  void look_at(const Contains&) {
+  void detect_heads(const Contains&) {
     begins_with_zeros = true;
   }
   /// What Hugging Face calls this model and its settings, in config.json.
@@ -134,12 +134,12 @@ struct TransformerXlConfig {
     key("tie_word_embeddings", self.tie_embeddings);
     key("dropout", self.dropout);
     key("dropatt", self.attention_dropout);
-    key("layer_norm_epsilon", self.layer_norm_epsilon);
-    key("init_std", self.init_deviation);
-    key("proj_init_std", self.projection_init_deviation);
+    key("layer_norm_epsilon", self.norm_epsilon);
+    key("init_std", self.init_std);
+    key("proj_init_std", self.projection_init_std);
     visit_generation_keys(self, key);
     key.must_be("attn_type", 0);
-    key("proj_share_all_but_first", self.share_projections);
+    key("proj_share_all_but_first", self.tie_projections);
     if constexpr (std::is_const_v<Self>) {
       const std::vector<bool> shared = self.softmax().tie_projections;
       // Of a single cluster the default need not be said.

@@ -1,5 +1,5 @@
 /// \file
-/// Vision Transformer: a picture's patches are the words of a sentence, which an encoder reads (Dosovitskiy et al.
+/// Vision Transformer: an image's patches are the words of a sentence, which an encoder reads (Dosovitskiy et al.
 /// 2020). What differs from bert.hpp: patches are projected instead of looked up, norms come before sublayers.
 #pragma once
 
@@ -20,7 +20,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// What stands for the whole picture.
+/// What stands for the whole image.
 enum class ImagePooling {
   class_token,  ///< the hidden state of a learned token before the patches, the paper
   mean,         ///< the mean of the patches' hidden states; rapt's own, no Hugging Face folder can say it
@@ -36,10 +36,10 @@ struct VitConfig {
   Activation activation = Activation::gelu;
   float dropout = 0.f;            ///< of the embeddings and of each sublayer's output
   float attention_dropout = 0.f;  ///< of the attention weights
-  double layer_norm_epsilon = 1e-12;
-  double initial_deviation = 0.02;  ///< of all matrices and positions; small models learn faster from larger ones
-  bool qkv_bias = true;             ///< of the projections to queries, keys and values
-  Index encoder_stride = 16;        ///< for a head that rapt does not have; kept for other programs
+  double norm_epsilon = 1e-12;
+  double init_std = 0.02;     ///< of all matrices and positions; small models learn faster from larger ones
+  bool qkv_bias = true;       ///< of the projections to queries, keys and values
+  Index encoder_stride = 16;  ///< for a head that rapt does not have; kept for other programs
   ImagePooling pooling = ImagePooling::class_token;
 
   // Parts. Of a folder those are loaded that it has.
@@ -65,7 +65,7 @@ struct VitConfig {
             .attention_dropout = attention_dropout,
             .activation = activation,
             .norm = NormPlacement::pre,
-            .layer_norm_epsilon = layer_norm_epsilon};
+            .norm_epsilon = norm_epsilon};
   }
 
   /// Throws ValueError that names the values which do not fit.
@@ -79,9 +79,8 @@ struct VitConfig {
     for (const float rate : {dropout, attention_dropout}) {
       require(rate >= 0.f && rate < 1.f, kWhere, "dropout must be in [0, 1): ", rate);
     }
-    require(layer_norm_epsilon > 0 && initial_deviation >= 0, kWhere,
-            "layer_norm_epsilon must be positive: ", layer_norm_epsilon,
-            ", initial_deviation not negative: ", initial_deviation);
+    require(norm_epsilon > 0 && init_std >= 0, kWhere, "norm_epsilon must be positive: ", norm_epsilon,
+            ", init_std not negative: ", init_std);
     require(labels.empty() || !pooler, kWhere, "a model that tells ", labels.size(), " labels apart has no pooler");
     require(pooling == ImagePooling::class_token || !pooler, kWhere, "the pooler reads the class token, not the mean");
   }
@@ -105,8 +104,8 @@ struct VitConfig {
     key("hidden_act", self.activation);
     key("hidden_dropout_prob", self.dropout);
     key("attention_probs_dropout_prob", self.attention_dropout);
-    key("layer_norm_eps", self.layer_norm_epsilon);
-    key("initializer_range", self.initial_deviation);
+    key("layer_norm_eps", self.norm_epsilon);
+    key("initializer_range", self.init_std);
     key("qkv_bias", self.qkv_bias);
     key("encoder_stride", self.encoder_stride);
     key("pooler_output_size", self.pooler_width);
@@ -115,7 +114,7 @@ struct VitConfig {
   }
   /// Finds the parts by the tensors that a folder has.
   template <class Contains>
-  void look_at(const Contains& contains) {
+  void detect_heads(const Contains& contains) {
     pooler = contains("vit.pooler.dense.weight") || contains("pooler.dense.weight");
     if (!contains("classifier.weight")) {
       labels.clear();
@@ -128,14 +127,14 @@ struct VitConfig {
 /// What a call may ask for beside the hidden states.
 template <class T>
 struct VitOptions {
-  /// Take pictures of another height and width than the config's, too: the patches' positions are resized to their
+  /// Take images of another height and width than the config's, too: the patches' positions are resized to their
   /// grid, by cubic convolution.
   bool resize_positions = false;
   /// One a layer or none: receive the layers' attention probabilities, [B, H, L, L].
   std::span<Tensor<T>> weights = {};
 };
 
-/// What ViT and DeiT share: from pictures to the hidden states of the learned tokens and the patches.
+/// What ViT and DeiT share: from images to the hidden states of the learned tokens and the patches.
 template <class T = float>
 class VitEncoder {
  public:
@@ -153,14 +152,14 @@ class VitEncoder {
     });
     for_each_parameter(*this, [&](const std::string&, Parameter<T>& parameter) {
       if (parameter.shape().rank() == 1) return;
-      parameter.mutable_value() = init::truncated_normal<T>(parameter.shape(), rng, config.initial_deviation);
+      parameter.mutable_value() = init::truncated_normal<T>(parameter.shape(), rng, config.init_std);
     });
   }
 
-  /// The last hidden state: of each picture the learned tokens, then its patches, row by row   // [B L, D]
+  /// The last hidden state: of each image the learned tokens, then its patches, row by row   // [B L, D]
   [[nodiscard]] Variable<T> operator()(const ImageBatch<T>& images, const VitOptions<T>& options = {}) const {
     const PatchGrid own = patch_embedding_.grid(), grid = patch_embedding_.grid_of(images.shape());
-    require<ShapeError>(grid == own || options.resize_positions, "vit", "pictures of ", to_string(images.shape()),
+    require<ShapeError>(grid == own || options.resize_positions, "vit", "images of ", to_string(images.shape()),
                         ", the model's are ", to_string(own.image), "; with resize_positions it takes others, too");
     const std::array<Variable<T>, 2> extra{class_token_, distillation_token_};
     const auto tokens = std::span<const Variable<T>>(extra).first(static_cast<std::size_t>(extra_tokens()));
@@ -174,14 +173,14 @@ class VitEncoder {
     return encoder_(dropout(std::move(x), dropout_), splits(images), {}, options.weights);
   }
 
-  /// Where each picture's rows are: L = `extra_tokens` + patches a picture.
+  /// Where each image's rows are: L = `extra_tokens` + patches an image.
   [[nodiscard]] RowSplits splits(const ImageBatch<T>& images) const {
     return RowSplits::equal(images.images(), extra_tokens() + patch_embedding_.grid_of(images.shape()).patches());
   }
   /// Learned tokens before the patches: 1, or with one for distillation 2.
   [[nodiscard]] Index extra_tokens() const { return distillation_token_.defined() ? 2 : 1; }
 
-  /// Row `first` of each picture   // [B, D] from hidden states [B L, D]
+  /// Row `first` of each image   // [B, D] from hidden states [B L, D]
   [[nodiscard]] static Variable<T> token_rows(const Variable<T>& hidden, const RowSplits& splits, Index first) {
     return rows(hidden, splits, first, 1);
   }
@@ -200,7 +199,7 @@ class VitEncoder {
   }
 
  private:
-  /// `count` rows of each picture from row `first` on.
+  /// `count` rows of each image from row `first` on.
   [[nodiscard]] static Variable<T> rows(const Variable<T>& hidden, const RowSplits& splits, Index first, Index count) {
     require<ShapeError>(hidden.rows() == splits.rows(), "vit", "the hidden state has shape ", hidden.shape(),
                         ", row splits end at ", splits.rows());
@@ -227,7 +226,7 @@ template <class T>
   Linear<T> head(config.d_model, outputs, rng);
   for_each_parameter(head, [&](const std::string&, Parameter<T>& parameter) {
     if (parameter.shape().rank() == 1) return;
-    parameter.mutable_value() = init::truncated_normal<T>(parameter.shape(), rng, config.initial_deviation);
+    parameter.mutable_value() = init::truncated_normal<T>(parameter.shape(), rng, config.init_std);
   });
   return head;
 }
@@ -255,14 +254,14 @@ class Vit {
     if (classes > 0) classifier_ = detail::vit_head<T>(config, classes, rng);
   }
 
-  /// The last hidden state: of each picture the class token, then its patches, row by row   // [B (P + 1), D]
+  /// The last hidden state: of each image the class token, then its patches, row by row   // [B (P + 1), D]
   [[nodiscard]] Variable<T> operator()(const ImageBatch<T>& images, const VitOptions<T>& options = {}) const {
     return encoder_(images, options);
   }
-  /// Where each picture's rows are.
+  /// Where each image's rows are.
   [[nodiscard]] RowSplits splits(const ImageBatch<T>& images) const { return encoder_.splits(images); }
 
-  /// What the config's pooling makes of each picture   // [B, D] from hidden states [B (P + 1), D]
+  /// What the config's pooling makes of each image   // [B, D] from hidden states [B (P + 1), D]
   [[nodiscard]] Variable<T> pooled(const Variable<T>& hidden, const RowSplits& splits) const {
     if (config_.pooling == ImagePooling::class_token) return VitEncoder<T>::token_rows(hidden, splits, 0);
     const Index patches = splits.longest() - 1;
@@ -277,7 +276,7 @@ class Vit {
     const Linear<T>& head = part(classifier_, "classification head");
     return head(pooled((*this)(images, options), splits(images)));
   }
-  /// Mean cross-entropy of the pictures' labels, numbers among the config's.
+  /// Mean cross-entropy of the images' labels, numbers among the config's.
   [[nodiscard]] Variable<T> loss(const ImageBatch<T>& images, std::span<const TokenId> labels,
                                  const CrossEntropyOptions& options = {}) const {
     return cross_entropy(logits(images), labels, options);

@@ -29,7 +29,7 @@ class AdaptiveSoftmax {
  public:
   /// Throws ValueError for clusters that do not fit.
   AdaptiveSoftmax(const AdaptiveVocabulary& vocabulary, const AdaptiveSoftmaxOptions& options, Rng& rng,
-                  double deviation = 0.02, double projection_deviation = 0.01)
+                  double deviation = 0.02, double projection_std = 0.01)
       : vocabulary_(vocabulary) {
     vocabulary.validate("adaptive_softmax");
     const Index tails = vocabulary.clusters() - 1;
@@ -50,7 +50,7 @@ class AdaptiveSoftmax {
       const auto at = static_cast<std::size_t>(i);
       if (at < options.tie_projections.size() && options.tie_projections[at]) continue;
       projections_.back() =
-          Parameter<T>(init::normal<T>(Shape{vocabulary.d_model, vocabulary.width(i)}, rng, projection_deviation));
+          Parameter<T>(init::normal<T>(Shape{vocabulary.d_model, vocabulary.width(i)}, rng, projection_std));
     }
   }
 

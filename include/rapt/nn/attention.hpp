@@ -147,7 +147,7 @@ class MultiHeadAttention {
 
   [[nodiscard]] AttentionOptions<T> completed(AttentionOptions<T> masks) const {
     masks.heads = options_.heads;
-    masks.key_heads = 0;
+    masks.key_value_heads = 0;
     masks.scale = options_.scale;
     masks.soft_cap = options_.soft_cap;
     masks.dropout = options_.dropout;

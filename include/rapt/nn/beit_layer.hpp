@@ -16,7 +16,7 @@ namespace rapt { inline namespace RAPT_ABI {
 
 struct BeitLayerOptions {
   LayerOptions layer = {};             ///< sizes, activation, dropout and epsilon; the norms stand before the sublayers
-  double initial_scale = 0.1;          ///< of each sublayer's output, to begin with; 0: no scales are learned
+  double layer_scale = 0.1;            ///< of each sublayer's output, to begin with; 0: no scales are learned
   float drop_path = 0.f;               ///< share of sequences that pass by a sublayer, in Training
   Index grid_rows = 0, grid_cols = 0;  ///< of patches: the layer has a table of addends of its own; 0: it has none
 };
@@ -98,10 +98,10 @@ class BeitLayer {
         drop_path_(options.drop_path),
         self_attention_(options, rng),
         feed_forward_(options.layer.feed_forward(), rng),
-        norm1_(options.layer.d_model, options.layer.layer_norm_epsilon),
-        norm2_(options.layer.d_model, options.layer.layer_norm_epsilon) {
-    if (options.initial_scale <= 0) return;
-    const auto scale = static_cast<T>(options.initial_scale);
+        norm1_(options.layer.d_model, options.layer.norm_epsilon),
+        norm2_(options.layer.d_model, options.layer.norm_epsilon) {
+    if (options.layer_scale <= 0) return;
+    const auto scale = static_cast<T>(options.layer_scale);
     scale1_ = Parameter<T>(init::constant<T>(Shape{options.layer.d_model}, scale));
     scale2_ = Parameter<T>(init::constant<T>(Shape{options.layer.d_model}, scale));
   }

@@ -56,7 +56,7 @@ void attend_in_tiles(const TensorView<const T>& query, const RowSplits& splits, 
   problem.query_offsets = offsets;
   problem.keys = ranges;
   problem.heads = options.heads;
-  problem.key_heads = options.heads * key_columns / query.cols();
+  problem.key_value_heads = options.heads * key_columns / query.cols();
   problem.scale = static_cast<T>(options.scale);
   problem.soft_cap = static_cast<T>(options.soft_cap);
   problem.causal = true;
@@ -93,12 +93,13 @@ template <class T>
 [[nodiscard]] Tensor<T> attend_to_cache(const TensorView<const T>& query, const RowSplits& splits,
                                         const KeyValueCache<T>& cache, const CacheAttentionOptions& options) {
   const Index key_columns = cache.keys().cols(), value_columns = cache.values().cols();
-  const Index d_k = query.cols() / options.heads, key_heads = d_k > 0 ? key_columns / d_k : 0;
-  require<ShapeError>(key_heads > 0 && key_heads * d_k == key_columns && d_k * options.heads == query.cols() &&
-                          options.heads % key_heads == 0 && value_columns % key_heads == 0,
+  const Index d_k = query.cols() / options.heads, key_value_heads = d_k > 0 ? key_columns / d_k : 0;
+  require<ShapeError>(key_value_heads > 0 && key_value_heads * d_k == key_columns &&
+                          d_k * options.heads == query.cols() && options.heads % key_value_heads == 0 &&
+                          value_columns % key_value_heads == 0,
                       "cache_attention", "query ", query.shape(), " in ", options.heads, " heads, the cache has ",
                       key_columns, " columns of keys and ", value_columns, " of values");
-  Tensor<T> output(Shape{query.rows(), value_columns / key_heads * options.heads});
+  Tensor<T> output(Shape{query.rows(), value_columns / key_value_heads * options.heads});
   const auto is_prompt = [&](Index r) { return splits.length(r) > 1; };
   for (Index first = 0, last = 0; first < splits.sequences(); first = last) {
     while (last < splits.sequences() && is_prompt(last) == is_prompt(first)) ++last;

@@ -101,7 +101,7 @@ class Decoder {
  public:
   Decoder(Index layers, const LayerOptions& options, bool final_norm, Rng& rng) : d_model_(options.d_model) {
     for (Index i = 0; i < layers; ++i) layers_.emplace_back(options, rng);
-    if (final_norm) norm_.emplace(options.d_model, options.layer_norm_epsilon);
+    if (final_norm) norm_.emplace(options.d_model, options.norm_epsilon);
   }
 
   /// [N, D] from target [N, D] and memory [M, D]. Self-attention is causal unless `masks.causal` is set to false, as

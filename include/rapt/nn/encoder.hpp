@@ -55,7 +55,7 @@ class Encoder {
  public:
   Encoder(Index layers, const LayerOptions& options, bool final_norm, Rng& rng) {
     for (Index i = 0; i < layers; ++i) layers_.emplace_back(options, rng);
-    if (final_norm) norm_.emplace(options.d_model, options.layer_norm_epsilon);
+    if (final_norm) norm_.emplace(options.d_model, options.norm_epsilon);
   }
 
   /// The memory that the decoder attends to   // [N, D] from [N, D]

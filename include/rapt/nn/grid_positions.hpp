@@ -1,5 +1,5 @@
 /// \file
-/// Sines and cosines of a patch's place in its picture: the paper's 3.5 in two dimensions.
+/// Sines and cosines of a patch's place in its image: the paper's 3.5 in two dimensions.
 #pragma once
 
 #include <cmath>

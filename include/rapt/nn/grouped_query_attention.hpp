@@ -45,7 +45,7 @@ class GroupedQueryAttention {
     const Index q = query_columns(), k = key_columns(), v = value_columns();
     return o_proj_(attention(columns(qkv, 0, q), columns(qkv, q, k), columns(qkv, q + k, v), splits, splits,
                              {.heads = options_.heads,
-                              .key_heads = options_.key_value_heads,
+                              .key_value_heads = options_.key_value_heads,
                               .causal = true,
                               .window = options_.window,
                               .dropout = options_.dropout,

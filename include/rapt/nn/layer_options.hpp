@@ -19,7 +19,7 @@ struct LayerOptions {
   float activation_dropout = 0.f;  ///< inside of the feed-forward network
   Activation activation = Activation::relu;
   NormPlacement norm = NormPlacement::post;
-  double layer_norm_epsilon = 1e-5;
+  double norm_epsilon = 1e-5;
 
   [[nodiscard]] MultiHeadAttentionOptions attention() const {
     return {.d_model = d_model,
@@ -33,7 +33,7 @@ struct LayerOptions {
   }
   template <class T>
   [[nodiscard]] AddNorm<T> add_norm() const {
-    return AddNorm<T>(d_model, norm, dropout, layer_norm_epsilon);
+    return AddNorm<T>(d_model, norm, dropout, norm_epsilon);
   }
 };
 

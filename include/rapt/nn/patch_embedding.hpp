@@ -1,5 +1,5 @@
 /// \file
-/// A picture as a sequence: its patches, each projected to the model's width (Dosovitskiy et al. 2020, equation 1).
+/// An image as a sequence: its patches, each projected to the model's width (Dosovitskiy et al. 2020, equation 1).
 #pragma once
 
 #include "rapt/autograd/ops/assemble_tokens.hpp"
@@ -10,12 +10,12 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// y = patches W^T + b   // [B K, D] from pictures [B, C H W]
+/// y = patches W^T + b   // [B K, D] from images [B, C H W]
 /// The weight has the shape of the convolution that this is, [D, C, p_h, p_w].
 template <class T = float>
 class PatchEmbedding {
  public:
-  /// Throws ValueError, which names both sizes, unless the patches fill the pictures.
+  /// Throws ValueError, which names both sizes, unless the patches fill the images.
   PatchEmbedding(const PatchGrid& grid, Index d_model, Rng& rng, double deviation = 0.02) : grid_(grid) {
     grid.validate("patch_embedding");
     require(d_model > 0, "patch_embedding", "d_model must be positive: ", d_model);
@@ -24,19 +24,19 @@ class PatchEmbedding {
     bias_ = Parameter<T>(init::constant<T>(Shape{d_model}, T(0)));
   }
 
-  /// Pictures may have another height and width than the grid's, as long as patches fill them. `visible`: the patches
-  /// to embed, as many of each picture; empty: all.
+  /// Images may have another height and width than the grid's, as long as patches fill them. `visible`: the patches
+  /// to embed, as many of each image; empty: all.
   [[nodiscard]] Variable<T> operator()(const ImageBatch<T>& images, std::span<const TokenId> visible = {}) const {
     std::ignore = grid_of(images.shape());
     const Variable<T> patches = unfold_patches(images, grid_.patch_height, grid_.patch_width, visible);
     return linear<T>(patches, reshape<T>(weight_, Shape{weight_.shape()[0], grid_.patch_size()}), bias_);
   }
 
-  /// How pictures of the model's own size are cut.
+  /// How images of the model's own size are cut.
   [[nodiscard]] const PatchGrid& grid() const { return grid_; }
   /// How others are. Throws unless they have the channels, and patches fill them.
   [[nodiscard]] PatchGrid grid_of(const ImageShape& image) const {
-    require<ShapeError>(image.channels == grid_.image.channels, "patch_embedding", "pictures of ", to_string(image),
+    require<ShapeError>(image.channels == grid_.image.channels, "patch_embedding", "images of ", to_string(image),
                         ", the model's have ", grid_.image.channels, " channels");
     const PatchGrid grid{image, grid_.patch_height, grid_.patch_width};
     grid.validate("patch_embedding");

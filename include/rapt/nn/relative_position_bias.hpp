@@ -1,5 +1,5 @@
 /// \file
-/// A learned addend of attention scores for each distance between two patches of a picture (BEiT, section 2.1).
+/// A learned addend of attention scores for each distance between two patches of an image (BEiT, section 2.1).
 #pragma once
 
 #include <vector>

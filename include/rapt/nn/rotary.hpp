@@ -25,7 +25,7 @@ enum class RotaryScaling {
 
 struct RotaryOptions {
   double theta = 10000;        ///< pair i of r / 2 turns by theta^(-2i / r) a position
-  double rotated_share = 1;    ///< of each head's columns; the others have no position
+  double rotated_ratio = 1;    ///< of each head's columns; the others have no position
   Index max_positions = 2048;  ///< length that the model was made for; `dynamic` begins behind it
   RotaryLayout layout = RotaryLayout::halves;
 
@@ -40,15 +40,15 @@ struct RotaryOptions {
 
   /// How many of a head's columns are rotated.
   [[nodiscard]] Index rotated(Index head_dim) const {
-    return static_cast<Index>(static_cast<double>(head_dim) * rotated_share);
+    return static_cast<Index>(static_cast<double>(head_dim) * rotated_ratio);
   }
 
   /// Throws ValueError that names the values which do not fit.
   void validate(Index head_dim) const {
     constexpr std::string_view kWhere = "rotary";
-    require(rotated_share > 0 && rotated_share <= 1, kWhere, "rotated_share must be in (0, 1]: ", rotated_share);
+    require(rotated_ratio > 0 && rotated_ratio <= 1, kWhere, "rotated_share must be in (0, 1]: ", rotated_ratio);
     require(rotated(head_dim) > 0 && rotated(head_dim) % 2 == 0, kWhere,
-            "the number of rotated columns must be even: rotated_share ", rotated_share, " of head_dim = ", head_dim);
+            "the number of rotated columns must be even: rotated_ratio ", rotated_ratio, " of head_dim = ", head_dim);
     require(theta > 1 && max_positions > 0 && original_positions >= 0, kWhere, "theta ", theta, ", max_positions ",
             max_positions, ", original_positions ", original_positions);
     require(factor >= 1 && std::isfinite(factor), kWhere, "factor must be at least 1: ", factor);

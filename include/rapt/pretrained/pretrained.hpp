@@ -140,8 +140,8 @@ template <class Config>
   const bool has_own = folder.generation_config().has_value();  // otherwise config.json stands for it
   read_generation_keys(config, has_own ? *folder.generation_config() : folder.config(),
                        has_own ? folder.generation_config_path() : folder.config_path());
-  if constexpr (requires { config.look_at([](std::string_view) { return true; }); }) {
-    config.look_at([&](std::string_view name) { return folder.contains(name); });
+  if constexpr (requires { config.detect_heads([](std::string_view) { return true; }); }) {
+    config.detect_heads([&](std::string_view name) { return folder.contains(name); });
   }
   validate_config(config, folder.config_path());
   return config;

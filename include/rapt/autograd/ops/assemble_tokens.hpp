@@ -8,7 +8,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// Of each picture the extra tokens (class, distillation), then its patches, each plus its position, in one pass:
+/// Of each image the extra tokens (class, distillation), then its patches, each plus its position, in one pass:
 ///   y_(b, e) = extra_e + positions_e,   y_(b, k) = patches_(b, k) + positions_(E + visible_(b, k))
 ///   // [B (E + K), D] from patches [B K, D], extra tokens of D elements each, positions [E + P, D]
 /// `positions` undefined: none are added. `visible`: the number among P of each patch row, as in `unfold_patches`;
@@ -24,14 +24,14 @@ template <class T>
   const Index cols = patches.cols(), extras = static_cast<Index>(extra.size());
   require(extra.size() <= kMostExtra, kWhere, "at most ", kMostExtra, " extra tokens: ", extra.size());
   require<ShapeError>(images > 0 && patches.rows() % images == 0, kWhere, "patches of shape ", patches.shape(), " for ",
-                      images, " pictures");
+                      images, " images");
   const Index per_image = patches.rows() / images;
   if (positions.defined()) {
     const Index known = positions.rows() - extras;
     require<ShapeError>(positions.cols() == cols && known >= 0, kWhere, "patches of shape ", patches.shape(),
                         ", positions ", positions.shape(), ", ", extras, " extra tokens");
     require<ShapeError>(detail::visible_patches(kWhere, known, images, visible) == per_image, kWhere, per_image,
-                        " patches of each picture, ", visible.empty() ? known : static_cast<Index>(visible.size()),
+                        " patches of each image, ", visible.empty() ? known : static_cast<Index>(visible.size()),
                         visible.empty() ? " positions of patches" : " visible ones in all");
   }
   Tensor<T> tokens(Shape{std::max<Index>(extras, 1), cols});

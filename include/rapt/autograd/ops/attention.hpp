@@ -20,8 +20,9 @@ using kernels::ScoreStage;
 /// gradient flows into them.
 template <class T>
 struct AttentionOptions {
-  Index heads = 1;      ///< head h reads columns h d_k .. (h + 1) d_k
-  Index key_heads = 0;  ///< of key and value: query head h reads number h / (heads / key_heads); 0: as many as heads
+  Index heads = 1;  ///< head h reads columns h d_k .. (h + 1) d_k
+  Index key_value_heads =
+      0;  ///< of key and value: query head h reads number h / (heads / key_value_heads); 0: as many as heads
   /// A query sees no key behind its own position. Unset: what is usual where the options are used, which is causal in a
   /// decoder's self-attention and not causal anywhere else.
   std::optional<bool> causal = {};
@@ -84,13 +85,14 @@ void require_attention(const TensorView<const T>& query, const TensorView<const 
   constexpr std::string_view kWhere = "attention";
   require(options.heads > 0 && query.cols() % options.heads == 0, kWhere,
           "d_model must be a multiple of heads: d_model = ", query.cols(), ", heads = ", options.heads);
-  const Index key_heads = options.key_heads > 0 ? options.key_heads : options.heads;
-  require(options.key_heads >= 0 && options.heads % key_heads == 0, kWhere,
-          "heads must be a multiple of key_heads: heads = ", options.heads, ", key_heads = ", options.key_heads);
-  const bool heads_fit = query.cols() / options.heads * key_heads == key.cols() && value.cols() > 0 &&
-                         value.cols() % key_heads == 0 && value.rows() == key.rows();
+  const Index key_value_heads = options.key_value_heads > 0 ? options.key_value_heads : options.heads;
+  require(options.key_value_heads >= 0 && options.heads % key_value_heads == 0, kWhere,
+          "heads must be a multiple of key_value_heads: heads = ", options.heads,
+          ", key_value_heads = ", options.key_value_heads);
+  const bool heads_fit = query.cols() / options.heads * key_value_heads == key.cols() && value.cols() > 0 &&
+                         value.cols() % key_value_heads == 0 && value.rows() == key.rows();
   require<ShapeError>(heads_fit, kWhere, "query ", query.shape(), ", key ", key.shape(), ", value ", value.shape(),
-                      " in ", options.heads, " heads, of which key and value have ", key_heads);
+                      " in ", options.heads, " heads, of which key and value have ", key_value_heads);
   require<ShapeError>(query_offsets.back() == query.rows(), kWhere, "row splits end at ", query_offsets.back(),
                       ", query has shape ", query.shape());
   require<ShapeError>(keys.size() + 1 == query_offsets.size(), kWhere, query_offsets.size() - 1, " query sequences, ",
@@ -133,7 +135,7 @@ template <class T>
           .query_offsets = query_offsets,
           .keys = keys,
           .heads = options.heads,
-          .key_heads = options.key_heads,
+          .key_value_heads = options.key_value_heads,
           .scale = static_cast<T>(options.scale != 0.0 ? options.scale : 1.0 / std::sqrt(d_k)),
           .soft_cap = static_cast<T>(options.soft_cap),
           .causal = options.causal.value_or(false),
@@ -165,8 +167,8 @@ template <class T>
 
 /// softmax(cap(scale Q K^T) + masks) V, head by head and sequence by sequence (the paper's equation 1; without a soft
 /// cap cap(s) = s)   // [Nq, H d_v] from query [Nq, H d_k], key [Nk, K d_k], value [Nk, K d_v]
-/// K is `key_heads`; heads of values may have any width d_v. Query i of sequence s sees only keys of sequence s. A
-/// query that may attend to nothing gives zeros. Gradients flow into the slices' sources.
+/// K is `key_value_heads`; heads of values may have any width d_v. Query i of sequence s sees only keys of sequence s.
+/// A query that may attend to nothing gives zeros. Gradients flow into the slices' sources.
 template <class T>
 [[nodiscard]] Variable<T> attention(const ColumnSlice<T>& query, const ColumnSlice<T>& key, const ColumnSlice<T>& value,
                                     const RowSplits& query_splits, const RowSplits& key_splits,

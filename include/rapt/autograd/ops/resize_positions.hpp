@@ -1,5 +1,5 @@
 /// \file
-/// Learned positions of patches for pictures of another size.
+/// Learned positions of patches for images of another size.
 #pragma once
 
 #include "rapt/autograd/record.hpp"
