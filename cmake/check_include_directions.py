@@ -33,7 +33,6 @@ ALLOWED = {
 ALLOWED_MORE = {
     "data/parallel_corpus.hpp": ["text/lines.hpp"],
     "images/file_bytes.hpp": ["io/atomic_file.hpp"],
-    "io/model_file.hpp": ["models", "pretrained/config_keys.hpp"],
     "io/checkpoint.hpp": ["models", "train"],
     "io/run_folder.hpp": ["optim"],
 }

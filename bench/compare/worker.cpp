@@ -153,7 +153,8 @@ class TransformerTraining {
 class Decoding {
  public:
   explicit Decoding(const json& command)
-      : model_(rapt::load_model(rapt::SafetensorsFile(command.at("model").get<std::string>()))),
+      : model_(
+            rapt::load_model<rapt::Transformer<float>>(rapt::SafetensorsFile(command.at("model").get<std::string>()))),
         sources_(rapt::TokenBatch(command.at("source").get<Ids>())),
         batch_tokens_(batch_tokens_for(model_)) {
     command.value("int8", false) ? quantize_weights(model_) : pack_weights(model_);
@@ -284,7 +285,7 @@ Task encoder_task(const json& command) {
 // Models and text for decoding ----------------------------------------------------------------------------------------
 
 json new_model(const json& command) {
-  const auto config = rapt::config_from_json(command.at("config").dump(), "worker");
+  const auto config = rapt::config_from_json<rapt::TransformerConfig>(command.at("config").dump(), "worker");
   rapt::Rng rng(1);
   save_model(command.at("output").get<std::string>(), rapt::Transformer<float>(config, rng));
   return json::object();
@@ -391,7 +392,7 @@ class Worker {
   }
 
   json start_training(const json& command) {
-    const auto config = rapt::config_from_json(command.at("config").dump(), "worker");
+    const auto config = rapt::config_from_json<rapt::TransformerConfig>(command.at("config").dump(), "worker");
     const auto training = std::make_shared<TransformerTraining>(config, command.at("batches"));
     training->restart(rapt::SafetensorsFile(command.at("weights").get<std::string>()));
     return become(training, training_);

@@ -391,7 +391,7 @@ class TrainingJob {
     progress_.message(line + choices[chosen].name + ": written to " + f_.model);
   }
 
-  [[nodiscard]] static Model load(const std::filesystem::path& file) { return rapt::load_model(file); }
+  [[nodiscard]] static Model load(const std::filesystem::path& file) { return rapt::load_model<Model>(file); }
 
   void clear_folder() const {
     std::filesystem::remove(folder_->checkpoint());

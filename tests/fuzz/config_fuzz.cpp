@@ -46,9 +46,9 @@ Config read(const Texts& texts) {
 
 template <class Config>
 Texts write(const Config& config, std::uint8_t tensors) {
-  Texts texts{detail::json_text(detail::config_to_json<float>(config), "config.json"), {}, tensors};
+  Texts texts{detail::file_text(detail::config_to_json<float>(config), "config.json"), {}, tensors};
   if constexpr (detail::HasGenerationKeys<Config>) {
-    texts.generation = detail::json_text(detail::generation_config_to_json(config), "generation_config.json");
+    texts.generation = detail::file_text(detail::generation_config_to_json(config), "generation_config.json");
   }
   return texts;
 }

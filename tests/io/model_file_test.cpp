@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "rapt/models/transformer.hpp"
 #include "tests/common/expect_close.hpp"
 
 namespace {
@@ -97,12 +98,14 @@ TransformerConfig unusual_config() {  // no field has its default
 
 TEST(ModelConfig, EveryFieldComesBack) {
   const TransformerConfig configs[] = {{}, unusual_config(), TransformerConfig::big(500)};
-  for (const TransformerConfig& config : configs) expect_same(config_from_json(config_to_json(config), "x"), config);
+  for (const TransformerConfig& config : configs) {
+    expect_same(config_from_json<TransformerConfig>(config_to_json(config), "x"), config);
+  }
   for (const auto layout :
        {rapt::SinusoidLayout::interleaved, rapt::SinusoidLayout::concatenated, rapt::SinusoidLayout::halves}) {
     TransformerConfig config;
     config.positions.layout = layout;
-    expect_same(config_from_json(config_to_json(config), "x"), config);
+    expect_same(config_from_json<TransformerConfig>(config_to_json(config), "x"), config);
   }
   for (const auto activation : {rapt::Activation::relu, rapt::Activation::gelu, rapt::Activation::gelu_tanh}) {
     for (const auto norm : {rapt::NormPlacement::pre, rapt::NormPlacement::post}) {
@@ -111,7 +114,7 @@ TEST(ModelConfig, EveryFieldComesBack) {
         config.activation = activation;
         config.norm = norm;
         config.final_norm = final_norm;
-        expect_same(config_from_json(config_to_json(config), "x"), config);
+        expect_same(config_from_json<TransformerConfig>(config_to_json(config), "x"), config);
       }
     }
   }
@@ -121,7 +124,7 @@ TEST(ModelConfig, AFieldIsWrittenUnderEachName) {
   const auto json = nlohmann::json::parse(config_to_json(unusual_config()));
   std::size_t fields = 1;  // "model"
   TransformerConfig config;
-  rapt::detail::for_each_field(config, [&](const char* key, auto&) {
+  TransformerConfig::visit_fields(config, [&](const char* key, auto&) {
     EXPECT_TRUE(json.contains(key)) << key;
     ++fields;
   });
@@ -130,16 +133,16 @@ TEST(ModelConfig, AFieldIsWrittenUnderEachName) {
 }
 
 TEST(ModelConfig, AbsentKeysKeepTheirDefaults) {
-  expect_same(config_from_json("{}", "x"), {});
+  expect_same(config_from_json<TransformerConfig>("{}", "x"), {});
   TransformerConfig config;
   config.heads = 4;
-  expect_same(config_from_json(R"({"heads": 4})", "x"), config);
+  expect_same(config_from_json<TransformerConfig>(R"({"heads": 4})", "x"), config);
 }
 
 /// The error names the file and every one of these.
 template <class E>
 void expect_refused(const std::string& json, const std::vector<std::string>& parts) {
-  const std::string text = error_text<E>([&] { (void)config_from_json(json, "the file"); });
+  const std::string text = error_text<E>([&] { (void)config_from_json<TransformerConfig>(json, "the file"); });
   for (const std::string& part : parts) EXPECT_NE(text.find(part), std::string::npos) << text << "\nhas no " << part;
   EXPECT_LT(text.size(), 400u) << text;
   EXPECT_EQ(text.find('\n'), std::string::npos) << text;
@@ -162,7 +165,7 @@ TEST(ModelConfig, UnknownKeys) {
 
 TEST(ModelConfig, WrongTypes) {
   TransformerConfig config;
-  rapt::detail::for_each_field(config, [&](const std::string key, auto& member) {
+  TransformerConfig::visit_fields(config, [&](const std::string key, auto& member) {
     using Value = std::remove_cvref_t<decltype(member)>;
     std::vector<std::string> wrong = {"null", "[]", "{}", "[1]", "\"8\"", "\"\""};
     if constexpr (!std::is_same_v<Value, bool> && !std::is_same_v<Value, std::optional<bool>>) wrong.push_back("true");
@@ -308,7 +311,7 @@ TYPED_TEST(ModelFileOf, ComesBackBitForBit) {
     const Transformer<TypeParam> copy = *model;
     model.reset();  // nothing of the first model remains, as in another program
 
-    const auto loaded = rapt::load_model<TypeParam>(this->path());
+    const auto loaded = rapt::load_model<Transformer<TypeParam>>(this->path());
     expect_same(loaded.config(), variant.config);
     expect_same_parameters(loaded, copy);
     EXPECT_TRUE(same_bits(before, logits_of(loaded)));
@@ -322,17 +325,18 @@ TYPED_TEST(ModelFileOf, ComesBackBitForBit) {
 TEST_F(ModelFile, TheOtherPrecision) {
   const auto model = random_model<float>(small_config(), 3);
   save_model(path(), model);
-  const auto wide = rapt::load_model<double>(path());
+  const auto wide = rapt::load_model<Transformer<double>>(path());
   rapt_test::expect_close(logits_of(model), logits_of(wide), 1e-5);
   save_model(path(), wide);
-  expect_same_parameters(rapt::load_model<float>(path()), model);  // float to double and back loses nothing
+  expect_same_parameters(rapt::load_model<Transformer<float>>(path()),
+                         model);  // float to double and back loses nothing
 }
 
 TEST_F(ModelFile, MetadataIsKept) {
   save_model(path(), random_model<float>(small_config(), 3), {{"note", "n\xC3\xA4he"}, {"config", "is replaced"}});
   const rapt::SafetensorsFile file(path());
   EXPECT_EQ(file.metadata().at("note"), "n\xC3\xA4he");
-  expect_same(rapt::load_model(file).config(), small_config());
+  expect_same(rapt::load_model<Transformer<float>>(file).config(), small_config());
 }
 
 /// The entries of a model's file, to be changed by a test.
@@ -361,7 +365,7 @@ void expect_refused_model(const fs::path& path, const std::string& name) {
   auto model = old;
   const std::string into_old = error_text<E>([&] { rapt::load_parameters(model, rapt::SafetensorsFile(path)); });
   expect_same_parameters(model, old);
-  const std::string into_new = error_text<E>([&] { (void)rapt::load_model(path); });
+  const std::string into_new = error_text<E>([&] { (void)rapt::load_model<Transformer<float>>(path); });
   for (const std::string& text : {into_old, into_new}) {
     EXPECT_NE(text.find(path.string()), std::string::npos) << text;
     EXPECT_NE(text.find('"' + name + '"'), std::string::npos) << text << "\nhas no " << name;
@@ -407,7 +411,7 @@ TEST_F(ModelFile, WrongShapes) {
     contents.replace(name, *tensor);
     rapt::write_safetensors(path(), contents.entries, contents.metadata);
     expect_refused_model<ShapeError>(path(), name);
-    const std::string text = error_text<ShapeError>([&] { (void)rapt::load_model(path()); });
+    const std::string text = error_text<ShapeError>([&] { (void)rapt::load_model<Transformer<float>>(path()); });
     EXPECT_NE(text.find(to_string(tensor->shape())), std::string::npos) << text;
   }
 }
@@ -459,9 +463,12 @@ TEST_F(ModelFile, LoadsAPartUnderAPrefix) {
 TEST_F(ModelFile, NotAModel) {
   const Tensor<float> tensor(Shape{3});
   rapt::write_safetensors(path(), std::vector<SafetensorsEntry>{{"x", tensor.view()}});
-  EXPECT_NE(error_text<IoError>([&] { (void)rapt::load_model(path()); }).find("\"config\""), std::string::npos);
-  EXPECT_NE(error_text<IoError>([&] { (void)rapt::load_model(folder_ / "absent"); }).find("absent"), std::string::npos);
-  EXPECT_NE(error_text<IoError>([&] { (void)rapt::load_model(folder_); }).find("regular"), std::string::npos);
+  EXPECT_NE(error_text<IoError>([&] { (void)rapt::load_model<Transformer<float>>(path()); }).find("\"config\""),
+            std::string::npos);
+  EXPECT_NE(error_text<IoError>([&] { (void)rapt::load_model<Transformer<float>>(folder_ / "absent"); }).find("absent"),
+            std::string::npos);
+  EXPECT_NE(error_text<IoError>([&] { (void)rapt::load_model<Transformer<float>>(folder_); }).find("regular"),
+            std::string::npos);
 }
 
 // Files that claim more than they hold --------------------------------------------------------------------------------
@@ -518,7 +525,7 @@ TEST_F(ModelFile, ClaimsBeyondTheFileAllocateNothing) {
     contents.metadata["config"] = claim;
     rapt::write_safetensors(path(), contents.entries, contents.metadata);
     const MemoryLimit limit(64 << 20);
-    const std::string text = error_text<rapt::Error>([&] { (void)rapt::load_model(path()); });
+    const std::string text = error_text<rapt::Error>([&] { (void)rapt::load_model<Transformer<float>>(path()); });
     EXPECT_NE(text.find(path().string()), std::string::npos) << text;
   }
   // Separate embeddings: the target's is not the table that is looked at first.
@@ -529,7 +536,8 @@ TEST_F(ModelFile, ClaimsBeyondTheFileAllocateNothing) {
   contents.metadata["config"] = config_to_json(config);
   rapt::write_safetensors(path(), contents.entries, contents.metadata);
   const MemoryLimit limit(64 << 20);
-  EXPECT_NE(error_text<IoError>([&] { (void)rapt::load_model(path()); }).find("numbers"), std::string::npos);
+  EXPECT_NE(error_text<IoError>([&] { (void)rapt::load_model<Transformer<float>>(path()); }).find("numbers"),
+            std::string::npos);
 }
 
 TEST_F(ModelFile, EveryTruncationIsAnError) {
@@ -538,7 +546,7 @@ TEST_F(ModelFile, EveryTruncationIsAnError) {
   const std::string whole(std::istreambuf_iterator<char>(stream), {});
   for (std::size_t size = 0; size < whole.size(); size += size < 40 ? 1 : 97) {
     std::ofstream(path(), std::ios::binary) << whole.substr(0, size);
-    EXPECT_THROW((void)rapt::load_model(path()), IoError) << size;
+    EXPECT_THROW((void)rapt::load_model<Transformer<float>>(path()), IoError) << size;
   }
 }
 
@@ -557,7 +565,7 @@ TEST_F(ModelFile, ChangedBytesNeverCrash) {
     std::ofstream(path(), std::ios::binary) << bytes;
     const MemoryLimit limit(256 << 20);
     try {
-      (void)rapt::load_model(path());
+      (void)rapt::load_model<Transformer<float>>(path());
     } catch (const rapt::Error&) {
       ++refused;
     }
@@ -570,7 +578,7 @@ TEST_F(ModelFile, AnUnwritablePlaceLeavesTheOldFile) {
   save_model(path(), model);
   EXPECT_NE(error_text<IoError>([&] { save_model(path() / "below", model); }).find("below"), std::string::npos);
   EXPECT_THROW(save_model(folder_, model), IoError);
-  expect_same_parameters(rapt::load_model(path()), model);
+  expect_same_parameters(rapt::load_model<Transformer<float>>(path()), model);
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()), 1);
 }
 

@@ -202,7 +202,7 @@ TEST_F(ArenTransliteration, GreedyAndBeamOneWriteTheExpectedNames) {
 TEST_F(ArenTransliteration, SurvivesOurOwnFile) {
   const fs::path path = fs::temp_directory_path() / ("rapt_aren_" + std::to_string(::getpid()));
   rapt::save_model(path, model<float>());
-  const auto loaded = rapt::load_model(path);
+  const auto loaded = rapt::load_model<rapt::Transformer<float>>(path);
   fs::remove(path);
   EXPECT_EQ(scoring_error(loaded), scoring_error(model<float>()));
   expect_targets(loaded);

@@ -245,7 +245,7 @@ TEST(Marian, ItsTransformerIsAModelFileToo) {
     const auto model = model_of(golden);
     const auto path = golden.folder.path() / "transformer.safetensors";
     rapt::save_model(path, model.transformer());
-    const auto loaded = rapt::load_model(path);
+    const auto loaded = rapt::load_model<rapt::Transformer<float>>(path);
     const auto logits = loaded(golden.batch("ids", "row_splits"), golden.batch("target_input", "target_splits"));
     EXPECT_EQ(rapt_test::relative_error(logits.value(), logits_of(model, golden)), 0);
   });

@@ -1,16 +1,27 @@
 /// \file
-/// Models in files: parameters as safetensors under their dotted names, the configuration as JSON in the metadata.
+/// Models in files: parameters as safetensors under their dotted names, the config as JSON in the metadata.
+///
+/// ```cpp
+/// rapt::save_model("gpt.safetensors", gpt);
+/// const auto same = rapt::load_model<rapt::Gpt<float>>("gpt.safetensors");
+/// ```
 #pragma once
 
-#include <algorithm>
+#include <concepts>
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <string>
+#include <string_view>
+#include <vector>
 
+#include "rapt/core/initialise_nothing.hpp"
+#include "rapt/core/rng.hpp"
+#include "rapt/io/json.hpp"
 #include "rapt/io/safetensors.hpp"
-#include "rapt/models/transformer.hpp"
 #include "rapt/nn/module.hpp"
-#include "rapt/pretrained/config_keys.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -65,123 +76,55 @@ void load_parameters(
 
 namespace detail {
 
-/// Names of an enum's values in configurations.
-struct SinusoidLayoutName {
-  std::string_view name;
-  SinusoidLayout layout;
+struct AnyField {
+  template <class Value>
+  void operator()(const char*, Value&) const {}
 };
-inline constexpr SinusoidLayoutName kSinusoidLayouts[] = {{"interleaved", SinusoidLayout::interleaved},
-                                                          {"concatenated", SinusoidLayout::concatenated},
-                                                          {"halves", SinusoidLayout::halves}};
-inline Activation activation_from(const std::string& name, const std::string& where) {
-  for (const Activation a : kActivations) {
-    if (to_string(a) == name) return a;
-  }
-  fail<IoError>("config", where, ": no activation is called ", quote_name(name));
-}
-
-/// How many numbers a model of this configuration holds at least: all matrices.
-[[nodiscard]] inline double least_parameters(const TransformerConfig& c) {
-  const auto number = [](Index n) { return static_cast<double>(n); };
-  const double tables = number(c.source_vocabulary) +
-                        (c.tie_embeddings ? 0 : (c.has_output_matrix() ? 2 : 1) * number(c.target_vocabulary));
-  const double attention = 4 * number(c.d_model) * number(c.d_model);
-  const auto feed_forward = [&](const LayerOptions& layer) { return 2 * number(c.d_model) * number(layer.d_ff); };
-  return number(c.d_model) * (tables + 2 * number(c.learned_positions)) +
-         number(c.encoder_layers) * (attention + feed_forward(c.layer())) +
-         number(c.decoder_layers) * (2 * attention + feed_forward(c.decoder_layer()));
-}
-
-/// Calls f(key, member) for everything that a configuration file holds.
-template <class Config, class F>
-void for_each_field(Config& c, const F& f) {
-  f("source_vocabulary", c.source_vocabulary);
-  f("target_vocabulary", c.target_vocabulary);
-  f("d_model", c.d_model);
-  f("heads", c.heads);
-  f("d_ff", c.d_ff);
-  f("encoder_layers", c.encoder_layers);
-  f("decoder_layers", c.decoder_layers);
-  f("decoder_heads", c.decoder_heads);
-  f("decoder_d_ff", c.decoder_d_ff);
-  f("dropout", c.dropout);
-  f("attention_dropout", c.attention_dropout);
-  f("activation_dropout", c.activation_dropout);
-  f("activation", c.activation);
-  f("norm", c.norm);
-  f("final_norm", c.final_norm);
-  f("layer_norm_epsilon", c.norm_epsilon);
-  f("share_embeddings", c.tie_embeddings);
-  f("share_output", c.tie_output);
-  f("scale_embeddings", c.scale_embeddings);
-  f("output_bias", c.output_bias);
-  f("sinusoid_layout", c.positions.layout);
-  f("first_position", c.positions.first_position);
-  f("learned_positions", c.learned_positions);
-}
 
 }  // namespace detail
 
-/// The configuration as a JSON object.
-[[nodiscard]] inline std::string config_to_json(const TransformerConfig& config) {
-  nlohmann::ordered_json json = {{"model", "transformer"}};
-  detail::for_each_field(config, [&](const char* key, const auto& value) {
-    using Value = std::remove_cvref_t<decltype(value)>;
-    if constexpr (std::is_same_v<Value, Activation> || std::is_same_v<Value, NormPlacement>) {
-      json[key] = to_string(value);
-    } else if constexpr (std::is_same_v<Value, SinusoidLayout>) {
-      for (const detail::SinusoidLayoutName& known : detail::kSinusoidLayouts) {
-        if (known.layout == value) json[key] = known.name;
-      }
-    } else if constexpr (std::is_same_v<Value, std::optional<bool>>) {
-      json[key] = config.has_final_norm();
-    } else {
-      json[key] = value;
-    }
-  });
-  return json.dump();
+/// The settings of a model: `kName`, the model's name in files; `visit_fields(self, field)`, which calls
+/// field(name, member) for every setting (models/config_fields.hpp); and `validate()`, which throws ValueError for
+/// values that do not fit one another.
+template <class Config>
+concept ModelConfig = std::default_initializable<Config> && requires(Config& config, const Config& constant) {
+  Config::visit_fields(config, detail::AnyField{});
+  Config::visit_fields(constant, detail::AnyField{});
+  Config::kName;
+  constant.validate();
+};
+
+/// A model that is made of its config alone.
+template <class M>
+concept ConfiguredModel = Module<M> && requires(const M& model) {
+  { model.config() } -> std::same_as<const typename M::Config&>;
+};
+
+/// The config as a JSON object. Throws ValueError that names the setting for a value that JSON cannot hold.
+template <ModelConfig Config>
+[[nodiscard]] std::string config_to_json(const Config& config) {
+  nlohmann::ordered_json json = {{"model", Config::kName}};
+  Config::visit_fields(
+      config, [&](const char* key, const auto& value) { json[key] = detail::setting_to_json("config", key, value); });
+  return detail::json_text(json, "config", Config::kName);
 }
 
 /// The inverse; absent keys keep their defaults. Throws IoError that names `where` and the key for anything malformed,
-/// unknown or of another type, ValueError for values that do not fit each other.
-[[nodiscard]] inline TransformerConfig config_from_json(const std::string& text, const std::string& where) {
-  TransformerConfig config;
+/// unknown or of another type, ValueError for values that do not fit one another.
+template <ModelConfig Config>
+[[nodiscard]] Config config_from_json(const std::string& text, const std::string& where) {
+  Config config;
   const nlohmann::json json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   require<IoError>(json.is_object(), "config", where, ": the configuration is not a JSON object");
   const auto model = json.find("model");
-  require<IoError>(model == json.end() || *model == "transformer", "config", where,
-                   ": this is no transformer: \"model\" is ", detail::describe(model == json.end() ? json : *model));
+  require<IoError>(model == json.end() || *model == Config::kName, "config", where, ": this is no ", Config::kName,
+                   ": \"model\" is ", detail::describe(model == json.end() ? json : *model));
   std::set<std::string> known = {"model"};
-  detail::for_each_field(config, [&](const char* key, auto& value) {
+  const detail::JsonReader reader("config", where);
+  Config::visit_fields(config, [&](const char* key, auto& value) {
     known.insert(key);
-    if (!json.contains(key)) return;
-    const nlohmann::json& found = json[key];
-    using Value = std::remove_cvref_t<decltype(value)>;
-    const auto expect = [&](bool right, const char* what) {
-      require<IoError>(right, "config", where, ": \"", key, "\" must be ", what, ": ", detail::describe(found));
-    };
-    if constexpr (std::is_same_v<Value, Activation>) {
-      expect(found.is_string(), "a string");
-      value = detail::activation_from(found, where);
-    } else if constexpr (std::is_same_v<Value, NormPlacement>) {
-      expect(found == "post" || found == "pre", "\"post\" or \"pre\"");
-      value = found == "post" ? NormPlacement::post : NormPlacement::pre;
-    } else if constexpr (std::is_same_v<Value, SinusoidLayout>) {
-      const auto* const layout = std::find_if(std::begin(detail::kSinusoidLayouts), std::end(detail::kSinusoidLayouts),
-                                              [&](const auto& each) { return found == each.name; });
-      expect(layout != std::end(detail::kSinusoidLayouts), "\"interleaved\", \"concatenated\" or \"halves\"");
-      value = layout->layout;
-    } else if constexpr (std::is_same_v<Value, std::optional<bool>> || std::is_same_v<Value, bool>) {
-      expect(found.is_boolean(), "true or false");
-      value = found.template get<bool>();
-    } else if constexpr (std::is_integral_v<Value>) {
-      expect(found.is_number_integer() && found.template get<double>() >= 0 && found.template get<double>() < 1e9,
-             "a whole number from 0 to 10^9");
-      value = found.template get<Value>();
-    } else {
-      expect(found.is_number(), "a number");
-      value = found.template get<Value>();
-    }
+    const auto found = json.find(key);
+    if (found != json.end()) reader.read(key, *found, value);
   });
   for (const auto& [key, value] : json.items()) {
     require<IoError>(known.contains(key), "config", where, ": unknown key ", detail::quote_name(key));
@@ -194,40 +137,86 @@ void for_each_field(Config& c, const F& f) {
   return config;
 }
 
-/// Writes the model with its configuration and whatever else belongs to it (a vocabulary, say) into one file, which
-/// appears whole or not at all.
-template <class T>
-void save_model(const std::filesystem::path& path, const Transformer<T>& model, Metadata metadata = {}) {
+namespace detail {
+
+/// What a file, or the files of a folder, can fill.
+struct StoredSizes {
+  std::string_view holder = "file";  ///< "file" or "folder", for messages
+  Index tensors = 0;
+  double numbers = 0;  ///< of all tensors together
+
+  void add(const SafetensorsFile& file) {
+    for (const std::string& name : file.names()) {
+      double count = 1;
+      for (const Index size : file.sizes(name)) count *= static_cast<double>(size);
+      numbers += count;
+      ++tensors;
+    }
+  }
+};
+
+/// The model of a config, whose parameters have shapes, but no elements yet. `stored` is where they will be read from:
+/// a config that lies costs no memory, as every layer must have a tensor there, and so many numbers must be there as
+/// the tables that a model computes have columns (`config.table_columns()`). Throws IoError `[where] file: ...`
+/// otherwise.
+template <ConfiguredModel M>
+[[nodiscard]] M without_weights(const typename M::Config& config, const StoredSizes& stored, std::string_view where,
+                                const std::string& file) {
+  const auto require_layers = [&](Index layers) {
+    require<IoError>(layers <= stored.tensors, where, file, ": ", layers, " layers, the ", stored.holder, " has ",
+                     stored.tensors, " tensors");
+  };
+  if constexpr (requires { config.layers; }) require_layers(config.layers);
+  if constexpr (requires { config.encoder_layers; }) require_layers(config.encoder_layers + config.decoder_layers);
+  if constexpr (requires { config.decoder; }) {
+    if (config.decoder) require_layers(config.decoder_layers);
+  }
+  if constexpr (requires { config.table_columns(); }) {
+    require<IoError>(static_cast<double>(config.table_columns()) <= stored.numbers, where, file, ": a width of ",
+                     config.table_columns(), ", the ", stored.holder, " has ", stored.numbers, " numbers");
+  }
+  const InitialiseNothing scope;
+  Rng rng;
+  try {
+    return M(config, rng);
+  } catch (const Error& error) {
+    fail<IoError>(where, file, ": ", std::string_view(error.what()));
+  }
+}
+
+}  // namespace detail
+
+/// Writes the model with its config and whatever else belongs to it (a vocabulary, say) into one file, which appears
+/// whole or not at all.
+template <ConfiguredModel M>
+void save_model(const std::filesystem::path& path, const M& model, Metadata metadata = {}) {
   metadata["config"] = config_to_json(model.config());
   write_safetensors(path, parameter_entries(model), metadata);
 }
 
-/// A model as saved by `save_model`, or parameters of a torch.nn.Transformer with "config" in the metadata.
-template <class T = float>
-[[nodiscard]] Transformer<T> load_model(const SafetensorsFile& file) {
+/// A model as saved by `save_model`. A file of parameters of a torch.nn.Transformer with "config" in the metadata is a
+/// Transformer, too. Throws IoError, ShapeError or ValueError that names the file and what does not fit.
+template <ConfiguredModel M>
+[[nodiscard]] M load_model(const SafetensorsFile& file) {
   const auto config = file.metadata().find("config");
   require<IoError>(config != file.metadata().end(), "load_model", file.path(),
                    ": the file has no \"config\" in its metadata");
-  const TransformerConfig wanted = config_from_json(config->second, file.path());
-  const std::string table = wanted.tie_embeddings ? "embedding.weight" : "source_embedding.weight";
-  require<ShapeError>(file.shape(table) == Shape{wanted.source_vocabulary, wanted.d_model}, "load_model", file.path(),
-                      ": \"", table, "\" has shape ", file.shape(table), ", the configuration says ",
-                      Shape{wanted.source_vocabulary, wanted.d_model});
-  // A hostile configuration must not make us allocate more than the file holds.
-  double stored = 0;
-  for (const std::string& name : file.names()) stored += static_cast<double>(file.shape(name).size());
-  require<IoError>(detail::least_parameters(wanted) <= stored, "load_model", file.path(),
-                   ": the configuration needs at least ", detail::least_parameters(wanted), " numbers, the file holds ",
-                   stored);
-  const detail::InitialiseNothing scope;
-  Rng rng;
-  Transformer<T> model(wanted, rng);
+  detail::StoredSizes stored;
+  stored.add(file);
+  M model = detail::without_weights<M>(config_from_json<typename M::Config>(config->second, file.path()), stored,
+                                       "load_model", file.path());
+  double least = 0;  // the numbers of all matrices: of a vector load_parameters says more when it is too small
+  for_each_parameter(model, [&](const std::string&, const auto& parameter) {
+    if (parameter.shape().rank() > 1) least += static_cast<double>(parameter.size());
+  });
+  require<IoError>(least <= stored.numbers, "load_model", file.path(), ": the configuration needs at least ", least,
+                   " numbers, the file holds ", stored.numbers);
   load_parameters(model, file);
   return model;
 }
-template <class T = float>
-[[nodiscard]] Transformer<T> load_model(const std::filesystem::path& path) {
-  return load_model<T>(SafetensorsFile(path));
+template <ConfiguredModel M>
+[[nodiscard]] M load_model(const std::filesystem::path& path) {
+  return load_model<M>(SafetensorsFile(path));
 }
 
 }}  // namespace rapt::RAPT_ABI

@@ -10,6 +10,7 @@
 #include "rapt/autograd/ops/cross_entropy.hpp"
 #include "rapt/autograd/ops/mean_rows.hpp"
 #include "rapt/core/patch_mask.hpp"
+#include "rapt/models/config_fields.hpp"
 #include "rapt/nn/beit_layer.hpp"
 #include "rapt/nn/patch_embedding.hpp"
 
@@ -96,6 +97,33 @@ struct BeitConfig {
     require(labels.empty() || !masked_patch_head, kWhere, "a model that tells ", labels.size(),
             " labels apart has no other head");
     require(labels.empty() || pooler || !mean_pooling, kWhere, "the classification head needs the pooler");
+  }
+
+  /// The model's name in files, and every setting with its name there.
+  static constexpr std::string_view kName = "beit";
+  template <class Self, class Visitor>
+  static void visit_fields(Self& self, const Visitor& field) {
+    detail::visit_grid_fields(self.grid, field);
+    field("visual_tokens", self.visual_tokens);
+    field("d_model", self.d_model);
+    field("layers", self.layers);
+    field("heads", self.heads);
+    field("d_ff", self.d_ff);
+    field("activation", self.activation);
+    field("dropout", self.dropout);
+    field("attention_dropout", self.attention_dropout);
+    field("drop_path", self.drop_path);
+    field("norm_epsilon", self.norm_epsilon);
+    field("init_std", self.init_std);
+    field("layer_scale", self.layer_scale);
+    field("mask_token", self.mask_token);
+    field("positions", self.positions);
+    field("relative_positions", self.relative_positions);
+    field("shared_relative_positions", self.shared_relative_positions);
+    field("mean_pooling", self.mean_pooling);
+    field("pooler", self.pooler);
+    field("masked_patch_head", self.masked_patch_head);
+    field("labels", self.labels);
   }
 };
 

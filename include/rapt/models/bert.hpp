@@ -6,6 +6,7 @@
 
 #include "rapt/autograd/ops/add.hpp"
 #include "rapt/autograd/ops/cross_entropy.hpp"
+#include "rapt/models/config_fields.hpp"
 #include "rapt/nn/embedding.hpp"
 #include "rapt/nn/encoder.hpp"
 #include "rapt/nn/positional_encoding.hpp"
@@ -66,6 +67,29 @@ struct BertConfig {
     require(pooler || !next_sentence_head, kWhere, "the next-sentence head needs the pooler");
     require(labels.empty() || (!masked_language_head && !next_sentence_head), kWhere, "a model that tells ",
             labels.size(), " labels apart has no other head");
+  }
+
+  /// The model's name in files, and every setting with its name there.
+  static constexpr std::string_view kName = "bert";
+  template <class Self, class Visitor>
+  static void visit_fields(Self& self, const Visitor& field) {
+    field("vocabulary", self.vocabulary);
+    field("positions", self.positions);
+    field("token_types", self.token_types);
+    field("d_model", self.d_model);
+    field("layers", self.layers);
+    field("heads", self.heads);
+    field("d_ff", self.d_ff);
+    field("activation", self.activation);
+    field("dropout", self.dropout);
+    field("attention_dropout", self.attention_dropout);
+    field("norm_epsilon", self.norm_epsilon);
+    field("padding_token", self.padding_token);
+    field("pooler", self.pooler);
+    field("masked_language_head", self.masked_language_head);
+    field("next_sentence_head", self.next_sentence_head);
+    field("labels", self.labels);
+    field("classifier_dropout", self.classifier_dropout);
   }
 };
 

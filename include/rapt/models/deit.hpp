@@ -26,6 +26,14 @@ struct DeitConfig : VitConfig {
     require(!distillation_head || !labels.empty(), "deit", "the distillation head needs labels");
     require(pooling == ImagePooling::class_token, "deit", "it has no pooling by the mean");
   }
+
+  /// The model's name in files, and every setting with its name there.
+  static constexpr std::string_view kName = "deit";
+  template <class Self, class Visitor>
+  static void visit_fields(Self& self, const Visitor& field) {
+    VitConfig::visit_fields(self, field);
+    field("distillation_head", self.distillation_head);
+  }
 };
 
 /// The encoder, and the pooler or the one or two classification heads that the config names. A const model may be used

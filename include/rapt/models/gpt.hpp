@@ -6,6 +6,7 @@
 
 #include "rapt/autograd/ops/cross_entropy.hpp"
 #include "rapt/core/generation_defaults.hpp"
+#include "rapt/models/config_fields.hpp"
 #include "rapt/nn/embedding.hpp"
 #include "rapt/nn/encoder.hpp"
 #include "rapt/nn/positional_encoding.hpp"
@@ -76,6 +77,30 @@ struct GptConfig {
       require(rate >= 0.f && rate < 1.f, kWhere, "dropout must be in [0, 1): ", rate);
     }
     require(norm_epsilon > 0, kWhere, "norm_epsilon must be positive: ", norm_epsilon);
+  }
+
+  /// The model's name in files, and every setting with its name there.
+  static constexpr std::string_view kName = "gpt";
+  template <class Self, class Visitor>
+  static void visit_fields(Self& self, const Visitor& field) {
+    field("vocabulary", self.vocabulary);
+    field("positions", self.positions);
+    field("d_model", self.d_model);
+    field("layers", self.layers);
+    field("heads", self.heads);
+    field("d_ff", self.d_ff);
+    field("activation", self.activation);
+    field("embedding_dropout", self.embedding_dropout);
+    field("dropout", self.dropout);
+    field("attention_dropout", self.attention_dropout);
+    field("norm_epsilon", self.norm_epsilon);
+    field("scale_attention", self.scale_attention);
+    field("scale_attention_by_layer", self.scale_attention_by_layer);
+    field("tie_embeddings", self.tie_embeddings);
+    field("begin_token", self.begin_token);
+    field("end_tokens", self.end_tokens);
+    field("pad_token", self.pad_token);
+    field("suppressed_tokens", self.suppressed_tokens);
   }
 };
 

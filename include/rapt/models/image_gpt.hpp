@@ -70,6 +70,28 @@ struct ImageGptConfig {
     require(labels.empty() || !pixel_head, kWhere, "a model that tells ", labels.size(),
             " labels apart has no other head");
   }
+
+  /// The model's name in files, and every setting with its name there.
+  static constexpr std::string_view kName = "image_gpt";
+  template <class Self, class Visitor>
+  static void visit_fields(Self& self, const Visitor& field) {
+    field("clusters", self.clusters);
+    field("positions", self.positions);
+    field("d_model", self.d_model);
+    field("layers", self.layers);
+    field("heads", self.heads);
+    field("d_ff", self.d_ff);
+    field("activation", self.activation);
+    field("embedding_dropout", self.embedding_dropout);
+    field("dropout", self.dropout);
+    field("attention_dropout", self.attention_dropout);
+    field("norm_epsilon", self.norm_epsilon);
+    field("scale_attention", self.scale_attention);
+    field("scale_attention_by_layer", self.scale_attention_by_layer);
+    field("init_std", self.init_std);
+    field("pixel_head", self.pixel_head);
+    field("labels", self.labels);
+  }
 };
 
 /// h = x + SelfAttention(RMSNorm(x)), then h + FFN(RMSNorm(h)).

@@ -7,11 +7,29 @@
 #include <vector>
 
 #include "rapt/core/generation_defaults.hpp"
+#include "rapt/models/config_fields.hpp"
 #include "rapt/nn/gated_feed_forward.hpp"
 #include "rapt/nn/grouped_query_attention.hpp"
 #include "rapt/nn/rotary.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
+
+namespace kernels {
+
+[[nodiscard]] constexpr auto named_values(RotaryLayout) {
+  return std::to_array<NamedValue<RotaryLayout>>(
+      {{"halves", RotaryLayout::halves}, {"interleaved", RotaryLayout::interleaved}});
+}
+
+}  // namespace kernels
+
+[[nodiscard]] constexpr auto named_values(RotaryScaling) {
+  return std::to_array<NamedValue<RotaryScaling>>({{"none", RotaryScaling::none},
+                                                   {"linear", RotaryScaling::linear},
+                                                   {"dynamic", RotaryScaling::dynamic},
+                                                   {"llama3", RotaryScaling::llama3},
+                                                   {"yarn", RotaryScaling::yarn}});
+}
 
 /// Everything that makes a Llama. Defaults are those of the first one, of 7 billion parameters.
 struct LlamaConfig {
@@ -94,6 +112,47 @@ struct LlamaConfig {
             "attention_dropout must be in [0, 1): ", attention_dropout);
     require(norm_epsilon > 0 && init_std >= 0, kWhere, "rms_norm_epsilon must be positive: ", norm_epsilon,
             ", init_std not negative: ", init_std);
+  }
+
+  /// The model's name in files, and every setting with its name there.
+  static constexpr std::string_view kName = "llama";
+  template <class Self, class Visitor>
+  static void visit_fields(Self& self, const Visitor& field) {
+    field("vocabulary", self.vocabulary);
+    field("d_model", self.d_model);
+    field("layers", self.layers);
+    field("heads", self.heads);
+    field("key_value_heads", self.key_value_heads);
+    field("head_dim", self.head_dim);
+    field("d_ff", self.d_ff);
+    field("activation", self.activation);
+    field("rotary_theta", self.rotary.theta);
+    field("rotary_rotated_ratio", self.rotary.rotated_ratio);
+    field("rotary_max_positions", self.rotary.max_positions);
+    field("rotary_layout", self.rotary.layout);
+    field("rotary_scaling", self.rotary.scaling);
+    field("rotary_factor", self.rotary.factor);
+    field("rotary_original_positions", self.rotary.original_positions);
+    field("rotary_low_factor", self.rotary.low_factor);
+    field("rotary_high_factor", self.rotary.high_factor);
+    field("rotary_beta_slow", self.rotary.beta_slow);
+    field("rotary_beta_fast", self.rotary.beta_fast);
+    field("rotary_truncate", self.rotary.truncate);
+    field("rotary_attention_factor", self.rotary.attention_factor);
+    field("rotary_mscale", self.rotary.mscale);
+    field("rotary_mscale_all", self.rotary.mscale_all);
+    field("norm_epsilon", self.norm_epsilon);
+    field("tie_embeddings", self.tie_embeddings);
+    field("attention_bias", self.attention_bias);
+    field("attention_output_bias", self.attention_output_bias);
+    field("mlp_bias", self.mlp_bias);
+    field("window", self.window);
+    field("attention_dropout", self.attention_dropout);
+    field("init_std", self.init_std);
+    field("begin_token", self.begin_token);
+    field("end_tokens", self.end_tokens);
+    field("pad_token", self.pad_token);
+    field("suppressed_tokens", self.suppressed_tokens);
   }
 };
 

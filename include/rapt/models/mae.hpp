@@ -11,6 +11,7 @@
 #include "rapt/autograd/ops/place_rows.hpp"
 #include "rapt/core/patch_mask.hpp"
 #include "rapt/kernels/patch_pixels.hpp"
+#include "rapt/models/config_fields.hpp"
 #include "rapt/nn/encoder.hpp"
 #include "rapt/nn/grid_positions.hpp"
 #include "rapt/nn/patch_embedding.hpp"
@@ -82,6 +83,28 @@ struct MaeConfig {
     require(norm_epsilon > 0, kWhere, "norm_epsilon must be positive: ", norm_epsilon);
     require(mask_ratio >= 0 && mask_ratio < 1, kWhere, "hidden_share must be in [0, 1): ", mask_ratio);
     require(!normalise_pixels || grid.patch_size() > 1, kWhere, "a patch of one number has no deviation");
+  }
+
+  /// The model's name in files, and every setting with its name there.
+  static constexpr std::string_view kName = "mae";
+  template <class Self, class Visitor>
+  static void visit_fields(Self& self, const Visitor& field) {
+    detail::visit_grid_fields(self.grid, field);
+    field("d_model", self.d_model);
+    field("layers", self.layers);
+    field("heads", self.heads);
+    field("d_ff", self.d_ff);
+    field("decoder_width", self.decoder_width);
+    field("decoder_layers", self.decoder_layers);
+    field("decoder_heads", self.decoder_heads);
+    field("decoder_d_ff", self.decoder_d_ff);
+    field("activation", self.activation);
+    field("dropout", self.dropout);
+    field("attention_dropout", self.attention_dropout);
+    field("norm_epsilon", self.norm_epsilon);
+    field("mask_ratio", self.mask_ratio);
+    field("normalise_pixels", self.normalise_pixels);
+    field("decoder", self.decoder);
   }
 };
 

@@ -99,6 +99,39 @@ struct MarianConfig {
   [[nodiscard]] bool suppresses_padding() const {
     return pad_token && std::find(end_tokens.begin(), end_tokens.end(), *pad_token) == end_tokens.end();
   }
+
+  /// Columns of the sinusoids, which are computed when a model is made, and are in no file.
+  [[nodiscard]] Index table_columns() const { return d_model; }
+
+  /// The model's name in files, and every setting with its name there.
+  static constexpr std::string_view kName = "marian";
+  template <class Self, class Visitor>
+  static void visit_fields(Self& self, const Visitor& field) {
+    field("vocabulary", self.vocabulary);
+    field("target_vocabulary", self.target_vocabulary);
+    field("d_model", self.d_model);
+    field("encoder_layers", self.encoder_layers);
+    field("decoder_layers", self.decoder_layers);
+    field("encoder_heads", self.encoder_heads);
+    field("decoder_heads", self.decoder_heads);
+    field("encoder_d_ff", self.encoder_d_ff);
+    field("decoder_d_ff", self.decoder_d_ff);
+    field("activation", self.activation);
+    field("dropout", self.dropout);
+    field("attention_dropout", self.attention_dropout);
+    field("activation_dropout", self.activation_dropout);
+    field("scale_embeddings", self.scale_embeddings);
+    field("positions", self.positions);
+    field("tie_embeddings", self.tie_embeddings);
+    field("tie_output", self.tie_output);
+    field("output_bias", self.output_bias);
+    field("begin_token", self.begin_token);
+    field("end_tokens", self.end_tokens);
+    field("pad_token", self.pad_token);
+    field("forced_end_tokens", self.forced_end_tokens);
+    field("forced_begin_token", self.forced_begin_token);
+    field("suppressed_tokens", self.suppressed_tokens);
+  }
 };
 
 /// A Transformer under Marian's conventions. Sources end with an end token, as Marian's tokenizer writes them. A const

@@ -4,12 +4,22 @@
 
 #include "rapt/autograd/ops/cross_entropy.hpp"
 #include "rapt/core/generation_defaults.hpp"
+#include "rapt/models/config_fields.hpp"
 #include "rapt/nn/decoder.hpp"
 #include "rapt/nn/embedding.hpp"
 #include "rapt/nn/encoder.hpp"
 #include "rapt/nn/positional_encoding.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
+
+[[nodiscard]] constexpr auto named_values(NormPlacement) {
+  return std::to_array<NamedValue<NormPlacement>>({{"post", NormPlacement::post}, {"pre", NormPlacement::pre}});
+}
+[[nodiscard]] constexpr auto named_values(SinusoidLayout) {
+  return std::to_array<NamedValue<SinusoidLayout>>({{"interleaved", SinusoidLayout::interleaved},
+                                                    {"concatenated", SinusoidLayout::concatenated},
+                                                    {"halves", SinusoidLayout::halves}});
+}
 
 /// Everything that makes a Transformer. Defaults are the paper's base model (table 3).
 struct TransformerConfig {
@@ -125,6 +135,40 @@ struct TransformerConfig {
     require(!tie_embeddings || source_vocabulary == target_vocabulary, kWhere,
             "shared embeddings need one vocabulary: source ", source_vocabulary, ", target ", target_vocabulary);
   }
+
+  /// Columns of the sinusoids, which are computed when a model is made, and are in no file.
+  [[nodiscard]] Index table_columns() const { return learned_positions > 0 ? 0 : d_model; }
+
+  /// The model's name in files, and every setting with its name there.
+  static constexpr std::string_view kName = "transformer";
+  template <class Self, class Visitor>
+  static void visit_fields(Self& self, const Visitor& field) {
+    field("source_vocabulary", self.source_vocabulary);
+    field("target_vocabulary", self.target_vocabulary);
+    field("d_model", self.d_model);
+    field("heads", self.heads);
+    field("d_ff", self.d_ff);
+    field("encoder_layers", self.encoder_layers);
+    field("decoder_layers", self.decoder_layers);
+    field("decoder_heads", self.decoder_heads);
+    field("decoder_d_ff", self.decoder_d_ff);
+    field("dropout", self.dropout);
+    field("attention_dropout", self.attention_dropout);
+    field("activation_dropout", self.activation_dropout);
+    field("activation", self.activation);
+    field("norm", self.norm);
+    bool has_norm = self.has_final_norm();  // files say what the default comes to
+    field("final_norm", has_norm);
+    if constexpr (!std::is_const_v<Self>) self.final_norm = has_norm;
+    field("layer_norm_epsilon", self.norm_epsilon);
+    field("share_embeddings", self.tie_embeddings);
+    field("share_output", self.tie_output);
+    field("scale_embeddings", self.scale_embeddings);
+    field("output_bias", self.output_bias);
+    field("sinusoid_layout", self.positions.layout);
+    field("first_position", self.positions.first_position);
+    field("learned_positions", self.learned_positions);
+  }
 };
 
 /// The attention probabilities of every layer; Ls and Lt are the longest source and target, and what lies outside of a
@@ -143,6 +187,7 @@ template <class T = float>
 class Transformer {
  public:
   using ScalarType = T;
+  using Config = TransformerConfig;
   using State = DecoderState<T>;
 
   /// Xavier-uniform weights; throws ValueError for a config that does not fit.

@@ -226,8 +226,9 @@ class TransformerXl {
 
   /// Those that are computed once: of the memory, and a segment of usual length.
   [[nodiscard]] static DistanceEncoding<T> encoding(const TransformerXlConfig& config) {
-    return DistanceEncoding<T>(config.d_model,
-                               config.clamp_length > 0 ? config.clamp_length + 1 : config.memory_length + 512);
+    constexpr Index kMostKept = 16384;  // a config from a file may say any length
+    const Index wanted = config.clamp_length > 0 ? config.clamp_length + 1 : config.memory_length + 512;
+    return DistanceEncoding<T>(config.d_model, std::min(wanted, kMostKept));
   }
   /// How many distances are told apart among so many keys.
   [[nodiscard]] Index distances_among(Index keys) const {

@@ -105,6 +105,39 @@ struct TransformerXlConfig {
             "norm_epsilon must be positive, deviations not negative: ", norm_epsilon, ", ", init_std, ", ",
             projection_init_std);
   }
+
+  /// Columns of the sinusoids, which are computed when a model is made, and are in no file.
+  [[nodiscard]] Index table_columns() const { return d_model; }
+
+  /// The model's name in files, and every setting with its name there.
+  static constexpr std::string_view kName = "transformer_xl";
+  template <class Self, class Visitor>
+  static void visit_fields(Self& self, const Visitor& field) {
+    field("vocabulary", self.vocabulary);
+    field("cutoffs", self.cutoffs);
+    field("div_val", self.div_val);
+    field("d_model", self.d_model);
+    field("d_embed", self.d_embed);
+    field("heads", self.heads);
+    field("head_dim", self.head_dim);
+    field("d_ff", self.d_ff);
+    field("layers", self.layers);
+    field("memory_length", self.memory_length);
+    field("clamp_length", self.clamp_length);
+    field("same_length", self.same_length);
+    field("begins_with_zeros", self.begins_with_zeros);
+    field("pre_norm", self.pre_norm);
+    field("own_biases", self.own_biases);
+    field("tie_embeddings", self.tie_embeddings);
+    field("tie_projections", self.tie_projections);
+    field("shared_projections", self.shared_projections);
+    field("dropout", self.dropout);
+    field("attention_dropout", self.attention_dropout);
+    field("norm_epsilon", self.norm_epsilon);
+    field("init_std", self.init_std);
+    field("projection_init_std", self.projection_init_std);
+    field("end_token", self.end_token);
+  }
 };
 
 }}  // namespace rapt::RAPT_ABI

@@ -13,6 +13,7 @@
 #include "rapt/autograd/ops/embedding.hpp"
 #include "rapt/autograd/ops/mean_rows.hpp"
 #include "rapt/autograd/ops/resize_positions.hpp"
+#include "rapt/models/config_fields.hpp"
 #include "rapt/nn/encoder.hpp"
 #include "rapt/nn/patch_embedding.hpp"
 
@@ -23,6 +24,11 @@ enum class ImagePooling {
   class_token,  ///< the hidden state of a learned token before the patches, the paper
   mean,         ///< the mean of the patches' hidden states; rapt's own, no Hugging Face folder can say it
 };
+
+[[nodiscard]] constexpr auto named_values(ImagePooling) {
+  return std::to_array<NamedValue<ImagePooling>>(
+      {{"class_token", ImagePooling::class_token}, {"mean", ImagePooling::mean}});
+}
 
 /// Everything that makes a ViT. Defaults are those of the paper's ViT-B/16, of the encoder alone.
 struct VitConfig {
@@ -81,6 +87,29 @@ struct VitConfig {
             ", init_std not negative: ", init_std);
     require(labels.empty() || !pooler, kWhere, "a model that tells ", labels.size(), " labels apart has no pooler");
     require(pooling == ImagePooling::class_token || !pooler, kWhere, "the pooler reads the class token, not the mean");
+  }
+
+  /// The model's name in files, and every setting with its name there.
+  static constexpr std::string_view kName = "vit";
+  template <class Self, class Visitor>
+  static void visit_fields(Self& self, const Visitor& field) {
+    detail::visit_grid_fields(self.grid, field);
+    field("d_model", self.d_model);
+    field("layers", self.layers);
+    field("heads", self.heads);
+    field("d_ff", self.d_ff);
+    field("activation", self.activation);
+    field("dropout", self.dropout);
+    field("attention_dropout", self.attention_dropout);
+    field("norm_epsilon", self.norm_epsilon);
+    field("init_std", self.init_std);
+    field("qkv_bias", self.qkv_bias);
+    field("encoder_stride", self.encoder_stride);
+    field("pooling", self.pooling);
+    field("pooler", self.pooler);
+    field("pooler_width", self.pooler_width);
+    field("pooler_activation", self.pooler_activation);
+    field("labels", self.labels);
   }
 };
 

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "rapt/core/initialise_nothing.hpp"
 #include "rapt/nn/module.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -24,7 +25,9 @@ template <class T>
 [[nodiscard]] Tensor<T> grid_positions(Index rows, Index cols, Index d_model) {
   require(d_model > 0 && d_model % 4 == 0, "grid_positions", "d_model must be a multiple of 4: ", d_model);
   const Index quarter = d_model / 4;
-  Tensor<T> table(Shape{1, rows * cols + 1, d_model}, T(0));
+  const Shape shape{1, rows * cols + 1, d_model};
+  if (detail::initialises_nothing()) return Tensor<T>::without_elements(shape);
+  Tensor<T> table(shape, T(0));
   for (Index p = 0; p < rows * cols; ++p) {
     T* to = table.row(p + 1);
     for (Index i = 0; i < quarter; ++i) {

@@ -4,30 +4,13 @@
 
 #include <cmath>
 
+#include "rapt/core/initialise_nothing.hpp"
 #include "rapt/core/rng.hpp"
 #include "rapt/core/tensor.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
 namespace detail {
-
-inline bool& initialises_nothing() {
-  static thread_local bool nothing = false;
-  return nothing;
-}
-
-/// While it lives, the functions of `init` on this thread give shapes without elements: for models whose weights will
-/// be read from a file, so that none are drawn or allocated before.
-class InitialiseNothing {
- public:
-  InitialiseNothing() : before_(std::exchange(initialises_nothing(), true)) {}
-  ~InitialiseNothing() { initialises_nothing() = before_; }
-  InitialiseNothing(const InitialiseNothing&) = delete;
-  InitialiseNothing& operator=(const InitialiseNothing&) = delete;
-
- private:
-  bool before_;
-};
 
 template <class T, class Fill>
 [[nodiscard]] Tensor<T> initialised(Shape shape, const Fill& fill) {

@@ -9,6 +9,7 @@
 #include "rapt/generation/ensemble.hpp"
 #include "rapt/generation/sampling.hpp"
 #include "rapt/io/model_file.hpp"
+#include "rapt/models/transformer.hpp"
 #include "rapt/text/bpe.hpp"
 #include "rapt/text/lines.hpp"
 
@@ -64,7 +65,7 @@ class Translator {
     require<IoError>(subwords != file.metadata().end(), "translator", file.path(),
                      ": the file has no \"subwords\" in its metadata: it was not saved by a translator");
     const auto isolate = file.metadata().find("isolate_han");
-    return Translator(load_model(file), TextEncoding{BytePairEncoding::from_text(subwords->second, file.path()),
+    return Translator(load_model<Transformer<float>>(file), TextEncoding{BytePairEncoding::from_text(subwords->second, file.path()),
                                                      isolate != file.metadata().end() && isolate->second == "true"});
   }
   /// Model, configuration and subwords in one safetensors file, which appears whole or not at all.

@@ -5,44 +5,19 @@
 
 #include <charconv>
 #include <cmath>
-#include <filesystem>
-#include <iterator>
-#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <tuple>
+#include <utility>
 #include <vector>
 
-#include "rapt/core/input_file.hpp"
 #include "rapt/core/token_batch.hpp"
-#include "rapt/io/safetensors_header.hpp"
-#include "rapt/kernels/activation.hpp"
+#include "rapt/io/json.hpp"
+#include "rapt/models/config_fields.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
-
-/// A value for a message. Lists and objects may be nested deeper than the stack: their kind alone.
-[[nodiscard]] inline std::string describe(const nlohmann::json& value) {
-  return value.is_structured() ? std::string("an ") + value.type_name() : quote_name(value.dump());
-}
-
-/// The JSON object that the text of a file says. Throws IoError that names the file when it says none.
-[[nodiscard]] inline nlohmann::json parse_json_object(std::string_view text, const std::string& path,
-                                                      std::string_view where) {
-  nlohmann::json json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-  require<IoError>(json.is_object(), where, path, ": is not a JSON object");
-  return json;
-}
-
-/// The JSON object that a file holds. Throws IoError that names the file when there is none.
-[[nodiscard]] inline nlohmann::json read_json_object(const std::filesystem::path& path, std::string_view where) {
-  InputFile file(path);
-  require<IoError>(file.is_open() && std::filesystem::is_regular_file(path), where, path.string(), ": cannot open");
-  std::string text;
-  char part[4096];
-  while (file.read(part, sizeof part), file.gcount() > 0) text.append(part, static_cast<std::size_t>(file.gcount()));
-  require<IoError>(!file.bad(), where, path.string(), ": cannot read");
-  return parse_json_object(text, path.string(), where);
-}
 
 struct ActivationName {
   std::string_view name;
@@ -72,8 +47,8 @@ inline constexpr bool kIsSomeTokens =
 /// no one asks for are passed over.
 class ConfigReader {
  public:
-  /// Both must outlive it; `where` is the file, for messages.
-  ConfigReader(const nlohmann::json& json, const std::string& where) : json_(json), where_(where) {}
+  /// Both must outlive it; `file` is for messages.
+  ConfigReader(const nlohmann::json& json, const std::string& file) : json_(json), reader_("pretrained", file) {}
 
   template <class Value>
   void operator()(const char* key, Value& value) const {
@@ -101,14 +76,14 @@ class ConfigReader {
     const auto found = json_.find(key);
     if (found == json_.end() || found->is_null()) return;
     expect(found->is_object(), key, *found, "an object");
-    f(ConfigReader(*found, where_));
+    f(ConfigReader(*found, reader_.file()));
   }
   /// For settings that change the arithmetic in a way that the model does not have.
   template <class Value>
   void must_be(const char* key, const Value& wanted) const {
     const auto found = json_.find(key);
-    require<IoError>(found == json_.end() || found->is_null() || *found == nlohmann::json(wanted), "pretrained", where_,
-                     ": \"", key, "\" is ", found == json_.end() ? "" : describe(*found),
+    require<IoError>(found == json_.end() || found->is_null() || *found == nlohmann::json(wanted), reader_.where(),
+                     reader_.file(), ": \"", key, "\" is ", found == json_.end() ? "" : describe(*found),
                      ", which this model cannot do: it must be ", nlohmann::json(wanted).dump());
   }
   /// Names of classes by number, {"0": "negative", "1": "positive"}. Without them, "num_labels" may say how many.
@@ -133,7 +108,7 @@ class ConfigReader {
 
  private:
   void expect(bool right, const char* key, const nlohmann::json& found, const char* what) const {
-    require<IoError>(right, "pretrained", where_, ": \"", key, "\" must be ", what, ": ", describe(found));
+    reader_.expect(right, key, found, what);
   }
 
   template <class Value>
@@ -147,32 +122,22 @@ class ConfigReader {
         }
       }
       expect(false, key, found, "the name of an activation that rapt has");
-    } else if constexpr (std::is_same_v<Value, bool>) {
-      expect(found.is_boolean(), key, found, "true or false");
-      value = found.template get<bool>();
-    } else if constexpr (std::is_same_v<Value, std::string>) {
-      expect(found.is_string(), key, found, "a string");
-      value = found.template get<std::string>();
-    } else if constexpr (std::is_integral_v<Value>) {
-      expect(found.is_number_integer() && found.template get<double>() >= 0 && found.template get<double>() < 1e9, key,
-             found, "a whole number from 0 to 999999999");
-      value = found.template get<Value>();
-    } else if constexpr (std::is_floating_point_v<Value>) {
-      expect(found.is_number() && std::abs(found.template get<double>()) <= std::numeric_limits<Value>::max(), key,
-             found, "a number that its type can hold");
-      value = found.template get<Value>();
-    } else if constexpr (requires { value.has_value(); }) {  // optional: null is none
+    } else if constexpr (OptionalSetting<Value>) {
       value.reset();
       if (found.is_null() || (kIsSomeTokens<Value> && is_negative(found))) return;
-      value.emplace();
-      read(key, found, *value);
-    } else {  // a list; a single value is a list of one
+      read(key, found, value.emplace());
+    } else if constexpr (ListSetting<Value>) {  // a single value is a list of one
       value.clear();
       if (found.is_null()) return;
       for (const nlohmann::json& element : found.is_array() ? found : nlohmann::json::array({found})) {
         if (kIsSomeTokens<Value> && is_negative(element)) continue;
         value.emplace_back();
         read(key, element, value.back());
+      }
+    } else {
+      reader_.read(key, found, value);
+      if constexpr (std::is_floating_point_v<Value>) {
+        expect(std::isfinite(value), key, found, "a number that its type can hold");
       }
     }
   }
@@ -182,7 +147,7 @@ class ConfigReader {
   }
 
   const nlohmann::json& json_;
-  const std::string& where_;
+  JsonReader reader_;
 };
 
 /// The inverse. What is unset or empty is left out: other programs refuse null where they want a number. Throws
@@ -193,7 +158,7 @@ class ConfigWriter {
 
   template <class Value>
   void operator()(const char* key, const Value& value) const {
-    if constexpr (requires { value.has_value(); }) {
+    if constexpr (OptionalSetting<Value>) {
       if (value) json_[key] = to_json(key, *value);
     } else if constexpr (requires { value.front(); } && !std::is_same_v<Value, std::string>) {
       if (value.size() == 1) return (*this)(key, value.front());
@@ -239,18 +204,11 @@ class ConfigWriter {
         if (known.activation == value) return known.name;
       }
       fail("pretrained", '"', key, "\": Hugging Face has no name for the activation ", value);
-    } else if constexpr (std::is_floating_point_v<Value>) {
-      require(std::isfinite(value), "pretrained", '"', key, "\" must be finite: ", value);
-      if constexpr (std::is_same_v<Value, float>) {  // 0.1f as 0.1
-        return nlohmann::ordered_json::parse(number_text(value)).template get<double>();
-      }
-      return value;
-    } else if constexpr (std::is_integral_v<Value> && !std::is_same_v<Value, bool>) {
-      require(value >= 0 && value < 1000000000, "pretrained", '"', key,
-              "\" must be a whole number from 0 to 999999999: ", value);
-      return value;
+    } else if constexpr (std::is_same_v<Value, float>) {        // 0.1f as 0.1
+      std::ignore = setting_to_json("pretrained", key, value);  // throws unless it is finite
+      return nlohmann::ordered_json::parse(number_text(value)).template get<double>();
     } else {
-      return value;
+      return setting_to_json("pretrained", key, value);
     }
   }
   [[nodiscard]] static std::string number_text(float value) {

@@ -13,8 +13,9 @@
 #include <algorithm>
 #include <functional>
 
+#include "rapt/io/json.hpp"
+#include "rapt/io/model_file.hpp"
 #include "rapt/io/safetensors.hpp"
-#include "rapt/nn/init.hpp"
 #include "rapt/nn/module.hpp"
 #include "rapt/pretrained/folder_contents.hpp"
 #include "rapt/pretrained/pretrained_config.hpp"
@@ -74,6 +75,8 @@ class PretrainedFolder {
     for (const auto& [name, file] : file_of_) names.push_back(name);
     return names;
   }
+  /// What all tensors together can fill.
+  [[nodiscard]] const detail::StoredSizes& sizes() const { return sizes_; }
   /// The file that has a tensor which the folder `contains`.
   [[nodiscard]] const SafetensorsFile& file_of(std::string_view name) const {
     return files_[file_of_.find(name)->second];
@@ -89,6 +92,7 @@ class PretrainedFolder {
 
   void add_file(const std::string& name) {
     files_.emplace_back(path_ / name);
+    sizes_.add(files_.back());
     for (const std::string& tensor : files_.back().names()) {
       const bool is_new = file_of_.emplace(tensor, files_.size() - 1).second;
       require<IoError>(is_new, kWhere, files_.back().path(), ": ", detail::quote_name(tensor),
@@ -100,14 +104,8 @@ class PretrainedFolder {
   nlohmann::json config_;
   std::optional<nlohmann::json> generation_config_;
   std::vector<SafetensorsFile> files_;
+  detail::StoredSizes sizes_{.holder = "folder"};
   std::map<std::string, std::size_t, std::less<>> file_of_;
-};
-
-/// A model with a config. To load or save its folders, the format of the config must be known, too: see
-/// HasPretrainedFormat.
-template <class M>
-concept ConfiguredModel = Module<M> && requires(const M& model) {
-  { model.config() } -> std::same_as<const typename M::Config&>;
 };
 
 namespace detail {
@@ -284,25 +282,6 @@ template <class Config>
   return {};
 }
 
-/// The model, to be filled. A config.json that lies costs no memory: every layer must have a tensor in the folder.
-template <class M, class Config>
-[[nodiscard]] M without_weights(const Config& config, const PretrainedFolder& folder) {
-  const auto require_layers = [&](Index layers) {
-    const auto tensors = static_cast<Index>(folder.names().size());
-    require<IoError>(layers <= tensors, "pretrained", folder.config_path(), ": ", layers, " layers, the folder has ",
-                     tensors, " tensors");
-  };
-  if constexpr (requires { config.layers; }) require_layers(config.layers);
-  if constexpr (requires { config.encoder_layers; }) require_layers(config.encoder_layers + config.decoder_layers);
-  const InitialiseNothing scope;
-  Rng rng;
-  try {
-    return M(config, rng);
-  } catch (const Error& error) {
-    fail<IoError>("pretrained", folder.config_path(), ": ", std::string_view(error.what()));
-  }
-}
-
 }  // namespace detail
 
 /// What a folder's config.json says the model is: "gpt2", "bert", ... Throws IoError when it says nothing.
@@ -332,7 +311,7 @@ template <ConfiguredModel M>
       "it is rapt/pretrained/gpt.hpp");
   const PretrainedFolder folder(path);
   const auto config = detail::config_of<typename M::Config>(folder);
-  M model = detail::without_weights<M>(config, folder);
+  M model = detail::without_weights<M>(config, folder.sizes(), "pretrained", folder.config_path());
   detail::PretrainedLoader<M>(model, folder).load();
   return model;
 }
@@ -352,9 +331,9 @@ void save_pretrained(const std::filesystem::path& path, const M& model) {
   using Config = typename M::Config;
   const std::filesystem::path config_path = path / "config.json", generation_path = path / "generation_config.json";
   std::string generation;  // what cannot be written throws before there is a file
-  const std::string config = detail::json_text(detail::config_to_json<T>(model.config()), config_path);
+  const std::string config = detail::file_text(detail::config_to_json<T>(model.config()), config_path);
   if constexpr (detail::HasGenerationKeys<Config>) {
-    generation = detail::json_text(detail::generation_config_to_json(model.config()), generation_path);
+    generation = detail::file_text(detail::generation_config_to_json(model.config()), generation_path);
   }
   std::error_code error;
   std::filesystem::create_directories(path, error);

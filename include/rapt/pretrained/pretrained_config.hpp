@@ -96,13 +96,9 @@ template <HasGenerationKeys Config>
   return json;
 }
 
-/// The text of a file. Throws ValueError that names it for a string that is not UTF-8.
-[[nodiscard]] inline std::string json_text(const nlohmann::ordered_json& json, const std::filesystem::path& path) {
-  try {
-    return json.dump(2) + "\n";
-  } catch (const nlohmann::json::exception& error) {
-    fail("pretrained", path.string(), ": cannot be written as JSON: ", error.what());
-  }
+/// The text of a JSON file. Throws ValueError that names it for a string that is not UTF-8.
+[[nodiscard]] inline std::string file_text(const nlohmann::ordered_json& json, const std::filesystem::path& path) {
+  return json_text(json, "pretrained", path.string(), /*indent=*/2) + "\n";
 }
 
 }}}  // namespace rapt::RAPT_ABI::detail

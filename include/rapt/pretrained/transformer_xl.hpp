@@ -3,7 +3,6 @@
 #pragma once
 
 #include <deque>
-#include <set>
 #include <type_traits>
 
 #include "rapt/models/transformer_xl.hpp"
@@ -44,7 +43,7 @@ struct PretrainedFormat<TransformerXlConfig> {
       const std::vector<bool> shared = self.softmax().tie_projections;
       // Of a single cluster the default need not be said.
       if (shared.size() > 1 || shared[0]) key("tie_projs", std::deque<bool>(shared.begin(), shared.end()));
-      key("cutoffs", std::set<Index>(self.cutoffs.begin(), self.cutoffs.end()));  // written as a list of any length
+      key.constant("cutoffs", self.cutoffs);  // a list, whatever its length
     } else {
       key("tie_projs", self.shared_projections);
       key("cutoffs", self.cutoffs);
