@@ -216,7 +216,7 @@ std::vector<WrongUse> wrong_uses() {
         [=] {
           attend({2, 6}, {2, 4}, {2, 4}, {2}, {2}, {.heads = 3, .key_value_heads = 2});
         },
-        {"[attention] ", "heads = 3", "key_heads = 2"});
+        {"[attention] ", "heads = 3", "key_value_heads = 2"});
   wrong("attention shared key",
         [=] {
           attend({2, 8}, {3, 8}, {3, 8}, {2}, {3}, {.heads = 4, .key_value_heads = 2});

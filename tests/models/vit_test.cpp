@@ -134,7 +134,7 @@ TEST(Vit, BeginsWithTheConfigsDeviation) {
   rapt::save_pretrained(saved.path(), model);
   EXPECT_EQ(rapt::from_pretrained<Vit<float>>(saved.path()).config().init_std, 0.5);
   config.init_std = -1;
-  expect_message([&] { Vit<float>(config, rng); }, "initial_deviation not negative: -1");
+  expect_message([&] { Vit<float>(config, rng); }, "init_std not negative: -1");
 }
 
 TEST(Vit, TravelsBackUnchanged) {
