@@ -384,7 +384,7 @@ TEST(Llama, NamesWhatDoesNotFit) {
   config("odd head_dim", [](auto& c) { c.head_dim = 5; }, {"[rotary] ", "head_dim = 5"});
   config("window", [](auto& c) { c.window = -2; }, {"[llama] ", "window", "-2"});
   config("dropout", [](auto& c) { c.attention_dropout = 1; }, {"[llama] ", "attention_dropout", "1"});
-  config("epsilon", [](auto& c) { c.norm_epsilon = 0; }, {"[llama] ", "rms_norm_epsilon", "0"});
+  config("epsilon", [](auto& c) { c.norm_epsilon = 0; }, {"[llama] ", "norm_epsilon", "0"});
   const auto model = model_of<float>(small());
   wrong("token", [&] { std::ignore = model(TokenBatch({{1, 13}})); }, {"[embedding] ", "id 13", "position 1"});
   wrong("prompt", [&] { std::ignore = model.start(TokenBatch({{1}, {}})); }, {"[prompt] ", "sequence 1 is empty"});

@@ -94,7 +94,7 @@ struct LlamaConfig {
     require(window >= 0, kWhere, "window must not be negative: ", window);
     require(attention_dropout >= 0.f && attention_dropout < 1.f, kWhere,
             "attention_dropout must be in [0, 1): ", attention_dropout);
-    require(norm_epsilon > 0 && init_std >= 0, kWhere, "rms_norm_epsilon must be positive: ", norm_epsilon,
+    require(norm_epsilon > 0 && init_std >= 0, kWhere, "norm_epsilon must be positive: ", norm_epsilon,
             ", init_std not negative: ", init_std);
   }
 
