@@ -278,14 +278,7 @@ TEST(BatchStreamOfAFunction, AnEpochThatCannotBeChangesNothing) {
     }
     EXPECT_EQ(stream.position(), reference.position());
     while (reference.position().batch < reference.batches_per_epoch()) expect_equal(stream.next(), reference.next());
-    const auto text = [&]() -> std::string {
-      try {
-        (void)stream.next();
-      } catch (const std::exception& error) {
-        return error.what();
-      }
-      return "";
-    };
+    const auto text = [&] { return rapt_test::error_text<std::exception>([&] { (void)stream.next(); }); };
     const char* expected[] = {"[batch_stream] the corpus has no sentence pairs",
                               "[batch_stream] pair 0 has 101 tokens with its end symbol, a batch holds 60",
                               "the epoch is not there"};

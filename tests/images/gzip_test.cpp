@@ -19,7 +19,7 @@ using rapt_test::joined;
 
 constexpr std::size_t kLimit = 1 << 20;
 
-using GzipTest = rapt_test::FolderTest;
+using GzipTest = rapt_test::ImageFileTest;
 
 TEST_F(GzipTest, FilesAreReadPlainOrCompressed) {
   for (const std::size_t size : {0u, 1u, 5000u, 300000u}) {

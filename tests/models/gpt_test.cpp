@@ -18,21 +18,8 @@ using rapt::GptConfig;
 using rapt::Index;
 using rapt::TokenBatch;
 using rapt::TokenId;
+using rapt_test::expect_message;
 using rapt_test::PretrainedCase;
-
-template <class F>
-std::string message_of(const F& f) {
-  try {
-    f();
-  } catch (const rapt::Error& error) {
-    return error.what();
-  }
-  return "";
-}
-template <class F>
-void expect_message(const F& f, const std::string& part) {
-  EXPECT_NE(message_of(f).find(part), std::string::npos) << message_of(f);
-}
 
 TokenBatch batch_of(const std::vector<TokenId>& sequence) {
   TokenBatch batch;

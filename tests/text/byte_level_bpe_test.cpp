@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/common/expect_close.hpp"
+
 namespace {
 
 using rapt::ByteLevelBpe;
@@ -18,16 +20,7 @@ using rapt::ByteLevelPattern;
 using rapt::Encoding;
 using rapt::TextSpan;
 using rapt::TokenId;
-
-template <class E = rapt::ValueError, class Call>
-std::string message_of(Call&& call) {
-  try {
-    call();
-  } catch (const E& error) {
-    return error.what();
-  }
-  return "no error of this kind";
-}
+using rapt_test::error_text;
 
 std::string text_of(const std::vector<std::int32_t>& points) {
   std::string text;
@@ -255,7 +248,7 @@ TEST(ByteLevelBpe, DecodesToTheSameBytes) {
   const auto ids = tokenizer.encode("the<|endoftext|>cat");
   EXPECT_EQ(tokenizer.decode(ids), "thecat");
   EXPECT_EQ(tokenizer.decode(std::vector<TokenId>{0xC3}), "\xC3");  // half a character
-  EXPECT_EQ(message_of([&] {
+  EXPECT_EQ(error_text<rapt::ValueError>([&] {
               static_cast<void>(tokenizer.decode(std::vector<TokenId>{1, 263}));
             }),
             "[byte_level_bpe.decode] token id 263 at position 1 is outside the vocabulary of 263");
@@ -373,7 +366,7 @@ TEST(ByteLevelBpe, BatchesAreTheSameOnAnyNumberOfThreads) {
   rapt::set_threads(before);
   EXPECT_EQ(tokenizer.encode_batch({}).sequences(), 0);
   EXPECT_EQ(tokenizer.encode_pairs({}, {}).tokens.sequences(), 0);
-  EXPECT_EQ(message_of([&] { static_cast<void>(tokenizer.encode_pairs(texts, {})); }),
+  EXPECT_EQ(error_text<rapt::ValueError>([&] { static_cast<void>(tokenizer.encode_pairs(texts, {})); }),
             "[byte_level_bpe.encode_pairs] there must be as many first as second texts: 5000 and 0");
 }
 
@@ -381,7 +374,7 @@ TEST(ByteLevelBpe, BatchesAreTheSameOnAnyNumberOfThreads) {
 
 TEST(ByteLevelBpe, TextMustBeUtf8) {
   const ByteLevelBpe tokenizer = english().make();
-  const auto text = [](const auto& call) { return message_of([&] { static_cast<void>(call()); }); };
+  const auto text = [](const auto& call) { return error_text<rapt::ValueError>([&] { static_cast<void>(call()); }); };
   EXPECT_EQ(text([&] { return tokenizer.encode("ab\xFFz"); }),
             "[byte_level_bpe.encode] text must be UTF-8: byte 3 of 4");
   EXPECT_EQ(text([&] { return tokenizer.encode_with_spans("\xC3"); }),
@@ -429,7 +422,7 @@ TEST(ByteLevelBpe, CleansUpSpacesOfTheWholeText) {
 
 TEST(ByteLevelBpe, ModelsMustBeWhole) {
   const auto text = [](const Model& model, const ByteLevelBpeOptions& options = {}) {
-    return message_of([&] { static_cast<void>(model.make(options)); });
+    return error_text<rapt::ValueError>([&] { static_cast<void>(model.make(options)); });
   };
   Model model;
   model.tokens[65] = "\xFF";
@@ -462,7 +455,7 @@ TEST(ByteLevelBpe, ModelsMustBeWhole) {
   EXPECT_EQ(text(english(), {.single = {{"a"}, {"$A"}}, .max_tokens = 1}),
             "[byte_level_bpe] max_tokens must be 0 or more than the special tokens: 1");
   const ByteLevelBpe tokenizer = english().make();
-  EXPECT_EQ(message_of([&] { static_cast<void>(tokenizer.token(-1)); }),
+  EXPECT_EQ(error_text<rapt::ValueError>([&] { static_cast<void>(tokenizer.token(-1)); }),
             "[byte_level_bpe] token id -1 at position 0 is outside the vocabulary of 263");
 }
 

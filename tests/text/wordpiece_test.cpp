@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/common/expect_close.hpp"
+
 namespace {
 
 using rapt::Encoding;
@@ -18,17 +20,8 @@ using rapt::TextSpan;
 using rapt::TokenId;
 using rapt::WordPiece;
 using rapt::WordPieceOptions;
+using rapt_test::error_text;
 using Names = std::vector<std::string>;
-
-template <class E = rapt::ValueError, class Call>
-std::string message_of(Call&& call) {
-  try {
-    call();
-  } catch (const E& error) {
-    return error.what();
-  }
-  return "no error of this kind";
-}
 
 Names vocabulary(const Names& more) {
   Names tokens = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
@@ -218,7 +211,7 @@ TEST(WordPiece, Decodes) {
   WordPieceOptions options;
   options.cleanup = false;
   EXPECT_EQ(WordPiece(vocabulary(kEnglish), options).decode(ids), "the cats , unaffable !");
-  EXPECT_EQ(message_of([&] { static_cast<void>(tokenizer.decode(std::vector<TokenId>{20})); }),
+  EXPECT_EQ(error_text<rapt::ValueError>([&] { static_cast<void>(tokenizer.decode(std::vector<TokenId>{20})); }),
             "[wordpiece.decode] token id 20 at position 0 is outside the vocabulary of 20");
 }
 
@@ -254,7 +247,7 @@ TEST(WordPiece, CleansUpSpacesOfTheWholeText) {
 
 TEST(WordPiece, Errors) {
   const auto text = [](const Names& tokens, const WordPieceOptions& options = {}) {
-    return message_of([&] { static_cast<void>(WordPiece(tokens, options)); });
+    return error_text<rapt::ValueError>([&] { static_cast<void>(WordPiece(tokens, options)); });
   };
   EXPECT_EQ(text(vocabulary({"", ""})), "[wordpiece] a token must occur once: \"\" has the ids 5 and 6");
   EXPECT_EQ(text(vocabulary({"", "a"}), {.unused = {6}}), "[wordpiece] an unused id must have no token: 6 has \"a\"");
@@ -265,9 +258,9 @@ TEST(WordPiece, Errors) {
   EXPECT_EQ(text({"[UNK]", "[SEP]"}, {.added_tokens = {}}), "[wordpiece] a template names an unknown token: \"[CLS]\"");
   EXPECT_EQ(text(vocabulary({}), {.max_word_characters = 0}), "[wordpiece] max_word_characters must be positive: 0");
   const WordPiece tokenizer(vocabulary(kEnglish));
-  EXPECT_EQ(message_of([&] { static_cast<void>(tokenizer.encode("a\xC3(")); }),
+  EXPECT_EQ(error_text<rapt::ValueError>([&] { static_cast<void>(tokenizer.encode("a\xC3(")); }),
             "[wordpiece.encode] text must be UTF-8: byte 2 of 3");
-  EXPECT_EQ(message_of([&] { static_cast<void>(tokenizer.token(20)); }),
+  EXPECT_EQ(error_text<rapt::ValueError>([&] { static_cast<void>(tokenizer.token(20)); }),
             "[wordpiece] token id 20 at position 0 is outside the vocabulary of 20");
 }
 
