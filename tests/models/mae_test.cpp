@@ -9,6 +9,7 @@
 #include "rapt/data/patch_masking.hpp"
 #include "rapt/models/vit.hpp"
 #include "rapt/optim/adam.hpp"
+#include "rapt/pretrained/mae.hpp"
 #include "tests/common/gradients.hpp"
 #include "tests/common/pretrained_case.hpp"
 #include "tests/common/settings.hpp"
