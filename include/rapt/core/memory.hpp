@@ -14,7 +14,6 @@
 
 #include "rapt/core/first_use.hpp"
 #include "rapt/core/fork.hpp"
-#include "rapt/core/index.hpp"
 #include "rapt/core/shape.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -103,7 +102,7 @@ class MemoryPool {
 
   static std::size_t size_class(std::size_t bytes) {
     const std::size_t units = std::max<std::size_t>((bytes + kAlignment - 1) / kAlignment, 4);
-    const auto octave = to_size(std::bit_width(units - 1)) - 1;  // 2^octave < units <= 2^(octave + 1)
+    const auto octave = static_cast<std::size_t>(std::bit_width(units - 1)) - 1;  // 2^octave < units <= 2^(octave + 1)
     const std::size_t step = std::size_t{1} << octave >> 2;
     return units <= 4 ? 0 : (octave - 2) * 4 + (units - (std::size_t{1} << octave) + step - 1) / step;
   }
