@@ -1,5 +1,6 @@
 /// \file
 /// Attention's options against PyTorch (tests/golden/make_attention.py tells how), and what the op hands out.
+// covers: autograd/ops/attention.hpp
 #include "rapt/autograd/ops/attention.hpp"
 
 #include <gtest/gtest.h>

@@ -1,5 +1,6 @@
 /// \file
 /// backward: accumulation, errors, memory, order, and the same bits on any number of threads.
+// covers: autograd/record.hpp, autograd/variable.hpp
 #include "rapt/autograd/backward.hpp"
 
 #include <gtest/gtest.h>

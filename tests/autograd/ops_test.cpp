@@ -1,5 +1,9 @@
 /// \file
 /// Every op against central differences in double; the last test fails when an op has no case in the table.
+// covers: autograd/ops/add.hpp, autograd/ops/add_norm.hpp, autograd/ops/add_rows.hpp, autograd/ops/dropout.hpp,
+//   autograd/ops/embedding.hpp, autograd/ops/gated.hpp, autograd/ops/linear.hpp, autograd/ops/matmul.hpp,
+//   autograd/ops/multiply.hpp, autograd/ops/prelu.hpp, autograd/ops/rms_norm.hpp, autograd/ops/rotary.hpp,
+//   autograd/ops/softmax.hpp, autograd/ops/sum.hpp
 #include <gtest/gtest.h>
 
 #include <cmath>

@@ -1,5 +1,6 @@
 /// \file
 /// Greedy search: against a loop by hand, on a model that is a function and on a Transformer.
+// covers: generation/single_path.hpp
 #include "rapt/generation/greedy.hpp"
 
 #include <gtest/gtest.h>

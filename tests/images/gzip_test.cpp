@@ -1,5 +1,6 @@
 /// \file
 /// Whole files, plain and compressed, and what is refused.
+// covers: images/file_bytes.hpp
 #include "rapt/images/gzip.hpp"
 
 #include <gtest/gtest.h>

@@ -1,6 +1,7 @@
 /// \file
 /// safetensors: round trips, a file that Python wrote, every way in which a file can be malformed, and disks that
 /// refuse.
+// covers: io/dtype.hpp, io/safetensors_writer.hpp
 #include "rapt/io/safetensors.hpp"
 
 #include <gtest/gtest.h>

@@ -1,5 +1,6 @@
 /// \file
 /// BERT against transformers with every head, and its folders.
+// covers: models/sentence_embedding.hpp
 #include "rapt/models/bert.hpp"
 
 #include <gtest/gtest.h>

@@ -1,6 +1,7 @@
 /// \file
 /// Functions, attention, encoder and decoder layers against PyTorch: outputs, attention weights and every gradient, in
 /// float and, where only the file's rounding remains, in double.
+// covers: nn/decoder.hpp, nn/encoder.hpp, nn/layer_norm.hpp
 #include <gtest/gtest.h>
 
 #include "rapt/autograd/ops/activation.hpp"

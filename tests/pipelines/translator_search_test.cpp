@@ -1,6 +1,7 @@
 /// \file
 /// What translators find beside the best translation: n-best lists, samples, ensembles; and the rules of lengths and
 /// prefixes, line by line.
+// covers: generation/batches.hpp
 #include <gtest/gtest.h>
 #include <unistd.h>
 

@@ -1,5 +1,6 @@
 /// \file
 /// Folders of Llama, Mistral and Qwen2: read, compared with transformers, and written back.
+// covers: models/llama_config.hpp
 #include "rapt/pretrained/llama.hpp"
 
 #include <gtest/gtest.h>

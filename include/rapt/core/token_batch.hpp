@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "rapt/core/error.hpp"
+#include "rapt/core/index.hpp"
 #include "rapt/core/shape.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -48,11 +49,11 @@ class RowSplits {
   }
   void clear() { offsets_.assign(1, 0); }
 
-  [[nodiscard]] Index sequences() const { return static_cast<Index>(offsets_.size()) - 1; }
+  [[nodiscard]] Index sequences() const { return std::ssize(offsets_) - 1; }
   /// N: rows of all sequences together.
   [[nodiscard]] Index rows() const { return offsets_.back(); }
-  [[nodiscard]] Index begin(Index sequence) const { return offsets_[static_cast<std::size_t>(sequence)]; }
-  [[nodiscard]] Index end(Index sequence) const { return offsets_[static_cast<std::size_t>(sequence) + 1]; }
+  [[nodiscard]] Index begin(Index sequence) const { return at(offsets_, sequence); }
+  [[nodiscard]] Index end(Index sequence) const { return offsets_[to_size(sequence) + 1]; }
   [[nodiscard]] Index length(Index sequence) const { return end(sequence) - begin(sequence); }
   [[nodiscard]] Index longest() const {
     Index most = 0;
@@ -82,17 +83,16 @@ struct TokenBatch {
 
   void push_back(std::span<const TokenId> sequence) {
     tokens.insert(tokens.end(), sequence.begin(), sequence.end());
-    row_splits.push_back(static_cast<Index>(sequence.size()));
+    row_splits.push_back(std::ssize(sequence));
   }
   void clear() {
     tokens.clear();
     row_splits.clear();
   }
-  [[nodiscard]] Index size() const { return static_cast<Index>(tokens.size()); }
+  [[nodiscard]] Index size() const { return std::ssize(tokens); }
   [[nodiscard]] Index sequences() const { return row_splits.sequences(); }
   [[nodiscard]] std::span<const TokenId> sequence(Index i) const {
-    return std::span(tokens).subspan(static_cast<std::size_t>(row_splits.begin(i)),
-                                     static_cast<std::size_t>(row_splits.length(i)));
+    return std::span(tokens).subspan(to_size(row_splits.begin(i)), to_size(row_splits.length(i)));
   }
 };
 

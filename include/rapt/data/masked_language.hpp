@@ -6,6 +6,7 @@
 #include <cmath>
 #include <vector>
 
+#include "rapt/core/index.hpp"
 #include "rapt/core/rng.hpp"
 #include "rapt/core/token_batch.hpp"
 
@@ -31,7 +32,7 @@ struct MaskingOptions {
   special.erase(std::unique(special.begin(), special.end()), special.end());
   require_ids(special, options.vocabulary, kWhere);
   require_ids(batch.tokens, options.vocabulary, kWhere);
-  const auto ordinary = static_cast<double>(options.vocabulary - static_cast<Index>(special.size()));
+  const auto ordinary = static_cast<double>(options.vocabulary - std::ssize(special));
   require(ordinary > 0, kWhere, "all ", options.vocabulary, " tokens of the vocabulary are special");
   require(options.rate > 0 && options.rate <= 1 && options.mask_share >= 0 && options.random_share >= 0 &&
               options.mask_share + options.random_share <= 1,
@@ -48,7 +49,7 @@ struct MaskingOptions {
   for (Index s = 0; s < batch.sequences(); ++s) {
     drawn.clear();
     for (Index i = batch.row_splits.begin(s); i < batch.row_splits.end(s); ++i) {
-      if (std::binary_search(special.begin(), special.end(), batch.tokens[static_cast<std::size_t>(i)])) continue;
+      if (std::binary_search(special.begin(), special.end(), at(batch.tokens, i))) continue;
       drawn.push_back({stream.block(static_cast<std::uint64_t>(i))[0], static_cast<TokenId>(i)});
     }
     if (drawn.empty()) continue;
@@ -56,11 +57,11 @@ struct MaskingOptions {
     std::sort(drawn.begin(), drawn.end(),
               [](const Drawn& a, const Drawn& b) { return std::pair(a.order, a.row) < std::pair(b.order, b.row); });
     const std::size_t first = rows.size();
-    for (std::ptrdiff_t i = 0; i < count; ++i) rows.push_back(drawn[static_cast<std::size_t>(i)].row);
+    for (std::ptrdiff_t i = 0; i < count; ++i) rows.push_back(at(drawn, i).row);
     std::sort(rows.begin() + static_cast<std::ptrdiff_t>(first), rows.end());
   }
   for (const TokenId row : rows) {
-    TokenId& token = batch.tokens[static_cast<std::size_t>(row)];
+    TokenId& token = at(batch.tokens, row);
     targets.push_back(token);
     const auto words = stream.block(static_cast<std::uint64_t>(row));
     const double fate = static_cast<double>(words[1]) * 0x1p-32;

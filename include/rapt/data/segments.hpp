@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <span>
 
+#include "rapt/core/index.hpp"
 #include "rapt/core/token_batch.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -26,7 +27,7 @@ class Segments {
   Segments(std::span<const TokenId> text, const SegmentOptions& options) : text_(text), options_(options) {
     require(options.streams > 0 && options.length > 0, "segments", "sizes must be positive: streams ", options.streams,
             ", length ", options.length);
-    stream_length_ = text.empty() ? 0 : (static_cast<Index>(text.size()) - 1) / options.streams;
+    stream_length_ = text.empty() ? 0 : (std::ssize(text) - 1) / options.streams;
     require(stream_length_ > 0, "segments", "a text of ", text.size(), " tokens is too short for ", options.streams,
             " streams");
   }
@@ -41,7 +42,7 @@ class Segments {
     const Index begin = segment * options_.length, count = std::min(options_.length, stream_length_ - begin);
     LanguageBatch batch;
     for (Index stream = 0; stream < options_.streams; ++stream) {
-      const auto at = static_cast<std::size_t>(stream * stream_length_ + begin), n = static_cast<std::size_t>(count);
+      const auto at = to_size(stream * stream_length_ + begin), n = to_size(count);
       const std::span<const TokenId> targets = text_.subspan(at + 1, n);
       batch.input.push_back(text_.subspan(at, n));
       batch.targets.insert(batch.targets.end(), targets.begin(), targets.end());

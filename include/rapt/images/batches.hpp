@@ -20,6 +20,7 @@
 #include "rapt/core/error.hpp"
 #include "rapt/core/fork.hpp"
 #include "rapt/core/image_batch.hpp"
+#include "rapt/core/index.hpp"
 #include "rapt/core/thread_pool.hpp"
 #include "rapt/images/augmentation.hpp"
 #include "rapt/images/dataset.hpp"
@@ -158,15 +159,15 @@ class ImageBatches {
     const Index most = std::min(options_.batch_size, dataset_.images()), size = dataset_.shape().size();
     auto slot = std::make_unique<Slot>();
     slot->pixels = std::make_shared<Tensor<T>>(Shape{most, size});
-    if (changes_bytes()) slot->bytes.resize(static_cast<std::size_t>(most * size));
-    slot->batch.labels.reserve(static_cast<std::size_t>(most));
-    slot->batch.mixed_labels.reserve(static_cast<std::size_t>(most));
-    slot->batch.numbers.reserve(static_cast<std::size_t>(most));
+    if (changes_bytes()) slot->bytes.resize(to_size(most * size));
+    slot->batch.labels.reserve(to_size(most));
+    slot->batch.mixed_labels.reserve(to_size(most));
+    slot->batch.numbers.reserve(to_size(most));
     return slot;
   }
   [[nodiscard]] std::unique_ptr<Order> make_order() const {
     auto order = std::make_unique<Order>();
-    order->numbers.resize(static_cast<std::size_t>(dataset_.images()));
+    order->numbers.resize(to_size(dataset_.images()));
     return order;
   }
   void start_worker() {
@@ -210,7 +211,7 @@ class ImageBatches {
     for (const Index number : batch.numbers) batch.labels.push_back(dataset_.label(number));
     T* pixels = slot.pixels->data();
     const auto prepare_one = [&](Index i) {
-      const std::uint8_t* bytes = changed_bytes(at.epoch, batch.numbers[static_cast<std::size_t>(i)], i, slot);
+      const std::uint8_t* bytes = changed_bytes(at.epoch, at(batch.numbers, i), i, slot);
       normalize_(bytes, dataset_.shape().height * dataset_.shape().width, pixels + i * size);
     };
     if (in_parallel) {
@@ -230,8 +231,7 @@ class ImageBatches {
   [[nodiscard]] const std::uint8_t* changed_bytes(Index epoch, Index number, Index i, Slot& slot) const {
     const std::span<const std::uint8_t> original = dataset_.planes(number);
     if (!changes_bytes()) return original.data();
-    const std::span<std::uint8_t> bytes =
-        std::span(slot.bytes).subspan(static_cast<std::size_t>(i) * original.size(), original.size());
+    const std::span<std::uint8_t> bytes = std::span(slot.bytes).subspan(to_size(i) * original.size(), original.size());
     const ImageTransform transform = draw_transform(options_.augmentation, options_.seed, epoch, number);
     transform_image(original, dataset_.shape(), transform, options_.augmentation.fill, bytes);
     if (options_.edit) options_.edit(bytes, dataset_.shape(), epoch, number);
