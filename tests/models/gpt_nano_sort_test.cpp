@@ -11,7 +11,7 @@
 #include "rapt/autograd/ops/softmax.hpp"
 #include "rapt/generation/greedy.hpp"
 #include "rapt/io/safetensors.hpp"
-#include "rapt/models/gpt.hpp"
+#include "rapt/pretrained/gpt.hpp"
 #include "tests/common/settings.hpp"
 
 namespace {
@@ -45,13 +45,15 @@ class GptNanoSort : public testing::Test {
     const rapt::SafetensorsFile file(folder_ / "model.safetensors");
     std::size_t used = 0;
     rapt::for_each_parameter(model, [&](const std::string& name, auto& parameter) {
-      const auto parts = stored_parts(rapt::Gpt<float>::stored_names(config), name, parameter.rows());
+      const auto parts =
+          stored_parts(rapt::PretrainedFormat<rapt::GptConfig>::stored_names(config), name, parameter.rows());
       ASSERT_EQ(parts.size(), 1u) << name;
       file.read_into(parts.front().name, parameter.mutable_value());  // [out, in] here, unlike in Hugging Face's files
       parameters_.emplace(name, parameter);
       ++used;
     });
-    for (const std::string& name : file.names()) used += rapt::Gpt<float>::is_surplus(config, name) ? 1 : 0;
+    for (const std::string& name : file.names())
+      used += rapt::PretrainedFormat<rapt::GptConfig>::is_surplus(config, name) ? 1 : 0;
     EXPECT_EQ(used, file.names().size());  // each tensor of the file once
     return model;
   }

@@ -8,6 +8,7 @@
 #include "rapt/generation/beam_search.hpp"
 #include "rapt/generation/greedy.hpp"
 #include "rapt/optim/adam.hpp"
+#include "rapt/pretrained/transformer_xl.hpp"
 #include "tests/common/gradients.hpp"
 #include "tests/common/pretrained_case.hpp"
 

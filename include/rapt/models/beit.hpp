@@ -11,11 +11,9 @@
 #include "rapt/autograd/ops/mean_rows.hpp"
 #include "rapt/autograd/ops/place_rows.hpp"
 #include "rapt/core/patch_mask.hpp"
-#include "rapt/models/image_keys.hpp"
 #include "rapt/nn/beit_layer.hpp"
 #include "rapt/nn/patch_embedding.hpp"
 #include "rapt/nn/relative_position_bias.hpp"
-#include "rapt/nn/stored_name.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -105,48 +103,6 @@ struct BeitConfig {
     require(labels.empty() || !masked_patch_head, kWhere, "a model that tells ", labels.size(),
             " labels apart has no other head");
     require(labels.empty() || pooler || !mean_pooling, kWhere, "the classification head needs the pooler");
-  }
-
-  /// What Hugging Face calls this model and its settings, in config.json.
-  static constexpr std::string_view kModelType = "beit", kBasePrefix = "beit.";
-  [[nodiscard]] std::string_view architecture() const {
-    if (!labels.empty()) return "BeitForImageClassification";
-    return masked_patch_head ? "BeitForMaskedImageModeling" : "BeitModel";
-  }
-  /// Without a head, names in files have no `kBasePrefix`.
-  [[nodiscard]] bool has_head() const { return masked_patch_head || !labels.empty(); }
-  template <class Self, class Visitor>
-  static void visit_keys(Self& self, Visitor&& key) {
-    detail::visit_grid(key, self.grid);
-    key("vocab_size", self.visual_tokens);
-    key("hidden_size", self.d_model);
-    key("num_hidden_layers", self.layers);
-    key("num_attention_heads", self.heads);
-    key("intermediate_size", self.d_ff);
-    key("hidden_act", self.activation);
-    key("hidden_dropout_prob", self.dropout);
-    key("attention_probs_dropout_prob", self.attention_dropout);
-    key("drop_path_rate", self.drop_path);
-    key("layer_norm_eps", self.norm_epsilon);
-    key("initializer_range", self.init_std);
-    key("layer_scale_init_value", self.layer_scale);
-    key("use_mask_token", self.mask_token);
-    key("use_absolute_position_embeddings", self.positions);
-    key("use_relative_position_bias", self.relative_positions);
-    key("use_shared_relative_position_bias", self.shared_relative_positions);
-    key("use_mean_pooling", self.mean_pooling);
-    key.labels("id2label", self.labels);
-  }
-  /// Finds the parts by the tensors that a folder has.
-  template <class Contains>
-  void detect_heads(const Contains& contains) {
-    pooler = !mean_pooling || contains("beit.pooler.layernorm.weight") || contains("pooler.layernorm.weight");
-    masked_patch_head = contains("lm_head.weight");
-    if (!contains("classifier.weight")) {
-      labels.clear();
-    } else if (labels.empty()) {
-      labels = {"LABEL_0", "LABEL_1"};  // what an absent list means
-    }
   }
 };
 
@@ -275,39 +231,6 @@ class Beit {
     visitor("pooler_norm", self.pooler_norm_);
     visitor("masked_patch", self.masked_patch_);
     visitor("classifier", self.classifier_);
-  }
-
-  /// Hugging Face's names. Of a model with the masked-patch head and without mean pooling, transformers 5.23 exchanges
-  /// the two norms `beit.layernorm` and `layernorm` when it loads a file, its own ones, too.
-  [[nodiscard]] static StoredNames stored_names(const BeitConfig&) {
-    StoredNames names{
-        {"class_token", {{"beit.embeddings.cls_token"}}},
-        {"mask_token", {{"beit.embeddings.mask_token"}}},
-        {"patch_embedding.weight", {{"beit.embeddings.patch_embeddings.projection.weight"}}},
-        {"patch_embedding.bias", {{"beit.embeddings.patch_embeddings.projection.bias"}}},
-        {"positions", {{"beit.embeddings.position_embeddings"}}},
-        {"position_bias.table", {{"beit.encoder.relative_position_bias.relative_position_bias_table"}}},
-        {"layers.*.self_attn.query_bias", {{"beit.encoder.layer.*.attention.attention.query.bias"}}},
-        {"layers.*.self_attn.value_bias", {{"beit.encoder.layer.*.attention.attention.value.bias"}}},
-        {"layers.*.self_attn.position_bias.table",
-         {{"beit.encoder.layer.*.attention.attention.relative_position_bias.relative_position_bias_table"}}},
-        {"layers.*.scale1", {{"beit.encoder.layer.*.lambda_1"}}},
-        {"layers.*.scale2", {{"beit.encoder.layer.*.lambda_2"}}},
-        {"norm.weight", {{"beit.layernorm.weight"}}},
-        {"norm.bias", {{"beit.layernorm.bias"}}},
-        {"pooler_norm.weight", {{"beit.pooler.layernorm.weight"}}},
-        {"pooler_norm.bias", {{"beit.pooler.layernorm.bias"}}},
-        {"masked_patch.norm.weight", {{"layernorm.weight"}}},
-        {"masked_patch.norm.bias", {{"layernorm.bias"}}},
-        {"masked_patch.projection.weight", {{"lm_head.weight"}}},
-        {"masked_patch.projection.bias", {{"lm_head.bias"}}},
-    };
-    detail::add_layer_names(names, "layers", "beit.encoder.layer");
-    return names;
-  }
-  /// What a file may hold beside the parameters: the numbers of pairs.
-  [[nodiscard]] static bool is_surplus(const BeitConfig&, std::string_view stored) {
-    return stored.ends_with("relative_position_bias.relative_position_index");
   }
 
  private:

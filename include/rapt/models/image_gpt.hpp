@@ -70,47 +70,6 @@ struct ImageGptConfig {
     require(labels.empty() || !pixel_head, kWhere, "a model that tells ", labels.size(),
             " labels apart has no other head");
   }
-
-  /// What Hugging Face calls this model and its settings, in config.json.
-  static constexpr std::string_view kModelType = "imagegpt", kBasePrefix = "transformer.";
-  [[nodiscard]] std::string_view architecture() const {
-    if (!labels.empty()) return "ImageGPTForImageClassification";
-    return pixel_head ? "ImageGPTForCausalImageModeling" : "ImageGPTModel";
-  }
-  /// Without a head, names in files have no `kBasePrefix`.
-  [[nodiscard]] bool has_head() const { return pixel_head || !labels.empty(); }
-  template <class Self, class Visitor>
-  static void visit_keys(Self& self, Visitor&& key) {
-    Index tokens = self.vocabulary();
-    key("vocab_size", tokens);
-    if constexpr (!std::is_const_v<Self>) self.clusters = tokens - 1;
-    key("n_positions", self.positions);
-    key("n_embd", self.d_model);
-    key("n_layer", self.layers);
-    key("n_head", self.heads);
-    key("n_inner", self.d_ff);
-    key("activation_function", self.activation);
-    key("embd_pdrop", self.embedding_dropout);
-    key("resid_pdrop", self.dropout);
-    key("attn_pdrop", self.attention_dropout);
-    key("layer_norm_epsilon", self.norm_epsilon);
-    key("scale_attn_weights", self.scale_attention);
-    key("scale_attn_by_inverse_layer_idx", self.scale_attention_by_layer);
-    key("initializer_range", self.init_std);
-    key.labels("id2label", self.labels);
-    key.must_be("add_cross_attention", false);
-    key.must_be("tie_word_embeddings", false);
-  }
-  /// Finds the parts by the tensors that a folder has.
-  template <class Contains>
-  void detect_heads(const Contains& contains) {
-    pixel_head = contains("lm_head.weight");
-    if (!contains("score.weight")) {
-      labels.clear();
-    } else if (labels.empty()) {
-      labels = {"LABEL_0", "LABEL_1"};  // what an absent list means
-    }
-  }
 };
 
 /// h = x + SelfAttention(RMSNorm(x)), then h + FFN(RMSNorm(h)).
@@ -276,17 +235,6 @@ class ImageGpt {
     visitor("norm", self.norm_);
     visitor("output", self.output_);
     visitor("classifier", self.classifier_);
-  }
-
-  /// Hugging Face's names: GPT-2's, as far as there are such parameters.
-  [[nodiscard]] static StoredNames stored_names(const ImageGptConfig&) {
-    StoredNames names = Gpt<T>::stored_names({});
-    names.push_back({"classifier.weight", {{"score.weight"}}});
-    return names;
-  }
-  /// What a file may hold beside the parameters: causal masks.
-  [[nodiscard]] static bool is_surplus(const ImageGptConfig&, std::string_view stored) {
-    return stored.ends_with(".attn.bias") || stored.ends_with(".attn.masked_bias");
   }
 
  private:

@@ -11,7 +11,6 @@
 #include "rapt/nn/prefix_state.hpp"
 #include "rapt/nn/prompt.hpp"
 #include "rapt/nn/rms_norm.hpp"
-#include "rapt/nn/stored_name.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -143,38 +142,6 @@ class Llama {
     visitor("layers", self.layers_);
     visitor("norm", self.norm_);
     visitor("lm_head", self.lm_head_);
-  }
-
-  /// Hugging Face's names, which keeps queries, keys and values apart, and gates and values of the inner layer.
-  [[nodiscard]] static StoredNames stored_names(const LlamaConfig& config) {
-    const Index q = config.heads * config.columns_of_head();
-    const Index k = config.key_value_heads.value_or(config.heads) * config.columns_of_head();
-    StoredNames names{
-        {"embed_tokens.weight", {{"model.embed_tokens.weight"}}},
-        {"layers.*.self_attn.o_proj.weight", {{"model.layers.*.self_attn.o_proj.weight"}}},
-        {"layers.*.self_attn.o_proj.bias", {{"model.layers.*.self_attn.o_proj.bias"}}},
-        {"layers.*.mlp.down_proj.weight", {{"model.layers.*.mlp.down_proj.weight"}}},
-        {"layers.*.mlp.down_proj.bias", {{"model.layers.*.mlp.down_proj.bias"}}},
-        {"layers.*.input_layernorm.weight", {{"model.layers.*.input_layernorm.weight"}}},
-        {"layers.*.post_attention_layernorm.weight", {{"model.layers.*.post_attention_layernorm.weight"}}},
-        {"norm.weight", {{"model.norm.weight"}}}};
-    names.push_back({"layers.*.self_attn.qkv_proj.weight",
-                     {{"model.layers.*.self_attn.q_proj.weight", q},
-                      {"model.layers.*.self_attn.k_proj.weight", k},
-                      {"model.layers.*.self_attn.v_proj.weight", k}}});
-    names.push_back({"layers.*.self_attn.qkv_proj.bias",
-                     {{"model.layers.*.self_attn.q_proj.bias", q},
-                      {"model.layers.*.self_attn.k_proj.bias", k},
-                      {"model.layers.*.self_attn.v_proj.bias", k}}});
-    names.push_back({"layers.*.mlp.gate_up_proj.weight",
-                     {{"model.layers.*.mlp.gate_proj.weight"}, {"model.layers.*.mlp.up_proj.weight"}}});
-    names.push_back({"layers.*.mlp.gate_up_proj.bias",
-                     {{"model.layers.*.mlp.gate_proj.bias"}, {"model.layers.*.mlp.up_proj.bias"}}});
-    return names;
-  }
-  /// What a file may hold beside the parameters: frequencies, and the embedding once more as the tied projection.
-  [[nodiscard]] static bool is_surplus(const LlamaConfig& config, std::string_view stored) {
-    return stored.ends_with(".rotary_emb.inv_freq") || (config.tie_embeddings && stored == "lm_head.weight");
   }
 
  private:

@@ -11,11 +11,9 @@
 #include "rapt/autograd/ops/place_rows.hpp"
 #include "rapt/core/patch_mask.hpp"
 #include "rapt/kernels/patch_pixels.hpp"
-#include "rapt/models/image_keys.hpp"
 #include "rapt/nn/encoder.hpp"
 #include "rapt/nn/grid_positions.hpp"
 #include "rapt/nn/patch_embedding.hpp"
-#include "rapt/nn/stored_name.hpp"
 #include "rapt/nn/transfer.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -84,40 +82,6 @@ struct MaeConfig {
     require(norm_epsilon > 0, kWhere, "norm_epsilon must be positive: ", norm_epsilon);
     require(mask_ratio >= 0 && mask_ratio < 1, kWhere, "hidden_share must be in [0, 1): ", mask_ratio);
     require(!normalise_pixels || grid.patch_size() > 1, kWhere, "a patch of one number has no deviation");
-  }
-
-  /// What Hugging Face calls this model and its settings, in config.json.
-  static constexpr std::string_view kModelType = "vit_mae", kBasePrefix = "vit.";
-  [[nodiscard]] std::string_view architecture() const { return decoder ? "ViTMAEForPreTraining" : "ViTMAEModel"; }
-  /// Without a decoder, names in files have no `kBasePrefix`.
-  [[nodiscard]] bool has_head() const { return decoder; }
-  template <class Self, class Visitor>
-  static void visit_keys(Self& self, Visitor&& key) {
-    detail::visit_grid(key, self.grid);
-    key("hidden_size", self.d_model);
-    key("num_hidden_layers", self.layers);
-    key("num_attention_heads", self.heads);
-    key("intermediate_size", self.d_ff);
-    key("decoder_hidden_size", self.decoder_width);
-    key("decoder_num_hidden_layers", self.decoder_layers);
-    key("decoder_num_attention_heads", self.decoder_heads);
-    key("decoder_intermediate_size", self.decoder_d_ff);
-    key("hidden_act", self.activation);
-    key("hidden_dropout_prob", self.dropout);
-    key("attention_probs_dropout_prob", self.attention_dropout);
-    key("layer_norm_eps", self.norm_epsilon);
-    key("mask_ratio", self.mask_ratio);
-    key("norm_pix_loss", self.normalise_pixels);
-    key.must_be("qkv_bias", true);
-  }
-  /// Finds the decoder by the tensors that a folder has.
-  template <class Contains>
-  void detect_heads(const Contains& contains) {
-    decoder = contains("decoder.decoder_embed.weight");
-    if (!decoder || decoder_layers < 1) return;
-    const std::string last = std::to_string(decoder_layers - 1) + ".output.dense.weight";
-    require<IoError>(contains("decoder.decoder_layers." + last) || contains("decoder.decoder_encoder.layer." + last),
-                     "pretrained", "the folder does not have the ", decoder_layers, " layers of the decoder");
   }
 };
 
@@ -264,21 +228,6 @@ class Mae {
     visitor("encoder", self.encoder_);
     visitor("decoder", self.decoder_);
   }
-
-  /// Hugging Face's names; the decoder's layers have two.
-  [[nodiscard]] static StoredNames stored_names(const MaeConfig&) {
-    StoredNames names = detail::encoder_names("vit");
-    detail::add_layer_names(names, "decoder.encoder.layers", "decoder.decoder_layers", "decoder.decoder_encoder.layer");
-    for (const std::string kind : {"weight", "bias"}) {
-      names.push_back({"decoder.embedding." + kind, {{"decoder.decoder_embed." + kind}}});
-      names.push_back({"decoder.encoder.norm." + kind, {{"decoder.decoder_norm." + kind}}});
-      names.push_back({"decoder.prediction." + kind, {{"decoder.decoder_pred." + kind}}});
-    }
-    names.push_back({"decoder.mask_token", {{"decoder.mask_token"}}});
-    names.push_back({"decoder.positions", {{"decoder.decoder_pos_embed"}}});
-    return names;
-  }
-  [[nodiscard]] static bool is_surplus(const MaeConfig&, std::string_view) { return false; }
 
  private:
   static constexpr std::string_view kWhere = "mae";

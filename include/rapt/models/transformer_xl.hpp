@@ -10,7 +10,6 @@
 #include "rapt/nn/feed_forward.hpp"
 #include "rapt/nn/layer_norm.hpp"
 #include "rapt/nn/prompt.hpp"
-#include "rapt/nn/stored_name.hpp"
 #include "rapt/nn/transformer_xl_memory.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -218,39 +217,6 @@ class TransformerXl {
     visitor("position_bias", self.position_bias_);
     visitor("layers", self.layers_);
     visitor("output", self.output_);
-  }
-
-  /// Hugging Face's names. Layouts are the same.
-  [[nodiscard]] static StoredNames stored_names(const TransformerXlConfig&) {
-    return {{"embedding.weights.*", {{"transformer.word_emb.emb_layers.*.weight"}}},
-            {"embedding.projections.*", {{"transformer.word_emb.emb_projs.*"}}},
-            {"content_bias", {{"transformer.r_w_bias"}}},
-            {"position_bias", {{"transformer.r_r_bias"}}},
-            {"layers.*.attention.in_proj_weight", {{"transformer.layers.*.dec_attn.qkv_net.weight"}}},
-            {"layers.*.attention.position_proj.weight", {{"transformer.layers.*.dec_attn.r_net.weight"}}},
-            {"layers.*.attention.out_proj.weight", {{"transformer.layers.*.dec_attn.o_net.weight"}}},
-            {"layers.*.attention.content_bias", {{"transformer.layers.*.dec_attn.r_w_bias"}}},
-            {"layers.*.attention.position_bias", {{"transformer.layers.*.dec_attn.r_r_bias"}}},
-            {"layers.*.norm1.weight", {{"transformer.layers.*.dec_attn.layer_norm.weight"}}},
-            {"layers.*.norm1.bias", {{"transformer.layers.*.dec_attn.layer_norm.bias"}}},
-            {"layers.*.linear1.weight", {{"transformer.layers.*.pos_ff.CoreNet.0.weight"}}},
-            {"layers.*.linear1.bias", {{"transformer.layers.*.pos_ff.CoreNet.0.bias"}}},
-            {"layers.*.linear2.weight", {{"transformer.layers.*.pos_ff.CoreNet.3.weight"}}},
-            {"layers.*.linear2.bias", {{"transformer.layers.*.pos_ff.CoreNet.3.bias"}}},
-            {"layers.*.norm2.weight", {{"transformer.layers.*.pos_ff.layer_norm.weight"}}},
-            {"layers.*.norm2.bias", {{"transformer.layers.*.pos_ff.layer_norm.bias"}}},
-            {"output.cluster_weight", {{"crit.cluster_weight"}}},
-            {"output.cluster_bias", {{"crit.cluster_bias"}}},
-            {"output.weights.*", {{"crit.out_layers.*.weight"}}},
-            {"output.biases.*", {{"crit.out_layers.*.bias"}}},
-            {"output.projections.*", {{"crit.out_projs.*"}}}};
-  }
-  /// What a file may hold beside the parameters: frequencies of the sinusoids, and what is tied or shared once more.
-  [[nodiscard]] static bool is_surplus(const TransformerXlConfig& config, std::string_view stored) {
-    return stored == "transformer.pos_emb.inv_freq" || stored == "pos_emb.inv_freq" ||
-           (config.tie_embeddings && stored.starts_with("crit.out_layers.") && stored.ends_with(".weight")) ||
-           stored.starts_with("crit.out_projs.") ||
-           (!config.own_biases && (stored.ends_with(".dec_attn.r_w_bias") || stored.ends_with(".dec_attn.r_r_bias")));
   }
 
  private:

@@ -1,12 +1,10 @@
 /// \file
-/// The settings of a Transformer-XL, and their keys in config.json.
+/// The settings of a Transformer-XL.
 #pragma once
 
 #include <deque>
 #include <optional>
-#include <set>
 #include <string_view>
-#include <type_traits>
 #include <vector>
 
 #include "rapt/core/generation_defaults.hpp"
@@ -108,54 +106,6 @@ struct TransformerXlConfig {
     require(norm_epsilon > 0 && init_std >= 0 && projection_init_std >= 0, kWhere,
             "norm_epsilon must be positive, deviations not negative: ", norm_epsilon, ", ", init_std, ", ",
             projection_init_std);
-  }
-
-  /// Completes what config.json does not say: models of Hugging Face begin with zeros.
-  template <class Contains>
-  void detect_heads(const Contains&) {
-    begins_with_zeros = true;
-  }
-  /// What Hugging Face calls this model and its settings, in config.json.
-  static constexpr std::string_view kModelType = "transfo-xl", kArchitecture = "TransfoXLLMHeadModel",
-                                    kBasePrefix = "transformer.";
-  template <class Self, class Visitor>
-  static void visit_keys(Self& self, Visitor&& key) {
-    key("vocab_size", self.vocabulary);
-    key("div_val", self.div_val);
-    key("d_model", self.d_model);
-    key("d_embed", self.d_embed);
-    key("n_head", self.heads);
-    key("d_head", self.head_dim);
-    key("d_inner", self.d_ff);
-    key("n_layer", self.layers);
-    key("mem_len", self.memory_length);
-    key("clamp_len", self.clamp_length);
-    key("same_length", self.same_length);
-    key("pre_lnorm", self.pre_norm);
-    key("untie_r", self.own_biases);
-    key("tie_word_embeddings", self.tie_embeddings);
-    key("dropout", self.dropout);
-    key("dropatt", self.attention_dropout);
-    key("layer_norm_epsilon", self.norm_epsilon);
-    key("init_std", self.init_std);
-    key("proj_init_std", self.projection_init_std);
-    visit_generation_keys(self, key);
-    key.must_be("attn_type", 0);
-    key("proj_share_all_but_first", self.tie_projections);
-    if constexpr (std::is_const_v<Self>) {
-      const std::vector<bool> shared = self.softmax().tie_projections;
-      // Of a single cluster the default need not be said.
-      if (shared.size() > 1 || shared[0]) key("tie_projs", std::deque<bool>(shared.begin(), shared.end()));
-      key("cutoffs", std::set<Index>(self.cutoffs.begin(), self.cutoffs.end()));  // written as a list of any length
-    } else {
-      key("tie_projs", self.shared_projections);
-      key("cutoffs", self.cutoffs);
-    }
-  }
-  /// The tokens, which generation_config.json may name, too.
-  template <class Self, class Visitor>
-  static void visit_generation_keys(Self& self, const Visitor& key) {
-    key("eos_token_id", self.end_token);
   }
 };
 

@@ -13,10 +13,8 @@
 #include "rapt/autograd/ops/embedding.hpp"
 #include "rapt/autograd/ops/mean_rows.hpp"
 #include "rapt/autograd/ops/resize_positions.hpp"
-#include "rapt/models/image_keys.hpp"
 #include "rapt/nn/encoder.hpp"
 #include "rapt/nn/patch_embedding.hpp"
-#include "rapt/nn/stored_name.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -83,44 +81,6 @@ struct VitConfig {
             ", init_std not negative: ", init_std);
     require(labels.empty() || !pooler, kWhere, "a model that tells ", labels.size(), " labels apart has no pooler");
     require(pooling == ImagePooling::class_token || !pooler, kWhere, "the pooler reads the class token, not the mean");
-  }
-
-  /// What Hugging Face calls this model and its settings, in config.json.
-  static constexpr std::string_view kModelType = "vit", kBasePrefix = "vit.";
-  [[nodiscard]] std::string_view architecture() const {
-    return labels.empty() ? "ViTModel" : "ViTForImageClassification";
-  }
-  /// Without a head, names in files have no `kBasePrefix`.
-  [[nodiscard]] bool has_head() const { return !labels.empty(); }
-  template <class Self, class Visitor>
-  static void visit_keys(Self& self, Visitor&& key) {
-    require(self.pooling == ImagePooling::class_token, "vit",
-            "other programs would not pool by the mean: such a model cannot be saved in a Hugging Face folder");
-    detail::visit_grid(key, self.grid);
-    key("hidden_size", self.d_model);
-    key("num_hidden_layers", self.layers);
-    key("num_attention_heads", self.heads);
-    key("intermediate_size", self.d_ff);
-    key("hidden_act", self.activation);
-    key("hidden_dropout_prob", self.dropout);
-    key("attention_probs_dropout_prob", self.attention_dropout);
-    key("layer_norm_eps", self.norm_epsilon);
-    key("initializer_range", self.init_std);
-    key("qkv_bias", self.qkv_bias);
-    key("encoder_stride", self.encoder_stride);
-    key("pooler_output_size", self.pooler_width);
-    key("pooler_act", self.pooler_activation);
-    key.labels("id2label", self.labels);
-  }
-  /// Finds the parts by the tensors that a folder has.
-  template <class Contains>
-  void detect_heads(const Contains& contains) {
-    pooler = contains("vit.pooler.dense.weight") || contains("pooler.dense.weight");
-    if (!contains("classifier.weight")) {
-      labels.clear();
-    } else if (labels.empty()) {
-      labels = {"LABEL_0", "LABEL_1"};  // what an absent list means
-    }
   }
 };
 
@@ -290,15 +250,6 @@ class Vit {
     visitor("pooler", self.pooler_);
     visitor("classifier", self.classifier_);
   }
-
-  /// Hugging Face's names.
-  [[nodiscard]] static StoredNames stored_names(const VitConfig&) {
-    StoredNames names = detail::encoder_names("vit");
-    names.push_back({"pooler.weight", {{"vit.pooler.dense.weight"}}});
-    names.push_back({"pooler.bias", {{"vit.pooler.dense.bias"}}});
-    return names;
-  }
-  [[nodiscard]] static bool is_surplus(const VitConfig&, std::string_view) { return false; }
 
  private:
   static const VitConfig& checked(const VitConfig& config) {
