@@ -219,7 +219,7 @@ Task attention_task(const json& command) {
   state->value = rapt::Variable<float>(input.read<float>("value"), /*requires_grad=*/true);
   const Index sequences = command.at("sequences");
   state->splits = rapt::RowSplits::equal(sequences, state->query.rows() / sequences);
-  state->options = {.heads = command.at("heads"), .causal = command.at("causal").get<bool>()};
+  state->options = {.heads = command.at("heads"), .mask = {.causal = command.at("causal").get<bool>()}};
   return {.step =
               [state] {
                 for (rapt::Variable<float>* leaf : {&state->query, &state->key, &state->value}) leaf->clear_grad();

@@ -114,7 +114,7 @@ class Gpt {
                         " tensors for the weights of ", layers_.size(), " layers");
     Variable<T> x = embed(batch, {});
     for (std::size_t i = 0; i < layers_.size(); ++i) {
-      x = layers_[i](x, batch.row_splits, {.causal = true, .weights = weights.empty() ? nullptr : &weights[i]});
+      x = layers_[i](x, batch.row_splits, {.causal = true}, {.weights = weights.empty() ? nullptr : &weights[i]});
     }
     return norm_(x);
   }

@@ -85,7 +85,7 @@ class ImageGptLayer {
 
   /// [N, D] from [N, D]; `weights`, if set, receives the attention probabilities.
   [[nodiscard]] Variable<T> operator()(const Variable<T>& x, const RowSplits& splits, Tensor<T>* weights) const {
-    return sublayers(x, self_attention_(norm1_(x), splits, {.causal = true, .weights = weights}));
+    return sublayers(x, self_attention_(norm1_(x), splits, {.causal = true}, {.weights = weights}));
   }
   /// The same for the next tokens of each row only, against what the cache holds.
   [[nodiscard]] Variable<T> step(const Variable<T>& x, const RowSplits& splits, KeyValueCache<T>& cache) const {

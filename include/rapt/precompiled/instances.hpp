@@ -47,10 +47,12 @@ RAPT_INSTANCE decltype(add_norm<RAPT_SCALAR>) add_norm<RAPT_SCALAR>;
 RAPT_INSTANCE decltype(add_rows<RAPT_SCALAR>) add_rows<RAPT_SCALAR>;
 RAPT_INSTANCE Variable<RAPT_SCALAR> attention(const ColumnSlice<RAPT_SCALAR>&, const ColumnSlice<RAPT_SCALAR>&,
                                               const ColumnSlice<RAPT_SCALAR>&, const RowSplits&, const RowSplits&,
-                                              const AttentionOptions<RAPT_SCALAR>&);
+                                              const AttentionOptions<RAPT_SCALAR>&,
+                                              const AttentionCapture<RAPT_SCALAR>&);
 RAPT_INSTANCE Variable<RAPT_SCALAR> attention(const Variable<RAPT_SCALAR>&, const Variable<RAPT_SCALAR>&,
                                               const Variable<RAPT_SCALAR>&, const RowSplits&, const RowSplits&,
-                                              const AttentionOptions<RAPT_SCALAR>&);
+                                              const AttentionOptions<RAPT_SCALAR>&,
+                                              const AttentionCapture<RAPT_SCALAR>&);
 RAPT_INSTANCE decltype(cross_entropy<RAPT_SCALAR>) cross_entropy<RAPT_SCALAR>;
 RAPT_INSTANCE decltype(dropout<RAPT_SCALAR>) dropout<RAPT_SCALAR>;
 RAPT_INSTANCE decltype(embedding<RAPT_SCALAR>) embedding<RAPT_SCALAR>;
