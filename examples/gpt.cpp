@@ -13,7 +13,7 @@
 #include <rapt/rapt.hpp>
 #include <rapt/text/lines.hpp>
 
-#include "translate/phrases.hpp"
+#include "common/phrases.hpp"
 
 namespace {
 

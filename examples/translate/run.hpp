@@ -173,7 +173,7 @@ inline rapt::Translator load(const std::vector<std::string>& models) {
   return translator;
 }
 
-inline int run(const RunFlags& f) {
+inline void run(const RunFlags& f) {
   rapt::require(f.attention.empty() || (f.models.size() == 1 && !f.search.is_sampling), "run",
                 "--attention draws what one model finds by beam search: no further --model, no --sample");
   if (!f.attention.empty()) rapt::AtomicFile(f.attention);  // an unwritable place shows now, not after the translations
@@ -209,7 +209,6 @@ inline int run(const RunFlags& f) {
   }
   flush();
   rapt::require<rapt::IoError>(is_drawn, "run", "standard input: no line to draw in ", f.attention);
-  return 0;
 }
 
 }  // namespace translate

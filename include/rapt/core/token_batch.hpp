@@ -101,6 +101,11 @@ struct TranslationBatch {
   TokenBatch source;
   TokenBatch target_input;             ///< <s> w1 .. wn
   std::vector<TokenId> target_output;  ///< w1 .. wn </s>
+
+  static constexpr std::string_view kItems = "tokens";
+  [[nodiscard]] Index target_count() const { return static_cast<Index>(target_output.size()); }
+  /// Tokens of both sides.
+  [[nodiscard]] Index item_count() const { return source.size() + target_input.size(); }
 };
 
 /// Tokens, and what a language model must say at which of their rows: the next token, for a causal model, or the one
@@ -109,6 +114,10 @@ struct LanguageBatch {
   TokenBatch input;
   std::vector<TokenId> targets;
   std::vector<TokenId> rows;  ///< of `input`, one for each target; empty: all in order
+
+  static constexpr std::string_view kItems = "tokens";
+  [[nodiscard]] Index target_count() const { return static_cast<Index>(targets.size()); }
+  [[nodiscard]] Index item_count() const { return input.size(); }
 };
 
 /// Throws ValueError that names the position unless every id is in 0 .. vocabulary, or is `ignored`.

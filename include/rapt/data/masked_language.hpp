@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 #include <vector>
 
 #include "rapt/core/index.hpp"
 #include "rapt/core/rng.hpp"
 #include "rapt/core/token_batch.hpp"
+#include "rapt/data/random_batches.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -74,6 +76,31 @@ struct MaskingOptions {
     }
   }
   return {std::move(batch), std::move(targets), std::move(rows)};
+}
+
+struct MaskedBatchOptions {
+  Index sequences = 128;  ///< of a batch
+  MaskingOptions masking = {};
+  Rng::State random = {1, 0};  ///< batch n is drawn from stream `streams_taken + n * (sequences + 1)` on
+};
+
+/// A BatchSource of sequences that are drawn at random, uniformly and independently, and masked anew each time. An epoch
+/// has as many batches as hold all sequences once. Keeps a view of the sequences. Throws ValueError if there is none;
+/// `next` throws what `mask_tokens` does.
+[[nodiscard]] inline RandomBatches<LanguageBatch> masked_language_batches(
+    std::span<const std::vector<TokenId>> sequences, const MaskedBatchOptions& options) {
+  const auto count = static_cast<Index>(sequences.size());
+  require(count > 0 && options.sequences > 0, "masked_language_batches",
+          "there must be sequences to draw from and to draw: ", count, ", ", options.sequences);
+  return {[sequences, count, options](Rng& rng) {
+            TokenBatch batch;
+            for (Index i = 0; i < options.sequences; ++i) {
+              batch.push_back(sequences[static_cast<std::size_t>(rng.below(count))]);
+            }
+            return mask_tokens(std::move(batch), options.masking, rng);
+          },
+          (count + options.sequences - 1) / options.sequences,
+          {.first = options.random, .streams = options.sequences + 1}};
 }
 
 }}  // namespace rapt::RAPT_ABI

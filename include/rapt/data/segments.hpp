@@ -1,5 +1,5 @@
 /// \file
-/// A long text in segments, for models that carry a memory from one to the next.
+/// A long text in segments, for models that carry a cache from one to the next.
 #pragma once
 
 #include <algorithm>
@@ -7,6 +7,7 @@
 
 #include "rapt/core/index.hpp"
 #include "rapt/core/token_batch.hpp"
+#include "rapt/data/batch_source.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -55,5 +56,35 @@ class Segments {
   SegmentOptions options_;
   Index stream_length_ = 0;
 };
+
+/// A segment, and whether it is the first of the text.
+struct SegmentBatch : LanguageBatch {
+  bool begins = false;  ///< true: what a model carries from the segment before must be forgotten
+};
+
+/// A BatchSource of the segments of a text, over and over: an epoch is the text.
+class SegmentStream {
+ public:
+  explicit SegmentStream(const Segments& segments) : segments_(segments) {}
+
+  [[nodiscard]] SegmentBatch next() {
+    if (position_.batch == segments_.size()) position_ = {position_.epoch + 1, 0};
+    const Index segment = position_.batch++;
+    return {segments_[segment], segment == 0};
+  }
+  [[nodiscard]] BatchPosition position() const { return position_; }
+  /// Throws ValueError for a position that there is not; the stream then stays where it is.
+  void seek(BatchPosition position) {
+    require(position.epoch >= 0 && position.batch >= 0 && position.batch <= segments_.size(), "segment_stream",
+            "there is no segment ", position.batch, " of epoch ", position.epoch, ": an epoch has ", segments_.size());
+    position_ = position;
+  }
+  [[nodiscard]] Index batches_per_epoch() const { return segments_.size(); }
+
+ private:
+  Segments segments_;
+  BatchPosition position_;
+};
+static_assert(BatchSource<SegmentStream>);
 
 }}  // namespace rapt::RAPT_ABI

@@ -8,6 +8,7 @@
 #include "rapt/core/index.hpp"
 #include "rapt/core/rng.hpp"
 #include "rapt/core/token_batch.hpp"
+#include "rapt/data/random_batches.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -38,6 +39,26 @@ inline void add_window(LanguageBatch& batch, std::span<const TokenId> stream, st
     detail::add_window(batch, stream, to_size(rng.below(places)), to_size(length));
   }
   return batch;
+}
+
+struct RandomWindowOptions {
+  Index windows = 1;           ///< of a batch
+  Index length = 128;          ///< tokens of a window
+  Rng::State random = {1, 0};  ///< the places of batch n are drawn from stream `streams_taken + n * windows` on
+};
+
+/// A BatchSource of `random_windows`. An epoch has as many batches as hold the stream's tokens once. Keeps a view of the
+/// stream. Throws ValueError when the stream is too short for a window.
+[[nodiscard]] inline RandomBatches<LanguageBatch> random_window_batches(std::span<const TokenId> stream,
+                                                                        const RandomWindowOptions& options) {
+  detail::require_windows(stream, options.length, "random_window_batches");
+  require(options.windows > 0, "random_window_batches", "a batch must have windows: ", options.windows);
+  const Index per_batch = options.windows * options.length;
+  return {[stream, windows = options.windows, length = options.length](Rng& rng) {
+            return random_windows(stream, windows, length, rng);
+          },
+          (static_cast<Index>(stream.size()) + per_batch - 1) / per_batch,
+          {.first = options.random, .streams = options.windows}};
 }
 
 /// The whole stream, each token but the first once as a target: windows of `length` tokens one behind the other, the

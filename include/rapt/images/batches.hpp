@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "rapt/core/batch_position.hpp"
 #include "rapt/core/error.hpp"
 #include "rapt/core/fork.hpp"
 #include "rapt/core/image_batch.hpp"
@@ -37,6 +38,10 @@ struct LabelledImages {
   std::vector<TokenId> mixed_labels;  ///< [B] of a mixed batch, else empty
   double weight = 1;                  ///< of `labels`; of `mixed_labels` 1 - weight (see MixOptions)
   std::vector<Index> numbers;         ///< [B] of the images in the dataset
+
+  static constexpr std::string_view kItems = "images";
+  [[nodiscard]] Index target_count() const { return static_cast<Index>(labels.size()); }
+  [[nodiscard]] Index item_count() const { return images.images(); }
 };
 
 struct ImageBatchOptions {
@@ -60,12 +65,6 @@ struct ImageBatchOptions {
 template <class T>
 class ImageBatches {
  public:
-  struct Position {
-    Index epoch = 0;  ///< counts from 0
-    Index batch = 0;  ///< within the epoch
-    friend bool operator==(const Position&, const Position&) = default;
-  };
-
   /// Keeps a reference to the dataset. Throws ValueError for options that do not fit, and if there is no batch at all.
   ImageBatches(const ImageDataset& dataset, const ImageBatchOptions& options)
       : dataset_(dataset), options_(options), normalize_(options.normalization, dataset.shape().channels) {
@@ -123,9 +122,9 @@ class ImageBatches {
     return options_.drop_last ? count / size : count / size + (count % size != 0 ? 1 : 0);
   }
   /// Behind the batch that `next` gave last.
-  [[nodiscard]] Position position() const { return position_; }
-  /// Goes there. Throws ValueError for a place that there is not, and stays where it is.
-  void seek(Position position) {
+  [[nodiscard]] BatchPosition position() const { return position_; }
+  /// Throws ValueError for a position that there is not; the batches then stay where they are.
+  void seek(BatchPosition position) {
     require(position.epoch >= 0 && position.batch >= 0 && position.batch <= batches_per_epoch(), "image_batches",
             "no batch ", position.batch, " of epoch ", position.epoch, ": an epoch has ", batches_per_epoch());
     replace_worker_after_fork();
@@ -149,7 +148,7 @@ class ImageBatches {
     unsigned forks = detail::fork_count();  // the process that has the thread
     std::mutex mutex;                       // of the next five
     std::condition_variable changed;
-    Position wanted;
+    BatchPosition wanted;
     bool is_wanted = false, stop = false;
     std::exception_ptr error;
     std::thread thread;
@@ -197,11 +196,11 @@ class ImageBatches {
     return options_.augmentation.changes_anything() || options_.edit != nullptr;
   }
   /// Of the next batch: behind an epoch's end comes the next one's beginning.
-  [[nodiscard]] Position due() const {
-    return position_.batch < batches_per_epoch() ? position_ : Position{position_.epoch + 1, 0};
+  [[nodiscard]] BatchPosition due() const {
+    return position_.batch < batches_per_epoch() ? position_ : BatchPosition{position_.epoch + 1, 0};
   }
 
-  void prepare(const Position& at, Slot& slot, bool in_parallel) {
+  void prepare(const BatchPosition& at, Slot& slot, bool in_parallel) {
     order_epoch(at.epoch);
     const Index begin = at.batch * options_.batch_size;
     const Index count = std::min(options_.batch_size, dataset_.images() - begin), size = dataset_.shape().size();
@@ -290,7 +289,7 @@ class ImageBatches {
   std::unique_ptr<Slot> slots_[2];  // the one that the caller looks at, and the spare one
   std::size_t spare_ = 0;           // the slot to be filled next
   std::unique_ptr<Order> order_;
-  Position position_;
+  BatchPosition position_;
   bool is_asked_ = false;           // the batch that is due is being prepared, or ready
   std::unique_ptr<Worker> worker_;  // of prefetch
 };

@@ -89,6 +89,8 @@ RAPT_INSTANCE class RuleOptimizer<RAPT_SCALAR, AdamRule>;
 RAPT_INSTANCE RuleOptimizer<RAPT_SCALAR, AdamRule>::RuleOptimizer(Transformer<RAPT_SCALAR>&, const AdamOptions&);
 RAPT_INSTANCE class Adam<RAPT_SCALAR>;
 RAPT_INSTANCE Adam<RAPT_SCALAR>::Adam(Transformer<RAPT_SCALAR>&, const AdamOptions&);
+RAPT_INSTANCE class TrainingStep<Transformer<RAPT_SCALAR>>;
+RAPT_INSTANCE double TrainingStep<Transformer<RAPT_SCALAR>>::operator()(std::span<const TranslationBatch>);
 RAPT_INSTANCE class Trainer<Transformer<RAPT_SCALAR>>;
 RAPT_INSTANCE decltype(beam_search<Transformer<RAPT_SCALAR>>) beam_search<Transformer<RAPT_SCALAR>>;
 RAPT_INSTANCE decltype(clear_gradients<Transformer<RAPT_SCALAR>>) clear_gradients<Transformer<RAPT_SCALAR>>;

@@ -1,6 +1,6 @@
 /// \file
 /// The folder of a run: names, pruning, files of others; means of versions; and a log that survives kills.
-#include "rapt/io/run_folder.hpp"
+#include "rapt/train/run_folder.hpp"
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
