@@ -48,7 +48,8 @@ void best_tokens(std::span<const T> logits, Index row, double base, double norma
 /// size. A sequence leaves the batch as soon as no live hypothesis can still become one of its n best.
 template <DecodingModel M>
 [[nodiscard]] std::vector<std::vector<Hypothesis>> beam_search_n_best(const M& model, const TokenBatch& source, Index n,
-                                                                      const BeamSearchOptions& options = {}) {
+                                                                      const BeamSearchOptions& options = {},
+                                                                      const SearchRequest& request = {}) {
   using T = typename M::ScalarType;
   constexpr std::string_view kWhere = "beam_search";
   require(options.beam_size >= 1, kWhere, "beam_size must be at least 1: ", options.beam_size);
@@ -56,11 +57,10 @@ template <DecodingModel M>
           ", beam_size = ", options.beam_size);
   // With a negative one the bound at which sequences leave would be none.
   require(options.length_penalty >= 0, kWhere, "length_penalty must not be negative: ", options.length_penalty);
-  require(options.generation.on_token == nullptr, kWhere, "on_token is for greedy search and sampling");
+  require(request.on_token == nullptr, kWhere, "on_token is for greedy search and sampling");
   require(options.generation.repetition_penalty >= 1, kWhere, "repetition_penalty must be at least 1: ",
           options.generation.repetition_penalty);  // log-probabilities only fall
-  const detail::GenerationRules rules(options.generation, generation_defaults(model), source, kContinuesPrompts<M>,
-                                      kWhere);
+  const detail::GenerationRules rules = detail::rules_of(model, source, options.generation, request, kWhere);
   detail::Beam beam(options, rules, source.sequences(), n);
   if (beam.rows() == 0) return std::move(beam.results());
 
@@ -97,9 +97,10 @@ template <DecodingModel M>
 /// The best hypothesis of each source sequence.
 template <DecodingModel M>
 [[nodiscard]] std::vector<Hypothesis> beam_search(const M& model, const TokenBatch& source,
-                                                  const BeamSearchOptions& options = {}) {
+                                                  const BeamSearchOptions& options = {},
+                                                  const SearchRequest& request = {}) {
   std::vector<Hypothesis> best;
-  for (auto& list : beam_search_n_best(model, source, 1, options)) best.push_back(std::move(list.front()));
+  for (auto& list : beam_search_n_best(model, source, 1, options, request)) best.push_back(std::move(list.front()));
   return best;
 }
 

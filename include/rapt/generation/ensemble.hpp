@@ -43,14 +43,14 @@ class Ensemble {
             "there must be at least one model, and none may be null");
   }
 
-  /// Those of its models. Throws ValueError if they differ.
-  [[nodiscard]] GenerationDefaults generation_defaults() const {
-    GenerationDefaults defaults = rapt::generation_defaults(*models_.front());
+  /// The marks that all models have. Throws ValueError if they differ; a request may then name the marks.
+  [[nodiscard]] SequenceMarks sequence_marks() const {
+    SequenceMarks marks = models_.front()->sequence_marks();
     for (std::size_t k = 1; k < models_.size(); ++k) {
-      require(rapt::generation_defaults(*models_[k]) == defaults, "ensemble",
+      require(models_[k]->sequence_marks() == marks, "ensemble",
               "the begin tokens, end tokens or longest sequences of the first model and of number ", k + 1, " differ");
     }
-    return defaults;
+    return marks;
   }
 
   [[nodiscard]] State start(const TokenBatch& source) const {

@@ -8,7 +8,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "rapt/core/generation_defaults.hpp"
+#include "rapt/core/sequence_marks.hpp"
 #include "rapt/nn/gated_feed_forward.hpp"
 #include "rapt/nn/grouped_query_attention.hpp"
 #include "rapt/nn/rotary.hpp"

@@ -9,7 +9,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "rapt/core/generation_defaults.hpp"
+#include "rapt/core/sequence_marks.hpp"
 #include "rapt/nn/adaptive_softmax.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
