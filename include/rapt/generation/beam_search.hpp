@@ -15,30 +15,15 @@ template <class T>
 void best_tokens(std::span<const T> logits, Index row, double base, double normaliser, std::span<Candidate> best) {
   std::fill(best.begin(), best.end(), Candidate{});
   T threshold = -std::numeric_limits<T>::infinity();
-  const auto detect_heads = [&](std::size_t j) {
-    if (!(logits[j] > threshold)) return;
-    const Candidate candidate{base + (static_cast<double>(logits[j]) - normaliser), row, static_cast<TokenId>(j)};
+  kernels::for_each_above(logits.data(), static_cast<Index>(logits.size()), threshold, [&](Index j) {
+    const double z = static_cast<double>(logits[static_cast<std::size_t>(j)]);
+    const Candidate candidate{base + (z - normaliser), row, static_cast<TokenId>(j)};
     const auto place = std::upper_bound(best.begin(), best.end(), candidate);
     if (place == best.end()) return;
     std::move_backward(place, best.end() - 1, best.end());
     *place = candidate;
     const Candidate& last = best.back();
     if (std::isfinite(last.log_probability)) threshold = logits[static_cast<std::size_t>(last.token)];
-  };
-  constexpr std::size_t kChunk = 128, kPart = 16;  // most hold nothing that is good enough
-  simd::with_simd([&](auto isa) __attribute__((always_inline)) {
-    for (std::size_t begin = 0; begin < logits.size(); begin += kChunk) {
-      const std::size_t end = std::min(begin + kChunk, logits.size());
-      const auto is_good = [&](std::size_t from, std::size_t to) __attribute__((always_inline)) {
-        return kernels::row_max(isa, logits.data() + from, static_cast<Index>(to - from)) > threshold;
-      };
-      if (!is_good(begin, end)) continue;
-      for (std::size_t part = begin; part < end; part += kPart) {
-        const std::size_t part_end = std::min(part + kPart, end);
-        if (!is_good(part, part_end)) continue;
-        for (std::size_t j = part; j < part_end; ++j) detect_heads(j);
-      }
-    }
   });
 }
 

@@ -7,6 +7,7 @@
 
 #include "rapt/core/rng.hpp"
 #include "rapt/generation/single_path.hpp"
+#include "rapt/kernels/softmax.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -54,9 +55,7 @@ class TokenSampler {
   void make_weights(T highest) {
     const auto temperature = static_cast<T>(options_.temperature);
     for (T& z : weights_.values()) z = (z - highest) / temperature;
-    simd::with_simd([&](auto isa) __attribute__((always_inline)) {
-      kernels::exponentials(isa, weights_.data(), weights_.size());
-    });
+    kernels::exponentials_of(weights_.data(), weights_.size());
   }
   [[nodiscard]] double weight(TokenId token) const { return static_cast<double>(weights_.data()[token]); }
   [[nodiscard]] double total() const {
