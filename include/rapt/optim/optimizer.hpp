@@ -29,6 +29,7 @@
 #include <utility>
 #include <vector>
 
+#include "rapt/autograd/packed_weight.hpp"
 #include "rapt/kernels/parameter_update.hpp"
 #include "rapt/nn/module.hpp"
 
@@ -111,7 +112,7 @@ class RuleOptimizer {
       require<ShapeError>(node.value.shape() == slot.shape && node.grad.shape() == slot.shape, kName, slot.name,
                           " had shape ", slot.shape, " and now has ", node.value.shape());
       make_state(slot);
-      node.packed.drop();
+      node.packed()->drop();
       const UpdateStep step{.rate = learning_rate,
                             .update = steps_ - slot.missed,
                             .decays = options_.decay_vectors || slot.shape.rank() > 1};
