@@ -166,13 +166,10 @@ class Decoding {
   }
 
   void step() {
-    found_ = search_in_batches(
-        sources_, options_.generation, batch_tokens_,
-        [&](const rapt::TokenBatch& batch, const rapt::GenerationOptions& generation, std::span<const Index>) {
-          rapt::BeamSearchOptions options = options_;
-          options.generation = generation;
-          return beam_search_n_best(model_, batch, 1, options);
-        });
+    found_ = search_in_batches(sources_, {}, batch_tokens_,
+                               [&](const rapt::TokenBatch& batch, const rapt::SearchRequest& request) {
+                                 return beam_search_n_best(model_, batch, 1, options_, request);
+                               });
   }
 
   [[nodiscard]] json hypotheses() const {

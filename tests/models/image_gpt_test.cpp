@@ -177,7 +177,7 @@ TEST(ImageGpt, SamplesPixelsAlone) {
   const auto model = small_model();
   const TokenId begin = model.config().begin_token();
   const rapt::SamplingOptions options{.samples = 4, .generation = {.extra_length = 19}};
-  const auto found = rapt::sample(model, TokenBatch({{begin, 2}}), options, 3);
+  const auto found = rapt::sample(model, TokenBatch({{begin, 2}}), options, {.seed = 3});
   ASSERT_EQ(found.front().size(), 4u);
   for (const auto& h : found.front()) {
     ASSERT_EQ(h.tokens.size(), 19u);  // with the two before, one more than there are positions: the last is not read

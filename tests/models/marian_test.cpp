@@ -160,7 +160,7 @@ TEST(Marian, PaddingIsNeverGenerated) {
   }
 }
 
-TEST(Marian, GenerationDefaults) {
+TEST(Marian, SequenceMarks) {
   const auto with = [](std::vector<TokenId> ends) {
     MarianConfig config{.vocabulary = 9, .d_model = 4, .encoder_layers = 1, .decoder_layers = 1, .encoder_heads = 2};
     config.decoder_heads = 1;
@@ -169,7 +169,7 @@ TEST(Marian, GenerationDefaults) {
     config.begin_token = 8;
     config.end_tokens = std::move(ends);
     rapt::Rng rng(1);
-    return Marian(config, rng).generation_defaults();
+    return Marian(config, rng).sequence_marks();
   };
   EXPECT_EQ(with({3}).begin, 8);
   EXPECT_EQ(with({3}).ends, (std::vector<TokenId>{3}));

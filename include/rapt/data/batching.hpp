@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "rapt/core/rng.hpp"
+#include "rapt/core/sequence_marks.hpp"
 #include "rapt/core/token_batch.hpp"
 #include "rapt/data/batch_source.hpp"
 
@@ -20,9 +21,9 @@ struct TokenPair {
 };
 
 struct BatchOptions {
-  Index tokens = 4096;         ///< at most so many source tokens and so many target tokens in a batch
-  TokenId begin = 1, end = 2;  ///< symbols around a sentence
-  bool end_source = true;      ///< the source, too, gets an end symbol
+  Index tokens = 4096;                           ///< at most so many source tokens and so many target tokens in a batch
+  TokenId begin = kBeginToken, end = kEndToken;  ///< the tokens around a sentence
+  bool end_source = true;                        ///< the source, too, gets an end symbol
   std::uint64_t seed = 1;
 };
 

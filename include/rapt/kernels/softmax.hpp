@@ -8,8 +8,10 @@
 /// too.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "rapt/kernels/elementwise.hpp"
 
@@ -71,6 +73,35 @@ template <class Isa, class T>
   T highest = row_max(isa, row, count);
   if (highest < at_least) highest = at_least;
   return {highest, exponentials_below(isa, row, count, highest)};
+}
+
+/// row <- e^(row - its largest element) in place, on one thread: softmax without the division by the sum.
+template <class T>
+void exponentials_of(T* row, Index count) {
+  simd::with_simd([&](auto isa) __attribute__((always_inline)) { exponentials(isa, row, count); });
+}
+
+/// visit(j) in order for each j with row_j > threshold, on one thread. The threshold is a reference, as `visit` may
+/// raise it: a search for the largest elements then skips most of a row in vectors.
+template <class T, class Visit>
+void for_each_above(const T* row, Index count, const T& threshold, const Visit& visit) {
+  constexpr Index kChunk = 128, kPart = 16;  // most of them hold nothing above the threshold
+  simd::with_simd([&](auto isa) __attribute__((always_inline)) {
+    const auto has_one = [&](Index from, Index to) __attribute__((always_inline)) {
+      return row_max(isa, row + from, to - from) > threshold;
+    };
+    for (Index begin = 0; begin < count; begin += kChunk) {
+      const Index end = std::min(begin + kChunk, count);
+      if (!has_one(begin, end)) continue;
+      for (Index part = begin; part < end; part += kPart) {
+        const Index part_end = std::min(part + kPart, end);
+        if (!has_one(part, part_end)) continue;
+        for (Index j = part; j < part_end; ++j) {
+          if (row[j] > threshold) visit(j);
+        }
+      }
+    }
+  });
 }
 
 /// log(sum_j e^row_j), computed as m + log(sum_j e^(row_j - m)) with m the largest element.

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "rapt/autograd/ops/cross_entropy.hpp"
-#include "rapt/core/generation_defaults.hpp"
+#include "rapt/core/sequence_marks.hpp"
 #include "rapt/nn/embedding.hpp"
 #include "rapt/nn/encoder.hpp"
 #include "rapt/nn/positional_encoding.hpp"
@@ -156,9 +156,8 @@ class Gpt {
   }
 
   /// The config's tokens.
-  [[nodiscard]] GenerationDefaults generation_defaults() const {
-    return {
-        .begin = config_.begin_token.value_or(-1), .ends = config_.end_tokens, .suppressed = config_.suppressed_tokens};
+  [[nodiscard]] SequenceMarks sequence_marks() const {
+    return {.begin = config_.begin_token, .ends = config_.end_tokens, .suppressed = config_.suppressed_tokens};
   }
 
   [[nodiscard]] const GptConfig& config() const { return config_; }

@@ -223,7 +223,7 @@ class ImageGpt {
   }
 
   /// Nothing but the length ends an image, and the begin symbol stands before the first pixel.
-  [[nodiscard]] GenerationDefaults generation_defaults() const { return {.begin = config_.begin_token(), .ends = {}}; }
+  [[nodiscard]] SequenceMarks sequence_marks() const { return {.begin = config_.begin_token()}; }
 
   [[nodiscard]] const ImageGptConfig& config() const { return config_; }
 

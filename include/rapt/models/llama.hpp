@@ -129,9 +129,8 @@ class Llama {
   }
 
   /// The config's tokens.
-  [[nodiscard]] GenerationDefaults generation_defaults() const {
-    return {
-        .begin = config_.begin_token.value_or(-1), .ends = config_.end_tokens, .suppressed = config_.suppressed_tokens};
+  [[nodiscard]] SequenceMarks sequence_marks() const {
+    return {.begin = config_.begin_token, .ends = config_.end_tokens, .suppressed = config_.suppressed_tokens};
   }
 
   [[nodiscard]] const LlamaConfig& config() const { return config_; }

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "rapt/core/generation_defaults.hpp"
+#include "rapt/core/sequence_marks.hpp"
 #include "rapt/nn/attention.hpp"
 #include "rapt/nn/gated_feed_forward.hpp"
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "rapt/autograd/ops/cross_entropy.hpp"
-#include "rapt/core/generation_defaults.hpp"
+#include "rapt/core/sequence_marks.hpp"
 #include "rapt/nn/decoder.hpp"
 #include "rapt/nn/embedding.hpp"
 #include "rapt/nn/encoder.hpp"
@@ -234,8 +234,8 @@ class Transformer {
     return logits(decoder_.step(state, x, next.row_splits)).value();
   }
 
-  /// The tokens of `make_batch`: 1 begins a translation and 2 ends it.
-  [[nodiscard]] GenerationDefaults generation_defaults() const { return {}; }
+  /// The tokens of `make_batch`.
+  [[nodiscard]] SequenceMarks sequence_marks() const { return {.begin = kBeginToken, .ends = {kEndToken}}; }
 
   [[nodiscard]] const TransformerConfig& config() const { return config_; }
   [[nodiscard]] Index target_vocabulary() const { return config_.target_vocabulary; }

@@ -194,10 +194,10 @@ class TransformerXl {
   }
 
   /// The config's end token.
-  [[nodiscard]] GenerationDefaults generation_defaults() const {
-    GenerationDefaults defaults{.begin = -1, .ends = {}};
-    if (config_.end_token) defaults.ends.push_back(*config_.end_token);
-    return defaults;
+  [[nodiscard]] SequenceMarks sequence_marks() const {
+    SequenceMarks marks;
+    if (config_.end_token) marks.ends.push_back(*config_.end_token);
+    return marks;
   }
 
   [[nodiscard]] const TransformerXlConfig& config() const { return config_; }

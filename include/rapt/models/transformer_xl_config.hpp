@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "rapt/core/generation_defaults.hpp"
+#include "rapt/core/sequence_marks.hpp"
 #include "rapt/nn/adaptive_softmax.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
