@@ -79,12 +79,12 @@ void complete(const Flags& flags) {
     prompt.push_back(std::visit([&](const auto& t) { return t.encode(text); }, tokenizer));
     std::fwrite(text.data(), 1, text.size(), stdout);
     Stream stream(tokenizer);
-    options.generation.on_token = [&](rapt::Index, rapt::TokenId token) {
-      stream.add(token);
-      return true;
-    };
+    const rapt::SearchRequest request{.seed = flags.seed, .on_token = [&](rapt::Index, rapt::TokenId token) {
+                                        stream.add(token);
+                                        return true;
+                                      }};
     const auto start = std::chrono::steady_clock::now();
-    std::ignore = rapt::sample(model, prompt, options, flags.seed);
+    std::ignore = rapt::sample(model, prompt, options, request);
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
     stream.finish();
     std::fprintf(stderr, "%zu tokens, %.1f a second\n", stream.tokens(),

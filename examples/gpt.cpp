@@ -13,7 +13,7 @@
 #include <rapt/rapt.hpp>
 #include <rapt/text/lines.hpp>
 
-#include "translate/phrases.hpp"
+#include "common/phrases.hpp"
 
 namespace {
 
@@ -94,7 +94,7 @@ void train(const Flags& flags) {
     prompt.push_back(std::span(written).last(std::min(written.size(), half)));
     const rapt::SamplingOptions options{.temperature = static_cast<float>(flags.temperature),
                                         .generation = {.extra_length = config.positions - prompt.size()}};
-    const auto more = rapt::sample(model, prompt, options, flags.seed + part).front().front();
+    const auto more = rapt::sample(model, prompt, options, {.seed = flags.seed + part}).front().front();
     written.insert(written.end(), more.tokens.begin(), more.tokens.end());
   }
   std::printf("%s\n", tokenizer.decode(written).c_str());

@@ -74,10 +74,11 @@ void test(const Model& model, const rapt::ParallelCorpus& pairs, const rapt::Voc
           const Flags& flags) {
   rapt::TokenBatch sources;
   for (const std::string& source : pairs.source) sources.push_back(encode(vocabulary, source));
-  const auto found = rapt::search_in_batches(
-      sources, {}, rapt::batch_tokens_for(model), [&](const rapt::TokenBatch& batch, const auto& options, const auto&) {
-        return rapt::beam_search_n_best(model, batch, 1, {.beam_size = flags.beam, .generation = options});
-      });
+  const auto found =
+      rapt::search_in_batches(sources, {}, rapt::batch_tokens_for(model),
+                              [&](const rapt::TokenBatch& batch, const rapt::SearchRequest& request) {
+                                return rapt::beam_search_n_best(model, batch, 1, {.beam_size = flags.beam}, request);
+                              });
   std::vector<std::string> ours, references;  // blanks between characters
   Index exact = 0;
   for (std::size_t i = 0; i < found.size(); ++i) {

@@ -78,7 +78,7 @@ rapt::Image complete(const rapt::ImageGpt<float>& model, const rapt::ImageDatase
                                   {.temperature = static_cast<float>(flags.temperature),
                                    .samples = flags.completions,
                                    .generation = {.extra_length = test.shape().size() - upper}},
-                                  flags.seed);
+                                  {.seed = flags.seed});
   std::vector<rapt::Image> cells;
   for (Index i = 0; i < rows; ++i) {
     const std::span<const rapt::TokenId> seen = prompts.sequence(i).subspan(1);

@@ -137,7 +137,7 @@ int main(int argc, char** argv) {
     rapt::TokenBatch prompt;
     prompt.push_back(held_out.first(std::min<std::size_t>(held_out.size(), 100)));
     const rapt::SamplingOptions options{.temperature = 0.8f, .generation = {.extra_length = 300}};
-    const auto written = rapt::sample(model, prompt, options, flags.seed).front().front().tokens;
+    const auto written = rapt::sample(model, prompt, options, {.seed = flags.seed}).front().front().tokens;
     const auto print = [&](const std::vector<TokenId>& some) {
       for (const TokenId token : some) std::printf("%c", text.characters[static_cast<std::size_t>(token)]);
     };

@@ -8,8 +8,8 @@
 //
 // Every subcommand explains itself with --help.
 #include <CLI/CLI.hpp>
-#include <cstdio>
 
+#include "common/run_flags.hpp"
 #include "translate/demo.hpp"
 #include "translate/run.hpp"
 #include "translate/score.hpp"
@@ -28,13 +28,10 @@ int main(int argc, char** argv) {
   const CLI::App* score_command = translate::add_score(app, score_flags);
   CLI11_PARSE(app, argc, argv);
 
-  try {
+  return run_program("translate", [&] {
     if (train_command->parsed()) return translate::train(train_flags, *train_command);
     if (run_command->parsed()) return translate::run(run_flags);
     if (score_command->parsed()) return translate::score(score_flags);
-    return translate::demo();
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "translate: %s\n", error.what());
-    return 1;
-  }
+    translate::demo();
+  });
 }

@@ -70,7 +70,8 @@ class GptGeneration {
   explicit GptGeneration(const nlohmann::json& command)
       : model_(rapt::from_pretrained<rapt::Gpt<float>>(command.at("folder").get<std::string>())),
         prompts_(command.at("prompts").get<std::vector<std::vector<rapt::TokenId>>>()) {
-    options_.end = -1;
+    request_.marks = model_.sequence_marks();
+    request_.marks->ends.clear();
     options_.extra_length = command.at("new_tokens");
     const std::string weights = command.at("weights");  // as they are, packed, or int8
     if (weights != "as they are") {
@@ -79,7 +80,7 @@ class GptGeneration {
     }
   }
 
-  void step() { found_ = rapt::greedy_search(model_, prompts_, options_); }
+  void step() { found_ = rapt::greedy_search(model_, prompts_, options_, request_); }
   [[nodiscard]] nlohmann::json tokens() const {
     nlohmann::json lists = nlohmann::json::array();
     for (const rapt::Hypothesis& hypothesis : found_) lists.push_back(hypothesis.tokens);
@@ -90,5 +91,6 @@ class GptGeneration {
   rapt::Gpt<float> model_;
   rapt::TokenBatch prompts_;
   rapt::GenerationOptions options_;
+  rapt::SearchRequest request_;
   std::vector<rapt::Hypothesis> found_;
 };

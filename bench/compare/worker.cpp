@@ -167,13 +167,10 @@ class Decoding {
   }
 
   void step() {
-    found_ = search_in_batches(
-        sources_, options_.generation, batch_tokens_,
-        [&](const rapt::TokenBatch& batch, const rapt::GenerationOptions& generation, std::span<const Index>) {
-          rapt::BeamSearchOptions options = options_;
-          options.generation = generation;
-          return beam_search_n_best(model_, batch, 1, options);
-        });
+    found_ = search_in_batches(sources_, {}, batch_tokens_,
+                               [&](const rapt::TokenBatch& batch, const rapt::SearchRequest& request) {
+                                 return beam_search_n_best(model_, batch, 1, options_, request);
+                               });
   }
 
   [[nodiscard]] json hypotheses() const {
@@ -220,7 +217,7 @@ Task attention_task(const json& command) {
   state->value = rapt::Variable<float>(input.read<float>("value"), /*requires_grad=*/true);
   const Index sequences = command.at("sequences");
   state->splits = rapt::RowSplits::equal(sequences, state->query.rows() / sequences);
-  state->options = {.heads = command.at("heads"), .causal = command.at("causal").get<bool>()};
+  state->options = {.heads = command.at("heads"), .mask = {.causal = command.at("causal").get<bool>()}};
   return {.step =
               [state] {
                 for (rapt::Variable<float>* leaf : {&state->query, &state->key, &state->value}) leaf->clear_grad();

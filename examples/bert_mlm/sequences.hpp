@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "../translate/phrases.hpp"
+#include "../common/phrases.hpp"
 
 using Sequences = std::vector<std::vector<rapt::TokenId>>;
 

@@ -1,6 +1,7 @@
 // A GPT in the place of a Transformer with encoder: what Trainer and the searches need of one.
 #pragma once
 
+#include <rapt/core/sequence_marks.hpp>
 #include <rapt/models/gpt.hpp>
 #include <rapt/models/transformer.hpp>
 
@@ -35,13 +36,17 @@ struct DecoderAlone {
     std::vector<rapt::TokenId> prompt;
     for (rapt::Index i = 0; i < source.sequences(); ++i) {
       prompt.assign(source.sequence(i).begin(), source.sequence(i).end());
-      prompt.push_back(1);  // <s>: `Gpt::start` leaves the last token to the first step
+      prompt.push_back(rapt::kBeginToken);  // `Gpt::start` leaves the last token to the first step
       prompts.push_back(prompt);
     }
     return gpt.start(prompts);
   }
   [[nodiscard]] rapt::Tensor<float> step(State& state, std::span<const rapt::TokenId> tokens) const {
     return gpt.step(state, tokens);
+  }
+
+  [[nodiscard]] rapt::SequenceMarks sequence_marks() const {
+    return {.begin = rapt::kBeginToken, .ends = {rapt::kEndToken}};
   }
 
   template <class Self, class Visitor>

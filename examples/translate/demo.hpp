@@ -11,7 +11,7 @@
 #include <rapt/text/lines.hpp>
 
 #include "corpus.hpp"
-#include "phrases.hpp"
+#include "../common/phrases.hpp"
 
 namespace translate {
 
@@ -69,7 +69,7 @@ inline void prompt(const rapt::Translator& translator) {
   std::printf("\n");
 }
 
-inline int demo() {
+inline void demo() {
   std::printf("%s\n", to_string(rapt::build_info()).c_str());
   const phrases::Split split = phrases::split(phrases::generate(), /*seed=*/1);
   const rapt::ParallelCorpus corpus = as_corpus(split.train), test = as_corpus(split.test);
@@ -127,7 +127,6 @@ inline int demo() {
               english_text(translator.translate(std::vector{chinese_words("我爱你")}).front()).c_str());
   std::fflush(stdout);
   if (isatty(STDIN_FILENO) != 0) prompt(translator);
-  return 0;
 }
 
 }  // namespace translate

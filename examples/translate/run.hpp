@@ -82,10 +82,11 @@ struct SearchFlags {
                                                                  std::uint64_t first) const {
     const Index n = std::max<Index>(1, n_best);
     if (!is_sampling) return translator.translate_n_best(lines, n, options());
-    rapt::SamplingOptions drawn{
+    const rapt::SamplingOptions drawn{
         .temperature = temperature, .top_k = top_k, .top_p = top_p, .samples = n, .generation = generation()};
-    for (std::size_t i = 0; i < lines.size(); ++i) drawn.streams.push_back(first + i);
-    return translator.sample(lines, drawn, seed);
+    rapt::SearchRequest request{.seed = seed};
+    for (std::size_t i = 0; i < lines.size(); ++i) request.streams.push_back(first + i);
+    return translator.sample(lines, drawn, request);
   }
 };
 
@@ -134,7 +135,7 @@ inline std::vector<std::string> readable(const rapt::Vocabulary& vocabulary, std
 /// Translates one line, and writes where the model looked.
 inline void write_attention(const rapt::Translator& translator, const std::string& line, const RunFlags& f) {
   const rapt::BeamSearchOptions options = f.search.options();
-  const rapt::GenerationDefaults marks = translator.model().generation_defaults();
+  const rapt::SequenceMarks marks = translator.model().sequence_marks();
   std::vector<rapt::TokenId> source = translator.text().encode(line);
   source.push_back(marks.ends.front());
   rapt::TokenBatch source_batch, target_batch;
@@ -142,7 +143,7 @@ inline void write_attention(const rapt::Translator& translator, const std::strin
   const rapt::Hypothesis found = beam_search(translator.model(), source_batch, options).front();
 
   std::vector<rapt::TokenId> target = found.tokens;  // <s> w1 .. wn </s>; without </s> if the search was cut off
-  target.insert(target.begin(), marks.begin);
+  target.insert(target.begin(), *marks.begin);
   if (found.finished) target.push_back(marks.ends.front());
   target_batch.push_back(std::span(target).first(target.size() - 1));
   const auto maps = translator.model().attention_maps(source_batch, target_batch);
@@ -173,7 +174,7 @@ inline rapt::Translator load(const std::vector<std::string>& models) {
   return translator;
 }
 
-inline int run(const RunFlags& f) {
+inline void run(const RunFlags& f) {
   rapt::require(f.attention.empty() || (f.models.size() == 1 && !f.search.is_sampling), "run",
                 "--attention draws what one model finds by beam search: no further --model, no --sample");
   if (!f.attention.empty()) rapt::AtomicFile(f.attention);  // an unwritable place shows now, not after the translations
@@ -209,7 +210,6 @@ inline int run(const RunFlags& f) {
   }
   flush();
   rapt::require<rapt::IoError>(is_drawn, "run", "standard input: no line to draw in ", f.attention);
-  return 0;
 }
 
 }  // namespace translate

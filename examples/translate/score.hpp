@@ -73,7 +73,7 @@ void report(const ScoreFlags& f, const std::vector<Statistics>& ours, const std:
   std::puts((resampled ? rapt::signature(signature, f.bootstrap) : signature).c_str());
 }
 
-inline int score(const ScoreFlags& f) {
+inline void score(const ScoreFlags& f) {
   const std::vector<std::string> references = rapt::read_lines(f.references);
   const auto read_translations = [&](const std::string& file) {
     std::vector<std::string> lines = rapt::read_lines(file);
@@ -101,7 +101,6 @@ inline int score(const ScoreFlags& f) {
     }
   }
   if (ours == others) std::puts("Both files hold the same translations: p says nothing.");
-  return 0;
 }
 
 }  // namespace translate

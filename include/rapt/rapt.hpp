@@ -37,10 +37,12 @@
 #include "rapt/autograd/ops/sum.hpp"
 #include "rapt/autograd/ops/unfold_patches.hpp"
 #include "rapt/core/build_info.hpp"
+#include "rapt/data/batch_source.hpp"
 #include "rapt/data/batching.hpp"
 #include "rapt/data/masked_language.hpp"
 #include "rapt/data/next_sentence.hpp"
 #include "rapt/data/patch_masking.hpp"
+#include "rapt/data/random_batches.hpp"
 #include "rapt/data/segments.hpp"
 #include "rapt/data/windows.hpp"
 #include "rapt/generation/alignment.hpp"
@@ -72,6 +74,7 @@
 #include "rapt/optim/schedule.hpp"
 #include "rapt/optim/sgd.hpp"
 #include "rapt/train/progress.hpp"
+#include "rapt/train/step.hpp"
 #include "rapt/train/trainer.hpp"
 
 #ifdef RAPT_PRECOMPILED  // by linking rapt::precompiled

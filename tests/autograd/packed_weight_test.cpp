@@ -52,6 +52,17 @@ TEST(PackedWeight, AModelGivesTheSameNumbersAndForgetsOnRequest) {
   EXPECT_TRUE(same_bits(logits(model), before));
 }
 
+TEST(PackedWeight, OnlyAParameterHasOne) {
+  const Variable<float> input(random_tensor<float>(Shape{3, 8}, 2));
+  EXPECT_EQ(input.node()->packed(), nullptr);
+  EXPECT_FALSE(rapt::is_kept_packed(input));
+  EXPECT_EQ(error_text<rapt::ValueError>([&] { std::ignore = rapt::packed_operand(input); }),
+            "[packed_weight] only a parameter has a packed form: the shape is [3, 8]");
+  const rapt::Parameter<float> weight(random_tensor<float>(Shape{3, 8}, 2));
+  EXPECT_NE(weight.node()->packed(), nullptr);
+  EXPECT_NE(rapt::Parameter<float>(weight).node()->packed(), weight.node()->packed());
+}
+
 TEST(PackedWeight, AChangedWeightIsPackedAnew) {
   rapt::Rng rng(1);
   rapt::Linear<float> layer(8, 32, rng), other(8, 32, rng);

@@ -1,5 +1,7 @@
 /// \file
 /// The ops around patches: gradients, values, and errors that name what does not fit.
+// covers: autograd/ops/assemble_tokens.hpp, autograd/ops/reshape.hpp, autograd/ops/resize_positions.hpp,
+//   autograd/ops/unfold_patches.hpp, kernels/resize_grid.hpp
 #include <gtest/gtest.h>
 
 #include "rapt/autograd/gradcheck.hpp"

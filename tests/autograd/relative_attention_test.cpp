@@ -1,6 +1,7 @@
 /// \file
 /// Attention with relative positions against its equation in double, its gradients against central differences; and the
 /// ops that cut and put together rows, which models with memory and adaptive softmax need.
+// covers: autograd/ops/place_rows.hpp, autograd/ops/slice_rows.hpp
 #include "rapt/autograd/ops/relative_attention.hpp"
 
 #include <gtest/gtest.h>

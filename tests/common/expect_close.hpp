@@ -1,5 +1,5 @@
 /// \file
-/// Comparing what a kernel computed with what it should have: by the largest error, or bit for bit.
+/// Assertions of the tests of all rooms: results that are close or the same bit for bit, and errors with their text.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -9,7 +9,12 @@
 #include <cstring>
 #include <limits>
 #include <span>
+#include <string>
+#include <string_view>
 #include <type_traits>
+#include <vector>
+
+#include "rapt/core/error.hpp"
 
 #include "tests/common/allowed.hpp"
 
@@ -76,6 +81,19 @@ template <class Exception, class F>
   }
   ADD_FAILURE() << "nothing was thrown";
   return "";
+}
+
+/// Expects that f throws an Exception whose text contains all of `parts`.
+template <class Exception = rapt::Error, class F>
+void expect_message(const F& f, const std::vector<std::string>& parts) {
+  const std::string text = error_text<Exception>(f);
+  for (const std::string& part : parts) {
+    EXPECT_NE(text.find(part), std::string::npos) << text << "\nlacks: " << part;
+  }
+}
+template <class Exception = rapt::Error, class F>
+void expect_message(const F& f, std::string_view part) {
+  expect_message<Exception>(f, std::vector<std::string>{std::string(part)});
 }
 
 }  // namespace rapt_test

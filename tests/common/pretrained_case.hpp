@@ -3,40 +3,18 @@
 /// that from_pretrained reads.
 #pragma once
 
-#include <unistd.h>
-
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "rapt/autograd/backward.hpp"
 #include "rapt/pretrained/pretrained.hpp"
 
+#include "tests/common/expect_close.hpp"
 #include "tests/common/golden.hpp"
+#include "tests/common/temporary_folder.hpp"
 
 namespace rapt_test {
-
-/// A folder that is removed with everything in it; in memory where there is such a place, as every file that the
-/// library writes waits for the disk.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    static int count = 0;
-    const bool has_memory = ::access("/dev/shm", W_OK) == 0;
-    path_ = (has_memory ? std::filesystem::path("/dev/shm") : std::filesystem::temp_directory_path()) /
-            ("rapt-folder-" + std::to_string(::getpid()) + "-" + std::to_string(count++));
-    std::filesystem::create_directories(path_);
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 class PretrainedCase : public Golden {
  public:
@@ -154,5 +132,50 @@ class PretrainedCase : public Golden {
 
   rapt::SafetensorsFile source_;
 };
+
+/// A case of a golden file that has a Model<T>'s folders. A model's tests derive from it a Case with the members
+/// - `kFile` and `kCases`: the name of the golden file, and how many cases it must have;
+/// - `expect_results(model, tolerance)`: compares all results that the file has with the model's and returns the loss.
+template <template <class> class Model>
+struct ModelCase : PretrainedCase {
+  using PretrainedCase::PretrainedCase;
+
+  template <class T>
+  [[nodiscard]] Model<T> load() const {
+    return rapt::from_pretrained<Model<T>>(folder.path());
+  }
+};
+
+template <class Case, class F>
+void for_each_case(const F& f) {
+  const std::vector<std::string> names = PretrainedCase::all(Case::kFile);
+  EXPECT_EQ(names.size(), Case::kCases);
+  for (const std::string& name : names) {
+    SCOPED_TRACE(name);
+    f(Case(name));
+  }
+}
+
+/// The results and all gradients of each case in the precision T.
+template <class T, class Case>
+void expect_agreement(const Case& golden, double tolerance, double gradient_tolerance) {
+  const auto model = golden.template load<T>();
+  const rapt::Recording scope;
+  rapt::backward(golden.expect_results(model, tolerance));
+  golden.expect_stored_gradients(model, gradient_tolerance);
+}
+
+/// A model that was read is written as the same folder, from which a model with the same results is read.
+template <class Case>
+void expect_return_journey(const Case& golden) {
+  const auto model = golden.template load<float>();
+  EXPECT_EQ(rapt::detail::architecture_of(model.config()), golden.config["architectures"][0]);
+  golden.expect_round_trip(model);
+  const TemporaryFolder saved;
+  rapt::save_pretrained(saved.path(), model);
+  const auto written = nlohmann::json::parse(std::ifstream(saved.path() / "config.json"));
+  EXPECT_EQ(written.at("architectures"), golden.config["architectures"]);
+  golden.expect_results(rapt::from_pretrained<std::remove_const_t<decltype(model)>>(saved.path()), 1e-5);
+}
 
 }  // namespace rapt_test

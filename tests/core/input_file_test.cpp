@@ -7,6 +7,8 @@
 #include <fstream>
 #include <string>
 
+#include "tests/common/temporary_folder.hpp"
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -24,7 +26,8 @@ std::string read_in_pieces(const fs::path& path) {
 }
 
 TEST(InputFile, GivesTheBytesOfAFile) {
-  const fs::path path = fs::temp_directory_path() / "rapt_input_file_test";
+  const rapt_test::TemporaryFolder folder;
+  const fs::path path = folder.path() / "file";
   for (const std::size_t size : {0u, 1u, 65535u, 65536u, 65537u, 200000u}) {
     std::string bytes(size, '\0');
     for (std::size_t i = 0; i < size; ++i) bytes[i] = static_cast<char>(i * 7 + i / 256);
@@ -36,7 +39,6 @@ TEST(InputFile, GivesTheBytesOfAFile) {
   std::vector<std::string> lines;
   for (std::string line; std::getline(file, line);) lines.push_back(line);
   EXPECT_EQ(lines, (std::vector<std::string>{"one", "two\r", "", "last"}));
-  fs::remove(path);
 }
 
 TEST(InputFile, AFailureIsNotTheEnd) {

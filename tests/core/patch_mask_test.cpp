@@ -10,13 +10,8 @@ namespace {
 
 using rapt::PatchMask;
 using rapt::TokenId;
+using rapt_test::expect_message;
 using Numbers = std::vector<TokenId>;
-
-template <class F>
-void expect_message(const F& f, const std::string& part) {
-  const std::string text = rapt_test::error_text<rapt::Error>(f);
-  EXPECT_NE(text.find(part), std::string::npos) << text;
-}
 
 TEST(PatchMask, KnowsBothSides) {
   const PatchMask mask(3, 4, {2, 0, 7, 11, 8, 9});

@@ -1,5 +1,6 @@
 /// \file
 /// Which unit a precision runs on.
+// covers: core/build_info.hpp
 #include "rapt/core/precision.hpp"
 
 #include <gtest/gtest.h>

@@ -89,7 +89,7 @@ TEST(BatchStream, EveryPairOnceAnEpochWithinTheLimit) {
       std::multiset<Index> seen;
       for (Index i = 0; i < stream.batches_per_epoch(); ++i) {
         const TranslationBatch batch = stream.next();
-        EXPECT_EQ(stream.position(), (BatchStream::Position{epoch, i + 1}));
+        EXPECT_EQ(stream.position(), (rapt::BatchPosition{epoch, i + 1}));
         EXPECT_GT(batch.source.sequences(), 0);
         EXPECT_LE(batch.source.size(), limit);
         EXPECT_LE(batch.target_input.size(), limit);
@@ -162,7 +162,7 @@ TEST(BatchStream, SeekGoesOnAsIfItHadComeThereByItself) {
   const BatchOptions options{.tokens = 60, .seed = 9};
   BatchStream walker(pairs, options);
   for (int i = 0; i < 30; ++i) {
-    const BatchStream::Position position = walker.position();
+    const rapt::BatchPosition position = walker.position();
     BatchStream jumper(pairs, options);
     (void)jumper.next();
     jumper.seek(position);
@@ -233,7 +233,7 @@ TEST(BatchStreamOfAFunction, SeekGoesOnAsIfItHadComeThereByItself) {
   const BatchOptions options{.tokens = 60, .seed = 9};
   BatchStream walker(pairs_of, options);
   for (int i = 0; i < 30; ++i) {
-    const BatchStream::Position position = walker.position();
+    const rapt::BatchPosition position = walker.position();
     BatchStream jumper(pairs_of, options);
     (void)jumper.next();
     jumper.seek(position);
@@ -278,14 +278,7 @@ TEST(BatchStreamOfAFunction, AnEpochThatCannotBeChangesNothing) {
     }
     EXPECT_EQ(stream.position(), reference.position());
     while (reference.position().batch < reference.batches_per_epoch()) expect_equal(stream.next(), reference.next());
-    const auto text = [&]() -> std::string {
-      try {
-        (void)stream.next();
-      } catch (const std::exception& error) {
-        return error.what();
-      }
-      return "";
-    };
+    const auto text = [&] { return rapt_test::error_text<std::exception>([&] { (void)stream.next(); }); };
     const char* expected[] = {"[batch_stream] the corpus has no sentence pairs",
                               "[batch_stream] pair 0 has 101 tokens with its end symbol, a batch holds 60",
                               "the epoch is not there"};
@@ -303,7 +296,7 @@ TEST(BatchStream, AFailedSeekStaysWhereItIs) {
   (void)stream.next();
   (void)reference.next();
   EXPECT_THROW(stream.seek({5, 1000}), rapt::ValueError);
-  EXPECT_EQ(stream.position(), (BatchStream::Position{0, 1}));
+  EXPECT_EQ(stream.position(), (rapt::BatchPosition{0, 1}));
   for (int i = 0; i < 10; ++i) expect_equal(stream.next(), reference.next());
 }
 
@@ -331,7 +324,7 @@ TEST(BatchStream, OnePairIsEnough) {
     EXPECT_EQ(batch.source.tokens, (Tokens{5, 6, 2}));
     EXPECT_EQ(batch.target_input.tokens, (Tokens{1}));
     EXPECT_EQ(batch.target_output, (Tokens{2}));
-    EXPECT_EQ(stream.position(), (BatchStream::Position{i, 1}));
+    EXPECT_EQ(stream.position(), (rapt::BatchPosition{i, 1}));
   }
 }
 

@@ -1,7 +1,6 @@
 #include "rapt/data/parallel_corpus.hpp"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -9,38 +8,22 @@
 #include <string_view>
 #include <vector>
 
+#include "tests/common/expect_close.hpp"
+#include "tests/common/temporary_folder.hpp"
+
 namespace {
 
 namespace fs = std::filesystem;
 using rapt::ParallelCorpus;
+using rapt_test::error_text;
 using Lines = std::vector<std::string>;
 
-class ParallelCorpusTest : public ::testing::Test {
+class ParallelCorpusTest : public rapt_test::FolderTest {
  protected:
-  void SetUp() override {
-    const auto* info = ::testing::UnitTest::GetInstance()->current_test_info();
-    folder_ = fs::temp_directory_path() /
-              ("rapt_parallel_corpus_" + std::string(info->name()) + "_" + std::to_string(::getpid()));
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
   fs::path write(const std::string& name, std::string_view bytes) const {
     std::ofstream(folder_ / name, std::ios::binary) << bytes;
     return folder_ / name;
   }
-
-  template <class Call>
-  static std::string message_of(Call&& call) {
-    try {
-      call();
-    } catch (const rapt::IoError& error) {
-      return error.what();
-    }
-    return "no IoError";
-  }
-
-  fs::path folder_;
 };
 
 TEST_F(ParallelCorpusTest, ReadsTwoFiles) {
@@ -54,11 +37,13 @@ TEST_F(ParallelCorpusTest, RefusesFilesThatDoNotMatch) {
   const fs::path two = write("two", "1\n2\n");
   const fs::path three = write("three", "1\n2\n3\n");
   const fs::path none = write("none", "");
-  EXPECT_EQ(message_of([&] { (void)ParallelCorpus::read(two, three); }),
+  EXPECT_EQ(error_text<rapt::IoError>([&] { (void)ParallelCorpus::read(two, three); }),
             "[parallel_corpus] both files must have the same number of lines: " + two.string() + " has 2, " +
                 three.string() + " has 3");
-  EXPECT_EQ(message_of([&] { (void)ParallelCorpus::read(none, three); }), "[" + none.string() + "] the file is empty");
-  EXPECT_EQ(message_of([&] { (void)ParallelCorpus::read(two, none); }), "[" + none.string() + "] the file is empty");
+  EXPECT_EQ(error_text<rapt::IoError>([&] { (void)ParallelCorpus::read(none, three); }),
+            "[" + none.string() + "] the file is empty");
+  EXPECT_EQ(error_text<rapt::IoError>([&] { (void)ParallelCorpus::read(two, none); }),
+            "[" + none.string() + "] the file is empty");
 }
 
 TEST_F(ParallelCorpusTest, ReadsColumns) {
@@ -70,11 +55,12 @@ TEST_F(ParallelCorpusTest, ReadsColumns) {
   EXPECT_EQ(corpus.target, (Lines{"a dog", ""}));
   EXPECT_EQ(ParallelCorpus::read_tab_separated(path, 0, 1).source, (Lines{"1", "2"})) << "no byte order mark";
 
-  EXPECT_EQ(message_of([&] { (void)ParallelCorpus::read_tab_separated(path, 0, 3); }),
+  EXPECT_EQ(error_text<rapt::IoError>([&] { (void)ParallelCorpus::read_tab_separated(path, 0, 3); }),
             "[" + path.string() + ":1] column 3 (counted from 0) is missing: columns in the line = 3");
-  EXPECT_EQ(message_of([&] { (void)ParallelCorpus::read_tab_separated(write("gap", "a\tb\n\n"), 1, 0); }),
-            "[" + (folder_ / "gap").string() + ":2] column 1 (counted from 0) is missing: columns in the line = 1");
-  EXPECT_EQ(message_of([&] { (void)ParallelCorpus::read_tab_separated(write("none", ""), 0, 1); }),
+  EXPECT_EQ(
+      error_text<rapt::IoError>([&] { (void)ParallelCorpus::read_tab_separated(write("gap", "a\tb\n\n"), 1, 0); }),
+      "[" + (folder_ / "gap").string() + ":2] column 1 (counted from 0) is missing: columns in the line = 1");
+  EXPECT_EQ(error_text<rapt::IoError>([&] { (void)ParallelCorpus::read_tab_separated(write("none", ""), 0, 1); }),
             "[" + (folder_ / "none").string() + "] the file is empty");
   EXPECT_THROW((void)ParallelCorpus::read_tab_separated(path, -1, 0), rapt::ValueError);
 }

@@ -13,13 +13,8 @@ namespace {
 using rapt::Index;
 using rapt::PatchMask;
 using rapt::TokenId;
+using rapt_test::expect_message;
 using Numbers = std::vector<TokenId>;
-
-template <class F>
-void expect_message(const F& f, const std::string& part) {
-  const std::string text = rapt_test::error_text<rapt::Error>(f);
-  EXPECT_NE(text.find(part), std::string::npos) << text;
-}
 
 TEST(MaskByNoise, KeepsTheSmallest) {
   const std::vector<float> noise{0.5f, 0.1f, 0.9f, 0.3f, 0.2f, 0.8f, 0.7f, 0.4f};

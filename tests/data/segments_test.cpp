@@ -4,11 +4,14 @@
 
 #include <numeric>
 
+#include "tests/common/expect_close.hpp"
+
 namespace {
 
 using rapt::Index;
 using rapt::Segments;
 using rapt::TokenId;
+using rapt_test::error_text;
 
 std::vector<TokenId> numbers(std::size_t count) {
   std::vector<TokenId> tokens(count);
@@ -56,21 +59,14 @@ TEST(Segments, EveryTargetComesOnceBehindItsToken) {
 
 TEST(Segments, ErrorsNameTheSizes) {
   const auto text = numbers(5);
-  const auto message = [](const auto& f) -> std::string {
-    try {
-      f();
-    } catch (const rapt::ValueError& error) {
-      return error.what();
-    }
-    return "";
-  };
-  EXPECT_EQ(message([&] { std::ignore = Segments(text, {.streams = 5}); }),
+  EXPECT_EQ(error_text<rapt::ValueError>([&] { std::ignore = Segments(text, {.streams = 5}); }),
             "[segments] a text of 5 tokens is too short for 5 streams");
-  EXPECT_EQ(message([&] { std::ignore = Segments({}, {}); }),
+  EXPECT_EQ(error_text<rapt::ValueError>([&] { std::ignore = Segments({}, {}); }),
             "[segments] a text of 0 tokens is too short for 1 streams");
-  EXPECT_EQ(message([&] { std::ignore = Segments(text, {.length = 0}); }),
+  EXPECT_EQ(error_text<rapt::ValueError>([&] { std::ignore = Segments(text, {.length = 0}); }),
             "[segments] sizes must be positive: streams 1, length 0");
-  EXPECT_EQ(message([&] { std::ignore = Segments(text, {.length = 3})[2]; }), "[segments] no segment 2 among 2");
+  EXPECT_EQ(error_text<rapt::ValueError>([&] { std::ignore = Segments(text, {.length = 3})[2]; }),
+            "[segments] no segment 2 among 2");
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "examples/translate/phrases.hpp"
+#include "examples/common/phrases.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# covers: version.hpp
 """Compiles a small program with flags that change floating-point arithmetic or take a part of C++ away: each one is
 refused with one sentence that names it, or the program computes the right numbers.
 

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "rapt/io/checkpoint.hpp"
+#include "rapt/train/checkpoint.hpp"
 #include "tests/fuzz/fuzz_files.hpp"
 
 namespace {

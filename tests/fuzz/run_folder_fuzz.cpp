@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "rapt/io/run_folder.hpp"
+#include "rapt/train/run_folder.hpp"
 #include "tests/fuzz/fuzz_files.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

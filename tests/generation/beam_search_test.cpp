@@ -42,12 +42,11 @@ TEST(BeamSearch, AWideBeamFindsTheTrueNBest) {
           for (const auto normalisation : {kPaper, kPlain}) {
             const testing::ScopedTrace trace(__FILE__, __LINE__,
                                              "seed " + std::to_string(seed) + ", alpha " + std::to_string(alpha));
-            const rapt::BeamSearchOptions options{
-                .beam_size = 250,
-                .length_penalty = static_cast<float>(alpha),
-                .length_normalisation = normalisation,
-                .generation = {.extra_length = 2, .min_length = shortest, .prefix = prefixes}};
-            const auto found = rapt::beam_search_n_best(model, sources, kBest, options);
+            const rapt::BeamSearchOptions options{.beam_size = 250,
+                                                  .length_penalty = static_cast<float>(alpha),
+                                                  .length_normalisation = normalisation,
+                                                  .generation = {.extra_length = 2, .min_length = shortest}};
+            const auto found = rapt::beam_search_n_best(model, sources, kBest, options, {.prefix = prefixes});
             ASSERT_EQ(found.size(), 3u);
             for (Index i = 0; i < 3; ++i) {
               const auto at = static_cast<std::size_t>(i);
@@ -286,8 +285,8 @@ TEST(BeamSearch, TheBeamMayBeLargerThanTheVocabulary) {
   const auto only =
       rapt::beam_search(one_word, TokenBatch({{0, 0}}), {.beam_size = 7, .generation = {.extra_length = 1}});
   expect_same(only[0], {Tokens(3, 0), 0, 0, false});
-  const auto ends =
-      rapt::beam_search(one_word, TokenBatch({{0, 0}}), {.beam_size = 7, .generation = {.begin = 0, .end = 0}});
+  const auto ends = rapt::beam_search(one_word, TokenBatch({{0, 0}}), {.beam_size = 7},
+                                      {.marks = rapt::SequenceMarks{.begin = 0, .ends = {0}}});
   expect_same(ends[0], {{}, 0, 0, true});
 }
 
@@ -312,6 +311,14 @@ TEST(BeamSearch, WrongOptionsAreErrors) {
   EXPECT_NE(search({.length_penalty = -0.5f}).find("length_penalty"), std::string::npos);
   EXPECT_NE(search({.length_penalty = std::numeric_limits<float>::quiet_NaN()}).find("length_penalty"),
             std::string::npos);
+}
+
+TEST(BeamSearch, TokensCannotBeStreamed) {
+  const PrefixModel model = rapt_test::random_prefix_model(6, 1);
+  EXPECT_EQ(rapt_test::error_text<rapt::ValueError>([&] {
+              (void)rapt::beam_search(model, TokenBatch({{3}}), {}, {.on_token = [](Index, TokenId) { return true; }});
+            }),
+            "[beam_search] on_token is for greedy search and sampling");
 }
 
 TEST(BeamSearch, NumbersThatAreNoneAreAnError) {

@@ -24,6 +24,7 @@ struct Least {
     int rows() const { return 1; }
     void select(std::span<const Index>) {}
   };
+  rapt::SequenceMarks sequence_marks() const { return {}; }
   State start(const rapt::TokenBatch&) const { return {}; }
   rapt::Tensor<float> step(State&, std::span<const TokenId>) const { return {}; }
 };
@@ -47,6 +48,11 @@ struct ChangesItself : Least {
   rapt::Tensor<float> step(State&, std::span<const TokenId>) { return {}; }
 };
 static_assert(!rapt::DecodingModel<ChangesItself>);
+
+struct OtherMarks : Least {
+  TokenId sequence_marks() const { return 1; }
+};
+static_assert(!rapt::DecodingModel<OtherMarks>);
 static_assert(!rapt::DecodingModel<int>);
 
 TEST(Hypothesis, IsEmptyAtFirst) {

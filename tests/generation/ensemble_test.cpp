@@ -51,22 +51,23 @@ rapt_test::NextToken mean_of(const std::vector<const PrefixModel*>& models, Ense
 }
 
 struct KnowingModel : PrefixModel {
-  rapt::GenerationDefaults defaults;
-  [[nodiscard]] rapt::GenerationDefaults generation_defaults() const { return defaults; }
+  rapt::SequenceMarks marks;
+  [[nodiscard]] rapt::SequenceMarks sequence_marks() const { return marks; }
 };
 
 TEST(Ensemble, SearchesTakeTheTokensOfItsModels) {
   const KnowingModel a{rapt_test::random_prefix_model(7, 1), {.begin = 3, .ends = {4, 5}}},
       b{rapt_test::random_prefix_model(7, 2), {.begin = 3, .ends = {4, 5}}},
       other{rapt_test::random_prefix_model(7, 2), {.begin = 3, .ends = {4}}};
-  const rapt::GenerationOptions by_hand{.begin = 3, .end = 4, .stop_tokens = {5}};
-  const auto expected = rapt::greedy_search(Ensemble({&a, &b}), rapt_test::some_sources(), by_hand);
+  const rapt::SearchRequest by_hand{.marks = rapt::SequenceMarks{.begin = 3, .ends = {4, 5}}};
+  const auto expected = rapt::greedy_search(Ensemble({&a, &b}), rapt_test::some_sources(), {}, by_hand);
   const auto found = rapt::greedy_search(Ensemble({&a, &b}), rapt_test::some_sources());
   for (std::size_t i = 0; i < found.size(); ++i) expect_same(found[i], expected[i]);
   EXPECT_EQ(rapt_test::error_text<rapt::ValueError>([&] {
               (void)rapt::greedy_search(Ensemble({&a, &b, &other}), rapt_test::some_sources());
             }),
             "[ensemble] the begin tokens, end tokens or longest sequences of the first model and of number 3 differ");
+  EXPECT_EQ(rapt::greedy_search(Ensemble({&a, &b, &other}), rapt_test::some_sources(), {}, by_hand).size(), 5u);
 }
 
 TEST(Ensemble, BeamSearchEqualsAPlainBeamSearchOverTheMean) {
@@ -100,13 +101,13 @@ TEST(Ensemble, TheSameModelTwiceIsTheModel) {
     const rapt::GenerationOptions short_ones{.extra_length = 5};
     const auto greedy = rapt::greedy_search(one, sources, short_ones);
     const auto beam = rapt::beam_search(one, sources, {.generation = short_ones});
-    const auto drawn = rapt::sample(one, sources, {.generation = short_ones}, 3);
+    const auto drawn = rapt::sample(one, sources, {.generation = short_ones}, {.seed = 3});
     for (const auto mean : {EnsembleMean::probabilities, EnsembleMean::log_probabilities}) {
       for (const auto& twice :
            {Ensemble({&one}, mean), Ensemble({&one, &one}, mean), Ensemble({&one, &one, &one}, mean)}) {
         expect_same(rapt::greedy_search(twice, sources, short_ones), greedy, tolerance);
         expect_same(rapt::beam_search(twice, sources, {.generation = short_ones}), beam, tolerance);
-        const auto again = rapt::sample(twice, sources, {.generation = short_ones}, 3);
+        const auto again = rapt::sample(twice, sources, {.generation = short_ones}, {.seed = 3});
         for (std::size_t i = 0; i < drawn.size(); ++i) expect_same(again[i], drawn[i], tolerance);
       }
     }

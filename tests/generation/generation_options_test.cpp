@@ -1,5 +1,5 @@
 /// \file
-/// Lengths and prefixes: the same rules in every search, and what is said to options that do not fit.
+/// Lengths, marks and prefixes: the same rules in every search, and the errors of what does not fit.
 #include "rapt/generation/generation_options.hpp"
 
 #include <gtest/gtest.h>
@@ -8,6 +8,7 @@
 #include "rapt/generation/greedy.hpp"
 #include "rapt/generation/sampling.hpp"
 #include "tests/common/expect_close.hpp"
+#include "tests/common/sequence_marks.hpp"
 #include "tests/generation/prefix_model.hpp"
 
 namespace {
@@ -15,6 +16,8 @@ namespace {
 using rapt::GenerationOptions;
 using rapt::Hypothesis;
 using rapt::Index;
+using rapt::SearchRequest;
+using rapt::SequenceMarks;
 using rapt::TokenBatch;
 using rapt::TokenId;
 using rapt_test::PrefixModel;
@@ -23,19 +26,27 @@ using rapt_test::tokens_of;
 
 struct Search {
   std::string name;
-  std::function<std::vector<Hypothesis>(const PrefixModel&, const TokenBatch&, const GenerationOptions&)> run;
+  std::function<std::vector<Hypothesis>(const PrefixModel&, const TokenBatch&, const GenerationOptions&,
+                                        const SearchRequest&)>
+      run_with;
+
+  [[nodiscard]] std::vector<Hypothesis> run(const PrefixModel& model, const TokenBatch& source,
+                                            const GenerationOptions& options, const SearchRequest& request = {}) const {
+    return run_with(model, source, options, request);
+  }
 };
 
 std::vector<Search> searches() {
-  return {{"greedy_search", [](const auto& model, const auto& source,
-                               const auto& options) { return rapt::greedy_search(model, source, options); }},
+  return {{"greedy_search", [](const auto& model, const auto& source, const auto& options,
+                               const auto& request) { return rapt::greedy_search(model, source, options, request); }},
           {"beam_search",
-           [](const auto& model, const auto& source, const auto& options) {
-             return rapt::beam_search(model, source, {.beam_size = 3, .generation = options});
+           [](const auto& model, const auto& source, const auto& options, const auto& request) {
+             return rapt::beam_search(model, source, {.beam_size = 3, .generation = options}, request);
            }},
-          {"sample", [](const auto& model, const auto& source, const auto& options) {
+          {"sample", [](const auto& model, const auto& source, const auto& options, const auto& request) {
              std::vector<Hypothesis> all;
-             for (auto& list : rapt::sample(model, source, {.generation = options}, 1)) all.push_back(list.front());
+             for (auto& list : rapt::sample(model, source, {.generation = options}, request))
+               all.push_back(list.front());
              return all;
            }}};
 }
@@ -54,18 +65,18 @@ double log_probability_of(const PrefixModel& model, const Tokens& source, const 
 
 TEST(GenerationOptions, DefaultsAreTheDocumentedOnes) {
   const GenerationOptions options;
-  EXPECT_FALSE(options.begin.has_value());  // the model's
-  EXPECT_FALSE(options.end.has_value());
   EXPECT_EQ(options.extra_length, 50);
   EXPECT_EQ(options.min_length, 0);
   EXPECT_EQ(options.max_length, std::numeric_limits<Index>::max());
-  EXPECT_EQ(options.prefix.sequences(), 0);
+  const SearchRequest request;
+  EXPECT_FALSE(request.marks.has_value());  // the model's
+  EXPECT_EQ(request.prefix.sequences(), 0);
 }
 
-/// Says of itself what `defaults` say.
+/// A model with the given marks.
 struct KnowingModel : PrefixModel {
-  rapt::GenerationDefaults defaults;
-  [[nodiscard]] rapt::GenerationDefaults generation_defaults() const { return defaults; }
+  SequenceMarks marks;
+  [[nodiscard]] SequenceMarks sequence_marks() const { return marks; }
 };
 /// The same that reads prompts: the tokens of a prompt are its source but for the last.
 struct PromptModel : KnowingModel {
@@ -83,38 +94,40 @@ PrefixModel counting_model() {
 }
 
 template <class M>
-std::vector<Tokens> found_by_all(const M& model, const TokenBatch& source, const GenerationOptions& options) {
-  return {rapt::greedy_search(model, source, options)[0].tokens,
-          rapt::beam_search(model, source, {.beam_size = 3, .generation = options})[0].tokens,
-          rapt::sample(model, source, {.generation = options}, 1)[0][0].tokens};
+std::vector<Tokens> found_by_all(const M& model, const TokenBatch& source, const GenerationOptions& options,
+                                 const SearchRequest& request) {
+  return {rapt::greedy_search(model, source, options, request)[0].tokens,
+          rapt::beam_search(model, source, {.beam_size = 3, .generation = options}, request)[0].tokens,
+          rapt::sample(model, source, {.generation = options}, request)[0][0].tokens};
 }
 
 template <class M>
-void expect_found(const M& model, const TokenBatch& source, const GenerationOptions& options, const Tokens& expected) {
-  for (const Tokens& found : found_by_all(model, source, options)) EXPECT_EQ(found, expected);
+void expect_found(const M& model, const TokenBatch& source, const GenerationOptions& options, const Tokens& expected,
+                  const SearchRequest& request = {}) {
+  for (const Tokens& found : found_by_all(model, source, options, request)) EXPECT_EQ(found, expected);
 }
 
 TEST(GenerationOptions, TheModelSaysWhatEndsItsSequences) {
   const TokenBatch source({{3}});
-  KnowingModel model{counting_model(), {.ends = {5}}};
+  KnowingModel model{counting_model(), {.begin = 1, .ends = {5}}};
   expect_found(model, source, {.extra_length = 7}, {3, 4});
   expect_found(model, source, {.extra_length = 7, .min_length = 3}, {3, 4, 0, 0, 1, 2, 3, 4});
-  model.defaults.ends = {1, 0, 2};  // whichever comes first
+  model.marks.ends = {1, 0, 2};  // whichever comes first
   expect_found(model, source, {.extra_length = 7}, {3, 4, 5});
-  model.defaults.ends = {};
+  model.marks.ends = {};
   expect_found(model, source, {.extra_length = 7}, {3, 4, 5, 0, 1, 2, 3, 4});
-  model.defaults.max_length = 3;
+  model.marks.max_length = 3;
   expect_found(model, source, {.extra_length = 7}, {3, 4, 5});
   expect_found(model, source, {.extra_length = 7, .max_length = 2}, {3, 4});
 }
 
-TEST(GenerationOptions, OptionsWinOverTheModel) {
+TEST(GenerationOptions, MarksOfTheRequestWinOverTheModels) {
   const TokenBatch source({{3}});
-  const KnowingModel model{counting_model(), {.ends = {5}}};
-  expect_found(model, source, {.end = 0, .extra_length = 7}, {3, 4, 5});
-  expect_found(model, source, {.end = -1, .extra_length = 7}, {3, 4, 5, 0, 1, 2, 3, 4});
-  expect_found(model, source, {.end = -1, .stop_tokens = {1}, .extra_length = 7}, {3, 4, 5, 0});
-  expect_found(model, source, {.stop_tokens = {4}, .extra_length = 7}, {3});  // more, beside the model's
+  const KnowingModel model{counting_model(), {.begin = 1, .ends = {5}}};
+  expect_found(model, source, {.extra_length = 7}, {3, 4, 5}, rapt_test::ended_by(model, {0}));
+  expect_found(model, source, {.extra_length = 7}, {3, 4, 5, 0, 1, 2, 3, 4}, rapt_test::endless(model));
+  expect_found(model, source, {.extra_length = 7}, {3, 4, 5, 0}, rapt_test::ended_by(model, {-1, 1}));
+  expect_found(model, source, {.extra_length = 7}, {3}, rapt_test::ended_by(model, {5, 4}));
 }
 
 TEST(GenerationOptions, TheModelSaysWhatIsFedFirst) {
@@ -126,32 +139,35 @@ TEST(GenerationOptions, TheModelSaysWhatIsFedFirst) {
   const TokenBatch source({{3}});
   const KnowingModel model{echo, {.begin = 4, .ends = {}}};
   expect_found(model, source, {.extra_length = 0}, {4});
-  expect_found(model, source, {.begin = 5, .extra_length = 0}, {5});
+  expect_found(model, source, {.extra_length = 0}, {5}, {.marks = SequenceMarks{.begin = 5}});
   // A model that continues prompts reads it in the place of an empty one.
   const PromptModel prompts{{echo, {.begin = 4, .ends = {}}}};
   expect_found(prompts, TokenBatch({{}}), {.extra_length = 1}, {4});
-  expect_found(prompts, TokenBatch({{}}), {.begin = 0, .extra_length = 1}, {0});
+  expect_found(prompts, TokenBatch({{}}), {.extra_length = 1}, {0}, {.marks = SequenceMarks{.begin = 0}});
   expect_found(prompts, TokenBatch({{2, 3}}), {.extra_length = 1}, {3});
   const auto found = rapt::greedy_search(prompts, TokenBatch({{5}, {}, {3}}), {.extra_length = 1});
   EXPECT_EQ(found[0].tokens, Tokens{5});
   EXPECT_EQ(found[1].tokens, Tokens{4});
   EXPECT_EQ(found[2].tokens, Tokens{3});
-  const PromptModel without{{echo, {.begin = -1, .ends = {}}}};
+  const PromptModel without{{echo, {}}};
   EXPECT_EQ(rapt_test::error_text<rapt::ValueError>([&] {
               (void)rapt::greedy_search(without, TokenBatch({{3}, {}}), {.extra_length = 1});
             }),
             "[greedy_search] prompt 1 is empty, and the model has no begin token");
+  const KnowingModel nothing_to_feed{echo, {.ends = {2}}};
+  EXPECT_EQ(rapt_test::error_text<rapt::ValueError>([&] { (void)rapt::greedy_search(nothing_to_feed, source); }),
+            "[greedy_search] the model has no begin token");
 }
 
 TEST(GenerationOptions, ForcedAndSuppressedTokensOfTheModel) {
   const TokenBatch source({{3}});
-  KnowingModel model{counting_model(), {.ends = {2}, .forced_begin = 1}};
+  KnowingModel model{counting_model(), {.begin = 1, .ends = {2}, .forced_begin = 1}};
   expect_found(model, source, {.extra_length = 7}, {1, 4, 5, 0, 1});
-  expect_found(model, source, {.extra_length = 7, .prefix = TokenBatch({{0, 0}})}, {0, 0, 5, 0, 1});
-  expect_found(model, source, {.extra_length = 7, .prefix = TokenBatch({{}})}, {1, 4, 5, 0, 1});
-  model.defaults = {.ends = {2}, .suppressed = {4, 99, -1}};
+  expect_found(model, source, {.extra_length = 7}, {0, 0, 5, 0, 1}, {.prefix = TokenBatch({{0, 0}})});
+  expect_found(model, source, {.extra_length = 7}, {1, 4, 5, 0, 1}, {.prefix = TokenBatch({{}})});
+  model.marks = {.begin = 1, .ends = {2}, .suppressed = {4, 99, -1}};
   expect_found(model, source, {.extra_length = 7}, {3, 5, 5, 0, 1});
-  model.defaults.suppressed = {0, 1, 2, 3, 4, 5};
+  model.marks.suppressed = {0, 1, 2, 3, 4, 5};
   EXPECT_EQ(rapt_test::error_text<rapt::ValueError>([&] { (void)rapt::greedy_search(model, source); }),
             "[greedy_search] no token may follow for source sequence 0 after 0 tokens: 6 tokens are suppressed");
 }
@@ -197,7 +213,7 @@ TEST(GenerationOptions, EachHypothesisBeginsWithItsPrefix) {
     SCOPED_TRACE(search.name);
     for (std::uint64_t seed = 0; seed < 20; ++seed) {
       const PrefixModel model = rapt_test::random_prefix_model(6, seed);
-      const auto found = search.run(model, sources, {.extra_length = 4, .prefix = prefix});
+      const auto found = search.run(model, sources, {.extra_length = 4}, {.prefix = prefix});
       const auto free = search.run(model, sources, {.extra_length = 4});
       for (Index i = 0; i < sources.sequences(); ++i) {
         const Hypothesis& h = found[static_cast<std::size_t>(i)];
@@ -216,7 +232,7 @@ TEST(GenerationOptions, APrefixMayBeAllThereIsRoomFor) {
   for (const Search& search : searches()) {
     SCOPED_TRACE(search.name);
     const auto found =
-        search.run(model, TokenBatch({{3, 3}, {3}}), {.extra_length = 1, .prefix = TokenBatch({{5, 4, 3}, {5}})});
+        search.run(model, TokenBatch({{3, 3}, {3}}), {.extra_length = 1}, {.prefix = TokenBatch({{5, 4, 3}, {5}})});
     EXPECT_EQ(found[0].tokens, (Tokens{5, 4, 3}));
     EXPECT_FALSE(found[0].finished);
     EXPECT_EQ(found[1].tokens[0], 5);
@@ -236,7 +252,8 @@ TEST(GenerationOptions, AnEndSymbolOutsideTheVocabularyNeverComes) {
   const PrefixModel model = rapt_test::random_prefix_model(6, 1);
   for (const Search& search : searches()) {
     for (const TokenId end : {-1, 6, 1000}) {
-      const auto found = search.run(model, TokenBatch({{3}}), {.end = end, .extra_length = 7, .min_length = 3});
+      const auto found =
+          search.run(model, TokenBatch({{3}}), {.extra_length = 7, .min_length = 3}, rapt_test::ended_by(model, {end}));
       EXPECT_EQ(found[0].tokens.size(), 8u) << search.name;
       EXPECT_FALSE(found[0].finished);
     }
@@ -246,27 +263,36 @@ TEST(GenerationOptions, AnEndSymbolOutsideTheVocabularyNeverComes) {
 TEST(GenerationOptions, WhatDoesNotFitIsAnError) {
   const PrefixModel model = rapt_test::random_prefix_model(6, 1);
   const TokenBatch sources({{3, 3}, {3}});
-  const std::vector<std::pair<GenerationOptions, std::string>> wrong = {
-      {{.extra_length = -1}, "extra_length must not be negative: -1"},
-      {{.min_length = -1}, "min_length must not be negative: -1"},
-      {{.max_length = 0}, "max_length must be at least 1: 0"},
-      {{.max_length = 4, .min_length = 5}, "min_length 5 is more than max_length 4"},
+  struct Case {
+    GenerationOptions options;
+    TokenBatch prefix;
+    std::string text;
+  };
+  const std::vector<Case> wrong = {
+      {{.extra_length = -1}, {}, "extra_length must not be negative: -1"},
+      {{.min_length = -1}, {}, "min_length must not be negative: -1"},
+      {{.max_length = 0}, {}, "max_length must be at least 1: 0"},
+      {{.max_length = 4, .min_length = 5}, {}, "min_length 5 is more than max_length 4"},
       {{.extra_length = 3, .min_length = 5},
+       {},
        "min_length 5 is more than the 4 tokens that source sequence 1 may get at most"},
-      {{.prefix = TokenBatch({{3}})}, "1 prefixes for 2 source sequences"},
-      {{.max_length = 2, .prefix = TokenBatch({{3}, {3, 4, 5}})},
+      {{}, TokenBatch({{3}}), "1 prefixes for 2 source sequences"},
+      {{.max_length = 2},
+       TokenBatch({{3}, {3, 4, 5}}),
        "the prefix of source sequence 1 has 3 tokens, but at most 2 are allowed"},
-      {{.prefix = TokenBatch({{3}, {3, 2}})}, "the prefix of source sequence 1 contains the end symbol 2"},
-      {{.prefix = TokenBatch({{3}, {3, 6}})},
+      {{}, TokenBatch({{3}, {3, 2}}), "the prefix of source sequence 1 contains the end symbol 2"},
+      {{},
+       TokenBatch({{3}, {3, 6}}),
        "the prefix of source sequence 1 has the token id 6, which is outside the vocabulary of 6"},
-      {{.prefix = TokenBatch({{-1}, {3}})},
+      {{},
+       TokenBatch({{-1}, {3}}),
        "the prefix of source sequence 0 has the token id -1, which is outside the vocabulary of 6"},
   };
   for (const Search& search : searches()) {
-    for (const auto& [options, text] : wrong) {
-      const GenerationOptions& these = options;
-      EXPECT_EQ(rapt_test::error_text<rapt::ValueError>([&] { (void)search.run(model, sources, these); }),
-                "[" + search.name + "] " + text);
+    for (const Case& one : wrong) {
+      EXPECT_EQ(rapt_test::error_text<rapt::ValueError>(
+                    [&] { (void)search.run(model, sources, one.options, {.prefix = one.prefix}); }),
+                "[" + search.name + "] " + one.text);
     }
   }
 }
@@ -279,13 +305,13 @@ TEST(GenerationOptions, TokensWithoutProbabilityAreAnError) {
   }};
   const TokenBatch sources({{3}, {3, 3}});
   for (const Search& search : searches()) {
-    const auto error = [&](const GenerationOptions& options) {
-      return rapt_test::error_text<rapt::ValueError>([&] { (void)search.run(model, sources, options); });
+    const auto error = [&](const GenerationOptions& options, const SearchRequest& request = {}) {
+      return rapt_test::error_text<rapt::ValueError>([&] { (void)search.run(model, sources, options, request); });
     };
     EXPECT_EQ(error({.min_length = 3}), "[" + search.name +
                                             "] the model allows only the end symbol for source sequence 1 after 2 "
                                             "tokens, which is less than min_length 3");
-    EXPECT_EQ(error({.prefix = TokenBatch({{3, 3, 3}, {3, 3, 3}})}),
+    EXPECT_EQ(error({}, {.prefix = TokenBatch({{3, 3, 3}, {3, 3, 3}})}),
               "[" + search.name + "] the model gives no probability to token 2 of the prefix of source sequence 1");
   }
 }

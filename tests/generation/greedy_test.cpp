@@ -1,5 +1,6 @@
 /// \file
 /// Greedy search: against a loop by hand, on a model that is a function and on a Transformer.
+// covers: generation/single_path.hpp
 #include "rapt/generation/greedy.hpp"
 
 #include <gtest/gtest.h>
@@ -94,12 +95,13 @@ TEST(Greedy, TiesGoToTheSmallestToken) {
   EXPECT_EQ(rapt::greedy_search(model, TokenBatch({{5}}))[0].tokens, (Tokens{3, 3}));
 }
 
-TEST(Greedy, BeginAndEndAreOptions) {
+TEST(Greedy, TheRequestMayNameBeginAndEnd) {
   const PrefixModel model{[](const Tokens&, const Tokens& prefix) {
     if (prefix.front() != 4) return std::vector<double>{0, 9, 9, 9, 9};
     return prefix.size() == 1 ? std::vector<double>{0, 0, 9, 0, 0} : std::vector<double>{0, 0, 0, 9, 0};
   }};
-  const auto found = rapt::greedy_search(model, TokenBatch({{5}}), {.begin = 4, .end = 3});
+  const auto found =
+      rapt::greedy_search(model, TokenBatch({{5}}), {}, {.marks = rapt::SequenceMarks{.begin = 4, .ends = {3}}});
   EXPECT_EQ(found[0].tokens, (Tokens{2}));
   EXPECT_TRUE(found[0].finished);
 }

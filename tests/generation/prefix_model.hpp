@@ -47,6 +47,7 @@ struct PrefixModel {
   Function logits;                                 ///< prefix: with the begin symbol
   mutable std::vector<rapt::Index> rows_fed = {};  ///< of each step
 
+  [[nodiscard]] rapt::SequenceMarks sequence_marks() const { return {.begin = 1, .ends = {2}}; }
   [[nodiscard]] State start(const rapt::TokenBatch& source) const {
     State state;
     for (rapt::Index i = 0; i < source.sequences(); ++i) {

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "rapt/generation/greedy.hpp"
+#include "tests/common/sequence_marks.hpp"
 #include "tests/common/settings.hpp"
 #include "tests/generation/random_transformer.hpp"
 
@@ -108,7 +109,7 @@ TEST(Sampling, FrequenciesAreTheProbabilities) {
       SamplingOptions options = restriction;
       options.samples = kSamples;
       options.generation.extra_length = 2;
-      const auto found = rapt::sample(model, sources, options, 100 + seed);
+      const auto found = rapt::sample(model, sources, options, {.seed = 100 + seed});
       for (Index i = 0; i < 2; ++i) {
         const auto& samples = found[static_cast<std::size_t>(i)];
         ASSERT_EQ(samples.size(), static_cast<std::size_t>(kSamples));
@@ -132,8 +133,8 @@ TEST(Sampling, FrequenciesAreTheProbabilities) {
 TEST(Sampling, LogProbabilitiesAreTheModels) {  // not those of the sharpened and restricted distribution
   const TokenBatch sources = rapt_test::some_sources();
   const PrefixModel model = rapt_test::random_prefix_model(6, 4);
-  for (const auto& list : {rapt::sample(model, sources, {.temperature = 0.3f, .top_k = 3, .samples = 3}, 5),
-                           rapt::sample(model, sources, {.temperature = 3, .samples = 3}, 5)}) {
+  for (const auto& list : {rapt::sample(model, sources, {.temperature = 0.3f, .top_k = 3, .samples = 3}, {.seed = 5}),
+                           rapt::sample(model, sources, {.temperature = 3, .samples = 3}, {.seed = 5})}) {
     for (std::size_t i = 0; i < list.size(); ++i) {
       for (const Hypothesis& h : list[i]) {
         Tokens prefix{1}, output = h.tokens;
@@ -161,7 +162,7 @@ TEST(Sampling, ColdIsGreedy) {
           SamplingOptions{.temperature = 1e-5f}, SamplingOptions{.top_k = 1}, SamplingOptions{.top_p = 1e-6f}}) {
       SamplingOptions options = cold;
       options.generation.extra_length = 4;
-      const auto found = rapt::sample(model, sources, options, seed);
+      const auto found = rapt::sample(model, sources, options, {.seed = seed});
       for (std::size_t i = 0; i < greedy.size(); ++i) expect_same(found[i].front(), greedy[i]);
     }
   }
@@ -170,8 +171,8 @@ TEST(Sampling, ColdIsGreedy) {
 TEST(Sampling, HotIsUniform) {
   const PrefixModel model = rapt_test::random_prefix_model(5, 3);
   std::vector<int> counts(5);
-  const auto found = rapt::sample(model, TokenBatch({{3}}),
-                                  {.temperature = 1e30f, .samples = 5000, .generation = {.max_length = 1}}, 1);
+  const auto found =
+      rapt::sample(model, TokenBatch({{3}}), {.temperature = 1e30f, .samples = 5000, .generation = {.max_length = 1}});
   for (const Hypothesis& h : found[0]) {
     ++counts[static_cast<std::size_t>(h.finished ? 2 : h.tokens[0])];
   }
@@ -184,7 +185,7 @@ TEST(Sampling, TiesAtTheBorderGoToTheSmallerToken) {
   for (const SamplingOptions& options :
        {SamplingOptions{.top_k = 3, .samples = 500, .generation = {.max_length = 1}},
         SamplingOptions{.top_p = 0.6f, .samples = 500, .generation = {.max_length = 1}}}) {
-    const auto found = rapt::sample(model, TokenBatch({{3}}), options, 1);
+    const auto found = rapt::sample(model, TokenBatch({{3}}), options);
     for (const Hypothesis& h : found[0]) {
       ++counts[static_cast<std::size_t>(h.tokens[0])];
     }
@@ -204,7 +205,7 @@ TEST(Sampling, ImpossibleTokensNeverCome) {
         SamplingOptions{.top_p = 0.9999f, .samples = 2000}, SamplingOptions{.temperature = 1e30f, .samples = 2000}}) {
     SamplingOptions limited = options;
     limited.generation.max_length = 2;
-    const auto found = rapt::sample(model, TokenBatch({{3}}), limited, 9);
+    const auto found = rapt::sample(model, TokenBatch({{3}}), limited, {.seed = 9});
     for (const Hypothesis& h : found[0]) {
       for (const TokenId token : h.tokens) ASSERT_TRUE(token == 1 || token == 3);
     }
@@ -215,24 +216,24 @@ TEST(Sampling, TheSameSeedGivesTheSameInAnyBatch) {
   const TokenBatch sources = rapt_test::some_sources();
   const PrefixModel model = rapt_test::random_prefix_model(7, 2);
   const SamplingOptions options{.samples = 4, .generation = {.extra_length = 6}};
-  const auto together = rapt::sample(model, sources, options, 8);
+  const auto together = rapt::sample(model, sources, options, {.seed = 8});
   // Alone, in another order and with other numbers of samples.
   for (Index i = 0; i < sources.sequences(); ++i) {
     SamplingOptions alone = options;
-    alone.streams = {static_cast<std::uint64_t>(i)};
     alone.samples = 1 + i;
-    const auto found = rapt::sample(model, one_sequence(sources.sequence(i)), alone, 8)[0];
+    const auto found = rapt::sample(model, one_sequence(sources.sequence(i)), alone,
+                                    {.seed = 8, .streams = {static_cast<std::uint64_t>(i)}})[0];
     for (std::size_t s = 0; s < std::min<std::size_t>(found.size(), 4); ++s) {
       expect_same(found[s], together[static_cast<std::size_t>(i)][s]);
     }
   }
-  TokenBatch turned;
-  SamplingOptions of_turned = options;
+  TokenBatch reversed;
+  rapt::SearchRequest of_reversed{.seed = 8};
   for (Index i = sources.sequences(); i-- > 0;) {
-    turned.push_back(sources.sequence(i));
-    of_turned.streams.push_back(static_cast<std::uint64_t>(i));
+    reversed.push_back(sources.sequence(i));
+    of_reversed.streams.push_back(static_cast<std::uint64_t>(i));
   }
-  const auto found = rapt::sample(model, turned, of_turned, 8);
+  const auto found = rapt::sample(model, reversed, options, of_reversed);
   for (std::size_t i = 0; i < found.size(); ++i) expect_same(found[i], together[found.size() - 1 - i]);
 }
 
@@ -240,10 +241,12 @@ TEST(Sampling, SeedsStreamsSamplesAndStepsDiffer) {
   // Uniform over 1,000 tokens: two numbers are equal by chance once in a thousand.
   const PrefixModel model{[](const Tokens&, const Tokens&) { return std::vector<double>(1000, 0.0); }};
   const TokenBatch sources({{3}, {3}});
-  const SamplingOptions options{.samples = 2, .generation = {.end = -1, .max_length = 50}};
+  const SamplingOptions options{.samples = 2, .generation = {.max_length = 50}};
   std::vector<Tokens> all;
+  rapt::SearchRequest request = rapt_test::endless(model);
   for (const std::uint64_t seed : {1u, 2u}) {
-    for (const auto& list : rapt::sample(model, sources, options, seed)) {
+    request.seed = seed;
+    for (const auto& list : rapt::sample(model, sources, options, request)) {
       for (const Hypothesis& h : list) all.push_back(h.tokens);
     }
   }
@@ -265,14 +268,15 @@ TEST(Sampling, SeedsStreamsSamplesAndStepsDiffer) {
 
 TEST(Sampling, NothingInNothingOut) {
   const PrefixModel model = rapt_test::random_prefix_model(6, 1);
-  EXPECT_TRUE(rapt::sample(model, TokenBatch(), {.samples = 3}, 1).empty());
+  EXPECT_TRUE(rapt::sample(model, TokenBatch(), {.samples = 3}).empty());
   EXPECT_TRUE(model.rows_fed.empty());
 }
 
 TEST(Sampling, WrongOptionsAreErrors) {
   const PrefixModel model = rapt_test::random_prefix_model(6, 1);
-  const auto error = [&](const SamplingOptions& options) {
-    return rapt_test::error_text<rapt::ValueError>([&] { (void)rapt::sample(model, TokenBatch({{3}}), options, 1); });
+  const auto error = [&](const SamplingOptions& options, const rapt::SearchRequest& request = {}) {
+    return rapt_test::error_text<rapt::ValueError>(
+        [&] { (void)rapt::sample(model, TokenBatch({{3}}), options, request); });
   };
   EXPECT_EQ(error({.temperature = -1}), "[sample] temperature must be finite and not negative: -1");
   EXPECT_NE(error({.temperature = std::numeric_limits<float>::infinity()}).find("temperature"), std::string::npos);
@@ -281,7 +285,7 @@ TEST(Sampling, WrongOptionsAreErrors) {
   EXPECT_EQ(error({.top_p = 0}), "[sample] top_p must be in (0, 1]: 0");
   EXPECT_EQ(error({.top_p = 1.5f}), "[sample] top_p must be in (0, 1]: 1.5");
   EXPECT_EQ(error({.samples = 0}), "[sample] samples must be at least 1: 0");
-  EXPECT_EQ(error({.streams = {1, 2}}), "[sample] 2 streams for 1 source sequences");
+  EXPECT_EQ(error({}, {.streams = {1, 2}}), "[sample] 2 streams for 1 source sequences");
 }
 
 TEST(Sampling, NumbersThatAreNoneAreAnError) {
@@ -294,9 +298,8 @@ TEST(Sampling, NumbersThatAreNoneAreAnError) {
     }};
     for (const SamplingOptions& options :
          {SamplingOptions{}, SamplingOptions{.top_k = 3}, SamplingOptions{.top_p = 0.5f}}) {
-      EXPECT_EQ(
-          rapt_test::error_text<rapt::ValueError>([&] { (void)rapt::sample(model, TokenBatch({{5}}), options, 1); }),
-          "[sample] the model's logits are not finite for source sequence 0 after 1 tokens");
+      EXPECT_EQ(rapt_test::error_text<rapt::ValueError>([&] { (void)rapt::sample(model, TokenBatch({{5}}), options); }),
+                "[sample] the model's logits are not finite for source sequence 0 after 1 tokens");
     }
   }
 }
@@ -305,7 +308,8 @@ TEST(Sampling, SameBitsOnAnyThreads) {
   const auto model = rapt_test::random_transformer<float>(9, 7);
   rapt_test::expect_same_bits_on_any_threads([&] {
     std::vector<double> numbers;
-    for (const auto& list : rapt::sample(model, rapt_test::some_sources(), {.top_p = 0.9f, .samples = 3}, 11)) {
+    for (const auto& list :
+         rapt::sample(model, rapt_test::some_sources(), {.top_p = 0.9f, .samples = 3}, {.seed = 11})) {
       for (const Hypothesis& h : list) {
         numbers.push_back(h.log_probability);
         numbers.insert(numbers.end(), h.tokens.begin(), h.tokens.end());

@@ -122,7 +122,7 @@ TEST(Scoring, WhatASearchFoundHasItsLogProbability) {
 struct PromptModel : PrefixModel {
   static constexpr bool kDecoderOnly = true;
   std::vector<TokenId> ends;
-  [[nodiscard]] rapt::GenerationDefaults generation_defaults() const { return {.begin = -1, .ends = ends}; }
+  [[nodiscard]] rapt::SequenceMarks sequence_marks() const { return {.ends = ends}; }
 };
 
 TEST(Scoring, WhatContinuesAPromptIsReadBehindItsLastToken) {
@@ -137,9 +137,10 @@ TEST(Scoring, WhatContinuesAPromptIsReadBehindItsLastToken) {
   }
 }
 
-TEST(Scoring, OptionsWinOverTheModel) {
+TEST(Scoring, MarksOfTheOptionsWinOverTheModels) {
   const PrefixModel model = rapt_test::random_prefix_model(6, 1);
-  const auto scores = rapt::score(model, TokenBatch({{3}}), TokenBatch({{4}}), {.begin = 5, .end = 0});
+  const auto scores =
+      rapt::score(model, TokenBatch({{3}}), TokenBatch({{4}}), {.marks = rapt::SequenceMarks{.begin = 5, .ends = {0}}});
   const auto next = rapt_test::next_token(model);
   EXPECT_NEAR(scores[0].log_probability, next({3}, {5})[4] + next({3}, {5, 4})[0], 1e-12);
 }
@@ -154,7 +155,8 @@ TEST(Scoring, MoreTokensThanABlockHasRows) {
   }
   const auto together = rapt::score(model, sources, targets);
   const auto steps = rapt::detail::stepwise_log_probabilities(
-      model, rapt::detail::forced_batch(sources, targets, std::vector<bool>(60, true), /*continues=*/false, 1, 2));
+      model, rapt::detail::forced_batch(sources, targets, std::vector<bool>(60, true), /*continues=*/false,
+                                        {.begin = 1, .ends = {2}}));
   std::size_t at = 0;
   for (const auto& s : together) {
     for (const double log_probability : s.of_each_token) {

@@ -41,14 +41,14 @@ CASES = {
 }
 
 
-def learn_to_reverse(model, config, seed, steps=150):
+def learn_to_reverse(model, config, seed, steps=150, end=END, first=1):
     """Enough for searches to have something to decide; what is not learned says the same whatever it reads."""
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     for _ in range(steps):
         length = int(torch.randint(4, 10, (1,), generator=generator))
-        sources = torch.randint(1, 20, (16, length), generator=generator)
-        targets = torch.cat([sources.flip(1), torch.full((16, 1), END)], dim=1)
+        sources = torch.randint(first, 20, (16, length), generator=generator)
+        targets = torch.cat([sources.flip(1), torch.full((16, 1), end)], dim=1)
         inputs = torch.cat([torch.full((16, 1), config.decoder_start_token_id), targets[:, :-1]], dim=1)
         logits = model(sources, decoder_input_ids=inputs).logits
         optimizer.zero_grad()

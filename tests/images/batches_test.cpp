@@ -132,7 +132,7 @@ TEST(ImageBatches, TheLastPartialBatchIsKeptOrDropped) {
     for (const Index size : {4, 4}) EXPECT_EQ(dropped.next().images.images(), size);
     EXPECT_EQ(larger.next().images.images(), 10);
   }
-  EXPECT_EQ(dropped.position(), (ImageBatches<float>::Position{1, 2}));
+  EXPECT_EQ(dropped.position(), (rapt::BatchPosition{1, 2}));
 }
 
 TEST(ImageBatches, AreTheSameBitsWithPrefetchAndOnAnyNumberOfThreads) {
@@ -205,7 +205,7 @@ TEST(ImageBatches, GoOnFromAnyPosition) {
     EXPECT_EQ(contents(other.next()), contents(all.next()));
     other.seek({0, 3});  // the end of an epoch is the beginning of the next
     std::ignore = other.next();
-    EXPECT_EQ(other.position(), (ImageBatches<float>::Position{1, 1}));
+    EXPECT_EQ(other.position(), (rapt::BatchPosition{1, 1}));
   }
 }
 
@@ -252,7 +252,7 @@ TEST(ImageBatches, ErrorsReachTheCallerAndAreNotTheEnd) {
       if (i == 2) {
         EXPECT_EQ(rapt_test::error_text<std::runtime_error>([&] { std::ignore = batches.next(); }), "no more");
         EXPECT_THROW(std::ignore = batches.next(), std::runtime_error);  // again, as long as it fails
-        EXPECT_EQ(batches.position(), (ImageBatches<float>::Position{0, 2}));
+        EXPECT_EQ(batches.position(), (rapt::BatchPosition{0, 2}));
         fails = false;
       }
       const std::vector<double> one = contents(batches.next());

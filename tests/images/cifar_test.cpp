@@ -22,7 +22,7 @@ std::vector<TokenId> labels_of(const rapt::ImageDataset& dataset) {
   return {dataset.labels().begin(), dataset.labels().end()};
 }
 
-using CifarTest = rapt_test::FolderTest;
+using CifarTest = rapt_test::ImageFileTest;
 
 TEST_F(CifarTest, TenClassesHaveOneLabelByte) {
   const Bytes a = random_bytes(3072, 1), b = random_bytes(3072, 2);

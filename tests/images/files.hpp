@@ -2,8 +2,6 @@
 /// What tests of image files share: a folder of their own, random images, gzip's other direction.
 #pragma once
 
-#include <gtest/gtest.h>
-#include <unistd.h>
 #include <zlib.h>
 
 #include <cstdint>
@@ -17,29 +15,20 @@
 #include "rapt/core/rng.hpp"
 #include "rapt/images/file_bytes.hpp"
 #include "rapt/images/image.hpp"
+#include "tests/common/temporary_folder.hpp"
 
 namespace rapt_test {
 
 using Bytes = std::vector<std::uint8_t>;
 
-/// A folder that is there while the test runs.
-class FolderTest : public testing::Test {
+/// A fixture with a folder that files are written into.
+class ImageFileTest : public FolderTest {
  protected:
-  FolderTest() {
-    const auto* test = testing::UnitTest::GetInstance()->current_test_info();
-    folder_ = std::filesystem::temp_directory_path() /
-              ("rapt_" + std::string(test->test_suite_name()) + "_" + test->name() + "_" + std::to_string(::getpid()));
-    std::filesystem::create_directories(folder_);
-  }
-  ~FolderTest() override { std::filesystem::remove_all(folder_); }
-
   /// Writes a file into the folder.
   [[nodiscard]] std::filesystem::path file(std::string_view name, const Bytes& bytes) const {
     rapt::write_file_bytes(folder_ / name, bytes);
     return folder_ / name;
   }
-
-  std::filesystem::path folder_;
 };
 
 [[nodiscard]] inline Bytes bytes_of(std::string_view text) { return {text.begin(), text.end()}; }

@@ -1,5 +1,6 @@
 /// \file
 /// Whole files, plain and compressed, and what is refused.
+// covers: images/file_bytes.hpp
 #include "rapt/images/gzip.hpp"
 
 #include <gtest/gtest.h>
@@ -19,7 +20,7 @@ using rapt_test::joined;
 
 constexpr std::size_t kLimit = 1 << 20;
 
-using GzipTest = rapt_test::FolderTest;
+using GzipTest = rapt_test::ImageFileTest;
 
 TEST_F(GzipTest, FilesAreReadPlainOrCompressed) {
   for (const std::size_t size : {0u, 1u, 5000u, 300000u}) {

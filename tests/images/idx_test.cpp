@@ -30,7 +30,7 @@ std::string text_of(const Bytes& bytes) {
   return rapt_test::error_text<rapt::IoError>([&] { std::ignore = decode_idx(bytes, "some.idx"); });
 }
 
-using IdxTest = rapt_test::FolderTest;
+using IdxTest = rapt_test::ImageFileTest;
 
 TEST_F(IdxTest, ArraysAreReadWithTheirSizes) {
   const Bytes values = rapt_test::random_bytes(2 * 3 * 5, 1);

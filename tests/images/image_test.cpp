@@ -1,5 +1,6 @@
 /// \file
 /// Images, their two orders of bytes, and what they become as numbers.
+// covers: images/normalization.hpp
 #include "rapt/images/image.hpp"
 
 #include <gtest/gtest.h>

@@ -66,7 +66,7 @@ std::string text_of(const Bytes& file) {
   return rapt_test::error_text<rapt::IoError>([&] { std::ignore = decode_png(file, "some.png"); });
 }
 
-using PngTest = rapt_test::FolderTest;
+using PngTest = rapt_test::ImageFileTest;
 
 TEST_F(PngTest, WhatIsWrittenIsReadAgain) {
   for (const Index channels : {1, 3}) {

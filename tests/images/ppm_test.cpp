@@ -23,7 +23,7 @@ std::string text_of(std::string_view file) {
   return rapt_test::error_text<rapt::IoError>([&] { std::ignore = decode_ppm(bytes_of(file), "some.ppm"); });
 }
 
-using PpmTest = rapt_test::FolderTest;
+using PpmTest = rapt_test::ImageFileTest;
 
 TEST_F(PpmTest, WhatIsWrittenIsReadAgain) {
   for (const Index channels : {1, 3}) {

@@ -1,6 +1,7 @@
 /// \file
 /// safetensors: round trips, a file that Python wrote, every way in which a file can be malformed, and disks that
 /// refuse.
+// covers: io/dtype.hpp, io/safetensors_writer.hpp
 #include "rapt/io/safetensors.hpp"
 
 #include <gtest/gtest.h>
@@ -18,6 +19,8 @@
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "tests/common/expect_close.hpp"
 
 namespace {
 
@@ -80,18 +83,6 @@ class Safetensors : public testing::Test {
 
   fs::path folder_;
 };
-
-/// Runs `action`, which must throw E; returns its text.
-template <class E>
-std::string text_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const E& error) {
-    return error.what();
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return "";
-}
 
 bool contains(const std::string& text, const std::string& words) { return text.find(words) != std::string::npos; }
 
@@ -230,9 +221,10 @@ TEST_F(Safetensors, PythonsFile) {
 
   EXPECT_TRUE(file.contains("rank5"));
   EXPECT_EQ(file.dtype("rank5"), Dtype::kF32);
-  EXPECT_TRUE(contains(text_of<rapt::IoError>([&] { (void)file.read<float>("rank5"); }),
+  EXPECT_TRUE(contains(rapt_test::error_text<rapt::IoError>([&] { (void)file.read<float>("rank5"); }),
                        "\"rank5\": has rank 5, rapt takes at most 4"));
-  EXPECT_TRUE(contains(text_of<rapt::IoError>([&] { (void)file.read<float>("f8"); }), "\"f8\": cannot read F8_E4M3"));
+  EXPECT_TRUE(contains(rapt_test::error_text<rapt::IoError>([&] { (void)file.read<float>("f8"); }),
+                       "\"f8\": cannot read F8_E4M3"));
 }
 
 TEST_F(Safetensors, EveryHalf) {
@@ -317,7 +309,7 @@ TEST_F(Safetensors, ValuesThatATypeDoesNotHoldAreNamed) {
   rapt::write_safetensors(path(), std::vector<SafetensorsEntry>{{"numbers", numbers}, {"nan", nan}, {"ids", ids}});
   const auto expect = [&]<class T>(T, const std::string& name, const std::string& words) {
     const SafetensorsFile file(path());
-    EXPECT_EQ(text_of<rapt::IoError>([&] { (void)file.read<T>(name); }),
+    EXPECT_EQ(rapt_test::error_text<rapt::IoError>([&] { (void)file.read<T>(name); }),
               "[safetensors] " + path().string() + ": " + words);
   };
   expect(false, "numbers", "\"numbers\": element [0, 2] is 3e+09, which bool does not hold");
@@ -361,10 +353,10 @@ TEST_F(Safetensors, TypesThatCannotBeReadMatterWhenReadAlone) {
   const auto expect = [&](const std::string& name, const std::string& type) {
     const std::string text = "[safetensors] " + path().string() + ": \"" + name + "\": cannot read " + type +
                              ": rapt reads F64, F32, F16, BF16, integers and BOOL";
-    EXPECT_EQ(text_of<rapt::IoError>([&] { (void)file.read<float>(name); }), text);
-    EXPECT_EQ(text_of<rapt::IoError>([&] { (void)file.read<bool>(name); }), text);
-    EXPECT_EQ(text_of<rapt::IoError>([&] { (void)file.borrow<double>(name, file.map()); }), text);
-    EXPECT_EQ(text_of<rapt::IoError>([&] { file.require_readable(name); }), text);
+    EXPECT_EQ(rapt_test::error_text<rapt::IoError>([&] { (void)file.read<float>(name); }), text);
+    EXPECT_EQ(rapt_test::error_text<rapt::IoError>([&] { (void)file.read<bool>(name); }), text);
+    EXPECT_EQ(rapt_test::error_text<rapt::IoError>([&] { (void)file.borrow<double>(name, file.map()); }), text);
+    EXPECT_EQ(rapt_test::error_text<rapt::IoError>([&] { file.require_readable(name); }), text);
   };
   expect("f4", "F4");
   expect("new", "\"F3 \"x\"");
@@ -394,21 +386,24 @@ TEST_F(Safetensors, ErrorsOfReading) {
   rapt::write_safetensors(path(), std::vector<SafetensorsEntry>{{"linear.weight", weight}});
   const SafetensorsFile file(path());
   Tensor<float> other(Shape{3, 2});
-  const std::string text = text_of<rapt::ShapeError>([&] { file.read_into("linear.weight", other); });
+  const std::string text = rapt_test::error_text<rapt::ShapeError>([&] { file.read_into("linear.weight", other); });
   EXPECT_EQ(text,
             "[safetensors] " + path().string() + ": \"linear.weight\": the file has shape [2, 3], wanted is [3, 2]");
-  EXPECT_EQ(text_of<rapt::IoError>([&] { (void)file.read<float>("linear.bias"); }),
+  EXPECT_EQ(rapt_test::error_text<rapt::IoError>([&] { (void)file.read<float>("linear.bias"); }),
             "[safetensors] " + path().string() + ": no tensor \"linear.bias\" among its 1: \"linear.weight\"");
 
   fs::resize_file(path(), fs::file_size(path()) - 1);  // behind our back
-  EXPECT_TRUE(contains(text_of<rapt::IoError>([&] { (void)file.read<float>("linear.weight"); }), "become shorter"));
+  EXPECT_TRUE(contains(rapt_test::error_text<rapt::IoError>([&] { (void)file.read<float>("linear.weight"); }),
+                       "become shorter"));
 }
 
 TEST_F(Safetensors, NotAFile) {
-  EXPECT_TRUE(contains(text_of<rapt::IoError>([&] { SafetensorsFile file(folder_ / "absent"); }),
+  EXPECT_TRUE(contains(rapt_test::error_text<rapt::IoError>([&] { SafetensorsFile file(folder_ / "absent"); }),
                        "absent: cannot open: No such file"));
-  EXPECT_TRUE(contains(text_of<rapt::IoError>([&] { SafetensorsFile file{folder_}; }), "is not a regular file"));
-  EXPECT_TRUE(contains(text_of<rapt::IoError>([&] { SafetensorsFile file("/dev/zero"); }), "is not a regular file"));
+  EXPECT_TRUE(
+      contains(rapt_test::error_text<rapt::IoError>([&] { SafetensorsFile file{folder_}; }), "is not a regular file"));
+  EXPECT_TRUE(contains(rapt_test::error_text<rapt::IoError>([&] { SafetensorsFile file("/dev/zero"); }),
+                       "is not a regular file"));
 }
 
 TEST_F(Safetensors, TruncatedAtEveryByte) {
@@ -552,7 +547,7 @@ TEST_F(Safetensors, HostileMetadata) {
 
 TEST_F(Safetensors, NamesInMessagesAreTamed) {
   expect_header_rejected("{\"" + std::string(100'000, 'x') + "\":1}", 0, std::string(100, 'x'));
-  const std::string text = text_of<rapt::IoError>([&] { SafetensorsFile file(path()); });
+  const std::string text = rapt_test::error_text<rapt::IoError>([&] { SafetensorsFile file(path()); });
   EXPECT_LT(text.size(), 500u);
   expect_header_rejected(R"({"a\u001b[31m":1})", 0, "\"a?[31m\"");
 }
@@ -563,7 +558,8 @@ TEST_F(Safetensors, RankAboveFourOnlyMattersWhenRead) {
              2);
   const SafetensorsFile file(path());
   EXPECT_EQ(file.read<float>("flat")(0, 0), 1.f);
-  EXPECT_TRUE(contains(text_of<rapt::IoError>([&] { (void)file.shape("deep"); }), "\"deep\": has rank 6"));
+  EXPECT_TRUE(
+      contains(rapt_test::error_text<rapt::IoError>([&] { (void)file.shape("deep"); }), "\"deep\": has rank 6"));
 }
 
 TEST_F(Safetensors, EmptyTensorsOfManyRows) {
@@ -576,7 +572,7 @@ TEST_F(Safetensors, WrongUseOfWriting) {
   const Tensor<float> one(Shape{1}, 1.f);
   const auto text_for = [&](const std::vector<SafetensorsEntry>& entries,
                             const std::map<std::string, std::string>& metadata = {}) {
-    return text_of<rapt::ValueError>([&] { rapt::write_safetensors(path(), entries, metadata); });
+    return rapt_test::error_text<rapt::ValueError>([&] { rapt::write_safetensors(path(), entries, metadata); });
   };
   EXPECT_TRUE(contains(text_for({{"a", one}, {"b", one}, {"a", one}}), "\"a\": the name is given twice"));
   EXPECT_TRUE(contains(text_for({{"__metadata__", one}}), "reserved"));
@@ -598,7 +594,7 @@ TEST_F(Safetensors, UnwritableFolder) {
   const Tensor<float> one(Shape{1}, 1.f);
   const std::vector<SafetensorsEntry> entries = {{"a", one}};
   const auto text_for = [&](const fs::path& target) {
-    return text_of<rapt::IoError>([&] { rapt::write_safetensors(target, entries); });
+    return rapt_test::error_text<rapt::IoError>([&] { rapt::write_safetensors(target, entries); });
   };
   const fs::path below = path() / "below.safetensors";  // refused to root as well
   EXPECT_EQ(text_for(below),
@@ -640,7 +636,7 @@ TEST_F(Safetensors, FullDiskLeavesTheOldFile) {
     std::string text;
     {
       const FileSizeLimit full(limit);
-      text = text_of<rapt::IoError>([&] {
+      text = rapt_test::error_text<rapt::IoError>([&] {
         rapt::write_safetensors(path(), std::vector<SafetensorsEntry>{{"big", big}});
       });
     }

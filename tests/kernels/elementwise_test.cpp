@@ -66,6 +66,18 @@ TYPED_TEST(Elementwise, Multiply) {
            [](double a, double b, double old) { return old + a * b; });
 }
 
+TYPED_TEST(Elementwise, MoveTowards) {
+  using T = TypeParam;
+  check<T>([](const T* a, const T*, T* out, Index n) { kernels::move_towards(out, a, T(0.25), n); },
+           [](double a, double, double old) { return old + 0.25 * (a - old); });
+}
+
+TYPED_TEST(Elementwise, AddConstant) {
+  using T = TypeParam;
+  check<T>([](const T*, const T*, T* out, Index n) { kernels::add_constant(out, T(1.5), n); },
+           [](double, double, double old) { return old + 1.5; });
+}
+
 TYPED_TEST(Elementwise, OutputMayBeAnInput) {
   auto a = random_tensor<TypeParam>(Shape{1000}, 1);
   const auto before = a;

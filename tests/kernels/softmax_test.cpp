@@ -129,4 +129,41 @@ TYPED_TEST(Softmax, OneNaNSpreadsOverItsRow) {
   });
 }
 
+TYPED_TEST(Softmax, ExponentialsAreSoftmaxUpToAFactor) {
+  using T = TypeParam;
+  for_every_simd_level([] {
+    for (const Index cols : kWidths) {
+      const auto x = random_tensor<T>(Shape{1, cols}, 1, -30, 30);
+      Tensor<T> y = x;
+      kernels::exponentials_of(y.data(), cols);
+      EXPECT_EQ(*std::max_element(y.data(), y.data() + cols), T(1));
+      double sum = 0;
+      for (Index j = 0; j < cols; ++j) sum += static_cast<double>(y(0, j));
+      for (Index j = 0; j < cols; ++j) y(0, j) = static_cast<T>(static_cast<double>(y(0, j)) / sum);
+      expect_close(y, naive_softmax(to_double(x)), 8 * kEpsilon<T>);
+    }
+  });
+}
+
+TYPED_TEST(Softmax, ElementsAboveAThresholdComeInOrder) {
+  using T = TypeParam;
+  for_every_simd_level([] {
+    for (const Index cols : kWidths) {
+      const auto x = random_tensor<T>(Shape{1, cols}, 1);
+      for (const double limit : {-2.0, 0.0, 0.9, 2.0}) {
+        std::vector<Index> found, expected;
+        const auto threshold = static_cast<T>(limit);
+        kernels::for_each_above(x.data(), cols, threshold, [&](Index j) { found.push_back(j); });
+        for (Index j = 0; j < cols; ++j) {
+          if (x(0, j) > threshold) expected.push_back(j);
+        }
+        EXPECT_EQ(found, expected);
+      }
+      T highest = -std::numeric_limits<T>::infinity();  // raised while the row is searched
+      kernels::for_each_above(x.data(), cols, highest, [&](Index j) { highest = x(0, j); });
+      EXPECT_EQ(highest, *std::max_element(x.data(), x.data() + cols));
+    }
+  });
+}
+
 }  // namespace

@@ -23,16 +23,16 @@ using rapt::PatchMask;
 using rapt::Tensor;
 using rapt::TokenId;
 using rapt::Variable;
-using rapt_test::PretrainedCase;
+using rapt_test::expect_agreement;
+using rapt_test::expect_message;
+using rapt_test::expect_return_journey;
+using rapt_test::for_each_case;
 
 /// One case of the golden file, and everything that our model makes of it.
-struct BeitCase : PretrainedCase {
-  explicit BeitCase(const std::string& name) : PretrainedCase("beit", name) {}
-
-  template <class T>
-  [[nodiscard]] Beit<T> load() const {
-    return rapt::from_pretrained<Beit<T>>(folder.path());
-  }
+struct BeitCase : rapt_test::ModelCase<Beit> {
+  static constexpr const char* kFile = "beit";
+  static constexpr std::size_t kCases = 7;
+  explicit BeitCase(const std::string& name) : ModelCase(kFile, name) {}
 
   /// Compares all results that the file has; returns the loss, as the script has it.
   template <class T>
@@ -63,22 +63,6 @@ struct BeitCase : PretrainedCase {
   }
 };
 
-template <class F>
-void for_each_case(const F& f) {
-  const std::vector<std::string> names = PretrainedCase::all("beit");
-  EXPECT_EQ(names.size(), 7u);
-  for (const std::string& name : names) {
-    SCOPED_TRACE(name);
-    f(BeitCase(name));
-  }
-}
-
-template <class F>
-void expect_message(const F& f, const std::string& part) {
-  const std::string text = rapt_test::error_text<rapt::Error>(f);
-  EXPECT_NE(text.find(part), std::string::npos) << text;
-}
-
 [[nodiscard]] BeitConfig small_config() {
   BeitConfig config;
   config.grid = {.image = {.channels = 2, .height = 6, .width = 9}, .patch_height = 3, .patch_width = 3};
@@ -97,34 +81,15 @@ template <class T>
 }
 
 TEST(Beit, AgreesWithTransformers) {
-  for_each_case([](const BeitCase& golden) {
-    const auto model = golden.load<float>();
-    const rapt::Recording scope;
-    rapt::backward(golden.expect_results(model, 1e-5));
-    golden.expect_stored_gradients(model, 1e-4);
-  });
+  for_each_case<BeitCase>([](const BeitCase& golden) { expect_agreement<float>(golden, 1e-5, 1e-4); });
 }
 
 TEST(Beit, AgreesInDouble) {
-  for_each_case([](const BeitCase& golden) {
-    const auto model = golden.load<double>();
-    const rapt::Recording scope;
-    rapt::backward(golden.expect_results(model, 1e-7));
-    golden.expect_stored_gradients(model, 1e-6);
-  });
+  for_each_case<BeitCase>([](const BeitCase& golden) { expect_agreement<double>(golden, 1e-7, 1e-6); });
 }
 
 TEST(Beit, TravelsBackUnchanged) {
-  for_each_case([](const BeitCase& golden) {
-    const auto model = golden.load<float>();
-    EXPECT_EQ(rapt::detail::architecture_of(model.config()), golden.config["architectures"][0]);
-    golden.expect_round_trip(model);
-    const rapt_test::TemporaryFolder saved;
-    rapt::save_pretrained(saved.path(), model);
-    const auto written = nlohmann::json::parse(std::ifstream(saved.path() / "config.json"));
-    EXPECT_EQ(written.at("architectures"), golden.config["architectures"]);
-    golden.expect_results(rapt::from_pretrained<Beit<float>>(saved.path()), 1e-5);
-  });
+  for_each_case<BeitCase>([](const BeitCase& golden) { expect_return_journey(golden); });
 }
 
 TEST(Beit, WhatFilesMayHoldBeside) {

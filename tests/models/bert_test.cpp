@@ -1,5 +1,6 @@
 /// \file
 /// BERT against transformers with every head, and its folders.
+// covers: models/sentence_embedding.hpp
 #include "rapt/models/bert.hpp"
 
 #include <gtest/gtest.h>
@@ -20,16 +21,15 @@ using rapt::Index;
 using rapt::Tensor;
 using rapt::TokenBatch;
 using rapt::TokenId;
-using rapt_test::PretrainedCase;
+using rapt_test::expect_message;
+using rapt_test::expect_return_journey;
+using rapt_test::for_each_case;
 
 /// One case of the golden file, and everything that our model makes of it.
-struct BertCase : PretrainedCase {
-  explicit BertCase(const std::string& name) : PretrainedCase("bert", name) {}
-
-  template <class T>
-  [[nodiscard]] Bert<T> load() const {
-    return rapt::from_pretrained<Bert<T>>(folder.path());
-  }
+struct BertCase : rapt_test::ModelCase<Bert> {
+  static constexpr const char* kFile = "bert";
+  static constexpr std::size_t kCases = 7;
+  explicit BertCase(const std::string& name) : ModelCase(kFile, name) {}
 
   /// Compares all results that the file has; returns the loss, as the script has it.
   template <class T>
@@ -80,32 +80,12 @@ void expect_no_key_bias_gradient(const Bert<T>& model, double tolerance) {
   });
 }
 
-template <class F>
-void for_each_case(const F& f) {
-  const std::vector<std::string> names = PretrainedCase::all("bert");
-  EXPECT_EQ(names.size(), 7u);
-  for (const std::string& name : names) {
-    SCOPED_TRACE(name);
-    f(BertCase(name));
-  }
-}
-
-template <class F>
-void expect_message(const F& f, const std::string& part) {
-  try {
-    f();
-    ADD_FAILURE() << "no error with: " << part;
-  } catch (const rapt::Error& error) {
-    EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
-  }
-}
-
 [[nodiscard]] BertConfig small_config() {
   return {.vocabulary = 13, .positions = 12, .d_model = 16, .layers = 2, .heads = 2, .d_ff = 24};
 }
 
 TEST(Bert, AgreesWithTransformers) {
-  for_each_case([](const BertCase& golden) {
+  for_each_case<BertCase>([](const BertCase& golden) {
     const auto model = golden.load<float>();
     const rapt::Recording scope;
     rapt::backward(golden.expect_results(model, 1e-5));
@@ -115,7 +95,7 @@ TEST(Bert, AgreesWithTransformers) {
 }
 
 TEST(Bert, AgreesInDouble) {
-  for_each_case([](const BertCase& golden) {
+  for_each_case<BertCase>([](const BertCase& golden) {
     const auto model = golden.load<double>();
     const rapt::Recording scope;
     rapt::backward(golden.expect_results(model, 1e-7));
@@ -125,20 +105,11 @@ TEST(Bert, AgreesInDouble) {
 }
 
 TEST(Bert, TravelsBackUnchanged) {
-  for_each_case([](const BertCase& golden) {
-    const auto model = golden.load<float>();
-    EXPECT_EQ(rapt::detail::architecture_of(model.config()), golden.config["architectures"][0]);
-    golden.expect_round_trip(model);
-    const rapt_test::TemporaryFolder saved;
-    rapt::save_pretrained(saved.path(), model);
-    const auto written = nlohmann::json::parse(std::ifstream(saved.path() / "config.json"));
-    EXPECT_EQ(written.at("architectures"), golden.config["architectures"]);
-    golden.expect_results(rapt::from_pretrained<Bert<float>>(saved.path()), 1e-5);
-  });
+  for_each_case<BertCase>([](const BertCase& golden) { expect_return_journey(golden); });
 }
 
 TEST(Bert, NamesOfOtherFilesAreKnown) {
-  for_each_case([](BertCase golden) {
+  for_each_case<BertCase>([](BertCase golden) {
     const auto change = [&](const auto& rename) {
       std::map<std::string, Tensor<float>> renamed;
       for (const auto& [name, value] : golden.parameters) renamed.emplace(rename(name), value);

@@ -22,17 +22,17 @@ using rapt::Shape;
 using rapt::TeacherTargets;
 using rapt::Tensor;
 using rapt::TokenId;
+using rapt_test::expect_agreement;
+using rapt_test::expect_message;
+using rapt_test::expect_return_journey;
+using rapt_test::for_each_case;
 using rapt_test::normal_tensor;
-using rapt_test::PretrainedCase;
 
 /// One case of the golden file, and everything that our model makes of it.
-struct DeitCase : PretrainedCase {
-  explicit DeitCase(const std::string& name) : PretrainedCase("deit", name) {}
-
-  template <class T>
-  [[nodiscard]] Deit<T> load() const {
-    return rapt::from_pretrained<Deit<T>>(folder.path());
-  }
+struct DeitCase : rapt_test::ModelCase<Deit> {
+  static constexpr const char* kFile = "deit";
+  static constexpr std::size_t kCases = 5;
+  explicit DeitCase(const std::string& name) : ModelCase(kFile, name) {}
 
   /// Compares all results that the file has; returns the loss, as the script has it.
   template <class T>
@@ -75,26 +75,6 @@ struct DeitCase : PretrainedCase {
   }
 };
 
-template <class F>
-void for_each_case(const F& f) {
-  const std::vector<std::string> names = PretrainedCase::all("deit");
-  EXPECT_EQ(names.size(), 5u);
-  for (const std::string& name : names) {
-    SCOPED_TRACE(name);
-    f(DeitCase(name));
-  }
-}
-
-template <class F>
-void expect_message(const F& f, const std::string& part) {
-  try {
-    f();
-    ADD_FAILURE() << "no error with: " << part;
-  } catch (const rapt::Error& error) {
-    EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
-  }
-}
-
 [[nodiscard]] DeitConfig small_config() {
   return {{.grid = {.image = {.channels = 1, .height = 4, .width = 6}, .patch_height = 2, .patch_width = 2},
            .d_model = 16,
@@ -109,33 +89,15 @@ void expect_message(const F& f, const std::string& part) {
 }
 
 TEST(Deit, AgreesWithTransformers) {
-  for_each_case([](const DeitCase& golden) {
-    const auto model = golden.load<float>();
-    const rapt::Recording scope;
-    rapt::backward(golden.expect_results(model, 1e-5));
-    golden.expect_stored_gradients(model, 1e-4);
-  });
+  for_each_case<DeitCase>([](const DeitCase& golden) { expect_agreement<float>(golden, 1e-5, 1e-4); });
 }
 
 TEST(Deit, AgreesInDouble) {
-  for_each_case([](const DeitCase& golden) {
-    const auto model = golden.load<double>();
-    const rapt::Recording scope;
-    rapt::backward(golden.expect_results(model, 1e-7));
-    golden.expect_stored_gradients(model, 1e-6);
-  });
+  for_each_case<DeitCase>([](const DeitCase& golden) { expect_agreement<double>(golden, 1e-7, 1e-6); });
 }
 
 TEST(Deit, TravelsBackUnchanged) {
-  for_each_case([](const DeitCase& golden) {
-    const auto model = golden.load<float>();
-    golden.expect_round_trip(model);
-    const rapt_test::TemporaryFolder saved;
-    rapt::save_pretrained(saved.path(), model);
-    const auto written = nlohmann::json::parse(std::ifstream(saved.path() / "config.json"));
-    EXPECT_EQ(written.at("architectures"), golden.config["architectures"]);
-    golden.expect_results(rapt::from_pretrained<Deit<float>>(saved.path()), 1e-5);
-  });
+  for_each_case<DeitCase>([](const DeitCase& golden) { expect_return_journey(golden); });
 }
 
 TEST(Deit, SettingsThatItDoesNotHaveAreRefused) {

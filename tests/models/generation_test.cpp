@@ -75,7 +75,7 @@ TEST_P(Generation, LogProbabilitiesAreTheWholeForwardPasss) {
   const auto model = rapt_test::random_transformer<float>(GetParam().config, 5);
   const auto greedy = rapt::greedy_search(model, sources(), kLengths);
   const auto lists = rapt::beam_search_n_best(model, sources(), 4, {.generation = kLengths});
-  const auto drawn = rapt::sample(model, sources(), {.top_k = 5, .samples = 2, .generation = kLengths}, 1);
+  const auto drawn = rapt::sample(model, sources(), {.top_k = 5, .samples = 2, .generation = kLengths});
   std::size_t tokens = 0;
   for (Index i = 0; i < sources().sequences(); ++i) {
     const auto at = static_cast<std::size_t>(i);
@@ -134,9 +134,7 @@ TEST_P(Generation, AForcedPrefixIsAsIfItHadBeenFound) {
   const auto free = rapt::greedy_search(model, sources(), kLengths);
   TokenBatch prefix;
   for (const Hypothesis& h : free) prefix.push_back(std::span(h.tokens).first(3));
-  rapt::GenerationOptions forced = kLengths;
-  forced.prefix = prefix;
-  expect_same(rapt::greedy_search(model, sources(), forced), free, 0);
+  expect_same(rapt::greedy_search(model, sources(), kLengths, {.prefix = prefix}), free, 0);
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "rapt/generation/greedy.hpp"
 #include "rapt/io/safetensors.hpp"
 #include "rapt/pretrained/gpt.hpp"
+#include "tests/common/sequence_marks.hpp"
 #include "tests/common/settings.hpp"
 
 namespace {
@@ -198,7 +199,7 @@ TEST_F(GptNanoSort, SortsEveryInput) {
     for (int rest = number, i = 0; i < kDigits; ++i, rest /= 3) digits.push_back(rest % 3);
     inputs.push_back(digits);
   }
-  const auto found = rapt::greedy_search(gpt, inputs, {.end = -1, .extra_length = kDigits});
+  const auto found = rapt::greedy_search(gpt, inputs, {.extra_length = kDigits}, rapt_test::endless(gpt));
   int sorted = 0;
   for (Index i = 0; i < inputs.sequences(); ++i) {
     std::vector<TokenId> expected(inputs.sequence(i).begin(), inputs.sequence(i).end());

@@ -1,5 +1,6 @@
 /// \file
 /// GPT against transformers, and decoding with the cache against the whole sequence.
+// covers: nn/prefix_state.hpp
 #include "rapt/models/gpt.hpp"
 
 #include <gtest/gtest.h>
@@ -10,6 +11,7 @@
 #include "rapt/generation/scoring.hpp"
 #include "rapt/pretrained/gpt.hpp"
 #include "tests/common/pretrained_case.hpp"
+#include "tests/common/sequence_marks.hpp"
 #include "tests/common/settings.hpp"
 
 namespace {
@@ -19,21 +21,9 @@ using rapt::GptConfig;
 using rapt::Index;
 using rapt::TokenBatch;
 using rapt::TokenId;
+using rapt_test::endless;
+using rapt_test::expect_message;
 using rapt_test::PretrainedCase;
-
-template <class F>
-std::string message_of(const F& f) {
-  try {
-    f();
-  } catch (const rapt::Error& error) {
-    return error.what();
-  }
-  return "";
-}
-template <class F>
-void expect_message(const F& f, const std::string& part) {
-  EXPECT_NE(message_of(f).find(part), std::string::npos) << message_of(f);
-}
 
 TokenBatch batch_of(const std::vector<TokenId>& sequence) {
   TokenBatch batch;
@@ -101,7 +91,7 @@ TEST(Gpt, GeneratesAsTransformersDoes) {
     const auto generate = [&](float penalty) {
       std::vector<TokenId> tokens;
       for (const auto& h :
-           rapt::greedy_search(model, prompts, {.end = -1, .extra_length = 6, .repetition_penalty = penalty})) {
+           rapt::greedy_search(model, prompts, {.extra_length = 6, .repetition_penalty = penalty}, endless(model))) {
         tokens.insert(tokens.end(), h.tokens.begin(), h.tokens.end());
       }
       return tokens;
@@ -140,13 +130,15 @@ TEST(Gpt, TheCacheChangesNothing) {
 TEST(Gpt, ABatchOfManyEqualsBatchesOfOne) {
   const auto model = small_model();
   const TokenBatch prompts({{3, 1, 4, 1, 5}, {3, 1}, {8}, {3, 1, 4, 1, 9, 2, 6}});
-  const rapt::GenerationOptions options{.end = 0, .extra_length = 9};
-  const auto many = rapt::greedy_search(model, prompts, options);
-  const auto beams = rapt::beam_search(model, prompts, {.beam_size = 1, .length_penalty = 0, .generation = options});
+  const rapt::GenerationOptions options{.extra_length = 9};
+  const rapt::SearchRequest ended = rapt_test::ended_by(model, {0});
+  const auto many = rapt::greedy_search(model, prompts, options, ended);
+  const auto beams =
+      rapt::beam_search(model, prompts, {.beam_size = 1, .length_penalty = 0, .generation = options}, ended);
   for (Index i = 0; i < prompts.sequences(); ++i) {
     TokenBatch one;
     one.push_back(prompts.sequence(i));
-    const auto single = rapt::greedy_search(model, one, options).front();
+    const auto single = rapt::greedy_search(model, one, options, ended).front();
     const auto at = static_cast<std::size_t>(i);
     EXPECT_EQ(single.tokens, many[at].tokens);
     EXPECT_NEAR(single.log_probability, many[at].log_probability, 1e-4);
@@ -157,28 +149,25 @@ TEST(Gpt, ABatchOfManyEqualsBatchesOfOne) {
 TEST(Gpt, StopsWhereItIsTold) {
   const auto model = small_model();
   const TokenBatch prompt({{3, 1, 4}});
-  const auto all = rapt::greedy_search(model, prompt, {.end = -1, .extra_length = 12}).front();
+  const auto all = rapt::greedy_search(model, prompt, {.extra_length = 12}, endless(model)).front();
   ASSERT_EQ(all.tokens.size(), 12u);
   EXPECT_FALSE(all.finished);
   // a stop token ends before its first appearance
   const TokenId stop = all.tokens[5];
   const auto first = std::find(all.tokens.begin(), all.tokens.end(), stop);
   const auto stopped =
-      rapt::greedy_search(model, prompt, {.end = -1, .stop_tokens = {16, stop}, .extra_length = 12}).front();
+      rapt::greedy_search(model, prompt, {.extra_length = 12}, rapt_test::ended_by(model, {16, stop})).front();
   EXPECT_EQ(stopped.tokens, std::vector<TokenId>(all.tokens.begin(), first));
   EXPECT_TRUE(stopped.finished);
   // the callback sees every token, and ends the hypothesis
   std::vector<TokenId> streamed;
-  const auto cut = rapt::greedy_search(model, prompt,
-                                       {.end = -1,
-                                        .extra_length = 12,
-                                        .on_token =
-                                            [&](Index hypothesis, TokenId token) {
-                                              EXPECT_EQ(hypothesis, 0);
-                                              streamed.push_back(token);
-                                              return streamed.size() < 4;
-                                            }})
-                       .front();
+  rapt::SearchRequest request = endless(model);
+  request.on_token = [&](Index hypothesis, TokenId token) {
+    EXPECT_EQ(hypothesis, 0);
+    streamed.push_back(token);
+    return streamed.size() < 4;
+  };
+  const auto cut = rapt::greedy_search(model, prompt, {.extra_length = 12}, request).front();
   EXPECT_EQ(streamed, std::vector<TokenId>(all.tokens.begin(), all.tokens.begin() + 4));
   EXPECT_EQ(cut.tokens, streamed);
   EXPECT_FALSE(cut.finished);
@@ -202,7 +191,8 @@ TEST(Gpt, ScoresBehindAnEmptyPromptWhatFollowsTheBeginToken) {
 TEST(Gpt, RepetitionPenaltyLeavesLogProbabilitiesTheModels) {
   const auto model = small_model();
   const TokenBatch prompt({{3, 1, 4}});
-  const auto h = rapt::greedy_search(model, prompt, {.end = -1, .extra_length = 8, .repetition_penalty = 3.f}).front();
+  const auto h =
+      rapt::greedy_search(model, prompt, {.extra_length = 8, .repetition_penalty = 3.f}, endless(model)).front();
   std::vector<TokenId> sequence{3, 1, 4};
   double expected = 0;
   for (const TokenId token : h.tokens) {
@@ -212,7 +202,7 @@ TEST(Gpt, RepetitionPenaltyLeavesLogProbabilitiesTheModels) {
     sequence.push_back(token);
   }
   EXPECT_NEAR(h.log_probability, expected, 1e-3);
-  const auto found = rapt::sample(model, prompt, {.samples = 3, .generation = {.end = -1, .extra_length = 5}}, 7);
+  const auto found = rapt::sample(model, prompt, {.samples = 3, .generation = {.extra_length = 5}}, endless(model));
   EXPECT_EQ(found.front().size(), 3u);
 }
 
@@ -221,9 +211,9 @@ TEST(Gpt, PackedWeightsAloneGiveTheSame) {
     auto model = small_model();  // 24 columns: products begin between those of a panel
     pack_weights(model);
     const TokenBatch prompt({{3, 1, 4, 1, 5, 9, 2}, {6, 5}});
-    const rapt::GenerationOptions options{.end = -1, .extra_length = 8};
+    const rapt::GenerationOptions options{.extra_length = 8};
     const auto expected = model(prompt).value();
-    const auto tokens = rapt::greedy_search(model, prompt, options);
+    const auto tokens = rapt::greedy_search(model, prompt, options, endless(model));
     const std::size_t before = rapt::memory_stats().in_use;
     drop_unpacked_weights(model);
     EXPECT_LT(rapt::memory_stats().in_use, before);
@@ -231,7 +221,7 @@ TEST(Gpt, PackedWeightsAloneGiveTheSame) {
     // tables are read in the precision that they are kept in
     EXPECT_LE(rapt_test::relative_error(found, expected), precision == rapt::Precision::medium ? 0.05 : 1e-4);
     if (precision == rapt::Precision::highest) {
-      const auto same = rapt::greedy_search(model, prompt, options);
+      const auto same = rapt::greedy_search(model, prompt, options, endless(model));
       for (std::size_t i = 0; i < same.size(); ++i) EXPECT_EQ(same[i].tokens, tokens[i].tokens);
     }
     const auto copy = model;
@@ -264,8 +254,9 @@ TEST(Gpt, ErrorsNameTheValues) {
   expect_message([&] { std::ignore = rapt::greedy_search(model, TokenBatch({{3}, {}})); }, "prompt 1 is empty");
   expect_message([&] { std::ignore = model.start(TokenBatch({{3}, {}})); }, "sequence 1 is empty");
   expect_message([&] { std::ignore = model(TokenBatch({{3, 17}})); }, "token id 17");
-  expect_message([&] { std::ignore = rapt::greedy_search(model, TokenBatch({{3}}), {.end = -1, .extra_length = 60}); },
-                 "has 41 tokens, the table of learned positions ends at 40");
+  expect_message(
+      [&] { std::ignore = rapt::greedy_search(model, TokenBatch({{3}}), {.extra_length = 60}, endless(model)); },
+      "has 41 tokens, the table of learned positions ends at 40");
   expect_message([&] { GptConfig{.d_model = 10, .heads = 3}.validate(); }, "d_model = 10, heads = 3");
   expect_message([&] { std::ignore = rapt::greedy_search(model, TokenBatch({{3}}), {.repetition_penalty = 0}); },
                  "repetition_penalty");

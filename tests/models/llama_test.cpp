@@ -11,6 +11,7 @@
 #include "rapt/optim/adam.hpp"
 #include "tests/common/golden.hpp"
 #include "tests/common/gradients.hpp"
+#include "tests/common/sequence_marks.hpp"
 #include "tests/common/settings.hpp"
 
 namespace {
@@ -262,8 +263,8 @@ TEST(Llama, SearchesContinuePrompts) {
   auto model = model_of<float>(small());
   TokenBatch prompts;
   for (std::uint64_t i = 0; i < 4; ++i) prompts.push_back(sequence(static_cast<Index>(2 + 3 * i), i));
-  const rapt::GenerationOptions options{.end = -1, .extra_length = 8};
-  const auto greedy = rapt::greedy_search(model, prompts, options);
+  const rapt::GenerationOptions options{.extra_length = 8};
+  const auto greedy = rapt::greedy_search(model, prompts, options, rapt_test::endless(model));
   for (Index i = 0; i < 4; ++i) {
     std::vector<TokenId> tokens(prompts.sequence(i).begin(), prompts.sequence(i).end());
     std::vector<TokenId> found;
@@ -275,7 +276,8 @@ TEST(Llama, SearchesContinuePrompts) {
     }
     EXPECT_EQ(greedy[static_cast<std::size_t>(i)].tokens, found);
   }
-  const auto best = rapt::beam_search(model, prompts, {.beam_size = 4, .length_penalty = 0, .generation = options});
+  const auto best = rapt::beam_search(model, prompts, {.beam_size = 4, .length_penalty = 0, .generation = options},
+                                      rapt_test::endless(model));
   for (std::size_t i = 0; i < 4; ++i) EXPECT_GE(best[i].log_probability, greedy[i].log_probability - 1e-4);
 }
 
@@ -384,7 +386,7 @@ TEST(Llama, NamesWhatDoesNotFit) {
   config("odd head_dim", [](auto& c) { c.head_dim = 5; }, {"[rotary] ", "head_dim = 5"});
   config("window", [](auto& c) { c.window = -2; }, {"[llama] ", "window", "-2"});
   config("dropout", [](auto& c) { c.attention_dropout = 1; }, {"[llama] ", "attention_dropout", "1"});
-  config("epsilon", [](auto& c) { c.norm_epsilon = 0; }, {"[llama] ", "rms_norm_epsilon", "0"});
+  config("epsilon", [](auto& c) { c.norm_epsilon = 0; }, {"[llama] ", "norm_epsilon", "0"});
   const auto model = model_of<float>(small());
   wrong("token", [&] { std::ignore = model(TokenBatch({{1, 13}})); }, {"[embedding] ", "id 13", "position 1"});
   wrong("prompt", [&] { std::ignore = model.start(TokenBatch({{1}, {}})); }, {"[prompt] ", "sequence 1 is empty"});

@@ -24,16 +24,16 @@ using rapt::PatchMask;
 using rapt::Tensor;
 using rapt::TokenId;
 using rapt::Variable;
-using rapt_test::PretrainedCase;
+using rapt_test::expect_agreement;
+using rapt_test::expect_message;
+using rapt_test::expect_return_journey;
+using rapt_test::for_each_case;
 
 /// One case of the golden file, and everything that our model makes of it.
-struct MaeCase : PretrainedCase {
-  explicit MaeCase(const std::string& name) : PretrainedCase("vit_mae", name) {}
-
-  template <class T>
-  [[nodiscard]] Mae<T> load() const {
-    return rapt::from_pretrained<Mae<T>>(folder.path());
-  }
+struct MaeCase : rapt_test::ModelCase<Mae> {
+  static constexpr const char* kFile = "vit_mae";
+  static constexpr std::size_t kCases = 4;
+  explicit MaeCase(const std::string& name) : ModelCase(kFile, name) {}
   template <class T>
   [[nodiscard]] ImageBatch<T> images(const Mae<T>& model) const {
     return {tensor<T>("pixels"), model.config().grid.image};
@@ -61,22 +61,6 @@ struct MaeCase : PretrainedCase {
   }
 };
 
-template <class F>
-void for_each_case(const F& f) {
-  const std::vector<std::string> names = PretrainedCase::all("vit_mae");
-  EXPECT_EQ(names.size(), 4u);
-  for (const std::string& name : names) {
-    SCOPED_TRACE(name);
-    f(MaeCase(name));
-  }
-}
-
-template <class F>
-void expect_message(const F& f, const std::string& part) {
-  const std::string text = rapt_test::error_text<rapt::Error>(f);
-  EXPECT_NE(text.find(part), std::string::npos) << text;
-}
-
 [[nodiscard]] MaeConfig small_config() {
   MaeConfig config{.d_model = 16,
                    .layers = 2,
@@ -103,25 +87,15 @@ template <class T>
 }
 
 TEST(Mae, AgreesWithTransformers) {
-  for_each_case([](const MaeCase& golden) {
-    const auto model = golden.load<float>();
-    const rapt::Recording scope;
-    rapt::backward(golden.expect_results(model, 1e-5));
-    golden.expect_stored_gradients(model, 1e-4);
-  });
+  for_each_case<MaeCase>([](const MaeCase& golden) { expect_agreement<float>(golden, 1e-5, 1e-4); });
 }
 
 TEST(Mae, AgreesInDouble) {
-  for_each_case([](const MaeCase& golden) {
-    const auto model = golden.load<double>();
-    const rapt::Recording scope;
-    rapt::backward(golden.expect_results(model, 2e-7));
-    golden.expect_stored_gradients(model, 1e-6);
-  });
+  for_each_case<MaeCase>([](const MaeCase& golden) { expect_agreement<double>(golden, 2e-7, 1e-6); });
 }
 
 TEST(Mae, HidesWhatTransformersHides) {
-  for_each_case([](const MaeCase& golden) {
+  for_each_case<MaeCase>([](const MaeCase& golden) {
     const MaeConfig config = golden.load<float>().config();
     std::vector<TokenId> masked;
     const std::vector<TokenId> flags = golden.ids("mask");
@@ -133,7 +107,7 @@ TEST(Mae, HidesWhatTransformersHides) {
 }
 
 TEST(Mae, BeginsWithTheSamePositions) {
-  for_each_case([](const MaeCase& golden) {
+  for_each_case<MaeCase>([](const MaeCase& golden) {
     rapt::Rng rng(1);
     const Mae<double> model(golden.load<double>().config(), rng);
     golden.expect("positions", parameter(model, "positions"), 1e-7);
@@ -144,16 +118,7 @@ TEST(Mae, BeginsWithTheSamePositions) {
 }
 
 TEST(Mae, TravelsBackUnchanged) {
-  for_each_case([](const MaeCase& golden) {
-    const auto model = golden.load<float>();
-    EXPECT_EQ(rapt::detail::architecture_of(model.config()), golden.config["architectures"][0]);
-    golden.expect_round_trip(model);
-    const rapt_test::TemporaryFolder saved;
-    rapt::save_pretrained(saved.path(), model);
-    const auto written = nlohmann::json::parse(std::ifstream(saved.path() / "config.json"));
-    EXPECT_EQ(written.at("architectures"), golden.config["architectures"]);
-    golden.expect_results(rapt::from_pretrained<Mae<float>>(saved.path()), 1e-5);
-  });
+  for_each_case<MaeCase>([](const MaeCase& golden) { expect_return_journey(golden); });
 }
 
 TEST(Mae, NamesOfOtherFilesAreKnown) {

@@ -1,5 +1,6 @@
 /// \file
 /// Transformer-XL against transformers, segments with memory against the whole text, and what only the memory knows.
+// covers: models/transformer_xl_config.hpp
 #include "rapt/models/transformer_xl.hpp"
 
 #include <gtest/gtest.h>
@@ -11,6 +12,7 @@
 #include "rapt/pretrained/transformer_xl.hpp"
 #include "tests/common/gradients.hpp"
 #include "tests/common/pretrained_case.hpp"
+#include "tests/common/sequence_marks.hpp"
 
 namespace {
 
@@ -219,14 +221,18 @@ TEST(TransformerXl, StepsEqualTheWholeText) {
 TEST(TransformerXl, Generates) {
   const auto model = small_model();
   const TokenBatch prompts({{3, 1, 4, 1, 5}, {8}, {3, 1, 9, 2, 6}});
-  const rapt::GenerationOptions options{.end = -1, .extra_length = 9};
-  const auto many = rapt::greedy_search(model, prompts, options);
-  const auto beams = rapt::beam_search(model, prompts, {.beam_size = 4, .length_penalty = 0, .generation = options});
+  const rapt::GenerationOptions options{.extra_length = 9};
+  const auto many = rapt::greedy_search(model, prompts, options, rapt_test::endless(model));
+  const auto beams = rapt::beam_search(model, prompts, {.beam_size = 4, .length_penalty = 0, .generation = options},
+                                       rapt_test::endless(model));
   for (Index i = 0; i < 3; ++i) {
     const auto at = static_cast<std::size_t>(i);
     ASSERT_EQ(many[at].tokens.size(), 9u);
     const auto prompt = prompts.sequence(i);
-    EXPECT_EQ(rapt::greedy_search(model, one({prompt.begin(), prompt.end()}), options).front().tokens, many[at].tokens);
+    EXPECT_EQ(rapt::greedy_search(model, one({prompt.begin(), prompt.end()}), options, rapt_test::endless(model))
+                  .front()
+                  .tokens,
+              many[at].tokens);
     EXPECT_GE(beams[at].log_probability, many[at].log_probability - 1e-9);
     // what the search says of its tokens is what the model says of them
     std::vector<TokenId> text(prompt.begin(), prompt.end());

@@ -22,17 +22,17 @@ using rapt::Tensor;
 using rapt::TokenId;
 using rapt::Vit;
 using rapt::VitConfig;
+using rapt_test::expect_agreement;
+using rapt_test::expect_message;
+using rapt_test::expect_return_journey;
+using rapt_test::for_each_case;
 using rapt_test::normal_tensor;
-using rapt_test::PretrainedCase;
 
 /// One case of the golden file, and everything that our model makes of it.
-struct VitCase : PretrainedCase {
-  explicit VitCase(const std::string& name) : PretrainedCase("vit", name) {}
-
-  template <class T>
-  [[nodiscard]] Vit<T> load() const {
-    return rapt::from_pretrained<Vit<T>>(folder.path());
-  }
+struct VitCase : rapt_test::ModelCase<Vit> {
+  static constexpr const char* kFile = "vit";
+  static constexpr std::size_t kCases = 7;
+  explicit VitCase(const std::string& name) : ModelCase(kFile, name) {}
 
   /// Compares all results that the file has; returns the loss, as the script has it.
   template <class T>
@@ -65,26 +65,6 @@ struct VitCase : PretrainedCase {
   }
 };
 
-template <class F>
-void for_each_case(const F& f) {
-  const std::vector<std::string> names = PretrainedCase::all("vit");
-  EXPECT_EQ(names.size(), 7u);
-  for (const std::string& name : names) {
-    SCOPED_TRACE(name);
-    f(VitCase(name));
-  }
-}
-
-template <class F>
-void expect_message(const F& f, const std::string& part) {
-  try {
-    f();
-    ADD_FAILURE() << "no error with: " << part;
-  } catch (const rapt::Error& error) {
-    EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
-  }
-}
-
 [[nodiscard]] VitConfig small_config() {
   return {.grid = {.image = {.channels = 2, .height = 6, .width = 8}, .patch_height = 3, .patch_width = 2},
           .d_model = 16,
@@ -98,21 +78,11 @@ void expect_message(const F& f, const std::string& part) {
 }
 
 TEST(Vit, AgreesWithTransformers) {
-  for_each_case([](const VitCase& golden) {
-    const auto model = golden.load<float>();
-    const rapt::Recording scope;
-    rapt::backward(golden.expect_results(model, 1e-5));
-    golden.expect_stored_gradients(model, 1e-4);
-  });
+  for_each_case<VitCase>([](const VitCase& golden) { expect_agreement<float>(golden, 1e-5, 1e-4); });
 }
 
 TEST(Vit, AgreesInDouble) {
-  for_each_case([](const VitCase& golden) {
-    const auto model = golden.load<double>();
-    const rapt::Recording scope;
-    rapt::backward(golden.expect_results(model, 1e-7));
-    golden.expect_stored_gradients(model, 1e-6);
-  });
+  for_each_case<VitCase>([](const VitCase& golden) { expect_agreement<double>(golden, 1e-7, 1e-6); });
 }
 
 TEST(Vit, BeginsWithTheConfigsDeviation) {
@@ -135,23 +105,15 @@ TEST(Vit, BeginsWithTheConfigsDeviation) {
   rapt::save_pretrained(saved.path(), model);
   EXPECT_EQ(rapt::from_pretrained<Vit<float>>(saved.path()).config().init_std, 0.5);
   config.init_std = -1;
-  expect_message([&] { Vit<float>(config, rng); }, "initial_deviation not negative: -1");
+  expect_message([&] { Vit<float>(config, rng); }, "init_std not negative: -1");
 }
 
 TEST(Vit, TravelsBackUnchanged) {
-  for_each_case([](const VitCase& golden) {
-    const auto model = golden.load<float>();
-    golden.expect_round_trip(model);
-    const rapt_test::TemporaryFolder saved;
-    rapt::save_pretrained(saved.path(), model);
-    const auto written = nlohmann::json::parse(std::ifstream(saved.path() / "config.json"));
-    EXPECT_EQ(written.at("architectures"), golden.config["architectures"]);
-    golden.expect_results(rapt::from_pretrained<Vit<float>>(saved.path()), 1e-5);
-  });
+  for_each_case<VitCase>([](const VitCase& golden) { expect_return_journey(golden); });
 }
 
 TEST(Vit, NamesWithAndWithoutThePrefixAreKnown) {
-  for_each_case([](VitCase golden) {
+  for_each_case<VitCase>([](VitCase golden) {
     if (golden.config["architectures"][0] != "ViTModel") return;
     std::map<std::string, Tensor<float>> renamed;
     for (const auto& [name, value] : golden.parameters) renamed.emplace("vit." + name, value);

@@ -1,6 +1,7 @@
 /// \file
 /// Adaptive embedding and adaptive softmax against their definitions in double, and their gradients against central
 /// differences, with everything that can be tied.
+// covers: nn/adaptive_embedding.hpp
 #include "rapt/nn/adaptive_softmax.hpp"
 
 #include <gtest/gtest.h>

@@ -1,5 +1,6 @@
 /// \file
 /// Gated feed-forward network and root mean square norm against their formulas.
+// covers: nn/rms_norm.hpp
 #include "rapt/nn/gated_feed_forward.hpp"
 
 #include <gtest/gtest.h>

@@ -1,5 +1,7 @@
 /// \file
 /// Small layers against their formulas, and initial values against their distributions.
+// covers: nn/add_norm.hpp, nn/embedding.hpp, nn/feed_forward.hpp, nn/init.hpp, nn/linear.hpp,
+//   nn/positional_encoding.hpp
 #include <gtest/gtest.h>
 
 #include <algorithm>

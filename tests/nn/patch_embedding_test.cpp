@@ -1,5 +1,6 @@
 /// \file
 /// The patch embedding against a convolution written as loops, and its initial values.
+// covers: nn/truncated_normal.hpp
 #include "rapt/nn/patch_embedding.hpp"
 
 #include <gtest/gtest.h>

@@ -1,5 +1,6 @@
 /// \file
 /// The smallest program on rapt, built by both consumers.
+// covers: rapt.hpp
 #include <rapt/rapt.hpp>
 
 #include <cstdio>

@@ -1,6 +1,7 @@
 /// \file
 /// What translators find beside the best translation: n-best lists, samples, ensembles; and the rules of lengths and
 /// prefixes, line by line.
+// covers: generation/batches.hpp
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -75,7 +76,7 @@ TEST(TranslatorSearch, TheNBestAreTheModelsAndTheFirstIsTheTranslation) {
   const Translator t = translator();
   const auto lists = t.translate_n_best(kText, 3, kShort);
   ASSERT_EQ(lists.size(), kText.size());
-  EXPECT_EQ(t.translate_n_best(kText, 3, kShort, /*batch_tokens=*/7).size(), kText.size());
+  EXPECT_EQ(t.translate_n_best(kText, 3, kShort, {}, /*batch_tokens=*/7).size(), kText.size());
   const auto best = t.translate(kText, kShort);
   for (std::size_t i = 0; i < kText.size(); ++i) {
     EXPECT_EQ(lists[i].front().text, best[i]);
@@ -89,8 +90,9 @@ TEST(TranslatorSearch, TheNBestAreTheModelsAndTheFirstIsTheTranslation) {
 
 TEST(TranslatorSearch, SamplesAreTheLinesOwn) {
   const Translator t = translator();
-  rapt::SamplingOptions options{.samples = 3, .generation = {.extra_length = 6}};
-  const auto lists = t.sample(kText, options, 5);
+  const rapt::SamplingOptions options{.samples = 3, .generation = {.extra_length = 6}};
+  const rapt::SearchRequest five{.seed = 5};
+  const auto lists = t.sample(kText, options, five);
   ASSERT_EQ(lists.size(), kText.size());
   std::set<std::string> texts;
   for (std::size_t i = 0; i < kText.size(); ++i) {
@@ -98,13 +100,13 @@ TEST(TranslatorSearch, SamplesAreTheLinesOwn) {
       expect_one_empty(lists[i]);
       continue;
     }
-    options.streams = {i};
-    expect_same(lists[i], rapt::sample(t.model(), source_of(t, kText[i]), options, 5)[0], t);
+    const auto expected = rapt::sample(t.model(), source_of(t, kText[i]), options, {.seed = 5, .streams = {i}});
+    expect_same(lists[i], expected[0], t);
     for (const Translation& found : lists[i]) texts.insert(found.text);
   }
   EXPECT_GT(texts.size(), 10u);
-  options.streams.clear();
-  const auto small_batches = t.sample(kText, options, 5, /*batch_tokens=*/1), other = t.sample(kText, options, 6);
+  const auto small_batches = t.sample(kText, options, five, /*batch_tokens=*/1);
+  const auto other = t.sample(kText, options, {.seed = 6});
   bool differs = false;
   for (std::size_t i = 0; i < kText.size(); ++i) {
     expect_same(small_batches[i], lists[i]);
@@ -113,10 +115,11 @@ TEST(TranslatorSearch, SamplesAreTheLinesOwn) {
   EXPECT_TRUE(differs);
 
   const std::vector<std::string> last = {kText.back()};  // with the stream that it has among the others
-  options.streams = {kText.size() - 1};
-  expect_same(t.sample(last, options, 5)[0], lists.back());
-  options.streams = {1, 2};
-  EXPECT_EQ(error_text<ValueError>([&] { (void)t.sample(last, options, 5); }), "[translator] 2 streams for 1 lines");
+  expect_same(t.sample(last, options, {.seed = 5, .streams = {kText.size() - 1}})[0], lists.back());
+  EXPECT_EQ(error_text<ValueError>([&] {
+              (void)t.sample(last, options, {.streams = {1, 2}});
+            }),
+            "[translator] 2 streams for 1 lines");
 }
 
 TEST(TranslatorSearch, PrefixesAndLengthsAreThoseOfTheLine) {
@@ -127,16 +130,13 @@ TEST(TranslatorSearch, PrefixesAndLengthsAreThoseOfTheLine) {
   for (std::size_t i = 0; i < kText.size(); ++i) {
     prefixes.push_back(std::vector<rapt::TokenId>(i % 3, static_cast<rapt::TokenId>(10 + i)));
   }
-  options.generation.prefix = rapt::TokenBatch(prefixes);
-  const auto lists = t.translate_n_best(kText, 1, options, /*batch_tokens=*/12);
+  const auto lists = t.translate_n_best(kText, 1, options, {.prefix = rapt::TokenBatch(prefixes)}, /*batch_tokens=*/12);
   for (std::size_t i = 0; i < kText.size(); ++i) {
     if (kText[i].empty()) continue;
-    rapt::BeamSearchOptions alone = options;
-    alone.generation.prefix = rapt::TokenBatch(std::vector<std::vector<rapt::TokenId>>{prefixes[i]});
-    expect_same(lists[i], rapt::beam_search_n_best(t.model(), source_of(t, kText[i]), 1, alone)[0], t);
+    const rapt::SearchRequest alone{.prefix = rapt::TokenBatch(std::vector<std::vector<rapt::TokenId>>{prefixes[i]})};
+    expect_same(lists[i], rapt::beam_search_n_best(t.model(), source_of(t, kText[i]), 1, options, alone)[0], t);
   }
-  options.generation.prefix = rapt::TokenBatch({{3}});
-  EXPECT_EQ(error_text<ValueError>([&] { (void)t.translate(kText, options); }),
+  EXPECT_EQ(error_text<ValueError>([&] { (void)t.translate(kText, options, {.prefix = rapt::TokenBatch({{3}})}); }),
             "[translator] 1 prefixes for 6 source sequences");
   options.generation = {.max_length = 4, .min_length = 5};
   EXPECT_EQ(error_text<ValueError>([&] { (void)t.translate(kText, options); }),
@@ -158,13 +158,14 @@ TEST(TranslatorSearch, AnEnsembleIsTheMeanOfItsModels) {
   all.add_to_ensemble(pair);  // the models of both
   const rapt::Ensemble expected({&a.model(), &b.model(), &c.model()});
   const auto lists = all.translate_n_best(kText, 2, kShort);
-  const auto drawn = all.sample(kText, {.generation = kShort.generation}, 3);
+  const auto drawn = all.sample(kText, {.generation = kShort.generation}, {.seed = 3});
   int differs = 0;
   for (std::size_t i = 0; i < kText.size(); ++i) {
     if (kText[i].empty()) continue;
     const auto source = source_of(a, kText[i]);
     expect_same(lists[i], rapt::beam_search_n_best(expected, source, 2, kShort)[0], a);
-    expect_same(drawn[i], rapt::sample(expected, source, {.streams = {i}, .generation = kShort.generation}, 3)[0], a);
+    const rapt::SearchRequest line{.seed = 3, .streams = {i}};
+    expect_same(drawn[i], rapt::sample(expected, source, {.generation = kShort.generation}, line)[0], a);
     differs += lists[i].front().text != a.translate(std::span(kText).subspan(i, 1), kShort)[0];
   }
   EXPECT_GT(differs, 0);

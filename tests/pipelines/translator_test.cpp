@@ -109,7 +109,7 @@ TEST(Translator, EmptyLinesStayEmpty) {
   for (const bool lossless : {false, true}) {
     const Translator bytes = translator(encoding(false, {.vocabulary_size = 316, .lossless = lossless}));
     EXPECT_EQ(bytes.translate(blank, kShort), std::vector<std::string>(blank.size()));
-    EXPECT_EQ(bytes.sample(blank, {.samples = 2}, 1).at(3).size(), 1u);
+    EXPECT_EQ(bytes.sample(blank, {.samples = 2}).at(3).size(), 1u);
   }
   std::vector<std::string> lines = {"", "das kleine Haus", "", "  ", "ein Baum", ""};
   const auto found = t.translate(lines, kShort);
@@ -122,7 +122,7 @@ TEST(Translator, EmptyLinesStayEmpty) {
 TEST(Translator, ALineDoesNotDependOnTheOthers) {  // nor on how they are cut into batches
   const Translator t = translator();
   const auto together = t.translate(kText, kShort);
-  for (const rapt::Index batch_tokens : {1, 7, 20}) EXPECT_EQ(t.translate(kText, kShort, batch_tokens), together);
+  for (const rapt::Index batch_tokens : {1, 7, 20}) EXPECT_EQ(t.translate(kText, kShort, {}, batch_tokens), together);
   for (std::size_t i = 0; i < kText.size(); ++i) {
     EXPECT_EQ(t.translate(std::vector<std::string>{kText[i]}, kShort)[0], together[i]);
   }
@@ -196,7 +196,8 @@ TEST(Translator, EachLineGivesOneLine) {
   std::vector<std::string> lines;
   for (int i = 0; i < 300; ++i) lines.push_back(kText[static_cast<std::size_t>(i) % kText.size()]);
   std::size_t bytes = 0;
-  for (const auto& list : t.sample(lines, {.temperature = 5, .samples = 2, .generation = {.extra_length = 6}}, 3)) {
+  for (const auto& list :
+       t.sample(lines, {.temperature = 5, .samples = 2, .generation = {.extra_length = 6}}, {.seed = 3})) {
     ASSERT_EQ(list.size(), 2u);
     for (const rapt::Translation& one : list) {
       EXPECT_EQ(one.text, rapt::as_line(one.text));

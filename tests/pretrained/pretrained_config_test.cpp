@@ -60,8 +60,8 @@ TEST(PretrainedConfig, WhatIsWrittenHoldsNoNullAndIsReadBackAsTheSame) {
     EXPECT_FALSE(says_nothing_somewhere(json)) << json.dump(1);
     EXPECT_FALSE(json["architectures"].at(0).get<std::string>().empty());
     EXPECT_EQ(json["torch_dtype"], "float32");
-    if constexpr (requires { model.generation_defaults(); }) {
-      EXPECT_EQ(again.generation_defaults(), model.generation_defaults());
+    if constexpr (requires { model.sequence_marks(); }) {
+      EXPECT_EQ(again.sequence_marks(), model.sequence_marks());
       if (std::filesystem::exists(first.path() / "generation_config.json")) {
         const auto generation = nlohmann::json::parse(text_of(first.path() / "generation_config.json"));
         EXPECT_TRUE(generation.is_object() && !says_nothing_somewhere(generation)) << generation.dump(1);
@@ -142,7 +142,7 @@ struct CountingGpt : testing::Test {
     const rapt::GenerationOptions options{.extra_length = 12};
     EXPECT_EQ(rapt::greedy_search(model, prompts, options)[0].tokens, expected);
     EXPECT_EQ(rapt::beam_search(model, prompts, {.beam_size = 2, .generation = options})[0].tokens, expected);
-    EXPECT_EQ(rapt::sample(model, prompts, {.generation = options}, 1)[0][0].tokens, expected);
+    EXPECT_EQ(rapt::sample(model, prompts, {.generation = options})[0][0].tokens, expected);
   }
 };
 
@@ -196,9 +196,9 @@ TEST_F(CountingGpt, SuppressedTokensNeverCome) {
 TEST_F(CountingGpt, WithoutGenerationConfigJsonTheOtherStandsForIt) {
   config["suppress_tokens"] = {2};
   config["eos_token_id"] = 5;
-  EXPECT_EQ(load().generation_defaults().suppressed, (Tokens{2}));
+  EXPECT_EQ(load().sequence_marks().suppressed, (Tokens{2}));
   generation = {{"eos_token_id", 6}};
-  EXPECT_TRUE(load().generation_defaults().suppressed.empty());
+  EXPECT_TRUE(load().sequence_marks().suppressed.empty());
 }
 
 TEST_F(CountingGpt, APaddingTokenStaysThatGenerationConfigJsonDoesNotName) {

@@ -1,6 +1,7 @@
 /// \file
 /// Files of pretrained tokenizers: the same tokens as Hugging Face's tokenizers make of many texts, files written and
 /// read again, files that lie.
+// covers: pretrained/tokenizer_json_file.hpp
 #include "rapt/pretrained/tokenizer_files.hpp"
 
 #include <gtest/gtest.h>

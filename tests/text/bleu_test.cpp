@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/common/expect_close.hpp"
 #include "tests/text/golden_text.hpp"
 
 namespace {
@@ -18,6 +19,7 @@ using golden::Lines;
 using rapt::Bleu;
 using rapt::bleu;
 using rapt::BleuOptions;
+using rapt_test::error_text;
 
 TEST(Bleu, EqualsSacrebleu) {
   std::ifstream file(RAPT_GOLDEN_DIR "/bleu.tsv", std::ios::binary);
@@ -112,13 +114,8 @@ TEST(Bleu, CountsEachSegmentOnce) {
 }
 
 TEST(Bleu, RefusesUnequalAndEmptyCorpora) {
-  const auto message = [](const Lines& hypotheses, const Lines& references) -> std::string {
-    try {
-      (void)bleu(hypotheses, references);
-    } catch (const rapt::ValueError& error) {
-      return error.what();
-    }
-    return "no ValueError";
+  const auto message = [](const Lines& hypotheses, const Lines& references) {
+    return error_text<rapt::ValueError>([&] { (void)bleu(hypotheses, references); });
   };
   EXPECT_EQ(message({"a", "b"}, {"a"}), "[bleu] each hypothesis needs one reference: hypotheses = 2, references = 1");
   EXPECT_EQ(message({}, {}), "[bleu] the corpus is empty: hypotheses = 0");

@@ -12,9 +12,12 @@
 #include <utility>
 #include <vector>
 
+#include "tests/common/expect_close.hpp"
+
 namespace {
 
 using rapt::BpeOptions;
+using rapt_test::error_text;
 using Lines = std::vector<std::string>;
 
 std::vector<std::string> learn(const Lines& lines, const BpeOptions& options = {}) {
@@ -211,12 +214,10 @@ TEST(BpeLearner, TimeIsNotQuadraticInWordLength) {
 }
 
 TEST(BpeLearner, NamesTheLineThatIsNotUtf8) {
-  try {
-    learn({"fine", "not \xC3("});
-    FAIL() << "no ValueError";
-  } catch (const rapt::ValueError& error) {
-    EXPECT_STREQ(error.what(), "[bpe.learn] text must be UTF-8: line 2, byte 5");
-  }
+  EXPECT_EQ(error_text<rapt::ValueError>([] {
+              learn({"fine", "not \xC3("});
+            }),
+            "[bpe.learn] text must be UTF-8: line 2, byte 5");
 }
 
 }  // namespace

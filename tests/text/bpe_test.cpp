@@ -12,11 +12,14 @@
 #include <thread>
 #include <vector>
 
+#include "tests/common/expect_close.hpp"
+
 namespace {
 
 using rapt::BpeOptions;
 using rapt::BytePairEncoding;
 using rapt::TokenId;
+using rapt_test::error_text;
 using Lines = std::vector<std::string>;
 
 constexpr std::string_view kMark = "\u2581";
@@ -140,16 +143,6 @@ std::string random_text(std::mt19937& random, std::size_t pieces) {
   return text;
 }
 
-template <class E = rapt::IoError, class Call>
-std::string message_of(Call&& call) {
-  try {
-    call();
-  } catch (const E& error) {
-    return error.what();
-  }
-  return "no error of this kind";
-}
-
 TEST(BytePairEncoding, JoinsByRank) {
   const auto bpe = BytePairEncoding::from_text("rapt bpe 1\n8\n▁\na\nb\nc\nab\nbc\nabc\n▁abc\n", "test");
   EXPECT_EQ(texts(bpe, "abc"), (Lines{"▁abc"})) << "by ab and c";
@@ -243,17 +236,17 @@ TEST(BytePairEncoding, DecodesSpecialTokens) {
   const std::vector<TokenId> unknown_first = {0, bpe.vocabulary().id("▁")};
   EXPECT_EQ(bpe.decode(unknown_first), "⁇ ");
   const std::vector<TokenId> outside = {3, 100000};
-  EXPECT_EQ(message_of<rapt::ValueError>([&] { (void)bpe.decode(outside); }),
+  EXPECT_EQ(error_text<rapt::ValueError>([&] { (void)bpe.decode(outside); }),
             "[vocabulary] token id 100000 is outside the vocabulary of " + std::to_string(bpe.vocabulary().size()));
 }
 
 TEST(BytePairEncoding, RefusesBadTextAndOptions) {
   const auto bpe = BytePairEncoding::learn(kLines);
-  EXPECT_EQ(message_of<rapt::ValueError>([&] { (void)bpe.encode("ab\xFF"); }),
+  EXPECT_EQ(error_text<rapt::ValueError>([&] { (void)bpe.encode("ab\xFF"); }),
             "[bpe.encode] text must be UTF-8: byte 3 of 3");
-  EXPECT_EQ(message_of<rapt::ValueError>([] { (void)BytePairEncoding::learn(kLines, {.vocabulary_size = 4}); }),
+  EXPECT_EQ(error_text<rapt::ValueError>([] { (void)BytePairEncoding::learn(kLines, {.vocabulary_size = 4}); }),
             "[bpe.learn] vocabulary_size must be at least 5: 4");
-  EXPECT_EQ(message_of<rapt::ValueError>([] { (void)BytePairEncoding::learn(kLines, {.min_pair_count = 0}); }),
+  EXPECT_EQ(error_text<rapt::ValueError>([] { (void)BytePairEncoding::learn(kLines, {.min_pair_count = 0}); }),
             "[bpe.learn] options must be positive: min_pair_count = 0, min_character_count = 1, max_alphabet = 4000");
 }
 
@@ -280,7 +273,7 @@ TEST(BytePairEncoding, TextHoldsTheWholeModel) {
 
 TEST(BytePairEncoding, NamesTheLineThatIsWrong) {
   const auto read = [](std::string_view text) {
-    return message_of([&] { (void)BytePairEncoding::from_text(text, "m.bpe"); });
+    return error_text<rapt::IoError>([&] { (void)BytePairEncoding::from_text(text, "m.bpe"); });
   };
   const std::string header =
       "[m.bpe:1] the first line must be \"rapt bpe 1\", \"rapt bpe 2 byte_fallback\" or \"rapt bpe 2 lossless\"";
@@ -451,7 +444,7 @@ TEST(ByteFallback, TextMakesNoByteToken) {
 
 TEST(ByteFallback, VocabularyMustHoldTheBytes) {
   for (const bool lossless : {false, true}) {
-    EXPECT_EQ(message_of<rapt::ValueError>([&] {
+    EXPECT_EQ(error_text<rapt::ValueError>([&] {
                 (void)BytePairEncoding::learn(
                     kLines, {.vocabulary_size = 260, .byte_fallback = !lossless, .lossless = lossless});
               }),
@@ -615,9 +608,9 @@ TEST(MergeDropout, MoreDropoutMakesMoreTokens) {
 TEST(MergeDropout, RefusesWhatIsNoProbability) {
   const auto bpe = BytePairEncoding::learn(kLines, {.vocabulary_size = 100});
   rapt::Rng rng(1);
-  EXPECT_EQ(message_of<rapt::ValueError>([&] { (void)bpe.encode("a", -0.5, rng); }),
+  EXPECT_EQ(error_text<rapt::ValueError>([&] { (void)bpe.encode("a", -0.5, rng); }),
             "[bpe.encode] dropout must be from 0 to 1: -0.5");
-  EXPECT_EQ(message_of<rapt::ValueError>([&] { (void)bpe.encode("a", 1.5, rng); }),
+  EXPECT_EQ(error_text<rapt::ValueError>([&] { (void)bpe.encode("a", 1.5, rng); }),
             "[bpe.encode] dropout must be from 0 to 1: 1.5");
   EXPECT_THROW((void)bpe.encode("a", std::nan(""), rng), rapt::ValueError);
   EXPECT_THROW((void)bpe.encode("\xFF", 0.1, rng), rapt::ValueError);

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tests/common/expect_close.hpp"
 #include "tests/text/golden_text.hpp"
 
 namespace {
@@ -17,6 +18,7 @@ using golden::Lines;
 using rapt::chrf;
 using rapt::ChrfOptions;
 using rapt::ChrfStatistics;
+using rapt_test::error_text;
 
 TEST(Chrf, EqualsSacrebleu) {
   const std::map<std::string, ChrfOptions> metrics = {
@@ -92,18 +94,9 @@ TEST(Chrf, SumsOfSegmentsAreTheCorpus) {
   }
 }
 
-std::string message(const auto& function) {
-  try {
-    function();
-  } catch (const rapt::ValueError& error) {
-    return error.what();
-  }
-  return "no ValueError";
-}
-
 TEST(Chrf, RefusesWhatItCannotScore) {
   const auto refusal = [](const Lines& hypotheses, const Lines& references, const ChrfOptions& options) {
-    return message([&] { (void)chrf(hypotheses, references, options); });
+    return error_text<rapt::ValueError>([&] { (void)chrf(hypotheses, references, options); });
   };
   EXPECT_EQ(refusal({"a", "b"}, {"a"}, {}),
             "[chrf] each hypothesis needs one reference: hypotheses = 2, references = 1");
@@ -111,7 +104,7 @@ TEST(Chrf, RefusesWhatItCannotScore) {
   EXPECT_EQ(refusal({"a"}, {"a"}, {.char_order = 0}), "[chrf] char_order must be positive: char_order = 0");
   EXPECT_EQ(refusal({"a"}, {"a"}, {.word_order = -1}), "[chrf] word_order must not be negative: word_order = -1");
   EXPECT_EQ(refusal({"a"}, {"a"}, {.beta = 0}), "[chrf] beta must be positive: beta = 0");
-  EXPECT_EQ(message([] {
+  EXPECT_EQ(error_text<rapt::ValueError>([] {
               ChrfStatistics sum = rapt::chrf_statistics(Lines{"a"}, Lines{"a"})[0];
               sum += rapt::chrf_statistics(Lines{"a"}, Lines{"a"}, {.word_order = 2})[0];
             }),

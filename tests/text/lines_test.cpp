@@ -10,11 +10,14 @@
 #include <string>
 #include <vector>
 
+#include "tests/common/expect_close.hpp"
+
 namespace {
 
 namespace fs = std::filesystem;
 using rapt::as_line;
 using rapt::is_blank;
+using rapt_test::error_text;
 using Lines = std::vector<std::string>;
 
 /// A file of its own for each test, removed at the end.
@@ -24,15 +27,6 @@ class TextFile : public testing::Test {
   const fs::path& write(std::string_view bytes) const {
     std::ofstream(path_, std::ios::binary) << bytes;
     return path_;
-  }
-  template <class Call>
-  std::string complaint(Call&& call) const {
-    try {
-      call();
-    } catch (const rapt::IoError& error) {
-      return error.what();
-    }
-    return "no IoError";
   }
   const fs::path path_ = fs::temp_directory_path() / ("rapt_lines_" + std::to_string(::getpid()));
 };
@@ -79,7 +73,7 @@ TEST_F(TextFile, WhatCannotBeRead) {
   const std::string name = path_.string();
   for (const bool all : {false, true}) {
     const auto read = [&](const fs::path& path) {
-      return complaint([&] { all ? (void)rapt::read_text(path) : (void)rapt::read_lines(path); });
+      return error_text<rapt::IoError>([&] { all ? (void)rapt::read_text(path) : (void)rapt::read_lines(path); });
     };
     EXPECT_EQ(read(name), "[" + name + "] cannot open the file for reading");
     EXPECT_EQ(read(fs::temp_directory_path()),
@@ -91,7 +85,7 @@ TEST_F(TextFile, WhatCannotBeRead) {
     fs::remove(path_);
   }
   if (fs::exists("/proc/self/mem")) {  // opens, and cannot be read at 0
-    EXPECT_EQ(complaint([] { (void)rapt::read_lines("/proc/self/mem"); }),
+    EXPECT_EQ(error_text<rapt::IoError>([] { (void)rapt::read_lines("/proc/self/mem"); }),
               "[/proc/self/mem] reading failed after 0 lines");
     EXPECT_THROW((void)rapt::read_text("/proc/self/mem"), rapt::IoError);
   }
@@ -102,12 +96,8 @@ TEST(LineReader, GoesOnBehindALineThatIsNotUtf8) {
   rapt::LineReader reader(stream, "standard input");
   std::string line;
   EXPECT_TRUE(reader.next(line));
-  try {
-    (void)reader.next(line);
-    FAIL();
-  } catch (const rapt::IoError& error) {
-    EXPECT_STREQ(error.what(), "[standard input:2] not UTF-8: byte 1 of the line has the value 255");
-  }
+  EXPECT_EQ(error_text<rapt::IoError>([&] { (void)reader.next(line); }),
+            "[standard input:2] not UTF-8: byte 1 of the line has the value 255");
   EXPECT_TRUE(reader.next(line));
   EXPECT_EQ(line, "b");
   EXPECT_EQ(reader.number(), 3u);

@@ -11,6 +11,7 @@
 
 #include "rapt/text/bleu.hpp"
 #include "rapt/text/chrf.hpp"
+#include "tests/common/expect_close.hpp"
 #include "tests/text/golden_text.hpp"
 
 namespace {
@@ -21,6 +22,7 @@ using rapt::Confidence;
 using rapt::confidence;
 using rapt::paired_bootstrap;
 using rapt::PairedBootstrap;
+using rapt_test::error_text;
 
 /// The smallest thing that can be resampled: its score is a mean.
 struct Mean {
@@ -168,22 +170,16 @@ TEST(PairedBootstrap, IsTheSameTheOtherWayRound) {
 }
 
 TEST(Significance, RefusesWhatItCannotResample) {
-  const auto message = [](const auto& function) -> std::string {
-    try {
-      function();
-    } catch (const rapt::ValueError& error) {
-      return error.what();
-    }
-    return "no ValueError";
-  };
   const std::vector<Mean> none, two(2), three(3);
-  EXPECT_EQ(message([&] { (void)confidence(none); }), "[confidence] the corpus is empty: segments = 0");
-  EXPECT_EQ(message([&] { (void)rapt::total(none); }), "[total] the corpus is empty: segments = 0");
-  EXPECT_EQ(message([&] { (void)confidence(two, {.resamples = 1}); }),
+  EXPECT_EQ(error_text<rapt::ValueError>([&] { (void)confidence(none); }),
+            "[confidence] the corpus is empty: segments = 0");
+  EXPECT_EQ(error_text<rapt::ValueError>([&] { (void)rapt::total(none); }),
+            "[total] the corpus is empty: segments = 0");
+  EXPECT_EQ(error_text<rapt::ValueError>([&] { (void)confidence(two, {.resamples = 1}); }),
             "[confidence] at least 2 resamples are needed: resamples = 1");
-  EXPECT_EQ(message([&] { (void)paired_bootstrap(two, three); }),
+  EXPECT_EQ(error_text<rapt::ValueError>([&] { (void)paired_bootstrap(two, three); }),
             "[paired_bootstrap] both systems need the same segments: baseline = 2, system = 3");
-  EXPECT_EQ(message([&] { (void)paired_bootstrap(none, none); }),
+  EXPECT_EQ(error_text<rapt::ValueError>([&] { (void)paired_bootstrap(none, none); }),
             "[paired_bootstrap] the corpus is empty: segments = 0");
 }
 

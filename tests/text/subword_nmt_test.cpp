@@ -8,19 +8,12 @@
 #include <string>
 #include <vector>
 
+#include "tests/common/expect_close.hpp"
+
 namespace {
 
 using rapt::SubwordNmtCodes;
-
-template <class E = rapt::IoError, class Call>
-std::string message_of(Call&& call) {
-  try {
-    call();
-  } catch (const E& error) {
-    return error.what();
-  }
-  return "no error of this kind";
-}
+using rapt_test::error_text;
 
 std::string unescaped(std::string_view text) {
   std::string result;
@@ -85,7 +78,7 @@ TEST(SubwordNmtCodes, JoinIsTheInverse) {
 
 TEST(SubwordNmtCodes, NamesTheLineThatIsWrong) {
   const auto read = [](std::string_view text) {
-    return message_of([&] { (void)SubwordNmtCodes::from_text(text, "codes"); });
+    return error_text<rapt::IoError>([&] { (void)SubwordNmtCodes::from_text(text, "codes"); });
   };
   EXPECT_EQ(read(""), "[codes:1] the line must be two symbols with a space between them: \"\"");
   EXPECT_EQ(read("#version: 0.3\na b\n"), "[codes:1] the version must be 0.1 or 0.2: \"#version: 0.3\"");
@@ -96,7 +89,7 @@ TEST(SubwordNmtCodes, NamesTheLineThatIsWrong) {
   EXPECT_EQ(read("a  b\n"), "[codes:1] the line must be two symbols with a space between them: \"a  b\"");
   EXPECT_EQ(read("a b\n\nc d\n"), "[codes:2] the line must be two symbols with a space between them: \"\"");
   EXPECT_NE(read("a \xFF\n").find("[codes:1] the line must be UTF-8"), std::string::npos);
-  EXPECT_EQ(message_of<rapt::ValueError>([] { (void)SubwordNmtCodes::from_text("a b\n", "codes").segment("ab \xFF"); }),
+  EXPECT_EQ(error_text<rapt::ValueError>([] { (void)SubwordNmtCodes::from_text("a b\n", "codes").segment("ab \xFF"); }),
             "[subword_nmt.segment] text must be UTF-8: byte 4 of 4");
 }
 

@@ -6,21 +6,14 @@
 #include <utility>
 #include <vector>
 
+#include "tests/common/expect_close.hpp"
+
 namespace {
 
 using rapt::SpecialTokens;
 using rapt::TokenId;
 using rapt::Vocabulary;
-
-template <class Call>
-std::string message_of(Call&& call) {
-  try {
-    call();
-  } catch (const rapt::ValueError& error) {
-    return error.what();
-  }
-  return "no ValueError";
-}
+using rapt_test::error_text;
 
 TEST(Vocabulary, PutsTheSpecialTokensFirst) {
   const std::vector<std::string> words = {"cat", "dog"};
@@ -55,12 +48,16 @@ TEST(Vocabulary, StaysWholeWhenCopiedAndMoved) {
 
 TEST(Vocabulary, RefusesIdsOutside) {
   const Vocabulary vocabulary;
-  EXPECT_EQ(message_of([&] { (void)vocabulary.token(3); }), "[vocabulary] token id 3 is outside the vocabulary of 3");
-  EXPECT_EQ(message_of([&] { (void)vocabulary.token(-1); }), "[vocabulary] token id -1 is outside the vocabulary of 3");
+  EXPECT_EQ(error_text<rapt::ValueError>([&] { (void)vocabulary.token(3); }),
+            "[vocabulary] token id 3 is outside the vocabulary of 3");
+  EXPECT_EQ(error_text<rapt::ValueError>([&] { (void)vocabulary.token(-1); }),
+            "[vocabulary] token id -1 is outside the vocabulary of 3");
 }
 
 TEST(Vocabulary, NamesDuplicatesAndClashes) {
-  const auto make = [](std::vector<std::string> words) { return message_of([&] { (void)Vocabulary(words); }); };
+  const auto make = [](std::vector<std::string> words) {
+    return error_text<rapt::ValueError>([&] { (void)Vocabulary(words); });
+  };
   EXPECT_EQ(make({"a", "b", "a"}), "[vocabulary] a token must occur once: \"a\" at positions 0 and 2");
   EXPECT_EQ(make({"a", "</s>"}),
             "[vocabulary] an ordinary token must not be called as a special one: \"</s>\" at position 1");
@@ -94,11 +91,11 @@ TEST(Vocabulary, TakesForeignListsAsTheyAre) {
   const SpecialTokens one{.unknown = "<e>", .begin_of_sentence = "<e>", .end_of_sentence = "<e>"};
   EXPECT_EQ(Vocabulary::from_tokens({"a", "<e>"}, one).begin_of_sentence(), 1) << "one token may serve for all";
 
-  EXPECT_EQ(message_of([&] {
+  EXPECT_EQ(error_text<rapt::ValueError>([&] {
               (void)Vocabulary::from_tokens({"<unk>", "<s>", "a"});
             }),
             "[vocabulary] the end-of-sentence token is missing: \"</s>\" is none of 3 tokens");
-  EXPECT_EQ(message_of([&] {
+  EXPECT_EQ(error_text<rapt::ValueError>([&] {
               (void)Vocabulary::from_tokens({"<unk>", "<s>", "</s>", "<s>"});
             }),
             "[vocabulary] a token must occur once: \"<s>\" at positions 1 and 3");

@@ -7,7 +7,11 @@
 #include <string>
 #include <vector>
 
+#include "tests/common/expect_close.hpp"
+
 namespace {
+
+using rapt_test::error_text;
 
 using Lines = std::vector<std::string>;
 
@@ -77,12 +81,8 @@ TEST(CountWords, NamesTheFirstBadLine) {
   for (const rapt::Index threads : {1, 2, 3}) {
     const Threads scope(threads);
     for (int round = 0; round < 5; ++round) {
-      try {
-        (void)rapt::detail::count_words(lines, false, "test");
-        FAIL() << "no ValueError";
-      } catch (const rapt::ValueError& error) {
-        EXPECT_STREQ(error.what(), "[test] text must be UTF-8: line 15001, byte 12");
-      }
+      EXPECT_EQ(error_text<rapt::ValueError>([&] { (void)rapt::detail::count_words(lines, false, "test"); }),
+                "[test] text must be UTF-8: line 15001, byte 12");
     }
   }
 }

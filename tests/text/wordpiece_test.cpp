@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/common/expect_close.hpp"
+
 namespace {
 
 using rapt::Encoding;
@@ -18,17 +20,8 @@ using rapt::TextSpan;
 using rapt::TokenId;
 using rapt::WordPiece;
 using rapt::WordPieceOptions;
+using rapt_test::error_text;
 using Names = std::vector<std::string>;
-
-template <class E = rapt::ValueError, class Call>
-std::string message_of(Call&& call) {
-  try {
-    call();
-  } catch (const E& error) {
-    return error.what();
-  }
-  return "no error of this kind";
-}
 
 Names vocabulary(const Names& more) {
   Names tokens = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
@@ -44,63 +37,6 @@ Names names_of(const WordPiece& tokenizer, std::string_view text, const rapt::En
   for (const TokenId id : tokenizer.encode(text, options)) names.push_back(tokenizer.token(id));
   return names;
 }
-
-// Normalising ---------------------------------------------------------------------------------------------------------
-
-using Steps = rapt::detail::BertNormalization;
-constexpr Steps kUncased{true, true, true, true}, kCased{true, true, false, false};
-
-struct Normalized {
-  std::string text;
-  std::vector<std::size_t> origins;
-};
-Normalized normalized(std::string_view text, const Steps& steps = kUncased) {
-  const rapt::detail::BertNormalizer normalizer(steps, {});
-  rapt::detail::BertNormalizer::Work work;
-  rapt::detail::NormalizedText with, without;
-  with.with_origins = true;
-  normalizer(text, work, with);
-  normalizer(text, work, without);
-  EXPECT_EQ(with.text, without.text);
-  EXPECT_EQ(with.text.size(), with.origins.size());
-  EXPECT_TRUE(without.origins.empty());
-  return {with.text, with.origins};
-}
-
-TEST(BertNormalizer, CleansSeparatesStripsAndLowers) {
-  EXPECT_EQ(normalized("").text, "");
-  EXPECT_EQ(normalized("Ab\tc\r\n\x01\x7F d").text, "ab c   d");
-  EXPECT_EQ(normalized("a\u00A0b\u200Bc\u3000").text, "a bc ");
-  EXPECT_EQ(normalized("x中国y").text, "x 中  国 y");
-  EXPECT_EQ(normalized("ÀÉîõü Ñ").text, "aeiou n");
-  EXPECT_EQ(normalized("e\u0301\u0323!").text, "e!");
-  EXPECT_EQ(normalized("İ ΟΔΟΣ ẞ").text, "i οδοσ ß");
-  EXPECT_EQ(normalized("が 각").text, "か \u1100\u1161\u11A8");
-  EXPECT_EQ(normalized("\uF900").text, " \u8C48 ");
-  EXPECT_EQ(normalized("≠").text, "=");
-  EXPECT_EQ(normalized("ÀÉ", kCased).text, "ÀÉ");
-  EXPECT_EQ(normalized("İ", {true, true, false, true}).text, "i\u0307");
-  EXPECT_EQ(normalized("A\tB\x01中", {false, false, false, true}).text, "a\tb\x01中");
-}
-
-TEST(BertNormalizer, KeepsWhereCharactersCameFrom) {
-  using Origins = std::vector<std::size_t>;
-  EXPECT_EQ(normalized("a\x01"
-                       "b")
-                .origins,
-            (Origins{0, 2}));
-  EXPECT_EQ(normalized("é中x").origins, (Origins{0, 2, 2, 2, 2, 2, 5}));  // e, space, three bytes, space, x
-  EXPECT_EQ(normalized("각").origins, Origins(9, 0));
-  // Spacing marks are brought into order and each takes the place of the one that stood there. The mark between them is
-  // stripped, but it counts.
-  const Normalized marks = normalized("a\u302E\u0327\u1B44");
-  EXPECT_EQ(marks.text, "a\u1B44\u302E");
-  EXPECT_EQ(marks.origins, (Origins{0, 1, 1, 1, 6, 6, 6}));
-  // A control character between marks is as if it were not there.
-  EXPECT_EQ(normalized("\u302E\x1F\u0327").origins, (Origins{4, 4, 4}));
-}
-
-// Words ---------------------------------------------------------------------------------------------------------------
 
 TEST(WordPiece, TakesTheLongestPieces) {
   const WordPiece tokenizer(vocabulary(kEnglish));
@@ -218,7 +154,7 @@ TEST(WordPiece, Decodes) {
   WordPieceOptions options;
   options.cleanup = false;
   EXPECT_EQ(WordPiece(vocabulary(kEnglish), options).decode(ids), "the cats , unaffable !");
-  EXPECT_EQ(message_of([&] { static_cast<void>(tokenizer.decode(std::vector<TokenId>{20})); }),
+  EXPECT_EQ(error_text<rapt::ValueError>([&] { static_cast<void>(tokenizer.decode(std::vector<TokenId>{20})); }),
             "[wordpiece.decode] token id 20 at position 0 is outside the vocabulary of 20");
 }
 
@@ -254,7 +190,7 @@ TEST(WordPiece, CleansUpSpacesOfTheWholeText) {
 
 TEST(WordPiece, Errors) {
   const auto text = [](const Names& tokens, const WordPieceOptions& options = {}) {
-    return message_of([&] { static_cast<void>(WordPiece(tokens, options)); });
+    return error_text<rapt::ValueError>([&] { static_cast<void>(WordPiece(tokens, options)); });
   };
   EXPECT_EQ(text(vocabulary({"", ""})), "[wordpiece] a token must occur once: \"\" has the ids 5 and 6");
   EXPECT_EQ(text(vocabulary({"", "a"}), {.unused = {6}}), "[wordpiece] an unused id must have no token: 6 has \"a\"");
@@ -265,9 +201,9 @@ TEST(WordPiece, Errors) {
   EXPECT_EQ(text({"[UNK]", "[SEP]"}, {.added_tokens = {}}), "[wordpiece] a template names an unknown token: \"[CLS]\"");
   EXPECT_EQ(text(vocabulary({}), {.max_word_characters = 0}), "[wordpiece] max_word_characters must be positive: 0");
   const WordPiece tokenizer(vocabulary(kEnglish));
-  EXPECT_EQ(message_of([&] { static_cast<void>(tokenizer.encode("a\xC3(")); }),
+  EXPECT_EQ(error_text<rapt::ValueError>([&] { static_cast<void>(tokenizer.encode("a\xC3(")); }),
             "[wordpiece.encode] text must be UTF-8: byte 2 of 3");
-  EXPECT_EQ(message_of([&] { static_cast<void>(tokenizer.token(20)); }),
+  EXPECT_EQ(error_text<rapt::ValueError>([&] { static_cast<void>(tokenizer.token(20)); }),
             "[wordpiece] token id 20 at position 0 is outside the vocabulary of 20");
 }
 

@@ -19,7 +19,7 @@ using rapt::ProgressLine;
 const Progress kSome{.step = 1200,
                      .loss = 3.2144,
                      .learning_rate = 1.2e-3,
-                     .tokens_per_second = 25130,
+                     .items_per_second = 25130,
                      .seconds = 83.9,
                      .seconds_left = 751};
 
@@ -46,7 +46,7 @@ TEST(ProgressText, NamesWhatIsKnown) {
 
 TEST(ProgressText, IsNotCutOff) {
   Progress long_one{.step = 9'000'000'000'000'000'000, .loss = 1e30, .learning_rate = 1e-300};
-  long_one.tokens_per_second = 1e15;
+  long_one.items_per_second = 1e15;
   long_one.seconds = long_one.seconds_left = 1e15;
   const std::string text = to_string(long_one);
   EXPECT_NE(text.find("left 277777777777:46:40"), std::string::npos) << text;

@@ -183,7 +183,7 @@ TEST(Trainer, TwoAccumulatedBatchesEqualOne) {
   options.label_smoothing = 0.1f;
   Trainer whole_trainer(one, options), parts_trainer(two, options);
   for (int step = 0; step < 5; ++step) {
-    const double loss = whole_trainer.step({&whole, 1});
+    const double loss = whole_trainer.step(whole);
     EXPECT_NEAR(parts_trainer.step(parts), loss, 1e-9) << step;
     EXPECT_TRUE(rapt_test::close(numbers_of(two), numbers_of(one), 1e-7)) << step;
   }
@@ -212,7 +212,7 @@ TEST(Trainer, AStepIsWhatItsPartsAre) {
     }
     adam.step(0.1, rapt::clip_factor(norm, 0.01));
     EXPECT_GT(norm, 0.1);
-    EXPECT_DOUBLE_EQ(trainer.step({&batch, 1}), loss);
+    EXPECT_DOUBLE_EQ(trainer.step(batch), loss);
     EXPECT_EQ(numbers_of(ours), numbers_of(plain));
     EXPECT_TRUE(ours.table.grad().empty());
   }
@@ -226,7 +226,7 @@ TEST(Trainer, AccumulateTakesThatManyBatchesAStep) {
   Trainer trainer(model, options);
   BatchStream stream(pairs, {.tokens = 20});
   (void)trainer.run(stream, {.steps = 4}, kNoValidation, kNoReport);
-  EXPECT_EQ(stream.position(), (BatchStream::Position{0, 12}));
+  EXPECT_EQ(stream.position(), (rapt::BatchPosition{0, 12}));
   EXPECT_EQ(trainer.state().data, stream.position());
   options.accumulate = 0;
   EXPECT_THROW(Trainer(model, options), rapt::ValueError);
@@ -258,7 +258,7 @@ TEST(Trainer, StopsByEpochs) {
   const Index first = stream.batches_per_epoch();
   ASSERT_GT(first, 3);
   EXPECT_EQ(trainer.run(stream, {.epochs = 1}, kNoValidation, kNoReport).steps, first);
-  EXPECT_EQ(stream.position(), (BatchStream::Position{0, first}));
+  EXPECT_EQ(stream.position(), (rapt::BatchPosition{0, first}));
   (void)trainer.run(stream, {.epochs = 3}, kNoValidation, kNoReport);
   EXPECT_EQ(stream.position().epoch, 2);
   EXPECT_EQ(stream.position().batch, stream.batches_per_epoch());
@@ -350,7 +350,7 @@ TEST(Trainer, ReportsWhatItDoes) {
     last_loss = p.loss;
     EXPECT_EQ(p.step, count);
     EXPECT_DOUBLE_EQ(p.learning_rate, 0.5 / static_cast<double>(count));
-    EXPECT_GT(p.tokens_per_second, 0);
+    EXPECT_GT(p.items_per_second, 0);
     EXPECT_GT(p.seconds, 0);
     EXPECT_GE(p.seconds_left, 0);
     if (count == 1) {
@@ -564,8 +564,8 @@ TEST(TrainerNotFinite, SaysWhereAndChangesNothing) {
       Faulty model{.fault = one.fault}, twin;
       Trainer trainer(model, options), twin_trainer(twin, options);
       for (auto* each : {&trainer, &twin_trainer}) {
-        (void)each->step({&good, 1});
-        (void)each->step({&next, 1});
+        (void)each->step(good);
+        (void)each->step(next);
       }
       const auto before = everything(trainer);
       const rapt::TrainerState state = trainer.state();
@@ -584,7 +584,7 @@ TEST(TrainerNotFinite, SaysWhereAndChangesNothing) {
       rapt::for_each_parameter(
           model, [](const std::string& name, const auto& parameter) { EXPECT_TRUE(parameter.grad().empty()) << name; });
       // A good step is the one that it would have been.
-      EXPECT_EQ(trainer.step({&good, 1}), twin_trainer.step({&good, 1}));
+      EXPECT_EQ(trainer.step(good), twin_trainer.step(good));
       EXPECT_EQ(everything(trainer), everything(twin_trainer));
       EXPECT_EQ(trainer.state().dropout, twin_trainer.state().dropout);
     }
@@ -597,7 +597,7 @@ TEST(TrainerNotFinite, AParameterThatIsWrongAlready) {
   for (const float value : {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
     auto model = small_transformer(0.1f);
     Trainer trainer(model, constant_rate(1e-2));
-    (void)trainer.step({&batch, 1});
+    (void)trainer.step(batch);
     std::string name;
     rapt::for_each_parameter(model, [&](const std::string& its_name, auto& parameter) {
       if (its_name != "decoder.layers.0.linear1.weight") return;
@@ -606,7 +606,7 @@ TEST(TrainerNotFinite, AParameterThatIsWrongAlready) {
     });
     ASSERT_FALSE(name.empty());
     const auto state = trainer.state().dropout;
-    const auto text = rapt_test::error_text<rapt::ValueError>([&] { (void)trainer.step({&batch, 1}); });
+    const auto text = rapt_test::error_text<rapt::ValueError>([&] { (void)trainer.step(batch); });
     EXPECT_NE(text.find("at step 2"), std::string::npos) << text;
     EXPECT_NE(text.find("came up first: in the parameter '" + name + "'"), std::string::npos) << text;
     EXPECT_EQ(trainer.steps(), 1);
@@ -623,7 +623,7 @@ TEST(TrainerNotFinite, ThePositionIsThatOfTheLastGoodStep) {
   (void)trainer.run(stream, {.steps = 2}, kNoValidation, kNoReport);
   model.table.mutable_value().fill(std::numeric_limits<double>::quiet_NaN());
   EXPECT_THROW((void)trainer.run(stream, {.steps = 3}, kNoValidation, kNoReport), rapt::ValueError);
-  EXPECT_EQ(trainer.state().data, (BatchStream::Position{0, 2}));
+  EXPECT_EQ(trainer.state().data, (rapt::BatchPosition{0, 2}));
   EXPECT_EQ(trainer.steps(), 2);
 }
 
@@ -682,7 +682,7 @@ TEST(Trainer, TakesAnyOptimizer) {
       rapt::backward(plain.loss(batch));
     }
     sgd.step(0.5, rapt::clip_factor(rapt::gradient_norm(plain), 0.01));
-    std::ignore = trainer.step({&batch, 1});
+    std::ignore = trainer.step(batch);
     EXPECT_EQ(numbers_of(ours), numbers_of(plain)) << step;
   }
   EXPECT_EQ(trainer.steps(), 3);

@@ -115,11 +115,11 @@ TEST(AttentionMaps, EqualTheWeightsOfLayersCalledOneByOne) {
   Tensor<double> weights, memory_weights;
   rapt::Variable<double> memory = embedded(model, kSource), x = embedded(model, kTarget);
   for (std::size_t i = 0; i < encoder.size(); ++i) {
-    memory = encoder[i](memory, kSource.row_splits, {.weights = &weights});
+    memory = encoder[i](memory, kSource.row_splits, {}, {.weights = &weights});
     rapt_test::expect_close(maps.encoder_self[i], weights, 1e-14);
   }
   for (std::size_t i = 0; i < decoder.size(); ++i) {
-    x = decoder[i](x, kTarget.row_splits, memory, kSource.row_splits, {.weights = &weights},
+    x = decoder[i](x, kTarget.row_splits, memory, kSource.row_splits, {}, {}, {.weights = &weights},
                    {.weights = &memory_weights});
     rapt_test::expect_close(maps.decoder_self[i], weights, 1e-14);
     rapt_test::expect_close(maps.decoder_cross[i], memory_weights, 1e-14);

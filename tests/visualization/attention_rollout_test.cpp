@@ -6,6 +6,7 @@
 
 #include <vector>
 
+#include "tests/common/expect_close.hpp"
 #include "tests/common/random.hpp"
 
 namespace {
@@ -50,13 +51,8 @@ TEST(AttentionRollout, SumsOverAllPaths) {
 }
 
 TEST(AttentionRollout, ErrorsNameTheShapes) {
-  const auto text_of = [](const std::vector<Tensor<float>>& layers) -> std::string {
-    try {
-      std::ignore = rapt::attention_rollout<float>(layers);
-    } catch (const rapt::ShapeError& error) {
-      return error.what();
-    }
-    return "";
+  const auto text_of = [](const std::vector<Tensor<float>>& layers) {
+    return rapt_test::error_text<rapt::ShapeError>([&] { std::ignore = rapt::attention_rollout<float>(layers); });
   };
   EXPECT_NE(text_of({}).find("no layer"), std::string::npos);
   EXPECT_NE(text_of({Tensor<float>(Shape{2, 3, 3}, 0.f)}).find("[2, 3, 3]"), std::string::npos);

@@ -6,6 +6,7 @@
 #include <memory>
 #include <utility>
 
+#include "rapt/autograd/variable.hpp"
 #include "rapt/kernels/gemm/packed_operand.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -70,5 +71,30 @@ class PackedWeight {
   kernels::PackedFormat format_ = kernels::PackedFormat::of_precision;
   mutable std::atomic<const Form*> newest_{nullptr};
 };
+
+/// The leaf of a parameter: a node that may keep its value in packed form, too.
+template <class T>
+class ParameterNode final : public Node<T> {
+ public:
+  [[nodiscard]] PackedWeight<T>* packed() override { return &packed_; }
+
+ private:
+  PackedWeight<T> packed_;
+};
+
+/// True if products with this weight should use its packed form.
+template <class T>
+[[nodiscard]] bool is_kept_packed(const Variable<T>& weight) {
+  const PackedWeight<T>* packed = weight.node()->packed();
+  return packed != nullptr && packed->is_kept();
+}
+
+/// The packed form of a parameter, as of `PackedWeight::of`. Throws ValueError for a variable that is no parameter.
+template <class T>
+[[nodiscard]] const kernels::PackedOperand<T>& packed_operand(const Variable<T>& weight) {
+  const PackedWeight<T>* packed = weight.node()->packed();
+  require(packed != nullptr, "packed_weight", "only a parameter has a packed form: the shape is ", weight.shape());
+  return packed->of(weight.value());
+}
 
 }}  // namespace rapt::RAPT_ABI

@@ -8,10 +8,13 @@
 #include <string_view>
 #include <utility>
 
-#include "rapt/autograd/packed_weight.hpp"
+#include "rapt/core/memory.hpp"
 #include "rapt/core/tensor.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
+
+template <class T>
+class PackedWeight;
 
 /// A node of the graph: the value of a parameter, an input or an op's result, and the gradient that gathers in it.
 /// Nodes come from the memory pool; ops derive from this through `record`.
@@ -31,8 +34,6 @@ class Node {
   /// Rises with creation, so that descending order visits every result before its inputs.
   std::uint64_t order = 0;
   std::array<std::shared_ptr<Node>, kMaxInputs> inputs;
-  /// Of a weight: its packed form between products, see `pack_weights`.
-  PackedWeight<T> packed;
 
   Node() = default;
   Node(const Node&) = delete;
@@ -45,6 +46,9 @@ class Node {
   virtual void release() {
     for (auto& input : inputs) input.reset();
   }
+
+  /// Of a parameter: its form in the order that products read (see packed_weight.hpp); nullptr for all other nodes.
+  [[nodiscard]] virtual PackedWeight<T>* packed() { return nullptr; }
 
   [[nodiscard]] Node& input(std::size_t i) const { return *inputs[i]; }
 

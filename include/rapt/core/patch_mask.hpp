@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "rapt/core/index.hpp"
 #include "rapt/core/token_batch.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -22,15 +23,15 @@ class PatchMask {
     constexpr std::string_view kWhere = "patch_mask";
     require(images >= 0 && patches > 0, kWhere, "sizes must be positive: ", images, " images, ", patches, " patches");
     require_ids(visible_, images * patches, kWhere);
-    std::vector<bool> seen(static_cast<std::size_t>(images * patches));
-    std::vector<Index> lengths(static_cast<std::size_t>(images), 0);
+    std::vector<bool> seen(to_size(images * patches));
+    std::vector<Index> lengths(to_size(images), 0);
     Index before = 0;
     for (const TokenId number : visible_) {
       const Index image = number / patches;
-      require(image >= before && !seen[static_cast<std::size_t>(number)], kWhere, "visible patch ", number,
+      require(image >= before && !at(seen, number), kWhere, "visible patch ", number,
               " is given twice, or stands behind one of a later image");
-      seen[static_cast<std::size_t>(number)] = true;
-      ++lengths[static_cast<std::size_t>(before = image)];
+      at(seen, number) = true;
+      ++at(lengths, before = image);
     }
     visible_splits_ = RowSplits::from_lengths(lengths);
     for (std::size_t i = 0; i < seen.size(); ++i) {
@@ -39,7 +40,7 @@ class PatchMask {
   }
   /// From one flag for each patch, [images * patches]: true is hidden.
   [[nodiscard]] static PatchMask from_flags(const std::vector<bool>& hidden, Index patches) {
-    const auto count = static_cast<Index>(hidden.size());
+    const auto count = std::ssize(hidden);
     require<ShapeError>(patches > 0 && count % patches == 0, "patch_mask", count, " flags for images of ", patches,
                         " patches");
     std::vector<TokenId> visible;

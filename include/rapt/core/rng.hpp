@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "rapt/core/error.hpp"
+#include "rapt/core/index.hpp"
 #include "rapt/core/shape.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -88,7 +89,7 @@ class Rng {
   template <class T>
   void shuffle(std::span<T> values) {
     for (std::size_t i = values.size(); i > 1; --i) {
-      std::swap(values[i - 1], values[static_cast<std::size_t>(below(static_cast<Index>(i)))]);
+      std::swap(values[i - 1], at(values, below(static_cast<Index>(i))));
     }
   }
 

@@ -4,17 +4,14 @@
 
 #include <algorithm>
 #include <array>
-#include <cstddef>
 #include <initializer_list>
 #include <limits>
 #include <string>
 
 #include "rapt/core/error.hpp"
+#include "rapt/core/index.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
-
-/// Counts rows, columns, tokens and elements; signed, as Eigen's.
-using Index = std::ptrdiff_t;
 
 /// Up to four sizes, held in place. Every tensor is also a matrix: `cols()` is the last size and `rows()` the product
 /// of the others, so [B, L, D] and [B * L, D] are the same memory. A scalar has the shape [1].
@@ -35,11 +32,11 @@ class Shape {
     const Index others = rank_ == 0 ? 1 : std::max<Index>(this->size(), 1);
     require<ShapeError>(size == 0 || others <= std::numeric_limits<Index>::max() / 16 / size, "shape",
                         "too many elements: ", size, " times ", others);
-    sizes_[static_cast<std::size_t>(rank_++)] = size;
+    at(sizes_, rank_++) = size;
   }
 
   [[nodiscard]] constexpr Index rank() const { return rank_; }
-  [[nodiscard]] constexpr Index operator[](Index i) const { return sizes_[static_cast<std::size_t>(i)]; }
+  [[nodiscard]] constexpr Index operator[](Index i) const { return at(sizes_, i); }
   /// Number of elements; 0 for the empty shape.
   [[nodiscard]] constexpr Index size() const { return rank_ == 0 ? 0 : rows() * cols(); }
   [[nodiscard]] constexpr Index cols() const { return rank_ == 0 ? 0 : (*this)[rank_ - 1]; }

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "rapt/core/error.hpp"
+#include "rapt/core/index.hpp"
 #include "rapt/core/memory.hpp"
 #include "rapt/core/shape.hpp"
 
@@ -102,8 +103,7 @@ class Tensor {
   Tensor(Shape shape, T value) : Tensor(shape) { fill(value); }
   /// Throws ShapeError unless there are as many values as the shape has elements.
   Tensor(Shape shape, std::span<const T> values) : Tensor(shape) {
-    require<ShapeError>(static_cast<Index>(values.size()) == size(), "tensor", values.size(), " values for shape ",
-                        shape);
+    require<ShapeError>(std::ssize(values) == size(), "tensor", values.size(), " values for shape ", shape);
     std::copy(values.begin(), values.end(), data_);
   }
   Tensor(Shape shape, std::initializer_list<T> values)
@@ -155,8 +155,8 @@ class Tensor {
   [[nodiscard]] const T* data() const { return data_; }
   [[nodiscard]] T* row(Index i) { return data_ + i * cols(); }
   [[nodiscard]] const T* row(Index i) const { return data_ + i * cols(); }
-  [[nodiscard]] std::span<T> values() { return {data_, static_cast<std::size_t>(size())}; }
-  [[nodiscard]] std::span<const T> values() const { return {data_, static_cast<std::size_t>(size())}; }
+  [[nodiscard]] std::span<T> values() { return {data_, to_size(size())}; }
+  [[nodiscard]] std::span<const T> values() const { return {data_, to_size(size())}; }
 
   [[nodiscard]] T& operator()(Index row, Index col) { return data_[row * cols() + col]; }
   [[nodiscard]] const T& operator()(Index row, Index col) const { return data_[row * cols() + col]; }
@@ -188,7 +188,7 @@ class Tensor {
   [[nodiscard]] auto matrix() const { return view().matrix(); }
 
  private:
-  [[nodiscard]] std::size_t bytes() const { return static_cast<std::size_t>(size()) * sizeof(T); }
+  [[nodiscard]] std::size_t bytes() const { return to_size(size()) * sizeof(T); }
 
   T* data_ = nullptr;
   Shape shape_;

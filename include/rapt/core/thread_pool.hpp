@@ -44,7 +44,7 @@ class ThreadPool {
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  [[nodiscard]] Index threads() const { return static_cast<Index>(workers_.size()) + 1; }
+  [[nodiscard]] Index threads() const { return std::ssize(workers_) + 1; }
 
   /// Calls task(0) .. task(count - 1), each once, in no particular order; rethrows the first exception.
   template <class Task>

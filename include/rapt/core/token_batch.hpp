@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "rapt/core/error.hpp"
+#include "rapt/core/index.hpp"
 #include "rapt/core/shape.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -48,11 +49,11 @@ class RowSplits {
   }
   void clear() { offsets_.assign(1, 0); }
 
-  [[nodiscard]] Index sequences() const { return static_cast<Index>(offsets_.size()) - 1; }
+  [[nodiscard]] Index sequences() const { return std::ssize(offsets_) - 1; }
   /// N: rows of all sequences together.
   [[nodiscard]] Index rows() const { return offsets_.back(); }
-  [[nodiscard]] Index begin(Index sequence) const { return offsets_[static_cast<std::size_t>(sequence)]; }
-  [[nodiscard]] Index end(Index sequence) const { return offsets_[static_cast<std::size_t>(sequence) + 1]; }
+  [[nodiscard]] Index begin(Index sequence) const { return at(offsets_, sequence); }
+  [[nodiscard]] Index end(Index sequence) const { return offsets_[to_size(sequence) + 1]; }
   [[nodiscard]] Index length(Index sequence) const { return end(sequence) - begin(sequence); }
   [[nodiscard]] Index longest() const {
     Index most = 0;
@@ -82,17 +83,16 @@ struct TokenBatch {
 
   void push_back(std::span<const TokenId> sequence) {
     tokens.insert(tokens.end(), sequence.begin(), sequence.end());
-    row_splits.push_back(static_cast<Index>(sequence.size()));
+    row_splits.push_back(std::ssize(sequence));
   }
   void clear() {
     tokens.clear();
     row_splits.clear();
   }
-  [[nodiscard]] Index size() const { return static_cast<Index>(tokens.size()); }
+  [[nodiscard]] Index size() const { return std::ssize(tokens); }
   [[nodiscard]] Index sequences() const { return row_splits.sequences(); }
   [[nodiscard]] std::span<const TokenId> sequence(Index i) const {
-    return std::span(tokens).subspan(static_cast<std::size_t>(row_splits.begin(i)),
-                                     static_cast<std::size_t>(row_splits.length(i)));
+    return std::span(tokens).subspan(to_size(row_splits.begin(i)), to_size(row_splits.length(i)));
   }
 };
 
@@ -101,6 +101,11 @@ struct TranslationBatch {
   TokenBatch source;
   TokenBatch target_input;             ///< <s> w1 .. wn
   std::vector<TokenId> target_output;  ///< w1 .. wn </s>
+
+  static constexpr std::string_view kItems = "tokens";
+  [[nodiscard]] Index target_count() const { return static_cast<Index>(target_output.size()); }
+  /// Tokens of both sides.
+  [[nodiscard]] Index item_count() const { return source.size() + target_input.size(); }
 };
 
 /// Tokens, and what a language model must say at which of their rows: the next token, for a causal model, or the one
@@ -109,6 +114,10 @@ struct LanguageBatch {
   TokenBatch input;
   std::vector<TokenId> targets;
   std::vector<TokenId> rows;  ///< of `input`, one for each target; empty: all in order
+
+  static constexpr std::string_view kItems = "tokens";
+  [[nodiscard]] Index target_count() const { return static_cast<Index>(targets.size()); }
+  [[nodiscard]] Index item_count() const { return input.size(); }
 };
 
 /// Throws ValueError that names the position unless every id is in 0 .. vocabulary, or is `ignored`.

@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "rapt/core/rng.hpp"
+#include "rapt/core/sequence_marks.hpp"
 #include "rapt/core/token_batch.hpp"
+#include "rapt/data/batch_source.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -19,9 +21,9 @@ struct TokenPair {
 };
 
 struct BatchOptions {
-  Index tokens = 4096;         ///< at most so many source tokens and so many target tokens in a batch
-  TokenId begin = 1, end = 2;  ///< symbols around a sentence
-  bool end_source = true;      ///< the source, too, gets an end symbol
+  Index tokens = 4096;                           ///< at most so many source tokens and so many target tokens in a batch
+  TokenId begin = kBeginToken, end = kEndToken;  ///< the tokens around a sentence
+  bool end_source = true;                        ///< the source, too, gets an end symbol
   std::uint64_t seed = 1;
 };
 
@@ -51,16 +53,9 @@ struct BatchOptions {
   return make_batch(pairs, all, options);
 }
 
-/// An endless sequence of batches over a corpus. The order within epoch e is a function of (seed, e), so a position is
-/// two numbers, and a stream put to a position goes on as if it had come there by itself.
+/// A BatchSource of the pairs of a corpus. The order of the batches within epoch e is a function of (seed, e).
 class BatchStream {
  public:
-  struct Position {
-    Index epoch = 0;  ///< counts from 0
-    Index batch = 0;  ///< within the epoch
-    friend bool operator==(const Position&, const Position&) = default;
-  };
-
   /// The same pairs in each epoch, of which it keeps a view. Throws ValueError for an empty corpus, or a pair that is
   /// longer than a batch (naming it).
   BatchStream(std::span<const TokenPair> pairs, const BatchOptions& options) : pairs_(pairs), options_(options) {
@@ -79,9 +74,9 @@ class BatchStream {
   }
 
   [[nodiscard]] Index batches_per_epoch() const { return static_cast<Index>(batches_.size()); }
-  [[nodiscard]] Position position() const { return position_; }
-  /// Goes there. Throws ValueError for a place that there is not, and stays where it is.
-  void seek(Position position) {
+  [[nodiscard]] BatchPosition position() const { return position_; }
+  /// Throws ValueError for a position that there is not; the stream then stays where it is.
+  void seek(BatchPosition position) {
     require(position.epoch >= 0, "batch_stream", "no epoch ", position.epoch);
     BatchStream there = *this;
     there.start_epoch(position.epoch);
@@ -137,7 +132,8 @@ class BatchStream {
   std::span<const TokenPair> pairs_;
   BatchOptions options_;
   std::vector<std::vector<Index>> batches_;
-  Position position_;
+  BatchPosition position_;
 };
+static_assert(BatchSource<BatchStream>);
 
 }}  // namespace rapt::RAPT_ABI

@@ -4,10 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 #include <vector>
 
+#include "rapt/core/index.hpp"
 #include "rapt/core/rng.hpp"
 #include "rapt/core/token_batch.hpp"
+#include "rapt/data/random_batches.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -31,7 +34,7 @@ struct MaskingOptions {
   special.erase(std::unique(special.begin(), special.end()), special.end());
   require_ids(special, options.vocabulary, kWhere);
   require_ids(batch.tokens, options.vocabulary, kWhere);
-  const auto ordinary = static_cast<double>(options.vocabulary - static_cast<Index>(special.size()));
+  const auto ordinary = static_cast<double>(options.vocabulary - std::ssize(special));
   require(ordinary > 0, kWhere, "all ", options.vocabulary, " tokens of the vocabulary are special");
   require(options.rate > 0 && options.rate <= 1 && options.mask_share >= 0 && options.random_share >= 0 &&
               options.mask_share + options.random_share <= 1,
@@ -48,7 +51,7 @@ struct MaskingOptions {
   for (Index s = 0; s < batch.sequences(); ++s) {
     drawn.clear();
     for (Index i = batch.row_splits.begin(s); i < batch.row_splits.end(s); ++i) {
-      if (std::binary_search(special.begin(), special.end(), batch.tokens[static_cast<std::size_t>(i)])) continue;
+      if (std::binary_search(special.begin(), special.end(), at(batch.tokens, i))) continue;
       drawn.push_back({stream.block(static_cast<std::uint64_t>(i))[0], static_cast<TokenId>(i)});
     }
     if (drawn.empty()) continue;
@@ -56,11 +59,11 @@ struct MaskingOptions {
     std::sort(drawn.begin(), drawn.end(),
               [](const Drawn& a, const Drawn& b) { return std::pair(a.order, a.row) < std::pair(b.order, b.row); });
     const std::size_t first = rows.size();
-    for (std::ptrdiff_t i = 0; i < count; ++i) rows.push_back(drawn[static_cast<std::size_t>(i)].row);
+    for (std::ptrdiff_t i = 0; i < count; ++i) rows.push_back(at(drawn, i).row);
     std::sort(rows.begin() + static_cast<std::ptrdiff_t>(first), rows.end());
   }
   for (const TokenId row : rows) {
-    TokenId& token = batch.tokens[static_cast<std::size_t>(row)];
+    TokenId& token = at(batch.tokens, row);
     targets.push_back(token);
     const auto words = stream.block(static_cast<std::uint64_t>(row));
     const double fate = static_cast<double>(words[1]) * 0x1p-32;
@@ -73,6 +76,31 @@ struct MaskingOptions {
     }
   }
   return {std::move(batch), std::move(targets), std::move(rows)};
+}
+
+struct MaskedBatchOptions {
+  Index sequences = 128;  ///< of a batch
+  MaskingOptions masking = {};
+  Rng::State random = {1, 0};  ///< batch n is drawn from stream `streams_taken + n * (sequences + 1)` on
+};
+
+/// A BatchSource of sequences that are drawn at random, uniformly and independently, and masked anew each time. An epoch
+/// has as many batches as hold all sequences once. Keeps a view of the sequences. Throws ValueError if there is none;
+/// `next` throws what `mask_tokens` does.
+[[nodiscard]] inline RandomBatches<LanguageBatch> masked_language_batches(
+    std::span<const std::vector<TokenId>> sequences, const MaskedBatchOptions& options) {
+  const auto count = static_cast<Index>(sequences.size());
+  require(count > 0 && options.sequences > 0, "masked_language_batches",
+          "there must be sequences to draw from and to draw: ", count, ", ", options.sequences);
+  return {[sequences, count, options](Rng& rng) {
+            TokenBatch batch;
+            for (Index i = 0; i < options.sequences; ++i) {
+              batch.push_back(sequences[static_cast<std::size_t>(rng.below(count))]);
+            }
+            return mask_tokens(std::move(batch), options.masking, rng);
+          },
+          (count + options.sequences - 1) / options.sequences,
+          {.first = options.random, .streams = options.sequences + 1}};
 }
 
 }}  // namespace rapt::RAPT_ABI

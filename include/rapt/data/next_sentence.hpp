@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "rapt/core/index.hpp"
 #include "rapt/core/rng.hpp"
 #include "rapt/core/token_batch.hpp"
 
@@ -37,7 +38,7 @@ namespace detail {
 /// Cuts the longer text until both are at most `room` tokens: the first at its begin, the second at its end, so that
 /// where they met they still meet.
 inline void fit_pair(SegmentPair& pair, Index room) {
-  auto first = static_cast<Index>(pair.first.size()), second = static_cast<Index>(pair.second.size());
+  auto first = std::ssize(pair.first), second = std::ssize(pair.second);
   if (first + second <= room) return;
   const Index half = room / 2;
   if (first <= half) {
@@ -49,7 +50,7 @@ inline void fit_pair(SegmentPair& pair, Index room) {
     second = room - half;
   }
   pair.first.erase(pair.first.begin(), pair.first.end() - first);
-  pair.second.resize(static_cast<std::size_t>(second));
+  pair.second.resize(to_size(second));
 }
 
 inline void append_sentence(std::vector<TokenId>& text, const std::vector<TokenId>& sentence) {
@@ -84,7 +85,7 @@ inline void append_sentence(std::vector<TokenId>& text, const std::vector<TokenI
     const TokenDocument& text = texts[d];
     for (std::size_t begin = 0; begin < text.size();) {
       std::size_t end = begin;
-      for (Index tokens = 0; end < text.size() && tokens < room; ++end) tokens += static_cast<Index>(text[end].size());
+      for (Index tokens = 0; end < text.size() && tokens < room; ++end) tokens += std::ssize(text[end]);
       if (end - begin == 1 && end < text.size()) ++end;  // a sentence that fills a pair alone
       const std::size_t sentences = end - begin;
       const bool is_random = rng.uniform() < options.random_share;
@@ -93,16 +94,16 @@ inline void append_sentence(std::vector<TokenId>& text, const std::vector<TokenI
         continue;
       }
       std::size_t cut = begin + 1;
-      if (sentences > 2) cut += static_cast<std::size_t>(rng.below(static_cast<Index>(sentences) - 1));
+      if (sentences > 2) cut += to_size(rng.below(static_cast<Index>(sentences) - 1));
       SegmentPair pair{{}, {}, is_random};
       for (std::size_t i = begin; i < cut; ++i) detail::append_sentence(pair.first, text[i]);
       if (is_random) {
-        std::size_t other = static_cast<std::size_t>(rng.below(static_cast<Index>(texts.size()) - 1));
+        std::size_t other = to_size(rng.below(std::ssize(texts) - 1));
         if (other >= d) ++other;
         const TokenDocument& source = texts[other];
-        const Index wanted = std::max<Index>(1, room - static_cast<Index>(pair.first.size()));
-        for (auto i = static_cast<std::size_t>(rng.below(static_cast<Index>(source.size())));
-             i < source.size() && static_cast<Index>(pair.second.size()) < wanted; ++i) {
+        const Index wanted = std::max<Index>(1, room - std::ssize(pair.first));
+        for (auto i = to_size(rng.below(std::ssize(source))); i < source.size() && std::ssize(pair.second) < wanted;
+             ++i) {
           detail::append_sentence(pair.second, source[i]);
         }
         begin = cut;

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "rapt/core/error.hpp"
+#include "rapt/core/index.hpp"
 #include "rapt/core/rng.hpp"
 #include "rapt/core/shape.hpp"
 #include "rapt/text/lines.hpp"
@@ -25,7 +26,7 @@ struct ParallelCorpus {
   std::vector<std::string> source;
   std::vector<std::string> target;
 
-  [[nodiscard]] Index size() const { return static_cast<Index>(source.size()); }
+  [[nodiscard]] Index size() const { return std::ssize(source); }
 
   /// Two files, line beside line. Throws IoError as `read_lines`, when a file is empty (naming it) and when the files
   /// differ in lines (naming both files and both counts). Pairs with an empty side are kept: see `drop_empty`.
@@ -60,15 +61,15 @@ struct ParallelCorpus {
         if (tab == std::string_view::npos) break;
         rest.remove_prefix(tab + 1);
       }
-      const Index found = static_cast<Index>(columns.size());
+      const Index found = std::ssize(columns);
       const Index needed = std::max(source_column, target_column);
       if (found <= needed) {
         fail<IoError>(path.string() + ":" + std::to_string(i + 1), "column ",
                       found <= source_column ? source_column : target_column,
                       " (counted from 0) is missing: columns in the line = ", found);
       }
-      corpus.source.emplace_back(columns[static_cast<std::size_t>(source_column)]);
-      corpus.target.emplace_back(columns[static_cast<std::size_t>(target_column)]);
+      corpus.source.emplace_back(at(columns, source_column));
+      corpus.target.emplace_back(at(columns, target_column));
     }
     return corpus;
   }
@@ -103,7 +104,7 @@ struct ParallelCorpus {
     rng.shuffle(std::span(order));
     ParallelCorpus held, kept;
     std::set<std::string> sources, targets;
-    for (const std::size_t i : std::span(order).first(static_cast<std::size_t>(count))) {
+    for (const std::size_t i : std::span(order).first(to_size(count))) {
       sources.insert(source[i]);
       targets.insert(target[i]);
       held.source.push_back(source[i]);

@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "rapt/core/index.hpp"
 #include "rapt/core/patch_mask.hpp"
 #include "rapt/core/rng.hpp"
 
@@ -20,17 +21,15 @@ template <class T>
 [[nodiscard]] PatchMask mask_by_noise(std::span<const T> noise, Index patches, double share) {
   constexpr std::string_view kWhere = "mask_by_noise";
   require(share >= 0 && share < 1, kWhere, "the share of hidden patches must be in [0, 1): ", share);
-  require<ShapeError>(patches > 0 && static_cast<Index>(noise.size()) % patches == 0, kWhere, noise.size(),
-                      " numbers for images of ", patches, " patches");
+  require<ShapeError>(patches > 0 && std::ssize(noise) % patches == 0, kWhere, noise.size(), " numbers for images of ",
+                      patches, " patches");
   const auto keep = static_cast<Index>(static_cast<double>(patches) * (1 - share));
   require(keep > 0, kWhere, "of ", patches, " patches none is left when ", share, " of them are hidden");
-  const Index images = static_cast<Index>(noise.size()) / patches;
-  std::vector<TokenId> visible, order(static_cast<std::size_t>(patches));
+  const Index images = std::ssize(noise) / patches;
+  std::vector<TokenId> visible, order(to_size(patches));
   for (Index b = 0; b < images; ++b) {
     std::iota(order.begin(), order.end(), static_cast<TokenId>(b * patches));
-    std::stable_sort(order.begin(), order.end(), [&](TokenId i, TokenId j) {
-      return noise[static_cast<std::size_t>(i)] < noise[static_cast<std::size_t>(j)];
-    });
+    std::stable_sort(order.begin(), order.end(), [&](TokenId i, TokenId j) { return at(noise, i) < at(noise, j); });
     visible.insert(visible.end(), order.begin(), order.begin() + keep);
   }
   return {images, patches, std::move(visible)};
@@ -40,7 +39,7 @@ template <class T>
 [[nodiscard]] inline PatchMask random_patch_mask(Index images, Index patches, double share, Rng& rng) {
   require(images >= 0 && patches > 0, "random_patch_mask", "sizes must be positive: ", images, " images, ", patches,
           " patches");
-  std::vector<double> noise(static_cast<std::size_t>(images * patches));
+  std::vector<double> noise(to_size(images * patches));
   rng.fill_uniform(std::span(noise), 0.0, 1.0);
   return mask_by_noise(std::span<const double>(noise), patches, share);
 }
@@ -66,7 +65,7 @@ struct BlockMaskOptions {
           ", ", options.smallest, ", ", options.narrowest);
   const Index patches = grid_rows * grid_cols;
   const auto wanted = static_cast<Index>(std::lround(options.share * static_cast<double>(patches)));
-  std::vector<bool> hidden(static_cast<std::size_t>(images * patches), false);
+  std::vector<bool> hidden(to_size(images * patches), false);
   const auto between = [&](double low, double high) { return low + (high - low) * rng.uniform(); };
   for (Index b = 0; b < images; ++b) {
     Index left = wanted;
@@ -80,7 +79,7 @@ struct BlockMaskOptions {
       const Index top = rng.below(grid_rows - rows + 1), at = rng.below(grid_cols - cols + 1);
       for (Index i = top; i < top + rows && left > 0; ++i) {
         for (Index j = at; j < at + cols && left > 0; ++j) {
-          const auto patch = static_cast<std::size_t>(b * patches + i * grid_cols + j);
+          const auto patch = to_size(b * patches + i * grid_cols + j);
           if (hidden[patch]) continue;
           hidden[patch] = true;
           --left;

@@ -1,11 +1,13 @@
 /// \file
-/// A long text in segments, for models that carry a memory from one to the next.
+/// A long text in segments, for models that carry a cache from one to the next.
 #pragma once
 
 #include <algorithm>
 #include <span>
 
+#include "rapt/core/index.hpp"
 #include "rapt/core/token_batch.hpp"
+#include "rapt/data/batch_source.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -26,7 +28,7 @@ class Segments {
   Segments(std::span<const TokenId> text, const SegmentOptions& options) : text_(text), options_(options) {
     require(options.streams > 0 && options.length > 0, "segments", "sizes must be positive: streams ", options.streams,
             ", length ", options.length);
-    stream_length_ = text.empty() ? 0 : (static_cast<Index>(text.size()) - 1) / options.streams;
+    stream_length_ = text.empty() ? 0 : (std::ssize(text) - 1) / options.streams;
     require(stream_length_ > 0, "segments", "a text of ", text.size(), " tokens is too short for ", options.streams,
             " streams");
   }
@@ -41,7 +43,7 @@ class Segments {
     const Index begin = segment * options_.length, count = std::min(options_.length, stream_length_ - begin);
     LanguageBatch batch;
     for (Index stream = 0; stream < options_.streams; ++stream) {
-      const auto at = static_cast<std::size_t>(stream * stream_length_ + begin), n = static_cast<std::size_t>(count);
+      const auto at = to_size(stream * stream_length_ + begin), n = to_size(count);
       const std::span<const TokenId> targets = text_.subspan(at + 1, n);
       batch.input.push_back(text_.subspan(at, n));
       batch.targets.insert(batch.targets.end(), targets.begin(), targets.end());
@@ -54,5 +56,35 @@ class Segments {
   SegmentOptions options_;
   Index stream_length_ = 0;
 };
+
+/// A segment, and whether it is the first of the text.
+struct SegmentBatch : LanguageBatch {
+  bool begins = false;  ///< true: what a model carries from the segment before must be forgotten
+};
+
+/// A BatchSource of the segments of a text, over and over: an epoch is the text.
+class SegmentStream {
+ public:
+  explicit SegmentStream(const Segments& segments) : segments_(segments) {}
+
+  [[nodiscard]] SegmentBatch next() {
+    if (position_.batch == segments_.size()) position_ = {position_.epoch + 1, 0};
+    const Index segment = position_.batch++;
+    return {segments_[segment], segment == 0};
+  }
+  [[nodiscard]] BatchPosition position() const { return position_; }
+  /// Throws ValueError for a position that there is not; the stream then stays where it is.
+  void seek(BatchPosition position) {
+    require(position.epoch >= 0 && position.batch >= 0 && position.batch <= segments_.size(), "segment_stream",
+            "there is no segment ", position.batch, " of epoch ", position.epoch, ": an epoch has ", segments_.size());
+    position_ = position;
+  }
+  [[nodiscard]] Index batches_per_epoch() const { return segments_.size(); }
+
+ private:
+  Segments segments_;
+  BatchPosition position_;
+};
+static_assert(BatchSource<SegmentStream>);
 
 }}  // namespace rapt::RAPT_ABI

@@ -2,18 +2,23 @@
 /// Alignment: which source tokens the decoder looked at for each token that it said.
 #pragma once
 
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "rapt/core/sequence_marks.hpp"
 #include "rapt/core/tensor.hpp"
 #include "rapt/generation/decoding_model.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
 struct AlignmentOptions {
-  Index layer = -1;                   ///< of the decoder, counted from 0; -1: the last
-  std::optional<TokenId> begin = {};  ///< fed first; unset: the model's begin token
+  Index layer = -1;                         ///< of the decoder, counted from 0; -1: the last
+  std::optional<SequenceMarks> marks = {};  ///< in place of the model's own; the begin token is fed first
 };
 
-/// For each hypothesis the attention to the memory, its mean over the heads of one layer: row t, which sums to 1, tells
-/// where the model looked to say token t   // [tokens, source tokens]
+/// For each hypothesis the attention to the encoder output, as the mean over the heads of one layer: row t, which sums
+/// to 1, tells where the model looked to say token t   // [tokens, source tokens]
 ///
 /// One hypothesis for each source sequence, all in one teacher-forced pass of a model with `attention_maps` (see
 /// rapt::Transformer). Throws ValueError for a layer that does not exist.
@@ -24,11 +29,12 @@ template <class M>
   using T = typename M::ScalarType;
   require<ShapeError>(source.sequences() == static_cast<Index>(hypotheses.size()), "alignments", source.sequences(),
                       " source sequences, ", hypotheses.size(), " hypotheses");
-  const TokenId begin = options.begin ? *options.begin : generation_defaults(model).begin;
+  const SequenceMarks marks = options.marks ? *options.marks : model.sequence_marks();
+  require(marks.has_begin(), "alignments", "the model has no begin token");
   TokenBatch input;  // <s> w1 .. w(n - 1): what was read when w1 .. wn were said
   std::vector<TokenId> tokens;
   for (const Hypothesis& hypothesis : hypotheses) {
-    tokens.assign(1, begin);
+    tokens.assign(1, *marks.begin);
     tokens.insert(tokens.end(), hypothesis.tokens.begin(), hypothesis.tokens.end());
     if (tokens.size() > 1) tokens.pop_back();
     input.push_back(tokens);

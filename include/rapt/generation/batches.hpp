@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <numeric>
-#include <span>
 #include <vector>
 
 #include "rapt/core/thread_pool.hpp"
@@ -20,17 +19,18 @@ template <Module M>
   return std::clamp<Index>(count_parameters(model) / 25000, 100, 1500);
 }
 
-/// What `search(batch, options of the batch, numbers of its sources)` finds, one list of hypotheses for each source.
-/// Prefixes in the options are one for each source. `search` is called from several threads: each takes a batch of its
-/// own, the longest first; a single batch is shared by all.
+/// What `search(batch, request)` finds for batches of the sources, one list of hypotheses for each source. The request
+/// of a batch holds the prefixes and streams of its sources; a source without a stream gets that of its number, so that
+/// samples do not depend on batches. `search` is called from several threads: each takes a batch of its own, the
+/// longest first; a single batch is shared by all.
 template <class Search>
 [[nodiscard]] std::vector<std::vector<Hypothesis>> search_in_batches(const TokenBatch& sources,
-                                                                     const GenerationOptions& options,
-                                                                     Index batch_tokens, const Search& search) {
+                                                                     const SearchRequest& request, Index batch_tokens,
+                                                                     const Search& search) {
   struct Part {
     TokenBatch batch;
-    GenerationOptions options;
-    std::vector<Index> sources;
+    SearchRequest request;
+    std::vector<std::size_t> sources;  // their numbers
   };
   std::vector<Index> order(static_cast<std::size_t>(sources.sequences()));
   std::iota(order.begin(), order.end(), Index{0});
@@ -39,20 +39,22 @@ template <class Search>
   std::vector<Part> parts;
   for (const Index i : order) {
     if (parts.empty() || parts.back().batch.size() + length(i) > batch_tokens) {
-      parts.push_back({{}, options, {}});
-      parts.back().options.prefix.clear();
+      parts.push_back({.batch = {}, .request = request, .sources = {}});
+      parts.back().request.prefix.clear();
+      parts.back().request.streams.clear();
     }
     Part& part = parts.back();
     part.batch.push_back(sources.sequence(i));
-    if (options.prefix.sequences() > 0) part.options.prefix.push_back(options.prefix.sequence(i));
-    part.sources.push_back(i);
+    if (request.prefix.sequences() > 0) part.request.prefix.push_back(request.prefix.sequence(i));
+    const auto number = static_cast<std::size_t>(i);
+    part.request.streams.push_back(request.streams.empty() ? number : request.streams[number]);
+    part.sources.push_back(number);
   }
   std::vector<std::vector<Hypothesis>> found(order.size());
   parallel_parts(static_cast<Index>(parts.size()), [&](Index p) {
     const Part& part = parts[parts.size() - 1 - static_cast<std::size_t>(p)];
-    std::vector<std::vector<Hypothesis>> lists = search(part.batch, part.options, std::span<const Index>(part.sources));
-    for (std::size_t i = 0; i < lists.size(); ++i)
-      found[static_cast<std::size_t>(part.sources[i])] = std::move(lists[i]);
+    std::vector<std::vector<Hypothesis>> lists = search(part.batch, part.request);
+    for (std::size_t i = 0; i < lists.size(); ++i) found[part.sources[i]] = std::move(lists[i]);
   });
   return found;
 }

@@ -15,30 +15,15 @@ template <class T>
 void best_tokens(std::span<const T> logits, Index row, double base, double normaliser, std::span<Candidate> best) {
   std::fill(best.begin(), best.end(), Candidate{});
   T threshold = -std::numeric_limits<T>::infinity();
-  const auto detect_heads = [&](std::size_t j) {
-    if (!(logits[j] > threshold)) return;
-    const Candidate candidate{base + (static_cast<double>(logits[j]) - normaliser), row, static_cast<TokenId>(j)};
+  kernels::for_each_above(logits.data(), static_cast<Index>(logits.size()), threshold, [&](Index j) {
+    const double z = static_cast<double>(logits[static_cast<std::size_t>(j)]);
+    const Candidate candidate{base + (z - normaliser), row, static_cast<TokenId>(j)};
     const auto place = std::upper_bound(best.begin(), best.end(), candidate);
     if (place == best.end()) return;
     std::move_backward(place, best.end() - 1, best.end());
     *place = candidate;
     const Candidate& last = best.back();
     if (std::isfinite(last.log_probability)) threshold = logits[static_cast<std::size_t>(last.token)];
-  };
-  constexpr std::size_t kChunk = 128, kPart = 16;  // most hold nothing that is good enough
-  simd::with_simd([&](auto isa) __attribute__((always_inline)) {
-    for (std::size_t begin = 0; begin < logits.size(); begin += kChunk) {
-      const std::size_t end = std::min(begin + kChunk, logits.size());
-      const auto is_good = [&](std::size_t from, std::size_t to) __attribute__((always_inline)) {
-        return kernels::row_max(isa, logits.data() + from, static_cast<Index>(to - from)) > threshold;
-      };
-      if (!is_good(begin, end)) continue;
-      for (std::size_t part = begin; part < end; part += kPart) {
-        const std::size_t part_end = std::min(part + kPart, end);
-        if (!is_good(part, part_end)) continue;
-        for (std::size_t j = part; j < part_end; ++j) detect_heads(j);
-      }
-    }
   });
 }
 
@@ -48,7 +33,8 @@ void best_tokens(std::span<const T> logits, Index row, double base, double norma
 /// size. A sequence leaves the batch as soon as no live hypothesis can still become one of its n best.
 template <DecodingModel M>
 [[nodiscard]] std::vector<std::vector<Hypothesis>> beam_search_n_best(const M& model, const TokenBatch& source, Index n,
-                                                                      const BeamSearchOptions& options = {}) {
+                                                                      const BeamSearchOptions& options = {},
+                                                                      const SearchRequest& request = {}) {
   using T = typename M::ScalarType;
   constexpr std::string_view kWhere = "beam_search";
   require(options.beam_size >= 1, kWhere, "beam_size must be at least 1: ", options.beam_size);
@@ -56,11 +42,10 @@ template <DecodingModel M>
           ", beam_size = ", options.beam_size);
   // With a negative one the bound at which sequences leave would be none.
   require(options.length_penalty >= 0, kWhere, "length_penalty must not be negative: ", options.length_penalty);
-  require(options.generation.on_token == nullptr, kWhere, "on_token is for greedy search and sampling");
+  require(request.on_token == nullptr, kWhere, "on_token is for greedy search and sampling");
   require(options.generation.repetition_penalty >= 1, kWhere, "repetition_penalty must be at least 1: ",
           options.generation.repetition_penalty);  // log-probabilities only fall
-  const detail::GenerationRules rules(options.generation, generation_defaults(model), source, kContinuesPrompts<M>,
-                                      kWhere);
+  const detail::GenerationRules rules = detail::rules_of(model, source, options.generation, request, kWhere);
   detail::Beam beam(options, rules, source.sequences(), n);
   if (beam.rows() == 0) return std::move(beam.results());
 
@@ -97,9 +82,10 @@ template <DecodingModel M>
 /// The best hypothesis of each source sequence.
 template <DecodingModel M>
 [[nodiscard]] std::vector<Hypothesis> beam_search(const M& model, const TokenBatch& source,
-                                                  const BeamSearchOptions& options = {}) {
+                                                  const BeamSearchOptions& options = {},
+                                                  const SearchRequest& request = {}) {
   std::vector<Hypothesis> best;
-  for (auto& list : beam_search_n_best(model, source, 1, options)) best.push_back(std::move(list.front()));
+  for (auto& list : beam_search_n_best(model, source, 1, options, request)) best.push_back(std::move(list.front()));
   return best;
 }
 

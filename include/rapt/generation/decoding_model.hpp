@@ -4,6 +4,7 @@
 
 #include <concepts>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "rapt/core/tensor.hpp"
@@ -14,35 +15,25 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// A model that continues sequences token by token. Its State holds what was decoded so far for a number of rows
 /// (hypotheses): `start` makes one row for each source sequence, `step` feeds one token to every row and returns the
-/// logits of the next [rows, V], `select` makes row r what row parents[r] was. rapt::Transformer is one. It may have
-/// `generation_defaults()`, see below.
+/// logits of the next [rows, V], `select` makes row r what row parents[r] was. `sequence_marks` says where the
+/// sequences begin and what ends them. rapt::Transformer is one.
 template <class M>
 concept DecodingModel = requires(const M& model, typename M::State& state, const TokenBatch& source,
                                  std::span<const TokenId> tokens, std::span<const Index> parents) {
   typename M::ScalarType;
   { model.start(source) } -> std::same_as<typename M::State>;
   { model.step(state, tokens) } -> std::same_as<Tensor<typename M::ScalarType>>;
+  { model.sequence_marks() } -> std::same_as<SequenceMarks>;
   { state.rows() } -> std::convertible_to<Index>;
   state.select(parents);
 };
 
-/// Whether hypotheses of a model continue its source, as those of GPT do: the source is a prompt, `start` reads it up
-/// to its last token, and that one is what a search feeds first.
+/// True for a model whose hypotheses continue its source, as those of GPT do: the source is a prompt, `start` reads all
+/// of it but the last token, which a search feeds first.
 template <class M>
 inline constexpr bool kContinuesPrompts = requires {
   requires M::kDecoderOnly;
 };
-
-/// What a model says of the sequences that it generates, by a member of that name; those of `make_batch` if it has
-/// none.
-template <class M>
-[[nodiscard]] GenerationDefaults generation_defaults(const M& model) {
-  if constexpr (requires { model.generation_defaults(); }) {
-    return model.generation_defaults();
-  } else {
-    return {};
-  }
-}
 
 /// What was generated for one source sequence.
 struct Hypothesis {
@@ -51,5 +42,21 @@ struct Hypothesis {
   double score = 0;             ///< log_probability / length penalty: what hypotheses are compared by
   bool finished = true;         ///< false: cut off at the maximum length
 };
+
+namespace detail {
+
+/// The rules of one search over a batch; options, request and source must outlive them.
+template <class M>
+[[nodiscard]] GenerationRules rules_of(const M& model, const TokenBatch& source, const GenerationOptions& options,
+                                       const SearchRequest& request, std::string_view where) {
+  return GenerationRules({.options = options,
+                          .request = request,
+                          .marks = request.marks ? *request.marks : model.sequence_marks(),
+                          .source = source,
+                          .continues = kContinuesPrompts<M>},
+                         where);
+}
+
+}  // namespace detail
 
 }}  // namespace rapt::RAPT_ABI

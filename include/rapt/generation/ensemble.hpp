@@ -2,13 +2,14 @@
 /// Several models that decode as one.
 #pragma once
 
-#include <cmath>
+#include <algorithm>
 #include <initializer_list>
-#include <limits>
 #include <vector>
 
 #include "rapt/core/thread_pool.hpp"
 #include "rapt/generation/decoding_model.hpp"
+#include "rapt/kernels/log_mean_exp.hpp"
+#include "rapt/kernels/softmax.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -43,14 +44,14 @@ class Ensemble {
             "there must be at least one model, and none may be null");
   }
 
-  /// Those of its models. Throws ValueError if they differ.
-  [[nodiscard]] GenerationDefaults generation_defaults() const {
-    GenerationDefaults defaults = rapt::generation_defaults(*models_.front());
+  /// The marks that all models have. Throws ValueError if they differ; a request may then name the marks.
+  [[nodiscard]] SequenceMarks sequence_marks() const {
+    SequenceMarks marks = models_.front()->sequence_marks();
     for (std::size_t k = 1; k < models_.size(); ++k) {
-      require(rapt::generation_defaults(*models_[k]) == defaults, "ensemble",
+      require(models_[k]->sequence_marks() == marks, "ensemble",
               "the begin tokens, end tokens or longest sequences of the first model and of number ", k + 1, " differ");
     }
-    return defaults;
+    return marks;
   }
 
   [[nodiscard]] State start(const TokenBatch& source) const {
@@ -77,18 +78,16 @@ class Ensemble {
  private:
   using T = ScalarType;
 
-  /// One row: log p_k = logits_k - log sum e^logits_k in place, then the mean. With m the largest log p_k of a token,
-  /// log (sum_k p_k / K) = m + log (sum_k e^(log p_k - m) / K): nothing underflows.
+  /// One row: log p_k = logits_k - log sum_j e^logits_kj in place, then the mean.
   void combine(std::vector<Tensor<T>>& logits, Index row, T* result) const {
-    constexpr T kNever = -std::numeric_limits<T>::infinity();
     const Index count = logits[0].cols();
-    const T models = static_cast<T>(logits.size());
     for (Tensor<T>& of_model : logits) {
       T* z = of_model.row(row);
       const auto normaliser = static_cast<T>(kernels::log_sum_exp(z, count));
       for (Index j = 0; j < count; ++j) z[j] -= normaliser;
     }
     if (mean_ == EnsembleMean::log_probabilities) {
+      const T models = static_cast<T>(logits.size());
       std::fill_n(result, count, T(0));
       for (const Tensor<T>& of_model : logits) {
         const T* log_p = of_model.row(row);
@@ -96,27 +95,9 @@ class Ensemble {
       }
       return;
     }
-    Tensor<T> highest(Shape{count});
-    T* m = highest.data();
-    simd::with_simd([&](auto isa) __attribute__((always_inline)) {
-      simd::for_lanes<T>(
-          isa, count, [&](auto lanes, Index j) __attribute__((always_inline)) {
-            simd::Vector<T, lanes> log_p, most = kNever - simd::Vector<T, lanes>{}, sum{};
-            for (const Tensor<T>& of_model : logits) {
-              simd::load(log_p, of_model.row(row) + j);
-              most = log_p > most ? log_p : most;
-            }
-            for (const Tensor<T>& of_model : logits) {
-              simd::load(log_p, of_model.row(row) + j);
-              log_p -= most;
-              simd::exp_in_place<T>(log_p);
-              sum += log_p;
-            }
-            simd::store(m + j, most);
-            simd::store(result + j, sum);
-          });
-    });
-    for (Index j = 0; j < count; ++j) result[j] = m[j] == kNever ? kNever : m[j] + std::log(result[j] / models);
+    kernels::log_mean_exp(
+        static_cast<Index>(logits.size()), [&](Index k) { return logits[static_cast<std::size_t>(k)].row(row); },
+        result, count);
   }
 
   std::vector<const M*> models_;

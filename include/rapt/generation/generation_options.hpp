@@ -1,55 +1,61 @@
 /// \file
-/// Where generation starts and stops, and what it must begin with: the same for every search.
+/// How long hypotheses may get, and what may follow in them: the same for every search.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <limits>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
 
-#include "rapt/core/generation_defaults.hpp"
+#include "rapt/core/sequence_marks.hpp"
+#include "rapt/generation/search_request.hpp"
 #include "rapt/kernels/softmax.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// Lengths are in tokens, without begin and end symbols, and for a model that continues prompts without these.
-/// Log-probabilities are the model's: what is forbidden or forced here changes which tokens are taken, not what they
-/// count.
+/// Lengths are in tokens, without begin and end tokens; of a model that continues prompts they do not count the prompt.
+/// Log-probabilities are always the model's own: these options change which tokens are taken, not how probable they
+/// are.
 struct GenerationOptions {
-  /// Fed first; unset: the model's begin token. A model that continues prompts reads it in place of an empty prompt.
-  std::optional<TokenId> begin = {};
-  std::optional<TokenId> end = {};        ///< ends a hypothesis; unset: each of the model's end tokens does; -1: none
-  std::vector<TokenId> stop_tokens = {};  ///< more tokens that do
-  /// At most this many tokens more than the source has (the paper's 6.1); behind a prompt, at most this many.
+  /// A hypothesis has at most this many tokens more than its source (the paper's 6.1); behind a prompt, at most this
+  /// many tokens.
   Index extra_length = 50;
   /// At most this many tokens. The smaller of the two limits holds, and one token is always allowed.
   Index max_length = std::numeric_limits<Index>::max();
-  Index min_length = 0;  ///< at least this many: before, the end symbol is not allowed
-  /// What every hypothesis of each source begins with, one sequence for each; empty: nothing.
-  TokenBatch prefix = {};
-  /// Logits of tokens that the prompt or the hypothesis has already are divided by it, or if they are negative
-  /// multiplied (Keskar et al. 2019, section 4.1); 1: none. In beam search it counts in the score.
+  Index min_length = 0;  ///< a shorter hypothesis must not end
+  /// Logits of tokens that the prompt or the hypothesis already has are divided by it if they are positive, else
+  /// multiplied by it (Keskar et al. 2019, section 4.1); 1: they stay. In beam search the score changes with them.
   float repetition_penalty = 1.f;
-  /// If set: called with each token as soon as it is chosen, end symbols excepted, and the number of its hypothesis,
-  /// which ends there when it returns false. Not in beam search, where tokens are only known in the end.
-  std::function<bool(Index hypothesis, TokenId token)> on_token = {};
 };
 
 namespace detail {
 
-/// GenerationOptions for one batch, completed by what the model says: checked once, asked at every step. Refers to
-/// options and batch for as long as it lives.
+/// The options, request and marks of one search over a batch: checked once, asked at every step. Options, request and
+/// batch must outlive it.
 class GenerationRules {
  public:
-  /// Throws ValueError that starts with `[where]` for options that do not fit one another or the batch. `continues`:
-  /// the sources are prompts, which hypotheses continue.
-  GenerationRules(const GenerationOptions& options, GenerationDefaults defaults, const TokenBatch& source,
-                  bool continues, std::string_view where)
-      : options_(options), defaults_(std::move(defaults)), given_(source), continues_(continues), where_(where) {
-    complete_defaults();
+  struct Problem {
+    const GenerationOptions& options;
+    const SearchRequest& request;
+    SequenceMarks marks;  ///< of the request, or else of the model
+    const TokenBatch& source;
+    bool continues = false;  ///< the sources are prompts, which hypotheses continue
+  };
+
+  /// Throws ValueError that starts with `[where]` for options that do not fit one another or the batch.
+  GenerationRules(Problem problem, std::string_view where)
+      : options_(problem.options),
+        prefixes_(problem.request.prefix),
+        marks_(std::move(problem.marks)),
+        given_(problem.source),
+        continues_(problem.continues),
+        where_(where) {
+    const GenerationOptions& options = options_;
+    const TokenBatch& source = given_;
+    sort_ends();
     require(options.repetition_penalty > 0 && std::isfinite(options.repetition_penalty), where,
             "repetition_penalty must be positive: ", options.repetition_penalty);
     require(options.extra_length >= 0, where, "extra_length must not be negative: ", options.extra_length);
@@ -57,10 +63,11 @@ class GenerationRules {
     require(options.max_length >= 1, where, "max_length must be at least 1: ", options.max_length);
     require(options.min_length <= options.max_length, where, "min_length ", options.min_length,
             " is more than max_length ", options.max_length);
-    const Index prefixes = options.prefix.sequences();
+    require(marks_.has_begin() || continues_, where, "the model has no begin token");
+    const Index prefixes = prefixes_.sequences();
     require(prefixes == 0 || prefixes == source.sequences(), where, prefixes, " prefixes for ", source.sequences(),
             " source sequences");
-    if (continues) fill_empty_prompts();
+    if (continues_) fill_empty_prompts();
     for (Index i = 0; i < source.sequences(); ++i) {
       require(options.min_length <= limit(i), where, "min_length ", options.min_length, " is more than the ", limit(i),
               " tokens that source sequence ", i, " may get at most");
@@ -73,17 +80,17 @@ class GenerationRules {
     }
   }
 
-  /// What the model reads: the batch, with a begin symbol in place of each empty prompt.
+  /// What the model reads: the batch, with the begin token in place of each empty prompt.
   [[nodiscard]] const TokenBatch& source() const { return filled_ ? *filled_ : given_; }
-  /// Whether a token ends a hypothesis.
+  /// True if the token ends a hypothesis.
   [[nodiscard]] bool ends(TokenId token) const {
-    return std::find(defaults_.ends.begin(), defaults_.ends.end(), token) != defaults_.ends.end();
+    return std::find(marks_.ends.begin(), marks_.ends.end(), token) != marks_.ends.end();
   }
-  /// How many tokens do.
-  [[nodiscard]] Index end_symbols() const { return static_cast<Index>(defaults_.ends.size()); }
-  /// What is fed first to a hypothesis of a sequence: the last token of a prompt, or the begin symbol.
+  /// How many different tokens end a hypothesis.
+  [[nodiscard]] Index end_symbols() const { return static_cast<Index>(marks_.ends.size()); }
+  /// What is fed first to a hypothesis of a sequence: the last token of its prompt, or the begin token.
   [[nodiscard]] TokenId first_token(Index sequence) const {
-    return continues_ ? source().sequence(sequence).back() : defaults_.begin;
+    return continues_ ? source().sequence(sequence).back() : *marks_.begin;
   }
   [[nodiscard]] bool penalises_repetition() const { return options_.repetition_penalty != 1.f; }
 
@@ -93,7 +100,7 @@ class GenerationRules {
     const Index relative = options_.extra_length < std::numeric_limits<Index>::max() - length
                                ? length + options_.extra_length
                                : std::numeric_limits<Index>::max();
-    return std::max<Index>(1, std::min({relative, options_.max_length, defaults_.max_length}));
+    return std::max<Index>(1, std::min({relative, options_.max_length, marks_.max_length}));
   }
 
   /// Throws ValueError unless the prefixes are of the model's vocabulary. To be called with the first logits.
@@ -134,8 +141,8 @@ class GenerationRules {
         }
       }
     };
-    forbid(defaults_.suppressed);
-    if (length < options_.min_length) forbid(defaults_.ends);
+    forbid(marks_.suppressed);
+    if (length < options_.min_length) forbid(marks_.ends);
     return normaliser;
   }
 
@@ -168,49 +175,45 @@ class GenerationRules {
     require(!is_forced(sequence, length), where_, "the model gives no probability to token ", length,
             " of the prefix of source sequence ", sequence);
     require(length < options_.min_length, where_, "no token may follow for source sequence ", sequence, " after ",
-            length, " tokens: ", defaults_.suppressed.size(), " tokens are suppressed");
+            length, " tokens: ", marks_.suppressed.size(), " tokens are suppressed");
     fail(where_, "the model allows only the end symbol for source sequence ", sequence, " after ", length,
          " tokens, which is less than min_length ", options_.min_length);
   }
 
  private:
   [[nodiscard]] std::span<const TokenId> prefix(Index sequence) const {
-    if (options_.prefix.sequences() > 0 && options_.prefix.row_splits.length(sequence) > 0) {
-      return options_.prefix.sequence(sequence);
-    }
-    return defaults_.forced_begin ? std::span<const TokenId>(&*defaults_.forced_begin, 1) : std::span<const TokenId>();
+    if (prefixes_.sequences() > 0 && prefixes_.row_splits.length(sequence) > 0) return prefixes_.sequence(sequence);
+    return marks_.forced_begin ? std::span<const TokenId>(&*marks_.forced_begin, 1) : std::span<const TokenId>();
   }
   [[nodiscard]] bool is_forced(Index sequence, Index length) const {
     return length < static_cast<Index>(prefix(sequence).size());
   }
 
-  /// Puts what the options name in the place of what the model says.
-  void complete_defaults() {
-    if (options_.begin) defaults_.begin = *options_.begin;
-    std::vector<TokenId>& ends = defaults_.ends;
-    if (options_.end) ends.assign(1, *options_.end);
-    ends.insert(ends.end(), options_.stop_tokens.begin(), options_.stop_tokens.end());
+  /// Puts the end tokens in order, each once, without those that no vocabulary has.
+  void sort_ends() {
+    std::vector<TokenId>& ends = marks_.ends;
     std::erase_if(ends, [](TokenId token) { return token < 0; });
     std::sort(ends.begin(), ends.end());
     ends.erase(std::unique(ends.begin(), ends.end()), ends.end());
   }
-  /// Puts a begin symbol in the place of each empty prompt.
+  /// Puts the begin token in the place of each empty prompt.
   void fill_empty_prompts() {
     Index empty = given_.sequences();
     for (Index i = given_.sequences(); i-- > 0;) {
       if (given_.row_splits.length(i) == 0) empty = i;
     }
     if (empty == given_.sequences()) return;
-    require(defaults_.begin >= 0, where_, "prompt ", empty, " is empty, and the model has no begin token");
+    require(marks_.has_begin(), where_, "prompt ", empty, " is empty, and the model has no begin token");
     filled_.emplace();
     for (Index i = 0; i < given_.sequences(); ++i) {
       const auto prompt = given_.sequence(i);
-      filled_->push_back(prompt.empty() ? std::span<const TokenId>(&defaults_.begin, 1) : prompt);
+      filled_->push_back(prompt.empty() ? std::span<const TokenId>(&*marks_.begin, 1) : prompt);
     }
   }
 
   const GenerationOptions& options_;
-  GenerationDefaults defaults_;
+  const TokenBatch& prefixes_;
+  SequenceMarks marks_;
   const TokenBatch& given_;
   std::optional<TokenBatch> filled_;
   bool continues_;

@@ -7,6 +7,7 @@
 
 #include "rapt/core/rng.hpp"
 #include "rapt/generation/single_path.hpp"
+#include "rapt/kernels/softmax.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -18,10 +19,7 @@ struct SamplingOptions {
   /// Only the fewest most probable tokens that together have at least this probability: nucleus sampling (Holtzman et
   /// al. 2020). 1: all.
   float top_p = 1.f;
-  Index samples = 1;  ///< drawn of each source sequence
-  /// Which random numbers each source sequence gets, so that it is given the same ones in whatever batch it comes;
-  /// empty: those of its index in the batch.
-  std::vector<std::uint64_t> streams = {};
+  Index samples = 1;  ///< hypotheses that are drawn for each source sequence
   GenerationOptions generation = {};
 };
 
@@ -53,13 +51,11 @@ class TokenSampler {
   }
 
  private:
-  /// e^((logit_j - highest) / temperature): 1 for the most probable token, 0 for impossible ones.
+  /// weight_j = e^((logit_j - highest) / temperature): 1 for the most probable token, 0 for impossible ones.
   void make_weights(T highest) {
     const auto temperature = static_cast<T>(options_.temperature);
     for (T& z : weights_.values()) z = (z - highest) / temperature;
-    simd::with_simd([&](auto isa) __attribute__((always_inline)) {
-      kernels::exponentials(isa, weights_.data(), weights_.size());
-    });
+    kernels::exponentials_of(weights_.data(), weights_.size());
   }
   [[nodiscard]] double weight(TokenId token) const { return static_cast<double>(weights_.data()[token]); }
   [[nodiscard]] double total() const {
@@ -105,14 +101,15 @@ class TokenSampler {
 
 }  // namespace detail
 
-/// `samples` hypotheses for each source sequence. The number that decides a token is addressed by the seed, the
-/// sequence's stream, the sample and the step (see core/rng.hpp): the same seed gives the same hypotheses on any number
-/// of threads, and in any batch as far as the model's logits are the same there to the last bit (where they are not, a
-/// token can change if its number falls between the two). Log-probabilities and scores are the model's, whatever the
-/// tokens were drawn from.
+/// `samples` hypotheses for each source sequence. The number that decides a token is addressed by the request's seed,
+/// the sequence's stream, the sample and the step (see core/rng.hpp): the same seed gives the same hypotheses on any
+/// number of threads, and in any batch as far as the model's logits are the same there to the last bit (where they are
+/// not, a token can change if its number falls between the two). Log-probabilities and scores are the model's, whatever
+/// the tokens were drawn from.
 template <DecodingModel M>
 [[nodiscard]] std::vector<std::vector<Hypothesis>> sample(const M& model, const TokenBatch& source,
-                                                          const SamplingOptions& options, std::uint64_t seed) {
+                                                          const SamplingOptions& options = {},
+                                                          const SearchRequest& request = {}) {
   using T = typename M::ScalarType;
   constexpr std::string_view kWhere = "sample";
   require(options.temperature >= 0 && std::isfinite(options.temperature), kWhere,
@@ -120,19 +117,19 @@ template <DecodingModel M>
   require(options.top_k >= 0, kWhere, "top_k must not be negative: ", options.top_k);
   require(options.top_p > 0 && options.top_p <= 1, kWhere, "top_p must be in (0, 1]: ", options.top_p);
   require(options.samples >= 1, kWhere, "samples must be at least 1: ", options.samples);
-  require(options.streams.empty() || static_cast<Index>(options.streams.size()) == source.sequences(), kWhere,
-          options.streams.size(), " streams for ", source.sequences(), " source sequences");
+  require(request.streams.empty() || static_cast<Index>(request.streams.size()) == source.sequences(), kWhere,
+          request.streams.size(), " streams for ", source.sequences(), " source sequences");
 
   const auto choose = [&](std::span<const T> logits, Index path, Index length) {
     const auto sequence = static_cast<std::size_t>(path / options.samples);
     const auto number = static_cast<std::uint64_t>(path % options.samples);
-    const RandomStream stream{seed, options.streams.empty() ? sequence : options.streams[sequence]};
+    const RandomStream stream{request.seed, request.streams.empty() ? sequence : request.streams[sequence]};
     const auto words = stream.block(number << 32 | static_cast<std::uint64_t>(length));
     const std::uint64_t bits = std::uint64_t{words[0]} << 32 | words[1];
     return detail::TokenSampler<T>(options, logits).draw(static_cast<double>(bits >> 11) * 0x1p-53);
   };
-  std::vector<Hypothesis> paths =
-      detail::follow_paths(model, source, options.samples, options.generation, kWhere, choose);
+  const detail::GenerationRules rules = detail::rules_of(model, source, options.generation, request, kWhere);
+  std::vector<Hypothesis> paths = detail::follow_paths(model, source, options.samples, rules, request, choose);
   std::vector<std::vector<Hypothesis>> results(static_cast<std::size_t>(source.sequences()));
   for (std::size_t i = 0; i < paths.size(); ++i) {
     results[i / static_cast<std::size_t>(options.samples)].push_back(std::move(paths[i]));

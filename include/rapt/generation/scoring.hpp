@@ -3,31 +3,35 @@
 #pragma once
 
 #include <numeric>
+#include <optional>
 
 #include "rapt/autograd/grad_mode.hpp"
 #include "rapt/autograd/variable.hpp"
+#include "rapt/core/sequence_marks.hpp"
 #include "rapt/core/thread_pool.hpp"
 #include "rapt/generation/decoding_model.hpp"
 #include "rapt/kernels/softmax.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// A model that reads a whole target at once, as in training: `decode` returns hidden states [N, D] and `logits` those
-/// of the next tokens [N, V]. rapt::Transformer is one.
+/// A model that reads a whole target at once, as in training: `decode` returns hidden states [N, D], `logits` the
+/// logits of the next tokens [N, V], and `sequence_marks` the begin and end tokens. rapt::Transformer is one.
 template <class M>
 concept TeacherForcedModel = requires(const M& model, const TokenBatch& batch, const RowSplits& splits,
                                       const Variable<typename M::ScalarType>& hidden) {
   { model.encode(batch) } -> std::same_as<Variable<typename M::ScalarType>>;
   { model.decode(batch, hidden, splits) } -> std::same_as<Variable<typename M::ScalarType>>;
   { model.logits(hidden) } -> std::same_as<Variable<typename M::ScalarType>>;
+  { model.sequence_marks() } -> std::same_as<SequenceMarks>;
 };
 
 struct ScoringOptions {
-  /// Fed first; unset: the model's begin token. A model that continues prompts reads it in place of an empty prompt.
-  std::optional<TokenId> begin = {};
-  std::optional<TokenId> end = {};  ///< follows the last token; unset: the first of the model's end tokens
-  /// False: the probability that a translation begins with these tokens. So it is of a model without end tokens.
+  /// False: the score is the probability that a translation begins with these tokens, as it always is where the marks
+  /// have no end token.
   bool count_end = true;
+  /// In place of the model's own marks. The begin token is fed first, or read in place of an empty prompt; the first of
+  /// the end tokens follows the last token of a target.
+  std::optional<SequenceMarks> marks = {};
 };
 
 /// log P(target | source) in nats.
@@ -38,27 +42,29 @@ struct TargetScore {
 
 namespace detail {
 
-/// What the model reads and what it must say then: <s> w1 .. wn and w1 .. wn </s>; without </s> where `ends[i]` is
-/// false, and everywhere if `end` is unset. `continues`: in place of <s> stands the last token of the source, a prompt,
-/// and <s> in place of an empty prompt.
+/// What the model reads and what it must say then: <s> w1 .. wn and w1 .. wn </s>. </s> is left out where `ends[i]` is
+/// false, and everywhere if the marks have no end token. If `continues`, the sources are prompts: the last token of the
+/// prompt stands in place of <s>, and <s> stands in place of an empty prompt.
 [[nodiscard]] inline TranslationBatch forced_batch(const TokenBatch& source, const TokenBatch& target,
-                                                   const std::vector<bool>& ends, bool continues, TokenId begin,
-                                                   std::optional<TokenId> end) {
+                                                   const std::vector<bool>& ends, bool continues,
+                                                   const SequenceMarks& marks) {
   require<ShapeError>(source.sequences() == target.sequences(), "score", source.sequences(), " source sequences, ",
                       target.sequences(), " target sequences");
+  require(marks.has_begin() || continues, "score", "the model has no begin token");
   TranslationBatch batch;
   std::vector<TokenId> input;
   for (Index i = 0; i < target.sequences(); ++i) {
     const auto tokens = target.sequence(i), given = source.sequence(i);
     const bool is_empty_prompt = continues && given.empty();
-    require(!is_empty_prompt || begin >= 0, "score", "prompt ", i, " is empty, and the model has no begin token");
-    const auto read = is_empty_prompt ? std::span<const TokenId>(&begin, 1) : given;
+    require(!is_empty_prompt || marks.has_begin(), "score", "prompt ", i,
+            " is empty, and the model has no begin token");
+    const auto read = is_empty_prompt ? std::span<const TokenId>(&*marks.begin, 1) : given;
     batch.source.push_back(read);
-    input.assign(1, continues ? read.back() : begin);
+    input.assign(1, continues ? read.back() : *marks.begin);
     input.insert(input.end(), tokens.begin(), tokens.end());
     batch.target_output.insert(batch.target_output.end(), tokens.begin(), tokens.end());
-    if (end && ends[static_cast<std::size_t>(i)]) {
-      batch.target_output.push_back(*end);
+    if (!marks.ends.empty() && ends[static_cast<std::size_t>(i)]) {
+      batch.target_output.push_back(marks.ends.front());
     } else {
       input.pop_back();
     }
@@ -134,11 +140,8 @@ template <DecodingModel M>
 template <class M>
 [[nodiscard]] std::vector<TargetScore> score_targets(const M& model, const TokenBatch& source, const TokenBatch& target,
                                                      const std::vector<bool>& ends, const ScoringOptions& options) {
-  const GenerationDefaults defaults = generation_defaults(model);
-  std::optional<TokenId> end = options.end;
-  if (!end && !defaults.ends.empty()) end = defaults.ends.front();
   const TranslationBatch batch =
-      forced_batch(source, target, ends, kContinuesPrompts<M>, options.begin.value_or(defaults.begin), end);
+      forced_batch(source, target, ends, kContinuesPrompts<M>, options.marks ? *options.marks : model.sequence_marks());
   std::vector<double> each;
   if constexpr (TeacherForcedModel<M>) {
     each = forced_log_probabilities(model, batch);

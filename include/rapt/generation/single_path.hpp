@@ -12,10 +12,9 @@ namespace rapt { inline namespace RAPT_ABI { namespace detail {
 /// end. `choose` is called from several threads, with logits that hold no NaN.
 template <DecodingModel M, class Choose>
 [[nodiscard]] std::vector<Hypothesis> follow_paths(const M& model, const TokenBatch& source, Index paths,
-                                                   const GenerationOptions& options, std::string_view where,
+                                                   const GenerationRules& rules, const SearchRequest& request,
                                                    const Choose& choose) {
   using T = typename M::ScalarType;
-  const GenerationRules rules(options, generation_defaults(model), source, kContinuesPrompts<M>, where);
   std::vector<Hypothesis> results(static_cast<std::size_t>(source.sequences() * paths));
   if (results.empty()) return results;
   auto state = model.start(rules.source());
@@ -50,7 +49,7 @@ template <DecodingModel M, class Choose>
       result.score = result.log_probability;
       if (rules.ends(tokens[r])) continue;
       result.tokens.push_back(tokens[r]);
-      const bool wanted = options.on_token == nullptr || options.on_token(path, tokens[r]);
+      const bool wanted = request.on_token == nullptr || request.on_token(path, tokens[r]);
       result.finished = wanted && length + 1 < rules.limit(sequence);
       if (!result.finished) continue;
       live[parents.size()] = path;

@@ -10,6 +10,7 @@
 
 #include "rapt/core/error.hpp"
 #include "rapt/core/image_batch.hpp"
+#include "rapt/core/index.hpp"
 #include "rapt/images/image_random.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -90,9 +91,9 @@ namespace detail {
 /// are interpolated between four pixels; crops and flips alone move bytes   // [C, H, W] to [C, H, W]
 inline void transform_image(std::span<const std::uint8_t> image, const ImageShape& shape,
                             const ImageTransform& transform, std::uint8_t fill, std::span<std::uint8_t> result) {
-  require<ShapeError>(static_cast<Index>(image.size()) == shape.size() && image.size() == result.size(),
-                      "transform_image", "images of ", to_string(shape), " have ", shape.size(), " bytes, got ",
-                      image.size(), " and room for ", result.size());
+  require<ShapeError>(std::ssize(image) == shape.size() && image.size() == result.size(), "transform_image",
+                      "images of ", to_string(shape), " have ", shape.size(), " bytes, got ", image.size(),
+                      " and room for ", result.size());
   const Index height = shape.height, width = shape.width, pixels = height * width;
   const auto mirrored = [&](Index x) { return transform.flip ? width - 1 - x : x; };
   if (transform.angle == 0 && transform.shift_y == 0 && transform.shift_x == 0 && transform.zoom == 1) {
@@ -124,7 +125,7 @@ inline void transform_image(std::span<const std::uint8_t> image, const ImageShap
       const bool is_inside =
           from_y > -1 && from_y < static_cast<double>(height) && from_x > -1 && from_x < static_cast<double>(width);
       for (Index c = 0; c < shape.channels; ++c) {
-        result[static_cast<std::size_t>(c * pixels + y * width + x)] =
+        at(result, c * pixels + y * width + x) =
             is_inside ? detail::bilinear(image.data() + c * pixels, height, width, from_y, from_x, fill) : fill;
       }
     }

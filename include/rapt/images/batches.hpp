@@ -17,9 +17,11 @@
 #include <utility>
 #include <vector>
 
+#include "rapt/core/batch_position.hpp"
 #include "rapt/core/error.hpp"
 #include "rapt/core/fork.hpp"
 #include "rapt/core/image_batch.hpp"
+#include "rapt/core/index.hpp"
 #include "rapt/core/thread_pool.hpp"
 #include "rapt/images/augmentation.hpp"
 #include "rapt/images/dataset.hpp"
@@ -36,6 +38,10 @@ struct LabelledImages {
   std::vector<TokenId> mixed_labels;  ///< [B] of a mixed batch, else empty
   double weight = 1;                  ///< of `labels`; of `mixed_labels` 1 - weight (see MixOptions)
   std::vector<Index> numbers;         ///< [B] of the images in the dataset
+
+  static constexpr std::string_view kItems = "images";
+  [[nodiscard]] Index target_count() const { return static_cast<Index>(labels.size()); }
+  [[nodiscard]] Index item_count() const { return images.images(); }
 };
 
 struct ImageBatchOptions {
@@ -59,12 +65,6 @@ struct ImageBatchOptions {
 template <class T>
 class ImageBatches {
  public:
-  struct Position {
-    Index epoch = 0;  ///< counts from 0
-    Index batch = 0;  ///< within the epoch
-    friend bool operator==(const Position&, const Position&) = default;
-  };
-
   /// Keeps a reference to the dataset. Throws ValueError for options that do not fit, and if there is no batch at all.
   ImageBatches(const ImageDataset& dataset, const ImageBatchOptions& options)
       : dataset_(dataset), options_(options), normalize_(options.normalization, dataset.shape().channels) {
@@ -122,9 +122,9 @@ class ImageBatches {
     return options_.drop_last ? count / size : count / size + (count % size != 0 ? 1 : 0);
   }
   /// Behind the batch that `next` gave last.
-  [[nodiscard]] Position position() const { return position_; }
-  /// Goes there. Throws ValueError for a place that there is not, and stays where it is.
-  void seek(Position position) {
+  [[nodiscard]] BatchPosition position() const { return position_; }
+  /// Throws ValueError for a position that there is not; the batches then stay where they are.
+  void seek(BatchPosition position) {
     require(position.epoch >= 0 && position.batch >= 0 && position.batch <= batches_per_epoch(), "image_batches",
             "no batch ", position.batch, " of epoch ", position.epoch, ": an epoch has ", batches_per_epoch());
     replace_worker_after_fork();
@@ -148,7 +148,7 @@ class ImageBatches {
     unsigned forks = detail::fork_count();  // the process that has the thread
     std::mutex mutex;                       // of the next five
     std::condition_variable changed;
-    Position wanted;
+    BatchPosition wanted;
     bool is_wanted = false, stop = false;
     std::exception_ptr error;
     std::thread thread;
@@ -158,15 +158,15 @@ class ImageBatches {
     const Index most = std::min(options_.batch_size, dataset_.images()), size = dataset_.shape().size();
     auto slot = std::make_unique<Slot>();
     slot->pixels = std::make_shared<Tensor<T>>(Shape{most, size});
-    if (changes_bytes()) slot->bytes.resize(static_cast<std::size_t>(most * size));
-    slot->batch.labels.reserve(static_cast<std::size_t>(most));
-    slot->batch.mixed_labels.reserve(static_cast<std::size_t>(most));
-    slot->batch.numbers.reserve(static_cast<std::size_t>(most));
+    if (changes_bytes()) slot->bytes.resize(to_size(most * size));
+    slot->batch.labels.reserve(to_size(most));
+    slot->batch.mixed_labels.reserve(to_size(most));
+    slot->batch.numbers.reserve(to_size(most));
     return slot;
   }
   [[nodiscard]] std::unique_ptr<Order> make_order() const {
     auto order = std::make_unique<Order>();
-    order->numbers.resize(static_cast<std::size_t>(dataset_.images()));
+    order->numbers.resize(to_size(dataset_.images()));
     return order;
   }
   void start_worker() {
@@ -196,11 +196,11 @@ class ImageBatches {
     return options_.augmentation.changes_anything() || options_.edit != nullptr;
   }
   /// Of the next batch: behind an epoch's end comes the next one's beginning.
-  [[nodiscard]] Position due() const {
-    return position_.batch < batches_per_epoch() ? position_ : Position{position_.epoch + 1, 0};
+  [[nodiscard]] BatchPosition due() const {
+    return position_.batch < batches_per_epoch() ? position_ : BatchPosition{position_.epoch + 1, 0};
   }
 
-  void prepare(const Position& at, Slot& slot, bool in_parallel) {
+  void prepare(const BatchPosition& at, Slot& slot, bool in_parallel) {
     order_epoch(at.epoch);
     const Index begin = at.batch * options_.batch_size;
     const Index count = std::min(options_.batch_size, dataset_.images() - begin), size = dataset_.shape().size();
@@ -210,7 +210,7 @@ class ImageBatches {
     for (const Index number : batch.numbers) batch.labels.push_back(dataset_.label(number));
     T* pixels = slot.pixels->data();
     const auto prepare_one = [&](Index i) {
-      const std::uint8_t* bytes = changed_bytes(at.epoch, batch.numbers[static_cast<std::size_t>(i)], i, slot);
+      const std::uint8_t* bytes = changed_bytes(at.epoch, at(batch.numbers, i), i, slot);
       normalize_(bytes, dataset_.shape().height * dataset_.shape().width, pixels + i * size);
     };
     if (in_parallel) {
@@ -230,8 +230,7 @@ class ImageBatches {
   [[nodiscard]] const std::uint8_t* changed_bytes(Index epoch, Index number, Index i, Slot& slot) const {
     const std::span<const std::uint8_t> original = dataset_.planes(number);
     if (!changes_bytes()) return original.data();
-    const std::span<std::uint8_t> bytes =
-        std::span(slot.bytes).subspan(static_cast<std::size_t>(i) * original.size(), original.size());
+    const std::span<std::uint8_t> bytes = std::span(slot.bytes).subspan(to_size(i) * original.size(), original.size());
     const ImageTransform transform = draw_transform(options_.augmentation, options_.seed, epoch, number);
     transform_image(original, dataset_.shape(), transform, options_.augmentation.fill, bytes);
     if (options_.edit) options_.edit(bytes, dataset_.shape(), epoch, number);
@@ -290,7 +289,7 @@ class ImageBatches {
   std::unique_ptr<Slot> slots_[2];  // the one that the caller looks at, and the spare one
   std::size_t spare_ = 0;           // the slot to be filled next
   std::unique_ptr<Order> order_;
-  Position position_;
+  BatchPosition position_;
   bool is_asked_ = false;           // the batch that is due is being prepared, or ready
   std::unique_ptr<Worker> worker_;  // of prefetch
 };

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "rapt/core/error.hpp"
+#include "rapt/core/index.hpp"
 #include "rapt/core/tensor.hpp"
 #include "rapt/images/image.hpp"
 

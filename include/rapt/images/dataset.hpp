@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "rapt/core/error.hpp"
+#include "rapt/core/index.hpp"
 #include "rapt/core/rng.hpp"
 #include "rapt/core/token_batch.hpp"
 #include "rapt/images/image.hpp"
@@ -31,7 +32,7 @@ class ImageDataset {
         shape.channels > 0 && shape.height > 0 && shape.width > 0 && shape.height <= kMaxImagePixels / shape.width &&
             shape.channels <= kMaxImagePixels / (shape.height * shape.width),
         kWhere, "sizes must be positive, and at most ", kMaxImagePixels, " numbers an image: ", to_string(shape));
-    const auto count = static_cast<Index>(labels_.size()), size = static_cast<Index>(bytes_.size());
+    const auto count = std::ssize(labels_), size = std::ssize(bytes_);
     require<ShapeError>(size % shape.size() == 0 && size / shape.size() == count, kWhere, count, " images of ",
                         to_string(shape), " need ", shape.size(), " bytes each, got ", size, " in all");
     require(classes > 0, kWhere, "the number of classes must be positive: ", classes);
@@ -43,14 +44,14 @@ class ImageDataset {
 
   [[nodiscard]] const ImageShape& shape() const { return shape_; }
   /// n
-  [[nodiscard]] Index images() const { return static_cast<Index>(labels_.size()); }
+  [[nodiscard]] Index images() const { return std::ssize(labels_); }
   [[nodiscard]] Index classes() const { return classes_; }
   [[nodiscard]] std::span<const std::uint8_t> bytes() const { return bytes_; }
   [[nodiscard]] std::span<const TokenId> labels() const { return labels_; }
   [[nodiscard]] TokenId label(Index i) const { return labels_[checked(i)]; }
   /// The bytes of image i   // [C, H, W]
   [[nodiscard]] std::span<const std::uint8_t> planes(Index i) const {
-    const auto size = static_cast<std::size_t>(shape_.size());
+    const auto size = to_size(shape_.size());
     return std::span(bytes_).subspan(checked(i) * size, size);
   }
   /// Image i, to be written to a file. Throws ShapeError unless it has one or three channels.
@@ -60,7 +61,7 @@ class ImageDataset {
   [[nodiscard]] ImageDataset subset(std::span<const Index> numbers) const {
     std::vector<std::uint8_t> bytes;
     std::vector<TokenId> labels;
-    bytes.reserve(numbers.size() * static_cast<std::size_t>(shape_.size()));
+    bytes.reserve(numbers.size() * to_size(shape_.size()));
     labels.reserve(numbers.size());
     for (const Index i : numbers) {
       const auto image = planes(i);
@@ -73,7 +74,7 @@ class ImageDataset {
  private:
   [[nodiscard]] std::size_t checked(Index i) const {
     require(i >= 0 && i < images(), "image_dataset", "no image ", i, " among ", images());
-    return static_cast<std::size_t>(i);
+    return to_size(i);
   }
 
   ImageShape shape_;
@@ -89,8 +90,8 @@ struct ImageDatasetSplit {
 
 /// How many images each class has   // [classes]
 [[nodiscard]] inline std::vector<Index> class_counts(const ImageDataset& dataset) {
-  std::vector<Index> counts(static_cast<std::size_t>(dataset.classes()), 0);
-  for (const TokenId label : dataset.labels()) ++counts[static_cast<std::size_t>(label)];
+  std::vector<Index> counts(to_size(dataset.classes()), 0);
+  for (const TokenId label : dataset.labels()) ++at(counts, label);
   return counts;
 }
 
@@ -98,10 +99,10 @@ struct ImageDatasetSplit {
 [[nodiscard]] inline ImageDatasetSplit split_first(const ImageDataset& dataset, Index count) {
   require(count >= 0 && count <= dataset.images(), "split_first", "cannot take ", count, " of ", dataset.images(),
           " images");
-  std::vector<Index> all(static_cast<std::size_t>(dataset.images()));
+  std::vector<Index> all(to_size(dataset.images()));
   std::iota(all.begin(), all.end(), Index{0});
   const auto numbers = std::span<const Index>(all);
-  const auto middle = static_cast<std::size_t>(count);
+  const auto middle = to_size(count);
   return {dataset.subset(numbers.first(middle)), dataset.subset(numbers.subspan(middle))};
 }
 
@@ -109,9 +110,9 @@ struct ImageDatasetSplit {
 /// fewer (naming it).
 [[nodiscard]] inline ImageDatasetSplit split_first_of_each_class(const ImageDataset& dataset, Index count) {
   require(count >= 0, "split_first_of_each_class", "cannot take ", count, " images");
-  std::vector<Index> seen(static_cast<std::size_t>(dataset.classes()), 0), taken, rest;
+  std::vector<Index> seen(to_size(dataset.classes()), 0), taken, rest;
   for (Index i = 0; i < dataset.images(); ++i) {
-    Index& of_class = seen[static_cast<std::size_t>(dataset.label(i))];
+    Index& of_class = at(seen, dataset.label(i));
     (of_class++ < count ? taken : rest).push_back(i);
   }
   for (std::size_t c = 0; c < seen.size(); ++c) {
@@ -122,7 +123,7 @@ struct ImageDatasetSplit {
 
 /// The same images in an order that depends on the seed alone.
 [[nodiscard]] inline ImageDataset shuffled(const ImageDataset& dataset, std::uint64_t seed) {
-  std::vector<Index> order(static_cast<std::size_t>(dataset.images()));
+  std::vector<Index> order(to_size(dataset.images()));
   std::iota(order.begin(), order.end(), Index{0});
   Rng(seed).shuffle(std::span(order));
   return dataset.subset(order);
@@ -132,8 +133,8 @@ struct ImageDatasetSplit {
 /// Throws ValueError for an empty dataset, and for a channel that is the same everywhere.
 [[nodiscard]] inline Normalization normalization_of(const ImageDataset& dataset) {
   require(dataset.images() > 0, "normalization_of", "the dataset is empty");
-  const auto channels = static_cast<std::size_t>(dataset.shape().channels);
-  const auto pixels = static_cast<std::size_t>(dataset.shape().height * dataset.shape().width);
+  const auto channels = to_size(dataset.shape().channels);
+  const auto pixels = to_size(dataset.shape().height * dataset.shape().width);
   Normalization found{std::vector<double>(channels), std::vector<double>(channels)};
   for (std::size_t c = 0; c < channels; ++c) {
     std::uint64_t sum = 0, squares = 0;  // exact: 2^16 times as many values as there can be bytes
@@ -158,10 +159,9 @@ template <class T>
                                            const Normalization& normalization = {}) {
   require(begin >= 0 && count > 0 && begin <= dataset.images() - count, "to_image_batch", "no images ", begin, " .. ",
           begin + count, " among ", dataset.images());
-  const auto size = static_cast<std::size_t>(dataset.shape().size());
-  return to_image_batch<T>(
-      dataset.bytes().subspan(static_cast<std::size_t>(begin) * size, static_cast<std::size_t>(count) * size),
-      dataset.shape(), normalization);
+  const auto size = to_size(dataset.shape().size());
+  return to_image_batch<T>(dataset.bytes().subspan(to_size(begin) * size, to_size(count) * size), dataset.shape(),
+                           normalization);
 }
 
 }}  // namespace rapt::RAPT_ABI

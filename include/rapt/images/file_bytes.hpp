@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "rapt/core/error.hpp"
+#include "rapt/core/index.hpp"
 #include "rapt/io/atomic_file.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -33,13 +34,13 @@ inline constexpr std::size_t kMaxFileBytes = std::size_t{1} << 31;
   require<IoError>(S_ISREG(facts.st_mode), kWhere, path.string(), ": not a regular file");
   require<IoError>(static_cast<std::uint64_t>(facts.st_size) <= limit, kWhere, path.string(), ": it has ",
                    facts.st_size, " bytes, the limit is ", limit);
-  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(facts.st_size));
+  std::vector<std::uint8_t> bytes(to_size(facts.st_size));
   for (std::size_t done = 0; done < bytes.size();) {
     const ::ssize_t count = ::read(file.get(), bytes.data() + done, bytes.size() - done);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) fail<IoError>(kWhere, path.string(), ": cannot read: ", detail::system_reason(errno));
     require<IoError>(count > 0, kWhere, path.string(), ": it ended at byte ", done, " of ", bytes.size());
-    done += static_cast<std::size_t>(count);
+    done += to_size(count);
   }
   return bytes;
 }

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "rapt/core/error.hpp"
+#include "rapt/core/index.hpp"
 #include "rapt/images/image.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -70,7 +71,7 @@ inline void place(Image& canvas, Index top, Index left, Index scale, const Image
     height = std::max(height, images[i].height());
     width = std::max(width, images[i].width());
   }
-  const auto count = static_cast<Index>(images.size());
+  const auto count = std::ssize(images);
   const Index columns = std::min(options.columns, count), rows = (count + columns - 1) / columns;
   const Index frame = frames.empty() ? 0 : options.frame, scale = options.scale;
   const Index cell_height = height * scale + 2 * frame, cell_width = width * scale + 2 * frame;
@@ -80,10 +81,10 @@ inline void place(Image& canvas, Index top, Index left, Index scale, const Image
   Image grid(rows * row_step + options.gap, columns * column_step + options.gap, 3);
   detail::paint(grid, 0, 0, grid.height(), grid.width(), options.background);
   for (Index i = 0; i < count; ++i) {
-    const Image& image = images[static_cast<std::size_t>(i)];
+    const Image& image = at(images, i);
     const Index top = options.gap + i / columns * row_step, left = options.gap + i % columns * column_step;
     if (frame > 0) {
-      if (const std::optional<Colour>& colour = frames[static_cast<std::size_t>(i)]; colour.has_value()) {
+      if (const std::optional<Colour>& colour = at(frames, i); colour.has_value()) {
         detail::paint(grid, top, left, cell_height, cell_width, *colour);
         detail::paint(grid, top + frame, left + frame, height * scale, width * scale, options.background);
       }

@@ -89,8 +89,8 @@ struct IdxArray {
                                                    const std::filesystem::path& labels, Index classes = 10) {
   IdxArray array = read_idx_images(images);
   std::vector<TokenId> classes_of = read_idx_labels(labels);
-  require<IoError>(array.shape[0] == static_cast<Index>(classes_of.size()), "idx", images.string(), " has ",
-                   array.shape[0], " images, ", labels.string(), " has ", classes_of.size(), " labels");
+  require<IoError>(array.shape[0] == std::ssize(classes_of), "idx", images.string(), " has ", array.shape[0],
+                   " images, ", labels.string(), " has ", classes_of.size(), " labels");
   for (std::size_t i = 0; i < classes_of.size(); ++i) {
     require<IoError>(classes_of[i] < classes, "idx", labels.string(), ": label ", classes_of[i], " of image ", i,
                      " is not below the number of classes, ", classes);

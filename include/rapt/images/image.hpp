@@ -10,6 +10,7 @@
 
 #include "rapt/core/error.hpp"
 #include "rapt/core/image_batch.hpp"
+#include "rapt/core/index.hpp"
 #include "rapt/core/shape.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -32,15 +33,14 @@ class Image {
   Image(Index height, Index width, Index channels, std::uint8_t value = 0)
       : height_(height), width_(width), channels_(channels) {
     require_sizes();
-    bytes_.assign(static_cast<std::size_t>(height * width * channels), value);
+    bytes_.assign(to_size(height * width * channels), value);
   }
   /// Throws ShapeError, too, if there are not as many bytes as values.
   Image(Index height, Index width, Index channels, std::vector<std::uint8_t> bytes)
       : height_(height), width_(width), channels_(channels), bytes_(std::move(bytes)) {
     require_sizes();
-    require<ShapeError>(static_cast<Index>(bytes_.size()) == height * width * channels, "image", height, " x ", width,
-                        " pixels of ", channels, " channels need ", height * width * channels, " bytes, got ",
-                        bytes_.size());
+    require<ShapeError>(std::ssize(bytes_) == height * width * channels, "image", height, " x ", width, " pixels of ",
+                        channels, " channels need ", height * width * channels, " bytes, got ", bytes_.size());
   }
 
   [[nodiscard]] Index height() const { return height_; }
@@ -74,8 +74,8 @@ class Image {
 /// The image's bytes one channel behind the other, as rapt's batches hold them   // [C, H, W] from [H, W, C]
 inline void to_planes(const Image& image, std::span<std::uint8_t> planes) {
   const Index pixels = image.height() * image.width(), channels = image.channels();
-  require<ShapeError>(static_cast<Index>(planes.size()) == pixels * channels, "to_planes", planes.size(),
-                      " bytes for an image of ", to_string(image.shape()));
+  require<ShapeError>(std::ssize(planes) == pixels * channels, "to_planes", planes.size(), " bytes for an image of ",
+                      to_string(image.shape()));
   const std::uint8_t* from = image.bytes().data();
   for (Index c = 0; c < channels; ++c) {
     std::uint8_t* to = planes.data() + c * pixels;
@@ -87,8 +87,8 @@ inline void to_planes(const Image& image, std::span<std::uint8_t> planes) {
 [[nodiscard]] inline Image from_planes(std::span<const std::uint8_t> planes, const ImageShape& shape) {
   Image image(shape.height, shape.width, shape.channels);
   const Index pixels = shape.height * shape.width;
-  require<ShapeError>(static_cast<Index>(planes.size()) == shape.size(), "from_planes", planes.size(),
-                      " bytes for an image of ", to_string(shape));
+  require<ShapeError>(std::ssize(planes) == shape.size(), "from_planes", planes.size(), " bytes for an image of ",
+                      to_string(shape));
   std::uint8_t* to = image.bytes().data();
   for (Index c = 0; c < shape.channels; ++c) {
     const std::uint8_t* from = planes.data() + c * pixels;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "rapt/core/image_batch.hpp"
+#include "rapt/core/index.hpp"
 #include "rapt/core/tensor.hpp"
 #include "rapt/core/thread_pool.hpp"
 #include "rapt/images/image.hpp"
@@ -23,7 +24,7 @@ struct Normalization {
   /// Throws ValueError unless there is one number, or one a channel, and every deviation is positive.
   void validate(Index channels) const {
     for (const std::vector<double>* values : {&mean, &deviation}) {
-      const auto count = static_cast<Index>(values->size());
+      const auto count = std::ssize(*values);
       require(count == 1 || count == channels, "normalization", values == &mean ? "mean" : "deviation",
               " must be one number, or one for each of ", channels, " channels: there are ", count);
     }
@@ -37,7 +38,7 @@ struct Normalization {
 
  private:
   [[nodiscard]] static double of(const std::vector<double>& values, Index channel) {
-    return values.size() == 1 ? values[0] : values[static_cast<std::size_t>(channel)];
+    return values.size() == 1 ? values[0] : at(values, channel);
   }
 };
 
@@ -48,7 +49,7 @@ class NormalizationTable {
   /// Throws ValueError as `validate` does.
   NormalizationTable(const Normalization& normalization, Index channels) : channels_(channels) {
     normalization.validate(channels);
-    table_.reserve(static_cast<std::size_t>(channels) * 256);
+    table_.reserve(to_size(channels) * 256);
     for (Index c = 0; c < channels; ++c) {
       for (int v = 0; v < 256; ++v) {
         table_.push_back(static_cast<T>((v / 255.0 - normalization.mean_of(c)) / normalization.deviation_of(c)));
@@ -76,8 +77,8 @@ template <class T>
   constexpr std::string_view kWhere = "to_image_batch";
   require<ShapeError>(shape.channels > 0 && shape.height > 0 && shape.width > 0, kWhere,
                       "sizes must be positive: ", to_string(shape));
-  const Index size = shape.size(), count = static_cast<Index>(bytes.size()) / size;
-  require<ShapeError>(count > 0 && static_cast<Index>(bytes.size()) == count * size, kWhere, bytes.size(),
+  const Index size = shape.size(), count = std::ssize(bytes) / size;
+  require<ShapeError>(count > 0 && std::ssize(bytes) == count * size, kWhere, bytes.size(),
                       " bytes are not one or more images of ", to_string(shape));
   const NormalizationTable<T> normalize(normalization, shape.channels);
   Tensor<T> pixels(Shape{count, size});
@@ -93,7 +94,7 @@ template <class T>
   constexpr std::string_view kWhere = "to_image_batch";
   require<ShapeError>(!images.empty() && !images[0].empty(), kWhere, "there is no image");
   const ImageShape shape = images[0].shape();
-  const auto size = static_cast<std::size_t>(shape.size());
+  const auto size = to_size(shape.size());
   std::vector<std::uint8_t> bytes(images.size() * size);
   for (std::size_t i = 0; i < images.size(); ++i) {
     require<ShapeError>(images[i].shape() == shape, kWhere, "image ", i, " is ", to_string(images[i].shape()),
@@ -110,15 +111,15 @@ template <class T>
   const ImageShape& shape = batch.shape();
   normalization.validate(shape.channels);
   const Index pixels = shape.height * shape.width;
-  std::vector<std::uint8_t> planes(static_cast<std::size_t>(shape.size()));
+  std::vector<std::uint8_t> planes(to_size(shape.size()));
   const T* values = batch.pixels().row(i);
   for (Index j = 0; j < shape.size(); ++j) {
     const Index c = j / pixels;
     const double value =
         255 * (static_cast<double>(values[j]) * normalization.deviation_of(c) + normalization.mean_of(c));
-    planes[static_cast<std::size_t>(j)] = value >= 255 ? std::uint8_t{255}
-                                          : value > 0  ? static_cast<std::uint8_t>(value + 0.5)
-                                                       : std::uint8_t{0};
+    at(planes, j) = value >= 255 ? std::uint8_t{255}
+                    : value > 0  ? static_cast<std::uint8_t>(value + 0.5)
+                                 : std::uint8_t{0};
   }
   return from_planes(planes, shape);
 }

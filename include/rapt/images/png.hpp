@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "rapt/core/error.hpp"
+#include "rapt/core/index.hpp"
 #include "rapt/images/file_bytes.hpp"
 #include "rapt/images/image.hpp"
 
@@ -92,7 +93,7 @@ inline void check_png(std::span<const std::uint8_t> bytes, Index max_pixels, std
 /// Lays pixels with an opacity on the background, channel by channel: (alpha value + (255 - alpha) background) / 255,
 /// rounded. `pixels` holds each pixel's channels and then its alpha.
 inline void lay_on_background(std::span<const std::uint8_t> pixels, const Colour& background, Image& image) {
-  const auto channels = static_cast<std::size_t>(image.channels());
+  const auto channels = to_size(image.channels());
   const std::array<std::uint8_t, 3> below = channels == 3
                                                 ? std::array{background.red, background.green, background.blue}
                                                 : std::array{background.green, background.green, background.green};

@@ -96,7 +96,7 @@ class PpmScanner {
   scanner.check(largest >= 1 && largest <= 255, "the largest value must be 1 to 255: ", largest);
   const Index count = width * height * channels;
 
-  const auto left = static_cast<Index>(scanner.rest().size());
+  const auto left = std::ssize(scanner.rest());
   if (is_text) {
     scanner.check(left / 2 >= count, width, " x ", height, " x ", channels, " values need ", 2 * count,
                   " bytes or more, ", left, " are left");

@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "rapt/core/index.hpp"
 #include "rapt/core/token_batch.hpp"
 #include "rapt/kernels/softmax.hpp"
 
@@ -68,7 +69,7 @@ void cross_entropy_rows(T* logits, Index rows, Index cols, const CrossEntropyRow
     simd::with_simd([&](auto isa) __attribute__((always_inline)) {
       for (Index i = begin; i < end; ++i) {
         T* row = logits + i * cols;
-        const TokenId target = p.targets[static_cast<std::size_t>(i)];
+        const TokenId target = at(p.targets, i);
         if (target == p.ignore_index) {
           losses[i] = 0;
           if (p.gradient_scale != 0) std::fill_n(row, cols, T(0));

@@ -43,6 +43,31 @@ void add_scaled(T* to, const T* from, T factor, Index count) {
       });
 }
 
+/// to += rate * (from - to)
+template <class T>
+void move_towards(T* to, const T* from, T rate, Index count) {
+  for_each_lane<T>(
+      count, [&](auto lanes, Index i) __attribute__((always_inline)) {
+        simd::Vector<T, lanes> a, b;
+        simd::load(a, to + i);
+        simd::load(b, from + i);
+        a += rate * (b - a);
+        simd::store(to + i, a);
+      });
+}
+
+/// x += addend
+template <class T>
+void add_constant(T* x, T addend, Index count) {
+  for_each_lane<T>(
+      count, [&](auto lanes, Index i) __attribute__((always_inline)) {
+        simd::Vector<T, lanes> v;
+        simd::load(v, x + i);
+        v += addend;
+        simd::store(x + i, v);
+      });
+}
+
 /// x *= factor
 template <class T>
 void scale(T* x, T factor, Index count) {

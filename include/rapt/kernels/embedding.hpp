@@ -4,6 +4,7 @@
 
 #include <span>
 
+#include "rapt/core/index.hpp"
 #include "rapt/core/token_batch.hpp"
 #include "rapt/kernels/elementwise.hpp"
 
@@ -13,9 +14,9 @@ namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 template <class T>
 void gather_rows(TensorView<const T> table, std::span<const TokenId> ids, T scale, T* y, bool accumulate = false) {
   const Index cols = table.cols();
-  parallel_for(static_cast<Index>(ids.size()), 64, [&](Index begin, Index end) {
+  parallel_for(std::ssize(ids), 64, [&](Index begin, Index end) {
     for (Index i = begin; i < end; ++i) {
-      const T* row = table.row(ids[static_cast<std::size_t>(i)]);
+      const T* row = table.row(at(ids, i));
       for (Index j = 0; j < cols; ++j) y[i * cols + j] = scale * row[j] + (accumulate ? y[i * cols + j] : T(0));
     }
   });

@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "rapt/core/index.hpp"
 #include "rapt/kernels/patches.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace kernels {
@@ -27,10 +28,10 @@ template <class T>
 [[nodiscard]] Tensor<T> patch_pixels(const ImageBatch<T>& images, const PatchGrid& grid,
                                      std::span<const TokenId> numbers) {
   require_ids(numbers, images.images() * grid.patches(), "patch_pixels");
-  Tensor<T> patches(Shape{static_cast<Index>(numbers.size()), grid.patch_size()});
+  Tensor<T> patches(Shape{std::ssize(numbers), grid.patch_size()});
   parallel_for(patches.rows(), 64, [&](Index begin, Index end) {
     for (Index i = begin; i < end; ++i) {
-      const Index number = numbers[static_cast<std::size_t>(i)];
+      const Index number = at(numbers, i);
       const T* from = images.pixels().row(number / grid.patches());
       T* to = patches.row(i);
       detail::for_each_patch_pixel(grid, number % grid.patches(),
@@ -45,12 +46,11 @@ template <class T>
 [[nodiscard]] ImageBatch<T> with_patches(const ImageBatch<T>& images, const PatchGrid& grid,
                                          std::span<const TokenId> numbers, const Tensor<T>& patches) {
   require_ids(numbers, images.images() * grid.patches(), "with_patches");
-  require<ShapeError>(patches.rows() == static_cast<Index>(numbers.size()) && patches.cols() == grid.patch_size(),
-                      "with_patches", numbers.size(), " patches of ", grid.patch_size(), " numbers, got ",
-                      patches.shape());
+  require<ShapeError>(patches.rows() == std::ssize(numbers) && patches.cols() == grid.patch_size(), "with_patches",
+                      numbers.size(), " patches of ", grid.patch_size(), " numbers, got ", patches.shape());
   Tensor<T> pixels = images.pixels();
   for (Index i = 0; i < patches.rows(); ++i) {
-    const Index number = numbers[static_cast<std::size_t>(i)];
+    const Index number = at(numbers, i);
     const T* from = patches.row(i);
     T* to = pixels.row(number / grid.patches());
     detail::for_each_patch_pixel(grid, number % grid.patches(),

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "rapt/core/image_batch.hpp"
+#include "rapt/core/index.hpp"
 #include "rapt/core/token_batch.hpp"
 #include "rapt/kernels/elementwise.hpp"
 
@@ -54,7 +55,7 @@ void for_each_run(const PatchGrid& grid, Index patch, const F& f) {
 
 /// The patch that token k of image b shows; `visible` empty: number k.
 [[nodiscard]] inline Index patch_of(std::span<const TokenId> visible, Index tokens, Index b, Index k) {
-  return visible.empty() ? k : visible[static_cast<std::size_t>(b * tokens + k)];
+  return visible.empty() ? k : at(visible, b * tokens + k);
 }
 
 }  // namespace detail

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <vector>
 
+#include "rapt/core/index.hpp"
 #include "rapt/kernels/elementwise.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace kernels {
@@ -33,14 +34,14 @@ struct CubicTaps {
   constexpr double a = -0.75;
   const auto near = [](double x) { return ((a + 2) * x - (a + 3)) * x * x + 1; };       // |x| <= 1
   const auto far = [](double x) { return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a; };  // 1 < |x| < 2
-  std::vector<CubicTaps> taps(static_cast<std::size_t>(to));
+  std::vector<CubicTaps> taps(to_size(to));
   for (Index i = 0; i < to; ++i) {
     const double x = (static_cast<double>(i) + 0.5) * static_cast<double>(from) / static_cast<double>(to) - 0.5;
     const double left = std::floor(x), t = x - left;
-    CubicTaps& tap = taps[static_cast<std::size_t>(i)];
+    CubicTaps& tap = at(taps, i);
     tap.share = {far(t + 1), near(t), near(1 - t), far(2 - t)};
     for (Index k = 0; k < 4; ++k) {
-      tap.at[static_cast<std::size_t>(k)] = std::clamp<Index>(static_cast<Index>(left) + k - 1, 0, from - 1);
+      at(tap.at, k) = std::clamp<Index>(static_cast<Index>(left) + k - 1, 0, from - 1);
     }
   }
   return taps;
@@ -52,7 +53,7 @@ void for_each_share(GridSize from, GridSize to, const F& f) {
   const std::vector<CubicTaps> down = cubic_taps(from.rows, to.rows), across = cubic_taps(from.cols, to.cols);
   for (Index y = 0; y < to.rows; ++y) {
     for (Index x = 0; x < to.cols; ++x) {
-      const CubicTaps &v = down[static_cast<std::size_t>(y)], &h = across[static_cast<std::size_t>(x)];
+      const CubicTaps &v = at(down, y), &h = at(across, x);
       for (std::size_t i = 0; i < 4; ++i) {
         for (std::size_t j = 0; j < 4; ++j) {
           f(y * to.cols + x, v.at[i] * from.cols + h.at[j], v.share[i] * h.share[j]);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <span>
 
+#include "rapt/core/index.hpp"
 #include "rapt/core/token_batch.hpp"
 #include "rapt/kernels/elementwise.hpp"
 
@@ -94,7 +95,7 @@ void rotate(TensorView<T> x, TensorView<const T> table, std::span<const TokenId>
   parallel_for(x.rows(), grain, [&](Index begin, Index end) {
     simd::with_simd([&](auto isa) __attribute__((always_inline)) {
       for (Index i = begin; i < end; ++i) {
-        const T* cosines = table.row(positions[static_cast<std::size_t>(i)]);
+        const T* cosines = table.row(at(positions, i));
         for (Index head = 0; head < heads.count; ++head) {
           T* columns = x.row(i) + heads.first + head * heads.head_dim;
           if (heads.layout == RotaryLayout::halves) {

@@ -4,6 +4,7 @@
 
 #include <span>
 
+#include "rapt/core/index.hpp"
 #include "rapt/kernels/elementwise.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace kernels {
@@ -16,7 +17,7 @@ struct ResidualScale {
 
   [[nodiscard]] T of_row(Index row, Index rows) const {
     if (sequences.empty()) return T(1);
-    return sequences[static_cast<std::size_t>(row / (rows / static_cast<Index>(sequences.size())))];
+    return at(sequences, row / (rows / std::ssize(sequences)));
   }
 };
 

@@ -23,6 +23,7 @@
 #include <utility>
 
 #include "rapt/core/cpu_features.hpp"
+#include "rapt/core/index.hpp"
 #include "rapt/core/shape.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace simd {
@@ -193,12 +194,12 @@ template <int kFirst, class T, class V>
   constexpr auto kCoefficients = [] {  // 1 / k!
     std::array<T, kDegree + 1> c{};
     T factorial = 1;
-    for (int k = 0; k <= kDegree; ++k) c[static_cast<std::size_t>(k)] = T(1) / (factorial *= k > 0 ? T(k) : T(1));
+    for (int k = 0; k <= kDegree; ++k) at(c, k) = T(1) / (factorial *= k > 0 ? T(k) : T(1));
     return c;
   }();
   V s = kCoefficients[kDegree] - V{};  // a local one: compilers see what value and derivative share
 #pragma GCC unroll 16
-  for (int k = kDegree - 1; k >= kFirst; --k) s = s * r + kCoefficients[static_cast<std::size_t>(k)];
+  for (int k = kDegree - 1; k >= kFirst; --k) s = s * r + at(kCoefficients, k);
   sum = s;
 }
 

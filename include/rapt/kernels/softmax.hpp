@@ -1,15 +1,23 @@
 /// \file
-/// Softmax of rows.
+/// Softmax of rows: y_j = e^(x_j - max x) / sum_k e^(x_k - max x).
+///
+/// The largest element is subtracted first, which changes nothing mathematically and keeps every exponential at most 1,
+/// so that nothing overflows and at least one term of the sum is 1. Rows are worked on in vectors with one sum for each
+/// lane; the lanes' sums are added in a fixed order, so that the result is the same bits on any number of threads. The
+/// pieces (largest element, exponentials, scaling) are functions of their own, as attention and cross-entropy use them,
+/// too.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "rapt/kernels/elementwise.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
-/// The largest element of a row; -infinity of an empty one. Call inside `with_simd`.
+/// The largest element of a row, or -infinity if the row is empty. Call inside `with_simd`.
 template <class Isa, class T>
 [[gnu::always_inline]] inline T row_max(Isa, const T* row, Index count) {
   constexpr int kWidth = simd::kLanes<Isa, T>;
@@ -27,8 +35,8 @@ template <class Isa, class T>
   return highest;
 }
 
-/// row <- e^(row - highest) in place, with highest >= all of the row; returns the sum. With nothing but -infinity the
-/// row becomes zeros and the sum is 0. Call inside `with_simd`.
+/// Replaces each x of a row by e^(x - highest) and returns their sum; `highest` must be at least the largest element. A
+/// row in which everything is masked, that is -infinity, becomes zeros with the sum 0. Call inside `with_simd`.
 template <class Isa, class T>
 [[gnu::always_inline]] inline T exponentials_below(Isa isa, T* row, Index count, T highest) {
   constexpr int kWidth = simd::kLanes<Isa, T>;
@@ -38,8 +46,8 @@ template <class Isa, class T>
     std::fill_n(row, count, T(0));
     return T(0);
   }
-  V sums{};
-  T sum = 0;
+  V sums{};   // of whole vectors, one sum for each lane
+  T sum = 0;  // of the elements behind the last whole vector
   simd::for_lanes<T>(
       isa, count, [&](auto lanes, Index i) __attribute__((always_inline)) {
         simd::Vector<T, lanes> v;
@@ -56,7 +64,9 @@ template <class Isa, class T>
   return sum + simd::sum_lanes<kWidth>(sums);
 }
 
-/// `exponentials_below` the largest of the row and `at_least`; returns {that, sum}. Call inside `with_simd`.
+/// Replaces each x of a row by e^(x - m), where m is the largest of the row's elements and `at_least`, and returns m
+/// and the sum. A caller that sums over several parts of a row passes the largest element so far. Call inside
+/// `with_simd`.
 template <class Isa, class T>
 [[gnu::always_inline]] inline std::pair<T, T> exponentials(Isa isa, T* row, Index count,
                                                            T at_least = -std::numeric_limits<T>::infinity()) {
@@ -65,7 +75,36 @@ template <class Isa, class T>
   return {highest, exponentials_below(isa, row, count, highest)};
 }
 
-/// log sum_j e^row_j.
+/// row <- e^(row - its largest element) in place, on one thread: softmax without the division by the sum.
+template <class T>
+void exponentials_of(T* row, Index count) {
+  simd::with_simd([&](auto isa) __attribute__((always_inline)) { exponentials(isa, row, count); });
+}
+
+/// visit(j) in order for each j with row_j > threshold, on one thread. The threshold is a reference, as `visit` may
+/// raise it: a search for the largest elements then skips most of a row in vectors.
+template <class T, class Visit>
+void for_each_above(const T* row, Index count, const T& threshold, const Visit& visit) {
+  constexpr Index kChunk = 128, kPart = 16;  // most of them hold nothing above the threshold
+  simd::with_simd([&](auto isa) __attribute__((always_inline)) {
+    const auto has_one = [&](Index from, Index to) __attribute__((always_inline)) {
+      return row_max(isa, row + from, to - from) > threshold;
+    };
+    for (Index begin = 0; begin < count; begin += kChunk) {
+      const Index end = std::min(begin + kChunk, count);
+      if (!has_one(begin, end)) continue;
+      for (Index part = begin; part < end; part += kPart) {
+        const Index part_end = std::min(part + kPart, end);
+        if (!has_one(part, part_end)) continue;
+        for (Index j = part; j < part_end; ++j) {
+          if (row[j] > threshold) visit(j);
+        }
+      }
+    }
+  });
+}
+
+/// log(sum_j e^row_j), computed as m + log(sum_j e^(row_j - m)) with m the largest element.
 template <class T>
 [[nodiscard]] double log_sum_exp(const T* row, Index count) {
   double result = 0;
@@ -91,7 +130,7 @@ template <class T>
   return result;
 }
 
-/// row <- row * factor. Call inside `with_simd`.
+/// Multiplies a row by a factor. Call inside `with_simd`.
 template <class Isa, class T>
 [[gnu::always_inline]] inline void scale_row(Isa isa, T* row, Index count, T factor) {
   simd::for_lanes<T>(
@@ -103,7 +142,8 @@ template <class Isa, class T>
       });
 }
 
-/// y = softmax(x) along rows; x and y may be the same memory.
+/// y = softmax(x) along rows   // x, y [rows, cols]
+/// x and y may be the same memory. A row of -infinity becomes zeros.
 template <class T>
 void softmax_rows(const T* x, T* y, Index rows, Index cols) {
   parallel_for(rows, std::max<Index>(1, kElementGrain / std::max<Index>(1, cols)), [&](Index begin, Index end) {
@@ -112,13 +152,14 @@ void softmax_rows(const T* x, T* y, Index rows, Index cols) {
         T* row = y + i * cols;
         if (x != y) std::copy_n(x + i * cols, cols, row);
         const T sum = exponentials(isa, row, cols).second;
-        if (sum != 0) scale_row(isa, row, cols, T(1) / sum);  // a NaN spreads over the row
+        if (sum != 0)
+          scale_row(isa, row, cols, T(1) / sum);  // of a row with NaN the sum is NaN, too, and so is the whole row
       }
     });
   });
 }
 
-/// row i of x <- row i * factors[i]
+/// Multiplies row i of x by factors[i]   // x [rows, cols]
 template <class T>
 void scale_rows(T* x, const T* factors, Index rows, Index cols) {
   parallel_for(rows, std::max<Index>(1, kElementGrain / std::max<Index>(1, cols)), [&](Index begin, Index end) {

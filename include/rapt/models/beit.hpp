@@ -9,10 +9,12 @@
 #include "rapt/autograd/ops/add_rows.hpp"
 #include "rapt/autograd/ops/cross_entropy.hpp"
 #include "rapt/autograd/ops/mean_rows.hpp"
+#include "rapt/autograd/ops/place_rows.hpp"
 #include "rapt/core/patch_mask.hpp"
 #include "rapt/models/config_fields.hpp"
 #include "rapt/nn/beit_layer.hpp"
 #include "rapt/nn/patch_embedding.hpp"
+#include "rapt/nn/relative_position_bias.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -72,8 +74,13 @@ struct BeitConfig {
                       .norm_epsilon = norm_epsilon},
             .layer_scale = layer_scale,
             .drop_path = drop_path * share,
-            .grid_rows = relative_positions ? grid.rows() : 0,
-            .grid_cols = relative_positions ? grid.cols() : 0};
+            .positions = attention_positions()};
+  }
+  /// Tables of biases, if the config has relative positions.
+  [[nodiscard]] AttentionPositions attention_positions() const {
+    if (relative_positions) return BiasTable{.rows = relative_distances(grid.rows(), grid.cols())};
+    if (shared_relative_positions) return BiasTable{};
+    return {};
   }
 
   /// Addends of the scores are numbered for each pair of patches.
@@ -199,10 +206,10 @@ class Beit {
                         " tensors for the weights of ", layers_.size(), " layers");
     Variable<T> x = embed(images, mask);
     const RowSplits splits = RowSplits::equal(images.images(), config_.grid.patches() + 1);
-    Variable<T> shared;
-    if (position_bias_) shared = position_bias_->table();
+    PositionInputs<T> positions{.pairs = pairs_};
+    if (position_bias_) positions.table = position_bias_->table();
     for (std::size_t i = 0; i < layers_.size(); ++i) {
-      x = layers_[i](x, splits, shared, pairs_, weights.empty() ? nullptr : &weights[i]);
+      x = layers_[i](x, splits, positions, {.weights = weights.empty() ? nullptr : &weights[i]});
     }
     return norm_ ? (*norm_)(x) : x;
   }

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "rapt/autograd/ops/cross_entropy.hpp"
-#include "rapt/core/generation_defaults.hpp"
+#include "rapt/core/sequence_marks.hpp"
 #include "rapt/models/config_fields.hpp"
 #include "rapt/nn/embedding.hpp"
 #include "rapt/nn/encoder.hpp"
@@ -139,7 +139,7 @@ class Gpt {
                         " tensors for the weights of ", layers_.size(), " layers");
     Variable<T> x = embed(batch, {});
     for (std::size_t i = 0; i < layers_.size(); ++i) {
-      x = layers_[i](x, batch.row_splits, {.causal = true, .weights = weights.empty() ? nullptr : &weights[i]});
+      x = layers_[i](x, batch.row_splits, {.causal = true}, {.weights = weights.empty() ? nullptr : &weights[i]});
     }
     return norm_(x);
   }
@@ -181,9 +181,8 @@ class Gpt {
   }
 
   /// The config's tokens.
-  [[nodiscard]] GenerationDefaults generation_defaults() const {
-    return {
-        .begin = config_.begin_token.value_or(-1), .ends = config_.end_tokens, .suppressed = config_.suppressed_tokens};
+  [[nodiscard]] SequenceMarks sequence_marks() const {
+    return {.begin = config_.begin_token, .ends = config_.end_tokens, .suppressed = config_.suppressed_tokens};
   }
 
   [[nodiscard]] const GptConfig& config() const { return config_; }

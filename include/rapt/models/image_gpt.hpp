@@ -107,7 +107,7 @@ class ImageGptLayer {
 
   /// [N, D] from [N, D]; `weights`, if set, receives the attention probabilities.
   [[nodiscard]] Variable<T> operator()(const Variable<T>& x, const RowSplits& splits, Tensor<T>* weights) const {
-    return sublayers(x, self_attention_(norm1_(x), splits, {.causal = true, .weights = weights}));
+    return sublayers(x, self_attention_(norm1_(x), splits, {.causal = true}, {.weights = weights}));
   }
   /// The same for the next tokens of each row only, against what the cache holds.
   [[nodiscard]] Variable<T> step(const Variable<T>& x, const RowSplits& splits, KeyValueCache<T>& cache) const {
@@ -245,7 +245,7 @@ class ImageGpt {
   }
 
   /// Nothing but the length ends an image, and the begin symbol stands before the first pixel.
-  [[nodiscard]] GenerationDefaults generation_defaults() const { return {.begin = config_.begin_token(), .ends = {}}; }
+  [[nodiscard]] SequenceMarks sequence_marks() const { return {.begin = config_.begin_token()}; }
 
   [[nodiscard]] const ImageGptConfig& config() const { return config_; }
 

@@ -19,14 +19,14 @@ template <class T = float>
 class LlamaLayer {
  public:
   LlamaLayer(const LlamaConfig& config, const Rotary<T>& rotary, Rng& rng)
-      : self_attn_(config.attention(), rotary, rng),
+      : self_attn_(config.attention(), rng, &rotary),
         mlp_(config.feed_forward(), rng),
         input_layernorm_(config.d_model, config.norm_epsilon),
         post_attention_layernorm_(config.d_model, config.norm_epsilon) {}
 
   /// [N, D] from [N, D]; `weights`, if set, receives the attention probabilities.
   [[nodiscard]] Variable<T> operator()(const Variable<T>& x, const RowSplits& splits, Tensor<T>* weights) const {
-    return sublayers(x, self_attn_(input_layernorm_(x), splits, weights));
+    return sublayers(x, self_attn_(input_layernorm_(x), splits, {.causal = true}, {.weights = weights}));
   }
   /// The same for the next tokens of each row only, against what the cache holds.
   [[nodiscard]] Variable<T> step(const Variable<T>& x, const RowSplits& splits, KeyValueCache<T>& cache) const {
@@ -48,7 +48,7 @@ class LlamaLayer {
     return residual_add(h, mlp_(post_attention_layernorm_(h)));
   }
 
-  GroupedQueryAttention<T> self_attn_;
+  MultiHeadAttention<T> self_attn_;
   GatedFeedForward<T> mlp_;
   RmsNorm<T> input_layernorm_, post_attention_layernorm_;
 };
@@ -129,9 +129,8 @@ class Llama {
   }
 
   /// The config's tokens.
-  [[nodiscard]] GenerationDefaults generation_defaults() const {
-    return {
-        .begin = config_.begin_token.value_or(-1), .ends = config_.end_tokens, .suppressed = config_.suppressed_tokens};
+  [[nodiscard]] SequenceMarks sequence_marks() const {
+    return {.begin = config_.begin_token, .ends = config_.end_tokens, .suppressed = config_.suppressed_tokens};
   }
 
   [[nodiscard]] const LlamaConfig& config() const { return config_; }

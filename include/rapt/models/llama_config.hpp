@@ -6,11 +6,10 @@
 #include <string_view>
 #include <vector>
 
-#include "rapt/core/generation_defaults.hpp"
+#include "rapt/core/sequence_marks.hpp"
 #include "rapt/models/config_fields.hpp"
+#include "rapt/nn/attention.hpp"
 #include "rapt/nn/gated_feed_forward.hpp"
-#include "rapt/nn/grouped_query_attention.hpp"
-#include "rapt/nn/rotary.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -81,15 +80,19 @@ struct LlamaConfig {
   }
 
   [[nodiscard]] Index columns_of_head() const { return head_dim.value_or(d_model / heads); }
-  [[nodiscard]] GroupedQueryAttentionOptions attention() const {
+  [[nodiscard]] MultiHeadAttentionOptions attention() const {
     return {.d_model = d_model,
             .heads = heads,
             .key_value_heads = key_value_heads.value_or(heads),
             .head_dim = columns_of_head(),
+            .window = window,
             .dropout = attention_dropout,
-            .bias = attention_bias,
+            .query_bias = attention_bias,
+            .key_bias = attention_bias,
+            .value_bias = attention_bias,
             .output_bias = attention_output_bias,
-            .window = window};
+            .positions = rotary,
+            .names = {.in_proj_weight = "qkv_proj.weight", .in_proj_bias = "qkv_proj.bias", .out_proj = "o_proj"}};
   }
   [[nodiscard]] GatedFeedForwardOptions feed_forward() const {
     return {.d_model = d_model, .d_ff = d_ff, .activation = activation, .bias = mlp_bias};
@@ -110,7 +113,7 @@ struct LlamaConfig {
     require(window >= 0, kWhere, "window must not be negative: ", window);
     require(attention_dropout >= 0.f && attention_dropout < 1.f, kWhere,
             "attention_dropout must be in [0, 1): ", attention_dropout);
-    require(norm_epsilon > 0 && init_std >= 0, kWhere, "rms_norm_epsilon must be positive: ", norm_epsilon,
+    require(norm_epsilon > 0 && init_std >= 0, kWhere, "norm_epsilon must be positive: ", norm_epsilon,
             ", init_std not negative: ", init_std);
   }
 

@@ -187,7 +187,7 @@ class Marian {
   }
 
   /// The config's tokens, and the longest translation.
-  [[nodiscard]] GenerationDefaults generation_defaults() const {
+  [[nodiscard]] SequenceMarks sequence_marks() const {
     return {.begin = config_.begin_token,
             .ends = config_.end_tokens,
             .forced_begin = config_.forced_begin_token,

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "rapt/autograd/ops/cross_entropy.hpp"
-#include "rapt/core/generation_defaults.hpp"
+#include "rapt/core/sequence_marks.hpp"
 #include "rapt/models/config_fields.hpp"
 #include "rapt/nn/decoder.hpp"
 #include "rapt/nn/embedding.hpp"
@@ -215,19 +215,19 @@ class Transformer {
   }
 
   /// The memory   // [M, D]
-  [[nodiscard]] Variable<T> encode(const TokenBatch& source, const AttentionOptions<T>& masks = {},
+  [[nodiscard]] Variable<T> encode(const TokenBatch& source, const AttentionMask<T>& mask = {},
                                    std::span<Tensor<T>> weights = {}) const {
     const Embedding<T>& table = embedding_ ? *embedding_ : *source_embedding_;
-    return encoder_(embed(table, source_positions_, source, {}), source.row_splits, masks, weights);
+    return encoder_(embed(table, source_positions_, source, {}), source.row_splits, mask, weights);
   }
 
-  /// The decoder's last hidden state   // [N, D]. Self-attention is causal unless `masks.causal` is set to false.
+  /// The decoder's last hidden state   // [N, D]. Self-attention is causal unless `mask.causal` is set to false.
   [[nodiscard]] Variable<T> decode(const TokenBatch& target_input, const Variable<T>& memory,
-                                   const RowSplits& memory_splits, const AttentionOptions<T>& masks = {},
-                                   const AttentionOptions<T>& memory_masks = {}, std::span<Tensor<T>> weights = {},
+                                   const RowSplits& memory_splits, const AttentionMask<T>& mask = {},
+                                   const AttentionMask<T>& memory_mask = {}, std::span<Tensor<T>> weights = {},
                                    std::span<Tensor<T>> memory_weights = {}) const {
     return decoder_(embed(target_table(), target_positions_, target_input, {}), target_input.row_splits, memory,
-                    memory_splits, masks, memory_masks, weights, memory_weights);
+                    memory_splits, mask, memory_mask, weights, memory_weights);
   }
 
   /// Scores of every token at every target position, before softmax   // [N, V]
@@ -279,8 +279,8 @@ class Transformer {
     return logits(decoder_.step(state, x, next.row_splits)).value();
   }
 
-  /// The tokens of `make_batch`: 1 begins a translation and 2 ends it.
-  [[nodiscard]] GenerationDefaults generation_defaults() const { return {}; }
+  /// The tokens of `make_batch`.
+  [[nodiscard]] SequenceMarks sequence_marks() const { return {.begin = kBeginToken, .ends = {kEndToken}}; }
 
   [[nodiscard]] const TransformerConfig& config() const { return config_; }
   [[nodiscard]] Index target_vocabulary() const { return config_.target_vocabulary; }

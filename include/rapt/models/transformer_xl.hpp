@@ -5,10 +5,11 @@
 #pragma once
 
 #include "rapt/models/transformer_xl_config.hpp"
+#include "rapt/nn/attention.hpp"
+#include "rapt/nn/distance_encoding.hpp"
 #include "rapt/nn/feed_forward.hpp"
 #include "rapt/nn/layer_norm.hpp"
 #include "rapt/nn/prompt.hpp"
-#include "rapt/nn/relative_attention.hpp"
 #include "rapt/nn/transformer_xl_memory.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -21,9 +22,13 @@ class TransformerXlLayer {
       : attention_({.d_model = config.d_model,
                     .heads = config.heads,
                     .head_dim = config.head_dim,
-                    .span = config.span(),
+                    .window = config.window(),
                     .dropout = config.attention_dropout,
-                    .own_biases = config.own_biases},
+                    .query_bias = false,
+                    .key_bias = false,
+                    .value_bias = false,
+                    .output_bias = false,
+                    .positions = DistanceScores{.own_biases = config.own_biases}},
                    rng),
         norm1_(config.d_model, config.norm_epsilon),
         feed_forward_({.d_model = config.d_model, .d_ff = config.d_ff, .dropout = config.dropout}, rng),
@@ -31,20 +36,20 @@ class TransformerXlLayer {
         pre_norm_(config.pre_norm),
         dropout_(config.dropout) {}
 
-  /// x [N, D], given `all` [M + N, D]: each sequence's memory and then its x; `others`: see RelativeMultiHeadAttention.
-  template <class... Others>
+  /// x [N, D], given `all` [M + N, D]: each sequence's memory and then its x.
   [[nodiscard]] Variable<T> operator()(const Variable<T>& x, const RowSplits& splits, const Variable<T>& all,
-                                       const RowSplits& all_splits, const Others&... others) const {
+                                       const RowSplits& all_splits, const PositionInputs<T>& positions) const {
     if (!pre_norm_) {
-      const Variable<T> h = norm1_(x, attention_(x, splits, all, all_splits, others...), dropout_);
+      const Variable<T> h = norm1_(x, attention_(x, splits, all, all_splits, {}, {}, positions), dropout_);
       return norm2_(h, feed_forward_(h), dropout_);
     }
     const Variable<T> normed = norm1_(x), all_normed = all.node() == x.node() ? normed : norm1_(all);
-    const Variable<T> h = residual_add(x, attention_(normed, splits, all_normed, all_splits, others...), dropout_);
+    const Variable<T> h =
+        residual_add(x, attention_(normed, splits, all_normed, all_splits, {}, {}, positions), dropout_);
     return residual_add(h, feed_forward_(norm2_(h)), dropout_);
   }
 
-  [[nodiscard]] RelativeMultiHeadAttention<T>& attention() { return attention_; }
+  [[nodiscard]] MultiHeadAttention<T>& attention() { return attention_; }
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor&& visitor) {
@@ -55,7 +60,7 @@ class TransformerXlLayer {
   }
 
  private:
-  RelativeMultiHeadAttention<T> attention_;
+  MultiHeadAttention<T> attention_;
   LayerNorm<T> norm1_;
   FeedForward<T> feed_forward_;
   LayerNorm<T> norm2_;
@@ -118,8 +123,10 @@ class TransformerXl {
       for (Index r = 0; r < splits.length(i); ++r) places.push_back(all_splits.rows() + remembered + r);
       all_splits.push_back(remembered + splits.length(i));
     }
-    const Variable<T> distances =
-        dropout(Variable<T>(distances_(distances_among(all_splits.longest()))), config_.dropout);
+    const PositionInputs<T> positions{
+        .distances = dropout(Variable<T>(distances_(distances_among(all_splits.longest()))), config_.dropout),
+        .content_bias = content_bias_,
+        .position_bias = position_bias_};
 
     Memory after{{}, detail::last_rows(all_splits, config_.memory_length)};
     Variable<T> x = dropout(embedding_(segment.tokens), config_.dropout);
@@ -127,7 +134,7 @@ class TransformerXl {
       const Variable<T> all =
           memory_places.empty() ? x : place_rows<T>({{Variable<T>(before.layers[i]), memory_places}, {x, places}});
       after.layers.push_back(detail::last_rows(all.value(), all_splits, after.row_splits));
-      x = layers_[i](x, splits, all, all_splits, distances, content_bias_, position_bias_);
+      x = layers_[i](x, splits, all, all_splits, positions);
     }
     memory = std::move(after);
     return dropout(std::move(x), config_.dropout);
@@ -187,10 +194,10 @@ class TransformerXl {
   }
 
   /// The config's end token.
-  [[nodiscard]] GenerationDefaults generation_defaults() const {
-    GenerationDefaults defaults{.begin = -1, .ends = {}};
-    if (config_.end_token) defaults.ends.push_back(*config_.end_token);
-    return defaults;
+  [[nodiscard]] SequenceMarks sequence_marks() const {
+    SequenceMarks marks;
+    if (config_.end_token) marks.ends.push_back(*config_.end_token);
+    return marks;
   }
 
   [[nodiscard]] const TransformerXlConfig& config() const { return config_; }
@@ -199,7 +206,7 @@ class TransformerXl {
     TransformerXlConfig config = config_;
     config.memory_length = length;
     config_ = checked(config);
-    for (auto& layer : layers_) layer.attention().set_span(config_.span());
+    for (auto& layer : layers_) layer.attention().set_window(config_.window());
     distances_ = encoding(config_);
   }
 

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "rapt/core/generation_defaults.hpp"
+#include "rapt/core/sequence_marks.hpp"
 #include "rapt/nn/adaptive_softmax.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -84,7 +84,8 @@ struct TransformerXlConfig {
     }
     return {.tie_weights = tie_embeddings, .tie_projections = shared};
   }
-  [[nodiscard]] Index span() const { return same_length ? memory_length : 0; }
+  /// How far behind its own position a token attends; 0: to all before it.
+  [[nodiscard]] Index window() const { return same_length ? memory_length - 1 : 0; }
 
   /// Throws ValueError that names the values which do not fit.
   void validate() const {
@@ -95,7 +96,8 @@ struct TransformerXlConfig {
             ", head_dim ", head_dim, ", d_ff ", d_ff, ", layers ", layers);
     require(memory_length >= 0 && clamp_length >= 0, kWhere, "lengths must not be negative: memory_length ",
             memory_length, ", clamp_length ", clamp_length);
-    require(!same_length || memory_length > 0, kWhere, "same_length needs a memory_length, which is ", memory_length);
+    require(!same_length || memory_length > 1, kWhere,
+            "same_length needs a memory_length of 2 or more: ", memory_length);
     require(shared_projections.size() <= cutoffs.size() + 1, kWhere, "shared_projections for ",
             shared_projections.size(), " clusters, there are ", cutoffs.size() + 1);
     for (const float rate : {dropout, attention_dropout}) {

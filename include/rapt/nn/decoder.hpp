@@ -43,15 +43,19 @@ class DecoderLayer {
         norm2_(options.add_norm<T>()),
         norm3_(options.add_norm<T>()) {}
 
-  /// [N, D] from target [N, D] and memory [M, D]. Self-attention is causal unless `masks.causal` is set to false, as
+  /// [N, D] from target [N, D] and memory [M, D]. Self-attention is causal unless `mask.causal` is set to false, as
   /// torch.nn.TransformerDecoderLayer is without a mask; `step` is causal by nature.
   [[nodiscard]] Variable<T> operator()(const Variable<T>& target, const RowSplits& splits, const Variable<T>& memory,
-                                       const RowSplits& memory_splits, AttentionOptions<T> masks = {},
-                                       const AttentionOptions<T>& memory_masks = {}) const {
-    masks.causal = masks.causal.value_or(true);
+                                       const RowSplits& memory_splits, AttentionMask<T> mask = {},
+                                       const AttentionMask<T>& memory_mask = {},
+                                       const AttentionCapture<T>& capture = {},
+                                       const AttentionCapture<T>& memory_capture = {}) const {
+    mask.causal = mask.causal.value_or(true);
     return sublayers(
-        target, [&](const Variable<T>& h) { return self_attention_(h, splits, masks); },
-        [&](const Variable<T>& h) { return multihead_attention_(h, splits, memory, memory_splits, memory_masks); });
+        target, [&](const Variable<T>& h) { return self_attention_(h, splits, mask, capture); },
+        [&](const Variable<T>& h) {
+          return multihead_attention_(h, splits, memory, memory_splits, memory_mask, memory_capture);
+        });
   }
 
   /// [keys | values] of a memory for `step`.
@@ -104,22 +108,22 @@ class Decoder {
     if (final_norm) norm_.emplace(options.d_model, options.norm_epsilon);
   }
 
-  /// [N, D] from target [N, D] and memory [M, D]. Self-attention is causal unless `masks.causal` is set to false, as
+  /// [N, D] from target [N, D] and memory [M, D]. Self-attention is causal unless `mask.causal` is set to false, as
   /// torch.nn.TransformerDecoder is without a mask; `step` is causal by nature.
   /// `weights` and `memory_weights`, one a layer or none, receive the probabilities of self-attention and of attention
   /// to the memory.
   [[nodiscard]] Variable<T> operator()(Variable<T> x, const RowSplits& splits, const Variable<T>& memory,
-                                       const RowSplits& memory_splits, AttentionOptions<T> masks = {},
-                                       AttentionOptions<T> memory_masks = {}, std::span<Tensor<T>> weights = {},
+                                       const RowSplits& memory_splits, const AttentionMask<T>& mask = {},
+                                       const AttentionMask<T>& memory_mask = {}, std::span<Tensor<T>> weights = {},
                                        std::span<Tensor<T>> memory_weights = {}) const {
     for (const std::size_t count : {weights.size(), memory_weights.size()}) {
       require<ShapeError>(count == 0 || count == layers_.size(), "decoder", count, " tensors for the weights of ",
                           layers_.size(), " layers");
     }
     for (std::size_t i = 0; i < layers_.size(); ++i) {
-      if (!weights.empty()) masks.weights = &weights[i];
-      if (!memory_weights.empty()) memory_masks.weights = &memory_weights[i];
-      x = layers_[i](x, splits, memory, memory_splits, masks, memory_masks);
+      x = layers_[i](x, splits, memory, memory_splits, mask, memory_mask,
+                     {.weights = weights.empty() ? nullptr : &weights[i]},
+                     {.weights = memory_weights.empty() ? nullptr : &memory_weights[i]});
     }
     return norm_ ? (*norm_)(x) : x;
   }

@@ -18,8 +18,9 @@ class EncoderLayer {
 
   /// [N, D] from [N, D]
   [[nodiscard]] Variable<T> operator()(const Variable<T>& source, const RowSplits& splits,
-                                       const AttentionOptions<T>& masks = {}) const {
-    return sublayers(source, [&](const Variable<T>& h) { return self_attention_(h, splits, masks); });
+                                       const AttentionMask<T>& mask = {},
+                                       const AttentionCapture<T>& capture = {}) const {
+    return sublayers(source, [&](const Variable<T>& h) { return self_attention_(h, splits, mask, capture); });
   }
 
   /// The same, causal, for the next tokens of each row only, against what the cache holds: a model without encoder
@@ -58,15 +59,14 @@ class Encoder {
     if (final_norm) norm_.emplace(options.d_model, options.norm_epsilon);
   }
 
-  /// The memory that the decoder attends to   // [N, D] from [N, D]
-  /// `weights`, one a layer or none, receive the layers' attention probabilities.
-  [[nodiscard]] Variable<T> operator()(Variable<T> x, const RowSplits& splits, AttentionOptions<T> masks = {},
+  /// The encoder output that the decoder attends to   // [N, D] from [N, D]
+  /// If not empty, `weights[i]` receives layer i's attention probabilities; its size must be the number of layers.
+  [[nodiscard]] Variable<T> operator()(Variable<T> x, const RowSplits& splits, const AttentionMask<T>& mask = {},
                                        std::span<Tensor<T>> weights = {}) const {
     require<ShapeError>(weights.empty() || weights.size() == layers_.size(), "encoder", weights.size(),
                         " tensors for the weights of ", layers_.size(), " layers");
     for (std::size_t i = 0; i < layers_.size(); ++i) {
-      if (!weights.empty()) masks.weights = &weights[i];
-      x = layers_[i](x, splits, masks);
+      x = layers_[i](x, splits, mask, {.weights = weights.empty() ? nullptr : &weights[i]});
     }
     return norm_ ? (*norm_)(x) : x;
   }

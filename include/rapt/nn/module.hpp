@@ -18,6 +18,7 @@
 #include <tuple>
 #include <vector>
 
+#include "rapt/autograd/packed_weight.hpp"
 #include "rapt/autograd/variable.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -29,7 +30,11 @@ template <class T>
 class Parameter : public Variable<T> {
  public:
   Parameter() = default;
-  explicit Parameter(Tensor<T> value) : Variable<T>(std::move(value), /*requires_grad=*/true) {}
+  explicit Parameter(Tensor<T> value)
+      : Variable<T>(std::allocate_shared<ParameterNode<T>>(detail::PoolAllocator<ParameterNode<T>>{})) {
+    this->node_->value = std::move(value);
+    this->node_->requires_grad = true;
+  }
   Parameter(const Parameter& other) : Variable<T>() {
     if (!other.defined()) return;
     *this = Parameter(Tensor<T>(other.value()));
@@ -51,7 +56,7 @@ class Parameter : public Variable<T> {
 
   /// The numbers, to write to. What `pack_weights` keeps of them is dropped: ask again before each change.
   [[nodiscard]] Tensor<T>& mutable_value() {
-    this->node_->packed.drop();
+    this->node_->packed()->drop();
     return this->node_->value;
   }
 
@@ -129,7 +134,7 @@ template <Module M>
 template <Module M>
 void pack_weights(M& module, bool keep = true) {
   for_each_parameter(module, [&](const std::string&, auto& parameter) {
-    if (parameter.shape().rank() == 2) parameter.node()->packed.keep(keep);
+    if (parameter.shape().rank() == 2) parameter.node()->packed()->keep(keep);
   });
 }
 
@@ -140,7 +145,7 @@ void pack_weights(M& module, bool keep = true) {
 template <Module M>
 void quantize_weights(M& module) {
   for_each_parameter(module, [&](const std::string&, auto& parameter) {
-    if (parameter.shape().rank() == 2) parameter.node()->packed.keep(true, kernels::PackedFormat::int8);
+    if (parameter.shape().rank() == 2) parameter.node()->packed()->keep(true, kernels::PackedFormat::int8);
   });
 }
 
@@ -151,9 +156,9 @@ template <Module M>
 void drop_unpacked_weights(M& module) {
   for_each_parameter(module, [](const std::string& name, auto& parameter) {
     if (parameter.shape().rank() != 2 || !parameter.value().has_elements()) return;
-    require(parameter.node()->packed.is_kept(), "drop_unpacked_weights", name,
+    require(parameter.node()->packed()->is_kept(), "drop_unpacked_weights", name,
             ": pack_weights or quantize_weights comes first");
-    std::ignore = parameter.node()->packed.of(parameter.value());
+    std::ignore = parameter.node()->packed()->of(parameter.value());
     auto& value = parameter.node()->value;
     value = std::remove_cvref_t<decltype(value)>::without_elements(value.shape());
   });

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "rapt/core/thread_pool.hpp"
 #include "rapt/kernels/elementwise.hpp"
 #include "rapt/nn/module.hpp"
 
@@ -80,16 +79,7 @@ class ExponentialMovingAverage {
     const auto t = static_cast<double>(step);
     const T rate = static_cast<T>(1 - std::min(decay_, (1 + t) / (10 + t)));
     for (Slot& slot : slots_) {
-      T* average = slot.average.data();
-      const T* w = slot.node->value.data();
-      kernels::for_each_lane<T>(
-          slot.average.size(), [&](auto lanes, Index i) __attribute__((always_inline)) {
-            simd::Vector<T, lanes> a, b;
-            simd::load(a, average + i);
-            simd::load(b, w + i);
-            a += rate * (b - a);
-            simd::store(average + i, a);
-          });
+      kernels::move_towards(slot.average.data(), slot.node->value.data(), rate, slot.average.size());
     }
   }
 

@@ -29,7 +29,8 @@
 #include <utility>
 #include <vector>
 
-#include "rapt/kernels/elementwise.hpp"
+#include "rapt/autograd/packed_weight.hpp"
+#include "rapt/kernels/parameter_update.hpp"
 #include "rapt/nn/module.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -111,7 +112,7 @@ class RuleOptimizer {
       require<ShapeError>(node.value.shape() == slot.shape && node.grad.shape() == slot.shape, kName, slot.name,
                           " had shape ", slot.shape, " and now has ", node.value.shape());
       make_state(slot);
-      node.packed.drop();
+      node.packed()->drop();
       const UpdateStep step{.rate = learning_rate,
                             .update = steps_ - slot.missed,
                             .decays = options_.decay_vectors || slot.shape.rank() > 1};
@@ -150,30 +151,15 @@ class RuleOptimizer {
 
   template <class Formula>
   void update(OptimizerSlot<T>& slot, const Formula& formula, T factor) const {
-    T* w = slot.node->value.data();
-    const T* g = slot.node->grad.data();
-    std::array<T*, kStates> kept{};  // nullptr: a state that the options need not
+    kernels::ParameterUpdate<T, kStates> p{.weight = slot.node->value.data(),
+                                           .gradient = slot.node->grad.data(),
+                                           .gradient_factor = factor,
+                                           .count = slot.shape.size()};
     auto next = slot.state.begin();
     for (std::size_t k = 0; const OptimizerState& state : Rule::states(options_)) {
-      kept[k++] = state.kept ? (next++)->data() : nullptr;
+      p.state[k++] = state.kept ? (next++)->data() : nullptr;
     }
-    kernels::for_each_lane<T>(
-        slot.shape.size(), [&](auto lanes, Index i) __attribute__((always_inline)) {
-          simd::Vector<T, lanes> weight, gradient, state[kStates + 1]{};
-          simd::load(weight, w + i);
-          simd::load(gradient, g + i);
-          gradient *= factor;
-#pragma GCC unroll 4
-          for (std::size_t k = 0; k < kStates; ++k) {
-            if (kept[k] != nullptr) simd::load(state[k], kept[k] + i);
-          }
-          formula(weight, gradient, state);
-          simd::store(w + i, weight);
-#pragma GCC unroll 4
-          for (std::size_t k = 0; k < kStates; ++k) {
-            if (kept[k] != nullptr) simd::store(kept[k] + i, state[k]);
-          }
-        });
+    kernels::update_parameter(p, formula);
   }
 
   Options options_;

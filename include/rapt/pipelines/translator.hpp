@@ -65,8 +65,9 @@ class Translator {
     require<IoError>(subwords != file.metadata().end(), "translator", file.path(),
                      ": the file has no \"subwords\" in its metadata: it was not saved by a translator");
     const auto isolate = file.metadata().find("isolate_han");
-    return Translator(load_model<Transformer<float>>(file), TextEncoding{BytePairEncoding::from_text(subwords->second, file.path()),
-                                                     isolate != file.metadata().end() && isolate->second == "true"});
+    return Translator(load_model<Transformer<float>>(file),
+                      TextEncoding{BytePairEncoding::from_text(subwords->second, file.path()),
+                                   isolate != file.metadata().end() && isolate->second == "true"});
   }
   /// Model, configuration and subwords in one safetensors file, which appears whole or not at all.
   void save(const std::filesystem::path& path) const {
@@ -101,43 +102,36 @@ class Translator {
   /// `is_blank`) gives an empty one, and each translation is one line (see `as_line`).
   [[nodiscard]] std::vector<std::string> translate(std::span<const std::string> lines,
                                                    const BeamSearchOptions& options = {},
-                                                   Index batch_tokens = 300) const {
+                                                   const SearchRequest& request = {}, Index batch_tokens = 300) const {
     std::vector<std::string> best;
-    for (auto& list : translate_n_best(lines, 1, options, batch_tokens)) best.push_back(std::move(list.front().text));
+    for (auto& list : translate_n_best(lines, 1, options, request, batch_tokens))
+      best.push_back(std::move(list.front().text));
     return best;
   }
 
   /// The `n` best translations of each line, best first (see `beam_search_n_best`); of a blank line an empty one.
-  /// Different subwords may spell the same text. Prefixes in the options are one for each line.
+  /// Different subwords may spell the same text. Prefixes in the request are one for each line.
   [[nodiscard]] std::vector<std::vector<Translation>> translate_n_best(std::span<const std::string> lines, Index n,
                                                                        const BeamSearchOptions& options = {},
+                                                                       const SearchRequest& request = {},
                                                                        Index batch_tokens = 300) const {
-    return in_batches(lines, options.generation, batch_tokens,
-                      [&](const TokenBatch& batch, const GenerationOptions& generation, std::span<const std::size_t>) {
-                        BeamSearchOptions of_batch = options;
-                        of_batch.generation = generation;
-                        return beam_search_n_best(ensemble(), batch, n, of_batch);
+    return in_batches(lines, options.generation, request, batch_tokens,
+                      [&](const TokenBatch& batch, const SearchRequest& of_batch) {
+                        return beam_search_n_best(ensemble(), batch, n, options, of_batch);
                       });
   }
 
   /// Translations drawn at random, `options.samples` of each line; of a blank line an empty one. A line's random
-  /// numbers are those of its stream in the options, or else of its place among the lines, and not of its batch.
+  /// numbers are those of its stream in the request, or else of its place among the lines, and not of its batch.
   [[nodiscard]] std::vector<std::vector<Translation>> sample(std::span<const std::string> lines,
-                                                             const SamplingOptions& options, std::uint64_t seed,
+                                                             const SamplingOptions& options = {},
+                                                             const SearchRequest& request = {},
                                                              Index batch_tokens = 300) const {
-    require(options.streams.empty() || options.streams.size() == lines.size(), "translator", options.streams.size(),
-            " streams for ", lines.size(), " lines");
-    return in_batches(
-        lines, options.generation, std::max<Index>(1, batch_size(batch_tokens) / std::max<Index>(1, options.samples)),
-        [&](const TokenBatch& batch, const GenerationOptions& generation, std::span<const std::size_t> members) {
-          SamplingOptions of_batch = options;
-          of_batch.generation = generation;
-          of_batch.streams.clear();
-          for (const std::size_t line : members) {
-            of_batch.streams.push_back(options.streams.empty() ? line : options.streams[line]);
-          }
-          return rapt::sample(ensemble(), batch, of_batch, seed);
-        });
+    const Index of_each = std::max<Index>(1, options.samples);
+    return in_batches(lines, options.generation, request, std::max<Index>(1, batch_size(batch_tokens) / of_each),
+                      [&](const TokenBatch& batch, const SearchRequest& of_batch) {
+                        return rapt::sample(ensemble(), batch, options, of_batch);
+                      });
   }
 
   [[nodiscard]] const Transformer<float>& model() const { return model_; }
@@ -147,39 +141,38 @@ class Translator {
  private:
   [[nodiscard]] Index batch_size(Index wanted) const { return wanted > 0 ? wanted : batch_tokens_for(model_); }
 
-  /// Calls search(batch, its options, its lines) for lines of like length together, and decodes what it finds.
+  /// Calls search(batch, request of the batch) for lines of like length together, and decodes what it finds.
   template <class Search>
   [[nodiscard]] std::vector<std::vector<Translation>> in_batches(std::span<const std::string> lines,
-                                                                 const GenerationOptions& options, Index batch_tokens,
+                                                                 const GenerationOptions& options,
+                                                                 const SearchRequest& request, Index batch_tokens,
                                                                  const Search& search) const {
-    const GenerationDefaults defaults = model_.generation_defaults();
+    require(request.streams.empty() || request.streams.size() == lines.size(), "translator", request.streams.size(),
+            " streams for ", lines.size(), " lines");
+    const SequenceMarks marks = model_.sequence_marks();
     TokenBatch encoded;
     std::vector<TokenId> tokens;
     for (const std::string& line : lines) {
       tokens = text_.encode(line);
-      tokens.push_back(defaults.ends.front());
+      tokens.push_back(marks.ends.front());
       encoded.push_back(tokens);
     }
-    // errors name lines, not places in a batch
-    std::ignore = detail::GenerationRules(options, defaults, encoded, false, "translator");
+    // Checked here once, so that errors name lines and not places in a batch.
+    std::ignore = detail::rules_of(model_, encoded, options, request, "translator");
     TokenBatch searched;
-    GenerationOptions of_searched = options;
+    SearchRequest of_searched = request;
     of_searched.prefix.clear();
+    of_searched.streams.clear();
     std::vector<std::size_t> numbers;  // the lines that are not blank
     for (std::size_t i = 0; i < lines.size(); ++i) {
       const auto line = static_cast<Index>(i);
       if (is_blank(lines[i])) continue;
       searched.push_back(encoded.sequence(line));
-      if (options.prefix.sequences() > 0) of_searched.prefix.push_back(options.prefix.sequence(line));
+      if (request.prefix.sequences() > 0) of_searched.prefix.push_back(request.prefix.sequence(line));
+      of_searched.streams.push_back(request.streams.empty() ? i : request.streams[i]);
       numbers.push_back(i);
     }
-    const auto found = search_in_batches(
-        searched, of_searched, batch_size(batch_tokens),
-        [&](const TokenBatch& batch, const GenerationOptions& of_batch, std::span<const Index> sources) {
-          std::vector<std::size_t> members;
-          for (const Index source : sources) members.push_back(numbers[static_cast<std::size_t>(source)]);
-          return search(batch, of_batch, std::span<const std::size_t>(members));
-        });
+    const auto found = search_in_batches(searched, of_searched, batch_size(batch_tokens), search);
     std::vector<std::vector<Translation>> translations(lines.size(), std::vector<Translation>(1));
     for (std::size_t i = 0; i < found.size(); ++i) {
       translations[numbers[i]].clear();

@@ -47,10 +47,12 @@ RAPT_INSTANCE decltype(add_norm<RAPT_SCALAR>) add_norm<RAPT_SCALAR>;
 RAPT_INSTANCE decltype(add_rows<RAPT_SCALAR>) add_rows<RAPT_SCALAR>;
 RAPT_INSTANCE Variable<RAPT_SCALAR> attention(const ColumnSlice<RAPT_SCALAR>&, const ColumnSlice<RAPT_SCALAR>&,
                                               const ColumnSlice<RAPT_SCALAR>&, const RowSplits&, const RowSplits&,
-                                              const AttentionOptions<RAPT_SCALAR>&);
+                                              const AttentionOptions<RAPT_SCALAR>&,
+                                              const AttentionCapture<RAPT_SCALAR>&);
 RAPT_INSTANCE Variable<RAPT_SCALAR> attention(const Variable<RAPT_SCALAR>&, const Variable<RAPT_SCALAR>&,
                                               const Variable<RAPT_SCALAR>&, const RowSplits&, const RowSplits&,
-                                              const AttentionOptions<RAPT_SCALAR>&);
+                                              const AttentionOptions<RAPT_SCALAR>&,
+                                              const AttentionCapture<RAPT_SCALAR>&);
 RAPT_INSTANCE decltype(cross_entropy<RAPT_SCALAR>) cross_entropy<RAPT_SCALAR>;
 RAPT_INSTANCE decltype(dropout<RAPT_SCALAR>) dropout<RAPT_SCALAR>;
 RAPT_INSTANCE decltype(embedding<RAPT_SCALAR>) embedding<RAPT_SCALAR>;
@@ -87,6 +89,8 @@ RAPT_INSTANCE class RuleOptimizer<RAPT_SCALAR, AdamRule>;
 RAPT_INSTANCE RuleOptimizer<RAPT_SCALAR, AdamRule>::RuleOptimizer(Transformer<RAPT_SCALAR>&, const AdamOptions&);
 RAPT_INSTANCE class Adam<RAPT_SCALAR>;
 RAPT_INSTANCE Adam<RAPT_SCALAR>::Adam(Transformer<RAPT_SCALAR>&, const AdamOptions&);
+RAPT_INSTANCE class TrainingStep<Transformer<RAPT_SCALAR>>;
+RAPT_INSTANCE double TrainingStep<Transformer<RAPT_SCALAR>>::operator()(std::span<const TranslationBatch>);
 RAPT_INSTANCE class Trainer<Transformer<RAPT_SCALAR>>;
 RAPT_INSTANCE decltype(beam_search<Transformer<RAPT_SCALAR>>) beam_search<Transformer<RAPT_SCALAR>>;
 RAPT_INSTANCE decltype(clear_gradients<Transformer<RAPT_SCALAR>>) clear_gradients<Transformer<RAPT_SCALAR>>;

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "rapt/core/index.hpp"
 #include "rapt/core/token_batch.hpp"
 #include "rapt/text/character_classes.hpp"
 #include "rapt/text/unicode.hpp"
@@ -85,7 +86,7 @@ class AddedTokenFinder {
     if (tokens_.empty() || at >= text.size()) return text.size();
     if (only_first_ >= 0) {
       const void* found = std::memchr(text.data() + at, only_first_, text.size() - at);
-      return found == nullptr ? text.size() : static_cast<std::size_t>(static_cast<const char*>(found) - text.data());
+      return found == nullptr ? text.size() : to_size(static_cast<const char*>(found) - text.data());
     }
     for (; at < text.size(); ++at) {
       const auto byte = static_cast<unsigned char>(text[at]);

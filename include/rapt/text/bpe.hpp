@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "rapt/core/error.hpp"
+#include "rapt/core/index.hpp"
 #include "rapt/core/rng.hpp"
 #include "rapt/core/shape.hpp"
 #include "rapt/core/token_batch.hpp"
@@ -176,7 +177,7 @@ class BytePairEncoding {
                        "\"");
     }
     // Words that are one token skip the joining; only those that joining does lead to.
-    is_whole_word_.assign(static_cast<std::size_t>(vocabulary_.size()), false);
+    is_whole_word_.assign(to_size(vocabulary_.size()), false);
     detail::PairJoiner::Work work;
     for (std::size_t i = 0; i < pieces.size(); ++i) {
       if (!pieces[i].starts_with(detail::kWordMark)) continue;
@@ -239,7 +240,7 @@ class BytePairEncoding {
       marked = detail::kWordMark;
       marked += word;
       const TokenId whole = vocabulary_.id(marked);
-      if (dropout == nullptr && is_whole_word_[static_cast<std::size_t>(whole)]) {
+      if (dropout == nullptr && at(is_whole_word_, whole)) {
         ids.push_back(whole);
       } else {
         cut_word(word, work, dropout);

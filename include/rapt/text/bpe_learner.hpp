@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "rapt/core/error.hpp"
+#include "rapt/core/index.hpp"
 #include "rapt/core/shape.hpp"
 #include "rapt/text/key_table.hpp"
 #include "rapt/text/unicode.hpp"
@@ -117,8 +118,7 @@ class BpeLearner {
     const BpeLearner* learner;
     bool operator()(const Candidate& a, const Candidate& b) const {
       if (a.count != b.count) return a.count < b.count;
-      const Pair &x = learner->pairs_[static_cast<std::size_t>(a.pair)],
-                 &y = learner->pairs_[static_cast<std::size_t>(b.pair)];
+      const Pair &x = at(learner->pairs_, a.pair), &y = at(learner->pairs_, b.pair);
       return std::tie(learner->token(y.left), learner->token(y.right)) <
              std::tie(learner->token(x.left), learner->token(x.right));
     }
@@ -126,29 +126,27 @@ class BpeLearner {
 
   [[nodiscard]] bool has_bytes() const { return options_.byte_fallback || options_.lossless; }
   [[nodiscard]] std::size_t limit() const {
-    return static_cast<std::size_t>(options_.vocabulary_size) - kSpecials - (has_bytes() ? kByteTokens : 0);
+    return to_size(options_.vocabulary_size) - kSpecials - (has_bytes() ? kByteTokens : 0);
   }
   [[nodiscard]] bool is_reserved(std::string_view text) const {
     return text == special_.unknown || text == special_.begin_of_sentence || text == special_.end_of_sentence ||
            (has_bytes() && is_byte_token(text));
   }
-  [[nodiscard]] const std::string& token(std::int32_t symbol) const {
-    return tokens_[static_cast<std::size_t>(symbol)];
-  }
-  [[nodiscard]] Pair& pair(std::int32_t index) { return pairs_[static_cast<std::size_t>(index)]; }
-  [[nodiscard]] Place& at(std::int32_t place) { return places_[static_cast<std::size_t>(place)]; }
+  [[nodiscard]] const std::string& token(std::int32_t symbol) const { return at(tokens_, symbol); }
+  [[nodiscard]] Pair& pair(std::int32_t index) { return at(pairs_, index); }
+  [[nodiscard]] Place& place_at(std::int32_t place) { return at(places_, place); }
 
   void choose_alphabet(const WordCounts& words) {
     std::vector<std::int64_t> counts(0x110000);  // by code point
     for (const auto& [word, count] : words) {
       for (std::size_t i = 0; i < word.size();) {
         const CodePoint point = code_point_at(word, i);
-        counts[static_cast<std::size_t>(point.value)] += count;
+        at(counts, point.value) += count;
         i += point.length;
       }
     }
     counts[kWordMarkCodePoint] = 0;
-    for (const char space : std::string_view("\t\n\v\f\r")) counts[static_cast<std::size_t>(space)] = 0;
+    for (const char space : std::string_view("\t\n\v\f\r")) at(counts, space) = 0;
     std::vector<std::pair<std::int64_t, std::int32_t>> ranked;  // (-count, code point)
     for (std::size_t value = 0; value < counts.size(); ++value) {
       if (counts[value] >= options_.min_character_count) {
@@ -157,7 +155,7 @@ class BpeLearner {
     }
     std::sort(ranked.begin(), ranked.end());
     const Index room = static_cast<Index>(limit()) - 1;  // 1: the word mark
-    const auto kept = static_cast<std::size_t>(std::min(room, options_.max_alphabet));
+    const auto kept = to_size(std::min(room, options_.max_alphabet));
     if (ranked.size() > kept) ranked.resize(kept);
     std::sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
 
@@ -172,7 +170,7 @@ class BpeLearner {
   void lay_out(const WordCounts& words) {
     std::size_t bytes = 0;
     for (const auto& [word, count] : words) bytes += word.size() + 1;
-    require(bytes < static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max()), "bpe.learn",
+    require(bytes < to_size(std::numeric_limits<std::int32_t>::max()), "bpe.learn",
             "the distinct words are too long together: bytes = ", bytes);
     for (const auto& [word, count] : words) {
       const auto number = static_cast<std::int32_t>(counts_.size());
@@ -191,16 +189,16 @@ class BpeLearner {
     // Pairs that are rare now stay so, for no join makes a single character: their places are not needed.
     std::vector<std::int32_t> pairs(places_.size(), -1), sizes;  // the pair at each place; the places of each pair
     for (std::size_t i = 0; i < places_.size(); ++i) {
-      if (places_[i].next < 0 || places_[i].symbol < 0 || at(places_[i].next).symbol < 0) continue;
-      pairs[i] = index_of(places_[i].symbol, at(places_[i].next).symbol);
-      pair(pairs[i]).count += counts_[static_cast<std::size_t>(places_[i].word)];
+      if (places_[i].next < 0 || places_[i].symbol < 0 || place_at(places_[i].next).symbol < 0) continue;
+      pairs[i] = index_of(places_[i].symbol, place_at(places_[i].next).symbol);
+      pair(pairs[i]).count += at(counts_, places_[i].word);
       sizes.resize(pairs_.size());
-      ++sizes[static_cast<std::size_t>(pairs[i])];
+      ++at(sizes, pairs[i]);
     }
     std::vector<Candidate> candidates;
     for (std::size_t i = 0; i < pairs_.size(); ++i) {
       if (pairs_[i].count < options_.min_pair_count) continue;
-      pairs_[i].places.reserve(static_cast<std::size_t>(sizes[i]));
+      pairs_[i].places.reserve(to_size(sizes[i]));
       candidates.push_back({pairs_[i].count, static_cast<std::int32_t>(i)});
     }
     for (std::size_t i = 0; i < places_.size(); ++i) {
@@ -241,20 +239,20 @@ class BpeLearner {
     std::vector<std::int32_t> places = std::move(pair(index).places);
     std::sort(places.begin(), places.end());
     for (const std::int32_t place : places) {
-      if (at(place).symbol != left) continue;
-      const std::int32_t second = at(place).next;
-      if (second < 0 || at(second).symbol != right) continue;
-      const std::int32_t before = at(place).previous, behind = at(second).next;
-      const std::int64_t count = counts_[static_cast<std::size_t>(at(place).word)];
-      if (before >= 0) remove(at(before).symbol, left, count);
-      if (behind >= 0) remove(right, at(behind).symbol, count);
+      if (place_at(place).symbol != left) continue;
+      const std::int32_t second = place_at(place).next;
+      if (second < 0 || place_at(second).symbol != right) continue;
+      const std::int32_t before = place_at(place).previous, behind = place_at(second).next;
+      const std::int64_t count = at(counts_, place_at(place).word);
+      if (before >= 0) remove(place_at(before).symbol, left, count);
+      if (behind >= 0) remove(right, place_at(behind).symbol, count);
       pair(index).count -= count;
-      at(place).symbol = joined;
-      at(second).symbol = kGone;
-      at(place).next = behind;
-      if (behind >= 0) at(behind).previous = place;
-      if (before >= 0) add(at(before).symbol, joined, before, count);
-      if (behind >= 0) add(joined, at(behind).symbol, place, count);
+      place_at(place).symbol = joined;
+      place_at(second).symbol = kGone;
+      place_at(place).next = behind;
+      if (behind >= 0) place_at(behind).previous = place;
+      if (before >= 0) add(place_at(before).symbol, joined, before, count);
+      if (behind >= 0) add(joined, place_at(behind).symbol, place, count);
     }
     // Counts that fell are noticed when the pair comes to the front of the queue.
     for (const std::int32_t grown : grown_) {

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "rapt/core/error.hpp"
+#include "rapt/core/index.hpp"
 #include "rapt/core/shape.hpp"
 #include "rapt/core/thread_pool.hpp"
 #include "rapt/core/token_batch.hpp"
@@ -65,8 +66,8 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
     for (const AddedToken& token : options_.added_tokens) {
       const TokenId id = ids_.find(token.text);
       require(id >= 0, kName, "an added token must be in the vocabulary: \"", token.text, "\"");
-      is_added_[static_cast<std::size_t>(id)] = 1;
-      is_special_[static_cast<std::size_t>(id)] = token.special ? 1 : 0;
+      at(is_added_, id) = 1;
+      at(is_special_, id) = token.special ? 1 : 0;
       (token.normalized ? added_normalized_ : added_).add(token.text, id, token);
     }
     added_.finish();
@@ -87,7 +88,7 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
       const bool is_in_utf8 = byte != 0xC0 && byte != 0xC1 && byte < 0xF5;
       require(id >= 0 || !is_in_utf8, kName, "the token of a byte is missing: \"",
               name_of_bytes(std::string(1, static_cast<char>(byte))), "\" for byte ", byte);
-      byte_ids_[static_cast<std::size_t>(byte)] = id;
+      at(byte_ids_, byte) = id;
     }
     add_merges(merges);
     find_whole_pieces();
@@ -102,19 +103,17 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
 
   [[nodiscard]] const ByteLevelBpeOptions& options() const { return options_; }
   /// V, unused ids included.
-  [[nodiscard]] Index size() const { return static_cast<Index>(tokens_.size()); }
+  [[nodiscard]] Index size() const { return std::ssize(tokens_); }
   /// All names by id.
   [[nodiscard]] std::span<const std::string> tokens() const { return tokens_; }
   /// The token's name, empty for an unused id. Throws ValueError unless 0 <= id < size().
   [[nodiscard]] const std::string& token(TokenId id) const {
     require_ids({&id, 1}, size(), kName);
-    return tokens_[static_cast<std::size_t>(id)];
+    return at(tokens_, id);
   }
   /// The id of a name such as "Ġthe" or "<|endoftext|>"; -1 for none.
   [[nodiscard]] TokenId id(std::string_view name) const { return ids_.find(name); }
-  [[nodiscard]] bool is_special(TokenId id) const {
-    return id >= 0 && id < size() && is_special_[static_cast<std::size_t>(id)] != 0;
-  }
+  [[nodiscard]] bool is_special(TokenId id) const { return id >= 0 && id < size() && at(is_special_, id) != 0; }
   /// The ids of each merge, in order.
   [[nodiscard]] std::span<const std::pair<TokenId, TokenId>> merges() const { return merges_; }
 
@@ -125,7 +124,7 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
     require_ids(ids, size(), "byte_level_bpe.decode");
     std::string text;
     for (const TokenId id : ids) {
-      if (!skip_special || !is_special(id)) text += bytes_[static_cast<std::size_t>(id)];
+      if (!skip_special || !is_special(id)) text += at(bytes_, id);
     }
     if (options_.clean_up_spaces) text = clean_up_spaces(std::move(text));
     return text;
@@ -150,7 +149,7 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
       for (std::size_t b = 0; b < 256; ++b) {
         const bool is_printable = (b >= 0x21 && b <= 0x7E) || (b >= 0xA1 && b <= 0xAC) || b >= 0xAE;
         of_byte[b] = is_printable ? static_cast<std::int32_t>(b) : next++;
-        byte_of[static_cast<std::size_t>(of_byte[b])] = static_cast<std::int16_t>(b);
+        at(byte_of, of_byte[b]) = static_cast<std::int16_t>(b);
       }
     }
   };
@@ -171,7 +170,7 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
     std::string bytes;
     for (std::size_t i = 0; i < name.size();) {
       const CodePoint point = code_point_at(name, i);
-      const auto at = static_cast<std::size_t>(point.value);
+      const auto at = to_size(point.value);
       if (at >= byte_of.size() || byte_of[at] < 0) return {};
       bytes += static_cast<char>(byte_of[at]);
       i += point.length;
@@ -202,7 +201,7 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
     parallel_for(size(), 1024, [&](Index begin, Index end) {
       detail::PairJoiner::Work work;
       for (Index i = begin; i < end; ++i) {
-        const auto id = static_cast<std::size_t>(i);
+        const auto id = to_size(i);
         join(bytes_[id], work);
         is_whole_[id] = work.symbols.size() == 1 ? 1 : 0;
       }
@@ -264,7 +263,7 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
     splitter_.split(plain, options_.pattern, [&](std::size_t from, std::size_t to) {
       const std::string_view piece = plain.substr(from, to - from);
       const TokenId whole = pieces_.find(piece);
-      if (whole >= 0 && is_whole_[static_cast<std::size_t>(whole)] != 0) {
+      if (whole >= 0 && at(is_whole_, whole) != 0) {
         add(whole, from, to);
         return;
       }
@@ -272,8 +271,8 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
       const auto& symbols = work.joining.symbols;
       const auto& begins = work.joining.begins;
       for (std::size_t i = 0; i < symbols.size(); ++i) {
-        const std::size_t next = i + 1 < begins.size() ? static_cast<std::size_t>(begins[i + 1]) : piece.size();
-        add(symbols[i], from + static_cast<std::size_t>(begins[i]), from + next);
+        const std::size_t next = i + 1 < begins.size() ? to_size(begins[i + 1]) : piece.size();
+        add(symbols[i], from + to_size(begins[i]), from + next);
       }
     });
   }
@@ -282,7 +281,7 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
   /// prefix space is the first character; of what is left of that one, the place is empty.
   void trim(std::string_view text, detail::TokenSink& sink, std::size_t first) const {
     for (std::size_t i = first; i < sink.spans.size(); ++i) {
-      const auto id = static_cast<std::size_t>(sink.ids[i]);
+      const auto id = to_size(sink.ids[i]);
       TextSpan& span = sink.spans[i];
       const auto [leading, trailing] = is_added_[id] != 0
                                            ? white_space_around(text.substr(span.begin, span.end - span.begin))

@@ -19,6 +19,7 @@
 #include <string_view>
 
 #include "rapt/core/first_use.hpp"
+#include "rapt/core/index.hpp"
 #include "rapt/text/unicode.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
@@ -148,7 +149,7 @@ inline constexpr std::array<CodePointRange, 11> kNewDecompositions = {{{0x105C9,
   const utf8proc_ssize_t count =
       utf8proc_decompose_char(value, parts.data(), static_cast<utf8proc_ssize_t>(parts.size()),
                               static_cast<utf8proc_option_t>(UTF8PROC_DECOMPOSE | UTF8PROC_STABLE), &boundary);
-  if (count >= 1 && count <= static_cast<utf8proc_ssize_t>(parts.size())) return static_cast<std::size_t>(count);
+  if (count >= 1 && count <= static_cast<utf8proc_ssize_t>(parts.size())) return to_size(count);
   parts[0] = value;
   return 1;
 }
@@ -212,7 +213,7 @@ inline constexpr std::uint8_t kKindOfPiece = kLetter | kNumber | kSpace;
 class CharacterClasses {
  public:
   [[nodiscard]] std::uint8_t operator[](std::int32_t value) const {
-    return value < kTabled ? table_[static_cast<std::size_t>(value)] : compute_character_class(value);
+    return value < kTabled ? at(table_, value) : compute_character_class(value);
   }
 
  private:
@@ -222,7 +223,7 @@ class CharacterClasses {
     static constinit FirstUse<std::array<std::uint8_t, kTabled>> table;
     const auto make = [] {
       auto classes = std::make_unique<std::array<std::uint8_t, kTabled>>();
-      for (std::int32_t i = 0; i < kTabled; ++i) (*classes)[static_cast<std::size_t>(i)] = compute_character_class(i);
+      for (std::int32_t i = 0; i < kTabled; ++i) at(*classes, i) = compute_character_class(i);
       return classes;
     };
     return table.get(make).data();

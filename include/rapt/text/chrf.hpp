@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "rapt/core/error.hpp"
+#include "rapt/core/index.hpp"
 #include "rapt/text/bleu.hpp"
 #include "rapt/text/unicode.hpp"
 
@@ -143,11 +144,11 @@ constexpr bool is_punctuation(char c) { return is_13a_symbol(c) || c == '\'' || 
   for (std::size_t i = 0; i < hypotheses.size(); ++i) {
     const std::string hypothesis = options.lowercase ? to_lower(hypotheses[i]) : hypotheses[i];
     const std::string reference = options.lowercase ? to_lower(references[i]) : references[i];
-    ChrfStatistics one{options, detail::count_ngrams(detail::characters(hypothesis, options.whitespace),
-                                                     detail::characters(reference, options.whitespace),
-                                                     static_cast<std::size_t>(options.char_order))};
+    ChrfStatistics one{
+        options, detail::count_ngrams(detail::characters(hypothesis, options.whitespace),
+                                      detail::characters(reference, options.whitespace), to_size(options.char_order))};
     const std::vector<NgramCounts> words = detail::count_ngrams(
-        detail::chrf_words(hypothesis), detail::chrf_words(reference), static_cast<std::size_t>(options.word_order));
+        detail::chrf_words(hypothesis), detail::chrf_words(reference), to_size(options.word_order));
     one.orders.insert(one.orders.end(), words.begin(), words.end());
     for (NgramCounts& n : one.orders) {
       if (n.reference == 0) n.hypothesis = 0;  // what no reference is long enough for is not held against it
@@ -179,7 +180,7 @@ constexpr bool is_punctuation(char c) { return is_13a_symbol(c) || c == '\'' || 
 /// "chrF2 = 58.20"; "chrF2++ = 55.10" with word_order 2
 [[nodiscard]] inline std::string to_string(const Chrf& chrf) {
   std::string text = "chrF" + std::to_string(chrf.beta);
-  text.append(static_cast<std::size_t>(chrf.word_order), '+');
+  text.append(to_size(chrf.word_order), '+');
   text += " = ";
   detail::append_fixed(text, chrf.score, 2);
   return text;

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "rapt/core/error.hpp"
+#include "rapt/core/index.hpp"
 #include "rapt/core/shape.hpp"
 #include "rapt/core/thread_pool.hpp"
 #include "rapt/core/token_batch.hpp"
@@ -175,7 +176,7 @@ class TextEncoder {
     pair_ = resolve(pair, true, find);
     require(max_tokens == 0 || max_tokens > static_cast<Index>(std::max(single_.special, pair_.special)), Self::kName,
             "max_tokens must be 0 or more than the special tokens: ", max_tokens);
-    max_tokens_ = static_cast<std::size_t>(max_tokens);
+    max_tokens_ = to_size(max_tokens);
   }
 
  private:
@@ -201,7 +202,7 @@ class TextEncoder {
       if (text < 0) {
         ++resolved.special;
       } else {
-        ++texts[static_cast<std::size_t>(text)];
+        ++at(texts, text);
       }
       resolved.is_plain = resolved.is_plain && text == 0 && piece.type == 0;
       resolved.pieces.push_back({text, id, piece.type});
@@ -236,7 +237,7 @@ class TextEncoder {
     for (const ResolvedPiece& piece : pattern.pieces) {
       std::size_t count = 1;
       if (piece.text >= 0) {
-        const auto& text = sinks[static_cast<std::size_t>(piece.text)].ids;
+        const auto& text = at(sinks, piece.text).ids;
         ids.insert(ids.end(), text.begin(), text.end());
         count = text.size();
       } else if (options.add_special) {
@@ -259,7 +260,7 @@ class TextEncoder {
     lay_out(sinks, pattern, options, encoding.ids, &encoding.types);
     for (const ResolvedPiece& piece : pattern.pieces) {
       if (piece.text >= 0) {
-        const auto& spans = sinks[static_cast<std::size_t>(piece.text)].spans;
+        const auto& spans = at(sinks, piece.text).spans;
         encoding.spans.insert(encoding.spans.end(), spans.begin(), spans.end());
         encoding.texts.insert(encoding.texts.end(), spans.size(), piece.text);
       } else if (options.add_special) {
@@ -285,8 +286,8 @@ class TextEncoder {
     begins.push_back(first.size());
     std::vector<PairBatch> parts(begins.size() - 1);
     std::vector<TextNumberAndByte> errors(parts.size());
-    parallel_parts(static_cast<Index>(parts.size()), [&](Index p) {
-      const auto part = static_cast<std::size_t>(p);
+    parallel_parts(std::ssize(parts), [&](Index p) {
+      const auto part = to_size(p);
       typename Self::Work work;
       std::array<detail::TokenSink, 2> sinks;
       TokenBatch& batch = parts[part].tokens;

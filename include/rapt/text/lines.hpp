@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "rapt/core/error.hpp"
+#include "rapt/core/index.hpp"
 #include "rapt/core/input_file.hpp"
 #include "rapt/text/unicode.hpp"
 
@@ -120,7 +121,7 @@ class TextFile : public InputFile {
   std::array<char, 1 << 16> part;
   do {
     stream.read(part.data(), static_cast<std::streamsize>(part.size()));
-    text.append(part.data(), static_cast<std::size_t>(stream.gcount()));
+    text.append(part.data(), to_size(stream.gcount()));
   } while (stream);
   return text;
 }

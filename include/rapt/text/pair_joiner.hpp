@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "rapt/core/error.hpp"
+#include "rapt/core/index.hpp"
 #include "rapt/core/rng.hpp"
 #include "rapt/text/key_table.hpp"
 
@@ -66,7 +67,6 @@ class PairJoiner {
   /// Joins until no pair is left. With dropout, each pair is passed over with its probability whenever the best one
   /// is looked for, and joining ends when all are (Provilkov et al. 2020, arXiv:1910.13267).
   void join(Work& work, JoinDropout* dropout = nullptr) const {
-    const auto at = [](auto& list, std::int32_t place) -> auto& { return list[static_cast<std::size_t>(place)]; };
     const auto later = [](const Candidate& a, const Candidate& b) {
       return std::tie(a.rank, a.place) > std::tie(b.rank, b.place);
     };

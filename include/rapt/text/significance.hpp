@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "rapt/core/error.hpp"
+#include "rapt/core/index.hpp"
 #include "rapt/core/rng.hpp"
 #include "rapt/core/shape.hpp"
 #include "rapt/text/bleu.hpp"
@@ -100,7 +101,7 @@ void for_each_resample(std::string_view where, std::size_t segments, const Boots
   Rng rng(options.seed);
   std::vector<std::size_t> drawn(segments);
   for (Index resample = 0; resample < options.resamples; ++resample) {
-    for (std::size_t& one : drawn) one = static_cast<std::size_t>(rng.below(static_cast<Index>(segments)));
+    for (std::size_t& one : drawn) one = to_size(rng.below(static_cast<Index>(segments)));
     use(drawn);
   }
 }

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "rapt/core/error.hpp"
+#include "rapt/core/index.hpp"
 #include "rapt/text/lines.hpp"
 #include "rapt/text/pair_joiner.hpp"
 #include "rapt/text/unicode.hpp"
@@ -54,7 +55,7 @@ class SubwordNmtCodes {
       const std::size_t space = line.find(' ');
       expect(space != line.npos && line.find(' ', space + 1) == line.npos,
              "the line must be two symbols with a space between them");
-      expect(number < static_cast<std::size_t>(std::numeric_limits<std::int32_t>::max()) / 3, "too many lines");
+      expect(number < to_size(std::numeric_limits<std::int32_t>::max()) / 3, "too many lines");
       const std::string_view left = line.substr(0, space), right = line.substr(space + 1);
       const std::int32_t joined = result.symbol(std::string(left) += right);
       result.joiner_.add(result.symbol(left), result.symbol(right), static_cast<std::int32_t>(number), joined);
@@ -148,9 +149,8 @@ class SubwordNmtCodes {
     joiner_.join(work.joining);
     const std::vector<std::int32_t>& begins = work.joining.begins;
     for (std::size_t i = 0; i < begins.size(); ++i) {
-      const std::size_t begin = work.offsets[static_cast<std::size_t>(begins[i])];
-      const std::size_t end =
-          i + 1 < begins.size() ? work.offsets[static_cast<std::size_t>(begins[i + 1])] : word.size();
+      const std::size_t begin = at(work.offsets, begins[i]);
+      const std::size_t end = i + 1 < begins.size() ? at(work.offsets, begins[i + 1]) : word.size();
       if (begin == word.size()) break;  // the end of the word, joined to nothing
       pieces += word.substr(begin, end - begin);
       if (end < word.size()) (pieces += kSeparator) += ' ';

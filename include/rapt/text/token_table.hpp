@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "rapt/core/error.hpp"
+#include "rapt/core/index.hpp"
 #include "rapt/core/shape.hpp"
 #include "rapt/core/token_batch.hpp"
 #include "rapt/text/key_table.hpp"
@@ -90,13 +91,12 @@ class TokenTable {
 /// or there twice, and for an unused id that is outside the vocabulary, there twice, or has a token.
 [[nodiscard]] inline TokenTable index_tokens(std::span<const std::string> tokens, std::span<const TokenId> unused,
                                              std::string_view where) {
-  require(tokens.size() <= static_cast<std::size_t>(std::numeric_limits<TokenId>::max()), where,
-          "too many tokens: ", tokens.size());
+  require(tokens.size() <= to_size(std::numeric_limits<TokenId>::max()), where, "too many tokens: ", tokens.size());
   std::vector<char> is_unused(tokens.size());
   for (const TokenId id : unused) {
-    require(id >= 0 && static_cast<std::size_t>(id) < tokens.size(), where, "an unused id must be from 0 to ",
-            static_cast<Index>(tokens.size()) - 1, ": ", id);
-    const auto i = static_cast<std::size_t>(id);
+    require(id >= 0 && to_size(id) < tokens.size(), where, "an unused id must be from 0 to ", std::ssize(tokens) - 1,
+            ": ", id);
+    const auto i = to_size(id);
     require(tokens[i].empty(), where, "an unused id must have no token: ", id, " has \"", tokens[i], "\"");
     require(is_unused[i] == 0, where, "an unused id must occur once: ", id);
     is_unused[i] = 1;

@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "rapt/core/index.hpp"
 #include "rapt/version.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -34,14 +35,14 @@ struct CodePoint {
   utf8proc_int32_t value = -1;
   const utf8proc_ssize_t length = utf8proc_iterate(bytes, static_cast<utf8proc_ssize_t>(available), &value);
   if (length <= 0) return {-1, 1};
-  return {value, static_cast<std::size_t>(length)};
+  return {value, to_size(length)};
 }
 
 /// Adds a valid code point to UTF-8 text.
 inline void append_code_point(std::string& text, std::int32_t value) {
   std::array<utf8proc_uint8_t, 4> bytes{};
   const utf8proc_ssize_t length = utf8proc_encode_char(value, bytes.data());
-  text.append(reinterpret_cast<const char*>(bytes.data()), static_cast<std::size_t>(length));
+  text.append(reinterpret_cast<const char*>(bytes.data()), to_size(length));
 }
 
 /// Offset of the first byte that is not well-formed UTF-8: stray or missing continuation, overlong form, surrogate,

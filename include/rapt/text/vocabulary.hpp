@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "rapt/core/error.hpp"
+#include "rapt/core/index.hpp"
 #include "rapt/core/shape.hpp"
 #include "rapt/core/token_batch.hpp"
 
@@ -52,7 +53,7 @@ class Vocabulary {
     return vocabulary;
   }
 
-  [[nodiscard]] Index size() const { return static_cast<Index>(tokens_.size()); }
+  [[nodiscard]] Index size() const { return std::ssize(tokens_); }
   [[nodiscard]] bool contains(std::string_view token) const { return ids_.find(token) != ids_.end(); }
   /// The token's id; `unknown()` for one that is not here.
   [[nodiscard]] TokenId id(std::string_view token) const {
@@ -62,7 +63,7 @@ class Vocabulary {
   /// Throws ValueError unless 0 <= id < size().
   [[nodiscard]] const std::string& token(TokenId id) const {
     require(id >= 0 && id < size(), "vocabulary", "token id ", id, " is outside the vocabulary of ", size());
-    return tokens_[static_cast<std::size_t>(id)];
+    return at(tokens_, id);
   }
   [[nodiscard]] std::span<const std::string> tokens() const { return tokens_; }
 
@@ -84,14 +85,14 @@ class Vocabulary {
 
   /// Fills ids_ and the special ids; positions in messages count from `first`.
   void index(const SpecialTokens& special, std::size_t first) {
-    require(tokens_.size() <= static_cast<std::size_t>(std::numeric_limits<TokenId>::max()), "vocabulary",
+    require(tokens_.size() <= to_size(std::numeric_limits<TokenId>::max()), "vocabulary",
             "too many tokens: ", tokens_.size());
     ids_.reserve(tokens_.size());
     for (std::size_t i = 0; i < tokens_.size(); ++i) {
       const std::string& token = tokens_[i];
       const auto [at, is_new] = ids_.try_emplace(token, static_cast<TokenId>(i));
       if (is_new) continue;
-      const auto earlier = static_cast<std::size_t>(at->second);
+      const auto earlier = to_size(at->second);
       require(earlier >= first, "vocabulary", "an ordinary token must not be called as a special one: \"", token,
               "\" at position ", i - first);
       fail("vocabulary", "a token must occur once: \"", token, "\" at positions ", earlier - first, " and ", i - first);

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "rapt/core/error.hpp"
+#include "rapt/core/index.hpp"
 #include "rapt/core/shape.hpp"
 #include "rapt/core/thread_pool.hpp"
 #include "rapt/text/unicode.hpp"
@@ -114,10 +115,10 @@ class WordTable {
   std::vector<Part> parts(begins.size());
   begins.push_back(lines.size());
 
-  parallel_parts(static_cast<Index>(parts.size()), [&](Index p) {
-    Part& part = parts[static_cast<std::size_t>(p)];
-    const std::size_t end = begins[static_cast<std::size_t>(p) + 1];
-    for (std::size_t i = begins[static_cast<std::size_t>(p)]; i < end; ++i) {
+  parallel_parts(std::ssize(parts), [&](Index p) {
+    Part& part = at(parts, p);
+    const std::size_t end = begins[to_size(p) + 1];
+    for (std::size_t i = at(begins, p); i < end; ++i) {
       if (const auto offset = find_invalid_utf8(lines[i])) {
         part.bad_line = i + 1;
         part.bad_byte = *offset + 1;
@@ -136,7 +137,7 @@ class WordTable {
 
   std::vector<WordTable> shards(kShards);
   parallel_parts(static_cast<Index>(kShards), [&](Index s) {
-    const auto shard = static_cast<std::size_t>(s);
+    const auto shard = to_size(s);
     shards[shard] = std::move(parts[0].shards[shard]);
     for (std::size_t p = 1; p < parts.size(); ++p) {
       for (const WordTable::Entry& entry : parts[p].shards[shard].entries()) {

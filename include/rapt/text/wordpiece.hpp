@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "rapt/core/error.hpp"
+#include "rapt/core/index.hpp"
 #include "rapt/core/shape.hpp"
 #include "rapt/core/token_batch.hpp"
 #include "rapt/text/added_tokens.hpp"
@@ -69,7 +70,7 @@ class WordPiece : public TextEncoder<WordPiece> {
       const TokenId id = ids_.find(token.text);
       require(id >= 0, kName, "an added token must be in the vocabulary: \"", token.text, "\"");
       require(!find_invalid_utf8(token.text), kName, "an added token must be UTF-8: id ", id);
-      is_special_[static_cast<std::size_t>(id)] = token.special ? 1 : 0;
+      at(is_special_, id) = token.special ? 1 : 0;
       if (token.normalized) {
         normalizer_(token.text, work.normalizing, work.normalized);
         added_normalized_.add(work.normalized.text, id, token);
@@ -86,20 +87,18 @@ class WordPiece : public TextEncoder<WordPiece> {
 
   [[nodiscard]] const WordPieceOptions& options() const { return options_; }
   /// V, unused ids included.
-  [[nodiscard]] Index size() const { return static_cast<Index>(tokens_.size()); }
+  [[nodiscard]] Index size() const { return std::ssize(tokens_); }
   /// The vocabulary by id.
   [[nodiscard]] std::span<const std::string> tokens() const { return tokens_; }
   /// Empty for an unused id. Throws ValueError unless 0 <= id < size().
   [[nodiscard]] const std::string& token(TokenId id) const {
     require_ids({&id, 1}, size(), kName);
-    return tokens_[static_cast<std::size_t>(id)];
+    return at(tokens_, id);
   }
   /// The id of a token such as "##ing" or "[MASK]"; -1 for none.
   [[nodiscard]] TokenId id(std::string_view token) const { return ids_.find(token); }
   [[nodiscard]] TokenId unknown() const { return unknown_; }
-  [[nodiscard]] bool is_special(TokenId id) const {
-    return id >= 0 && id < size() && is_special_[static_cast<std::size_t>(id)] != 0;
-  }
+  [[nodiscard]] bool is_special(TokenId id) const { return id >= 0 && id < size() && at(is_special_, id) != 0; }
 
   /// Words with a space between them, as far as they can be had back. The empty token is a word without letters; an
   /// unused id is passed over. Throws ValueError for an id outside the vocabulary.
@@ -110,7 +109,7 @@ class WordPiece : public TextEncoder<WordPiece> {
     for (const TokenId id : ids) {
       if ((skip_special && is_special(id)) || is_unused(id)) continue;
       const auto normalized = normalized_names_.find(id);
-      piece = normalized == normalized_names_.end() ? tokens_[static_cast<std::size_t>(id)] : normalized->second;
+      piece = normalized == normalized_names_.end() ? at(tokens_, id) : normalized->second;
       if (!is_first) {
         if (piece.starts_with(options_.prefix)) {
           piece.erase(0, options_.prefix.size());
@@ -140,9 +139,7 @@ class WordPiece : public TextEncoder<WordPiece> {
     std::vector<Prefix> prefixes;
   };
 
-  [[nodiscard]] bool is_unused(TokenId id) const {
-    return tokens_[static_cast<std::size_t>(id)].empty() && id != empty_;
-  }
+  [[nodiscard]] bool is_unused(TokenId id) const { return at(tokens_, id).empty() && id != empty_; }
 
   void append(std::string_view text, bool find_special, Work& work, detail::TokenSink& sink) const {
     work.normalized.with_origins = sink.with_spans;

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdio>
 #include <string>
+#include <string_view>
 
 #include "rapt/core/shape.hpp"
 
@@ -15,12 +16,13 @@ namespace rapt { inline namespace RAPT_ABI {
 /// What a training loop knows after a step.
 struct Progress {
   Index step = 0;
-  double loss = 0;  ///< of this step, nats per target token
+  double loss = 0;  ///< of this step, per target
   double gradient_norm = 0;
   double learning_rate = 0;
-  double tokens_per_second = 0;  ///< source + target, on average since the start
-  double seconds = 0;            ///< since the start
-  double seconds_left = 0;       ///< negative: not known
+  std::string_view items = "tokens";  ///< what is counted: tokens that the model reads (of both sides), or images
+  double items_per_second = 0;        ///< on average since the start
+  double seconds = 0;                 ///< since the start
+  double seconds_left = 0;            ///< negative: not known
 };
 
 /// "1:02:03" or "2:03"
@@ -37,16 +39,17 @@ struct Progress {
 
 /// "step 1200  loss 3.214  lr 1.20e-03  25.1k tokens/s  4:02  left 12:31"
 [[nodiscard]] inline std::string to_string(const Progress& p) {
-  char text[160];
-  std::snprintf(text, sizeof text, "step %lld  loss %.3f  lr %.2e  %.1fk tokens/s  %s", static_cast<long long>(p.step),
-                p.loss, p.learning_rate, p.tokens_per_second / 1000, clock_text(p.seconds).c_str());
+  char text[192];
+  std::snprintf(text, sizeof text, "step %lld  loss %.3f  lr %.2e  %.1fk %.*s/s  %s", static_cast<long long>(p.step),
+                p.loss, p.learning_rate, p.items_per_second / 1000, static_cast<int>(p.items.size()), p.items.data(),
+                clock_text(p.seconds).c_str());
   std::string line = text;
   if (p.seconds_left >= 0) line += "  left " + clock_text(p.seconds_left);
   return line;
 }
 
-/// Writes progress to a stream. At a terminal a line is rewritten a few times a second; elsewhere lines come every
-/// `plain_interval` seconds. `message` puts a lasting line in between.
+/// Writes progress to a stream. At a terminal one line is rewritten a few times a second; elsewhere a line is added every
+/// `plain_interval` seconds. `message` writes a line that stays, to the same stream or to another one.
 class ProgressLine {
  public:
   explicit ProgressLine(std::FILE* stream = stderr, double plain_interval = 15)
@@ -64,10 +67,12 @@ class ProgressLine {
     std::fflush(stream_);
     open_ = terminal_;
   }
-  void message(const std::string& text) {
+  void message(const std::string& text) { message(text, stream_); }
+  void message(const std::string& text, std::FILE* stream) {
     clear();
-    std::fprintf(stream_, "%s\n", text.c_str());
     std::fflush(stream_);
+    std::fprintf(stream, "%s\n", text.c_str());
+    std::fflush(stream);
   }
 
  private:

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "rapt/core/index.hpp"
 #include "rapt/core/tensor.hpp"
 #include "rapt/visualization/attention_page_assets.hpp"
 #include "rapt/visualization/markup.hpp"
@@ -81,7 +82,7 @@ template <class T>
 [[nodiscard]] std::string json_heads(const AttentionSection<T>& section, const Tensor<T>& layer, Index sequence) {
   constexpr std::string_view kWhere = "attention_page";
   const Shape& shape = layer.shape();
-  const auto rows = static_cast<Index>(section.queries.size()), cols = static_cast<Index>(section.keys.size());
+  const auto rows = std::ssize(section.queries), cols = std::ssize(section.keys);
   require<ShapeError>(shape.rank() == 4 && shape[2] >= rows && shape[3] >= cols, kWhere, section.title,
                       ": weights must be [B, H, Lq, Lk] with Lq >= ", rows, ", Lk >= ", cols, ": ", shape);
   require(sequence >= 0 && sequence < shape[0], kWhere, section.title, ": sequence ", sequence, " of ", shape[0]);
@@ -94,7 +95,7 @@ template <class T>
         require(weights[col] >= T(0) && weights[col] <= T(1.001), kWhere, section.title,
                 ": weights must be in [0, 1]: ", weights[col], " in head ", head, ", row ", row, ", column ", col);
       }
-      const std::vector<Index> units = rounded_weights(std::span(weights, static_cast<std::size_t>(cols)));
+      const std::vector<Index> units = rounded_weights(std::span(weights, to_size(cols)));
       for (std::size_t col = 0; col < units.size(); ++col) {
         if (row > 0 || col > 0) json += ',';
         json += std::to_string(units[col]);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "rapt/core/error.hpp"
+#include "rapt/core/index.hpp"
 #include "rapt/core/shape.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
@@ -45,12 +46,12 @@ struct Decimal {
     return sign + text;
   }
   if (number.exponent >= 0) {
-    digits.append(static_cast<std::size_t>(number.exponent), '0');
+    digits.append(to_size(number.exponent), '0');
     if (digits.size() > 4) digits.insert(digits.size() - 3, ",");  // at most six digits
     return sign + digits;
   }
-  if (leading < 0) digits.insert(0, static_cast<std::size_t>(-leading), '0');
-  digits.insert(digits.size() - static_cast<std::size_t>(-number.exponent), ".");
+  if (leading < 0) digits.insert(0, to_size(-leading), '0');
+  digits.insert(digits.size() - to_size(-number.exponent), ".");
   return sign + digits;
 }
 

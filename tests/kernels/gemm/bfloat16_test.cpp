@@ -1,6 +1,7 @@
 /// \file
 /// Rounding and packing for the lower precisions, and the units that multiply pairs, against plain arithmetic on
 /// numbers rounded by the standard library.
+// covers: kernels/gemm/amx.hpp, kernels/gemm/avx512_bf16.hpp
 #include "rapt/kernels/gemm/bfloat16.hpp"
 
 #include <gtest/gtest.h>

@@ -1,5 +1,6 @@
 /// \file
 /// Trains and decodes in float and in double with what rapt::precompiled holds, and an op of the program's own.
+// covers: precompiled/declarations.hpp, precompiled/instances.hpp
 #include <rapt/rapt.hpp>
 
 #include <cmath>

@@ -16,33 +16,43 @@ namespace rapt { inline namespace RAPT_ABI {
 using kernels::MaskAlignment;
 using kernels::ScoreStage;
 
-/// How queries attend to keys. Masks are views: the caller keeps them alive during the call. They are constants; no
-/// gradient flows into them.
+/// What queries may not attend to in one call. The masks are views: the caller keeps them alive during the call. They
+/// are constants; no gradient flows into them.
 template <class T>
-struct AttentionOptions {
-  Index heads = 1;  ///< head h reads columns h d_k .. (h + 1) d_k
-  Index key_value_heads =
-      0;  ///< of key and value: query head h reads number h / (heads / key_value_heads); 0: as many as heads
-  /// A query sees no key behind its own position. Unset: what is usual where the options are used, which is causal in a
-  /// decoder's self-attention and not causal anywhere else.
+struct AttentionMask {
+  /// True: a query attends to no key behind its own position. Unset: the usual of the place, which is causal in a
+  /// decoder's self-attention and not causal elsewhere.
   std::optional<bool> causal = {};
-  Index window = 0;  ///< restricted attention: only keys at most this far from the query's position; 0: no limit
   /// Which position a query has among more or fewer keys; `causal` and `window` count from it. The default is a cache's
   /// rule, `first_key` is that of torch's `is_causal`.
   MaskAlignment alignment = MaskAlignment::last_key;
-  float dropout = 0.f;    ///< of the probabilities, in Training
-  double scale = 0.0;     ///< factor of the scores; 0: 1 / sqrt(d_k)
-  double soft_cap = 0.0;  ///< scaled scores s become soft_cap tanh(s / soft_cap) before masks (Gemma 2); 0: no cap
   /// [Lq, Lk] for all, or [B or 1, H or 1, Lq, Lk]; true: may not attend (as torch.nn.Transformer's masks).
   TensorView<const bool> mask = {};
-  /// Of the same shapes; added to the scaled scores.
+  /// A bias of the same shapes, added to the scaled and capped scores; -infinity: may not attend.
   TensorView<const T> additive_mask = {};
-  /// [Nk]: true: nobody attends to this key. For callers with padded data; sequences laid end to end need none.
+  /// [Nk]; true: no query attends to this key. For callers with padded data; sequences laid end to end need none.
   TensorView<const bool> key_padding_mask = {};
-  /// If set, receives the probabilities, [B, H, longest query, longest key], zeros outside of each sequence.
+};
+
+/// How queries attend to keys, and the mask of the call.
+template <class T>
+struct AttentionOptions {
+  Index heads = 1;            ///< H: head h reads columns h d_k .. (h + 1) d_k of the queries
+  Index key_value_heads = 0;  ///< K: query head h reads head h / (H / K) of keys and values; 0: as many as heads
+  Index window = 0;           ///< a query attends only to keys at most so many positions away from its own; 0: no limit
+  double scale = 0.0;         ///< factor of the scores; 0: 1 / sqrt(d_k)
+  double soft_cap = 0.0;      ///< scaled scores s become soft_cap tanh(s / soft_cap) before masks (Gemma 2); 0: no cap
+  float dropout = 0.f;        ///< rate of the dropout of the attention probabilities, in Training
+  AttentionMask<T> mask = {};
+};
+
+/// What a call of attention hands out beside its result. Pointers that are set receive it; no gradient flows through.
+template <class T>
+struct AttentionCapture {
+  /// The attention probabilities, [B, H, longest query, longest key]; zeros outside of each sequence.
   Tensor<T>* weights = nullptr;
-  /// If set, receives the scores at `score_stage`, [B, H, longest query, longest key]. Outside of each sequence scaled
-  /// and capped scores are zeros and masked ones -infinity. No gradient flows through them.
+  /// The scores at `score_stage`, of the same shape. Outside of each sequence scaled and capped scores are zeros and
+  /// masked ones are -infinity.
   Tensor<T>* scores = nullptr;
   ScoreStage score_stage = ScoreStage::masked;
 };
@@ -114,11 +124,11 @@ void require_attention(const TensorView<const T>& query, const TensorView<const 
     require<ShapeError>(fits, kWhere, name, " must be [Lq, Lk] or [B or 1, H or 1, Lq, Lk] with B = ", sequences,
                         ", H = ", options.heads, ", Lq >= ", longest_query, ", Lk >= ", longest_key, ": ", s);
   };
-  require_mask("mask", options.mask.data(), options.mask.shape());
-  require_mask("additive_mask", options.additive_mask.data(), options.additive_mask.shape());
-  require<ShapeError>(options.key_padding_mask.data() == nullptr || options.key_padding_mask.size() == key.rows(),
-                      kWhere, "key_padding_mask has ", options.key_padding_mask.size(), " elements, key has shape ",
-                      key.shape());
+  require_mask("mask", options.mask.mask.data(), options.mask.mask.shape());
+  require_mask("additive_mask", options.mask.additive_mask.data(), options.mask.additive_mask.shape());
+  require<ShapeError>(
+      options.mask.key_padding_mask.data() == nullptr || options.mask.key_padding_mask.size() == key.rows(), kWhere,
+      "key_padding_mask has ", options.mask.key_padding_mask.size(), " elements, key has shape ", key.shape());
   require(options.window >= 0, kWhere, "window must not be negative: ", options.window);
   require(std::isfinite(options.scale), kWhere, "scale must be finite: ", options.scale);
   require_soft_cap<T>(options.soft_cap, kWhere);
@@ -138,16 +148,16 @@ template <class T>
           .key_value_heads = options.key_value_heads,
           .scale = static_cast<T>(options.scale != 0.0 ? options.scale : 1.0 / std::sqrt(d_k)),
           .soft_cap = static_cast<T>(options.soft_cap),
-          .causal = options.causal.value_or(false),
+          .causal = options.mask.causal.value_or(false),
           .window = options.window,
-          .alignment = options.alignment,
-          .mask = {options.mask},
-          .additive_mask = {options.additive_mask},
-          .key_padding = options.key_padding_mask.data(),
+          .alignment = options.mask.alignment,
+          .mask = {options.mask.mask},
+          .additive_mask = {options.mask.additive_mask},
+          .key_padding = options.mask.key_padding_mask.data(),
           .dropout = {}};
 }
 
-/// Whether the slices begin[i] .. begin[i] + count[i] of those inputs that are `in` make up all of its columns.
+/// True if the slices begin[i] .. begin[i] + count[i] of those inputs that are `in` cover all of its columns.
 template <class T>
 [[nodiscard]] bool slices_cover(const Node<T>& out, const Node<T>& in, const Index (&begin)[3],
                                 const Index (&count)[3]) {
@@ -172,23 +182,23 @@ template <class T>
 template <class T>
 [[nodiscard]] Variable<T> attention(const ColumnSlice<T>& query, const ColumnSlice<T>& key, const ColumnSlice<T>& value,
                                     const RowSplits& query_splits, const RowSplits& key_splits,
-                                    const AttentionOptions<T>& options) {
+                                    const AttentionOptions<T>& options, const AttentionCapture<T>& capture = {}) {
   const std::vector<kernels::KeyRange> keys = detail::key_ranges(key_splits);
   detail::require_attention(query.view(), key.view(), value.view(), query_splits.offsets(), keys, options);
   auto problem = detail::attention_problem(query.view(), key.view(), value.view(), query_splits.offsets(),
                                            std::span<const kernels::KeyRange>(keys), options);
   problem.dropout = next_dropout(options.dropout);
   const Shape pairs{query_splits.sequences(), options.heads, query_splits.longest(), key_splits.longest()};
-  if (options.weights != nullptr) *options.weights = Tensor<T>(pairs, T(0));
-  if (options.scores != nullptr) {
-    const bool masked = options.score_stage == ScoreStage::masked;
-    *options.scores = Tensor<T>(pairs, masked ? -std::numeric_limits<T>::infinity() : T(0));
+  if (capture.weights != nullptr) *capture.weights = Tensor<T>(pairs, T(0));
+  if (capture.scores != nullptr) {
+    const bool masked = capture.score_stage == ScoreStage::masked;
+    *capture.scores = Tensor<T>(pairs, masked ? -std::numeric_limits<T>::infinity() : T(0));
   }
   const bool recording = will_record<T>({query.source, key.source, value.source});
   Tensor<T> output(Shape{query.view().rows(), value.count / problem.heads_of_keys() * options.heads});
   Tensor<T> log_sum_exp(recording ? Shape{output.rows(), options.heads} : Shape{});
-  kernels::attention<T>(problem, output, recording ? log_sum_exp.data() : nullptr, options.weights, options.scores,
-                        options.score_stage);
+  kernels::attention<T>(problem, output, recording ? log_sum_exp.data() : nullptr, capture.weights, capture.scores,
+                        capture.score_stage);
 
   // What backward reads must outlive this call: the splits, and copies of the masks.
   struct Saved {
@@ -213,9 +223,10 @@ template <class T>
   if (recording) {
     saved.query_splits = query_splits;
     saved.keys = keys;
-    if (options.mask.data() != nullptr) saved.mask = Tensor<bool>(options.mask);
-    if (options.additive_mask.data() != nullptr) saved.additive_mask = Tensor<T>(options.additive_mask);
-    if (options.key_padding_mask.data() != nullptr) saved.key_padding = Tensor<bool>(options.key_padding_mask);
+    if (options.mask.mask.data() != nullptr) saved.mask = Tensor<bool>(options.mask.mask);
+    if (options.mask.additive_mask.data() != nullptr) saved.additive_mask = Tensor<T>(options.mask.additive_mask);
+    if (options.mask.key_padding_mask.data() != nullptr)
+      saved.key_padding = Tensor<bool>(options.mask.key_padding_mask);
   }
   return record("attention", std::move(output), {query.source, key.source, value.source},
                 [saved = std::move(saved)](Node<T>& out) {
@@ -245,9 +256,9 @@ template <class T>
 template <class T>
 [[nodiscard]] Variable<T> attention(const Variable<T>& query, const Variable<T>& key, const Variable<T>& value,
                                     const RowSplits& query_splits, const RowSplits& key_splits,
-                                    const AttentionOptions<T>& options) {
+                                    const AttentionOptions<T>& options, const AttentionCapture<T>& capture = {}) {
   return attention(columns(query, 0, query.cols()), columns(key, 0, key.cols()), columns(value, 0, value.cols()),
-                   query_splits, key_splits, options);
+                   query_splits, key_splits, options, capture);
 }
 
 }}  // namespace rapt::RAPT_ABI

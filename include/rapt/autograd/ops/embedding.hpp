@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "rapt/autograd/packed_weight.hpp"
 #include "rapt/autograd/record.hpp"
 #include "rapt/kernels/embedding.hpp"
 
@@ -18,7 +19,7 @@ template <class T>
   if (table.value().has_elements()) {
     kernels::gather_rows<T>(table.value(), ids, scale, y.data());
   } else {  // kept in packed form alone
-    const auto& packed = table.node()->packed.of(table.value());
+    const auto& packed = packed_operand(table);
     for (Index i = 0; i < y.rows(); ++i) packed.read_column(ids[static_cast<std::size_t>(i)], y.row(i));
     if (scale != T(1)) kernels::scale(y.data(), scale, y.size());
   }

@@ -4,6 +4,7 @@
 
 #include <tuple>
 
+#include "rapt/autograd/packed_weight.hpp"
 #include "rapt/autograd/record.hpp"
 #include "rapt/kernels/linear_backward.hpp"
 
@@ -29,7 +30,7 @@ void linear_of_packed(const Variable<T>& x, const Variable<T>& weight, Index fir
   Tensor<T> wide(Shape{y.rows(), before + y.cols()});
   product.first_column = first - before;
   if (product.bias != nullptr) product.bias -= before;
-  kernels::gemm(kernels::as_is(x.value()), weight.node()->packed.of(weight.value()), wide, product);
+  kernels::gemm(kernels::as_is(x.value()), packed_operand(weight), wide, product);
   y.matrix() = std::as_const(wide).view().columns(before, y.cols()).matrix();
 }
 
@@ -64,10 +65,10 @@ template <class T>
     kernels::gemm(kernels::as_is(x.value()).part(begin, 0, end - begin, x.cols()), weight_operand, rows, product);
     activate(rows, begin);
   };
-  const bool packed = weight.node()->packed.is_kept() && !is_recording();
+  const bool packed = is_kept_packed(weight) && !is_recording();
   if (packed && outputs.first % kernels::kColumnStep == 0) {
     product.first_column = outputs.first;
-    compute(weight.node()->packed.of(weight.value()), 0, y.rows());
+    compute(packed_operand(weight), 0, y.rows());
   } else if (!weight.value().has_elements()) {
     detail::linear_of_packed(x, weight, outputs.first, y, product);
     activate(y, 0);

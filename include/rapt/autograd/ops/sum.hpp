@@ -14,18 +14,11 @@ template <class T>
   return record("sum", std::move(y), {x}, [](Node<T>& out) {  // dx = dy everywhere
     auto [dx, accumulate] = out.input(0).grad_target();
     const T dy = *out.grad.data();
-    if (!accumulate) {
+    if (accumulate) {
+      kernels::add_constant(dx.data(), dy, dx.size());
+    } else {
       dx.fill(dy);
-      return;
     }
-    T* to = dx.data();
-    kernels::for_each_lane<T>(
-        dx.size(), [&](auto lanes, Index i) __attribute__((always_inline)) {
-          simd::Vector<T, lanes> v;
-          simd::load(v, to + i);
-          v += dy;
-          simd::store(to + i, v);
-        });
   });
 }
 

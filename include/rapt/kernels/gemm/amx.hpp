@@ -1,9 +1,10 @@
 /// \file
-/// Products of bfloat16 pairs on AMX tiles: one instruction multiplies 16 x 16 pairs by 16 pairs x 16 and adds the
-/// 16 x 16 results to float32 sums (Intel SDM, TDPBF16PS).
+/// Products of bfloat16 pairs on AMX tiles. One instruction multiplies a tile of 16 rows x 16 pairs by a tile of 16
+/// pairs x 16 columns and adds the 16 x 16 results to a tile of float32 sums (Intel SDM, TDPBF16PS).
 ///
-/// Tiles 0 to 3 hold the sums of a block of 32 x 32, 4 and 5 the left operand, 6 and 7 the right one. The instructions
-/// are written as assembly that names memory as clobbered: compilers' tile intrinsics do not all say what they read.
+/// A block of c has 32 x 32 elements: tiles 0 to 3 hold its sums, 4 and 5 two tiles of the left operand, 6 and 7 two of
+/// the right one, so that four loads serve four multiplications. The instructions are written as assembly that declares
+/// memory as clobbered, because the tile intrinsics of some compilers do not say which memory they read.
 #pragma once
 
 #include "rapt/kernels/gemm/bfloat16.hpp"
@@ -16,7 +17,7 @@ namespace detail {
 
 #define RAPT_TARGET_AMX gnu::target("amx-tile,amx-bf16")
 
-/// Intel SDM, palette 1: eight tiles of up to 16 rows of 64 bytes.
+/// The operand of LDTILECFG (Intel SDM) for palette 1: eight tiles of 16 rows of 64 bytes.
 struct alignas(64) TileConfig {
   std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
   std::uint16_t bytes_per_row[16] = {64, 64, 64, 64, 64, 64, 64, 64};
@@ -24,7 +25,7 @@ struct alignas(64) TileConfig {
 };
 inline constexpr TileConfig kTileConfig;
 
-/// Tiles are configured while one lives; the state is the thread's own.
+/// Configures the tiles of the calling thread as long as the object lives.
 class Tiles {
  public:
   [[RAPT_TARGET_AMX]] Tiles() { asm volatile("ldtilecfg %0" : : "m"(kTileConfig) : "memory"); }
@@ -33,8 +34,9 @@ class Tiles {
   Tiles& operator=(const Tiles&) = delete;
 };
 
-/// One block, a's rows 0 .. 31 by the panel's 32 columns, into `to`, whose rows are to_stride floats apart. With
-/// `accumulate` the sums start from what is there.
+/// Computes a block, rows 0 .. 31 of a times the 32 columns of the panel, into `to`, whose rows are to_stride floats
+/// apart. With `accumulate` the sums start from what is there, else from 0. The residuals' products r(a) l(b) and l(a)
+/// r(b) stand around r(a) r(b), so that each tile that is loaded is used as long as it is there.
 template <bool kResidual>
 [[RAPT_TARGET_AMX, gnu::noinline]] void tile_block(const PairRows& a, const PairPanel& panel, float* to,
                                                    Index to_stride, bool accumulate) {
@@ -93,8 +95,8 @@ template <bool kResidual>
 
 }  // namespace detail
 
-/// c (+)= a * panel over c.columns <= 32 columns, as `multiply_pairs_portable`. Rows of a are read up to the next
-/// multiple of 32. A `detail::Tiles` must live on this thread.
+/// c (+)= a * panel for c.columns <= 32 columns, as `multiply_pairs_portable`. Rows of a are read up to the next
+/// multiple of 32, and a `detail::Tiles` must live on this thread.
 inline void multiply_pairs_amx(PairRows a, const PairPanel& panel, BlockOutput<float> c) {
   const auto block = [&](float* to, Index stride, bool accumulate) {
     a.plane != 0 ? detail::tile_block<true>(a, panel, to, stride, accumulate)
@@ -102,13 +104,13 @@ inline void multiply_pairs_amx(PairRows a, const PairPanel& panel, BlockOutput<f
   };
   for (; a.rows > 0; a.rows -= 32, a.data += 32 * a.stride, c.data += 32 * c.stride) {
     if (a.rows >= 32 && c.columns == 32 && (c.bias == nullptr || !c.accumulate)) {
-      if (c.bias != nullptr) {  // the sums start from the bias
+      if (c.bias != nullptr) {  // The sums start from the bias.
         for (Index i = 0; i < 32; ++i) std::copy_n(c.bias, 32, c.data + i * c.stride);
       }
       block(c.data, c.stride, c.accumulate || c.bias != nullptr);
       continue;
     }
-    alignas(64) float sums[32 * 32];
+    alignas(64) float sums[32 * 32];  // a block at the edge of c, of which only a part is written
     block(sums, 32, false);
     for (Index i = 0; i < std::min<Index>(32, a.rows); ++i) {
       float* to = c.data + i * c.stride;

@@ -1,5 +1,6 @@
 /// \file
-/// Products of bfloat16 pairs by AVX-512's dot products: each instruction adds 16 x 2 products to 16 float32 sums.
+/// Products of bfloat16 pairs by AVX-512's dot products. Each instruction multiplies 16 pairs by a broadcast pair and
+/// adds both products of each pair to one of 16 float32 sums.
 #pragma once
 
 #include "rapt/kernels/gemm/bfloat16.hpp"
@@ -13,7 +14,8 @@ namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
 namespace detail {
 
-/// c[kRows, up to 16 kVectors] (+)= a[kRows, pairs] * panel, all sums in registers.
+/// c[kRows, up to 16 kVectors] (+)= a[kRows, pairs] * panel, with all sums in registers. With kResidual it is the sum
+/// of the three products of precision `high`.
 template <int kRows, int kVectors, bool kResidual>
 [[RAPT_TARGET_AVX512_BF16, gnu::noinline]] void dot_pairs_block(const PairRows& a, const PairPanel& panel,
                                                                 const BlockOutput<float>& c) {
@@ -64,7 +66,8 @@ template <int kRows, int kVectors, bool kResidual>
 
 }  // namespace detail
 
-/// c (+)= a * panel over c.columns <= 32 columns, as `multiply_pairs_portable`.
+/// c (+)= a * panel for c.columns <= 32 columns, as `multiply_pairs_portable`. The most rows of a block are those whose
+/// sums and operands fit the 32 registers.
 inline void multiply_pairs_avx512(PairRows a, const PairPanel& panel, BlockOutput<float> c) {
   const auto step = [&]<int kRows, bool kResidual>(std::integral_constant<int, kRows>, std::bool_constant<kResidual>) {
     for (; a.rows >= kRows; a.rows -= kRows, a.data += kRows * a.stride, c.data += kRows * c.stride) {

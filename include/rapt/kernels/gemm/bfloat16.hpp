@@ -1,10 +1,13 @@
 /// \file
-/// Operands of the lower precisions: float32 rounded to bfloat16, two consecutive depths side by side in 32 bits, as
-/// matrix units read them. Left operands are rows of pairs, right ones panels of 32 columns of pairs; both orders are
-/// the same for AVX-512's dot products, AMX tiles and the portable reference.
+/// Operands of the lower precisions: float32 numbers rounded to bfloat16, which is the upper half of a float32.
 ///
-/// `medium` keeps x rounded to nearest even, r(x). `high` keeps a second plane with what rounding left over, r(x -
-/// r(x)), and adds three products: r(a) r(b) + r(a) l(b) + l(a) r(b).
+/// Two consecutive depths stand side by side in a pair of 32 bits, the layout that matrix units read: left operands are
+/// rows of pairs, right operands panels of 32 columns of pairs. Both layouts are the same for AVX-512's dot products,
+/// AMX tiles and the portable reference.
+///
+/// Precision `medium` keeps r(x), which is x rounded to nearest, ties to even. Precision `high` keeps a second plane
+/// with the residual l(x) = r(x - r(x)) and computes a b as the three products r(a) r(b) + r(a) l(b) + l(a) r(b); the
+/// fourth, l(a) l(b), is too small to matter.
 #pragma once
 
 #include <bit>
@@ -14,27 +17,27 @@
 
 namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
-/// Two bfloat16, the lower depth in the low half.
+/// Two bfloat16; the lower half has the lower depth.
 using Pair = std::uint32_t;
 
-/// Depth is padded with zeros to whole blocks of this many pairs: an AMX tile is 16 rows of 16 pairs.
+/// The depth is padded with zeros to a multiple of this many pairs, as an AMX tile is 16 rows of 16 pairs.
 inline constexpr Index kPairBlock = 16;
-/// Columns of a panel of pairs.
+/// The number of columns of a panel of pairs.
 inline constexpr Index kPairColumns = 32;
-/// Pairs of depth that one pass of a block takes: a panel of them fills a first-level cache of 32 KiB.
+/// The greatest depth, in pairs, of one pass over a panel. A panel of this depth fills a first-level cache of 32 KiB.
 inline constexpr Index kPairDepth = 256;
 
-/// Pairs of a padded depth.
+/// The number of pairs that a depth takes with its padding.
 [[nodiscard]] constexpr Index pairs_of(Index depth) { return detail::round_up(depth, 2 * kPairBlock) / 2; }
 
-/// Rows of pairs, [rows][stride]; the residuals of `high` are `plane` pairs further on (0: there are none). At least as
-/// many rows as the next multiple of 32 may be read; what stands there does not matter.
+/// A left operand: rows of pairs [rows][stride]. The residuals of precision `high` lie `plane` pairs behind; 0 means
+/// that there are none. Memory up to the next multiple of 32 rows must be readable; its content does not matter.
 struct PairRows {
   const Pair* data = nullptr;
   Index rows = 0, stride = 0, plane = 0;
 };
 
-/// One panel, [pairs][32], and its residuals as above.
+/// A panel of a right operand [pairs][32], and its residuals as in PairRows.
 struct PairPanel {
   const Pair* data = nullptr;
   Index pairs = 0, plane = 0;
@@ -45,23 +48,26 @@ namespace detail {
 using Pairs = simd::Vector<Pair, 16>;
 using Floats = simd::Vector<float, 16>;
 
-/// The bits of x rounded to bfloat16, to nearest even, in the upper half of each lane; NaN stays NaN.
+/// Rounds each lane of x to bfloat16, to nearest, ties to even; the result is in the upper half of each lane of `bits`.
+/// NaN stays NaN.
 [[gnu::always_inline]] inline void round_to_bfloat16(const Floats& x, Pairs& bits) {
   const Pairs raw = (Pairs)x;
   const Pairs rounded = raw + (((raw >> 16) & 1u) + 0x7fffu);
   bits = (x == x ? rounded : (raw | 0x400000u)) & 0xffff0000u;
 }
 
-/// 16 indices x 32 depths at `from` -> 16 x 16 pairs at `to`, one line `to_stride` apart per index, or with kByDepth
-/// one line per pair of depths. Residuals go `plane` pairs further (0: not wanted). Element (index i, depth p) lies at
-/// from[i * line + p], or with kAcross at from[i + p * line].
+/// Rounds a square of 16 indices (rows of a left or columns of a right operand) x 32 depths to 16 x 16 pairs.
+///
+/// Element (index i, depth p) is read from from[i * line + p], or from[i + p * line] with kAcross. The pairs are
+/// written as 16 lines that are `to_stride` apart: one line for each index, or for each pair of depths with kByDepth.
+/// Residuals are written `plane` pairs behind; with plane = 0 there are none.
 template <bool kAcross, bool kByDepth>
 [[gnu::always_inline]] inline void pack_square(const float* from, Index line, Pair* to, Index to_stride, Index plane) {
   for (Index rest = 0; rest <= plane; rest += std::max<Index>(plane, 1)) {
     Pairs square[16];
 #pragma GCC unroll 16
     for (int i = 0; i < 16; ++i) {
-      Floats low, high;  // kAcross: two depths of 16 indices; otherwise depths 0 .. 15 and 16 .. 31 of one index
+      Floats low, high;  // with kAcross two depths of 16 indices, else depths 0 .. 15 and 16 .. 31 of one index
       simd::load(low, from + (kAcross ? 2 * i : i) * line);
       simd::load(high, kAcross ? from + (2 * i + 1) * line : from + i * line + 16);
       Pairs a, b;
@@ -88,7 +94,8 @@ template <bool kAcross, bool kByDepth>
   }
 }
 
-/// The same, element by element: for instruction sets that no matrix unit goes with, where only tests pack.
+/// As pack_square, element by element. It serves instruction sets that have no matrix unit, where only tests pack
+/// pairs.
 template <bool kAcross, bool kByDepth>
 [[gnu::noinline]] void pack_square_slowly(const float* from, Index line, Pair* to, Index to_stride, Index plane) {
   const auto round = [](float x) {
@@ -110,8 +117,8 @@ template <bool kAcross, bool kByDepth>
   }
 }
 
-/// Squares of `indices` x `depth`, both padded with zeros to whole squares. Squares of later indices go `next_index`
-/// pairs further on, of later depths `next_depth`.
+/// Packs `indices` x `depth` elements in squares; both are padded with zeros to whole squares. The next square along
+/// the indices is written `next_index` pairs further on, and the next one along the depth `next_depth` pairs.
 template <bool kAcross, bool kByDepth, class Isa>
 [[gnu::always_inline]] inline void pack_squares(Isa, const float* from, Index line, Index indices, Index depth,
                                                 Pair* to, Index to_stride, Index next_index, Index next_depth,
@@ -122,7 +129,7 @@ template <bool kAcross, bool kByDepth, class Isa>
       const float* square = from + (kAcross ? i + p * line : i * line + p);
       const Index some = std::min<Index>(16, indices - i), deep = std::min<Index>(32, depth - p);
       Index square_line = line;
-      float padded[512];  // 16 lines of 32, or across 32 of 16
+      float padded[512];  // 16 lines of 32 elements, or with kAcross 32 lines of 16
       if (some < 16 || deep < 32) {
         const Index lines = kAcross ? deep : some, length = kAcross ? some : deep;
         square_line = kAcross ? 16 : 32;
@@ -141,8 +148,8 @@ template <bool kAcross, bool kByDepth, class Isa>
 
 }  // namespace detail
 
-/// Rounds rows of a left operand into rows of pairs, `stride` apart: the rows are padded to a multiple of 16, the depth
-/// to pairs_of(a.cols).
+/// Rounds a left operand to rows of pairs that are `stride` pairs apart. The number of rows is padded to a multiple of
+/// 16, the depth to pairs_of(a.cols) pairs.
 inline void pack_pair_rows(const Operand<float>& a, Pair* to, Index stride, Index plane) {
   simd::with_simd([&](auto isa) __attribute__((always_inline)) {
     if (a.col_stride == 1) {
@@ -155,9 +162,9 @@ inline void pack_pair_rows(const Operand<float>& a, Pair* to, Index stride, Inde
   });
 }
 
-/// Rounds up to 32 columns of a right operand into a panel [pairs_of(b.rows)][32].
+/// Rounds up to 32 columns of a right operand to a panel [pairs_of(b.rows)][32].
 inline void pack_pair_panel(const Operand<float>& b, Pair* to, Index plane) {
-  if (b.cols <= 16) {  // the half of the panel that no column reaches
+  if (b.cols <= 16) {  // The second half of the panel has no columns and becomes zeros.
     for (Index p = 0; p < pairs_of(b.rows); ++p) {
       std::fill_n(to + p * kPairColumns + 16, 16, Pair{0});
       if (plane != 0) std::fill_n(to + plane + p * kPairColumns + 16, 16, Pair{0});
@@ -175,7 +182,7 @@ inline void pack_pair_panel(const Operand<float>& b, Pair* to, Index plane) {
   });
 }
 
-/// The arithmetic of the units in plain C++: c (+)= a * panel over c.columns <= 32 columns.
+/// c (+)= a * panel for c.columns <= 32 columns, in plain C++: the reference that tests compare the matrix units with.
 inline void multiply_pairs_portable(const PairRows& a, const PairPanel& panel, const BlockOutput<float>& c) {
   const auto value = [](Pair pair, int half) {
     return std::bit_cast<float>(half == 0 ? pair << 16 : pair & 0xffff0000u);

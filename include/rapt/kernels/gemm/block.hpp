@@ -1,59 +1,29 @@
 /// \file
-/// The inside of a matrix product, on one thread: register blocks over packed columns.
+/// The innermost part of a matrix product c = a b, on one thread.
 ///
-/// The left operand is read where it lies, by broadcasts (any strides); the right one is packed into panels of a few
-/// vectors' width, [depth][width], so that the inner loop streams it. Panels are cut in depth so that one fits the
-/// first-level cache.
+/// The product is cut into register blocks: a few rows of a times one or a few vectors of columns of b, whose sums stay
+/// in vector registers for a whole pass over the depth (Goto and van de Geijn 2008, "Anatomy of high-performance matrix
+/// multiplication"). In each step of the depth, the block loads kVectors vectors from a row of b, broadcasts one
+/// element of each of its kRows rows of a, and makes kRows * kVectors fused multiply-adds; more rows mean fewer loads
+/// for each of them.
+///
+/// The left operand is read where it lies, with any strides, as only single elements of it are needed. The right one is
+/// packed first: its columns are divided into panels as wide as a register block, and each panel is stored as
+/// [depth][width], so that the inner loop reads memory from one end to the other. Panels are also cut along the depth,
+/// so that the panel in use stays in the first-level cache while all rows of a pass over it.
 #pragma once
 
 #include <algorithm>
 
-#include "rapt/core/tensor.hpp"
+#include "rapt/kernels/gemm/operand.hpp"
 #include "rapt/kernels/simd.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
-/// A matrix operand: element (i, j) at data[i * row_stride + j * col_stride]; one of the strides is 1.
-template <class T>
-struct Operand {
-  const T* data = nullptr;
-  Index rows = 0, cols = 0;
-  Index row_stride = 0, col_stride = 1;
-
-  /// What lies to the right of and below element (i, j), cut to a size.
-  [[nodiscard]] Operand part(Index i, Index j, Index some_rows, Index some_cols) const {
-    return {data + i * row_stride + j * col_stride, some_rows, some_cols, row_stride, col_stride};
-  }
-};
-
-/// The matrix of a view as it stands, [rows, cols].
-template <class View>
-[[nodiscard]] auto as_is(const View& view) {
-  using T = std::remove_cvref_t<decltype(*view.data())>;
-  const TensorView<const T> m = view;
-  return Operand<T>{m.data(), m.rows(), m.cols(), m.stride(), 1};
-}
-/// Its transpose, [cols, rows], without moving anything.
-template <class View>
-[[nodiscard]] auto transposed(const View& view) {
-  using T = std::remove_cvref_t<decltype(*view.data())>;
-  const TensorView<const T> m = view;
-  return Operand<T>{m.data(), m.cols(), m.rows(), 1, m.stride()};
-}
-
-/// Where a product goes: columns from here on, and how it joins what is there.
-template <class T>
-struct BlockOutput {
-  T* data = nullptr;
-  Index stride = 0;
-  Index columns = 0;
-  const T* bias = nullptr;  ///< added to every row; already at this column
-  bool accumulate = false;  ///< c += instead of c =
-};
-
 namespace detail {
 
-/// Columns of a panel, and the depth that keeps it in half of a 64 KiB first-level cache.
+/// The number of columns of a panel, and the greatest depth of one pass: 256 rows of two AVX-512 vectors are 32 KiB,
+/// which leave half of a 64 KiB first-level cache to the other operands.
 template <class Isa, class T>
 inline constexpr Index kPanelColumns = Isa::kGemmColumns* simd::kLanes<Isa, T>;
 inline constexpr Index kPanelDepth = 256;
@@ -62,8 +32,9 @@ inline constexpr Index kPanelDepth = 256;
   return (value + multiple - 1) / multiple * multiple;
 }
 
-/// Panels of b, whose rows are contiguous, row by row, with zeros behind the last column; what comes four rows later is
-/// fetched.
+/// Packs b, whose rows are contiguous, into panels. Each row of b is read once and its vectors are distributed over the
+/// panels; columns behind the last one of b are zeros. The row four further on is prefetched, as b's rows may lie too
+/// far apart for the processor's own prefetcher.
 template <class Isa, class T>
 [[gnu::always_inline]] inline void pack_rows(Isa, const Operand<T>& b, T* out) {
   constexpr Index kWidth = kPanelColumns<Isa, T>, kLanes = simd::kLanes<Isa, T>;
@@ -82,6 +53,7 @@ template <class Isa, class T>
       }
     }
     if (whole == b.cols) continue;
+    // The last panel is not full: whole vectors first, then the vector with the last columns, then zeros.
     for (Index k = 0; k < kWidth; k += kLanes) {
       V v{};
       if (whole + k + kLanes <= b.cols) {
@@ -94,8 +66,9 @@ template <class Isa, class T>
   }
 }
 
-/// One panel of b, whose columns are contiguous: the first kPanelColumns of them, [b.rows][kPanelColumns], with zeros
-/// behind the last. Squares of lanes x lanes turn in registers, what remains goes element by element.
+/// Packs the first kPanelColumns columns of b, whose columns are contiguous, into one panel [b.rows][kPanelColumns];
+/// columns behind the last one of b are zeros. Squares of lanes x lanes elements are transposed in registers; the
+/// elements that fill no square are copied one by one.
 template <class Isa, class T>
 [[gnu::always_inline]] inline void pack_columns(Isa, const Operand<T>& b, T* out) {
   constexpr Index kWidth = kPanelColumns<Isa, T>;
@@ -113,17 +86,17 @@ template <class Isa, class T>
       for (int q = 0; q < kLanes; ++q) simd::store(out + (p + q) * kWidth + j, square[q]);
     }
   }
-  if (full < kWidth) {
+  if (full < kWidth) {  // zeros from the last whole square on; columns that exist are written over them below
     for (Index p = 0; p < depth; ++p) {
       for (Index j = squares; j < kWidth; j += kLanes) simd::store(out + p * kWidth + j, V{});
     }
   }
-  for (Index j = 0; j < full; ++j) {
+  for (Index j = 0; j < full; ++j) {  // below the squares, and in the columns beside them
     for (Index p = j < squares ? deep : 0; p < depth; ++p) out[p * kWidth + j] = b.data[p + j * b.col_stride];
   }
 }
 
-/// Joins the first c.columns of each row of sums with what is in c.
+/// Writes the first c.columns of each row of sums to c, with the bias and what is there already, as c says.
 template <class T>
 [[gnu::noinline]] void write_part(const T* sums, Index stride, Index rows, const BlockOutput<T>& c) {
   for (Index r = 0; r < rows; ++r) {
@@ -136,20 +109,23 @@ template <class T>
   }
 }
 
-/// c[kRows, kVectors] (+)= a[kRows, depth] * panel[depth, ...] (+ bias), all sums in registers.
+/// c[kRows, kVectors * lanes] (+)= a[kRows, depth] * panel[depth, kVectors * lanes] (+ bias), with all sums in
+/// registers.
 template <int kRows, int kVectors, class Isa, class T>
 [[gnu::always_inline]] inline void register_block(Isa, const T* a, Index row_stride, Index col_stride, const T* panel,
                                                   Index panel_stride, Index depth, const BlockOutput<T>& c) {
   constexpr int kWidth = simd::kLanes<Isa, T>;
   using V = simd::Native<Isa, T>;
   V sum[kRows][kVectors] = {};
-  // Of what comes next a line a step is fetched: of rows, those below; of columns, those behind this cut.
+  // Each step of the depth prefetches one cache line of the part of a that is needed next. Where a's rows are
+  // contiguous, these are the same columns of the kRows rows below; where its columns are contiguous, the columns of
+  // the next cut of the depth. Only the largest blocks, which AVX-512 has, do this.
   const bool by_rows = col_stride == 1;
   const T* ahead = a + (by_rows ? kRows * row_stride : depth * col_stride);
   const Index ahead_step = by_rows ? row_stride : col_stride;
   const Index ahead_turn = by_rows ? 64 / Index{sizeof(T)} - kRows * row_stride : 0;
   int lines_left = kRows;
-  if constexpr (kRows > 6) {  // and what will be written
+  if constexpr (kRows > 6) {  // The part of c that will be written is prefetched, too.
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
@@ -162,6 +138,7 @@ template <int kRows, int kVectors, class Isa, class T>
       ahead += ahead_step;
       if (--lines_left == 0) lines_left = kRows, ahead += ahead_turn;
     }
+    // The step itself: one row of the panel, and the outer product of a's column with it.
     V b[kVectors];
 #pragma GCC unroll 4
     for (int j = 0; j < kVectors; ++j) simd::load(b[j], panel + j * kWidth);
@@ -172,7 +149,7 @@ template <int kRows, int kVectors, class Isa, class T>
       for (int j = 0; j < kVectors; ++j) sum[r][j] += x * b[j];
     }
   }
-  if (c.columns >= kVectors * kWidth) {
+  if (c.columns >= kVectors * kWidth) {  // whole vectors of c
 #pragma GCC unroll 4
     for (int j = 0; j < kVectors; ++j) {
       V bias{};
@@ -189,14 +166,14 @@ template <int kRows, int kVectors, class Isa, class T>
         simd::store(to, value);
       }
     }
-  } else {
+  } else {  // c ends inside the block: the sums go through memory, element by element
     T tile[kRows * kVectors * kWidth];
     __builtin_memcpy(tile, sum, sizeof tile);
     write_part(tile, kVectors * kWidth, kRows, c);
   }
 }
 
-/// Rows of one panel: the largest register block first, then smaller ones.
+/// All rows of a times one panel: register blocks of the most rows as long as they fit, then smaller ones for the rest.
 template <int kVectors, class Isa, class T>
 [[gnu::always_inline]] inline void block_rows(Isa isa, const Operand<T>& a, const T* panel, Index panel_stride,
                                               BlockOutput<T> c) {
@@ -215,10 +192,11 @@ template <int kVectors, class Isa, class T>
 
 }  // namespace detail
 
-/// Elements that the packed form of a [depth, columns] operand takes, at any instruction set.
+/// The number of elements of a packed [depth, columns] operand. It is enough for every instruction set, as 32 columns
+/// are a multiple of the width of each one's panels.
 [[nodiscard]] constexpr Index packed_size(Index depth, Index columns) { return depth * detail::round_up(columns, 32); }
 
-/// Packs b into panels, one behind the other.
+/// Packs b into panels, which are stored one after the other: `out` holds packed_size(b.rows, b.cols) elements.
 template <class T>
 [[gnu::noinline]] void pack_panels(const Operand<T>& b, T* out) {
   simd::with_simd([&](auto isa) __attribute__((always_inline)) {
@@ -231,8 +209,9 @@ template <class T>
   });
 }
 
-/// A copy of a block whose lines lie close together, [compact_size]: lines that are a multiple of 4 KiB apart share one
-/// cache set, and a register block reads more of them at once than a set holds.
+/// Copies a block of a to `to` [compact_size(a)] so that its rows (or columns, whichever are contiguous) lie close
+/// together. Rows that are a multiple of 4 KiB apart share one set of the first-level cache, and a register block reads
+/// more rows at a time than a set has ways; in the copy, consecutive rows are an uneven number of cache lines apart.
 template <class T>
 [[nodiscard]] Operand<T> compact(const Operand<T>& a, T* to) {
   const bool by_rows = a.col_stride == 1;
@@ -247,14 +226,15 @@ template <class T>
   return (by_rows ? a.rows : a.cols) * (detail::round_up(by_rows ? a.cols : a.rows, 16) + 16);
 }
 
-/// Panels of a right operand: where they begin, and how far apart their rows and they themselves lie.
+/// The panels of a right operand: the first one, the distance between rows of a panel, and that between panels.
 template <class T>
 struct Panels {
   const T* data = nullptr;
   Index row_stride = 0, next = 0;
 };
 
-/// c[a.rows, c.columns] (+)= a * panels, on the calling thread.
+/// c[a.rows, c.columns] (+)= a * panels, on the calling thread. A last panel of which at most half is used takes
+/// register blocks of half the width.
 template <class T>
 [[gnu::noinline]] void multiply_blocks(const Operand<T>& a, Panels<T> panels, BlockOutput<T> c) {
   simd::with_simd([&](auto isa) __attribute__((always_inline)) {
@@ -272,7 +252,7 @@ template <class T>
   });
 }
 
-/// Columns of a panel at the instruction set in force.
+/// The number of columns of a panel at the instruction set in force.
 template <class T>
 [[nodiscard]] Index panel_columns() {
   Index columns = 0;
@@ -280,8 +260,8 @@ template <class T>
   return columns;
 }
 
-/// The same for what pack_panels wrote, of which the first a.cols rows are used; `packed_depth` is how many it has (-1:
-/// just those).
+/// As multiply_blocks, with panels that pack_panels wrote. `packed_depth` is the depth that they were packed with, of
+/// which the first a.cols rows are used; -1 means a.cols.
 template <class T>
 void multiply_panels(const Operand<T>& a, const T* panels, const BlockOutput<T>& c, Index packed_depth = -1) {
   const Index width = panel_columns<T>();

@@ -1,6 +1,7 @@
 /// \file
-/// Products much deeper than they are wide, as gradients of weights make them: dW [out, in] = dz^T [out, tokens] times
-/// x [tokens, in]. Each task takes a part of the depth, so both operands are read once.
+/// Products that are much deeper than wide, such as the gradient of a weight, dW [out, in] = dz^T [out, tokens] times
+/// x [tokens, in]. Each task takes a part of the depth and computes a whole c of its own, so that both operands are
+/// read only once; the sums of all parts are added at the end.
 #pragma once
 
 #include "rapt/core/thread_pool.hpp"
@@ -9,23 +10,25 @@
 
 namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
-/// Parts that the depth is dealt out in, by sizes alone; 1: the product is not deep.
+/// The number of parts that the depth is divided into, which depends on sizes alone; 1 if the product is not deep
+/// enough.
 [[nodiscard]] constexpr Index depth_parts(Index rows, Index depth, Index columns) {
   const Index parts = std::min<Index>(16, depth / (4 * detail::kPanelDepth));
-  // The sums of all parts, written and read, must cost less than the operands; few rows do not repay packing.
+  // Writing and reading the sums of all parts must cost less than reading the operands, and a few rows do not repay
+  // packing.
   return parts >= 4 && rows > 32 && 2 * parts * rows * columns <= depth * (rows + columns) ? parts : 1;
 }
 
-/// c (+)= a b: each part of the depth is summed by itself, then the sums join c in their order. On the thread that will
-/// read rows p .. p + count of b, `before(part, p, count)` is called first; what it reads or writes there is read again
-/// from the cache.
+/// c (+)= a b. Each part of the depth is summed on its own, and the sums are added to c in their order. Before a thread
+/// reads rows p .. p + count of b, it calls `before(part, p, count)`: what is read or written there is still in
+/// the cache for the product.
 template <class T, class F>
 void multiply_deep(const Operand<T>& a, const Operand<T>& b, TensorView<T> c, bool accumulate, const F& before) {
   const Index depth = a.cols, columns = c.cols(), parts = depth_parts(a.rows, depth, columns);
   const Index part_depth = (depth + parts - 1) / parts;
   const Index cuts = (part_depth + detail::kPanelDepth - 1) / detail::kPanelDepth;
   const Index cut_depth = (part_depth + cuts - 1) / cuts;
-  Tensor<T> sums(Shape{parts - 1, a.rows * columns});  // of all parts but the first, which goes to c
+  Tensor<T> sums(Shape{parts - 1, a.rows * columns});  // of all parts but the first, which is written to c
   parallel_parts(parts, [&](Index part) {
     const Index begin = part * part_depth, end = std::min(depth, begin + part_depth);
     BlockOutput<T> block{.data = c.data(), .stride = c.stride(), .columns = columns, .accumulate = accumulate};

@@ -1,19 +1,20 @@
 /// \file
-/// Products with few rows on the left, as decoding makes them: the right operand is read once or twice, so packing it
-/// would cost more than the product.
+/// Products whose left operand has few rows, as in decoding, where each row is the next token of a sequence. The right
+/// operand is then read only once or twice, so that packing it would cost more than the product itself.
 #pragma once
 
 #include "rapt/kernels/gemm/block.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
-/// Whether `multiply_rows` takes a right operand as it lies: rows of whole vectors at every instruction set.
+/// True if `multiply_rows` can read b where it lies: its rows are contiguous and consist of whole vectors at every
+/// instruction set.
 template <class T>
 [[nodiscard]] constexpr bool has_whole_vectors(const Operand<T>& b) {
   return b.col_stride == 1 && b.cols % 16 == 0;
 }
 
-/// c[a.rows, c.columns] (+)= a * b, on the calling thread, for b whose rows are contiguous and `has_whole_vectors`.
+/// c[a.rows, c.columns] (+)= a * b, on the calling thread; b must have whole vectors (`has_whole_vectors`).
 template <class T>
 void multiply_rows(const Operand<T>& a, const Operand<T>& b, const BlockOutput<T>& c) {
   multiply_blocks(a, Panels<T>{b.data, b.row_stride, panel_columns<T>()}, c);
@@ -21,8 +22,9 @@ void multiply_rows(const Operand<T>& a, const Operand<T>& b, const BlockOutput<T
 
 namespace detail {
 
-/// c[kRows, 4] (+)= a[kRows, depth] * (b[4, depth])^T, rows contiguous: four sums per row, each over lanes. Columns of
-/// b behind the last, at j >= c.columns, repeat it.
+/// c[kRows, up to 4] (+)= a[kRows, depth] * b^T, where b [4, depth] and a have contiguous rows. Each of the 4 kRows dot
+/// products is a vector of partial sums, whose lanes are added at the end. Where c has less than four columns, the last
+/// one is computed again in place of those that are missing and not written.
 template <int kRows, class Isa, class T>
 [[gnu::always_inline]] inline void dot_block(Isa, const T* a, Index a_stride, const T* b, Index b_stride, Index depth,
                                              const BlockOutput<T>& c) {
@@ -44,7 +46,7 @@ template <int kRows, class Isa, class T>
       for (int j = 0; j < 4; ++j) totals[r][j] += x[j] * y;
     }
   };
-  Index p = 0;
+  Index p = 0;  // whole vectors first, then the rest of the depth element by element
   for (; p + kLanes <= depth; p += kLanes) step(sum, p);
   T rest[kRows][4] = {};
   for (; p < depth; ++p) step(rest, p);
@@ -58,8 +60,8 @@ template <int kRows, class Isa, class T>
 
 }  // namespace detail
 
-/// c[a.rows, c.columns] (+)= a * b, on the calling thread, for contiguous rows of a and contiguous columns of b:
-/// y = x W^T of a few tokens, with W [out, in] as it lies.
+/// c[a.rows, c.columns] (+)= a * b, on the calling thread, by dot products; rows of a and columns of b must be
+/// contiguous. This is y = x W^T for a few tokens x [tokens, in] and a weight W [out, in] that is read where it lies.
 template <class T>
 [[gnu::noinline]] void multiply_dots(const Operand<T>& a, const Operand<T>& b, BlockOutput<T> c) {
   simd::with_simd([&](auto isa) __attribute__((always_inline)) {

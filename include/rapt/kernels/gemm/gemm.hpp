@@ -1,5 +1,9 @@
 /// \file
-/// Matrix products: the one entry, spread over the thread pool.
+/// Matrix products c (+)= a b (+ bias): the one entry for all of them, which divides the work between threads.
+///
+/// An overload takes a right operand that is packed already, such as a weight that is used often. The other one takes b
+/// where it lies and chooses: a product with few rows reads b directly (few_rows.hpp), one that is much deeper than
+/// wide is cut along its depth (deep.hpp), and any other packs b first.
 #pragma once
 
 #include "rapt/core/tensor.hpp"
@@ -10,15 +14,15 @@
 
 namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
-/// Columns of a packed operand can be used from multiples of this on.
+/// A product may use the columns of a packed operand from any multiple of this number on.
 inline constexpr Index kColumnStep = 32;
 
-/// How a product is written.
+/// How a product is combined with what is in c.
 template <class T>
 struct GemmOptions {
   bool accumulate = false;  ///< c += a b instead of c = a b
-  const T* bias = nullptr;  ///< [columns of c], added to every row
-  Index first_column = 0;   ///< of a packed operand, where the columns of c begin: a multiple of kColumnStep
+  const T* bias = nullptr;  ///< if not null, [columns of c] numbers that are added to every row
+  Index first_column = 0;   ///< the column of a packed operand that is c's first one: a multiple of kColumnStep
 };
 
 namespace detail {
@@ -28,7 +32,7 @@ inline void require_product(Index rows, Index depth, Index b_rows, Index columns
                       "] times [", b_rows, ", ", columns, "] into ", c);
 }
 
-/// Whether there is nothing to multiply; then c is complete.
+/// True if the depth or c is empty. Then there is nothing to multiply, and c has its final values when this returns.
 template <class T>
 [[nodiscard]] bool is_trivial_product(Index depth, const TensorView<T>& c, const GemmOptions<T>& options) {
   if (depth > 0) return c.size() == 0;
@@ -44,8 +48,9 @@ template <class T>
 
 /// c (+)= a b (+ bias): `gemm(as_is(x), transposed(weight), y, {.bias = b})` is y = x W^T + b.
 ///
-/// Blocks of c are computed independently, each in one fixed order of additions, so the bits do not depend on the
-/// number of threads. Throws ShapeError unless the sizes agree.
+/// c is cut into blocks by its size alone, and each block is computed by one thread in a fixed order of additions, so
+/// that the result is the same bits on any number of threads. Throws ShapeError unless the sizes agree, and ValueError
+/// if b was packed at another instruction set.
 template <class T>
 void gemm(const Operand<T>& a, const PackedOperand<T>& b, TensorView<std::type_identity_t<T>> c,
           const GemmOptions<std::type_identity_t<T>>& options = {}) {
@@ -58,6 +63,8 @@ void gemm(const Operand<T>& a, const PackedOperand<T>& b, TensorView<std::type_i
           "the operand was packed for another instruction set");
   if (detail::is_trivial_product(depth, c, options)) return;
 
+  // About 16 blocks or more, so that threads that finish early find another one: eight register blocks of rows each,
+  // and columns are divided only where there are few rows.
   const Index width = b.geometry().panel_columns, block_rows = 8 * b.geometry().block_rows;
   const Index skipped = options.first_column / width, panels = (columns + width - 1) / width;
   const Index row_blocks = (rows + block_rows - 1) / block_rows;
@@ -76,7 +83,7 @@ void gemm(const Operand<T>& a, const PackedOperand<T>& b, TensorView<std::type_i
                               .accumulate = options.accumulate});
     });
   };
-  // The bias joins with the first cut of the depth, the others add to what is there.
+  // The bias is added with the first cut of the depth; the other cuts add to what is there.
   const auto at_cut = [](BlockOutput<T> block, Index p) {
     if (p > 0) block.bias = nullptr, block.accumulate = true;
     return block;
@@ -97,6 +104,8 @@ void gemm(const Operand<T>& a, const PackedOperand<T>& b, TensorView<std::type_i
       });
     }
   }
+  // Rows (or columns) of a that lie 2 KiB or more apart are copied together where they are read often enough to repay
+  // it.
   const bool scattered = std::max(a.row_stride, a.col_stride) * Index{sizeof(T)} >= 2048;
   run([&](Index i, Index some_rows, Index panel, const BlockOutput<T>& block) {
     Tensor<T> buffer;
@@ -111,18 +120,19 @@ void gemm(const Operand<T>& a, const PackedOperand<T>& b, TensorView<std::type_i
   });
 }
 
-/// Whether products of T are made on a matrix unit at the precision in force.
+/// True if products of T are computed on a matrix unit at the precision in force.
 template <class T>
 [[nodiscard]] bool is_lowered() {
   return std::is_same_v<T, float> && matrix_unit(precision()) != MatrixUnit::none;
 }
 
-/// Whether a b goes by parts of its depth, in `multiply_deep`: on vectors, where it is deep.
+/// True if a b is computed by parts of its depth, with `multiply_deep`.
 template <class T>
 [[nodiscard]] bool is_deep_product(const Operand<T>& a, const Operand<T>& b) {
   return !is_lowered<T>() && depth_parts(a.rows, a.cols, b.cols) > 1;
 }
 
+/// As above, with a right operand that is not packed.
 template <class T>
 void gemm(const Operand<T>& a, const Operand<T>& b, TensorView<std::type_identity_t<T>> c,
           const GemmOptions<std::type_identity_t<T>>& options = {}) {

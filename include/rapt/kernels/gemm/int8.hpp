@@ -1,11 +1,16 @@
 /// \file
-/// Operands rounded to eight bits, for serving: x ~ scale * q with integers q of -127 .. 127, one scale for each row of
-/// the left operand and each column of the right one, found from the largest magnitude there (Dettmers et al. 2022,
-/// section 2.1.1). Products of the integers are added exactly, so the result does not depend on the order.
+/// Matrix products of integers of eight bits, for serving models at a quarter of the memory.
 ///
-/// Four consecutive depths stand side by side in 32 bits, as AVX-512's dot products (VNNI) read them: left operands as
-/// rows of quads, right ones as panels of 32 columns of quads. The instruction multiplies unsigned by signed bytes: the
-/// left ones are kept as q + 128, and 128 times the sum of each right column is taken away at the end.
+/// A number x is kept as an integer q from -127 to 127 with x ~ scale * q. Each row of the left operand and each column
+/// of the right one has a scale of its own, the largest magnitude there divided by 127 (vector-wise quantization,
+/// Dettmers et al. 2022, arXiv:2208.07339, section 2.1.1). A product is then
+///   c(i, j) ~ scale_i * scale_j * sum_k q(i, k) q(k, j),
+/// whose sum of integers is exact, so that it does not depend on the order of additions.
+///
+/// Four consecutive depths stand side by side in a quad of 32 bits, the layout that AVX-512's dot products of bytes
+/// (VNNI) read: left operands are rows of quads, right operands panels of 32 columns of quads. The instruction
+/// multiplies unsigned bytes by signed ones. Left integers are therefore kept as q + 128, which adds 128 * sum_k q(k,
+/// j) to each sum; this shift is known when the right operand is packed and is subtracted at the end.
 #pragma once
 
 #include <bit>
@@ -20,25 +25,26 @@
 
 namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
-/// Four bytes, the lowest depth in the lowest one.
+/// Four integers of eight bits; the lowest byte has the lowest depth.
 using Quad = std::uint32_t;
 
-/// Columns of a panel of quads.
+/// The number of columns of a panel of quads.
 inline constexpr Index kQuadColumns = 32;
-/// The longest product whose sum surely fits 32 bits.
+/// The greatest depth for which the sum always fits 32 bits: 2^16 products of at most 255 * 127 < 2^15.
 inline constexpr Index kMostQuadDepth = Index{1} << 16;
 
-/// Quads of a depth.
+/// The number of quads that hold `depth` integers; the last one is filled with zeros.
 [[nodiscard]] constexpr Index quads_of(Index depth) { return (depth + 3) / 4; }
 
-/// Rows of quads, [rows][stride], and a scale of each.
+/// A left operand: rows of quads [rows][stride] and the scale of each row [rows].
 struct QuadRows {
   const Quad* data = nullptr;
   const float* scales = nullptr;
   Index rows = 0, stride = 0;
 };
 
-/// One panel, [quads][32]; of each column the scale, and 128 times the sum of its integers.
+/// A panel of a right operand: quads [quads][32], and for each column its scale and its shift, which is 128 times the
+/// sum of its integers.
 struct QuadPanel {
   const Quad* data = nullptr;
   const float* scales = nullptr;
@@ -48,14 +54,16 @@ struct QuadPanel {
 
 namespace detail {
 
-/// Added to a number below 2^22, this leaves the number rounded to nearest even in the lowest bits.
+/// The sum of this constant and a number x with |x| < 2^22 has x, rounded to the nearest integer (ties to even), in the
+/// lowest bits of its mantissa.
 inline constexpr float kRoundingBits = 12582912.f;  // 1.5 * 2^23
 
-/// One row of `depth` numbers -> quads_of(depth) quads of q + 128, and its scale. Infinities and NaNs make the scale
-/// NaN, and so the row of the product.
+/// Rounds one row of `depth` numbers to quads_of(depth) quads of q + 128 and gives its scale. If the row has an
+/// infinity or a NaN, the scale is NaN, and so is this row of the product.
 template <class Isa>
 [[gnu::always_inline]] inline void quantize_row(Isa isa, const float* from, Index depth, Quad* to, float& scale) {
   constexpr int kWidth = simd::kLanes<Isa, float>;
+  // The largest magnitude, and the sum of x * 0, which is 0 for finite numbers and NaN otherwise.
   simd::Vector<float, kWidth> most = {}, none = {};
   Index k = 0;
   for (; k + kWidth <= depth; k += kWidth) {
@@ -72,6 +80,7 @@ template <class Isa>
   }
   scale = largest / 127 + bad;
   const float factor = largest > 0 ? 127 / largest : 0.f;
+  // Rounded integers stand in the lowest byte of the float's bits; flipping its highest bit adds 128.
   auto* bytes = reinterpret_cast<std::uint8_t*>(to);
   to[quads_of(depth) - 1] = 0;
   simd::for_lanes<float>(
@@ -87,7 +96,7 @@ template <class Isa>
 
 }  // namespace detail
 
-/// Rows of a left operand as quads, `stride` apart.
+/// Rounds the rows of a left operand, which must be contiguous, to rows of quads that are `stride` quads apart.
 inline void quantize_rows(const Operand<float>& a, Quad* to, Index stride, float* scales) {
   simd::with_simd([&](auto isa) __attribute__((always_inline)) {
     for (Index i = 0; i < a.rows; ++i) {
@@ -96,7 +105,8 @@ inline void quantize_rows(const Operand<float>& a, Quad* to, Index stride, float
   });
 }
 
-/// Up to 32 columns of a right operand as a panel [quads_of(b.rows)][32].
+/// Rounds up to 32 columns of a right operand to a panel [quads_of(b.rows)][32], with the scale and the shift of each
+/// column [32]. Columns behind the last one of b are zeros.
 inline void quantize_panel(const Operand<float>& b, Quad* to, float* scales, std::int32_t* shifts) {
   std::fill_n(to, quads_of(b.rows) * kQuadColumns, Quad{0});
   for (Index j = 0; j < kQuadColumns; ++j) {
@@ -118,7 +128,8 @@ inline void quantize_panel(const Operand<float>& b, Quad* to, float* scales, std
   }
 }
 
-/// c (+)= a * panel over c.columns <= 32 columns, in plain C++.
+/// c (+)= a * panel for c.columns <= 32 columns, on the compiler's portable vectors. Sums are exact, so that the result
+/// is that of the AVX-512 version bit for bit.
 inline void multiply_quads_portable(const QuadRows& a, const QuadPanel& panel, const BlockOutput<float>& c) {
   simd::with_simd([&](auto isa) __attribute__((always_inline)) {
     constexpr int kWidth = simd::kLanes<decltype(isa), std::int32_t>;
@@ -131,7 +142,7 @@ inline void multiply_quads_portable(const QuadRows& a, const QuadPanel& panel, c
           Integers b;
           simd::load(b, panel.data + p * kQuadColumns + j);
 #pragma GCC unroll 4
-          for (int byte = 0; byte < 4; ++byte) {
+          for (int byte = 0; byte < 4; ++byte) {  // an unsigned byte of the left by a signed one of the right
             sum += static_cast<std::int32_t>(row[p] >> 8 * byte & 0xffu) * ((b << (24 - 8 * byte)) >> 24);
           }
         }
@@ -146,10 +157,11 @@ inline void multiply_quads_portable(const QuadRows& a, const QuadPanel& panel, c
   });
 }
 
-/// Whether the processor has dot products of bytes, at the instruction set in force.
+/// True if the instruction set in force is AVX-512 and the processor has dot products of bytes (VNNI).
 [[nodiscard]] inline bool has_int8_dot_products() {
 #if defined(__x86_64__)
-  return simd_level() == SimdLevel::avx512 && __builtin_cpu_supports("avx512vnni");  // a bit that was read at start
+  return simd_level() == SimdLevel::avx512 &&
+         __builtin_cpu_supports("avx512vnni");  // a variable, set when the program starts
 #else
   return false;
 #endif
@@ -160,7 +172,7 @@ inline void multiply_quads_portable(const QuadRows& a, const QuadPanel& panel, c
 
 namespace detail {
 
-/// c[kRows, up to 32] (+)= a[kRows, quads] * panel, all sums in registers.
+/// c[kRows, up to 32] (+)= a[kRows, quads] * panel, with all sums in registers: two vectors of 16 columns for each row.
 template <int kRows>
 [[RAPT_TARGET_AVX512_VNNI, gnu::noinline]] void dot_quads_block(const QuadRows& a, const QuadPanel& panel,
                                                                 const BlockOutput<float>& c) {
@@ -177,6 +189,8 @@ template <int kRows>
       sum[r][1] = _mm512_dpbusd_epi32(sum[r][1], x, b[1]);
     }
   }
+  // From sums of integers to numbers: (sum - shift) * (scale of the row * scale of the column) + bias, masked to c's
+  // width.
 #pragma GCC unroll 2
   for (int j = 0; j < 2; ++j) {
     const Index columns = std::min<Index>(16, c.columns - 16 * j);
@@ -199,7 +213,8 @@ template <int kRows>
 
 }  // namespace detail
 
-/// As `multiply_quads_portable`, by AVX-512's dot products: each instruction adds 16 x 4 products to 16 sums.
+/// As `multiply_quads_portable`, by AVX-512's dot products, each of which adds 16 x 4 products to 16 sums. Blocks have
+/// 14 rows: their 28 sums, two vectors of the panel and a broadcast fit the 32 registers.
 inline void multiply_quads_avx512(QuadRows a, const QuadPanel& panel, BlockOutput<float> c) {
   const auto step = [&]<int kRows>(std::integral_constant<int, kRows>) {
     for (; a.rows >= kRows; a.rows -= kRows) {
@@ -217,6 +232,7 @@ inline void multiply_quads_avx512(QuadRows a, const QuadPanel& panel, BlockOutpu
 #undef RAPT_TARGET_AVX512_VNNI
 #endif
 
+/// c (+)= a * panel for c.columns <= 32 columns, on the fastest unit that the processor has.
 inline void multiply_quads(const QuadRows& a, const QuadPanel& panel, const BlockOutput<float>& c) {
 #if defined(__x86_64__)
   if (has_int8_dot_products()) return multiply_quads_avx512(a, panel, c);

@@ -1,5 +1,9 @@
 /// \file
-/// Right operands in the order that the inner loop of a product reads, and one dispatch to the unit that reads it.
+/// Right operands of matrix products, packed for the unit that multiplies them.
+///
+/// What a packed operand holds depends on the precision in force when it was made: panels of float32 (block.hpp),
+/// panels of bfloat16 pairs with or without residuals (bfloat16.hpp), or panels of integers of eight bits (int8.hpp). A
+/// weight that is used many times is packed once; is_current() says if settings have changed since.
 #pragma once
 
 #include <bit>
@@ -13,15 +17,15 @@
 
 namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
-/// The sizes that float32 and bfloat16 products are cut to.
+/// The sizes of the pieces that float32 and bfloat16 products are cut into.
 struct GemmGeometry {
   Index panel_columns = 0;
   Index block_rows = 0;
-  Index depth = 0;  ///< of one pass over a panel
+  Index depth = 0;  ///< the greatest depth of one pass over a panel
   friend bool operator==(const GemmGeometry&, const GemmGeometry&) = default;
 };
 
-/// Of products on a matrix unit, or with `none` on vectors at the instruction set in force.
+/// The sizes for products on a matrix unit; for `none`, for products on vectors at the instruction set in force.
 template <class T>
 [[nodiscard]] GemmGeometry gemm_geometry(MatrixUnit unit = MatrixUnit::none) {
   if (unit != MatrixUnit::none) {
@@ -34,10 +38,10 @@ template <class T>
   return geometry;
 }
 
-/// What a packed operand keeps: what the precision in force multiplies, or integers of eight bits.
+/// The numbers that a packed operand holds: those of the precision in force, or integers of eight bits.
 enum class PackedFormat { of_precision, int8 };
 
-/// A right operand packed by all threads: once, for any number of products.
+/// A right operand b [rows, cols], packed once by all threads for any number of products.
 template <class T>
 class PackedOperand {
  public:
@@ -86,7 +90,8 @@ class PackedOperand {
     });
   }
 
-  /// Whether it would be packed the same way now: precision, unit and instruction set have not changed.
+  /// True if the operand would be packed in the same way now, as precision, matrix unit and instruction set are the
+  /// same.
   [[nodiscard]] bool is_current() const {
     if (format_ == PackedFormat::int8) return true;
     if constexpr (std::is_same_v<T, float>) {
@@ -102,15 +107,15 @@ class PackedOperand {
   [[nodiscard]] Index panels() const { return panels_; }
   [[nodiscard]] const GemmGeometry& geometry() const { return geometry_; }
   [[nodiscard]] PackedFormat format() const { return format_; }
-  /// What multiplies it; `none`: float32 vectors.
+  /// The matrix unit that multiplies it, or `none` for products on float32 vectors.
   [[nodiscard]] MatrixUnit unit() const { return unit_; }
-  /// 0: float32, 1: rounded to bfloat16, 2: with residuals.
+  /// The number of bfloat16 planes: 0 for float32, 1 for rounded numbers, 2 for rounded numbers and their residuals.
   [[nodiscard]] Index planes() const { return planes_; }
   [[nodiscard]] Index cut_depth() const { return cut_depth_; }
-  /// Depth of the cut that starts at row p.
+  /// The depth of the cut that starts at row p.
   [[nodiscard]] Index depth_at(Index p) const { return std::min(cut_depth_, rows_ - p); }
 
-  /// Column j as it was, or as it was rounded   // to [rows]
+  /// Unpacks column j, with the rounding of the format   // to [rows]
   void read_column(Index j, T* to) const {
     const Index width = geometry_.panel_columns, panel = j / width, lane = j % width;
     if (format_ == PackedFormat::int8) {
@@ -139,16 +144,16 @@ class PackedOperand {
     }
   }
 
-  /// Float32 panels of the cut at row p, from a panel on.
+  /// The float32 panels of the cut that starts at row p, from number `panel` on.
   [[nodiscard]] const T* panels_at(Index p, Index panel) const {
     return data_.data() + (p * panels_ + panel * depth_at(p)) * geometry_.panel_columns;
   }
-  /// One panel of pairs.
+  /// A panel of bfloat16 pairs of the cut that starts at row p.
   [[nodiscard]] PairPanel pair_panel(Index p, Index panel) const {
     const Index pairs = pairs_of(depth_at(p));
     return {pairs_.data() + (p / 2 * panels_ + panel * pairs) * kPairColumns, pairs, plane()};
   }
-  /// One panel of quads.
+  /// A panel of quads, which has the whole depth.
   [[nodiscard]] QuadPanel quad_panel(Index panel) const {
     const Index quads = quads_of(rows_), column = panel * kQuadColumns;
     return {pairs_.data() + column * quads, scales_.data() + column, shifts_.data() + column, quads};
@@ -187,16 +192,16 @@ class PackedOperand {
   GemmGeometry geometry_;
   Index panels_ = 0, cut_depth_ = 1;
   Tensor<T> data_;
-  Tensor<Pair> pairs_;  // or quads
+  Tensor<Pair> pairs_;  // bfloat16 pairs, or quads of int8
   Tensor<float> scales_;
   Tensor<std::int32_t> shifts_;
 };
 
-/// A left operand as quads, rounded by all threads.
+/// A left operand rounded to quads by all threads.
 class QuantizedRows {
  public:
   explicit QuantizedRows(const Operand<float>& a) {
-    const Index stride = ((quads_of(a.cols) + 15) / 16 | 1) * 16;  // odd in cache lines, as in PackedRows
+    const Index stride = ((quads_of(a.cols) + 15) / 16 | 1) * 16;  // an odd number of cache lines, as in PackedRows
     data_ = Tensor<Quad>(Shape{a.rows, stride});
     scales_ = Tensor<float>(Shape{a.rows});
     parallel_for(a.rows, std::max<Index>(1, 16384 / a.cols), [&](Index begin, Index end) {
@@ -222,7 +227,7 @@ class QuantizedRows {
   Tensor<float> scales_;
 };
 
-/// c[a.rows, c.columns] (+)= a * panels `first` .. of b, on the calling thread.
+/// c[a.rows, c.columns] (+)= a * (the panels of b from number `first` on), on the calling thread.
 inline void multiply_quads(const QuadRows& a, const PackedOperand<float>& b, Index first, BlockOutput<float> c) {
   for (Index panel = first; c.columns > 0; ++panel) {
     BlockOutput<float> block = c;
@@ -234,11 +239,11 @@ inline void multiply_quads(const QuadRows& a, const PackedOperand<float>& b, Ind
   }
 }
 
-/// A left operand as pairs, rounded by all threads.
+/// A left operand rounded to bfloat16 pairs by all threads.
 class PackedRows {
  public:
   PackedRows(const Operand<float>& a, Index planes) {
-    // An odd number of cache lines a row, so that the rows of a block do not share one cache set.
+    // A row takes an odd number of cache lines, so that the rows of a block do not share one set of the cache.
     rows_.rows = a.rows;
     rows_.stride = (pairs_of(a.cols) / kPairBlock | 1) * kPairBlock;
     const Index size = detail::round_up(a.rows, 32) * rows_.stride;
@@ -252,7 +257,7 @@ class PackedRows {
     });
   }
 
-  /// Rows from i on, from depth p (a multiple of 32) on.
+  /// `rows` rows from row i on, beginning at depth p, which must be a multiple of 32.
   [[nodiscard]] PairRows part(Index i, Index p, Index rows) const {
     return {rows_.data + i * rows_.stride + p / 2, rows, rows_.stride, rows_.plane};
   }
@@ -262,7 +267,8 @@ class PackedRows {
   Tensor<Pair> data_;
 };
 
-/// c[a.rows, c.columns] (+)= a * panels `first` .. of b's cut at depth p, on the calling thread and b's unit.
+/// c[a.rows, c.columns] (+)= a * (the panels from number `first` on of b's cut at depth p), on the calling thread and
+/// the matrix unit of b.
 inline void multiply_pairs(const PairRows& a, const PackedOperand<float>& b, Index p, Index first,
                            BlockOutput<float> c) {
   const auto walk = [&](const auto& multiply) {

@@ -3,14 +3,40 @@
 /// in one file.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "rapt/io/model_file.hpp"
+#include "rapt/io/safetensors.hpp"
 #include "rapt/train/trainer.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// Tensors by name.
+template <class T>
+using NamedTensors = std::map<std::string, Tensor<T>>;
+
+/// A model that carries tensors from step to step beside its parameters, as a Transformer-XL does what it has read:
+/// they are part of a checkpoint, under "carried." and their name. `set_carried` throws, and changes nothing, for
+/// tensors that do not fit the model.
+template <class M>
+concept CarriesTensors = requires(M& model, const M& constant, NamedTensors<typename M::ScalarType> tensors) {
+  { constant.carried() } -> std::same_as<NamedTensors<typename M::ScalarType>>;
+  model.set_carried(std::move(tensors));
+};
+
 namespace detail {
+
+inline constexpr std::string_view kCarriedPrefix = "carried.", kAveragePrefix = "average.";
 
 /// f(k, key) for each tensor that the optimizer keeps for a parameter: slot.state[k] has the key
 /// "<optimizer>.<state>.<parameter>" in files.
@@ -48,10 +74,12 @@ template <Optimizer O>
 
 }  // namespace detail
 
-/// Writes all that a run needs to go on bit for bit; the file appears whole or not at all.
+/// Writes all that a run needs to go on bit for bit. The file appears whole or not at all.
 template <Module M, Optimizer O>
 void save_checkpoint(const std::filesystem::path& path, Trainer<M, O>& trainer, Metadata metadata = {}) {
   const TrainerState state = trainer.state();
+  NamedTensors<typename M::ScalarType> carried;
+  if constexpr (CarriesTensors<M>) carried = std::as_const(trainer.model()).carried();
   std::vector<SafetensorsEntry> entries = parameter_entries(std::as_const(trainer.model()));
   nlohmann::json missed = nlohmann::json::object();
   for (auto& slot : trainer.optimizer().slots()) {
@@ -78,26 +106,31 @@ void save_checkpoint(const std::filesystem::path& path, Trainer<M, O>& trainer, 
        state.misses}}.dump();
   if (trainer.average()) {
     trainer.average()->for_each_state(
-        [&](const std::string& name, const auto& average) { entries.emplace_back("average." + name, average.view()); });
+        [&](const std::string& name, const auto& average) { entries.emplace_back(std::string(detail::kAveragePrefix).append(name), average.view()); });
+  }
+  for (const auto& [name, tensor] : carried) {
+    entries.emplace_back(std::string(detail::kCarriedPrefix).append(name), tensor.view());
   }
   write_safetensors(path, entries, metadata);
 }
 
-/// Puts a trainer (and the stream it reads from) where the checkpoint was written. What is frozen is the program's to
-/// say, as options are: it stays as it is. Throws IoError or ShapeError, naming what does not fit, or ValueError for a
-/// place that the stream does not have, before anything is changed.
-template <Module M, Optimizer O>
-void load_checkpoint(const std::filesystem::path& path, Trainer<M, O>& trainer, BatchStream& stream) {
+/// Puts a trainer, and the source that it reads from, where the checkpoint was written. What is frozen is the program's
+/// to say, as options are: it stays as it is. Throws IoError or ShapeError that names what does not fit, or ValueError
+/// for a position that the source does not have, before anything is changed.
+template <Module M, Optimizer O, BatchSource S>
+void load_checkpoint(const std::filesystem::path& path, Trainer<M, O>& trainer, S& source) {
+  using T = typename M::ScalarType;
+  constexpr std::string_view kWhere = "load_checkpoint";
   const SafetensorsFile file(path);
   const auto text = file.metadata().find("trainer");
-  require<IoError>(text != file.metadata().end(), "load_checkpoint", file.path(),
+  require<IoError>(text != file.metadata().end(), kWhere, file.path(),
                    ": the file has no \"trainer\" in its metadata: it is no checkpoint");
   const nlohmann::json json = nlohmann::json::parse(text->second, nullptr, /*allow_exceptions=*/false);
   // Half of what an Index holds, so that training can go on counting.
   const auto number = [&](const char* key, std::uint64_t most = std::numeric_limits<Index>::max() / 2) {
     const auto found = json.find(key);  // the end for anything but an object
-    require<IoError>(found != json.end() && found->is_number_unsigned() && found->get<std::uint64_t>() <= most,
-                     "load_checkpoint", file.path(), ": \"trainer\" needs a whole number \"", key,
+    require<IoError>(found != json.end() && found->is_number_unsigned() && found->get<std::uint64_t>() <= most, kWhere,
+                     file.path(), ": \"trainer\" needs a whole number \"", key,
                      "\": ", found == json.end() ? "there is none" : detail::describe(*found));
     return found->get<std::uint64_t>();
   };
@@ -109,16 +142,14 @@ void load_checkpoint(const std::filesystem::path& path, Trainer<M, O>& trainer, 
                      .best_step = index("best_step"),
                      .misses = index("misses")};
   const auto best = json.find("best_validation");
-  require<IoError>(best != json.end() && (best->is_null() || best->is_number()), "load_checkpoint", file.path(),
+  require<IoError>(best != json.end() && (best->is_null() || best->is_number()), kWhere, file.path(),
                    ": \"trainer\" needs \"best_validation\", a number or null");
   if (best->is_number()) state.best_validation = best->get<double>();
-  BatchStream there = stream;
-  there.seek(state.data);
+
   O& optimizer = trainer.optimizer();
   // Files of earlier versions, which knew Adam alone, do not say.
   const nlohmann::json writer = json.value("optimizer", nlohmann::json("adam"));
-  require<IoError>(writer == std::string(O::kName), "load_checkpoint", file.path(),
-                   ": it was written with the optimizer ",
+  require<IoError>(writer == std::string(O::kName), kWhere, file.path(), ": it was written with the optimizer ",
                    writer.is_string() ? detail::quote_name(writer.get<std::string>()) : detail::describe(writer),
                    ", this trainer has \"", O::kName, "\"");
   const std::vector<Index> missed = detail::missed_steps(file, json, optimizer, steps);
@@ -129,20 +160,44 @@ void load_checkpoint(const std::filesystem::path& path, Trainer<M, O>& trainer, 
                                [&](std::size_t, const std::string& key) { stored = stored || file.contains(key); });
     has_state.push_back(stored);
     detail::for_each_state_key(optimizer, slot.name, [&](std::size_t, const std::string& key) {
-      if (stored) detail::require_stored(file, key, slot.shape, "load_checkpoint");
+      if (stored) detail::require_stored(file, key, slot.shape, kWhere);
     });
   }
+  const auto average_key = [](const std::string& name) { return std::string(detail::kAveragePrefix).append(name); };
   if (trainer.average()) {
     require<IoError>(std::any_of(file.names().begin(), file.names().end(),
-                                 [](const std::string& name) { return name.starts_with("average."); }),
-                     "load_checkpoint", file.path(), ": it has no moving average, which this trainer keeps");
+                                 [](const std::string& name) { return name.starts_with(detail::kAveragePrefix); }),
+                     kWhere, file.path(), ": it has no moving average, which this trainer keeps");
     trainer.average()->for_each_state([&](const std::string& name, const auto& average) {
-      detail::require_stored(file, "average." + name, average.shape(), "load_checkpoint");
+      detail::require_stored(file, average_key(name), average.shape(), kWhere);
     });
   }
-  const std::string state_of = std::string(O::kName) + ".";
-  load_parameters(trainer.model(), file, "",
-                  [&](const std::string& name) { return name.starts_with(state_of) || name.starts_with("average."); });
+  NamedTensors<T> carried;
+  if constexpr (CarriesTensors<M>) {
+    for (const std::string& name : file.names()) {
+      if (!name.starts_with(detail::kCarriedPrefix)) continue;
+      file.require_readable(name);
+      carried.emplace(name.substr(detail::kCarriedPrefix.size()), file.read<T>(name));
+    }
+  }
+
+  // From here on, what was changed is put back if something does not fit after all.
+  const BatchPosition position_before = source.position();
+  source.seek(state.data);
+  NamedTensors<T> carried_before;
+  if constexpr (CarriesTensors<M>) carried_before = std::as_const(trainer.model()).carried();
+  try {
+    if constexpr (CarriesTensors<M>) trainer.model().set_carried(std::move(carried));
+    const std::string state_of = std::string(O::kName) + ".";
+    load_parameters(trainer.model(), file, "", [&](const std::string& name) {
+      return name.starts_with(state_of) || name.starts_with(detail::kAveragePrefix) ||
+             (CarriesTensors<M> && name.starts_with(detail::kCarriedPrefix));
+    });
+  } catch (...) {
+    source.seek(position_before);
+    if constexpr (CarriesTensors<M>) trainer.model().set_carried(std::move(carried_before));
+    throw;
+  }
   for (std::size_t i = 0; auto& slot : optimizer.slots()) {
     slot.missed = std::max<Index>(missed[i], 0);
     if (!has_state[i++]) {
@@ -155,11 +210,10 @@ void load_checkpoint(const std::filesystem::path& path, Trainer<M, O>& trainer, 
   }
   if (trainer.average()) {
     trainer.average()->for_each_state(
-        [&](const std::string& name, auto& average) { file.read_into("average." + name, average); });
+        [&](const std::string& name, auto& average) { file.read_into(average_key(name), average); });
   }
   optimizer.set_steps(steps);
   trainer.restore(state);
-  stream = std::move(there);
 }
 
 }}  // namespace rapt::RAPT_ABI

@@ -1,5 +1,6 @@
 /// \file
 /// The distillation loss against PyTorch and against central differences.
+// covers: kernels/distillation.hpp
 #include "rapt/autograd/ops/distillation.hpp"
 
 #include <gtest/gtest.h>

@@ -1,5 +1,6 @@
 /// \file
 /// The single-threaded inside of a matrix product: operands, packing, panels.
+// covers: kernels/gemm/block.hpp, kernels/gemm/operand.hpp
 #include "rapt/kernels/gemm/packed_operand.hpp"
 
 #include <gtest/gtest.h>

@@ -1,7 +1,7 @@
 /// \file
 /// Checkpoints: a run that was interrupted goes on as if it had not been, bit for bit; files that do not fit change
 /// nothing; disks that refuse leave the old checkpoint.
-#include "rapt/io/checkpoint.hpp"
+#include "rapt/train/checkpoint.hpp"
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>

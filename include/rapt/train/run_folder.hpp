@@ -5,24 +5,31 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 #include "rapt/core/input_file.hpp"
 #include "rapt/io/atomic_file.hpp"
 #include "rapt/io/model_file.hpp"
 #include "rapt/optim/averaging.hpp"
+#include "rapt/train/snapshot.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// Names the files and keeps the last `keep` versions.
+/// Names the files of a run, and removes those that are no longer needed.
 class RunFolder {
  public:
   /// Makes the folder where there is none. Throws IoError when that is not possible.
@@ -71,8 +78,8 @@ class RunFolder {
     }
     return files;
   }
-  /// Removes all but the last `keep` versions up to `last`. Those behind it are of a time that a resumed run has yet to
-  /// come to again; they are removed too.
+  /// Removes all but the last `keep` versions up to `last`. Versions of later steps are removed too: a resumed run has
+  /// yet to come to these steps again.
   void prune(Index keep, Index last) const {
     const std::vector<std::filesystem::path> kept = last_versions(keep, last);
     std::error_code ignored;
@@ -115,17 +122,23 @@ class RunFolder {
   std::filesystem::path path_;
 };
 
-/// The mean of the models in some files. `model` gives the shapes; it becomes the mean. Throws ValueError for no files,
-/// IoError or ShapeError for one that does not fit.
+/// The model's parameters become the mean of those in some files. Throws ValueError for no files, IoError or ShapeError
+/// for one that does not fit; the model is then as it was.
 template <Module M>
 void load_mean(M& model, std::span<const std::filesystem::path> files) {
-  ParameterMean<typename M::ScalarType> mean;
-  M one = model;
-  for (const std::filesystem::path& file : files) {
-    load_parameters(one, SafetensorsFile(file));
-    mean.add(one);
+  using T = typename M::ScalarType;
+  ParameterMean<T> mean;
+  ParameterSnapshot<T> before(model);
+  try {
+    for (const std::filesystem::path& file : files) {
+      load_parameters(model, SafetensorsFile(file));
+      mean.add(model);
+    }
+    mean.assign_to(model);
+  } catch (...) {
+    before.swap_with(model);
+    throw;
   }
-  mean.assign_to(model);
 }
 
 /// A log of JSON objects, one a line, each with a "step" where it belongs to one.

@@ -1,5 +1,6 @@
 /// \file
 /// Residual sums with layer scale and stochastic depth.
+// covers: kernels/scaled_residual.hpp
 #include "rapt/autograd/ops/scaled_residual.hpp"
 
 #include <gtest/gtest.h>

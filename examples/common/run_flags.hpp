@@ -1,0 +1,92 @@
+// The flags of a training that can be killed and resumed, which all training examples share.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <rapt/train/job.hpp>
+#include <set>
+#include <string>
+
+/// The options that were given on the command line, but for those of `free`, which do not decide what is computed.
+inline nlohmann::ordered_json deciding_options(const CLI::App& command, const std::set<std::string>& free) {
+  nlohmann::ordered_json options = nlohmann::ordered_json::object();
+  for (const CLI::Option* option : command.get_options()) {
+    if (option->count() > 0 && !free.contains(option->get_name())) options[option->get_name()] = option->results();
+  }
+  return options;
+}
+
+struct RunFlags {
+  std::string folder, plot;
+  bool resume = false, restart = false;
+  rapt::Index checkpoint_every = 100, log_every = 10;
+
+  void add_to(CLI::App& app) {
+    command_ = &app;
+    CLI::Option* in = app.add_option("--folder", folder,
+                                     "Keeps checkpoints and a log (log.jsonl) in this folder. Without it nothing is kept.");
+    CLI::Option* going_on = app.add_flag("--resume", resume, "Goes on from the folder's checkpoint, bit for bit.")->needs(in);
+    app.add_flag("--restart", restart, "Gives up the folder's checkpoint and begins anew.")->needs(in)->excludes(going_on);
+    app.add_option("--checkpoint-every", checkpoint_every, "The steps after which a checkpoint is written; 0: never.")
+        ->check(CLI::NonNegativeNumber)
+        ->capture_default_str();
+    app.add_option("--log-every", log_every, "The steps after which the log gets a line; 0: only validations are logged.")
+        ->check(CLI::NonNegativeNumber)
+        ->capture_default_str();
+    app.add_option("--plot", plot, "Writes the curves of loss and learning rate to this SVG file.");
+  }
+
+  /// The job of the whole run. `free` are options that do not decide what is computed, beside those above; `corpus`
+  /// tells the training data apart.
+  [[nodiscard]] rapt::JobOptions job(std::set<std::string> free, const std::string& corpus) const {
+    for (const char* name : {"--folder", "--resume", "--restart", "--checkpoint-every", "--log-every", "--plot", "--help"}) {
+      free.insert(name);
+    }
+    return {.folder = folder,
+            .resume = resume,
+            .restart = restart,
+            .checkpoint_every = folder.empty() ? 0 : checkpoint_every,
+            .choose_best = false,
+            .log_every = log_every,
+            .plot = plot,
+            .deciding = deciding_options(*command_, free),
+            .corpus = corpus,
+            .messages = stdout};
+  }
+
+  /// The job of one of several trainings that follow one another: it has a folder of its own below `folder`, and is
+  /// resumed if there is a checkpoint; a training that the run had not come to begins. `--plot` gives a file for each.
+  [[nodiscard]] rapt::JobOptions job(const std::string& training, std::set<std::string> free,
+                                     const std::string& corpus) const {
+    rapt::JobOptions options = job(std::move(free), corpus);
+    if (!plot.empty()) {
+      const std::filesystem::path path = plot;
+      options.plot = path.parent_path() / (path.stem().string() + "-" + training + path.extension().string());
+    }
+    if (folder.empty()) return options;
+    rapt::require<rapt::IoError>(!resume || std::filesystem::is_directory(folder), "train",
+                                 "there is nothing to resume: no folder ", folder);
+    options.folder /= training;
+    options.resume = resume && std::filesystem::exists(options.folder / "checkpoint.safetensors");
+    return options;
+  }
+
+ private:
+  const CLI::App* command_ = nullptr;
+};
+
+/// Runs a program: 0 if it ends well, 130 after Ctrl-C, 1 with a message to stderr for an error.
+template <class F>
+int run_program(const char* name, const F& program) {
+  try {
+    program();
+    return 0;
+  } catch (const rapt::Interrupted&) {
+    return 130;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s: %s\n", name, error.what());
+    return 1;
+  }
+}

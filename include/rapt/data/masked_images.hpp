@@ -1,0 +1,68 @@
+/// \file
+/// Batches of images of which some patches are masked, for masked autoencoders (He et al. 2021) and BEiT (Bao et al.
+/// 2021).
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string_view>
+#include <utility>
+
+#include "rapt/core/image_batch.hpp"
+#include "rapt/core/patch_mask.hpp"
+#include "rapt/data/random_batches.hpp"
+#include "rapt/images/batches.hpp"
+
+namespace rapt { inline namespace RAPT_ABI {
+
+/// Images, and which of their patches are masked.
+template <class T>
+struct MaskedImages {
+  ImageBatch<T> images;
+  PatchMask mask;
+
+  static constexpr std::string_view kItems = "images";
+  /// Masked patches.
+  [[nodiscard]] Index target_count() const { return static_cast<Index>(mask.masked().size()); }
+  [[nodiscard]] Index item_count() const { return images.images(); }
+};
+
+/// A BatchSource of images with a mask for each batch, which `draw(number of images, rng)` returns.
+template <class T>
+class MaskedImageBatches {
+ public:
+  using Draw = std::function<PatchMask(Index images, Rng& rng)>;
+
+  /// Keeps a reference to the dataset. Throws ValueError for streams that are not positive, and what ImageBatches
+  /// throws.
+  MaskedImageBatches(const ImageDataset& dataset, const ImageBatchOptions& options, Draw draw,
+                     const BatchRandomness& randomness)
+      : images_(dataset, options), draw_(std::move(draw)), randomness_(randomness) {
+    require(randomness.streams > 0, "masked_images", "the streams of a batch must be positive: ", randomness.streams);
+  }
+
+  /// The next batch, which stays as it is until the next call.
+  [[nodiscard]] const MaskedImages<T>& next() {
+    const ImageBatch<T>& images = images_.next().images;
+    Tensor<T>& pixels = const_cast<Tensor<T>&>(images.pixels());  // looked at, not changed
+    const std::shared_ptr<const void> kept_by_images(std::shared_ptr<const void>(), pixels.data());
+    batch_.images = {Tensor<T>::borrowed(pixels.data(), pixels.shape(), kept_by_images), images.shape()};
+    const BatchPosition at{images_.position().epoch, images_.position().batch - 1};
+    Rng rng = randomness_.generator(at, images_.batches_per_epoch());
+    batch_.mask = draw_(images.images(), rng);
+    return batch_;
+  }
+  [[nodiscard]] BatchPosition position() const { return images_.position(); }
+  /// Throws ValueError for a position that there is not; the source then stays where it is.
+  void seek(BatchPosition position) { images_.seek(position); }
+  [[nodiscard]] Index batches_per_epoch() const { return images_.batches_per_epoch(); }
+
+ private:
+  ImageBatches<T> images_;
+  Draw draw_;
+  BatchRandomness randomness_;
+  MaskedImages<T> batch_;
+};
+static_assert(BatchSource<MaskedImageBatches<float>>);
+
+}}  // namespace rapt::RAPT_ABI

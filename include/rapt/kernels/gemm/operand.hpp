@@ -1,0 +1,49 @@
+/// \file
+/// The operands and the result of a matrix product: views of memory with any strides.
+#pragma once
+
+#include <type_traits>
+
+#include "rapt/core/tensor.hpp"
+
+namespace rapt { inline namespace RAPT_ABI { namespace kernels {
+
+/// A matrix operand, of which element (i, j) is data[i * row_stride + j * col_stride]. One of the strides is 1.
+template <class T>
+struct Operand {
+  const T* data = nullptr;
+  Index rows = 0, cols = 0;
+  Index row_stride = 0, col_stride = 1;
+
+  /// The submatrix [some_rows, some_cols] whose first element is (i, j).
+  [[nodiscard]] Operand part(Index i, Index j, Index some_rows, Index some_cols) const {
+    return {data + i * row_stride + j * col_stride, some_rows, some_cols, row_stride, col_stride};
+  }
+};
+
+/// The matrix of a view as an operand   // [rows, cols]
+template <class View>
+[[nodiscard]] auto as_is(const View& view) {
+  using T = std::remove_cvref_t<decltype(*view.data())>;
+  const TensorView<const T> m = view;
+  return Operand<T>{m.data(), m.rows(), m.cols(), m.stride(), 1};
+}
+/// The transposed matrix of a view as an operand; no element is moved   // [cols, rows]
+template <class View>
+[[nodiscard]] auto transposed(const View& view) {
+  using T = std::remove_cvref_t<decltype(*view.data())>;
+  const TensorView<const T> m = view;
+  return Operand<T>{m.data(), m.cols(), m.rows(), 1, m.stride()};
+}
+
+/// The part of c that a product is written to, and how the product is combined with what is there.
+template <class T>
+struct BlockOutput {
+  T* data = nullptr;
+  Index stride = 0;
+  Index columns = 0;
+  const T* bias = nullptr;  ///< if not null, added to every row; bias[0] belongs to the first column of this part
+  bool accumulate = false;  ///< the product is added to c instead of replacing it
+};
+
+}}}  // namespace rapt::RAPT_ABI::kernels
