@@ -8,12 +8,11 @@
 // whose token the model finds, beside that of the most frequent token; then both test accuracies.
 #include <CLI/CLI.hpp>
 #include <rapt/data/patch_masking.hpp>
-#include <rapt/images/idx.hpp>
 #include <rapt/models/beit.hpp>
 #include <rapt/nn/transfer.hpp>
 
-#include "digits/codebook.hpp"
-#include "digits/pretraining.hpp"
+#include "common/codebook.hpp"
+#include "common/pretraining.hpp"
 
 namespace {
 
@@ -24,9 +23,15 @@ using Images = rapt::ImageBatch<float>;
 struct Flags {
   std::string mnist;
   Index visual_tokens = 64;
-  double share = 0.4;
+  double mask_ratio = 0.4;
   PretrainingFlags pretraining;
   TrainingFlags training{.epochs = 40};
+  RunFlags run;
+
+  /// A training of the run.
+  [[nodiscard]] rapt::JobOptions job(const std::string& name, const rapt::ImageDataset& images) const {
+    return run.job(name, {"--mnist"}, fingerprint(images));
+  }
 };
 
 rapt::BeitConfig small_beit(const rapt::ImageShape& image) {
@@ -47,34 +52,36 @@ rapt::Tensor<float> patches_of(const Images& images, const rapt::PatchGrid& grid
   return rapt::unfold_patches(images, grid.patch_height, grid.patch_width).value();  // [B P, pixels]
 }
 
-/// Blocks of hidden patches, and the visual tokens there.
-struct Question {
-  rapt::PatchMask mask;
-  std::vector<TokenId> tokens;
-};
-Question ask(const Images& images, const rapt::PatchGrid& grid, const Codebook& codebook, double share,
-             rapt::Rng& rng) {
-  const rapt::BlockMaskOptions blocks{.share = share, .smallest = 4};
-  Question question{rapt::block_patch_mask(images.images(), grid.rows(), grid.cols(), rng, blocks), {}};
-  const std::vector<TokenId> all = codebook.encode(patches_of(images, grid));
-  for (const TokenId patch : question.mask.masked()) question.tokens.push_back(all[static_cast<std::size_t>(patch)]);
-  return question;
+/// Blocks of masked patches.
+rapt::PatchMask draw_blocks(Index images, const rapt::PatchGrid& grid, double mask_ratio, rapt::Rng& rng) {
+  return rapt::block_patch_mask(images, grid.rows(), grid.cols(), rng, {.share = mask_ratio, .smallest = 4});
 }
 
-/// Shares in percent of hidden patches of the first test images: found, and the most frequent token.
-void print_found(const rapt::Beit<float>& beit, const Digits& digits, const Codebook& codebook, double share) {
+/// The visual tokens of the masked patches.
+std::vector<TokenId> masked_tokens(const Images& images, const rapt::PatchMask& mask, const rapt::PatchGrid& grid,
+                                   const Codebook& codebook) {
+  const std::vector<TokenId> all = codebook.encode(patches_of(images, grid));
+  std::vector<TokenId> tokens;
+  for (const TokenId patch : mask.masked()) tokens.push_back(all[static_cast<std::size_t>(patch)]);
+  return tokens;
+}
+
+/// Prints which percentage of the masked patches of the first test images the model finds, and which have the most
+/// frequent visual token.
+void print_found(const rapt::Beit<float>& beit, const Digits& digits, const Codebook& codebook, double mask_ratio) {
   rapt::Rng rng(7);
   std::vector<Index> counts(static_cast<std::size_t>(beit.config().visual_tokens), 0);
   Index right = 0, all = 0;
   for (Index first = 0; first + 100 <= std::min<Index>(1000, digits.test.images()); first += 100) {
     const auto images = rapt::to_image_batch<float>(digits.test, first, 100, digits.normalization);
-    const Question question = ask(images, beit.config().grid, codebook, share, rng);
-    const auto scores = beit.patch_logits(beit(images, question.mask)).value();  // [100 P, V]
-    for (std::size_t i = 0; i < question.tokens.size(); ++i) {
-      const Index row = question.mask.masked()[i];
+    const rapt::PatchMask mask = draw_blocks(images.images(), beit.config().grid, mask_ratio, rng);
+    const std::vector<TokenId> tokens = masked_tokens(images, mask, beit.config().grid, codebook);
+    const auto scores = beit.patch_logits(beit(images, mask)).value();  // [100 P, V]
+    for (std::size_t i = 0; i < tokens.size(); ++i) {
+      const Index row = mask.masked()[i];
       const auto best = std::max_element(scores.row(row), scores.row(row + 1)) - scores.row(row);
-      right += best == question.tokens[i] ? 1 : 0;
-      ++counts[static_cast<std::size_t>(question.tokens[i])];
+      right += best == tokens[i] ? 1 : 0;
+      ++counts[static_cast<std::size_t>(tokens[i])];
       ++all;
     }
   }
@@ -94,11 +101,14 @@ void run(const Flags& flags) {
   config.visual_tokens = flags.visual_tokens;
   config.masked_patch_head = true;
   rapt::Beit beit(config, rng);
-  pretrain(beit, digits, flags.pretraining, [&](const Images& images, rapt::Rng& random) {
-    const Question question = ask(images, config.grid, codebook, flags.share, random);
-    return beit.loss(images, question.mask, question.tokens);
-  });
-  print_found(beit, digits, codebook, flags.share);
+  pretrain(
+      beit, digits, flags.pretraining, flags.job("pretraining", digits.training),
+      [&](Index images, rapt::Rng& random) { return draw_blocks(images, config.grid, flags.mask_ratio, random); },
+      /*streams=*/1 << 20,
+      [&](const rapt::MaskedImages<float>& batch) {
+        return beit.loss(batch.images, batch.mask, masked_tokens(batch.images, batch.mask, config.grid, codebook));
+      });
+  print_found(beit, digits, codebook, flags.mask_ratio);
 
   config.masked_patch_head = false;
   config.labels = digit_names();
@@ -107,9 +117,11 @@ void run(const Flags& flags) {
     rapt::Beit classifier(config, random);
     const auto is_shared = [](const std::string& name) { return !name.starts_with("masked_patch."); };
     if (pretrained) rapt::copy_parameters(beit, classifier, is_shared);
-    return train(classifier, labelled, digits, flags.training, [&](const rapt::LabelledImages<float>& batch) {
-      return classifier.loss(batch.images, batch.labels, {.label_smoothing = flags.training.label_smoothing});
-    });
+    return train(classifier, labelled, digits, flags.training,
+                 flags.job(pretrained ? "pretrained" : "from-nothing", labelled),
+                 [&](const rapt::LabelledImages<float>& batch, const rapt::CrossEntropyOptions& options) {
+                   return classifier.loss(batch.images, batch.labels, options);
+                 });
   });
 }
 
@@ -118,17 +130,12 @@ void run(const Flags& flags) {
 int main(int argc, char** argv) {
   Flags flags;
   CLI::App app("A small BEiT learns digits without labels, then with few.");
-  app.add_option("--mnist", flags.mnist, "folder of MNIST's four files; none: generated digits");
-  app.add_option("--visual-tokens", flags.visual_tokens, "typical patches")->capture_default_str();
-  app.add_option("--share", flags.share, "of patches that are hidden")->capture_default_str();
+  app.add_option("--mnist", flags.mnist, "The folder with MNIST's four files. Without it digits are generated.");
+  app.add_option("--visual-tokens", flags.visual_tokens, "The number of typical patches.")->capture_default_str();
+  app.add_option("--share", flags.mask_ratio, "The ratio of patches that are masked.")->capture_default_str();
   flags.pretraining.add_to(app);
   flags.training.add_to(app);
+  flags.run.add_to(app);
   CLI11_PARSE(app, argc, argv);
-  try {
-    run(flags);
-  } catch (const rapt::Error& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return 1;
-  }
-  return 0;
+  return run_program("beit", [&] { run(flags); });
 }

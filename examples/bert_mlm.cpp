@@ -3,20 +3,22 @@
 //
 //   bert_mlm                                                      generated everyday sentences, a minute or two
 //   bert_mlm --text input.txt --length 64 --vocabulary 3000 --batch 32 --steps 2000
+//   bert_mlm --folder run                                         can be killed; the same command with --resume goes on
 //
 // Words are cut into tokens by byte-pair encoding; every tenth piece of the text is kept for validation. Prints both
-// shares of the hidden tokens there every 250 steps, then some of these pieces with a gap, what the model puts into it,
+// ratios of the hidden tokens there every 250 steps, then some of these pieces with a gap, what the model puts into it,
 // and what stood there.
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
+#include <rapt/data/fingerprint.hpp>
 #include <rapt/data/masked_language.hpp>
 #include <rapt/models/bert.hpp>
 #include <rapt/rapt.hpp>
 #include <rapt/text/bpe.hpp>
 
 #include "bert_mlm/sequences.hpp"
+#include "common/run_flags.hpp"
 
 namespace {
 
@@ -28,9 +30,10 @@ struct Flags {
   Index vocabulary = 1000, length = 16, width = 128, layers = 4, batch = 128, steps = 1000;
   double learning_rate = 1e-3;
   std::uint64_t seed = 1;
+  RunFlags run;
 };
 
-/// The likeliest token of each row that is asked for.
+/// The most probable token of each row that is asked for.
 std::vector<TokenId> fill(const rapt::Bert<float>& model, const rapt::LanguageBatch& batch) {
   const auto scores = model.token_logits(rapt::embedding(model(batch.input), batch.rows)).value();  // [targets, V]
   std::vector<TokenId> found;
@@ -40,7 +43,8 @@ std::vector<TokenId> fill(const rapt::Bert<float>& model, const rapt::LanguageBa
   return found;
 }
 
-/// Shares of the tokens asked for, all of them hidden, that the model finds and that are the most frequent one.
+/// The ratio of the tokens asked for, all of them hidden, that the model finds, and of those that are the most frequent
+/// one.
 std::pair<double, double> measure(const rapt::Bert<float>& model, const Sequences& sequences,
                                   rapt::MaskingOptions options, TokenId most_frequent) {
   options.mask_share = 1;
@@ -90,38 +94,37 @@ void train(const Flags& flags) {
                     .pooler = false,
                     .masked_language_head = true},
                    rng);
-  rapt::Adam adam(model, {.beta2 = 0.99, .epsilon = 1e-6, .weight_decay = 0.01});
-  const rapt::CosineSchedule schedule{.peak = flags.learning_rate, .warmup = flags.steps / 10, .steps = flags.steps};
   std::printf("%zu lines, %td tokens in the vocabulary, %zu + %zu sequences, %td parameters\n", lines.size(),
               words.size(), training.size(), validation.size(), count_parameters(model));
-  const auto start = std::chrono::steady_clock::now();
-  for (Index step = 1; step <= flags.steps; ++step) {
-    rapt::TokenBatch batch;
-    for (Index i = 0; i < flags.batch; ++i) {
-      batch.push_back(training[static_cast<std::size_t>(rng.below(static_cast<Index>(training.size())))]);
-    }
-    double loss = 0;
-    {
-      const rapt::Training scope(rng);
-      const auto mean = model.loss(mask_tokens(std::move(batch), masking, rng));  // hidden anew each time
-      rapt::backward(mean);
-      adam.step(schedule(step), rapt::clip_factor(rapt::gradient_norm(model), 1.0));
-      loss = static_cast<double>(mean.item());
-    }
-    if (step % 250 != 0 && step != flags.steps) continue;
-    const auto [right, frequent] = measure(model, validation, masking, most_frequent);
-    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    std::printf("step %5td  loss %.3f  right %4.1f %%, the most frequent token %4.1f %%  %.0f s\n", step, loss,
-                100 * right, 100 * frequent, seconds.count());
-    std::fflush(stdout);
-  }
+
+  rapt::Fingerprint fingerprint;
+  for (const auto& sequence : training) fingerprint.add(std::span<const TokenId>(sequence));
+  rapt::TrainingJob job(flags.run.job({"--text"}, std::to_string(training.size()) + " sequences, " +
+                                                      std::to_string(fingerprint.value())));
+  auto batches = rapt::masked_language_batches(
+      training, {.sequences = flags.batch, .masking = masking, .random = rng.state()});
+  rapt::Trainer trainer(model, {.learning_rate = rapt::CosineSchedule{.peak = flags.learning_rate,
+                                                                      .warmup = flags.steps / 10,
+                                                                      .steps = flags.steps},
+                                .adam = {.beta2 = 0.99, .epsilon = 1e-6, .weight_decay = 0.01},
+                                .clip_norm = 1,
+                                .seed = flags.seed + 1});  // of dropout; the seed itself draws weights and batches
+  const auto validate = [&](const rapt::Bert<float>& some) {
+    const auto [right, frequent] = measure(some, validation, masking, most_frequent);
+    char text[120];
+    std::snprintf(text, sizeof text, "loss %.3f  right %4.1f %%, the most frequent token %4.1f %%  %.0f s",
+                  job.progress().loss, 100 * right, 100 * frequent, job.progress().seconds);
+    return rapt::Measurement{.score = -right, .text = text, .entry = {{"right", right}}};
+  };
+  job.run(trainer, batches, {.steps = flags.steps, .validate_every = 250}, {.measure = validate});
 
   rapt::MaskingOptions one_token = masking;
   one_token.rate = 1e-9;
   one_token.mask_share = 1;
   one_token.random_share = 0;
+  rapt::Rng gap_rng(flags.seed);
   for (std::size_t i = 0; i < validation.size(); i += validation.size() / 8 + 1) {
-    const rapt::LanguageBatch batch = mask_tokens(rapt::TokenBatch({validation[i]}), one_token, rng);
+    const rapt::LanguageBatch batch = mask_tokens(rapt::TokenBatch({validation[i]}), one_token, gap_rng);
     const auto place = static_cast<std::size_t>(batch.rows[0]);
     const auto tokens = batch.input.sequence(0);
     std::printf("%s ___ %s  # %s (it was: %s)\n", subwords.decode(tokens.first(place)).c_str(),
@@ -135,20 +138,22 @@ void train(const Flags& flags) {
 int main(int argc, char** argv) {
   CLI::App app{"Trains a small BERT to fill in hidden words."};
   Flags flags;
-  app.add_option("--text", flags.text, "file to learn from; default: generated sentences");
-  app.add_option("--vocabulary", flags.vocabulary, "tokens of the byte-pair encoding")->capture_default_str();
-  app.add_option("--length", flags.length, "tokens in a sequence")->capture_default_str()->check(CLI::Range(4, 4096));
+  app.add_option("--text", flags.text, "The file to learn from. Without it sentences are generated.");
+  app.add_option("--vocabulary", flags.vocabulary, "The number of tokens of the byte-pair encoding.")
+      ->capture_default_str();
+  app.add_option("--length", flags.length, "The number of tokens in a sequence.")
+      ->capture_default_str()
+      ->check(CLI::Range(4, 4096));
   app.add_option("--width", flags.width, "d_model")->capture_default_str();
-  app.add_option("--layers", flags.layers)->capture_default_str();
-  app.add_option("--batch", flags.batch, "sequences in a step")->capture_default_str()->check(CLI::PositiveNumber);
-  app.add_option("--steps", flags.steps)->capture_default_str()->check(CLI::PositiveNumber);
-  app.add_option("--learning-rate", flags.learning_rate, "at its highest; it falls to 0")->capture_default_str();
-  app.add_option("--seed", flags.seed)->capture_default_str();
+  app.add_option("--layers", flags.layers, "The number of layers.")->capture_default_str();
+  app.add_option("--batch", flags.batch, "The number of sequences in a step.")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  app.add_option("--steps", flags.steps, "The number of steps.")->capture_default_str()->check(CLI::PositiveNumber);
+  app.add_option("--learning-rate", flags.learning_rate, "The highest learning rate; it falls to 0.")
+      ->capture_default_str();
+  app.add_option("--seed", flags.seed, "The same seed gives the same numbers.")->capture_default_str();
+  flags.run.add_to(app);
   CLI11_PARSE(app, argc, argv);
-  try {
-    train(flags);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "bert_mlm: %s\n", error.what());
-    return 1;
-  }
+  return run_program("bert_mlm", [&] { train(flags); });
 }

@@ -8,10 +8,10 @@
 //
 // Prints how many test images the teacher knows, the student without a teacher, and the student that it taught.
 #include <CLI/CLI.hpp>
-#include <rapt/images/idx.hpp>
 #include <rapt/pretrained/deit.hpp>
 
-#include "digits/training.hpp"
+#include "common/digits.hpp"
+#include "common/run_flags.hpp"
 
 namespace {
 
@@ -25,6 +25,12 @@ struct Flags {
   float temperature = 3, weight = 0.5f;
   rapt::DeitConfig size{{.d_model = 48, .layers = 4, .heads = 3, .d_ff = 96, .init_std = 0.1}};
   TrainingFlags training{.epochs = 40}, teaching;
+  RunFlags run;
+
+  /// A training of the run.
+  [[nodiscard]] rapt::JobOptions job(const std::string& name, const rapt::ImageDataset& data) const {
+    return run.job(name, {"--mnist"}, fingerprint(data));
+  }
 };
 
 rapt::Vit<float> teacher_of(const Flags& flags, const Digits& digits) {
@@ -35,13 +41,14 @@ rapt::Vit<float> teacher_of(const Flags& flags, const Digits& digits) {
   rapt::Rng rng(flags.training.seed);
   rapt::Vit teacher(config, rng);
   std::printf("the teacher: %td images, %td parameters\n", digits.training.images(), rapt::count_parameters(teacher));
-  train(teacher, digits.training, digits, flags.teaching, [&](const Batch& batch) {
-    return teacher.loss(batch.images, batch.labels, {.label_smoothing = flags.teaching.label_smoothing});
-  });
+  train(teacher, digits.training, digits, flags.teaching, flags.job("teacher", digits.training),
+        [&](const Batch& batch, const rapt::CrossEntropyOptions& options) {
+          return teacher.loss(batch.images, batch.labels, options);
+        });
   return teacher;
 }
 
-/// The share of test images that the student knows in the end.
+/// The ratio of test images that the student knows in the end.
 double study(const Flags& flags, const Digits& digits, const rapt::ImageDataset& few, const rapt::Vit<float>* teacher) {
   rapt::DeitConfig config = flags.size;
   config.grid = {few.shape(), flags.patch, flags.patch};
@@ -51,9 +58,8 @@ double study(const Flags& flags, const Digits& digits, const rapt::ImageDataset&
   rapt::Deit student(config, rng);
   std::printf("the student %s: %td images, %td parameters\n", teacher == nullptr ? "alone" : "with its teacher",
               few.images(), rapt::count_parameters(student));
-  const rapt::CrossEntropyOptions smoothed{.label_smoothing = flags.training.label_smoothing};
-  return train(student, few, digits, flags.training, [&](const Batch& batch) {
-    if (teacher == nullptr) return student.loss(batch.images, batch.labels, smoothed);
+  const auto loss = [&](const Batch& batch, const rapt::CrossEntropyOptions& options) {
+    if (teacher == nullptr) return student.loss(batch.images, batch.labels, options);
     const rapt::DistillationOptions distillation{
         .targets = flags.soft ? rapt::TeacherTargets::soft : rapt::TeacherTargets::hard,
         .temperature = flags.temperature,
@@ -63,8 +69,9 @@ double study(const Flags& flags, const Digits& digits, const rapt::ImageDataset&
       const rapt::Inference scope;  // the teacher learns nothing
       scores = teacher->logits(batch.images).value();
     }
-    return student.loss(batch.images, batch.labels, scores, distillation, smoothed);
-  });
+    return student.loss(batch.images, batch.labels, scores, distillation, options);
+  };
+  return train(student, few, digits, flags.training, flags.job(teacher == nullptr ? "alone" : "taught", few), loss);
 }
 
 void run(const Flags& flags) {
@@ -83,24 +90,22 @@ void run(const Flags& flags) {
 int main(int argc, char** argv) {
   CLI::App app{"A student learns digits from few images, by itself and from a teacher who has seen many."};
   Flags flags;
-  app.add_option("--mnist", flags.mnist, "folder with MNIST's four files; default: generated digits");
-  app.add_option("--teacher", flags.teacher, "folder of a ViT; default: one is trained");
-  app.add_option("--teacher-epochs", flags.teaching.epochs, "of one that is trained")->capture_default_str();
-  app.add_option("--images", flags.images, "that the student sees; default: 5000, or 1000 generated ones");
-  app.add_flag("--soft", flags.soft, "learn from the teacher's whole distribution");
-  app.add_option("--temperature", flags.temperature, "of that distribution")->capture_default_str();
-  app.add_option("--weight", flags.weight, "of the teacher, against the labels")->capture_default_str();
-  app.add_option("--patch", flags.patch, "side of a patch")->capture_default_str();
+  app.add_option("--mnist", flags.mnist, "The folder with MNIST's four files. Without it digits are generated.");
+  app.add_option("--teacher", flags.teacher, "The folder of a ViT that teaches. Without it one is trained.");
+  app.add_option("--teacher-epochs", flags.teaching.epochs, "The epochs of a teacher that is trained.")
+      ->capture_default_str();
+  app.add_option("--images", flags.images,
+                 "The number of images that the student sees. Without it 5000, or 1000 generated ones.");
+  app.add_flag("--soft", flags.soft, "The student learns from the teacher's whole distribution.");
+  app.add_option("--temperature", flags.temperature, "The temperature of that distribution.")->capture_default_str();
+  app.add_option("--weight", flags.weight, "The weight of the teacher, against the labels.")->capture_default_str();
+  app.add_option("--patch", flags.patch, "The side of a patch, in pixels.")->capture_default_str();
   app.add_option("--width", flags.size.d_model, "d_model of the student")->capture_default_str();
-  app.add_option("--layers", flags.size.layers)->capture_default_str();
-  app.add_option("--heads", flags.size.heads)->capture_default_str();
-  app.add_option("--hidden", flags.size.d_ff, "width of the feed-forward networks")->capture_default_str();
+  app.add_option("--layers", flags.size.layers, "The number of layers.")->capture_default_str();
+  app.add_option("--heads", flags.size.heads, "The number of attention heads.")->capture_default_str();
+  app.add_option("--hidden", flags.size.d_ff, "The width of the feed-forward networks.")->capture_default_str();
   flags.training.add_to(app);
+  flags.run.add_to(app);
   CLI11_PARSE(app, argc, argv);
-  try {
-    run(flags);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "deit: %s\n", error.what());
-    return 1;
-  }
+  return run_program("deit", [&] { run(flags); });
 }

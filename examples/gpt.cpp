@@ -2,11 +2,12 @@
 //
 //   gpt                                      a text of generated everyday sentences
 //   gpt --text input.txt --model folder      keeps the model in a folder that `complete` and Hugging Face load
+//   gpt --folder run                         can be killed; the same command with --resume goes on
 //
 // Prints the loss on training and validation text (the last tenth) every 250 steps, then a sample.
 #include <CLI/CLI.hpp>
-#include <chrono>
 #include <cstdio>
+#include <rapt/data/fingerprint.hpp>
 #include <rapt/data/windows.hpp>
 #include <rapt/pretrained/gpt.hpp>
 #include <rapt/pretrained/tokenizer_files.hpp>
@@ -14,6 +15,7 @@
 #include <rapt/text/lines.hpp>
 
 #include "common/phrases.hpp"
+#include "common/run_flags.hpp"
 
 namespace {
 
@@ -30,6 +32,7 @@ struct Flags {
   double learning_rate = 1e-3, beta2 = 0.99, temperature = 0.8;
   float dropout = 0;
   std::uint64_t seed = 1;
+  RunFlags run;
 };
 
 std::string text_of(const Flags& flags) {
@@ -37,14 +40,6 @@ std::string text_of(const Flags& flags) {
   std::string text;
   for (const phrases::Pair& pair : phrases::generate()) text += pair.english + "\n";
   return text;
-}
-
-double validation_loss(const rapt::Gpt<float>& model, std::span<const rapt::TokenId> tokens) {
-  double sum = 0;
-  for (const auto& batch : rapt::all_windows(tokens, 64, model.config().positions)) {
-    sum += static_cast<double>(model.loss(batch).item()) * static_cast<double>(batch.targets.size());
-  }
-  return sum / static_cast<double>(tokens.size() - 1);
 }
 
 void train(const Flags& flags) {
@@ -58,29 +53,34 @@ void train(const Flags& flags) {
   config.embedding_dropout = config.dropout = config.attention_dropout = flags.dropout;
   rapt::Rng rng(flags.seed);
   rapt::Gpt model(config, rng);
-  rapt::Adam adam(model, {.beta2 = flags.beta2, .epsilon = 1e-8, .weight_decay = 0.1, .decay_vectors = false});
-  const rapt::CosineSchedule schedule{
-      .peak = flags.learning_rate, .warmup = flags.warmup, .steps = flags.steps, .floor = flags.learning_rate / 10};
   std::printf("%zu bytes, %lld parameters, %d threads\n", tokens.size(),
               static_cast<long long>(count_parameters(model)), static_cast<int>(rapt::threads()));
 
-  const auto start = std::chrono::steady_clock::now();
-  double loss = 0;
-  for (rapt::Index step = 1; step <= flags.steps; ++step) {
-    {
-      const rapt::Training scope(rng);
-      const auto mean = model.loss(rapt::random_windows(training, flags.batch, config.positions, rng));
-      rapt::backward(mean);
-      adam.step(schedule(step), rapt::clip_factor(rapt::gradient_norm(model), 1.0));
-      loss = static_cast<double>(mean.item());
-    }
-    if (step % 250 == 0 || step == flags.steps) {
-      const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-      std::printf("step %5lld  loss %.3f  validation %.4f  %.1f s\n", static_cast<long long>(step), loss,
-                  validation_loss(model, validation), seconds.count());
-      std::fflush(stdout);
-    }
-  }
+  rapt::Fingerprint fingerprint;
+  fingerprint.add(all);
+  rapt::TrainingJob job(flags.run.job({"--text", "--model", "--prompt", "--sample", "--temperature"},
+                                      std::to_string(all.size()) + " bytes, " + std::to_string(fingerprint.value())));
+  auto windows = rapt::random_window_batches(
+      training, {.windows = flags.batch, .length = config.positions, .random = rng.state()});
+  rapt::Trainer trainer(
+      model,
+      {.learning_rate = rapt::CosineSchedule{.peak = flags.learning_rate,
+                                             .warmup = flags.warmup,
+                                             .steps = flags.steps,
+                                             .floor = flags.learning_rate / 10},
+       .adam = {.beta2 = flags.beta2, .epsilon = 1e-8, .weight_decay = 0.1, .decay_vectors = false},
+       .label_smoothing = 0,
+       .clip_norm = 1,
+       .seed = flags.seed + 1});  // of dropout; the seed itself draws weights and windows
+  const auto validation_windows = rapt::all_windows(validation, 64, config.positions);
+  const auto measure = [&](const rapt::Gpt<float>& some) {
+    const double loss = mean_loss(some, validation_windows);
+    char text[100];
+    std::snprintf(text, sizeof text, "loss %.3f  validation %.4f  %.1f s", job.progress().loss, loss,
+                  job.progress().seconds);
+    return rapt::Measurement{.score = loss, .text = text, .entry = {{"validation_loss", loss}}};
+  };
+  job.run(trainer, windows, {.steps = flags.steps, .validate_every = 250}, {.measure = measure});
   if (!flags.model.empty()) {
     save_pretrained(flags.model, model);
     rapt::save_vocabulary(flags.model, tokenizer);
@@ -105,27 +105,24 @@ void train(const Flags& flags) {
 int main(int argc, char** argv) {
   CLI::App app{"Trains a GPT on the bytes of a text, and lets it write."};
   Flags flags;
-  app.add_option("--text", flags.text, "file to learn from; default: generated sentences");
-  app.add_option("--model", flags.model, "folder to keep the model in");
-  app.add_option("--context", flags.size.positions, "bytes that it sees at once")->capture_default_str();
-  app.add_option("--batch", flags.batch, "windows in a step")->capture_default_str();
+  app.add_option("--text", flags.text, "The file to learn from. Without it sentences are generated.");
+  app.add_option("--model", flags.model, "Writes the model to this folder, as Hugging Face does.");
+  app.add_option("--context", flags.size.positions, "The number of bytes that it sees at once.")->capture_default_str();
+  app.add_option("--batch", flags.batch, "The number of windows in a step.")->capture_default_str();
   app.add_option("--width", flags.size.d_model, "d_model")->capture_default_str();
-  app.add_option("--layers", flags.size.layers)->capture_default_str();
-  app.add_option("--heads", flags.size.heads)->capture_default_str();
-  app.add_option("--dropout", flags.dropout)->capture_default_str();
-  app.add_option("--steps", flags.steps)->capture_default_str()->check(CLI::PositiveNumber);
-  app.add_option("--warmup", flags.warmup, "steps until the rate is reached")->capture_default_str();
-  app.add_option("--learning-rate", flags.learning_rate, "at its highest; it falls to a tenth")->capture_default_str();
-  app.add_option("--beta2", flags.beta2, "of Adam")->capture_default_str();
-  app.add_option("--prompt", flags.prompt, "what the sample begins with; default: a new line");
-  app.add_option("--sample", flags.sample, "bytes to write")->capture_default_str();
-  app.add_option("--temperature", flags.temperature, "of the sample")->capture_default_str();
-  app.add_option("--seed", flags.seed)->capture_default_str();
+  app.add_option("--layers", flags.size.layers, "The number of layers.")->capture_default_str();
+  app.add_option("--heads", flags.size.heads, "The number of attention heads.")->capture_default_str();
+  app.add_option("--dropout", flags.dropout, "The rate of dropout.")->capture_default_str();
+  app.add_option("--steps", flags.steps, "The number of steps.")->capture_default_str()->check(CLI::PositiveNumber);
+  app.add_option("--warmup", flags.warmup, "The steps in which the learning rate rises.")->capture_default_str();
+  app.add_option("--learning-rate", flags.learning_rate, "The highest learning rate; it falls to a tenth.")
+      ->capture_default_str();
+  app.add_option("--beta2", flags.beta2, "Adam's decay rate of the second moment.")->capture_default_str();
+  app.add_option("--prompt", flags.prompt, "What the sample begins with. Without it a new line.");
+  app.add_option("--sample", flags.sample, "The number of bytes to write.")->capture_default_str();
+  app.add_option("--temperature", flags.temperature, "The temperature of sampling.")->capture_default_str();
+  app.add_option("--seed", flags.seed, "The same seed gives the same numbers.")->capture_default_str();
+  flags.run.add_to(app);
   CLI11_PARSE(app, argc, argv);
-  try {
-    train(flags);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "gpt: %s\n", error.what());
-    return 1;
-  }
+  return run_program("gpt", [&] { train(flags); });
 }

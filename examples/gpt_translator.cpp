@@ -6,17 +6,20 @@
 //   gpt_translator --pairs a.tsv b.tsv --minutes 60    the pairs of files, source TAB target
 //   gpt_translator --encoder-decoder ...               to compare: a Transformer of about as many parameters, on the
 //                                                      same pairs, in the same batches
+//   gpt_translator --folder run                        can be killed; the same command with --resume goes on
 //
 // Prints the loss on validation pairs as it falls; then, of the version that did best there, ten translations of
 // held-out pairs, of which no side was in training, and BLEU of characters.
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <rapt/data/fingerprint.hpp>
 #include <rapt/generation/batches.hpp>
 #include <rapt/io/atomic_file.hpp>
 #include <rapt/rapt.hpp>
 #include <rapt/text/bleu.hpp>
 #include <rapt/text/significance.hpp>
 
+#include "common/run_flags.hpp"
 #include "gpt_translator/characters.hpp"
 #include "gpt_translator/decoder_alone.hpp"
 
@@ -33,6 +36,7 @@ struct Flags {
   double minutes = 1, learning_rate = 1e-3;
   float dropout = 0.1f, label_smoothing = 0.1f;
   std::uint64_t seed = 1;
+  RunFlags run;
 };
 
 /// Any model that Trainer takes; leaves the version that did best on the validation pairs in it.
@@ -48,17 +52,28 @@ void train(Model& model, const Corpora& corpora, const rapt::Vocabulary& vocabul
                                   .label_smoothing = flags.label_smoothing,
                                   .clip_norm = 1,
                                   .seed = flags.seed});
-  rapt::Progress last;
-  const auto validate = [&] {
-    const double loss = rapt::mean_loss(model, std::span(validation), batching);
-    std::printf("step %6td  epoch %3td  loss %.3f  validation %.4f  %.1f s\n", trainer.steps(),
-                stream.position().epoch + 1, last.loss, loss, last.seconds);
-    std::fflush(stdout);
-    return loss;
+  rapt::Fingerprint fingerprint;
+  for (const rapt::TokenPair& pair : pairs) {
+    fingerprint.add(std::span<const rapt::TokenId>(pair.source));
+    fingerprint.add(std::span<const rapt::TokenId>(pair.target));
+  }
+  rapt::JobOptions options = flags.run.job({"--pairs", "--output", "--minutes", "--patience", "--beam"},
+                                           std::to_string(pairs.size()) + " pairs, " +
+                                               std::to_string(fingerprint.value()));
+  options.choose_best = true;
+  rapt::TrainingJob job(options);
+  const auto measure = [&](const Model& some) {
+    const double loss = rapt::mean_loss(some, std::span(validation), batching);
+    char text[120];
+    std::snprintf(text, sizeof text, "epoch %3td  loss %.3f  validation %.4f  %.1f s", stream.position().epoch + 1,
+                  job.progress().loss, loss, job.progress().seconds);
+    return rapt::Measurement{.score = loss, .text = text, .entry = {{"validation_loss", loss}}};
   };
-  const auto summary = trainer.run(
-      stream, {.seconds = 60 * flags.minutes, .validate_every = flags.validate_every, .patience = flags.patience},
-      validate, [&](const rapt::Progress& progress) { last = progress; });
+  const auto summary =
+      job.run(trainer, stream,
+              {.seconds = 60 * flags.minutes, .validate_every = flags.validate_every, .patience = flags.patience},
+              {.measure = measure})
+          .training;
   std::printf("%td steps in %.0f s; best validation loss %.4f, at step %td\n", summary.steps, summary.seconds,
               summary.best_validation, summary.best_step);
 }
@@ -123,29 +138,35 @@ void translate(const Flags& flags) {
 int main(int argc, char** argv) {
   CLI::App app{"Translates with a decoder alone."};
   Flags f;
-  app.add_option("--pairs", f.pairs, "files of lines `source TAB target`; default: numbers and their Chinese words");
-  app.add_flag("--encoder-decoder", f.encoder_decoder, "a Transformer of about as many parameters instead");
-  app.add_option("--output", f.output, "writes what `translate score --tokenize none` takes: FILE.ours, .references");
-  app.add_option("--minutes", f.minutes)->capture_default_str()->check(CLI::PositiveNumber);
-  app.add_option("--d-model", f.d_model)->capture_default_str();
-  app.add_option("--layers", f.layers)->capture_default_str()->check(CLI::Range(2, 100));
-  app.add_option("--heads", f.heads)->capture_default_str();
-  app.add_option("--dropout", f.dropout)->capture_default_str();
-  app.add_option("--label-smoothing", f.label_smoothing)->capture_default_str();
-  app.add_option("--hold-out", f.hold_out, "pairs to test, and as many to validate")->capture_default_str();
-  app.add_option("--longest", f.longest, "characters of a side")->capture_default_str();
-  app.add_option("--tokens", f.tokens, "source and target tokens of a batch, each")->capture_default_str();
-  app.add_option("--learning-rate", f.learning_rate, "at its highest")->capture_default_str();
-  app.add_option("--warmup", f.warmup, "steps until then")->capture_default_str();
-  app.add_option("--validate-every", f.validate_every, "steps")->capture_default_str()->check(CLI::PositiveNumber);
-  app.add_option("--patience", f.patience, "validations without a new best; 0: any")->capture_default_str();
-  app.add_option("--beam", f.beam, "1: greedy search")->capture_default_str();
-  app.add_option("--seed", f.seed)->capture_default_str();
+  app.add_option("--pairs", f.pairs,
+                 "Files of lines `source TAB target`. Without them: numbers and their Chinese words.");
+  app.add_flag("--encoder-decoder", f.encoder_decoder, "Trains a Transformer of about as many parameters instead.");
+  app.add_option("--output", f.output,
+                 "Writes what `translate score --tokenize none` takes to FILE.ours and FILE.references.");
+  app.add_option("--minutes", f.minutes, "The time after which training stops.")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  app.add_option("--d-model", f.d_model, "d_model")->capture_default_str();
+  app.add_option("--layers", f.layers, "The number of layers.")->capture_default_str()->check(CLI::Range(2, 100));
+  app.add_option("--heads", f.heads, "The number of attention heads.")->capture_default_str();
+  app.add_option("--dropout", f.dropout, "The rate of dropout.")->capture_default_str();
+  app.add_option("--label-smoothing", f.label_smoothing, "The epsilon of label smoothing.")->capture_default_str();
+  app.add_option("--hold-out", f.hold_out, "The number of pairs to test on, and of those to validate on.")
+      ->capture_default_str();
+  app.add_option("--longest", f.longest, "The most characters of a side; pairs with more are left out.")
+      ->capture_default_str();
+  app.add_option("--tokens", f.tokens, "The most source tokens, and the most target tokens, of a batch.")
+      ->capture_default_str();
+  app.add_option("--learning-rate", f.learning_rate, "The highest learning rate.")->capture_default_str();
+  app.add_option("--warmup", f.warmup, "The steps in which the learning rate rises.")->capture_default_str();
+  app.add_option("--validate-every", f.validate_every, "The steps between validations.")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  app.add_option("--patience", f.patience, "Stops after so many validations without a new best; 0: never.")
+      ->capture_default_str();
+  app.add_option("--beam", f.beam, "The beam size of the search; 1 is greedy search.")->capture_default_str();
+  app.add_option("--seed", f.seed, "The same seed gives the same numbers.")->capture_default_str();
+  f.run.add_to(app);
   CLI11_PARSE(app, argc, argv);
-  try {
-    translate(f);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "gpt_translator: %s\n", error.what());
-    return 1;
-  }
+  return run_program("gpt_translator", [&] { translate(f); });
 }

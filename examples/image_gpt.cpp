@@ -2,20 +2,20 @@
 //
 //   image_gpt                                            generated digits
 //   image_gpt --mnist folder --steps 6000 --model out    MNIST's four files; keeps a folder that Hugging Face loads
+//   image_gpt --folder run                               can be killed; the same command with --resume goes on
 //
 // Prints the loss of a pixel, in nats; writes a PNG with a row for each of ten test images, the original, its upper
 // half, completions; then tells how well a linear map of each layer's features knows digits, of which the model was
 // told nothing.
 #include <CLI/CLI.hpp>
-#include <chrono>
 #include <cstdio>
 #include <rapt/images/grid.hpp>
-#include <rapt/images/idx.hpp>
 #include <rapt/images/png.hpp>
 #include <rapt/pretrained/image_gpt.hpp>
 #include <rapt/rapt.hpp>
 
-#include "digits/generated.hpp"
+#include "common/digits.hpp"
+#include "common/run_flags.hpp"
 #include "image_gpt/measures.hpp"
 #include "image_gpt/pixels.hpp"
 
@@ -35,33 +35,37 @@ struct Flags {
   Index grays = 8, factor = 2, batch = 16, steps = 1000, completions = 6, probe = 2000;
   double learning_rate = 2e-3, temperature = 0.8;
   std::uint64_t seed = 1;
+  RunFlags run;
 };
 
 void train(rapt::ImageGpt<float>& model, const rapt::ImageDataset& training, const rapt::ImageDataset& test,
            const Grays& grays, const Flags& flags) {
-  rapt::Rng rng(flags.seed);
-  rapt::Adam adam(model, {.beta2 = 0.95, .epsilon = 1e-8});
-  const rapt::CosineSchedule schedule{.peak = flags.learning_rate, .warmup = flags.steps / 20, .steps = flags.steps};
-  const auto start = std::chrono::steady_clock::now();
-  double loss = 0;
-  for (Index step = 1; step <= flags.steps; ++step) {
-    rapt::TokenBatch images;
-    for (Index i = 0; i < flags.batch; ++i) {
-      images.push_back(grays.encode(training.planes(rng.below(training.images()))));
-    }
-    {
-      const rapt::Training scope(rng);
-      const auto mean = model.loss(model.next_pixels(images));
-      rapt::backward(mean);
-      adam.step(schedule(step), rapt::clip_factor(rapt::gradient_norm(model), 1.0));
-      loss = static_cast<double>(mean.item());
-    }
-    if (step % 250 != 0 && step != flags.steps) continue;
-    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    std::printf("step %6td  loss %.4f  test %.4f  %.1f s\n", step, loss, mean_loss(model, test, grays),
-                seconds.count());
-    std::fflush(stdout);
-  }
+  rapt::TrainingJob job(
+      flags.run.job({"--mnist", "--model", "--image", "--temperature", "--completions", "--probe"}, fingerprint(training)));
+  rapt::RandomBatches<rapt::LanguageBatch> batches(
+      [&](rapt::Rng& rng) {
+        rapt::TokenBatch images;
+        for (Index i = 0; i < flags.batch; ++i) {
+          images.push_back(grays.encode(training.planes(rng.below(training.images()))));
+        }
+        return model.next_pixels(images);
+      },
+      (training.images() + flags.batch - 1) / flags.batch, {.first = {flags.seed, 0}, .streams = flags.batch});
+  rapt::Trainer trainer(
+      model,
+      {.learning_rate =
+           rapt::CosineSchedule{.peak = flags.learning_rate, .warmup = flags.steps / 20, .steps = flags.steps},
+       .adam = {.beta2 = 0.95, .epsilon = 1e-8},
+       .label_smoothing = 0,
+       .clip_norm = 1,
+       .seed = flags.seed});
+  const auto measure = [&](const rapt::ImageGpt<float>& some) {
+    const double loss = mean_loss(some, test, grays);
+    char text[100];
+    std::snprintf(text, sizeof text, "loss %.4f  test %.4f  %.1f s", job.progress().loss, loss, job.progress().seconds);
+    return rapt::Measurement{.score = loss, .text = text, .entry = {{"validation_loss", loss}}};
+  };
+  job.run(trainer, batches, {.steps = flags.steps, .validate_every = 250}, {.measure = measure});
 }
 
 /// A row for each of the first images.
@@ -126,27 +130,27 @@ void run(const Flags& flags) {
 int main(int argc, char** argv) {
   CLI::App app{"Trains an ImageGPT on digits, and lets it complete them."};
   Flags f;
-  app.add_option("--mnist", f.mnist, "folder of MNIST's four files; default: generated digits");
-  app.add_option("--model", f.model, "folder to keep the model in");
-  app.add_option("--image", f.image, "PNG file of the completions")->capture_default_str();
-  app.add_option("--steps", f.steps)->capture_default_str()->check(CLI::PositiveNumber);
-  app.add_option("--smaller", f.factor, "by how much images are made smaller")->capture_default_str();
-  app.add_option("--grays", f.grays)->capture_default_str();
-  app.add_option("--d-model", f.size.d_model)->capture_default_str();
-  app.add_option("--layers", f.size.layers)->capture_default_str();
-  app.add_option("--heads", f.size.heads)->capture_default_str();
-  app.add_option("--batch", f.batch, "images in a step")->capture_default_str()->check(CLI::PositiveNumber);
-  app.add_option("--learning-rate", f.learning_rate, "at its highest")->capture_default_str();
-  app.add_option("--temperature", f.temperature, "of completions")->capture_default_str();
-  app.add_option("--completions", f.completions, "of each image")->capture_default_str()->check(CLI::PositiveNumber);
-  app.add_option("--probe", f.probe, "images that the linear maps learn from, and as many to test")
+  app.add_option("--mnist", f.mnist, "The folder with MNIST's four files. Without it digits are generated.");
+  app.add_option("--model", f.model, "Writes the model to this folder, as Hugging Face does.");
+  app.add_option("--image", f.image, "The PNG file of the completions.")->capture_default_str();
+  app.add_option("--steps", f.steps, "The number of steps.")->capture_default_str()->check(CLI::PositiveNumber);
+  app.add_option("--smaller", f.factor, "The factor by which images are made smaller.")->capture_default_str();
+  app.add_option("--grays", f.grays, "The number of gray values, which are the tokens.")->capture_default_str();
+  app.add_option("--d-model", f.size.d_model, "d_model")->capture_default_str();
+  app.add_option("--layers", f.size.layers, "The number of layers.")->capture_default_str();
+  app.add_option("--heads", f.size.heads, "The number of attention heads.")->capture_default_str();
+  app.add_option("--batch", f.batch, "The number of images in a step.")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  app.add_option("--learning-rate", f.learning_rate, "The highest learning rate; it falls to 0.")->capture_default_str();
+  app.add_option("--temperature", f.temperature, "The temperature of sampling.")->capture_default_str();
+  app.add_option("--completions", f.completions, "The number of completions of each image.")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  app.add_option("--probe", f.probe, "The number of images that the linear maps learn from, and of those to test.")
       ->capture_default_str();
-  app.add_option("--seed", f.seed)->capture_default_str();
+  app.add_option("--seed", f.seed, "The same seed gives the same numbers.")->capture_default_str();
+  f.run.add_to(app);
   CLI11_PARSE(app, argc, argv);
-  try {
-    run(f);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "image_gpt: %s\n", error.what());
-    return 1;
-  }
+  return run_program("image_gpt", [&] { run(f); });
 }

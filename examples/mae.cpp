@@ -14,7 +14,7 @@
 #include <rapt/models/mae.hpp>
 #include <rapt/models/vit.hpp>
 
-#include "digits/pretraining.hpp"
+#include "common/pretraining.hpp"
 
 namespace {
 
@@ -22,9 +22,15 @@ using rapt::Index;
 
 struct Flags {
   std::string mnist, image = "reconstructions.png";
-  double share = 0.75;
+  double mask_ratio = 0.75;
   PretrainingFlags pretraining;
   TrainingFlags training{.epochs = 40};
+  RunFlags run;
+
+  /// A training of the run.
+  [[nodiscard]] rapt::JobOptions job(const std::string& name, const rapt::ImageDataset& images) const {
+    return run.job(name, {"--mnist", "--image"}, fingerprint(images));
+  }
 };
 
 rapt::MaeConfig small_mae(const rapt::ImageShape& image) {
@@ -45,7 +51,7 @@ void write_image(const rapt::Mae<float>& mae, const Digits& digits, const Flags&
   rapt::Rng rng(7);
   const rapt::PatchGrid grid = mae.config().grid;
   const auto images = rapt::to_image_batch<float>(digits.test, 0, 16, digits.normalization);
-  const rapt::PatchMask mask = rapt::random_patch_mask(images.images(), grid.patches(), flags.share, rng);
+  const rapt::PatchMask mask = rapt::random_patch_mask(images.images(), grid.patches(), flags.mask_ratio, rng);
   const rapt::Tensor<float> gray(rapt::Shape{static_cast<Index>(mask.masked().size()), grid.patch_size()}, 1.f);
   const auto seen = rapt::kernels::with_patches(images, grid, mask.masked(), gray);
   const auto completed = mae.reconstruct(images, mask);
@@ -60,11 +66,11 @@ void write_image(const rapt::Mae<float>& mae, const Digits& digits, const Flags&
 }
 
 /// The mean squared distance of hidden pixels, in units of all pixels' variance, over the first test images.
-double test_loss(const rapt::Mae<float>& mae, const Digits& digits, double share) {
+double test_loss(const rapt::Mae<float>& mae, const Digits& digits, double mask_ratio) {
   rapt::Rng rng(7);
   const Index count = std::min<Index>(500, digits.test.images());
   const auto images = rapt::to_image_batch<float>(digits.test, 0, count, digits.normalization);
-  const rapt::PatchMask mask = rapt::random_patch_mask(count, mae.config().grid.patches(), share, rng);
+  const rapt::PatchMask mask = rapt::random_patch_mask(count, mae.config().grid.patches(), mask_ratio, rng);
   return static_cast<double>(mae.loss(images, mask).item());
 }
 
@@ -73,10 +79,13 @@ void run(const Flags& flags) {
   rapt::Rng rng(flags.training.seed);
   const rapt::MaeConfig config = small_mae(digits.training.shape());
   rapt::Mae mae(config, rng);
-  pretrain(mae, digits, flags.pretraining, [&](const rapt::ImageBatch<float>& images, rapt::Rng& random) {
-    return mae.loss(images, rapt::random_patch_mask(images.images(), config.grid.patches(), flags.share, random));
-  });
-  std::printf("test loss of hidden pixels: %.4f\n", test_loss(mae, digits, flags.share));
+  pretrain(
+      mae, digits, flags.pretraining, flags.job("pretraining", digits.training),
+      [&](Index images, rapt::Rng& random) {
+        return rapt::random_patch_mask(images, config.grid.patches(), flags.mask_ratio, random);
+      },
+      /*streams=*/1, [&](const rapt::MaskedImages<float>& batch) { return mae.loss(batch.images, batch.mask); });
+  std::printf("test loss of hidden pixels: %.4f\n", test_loss(mae, digits, flags.mask_ratio));
   write_image(mae, digits, flags);
 
   const rapt::VitConfig same{.grid = config.grid,
@@ -92,9 +101,11 @@ void run(const Flags& flags) {
     rapt::Rng random(flags.training.seed);
     rapt::Vit classifier(same, random);
     if (pretrained) rapt::copy_encoder(mae, classifier);
-    return train(classifier, labelled, digits, flags.training, [&](const rapt::LabelledImages<float>& batch) {
-      return classifier.loss(batch.images, batch.labels, {.label_smoothing = flags.training.label_smoothing});
-    });
+    return train(classifier, labelled, digits, flags.training,
+                 flags.job(pretrained ? "pretrained" : "from-nothing", labelled),
+                 [&](const rapt::LabelledImages<float>& batch, const rapt::CrossEntropyOptions& options) {
+                   return classifier.loss(batch.images, batch.labels, options);
+                 });
   });
 }
 
@@ -103,17 +114,12 @@ void run(const Flags& flags) {
 int main(int argc, char** argv) {
   Flags flags;
   CLI::App app("A small masked autoencoder learns digits without labels, then with few.");
-  app.add_option("--mnist", flags.mnist, "folder of MNIST's four files; none: generated digits");
-  app.add_option("--image", flags.image, "PNG to write")->capture_default_str();
-  app.add_option("--share", flags.share, "of patches that are hidden")->capture_default_str();
+  app.add_option("--mnist", flags.mnist, "The folder with MNIST's four files. Without it digits are generated.");
+  app.add_option("--image", flags.image, "The PNG file to write.")->capture_default_str();
+  app.add_option("--share", flags.mask_ratio, "The ratio of patches that are masked.")->capture_default_str();
   flags.pretraining.add_to(app);
   flags.training.add_to(app);
+  flags.run.add_to(app);
   CLI11_PARSE(app, argc, argv);
-  try {
-    run(flags);
-  } catch (const rapt::Error& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return 1;
-  }
-  return 0;
+  return run_program("mae", [&] { run(flags); });
 }

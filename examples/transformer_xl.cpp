@@ -1,15 +1,20 @@
-// A Transformer-XL of characters, trained twice on the same segments of a text: with a memory of the segments before,
-// and without. Prints the losses of both on text that was held out, and what the one with memory writes.
+// A Transformer-XL of characters, trained twice on the same segments of a text: with a cache of the segments before
+// ("memory" in the paper), and without. Prints the losses of both on text that was held out, and what the one with the
+// cache writes.
 //
 //   transformer_xl --text input.txt      90 % of the file to learn from, 10 % to measure on
 //   transformer_xl                       on a generated text, in which a word comes back after more than a segment
+//   transformer_xl --folder run          can be killed; the same command with --resume goes on
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <rapt/data/fingerprint.hpp>
 #include <rapt/data/segments.hpp>
 #include <rapt/models/transformer_xl.hpp>
 #include <rapt/rapt.hpp>
 #include <rapt/text/lines.hpp>
 #include <string>
+
+#include "common/run_flags.hpp"
 
 namespace {
 
@@ -23,6 +28,7 @@ struct Flags {
   Index steps = 1500, streams = 16, length = 32, memory = 128, layers = 3, d_model = 128;
   double learning_rate = 2e-3;
   std::uint64_t seed = 1;
+  RunFlags run;
 };
 
 /// Lines like "kelo: rima tuse ... nodi kelo": the last word is the first one.
@@ -58,6 +64,59 @@ struct Characters {
   }
 };
 
+/// A model, and what it carries from segment to segment of the training text.
+class Reader {
+ public:
+  using ScalarType = float;
+
+  Reader(Model model, bool with_memory) : model_(std::move(model)), with_memory_(with_memory) {}
+
+  [[nodiscard]] const Model& model() const { return model_; }
+
+  [[nodiscard]] rapt::Variable<float> loss(const rapt::SegmentBatch& segment) {
+    if (segment.begins || !with_memory_) memory_ = {};
+    return model_.loss(segment, memory_);
+  }
+
+  /// The memory of each layer   // [streams * remembered characters, D]
+  [[nodiscard]] rapt::NamedTensors<float> carried() const {
+    rapt::NamedTensors<float> tensors;
+    for (std::size_t i = 0; i < memory_.layers.size(); ++i) tensors[std::to_string(i)] = memory_.layers[i];
+    if (!memory_.empty()) tensors["streams"] = {rapt::Shape{1}, static_cast<float>(memory_.rows())};
+    return tensors;
+  }
+  void set_carried(rapt::NamedTensors<float> tensors) {
+    Memory memory;
+    if (!tensors.empty()) {
+      const auto streams = tensors.extract("streams");
+      rapt::require<rapt::ShapeError>(!streams.empty() && streams.mapped().size() == 1, "transformer_xl",
+                                      "the memory needs its number of streams");
+      const auto count = static_cast<Index>(streams.mapped().data()[0]);
+      for (std::size_t i = 0; i < static_cast<std::size_t>(model_.config().layers); ++i) {
+        const auto layer = tensors.extract(std::to_string(i));
+        const bool fits = !layer.empty() && layer.mapped().shape().rank() == 2 && count > 0 &&
+                          layer.mapped().rows() % count == 0 && layer.mapped().cols() == model_.config().d_model;
+        rapt::require<rapt::ShapeError>(fits && (i == 0 || layer.mapped().rows() == memory.layers[0].rows()),
+                                        "transformer_xl", "the memory of layer ", i, " does not fit the model");
+        memory.layers.push_back(std::move(layer.mapped()));
+      }
+      memory.row_splits = rapt::RowSplits::equal(count, memory.layers[0].rows() / count);
+    }
+    memory_ = std::move(memory);
+  }
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor&& visitor) {
+    Model::visit(self.model_, visitor);
+  }
+
+ private:
+  Model model_;
+  bool with_memory_;
+  Memory memory_;
+};
+static_assert(rapt::CarriesTensors<Reader>);
+
 /// Mean loss per character, read in segments as in training.
 double validate(const Model& model, const rapt::Segments& segments, bool with_memory) {
   const rapt::Inference scope;
@@ -83,28 +142,31 @@ Model train(const Flags& flags, Index vocabulary, std::span<const TokenId> text,
   config.memory_length = flags.memory;
   config.pre_norm = true;
   config.dropout = 0.f;
-  Model model(config, rng);
-  rapt::Adam adam(model, {.beta2 = 0.99});
-  const rapt::CosineSchedule schedule{
-      .peak = flags.learning_rate, .warmup = flags.steps / 15 + 1, .steps = flags.steps};
+  Reader reader(Model(config, rng), with_memory);
   const rapt::SegmentOptions cut{.streams = flags.streams, .length = flags.length};
-  const rapt::Segments segments(text, cut), validation(held_out, cut);
-  std::printf("%s memory, %td parameters\n", with_memory ? "with" : "without", rapt::count_parameters(model));
-  Memory memory;
-  for (Index step = 1; step <= flags.steps; ++step) {
-    const Index t = (step - 1) % segments.size();
-    if (t == 0 || !with_memory) memory = {};  // the streams begin anew
-    const rapt::Training training(rng);
-    const auto loss = model.loss(segments[t], memory);
-    rapt::backward(loss);
-    adam.step(schedule(step), rapt::clip_factor(rapt::gradient_norm(model), 1.0));
-    if (step % 500 == 0 || step == flags.steps) {
-      std::printf("  step %td  loss %.3f  validation loss %.3f\n", step, static_cast<double>(loss.item()),
-                  validate(model, validation, with_memory));
-      std::fflush(stdout);
-    }
-  }
-  return model;
+  const rapt::Segments validation(held_out, cut);
+  rapt::SegmentStream segments(rapt::Segments(text, cut));
+  std::printf("%s memory, %td parameters\n", with_memory ? "with" : "without", rapt::count_parameters(reader));
+
+  rapt::Fingerprint fingerprint;
+  fingerprint.add(text);
+  rapt::TrainingJob job(
+      flags.run.job(with_memory ? "with-memory" : "without-memory", {"--text"},
+                    std::to_string(text.size()) + " characters, " + std::to_string(fingerprint.value())));
+  rapt::Trainer trainer(reader, {.learning_rate = rapt::CosineSchedule{.peak = flags.learning_rate,
+                                                                       .warmup = flags.steps / 15 + 1,
+                                                                       .steps = flags.steps},
+                                 .adam = {.beta2 = 0.99},
+                                 .clip_norm = 1,
+                                 .seed = flags.seed});
+  const auto measure = [&](const Reader& some) {
+    const double loss = validate(some.model(), validation, with_memory);
+    char line[100];
+    std::snprintf(line, sizeof line, "loss %.3f  validation loss %.3f", job.progress().loss, loss);
+    return rapt::Measurement{.score = loss, .text = line, .entry = {{"validation_loss", loss}}};
+  };
+  job.run(trainer, segments, {.steps = flags.steps, .validate_every = 500}, {.measure = measure});
+  return reader.model();
 }
 
 }  // namespace
@@ -112,21 +174,23 @@ Model train(const Flags& flags, Index vocabulary, std::span<const TokenId> text,
 int main(int argc, char** argv) {
   Flags flags;
   CLI::App app{"Trains a character-level Transformer-XL with and without memory, and compares them."};
-  app.add_option("--text", flags.text, "a text file; without it a text is generated")->check(CLI::ExistingFile);
+  app.add_option("--text", flags.text, "The file to learn from. Without it a text is generated.")
+      ->check(CLI::ExistingFile);
   const auto positive = [&](const char* name, auto& value, const char* what) {
     app.add_option(name, value, what)->check(CLI::PositiveNumber)->capture_default_str();
   };
-  positive("--steps", flags.steps, "of the optimizer, for each of the two");
-  positive("--streams", flags.streams, "parts of the text that are read side by side");
-  positive("--length", flags.length, "characters of a segment");
-  positive("--memory", flags.memory, "characters that are remembered");
-  positive("--layers", flags.layers, "of the model");
-  positive("--d-model", flags.d_model, "its width");
-  positive("--learning-rate", flags.learning_rate, "at its highest");
-  app.add_option("--seed", flags.seed, "the same seed gives the same numbers")->capture_default_str();
+  positive("--steps", flags.steps, "The number of steps of each of the two.");
+  positive("--streams", flags.streams, "The number of parts of the text that are read side by side.");
+  positive("--length", flags.length, "The number of characters of a segment.");
+  positive("--memory", flags.memory, "The number of characters whose hidden states are kept.");
+  positive("--layers", flags.layers, "The number of layers.");
+  positive("--d-model", flags.d_model, "d_model");
+  positive("--learning-rate", flags.learning_rate, "The highest learning rate; it falls to 0.");
+  app.add_option("--seed", flags.seed, "The same seed gives the same numbers.")->capture_default_str();
+  flags.run.add_to(app);
   CLI11_PARSE(app, argc, argv);
 
-  try {
+  return run_program("transformer_xl", [&] {
     const Characters text(flags.text.empty() ? generated_text(flags.seed) : rapt::read_text(flags.text));
     const std::span<const TokenId> tokens(text.tokens);
     const auto learned = tokens.first(tokens.size() * 9 / 10), held_out = tokens.subspan(learned.size());
@@ -145,8 +209,5 @@ int main(int argc, char** argv) {
     std::printf("|");
     print(written);
     std::printf("\n");
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "transformer_xl: %s\n", error.what());
-    return 1;
-  }
+  });
 }

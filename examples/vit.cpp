@@ -2,6 +2,7 @@
 //
 //   vit                                    generated digits
 //   vit --mnist folder --model out         MNIST's four files; keeps a folder that Hugging Face loads
+//   vit --folder run                       can be killed; the same command with --resume goes on
 //
 // Prints loss and accuracy while it trains, then the test images that it takes for another digit; writes a PNG of
 // these (framed in red) and of some that it knows (green), each beside what of it goes into the answer: attention
@@ -13,7 +14,8 @@
 #include <rapt/pretrained/vit.hpp>
 #include <rapt/visualization/attention_rollout.hpp>
 
-#include "digits/training.hpp"
+#include "common/digits.hpp"
+#include "common/run_flags.hpp"
 
 namespace {
 
@@ -24,6 +26,7 @@ struct Flags {
   Index patch = 7, shown = 24;
   rapt::VitConfig size = small_vit();
   TrainingFlags training;
+  RunFlags run;
 };
 
 /// How much of each patch goes into what the class token says in the end   // [rows, columns] of patches
@@ -69,9 +72,11 @@ void run(const Flags& flags) {
               to_string(digits.training.shape()).c_str(), config.grid.patches(), rapt::count_parameters(model),
               to_string(rapt::precision()).c_str(), static_cast<int>(rapt::threads()));
   const double known =
-      train(model, digits.training, digits, flags.training, [&](const rapt::LabelledImages<float>& batch) {
-        return model.loss(batch.images, batch.labels, {.label_smoothing = flags.training.label_smoothing});
-      });
+      train(model, digits.training, digits, flags.training,
+            flags.run.job({"--mnist", "--model", "--image", "--shown"}, fingerprint(digits.training)),
+            [&](const rapt::LabelledImages<float>& batch, const rapt::CrossEntropyOptions& options) {
+              return model.loss(batch.images, batch.labels, options);
+            });
   if (!flags.model.empty()) save_pretrained(flags.model, model);
 
   const std::vector<rapt::TokenId> classes = classify(model, digits.test, digits.normalization);
@@ -91,22 +96,18 @@ void run(const Flags& flags) {
 int main(int argc, char** argv) {
   CLI::App app{"Trains a Vision Transformer to know digits, and shows where it looks."};
   Flags flags;
-  app.add_option("--mnist", flags.mnist, "folder with MNIST's four files; default: generated digits");
-  app.add_option("--model", flags.model, "folder to keep the model in");
-  app.add_option("--image", flags.image, "PNG to write")->capture_default_str();
-  app.add_option("--shown", flags.shown, "images in it")->capture_default_str()->check(CLI::PositiveNumber);
-  app.add_option("--patch", flags.patch, "side of a patch")->capture_default_str();
+  app.add_option("--mnist", flags.mnist, "The folder with MNIST's four files. Without it digits are generated.");
+  app.add_option("--model", flags.model, "Writes the model to this folder, as Hugging Face does.");
+  app.add_option("--image", flags.image, "The PNG file to write.")->capture_default_str();
+  app.add_option("--shown", flags.shown, "The number of images in it.")->capture_default_str()->check(CLI::PositiveNumber);
+  app.add_option("--patch", flags.patch, "The side of a patch, in pixels.")->capture_default_str();
   app.add_option("--width", flags.size.d_model, "d_model")->capture_default_str();
-  app.add_option("--layers", flags.size.layers)->capture_default_str();
-  app.add_option("--heads", flags.size.heads)->capture_default_str();
-  app.add_option("--hidden", flags.size.d_ff, "width of the feed-forward networks")->capture_default_str();
-  app.add_option("--dropout", flags.size.dropout)->capture_default_str();
+  app.add_option("--layers", flags.size.layers, "The number of layers.")->capture_default_str();
+  app.add_option("--heads", flags.size.heads, "The number of attention heads.")->capture_default_str();
+  app.add_option("--hidden", flags.size.d_ff, "The width of the feed-forward networks.")->capture_default_str();
+  app.add_option("--dropout", flags.size.dropout, "The rate of dropout.")->capture_default_str();
   flags.training.add_to(app);
+  flags.run.add_to(app);
   CLI11_PARSE(app, argc, argv);
-  try {
-    run(flags);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "vit: %s\n", error.what());
-    return 1;
-  }
+  return run_program("vit", [&] { run(flags); });
 }

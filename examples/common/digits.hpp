@@ -1,17 +1,19 @@
-// What vit and deit share: digits from files or generated, training over epochs, and how many digits are known.
+// What the examples with digits share: images from files or generated, training over epochs, and how many digits are
+// known.
 #pragma once
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
+#include <rapt/data/fingerprint.hpp>
 #include <rapt/images/batches.hpp>
 #include <rapt/images/idx.hpp>
 #include <rapt/models/vit.hpp>
 #include <rapt/rapt.hpp>
+#include <rapt/train/job.hpp>
 #include <string>
 #include <vector>
 
-#include "generated.hpp"
+#include "generated_digits.hpp"
 
 struct Digits {
   rapt::ImageDataset training, test;
@@ -56,7 +58,15 @@ std::vector<rapt::TokenId> classify(const Model& model, const rapt::ImageDataset
   return classes;
 }
 
-/// The share of images whose class was found.
+/// A text that tells datasets apart.
+inline std::string fingerprint(const rapt::ImageDataset& images) {
+  rapt::Fingerprint fingerprint;
+  fingerprint.add(images.bytes());
+  fingerprint.add(images.labels());
+  return std::to_string(images.images()) + " images, " + std::to_string(fingerprint.value());
+}
+
+/// The ratio of images whose class was found.
 inline double accuracy(const std::vector<rapt::TokenId>& classes, const rapt::ImageDataset& images) {
   rapt::Index right = 0;
   for (rapt::Index i = 0; i < images.images(); ++i) right += classes[static_cast<std::size_t>(i)] == images.label(i);
@@ -73,49 +83,48 @@ struct TrainingFlags {
   /// As options of a command line.
   template <class App>
   void add_to(App& app) {
-    app.add_option("--epochs", epochs, "times over all images")->capture_default_str();
-    app.add_option("--batch", batch, "images in a step")->capture_default_str();
-    app.add_option("--learning-rate", learning_rate, "at its highest; it falls to 0")->capture_default_str();
-    app.add_option("--weight-decay", weight_decay)->capture_default_str();
-    app.add_option("--label-smoothing", label_smoothing)->capture_default_str();
-    app.add_option("--rotation", augmentation.rotation, "degrees, at most")->capture_default_str();
-    app.add_option("--shift", augmentation.shift, "pixels, at most")->capture_default_str();
-    app.add_option("--zoom", augmentation.zoom, "from one, at most")->capture_default_str();
-    app.add_option("--seed", seed)->capture_default_str();
+    app.add_option("--epochs", epochs, "The number of passes over all images.")->capture_default_str();
+    app.add_option("--batch", batch, "The number of images in a step.")->capture_default_str();
+    app.add_option("--learning-rate", learning_rate, "The highest learning rate; it falls to 0.")->capture_default_str();
+    app.add_option("--weight-decay", weight_decay, "The decoupled weight decay (AdamW).")->capture_default_str();
+    app.add_option("--label-smoothing", label_smoothing, "The epsilon of label smoothing.")->capture_default_str();
+    app.add_option("--rotation", augmentation.rotation, "The largest random rotation, in degrees.")->capture_default_str();
+    app.add_option("--shift", augmentation.shift, "The largest random shift, in pixels.")->capture_default_str();
+    app.add_option("--zoom", augmentation.zoom, "The largest random change of size, as a ratio.")->capture_default_str();
+    app.add_option("--seed", seed, "The same seed gives the same numbers.")->capture_default_str();
   }
 };
 
-/// Trains on `loss(batch)`, and prints the mean loss and the share of test images that are known about ten times.
+/// About ten validations.
+inline rapt::Index tenth_of(rapt::Index steps) { return (steps + 9) / 10; }
+
+/// Trains on `loss(batch, options)`, and prints the mean loss and the ratio of test images that are known about ten
+/// times; returns the ratio in the end.
 template <class Model, class Loss>
 double train(Model& model, const rapt::ImageDataset& training, const Digits& digits, const TrainingFlags& flags,
-             const Loss& loss) {
+             const rapt::JobOptions& options, const Loss& loss) {
+  rapt::TrainingJob job(options);
   rapt::ImageBatches<float> batches(training, {.batch_size = flags.batch,
                                                .seed = flags.seed,
                                                .normalization = digits.normalization,
                                                .augmentation = flags.augmentation});
   const rapt::Index steps = flags.epochs * batches.batches_per_epoch();
-  const rapt::CosineSchedule schedule{.peak = flags.learning_rate, .warmup = steps / 20, .steps = steps};
-  rapt::Adam adam(model, {.beta2 = 0.99, .weight_decay = flags.weight_decay, .decay_vectors = false});
-  rapt::Rng rng(flags.seed);
-  const auto start = std::chrono::steady_clock::now();
-  double sum = 0, known = 0;
-  for (rapt::Index step = 1, since = 0; step <= steps; ++step) {
-    const rapt::LabelledImages<float>& batch = batches.next();
-    {
-      const rapt::Training scope(rng);
-      const auto value = loss(batch);
-      rapt::backward(value);
-      adam.step(schedule(step), rapt::clip_factor(rapt::gradient_norm(model), 1.0));
-      sum += static_cast<double>(value.item());
-      ++since;
-    }
-    if (step * 10 / steps == (step - 1) * 10 / steps) continue;
-    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    known = accuracy(classify(model, digits.test, digits.normalization), digits.test);
-    std::printf("step %5td of %td  loss %.4f  test %.2f %%  %.1f s\n", step, steps, sum / static_cast<double>(since),
-                100 * known, seconds.count());
-    std::fflush(stdout);
-    sum = 0, since = 0;
-  }
-  return known;
+  rapt::WithLoss trained(model, loss);
+  rapt::Trainer trainer(
+      trained,
+      {.learning_rate = rapt::CosineSchedule{.peak = flags.learning_rate, .warmup = steps / 20, .steps = steps},
+       .adam = {.beta2 = 0.99, .weight_decay = flags.weight_decay, .decay_vectors = false},
+       .label_smoothing = flags.label_smoothing,
+       .clip_norm = 1,
+       .seed = flags.seed});
+  const auto known = [&] { return accuracy(classify(model, digits.test, digits.normalization), digits.test); };
+  const auto measure = [&](const auto&) {
+    const double ratio = known();
+    char text[100];
+    std::snprintf(text, sizeof text, "of %td  loss %.4f  test %.2f %%  %.1f s", steps, job.mean_loss(), 100 * ratio,
+                  job.progress().seconds);
+    return rapt::Measurement{.score = -ratio, .text = text, .entry = {{"test_accuracy", ratio}}};
+  };
+  job.run(trainer, batches, {.steps = steps, .validate_every = tenth_of(steps)}, {.measure = measure});
+  return known();
 }

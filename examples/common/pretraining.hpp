@@ -1,7 +1,10 @@
-// What examples that learn digits without labels first, and from few labelled ones then, share.
+// What the examples share that learn from digits without labels first, and then from few labelled ones.
 #pragma once
 
-#include "training.hpp"
+#include <rapt/data/masked_images.hpp>
+
+#include "digits.hpp"
+#include "run_flags.hpp"
 
 struct PretrainingFlags {
   rapt::Index steps = 1500, batch = 64, labelled = 1000;
@@ -10,42 +13,42 @@ struct PretrainingFlags {
   /// As options of a command line.
   template <class App>
   void add_to(App& app) {
-    app.add_option("--pretraining-steps", steps, "without labels")->capture_default_str();
-    app.add_option("--pretraining-batch", batch, "images in a step")->capture_default_str();
-    app.add_option("--pretraining-rate", learning_rate, "at its highest; it falls to 0")->capture_default_str();
-    app.add_option("--pretraining-decay", weight_decay)->capture_default_str();
-    app.add_option("--labelled", labelled, "images whose labels are learned then")->capture_default_str();
+    app.add_option("--pretraining-steps", steps, "The number of steps without labels.")->capture_default_str();
+    app.add_option("--pretraining-batch", batch, "The number of images in such a step.")->capture_default_str();
+    app.add_option("--pretraining-rate", learning_rate, "The highest learning rate of these steps; it falls to 0.")
+        ->capture_default_str();
+    app.add_option("--pretraining-decay", weight_decay, "The weight decay of these steps.")->capture_default_str();
+    app.add_option("--labelled", labelled, "The number of images whose labels are learned then.")->capture_default_str();
   }
 };
 
-/// Trains on `loss(images, rng)` of shuffled images, and prints the mean loss about ten times.
+/// Trains on `loss(masked images)` of shuffled images, and prints the mean loss about ten times. `draw(images, rng)`
+/// gives the masks, and takes at most `streams` random streams.
 template <class Model, class Loss>
-void pretrain(Model& model, const Digits& digits, const PretrainingFlags& flags, const Loss& loss) {
-  rapt::ImageBatches<float> batches(digits.training, {.batch_size = flags.batch,
-                                                      .drop_last = true,
-                                                      .normalization = digits.normalization,
-                                                      .augmentation = {.shift = 2}});
-  const rapt::CosineSchedule schedule{.peak = flags.learning_rate, .warmup = flags.steps / 10, .steps = flags.steps};
-  rapt::Adam adam(model, {.beta2 = 0.98, .weight_decay = flags.weight_decay, .decay_vectors = false});
-  rapt::Rng rng(1);
+void pretrain(Model& model, const Digits& digits, const PretrainingFlags& flags, const rapt::JobOptions& options,
+              const rapt::MaskedImageBatches<float>::Draw& draw, rapt::Index streams, const Loss& loss) {
+  rapt::TrainingJob job(options);
+  rapt::MaskedImageBatches<float> batches(digits.training,
+                                          {.batch_size = flags.batch,
+                                           .drop_last = true,
+                                           .normalization = digits.normalization,
+                                           .augmentation = {.shift = 2}},
+                                          draw, {.streams = streams});
   std::printf("pre-training: %td parameters, %td images, no labels\n", rapt::count_parameters(model),
               digits.training.images());
-  const auto start = std::chrono::steady_clock::now();
-  double sum = 0;
-  for (rapt::Index step = 1, since = 0; step <= flags.steps; ++step) {
-    const rapt::Training scope(rng);
-    const auto value = loss(batches.next().images, rng);
-    rapt::backward(value);
-    adam.step(schedule(step), rapt::clip_factor(rapt::gradient_norm(model), 1.0));
-    sum += static_cast<double>(value.item());
-    ++since;
-    if (step * 10 / flags.steps == (step - 1) * 10 / flags.steps) continue;
-    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    std::printf("step %5td of %td  loss %.4f  %.1f s\n", step, flags.steps, sum / static_cast<double>(since),
-                seconds.count());
-    std::fflush(stdout);
-    sum = 0, since = 0;
-  }
+  rapt::WithLoss trained(model, loss);
+  rapt::Trainer trainer(
+      trained,
+      {.learning_rate =
+           rapt::CosineSchedule{.peak = flags.learning_rate, .warmup = flags.steps / 10, .steps = flags.steps},
+       .adam = {.beta2 = 0.98, .weight_decay = flags.weight_decay, .decay_vectors = false},
+       .clip_norm = 1});
+  const auto measure = [&](const auto&) {
+    char text[100];
+    std::snprintf(text, sizeof text, "of %td  loss %.4f  %.1f s", flags.steps, job.mean_loss(), job.progress().seconds);
+    return rapt::Measurement{.score = job.mean_loss(), .text = text};
+  };
+  job.run(trainer, batches, {.steps = flags.steps, .validate_every = tenth_of(flags.steps)}, {.measure = measure});
 }
 
 /// Calls fine_tune(labelled images, whether to begin with what was learned before) for both answers, and prints the

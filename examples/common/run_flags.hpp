@@ -8,6 +8,8 @@
 #include <rapt/train/job.hpp>
 #include <set>
 #include <string>
+#include <system_error>
+#include <utility>
 
 /// The options that were given on the command line, but for those of `free`, which do not decide what is computed.
 inline nlohmann::ordered_json deciding_options(const CLI::App& command, const std::set<std::string>& free) {
@@ -66,6 +68,7 @@ struct RunFlags {
       options.plot = path.parent_path() / (path.stem().string() + "-" + training + path.extension().string());
     }
     if (folder.empty()) return options;
+    if (restart && !std::exchange(is_restarted_, true)) give_up_checkpoints();
     rapt::require<rapt::IoError>(!resume || std::filesystem::is_directory(folder), "train",
                                  "there is nothing to resume: no folder ", folder);
     options.folder /= training;
@@ -74,7 +77,17 @@ struct RunFlags {
   }
 
  private:
+  /// Of all trainings at once: else one of the run before might be resumed, if this run is killed before it comes there.
+  void give_up_checkpoints() const {
+    std::error_code error;
+    for (std::filesystem::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
+      std::filesystem::remove(at->path() / "checkpoint.safetensors", error);
+      error.clear();
+    }
+  }
+
   const CLI::App* command_ = nullptr;
+  mutable bool is_restarted_ = false;
 };
 
 /// Runs a program: 0 if it ends well, 130 after Ctrl-C, 1 with a message to stderr for an error.
