@@ -40,15 +40,13 @@ struct BertConfig {
   [[nodiscard]] static BertConfig mini() { return {.d_model = 256, .layers = 4, .heads = 4, .d_ff = 1024}; }
   [[nodiscard]] static BertConfig tiny() { return {.d_model = 128, .layers = 2, .heads = 2, .d_ff = 512}; }
 
-  [[nodiscard]] LayerOptions layer() const {
-    return {.d_model = d_model,
-            .heads = heads,
+  [[nodiscard]] BlockOptions layer() const {
+    return {.attention = {.d_model = d_model, .heads = heads, .dropout = attention_dropout},
             .d_ff = d_ff,
-            .dropout = dropout,
-            .attention_dropout = attention_dropout,
             .activation = activation,
             .norm = NormPlacement::post,
-            .norm_epsilon = norm_epsilon};
+            .norm_epsilon = norm_epsilon,
+            .dropout = dropout};
   }
 
   /// Throws ValueError that names the values which do not fit.
@@ -130,8 +128,8 @@ class Bert {
   }
 
   /// The last hidden state   // [N, D]
-  /// `token_types`: of each token, 0 in the first sentence and 1 in the second; empty: all 0. `weights`, one a layer or
-  /// none, receive the layers' attention probabilities.
+  /// `token_types`: of each token, 0 in the first sentence and 1 in the second; empty: all 0. If not empty,
+  /// `weights[i]` receives layer i's attention probabilities; its size must be the number of layers.
   [[nodiscard]] Variable<T> operator()(const TokenBatch& batch, std::span<const TokenId> token_types = {},
                                        std::span<Tensor<T>> weights = {}) const {
     return encoder_(embed(batch, token_types), batch.row_splits, {}, weights);

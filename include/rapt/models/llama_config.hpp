@@ -7,8 +7,7 @@
 #include <vector>
 
 #include "rapt/core/generation_defaults.hpp"
-#include "rapt/nn/attention.hpp"
-#include "rapt/nn/gated_feed_forward.hpp"
+#include "rapt/nn/block.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -76,8 +75,18 @@ struct LlamaConfig {
             .positions = rotary,
             .names = {.in_proj_weight = "qkv_proj.weight", .in_proj_bias = "qkv_proj.bias", .out_proj = "o_proj"}};
   }
-  [[nodiscard]] GatedFeedForwardOptions feed_forward() const {
-    return {.d_model = d_model, .d_ff = d_ff, .activation = activation, .bias = mlp_bias};
+  /// The options of every block.
+  [[nodiscard]] BlockOptions layer() const {
+    return {.attention = attention(),
+            .feed_forward = FeedForwardKind::gated,
+            .d_ff = d_ff,
+            .activation = activation,
+            .feed_forward_bias = mlp_bias,
+            .norm_kind = NormKind::rms,
+            .norm = NormPlacement::pre,
+            .norm_epsilon = norm_epsilon,
+            .dropout = 0.f,
+            .names = {.feed_forward = "mlp", .norms = {"input_layernorm", "post_attention_layernorm", ""}}};
   }
 
   /// Throws ValueError that names the values which do not fit.

@@ -47,20 +47,18 @@ struct MaeConfig {
     return config;
   }
 
-  [[nodiscard]] LayerOptions layer() const {
-    return {.d_model = d_model,
-            .heads = heads,
+  [[nodiscard]] BlockOptions layer() const {
+    return {.attention = {.d_model = d_model, .heads = heads, .dropout = attention_dropout},
             .d_ff = d_ff,
-            .dropout = dropout,
-            .attention_dropout = attention_dropout,
             .activation = activation,
             .norm = NormPlacement::pre,
-            .norm_epsilon = norm_epsilon};
+            .norm_epsilon = norm_epsilon,
+            .dropout = dropout};
   }
-  [[nodiscard]] LayerOptions decoder_layer() const {
-    LayerOptions options = layer();
-    options.d_model = decoder_width;
-    options.heads = decoder_heads;
+  [[nodiscard]] BlockOptions decoder_layer() const {
+    BlockOptions options = layer();
+    options.attention.d_model = decoder_width;
+    options.attention.heads = decoder_heads;
     options.d_ff = decoder_d_ff;
     return options;
   }
@@ -168,7 +166,8 @@ class Mae {
 
   /// What the encoder makes of the visible patches: of each image the class token, then its patches in the order of
   /// the mask   // [B (K + 1), D]
-  /// An empty mask: all patches in their order. Positions are fixed; no gradient flows into them.
+  /// An empty mask: all patches in their order. Positions are fixed; no gradient flows into them. If not empty,
+  /// `weights[i]` receives layer i's attention probabilities; its size must be the number of layers.
   [[nodiscard]] Variable<T> operator()(const ImageBatch<T>& images, const PatchMask& mask = {},
                                        std::span<Tensor<T>> weights = {}) const {
     require<ShapeError>(images.shape() == config_.grid.image, kWhere, "images of ", to_string(images.shape()),
