@@ -27,15 +27,15 @@ struct BeitConfig {
   Index heads = 12;
   Index d_ff = 3072;
   Activation activation = Activation::gelu;
-  float dropout = 0.f;            ///< of the embeddings and of each sublayer's output
-  float attention_dropout = 0.f;  ///< of the attention weights
-  float drop_path = 0.1f;         ///< share of images that pass by the last layer's sublayers; of others less
+  float dropout = 0.f;            ///< rate of the embeddings and of each sublayer's output
+  float attention_dropout = 0.f;  ///< rate of the attention probabilities
+  float drop_path = 0.1f;         ///< rate at which images skip the last layer's sublayers; it grows from 0
   double norm_epsilon = 1e-12;
   double init_std = 0.02;                  ///< of all matrices, tokens and positions
   double layer_scale = 0.1;                ///< of sublayers' outputs; 0: no scales are learned
   bool mask_token = false;                 ///< stands where a patch is hidden
   bool positions = false;                  ///< a learned vector for each place
-  bool relative_positions = false;         ///< addends of the attention scores for each distance, in each layer
+  bool relative_positions = false;         ///< biases of the attention scores for each distance, in each layer
   bool shared_relative_positions = false;  ///< the same for all layers
   bool mean_pooling = true;  ///< an image is the mean of its patches, normalised; otherwise its class token
 
@@ -84,7 +84,7 @@ struct BeitConfig {
     return {};
   }
 
-  /// Addends of the scores are numbered for each pair of patches.
+  /// Biases of the scores are numbered for each pair of patches.
   static constexpr Index kMostRelativePatches = 4096;
 
   /// Throws ValueError that names the values which do not fit.
@@ -146,7 +146,7 @@ class Beit {
   using ScalarType = T;
   using Config = BeitConfig;
 
-  /// Weights and tokens normal with the config's deviation, cut at two deviations, as the paper's code; addends of
+  /// Weights and tokens normal with the config's standard deviation, cut at two of them, as the paper's code; biases of
   /// attention scores zero. Throws ValueError for a config that does not fit.
   Beit(const BeitConfig& config, Rng& rng)
       : config_(checked(config)),

@@ -22,8 +22,8 @@ struct BertConfig {
   Index heads = 12;
   Index d_ff = 3072;
   Activation activation = Activation::gelu;  ///< of the feed-forward networks and the masked-language head
-  float dropout = 0.1f;                      ///< of the embeddings and of each sublayer's output
-  float attention_dropout = 0.1f;            ///< of the attention weights
+  float dropout = 0.1f;                      ///< rate of the embeddings and of each sublayer's output
+  float attention_dropout = 0.1f;            ///< rate of the attention probabilities
   double norm_epsilon = 1e-12;
   std::optional<TokenId> padding_token = 0;  ///< what other programs fill up with; there is no padding here
 
@@ -109,7 +109,8 @@ class Bert {
   using ScalarType = T;
   using Config = BertConfig;
 
-  /// Weights normal with deviation 0.02, as the paper's code. Throws ValueError for a config that does not fit.
+  /// Weights normal with standard deviation 0.02, as the paper's code. Throws ValueError for a config that does not
+  /// fit.
   Bert(const BertConfig& config, Rng& rng)
       : config_(checked(config)),
         embedding_(config.vocabulary, config.d_model, rng, {.scale_by_sqrt_d_model = false}),

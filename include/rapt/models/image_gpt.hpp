@@ -20,8 +20,8 @@ struct ImageGptConfig {
   std::optional<Index> d_ff = {};  ///< unset: 4 d_model
   Activation activation = Activation::quick_gelu;
   float embedding_dropout = 0.1f;
-  float dropout = 0.1f;            ///< of each sublayer's output
-  float attention_dropout = 0.1f;  ///< of the attention weights
+  float dropout = 0.1f;            ///< rate of each sublayer's output
+  float attention_dropout = 0.1f;  ///< rate of the attention probabilities
   double norm_epsilon = 1e-5;
   bool scale_attention = true;            ///< scores are divided by sqrt(d_k)
   bool scale_attention_by_layer = false;  ///< and by the layer's number, from 1

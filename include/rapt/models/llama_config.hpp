@@ -30,7 +30,7 @@ struct LlamaConfig {
   /// If > 0: a token sees itself and no more than this many before it. Hugging Face's sliding_window counts the token
   /// itself.
   Index window = 0;
-  float attention_dropout = 0.f;                ///< of the attention weights
+  float attention_dropout = 0.f;                ///< rate of the attention probabilities
   double init_std = 0.02;                       ///< of all matrices
   std::optional<TokenId> begin_token = {};      ///< what a text may begin with; read in place of an empty prompt
   std::vector<TokenId> end_tokens = {};         ///< each of them ends a text; none: only the maximum length does

@@ -30,11 +30,11 @@ struct MaeConfig {
   Index decoder_heads = 16;
   Index decoder_d_ff = 2048;
   Activation activation = Activation::gelu;
-  float dropout = 0.f;            ///< of each sublayer's output
-  float attention_dropout = 0.f;  ///< of the attention weights
+  float dropout = 0.f;            ///< rate of each sublayer's output
+  float attention_dropout = 0.f;  ///< rate of the attention probabilities
   double norm_epsilon = 1e-12;
   double mask_ratio = 0.75;       ///< of each image's patches, for whoever draws masks
-  bool normalise_pixels = false;  ///< the decoder predicts pixels relative to their patch's mean and deviation
+  bool normalise_pixels = false;  ///< the decoder predicts pixels relative to their patch's mean and standard deviation
 
   bool decoder = true;  ///< of a folder it is loaded if it is there
 
@@ -146,8 +146,8 @@ class Mae {
   using ScalarType = T;
   using Config = MaeConfig;
 
-  /// Weights Xavier-uniform, tokens normal with deviation 0.02, as the paper's code. Throws ValueError for a config
-  /// that does not fit.
+  /// Weights Xavier-uniform, tokens normal with standard deviation 0.02, as the paper's code. Throws ValueError for a
+  /// config that does not fit.
   Mae(const MaeConfig& config, Rng& rng)
       : config_(checked(config)),
         class_token_(init::normal<T>(Shape{1, 1, config.d_model}, rng, 0.02)),
@@ -204,8 +204,8 @@ class Mae {
     return mean_squared_error(predict_hidden(images, mask), std::move(target));
   }
 
-  /// The images with the hidden patches as the decoder has them. Normalised predictions get the mean and deviation of
-  /// the patches that were there.
+  /// The images with the hidden patches as the decoder has them. Normalised predictions get the mean and standard
+  /// deviation of the patches that were there.
   [[nodiscard]] ImageBatch<T> reconstruct(const ImageBatch<T>& images, const PatchMask& mask) const {
     Tensor<T> pixels = predict_hidden(images, mask).value();
     if (config_.normalise_pixels) {

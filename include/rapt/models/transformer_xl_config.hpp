@@ -37,8 +37,8 @@ struct TransformerXlConfig {
   bool tie_projections = true;  ///< the projections of all clusters but the first are the embedding's
   /// Instead of `tie_projections`, if not empty: for each cluster, whether its projection is the embedding's.
   std::deque<bool> shared_projections = {};
-  float dropout = 0.1f;           ///< of embeddings, encodings of distances, sublayers and the last hidden state
-  float attention_dropout = 0.f;  ///< of the attention weights
+  float dropout = 0.1f;           ///< rate of embeddings, encodings of distances, sublayers and the last hidden state
+  float attention_dropout = 0.f;  ///< rate of the attention probabilities
   double norm_epsilon = 1e-5;
   double init_std = 0.02;
   double projection_init_std = 0.01;

@@ -32,8 +32,8 @@ struct VitConfig {
   Index heads = 12;
   Index d_ff = 3072;
   Activation activation = Activation::gelu;
-  float dropout = 0.f;            ///< of the embeddings and of each sublayer's output
-  float attention_dropout = 0.f;  ///< of the attention weights
+  float dropout = 0.f;            ///< rate of the embeddings and of each sublayer's output
+  float attention_dropout = 0.f;  ///< rate of the attention probabilities
   double norm_epsilon = 1e-12;
   double init_std = 0.02;     ///< of all matrices and positions; small models learn faster from larger ones
   bool qkv_bias = true;       ///< of the projections to queries, keys and values
@@ -102,7 +102,8 @@ struct VitOptions {
 template <class T = float>
 class VitEncoder {
  public:
-  /// Matrices and tokens normal with the config's deviation, truncated, as the paper's code and its followers'.
+  /// Matrices and tokens normal with the config's standard deviation, truncated, as the paper's code and its
+  /// followers'.
   VitEncoder(const VitConfig& config, bool distillation_token, Rng& rng)
       : class_token_(init::constant<T>(Shape{1, 1, config.d_model}, T(0))),
         patch_embedding_(config.grid, config.d_model, rng),
