@@ -21,7 +21,7 @@ namespace {
 using rapt::Index;
 using rapt::TokenId;
 using Model = rapt::TransformerXl<float>;
-using Memory = rapt::TransformerXlMemory<float>;
+using Cache = rapt::SegmentCache<float>;
 
 struct Flags {
   std::string text;
@@ -74,35 +74,35 @@ class Reader {
   [[nodiscard]] const Model& model() const { return model_; }
 
   [[nodiscard]] rapt::Variable<float> loss(const rapt::SegmentBatch& segment) {
-    if (segment.begins || !with_memory_) memory_ = {};
-    return model_.loss(segment, memory_);
+    if (segment.begins || !with_memory_) cache_ = {};
+    return model_.loss(segment, cache_);
   }
 
-  /// The memory of each layer   // [streams * remembered characters, D]
+  /// The cache of each layer   // [streams * remembered characters, D]
   [[nodiscard]] rapt::NamedTensors<float> carried() const {
     rapt::NamedTensors<float> tensors;
-    for (std::size_t i = 0; i < memory_.layers.size(); ++i) tensors[std::to_string(i)] = memory_.layers[i];
-    if (!memory_.empty()) tensors["streams"] = {rapt::Shape{1}, static_cast<float>(memory_.rows())};
+    for (std::size_t i = 0; i < cache_.layers.size(); ++i) tensors[std::to_string(i)] = cache_.layers[i];
+    if (!cache_.empty()) tensors["streams"] = {rapt::Shape{1}, static_cast<float>(cache_.rows())};
     return tensors;
   }
   void set_carried(rapt::NamedTensors<float> tensors) {
-    Memory memory;
+    Cache cache;
     if (!tensors.empty()) {
       const auto streams = tensors.extract("streams");
       rapt::require<rapt::ShapeError>(!streams.empty() && streams.mapped().size() == 1, "transformer_xl",
-                                      "the memory needs its number of streams");
+                                      "the cache needs its number of streams");
       const auto count = static_cast<Index>(streams.mapped().data()[0]);
       for (std::size_t i = 0; i < static_cast<std::size_t>(model_.config().layers); ++i) {
         const auto layer = tensors.extract(std::to_string(i));
         const bool fits = !layer.empty() && layer.mapped().shape().rank() == 2 && count > 0 &&
                           layer.mapped().rows() % count == 0 && layer.mapped().cols() == model_.config().d_model;
-        rapt::require<rapt::ShapeError>(fits && (i == 0 || layer.mapped().rows() == memory.layers[0].rows()),
-                                        "transformer_xl", "the memory of layer ", i, " does not fit the model");
-        memory.layers.push_back(std::move(layer.mapped()));
+        rapt::require<rapt::ShapeError>(fits && (i == 0 || layer.mapped().rows() == cache.layers[0].rows()),
+                                        "transformer_xl", "the cache of layer ", i, " does not fit the model");
+        cache.layers.push_back(std::move(layer.mapped()));
       }
-      memory.row_splits = rapt::RowSplits::equal(count, memory.layers[0].rows() / count);
+      cache.row_splits = rapt::RowSplits::equal(count, cache.layers[0].rows() / count);
     }
-    memory_ = std::move(memory);
+    cache_ = std::move(cache);
   }
 
   template <class Self, class Visitor>
@@ -113,19 +113,19 @@ class Reader {
  private:
   Model model_;
   bool with_memory_;
-  Memory memory_;
+  Cache cache_;
 };
 static_assert(rapt::CarriesTensors<Reader>);
 
 /// Mean loss per character, read in segments as in training.
 double validate(const Model& model, const rapt::Segments& segments, bool with_memory) {
   const rapt::Inference scope;
-  Memory memory;
+  Cache cache;
   double sum = 0;
   for (Index t = 0; t < segments.size(); ++t) {
-    if (!with_memory) memory = {};
+    if (!with_memory) cache = {};
     const rapt::LanguageBatch batch = segments[t];
-    sum += static_cast<double>(model.loss(batch, memory).item()) * static_cast<double>(batch.targets.size());
+    sum += static_cast<double>(model.loss(batch, cache).item()) * static_cast<double>(batch.targets.size());
   }
   return sum / static_cast<double>(segments.targets());
 }

@@ -263,8 +263,7 @@ Task encoder_task(const json& command) {
   };
   const rapt::SafetensorsFile input(command.at("input").get<std::string>());
   rapt::Variable<float> x(input.read<float>("x"));
-  const rapt::LayerOptions options{.d_model = x.cols(),
-                                   .heads = command.at("heads"),
+  const rapt::BlockOptions options{.attention = {.d_model = x.cols(), .heads = command.at("heads")},
                                    .d_ff = command.at("d_ff"),
                                    .activation = rapt::Activation::gelu};
   rapt::Rng rng(1);

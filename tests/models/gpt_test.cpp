@@ -1,6 +1,6 @@
 /// \file
 /// GPT against transformers, and decoding with the cache against the whole sequence.
-// covers: nn/prefix_state.hpp
+// covers: nn/decoding_state.hpp
 #include "rapt/models/gpt.hpp"
 
 #include <gtest/gtest.h>

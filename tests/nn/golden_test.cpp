@@ -49,13 +49,12 @@ class GoldenLayers : public testing::Test {
     golden.expect_gradients(layer);
   }
 
-  rapt::LayerOptions layer_options(const std::string& name) {
-    return {.d_model = kModel,
-            .heads = kHeads,
+  rapt::BlockOptions layer_options(const std::string& name) {
+    return {.attention = {.d_model = kModel, .heads = kHeads},
             .d_ff = kInner,
-            .dropout = 0.f,
             .activation = name.find("gelu") != std::string::npos ? rapt::Activation::gelu : rapt::Activation::relu,
-            .norm = name.rfind("pre", 0) == 0 ? rapt::NormPlacement::pre : rapt::NormPlacement::post};
+            .norm = name.rfind("pre", 0) == 0 ? rapt::NormPlacement::pre : rapt::NormPlacement::post,
+            .dropout = 0.f};
   }
 
   template <class F>
@@ -144,7 +143,7 @@ TYPED_TEST(GoldenLayers, EncoderLayer) {
     golden.load(layer);
     const auto source = golden.leaf<TypeParam>("source");
     const rapt::Recording scope;
-    const auto output = layer(source, golden.splits("row_splits"), {.causal = name == "pre_gelu_causal"});
+    const auto output = layer(source, golden.splits("row_splits"), {.mask = {.causal = name == "pre_gelu_causal"}});
     golden.expect_output("output", output.value());
     golden.backward(output);
     golden.expect_gradient("source", source);
@@ -186,7 +185,8 @@ TYPED_TEST(GoldenLayers, DecoderWithoutAMask) {
       memory_mask.alignment = rapt::MaskAlignment::first_key;
     }
     const rapt::Recording scope;
-    const auto output = decoder(target, splits, memory, memory_splits, {.causal = false}, memory_mask);
+    const auto output =
+        decoder(target, splits, memory, memory_splits, {.mask = {.causal = false}, .cross_mask = memory_mask});
     golden.expect_output("output", output.value());
     golden.backward(output);
     golden.expect_gradient("target", target);
@@ -194,12 +194,14 @@ TYPED_TEST(GoldenLayers, DecoderWithoutAMask) {
     golden.expect_gradients(decoder);
 
     // Unless the caller says so it is causal, beside other masks as well.
-    const auto usual = decoder(target, splits, memory, memory_splits, {}, memory_mask).value();
+    const auto usual = decoder(target, splits, memory, memory_splits, {.cross_mask = memory_mask}).value();
     EXPECT_GT(rapt_test::relative_error(usual, output.value()), 1e-3);
-    const auto causal = decoder(target, splits, memory, memory_splits, {.causal = true}, memory_mask).value();
+    const auto causal =
+        decoder(target, splits, memory, memory_splits, {.mask = {.causal = true}, .cross_mask = memory_mask}).value();
     EXPECT_EQ(rapt_test::relative_error(usual, causal), 0.0);
     const rapt::Tensor<bool> none(rapt::Shape{splits.longest(), splits.longest()}, false);
-    const auto masked = decoder(target, splits, memory, memory_splits, {.mask = none}, memory_mask).value();
+    const auto masked =
+        decoder(target, splits, memory, memory_splits, {.mask = {.mask = none}, .cross_mask = memory_mask}).value();
     EXPECT_EQ(rapt_test::relative_error(masked, causal), 0.0);
   }
 }

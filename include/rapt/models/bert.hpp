@@ -23,8 +23,8 @@ struct BertConfig {
   Index heads = 12;
   Index d_ff = 3072;
   Activation activation = Activation::gelu;  ///< of the feed-forward networks and the masked-language head
-  float dropout = 0.1f;                      ///< of the embeddings and of each sublayer's output
-  float attention_dropout = 0.1f;            ///< of the attention weights
+  float dropout = 0.1f;                      ///< rate of the embeddings and of each sublayer's output
+  float attention_dropout = 0.1f;            ///< rate of the attention probabilities
   double norm_epsilon = 1e-12;
   std::optional<TokenId> padding_token = 0;  ///< what other programs fill up with; there is no padding here
 
@@ -41,15 +41,13 @@ struct BertConfig {
   [[nodiscard]] static BertConfig mini() { return {.d_model = 256, .layers = 4, .heads = 4, .d_ff = 1024}; }
   [[nodiscard]] static BertConfig tiny() { return {.d_model = 128, .layers = 2, .heads = 2, .d_ff = 512}; }
 
-  [[nodiscard]] LayerOptions layer() const {
-    return {.d_model = d_model,
-            .heads = heads,
+  [[nodiscard]] BlockOptions layer() const {
+    return {.attention = {.d_model = d_model, .heads = heads, .dropout = attention_dropout},
             .d_ff = d_ff,
-            .dropout = dropout,
-            .attention_dropout = attention_dropout,
             .activation = activation,
             .norm = NormPlacement::post,
-            .norm_epsilon = norm_epsilon};
+            .norm_epsilon = norm_epsilon,
+            .dropout = dropout};
   }
 
   /// Throws ValueError that names the values which do not fit.
@@ -135,7 +133,8 @@ class Bert {
   using ScalarType = T;
   using Config = BertConfig;
 
-  /// Weights normal with deviation 0.02, as the paper's code. Throws ValueError for a config that does not fit.
+  /// Weights normal with standard deviation 0.02, as the paper's code. Throws ValueError for a config that does not
+  /// fit.
   Bert(const BertConfig& config, Rng& rng)
       : config_(checked(config)),
         embedding_(config.vocabulary, config.d_model, rng, {.scale_by_sqrt_d_model = false}),
@@ -154,8 +153,8 @@ class Bert {
   }
 
   /// The last hidden state   // [N, D]
-  /// `token_types`: of each token, 0 in the first sentence and 1 in the second; empty: all 0. `weights`, one a layer or
-  /// none, receive the layers' attention probabilities.
+  /// `token_types`: of each token, 0 in the first sentence and 1 in the second; empty: all 0. If not empty,
+  /// `weights[i]` receives layer i's attention probabilities; its size must be the number of layers.
   [[nodiscard]] Variable<T> operator()(const TokenBatch& batch, std::span<const TokenId> token_types = {},
                                        std::span<Tensor<T>> weights = {}) const {
     return encoder_(embed(batch, token_types), batch.row_splits, {}, weights);

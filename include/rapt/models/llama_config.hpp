@@ -8,8 +8,7 @@
 
 #include "rapt/core/sequence_marks.hpp"
 #include "rapt/models/config_fields.hpp"
-#include "rapt/nn/attention.hpp"
-#include "rapt/nn/gated_feed_forward.hpp"
+#include "rapt/nn/block.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -49,7 +48,7 @@ struct LlamaConfig {
   /// If > 0: a token sees itself and no more than this many before it. Hugging Face's sliding_window counts the token
   /// itself.
   Index window = 0;
-  float attention_dropout = 0.f;                ///< of the attention weights
+  float attention_dropout = 0.f;                ///< rate of the attention probabilities
   double init_std = 0.02;                       ///< of all matrices
   std::optional<TokenId> begin_token = {};      ///< what a text may begin with; read in place of an empty prompt
   std::vector<TokenId> end_tokens = {};         ///< each of them ends a text; none: only the maximum length does
@@ -94,8 +93,18 @@ struct LlamaConfig {
             .positions = rotary,
             .names = {.in_proj_weight = "qkv_proj.weight", .in_proj_bias = "qkv_proj.bias", .out_proj = "o_proj"}};
   }
-  [[nodiscard]] GatedFeedForwardOptions feed_forward() const {
-    return {.d_model = d_model, .d_ff = d_ff, .activation = activation, .bias = mlp_bias};
+  /// The options of every block.
+  [[nodiscard]] BlockOptions layer() const {
+    return {.attention = attention(),
+            .feed_forward = FeedForwardKind::gated,
+            .d_ff = d_ff,
+            .activation = activation,
+            .feed_forward_bias = mlp_bias,
+            .norm_kind = NormKind::rms,
+            .norm = NormPlacement::pre,
+            .norm_epsilon = norm_epsilon,
+            .dropout = 0.f,
+            .names = {.feed_forward = "mlp", .norms = {"input_layernorm", "post_attention_layernorm", ""}}};
   }
 
   /// Throws ValueError that names the values which do not fit.

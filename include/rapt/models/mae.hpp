@@ -31,11 +31,11 @@ struct MaeConfig {
   Index decoder_heads = 16;
   Index decoder_d_ff = 2048;
   Activation activation = Activation::gelu;
-  float dropout = 0.f;            ///< of each sublayer's output
-  float attention_dropout = 0.f;  ///< of the attention weights
+  float dropout = 0.f;            ///< rate of each sublayer's output
+  float attention_dropout = 0.f;  ///< rate of the attention probabilities
   double norm_epsilon = 1e-12;
   double mask_ratio = 0.75;       ///< of each image's patches, for whoever draws masks
-  bool normalise_pixels = false;  ///< the decoder predicts pixels relative to their patch's mean and deviation
+  bool normalise_pixels = false;  ///< the decoder predicts pixels relative to their patch's mean and standard deviation
 
   bool decoder = true;  ///< of a folder it is loaded if it is there
 
@@ -48,20 +48,18 @@ struct MaeConfig {
     return config;
   }
 
-  [[nodiscard]] LayerOptions layer() const {
-    return {.d_model = d_model,
-            .heads = heads,
+  [[nodiscard]] BlockOptions layer() const {
+    return {.attention = {.d_model = d_model, .heads = heads, .dropout = attention_dropout},
             .d_ff = d_ff,
-            .dropout = dropout,
-            .attention_dropout = attention_dropout,
             .activation = activation,
             .norm = NormPlacement::pre,
-            .norm_epsilon = norm_epsilon};
+            .norm_epsilon = norm_epsilon,
+            .dropout = dropout};
   }
-  [[nodiscard]] LayerOptions decoder_layer() const {
-    LayerOptions options = layer();
-    options.d_model = decoder_width;
-    options.heads = decoder_heads;
+  [[nodiscard]] BlockOptions decoder_layer() const {
+    BlockOptions options = layer();
+    options.attention.d_model = decoder_width;
+    options.attention.heads = decoder_heads;
     options.d_ff = decoder_d_ff;
     return options;
   }
@@ -171,8 +169,8 @@ class Mae {
   using ScalarType = T;
   using Config = MaeConfig;
 
-  /// Weights Xavier-uniform, tokens normal with deviation 0.02, as the paper's code. Throws ValueError for a config
-  /// that does not fit.
+  /// Weights Xavier-uniform, tokens normal with standard deviation 0.02, as the paper's code. Throws ValueError for a
+  /// config that does not fit.
   Mae(const MaeConfig& config, Rng& rng)
       : config_(checked(config)),
         class_token_(init::normal<T>(Shape{1, 1, config.d_model}, rng, 0.02)),
@@ -191,7 +189,8 @@ class Mae {
 
   /// What the encoder makes of the visible patches: of each image the class token, then its patches in the order of
   /// the mask   // [B (K + 1), D]
-  /// An empty mask: all patches in their order. Positions are fixed; no gradient flows into them.
+  /// An empty mask: all patches in their order. Positions are fixed; no gradient flows into them. If not empty,
+  /// `weights[i]` receives layer i's attention probabilities; its size must be the number of layers.
   [[nodiscard]] Variable<T> operator()(const ImageBatch<T>& images, const PatchMask& mask = {},
                                        std::span<Tensor<T>> weights = {}) const {
     require<ShapeError>(images.shape() == config_.grid.image, kWhere, "images of ", to_string(images.shape()),
@@ -228,8 +227,8 @@ class Mae {
     return mean_squared_error(predict_hidden(images, mask), std::move(target));
   }
 
-  /// The images with the hidden patches as the decoder has them. Normalised predictions get the mean and deviation of
-  /// the patches that were there.
+  /// The images with the hidden patches as the decoder has them. Normalised predictions get the mean and standard
+  /// deviation of the patches that were there.
   [[nodiscard]] ImageBatch<T> reconstruct(const ImageBatch<T>& images, const PatchMask& mask) const {
     Tensor<T> pixels = predict_hidden(images, mask).value();
     if (config_.normalise_pixels) {

@@ -151,12 +151,12 @@ class Marian {
   /// Weights as the Transformer's; throws ValueError for a config that does not fit.
   Marian(const MarianConfig& config, Rng& rng) : config_(checked(config)), transformer_(config.transformer(), rng) {}
 
-  /// The memory   // [M, D]
+  /// The encoder output   // [M, D]
   [[nodiscard]] Variable<T> encode(const TokenBatch& source) const { return transformer_.encode(source); }
   /// The decoder's last hidden state   // [N, D]
-  [[nodiscard]] Variable<T> decode(const TokenBatch& target_input, const Variable<T>& memory,
-                                   const RowSplits& memory_splits) const {
-    return transformer_.decode(target_input, memory, memory_splits);
+  [[nodiscard]] Variable<T> decode(const TokenBatch& target_input, const Variable<T>& encoder_output,
+                                   const RowSplits& encoder_splits) const {
+    return transformer_.decode(target_input, encoder_output, encoder_splits);
   }
   /// Scores of every token at every target position, before softmax   // [N, V]
   [[nodiscard]] Variable<T> logits(const Variable<T>& hidden) const { return transformer_.logits(hidden); }

@@ -9,6 +9,7 @@
 
 #include "rapt/core/sequence_marks.hpp"
 #include "rapt/nn/adaptive_softmax.hpp"
+#include "rapt/nn/block.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -24,10 +25,10 @@ struct TransformerXlConfig {
   Index head_dim = 64;
   Index d_ff = 4096;
   Index layers = 18;
-  Index memory_length = 1600;  ///< tokens that are remembered
+  Index memory_length = 1600;  ///< tokens whose hidden states are cached
   Index clamp_length = 1000;   ///< larger distances count as this one; 0: all are told apart
-  bool same_length = true;     ///< every token sees just memory_length ones, itself the last of them
-  /// Sequences begin with a memory of zeros, which is attended to, as in Hugging Face's implementation; false: with
+  bool same_length = true;     ///< every token attends to memory_length ones, itself the last of them
+  /// Sequences begin with a cache of zeros, which is attended to, as in Hugging Face's implementation; false: with
   /// none, as in the paper's.
   bool begins_with_zeros = false;
   bool pre_norm = false;        ///< norms before the sublayers; false: behind them
@@ -36,8 +37,8 @@ struct TransformerXlConfig {
   bool tie_projections = true;  ///< the projections of all clusters but the first are the embedding's
   /// Instead of `tie_projections`, if not empty: for each cluster, whether its projection is the embedding's.
   std::deque<bool> shared_projections = {};
-  float dropout = 0.1f;           ///< of embeddings, encodings of distances, sublayers and the last hidden state
-  float attention_dropout = 0.f;  ///< of the attention weights
+  float dropout = 0.1f;           ///< rate of embeddings, encodings of distances, sublayers and the last hidden state
+  float attention_dropout = 0.f;  ///< rate of the attention probabilities
   double norm_epsilon = 1e-5;
   double init_std = 0.02;
   double projection_init_std = 0.01;
@@ -83,6 +84,25 @@ struct TransformerXlConfig {
       shared[0] = false;
     }
     return {.tie_weights = tie_embeddings, .tie_projections = shared};
+  }
+  /// The options of every block.
+  [[nodiscard]] BlockOptions layer() const {
+    return {.attention = {.d_model = d_model,
+                          .heads = heads,
+                          .head_dim = head_dim,
+                          .window = window(),
+                          .dropout = attention_dropout,
+                          .query_bias = false,
+                          .key_bias = false,
+                          .value_bias = false,
+                          .output_bias = false,
+                          .positions = DistanceScores{.own_biases = own_biases}},
+            .d_ff = d_ff,
+            .activation_dropout = dropout,
+            .norm = pre_norm ? NormPlacement::pre : NormPlacement::post,
+            .norm_epsilon = norm_epsilon,
+            .dropout = dropout,
+            .names = {.self_attention = "attention", .norm_behind_attention = true}};
   }
   /// How far behind its own position a token attends; 0: to all before it.
   [[nodiscard]] Index window() const { return same_length ? memory_length - 1 : 0; }

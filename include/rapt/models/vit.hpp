@@ -38,8 +38,8 @@ struct VitConfig {
   Index heads = 12;
   Index d_ff = 3072;
   Activation activation = Activation::gelu;
-  float dropout = 0.f;            ///< of the embeddings and of each sublayer's output
-  float attention_dropout = 0.f;  ///< of the attention weights
+  float dropout = 0.f;            ///< rate of the embeddings and of each sublayer's output
+  float attention_dropout = 0.f;  ///< rate of the attention probabilities
   double norm_epsilon = 1e-12;
   double init_std = 0.02;     ///< of all matrices and positions; small models learn faster from larger ones
   bool qkv_bias = true;       ///< of the projections to queries, keys and values
@@ -61,15 +61,18 @@ struct VitConfig {
     return config;
   }
 
-  [[nodiscard]] LayerOptions layer() const {
-    return {.d_model = d_model,
-            .heads = heads,
+  [[nodiscard]] BlockOptions layer() const {
+    return {.attention = {.d_model = d_model,
+                          .heads = heads,
+                          .dropout = attention_dropout,
+                          .query_bias = qkv_bias,
+                          .key_bias = qkv_bias,
+                          .value_bias = qkv_bias},
             .d_ff = d_ff,
-            .dropout = dropout,
-            .attention_dropout = attention_dropout,
             .activation = activation,
             .norm = NormPlacement::pre,
-            .norm_epsilon = norm_epsilon};
+            .norm_epsilon = norm_epsilon,
+            .dropout = dropout};
   }
 
   /// Throws ValueError that names the values which do not fit.
@@ -119,7 +122,8 @@ struct VitOptions {
   /// Take images of another height and width than the config's, too: the patches' positions are resized to their
   /// grid, by cubic convolution.
   bool resize_positions = false;
-  /// One a layer or none: receive the layers' attention probabilities, [B, H, L, L].
+  /// If not empty, `weights[i]` receives layer i's attention probabilities, [B, H, L, L]; its size must be the number
+  /// of layers.
   std::span<Tensor<T>> weights = {};
 };
 
@@ -127,7 +131,8 @@ struct VitOptions {
 template <class T = float>
 class VitEncoder {
  public:
-  /// Matrices and tokens normal with the config's deviation, truncated, as the paper's code and its followers'.
+  /// Matrices and tokens normal with the config's standard deviation, truncated, as the paper's code and its
+  /// followers'.
   VitEncoder(const VitConfig& config, bool distillation_token, Rng& rng)
       : class_token_(init::constant<T>(Shape{1, 1, config.d_model}, T(0))),
         patch_embedding_(config.grid, config.d_model, rng),
@@ -136,9 +141,6 @@ class VitEncoder {
     if (distillation_token) distillation_token_ = class_token_;
     positions_ =
         Parameter<T>(init::constant<T>(Shape{1, extra_tokens() + config.grid.patches(), config.d_model}, T(0)));
-    for_each_parameter(*this, [&](const std::string& name, Parameter<T>& parameter) {
-      if (!config.qkv_bias && name.ends_with("in_proj_bias")) parameter = Parameter<T>();
-    });
     for_each_parameter(*this, [&](const std::string&, Parameter<T>& parameter) {
       if (parameter.shape().rank() == 1) return;
       parameter.mutable_value() = init::truncated_normal<T>(parameter.shape(), rng, config.init_std);
