@@ -1,5 +1,5 @@
 /// \file
-/// Activations of the feed-forward layer and their derivatives.
+/// The activations of the feed-forward layer by name, and kernels that apply them and their derivatives to memory.
 #pragma once
 
 #include "rapt/kernels/activation_functions.hpp"
@@ -7,19 +7,19 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// What stands between the two linear maps of a feed-forward layer.
+/// The function between the two linear maps of a feed-forward layer.
 enum class Activation {
   none,
   relu,        ///< max(0, x), the paper's equation 2
   gelu,        ///< x Phi(x) = x (1 + erf(x / sqrt 2)) / 2 (Hendrycks and Gimpel 2016)
   gelu_tanh,   ///< x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2, the same paper's approximation (GPT-2)
-  quick_gelu,  ///< x sigmoid(1.702 x), the same paper's other one (CLIP)
+  quick_gelu,  ///< x sigmoid(1.702 x), the same paper's second approximation (CLIP)
   silu,        ///< x sigmoid(x), also called swish (Elfwing et al. 2018; Ramachandran et al. 2017)
   tanh,
   sigmoid,  ///< 1 / (1 + e^-x)
 };
 
-/// All that are functions of their own, for whoever looks one up by name.
+/// All activations but `none`, for looking one up by its name.
 inline constexpr Activation kActivations[] = {Activation::relu,       Activation::gelu, Activation::gelu_tanh,
                                               Activation::quick_gelu, Activation::silu, Activation::tanh,
                                               Activation::sigmoid};
@@ -49,7 +49,7 @@ namespace kernels {
 
 namespace detail {
 
-/// Calls f with the activation's function.
+/// Calls f with the function struct of the activation (activation_functions.hpp).
 template <class F>
 void with_activation(Activation activation, const F& f) {
   switch (activation) {
@@ -74,7 +74,7 @@ void with_activation(Activation activation, const F& f) {
 
 }  // namespace detail
 
-/// y = f(x), f a function of activation_functions.hpp; x and y may be the same memory.
+/// y = f(x) for a function f of activation_functions.hpp. x and y may be the same memory.
 template <class T, class Function>
 void map(const Function& f, const T* x, T* y, Index count) {
   for_each_lane<T>(
@@ -86,7 +86,7 @@ void map(const Function& f, const T* x, T* y, Index count) {
       });
 }
 
-/// dx = dy * f'(x), or += with accumulate
+/// dx = dy * f'(x), or dx += dy * f'(x) with accumulate.
 template <class T, class Function>
 void map_backward(const Function& f, const T* x, const T* dy, T* dx, Index count, bool accumulate) {
   for_each_lane<T>(
@@ -108,7 +108,8 @@ void activate(Activation activation, const T* x, T* y, Index count) {
   detail::with_activation(activation, [&](const auto& f) { map(f, x, y, count); });
 }
 
-/// derivative = activation'(y), then y <- activation(y): what both share is computed once.
+/// Replaces y by activation(y) and writes activation'(y) to `derivative`. Exponentials that both need are computed
+/// once.
 template <class T>
 void activate_and_derive(Activation activation, T* y, T* derivative, Index count) {
   detail::with_activation(activation, [&](const auto& f) {
@@ -125,15 +126,17 @@ void activate_and_derive(Activation activation, T* y, T* derivative, Index count
   });
 }
 
-/// Whether `activate_backward` may be given the output in place of x: relu's has the same sign, and none looks at it.
+/// True if `activate_backward` may be given the activation's output in place of its input x: ReLU's output is positive
+/// where x is, and the derivative of `none` does not depend on x.
 [[nodiscard]] constexpr bool derivative_reads_output(Activation activation) {
   return activation == Activation::none || activation == Activation::relu;
 }
 
-/// dx = dy * activation'(x), or += with accumulate
+/// dx = dy * activation'(x), or dx += dy * activation'(x) with accumulate. For `none`, x is not read and may be
+/// nullptr.
 template <class T>
 void activate_backward(Activation activation, const T* x, const T* dy, T* dx, Index count, bool accumulate) {
-  if (activation == Activation::none) {  // x may be nullptr
+  if (activation == Activation::none) {
     if (accumulate) return add_scaled(dx, dy, T(1), count);
     if (dx != dy) std::copy_n(dy, count, dx);
     return;

@@ -1,9 +1,13 @@
 /// \file
-/// Activations as functions on vectors, each with its derivative: what the kernels of activation.hpp are made with.
+/// Activations as functions on vectors, each with its derivative. The kernels of activation.hpp apply them to memory.
 ///
-/// A function is a small struct of its parameters with two members, `value<T>(x)`, x <- f(x), and `derivative<T>(x)`,
-/// x <- f'(x). Parameters are those of torch.nn.functional, and so are the derivatives at kinks. Values and derivatives
-/// are finite for every finite x, and a NaN's value is a NaN.
+/// A function is a small struct with its parameters and two members: `value<T>(x)` replaces x by f(x),
+/// `derivative<T>(x)` by f'(x). Parameters are those of torch.nn.functional, and so are the derivatives at kinks, where
+/// none exists. Values and derivatives are finite for every finite x, and the value at NaN is NaN. Formulas are
+/// arranged so that no intermediate result overflows or cancels; where a formula differs from the textbook's, it stands
+/// beside the code.
+///
+/// `V{}` is a vector of zeros, so that `T(1) - V{}` is a vector of ones.
 #pragma once
 
 #include "rapt/kernels/simd.hpp"
@@ -15,7 +19,7 @@ namespace detail {
 inline constexpr double kSqrtHalf = 0.70710678118654752440;        // sqrt(1 / 2)
 inline constexpr double kInverseSqrt2Pi = 0.39894228040143267794;  // 1 / sqrt(2 pi)
 inline constexpr double kSqrt2OverPi = 0.79788456080286535588;     // sqrt(2 / pi)
-inline constexpr double kCubic = 0.044715;
+inline constexpr double kCubic = 0.044715;                         // of the tanh approximation of GELU
 
 /// x <- 1 / (1 + e^-x)
 template <class T, class V>
@@ -32,7 +36,7 @@ template <class T, class V>
   simd::exp_in_place<T>(x);
 }
 
-/// x <- its value within low .. high; NaN stays.
+/// x <- min(max(x, low), high); NaN stays.
 template <class T, class V>
 [[gnu::always_inline]] inline void clamp(V& x, T low, T high) {
   const V lowest = low - V{}, highest = high - V{};
@@ -63,7 +67,7 @@ struct Relu {
   }
 };
 
-/// x for x > 0, slope x below
+/// x for x > 0, else slope x
 struct LeakyRelu {
   double slope = 0.01;
 
@@ -77,8 +81,8 @@ struct LeakyRelu {
   }
 };
 
-/// scale x for x > 0, scale alpha (e^(x / width) - 1) below: elu has scale and width 1 (Clevert et al. 2015), celu
-/// width alpha (Barron 2017), selu constants of its own (Klambauer et al. 2017).
+/// scale x for x > 0, else scale alpha (e^(x / width) - 1). ELU has scale = width = 1 (Clevert et al. 2015), CELU has
+/// scale = 1 and width = alpha (Barron 2017), SELU has constants of its own (Klambauer et al. 2017).
 struct Elu {
   double alpha = 1, scale = 1, width = 1;
 
@@ -98,7 +102,7 @@ struct Elu {
   }
 };
 
-/// x within low .. high, the nearest of both outside; relu6 is that of 0 .. 6.
+/// min(max(x, low), high); ReLU6 is the one with low = 0 and high = 6.
 struct Hardtanh {
   double low = -1, high = 1;
 
@@ -143,7 +147,7 @@ struct Hardswish {
   }
 };
 
-/// x for x > threshold, else the value that replaces it
+/// x for x > threshold, else the replacement
 struct Threshold {
   double threshold = 0, replacement = 0;
 
@@ -157,7 +161,7 @@ struct Threshold {
   }
 };
 
-/// 0 within -lambda .. lambda, x outside
+/// 0 for |x| <= lambda, else x
 struct Hardshrink {
   double lambda = 0.5;
 
@@ -172,7 +176,7 @@ struct Hardshrink {
   }
 };
 
-/// 0 within -lambda .. lambda; outside x, nearer to 0 by lambda
+/// 0 for |x| <= lambda, else x - lambda sign(x)
 struct Softshrink {
   double lambda = 0.5;
 
@@ -245,7 +249,7 @@ struct Logsigmoid {
   }
 };
 
-/// log(1 + e^(beta x)) / beta, and x where beta x > threshold
+/// log(1 + e^(beta x)) / beta, replaced by x where beta x > threshold
 struct Softplus {
   double beta = 1, threshold = 20;
 
@@ -279,8 +283,8 @@ struct Softsign {
   }
 };
 
-/// x tanh(log(1 + e^x)) (Misra 2019). With e = e^-|x| the tanh is n / d, n = 1 + 2 e and d = 1 + 2 e + 2 e^2 for x >=
-/// 0, n = e^2 + 2 e and d = n + 2 below.
+/// x tanh(log(1 + e^x)) (Misra 2019). With e = e^-|x| the tanh is n / d, where n = 1 + 2 e and d = n + 2 e^2 for x >=
+/// 0, and n = e^2 + 2 e and d = n + 2 for x < 0.
 struct Mish {
   template <class T, class V>
   [[gnu::always_inline]] void value(V& x) const {
@@ -304,7 +308,7 @@ struct Mish {
   }
 };
 
-/// x sigmoid(b x)
+/// x sigmoid(b x): SiLU with b = 1, the quick approximation of GELU with b = 1.702
 template <bool kQuick>
 struct TimesSigmoid {
   static constexpr double kSlope = kQuick ? 1.702 : 1.0;
@@ -316,7 +320,7 @@ struct TimesSigmoid {
     x *= s;
   }
   template <class T, class V>
-  [[gnu::always_inline]] void derivative(V& x) const {  // s + s (1 - s) b x; b x alone may be infinite
+  [[gnu::always_inline]] void derivative(V& x) const {  // s + s (1 - s) x b, in this order, as b x may overflow
 #if defined(__clang__)
 #pragma clang fp reassociate(off)
 #endif
@@ -353,7 +357,7 @@ struct GeluTanh {
     x *= s;
   }
   template <class T, class V>
-  [[gnu::always_inline]] void derivative(V& x) const {  // s + s (1 - s) x 2 u'; x^2 alone may be infinite
+  [[gnu::always_inline]] void derivative(V& x) const {  // s + s (1 - s) x 2 u', in this order, as x^2 may overflow
 #if defined(__clang__)
 #pragma clang fp reassociate(off)
 #endif

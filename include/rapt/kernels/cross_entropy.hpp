@@ -1,5 +1,5 @@
 /// \file
-/// Cross-entropy of rows of logits, with its gradient.
+/// The cross-entropy of rows of logits with class weights and label smoothing, and its gradient in the same pass.
 #pragma once
 
 #include <optional>
@@ -10,20 +10,21 @@
 
 namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
-/// What rows of logits are measured against.
+/// The targets of rows of logits and how they count.
 template <class T>
 struct CrossEntropyRows {
   std::span<const TokenId> targets;                    ///< [rows]
   double smoothing = 0;                                ///< e of label smoothing
   std::optional<TokenId> ignore_index = std::nullopt;  ///< a row with this target has no loss and no gradient
   const T* class_weights = nullptr;                    ///< [cols]; nullptr: all are 1
-  T gradient_scale = 0;                                ///< of all gradients; 0: none are computed
-  const T* row_gradient_scales = nullptr;              ///< [rows], times gradient_scale; nullptr: all are 1
+  T gradient_scale = 0;                                ///< multiplies all gradients; 0: none are computed
+  const T* row_gradient_scales = nullptr;              ///< [rows], multiply gradients, too; nullptr: all are 1
 };
 
 namespace detail {
 
-/// sum_j w_j (z_j - highest) factor, w_j = 1 without weights. Halves are subtracted, as the difference may overflow.
+/// The sum over j of w_j (z_j - highest) factor, with w_j = 1 if weights is nullptr. Halves are subtracted and doubled
+/// afterwards, as the difference of two finite numbers may overflow.
 template <class Isa, class T>
 [[gnu::always_inline]] inline T sum_below(Isa isa, const T* z, const T* weights, Index count, T highest, T factor) {
   constexpr int kWidth = simd::kLanes<Isa, T>;
@@ -53,10 +54,11 @@ template <class Isa, class T>
 
 }  // namespace detail
 
-/// Cross-entropy with class weights w and label smoothing e (Szegedy et al. 2016; the paper's 5.4), as in PyTorch: the
-/// target t of row i stands for the distribution (1 - e) one-hot + e / V everywhere, class by class times w:
-///   loss_i = -(1 - e) w_t log p_it - e / V sum_j w_j log p_ij,   p = softmax(z)
-/// Writes loss_i (double, without the scales) and, in place of the logits, the gradient with respect to z:
+/// Cross-entropy with class weights w and label smoothing e (Szegedy et al. 2016; section 5.4 of the Transformer's
+/// paper), as in PyTorch. The target t of row i stands for the distribution (1 - e) one-hot(t) + e / V, times w for
+/// each class:
+///   loss_i = -(1 - e) w_t log p_it - e / V sum_j w_j log p_ij,   p = softmax(z)   // z [rows, V]
+/// Writes loss_i (in double, without the gradients' scales) and overwrites the logits with their gradient:
 ///   scale_i (((1 - e) w_t + e / V sum_k w_k) p_ij - (1 - e) w_t [j = t] - e / V w_j)
 template <class T>
 void cross_entropy_rows(T* logits, Index rows, Index cols, const CrossEntropyRows<T>& p, double* losses) {
@@ -75,13 +77,15 @@ void cross_entropy_rows(T* logits, Index rows, Index cols, const CrossEntropyRow
           if (p.gradient_scale != 0) std::fill_n(row, cols, T(0));
           continue;
         }
-        double on_target = 1 - p.smoothing, everywhere = 1;  // factors of log p_it and of the softmax
+        double on_target = 1 - p.smoothing,
+               everywhere = 1;  // (1 - e) w_t, and the sum of all classes' weights in the loss
         if (p.class_weights != nullptr) {
           on_target *= static_cast<double>(p.class_weights[target]);
           everywhere = on_target + uniform * weight_sum;
         }
         const T highest = row_max(isa, row, cols);
-        // Everything is measured from the highest logit: what is left are differences.
+        // Logits enter as differences from the highest one: with s = log sum_k e^(z_k - highest), log p_ij is
+        // z_j - highest - s, and s is added at the end with the weight of all classes.
         double loss = -on_target * (static_cast<double>(row[target]) - static_cast<double>(highest));
         if (p.smoothing > 0) {
           loss -=

@@ -1,14 +1,15 @@
 /// \file
-/// Divergence of softened distributions, with its gradient.
+/// The Kullback-Leibler divergence of two distributions softened by a temperature, as in distillation (Hinton et al.
+/// 2015), and its gradient.
 #pragma once
 
 #include "rapt/kernels/softmax.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
-/// With p = softmax(teacher / t) and q = softmax(logits / t), row by row of [rows, cols]:
-///   loss_i = sum_j p_ij log(p_ij / q_ij),   d loss_i / d logits = (q - p) / t
-/// Writes loss_i (double), and unless `gradient` is nullptr there its derivative times gradient_scale.
+/// With p = softmax(teacher / t) and q = softmax(logits / t) for each row   // [rows, cols]:
+///   loss_i = sum_j p_ij log(p_ij / q_ij),   d loss_i / d logits_i = (q_i - p_i) / t
+/// Writes loss_i in double and, unless `gradient` is nullptr, the derivative times gradient_scale.
 template <class T>
 void softened_divergence_rows(const T* logits, const T* teacher, Index rows, Index cols, T temperature, double* losses,
                               T* gradient, T gradient_scale) {

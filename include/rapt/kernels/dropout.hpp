@@ -1,6 +1,6 @@
 /// \file
-/// Dropout (Srivastava et al. 2014) whose mask is never stored: factors come from the counter generator, in forward and
-/// in backward alike.
+/// Dropout (Srivastava et al. 2014). The mask is never stored: forward and backward both compute the factor of an
+/// element, 0 or 1 / (1 - rate), from the counter-based random numbers of core/rng.hpp.
 #pragma once
 
 #include "rapt/core/rng.hpp"
@@ -8,7 +8,8 @@
 
 namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
-/// One use of dropout: which random numbers, and how many elements go. Rate 0 means none.
+/// One use of dropout: its random numbers, and the probability with which an element becomes zero. Rate 0 means no
+/// dropout.
 struct Dropout {
   RandomStream stream;
   float rate = 0.f;
@@ -16,17 +17,18 @@ struct Dropout {
   [[nodiscard]] bool active() const { return rate > 0.f; }
 };
 
-/// Rows of a dropout's element space start at multiples of this.
+/// Each row of a matrix takes a multiple of this many elements in the numbering of a dropout's random numbers.
 inline constexpr Index kDropoutGroup = 64;
 
+/// The number of elements that a row of `cols` takes in this numbering.
 [[nodiscard]] constexpr Index dropout_row_size(Index cols) {
   return (cols + kDropoutGroup - 1) / kDropoutGroup * kDropoutGroup;
 }
 
 namespace detail {
 
-/// Words of 64 neighbouring elements: element 16 w + c of group g is word w of the stream's block 16 g + c, so that a
-/// vector of counters yields words of neighbouring elements, at any vector width.
+/// The random words of the 64 elements of a group. Element 16 w + c of group g is word w of the stream's block 16 g +
+/// c: a vector of consecutive counters then gives the words of consecutive elements, at any vector width.
 template <class Isa>
 [[gnu::always_inline]] inline void random_group(Isa, const RandomStream& stream, std::uint64_t group,
                                                 std::uint32_t* words) {
@@ -40,7 +42,8 @@ template <class Isa>
     U32 x1 = zero + static_cast<std::uint32_t>(group >> 28), x2 = zero + static_cast<std::uint32_t>(stream.stream),
         x3 = zero + static_cast<std::uint32_t>(stream.stream >> 32);
     auto k0 = static_cast<std::uint32_t>(stream.seed), k1 = static_cast<std::uint32_t>(stream.seed >> 32);
-    // High and low words of 32 x 32-bit products, even and odd lanes apart.
+    // The high and low words of 32-bit products; even and odd lanes are multiplied separately, as products take 64
+    // bits.
     const auto multiply = [&](const U32& x, std::uint32_t m, U32& high, U32& low) __attribute__((always_inline)) {
       const U64 even = ((U64)x & 0xffffffffu) * m, odd = ((U64)x >> 32) * m;
       high = (U32)((even >> 32) | (odd & 0xffffffff00000000u));
@@ -66,8 +69,8 @@ template <class Isa>
 
 }  // namespace detail
 
-/// factors[j] = 0 with probability rate, else 1 / (1 - rate), for elements first .. first + count of the dropout's
-/// element space; first must be a multiple of 64. Writes whole groups of 64. Call inside `with_simd`.
+/// factors[j] = 0 with probability rate, else 1 / (1 - rate), for elements first .. first + count in the dropout's
+/// numbering; first must be a multiple of 64. Writes whole groups of 64 factors. Call inside `with_simd`.
 template <class T, class Isa>
 [[gnu::always_inline]] inline void dropout_factors(Isa isa, const Dropout& dropout, Index first, Index count,
                                                    T* factors) {
@@ -88,7 +91,8 @@ template <class T, class Isa>
   }
 }
 
-/// y = x * factors (+= with accumulate): forward and backward of dropout on [rows, cols] memory.
+/// y = x * factors, or y += x * factors with accumulate   // [rows, cols]
+/// This is dropout's forward pass and, with gradients in place of x and y, its backward pass.
 template <class T>
 void apply_dropout(const Dropout& dropout, const T* x, T* y, Index rows, Index cols, bool accumulate = false) {
   const Index row_size = dropout_row_size(cols), grain = std::max<Index>(1, kElementGrain / std::max<Index>(1, cols));

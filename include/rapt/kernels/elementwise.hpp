@@ -1,5 +1,5 @@
 /// \file
-/// Element-wise kernels over flat memory, and sums over rows.
+/// Element-wise kernels on contiguous memory, dot products, and sums over rows.
 #pragma once
 
 #include "rapt/core/tensor.hpp"
@@ -8,11 +8,11 @@
 
 namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
-/// Elements that one part of an element-wise kernel handles.
+/// The number of elements of one part of an element-wise kernel, which one thread takes.
 inline constexpr Index kElementGrain = 16384;
 
-/// f(lanes, i) for all of 0 .. count in vectors of the instruction set in force, spread over the pool.
-/// f must be always inlined.
+/// Calls f(lanes, i) for elements i .. i + lanes until 0 .. count is covered (simd::for_lanes), on all threads. f must
+/// be always inlined.
 template <class T, class F>
 void for_each_lane(Index count, const F& f) {
   parallel_for(count, kElementGrain, [&](Index begin, Index end) {
@@ -93,7 +93,7 @@ void add(const T* a, const T* b, T* out, Index count) {
       });
 }
 
-/// out = a * b, or += with accumulate
+/// out = a * b, or out += a * b with accumulate
 template <class T>
 void multiply(const T* a, const T* b, T* out, Index count, bool accumulate = false) {
   for_each_lane<T>(
@@ -107,7 +107,7 @@ void multiply(const T* a, const T* b, T* out, Index count, bool accumulate = fal
       });
 }
 
-/// sum over j of x_j y_j. Call inside `with_simd`.
+/// The sum over j of x_j y_j. Call inside `with_simd`.
 template <class Isa, class T>
 [[gnu::always_inline]] inline T dot(Isa isa, const T* x, const T* y, Index count) {
   constexpr int kWidth = simd::kLanes<Isa, T>;
@@ -128,11 +128,11 @@ template <class Isa, class T>
   return rest + simd::sum_lanes<kWidth>(products);
 }
 
-/// sums[j] += sum over i of m[i, j]: the gradient of a bias. Rows are added in parts of fixed size, in order; then the
-/// parts.
+/// sums[j] += sum over i of m(i, j), as in the gradient of a bias   // m [N, D], sums [D]
+/// Rows are added in parts of a fixed size, each in order; then the parts are added in order.
 template <class T>
 void add_column_sums(TensorView<const T> m, T* sums) {
-  // sums += rows begin .. end, four at a time
+  // Adds rows begin .. end to `to`, four at a time, so that the sums are read and written once for four rows.
   const auto add_rows = [](const TensorView<const T>& rows, Index begin, Index end, T* to) {
     simd::with_simd([&](auto isa) __attribute__((always_inline)) {
       const auto add = [&]<Index... r>(Index i, std::integer_sequence<Index, r...>) __attribute__((always_inline)) {
@@ -157,13 +157,14 @@ void add_column_sums(TensorView<const T> m, T* sums) {
   add_rows(std::as_const(partial), 0, parts, sums);
 }
 
-/// Sum of f(x) over all elements in double, in parts of fixed size added in order: the same bits at any thread count.
+/// The sum of f(x) over all elements in double. Parts of a fixed size are added in order, so that the result is the
+/// same bits on any number of threads.
 template <class T, class F>
 [[nodiscard]] double sum_of(const T* x, Index count, const F& f) {
   const Index parts = (count + kElementGrain - 1) / kElementGrain;
   Tensor<double> sums(Shape{parts});
   parallel_for(count, kElementGrain, [&](Index begin, Index end) {
-    double lanes[8] = {};  // sums side by side do not wait for each other
+    double lanes[8] = {};  // Eight sums side by side need not wait for each other.
     Index i = begin;
     for (; i + 8 <= end; i += 8) {
       for (Index j = 0; j < 8; ++j) lanes[j] += f(static_cast<double>(x[i + j]));

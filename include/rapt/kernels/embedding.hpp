@@ -1,5 +1,5 @@
 /// \file
-/// Rows of a table by id, and the gradient that flows back into them.
+/// Gathers rows of a table by their numbers, as an embedding does, and adds gradients back to these rows.
 #pragma once
 
 #include <span>
@@ -22,7 +22,8 @@ void gather_rows(TensorView<const T> table, std::span<const TokenId> ids, T scal
   });
 }
 
-/// dtable[ids[i]] += scale * dy[i]. Threads share columns, not rows, so that equal ids add up in one order.
+/// dtable[ids[i]] += scale * dy[i]   // dtable [V, D], dy [N, D]
+/// Each thread takes some columns of all rows, so that gradients of equal ids are added in the order of i.
 template <class T>
 void scatter_rows(TensorView<T> dtable, std::span<const TokenId> ids, T scale, const T* dy) {
   const Index cols = dtable.cols();

@@ -1,13 +1,13 @@
 /// \file
-/// Gated activation (Dauphin et al. 2017; Shazeer 2020): one half of the inner layer decides how much of the other half
-/// passes.
+/// Gated activations y = activation(a) * b (Dauphin et al. 2017; Shazeer 2020): the first half a of a feed-forward
+/// network's inner layer determines how much of the second half b is passed on.
 #pragma once
 
 #include "rapt/kernels/activation.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
-/// A gradient that a kernel adds to, or writes, where rows may lie apart. Without data: not wanted.
+/// A gradient with a row stride that a kernel adds to (accumulate) or overwrites; without memory it is not computed.
 template <class T>
 struct GradientView {
   TensorView<T> values;
@@ -16,7 +16,8 @@ struct GradientView {
 
 namespace detail {
 
-/// f(lanes, row, column) for all of [rows, cols] in vectors, spread over the pool. f must be always inlined.
+/// Calls f(lanes, row, column) until all of [rows, cols] is covered in vectors, on all threads. f must be always
+/// inlined.
 template <class T, class F>
 void for_each_row_lane(Index rows, Index cols, const F& f) {
   parallel_for(rows, std::max<Index>(1, kElementGrain / std::max<Index>(1, cols)), [&](Index begin, Index end) {
@@ -29,7 +30,8 @@ void for_each_row_lane(Index rows, Index cols, const F& f) {
   });
 }
 
-/// Adds or writes one vector, which becomes the sum.
+/// Adds `value` to the gradient's elements at (row, column) and following, or overwrites them. `value` becomes the
+/// result.
 template <class T, class V>
 [[gnu::always_inline]] inline void join(const GradientView<T>& gradient, Index row, Index column, V& value) {
   T* to = gradient.values.row(row) + column;
@@ -59,7 +61,8 @@ void gated(Activation activation, TensorView<const T> a, TensorView<const T> b, 
   });
 }
 
-/// da (+)= dy b activation'(a),  db (+)= dy activation(a). Where both are the same memory, db adds to what da wrote.
+/// da (+)= dy b activation'(a),   db (+)= dy activation(a)   // all [N, F]
+/// da and db may be the same memory if db accumulates; it then holds the sum of both.
 template <class T>
 void gated_backward(Activation activation, TensorView<const T> a, TensorView<const T> b, TensorView<const T> dy,
                     const GradientView<T>& da, const GradientView<T>& db) {

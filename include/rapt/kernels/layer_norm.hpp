@@ -1,6 +1,11 @@
 /// \file
-/// Layer normalisation (Ba et al. 2016) with the residual sum before it: the "Add & Norm" boxes of the paper's
-/// figure 1.
+/// Layer normalisation (Ba et al. 2016, arXiv:1607.06450) and the residual sum before it, the "Add & Norm" boxes of the
+/// Transformer's figure 1, in one pass over the rows:
+///   h = x + dropout(sublayer),   y = (h - mean(h)) / sqrt(variance(h) + epsilon) * gamma + beta.
+///
+/// Mean and variance are those of a row of h. The variance is summed in a second pass over the row, as the difference
+/// of mean(h^2) and mean(h)^2 would cancel. Forward keeps 1 / sqrt(variance + epsilon), which backward needs, and
+/// backward takes the normalised row either from h or, where gamma allows it, from y, so that h need not be kept.
 #pragma once
 
 #include <algorithm>
@@ -11,11 +16,12 @@
 
 namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
-/// Rows that one part handles; partial sums of the parameters' gradients are kept per part.
+/// The number of rows of one part of the work. Each part sums its own gradients of gamma and beta, and these sums are
+/// added in order, so that the result does not depend on the number of threads.
 inline constexpr Index kNormGrain = 64;
 
-/// Residual sum: h = x + dropout(sublayer), all [N, D]; for add_norm sublayer may be nullptr, and h is x.
-/// Norm: y = (h - mean) / sqrt(variance + epsilon) * gamma + beta per row; mean and rstd (1 / sqrt) are kept, [N] each.
+/// The operands of the residual sum and the norm: x and sublayer [N, D], gamma and beta [D]. In add_norm, sublayer may
+/// be nullptr; then h is x.
 template <class T>
 struct AddNorm {
   Index rows, cols;
@@ -27,7 +33,7 @@ struct AddNorm {
   T epsilon;
 };
 
-/// A gradient of [N, D] that a kernel adds to, or writes. Without data: not wanted.
+/// A gradient [N, D] that a kernel adds to (accumulate) or overwrites; with data = nullptr it is not computed.
 template <class T>
 struct GradientRows {
   T* data = nullptr;
@@ -36,7 +42,7 @@ struct GradientRows {
 
 namespace detail {
 
-/// Adds or writes one vector at an element.
+/// Adds `value` to the gradient's elements from `at` on, or overwrites them.
 template <class T, class V>
 [[gnu::always_inline]] inline void join(const GradientRows<T>& gradient, Index at, const V& value) {
   V sum = value;
@@ -48,7 +54,7 @@ template <class T, class V>
   simd::store(gradient.data + at, sum);
 }
 
-/// One row of h = x + dropout(sublayer).
+/// Row i of h = x + dropout(sublayer); `factors` has room for the dropout factors of a row.
 template <class Isa, class T>
 [[gnu::always_inline]] inline void residual_row(Isa isa, const AddNorm<T>& p, Index i, T* factors, T* h) {
   const T* x = p.x + i * p.cols;
@@ -69,9 +75,9 @@ template <class Isa, class T>
       });
 }
 
-/// One row of a norm whose squares are too large for T: the row is scaled by a power of two first, which y does not
-/// show. With beta a layer norm, without (nullptr) a root mean square norm, whose mean stays 0. Returns false and does
-/// nothing if an element is not finite.
+/// Normalises a row whose sum of squares overflows T. The row is first scaled by a power of two, which is exact and
+/// which the normalisation cancels. If beta is nullptr, this is the root mean square norm, whose mean is 0. Returns
+/// false and writes nothing if an element is not finite.
 template <class T>
 [[gnu::noinline]] bool normalise_large_row(const T* row, Index cols, const T* gamma, const T* beta, T epsilon, T* out,
                                            T& mean, T& rstd) {
@@ -84,13 +90,15 @@ template <class T>
   std::frexp(largest, &exponent);
   const T scale = std::ldexp(T(1), -std::min(exponent, 1 - std::numeric_limits<T>::min_exponent)),
           count = static_cast<T>(cols);
-  const auto mean_from = [&](T from) {  // of row * scale - from
+  const auto mean_from = [&](T from) {  // the mean of row * scale - from
     T sum = 0;
     for (Index j = 0; j < cols; ++j) sum += row[j] * scale - from;
     return sum / count;
   };
   T m = beta != nullptr ? mean_from(T(0)) : T(0), square = 0;
-  if (beta != nullptr) m = std::clamp(m + mean_from(m), -largest * scale, largest * scale);  // of equal numbers, exact
+  if (beta != nullptr)
+    m = std::clamp(m + mean_from(m), -largest * scale,
+                   largest * scale);  // the second pass makes the mean of equal numbers exact
   for (Index j = 0; j < cols; ++j) square += (row[j] * scale - m) * (row[j] * scale - m) / count;
   const T r = square > 0 ? T(1) / std::sqrt(square + epsilon * scale * scale) : T(0);
   for (Index j = 0; j < cols; ++j) {
@@ -103,7 +111,7 @@ template <class T>
 
 }  // namespace detail
 
-/// h = x + dropout(sublayer); h may be sublayer.
+/// h = x + dropout(sublayer)   // [N, D]; h may be the memory of sublayer
 template <class T>
 void residual_add(const AddNorm<T>& p, T* h) {
   parallel_for(p.rows, kNormGrain, [&](Index begin, Index end) {
@@ -114,7 +122,8 @@ void residual_add(const AddNorm<T>& p, T* h) {
   });
 }
 
-/// y, mean and rstd; h as well when there is a sublayer and h is not nullptr. h, or else y, may be the sublayer.
+/// Computes y [N, D], mean [N] and rstd [N] (1 / sqrt(variance + epsilon)), and with a sublayer also h, unless it is
+/// nullptr. h, or y if h is nullptr, may be the memory of the sublayer.
 template <class T>
 void add_norm(const AddNorm<T>& p, T* h, T* y, T* mean, T* rstd) {
   parallel_for(p.rows, kNormGrain, [&](Index begin, Index end) {
@@ -133,7 +142,7 @@ void add_norm(const AddNorm<T>& p, T* h, T* y, T* mean, T* rstd) {
           row = sum_row;
         }
         T* out = y + i * p.cols;
-        V sums{};
+        V sums{};  // the mean
         Index j = 0;
         for (; j + kWidth <= p.cols; j += kWidth) {
           V v;
@@ -143,7 +152,7 @@ void add_norm(const AddNorm<T>& p, T* h, T* y, T* mean, T* rstd) {
         T sum = simd::sum_lanes<kWidth>(sums);
         for (; j < p.cols; ++j) sum += row[j];
         const T m = sum / count;
-        V squares{};  // two passes: the variance of nearly equal numbers must not cancel
+        V squares{};  // the variance, of differences from the mean
         for (j = 0; j + kWidth <= p.cols; j += kWidth) {
           V v;
           simd::load(v, row + j);
@@ -172,8 +181,8 @@ void add_norm(const AddNorm<T>& p, T* h, T* y, T* mean, T* rstd) {
   });
 }
 
-/// Whether n = (h - mean) rstd can be had from y = n gamma + beta with an error of a few epsilon: backward then needs
-/// no h.
+/// True if the normalised rows n = (h - mean) rstd can be recomputed from y = n gamma + beta with an error of a few
+/// epsilon, so that backward does not need h.
 template <class T>
 [[nodiscard]] bool norm_is_invertible(const T* gamma, const T* beta, Index cols) {
   for (Index j = 0; j < cols; ++j) {
@@ -183,7 +192,7 @@ template <class T>
   return true;
 }
 
-/// What backward reads of a norm: h with its mean, or y (h is nullptr), and rstd.
+/// What backward reads of the forward pass: rstd [N], and either h [N, D] with mean [N], or y [N, D] if h is nullptr.
 template <class T>
 struct NormValues {
   const T* h = nullptr;
@@ -192,8 +201,10 @@ struct NormValues {
   const T* y = nullptr;
 };
 
-/// With n = (h - mean) rstd and g = dy gamma:  dh = rstd (g - mean(g) - n mean(g n)),  dgamma += sum dy n,
-/// dbeta += sum dy. dx (+)= dh; dsublayer (+)= dh * dropout factors. dgamma and dbeta may be nullptr.
+/// The gradients of add_norm. With n = (h - mean) rstd and g = dy gamma, for each row:
+///   dh = rstd (g - mean(g) - n mean(g n)),   dgamma += sum over rows of dy n,   dbeta += sum over rows of dy,
+///   dx (+)= dh,   dsublayer (+)= dh * (dropout factors).
+/// dgamma and dbeta [D] may be nullptr.
 template <class T>
 void add_norm_backward(const AddNorm<T>& p, const NormValues<T>& values, const T* dy, const GradientRows<T>& dx,
                        const GradientRows<T>& dsublayer, T* dgamma, T* dbeta) {
@@ -214,6 +225,7 @@ void add_norm_backward(const AddNorm<T>& p, const NormValues<T>& values, const T
         const T* row = (from_y ? values.y : values.h) + i * p.cols;
         const T* up = dy + i * p.cols;
         const T m = from_y ? T(0) : values.mean[i], r = values.rstd[i];
+        // n of columns j and following, from h or from y
         const auto load_normalised = [&](auto& n, Index j) __attribute__((always_inline)) {
           simd::load(n, row + j);
           if (from_y) {
@@ -225,6 +237,7 @@ void add_norm_backward(const AddNorm<T>& p, const NormValues<T>& values, const T
             n = (n - m) * r;
           }
         };
+        // First pass: what the row adds to dgamma and dbeta, and the sums of g and g n.
         V sums{}, products{};
         T sum = 0, product = 0;
         const auto gather = [&](auto lanes, Index j, auto& s, auto& q) __attribute__((always_inline)) {
@@ -254,6 +267,7 @@ void add_norm_backward(const AddNorm<T>& p, const NormValues<T>& values, const T
         }
         const T mean_g = (sum + simd::sum_lanes<kWidth>(sums)) / count;
         const T mean_gn = (product + simd::sum_lanes<kWidth>(products)) / count;
+        // Second pass: dh, and from it dx and dsublayer.
         if (dsublayer.data != nullptr && p.dropout.active()) {
           dropout_factors(isa, p.dropout, i * dropout_row_size(p.cols), p.cols, factors.data());
         }

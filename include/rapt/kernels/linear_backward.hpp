@@ -1,6 +1,6 @@
 /// \file
-/// The gradients of a linear map with bias and activation. Where there are many rows, a few hundred at a time go
-/// through all of it while they are in the cache.
+/// The gradients of a linear map with bias and activation, y = activation(x W^T + b). Where there are many rows, a few
+/// hundred at a time pass through all steps while they are in the cache.
 #pragma once
 
 #include "rapt/kernels/activation.hpp"
@@ -13,31 +13,32 @@ namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 template <class T>
 struct LinearBackward {
   Activation activation = Activation::none;
-  const T* y = nullptr;                 ///< [N, out], read if `derivative_reads_output`
-  const T* derivative = nullptr;        ///< else activation'(z), [N, out]
-  TensorView<T> dz;                     ///< dy, which becomes dz = dy activation'(z); contiguous, [N, out]
+  const T* y = nullptr;                 ///< [N, out], read for activations with `derivative_reads_output`
+  const T* derivative = nullptr;        ///< activation'(z) [N, out], read for the other activations
+  TensorView<T> dz;                     ///< holds dy and is replaced by dz; contiguous, [N, out]
   Operand<T> x, weight;                 ///< [N, in], [out, in]
-  TensorView<T> dx = {}, dw = {};       ///< without memory: not wanted
-  bool add_dx = false, add_dw = false;  ///< += instead of =
-  T* db = nullptr;                      ///< added to, [out]; nullptr: not wanted
+  TensorView<T> dx = {}, dw = {};       ///< [N, in], [out, in]; without memory they are not computed
+  bool add_dx = false, add_dw = false;  ///< the gradients are added to dx, dw instead of replacing them
+  T* db = nullptr;                      ///< [out], is added to; nullptr: not computed
 };
 
 template <class T>
 void linear_backward(const LinearBackward<T>& g) {
   const Index rows = g.dz.rows(), outputs = g.dz.cols();
   const bool wants_dx = g.dx.data() != nullptr, wants_dw = g.dw.data() != nullptr;
+  // Rows i .. i + count: dz, then dx and db from it.
   const auto before_dw = [&](Index i, Index count, const auto& weight, T* db) {
     const TensorView<T> dz = g.dz.middle_rows(i, count);
     if (g.derivative != nullptr) {
       multiply(dz.data(), g.derivative + i * outputs, dz.data(), dz.size());
-    } else if (g.activation == Activation::relu) {  // the only other one whose derivative y tells
+    } else if (g.activation == Activation::relu) {  // the only other activation whose derivative is known from y
       map_backward<T>(Relu{}, g.y + i * outputs, dz.data(), dz.data(), dz.size(), /*accumulate=*/false);
     }
     if (wants_dx) gemm(as_is(dz), weight, g.dx.middle_rows(i, count), {.accumulate = g.add_dx});
     if (db != nullptr) add_column_sums<T>(dz, db);
   };
   const Operand<T> dz_transposed = transposed(g.dz);
-  // x may be the weight itself: then dw is some rows of dx.
+  // If x is the weight itself, dw may be rows of dx; then dx must be complete before dw is added.
   const bool apart = !wants_dx || g.dw.data() < g.dx.data() || g.dw.data() >= g.dx.data() + g.dx.size();
   if (!wants_dw || !apart || !is_deep_product(dz_transposed, g.x)) {
     before_dw(0, rows, g.weight, g.db);

@@ -12,18 +12,19 @@ namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
 namespace detail {
 
-/// f(offset in the image, offset in the patch) for every pixel of a patch.
+/// Calls f(offset in the image, offset in the patch) for every number of a patch.
 template <class F>
 void for_each_patch_pixel(const PatchGrid& grid, Index patch, const F& f) {
   const Index channels = grid.image.channels, plane = grid.patch_height * grid.patch_width;
-  for_each_run(grid, patch, [&](Index in_image, Index at) {  // `at` counts in the order (c, y, x)
+  for_each_run(grid, patch, [&](Index in_image, Index at) {  // `at` is the offset in a patch in the order (c, y, x)
     for (Index x = 0; x < grid.patch_width; ++x) f(in_image + x, (at + x) % plane * channels + (at + x) / plane);
   });
 }
 
 }  // namespace detail
 
-/// Row i holds patch number numbers[i] = b P + p, patch p of image b   // [n, p_h p_w C]
+/// The patches with the given numbers, one in each row. With P patches an image, number b P + p is patch p of image b.
+/// Throws ValueError for a number that no patch has   // [n, p_h p_w C]
 template <class T>
 [[nodiscard]] Tensor<T> patch_pixels(const ImageBatch<T>& images, const PatchGrid& grid,
                                      std::span<const TokenId> numbers) {
@@ -41,7 +42,8 @@ template <class T>
   return patches;
 }
 
-/// The images, with row i of `patches` in the place of patch numbers[i].
+/// A copy of the images in which row i of `patches` has taken the place of patch numbers[i]. Throws ValueError or
+/// ShapeError for numbers or shapes that do not fit.
 template <class T>
 [[nodiscard]] ImageBatch<T> with_patches(const ImageBatch<T>& images, const PatchGrid& grid,
                                          std::span<const TokenId> numbers, const Tensor<T>& patches) {
@@ -59,7 +61,8 @@ template <class T>
   return {std::move(pixels), images.shape()};
 }
 
-/// Mean and deviation of each row, the latter with n - 1 and what keeps it from 0: sqrt(variance + 1e-6)   // [n, 2]
+/// The mean of each row, and its standard deviation as sqrt(variance + 1e-6), where the variance is the unbiased one
+/// (divided by n - 1) and 1e-6 keeps patches of one colour from the division by zero   // [n, 2]
 template <class T>
 [[nodiscard]] Tensor<T> patch_statistics(const Tensor<T>& patches) {
   Tensor<T> statistics(Shape{patches.rows(), 2});

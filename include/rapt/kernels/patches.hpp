@@ -1,5 +1,6 @@
 /// \file
-/// Images cut into patches, each a row: the inverse of laying tiles.
+/// Images cut into patches, which become the tokens of a vision Transformer (Dosovitskiy et al. 2020), and the
+/// gradients.
 #pragma once
 
 #include <algorithm>
@@ -12,19 +13,19 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// How images are cut: patches side by side, numbered row by row from the top left, without overlap or margin.
+/// How images are cut into patches: side by side, without overlap or margin, and numbered row by row from the top left.
 struct PatchGrid {
   ImageShape image;
   Index patch_height = 16, patch_width = 16;
 
   [[nodiscard]] Index rows() const { return image.height / patch_height; }
   [[nodiscard]] Index cols() const { return image.width / patch_width; }
-  /// Patches of an image.
+  /// The number of patches of an image.
   [[nodiscard]] Index patches() const { return rows() * cols(); }
-  /// Numbers of a patch.
+  /// The number of values of a patch.
   [[nodiscard]] Index patch_size() const { return image.channels * patch_height * patch_width; }
 
-  /// Throws ValueError, which names both sizes, unless patches fill the image.
+  /// Throws ValueError with both sizes unless whole patches fill the image.
   void validate(std::string_view where) const {
     require(image.channels > 0 && image.height > 0 && image.width > 0 && patch_height > 0 && patch_width > 0, where,
             "sizes must be positive: images of ", to_string(image), ", patches of ", patch_height, " x ", patch_width);
@@ -40,7 +41,7 @@ namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
 namespace detail {
 
-/// f(offset in the image, offset in the patch) for each run of `patch_width` neighbours of a patch.
+/// Calls f(offset in the image, offset in the patch) for each run of `patch_width` consecutive values of a patch.
 template <class F>
 void for_each_run(const PatchGrid& grid, Index patch, const F& f) {
   const Index height = grid.image.height, width = grid.image.width;
@@ -53,15 +54,16 @@ void for_each_run(const PatchGrid& grid, Index patch, const F& f) {
   }
 }
 
-/// The patch that token k of image b shows; `visible` empty: number k.
+/// The number of the patch that is token k of image b: visible[b * tokens + k], or k if `visible` is empty.
 [[nodiscard]] inline Index patch_of(std::span<const TokenId> visible, Index tokens, Index b, Index k) {
   return visible.empty() ? k : at(visible, b * tokens + k);
 }
 
 }  // namespace detail
 
-/// tokens[b K + k] = patch number visible[b K + k] of image b, its numbers in the order (c, y, x)
-///   // [B K, C p_h p_w] from pixels [B, C H W]; `visible` empty: all patches in order, K = grid.patches()
+/// tokens[b K + k] = patch number visible[b K + k] of image b, its values in the order (c, y, x)
+///   // pixels [B, C H W], tokens [B K, C p_h p_w], visible [B K]
+/// If `visible` is empty, the tokens are all patches in order, and K = grid.patches().
 template <class T>
 void unfold_patches(TensorView<const T> pixels, const PatchGrid& grid, std::span<const TokenId> visible,
                     TensorView<T> tokens) {
@@ -78,8 +80,8 @@ void unfold_patches(TensorView<const T> pixels, const PatchGrid& grid, std::span
   });
 }
 
-/// The transpose: pixels += what the tokens that show them have there. Threads share images, so that a patch which
-/// is shown twice adds up in one order.
+/// The transposed operation: adds each value of a token to the pixel that it was read from. Each thread takes whole
+/// images, so that the values of a patch that is there twice are added in one order.
 template <class T>
 void fold_patches(TensorView<const T> tokens, const PatchGrid& grid, std::span<const TokenId> visible,
                   TensorView<T> pixels) {
@@ -98,9 +100,11 @@ void fold_patches(TensorView<const T> tokens, const PatchGrid& grid, std::span<c
   });
 }
 
-/// y[b (E + K) + e] = extra[e] + positions[e],   y[b (E + K) + E + k] = patches[b K + k] + positions[E + visible[b K +
-/// k]]
-///   // [B (E + K), D]; positions [E + P, D], or no elements: none are added
+/// The input of a vision Transformer: for each image its extra tokens (such as the class token) and then its patches,
+/// with their positions added.
+///   y[b (E + K) + e] = extra[e] + positions[e]
+///   y[b (E + K) + E + k] = patches[b K + k] + positions[E + visible[b K + k]]
+///   // y [B (E + K), D], patches [B K, D], extra [E, D], positions [E + P, D]; without memory positions are not added
 template <class T>
 void assemble_tokens(TensorView<const T> patches, TensorView<const T> extra, TensorView<const T> positions,
                      std::span<const TokenId> visible, Index images, TensorView<T> y) {
@@ -122,8 +126,8 @@ void assemble_tokens(TensorView<const T> patches, TensorView<const T> extra, Ten
   });
 }
 
-/// The gradients of `assemble_tokens`, added to each tensor that has elements. Threads share columns where rows meet,
-/// so that images add up in one order.
+/// Adds the gradients of `assemble_tokens` to each tensor that has memory. The gradients of extra tokens and positions
+/// are sums over images; each thread takes some columns of them, so that images are added in one order.
 template <class T>
 void assemble_tokens_backward(TensorView<const T> dy, TensorView<T> d_patches, TensorView<T> d_extra,
                               TensorView<T> d_positions, Index extras, std::span<const TokenId> visible, Index images) {

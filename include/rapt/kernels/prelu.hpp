@@ -1,12 +1,12 @@
 /// \file
-/// Leaky ReLU with one slope, or one for each column, and its gradients.
+/// Leaky ReLU with a learned slope, one for all columns or one for each (PReLU, He et al. 2015), and its gradients.
 #pragma once
 
 #include "rapt/kernels/gated.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
-/// y = x for x > 0, slope x below   // [N, D]; slopes [D] by column, else [1]
+/// y = x for x > 0, else slope x   // [N, D]; slopes [D] if by_column, else [1]
 template <class T>
 void prelu(TensorView<const T> x, const T* slopes, bool by_column, TensorView<T> y) {
   detail::for_each_row_lane<T>(
@@ -19,7 +19,7 @@ void prelu(TensorView<const T> x, const T* slopes, bool by_column, TensorView<T>
       });
 }
 
-/// dx (+)= dy for x > 0, slope dy below
+/// dx (+)= dy for x > 0, else slope dy
 template <class T>
 void prelu_backward(TensorView<const T> x, const T* slopes, bool by_column, TensorView<const T> dy,
                     const GradientView<T>& dx) {
@@ -34,7 +34,7 @@ void prelu_backward(TensorView<const T> x, const T* slopes, bool by_column, Tens
       });
 }
 
-/// d_slopes += sums of dy x over x <= 0: of each column, or of all
+/// d_slopes += the sums of dy x over the elements with x <= 0, of each column or of all
 template <class T>
 void prelu_slope_backward(TensorView<const T> x, TensorView<const T> dy, bool by_column, T* d_slopes) {
   Tensor<T> products(Shape{x.rows(), x.cols()});

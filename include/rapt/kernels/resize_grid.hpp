@@ -1,5 +1,5 @@
 /// \file
-/// A grid of rows resized: how learned positions follow images of another size.
+/// Resizing a grid whose cells are rows of a matrix, as for learned positions when images have another size.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +12,7 @@
 
 namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
-/// Rows and columns of a grid whose cells are the rows of a matrix, row by row.
+/// The number of rows and columns of a grid. Its cells are the rows of a matrix, row by row of the grid.
 struct GridSize {
   Index rows = 0, cols = 0;
 
@@ -22,14 +22,15 @@ struct GridSize {
 
 namespace detail {
 
-/// Four neighbours on a line and their shares.
+/// The four neighbours of a place on a line and their weights in the interpolation.
 struct CubicTaps {
   std::array<Index, 4> at;
-  std::array<double, 4> share;
+  std::array<double, 4> weight;
 };
 
-/// Cubic convolution (Keys 1981) with a = -0.75, as PyTorch's "bicubic": point i of `to` lies over
-/// (i + 1/2) from / to - 1/2 of `from`; beyond the ends the last point is repeated.
+/// The taps of a cubic convolution (Keys 1981) with a = -0.75, as in PyTorch's "bicubic", from a line of `from` points
+/// to one of `to` points. Point i lies at the place (i + 1/2) from / to - 1/2 of the source; beyond an end, the last
+/// point there is repeated.
 [[nodiscard]] inline std::vector<CubicTaps> cubic_taps(Index from, Index to) {
   constexpr double a = -0.75;
   const auto near = [](double x) { return ((a + 2) * x - (a + 3)) * x * x + 1; };       // |x| <= 1
@@ -39,7 +40,7 @@ struct CubicTaps {
     const double x = (static_cast<double>(i) + 0.5) * static_cast<double>(from) / static_cast<double>(to) - 0.5;
     const double left = std::floor(x), t = x - left;
     CubicTaps& tap = at(taps, i);
-    tap.share = {far(t + 1), near(t), near(1 - t), far(2 - t)};
+    tap.weight = {far(t + 1), near(t), near(1 - t), far(2 - t)};
     for (Index k = 0; k < 4; ++k) {
       at(tap.at, k) = std::clamp<Index>(static_cast<Index>(left) + k - 1, 0, from - 1);
     }
@@ -47,16 +48,17 @@ struct CubicTaps {
   return taps;
 }
 
-/// f(cell of the result, cell of the source, share) for each of the sixteen cells that make up one of the result.
+/// Calls f(cell of the result, cell of the source, weight) for each of the sixteen cells of the source that a cell of
+/// the result is the weighted sum of.
 template <class F>
-void for_each_share(GridSize from, GridSize to, const F& f) {
+void for_each_weight(GridSize from, GridSize to, const F& f) {
   const std::vector<CubicTaps> down = cubic_taps(from.rows, to.rows), across = cubic_taps(from.cols, to.cols);
   for (Index y = 0; y < to.rows; ++y) {
     for (Index x = 0; x < to.cols; ++x) {
       const CubicTaps &v = at(down, y), &h = at(across, x);
       for (std::size_t i = 0; i < 4; ++i) {
         for (std::size_t j = 0; j < 4; ++j) {
-          f(y * to.cols + x, v.at[i] * from.cols + h.at[j], v.share[i] * h.share[j]);
+          f(y * to.cols + x, v.at[i] * from.cols + h.at[j], v.weight[i] * h.weight[j]);
         }
       }
     }
@@ -65,24 +67,24 @@ void for_each_share(GridSize from, GridSize to, const F& f) {
 
 }  // namespace detail
 
-/// y += x, resized by cubic convolution   // y [h' w', D], x [h w, D]; threads share columns
+/// y += x resized by cubic convolution   // x [h w, D], y [h' w', D]; each thread takes some columns
 template <class T>
 void resize_grid(TensorView<const T> x, GridSize from, GridSize to, TensorView<T> y) {
   parallel_for(y.cols(), 64, [&](Index begin, Index end) {
-    detail::for_each_share(from, to, [&](Index cell, Index source, double share) {
-      const T *in = x.row(source), factor = static_cast<T>(share);
+    detail::for_each_weight(from, to, [&](Index cell, Index source, double weight) {
+      const T *in = x.row(source), factor = static_cast<T>(weight);
       T* out = y.row(cell);
       for (Index j = begin; j < end; ++j) out[j] += factor * in[j];
     });
   });
 }
 
-/// dx += the transpose, applied to dy.
+/// dx += the transposed resizing of dy   // dy [h' w', D], dx [h w, D]
 template <class T>
 void resize_grid_backward(TensorView<const T> dy, GridSize from, GridSize to, TensorView<T> dx) {
   parallel_for(dy.cols(), 64, [&](Index begin, Index end) {
-    detail::for_each_share(from, to, [&](Index cell, Index source, double share) {
-      const T *in = dy.row(cell), factor = static_cast<T>(share);
+    detail::for_each_weight(from, to, [&](Index cell, Index source, double weight) {
+      const T *in = dy.row(cell), factor = static_cast<T>(weight);
       T* out = dx.row(source);
       for (Index j = begin; j < end; ++j) out[j] += factor * in[j];
     });

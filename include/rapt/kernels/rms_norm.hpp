@@ -1,5 +1,6 @@
 /// \file
-/// Root mean square normalisation (Zhang and Sennrich 2019): layer normalisation without mean and shift.
+/// Root mean square normalisation (Zhang and Sennrich 2019, arXiv:1910.07467): layer normalisation without the mean and
+/// without beta.
 #pragma once
 
 #include <cmath>
@@ -8,7 +9,7 @@
 
 namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
-/// y = x / sqrt(mean(x^2) + epsilon) * gamma per row   // [N, D]; rstd (1 / sqrt) is kept, [N]
+/// The operands of y = x / sqrt(mean(x^2) + epsilon) * gamma, with the mean over each row: x [N, D], gamma [D].
 template <class T>
 struct RmsNorm {
   Index rows, cols;
@@ -17,6 +18,7 @@ struct RmsNorm {
   T epsilon;
 };
 
+/// Computes y [N, D] and rstd [N], which is 1 / sqrt(mean(x^2) + epsilon).
 template <class T>
 void rms_norm(const RmsNorm<T>& p, T* y, T* rstd) {
   parallel_for(p.rows, kNormGrain, [&](Index begin, Index end) {
@@ -46,7 +48,9 @@ void rms_norm(const RmsNorm<T>& p, T* y, T* rstd) {
   });
 }
 
-/// With n = x rstd and g = dy gamma:  dx (+)= rstd (g - n mean(g n)),  dgamma += sum dy n. dgamma may be nullptr.
+/// The gradients of rms_norm. With n = x rstd and g = dy gamma, for each row:
+///   dx (+)= rstd (g - n mean(g n)),   dgamma += sum over rows of dy n.
+/// dgamma [D] may be nullptr.
 template <class T>
 void rms_norm_backward(const RmsNorm<T>& p, const T* rstd, const T* dy, const GradientRows<T>& dx, T* dgamma) {
   const Index parts = (p.rows + kNormGrain - 1) / kNormGrain;

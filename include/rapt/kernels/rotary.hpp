@@ -1,6 +1,7 @@
 /// \file
-/// Rotary positions (Su et al. 2021): pairs of columns of queries and keys turn by angles that grow with the position,
-/// so that the product of a query and a key depends on how far apart they are.
+/// Rotary positions (Su et al. 2021, arXiv:2104.09864): each pair of columns of a query or key is rotated by an angle
+/// that is proportional to the position, so that the product of a query and a key depends on the distance of their
+/// positions.
 #pragma once
 
 #include <algorithm>
@@ -12,14 +13,14 @@
 
 namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
-/// Which columns of a head make pairs. Of r rotated columns, pair i is
+/// Which columns of a head are pairs: of r rotated columns, pair i consists of columns
 enum class RotaryLayout {
   halves,       ///< (i, i + r / 2): GPT-NeoX, Llama's weights at Hugging Face
   interleaved,  ///< (2i, 2i + 1): the paper, GPT-J, Llama's weights as Meta published them, GLM
 };
 
-/// `count` heads of `head_dim` columns side by side, from column `first` on; the first columns of each are rotated, as
-/// many as the table has.
+/// The heads to rotate: `count` heads of `head_dim` columns side by side, from column `first` on. Of each head, as many
+/// columns are rotated as the table of angles has, from its first column on.
 struct RotaryHeads {
   Index first = 0, count = 1, head_dim = 0;
   RotaryLayout layout = RotaryLayout::halves;
@@ -27,7 +28,8 @@ struct RotaryHeads {
 
 namespace detail {
 
-/// Elements 0, 2, .. and 1, 3, .. of 2 kCount neighbours, and the way back.
+/// Reads 2 kCount consecutive elements, those at even places into a and those at odd places into b; store_pairs writes
+/// them back in the same way.
 template <int kCount, class T, class V>
 [[gnu::always_inline]] inline void load_pairs(V& a, V& b, const T* from) {
   if constexpr (kCount == 1) {
@@ -58,7 +60,7 @@ template <int kCount, class T, class V>
   }
 }
 
-/// (a, b) <- (a cos - b sin, b cos + a sin) for the pairs of one head; `sign` is that of the sines.
+/// (a, b) <- (a cos - b sin, b cos + a sin) for the pairs of one head; the sines are multiplied by `sign`.
 template <RotaryLayout kLayout, class Isa, class T>
 [[gnu::always_inline]] inline void rotate_head(Isa isa, T* x, const T* cosines, const T* sines, Index pairs, T sign) {
   simd::for_lanes<T>(
@@ -73,20 +75,22 @@ template <RotaryLayout kLayout, class Isa, class T>
         } else {
           load_pairs<lanes>(a, b, x + 2 * i);
         }
-        const simd::Vector<T, lanes> turned_a = a * c - b * s, turned_b = b * c + a * s;
+        const simd::Vector<T, lanes> rotated_a = a * c - b * s, rotated_b = b * c + a * s;
         if constexpr (kLayout == RotaryLayout::halves) {
-          simd::store(x + i, turned_a);
-          simd::store(x + pairs + i, turned_b);
+          simd::store(x + i, rotated_a);
+          simd::store(x + pairs + i, rotated_b);
         } else {
-          store_pairs<lanes>(turned_a, turned_b, x + 2 * i);
+          store_pairs<lanes>(rotated_a, rotated_b, x + 2 * i);
         }
       });
 }
 
 }  // namespace detail
 
-/// Rotates the heads of x [N, ..] in place. Row i of x is at row `positions[i]` of the table [P, r], which has the
-/// cosines of the r / 2 angles and then their sines. `backward`: by the negative angles, which is the transpose.
+/// Rotates heads of x in place   // x [N, columns], table [P, r], positions [N]
+/// Row p of the table has the cosines of the r / 2 angles of position p and then their sines; row i of x has the
+/// position positions[i]. With `backward`, x is a gradient and is rotated by the negative angles, which is the
+/// transposed rotation.
 template <class T>
 void rotate(TensorView<T> x, TensorView<const T> table, std::span<const TokenId> positions, const RotaryHeads& heads,
             bool backward = false) {

@@ -1,5 +1,6 @@
 /// \file
-/// Residual sums whose addend is scaled: column by column (layer scale) and sequence by sequence (stochastic depth).
+/// Residual sums x + scale * sublayer(x), where each column has a scale (layer scale, Touvron et al. 2021) and each
+/// sequence has one (stochastic depth, Huang et al. 2016).
 #pragma once
 
 #include <span>
@@ -9,11 +10,11 @@
 
 namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
-/// How the addend [N, D] is scaled.
+/// The scales of a sublayer's output [N, D].
 template <class T>
 struct ResidualScale {
-  const T* columns = nullptr;      // [D]; nullptr: 1 everywhere
-  std::span<const T> sequences{};  // one factor for each N / size rows; empty: 1 everywhere
+  const T* columns = nullptr;      // [D]; nullptr means 1 everywhere
+  std::span<const T> sequences{};  // one scale for each N / size rows; empty means 1 everywhere
 
   [[nodiscard]] T of_row(Index row, Index rows) const {
     if (sequences.empty()) return T(1);
@@ -23,7 +24,8 @@ struct ResidualScale {
 
 namespace detail {
 
-/// to (+)= factor * columns * from, or without columns. Call inside `with_simd`.
+/// to = addend + factor * columns * from, for one row. Without addend (nullptr) it is 0, without columns they are 1.
+/// Call inside `with_simd`.
 template <class Isa, class T>
 [[gnu::always_inline]] inline void add_scaled_row(Isa isa, const T* addend, const T* from, const T* columns, T factor,
                                                   T* to, Index count) {
@@ -44,7 +46,7 @@ template <class Isa, class T>
 
 }  // namespace detail
 
-/// y_ij = x_ij + columns_j sequence_i sublayer_ij   // all [N, D]
+/// y_ij = x_ij + columns_j sequence_i sublayer_ij, where sequence_i is the scale of row i's sequence   // all [N, D]
 template <class T>
 void scaled_residual(TensorView<const T> x, const T* sublayer, const ResidualScale<T>& scale, T* y) {
   const Index rows = x.rows(), cols = x.cols();
@@ -73,7 +75,7 @@ void scaled_residual_backward(TensorView<const T> dy, const ResidualScale<T>& sc
   });
 }
 
-/// d_columns_j += sum over i of sequence_i dy_ij sublayer_ij. Each column is added in the order of rows.
+/// d_columns_j += sum over i of sequence_i dy_ij sublayer_ij, added in the order of rows. Threads take columns.
 template <class T>
 void add_scale_gradient(TensorView<const T> dy, const T* sublayer, const ResidualScale<T>& scale, T* d_columns) {
   const Index rows = dy.rows(), cols = dy.cols();

@@ -1,5 +1,5 @@
 /// \file
-/// Vectors without intrinsics, and the choice of instruction set at run time.
+/// Vectors without intrinsics, the choice of instruction set at run time, and elementary functions on vectors.
 ///
 /// A kernel is written once, on the compiler's portable vector types, as a lambda that takes the instruction set as an
 /// argument. `with_simd` calls it inside a function that carries the matching target attribute; as the lambda (and
@@ -13,7 +13,8 @@
 ///       });
 ///     });
 ///
-/// Vectors never pass by value through a function (their ABI depends on flags): they are locals and references.
+/// No function takes or returns a vector by value, as the calling convention of vectors depends on flags: they are
+/// local variables and references.
 #pragma once
 
 #include <array>
@@ -28,8 +29,9 @@
 
 namespace rapt { inline namespace RAPT_ABI { namespace simd {
 
-/// Instruction sets: bytes of a vector register, and the block of a matrix product that fits the register file
-/// (rows x columns in vectors: accumulators + columns + 1 broadcast <= number of registers).
+/// Instruction sets: the bytes of a vector register, and the largest register block of a matrix product, which has
+/// kGemmRows rows x kGemmColumns vectors. Its sums, the vectors of a row of the right operand and one broadcast must
+/// fit the registers: 14 * 2 + 2 + 1 <= 32 for AVX-512, and 16 registers for the others.
 struct Avx512 {
   static constexpr int kBytes = 64, kGemmRows = 14, kGemmColumns = 2;
 };
@@ -44,16 +46,16 @@ template <class T, int kLanes>
 struct VectorOf {
   typedef T Type __attribute__((vector_size(kLanes * sizeof(T))));
 };
-/// `kLanes` values of T in a register.
+/// A vector of `kLanes` values of T.
 template <class T, int kLanes>
 using Vector = typename VectorOf<T, kLanes>::Type;
-/// As many values of T as a register of the instruction set holds.
+/// The number of values of T that a register of the instruction set holds, and the vector of so many.
 template <class Isa, class T>
 inline constexpr int kLanes = Isa::kBytes / static_cast<int>(sizeof(T));
 template <class Isa, class T>
 using Native = Vector<T, kLanes<Isa, T>>;
 
-/// Vector <- memory and memory <- vector, of any alignment.
+/// Reads a vector from memory and writes it to memory, of any alignment.
 template <class V, class T>
 [[gnu::always_inline]] inline void load(V& v, const T* from) {
   __builtin_memcpy(&v, from, sizeof(V));
@@ -78,7 +80,8 @@ template <class F>
 
 }  // namespace detail
 
-/// Calls f(isa) for the level in force. f must be always inlined and must not start threads: dispatch inside of parts.
+/// Calls f(isa) for the instruction set in force. f must be always inlined. It must not start threads: a parallel
+/// kernel calls with_simd inside each part of its work.
 template <class F>
 [[gnu::always_inline]] inline void with_simd(const F& f) {
 #if defined(__x86_64__)
@@ -94,7 +97,8 @@ template <class F>
   f(Baseline{});
 }
 
-/// Walks 0 .. count in vectors: f(lanes, i) with lanes an integral constant, full vectors first, then single elements.
+/// Calls f(lanes, i) for elements i .. i + lanes until 0 .. count is covered: whole vectors first, then single
+/// elements. `lanes` is an integral constant, so that the type Vector<T, lanes> can be named.
 template <class T, class Isa, class F>
 [[gnu::always_inline]] inline void for_lanes(Isa, Index count, const F& f) {
   constexpr int kWidth = kLanes<Isa, T>;
@@ -103,7 +107,8 @@ template <class T, class Isa, class F>
   for (; i < count; ++i) f(std::integral_constant<int, 1>{}, i);
 }
 
-/// Sum (largest) of a vector's lanes, in a fixed tree order.
+/// The sum of a vector's lanes, and the largest of them: halves are combined until one lane is left, always in this
+/// order.
 template <int kCount, class V>
 [[gnu::always_inline]] inline auto sum_lanes(const V& v) {
   if constexpr (kCount == 1) {
@@ -132,8 +137,8 @@ template <int kCount, class V>
   }
 }
 
-/// Turns the square of lanes x lanes in `rows` over its diagonal: blocks off it change places, at each size from half
-/// the square down to one element (Eklundh 1972).
+/// Transposes the square of lanes x lanes elements in `rows`: the two blocks off the diagonal change places, for blocks
+/// of half the square, then inside each block for blocks of a quarter, down to single elements (Eklundh 1972).
 template <class V, std::size_t kCount>
 [[gnu::always_inline]] inline void transpose(V (&rows)[kCount]) {
   const auto exchange = [&]<std::size_t kBlock, std::size_t... kI>(
@@ -156,7 +161,7 @@ template <class V, std::size_t kCount>
 
 namespace detail {
 
-/// What exp needs of T.
+/// The constants of exp for T.
 template <class T>
 struct ExpConstants {
   static constexpr bool kFloat = sizeof(T) == 4;
@@ -169,12 +174,13 @@ struct ExpConstants {
   static constexpr int kMantissa = kFloat ? 23 : 52, kDegree = kFloat ? 7 : 13;
   static constexpr Bits kBias = (Bits{1} << (kMantissa - (kFloat ? 16 : 42))) - 1;
 };
-/// As many integers of the same width as V has numbers.
+/// A vector of as many integers as V has numbers, of the same width.
 template <class T, class V>
 using BitsOf = Vector<typename ExpConstants<T>::Bits, static_cast<int>(sizeof(V) / sizeof(T))>;
 
-/// r and n with x = n ln 2 + r, |r| <= ln(2) / 2 (Cody and Waite). Adding kMagic rounds to an integer, which the
-/// lowest bits then hold; a compiler that may reorder sums would drop it, so clang is told not to.
+/// Gives r and n with x = n ln 2 + r and |r| <= ln(2) / 2 (Cody and Waite 1980). Adding kMagic rounds x / ln 2 to an
+/// integer, which the lowest bits of the sum then hold. A compiler that may reassociate sums would remove kMagic, so
+/// clang is told not to.
 template <class T, class V>
 [[gnu::always_inline]] inline void reduce_exponent(const V& x, V& r, BitsOf<T, V>& n) {
 #if defined(__clang__)
@@ -187,7 +193,8 @@ template <class T, class V>
   n = (BitsOf<T, V>)shifted - (BitsOf<T, V>)(C::kMagic - zero);
 }
 
-/// sum <- r^0 / kFirst! + r^1 / (kFirst + 1)! + ..., the tail of e^r's Taylor polynomial.
+/// sum <- r^0 / kFirst! + r^1 / (kFirst + 1)! + ..., the Taylor polynomial of e^r from the term kFirst on, divided by
+/// r^kFirst.
 template <int kFirst, class T, class V>
 [[gnu::always_inline]] inline void exp_polynomial(const V& r, V& sum) {
   constexpr int kDegree = ExpConstants<T>::kDegree;
@@ -197,7 +204,8 @@ template <int kFirst, class T, class V>
     for (int k = 0; k <= kDegree; ++k) at(c, k) = T(1) / (factorial *= k > 0 ? T(k) : T(1));
     return c;
   }();
-  V s = kCoefficients[kDegree] - V{};  // a local one: compilers see what value and derivative share
+  V s =
+      kCoefficients[kDegree] - V{};  // A local variable lets compilers see what an activation and its derivative share.
 #pragma GCC unroll 16
   for (int k = kDegree - 1; k >= kFirst; --k) s = s * r + at(kCoefficients, k);
   sum = s;
@@ -205,8 +213,8 @@ template <int kFirst, class T, class V>
 
 }  // namespace detail
 
-/// x <- e^x: e^r by its Taylor polynomial, 2^n by exponent bits. Relative error below 2 epsilon; 0 below the smallest
-/// normal number; +infinity above the largest; NaN stays.
+/// x <- e^x = 2^n e^r, with e^r by its Taylor polynomial and 2^n by exponent bits. The relative error is below 2
+/// epsilon. The result is 0 where e^x is below the smallest normal number, and infinity above the largest; NaN stays.
 template <class T, class V>
 [[gnu::always_inline]] inline void exp_in_place(V& x) {
 #if defined(__clang__)
@@ -220,15 +228,15 @@ template <class T, class V>
   IntVector exponent;
   detail::reduce_exponent<T>(clamped, r, exponent);
   detail::exp_polynomial<0, T>(r, sum);
-  // 2^n in two factors, as n = 128 (1024) has no exponent of its own.
+  // 2^n is made of two factors, as 2^128 (2^1024 in double) is no number although e^x may still be one.
   const IntVector half = exponent >> 1, bias = IntVector{} + C::kBias;
   const V scale1 = (V)((half + bias) << C::kMantissa), scale2 = (V)((exponent - half + bias) << C::kMantissa);
   const V result = sum * scale1 * scale2;
   x = x < low ? zero : (x > high ? infinity : result);
 }
 
-/// x <- e^x and rest <- 1 - e^x, of x <= 0. Relative errors of a few epsilon, that of 1 - e^x near 0, too; e^x is 0
-/// below the smallest normal number; NaN stays.
+/// x <- e^x and rest <- 1 - e^x for x <= 0. The relative errors are a few epsilon, also that of 1 - e^x near 0, which
+/// is computed without cancellation. e^x is 0 where it is below the smallest normal number; NaN stays.
 template <class T, class V>
 [[gnu::always_inline]] inline void exp_of_negative_in_place(V& x, V& rest) {
 #if defined(__clang__)
@@ -246,7 +254,8 @@ template <class T, class V>
   x = x < low ? zero : grown + scale;
 }
 
-/// x <- log(1 + x) of 0 <= x <= 1 = 2 atanh(x / (2 + x)), by its series. Relative error of a few epsilon; NaN stays.
+/// x <- log(1 + x) for 0 <= x <= 1, as the series of 2 atanh(x / (2 + x)). The relative error is a few epsilon; NaN
+/// stays.
 template <class T, class V>
 [[gnu::always_inline]] inline void log1p_in_place(V& x) {
   constexpr int kTerms = sizeof(T) == 4 ? 7 : 16;
@@ -257,7 +266,7 @@ template <class T, class V>
   x = T(2) * z * sum;
 }
 
-/// x <- tanh(x) = d / (2 - d) with d = 1 - e^-2|x|, and the sign of x. Relative error of a few epsilon.
+/// x <- tanh(x), as d / (2 - d) with d = 1 - e^-2|x| and the sign of x. The relative error is a few epsilon.
 template <class T, class V>
 [[gnu::always_inline]] inline void tanh_in_place(V& x) {
   const V zero{};
@@ -267,8 +276,8 @@ template <class T, class V>
   x = x < zero ? -t : t;
 }
 
-/// x <- erf(x), gauss <- e^-x^2. In float erf is Abramowitz and Stegun's 7.1.26 (absolute error below 1.5e-7), in
-/// double the library's.
+/// x <- erf(x) and gauss <- e^(-x^2). In float, erf is formula 7.1.26 of Abramowitz and Stegun (absolute error below
+/// 1.5e-7); in double it is the standard library's.
 template <class T, class V>
 [[gnu::always_inline]] inline void erf_in_place(V& x, V& gauss) {
   gauss = -x * x;

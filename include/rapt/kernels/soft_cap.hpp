@@ -1,6 +1,6 @@
 /// \file
-/// Soft-capping of attention scores (Bello et al. 2016; Gemma 2, Riviere et al. 2024): cap tanh(score / cap) stays
-/// within +-cap.
+/// Soft-capping of attention scores: cap tanh(score / cap), which stays between -cap and cap (Bello et al. 2016; Gemma
+/// 2, Riviere et al. 2024).
 #pragma once
 
 #include "rapt/core/tensor.hpp"
@@ -8,9 +8,10 @@
 
 namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
-/// row <- cap tanh(row / cap); slopes <- 1 - tanh^2(row / cap), its derivative, unless that is nullptr. Both are exact
-/// to some epsilon, relative to their own size: with e = e^-2|x|, tanh|x| = (1 - e) / (1 + e) and 1 - tanh^2 x =
-/// 4 e / (1 + e)^2, where 1 - e is computed without cancellation. Call inside `with_simd`.
+/// Replaces each x of a row by cap tanh(x / cap), and writes the derivatives 1 - tanh^2(x / cap) to `slopes`, unless it
+/// is nullptr. The relative errors of both are a few epsilon: with e = e^(-2 |x / cap|), the tanh is (1 - e) / (1 + e)
+/// up to its sign and the derivative 4 e / (1 + e)^2, where 1 - e is computed without cancellation. Call inside
+/// `with_simd`.
 template <class Isa, class T>
 [[gnu::always_inline]] inline void soft_cap_row(Isa isa, T* row, Index count, T cap, T* slopes = nullptr) {
   const T inverse = T(1) / cap;

@@ -123,7 +123,7 @@ template <int kRows, int kVectors, class Isa, class T>
   const bool by_rows = col_stride == 1;
   const T* ahead = a + (by_rows ? kRows * row_stride : depth * col_stride);
   const Index ahead_step = by_rows ? row_stride : col_stride;
-  const Index ahead_turn = by_rows ? 64 / Index{sizeof(T)} - kRows * row_stride : 0;
+  const Index ahead_jump = by_rows ? 64 / Index{sizeof(T)} - kRows * row_stride : 0;
   int lines_left = kRows;
   if constexpr (kRows > 6) {  // The part of c that will be written is prefetched, too.
 #pragma GCC unroll 16
@@ -136,7 +136,7 @@ template <int kRows, int kVectors, class Isa, class T>
     if constexpr (kRows > 6) {
       __builtin_prefetch(ahead);
       ahead += ahead_step;
-      if (--lines_left == 0) lines_left = kRows, ahead += ahead_turn;
+      if (--lines_left == 0) lines_left = kRows, ahead += ahead_jump;
     }
     // The step itself: one row of the panel, and the outer product of a's column with it.
     V b[kVectors];
@@ -218,7 +218,8 @@ template <class T>
   const Index lines = by_rows ? a.rows : a.cols, length = by_rows ? a.cols : a.rows;
   const Index line = detail::round_up(length, 16) + 16, old_line = by_rows ? a.row_stride : a.col_stride;
   for (Index i = 0; i < lines; ++i) std::copy_n(a.data + i * old_line, length, to + i * line);
-  return by_rows ? Operand<T>{to, a.rows, a.cols, line, 1} : Operand<T>{to, a.rows, a.cols, 1, line};
+  return {
+      .data = to, .rows = a.rows, .cols = a.cols, .row_stride = by_rows ? line : 1, .col_stride = by_rows ? 1 : line};
 }
 template <class T>
 [[nodiscard]] constexpr Index compact_size(const Operand<T>& a) {
@@ -265,7 +266,8 @@ template <class T>
 template <class T>
 void multiply_panels(const Operand<T>& a, const T* panels, const BlockOutput<T>& c, Index packed_depth = -1) {
   const Index width = panel_columns<T>();
-  multiply_blocks(a, Panels<T>{panels, width, (packed_depth < 0 ? a.cols : packed_depth) * width}, c);
+  const Index depth = packed_depth < 0 ? a.cols : packed_depth;
+  multiply_blocks(a, Panels<T>{.data = panels, .row_stride = width, .next = depth * width}, c);
 }
 
 }}}  // namespace rapt::RAPT_ABI::kernels

@@ -17,7 +17,7 @@ template <class T>
 /// c[a.rows, c.columns] (+)= a * b, on the calling thread; b must have whole vectors (`has_whole_vectors`).
 template <class T>
 void multiply_rows(const Operand<T>& a, const Operand<T>& b, const BlockOutput<T>& c) {
-  multiply_blocks(a, Panels<T>{b.data, b.row_stride, panel_columns<T>()}, c);
+  multiply_blocks(a, Panels<T>{.data = b.data, .row_stride = b.row_stride, .next = panel_columns<T>()}, c);
 }
 
 namespace detail {

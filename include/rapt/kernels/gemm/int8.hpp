@@ -128,8 +128,7 @@ inline void quantize_panel(const Operand<float>& b, Quad* to, float* scales, std
   }
 }
 
-/// c (+)= a * panel for c.columns <= 32 columns, on the compiler's portable vectors. Sums are exact, so that the result
-/// is that of the AVX-512 version bit for bit.
+/// c (+)= a * panel for c.columns <= 32 columns, on the compiler's portable vectors.
 inline void multiply_quads_portable(const QuadRows& a, const QuadPanel& panel, const BlockOutput<float>& c) {
   simd::with_simd([&](auto isa) __attribute__((always_inline)) {
     constexpr int kWidth = simd::kLanes<decltype(isa), std::int32_t>;

@@ -17,7 +17,11 @@ struct Operand {
 
   /// The submatrix [some_rows, some_cols] whose first element is (i, j).
   [[nodiscard]] Operand part(Index i, Index j, Index some_rows, Index some_cols) const {
-    return {data + i * row_stride + j * col_stride, some_rows, some_cols, row_stride, col_stride};
+    return {.data = data + i * row_stride + j * col_stride,
+            .rows = some_rows,
+            .cols = some_cols,
+            .row_stride = row_stride,
+            .col_stride = col_stride};
   }
 };
 
@@ -26,14 +30,14 @@ template <class View>
 [[nodiscard]] auto as_is(const View& view) {
   using T = std::remove_cvref_t<decltype(*view.data())>;
   const TensorView<const T> m = view;
-  return Operand<T>{m.data(), m.rows(), m.cols(), m.stride(), 1};
+  return Operand<T>{.data = m.data(), .rows = m.rows(), .cols = m.cols(), .row_stride = m.stride(), .col_stride = 1};
 }
 /// The transposed matrix of a view as an operand; no element is moved   // [cols, rows]
 template <class View>
 [[nodiscard]] auto transposed(const View& view) {
   using T = std::remove_cvref_t<decltype(*view.data())>;
   const TensorView<const T> m = view;
-  return Operand<T>{m.data(), m.cols(), m.rows(), 1, m.stride()};
+  return Operand<T>{.data = m.data(), .rows = m.cols(), .cols = m.rows(), .row_stride = 1, .col_stride = m.stride()};
 }
 
 /// The part of c that a product is written to, and how the product is combined with what is there.

@@ -29,11 +29,13 @@ struct GemmGeometry {
 template <class T>
 [[nodiscard]] GemmGeometry gemm_geometry(MatrixUnit unit = MatrixUnit::none) {
   if (unit != MatrixUnit::none) {
-    return {kPairColumns, unit == MatrixUnit::amx ? 16 : 14, 2 * kPairDepth};
+    return {.panel_columns = kPairColumns, .block_rows = unit == MatrixUnit::amx ? 16 : 14, .depth = 2 * kPairDepth};
   }
   GemmGeometry geometry;
   simd::with_simd([&](auto isa) __attribute__((always_inline)) {
-    geometry = {detail::kPanelColumns<decltype(isa), T>, decltype(isa)::kGemmRows, detail::kPanelDepth};
+    geometry = {.panel_columns = detail::kPanelColumns<decltype(isa), T>,
+                .block_rows = decltype(isa)::kGemmRows,
+                .depth = detail::kPanelDepth};
   });
   return geometry;
 }
@@ -151,19 +153,22 @@ class PackedOperand {
   /// A panel of bfloat16 pairs of the cut that starts at row p.
   [[nodiscard]] PairPanel pair_panel(Index p, Index panel) const {
     const Index pairs = pairs_of(depth_at(p));
-    return {pairs_.data() + (p / 2 * panels_ + panel * pairs) * kPairColumns, pairs, plane()};
+    return {.data = pairs_.data() + (p / 2 * panels_ + panel * pairs) * kPairColumns, .pairs = pairs, .plane = plane()};
   }
   /// A panel of quads, which has the whole depth.
   [[nodiscard]] QuadPanel quad_panel(Index panel) const {
     const Index quads = quads_of(rows_), column = panel * kQuadColumns;
-    return {pairs_.data() + column * quads, scales_.data() + column, shifts_.data() + column, quads};
+    return {.data = pairs_.data() + column * quads,
+            .scales = scales_.data() + column,
+            .shifts = shifts_.data() + column,
+            .quads = quads};
   }
 
  private:
   void quantize(const Operand<float>& b) {
     require<ShapeError>(rows_ <= kMostQuadDepth, "packed_operand", "eight bits add up over at most ", kMostQuadDepth,
                         " products, not ", rows_);
-    geometry_ = {kQuadColumns, 14, std::max<Index>(1, rows_)};
+    geometry_ = {.panel_columns = kQuadColumns, .block_rows = 14, .depth = std::max<Index>(1, rows_)};
     panels_ = (cols_ + kQuadColumns - 1) / kQuadColumns;
     cut_depth_ = std::max<Index>(1, rows_);
     if (rows_ == 0 || cols_ == 0) return;
@@ -219,7 +224,7 @@ class QuantizedRows {
   }
 
   [[nodiscard]] QuadRows part(Index i, Index rows) const {
-    return {data_.row(i), scales_.data() + i, rows, data_.cols()};
+    return {.data = data_.row(i), .scales = scales_.data() + i, .rows = rows, .stride = data_.cols()};
   }
 
  private:
@@ -259,7 +264,7 @@ class PackedRows {
 
   /// `rows` rows from row i on, beginning at depth p, which must be a multiple of 32.
   [[nodiscard]] PairRows part(Index i, Index p, Index rows) const {
-    return {rows_.data + i * rows_.stride + p / 2, rows, rows_.stride, rows_.plane};
+    return {.data = rows_.data + i * rows_.stride + p / 2, .rows = rows, .stride = rows_.stride, .plane = rows_.plane};
   }
 
  private:
