@@ -200,9 +200,9 @@ class ImageBatches {
     return position_.batch < batches_per_epoch() ? position_ : BatchPosition{position_.epoch + 1, 0};
   }
 
-  void prepare(const BatchPosition& at, Slot& slot, bool in_parallel) {
-    order_epoch(at.epoch);
-    const Index begin = at.batch * options_.batch_size;
+  void prepare(const BatchPosition& position, Slot& slot, bool in_parallel) {
+    order_epoch(position.epoch);
+    const Index begin = position.batch * options_.batch_size;
     const Index count = std::min(options_.batch_size, dataset_.images() - begin), size = dataset_.shape().size();
     LabelledImages<T>& batch = slot.batch;
     batch.numbers.assign(order_->numbers.begin() + begin, order_->numbers.begin() + begin + count);
@@ -210,7 +210,7 @@ class ImageBatches {
     for (const Index number : batch.numbers) batch.labels.push_back(dataset_.label(number));
     T* pixels = slot.pixels->data();
     const auto prepare_one = [&](Index i) {
-      const std::uint8_t* bytes = changed_bytes(at.epoch, at(batch.numbers, i), i, slot);
+      const std::uint8_t* bytes = changed_bytes(position.epoch, at(batch.numbers, i), i, slot);
       normalize_(bytes, dataset_.shape().height * dataset_.shape().width, pixels + i * size);
     };
     if (in_parallel) {
@@ -218,7 +218,7 @@ class ImageBatches {
     } else {  // the pool is the training thread's
       for (Index i = 0; i < count; ++i) prepare_one(i);
     }
-    const ImageMix mix = draw_mix(options_.mix, dataset_.shape(), options_.seed, at.epoch, at.batch);
+    const ImageMix mix = draw_mix(options_.mix, dataset_.shape(), options_.seed, position.epoch, position.batch);
     mix_images(pixels, count, dataset_.shape(), mix);
     batch.weight = mix.weight;
     batch.mixed_labels.clear();
