@@ -104,8 +104,8 @@ requires requires { M::kDecoderOnly; }
   if constexpr (requires { model(tokens).value(); }) {
     run.outputs["logits"] = model(tokens).value();
   } else {
-    typename M::Memory memory;
-    run.outputs["logits"] = model(tokens, memory);
+    rapt::SegmentCache<T> cache;
+    run.outputs["logits"] = model(tokens, cache);
   }
   return run;
 }
