@@ -1,13 +1,18 @@
 # Which library a header belongs to follows from what it includes, directly or through other headers of rapt:
 # nlohmann_json is rapt::io's, utf8proc rapt::text's, libpng and zlib are rapt::images's; whatever needs none of them is
-# rapt::rapt's. What needs both nlohmann_json and utf8proc is rapt::io's, where there is rapt::text, too.
+# rapt::rapt's. The rooms pretrained/ and pipelines/ have libraries of their own, above io and text. Those headers of
+# pretrained/ that need utf8proc belong to rapt::pretrained where there is rapt::text.
 
 # rapt_needs(<header below include_dir> <variable>): sets the variable to those of io, text and images whose
-# dependencies the header needs, sorted.
+# dependencies the header needs, and to pretrained or pipelines for a header of these rooms or one that includes such a
+# header; sorted.
 function(rapt_needs header variable)
   get_property(known GLOBAL PROPERTY "rapt_needs ${include_dir} ${header}" SET)
   if(NOT known)
     set(needs "")
+    if(header MATCHES "^rapt/(pretrained|pipelines)/")
+      list(APPEND needs "${CMAKE_MATCH_1}")
+    endif()
     set_property(GLOBAL PROPERTY "rapt_needs ${include_dir} ${header}" "")
     file(STRINGS "${include_dir}/${header}" lines REGEX "^[ \t]*#[ \t]*include[ \t]*[<\"]")
     foreach(line IN LISTS lines)
@@ -30,11 +35,11 @@ function(rapt_needs header variable)
   set(${variable} "${needs}" PARENT_SCOPE)
 endfunction()
 
-# rapt_sort_headers(<include dir>): sets core_headers, io_headers, text_headers, images_headers, and
-# io_text_headers for those that need the dependencies of both.
+# rapt_sort_headers(<include dir>): sets core_headers, io_headers, text_headers, images_headers, pretrained_headers,
+# pretrained_text_headers for those of pretrained/ that need utf8proc, and pipelines_headers.
 function(rapt_sort_headers include_dir)
   file(GLOB_RECURSE headers RELATIVE "${include_dir}" CONFIGURE_DEPENDS "${include_dir}/rapt/*.hpp")
-  set(libraries core io text images io_text)
+  set(libraries core io text images pretrained pretrained_text pipelines)
   foreach(library IN LISTS libraries)
     set(${library} "")
   endforeach()
@@ -43,6 +48,10 @@ function(rapt_sort_headers include_dir)
     list(JOIN needs "_" library)
     if(library STREQUAL "")
       set(library core)
+    elseif("pipelines" IN_LIST needs AND NOT "images" IN_LIST needs)
+      set(library pipelines)
+    elseif(library MATCHES "^(io_)?pretrained(_text)?$")
+      set(library "pretrained${CMAKE_MATCH_2}")
     elseif(NOT library IN_LIST libraries)
       message(FATAL_ERROR "${include_dir}/${header} needs what these libraries need: ${needs}. No library of rapt has "
         "all of it.")

@@ -1,5 +1,5 @@
-# The library targets: rapt::rapt, and rapt::io, rapt::text and rapt::images where their dependencies are found. They
-# carry include paths and dependencies and no flags. rapt::precompiled, on request, is rapt::rapt with what is heavy
+# The library targets: rapt::rapt; rapt::io, rapt::text and rapt::images where their dependencies are found;
+# rapt::pretrained where there is rapt::io, and rapt::pipelines where there is rapt::text, too. They carry include paths and dependencies and no flags. rapt::precompiled, on request, is rapt::rapt with what is heavy
 # compiled already. Targets that the build has already stay as they are; rapt_new_targets lists the others.
 
 option(RAPT_BUILD_PRECOMPILED "Build rapt::precompiled, a static library of rapt's templates for float and double" OFF)
@@ -87,11 +87,14 @@ if(RAPT_IMAGES_FOUND)
   rapt_library(rapt_images images "${images_headers}" rapt PNG::PNG ZLIB::ZLIB)
 endif()
 if(RAPT_IO_FOUND)
-  # Tokenizer files and the translator go from text to text, so rapt::io brings rapt::text where that is there: in the
-  # build that links it.
-  rapt_library(rapt_io io "${io_headers}" rapt nlohmann_json::nlohmann_json $<TARGET_NAME_IF_EXISTS:rapt::text>)
-  if(RAPT_TEXT_FOUND AND ("rapt_io" IN_LIST rapt_new_targets OR "rapt_text" IN_LIST rapt_new_targets))
-    target_sources(rapt_io INTERFACE FILE_SET HEADERS FILES ${io_text_headers})
+  rapt_library(rapt_io io "${io_headers}" rapt nlohmann_json::nlohmann_json)
+  # Tokenizer files need text, so rapt::pretrained brings rapt::text where that is there: in the build that links it.
+  rapt_library(rapt_pretrained pretrained "${pretrained_headers}" rapt::io $<TARGET_NAME_IF_EXISTS:rapt::text>)
+  if(RAPT_TEXT_FOUND AND ("rapt_pretrained" IN_LIST rapt_new_targets OR "rapt_text" IN_LIST rapt_new_targets))
+    target_sources(rapt_pretrained INTERFACE FILE_SET HEADERS FILES ${pretrained_text_headers})
+  endif()
+  if(RAPT_TEXT_FOUND)
+    rapt_library(rapt_pipelines pipelines "${pipelines_headers}" rapt::pretrained rapt::text)
   endif()
 endif()
 

@@ -12,9 +12,9 @@
 // held-out pairs, of which no side was in training, and BLEU of characters.
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <rapt/core/atomic_file.hpp>
 #include <rapt/data/fingerprint.hpp>
 #include <rapt/generation/batches.hpp>
-#include <rapt/io/atomic_file.hpp>
 #include <rapt/rapt.hpp>
 #include <rapt/text/bleu.hpp>
 #include <rapt/text/significance.hpp>

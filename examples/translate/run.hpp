@@ -5,7 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <iostream>
-#include <rapt/io/atomic_file.hpp>
+#include <rapt/core/atomic_file.hpp>
 #include <rapt/pipelines/translator.hpp>
 #include <rapt/text/lines.hpp>
 #include <rapt/visualization/attention_page.hpp>

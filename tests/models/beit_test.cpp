@@ -1,5 +1,6 @@
 /// \file
 /// BEiT against transformers with every head, and its folders.
+// covers: pretrained/beit.hpp
 #include "rapt/models/beit.hpp"
 
 #include <gtest/gtest.h>

@@ -1,6 +1,7 @@
 /// \file
 /// BERT against transformers with every head, and its folders.
 // covers: models/sentence_embedding.hpp
+// covers: pretrained/bert.hpp
 #include "rapt/models/bert.hpp"
 
 #include <gtest/gtest.h>

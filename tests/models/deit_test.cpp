@@ -1,5 +1,6 @@
 /// \file
 /// DeiT against transformers, its folders, and how it learns from a teacher.
+// covers: pretrained/deit.hpp
 #include "rapt/models/deit.hpp"
 
 #include <gtest/gtest.h>

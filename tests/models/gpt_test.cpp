@@ -1,6 +1,7 @@
 /// \file
 /// GPT against transformers, and decoding with the cache against the whole sequence.
 // covers: nn/decoding_state.hpp
+// covers: pretrained/gpt.hpp
 #include "rapt/models/gpt.hpp"
 
 #include <gtest/gtest.h>

@@ -1,5 +1,6 @@
 /// \file
 /// ImageGPT against transformers, and completing images with the cache against reading them whole.
+// covers: pretrained/image_gpt.hpp
 #include "rapt/models/image_gpt.hpp"
 
 #include <gtest/gtest.h>

@@ -1,5 +1,6 @@
 /// \file
 /// Masked autoencoders against transformers, and their folders.
+// covers: pretrained/mae.hpp
 #include "rapt/models/mae.hpp"
 
 #include <gtest/gtest.h>

@@ -1,5 +1,6 @@
 /// \file
 /// Marian against transformers: what it computes, what it generates, and the folders that it reads.
+// covers: pretrained/marian.hpp
 #include "rapt/models/marian.hpp"
 
 #include <gtest/gtest.h>

@@ -1,6 +1,7 @@
 /// \file
 /// Transformer-XL against transformers, segments with memory against the whole text, and what only the memory knows.
 // covers: models/transformer_xl_config.hpp
+// covers: pretrained/transformer_xl.hpp
 #include "rapt/models/transformer_xl.hpp"
 
 #include <gtest/gtest.h>

@@ -1,5 +1,7 @@
 /// \file
 /// ViT against transformers, its folders, and what it is made of.
+// covers: pretrained/image_keys.hpp
+// covers: pretrained/vit.hpp
 #include "rapt/models/vit.hpp"
 
 #include <gtest/gtest.h>

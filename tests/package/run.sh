@@ -24,7 +24,7 @@ fi
 quiet "$cmake" -S "$here/find_package" -B "$work/find_package" -DCMAKE_PREFIX_PATH="$work/installed"
 quiet "$cmake" --build "$work/find_package"
 "$work/find_package/consumer"
-(cd "$work" && find_package/consumer_components)
+(cd "$work" && find_package/consumer_components && find_package/consumer_pipelines)
 
 echo "== FetchContent"
 quiet "$cmake" -S "$here/fetch_content" -B "$work/fetch_content" -DRAPT_SOURCE="$root"

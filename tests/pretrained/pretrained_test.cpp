@@ -1,5 +1,6 @@
 /// \file
 /// Folders of Hugging Face that are not what they should be, and those in several files.
+// covers: pretrained/stored_name.hpp
 #include "rapt/pretrained/pretrained.hpp"
 
 #include <gtest/gtest.h>

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "rapt/io/atomic_file.hpp"
+#include "rapt/core/atomic_file.hpp"
 #include "rapt/rapt.hpp"
 #include "rapt/visualization/attention_page.hpp"
 

@@ -13,9 +13,9 @@
 #include <string_view>
 #include <vector>
 
+#include "rapt/core/atomic_file.hpp"
 #include "rapt/core/error.hpp"
 #include "rapt/core/index.hpp"
-#include "rapt/io/atomic_file.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 

@@ -16,10 +16,10 @@
 #include <utility>
 #include <vector>
 
+#include "rapt/core/atomic_file.hpp"
 #include "rapt/core/error.hpp"
 #include "rapt/core/shape.hpp"
 #include "rapt/core/tensor.hpp"
-#include "rapt/io/atomic_file.hpp"
 #include "rapt/io/dtype.hpp"
 #include "rapt/io/safetensors_header.hpp"
 

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <type_traits>
 
-#include "rapt/io/atomic_file.hpp"
+#include "rapt/core/atomic_file.hpp"
 #include "rapt/pretrained/config_keys.hpp"
 #include "rapt/pretrained/pretrained_format.hpp"
 

@@ -19,8 +19,8 @@
 #include <variant>
 #include <vector>
 
+#include "rapt/core/atomic_file.hpp"
 #include "rapt/core/error.hpp"
-#include "rapt/io/atomic_file.hpp"
 #include "rapt/pretrained/folder_contents.hpp"
 #include "rapt/pretrained/tokenizer_json.hpp"
 #include "rapt/text/byte_level_bpe.hpp"

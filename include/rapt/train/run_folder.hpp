@@ -21,8 +21,8 @@
 #include <utility>
 #include <vector>
 
+#include "rapt/core/atomic_file.hpp"
 #include "rapt/core/input_file.hpp"
-#include "rapt/io/atomic_file.hpp"
 #include "rapt/io/model_file.hpp"
 #include "rapt/optim/averaging.hpp"
 #include "rapt/train/snapshot.hpp"

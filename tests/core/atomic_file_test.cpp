@@ -1,6 +1,6 @@
 /// \file
 /// AtomicFile alone; tests/io/safetensors_test.cpp has the refusing disks.
-#include "rapt/io/atomic_file.hpp"
+#include "rapt/core/atomic_file.hpp"
 
 #include <gtest/gtest.h>
 
