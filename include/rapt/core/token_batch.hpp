@@ -108,7 +108,7 @@ struct TranslationBatch {
 struct LanguageBatch {
   TokenBatch input;
   std::vector<TokenId> targets;
-  std::vector<TokenId> rows;  ///< of `input`, one for each target; empty: all in order
+  std::vector<std::int32_t> rows;  ///< of `input`, one for each target; empty: all in order
 };
 
 /// Throws ValueError that names the position unless every id is in 0 .. vocabulary, or is `ignored`.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <numeric>
 #include <span>
 #include <vector>
@@ -25,10 +26,10 @@ template <class T>
   const auto keep = static_cast<Index>(static_cast<double>(patches) * (1 - share));
   require(keep > 0, kWhere, "of ", patches, " patches none is left when ", share, " of them are hidden");
   const Index images = static_cast<Index>(noise.size()) / patches;
-  std::vector<TokenId> visible, order(static_cast<std::size_t>(patches));
+  std::vector<std::int32_t> visible, order(static_cast<std::size_t>(patches));
   for (Index b = 0; b < images; ++b) {
-    std::iota(order.begin(), order.end(), static_cast<TokenId>(b * patches));
-    std::stable_sort(order.begin(), order.end(), [&](TokenId i, TokenId j) {
+    std::iota(order.begin(), order.end(), static_cast<std::int32_t>(b * patches));
+    std::stable_sort(order.begin(), order.end(), [&](std::int32_t i, std::int32_t j) {
       return noise[static_cast<std::size_t>(i)] < noise[static_cast<std::size_t>(j)];
     });
     visible.insert(visible.end(), order.begin(), order.begin() + keep);

@@ -2,6 +2,7 @@
 /// Cross-entropy of rows of logits, with its gradient.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 
 #include "rapt/core/token_batch.hpp"
@@ -12,12 +13,12 @@ namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 /// What rows of logits are measured against.
 template <class T>
 struct CrossEntropyRows {
-  std::span<const TokenId> targets;                    ///< [rows]
-  double smoothing = 0;                                ///< e of label smoothing
-  std::optional<TokenId> ignore_index = std::nullopt;  ///< a row with this target has no loss and no gradient
-  const T* class_weights = nullptr;                    ///< [cols]; nullptr: all are 1
-  T gradient_scale = 0;                                ///< of all gradients; 0: none are computed
-  const T* row_gradient_scales = nullptr;              ///< [rows], times gradient_scale; nullptr: all are 1
+  std::span<const std::int32_t> targets;                    ///< [rows]
+  double smoothing = 0;                                     ///< e of label smoothing
+  std::optional<std::int32_t> ignore_index = std::nullopt;  ///< a row with this target has no loss and no gradient
+  const T* class_weights = nullptr;                         ///< [cols]; nullptr: all are 1
+  T gradient_scale = 0;                                     ///< of all gradients; 0: none are computed
+  const T* row_gradient_scales = nullptr;                   ///< [rows], times gradient_scale; nullptr: all are 1
 };
 
 namespace detail {
@@ -68,7 +69,7 @@ void cross_entropy_rows(T* logits, Index rows, Index cols, const CrossEntropyRow
     simd::with_simd([&](auto isa) __attribute__((always_inline)) {
       for (Index i = begin; i < end; ++i) {
         T* row = logits + i * cols;
-        const TokenId target = p.targets[static_cast<std::size_t>(i)];
+        const std::int32_t target = p.targets[static_cast<std::size_t>(i)];
         if (target == p.ignore_index) {
           losses[i] = 0;
           if (p.gradient_scale != 0) std::fill_n(row, cols, T(0));

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cmath>
+#include <cstdint>
 
 #include "rapt/kernels/patches.hpp"
 
@@ -25,7 +26,7 @@ void for_each_patch_pixel(const PatchGrid& grid, Index patch, const F& f) {
 /// Row i holds patch number numbers[i] = b P + p, patch p of image b   // [n, p_h p_w C]
 template <class T>
 [[nodiscard]] Tensor<T> patch_pixels(const ImageBatch<T>& images, const PatchGrid& grid,
-                                     std::span<const TokenId> numbers) {
+                                     std::span<const std::int32_t> numbers) {
   require_ids(numbers, images.images() * grid.patches(), "patch_pixels");
   Tensor<T> patches(Shape{static_cast<Index>(numbers.size()), grid.patch_size()});
   parallel_for(patches.rows(), 64, [&](Index begin, Index end) {
@@ -43,7 +44,7 @@ template <class T>
 /// The images, with row i of `patches` in the place of patch numbers[i].
 template <class T>
 [[nodiscard]] ImageBatch<T> with_patches(const ImageBatch<T>& images, const PatchGrid& grid,
-                                         std::span<const TokenId> numbers, const Tensor<T>& patches) {
+                                         std::span<const std::int32_t> numbers, const Tensor<T>& patches) {
   require_ids(numbers, images.images() * grid.patches(), "with_patches");
   require<ShapeError>(patches.rows() == static_cast<Index>(numbers.size()) && patches.cols() == grid.patch_size(),
                       "with_patches", numbers.size(), " patches of ", grid.patch_size(), " numbers, got ",

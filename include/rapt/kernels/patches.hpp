@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <span>
 
 #include "rapt/core/image_batch.hpp"
@@ -53,7 +54,7 @@ void for_each_run(const PatchGrid& grid, Index patch, const F& f) {
 }
 
 /// The patch that token k of image b shows; `visible` empty: number k.
-[[nodiscard]] inline Index patch_of(std::span<const TokenId> visible, Index tokens, Index b, Index k) {
+[[nodiscard]] inline Index patch_of(std::span<const std::int32_t> visible, Index tokens, Index b, Index k) {
   return visible.empty() ? k : visible[static_cast<std::size_t>(b * tokens + k)];
 }
 
@@ -62,7 +63,7 @@ void for_each_run(const PatchGrid& grid, Index patch, const F& f) {
 /// tokens[b K + k] = patch number visible[b K + k] of image b, its numbers in the order (c, y, x)
 ///   // [B K, C p_h p_w] from pixels [B, C H W]; `visible` empty: all patches in order, K = grid.patches()
 template <class T>
-void unfold_patches(TensorView<const T> pixels, const PatchGrid& grid, std::span<const TokenId> visible,
+void unfold_patches(TensorView<const T> pixels, const PatchGrid& grid, std::span<const std::int32_t> visible,
                     TensorView<T> tokens) {
   const Index images = pixels.rows(), per_image = images > 0 ? tokens.rows() / images : 0;
   const Index grain = std::max<Index>(1, kElementGrain / grid.patch_size()), width = grid.patch_width;
@@ -80,7 +81,7 @@ void unfold_patches(TensorView<const T> pixels, const PatchGrid& grid, std::span
 /// The transpose: pixels += what the tokens that show them have there. Threads share images, so that a patch which
 /// is shown twice adds up in one order.
 template <class T>
-void fold_patches(TensorView<const T> tokens, const PatchGrid& grid, std::span<const TokenId> visible,
+void fold_patches(TensorView<const T> tokens, const PatchGrid& grid, std::span<const std::int32_t> visible,
                   TensorView<T> pixels) {
   const Index images = pixels.rows(), per_image = images > 0 ? tokens.rows() / images : 0;
   const Index width = grid.patch_width;
@@ -102,7 +103,7 @@ void fold_patches(TensorView<const T> tokens, const PatchGrid& grid, std::span<c
 ///   // [B (E + K), D]; positions [E + P, D], or no elements: none are added
 template <class T>
 void assemble_tokens(TensorView<const T> patches, TensorView<const T> extra, TensorView<const T> positions,
-                     std::span<const TokenId> visible, Index images, TensorView<T> y) {
+                     std::span<const std::int32_t> visible, Index images, TensorView<T> y) {
   const Index first = extra.rows(), per_image = images > 0 ? patches.rows() / images : 0;
   const Index length = first + per_image, cols = y.cols();
   parallel_for(y.rows(), std::max<Index>(1, kElementGrain / std::max<Index>(1, cols)), [&](Index begin, Index end) {
@@ -125,7 +126,8 @@ void assemble_tokens(TensorView<const T> patches, TensorView<const T> extra, Ten
 /// so that images add up in one order.
 template <class T>
 void assemble_tokens_backward(TensorView<const T> dy, TensorView<T> d_patches, TensorView<T> d_extra,
-                              TensorView<T> d_positions, Index extras, std::span<const TokenId> visible, Index images) {
+                              TensorView<T> d_positions, Index extras, std::span<const std::int32_t> visible,
+                              Index images) {
   if (images == 0) return;
   const Index length = dy.rows() / images, per_image = length - extras, cols = dy.cols();
   if (d_patches.data() != nullptr) {

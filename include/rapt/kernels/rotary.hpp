@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <span>
 
 #include "rapt/core/token_batch.hpp"
@@ -87,8 +88,8 @@ template <RotaryLayout kLayout, class Isa, class T>
 /// Rotates the heads of x [N, ..] in place. Row i of x is at row `positions[i]` of the table [P, r], which has the
 /// cosines of the r / 2 angles and then their sines. `backward`: by the negative angles, which is the transpose.
 template <class T>
-void rotate(TensorView<T> x, TensorView<const T> table, std::span<const TokenId> positions, const RotaryHeads& heads,
-            bool backward = false) {
+void rotate(TensorView<T> x, TensorView<const T> table, std::span<const std::int32_t> positions,
+            const RotaryHeads& heads, bool backward = false) {
   const Index pairs = table.cols() / 2, grain = std::max<Index>(1, kElementGrain / std::max<Index>(1, x.cols()));
   const T sign = backward ? T(-1) : T(1);
   parallel_for(x.rows(), grain, [&](Index begin, Index end) {
