@@ -164,7 +164,7 @@ class Gpt {
   /// Mean cross-entropy of the batch's targets; [N, V] is never stored.
   [[nodiscard]] Variable<T> loss(const LanguageBatch& batch, const CrossEntropyOptions& options = {}) const {
     Variable<T> h = hidden(batch.input);
-    if (!batch.rows.empty()) h = embedding<T>(h, batch.rows);  // the rows that have a target
+    if (!batch.rows.empty()) h = gather_rows<T>(h, batch.rows);  // the rows that have a target
     return linear_cross_entropy<T>(h, output_weight(), Parameter<T>(), batch.targets, options);
   }
 

@@ -222,7 +222,7 @@ class ImageGpt {
   /// Mean cross-entropy of the batch's targets; [N, clusters] is never stored.
   [[nodiscard]] Variable<T> loss(const LanguageBatch& batch, const CrossEntropyOptions& options = {}) const {
     Variable<T> h = hidden(batch.input);
-    if (!batch.rows.empty()) h = embedding<T>(h, batch.rows);  // the rows that have a target
+    if (!batch.rows.empty()) h = gather_rows<T>(h, batch.rows);  // the rows that have a target
     return linear_cross_entropy<T>(h, part(output_, "pixel head").weight(), Parameter<T>(), batch.targets, options);
   }
   /// Images, each all its pixels, as what is read, begin symbol and p_1 .. p_(n-1), and asked for, p_1 .. p_n.

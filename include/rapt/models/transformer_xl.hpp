@@ -255,7 +255,7 @@ class TransformerXl {
   /// The hidden states that have a target   // [targets, D]
   [[nodiscard]] Variable<T> target_rows(const LanguageBatch& segment, Memory& memory) const {
     const Variable<T> h = hidden(segment.input, memory);
-    return segment.rows.empty() ? h : embedding<T>(h, segment.rows);
+    return segment.rows.empty() ? h : gather_rows<T>(h, segment.rows);
   }
 
   /// Those that are computed once: of the memory, and a segment of usual length.
