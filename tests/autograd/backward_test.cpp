@@ -12,7 +12,7 @@
 #include "rapt/autograd/ops/add_rows.hpp"
 #include "rapt/autograd/ops/attention.hpp"
 #include "rapt/autograd/ops/cross_entropy.hpp"
-#include "rapt/autograd/ops/embedding.hpp"
+#include "rapt/autograd/ops/gather_rows.hpp"
 #include "rapt/autograd/ops/linear.hpp"
 #include "rapt/autograd/ops/multiply.hpp"
 #include "rapt/autograd/ops/sum.hpp"
@@ -157,7 +157,7 @@ std::vector<Tensor<float>> training_step() {
                  beta = random_leaf<float>({kWidth}, 9), bias = random_leaf<float>({kVocabulary}, 10);
   rapt::Rng rng(11);
   const rapt::Training scope(rng);
-  const Variable x = add_rows(rapt::embedding(table, ids, 2.f), places, positions);
+  const Variable x = add_rows(rapt::gather_rows(table, ids, 2.f), places, positions);
   const Variable qkv = linear(x, in, in_bias);
   const Variable heads =
       attention(columns(qkv, 0, kWidth), columns(qkv, kWidth, kWidth), columns(qkv, 2 * kWidth, kWidth), splits, splits,

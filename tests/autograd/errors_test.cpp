@@ -12,8 +12,8 @@
 #include "rapt/autograd/ops/attention.hpp"
 #include "rapt/autograd/ops/cross_entropy.hpp"
 #include "rapt/autograd/ops/dropout.hpp"
-#include "rapt/autograd/ops/embedding.hpp"
 #include "rapt/autograd/ops/gated.hpp"
+#include "rapt/autograd/ops/gather_rows.hpp"
 #include "rapt/autograd/ops/linear.hpp"
 #include "rapt/autograd/ops/matmul.hpp"
 #include "rapt/autograd/ops/multiply.hpp"
@@ -96,16 +96,16 @@ std::vector<WrongUse> wrong_uses() {
   wrong("residual_add rate", [] { std::ignore = residual_add(of({2, 3}), of({2, 3}), -0.5f); }, {"[0, 1)", "-0.5"});
   wrong("dropout", [] { std::ignore = rapt::dropout(of({2, 3}), 1.5f); }, {"[dropout] ", "1.5"});
 
-  wrong("embedding",
+  wrong("gather_rows",
         [] {
-          std::ignore = rapt::embedding(of({5, 3}), Ids{0, 4, 5});
+          std::ignore = rapt::gather_rows(of({5, 3}), Ids{0, 4, 5});
         },
-        {"[embedding] ", "id 5", "position 2", "of 5"});
-  wrong("embedding negative",
+        {"[gather_rows] ", "id 5", "position 2", "of 5"});
+  wrong("gather_rows negative",
         [] {
-          std::ignore = rapt::embedding(of({5, 3}), Ids{-1});
+          std::ignore = rapt::gather_rows(of({5, 3}), Ids{-1});
         },
-        {"[embedding] ", "id -1", "position 0"});
+        {"[gather_rows] ", "id -1", "position 0"});
   wrong("add_rows width",
         [] {
           std::ignore = add_rows(of({2, 3}), of({5, 4}), Ids{0, 1});

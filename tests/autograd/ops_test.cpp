@@ -1,7 +1,7 @@
 /// \file
 /// Every op against central differences in double; the last test fails when an op has no case in the table.
 // covers: autograd/ops/add.hpp, autograd/ops/add_norm.hpp, autograd/ops/add_rows.hpp, autograd/ops/dropout.hpp,
-//   autograd/ops/embedding.hpp, autograd/ops/gated.hpp, autograd/ops/linear.hpp, autograd/ops/matmul.hpp,
+//   autograd/ops/gather_rows.hpp, autograd/ops/gated.hpp, autograd/ops/linear.hpp, autograd/ops/matmul.hpp,
 //   autograd/ops/multiply.hpp, autograd/ops/prelu.hpp, autograd/ops/rms_norm.hpp, autograd/ops/rotary.hpp,
 //   autograd/ops/softmax.hpp, autograd/ops/sum.hpp
 #include <gtest/gtest.h>
@@ -17,8 +17,8 @@
 #include "rapt/autograd/ops/attention.hpp"
 #include "rapt/autograd/ops/cross_entropy.hpp"
 #include "rapt/autograd/ops/dropout.hpp"
-#include "rapt/autograd/ops/embedding.hpp"
 #include "rapt/autograd/ops/gated.hpp"
+#include "rapt/autograd/ops/gather_rows.hpp"
 #include "rapt/autograd/ops/linear.hpp"
 #include "rapt/autograd/ops/matmul.hpp"
 #include "rapt/autograd/ops/prelu.hpp"
@@ -234,9 +234,9 @@ void add_tables(std::vector<Case>& cases) {
   for (const auto& [name, ids] : {std::pair<std::string, Ids>{"", {4, 0, 2}}, {"_repeated", {1, 3, 1, 1, 0, 3}}}) {
     const auto n = static_cast<Index>(ids.size());
     cases.push_back(
-        {"embedding" + name, {{5, 3}}, [ids = ids](const Variables& x) { return rapt::embedding(x[0], ids); }});
-    cases.push_back({"embedding_scaled" + name, {{5, 7}}, [ids = ids](const Variables& x) {
-                       return rapt::embedding(x[0], ids, 3.5);
+        {"gather_rows" + name, {{5, 3}}, [ids = ids](const Variables& x) { return rapt::gather_rows(x[0], ids); }});
+    cases.push_back({"gather_rows_scaled" + name, {{5, 7}}, [ids = ids](const Variables& x) {
+                       return rapt::gather_rows(x[0], ids, 3.5);
                      }});
     cases.push_back(
         {"add_rows" + name, {{n, 3}, {5, 3}}, [ids = ids](const Variables& x) { return add_rows(x[0], x[1], ids); }});
@@ -244,8 +244,8 @@ void add_tables(std::vector<Case>& cases) {
   cases.push_back({"add_rows_of_itself", {{3, 4}}, [](const Variables& x) {
                      return add_rows(x[0], x[0], Ids{2, 2, 0});
                    }});
-  cases.push_back({"embedding_twice", {{5, 3}}, [](const Variables& x) {  // a shared table
-                     return multiply(rapt::embedding(x[0], Ids{1, 1, 4}), rapt::embedding(x[0], Ids{4, 1, 0}));
+  cases.push_back({"gather_rows_twice", {{5, 3}}, [](const Variables& x) {  // a shared table
+                     return multiply(rapt::gather_rows(x[0], Ids{1, 1, 4}), rapt::gather_rows(x[0], Ids{4, 1, 0}));
                    }});
 }
 
@@ -287,7 +287,7 @@ void add_losses(std::vector<Case>& cases) {
   }
   cases.push_back({"linear_cross_entropy_tied", {{6, 3}}, [](const Variables& x) {  // embedding and projection share
                      const std::vector<rapt::TokenId> input{0, 5, 2, 2}, output{5, 2, 2, 1};
-                     return linear_cross_entropy(rapt::embedding(x[0], input), x[0], Variable(), output);
+                     return linear_cross_entropy(rapt::gather_rows(x[0], input), x[0], Variable(), output);
                    }});
 }
 
@@ -506,7 +506,7 @@ TEST(OpGradients, Norms) {
 TEST(OpGradients, Gates) { expect_right("gated"); }
 TEST(OpGradients, RotaryPositions) { expect_right("rotary"); }
 TEST(OpGradients, Tables) {
-  expect_right("embedding");
+  expect_right("gather_rows");
   expect_right("add_rows");
 }
 TEST(OpGradients, Losses) { expect_right("cross_entropy"); }  // linear_cross_entropy is among the products

@@ -12,7 +12,7 @@
 #include <string>
 #include <utility>
 
-#include "rapt/autograd/ops/embedding.hpp"
+#include "rapt/autograd/ops/gather_rows.hpp"
 #include "rapt/generation/beam_search.hpp"
 #include "rapt/generation/greedy.hpp"
 #include "rapt/models/transformer.hpp"
@@ -83,7 +83,7 @@ struct Bigram {
 
   [[nodiscard]] rapt::Variable<double> loss(const TranslationBatch& batch,
                                             const rapt::CrossEntropyOptions& options = {}) const {
-    return rapt::cross_entropy<double>(rapt::embedding<double>(table, batch.target_input.tokens), batch.target_output,
+    return rapt::cross_entropy<double>(rapt::gather_rows<double>(table, batch.target_input.tokens), batch.target_output,
                                        options);
   }
   template <class Self, class Visitor>

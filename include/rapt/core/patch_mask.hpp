@@ -2,6 +2,7 @@
 /// Which patches of the images of a batch a model sees, and which are hidden from it.
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 #include <vector>
 
@@ -18,7 +19,7 @@ class PatchMask {
   PatchMask(Index images, Index patches) : PatchMask(images, patches, all(images * patches)) {}
   /// `visible`: numbers of patches, image by image, in any order within an image, none twice. Throws ValueError
   /// that names the first number which is wrong.
-  PatchMask(Index images, Index patches, std::vector<TokenId> visible)
+  PatchMask(Index images, Index patches, std::vector<std::int32_t> visible)
       : images_(images), patches_(patches), visible_(std::move(visible)) {
     constexpr std::string_view kWhere = "patch_mask";
     require(images >= 0 && patches > 0, kWhere, "sizes must be positive: ", images, " images, ", patches, " patches");
@@ -26,7 +27,7 @@ class PatchMask {
     std::vector<bool> seen(to_size(images * patches));
     std::vector<Index> lengths(to_size(images), 0);
     Index before = 0;
-    for (const TokenId number : visible_) {
+    for (const std::int32_t number : visible_) {
       const Index image = number / patches;
       require(image >= before && !at(seen, number), kWhere, "visible patch ", number,
               " is given twice, or stands behind one of a later image");
@@ -35,7 +36,7 @@ class PatchMask {
     }
     visible_splits_ = RowSplits::from_lengths(lengths);
     for (std::size_t i = 0; i < seen.size(); ++i) {
-      if (!seen[i]) masked_.push_back(static_cast<TokenId>(i));
+      if (!seen[i]) masked_.push_back(static_cast<std::int32_t>(i));
     }
   }
   /// From one flag for each patch, [images * patches]: true is hidden.
@@ -43,9 +44,9 @@ class PatchMask {
     const auto count = std::ssize(hidden);
     require<ShapeError>(patches > 0 && count % patches == 0, "patch_mask", count, " flags for images of ", patches,
                         " patches");
-    std::vector<TokenId> visible;
+    std::vector<std::int32_t> visible;
     for (std::size_t i = 0; i < hidden.size(); ++i) {
-      if (!hidden[i]) visible.push_back(static_cast<TokenId>(i));
+      if (!hidden[i]) visible.push_back(static_cast<std::int32_t>(i));
     }
     return {count / patches, patches, std::move(visible)};
   }
@@ -53,36 +54,36 @@ class PatchMask {
   [[nodiscard]] Index images() const { return images_; }
   /// P: of one image.
   [[nodiscard]] Index patches() const { return patches_; }
-  [[nodiscard]] const std::vector<TokenId>& visible() const { return visible_; }
+  [[nodiscard]] const std::vector<std::int32_t>& visible() const { return visible_; }
   /// Where each image's visible patches begin and end.
   [[nodiscard]] const RowSplits& visible_splits() const { return visible_splits_; }
   /// Ascending.
-  [[nodiscard]] const std::vector<TokenId>& masked() const { return masked_; }
+  [[nodiscard]] const std::vector<std::int32_t>& masked() const { return masked_; }
 
   /// Numbers of visible patches, each within its image.
-  [[nodiscard]] std::vector<TokenId> visible_in_image() const {
-    std::vector<TokenId> numbers;
+  [[nodiscard]] std::vector<std::int32_t> visible_in_image() const {
+    std::vector<std::int32_t> numbers;
     numbers.reserve(visible_.size());
-    for (const TokenId number : visible_) numbers.push_back(number % static_cast<TokenId>(patches_));
+    for (const std::int32_t number : visible_) numbers.push_back(number % static_cast<std::int32_t>(patches_));
     return numbers;
   }
   /// Rows of patches among all tokens, of which each image has one more: the class token, before its patches.
-  [[nodiscard]] std::vector<TokenId> token_rows(const std::vector<TokenId>& numbers) const {
-    std::vector<TokenId> rows;
+  [[nodiscard]] std::vector<std::int32_t> token_rows(const std::vector<std::int32_t>& numbers) const {
+    std::vector<std::int32_t> rows;
     rows.reserve(numbers.size());
-    for (const TokenId number : numbers) rows.push_back(number + number / static_cast<TokenId>(patches_) + 1);
+    for (const std::int32_t number : numbers) rows.push_back(number + number / static_cast<std::int32_t>(patches_) + 1);
     return rows;
   }
 
  private:
-  [[nodiscard]] static std::vector<TokenId> all(Index count) {
-    std::vector<TokenId> numbers;
-    for (Index i = 0; i < count; ++i) numbers.push_back(static_cast<TokenId>(i));
+  [[nodiscard]] static std::vector<std::int32_t> all(Index count) {
+    std::vector<std::int32_t> numbers;
+    for (Index i = 0; i < count; ++i) numbers.push_back(static_cast<std::int32_t>(i));
     return numbers;
   }
 
   Index images_ = 0, patches_ = 0;
-  std::vector<TokenId> visible_, masked_;
+  std::vector<std::int32_t> visible_, masked_;
   RowSplits visible_splits_;
 };
 

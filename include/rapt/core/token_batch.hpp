@@ -113,7 +113,7 @@ struct TranslationBatch {
 struct LanguageBatch {
   TokenBatch input;
   std::vector<TokenId> targets;
-  std::vector<TokenId> rows;  ///< of `input`, one for each target; empty: all in order
+  std::vector<std::int32_t> rows;  ///< of `input`, one for each target; empty: all in order
 
   static constexpr std::string_view kItems = "tokens";
   [[nodiscard]] Index target_count() const { return static_cast<Index>(targets.size()); }

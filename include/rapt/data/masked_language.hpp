@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -44,15 +45,16 @@ struct MaskingOptions {
   const RandomStream stream = rng.next_stream();
   struct Drawn {
     std::uint32_t order;  // the smallest of a sequence are asked for
-    TokenId row;
+    std::int32_t row;
   };
   std::vector<Drawn> drawn;
-  std::vector<TokenId> targets, rows;
+  std::vector<TokenId> targets;
+  std::vector<std::int32_t> rows;
   for (Index s = 0; s < batch.sequences(); ++s) {
     drawn.clear();
     for (Index i = batch.row_splits.begin(s); i < batch.row_splits.end(s); ++i) {
       if (std::binary_search(special.begin(), special.end(), at(batch.tokens, i))) continue;
-      drawn.push_back({stream.block(static_cast<std::uint64_t>(i))[0], static_cast<TokenId>(i)});
+      drawn.push_back({stream.block(static_cast<std::uint64_t>(i))[0], static_cast<std::int32_t>(i)});
     }
     if (drawn.empty()) continue;
     const auto count = std::max<std::ptrdiff_t>(1, std::lround(options.rate * static_cast<double>(drawn.size())));
@@ -62,7 +64,7 @@ struct MaskingOptions {
     for (std::ptrdiff_t i = 0; i < count; ++i) rows.push_back(at(drawn, i).row);
     std::sort(rows.begin() + static_cast<std::ptrdiff_t>(first), rows.end());
   }
-  for (const TokenId row : rows) {
+  for (const std::int32_t row : rows) {
     TokenId& token = at(batch.tokens, row);
     targets.push_back(token);
     const auto words = stream.block(static_cast<std::uint64_t>(row));

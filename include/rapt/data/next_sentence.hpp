@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <vector>
 
 #include "rapt/core/index.hpp"
@@ -29,8 +30,8 @@ struct SegmentPair {
 /// Pairs laid end to end: [CLS] first [SEP] second [SEP].
 struct NextSentenceBatch {
   TokenBatch input;
-  std::vector<TokenId> token_types;  ///< [N], 0 up to the first [SEP], 1 behind it
-  std::vector<TokenId> is_random;    ///< [sequences], 0: the second follows the first, 1: it does not
+  std::vector<std::int32_t> token_types;  ///< [N], 0 up to the first [SEP], 1 behind it
+  std::vector<std::int32_t> is_random;    ///< [sequences], 0: the second follows the first, 1: it does not
 };
 
 namespace detail {

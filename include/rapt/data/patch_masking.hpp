@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <numeric>
 #include <span>
 #include <vector>
@@ -26,10 +27,10 @@ template <class T>
   const auto keep = static_cast<Index>(static_cast<double>(patches) * (1 - share));
   require(keep > 0, kWhere, "of ", patches, " patches none is left when ", share, " of them are hidden");
   const Index images = std::ssize(noise) / patches;
-  std::vector<TokenId> visible, order(to_size(patches));
+  std::vector<std::int32_t> visible, order(to_size(patches));
   for (Index b = 0; b < images; ++b) {
-    std::iota(order.begin(), order.end(), static_cast<TokenId>(b * patches));
-    std::stable_sort(order.begin(), order.end(), [&](TokenId i, TokenId j) { return at(noise, i) < at(noise, j); });
+    std::iota(order.begin(), order.end(), static_cast<std::int32_t>(b * patches));
+    std::stable_sort(order.begin(), order.end(), [&](std::int32_t i, std::int32_t j) { return at(noise, i) < at(noise, j); });
     visible.insert(visible.end(), order.begin(), order.begin() + keep);
   }
   return {images, patches, std::move(visible)};

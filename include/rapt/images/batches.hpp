@@ -34,8 +34,8 @@ namespace rapt { inline namespace RAPT_ABI {
 template <class T>
 struct LabelledImages {
   ImageBatch<T> images;
-  std::vector<TokenId> labels;        ///< [B]
-  std::vector<TokenId> mixed_labels;  ///< [B] of a mixed batch, else empty
+  std::vector<std::int32_t> labels;        ///< [B]
+  std::vector<std::int32_t> mixed_labels;  ///< [B] of a mixed batch, else empty
   double weight = 1;                  ///< of `labels`; of `mixed_labels` 1 - weight (see MixOptions)
   std::vector<Index> numbers;         ///< [B] of the images in the dataset
 

@@ -49,7 +49,7 @@ struct CifarLayout {
   require<IoError>(count > 0 && count * record == bytes.size(), kWhere, file, ": ", bytes.size(),
                    " bytes are not one or more records of ", record);
   std::vector<std::uint8_t> pixels;
-  std::vector<TokenId> labels;
+  std::vector<std::int32_t> labels;
   pixels.reserve(count * kPixels);
   labels.reserve(count);
   for (std::size_t i = 0; i < count; ++i) {
@@ -70,7 +70,7 @@ struct CifarLayout {
                                              std::size_t limit = kMaxFileBytes) {
   require(!files.empty(), "cifar", "no files are named");
   std::vector<std::uint8_t> bytes;
-  std::vector<TokenId> labels;
+  std::vector<std::int32_t> labels;
   ImageDataset part;
   for (const std::filesystem::path& file : files) {
     part = decode_cifar(read_maybe_gzip(file, limit), which, file.string());

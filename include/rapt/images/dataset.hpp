@@ -25,7 +25,8 @@ class ImageDataset {
  public:
   ImageDataset() = default;
   /// Throws ShapeError if the counts do not fit one another, ValueError for a label outside 0 .. classes - 1.
-  ImageDataset(const ImageShape& shape, std::vector<std::uint8_t> bytes, std::vector<TokenId> labels, Index classes)
+  ImageDataset(const ImageShape& shape, std::vector<std::uint8_t> bytes, std::vector<std::int32_t> labels,
+               Index classes)
       : shape_(shape), bytes_(std::move(bytes)), labels_(std::move(labels)), classes_(classes) {
     constexpr std::string_view kWhere = "image_dataset";
     require<ShapeError>(
@@ -47,8 +48,8 @@ class ImageDataset {
   [[nodiscard]] Index images() const { return std::ssize(labels_); }
   [[nodiscard]] Index classes() const { return classes_; }
   [[nodiscard]] std::span<const std::uint8_t> bytes() const { return bytes_; }
-  [[nodiscard]] std::span<const TokenId> labels() const { return labels_; }
-  [[nodiscard]] TokenId label(Index i) const { return labels_[checked(i)]; }
+  [[nodiscard]] std::span<const std::int32_t> labels() const { return labels_; }
+  [[nodiscard]] std::int32_t label(Index i) const { return labels_[checked(i)]; }
   /// The bytes of image i   // [C, H, W]
   [[nodiscard]] std::span<const std::uint8_t> planes(Index i) const {
     const auto size = to_size(shape_.size());
@@ -60,7 +61,7 @@ class ImageDataset {
   /// The images with these numbers, in that order.
   [[nodiscard]] ImageDataset subset(std::span<const Index> numbers) const {
     std::vector<std::uint8_t> bytes;
-    std::vector<TokenId> labels;
+    std::vector<std::int32_t> labels;
     bytes.reserve(numbers.size() * to_size(shape_.size()));
     labels.reserve(numbers.size());
     for (const Index i : numbers) {
@@ -79,7 +80,7 @@ class ImageDataset {
 
   ImageShape shape_;
   std::vector<std::uint8_t> bytes_;
-  std::vector<TokenId> labels_;
+  std::vector<std::int32_t> labels_;
   Index classes_ = 0;
 };
 
@@ -91,7 +92,7 @@ struct ImageDatasetSplit {
 /// How many images each class has   // [classes]
 [[nodiscard]] inline std::vector<Index> class_counts(const ImageDataset& dataset) {
   std::vector<Index> counts(to_size(dataset.classes()), 0);
-  for (const TokenId label : dataset.labels()) ++at(counts, label);
+  for (const std::int32_t label : dataset.labels()) ++at(counts, label);
   return counts;
 }
 

@@ -77,8 +77,8 @@ struct IdxArray {
 }
 
 /// Class numbers, plain or compressed by gzip   // [n]
-[[nodiscard]] inline std::vector<TokenId> read_idx_labels(const std::filesystem::path& path,
-                                                          std::size_t limit = kMaxFileBytes) {
+[[nodiscard]] inline std::vector<std::int32_t> read_idx_labels(const std::filesystem::path& path,
+                                                               std::size_t limit = kMaxFileBytes) {
   const IdxArray array = decode_idx(read_maybe_gzip(path, limit), path.string());
   require<IoError>(array.shape.rank() == 1, "idx", path.string(), ": labels have one dimension: ", array.shape);
   return {array.values.begin(), array.values.end()};
@@ -88,7 +88,7 @@ struct IdxArray {
 [[nodiscard]] inline ImageDataset read_idx_dataset(const std::filesystem::path& images,
                                                    const std::filesystem::path& labels, Index classes = 10) {
   IdxArray array = read_idx_images(images);
-  std::vector<TokenId> classes_of = read_idx_labels(labels);
+  std::vector<std::int32_t> classes_of = read_idx_labels(labels);
   require<IoError>(array.shape[0] == std::ssize(classes_of), "idx", images.string(), " has ", array.shape[0],
                    " images, ", labels.string(), " has ", classes_of.size(), " labels");
   for (std::size_t i = 0; i < classes_of.size(); ++i) {

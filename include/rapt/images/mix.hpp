@@ -142,7 +142,7 @@ void mix_images(T* pixels, Index count, const ImageShape& shape, const ImageMix&
 }
 
 /// The classes of the images that were mixed in: label B - 1 - i for image i.
-inline void mixed_labels(const std::vector<TokenId>& labels, std::vector<TokenId>& others) {
+inline void mixed_labels(const std::vector<std::int32_t>& labels, std::vector<std::int32_t>& others) {
   others.assign(labels.rbegin(), labels.rend());
 }
 

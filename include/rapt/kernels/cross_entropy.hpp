@@ -2,6 +2,7 @@
 /// The cross-entropy of rows of logits with class weights and label smoothing, and its gradient in the same pass.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 
 #include "rapt/core/index.hpp"
@@ -13,9 +14,9 @@ namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 /// The targets of rows of logits and how they count.
 template <class T>
 struct CrossEntropyRows {
-  std::span<const TokenId> targets;                    ///< [rows]
+  std::span<const std::int32_t> targets;                    ///< [rows]
   double smoothing = 0;                                ///< e of label smoothing
-  std::optional<TokenId> ignore_index = std::nullopt;  ///< a row with this target has no loss and no gradient
+  std::optional<std::int32_t> ignore_index = std::nullopt;  ///< a row with this target has no loss and no gradient
   const T* class_weights = nullptr;                    ///< [cols]; nullptr: all are 1
   T gradient_scale = 0;                                ///< multiplies all gradients; 0: none are computed
   const T* row_gradient_scales = nullptr;              ///< [rows], multiply gradients, too; nullptr: all are 1
@@ -71,7 +72,7 @@ void cross_entropy_rows(T* logits, Index rows, Index cols, const CrossEntropyRow
     simd::with_simd([&](auto isa) __attribute__((always_inline)) {
       for (Index i = begin; i < end; ++i) {
         T* row = logits + i * cols;
-        const TokenId target = at(p.targets, i);
+        const std::int32_t target = at(p.targets, i);
         if (target == p.ignore_index) {
           losses[i] = 0;
           if (p.gradient_scale != 0) std::fill_n(row, cols, T(0));

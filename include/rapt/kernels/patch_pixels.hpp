@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cmath>
+#include <cstdint>
 
 #include "rapt/core/index.hpp"
 #include "rapt/kernels/patches.hpp"
@@ -27,7 +28,7 @@ void for_each_patch_pixel(const PatchGrid& grid, Index patch, const F& f) {
 /// Throws ValueError for a number that no patch has   // [n, p_h p_w C]
 template <class T>
 [[nodiscard]] Tensor<T> patch_pixels(const ImageBatch<T>& images, const PatchGrid& grid,
-                                     std::span<const TokenId> numbers) {
+                                     std::span<const std::int32_t> numbers) {
   require_ids(numbers, images.images() * grid.patches(), "patch_pixels");
   Tensor<T> patches(Shape{std::ssize(numbers), grid.patch_size()});
   parallel_for(patches.rows(), 64, [&](Index begin, Index end) {
@@ -46,7 +47,7 @@ template <class T>
 /// ShapeError for numbers or shapes that do not fit.
 template <class T>
 [[nodiscard]] ImageBatch<T> with_patches(const ImageBatch<T>& images, const PatchGrid& grid,
-                                         std::span<const TokenId> numbers, const Tensor<T>& patches) {
+                                         std::span<const std::int32_t> numbers, const Tensor<T>& patches) {
   require_ids(numbers, images.images() * grid.patches(), "with_patches");
   require<ShapeError>(patches.rows() == std::ssize(numbers) && patches.cols() == grid.patch_size(), "with_patches",
                       numbers.size(), " patches of ", grid.patch_size(), " numbers, got ", patches.shape());

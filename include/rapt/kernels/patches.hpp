@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <span>
 
 #include "rapt/core/image_batch.hpp"
@@ -55,7 +56,7 @@ void for_each_run(const PatchGrid& grid, Index patch, const F& f) {
 }
 
 /// The number of the patch that is token k of image b: visible[b * tokens + k], or k if `visible` is empty.
-[[nodiscard]] inline Index patch_of(std::span<const TokenId> visible, Index tokens, Index b, Index k) {
+[[nodiscard]] inline Index patch_of(std::span<const std::int32_t> visible, Index tokens, Index b, Index k) {
   return visible.empty() ? k : at(visible, b * tokens + k);
 }
 
@@ -65,7 +66,7 @@ void for_each_run(const PatchGrid& grid, Index patch, const F& f) {
 ///   // pixels [B, C H W], tokens [B K, C p_h p_w], visible [B K]
 /// If `visible` is empty, the tokens are all patches in order, and K = grid.patches().
 template <class T>
-void unfold_patches(TensorView<const T> pixels, const PatchGrid& grid, std::span<const TokenId> visible,
+void unfold_patches(TensorView<const T> pixels, const PatchGrid& grid, std::span<const std::int32_t> visible,
                     TensorView<T> tokens) {
   const Index images = pixels.rows(), per_image = images > 0 ? tokens.rows() / images : 0;
   const Index grain = std::max<Index>(1, kElementGrain / grid.patch_size()), width = grid.patch_width;
@@ -83,7 +84,7 @@ void unfold_patches(TensorView<const T> pixels, const PatchGrid& grid, std::span
 /// The transposed operation: adds each value of a token to the pixel that it was read from. Each thread takes whole
 /// images, so that the values of a patch that is there twice are added in one order.
 template <class T>
-void fold_patches(TensorView<const T> tokens, const PatchGrid& grid, std::span<const TokenId> visible,
+void fold_patches(TensorView<const T> tokens, const PatchGrid& grid, std::span<const std::int32_t> visible,
                   TensorView<T> pixels) {
   const Index images = pixels.rows(), per_image = images > 0 ? tokens.rows() / images : 0;
   const Index width = grid.patch_width;
@@ -107,7 +108,7 @@ void fold_patches(TensorView<const T> tokens, const PatchGrid& grid, std::span<c
 ///   // y [B (E + K), D], patches [B K, D], extra [E, D], positions [E + P, D]; without memory positions are not added
 template <class T>
 void assemble_tokens(TensorView<const T> patches, TensorView<const T> extra, TensorView<const T> positions,
-                     std::span<const TokenId> visible, Index images, TensorView<T> y) {
+                     std::span<const std::int32_t> visible, Index images, TensorView<T> y) {
   const Index first = extra.rows(), per_image = images > 0 ? patches.rows() / images : 0;
   const Index length = first + per_image, cols = y.cols();
   parallel_for(y.rows(), std::max<Index>(1, kElementGrain / std::max<Index>(1, cols)), [&](Index begin, Index end) {
@@ -130,7 +131,8 @@ void assemble_tokens(TensorView<const T> patches, TensorView<const T> extra, Ten
 /// are sums over images; each thread takes some columns of them, so that images are added in one order.
 template <class T>
 void assemble_tokens_backward(TensorView<const T> dy, TensorView<T> d_patches, TensorView<T> d_extra,
-                              TensorView<T> d_positions, Index extras, std::span<const TokenId> visible, Index images) {
+                              TensorView<T> d_positions, Index extras, std::span<const std::int32_t> visible,
+                              Index images) {
   if (images == 0) return;
   const Index length = dy.rows() / images, per_image = length - extras, cols = dy.cols();
   if (d_patches.data() != nullptr) {

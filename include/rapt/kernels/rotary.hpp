@@ -5,6 +5,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <span>
 
 #include "rapt/core/index.hpp"
@@ -92,8 +93,8 @@ template <RotaryLayout kLayout, class Isa, class T>
 /// position positions[i]. With `backward`, x is a gradient and is rotated by the negative angles, which is the
 /// transposed rotation.
 template <class T>
-void rotate(TensorView<T> x, TensorView<const T> table, std::span<const TokenId> positions, const RotaryHeads& heads,
-            bool backward = false) {
+void rotate(TensorView<T> x, TensorView<const T> table, std::span<const std::int32_t> positions,
+            const RotaryHeads& heads, bool backward = false) {
   const Index pairs = table.cols() / 2, grain = std::max<Index>(1, kElementGrain / std::max<Index>(1, x.cols()));
   const T sign = backward ? T(-1) : T(1);
   parallel_for(x.rows(), grain, [&](Index begin, Index end) {

@@ -211,7 +211,7 @@ class Beit {
   /// What each image is, as a vector   // [B, D] from [B (P + 1), D]
   [[nodiscard]] Variable<T> pooled(const Variable<T>& hidden) const {
     const Index images = images_of(hidden);
-    if (!config_.mean_pooling) return embedding<T>(hidden, token_rows(images, 0, 1));
+    if (!config_.mean_pooling) return gather_rows<T>(hidden, token_rows(images, 0, 1));
     const Variable<T> mean = mean_rows(patch_rows(hidden), RowSplits::equal(images, config_.grid.patches()));
     return part(pooler_norm_, "pooler")(mean);
   }
@@ -231,7 +231,7 @@ class Beit {
                                  const CrossEntropyOptions& options = {}) const {
     const MaskedPatchHead<T>& head = part(masked_patch_, "masked-patch head");
     const Variable<T> hidden = (*this)(images, mask);
-    return head.loss(embedding<T>(hidden, mask.token_rows(mask.masked())), targets, options);
+    return head.loss(gather_rows<T>(hidden, mask.token_rows(mask.masked())), targets, options);
   }
   /// Mean cross-entropy of the images' labels.
   [[nodiscard]] Variable<T> loss(const ImageBatch<T>& images, std::span<const TokenId> labels,
@@ -289,7 +289,7 @@ class Beit {
     return hidden.rows() / length;
   }
   [[nodiscard]] Variable<T> patch_rows(const Variable<T>& hidden) const {
-    return embedding<T>(hidden, token_rows(images_of(hidden), 1, config_.grid.patches()));
+    return gather_rows<T>(hidden, token_rows(images_of(hidden), 1, config_.grid.patches()));
   }
 
   /// Dropout(class token and patches, hidden ones replaced, plus positions)   // [B (P + 1), D]
@@ -303,8 +303,8 @@ class Beit {
                           " of ", config_.grid.patches());
       require(mask_token_.defined(), kWhere, "the model has no mask token");
       const std::vector<TokenId>&visible = mask.visible(), &masked = mask.masked();
-      const Variable<T> hidden = embedding<T>(mask_token_, std::vector<TokenId>(masked.size(), TokenId{0}));
-      patches = place_rows<T>({{embedding<T>(patches, visible), {visible.begin(), visible.end()}},
+      const Variable<T> hidden = gather_rows<T>(mask_token_, std::vector<TokenId>(masked.size(), TokenId{0}));
+      patches = place_rows<T>({{gather_rows<T>(patches, visible), {visible.begin(), visible.end()}},
                                {hidden, {masked.begin(), masked.end()}}});
     }
     const Variable<T> extra[] = {class_token_};

@@ -169,7 +169,7 @@ class Bert {
       require(splits.length(s) > 0, "bert", "sequence ", s, " is empty: it has no first token");
       rows.push_back(static_cast<TokenId>(splits.begin(s)));
     }
-    return embedding<T>(hidden, rows);
+    return gather_rows<T>(hidden, rows);
   }
 
   /// What the first token of each sequence, "[CLS]", says of all of it   // [B, D] from [N, D]
@@ -199,7 +199,7 @@ class Bert {
                                  const CrossEntropyOptions& options = {}) const {
     const MaskedLanguageHead<T>& head = part(masked_language_, "masked-language head");
     const Variable<T> hidden = (*this)(batch.input, token_types);
-    const Variable<T> asked = batch.rows.empty() ? hidden : embedding<T>(hidden, batch.rows);
+    const Variable<T> asked = batch.rows.empty() ? hidden : gather_rows<T>(hidden, batch.rows);
     const Variable<T> masked =
         linear_cross_entropy<T>(head(asked), embedding_.weight(), head.bias(), batch.targets, options);
     if (is_random.empty()) return masked;

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "rapt/autograd/ops/cross_entropy.hpp"
-#include "rapt/autograd/ops/embedding.hpp"
+#include "rapt/autograd/ops/gather_rows.hpp"
 #include "rapt/autograd/ops/linear.hpp"
 #include "rapt/nn/prompt.hpp"
 #include "rapt/nn/stack.hpp"
@@ -40,7 +40,7 @@ class CausalDecoder {
   /// Mean cross-entropy of the batch's targets; [N, V] is never stored.
   [[nodiscard]] Variable<T> loss(const LanguageBatch& batch, const CrossEntropyOptions& options = {}) const {
     Variable<T> h = hidden(batch.input);
-    if (!batch.rows.empty()) h = embedding<T>(h, batch.rows);  // the rows that have a target
+    if (!batch.rows.empty()) h = gather_rows<T>(h, batch.rows);  // the rows that have a target
     return linear_cross_entropy<T>(h, model().output_weight(), Variable<T>(), batch.targets, options);
   }
 

@@ -130,7 +130,7 @@ class MaeDecoder {
     require<ShapeError>(encoded.rows() == static_cast<Index>(places.size()), "mae", "the encoder's rows have shape ",
                         encoded.shape(), ", the mask shows ", rows.size(), " patches of ", images, " images");
     const std::vector<TokenId> hidden = mask.token_rows(mask.masked());
-    const Variable<T> tokens = embedding<T>(mask_token_, std::vector<TokenId>(hidden.size(), TokenId{0}));
+    const Variable<T> tokens = gather_rows<T>(mask_token_, std::vector<TokenId>(hidden.size(), TokenId{0}));
     Variable<T> x = place_rows<T>({{embedding_(encoded), places}, {tokens, {hidden.begin(), hidden.end()}}});
     std::vector<TokenId> positions;
     for (Index i = 0; i < images * length; ++i) positions.push_back(static_cast<TokenId>(i % length));
@@ -210,7 +210,7 @@ class Mae {
   [[nodiscard]] Variable<T> predict(const Variable<T>& encoded, const PatchMask& mask) const {
     const MaeDecoder<T>& decoder = part(decoder_, "decoder");
     return decoder.predict(
-        embedding<T>(decoder(encoded, mask), mask.token_rows(PatchMask(mask.images(), mask.patches()).visible())));
+        gather_rows<T>(decoder(encoded, mask), mask.token_rows(PatchMask(mask.images(), mask.patches()).visible())));
   }
 
   /// The mean squared distance between predicted pixels of the hidden patches and their own, which are normalised if
@@ -278,7 +278,7 @@ class Mae {
     const MaeDecoder<T>& decoder = part(decoder_, "decoder");
     require_mask(images, mask);
     const Variable<T> decoded = decoder((*this)(images, mask), mask);
-    return decoder.predict(embedding<T>(decoded, mask.token_rows(mask.masked())));
+    return decoder.predict(gather_rows<T>(decoded, mask.token_rows(mask.masked())));
   }
 
   MaeConfig config_;

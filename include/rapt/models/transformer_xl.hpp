@@ -156,7 +156,7 @@ class TransformerXl {
   /// The hidden states that have a target   // [targets, D]
   [[nodiscard]] Variable<T> target_rows(const LanguageBatch& segment, SegmentCache<T>& cache) const {
     const Variable<T> h = hidden(segment.input, cache);
-    return segment.rows.empty() ? h : embedding<T>(h, segment.rows);
+    return segment.rows.empty() ? h : gather_rows<T>(h, segment.rows);
   }
 
   /// The encodings that are computed once: for the cache, and a segment of usual length.

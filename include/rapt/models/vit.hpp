@@ -10,7 +10,7 @@
 
 #include "rapt/autograd/ops/cross_entropy.hpp"
 #include "rapt/autograd/ops/dropout.hpp"
-#include "rapt/autograd/ops/embedding.hpp"
+#include "rapt/autograd/ops/gather_rows.hpp"
 #include "rapt/autograd/ops/mean_rows.hpp"
 #include "rapt/autograd/ops/resize_positions.hpp"
 #include "rapt/models/config_fields.hpp"
@@ -198,7 +198,7 @@ class VitEncoder {
     for (Index b = 0; b < splits.sequences(); ++b) {
       for (Index i = 0; i < count; ++i) numbers.push_back(static_cast<TokenId>(splits.begin(b) + first + i));
     }
-    return embedding<T>(hidden, numbers);
+    return gather_rows<T>(hidden, numbers);
   }
 
   Parameter<T> class_token_, distillation_token_;

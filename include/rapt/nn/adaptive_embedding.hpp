@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "rapt/autograd/ops/embedding.hpp"
+#include "rapt/autograd/ops/gather_rows.hpp"
 #include "rapt/autograd/ops/linear.hpp"
 #include "rapt/autograd/ops/place_rows.hpp"
 #include "rapt/nn/init.hpp"
@@ -110,7 +110,7 @@ class AdaptiveEmbedding {
   [[nodiscard]] Variable<T> embed(Index table, std::span<const TokenId> ids) const {
     const auto i = static_cast<std::size_t>(table);
     const T scale = std::sqrt(static_cast<T>(vocabulary_.d_model));
-    Variable<T> y = embedding<T>(weights_[i], ids, scale);
+    Variable<T> y = gather_rows<T>(weights_[i], ids, scale);
     return vocabulary_.is_projected() ? linear<T>(y, projections_[i], Variable<T>()) : y;
   }
 

@@ -64,7 +64,7 @@ class AdaptiveSoftmax {
     for (Index cluster = 1; cluster < vocabulary_.clusters(); ++cluster) {
       const Tail tail = tail_rows(cluster, targets);
       if (tail.rows.empty()) continue;
-      const Variable<T> of_tail = linear_cross_entropy<T>(project(cluster, embedding<T>(hidden, tail.rows), tied),
+      const Variable<T> of_tail = linear_cross_entropy<T>(project(cluster, gather_rows<T>(hidden, tail.rows), tied),
                                                           weight(cluster, tied), bias(cluster), tail.targets);
       const double share = static_cast<double>(tail.rows.size()) / static_cast<double>(targets.size());
       mean = add(mean, scale(of_tail, static_cast<T>(share)));
@@ -99,7 +99,7 @@ class AdaptiveSoftmax {
     for (Index cluster = 1; cluster < vocabulary_.clusters(); ++cluster) {
       const Tail tail = tail_rows(cluster, targets);
       if (tail.rows.empty()) continue;
-      add_rows_of(project(cluster, embedding<T>(hidden, tail.rows), tied), weight(cluster, tied), bias(cluster),
+      add_rows_of(project(cluster, gather_rows<T>(hidden, tail.rows), tied), weight(cluster, tied), bias(cluster),
                   tail.targets, tail.rows);
     }
     return result;

@@ -4,7 +4,8 @@
 
 #include <cmath>
 
-#include "rapt/autograd/ops/embedding.hpp"
+#include "rapt/autograd/ops/gather_rows.hpp"
+#include "rapt/core/token_batch.hpp"
 #include "rapt/nn/init.hpp"
 #include "rapt/nn/module.hpp"
 
@@ -28,7 +29,8 @@ class Embedding {
   }
 
   [[nodiscard]] Variable<T> operator()(std::span<const TokenId> tokens) const {
-    return embedding<T>(weight_, tokens, scale_);
+    require_ids(tokens, weight_.rows(), "embedding");
+    return gather_rows<T>(weight_, tokens, scale_);
   }
 
   [[nodiscard]] const Parameter<T>& weight() const { return weight_; }

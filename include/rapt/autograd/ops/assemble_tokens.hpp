@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 
 #include "rapt/autograd/ops/unfold_patches.hpp"
 
@@ -17,7 +18,7 @@ template <class T>
 [[nodiscard]] Variable<T> assemble_tokens(const Variable<T>& patches,
                                           std::type_identity_t<std::span<const Variable<T>>> extra,
                                           const Variable<T>& positions, Index images,
-                                          std::span<const TokenId> visible = {}) {
+                                          std::span<const std::int32_t> visible = {}) {
   constexpr std::string_view kWhere = "assemble_tokens";
   constexpr std::size_t kMostExtra = Node<T>::kMaxInputs - 2;
   static_assert(kMostExtra == 6);
@@ -48,7 +49,7 @@ template <class T>
   kernels::assemble_tokens<T>(patches.value(), tokens.view().middle_rows(0, extras), table, visible, images, y);
 
   const detail::Inputs<T> inputs = {patches, positions, in[0], in[1], in[2], in[3], in[4], in[5]};
-  std::vector<TokenId> kept;
+  std::vector<std::int32_t> kept;
   if (will_record<T>(inputs)) kept.assign(visible.begin(), visible.end());
   const auto backward = [kept = std::move(kept), extras, images](Node<T>& out) {
     const auto gradient_of = [&](std::size_t i) {

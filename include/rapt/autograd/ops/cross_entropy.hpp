@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <optional>
 #include <vector>
 
@@ -26,7 +27,7 @@ struct CrossEntropyOptions {
   /// e: the target distribution is (1 - e) on the target and e / V everywhere. The paper uses 0.1.
   float label_smoothing = 0.f;
   /// Rows with this target count for nothing; it may lie outside of the vocabulary. std::nullopt: there is none.
-  std::optional<TokenId> ignore_index = -100;
+  std::optional<std::int32_t> ignore_index = -100;
   /// [V], a factor of each class's term of the target distribution; not negative. Empty: all are 1.
   std::vector<float> class_weights = {};
   Reduction reduction = Reduction::mean;
@@ -47,7 +48,7 @@ class CrossEntropyTargets {
   /// Throws ShapeError or ValueError, which name the values. `shape` is what has the rows, for messages. The targets
   /// must outlive it, unless `keep` is called.
   CrossEntropyTargets(std::string_view where, const Shape& shape, Index rows, Index vocabulary,
-                      std::span<const TokenId> targets, const CrossEntropyOptions& options)
+                      std::span<const std::int32_t> targets, const CrossEntropyOptions& options)
       : targets_(targets),
         smoothing_(static_cast<double>(options.label_smoothing)),
         ignore_index_(options.ignore_index),
@@ -101,7 +102,7 @@ class CrossEntropyTargets {
   void divide_by_targets(std::string_view where) {
     divisor_ = 0;
     std::size_t ignored = 0;
-    for (const TokenId target : targets_) {
+    for (const std::int32_t target : targets_) {
       if (target == ignore_index_) {
         ++ignored;
       } else {
@@ -112,10 +113,10 @@ class CrossEntropyTargets {
             " are ignore_index, and the class_weights of the others are 0");
   }
 
-  std::span<const TokenId> targets_;
-  std::vector<TokenId> kept_;
+  std::span<const std::int32_t> targets_;
+  std::vector<std::int32_t> kept_;
   double smoothing_;
-  std::optional<TokenId> ignore_index_;
+  std::optional<std::int32_t> ignore_index_;
   Tensor<T> class_weights_;  // [V], or empty
   Reduction reduction_;
   double divisor_ = 1;
@@ -193,7 +194,7 @@ void project_and_compare(const Tensor<T>& x, const Tensor<T>& weight, const Tens
 /// Cross-entropy of softmax(logits) [N, V] against targets [N], in nats: a scalar, the mean over rows, unless the
 /// options say otherwise.
 template <class T>
-[[nodiscard]] Variable<T> cross_entropy(const Variable<T>& logits, std::span<const TokenId> targets,
+[[nodiscard]] Variable<T> cross_entropy(const Variable<T>& logits, std::span<const std::int32_t> targets,
                                         const CrossEntropyOptions& options = {}) {
   const Index rows = logits.rows(), vocabulary = logits.cols();
   const detail::CrossEntropyTargets<T> checked("cross_entropy", logits.shape(), rows, vocabulary, targets, options);
@@ -215,7 +216,7 @@ template <class T>
 /// backward goes through the logits again   // x [N, D], W [V, D], b [V] or undefined
 template <class T>
 [[nodiscard]] Variable<T> linear_cross_entropy(const Variable<T>& x, const Variable<T>& weight, const Variable<T>& bias,
-                                               std::span<const TokenId> targets,
+                                               std::span<const std::int32_t> targets,
                                                const CrossEntropyOptions& options = {}) {
   const Index rows = x.rows(), vocabulary = weight.rows();
   require<ShapeError>(weight.shape().rank() == 2 && x.cols() == weight.cols(), "linear_cross_entropy", "x has shape ",

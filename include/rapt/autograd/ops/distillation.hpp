@@ -2,6 +2,7 @@
 /// Distillation (Hinton et al. 2015): a student learns from what a teacher says, beside the true labels.
 #pragma once
 
+#include <cstdint>
 #include <tuple>
 #include <vector>
 
@@ -29,7 +30,8 @@ struct DistillationOptions {
 ///   // student's logits [N, V]; teacher's [N, V], constants; labels [N], or none with weight 1
 template <class T>
 [[nodiscard]] Variable<T> distillation_loss(const Variable<T>& student, const Tensor<T>& teacher,
-                                            std::span<const TokenId> labels, const DistillationOptions& options = {}) {
+                                            std::span<const std::int32_t> labels,
+                                            const DistillationOptions& options = {}) {
   constexpr std::string_view kWhere = "distillation_loss";
   const Index rows = student.rows(), classes = student.cols();
   require<ShapeError>(student.shape() == teacher.shape() && rows > 0, kWhere, "the student's logits have shape ",
@@ -48,7 +50,7 @@ template <class T>
   Tensor<double> losses(Shape{rows});
   Tensor<T> gradient;
   // The mean of cross-entropies; d_logits receives the gradient.
-  const auto cross_entropy_with = [&](std::span<const TokenId> targets, Tensor<T>& d_logits) {
+  const auto cross_entropy_with = [&](std::span<const std::int32_t> targets, Tensor<T>& d_logits) {
     d_logits = student.value();
     kernels::cross_entropy_rows<T>(d_logits.data(), rows, classes,
                                    {.targets = targets, .gradient_scale = recording ? per_row : T(0)}, losses.data());
@@ -64,10 +66,10 @@ template <class T>
     Tensor<T> d_teacher(student.shape());
     double term = 0;
     if (options.targets == TeacherTargets::hard) {
-      std::vector<TokenId> chosen(static_cast<std::size_t>(rows));
+      std::vector<std::int32_t> chosen(static_cast<std::size_t>(rows));
       for (Index i = 0; i < rows; ++i) {
         const T* row = teacher.row(i);
-        chosen[static_cast<std::size_t>(i)] = static_cast<TokenId>(std::max_element(row, row + classes) - row);
+        chosen[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(std::max_element(row, row + classes) - row);
       }
       term = cross_entropy_with(chosen, d_teacher);
     } else {

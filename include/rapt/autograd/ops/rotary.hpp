@@ -2,6 +2,7 @@
 /// Rotary positions as an op.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -17,7 +18,7 @@ using kernels::RotaryLayout;
 template <class T>
 struct RotaryAngles {
   std::shared_ptr<const Tensor<T>> table;
-  std::vector<TokenId> positions;  ///< [N]
+  std::vector<std::int32_t> positions;  ///< [N]
 };
 
 /// x with the pairs of columns of some heads turned by the angles of each row's position; other columns pass through.

@@ -1,7 +1,7 @@
 // Rows of an embedding table for 2,000 random tokens, and the gradients that flow back into them.
 #include <benchmark/benchmark.h>
 
-#include <rapt/kernels/embedding.hpp>
+#include <rapt/kernels/gather_rows.hpp>
 
 #include "../common/counters.hpp"
 
