@@ -54,7 +54,7 @@ struct Question {
 };
 Question ask(const Images& images, const rapt::PatchGrid& grid, const Codebook& codebook, double share,
              rapt::Rng& rng) {
-  const rapt::BlockMaskOptions blocks{.share = share, .smallest = 4};
+  const rapt::BlockMaskOptions blocks{.ratio = share, .smallest = 4};
   Question question{rapt::block_patch_mask(images.images(), grid.rows(), grid.cols(), rng, blocks), {}};
   const std::vector<TokenId> all = codebook.encode(patches_of(images, grid));
   for (const TokenId patch : question.mask.masked()) question.tokens.push_back(all[static_cast<std::size_t>(patch)]);

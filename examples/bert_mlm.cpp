@@ -43,8 +43,8 @@ std::vector<TokenId> fill(const rapt::Bert<float>& model, const rapt::LanguageBa
 /// Shares of the tokens asked for, all of them hidden, that the model finds and that are the most frequent one.
 std::pair<double, double> measure(const rapt::Bert<float>& model, const Sequences& sequences,
                                   rapt::MaskingOptions options, TokenId most_frequent) {
-  options.mask_share = 1;
-  options.random_share = 0;
+  options.mask_ratio = 1;
+  options.random_ratio = 0;
   rapt::Rng rng(1);
   double asked = 0, right = 0, frequent = 0;
   for (std::size_t i = 0; i < sequences.size(); i += 64) {
@@ -118,8 +118,8 @@ void train(const Flags& flags) {
 
   rapt::MaskingOptions one_token = masking;
   one_token.rate = 1e-9;
-  one_token.mask_share = 1;
-  one_token.random_share = 0;
+  one_token.mask_ratio = 1;
+  one_token.random_ratio = 0;
   for (std::size_t i = 0; i < validation.size(); i += validation.size() / 8 + 1) {
     const rapt::LanguageBatch batch = mask_tokens(rapt::TokenBatch({validation[i]}), one_token, rng);
     const auto place = static_cast<std::size_t>(batch.rows[0]);

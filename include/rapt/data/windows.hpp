@@ -1,5 +1,5 @@
 /// \file
-/// Training examples from one long text: windows of equal length, and the token that follows each.
+/// Training examples from one long text: windows of equal length, in which each token's target is the next token.
 #pragma once
 
 #include <span>
@@ -18,7 +18,7 @@ inline void require_windows(std::span<const TokenId> stream, Index length, std::
           " tokens and the one behind do not fit in ", stream.size(), " tokens");
 }
 
-/// Adds tokens begin .. begin + length, and as targets those one further.
+/// Adds tokens begin .. begin + length to the batch, with the tokens begin + 1 .. begin + length + 1 as targets.
 inline void add_window(LanguageBatch& batch, std::span<const TokenId> stream, std::size_t begin, std::size_t length) {
   batch.input.push_back(stream.subspan(begin, length));
   const auto targets = stream.subspan(begin + 1, length);
