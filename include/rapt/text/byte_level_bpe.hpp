@@ -23,11 +23,12 @@
 #include "rapt/core/thread_pool.hpp"
 #include "rapt/core/token_batch.hpp"
 #include "rapt/text/added_tokens.hpp"
+#include "rapt/text/byte_level_names.hpp"
 #include "rapt/text/byte_level_split.hpp"
 #include "rapt/text/character_classes.hpp"
 #include "rapt/text/clean_up.hpp"
-#include "rapt/text/encoding.hpp"
 #include "rapt/text/pair_joiner.hpp"
+#include "rapt/text/text_encoder.hpp"
 #include "rapt/text/token_table.hpp"
 #include "rapt/text/unicode.hpp"
 
@@ -76,7 +77,7 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
                   [this](std::string_view name) { return ids_.find(name); });
 
     for (std::size_t i = 0; i < tokens_.size(); ++i) {
-      bytes_.push_back(bytes_of_name(tokens_[i]));
+      bytes_.push_back(detail::bytes_of_name(tokens_[i]));
       if (bytes_[i].empty()) {
         bytes_[i] = tokens_[i];  // no name of bytes: an added token that stands for itself, or no token
       } else if (is_added_[i] == 0) {
@@ -84,10 +85,10 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
       }
     }
     for (int byte = 0; byte < 256; ++byte) {
-      const TokenId id = ids_.find(name_of_bytes(std::string(1, static_cast<char>(byte))));
+      const TokenId id = ids_.find(detail::name_of_bytes(std::string(1, static_cast<char>(byte))));
       const bool is_in_utf8 = byte != 0xC0 && byte != 0xC1 && byte < 0xF5;
       require(id >= 0 || !is_in_utf8, kName, "the token of a byte is missing: \"",
-              name_of_bytes(std::string(1, static_cast<char>(byte))), "\" for byte ", byte);
+              detail::name_of_bytes(std::string(1, static_cast<char>(byte))), "\" for byte ", byte);
       at(byte_ids_, byte) = id;
     }
     add_merges(merges);
@@ -97,7 +98,8 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
   /// The 256 bytes alone: a byte is a token, its value the id. For models of characters.
   [[nodiscard]] static ByteLevelBpe of_bytes() {
     std::vector<std::string> names;
-    for (int byte = 0; byte < 256; ++byte) names.push_back(name_of_bytes(std::string(1, static_cast<char>(byte))));
+    for (int byte = 0; byte < 256; ++byte)
+      names.push_back(detail::name_of_bytes(std::string(1, static_cast<char>(byte))));
     return ByteLevelBpe(std::move(names), {});
   }
 
@@ -138,45 +140,6 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
     detail::PairJoiner::Work joining;
     std::string prefixed;
   };
-
-  /// The character that stands for a byte in names: itself if it is printable, else the next one from U+0100 on.
-  struct ByteCharacters {
-    std::array<std::int32_t, 256> of_byte{};
-    std::array<std::int16_t, 512> byte_of{};  // -1 for characters that stand for none
-    constexpr ByteCharacters() {
-      byte_of.fill(-1);
-      std::int32_t next = 256;
-      for (std::size_t b = 0; b < 256; ++b) {
-        const bool is_printable = (b >= 0x21 && b <= 0x7E) || (b >= 0xA1 && b <= 0xAC) || b >= 0xAE;
-        of_byte[b] = is_printable ? static_cast<std::int32_t>(b) : next++;
-        at(byte_of, of_byte[b]) = static_cast<std::int16_t>(b);
-      }
-    }
-  };
-  [[nodiscard]] static const ByteCharacters& byte_characters() {
-    static constexpr ByteCharacters characters;
-    return characters;
-  }
-  [[nodiscard]] static std::string name_of_bytes(std::string_view bytes) {
-    std::string name;
-    for (const char byte : bytes) {
-      append_code_point(name, byte_characters().of_byte[static_cast<unsigned char>(byte)]);
-    }
-    return name;
-  }
-  /// Empty for a name with characters that stand for no byte.
-  [[nodiscard]] static std::string bytes_of_name(std::string_view name) {
-    const auto& byte_of = byte_characters().byte_of;
-    std::string bytes;
-    for (std::size_t i = 0; i < name.size();) {
-      const CodePoint point = code_point_at(name, i);
-      const auto at = to_size(point.value);
-      if (at >= byte_of.size() || byte_of[at] < 0) return {};
-      bytes += static_cast<char>(byte_of[at]);
-      i += point.length;
-    }
-    return bytes;
-  }
 
   void add_merges(std::span<const Merge> merges) {
     merges_.resize(merges.size());

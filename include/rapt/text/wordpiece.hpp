@@ -25,7 +25,7 @@
 #include "rapt/text/bert_normalizer.hpp"
 #include "rapt/text/character_classes.hpp"
 #include "rapt/text/clean_up.hpp"
-#include "rapt/text/encoding.hpp"
+#include "rapt/text/text_encoder.hpp"
 #include "rapt/text/token_table.hpp"
 #include "rapt/text/unicode.hpp"
 
