@@ -17,40 +17,42 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// A part of a text: [begin, end).
+/// The part [begin, end) of a text.
 struct TextSpan {
   std::size_t begin = 0, end = 0;
   [[nodiscard]] friend bool operator==(const TextSpan&, const TextSpan&) = default;
 };
 
-/// Tokens and where they come from.
+/// Tokens and the places in the texts that they come from.
 struct Encoding {
   std::vector<TokenId> ids;
-  std::vector<TextSpan> spans;  ///< bytes of the token's own text; [0, 0) for a special token that was put around it
+  std::vector<TextSpan> spans;  ///< bytes of the token's own text; [0, 0) for special tokens around the texts
   std::vector<TokenId> types;   ///< the model's token types (segments)
-  std::vector<int> texts;       ///< 0: of the first text; 1: of the second; -1: put around them
+  std::vector<int> texts;       ///< 0 or 1, the token's text; -1 for special tokens around the texts
 };
 
-/// Tokens of pairs of texts, laid end to end.
+/// Tokens of pairs of texts, a sequence for each pair.
 struct PairBatch {
   TokenBatch tokens;
   std::vector<TokenId> types;  ///< [N]
 };
 
 struct EncodeOptions {
-  bool add_special = true;   ///< put the model's special tokens around the text, such as [CLS] and [SEP]
-  bool find_special = true;  ///< take special tokens that are written in the text for tokens; false for untrusted text
+  bool add_special = true;   ///< puts the model's special tokens around the text, such as [CLS] and [SEP]
+  bool find_special = true;  ///< special tokens in the text become tokens; set it to false for untrusted text
 };
 
-/// One place of a template: "$A" and "$B" are the first and the second text, all else is a token. As in Hugging Face's
-/// files, `{{"[CLS]"}, {"$A"}, {"[SEP]"}, {"$B", 1}, {"[SEP]", 1}}`.
+/// A piece of a template, which says where special tokens are put: "$A" and "$B" are the first and the second text, any
+/// other text is a token, and `type` is the token type of the piece. As in Hugging Face's files, a template is a list
+/// such as
+/// `{{"[CLS]"}, {"$A"}, {"[SEP]"}, {"$B", 1}, {"[SEP]", 1}}`.
 struct TemplatePiece {
   std::string text;
   TokenId type = 0;
   [[nodiscard]] friend bool operator==(const TemplatePiece&, const TemplatePiece&) = default;
 };
 
-/// The spans counted in characters (code points) of the same text.
+/// The same spans counted in characters (code points) instead of bytes. Throws ValueError for a span outside the text.
 [[nodiscard]] inline std::vector<TextSpan> character_spans(std::string_view text, std::span<const TextSpan> spans) {
   std::vector<std::size_t> characters(text.size() + 1);  // before each byte
   for (std::size_t i = 0; i < text.size(); ++i) {

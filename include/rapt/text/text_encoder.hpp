@@ -26,7 +26,7 @@ namespace rapt { inline namespace RAPT_ABI {
 
 namespace detail {
 
-/// `find_invalid_utf8`, quicker over ASCII.
+/// As `find_invalid_utf8`, but faster for ASCII, of which it checks eight bytes at a time.
 [[nodiscard]] inline std::optional<std::size_t> find_invalid_bytes(std::string_view text) {
   for (std::size_t i = 0; i < text.size();) {
     std::uint64_t bytes = 0;
@@ -44,7 +44,7 @@ namespace detail {
   return std::nullopt;
 }
 
-/// Tokens of one text, with their places if wished.
+/// Collects the tokens of one text, and their spans if with_spans is set.
 struct TokenSink {
   std::vector<TokenId> ids;
   std::vector<TextSpan> spans;
@@ -62,12 +62,12 @@ struct TokenSink {
 
 }  // namespace detail
 
-/// The calls of a tokenizer. `Self` has a name for messages, `kName`, buffers, `Work`, and
-/// `append(text, find_special, work, sink)`, which adds the tokens of a text that is UTF-8.
+/// The base of a tokenizer `Self`, with its calls. `Self` has the name `kName` for messages, a type `Work` for buffers,
+/// and `append(text, find_special, work, sink)`, which adds the tokens of a UTF-8 text to the sink.
 template <class Self>
 class TextEncoder {
  public:
-  /// Token ids of a text. Throws ValueError for text that is not UTF-8, as all of these do.
+  /// The token ids of a text. As all calls, it throws ValueError for text that is not UTF-8.
   [[nodiscard]] std::vector<TokenId> encode(std::string_view text, const EncodeOptions& options = {}) const {
     check_utf8(text, ".encode");
     std::array<detail::TokenSink, 2> sinks;
@@ -78,12 +78,12 @@ class TextEncoder {
     lay_out(sinks, single_, options, ids, nullptr);
     return ids;
   }
-  /// The same with places.
+  /// The tokens of a text with their spans.
   [[nodiscard]] Encoding encode_with_spans(std::string_view text, const EncodeOptions& options = {}) const {
     check_utf8(text, ".encode");
     return encode_texts(text, std::nullopt, single_, options);
   }
-  /// Two texts, one behind the other.
+  /// The tokens of two texts, one after the other, with their spans.
   [[nodiscard]] Encoding encode_pair(std::string_view first, std::string_view second,
                                      const EncodeOptions& options = {}) const {
     check_utf8(first, ".encode_pair", "first text");
@@ -91,11 +91,12 @@ class TextEncoder {
     return encode_texts(first, second, pair_, options);
   }
 
-  /// Many texts on all threads, each as `encode`; the result is the same on any number of them.
+  /// Encodes many texts on all threads, each as `encode` does. The result does not depend on the number of threads.
   [[nodiscard]] TokenBatch encode_batch(std::span<const std::string> texts, const EncodeOptions& options = {}) const {
     return encode_many(texts, {}, single_, ".encode_batch", options).tokens;
   }
-  /// Many pairs, each as `encode_pair`. Throws ValueError unless there are as many first as second texts.
+  /// Encodes many pairs on all threads, each as `encode_pair` does. Throws ValueError unless there are as many first as
+  /// second texts.
   [[nodiscard]] PairBatch encode_pairs(std::span<const std::string> first, std::span<const std::string> second,
                                        const EncodeOptions& options = {}) const {
     require(first.size() == second.size(), name(".encode_pairs"),
@@ -105,16 +106,17 @@ class TextEncoder {
 
  protected:
   struct ResolvedPiece {
-    int text;  // 0, 1, or -1: the token
+    int text;  // the first (0) or second (1) text, or the token (-1)
     TokenId token, type;
   };
   struct Template {
     std::vector<ResolvedPiece> pieces;
-    std::size_t special = 0;  // tokens that are put around
-    bool is_plain = true;     // the first text alone, of type 0
+    std::size_t special = 0;  // number of tokens around the texts
+    bool is_plain = true;     // the template is the first text alone, with type 0
   };
 
-  /// `find` gives a token's id or -1. Throws ValueError for templates that name unknown tokens or lack a text.
+  /// `find` gives the id of a token, or -1. Throws ValueError for templates that name unknown tokens or lack a text,
+  /// and for a max_tokens that leaves no room for text.
   template <class Find>
   void set_templates(std::span<const TemplatePiece> single, std::span<const TemplatePiece> pair, Index max_tokens,
                      const Find& find) {
@@ -165,7 +167,7 @@ class TextEncoder {
     self().append(text, options.find_special, work, sink);
   }
 
-  /// Cuts the texts at their ends, the longer one first, until they and the special tokens are max_tokens.
+  /// Cuts the texts off at their ends, the longer one first, until they have max_tokens tokens with the special ones.
   void truncate(std::array<detail::TokenSink, 2>& sinks, const Template& pattern, const EncodeOptions& options) const {
     if (max_tokens_ == 0) return;
     const std::size_t room = max_tokens_ - (options.add_special ? pattern.special : 0);
@@ -220,7 +222,7 @@ class TextEncoder {
   [[nodiscard]] PairBatch encode_many(std::span<const std::string> first, std::span<const std::string> second,
                                       const Template& pattern, std::string_view call,
                                       const EncodeOptions& options) const {
-    std::vector<std::size_t> begins = {0};  // texts at which parts begin
+    std::vector<std::size_t> begins = {0};  // the number of the text at which each part begins
     std::size_t bytes = 0;
     for (std::size_t i = 0; i < first.size(); ++i) {
       if (bytes >= kPartBytes) {
