@@ -54,7 +54,7 @@ rapt::Tensor<float> patches_of(const Images& images, const rapt::PatchGrid& grid
 
 /// Blocks of masked patches.
 rapt::PatchMask draw_blocks(Index images, const rapt::PatchGrid& grid, double mask_ratio, rapt::Rng& rng) {
-  return rapt::block_patch_mask(images, grid.rows(), grid.cols(), rng, {.share = mask_ratio, .smallest = 4});
+  return rapt::block_patch_mask(images, grid.rows(), grid.cols(), rng, {.ratio = mask_ratio, .smallest = 4});
 }
 
 /// The visual tokens of the masked patches.

@@ -47,8 +47,8 @@ std::vector<TokenId> fill(const rapt::Bert<float>& model, const rapt::LanguageBa
 /// one.
 std::pair<double, double> measure(const rapt::Bert<float>& model, const Sequences& sequences,
                                   rapt::MaskingOptions options, TokenId most_frequent) {
-  options.mask_share = 1;
-  options.random_share = 0;
+  options.mask_ratio = 1;
+  options.random_ratio = 0;
   rapt::Rng rng(1);
   double asked = 0, right = 0, frequent = 0;
   for (std::size_t i = 0; i < sequences.size(); i += 64) {
@@ -99,16 +99,16 @@ void train(const Flags& flags) {
 
   rapt::Fingerprint fingerprint;
   for (const auto& sequence : training) fingerprint.add(std::span<const TokenId>(sequence));
-  rapt::TrainingJob job(flags.run.job({"--text"}, std::to_string(training.size()) + " sequences, " +
-                                                      std::to_string(fingerprint.value())));
-  auto batches = rapt::masked_language_batches(
-      training, {.sequences = flags.batch, .masking = masking, .random = rng.state()});
-  rapt::Trainer trainer(model, {.learning_rate = rapt::CosineSchedule{.peak = flags.learning_rate,
-                                                                      .warmup = flags.steps / 10,
-                                                                      .steps = flags.steps},
-                                .adam = {.beta2 = 0.99, .epsilon = 1e-6, .weight_decay = 0.01},
-                                .clip_norm = 1,
-                                .seed = flags.seed + 1});  // of dropout; the seed itself draws weights and batches
+  rapt::TrainingJob job(flags.run.job(
+      {"--text"}, std::to_string(training.size()) + " sequences, " + std::to_string(fingerprint.value())));
+  auto batches =
+      rapt::masked_language_batches(training, {.sequences = flags.batch, .masking = masking, .random = rng.state()});
+  rapt::Trainer trainer(
+      model, {.learning_rate =
+                  rapt::CosineSchedule{.peak = flags.learning_rate, .warmup = flags.steps / 10, .steps = flags.steps},
+              .adam = {.beta2 = 0.99, .epsilon = 1e-6, .weight_decay = 0.01},
+              .clip_norm = 1,
+              .seed = flags.seed + 1});  // of dropout; the seed itself draws weights and batches
   const auto validate = [&](const rapt::Bert<float>& some) {
     const auto [right, frequent] = measure(some, validation, masking, most_frequent);
     char text[120];
@@ -120,8 +120,8 @@ void train(const Flags& flags) {
 
   rapt::MaskingOptions one_token = masking;
   one_token.rate = 1e-9;
-  one_token.mask_share = 1;
-  one_token.random_share = 0;
+  one_token.mask_ratio = 1;
+  one_token.random_ratio = 0;
   rapt::Rng gap_rng(flags.seed);
   for (std::size_t i = 0; i < validation.size(); i += validation.size() / 8 + 1) {
     const rapt::LanguageBatch batch = mask_tokens(rapt::TokenBatch({validation[i]}), one_token, gap_rng);

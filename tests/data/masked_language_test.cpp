@@ -113,12 +113,12 @@ TEST(MaskTokens, SharesCanBeChosen) {
   Rng rng(1);
   MaskingOptions all = options();
   all.rate = 1;
-  all.mask_share = 1;
-  all.random_share = 0;
+  all.mask_ratio = 1;
+  all.random_ratio = 0;
   const LanguageBatch hidden = mask_tokens(batch, all, rng);
   EXPECT_EQ(hidden.rows.size(), 60u);
   EXPECT_EQ(std::count(hidden.input.tokens.begin(), hidden.input.tokens.end(), kMask), 60);
-  all.mask_share = 0;
+  all.mask_ratio = 0;
   EXPECT_EQ(mask_tokens(batch, all, rng).input.tokens, batch.tokens);  // asked for all, changed nothing
 }
 
@@ -155,7 +155,7 @@ TEST(MaskTokens, ErrorsNameTheValues) {
   wrong.rate = 0;
   expect_error(wrong, "rate must be in (0, 1]");
   wrong = options();
-  wrong.mask_share = 0.95;
+  wrong.mask_ratio = 0.95;
   expect_error(wrong, "0.95, 0.1");
   wrong = options();
   for (TokenId id = 0; id < 50; ++id) wrong.special.push_back(id);

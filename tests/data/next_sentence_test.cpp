@@ -94,7 +94,7 @@ TEST(NextSentence, LongSentencesAreCutWhereTheyDoNotMeet) {
   const auto texts = documents({{50, 60, 3}, {5, 7}});
   Rng rng(2);
   NextSentenceOptions only_next = options(23);  // room for 20
-  only_next.random_share = 0;
+  only_next.random_ratio = 0;
   const auto pairs = next_sentence_pairs(texts, only_next, rng);
   ASSERT_EQ(pairs.size(), 2u);
   EXPECT_EQ(pairs[0].first.size(), 10u);
@@ -108,7 +108,7 @@ TEST(NextSentence, RandomTextsComeFromElsewhere) {
   const auto texts = documents({{4, 4, 4}, {6}, {}});
   Rng rng(2);
   NextSentenceOptions only_random = options();
-  only_random.random_share = 1;
+  only_random.random_ratio = 1;
   const auto pairs = next_sentence_pairs(texts, only_random, rng);
   ASSERT_GE(pairs.size(), 3u);
   EXPECT_EQ(pairs.back().first.front(), 2000);
@@ -146,8 +146,8 @@ TEST(NextSentence, ErrorsNameTheValues) {
   expect_error(options(4), "length must be 5 at least");
   expect_error(options(), "two at least: 1");
   NextSentenceOptions wrong = options();
-  wrong.random_share = 1.5;
-  expect_error(wrong, "random_share must be in [0, 1]: 1.5");
+  wrong.random_ratio = 1.5;
+  expect_error(wrong, "random_ratio must be in [0, 1]: 1.5");
 }
 
 }  // namespace

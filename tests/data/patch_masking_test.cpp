@@ -63,10 +63,10 @@ TEST(BlockPatchMask, HidesNeighbours) {
 
 TEST(BlockPatchMask, AnyShareAndGrid) {
   rapt::Rng rng(2);
-  EXPECT_TRUE(rapt::block_patch_mask(3, 4, 4, rng, {.share = 0}).masked().empty());
-  EXPECT_TRUE(rapt::block_patch_mask(3, 4, 4, rng, {.share = 1}).visible().empty());
-  EXPECT_EQ(rapt::block_patch_mask(3, 1, 5, rng, {.share = 0.4}).masked().size(), 6u);
-  expect_message([&] { std::ignore = rapt::block_patch_mask(3, 4, 4, rng, {.share = 1.5}); }, "1.5");
+  EXPECT_TRUE(rapt::block_patch_mask(3, 4, 4, rng, {.ratio = 0}).masked().empty());
+  EXPECT_TRUE(rapt::block_patch_mask(3, 4, 4, rng, {.ratio = 1}).visible().empty());
+  EXPECT_EQ(rapt::block_patch_mask(3, 1, 5, rng, {.ratio = 0.4}).masked().size(), 6u);
+  expect_message([&] { std::ignore = rapt::block_patch_mask(3, 4, 4, rng, {.ratio = 1.5}); }, "1.5");
   expect_message([&] { std::ignore = rapt::block_patch_mask(3, 0, 4, rng); }, "0 x 4");
 }
 

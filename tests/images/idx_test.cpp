@@ -111,7 +111,7 @@ void expect_mnist(const std::string& part, Index count, const std::vector<TokenI
   }
   const rapt::Normalization normalization = rapt::normalization_of(dataset);
   EXPECT_NEAR(normalization.mean[0], mean, 5e-5);
-  EXPECT_NEAR(normalization.deviation[0], deviation, 5e-5);
+  EXPECT_NEAR(normalization.standard_deviation[0], deviation, 5e-5);
 }
 
 // 0.1307 and 0.3081 are what everybody normalises by.

@@ -94,7 +94,7 @@ TYPED_TEST(NormalizationTest, IsByChannel) {
         const double v = images[static_cast<std::size_t>(i)].pixel(p / 3, p % 3)[c];
         const auto at = static_cast<std::size_t>(c);
         EXPECT_EQ(batch.pixels()(i, c * 6 + p),
-                  static_cast<T>((v / 255 - normalization.mean[at]) / normalization.deviation[at]));
+                  static_cast<T>((v / 255 - normalization.mean[at]) / normalization.standard_deviation[at]));
       }
     }
     EXPECT_EQ(rapt::to_image(batch, i, normalization), images[static_cast<std::size_t>(i)]);

@@ -125,7 +125,7 @@ TEST(DrawMix, CutmixsRectangleLiesWithinAndItsAreaIsTheWeight) {
 }
 
 TEST(DrawMix, RatesAndSharesAreKept) {
-  const MixOptions options{.mixup = 1, .cutmix = 1, .cutmix_share = .25, .rate = .6};
+  const MixOptions options{.mixup = 1, .cutmix = 1, .cutmix_ratio = .25, .rate = .6};
   int mixup = 0, cutmix = 0;
   constexpr int kDraws = 10000;
   for (Index i = 0; i < kDraws; ++i) {
@@ -142,7 +142,7 @@ TEST(MixOptions, WhatDoesNotFitIsAnError) {
   EXPECT_THROW(MixOptions{.mixup = -1}.validate(), rapt::ValueError);
   EXPECT_THROW(MixOptions{.cutmix = 1e-9}.validate(), rapt::ValueError);
   EXPECT_THROW(MixOptions{.cutmix = std::nan("")}.validate(), rapt::ValueError);
-  EXPECT_THROW(MixOptions{.cutmix_share = 2}.validate(), rapt::ValueError);
+  EXPECT_THROW(MixOptions{.cutmix_ratio = 2}.validate(), rapt::ValueError);
   EXPECT_EQ(rapt_test::error_text<rapt::ValueError>([] { MixOptions{.rate = -.5}.validate(); }),
             "[mix] rate must be in [0, 1]: -0.5");
 }

@@ -1,5 +1,6 @@
 /// \file
-/// build_info: what this program was compiled with and what it runs on.
+/// build_info: the compiler and libraries that this program was built with, and the instruction sets and threads that
+/// it uses.
 #pragma once
 
 #include <Eigen/Core>
@@ -13,15 +14,15 @@
 namespace rapt { inline namespace RAPT_ABI {
 
 struct BuildInfo {
-  std::string version;  ///< of rapt, "0.1.0"
+  std::string version;  ///< version of rapt, "0.1.0"
   std::string eigen;    ///< version of Eigen, "3.4.0"
   std::string compiler;
-  SimdLevel simd = SimdLevel::baseline;           ///< in force
+  SimdLevel simd = SimdLevel::baseline;           ///< the level in force
   SimdLevel simd_detected = SimdLevel::baseline;  ///< the best that this processor has
-  Precision precision = Precision::highest;       ///< of float matrix products
-  MatrixUnit unit = MatrixUnit::none;             ///< what computes them; none: float32 on the vector unit
+  Precision precision = Precision::highest;       ///< the precision of float matrix products
+  MatrixUnit unit = MatrixUnit::none;             ///< the unit that computes them; `none` is float32 on vectors
   Index threads = 1;
-  bool optimised = false;  ///< compiled with -O1 or more
+  bool optimised = false;  ///< true if compiled with -O1 or more
 };
 
 [[nodiscard]] inline BuildInfo build_info() {

@@ -1,6 +1,6 @@
 /// \file
-/// Which instruction sets the processor has, asked at run time: a program compiled without any -m flag runs the fast
-/// kernels all the same.
+/// The vector instruction sets that the processor has, found at run time, so that a program compiled without any -m
+/// flag runs the fastest kernels, too.
 #pragma once
 
 #include <algorithm>
@@ -15,8 +15,8 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// Vector instruction sets that kernels are compiled for, in rising order. `baseline` is what the compiler targets
-/// without flags (SSE2 on x86-64, NEON on AArch64): 16-byte vectors.
+/// The vector instruction sets that kernels are compiled for, in rising order. `baseline` has vectors of 16 bytes,
+/// which the compiler targets without flags (SSE2 on x86-64, NEON on AArch64).
 enum class SimdLevel { baseline, avx2, avx512 };
 
 [[nodiscard]] inline std::string to_string(SimdLevel level) {
@@ -65,9 +65,10 @@ inline std::atomic<SimdLevel>& simd_level_in_force() {
 
 }  // namespace detail
 
+/// The level that kernels run at.
 [[nodiscard]] inline SimdLevel simd_level() { return detail::simd_level_in_force().load(std::memory_order_relaxed); }
 
-/// Uses a lower level than detected, e.g. to compare kernels; throws ValueError for one that the processor lacks.
+/// Sets the level that kernels run at, e.g. to compare kernels. Throws ValueError for a level that the processor lacks.
 inline void set_simd_level(SimdLevel level) {
   require(level <= detected_simd_level(), "simd", "this processor has ", detected_simd_level(), ", not ", level);
   detail::simd_level_in_force() = level;

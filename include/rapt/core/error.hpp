@@ -1,5 +1,5 @@
 /// \file
-/// Errors: one root, and texts of the form `[where] rule: values`, the same in every build.
+/// Errors. All of them derive from rapt::Error and have texts of the form `[where] rule: values`, in every build.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// Root of everything rapt throws.
+/// The base class of all exceptions that rapt throws.
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -39,8 +39,8 @@ class IoError : public Error {
 
 namespace detail {
 
-/// A piece of a message, whatever its type was: a few kinds instead of a function for every list of types, of which a
-/// program would have hundreds.
+/// A piece of a message with its type erased. A function template over the types of all pieces would be instantiated
+/// hundreds of times in a program; pieces of a few kinds are put together by one function.
 class TextPart {
  public:
   template <class T>
@@ -66,7 +66,7 @@ class TextPart {
       kind_ = Kind::other;
       text_ = &value;
       append_ = [](std::string& text, const void* object) {
-        text += to_string(*static_cast<const T*>(object));  // found beside the type
+        text += to_string(*static_cast<const T*>(object));  // found in the type's namespace
       };
     }
   }
@@ -117,14 +117,16 @@ template <class E>
 
 }  // namespace detail
 
-/// Throws `E("[where] " + pieces)`. Pieces are strings, numbers, or types with a `to_string` beside them.
+/// Throws E with the text "[where] " and the pieces, which are strings, numbers, or values of types whose namespace has
+/// a `to_string`.
 template <class E = ValueError, class... Pieces>
 [[noreturn, gnu::cold, gnu::noinline]] void fail(std::string_view where, const Pieces&... pieces) {
-  const detail::TextPart parts[] = {detail::TextPart(pieces)..., detail::TextPart("")};  // never none
+  const detail::TextPart parts[] = {detail::TextPart(pieces)...,
+                                    detail::TextPart("")};  // so that the array is never empty
   detail::throw_error<E>(where, parts, sizeof...(pieces));
 }
 
-/// `fail` unless the condition holds; the text is put together only then.
+/// Throws as `fail` does unless the condition holds. The text is put together only if it does not.
 template <class E = ValueError, class... Pieces>
 void require(bool condition, std::string_view where, const Pieces&... pieces) {
   if (!condition) [[unlikely]] {

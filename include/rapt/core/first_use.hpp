@@ -9,10 +9,12 @@
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
-/// A value that is made at its first use and never destroyed, so that static objects may use it until the very end.
-/// Meant for variables of static storage: `static constinit FirstUse<T> value;`. Thread-safe and without locks: of
-/// several threads that come first at once each makes a value, and one is kept. A function-local static would hold a
-/// lock meanwhile, which a child forked at that moment would find locked for ever.
+/// A value that is made at its first use and never destroyed, so that static objects may use it until the program's
+/// end. It is for variables of static storage: `static constinit FirstUse<T> value;`.
+///
+/// Thread-safe without locks: if several threads use it first at the same time, each makes a value, and one value is
+/// kept. A static variable of a function would hold a lock while its value is made; a child forked at that moment would
+/// find it locked for ever.
 template <class T>
 class FirstUse {
  public:
@@ -20,7 +22,7 @@ class FirstUse {
   FirstUse(const FirstUse&) = delete;
   FirstUse& operator=(const FirstUse&) = delete;
 
-  /// `make()` returns a std::unique_ptr<T>. What it throws is thrown here, and the next call makes the value.
+  /// The value, made by `make()`, which returns a std::unique_ptr<T>. If `make` throws, the next call tries again.
   template <class Make>
   [[nodiscard]] T& get(const Make& make) {
     if (T* value = value_.load(std::memory_order_acquire)) [[likely]] {
@@ -32,7 +34,8 @@ class FirstUse {
     return *present;
   }
 
-  /// Puts another value, or none, in its place and returns the former one, if any. Not while another thread uses it.
+  /// Replaces the value by another one, or by none, and returns the former one, if any. Must not be called while
+  /// another thread uses the value.
   std::unique_ptr<T> exchange(std::unique_ptr<T> value) noexcept {
     return std::unique_ptr<T>(value_.exchange(value.release(), std::memory_order_acq_rel));
   }

@@ -1,5 +1,5 @@
 /// \file
-/// Images of one size as a matrix: what a vision model takes.
+/// Images of one size as a matrix, the input of vision models.
 #pragma once
 
 #include <string>
@@ -10,13 +10,13 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// Channels, rows and columns of an image, in the order in which its numbers lie in memory (PyTorch's CHW).
+/// The sizes of an image: channels, rows and columns, in the order of its memory (PyTorch's CHW).
 struct ImageShape {
   Index channels = 1;
   Index height = 0;
   Index width = 0;
 
-  /// Numbers of one image.
+  /// The number of values of an image.
   [[nodiscard]] Index size() const { return channels * height * width; }
   friend bool operator==(const ImageShape&, const ImageShape&) = default;
   friend std::string to_string(const ImageShape& shape) {
@@ -24,7 +24,7 @@ struct ImageShape {
   }
 };
 
-/// B images of one shape: a dense [B, C, H, W] tensor as the [B, C * H * W] matrix that it is in memory.
+/// B images of one shape: a dense [B, C, H, W] tensor, seen as the [B, C * H * W] matrix that it is in memory.
 template <class T>
 class ImageBatch {
  public:

@@ -1,5 +1,5 @@
 /// \file
-/// A file as a stream to read from. POSIX only.
+/// An input stream that reads a file and reports failures in every standard library. POSIX only.
 #pragma once
 
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
-/// The bytes of a file, a pipe or a device, from its beginning to its end.
+/// A stream buffer that reads the bytes of a file, a pipe or a device from its beginning to its end.
 class FileBuffer : public std::streambuf {
  public:
   explicit FileBuffer(const std::filesystem::path& path) : file_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
@@ -29,7 +29,7 @@ class FileBuffer : public std::streambuf {
   [[nodiscard]] bool is_open() const { return file_ >= 0; }
 
  protected:
-  /// Throws std::system_error when reading fails; the stream above it is bad() then.
+  /// Throws std::system_error if reading fails, which makes a stream that uses this buffer bad().
   int_type underflow() override {
     ::ssize_t count = -1;
     do {
@@ -46,8 +46,8 @@ class FileBuffer : public std::streambuf {
   std::array<char, 1 << 16> bytes_;
 };
 
-/// In place of std::ifstream, which takes a failure to read for the end of the file in some standard libraries
-/// (LLVM's): here bad() tells of it in each.
+/// Replaces std::ifstream, which in some standard libraries (LLVM's) treats a failure to read as the end of the file.
+/// This stream is bad() after a failure with every standard library.
 class InputFile : private FileBuffer, public std::istream {
  public:
   explicit InputFile(const std::filesystem::path& path) : FileBuffer(path), std::istream(this) {

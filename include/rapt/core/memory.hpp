@@ -1,6 +1,6 @@
 /// \file
-/// The memory pool: tensors and graph nodes take their storage here and give it back, so that after the first steps a
-/// training loop asks the system for nothing.
+/// The memory pool. Tensors and graph nodes take their memory here and give it back, so that after its first steps a
+/// training loop allocates no memory from the system.
 #pragma once
 
 #include <algorithm>
@@ -18,21 +18,22 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// Every block starts on a cache line, whatever the flags: 64 bytes is also one AVX-512 register.
+/// Every block starts on a cache line, whatever the compiler flags. 64 bytes is also the size of an AVX-512 register.
 inline constexpr std::size_t kAlignment = 64;
 
 /// What `memory_stats` reports, in bytes.
 struct MemoryStats {
-  std::size_t in_use = 0;              ///< held by tensors now (rounded up to size classes)
-  std::size_t peak_in_use = 0;         ///< the most that was ever held at once, since the last reset
-  std::size_t reserved = 0;            ///< taken from the system: in use + kept for reuse
-  std::size_t system_allocations = 0;  ///< how often the system was asked
+  std::size_t in_use = 0;              ///< held by tensors and graph nodes, rounded up to size classes
+  std::size_t peak_in_use = 0;         ///< the largest in_use since the last reset_peak_memory
+  std::size_t reserved = 0;            ///< taken from the system: in use or kept for reuse
+  std::size_t system_allocations = 0;  ///< how many blocks were taken from the system
 };
 
 namespace detail {
 
-/// Size classes are four steps per power of two (at most 25 % is wasted): 4, 5, 6, 7, 8, 10, 12, ... times 64 bytes.
-/// Thread-safe. Blocks go back to the free list of their class, never to the system, until `release`.
+/// Hands out blocks by size classes. There are four classes for each power of two, 4, 5, 6, 7, 8, 10, 12, ... times 64
+/// bytes, so that at most 25 % of a block is unused. A block that is given back joins the free list of its class; only
+/// `release` gives blocks back to the system. Thread-safe.
 class MemoryPool {
  public:
   [[nodiscard]] void* allocate(std::size_t bytes) {
@@ -46,7 +47,8 @@ class MemoryPool {
         return block;
       }
     }
-    void* block = ::operator new (size, std::align_val_t{kAlignment});  // may throw: counted only afterwards
+    void* block =
+        ::operator new (size, std::align_val_t{kAlignment});  // It may throw, so that it is counted only afterwards.
     const std::lock_guard lock(mutex_);
     stats_.reserved += size;
     ++stats_.system_allocations;
@@ -76,7 +78,7 @@ class MemoryPool {
     stats_.peak_in_use = stats_.in_use;
   }
 
-  /// Around a fork, so that no other thread is in the midst of a change that the child would inherit.
+  /// Called before and after a fork, so that the child does not inherit a change that another thread has half made.
   void lock() { mutex_.lock(); }
   void unlock() { mutex_.unlock(); }
 
@@ -92,7 +94,7 @@ class MemoryPool {
   }
 
  private:
-  // Under the address sanitizer blocks are not reused, so that it sees every use after free.
+  // With the address sanitizer, blocks are not reused, so that it finds every use after free.
   static constexpr bool kReuse = RAPT_ADDRESS_SANITIZER == 0;
 
   void hold(std::size_t size) {
@@ -116,7 +118,8 @@ class MemoryPool {
   std::array<std::vector<void*>, 4 * 58> free_;
 };
 
-/// Never destroyed: tensors with static storage may outlive everything else.
+/// The pool of the program. It is never destroyed, as tensors with static storage may be destroyed after everything
+/// else.
 inline MemoryPool& memory_pool() {
   static constinit FirstUse<MemoryPool> pool;
   return pool.get([] { return std::make_unique<MemoryPool>(); });
@@ -125,7 +128,7 @@ inline MemoryPool& memory_pool() {
 inline const bool memory_pool_is_whole_after_fork =
     at_fork([] { memory_pool().lock(); }, [] { memory_pool().unlock(); }, [] { memory_pool().unlock(); });
 
-/// Standard allocator over the pool, for graph nodes.
+/// A standard allocator that takes memory from the pool, for graph nodes.
 template <class T>
 struct PoolAllocator {
   using value_type = T;
@@ -139,11 +142,11 @@ struct PoolAllocator {
 
 }  // namespace detail
 
-/// Bytes in use, at peak, and taken from the system. Thread-safe.
+/// The bytes in use, at their peak, and taken from the system. Thread-safe.
 [[nodiscard]] inline MemoryStats memory_stats() { return detail::memory_pool().stats(); }
 /// Starts a new measurement of `peak_in_use`.
 inline void reset_peak_memory() { detail::memory_pool().reset_peak(); }
-/// Gives blocks that nobody uses back to the system, e.g. between training and serving.
+/// Gives the blocks that are not in use back to the system, e.g. between training and serving. Thread-safe.
 inline void release_unused_memory() { detail::memory_pool().release(); }
 
 }}  // namespace rapt::RAPT_ABI

@@ -1,5 +1,5 @@
 /// \file
-/// Which patches of the images of a batch a model sees, and which are hidden from it.
+/// Which patches of a batch of images are visible to a model, and which are masked.
 #pragma once
 
 #include <cstdint>
@@ -11,14 +11,15 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// Patches are numbered image by image and, within one, row by row: patch p of image b is number b P + p.
+/// The visible and the masked patches of a batch. With P patches an image, patch p of image b has the number b P + p;
+/// patches of an image are numbered row by row.
 class PatchMask {
  public:
   PatchMask() = default;
-  /// Everything is visible.
+  /// All patches are visible.
   PatchMask(Index images, Index patches) : PatchMask(images, patches, all(images * patches)) {}
-  /// `visible`: numbers of patches, image by image, in any order within an image, none twice. Throws ValueError
-  /// that names the first number which is wrong.
+  /// `visible` are the numbers of the visible patches, image by image, in any order within an image, none of them
+  /// twice. Throws ValueError with the first number that is wrong.
   PatchMask(Index images, Index patches, std::vector<std::int32_t> visible)
       : images_(images), patches_(patches), visible_(std::move(visible)) {
     constexpr std::string_view kWhere = "patch_mask";
@@ -39,7 +40,7 @@ class PatchMask {
       if (!seen[i]) masked_.push_back(static_cast<std::int32_t>(i));
     }
   }
-  /// From one flag for each patch, [images * patches]: true is hidden.
+  /// From a flag for each patch, which is true if the patch is masked   // [images * patches]
   [[nodiscard]] static PatchMask from_flags(const std::vector<bool>& hidden, Index patches) {
     const auto count = std::ssize(hidden);
     require<ShapeError>(patches > 0 && count % patches == 0, "patch_mask", count, " flags for images of ", patches,
@@ -52,22 +53,22 @@ class PatchMask {
   }
 
   [[nodiscard]] Index images() const { return images_; }
-  /// P: of one image.
+  /// P, the number of patches of an image.
   [[nodiscard]] Index patches() const { return patches_; }
   [[nodiscard]] const std::vector<std::int32_t>& visible() const { return visible_; }
-  /// Where each image's visible patches begin and end.
+  /// The visible patches of image b are visible()[begin(b) .. end(b)].
   [[nodiscard]] const RowSplits& visible_splits() const { return visible_splits_; }
-  /// Ascending.
+  /// The numbers of the masked patches, ascending.
   [[nodiscard]] const std::vector<std::int32_t>& masked() const { return masked_; }
 
-  /// Numbers of visible patches, each within its image.
+  /// The number of each visible patch within its image.
   [[nodiscard]] std::vector<std::int32_t> visible_in_image() const {
     std::vector<std::int32_t> numbers;
     numbers.reserve(visible_.size());
     for (const std::int32_t number : visible_) numbers.push_back(number % static_cast<std::int32_t>(patches_));
     return numbers;
   }
-  /// Rows of patches among all tokens, of which each image has one more: the class token, before its patches.
+  /// The rows of patches in a matrix of all tokens, in which each image has a class token before its patches.
   [[nodiscard]] std::vector<std::int32_t> token_rows(const std::vector<std::int32_t>& numbers) const {
     std::vector<std::int32_t> rows;
     rows.reserve(numbers.size());

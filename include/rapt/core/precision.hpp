@@ -1,5 +1,6 @@
 /// \file
-/// The precision of float matrix products, in PyTorch's words, and the unit that computes the lower ones.
+/// The precision of float matrix products, in PyTorch's words, and the unit of the processor that computes the lower
+/// ones.
 #pragma once
 
 #include <atomic>
@@ -21,14 +22,15 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// Products of float matrices; sums are float32 in each. Double is never lowered.
+/// How factors of float matrix products are rounded. Sums are float32 in each case, and products in double are never
+/// rounded.
 ///   highest  float32
 ///   high     each factor split in two bfloat16, three products: about 16 bits of mantissa, relative error 4e-6
 ///   medium   factors rounded to bfloat16: 8 bits of mantissa, relative error 2e-3
 enum class Precision { highest, high, medium };
 
-/// What multiplies bfloat16 pairs: nothing (products stay float32), plain C++ (slow; the reference for tests),
-/// AVX-512's dot products (at most twice float32's rate), or AMX tiles.
+/// The unit that multiplies bfloat16 pairs: none, in which case products are float32; portable C++, which is slow and
+/// serves tests as the reference; AVX-512's dot products, at most twice as fast as float32; or AMX tiles.
 enum class MatrixUnit { none, portable, avx512_bf16, amx };
 
 [[nodiscard]] inline std::string to_string(Precision precision) {
@@ -39,7 +41,7 @@ enum class MatrixUnit { none, portable, avx512_bf16, amx };
   return kNames[static_cast<int>(unit)];
 }
 
-/// The best unit of this processor that the operating system grants.
+/// The best unit that this processor has and the operating system permits to use.
 [[nodiscard]] inline MatrixUnit detected_matrix_unit() {
 #if defined(__x86_64__)
   static constinit detail::FirstUse<const MatrixUnit> unit;
@@ -107,14 +109,15 @@ inline PrecisionState& precision_state() {
 
 }  // namespace detail
 
-/// The precision of all products of the program: highest at first, or the environment variable RAPT_PRECISION.
+/// The precision of all products of the program. At first it is `highest`, or what the environment variable
+/// RAPT_PRECISION says.
 [[nodiscard]] inline Precision precision() {
   return detail::precision_state().precision.load(std::memory_order_relaxed);
 }
 inline void set_precision(Precision precision) { detail::precision_state().precision = precision; }
 
-/// Computes `high` and `medium` on this unit wherever they are asked for, also where float32 is faster; the environment
-/// variable RAPT_MATRIX_UNIT does the same. No unit: the choice is the library's again. Throws ValueError for a unit
+/// Sets the unit on which `high` and `medium` are computed, even where float32 would be faster; the environment
+/// variable RAPT_MATRIX_UNIT does the same. With std::nullopt the library chooses again. Throws ValueError for a unit
 /// that the processor lacks.
 inline void set_matrix_unit(std::optional<MatrixUnit> unit) { detail::precision_state().set(unit); }
 

@@ -1,8 +1,8 @@
 /// \file
 /// Random numbers from a counter: Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").
 ///
-/// Number i of stream s under a seed is a pure function of (seed, s, i), so any thread can compute any element and the
-/// result does not depend on who does. The whole state of a generator is two integers.
+/// Number i of stream s under a seed is a pure function of (seed, s, i). Any thread can therefore compute any number,
+/// and results do not depend on how work is divided. The whole state of a generator is two integers.
 #pragma once
 
 #include <array>
@@ -20,7 +20,7 @@ namespace rapt { inline namespace RAPT_ABI {
 namespace detail {
 
 inline constexpr std::uint32_t kPhiloxM0 = 0xD2511F53, kPhiloxM1 = 0xCD9E8D57;  // the paper's multipliers
-inline constexpr std::uint32_t kPhiloxW0 = 0x9E3779B9, kPhiloxW1 = 0xBB67AE85;  // and key increments
+inline constexpr std::uint32_t kPhiloxW0 = 0x9E3779B9, kPhiloxW1 = 0xBB67AE85;  // the paper's key increments
 inline constexpr int kPhiloxRounds = 10;
 
 /// Four random words for a 128-bit counter and a 64-bit key.
@@ -36,7 +36,7 @@ inline constexpr int kPhiloxRounds = 10;
 
 }  // namespace detail
 
-/// Addresses the random numbers of one use, e.g. one dropout: (seed, stream).
+/// The address of the random numbers of one use, e.g. of one dropout.
 struct RandomStream {
   std::uint64_t seed = 0;
   std::uint64_t stream = 0;
@@ -49,7 +49,7 @@ struct RandomStream {
   }
 };
 
-/// A generator: a seed and how many streams were taken from it. Copying it copies the future.
+/// A generator: a seed, and how many streams have been taken from it. A copy gives the same numbers as the original.
 class Rng {
  public:
   struct State {
@@ -61,13 +61,13 @@ class Rng {
   explicit Rng(std::uint64_t seed = 0) : state_{seed, 0} {}
   explicit Rng(const State& state) : state_(state) {}
 
-  /// All there is to save and restore.
+  /// The whole state, from which the same generator can be made again.
   [[nodiscard]] const State& state() const { return state_; }
 
   /// A stream that nobody has used before.
   [[nodiscard]] RandomStream next_stream() { return {state_.seed, state_.streams_taken++}; }
 
-  /// A uniform word; takes one stream.
+  /// A uniform word of 64 bits. Takes one stream.
   [[nodiscard]] std::uint64_t bits() {
     const auto words = next_stream().block(0);
     return (std::uint64_t{words[0]} << 32) | words[1];
@@ -85,7 +85,7 @@ class Rng {
     return static_cast<Index>(value % n);
   }
 
-  /// Fisher-Yates.
+  /// Brings the values into a random order, each order with equal probability (Fisher-Yates).
   template <class T>
   void shuffle(std::span<T> values) {
     for (std::size_t i = values.size(); i > 1; --i) {
@@ -93,16 +93,18 @@ class Rng {
     }
   }
 
-  /// Uniform in [low, high); takes one stream for all values.
+  /// Fills with numbers uniform in [low, high). Takes one stream for all values.
   template <class T>
   void fill_uniform(std::span<T> values, double low, double high) {
     const RandomStream stream = next_stream();
     for (std::size_t i = 0; i < values.size(); ++i) {
       const auto value = static_cast<T>(low + (high - low) * unit(stream, i)), end = static_cast<T>(high);
-      values[i] = value < end ? value : std::nextafter(end, static_cast<T>(low));  // T may have rounded up
+      values[i] = value < end
+                      ? value
+                      : std::nextafter(end, static_cast<T>(low));  // Rounding to T may have given `high` itself.
     }
   }
-  /// Normal with the given mean and standard deviation (Box-Muller); takes one stream for all values.
+  /// Fills with normal numbers of the given mean and standard deviation (Box-Muller). Takes one stream for all values.
   template <class T>
   void fill_normal(std::span<T> values, double mean, double deviation) {
     const RandomStream stream = next_stream();
@@ -114,7 +116,7 @@ class Rng {
   }
 
  private:
-  // Uniform in [0, 1): number i of a stream, two a block.
+  // Number i of a stream, uniform in [0, 1). A block has two numbers.
   [[nodiscard]] static double unit(const RandomStream& stream, std::uint64_t i) {
     const auto words = stream.block(i / 2);
     const std::size_t at = i % 2 * 2;

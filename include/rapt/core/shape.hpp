@@ -1,5 +1,5 @@
 /// \file
-/// Shape: the sizes of a tensor's dimensions, outermost first.
+/// Shape: the sizes of a tensor's dimensions, the outermost first.
 #pragma once
 
 #include <algorithm>
@@ -13,15 +13,16 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// Up to four sizes, held in place. Every tensor is also a matrix: `cols()` is the last size and `rows()` the product
-/// of the others, so [B, L, D] and [B * L, D] are the same memory. A scalar has the shape [1].
+/// Up to four sizes, stored without allocation. Every tensor is also a matrix, whose cols() is the last size and whose
+/// rows() is the product of the others, so that [B, L, D] and [B * L, D] are the same memory. A scalar has the shape
+/// [1].
 class Shape {
  public:
   static constexpr Index kMaxRank = 4;
 
   constexpr Shape() = default;
 
-  /// Throws ShapeError for more than four sizes, a negative one, or more elements than an Index counts.
+  /// Throws ShapeError if there are more than four sizes, a negative size, or more elements than an Index can count.
   Shape(std::initializer_list<Index> sizes) {
     for (const Index size : sizes) push_back(size);
   }
@@ -37,7 +38,7 @@ class Shape {
 
   [[nodiscard]] constexpr Index rank() const { return rank_; }
   [[nodiscard]] constexpr Index operator[](Index i) const { return at(sizes_, i); }
-  /// Number of elements; 0 for the empty shape.
+  /// The number of elements; 0 for a shape without sizes.
   [[nodiscard]] constexpr Index size() const { return rank_ == 0 ? 0 : rows() * cols(); }
   [[nodiscard]] constexpr Index cols() const { return rank_ == 0 ? 0 : (*this)[rank_ - 1]; }
   [[nodiscard]] constexpr Index rows() const {

@@ -1,5 +1,6 @@
 /// \file
-/// Tensor owns its elements, TensorView looks at somebody else's; both are row-major and become Eigen maps.
+/// Tensor, which owns its elements, and TensorView, which refers to elements that another object owns. Both are
+/// row-major and can be used as Eigen matrices.
 #pragma once
 
 #include <Eigen/Core>
@@ -21,12 +22,13 @@ namespace rapt { inline namespace RAPT_ABI {
 template <class T>
 concept Scalar = std::same_as<T, float> || std::same_as<T, double>;
 
-/// Eigen's matrix in rapt's memory order.
+/// Eigen's matrix in row-major order.
 template <class T>
 using RowMajorMatrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-/// A strided look at row-major memory that somebody else owns: cheap to copy, never frees. `TensorView<const T>` reads.
-/// Rows are contiguous and `stride()` elements apart, so that a slice of columns is a view too.
+/// A row-major matrix in memory that another object owns. Rows are contiguous and stride() elements apart, so that a
+/// slice of columns is a view, too. Views are cheap to copy and free nothing. The elements of a `TensorView<const T>`
+/// are constant.
 template <class T>
 class TensorView {
  public:
@@ -38,7 +40,7 @@ class TensorView {
   TensorView(T* data, Shape shape) : TensorView(data, shape, shape.cols()) {}
   TensorView(T* data, Shape shape, Index stride) : data_(data), shape_(shape), stride_(stride) {}
 
-  /// Looks into a row-major Eigen matrix or map, without copying.
+  /// A view of a row-major Eigen matrix or map, without copying it.
   template <class Matrix>
   requires std::derived_from<std::remove_cvref_t<Matrix>, Eigen::MatrixBase<std::remove_cvref_t<Matrix>>> &&
       (std::remove_cvref_t<Matrix>::IsRowMajor != 0) &&
@@ -52,7 +54,7 @@ class TensorView {
                         matrix.innerStride());
   }
 
-  /// A view that writes is also one that reads.
+  /// A view of elements that may change can be used as a view of constant ones.
   operator TensorView<const Element>() const requires(!std::is_const_v<T>) { return {data_, shape_, stride_}; }
 
   [[nodiscard]] T* data() const { return data_; }
@@ -63,13 +65,14 @@ class TensorView {
   [[nodiscard]] Index stride() const { return stride_; }
   [[nodiscard]] T* row(Index i) const { return data_ + i * stride_; }
 
-  /// Columns begin .. begin + count of every row: a [rows, count] view.
+  /// Columns begin .. begin + count of every row   // [rows, count]
   [[nodiscard]] TensorView columns(Index begin, Index count) const {
     require<ShapeError>(begin >= 0 && count >= 0 && begin + count <= cols(), "columns", "columns ", begin, " .. ",
                         begin + count, " of a tensor of shape ", shape_);
-    return {data_ != nullptr ? data_ + begin : nullptr, Shape{rows(), count}, stride_};  // without rows: no memory
+    return {data_ != nullptr ? data_ + begin : nullptr, Shape{rows(), count},
+            stride_};  // A view without rows may have no memory.
   }
-  /// Rows begin .. begin + count: a [count, cols] view.
+  /// Rows begin .. begin + count   // [count, cols]
   [[nodiscard]] TensorView middle_rows(Index begin, Index count) const {
     require<ShapeError>(begin >= 0 && count >= 0 && begin + count <= rows(), "middle_rows", "rows ", begin, " .. ",
                         begin + count, " of a tensor of shape ", shape_);
@@ -88,8 +91,8 @@ class TensorView {
 template <class Matrix>
 TensorView(Matrix&) -> TensorView<std::remove_pointer_t<decltype(std::declval<Matrix&>().data())>>;
 
-/// Owns row-major elements from the memory pool, 64-byte aligned; or, if `borrowed`, shares somebody else's. A value
-/// type: copies are deep and own their elements, moves are free.
+/// A value type that owns row-major elements in memory of the pool, aligned to 64 bytes; a `borrowed` tensor shares
+/// elements that lie elsewhere. Copies have elements of their own; moves copy nothing.
 template <class T>
 class Tensor {
   static_assert(std::is_trivially_copyable_v<T>);
@@ -108,19 +111,20 @@ class Tensor {
   }
   Tensor(Shape shape, std::initializer_list<T> values)
       : Tensor(shape, std::span<const T>(values.begin(), values.size())) {}
-  /// Copies what a view shows (or an Eigen expression of row-major memory).
+  /// Copies the elements of a view, or of a row-major Eigen matrix.
   explicit Tensor(TensorView<const T> view) : Tensor(view.shape()) {
     for (Index i = 0; i < view.rows(); ++i) std::copy_n(view.row(i), view.cols(), data_ + i * view.cols());
   }
 
-  /// Elements that lie elsewhere, in a mapped file say, and stay there for as long as `owner` lives.
+  /// A tensor of elements that lie elsewhere, such as in a mapped file; they must stay there as long as `owner` lives,
+  /// which the tensor shares.
   [[nodiscard]] static Tensor borrowed(T* elements, Shape shape, std::shared_ptr<const void> owner) {
     Tensor tensor = without_elements(shape);
     tensor.data_ = elements;
     tensor.owner_ = std::move(owner);
     return tensor;
   }
-  /// A shape alone, until a tensor is assigned that has elements.
+  /// A tensor with a shape but no elements, until another tensor is assigned.
   [[nodiscard]] static Tensor without_elements(Shape shape) {
     Tensor tensor;
     tensor.shape_ = shape;
@@ -149,7 +153,7 @@ class Tensor {
   [[nodiscard]] Index rows() const { return shape_.rows(); }
   [[nodiscard]] Index cols() const { return shape_.cols(); }
   [[nodiscard]] bool empty() const { return size() == 0; }
-  /// False for a shape alone.
+  /// False for a tensor that has a shape alone.
   [[nodiscard]] bool has_elements() const { return data_ != nullptr || size() == 0; }
   [[nodiscard]] T* data() { return data_; }
   [[nodiscard]] const T* data() const { return data_; }
@@ -161,7 +165,7 @@ class Tensor {
   [[nodiscard]] T& operator()(Index row, Index col) { return data_[row * cols() + col]; }
   [[nodiscard]] const T& operator()(Index row, Index col) const { return data_[row * cols() + col]; }
 
-  /// Moves the elements out; the shape stays, for whoever still asks for it.
+  /// Moves the elements to the result. This tensor keeps its shape, which may still be asked for.
   [[nodiscard]] Tensor take_elements() noexcept {
     Tensor taken;
     taken.data_ = std::exchange(data_, nullptr);
@@ -192,7 +196,7 @@ class Tensor {
 
   T* data_ = nullptr;
   Shape shape_;
-  std::shared_ptr<const void> owner_;  // of borrowed elements
+  std::shared_ptr<const void> owner_;  // keeps borrowed elements alive
 };
 
 }}  // namespace rapt::RAPT_ABI

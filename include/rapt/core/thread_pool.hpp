@@ -1,6 +1,6 @@
 /// \file
-/// The thread pool. Work is cut into parts that depend on sizes alone, never on the number of threads, so results are
-/// the same bits on any number of threads.
+/// The thread pool. Work is cut into parts by sizes alone and not by the number of threads, so that results are the
+/// same bits on any number of threads.
 ///
 /// A forked child gets a pool of its own at its first use, with as many threads as `set_threads` said in the parent, or
 /// else as RAPT_THREADS or the machine say. A child that is forked inside a parallel section, i.e. by code that a part
@@ -28,8 +28,8 @@ namespace rapt { inline namespace RAPT_ABI {
 
 namespace detail {
 
-/// Runs numbered tasks on the calling thread and the workers. One caller at a time gets the workers; others (a const
-/// model serving many threads, nested calls) run their tasks themselves.
+/// Runs numbered tasks on the calling thread and on workers. Only one caller at a time gets the workers. Other callers,
+/// such as several threads that use one model, or nested calls, run their tasks themselves.
 class ThreadPool {
  public:
   explicit ThreadPool(Index threads) {
@@ -46,7 +46,7 @@ class ThreadPool {
 
   [[nodiscard]] Index threads() const { return std::ssize(workers_) + 1; }
 
-  /// Calls task(0) .. task(count - 1), each once, in no particular order; rethrows the first exception.
+  /// Calls task(0) .. task(count - 1), each once, in no particular order. Rethrows the first exception.
   template <class Task>
   void run(Index count, const Task& task) {
     std::unique_lock lock(callers_, std::defer_lock);
@@ -65,7 +65,7 @@ class ThreadPool {
     if (sleepers_.load() > 0) generation_.notify_all();
     take_tasks();
     gate_.fetch_or(kClosed, std::memory_order_acq_rel);
-    // Workers may still be in their last task; on a crowded machine one may have been put aside in the midst of it.
+    // Workers may still run their last task; on a busy machine one may have been suspended in it.
     for (int spin = 0; (gate_.load(std::memory_order_acquire) & ~kClosed) != 0; ++spin) {
       if (spin < kSpins) {
         pause();
@@ -76,18 +76,18 @@ class ThreadPool {
     if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
   }
 
-  /// In a forked child, where the workers do not exist and their locks and counts stand still. The pool must never be
-  /// used or destroyed again; what is left to do is to end the section that the calling thread may be in.
+  /// Called in a forked child, where the workers do not exist and their locks and counters stay as they are. The pool
+  /// must never be used or destroyed again. If the calling thread is inside a parallel section, this ends the section.
   void abandon(ThreadPool* abandoned_before) {
     abandoned_before_ = abandoned_before;
     if (!inside()) return;
-    inside() = false;  // the child's own pool may compute for the rest of this part
+    inside() = false;  // The rest of this part may use the child's own pool.
     next_.store(count_);
     gate_.store(kClosed);
     stop_ = true;
     generation_.fetch_add(1);
     failed_.store(true);
-    new (&error_) std::exception_ptr(  // over what another thread may have been writing
+    new (&error_) std::exception_ptr(  // constructed anew, as another thread may have been writing it
         std::make_exception_ptr(Error("[threads] fork: the child was forked inside a parallel section, whose other "
                                       "parts run in the parent alone: it must end, by _exit or exec, before its part "
                                       "returns")));
@@ -120,7 +120,7 @@ class ThreadPool {
       try {
         call_(context_, i);
       } catch (...) {
-        if (!failed_.exchange(true)) error_ = std::current_exception();  // seen by the caller through the gate
+        if (!failed_.exchange(true)) error_ = std::current_exception();  // The gate makes it visible to the caller.
         next_.store(count_);
       }
     }
@@ -138,10 +138,10 @@ class ThreadPool {
       }
       seen = generation_.load();
       if (stop_) {
-        if (error_) std::rethrow_exception(error_);  // nobody else can be told: see abandon
+        if (error_) std::rethrow_exception(error_);  // There is no caller to rethrow it: see abandon.
         return;
       }
-      // Enter unless the job is over: while the gate is closed its fields may be rewritten.
+      // Enter unless the job has ended: while the gate is closed, the next caller may rewrite the job's fields.
       if ((gate_.fetch_add(1, std::memory_order_acq_rel) & kClosed) == 0) take_tasks();
       gate_.fetch_sub(1, std::memory_order_acq_rel);
     }
@@ -160,7 +160,7 @@ class ThreadPool {
   ThreadPool* abandoned_before_ = nullptr;
 };
 
-/// What `set_threads` asked for; 0: nothing yet.
+/// The number of threads that `set_threads` was called with; 0 if it was not called.
 inline std::atomic<Index>& wanted_threads() {
   static constinit std::atomic<Index> count{0};
   return count;
@@ -188,7 +188,7 @@ inline FirstUse<ThreadPool>& thread_pool_slot() {
 inline ThreadPool& thread_pool() { return thread_pool_slot().get(make_thread_pool); }
 
 inline const bool thread_pool_is_new_after_fork = at_fork(nullptr, nullptr, [] {
-  static constinit ThreadPool* abandoned = nullptr;  // all of them, for leak checkers
+  static constinit ThreadPool* abandoned = nullptr;  // a list of all abandoned pools, so that leak checkers find them
   if (ThreadPool* pool = thread_pool_slot().exchange(nullptr).release()) {
     pool->abandon(std::exchange(abandoned, pool));
   }
@@ -196,10 +196,11 @@ inline const bool thread_pool_is_new_after_fork = at_fork(nullptr, nullptr, [] {
 
 }  // namespace detail
 
-/// Threads that kernels use, the calling one included: the machine's, or the environment variable RAPT_THREADS.
+/// The number of threads that kernels use, with the calling one: as many as the machine has, unless the environment
+/// variable RAPT_THREADS or set_threads says another number.
 [[nodiscard]] inline Index threads() { return detail::thread_pool().threads(); }
 
-/// Changes the number of threads. Not while another thread computes.
+/// Changes the number of threads. Must not be called while another thread computes.
 inline void set_threads(Index count) {
   require(count >= 1 && count <= 4096, "threads", "the number of threads must be 1 to 4096: ", count);
   if (count == threads()) {
@@ -211,13 +212,13 @@ inline void set_threads(Index count) {
   detail::thread_pool_slot().exchange(std::move(pool)).reset();
 }
 
-/// Calls f(part) for part = 0 .. parts - 1, spread over the pool.
+/// Calls f(part) for part = 0 .. parts - 1 on all threads, in no particular order. Rethrows the first exception.
 template <class F>
 void parallel_parts(Index parts, const F& f) {
   detail::thread_pool().run(parts, f);
 }
 
-/// Cuts 0 .. count into parts of `grain` (the last may be shorter) and calls f(begin, end) for each.
+/// Divides 0 .. count into parts of `grain` (the last may be shorter) and calls f(begin, end) for each, on all threads.
 template <class F>
 void parallel_for(Index count, Index grain, const F& f) {
   const Index parts = (count + grain - 1) / grain;

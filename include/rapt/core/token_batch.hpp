@@ -1,5 +1,5 @@
 /// \file
-/// Sequences laid end to end: tokens and row splits. No padding exists anywhere in rapt.
+/// Batches of sequences: tokens laid end to end and row splits. There is no padding.
 #pragma once
 
 #include <algorithm>
@@ -20,11 +20,11 @@ namespace rapt { inline namespace RAPT_ABI {
 /// A token's number in its vocabulary.
 using TokenId = std::int32_t;
 
-/// Offsets of sequences laid end to end: sequence i is rows `begin(i)` .. `end(i)` of a [N, D] matrix.
+/// The offsets of sequences laid end to end: sequence i is rows begin(i) .. end(i) of an [N, D] matrix.
 class RowSplits {
  public:
   RowSplits() = default;
-  /// [sequences + 1] offsets; throws ShapeError unless they start at 0 and never fall.
+  /// Takes the [sequences + 1] offsets. Throws ShapeError unless they start at 0 and never decrease.
   explicit RowSplits(std::vector<Index> offsets) : offsets_(std::move(offsets)) {
     require<ShapeError>(!offsets_.empty() && offsets_.front() == 0, "row_splits", "offsets must start with 0");
     const auto fall = std::is_sorted_until(offsets_.begin(), offsets_.end());
@@ -42,7 +42,7 @@ class RowSplits {
     return splits;
   }
 
-  /// Adds a sequence behind the others.
+  /// Appends a sequence.
   void push_back(Index length) {
     require<ShapeError>(length >= 0, "row_splits", "negative length ", length);
     offsets_.push_back(offsets_.back() + length);
@@ -50,7 +50,7 @@ class RowSplits {
   void clear() { offsets_.assign(1, 0); }
 
   [[nodiscard]] Index sequences() const { return std::ssize(offsets_) - 1; }
-  /// N: rows of all sequences together.
+  /// N, the number of rows of all sequences together.
   [[nodiscard]] Index rows() const { return offsets_.back(); }
   [[nodiscard]] Index begin(Index sequence) const { return at(offsets_, sequence); }
   [[nodiscard]] Index end(Index sequence) const { return offsets_[to_size(sequence) + 1]; }
@@ -108,19 +108,19 @@ struct TranslationBatch {
   [[nodiscard]] Index item_count() const { return source.size() + target_input.size(); }
 };
 
-/// Tokens, and what a language model must say at which of their rows: the next token, for a causal model, or the one
-/// that was hidden there, for a masked model.
+/// Tokens, and the targets of a language model: at row rows[i] of the input it must predict targets[i]. This is the
+/// next token for a causal model, and the token that was hidden there for a masked one.
 struct LanguageBatch {
   TokenBatch input;
   std::vector<TokenId> targets;
-  std::vector<std::int32_t> rows;  ///< of `input`, one for each target; empty: all in order
+  std::vector<std::int32_t> rows;  ///< the row of each target; empty means all rows in order
 
   static constexpr std::string_view kItems = "tokens";
   [[nodiscard]] Index target_count() const { return static_cast<Index>(targets.size()); }
   [[nodiscard]] Index item_count() const { return input.size(); }
 };
 
-/// Throws ValueError that names the position unless every id is in 0 .. vocabulary, or is `ignored`.
+/// Throws ValueError with the id and its position unless every id is from 0 to vocabulary - 1 or is `ignored`.
 inline void require_ids(std::span<const TokenId> tokens, Index vocabulary, std::string_view where,
                         std::optional<TokenId> ignored = std::nullopt) {
   for (std::size_t i = 0; i < tokens.size(); ++i) {

@@ -1,5 +1,5 @@
 /// \file
-/// Hiding tokens for a masked language model to find (Devlin et al. 2019, section 3.1).
+/// Masking tokens that a language model must predict (Devlin et al. 2019, section 3.1).
 #pragma once
 
 #include <algorithm>
@@ -18,15 +18,16 @@ namespace rapt { inline namespace RAPT_ABI {
 struct MaskingOptions {
   Index vocabulary = 0;               ///< V
   TokenId mask = -1;                  ///< "[MASK]"
-  std::vector<TokenId> special = {};  ///< never asked for, and never put in place of another: [CLS], [SEP], ...
-  double rate = 0.15;                 ///< share of each sequence's tokens that are asked for
-  double mask_share = 0.8;            ///< of these become `mask`,
-  double random_share = 0.1;          ///< any token of the vocabulary; the rest stay as they are
+  std::vector<TokenId> special = {};  ///< [CLS], [SEP], ...: never targets, and never drawn as random tokens
+  double rate = 0.15;                 ///< fraction of each sequence's tokens that are targets
+  double mask_ratio = 0.8;            ///< fraction of the targets that are replaced by `mask`
+  double random_ratio = 0.1;          ///< fraction that is replaced by a random token; the others stay
 };
 
-/// Asks for `rate` of each sequence's ordinary tokens, rounded, but for one at least. The model must say what they were
-/// where most are hidden: `targets` are they, in order, `rows` where. What is drawn for a sequence depends on the
-/// stream that is taken from `rng`, and on its place in the batch. Throws ValueError for options that do not fit.
+/// Draws the fraction `rate` of each sequence's ordinary tokens as targets, rounded, but at least one, and masks most
+/// of them in the input. The batch's `targets` are the original tokens in order, `rows` their places. What is drawn for
+/// a sequence depends on the stream that is taken from `rng` and on the sequence's place in the batch. Throws
+/// ValueError for options that do not fit.
 [[nodiscard]] inline LanguageBatch mask_tokens(TokenBatch batch, const MaskingOptions& options, Rng& rng) {
   constexpr std::string_view kWhere = "mask_tokens";
   std::vector<TokenId> special = options.special;
@@ -37,14 +38,14 @@ struct MaskingOptions {
   require_ids(batch.tokens, options.vocabulary, kWhere);
   const auto ordinary = static_cast<double>(options.vocabulary - std::ssize(special));
   require(ordinary > 0, kWhere, "all ", options.vocabulary, " tokens of the vocabulary are special");
-  require(options.rate > 0 && options.rate <= 1 && options.mask_share >= 0 && options.random_share >= 0 &&
-              options.mask_share + options.random_share <= 1,
-          kWhere, "rate must be in (0, 1], the shares together in [0, 1]: ", options.rate, ", ", options.mask_share,
-          ", ", options.random_share);
+  require(options.rate > 0 && options.rate <= 1 && options.mask_ratio >= 0 && options.random_ratio >= 0 &&
+              options.mask_ratio + options.random_ratio <= 1,
+          kWhere, "rate must be in (0, 1], the ratios together in [0, 1]: ", options.rate, ", ", options.mask_ratio,
+          ", ", options.random_ratio);
 
   const RandomStream stream = rng.next_stream();
   struct Drawn {
-    std::uint32_t order;  // the smallest of a sequence are asked for
+    std::uint32_t order;  // a random word; the tokens with the smallest ones are the targets
     std::int32_t row;
   };
   std::vector<Drawn> drawn;
@@ -69,9 +70,9 @@ struct MaskingOptions {
     targets.push_back(token);
     const auto words = stream.block(static_cast<std::uint64_t>(row));
     const double fate = static_cast<double>(words[1]) * 0x1p-32;
-    if (fate < options.mask_share) {
+    if (fate < options.mask_ratio) {
       token = options.mask;
-    } else if (fate < options.mask_share + options.random_share) {
+    } else if (fate < options.mask_ratio + options.random_ratio) {
       const double uniform = static_cast<double>((std::uint64_t{words[2]} << 32 | words[3]) >> 11) * 0x1p-53;
       token = static_cast<TokenId>(uniform * ordinary);
       for (const TokenId hole : special) token = token >= hole ? token + 1 : token;
@@ -86,9 +87,9 @@ struct MaskedBatchOptions {
   Rng::State random = {1, 0};  ///< batch n is drawn from stream `streams_taken + n * (sequences + 1)` on
 };
 
-/// A BatchSource of sequences that are drawn at random, uniformly and independently, and masked anew each time. An epoch
-/// has as many batches as hold all sequences once. Keeps a view of the sequences. Throws ValueError if there is none;
-/// `next` throws what `mask_tokens` does.
+/// A BatchSource of sequences that are drawn at random, uniformly and independently, and masked anew each time. An
+/// epoch has as many batches as hold all sequences once. Keeps a view of the sequences. Throws ValueError if there is
+/// none; `next` throws what `mask_tokens` does.
 [[nodiscard]] inline RandomBatches<LanguageBatch> masked_language_batches(
     std::span<const std::vector<TokenId>> sequences, const MaskedBatchOptions& options) {
   const auto count = static_cast<Index>(sequences.size());

@@ -1,5 +1,6 @@
 /// \file
-/// Pairs of texts of which the second follows the first or does not (Devlin et al. 2019, section 3.1).
+/// Next-sentence prediction: pairs of texts of which the second one follows the first one or does not (Devlin et al.
+/// 2019, section 3.1).
 #pragma once
 
 #include <algorithm>
@@ -12,32 +13,33 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// Its sentences one behind the other, as tokens without special ones.
+/// The sentences of a document, each as tokens without special ones.
 using TokenDocument = std::vector<std::vector<TokenId>>;
 
 struct NextSentenceOptions {
   TokenId begin = -1;         ///< "[CLS]"
   TokenId separator = -1;     ///< "[SEP]"
-  Index length = 128;         ///< at most so many tokens in a pair, special ones included
-  double random_share = 0.5;  ///< of the pairs whose second text is from another document
+  Index length = 128;         ///< the most tokens of a pair, with the special ones
+  double random_ratio = 0.5;  ///< probability that a pair's second text is from another document
 };
 
+/// A pair of texts; is_random says that the second one is from another document.
 struct SegmentPair {
   std::vector<TokenId> first, second;
   bool is_random = false;
 };
 
-/// Pairs laid end to end: [CLS] first [SEP] second [SEP].
+/// A batch of pairs as sequences [CLS] first [SEP] second [SEP].
 struct NextSentenceBatch {
   TokenBatch input;
-  std::vector<std::int32_t> token_types;  ///< [N], 0 up to the first [SEP], 1 behind it
-  std::vector<std::int32_t> is_random;    ///< [sequences], 0: the second follows the first, 1: it does not
+  std::vector<std::int32_t> token_types;  ///< [N], 0 up to and with the first [SEP], 1 after it
+  std::vector<std::int32_t> is_random;    ///< [sequences], 0 if the second text follows the first, else 1
 };
 
 namespace detail {
 
-/// Cuts the longer text until both are at most `room` tokens: the first at its begin, the second at its end, so that
-/// where they met they still meet.
+/// Shortens the longer text until both together have at most `room` tokens. The first text is cut at its beginning and
+/// the second at its end, so that the place where they meet stays.
 inline void fit_pair(SegmentPair& pair, Index room) {
   auto first = std::ssize(pair.first), second = std::ssize(pair.second);
   if (first + second <= room) return;
@@ -60,24 +62,24 @@ inline void append_sentence(std::vector<TokenId>& text, const std::vector<TokenI
 
 }  // namespace detail
 
-/// One pass through the documents: runs of sentences that fill a pair are cut in two at a random sentence. The second
-/// part stays, or gives way to sentences of another document, and then begins the next run. Empty sentences are passed
-/// over, and so is a last sentence that has no second. Throws ValueError for options that do not fit, or fewer than two
-/// documents with tokens where others are needed.
+/// Makes pairs in one pass through the documents. Sentences are taken until they fill a pair and are divided at a
+/// random sentence. The second part stays, or it is replaced by sentences of another document and begins the next pair.
+/// Empty sentences are skipped, and so is a last sentence that nothing follows. Throws ValueError for options that do
+/// not fit, and if random texts are wanted but fewer than two documents have tokens.
 [[nodiscard]] inline std::vector<SegmentPair> next_sentence_pairs(std::span<const TokenDocument> documents,
                                                                   const NextSentenceOptions& options, Rng& rng) {
   constexpr std::string_view kWhere = "next_sentence_pairs";
   require(options.length >= 5, kWhere,
           "length must be 5 at least, for three special tokens and two others: ", options.length);
-  require(options.random_share >= 0 && options.random_share <= 1, kWhere,
-          "random_share must be in [0, 1]: ", options.random_share);
+  require(options.random_ratio >= 0 && options.random_ratio <= 1, kWhere,
+          "random_ratio must be in [0, 1]: ", options.random_ratio);
   std::vector<TokenDocument> texts;
   for (const TokenDocument& document : documents) {
     TokenDocument text = document;
     std::erase_if(text, [](const auto& sentence) { return sentence.empty(); });
     if (!text.empty()) texts.push_back(std::move(text));
   }
-  require(options.random_share == 0 || texts.size() > 1, kWhere,
+  require(options.random_ratio == 0 || texts.size() > 1, kWhere,
           "random texts come from other documents, of which there must be two at least: ", texts.size());
 
   const Index room = options.length - 3;
@@ -87,9 +89,9 @@ inline void append_sentence(std::vector<TokenId>& text, const std::vector<TokenI
     for (std::size_t begin = 0; begin < text.size();) {
       std::size_t end = begin;
       for (Index tokens = 0; end < text.size() && tokens < room; ++end) tokens += std::ssize(text[end]);
-      if (end - begin == 1 && end < text.size()) ++end;  // a sentence that fills a pair alone
+      if (end - begin == 1 && end < text.size()) ++end;  // one sentence fills the pair: it needs a second one
       const std::size_t sentences = end - begin;
-      const bool is_random = rng.uniform() < options.random_share;
+      const bool is_random = rng.uniform() < options.random_ratio;
       if (sentences < 2 && !is_random) {
         begin = end;
         continue;
@@ -119,7 +121,7 @@ inline void append_sentence(std::vector<TokenId>& text, const std::vector<TokenI
   return pairs;
 }
 
-/// The pairs with their special tokens.
+/// The batch of the pairs with their special tokens.
 [[nodiscard]] inline NextSentenceBatch make_next_sentence_batch(std::span<const SegmentPair> pairs,
                                                                 const NextSentenceOptions& options) {
   NextSentenceBatch batch;

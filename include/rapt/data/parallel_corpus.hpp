@@ -1,5 +1,5 @@
 /// \file
-/// Sentence pairs from text files: two files of the same number of lines, or columns of a tab-separated one.
+/// Sentence pairs from text files: two files with equally many lines, or two columns of a tab-separated file.
 #pragma once
 
 #include <algorithm>
@@ -21,15 +21,16 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// Sentences in two languages: `source[i]` and `target[i]` say the same.
+/// Sentences in two languages: target[i] is the translation of source[i].
 struct ParallelCorpus {
   std::vector<std::string> source;
   std::vector<std::string> target;
 
   [[nodiscard]] Index size() const { return std::ssize(source); }
 
-  /// Two files, line beside line. Throws IoError as `read_lines`, when a file is empty (naming it) and when the files
-  /// differ in lines (naming both files and both counts). Pairs with an empty side are kept: see `drop_empty`.
+  /// Reads two files, in which equal lines belong together. Throws IoError as `read_lines` does, with the file's name
+  /// if one is empty, and with both names and numbers of lines if these differ. Pairs with an empty side are kept (see
+  /// `drop_empty`).
   [[nodiscard]] static ParallelCorpus read(const std::filesystem::path& source_path,
                                            const std::filesystem::path& target_path) {
     ParallelCorpus corpus{read_lines(source_path), read_lines(target_path)};
@@ -41,8 +42,8 @@ struct ParallelCorpus {
     return corpus;
   }
 
-  /// Two columns, counted from 0, of a file with tabs between its columns; there is no quoting. Throws IoError as
-  /// `read_lines`, when the file is empty, and when a line lacks a column (naming file and line).
+  /// Reads two columns, counted from 0, of a file with tabs between its columns and without quoting. Throws IoError as
+  /// `read_lines` does, if the file is empty, and with file and line if a line lacks a column.
   [[nodiscard]] static ParallelCorpus read_tab_separated(const std::filesystem::path& path, Index source_column,
                                                          Index target_column) {
     require(source_column >= 0 && target_column >= 0, "parallel_corpus",
@@ -74,8 +75,8 @@ struct ParallelCorpus {
     return corpus;
   }
 
-  /// Removes the pairs of which a side is blank (see `is_blank`), keeping the order of the others; returns how many
-  /// were removed.
+  /// Removes the pairs of which a side is blank (see `is_blank`) and returns how many they were. The others keep their
+  /// order.
   Index drop_empty() {
     require(source.size() == target.size(), "parallel_corpus",
             "both sides must have the same number of sentences: ", source.size(), " and ", target.size());
@@ -94,8 +95,9 @@ struct ParallelCorpus {
     return removed;
   }
 
-  /// Takes `count` pairs out, chosen by seed, and returns them. Pairs that share a sentence of either side with one of
-  /// them are removed too, so that nothing held out was seen. Throws ValueError unless more pairs than that are there.
+  /// Removes `count` random pairs, which depend on the seed alone, and returns them. Other pairs that have a sentence
+  /// of either side in common with them are removed, too, so that no held-out sentence is trained on. Throws ValueError
+  /// unless there are more than `count` pairs.
   [[nodiscard]] ParallelCorpus hold_out(Index count, std::uint64_t seed) {
     require(count >= 0 && count < size(), "parallel_corpus", "cannot hold out ", count, " of ", size(), " pairs");
     std::vector<std::size_t> order(source.size());

@@ -1,5 +1,5 @@
 /// \file
-/// A long text in segments, for models that carry a cache from one to the next.
+/// A long text in segments, for models that carry a cache from each segment to the next (Transformer-XL).
 #pragma once
 
 #include <algorithm>
@@ -12,8 +12,8 @@
 namespace rapt { inline namespace RAPT_ABI {
 
 struct SegmentOptions {
-  Index streams = 1;   ///< parts of the text that are read side by side: the sequences of a batch
-  Index length = 128;  ///< tokens of a segment
+  Index streams = 1;   ///< parts of the text that are read side by side, as the sequences of a batch
+  Index length = 128;  ///< tokens of a segment in each stream
 };
 
 /// The text cut into streams of equal length, one behind the other, and each of these into segments: sequence b of
@@ -33,9 +33,9 @@ class Segments {
             " streams");
   }
 
-  /// How many segments there are.
+  /// The number of segments.
   [[nodiscard]] Index size() const { return (stream_length_ + options_.length - 1) / options_.length; }
-  /// How many targets all segments have together.
+  /// The number of targets of all segments together.
   [[nodiscard]] Index targets() const { return stream_length_ * options_.streams; }
 
   [[nodiscard]] LanguageBatch operator[](Index segment) const {

@@ -1,5 +1,5 @@
 /// \file
-/// Training examples from one long text: windows of equal length, and the token that follows each.
+/// Training examples from one long text: windows of equal length, in which each token's target is the next token.
 #pragma once
 
 #include <span>
@@ -19,7 +19,7 @@ inline void require_windows(std::span<const TokenId> stream, Index length, std::
           " tokens and the one behind do not fit in ", stream.size(), " tokens");
 }
 
-/// Adds tokens begin .. begin + length, and as targets those one further.
+/// Adds tokens begin .. begin + length to the batch, with the tokens begin + 1 .. begin + length + 1 as targets.
 inline void add_window(LanguageBatch& batch, std::span<const TokenId> stream, std::size_t begin, std::size_t length) {
   batch.input.push_back(stream.subspan(begin, length));
   const auto targets = stream.subspan(begin + 1, length);
@@ -47,8 +47,8 @@ struct RandomWindowOptions {
   Rng::State random = {1, 0};  ///< the places of batch n are drawn from stream `streams_taken + n * windows` on
 };
 
-/// A BatchSource of `random_windows`. An epoch has as many batches as hold the stream's tokens once. Keeps a view of the
-/// stream. Throws ValueError when the stream is too short for a window.
+/// A BatchSource of `random_windows`. An epoch has as many batches as hold the stream's tokens once. Keeps a view of
+/// the stream. Throws ValueError when the stream is too short for a window.
 [[nodiscard]] inline RandomBatches<LanguageBatch> random_window_batches(std::span<const TokenId> stream,
                                                                         const RandomWindowOptions& options) {
   detail::require_windows(stream, options.length, "random_window_batches");

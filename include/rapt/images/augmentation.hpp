@@ -1,5 +1,5 @@
 /// \file
-/// Random changes to training images: crops, flips, and small rotations, shifts and zooms.
+/// Random augmentation of training images: crops, flips, and small rotations, shifts and zooms.
 #pragma once
 
 #include <algorithm>
@@ -15,13 +15,13 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// What may happen to an image; nothing by default. What comes into sight from outside the image is `fill`.
+/// How images are augmented; by default not at all. Pixels that come from outside the image have the value `fill`.
 struct AugmentationOptions {
-  Index padding = 0;      ///< random crop: the image is padded by so many pixels all around, then cut to its size
-  double flip = 0;        ///< probability of left and right being exchanged
-  double rotation = 0;    ///< degrees: by an angle uniform in [-rotation, rotation], around the middle
-  double shift = 0;       ///< pixels, fractions too: down and to the right by numbers uniform in [-shift, shift]
-  double zoom = 0;        ///< by a factor uniform in [1 - zoom, 1 + zoom]
+  Index padding = 0;      ///< random crop: the image is padded by so many pixels on each side, then cut to its size
+  double flip = 0;        ///< probability that left and right are exchanged
+  double rotation = 0;    ///< in degrees: the angle is uniform in [-rotation, rotation], around the middle
+  double shift = 0;       ///< in pixels: shifts down and to the right are uniform in [-shift, shift], with fractions
+  double zoom = 0;        ///< the factor is uniform in [1 - zoom, 1 + zoom]
   std::uint8_t fill = 0;  ///< black
 
   void validate() const {
@@ -39,18 +39,18 @@ struct AugmentationOptions {
   }
 };
 
-/// What happens to one image: it is turned, zoomed and shifted, then cut, then flipped.
+/// The augmentation of one image: it is rotated, zoomed and shifted, then cropped, then flipped.
 struct ImageTransform {
-  double angle = 0;                 ///< degrees, anticlockwise
-  double shift_y = 0, shift_x = 0;  ///< pixels, down and to the right
+  double angle = 0;                 ///< in degrees, anticlockwise
+  double shift_y = 0, shift_x = 0;  ///< in pixels, down and to the right
   double zoom = 1;                  ///< above 1 things become larger
-  Index crop_y = 0, crop_x = 0;     ///< the place of the cut's upper left corner; negative: in the padding
+  Index crop_y = 0, crop_x = 0;     ///< upper left corner of the crop; negative in the padding
   bool flip = false;
 
   friend bool operator==(const ImageTransform&, const ImageTransform&) = default;
 };
 
-/// Draws what happens to image number `image` in `epoch`: a function of these, the seed and the options alone.
+/// Draws the augmentation of image number `image` in `epoch`. It depends on these two, the seed and the options alone.
 [[nodiscard]] inline ImageTransform draw_transform(const AugmentationOptions& options, std::uint64_t seed, Index epoch,
                                                    Index image) {
   const RandomStream stream = detail::image_stream(seed, detail::ImageRandomUse::augmentation, epoch);
@@ -72,7 +72,7 @@ struct ImageTransform {
 
 namespace detail {
 
-/// The value between four pixels at (y, x), where those outside are `fill`.
+/// The bilinear interpolation between the four pixels around (y, x); pixels outside the image have the value `fill`.
 [[nodiscard]] inline std::uint8_t bilinear(const std::uint8_t* plane, Index height, Index width, double y, double x,
                                            std::uint8_t fill) {
   const auto top = static_cast<Index>(y + 1) - 1, left = static_cast<Index>(x + 1) - 1;  // rounded down: y, x > -1
@@ -87,8 +87,9 @@ namespace detail {
 
 }  // namespace detail
 
-/// Writes the transformed image. Turning, zooming and shifting by fractions are one map of the plane, whose values
-/// are interpolated between four pixels; crops and flips alone move bytes   // [C, H, W] to [C, H, W]
+/// Writes the transformed image   // image and result [C, H, W]
+/// Rotation, zoom and shift are one affine map, whose values are interpolated between four pixels; crops and flips
+/// alone only move bytes.
 inline void transform_image(std::span<const std::uint8_t> image, const ImageShape& shape,
                             const ImageTransform& transform, std::uint8_t fill, std::span<std::uint8_t> result) {
   require<ShapeError>(std::ssize(image) == shape.size() && image.size() == result.size(), "transform_image",
@@ -112,8 +113,8 @@ inline void transform_image(std::span<const std::uint8_t> image, const ImageShap
     }
     return;
   }
-  // A place p of the result shows the place of the image that the map takes there: turned back around the middle m,
-  // m + R^-1 (p - m - shift) / zoom.
+  // The value at place p of the result is that of the image at the place which the map takes to p: with the middle m
+  // and the rotation R, this is m + R^-1 (p - m - shift) / zoom.
   const double radians = transform.angle * 3.14159265358979323846 / 180;
   const double cosine = std::cos(radians) / transform.zoom, sine = std::sin(radians) / transform.zoom;
   const double middle_y = static_cast<double>(height - 1) / 2, middle_x = static_cast<double>(width - 1) / 2;

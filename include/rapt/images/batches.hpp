@@ -1,6 +1,6 @@
 /// \file
-/// An endless sequence of training batches over a dataset of images: shuffled, augmented, and made ready in the
-/// background while the one before is trained on.
+/// An endless sequence of training batches from a dataset of images: shuffled, augmented, and prepared in the
+/// background while the model trains on the batch before.
 #pragma once
 
 #include <algorithm>
@@ -30,14 +30,14 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// A batch to learn from.
+/// A batch of images with their labels.
 template <class T>
 struct LabelledImages {
   ImageBatch<T> images;
   std::vector<std::int32_t> labels;        ///< [B]
   std::vector<std::int32_t> mixed_labels;  ///< [B] of a mixed batch, else empty
-  double weight = 1;                  ///< of `labels`; of `mixed_labels` 1 - weight (see MixOptions)
-  std::vector<Index> numbers;         ///< [B] of the images in the dataset
+  double weight = 1;                       ///< weight of `labels`; `mixed_labels` have 1 - weight (see MixOptions)
+  std::vector<Index> numbers;              ///< [B] numbers of the images in the dataset
 
   static constexpr std::string_view kItems = "images";
   [[nodiscard]] Index target_count() const { return static_cast<Index>(labels.size()); }
@@ -46,15 +46,15 @@ struct LabelledImages {
 
 struct ImageBatchOptions {
   Index batch_size = 64;
-  bool shuffle = true;     ///< a new order in each epoch; else the dataset's
-  bool drop_last = false;  ///< leave out an epoch's last batch if it is smaller
-  bool prefetch = true;    ///< prepare the next batch in a thread of its own; the batches are the same
+  bool shuffle = true;     ///< a new order in each epoch instead of the dataset's
+  bool drop_last = false;  ///< leaves out the last batch of an epoch if it is smaller than the others
+  bool prefetch = true;    ///< prepares the next batch in a thread of its own; batches are the same without
   std::uint64_t seed = 1;  ///< of order, augmentation and mixing
   Normalization normalization = {};
   AugmentationOptions augmentation = {};
   MixOptions mix = {};
-  /// Called on each image's bytes after augmentation, from other threads and several at once: for augmentation of
-  /// one's own. What it does should depend on its arguments alone, for batches to be repeatable.
+  /// An augmentation of the user's own: called with the bytes of each image after the other augmentations, on several
+  /// threads at once. Its result should depend on the arguments alone, so that batches can be repeated.
   std::function<void(std::span<std::uint8_t> planes, const ImageShape& shape, Index epoch, Index number)> edit = {};
 };
 
@@ -81,7 +81,8 @@ class ImageBatches {
       ask();
     }
   }
-  ImageBatches(const ImageDataset&& dataset, const ImageBatchOptions& options) = delete;  // it would not live
+  ImageBatches(const ImageDataset&& dataset,
+               const ImageBatchOptions& options) = delete;  // as a temporary would not live
   ImageBatches(const ImageBatches&) = delete;
   ImageBatches& operator=(const ImageBatches&) = delete;
   ~ImageBatches() {
@@ -247,7 +248,7 @@ class ImageBatches {
     order_->epoch = epoch;
   }
 
-  /// Lets the worker prepare the batch that is due.
+  /// Lets the worker prepare the next batch.
   void ask() {
     {
       const std::lock_guard lock(worker_->mutex);
@@ -257,13 +258,13 @@ class ImageBatches {
     worker_->changed.notify_all();
     is_asked_ = true;
   }
-  /// Until it is prepared; what was thrown meanwhile.
+  /// Waits until the batch is prepared; returns what was thrown meanwhile.
   [[nodiscard]] std::exception_ptr wait() {
     std::unique_lock lock(worker_->mutex);
     worker_->changed.wait(lock, [&] { return !worker_->is_wanted; });
     return std::exchange(worker_->error, nullptr);
   }
-  /// The worker's life. While a batch is wanted, *order_, spare_ and the spare slot are the worker's.
+  /// The worker's loop. While a batch is wanted, only the worker uses *order_, spare_ and the spare slot.
   void work(Worker& self) {
     std::unique_lock lock(self.mutex);
     for (;;) {

@@ -1,6 +1,6 @@
 /// \file
-/// CIFAR-10 and CIFAR-100 in their binary form (https://www.cs.toronto.edu/~kriz/cifar.html): records of one label byte
-/// (CIFAR-100: two, the coarse one first) and 3 x 32 x 32 bytes, channel by channel.
+/// The binary files of CIFAR-10 and CIFAR-100 (https://www.cs.toronto.edu/~kriz/cifar.html). A record is one label byte
+/// (in CIFAR-100 two, the coarse label first) and 3 x 32 x 32 bytes, channel by channel.
 #pragma once
 
 #include <array>
@@ -18,7 +18,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// Which labels: of CIFAR-10, or one of the two that CIFAR-100's records have.
+/// Which labels to read: those of CIFAR-10, or the fine or coarse ones of CIFAR-100.
 enum class CifarLabels { ten, hundred_fine, hundred_coarse };
 
 namespace detail {
@@ -26,19 +26,20 @@ namespace detail {
 struct CifarLayout {
   std::size_t label_bytes, label_at;
   Index classes;
-  std::array<std::uint8_t, 2> limits;  // of each label byte
+  std::array<std::uint8_t, 2> limits;  // each label byte must be below its limit
 };
 
 [[nodiscard]] inline CifarLayout cifar_layout(CifarLabels labels) {
-  if (labels == CifarLabels::ten) return {1, 0, 10, {10, 0}};
-  if (labels == CifarLabels::hundred_fine) return {2, 1, 100, {20, 100}};
-  return {2, 0, 20, {20, 100}};
+  if (labels == CifarLabels::ten) return {.label_bytes = 1, .label_at = 0, .classes = 10, .limits = {10, 0}};
+  if (labels == CifarLabels::hundred_fine)
+    return {.label_bytes = 2, .label_at = 1, .classes = 100, .limits = {20, 100}};
+  return {.label_bytes = 2, .label_at = 0, .classes = 20, .limits = {20, 100}};
 }
 
 }  // namespace detail
 
-/// Reads a file's bytes. Throws IoError that names `file`, the record and the offset unless they are one or more whole
-/// records with labels in range.
+/// Decodes the bytes of a file. Throws IoError with `file`, the record and the offset unless they are one or more whole
+/// records with valid labels.
 [[nodiscard]] inline ImageDataset decode_cifar(std::span<const std::uint8_t> bytes, CifarLabels which,
                                                std::string_view file) {
   constexpr std::string_view kWhere = "cifar";
@@ -64,8 +65,8 @@ struct CifarLayout {
   return {kShape, std::move(pixels), std::move(labels), layout.classes};
 }
 
-/// All records of the files (data_batch_1.bin ... , train.bin), one file behind the other, each plain or compressed by
-/// gzip.
+/// Reads all records of the files (data_batch_1.bin ..., train.bin), one file after the other. Each may be compressed
+/// with gzip.
 [[nodiscard]] inline ImageDataset read_cifar(std::span<const std::filesystem::path> files, CifarLabels which,
                                              std::size_t limit = kMaxFileBytes) {
   require(!files.empty(), "cifar", "no files are named");

@@ -1,5 +1,5 @@
 /// \file
-/// Numbers as colours, and as a layer over an image: what a model attends to, where it errs.
+/// Numbers shown as colours, alone or over an image, e.g. to see what a model attends to.
 #pragma once
 
 #include <algorithm>
@@ -15,17 +15,18 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// (1 - share) a + share b, rounded; the share must be in [0, 1].
-[[nodiscard]] inline Colour blended(const Colour& a, const Colour& b, double share) {
-  const auto between = [share](std::uint8_t x, std::uint8_t y) {
-    return static_cast<std::uint8_t>((1 - share) * x + share * y + 0.5);
+/// (1 - weight) a + weight b, rounded; the weight must be in [0, 1].
+[[nodiscard]] inline Colour blended(const Colour& a, const Colour& b, double weight) {
+  const auto between = [weight](std::uint8_t x, std::uint8_t y) {
+    return static_cast<std::uint8_t>((1 - weight) * x + weight * y + 0.5);
   };
   return {between(a.red, b.red), between(a.green, b.green), between(a.blue, b.blue)};
 }
 
 namespace detail {
 
-/// A place between colours at equal distances; 0 is the first, 1 the last, and NaN is 0.
+/// Interpolates between colours at equal distances: the value 0 is the first colour, 1 the last one. Values outside are
+/// clamped, and NaN is taken as 0.
 template <std::size_t N>
 [[nodiscard]] Colour colour_between(const std::array<Colour, N>& colours, double value) {
   const double place = (value > 0 ? std::min(value, 1.0) : 0.0) * static_cast<double>(N - 1);
@@ -35,13 +36,14 @@ template <std::size_t N>
 
 }  // namespace detail
 
-/// From 0 to 1: black, violet, red, orange, pale yellow; brighter all the way, so that it can be read in gray, too.
+/// The colour of a value from 0 to 1: black, violet, red, orange, pale yellow. Brightness rises all the way, so that
+/// the scale can be read in gray, too.
 [[nodiscard]] inline Colour heat_colour(double value) {
   constexpr std::array<Colour, 5> kHeat{{{0, 0, 0}, {92, 16, 110}, {200, 48, 64}, {248, 148, 32}, {255, 248, 190}}};
   return detail::colour_between(kHeat, value);
 }
 
-/// From -1 to 1: blue, white at 0, red.
+/// The colour of a value from -1 to 1: blue, white at 0, red.
 [[nodiscard]] inline Colour diverging_colour(double value) {
   constexpr std::array<Colour, 3> kDiverging{{{32, 80, 180}, {255, 255, 255}, {190, 36, 40}}};
   return detail::colour_between(kDiverging, (value + 1) / 2);
@@ -49,12 +51,13 @@ template <std::size_t N>
 
 struct HeatOptions {
   double opacity = 0.6;  ///< 0 shows the image alone, 1 the colours alone
-  bool smooth = true;    ///< between the numbers; else each is a rectangle of one colour
+  bool smooth = true;    ///< interpolates between the numbers; else each number is a rectangle of one colour
 };
 
-/// An image in gray under the colours of a coarser (or equally fine) field of numbers, such as one for each patch
-/// // heat [rows, columns]. Colours go from the least number to the greatest; if all are equal, all are the coldest.
-/// Throws ValueError for a number that is not finite.
+/// The image in gray with the colours of a coarser field of numbers over it, such as one number for each patch
+///   // heat [rows, columns]
+/// The colour scale begins at the least number and ends at the greatest; if all numbers are equal, they have the first
+/// colour. Throws ValueError for a number that is not finite.
 template <class T>
 [[nodiscard]] Image heat_overlay(const Image& image, const Tensor<T>& heat, const HeatOptions& options = {}) {
   constexpr std::string_view kWhere = "heat_overlay";
@@ -68,10 +71,10 @@ template <class T>
     greatest = std::max(greatest, static_cast<double>(value));
   }
   const double range = greatest > least ? greatest - least : 1;
-  // Where a pixel's middle lies among the numbers: two neighbours, and how far it is on the way.
+  // The two numbers next to the middle of a pixel, and the weight of the second one in the interpolation.
   struct Place {
     Index low, high;
-    double share;
+    double weight;
   };
   const auto place_of = [&](Index pixel, Index pixels, Index numbers) -> Place {
     const double at = (static_cast<double>(pixel) + 0.5) * static_cast<double>(numbers) / static_cast<double>(pixels);
@@ -87,9 +90,10 @@ template <class T>
     for (Index x = 0; x < result.width(); ++x) {
       const Place h = place_of(x, result.width(), heat.cols());
       const auto along = [&](Index row) {
-        return (1 - h.share) * static_cast<double>(heat(row, h.low)) + h.share * static_cast<double>(heat(row, h.high));
+        return (1 - h.weight) * static_cast<double>(heat(row, h.low)) +
+               h.weight * static_cast<double>(heat(row, h.high));
       };
-      const double value = ((1 - v.share) * along(v.low) + v.share * along(v.high) - least) / range;
+      const double value = ((1 - v.weight) * along(v.low) + v.weight * along(v.high) - least) / range;
       const std::uint8_t level = *gray.pixel(y, x);
       const Colour colour = blended({level, level, level}, heat_colour(value), options.opacity);
       std::uint8_t* to = result.pixel(y, x);

@@ -1,5 +1,5 @@
 /// \file
-/// Labelled images of one shape, and parts of them.
+/// Datasets of labelled images of one shape, and parts of them.
 #pragma once
 
 #include <algorithm>
@@ -20,11 +20,12 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// n images as bytes [n, C * H * W], and a class for each.
+/// n images as bytes [n, C * H * W], and the class of each image.
 class ImageDataset {
  public:
   ImageDataset() = default;
-  /// Throws ShapeError if the counts do not fit one another, ValueError for a label outside 0 .. classes - 1.
+  /// Throws ShapeError if the numbers of bytes and labels do not fit, and ValueError for a label outside 0 .. classes
+  /// - 1.
   ImageDataset(const ImageShape& shape, std::vector<std::uint8_t> bytes, std::vector<std::int32_t> labels,
                Index classes)
       : shape_(shape), bytes_(std::move(bytes)), labels_(std::move(labels)), classes_(classes) {
@@ -44,7 +45,7 @@ class ImageDataset {
   }
 
   [[nodiscard]] const ImageShape& shape() const { return shape_; }
-  /// n
+  /// n, the number of images.
   [[nodiscard]] Index images() const { return std::ssize(labels_); }
   [[nodiscard]] Index classes() const { return classes_; }
   [[nodiscard]] std::span<const std::uint8_t> bytes() const { return bytes_; }
@@ -55,10 +56,10 @@ class ImageDataset {
     const auto size = to_size(shape_.size());
     return std::span(bytes_).subspan(checked(i) * size, size);
   }
-  /// Image i, to be written to a file. Throws ShapeError unless it has one or three channels.
+  /// Image i as an Image, e.g. to write it to a file. Throws ShapeError unless it has one or three channels.
   [[nodiscard]] Image image(Index i) const { return from_planes(planes(i), shape_); }
 
-  /// The images with these numbers, in that order.
+  /// The images with the given numbers, in their order.
   [[nodiscard]] ImageDataset subset(std::span<const Index> numbers) const {
     std::vector<std::uint8_t> bytes;
     std::vector<std::int32_t> labels;
@@ -84,19 +85,19 @@ class ImageDataset {
   Index classes_ = 0;
 };
 
-/// A dataset in two parts.
+/// The two parts of a dataset.
 struct ImageDatasetSplit {
   ImageDataset taken, rest;
 };
 
-/// How many images each class has   // [classes]
+/// The number of images of each class   // [classes]
 [[nodiscard]] inline std::vector<Index> class_counts(const ImageDataset& dataset) {
   std::vector<Index> counts(to_size(dataset.classes()), 0);
   for (const std::int32_t label : dataset.labels()) ++at(counts, label);
   return counts;
 }
 
-/// The first `count` images, and the rest, both in their order.
+/// Takes the first `count` images; the others are the rest. Both keep their order.
 [[nodiscard]] inline ImageDatasetSplit split_first(const ImageDataset& dataset, Index count) {
   require(count >= 0 && count <= dataset.images(), "split_first", "cannot take ", count, " of ", dataset.images(),
           " images");
@@ -107,8 +108,8 @@ struct ImageDatasetSplit {
   return {dataset.subset(numbers.first(middle)), dataset.subset(numbers.subspan(middle))};
 }
 
-/// The first `count` images of every class, and the rest, both in their order. Throws ValueError if a class has
-/// fewer (naming it).
+/// Takes the first `count` images of every class; the others are the rest. Both keep their order. Throws ValueError
+/// with the class that has fewer images.
 [[nodiscard]] inline ImageDatasetSplit split_first_of_each_class(const ImageDataset& dataset, Index count) {
   require(count >= 0, "split_first_of_each_class", "cannot take ", count, " images");
   std::vector<Index> seen(to_size(dataset.classes()), 0), taken, rest;
@@ -122,7 +123,7 @@ struct ImageDatasetSplit {
   return {dataset.subset(taken), dataset.subset(rest)};
 }
 
-/// The same images in an order that depends on the seed alone.
+/// The images in a random order, which depends on the seed alone.
 [[nodiscard]] inline ImageDataset shuffled(const ImageDataset& dataset, std::uint64_t seed) {
   std::vector<Index> order(to_size(dataset.images()));
   std::iota(order.begin(), order.end(), Index{0});
@@ -130,15 +131,15 @@ struct ImageDatasetSplit {
   return dataset.subset(order);
 }
 
-/// Mean and standard deviation of each channel over all images, of values between 0 and 1: what to normalise by.
-/// Throws ValueError for an empty dataset, and for a channel that is the same everywhere.
+/// The mean and the standard deviation of each channel over all images, for values between 0 and 1. Throws ValueError
+/// for an empty dataset, and for a channel that has the same value everywhere.
 [[nodiscard]] inline Normalization normalization_of(const ImageDataset& dataset) {
   require(dataset.images() > 0, "normalization_of", "the dataset is empty");
   const auto channels = to_size(dataset.shape().channels);
   const auto pixels = to_size(dataset.shape().height * dataset.shape().width);
   Normalization found{std::vector<double>(channels), std::vector<double>(channels)};
   for (std::size_t c = 0; c < channels; ++c) {
-    std::uint64_t sum = 0, squares = 0;  // exact: 2^16 times as many values as there can be bytes
+    std::uint64_t sum = 0, squares = 0;  // exact, as sums of fewer than 2^48 bytes and squares cannot overflow
     for (std::size_t begin = c * pixels; begin < dataset.bytes().size(); begin += channels * pixels) {
       for (const std::uint64_t v : dataset.bytes().subspan(begin, pixels)) {
         sum += v;
@@ -148,13 +149,14 @@ struct ImageDatasetSplit {
     const double count = static_cast<double>(pixels) * static_cast<double>(dataset.images());
     const double mean = static_cast<double>(sum) / count;
     found.mean[c] = mean / 255;
-    found.deviation[c] = std::sqrt(std::max(0.0, static_cast<double>(squares) / count - mean * mean)) / 255;
-    require(found.deviation[c] > 0, "normalization_of", "channel ", c, " has the same value everywhere: ", mean);
+    found.standard_deviation[c] = std::sqrt(std::max(0.0, static_cast<double>(squares) / count - mean * mean)) / 255;
+    require(found.standard_deviation[c] > 0, "normalization_of", "channel ", c,
+            " has the same value everywhere: ", mean);
   }
   return found;
 }
 
-/// Images begin .. begin + count as numbers, for evaluation.
+/// Images begin .. begin + count as a batch, e.g. for evaluation.
 template <class T>
 [[nodiscard]] ImageBatch<T> to_image_batch(const ImageDataset& dataset, Index begin, Index count,
                                            const Normalization& normalization = {}) {

@@ -1,5 +1,5 @@
 /// \file
-/// Whole files as bytes. POSIX only.
+/// Reading and writing whole files as bytes. POSIX only.
 #pragma once
 
 #include <fcntl.h>
@@ -19,14 +19,16 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// The most that is read of a file, or inflated from one, unless the caller asks for another limit: 2 GiB.
+/// The default limit of bytes that are read from a file or decompressed: 2 GiB.
 inline constexpr std::size_t kMaxFileBytes = std::size_t{1} << 31;
 
-/// Throws IoError with the path and the reason if it cannot be read, is no regular file, or is larger than the limit.
+/// The bytes of a file. Throws IoError with the path and the reason if it cannot be read, is no regular file, or is
+/// larger than the limit.
 [[nodiscard]] inline std::vector<std::uint8_t> read_file_bytes(const std::filesystem::path& path,
                                                                std::size_t limit = kMaxFileBytes) {
   constexpr std::string_view kWhere = "read_file";
-  const detail::FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));  // a pipe must not block
+  const detail::FileDescriptor file(
+      ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));  // opening a pipe must not block
   struct ::stat facts = {};
   if (!file.is_open() || ::fstat(file.get(), &facts) != 0) {
     fail<IoError>(kWhere, path.string(), ": cannot open: ", detail::system_reason(errno));
@@ -45,7 +47,7 @@ inline constexpr std::size_t kMaxFileBytes = std::size_t{1} << 31;
   return bytes;
 }
 
-/// Whole or not at all, as AtomicFile writes.
+/// Writes a file completely or not at all (AtomicFile).
 inline void write_file_bytes(const std::filesystem::path& path, std::span<const std::uint8_t> bytes) {
   AtomicFile file(path);
   file.write(bytes.data(), bytes.size());

@@ -1,5 +1,5 @@
 /// \file
-/// Many images as one: rows and columns of them, each in a coloured frame if one likes.
+/// Many images in rows and columns as one image, each with a coloured frame if wanted.
 #pragma once
 
 #include <algorithm>
@@ -16,15 +16,15 @@ namespace rapt { inline namespace RAPT_ABI {
 
 struct GridOptions {
   Index columns = 8;
-  Index scale = 1;  ///< each pixel becomes a square of so many
-  Index gap = 2;    ///< pixels between the cells, and around them all
-  Index frame = 2;  ///< thickness of the frames, if there are any
+  Index scale = 1;  ///< each pixel becomes a square of scale x scale pixels
+  Index gap = 2;    ///< pixels between the cells and around the grid
+  Index frame = 2;  ///< thickness of the frames in pixels
   Colour background = {255, 255, 255};
 };
 
 namespace detail {
 
-/// Paints a rectangle.
+/// Fills a rectangle with a colour.
 inline void paint(Image& image, Index top, Index left, Index height, Index width, const Colour& colour) {
   for (Index y = top; y < top + height; ++y) {
     for (Index x = left; x < left + width; ++x) {
@@ -50,14 +50,14 @@ inline void place(Image& canvas, Index top, Index left, Index scale, const Image
 
 }  // namespace detail
 
-/// Images in reading order, as one colour image. Every cell is as large as the largest of them; smaller ones stand
-/// in its middle. `frames` gives each image a frame, or none; empty: no frames, and no room for them. Throws
-/// ValueError for options that do not fit, ShapeError for an empty image (naming it) and a grid that would be too
-/// large.
+/// The images in reading order as one colour image. Every cell has the size of the largest image; smaller images are
+/// centred in it. If `frames` is not empty, frames[i] is the colour of image i's frame, or no frame; if it is empty, no
+/// room is left for frames. Throws ValueError for options that do not fit, and ShapeError for an empty image, which the
+/// text names, or a grid that would be too large.
 [[nodiscard]] inline Image image_grid(std::span<const Image> images, const GridOptions& options = {},
                                       std::span<const std::optional<Colour>> frames = {}) {
   constexpr std::string_view kWhere = "image_grid";
-  constexpr Index kMost = Index{1} << 14;  // so that nothing below can overflow
+  constexpr Index kMost = Index{1} << 14;  // so that no product below can overflow
   require(options.columns >= 1 && options.scale >= 1 && options.scale <= kMost && options.gap >= 0 &&
               options.gap <= kMost && options.frame >= 0 && options.frame <= kMost,
           kWhere, "columns and scale must be positive, gap and frame not negative, the last three at most ", kMost,

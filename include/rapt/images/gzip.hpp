@@ -18,11 +18,11 @@ namespace rapt { inline namespace RAPT_ABI {
 
 namespace detail {
 
-/// zlib's state for reading gzip.
+/// Owns zlib's state for decompressing gzip.
 class GzipInflater {
  public:
   explicit GzipInflater(std::string_view file) {
-    constexpr int kGzipOnly = 16;  // added to the window's bits
+    constexpr int kGzipOnly = 16;  // added to the number of window bits, makes zlib refuse other formats
     require<IoError>(::inflateInit2(&stream_, MAX_WBITS + kGzipOnly) == Z_OK, "gzip", file, ": zlib does not start");
   }
   GzipInflater(const GzipInflater&) = delete;
@@ -37,20 +37,20 @@ class GzipInflater {
 
 }  // namespace detail
 
-/// Whether the bytes begin as gzip's files do.
+/// True if the bytes begin with gzip's magic number.
 [[nodiscard]] inline bool is_gzip(std::span<const std::uint8_t> bytes) {
   return bytes.size() >= 2 && bytes[0] == 0x1f && bytes[1] == 0x8b;
 }
 
-/// What one or more gzip members, one behind the other, inflate to. Throws IoError that names `file` and the offset for
-/// bytes that are truncated or corrupt (the checksums are compared), for others behind them, and when the result would
-/// be larger than the limit. Memory grows with what is really there, whatever a header says.
+/// Decompresses one or more gzip members, one after the other. Throws IoError with `file` and the offset if the bytes
+/// are truncated or corrupt (checksums are compared), if other bytes follow, and if the result would be larger than the
+/// limit. Memory grows with the bytes that are really there, not with what a header says.
 [[nodiscard]] inline std::vector<std::uint8_t> gunzip(std::span<const std::uint8_t> bytes, std::size_t limit,
                                                       std::string_view file) {
   constexpr std::string_view kWhere = "gzip";
-  constexpr std::size_t kMostAtOnce = std::size_t{1} << 30;  // zlib counts in 32 bits
+  constexpr std::size_t kMostAtOnce = std::size_t{1} << 30;  // as zlib counts in 32 bits
   require<IoError>(is_gzip(bytes), kWhere, file, ": it does not begin with gzip's magic number");
-  const std::size_t largest = std::max(limit, limit + 1);  // one byte more than allowed, to see that there is one
+  const std::size_t largest = std::max(limit, limit + 1);  // one byte more than allowed, to notice a larger result
   std::vector<std::uint8_t> result(std::min(largest, std::max<std::size_t>(4 * bytes.size(), 4096)));
   std::size_t taken = 0, given = 0;
   detail::GzipInflater inflater(file);
@@ -86,7 +86,7 @@ class GzipInflater {
   return result;
 }
 
-/// The whole file, inflated if it begins as gzip's do. Throws IoError as `read_file_bytes` and `gunzip`.
+/// The bytes of a file, decompressed if it is a gzip file. Throws IoError as `read_file_bytes` and `gunzip` do.
 [[nodiscard]] inline std::vector<std::uint8_t> read_maybe_gzip(const std::filesystem::path& path,
                                                                std::size_t limit = kMaxFileBytes) {
   std::vector<std::uint8_t> bytes = read_file_bytes(path, limit);

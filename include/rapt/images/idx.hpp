@@ -1,6 +1,7 @@
 /// \file
-/// IDX files, the format of MNIST and its kin (https://yann.lecun.com/exdb/mnist): two zero bytes, the type of a value,
-/// the number of dimensions, each size as four bytes (the highest first), the values in row-major order.
+/// IDX files, the format of MNIST and similar datasets (https://yann.lecun.com/exdb/mnist): two zero bytes, the type of
+/// values, the number of dimensions, each size as four bytes (most significant first), and the values in row-major
+/// order.
 #pragma once
 
 #include <algorithm>
@@ -24,8 +25,8 @@ struct IdxArray {
   std::vector<std::uint8_t> values;
 };
 
-/// Reads an IDX file's bytes. Throws IoError that names `file`, the offset and the values unless they are exactly the
-/// header and what it promises; nothing is allocated before that is known.
+/// Decodes the bytes of an IDX file. Throws IoError with `file`, the offset and the values unless the bytes are exactly
+/// a header and as many values as it says; nothing is allocated before that is known.
 [[nodiscard]] inline IdxArray decode_idx(std::vector<std::uint8_t> bytes, std::string_view file) {
   constexpr std::string_view kWhere = "idx";
   constexpr std::uint8_t kUnsignedByte = 0x08;
@@ -47,7 +48,7 @@ struct IdxArray {
     for (std::size_t j = 0; j < 4; ++j) sizes[i] = sizes[i] << 8 | at[j];
     is_empty = is_empty || sizes[i] == 0;
   }
-  // Sizes of zero are left out of the product, so that it bounds every partial product in whatever order.
+  // Sizes of zero count as one, so that every partial product is bounded, too.
   const std::uint64_t most = is_empty ? std::uint64_t{1} << 32 : available;
   std::uint64_t product = 1;
   for (std::size_t i = 0; i < rank; ++i) {
@@ -66,7 +67,7 @@ struct IdxArray {
   return array;
 }
 
-/// Gray images, plain or compressed by gzip   // [n, height, width]
+/// Reads gray images from a file that may be compressed with gzip   // [n, height, width]
 [[nodiscard]] inline IdxArray read_idx_images(const std::filesystem::path& path, std::size_t limit = kMaxFileBytes) {
   IdxArray array = decode_idx(read_maybe_gzip(path, limit), path.string());
   const Shape& shape = array.shape;
@@ -76,7 +77,7 @@ struct IdxArray {
   return array;
 }
 
-/// Class numbers, plain or compressed by gzip   // [n]
+/// Reads class numbers from a file that may be compressed with gzip   // [n]
 [[nodiscard]] inline std::vector<std::int32_t> read_idx_labels(const std::filesystem::path& path,
                                                                std::size_t limit = kMaxFileBytes) {
   const IdxArray array = decode_idx(read_maybe_gzip(path, limit), path.string());
@@ -84,7 +85,8 @@ struct IdxArray {
   return {array.values.begin(), array.values.end()};
 }
 
-/// Images and their labels. Throws IoError, too, if the counts differ or a label is not below the number of classes.
+/// Reads images and their labels. Throws IoError also if their numbers differ or a label is not below the number of
+/// classes.
 [[nodiscard]] inline ImageDataset read_idx_dataset(const std::filesystem::path& images,
                                                    const std::filesystem::path& labels, Index classes = 10) {
   IdxArray array = read_idx_images(images);

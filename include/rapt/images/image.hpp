@@ -1,5 +1,5 @@
 /// \file
-/// An image as files hold it: bytes, the channels of a pixel side by side.
+/// An image as it is in files: bytes, with the channels of a pixel side by side.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// No image is larger, whatever a file's header says.
+/// The greatest number of pixels of an image. Files whose header says more are refused.
 inline constexpr Index kMaxImagePixels = Index{1} << 28;
 
 /// A red, a green and a blue value.
@@ -24,18 +24,20 @@ struct Colour {
   friend bool operator==(const Colour&, const Colour&) = default;
 };
 
-/// A gray (one channel) or a colour image (three: red, green, blue) of 8 bits a value: [height, width, channels] in
-/// row-major order. There is no transparency: `decode_png` lays transparent images on a background.
+/// A gray image (one channel) or a colour image (red, green, blue) with 8 bits for each value, in row-major order
+///   // [height, width, channels]
+/// There is no transparency: `decode_png` puts transparent images on a background.
 class Image {
  public:
   Image() = default;
-  /// All values alike. Throws ShapeError for sizes that are not positive or too large, and for two or four channels.
+  /// All values are `value`. Throws ShapeError for sizes that are not positive or too large, and unless there are one
+  /// or three channels.
   Image(Index height, Index width, Index channels, std::uint8_t value = 0)
       : height_(height), width_(width), channels_(channels) {
     require_sizes();
     bytes_.assign(to_size(height * width * channels), value);
   }
-  /// Throws ShapeError, too, if there are not as many bytes as values.
+  /// Takes the bytes. Throws ShapeError also if there are not as many bytes as values.
   Image(Index height, Index width, Index channels, std::vector<std::uint8_t> bytes)
       : height_(height), width_(width), channels_(channels), bytes_(std::move(bytes)) {
     require_sizes();
@@ -47,7 +49,7 @@ class Image {
   [[nodiscard]] Index width() const { return width_; }
   [[nodiscard]] Index channels() const { return channels_; }
   [[nodiscard]] bool empty() const { return bytes_.empty(); }
-  /// In rapt's order of sizes; the bytes here lie in another.
+  /// The sizes in the order [C, H, W] of image batches, in which the bytes here are not stored.
   [[nodiscard]] ImageShape shape() const { return {channels_, height_, width_}; }
 
   [[nodiscard]] std::span<std::uint8_t> bytes() { return bytes_; }
@@ -71,7 +73,7 @@ class Image {
   std::vector<std::uint8_t> bytes_;
 };
 
-/// The image's bytes one channel behind the other, as rapt's batches hold them   // [C, H, W] from [H, W, C]
+/// Writes the bytes of an image channel by channel, as in image batches   // planes [C, H, W] from [H, W, C]
 inline void to_planes(const Image& image, std::span<std::uint8_t> planes) {
   const Index pixels = image.height() * image.width(), channels = image.channels();
   require<ShapeError>(std::ssize(planes) == pixels * channels, "to_planes", planes.size(), " bytes for an image of ",
@@ -83,7 +85,7 @@ inline void to_planes(const Image& image, std::span<std::uint8_t> planes) {
   }
 }
 
-/// The way back   // [H, W, C] from [C, H, W]
+/// The image of which to_planes wrote the bytes   // [H, W, C] from planes [C, H, W]
 [[nodiscard]] inline Image from_planes(std::span<const std::uint8_t> planes, const ImageShape& shape) {
   Image image(shape.height, shape.width, shape.channels);
   const Index pixels = shape.height * shape.width;
@@ -97,7 +99,7 @@ inline void to_planes(const Image& image, std::span<std::uint8_t> planes) {
   return image;
 }
 
-/// Three equal channels from one; a colour image stays as it is.
+/// A colour image with three equal channels from a gray image; a colour image is returned as it is.
 [[nodiscard]] inline Image to_rgb(const Image& image) {
   if (image.channels() != 1) return image;
   Image rgb(image.height(), image.width(), 3);
@@ -105,7 +107,8 @@ inline void to_planes(const Image& image, std::span<std::uint8_t> planes) {
   return rgb;
 }
 
-/// 0.299 red + 0.587 green + 0.114 blue (ITU-R BT.601), rounded; a gray image stays as it is.
+/// A gray image with the values 0.299 red + 0.587 green + 0.114 blue (ITU-R BT.601), rounded; a gray image is returned
+/// as it is.
 [[nodiscard]] inline Image to_gray(const Image& image) {
   if (image.channels() != 3) return image;
   Image gray(image.height(), image.width(), 1);
@@ -116,7 +119,7 @@ inline void to_planes(const Image& image, std::span<std::uint8_t> planes) {
   return gray;
 }
 
-/// Each pixel becomes a square of factor x factor equal ones.
+/// The image in which each pixel has become a square of factor x factor equal pixels.
 [[nodiscard]] inline Image enlarged(const Image& image, Index factor) {
   require(factor >= 1, "enlarged", "the factor must be positive: ", factor);
   require<ShapeError>(factor <= kMaxImagePixels, "enlarged", "the factor is too large: ", factor);

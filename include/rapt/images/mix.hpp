@@ -1,5 +1,5 @@
 /// \file
-/// Mixing the images of a batch: mixup (Zhang et al. 2018) and CutMix (Yun et al. 2019).
+/// Mixing the images of a batch for training: mixup (Zhang et al. 2018) and CutMix (Yun et al. 2019).
 #pragma once
 
 #include <algorithm>
@@ -16,17 +16,18 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// How batches are mixed; not at all by default.
+/// How batches are mixed; by default not at all.
 ///
-/// Image i of a batch is mixed with image B - 1 - i, with one weight w for all. The target is then the class of the
-/// one with probability w and that of the other with 1 - w, and as cross-entropy is linear in the target, the loss is
+/// Image i of a batch of B is mixed with image B - 1 - i, with one weight w for the whole batch. The target is then
+/// image i's class with probability w and the other image's class with probability 1 - w. As cross-entropy is linear in
+/// the target distribution, the loss is
 ///
 ///     add(scale(cross_entropy(logits, labels), w), scale(cross_entropy(logits, mixed_labels), 1 - w))
 struct MixOptions {
-  double mixup = 0;          ///< a: w is drawn from Beta(a, a), the image is w x_i + (1 - w) x_j; 0: never
-  double cutmix = 0;         ///< a: a rectangle of 1 - w of the area, w from Beta(a, a), is cut from x_j; 0: never
-  double cutmix_share = .5;  ///< how many of the mixed batches have rectangles where both are allowed
-  double rate = 1;           ///< how many of the batches are mixed
+  double mixup = 0;   ///< a of mixup: w ~ Beta(a, a), the image is w x_i + (1 - w) x_j; 0 disables it
+  double cutmix = 0;  ///< a of CutMix: a rectangle with 1 - w of the area comes from x_j, w ~ Beta(a, a); 0 disables it
+  double cutmix_ratio = .5;  ///< probability of CutMix for a mixed batch if both are enabled
+  double rate = 1;           ///< probability that a batch is mixed
 
   void validate() const {
     constexpr std::string_view kWhere = "mix";
@@ -34,28 +35,28 @@ struct MixOptions {
       require(a >= 0 && a <= 1000, kWhere, "mixup and cutmix must be 0 to 1000: ", a);
       require(a == 0 || a >= 1e-3, kWhere, "mixup and cutmix must be 0, or 0.001 at least: ", a);
     }
-    require(cutmix_share >= 0 && cutmix_share <= 1, kWhere, "cutmix_share must be in [0, 1]: ", cutmix_share);
+    require(cutmix_ratio >= 0 && cutmix_ratio <= 1, kWhere, "cutmix_ratio must be in [0, 1]: ", cutmix_ratio);
     require(rate >= 0 && rate <= 1, kWhere, "rate must be in [0, 1]: ", rate);
   }
   [[nodiscard]] bool changes_anything() const { return rate > 0 && (mixup > 0 || cutmix > 0); }
 };
 
-/// What happens to one batch.
+/// How one batch is mixed.
 struct ImageMix {
   enum class Kind { none, mixup, cutmix };
   Kind kind = Kind::none;
-  double weight = 1;  ///< w: of each image's own class
-  /// cutmix: the rectangle that comes from the other image
+  double weight = 1;  ///< w, the weight of each image's own class
+  /// The rectangle that comes from the other image in CutMix.
   Index top = 0, left = 0, height = 0, width = 0;
 };
 
 namespace detail {
 
-/// Uniform numbers, one after the other.
+/// The uniform numbers of a stream, one after the other.
 class UniformSequence {
  public:
   explicit UniformSequence(const RandomStream& stream) : stream_(stream) {}
-  /// In (0, 1).
+  /// The next number, in (0, 1).
   [[nodiscard]] double next() {
     const auto words = stream_.block(taken_++);
     const std::uint64_t bits = std::uint64_t{words[0]} << 32 | words[1];
@@ -68,7 +69,8 @@ class UniformSequence {
 };
 
 /// The logarithm of a number drawn from Gamma(shape, 1) (Marsaglia and Tsang 2000, "A simple method for generating
-/// gamma variables"; for shapes below 1, theirs plus 1 times U^(1 / shape), which in logarithms cannot underflow).
+/// gamma variables"). For shapes below 1 it is a number from Gamma(shape + 1, 1) times U^(1 / shape) with U uniform;
+/// the logarithm of this product cannot underflow.
 [[nodiscard]] inline double log_gamma_draw(double shape, UniformSequence& uniform) {
   constexpr double kTwoPi = 6.283185307179586476925;
   const double d = (shape < 1 ? shape + 1 : shape) - 1.0 / 3, c = 1 / std::sqrt(9 * d);
@@ -83,7 +85,7 @@ class UniformSequence {
   }
 }
 
-/// Drawn from Beta(a, a).
+/// A number drawn from Beta(a, a).
 [[nodiscard]] inline double beta_draw(double a, UniformSequence& uniform) {
   const double x = log_gamma_draw(a, uniform), y = log_gamma_draw(a, uniform);
   return 1 / (1 + std::exp(y - x));
@@ -91,7 +93,8 @@ class UniformSequence {
 
 }  // namespace detail
 
-/// Draws what happens to batch number `batch` of `epoch`: a function of these, the seed, the options and the shape.
+/// Draws how batch number `batch` of `epoch` is mixed. It depends on these two, the seed, the options and the shape
+/// alone.
 [[nodiscard]] inline ImageMix draw_mix(const MixOptions& options, const ImageShape& shape, std::uint64_t seed,
                                        Index epoch, Index batch) {
   RandomStream stream = detail::image_stream(seed, detail::ImageRandomUse::mix, epoch);
@@ -100,11 +103,12 @@ class UniformSequence {
   const double is_mixed = uniform.next(), is_cut = uniform.next();
   ImageMix mix;
   if (!options.changes_anything() || is_mixed >= options.rate) return mix;
-  const bool cuts = options.cutmix > 0 && (options.mixup == 0 || is_cut < options.cutmix_share);
+  const bool cuts = options.cutmix > 0 && (options.mixup == 0 || is_cut < options.cutmix_ratio);
   mix.kind = cuts ? ImageMix::Kind::cutmix : ImageMix::Kind::mixup;
   mix.weight = detail::beta_draw(cuts ? options.cutmix : options.mixup, uniform);
   if (!cuts) return mix;
-  // Sides in the image's proportion, the middle anywhere, what hangs over cut off; the weight is what is left.
+  // The rectangle has the image's ratio of sides and its middle anywhere; what lies outside the image is cut off, and
+  // the weight is the fraction of the area that remains.
   const double side = std::sqrt(1 - mix.weight);
   const auto range = [&](Index size, Index& begin, Index& count) {
     const auto length = static_cast<Index>(side * static_cast<double>(size));
@@ -141,7 +145,7 @@ void mix_images(T* pixels, Index count, const ImageShape& shape, const ImageMix&
   }
 }
 
-/// The classes of the images that were mixed in: label B - 1 - i for image i.
+/// The classes of the images that were mixed in, which is label B - 1 - i for image i.
 inline void mixed_labels(const std::vector<std::int32_t>& labels, std::vector<std::int32_t>& others) {
   others.assign(labels.rbegin(), labels.rend());
 }

@@ -1,5 +1,5 @@
 /// \file
-/// From bytes to the numbers that a model sees, and back.
+/// Conversion of bytes to the numbers that a model reads, and back.
 #pragma once
 
 #include <cmath>
@@ -16,25 +16,25 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// A byte v of channel c becomes (v / 255 - mean_c) / deviation_c. One number stands for all channels.
+/// A byte v of channel c becomes (v / 255 - mean_c) / (standard deviation)_c. A single number holds for all channels.
 struct Normalization {
   std::vector<double> mean = {0.0};
-  std::vector<double> deviation = {1.0};
+  std::vector<double> standard_deviation = {1.0};
 
-  /// Throws ValueError unless there is one number, or one a channel, and every deviation is positive.
+  /// Throws ValueError unless there is one number, or one for each channel, and every standard deviation is positive.
   void validate(Index channels) const {
-    for (const std::vector<double>* values : {&mean, &deviation}) {
+    for (const std::vector<double>* values : {&mean, &standard_deviation}) {
       const auto count = std::ssize(*values);
-      require(count == 1 || count == channels, "normalization", values == &mean ? "mean" : "deviation",
+      require(count == 1 || count == channels, "normalization", values == &mean ? "mean" : "standard deviation",
               " must be one number, or one for each of ", channels, " channels: there are ", count);
     }
     for (const double value : mean) require(std::isfinite(value), "normalization", "mean must be finite: ", value);
-    for (const double value : deviation) {
-      require(std::isfinite(value) && value > 0, "normalization", "deviation must be positive: ", value);
+    for (const double value : standard_deviation) {
+      require(std::isfinite(value) && value > 0, "normalization", "standard deviation must be positive: ", value);
     }
   }
   [[nodiscard]] double mean_of(Index channel) const { return of(mean, channel); }
-  [[nodiscard]] double deviation_of(Index channel) const { return of(deviation, channel); }
+  [[nodiscard]] double standard_deviation_of(Index channel) const { return of(standard_deviation, channel); }
 
  private:
   [[nodiscard]] static double of(const std::vector<double>& values, Index channel) {
@@ -42,7 +42,7 @@ struct Normalization {
   }
 };
 
-/// A normalization as a table of what each byte of each channel becomes.
+/// A normalization as a table with the number that each byte of each channel becomes.
 template <class T>
 class NormalizationTable {
  public:
@@ -52,12 +52,13 @@ class NormalizationTable {
     table_.reserve(to_size(channels) * 256);
     for (Index c = 0; c < channels; ++c) {
       for (int v = 0; v < 256; ++v) {
-        table_.push_back(static_cast<T>((v / 255.0 - normalization.mean_of(c)) / normalization.deviation_of(c)));
+        table_.push_back(
+            static_cast<T>((v / 255.0 - normalization.mean_of(c)) / normalization.standard_deviation_of(c)));
       }
     }
   }
 
-  /// One image   // [C, H * W] from [C, H * W]
+  /// Normalises one image   // planes and values [C, H * W]
   void operator()(const std::uint8_t* planes, Index pixels, T* values) const {
     for (Index c = 0; c < channels_; ++c) {
       const T* table = table_.data() + c * 256;
@@ -70,7 +71,7 @@ class NormalizationTable {
   std::vector<T> table_;  // [C, 256]
 };
 
-/// Images that lie one behind the other, channel by channel   // bytes [B, C * H * W]
+/// The batch of images that are stored one after the other, channel by channel   // bytes [B, C * H * W]
 template <class T>
 [[nodiscard]] ImageBatch<T> to_image_batch(std::span<const std::uint8_t> bytes, const ImageShape& shape,
                                            const Normalization& normalization = {}) {
@@ -88,7 +89,8 @@ template <class T>
   return ImageBatch<T>(std::move(pixels), shape);
 }
 
-/// Images of one shape. Throws ShapeError if there is none, or one of another shape (naming it).
+/// The batch of images, which must have one shape. Throws ShapeError if there is no image, or with the number of the
+/// first image of another shape.
 template <class T>
 [[nodiscard]] ImageBatch<T> to_image_batch(std::span<const Image> images, const Normalization& normalization = {}) {
   constexpr std::string_view kWhere = "to_image_batch";
@@ -104,7 +106,8 @@ template <class T>
   return to_image_batch<T>(bytes, shape, normalization);
 }
 
-/// Image i of a batch as bytes again, rounded, values below 0 and above 1 cut off (and NaN shown as 0).
+/// Image i of a batch with the normalization undone, rounded to bytes. Values below 0 or above 1 are clamped; NaN
+/// becomes 0.
 template <class T>
 [[nodiscard]] Image to_image(const ImageBatch<T>& batch, Index i, const Normalization& normalization = {}) {
   require(i >= 0 && i < batch.images(), "to_image", "no image ", i, " in a batch of ", batch.images());
@@ -116,7 +119,7 @@ template <class T>
   for (Index j = 0; j < shape.size(); ++j) {
     const Index c = j / pixels;
     const double value =
-        255 * (static_cast<double>(values[j]) * normalization.deviation_of(c) + normalization.mean_of(c));
+        255 * (static_cast<double>(values[j]) * normalization.standard_deviation_of(c) + normalization.mean_of(c));
     at(planes, j) = value >= 255 ? std::uint8_t{255}
                     : value > 0  ? static_cast<std::uint8_t>(value + 0.5)
                                  : std::uint8_t{0};

@@ -1,5 +1,5 @@
 /// \file
-/// PNG files, by libpng's simplified interface.
+/// PNG files, read and written with libpng's simplified interface.
 #pragma once
 
 #include <png.h>
@@ -22,14 +22,14 @@
 namespace rapt { inline namespace RAPT_ABI {
 
 struct PngOptions {
-  /// Shows where an image is transparent; a gray image, which stays gray, takes the green of it.
+  /// The colour behind transparent pixels. A gray image stays gray and takes its green value.
   Colour background = {255, 255, 255};
   Index max_pixels = kMaxImagePixels;  ///< larger images are refused
 };
 
 namespace detail {
 
-/// Frees what libpng holds for an image.
+/// Owns libpng's state for an image.
 class PngState {
  public:
   PngState() { state_.version = PNG_IMAGE_VERSION; }
@@ -52,9 +52,9 @@ class PngState {
          std::uint32_t{bytes[at + 3]};
 }
 
-/// Walks the chunks up to IEND and throws IoError unless all are there, the first is a header of an acceptable size,
-/// and the compressed data could hold that many pixels: so that no header makes anybody allocate more than about a
-/// thousand times the file. What the chunks hold, and their checksums, are libpng's to check.
+/// Reads the chunks up to IEND and throws IoError unless all are complete, the first is a header with an acceptable
+/// size, and the compressed data can hold that many pixels. A header can therefore cause the allocation of about a
+/// thousand times the file's size at most. The contents of chunks and their checksums are checked by libpng.
 inline void check_png(std::span<const std::uint8_t> bytes, Index max_pixels, std::string_view file) {
   constexpr std::string_view kWhere = "png";
   constexpr std::array<std::uint8_t, 8> kSignature{0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
@@ -77,7 +77,7 @@ inline void check_png(std::span<const std::uint8_t> bytes, Index max_pixels, std
       const std::uint64_t width = big_endian(bytes, at + 8), height = big_endian(bytes, at + 12);
       require<IoError>(width > 0 && height > 0 && width <= static_cast<std::uint64_t>(max_pixels) / height, kWhere,
                        file, ": at byte 16: ", width, " x ", height, " pixels are not from 1 to ", max_pixels);
-      const std::uint64_t bits = bytes[at + 16];  // of a channel or a palette's entry
+      const std::uint64_t bits = bytes[at + 16];  // bits of a channel or of a palette index
       needed = width * height * std::min<std::uint64_t>(bits, 16) / 8;
     } else if (std::memcmp(type, "IDAT", 4) == 0) {
       compressed += length;
@@ -90,8 +90,8 @@ inline void check_png(std::span<const std::uint8_t> bytes, Index max_pixels, std
                    " bytes of compressed data cannot hold the ", needed, " bytes that the header promises");
 }
 
-/// Lays pixels with an opacity on the background, channel by channel: (alpha value + (255 - alpha) background) / 255,
-/// rounded. `pixels` holds each pixel's channels and then its alpha.
+/// Puts transparent pixels on the background: each channel becomes (alpha value + (255 - alpha) background) / 255,
+/// rounded. `pixels` holds the channels of each pixel and then its alpha.
 inline void lay_on_background(std::span<const std::uint8_t> pixels, const Colour& background, Image& image) {
   const auto channels = to_size(image.channels());
   const std::array<std::uint8_t, 3> below = channels == 3
@@ -108,10 +108,10 @@ inline void lay_on_background(std::span<const std::uint8_t> pixels, const Colour
 
 }  // namespace detail
 
-/// Reads any PNG file's bytes as 8 bits a value: gray files give one channel, all others three. 16-bit values are
-/// rounded. Whatever gamma or profile the file states, the result is sRGB. Transparent pixels are laid on the
-/// background in these values, as browsers and Pillow do, not in linear light. Bytes behind the file's end chunk are
-/// ignored. Throws IoError that names `file`.
+/// Decodes the bytes of a PNG file of any kind to 8 bits for each value. Gray files give one channel, all others three,
+/// and values of 16 bits are rounded. The result is sRGB, whatever gamma or profile the file states. Transparent pixels
+/// are put on the background in sRGB values, as browsers and Pillow do, not in linear light. Bytes after the file's end
+/// chunk are ignored. Throws IoError with `file`.
 [[nodiscard]] inline Image decode_png(std::span<const std::uint8_t> bytes, std::string_view file,
                                       const PngOptions& options = {}) {
   detail::check_png(bytes, std::min(options.max_pixels, kMaxImagePixels), file);
@@ -121,7 +121,7 @@ inline void lay_on_background(std::span<const std::uint8_t> pixels, const Colour
   const bool is_colour = (state.format & PNG_FORMAT_FLAG_COLOR) != 0;
   const bool has_alpha = (state.format & PNG_FORMAT_FLAG_ALPHA) != 0;
   state.format = (is_colour ? PNG_FORMAT_RGB : PNG_FORMAT_GRAY) | (has_alpha ? PNG_FORMAT_FLAG_ALPHA : 0u);
-  state.flags |= PNG_IMAGE_FLAG_16BIT_sRGB;  // 16 bits alone do not mean linear light
+  state.flags |= PNG_IMAGE_FLAG_16BIT_sRGB;  // values of 16 bits are sRGB, too
   Image image(static_cast<Index>(state.height), static_cast<Index>(state.width), is_colour ? 3 : 1);
   std::vector<std::uint8_t> with_alpha(has_alpha ? PNG_IMAGE_SIZE(state) : 0);
   std::uint8_t* pixels = has_alpha ? with_alpha.data() : image.bytes().data();
@@ -130,11 +130,12 @@ inline void lay_on_background(std::span<const std::uint8_t> pixels, const Colour
   return image;
 }
 
+/// Reads a file as decode_png does.
 [[nodiscard]] inline Image read_png(const std::filesystem::path& path, const PngOptions& options = {}) {
   return decode_png(read_file_bytes(path), path.string(), options);
 }
 
-/// The image as a PNG file's bytes.
+/// The bytes of a PNG file with the image.
 [[nodiscard]] inline std::vector<std::uint8_t> encode_png(const Image& image) {
   require<ShapeError>(!image.empty(), "png", "the image is empty");
   detail::PngState png;
@@ -150,7 +151,7 @@ inline void lay_on_background(std::span<const std::uint8_t> pixels, const Colour
   return bytes;
 }
 
-/// Writes the file whole or not at all.
+/// Writes the file completely or not at all.
 inline void write_png(const std::filesystem::path& path, const Image& image) {
   write_file_bytes(path, encode_png(image));
 }

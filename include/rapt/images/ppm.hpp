@@ -1,6 +1,5 @@
 /// \file
-/// The portable gray and colour images of Netpbm, binary (P5, P6) and as text (P2, P3): the simplest of image
-/// files.
+/// Netpbm's gray and colour images (PGM and PPM), binary (P5, P6) or as text (P2, P3).
 #pragma once
 
 #include <algorithm>
@@ -20,12 +19,12 @@ namespace rapt { inline namespace RAPT_ABI {
 
 namespace detail {
 
-/// Walks through a file's bytes: numbers between white space and comments (from # to the end of the line).
+/// Reads a file's bytes in order: numbers, between white space and comments (from # to the end of the line).
 class PpmScanner {
  public:
   PpmScanner(std::span<const std::uint8_t> bytes, std::string_view file) : bytes_(bytes), file_(file) {}
 
-  /// '1' .. '6', of the two bytes that every file begins with.
+  /// The second of the two bytes that every file begins with, '1' .. '6' after 'P'.
   [[nodiscard]] char kind() {
     check(bytes_.size() >= 2 && bytes_[0] == 'P', "not a PPM or PGM file: it does not begin with P5, P6, P2 or P3");
     at_ = 2;
@@ -45,7 +44,7 @@ class PpmScanner {
     }
     return value;
   }
-  /// The one white space between the header and binary values.
+  /// Skips the single white space between the header and binary values.
   void one_space() {
     check(at_ < bytes_.size() && is_space(bytes_[at_]), "a white space must end the header");
     ++at_;
@@ -59,7 +58,7 @@ class PpmScanner {
       }
     }
   }
-  /// What is left.
+  /// The bytes that have not been read.
   [[nodiscard]] std::span<const std::uint8_t> rest() const { return bytes_.subspan(at_); }
 
   /// Throws IoError with the file and the place unless the condition holds.
@@ -79,9 +78,10 @@ class PpmScanner {
 
 }  // namespace detail
 
-/// Reads the bytes of a file of one image. Values up to a maximum below 255 are spread to 0 .. 255. Throws IoError
-/// that names `file` and the offset for another format, more than 8 bits a value, a value above the maximum, missing
-/// values, and bytes behind the last one; nothing is allocated before the file is known to be long enough.
+/// Decodes the bytes of a file with one image. If the file's largest value is below 255, values are scaled to 0 .. 255.
+/// Throws IoError with `file` and the offset for another format, more than 8 bits for a value, a value above the
+/// largest one, missing values, and bytes after the last value. Nothing is allocated before the file is known to be
+/// long enough.
 [[nodiscard]] inline Image decode_ppm(std::span<const std::uint8_t> bytes, std::string_view file) {
   detail::PpmScanner scanner(bytes, file);
   const char kind = scanner.kind();
@@ -119,11 +119,12 @@ class PpmScanner {
   return image;
 }
 
+/// Reads a file as decode_ppm does.
 [[nodiscard]] inline Image read_ppm(const std::filesystem::path& path) {
   return decode_ppm(read_file_bytes(path), path.string());
 }
 
-/// The image as the bytes of a binary file: P5 for a gray one, P6 for a colour one.
+/// The bytes of a binary file with the image: P5 for a gray image, P6 for a colour image.
 [[nodiscard]] inline std::vector<std::uint8_t> encode_ppm(const Image& image) {
   require<ShapeError>(!image.empty(), "ppm", "the image is empty");
   const std::string header = std::string(image.channels() == 3 ? "P6" : "P5") + "\n" + std::to_string(image.width()) +
@@ -133,7 +134,7 @@ class PpmScanner {
   return bytes;
 }
 
-/// Writes the file whole or not at all.
+/// Writes the file completely or not at all.
 inline void write_ppm(const std::filesystem::path& path, const Image& image) {
   write_file_bytes(path, encode_ppm(image));
 }

@@ -15,11 +15,11 @@ namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 template <class T>
 struct CrossEntropyRows {
   std::span<const std::int32_t> targets;                    ///< [rows]
-  double smoothing = 0;                                ///< e of label smoothing
+  double smoothing = 0;                                     ///< e of label smoothing
   std::optional<std::int32_t> ignore_index = std::nullopt;  ///< a row with this target has no loss and no gradient
-  const T* class_weights = nullptr;                    ///< [cols]; nullptr: all are 1
-  T gradient_scale = 0;                                ///< multiplies all gradients; 0: none are computed
-  const T* row_gradient_scales = nullptr;              ///< [rows], multiply gradients, too; nullptr: all are 1
+  const T* class_weights = nullptr;                         ///< [cols]; nullptr: all are 1
+  T gradient_scale = 0;                                     ///< multiplies all gradients; 0: none are computed
+  const T* row_gradient_scales = nullptr;                   ///< [rows], multiply gradients, too; nullptr: all are 1
 };
 
 namespace detail {

@@ -1,5 +1,5 @@
 /// \file
-/// Tokens that are found in a text before it is cut into words, such as "<|endoftext|>" and "[MASK]".
+/// Added tokens, which are found in a text before it is split into words, such as "<|endoftext|>" and "[MASK]".
 #pragma once
 
 #include <algorithm>
@@ -18,21 +18,21 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// A token that stands for itself wherever it is in a text; the flags are those of Hugging Face's tokenizer.json.
+/// A token that stands for itself wherever its text occurs. The flags are those of Hugging Face's tokenizer.json.
 struct AddedToken {
   std::string text;
-  bool special = true;       ///< left out by decoding; taken for plain text if encoding is told so
-  bool normalized = false;   ///< looked for in the normalised text, itself normalised, and not in the text as it came
-  bool strip_left = false;   ///< takes the white space before it
-  bool strip_right = false;  ///< takes the white space behind it
+  bool special = true;       ///< decoding may leave it out, and encoding may treat it as plain text
+  bool normalized = false;   ///< its normalised text is looked for in the normalised instead of the original text
+  bool strip_left = false;   ///< includes the white space before it
+  bool strip_right = false;  ///< includes the white space after it
 };
 
 namespace detail {
 
-/// Finds tokens in texts: the leftmost, of several there the longest, then on behind it.
+/// Finds tokens in texts from left to right; of several tokens at one place it takes the longest.
 class AddedTokenFinder {
  public:
-  /// `text` is what is looked for. All texts first, then `finish`.
+  /// Adds a token with the text that is looked for. `finish` must be called after the last one.
   void add(std::string_view text, TokenId id, const AddedToken& token) {
     if (!text.empty()) tokens_.push_back({std::string(text), id, token.special, token.strip_left, token.strip_right});
   }
@@ -49,8 +49,8 @@ class AddedTokenFinder {
 
   [[nodiscard]] bool empty() const { return tokens_.empty(); }
 
-  /// Calls use(begin, end, id) for the pieces of the text one behind the other: found tokens, and what is between them
-  /// with id -1. Special tokens are found only if wished.
+  /// Calls use(begin, end, id) for the pieces of the text in order: tokens that are found, and the parts between them
+  /// with the id -1. Special tokens are found only with find_special.
   template <class Use>
   void split(std::string_view text, bool find_special, const Use& use) const {
     std::size_t done = 0;
@@ -81,7 +81,7 @@ class AddedTokenFinder {
     bool special, strip_left, strip_right;
   };
 
-  /// The first byte from `at` on that begins any token; the text's size if there is none.
+  /// The offset of the first byte from `at` on with which a token begins, or the text's size if there is none.
   [[nodiscard]] std::size_t next_candidate(std::string_view text, std::size_t at) const {
     if (tokens_.empty() || at >= text.size()) return text.size();
     if (only_first_ >= 0) {
@@ -119,9 +119,9 @@ class AddedTokenFinder {
     return begin;
   }
 
-  std::vector<Token> tokens_;              // by first byte; of each, the longest first
-  std::array<std::size_t, 257> begins_{};  // of each first byte among them
-  int only_first_ = -1;                    // the byte that all begin with, if there is one
+  std::vector<Token> tokens_;              // sorted by first byte, and the longest first
+  std::array<std::size_t, 257> begins_{};  // where the tokens of each first byte begin
+  int only_first_ = -1;                    // the byte that all tokens begin with, or -1
 };
 
 }  // namespace detail

@@ -1,6 +1,6 @@
 /// \file
-/// What BERT does to a text before it cuts it: cleaning, spaces around Chinese characters, stripping accents, lower
-/// case. Needs utf8proc.
+/// BERT's normalisation of a text before it is split into words: cleaning, spaces around Chinese characters, stripping
+/// accents, lower case. Needs utf8proc.
 #pragma once
 
 #include <algorithm>
@@ -20,28 +20,28 @@ struct BertNormalization {
   bool clean_text, separate_chinese, strip_accents, lowercase;
 };
 
-/// A normalised text and, if wished, for each of its bytes the byte of the text at which the character begins that it
-/// came from.
+/// A normalised text, and with with_origins, for each of its bytes, the offset in the original text of the character
+/// that the byte comes from.
 struct NormalizedText {
   std::string text;
   std::vector<std::size_t> origins;
   bool with_origins = false;
 };
 
-/// Normalises text that is UTF-8, in this order: control and format characters go and white space becomes a space; a
-/// space on either side of each Chinese character; canonical decomposition without nonspacing marks; lower case,
-/// character by character.
+/// Normalises UTF-8 text in these steps: control and format characters are removed and white space becomes a space;
+/// each Chinese character gets a space on both sides; characters are decomposed canonically and nonspacing marks
+/// removed; each character is converted to lower case.
 class BertNormalizer {
  public:
-  /// Marks that wait for the next character that is none, to be brought into their order before it.
+  /// The combining marks since the last other character, which are sorted when the next other character comes.
   struct Work {
     struct Mark {
       std::int32_t value;
       int combining_class;
-      bool is_first;  // of the character's decomposition
+      bool is_first;  // it is the first part of a character's decomposition
     };
     std::vector<Mark> marks;
-    std::vector<std::size_t> origins;  // of those that are first
+    std::vector<std::size_t> origins;  // of the marks that are first parts
     std::size_t last_origin = 0;
   };
 
@@ -57,7 +57,7 @@ class BertNormalizer {
     }
   }
 
-  /// Overwrites `out`.
+  /// Normalises `text` into `out`, which is overwritten.
   void operator()(std::string_view text, Work& work, NormalizedText& out) const {
     out.text.clear();
     out.origins.clear();
@@ -65,7 +65,7 @@ class BertNormalizer {
     for (std::size_t i = 0; i < text.size();) {
       if (const auto byte = static_cast<unsigned char>(text[i]); byte < 0x80) {
         if (!work.marks.empty()) {
-          if (keeps_[byte] == 0) {  // as if it were not there: the marks on both sides of it are one run
+          if (keeps_[byte] == 0) {  // It is removed, and the marks on both sides of it are one run.
             ++i;
             continue;
           }
@@ -111,13 +111,13 @@ class BertNormalizer {
     out.text += bytes;
     if (out.with_origins) out.origins.insert(out.origins.end(), bytes.size(), origin);
   }
-  /// A character that is its own decomposition and lower case.
+  /// Appends a character that is its own decomposition and lower case.
   static void emit(char character, std::size_t origin, Work& work, NormalizedText& out) {
     work.last_origin = origin;
     append({&character, 1}, origin, out);
   }
 
-  /// The ASCII characters from `begin` on; returns where they end.
+  /// Appends the ASCII characters from `begin` on and returns where they end.
   [[nodiscard]] std::size_t copy_ascii(std::string_view text, std::size_t begin, Work& work,
                                        NormalizedText& out) const {
     std::size_t end = begin + 1;
@@ -158,8 +158,9 @@ class BertNormalizer {
     }
   }
 
-  /// Marks in the order of their classes. A character's first part takes the place of the next character that stood
-  /// there, its other parts that of whatever is before them.
+  /// Appends the waiting marks in the order of their combining classes. The first parts of decompositions have the
+  /// origins of the original characters in their original order; other parts have the origin of the character before
+  /// them.
   void flush(Work& work, NormalizedText& out) const {
     if (work.marks.empty()) return;
     std::stable_sort(work.marks.begin(), work.marks.end(),

@@ -1,12 +1,12 @@
 /// \file
-/// Corpus BLEU (Papineni et al. 2002), with the numbers that sacrebleu 2 prints by default.
+/// Corpus BLEU (Papineni et al. 2002), with the same scores as sacrebleu 2 by default.
 ///
 ///   BLEU = BP * exp(1/4 * sum_n log p_n),   n = 1 .. 4
-///   p_n  = 100 * (n-grams of the hypotheses that their references have, each at most as often) / (all of them)
+///   p_n  = 100 * (n-grams of the hypotheses that their references have, each at most as often) / (all n-grams)
 ///   BP   = min(1, exp(1 - reference_length / hypothesis_length))
 ///
-/// Counts are summed over the corpus before dividing. Exponential smoothing: the k-th order without a match counts
-/// as 1 / 2^k of a match. A corpus that has no match at all, or no hypothesis of four tokens, scores 0.
+/// Counts are summed over the corpus before they are divided. Smoothing is exponential: the k-th order without a match
+/// counts as 1 / 2^k of a match. A corpus without any match, or without a hypothesis of four tokens, scores 0.
 #pragma once
 
 #include <algorithm>
@@ -29,10 +29,10 @@
 namespace rapt { inline namespace RAPT_ABI {
 
 struct BleuOptions {
-  /// v13a: WMT's mteval-v13a rules, for plain text. none: at white space only, for text that is tokenized already.
+  /// v13a: the rules of mteval-v13a, for plain text; none: split at white space only, for tokenized text.
   enum class Tokenize { v13a, none };
   Tokenize tokenize = Tokenize::v13a;
-  bool lowercase = false;  ///< compare without regard to case
+  bool lowercase = false;  ///< ignores case
 };
 
 struct Bleu {
@@ -43,8 +43,8 @@ struct Bleu {
   Index reference_length = 0;             ///< tokens
 };
 
-/// All that BLEU needs to know of a pair of segments. Sums of them stand for corpora, so one pass over the text serves
-/// any number of resamples (significance.hpp).
+/// The counts of a pair of segments from which BLEU is computed. The sum of the counts of many pairs gives the score of
+/// their corpus, so that one pass over the text is enough for any number of resamples (significance.hpp).
 struct BleuStatistics {
   std::array<Index, 4> matches = {};  ///< n-grams of the hypothesis that the reference has, n = 1 .. 4
   std::array<Index, 4> totals = {};   ///< n-grams of the hypothesis
@@ -56,8 +56,8 @@ struct BleuStatistics {
   [[nodiscard]] double score() const { return result().score; }
 };
 
-/// How often n-grams of one order occur in a hypothesis, in its reference, and in both (each the lesser number of
-/// times).
+/// The numbers of n-grams of one order in a hypothesis, in its reference, and in both, where an n-gram counts as often
+/// as it occurs in the side that has fewer of it.
 struct NgramCounts {
   Index hypothesis = 0;
   Index reference = 0;
@@ -75,21 +75,22 @@ namespace detail {
 
 constexpr bool is_ascii_digit(char c) { return c >= '0' && c <= '9'; }
 
-/// ASCII punctuation that is a token wherever it stands; ' , - . are judged by their neighbours.
+/// ASCII punctuation that is always a token of its own; for ' , - . it depends on their neighbours.
 constexpr bool is_13a_symbol(char c) {
   return (c >= '!' && c <= '&') || (c >= '(' && c <= '+') || c == '/' || (c >= ':' && c <= '@') ||
          (c >= '[' && c <= '`') || (c >= '{' && c <= '~');
 }
 
-/// Puts spaces between the tokens of a segment by the rules of mteval-v13a. All rules concern ASCII, so bytes do.
-/// Three passes, as each rule looks at neighbours that the one before has moved apart; a pair of neighbours is used
-/// once, from the left: in "a.,b" the comma has no neighbour left when the full stop has taken the "a".
+/// Puts spaces between the tokens of a segment by the rules of mteval-v13a. All rules are about ASCII characters, so
+/// that they work on bytes. Each of the three last rules is a pass of its own over the result of the one before, from
+/// left to right, in which a character belongs to one match only: in "a.,b", the first rule matches "a." and then finds
+/// no neighbour for ",".
 [[nodiscard]] inline std::string tokenize_13a(std::string_view segment) {
   std::string text(segment);
   replace_all(text, "<skipped>", "");
   replace_all(text, "-\n", "");
   std::replace(text.begin(), text.end(), '\n', ' ');
-  // One after the other, so that "&amp;lt;" becomes "<".
+  // These are replaced one after the other, so that "&amp;lt;" becomes "<".
   replace_all(text, "&quot;", "\"");
   replace_all(text, "&amp;", "&");
   replace_all(text, "&lt;", "<");
@@ -125,7 +126,8 @@ constexpr bool is_13a_symbol(char c) {
     }
     return to;
   };
-  // A stop is a token unless a digit precedes it, and unless a digit follows; a dash is one behind a digit.
+  // A full stop or comma is a token unless a digit precedes it, and unless a digit follows; a dash is one after a
+  // digit.
   apart = rewrite(
       apart, [&](char a, char b) { return !is_ascii_digit(a) && is_stop(b); }, "", " ", " ");
   apart = rewrite(
@@ -135,7 +137,7 @@ constexpr bool is_13a_symbol(char c) {
   return apart;
 }
 
-/// How often the n-grams of two sequences agree, for n = 1 .. orders.
+/// The numbers of n-grams of two sequences and of those that they have in common, for n = 1 .. orders.
 template <class Symbol>
 [[nodiscard]] std::vector<NgramCounts> count_ngrams(const std::vector<Symbol>& ours, const std::vector<Symbol>& theirs,
                                                     std::size_t orders) {
@@ -144,19 +146,20 @@ template <class Symbol>
   std::vector<Symbol> known = symbols;
   std::sort(known.begin(), known.end());
   known.erase(std::unique(known.begin(), known.end()), known.end());
-  std::vector<std::uint32_t> numbers;  // of the symbols: their ranks
+  std::vector<std::uint32_t> numbers;  // the rank of each symbol among the distinct ones
   for (const Symbol& symbol : symbols) {
     numbers.push_back(static_cast<std::uint32_t>(std::lower_bound(known.begin(), known.end(), symbol) - known.begin()));
   }
 
-  // An n-gram is the (n-1)-gram that begins at the same place and the symbol behind it: a pair of numbers.
+  // An n-gram is the pair of the (n-1)-gram that begins at the same place and the symbol after it. Equal pairs get
+  // equal numbers by sorting.
   std::vector<NgramCounts> counts(orders);
-  std::vector<std::uint64_t> shorter(symbols.size(), 0);      // numbers of the (n-1)-grams, by where they begin
-  std::vector<std::pair<std::uint64_t, std::size_t>> ngrams;  // the pair in one word; where it begins
+  std::vector<std::uint64_t> shorter(symbols.size(), 0);      // number of the (n-1)-gram at each place
+  std::vector<std::pair<std::uint64_t, std::size_t>> ngrams;  // the pair in one word, and its place
   for (std::size_t n = 1; n <= orders; ++n) {
     ngrams.clear();
     for (std::size_t i = 0; i + n <= symbols.size(); ++i) {
-      if (i < ours.size() && i + n > ours.size()) continue;  // one that would reach from ours into theirs
+      if (i < ours.size() && i + n > ours.size()) continue;  // it would reach from ours into theirs
       ngrams.emplace_back(shorter[i] << 32 | numbers[i + n - 1], i);
     }
     std::sort(ngrams.begin(), ngrams.end());
@@ -181,7 +184,7 @@ inline void check_segments(std::string_view where, std::span<const std::string> 
   require(!hypotheses.empty(), where, "the corpus is empty: hypotheses = 0");
 }
 
-/// What BLEU compares of a segment: the text with spaces between its tokens.
+/// The text of a segment with spaces between its tokens, as BLEU compares it.
 [[nodiscard]] inline std::string bleu_tokens(std::string_view segment, const BleuOptions& options) {
   std::string text = options.lowercase ? to_lower(segment) : std::string(segment);
   return options.tokenize == BleuOptions::Tokenize::v13a ? tokenize_13a(strip_end(text)) : text;
@@ -194,7 +197,7 @@ inline void append_fixed(std::string& text, double value, int digits) {
   text.append(buffer.data(), written.ptr);
 }
 
-/// The end of a signature: this library's version.
+/// The end of a signature, which is the version of this library.
 [[nodiscard]] inline std::string signature_version() {
   return "|version:rapt-" + std::to_string(RAPT_VERSION_MAJOR) + "." + std::to_string(RAPT_VERSION_MINOR) + "." +
          std::to_string(RAPT_VERSION_PATCH);
@@ -227,7 +230,7 @@ inline Bleu BleuStatistics::result() const {
   double smoothing = 1.0;
   double log_sum = 0.0;
   for (std::size_t n = 0; n < 4; ++n) {
-    if (totals[n] == 0) return result;  // no hypothesis is this long: the geometric mean is 0
+    if (totals[n] == 0) return result;  // No hypothesis is this long, and the geometric mean is 0.
     const double correct = matches[n] == 0 ? 1.0 / (smoothing *= 2.0) : static_cast<double>(matches[n]);
     result.precisions[n] = 100.0 * correct / static_cast<double>(totals[n]);
     log_sum += std::log(result.precisions[n]);
@@ -236,8 +239,8 @@ inline Bleu BleuStatistics::result() const {
   return result;
 }
 
-/// The counts of each pair of segments; hypothesis i is compared with reference i. Throws ValueError when there is none
-/// or the numbers of segments differ. Empty segments are allowed.
+/// The counts of each pair of segments; hypothesis i is compared with reference i. Throws ValueError if there is no
+/// segment or if the numbers of segments differ. Segments may be empty.
 [[nodiscard]] inline std::vector<BleuStatistics> bleu_statistics(std::span<const std::string> hypotheses,
                                                                  std::span<const std::string> references,
                                                                  const BleuOptions& options = {}) {
@@ -258,7 +261,7 @@ inline Bleu BleuStatistics::result() const {
   return statistics;
 }
 
-/// BLEU of a corpus; throws as `bleu_statistics`.
+/// The BLEU of a corpus. Throws as `bleu_statistics` does.
 [[nodiscard]] inline Bleu bleu(std::span<const std::string> hypotheses, std::span<const std::string> references,
                                const BleuOptions& options = {}) {
   BleuStatistics sum;
@@ -266,7 +269,7 @@ inline Bleu BleuStatistics::result() const {
   return sum.result();
 }
 
-/// What a score was computed with, in sacrebleu's notation; the version names this library, not sacrebleu's.
+/// The settings that a score was computed with, in sacrebleu's notation, with the version of this library.
 [[nodiscard]] inline std::string signature(const BleuOptions& options = {}) {
   std::string text = "nrefs:1|case:";
   text += options.lowercase ? "lc" : "mixed";
@@ -275,7 +278,7 @@ inline Bleu BleuStatistics::result() const {
   return text + "|smooth:exp" + detail::signature_version();
 }
 
-/// "BLEU = 34.56 66.7/41.2/28.0/19.1 (BP = 1.000 ratio = 1.010 hyp_len = 1212 ref_len = 1200)"
+/// The score as text: "BLEU = 34.56 66.7/41.2/28.0/19.1 (BP = 1.000 ratio = 1.010 hyp_len = 1212 ref_len = 1200)".
 [[nodiscard]] inline std::string to_string(const Bleu& bleu) {
   std::string text = "BLEU = ";
   detail::append_fixed(text, bleu.score, 2);

@@ -1,15 +1,17 @@
 /// \file
 /// Byte pair encoding (Sennrich et al. 2016, arXiv:1508.07909) over Unicode characters: learning, encoding, decoding.
 ///
-/// A line is cut into words at ASCII white space; a word is the word mark U+2581 and its characters. Learning starts
-/// from single characters and makes, again and again, the most frequent pair of neighbours into a token; pairs do not
-/// cross words. A token is its text, and its id tells its rank: encoding joins neighbours whose joined text is a
-/// token, the lowest id first and, of equal ones, the leftmost. So the list of tokens is the whole model.
+/// A line is split into words at ASCII white space, and a word is the word mark U+2581 followed by its characters.
+/// Learning starts from single characters and repeatedly makes the most frequent pair of neighbouring tokens within
+/// words a new token. A token is identified by its text, and its id is its rank: encoding joins the neighbours whose
+/// joined text is the token with the lowest id, of several such pairs the leftmost one, until no pair can be joined.
+/// The list of tokens is the whole model.
 ///
-/// Characters that are not in the alphabet, and a literal U+2581, become "<unk>", or with `byte_fallback` their UTF-8
-/// bytes as tokens "<0x00>" .. "<0xFF>", which joining leaves alone. With `lossless` a line is cut at each single
-/// space, all other ASCII white space becomes bytes, and text of any kind is restored exactly. No text is mistaken for
-/// another kind of token: "<s>" and "<0x41>" in it are made of ordinary tokens.
+/// Characters outside the alphabet, and a literal U+2581, become "<unk>", or with `byte_fallback` their UTF-8 bytes as
+/// tokens
+/// "<0x00>" .. "<0xFF>", which are never joined. With `lossless`, a line is split at each single space, all other ASCII
+/// white space becomes bytes, and any text is restored exactly. The texts "<s>" and "<0x41>" in a line become ordinary
+/// tokens, not special ones.
 #pragma once
 
 #include <algorithm>
@@ -41,13 +43,13 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// Text to token ids and back. Immutable; many threads may use one object.
+/// Converts text to token ids and back. Immutable; many threads may use one object.
 class BytePairEncoding {
  public:
-  /// Learns from lines of text, those of both languages together for a shared vocabulary. The same lines give the
-  /// same tokens at any number of threads: of pairs with equal counts the one with the smaller bytes is first. Time
-  /// grows with text size times its logarithm, for scripts without spaces too. Throws ValueError for text that is not
-  /// UTF-8 and for options outside their range.
+  /// Learns the tokens from lines of text; for a shared vocabulary, these are the lines of both languages. The same
+  /// lines give the same tokens on any number of threads, as pairs with equal counts are ordered by their bytes. The
+  /// time is proportional to n log n for n bytes of text, also for scripts without spaces. Throws ValueError for text
+  /// that is not UTF-8 and for options outside their range.
   [[nodiscard]] static BytePairEncoding learn(std::span<const std::string> lines, const BpeOptions& options = {}) {
     const Mode mode = options.lossless ? Mode::lossless : options.byte_fallback ? Mode::words_and_bytes : Mode::words;
     const auto least = static_cast<Index>(first_piece(mode)) + 2;
@@ -60,24 +62,24 @@ class BytePairEncoding {
   }
 
   [[nodiscard]] const Vocabulary& vocabulary() const { return vocabulary_; }
-  /// Whether characters outside the alphabet become bytes; then `encode` makes no special token of any text.
+  /// True if characters outside the alphabet become bytes, so that no text has unknown tokens.
   [[nodiscard]] bool byte_fallback() const { return mode_ != Mode::words; }
-  /// Whether `decode(encode(text)) == text` for all UTF-8 text.
+  /// True if `decode(encode(text)) == text` for all UTF-8 text.
   [[nodiscard]] bool lossless() const { return mode_ == Mode::lossless; }
 
-  /// Tokens of a line, without begin and end of sentence. Throws ValueError for text that is not UTF-8.
+  /// The tokens of a line, without begin-of-sentence and end-of-sentence. Throws ValueError for text that is not UTF-8.
   [[nodiscard]] std::vector<TokenId> encode(std::string_view line) const { return encode(line, nullptr); }
 
-  /// The same with merge dropout (BPE-dropout, Provilkov et al. 2020, arXiv:1910.13267), for training: each join is
-  /// passed over with the given probability whenever the next one is looked for, so that a text is cut differently
-  /// each time. 0 is `encode(line)`, 1 leaves single characters; the paper takes 0.1. Takes one stream of `rng`.
+  /// The tokens of a line with BPE-dropout (Provilkov et al. 2020, arXiv:1910.13267), for training: whenever the next
+  /// pair to join is chosen, each pair is skipped with the probability `dropout`, so that a text gets other tokens each
+  /// time. 0 is `encode(line)`, 1 gives single characters, and the paper uses 0.1. Takes one stream of `rng`.
   [[nodiscard]] std::vector<TokenId> encode(std::string_view line, double dropout, Rng& rng) const {
     detail::JoinDropout drawn(dropout, rng.next_stream(), "bpe.encode");
     return encode(line, &drawn);
   }
 
-  /// Text of tokens: special ones are left out but "<unk>", which becomes U+2047; bytes that are not UTF-8 become
-  /// U+FFFD. When not `lossless`, `decode(encode(line)) == line` for known characters in words with single spaces
+  /// The text of tokens. Special tokens are left out, but "<unk>" becomes U+2047; bytes that are not UTF-8 become
+  /// U+FFFD. If not `lossless`, `decode(encode(line)) == line` holds for words of known characters with single spaces
   /// between them. Throws ValueError for an id outside the vocabulary.
   [[nodiscard]] std::string decode(std::span<const TokenId> ids) const {
     std::string text, bytes;
@@ -105,8 +107,8 @@ class BytePairEncoding {
     return text;
   }
 
-  /// The model as UTF-8 text: a line with the kind of model, such as "rapt bpe 1", the number of tokens that are not
-  /// special or bytes, and each of them on a line of its own.
+  /// The model as UTF-8 text: a line with the kind of model, such as "rapt bpe 1", a line with the number of tokens
+  /// other than special ones and bytes, and each of these tokens on a line of its own.
   [[nodiscard]] std::string to_text() const {
     const auto pieces = vocabulary_.tokens().subspan(first_piece(mode_));
     std::string text(kHeaders[static_cast<std::size_t>(mode_)]);
@@ -115,8 +117,8 @@ class BytePairEncoding {
     return text;
   }
 
-  /// Reads what `to_text` wrote. `where` names the text in messages, such as its file. Throws IoError that names
-  /// `where` and the line for anything `to_text` does not write.
+  /// Reads a text that `to_text` wrote. `where` is the name of the text in messages, such as its file. Throws IoError
+  /// with `where` and the line for any other text.
   [[nodiscard]] static BytePairEncoding from_text(std::string_view text, std::string_view where) {
     const std::vector<std::string_view> lines = lines_of(text);
     const auto header = lines.empty() ? kHeaders.end() : std::find(kHeaders.begin(), kHeaders.end(), lines[0]);
@@ -147,7 +149,7 @@ class BytePairEncoding {
     return std::string(where) + ":" + std::to_string(line);
   }
 
-  /// `pieces`: the tokens but for special ones and bytes; they stand from line 3 of `where` on.
+  /// `pieces` are the tokens other than special ones and bytes, from line 3 of `where` on.
   BytePairEncoding(std::vector<std::string> pieces, Mode mode, std::string_view where) : mode_(mode) {
     check(pieces, mode, where);
     std::vector<std::string> tokens;
@@ -163,7 +165,8 @@ class BytePairEncoding {
       const std::string_view piece = pieces[i];
       const CodePoint first = code_point_at(piece, 0);
       if (first.length == piece.size()) {
-        if (i > 0) characters_.try_emplace(static_cast<std::uint64_t>(first.value), id);  // in text, the mark is none
+        if (i > 0)
+          characters_.try_emplace(static_cast<std::uint64_t>(first.value), id);  // A mark in the text is no word mark.
         continue;
       }
       bool reachable = false;
@@ -176,7 +179,7 @@ class BytePairEncoding {
       require<IoError>(reachable, line_name(where, i + 3), "a token must be two earlier tokens joined: \"", piece,
                        "\"");
     }
-    // Words that are one token skip the joining; only those that joining does lead to.
+    // Words that joining makes one token are encoded by a look at the vocabulary alone.
     is_whole_word_.assign(to_size(vocabulary_.size()), false);
     detail::PairJoiner::Work work;
     for (std::size_t i = 0; i < pieces.size(); ++i) {
@@ -219,7 +222,7 @@ class BytePairEncoding {
   [[nodiscard]] bool is_piece(TokenId id) const { return id >= static_cast<TokenId>(first_piece(mode_)); }
   [[nodiscard]] bool is_byte(TokenId id) const { return id >= static_cast<TokenId>(kSpecials) && !is_piece(id); }
 
-  /// Adds the bytes to the text, U+FFFD for each that is not UTF-8, and leaves none.
+  /// Moves the bytes to the end of the text, with U+FFFD for each that is not UTF-8.
   static void append_bytes(std::string& text, std::string& bytes) {
     for (std::size_t i = 0; i < bytes.size();) {
       const CodePoint point = code_point_at(bytes, i);
@@ -250,7 +253,7 @@ class BytePairEncoding {
     return ids;
   }
 
-  /// Leaves the marked word's tokens in `work.symbols`.
+  /// Sets `work.symbols` to the tokens of the word with its mark.
   void cut_word(std::string_view word, detail::PairJoiner::Work& work, detail::JoinDropout* dropout) const {
     work.symbols.assign(1, static_cast<TokenId>(first_piece(mode_)));  // the word mark
     for (std::size_t i = 0; i < word.size();) {

@@ -1,8 +1,8 @@
 /// \file
-/// Learning the tokens of a byte pair encoding; `BytePairEncoding::learn` in bpe.hpp is the way in.
+/// Learning the tokens of a byte pair encoding. `BytePairEncoding::learn` in bpe.hpp calls it.
 ///
-/// Starts from single characters and makes, again and again, the most frequent pair of neighbours in the words of a
-/// text into a token. Equal counts go by the smaller bytes of the left token, then of the right one.
+/// Learning starts from single characters and repeatedly makes the most frequent pair of neighbours within the words of
+/// a text a new token. Pairs with equal counts are ordered by the bytes of the left token and then of the right one.
 #pragma once
 
 #include <algorithm>
@@ -29,15 +29,15 @@
 namespace rapt { inline namespace RAPT_ABI {
 
 struct BpeOptions {
-  Index vocabulary_size = 10000;  ///< special tokens, bytes, characters, joined tokens; fewer when pairs run out
-  Index min_pair_count = 2;       ///< pairs seen less often are not joined
-  Index max_alphabet = 4000;      ///< the most frequent characters are kept, as many as this and the vocabulary allow
-  Index min_character_count = 1;  ///< characters seen less often are left out
-  /// 256 tokens "<0x00>" .. "<0xFF>" for the UTF-8 bytes of characters outside the alphabet, which are "<unk>"
-  /// otherwise. A model learns to use them only where its training text has such characters: min_character_count above
-  /// 1 leaves some out.
+  Index vocabulary_size = 10000;  ///< most tokens, with special ones, bytes and characters
+  Index min_pair_count = 2;       ///< less frequent pairs are not joined
+  Index max_alphabet = 4000;      ///< most characters of the alphabet, which are the most frequent ones
+  Index min_character_count = 1;  ///< less frequent characters are not in the alphabet
+  /// Adds 256 tokens "<0x00>" .. "<0xFF>" for the UTF-8 bytes of characters outside the alphabet, which become "<unk>"
+  /// otherwise. A model learns to use them only if its training text has such characters, as with min_character_count
+  /// above 1.
   bool byte_fallback = false;
-  /// All white space is kept, so that decoding gives back any text exactly. Includes byte_fallback.
+  /// Keeps all white space, so that decoding restores any text exactly. Includes byte_fallback.
   bool lossless = false;
 };
 
@@ -45,11 +45,11 @@ namespace detail {
 
 inline constexpr std::string_view kWordMark = "\xE2\x96\x81";
 inline constexpr std::int32_t kWordMarkCodePoint = 0x2581;
-/// Longer tokens are neither learned nor read; keeps the work per token small for any input.
+/// Longer tokens are neither learned nor read, which bounds the work for each token for any input.
 inline constexpr std::size_t kMaxTokenBytes = 256;
 inline constexpr std::size_t kByteTokens = 256;
 
-/// "<0x00>" .. "<0xFF>".
+/// The token of a byte, "<0x00>" .. "<0xFF>".
 [[nodiscard]] inline std::string byte_token(unsigned char byte) {
   constexpr std::string_view kDigits = "0123456789ABCDEF";
   return std::string("<0x") + kDigits[byte / 16] + kDigits[byte % 16] + '>';
@@ -60,9 +60,9 @@ inline constexpr std::size_t kByteTokens = 256;
          kDigits.find(text[4]) != kDigits.npos;
 }
 
-/// Learns the tokens. All words lie end to end, symbols linked to their neighbours. Each pair knows its count, kept
-/// exact, and the places where it was put; places that a later join has changed are skipped when read. A join costs as
-/// much as the places it touches, whatever the length of the words.
+/// Learns the tokens. The symbols of all words are stored end to end, each with links to its neighbours. Each pair has
+/// its exact count and a list of its places; places that a later join has changed are skipped when they are read. The
+/// cost of a join is proportional to the number of its places and does not depend on the length of words.
 class BpeLearner {
  public:
   BpeLearner(std::span<const std::string> lines, const BpeOptions& options) : options_(options), queue_(Later{this}) {
@@ -70,17 +70,17 @@ class BpeLearner {
     choose_alphabet(words);
     lay_out(words);
   }
-  BpeLearner(const BpeLearner&) = delete;  // the queue points here
+  BpeLearner(const BpeLearner&) = delete;  // the queue has a pointer to it
   BpeLearner& operator=(const BpeLearner&) = delete;
 
-  /// The tokens but for special ones and bytes: the word mark, the alphabet by code point, the joined tokens in the
-  /// order of learning.
+  /// The tokens other than special ones and bytes: the word mark, the alphabet in the order of code points, and the
+  /// joined tokens in the order of learning.
   [[nodiscard]] std::vector<std::string> run() {
     while (tokens_.size() < limit() && !queue_.empty()) {
       const Candidate best = queue_.top();
       queue_.pop();
       const std::int64_t count = pair(best.pair).count;
-      if (count > best.count) continue;  // queued again since
+      if (count > best.count) continue;  // It has been queued again with its new count.
       if (count < best.count) {
         if (count >= options_.min_pair_count) queue_.push({count, best.pair});
         continue;
@@ -88,7 +88,8 @@ class BpeLearner {
       std::string joined = token(pair(best.pair).left) + token(pair(best.pair).right);
       if (joined.size() > kMaxTokenBytes || is_reserved(joined)) continue;
       const auto [place, is_new] = ids_.try_emplace(std::move(joined), static_cast<std::int32_t>(tokens_.size()));
-      if (is_new) tokens_.push_back(place->first);  // otherwise the same text was put together from other parts
+      if (is_new)
+        tokens_.push_back(place->first);  // If it is not new, the same text was joined from other parts before.
       join(best.pair, place->second);
     }
     return std::move(tokens_);
@@ -96,25 +97,25 @@ class BpeLearner {
 
  private:
   static constexpr std::size_t kSpecials = 3;
-  static constexpr std::int32_t kUnknown = -1;  // a character outside the alphabet: in no pair
+  static constexpr std::int32_t kUnknown = -1;  // a character outside the alphabet, which is in no pair
   static constexpr std::int32_t kGone = -2;     // joined into its left neighbour
 
   struct Place {
     std::int32_t symbol;
-    std::int32_t previous, next;  // places of the neighbours in the word; -1: none
+    std::int32_t previous, next;  // places of the neighbours in the word, or -1
     std::int32_t word;
   };
   struct Pair {
     std::int32_t left, right;
     std::int64_t count = 0;
-    std::vector<std::int32_t> places = {};  // of the left symbol
-    bool has_grown = false;                 // and stands in grown_
+    std::vector<std::int32_t> places = {};  // places of the left symbol
+    bool has_grown = false;                 // the pair is in grown_
   };
   struct Candidate {
     std::int64_t count;
     std::int32_t pair;
   };
-  struct Later {  // orders the queue: the greatest count first, then the smallest texts
+  struct Later {  // the order of the queue: the greatest count first, then the smallest texts
     const BpeLearner* learner;
     bool operator()(const Candidate& a, const Candidate& b) const {
       if (a.count != b.count) return a.count < b.count;
@@ -154,7 +155,7 @@ class BpeLearner {
       }
     }
     std::sort(ranked.begin(), ranked.end());
-    const Index room = static_cast<Index>(limit()) - 1;  // 1: the word mark
+    const Index room = static_cast<Index>(limit()) - 1;  // without the word mark
     const auto kept = to_size(std::min(room, options_.max_alphabet));
     if (ranked.size() > kept) ranked.resize(kept);
     std::sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
@@ -186,8 +187,9 @@ class BpeLearner {
       }
       places_.back().next = -1;
     }
-    // Pairs that are rare now stay so, for no join makes a single character: their places are not needed.
-    std::vector<std::int32_t> pairs(places_.size(), -1), sizes;  // the pair at each place; the places of each pair
+    // Pairs that are rare now stay rare, as no join makes a single character; their places are not needed.
+    std::vector<std::int32_t> pairs(places_.size(), -1),
+        sizes;  // the pair at each place; the number of places of each pair
     for (std::size_t i = 0; i < places_.size(); ++i) {
       if (places_[i].next < 0 || places_[i].symbol < 0 || place_at(places_[i].next).symbol < 0) continue;
       pairs[i] = index_of(places_[i].symbol, place_at(places_[i].next).symbol);
@@ -209,7 +211,7 @@ class BpeLearner {
     queue_ = Queue(Later{this}, std::move(candidates));
   }
 
-  /// Where the pair is kept, from now on if it was not.
+  /// The number of the pair in pairs_, to which it is added if it is new.
   [[nodiscard]] std::int32_t index_of(std::int32_t left, std::int32_t right) {
     const auto [index, is_new] =
         pair_index_.try_emplace(pair_key(left, right), static_cast<std::int32_t>(pairs_.size()));
@@ -233,7 +235,7 @@ class BpeLearner {
     if ((less.count -= count) == 0) less.places = {};
   }
 
-  /// Replaces the pair by one symbol everywhere, from left to right: of "aaa" the first two are joined.
+  /// Replaces the pair by one symbol everywhere, from left to right, so that the first two letters of "aaa" are joined.
   void join(std::int32_t index, std::int32_t joined) {
     const std::int32_t left = pair(index).left, right = pair(index).right;
     std::vector<std::int32_t> places = std::move(pair(index).places);
@@ -254,7 +256,8 @@ class BpeLearner {
       if (before >= 0) add(place_at(before).symbol, joined, before, count);
       if (behind >= 0) add(joined, place_at(behind).symbol, place, count);
     }
-    // Counts that fell are noticed when the pair comes to the front of the queue.
+    // Pairs whose counts have fallen stay in the queue with the old count, which is corrected when they come to its
+    // front.
     for (const std::int32_t grown : grown_) {
       pair(grown).has_grown = false;
       if (pair(grown).count >= options_.min_pair_count) queue_.push({pair(grown).count, grown});

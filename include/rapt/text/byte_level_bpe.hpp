@@ -1,10 +1,10 @@
 /// \file
-/// GPT-2's byte-level byte pair encoding (Radford et al. 2019), as its vocabularies are published: no text is unknown,
-/// and decoding gives the bytes back.
+/// GPT-2's byte-level byte pair encoding (Radford et al. 2019), for its published vocabularies. No text is unknown, and
+/// decoding restores the bytes.
 ///
-/// A text is cut into pieces (byte_level_split.hpp). A piece is its UTF-8 bytes, and neighbours are joined that the
-/// list of merges has, the earliest of the list first and, of equal ones, the leftmost. In the vocabulary's names, each
-/// byte is written as a printable character: "Ġthe" is " the".
+/// A text is split into pieces (byte_level_split.hpp). The UTF-8 bytes of a piece are the first symbols, and neighbours
+/// that are in the list of merges are joined, the earliest merge of the list first and, of several such pairs, the
+/// leftmost one. The names of tokens write each byte as a printable character (byte_level_names.hpp): "Ġthe" is " the".
 #pragma once
 
 #include <algorithm>
@@ -23,11 +23,12 @@
 #include "rapt/core/thread_pool.hpp"
 #include "rapt/core/token_batch.hpp"
 #include "rapt/text/added_tokens.hpp"
+#include "rapt/text/byte_level_names.hpp"
 #include "rapt/text/byte_level_split.hpp"
 #include "rapt/text/character_classes.hpp"
 #include "rapt/text/clean_up.hpp"
-#include "rapt/text/encoding.hpp"
 #include "rapt/text/pair_joiner.hpp"
+#include "rapt/text/text_encoder.hpp"
 #include "rapt/text/token_table.hpp"
 #include "rapt/text/unicode.hpp"
 
@@ -35,28 +36,28 @@ namespace rapt { inline namespace RAPT_ABI {
 
 struct ByteLevelBpeOptions {
   ByteLevelPattern pattern = ByteLevelPattern::gpt2;
-  bool add_prefix_space = false;     ///< a space before a text that does not begin with one, and behind added tokens
-  bool ignore_merges = false;        ///< a piece that is a token is that token, whatever the merges say (Llama 3)
-  bool trim_spans = false;           ///< a token's place is without the spaces at its ends
-  bool trim_keeps_first = false;     ///< with trim_spans: but for one space at the beginning, taken for a prefix space
-  bool clean_up_spaces = false;      ///< decoding takes out spaces before punctuation and contractions (clean_up.hpp)
+  bool add_prefix_space = false;     ///< adds a space to texts and parts after added tokens that begin with none
+  bool ignore_merges = false;        ///< a piece that is a token is not made by merges (Llama 3)
+  bool trim_spans = false;           ///< the spans of tokens are without the spaces at their ends
+  bool trim_keeps_first = false;     ///< with trim_spans: one space at the beginning is kept as the prefix space
+  bool clean_up_spaces = false;      ///< decoding removes spaces before punctuation (clean_up.hpp)
   std::vector<TokenId> unused = {};  ///< ids without a token; their names are empty
-  std::vector<AddedToken> added_tokens = {};  ///< all of them are in the vocabulary, too
+  std::vector<AddedToken> added_tokens = {};  ///< they must be in the vocabulary
   std::vector<TemplatePiece> single = {{"$A"}};
   std::vector<TemplatePiece> pair = {{"$A"}, {"$B", 1}};
-  Index max_tokens = 0;  ///< longer texts are cut off; 0: never
+  Index max_tokens = 0;  ///< longer texts are cut off; 0 means no limit
 };
 
-/// Text to token ids and back. Immutable; many threads may use one object.
+/// Converts text to token ids and back. Immutable; many threads may use one object.
 class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
  public:
   using Merge = std::pair<std::string, std::string>;
 
-  /// `tokens`: all names, added tokens included; a token's place is its id. One of them may be empty: that token is
-  /// never found in a text, and decodes to nothing. `merges`: pairs of names, the first to be joined first; of a pair
-  /// that is there twice the last place counts. Throws ValueError for a name that is not UTF-8 or there twice, for
-  /// unused ids that have a name, for a merge of or to an unknown name, when the token of a byte is missing, and for
-  /// added tokens and templates that name unknown ones.
+  /// `tokens` are the names of all tokens, with the added ones; a token's place is its id. One name may be empty; that
+  /// token is never found in a text and decodes to nothing. `merges` are pairs of names, of which the first is joined
+  /// first; if a pair is there twice, its last place counts. Throws ValueError for a name that is not UTF-8 or occurs
+  /// twice, for unused ids that have a name, for a merge with an unknown name, if the token of a byte is missing, and
+  /// for added tokens and templates with unknown names.
   ByteLevelBpe(std::vector<std::string> tokens, std::span<const Merge> merges, ByteLevelBpeOptions options = {})
       : options_(std::move(options)),
         tokens_(std::move(tokens)),
@@ -76,50 +77,51 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
                   [this](std::string_view name) { return ids_.find(name); });
 
     for (std::size_t i = 0; i < tokens_.size(); ++i) {
-      bytes_.push_back(bytes_of_name(tokens_[i]));
+      bytes_.push_back(detail::bytes_of_name(tokens_[i]));
       if (bytes_[i].empty()) {
-        bytes_[i] = tokens_[i];  // no name of bytes: an added token that stands for itself, or no token
+        bytes_[i] = tokens_[i];  // It is no name of bytes: an added token stands for itself.
       } else if (is_added_[i] == 0) {
         pieces_.add(bytes_[i], static_cast<TokenId>(i));
       }
     }
     for (int byte = 0; byte < 256; ++byte) {
-      const TokenId id = ids_.find(name_of_bytes(std::string(1, static_cast<char>(byte))));
+      const TokenId id = ids_.find(detail::name_of_bytes(std::string(1, static_cast<char>(byte))));
       const bool is_in_utf8 = byte != 0xC0 && byte != 0xC1 && byte < 0xF5;
       require(id >= 0 || !is_in_utf8, kName, "the token of a byte is missing: \"",
-              name_of_bytes(std::string(1, static_cast<char>(byte))), "\" for byte ", byte);
+              detail::name_of_bytes(std::string(1, static_cast<char>(byte))), "\" for byte ", byte);
       at(byte_ids_, byte) = id;
     }
     add_merges(merges);
     find_whole_pieces();
   }
 
-  /// The 256 bytes alone: a byte is a token, its value the id. For models of characters.
+  /// The vocabulary of the 256 bytes alone, in which a byte's id is its value, e.g. for models of characters.
   [[nodiscard]] static ByteLevelBpe of_bytes() {
     std::vector<std::string> names;
-    for (int byte = 0; byte < 256; ++byte) names.push_back(name_of_bytes(std::string(1, static_cast<char>(byte))));
+    for (int byte = 0; byte < 256; ++byte)
+      names.push_back(detail::name_of_bytes(std::string(1, static_cast<char>(byte))));
     return ByteLevelBpe(std::move(names), {});
   }
 
   [[nodiscard]] const ByteLevelBpeOptions& options() const { return options_; }
-  /// V, unused ids included.
+  /// The size of the vocabulary, with unused ids.
   [[nodiscard]] Index size() const { return std::ssize(tokens_); }
-  /// All names by id.
+  /// All names in the order of ids.
   [[nodiscard]] std::span<const std::string> tokens() const { return tokens_; }
-  /// The token's name, empty for an unused id. Throws ValueError unless 0 <= id < size().
+  /// The name of a token, empty for an unused id. Throws ValueError unless 0 <= id < size().
   [[nodiscard]] const std::string& token(TokenId id) const {
     require_ids({&id, 1}, size(), kName);
     return at(tokens_, id);
   }
-  /// The id of a name such as "Ġthe" or "<|endoftext|>"; -1 for none.
+  /// The id of a name such as "Ġthe" or "<|endoftext|>", or -1 if it is not in the vocabulary.
   [[nodiscard]] TokenId id(std::string_view name) const { return ids_.find(name); }
   [[nodiscard]] bool is_special(TokenId id) const { return id >= 0 && id < size() && at(is_special_, id) != 0; }
   /// The ids of each merge, in order.
   [[nodiscard]] std::span<const std::pair<TokenId, TokenId>> merges() const { return merges_; }
 
-  /// The bytes of tokens; an unused id has none. They are UTF-8 unless the ids cut a character in two. With
-  /// `skip_special` off and without `clean_up_spaces`, `decode(encode(text)) == text` for all text, but for a prefix
-  /// space and white space that added tokens strip. Throws ValueError for an id outside the vocabulary.
+  /// The bytes of tokens; an unused id has none. They are UTF-8 unless the tokens end or begin inside a character.
+  /// Without `skip_special` and clean_up_spaces, `decode(encode(text)) == text` holds for all texts, up to a prefix
+  /// space and the white space that added tokens strip. Throws ValueError for an id outside the vocabulary.
   [[nodiscard]] std::string decode(std::span<const TokenId> ids, bool skip_special = true) const {
     require_ids(ids, size(), "byte_level_bpe.decode");
     std::string text;
@@ -139,48 +141,9 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
     std::string prefixed;
   };
 
-  /// The character that stands for a byte in names: itself if it is printable, else the next one from U+0100 on.
-  struct ByteCharacters {
-    std::array<std::int32_t, 256> of_byte{};
-    std::array<std::int16_t, 512> byte_of{};  // -1 for characters that stand for none
-    constexpr ByteCharacters() {
-      byte_of.fill(-1);
-      std::int32_t next = 256;
-      for (std::size_t b = 0; b < 256; ++b) {
-        const bool is_printable = (b >= 0x21 && b <= 0x7E) || (b >= 0xA1 && b <= 0xAC) || b >= 0xAE;
-        of_byte[b] = is_printable ? static_cast<std::int32_t>(b) : next++;
-        at(byte_of, of_byte[b]) = static_cast<std::int16_t>(b);
-      }
-    }
-  };
-  [[nodiscard]] static const ByteCharacters& byte_characters() {
-    static constexpr ByteCharacters characters;
-    return characters;
-  }
-  [[nodiscard]] static std::string name_of_bytes(std::string_view bytes) {
-    std::string name;
-    for (const char byte : bytes) {
-      append_code_point(name, byte_characters().of_byte[static_cast<unsigned char>(byte)]);
-    }
-    return name;
-  }
-  /// Empty for a name with characters that stand for no byte.
-  [[nodiscard]] static std::string bytes_of_name(std::string_view name) {
-    const auto& byte_of = byte_characters().byte_of;
-    std::string bytes;
-    for (std::size_t i = 0; i < name.size();) {
-      const CodePoint point = code_point_at(name, i);
-      const auto at = to_size(point.value);
-      if (at >= byte_of.size() || byte_of[at] < 0) return {};
-      bytes += static_cast<char>(byte_of[at]);
-      i += point.length;
-    }
-    return bytes;
-  }
-
   void add_merges(std::span<const Merge> merges) {
     merges_.resize(merges.size());
-    for (std::size_t i = merges.size(); i-- > 0;) {  // the last place of a pair counts
+    for (std::size_t i = merges.size(); i-- > 0;) {  // backwards, as the last place of a pair counts
       const std::string &left = merges[i].first, &right = merges[i].second;
       const auto expect = [&](bool condition, std::string_view rule) {
         if (!condition) fail(kName, rule, ": merge ", i, ", \"", left, "\" and \"", right, "\"");
@@ -194,7 +157,7 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
     }
   }
 
-  /// Pieces that are one token skip the joining; only those that joining does lead to.
+  /// Finds the tokens that joining makes of their own bytes. A piece with these bytes is encoded without joining.
   void find_whole_pieces() {
     is_whole_.assign(tokens_.size(), options_.ignore_merges ? 1 : 0);
     if (options_.ignore_merges) return;
@@ -208,14 +171,14 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
     });
   }
 
-  /// Leaves the piece's tokens in `work.symbols`.
+  /// Sets `work.symbols` to the tokens of a piece.
   void join(std::string_view piece, detail::PairJoiner::Work& work) const {
     work.symbols.clear();
     for (const char byte : piece) work.symbols.push_back(byte_ids_[static_cast<unsigned char>(byte)]);
     joiner_.join(work);
   }
 
-  /// The tokens of a text, and its added tokens.
+  /// Adds the tokens of a text, in which added tokens are found first.
   void append(std::string_view text, bool find_special, Work& work, detail::TokenSink& sink) const {
     const std::size_t before = sink.ids.size();
     added_.split(text, find_special, [&](std::size_t begin, std::size_t end, TokenId id) {
@@ -237,7 +200,7 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
     if (options_.trim_spans) trim(text, sink, before);
   }
 
-  /// The tokens of text[begin, end), without added tokens.
+  /// Adds the tokens of text[begin, end), in which there are no added tokens.
   void append_plain(std::string_view text, std::size_t begin, std::size_t end, Work& work,
                     detail::TokenSink& sink) const {
     std::string_view plain = text.substr(begin, end - begin);
@@ -246,7 +209,7 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
       work.prefixed = ' ';
       plain = work.prefixed += plain;
     }
-    // The place of bytes of `plain` in the text; a prefix space has the place of the first character.
+    // Adds a token of bytes of `plain` with its span in the text; a prefix space has the place of the first character.
     const auto add = [&](TokenId id, std::size_t from, std::size_t to) {
       if (!sink.with_spans) {
         sink.ids.push_back(id);
@@ -277,8 +240,8 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
     });
   }
 
-  /// Takes the spaces at the ends of tokens out of their places. They are counted in the token, where the place of a
-  /// prefix space is the first character; of what is left of that one, the place is empty.
+  /// Removes the spaces at the ends of tokens from their spans. The spaces are counted in the token's bytes; as a
+  /// prefix space has the place of the first character, the span of such a token may become empty.
   void trim(std::string_view text, detail::TokenSink& sink, std::size_t first) const {
     for (std::size_t i = first; i < sink.spans.size(); ++i) {
       const auto id = to_size(sink.ids[i]);
@@ -294,11 +257,11 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
       }
     }
   }
-  /// How many stand at the beginning and at the end.
+  /// The number of spaces at the beginning and at the end.
   [[nodiscard]] static std::pair<std::size_t, std::size_t> spaces_around(std::string_view bytes) {
     return {std::min(bytes.find_first_not_of(' '), bytes.size()), bytes.size() - (bytes.find_last_not_of(' ') + 1)};
   }
-  /// The same of all white space, in characters.
+  /// The number of white space characters at the beginning and at the end.
   [[nodiscard]] static std::pair<std::size_t, std::size_t> white_space_around(std::string_view text) {
     std::size_t leading = 0, trailing = 0;
     for (std::size_t i = 0; i < text.size(); ++leading) {

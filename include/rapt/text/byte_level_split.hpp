@@ -1,6 +1,6 @@
 /// \file
-/// Cutting text into the pieces that byte-level byte pair encoding does not cross: GPT-2's pattern and Llama 3's, both
-/// written out by hand. The pieces laid end to end are the text.
+/// Splitting text into pieces, within which byte-level byte pair encoding joins bytes. The regular expressions of GPT-2
+/// and of Llama 3 are written as code. The pieces one after the other are the whole text.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +13,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// Which pieces a byte-level tokenizer cuts a text into.
+/// How a byte-level tokenizer splits a text into pieces.
 enum class ByteLevelPattern {
   gpt2,    ///< contractions; letters, numbers or other characters, each with the space before them; white space
   llama3,  ///< as GPT-4 and Llama 3: any one character before letters, numbers of three digits, line ends apart
@@ -22,13 +22,13 @@ enum class ByteLevelPattern {
 
 namespace detail {
 
-/// The patterns as regular expressions, as they stand in files.
+/// The patterns as regular expressions, as they are in published files.
 inline constexpr std::string_view kGpt2Pattern =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 inline constexpr std::string_view kLlama3Pattern =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
-/// A text and what its characters are: one of kLetter, kNumber, kSpace, or 0 for all others.
+/// Splits texts by the kinds of their characters: kLetter, kNumber, kSpace, or 0 for all others.
 class PieceSplitter {
  public:
   explicit PieceSplitter(CharacterClasses classes) : classes_(classes) {}
@@ -56,7 +56,7 @@ class PieceSplitter {
     const CodePoint point = known_code_point_at(text, at);
     return {static_cast<std::uint8_t>(classes_[point.value] & kKindOfPiece), point.length};
   }
-  /// End of the characters of a kind from `at` on.
+  /// The end of the run of characters of a kind that begins at `at`, of at most `limit` characters.
   [[nodiscard]] std::size_t run_end(std::string_view text, std::size_t at, std::uint8_t kind,
                                     std::size_t limit = kNoLimit) const {
     for (; at < text.size() && limit > 0; --limit) {
@@ -67,7 +67,7 @@ class PieceSplitter {
     return at;
   }
 
-  /// 's|'t|'re|'ve|'m|'ll|'d at `at`, or nothing. A long s is a small one in any case.
+  /// The end of 's|'t|'re|'ve|'m|'ll|'d at `at`, or `at` if there is none. A long s counts as an s if case is ignored.
   [[nodiscard]] static std::size_t contraction_end(std::string_view text, std::size_t at, bool any_case) {
     const auto letter = [&](std::size_t i) {
       const char c = i < text.size() ? text[i] : '\0';
@@ -83,8 +83,9 @@ class PieceSplitter {
     return at;
   }
 
-  /// `\s+(?!\S)|\s+` for white space that ends at `end`: all of it at the end of the text; else all but its last
-  /// character, which belongs to what follows, or that character if it is the only one.
+  /// The end of the match of `\s+(?!\S)|\s+` for white space that ends at `end`. At the end of the text it is all white
+  /// space. Elsewhere it is all but the last character, which belongs to the next piece, or this character if it is the
+  /// only one.
   [[nodiscard]] static std::size_t white_space_end(std::string_view text, std::size_t begin, std::size_t end) {
     if (end == text.size()) return end;
     const std::size_t last = previous_code_point(text, end);

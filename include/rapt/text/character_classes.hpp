@@ -1,11 +1,11 @@
 /// \file
-/// What kind of character a code point is, for the tokenizers of pretrained models. Needs utf8proc.
+/// The classes of characters that the tokenizers of pretrained models distinguish. Needs utf8proc.
 ///
-/// Those models' vocabularies fix how text must be cut, so the classes are those of the tokenizers package that made
-/// them, and not those of the newest Unicode. It takes BERT's punctuation, marks and format characters from Unicode 8
-/// and its decompositions from Unicode 9; GPT-2's letters and numbers from Unicode 16. The lists below are where
-/// utf8proc, which may know any version from 15 on, says something else. Letters and numbers that are younger than
-/// Unicode 16 are left to it.
+/// Published vocabularies determine how text must be split, so that the classes are those of the tokenizers package
+/// that made the vocabularies, and not those of the newest Unicode. That package uses Unicode 8 for BERT's punctuation,
+/// marks and format characters, Unicode 9 for its decompositions, and Unicode 16 for GPT-2's letters and numbers. The
+/// lists below are the characters for which utf8proc, which may have any version from Unicode 15 on, says something
+/// else. Letters and numbers that are newer than Unicode 16 are classified by utf8proc.
 #pragma once
 
 #include <utf8proc.h>
@@ -42,7 +42,7 @@ inline constexpr std::array<CodePointRange, 7> kNewNumbers = {{{0x10D40, 0x10D49
                                                                {0x16D70, 0x16D79},
                                                                {0x1CCF0, 0x1CCF9},
                                                                {0x1E5F1, 0x1E5FA}}};
-/// Punctuation that BERT takes for parts of words, as it is younger than Unicode 8.
+/// Punctuation that BERT takes for parts of words, as it is newer than Unicode 8.
 inline constexpr std::array<CodePointRange, 41> kNewPunctuation = {
     {{0x61D, 0x61D},     {0x9FD, 0x9FD},     {0xA76, 0xA76},     {0xC77, 0xC77},     {0xC84, 0xC84},
      {0x1B4E, 0x1B4F},   {0x1B7D, 0x1B7F},   {0x2E43, 0x2E4F},   {0x2E52, 0x2E5D},   {0x2E60, 0x2E63},
@@ -81,7 +81,7 @@ inline constexpr std::array<CodePointRange, 113> kNewMarks = {
      {0x1E023, 0x1E024}, {0x1E026, 0x1E02A}, {0x1E08F, 0x1E08F}, {0x1E130, 0x1E136}, {0x1E2AE, 0x1E2AE},
      {0x1E2EC, 0x1E2EF}, {0x1E4EC, 0x1E4EF}, {0x1E5EE, 0x1E5EF}, {0x1E6E3, 0x1E6E3}, {0x1E6E6, 0x1E6E6},
      {0x1E6EE, 0x1E6EF}, {0x1E6F5, 0x1E6F5}, {0x1E944, 0x1E94A}}};
-/// Those of them that have a combining class all the same: they are of Unicode 9.
+/// The marks among them that nevertheless have a combining class, as they are in Unicode 9.
 inline constexpr std::array<CodePointRange, 11> kNewMarksWithClass = {{{0x8D4, 0x8E1},
                                                                        {0x1DFB, 0x1DFB},
                                                                        {0x11442, 0x11442},
@@ -93,7 +93,7 @@ inline constexpr std::array<CodePointRange, 11> kNewMarksWithClass = {{{0x8D4, 0
                                                                        {0x1E023, 0x1E024},
                                                                        {0x1E026, 0x1E02A},
                                                                        {0x1E944, 0x1E94A}}};
-/// Spacing marks without a combining class: they are younger.
+/// Spacing marks without a combining class, as they are newer.
 inline constexpr std::array<CodePointRange, 8> kNewSpacingMarks = {{{0x1715, 0x1715},
                                                                     {0x113CF, 0x113CF},
                                                                     {0x1193D, 0x1193D},
@@ -102,7 +102,7 @@ inline constexpr std::array<CodePointRange, 8> kNewSpacingMarks = {{{0x1715, 0x1
                                                                     {0x1D250, 0x1D252},
                                                                     {0x1D25F, 0x1D25F},
                                                                     {0x1D280, 0x1D281}}};
-/// Letters that do not decompose: they are younger than Unicode 9.
+/// Letters that do not decompose, as they are newer than Unicode 9.
 inline constexpr std::array<CodePointRange, 11> kNewDecompositions = {{{0x105C9, 0x105C9},
                                                                        {0x105E4, 0x105E4},
                                                                        {0x11383, 0x11383},
@@ -121,12 +121,12 @@ inline constexpr std::array<CodePointRange, 11> kNewDecompositions = {{{0x105C9,
   return at != ranges.end() && at->first <= value;
 }
 
-/// Unicode's White_Space.
+/// Unicode's property White_Space.
 [[nodiscard]] constexpr bool is_white_space(std::int32_t value) {
   return is_whitespace(value) && !(value >= 0x1C && value <= 0x1F);
 }
 
-/// The Chinese characters between which BERT puts spaces: not all blocks that Unicode has by now.
+/// The Chinese characters around which BERT puts spaces. These are not all blocks of today's Unicode.
 [[nodiscard]] constexpr bool is_bert_ideograph(std::int32_t value) {
   return (value >= 0x3400 && value <= 0x4DBF) || (value >= 0x4E00 && value <= 0x9FFF) ||
          (value >= 0xF900 && value <= 0xFAFF) || (value >= 0x20000 && value <= 0x2A6DF) ||
@@ -134,14 +134,14 @@ inline constexpr std::array<CodePointRange, 11> kNewDecompositions = {{{0x105C9,
          (value >= 0x2F800 && value <= 0x2FA1F);
 }
 
-/// The combining class by which decomposition orders marks.
+/// The combining class, by which marks are ordered in decompositions.
 [[nodiscard]] inline int combining_class(std::int32_t value) {
   const int known = utf8proc_get_property(value)->combining_class;
   if (known == 0 || is_in(kNewSpacingMarks, value)) return 0;
   return is_in(kNewMarks, value) && !is_in(kNewMarksWithClass, value) ? 0 : known;
 }
 
-/// Canonical decomposition, to the end; returns how many code points it is.
+/// The full canonical decomposition; returns the number of its code points.
 [[nodiscard]] inline std::size_t decompose(std::int32_t value, std::array<std::int32_t, 8>& parts) {
   parts[0] = value;
   if (is_in(kNewDecompositions, value)) return 1;
@@ -154,7 +154,7 @@ inline constexpr std::array<CodePointRange, 11> kNewDecompositions = {{{0x105C9,
   return 1;
 }
 
-/// Unicode's simple mapping, Unicode 16 and 17 included.
+/// Unicode's simple mapping to lower case, with that of Unicode 16 and 17.
 [[nodiscard]] inline std::int32_t lower(std::int32_t value) {
   const std::int32_t known = utf8proc_tolower(value);
   if (known != value || value < 0x1C89) return known;
@@ -168,7 +168,7 @@ inline constexpr std::array<CodePointRange, 11> kNewDecompositions = {{{0x105C9,
   return value;
 }
 
-/// What a code point is, as bits; the first three exclude one another.
+/// The classes of a code point as bits. At most one of the first three is set.
 enum CharacterClass : std::uint8_t {
   kLetter = 1,
   kNumber = 2,
@@ -209,7 +209,7 @@ inline constexpr std::uint8_t kKindOfPiece = kLetter | kNumber | kSpace;
   return bits;
 }
 
-/// The classes of all code points; made once, and cheap to copy.
+/// The classes of all code points. The table is made once; objects are cheap to copy.
 class CharacterClasses {
  public:
   [[nodiscard]] std::uint8_t operator[](std::int32_t value) const {
@@ -217,7 +217,7 @@ class CharacterClasses {
   }
 
  private:
-  static constexpr std::int32_t kTabled = 0x20000;  // the blocks behind are rare characters
+  static constexpr std::int32_t kTabled = 0x20000;  // later blocks are rare and not in the table
 
   [[nodiscard]] static const std::uint8_t* shared() {
     static constinit FirstUse<std::array<std::uint8_t, kTabled>> table;
@@ -232,7 +232,7 @@ class CharacterClasses {
   const std::uint8_t* table_ = shared();
 };
 
-/// As code_point_at, of text that is known to be UTF-8.
+/// As code_point_at, for text that is known to be UTF-8.
 [[nodiscard]] inline CodePoint known_code_point_at(std::string_view text, std::size_t position) {
   const auto byte = [&](std::size_t i) {
     return static_cast<std::int32_t>(static_cast<unsigned char>(text[position + i]));

@@ -1,13 +1,13 @@
 /// \file
-/// chrF (Popovic 2015) and chrF++ (Popovic 2017), with the numbers that sacrebleu 2 prints.
+/// chrF (Popovic 2015) and chrF++ (Popovic 2017), with the same scores as sacrebleu 2.
 ///
-///   P_n    = n-grams of the hypotheses that their references have / all of the hypotheses'
-///   R_n    = n-grams of the hypotheses that their references have / all of the references'
+///   P_n    = (n-grams of the hypotheses that their references have) / (all n-grams of the hypotheses)
+///   R_n    = (n-grams of the hypotheses that their references have) / (all n-grams of the references)
 ///   chrF_b = 100 * (1 + b^2) P R / (b^2 P + R),   P and R the means of P_n and R_n
 ///
-/// n-grams are of characters, n = 1 .. 6, and with chrF++ also of words, n = 1 .. 2. Counts are summed over the corpus
-/// before dividing. The means are over the orders of which both sides have n-grams, as short texts lack the high ones.
-/// A character is a code point.
+/// The n-grams are those of characters (code points) with n = 1 .. 6, and for chrF++ also those of words with n = 1
+/// .. 2. Counts are summed over the corpus before they are divided. P and R are means over the orders of which both
+/// sides have n-grams, as short texts have none of the higher orders.
 #pragma once
 
 #include <cstddef>
@@ -29,10 +29,10 @@ struct ChrfOptions {
   int char_order = 6;       ///< longest n-grams of characters
   int word_order = 0;       ///< longest n-grams of words; 2 for chrF++
   int beta = 2;             ///< recall counts this many times as much as precision
-  bool lowercase = false;   ///< compare without regard to case
-  bool whitespace = false;  ///< white space counts as characters
-  /// Instead of leaving out the orders that a side lacks, count 1e-16 in place of 0 / 0, and take the mean of the
-  /// orders' F instead of F of the means: as Popovic's program does.
+  bool lowercase = false;   ///< ignores case
+  bool whitespace = false;  ///< white space characters count, too
+  /// As Popovic's program: orders that a side lacks are not left out but count 1e-16 in place of 0 / 0, and the score
+  /// is the mean of the F-scores of all orders instead of the F-score of the means.
   bool eps_smoothing = false;
 };
 
@@ -44,11 +44,11 @@ struct Chrf {
   int beta = 2;            ///< of the options
 };
 
-/// All that chrF needs to know of a pair of segments. Sums of them stand for corpora, so one pass over the text serves
-/// any number of resamples (significance.hpp).
+/// The counts of a pair of segments from which chrF is computed. The sum of the counts of many pairs gives the score of
+/// their corpus, so that one pass over the text is enough for any number of resamples (significance.hpp).
 struct ChrfStatistics {
   ChrfOptions options;
-  std::vector<NgramCounts> orders;  ///< characters, then words
+  std::vector<NgramCounts> orders;  ///< orders of characters, then those of words
 
   ChrfStatistics& operator+=(const ChrfStatistics& other) {
     require(orders.size() == other.orders.size(), "chrf",
@@ -97,7 +97,7 @@ namespace detail {
 /// ASCII punctuation.
 constexpr bool is_punctuation(char c) { return is_13a_symbol(c) || c == '\'' || c == ',' || c == '-' || c == '.'; }
 
-/// The code points of a text. Malformed bytes become negative numbers, equal for equal bytes.
+/// The code points of a text. A malformed byte becomes a negative number, which is the same for equal bytes.
 [[nodiscard]] inline std::vector<std::int32_t> characters(std::string_view text, bool whitespace) {
   std::vector<std::int32_t> values;
   for (std::size_t i = 0; i < text.size();) {
@@ -112,7 +112,8 @@ constexpr bool is_punctuation(char c) { return is_13a_symbol(c) || c == '\'' || 
   return values;
 }
 
-/// The words of a text. A punctuation mark at a word's end is a word of its own; if there is none, one at its begin.
+/// The words of a text. A punctuation mark at the end of a word is a word of its own, and if there is none, one at its
+/// beginning.
 [[nodiscard]] inline std::vector<std::string_view> chrf_words(std::string_view text) {
   std::vector<std::string_view> words;
   for (const std::string_view word : split_whitespace(text)) {
@@ -151,14 +152,15 @@ constexpr bool is_punctuation(char c) { return is_13a_symbol(c) || c == '\'' || 
         detail::chrf_words(hypothesis), detail::chrf_words(reference), to_size(options.word_order));
     one.orders.insert(one.orders.end(), words.begin(), words.end());
     for (NgramCounts& n : one.orders) {
-      if (n.reference == 0) n.hypothesis = 0;  // what no reference is long enough for is not held against it
+      if (n.reference == 0)
+        n.hypothesis = 0;  // Orders for which the reference is too short do not count against the hypothesis.
     }
     statistics.push_back(std::move(one));
   }
   return statistics;
 }
 
-/// chrF of a corpus; throws as `chrf_statistics`.
+/// The chrF of a corpus. Throws as `chrf_statistics` does.
 [[nodiscard]] inline Chrf chrf(std::span<const std::string> hypotheses, std::span<const std::string> references,
                                const ChrfOptions& options = {}) {
   const std::vector<ChrfStatistics> statistics = chrf_statistics(hypotheses, references, options);
@@ -167,7 +169,7 @@ constexpr bool is_punctuation(char c) { return is_13a_symbol(c) || c == '\'' || 
   return sum.result();
 }
 
-/// What a score was computed with, in sacrebleu's notation; the version names this library, not sacrebleu's.
+/// The settings that a score was computed with, in sacrebleu's notation, with the version of this library.
 [[nodiscard]] inline std::string signature(const ChrfOptions& options) {
   std::string text = "nrefs:1|case:";
   text += options.lowercase ? "lc" : "mixed";
@@ -177,7 +179,7 @@ constexpr bool is_punctuation(char c) { return is_13a_symbol(c) || c == '\'' || 
   return text + detail::signature_version();
 }
 
-/// "chrF2 = 58.20"; "chrF2++ = 55.10" with word_order 2
+/// The score as text: "chrF2 = 58.20", or "chrF2++ = 55.10" with word_order = 2.
 [[nodiscard]] inline std::string to_string(const Chrf& chrf) {
   std::string text = "chrF" + std::to_string(chrf.beta);
   text.append(to_size(chrf.word_order), '+');

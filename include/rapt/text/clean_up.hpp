@@ -1,7 +1,7 @@
 /// \file
-/// Cleaning up decoded text: the spaces that cutting text into words has put before punctuation and English
-/// contractions go, as in Hugging Face's transformers (`clean_up_tokenization_spaces`) and tokenizers (WordPiece's
-/// `cleanup`).
+/// Cleaning up decoded text: removes the spaces before punctuation and English contractions that come from splitting
+/// text into words, as Hugging Face's transformers (`clean_up_tokenization_spaces`) and tokenizers (WordPiece's
+/// `cleanup`) do.
 #pragma once
 
 #include <array>
@@ -15,7 +15,7 @@ namespace rapt { inline namespace RAPT_ABI {
 
 namespace detail {
 
-/// All replacements, one behind the other; " do not" becomes " don't" only if wished.
+/// Makes all replacements, one after the other; " do not" becomes " don't" only with contracts_do_not.
 inline void clean_up(std::string& text, bool contracts_do_not) {
   using Replacement = std::pair<std::string_view, std::string_view>;
   constexpr std::array<Replacement, 11> kReplacements = {
@@ -28,14 +28,14 @@ inline void clean_up(std::string& text, bool contracts_do_not) {
   }
 }
 
-/// WordPiece's clean-up of one token with the space before it.
+/// WordPiece's clean-up of a single token with the space before it.
 inline void clean_up_token(std::string& token) { clean_up(token, true); }
 
 }  // namespace detail
 
-/// The text without the spaces before ". ? ! ," and before "n't 'm 's 've 're", and without those on both sides of "'":
-/// "you should ' ve won , it ' s true ." becomes "you should've won, it's true.". Text in which such spaces are meant
-/// loses them, too.
+/// The text without the spaces before ". ? ! ," and "n't 'm 's 've 're", and without those on both sides of "'". For
+/// example, "you should ' ve won , it ' s true ." becomes "you should've won, it's true.". Such spaces are also removed
+/// where a text has them on purpose.
 [[nodiscard]] inline std::string clean_up_spaces(std::string text) {
   detail::clean_up(text, false);
   return text;

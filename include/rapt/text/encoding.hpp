@@ -1,68 +1,58 @@
 /// \file
-/// What the tokenizers of pretrained models have in common: the calls, their results, and the special tokens around
-/// one or two texts.
+/// The results of tokenizers of pretrained models, and the options of their calls.
 ///
-/// Places in a text are bytes. A token never begins or ends within a character: one that holds part of a character's
-/// bytes has the place of the whole character. `character_spans` gives the places in characters, as Python counts.
+/// The place of a token in a text is a span of bytes. It never begins or ends inside a character: a token that holds
+/// only some bytes of a character has the span of the whole character. `character_spans` converts spans to characters,
+/// as Python counts.
 #pragma once
 
-#include <algorithm>
-#include <array>
 #include <cstddef>
-#include <cstdint>
-#include <cstring>
-#include <limits>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "rapt/core/error.hpp"
-#include "rapt/core/index.hpp"
-#include "rapt/core/shape.hpp"
-#include "rapt/core/thread_pool.hpp"
 #include "rapt/core/token_batch.hpp"
-#include "rapt/text/added_tokens.hpp"
-#include "rapt/text/unicode.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// A part of a text: [begin, end).
+/// The part [begin, end) of a text.
 struct TextSpan {
   std::size_t begin = 0, end = 0;
   [[nodiscard]] friend bool operator==(const TextSpan&, const TextSpan&) = default;
 };
 
-/// Tokens and where they come from.
+/// Tokens and the places in the texts that they come from.
 struct Encoding {
   std::vector<TokenId> ids;
-  std::vector<TextSpan> spans;  ///< bytes of the token's own text; [0, 0) for a special token that was put around it
+  std::vector<TextSpan> spans;  ///< bytes of the token's own text; [0, 0) for special tokens around the texts
   std::vector<TokenId> types;   ///< the model's token types (segments)
-  std::vector<int> texts;       ///< 0: of the first text; 1: of the second; -1: put around them
+  std::vector<int> texts;       ///< 0 or 1, the token's text; -1 for special tokens around the texts
 };
 
-/// Tokens of pairs of texts, laid end to end.
+/// Tokens of pairs of texts, a sequence for each pair.
 struct PairBatch {
   TokenBatch tokens;
   std::vector<TokenId> types;  ///< [N]
 };
 
 struct EncodeOptions {
-  bool add_special = true;   ///< put the model's special tokens around the text, such as [CLS] and [SEP]
-  bool find_special = true;  ///< take special tokens that are written in the text for tokens; false for untrusted text
+  bool add_special = true;   ///< puts the model's special tokens around the text, such as [CLS] and [SEP]
+  bool find_special = true;  ///< special tokens in the text become tokens; set it to false for untrusted text
 };
 
-/// One place of a template: "$A" and "$B" are the first and the second text, all else is a token. As in Hugging Face's
-/// files, `{{"[CLS]"}, {"$A"}, {"[SEP]"}, {"$B", 1}, {"[SEP]", 1}}`.
+/// A piece of a template, which says where special tokens are put: "$A" and "$B" are the first and the second text, any
+/// other text is a token, and `type` is the token type of the piece. As in Hugging Face's files, a template is a list
+/// such as
+/// `{{"[CLS]"}, {"$A"}, {"[SEP]"}, {"$B", 1}, {"[SEP]", 1}}`.
 struct TemplatePiece {
   std::string text;
   TokenId type = 0;
   [[nodiscard]] friend bool operator==(const TemplatePiece&, const TemplatePiece&) = default;
 };
 
-/// The spans counted in characters (code points) of the same text.
+/// The same spans counted in characters (code points) instead of bytes. Throws ValueError for a span outside the text.
 [[nodiscard]] inline std::vector<TextSpan> character_spans(std::string_view text, std::span<const TextSpan> spans) {
   std::vector<std::size_t> characters(text.size() + 1);  // before each byte
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -77,267 +67,5 @@ struct TemplatePiece {
   }
   return counted;
 }
-
-namespace detail {
-
-/// `find_invalid_utf8`, quicker over ASCII.
-[[nodiscard]] inline std::optional<std::size_t> find_invalid_bytes(std::string_view text) {
-  for (std::size_t i = 0; i < text.size();) {
-    std::uint64_t bytes = 0;
-    if (text.size() - i >= sizeof bytes) {
-      std::memcpy(&bytes, text.data() + i, sizeof bytes);
-      if ((bytes & 0x8080808080808080u) == 0) {
-        i += sizeof bytes;
-        continue;
-      }
-    }
-    const CodePoint point = code_point_at(text, i);
-    if (point.value < 0) return i;
-    i += point.length;
-  }
-  return std::nullopt;
-}
-
-/// Tokens of one text, with their places if wished.
-struct TokenSink {
-  std::vector<TokenId> ids;
-  std::vector<TextSpan> spans;
-  bool with_spans = false;
-
-  void add(TokenId id, std::size_t begin, std::size_t end) {
-    ids.push_back(id);
-    if (with_spans) spans.push_back({begin, end});
-  }
-  void truncate(std::size_t size) {
-    ids.resize(std::min(ids.size(), size));
-    spans.resize(std::min(spans.size(), size));
-  }
-};
-
-}  // namespace detail
-
-/// The calls of a tokenizer. `Self` has a name for messages, `kName`, buffers, `Work`, and
-/// `append(text, find_special, work, sink)`, which adds the tokens of a text that is UTF-8.
-template <class Self>
-class TextEncoder {
- public:
-  /// Token ids of a text. Throws ValueError for text that is not UTF-8, as all of these do.
-  [[nodiscard]] std::vector<TokenId> encode(std::string_view text, const EncodeOptions& options = {}) const {
-    check_utf8(text, ".encode");
-    std::array<detail::TokenSink, 2> sinks;
-    append(text, options, sinks[0]);
-    truncate(sinks, single_, options);
-    if (!options.add_special || single_.is_plain) return std::move(sinks[0].ids);
-    std::vector<TokenId> ids;
-    lay_out(sinks, single_, options, ids, nullptr);
-    return ids;
-  }
-  /// The same with places.
-  [[nodiscard]] Encoding encode_with_spans(std::string_view text, const EncodeOptions& options = {}) const {
-    check_utf8(text, ".encode");
-    return encode_texts(text, std::nullopt, single_, options);
-  }
-  /// Two texts, one behind the other.
-  [[nodiscard]] Encoding encode_pair(std::string_view first, std::string_view second,
-                                     const EncodeOptions& options = {}) const {
-    check_utf8(first, ".encode_pair", "first text");
-    check_utf8(second, ".encode_pair", "second text");
-    return encode_texts(first, second, pair_, options);
-  }
-
-  /// Many texts on all threads, each as `encode`; the result is the same on any number of them.
-  [[nodiscard]] TokenBatch encode_batch(std::span<const std::string> texts, const EncodeOptions& options = {}) const {
-    return encode_many(texts, {}, single_, ".encode_batch", options).tokens;
-  }
-  /// Many pairs, each as `encode_pair`. Throws ValueError unless there are as many first as second texts.
-  [[nodiscard]] PairBatch encode_pairs(std::span<const std::string> first, std::span<const std::string> second,
-                                       const EncodeOptions& options = {}) const {
-    require(first.size() == second.size(), name(".encode_pairs"),
-            "there must be as many first as second texts: ", first.size(), " and ", second.size());
-    return encode_many(first, second, pair_, ".encode_pairs", options);
-  }
-
- protected:
-  struct ResolvedPiece {
-    int text;  // 0, 1, or -1: the token
-    TokenId token, type;
-  };
-  struct Template {
-    std::vector<ResolvedPiece> pieces;
-    std::size_t special = 0;  // tokens that are put around
-    bool is_plain = true;     // the first text alone, of type 0
-  };
-
-  /// `find` gives a token's id or -1. Throws ValueError for templates that name unknown tokens or lack a text.
-  template <class Find>
-  void set_templates(std::span<const TemplatePiece> single, std::span<const TemplatePiece> pair, Index max_tokens,
-                     const Find& find) {
-    single_ = resolve(single, false, find);
-    pair_ = resolve(pair, true, find);
-    require(max_tokens == 0 || max_tokens > static_cast<Index>(std::max(single_.special, pair_.special)), Self::kName,
-            "max_tokens must be 0 or more than the special tokens: ", max_tokens);
-    max_tokens_ = to_size(max_tokens);
-  }
-
- private:
-  static constexpr std::size_t kPartBytes = std::size_t{1} << 16;
-
-  [[nodiscard]] static std::string name(std::string_view call) { return std::string(Self::kName) += call; }
-  static void check_utf8(std::string_view text, std::string_view call, std::string_view which = "") {
-    if (const auto offset = detail::find_invalid_bytes(text)) {
-      fail(name(call), "text must be UTF-8: ", which, which.empty() ? "" : ", ", "byte ", *offset + 1, " of ",
-           text.size());
-    }
-  }
-
-  template <class Find>
-  [[nodiscard]] static Template resolve(std::span<const TemplatePiece> pieces, bool has_second, const Find& find) {
-    Template resolved;
-    std::array<int, 2> texts{};
-    for (const TemplatePiece& piece : pieces) {
-      const int text = piece.text == "$A" ? 0 : piece.text == "$B" ? 1 : -1;
-      const TokenId id = text < 0 ? find(piece.text) : -1;
-      require(text >= 0 || id >= 0, Self::kName, "a template names an unknown token: \"", piece.text, "\"");
-      require(piece.type >= 0, Self::kName, "a template has a negative type: ", piece.type);
-      if (text < 0) {
-        ++resolved.special;
-      } else {
-        ++at(texts, text);
-      }
-      resolved.is_plain = resolved.is_plain && text == 0 && piece.type == 0;
-      resolved.pieces.push_back({text, id, piece.type});
-    }
-    require(texts[0] == 1 && texts[1] == (has_second ? 1 : 0), Self::kName, "a template for ",
-            has_second ? "two texts must have $A and $B" : "one text must have $A", " once: it has $A ", texts[0],
-            " times and $B ", texts[1], " times");
-    return resolved;
-  }
-
-  [[nodiscard]] const Self& self() const { return static_cast<const Self&>(*this); }
-  void append(std::string_view text, const EncodeOptions& options, detail::TokenSink& sink) const {
-    typename Self::Work work;
-    self().append(text, options.find_special, work, sink);
-  }
-
-  /// Cuts the texts at their ends, the longer one first, until they and the special tokens are max_tokens.
-  void truncate(std::array<detail::TokenSink, 2>& sinks, const Template& pattern, const EncodeOptions& options) const {
-    if (max_tokens_ == 0) return;
-    const std::size_t room = max_tokens_ - (options.add_special ? pattern.special : 0);
-    const std::size_t first = sinks[0].ids.size(), second = sinks[1].ids.size();
-    if (first + second <= room) return;
-    const std::size_t shorter = std::min({first, second, room / 2});
-    const std::size_t longer = room - shorter;
-    sinks[0].truncate(first <= second ? shorter : longer);
-    sinks[1].truncate(first <= second ? longer : shorter);
-  }
-
-  /// Adds the tokens of the texts with the special tokens around them; `types` may be nullptr.
-  static void lay_out(const std::array<detail::TokenSink, 2>& sinks, const Template& pattern,
-                      const EncodeOptions& options, std::vector<TokenId>& ids, std::vector<TokenId>* types) {
-    for (const ResolvedPiece& piece : pattern.pieces) {
-      std::size_t count = 1;
-      if (piece.text >= 0) {
-        const auto& text = at(sinks, piece.text).ids;
-        ids.insert(ids.end(), text.begin(), text.end());
-        count = text.size();
-      } else if (options.add_special) {
-        ids.push_back(piece.token);
-      } else {
-        continue;
-      }
-      if (types != nullptr) types->insert(types->end(), count, piece.type);
-    }
-  }
-
-  [[nodiscard]] Encoding encode_texts(std::string_view first, std::optional<std::string_view> second,
-                                      const Template& pattern, const EncodeOptions& options) const {
-    std::array<detail::TokenSink, 2> sinks;
-    sinks[0].with_spans = sinks[1].with_spans = true;
-    append(first, options, sinks[0]);
-    if (second) append(*second, options, sinks[1]);
-    truncate(sinks, pattern, options);
-    Encoding encoding;
-    lay_out(sinks, pattern, options, encoding.ids, &encoding.types);
-    for (const ResolvedPiece& piece : pattern.pieces) {
-      if (piece.text >= 0) {
-        const auto& spans = at(sinks, piece.text).spans;
-        encoding.spans.insert(encoding.spans.end(), spans.begin(), spans.end());
-        encoding.texts.insert(encoding.texts.end(), spans.size(), piece.text);
-      } else if (options.add_special) {
-        encoding.spans.emplace_back();
-        encoding.texts.push_back(-1);
-      }
-    }
-    return encoding;
-  }
-
-  [[nodiscard]] PairBatch encode_many(std::span<const std::string> first, std::span<const std::string> second,
-                                      const Template& pattern, std::string_view call,
-                                      const EncodeOptions& options) const {
-    std::vector<std::size_t> begins = {0};  // texts at which parts begin
-    std::size_t bytes = 0;
-    for (std::size_t i = 0; i < first.size(); ++i) {
-      if (bytes >= kPartBytes) {
-        begins.push_back(i);
-        bytes = 0;
-      }
-      bytes += first[i].size() + (second.empty() ? 0 : second[i].size());
-    }
-    begins.push_back(first.size());
-    std::vector<PairBatch> parts(begins.size() - 1);
-    std::vector<TextNumberAndByte> errors(parts.size());
-    parallel_parts(std::ssize(parts), [&](Index p) {
-      const auto part = to_size(p);
-      typename Self::Work work;
-      std::array<detail::TokenSink, 2> sinks;
-      TokenBatch& batch = parts[part].tokens;
-      std::vector<TokenId>* const types = second.empty() ? nullptr : &parts[part].types;
-      for (std::size_t i = begins[part]; i < begins[part + 1]; ++i) {
-        for (std::size_t t = 0; t < (second.empty() ? 1u : 2u); ++t) {
-          const std::string& text = t == 0 ? first[i] : second[i];
-          if (const auto offset = detail::find_invalid_bytes(text)) {
-            errors[part] = {true, t, i, *offset};
-            return;
-          }
-          sinks[t].ids.clear();
-          self().append(text, options.find_special, work, sinks[t]);
-        }
-        truncate(sinks, pattern, options);
-        const std::size_t before = batch.tokens.size();
-        lay_out(sinks, pattern, options, batch.tokens, types);
-        batch.row_splits.push_back(static_cast<Index>(batch.tokens.size() - before));
-      }
-    });
-    for (const TextNumberAndByte& error : errors) {
-      if (!error.found) continue;
-      const std::string& text = (error.which == 0 ? first : second)[error.text];
-      fail(name(call), "text must be UTF-8: text ", error.text,
-           second.empty()     ? ""
-           : error.which == 0 ? " of the first"
-                              : " of the second",
-           ", byte ", error.byte + 1, " of ", text.size());
-    }
-    if (parts.size() == 1) return std::move(parts[0]);
-    PairBatch all;
-    std::size_t tokens = 0;
-    for (const PairBatch& part : parts) tokens += part.tokens.tokens.size();
-    all.tokens.tokens.reserve(tokens);
-    all.types.reserve(second.empty() ? 0 : tokens);
-    for (const PairBatch& part : parts) {
-      all.tokens.tokens.insert(all.tokens.tokens.end(), part.tokens.tokens.begin(), part.tokens.tokens.end());
-      all.types.insert(all.types.end(), part.types.begin(), part.types.end());
-      for (Index i = 0; i < part.tokens.sequences(); ++i)
-        all.tokens.row_splits.push_back(part.tokens.row_splits.length(i));
-    }
-    return all;
-  }
-  struct TextNumberAndByte {
-    bool found = false;
-    std::size_t which = 0, text = 0, byte = 0;
-  };
-
-  Template single_, pair_;
-  std::size_t max_tokens_ = 0;
-};
 
 }}  // namespace rapt::RAPT_ABI

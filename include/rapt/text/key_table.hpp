@@ -1,5 +1,5 @@
 /// \file
-/// A hash table from 64-bit keys, such as pairs of symbols, to small values: one array, without a node per entry.
+/// A hash table from 64-bit keys, such as pairs of symbols, to small values, stored in one array without nodes.
 #pragma once
 
 #include <cstddef>
@@ -11,22 +11,23 @@
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
-/// Two symbols as one key; they must not both be -1.
+/// A pair of symbols as a key. They must not both be -1.
 [[nodiscard]] constexpr std::uint64_t pair_key(std::int32_t left, std::int32_t right) {
   return (static_cast<std::uint64_t>(static_cast<std::uint32_t>(left)) << 32) | static_cast<std::uint32_t>(right);
 }
 
-/// Open addressing with linear probing, at most two thirds full. Keys are never taken out.
+/// Uses open addressing with linear probing and is at most two thirds full. Keys cannot be removed.
 template <class Value>
 class KeyTable {
  public:
-  /// The key's value; nullptr when it is not here.
+  /// The value of a key, or nullptr if the key is not in the table.
   [[nodiscard]] const Value* find(std::uint64_t key) const {
     const Slot& slot = slots_[place(key)];
     return slot.key == key ? &slot.value : nullptr;
   }
 
-  /// The key's value, put in unless there is one already, and whether it was put in. Holds until the next call.
+  /// Inserts the key with the value if it is not in the table. Returns its value and true if it was inserted; the
+  /// pointer is valid until the next call.
   std::pair<Value*, bool> try_emplace(std::uint64_t key, const Value& value) {
     std::size_t at = place(key);
     if (slots_[at].key == key) return {&slots_[at].value, false};
@@ -47,7 +48,7 @@ class KeyTable {
     Value value{};
   };
 
-  /// Where the key is or would be.
+  /// The slot in which the key is or would be inserted.
   [[nodiscard]] std::size_t place(std::uint64_t key) const {
     std::uint64_t hash = (key ^ (key >> 32)) * 0x9E3779B97F4A7C15u;  // 2^64 / golden ratio
     hash ^= hash >> 32;

@@ -1,8 +1,8 @@
 /// \file
-/// Reading text files, and text as lines: one way to take a byte order mark off, to find the ends of lines, to tell a
-/// blank line, and to keep a line one line.
+/// Reading text files, and splitting text into lines. Everything that reads lines uses these functions, so that byte
+/// order marks, line ends and blank lines are treated the same way everywhere.
 ///
-/// A line ends with LF or CR LF. No other character ends one: CR alone, U+0085 and U+2028 stand within a line.
+/// A line ends with LF or CR LF. No other character ends a line: CR alone, U+0085 and U+2028 are part of it.
 #pragma once
 
 #include <algorithm>
@@ -28,11 +28,11 @@ namespace rapt { inline namespace RAPT_ABI {
   return text.starts_with("\xEF\xBB\xBF") ? text.substr(3) : text;
 }
 
-/// True for a line without anything to read: it is empty, or white space alone (see `is_whitespace`).
+/// True for a line that is empty or consists of white space alone (see `is_whitespace`).
 [[nodiscard]] inline bool is_blank(std::string_view line) { return strip_end(line).empty(); }
 
-/// The text as one line for any reader, however it finds the ends of lines: a space stands in the place of each control
-/// character but the tab, and of U+2028 and U+2029. U+FFFD stands in the place of each malformed byte.
+/// The text as one line, whichever characters a reader takes for line ends: each control character but the tab, U+2028
+/// and U+2029 are replaced by a space, and each malformed byte by U+FFFD.
 [[nodiscard]] inline std::string as_line(std::string_view text) {
   std::string line;
   line.reserve(text.size());
@@ -51,8 +51,8 @@ namespace rapt { inline namespace RAPT_ABI {
   return line;
 }
 
-/// The lines of a text without their ends, and without a byte order mark at the beginning of the text. A newline at the
-/// end of the text ends the last line and begins no further one. Views into the text, which may be malformed.
+/// The lines of a text, without line ends and without a byte order mark at the beginning. A newline at the end of the
+/// text ends the last line and begins no other. The lines are views of the text, which may be malformed.
 [[nodiscard]] inline std::vector<std::string_view> lines_of(std::string_view text) {
   std::vector<std::string_view> lines;
   text = without_byte_order_mark(text);
@@ -66,15 +66,15 @@ namespace rapt { inline namespace RAPT_ABI {
   return lines;
 }
 
-/// Reads a stream of UTF-8 text line by line, such as the standard input. Not for several threads at once.
+/// Reads a stream of UTF-8 text, such as the standard input, line by line. Not thread-safe.
 class LineReader {
  public:
-  /// The stream must outlive the reader; `name` stands for it in messages.
+  /// The stream must outlive the reader; `name` is its name in messages.
   LineReader(std::istream& stream, std::string name) : stream_(stream), name_(std::move(name)) {}
 
-  /// The next line without its end, and the first one without a byte order mark; false at the end of the stream. Throws
-  /// IoError when reading fails, and for a line that is not UTF-8, naming the line and the byte of it, both from 1; the
-  /// line counts as read then, and reading may go on behind it.
+  /// Reads the next line without its end, and without a byte order mark in the first one. Returns false at the end of
+  /// the stream. Throws IoError if reading fails, and with the numbers of the line and the byte, both from 1, if a line
+  /// is not UTF-8; that line counts as read, and reading may go on.
   [[nodiscard]] bool next(std::string& line) {
     if (!std::getline(stream_, line)) {
       require<IoError>(!stream_.bad(), name_, "reading failed after ", number_, " lines");
@@ -82,7 +82,7 @@ class LineReader {
     }
     if (number_ == 0) {
       const std::size_t mark = line.size() - without_byte_order_mark(line).size();
-      if (mark > 0 && mark == line.size() && stream_.eof()) return false;  // a stream of a mark alone has no line
+      if (mark > 0 && mark == line.size() && stream_.eof()) return false;  // A stream with a mark alone has no line.
       line.erase(0, mark);
     }
     ++number_;
@@ -94,7 +94,7 @@ class LineReader {
     return true;
   }
 
-  /// How many lines were read.
+  /// The number of lines that have been read.
   [[nodiscard]] std::size_t number() const { return number_; }
 
  private:
@@ -105,7 +105,7 @@ class LineReader {
 
 namespace detail {
 
-/// A text file; IoError if it cannot be opened.
+/// A text file that is read. Throws IoError if it cannot be opened.
 class TextFile : public InputFile {
  public:
   explicit TextFile(const std::filesystem::path& path) : InputFile(path) {
@@ -115,7 +115,7 @@ class TextFile : public InputFile {
   }
 };
 
-/// All that is left of a stream; afterwards `bad()` tells if reading failed. (Iterators over its buffer would throw.)
+/// The rest of a stream. If reading fails, the stream is bad() afterwards. (Iterators over its buffer would throw.)
 [[nodiscard]] inline std::string read_all(std::istream& stream) {
   std::string text;
   std::array<char, 1 << 16> part;
@@ -128,7 +128,7 @@ class TextFile : public InputFile {
 
 }  // namespace detail
 
-/// The lines of a UTF-8 file, as LineReader gives them. Throws IoError that names the file when it cannot be opened or
+/// The lines of a UTF-8 file, as LineReader reads them. Throws IoError with the file's name if it cannot be opened or
 /// read, is a directory, or is not UTF-8.
 [[nodiscard]] inline std::vector<std::string> read_lines(const std::filesystem::path& path) {
   detail::TextFile file(path);
@@ -138,7 +138,7 @@ class TextFile : public InputFile {
   return lines;
 }
 
-/// The text of a UTF-8 file as it is, but for a byte order mark. Throws IoError as `read_lines`.
+/// The text of a UTF-8 file without a byte order mark. Throws IoError as `read_lines` does.
 [[nodiscard]] inline std::string read_text(const std::filesystem::path& path) {
   detail::TextFile file(path);
   std::string text = detail::read_all(file);

@@ -1,5 +1,6 @@
 /// \file
-/// Joining neighbouring symbols by rank, which is how byte pair encoding cuts a word, with merge dropout if wished.
+/// Joining neighbouring symbols by rank, as byte pair encoding does with the symbols of a word, with BPE-dropout if
+/// wanted.
 #pragma once
 
 #include <algorithm>
@@ -18,7 +19,7 @@
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
-/// Draws which joins are passed over; number i of a stream belongs to the i-th question.
+/// Draws which pairs are skipped. The i-th call of drops() uses number i of the stream.
 class JoinDropout {
  public:
   /// Throws ValueError unless 0 <= probability <= 1.
@@ -35,37 +36,39 @@ class JoinDropout {
 
  private:
   RandomStream stream_;
-  std::uint64_t threshold_ = 0, drawn_ = 0;  // 2^32: always
+  std::uint64_t threshold_ = 0, drawn_ = 0;  // a threshold of 2^32 drops always
   std::array<std::uint32_t, 4> words_{};
 };
 
-/// Pairs of symbols and what they join to. Joining takes n log n for n symbols. Many threads may join at once.
+/// The pairs that may be joined, each with its rank and the symbol that it becomes. Joining n symbols takes a time
+/// proportional to n log n. Many threads may call `join` at once.
 class PairJoiner {
  public:
   struct Candidate {
-    std::int32_t rank, place, left, right;  // what stood there; stale when it does no longer
+    std::int32_t rank, place, left, right;  // outdated if these symbols are no longer at the place
     std::int32_t joined;
   };
-  /// Buffers, to be used again from word to word.
+  /// Buffers that are used again for each word.
   struct Work {
-    std::vector<std::int32_t> symbols;  ///< in: not negative, or -1 for one that joins nothing; out: after joining
-    std::vector<std::int32_t> begins;   ///< out: which of the symbols before joining each begins with
+    std::vector<std::int32_t> symbols;  ///< before: not negative, or -1 for symbols never joined; after: the result
+    std::vector<std::int32_t> begins;   ///< after: the number of the original symbol that each one begins with
     std::vector<std::int32_t> previous, next;
     std::vector<Candidate> heap, fresh, dropped;
   };
-  /// What happens when the best pair stands in several places: the leftmost is joined and then all pairs are looked
-  /// at again, or all are joined before that. It differs when joining makes a pair of smaller rank.
+  /// What to do if the best pair is at several places: join the leftmost one and then choose the best pair anew, or
+  /// join all of them first. The results differ if joining makes a pair of smaller rank.
   enum class Order { one_by_one, all_of_a_pair };
 
   explicit PairJoiner(Order order) : order_(order) {}
 
-  /// The pair may be joined; smaller ranks go first. Says no, and changes nothing, when the pair is here already.
+  /// Adds a pair that may be joined; pairs of smaller rank are joined first. Returns false and changes nothing if the
+  /// pair has been added before.
   bool add(std::int32_t left, std::int32_t right, std::int32_t rank, std::int32_t joined) {
     return joins_.try_emplace(pair_key(left, right), {rank, joined}).second;
   }
 
-  /// Joins until no pair is left. With dropout, each pair is passed over with its probability whenever the best one
-  /// is looked for, and joining ends when all are (Provilkov et al. 2020, arXiv:1910.13267).
+  /// Joins until no pair is left. With dropout, each pair is skipped with the given probability whenever the best one
+  /// is chosen, and joining ends when all are skipped (Provilkov et al. 2020, arXiv:1910.13267).
   void join(Work& work, JoinDropout* dropout = nullptr) const {
     const auto later = [](const Candidate& a, const Candidate& b) {
       return std::tie(a.rank, a.place) > std::tie(b.rank, b.place);

@@ -1,5 +1,5 @@
 /// \file
-/// Replacing a part of a text wherever it stands.
+/// Replacing all occurrences of a part of a text.
 #pragma once
 
 #include <cstddef>
@@ -10,8 +10,8 @@
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
-/// Puts `to` in place of each `from`, which must not be empty, from left to right and without looking again at what was
-/// put there, in time that grows with the text alone.
+/// Replaces each occurrence of `from`, which must not be empty, by `to`, from left to right. Text that was put in is
+/// not searched again. The time is linear in the size of the text.
 inline void replace_all(std::string& text, std::string_view from, std::string_view to) {
   std::size_t at = text.find(from);
   if (at == text.npos) return;

@@ -1,10 +1,10 @@
 /// \file
-/// How far a score can be trusted, and whether one system is better than another: bootstrap resampling (Koehn 2004,
-/// "Statistical significance tests for machine translation evaluation"), for BLEU, chrF or any other metric whose
-/// counts add up. The definitions are sacrebleu's.
+/// Confidence intervals of scores, and tests if one system is better than another, by bootstrap resampling (Koehn 2004,
+/// "Statistical significance tests for machine translation evaluation"). They work for BLEU, chrF and any other metric
+/// that is computed from sums of counts. The definitions are those of sacrebleu.
 ///
-/// A resample draws as many segments as the corpus has, with replacement, and is scored as a corpus. The scores of many
-/// resamples spread as the scores of other test sets of this kind and size would.
+/// A resample consists of as many segments as the corpus has, drawn with replacement, and is scored as a corpus. The
+/// scores of many resamples vary as the scores of other test sets of this kind and size would.
 #pragma once
 
 #include <algorithm>
@@ -25,7 +25,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// Counts of a segment, or of many when added, and the score of the corpus that they stand for.
+/// The counts of a segment, which can be added, and the score of the corpus that a sum of them belongs to.
 template <class T>
 concept MetricStatistics = std::copyable<T> && requires(T sum, const T& one) {
   sum += one;
@@ -34,13 +34,13 @@ concept MetricStatistics = std::copyable<T> && requires(T sum, const T& one) {
 
 struct BootstrapOptions {
   Index resamples = 1000;
-  std::uint64_t seed = 12345;  ///< the same resamples again for the same seed and number of segments
+  std::uint64_t seed = 12345;  ///< the same seed and number of segments give the same resamples
 };
 
 /// The middle 95 % of the resamples' scores.
 struct Confidence {
-  double mean = 0.0;        ///< of the resamples
-  double half_width = 0.0;  ///< half the way from the 2.5th percentile to the 97.5th
+  double mean = 0.0;        ///< mean of the resamples' scores
+  double half_width = 0.0;  ///< half the distance of the 2.5th percentile and the 97.5th
 };
 
 /// Two systems' scores on the same segments.
@@ -49,8 +49,8 @@ struct PairedBootstrap {
   double system = 0.0;    ///< score of the whole corpus
   Confidence baseline_confidence = {};
   Confidence system_confidence = {};
-  /// How probable a difference at least as large as this one is between systems that are equally good. Of no meaning
-  /// when the outputs are the same.
+  /// The probability of a difference at least as large as this one if both systems are equally good. It has no meaning
+  /// if the outputs are the same.
   double p_value = 1.0;
 
   [[nodiscard]] double difference() const { return system - baseline; }
@@ -62,17 +62,17 @@ namespace detail {
   double sum = 0.0;
   for (const double score : scores) sum += score;
   std::sort(scores.begin(), scores.end());
-  const std::size_t left_out = scores.size() / 40;  // 2.5 % on either side
+  const std::size_t left_out = scores.size() / 40;  // 2.5 % on each side
   return {sum / static_cast<double>(scores.size()), 0.5 * (scores[scores.size() - 1 - left_out] - scores[left_out])};
 }
 
 /// The bootstrap test of Riezler and Maxwell (2005, "On some pitfalls in automatic evaluation and significance testing
-/// for MT", figure 2). The resamples' differences |s - b| are distributed about their mean t as those of equally good
-/// systems would be about 0, so the observed one, |S - B|, is held against |s - b| - t:
+/// for MT", figure 2). The resamples' differences |s - b| vary around their mean t as those of equally good systems
+/// would vary around 0. The observed difference |S - B| is therefore compared with |s - b| - t:
 ///
 ///   p = (number of resamples with |s - b| - t > |S - B|, + 1) / (number of resamples + 1)
 ///
-/// With sacrebleu, the comparison is strict: p of equal outputs is the least there is.
+/// As in sacrebleu, the comparison is strict, so that equal outputs have the least possible p.
 [[nodiscard]] inline double bootstrap_p_value(const std::vector<double>& baseline, const std::vector<double>& system,
                                               double observed) {
   double mean = 0.0;
@@ -85,7 +85,7 @@ namespace detail {
   return static_cast<double>(larger + 1) / static_cast<double>(baseline.size() + 1);
 }
 
-/// Score of the segments that were drawn.
+/// The score of the segments that were drawn.
 template <MetricStatistics Statistics>
 [[nodiscard]] double score_of(const std::vector<Statistics>& statistics, const std::vector<std::size_t>& drawn) {
   Statistics sum = statistics[drawn.front()];
@@ -93,7 +93,7 @@ template <MetricStatistics Statistics>
   return sum.score();
 }
 
-/// Calls `use` with the segments of each resample.
+/// Calls use(drawn) with the numbers of the segments of each resample.
 template <class Use>
 void for_each_resample(std::string_view where, std::size_t segments, const BootstrapOptions& options, Use use) {
   require(segments > 0, where, "the corpus is empty: segments = 0");
@@ -108,7 +108,7 @@ void for_each_resample(std::string_view where, std::size_t segments, const Boots
 
 }  // namespace detail
 
-/// The counts of a whole corpus. Throws ValueError when there are none.
+/// The counts of a whole corpus. Throws ValueError if it has no segments.
 template <MetricStatistics Statistics>
 [[nodiscard]] Statistics total(const std::vector<Statistics>& statistics) {
   require(!statistics.empty(), "total", "the corpus is empty: segments = 0");
@@ -117,8 +117,8 @@ template <MetricStatistics Statistics>
   return sum;
 }
 
-/// Mean and 95 % interval of a score, from the counts of each segment. Throws ValueError when there are none, or fewer
-/// than 2 resamples are wanted.
+/// The mean and the 95 % interval of a score, from the counts of each segment. Throws ValueError if there are no
+/// segments or fewer than 2 resamples are asked for.
 template <MetricStatistics Statistics>
 [[nodiscard]] Confidence confidence(const std::vector<Statistics>& statistics, const BootstrapOptions& options = {}) {
   std::vector<double> scores;
@@ -129,7 +129,7 @@ template <MetricStatistics Statistics>
 }
 
 /// Compares two systems on the same resamples; segment i of both is a translation of the same text. Throws ValueError
-/// as `confidence`, and when the numbers of segments differ.
+/// as `confidence` does, and if the numbers of segments differ.
 template <MetricStatistics Statistics>
 [[nodiscard]] PairedBootstrap paired_bootstrap(const std::vector<Statistics>& baseline,
                                                const std::vector<Statistics>& system,
@@ -148,14 +148,15 @@ template <MetricStatistics Statistics>
   return result;
 }
 
-/// The signature of a metric with what it was resampled with, as sacrebleu writes it: "nrefs:1|bs:1000|seed:12345|..."
+/// The signature of a metric with the settings of the resampling, as sacrebleu writes it:
+/// "nrefs:1|bs:1000|seed:12345|...".
 [[nodiscard]] inline std::string signature(const std::string& metric, const BootstrapOptions& options) {
   const std::size_t behind_references = std::min(metric.find('|'), metric.size());
   return metric.substr(0, behind_references) + "|bs:" + std::to_string(options.resamples) +
          "|seed:" + std::to_string(options.seed) + metric.substr(behind_references);
 }
 
-/// "(mu = 37.60 +- 1.23)", with the letter and the sign that sacrebleu prints.
+/// The interval as text, "(mu = 37.60 +- 1.23)", with the Greek letter and the sign that sacrebleu prints.
 [[nodiscard]] inline std::string to_string(const Confidence& confidence) {
   std::string text = "(\xCE\xBC = ";
   detail::append_fixed(text, confidence.mean, 2);

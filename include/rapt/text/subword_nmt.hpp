@@ -1,10 +1,11 @@
 /// \file
-/// Codes of subword-nmt (Sennrich et al. 2016, arXiv:1508.07909): text cut as the published corpora are, whose
-/// vocabularies are lists of pieces such as "new@@" and "est".
+/// The codes of subword-nmt (Sennrich et al. 2016, arXiv:1508.07909), which split text as in many published corpora,
+/// whose vocabularies are lists of pieces such as "new@@" and "est".
 ///
-/// A codes file has a line "#version: 0.2" and then one pair of symbols a line, the first to be joined first. Where
-/// `BytePairEncoding` marks the beginning of a word, these symbols mark its end: "</w>" belongs to the last character,
-/// or in version 0.1, which files without that line have, stands behind it as a symbol.
+/// A codes file has the line "#version: 0.2" and then a pair of symbols on each line, of which the first is joined
+/// first. While `BytePairEncoding` marks the beginning of a word, these symbols mark its end: "</w>" is a part of the
+/// last character's symbol. In version 0.1, which files without the line have, "</w>" is a symbol of its own after the
+/// last character.
 #pragma once
 
 #include <algorithm>
@@ -25,11 +26,12 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// Cuts the words of tokenized text into pieces. Immutable; many threads may use one object.
+/// Splits the words of tokenized text into pieces. Immutable; many threads may use one object.
 class SubwordNmtCodes {
  public:
-  /// Reads the text of a codes file, with or without a byte order mark; of a pair that stands twice the first counts.
-  /// `where` names the text in messages, such as its file. Throws IoError with `where` and the line.
+  /// Reads the text of a codes file, with or without a byte order mark. If a pair is there twice, the first one counts.
+  /// `where` is the name of the text in messages, such as its file. Throws IoError with `where` and the line for a
+  /// malformed text.
   [[nodiscard]] static SubwordNmtCodes from_text(std::string_view codes, std::string_view where) {
     constexpr std::string_view kVersion = "#version:";
     SubwordNmtCodes result;
@@ -63,8 +65,8 @@ class SubwordNmtCodes {
     return result;
   }
 
-  /// The pieces of the words, with spaces between them; a piece ends in "@@" unless it ends its word. Words are cut at
-  /// spaces alone. Throws ValueError for text that is not UTF-8.
+  /// The pieces of the words with spaces between them; a piece ends in "@@" unless it is the end of a word. Words are
+  /// separated by spaces alone. Throws ValueError for text that is not UTF-8.
   [[nodiscard]] std::string segment(std::string_view line) const {
     if (const auto offset = find_invalid_utf8(line)) {
       fail("subword_nmt.segment", "text must be UTF-8: byte ", *offset + 1, " of ", line.size());
@@ -83,8 +85,8 @@ class SubwordNmtCodes {
     return pieces;
   }
 
-  /// The words of pieces: without "@@ ", and without "@@" at the end. The inverse of `segment` for words with single
-  /// spaces between them none of which ends in "@@".
+  /// The words of pieces: the text without "@@ " and without "@@" at its end. It undoes `segment` for words with single
+  /// spaces between them if no word ends in "@@".
   [[nodiscard]] static std::string join(std::string_view pieces) {
     std::string words;
     while (!pieces.empty()) {
@@ -104,7 +106,7 @@ class SubwordNmtCodes {
 
   struct Work {
     detail::PairJoiner::Work joining;
-    std::vector<std::size_t> offsets;  // of each symbol in the word, and the word's end
+    std::vector<std::size_t> offsets;  // offset of each symbol in the word, and the word's end
     std::string last;
   };
   struct Hash {

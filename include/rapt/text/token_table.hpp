@@ -1,6 +1,6 @@
 /// \file
-/// A table from token texts to ids, for looking up very many short pieces of text. (A Vocabulary is for names; it needs
-/// special tokens.)
+/// A hash table from token texts to ids, made for looking up very many short pieces of text. (A Vocabulary always has
+/// special tokens, and is slower.)
 #pragma once
 
 #include <algorithm>
@@ -21,13 +21,13 @@
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
-/// Distinct texts with their ids. A text's hash is taken byte by byte, so that who looks for the longest token of a
-/// text's beginnings has all their hashes from one pass.
+/// Distinct texts with their ids. The hash of a text is computed byte by byte, so that a search for the longest token
+/// that a text begins with gets the hashes of all its beginnings in one pass.
 class TokenTable {
  public:
   static constexpr std::uint64_t kEmptyHash = 0;
 
-  /// The hash of a text and one more byte.
+  /// The hash of a text that is longer by a byte (or by another text) than the text with the given hash.
   [[nodiscard]] static constexpr std::uint64_t hash_on(std::uint64_t hash, char byte) {
     return hash * 0xD6E8FEB86659FD93u + static_cast<unsigned char>(byte) + 1;
   }
@@ -36,7 +36,7 @@ class TokenTable {
     return hash;
   }
 
-  /// Says no, and changes nothing, when the text is here already.
+  /// Adds a text. Returns false and changes nothing if it has been added before.
   bool add(std::string_view text, TokenId id) {
     const Entry entry{id, static_cast<std::uint32_t>(text.size()), bytes_.size()};
     for (std::uint64_t key = first_key(hash_on(kEmptyHash, text));; key = next_key(key)) {
@@ -49,9 +49,9 @@ class TokenTable {
     return true;
   }
 
-  /// The text's id, or -1.
+  /// The id of a text, or -1 if it is not in the table.
   [[nodiscard]] TokenId find(std::string_view text) const { return find(hash_on(kEmptyHash, text), {}, text); }
-  /// The id of the text `head + tail`, whose hash is given, or -1.
+  /// The id of the text head + tail with the given hash, or -1 if it is not in the table.
   [[nodiscard]] TokenId find(std::uint64_t hash, std::string_view head, std::string_view tail) const {
     for (std::uint64_t key = first_key(hash);; key = next_key(key)) {
       const Entry* entry = entries_.find(key);
@@ -61,7 +61,7 @@ class TokenTable {
     }
   }
 
-  /// Bytes of the longest text.
+  /// The number of bytes of the longest text.
   [[nodiscard]] std::size_t longest() const { return longest_; }
 
  private:
@@ -71,7 +71,7 @@ class TokenTable {
     std::size_t begin = 0;
   };
 
-  /// Texts with the same hash stand one key apart. No key is ~0, which the table takes for none.
+  /// Texts with the same hash have consecutive keys. No key is ~0, which KeyTable uses for empty slots.
   [[nodiscard]] static constexpr std::uint64_t first_key(std::uint64_t hash) { return hash >> 1; }
   [[nodiscard]] static constexpr std::uint64_t next_key(std::uint64_t key) {
     return (key + 1) & (~std::uint64_t{0} >> 1);
@@ -81,14 +81,14 @@ class TokenTable {
     return {bytes_.data() + entry.begin, entry.length};
   }
 
-  std::string bytes_;  // of all texts
+  std::string bytes_;  // all texts, one after the other
   KeyTable<Entry> entries_;
   std::size_t longest_ = 0;
 };
 
-/// The table of a whole vocabulary: a token's id is its place among `tokens`. `unused` are ids without a token, whose
-/// places hold an empty text; a token may be empty, too. Throws ValueError with `where` for a token that is not UTF-8
-/// or there twice, and for an unused id that is outside the vocabulary, there twice, or has a token.
+/// The table of a whole vocabulary, in which a token's id is its place in `tokens`. `unused` are ids without a token,
+/// whose places have an empty text; a token may be empty, too. Throws ValueError with `where` for a token that is not
+/// UTF-8 or occurs twice, and for an unused id that is outside the vocabulary, occurs twice, or has a token.
 [[nodiscard]] inline TokenTable index_tokens(std::span<const std::string> tokens, std::span<const TokenId> unused,
                                              std::string_view where) {
   require(tokens.size() <= to_size(std::numeric_limits<TokenId>::max()), where, "too many tokens: ", tokens.size());

@@ -1,7 +1,7 @@
 /// \file
-/// The little Unicode that text needs: checking UTF-8, lower case, splitting at white space. Needs utf8proc.
+/// Unicode text: checking UTF-8, lower case, splitting at white space. Needs utf8proc.
 ///
-/// Text is UTF-8 in std::string everywhere. `find_invalid_utf8` is for text that comes from outside; the other
+/// Text is UTF-8 in std::string everywhere. `find_invalid_utf8` checks text that comes from outside; the other
 /// functions leave malformed bytes as they are and never read past the end.
 #pragma once
 
@@ -21,7 +21,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// A code point in UTF-8 text: its value, or -1 for a malformed byte, and the bytes it takes (at least 1).
+/// A code point in UTF-8 text: its value, or -1 for a malformed byte, and the number of its bytes, at least 1.
 struct CodePoint {
   std::int32_t value;
   std::size_t length;
@@ -38,15 +38,15 @@ struct CodePoint {
   return {value, to_size(length)};
 }
 
-/// Adds a valid code point to UTF-8 text.
+/// Appends a valid code point to UTF-8 text.
 inline void append_code_point(std::string& text, std::int32_t value) {
   std::array<utf8proc_uint8_t, 4> bytes{};
   const utf8proc_ssize_t length = utf8proc_encode_char(value, bytes.data());
   text.append(reinterpret_cast<const char*>(bytes.data()), to_size(length));
 }
 
-/// Offset of the first byte that is not well-formed UTF-8: stray or missing continuation, overlong form, surrogate,
-/// beyond U+10FFFF. Nothing when all is well.
+/// The offset of the first byte that is not well-formed UTF-8 (a stray or missing continuation, an overlong form, a
+/// surrogate, a value beyond U+10FFFF), or std::nullopt if there is none.
 [[nodiscard]] inline std::optional<std::size_t> find_invalid_utf8(std::string_view text) {
   for (std::size_t i = 0; i < text.size();) {
     const CodePoint point = code_point_at(text, i);
@@ -56,14 +56,14 @@ inline void append_code_point(std::string& text, std::int32_t value) {
   return std::nullopt;
 }
 
-/// White space as Python's str.split() understands it: Unicode's White_Space and the separators U+001C .. U+001F.
+/// White space as in Python's str.split(): Unicode's White_Space and the separators U+001C .. U+001F.
 [[nodiscard]] constexpr bool is_whitespace(std::int32_t value) {
   if (value < 0x80) return (value >= 0x09 && value <= 0x0D) || (value >= 0x1C && value <= 0x20);
   return value == 0x85 || value == 0xA0 || value == 0x1680 || (value >= 0x2000 && value <= 0x200A) || value == 0x2028 ||
          value == 0x2029 || value == 0x202F || value == 0x205F || value == 0x3000;
 }
 
-/// The pieces between runs of white space, none of them empty; views into the text.
+/// The non-empty pieces between runs of white space, as views of the text.
 [[nodiscard]] inline std::vector<std::string_view> split_whitespace(std::string_view text) {
   std::vector<std::string_view> words;
   std::size_t begin = 0;
@@ -84,7 +84,7 @@ inline void append_code_point(std::string& text, std::int32_t value) {
 
 namespace detail {
 
-/// Begin of the code point that ends before `position` (> 0).
+/// The beginning of the code point that ends at `position`, which must be positive.
 [[nodiscard]] inline std::size_t previous_code_point(std::string_view text, std::size_t position) {
   const std::size_t lowest = position > 4 ? position - 4 : 0;
   do {
@@ -93,7 +93,7 @@ namespace detail {
   return position;
 }
 
-/// Unicode's Case_Ignorable: marks, modifiers, and punctuation that stands inside words.
+/// Unicode's property Case_Ignorable: marks, modifiers, and punctuation inside words.
 [[nodiscard]] inline bool is_case_ignorable(std::int32_t value) {
   switch (value) {
     case '\'':
@@ -122,8 +122,8 @@ namespace detail {
          category == UTF8PROC_CATEGORY_LM || category == UTF8PROC_CATEGORY_SK;
 }
 
-/// Unicode's Cased, for code points that are not case-ignorable: letters with case, and the numerals and enclosed
-/// letters that have one without being letters.
+/// Unicode's property Cased, for code points that are not Case_Ignorable: letters with case, and the numerals and
+/// enclosed letters that have a case without being letters.
 [[nodiscard]] inline bool is_cased(std::int32_t value) {
   const utf8proc_category_t category = utf8proc_category(value);
   return category == UTF8PROC_CATEGORY_LU || category == UTF8PROC_CATEGORY_LL || category == UTF8PROC_CATEGORY_LT ||
@@ -132,7 +132,8 @@ namespace detail {
          (value >= 0x1F150 && value <= 0x1F169) || (value >= 0x1F170 && value <= 0x1F189);
 }
 
-/// Unicode's Final_Sigma for the sigma (two bytes) at `position`: a cased letter before it in the word, none behind.
+/// Unicode's condition Final_Sigma for the sigma (two bytes) at `position`: it has a cased letter before it in the word
+/// and none after it.
 [[nodiscard]] inline bool is_final_sigma(std::string_view text, std::size_t position) {
   bool letter_before = false;
   for (std::size_t i = position; i > 0;) {
@@ -153,8 +154,8 @@ namespace detail {
 
 }  // namespace detail
 
-/// Lower case in every script, as Python's str.lower(): Unicode's simple mapping, U+0130 to "i" and a dot above, and
-/// a capital sigma at the end of a word to the final form.
+/// The text in lower case, as by Python's str.lower(): Unicode's simple mapping, but U+0130 becomes "i" and a dot
+/// above, and a capital sigma at the end of a word becomes the final form.
 [[nodiscard]] inline std::string to_lower(std::string_view text) {
   std::string lower;
   lower.reserve(text.size());
@@ -177,7 +178,7 @@ namespace detail {
 
 namespace detail {
 
-/// The text without the characters at its end for which `is_stripped(value)`.
+/// The text without the characters at its end for which is_stripped(value) is true.
 template <class Predicate>
 [[nodiscard]] std::string_view strip_end_if(std::string_view text, const Predicate& is_stripped) {
   while (!text.empty()) {
@@ -196,17 +197,17 @@ template <class Predicate>
   return detail::strip_end_if(text, is_whitespace);
 }
 
-/// Chinese characters: the CJK ideographs of Unicode's blocks.
+/// True for Chinese characters: the CJK ideographs of Unicode's blocks.
 [[nodiscard]] constexpr bool is_han(std::int32_t value) {
   return (value >= 0x3400 && value <= 0x4DBF) || (value >= 0x4E00 && value <= 0x9FFF) ||
          (value >= 0xF900 && value <= 0xFAFF) || (value >= 0x20000 && value <= 0x3134F);
 }
-/// Ideographs and the punctuation that is written with them, full-width forms included.
+/// True for Chinese characters and the punctuation that is written with them, with full-width forms.
 [[nodiscard]] constexpr bool is_wide(std::int32_t value) {
   return is_han(value) || (value >= 0x3001 && value <= 0x303F) || (value >= 0xFF01 && value <= 0xFF65);
 }
 
-/// A space on either side of each Chinese character and its punctuation: text whose words are characters.
+/// The text with a space on each side of every Chinese character and its punctuation, so that these are words.
 [[nodiscard]] inline std::string separate_han(std::string_view text) {
   std::string separated;
   bool space_due = false;
@@ -220,7 +221,7 @@ template <class Predicate>
   }
   return separated;
 }
-/// The inverse as far as it can be: no space beside a Chinese character.
+/// Undoes separate_han as far as possible: removes spaces beside Chinese characters and their punctuation.
 [[nodiscard]] inline std::string join_han(std::string_view text) {
   std::string joined;
   bool after_wide = false, space = false;

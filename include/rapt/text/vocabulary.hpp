@@ -1,5 +1,5 @@
 /// \file
-/// Vocabulary: token strings and their numbers, both ways.
+/// Vocabulary: from tokens to their ids and back.
 #pragma once
 
 #include <algorithm>
@@ -20,23 +20,23 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// The tokens that stand for no text of their own.
+/// The names of the special tokens, which stand for no text of their own.
 struct SpecialTokens {
   std::string unknown = "<unk>";
   std::string begin_of_sentence = "<s>";
   std::string end_of_sentence = "</s>";  ///< may be the same as begin_of_sentence
-  std::vector<std::string> others = {};  ///< further ones, such as "<pad>" and "<mask>"
+  std::vector<std::string> others = {};  ///< other special tokens, such as "<pad>" and "<mask>"
 };
 
-/// An immutable list of distinct tokens; a token's id is its place in the list. One of them may be empty, as in some
-/// published vocabularies: it is a token like any other here. Safe to read from many threads.
+/// An immutable list of distinct tokens. A token's id is its place in the list. One token may be empty, as in some
+/// published vocabularies, and is treated as any other. Many threads may use one object.
 class Vocabulary {
  public:
-  /// The three special tokens alone.
+  /// The vocabulary of the three special tokens alone.
   Vocabulary() : Vocabulary(std::span<const std::string>{}) {}
 
-  /// "<unk>", "<s>" and "</s>" as 0, 1 and 2, then the ordinary tokens from 3 on. Throws ValueError with the token
-  /// and its position (from 0) when one occurs twice or is called as a special one.
+  /// The special tokens "<unk>", "<s>" and "</s>" with the ids 0, 1 and 2, then the ordinary tokens from 3 on. Throws
+  /// ValueError with the token and its position (from 0) if one occurs twice or has the name of a special token.
   explicit Vocabulary(std::span<const std::string> ordinary_tokens) {
     const SpecialTokens special;
     tokens_ = {special.unknown, special.begin_of_sentence, special.end_of_sentence};
@@ -44,8 +44,8 @@ class Vocabulary {
     index(special, 3);
   }
 
-  /// A vocabulary made elsewhere: all its tokens in their order, the special ones wherever they stand. Throws
-  /// ValueError as above, and when a special token is missing.
+  /// A vocabulary of another program: all its tokens in their order, with the special ones at any place. Throws
+  /// ValueError as above, and if a special token is missing.
   [[nodiscard]] static Vocabulary from_tokens(std::vector<std::string> tokens, const SpecialTokens& special = {}) {
     Vocabulary vocabulary{Unindexed{}};
     vocabulary.tokens_ = std::move(tokens);
@@ -55,7 +55,7 @@ class Vocabulary {
 
   [[nodiscard]] Index size() const { return std::ssize(tokens_); }
   [[nodiscard]] bool contains(std::string_view token) const { return ids_.find(token) != ids_.end(); }
-  /// The token's id; `unknown()` for one that is not here.
+  /// The id of a token, or unknown() if it is not in the vocabulary.
   [[nodiscard]] TokenId id(std::string_view token) const {
     const auto found = ids_.find(token);
     return found == ids_.end() ? unknown_ : found->second;

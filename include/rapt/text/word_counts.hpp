@@ -1,5 +1,5 @@
 /// \file
-/// Cutting lines into words, and counting the words of a text on all threads.
+/// Splitting lines into words, and counting the words of a text on all threads.
 #pragma once
 
 #include <algorithm>
@@ -24,8 +24,9 @@ namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
 [[nodiscard]] constexpr bool is_ascii_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
-/// Calls `use(word)` for each piece between runs of ASCII white space. When lossless, for each piece between two
-/// spaces, which may be empty, so that the pieces with a space between them are the line; an empty line has none.
+/// Calls use(word) for each piece between runs of ASCII white space. With `lossless`, calls it for each piece between
+/// two single spaces, so that the pieces joined by spaces are the line; pieces may then be empty, and an empty line has
+/// none.
 template <class Use>
 void for_each_word(std::string_view line, bool lossless, Use&& use) {
   if (lossless) {
@@ -46,7 +47,7 @@ void for_each_word(std::string_view line, bool lossless, Use&& use) {
 
 using WordCounts = std::vector<std::pair<std::string_view, std::int64_t>>;
 
-/// Distinct words with their counts, by open addressing.
+/// A hash table of distinct words with their counts, with open addressing.
 class WordTable {
  public:
   struct Entry {
@@ -86,20 +87,21 @@ class WordTable {
   }
 
   std::vector<Entry> entries_;
-  std::vector<std::size_t> slots_ = std::vector<std::size_t>(64);  // entry + 1, or 0; a power of two
+  std::vector<std::size_t> slots_ =
+      std::vector<std::size_t>(64);  // the number of the entry + 1, or 0 if empty; the size is a power of two
 };
 
-/// The distinct words of the lines, not empty ones, and how often each occurs; the order depends on the lines alone.
-/// Throws ValueError with `where` and the line for text that is not UTF-8.
+/// The distinct non-empty words of the lines with their counts, in an order that depends on the lines alone. Throws
+/// ValueError with `where` and the line for text that is not UTF-8.
 [[nodiscard]] inline WordCounts count_words(std::span<const std::string> lines, bool lossless, std::string_view where) {
-  // Parts of the text are counted side by side. Each sorts its words into shards by their hash, and a shard's words
-  // are summed over the parts, again side by side.
+  // Parts of the text are counted in parallel, each with its words in shards by their hash. Then the counts of each
+  // shard are summed over the parts, with the shards in parallel.
   constexpr std::size_t kPartBytes = std::size_t{1} << 20, kMaxParts = 64, kShards = 16;
   constexpr int kShardShift = std::numeric_limits<std::size_t>::digits - 4;
   std::size_t bytes = 0;
   for (const std::string& line : lines) bytes += line.size();
   const std::size_t part_bytes = std::max(kPartBytes, bytes / kMaxParts + 1);
-  std::vector<std::size_t> begins = {0};  // lines at which parts begin
+  std::vector<std::size_t> begins = {0};  // the line at which each part begins
   std::size_t filled = 0;
   for (std::size_t i = 0; i < lines.size(); ++i) {
     if (filled >= part_bytes) {
@@ -110,7 +112,7 @@ class WordTable {
   }
   struct Part {
     std::array<WordTable, kShards> shards;
-    std::size_t bad_line = 0, bad_byte = 0;  // both from 1; 0: the text is fine
+    std::size_t bad_line = 0, bad_byte = 0;  // first place that is not UTF-8, from 1; 0 if there is none
   };
   std::vector<Part> parts(begins.size());
   begins.push_back(lines.size());
@@ -127,7 +129,7 @@ class WordTable {
       for_each_word(lines[i], lossless, [&](std::string_view word) {
         if (word.empty()) return;
         const std::size_t hash = std::hash<std::string_view>{}(word);
-        part.shards[hash >> kShardShift].add(word, hash, 1);  // the tables use the lower bits
+        part.shards[hash >> kShardShift].add(word, hash, 1);  // the tables use the lower bits of the hash
       });
     }
   });

@@ -1,9 +1,9 @@
 /// \file
-/// BERT's WordPiece (Devlin et al. 2018, arXiv:1810.04805), as its vocabularies are published.
+/// WordPiece, BERT's tokenizer (Devlin et al. 2018, arXiv:1810.04805), for its published vocabularies.
 ///
-/// A text is normalised (bert_normalizer.hpp) and cut at white space and on both sides of each punctuation mark. A word
-/// is cut into the longest token that it begins with, the longest one with "##" before it that the rest begins with,
-/// and so on; a word that cannot be cut so, or is very long, is "[UNK]".
+/// A text is normalised (bert_normalizer.hpp) and split into words at white space and on both sides of each punctuation
+/// mark. A word becomes the longest token that it begins with, followed by the longest token with the prefix "##" that
+/// the rest begins with, and so on. A word for which this is not possible, or which is very long, becomes "[UNK]".
 #pragma once
 
 #include <algorithm>
@@ -25,7 +25,7 @@
 #include "rapt/text/bert_normalizer.hpp"
 #include "rapt/text/character_classes.hpp"
 #include "rapt/text/clean_up.hpp"
-#include "rapt/text/encoding.hpp"
+#include "rapt/text/text_encoder.hpp"
 #include "rapt/text/token_table.hpp"
 #include "rapt/text/unicode.hpp"
 
@@ -33,12 +33,12 @@ namespace rapt { inline namespace RAPT_ABI {
 
 struct WordPieceOptions {
   bool lowercase = true;                   ///< false for the cased models
-  std::optional<bool> strip_accents = {};  ///< unless given, as lowercase
-  bool clean_text = true;                  ///< control characters go, all white space is a space
+  std::optional<bool> strip_accents = {};  ///< by default the value of lowercase
+  bool clean_text = true;                  ///< removes control characters and makes all white space a space
   bool separate_chinese = true;            ///< each Chinese character is a word
   std::string unknown = "[UNK]";           ///< must be in the vocabulary
-  std::string prefix = "##";               ///< of tokens that go on within a word
-  Index max_word_characters = 100;         ///< longer words are unknown
+  std::string prefix = "##";               ///< prefix of tokens that continue a word
+  Index max_word_characters = 100;         ///< longer words become the unknown token
   bool cleanup = true;                     ///< decoding cleans up the spaces of each token (clean_up.hpp)
   bool clean_up_spaces = false;            ///< decoding cleans up the spaces of the whole text, too
   std::vector<TokenId> unused = {};        ///< ids without a token; their places hold an empty text
@@ -46,15 +46,15 @@ struct WordPieceOptions {
       {"[UNK]"}, {"[SEP]"}, {"[PAD]"}, {"[CLS]"}, {"[MASK]"}};  ///< in the vocabulary
   std::vector<TemplatePiece> single = {{"[CLS]"}, {"$A"}, {"[SEP]"}};
   std::vector<TemplatePiece> pair = {{"[CLS]"}, {"$A"}, {"[SEP]"}, {"$B", 1}, {"[SEP]", 1}};
-  Index max_tokens = 0;  ///< longer texts are cut off; 0: never
+  Index max_tokens = 0;  ///< longer texts are cut off; 0 means no limit
 };
 
-/// Text to token ids and back. Immutable; many threads may use one object.
+/// Converts text to token ids and back. Immutable; many threads may use one object.
 class WordPiece : public TextEncoder<WordPiece> {
  public:
-  /// `tokens`: the whole vocabulary; a token's place is its id. One of them may be empty: that token is never found in
-  /// a text. Throws ValueError for a token that is not UTF-8 or there twice, for unused ids that have a token, and when
-  /// the unknown token, an added token or one of a template is missing.
+  /// `tokens` is the whole vocabulary; a token's place is its id. One token may be empty; it is never found in a text.
+  /// Throws ValueError for a token that is not UTF-8 or occurs twice, for unused ids that have a token, and if the
+  /// unknown token, an added token or a token of a template is missing.
   explicit WordPiece(std::vector<std::string> tokens, WordPieceOptions options = {})
       : options_(std::move(options)),
         tokens_(std::move(tokens)),
@@ -86,22 +86,22 @@ class WordPiece : public TextEncoder<WordPiece> {
   }
 
   [[nodiscard]] const WordPieceOptions& options() const { return options_; }
-  /// V, unused ids included.
+  /// The size of the vocabulary, with unused ids.
   [[nodiscard]] Index size() const { return std::ssize(tokens_); }
-  /// The vocabulary by id.
+  /// All tokens in the order of their ids.
   [[nodiscard]] std::span<const std::string> tokens() const { return tokens_; }
-  /// Empty for an unused id. Throws ValueError unless 0 <= id < size().
+  /// The token with this id, empty for an unused id. Throws ValueError unless 0 <= id < size().
   [[nodiscard]] const std::string& token(TokenId id) const {
     require_ids({&id, 1}, size(), kName);
     return at(tokens_, id);
   }
-  /// The id of a token such as "##ing" or "[MASK]"; -1 for none.
+  /// The id of a token such as "##ing" or "[MASK]", or -1 if it is not in the vocabulary.
   [[nodiscard]] TokenId id(std::string_view token) const { return ids_.find(token); }
   [[nodiscard]] TokenId unknown() const { return unknown_; }
   [[nodiscard]] bool is_special(TokenId id) const { return id >= 0 && id < size() && at(is_special_, id) != 0; }
 
-  /// Words with a space between them, as far as they can be had back. The empty token is a word without letters; an
-  /// unused id is passed over. Throws ValueError for an id outside the vocabulary.
+  /// The words of the tokens with spaces between them, as far as tokens tell. The empty token is a word without
+  /// letters, and unused ids are skipped. Throws ValueError for an id outside the vocabulary.
   [[nodiscard]] std::string decode(std::span<const TokenId> ids, bool skip_special = true) const {
     require_ids(ids, size(), "wordpiece.decode");
     std::string text, piece;
@@ -130,7 +130,7 @@ class WordPiece : public TextEncoder<WordPiece> {
   static constexpr const char* kName = "wordpiece";
 
   struct Prefix {
-    std::size_t end;  // in the word
+    std::size_t end;  // where the prefix ends in the word
     std::uint64_t hash;
   };
   struct Work {
@@ -165,13 +165,13 @@ class WordPiece : public TextEncoder<WordPiece> {
     });
   }
 
-  /// Where normalised text came from.
+  /// The place in the original text that normalised text came from.
   struct Place {
     std::string_view text;
-    std::size_t begin;                        // of the part that was normalised
-    const std::vector<std::size_t>& origins;  // within it
+    std::size_t begin;                        // where the normalised part begins in it
+    const std::vector<std::size_t>& origins;  // offset in that part of each normalised byte's character
 
-    /// A token of the normalised bytes [from, to).
+    /// Adds a token of the normalised bytes [from, to) with its span in the original text.
     void add(TokenId id, std::size_t from, std::size_t to, detail::TokenSink& sink) const {
       if (!sink.with_spans) {
         sink.ids.push_back(id);
@@ -182,7 +182,7 @@ class WordPiece : public TextEncoder<WordPiece> {
     }
   };
 
-  /// The words of normalised text, which begins at `offset` of all of it.
+  /// Adds the tokens of the words of a part of normalised text, which begins at `offset` in it.
   void append_words(std::string_view text, std::size_t offset, const Place& place, Work& work,
                     detail::TokenSink& sink) const {
     std::size_t begin = 0;
@@ -215,7 +215,7 @@ class WordPiece : public TextEncoder<WordPiece> {
     end_word(text.size());
   }
 
-  /// `at`: where the word begins in the normalised text.
+  /// Adds the tokens of a word, which begins at `at` in the normalised text.
   void append_word(std::string_view word, std::uint64_t hash, Index characters, std::size_t at, const Place& place,
                    Work& work, detail::TokenSink& sink) const {
     if (characters > options_.max_word_characters) {
@@ -239,7 +239,7 @@ class WordPiece : public TextEncoder<WordPiece> {
     }
   }
 
-  /// The longest token that the rest of a word begins with, and how many of its bytes that is; -1 for none.
+  /// The longest token that the rest of a word begins with, and the number of its bytes there; -1 if there is no token.
   [[nodiscard]] std::pair<TokenId, std::size_t> longest_token(std::string_view rest, bool goes_on, Work& work) const {
     const std::string_view head = goes_on ? std::string_view(options_.prefix) : std::string_view();
     std::vector<Prefix>& prefixes = work.prefixes;
@@ -260,7 +260,7 @@ class WordPiece : public TextEncoder<WordPiece> {
   WordPieceOptions options_;
   std::vector<std::string> tokens_;  // by id
   detail::TokenTable ids_;
-  std::unordered_map<TokenId, std::string> normalized_names_;  // of added tokens that are looked for so
+  std::unordered_map<TokenId, std::string> normalized_names_;  // of added tokens found in normalised text
   TokenId unknown_ = -1, empty_ = -1;
   std::vector<char> is_special_;  // by id
   detail::CharacterClasses classes_;

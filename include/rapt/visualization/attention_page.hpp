@@ -1,7 +1,7 @@
 /// \file
-/// Attention weights as one HTML page: a small map of every head, which opens to a large one with tokens and numbers.
-///
-/// The page is a single string with nothing to load: it works from a file, without a network, on a telephone.
+/// Attention probabilities as an HTML page with a small map of every head, which can be opened to a large one with
+/// tokens and numbers. The page is a single string that loads nothing: it works from a file, without a network, and on
+/// a telephone.
 #pragma once
 
 #include <algorithm>
@@ -22,28 +22,29 @@ namespace rapt { inline namespace RAPT_ABI {
 /// Attention of one kind, e.g. of all decoder layers to the source.
 template <class T>
 struct AttentionSection {
-  std::string title = {}, note = {};      ///< a heading and a sentence about it
-  std::vector<std::string> queries = {};  ///< of the rows: the tokens that look
-  std::vector<std::string> keys = {};     ///< of the columns: the tokens that are looked at
-  /// Of each layer [B, H, Lq, Lk], with at least as many rows and columns as there are tokens. Not copied.
+  std::string title = {}, note = {};      ///< a heading, and a sentence that explains it
+  std::vector<std::string> queries = {};  ///< the tokens of the rows, which attend
+  std::vector<std::string> keys = {};     ///< the tokens of the columns, which are attended to
+  /// The probabilities of each layer [B, H, Lq, Lk], with at least as many rows and columns as there are tokens. They
+  /// are not copied.
   std::span<const Tensor<T>> layers = {};
-  bool causal = false;  ///< queries are the last of the keys' positions and see none after their own
+  bool causal = false;  ///< queries are the last positions of the keys and attend to none after their own
 };
 
 struct AttentionPageOptions {
   std::string title = "Attention";
-  std::string source = {}, target = {};  ///< a sentence and its translation, shown on top; empty: left out
-  Index sequence = 0;                    ///< which of the B sequences is drawn
+  std::string source = {}, target = {};  ///< a sentence and its translation, shown at the top unless empty
+  Index sequence = 0;                    ///< number of the sequence, of B, that is drawn
 };
 
 namespace detail {
 
-/// A weight is written as so many parts of this.
+/// Weights are written as whole multiples of 1 / kWeightUnit.
 inline constexpr Index kWeightUnit = 10000;
 
-/// A row of weights as whole numbers of 1 / kWeightUnit. Each is off by less than one, and together they are their sum
-/// rounded: what lacks after rounding down goes to the largest remainders. (Rounded one by one, the 300 weights of a
-/// row could be off by 1.5 % together.)
+/// Rounds a row of weights to multiples of 1 / kWeightUnit. All are rounded down first, and those with the largest
+/// remainders up, until their sum is the rounded sum of the row. Each error is less than one unit. (If each weight were
+/// rounded to the nearest unit, the sum of 300 weights could be wrong by 1.5 %.)
 template <class T>
 [[nodiscard]] std::vector<Index> rounded_weights(std::span<const T> row) {
   std::vector<Index> units(row.size());
@@ -67,7 +68,7 @@ template <class T>
   return units;
 }
 
-/// ["a","b"]
+/// The texts as a JSON list of strings.
 [[nodiscard]] inline std::string json_strings(const std::vector<std::string>& texts) {
   std::string json = "[";
   for (const std::string& text : texts) {
@@ -77,7 +78,7 @@ template <class T>
   return json + ']';
 }
 
-/// One layer's heads, [[row after row], ...], of `sequence`.
+/// The heads of one layer for a sequence, as a JSON list with a list of all weights, row after row, for each head.
 template <class T>
 [[nodiscard]] std::string json_heads(const AttentionSection<T>& section, const Tensor<T>& layer, Index sequence) {
   constexpr std::string_view kWhere = "attention_page";
@@ -91,7 +92,7 @@ template <class T>
     json += head == 0 ? "[" : ",[";
     for (Index row = 0; row < rows; ++row) {
       const T* weights = layer.data() + ((sequence * shape[1] + head) * shape[2] + row) * shape[3];
-      for (Index col = 0; col < cols; ++col) {  // also refuses NaN
+      for (Index col = 0; col < cols; ++col) {  // NaN is refused, too
         require(weights[col] >= T(0) && weights[col] <= T(1.001), kWhere, section.title,
                 ": weights must be in [0, 1]: ", weights[col], " in head ", head, ", row ", row, ", column ", col);
       }
@@ -120,9 +121,10 @@ template <class T>
 
 }  // namespace detail
 
-/// The three kinds of attention of an encoder-decoder Transformer. `source` names the source's tokens; `target` names
-/// <s> w1 .. wn </s>: the decoder reads all of them but the last, and writes all but the first. The maps are one tensor
-/// a layer: [B, H, Ls, Ls], [B, H, Lt, Lt] and [B, H, Lt, Ls] with Lt one less than `target` has names.
+/// The sections of an encoder-decoder Transformer: its three kinds of attention. `source` are the source's tokens,
+/// `target` the tokens <s> w1 .. wn </s>, of which the decoder reads all but the last and writes all but the first. The
+/// attention probabilities have one tensor for each layer, [B, H, Ls, Ls], [B, H, Lt, Lt] and [B, H, Lt, Ls], where Lt
+/// is the number of target tokens less one.
 template <class T>
 [[nodiscard]] std::vector<AttentionSection<T>> translation_sections(const std::vector<std::string>& source,
                                                                     const std::vector<std::string>& target,
@@ -150,9 +152,9 @@ template <class T>
            .layers = decoder_cross}};
 }
 
-/// The page, as UTF-8. It says of each weight four digits, and rows add up to what they were within 1e-4. The same
-/// arguments give the same bytes. Texts may hold anything: bytes that are not UTF-8 are shown as U+FFFD. Throws
-/// ShapeError for tensors that do not fit the tokens, ValueError for weights outside of [0, 1].
+/// The page in UTF-8. Weights have four decimals, and rows have their sums within 1e-4. The same arguments give the
+/// same bytes. Texts may have any bytes; those that are not UTF-8 are shown as U+FFFD. Throws ShapeError for tensors
+/// that do not fit the tokens, and ValueError for weights outside [0, 1].
 template <class T>
 [[nodiscard]] std::string attention_page(const AttentionPageOptions& options,
                                          const std::vector<AttentionSection<T>>& sections) {

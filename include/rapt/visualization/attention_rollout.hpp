@@ -1,5 +1,6 @@
 /// \file
-/// Attention rollout (Abnar and Zuidema 2020): through all layers, how much of each token goes into each.
+/// Attention rollout (Abnar and Zuidema 2020): how much each input token contributes to each output token of all layers
+/// together.
 #pragma once
 
 #include <span>
@@ -9,10 +10,11 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// Of a layer, A is the mean of its heads' probabilities, which the residual connection passes by: (A + I) / 2. The
-/// product of the layers, the last one first, says what part each token of the input has in each of the output: rows
-/// sum to 1   // [B, L, L] from a tensor [B, H, L, L] for each layer, of sequences of equal length
-/// Throws ShapeError for other shapes, and if there is no layer.
+/// A layer mixes its tokens by (A + I) / 2, where A is the mean of its heads' attention probabilities and the identity
+/// stands for the residual connection. The rollout is the product of these matrices, that of the last layer on the
+/// left; its element (i, j) is the contribution of input token j to output token i, and its rows sum to 1   // [B, L,
+/// L] `layers` has a tensor [B, H, L, L] for each layer; all sequences have the length L. Throws ShapeError for other
+/// shapes and if there is no layer.
 template <class T>
 [[nodiscard]] Tensor<T> attention_rollout(std::span<const Tensor<T>> layers) {
   constexpr std::string_view kWhere = "attention_rollout";

@@ -1,5 +1,5 @@
 /// \file
-/// The axis of a chart: its range, and round numbers on it.
+/// The axis of a chart: its range, and the round numbers that are written on it.
 #pragma once
 
 #include <algorithm>
@@ -15,7 +15,7 @@
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
-/// The decimal number mantissa * 10^exponent: exact, so that its text is short.
+/// The decimal number mantissa * 10^exponent. It is exact, so that its text is short.
 struct Decimal {
   std::int64_t mantissa = 0;
   int exponent = 0;
@@ -26,7 +26,7 @@ struct Decimal {
   }
 };
 
-/// "0.0005", "20,000", "-2.5×10⁻⁷"
+/// The number as text, e.g. "0.0005", "20,000" or "-2.5×10⁻⁷".
 [[nodiscard]] inline std::string to_string(Decimal number) {
   if (number.mantissa == 0) return "0";
   while (number.mantissa % 10 == 0) {
@@ -55,7 +55,7 @@ struct Decimal {
   return sign + digits;
 }
 
-/// A step of 1, 2 or 5 times a power of ten that cuts a length into about `parts`, at most.
+/// The step of 1, 2 or 5 times a power of ten that divides a length into about `parts` parts, or fewer.
 [[nodiscard]] inline Decimal round_step(double length, Index parts) {
   const double raw = length / static_cast<double>(parts);
   Decimal step{1, static_cast<int>(std::floor(std::log10(raw)))};
@@ -66,16 +66,16 @@ struct Decimal {
   return step;
 }
 
-/// A range of values, and the values that are written beside it.
+/// The range of an axis and its ticks, which are the values written beside it.
 class ChartAxis {
  public:
-  /// An axis over the values from `low` to `high`, with about `parts` + 1 ticks. With `to_ticks` it begins and ends
-  /// with one. A logarithmic axis needs values above zero.
+  /// An axis for the values from `low` to `high` with about `parts` + 1 ticks. With `to_ticks` it is widened so that it
+  /// begins and ends with a tick. A logarithmic axis needs values above zero.
   ChartAxis(double low, double high, Index parts, bool logarithmic, bool to_ticks) : logarithmic_(logarithmic) {
     require(std::abs(low) <= kLargest && std::abs(high) <= kLargest && low <= high, "chart_axis", "from ", low, " to ",
             high);
     require(!logarithmic || low >= kSmallest, "chart_axis", "a logarithmic axis cannot begin at ", low);
-    // One value, or as good as one: doubles have 16 digits.
+    // A single value, or two that differ by rounding alone, as doubles have 16 digits: the range needs a margin.
     if (high - low <= 1e-12 * std::max(std::abs(low), std::abs(high)) || high - low < kSmallest) {
       const double margin = std::max(0.1 * std::abs(low), low == 0 ? 1.0 : kSmallest);
       low = std::max(low - margin, -kLargest);
@@ -101,13 +101,13 @@ class ChartAxis {
   [[nodiscard]] double low() const { return low_; }
   [[nodiscard]] double high() const { return high_; }
   [[nodiscard]] const std::vector<Decimal>& ticks() const { return ticks_; }
-  /// 0 at the low end, 1 at the high one.
+  /// The place of a value on the axis, from 0 at the low end to 1 at the high end.
   [[nodiscard]] double position(double value) const {
     if (!logarithmic_) return (value - low_) / (high_ - low_);
     return (std::log10(value) - std::log10(low_)) / (std::log10(high_) - std::log10(low_));
   }
 
-  /// Magnitudes beyond these are not drawn: lengths of ranges would overflow.
+  /// Values of magnitudes beyond these are not drawn, as the lengths of ranges would overflow.
   static constexpr double kSmallest = 1e-300, kLargest = 1e300;
 
  private:
@@ -118,7 +118,7 @@ class ChartAxis {
     for (std::int64_t i = first; i <= last; ++i) ticks_.push_back({i * step.mantissa, step.exponent});
   }
 
-  /// Powers of ten, with 2 and 5 times them if there is room, or every second, third, ... if there is little.
+  /// Powers of ten; with enough room also 2 and 5 times them, with little room only every second, third, ... power.
   void add_powers(Index parts) {
     const int first = static_cast<int>(std::floor(std::log10(low_))),
               last = static_cast<int>(std::ceil(std::log10(high_)));

@@ -1,5 +1,5 @@
 /// \file
-/// Line charts as SVG: series of points, round numbers on the axes, a legend. Made for the curves of a training run.
+/// Line charts as SVG, with axes, round numbers on them and a legend, e.g. for the curves of a training run.
 #pragma once
 
 #include <algorithm>
@@ -23,19 +23,19 @@ struct ChartPoint {
   double x = 0, y = 0;
 };
 
-/// Points joined by a line in their order. Those that cannot be drawn are left out: NaN, infinity, magnitudes beyond
-/// 1e300, and with a logarithmic axis what is not above zero.
+/// Points joined by a line in their order. Points that cannot be drawn are left out: those with NaN, infinity or
+/// magnitudes beyond 1e300, and on a logarithmic axis those that are not above zero.
 struct ChartSeries {
-  std::string name = {};  ///< in the legend; empty: not there
+  std::string name = {};  ///< name in the legend; a series without a name is not there
   std::vector<ChartPoint> points = {};
 };
 
 struct LineChartOptions {
   std::string title = {}, x_label = {}, y_label = {};
   bool log_y = false;
-  /// Ends of the x axis. Unset: the points' own. Points beyond them widen it.
+  /// The ends of the x axis; by default those of the points. Points beyond them widen the axis.
   std::optional<double> x_low = {}, x_high = {};
-  Index width = 760, height = 320;  ///< pixels; also the ratio when it is shown in another size
+  Index width = 760, height = 320;  ///< in pixels; shown in another size, the chart keeps their ratio
 };
 
 struct LineChart {
@@ -45,7 +45,7 @@ struct LineChart {
 
 namespace detail {
 
-/// A coordinate with one decimal, the same under every locale.
+/// A coordinate as text with one decimal, which does not depend on the locale.
 [[nodiscard]] inline std::string pixels(double value) {
   const auto tenths = static_cast<std::int64_t>(std::llround(value * 10));
   std::string text = tenths < 0 ? "-" : "";
@@ -54,22 +54,23 @@ namespace detail {
   return text;
 }
 
-/// About how wide a text of the given size is: Chinese characters and the like are square, Latin ones half of that.
+/// An estimate of a text's width: characters of three bytes and more, such as Chinese ones, are as wide as high, others
+/// about half of that.
 [[nodiscard]] inline double text_width(std::string_view text, double size) {
   double width = 0;
   for_each_character(text, [&](std::string_view character) { width += character.size() > 2 ? 1.0 : 0.56; });
   return width * size;
 }
 
-/// `<text>` with attributes and escaped content; nothing for an empty one.
+/// A `<text>` element with the attributes and the escaped text, or nothing for an empty text.
 [[nodiscard]] inline std::string svg_text(double x, double y, const std::string& attributes, std::string_view text) {
   if (text.empty()) return "";
   return "<text x=\"" + pixels(x) + "\" y=\"" + pixels(y) + "\" " + attributes + ">" + escape_markup(text) +
          "</text>\n";
 }
 
-/// Of points that share half a pixel column, keeps the first, the lowest, the highest and the last: what one sees of
-/// them. Takes and returns pixels.
+/// Leaves out points that cannot be seen: of the points in half a pixel column it keeps the first, the lowest, the
+/// highest and the last one. Coordinates are pixels.
 [[nodiscard]] inline std::vector<ChartPoint> thinned(const std::vector<ChartPoint>& points) {
   std::vector<ChartPoint> kept;
   const auto column = [&](std::size_t i) { return std::floor(2 * points[i].x); };
@@ -88,7 +89,7 @@ namespace detail {
   return kept;
 }
 
-/// One chart as SVG elements, with its upper left corner at (0, top).
+/// The SVG elements of one chart, whose upper left corner is at (0, top).
 class ChartDrawing {
  public:
   ChartDrawing(const LineChart& chart, double top) : options_(chart.options), top_(top) {
@@ -121,14 +122,14 @@ class ChartDrawing {
            (!options_.log_y || point.y >= ChartAxis::kSmallest);
   }
 
-  /// Colours come again dashed.
+  /// The attributes of a series' line. When all colours have been used, they are used again for dashed lines.
   [[nodiscard]] static std::string stroke(std::size_t series) {
     std::string text = std::string("stroke=\"") + kColours[series % kColours.size()] + "\"";
     if (series >= kColours.size()) text += " stroke-dasharray=\"7 4\"";
     return text;
   }
 
-  /// Names beside strokes of their colours, in as many lines as they need.
+  /// Writes the names of the series beside short lines of their colours, in as many rows as they need.
   void draw_legend(const std::vector<ChartSeries>& series) {
     const double right = static_cast<double>(options_.width) - kRight;
     double x = kLeft;
@@ -202,8 +203,8 @@ class ChartDrawing {
         path += path.empty() ? 'M' : 'L';
         path += pixels(point.x) + " " + pixels(point.y);
       }
-      const std::string fine =
-          points_.size() > 1 && count > line.size() ? " stroke-width=\"1\"" : "";  // a thick line would hide the others
+      const std::string fine = points_.size() > 1 && count > line.size() ? " stroke-width=\"1\""
+                                                                         : "";  // as a thick line would hide the others
       svg_ += "<path class=\"line\" " + stroke(i) + fine + " d=\"" + path + "\"/>\n";
       if (count > 40) continue;
       for (const ChartPoint& point : line) {
@@ -215,13 +216,14 @@ class ChartDrawing {
 
   const LineChartOptions& options_;
   double top_, plot_top_ = 0;
-  std::vector<std::vector<ChartPoint>> points_;  // those that can be drawn, of each series
+  std::vector<std::vector<ChartPoint>> points_;  // the points of each series that can be drawn
   std::string svg_;
 };
 
 }  // namespace detail
 
-/// Charts one below the other, as one SVG document in UTF-8 on a light background. The same charts give the same bytes.
+/// The charts one below the other as one SVG document in UTF-8 on a light background. The same charts give the same
+/// bytes.
 [[nodiscard]] inline std::string stacked_charts(const std::vector<LineChart>& charts) {
   Index width = 0, height = 0;
   std::string drawings, title;
@@ -254,7 +256,7 @@ path { fill: none; }
   return stacked_charts({{options, series}});
 }
 
-/// What a training run leaves behind; x counts steps.
+/// The curves of a training run; x is the number of steps.
 struct TrainingCurves {
   std::vector<ChartPoint> training_loss = {}, validation_loss = {};  ///< nats per token
   std::vector<ChartPoint> learning_rate = {};

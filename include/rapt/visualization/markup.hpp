@@ -1,5 +1,6 @@
 /// \file
-/// Text for HTML, SVG and JSON: whatever bytes come in, what goes out is well-formed and means nothing but itself.
+/// Escaping text for HTML, SVG and JSON. The result is well-formed for any bytes, and the text cannot be taken for
+/// markup.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +14,7 @@ namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
 inline constexpr std::string_view kReplacementCharacter = "\xEF\xBF\xBD";
 
-/// Bytes of the well-formed UTF-8 character that begins at `position`; 0 if none does.
+/// The number of bytes of the well-formed UTF-8 character that begins at `position`, or 0 if there is none.
 [[nodiscard]] inline std::size_t utf8_length(std::string_view text, std::size_t position) {
   const auto byte = [&](std::size_t i) -> std::uint32_t {
     return position + i < text.size() ? static_cast<unsigned char>(text[position + i]) : 0u;
@@ -26,14 +27,14 @@ inline constexpr std::string_view kReplacementCharacter = "\xEF\xBF\xBD";
     if ((byte(i) & 0xC0u) != 0x80u) return 0;
     value = value << 6 | (byte(i) & 0x3Fu);
   }
-  constexpr std::uint32_t kSmallest[] = {0, 0, 0x80, 0x800, 0x10000};  // less is an overlong form
+  constexpr std::uint32_t kSmallest[] = {0, 0, 0x80, 0x800, 0x10000};  // a smaller value would be an overlong form
   const bool valid = first >= 0xC0 && first < 0xF8 && value >= kSmallest[length] && value <= 0x10FFFF &&
                      (value < 0xD800 || value > 0xDFFF);
   return valid ? length : 0;
 }
 
-/// Calls `append(character)` for each character of the text. Malformed bytes, and control characters that XML forbids,
-/// come as U+FFFD.
+/// Calls append(character) for each character of the text. Malformed bytes, and control characters that XML forbids,
+/// are passed as U+FFFD.
 template <class Append>
 void for_each_character(std::string_view text, const Append& append) {
   for (std::size_t i = 0; i < text.size();) {
@@ -47,7 +48,7 @@ void for_each_character(std::string_view text, const Append& append) {
   }
 }
 
-/// Text for an element's content or for an attribute in quotes, in HTML and in XML.
+/// The text as the content of an element or of an attribute in quotes, in HTML and XML.
 [[nodiscard]] inline std::string escape_markup(std::string_view text) {
   std::string escaped;
   for_each_character(text, [&](std::string_view character) {
@@ -74,7 +75,8 @@ void for_each_character(std::string_view text, const Append& append) {
   return escaped;
 }
 
-/// A JSON string that may stand inside of an HTML script element: no character in it can end or open anything there.
+/// The text as a JSON string that may stand inside an HTML script element: none of its characters can end or begin
+/// markup.
 [[nodiscard]] inline std::string json_string(std::string_view text) {
   std::string json = "\"";
   for_each_character(text, [&](std::string_view character) {

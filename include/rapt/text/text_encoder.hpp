@@ -1,0 +1,291 @@
+/// \file
+/// TextEncoder: the calls that the tokenizers of pretrained models have in common, for one text, a pair, or many of
+/// them, with the model's special tokens around the texts.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "rapt/core/error.hpp"
+#include "rapt/core/index.hpp"
+#include "rapt/core/thread_pool.hpp"
+#include "rapt/core/token_batch.hpp"
+#include "rapt/text/encoding.hpp"
+#include "rapt/text/unicode.hpp"
+
+namespace rapt { inline namespace RAPT_ABI {
+
+namespace detail {
+
+/// As `find_invalid_utf8`, but faster for ASCII, of which it checks eight bytes at a time.
+[[nodiscard]] inline std::optional<std::size_t> find_invalid_bytes(std::string_view text) {
+  for (std::size_t i = 0; i < text.size();) {
+    std::uint64_t bytes = 0;
+    if (text.size() - i >= sizeof bytes) {
+      std::memcpy(&bytes, text.data() + i, sizeof bytes);
+      if ((bytes & 0x8080808080808080u) == 0) {
+        i += sizeof bytes;
+        continue;
+      }
+    }
+    const CodePoint point = code_point_at(text, i);
+    if (point.value < 0) return i;
+    i += point.length;
+  }
+  return std::nullopt;
+}
+
+/// Collects the tokens of one text, and their spans if with_spans is set.
+struct TokenSink {
+  std::vector<TokenId> ids;
+  std::vector<TextSpan> spans;
+  bool with_spans = false;
+
+  void add(TokenId id, std::size_t begin, std::size_t end) {
+    ids.push_back(id);
+    if (with_spans) spans.push_back({begin, end});
+  }
+  void truncate(std::size_t size) {
+    ids.resize(std::min(ids.size(), size));
+    spans.resize(std::min(spans.size(), size));
+  }
+};
+
+}  // namespace detail
+
+/// The base of a tokenizer `Self`, with its calls. `Self` has the name `kName` for messages, a type `Work` for buffers,
+/// and `append(text, find_special, work, sink)`, which adds the tokens of a UTF-8 text to the sink.
+template <class Self>
+class TextEncoder {
+ public:
+  /// The token ids of a text. As all calls, it throws ValueError for text that is not UTF-8.
+  [[nodiscard]] std::vector<TokenId> encode(std::string_view text, const EncodeOptions& options = {}) const {
+    check_utf8(text, ".encode");
+    std::array<detail::TokenSink, 2> sinks;
+    append(text, options, sinks[0]);
+    truncate(sinks, single_, options);
+    if (!options.add_special || single_.is_plain) return std::move(sinks[0].ids);
+    std::vector<TokenId> ids;
+    lay_out(sinks, single_, options, ids, nullptr);
+    return ids;
+  }
+  /// The tokens of a text with their spans.
+  [[nodiscard]] Encoding encode_with_spans(std::string_view text, const EncodeOptions& options = {}) const {
+    check_utf8(text, ".encode");
+    return encode_texts(text, std::nullopt, single_, options);
+  }
+  /// The tokens of two texts, one after the other, with their spans.
+  [[nodiscard]] Encoding encode_pair(std::string_view first, std::string_view second,
+                                     const EncodeOptions& options = {}) const {
+    check_utf8(first, ".encode_pair", "first text");
+    check_utf8(second, ".encode_pair", "second text");
+    return encode_texts(first, second, pair_, options);
+  }
+
+  /// Encodes many texts on all threads, each as `encode` does. The result does not depend on the number of threads.
+  [[nodiscard]] TokenBatch encode_batch(std::span<const std::string> texts, const EncodeOptions& options = {}) const {
+    return encode_many(texts, {}, single_, ".encode_batch", options).tokens;
+  }
+  /// Encodes many pairs on all threads, each as `encode_pair` does. Throws ValueError unless there are as many first as
+  /// second texts.
+  [[nodiscard]] PairBatch encode_pairs(std::span<const std::string> first, std::span<const std::string> second,
+                                       const EncodeOptions& options = {}) const {
+    require(first.size() == second.size(), name(".encode_pairs"),
+            "there must be as many first as second texts: ", first.size(), " and ", second.size());
+    return encode_many(first, second, pair_, ".encode_pairs", options);
+  }
+
+ protected:
+  struct ResolvedPiece {
+    int text;  // the first (0) or second (1) text, or the token (-1)
+    TokenId token, type;
+  };
+  struct Template {
+    std::vector<ResolvedPiece> pieces;
+    std::size_t special = 0;  // number of tokens around the texts
+    bool is_plain = true;     // the template is the first text alone, with type 0
+  };
+
+  /// `find` gives the id of a token, or -1. Throws ValueError for templates that name unknown tokens or lack a text,
+  /// and for a max_tokens that leaves no room for text.
+  template <class Find>
+  void set_templates(std::span<const TemplatePiece> single, std::span<const TemplatePiece> pair, Index max_tokens,
+                     const Find& find) {
+    single_ = resolve(single, false, find);
+    pair_ = resolve(pair, true, find);
+    require(max_tokens == 0 || max_tokens > static_cast<Index>(std::max(single_.special, pair_.special)), Self::kName,
+            "max_tokens must be 0 or more than the special tokens: ", max_tokens);
+    max_tokens_ = to_size(max_tokens);
+  }
+
+ private:
+  static constexpr std::size_t kPartBytes = std::size_t{1} << 16;
+
+  [[nodiscard]] static std::string name(std::string_view call) { return std::string(Self::kName) += call; }
+  static void check_utf8(std::string_view text, std::string_view call, std::string_view which = "") {
+    if (const auto offset = detail::find_invalid_bytes(text)) {
+      fail(name(call), "text must be UTF-8: ", which, which.empty() ? "" : ", ", "byte ", *offset + 1, " of ",
+           text.size());
+    }
+  }
+
+  template <class Find>
+  [[nodiscard]] static Template resolve(std::span<const TemplatePiece> pieces, bool has_second, const Find& find) {
+    Template resolved;
+    std::array<int, 2> texts{};
+    for (const TemplatePiece& piece : pieces) {
+      const int text = piece.text == "$A" ? 0 : piece.text == "$B" ? 1 : -1;
+      const TokenId id = text < 0 ? find(piece.text) : -1;
+      require(text >= 0 || id >= 0, Self::kName, "a template names an unknown token: \"", piece.text, "\"");
+      require(piece.type >= 0, Self::kName, "a template has a negative type: ", piece.type);
+      if (text < 0) {
+        ++resolved.special;
+      } else {
+        ++at(texts, text);
+      }
+      resolved.is_plain = resolved.is_plain && text == 0 && piece.type == 0;
+      resolved.pieces.push_back({text, id, piece.type});
+    }
+    require(texts[0] == 1 && texts[1] == (has_second ? 1 : 0), Self::kName, "a template for ",
+            has_second ? "two texts must have $A and $B" : "one text must have $A", " once: it has $A ", texts[0],
+            " times and $B ", texts[1], " times");
+    return resolved;
+  }
+
+  [[nodiscard]] const Self& self() const { return static_cast<const Self&>(*this); }
+  void append(std::string_view text, const EncodeOptions& options, detail::TokenSink& sink) const {
+    typename Self::Work work;
+    self().append(text, options.find_special, work, sink);
+  }
+
+  /// Cuts the texts off at their ends, the longer one first, until they have max_tokens tokens with the special ones.
+  void truncate(std::array<detail::TokenSink, 2>& sinks, const Template& pattern, const EncodeOptions& options) const {
+    if (max_tokens_ == 0) return;
+    const std::size_t room = max_tokens_ - (options.add_special ? pattern.special : 0);
+    const std::size_t first = sinks[0].ids.size(), second = sinks[1].ids.size();
+    if (first + second <= room) return;
+    const std::size_t shorter = std::min({first, second, room / 2});
+    const std::size_t longer = room - shorter;
+    sinks[0].truncate(first <= second ? shorter : longer);
+    sinks[1].truncate(first <= second ? longer : shorter);
+  }
+
+  /// Adds the tokens of the texts with the special tokens around them; `types` may be nullptr.
+  static void lay_out(const std::array<detail::TokenSink, 2>& sinks, const Template& pattern,
+                      const EncodeOptions& options, std::vector<TokenId>& ids, std::vector<TokenId>* types) {
+    for (const ResolvedPiece& piece : pattern.pieces) {
+      std::size_t count = 1;
+      if (piece.text >= 0) {
+        const auto& text = at(sinks, piece.text).ids;
+        ids.insert(ids.end(), text.begin(), text.end());
+        count = text.size();
+      } else if (options.add_special) {
+        ids.push_back(piece.token);
+      } else {
+        continue;
+      }
+      if (types != nullptr) types->insert(types->end(), count, piece.type);
+    }
+  }
+
+  [[nodiscard]] Encoding encode_texts(std::string_view first, std::optional<std::string_view> second,
+                                      const Template& pattern, const EncodeOptions& options) const {
+    std::array<detail::TokenSink, 2> sinks;
+    sinks[0].with_spans = sinks[1].with_spans = true;
+    append(first, options, sinks[0]);
+    if (second) append(*second, options, sinks[1]);
+    truncate(sinks, pattern, options);
+    Encoding encoding;
+    lay_out(sinks, pattern, options, encoding.ids, &encoding.types);
+    for (const ResolvedPiece& piece : pattern.pieces) {
+      if (piece.text >= 0) {
+        const auto& spans = at(sinks, piece.text).spans;
+        encoding.spans.insert(encoding.spans.end(), spans.begin(), spans.end());
+        encoding.texts.insert(encoding.texts.end(), spans.size(), piece.text);
+      } else if (options.add_special) {
+        encoding.spans.emplace_back();
+        encoding.texts.push_back(-1);
+      }
+    }
+    return encoding;
+  }
+
+  [[nodiscard]] PairBatch encode_many(std::span<const std::string> first, std::span<const std::string> second,
+                                      const Template& pattern, std::string_view call,
+                                      const EncodeOptions& options) const {
+    std::vector<std::size_t> begins = {0};  // the number of the text at which each part begins
+    std::size_t bytes = 0;
+    for (std::size_t i = 0; i < first.size(); ++i) {
+      if (bytes >= kPartBytes) {
+        begins.push_back(i);
+        bytes = 0;
+      }
+      bytes += first[i].size() + (second.empty() ? 0 : second[i].size());
+    }
+    begins.push_back(first.size());
+    std::vector<PairBatch> parts(begins.size() - 1);
+    std::vector<TextNumberAndByte> errors(parts.size());
+    parallel_parts(std::ssize(parts), [&](Index p) {
+      const auto part = to_size(p);
+      typename Self::Work work;
+      std::array<detail::TokenSink, 2> sinks;
+      TokenBatch& batch = parts[part].tokens;
+      std::vector<TokenId>* const types = second.empty() ? nullptr : &parts[part].types;
+      for (std::size_t i = begins[part]; i < begins[part + 1]; ++i) {
+        for (std::size_t t = 0; t < (second.empty() ? 1u : 2u); ++t) {
+          const std::string& text = t == 0 ? first[i] : second[i];
+          if (const auto offset = detail::find_invalid_bytes(text)) {
+            errors[part] = {true, t, i, *offset};
+            return;
+          }
+          sinks[t].ids.clear();
+          self().append(text, options.find_special, work, sinks[t]);
+        }
+        truncate(sinks, pattern, options);
+        const std::size_t before = batch.tokens.size();
+        lay_out(sinks, pattern, options, batch.tokens, types);
+        batch.row_splits.push_back(static_cast<Index>(batch.tokens.size() - before));
+      }
+    });
+    for (const TextNumberAndByte& error : errors) {
+      if (!error.found) continue;
+      const std::string& text = (error.which == 0 ? first : second)[error.text];
+      fail(name(call), "text must be UTF-8: text ", error.text,
+           second.empty()     ? ""
+           : error.which == 0 ? " of the first"
+                              : " of the second",
+           ", byte ", error.byte + 1, " of ", text.size());
+    }
+    if (parts.size() == 1) return std::move(parts[0]);
+    PairBatch all;
+    std::size_t tokens = 0;
+    for (const PairBatch& part : parts) tokens += part.tokens.tokens.size();
+    all.tokens.tokens.reserve(tokens);
+    all.types.reserve(second.empty() ? 0 : tokens);
+    for (const PairBatch& part : parts) {
+      all.tokens.tokens.insert(all.tokens.tokens.end(), part.tokens.tokens.begin(), part.tokens.tokens.end());
+      all.types.insert(all.types.end(), part.types.begin(), part.types.end());
+      for (Index i = 0; i < part.tokens.sequences(); ++i)
+        all.tokens.row_splits.push_back(part.tokens.row_splits.length(i));
+    }
+    return all;
+  }
+  struct TextNumberAndByte {
+    bool found = false;
+    std::size_t which = 0, text = 0, byte = 0;
+  };
+
+  Template single_, pair_;
+  std::size_t max_tokens_ = 0;
+};
+
+}}  // namespace rapt::RAPT_ABI

@@ -1,0 +1,109 @@
+/// \file
+/// The calls that all tokenizers have in common, on a tokenizer whose tokens are the bytes of a text.
+#include "rapt/text/text_encoder.hpp"
+
+#include <gtest/gtest.h>
+
+#include <random>
+#include <string>
+#include <vector>
+
+#include "rapt/core/thread_pool.hpp"
+#include "tests/common/expect_close.hpp"
+#include "tests/common/settings.hpp"
+
+namespace {
+
+using rapt::TextSpan;
+using rapt::TokenId;
+using Ids = std::vector<TokenId>;
+
+/// A byte is the token of its value; "[" and "]" are 256 and 257.
+class ByteEncoder : public rapt::TextEncoder<ByteEncoder> {
+ public:
+  explicit ByteEncoder(rapt::Index max_tokens = 0) {
+    const std::vector<rapt::TemplatePiece> single = {{"["}, {"$A"}, {"]"}}, pair = {{"$A"}, {"]"}, {"$B", 1}};
+    set_templates(single, pair, max_tokens, [](std::string_view name) {
+      return name == "[" ? 256 : name == "]" ? 257 : -1;
+    });
+  }
+
+ private:
+  friend class rapt::TextEncoder<ByteEncoder>;
+  static constexpr const char* kName = "byte_encoder";
+  struct Work {};
+  void append(std::string_view text, bool, Work&, rapt::detail::TokenSink& sink) const {
+    for (std::size_t i = 0; i < text.size(); ++i) sink.add(static_cast<unsigned char>(text[i]), i, i + 1);
+  }
+};
+
+TEST(TextEncoder, PutsTheTemplatesTokensAroundTheTexts) {
+  const ByteEncoder encoder;
+  EXPECT_EQ(encoder.encode("ab"), (Ids{256, 'a', 'b', 257}));
+  EXPECT_EQ(encoder.encode("ab", {.add_special = false}), (Ids{'a', 'b'}));
+  const rapt::Encoding one = encoder.encode_with_spans("ab");
+  EXPECT_EQ(one.ids, (Ids{256, 'a', 'b', 257}));
+  EXPECT_EQ(one.spans, (std::vector<TextSpan>{{0, 0}, {0, 1}, {1, 2}, {0, 0}}));
+  EXPECT_EQ(one.texts, (std::vector<int>{-1, 0, 0, -1}));
+  const rapt::Encoding two = encoder.encode_pair("ab", "c");
+  EXPECT_EQ(two.ids, (Ids{'a', 'b', 257, 'c'}));
+  EXPECT_EQ(two.types, (Ids{0, 0, 0, 1}));
+  EXPECT_EQ(two.texts, (std::vector<int>{0, 0, -1, 1}));
+}
+
+TEST(TextEncoder, CutsTheLongerTextFirst) {
+  const ByteEncoder encoder(5);
+  EXPECT_EQ(encoder.encode("abcdef"), (Ids{256, 'a', 'b', 'c', 257}));
+  EXPECT_EQ(encoder.encode_pair("abcdef", "x").ids, (Ids{'a', 'b', 'c', 257, 'x'}));
+  EXPECT_EQ(encoder.encode_pair("abcdef", "uvwxyz").ids, (Ids{'a', 'b', 257, 'u', 'v'}));
+}
+
+TEST(TextEncoder, ManyTextsAreEncodedAsOneByOneOnAnyThreads) {
+  const ByteEncoder encoder;
+  std::vector<std::string> first, second;
+  for (std::size_t i = 0; i < 3000; ++i) {
+    first.emplace_back(i % 97, static_cast<char>('a' + i % 26));
+    second.emplace_back(i % 13, 'z');
+  }
+  rapt_test::for_every_thread_count([&] {
+    const rapt::TokenBatch batch = encoder.encode_batch(first);
+    const rapt::PairBatch pairs = encoder.encode_pairs(first, second);
+    ASSERT_EQ(batch.sequences(), 3000);
+    ASSERT_EQ(pairs.tokens.sequences(), 3000);
+    for (const rapt::Index i : {0, 1, 1500, 2999}) {
+      const auto one = batch.sequence(i), pair = pairs.tokens.sequence(i);
+      EXPECT_EQ(Ids(one.begin(), one.end()), encoder.encode(rapt::at(first, i)));
+      EXPECT_EQ(Ids(pair.begin(), pair.end()), encoder.encode_pair(rapt::at(first, i), rapt::at(second, i)).ids);
+    }
+    EXPECT_EQ(pairs.types.size(), pairs.tokens.tokens.size());
+  });
+}
+
+TEST(TextEncoder, ErrorsNameTheTextAndTheByte) {
+  const ByteEncoder encoder;
+  const std::vector<std::string> good = {"a", "b"}, bad = {"a", "b\xFF"};
+  const auto text = [](const auto& call) { return rapt_test::error_text<rapt::ValueError>(call); };
+  EXPECT_EQ(text([&] { (void)encoder.encode("a\xFF"); }), "[byte_encoder.encode] text must be UTF-8: byte 2 of 2");
+  EXPECT_EQ(text([&] { (void)encoder.encode_batch(bad); }),
+            "[byte_encoder.encode_batch] text must be UTF-8: text 1, byte 2 of 2");
+  EXPECT_EQ(text([&] { (void)encoder.encode_pairs(good, bad); }),
+            "[byte_encoder.encode_pairs] text must be UTF-8: text 1 of the second, byte 2 of 2");
+  EXPECT_EQ(text([&] { (void)encoder.encode_pairs(good, std::vector<std::string>{"a"}); }),
+            "[byte_encoder.encode_pairs] there must be as many first as second texts: 2 and 1");
+  EXPECT_EQ(text([] { ByteEncoder(2); }), "[byte_encoder] max_tokens must be 0 or more than the special tokens: 2");
+}
+
+TEST(FindInvalidBytes, AgreesWithTheSlowWay) {
+  std::mt19937 random(3);
+  const std::vector<std::string> parts = {"a", "abcdefgh", "é", "中", "😀", "\x80", "\xC3", "\xED\xA0\x80", "\xF8"};
+  int invalid = 0;
+  for (int n = 0; n < 2000; ++n) {
+    std::string text;
+    for (std::size_t i = random() % 6; i > 0; --i) text += parts[random() % parts.size()];
+    ASSERT_EQ(rapt::detail::find_invalid_bytes(text), rapt::find_invalid_utf8(text));
+    invalid += rapt::find_invalid_utf8(text).has_value() ? 1 : 0;
+  }
+  EXPECT_GT(invalid, 100);
+}
+
+}  // namespace
