@@ -2,7 +2,7 @@
 /// Attention to what a key-value cache holds: one token after another while decoding, or a whole prompt at once.
 #pragma once
 
-#include "rapt/kernels/attention.hpp"
+#include "rapt/kernels/attention/forward.hpp"
 #include "rapt/nn/kv_cache.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {

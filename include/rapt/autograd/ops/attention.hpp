@@ -9,7 +9,8 @@
 
 #include "rapt/autograd/record.hpp"
 #include "rapt/core/token_batch.hpp"
-#include "rapt/kernels/attention.hpp"
+#include "rapt/kernels/attention/backward.hpp"
+#include "rapt/kernels/attention/forward.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 

@@ -1,6 +1,6 @@
 /// \file
-/// Attention of single queries against plain double code.
-#include "rapt/kernels/cached_attention.hpp"
+/// Attention of single queries against a naive reference in double.
+#include "rapt/kernels/attention/cached.hpp"
 
 #include <gtest/gtest.h>
 

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "rapt/kernels/attention_problem.hpp"
+#include "rapt/kernels/attention/problem.hpp"
 #include "rapt/kernels/elementwise.hpp"
 #include "rapt/kernels/gemm/block.hpp"
 #include "rapt/kernels/soft_cap.hpp"

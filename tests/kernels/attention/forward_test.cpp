@@ -1,6 +1,7 @@
 /// \file
 /// Attention, forward and backward, against the equations in double: every mask, length, head size and instruction set.
-#include "rapt/kernels/attention.hpp"
+#include "rapt/kernels/attention/backward.hpp"
+#include "rapt/kernels/attention/forward.hpp"
 
 #include <gtest/gtest.h>
 
