@@ -160,8 +160,14 @@ class MultiHeadAttention {
     require<ShapeError>(static_cast<Index>(rows.size()) == query.rows(), "multi_head_attention", "row splits end at ",
                         rows.size(), ", the query has shape ", query.shape());
     Tensor<T> output(Shape{query.rows(), value_columns()});
-    kernels::cached_attention<T>(query, keys, values, rows, options_.heads, static_cast<T>(options_.scale), output,
-                                 weights, weights_stride, static_cast<T>(options_.soft_cap));
+    kernels::cached_attention<T>({.query = query,
+                                  .key = keys,
+                                  .value = values,
+                                  .rows = rows,
+                                  .heads = options_.heads,
+                                  .scale = static_cast<T>(options_.scale),
+                                  .soft_cap = static_cast<T>(options_.soft_cap)},
+                                 output, weights, weights_stride);
     return out_proj_(Variable<T>(std::move(output)));
   }
 

@@ -140,12 +140,11 @@ template <class T>
           .scale = static_cast<T>(options.scale != 0.0 ? options.scale : 1.0 / std::sqrt(d_k)),
           .soft_cap = static_cast<T>(options.soft_cap),
           .causal = options.causal.value_or(false),
-          .window = options.window,
+          .window = options.window > 0 ? std::optional(options.window) : std::nullopt,
           .alignment = options.alignment,
           .mask = {options.mask},
           .additive_mask = {options.additive_mask},
-          .key_padding = options.key_padding_mask.data(),
-          .dropout = {}};
+          .key_padding = options.key_padding_mask.data()};
 }
 
 /// Whether the slices begin[i] .. begin[i] + count[i] of those inputs that are `in` make up all of its columns.
@@ -188,8 +187,8 @@ template <class T>
   const bool recording = will_record<T>({query.source, key.source, value.source});
   Tensor<T> output(Shape{query.view().rows(), value.count / problem.heads_of_keys() * options.heads});
   Tensor<T> log_sum_exp(recording ? Shape{output.rows(), options.heads} : Shape{});
-  kernels::attention<T>(problem, output, recording ? log_sum_exp.data() : nullptr, options.weights, options.scores,
-                        options.score_stage);
+  kernels::attention<T>(problem, output, recording ? log_sum_exp.data() : nullptr,
+                        {.weights = options.weights, .scores = options.scores, .stage = options.score_stage});
 
   // What backward reads must outlive this call: the splits, and copies of the masks.
   struct Saved {
@@ -226,19 +225,19 @@ template <class T>
                   if (!saved.mask.empty()) p.mask = {saved.mask.view()};
                   if (!saved.additive_mask.empty()) p.additive_mask = {saved.additive_mask.view()};
                   if (!saved.key_padding.empty()) p.key_padding = saved.key_padding.data();
-                  kernels::AttentionGradient<T> gradients[3];
+                  kernels::AttentionGradients<T> gradients;
+                  kernels::AttentionGradient<T>* slices[] = {&gradients.query, &gradients.key, &gradients.value};
                   for (std::size_t i = 0; i < 3; ++i) {
                     Node<T>& in = out.input(i);
                     if (!in.requires_grad) continue;
                     if (in.grad.empty() && saved.covers_rows &&
                         detail::slices_cover(out, in, saved.begin, saved.count)) {  // the kernel writes all of it
                       in.grad = Tensor<T>(in.value.shape());
-                      for (std::size_t j = i; j < 3; ++j) gradients[j].accumulate = out.inputs[j].get() != &in;
+                      for (std::size_t j = i; j < 3; ++j) slices[j]->accumulate = out.inputs[j].get() != &in;
                     }
-                    gradients[i].values = in.grad_sum().view().columns(saved.begin[i], saved.count[i]);
+                    slices[i]->values = in.grad_sum().view().columns(saved.begin[i], saved.count[i]);
                   }
-                  kernels::attention_backward<T>(p, saved.log_sum_exp.data(), out.value, out.grad, gradients[0],
-                                                 gradients[1], gradients[2]);
+                  kernels::attention_backward<T>(p, saved.log_sum_exp.data(), out.value, out.grad, gradients);
                 });
 }
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "rapt/autograd/ops/attention.hpp"
-#include "rapt/kernels/biased_attention.hpp"
+#include "rapt/kernels/attention/bias.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -54,56 +54,61 @@ template <class T>
                                            std::span<const TokenId> pairs,
                                            const BiasedAttentionOptions<T>& options = {}) {
   const Index length = detail::require_biased_attention(query, key, value, table, pairs, options.heads);
-  const double d_k = static_cast<double>(query.count / options.heads);
+  const RowSplits splits = RowSplits::equal(query.view().rows() / length, length);
+  const std::vector<kernels::KeyRange> keys = detail::key_ranges(splits);
   Tensor<T> bias(Shape{options.heads, length, length});
-  kernels::gather_pair_bias<T>(table.value(), pairs, bias.data());
-  const kernels::BiasedAttentionProblem<T> problem{
-      .query = query.view(),
-      .key = key.view(),
-      .value = value.view(),
-      .bias = bias.data(),
-      .length = length,
-      .heads = options.heads,
-      .scale = static_cast<T>(options.scale != 0.0 ? options.scale : 1.0 / std::sqrt(d_k)),
-      .dropout = next_dropout(options.dropout)};
+  kernels::gather_bias<T>(table.value(), pairs, bias.data());
+  auto problem = detail::attention_problem<T>(query.view(), key.view(), value.view(), splits.offsets(), keys,
+                                              {.heads = options.heads, .scale = options.scale});
+  problem.table_bias = kernels::TableBias<T>::of_pairs(bias.data(), length);
+  problem.dropout = next_dropout(options.dropout);
   const bool recording = will_record<T>({query.source, key.source, value.source, table});
   Tensor<T> output(Shape{query.view().rows(), query.count});
   Tensor<T> log_sum_exp(recording ? Shape{output.rows(), options.heads} : Shape{});
-  if (options.weights != nullptr)
-    *options.weights = Tensor<T>(Shape{problem.sequences(), options.heads, length, length});
-  kernels::biased_attention<T>(problem, output, recording ? log_sum_exp.data() : nullptr,
-                               options.weights != nullptr ? options.weights->data() : nullptr);
+  if (options.weights != nullptr) {
+    *options.weights = Tensor<T>(Shape{splits.sequences(), options.heads, length, length}, T(0));
+  }
+  kernels::attention<T>(problem, output, recording ? log_sum_exp.data() : nullptr, {.weights = options.weights});
 
   struct Saved {  // what backward reads must outlive this call; the bias is gathered again
-    kernels::BiasedAttentionProblem<T> problem;
+    kernels::AttentionProblem<T> problem;
     Tensor<T> log_sum_exp;
+    RowSplits splits;
+    std::vector<kernels::KeyRange> keys;
     std::vector<TokenId> pairs;
-    Index begin[3], count;
+    Index length, begin[3], count;
   };
   Saved saved{.problem = problem,
               .log_sum_exp = std::move(log_sum_exp),
+              .splits = recording ? splits : RowSplits(),
+              .keys = keys,
               .pairs = {},
+              .length = length,
               .begin = {query.begin, key.begin, value.begin},
               .count = query.count};
   if (recording) saved.pairs.assign(pairs.begin(), pairs.end());
   return record("biased_attention", std::move(output), {query.source, key.source, value.source, table},
                 [saved = std::move(saved)](Node<T>& out) {
-                  kernels::BiasedAttentionProblem<T> p = saved.problem;
+                  kernels::AttentionProblem<T> p = saved.problem;
                   Node<T>& table_in = out.input(3);
-                  Tensor<T> addends(Shape{p.heads, p.length, p.length});
-                  kernels::gather_pair_bias<T>(table_in.value, saved.pairs, addends.data());
-                  p.bias = addends.data();
-                  kernels::BiasedAttentionGradients<T> gradients;
-                  TensorView<T>* slices[] = {&gradients.query, &gradients.key, &gradients.value};
+                  Tensor<T> gathered(Shape{p.heads, saved.length, saved.length}), d_bias;
+                  kernels::gather_bias<T>(table_in.value, saved.pairs, gathered.data());
+                  p.query_offsets = saved.splits.offsets();
+                  p.keys = saved.keys;
+                  p.table_bias.values = gathered.data();
+                  kernels::AttentionGradients<T> gradients;
+                  kernels::AttentionGradient<T>* slices[] = {&gradients.query, &gradients.key, &gradients.value};
                   for (std::size_t i = 0; i < 3; ++i) {
                     Node<T>& in = out.input(i);
-                    if (in.requires_grad) *slices[i] = in.grad_sum().view().columns(saved.begin[i], saved.count);
+                    if (in.requires_grad) slices[i]->values = in.grad_sum().view().columns(saved.begin[i], saved.count);
                   }
-                  Tensor<T> d_addends(table_in.requires_grad ? addends.shape() : Shape{}, T(0));
-                  if (table_in.requires_grad) gradients.bias = d_addends.data();
-                  kernels::biased_attention_backward<T>(p, saved.log_sum_exp.data(), out.value, out.grad, gradients);
                   if (table_in.requires_grad) {
-                    kernels::scatter_pair_bias<T>(table_in.grad_sum(), saved.pairs, d_addends.data());
+                    d_bias = Tensor<T>(gathered.shape(), T(0));
+                    gradients.table_bias = d_bias.data();
+                  }
+                  kernels::attention_backward<T>(p, saved.log_sum_exp.data(), out.value, out.grad, gradients);
+                  if (table_in.requires_grad) {
+                    kernels::scatter_bias<T>(table_in.grad_sum(), saved.pairs, d_bias.data());
                   }
                 });
 }

@@ -5,7 +5,6 @@
 #include <cmath>
 
 #include "rapt/autograd/ops/attention.hpp"
-#include "rapt/kernels/relative_attention.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -57,54 +56,49 @@ template <class T>
                                              const RelativeAttentionOptions& options) {
   detail::require_relative_attention(query, key, value, relative, content_bias, position_bias, query_splits, key_splits,
                                      options);
-  const double d_k = static_cast<double>(query.count / options.heads);
-  const kernels::RelativeAttentionProblem<T> problem{
-      .query = query.view(),
-      .key = key.view(),
-      .value = value.view(),
-      .relative = relative.value(),
-      .content_bias = content_bias.value().data(),
-      .position_bias = position_bias.value().data(),
-      .query_offsets = query_splits.offsets(),
-      .key_offsets = key_splits.offsets(),
-      .heads = options.heads,
-      .span = options.span,
-      .scale = static_cast<T>(options.scale != 0.0 ? options.scale : 1.0 / std::sqrt(d_k)),
-      .dropout = next_dropout(options.dropout)};
+  const std::vector<kernels::KeyRange> keys = detail::key_ranges(key_splits);
+  auto problem = detail::attention_problem<T>(query.view(), key.view(), value.view(), query_splits.offsets(), keys,
+                                              {.heads = options.heads, .causal = true, .scale = options.scale});
+  problem.distance_bias = {.distances = relative.value(),
+                           .content_bias = content_bias.value().data(),
+                           .position_bias = position_bias.value().data()};
+  if (options.span > 0) problem.window = options.span - 1;  // the span counts the query's own position
+  problem.dropout = next_dropout(options.dropout);
   const bool recording =
       will_record<T>({query.source, key.source, value.source, relative, content_bias, position_bias});
   Tensor<T> output(Shape{query.view().rows(), query.count});
   Tensor<T> log_sum_exp(recording ? Shape{output.rows(), options.heads} : Shape{});
-  kernels::relative_attention<T>(problem, output, recording ? log_sum_exp.data() : nullptr);
+  kernels::attention<T>(problem, output, recording ? log_sum_exp.data() : nullptr);
 
   struct Saved {  // what backward reads must outlive this call
-    kernels::RelativeAttentionProblem<T> problem;
+    kernels::AttentionProblem<T> problem;
     Tensor<T> log_sum_exp;
-    RowSplits query_splits, key_splits;
+    RowSplits query_splits;
+    std::vector<kernels::KeyRange> keys;
     Index begin[3], count;
   };
   Saved saved{.problem = problem,
               .log_sum_exp = std::move(log_sum_exp),
               .query_splits = recording ? query_splits : RowSplits(),
-              .key_splits = recording ? key_splits : RowSplits(),
+              .keys = keys,
               .begin = {query.begin, key.begin, value.begin},
               .count = query.count};
   return record("relative_attention", std::move(output),
                 {query.source, key.source, value.source, relative, content_bias, position_bias},
                 [saved = std::move(saved)](Node<T>& out) {
-                  kernels::RelativeAttentionProblem<T> p = saved.problem;
+                  kernels::AttentionProblem<T> p = saved.problem;
                   p.query_offsets = saved.query_splits.offsets();
-                  p.key_offsets = saved.key_splits.offsets();
-                  kernels::RelativeAttentionGradients<T> gradients;
-                  TensorView<T>* slices[] = {&gradients.query, &gradients.key, &gradients.value};
+                  p.keys = saved.keys;
+                  kernels::AttentionGradients<T> gradients;
+                  kernels::AttentionGradient<T>* slices[] = {&gradients.query, &gradients.key, &gradients.value};
                   for (std::size_t i = 0; i < 3; ++i) {
                     Node<T>& in = out.input(i);
-                    if (in.requires_grad) *slices[i] = in.grad_sum().view().columns(saved.begin[i], saved.count);
+                    if (in.requires_grad) slices[i]->values = in.grad_sum().view().columns(saved.begin[i], saved.count);
                   }
-                  if (out.input(3).requires_grad) gradients.relative = out.input(3).grad_sum();
+                  if (out.input(3).requires_grad) gradients.distances = out.input(3).grad_sum();
                   if (out.input(4).requires_grad) gradients.content_bias = out.input(4).grad_sum().data();
                   if (out.input(5).requires_grad) gradients.position_bias = out.input(5).grad_sum().data();
-                  kernels::relative_attention_backward<T>(p, saved.log_sum_exp.data(), out.value, out.grad, gradients);
+                  kernels::attention_backward<T>(p, saved.log_sum_exp.data(), out.value, out.grad, gradients);
                 });
 }
 

@@ -1,36 +1,48 @@
 /// \file
-/// How attention's work is cut: one (sequence, key head) at a time, in tiles of queries by keys, of which those that
-/// causal and window masks hide are skipped.
+/// How the work of attention is cut into tiles.
+///
+/// A group is one sequence with one head of keys and the heads of queries that read it; groups are spread over threads.
+/// Inside of a group the outer loop runs over tiles of keys, which are packed once, and the inner one over the tiles of
+/// queries of all its heads. One tile's scores about fill the first-level cache, and its packed keys and values fit the
+/// second. Tiles that causal and window masks hide are skipped, and so are hidden keys at both ends of a tile. Sizes of
+/// tiles depend on lengths and masks alone, so that results are the same bits on any number of threads.
 #pragma once
 
 #include <algorithm>
 #include <limits>
 
 #include "rapt/kernels/attention/problem.hpp"
-#include "rapt/kernels/elementwise.hpp"
 #include "rapt/kernels/gemm/block.hpp"
-#include "rapt/kernels/soft_cap.hpp"
-#include "rapt/kernels/softmax.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace kernels::detail {
 
-/// Work goes in tiles of so many queries by so many keys; with fewer keys there are more queries in a tile. One tile's
-/// scores about fill the first-level cache, its keys and values fit the second. Queries are a multiple of AVX-512's
-/// rows of a register block.
-inline constexpr Index kQueryTile = 28, kKeyTile = 256, kQueryStep = 14;
+/// The least queries of a tile, and what more of them come in: the rows of AVX-512's register block.
+inline constexpr Index kQueryTile = 28, kQueryStep = 14;
+/// The most keys of a tile. With a bias by distance, tiles of keys are longer, as each computes scores for up to
+/// kQueryTile distances more than it has keys.
+inline constexpr Index kKeyTile = 256, kDistanceKeyTile = 512;
 inline constexpr Index kMostScores = 8704;  // of a tile, 34 KiB of float
+/// Keys that a tile skips come in multiples of this: whole groups of dropout, and whole panels of a packed operand.
+inline constexpr Index kKeyStep = 64;
+static_assert(kKeyStep % kDropoutGroup == 0 && kKeyStep % 32 == 0 && kKeyTile % kKeyStep == 0);
 
-/// Keys begin .. begin + count.
-struct KeyTile {
-  Index begin = 0, count = 0;
-};
-/// Keys begin .. end; none if end <= begin.
+/// Keys begin .. end of a sequence; none if end <= begin.
 struct KeySpan {
   Index begin = 0, end = 0;
 };
+/// Keys begin .. begin + count of a sequence, which are packed together.
+struct KeyTile {
+  Index begin = 0, count = 0;
+};
+/// Scores that are computed together: queries query .. query + rows of one head against keys key .. key + keys, which
+/// are those of a KeyTile that any of the queries sees, behind the first `skipped`.
+struct ScoreTile {
+  Index head = 0, query = 0, rows = 0;
+  Index key = 0, keys = 0, skipped = 0;
+  bool first = false;  // no tile of keys before this one is visible to the queries
+};
 
-/// One sequence and one key head of a problem, with query heads first_head .. first_head + heads, which read it. Tiles
-/// of keys are the outer loop, then query heads, then tiles of queries.
+/// One sequence and one key head of a problem, with query heads first_head .. first_head + heads, which read it.
 template <class T>
 struct AttentionGroup {
   const AttentionProblem<T>& p;
@@ -41,28 +53,44 @@ struct AttentionGroup {
   KeyRange keys = p.keys[static_cast<std::size_t>(sequence)];
   // The position of query 0 among the keys.
   Index offset = p.alignment == MaskAlignment::last_key ? keys.length - queries : 0;
-  Index tile = std::min(kKeyTile, keys.length);
+  Index tile = std::min(p.distance_bias.present() ? kDistanceKeyTile : kKeyTile, keys.length);
   Index stride = round_up(std::max<Index>(tile, 1), 16) + 16;  // of rows of scores: an odd number of cache lines
   // Tall tiles would compute much that causal and window masks hide.
-  Index query_tile = p.causal || p.window > 0 ? kQueryTile
-                                              : std::max(kQueryTile, kMostScores / stride / kQueryStep * kQueryStep);
+  Index query_tile =
+      p.causal || p.window ? kQueryTile : std::max(kQueryTile, kMostScores / stride / kQueryStep * kQueryStep);
 
   /// Rows begin .. begin + rows of a head that has `columns` columns.
   [[nodiscard]] static Operand<T> head_of(const TensorView<const T>& m, Index head, Index columns, Index begin,
                                           Index rows) {
     return Operand<T>{m.row(begin) + head * columns, rows, columns, m.stride(), 1};
   }
-  [[nodiscard]] static Operand<T> turned(const Operand<T>& m) {
+  [[nodiscard]] static Operand<T> transposed(const Operand<T>& m) {
     return {m.data, m.cols, m.rows, m.col_stride, m.row_stride};
   }
+  /// The keys (values) of a tile   // [count, d_k] ([count, d_v])
+  [[nodiscard]] Operand<T> keys_of(const KeyTile& k) const {
+    return head_of(p.key, key_head, d_k, keys.begin + k.begin, k.count);
+  }
+  [[nodiscard]] Operand<T> values_of(const KeyTile& k) const {
+    return head_of(p.value, key_head, d_v, keys.begin + k.begin, k.count);
+  }
+  /// The rows of a tile's queries in a matrix with one row a query and heads of `columns` columns.
+  [[nodiscard]] Operand<T> rows_of(const TensorView<const T>& m, Index columns, const ScoreTile& t) const {
+    return head_of(m, t.head, columns, first_query + t.query, t.rows);
+  }
+
+  /// The position of query i among the keys.
+  [[nodiscard]] Index position(Index i) const { return i + offset; }
+  /// Where numbers of query i of a head stand among those of the group, [heads, queries].
+  [[nodiscard]] Index slot(Index head, Index i) const { return (head - first_head) * queries + i; }
 
   /// What causal and window masks leave of the keys to queries first .. last taken together.
   [[nodiscard]] KeySpan visible(Index first, Index last) const {
     KeySpan seen{0, keys.length};
-    if (p.causal) seen.end = std::min(seen.end, last + offset + 1);
-    if (p.window > 0) {
-      seen.begin = std::max<Index>(0, first + offset - p.window);
-      seen.end = std::min(seen.end, last + offset + p.window + 1);
+    if (p.causal) seen.end = std::min(seen.end, position(last) + 1);
+    if (p.window) {
+      seen.begin = std::max<Index>(0, position(first) - *p.window);
+      seen.end = std::min(seen.end, position(last) + *p.window + 1);
     }
     return seen;
   }
@@ -72,104 +100,69 @@ struct AttentionGroup {
     return k.begin < seen.end && k.begin + k.count > seen.begin;
   }
 
-  /// f(tile of keys) for all of them.
+  /// f(KeyTile) for all tiles of keys.
   template <class F>
   void for_each_key_tile(const F& f) const {
-    for (Index j = 0; j < keys.length; j += kKeyTile) f(KeyTile{j, std::min(kKeyTile, keys.length - j)});
+    for (Index j = 0; j < keys.length; j += tile) f(KeyTile{j, std::min(tile, keys.length - j)});
   }
-  /// f(head, i, rows, count, first) for tiles of queries i .. i + rows that see keys of a tile: the first `count` of
-  /// it; `first` tells whether they saw none before. Causal and window masks skip the rest, unless `all`.
+  /// f(ScoreTile) for the tiles of queries that see keys of a tile, without the keys at its ends that causal and window
+  /// masks hide from all of the queries; with `all`, for all queries and keys.
   template <class F>
-  void for_each_query_tile(const KeyTile& k, const F& f, bool all = false) const {
+  void for_each_score_tile(const KeyTile& k, const F& f, bool all = false) const {
     for (Index head = first_head; head < first_head + heads; ++head) {
       for (Index i = 0; i < queries; i += query_tile) {
         const Index rows = std::min(query_tile, queries - i);
         const KeySpan seen = all ? KeySpan{0, keys.length} : visible(i, i + rows - 1);
-        const Index count = std::min(k.count, seen.end - k.begin);
-        if (count > 0 && k.begin + k.count > seen.begin) f(head, i, rows, count, k.begin <= seen.begin);
+        if (k.begin >= seen.end || k.begin + k.count <= seen.begin) continue;
+        const Index skipped = std::max<Index>(0, seen.begin - k.begin) / kKeyStep * kKeyStep;
+        f(ScoreTile{.head = head,
+                    .query = i,
+                    .rows = rows,
+                    .key = k.begin + skipped,
+                    .keys = std::min(k.count, seen.end - k.begin) - skipped,
+                    .skipped = skipped,
+                    .first = k.begin <= seen.begin});
       }
     }
   }
-  /// Where numbers of query i of a head stand among those of the group, [heads, queries].
-  [[nodiscard]] Index slot(Index head, Index i) const { return (head - first_head) * queries + i; }
 
-  /// Masks on the scores of query i against `count` keys from key j on.
-  void apply_masks(Index head, Index i, Index j, T* scores, Index count) const {
+  [[nodiscard]] bool masked() const {
+    return p.additive_mask.present() || p.mask.present() || p.key_padding != nullptr || p.causal || p.window;
+  }
+  /// Masks on row r of a tile's scores.
+  void apply_masks(const ScoreTile& t, Index r, T* scores) const {
     constexpr T kBlocked = -std::numeric_limits<T>::infinity();
+    const Index i = t.query + r, count = t.keys;
     if (p.additive_mask.present()) {
-      const T* mask = p.additive_mask.row(sequence, head, i) + j;
+      const T* mask = p.additive_mask.row(sequence, t.head, i) + t.key;
       for (Index c = 0; c < count; ++c) scores[c] += mask[c];
     }
     if (p.mask.present()) {
-      const bool* mask = p.mask.row(sequence, head, i) + j;
+      const bool* mask = p.mask.row(sequence, t.head, i) + t.key;
       for (Index c = 0; c < count; ++c) scores[c] = mask[c] ? kBlocked : scores[c];
     }
     if (p.key_padding != nullptr) {
-      const bool* padding = p.key_padding + keys.begin + j;
+      const bool* padding = p.key_padding + keys.begin + t.key;
       for (Index c = 0; c < count; ++c) scores[c] = padding[c] ? kBlocked : scores[c];
     }
-    const Index position = i + offset - j;  // the query's own among the tile's keys
-    if (p.causal) std::fill(scores + std::clamp<Index>(position + 1, 0, count), scores + count, kBlocked);
-    if (p.window > 0) {
-      std::fill_n(scores, std::clamp<Index>(position - p.window, 0, count), kBlocked);
-      std::fill(scores + std::clamp<Index>(position + p.window + 1, 0, count), scores + count, kBlocked);
+    const Index own = position(i) - t.key;  // the query's position, counted from the tile's first key
+    if (p.causal) std::fill(scores + std::clamp<Index>(own + 1, 0, count), scores + count, kBlocked);
+    if (p.window) {
+      std::fill_n(scores, std::clamp<Index>(own - *p.window, 0, count), kBlocked);
+      std::fill(scores + std::clamp<Index>(own + *p.window + 1, 0, count), scores + count, kBlocked);
     }
   }
 
-  /// Keys of a tile, scaled and packed for `tile_scores`.
-  void pack_keys(const KeyTile& k, T* packed_keys) const {
-    pack_panels(turned(head_of(p.key, key_head, d_k, keys.begin + k.begin, k.count)), packed_keys);
-    simd::with_simd([&](auto isa) __attribute__((always_inline)) {
-      scale_row(isa, packed_keys, d_k * round_up(k.count, kPanelColumns<decltype(isa), T>), p.scale);
-    });
-  }
-
-  /// Scores of queries i .. i + rows against `count` keys of a tile, whose packed form is given: scaled, capped and
-  /// masked, or as they are at an earlier stage. Rows are filled up with -infinity to whole vectors. With a soft cap,
-  /// `slopes`, if not nullptr, receives the derivatives of the capped scores by the scaled ones.
-  void tile_scores(Index head, Index i, Index rows, const KeyTile& k, Index count, const T* packed_keys, T* scores,
-                   T* slopes = nullptr, ScoreStage stage = ScoreStage::masked) const {
-    multiply_panels(head_of(p.query, head, d_k, first_query + i, rows), packed_keys,
-                    BlockOutput<T>{.data = scores, .stride = stride, .columns = round_up(count, 16)});
-    if (p.soft_cap > 0 && stage != ScoreStage::scaled) {
-      simd::with_simd([&](auto isa) __attribute__((always_inline)) {
-        for (Index r = 0; r < rows; ++r) {
-          soft_cap_row(isa, scores + r * stride, round_up(count, 16), p.soft_cap,
-                       slopes == nullptr ? nullptr : slopes + r * stride);
-        }
-      });
-    }
-    const bool masked = stage == ScoreStage::masked && (p.additive_mask.present() || p.mask.present() ||
-                                                        p.key_padding != nullptr || p.causal || p.window > 0);
-    for (Index r = 0; r < rows; ++r) {
-      T* row = scores + r * stride;
-      if (masked) apply_masks(head, i + r, k.begin, row, count);
-      std::fill(row + count, row + round_up(count, 16), -std::numeric_limits<T>::infinity());
-    }
-  }
-
-  /// Factors of the dropout of query i's probabilities for `count` keys from key j, a multiple of kDropoutGroup, on.
+  /// Writes the dropout factors (0 or 1 / (1 - rate)) of the probabilities in row r of a tile, in whole groups of
+  /// kDropoutGroup. Call inside `with_simd`.
   template <class Isa>
-  [[gnu::always_inline]] void dropout_row(Isa isa, Index head, Index i, Index j, Index count, T* factors) const {
-    const Index row = ((first_query + i) * p.heads + head);
+  [[gnu::always_inline]] void dropout_row(Isa isa, const ScoreTile& t, Index r, T* factors) const {
+    const Index row = (first_query + t.query + r) * p.heads + t.head;
     // Rows of the element space are as long as any sequence's keys may be.
-    dropout_factors(isa, p.dropout, row * (Index{1} << 20) + j, count, factors);
+    dropout_factors(isa, p.dropout, row * (Index{1} << 20) + t.key, t.keys, factors);
   }
+  [[nodiscard]] Index dropout_size() const { return dropout_row_size(tile); }
 };
-static_assert(kKeyTile % kDropoutGroup == 0);
-
-/// row *= factors
-template <class Isa, class T>
-[[gnu::always_inline]] inline void multiply_row(Isa isa, T* row, const T* factors, Index count) {
-  simd::for_lanes<T>(
-      isa, count, [&](auto lanes, Index j) __attribute__((always_inline)) {
-        simd::Vector<T, lanes> v, factor;
-        simd::load(v, row + j);
-        simd::load(factor, factors + j);
-        v *= factor;
-        simd::store(row + j, v);
-      });
-}
 
 [[nodiscard]] inline Index longest_keys(std::span<const KeyRange> keys) {
   Index most = 0;
@@ -193,28 +186,30 @@ void for_each_group(const AttentionProblem<T>& p, bool splits, const F& f) {
   });
 }
 
-/// f(score, query head, row of query) of every score of one group, at a stage, into [B, H, Lq, Lk]. Elements of keys
-/// that causal and window masks hide from `masked` scores may be left as they are.
-template <class T, class F>
-void write_scores(const AttentionGroup<T>& a, ScoreStage stage, Tensor<T>& to, const F& f) {
-  const Shape& s = to.shape();
-  const bool all = stage != ScoreStage::masked;
-  const Index key_size = packed_size(a.d_k, a.tile);
-  Tensor<T> work(Shape{key_size + a.query_tile * a.stride});
-  T* packed_keys = work.data();
-  T* scores = packed_keys + key_size;
-  a.for_each_key_tile([&](const KeyTile& k) {
-    if (!all && !a.is_visible(k)) return;
-    a.pack_keys(k, packed_keys);
-    const auto write = [&](Index head, Index i, Index rows, Index count, bool) {
-      a.tile_scores(head, i, rows, k, count, packed_keys, scores, nullptr, stage);
-      for (Index r = 0; r < rows; ++r) {
-        T* row = to.data() + ((a.sequence * s[1] + head) * s[2] + i + r) * s[3] + k.begin;
-        for (Index j = 0; j < count; ++j) row[j] = f(scores[r * a.stride + j], head, a.first_query + i + r);
-      }
-    };
-    a.for_each_query_tile(k, write, all);
-  });
+/// to[j] += from[j]. Call inside `with_simd`.
+template <class Isa, class T>
+[[gnu::always_inline]] inline void add_row(Isa isa, const T* from, T* to, Index count) {
+  simd::for_lanes<T>(
+      isa, count, [&](auto lanes, Index j) __attribute__((always_inline)) {
+        simd::Vector<T, lanes> sum, v;
+        simd::load(sum, to + j);
+        simd::load(v, from + j);
+        sum += v;
+        simd::store(to + j, sum);
+      });
+}
+
+/// row[j] *= factors[j]. Call inside `with_simd`.
+template <class Isa, class T>
+[[gnu::always_inline]] inline void multiply_row(Isa isa, T* row, const T* factors, Index count) {
+  simd::for_lanes<T>(
+      isa, count, [&](auto lanes, Index j) __attribute__((always_inline)) {
+        simd::Vector<T, lanes> v, factor;
+        simd::load(v, row + j);
+        simd::load(factor, factors + j);
+        v *= factor;
+        simd::store(row + j, v);
+      });
 }
 
 }}}  // namespace rapt::RAPT_ABI::kernels::detail
