@@ -19,7 +19,7 @@ namespace detail {
 template <class T>
 struct BiasSums {
   T* table = nullptr;
-  typename DistanceScores<T>::Sums distances = {};
+  typename DistanceTerms<T>::Sums distances = {};
 };
 
 /// Gradients of one group. `sums(head)` are the BiasSums of a query head.

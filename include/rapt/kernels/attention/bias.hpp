@@ -67,18 +67,18 @@ template <class T>
 /// The terms of DistanceBias for one group. Only distances that some pair of the sequence has count: `columns` of them,
 /// at most P, of which column c is distance columns - 1 - c. Pairs farther apart take column 0.
 template <class T>
-class DistanceScores {
+class DistanceTerms {
  public:
   /// Memory that the terms need, of which `backward` needs more.
   [[nodiscard]] static Index work_size(const AttentionGroup<T>& a, bool backward) {
     if (!a.p.distance_bias.present()) return 0;
-    const DistanceScores s(a);
+    const DistanceTerms s(a);
     const Index forward = a.heads * (s.distance_size_ + s.column_row_ + s.key_row_) + a.query_tile * s.stride_;
     return forward + (backward ? a.heads * s.row_size_ + a.query_tile * a.d_k : 0);
   }
 
   /// Packs the distances, if the problem has them; `work` must stay.
-  DistanceScores(const AttentionGroup<T>& a, T* work, bool backward) : DistanceScores(a) {
+  DistanceTerms(const AttentionGroup<T>& a, T* work, bool backward) : DistanceTerms(a) {
     if (!present()) return;
     packed_ = work;
     from_position_bias_ = packed_ + a.heads * distance_size_;
@@ -187,7 +187,7 @@ class DistanceScores {
   }
 
  private:
-  explicit DistanceScores(const AttentionGroup<T>& a) : a_(a) {}
+  explicit DistanceTerms(const AttentionGroup<T>& a) : a_(a) {}
 
   /// Columns of B that a tile's pairs have, from the beginning of a panel on; none if all its keys stand behind its
   /// queries.

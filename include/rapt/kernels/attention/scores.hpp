@@ -12,13 +12,13 @@ template <class T>
 class TileScores {
  public:
   [[nodiscard]] static Index work_size(const AttentionGroup<T>& a, bool backward = false) {
-    return packed_size(a.d_k, a.tile) + DistanceScores<T>::work_size(a, backward);
+    return packed_size(a.d_k, a.tile) + DistanceTerms<T>::work_size(a, backward);
   }
   /// `work` has work_size elements and must stay, and so must the group.
   TileScores(const AttentionGroup<T>& a, T* work, bool backward = false)
       : a_(a), packed_keys_(work), distances_(a, work + packed_size(a.d_k, a.tile), backward) {}
 
-  [[nodiscard]] const DistanceScores<T>& distances() const { return distances_; }
+  [[nodiscard]] const DistanceTerms<T>& distances() const { return distances_; }
 
   /// Packs the keys of a tile, scaled, from which the next scores are computed.
   void set_keys(const KeyTile& k) {
@@ -59,7 +59,7 @@ class TileScores {
  private:
   const AttentionGroup<T>& a_;
   T* packed_keys_;  // scale K^T
-  DistanceScores<T> distances_;
+  DistanceTerms<T> distances_;
 };
 
 /// f(score, query head, row of query) of every score of one group, at a stage, into [B, H, Lq, Lk]. Elements of keys
