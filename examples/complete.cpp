@@ -10,9 +10,8 @@
 #include <iostream>
 #include <rapt/generation/greedy.hpp>
 #include <rapt/generation/sampling.hpp>
-#include <rapt/models/gpt.hpp>
-#include <rapt/models/llama.hpp>
-#include <rapt/pretrained/pretrained.hpp>
+#include <rapt/pretrained/gpt.hpp>
+#include <rapt/pretrained/llama.hpp>
 #include <rapt/pretrained/tokenizer_files.hpp>
 #include <rapt/text/lines.hpp>
 
@@ -117,7 +116,7 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   try {
     const std::string type = rapt::pretrained_type(flags.model);
-    if (type == rapt::GptConfig::kModelType) {
+    if (type == rapt::PretrainedFormat<rapt::GptConfig>::kModelType) {
       complete<rapt::Gpt<float>>(flags);
     } else {
       complete<rapt::Llama<float>>(flags);

@@ -9,8 +9,7 @@
 // Prints how many test images the teacher knows, the student without a teacher, and the student that it taught.
 #include <CLI/CLI.hpp>
 #include <rapt/images/idx.hpp>
-#include <rapt/models/deit.hpp>
-#include <rapt/pretrained/pretrained.hpp>
+#include <rapt/pretrained/deit.hpp>
 
 #include "digits/training.hpp"
 

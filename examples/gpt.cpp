@@ -8,8 +8,7 @@
 #include <chrono>
 #include <cstdio>
 #include <rapt/data/windows.hpp>
-#include <rapt/models/gpt.hpp>
-#include <rapt/pretrained/pretrained.hpp>
+#include <rapt/pretrained/gpt.hpp>
 #include <rapt/pretrained/tokenizer_files.hpp>
 #include <rapt/rapt.hpp>
 #include <rapt/text/lines.hpp>

@@ -12,8 +12,7 @@
 #include <rapt/images/grid.hpp>
 #include <rapt/images/idx.hpp>
 #include <rapt/images/png.hpp>
-#include <rapt/models/image_gpt.hpp>
-#include <rapt/pretrained/pretrained.hpp>
+#include <rapt/pretrained/image_gpt.hpp>
 #include <rapt/rapt.hpp>
 
 #include "digits/generated.hpp"

@@ -1,5 +1,5 @@
-// A Transformer-XL of characters, trained twice on the same segments of a text: with a memory of the segments before,
-// and without. Prints the losses of both on text that was held out, and what the one with memory writes.
+// A Transformer-XL of characters, trained twice on the same segments of a text: with a cache of the segments before,
+// and without. Prints the losses of both on text that was held out, and what the one with the cache writes.
 //
 //   transformer_xl --text input.txt      90 % of the file to learn from, 10 % to measure on
 //   transformer_xl                       on a generated text, in which a word comes back after more than a segment
@@ -16,7 +16,7 @@ namespace {
 using rapt::Index;
 using rapt::TokenId;
 using Model = rapt::TransformerXl<float>;
-using Memory = rapt::TransformerXlMemory<float>;
+using Cache = rapt::SegmentCache<float>;
 
 struct Flags {
   std::string text;
@@ -61,12 +61,12 @@ struct Characters {
 /// Mean loss per character, read in segments as in training.
 double validate(const Model& model, const rapt::Segments& segments, bool with_memory) {
   const rapt::Inference scope;
-  Memory memory;
+  Cache cache;
   double sum = 0;
   for (Index t = 0; t < segments.size(); ++t) {
-    if (!with_memory) memory = {};
+    if (!with_memory) cache = {};
     const rapt::LanguageBatch batch = segments[t];
-    sum += static_cast<double>(model.loss(batch, memory).item()) * static_cast<double>(batch.targets.size());
+    sum += static_cast<double>(model.loss(batch, cache).item()) * static_cast<double>(batch.targets.size());
   }
   return sum / static_cast<double>(segments.targets());
 }
@@ -90,12 +90,12 @@ Model train(const Flags& flags, Index vocabulary, std::span<const TokenId> text,
   const rapt::SegmentOptions cut{.streams = flags.streams, .length = flags.length};
   const rapt::Segments segments(text, cut), validation(held_out, cut);
   std::printf("%s memory, %td parameters\n", with_memory ? "with" : "without", rapt::count_parameters(model));
-  Memory memory;
+  Cache cache;
   for (Index step = 1; step <= flags.steps; ++step) {
     const Index t = (step - 1) % segments.size();
-    if (t == 0 || !with_memory) memory = {};  // the streams begin anew
+    if (t == 0 || !with_memory) cache = {};  // the streams begin anew
     const rapt::Training training(rng);
-    const auto loss = model.loss(segments[t], memory);
+    const auto loss = model.loss(segments[t], cache);
     rapt::backward(loss);
     adam.step(schedule(step), rapt::clip_factor(rapt::gradient_norm(model), 1.0));
     if (step % 500 == 0 || step == flags.steps) {

@@ -10,8 +10,7 @@
 #include <rapt/images/colour_map.hpp>
 #include <rapt/images/grid.hpp>
 #include <rapt/images/png.hpp>
-#include <rapt/models/vit.hpp>
-#include <rapt/pretrained/pretrained.hpp>
+#include <rapt/pretrained/vit.hpp>
 #include <rapt/visualization/attention_rollout.hpp>
 
 #include "digits/training.hpp"

@@ -4,8 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <rapt/data/windows.hpp>
 #include <rapt/generation/greedy.hpp>
-#include <rapt/models/gpt.hpp>
-#include <rapt/pretrained/pretrained.hpp>
+#include <rapt/pretrained/gpt.hpp>
 #include <rapt/rapt.hpp>
 
 /// Training as nanoGPT does it: windows at given places, AdamW on matrices, clipping, a cosine schedule.

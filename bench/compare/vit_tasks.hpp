@@ -2,8 +2,7 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
-#include <rapt/models/vit.hpp>
-#include <rapt/pretrained/pretrained.hpp>
+#include <rapt/pretrained/vit.hpp>
 #include <rapt/rapt.hpp>
 
 /// Steps of AdamW on batches that are taken in turn.

@@ -219,7 +219,7 @@ Task attention_task(const json& command) {
   state->value = rapt::Variable<float>(input.read<float>("value"), /*requires_grad=*/true);
   const Index sequences = command.at("sequences");
   state->splits = rapt::RowSplits::equal(sequences, state->query.rows() / sequences);
-  state->options = {.heads = command.at("heads"), .causal = command.at("causal").get<bool>()};
+  state->options = {.heads = command.at("heads"), .mask = {.causal = command.at("causal").get<bool>()}};
   return {.step =
               [state] {
                 for (rapt::Variable<float>* leaf : {&state->query, &state->key, &state->value}) leaf->clear_grad();
@@ -265,8 +265,7 @@ Task encoder_task(const json& command) {
   };
   const rapt::SafetensorsFile input(command.at("input").get<std::string>());
   rapt::Variable<float> x(input.read<float>("x"));
-  const rapt::LayerOptions options{.d_model = x.cols(),
-                                   .heads = command.at("heads"),
+  const rapt::BlockOptions options{.attention = {.d_model = x.cols(), .heads = command.at("heads")},
                                    .d_ff = command.at("d_ff"),
                                    .activation = rapt::Activation::gelu};
   rapt::Rng rng(1);

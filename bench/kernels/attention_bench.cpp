@@ -18,9 +18,9 @@ void attention(benchmark::State& state) {
   const rapt::RowSplits splits = rapt::RowSplits::equal(sequences, length);
   for (auto _ : state) {
     const rapt::Recording scope;
-    const rapt::Variable<float> y =
-        rapt::attention(rapt::columns(qkv, 0, d_model), rapt::columns(qkv, d_model, d_model),
-                        rapt::columns(qkv, 2 * d_model, d_model), splits, splits, {.heads = heads, .causal = causal});
+    const rapt::Variable<float> y = rapt::attention(
+        rapt::columns(qkv, 0, d_model), rapt::columns(qkv, d_model, d_model), rapt::columns(qkv, 2 * d_model, d_model),
+        splits, splits, {.heads = heads, .mask = {.causal = causal}});
     if (backward) rapt::backward(rapt::sum(y));
     benchmark::DoNotOptimize(y.value().data());
   }

@@ -14,19 +14,20 @@ constexpr Index kSentences = 100, kLength = 20, kTokens = kSentences * kLength;
 /// What a layer computes on: x and a memory, both [N, D].
 struct Input {
   rapt::RowSplits splits = rapt::RowSplits::equal(kSentences, kLength);
-  Variable<float> x, memory;
+  Variable<float> x, encoder_output;
 };
 
 /// Runs layer = make(options, rng) as call(layer, input), with state.range(1) recorded and back.
 template <class Make, class Call>
 void run(benchmark::State& state, const Make& make, const Call& call) {
-  const rapt::LayerOptions options = bench::preset(state, state.range(0)).layer();
+  const rapt::BlockOptions options = bench::preset(state, state.range(0)).layer();
   const bool backward = state.range(1) != 0;
   rapt::Rng rng(1);
   auto layer = make(options, rng);
   Input input;
-  input.x = Variable<float>(bench::random(rapt::Shape{kTokens, options.d_model}, 1), /*requires_grad=*/true);
-  input.memory = Variable<float>(bench::random(rapt::Shape{kTokens, options.d_model}, 2), /*requires_grad=*/true);
+  input.x = Variable<float>(bench::random(rapt::Shape{kTokens, options.attention.d_model}, 1), /*requires_grad=*/true);
+  input.encoder_output =
+      Variable<float>(bench::random(rapt::Shape{kTokens, options.attention.d_model}, 2), /*requires_grad=*/true);
   const bench::Stopwatch watch;
   for (auto _ : state) {
     if (backward) {
@@ -34,7 +35,7 @@ void run(benchmark::State& state, const Make& make, const Call& call) {
       rapt::backward(rapt::sum(call(layer, input)));
       rapt::clear_gradients(layer);
       input.x.clear_grad();
-      input.memory.clear_grad();
+      input.encoder_output.clear_grad();
     } else {
       benchmark::DoNotOptimize(call(layer, input).value().data());
     }
@@ -52,17 +53,21 @@ void run(benchmark::State& state, const Make& make, const Call& call) {
 
 void linear(benchmark::State& state) {
   run(
-      state, [](const auto& options, rapt::Rng& rng) { return rapt::Linear<>(options.d_model, options.d_ff, rng); },
+      state,
+      [](const auto& options, rapt::Rng& rng) { return rapt::Linear<>(options.attention.d_model, options.d_ff, rng); },
       [](const auto& layer, const Input& input) { return layer(input.x); });
 }
 void attention(benchmark::State& state) {
   run(
-      state, [](const auto& options, rapt::Rng& rng) { return rapt::MultiHeadAttention<>(options.attention(), rng); },
+      state, [](const auto& options, rapt::Rng& rng) { return rapt::MultiHeadAttention<>(options.attention, rng); },
       [](const auto& layer, const Input& input) { return layer(input.x, input.splits); });
 }
 void feed_forward(benchmark::State& state) {
   run(
-      state, [](const auto& options, rapt::Rng& rng) { return rapt::FeedForward<>(options.feed_forward(), rng); },
+      state,
+      [](const auto& options, rapt::Rng& rng) {
+        return rapt::FeedForward<>({.d_model = options.attention.d_model, .d_ff = options.d_ff}, rng);
+      },
       [](const auto& layer, const Input& input) { return layer(input.x); });
 }
 void encoder_layer(benchmark::State& state) {
@@ -73,7 +78,9 @@ void encoder_layer(benchmark::State& state) {
 void decoder_layer(benchmark::State& state) {
   run(
       state, [](const auto& options, rapt::Rng& rng) { return rapt::DecoderLayer<>(options, rng); },
-      [](const auto& layer, const Input& input) { return layer(input.x, input.splits, input.memory, input.splits); });
+      [](const auto& layer, const Input& input) {
+        return layer(input.x, input.splits, input.encoder_output, input.splits);
+      });
 }
 
 void sizes(benchmark::internal::Benchmark* bench) {

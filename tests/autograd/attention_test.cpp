@@ -52,9 +52,8 @@ class AttentionOp : public testing::Test {
     const auto query = golden.leaf<T>("query"), key = golden.leaf<T>("key"), value = golden.leaf<T>("value");
     const auto query_splits = golden.splits("query_splits"), key_splits = golden.splits("key_splits");
     Tensor<T> weights, scores;
-    options.weights = &weights;
     const rapt::Recording scope;
-    const Variable<T> output = attention(query, key, value, query_splits, key_splits, options);
+    const Variable<T> output = attention(query, key, value, query_splits, key_splits, options, {.weights = &weights});
     EXPECT_EQ(output.shape(), golden.tensor<T>("output").shape());
     golden.expect_output("output", output.value());
     golden.expect_output("weights", weights);
@@ -63,11 +62,10 @@ class AttentionOp : public testing::Test {
     golden.expect_gradient("key", key);
     golden.expect_gradient("value", value);
     if (options.soft_cap == 0) return;
-    options.scores = &scores;
     for (const auto& [stage, stored] :
          {std::pair{ScoreStage::scaled, "scaled"}, {ScoreStage::capped, "capped"}, {ScoreStage::masked, "masked"}}) {
-      options.score_stage = stage;
-      std::ignore = attention(query, key, value, query_splits, key_splits, options);
+      std::ignore =
+          attention(query, key, value, query_splits, key_splits, options, {.scores = &scores, .score_stage = stage});
       expect_scores(golden, stored, scores);
     }
   }
@@ -77,7 +75,7 @@ TYPED_TEST_SUITE(AttentionOp, Scalars);
 
 TYPED_TEST(AttentionOp, CausalFromTheFirstKeyIsTorchs) {
   for (const char* name : {"few_queries", "many_queries"}) {
-    this->against_torch(name, {.heads = 3, .causal = true, .alignment = MaskAlignment::first_key});
+    this->against_torch(name, {.heads = 3, .mask = {.causal = true, .alignment = MaskAlignment::first_key}});
   }
 }
 
@@ -86,9 +84,10 @@ TYPED_TEST(AttentionOp, SoftCapIsTorchsFormula) {
   const auto mask = Golden("attention_options", "cap_causal").template tensor<TypeParam>("mask");  // [H, Lq, Lk]
   Tensor<TypeParam> per_head(Shape{1, mask.shape()[0], mask.shape()[1], mask.shape()[2]});
   std::copy_n(mask.data(), mask.size(), per_head.data());
-  this->against_torch(
-      "cap_causal",
-      {.heads = 2, .causal = true, .alignment = MaskAlignment::first_key, .soft_cap = 2, .additive_mask = per_head});
+  this->against_torch("cap_causal",
+                      {.heads = 2,
+                       .soft_cap = 2,
+                       .mask = {.causal = true, .alignment = MaskAlignment::first_key, .additive_mask = per_head}});
 }
 
 /// Both alignments by hand: zero queries see their keys equally.
@@ -103,14 +102,16 @@ TYPED_TEST(AttentionOp, AlignmentsOfTwoQueriesAndThreeKeys) {
   };
   constexpr auto kFirst = MaskAlignment::first_key, kLast = MaskAlignment::last_key;
   using V = std::vector<T>;
-  expect_near(output(2, 3, {.causal = true}), (V{T(1.5), T(7) / T(3)}));
-  expect_near(output(2, 3, {.causal = true, .alignment = kFirst}), (V{T(1), T(1.5)}));
-  expect_near(output(3, 2, {.causal = true, .alignment = kLast}), (V{T(0), T(1), T(1.5)}));  // query 0 sees nothing
-  expect_near(output(3, 2, {.causal = true, .alignment = kFirst}), (V{T(1), T(1.5), T(1.5)}));
+  expect_near(output(2, 3, {.mask = {.causal = true}}), (V{T(1.5), T(7) / T(3)}));
+  expect_near(output(2, 3, {.mask = {.causal = true, .alignment = kFirst}}), (V{T(1), T(1.5)}));
+  expect_near(output(3, 2, {.mask = {.causal = true, .alignment = kLast}}),
+              (V{T(0), T(1), T(1.5)}));  // query 0 sees nothing
+  expect_near(output(3, 2, {.mask = {.causal = true, .alignment = kFirst}}), (V{T(1), T(1.5), T(1.5)}));
   expect_near(output(1, 3, {.window = 1}), (V{T(3)}));
-  expect_near(output(1, 3, {.window = 1, .alignment = kFirst}), (V{T(1.5)}));
-  expect_near(output(4, 2, {.window = 1, .alignment = kFirst}), (V{T(1.5), T(1.5), T(2), T(0)}));  // 3 sees nothing
-  expect_near(output(2, 3, {.causal = false}), output(2, 3, {}));
+  expect_near(output(1, 3, {.window = 1, .mask = {.alignment = kFirst}}), (V{T(1.5)}));
+  expect_near(output(4, 2, {.window = 1, .mask = {.alignment = kFirst}}),
+              (V{T(1.5), T(1.5), T(2), T(0)}));  // 3 sees nothing
+  expect_near(output(2, 3, {.mask = {.causal = false}}), output(2, 3, {}));
 }
 
 /// Sequences of several lengths: what lies outside of one is zero, or -infinity once masked.
@@ -119,10 +120,9 @@ TYPED_TEST(AttentionOp, ScoresOutsideOfSequences) {
   constexpr T kBlocked = -std::numeric_limits<T>::infinity();
   const Variable<T> one(Tensor<T>(Shape{3, 1}, T(1)));
   Tensor<T> scores, weights;
-  rapt::AttentionOptions<T> options{.causal = true, .weights = &weights, .scores = &scores};
   const auto compute = [&](ScoreStage stage) {
-    options.score_stage = stage;
-    std::ignore = attention(one, one, one, splits_of({1, 2}), splits_of({1, 2}), options);
+    std::ignore = attention(one, one, one, splits_of({1, 2}), splits_of({1, 2}), {.mask = {.causal = true}},
+                            {.weights = &weights, .scores = &scores, .score_stage = stage});
     EXPECT_EQ(scores.shape(), (Shape{2, 1, 2, 2}));
     return std::vector<T>(scores.values().begin(), scores.values().end());
   };

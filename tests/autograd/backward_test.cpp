@@ -160,7 +160,7 @@ std::vector<Tensor<float>> training_step() {
   const Variable qkv = linear(x, in, in_bias);
   const Variable heads =
       attention(columns(qkv, 0, kWidth), columns(qkv, kWidth, kWidth), columns(qkv, 2 * kWidth, kWidth), splits, splits,
-                {.heads = 4, .causal = true, .dropout = 0.1f});
+                {.heads = 4, .dropout = 0.1f, .mask = {.causal = true}});
   const Variable h = add_norm(x, heads, gamma, beta, 0.1f);
   const Variable f = linear(linear(h, wide, wide_bias, rapt::Activation::gelu), narrow, Variable());
   const Variable y = layer_norm(residual_add(h, f, 0.2f), gamma, beta);

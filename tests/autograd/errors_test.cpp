@@ -277,20 +277,20 @@ std::vector<WrongUse> wrong_uses() {
     wrong("attention mask " + to_string(shape),
           [=] {
             const Tensor<bool> mask(shape, false);
-            attend({3, 6}, {4, 6}, {4, 6}, {2, 1}, {3, 1}, {.heads = 2, .mask = mask});
+            attend({3, 6}, {4, 6}, {4, 6}, {2, 1}, {3, 1}, {.heads = 2, .mask = {.mask = mask}});
           },
           {"[attention] mask ", "B = 2", "H = 2", "Lq >= 2", "Lk >= 3", ": " + to_string(shape)});
     wrong("attention additive mask " + to_string(shape),
           [=] {
             const Tensor<float> mask(shape, 0.f);
-            attend({3, 6}, {4, 6}, {4, 6}, {2, 1}, {3, 1}, {.heads = 2, .additive_mask = mask});
+            attend({3, 6}, {4, 6}, {4, 6}, {2, 1}, {3, 1}, {.heads = 2, .mask = {.additive_mask = mask}});
           },
           {"[attention] additive_mask ", ": " + to_string(shape)});
   }
   wrong("attention key padding",
         [=] {
           const Tensor<bool> padding(Shape{3}, false);
-          attend({3, 6}, {4, 6}, {4, 6}, {2, 1}, {3, 1}, {.key_padding_mask = padding});
+          attend({3, 6}, {4, 6}, {4, 6}, {2, 1}, {3, 1}, {.mask = {.key_padding_mask = padding}});
         },
         {"[attention] ", "key_padding_mask", "3 elements", "[4, 6]"});
   wrong("columns",

@@ -300,18 +300,18 @@ struct Masked {
   std::vector<Masked> m;
   m.push_back({"plain", {}});
   m.push_back({"scale", {.scale = 0.3}});
-  m.push_back({"causal", {.causal = true}});
+  m.push_back({"causal", {.mask = {.causal = true}}});
   m.push_back({"window", {.window = 1}});
-  m.push_back({"causal_window", {.causal = true, .window = 2}});
+  m.push_back({"causal_window", {.window = 2, .mask = {.causal = true}}});
   constexpr auto kFirstKey = rapt::MaskAlignment::first_key;
-  m.push_back({"causal_first_key", {.causal = true, .alignment = kFirstKey}});
-  m.push_back({"causal_window_first_key", {.causal = true, .window = 2, .alignment = kFirstKey}});
-  m.push_back({"window_first_key", {.window = 1, .alignment = kFirstKey}});
+  m.push_back({"causal_first_key", {.mask = {.causal = true, .alignment = kFirstKey}}});
+  m.push_back({"causal_window_first_key", {.window = 2, .mask = {.causal = true, .alignment = kFirstKey}}});
+  m.push_back({"window_first_key", {.window = 1, .mask = {.alignment = kFirstKey}}});
   m.push_back({"soft_cap", {.soft_cap = 0.8}});
   m.push_back({.name = "mask", .mask = all});
   m.push_back({.name = "mask_per_head", .mask = per_head});
   m.push_back({.name = "mask_per_sequence", .mask = per_sequence});
-  m.push_back({.name = "mask_of_heads", .options = {.causal = true}, .mask = heads_only});
+  m.push_back({.name = "mask_of_heads", .options = {.mask = {.causal = true}}, .mask = heads_only});
   m.push_back({.name = "additive", .additive = all});
   m.push_back({.name = "additive_per_head", .additive = per_head, .minus_infinity = true});
   m.push_back({.name = "additive_per_sequence", .options = {.window = 2}, .additive = per_sequence});
@@ -319,20 +319,23 @@ struct Masked {
   m.push_back({.name = "key_padding", .padding = true});
   m.push_back({.name = "dropout", .options = {.dropout = 0.4f}, .training = true});
   m.push_back({.name = "everything",
-               .options = {.causal = true, .window = 3, .dropout = 0.3f, .scale = 0.7},
+               .options = {.window = 3, .scale = 0.7, .dropout = 0.3f, .mask = {.causal = true}},
                .mask = all,
                .additive = per_head,
                .minus_infinity = true,
                .padding = true,
                .training = true});
-  m.push_back(
-      {.name = "everything_first_key_soft_cap",
-       .options = {.causal = true, .window = 3, .alignment = kFirstKey, .dropout = 0.3f, .scale = 0.7, .soft_cap = 0.6},
-       .mask = all,
-       .additive = per_head,
-       .minus_infinity = true,
-       .padding = true,
-       .training = true});
+  m.push_back({.name = "everything_first_key_soft_cap",
+               .options = {.window = 3,
+                           .scale = 0.7,
+                           .soft_cap = 0.6,
+                           .dropout = 0.3f,
+                           .mask = {.causal = true, .alignment = kFirstKey}},
+               .mask = all,
+               .additive = per_head,
+               .minus_infinity = true,
+               .padding = true,
+               .training = true});
   return m;
 }
 
@@ -351,9 +354,9 @@ template <class F>
   return [=, options = masked.options](const Variables& x) {
     AttentionOptions<double> o = options;
     o.heads = heads;
-    if (!mask.empty()) o.mask = mask;
-    if (!additive.empty()) o.additive_mask = additive;
-    if (!padding.empty()) o.key_padding_mask = padding;
+    if (!mask.empty()) o.mask.mask = mask;
+    if (!additive.empty()) o.mask.additive_mask = additive;
+    if (!padding.empty()) o.mask.key_padding_mask = padding;
     return f(x, o);
   };
 }
@@ -395,7 +398,7 @@ void add_attention(std::vector<Case>& cases) {
       const std::string of = "attention_values" + std::to_string(value_dim) + "_" + std::to_string(key_value_heads);
       const Index keys_width = 2 * key_value_heads, value_width = value_dim * key_value_heads;
       const Options options{
-          .heads = 4, .key_value_heads = key_value_heads, .causal = true, .dropout = 0.3f, .soft_cap = 1.2};
+          .heads = 4, .key_value_heads = key_value_heads, .soft_cap = 1.2, .dropout = 0.3f, .mask = {.causal = true}};
       cases.push_back({of,
                        {{8, 8}, {8, keys_width}, {8, value_width}},
                        [=](const Variables& x) { return attention(x[0], x[1], x[2], queries, keys, options); },
@@ -413,7 +416,7 @@ void add_attention(std::vector<Case>& cases) {
     const Index width = 2 * key_value_heads;
     const std::string of = "attention_shared" + std::to_string(key_value_heads);
     const auto options = [=](bool causal) {
-      return Options{.heads = 4, .key_value_heads = key_value_heads, .causal = causal};
+      return Options{.heads = 4, .key_value_heads = key_value_heads, .mask = {.causal = causal}};
     };
     cases.push_back({of, {{8, 8}, {8, width}, {8, width}}, [=](const Variables& x) {
                        return attention(x[0], x[1], x[2], queries, keys, options(false));
@@ -443,7 +446,8 @@ void add_attention(std::vector<Case>& cases) {
     cases.push_back({causal ? "attention_blocks_causal" : "attention_blocks",
                      {{37, 2}, {37, 2}, {37, 2}},
                      [=](const Variables& x) {
-                       return attention(x[0], x[1], x[2], one, one, Options{.causal = causal, .dropout = 0.2f});
+                       return attention(x[0], x[1], x[2], one, one,
+                                        Options{.dropout = 0.2f, .mask = {.causal = causal}});
                      },
                      /*training=*/true});
   }

@@ -9,17 +9,16 @@
 
 #include "rapt/core/rng.hpp"
 #include "rapt/generation/greedy.hpp"
-#include "rapt/models/beit.hpp"
-#include "rapt/models/bert.hpp"
-#include "rapt/models/deit.hpp"
-#include "rapt/models/gpt.hpp"
-#include "rapt/models/image_gpt.hpp"
-#include "rapt/models/llama.hpp"
-#include "rapt/models/mae.hpp"
-#include "rapt/models/marian.hpp"
-#include "rapt/models/transformer_xl.hpp"
-#include "rapt/models/vit.hpp"
-#include "rapt/pretrained/pretrained.hpp"
+#include "rapt/pretrained/beit.hpp"
+#include "rapt/pretrained/bert.hpp"
+#include "rapt/pretrained/deit.hpp"
+#include "rapt/pretrained/gpt.hpp"
+#include "rapt/pretrained/image_gpt.hpp"
+#include "rapt/pretrained/llama.hpp"
+#include "rapt/pretrained/mae.hpp"
+#include "rapt/pretrained/marian.hpp"
+#include "rapt/pretrained/transformer_xl.hpp"
+#include "rapt/pretrained/vit.hpp"
 
 namespace rapt_test {
 

@@ -12,17 +12,16 @@
 #include <cstdlib>
 #include <string>
 
-#include "rapt/models/beit.hpp"
-#include "rapt/models/bert.hpp"
-#include "rapt/models/deit.hpp"
-#include "rapt/models/gpt.hpp"
-#include "rapt/models/image_gpt.hpp"
-#include "rapt/models/llama.hpp"
-#include "rapt/models/mae.hpp"
-#include "rapt/models/marian.hpp"
-#include "rapt/models/transformer_xl.hpp"
-#include "rapt/models/vit.hpp"
-#include "rapt/pretrained/pretrained.hpp"
+#include "rapt/pretrained/beit.hpp"
+#include "rapt/pretrained/bert.hpp"
+#include "rapt/pretrained/deit.hpp"
+#include "rapt/pretrained/gpt.hpp"
+#include "rapt/pretrained/image_gpt.hpp"
+#include "rapt/pretrained/llama.hpp"
+#include "rapt/pretrained/mae.hpp"
+#include "rapt/pretrained/marian.hpp"
+#include "rapt/pretrained/transformer_xl.hpp"
+#include "rapt/pretrained/vit.hpp"
 
 namespace {
 
@@ -40,9 +39,7 @@ Config read(const Texts& texts) {
   const std::string& generation = texts.generation.empty() ? texts.config : texts.generation;
   detail::read_generation_keys(config, detail::parse_json_object(generation, "generation_config.json", "fuzz"),
                                "generation_config.json");
-  if constexpr (requires { config.detect_heads([](std::string_view) { return true; }); }) {
-    config.detect_heads([&](std::string_view name) { return (texts.tensors >> (name.size() % 8) & 1) != 0; });
-  }
+  detail::detect_heads(config, [&](std::string_view name) { return (texts.tensors >> (name.size() % 8) & 1) != 0; });
   detail::validate_config(config, "config.json");
   return config;
 }

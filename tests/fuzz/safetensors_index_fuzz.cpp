@@ -11,8 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "rapt/models/gpt.hpp"
-#include "rapt/pretrained/pretrained.hpp"
+#include "rapt/pretrained/gpt.hpp"
 #include "tests/fuzz/fuzz_files.hpp"
 
 namespace {

@@ -8,6 +8,7 @@
 
 #include "rapt/data/patch_masking.hpp"
 #include "rapt/optim/adam.hpp"
+#include "rapt/pretrained/beit.hpp"
 #include "tests/common/gradients.hpp"
 #include "tests/common/pretrained_case.hpp"
 #include "tests/common/settings.hpp"
@@ -116,7 +117,7 @@ TEST(Beit, AgreesInDouble) {
 TEST(Beit, TravelsBackUnchanged) {
   for_each_case([](const BeitCase& golden) {
     const auto model = golden.load<float>();
-    EXPECT_EQ(model.config().architecture(), golden.config["architectures"][0]);
+    EXPECT_EQ(rapt::detail::architecture_of(model.config()), golden.config["architectures"][0]);
     golden.expect_round_trip(model);
     const rapt_test::TemporaryFolder saved;
     rapt::save_pretrained(saved.path(), model);
@@ -165,14 +166,14 @@ TEST(Beit, PartsAreWhatTheConfigNames) {
     rapt::Rng rng(1);
     return rapt::count_parameters(Beit(config, rng));
   };
-  EXPECT_EQ(config.architecture(), "BeitModel");
+  EXPECT_EQ(rapt::detail::architecture_of(config), "BeitModel");
   const Index bare = parameters();
   config.masked_patch_head = true;
-  EXPECT_EQ(config.architecture(), "BeitForMaskedImageModeling");
+  EXPECT_EQ(rapt::detail::architecture_of(config), "BeitForMaskedImageModeling");
   EXPECT_EQ(parameters() - bare, 16 * 7 + 7);  // the norm is the head's, not the pooler's
   config.masked_patch_head = false;
   config.labels = {"a", "b", "c"};
-  EXPECT_EQ(config.architecture(), "BeitForImageClassification");
+  EXPECT_EQ(rapt::detail::architecture_of(config), "BeitForImageClassification");
   EXPECT_EQ(parameters() - bare, 3 * 16 + 3);
   config.layer_scale = 0;
   EXPECT_EQ(parameters() - bare, 3 * 16 + 3 - 4 * 16);

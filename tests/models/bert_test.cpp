@@ -8,6 +8,7 @@
 
 #include "rapt/models/sentence_embedding.hpp"
 #include "rapt/optim/adam.hpp"
+#include "rapt/pretrained/bert.hpp"
 #include "tests/common/gradients.hpp"
 #include "tests/common/pretrained_case.hpp"
 
@@ -126,7 +127,7 @@ TEST(Bert, AgreesInDouble) {
 TEST(Bert, TravelsBackUnchanged) {
   for_each_case([](const BertCase& golden) {
     const auto model = golden.load<float>();
-    EXPECT_EQ(model.config().architecture(), golden.config["architectures"][0]);
+    EXPECT_EQ(rapt::detail::architecture_of(model.config()), golden.config["architectures"][0]);
     golden.expect_round_trip(model);
     const rapt_test::TemporaryFolder saved;
     rapt::save_pretrained(saved.path(), model);
@@ -215,22 +216,22 @@ TEST(Bert, PartsAreWhatTheConfigNames) {
     rapt::Rng rng(1);
     return rapt::count_parameters(Bert(config, rng));
   };
-  EXPECT_EQ(config.architecture(), "BertModel");
+  EXPECT_EQ(rapt::detail::architecture_of(config), "BertModel");
   const Index bare = parameters();
   config.masked_language_head = true;
-  EXPECT_EQ(config.architecture(), "BertForMaskedLM");
+  EXPECT_EQ(rapt::detail::architecture_of(config), "BertForMaskedLM");
   EXPECT_EQ(parameters() - bare, 16 * 16 + 16 + 2 * 16 + 13);
   config.next_sentence_head = true;
-  EXPECT_EQ(config.architecture(), "BertForPreTraining");
+  EXPECT_EQ(rapt::detail::architecture_of(config), "BertForPreTraining");
   EXPECT_EQ(parameters() - bare, 16 * 16 + 16 + 2 * 16 + 13 + 2 * 16 + 2);
   config.masked_language_head = false;
-  EXPECT_EQ(config.architecture(), "BertForNextSentencePrediction");
+  EXPECT_EQ(rapt::detail::architecture_of(config), "BertForNextSentencePrediction");
   config.next_sentence_head = config.pooler = false;
   EXPECT_EQ(bare - parameters(), 16 * 16 + 16);
   config.labels = {"a", "b", "c"};
-  EXPECT_EQ(config.architecture(), "BertForTokenClassification");
+  EXPECT_EQ(rapt::detail::architecture_of(config), "BertForTokenClassification");
   config.pooler = true;
-  EXPECT_EQ(config.architecture(), "BertForSequenceClassification");
+  EXPECT_EQ(rapt::detail::architecture_of(config), "BertForSequenceClassification");
   EXPECT_EQ(parameters() - bare, 3 * 16 + 3);
 }
 

@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "rapt/optim/adam.hpp"
+#include "rapt/pretrained/deit.hpp"
 #include "tests/common/gradients.hpp"
 #include "tests/common/pretrained_case.hpp"
 
@@ -176,12 +177,12 @@ TEST(Deit, PartsAreWhatTheConfigNames) {
     return rapt::count_parameters(Deit(config, rng));
   };
   const Index two = parameters();
-  EXPECT_EQ(config.architecture(), "DeiTForImageClassificationWithTeacher");
+  EXPECT_EQ(rapt::detail::architecture_of(config), "DeiTForImageClassificationWithTeacher");
   config.distillation_head = false;
-  EXPECT_EQ(config.architecture(), "DeiTForImageClassification");
+  EXPECT_EQ(rapt::detail::architecture_of(config), "DeiTForImageClassification");
   EXPECT_EQ(two - parameters(), 3 * 16 + 3);
   config.labels.clear();
-  EXPECT_EQ(config.architecture(), "DeiTModel");
+  EXPECT_EQ(rapt::detail::architecture_of(config), "DeiTModel");
   EXPECT_EQ(two - parameters(), 2 * (3 * 16 + 3));
   config.pooler = true;
   config.pooler_width = 5;

@@ -11,7 +11,7 @@
 #include "rapt/autograd/ops/softmax.hpp"
 #include "rapt/generation/greedy.hpp"
 #include "rapt/io/safetensors.hpp"
-#include "rapt/models/gpt.hpp"
+#include "rapt/pretrained/gpt.hpp"
 #include "tests/common/settings.hpp"
 
 namespace {
@@ -45,13 +45,15 @@ class GptNanoSort : public testing::Test {
     const rapt::SafetensorsFile file(folder_ / "model.safetensors");
     std::size_t used = 0;
     rapt::for_each_parameter(model, [&](const std::string& name, auto& parameter) {
-      const auto parts = stored_parts(rapt::Gpt<float>::stored_names(config), name, parameter.rows());
+      const auto parts =
+          stored_parts(rapt::PretrainedFormat<rapt::GptConfig>::stored_names(config), name, parameter.rows());
       ASSERT_EQ(parts.size(), 1u) << name;
       file.read_into(parts.front().name, parameter.mutable_value());  // [out, in] here, unlike in Hugging Face's files
       parameters_.emplace(name, parameter);
       ++used;
     });
-    for (const std::string& name : file.names()) used += rapt::Gpt<float>::is_surplus(config, name) ? 1 : 0;
+    for (const std::string& name : file.names())
+      used += rapt::PretrainedFormat<rapt::GptConfig>::is_surplus(config, name) ? 1 : 0;
     EXPECT_EQ(used, file.names().size());  // each tensor of the file once
     return model;
   }
@@ -171,9 +173,9 @@ TEST_F(GptNanoSort, EveryPublishedActivation) {
   // The model as it runs: its layers, the attention probabilities that it returns, and its outputs.
   Variable<float> state = embedded;
   rapt::Gpt<float>::visit(gpt, [&](std::string_view, const auto& member) {
-    if constexpr (std::is_same_v<std::remove_cvref_t<decltype(member)>, std::vector<rapt::EncoderLayer<float>>>) {
+    if constexpr (std::is_same_v<std::remove_cvref_t<decltype(member)>, std::vector<rapt::Block<float>>>) {
       for (std::size_t i = 0; i < member.size(); ++i) {
-        state = member[i](state, batch.row_splits, {.causal = true});
+        state = member[i](state, batch.row_splits, {.mask = {.causal = true}});
         expect(partials, "block" + std::to_string(i), state.value());
       }
     }

@@ -8,6 +8,7 @@
 #include "rapt/generation/greedy.hpp"
 #include "rapt/generation/sampling.hpp"
 #include "rapt/generation/scoring.hpp"
+#include "rapt/pretrained/gpt.hpp"
 #include "tests/common/pretrained_case.hpp"
 #include "tests/common/settings.hpp"
 

@@ -8,6 +8,7 @@
 #include "rapt/generation/greedy.hpp"
 #include "rapt/generation/sampling.hpp"
 #include "rapt/optim/adam.hpp"
+#include "rapt/pretrained/image_gpt.hpp"
 #include "tests/common/pretrained_case.hpp"
 
 namespace {
@@ -98,7 +99,7 @@ TEST(ImageGpt, AgreesWithTransformers) {
     SCOPED_TRACE(name);
     const PretrainedCase golden("image_gpt", name);
     const auto model = rapt::from_pretrained<ImageGpt<float>>(golden.folder.path());
-    EXPECT_EQ(model.config().architecture(), golden.config["architectures"][0]);
+    EXPECT_EQ(rapt::detail::architecture_of(model.config()), golden.config["architectures"][0]);
     expect_outputs(golden, model, 1e-5);
     const rapt::Recording scope;
     const auto loss = loss_of(golden, model);
@@ -283,7 +284,7 @@ TEST(ImageGpt, PartsAreTheConfigs) {
   ImageGptConfig config = small_config();
   config.pixel_head = false;
   expect_message([&] { std::ignore = small_model(config)(batch); }, "the model has no pixel head");
-  EXPECT_EQ(config.architecture(), "ImageGPTModel");
+  EXPECT_EQ(rapt::detail::architecture_of(config), "ImageGPTModel");
   config.labels = {"a", "b", "c"};
   EXPECT_EQ(small_model(config).class_logits(batch).cols(), 3);
   config.pixel_head = true;

@@ -7,7 +7,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "rapt/models/llama.hpp"
+#include "rapt/pretrained/llama.hpp"
 #include "tests/common/golden.hpp"
 
 namespace {
@@ -75,7 +75,7 @@ Tensor<T> stored(const Golden& golden, const rapt::LlamaConfig& config, const st
   const Index rows = shape.rank() == 1 ? shape.cols() : shape.rows(), cols = shape.rank() == 1 ? 1 : shape.cols();
   if (golden.contains(prefix + "model." + name)) return golden.tensor<T>(prefix + "model." + name);  // in one piece
   Tensor<T> whole(shape);
-  for (const auto& part : stored_parts(rapt::Llama<T>::stored_names(config), name, rows)) {
+  for (const auto& part : stored_parts(rapt::PretrainedFormat<rapt::LlamaConfig>::stored_names(config), name, rows)) {
     const auto tensor = golden.tensor<T>(prefix + part.name);
     EXPECT_EQ(tensor.size(), part.rows * cols) << part.name;
     std::copy_n(tensor.data(), tensor.size(), whole.data() + part.first_row * cols);

@@ -8,6 +8,7 @@
 #include "rapt/generation/greedy.hpp"
 #include "rapt/generation/scoring.hpp"
 #include "rapt/io/model_file.hpp"
+#include "rapt/pretrained/marian.hpp"
 #include "tests/common/pretrained_case.hpp"
 #include "tests/common/settings.hpp"
 
@@ -22,7 +23,7 @@ using rapt_test::PretrainedCase;
 
 static_assert(rapt::DecodingModel<Marian<float>>);
 static_assert(rapt::TeacherForcedModel<Marian<float>>);
-static_assert(rapt::PretrainedModel<Marian<float>>);
+static_assert(rapt::HasPretrainedFormat<MarianConfig>);
 
 constexpr Index kLength = 11;  // make_marian.py's
 

@@ -8,6 +8,7 @@
 #include "rapt/generation/beam_search.hpp"
 #include "rapt/generation/greedy.hpp"
 #include "rapt/optim/adam.hpp"
+#include "rapt/pretrained/transformer_xl.hpp"
 #include "tests/common/gradients.hpp"
 #include "tests/common/pretrained_case.hpp"
 
@@ -15,13 +16,13 @@ namespace {
 
 using rapt::Index;
 using rapt::LanguageBatch;
+using rapt::SegmentCache;
 using rapt::Shape;
 using rapt::Tensor;
 using rapt::TokenBatch;
 using rapt::TokenId;
 using rapt::TransformerXl;
 using rapt::TransformerXlConfig;
-using rapt::TransformerXlMemory;
 using rapt_test::PretrainedCase;
 
 TokenBatch one(const std::vector<TokenId>& text) {
@@ -34,7 +35,7 @@ constexpr const char* kCases[] = {"plain", "empty", "no_memory", "adaptive", "pr
 
 /// The memory of sequences that begin without zeros.
 template <class T>
-TransformerXlMemory<T> no_rows(const TransformerXlConfig& config, Index sequences) {
+SegmentCache<T> no_rows(const TransformerXlConfig& config, Index sequences) {
   const auto layers = static_cast<std::size_t>(config.layers);
   return {std::vector<Tensor<T>>(layers, Tensor<T>(Shape{0, config.d_model})), rapt::RowSplits::equal(sequences, 0)};
 }
@@ -50,7 +51,7 @@ TYPED_TEST(GoldenTransformerXl, SegmentsMemoriesLossAndGradients) {
     SCOPED_TRACE(name);
     const PretrainedCase golden("transformer_xl", name);
     const auto model = rapt::from_pretrained<TransformerXl<T>>(golden.folder.path());
-    TransformerXlMemory<T> memory;
+    SegmentCache<T> memory;
     if (name == "empty") memory = no_rows<T>(model.config(), 2);
     for (const std::string k : {"0", "1", "2"}) {
       const TokenBatch segment = golden.batch("segment" + k, "row_splits");
@@ -120,7 +121,7 @@ void expect_segments_equal_the_whole(const TransformerXlConfig& config) {
   const std::vector<std::vector<TokenId>> texts{rapt_test::random_ids(19, 17, 1), rapt_test::random_ids(11, 17, 2),
                                                 rapt_test::random_ids(26, 17, 3)};
   const std::vector<std::vector<std::size_t>> lengths{{4, 9, 0, 6}, {0, 3, 1, 7}, {10, 2, 1, 13}};
-  TransformerXlMemory<double> memory;
+  SegmentCache<double> memory;
   std::vector<std::size_t> read(3, 0);
   std::vector<Tensor<double>> whole;
   for (const auto& text : texts) whole.push_back(model.hidden(one(text)).value());
@@ -155,11 +156,11 @@ TEST(TransformerXl, MemoryKeepsTheLastTokens) {
   TransformerXlConfig config = small_config();
   config.memory_length = 6;
   const auto model = small_model(config);
-  TransformerXlMemory<double> memory;
+  SegmentCache<double> memory;
   EXPECT_TRUE(memory.empty());
   std::ignore = model(TokenBatch({{1, 2, 3, 4}, {5}}), memory);
   EXPECT_EQ(memory.row_splits, rapt_test::splits_of({4, 1}));
-  const TransformerXlMemory<double> first = memory;
+  const SegmentCache<double> first = memory;
   std::ignore = model(TokenBatch({{5, 6, 7}, {8, 9}}), memory);
   EXPECT_EQ(memory.row_splits, rapt_test::splits_of({6, 3}));
   ASSERT_EQ(memory.layers.size(), 2u);
@@ -204,7 +205,7 @@ TEST(TransformerXl, StepsEqualTheWholeText) {
     const auto log_probabilities = model.step(state, next);
     ASSERT_EQ(log_probabilities.shape(), (Shape{3, 17}));
     for (std::size_t i = 0; i < 3; ++i) {
-      TransformerXlMemory<double> none;
+      SegmentCache<double> none;
       const auto whole = model(one(texts[i]), none);
       for (Index v = 0; v < 17; ++v) {
         EXPECT_NEAR(log_probabilities(static_cast<Index>(i), v), whole(whole.rows() - 1, v), 1e-11);
@@ -233,7 +234,7 @@ TEST(TransformerXl, Generates) {
     LanguageBatch batch{one({text.begin(), text.end() - 1}), std::vector<TokenId>(text.end() - 9, text.end()), {}};
     for (Index r = batch.input.size() - 9; r < batch.input.size(); ++r) batch.rows.push_back(static_cast<TokenId>(r));
     double sum = 0;
-    TransformerXlMemory<double> none;
+    SegmentCache<double> none;
     for (const double log_probability : model.target_log_probabilities(batch, none)) sum += log_probability;
     EXPECT_NEAR(beams[at].log_probability, sum, 1e-9);
   }
@@ -250,7 +251,7 @@ TEST(TransformerXl, SameBitsOnAnyNumberOfThreads) {
     auto model = small_model<float>(config);
     rapt::Rng rng(4);
     const rapt::Training scope(rng);
-    TransformerXlMemory<float> memory;
+    SegmentCache<float> memory;
     const rapt::Segments segments(text, {.streams = 5, .length = 33});
     for (Index t = 0; t < segments.size(); ++t) rapt::backward(model.loss(segments[t], memory));
     std::vector<Tensor<float>> now;
@@ -286,7 +287,7 @@ double loss_of_repetitions(bool with_memory) {
       std::rotate(tokens.begin(), tokens.begin() + 1, tokens.end());
       second.targets.insert(second.targets.end(), tokens.begin(), tokens.end());
     }
-    TransformerXlMemory<float> memory;
+    SegmentCache<float> memory;
     if (with_memory) std::ignore = model(first.input, memory);
     const rapt::Training scope(rng);
     const auto loss = model.loss(second, memory);
@@ -315,9 +316,9 @@ TEST(TransformerXl, PresetsHaveThePapersSizes) {
 
 TEST(TransformerXl, ErrorsNameTheValues) {
   const auto model = small_model();
-  TransformerXlMemory<double> two;
+  SegmentCache<double> two;
   std::ignore = model(TokenBatch({{1, 2}, {3}}), two);
-  TransformerXlMemory<double> shallow = two;
+  SegmentCache<double> shallow = two;
   shallow.layers.pop_back();
   const auto validate = [](const auto& change) {
     return [change] {

@@ -8,6 +8,7 @@
 
 #include "rapt/autograd/ops/add.hpp"
 #include "rapt/optim/adam.hpp"
+#include "rapt/pretrained/vit.hpp"
 #include "tests/common/gradients.hpp"
 #include "tests/common/pretrained_case.hpp"
 

@@ -21,8 +21,8 @@ using Variable = rapt::Variable<float>;
 
 Variable of(Shape shape) { return Variable(Tensor<float>(shape, 1.f)); }
 
-constexpr rapt::LayerOptions kPost{.d_model = 6, .heads = 2, .d_ff = 8},
-    kPre{.d_model = 6, .heads = 2, .d_ff = 8, .norm = rapt::NormPlacement::pre};
+constexpr rapt::BlockOptions kPost{.attention = {.d_model = 6, .heads = 2}, .d_ff = 8},
+    kPre{.attention = {.d_model = 6, .heads = 2}, .d_ff = 8, .norm = rapt::NormPlacement::pre};
 
 TEST(LayerErrors, NameWhatDoesNotFit) {
   std::vector<WrongUse> t;
@@ -49,7 +49,7 @@ TEST(LayerErrors, NameWhatDoesNotFit) {
   for (const auto placement : {rapt::NormPlacement::post, rapt::NormPlacement::pre}) {
     wrong("add norm " + to_string(placement),
           [=] {
-            const rapt::AddNorm<float> add_norm(6, placement, 0.1f, 1e-5);
+            const rapt::AddNorm<float> add_norm({.d_model = 6, .placement = placement, .dropout = 0.1f});
             std::ignore = add_norm(of({3, 6}), [](const Variable&) { return of({3, 4}); });
           },
           {"[3, 6]", "[3, 4]"});
@@ -178,7 +178,7 @@ TEST(LayerErrors, NameWhatDoesNotFit) {
   wrong("cache select", [&] { cache.select(std::vector<Index>{0, 2}); }, {"[kv_cache] ", "row 2", "of 2"});
   wrong("cache select negative", [&] { cache.select(std::vector<Index>{-1}); }, {"[kv_cache] ", "row -1", "of 2"});
 
-  for (const rapt::LayerOptions& options : {kPost, kPre}) {
+  for (const rapt::BlockOptions& options : {kPost, kPre}) {
     const std::string norm_name = to_string(options.norm);
     const bool pre = options.norm == rapt::NormPlacement::pre;
     const std::string width = pre ? "[6]" : "[18, 6]";

@@ -23,16 +23,23 @@ constexpr Index kModel = 16, kHeads = 4, kInner = 32;
 template <class T>
 class GoldenLayers : public testing::Test {
  protected:
-  void self_attention(const std::string& name, rapt::AttentionOptions<T> masks) {
+  void self_attention(const std::string& name, const rapt::AttentionMask<T>& mask, Index window = 0) {
     const Golden golden("attention", name);
     rapt::Rng rng(1);
-    rapt::MultiHeadAttention<T> layer({.d_model = kModel, .heads = kHeads, .bias = name != "no_bias"}, rng);
+    const bool bias = name != "no_bias";
+    rapt::MultiHeadAttention<T> layer({.d_model = kModel,
+                                       .heads = kHeads,
+                                       .window = window,
+                                       .query_bias = bias,
+                                       .key_bias = bias,
+                                       .value_bias = bias,
+                                       .output_bias = bias},
+                                      rng);
     golden.load(layer);
     const auto query = golden.leaf<T>("query");
     rapt::Tensor<T> weights;
-    masks.weights = &weights;
     const rapt::Recording scope;
-    const Variable<T> output = layer(query, golden.splits("row_splits"), masks);
+    const Variable<T> output = layer(query, golden.splits("row_splits"), mask, {.weights = &weights});
     golden.expect_output("output", output.value());
     golden.expect_output("weights", weights);
     EXPECT_EQ(weights.shape(), golden.tensor<T>("weights").shape());
@@ -41,13 +48,12 @@ class GoldenLayers : public testing::Test {
     golden.expect_gradients(layer);
   }
 
-  rapt::LayerOptions layer_options(const std::string& name) {
-    return {.d_model = kModel,
-            .heads = kHeads,
+  rapt::BlockOptions layer_options(const std::string& name) {
+    return {.attention = {.d_model = kModel, .heads = kHeads},
             .d_ff = kInner,
-            .dropout = 0.f,
             .activation = name.find("gelu") != std::string::npos ? rapt::Activation::gelu : rapt::Activation::relu,
-            .norm = name.rfind("pre", 0) == 0 ? rapt::NormPlacement::pre : rapt::NormPlacement::post};
+            .norm = name.rfind("pre", 0) == 0 ? rapt::NormPlacement::pre : rapt::NormPlacement::post,
+            .dropout = 0.f};
   }
 
   template <class F>
@@ -71,8 +77,8 @@ TYPED_TEST(GoldenLayers, AttentionWithoutMask) {
 }
 TYPED_TEST(GoldenLayers, AttentionCausalAndWindow) {
   this->self_attention("causal", {.causal = true});
-  this->self_attention("window", {.window = 2});
-  this->self_attention("causal_window", {.causal = true, .window = 2});
+  this->self_attention("window", {}, 2);
+  this->self_attention("causal_window", {.causal = true}, 2);
 }
 TYPED_TEST(GoldenLayers, AttentionBooleanMask) {
   const auto mask = Golden("attention", "boolean_mask").booleans("mask");
@@ -101,8 +107,8 @@ TYPED_TEST(GoldenLayers, AttentionToAMemory) {
     const auto splits = golden.splits("row_splits"), memory_splits = golden.splits("memory_splits");
     rapt::Tensor<TypeParam> weights;
     const rapt::Recording scope;
-    const auto output = one ? layer(query, splits, key, memory_splits, {.weights = &weights})
-                            : layer(query, splits, key, value, memory_splits, {.weights = &weights});
+    const auto output = one ? layer(query, splits, key, memory_splits, {}, {.weights = &weights})
+                            : layer(query, splits, key, value, memory_splits, {}, {.weights = &weights});
     golden.expect_output("output", output.value());
     golden.expect_output("weights", weights);
     golden.backward(output);
@@ -136,7 +142,7 @@ TYPED_TEST(GoldenLayers, EncoderLayer) {
     golden.load(layer);
     const auto source = golden.leaf<TypeParam>("source");
     const rapt::Recording scope;
-    const auto output = layer(source, golden.splits("row_splits"), {.causal = name == "pre_gelu_causal"});
+    const auto output = layer(source, golden.splits("row_splits"), {.mask = {.causal = name == "pre_gelu_causal"}});
     golden.expect_output("output", output.value());
     golden.backward(output);
     golden.expect_gradient("source", source);
@@ -172,13 +178,14 @@ TYPED_TEST(GoldenLayers, DecoderWithoutAMask) {
     golden.load(decoder);
     const auto target = golden.leaf<TypeParam>("target"), memory = golden.leaf<TypeParam>("memory");
     const auto splits = golden.splits("row_splits"), memory_splits = golden.splits("memory_splits");
-    rapt::AttentionOptions<TypeParam> memory_masks;
+    rapt::AttentionMask<TypeParam> memory_mask;
     if (name == "decoder_memory_causal") {
-      memory_masks.causal = true;
-      memory_masks.alignment = rapt::MaskAlignment::first_key;
+      memory_mask.causal = true;
+      memory_mask.alignment = rapt::MaskAlignment::first_key;
     }
     const rapt::Recording scope;
-    const auto output = decoder(target, splits, memory, memory_splits, {.causal = false}, memory_masks);
+    const auto output =
+        decoder(target, splits, memory, memory_splits, {.mask = {.causal = false}, .cross_mask = memory_mask});
     golden.expect_output("output", output.value());
     golden.backward(output);
     golden.expect_gradient("target", target);
@@ -186,12 +193,14 @@ TYPED_TEST(GoldenLayers, DecoderWithoutAMask) {
     golden.expect_gradients(decoder);
 
     // Unless the caller says so it is causal, beside other masks as well.
-    const auto usual = decoder(target, splits, memory, memory_splits, {}, memory_masks).value();
+    const auto usual = decoder(target, splits, memory, memory_splits, {.cross_mask = memory_mask}).value();
     EXPECT_GT(rapt_test::relative_error(usual, output.value()), 1e-3);
-    const auto causal = decoder(target, splits, memory, memory_splits, {.causal = true}, memory_masks).value();
+    const auto causal =
+        decoder(target, splits, memory, memory_splits, {.mask = {.causal = true}, .cross_mask = memory_mask}).value();
     EXPECT_EQ(rapt_test::relative_error(usual, causal), 0.0);
     const rapt::Tensor<bool> none(rapt::Shape{splits.longest(), splits.longest()}, false);
-    const auto masked = decoder(target, splits, memory, memory_splits, {.mask = none}, memory_masks).value();
+    const auto masked =
+        decoder(target, splits, memory, memory_splits, {.mask = {.mask = none}, .cross_mask = memory_mask}).value();
     EXPECT_EQ(rapt_test::relative_error(masked, causal), 0.0);
   }
 }

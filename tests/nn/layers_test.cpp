@@ -159,10 +159,39 @@ TEST(AddNorm, PostAndPreStandWhereThePapersPutThem) {
   post.matrix().array() += x.value().matrix().array().square();
   post = normed(post);
   pre.matrix() = (x.value().matrix().array() + pre.matrix().array().square()).matrix();
-  const rapt::AddNorm<double> post_layer(6, rapt::NormPlacement::post, 0.5f, 1e-3),
-      pre_layer(6, rapt::NormPlacement::pre, 0.5f, 1e-3);
+  const rapt::AddNorm<double> post_layer({.d_model = 6, .epsilon = 1e-3, .dropout = 0.5f}),
+      pre_layer({.d_model = 6, .placement = rapt::NormPlacement::pre, .epsilon = 1e-3, .dropout = 0.5f});
   EXPECT_LT(relative_error(post_layer(x, sublayer).value(), post), 1e-14);
   EXPECT_LT(relative_error(pre_layer(x, sublayer).value(), pre), 1e-14);
+}
+
+/// y = x + scale * factor * sublayer: a learned vector, and in Training 0 or 1 / (1 - rate) for each sequence.
+TEST(AddNorm, LayerScaleAndDropPath) {
+  const Variable x(rapt_test::normal_tensor<double>({40, 6}, 1));  // 20 sequences of 2 rows
+  const auto sublayer = [](const Variable& h) { return rapt::multiply(h, h); };
+  const rapt::AddNorm<double> plain({.d_model = 6, .placement = rapt::NormPlacement::pre});
+  const rapt::AddNorm<double> scaled(
+      {.d_model = 6, .placement = rapt::NormPlacement::pre, .drop_path = 0.5f, .layer_scale = 0.25});
+  const auto difference = [&](const Variable& y) {
+    Tensor<double> d = y.value();
+    d.matrix() -= x.value().matrix();
+    return d;
+  };
+  const Tensor<double> whole = difference(plain(x, sublayer)), quarter = difference(scaled(x, sublayer, 20));
+  EXPECT_LT((quarter.matrix() - 0.25 * whole.matrix()).cwiseAbs().maxCoeff(), 1e-14);
+  rapt::Rng rng(1);
+  const rapt::Training scope(rng);
+  const Tensor<double> trained = difference(scaled(x, sublayer, 20));
+  int dropped = 0;
+  for (Index s = 0; s < 20; ++s) {
+    const auto rows = trained.matrix().middleRows(2 * s, 2);
+    const bool is_dropped = rows.isZero();
+    dropped += is_dropped ? 1 : 0;
+    if (is_dropped) continue;
+    EXPECT_LT((rows - 0.5 * whole.matrix().middleRows(2 * s, 2)).cwiseAbs().maxCoeff(), 1e-14);
+  }
+  EXPECT_GT(dropped, 3);
+  EXPECT_LT(dropped, 17);
 }
 
 TEST(Sinusoids, InterleavedAsInThePaper) {

@@ -6,7 +6,7 @@
 
 #include <fstream>
 
-#include "rapt/models/gpt.hpp"
+#include "rapt/pretrained/gpt.hpp"
 #include "tests/common/pretrained_case.hpp"
 
 namespace {

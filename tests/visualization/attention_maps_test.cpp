@@ -108,19 +108,19 @@ TEST(AttentionMaps, EqualTheWeightsOfLayersCalledOneByOne) {
   rapt::Rng rng(1);
   const Transformer<double> model(mini(), rng);
   const auto maps = model.attention_maps(kSource, kTarget);
-  const auto encoder = layers_of<rapt::Encoder<double>, rapt::EncoderLayer<double>>(model);
-  const auto decoder = layers_of<rapt::Decoder<double>, rapt::DecoderLayer<double>>(model);
+  const auto encoder = layers_of<rapt::Encoder<double>, rapt::Block<double>>(model);
+  const auto decoder = layers_of<rapt::Decoder<double>, rapt::Block<double>>(model);
   ASSERT_EQ(encoder.size(), 3);
   ASSERT_EQ(decoder.size(), 2);
   Tensor<double> weights, memory_weights;
   rapt::Variable<double> memory = embedded(model, kSource), x = embedded(model, kTarget);
   for (std::size_t i = 0; i < encoder.size(); ++i) {
-    memory = encoder[i](memory, kSource.row_splits, {.weights = &weights});
+    memory = encoder[i](memory, kSource.row_splits, {.capture = {.weights = &weights}});
     rapt_test::expect_close(maps.encoder_self[i], weights, 1e-14);
   }
   for (std::size_t i = 0; i < decoder.size(); ++i) {
-    x = decoder[i](x, kTarget.row_splits, memory, kSource.row_splits, {.weights = &weights},
-                   {.weights = &memory_weights});
+    x = decoder[i](x, kTarget.row_splits, memory, kSource.row_splits,
+                   {.capture = {.weights = &weights}, .cross_capture = {.weights = &memory_weights}});
     rapt_test::expect_close(maps.decoder_self[i], weights, 1e-14);
     rapt_test::expect_close(maps.decoder_cross[i], memory_weights, 1e-14);
   }
@@ -182,14 +182,15 @@ TEST(AttentionMaps, RefuseWhatDoesNotFit) {
   std::vector<Tensor<float>> two(2), three(3);
   EXPECT_NO_THROW(std::ignore = model.encode(kSource, {}, three));
   EXPECT_EQ(error_text<ShapeError>([&] { std::ignore = model.encode(kSource, {}, two); }),
-            "[encoder] 2 tensors for the weights of 3 layers");
+            "[stack] 2 tensors for the weights of 3 layers");
   const auto decode = [&](std::span<Tensor<float>> weights, std::span<Tensor<float>> memory_weights) {
-    std::ignore = model.decode(kTarget, model.encode(kSource), kSource.row_splits, {}, {}, weights, memory_weights);
+    std::ignore = model.decode(kTarget, model.encode(kSource), kSource.row_splits,
+                               {.weights = weights, .cross_weights = memory_weights});
   };
   EXPECT_NO_THROW(decode(two, {}));
   EXPECT_NO_THROW(decode({}, two));
-  EXPECT_EQ(error_text<ShapeError>([&] { decode(three, {}); }), "[decoder] 3 tensors for the weights of 2 layers");
-  EXPECT_EQ(error_text<ShapeError>([&] { decode({}, three); }), "[decoder] 3 tensors for the weights of 2 layers");
+  EXPECT_EQ(error_text<ShapeError>([&] { decode(three, {}); }), "[stack] 3 tensors for the weights of 2 layers");
+  EXPECT_EQ(error_text<ShapeError>([&] { decode({}, three); }), "[stack] 3 tensors for the weights of 2 layers");
 }
 
 }  // namespace

@@ -12,8 +12,8 @@ struct AlignmentOptions {
   std::optional<TokenId> begin = {};  ///< fed first; unset: the model's begin token
 };
 
-/// For each hypothesis the attention to the memory, its mean over the heads of one layer: row t, which sums to 1, tells
-/// where the model looked to say token t   // [tokens, source tokens]
+/// For each hypothesis the cross-attention of one layer, its mean over the heads: row t, which sums to 1, holds the
+/// probabilities of the source tokens when the model said token t   // [tokens, source tokens]
 ///
 /// One hypothesis for each source sequence, all in one teacher-forced pass of a model with `attention_maps` (see
 /// rapt::Transformer). Throws ValueError for a layer that does not exist.

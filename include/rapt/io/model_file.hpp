@@ -86,7 +86,7 @@ inline Activation activation_from(const std::string& name, const std::string& wh
   const double tables = number(c.source_vocabulary) +
                         (c.tie_embeddings ? 0 : (c.has_output_matrix() ? 2 : 1) * number(c.target_vocabulary));
   const double attention = 4 * number(c.d_model) * number(c.d_model);
-  const auto feed_forward = [&](const LayerOptions& layer) { return 2 * number(c.d_model) * number(layer.d_ff); };
+  const auto feed_forward = [&](const BlockOptions& layer) { return 2 * number(c.d_model) * number(layer.d_ff); };
   return number(c.d_model) * (tables + 2 * number(c.learned_positions)) +
          number(c.encoder_layers) * (attention + feed_forward(c.layer())) +
          number(c.decoder_layers) * (2 * attention + feed_forward(c.decoder_layer()));

@@ -9,11 +9,11 @@
 #include "rapt/autograd/ops/add_rows.hpp"
 #include "rapt/autograd/ops/cross_entropy.hpp"
 #include "rapt/autograd/ops/mean_rows.hpp"
+#include "rapt/autograd/ops/place_rows.hpp"
 #include "rapt/core/patch_mask.hpp"
-#include "rapt/models/image_keys.hpp"
-#include "rapt/nn/beit_layer.hpp"
 #include "rapt/nn/patch_embedding.hpp"
-#include "rapt/nn/stored_name.hpp"
+#include "rapt/nn/relative_position_bias.hpp"
+#include "rapt/nn/stack.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -27,15 +27,15 @@ struct BeitConfig {
   Index heads = 12;
   Index d_ff = 3072;
   Activation activation = Activation::gelu;
-  float dropout = 0.f;            ///< of the embeddings and of each sublayer's output
-  float attention_dropout = 0.f;  ///< of the attention weights
-  float drop_path = 0.1f;         ///< share of images that pass by the last layer's sublayers; of others less
+  float dropout = 0.f;            ///< rate of the embeddings and of each sublayer's output
+  float attention_dropout = 0.f;  ///< rate of the attention probabilities
+  float drop_path = 0.1f;         ///< rate at which images skip the last layer's sublayers; it grows from 0
   double norm_epsilon = 1e-12;
   double init_std = 0.02;                  ///< of all matrices, tokens and positions
   double layer_scale = 0.1;                ///< of sublayers' outputs; 0: no scales are learned
   bool mask_token = false;                 ///< stands where a patch is hidden
   bool positions = false;                  ///< a learned vector for each place
-  bool relative_positions = false;         ///< addends of the attention scores for each distance, in each layer
+  bool relative_positions = false;         ///< biases of the attention scores for each distance, in each layer
   bool shared_relative_positions = false;  ///< the same for all layers
   bool mean_pooling = true;  ///< an image is the mean of its patches, normalised; otherwise its class token
 
@@ -61,23 +61,30 @@ struct BeitConfig {
     return config;
   }
 
-  [[nodiscard]] BeitLayerOptions layer(Index number) const {
-    const auto share = static_cast<float>(number) / static_cast<float>(std::max<Index>(layers - 1, 1));
-    return {.layer = {.d_model = d_model,
-                      .heads = heads,
-                      .d_ff = d_ff,
-                      .dropout = dropout,
-                      .attention_dropout = attention_dropout,
-                      .activation = activation,
-                      .norm = NormPlacement::pre,
-                      .norm_epsilon = norm_epsilon},
-            .layer_scale = layer_scale,
-            .drop_path = drop_path * share,
-            .grid_rows = relative_positions ? grid.rows() : 0,
-            .grid_cols = relative_positions ? grid.cols() : 0};
+  /// The options of block `number`, from 0. Keys have no bias, as softmax would cancel it.
+  [[nodiscard]] BlockOptions layer(Index number) const {
+    const auto depth = static_cast<float>(number) / static_cast<float>(std::max<Index>(layers - 1, 1));
+    return {.attention = {.d_model = d_model,
+                          .heads = heads,
+                          .dropout = attention_dropout,
+                          .key_bias = false,
+                          .positions = attention_positions()},
+            .d_ff = d_ff,
+            .activation = activation,
+            .norm = NormPlacement::pre,
+            .norm_epsilon = norm_epsilon,
+            .dropout = dropout,
+            .drop_path = drop_path * depth,
+            .layer_scale = layer_scale};
+  }
+  /// Tables of biases, if the config has relative positions.
+  [[nodiscard]] AttentionPositions attention_positions() const {
+    if (relative_positions) return BiasTable{.rows = relative_distances(grid.rows(), grid.cols())};
+    if (shared_relative_positions) return BiasTable{};
+    return {};
   }
 
-  /// Addends of the scores are numbered for each pair of patches.
+  /// Biases of the scores are numbered for each pair of patches.
   static constexpr Index kMostRelativePatches = 4096;
 
   /// Throws ValueError that names the values which do not fit.
@@ -98,48 +105,6 @@ struct BeitConfig {
     require(labels.empty() || !masked_patch_head, kWhere, "a model that tells ", labels.size(),
             " labels apart has no other head");
     require(labels.empty() || pooler || !mean_pooling, kWhere, "the classification head needs the pooler");
-  }
-
-  /// What Hugging Face calls this model and its settings, in config.json.
-  static constexpr std::string_view kModelType = "beit", kBasePrefix = "beit.";
-  [[nodiscard]] std::string_view architecture() const {
-    if (!labels.empty()) return "BeitForImageClassification";
-    return masked_patch_head ? "BeitForMaskedImageModeling" : "BeitModel";
-  }
-  /// Without a head, names in files have no `kBasePrefix`.
-  [[nodiscard]] bool has_head() const { return masked_patch_head || !labels.empty(); }
-  template <class Self, class Visitor>
-  static void visit_keys(Self& self, Visitor&& key) {
-    detail::visit_grid(key, self.grid);
-    key("vocab_size", self.visual_tokens);
-    key("hidden_size", self.d_model);
-    key("num_hidden_layers", self.layers);
-    key("num_attention_heads", self.heads);
-    key("intermediate_size", self.d_ff);
-    key("hidden_act", self.activation);
-    key("hidden_dropout_prob", self.dropout);
-    key("attention_probs_dropout_prob", self.attention_dropout);
-    key("drop_path_rate", self.drop_path);
-    key("layer_norm_eps", self.norm_epsilon);
-    key("initializer_range", self.init_std);
-    key("layer_scale_init_value", self.layer_scale);
-    key("use_mask_token", self.mask_token);
-    key("use_absolute_position_embeddings", self.positions);
-    key("use_relative_position_bias", self.relative_positions);
-    key("use_shared_relative_position_bias", self.shared_relative_positions);
-    key("use_mean_pooling", self.mean_pooling);
-    key.labels("id2label", self.labels);
-  }
-  /// Finds the parts by the tensors that a folder has.
-  template <class Contains>
-  void detect_heads(const Contains& contains) {
-    pooler = !mean_pooling || contains("beit.pooler.layernorm.weight") || contains("pooler.layernorm.weight");
-    masked_patch_head = contains("lm_head.weight");
-    if (!contains("classifier.weight")) {
-      labels.clear();
-    } else if (labels.empty()) {
-      labels = {"LABEL_0", "LABEL_1"};  // what an absent list means
-    }
   }
 };
 
@@ -181,22 +146,20 @@ class Beit {
   using ScalarType = T;
   using Config = BeitConfig;
 
-  /// Weights and tokens normal with the config's deviation, cut at two deviations, as the paper's code; addends of
+  /// Weights and tokens normal with the config's standard deviation, cut at two of them, as the paper's code; biases of
   /// attention scores zero. Throws ValueError for a config that does not fit.
   Beit(const BeitConfig& config, Rng& rng)
-      : config_(checked(config)), patch_embedding_(config.grid, config.d_model, rng, config.init_std) {
+      : config_(checked(config)),
+        patch_embedding_(config.grid, config.d_model, rng, config.init_std),
+        class_token_(vectors(config, 1, rng)),
+        mask_token_(config.mask_token ? vectors(config, 1, rng) : Parameter<T>()),
+        positions_(config.positions ? vectors(config, config.grid.patches() + 1, rng) : Parameter<T>()),
+        layers_(
+            config.layers, [&](Index i) { return config.layer(i); }, /*final_norm=*/!config.mean_pooling, rng) {
     const Index d = config.d_model, classes = static_cast<Index>(config.labels.size());
     const Index rows = config.grid.rows(), cols = config.grid.cols();
-    class_token_ = Parameter<T>(init::truncated_normal<T>(Shape{1, 1, d}, rng, config.init_std));
-    if (config.mask_token) mask_token_ = Parameter<T>(init::truncated_normal<T>(Shape{1, 1, d}, rng, config.init_std));
-    if (config.positions) {
-      positions_ =
-          Parameter<T>(init::truncated_normal<T>(Shape{1, config.grid.patches() + 1, d}, rng, config.init_std));
-    }
     if (config.shared_relative_positions) position_bias_.emplace(rows, cols, config.heads);
     if (config.relative_positions || config.shared_relative_positions) pairs_ = relative_pairs(rows, cols);
-    for (Index i = 0; i < config.layers; ++i) layers_.emplace_back(config.layer(i), rng);
-    if (!config.mean_pooling) norm_.emplace(d, config.norm_epsilon);
     if (config.mean_pooling && config.pooler && !config.masked_patch_head) pooler_norm_.emplace(d, config.norm_epsilon);
     if (config.masked_patch_head) masked_patch_.emplace(config, rng);
     if (classes > 0) classifier_.emplace(d, classes, rng);
@@ -207,20 +170,14 @@ class Beit {
   }
 
   /// The last hidden state: of each image the class token, then its patches   // [B (P + 1), D]
-  /// `mask`: the patches in whose place the mask token stands; an empty one: none. `weights`, one a layer or none,
-  /// receive the layers' attention probabilities, [B, H, P + 1, P + 1].
+  /// `mask`: the patches in whose place the mask token stands; an empty one: none. If not empty, `weights[i]` receives
+  /// layer i's attention probabilities, [B, H, P + 1, P + 1]; its size must be the number of layers.
   [[nodiscard]] Variable<T> operator()(const ImageBatch<T>& images, const PatchMask& mask = {},
                                        std::span<Tensor<T>> weights = {}) const {
-    require<ShapeError>(weights.empty() || weights.size() == layers_.size(), kWhere, weights.size(),
-                        " tensors for the weights of ", layers_.size(), " layers");
-    Variable<T> x = embed(images, mask);
-    const RowSplits splits = RowSplits::equal(images.images(), config_.grid.patches() + 1);
-    Variable<T> shared;
-    if (position_bias_) shared = position_bias_->table();
-    for (std::size_t i = 0; i < layers_.size(); ++i) {
-      x = layers_[i](x, splits, shared, pairs_, weights.empty() ? nullptr : &weights[i]);
-    }
-    return norm_ ? (*norm_)(x) : x;
+    PositionInputs<T> positions{.pairs = pairs_};
+    if (position_bias_) positions.table = position_bias_->table();
+    return layers_(embed(images, mask), RowSplits::equal(images.images(), config_.grid.patches() + 1),
+                   {.positions = positions, .weights = weights});
   }
 
   /// What each image is, as a vector   // [B, D] from [B (P + 1), D]
@@ -263,44 +220,10 @@ class Beit {
     visitor("patch_embedding", self.patch_embedding_);
     visitor("positions", self.positions_);
     visitor("position_bias", self.position_bias_);
-    visitor("layers", self.layers_);
-    visitor("norm", self.norm_);
+    Stack<T>::visit(self.layers_, visitor);
     visitor("pooler_norm", self.pooler_norm_);
     visitor("masked_patch", self.masked_patch_);
     visitor("classifier", self.classifier_);
-  }
-
-  /// Hugging Face's names. Of a model with the masked-patch head and without mean pooling, transformers 5.23 exchanges
-  /// the two norms `beit.layernorm` and `layernorm` when it loads a file, its own ones, too.
-  [[nodiscard]] static StoredNames stored_names(const BeitConfig&) {
-    StoredNames names{
-        {"class_token", {{"beit.embeddings.cls_token"}}},
-        {"mask_token", {{"beit.embeddings.mask_token"}}},
-        {"patch_embedding.weight", {{"beit.embeddings.patch_embeddings.projection.weight"}}},
-        {"patch_embedding.bias", {{"beit.embeddings.patch_embeddings.projection.bias"}}},
-        {"positions", {{"beit.embeddings.position_embeddings"}}},
-        {"position_bias.table", {{"beit.encoder.relative_position_bias.relative_position_bias_table"}}},
-        {"layers.*.self_attn.query_bias", {{"beit.encoder.layer.*.attention.attention.query.bias"}}},
-        {"layers.*.self_attn.value_bias", {{"beit.encoder.layer.*.attention.attention.value.bias"}}},
-        {"layers.*.self_attn.position_bias.table",
-         {{"beit.encoder.layer.*.attention.attention.relative_position_bias.relative_position_bias_table"}}},
-        {"layers.*.scale1", {{"beit.encoder.layer.*.lambda_1"}}},
-        {"layers.*.scale2", {{"beit.encoder.layer.*.lambda_2"}}},
-        {"norm.weight", {{"beit.layernorm.weight"}}},
-        {"norm.bias", {{"beit.layernorm.bias"}}},
-        {"pooler_norm.weight", {{"beit.pooler.layernorm.weight"}}},
-        {"pooler_norm.bias", {{"beit.pooler.layernorm.bias"}}},
-        {"masked_patch.norm.weight", {{"layernorm.weight"}}},
-        {"masked_patch.norm.bias", {{"layernorm.bias"}}},
-        {"masked_patch.projection.weight", {{"lm_head.weight"}}},
-        {"masked_patch.projection.bias", {{"lm_head.bias"}}},
-    };
-    detail::add_layer_names(names, "layers", "beit.encoder.layer");
-    return names;
-  }
-  /// What a file may hold beside the parameters: the numbers of pairs.
-  [[nodiscard]] static bool is_surplus(const BeitConfig&, std::string_view stored) {
-    return stored.ends_with("relative_position_bias.relative_position_index");
   }
 
  private:
@@ -314,6 +237,11 @@ class Beit {
   [[nodiscard]] static const Part& part(const std::optional<Part>& some, std::string_view name) {
     require(some.has_value(), kWhere, "the model has no ", name);
     return *some;
+  }
+
+  /// A class token, a mask token or positions   // [1, count, D]
+  static Parameter<T> vectors(const BeitConfig& config, Index count, Rng& rng) {
+    return Parameter<T>(init::truncated_normal<T>(Shape{1, count, config.d_model}, rng, config.init_std));
   }
 
   /// Tokens first .. first + count of each image.
@@ -356,13 +284,12 @@ class Beit {
   }
 
   BeitConfig config_;
-  Parameter<T> class_token_, mask_token_;
   PatchEmbedding<T> patch_embedding_;
-  Parameter<T> positions_;
-  std::optional<RelativePositionBias<T>> position_bias_;
+  Parameter<T> class_token_, mask_token_, positions_;
+  std::optional<RelativePositionBias<T>> position_bias_;  // that all layers share
   std::vector<TokenId> pairs_;
-  std::vector<BeitLayer<T>> layers_;
-  std::optional<LayerNorm<T>> norm_, pooler_norm_;
+  Stack<T> layers_;
+  std::optional<LayerNorm<T>> pooler_norm_;
   std::optional<MaskedPatchHead<T>> masked_patch_;
   std::optional<Linear<T>> classifier_;
 };

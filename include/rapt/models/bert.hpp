@@ -9,7 +9,6 @@
 #include "rapt/nn/embedding.hpp"
 #include "rapt/nn/encoder.hpp"
 #include "rapt/nn/positional_encoding.hpp"
-#include "rapt/nn/stored_name.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -23,8 +22,8 @@ struct BertConfig {
   Index heads = 12;
   Index d_ff = 3072;
   Activation activation = Activation::gelu;  ///< of the feed-forward networks and the masked-language head
-  float dropout = 0.1f;                      ///< of the embeddings and of each sublayer's output
-  float attention_dropout = 0.1f;            ///< of the attention weights
+  float dropout = 0.1f;                      ///< rate of the embeddings and of each sublayer's output
+  float attention_dropout = 0.1f;            ///< rate of the attention probabilities
   double norm_epsilon = 1e-12;
   std::optional<TokenId> padding_token = 0;  ///< what other programs fill up with; there is no padding here
 
@@ -41,15 +40,13 @@ struct BertConfig {
   [[nodiscard]] static BertConfig mini() { return {.d_model = 256, .layers = 4, .heads = 4, .d_ff = 1024}; }
   [[nodiscard]] static BertConfig tiny() { return {.d_model = 128, .layers = 2, .heads = 2, .d_ff = 512}; }
 
-  [[nodiscard]] LayerOptions layer() const {
-    return {.d_model = d_model,
-            .heads = heads,
+  [[nodiscard]] BlockOptions layer() const {
+    return {.attention = {.d_model = d_model, .heads = heads, .dropout = attention_dropout},
             .d_ff = d_ff,
-            .dropout = dropout,
-            .attention_dropout = attention_dropout,
             .activation = activation,
             .norm = NormPlacement::post,
-            .norm_epsilon = norm_epsilon};
+            .norm_epsilon = norm_epsilon,
+            .dropout = dropout};
   }
 
   /// Throws ValueError that names the values which do not fit.
@@ -67,49 +64,6 @@ struct BertConfig {
     require(pooler || !next_sentence_head, kWhere, "the next-sentence head needs the pooler");
     require(labels.empty() || (!masked_language_head && !next_sentence_head), kWhere, "a model that tells ",
             labels.size(), " labels apart has no other head");
-  }
-
-  /// What Hugging Face calls this model and its settings, in config.json.
-  static constexpr std::string_view kModelType = "bert", kBasePrefix = "bert.";
-  [[nodiscard]] std::string_view architecture() const {
-    if (!labels.empty()) return pooler ? "BertForSequenceClassification" : "BertForTokenClassification";
-    if (!masked_language_head) return next_sentence_head ? "BertForNextSentencePrediction" : "BertModel";
-    return next_sentence_head ? "BertForPreTraining" : "BertForMaskedLM";
-  }
-  /// Without a head, names in files have no `kBasePrefix`.
-  [[nodiscard]] bool has_head() const { return architecture() != "BertModel"; }
-  template <class Self, class Visitor>
-  static void visit_keys(Self& self, Visitor&& key) {
-    key("vocab_size", self.vocabulary);
-    key("max_position_embeddings", self.positions);
-    key("type_vocab_size", self.token_types);
-    key("hidden_size", self.d_model);
-    key("num_hidden_layers", self.layers);
-    key("num_attention_heads", self.heads);
-    key("intermediate_size", self.d_ff);
-    key("hidden_act", self.activation);
-    key("hidden_dropout_prob", self.dropout);
-    key("attention_probs_dropout_prob", self.attention_dropout);
-    key("classifier_dropout", self.classifier_dropout);
-    key("layer_norm_eps", self.norm_epsilon);
-    key("pad_token_id", self.padding_token);
-    key.labels("id2label", self.labels);
-    key.must_be("position_embedding_type", "absolute");
-    key.must_be("is_decoder", false);
-    key.must_be("add_cross_attention", false);
-    key.must_be("tie_word_embeddings", true);
-  }
-  /// Finds the parts by the tensors that a folder has.
-  template <class Contains>
-  void detect_heads(const Contains& contains) {
-    pooler = contains("bert.pooler.dense.weight") || contains("pooler.dense.weight");
-    masked_language_head = contains("cls.predictions.transform.dense.weight");
-    next_sentence_head = contains("cls.seq_relationship.weight");
-    if (!contains("classifier.weight")) {
-      labels.clear();
-    } else if (labels.empty()) {
-      labels = {"LABEL_0", "LABEL_1"};  // what an absent list means
-    }
   }
 };
 
@@ -155,7 +109,8 @@ class Bert {
   using ScalarType = T;
   using Config = BertConfig;
 
-  /// Weights normal with deviation 0.02, as the paper's code. Throws ValueError for a config that does not fit.
+  /// Weights normal with standard deviation 0.02, as the paper's code. Throws ValueError for a config that does not
+  /// fit.
   Bert(const BertConfig& config, Rng& rng)
       : config_(checked(config)),
         embedding_(config.vocabulary, config.d_model, rng, {.scale_by_sqrt_d_model = false}),
@@ -174,8 +129,8 @@ class Bert {
   }
 
   /// The last hidden state   // [N, D]
-  /// `token_types`: of each token, 0 in the first sentence and 1 in the second; empty: all 0. `weights`, one a layer or
-  /// none, receive the layers' attention probabilities.
+  /// `token_types`: of each token, 0 in the first sentence and 1 in the second; empty: all 0. If not empty,
+  /// `weights[i]` receives layer i's attention probabilities; its size must be the number of layers.
   [[nodiscard]] Variable<T> operator()(const TokenBatch& batch, std::span<const TokenId> token_types = {},
                                        std::span<Tensor<T>> weights = {}) const {
     return encoder_(embed(batch, token_types), batch.row_splits, {}, weights);
@@ -240,56 +195,6 @@ class Bert {
     visitor("masked_language", self.masked_language_);
     visitor("next_sentence", self.next_sentence_);
     visitor("classifier", self.classifier_);
-  }
-
-  /// Hugging Face's names. Norms may have those of the paper's own code; the tied projection may be there once more.
-  [[nodiscard]] static StoredNames stored_names(const BertConfig&) {
-    return {{"embedding.weight", {{"bert.embeddings.word_embeddings.weight", 0, {"cls.predictions.decoder.weight"}}}},
-            {"positions.weight", {{"bert.embeddings.position_embeddings.weight"}}},
-            {"token_types.weight", {{"bert.embeddings.token_type_embeddings.weight"}}},
-            {"norm.weight", {{"bert.embeddings.LayerNorm.weight", 0, {"bert.embeddings.LayerNorm.gamma"}}}},
-            {"norm.bias", {{"bert.embeddings.LayerNorm.bias", 0, {"bert.embeddings.LayerNorm.beta"}}}},
-            {"encoder.layers.*.self_attn.in_proj_weight",
-             {{"bert.encoder.layer.*.attention.self.query.weight"},
-              {"bert.encoder.layer.*.attention.self.key.weight"},
-              {"bert.encoder.layer.*.attention.self.value.weight"}}},
-            {"encoder.layers.*.self_attn.in_proj_bias",
-             {{"bert.encoder.layer.*.attention.self.query.bias"},
-              {"bert.encoder.layer.*.attention.self.key.bias"},
-              {"bert.encoder.layer.*.attention.self.value.bias"}}},
-            {"encoder.layers.*.self_attn.out_proj.weight", {{"bert.encoder.layer.*.attention.output.dense.weight"}}},
-            {"encoder.layers.*.self_attn.out_proj.bias", {{"bert.encoder.layer.*.attention.output.dense.bias"}}},
-            {"encoder.layers.*.norm1.weight",
-             {{"bert.encoder.layer.*.attention.output.LayerNorm.weight",
-               0,
-               {"bert.encoder.layer.*.attention.output.LayerNorm.gamma"}}}},
-            {"encoder.layers.*.norm1.bias",
-             {{"bert.encoder.layer.*.attention.output.LayerNorm.bias",
-               0,
-               {"bert.encoder.layer.*.attention.output.LayerNorm.beta"}}}},
-            {"encoder.layers.*.linear1.weight", {{"bert.encoder.layer.*.intermediate.dense.weight"}}},
-            {"encoder.layers.*.linear1.bias", {{"bert.encoder.layer.*.intermediate.dense.bias"}}},
-            {"encoder.layers.*.linear2.weight", {{"bert.encoder.layer.*.output.dense.weight"}}},
-            {"encoder.layers.*.linear2.bias", {{"bert.encoder.layer.*.output.dense.bias"}}},
-            {"encoder.layers.*.norm2.weight",
-             {{"bert.encoder.layer.*.output.LayerNorm.weight", 0, {"bert.encoder.layer.*.output.LayerNorm.gamma"}}}},
-            {"encoder.layers.*.norm2.bias",
-             {{"bert.encoder.layer.*.output.LayerNorm.bias", 0, {"bert.encoder.layer.*.output.LayerNorm.beta"}}}},
-            {"pooler.weight", {{"bert.pooler.dense.weight"}}},
-            {"pooler.bias", {{"bert.pooler.dense.bias"}}},
-            {"masked_language.dense.weight", {{"cls.predictions.transform.dense.weight"}}},
-            {"masked_language.dense.bias", {{"cls.predictions.transform.dense.bias"}}},
-            {"masked_language.norm.weight",
-             {{"cls.predictions.transform.LayerNorm.weight", 0, {"cls.predictions.transform.LayerNorm.gamma"}}}},
-            {"masked_language.norm.bias",
-             {{"cls.predictions.transform.LayerNorm.bias", 0, {"cls.predictions.transform.LayerNorm.beta"}}}},
-            {"masked_language.bias", {{"cls.predictions.bias", 0, {"cls.predictions.decoder.bias"}}}},
-            {"next_sentence.weight", {{"cls.seq_relationship.weight"}}},
-            {"next_sentence.bias", {{"cls.seq_relationship.bias"}}}};
-  }
-  /// What a file may hold beside the parameters: the numbers of the positions.
-  [[nodiscard]] static bool is_surplus(const BertConfig&, std::string_view stored) {
-    return stored.ends_with("embeddings.position_ids");
   }
 
  private:

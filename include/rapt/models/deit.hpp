@@ -26,22 +26,6 @@ struct DeitConfig : VitConfig {
     require(!distillation_head || !labels.empty(), "deit", "the distillation head needs labels");
     require(pooling == ImagePooling::class_token, "deit", "it has no pooling by the mean");
   }
-
-  /// What Hugging Face calls this model and its settings, in config.json.
-  static constexpr std::string_view kModelType = "deit", kBasePrefix = "deit.";
-  [[nodiscard]] std::string_view architecture() const {
-    if (labels.empty()) return "DeiTModel";
-    return distillation_head ? "DeiTForImageClassificationWithTeacher" : "DeiTForImageClassification";
-  }
-  /// Finds the parts by the tensors that a folder has.
-  template <class Contains>
-  void detect_heads(const Contains& contains) {
-    distillation_head = contains("distillation_classifier.weight");
-    VitConfig::detect_heads([&](std::string_view name) {
-      if (name == "classifier.weight") return contains(name) || contains("cls_classifier.weight");
-      return contains(name == "vit.pooler.dense.weight" ? std::string_view("deit.pooler.dense.weight") : name);
-    });
-  }
 };
 
 /// The encoder, and the pooler or the one or two classification heads that the config names. A const model may be used
@@ -123,19 +107,6 @@ class Deit {
     visitor("classifier", self.classifier_);
     visitor("distillation_classifier", self.distillation_classifier_);
   }
-
-  /// Hugging Face's names.
-  [[nodiscard]] static StoredNames stored_names(const DeitConfig& config) {
-    const std::string head = config.distillation_head ? "cls_classifier." : "classifier.";
-    StoredNames names = detail::encoder_names("deit");
-    names.push_back({"distillation_token", {{"deit.embeddings.distillation_token"}}});
-    names.push_back({"pooler.weight", {{"deit.pooler.dense.weight"}}});
-    names.push_back({"pooler.bias", {{"deit.pooler.dense.bias"}}});
-    names.push_back({"classifier.weight", {{head + "weight"}}});
-    names.push_back({"classifier.bias", {{head + "bias"}}});
-    return names;
-  }
-  [[nodiscard]] static bool is_surplus(const DeitConfig&, std::string_view) { return false; }
 
  private:
   static const DeitConfig& checked(const DeitConfig& config) {

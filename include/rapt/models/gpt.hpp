@@ -1,17 +1,20 @@
 /// \file
 /// GPT: the Transformer's decoder alone (Radford et al. 2018, 2019; Brown et al. 2020). What differs from
-/// transformer.hpp: no encoder and so no memory, hence layers with one attention, masked; norms before the sublayers
-/// and one behind the last; learned positions; GELU.
+/// transformer.hpp: there is no encoder, hence blocks have one attention, which is causal; norms stand before the
+/// sublayers and one behind the last block; positions are learned; the activation is GELU.
 #pragma once
 
-#include "rapt/autograd/ops/cross_entropy.hpp"
+#include <cmath>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "rapt/autograd/ops/dropout.hpp"
 #include "rapt/core/generation_defaults.hpp"
+#include "rapt/models/causal_decoder.hpp"
 #include "rapt/nn/embedding.hpp"
-#include "rapt/nn/encoder.hpp"
 #include "rapt/nn/positional_encoding.hpp"
-#include "rapt/nn/prefix_state.hpp"
-#include "rapt/nn/prompt.hpp"
-#include "rapt/nn/stored_name.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -25,8 +28,8 @@ struct GptConfig {
   std::optional<Index> d_ff = {};  ///< unset: 4 d_model
   Activation activation = Activation::gelu_tanh;
   float embedding_dropout = 0.1f;
-  float dropout = 0.1f;            ///< of each sublayer's output
-  float attention_dropout = 0.1f;  ///< of the attention weights
+  float dropout = 0.1f;            ///< rate of each sublayer's output
+  float attention_dropout = 0.1f;  ///< rate of the attention probabilities
   double norm_epsilon = 1e-5;
   bool scale_attention = true;                  ///< scores are divided by sqrt(d_k)
   bool scale_attention_by_layer = false;        ///< and by the layer's number, from 1
@@ -50,19 +53,17 @@ struct GptConfig {
   [[nodiscard]] static GptConfig gpt3_xl() { return gpt3(2048, 24, 16); }
   [[nodiscard]] static GptConfig gpt3_175b() { return gpt3(12288, 96, 96); }
 
-  [[nodiscard]] LayerOptions layer(Index number) const {
+  /// The options of block `number`, from 0.
+  [[nodiscard]] BlockOptions layer(Index number) const {
     const double d_k = static_cast<double>(d_model / heads);
     const double scale = (scale_attention ? 1 / std::sqrt(d_k) : 1.0) /
                          (scale_attention_by_layer ? static_cast<double>(number + 1) : 1.0);
-    return {.d_model = d_model,
-            .heads = heads,
+    return {.attention = {.d_model = d_model, .heads = heads, .scale = scale, .dropout = attention_dropout},
             .d_ff = d_ff.value_or(4 * d_model),
-            .attention_scale = scale,
-            .dropout = dropout,
-            .attention_dropout = attention_dropout,
             .activation = activation,
             .norm = NormPlacement::pre,
-            .norm_epsilon = norm_epsilon};
+            .norm_epsilon = norm_epsilon,
+            .dropout = dropout};
   }
 
   /// Throws ValueError that names the values which do not fit.
@@ -78,118 +79,30 @@ struct GptConfig {
     }
     require(norm_epsilon > 0, kWhere, "norm_epsilon must be positive: ", norm_epsilon);
   }
-
-  /// What Hugging Face calls this model and its settings, in config.json.
-  static constexpr std::string_view kModelType = "gpt2", kArchitecture = "GPT2LMHeadModel",
-                                    kBasePrefix = "transformer.";
-  template <class Self, class Visitor>
-  static void visit_keys(Self& self, Visitor&& key) {
-    key("vocab_size", self.vocabulary);
-    key("n_positions", self.positions);
-    key("n_embd", self.d_model);
-    key("n_layer", self.layers);
-    key("n_head", self.heads);
-    key("n_inner", self.d_ff);
-    key("activation_function", self.activation);
-    key("embd_pdrop", self.embedding_dropout);
-    key("resid_pdrop", self.dropout);
-    key("attn_pdrop", self.attention_dropout);
-    key("layer_norm_epsilon", self.norm_epsilon);
-    key("scale_attn_weights", self.scale_attention);
-    key("scale_attn_by_inverse_layer_idx", self.scale_attention_by_layer);
-    key("tie_word_embeddings", self.tie_embeddings);
-    visit_token_keys(self, key);
-    key("pad_token_id", self.pad_token);
-    key.must_be("add_cross_attention", false);
-  }
-  /// The tokens that are keys of config.json and of generation_config.json, and those of the latter alone.
-  template <class Self, class Visitor>
-  static void visit_token_keys(Self& self, const Visitor& key) {
-    key("bos_token_id", self.begin_token);
-    key("eos_token_id", self.end_tokens);
-  }
-  template <class Self, class Visitor>
-  static void visit_generation_keys(Self& self, const Visitor& key) {
-    visit_token_keys(self, key);
-    key.unless_absent("pad_token_id", self.pad_token);
-    key.list("suppress_tokens", self.suppressed_tokens);
-  }
 };
 
 /// Learned embeddings of tokens and positions, masked self-attention layers, a last norm, and the output projection.
 /// A const model may be used from many threads.
 template <class T = float>
-class Gpt {
+class Gpt : public CausalDecoder<Gpt<T>, T> {
  public:
-  using ScalarType = T;
   using Config = GptConfig;
-  using State = PrefixState<T>;
-  /// A search feeds the last token of each prompt first, instead of a begin symbol.
-  static constexpr bool kDecoderOnly = true;
 
-  /// Weights as GPT-2's: normal with deviation 0.02, those of the projections into the residual sum divided by
+  /// Weights as GPT-2's: normal with standard deviation 0.02, those of the projections into the residual sum divided by
   /// sqrt(2 layers). Throws ValueError for a config that does not fit.
   Gpt(const GptConfig& config, Rng& rng)
       : config_(checked(config)),
         embedding_(config.vocabulary, config.d_model, rng, {.scale_by_sqrt_d_model = false}),
         positions_(config.positions, config.d_model, rng),
-        norm_(config.d_model, config.norm_epsilon) {
-    for (Index i = 0; i < config.layers; ++i) layers_.emplace_back(config.layer(i), rng);
+        layers_(
+            config.layers, [&](Index i) { return config.layer(i); }, /*final_norm=*/true, rng) {
     if (!config.tie_embeddings) output_.emplace(config.d_model, config.vocabulary, rng, LinearOptions{.bias = false});
     for_each_parameter(*this, [&](const std::string& name, Parameter<T>& parameter) {
       if (parameter.shape().rank() != 2) return;
       const bool into_sum = name.ends_with("out_proj.weight") || name.ends_with("linear2.weight");
-      const double deviation = into_sum ? 0.02 / std::sqrt(2.0 * static_cast<double>(config.layers)) : 0.02;
-      parameter.mutable_value() = init::normal<T>(parameter.shape(), rng, deviation);
+      const double std = into_sum ? 0.02 / std::sqrt(2.0 * static_cast<double>(config.layers)) : 0.02;
+      parameter.mutable_value() = init::normal<T>(parameter.shape(), rng, std);
     });
-  }
-
-  /// The last hidden state   // [N, D]
-  /// `weights`, one a layer or none, receive the layers' attention probabilities.
-  [[nodiscard]] Variable<T> hidden(const TokenBatch& batch, std::span<Tensor<T>> weights = {}) const {
-    require<ShapeError>(weights.empty() || weights.size() == layers_.size(), "gpt", weights.size(),
-                        " tensors for the weights of ", layers_.size(), " layers");
-    Variable<T> x = embed(batch, {});
-    for (std::size_t i = 0; i < layers_.size(); ++i) {
-      x = layers_[i](x, batch.row_splits, {.causal = true, .weights = weights.empty() ? nullptr : &weights[i]});
-    }
-    return norm_(x);
-  }
-  /// Scores of every token to come next, before softmax   // [N, V] from [N, D]
-  [[nodiscard]] Variable<T> logits(const Variable<T>& hidden) const {
-    return linear<T>(hidden, output_weight(), Parameter<T>());
-  }
-  [[nodiscard]] Variable<T> operator()(const TokenBatch& batch) const { return logits(hidden(batch)); }
-
-  /// Mean cross-entropy of the batch's targets; [N, V] is never stored.
-  [[nodiscard]] Variable<T> loss(const LanguageBatch& batch, const CrossEntropyOptions& options = {}) const {
-    Variable<T> h = hidden(batch.input);
-    if (!batch.rows.empty()) h = embedding<T>(h, batch.rows);  // the rows that have a target
-    return linear_cross_entropy<T>(h, output_weight(), Parameter<T>(), batch.targets, options);
-  }
-
-  /// Decoding: a state with one row for each prompt, which has read all of it but the last token.
-  [[nodiscard]] State start(const TokenBatch& prompts) const { return feed_prompts(*this, prompts); }
-  /// Feeds one token to every row; returns the logits of the next   // [rows, V]
-  [[nodiscard]] Tensor<T> step(State& state, std::span<const TokenId> tokens) const {
-    const Inference scope;
-    require<ShapeError>(static_cast<Index>(tokens.size()) == state.rows(), "gpt", tokens.size(), " tokens for ",
-                        state.rows(), " rows");
-    TokenBatch next;
-    next.tokens.assign(tokens.begin(), tokens.end());
-    next.row_splits = RowSplits::equal(state.rows(), 1);
-    return logits(feed(state, next)).value();
-  }
-
-  [[nodiscard]] State empty_state(Index rows) const {
-    return {std::vector<KeyValueCache<T>>(layers_.size(), KeyValueCache<T>(rows, config_.d_model))};
-  }
-  /// Feeds the next tokens of every row to the state   // their last hidden state, [N, D]
-  [[nodiscard]] Variable<T> feed(State& state, const TokenBatch& next) const {
-    const Inference scope;
-    Variable<T> x = embed(next, state.lengths());
-    for (std::size_t i = 0; i < layers_.size(); ++i) x = layers_[i].step(x, next.row_splits, state.layers[i]);
-    return norm_(x);
   }
 
   /// The config's tokens.
@@ -197,64 +110,36 @@ class Gpt {
     return {
         .begin = config_.begin_token.value_or(-1), .ends = config_.end_tokens, .suppressed = config_.suppressed_tokens};
   }
-
   [[nodiscard]] const GptConfig& config() const { return config_; }
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor&& visitor) {
     visitor("embedding", self.embedding_);
     visitor("positions", self.positions_);
-    visitor("layers", self.layers_);
-    visitor("norm", self.norm_);
+    Stack<T>::visit(self.layers_, visitor);
     visitor("output", self.output_);
   }
 
-  /// Hugging Face's names; GPT-2 keeps its matrices as [in, out].
-  [[nodiscard]] static StoredNames stored_names(const GptConfig&) {
-    return {{"embedding.weight", {{"transformer.wte.weight"}}},
-            {"positions.weight", {{"transformer.wpe.weight"}}},
-            {"layers.*.norm1.weight", {{"transformer.h.*.ln_1.weight"}}},
-            {"layers.*.norm1.bias", {{"transformer.h.*.ln_1.bias"}}},
-            {"layers.*.self_attn.in_proj_weight", {{"transformer.h.*.attn.c_attn.weight"}}, true},
-            {"layers.*.self_attn.in_proj_bias", {{"transformer.h.*.attn.c_attn.bias"}}},
-            {"layers.*.self_attn.out_proj.weight", {{"transformer.h.*.attn.c_proj.weight"}}, true},
-            {"layers.*.self_attn.out_proj.bias", {{"transformer.h.*.attn.c_proj.bias"}}},
-            {"layers.*.norm2.weight", {{"transformer.h.*.ln_2.weight"}}},
-            {"layers.*.norm2.bias", {{"transformer.h.*.ln_2.bias"}}},
-            {"layers.*.linear1.weight", {{"transformer.h.*.mlp.c_fc.weight"}}, true},
-            {"layers.*.linear1.bias", {{"transformer.h.*.mlp.c_fc.bias"}}},
-            {"layers.*.linear2.weight", {{"transformer.h.*.mlp.c_proj.weight"}}, true},
-            {"layers.*.linear2.bias", {{"transformer.h.*.mlp.c_proj.bias"}}},
-            {"norm.weight", {{"transformer.ln_f.weight"}}},
-            {"norm.bias", {{"transformer.ln_f.bias"}}},
-            {"output.weight", {{"lm_head.weight"}}}};
-  }
-  /// What a file may hold beside the parameters: causal masks, and the embedding once more as the tied projection.
-  [[nodiscard]] static bool is_surplus(const GptConfig& config, std::string_view stored) {
-    return stored.ends_with(".attn.bias") || stored.ends_with(".attn.masked_bias") ||
-           (config.tie_embeddings && stored == "lm_head.weight");
-  }
-
  private:
+  friend class CausalDecoder<Gpt, T>;
+  static constexpr std::string_view kWhere = "gpt";
+
   static const GptConfig& checked(const GptConfig& config) {
     config.validate();
     return config;
   }
   [[nodiscard]] const Parameter<T>& output_weight() const { return output_ ? output_->weight() : embedding_.weight(); }
 
-  /// Dropout(embedding + position)   // [N, D]; `starts`: tokens that each sequence has behind it
-  [[nodiscard]] Variable<T> embed(const TokenBatch& batch, std::span<const Index> starts) const {
-    require<ShapeError>(batch.row_splits.rows() == batch.size(), "gpt", batch.size(), " tokens, row splits end at ",
-                        batch.row_splits.rows());
-    return dropout(positions_(embedding_(batch.tokens), batch.row_splits, starts), config_.embedding_dropout);
+  /// Dropout(embedding + position)   // [N, D]
+  [[nodiscard]] Variable<T> embed(const TokenBatch& batch, const PrefixState<T>& behind) const {
+    return dropout(positions_(embedding_(batch.tokens), batch.row_splits, behind.lengths()), config_.embedding_dropout);
   }
 
   GptConfig config_;
   Embedding<T> embedding_;
   LearnedPositionalEncoding<T> positions_;
-  std::vector<EncoderLayer<T>> layers_;
-  LayerNorm<T> norm_;
-  std::optional<Linear<T>> output_;
+  Stack<T> layers_;
+  std::optional<Linear<T>> output_;  // without tied embeddings
 };
 static_assert(Module<Gpt<float>>);
 

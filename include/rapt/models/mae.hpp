@@ -11,11 +11,9 @@
 #include "rapt/autograd/ops/place_rows.hpp"
 #include "rapt/core/patch_mask.hpp"
 #include "rapt/kernels/patch_pixels.hpp"
-#include "rapt/models/image_keys.hpp"
 #include "rapt/nn/encoder.hpp"
 #include "rapt/nn/grid_positions.hpp"
 #include "rapt/nn/patch_embedding.hpp"
-#include "rapt/nn/stored_name.hpp"
 #include "rapt/nn/transfer.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -32,11 +30,11 @@ struct MaeConfig {
   Index decoder_heads = 16;
   Index decoder_d_ff = 2048;
   Activation activation = Activation::gelu;
-  float dropout = 0.f;            ///< of each sublayer's output
-  float attention_dropout = 0.f;  ///< of the attention weights
+  float dropout = 0.f;            ///< rate of each sublayer's output
+  float attention_dropout = 0.f;  ///< rate of the attention probabilities
   double norm_epsilon = 1e-12;
   double mask_ratio = 0.75;       ///< of each image's patches, for whoever draws masks
-  bool normalise_pixels = false;  ///< the decoder predicts pixels relative to their patch's mean and deviation
+  bool normalise_pixels = false;  ///< the decoder predicts pixels relative to their patch's mean and standard deviation
 
   bool decoder = true;  ///< of a folder it is loaded if it is there
 
@@ -49,20 +47,18 @@ struct MaeConfig {
     return config;
   }
 
-  [[nodiscard]] LayerOptions layer() const {
-    return {.d_model = d_model,
-            .heads = heads,
+  [[nodiscard]] BlockOptions layer() const {
+    return {.attention = {.d_model = d_model, .heads = heads, .dropout = attention_dropout},
             .d_ff = d_ff,
-            .dropout = dropout,
-            .attention_dropout = attention_dropout,
             .activation = activation,
             .norm = NormPlacement::pre,
-            .norm_epsilon = norm_epsilon};
+            .norm_epsilon = norm_epsilon,
+            .dropout = dropout};
   }
-  [[nodiscard]] LayerOptions decoder_layer() const {
-    LayerOptions options = layer();
-    options.d_model = decoder_width;
-    options.heads = decoder_heads;
+  [[nodiscard]] BlockOptions decoder_layer() const {
+    BlockOptions options = layer();
+    options.attention.d_model = decoder_width;
+    options.attention.heads = decoder_heads;
     options.d_ff = decoder_d_ff;
     return options;
   }
@@ -84,40 +80,6 @@ struct MaeConfig {
     require(norm_epsilon > 0, kWhere, "norm_epsilon must be positive: ", norm_epsilon);
     require(mask_ratio >= 0 && mask_ratio < 1, kWhere, "hidden_share must be in [0, 1): ", mask_ratio);
     require(!normalise_pixels || grid.patch_size() > 1, kWhere, "a patch of one number has no deviation");
-  }
-
-  /// What Hugging Face calls this model and its settings, in config.json.
-  static constexpr std::string_view kModelType = "vit_mae", kBasePrefix = "vit.";
-  [[nodiscard]] std::string_view architecture() const { return decoder ? "ViTMAEForPreTraining" : "ViTMAEModel"; }
-  /// Without a decoder, names in files have no `kBasePrefix`.
-  [[nodiscard]] bool has_head() const { return decoder; }
-  template <class Self, class Visitor>
-  static void visit_keys(Self& self, Visitor&& key) {
-    detail::visit_grid(key, self.grid);
-    key("hidden_size", self.d_model);
-    key("num_hidden_layers", self.layers);
-    key("num_attention_heads", self.heads);
-    key("intermediate_size", self.d_ff);
-    key("decoder_hidden_size", self.decoder_width);
-    key("decoder_num_hidden_layers", self.decoder_layers);
-    key("decoder_num_attention_heads", self.decoder_heads);
-    key("decoder_intermediate_size", self.decoder_d_ff);
-    key("hidden_act", self.activation);
-    key("hidden_dropout_prob", self.dropout);
-    key("attention_probs_dropout_prob", self.attention_dropout);
-    key("layer_norm_eps", self.norm_epsilon);
-    key("mask_ratio", self.mask_ratio);
-    key("norm_pix_loss", self.normalise_pixels);
-    key.must_be("qkv_bias", true);
-  }
-  /// Finds the decoder by the tensors that a folder has.
-  template <class Contains>
-  void detect_heads(const Contains& contains) {
-    decoder = contains("decoder.decoder_embed.weight");
-    if (!decoder || decoder_layers < 1) return;
-    const std::string last = std::to_string(decoder_layers - 1) + ".output.dense.weight";
-    require<IoError>(contains("decoder.decoder_layers." + last) || contains("decoder.decoder_encoder.layer." + last),
-                     "pretrained", "the folder does not have the ", decoder_layers, " layers of the decoder");
   }
 };
 
@@ -184,8 +146,8 @@ class Mae {
   using ScalarType = T;
   using Config = MaeConfig;
 
-  /// Weights Xavier-uniform, tokens normal with deviation 0.02, as the paper's code. Throws ValueError for a config
-  /// that does not fit.
+  /// Weights Xavier-uniform, tokens normal with standard deviation 0.02, as the paper's code. Throws ValueError for a
+  /// config that does not fit.
   Mae(const MaeConfig& config, Rng& rng)
       : config_(checked(config)),
         class_token_(init::normal<T>(Shape{1, 1, config.d_model}, rng, 0.02)),
@@ -204,7 +166,8 @@ class Mae {
 
   /// What the encoder makes of the visible patches: of each image the class token, then its patches in the order of
   /// the mask   // [B (K + 1), D]
-  /// An empty mask: all patches in their order. Positions are fixed; no gradient flows into them.
+  /// An empty mask: all patches in their order. Positions are fixed; no gradient flows into them. If not empty,
+  /// `weights[i]` receives layer i's attention probabilities; its size must be the number of layers.
   [[nodiscard]] Variable<T> operator()(const ImageBatch<T>& images, const PatchMask& mask = {},
                                        std::span<Tensor<T>> weights = {}) const {
     require<ShapeError>(images.shape() == config_.grid.image, kWhere, "images of ", to_string(images.shape()),
@@ -241,8 +204,8 @@ class Mae {
     return mean_squared_error(predict_hidden(images, mask), std::move(target));
   }
 
-  /// The images with the hidden patches as the decoder has them. Normalised predictions get the mean and deviation of
-  /// the patches that were there.
+  /// The images with the hidden patches as the decoder has them. Normalised predictions get the mean and standard
+  /// deviation of the patches that were there.
   [[nodiscard]] ImageBatch<T> reconstruct(const ImageBatch<T>& images, const PatchMask& mask) const {
     Tensor<T> pixels = predict_hidden(images, mask).value();
     if (config_.normalise_pixels) {
@@ -264,21 +227,6 @@ class Mae {
     visitor("encoder", self.encoder_);
     visitor("decoder", self.decoder_);
   }
-
-  /// Hugging Face's names; the decoder's layers have two.
-  [[nodiscard]] static StoredNames stored_names(const MaeConfig&) {
-    StoredNames names = detail::encoder_names("vit");
-    detail::add_layer_names(names, "decoder.encoder.layers", "decoder.decoder_layers", "decoder.decoder_encoder.layer");
-    for (const std::string kind : {"weight", "bias"}) {
-      names.push_back({"decoder.embedding." + kind, {{"decoder.decoder_embed." + kind}}});
-      names.push_back({"decoder.encoder.norm." + kind, {{"decoder.decoder_norm." + kind}}});
-      names.push_back({"decoder.prediction." + kind, {{"decoder.decoder_pred." + kind}}});
-    }
-    names.push_back({"decoder.mask_token", {{"decoder.mask_token"}}});
-    names.push_back({"decoder.positions", {{"decoder.decoder_pos_embed"}}});
-    return names;
-  }
-  [[nodiscard]] static bool is_surplus(const MaeConfig&, std::string_view) { return false; }
 
  private:
   static constexpr std::string_view kWhere = "mae";

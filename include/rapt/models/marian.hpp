@@ -8,7 +8,6 @@
 #include <limits>
 
 #include "rapt/models/transformer.hpp"
-#include "rapt/nn/stored_name.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -100,69 +99,6 @@ struct MarianConfig {
   [[nodiscard]] bool suppresses_padding() const {
     return pad_token && std::find(end_tokens.begin(), end_tokens.end(), *pad_token) == end_tokens.end();
   }
-
-  /// What the folder's files tell: a bare model has no bias.
-  template <class Contains>
-  void detect_heads(const Contains& contains) {
-    output_bias = contains("final_logits_bias");
-  }
-
-  /// What Hugging Face calls this model and its settings, in config.json.
-  static constexpr std::string_view kModelType = "marian", kArchitecture = "MarianMTModel", kBasePrefix = "model.";
-  template <class Self, class Visitor>
-  static void visit_keys(Self& self, Visitor&& key) {
-    key("vocab_size", self.vocabulary);
-    key("decoder_vocab_size", self.target_vocabulary);
-    key("d_model", self.d_model);
-    key("encoder_layers", self.encoder_layers);
-    key("decoder_layers", self.decoder_layers);
-    key("encoder_attention_heads", self.encoder_heads);
-    key("decoder_attention_heads", self.decoder_heads);
-    key("encoder_ffn_dim", self.encoder_d_ff);
-    key("decoder_ffn_dim", self.decoder_d_ff);
-    key("activation_function", self.activation);
-    key("dropout", self.dropout);
-    key("attention_dropout", self.attention_dropout);
-    key("activation_dropout", self.activation_dropout);
-    key("scale_embedding", self.scale_embeddings);
-    key("max_position_embeddings", self.positions);
-    key("share_encoder_decoder_embeddings", self.tie_embeddings);
-    key("tie_word_embeddings", self.tie_output);
-    visit_token_keys(self, key);
-    key("pad_token_id", self.pad_token);
-    if constexpr (std::is_const_v<Self>) {  // without the key transformers would pad with 58100
-      if (!self.pad_token) key.constant("pad_token_id", -1);
-    }
-    key.must_be("is_encoder_decoder", true);
-    key.must_be("normalize_before", false);  // of the time when Marian was a kind of BART
-    key.must_be("normalize_embedding", false);
-    key.must_be("add_final_layer_norm", false);
-  }
-  /// The tokens that are keys of config.json and of generation_config.json, and those of the latter alone.
-  template <class Self, class Visitor>
-  static void visit_token_keys(Self& self, const Visitor& key) {
-    if constexpr (!std::is_const_v<Self>) {
-      std::optional<TokenId> begin, start;
-      key("bos_token_id", begin);
-      key("decoder_start_token_id", start);
-      if (!start) start = begin;  // as Hugging Face's generate does
-      if (start) self.begin_token = *start;
-    } else {
-      key("decoder_start_token_id", self.begin_token);
-    }
-    key("eos_token_id", self.end_tokens);
-    key("forced_eos_token_id", self.forced_end_tokens);
-  }
-  template <class Self, class Visitor>
-  static void visit_generation_keys(Self& self, const Visitor& key) {
-    visit_token_keys(self, key);
-    key.unless_absent("pad_token_id", self.pad_token);
-    key("forced_bos_token_id", self.forced_begin_token);
-    key.list("suppress_tokens", self.suppressed_tokens);
-    if constexpr (std::is_const_v<Self>) {
-      if (self.suppresses_padding()) key.constant("bad_words_ids", {{*self.pad_token}});
-    }
-  }
 };
 
 /// A Transformer under Marian's conventions. Sources end with an end token, as Marian's tokenizer writes them. A const
@@ -182,12 +118,12 @@ class Marian {
   /// Weights as the Transformer's; throws ValueError for a config that does not fit.
   Marian(const MarianConfig& config, Rng& rng) : config_(checked(config)), transformer_(config.transformer(), rng) {}
 
-  /// The memory   // [M, D]
+  /// The encoder output   // [M, D]
   [[nodiscard]] Variable<T> encode(const TokenBatch& source) const { return transformer_.encode(source); }
   /// The decoder's last hidden state   // [N, D]
-  [[nodiscard]] Variable<T> decode(const TokenBatch& target_input, const Variable<T>& memory,
-                                   const RowSplits& memory_splits) const {
-    return transformer_.decode(target_input, memory, memory_splits);
+  [[nodiscard]] Variable<T> decode(const TokenBatch& target_input, const Variable<T>& encoder_output,
+                                   const RowSplits& encoder_splits) const {
+    return transformer_.decode(target_input, encoder_output, encoder_splits);
   }
   /// Scores of every token at every target position, before softmax   // [N, V]
   [[nodiscard]] Variable<T> logits(const Variable<T>& hidden) const { return transformer_.logits(hidden); }
@@ -233,73 +169,6 @@ class Marian {
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor&& visitor) {
     Transformer<T>::visit(self.transformer_, visitor);
-  }
-
-  /// Hugging Face's names. Tied matrices are in a file once or several times.
-  [[nodiscard]] static StoredNames stored_names(const MarianConfig& config) {
-    std::vector<std::string> tied;
-    if (config.tie_output) tied.push_back("lm_head.weight");
-    return {
-        {"embedding.weight",
-         {{"model.shared.weight",
-           0,
-           {"model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight", "lm_head.weight"}}}},
-        {"source_embedding.weight", {{"model.encoder.embed_tokens.weight"}}},
-        {"target_embedding.weight", {{"model.decoder.embed_tokens.weight", 0, tied}}},
-        {"output.weight", {{"lm_head.weight"}}},
-        {"output.bias", {{"final_logits_bias"}}, /*transposed=*/false, /*as_row=*/true},
-        {"encoder.layers.*.self_attn.in_proj_weight",
-         {{"model.encoder.layers.*.self_attn.q_proj.weight"},
-          {"model.encoder.layers.*.self_attn.k_proj.weight"},
-          {"model.encoder.layers.*.self_attn.v_proj.weight"}}},
-        {"encoder.layers.*.self_attn.in_proj_bias",
-         {{"model.encoder.layers.*.self_attn.q_proj.bias"},
-          {"model.encoder.layers.*.self_attn.k_proj.bias"},
-          {"model.encoder.layers.*.self_attn.v_proj.bias"}}},
-        {"encoder.layers.*.self_attn.out_proj.weight", {{"model.encoder.layers.*.self_attn.out_proj.weight"}}},
-        {"encoder.layers.*.self_attn.out_proj.bias", {{"model.encoder.layers.*.self_attn.out_proj.bias"}}},
-        {"encoder.layers.*.linear1.weight", {{"model.encoder.layers.*.fc1.weight"}}},
-        {"encoder.layers.*.linear1.bias", {{"model.encoder.layers.*.fc1.bias"}}},
-        {"encoder.layers.*.linear2.weight", {{"model.encoder.layers.*.fc2.weight"}}},
-        {"encoder.layers.*.linear2.bias", {{"model.encoder.layers.*.fc2.bias"}}},
-        {"encoder.layers.*.norm1.weight", {{"model.encoder.layers.*.self_attn_layer_norm.weight"}}},
-        {"encoder.layers.*.norm1.bias", {{"model.encoder.layers.*.self_attn_layer_norm.bias"}}},
-        {"encoder.layers.*.norm2.weight", {{"model.encoder.layers.*.final_layer_norm.weight"}}},
-        {"encoder.layers.*.norm2.bias", {{"model.encoder.layers.*.final_layer_norm.bias"}}},
-        {"decoder.layers.*.self_attn.in_proj_weight",
-         {{"model.decoder.layers.*.self_attn.q_proj.weight"},
-          {"model.decoder.layers.*.self_attn.k_proj.weight"},
-          {"model.decoder.layers.*.self_attn.v_proj.weight"}}},
-        {"decoder.layers.*.self_attn.in_proj_bias",
-         {{"model.decoder.layers.*.self_attn.q_proj.bias"},
-          {"model.decoder.layers.*.self_attn.k_proj.bias"},
-          {"model.decoder.layers.*.self_attn.v_proj.bias"}}},
-        {"decoder.layers.*.self_attn.out_proj.weight", {{"model.decoder.layers.*.self_attn.out_proj.weight"}}},
-        {"decoder.layers.*.self_attn.out_proj.bias", {{"model.decoder.layers.*.self_attn.out_proj.bias"}}},
-        {"decoder.layers.*.multihead_attn.in_proj_weight",
-         {{"model.decoder.layers.*.encoder_attn.q_proj.weight"},
-          {"model.decoder.layers.*.encoder_attn.k_proj.weight"},
-          {"model.decoder.layers.*.encoder_attn.v_proj.weight"}}},
-        {"decoder.layers.*.multihead_attn.in_proj_bias",
-         {{"model.decoder.layers.*.encoder_attn.q_proj.bias"},
-          {"model.decoder.layers.*.encoder_attn.k_proj.bias"},
-          {"model.decoder.layers.*.encoder_attn.v_proj.bias"}}},
-        {"decoder.layers.*.multihead_attn.out_proj.weight", {{"model.decoder.layers.*.encoder_attn.out_proj.weight"}}},
-        {"decoder.layers.*.multihead_attn.out_proj.bias", {{"model.decoder.layers.*.encoder_attn.out_proj.bias"}}},
-        {"decoder.layers.*.linear1.weight", {{"model.decoder.layers.*.fc1.weight"}}},
-        {"decoder.layers.*.linear1.bias", {{"model.decoder.layers.*.fc1.bias"}}},
-        {"decoder.layers.*.linear2.weight", {{"model.decoder.layers.*.fc2.weight"}}},
-        {"decoder.layers.*.linear2.bias", {{"model.decoder.layers.*.fc2.bias"}}},
-        {"decoder.layers.*.norm1.weight", {{"model.decoder.layers.*.self_attn_layer_norm.weight"}}},
-        {"decoder.layers.*.norm1.bias", {{"model.decoder.layers.*.self_attn_layer_norm.bias"}}},
-        {"decoder.layers.*.norm2.weight", {{"model.decoder.layers.*.encoder_attn_layer_norm.weight"}}},
-        {"decoder.layers.*.norm2.bias", {{"model.decoder.layers.*.encoder_attn_layer_norm.bias"}}},
-        {"decoder.layers.*.norm3.weight", {{"model.decoder.layers.*.final_layer_norm.weight"}}},
-        {"decoder.layers.*.norm3.bias", {{"model.decoder.layers.*.final_layer_norm.bias"}}}};
-  }
-  /// What a file may hold beside the parameters: the sinusoids.
-  [[nodiscard]] static bool is_surplus(const MarianConfig&, std::string_view stored) {
-    return stored.ends_with(".embed_positions.weight");
   }
 
  private:

@@ -22,9 +22,9 @@ struct TransformerConfig {
   Index decoder_layers = 6;
   Index decoder_heads = 0;         ///< 0: as many as the encoder's
   Index decoder_d_ff = 0;          ///< 0: as the encoder's
-  float dropout = 0.1f;            ///< of embeddings and of each sublayer's output (the paper's 5.4)
-  float attention_dropout = 0.f;   ///< of the attention weights
-  float activation_dropout = 0.f;  ///< inside of the feed-forward networks
+  float dropout = 0.1f;            ///< rate of embeddings and of each sublayer's output (the paper's 5.4)
+  float attention_dropout = 0.f;   ///< rate of the attention probabilities
+  float activation_dropout = 0.f;  ///< rate inside of the feed-forward networks
   Activation activation = Activation::relu;
   NormPlacement norm = NormPlacement::post;
   /// A layer norm behind each stack. Unset: with pre-norm only. torch.nn.Transformer always has them.
@@ -83,23 +83,22 @@ struct TransformerConfig {
   }
 
   [[nodiscard]] bool has_final_norm() const { return final_norm.value_or(norm == NormPlacement::pre); }
-  /// Whether the output projection has a matrix of its own.
+  /// True if the output projection has a matrix of its own.
   [[nodiscard]] bool has_output_matrix() const { return !tie_embeddings && !tie_output; }
-  /// Of the encoder.
-  [[nodiscard]] LayerOptions layer() const {
-    return {.d_model = d_model,
-            .heads = heads,
+  /// The options of the encoder's blocks.
+  [[nodiscard]] BlockOptions layer() const {
+    return {.attention = {.d_model = d_model, .heads = heads, .dropout = attention_dropout},
             .d_ff = d_ff,
-            .dropout = dropout,
-            .attention_dropout = attention_dropout,
-            .activation_dropout = activation_dropout,
             .activation = activation,
+            .activation_dropout = activation_dropout,
             .norm = norm,
-            .norm_epsilon = norm_epsilon};
+            .norm_epsilon = norm_epsilon,
+            .dropout = dropout};
   }
-  [[nodiscard]] LayerOptions decoder_layer() const {
-    LayerOptions options = layer();
-    if (decoder_heads > 0) options.heads = decoder_heads;
+  /// The options of the decoder's blocks.
+  [[nodiscard]] BlockOptions decoder_layer() const {
+    BlockOptions options = layer();
+    if (decoder_heads > 0) options.attention.heads = decoder_heads;
     if (decoder_d_ff > 0) options.d_ff = decoder_d_ff;
     return options;
   }
@@ -127,8 +126,8 @@ struct TransformerConfig {
   }
 };
 
-/// The attention probabilities of every layer; Ls and Lt are the longest source and target, and what lies outside of a
-/// shorter sequence is zero.
+/// The attention probabilities of every layer. Ls and Lt are the lengths of the longest source and target; elements
+/// outside of a shorter sequence are zero.
 template <class T>
 struct AttentionMaps {
   std::vector<Tensor<T>> encoder_self;   ///< of each encoder layer, [B, H, Ls, Ls]
@@ -169,20 +168,20 @@ class Transformer {
     }
   }
 
-  /// The memory   // [M, D]
-  [[nodiscard]] Variable<T> encode(const TokenBatch& source, const AttentionOptions<T>& masks = {},
+  /// The encoder output   // [M, D]
+  /// If not empty, `weights[i]` receives layer i's attention probabilities; its size must be the number of layers.
+  [[nodiscard]] Variable<T> encode(const TokenBatch& source, const AttentionMask<T>& mask = {},
                                    std::span<Tensor<T>> weights = {}) const {
     const Embedding<T>& table = embedding_ ? *embedding_ : *source_embedding_;
-    return encoder_(embed(table, source_positions_, source, {}), source.row_splits, masks, weights);
+    return encoder_(embed(table, source_positions_, source, {}), source.row_splits, mask, weights);
   }
 
-  /// The decoder's last hidden state   // [N, D]. Self-attention is causal unless `masks.causal` is set to false.
-  [[nodiscard]] Variable<T> decode(const TokenBatch& target_input, const Variable<T>& memory,
-                                   const RowSplits& memory_splits, const AttentionOptions<T>& masks = {},
-                                   const AttentionOptions<T>& memory_masks = {}, std::span<Tensor<T>> weights = {},
-                                   std::span<Tensor<T>> memory_weights = {}) const {
-    return decoder_(embed(target_table(), target_positions_, target_input, {}), target_input.row_splits, memory,
-                    memory_splits, masks, memory_masks, weights, memory_weights);
+  /// The decoder's last hidden state   // [N, D]
+  /// Self-attention is causal unless `inputs.mask.causal` is set to false.
+  [[nodiscard]] Variable<T> decode(const TokenBatch& target_input, const Variable<T>& encoder_output,
+                                   const RowSplits& encoder_splits, const StackInputs<T>& inputs = {}) const {
+    return decoder_(embed(target_table(), target_positions_, target_input, {}), target_input.row_splits, encoder_output,
+                    encoder_splits, inputs);
   }
 
   /// Scores of every token at every target position, before softmax   // [N, V]
@@ -203,7 +202,7 @@ class Transformer {
     return linear_cross_entropy<T>(hidden, output_weight(), output_bias(), batch.target_output, options);
   }
 
-  /// Where every layer looks while it reads source and target_input, as in training but without dropout.
+  /// The attention probabilities of every layer for source and target_input, as in training but without dropout.
   [[nodiscard]] AttentionMaps<T> attention_maps(const TokenBatch& source, const TokenBatch& target_input) const {
     const Inference scope;
     require_pairs(source, target_input);
@@ -211,8 +210,9 @@ class Transformer {
     maps.encoder_self.resize(static_cast<std::size_t>(config_.encoder_layers));
     maps.decoder_self.resize(static_cast<std::size_t>(config_.decoder_layers));
     maps.decoder_cross.resize(static_cast<std::size_t>(config_.decoder_layers));
-    const Variable<T> memory = encode(source, {}, maps.encoder_self);
-    std::ignore = decode(target_input, memory, source.row_splits, {}, {}, maps.decoder_self, maps.decoder_cross);
+    const Variable<T> encoder_output = encode(source, {}, maps.encoder_self);
+    std::ignore = decode(target_input, encoder_output, source.row_splits,
+                         {.weights = maps.decoder_self, .cross_weights = maps.decoder_cross});
     return maps;
   }
 

@@ -1,82 +1,27 @@
 /// \file
 /// Transformer-XL (Dai et al. 2019): a language model that reads a text in segments. What its layers made of the
-/// segments before is a memory, to which each segment attends without gradient, so that the context reaches further
-/// than a segment; hence positions are relative.
+/// segments before is cached, and each segment attends to the cache without gradient, so that the context reaches
+/// further than a segment; hence positions are relative.
 #pragma once
 
 #include "rapt/models/transformer_xl_config.hpp"
-#include "rapt/nn/feed_forward.hpp"
-#include "rapt/nn/layer_norm.hpp"
+#include "rapt/nn/distance_encoding.hpp"
 #include "rapt/nn/prompt.hpp"
-#include "rapt/nn/relative_attention.hpp"
-#include "rapt/nn/stored_name.hpp"
-#include "rapt/nn/transformer_xl_memory.hpp"
+#include "rapt/nn/stack.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// Attention to memory and segment, and feed-forward, with norms behind them (post) or before.
-template <class T = float>
-class TransformerXlLayer {
- public:
-  TransformerXlLayer(const TransformerXlConfig& config, Rng& rng)
-      : attention_({.d_model = config.d_model,
-                    .heads = config.heads,
-                    .head_dim = config.head_dim,
-                    .span = config.span(),
-                    .dropout = config.attention_dropout,
-                    .own_biases = config.own_biases},
-                   rng),
-        norm1_(config.d_model, config.norm_epsilon),
-        feed_forward_({.d_model = config.d_model, .d_ff = config.d_ff, .dropout = config.dropout}, rng),
-        norm2_(config.d_model, config.norm_epsilon),
-        pre_norm_(config.pre_norm),
-        dropout_(config.dropout) {}
-
-  /// x [N, D], given `all` [M + N, D]: each sequence's memory and then its x; `others`: see RelativeMultiHeadAttention.
-  template <class... Others>
-  [[nodiscard]] Variable<T> operator()(const Variable<T>& x, const RowSplits& splits, const Variable<T>& all,
-                                       const RowSplits& all_splits, const Others&... others) const {
-    if (!pre_norm_) {
-      const Variable<T> h = norm1_(x, attention_(x, splits, all, all_splits, others...), dropout_);
-      return norm2_(h, feed_forward_(h), dropout_);
-    }
-    const Variable<T> normed = norm1_(x), all_normed = all.node() == x.node() ? normed : norm1_(all);
-    const Variable<T> h = residual_add(x, attention_(normed, splits, all_normed, all_splits, others...), dropout_);
-    return residual_add(h, feed_forward_(norm2_(h)), dropout_);
-  }
-
-  [[nodiscard]] RelativeMultiHeadAttention<T>& attention() { return attention_; }
-
-  template <class Self, class Visitor>
-  static void visit(Self& self, Visitor&& visitor) {
-    visitor("attention", self.attention_);
-    visitor("norm1", self.norm1_);
-    FeedForward<T>::visit(self.feed_forward_, visitor);
-    visitor("norm2", self.norm2_);
-  }
-
- private:
-  RelativeMultiHeadAttention<T> attention_;
-  LayerNorm<T> norm1_;
-  FeedForward<T> feed_forward_;
-  LayerNorm<T> norm2_;
-  bool pre_norm_;
-  float dropout_;
-};
-static_assert(Module<TransformerXlLayer<float>>);
-
-/// Adaptive embedding, layers with memory, adaptive softmax. A const model may be used from many threads; the memory is
-/// the caller's.
+/// Adaptive embedding, layers that attend to cached segments, adaptive softmax. A const model may be used from many
+/// threads; the cache is the caller's.
 ///
-///     rapt::TransformerXlMemory<float> memory;
-///     for (Index t = 0; t < segments.size(); ++t) loss = model.loss(segments[t], memory);
+///     rapt::SegmentCache<float> cache;
+///     for (Index t = 0; t < segments.size(); ++t) loss = model.loss(segments[t], cache);
 template <class T = float>
 class TransformerXl {
  public:
   using ScalarType = T;
   using Config = TransformerXlConfig;
-  using Memory = TransformerXlMemory<T>;
-  using State = Memory;
+  using State = SegmentCache<T>;
   /// A search feeds the last token of each prompt first, instead of a begin symbol.
   static constexpr bool kDecoderOnly = true;
 
@@ -85,12 +30,12 @@ class TransformerXl {
       : config_(checked(config)),
         embedding_(config.adaptive_vocabulary(), rng, config.init_std, config.projection_init_std),
         output_(config.adaptive_vocabulary(), config.softmax(), rng, config.init_std, config.projection_init_std),
+        layers_(config.layers, config.layer(), /*final_norm=*/false, rng),
         distances_(encoding(config)) {
     if (!config.own_biases) {
       content_bias_ = Parameter<T>(init::constant<T>(Shape{config.heads, config.head_dim}, T(0)));
       position_bias_ = Parameter<T>(init::constant<T>(Shape{config.heads, config.head_dim}, T(0)));
     }
-    for (Index i = 0; i < config.layers; ++i) layers_.emplace_back(config, rng);
     for_each_parameter(*this, [&](const std::string& name, Parameter<T>& parameter) {
       if (parameter.shape().rank() != 2 || !(name.starts_with("layers.") || name.ends_with("_bias"))) return;
       parameter.mutable_value() = init::normal<T>(parameter.shape(), rng, config.init_std);
@@ -98,44 +43,31 @@ class TransformerXl {
   }
 
   /// The last hidden state of a segment   // [N, D]
-  /// `memory` is what the segments before have left, of the same sequences, and becomes what this one leaves.
-  [[nodiscard]] Variable<T> hidden(const TokenBatch& segment, Memory& memory) const {
+  /// `cache` is what the segments before have left, of the same sequences, or empty; it becomes what this one leaves.
+  [[nodiscard]] Variable<T> hidden(const TokenBatch& segment, SegmentCache<T>& cache) const {
     constexpr std::string_view kWhere = "transformer_xl";
     const RowSplits& splits = segment.row_splits;
     require<ShapeError>(splits.rows() == segment.size(), kWhere, segment.size(), " tokens, row splits end at ",
                         splits.rows());
-    const Memory none = memory.empty() ? empty_state(splits.sequences()) : Memory();
-    const Memory& before = memory.empty() ? none : memory;
-    require<ShapeError>(before.rows() == splits.sequences(), kWhere, "a memory of ", before.rows(), " sequences for ",
+    const SegmentCache<T> none = cache.empty() ? empty_state(splits.sequences()) : SegmentCache<T>();
+    const SegmentCache<T>& before = cache.empty() ? none : cache;
+    require<ShapeError>(before.rows() == splits.sequences(), kWhere, "a cache of ", before.rows(), " sequences for ",
                         splits.sequences());
-    require<ShapeError>(before.layers.size() == layers_.size(), kWhere, "a memory of ", before.layers.size(),
-                        " layers for ", layers_.size());
-
-    RowSplits all_splits;
-    std::vector<Index> memory_places, places;  // of rows among all
+    Index longest = 0;
     for (Index i = 0; i < splits.sequences(); ++i) {
-      const Index remembered = before.row_splits.length(i);
-      for (Index r = 0; r < remembered; ++r) memory_places.push_back(all_splits.rows() + r);
-      for (Index r = 0; r < splits.length(i); ++r) places.push_back(all_splits.rows() + remembered + r);
-      all_splits.push_back(remembered + splits.length(i));
+      longest = std::max(longest, before.row_splits.length(i) + splits.length(i));
     }
-    const Variable<T> distances =
-        dropout(Variable<T>(distances_(distances_among(all_splits.longest()))), config_.dropout);
-
-    Memory after{{}, detail::last_rows(all_splits, config_.memory_length)};
+    const PositionInputs<T> positions{
+        .distances = dropout(Variable<T>(distances_(distances_among(longest))), config_.dropout),
+        .content_bias = content_bias_,
+        .position_bias = position_bias_};
     Variable<T> x = dropout(embedding_(segment.tokens), config_.dropout);
-    for (std::size_t i = 0; i < layers_.size(); ++i) {
-      const Variable<T> all =
-          memory_places.empty() ? x : place_rows<T>({{Variable<T>(before.layers[i]), memory_places}, {x, places}});
-      after.layers.push_back(detail::last_rows(all.value(), all_splits, after.row_splits));
-      x = layers_[i](x, splits, all, all_splits, distances, content_bias_, position_bias_);
-    }
-    memory = std::move(after);
+    x = layers_.read_segment(std::move(x), splits, before, cache, config_.memory_length, positions);
     return dropout(std::move(x), config_.dropout);
   }
   /// The same without what came before.
   [[nodiscard]] Variable<T> hidden(const TokenBatch& segment) const {
-    Memory none;
+    SegmentCache<T> none;
     return hidden(segment, none);
   }
 
@@ -143,26 +75,27 @@ class TransformerXl {
   [[nodiscard]] Tensor<T> log_probabilities(const Variable<T>& hidden) const {
     return output_.log_probabilities(hidden, embedding_);
   }
-  [[nodiscard]] Tensor<T> operator()(const TokenBatch& segment, Memory& memory) const {
+  [[nodiscard]] Tensor<T> operator()(const TokenBatch& segment, SegmentCache<T>& cache) const {
     const Inference scope;
-    return log_probabilities(hidden(segment, memory));
+    return log_probabilities(hidden(segment, cache));
   }
 
   /// Mean cross-entropy of the segment's targets.
-  [[nodiscard]] Variable<T> loss(const LanguageBatch& segment, Memory& memory) const {
-    return output_.loss(target_rows(segment, memory), segment.targets, embedding_);
+  [[nodiscard]] Variable<T> loss(const LanguageBatch& segment, SegmentCache<T>& cache) const {
+    return output_.loss(target_rows(segment, cache), segment.targets, embedding_);
   }
   [[nodiscard]] Variable<T> loss(const LanguageBatch& segment) const {
-    Memory none;
+    SegmentCache<T> none;
     return loss(segment, none);
   }
   /// Log-probabilities of the segment's targets. Not recorded   // [targets]
-  [[nodiscard]] std::vector<double> target_log_probabilities(const LanguageBatch& segment, Memory& memory) const {
+  [[nodiscard]] std::vector<double> target_log_probabilities(const LanguageBatch& segment,
+                                                             SegmentCache<T>& cache) const {
     const Inference scope;
-    return output_.target_log_probabilities(target_rows(segment, memory), segment.targets, embedding_);
+    return output_.target_log_probabilities(target_rows(segment, cache), segment.targets, embedding_);
   }
 
-  /// Decoding: a state with one row for each prompt, which has read all of it but the last token. What is remembered
+  /// Decoding: a state with one row for each prompt, which has read all of it but the last token. What the cache holds
   /// is projected to keys and values at every step.
   [[nodiscard]] State start(const TokenBatch& prompts) const { return feed_prompts(*this, prompts); }
   /// Feeds one token to every row; returns the log-probabilities of the next   // [rows, V]
@@ -178,7 +111,8 @@ class TransformerXl {
   [[nodiscard]] State empty_state(Index rows) const {
     const Index length = config_.begins_with_zeros ? config_.memory_length : 0;
     State state{{}, RowSplits::equal(rows, length)};
-    state.layers.assign(layers_.size(), Tensor<T>(Shape{rows * length, config_.d_model}, T(0)));
+    state.layers.assign(static_cast<std::size_t>(layers_.layers()),
+                        Tensor<T>(Shape{rows * length, config_.d_model}, T(0)));
     return state;
   }
   /// Feeds the next tokens of every row to the state   // their last hidden state, [N, D]
@@ -195,12 +129,12 @@ class TransformerXl {
   }
 
   [[nodiscard]] const TransformerXlConfig& config() const { return config_; }
-  /// From now on so many tokens are remembered: evaluation may look back further than training did.
+  /// From now on so many tokens are cached: evaluation may look back further than training did.
   void set_memory_length(Index length) {
     TransformerXlConfig config = config_;
     config.memory_length = length;
     config_ = checked(config);
-    for (auto& layer : layers_) layer.attention().set_span(config_.span());
+    layers_.set_window(config_.window());
     distances_ = encoding(config_);
   }
 
@@ -209,41 +143,8 @@ class TransformerXl {
     visitor("embedding", self.embedding_);
     visitor("content_bias", self.content_bias_);
     visitor("position_bias", self.position_bias_);
-    visitor("layers", self.layers_);
+    Stack<T>::visit(self.layers_, visitor);
     visitor("output", self.output_);
-  }
-
-  /// Hugging Face's names. Layouts are the same.
-  [[nodiscard]] static StoredNames stored_names(const TransformerXlConfig&) {
-    return {{"embedding.weights.*", {{"transformer.word_emb.emb_layers.*.weight"}}},
-            {"embedding.projections.*", {{"transformer.word_emb.emb_projs.*"}}},
-            {"content_bias", {{"transformer.r_w_bias"}}},
-            {"position_bias", {{"transformer.r_r_bias"}}},
-            {"layers.*.attention.in_proj_weight", {{"transformer.layers.*.dec_attn.qkv_net.weight"}}},
-            {"layers.*.attention.position_proj.weight", {{"transformer.layers.*.dec_attn.r_net.weight"}}},
-            {"layers.*.attention.out_proj.weight", {{"transformer.layers.*.dec_attn.o_net.weight"}}},
-            {"layers.*.attention.content_bias", {{"transformer.layers.*.dec_attn.r_w_bias"}}},
-            {"layers.*.attention.position_bias", {{"transformer.layers.*.dec_attn.r_r_bias"}}},
-            {"layers.*.norm1.weight", {{"transformer.layers.*.dec_attn.layer_norm.weight"}}},
-            {"layers.*.norm1.bias", {{"transformer.layers.*.dec_attn.layer_norm.bias"}}},
-            {"layers.*.linear1.weight", {{"transformer.layers.*.pos_ff.CoreNet.0.weight"}}},
-            {"layers.*.linear1.bias", {{"transformer.layers.*.pos_ff.CoreNet.0.bias"}}},
-            {"layers.*.linear2.weight", {{"transformer.layers.*.pos_ff.CoreNet.3.weight"}}},
-            {"layers.*.linear2.bias", {{"transformer.layers.*.pos_ff.CoreNet.3.bias"}}},
-            {"layers.*.norm2.weight", {{"transformer.layers.*.pos_ff.layer_norm.weight"}}},
-            {"layers.*.norm2.bias", {{"transformer.layers.*.pos_ff.layer_norm.bias"}}},
-            {"output.cluster_weight", {{"crit.cluster_weight"}}},
-            {"output.cluster_bias", {{"crit.cluster_bias"}}},
-            {"output.weights.*", {{"crit.out_layers.*.weight"}}},
-            {"output.biases.*", {{"crit.out_layers.*.bias"}}},
-            {"output.projections.*", {{"crit.out_projs.*"}}}};
-  }
-  /// What a file may hold beside the parameters: frequencies of the sinusoids, and what is tied or shared once more.
-  [[nodiscard]] static bool is_surplus(const TransformerXlConfig& config, std::string_view stored) {
-    return stored == "transformer.pos_emb.inv_freq" || stored == "pos_emb.inv_freq" ||
-           (config.tie_embeddings && stored.starts_with("crit.out_layers.") && stored.ends_with(".weight")) ||
-           stored.starts_with("crit.out_projs.") ||
-           (!config.own_biases && (stored.ends_with(".dec_attn.r_w_bias") || stored.ends_with(".dec_attn.r_r_bias")));
   }
 
  private:
@@ -253,17 +154,17 @@ class TransformerXl {
   }
 
   /// The hidden states that have a target   // [targets, D]
-  [[nodiscard]] Variable<T> target_rows(const LanguageBatch& segment, Memory& memory) const {
-    const Variable<T> h = hidden(segment.input, memory);
+  [[nodiscard]] Variable<T> target_rows(const LanguageBatch& segment, SegmentCache<T>& cache) const {
+    const Variable<T> h = hidden(segment.input, cache);
     return segment.rows.empty() ? h : embedding<T>(h, segment.rows);
   }
 
-  /// Those that are computed once: of the memory, and a segment of usual length.
+  /// The encodings that are computed once: for the cache, and a segment of usual length.
   [[nodiscard]] static DistanceEncoding<T> encoding(const TransformerXlConfig& config) {
     return DistanceEncoding<T>(config.d_model,
                                config.clamp_length > 0 ? config.clamp_length + 1 : config.memory_length + 512);
   }
-  /// How many distances are told apart among so many keys.
+  /// How many distances differ in their encoding, among so many keys.
   [[nodiscard]] Index distances_among(Index keys) const {
     Index count = std::max<Index>(keys, 1);
     if (config_.same_length) count = std::min(count, config_.memory_length);
@@ -274,8 +175,8 @@ class TransformerXl {
   TransformerXlConfig config_;
   AdaptiveEmbedding<T> embedding_;
   Parameter<T> content_bias_, position_bias_;  // if layers share them
-  std::vector<TransformerXlLayer<T>> layers_;
   AdaptiveSoftmax<T> output_;
+  Stack<T> layers_;
   DistanceEncoding<T> distances_;
 };
 static_assert(Module<TransformerXl<float>>);

@@ -1,16 +1,15 @@
 /// \file
-/// The settings of a Transformer-XL, and their keys in config.json.
+/// The settings of a Transformer-XL.
 #pragma once
 
 #include <deque>
 #include <optional>
-#include <set>
 #include <string_view>
-#include <type_traits>
 #include <vector>
 
 #include "rapt/core/generation_defaults.hpp"
 #include "rapt/nn/adaptive_softmax.hpp"
+#include "rapt/nn/block.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -26,10 +25,10 @@ struct TransformerXlConfig {
   Index head_dim = 64;
   Index d_ff = 4096;
   Index layers = 18;
-  Index memory_length = 1600;  ///< tokens that are remembered
+  Index memory_length = 1600;  ///< tokens whose hidden states are cached
   Index clamp_length = 1000;   ///< larger distances count as this one; 0: all are told apart
-  bool same_length = true;     ///< every token sees just memory_length ones, itself the last of them
-  /// Sequences begin with a memory of zeros, which is attended to, as in Hugging Face's implementation; false: with
+  bool same_length = true;     ///< every token attends to memory_length ones, itself the last of them
+  /// Sequences begin with a cache of zeros, which is attended to, as in Hugging Face's implementation; false: with
   /// none, as in the paper's.
   bool begins_with_zeros = false;
   bool pre_norm = false;        ///< norms before the sublayers; false: behind them
@@ -38,8 +37,8 @@ struct TransformerXlConfig {
   bool tie_projections = true;  ///< the projections of all clusters but the first are the embedding's
   /// Instead of `tie_projections`, if not empty: for each cluster, whether its projection is the embedding's.
   std::deque<bool> shared_projections = {};
-  float dropout = 0.1f;           ///< of embeddings, encodings of distances, sublayers and the last hidden state
-  float attention_dropout = 0.f;  ///< of the attention weights
+  float dropout = 0.1f;           ///< rate of embeddings, encodings of distances, sublayers and the last hidden state
+  float attention_dropout = 0.f;  ///< rate of the attention probabilities
   double norm_epsilon = 1e-5;
   double init_std = 0.02;
   double projection_init_std = 0.01;
@@ -86,7 +85,27 @@ struct TransformerXlConfig {
     }
     return {.tie_weights = tie_embeddings, .tie_projections = shared};
   }
-  [[nodiscard]] Index span() const { return same_length ? memory_length : 0; }
+  /// The options of every block.
+  [[nodiscard]] BlockOptions layer() const {
+    return {.attention = {.d_model = d_model,
+                          .heads = heads,
+                          .head_dim = head_dim,
+                          .window = window(),
+                          .dropout = attention_dropout,
+                          .query_bias = false,
+                          .key_bias = false,
+                          .value_bias = false,
+                          .output_bias = false,
+                          .positions = DistanceScores{.own_biases = own_biases}},
+            .d_ff = d_ff,
+            .activation_dropout = dropout,
+            .norm = pre_norm ? NormPlacement::pre : NormPlacement::post,
+            .norm_epsilon = norm_epsilon,
+            .dropout = dropout,
+            .names = {.self_attention = "attention", .norm_behind_attention = true}};
+  }
+  /// How far behind its own position a token attends; 0: to all before it.
+  [[nodiscard]] Index window() const { return same_length ? memory_length - 1 : 0; }
 
   /// Throws ValueError that names the values which do not fit.
   void validate() const {
@@ -97,7 +116,8 @@ struct TransformerXlConfig {
             ", head_dim ", head_dim, ", d_ff ", d_ff, ", layers ", layers);
     require(memory_length >= 0 && clamp_length >= 0, kWhere, "lengths must not be negative: memory_length ",
             memory_length, ", clamp_length ", clamp_length);
-    require(!same_length || memory_length > 0, kWhere, "same_length needs a memory_length, which is ", memory_length);
+    require(!same_length || memory_length > 1, kWhere,
+            "same_length needs a memory_length of 2 or more: ", memory_length);
     require(shared_projections.size() <= cutoffs.size() + 1, kWhere, "shared_projections for ",
             shared_projections.size(), " clusters, there are ", cutoffs.size() + 1);
     for (const float rate : {dropout, attention_dropout}) {
@@ -106,54 +126,6 @@ struct TransformerXlConfig {
     require(norm_epsilon > 0 && init_std >= 0 && projection_init_std >= 0, kWhere,
             "norm_epsilon must be positive, deviations not negative: ", norm_epsilon, ", ", init_std, ", ",
             projection_init_std);
-  }
-
-  /// Completes what config.json does not say: models of Hugging Face begin with zeros.
-  template <class Contains>
-  void detect_heads(const Contains&) {
-    begins_with_zeros = true;
-  }
-  /// What Hugging Face calls this model and its settings, in config.json.
-  static constexpr std::string_view kModelType = "transfo-xl", kArchitecture = "TransfoXLLMHeadModel",
-                                    kBasePrefix = "transformer.";
-  template <class Self, class Visitor>
-  static void visit_keys(Self& self, Visitor&& key) {
-    key("vocab_size", self.vocabulary);
-    key("div_val", self.div_val);
-    key("d_model", self.d_model);
-    key("d_embed", self.d_embed);
-    key("n_head", self.heads);
-    key("d_head", self.head_dim);
-    key("d_inner", self.d_ff);
-    key("n_layer", self.layers);
-    key("mem_len", self.memory_length);
-    key("clamp_len", self.clamp_length);
-    key("same_length", self.same_length);
-    key("pre_lnorm", self.pre_norm);
-    key("untie_r", self.own_biases);
-    key("tie_word_embeddings", self.tie_embeddings);
-    key("dropout", self.dropout);
-    key("dropatt", self.attention_dropout);
-    key("layer_norm_epsilon", self.norm_epsilon);
-    key("init_std", self.init_std);
-    key("proj_init_std", self.projection_init_std);
-    visit_generation_keys(self, key);
-    key.must_be("attn_type", 0);
-    key("proj_share_all_but_first", self.tie_projections);
-    if constexpr (std::is_const_v<Self>) {
-      const std::vector<bool> shared = self.softmax().tie_projections;
-      // Of a single cluster the default need not be said.
-      if (shared.size() > 1 || shared[0]) key("tie_projs", std::deque<bool>(shared.begin(), shared.end()));
-      key("cutoffs", std::set<Index>(self.cutoffs.begin(), self.cutoffs.end()));  // written as a list of any length
-    } else {
-      key("tie_projs", self.shared_projections);
-      key("cutoffs", self.cutoffs);
-    }
-  }
-  /// The tokens, which generation_config.json may name, too.
-  template <class Self, class Visitor>
-  static void visit_generation_keys(Self& self, const Visitor& key) {
-    key("eos_token_id", self.end_token);
   }
 };
 

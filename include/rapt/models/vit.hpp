@@ -13,10 +13,8 @@
 #include "rapt/autograd/ops/embedding.hpp"
 #include "rapt/autograd/ops/mean_rows.hpp"
 #include "rapt/autograd/ops/resize_positions.hpp"
-#include "rapt/models/image_keys.hpp"
 #include "rapt/nn/encoder.hpp"
 #include "rapt/nn/patch_embedding.hpp"
-#include "rapt/nn/stored_name.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -34,8 +32,8 @@ struct VitConfig {
   Index heads = 12;
   Index d_ff = 3072;
   Activation activation = Activation::gelu;
-  float dropout = 0.f;            ///< of the embeddings and of each sublayer's output
-  float attention_dropout = 0.f;  ///< of the attention weights
+  float dropout = 0.f;            ///< rate of the embeddings and of each sublayer's output
+  float attention_dropout = 0.f;  ///< rate of the attention probabilities
   double norm_epsilon = 1e-12;
   double init_std = 0.02;     ///< of all matrices and positions; small models learn faster from larger ones
   bool qkv_bias = true;       ///< of the projections to queries, keys and values
@@ -57,15 +55,18 @@ struct VitConfig {
     return config;
   }
 
-  [[nodiscard]] LayerOptions layer() const {
-    return {.d_model = d_model,
-            .heads = heads,
+  [[nodiscard]] BlockOptions layer() const {
+    return {.attention = {.d_model = d_model,
+                          .heads = heads,
+                          .dropout = attention_dropout,
+                          .query_bias = qkv_bias,
+                          .key_bias = qkv_bias,
+                          .value_bias = qkv_bias},
             .d_ff = d_ff,
-            .dropout = dropout,
-            .attention_dropout = attention_dropout,
             .activation = activation,
             .norm = NormPlacement::pre,
-            .norm_epsilon = norm_epsilon};
+            .norm_epsilon = norm_epsilon,
+            .dropout = dropout};
   }
 
   /// Throws ValueError that names the values which do not fit.
@@ -84,44 +85,6 @@ struct VitConfig {
     require(labels.empty() || !pooler, kWhere, "a model that tells ", labels.size(), " labels apart has no pooler");
     require(pooling == ImagePooling::class_token || !pooler, kWhere, "the pooler reads the class token, not the mean");
   }
-
-  /// What Hugging Face calls this model and its settings, in config.json.
-  static constexpr std::string_view kModelType = "vit", kBasePrefix = "vit.";
-  [[nodiscard]] std::string_view architecture() const {
-    return labels.empty() ? "ViTModel" : "ViTForImageClassification";
-  }
-  /// Without a head, names in files have no `kBasePrefix`.
-  [[nodiscard]] bool has_head() const { return !labels.empty(); }
-  template <class Self, class Visitor>
-  static void visit_keys(Self& self, Visitor&& key) {
-    require(self.pooling == ImagePooling::class_token, "vit",
-            "other programs would not pool by the mean: such a model cannot be saved in a Hugging Face folder");
-    detail::visit_grid(key, self.grid);
-    key("hidden_size", self.d_model);
-    key("num_hidden_layers", self.layers);
-    key("num_attention_heads", self.heads);
-    key("intermediate_size", self.d_ff);
-    key("hidden_act", self.activation);
-    key("hidden_dropout_prob", self.dropout);
-    key("attention_probs_dropout_prob", self.attention_dropout);
-    key("layer_norm_eps", self.norm_epsilon);
-    key("initializer_range", self.init_std);
-    key("qkv_bias", self.qkv_bias);
-    key("encoder_stride", self.encoder_stride);
-    key("pooler_output_size", self.pooler_width);
-    key("pooler_act", self.pooler_activation);
-    key.labels("id2label", self.labels);
-  }
-  /// Finds the parts by the tensors that a folder has.
-  template <class Contains>
-  void detect_heads(const Contains& contains) {
-    pooler = contains("vit.pooler.dense.weight") || contains("pooler.dense.weight");
-    if (!contains("classifier.weight")) {
-      labels.clear();
-    } else if (labels.empty()) {
-      labels = {"LABEL_0", "LABEL_1"};  // what an absent list means
-    }
-  }
 };
 
 /// What a call may ask for beside the hidden states.
@@ -130,7 +93,8 @@ struct VitOptions {
   /// Take images of another height and width than the config's, too: the patches' positions are resized to their
   /// grid, by cubic convolution.
   bool resize_positions = false;
-  /// One a layer or none: receive the layers' attention probabilities, [B, H, L, L].
+  /// If not empty, `weights[i]` receives layer i's attention probabilities, [B, H, L, L]; its size must be the number
+  /// of layers.
   std::span<Tensor<T>> weights = {};
 };
 
@@ -138,7 +102,8 @@ struct VitOptions {
 template <class T = float>
 class VitEncoder {
  public:
-  /// Matrices and tokens normal with the config's deviation, truncated, as the paper's code and its followers'.
+  /// Matrices and tokens normal with the config's standard deviation, truncated, as the paper's code and its
+  /// followers'.
   VitEncoder(const VitConfig& config, bool distillation_token, Rng& rng)
       : class_token_(init::constant<T>(Shape{1, 1, config.d_model}, T(0))),
         patch_embedding_(config.grid, config.d_model, rng),
@@ -147,9 +112,6 @@ class VitEncoder {
     if (distillation_token) distillation_token_ = class_token_;
     positions_ =
         Parameter<T>(init::constant<T>(Shape{1, extra_tokens() + config.grid.patches(), config.d_model}, T(0)));
-    for_each_parameter(*this, [&](const std::string& name, Parameter<T>& parameter) {
-      if (!config.qkv_bias && name.ends_with("in_proj_bias")) parameter = Parameter<T>();
-    });
     for_each_parameter(*this, [&](const std::string&, Parameter<T>& parameter) {
       if (parameter.shape().rank() == 1) return;
       parameter.mutable_value() = init::truncated_normal<T>(parameter.shape(), rng, config.init_std);
@@ -290,15 +252,6 @@ class Vit {
     visitor("pooler", self.pooler_);
     visitor("classifier", self.classifier_);
   }
-
-  /// Hugging Face's names.
-  [[nodiscard]] static StoredNames stored_names(const VitConfig&) {
-    StoredNames names = detail::encoder_names("vit");
-    names.push_back({"pooler.weight", {{"vit.pooler.dense.weight"}}});
-    names.push_back({"pooler.bias", {{"vit.pooler.dense.bias"}}});
-    return names;
-  }
-  [[nodiscard]] static bool is_surplus(const VitConfig&, std::string_view) { return false; }
 
  private:
   static const VitConfig& checked(const VitConfig& config) {

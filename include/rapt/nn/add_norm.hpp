@@ -1,44 +1,87 @@
 /// \file
-/// The "Add & Norm" box of the paper's figure 1: residual connection, dropout and layer normalisation around a
-/// sublayer.
+/// The "Add & Norm" box of the paper's figure 1: residual connection, dropout and normalisation around a sublayer.
 #pragma once
 
-#include "rapt/nn/layer_norm.hpp"
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "rapt/autograd/ops/dropout.hpp"
+#include "rapt/autograd/ops/scaled_residual.hpp"
+#include "rapt/nn/norm.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
 /// Where the norm stands.
 enum class NormPlacement {
-  post,  ///< LayerNorm(x + Dropout(Sublayer(x))), the paper
-  pre,   ///< x + Dropout(Sublayer(LayerNorm(x))): trains without warm-up (Xiong et al. 2020)
+  post,  ///< Norm(x + Dropout(Sublayer(x))), the paper
+  pre,   ///< x + Dropout(Sublayer(Norm(x))): trains without warm-up (Xiong et al. 2020)
 };
 
 [[nodiscard]] inline std::string to_string(NormPlacement placement) {
   return placement == NormPlacement::post ? "post" : "pre";
 }
 
+struct AddNormOptions {
+  Index d_model = 512;
+  NormKind kind = NormKind::layer;
+  NormPlacement placement = NormPlacement::post;
+  double epsilon = 1e-5;
+  float dropout = 0.f;  ///< rate of the dropout of the sublayer's output
+  /// Rate at which whole sequences skip the sublayer in Training (stochastic depth, Huang et al. 2016). Sequences must
+  /// be of one length.
+  float drop_path = 0.f;
+  /// If > 0: the sublayer's output is multiplied by a learned vector, which begins with this number everywhere
+  /// (Touvron et al. 2021).
+  double layer_scale = 0;
+};
+
 /// `add_norm(x, [&](const auto& h) { return sublayer(h); })`
 template <class T = float>
 class AddNorm {
  public:
-  AddNorm(Index d_model, NormPlacement placement, float dropout, double epsilon)
-      : norm_(d_model, epsilon), placement_(placement), dropout_(dropout) {}
-
-  template <class Sublayer>
-  [[nodiscard]] Variable<T> operator()(const Variable<T>& x, const Sublayer& sublayer) const {
-    if (placement_ == NormPlacement::post) return norm_(x, sublayer(x), dropout_);
-    return residual_add(x, sublayer(norm_(x)), dropout_);
+  explicit AddNorm(const AddNormOptions& options)
+      : norm_(options.d_model, options.kind, options.epsilon), options_(options) {
+    if (options.layer_scale <= 0) return;
+    scale_ = Parameter<T>(init::constant<T>(Shape{options.d_model}, static_cast<T>(options.layer_scale)));
   }
 
+  /// [N, D] from x [N, D] and a sublayer that keeps the shape. `sequences`, which drop path alone reads: how many
+  /// sequences of one length the rows of x are.
+  template <class Sublayer>
+  [[nodiscard]] Variable<T> operator()(const Variable<T>& x, const Sublayer& sublayer, Index sequences = 1) const {
+    const bool is_plain = !scale_.defined() && options_.drop_path == 0.f;
+    if (options_.placement == NormPlacement::post) {
+      if (is_plain) return norm_(x, sublayer(x), options_.dropout);
+      return norm_(scaled(x, sublayer(x), sequences));
+    }
+    if (is_plain) return residual_add(x, sublayer(norm_(x)), options_.dropout);
+    return scaled(x, sublayer(norm_(x)), sequences);
+  }
+
+  [[nodiscard]] const Norm<T>& norm() const { return norm_; }
+  [[nodiscard]] NormPlacement placement() const { return options_.placement; }
+
+  /// The norm's parameters alone; `visit_scale` visits the vector of layer scale, which has a name of its own.
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor&& visitor) {
-    LayerNorm<T>::visit(self.norm_, visitor);
+    Norm<T>::visit(self.norm_, visitor);
+  }
+  template <class Self, class Visitor>
+  static void visit_scale(Self& self, std::string_view name, Visitor&& visitor) {
+    visitor(name, self.scale_);
   }
 
  private:
-  LayerNorm<T> norm_;
-  NormPlacement placement_;
-  float dropout_;
+  /// x + scale * factor of the sequence * Dropout(sublayer)   // [N, D]
+  [[nodiscard]] Variable<T> scaled(const Variable<T>& x, Variable<T> sublayer, Index sequences) const {
+    const Variable<T> dropped = dropout(std::move(sublayer), options_.dropout);
+    return scaled_residual<T>(x, dropped, scale_, drop_path_factors<T>(sequences, options_.drop_path));
+  }
+
+  Norm<T> norm_;
+  AddNormOptions options_;
+  Parameter<T> scale_;  // [D], if there is layer scale
 };
 static_assert(Module<AddNorm<float>>);
 

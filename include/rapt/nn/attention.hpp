@@ -1,179 +1,332 @@
 /// \file
-/// Multi-head attention (the paper's 3.2.2).
+/// Multi-head attention (the paper's 3.2.2), with the variants that later models have: fewer heads of keys and values
+/// than of queries (Shazeer 2019; Ainslie et al. 2023), heads of any width, and positions inside of the attention.
 #pragma once
 
+#include <cmath>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "rapt/autograd/ops/add.hpp"
 #include "rapt/autograd/ops/attention.hpp"
+#include "rapt/autograd/ops/place_rows.hpp"
 #include "rapt/nn/cache_attention.hpp"
 #include "rapt/nn/linear.hpp"
+#include "rapt/nn/rotary.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
-struct MultiHeadAttentionOptions {
-  Index d_model = 512;
-  Index heads = 8;
-  Index value_head_dim = 0;  ///< d_v, columns of values in each head; 0: as many as of keys, d_k = d_model / heads
-  double scale = 0;          ///< factor of the scores; 0: 1 / sqrt(d_k)
-  double soft_cap = 0;       ///< scaled scores s become soft_cap tanh(s / soft_cap) before masks; 0: no cap
-  float dropout = 0.f;       ///< of the attention weights
-  bool bias = true;          ///< of the four projections
+/// A learned bias of the scores for each pair of positions: row `number of the pair` of a table [rows, H] (BEiT).
+struct BiasTable {
+  Index rows = 0;  ///< of a table that the layer has of its own, zeros at first; 0: calls bring the table
 };
 
-/// MultiHead(Q, K, V) = Concat(head_1, ..., head_h) W^O,  head_i = Attention(Q W_i^Q, K W_i^K, V W_i^V).
+/// Encodings of distances that are projected like keys, and two vectors u, w that stand for the query's own content and
+/// position: scores (q_i + u) k_j + (q_i + w) r_(i - j) (Transformer-XL). Causal.
+struct DistanceScores {
+  bool own_biases = true;  ///< the layer has u and w of its own; false: calls bring those that layers share
+};
+
+/// How attention knows positions; std::monostate: not at all, they are in the input if anywhere.
+using AttentionPositions = std::variant<std::monostate, RotaryOptions, BiasTable, DistanceScores>;
+
+/// What the parameters are called in files. The texts must live as long as the layer, as literals do.
+struct AttentionNames {
+  std::string_view in_proj_weight = "in_proj_weight";
+  std::string_view in_proj_bias = "in_proj_bias";
+  std::string_view out_proj = "out_proj";
+};
+
+struct MultiHeadAttentionOptions {
+  Index d_model = 512;
+  Index heads = 8;            ///< H, of queries
+  Index key_value_heads = 0;  ///< K, which divides H: query head h reads keys and values h / (H / K); 0: H
+  Index head_dim = 0;         ///< d_k, columns of queries and keys in each head; 0: d_model / heads
+  Index value_head_dim = 0;   ///< d_v, columns of values in each head; 0: d_k
+  double scale = 0;           ///< factor of the scores; 0: 1 / sqrt(d_k)
+  double soft_cap = 0;        ///< scaled scores s become soft_cap tanh(s / soft_cap) before masks (Gemma 2); 0: no cap
+  Index window = 0;           ///< a token attends only to keys at most so many positions away; 0: no limit
+  float dropout = 0.f;        ///< rate of the dropout of the attention probabilities
+  /// Biases of the projections. If queries, keys and values all have one, the three are one parameter.
+  bool query_bias = true, key_bias = true, value_bias = true, output_bias = true;
+  AttentionPositions positions = {};
+  AttentionNames names = {};
+};
+
+/// What the positions need to know of a call; fields that the layer's kind of positions does not read stay empty.
+template <class T>
+struct PositionInputs {
+  Variable<T> table = {};               ///< BiasTable: [R, H]; added to the layer's own table, if it has one
+  std::span<const TokenId> pairs = {};  ///< BiasTable: [L * L], the row of the table for query i and key j at i L + j
+  Variable<T> distances = {};           ///< DistanceScores: [P, D], row p encodes distance p, the last row all beyond
+  Variable<T> content_bias = {};        ///< DistanceScores: u [H, d_k] that layers share
+  Variable<T> position_bias = {};       ///< DistanceScores: w [H, d_k] that layers share
+};
+
+/// MultiHead(Q, K, V) = Concat(head_1, ..., head_H) W^O,  head_h = Attention(Q W_h^Q, K W_g^K, V W_g^V), g = h / (H /
+/// K).
 ///
-/// Names and layout are those of torch.nn.MultiheadAttention: in_proj_weight [3 D, D] stacks W^Q, W^K and W^V, so that
-/// self-attention projects all three in one product. With values of another width W^V has H d_v rows, in_proj_weight is
-/// [2 D + H d_v, D] and W^O, out_proj.weight, is [D, H d_v].
+/// Names and layout are those of torch.nn.MultiheadAttention: in_proj_weight [(H + K) d_k + K d_v, D] stacks W^Q, W^K
+/// and W^V, so that self-attention projects all three in one product; out_proj.weight is W^O, [D, H d_v]. `names` may
+/// call them otherwise. If only some of the projections have biases, these are query_bias, key_bias and value_bias; a
+/// table of biases is position_bias.table; distances have position_proj.weight [H d_k, D], content_bias and
+/// position_bias [H, d_k].
 ///
-/// `masks` of a call say who attends to whom and what is handed out; its heads, scale, soft cap and dropout are the
-/// layer's own.
+/// A const layer may be used from many threads.
 template <class T = float>
 class MultiHeadAttention {
  public:
-  /// Throws ValueError unless d_model is a positive multiple of heads and the other options are in their ranges.
-  MultiHeadAttention(const MultiHeadAttentionOptions& options, Rng& rng)
-      : options_(completed(options)), out_proj_(value_columns(), options_.d_model, rng, {.bias = options.bias}) {
-    const Index d = options_.d_model, rows = 2 * d + value_columns();
-    in_proj_weight_ = Parameter<T>(init::xavier_uniform<T>(Shape{rows, d}, rng));
-    if (options_.bias) in_proj_bias_ = Parameter<T>(init::constant<T>(Shape{rows}, T(0)));
+  /// Throws ValueError for options that do not fit. Layers that share `rotary`, which must be made of the same options,
+  /// share its table of cosines and sines; without it the layer computes one, if its positions are rotary.
+  MultiHeadAttention(const MultiHeadAttentionOptions& options, Rng& rng, const Rotary<T>* rotary = nullptr)
+      : options_(completed(options)),
+        position_proj_(distance_projection(options_, rng)),
+        out_proj_(options_.heads * options_.value_head_dim, options_.d_model, rng, {.bias = options_.output_bias}) {
+    const Index rows = query_columns() + key_columns() + value_columns();
+    in_proj_weight_ = Parameter<T>(init::xavier_uniform<T>(Shape{rows, options_.d_model}, rng));
+    const auto zeros = [](const Shape& shape) { return Parameter<T>(init::constant<T>(shape, T(0))); };
+    if (options_.query_bias && options_.key_bias && options_.value_bias) {
+      in_proj_bias_ = zeros({rows});
+    } else {
+      if (options_.query_bias) query_bias_ = zeros({query_columns()});
+      if (options_.key_bias) key_bias_ = zeros({key_columns()});
+      if (options_.value_bias) value_bias_ = zeros({value_columns()});
+    }
+    const auto* const distances = std::get_if<DistanceScores>(&options_.positions);
+    if (distances != nullptr && distances->own_biases) {
+      content_bias_ = zeros({options_.heads, options_.head_dim});
+      position_bias_ = zeros({options_.heads, options_.head_dim});
+    }
+    if (const auto* const table = std::get_if<BiasTable>(&options_.positions); table != nullptr && table->rows > 0) {
+      bias_table_ = zeros({table->rows, options_.heads});
+    }
+    if (const auto* const rotation = std::get_if<RotaryOptions>(&options_.positions)) {
+      rotary_ = rotary != nullptr ? *rotary : Rotary<T>(options_.head_dim, *rotation);
+    }
   }
 
   /// Self-attention   // [N, D] from x [N, D]
-  [[nodiscard]] Variable<T> operator()(const Variable<T>& x, const RowSplits& splits,
-                                       AttentionOptions<T> masks = {}) const {
-    const Index d = options_.d_model, v = value_columns();
-    const Variable<T> qkv = project(x, 0, 2 * d + v);
-    return out_proj_(
-        attention(columns(qkv, 0, d), columns(qkv, d, d), columns(qkv, 2 * d, v), splits, splits, completed(masks)));
+  [[nodiscard]] Variable<T> operator()(const Variable<T>& x, const RowSplits& splits, const AttentionMask<T>& mask = {},
+                                       const AttentionCapture<T>& capture = {},
+                                       const PositionInputs<T>& positions = {}) const {
+    const Index q = query_columns(), k = key_columns(), v = value_columns();
+    const Variable<T> qkv = project_all(x, splits, {});
+    return attend(columns(qkv, 0, q), columns(qkv, q, k), columns(qkv, q + k, v), splits, splits, mask, capture,
+                  positions);
   }
 
-  /// Attention to a memory: keys and values are both the encoder's output   // [N, D] from x [N, D], memory [M, D]
-  [[nodiscard]] Variable<T> operator()(const Variable<T>& x, const RowSplits& splits, const Variable<T>& memory,
-                                       const RowSplits& memory_splits, AttentionOptions<T> masks = {}) const {
-    const Index d = options_.d_model;
-    const Variable<T> q = project(x, 0, d);
-    const Variable<T> kv = keys_values(memory);
-    return out_proj_(attention(columns(q, 0, d), columns(kv, 0, d), columns(kv, d, value_columns()), splits,
-                               memory_splits, completed(masks)));
+  /// Attention to other rows, of which both keys and values are made: the encoder's output, or a segment with what
+  /// stood before it   // [N, D] from x [N, D], source [M, D]
+  [[nodiscard]] Variable<T> operator()(const Variable<T>& x, const RowSplits& splits, const Variable<T>& source,
+                                       const RowSplits& source_splits, const AttentionMask<T>& mask = {},
+                                       const AttentionCapture<T>& capture = {},
+                                       const PositionInputs<T>& positions = {}) const {
+    require_no_rotary();
+    const Index q = query_columns(), k = key_columns();
+    const Variable<T> query = project(x, 0, q);
+    const Variable<T> kv = keys_values(source);
+    return attend(columns(query, 0, q), columns(kv, 0, k), columns(kv, k, value_columns()), splits, source_splits, mask,
+                  capture, positions);
   }
 
   /// The general form: query, key and value of their own   // [N, D] from [N, D], [M, D], [M, D]
   [[nodiscard]] Variable<T> operator()(const Variable<T>& query, const RowSplits& query_splits, const Variable<T>& key,
                                        const Variable<T>& value, const RowSplits& key_splits,
-                                       AttentionOptions<T> masks = {}) const {
-    const Index d = options_.d_model;
-    return out_proj_(attention(project(query, 0, d), project(key, d, d), project(value, 2 * d, value_columns()),
-                               query_splits, key_splits, completed(masks)));
+                                       const AttentionMask<T>& mask = {},
+                                       const AttentionCapture<T>& capture = {}) const {
+    require_no_rotary();
+    const Index q = query_columns(), k = key_columns(), v = value_columns();
+    const Variable<T> queries = project(query, 0, q), keys = project(key, q, k), values = project(value, q + k, v);
+    return attend(columns(queries, 0, q), columns(keys, 0, k), columns(values, 0, v), query_splits, key_splits, mask,
+                  capture, {});
   }
 
-  /// [keys | values] of a memory, to be computed once and attended to at every decoding step   // [M, D + H d_v]
-  [[nodiscard]] Variable<T> keys_values(const Variable<T>& memory) const {
-    return project(memory, options_.d_model, options_.d_model + value_columns());
+  /// [keys | values] of an encoder's output, to be computed once and attended to at every decoding step
+  /// // [M, K d_k + K d_v] from [M, D]
+  [[nodiscard]] Variable<T> keys_values(const Variable<T>& encoder_output) const {
+    return project(encoder_output, query_columns(), key_columns() + value_columns());
   }
 
-  /// One decoding step of causal self-attention, of one token a row or of whole prompts: appends x's keys and values to
-  /// the cache, and each token attends to what its row holds up to itself, with `window` > 0 to no more than that many
-  /// before it. Not recorded.
-  [[nodiscard]] Variable<T> step(const Variable<T>& x, const RowSplits& splits, KeyValueCache<T>& cache,
-                                 Index window = 0) const {
-    const Index d = options_.d_model, v = value_columns();
-    const Variable<T> qkv = project(x, 0, 2 * d + v);
-    cache.append(qkv.value().view().columns(d, d + v), splits);
-    const CacheAttentionOptions masks{
-        .heads = options_.heads, .scale = options_.scale, .soft_cap = options_.soft_cap, .window = window};
-    return out_proj_(Variable<T>(attend_to_cache<T>(qkv.value().view().columns(0, d), splits, cache, masks)));
+  /// One decoding step of causal self-attention, of one token a row or of whole prompts: appends x's keys (rotated, if
+  /// positions are rotary) and values to the cache, and each token attends to what its row holds up to itself, within
+  /// the window. Not recorded.
+  [[nodiscard]] Variable<T> step(const Variable<T>& x, const RowSplits& splits, KeyValueCache<T>& cache) const {
+    require_steps();
+    const Index q = query_columns();
+    const Variable<T> qkv = project_all(x, splits, rotary_ ? cache.lengths() : std::vector<Index>());
+    cache.append(qkv.value().view().columns(q, key_columns() + value_columns()), splits);
+    const CacheAttentionOptions options{
+        .heads = options_.heads, .scale = options_.scale, .soft_cap = options_.soft_cap, .window = options_.window};
+    return out_proj_(Variable<T>(attend_to_cache<T>(qkv.value().view().columns(0, q), splits, cache, options)));
   }
 
-  /// One decoding step of attention to a memory's `keys_values`, of which sequence i sees `ranges[i]`. `weights`, if
-  /// set, receives the probabilities, [N, H, longest range]. Not recorded.
+  /// One decoding step of attention to an encoder output's `keys_values`, of which sequence i sees `ranges[i]`.
+  /// `weights`, if set, receives the attention probabilities, [N, H, longest range]. Not recorded.
   [[nodiscard]] Variable<T> step(const Variable<T>& x, const RowSplits& splits, const Tensor<T>& keys_values,
                                  std::span<const kernels::KeyRange> ranges, Tensor<T>* weights = nullptr) const {
-    const Index d = options_.d_model, v = value_columns();
-    const Variable<T> q = project(x, 0, d);
-    require<ShapeError>(static_cast<Index>(ranges.size()) == splits.sequences() && keys_values.cols() == d + v,
-                        "multi_head_attention", splits.sequences(), " sequences, ", ranges.size(),
-                        " ranges of keys and values of shape ", keys_values.shape(), ", wanted are ", d + v,
-                        " columns");
+    require_no_rotary();
+    require_steps();
+    require(options_.window == 0, kWhere, "steps of attention to an encoder output have no window: ", options_.window);
+    const Index k = key_columns(), v = value_columns();
+    const Variable<T> query = project(x, 0, query_columns());
+    require<ShapeError>(static_cast<Index>(ranges.size()) == splits.sequences() && keys_values.cols() == k + v, kWhere,
+                        splits.sequences(), " sequences, ", ranges.size(), " ranges of keys and values of shape ",
+                        keys_values.shape(), ", wanted are ", k + v, " columns");
     std::vector<kernels::KeyRows> rows;
     rows.reserve(static_cast<std::size_t>(splits.rows()));
     Index longest = 0;
     for (Index r = 0; r < splits.sequences(); ++r) {
       const kernels::KeyRange& range = ranges[static_cast<std::size_t>(r)];
       require<ShapeError>(range.begin >= 0 && range.length >= 0 && range.begin + range.length <= keys_values.rows(),
-                          "multi_head_attention", "the memory of sequence ", r, " is rows ", range.begin, " .. ",
+                          kWhere, "the encoder output of sequence ", r, " is rows ", range.begin, " .. ",
                           range.begin + range.length, ", keys and values have shape ", keys_values.shape());
       longest = std::max(longest, range.length);
       rows.insert(rows.end(), static_cast<std::size_t>(splits.length(r)),
                   {.begin = range.begin, .length = range.length});
     }
+    require<ShapeError>(static_cast<Index>(rows.size()) == x.rows(), kWhere, "row splits end at ", rows.size(),
+                        ", the query has shape ", query.shape());
     if (weights != nullptr) *weights = Tensor<T>(Shape{x.rows(), options_.heads, longest}, T(0));
-    return attend(q.value(), keys_values.view().columns(0, d), keys_values.view().columns(d, v), rows,
-                  weights != nullptr ? weights->data() : nullptr, longest);
-  }
-
-  /// Of the cache that `step` needs.
-  [[nodiscard]] Index key_columns() const { return options_.d_model; }
-  [[nodiscard]] Index value_columns() const { return options_.heads * options_.value_head_dim; }
-  /// As they were given, with defaults of 0 replaced by what they stand for.
-  [[nodiscard]] const MultiHeadAttentionOptions& options() const { return options_; }
-
-  template <class Self, class Visitor>
-  static void visit(Self& self, Visitor&& visitor) {
-    visitor("in_proj_weight", self.in_proj_weight_);
-    visitor("in_proj_bias", self.in_proj_bias_);
-    visitor("out_proj", self.out_proj_);
-  }
-
- private:
-  /// The options with their defaults put in.
-  static MultiHeadAttentionOptions completed(MultiHeadAttentionOptions options) {
-    constexpr std::string_view kWhere = "multi_head_attention";
-    require(options.heads > 0 && options.d_model > 0 && options.d_model % options.heads == 0, kWhere,
-            "d_model must be a multiple of heads: d_model = ", options.d_model, ", heads = ", options.heads);
-    require(options.value_head_dim >= 0, kWhere,
-            "value_head_dim must not be negative (0: as the keys'): ", options.value_head_dim);
-    require(std::isfinite(options.scale), kWhere, "scale must be finite: ", options.scale);
-    detail::require_soft_cap<T>(options.soft_cap, kWhere);
-    require(options.dropout >= 0.f && options.dropout < 1.f, kWhere, "dropout must be in [0, 1): ", options.dropout);
-    const Index d_k = options.d_model / options.heads;
-    if (options.value_head_dim == 0) options.value_head_dim = d_k;
-    if (options.scale == 0) options.scale = 1 / std::sqrt(static_cast<double>(d_k));
-    return options;
-  }
-
-  /// Columns first .. first + count of [queries | keys | values]   // [N, count]
-  [[nodiscard]] Variable<T> project(const Variable<T>& x, Index first, Index count) const {
-    return linear<T>(x, in_proj_weight_, in_proj_bias_, Activation::none, {first, count});
-  }
-
-  [[nodiscard]] AttentionOptions<T> completed(AttentionOptions<T> masks) const {
-    masks.heads = options_.heads;
-    masks.key_value_heads = 0;
-    masks.scale = options_.scale;
-    masks.soft_cap = options_.soft_cap;
-    masks.dropout = options_.dropout;
-    return masks;
-  }
-
-  [[nodiscard]] Variable<T> attend(const TensorView<const T>& query, const TensorView<const T>& keys,
-                                   const TensorView<const T>& values, std::span<const kernels::KeyRows> rows,
-                                   T* weights, Index weights_stride) const {
-    require<ShapeError>(static_cast<Index>(rows.size()) == query.rows(), "multi_head_attention", "row splits end at ",
-                        rows.size(), ", the query has shape ", query.shape());
-    Tensor<T> output(Shape{query.rows(), value_columns()});
-    kernels::cached_attention<T>({.query = query,
-                                  .key = keys,
-                                  .value = values,
+    Tensor<T> output(Shape{x.rows(), options_.heads * options_.value_head_dim});
+    kernels::cached_attention<T>({.query = query.value(),
+                                  .key = keys_values.view().columns(0, k),
+                                  .value = keys_values.view().columns(k, v),
                                   .rows = rows,
                                   .heads = options_.heads,
                                   .scale = static_cast<T>(options_.scale),
                                   .soft_cap = static_cast<T>(options_.soft_cap)},
-                                 output, weights, weights_stride);
+                                 output, weights != nullptr ? weights->data() : nullptr, longest);
     return out_proj_(Variable<T>(std::move(output)));
+  }
+
+  /// Columns of the cache that `step` needs: of keys K d_k, of values K d_v.
+  [[nodiscard]] Index key_columns() const { return options_.key_value_heads * options_.head_dim; }
+  [[nodiscard]] Index value_columns() const { return options_.key_value_heads * options_.value_head_dim; }
+  /// The options as they were given, with defaults of 0 replaced by what they stand for.
+  [[nodiscard]] const MultiHeadAttentionOptions& options() const { return options_; }
+  /// From now on a token attends only to keys at most so many positions away; 0: no limit.
+  void set_window(Index window) { options_.window = window; }
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor&& visitor) {
+    visitor(self.options_.names.in_proj_weight, self.in_proj_weight_);
+    visitor(self.options_.names.in_proj_bias, self.in_proj_bias_);
+    visitor("query_bias", self.query_bias_);
+    visitor("key_bias", self.key_bias_);
+    visitor("value_bias", self.value_bias_);
+    visitor("position_proj", self.position_proj_);
+    visitor(self.options_.names.out_proj, self.out_proj_);
+    visitor("content_bias", self.content_bias_);
+    visitor("position_bias", self.position_bias_);
+    visitor("position_bias.table", self.bias_table_);
+  }
+
+ private:
+  static constexpr std::string_view kWhere = "multi_head_attention";
+
+  /// The options with their defaults put in.
+  static MultiHeadAttentionOptions completed(MultiHeadAttentionOptions options) {
+    if (options.key_value_heads == 0) options.key_value_heads = options.heads;
+    require(options.heads > 0 && options.key_value_heads > 0 && options.heads % options.key_value_heads == 0, kWhere,
+            "heads must be a multiple of key_value_heads: heads = ", options.heads,
+            ", key_value_heads = ", options.key_value_heads);
+    require(
+        options.d_model > 0 && options.head_dim >= 0 && (options.head_dim > 0 || options.d_model % options.heads == 0),
+        kWhere, "d_model must be a multiple of heads, unless head_dim is given: d_model = ", options.d_model,
+        ", heads = ", options.heads, ", head_dim = ", options.head_dim);
+    require(options.value_head_dim >= 0, kWhere,
+            "value_head_dim must not be negative (0: as the keys'): ", options.value_head_dim);
+    require(options.window >= 0, kWhere, "window must not be negative: ", options.window);
+    require(std::isfinite(options.scale), kWhere, "scale must be finite: ", options.scale);
+    detail::require_soft_cap<T>(options.soft_cap, kWhere);
+    require(options.dropout >= 0.f && options.dropout < 1.f, kWhere, "dropout must be in [0, 1): ", options.dropout);
+    if (options.head_dim == 0) options.head_dim = options.d_model / options.heads;
+    if (options.value_head_dim == 0) options.value_head_dim = options.head_dim;
+    if (options.scale == 0) options.scale = 1 / std::sqrt(static_cast<double>(options.head_dim));
+    return options;
+  }
+  static std::optional<Linear<T>> distance_projection(const MultiHeadAttentionOptions& options, Rng& rng) {
+    if (!std::holds_alternative<DistanceScores>(options.positions)) return std::nullopt;
+    return Linear<T>(options.d_model, options.heads * options.head_dim, rng, {.bias = false});
+  }
+  void require_no_rotary() const {
+    require(!rotary_.has_value(), kWhere, "rotary positions are for self-attention alone");
+  }
+  void require_steps() const {
+    require(!std::holds_alternative<BiasTable>(options_.positions) &&
+                !std::holds_alternative<DistanceScores>(options_.positions),
+            kWhere, "there are no steps with biases of scores");
+  }
+  [[nodiscard]] Index query_columns() const { return options_.heads * options_.head_dim; }
+
+  /// Columns first .. first + count of [queries | keys | values]   // [N, count]
+  [[nodiscard]] Variable<T> project(const Variable<T>& x, Index first, Index count) const {
+    const bool has_parts = query_bias_.defined() || key_bias_.defined() || value_bias_.defined();
+    if (has_parts) return linear<T>(x, in_proj_weight_, stacked_bias(), Activation::none, {first, count});
+    return linear<T>(x, in_proj_weight_, in_proj_bias_, Activation::none, {first, count});
+  }
+  /// [queries | keys | values], the first two rotated by their positions   // [N, (H + K) d_k + K d_v]
+  /// `starts`: the position of each sequence's first row; empty: 0.
+  [[nodiscard]] Variable<T> project_all(const Variable<T>& x, const RowSplits& splits,
+                                        std::span<const Index> starts) const {
+    Variable<T> qkv = project(x, 0, query_columns() + key_columns() + value_columns());
+    if (!rotary_) return qkv;
+    require<ShapeError>(splits.rows() == x.rows(), kWhere, "row splits end at ", splits.rows(), ", x has shape ",
+                        x.shape());
+    return (*rotary_)(std::move(qkv), splits, options_.heads + options_.key_value_heads, starts);
+  }
+  /// [query bias | key bias | value bias], zeros for those that do not exist   // [(H + K) d_k + K d_v]
+  [[nodiscard]] Variable<T> stacked_bias() const {
+    std::vector<PlacedRows<T>> parts;
+    Index first = 0;
+    const auto place = [&](const Parameter<T>& bias, Index count) {
+      std::vector<Index> places(static_cast<std::size_t>(count));
+      for (Index& row : places) row = first++;
+      parts.push_back(
+          {bias.defined() ? Variable<T>(bias) : Variable<T>(Tensor<T>(Shape{count}, T(0))), std::move(places)});
+    };
+    place(query_bias_, query_columns());
+    place(key_bias_, key_columns());
+    place(value_bias_, value_columns());
+    return place_rows<T>(std::move(parts));
+  }
+
+  /// The heads, concatenated, times W^O   // [Nq, D] from queries [Nq, H d_k], keys [Nk, K d_k], values [Nk, K d_v]
+  [[nodiscard]] Variable<T> attend(const ColumnSlice<T>& query, const ColumnSlice<T>& key, const ColumnSlice<T>& value,
+                                   const RowSplits& query_splits, const RowSplits& key_splits,
+                                   const AttentionMask<T>& mask, const AttentionCapture<T>& capture,
+                                   const PositionInputs<T>& positions) const {
+    AttentionOptions<T> options{.heads = options_.heads,
+                                .key_value_heads = options_.key_value_heads,
+                                .scale = options_.scale,
+                                .soft_cap = options_.soft_cap,
+                                .dropout = options_.dropout,
+                                .mask = mask};
+    if (options_.window > 0) options.window = options_.window;
+    if (std::holds_alternative<BiasTable>(options_.positions)) {
+      Variable<T> table = positions.table.defined() ? positions.table : Variable<T>(bias_table_);
+      if (positions.table.defined() && bias_table_.defined()) table = add<T>(positions.table, bias_table_);
+      require(table.defined(), kWhere, "the layer has no table of biases, and the call brings none");
+      options.bias.table = {.table = table, .numbers = positions.pairs};
+    }
+    if (std::holds_alternative<DistanceScores>(options_.positions)) {
+      options.bias.distances = {.distances = (*position_proj_)(positions.distances),
+                                .content_bias = content_bias_.defined() ? content_bias_ : positions.content_bias,
+                                .position_bias = position_bias_.defined() ? position_bias_ : positions.position_bias};
+    }
+    return out_proj_(attention<T>(query, key, value, query_splits, key_splits, options, capture));
   }
 
   MultiHeadAttentionOptions options_;
   Parameter<T> in_proj_weight_, in_proj_bias_;
+  Parameter<T> query_bias_, key_bias_, value_bias_;  // if not all three exist
+  std::optional<Linear<T>> position_proj_;
   Linear<T> out_proj_;
+  Parameter<T> content_bias_, position_bias_, bias_table_;
+  std::optional<Rotary<T>> rotary_;
 };
 static_assert(Module<MultiHeadAttention<float>>);
 

@@ -1,85 +1,38 @@
 /// \file
-/// Encoder layer and stack: the left half of the paper's figure 1.
+/// The encoder: the left half of the paper's figure 1.
 #pragma once
 
-#include "rapt/nn/layer_options.hpp"
+#include <span>
+
+#include "rapt/nn/stack.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// Self-attention, Add & Norm, feed-forward, Add & Norm. Names are torch.nn.TransformerEncoderLayer's.
+/// Self-attention, Add & Norm, feed-forward, Add & Norm.
 template <class T = float>
-class EncoderLayer {
- public:
-  EncoderLayer(const LayerOptions& options, Rng& rng)
-      : self_attention_(options.attention(), rng),
-        feed_forward_(options.feed_forward(), rng),
-        norm1_(options.add_norm<T>()),
-        norm2_(options.add_norm<T>()) {}
+using EncoderLayer = Block<T>;
 
-  /// [N, D] from [N, D]
-  [[nodiscard]] Variable<T> operator()(const Variable<T>& source, const RowSplits& splits,
-                                       const AttentionOptions<T>& masks = {}) const {
-    return sublayers(source, [&](const Variable<T>& h) { return self_attention_(h, splits, masks); });
-  }
-
-  /// The same, causal, for the next tokens of each row only, against what the cache holds: a model without encoder
-  /// (GPT) is made of these layers, and decodes so.
-  [[nodiscard]] Variable<T> step(const Variable<T>& x, const RowSplits& splits, KeyValueCache<T>& cache) const {
-    return sublayers(x, [&](const Variable<T>& h) { return self_attention_.step(h, splits, cache); });
-  }
-
-  template <class Self, class Visitor>
-  static void visit(Self& self, Visitor&& visitor) {
-    visitor("self_attn", self.self_attention_);
-    FeedForward<T>::visit(self.feed_forward_, visitor);
-    visitor("norm1", self.norm1_);
-    visitor("norm2", self.norm2_);
-  }
-
- private:
-  template <class SelfAttention>
-  [[nodiscard]] Variable<T> sublayers(const Variable<T>& source, const SelfAttention& self_attention) const {
-    const Variable<T> x = norm1_(source, self_attention);
-    return norm2_(x, [&](const Variable<T>& h) { return feed_forward_(h); });
-  }
-
-  MultiHeadAttention<T> self_attention_;
-  FeedForward<T> feed_forward_;
-  AddNorm<T> norm1_, norm2_;
-};
-static_assert(Module<EncoderLayer<float>>);
-
-/// N layers, and with `final_norm` a layer norm behind the last.
+/// N layers, and with `final_norm` a norm behind the last.
 template <class T = float>
 class Encoder {
  public:
-  Encoder(Index layers, const LayerOptions& options, bool final_norm, Rng& rng) {
-    for (Index i = 0; i < layers; ++i) layers_.emplace_back(options, rng);
-    if (final_norm) norm_.emplace(options.d_model, options.norm_epsilon);
-  }
+  Encoder(Index layers, const BlockOptions& layer, bool final_norm, Rng& rng)
+      : layers_(layers, layer, final_norm, rng) {}
 
-  /// The memory that the decoder attends to   // [N, D] from [N, D]
-  /// `weights`, one a layer or none, receive the layers' attention probabilities.
-  [[nodiscard]] Variable<T> operator()(Variable<T> x, const RowSplits& splits, AttentionOptions<T> masks = {},
+  /// The encoder output that the decoder attends to   // [N, D] from [N, D]
+  /// If not empty, `weights[i]` receives layer i's attention probabilities; its size must be the number of layers.
+  [[nodiscard]] Variable<T> operator()(Variable<T> x, const RowSplits& splits, const AttentionMask<T>& mask = {},
                                        std::span<Tensor<T>> weights = {}) const {
-    require<ShapeError>(weights.empty() || weights.size() == layers_.size(), "encoder", weights.size(),
-                        " tensors for the weights of ", layers_.size(), " layers");
-    for (std::size_t i = 0; i < layers_.size(); ++i) {
-      if (!weights.empty()) masks.weights = &weights[i];
-      x = layers_[i](x, splits, masks);
-    }
-    return norm_ ? (*norm_)(x) : x;
+    return layers_(std::move(x), splits, {.mask = mask, .weights = weights});
   }
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor&& visitor) {
-    visitor("layers", self.layers_);
-    visitor("norm", self.norm_);
+    Stack<T>::visit(self.layers_, visitor);
   }
 
  private:
-  std::vector<EncoderLayer<T>> layers_;
-  std::optional<LayerNorm<T>> norm_;
+  Stack<T> layers_;
 };
 static_assert(Module<Encoder<float>>);
 

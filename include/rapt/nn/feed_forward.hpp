@@ -11,7 +11,8 @@ struct FeedForwardOptions {
   Index d_model = 512;
   Index d_ff = 2048;
   Activation activation = Activation::relu;
-  float dropout = 0.f;  ///< behind the activation (not in the paper; torch.nn.Transformer has it)
+  float dropout = 0.f;  ///< rate behind the activation (not in the paper; torch.nn.Transformer has it)
+  bool bias = true;     ///< of both maps
 };
 
 /// FFN(x) = max(0, x W_1 + b_1) W_2 + b_2   // [N, D] -> [N, d_ff] -> [N, D]
@@ -19,7 +20,9 @@ template <class T = float>
 class FeedForward {
  public:
   FeedForward(const FeedForwardOptions& options, Rng& rng)
-      : options_(options), linear1_(options.d_model, options.d_ff, rng), linear2_(options.d_ff, options.d_model, rng) {}
+      : options_(options),
+        linear1_(options.d_model, options.d_ff, rng, {.bias = options.bias}),
+        linear2_(options.d_ff, options.d_model, rng, {.bias = options.bias}) {}
 
   [[nodiscard]] Variable<T> operator()(const Variable<T>& x) const {
     return linear2_(dropout(linear1_(x, options_.activation), options_.dropout));

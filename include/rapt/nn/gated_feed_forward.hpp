@@ -2,6 +2,7 @@
 /// Gated feed-forward network (Shazeer 2020): what Llama and its relatives have in place of the paper's equation 2.
 #pragma once
 
+#include "rapt/autograd/ops/dropout.hpp"
 #include "rapt/autograd/ops/gated.hpp"
 #include "rapt/nn/linear.hpp"
 
@@ -11,7 +12,8 @@ struct GatedFeedForwardOptions {
   Index d_model = 512;
   Index d_ff = 1376;
   Activation activation = Activation::silu;
-  bool bias = false;  ///< of all three maps
+  float dropout = 0.f;  ///< rate behind the product of gate and value
+  bool bias = false;    ///< of all three maps
 };
 
 /// FFN(x) = (activation(x W_gate) * x W_up) W_down   // [N, D] -> [N, 2 d_ff] -> [N, d_ff] -> [N, D]
@@ -22,11 +24,12 @@ class GatedFeedForward {
  public:
   GatedFeedForward(const GatedFeedForwardOptions& options, Rng& rng)
       : activation_(options.activation),
+        dropout_(options.dropout),
         gate_up_proj_(options.d_model, 2 * options.d_ff, rng, {.bias = options.bias}),
         down_proj_(options.d_ff, options.d_model, rng, {.bias = options.bias}) {}
 
   [[nodiscard]] Variable<T> operator()(const Variable<T>& x) const {
-    return down_proj_(gated_activation(gate_up_proj_(x), activation_));
+    return down_proj_(dropout(gated_activation(gate_up_proj_(x), activation_), dropout_));
   }
 
   template <class Self, class Visitor>
@@ -37,6 +40,7 @@ class GatedFeedForward {
 
  private:
   Activation activation_;
+  float dropout_;
   Linear<T> gate_up_proj_, down_proj_;
 };
 static_assert(Module<GatedFeedForward<float>>);

@@ -1,5 +1,5 @@
 /// \file
-/// A learned addend of attention scores for each distance between two patches of an image (BEiT, section 2.1).
+/// A learned bias of attention scores for each distance between two patches of an image (BEiT, section 2.1).
 #pragma once
 
 #include <vector>
@@ -10,14 +10,14 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// Distances between patches of a grid, and three more: the class token looks at a patch, a patch looks at it, and it
-/// looks at itself.
+/// The number of distances between patches of a grid, and three more: the class token attends to a patch, a patch
+/// attends to it, and it attends to itself.
 [[nodiscard]] inline Index relative_distances(Index grid_rows, Index grid_cols) {
   return (2 * grid_rows - 1) * (2 * grid_cols - 1) + 3;
 }
 
-/// The number of the distance for each pair of tokens i L + j, i looking at j; token 0 is the class token and the
-/// patches follow row by row   // [L * L], L = rows * cols + 1
+/// The number of the distance for each pair of tokens, at i L + j for query i and key j; token 0 is the class token and
+/// the patches follow row by row   // [L * L], L = rows * cols + 1
 [[nodiscard]] inline std::vector<TokenId> relative_pairs(Index grid_rows, Index grid_cols) {
   const Index patches = grid_rows * grid_cols, length = patches + 1,
               distances = relative_distances(grid_rows, grid_cols);
@@ -36,7 +36,7 @@ namespace rapt { inline namespace RAPT_ABI {
   return pairs;
 }
 
-/// The table of addends, zeros at first   // [distances, heads]
+/// The table of biases, zeros at first   // [distances, heads]
 template <class T = float>
 class RelativePositionBias {
  public:

@@ -9,7 +9,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// How frequencies change for sequences longer than those of the training.
+/// How frequencies change for sequences longer than the model was trained on.
 enum class RotaryScaling {
   none,
   linear,   ///< all are divided by `factor`: positions are interpolated (Chen et al. 2023)
@@ -24,7 +24,7 @@ enum class RotaryScaling {
 }
 
 struct RotaryOptions {
-  double theta = 10000;        ///< pair i of r / 2 turns by theta^(-2i / r) a position
+  double theta = 10000;        ///< pair i of r / 2 rotates by theta^(-2i / r) from one position to the next
   double rotated_ratio = 1;    ///< of each head's columns; the others have no position
   Index max_positions = 2048;  ///< length that the model was made for; `dynamic` begins behind it
   RotaryLayout layout = RotaryLayout::halves;
@@ -70,7 +70,7 @@ namespace detail {
 
 }  // namespace detail
 
-/// The angle by which each of r / 2 pairs turns from one position to the next, in a sequence of `length` tokens.
+/// The angle by which each of r / 2 pairs rotates from one position to the next, in a sequence of `length` tokens.
 [[nodiscard]] inline std::vector<double> rotary_frequencies(const RotaryOptions& options, Index rotated, Index length) {
   constexpr double kTwoPi = 6.283185307179586476925;
   const auto r = static_cast<double>(rotated), max = static_cast<double>(options.max_positions);
@@ -110,10 +110,10 @@ namespace detail {
                                                         : growth(1);
 }
 
-/// Turns heads by their positions: one table of cosines and sines for all layers, as copies share it.
+/// Rotates heads by their positions. Copies share one table of cosines and sines, so that layers do.
 ///
 /// With dynamic scaling the frequencies are those of each sequence's own length. While decoding that is the length so
-/// far, and keys in a cache stay as they were turned: behind `max_positions` the result is not that of the whole
+/// far, and keys in a cache stay as they were rotated: behind `max_positions` the result is not that of the whole
 /// sequence at once.
 template <class T = float>
 class Rotary {
@@ -134,7 +134,7 @@ class Rotary {
     table_ = std::make_shared<const Tensor<T>>(std::move(table));
   }
 
-  /// x with its first `heads` heads turned   // [N, ..]; `starts`: position of each sequence's first row (empty: 0)
+  /// x with its first `heads` heads rotated   // [N, ..]; `starts`: position of each sequence's first row (empty: 0)
   [[nodiscard]] Variable<T> operator()(Variable<T> x, const RowSplits& splits, Index heads,
                                        std::span<const Index> starts = {}) const {
     return rotary(std::move(x), angles(splits, starts),

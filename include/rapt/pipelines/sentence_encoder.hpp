@@ -11,6 +11,7 @@
 #include <algorithm>
 
 #include "rapt/models/sentence_embedding.hpp"
+#include "rapt/pretrained/bert.hpp"
 #include "rapt/pretrained/pretrained.hpp"
 #include "rapt/pretrained/tokenizer_files.hpp"
 

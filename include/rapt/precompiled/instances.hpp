@@ -47,10 +47,12 @@ RAPT_INSTANCE decltype(add_norm<RAPT_SCALAR>) add_norm<RAPT_SCALAR>;
 RAPT_INSTANCE decltype(add_rows<RAPT_SCALAR>) add_rows<RAPT_SCALAR>;
 RAPT_INSTANCE Variable<RAPT_SCALAR> attention(const ColumnSlice<RAPT_SCALAR>&, const ColumnSlice<RAPT_SCALAR>&,
                                               const ColumnSlice<RAPT_SCALAR>&, const RowSplits&, const RowSplits&,
-                                              const AttentionOptions<RAPT_SCALAR>&);
+                                              const AttentionOptions<RAPT_SCALAR>&,
+                                              const AttentionCapture<RAPT_SCALAR>&);
 RAPT_INSTANCE Variable<RAPT_SCALAR> attention(const Variable<RAPT_SCALAR>&, const Variable<RAPT_SCALAR>&,
                                               const Variable<RAPT_SCALAR>&, const RowSplits&, const RowSplits&,
-                                              const AttentionOptions<RAPT_SCALAR>&);
+                                              const AttentionOptions<RAPT_SCALAR>&,
+                                              const AttentionCapture<RAPT_SCALAR>&);
 RAPT_INSTANCE decltype(cross_entropy<RAPT_SCALAR>) cross_entropy<RAPT_SCALAR>;
 RAPT_INSTANCE decltype(dropout<RAPT_SCALAR>) dropout<RAPT_SCALAR>;
 RAPT_INSTANCE decltype(embedding<RAPT_SCALAR>) embedding<RAPT_SCALAR>;
@@ -67,19 +69,24 @@ RAPT_INSTANCE decltype(sum<RAPT_SCALAR>) sum<RAPT_SCALAR>;
 // Layers.
 RAPT_INSTANCE class Parameter<RAPT_SCALAR>;
 RAPT_INSTANCE class AddNorm<RAPT_SCALAR>;
+RAPT_INSTANCE class Block<RAPT_SCALAR>;
 RAPT_INSTANCE class Decoder<RAPT_SCALAR>;
-RAPT_INSTANCE class DecoderLayer<RAPT_SCALAR>;
 RAPT_INSTANCE struct DecoderState<RAPT_SCALAR>;
 RAPT_INSTANCE class Embedding<RAPT_SCALAR>;
 RAPT_INSTANCE class Encoder<RAPT_SCALAR>;
-RAPT_INSTANCE class EncoderLayer<RAPT_SCALAR>;
 RAPT_INSTANCE class FeedForward<RAPT_SCALAR>;
+RAPT_INSTANCE class GatedFeedForward<RAPT_SCALAR>;
 RAPT_INSTANCE class KeyValueCache<RAPT_SCALAR>;
 RAPT_INSTANCE class LayerNorm<RAPT_SCALAR>;
 RAPT_INSTANCE class LearnedPositionalEncoding<RAPT_SCALAR>;
 RAPT_INSTANCE class Linear<RAPT_SCALAR>;
 RAPT_INSTANCE class MultiHeadAttention<RAPT_SCALAR>;
+RAPT_INSTANCE class Norm<RAPT_SCALAR>;
+RAPT_INSTANCE struct PrefixState<RAPT_SCALAR>;
+RAPT_INSTANCE class RmsNorm<RAPT_SCALAR>;
+RAPT_INSTANCE class Rotary<RAPT_SCALAR>;
 RAPT_INSTANCE class SinusoidalPositionalEncoding<RAPT_SCALAR>;
+RAPT_INSTANCE class Stack<RAPT_SCALAR>;
 
 // The model, and what trains and decodes it.
 RAPT_INSTANCE class Transformer<RAPT_SCALAR>;

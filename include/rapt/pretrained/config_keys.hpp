@@ -1,6 +1,6 @@
 /// \file
-/// Settings of a model in a Hugging Face config.json: read and written by the config's own `visit_keys`, which names
-/// each key once.
+/// Settings of a model in a Hugging Face config.json: read and written by the `visit_keys` of the model's
+/// `PretrainedFormat`, which names each key once.
 #pragma once
 
 #include <charconv>

@@ -1,8 +1,10 @@
 /// \file
-/// Models in Hugging Face folders: config.json and safetensors, in one file or several. A model takes part by a table
-/// of names (`stored_names`) and its config's `visit_keys`.
+/// Models in Hugging Face folders: config.json and safetensors, in one file or several. A program includes the header
+/// of the model that it loads, which says what the model is called there (`PretrainedFormat`).
 ///
 /// ```cpp
+/// #include "rapt/pretrained/gpt.hpp"
+///
 /// auto gpt = rapt::from_pretrained<rapt::Gpt<float>>("gpt2");  // a folder with config.json and model.safetensors
 /// rapt::save_pretrained("mine", gpt);                          // which transformers loads
 /// ```
@@ -14,9 +16,10 @@
 #include "rapt/io/safetensors.hpp"
 #include "rapt/nn/init.hpp"
 #include "rapt/nn/module.hpp"
-#include "rapt/nn/stored_name.hpp"
 #include "rapt/pretrained/folder_contents.hpp"
 #include "rapt/pretrained/pretrained_config.hpp"
+#include "rapt/pretrained/pretrained_format.hpp"
+#include "rapt/pretrained/stored_name.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -100,13 +103,11 @@ class PretrainedFolder {
   std::map<std::string, std::size_t, std::less<>> file_of_;
 };
 
-/// A model with a place among Hugging Face's.
+/// A model with a config. To load or save its folders, the format of the config must be known, too: see
+/// HasPretrainedFormat.
 template <class M>
-concept PretrainedModel = Module<M> && requires(const M& model, const typename M::Config& config) {
-  { M::stored_names(config) } -> std::same_as<StoredNames>;
-  { M::is_surplus(config, std::string_view()) } -> std::same_as<bool>;
+concept ConfiguredModel = Module<M> && requires(const M& model) {
   { model.config() } -> std::same_as<const typename M::Config&>;
-  M::Config::kModelType;
 };
 
 namespace detail {
@@ -140,23 +141,22 @@ template <class Config>
   const bool has_own = folder.generation_config().has_value();  // otherwise config.json stands for it
   read_generation_keys(config, has_own ? *folder.generation_config() : folder.config(),
                        has_own ? folder.generation_config_path() : folder.config_path());
-  if constexpr (requires { config.detect_heads([](std::string_view) { return true; }); }) {
-    config.detect_heads([&](std::string_view name) { return folder.contains(name); });
-  }
+  detect_heads(config, [&](std::string_view name) { return folder.contains(name); });
   validate_config(config, folder.config_path());
   return config;
 }
 
 /// Fills a model from a folder.
-template <PretrainedModel M>
+template <ConfiguredModel M>
 class PretrainedLoader {
  public:
   using T = typename M::ScalarType;
+  using Format = PretrainedFormat<typename M::Config>;
 
   PretrainedLoader(M& model, const PretrainedFolder& folder)
-      : model_(model), folder_(folder), table_(M::stored_names(model.config())) {
+      : model_(model), folder_(folder), table_(Format::stored_names(model.config())) {
     // The folder of a bare model has its names without the prefix that a model with a head puts before them.
-    constexpr std::string_view prefix = M::Config::kBasePrefix;
+    constexpr std::string_view prefix = Format::kBasePrefix;
     const std::vector<std::string> names = folder.names();
     const bool has_prefix =
         std::any_of(names.begin(), names.end(), [&](const auto& n) { return n.starts_with(prefix); });
@@ -199,6 +199,15 @@ class PretrainedLoader {
     return parameter.shape().rank() == 1 ? parameter.size() : parameter.rows();
   }
 
+  /// True for a tensor that folders of such models may have although it is no parameter.
+  [[nodiscard]] bool is_surplus(const std::string& name) const {
+    if constexpr (requires { Format::is_surplus(model_.config(), name); }) {
+      return Format::is_surplus(model_.config(), name);
+    } else {
+      return false;
+    }
+  }
+
   void check() const {
     std::vector<std::string> missing, surplus;
     std::set<std::string, std::less<>> used;
@@ -219,7 +228,7 @@ class PretrainedLoader {
     });
     require<IoError>(missing.empty(), kWhere, folder_.path(), ": tensors are missing: ", some_of(missing));
     for (const std::string& name : folder_.names()) {
-      if (!used.contains(name) && !M::is_surplus(model_.config(), name)) surplus.push_back(name);
+      if (!used.contains(name) && !is_surplus(name)) surplus.push_back(name);
     }
     require<IoError>(surplus.empty(), kWhere, folder_.path(), ": the model has no place for ", some_of(surplus));
   }
@@ -268,8 +277,9 @@ class PretrainedLoader {
 /// What stands before names in the table, but not in the file of a model without a head, if it can be without.
 template <class Config>
 [[nodiscard]] std::string_view prefix_to_leave_out(const Config& config) {
-  if constexpr (requires { config.has_head(); }) {
-    if (!config.has_head()) return Config::kBasePrefix;
+  using Format = PretrainedFormat<Config>;
+  if constexpr (requires { Format::has_head(config); }) {
+    if (!Format::has_head(config)) return Format::kBasePrefix;
   }
   return {};
 }
@@ -314,8 +324,12 @@ template <class M, class Config>
 ///
 /// Throws IoError or ShapeError that names the file and what is wrong: another architecture, settings that the model
 /// does not have, a missing or surplus tensor, a shape that does not fit.
-template <PretrainedModel M>
+template <ConfiguredModel M>
 [[nodiscard]] M from_pretrained(const std::filesystem::path& path) {
+  static_assert(
+      HasPretrainedFormat<typename M::Config>,
+      "from_pretrained: include the header of the model's folders, rapt/pretrained/<model>.hpp: for rapt::Gpt "
+      "it is rapt/pretrained/gpt.hpp");
   const PretrainedFolder folder(path);
   const auto config = detail::config_of<typename M::Config>(folder);
   M model = detail::without_weights<M>(config, folder);
@@ -328,8 +342,12 @@ template <PretrainedModel M>
 ///
 /// Throws ValueError that names the key for a setting that config.json cannot hold: a number that is not finite, an
 /// activation without a name there, settings that no model of Hugging Face has together.
-template <PretrainedModel M>
+template <ConfiguredModel M>
 void save_pretrained(const std::filesystem::path& path, const M& model) {
+  static_assert(
+      HasPretrainedFormat<typename M::Config>,
+      "save_pretrained: include the header of the model's folders, rapt/pretrained/<model>.hpp: for rapt::Gpt "
+      "it is rapt/pretrained/gpt.hpp");
   using T = typename M::ScalarType;
   using Config = typename M::Config;
   const std::filesystem::path config_path = path / "config.json", generation_path = path / "generation_config.json";
@@ -343,10 +361,10 @@ void save_pretrained(const std::filesystem::path& path, const M& model) {
   require<IoError>(!error && std::filesystem::is_directory(path), "pretrained", path.string(),
                    ": cannot make the folder: ", error ? error.message() : std::string("it is a file"));
 
-  const StoredNames table = M::stored_names(model.config());
+  const StoredNames table = PretrainedFormat<Config>::stored_names(model.config());
   const std::string_view left_out = detail::prefix_to_leave_out(model.config());
   std::vector<SafetensorsEntry> entries;
-  std::vector<Tensor<T>> turned;
+  std::vector<Tensor<T>> transposed;
   for_each_parameter(model, [&](const std::string& name, const Parameter<T>& parameter) {
     const bool is_row = parameter.shape().rank() == 1;
     const TensorView<const T> view = parameter.value().view();
@@ -356,9 +374,9 @@ void save_pretrained(const std::filesystem::path& path, const M& model) {
         const Shape shape = part.as_row ? Shape{1, part.rows} : Shape{part.rows};
         entries.emplace_back(part.name, TensorView<const T>(view.data() + part.first_row, shape));
       } else if (part.transposed) {
-        turned.emplace_back(Shape{view.cols(), part.rows});
-        detail::transpose_into<T>(view.middle_rows(part.first_row, part.rows), turned.back());
-        entries.emplace_back(part.name, std::as_const(turned.back()).view());
+        transposed.emplace_back(Shape{view.cols(), part.rows});
+        detail::transpose_into<T>(view.middle_rows(part.first_row, part.rows), transposed.back());
+        entries.emplace_back(part.name, std::as_const(transposed.back()).view());
       } else if (part.rows == view.rows()) {
         entries.emplace_back(part.name, view);
       } else {

@@ -8,31 +8,33 @@
 
 #include "rapt/io/atomic_file.hpp"
 #include "rapt/pretrained/config_keys.hpp"
+#include "rapt/pretrained/pretrained_format.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
 /// A config of a model that generates: its tokens stand in generation_config.json, too.
 template <class Config>
 concept HasGenerationKeys = requires(Config& config, const ConfigReader& reader) {
-  Config::visit_generation_keys(config, reader);
+  PretrainedFormat<Config>::visit_generation_keys(config, reader);
 };
 
 /// What config.json says, before it is validated. Throws IoError that names the file for another model's, or settings
 /// that the model does not have.
 template <class Config>
 [[nodiscard]] Config config_from_json(const nlohmann::json& json, const std::string& where) {
+  using Format = PretrainedFormat<Config>;
   const auto type = json.find("model_type");
   const auto is_wanted = [](const nlohmann::json& name) {
-    if constexpr (requires { Config::is_model_type(""); }) {  // several that differ in little
-      return name.is_string() && Config::is_model_type(name.get<std::string>());
+    if constexpr (requires { Format::is_model_type(""); }) {  // several that differ in little
+      return name.is_string() && Format::is_model_type(name.get<std::string>());
     } else {
-      return name == Config::kModelType;
+      return name == Format::kModelType;
     }
   };
   require<IoError>(type != json.end() && is_wanted(*type), "pretrained", where, ": \"model_type\" is ",
-                   type == json.end() ? "missing" : describe(*type), ", wanted is \"", Config::kModelType, '"');
+                   type == json.end() ? "missing" : describe(*type), ", wanted is \"", Format::kModelType, '"');
   Config config;
-  Config::visit_keys(config, ConfigReader(json, where));
+  Format::visit_keys(config, ConfigReader(json, where));
   return config;
 }
 
@@ -40,7 +42,17 @@ template <class Config>
 /// absent there means none, whatever config.json says.
 template <class Config>
 void read_generation_keys(Config& config, const nlohmann::json& json, const std::string& where) {
-  if constexpr (HasGenerationKeys<Config>) Config::visit_generation_keys(config, ConfigReader(json, where));
+  if constexpr (HasGenerationKeys<Config>) {
+    PretrainedFormat<Config>::visit_generation_keys(config, ConfigReader(json, where));
+  }
+}
+
+/// Corrects the parts of the model by the tensors that the folder has: `contains(name)` is true for their names.
+template <class Config, class Contains>
+void detect_heads(Config& config, const Contains& contains) {
+  if constexpr (requires { PretrainedFormat<Config>::detect_heads(config, contains); }) {
+    PretrainedFormat<Config>::detect_heads(config, contains);
+  }
 }
 
 /// Throws IoError that names the file for settings that do not fit one another.
@@ -56,20 +68,22 @@ void validate_config(const Config& config, const std::string& where) {
 /// Hugging Face's class for the model: one for all, or what the config's parts make it.
 template <class Config>
 [[nodiscard]] std::string_view architecture_of(const Config& config) {
-  if constexpr (requires { config.architecture(); }) {
-    return config.architecture();
+  using Format = PretrainedFormat<Config>;
+  if constexpr (requires { Format::architecture(config); }) {
+    return Format::architecture(config);
   } else {
-    return Config::kArchitecture;
+    return Format::kArchitecture;
   }
 }
 
 /// The inverse of `config_from_json`, for weights of type T.
 template <class T, class Config>
 [[nodiscard]] nlohmann::ordered_json config_to_json(const Config& config) {
+  using Format = PretrainedFormat<Config>;
   nlohmann::ordered_json json = {{"architectures", {architecture_of(config)}},
-                                 {"model_type", Config::kModelType},
+                                 {"model_type", Format::kModelType},
                                  {"torch_dtype", std::is_same_v<T, float> ? "float32" : "float64"}};
-  Config::visit_keys(config, ConfigWriter(json));
+  Format::visit_keys(config, ConfigWriter(json));
   return json;
 }
 
@@ -78,7 +92,7 @@ template <class T, class Config>
 template <HasGenerationKeys Config>
 [[nodiscard]] nlohmann::ordered_json generation_config_to_json(const Config& config) {
   nlohmann::ordered_json json = nlohmann::ordered_json::object();
-  Config::visit_generation_keys(config, ConfigWriter(json));
+  PretrainedFormat<Config>::visit_generation_keys(config, ConfigWriter(json));
   return json;
 }
 

@@ -18,9 +18,9 @@ namespace rapt { inline namespace RAPT_ABI { namespace kernels::detail {
 
 /// The least queries of a tile, and what more of them come in: the rows of AVX-512's register block.
 inline constexpr Index kQueryTile = 28, kQueryStep = 14;
-/// The most keys of a tile. With a bias by distance, tiles of keys are longer, as each computes scores for up to
-/// kQueryTile distances more than it has keys.
-inline constexpr Index kKeyTile = 256, kDistanceKeyTile = 512;
+/// The most keys of a tile. With biases, tiles of keys are longer: a tile computes scores for up to kQueryTile distances
+/// more than it has keys, and what a table or a gradient of distances costs once for each tile counts less.
+inline constexpr Index kKeyTile = 256, kBiasedKeyTile = 1024;
 inline constexpr Index kMostScores = 8704;  // of a tile, 34 KiB of float
 /// Keys that a tile skips come in multiples of this: whole groups of dropout, and whole panels of a packed operand.
 inline constexpr Index kKeyStep = 64;
@@ -53,7 +53,7 @@ struct AttentionGroup {
   KeyRange keys = p.keys[static_cast<std::size_t>(sequence)];
   // The position of query 0 among the keys.
   Index offset = p.alignment == MaskAlignment::last_key ? keys.length - queries : 0;
-  Index tile = std::min(p.distance_bias.present() ? kDistanceKeyTile : kKeyTile, keys.length);
+  Index tile = std::min(p.table_bias.present() || p.distance_bias.present() ? kBiasedKeyTile : kKeyTile, keys.length);
   Index stride = round_up(std::max<Index>(tile, 1), 16) + 16;  // of rows of scores: an odd number of cache lines
   // Tall tiles would compute much that causal and window masks hide.
   Index query_tile =

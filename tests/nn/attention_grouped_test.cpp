@@ -1,8 +1,6 @@
 /// \file
-/// Grouped-query attention: against the layer with a key head for each query head, against plain attention, and step by
-/// step against the whole.
-#include "rapt/nn/grouped_query_attention.hpp"
-
+/// Multi-head attention with fewer heads of keys and values than of queries: against the layer with a key head for each
+/// query head, against plain attention, and step by step against the whole.
 #include <gtest/gtest.h>
 
 #include <map>
@@ -18,24 +16,38 @@ using rapt::Index;
 using rapt::Shape;
 using rapt::Tensor;
 using rapt_test::splits_of;
-using Layer = rapt::GroupedQueryAttention<double>;
-using Options = rapt::GroupedQueryAttentionOptions;
+using Layer = rapt::MultiHeadAttention<double>;
+using Options = rapt::MultiHeadAttentionOptions;
 using Variable = rapt::Variable<double>;
 
-Layer layer_of(const Options& options, bool rotary = true) {
+Layer layer_of(Options options, bool rotary = true) {
   rapt::Rng rng(1);
-  std::optional<rapt::Rotary<double>> positions;
-  if (rotary) positions.emplace(options.head_dim > 0 ? options.head_dim : options.d_model / options.heads);
-  Layer layer(options, positions, rng);
+  if (rotary) options.positions = rapt::RotaryOptions{};
+  Layer layer(options, rng);
   rapt_test::randomize(layer, 2, 0.5);
   return layer;
 }
 
-const Options kGrouped{.d_model = 12, .heads = 6, .key_value_heads = 2, .head_dim = 4};
+constexpr rapt::AttentionNames kNames{
+    .in_proj_weight = "qkv_proj.weight", .in_proj_bias = "qkv_proj.bias", .out_proj = "o_proj"};
+const Options kGrouped{.d_model = 12,
+                       .heads = 6,
+                       .key_value_heads = 2,
+                       .head_dim = 4,
+                       .query_bias = false,
+                       .key_bias = false,
+                       .value_bias = false,
+                       .output_bias = false,
+                       .names = kNames};
+constexpr rapt::AttentionMask<double> kCausal{.causal = true};
+
+void set_input_biases(Options& options, bool bias) {
+  options.query_bias = options.key_bias = options.value_bias = bias;
+}
 
 TEST(GroupedQueryAttention, HasOneMatrixForQueriesKeysAndValues) {
   Options options = kGrouped;
-  options.bias = true;
+  set_input_biases(options, true);
   std::vector<std::pair<std::string, Shape>> found;
   const Layer layer = layer_of(options);
   rapt::for_each_parameter(layer, [&](const std::string& name, const auto& p) { found.emplace_back(name, p.shape()); });
@@ -43,7 +55,7 @@ TEST(GroupedQueryAttention, HasOneMatrixForQueriesKeysAndValues) {
       {"qkv_proj.weight", {40, 12}}, {"qkv_proj.bias", {40}}, {"o_proj.weight", {12, 24}}};
   EXPECT_EQ(found, expected);
   EXPECT_EQ(layer.key_columns(), 8);
-  options.output_bias = true, options.bias = false, options.head_dim = 0;
+  set_input_biases(options, false), options.output_bias = true, options.head_dim = 0;
   EXPECT_EQ(rapt::count_parameters(layer_of(options)), 20 * 12 + 12 * 12 + 12);
 }
 
@@ -52,7 +64,7 @@ TEST(GroupedQueryAttention, EqualsAttentionWithRepeatedHeads) {
   for (const Index key_value_heads : {1, 2, 3}) {
     Options options = kGrouped;
     options.key_value_heads = key_value_heads;
-    options.bias = true;
+    set_input_biases(options, true);
     const Layer grouped = layer_of(options);
     Options all = options;
     all.key_value_heads = options.heads;
@@ -81,7 +93,7 @@ TEST(GroupedQueryAttention, EqualsAttentionWithRepeatedHeads) {
     const auto splits = splits_of({5, 1, 0, 9});
     const auto x = rapt_test::random_leaf<double>({15, 12}, 3), y = Variable(x.value(), true);
     const rapt::Recording scope;
-    const auto a = grouped(x, splits), b = repeated(y, splits);
+    const auto a = grouped(x, splits, kCausal), b = repeated(y, splits, kCausal);
     EXPECT_LT(rapt_test::relative_error(a.value(), b.value()), 1e-14);
     rapt::backward(sum(multiply(a, a)));
     rapt::backward(sum(multiply(b, b)));
@@ -99,19 +111,18 @@ TEST(GroupedQueryAttention, EqualsAttentionWithRepeatedHeads) {
 
 /// Without positions, and with a key head for each query head, it is the paper's layer under other names.
 TEST(GroupedQueryAttention, WithoutRotaryIsMultiHeadAttention) {
-  const Options options{
-      .d_model = 12, .heads = 3, .key_value_heads = 3, .bias = true, .output_bias = true, .window = 2};
+  const Options options{.d_model = 12, .heads = 3, .key_value_heads = 3, .window = 2, .names = kNames};
   const Layer layer = layer_of(options, /*rotary=*/false);
   rapt::Rng rng(1);
-  rapt::MultiHeadAttention<double> paper({.d_model = 12, .heads = 3}, rng);
+  rapt::MultiHeadAttention<double> paper({.d_model = 12, .heads = 3, .window = 2}, rng);
   std::vector<const rapt::Parameter<double>*> from;
   rapt::for_each_parameter(layer, [&](const std::string&, const auto& p) { from.push_back(&p); });
   std::size_t next = 0;
   rapt::for_each_parameter(paper, [&](const std::string&, auto& p) { p.mutable_value() = from[next++]->value(); });
   const Variable x(rapt_test::normal_tensor<double>({9, 12}, 3));
   const auto splits = splits_of({4, 5});
-  const auto expected = paper(x, splits, {.causal = true, .window = 2});
-  EXPECT_TRUE(rapt_test::same_bits(layer(x, splits).value(), expected.value()));
+  const auto expected = paper(x, splits, kCausal);
+  EXPECT_TRUE(rapt_test::same_bits(layer(x, splits, kCausal).value(), expected.value()));
 }
 
 /// Values of another width and a soft cap, against the op on what the layer projects.
@@ -133,10 +144,10 @@ TEST(GroupedQueryAttention, ValuesOfAnotherWidthAndASoftCap) {
     const Variable qkv = rapt::linear<double>(x, parameters.at("qkv_proj.weight"), bias);
     const Variable heads =
         attention(rapt::columns(qkv, 0, q), rapt::columns(qkv, q, k), rapt::columns(qkv, q + k, v), splits, splits,
-                  {.heads = 6, .key_value_heads = 2, .causal = true, .window = options.window, .soft_cap = 0.8});
+                  {.heads = 6, .key_value_heads = 2, .window = options.window, .soft_cap = 0.8, .mask = kCausal});
     const Variable output_bias = parameters.contains("o_proj.bias") ? parameters.at("o_proj.bias") : Variable();
     const Variable expected = rapt::linear<double>(heads, parameters.at("o_proj.weight"), output_bias);
-    EXPECT_LT(rapt_test::relative_error(layer(x, splits).value(), expected.value()), 1e-14);
+    EXPECT_LT(rapt_test::relative_error(layer(x, splits, kCausal).value(), expected.value()), 1e-14);
   }
 }
 
@@ -150,7 +161,7 @@ TEST(GroupedQueryAttention, StepsEqualTheWhole) {
       options.window = window;
       if (!rotary) options.value_head_dim = 5, options.soft_cap = 0.7;
       const Layer layer = layer_of(options, rotary);
-      const auto whole = layer(Variable(x), splits).value();
+      const auto whole = layer(Variable(x), splits, kCausal).value();
       rapt::KeyValueCache<double> cache(3, layer.key_columns(), layer.value_columns());
       std::vector<Index> done(3, 0);
       for (const auto& lengths : steps) {
@@ -172,7 +183,8 @@ TEST(GroupedQueryAttention, StepsEqualTheWhole) {
 TEST(GroupedQueryAttention, GivesProbabilities) {
   const Layer layer = layer_of(kGrouped);
   Tensor<double> weights;
-  std::ignore = layer(Variable(rapt_test::normal_tensor<double>({5, 12}, 3)), splits_of({2, 3}), &weights);
+  std::ignore =
+      layer(Variable(rapt_test::normal_tensor<double>({5, 12}, 3)), splits_of({2, 3}), kCausal, {.weights = &weights});
   ASSERT_EQ(weights.shape(), (Shape{2, 6, 3, 3}));
   for (Index h = 0; h < 6; ++h) {
     const double* row = weights.data() + ((6 + h) * 3 + 2) * 3;  // the last token of the second sequence
@@ -186,10 +198,10 @@ TEST(GroupedQueryAttention, DropoutActsInTrainingOnly) {
   options.dropout = 0.5f;
   const Layer layer = layer_of(options);
   const Variable x(rapt_test::normal_tensor<double>({5, 12}, 3));
-  const auto still = layer(x, splits_of({5})).value();
+  const auto still = layer(x, splits_of({5}), kCausal).value();
   rapt::Rng rng(1);
   const rapt::Training scope(rng);
-  EXPECT_FALSE(rapt_test::same_bits(layer(x, splits_of({5})).value(), still));
+  EXPECT_FALSE(rapt_test::same_bits(layer(x, splits_of({5}), kCausal).value(), still));
 }
 
 TEST(GroupedQueryAttention, IsTheSameOnAnyThreads) {
@@ -198,7 +210,7 @@ TEST(GroupedQueryAttention, IsTheSameOnAnyThreads) {
   rapt_test::expect_same_bits_on_any_threads([&] {
     const auto x = rapt_test::random_leaf<double>({113, 12}, 3);
     const rapt::Recording scope;
-    rapt::backward(sum(layer(x, splits)));
+    rapt::backward(sum(layer(x, splits, kCausal)));
     return Tensor<double>(x.grad());
   });
 }
@@ -211,12 +223,12 @@ TEST(GroupedQueryAttention, NamesWhatDoesNotFit) {
   const auto build = [](Options options) {
     return [options] {
       rapt::Rng rng(1);
-      Layer(options, std::nullopt, rng);
+      Layer(options, rng);
     };
   };
   wrong("groups", build({.d_model = 12, .heads = 6, .key_value_heads = 4}),
-        {"[grouped_query_attention] ", "heads = 6", "key_value_heads = 4"});
-  wrong("no key heads", build({.d_model = 12, .heads = 6, .key_value_heads = 0}), {"key_value_heads = 0"});
+        {"[multi_head_attention] ", "heads = 6", "key_value_heads = 4"});
+  wrong("no key heads", build({.d_model = 12, .heads = 6, .key_value_heads = -1}), {"key_value_heads = -1"});
   wrong("head_dim", build({.d_model = 10, .heads = 6, .key_value_heads = 2}),
         {"d_model = 10", "heads = 6", "head_dim = 0"});
   wrong("value_head_dim", build({.d_model = 12, .heads = 6, .key_value_heads = 2, .value_head_dim = -1}),
@@ -231,7 +243,7 @@ TEST(GroupedQueryAttention, NamesWhatDoesNotFit) {
         [=] {
           std::ignore = layer(of({3, 12}), splits_of({2}));
         },
-        {"[grouped_query_attention] ", "end at 2", "[3, 12]"});
+        {"[multi_head_attention] ", "end at 2", "[3, 12]"});
   wrong("splits without rotary", [=] { std::ignore = plain(of({3, 12}), splits_of({2})); }, {"end at 2", "[3, 24]"});
   wrong("step",
         [=] {

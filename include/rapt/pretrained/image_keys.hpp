@@ -4,10 +4,12 @@
 #pragma once
 
 #include <string>
+#include <type_traits>
 #include <vector>
 
-#include "rapt/kernels/patches.hpp"
-#include "rapt/nn/stored_name.hpp"
+#include "rapt/core/error.hpp"
+#include "rapt/core/shape.hpp"
+#include "rapt/pretrained/stored_name.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
 

@@ -1,8 +1,10 @@
 /// \file
-/// What a Transformer-XL remembers of the segments that it has read (Dai et al. 2019, section 3.2).
+/// What a stack of blocks keeps of the segments of a text that it has read (Dai et al. 2019, section 3.2).
 #pragma once
 
 #include <algorithm>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "rapt/core/tensor.hpp"
@@ -10,21 +12,22 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// What each layer read: carried from segment to segment, without gradient. A value type; empty before the first.
+/// The last rows that each layer read: carried from segment to segment, without gradient. A value type; empty before
+/// the first segment.
 template <class T>
-struct TransformerXlMemory {
-  std::vector<Tensor<T>> layers;  ///< [M, D] each: the input of the layer; nobody reads the last one's output again
-  RowSplits row_splits;           ///< of the sequences
+struct SegmentCache {
+  std::vector<Tensor<T>> layers;  ///< [M, D] each, the input of the layer
+  RowSplits row_splits;           ///< which rows are whose sequence
 
   [[nodiscard]] bool empty() const { return layers.empty(); }
-  /// Sequences that are remembered: hypotheses, when decoding.
+  /// How many sequences there are: hypotheses, when decoding.
   [[nodiscard]] Index rows() const { return row_splits.sequences(); }
 
   /// Sequence r becomes what sequence parents[r] was.
   void select(std::span<const Index> parents) {
     RowSplits splits;
     for (const Index parent : parents) {
-      require(parent >= 0 && parent < rows(), "transformer_xl", "memory of sequence ", parent, " of ", rows());
+      require(parent >= 0 && parent < rows(), "segment_cache", "sequence ", parent, " of ", rows());
       splits.push_back(row_splits.length(parent));
     }
     for (Tensor<T>& layer : layers) {
@@ -36,6 +39,20 @@ struct TransformerXlMemory {
       layer = std::move(selected);
     }
     row_splits = std::move(splits);
+  }
+};
+
+/// How cached rows and the rows of a new segment stand in one matrix: of each sequence first the cached ones.
+struct JoinedRows {
+  RowSplits splits;                    ///< of the sequences, joined
+  std::vector<Index> cached, segment;  ///< where the rows of each go
+
+  JoinedRows(const RowSplits& before, const RowSplits& now) {
+    for (Index i = 0; i < now.sequences(); ++i) {
+      for (Index r = 0; r < before.length(i); ++r) cached.push_back(splits.rows() + r);
+      for (Index r = 0; r < now.length(i); ++r) segment.push_back(splits.rows() + before.length(i) + r);
+      splits.push_back(before.length(i) + now.length(i));
+    }
   }
 };
 

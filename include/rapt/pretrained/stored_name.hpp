@@ -1,5 +1,5 @@
 /// \file
-/// How a model's parameters are called and laid out in the files of another library: a table of lines beside the model,
+/// How a model's parameters are called and laid out in the files of another library: a table of lines,
 /// from which both loading and saving follow.
 #pragma once
 
@@ -15,7 +15,7 @@ namespace rapt { inline namespace RAPT_ABI {
 /// One of the tensors in which a parameter is kept.
 struct StoredTensor {
   std::string name;
-  Index rows = 0;  ///< rows of the parameter that it holds; 0: all, or an equal share
+  Index rows = 0;  ///< rows of the parameter that it holds; 0: all, or an equal part
   /// Further names of the same tensor: files may have it under these, too, or instead. It is written under `name`.
   std::vector<std::string> copies = {};
 };
@@ -23,7 +23,7 @@ struct StoredTensor {
 /// A line of the table. `*` in names stands for any number, the same on both sides.
 struct StoredName {
   std::string name;                  ///< the parameter, as `visit` names it
-  std::vector<StoredTensor> stored;  ///< several: their rows one behind the other make up the parameter
+  std::vector<StoredTensor> stored;  ///< if several, their rows one behind the other make up the parameter
   bool transposed = false;           ///< kept as [in, out], as the Conv1D of OpenAI's GPT-2
   bool as_row = false;               ///< a vector that is kept as [1, n]
 };
@@ -39,7 +39,7 @@ struct StoredPart {
 
 namespace detail {
 
-/// Whether `name` fits `pattern`; `numbers` receives what its stars stand for.
+/// True if `name` fits `pattern`; `numbers` receives what its stars stand for.
 [[nodiscard]] inline bool match_name(std::string_view pattern, std::string_view name,
                                      std::vector<std::string_view>& numbers) {
   numbers.clear();

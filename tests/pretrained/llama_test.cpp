@@ -1,10 +1,11 @@
 /// \file
 /// Folders of Llama, Mistral and Qwen2: read, compared with transformers, and written back.
+#include "rapt/pretrained/llama.hpp"
+
 #include <gtest/gtest.h>
 
 #include <fstream>
 
-#include "rapt/models/llama.hpp"
 #include "tests/common/pretrained_case.hpp"
 
 namespace {
@@ -15,7 +16,7 @@ using rapt::RotaryScaling;
 using rapt::TokenBatch;
 using rapt_test::PretrainedCase;
 
-static_assert(rapt::PretrainedModel<Llama<float>>);
+static_assert(rapt::HasPretrainedFormat<LlamaConfig>);
 
 /// All but GLM's, which keeps gates and values in one tensor.
 std::vector<std::string> case_names() {

@@ -1,0 +1,53 @@
+/// \file
+/// What a model is called in Hugging Face folders. Each header `rapt/pretrained/<model>.hpp` specialises
+/// `PretrainedFormat` for the config of its model; loading and saving (pretrained.hpp) follow from it.
+#pragma once
+
+#include <concepts>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "rapt/pretrained/stored_name.hpp"
+
+namespace rapt { inline namespace RAPT_ABI {
+
+/// The format of the folders of a model with the configuration `Config`. A specialisation has
+///
+/// - `kModelType`: the value of "model_type" in config.json, or, where a model has several, `is_model_type(name)`, too;
+/// - `kArchitecture`: the class of transformers, or `architecture(config)` where the config decides;
+/// - `kBasePrefix`: what stands before the names of tensors, except in the folder of a model without a head. A model
+///   that may lack a head says by `has_head(config)` whether it has one;
+/// - `visit_keys(self, key)`: calls `key(name, member)` for every key of config.json; `self` is a const config when it
+/// is
+///   written (see ConfigReader and ConfigWriter);
+/// - `visit_generation_keys(self, key)`, if the model generates: the same for generation_config.json;
+/// - `stored_names(config)`: the table of names and layouts;
+/// - `is_surplus(config, name)`, if folders may have tensors that are no parameters: true for their names;
+/// - `detect_heads(config, contains)`, if the folder's tensors tell which parts the model has: corrects the config;
+///   `contains(name)` is true for the names of the folder's tensors.
+template <class Config>
+struct PretrainedFormat;
+
+/// A config whose format is known, because the header of its model in rapt/pretrained/ is included.
+template <class Config>
+concept HasPretrainedFormat = requires(const Config& config) {
+  { PretrainedFormat<Config>::stored_names(config) } -> std::same_as<StoredNames>;
+  PretrainedFormat<Config>::kModelType;
+};
+
+namespace detail {
+
+/// Corrects the labels that config.json names by whether the folder has a classification head: without one there are
+/// none, and with one an absent list means two.
+inline void detect_labels(std::vector<std::string>& labels, bool has_head) {
+  if (!has_head) {
+    labels.clear();
+  } else if (labels.empty()) {
+    labels = {"LABEL_0", "LABEL_1"};
+  }
+}
+
+}  // namespace detail
+
+}}  // namespace rapt::RAPT_ABI
