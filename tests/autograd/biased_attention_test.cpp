@@ -1,7 +1,7 @@
 /// \file
-/// Attention with a learned addend for each pair of positions against its equation in double, and its gradients against
+/// Attention with a bias of scores for each pair of positions against its equation in double, and its gradients against
 /// central differences.
-#include "rapt/autograd/ops/biased_attention.hpp"
+#include "rapt/autograd/ops/attention.hpp"
 
 #include <gtest/gtest.h>
 
@@ -48,8 +48,12 @@ struct Case {
   }
   template <class T>
   [[nodiscard]] Variable<T> operator()(const std::vector<Variable<T>>& x, Tensor<T>* weights = nullptr) const {
-    return rapt::biased_attention(x[0], x[1], x[2], x[3], pairs(),
-                                  {.heads = heads, .dropout = dropout, .scale = scale, .weights = weights});
+    const std::vector<TokenId> numbers = pairs();
+    const rapt::RowSplits splits = rapt::RowSplits::equal(sequences, length);
+    return rapt::attention<T>(
+        x[0], x[1], x[2], splits, splits,
+        {.heads = heads, .scale = scale, .dropout = dropout, .bias = {.table = {.table = x[3], .numbers = numbers}}},
+        {.weights = weights});
   }
 };
 
@@ -147,8 +151,9 @@ TEST(BiasedAttention, GradientsWithDropout) {
 TEST(BiasedAttention, GradientsOfSlicesOfOneMatrix) {
   const std::vector<TokenId> pairs = rapt_test::random_ids(9, 5, 3);
   const auto fused = [&](const Variables& x) {
-    return rapt::biased_attention(rapt::columns(x[0], 0, 4), rapt::columns(x[0], 4, 4), rapt::columns(x[0], 8, 4), x[1],
-                                  pairs, {.heads = 2});
+    const rapt::RowSplits splits = rapt::RowSplits::equal(2, 3);
+    return rapt::attention<double>(rapt::columns(x[0], 0, 4), rapt::columns(x[0], 4, 4), rapt::columns(x[0], 8, 4),
+                                   splits, splits, {.heads = 2, .bias = {.table = {.table = x[1], .numbers = pairs}}});
   };
   const auto result = rapt::gradcheck(
       fused, {rapt_test::normal_tensor<double>({6, 12}, 1), rapt_test::normal_tensor<double>({5, 2}, 2)});
@@ -193,18 +198,20 @@ TEST(BiasedAttention, WrongUse) {
       auto x = c.leaves<double>();
       x[replaced] = Variable<double>(Tensor<double>(shape, 0.0));
       const std::vector<TokenId> numbers(static_cast<std::size_t>(pairs), highest);
-      std::ignore = rapt::biased_attention(x[0], x[1], x[2], x[3], numbers, {.heads = heads});
+      const rapt::RowSplits splits = rapt::RowSplits::equal(2, 3);
+      std::ignore = rapt::attention<double>(x[0], x[1], x[2], splits, splits,
+                                            {.heads = heads, .bias = {.table = {.table = x[3], .numbers = numbers}}});
     };
   };
   const Shape rows{6, 6}, table{7, 2};
   rapt_test::expect_errors({
-      {"width", call(1, {6, 4}), {"biased_attention", "[6, 6]", "[6, 4]"}},
-      {"values", call(2, {5, 6}), {"biased_attention", "[6, 6]", "[5, 6]"}},
-      {"table", call(3, {7, 3}), {"biased_attention", "[7, 3]", "heads 2"}},
+      {"width", call(1, {6, 4}), {"attention", "[6, 6]", "[6, 4]"}},
+      {"values", call(2, {5, 6}), {"attention", "[6, 6]", "[5, 6]"}},
+      {"table", call(3, {7, 3}), {"attention", "[7, 3]", "heads 2"}},
       {"heads", call(0, rows, 9, 6, 4), {"multiple of heads", "6", "4"}},
       {"no square", call(0, rows, 8), {"8 numbers of pairs"}},
-      {"length", call(3, table, 16), {"sequences of 4 positions", "[6, 6]"}},
-      {"number", call(3, table, 9, 7), {"biased_attention", "token id 7", "7"}},
+      {"length", call(3, table, 16), {"sequences of 4 positions", "3 queries", "3 keys"}},
+      {"number", call(3, table, 9, 7), {"attention", "token id 7", "7"}},
   });
 }
 

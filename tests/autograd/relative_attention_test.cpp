@@ -2,7 +2,7 @@
 /// Attention with relative positions against its equation in double, its gradients against central differences; and the
 /// ops that cut and put together rows, which models with memory and adaptive softmax need.
 // covers: autograd/ops/place_rows.hpp, autograd/ops/slice_rows.hpp
-#include "rapt/autograd/ops/relative_attention.hpp"
+#include "rapt/autograd/ops/attention.hpp"
 
 #include <gtest/gtest.h>
 
@@ -17,7 +17,6 @@
 namespace {
 
 using rapt::Index;
-using rapt::RelativeAttentionOptions;
 using rapt::Shape;
 using rapt::Tensor;
 using rapt::Variable;
@@ -34,8 +33,15 @@ struct Case {
   double scale = 0;
   float dropout = 0;
 
-  [[nodiscard]] RelativeAttentionOptions options() const {
-    return {.heads = heads, .span = span, .dropout = dropout, .scale = scale};
+  /// `span` counts the query's own position, `window` the keys before it.
+  template <class T>
+  [[nodiscard]] rapt::AttentionOptions<T> options(const Variable<T>& r, const Variable<T>& u,
+                                                  const Variable<T>& w) const {
+    return {.heads = heads,
+            .window = span != 0 ? std::optional(span - 1) : std::nullopt,
+            .scale = scale,
+            .dropout = dropout,
+            .bias = {.distances = {.distances = r, .content_bias = u, .position_bias = w}}};
   }
   /// q, k, v, r, u, w
   [[nodiscard]] std::vector<Shape> shapes() const {
@@ -54,7 +60,7 @@ struct Case {
   }
   template <class T>
   [[nodiscard]] Variable<T> operator()(const std::vector<Variable<T>>& x) const {
-    return relative_attention(x[0], x[1], x[2], x[3], x[4], x[5], splits_of(queries), splits_of(keys), options());
+    return attention<T>(x[0], x[1], x[2], splits_of(queries), splits_of(keys), options<T>(x[3], x[4], x[5]));
   }
 };
 
@@ -165,11 +171,14 @@ TEST(RelativeAttention, GradientsWithDropout) {
 TEST(RelativeAttention, GradientsOfSlicesAndOfOneVariable) {
   const rapt::RowSplits queries = splits_of({2, 1}), keys = splits_of({4, 2});
   const auto fused = [&](const Variables& x) {  // keys and values are columns of one matrix
-    return relative_attention(rapt::columns(x[0], 1, 4), rapt::columns(x[1], 0, 4), rapt::columns(x[1], 5, 4), x[2],
-                              x[3], x[3], queries, keys, {.heads = 2});
+    return rapt::attention<double>(
+        rapt::columns(x[0], 1, 4), rapt::columns(x[1], 0, 4), rapt::columns(x[1], 5, 4), queries, keys,
+        {.heads = 2, .bias = {.distances = {.distances = x[2], .content_bias = x[3], .position_bias = x[3]}}});
   };
   const auto self = [&](const Variables& x) {
-    return relative_attention(x[0], x[0], x[0], x[0], x[1], x[2], keys, keys, {.heads = 2});
+    return rapt::attention<double>(
+        x[0], x[0], x[0], keys, keys,
+        {.heads = 2, .bias = {.distances = {.distances = x[0], .content_bias = x[1], .position_bias = x[2]}}});
   };
   using rapt_test::normal_tensor;
   const auto of = [](std::initializer_list<Shape> shapes) {
@@ -242,15 +251,15 @@ TEST(RelativeAttention, WrongUse) {
   };
   const Shape q{2, 6};
   rapt_test::expect_errors({
-      {"width", call(c, 1, {3, 4}), {"relative_attention", "[2, 6]", "[3, 4]"}},
-      {"relative", call(c, 3, {3, 4}), {"relative_attention", "[2, 6]", "[3, 4]"}},
-      {"no distances", call(c, 3, {0, 6}), {"relative_attention", "[0, 6]"}},
-      {"bias", call(c, 4, {2, 2}), {"relative_attention", "[2, 6]", "[2, 2]"}},
-      {"rows", call(c, 0, {3, 6}), {"relative_attention", "row splits", "[3, 6]"}},
+      {"width", call(c, 1, {3, 4}), {"attention", "[2, 6]", "[3, 4]"}},
+      {"relative", call(c, 3, {3, 4}), {"attention", "6 columns", "[3, 4]"}},
+      {"no distances", call(c, 3, {0, 6}), {"attention", "[0, 6]"}},
+      {"bias", call(c, 4, {2, 2}), {"attention", "6 columns", "[2, 2]"}},
+      {"rows", call(c, 0, {3, 6}), {"attention", "row splits", "[3, 6]"}},
       {"sequences", call({.queries = {2}, .keys = {2, 1}, .distances = 3}, 0, q), {"1 query", "2 key"}},
       {"few keys", call({.queries = {1, 1}, .keys = {3, 0}, .distances = 3}, 0, q), {"sequence 1", "1 queries", "0"}},
       {"heads", call({.queries = {2}, .keys = {3}, .distances = 3, .heads = 4}, 0, q), {"multiple of heads", "6", "4"}},
-      {"span", call({.queries = {2}, .keys = {3}, .distances = 3, .span = -1}, 0, q), {"span", "-1"}},
+      {"span", call({.queries = {2}, .keys = {3}, .distances = 3, .span = -1}, 0, q), {"window", "-2"}},
   });
 }
 

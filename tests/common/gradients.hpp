@@ -171,13 +171,11 @@ struct OpsInHeaders {
 /// Ops with a test file of their own beside ops_test.cpp: <name>_test.cpp must call the op, and `check` in its text.
 [[nodiscard]] inline std::set<std::string> ops_with_own_test(const std::string& check) {
   const std::pair<const char*, const char*> own[] = {{"assemble_tokens", "patches"},
-                                                     {"biased_attention", "biased_attention"},
                                                      {"distillation_loss", "distillation"},
                                                      {"mean_rows", "mean_rows"},
                                                      {"mean_squared_error", "mean_squared_error"},
                                                      {"normalize", "normalize"},
                                                      {"place_rows", "relative_attention"},
-                                                     {"relative_attention", "relative_attention"},
                                                      {"reshape", "patches"},
                                                      {"resize_positions", "patches"},
                                                      {"scaled_residual", "scaled_residual"},

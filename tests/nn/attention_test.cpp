@@ -126,8 +126,9 @@ TEST(MultiHeadAttention, ATableOfBiasesIsTheOps) {
   const Variable qkv = rapt::linear<double>(x, p.at("in_proj_weight"), Variable(bias));
   for (const bool with_shared : {false, true}) {
     const Variable table = with_shared ? rapt::add(shared, p.at("position_bias.table")) : p.at("position_bias.table");
-    const Variable heads = biased_attention(rapt::columns(qkv, 0, 6), rapt::columns(qkv, 6, 6),
-                                            rapt::columns(qkv, 12, 6), table, pairs, {.heads = 2});
+    const Variable heads = rapt::attention<double>(rapt::columns(qkv, 0, 6), rapt::columns(qkv, 6, 6),
+                                                   rapt::columns(qkv, 12, 6), splits_of({3, 3}), splits_of({3, 3}),
+                                                   {.heads = 2, .bias = {.table = {.table = table, .numbers = pairs}}});
     const Variable expected = rapt::linear<double>(heads, p.at("out_proj.weight"), p.at("out_proj.bias"));
     const Variable y =
         layer(x, splits_of({3, 3}), {}, {}, {.table = with_shared ? shared : Variable(), .pairs = pairs});
@@ -156,10 +157,12 @@ TEST(MultiHeadAttention, ScoresOfDistancesAreTheOps) {
     const auto part = [&](const Variable& rows, Index first, Index count) {
       return rapt::linear<double>(rows, p.at("in_proj_weight"), Variable(), rapt::Activation::none, {first, count});
     };
-    const Variable heads = relative_attention<double>(
-        part(x, 0, 10), part(all, 10, 10), part(all, 20, 10),
-        rapt::linear<double>(distances, p.at("position_proj.weight"), Variable()), own ? p.at("content_bias") : u,
-        own ? p.at("position_bias") : w, splits, all_splits, {.heads = 2, .span = 2});
+    const rapt::DistanceBias<double> bias{
+        .distances = rapt::linear<double>(distances, p.at("position_proj.weight"), Variable()),
+        .content_bias = own ? p.at("content_bias") : u,
+        .position_bias = own ? p.at("position_bias") : w};
+    const Variable heads = rapt::attention<double>(part(x, 0, 10), part(all, 10, 10), part(all, 20, 10), splits,
+                                                   all_splits, {.heads = 2, .window = 1, .bias = {.distances = bias}});
     const Variable y =
         layer(x, splits, all, all_splits, {}, {}, {.distances = distances, .content_bias = u, .position_bias = w});
     const Variable expected = rapt::linear<double>(heads, p.at("out_proj.weight"), Variable());

@@ -12,9 +12,7 @@
 
 #include "rapt/autograd/ops/add.hpp"
 #include "rapt/autograd/ops/attention.hpp"
-#include "rapt/autograd/ops/biased_attention.hpp"
 #include "rapt/autograd/ops/place_rows.hpp"
-#include "rapt/autograd/ops/relative_attention.hpp"
 #include "rapt/nn/cache_attention.hpp"
 #include "rapt/nn/linear.hpp"
 #include "rapt/nn/rotary.hpp"
@@ -193,10 +191,14 @@ class MultiHeadAttention {
                         ", the query has shape ", query.shape());
     if (weights != nullptr) *weights = Tensor<T>(Shape{x.rows(), options_.heads, longest}, T(0));
     Tensor<T> output(Shape{x.rows(), options_.heads * options_.value_head_dim});
-    kernels::cached_attention<T>(query.value(), keys_values.view().columns(0, k), keys_values.view().columns(k, v),
-                                 rows, options_.heads, static_cast<T>(options_.scale), output,
-                                 weights != nullptr ? weights->data() : nullptr, longest,
-                                 static_cast<T>(options_.soft_cap));
+    kernels::cached_attention<T>({.query = query.value(),
+                                  .key = keys_values.view().columns(0, k),
+                                  .value = keys_values.view().columns(k, v),
+                                  .rows = rows,
+                                  .heads = options_.heads,
+                                  .scale = static_cast<T>(options_.scale),
+                                  .soft_cap = static_cast<T>(options_.soft_cap)},
+                                 output, weights != nullptr ? weights->data() : nullptr, longest);
     return out_proj_(Variable<T>(std::move(output)));
   }
 
@@ -244,14 +246,6 @@ class MultiHeadAttention {
     if (options.head_dim == 0) options.head_dim = options.d_model / options.heads;
     if (options.value_head_dim == 0) options.value_head_dim = options.head_dim;
     if (options.scale == 0) options.scale = 1 / std::sqrt(static_cast<double>(options.head_dim));
-    const bool is_plain =
-        options.key_value_heads == options.heads && options.value_head_dim == options.head_dim && options.soft_cap == 0;
-    const bool has_table = std::holds_alternative<BiasTable>(options.positions);
-    require(is_plain || !(has_table || std::holds_alternative<DistanceScores>(options.positions)), kWhere,
-            "biases of scores need as many heads of keys as of queries, of one width, and no cap: heads = ",
-            options.heads, ", key_value_heads = ", options.key_value_heads, ", head_dim = ", options.head_dim,
-            ", value_head_dim = ", options.value_head_dim, ", soft_cap = ", options.soft_cap);
-    require(!has_table || options.window == 0, kWhere, "a table of biases has no window: ", options.window);
     return options;
   }
   static std::optional<Linear<T>> distance_projection(const MultiHeadAttentionOptions& options, Rng& rng) {
@@ -266,15 +260,6 @@ class MultiHeadAttention {
                 !std::holds_alternative<DistanceScores>(options_.positions),
             kWhere, "there are no steps with biases of scores");
   }
-  /// Throws unless the call asks for nothing but what attention with biases of scores computes.
-  static void require_plain_call(const AttentionMask<T>& mask, bool causal, const AttentionCapture<T>& capture) {
-    require(mask.causal.value_or(causal) == causal && mask.alignment == MaskAlignment::last_key &&
-                mask.mask.data() == nullptr && mask.additive_mask.data() == nullptr &&
-                mask.key_padding_mask.data() == nullptr && capture.scores == nullptr &&
-                (!causal || capture.weights == nullptr),
-            kWhere, "biases of scores go with no other mask, and their scores are not handed out");
-  }
-
   [[nodiscard]] Index query_columns() const { return options_.heads * options_.head_dim; }
 
   /// Columns first .. first + count of [queries | keys | values]   // [N, count]
@@ -314,35 +299,25 @@ class MultiHeadAttention {
                                    const RowSplits& query_splits, const RowSplits& key_splits,
                                    const AttentionMask<T>& mask, const AttentionCapture<T>& capture,
                                    const PositionInputs<T>& positions) const {
+    AttentionOptions<T> options{.heads = options_.heads,
+                                .key_value_heads = options_.key_value_heads,
+                                .scale = options_.scale,
+                                .soft_cap = options_.soft_cap,
+                                .dropout = options_.dropout,
+                                .mask = mask};
+    if (options_.window > 0) options.window = options_.window;
     if (std::holds_alternative<BiasTable>(options_.positions)) {
-      require_plain_call(mask, /*causal=*/false, capture);
       Variable<T> table = positions.table.defined() ? positions.table : Variable<T>(bias_table_);
       if (positions.table.defined() && bias_table_.defined()) table = add<T>(positions.table, bias_table_);
       require(table.defined(), kWhere, "the layer has no table of biases, and the call brings none");
-      return out_proj_(biased_attention<T>(
-          query, key, value, table, positions.pairs,
-          {.heads = options_.heads, .dropout = options_.dropout, .scale = options_.scale, .weights = capture.weights}));
+      options.bias.table = {.table = table, .numbers = positions.pairs};
     }
     if (std::holds_alternative<DistanceScores>(options_.positions)) {
-      require_plain_call(mask, /*causal=*/true, capture);
-      return out_proj_(relative_attention<T>(query, key, value, (*position_proj_)(positions.distances),
-                                             content_bias_.defined() ? content_bias_ : positions.content_bias,
-                                             position_bias_.defined() ? position_bias_ : positions.position_bias,
-                                             query_splits, key_splits,
-                                             {.heads = options_.heads,
-                                              .span = options_.window > 0 ? options_.window + 1 : 0,
-                                              .dropout = options_.dropout,
-                                              .scale = options_.scale}));
+      options.bias.distances = {.distances = (*position_proj_)(positions.distances),
+                                .content_bias = content_bias_.defined() ? content_bias_ : positions.content_bias,
+                                .position_bias = position_bias_.defined() ? position_bias_ : positions.position_bias};
     }
-    return out_proj_(attention<T>(query, key, value, query_splits, key_splits,
-                                  {.heads = options_.heads,
-                                   .key_value_heads = options_.key_value_heads,
-                                   .window = options_.window,
-                                   .scale = options_.scale,
-                                   .soft_cap = options_.soft_cap,
-                                   .dropout = options_.dropout,
-                                   .mask = mask},
-                                  capture));
+    return out_proj_(attention<T>(query, key, value, query_splits, key_splits, options, capture));
   }
 
   MultiHeadAttentionOptions options_;

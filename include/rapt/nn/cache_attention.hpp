@@ -2,7 +2,7 @@
 /// Attention to what a key-value cache holds: one token after another while decoding, or a whole prompt at once.
 #pragma once
 
-#include "rapt/kernels/attention.hpp"
+#include "rapt/kernels/attention/forward.hpp"
 #include "rapt/nn/kv_cache.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -60,7 +60,7 @@ void attend_in_tiles(const TensorView<const T>& query, const RowSplits& splits, 
   problem.scale = static_cast<T>(options.scale);
   problem.soft_cap = static_cast<T>(options.soft_cap);
   problem.causal = true;
-  problem.window = options.window;
+  if (options.window > 0) problem.window = options.window;
   kernels::attention<T>(problem, output.middle_rows(first_row, offsets.back()), nullptr);
 }
 
@@ -78,9 +78,14 @@ void attend_to_entries(const TensorView<const T>& query, const RowSplits& splits
     rows.push_back({.entries = seen.data(), .length = static_cast<Index>(seen.size())});
   }
   const Index first_row = splits.begin(first), count = splits.end(last - 1) - first_row;
-  kernels::cached_attention<T>(query.middle_rows(first_row, count), cache.keys(), cache.values(), rows, options.heads,
-                               static_cast<T>(options.scale), output.middle_rows(first_row, count),
-                               /*weights=*/nullptr, /*weights_stride=*/0, static_cast<T>(options.soft_cap));
+  kernels::cached_attention<T>({.query = query.middle_rows(first_row, count),
+                                .key = cache.keys(),
+                                .value = cache.values(),
+                                .rows = rows,
+                                .heads = options.heads,
+                                .scale = static_cast<T>(options.scale),
+                                .soft_cap = static_cast<T>(options.soft_cap)},
+                               output.middle_rows(first_row, count));
 }
 
 }  // namespace detail

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "rapt/core/token_batch.hpp"
-#include "rapt/kernels/cached_attention.hpp"
+#include "rapt/kernels/attention/cached.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 

@@ -2,60 +2,15 @@
 /// Scaled dot-product attention as an op.
 #pragma once
 
-#include <cmath>
 #include <limits>
-#include <optional>
 #include <vector>
 
+#include "rapt/autograd/ops/attention_options.hpp"
 #include "rapt/autograd/record.hpp"
-#include "rapt/core/token_batch.hpp"
-#include "rapt/kernels/attention.hpp"
+#include "rapt/kernels/attention/backward.hpp"
+#include "rapt/kernels/attention/forward.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
-
-using kernels::MaskAlignment;
-using kernels::ScoreStage;
-
-/// What queries may not attend to in one call. The masks are views: the caller keeps them alive during the call. They
-/// are constants; no gradient flows into them.
-template <class T>
-struct AttentionMask {
-  /// True: a query attends to no key behind its own position. Unset: the usual of the place, which is causal in a
-  /// decoder's self-attention and not causal elsewhere.
-  std::optional<bool> causal = {};
-  /// Which position a query has among more or fewer keys; `causal` and `window` count from it. The default is a cache's
-  /// rule, `first_key` is that of torch's `is_causal`.
-  MaskAlignment alignment = MaskAlignment::last_key;
-  /// [Lq, Lk] for all, or [B or 1, H or 1, Lq, Lk]; true: may not attend (as torch.nn.Transformer's masks).
-  TensorView<const bool> mask = {};
-  /// A bias of the same shapes, added to the scaled and capped scores; -infinity: may not attend.
-  TensorView<const T> additive_mask = {};
-  /// [Nk]; true: no query attends to this key. For callers with padded data; sequences laid end to end need none.
-  TensorView<const bool> key_padding_mask = {};
-};
-
-/// How queries attend to keys, and the mask of the call.
-template <class T>
-struct AttentionOptions {
-  Index heads = 1;            ///< H: head h reads columns h d_k .. (h + 1) d_k of the queries
-  Index key_value_heads = 0;  ///< K: query head h reads head h / (H / K) of keys and values; 0: as many as heads
-  Index window = 0;           ///< a query attends only to keys at most so many positions away from its own; 0: no limit
-  double scale = 0.0;         ///< factor of the scores; 0: 1 / sqrt(d_k)
-  double soft_cap = 0.0;      ///< scaled scores s become soft_cap tanh(s / soft_cap) before masks (Gemma 2); 0: no cap
-  float dropout = 0.f;        ///< rate of the dropout of the attention probabilities, in Training
-  AttentionMask<T> mask = {};
-};
-
-/// What a call of attention hands out beside its result. Pointers that are set receive it; no gradient flows through.
-template <class T>
-struct AttentionCapture {
-  /// The attention probabilities, [B, H, longest query, longest key]; zeros outside of each sequence.
-  Tensor<T>* weights = nullptr;
-  /// The scores at `score_stage`, of the same shape. Outside of each sequence scaled and capped scores are zeros and
-  /// masked ones are -infinity.
-  Tensor<T>* scores = nullptr;
-  ScoreStage score_stage = ScoreStage::masked;
-};
 
 /// Columns begin .. begin + count of a variable, so that q, k and v may be parts of one matrix.
 template <class T>
@@ -79,84 +34,6 @@ inline std::vector<kernels::KeyRange> key_ranges(const RowSplits& splits) {
   return ranges;
 }
 
-/// Throws unless the soft cap is 0 (none) or a positive number that T can divide by.
-template <class T>
-void require_soft_cap(double soft_cap, std::string_view where) {
-  require(soft_cap == 0 || (soft_cap >= static_cast<double>(std::numeric_limits<T>::min()) &&
-                            soft_cap <= static_cast<double>(std::numeric_limits<T>::max())),
-          where, "soft_cap must be 0 (no cap) or positive and finite: ", soft_cap);
-}
-
-/// Throws unless everything that attention reads has the shape it must have.
-template <class T>
-void require_attention(const TensorView<const T>& query, const TensorView<const T>& key,
-                       const TensorView<const T>& value, std::span<const Index> query_offsets,
-                       std::span<const kernels::KeyRange> keys, const AttentionOptions<T>& options) {
-  constexpr std::string_view kWhere = "attention";
-  require(options.heads > 0 && query.cols() % options.heads == 0, kWhere,
-          "d_model must be a multiple of heads: d_model = ", query.cols(), ", heads = ", options.heads);
-  const Index key_value_heads = options.key_value_heads > 0 ? options.key_value_heads : options.heads;
-  require(options.key_value_heads >= 0 && options.heads % key_value_heads == 0, kWhere,
-          "heads must be a multiple of key_value_heads: heads = ", options.heads,
-          ", key_value_heads = ", options.key_value_heads);
-  const bool heads_fit = query.cols() / options.heads * key_value_heads == key.cols() && value.cols() > 0 &&
-                         value.cols() % key_value_heads == 0 && value.rows() == key.rows();
-  require<ShapeError>(heads_fit, kWhere, "query ", query.shape(), ", key ", key.shape(), ", value ", value.shape(),
-                      " in ", options.heads, " heads, of which key and value have ", key_value_heads);
-  require<ShapeError>(query_offsets.back() == query.rows(), kWhere, "row splits end at ", query_offsets.back(),
-                      ", query has shape ", query.shape());
-  require<ShapeError>(keys.size() + 1 == query_offsets.size(), kWhere, query_offsets.size() - 1, " query sequences, ",
-                      keys.size(), " key sequences");
-  Index longest_query = 0;
-  for (std::size_t i = 0; i + 1 < query_offsets.size(); ++i) {
-    longest_query = std::max(longest_query, query_offsets[i + 1] - query_offsets[i]);
-    require<ShapeError>(keys[i].begin >= 0 && keys[i].length >= 0 && keys[i].begin + keys[i].length <= key.rows(),
-                        kWhere, "keys of sequence ", i, " are rows ", keys[i].begin, " .. ",
-                        keys[i].begin + keys[i].length, ", key has shape ", key.shape());
-  }
-  const Index longest_key = kernels::detail::longest_keys(keys), sequences = static_cast<Index>(keys.size());
-  const auto require_mask = [&](std::string_view name, const void* data, const Shape& s) {
-    if (data == nullptr) return;
-    const Index r = s.rank();
-    const bool fits =
-        (r == 2 || (r == 4 && (s[0] == 1 || s[0] == sequences) && (s[1] == 1 || s[1] == options.heads))) &&
-        s[r - 2] >= longest_query && s[r - 1] >= longest_key;
-    require<ShapeError>(fits, kWhere, name, " must be [Lq, Lk] or [B or 1, H or 1, Lq, Lk] with B = ", sequences,
-                        ", H = ", options.heads, ", Lq >= ", longest_query, ", Lk >= ", longest_key, ": ", s);
-  };
-  require_mask("mask", options.mask.mask.data(), options.mask.mask.shape());
-  require_mask("additive_mask", options.mask.additive_mask.data(), options.mask.additive_mask.shape());
-  require<ShapeError>(
-      options.mask.key_padding_mask.data() == nullptr || options.mask.key_padding_mask.size() == key.rows(), kWhere,
-      "key_padding_mask has ", options.mask.key_padding_mask.size(), " elements, key has shape ", key.shape());
-  require(options.window >= 0, kWhere, "window must not be negative: ", options.window);
-  require(std::isfinite(options.scale), kWhere, "scale must be finite: ", options.scale);
-  require_soft_cap<T>(options.soft_cap, kWhere);
-}
-
-template <class T>
-[[nodiscard]] kernels::AttentionProblem<T> attention_problem(
-    const TensorView<const T>& query, const TensorView<const T>& key, const TensorView<const T>& value,
-    std::span<const Index> query_offsets, std::span<const kernels::KeyRange> keys, const AttentionOptions<T>& options) {
-  const double d_k = static_cast<double>(query.cols() / options.heads);
-  return {.query = query,
-          .key = key,
-          .value = value,
-          .query_offsets = query_offsets,
-          .keys = keys,
-          .heads = options.heads,
-          .key_value_heads = options.key_value_heads,
-          .scale = static_cast<T>(options.scale != 0.0 ? options.scale : 1.0 / std::sqrt(d_k)),
-          .soft_cap = static_cast<T>(options.soft_cap),
-          .causal = options.mask.causal.value_or(false),
-          .window = options.window,
-          .alignment = options.mask.alignment,
-          .mask = {options.mask.mask},
-          .additive_mask = {options.mask.additive_mask},
-          .key_padding = options.mask.key_padding_mask.data(),
-          .dropout = {}};
-}
-
 /// True if the slices begin[i] .. begin[i] + count[i] of those inputs that are `in` cover all of its columns.
 template <class T>
 [[nodiscard]] bool slices_cover(const Node<T>& out, const Node<T>& in, const Index (&begin)[3],
@@ -175,10 +52,11 @@ template <class T>
 
 }  // namespace detail
 
-/// softmax(cap(scale Q K^T) + masks) V, head by head and sequence by sequence (the paper's equation 1; without a soft
-/// cap cap(s) = s)   // [Nq, H d_v] from query [Nq, H d_k], key [Nk, K d_k], value [Nk, K d_v]
+/// softmax(cap(scale Q K^T + bias) + masks) V, head by head and sequence by sequence (the paper's equation 1; without a
+/// soft cap cap(s) = s)   // [Nq, H d_v] from query [Nq, H d_k], key [Nk, K d_k], value [Nk, K d_v]
 /// K is `key_value_heads`; heads of values may have any width d_v. Query i of sequence s sees only keys of sequence s.
-/// A query that may attend to nothing gives zeros. Gradients flow into the slices' sources.
+/// A query that may attend to nothing gives zeros. Gradients flow into the slices' sources and
+/// into the variables of the bias.
 template <class T>
 [[nodiscard]] Variable<T> attention(const ColumnSlice<T>& query, const ColumnSlice<T>& key, const ColumnSlice<T>& value,
                                     const RowSplits& query_splits, const RowSplits& key_splits,
@@ -194,19 +72,30 @@ template <class T>
     const bool masked = capture.score_stage == ScoreStage::masked;
     *capture.scores = Tensor<T>(pairs, masked ? -std::numeric_limits<T>::infinity() : T(0));
   }
-  const bool recording = will_record<T>({query.source, key.source, value.source});
+  const TableBias<T>& table = options.bias.table;
+  const auto& [distances, content_bias, position_bias] = options.bias.distances;
+  Tensor<T> gathered;
+  if (table.table.defined()) {
+    gathered = Tensor<T>(Shape{options.heads, static_cast<Index>(table.numbers.size())});
+    kernels::gather_bias<T>(table.table.value(), table.numbers, gathered.data());
+    problem.table_bias = detail::table_bias(table, gathered);
+  }
+  const detail::Inputs<T> inputs{query.source, key.source,   value.source, table.table,
+                                 distances,    content_bias, position_bias};
+  const bool recording = will_record<T>(inputs);
   Tensor<T> output(Shape{query.view().rows(), value.count / problem.heads_of_keys() * options.heads});
   Tensor<T> log_sum_exp(recording ? Shape{output.rows(), options.heads} : Shape{});
-  kernels::attention<T>(problem, output, recording ? log_sum_exp.data() : nullptr, capture.weights, capture.scores,
-                        capture.score_stage);
+  kernels::attention<T>(problem, output, recording ? log_sum_exp.data() : nullptr,
+                        {.weights = capture.weights, .scores = capture.scores, .stage = capture.score_stage});
 
-  // What backward reads must outlive this call: the splits, and copies of the masks.
+  // What backward reads must outlive this call: the splits, and copies of the masks. A table's bias is gathered again.
   struct Saved {
     kernels::AttentionProblem<T> problem;
     Tensor<T> log_sum_exp, additive_mask;
     Tensor<bool> mask, key_padding;
     RowSplits query_splits;
     std::vector<kernels::KeyRange> keys;
+    std::vector<TokenId> numbers;
     Index begin[3], count[3];
     bool covers_rows;
   };
@@ -217,39 +106,52 @@ template <class T>
               .key_padding = {},
               .query_splits = {},
               .keys = {},
+              .numbers = {},
               .begin = {query.begin, key.begin, value.begin},
               .count = {query.count, key.count, value.count},
               .covers_rows = key_splits.rows() == key.view().rows()};
   if (recording) {
     saved.query_splits = query_splits;
     saved.keys = keys;
+    saved.numbers.assign(table.numbers.begin(), table.numbers.end());
     if (options.mask.mask.data() != nullptr) saved.mask = Tensor<bool>(options.mask.mask);
     if (options.mask.additive_mask.data() != nullptr) saved.additive_mask = Tensor<T>(options.mask.additive_mask);
     if (options.mask.key_padding_mask.data() != nullptr)
       saved.key_padding = Tensor<bool>(options.mask.key_padding_mask);
   }
-  return record("attention", std::move(output), {query.source, key.source, value.source},
-                [saved = std::move(saved)](Node<T>& out) {
-                  kernels::AttentionProblem<T> p = saved.problem;
-                  p.query_offsets = saved.query_splits.offsets();
-                  p.keys = saved.keys;
-                  if (!saved.mask.empty()) p.mask = {saved.mask.view()};
-                  if (!saved.additive_mask.empty()) p.additive_mask = {saved.additive_mask.view()};
-                  if (!saved.key_padding.empty()) p.key_padding = saved.key_padding.data();
-                  kernels::AttentionGradient<T> gradients[3];
-                  for (std::size_t i = 0; i < 3; ++i) {
-                    Node<T>& in = out.input(i);
-                    if (!in.requires_grad) continue;
-                    if (in.grad.empty() && saved.covers_rows &&
-                        detail::slices_cover(out, in, saved.begin, saved.count)) {  // the kernel writes all of it
-                      in.grad = Tensor<T>(in.value.shape());
-                      for (std::size_t j = i; j < 3; ++j) gradients[j].accumulate = out.inputs[j].get() != &in;
-                    }
-                    gradients[i].values = in.grad_sum().view().columns(saved.begin[i], saved.count[i]);
-                  }
-                  kernels::attention_backward<T>(p, saved.log_sum_exp.data(), out.value, out.grad, gradients[0],
-                                                 gradients[1], gradients[2]);
-                });
+  return record("attention", std::move(output), inputs, [saved = std::move(saved)](Node<T>& out) {
+    kernels::AttentionProblem<T> p = saved.problem;
+    p.query_offsets = saved.query_splits.offsets();
+    p.keys = saved.keys;
+    if (!saved.mask.empty()) p.mask = {saved.mask.view()};
+    if (!saved.additive_mask.empty()) p.additive_mask = {saved.additive_mask.view()};
+    if (!saved.key_padding.empty()) p.key_padding = saved.key_padding.data();
+    kernels::AttentionGradients<T> gradients;
+    kernels::AttentionGradient<T>* slices[] = {&gradients.query, &gradients.key, &gradients.value};
+    for (std::size_t i = 0; i < 3; ++i) {
+      Node<T>& in = out.input(i);
+      if (!in.requires_grad) continue;
+      if (in.grad.empty() && saved.covers_rows &&
+          detail::slices_cover(out, in, saved.begin, saved.count)) {  // the kernel writes all of it
+        in.grad = Tensor<T>(in.value.shape());
+        for (std::size_t j = i; j < 3; ++j) slices[j]->accumulate = out.inputs[j].get() != &in;
+      }
+      slices[i]->values = in.grad_sum().view().columns(saved.begin[i], saved.count[i]);
+    }
+    const auto wanted = [&](std::size_t i) { return out.inputs[i] != nullptr && out.inputs[i]->requires_grad; };
+    Tensor<T> gathered_bias, d_bias;
+    if (p.table_bias.present()) {
+      gathered_bias = Tensor<T>(Shape{p.heads, p.table_bias.head_size});
+      kernels::gather_bias<T>(out.input(3).value, saved.numbers, gathered_bias.data());
+      p.table_bias.values = gathered_bias.data();
+      if (wanted(3)) d_bias = Tensor<T>(gathered_bias.shape(), T(0)), gradients.table_bias = d_bias.data();
+    }
+    if (wanted(4)) gradients.distances = out.input(4).grad_sum();
+    if (wanted(5)) gradients.content_bias = out.input(5).grad_sum().data();
+    if (wanted(6)) gradients.position_bias = out.input(6).grad_sum().data();
+    kernels::attention_backward<T>(p, saved.log_sum_exp.data(), out.value, out.grad, gradients);
+    if (!d_bias.empty()) kernels::scatter_bias<T>(out.input(3).grad_sum(), saved.numbers, d_bias.data());
+  });
 }
 
 /// The same with whole variables.

@@ -1,6 +1,7 @@
 /// \file
 /// Attention, forward and backward, against the equations in double: every mask, length, head size and instruction set.
-#include "rapt/kernels/attention.hpp"
+#include "rapt/kernels/attention/forward.hpp"
+#include "rapt/kernels/attention/backward.hpp"
 
 #include <gtest/gtest.h>
 
@@ -126,7 +127,8 @@ struct Case {
     p.query = query(), p.key = key(), p.value = value();
     p.query_offsets = offsets, p.keys = ranges;
     p.heads = setup.heads, p.key_value_heads = setup.key_value_heads, p.scale = scale, p.causal = setup.causal,
-    p.window = setup.window, p.alignment = setup.alignment, p.soft_cap = static_cast<T>(setup.soft_cap);
+    p.alignment = setup.alignment, p.soft_cap = static_cast<T>(setup.soft_cap);
+    if (setup.window > 0) p.window = setup.window;
     if (setup.mask != Mask::none) p.mask = {mask.view()};
     if (setup.additive != Mask::none) p.additive_mask = {additive.view()};
     if (setup.padding) p.key_padding = padding.data();
@@ -183,9 +185,9 @@ struct Results {
 template <class T>
 Results<T> compute(const Case<T>& c) {
   Results<T> r(c);
-  kernels::attention<T>(c.problem(), r.output, r.log_sum_exp.data(), &r.weights);
-  kernels::attention_backward<T>(c.problem(), r.log_sum_exp.data(), r.output, c.d_output, {r.d_query}, {r.d_key},
-                                 {r.d_value});
+  kernels::attention<T>(c.problem(), r.output, r.log_sum_exp.data(), {.weights = &r.weights});
+  kernels::attention_backward<T>(c.problem(), r.log_sum_exp.data(), r.output, c.d_output,
+                                 {.query = {r.d_query}, .key = {r.d_key}, .value = {r.d_value}});
   return r;
 }
 
@@ -285,7 +287,7 @@ Tensor<T> scores_of(const Case<T>& c, kernels::ScoreStage stage) {
   Results<T> r(c);
   const bool masked = stage == kernels::ScoreStage::masked;
   Tensor<T> scores(r.weights.shape(), masked ? -std::numeric_limits<T>::infinity() : T(0));
-  kernels::attention<T>(c.problem(), r.output, nullptr, nullptr, &scores, stage);
+  kernels::attention<T>(c.problem(), r.output, nullptr, {.scores = &scores, .stage = stage});
   return scores;
 }
 
@@ -505,8 +507,9 @@ TYPED_TEST(AttentionKernel, GradientsThatAreNotWantedAreLeftOut) {
     const auto view = [&](int bit, Tensor<T>& m) { return (wanted & bit) != 0 ? m.view() : TensorView<T>(); };
     kernels::attention<T>(c.problem(), r.output, r.log_sum_exp.data());
     EXPECT_TRUE(same_bits(r.output, all.output));
-    kernels::attention_backward<T>(c.problem(), r.log_sum_exp.data(), r.output, c.d_output, {view(1, r.d_query)},
-                                   {view(2, r.d_key)}, {view(4, r.d_value)});
+    kernels::attention_backward<T>(
+        c.problem(), r.log_sum_exp.data(), r.output, c.d_output,
+        {.query = {view(1, r.d_query)}, .key = {view(2, r.d_key)}, .value = {view(4, r.d_value)}});
     const Results<T> start(c);
     EXPECT_TRUE(same_bits(r.d_query, (wanted & 1) != 0 ? all.d_query : start.d_query)) << wanted;
     EXPECT_TRUE(same_bits(r.d_key, (wanted & 2) != 0 ? all.d_key : start.d_key)) << wanted;
@@ -538,10 +541,11 @@ TYPED_TEST(AttentionKernel, GradientsAreWrittenWholeUnlessTheyAreToBeAddedTo) {
     Results<T> added(c), written(c);
     for (Tensor<T>* gradient : {&added.d_query, &added.d_key, &added.d_value}) gradient->fill(T(0));
     kernels::attention<T>(c.problem(), added.output, added.log_sum_exp.data());
-    kernels::attention_backward<T>(c.problem(), added.log_sum_exp.data(), added.output, c.d_output, {added.d_query},
-                                   {added.d_key}, {added.d_value});
     kernels::attention_backward<T>(c.problem(), added.log_sum_exp.data(), added.output, c.d_output,
-                                   {written.d_query, false}, {written.d_key, false}, {written.d_value, false});
+                                   {.query = {added.d_query}, .key = {added.d_key}, .value = {added.d_value}});
+    kernels::attention_backward<T>(
+        c.problem(), added.log_sum_exp.data(), added.output, c.d_output,
+        {.query = {written.d_query, false}, .key = {written.d_key, false}, .value = {written.d_value, false}});
     EXPECT_TRUE(same_bits(written.d_query, added.d_query)) << setup.name;
     EXPECT_TRUE(same_bits(written.d_key, added.d_key)) << setup.name;
     EXPECT_TRUE(same_bits(written.d_value, added.d_value)) << setup.name;

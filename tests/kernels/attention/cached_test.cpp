@@ -1,6 +1,6 @@
 /// \file
-/// Attention of single queries against plain double code.
-#include "rapt/kernels/cached_attention.hpp"
+/// Attention of single queries against a naive reference in double.
+#include "rapt/kernels/attention/cached.hpp"
 
 #include <gtest/gtest.h>
 
@@ -71,12 +71,18 @@ TYPED_TEST(CachedAttention, EqualsTheFormula) {
       for_every_simd_level([&] {
         Tensor<T> output(query.shape(), T(7)), weights(expected_weights.shape(), T(0)), alone(query.shape(), T(7));
         const auto keys = table.view().columns(0, key_width), values = table.view().columns(key_width, key_width);
-        rapt::kernels::cached_attention<T>(query, keys, values, c.rows, heads, T(0.5), output, weights.data(), longest);
+        rapt::kernels::cached_attention<T>(
+            {.query = query, .key = keys, .value = values, .rows = c.rows, .heads = heads, .scale = T(0.5)}, output,
+            weights.data(), longest);
         expect_close(output, expected, 100 * kEpsilon<T>);
         expect_close(weights, expected_weights, 100 * kEpsilon<T>);
         for (Index i = 0; i < queries; ++i) {  // a query's result is its own, whatever stands beside it
-          rapt::kernels::cached_attention<T>(query.view().middle_rows(i, 1), keys, values,
-                                             std::span(c.rows).subspan(static_cast<std::size_t>(i), 1), heads, T(0.5),
+          rapt::kernels::cached_attention<T>({.query = query.view().middle_rows(i, 1),
+                                              .key = keys,
+                                              .value = values,
+                                              .rows = std::span(c.rows).subspan(static_cast<std::size_t>(i), 1),
+                                              .heads = heads,
+                                              .scale = T(0.5)},
                                              alone.view().middle_rows(i, 1));
         }
         EXPECT_TRUE(same_bits(alone, output));
@@ -119,9 +125,14 @@ TYPED_TEST(CachedAttention, ValuesOfAnotherWidthAndSoftCap) {
       }
       for_every_simd_level([&] {
         Tensor<T> output(expected.shape(), T(7)), weights(expected_weights.shape(), T(0));
-        rapt::kernels::cached_attention<T>(query, table.view().columns(0, kKeyHeads * kDim),
-                                           table.view().columns(kKeyHeads * kDim, kKeyHeads * d_v), c.rows, kHeads,
-                                           T(0.5), output, weights.data(), kLongest, static_cast<T>(cap));
+        rapt::kernels::cached_attention<T>({.query = query,
+                                            .key = table.view().columns(0, kKeyHeads * kDim),
+                                            .value = table.view().columns(kKeyHeads * kDim, kKeyHeads * d_v),
+                                            .rows = c.rows,
+                                            .heads = kHeads,
+                                            .scale = T(0.5),
+                                            .soft_cap = static_cast<T>(cap)},
+                                           output, weights.data(), kLongest);
         expect_close(output, expected, 100 * kEpsilon<T>);
         expect_close(weights, expected_weights, 100 * kEpsilon<T>);
       });
@@ -141,9 +152,14 @@ TYPED_TEST(CachedAttention, IsTheSameOnAnyThreads) {
       expect_same_bits_on_any_threads([&] {
         Tensor<T> output(Shape{queries, kWidth + 5 * kRows}, T(7));  // output and weights
         Tensor<T> weights(Shape{queries, 5, kRows});
-        rapt::kernels::cached_attention<T>(query, table.view().columns(0, key_width),
-                                           table.view().columns(key_width, key_width), rows, 5, T(0.3),
-                                           output.view().columns(0, kWidth), weights.data(), kRows, T(1.5));
+        rapt::kernels::cached_attention<T>({.query = query,
+                                            .key = table.view().columns(0, key_width),
+                                            .value = table.view().columns(key_width, key_width),
+                                            .rows = rows,
+                                            .heads = 5,
+                                            .scale = T(0.3),
+                                            .soft_cap = T(1.5)},
+                                           output.view().columns(0, kWidth), weights.data(), kRows);
         for (Index i = 0; i < queries; ++i)
           std::copy_n(weights.data() + i * 5 * kRows, 5 * kRows, output.row(i) + kWidth);
         return output;
