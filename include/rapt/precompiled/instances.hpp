@@ -55,7 +55,7 @@ RAPT_INSTANCE Variable<RAPT_SCALAR> attention(const Variable<RAPT_SCALAR>&, cons
                                               const AttentionCapture<RAPT_SCALAR>&);
 RAPT_INSTANCE decltype(cross_entropy<RAPT_SCALAR>) cross_entropy<RAPT_SCALAR>;
 RAPT_INSTANCE decltype(dropout<RAPT_SCALAR>) dropout<RAPT_SCALAR>;
-RAPT_INSTANCE decltype(embedding<RAPT_SCALAR>) embedding<RAPT_SCALAR>;
+RAPT_INSTANCE decltype(gather_rows<RAPT_SCALAR>) gather_rows<RAPT_SCALAR>;
 RAPT_INSTANCE decltype(layer_norm<RAPT_SCALAR>) layer_norm<RAPT_SCALAR>;
 RAPT_INSTANCE decltype(linear<RAPT_SCALAR>) linear<RAPT_SCALAR>;
 RAPT_INSTANCE decltype(linear_cross_entropy<RAPT_SCALAR>) linear_cross_entropy<RAPT_SCALAR>;
