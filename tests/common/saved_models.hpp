@@ -104,7 +104,7 @@ requires requires { M::kDecoderOnly; }
   if constexpr (requires { model(tokens).value(); }) {
     run.outputs["logits"] = model(tokens).value();
   } else {
-    rapt::SegmentCache<T> cache;
+    rapt::SegmentCache<typename M::ScalarType> cache;
     run.outputs["logits"] = model(tokens, cache);
   }
   return run;

@@ -76,7 +76,7 @@ TEST(CausalDecoder, LossIsThatOfTheLogits) {
   EXPECT_EQ(logits.shape(), (Shape{4, kVocabulary}));
   EXPECT_NEAR(smallest.loss(all).item(), cross_entropy(logits, all.targets).item(), 1e-13);
   const rapt::LanguageBatch some{.input = all.input, .targets = {3, 6}, .rows = {1, 3}};
-  const Variable of_rows = rapt::embedding<double>(logits, some.rows);
+  const Variable of_rows = rapt::gather_rows<double>(logits, some.rows);
   EXPECT_NEAR(smallest.loss(some).item(), cross_entropy(of_rows, some.targets).item(), 1e-13);
   const rapt::Recording scope;
   rapt::backward(smallest.loss(some));

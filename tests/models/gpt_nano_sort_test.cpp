@@ -106,9 +106,9 @@ TEST_F(GptNanoSort, EveryPublishedActivation) {
 
   const auto of = [&](const std::string& name) { return parameters_.at(name); };
   const auto in_layer = [&](const std::string& name) { return parameters_.at("layers.0." + name); };
-  expect(partials, "tok_emb", rapt::embedding<float>(of("embedding.weight"), batch.tokens).value());
+  expect(partials, "tok_emb", rapt::gather_rows<float>(of("embedding.weight"), batch.tokens).value());
   expect(partials, "pos_emb", of("positions.weight").value());
-  const Variable<float> x = rapt::embedding<float>(of("embedding.weight"), batch.tokens);
+  const Variable<float> x = rapt::gather_rows<float>(of("embedding.weight"), batch.tokens);
   Tensor<float> sum = x.value();
   for (Index i = 0; i < sum.rows(); ++i) {
     for (Index d = 0; d < kModel; ++d) sum(i, d) += of("positions.weight").value()(i % kLength, d);
