@@ -99,16 +99,16 @@ void train(const Flags& flags) {
 
   rapt::Fingerprint fingerprint;
   for (const auto& sequence : training) fingerprint.add(std::span<const TokenId>(sequence));
-  rapt::TrainingJob job(flags.run.job({"--text"}, std::to_string(training.size()) + " sequences, " +
-                                                      std::to_string(fingerprint.value())));
-  auto batches = rapt::masked_language_batches(
-      training, {.sequences = flags.batch, .masking = masking, .random = rng.state()});
-  rapt::Trainer trainer(model, {.learning_rate = rapt::CosineSchedule{.peak = flags.learning_rate,
-                                                                      .warmup = flags.steps / 10,
-                                                                      .steps = flags.steps},
-                                .adam = {.beta2 = 0.99, .epsilon = 1e-6, .weight_decay = 0.01},
-                                .clip_norm = 1,
-                                .seed = flags.seed + 1});  // of dropout; the seed itself draws weights and batches
+  rapt::TrainingJob job(flags.run.job(
+      {"--text"}, std::to_string(training.size()) + " sequences, " + std::to_string(fingerprint.value())));
+  auto batches =
+      rapt::masked_language_batches(training, {.sequences = flags.batch, .masking = masking, .random = rng.state()});
+  rapt::Trainer trainer(
+      model, {.learning_rate =
+                  rapt::CosineSchedule{.peak = flags.learning_rate, .warmup = flags.steps / 10, .steps = flags.steps},
+              .adam = {.beta2 = 0.99, .epsilon = 1e-6, .weight_decay = 0.01},
+              .clip_norm = 1,
+              .seed = flags.seed + 1});  // of dropout; the seed itself draws weights and batches
   const auto validate = [&](const rapt::Bert<float>& some) {
     const auto [right, frequent] = measure(some, validation, masking, most_frequent);
     char text[120];

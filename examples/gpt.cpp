@@ -63,16 +63,15 @@ void train(const Flags& flags) {
                                       std::to_string(all.size()) + " bytes, " + std::to_string(fingerprint.value())));
   auto windows = rapt::random_window_batches(
       training, {.windows = flags.batch, .length = config.positions, .random = rng.state()});
-  rapt::Trainer trainer(
-      model,
-      {.learning_rate = rapt::CosineSchedule{.peak = flags.learning_rate,
-                                             .warmup = flags.warmup,
-                                             .steps = flags.steps,
-                                             .floor = flags.learning_rate / 10},
-       .adam = {.beta2 = flags.beta2, .epsilon = 1e-8, .weight_decay = 0.1, .decay_vectors = false},
-       .label_smoothing = 0,
-       .clip_norm = 1,
-       .seed = flags.seed + 1});  // of dropout; the seed itself draws weights and windows
+  rapt::Trainer trainer(model,
+                        {.learning_rate = rapt::CosineSchedule{.peak = flags.learning_rate,
+                                                               .warmup = flags.warmup,
+                                                               .steps = flags.steps,
+                                                               .floor = flags.learning_rate / 10},
+                         .adam = {.beta2 = flags.beta2, .epsilon = 1e-8, .weight_decay = 0.1, .decay_vectors = false},
+                         .label_smoothing = 0,
+                         .clip_norm = 1,
+                         .seed = flags.seed + 1});  // of dropout; the seed itself draws weights and windows
   const auto validation_windows = rapt::all_windows(validation, 64, config.positions);
   const auto measure = [&](const rapt::Gpt<float>& some) {
     const double loss = mean_loss(some, validation_windows);

@@ -57,9 +57,9 @@ void train(Model& model, const Corpora& corpora, const rapt::Vocabulary& vocabul
     fingerprint.add(std::span<const rapt::TokenId>(pair.source));
     fingerprint.add(std::span<const rapt::TokenId>(pair.target));
   }
-  rapt::JobOptions options = flags.run.job({"--pairs", "--output", "--minutes", "--patience", "--beam"},
-                                           std::to_string(pairs.size()) + " pairs, " +
-                                               std::to_string(fingerprint.value()));
+  rapt::JobOptions options =
+      flags.run.job({"--pairs", "--output", "--minutes", "--patience", "--beam"},
+                    std::to_string(pairs.size()) + " pairs, " + std::to_string(fingerprint.value()));
   options.choose_best = true;
   rapt::TrainingJob job(options);
   const auto measure = [&](const Model& some) {

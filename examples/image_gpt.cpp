@@ -41,8 +41,8 @@ struct Flags {
 
 void train(rapt::ImageGpt<float>& model, const rapt::ImageDataset& training, const rapt::ImageDataset& test,
            const Grays& grays, const Flags& flags) {
-  rapt::TrainingJob job(
-      flags.run.job({"--mnist", "--model", "--image", "--temperature", "--completions", "--probe"}, fingerprint(training)));
+  rapt::TrainingJob job(flags.run.job({"--mnist", "--model", "--image", "--temperature", "--completions", "--probe"},
+                                      fingerprint(training)));
   rapt::RandomBatches<rapt::LanguageBatch> batches(
       [&](rapt::Rng& rng) {
         rapt::TokenBatch images;
@@ -53,13 +53,12 @@ void train(rapt::ImageGpt<float>& model, const rapt::ImageDataset& training, con
       },
       (training.images() + flags.batch - 1) / flags.batch, {.first = {flags.seed, 0}, .streams = flags.batch});
   rapt::Trainer trainer(
-      model,
-      {.learning_rate =
-           rapt::CosineSchedule{.peak = flags.learning_rate, .warmup = flags.steps / 20, .steps = flags.steps},
-       .adam = {.beta2 = 0.95, .epsilon = 1e-8},
-       .label_smoothing = 0,
-       .clip_norm = 1,
-       .seed = flags.seed});
+      model, {.learning_rate =
+                  rapt::CosineSchedule{.peak = flags.learning_rate, .warmup = flags.steps / 20, .steps = flags.steps},
+              .adam = {.beta2 = 0.95, .epsilon = 1e-8},
+              .label_smoothing = 0,
+              .clip_norm = 1,
+              .seed = flags.seed});
   const auto measure = [&](const rapt::ImageGpt<float>& some) {
     const double loss = mean_loss(some, test, grays);
     char text[100];
@@ -143,7 +142,8 @@ int main(int argc, char** argv) {
   app.add_option("--batch", f.batch, "The number of images in a step.")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
-  app.add_option("--learning-rate", f.learning_rate, "The highest learning rate; it falls to 0.")->capture_default_str();
+  app.add_option("--learning-rate", f.learning_rate, "The highest learning rate; it falls to 0.")
+      ->capture_default_str();
   app.add_option("--temperature", f.temperature, "The temperature of sampling.")->capture_default_str();
   app.add_option("--completions", f.completions, "The number of completions of each image.")
       ->capture_default_str()

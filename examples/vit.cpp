@@ -72,12 +72,11 @@ void run(const Flags& flags) {
   std::printf("%td images of %s in %td patches, %td parameters, precision %s, %d threads\n", digits.training.images(),
               to_string(digits.training.shape()).c_str(), config.grid.patches(), rapt::count_parameters(model),
               to_string(rapt::precision()).c_str(), static_cast<int>(rapt::threads()));
-  const double known =
-      train(model, digits.training, digits, flags.training,
-            flags.run.job({"--mnist", "--model", "--image", "--shown"}, fingerprint(digits.training)),
-            [&](const rapt::LabelledImages<float>& batch, const rapt::CrossEntropyOptions& options) {
-              return model.loss(batch.images, batch.labels, options);
-            });
+  const double known = train(model, digits.training, digits, flags.training,
+                             flags.run.job({"--mnist", "--model", "--image", "--shown"}, fingerprint(digits.training)),
+                             [&](const rapt::LabelledImages<float>& batch, const rapt::CrossEntropyOptions& options) {
+                               return model.loss(batch.images, batch.labels, options);
+                             });
   if (!flags.model.empty()) save_pretrained(flags.model, model);
 
   const std::vector<rapt::TokenId> classes = classify(model, digits.test, digits.normalization);
@@ -100,7 +99,9 @@ int main(int argc, char** argv) {
   app.add_option("--mnist", flags.mnist, "The folder with MNIST's four files. Without it digits are generated.");
   app.add_option("--model", flags.model, "Writes the model to this folder, as Hugging Face does.");
   app.add_option("--image", flags.image, "The PNG file to write.")->capture_default_str();
-  app.add_option("--shown", flags.shown, "The number of images in it.")->capture_default_str()->check(CLI::PositiveNumber);
+  app.add_option("--shown", flags.shown, "The number of images in it.")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
   app.add_option("--patch", flags.patch, "The side of a patch, in pixels.")->capture_default_str();
   app.add_option("--width", flags.size.d_model, "d_model")->capture_default_str();
   app.add_option("--layers", flags.size.layers, "The number of layers.")->capture_default_str();

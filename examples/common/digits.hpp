@@ -85,12 +85,15 @@ struct TrainingFlags {
   void add_to(App& app) {
     app.add_option("--epochs", epochs, "The number of passes over all images.")->capture_default_str();
     app.add_option("--batch", batch, "The number of images in a step.")->capture_default_str();
-    app.add_option("--learning-rate", learning_rate, "The highest learning rate; it falls to 0.")->capture_default_str();
+    app.add_option("--learning-rate", learning_rate, "The highest learning rate; it falls to 0.")
+        ->capture_default_str();
     app.add_option("--weight-decay", weight_decay, "The decoupled weight decay (AdamW).")->capture_default_str();
     app.add_option("--label-smoothing", label_smoothing, "The epsilon of label smoothing.")->capture_default_str();
-    app.add_option("--rotation", augmentation.rotation, "The largest random rotation, in degrees.")->capture_default_str();
+    app.add_option("--rotation", augmentation.rotation, "The largest random rotation, in degrees.")
+        ->capture_default_str();
     app.add_option("--shift", augmentation.shift, "The largest random shift, in pixels.")->capture_default_str();
-    app.add_option("--zoom", augmentation.zoom, "The largest random change of size, as a ratio.")->capture_default_str();
+    app.add_option("--zoom", augmentation.zoom, "The largest random change of size, as a ratio.")
+        ->capture_default_str();
     app.add_option("--seed", seed, "The same seed gives the same numbers.")->capture_default_str();
   }
 };

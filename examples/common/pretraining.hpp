@@ -18,7 +18,8 @@ struct PretrainingFlags {
     app.add_option("--pretraining-rate", learning_rate, "The highest learning rate of these steps; it falls to 0.")
         ->capture_default_str();
     app.add_option("--pretraining-decay", weight_decay, "The weight decay of these steps.")->capture_default_str();
-    app.add_option("--labelled", labelled, "The number of images whose labels are learned then.")->capture_default_str();
+    app.add_option("--labelled", labelled, "The number of images whose labels are learned then.")
+        ->capture_default_str();
   }
 };
 
@@ -38,11 +39,10 @@ void pretrain(Model& model, const Digits& digits, const PretrainingFlags& flags,
               digits.training.images());
   rapt::WithLoss trained(model, loss);
   rapt::Trainer trainer(
-      trained,
-      {.learning_rate =
-           rapt::CosineSchedule{.peak = flags.learning_rate, .warmup = flags.steps / 10, .steps = flags.steps},
-       .adam = {.beta2 = 0.98, .weight_decay = flags.weight_decay, .decay_vectors = false},
-       .clip_norm = 1});
+      trained, {.learning_rate =
+                    rapt::CosineSchedule{.peak = flags.learning_rate, .warmup = flags.steps / 10, .steps = flags.steps},
+                .adam = {.beta2 = 0.98, .weight_decay = flags.weight_decay, .decay_vectors = false},
+                .clip_norm = 1});
   const auto measure = [&](const auto&) {
     char text[100];
     std::snprintf(text, sizeof text, "of %td  loss %.4f  %.1f s", flags.steps, job.mean_loss(), job.progress().seconds);

@@ -27,14 +27,18 @@ struct RunFlags {
 
   void add_to(CLI::App& app) {
     command_ = &app;
-    CLI::Option* in = app.add_option("--folder", folder,
-                                     "Keeps checkpoints and a log (log.jsonl) in this folder. Without it nothing is kept.");
-    CLI::Option* going_on = app.add_flag("--resume", resume, "Goes on from the folder's checkpoint, bit for bit.")->needs(in);
-    app.add_flag("--restart", restart, "Gives up the folder's checkpoint and begins anew.")->needs(in)->excludes(going_on);
+    CLI::Option* in = app.add_option(
+        "--folder", folder, "Keeps checkpoints and a log (log.jsonl) in this folder. Without it nothing is kept.");
+    CLI::Option* going_on =
+        app.add_flag("--resume", resume, "Goes on from the folder's checkpoint, bit for bit.")->needs(in);
+    app.add_flag("--restart", restart, "Gives up the folder's checkpoint and begins anew.")
+        ->needs(in)
+        ->excludes(going_on);
     app.add_option("--checkpoint-every", checkpoint_every, "The steps after which a checkpoint is written; 0: never.")
         ->check(CLI::NonNegativeNumber)
         ->capture_default_str();
-    app.add_option("--log-every", log_every, "The steps after which the log gets a line; 0: only validations are logged.")
+    app.add_option("--log-every", log_every,
+                   "The steps after which the log gets a line; 0: only validations are logged.")
         ->check(CLI::NonNegativeNumber)
         ->capture_default_str();
     app.add_option("--plot", plot, "Writes the curves of loss and learning rate to this SVG file.");
@@ -43,7 +47,8 @@ struct RunFlags {
   /// The job of the whole run. `free` are options that do not decide what is computed, beside those above; `corpus`
   /// tells the training data apart.
   [[nodiscard]] rapt::JobOptions job(std::set<std::string> free, const std::string& corpus) const {
-    for (const char* name : {"--folder", "--resume", "--restart", "--checkpoint-every", "--log-every", "--plot", "--help"}) {
+    for (const char* name :
+         {"--folder", "--resume", "--restart", "--checkpoint-every", "--log-every", "--plot", "--help"}) {
       free.insert(name);
     }
     return {.folder = folder,
@@ -77,7 +82,8 @@ struct RunFlags {
   }
 
  private:
-  /// Of all trainings at once: else one of the run before might be resumed, if this run is killed before it comes there.
+  /// Of all trainings at once: else one of the run before might be resumed, if this run is killed before it comes
+  /// there.
   void give_up_checkpoints() const {
     std::error_code error;
     for (std::filesystem::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {

@@ -10,8 +10,8 @@
 #include <rapt/text/bleu.hpp>
 #include <rapt/text/lines.hpp>
 
-#include "corpus.hpp"
 #include "../common/phrases.hpp"
+#include "corpus.hpp"
 
 namespace translate {
 

@@ -81,10 +81,10 @@ inline rapt::JobOptions job_options(const TrainFlags& f, const CLI::App& command
       .average = f.average,
       .log_every = f.log_every,
       .plot = f.plot,
-      .deciding = deciding_options(
-          command, {"--resume", "--restart", "--steps", "--epochs", "--minutes", "--patience", "--average", "--keep",
-                    "--folder", "--model", "--log-every", "--plot", "--help", "--source", "--target", "--pairs",
-                    "--validation-source", "--validation-target"}),
+      .deciding =
+          deciding_options(command, {"--resume", "--restart", "--steps", "--epochs", "--minutes", "--patience",
+                                     "--average", "--keep", "--folder", "--model", "--log-every", "--plot", "--help",
+                                     "--source", "--target", "--pairs", "--validation-source", "--validation-target"}),
       .corpus = fingerprint(corpora.training) + "; validation: " + fingerprint(corpora.validation),
       .messages = stderr};
   if (f.checkpoint_every > 0 || f.resume) options.folder = f.folder.empty() ? f.model + ".run" : f.folder;
@@ -98,9 +98,10 @@ class Training {
  public:
   Training(const TrainFlags& flags, const CLI::App& command)
       : f_(flags), corpora_(read_corpora(flags)), job_(job_options(flags, command, corpora_)) {
-    text_ = job_.resumes() ? rapt::TextEncoding{rapt::BytePairEncoding::from_text(job_.stored("subwords"), "the checkpoint"),
-                                                f_.isolate_han}
-                           : learn_subwords(f_, corpora_.training);
+    text_ = job_.resumes()
+                ? rapt::TextEncoding{rapt::BytePairEncoding::from_text(job_.stored("subwords"), "the checkpoint"),
+                                     f_.isolate_han}
+                : learn_subwords(f_, corpora_.training);
     pairs_ = encode(corpora_.training, text_);
     validation_pairs_ = encode(corpora_.validation, text_);
     drop_long(pairs_, f_.tokens);

@@ -22,8 +22,8 @@ concept TrainingBatch = requires(const B& batch) {
 };
 
 /// An endless sequence of batches, in epochs. Which batch comes at a position is a function of the source's options and
-/// the position alone, so that a source which was put to a position goes on as if it had come there by itself: a resumed
-/// run needs no more of its data than the position.
+/// the position alone, so that a source which was put to a position goes on as if it had come there by itself: a
+/// resumed run needs no more of its data than the position.
 template <class S>
 concept BatchSource = requires(S& source, const S& constant, BatchPosition position) {
   /// A batch by value, or a reference to one that stays as it is until the next call.

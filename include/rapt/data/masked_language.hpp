@@ -83,9 +83,9 @@ struct MaskedBatchOptions {
   Rng::State random = {1, 0};  ///< batch n is drawn from stream `streams_taken + n * (sequences + 1)` on
 };
 
-/// A BatchSource of sequences that are drawn at random, uniformly and independently, and masked anew each time. An epoch
-/// has as many batches as hold all sequences once. Keeps a view of the sequences. Throws ValueError if there is none;
-/// `next` throws what `mask_tokens` does.
+/// A BatchSource of sequences that are drawn at random, uniformly and independently, and masked anew each time. An
+/// epoch has as many batches as hold all sequences once. Keeps a view of the sequences. Throws ValueError if there is
+/// none; `next` throws what `mask_tokens` does.
 [[nodiscard]] inline RandomBatches<LanguageBatch> masked_language_batches(
     std::span<const std::vector<TokenId>> sequences, const MaskedBatchOptions& options) {
   const auto count = static_cast<Index>(sequences.size());

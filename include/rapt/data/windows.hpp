@@ -46,8 +46,8 @@ struct RandomWindowOptions {
   Rng::State random = {1, 0};  ///< the places of batch n are drawn from stream `streams_taken + n * windows` on
 };
 
-/// A BatchSource of `random_windows`. An epoch has as many batches as hold the stream's tokens once. Keeps a view of the
-/// stream. Throws ValueError when the stream is too short for a window.
+/// A BatchSource of `random_windows`. An epoch has as many batches as hold the stream's tokens once. Keeps a view of
+/// the stream. Throws ValueError when the stream is too short for a window.
 [[nodiscard]] inline RandomBatches<LanguageBatch> random_window_batches(std::span<const TokenId> stream,
                                                                         const RandomWindowOptions& options) {
   detail::require_windows(stream, options.length, "random_window_batches");

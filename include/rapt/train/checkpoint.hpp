@@ -105,8 +105,9 @@ void save_checkpoint(const std::filesystem::path& path, Trainer<M, O>& trainer, 
       {"misses",
        state.misses}}.dump();
   if (trainer.average()) {
-    trainer.average()->for_each_state(
-        [&](const std::string& name, const auto& average) { entries.emplace_back(std::string(detail::kAveragePrefix).append(name), average.view()); });
+    trainer.average()->for_each_state([&](const std::string& name, const auto& average) {
+      entries.emplace_back(std::string(detail::kAveragePrefix).append(name), average.view());
+    });
   }
   for (const auto& [name, tensor] : carried) {
     entries.emplace_back(std::string(detail::kCarriedPrefix).append(name), tensor.view());

@@ -1,6 +1,7 @@
 /// \file
-/// A training run as a job that may last for days and be ended at any moment, by Ctrl-C or a kill: checkpoints from which
-/// it goes on bit for bit, the last versions of the model and the best one, a log, curves, and the choice in the end.
+/// A training run as a job that may last for days and be ended at any moment, by Ctrl-C or a kill: checkpoints from
+/// which it goes on bit for bit, the last versions of the model and the best one, a log, curves, and the choice in the
+/// end.
 #pragma once
 
 #include <signal.h>
@@ -40,20 +41,20 @@ struct JobOptions {
   bool restart = false;               ///< give up the folder's checkpoint and begin anew
   Index checkpoint_every = 0;         ///< steps; 0: no checkpoint but at an interruption
   Index keep = 0;                     ///< the last versions of the model, each written with a checkpoint
-  Index average = 0;       ///< in the end, the mean of so many last versions is tried as well (as many are kept)
+  Index average = 0;        ///< in the end, the mean of so many last versions is tried as well (as many are kept)
   bool choose_best = true;  ///< keep the best validated model and choose among it, the last one and the averages
-  Index log_every = 0;     ///< steps; 0: only validations are logged
+  Index log_every = 0;      ///< steps; 0: only validations are logged
   std::filesystem::path plot = {};  ///< SVG file of the curves; empty: none
   /// The options that decide what is computed, by name: a resumed run must have the same.
   nlohmann::ordered_json deciding = nlohmann::ordered_json::object();
-  std::string corpus = {};         ///< tells the data apart (see Fingerprint): a resumed run must have the same
+  std::string corpus = {};       ///< tells the data apart (see Fingerprint): a resumed run must have the same
   std::FILE* messages = stderr;  ///< where lines that stay are written to; the progress line goes to stderr
 };
 
 /// What a validation found.
 struct Measurement {
-  double score = 0;       ///< smaller is better
-  std::string text = {};  ///< to be shown
+  double score = 0;                                                 ///< smaller is better
+  std::string text = {};                                            ///< to be shown
   nlohmann::ordered_json entry = nlohmann::ordered_json::object();  ///< to be logged
 };
 
@@ -119,8 +120,8 @@ class InterruptListener {
 ///     job.run(trainer, source, {.steps = 10000, .validate_every = 500}, {.measure = ...});
 class TrainingJob {
  public:
-  /// Throws ValueError or IoError, before anything is changed, if the folder holds a checkpoint and neither `resume` nor
-  /// `restart` says what to do with it, if there is none to resume from, or if it is of a run with other options or
+  /// Throws ValueError or IoError, before anything is changed, if the folder holds a checkpoint and neither `resume`
+  /// nor `restart` says what to do with it, if there is none to resume from, or if it is of a run with other options or
   /// data.
   explicit TrainingJob(const JobOptions& options) : options_(options) {
     require<IoError>(!options.resume || std::filesystem::exists(options.folder), kWhere,
@@ -199,7 +200,8 @@ class TrainingJob {
         save_checkpoint(folder_->checkpoint(), trainer, std::move(metadata));
       });
       if (is_kept) kept_step_ = step;
-      // While the disk takes versions but no checkpoint, they must not add up; those of the last checkpoint stay a while.
+      // While the disk takes versions but no checkpoint, they must not add up; those of the last checkpoint stay a
+      // while.
       folder_->prune(is_kept ? keep_count() : 2 * keep_count(), step);
     };
 
@@ -330,8 +332,8 @@ class TrainingJob {
     throw Interrupted(text);
   }
 
-  /// Leaves in the model the parameters of the last model, the best one or an average, whichever does best in validation.
-  /// Returns its name.
+  /// Leaves in the model the parameters of the last model, the best one or an average, whichever does best in
+  /// validation. Returns its name.
   template <class Trainer, class Hooks, class Snapshot>
   std::string choose(Trainer& trainer, const Hooks& hooks, const TrainingSummary& summary, Snapshot best) {
     struct Choice {

@@ -48,8 +48,8 @@ struct Progress {
   return line;
 }
 
-/// Writes progress to a stream. At a terminal one line is rewritten a few times a second; elsewhere a line is added every
-/// `plain_interval` seconds. `message` writes a line that stays, to the same stream or to another one.
+/// Writes progress to a stream. At a terminal one line is rewritten a few times a second; elsewhere a line is added
+/// every `plain_interval` seconds. `message` writes a line that stays, to the same stream or to another one.
 class ProgressLine {
  public:
   explicit ProgressLine(std::FILE* stream = stderr, double plain_interval = 15)

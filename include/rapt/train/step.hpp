@@ -35,11 +35,11 @@ struct BackwardTotals {
 struct TrainerOptions {
   std::function<double(Index)> learning_rate = PaperSchedule{};  ///< of a step, which counts from 1
   AdamOptions adam = {};                                         ///< of the optimizer if none is given
-  float label_smoothing = 0.1f;  ///< of models whose loss takes CrossEntropyOptions
-  Index accumulate = 1;          ///< batches of an optimizer step; each weighs by its number of targets
-  double clip_norm = 0;          ///< the largest norm of all gradients together; 0 sets no limit
-  double average_decay = 0;      ///< of an exponential moving average of the parameters; 0: none is kept
-  std::uint64_t seed = 1;        ///< of dropout
+  float label_smoothing = 0.1f;                                  ///< of models whose loss takes CrossEntropyOptions
+  Index accumulate = 1;      ///< batches of an optimizer step; each weighs by its number of targets
+  double clip_norm = 0;      ///< the largest norm of all gradients together; 0 sets no limit
+  double average_decay = 0;  ///< of an exponential moving average of the parameters; 0: none is kept
+  std::uint64_t seed = 1;    ///< of dropout
   /// Called behind the backward passes of a step, before clipping and update: it may change the gradients, and the
   /// totals, as processes do that share a step. It is called even if the loss is not finite.
   std::function<void(BackwardTotals&)> after_backward = {};
@@ -47,8 +47,10 @@ struct TrainerOptions {
 
 /// A model that has a loss for batches of this type, with or without options of the cross-entropy.
 template <class M, class B>
-concept Trainable = requires(M& model, const B& batch) { model.loss(batch); } ||
-    requires(M& model, const B& batch, const CrossEntropyOptions& options) { model.loss(batch, options); };
+concept Trainable = requires(M& model, const B& batch) {
+  model.loss(batch);
+}
+|| requires(M& model, const B& batch, const CrossEntropyOptions& options) { model.loss(batch, options); };
 
 /// A model whose `loss(batch)` is a function of one's own, `f(batch)` or `f(batch, CrossEntropyOptions)`: for a model
 /// whose own loss takes other arguments. Parameters, their names and the scalar type are the model's. Keeps a reference

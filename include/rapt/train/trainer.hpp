@@ -82,13 +82,11 @@ class Trainer {
   double step(const R& batches) { return step_(std::span<const std::ranges::range_value_t<R>>(batches)); }
 
   /// Steps through the source until the plan ends it. `validate()` returns a loss (smaller is better) and is called
-  /// outside of the Training scope; `report(progress)` is called after every step; `save()` when the plan says so, after
-  /// a validation of the same step, so that a checkpoint holds its outcome.
+  /// outside of the Training scope; `report(progress)` is called after every step; `save()` when the plan says so,
+  /// after a validation of the same step, so that a checkpoint holds its outcome.
   template <BatchSource S, class Validate, class Report, class Save = void (*)()>
-  requires Trainable<M, BatchOf<S>>
-  TrainingSummary run(
-      S& source, const TrainingPlan& plan, const Validate& validate, const Report& report,
-      const Save& save = [] {}) {
+  requires Trainable<M, BatchOf<S>> TrainingSummary run(
+      S& source, const TrainingPlan& plan, const Validate& validate, const Report& report, const Save& save = [] {}) {
     require(plan.steps > 0 || plan.seconds > 0 || plan.epochs > 0 || (plan.patience > 0 && plan.validate_every > 0),
             "trainer", "the plan never ends: steps, seconds, epochs and patience are all 0");
     using Clock = std::chrono::steady_clock;
