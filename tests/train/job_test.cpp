@@ -1,0 +1,233 @@
+/// \file
+/// A training job: it keeps what it should, goes on bit for bit, refuses other runs, chooses in the end.
+#include "rapt/train/job.hpp"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <fstream>
+#include <iterator>
+
+#include "rapt/autograd/ops/embedding.hpp"
+#include "rapt/data/windows.hpp"
+#include "tests/common/expect_close.hpp"
+
+namespace {
+
+namespace fs = std::filesystem;
+using rapt::Index;
+using rapt::JobOptions;
+using rapt::TokenId;
+using rapt_test::error_text;
+
+/// A table of logits: the next token from the last, with dropout so that random numbers matter.
+struct NextToken {
+  using ScalarType = float;
+  rapt::Parameter<float> table{rapt::Tensor<float>(rapt::Shape{5, 5}, 0.f)};
+
+  [[nodiscard]] rapt::Variable<float> loss(const rapt::LanguageBatch& batch) const {
+    return rapt::cross_entropy<float>(rapt::dropout(rapt::embedding<float>(table, batch.input.tokens), 0.2f),
+                                      batch.targets);
+  }
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor&& visitor) {
+    visitor("table", self.table);
+  }
+};
+
+std::vector<TokenId> some_text() {
+  std::vector<TokenId> text;
+  rapt::Rng rng(3);
+  for (int i = 0; i < 300; ++i) text.push_back(static_cast<TokenId>((i + rng.below(2)) % 5));
+  return text;
+}
+
+class Job : public testing::Test {
+ protected:
+  Job() {
+    const auto* info = testing::UnitTest::GetInstance()->current_test_info();
+    folder_ = fs::temp_directory_path() / ("rapt_job_" + std::string(info->name()) + "_" + std::to_string(::getpid()));
+    fs::create_directories(folder_);
+    messages_ = std::fopen((folder_ / "messages").c_str(), "w+");
+  }
+  ~Job() override {
+    std::fclose(messages_);
+    fs::remove_all(folder_);
+    rapt::detail::InterruptListener::flag() = false;
+  }
+
+  [[nodiscard]] JobOptions options() const {
+    return {.folder = folder_ / "run",
+            .checkpoint_every = 4,
+            .keep = 2,
+            .log_every = 1,
+            .deciding = {{"--width", {"5"}}},
+            .corpus = "some text",
+            .messages = messages_};
+  }
+  [[nodiscard]] std::string said() const {
+    std::ifstream stream(folder_ / "messages");
+    return {std::istreambuf_iterator<char>(stream), {}};
+  }
+  [[nodiscard]] static std::string bytes_of(const fs::path& path) {
+    std::ifstream stream(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(stream), {}};
+  }
+
+  /// The parameters after a run of so many steps, and how it ended. `scores` are what validations find, in turn.
+  struct Result {
+    std::vector<float> table;
+    rapt::JobSummary summary;
+  };
+  Result run(const JobOptions& job_options, Index steps, std::vector<double> scores = {}, double average_decay = 0,
+             Index interrupt_at = -1) {
+    rapt::TrainingJob job(job_options);
+    NextToken model;
+    auto source = rapt::random_window_batches(text_, {.windows = 2, .length = 7, .random = {5, 3}});
+    rapt::Trainer trainer(model,
+                          {.learning_rate = [](Index) { return 0.1; }, .average_decay = average_decay, .seed = 9});
+    std::size_t next = 0;
+    rapt::JobHooks<NextToken> hooks{.metadata = {{"mine", "kept"}}};
+    hooks.measure = [&](const NextToken&) {
+      if (trainer.steps() == interrupt_at) std::raise(SIGINT);
+      const double score = next < scores.size() ? scores[next] : 1;
+      ++next;
+      return rapt::Measurement{.score = score, .text = "score " + std::to_string(score), .entry = {{"score", score}}};
+    };
+    rapt::JobSummary summary = job.run(trainer, source, {.steps = steps, .validate_every = 2}, hooks);
+    const auto values = model.table.value().values();
+    return {{values.begin(), values.end()}, std::move(summary)};
+  }
+
+  fs::path folder_;
+  std::FILE* messages_ = nullptr;
+  std::vector<TokenId> text_ = some_text();
+};
+
+TEST_F(Job, WithoutAFolderNothingIsKept) {
+  JobOptions none = options();
+  none.folder.clear();
+  none.choose_best = false;
+  const Result result = run(none, 6);
+  EXPECT_EQ(result.summary.chosen, "step 6");
+  EXPECT_EQ(result.summary.training.steps, 6);
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()), 1);  // the messages
+}
+
+TEST_F(Job, KeepsACheckpointVersionsTheBestAndALog) {
+  (void)run(options(), 12, {5, 4, 3, 9, 9, 9});
+  const rapt::RunFolder folder(folder_ / "run");
+  EXPECT_EQ(folder.versions(), (std::vector<Index>{8, 12}));
+  EXPECT_TRUE(fs::exists(folder.best()));
+  const rapt::SafetensorsFile checkpoint(folder.checkpoint());
+  EXPECT_EQ(checkpoint.metadata().at("mine"), "kept");
+  EXPECT_EQ(checkpoint.metadata().at("corpus"), "some text");
+  EXPECT_EQ(checkpoint.metadata().at("options"), R"({"--width":["5"]})");
+  std::vector<Index> steps, validations;
+  for (const auto& entry : rapt::JsonLog::read(folder.log())) {
+    if (entry.contains("loss")) steps.push_back(entry["step"]);
+    if (entry.contains("score") && entry.contains("step")) validations.push_back(entry["step"]);
+  }
+  EXPECT_EQ(steps, (std::vector<Index>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}));
+  EXPECT_EQ(validations, (std::vector<Index>{2, 4, 6, 8, 10, 12}));
+  EXPECT_NE(said().find("step 6  score 3.000000\n"), std::string::npos);
+}
+
+TEST_F(Job, GoesOnBitForBit) {
+  const Result whole = run(options(), 15, {5, 4, 9, 9, 9, 9, 9, 9}, 0.9);
+  const std::string checkpoint = bytes_of(folder_ / "run/checkpoint.safetensors");
+  fs::remove_all(folder_ / "run");
+  (void)run(options(), 9, {5, 4, 9, 9, 9}, 0.9);  // its last checkpoint is of step 8
+  JobOptions again = options();
+  again.resume = true;
+  const Result resumed = run(again, 15, {9, 9, 9, 9}, 0.9);
+  EXPECT_EQ(resumed.table, whole.table);
+  EXPECT_EQ(resumed.summary.chosen, whole.summary.chosen);
+  EXPECT_EQ(bytes_of(folder_ / "run/checkpoint.safetensors"), checkpoint);
+  EXPECT_NE(said().find("goes on after step 8\n"), std::string::npos);
+}
+
+TEST_F(Job, ChoosesWhatDoesBest) {
+  JobOptions average = options();
+  average.average = 2;
+  average.restart = true;
+  // Validations of steps 2, 4, 6, 8; then the last model, the mean of versions 4 and 8, the moving average.
+  const auto chosen = [&](const std::vector<double>& scores) { return run(average, 8, scores, 0.5).summary.chosen; };
+  EXPECT_EQ(chosen({5, 3, 4, 4, 4, 9, 9}), "step 4");
+  EXPECT_EQ(chosen({5, 4, 4, 4, 3, 9, 9}), "step 8");
+  EXPECT_EQ(chosen({5, 4, 4, 4, 4, 3, 9}), "mean of the last 2 versions");
+  EXPECT_EQ(chosen({5, 4, 4, 4, 4, 9, 3}), "moving average");
+  average.choose_best = false;
+  EXPECT_EQ(chosen({5, 3, 4, 4, 4, 9, 9}), "step 8");
+  EXPECT_FALSE(fs::exists(folder_ / "run/best.safetensors"));
+}
+
+TEST_F(Job, TheChosenParametersAreInTheModel) {
+  const std::vector<float> at_4 = run(options(), 4).table;
+  JobOptions best = options();
+  best.restart = true;
+  EXPECT_EQ(run(best, 8, {5, 3, 4, 4, 4}).table, at_4);
+  EXPECT_NE(run(best, 8, {5, 4, 3, 2, 4}).table, at_4);
+}
+
+TEST_F(Job, AnInterruptionSavesAndThrows) {
+  const std::vector<float> whole = run(options(), 10).table;
+  JobOptions anew = options();
+  anew.restart = true;
+  EXPECT_EQ(error_text<rapt::Interrupted>([&] { (void)run(anew, 10, {}, 0, /*interrupt_at=*/6); }),
+            "stopped after step 6: the same command with --resume goes on");
+  rapt::detail::InterruptListener::flag() = false;
+  JobOptions again = options();
+  again.resume = true;
+  EXPECT_EQ(run(again, 10).table, whole);
+
+  JobOptions none = options();
+  none.folder.clear();
+  EXPECT_EQ(error_text<rapt::Interrupted>([&] { (void)run(none, 10, {}, 0, /*interrupt_at=*/2); }),
+            "stopped after step 2: nothing is kept");
+}
+
+TEST_F(Job, RefusesOtherRuns) {
+  JobOptions again = options();
+  again.resume = true;
+  const std::string path = (folder_ / "run/checkpoint.safetensors").string();
+  const auto refused = [](const JobOptions& some) {
+    return error_text<rapt::Error>([&] { const rapt::TrainingJob job(some); });
+  };
+  EXPECT_EQ(refused(again), "[train] there is nothing to resume: no folder " + (folder_ / "run").string());
+  fs::create_directories(folder_ / "run");
+  EXPECT_EQ(refused(again), "[train] there is nothing to resume: no " + path);
+  (void)run(options(), 4);
+  EXPECT_EQ(refused(options()), "[train] " + path +
+                                    ": an earlier run has left a checkpoint: --resume goes on from it, --restart gives "
+                                    "it up");
+  again.corpus = "another text";
+  EXPECT_EQ(refused(again),
+            "[train] " + path + ": the run was started on another corpus: it had some text, this one has another text");
+  again = options();
+  again.resume = true;
+  again.deciding = {{"--width", {"6"}}};
+  EXPECT_EQ(refused(again),
+            "[train] " + path + ": the run was started with another --width: then [\"5\"], now [\"6\"]");
+  again.deciding = nlohmann::ordered_json::object();
+  EXPECT_EQ(refused(again),
+            "[train] " + path + ": the run was started with another --width: then [\"5\"], now not given");
+  const rapt::TrainingJob job([&] {
+    again.deciding = options().deciding;
+    return again;
+  }());
+  EXPECT_TRUE(job.resumes());
+  EXPECT_EQ(job.stored("mine"), "kept");
+  EXPECT_EQ(error_text<rapt::IoError>([&] { (void)job.stored("yours"); }),
+            "[train] " + path + ": the checkpoint has no yours");
+}
+
+TEST_F(Job, DrawsCurves) {
+  JobOptions curves = options();
+  curves.plot = folder_ / "curves.svg";
+  (void)run(curves, 4);
+  EXPECT_NE(bytes_of(curves.plot).find("Learning rate"), std::string::npos);
+}
+
+}  // namespace
