@@ -183,23 +183,7 @@ class Beit {
 
   /// Weights and tokens normal with the config's deviation, cut at two deviations, as the paper's code; addends of
   /// attention scores zero. Throws ValueError for a config that does not fit.
-  Beit(const BeitConfig& config, Rng& rng)
-      : config_(checked(config)), patch_embedding_(config.grid, config.d_model, rng, config.init_std) {
-    const Index d = config.d_model, classes = static_cast<Index>(config.labels.size());
-    const Index rows = config.grid.rows(), cols = config.grid.cols();
-    class_token_ = Parameter<T>(init::truncated_normal<T>(Shape{1, 1, d}, rng, config.init_std));
-    if (config.mask_token) mask_token_ = Parameter<T>(init::truncated_normal<T>(Shape{1, 1, d}, rng, config.init_std));
-    if (config.positions) {
-      positions_ =
-          Parameter<T>(init::truncated_normal<T>(Shape{1, config.grid.patches() + 1, d}, rng, config.init_std));
-    }
-    if (config.shared_relative_positions) position_bias_.emplace(rows, cols, config.heads);
-    if (config.relative_positions || config.shared_relative_positions) pairs_ = relative_pairs(rows, cols);
-    for (Index i = 0; i < config.layers; ++i) layers_.emplace_back(config.layer(i), rng);
-    if (!config.mean_pooling) norm_.emplace(d, config.norm_epsilon);
-    if (config.mean_pooling && config.pooler && !config.masked_patch_head) pooler_norm_.emplace(d, config.norm_epsilon);
-    if (config.masked_patch_head) masked_patch_.emplace(config, rng);
-    if (classes > 0) classifier_.emplace(d, classes, rng);
+  Beit(const BeitConfig& config, Rng& rng) : Beit(config, rng, detail::DrawLater()) {
     for_each_parameter(*this, [&](const std::string& name, Parameter<T>& parameter) {
       if (parameter.shape().rank() != 2 || name.ends_with("position_bias.table")) return;
       parameter.mutable_value() = init::truncated_normal<T>(parameter.shape(), rng, config.init_std);
@@ -304,6 +288,26 @@ class Beit {
   }
 
  private:
+  /// Makes the layers, whose random values the public constructor draws.
+  Beit(const BeitConfig& config, Rng& rng, const detail::DrawLater&)
+      : config_(checked(config)), patch_embedding_(config.grid, config.d_model, rng, config.init_std) {
+    const Index d = config.d_model, classes = static_cast<Index>(config.labels.size());
+    const Index rows = config.grid.rows(), cols = config.grid.cols();
+    class_token_ = Parameter<T>(init::truncated_normal<T>(Shape{1, 1, d}, rng, config.init_std));
+    if (config.mask_token) mask_token_ = Parameter<T>(init::truncated_normal<T>(Shape{1, 1, d}, rng, config.init_std));
+    if (config.positions) {
+      positions_ =
+          Parameter<T>(init::truncated_normal<T>(Shape{1, config.grid.patches() + 1, d}, rng, config.init_std));
+    }
+    if (config.shared_relative_positions) position_bias_.emplace(rows, cols, config.heads);
+    if (config.relative_positions || config.shared_relative_positions) pairs_ = relative_pairs(rows, cols);
+    for (Index i = 0; i < config.layers; ++i) layers_.emplace_back(config.layer(i), rng);
+    if (!config.mean_pooling) norm_.emplace(d, config.norm_epsilon);
+    if (config.mean_pooling && config.pooler && !config.masked_patch_head) pooler_norm_.emplace(d, config.norm_epsilon);
+    if (config.masked_patch_head) masked_patch_.emplace(config, rng);
+    if (classes > 0) classifier_.emplace(d, classes, rng);
+  }
+
   static constexpr std::string_view kWhere = "beit";
 
   static const BeitConfig& checked(const BeitConfig& config) {

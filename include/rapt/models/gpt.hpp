@@ -129,13 +129,7 @@ class Gpt {
 
   /// Weights as GPT-2's: normal with deviation 0.02, those of the projections into the residual sum divided by
   /// sqrt(2 layers). Throws ValueError for a config that does not fit.
-  Gpt(const GptConfig& config, Rng& rng)
-      : config_(checked(config)),
-        embedding_(config.vocabulary, config.d_model, rng, {.scale_by_sqrt_d_model = false}),
-        positions_(config.positions, config.d_model, rng),
-        norm_(config.d_model, config.norm_epsilon) {
-    for (Index i = 0; i < config.layers; ++i) layers_.emplace_back(config.layer(i), rng);
-    if (!config.tie_embeddings) output_.emplace(config.d_model, config.vocabulary, rng, LinearOptions{.bias = false});
+  Gpt(const GptConfig& config, Rng& rng) : Gpt(config, rng, detail::DrawLater()) {
     for_each_parameter(*this, [&](const std::string& name, Parameter<T>& parameter) {
       if (parameter.shape().rank() != 2) return;
       const bool into_sum = name.ends_with("out_proj.weight") || name.ends_with("linear2.weight");
@@ -235,6 +229,16 @@ class Gpt {
   }
 
  private:
+  /// Makes the layers, whose random values the public constructor draws.
+  Gpt(const GptConfig& config, Rng& rng, const detail::DrawLater&)
+      : config_(checked(config)),
+        embedding_(config.vocabulary, config.d_model, rng, {.scale_by_sqrt_d_model = false}),
+        positions_(config.positions, config.d_model, rng),
+        norm_(config.d_model, config.norm_epsilon) {
+    for (Index i = 0; i < config.layers; ++i) layers_.emplace_back(config.layer(i), rng);
+    if (!config.tie_embeddings) output_.emplace(config.d_model, config.vocabulary, rng, LinearOptions{.bias = false});
+  }
+
   static const GptConfig& checked(const GptConfig& config) {
     config.validate();
     return config;

@@ -175,17 +175,7 @@ class ImageGpt {
 
   /// Weights as GPT-2's: normal, those of the projections into the residual sum divided by sqrt(2 layers). Throws
   /// ValueError for a config that does not fit.
-  ImageGpt(const ImageGptConfig& config, Rng& rng)
-      : config_(checked(config)),
-        embedding_(config.vocabulary(), config.d_model, rng, {.scale_by_sqrt_d_model = false}),
-        positions_(config.positions, config.d_model, rng),
-        norm_(config.d_model, config.norm_epsilon) {
-    const LinearOptions plain{.bias = false};
-    for (Index i = 0; i < config.layers; ++i) layers_.emplace_back(config.layer(i), config.norm_epsilon, rng);
-    if (config.pixel_head) output_.emplace(config.d_model, config.clusters, rng, plain);
-    if (!config.labels.empty()) {
-      classifier_.emplace(config.d_model, static_cast<Index>(config.labels.size()), rng, plain);
-    }
+  ImageGpt(const ImageGptConfig& config, Rng& rng) : ImageGpt(config, rng, detail::DrawLater()) {
     for_each_parameter(*this, [&](const std::string& name, Parameter<T>& parameter) {
       if (parameter.shape().rank() != 2) return;
       const bool into_sum = name.ends_with("out_proj.weight") || name.ends_with("linear2.weight");
@@ -290,6 +280,20 @@ class ImageGpt {
   }
 
  private:
+  /// Makes the layers, whose random values the public constructor draws.
+  ImageGpt(const ImageGptConfig& config, Rng& rng, const detail::DrawLater&)
+      : config_(checked(config)),
+        embedding_(config.vocabulary(), config.d_model, rng, {.scale_by_sqrt_d_model = false}),
+        positions_(config.positions, config.d_model, rng),
+        norm_(config.d_model, config.norm_epsilon) {
+    const LinearOptions plain{.bias = false};
+    for (Index i = 0; i < config.layers; ++i) layers_.emplace_back(config.layer(i), config.norm_epsilon, rng);
+    if (config.pixel_head) output_.emplace(config.d_model, config.clusters, rng, plain);
+    if (!config.labels.empty()) {
+      classifier_.emplace(config.d_model, static_cast<Index>(config.labels.size()), rng, plain);
+    }
+  }
+
   static const ImageGptConfig& checked(const ImageGptConfig& config) {
     config.validate();
     return config;

@@ -66,13 +66,7 @@ class Llama {
   static constexpr bool kDecoderOnly = true;
 
   /// Matrices are normal, norms one, biases zero. Throws ValueError for a config that does not fit.
-  Llama(const LlamaConfig& config, Rng& rng)
-      : config_(checked(config)),
-        embed_tokens_(config.vocabulary, config.d_model, rng, {.scale_by_sqrt_d_model = false}),
-        norm_(config.d_model, config.norm_epsilon) {
-    const Rotary<T> rotary(config.columns_of_head(), config.rotary);
-    for (Index i = 0; i < config.layers; ++i) layers_.emplace_back(config, rotary, rng);
-    if (!config.tie_embeddings) lm_head_.emplace(config.d_model, config.vocabulary, rng, LinearOptions{.bias = false});
+  Llama(const LlamaConfig& config, Rng& rng) : Llama(config, rng, detail::DrawLater()) {
     for_each_parameter(*this, [&](const std::string&, Parameter<T>& parameter) {
       if (parameter.shape().rank() != 2) return;
       parameter.mutable_value() = init::normal<T>(parameter.shape(), rng, config.init_std);
@@ -177,6 +171,16 @@ class Llama {
   }
 
  private:
+  /// Makes the layers, whose random values the public constructor draws.
+  Llama(const LlamaConfig& config, Rng& rng, const detail::DrawLater&)
+      : config_(checked(config)),
+        embed_tokens_(config.vocabulary, config.d_model, rng, {.scale_by_sqrt_d_model = false}),
+        norm_(config.d_model, config.norm_epsilon) {
+    const Rotary<T> rotary(config.columns_of_head(), config.rotary);
+    for (Index i = 0; i < config.layers; ++i) layers_.emplace_back(config, rotary, rng);
+    if (!config.tie_embeddings) lm_head_.emplace(config.d_model, config.vocabulary, rng, LinearOptions{.bias = false});
+  }
+
   static const LlamaConfig& checked(const LlamaConfig& config) {
     config.validate();
     return config;

@@ -2,7 +2,11 @@
 /// Initial values of parameters.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
+#include <span>
+#include <tuple>
+#include <utility>
 
 #include "rapt/core/rng.hpp"
 #include "rapt/core/tensor.hpp"
@@ -11,30 +15,62 @@ namespace rapt { inline namespace RAPT_ABI {
 
 namespace detail {
 
-inline bool& initialises_nothing() {
-  static thread_local bool nothing = false;
-  return nothing;
+/// What the functions of `init` do on this thread.
+enum class Initialisation {
+  draw,        ///< give tensors of initial values
+  draw_later,  ///< give shapes without elements in place of random numbers, see DrawLater
+  nothing      ///< give shapes without elements, see InitialiseNothing
+};
+inline Initialisation& initialisation() {
+  static thread_local Initialisation present = Initialisation::draw;
+  return present;
 }
+
+class InitialisationScope {
+ public:
+  explicit InitialisationScope(Initialisation inside) : before_(std::exchange(initialisation(), inside)) {}
+  ~InitialisationScope() { initialisation() = before_; }
+  InitialisationScope(const InitialisationScope&) = delete;
+  InitialisationScope& operator=(const InitialisationScope&) = delete;
+
+ private:
+  Initialisation before_;
+};
 
 /// While it lives, the functions of `init` on this thread give shapes without elements: for models whose weights will
 /// be read from a file, so that none are drawn or allocated before.
-class InitialiseNothing {
+class InitialiseNothing : InitialisationScope {
  public:
-  InitialiseNothing() : before_(std::exchange(initialises_nothing(), true)) {}
-  ~InitialiseNothing() { initialises_nothing() = before_; }
-  InitialiseNothing(const InitialiseNothing&) = delete;
-  InitialiseNothing& operator=(const InitialiseNothing&) = delete;
+  InitialiseNothing() : InitialisationScope(Initialisation::nothing) {}
+};
 
- private:
-  bool before_;
+/// While it lives, the functions of `init` on this thread that fill a tensor from one stream of random numbers take the
+/// stream but draw nothing, and give a shape without elements. For models that give every matrix values of their own
+/// once their layers are made: the values are those that they would be if the layers had drawn theirs. Constants are
+/// as ever, and so is `truncated_normal`, of which nobody knows how many streams it takes.
+class DrawLater : InitialisationScope {
+ public:
+  DrawLater()
+      : InitialisationScope(initialisation() == Initialisation::nothing ? Initialisation::nothing
+                                                                        : Initialisation::draw_later) {}
 };
 
 template <class T, class Fill>
 [[nodiscard]] Tensor<T> initialised(Shape shape, const Fill& fill) {
-  if (initialises_nothing()) return Tensor<T>::without_elements(shape);
+  if (initialisation() == Initialisation::nothing) return Tensor<T>::without_elements(shape);
   Tensor<T> values(shape);
   fill(values.values());
   return values;
+}
+
+/// Values that `fill` draws from the next stream of `rng`.
+template <class T, class Fill>
+[[nodiscard]] Tensor<T> drawn(Shape shape, Rng& rng, const Fill& fill) {
+  if (initialisation() == Initialisation::draw_later) {
+    std::ignore = rng.next_stream();
+    return Tensor<T>::without_elements(shape);
+  }
+  return initialised<T>(shape, fill);
 }
 
 }  // namespace detail
@@ -45,12 +81,12 @@ namespace init {
 template <class T>
 [[nodiscard]] Tensor<T> xavier_uniform(Shape shape, Rng& rng) {
   const double bound = std::sqrt(6.0 / static_cast<double>(shape.rows() + shape.cols()));
-  return detail::initialised<T>(shape, [&](std::span<T> values) { rng.fill_uniform(values, -bound, bound); });
+  return detail::drawn<T>(shape, rng, [&](std::span<T> values) { rng.fill_uniform(values, -bound, bound); });
 }
 /// Normal with variance 2 / (fan_in + fan_out).
 template <class T>
 [[nodiscard]] Tensor<T> xavier_normal(Shape shape, Rng& rng) {
-  return detail::initialised<T>(shape, [&](std::span<T> values) {
+  return detail::drawn<T>(shape, rng, [&](std::span<T> values) {
     rng.fill_normal(values, 0.0, std::sqrt(2.0 / static_cast<double>(shape.rows() + shape.cols())));
   });
 }
@@ -58,11 +94,12 @@ template <class T>
 template <class T>
 [[nodiscard]] Tensor<T> kaiming_uniform(Shape shape, Rng& rng) {
   const double bound = std::sqrt(6.0 / static_cast<double>(shape.cols()));
-  return detail::initialised<T>(shape, [&](std::span<T> values) { rng.fill_uniform(values, -bound, bound); });
+  return detail::drawn<T>(shape, rng, [&](std::span<T> values) { rng.fill_uniform(values, -bound, bound); });
 }
+/// Normal with mean 0.
 template <class T>
-[[nodiscard]] Tensor<T> normal(Shape shape, Rng& rng, double deviation) {
-  return detail::initialised<T>(shape, [&](std::span<T> values) { rng.fill_normal(values, 0.0, deviation); });
+[[nodiscard]] Tensor<T> normal(Shape shape, Rng& rng, double standard_deviation) {
+  return detail::drawn<T>(shape, rng, [&](std::span<T> values) { rng.fill_normal(values, 0.0, standard_deviation); });
 }
 template <class T>
 [[nodiscard]] Tensor<T> constant(Shape shape, T value) {
