@@ -1,7 +1,7 @@
 /// \file
 /// A file of every kind of model, with each of its settings: what was saved comes back bit for bit, with the same
 /// config.
-// covers: core/initialise_nothing.hpp
+// covers: core/initialisation.hpp
 // covers: core/named_value.hpp
 // covers: io/json.hpp
 // covers: models/config_fields.hpp

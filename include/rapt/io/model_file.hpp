@@ -17,7 +17,7 @@
 #include <string_view>
 #include <vector>
 
-#include "rapt/core/initialise_nothing.hpp"
+#include "rapt/core/initialisation.hpp"
 #include "rapt/core/rng.hpp"
 #include "rapt/io/json.hpp"
 #include "rapt/io/safetensors.hpp"

@@ -176,21 +176,7 @@ class Beit {
 
   /// Weights and tokens normal with the config's standard deviation, cut at two of them, as the paper's code; biases of
   /// attention scores zero. Throws ValueError for a config that does not fit.
-  Beit(const BeitConfig& config, Rng& rng)
-      : config_(checked(config)),
-        patch_embedding_(config.grid, config.d_model, rng, config.init_std),
-        class_token_(vectors(config, 1, rng)),
-        mask_token_(config.mask_token ? vectors(config, 1, rng) : Parameter<T>()),
-        positions_(config.positions ? vectors(config, config.grid.patches() + 1, rng) : Parameter<T>()),
-        layers_(
-            config.layers, [&](Index i) { return config.layer(i); }, /*final_norm=*/!config.mean_pooling, rng) {
-    const Index d = config.d_model, classes = static_cast<Index>(config.labels.size());
-    const Index rows = config.grid.rows(), cols = config.grid.cols();
-    if (config.shared_relative_positions) position_bias_.emplace(rows, cols, config.heads);
-    if (config.relative_positions || config.shared_relative_positions) pairs_ = relative_pairs(rows, cols);
-    if (config.mean_pooling && config.pooler && !config.masked_patch_head) pooler_norm_.emplace(d, config.norm_epsilon);
-    if (config.masked_patch_head) masked_patch_.emplace(config, rng);
-    if (classes > 0) classifier_.emplace(d, classes, rng);
+  Beit(const BeitConfig& config, Rng& rng) : Beit(config, rng, detail::DrawLater()) {
     for_each_parameter(*this, [&](const std::string& name, Parameter<T>& parameter) {
       if (parameter.shape().rank() != 2 || name.ends_with("position_bias.table")) return;
       parameter.mutable_value() = init::truncated_normal<T>(parameter.shape(), rng, config.init_std);
@@ -255,6 +241,24 @@ class Beit {
   }
 
  private:
+  /// Makes the layers, whose random values the public constructor draws.
+  Beit(const BeitConfig& config, Rng& rng, const detail::DrawLater&)
+      : config_(checked(config)),
+        patch_embedding_(config.grid, config.d_model, rng, config.init_std),
+        class_token_(vectors(config, 1, rng)),
+        mask_token_(config.mask_token ? vectors(config, 1, rng) : Parameter<T>()),
+        positions_(config.positions ? vectors(config, config.grid.patches() + 1, rng) : Parameter<T>()),
+        layers_(
+            config.layers, [&](Index i) { return config.layer(i); }, /*final_norm=*/!config.mean_pooling, rng) {
+    const Index d = config.d_model, classes = static_cast<Index>(config.labels.size());
+    const Index rows = config.grid.rows(), cols = config.grid.cols();
+    if (config.shared_relative_positions) position_bias_.emplace(rows, cols, config.heads);
+    if (config.relative_positions || config.shared_relative_positions) pairs_ = relative_pairs(rows, cols);
+    if (config.mean_pooling && config.pooler && !config.masked_patch_head) pooler_norm_.emplace(d, config.norm_epsilon);
+    if (config.masked_patch_head) masked_patch_.emplace(config, rng);
+    if (classes > 0) classifier_.emplace(d, classes, rng);
+  }
+
   static constexpr std::string_view kWhere = "beit";
 
   static const BeitConfig& checked(const BeitConfig& config) {

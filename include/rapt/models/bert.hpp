@@ -135,18 +135,7 @@ class Bert {
 
   /// Weights normal with standard deviation 0.02, as the paper's code. Throws ValueError for a config that does not
   /// fit.
-  Bert(const BertConfig& config, Rng& rng)
-      : config_(checked(config)),
-        embedding_(config.vocabulary, config.d_model, rng, {.scale_by_sqrt_d_model = false}),
-        positions_(config.positions, config.d_model, rng),
-        token_types_(config.token_types, config.d_model, rng, {.scale_by_sqrt_d_model = false}),
-        norm_(config.d_model, config.norm_epsilon),
-        encoder_(config.layers, config.layer(), /*final_norm=*/false, rng) {
-    const Index d = config.d_model, classes = static_cast<Index>(config.labels.size());
-    if (config.pooler) pooler_.emplace(d, d, rng);
-    if (config.masked_language_head) masked_language_.emplace(config, rng);
-    if (config.next_sentence_head) next_sentence_.emplace(d, Index{2}, rng);
-    if (classes > 0) classifier_.emplace(d, classes, rng);
+  Bert(const BertConfig& config, Rng& rng) : Bert(config, rng, detail::DrawLater()) {
     for_each_parameter(*this, [&](const std::string&, Parameter<T>& parameter) {
       if (parameter.shape().rank() == 2) parameter.mutable_value() = init::normal<T>(parameter.shape(), rng, 0.02);
     });
@@ -222,6 +211,21 @@ class Bert {
   }
 
  private:
+  /// Makes the layers, whose random values the public constructor draws.
+  Bert(const BertConfig& config, Rng& rng, const detail::DrawLater&)
+      : config_(checked(config)),
+        embedding_(config.vocabulary, config.d_model, rng, {.scale_by_sqrt_d_model = false}),
+        positions_(config.positions, config.d_model, rng),
+        token_types_(config.token_types, config.d_model, rng, {.scale_by_sqrt_d_model = false}),
+        norm_(config.d_model, config.norm_epsilon),
+        encoder_(config.layers, config.layer(), /*final_norm=*/false, rng) {
+    const Index d = config.d_model, classes = static_cast<Index>(config.labels.size());
+    if (config.pooler) pooler_.emplace(d, d, rng);
+    if (config.masked_language_head) masked_language_.emplace(config, rng);
+    if (config.next_sentence_head) next_sentence_.emplace(d, Index{2}, rng);
+    if (classes > 0) classifier_.emplace(d, classes, rng);
+  }
+
   static const BertConfig& checked(const BertConfig& config) {
     config.validate();
     return config;

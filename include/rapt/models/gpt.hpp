@@ -115,13 +115,7 @@ class Gpt : public CausalDecoder<Gpt<T>, T> {
 
   /// Weights as GPT-2's: normal with standard deviation 0.02, those of the projections into the residual sum divided by
   /// sqrt(2 layers). Throws ValueError for a config that does not fit.
-  Gpt(const GptConfig& config, Rng& rng)
-      : config_(checked(config)),
-        embedding_(config.vocabulary, config.d_model, rng, {.scale_by_sqrt_d_model = false}),
-        positions_(config.positions, config.d_model, rng),
-        layers_(
-            config.layers, [&](Index i) { return config.layer(i); }, /*final_norm=*/true, rng) {
-    if (!config.tie_embeddings) output_.emplace(config.d_model, config.vocabulary, rng, LinearOptions{.bias = false});
+  Gpt(const GptConfig& config, Rng& rng) : Gpt(config, rng, detail::DrawLater()) {
     for_each_parameter(*this, [&](const std::string& name, Parameter<T>& parameter) {
       if (parameter.shape().rank() != 2) return;
       const bool into_sum = name.ends_with("out_proj.weight") || name.ends_with("linear2.weight");
@@ -147,6 +141,16 @@ class Gpt : public CausalDecoder<Gpt<T>, T> {
  private:
   friend class CausalDecoder<Gpt, T>;
   static constexpr std::string_view kWhere = "gpt";
+
+  /// Makes the layers, whose random values the public constructor draws.
+  Gpt(const GptConfig& config, Rng& rng, const detail::DrawLater&)
+      : config_(checked(config)),
+        embedding_(config.vocabulary, config.d_model, rng, {.scale_by_sqrt_d_model = false}),
+        positions_(config.positions, config.d_model, rng),
+        layers_(
+            config.layers, [&](Index i) { return config.layer(i); }, /*final_norm=*/true, rng) {
+    if (!config.tie_embeddings) output_.emplace(config.d_model, config.vocabulary, rng, LinearOptions{.bias = false});
+  }
 
   static const GptConfig& checked(const GptConfig& config) {
     config.validate();

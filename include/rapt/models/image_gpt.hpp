@@ -111,17 +111,7 @@ class ImageGpt : public CausalDecoder<ImageGpt<T>, T> {
 
   /// Weights as GPT-2's: normal, those of the projections into the residual sum divided by sqrt(2 layers). Throws
   /// ValueError for a config that does not fit.
-  ImageGpt(const ImageGptConfig& config, Rng& rng)
-      : config_(checked(config)),
-        embedding_(config.vocabulary(), config.d_model, rng, {.scale_by_sqrt_d_model = false}),
-        positions_(config.positions, config.d_model, rng),
-        layers_(
-            config.layers, [&](Index i) { return config.layer(i); }, /*final_norm=*/true, rng) {
-    const LinearOptions plain{.bias = false};
-    if (config.pixel_head) output_.emplace(config.d_model, config.clusters, rng, plain);
-    if (!config.labels.empty()) {
-      classifier_.emplace(config.d_model, static_cast<Index>(config.labels.size()), rng, plain);
-    }
+  ImageGpt(const ImageGptConfig& config, Rng& rng) : ImageGpt(config, rng, detail::DrawLater()) {
     for_each_parameter(*this, [&](const std::string& name, Parameter<T>& parameter) {
       if (parameter.shape().rank() != 2) return;
       const bool into_sum = name.ends_with("out_proj.weight") || name.ends_with("linear2.weight");
@@ -174,6 +164,20 @@ class ImageGpt : public CausalDecoder<ImageGpt<T>, T> {
  private:
   friend class CausalDecoder<ImageGpt, T>;
   static constexpr std::string_view kWhere = "image_gpt";
+
+  /// Makes the layers, whose random values the public constructor draws.
+  ImageGpt(const ImageGptConfig& config, Rng& rng, const detail::DrawLater&)
+      : config_(checked(config)),
+        embedding_(config.vocabulary(), config.d_model, rng, {.scale_by_sqrt_d_model = false}),
+        positions_(config.positions, config.d_model, rng),
+        layers_(
+            config.layers, [&](Index i) { return config.layer(i); }, /*final_norm=*/true, rng) {
+    const LinearOptions plain{.bias = false};
+    if (config.pixel_head) output_.emplace(config.d_model, config.clusters, rng, plain);
+    if (!config.labels.empty()) {
+      classifier_.emplace(config.d_model, static_cast<Index>(config.labels.size()), rng, plain);
+    }
+  }
 
   static const ImageGptConfig& checked(const ImageGptConfig& config) {
     config.validate();

@@ -21,11 +21,7 @@ class Llama : public CausalDecoder<Llama<T>, T> {
   using Config = LlamaConfig;
 
   /// Matrices are normal, norms one, biases zero. Throws ValueError for a config that does not fit.
-  Llama(const LlamaConfig& config, Rng& rng)
-      : config_(checked(config)),
-        embed_tokens_(config.vocabulary, config.d_model, rng, {.scale_by_sqrt_d_model = false}),
-        layers_(config.layers, config.layer(), /*final_norm=*/true, rng) {
-    if (!config.tie_embeddings) lm_head_.emplace(config.d_model, config.vocabulary, rng, LinearOptions{.bias = false});
+  Llama(const LlamaConfig& config, Rng& rng) : Llama(config, rng, detail::DrawLater()) {
     for_each_parameter(*this, [&](const std::string&, Parameter<T>& parameter) {
       if (parameter.shape().rank() != 2) return;
       parameter.mutable_value() = init::normal<T>(parameter.shape(), rng, config.init_std);
@@ -48,6 +44,14 @@ class Llama : public CausalDecoder<Llama<T>, T> {
  private:
   friend class CausalDecoder<Llama, T>;
   static constexpr std::string_view kWhere = "llama";
+
+  /// Makes the layers, whose random values the public constructor draws.
+  Llama(const LlamaConfig& config, Rng& rng, const detail::DrawLater&)
+      : config_(checked(config)),
+        embed_tokens_(config.vocabulary, config.d_model, rng, {.scale_by_sqrt_d_model = false}),
+        layers_(config.layers, config.layer(), /*final_norm=*/true, rng) {
+    if (!config.tie_embeddings) lm_head_.emplace(config.d_model, config.vocabulary, rng, LinearOptions{.bias = false});
+  }
 
   static const LlamaConfig& checked(const LlamaConfig& config) {
     config.validate();

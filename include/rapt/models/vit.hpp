@@ -134,13 +134,7 @@ class VitEncoder {
   /// Matrices and tokens normal with the config's standard deviation, truncated, as the paper's code and its
   /// followers'.
   VitEncoder(const VitConfig& config, bool distillation_token, Rng& rng)
-      : class_token_(init::constant<T>(Shape{1, 1, config.d_model}, T(0))),
-        patch_embedding_(config.grid, config.d_model, rng),
-        encoder_(config.layers, config.layer(), /*final_norm=*/true, rng),
-        dropout_(config.dropout) {
-    if (distillation_token) distillation_token_ = class_token_;
-    positions_ =
-        Parameter<T>(init::constant<T>(Shape{1, extra_tokens() + config.grid.patches(), config.d_model}, T(0)));
+      : VitEncoder(config, distillation_token, rng, detail::DrawLater()) {
     for_each_parameter(*this, [&](const std::string&, Parameter<T>& parameter) {
       if (parameter.shape().rank() == 1) return;
       parameter.mutable_value() = init::truncated_normal<T>(parameter.shape(), rng, config.init_std);
@@ -190,6 +184,17 @@ class VitEncoder {
   }
 
  private:
+  /// Makes the layers, whose random values the public constructor draws.
+  VitEncoder(const VitConfig& config, bool distillation_token, Rng& rng, const detail::DrawLater&)
+      : class_token_(init::constant<T>(Shape{1, 1, config.d_model}, T(0))),
+        patch_embedding_(config.grid, config.d_model, rng),
+        encoder_(config.layers, config.layer(), /*final_norm=*/true, rng),
+        dropout_(config.dropout) {
+    if (distillation_token) distillation_token_ = class_token_;
+    positions_ =
+        Parameter<T>(init::constant<T>(Shape{1, extra_tokens() + config.grid.patches(), config.d_model}, T(0)));
+  }
+
   /// `count` rows of each image from row `first` on.
   [[nodiscard]] static Variable<T> rows(const Variable<T>& hidden, const RowSplits& splits, Index first, Index count) {
     require<ShapeError>(hidden.rows() == splits.rows(), "vit", "the hidden state has shape ", hidden.shape(),
@@ -214,7 +219,10 @@ namespace detail {
 /// A linear map of hidden states, initialised as all matrices are.
 template <class T>
 [[nodiscard]] Linear<T> vit_head(const VitConfig& config, Index outputs, Rng& rng) {
-  Linear<T> head(config.d_model, outputs, rng);
+  Linear<T> head = [&] {
+    const DrawLater scope;
+    return Linear<T>(config.d_model, outputs, rng);
+  }();
   for_each_parameter(head, [&](const std::string&, Parameter<T>& parameter) {
     if (parameter.shape().rank() == 1) return;
     parameter.mutable_value() = init::truncated_normal<T>(parameter.shape(), rng, config.init_std);

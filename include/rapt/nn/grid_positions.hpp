@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "rapt/core/initialise_nothing.hpp"
+#include "rapt/core/initialisation.hpp"
 #include "rapt/nn/module.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {

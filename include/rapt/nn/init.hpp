@@ -2,9 +2,13 @@
 /// Initial values of parameters.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
+#include <span>
+#include <tuple>
+#include <utility>
 
-#include "rapt/core/initialise_nothing.hpp"
+#include "rapt/core/initialisation.hpp"
 #include "rapt/core/rng.hpp"
 #include "rapt/core/tensor.hpp"
 
@@ -20,6 +24,16 @@ template <class T, class Fill>
   return values;
 }
 
+/// Values that `fill` draws from the next stream of `rng`.
+template <class T, class Fill>
+[[nodiscard]] Tensor<T> drawn(Shape shape, Rng& rng, const Fill& fill) {
+  if (initialisation() == Initialisation::draw_later) {
+    std::ignore = rng.next_stream();
+    return Tensor<T>::without_elements(shape);
+  }
+  return initialised<T>(shape, fill);
+}
+
 }  // namespace detail
 
 namespace init {
@@ -28,12 +42,12 @@ namespace init {
 template <class T>
 [[nodiscard]] Tensor<T> xavier_uniform(Shape shape, Rng& rng) {
   const double bound = std::sqrt(6.0 / static_cast<double>(shape.rows() + shape.cols()));
-  return detail::initialised<T>(shape, [&](std::span<T> values) { rng.fill_uniform(values, -bound, bound); });
+  return detail::drawn<T>(shape, rng, [&](std::span<T> values) { rng.fill_uniform(values, -bound, bound); });
 }
 /// Normal with variance 2 / (fan_in + fan_out).
 template <class T>
 [[nodiscard]] Tensor<T> xavier_normal(Shape shape, Rng& rng) {
-  return detail::initialised<T>(shape, [&](std::span<T> values) {
+  return detail::drawn<T>(shape, rng, [&](std::span<T> values) {
     rng.fill_normal(values, 0.0, std::sqrt(2.0 / static_cast<double>(shape.rows() + shape.cols())));
   });
 }
@@ -41,11 +55,12 @@ template <class T>
 template <class T>
 [[nodiscard]] Tensor<T> kaiming_uniform(Shape shape, Rng& rng) {
   const double bound = std::sqrt(6.0 / static_cast<double>(shape.cols()));
-  return detail::initialised<T>(shape, [&](std::span<T> values) { rng.fill_uniform(values, -bound, bound); });
+  return detail::drawn<T>(shape, rng, [&](std::span<T> values) { rng.fill_uniform(values, -bound, bound); });
 }
+/// Normal with mean 0.
 template <class T>
-[[nodiscard]] Tensor<T> normal(Shape shape, Rng& rng, double deviation) {
-  return detail::initialised<T>(shape, [&](std::span<T> values) { rng.fill_normal(values, 0.0, deviation); });
+[[nodiscard]] Tensor<T> normal(Shape shape, Rng& rng, double standard_deviation) {
+  return detail::drawn<T>(shape, rng, [&](std::span<T> values) { rng.fill_normal(values, 0.0, standard_deviation); });
 }
 template <class T>
 [[nodiscard]] Tensor<T> constant(Shape shape, T value) {

@@ -117,16 +117,33 @@ template <bool kAcross, bool kByDepth>
   }
 }
 
-/// Packs `indices` x `depth` elements in squares; both are padded with zeros to whole squares. The next square along
-/// the indices is written `next_index` pairs further on, and the next one along the depth `next_depth` pairs.
+/// `indices` x `depth` numbers of which consecutive lines are `line` apart.
+struct SquareSource {
+  const float* data;
+  Index line;
+  Index indices;
+  Index depth;
+};
+/// Where squares of pairs go: lines of a square are `stride` pairs apart, the square of the next 16 indices stands
+/// `next_index` pairs further on, that of the next 32 depths `next_depth`, and the rests of the rounding `plane` pairs
+/// behind the rounded numbers (0: they are not kept).
+struct SquareDestination {
+  Pair* data;
+  Index stride;
+  Index next_index;
+  Index next_depth;
+  Index plane;
+};
+
+/// Packs the squares of a source, which is padded with zeros to whole squares.
 template <bool kAcross, bool kByDepth, class Isa>
-[[gnu::always_inline]] inline void pack_squares(Isa, const float* from, Index line, Index indices, Index depth,
-                                                Pair* to, Index to_stride, Index next_index, Index next_depth,
-                                                Index plane) {
-  for (Index i = 0; i < indices; i += 16, to += next_index) {
-    Pair* out = to;
-    for (Index p = 0; p < depth; p += 32, out += next_depth) {
-      const float* square = from + (kAcross ? i + p * line : i * line + p);
+[[gnu::always_inline]] inline void pack_squares(Isa, const SquareSource& source, const SquareDestination& to) {
+  const Index line = source.line, indices = source.indices, depth = source.depth;
+  Pair* out_of_index = to.data;
+  for (Index i = 0; i < indices; i += 16, out_of_index += to.next_index) {
+    Pair* out = out_of_index;
+    for (Index p = 0; p < depth; p += 32, out += to.next_depth) {
+      const float* square = source.data + (kAcross ? i + p * line : i * line + p);
       const Index some = std::min<Index>(16, indices - i), deep = std::min<Index>(32, depth - p);
       Index square_line = line;
       float padded[512];  // 16 lines of 32 elements, or with kAcross 32 lines of 16
@@ -138,9 +155,9 @@ template <bool kAcross, bool kByDepth, class Isa>
         square = padded;
       }
       if constexpr (std::is_same_v<Isa, simd::Avx512>) {
-        pack_square<kAcross, kByDepth>(square, square_line, out, to_stride, plane);
+        pack_square<kAcross, kByDepth>(square, square_line, out, to.stride, to.plane);
       } else {
-        pack_square_slowly<kAcross, kByDepth>(square, square_line, out, to_stride, plane);
+        pack_square_slowly<kAcross, kByDepth>(square, square_line, out, to.stride, to.plane);
       }
     }
   }
@@ -151,13 +168,16 @@ template <bool kAcross, bool kByDepth, class Isa>
 /// Rounds a left operand to rows of pairs that are `stride` pairs apart. The number of rows is padded to a multiple of
 /// 16, the depth to pairs_of(a.cols) pairs.
 inline void pack_pair_rows(const Operand<float>& a, Pair* to, Index stride, Index plane) {
+  const bool by_row = a.col_stride == 1;
+  const detail::SquareSource source{
+      .data = a.data, .line = by_row ? a.row_stride : a.col_stride, .indices = a.rows, .depth = a.cols};
+  const detail::SquareDestination pairs{
+      .data = to, .stride = stride, .next_index = 16 * stride, .next_depth = kPairBlock, .plane = plane};
   simd::with_simd([&](auto isa) __attribute__((always_inline)) {
-    if (a.col_stride == 1) {
-      detail::pack_squares<false, false>(isa, a.data, a.row_stride, a.rows, a.cols, to, stride, 16 * stride, kPairBlock,
-                                         plane);
+    if (by_row) {
+      detail::pack_squares<false, false>(isa, source, pairs);
     } else {
-      detail::pack_squares<true, false>(isa, a.data, a.col_stride, a.rows, a.cols, to, stride, 16 * stride, kPairBlock,
-                                        plane);
+      detail::pack_squares<true, false>(isa, source, pairs);
     }
   });
 }
@@ -170,14 +190,16 @@ inline void pack_pair_panel(const Operand<float>& b, Pair* to, Index plane) {
       if (plane != 0) std::fill_n(to + plane + p * kPairColumns + 16, 16, Pair{0});
     }
   }
-  constexpr Index kNextDepth = kPairBlock * kPairColumns;
+  const bool by_row = b.col_stride == 1;
+  const detail::SquareSource source{
+      .data = b.data, .line = by_row ? b.row_stride : b.col_stride, .indices = b.cols, .depth = b.rows};
+  const detail::SquareDestination pairs{
+      .data = to, .stride = kPairColumns, .next_index = 16, .next_depth = kPairBlock * kPairColumns, .plane = plane};
   simd::with_simd([&](auto isa) __attribute__((always_inline)) {
-    if (b.col_stride == 1) {
-      detail::pack_squares<true, true>(isa, b.data, b.row_stride, b.cols, b.rows, to, kPairColumns, 16, kNextDepth,
-                                       plane);
+    if (by_row) {
+      detail::pack_squares<true, true>(isa, source, pairs);
     } else {
-      detail::pack_squares<false, true>(isa, b.data, b.col_stride, b.cols, b.rows, to, kPairColumns, 16, kNextDepth,
-                                        plane);
+      detail::pack_squares<false, true>(isa, source, pairs);
     }
   });
 }
