@@ -59,6 +59,7 @@
 #include "rapt/models/mae.hpp"
 #include "rapt/models/marian.hpp"
 #include "rapt/models/sentence_embedding.hpp"
+#include "rapt/models/t5.hpp"
 #include "rapt/models/transformer.hpp"
 #include "rapt/models/transformer_xl.hpp"
 #include "rapt/models/vit.hpp"

@@ -131,7 +131,7 @@ TEST(MultiHeadAttention, ATableOfBiasesIsTheOps) {
                                                    {.heads = 2, .bias = {.table = {.table = table, .numbers = pairs}}});
     const Variable expected = rapt::linear<double>(heads, p.at("out_proj.weight"), p.at("out_proj.bias"));
     const Variable y =
-        layer(x, splits_of({3, 3}), {}, {}, {.table = with_shared ? shared : Variable(), .pairs = pairs});
+        layer(x, splits_of({3, 3}), {}, {}, {.table = with_shared ? shared : Variable(), .numbers = pairs});
     EXPECT_LT(rapt_test::relative_error(y.value(), expected.value()), 1e-14);
   }
 }
@@ -186,7 +186,7 @@ TEST(MultiHeadAttention, GradientsWithPositions) {
   const auto tensor = [](Shape shape, std::uint64_t seed) { return rapt_test::normal_tensor<double>(shape, seed); };
   const auto splits = splits_of({3, 3});
   const auto of_table = rapt::gradcheck(
-      [&](const std::vector<Variable>& x) { return table(x[0], splits, {}, {}, {.table = x[1], .pairs = pairs}); },
+      [&](const std::vector<Variable>& x) { return table(x[0], splits, {}, {}, {.table = x[1], .numbers = pairs}); },
       {tensor({6, 6}, 3), tensor({5, 2}, 4)});
   EXPECT_LT(of_table.worst_relative_error, 1e-6);
   const auto of_distances = rapt::gradcheck(
@@ -214,7 +214,7 @@ TEST(MultiHeadAttention, NamesWhatPositionsCannot) {
        {"no table", [=] { std::ignore = table(x, splits); }, {"[multi_head_attention] ", "table"}},
        {"mask beside a table",
         [=] {
-          std::ignore = table(x, splits, {.causal = true}, {}, {.table = random({1, 2}, 4), .pairs = pairs});
+          std::ignore = table(x, splits, {.causal = true}, {}, {.table = random({1, 2}, 4), .numbers = pairs});
         },
         {"[multi_head_attention] ", "other mask"}},
        {"steps with a table",

@@ -188,7 +188,7 @@ class Beit {
   /// layer i's attention probabilities, [B, H, P + 1, P + 1]; its size must be the number of layers.
   [[nodiscard]] Variable<T> operator()(const ImageBatch<T>& images, const PatchMask& mask = {},
                                        std::span<Tensor<T>> weights = {}) const {
-    PositionInputs<T> positions{.pairs = pairs_};
+    PositionInputs<T> positions{.numbers = pairs_};
     if (position_bias_) positions.table = position_bias_->table();
     return layers_(embed(images, mask), RowSplits::equal(images.images(), config_.grid.patches() + 1),
                    {.positions = positions, .weights = weights});

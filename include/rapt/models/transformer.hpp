@@ -2,9 +2,9 @@
 /// The Transformer of "Attention Is All You Need" (Vaswani et al. 2017), figure 1.
 #pragma once
 
-#include "rapt/autograd/ops/cross_entropy.hpp"
 #include "rapt/core/sequence_marks.hpp"
 #include "rapt/models/config_fields.hpp"
+#include "rapt/models/encoder_decoder.hpp"
 #include "rapt/nn/decoder.hpp"
 #include "rapt/nn/embedding.hpp"
 #include "rapt/nn/encoder.hpp"
@@ -170,24 +170,13 @@ struct TransformerConfig {
   }
 };
 
-/// The attention probabilities of every layer. Ls and Lt are the lengths of the longest source and target; elements
-/// outside of a shorter sequence are zero.
-template <class T>
-struct AttentionMaps {
-  std::vector<Tensor<T>> encoder_self;   ///< of each encoder layer, [B, H, Ls, Ls]
-  std::vector<Tensor<T>> decoder_self;   ///< of each decoder layer, [B, H, Lt, Lt]; causal
-  std::vector<Tensor<T>> decoder_cross;  ///< of each decoder layer, [B, H, Lt, Ls]
-};
-
 /// Encoder, decoder, embeddings and output projection. Parameters are named and laid out as torch.nn.Transformer's
 /// state_dict, with `embedding.weight` (shared) or `source_embedding.weight`, `target_embedding.weight` and
 /// `output.weight`, where they exist, beside it. A const model may be used from many threads.
 template <class T = float>
-class Transformer {
+class Transformer : public EncoderDecoder<Transformer<T>, T> {
  public:
-  using ScalarType = T;
   using Config = TransformerConfig;
-  using State = DecoderState<T>;
 
   /// Xavier-uniform weights; throws ValueError for a config that does not fit.
   Transformer(const TransformerConfig& config, Rng& rng)
@@ -229,56 +218,6 @@ class Transformer {
                     encoder_splits, inputs);
   }
 
-  /// Scores of every token at every target position, before softmax   // [N, V]
-  [[nodiscard]] Variable<T> logits(const Variable<T>& hidden) const {
-    return linear<T>(hidden, output_weight(), output_bias());
-  }
-
-  /// Logits for target_input given source   // [N, V]
-  [[nodiscard]] Variable<T> operator()(const TokenBatch& source, const TokenBatch& target_input) const {
-    require_pairs(source, target_input);
-    return logits(decode(target_input, encode(source), source.row_splits));
-  }
-
-  /// Mean label-smoothed cross-entropy of a batch per target token; [N, V] is never stored.
-  [[nodiscard]] Variable<T> loss(const TranslationBatch& batch, const CrossEntropyOptions& options = {}) const {
-    require_pairs(batch.source, batch.target_input);
-    const Variable<T> hidden = decode(batch.target_input, encode(batch.source), batch.source.row_splits);
-    return linear_cross_entropy<T>(hidden, output_weight(), output_bias(), batch.target_output, options);
-  }
-
-  /// The attention probabilities of every layer for source and target_input, as in training but without dropout.
-  [[nodiscard]] AttentionMaps<T> attention_maps(const TokenBatch& source, const TokenBatch& target_input) const {
-    const Inference scope;
-    require_pairs(source, target_input);
-    AttentionMaps<T> maps;
-    maps.encoder_self.resize(static_cast<std::size_t>(config_.encoder_layers));
-    maps.decoder_self.resize(static_cast<std::size_t>(config_.decoder_layers));
-    maps.decoder_cross.resize(static_cast<std::size_t>(config_.decoder_layers));
-    const Variable<T> encoder_output = encode(source, {}, maps.encoder_self);
-    std::ignore = decode(target_input, encoder_output, source.row_splits,
-                         {.weights = maps.decoder_self, .cross_weights = maps.decoder_cross});
-    return maps;
-  }
-
-  /// Decoding: a state with one row for each source sequence.
-  [[nodiscard]] State start(const TokenBatch& source) const {
-    const Inference scope;
-    return decoder_.start(encode(source), source.row_splits);
-  }
-  /// Feeds one token to every row; returns the logits of the next   // [rows, V]
-  [[nodiscard]] Tensor<T> step(State& state, std::span<const TokenId> tokens) const {
-    const Inference scope;
-    require<ShapeError>(static_cast<Index>(tokens.size()) == state.rows(), "transformer", tokens.size(), " tokens for ",
-                        state.rows(), " rows");
-    TokenBatch next;
-    next.tokens.assign(tokens.begin(), tokens.end());
-    next.row_splits = RowSplits::equal(state.rows(), 1);
-    const std::vector<Index> positions = state.lengths();
-    const Variable<T> x = embed(target_table(), target_positions_, next, positions);
-    return logits(decoder_.step(state, x, next.row_splits)).value();
-  }
-
   /// The tokens of `make_batch`.
   [[nodiscard]] SequenceMarks sequence_marks() const { return {.begin = kBeginToken, .ends = {kEndToken}}; }
 
@@ -299,27 +238,30 @@ class Transformer {
   }
 
  private:
+  friend class EncoderDecoder<Transformer, T>;
+  static constexpr std::string_view kWhere = "transformer";
+
   static const TransformerConfig& checked(const TransformerConfig& config) {
     config.validate();
     return config;
   }
-  static void require_pairs(const TokenBatch& source, const TokenBatch& target) {
-    require<ShapeError>(source.sequences() == target.sequences(), "transformer", source.sequences(),
-                        " source sequences, ", target.sequences(), " target sequences");
-  }
-
   [[nodiscard]] const Embedding<T>& target_table() const { return embedding_ ? *embedding_ : *target_embedding_; }
   [[nodiscard]] const Parameter<T>& output_weight() const {
     return output_ ? output_->weight() : target_table().weight();
   }
   [[nodiscard]] const Parameter<T>& output_bias() const { return output_ ? output_->bias() : output_bias_; }
 
+  /// Feeds the next tokens of every row to the state   // their last hidden states, [N, D]
+  [[nodiscard]] Variable<T> feed(DecoderState<T>& state, const TokenBatch& next) const {
+    return decoder_.step(state, embed(target_table(), target_positions_, next, state.lengths()), next.row_splits);
+  }
+
   /// Dropout(scale * embedding + positional encoding), scale = sqrt(D) or 1   // [N, D]
   [[nodiscard]] Variable<T> embed(const Embedding<T>& table,
                                   const std::optional<LearnedPositionalEncoding<T>>& positions, const TokenBatch& batch,
                                   std::span<const Index> starts) const {
-    require<ShapeError>(batch.row_splits.rows() == batch.size(), "transformer", batch.size(),
-                        " tokens, row splits end at ", batch.row_splits.rows());
+    require<ShapeError>(batch.row_splits.rows() == batch.size(), kWhere, batch.size(), " tokens, row splits end at ",
+                        batch.row_splits.rows());
     Variable<T> x = table(batch.tokens);
     x = positions ? (*positions)(std::move(x), batch.row_splits, starts)
                   : sinusoids_(std::move(x), batch.row_splits, starts);

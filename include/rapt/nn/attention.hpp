@@ -19,7 +19,8 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// A learned bias of the scores for each pair of positions: row `number of the pair` of a table [rows, H] (BEiT).
+/// A learned bias of the scores from a table [rows, H]: the row of a pair of positions is told by its number (BEiT) or
+/// by the number of its offset (T5), which calls bring.
 struct BiasTable {
   Index rows = 0;  ///< of a table that the layer has of its own, zeros at first; 0: calls bring the table
 };
@@ -59,11 +60,12 @@ struct MultiHeadAttentionOptions {
 /// What the positions need to know of a call; fields that the layer's kind of positions does not read stay empty.
 template <class T>
 struct PositionInputs {
-  Variable<T> table = {};               ///< BiasTable: [R, H]; added to the layer's own table, if it has one
-  std::span<const TokenId> pairs = {};  ///< BiasTable: [L * L], the row of the table for query i and key j at i L + j
-  Variable<T> distances = {};           ///< DistanceScores: [P, D], row p encodes distance p, the last row all beyond
-  Variable<T> content_bias = {};        ///< DistanceScores: u [H, d_k] that layers share
-  Variable<T> position_bias = {};       ///< DistanceScores: w [H, d_k] that layers share
+  Variable<T> table = {};                 ///< BiasTable: [R, H]; added to the layer's own table, if it has one
+  std::span<const TokenId> numbers = {};  ///< BiasTable: rows of the table by pair or, if `zero` is set, by offset
+  std::optional<Index> zero = {};         ///< BiasTable: the place of offset 0 among `numbers`, see TableBias
+  Variable<T> distances = {};             ///< DistanceScores: [P, D], row p encodes distance p, the last row all beyond
+  Variable<T> content_bias = {};          ///< DistanceScores: u [H, d_k] that layers share
+  Variable<T> position_bias = {};         ///< DistanceScores: w [H, d_k] that layers share
 };
 
 /// MultiHead(Q, K, V) = Concat(head_1, ..., head_H) W^O,  head_h = Attention(Q W_h^Q, K W_g^K, V W_g^V), g = h / (H /
@@ -153,13 +155,21 @@ class MultiHeadAttention {
   /// One decoding step of causal self-attention, of one token a row or of whole prompts: appends x's keys (rotated, if
   /// positions are rotary) and values to the cache, and each token attends to what its row holds up to itself, within
   /// the window. Not recorded.
-  [[nodiscard]] Variable<T> step(const Variable<T>& x, const RowSplits& splits, KeyValueCache<T>& cache) const {
-    require_steps();
+  [[nodiscard]] Variable<T> step(const Variable<T>& x, const RowSplits& splits, KeyValueCache<T>& cache,
+                                 const PositionInputs<T>& positions = {}) const {
+    require_steps(positions);
     const Index q = query_columns();
     const Variable<T> qkv = project_all(x, splits, rotary_ ? cache.lengths() : std::vector<Index>());
     cache.append(qkv.value().view().columns(q, key_columns() + value_columns()), splits);
-    const CacheAttentionOptions options{
+    CacheAttentionOptions<T> options{
         .heads = options_.heads, .scale = options_.scale, .soft_cap = options_.soft_cap, .window = options_.window};
+    Tensor<T> bias;  // of each head and offset
+    if (std::holds_alternative<BiasTable>(options_.positions)) {
+      const Variable<T> table = bias_table(positions);
+      bias = Tensor<T>(Shape{table.cols(), std::ssize(positions.numbers)});
+      kernels::gather_bias<T>(table.value(), positions.numbers, bias.data());
+      options.table_bias = kernels::TableBias<T>::of_offsets(bias.data(), bias.cols(), *positions.zero);
+    }
     return out_proj_(Variable<T>(attend_to_cache<T>(qkv.value().view().columns(0, q), splits, cache, options)));
   }
 
@@ -168,7 +178,7 @@ class MultiHeadAttention {
   [[nodiscard]] Variable<T> step(const Variable<T>& x, const RowSplits& splits, const Tensor<T>& keys_values,
                                  std::span<const kernels::KeyRange> ranges, Tensor<T>* weights = nullptr) const {
     require_no_rotary();
-    require_steps();
+    require_steps({});
     require(options_.window == 0, kWhere, "steps of attention to an encoder output have no window: ", options_.window);
     const Index k = key_columns(), v = value_columns();
     const Variable<T> query = project(x, 0, query_columns());
@@ -255,10 +265,18 @@ class MultiHeadAttention {
   void require_no_rotary() const {
     require(!rotary_.has_value(), kWhere, "rotary positions are for self-attention alone");
   }
-  void require_steps() const {
-    require(!std::holds_alternative<BiasTable>(options_.positions) &&
+  /// Steps know positions from the cache's lengths or from offsets, not from pairs or encoded distances.
+  void require_steps(const PositionInputs<T>& positions) const {
+    require((!std::holds_alternative<BiasTable>(options_.positions) || positions.zero.has_value()) &&
                 !std::holds_alternative<DistanceScores>(options_.positions),
-            kWhere, "there are no steps with biases of scores");
+            kWhere, "there are no steps with biases of scores by pair or distance");
+  }
+  /// The table of biases: the layer's own, the call's, or the sum of both   // [rows, H]
+  [[nodiscard]] Variable<T> bias_table(const PositionInputs<T>& positions) const {
+    require(positions.table.defined() || bias_table_.defined(), kWhere,
+            "the layer has no table of biases, and the call brings none");
+    if (!bias_table_.defined()) return positions.table;
+    return positions.table.defined() ? add<T>(positions.table, bias_table_) : Variable<T>(bias_table_);
   }
   [[nodiscard]] Index query_columns() const { return options_.heads * options_.head_dim; }
 
@@ -307,10 +325,7 @@ class MultiHeadAttention {
                                 .mask = mask};
     if (options_.window > 0) options.window = options_.window;
     if (std::holds_alternative<BiasTable>(options_.positions)) {
-      Variable<T> table = positions.table.defined() ? positions.table : Variable<T>(bias_table_);
-      if (positions.table.defined() && bias_table_.defined()) table = add<T>(positions.table, bias_table_);
-      require(table.defined(), kWhere, "the layer has no table of biases, and the call brings none");
-      options.bias.table = {.table = table, .numbers = positions.pairs};
+      options.bias.table = {.table = bias_table(positions), .numbers = positions.numbers, .zero = positions.zero};
     }
     if (std::holds_alternative<DistanceScores>(options_.positions)) {
       options.bias.distances = {.distances = (*position_proj_)(positions.distances),

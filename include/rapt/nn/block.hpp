@@ -121,19 +121,23 @@ class Block {
 
   /// Without an encoder: the next tokens of each row, which attend to what the cache holds and to themselves. Causal,
   /// not recorded   // [N, D] from x [N, D]
-  [[nodiscard]] Variable<T> step(const Variable<T>& x, const RowSplits& splits, KeyValueCache<T>& cache) const {
+  [[nodiscard]] Variable<T> step(const Variable<T>& x, const RowSplits& splits, KeyValueCache<T>& cache,
+                                 const PositionInputs<T>& positions = {}) const {
     require_encoder_output(false);
-    return fed_forward(stepped(x, splits, cache), splits);
+    return fed_forward(stepped(x, splits, cache, positions), splits);
   }
   /// With an encoder, of whose output `encoder_keys_values` are the keys and values and sequence i sees the rows
-  /// `ranges[i]`. `cross_weights`, if set, receives the probabilities of cross-attention, [N, H, longest range].
+  /// `ranges[i]`. `inputs.cross_capture.weights`, if set, receives the probabilities of cross-attention, [N, H, longest
+  /// range]; of the other inputs the positions count.
   [[nodiscard]] Variable<T> step(const Variable<T>& x, const RowSplits& splits, KeyValueCache<T>& cache,
                                  const Tensor<T>& encoder_keys_values, std::span<const kernels::KeyRange> ranges,
-                                 Tensor<T>* cross_weights = nullptr) const {
+                                 const BlockInputs<T>& inputs = {}) const {
     require_encoder_output(true);
     const Variable<T> h = (*cross_norm_)(
-        stepped(x, splits, cache),
-        [&](const auto& n) { return cross_attention_->step(n, splits, encoder_keys_values, ranges, cross_weights); },
+        stepped(x, splits, cache, inputs.positions),
+        [&](const auto& n) {
+          return cross_attention_->step(n, splits, encoder_keys_values, ranges, inputs.cross_capture.weights);
+        },
         splits.sequences());
     return fed_forward(h, splits);
   }
@@ -211,9 +215,10 @@ class Block {
             given ? "to no encoder output, and is given one" : "to an encoder output, and is given none");
   }
 
-  [[nodiscard]] Variable<T> stepped(const Variable<T>& x, const RowSplits& splits, KeyValueCache<T>& cache) const {
+  [[nodiscard]] Variable<T> stepped(const Variable<T>& x, const RowSplits& splits, KeyValueCache<T>& cache,
+                                    const PositionInputs<T>& positions) const {
     return self_norm_(
-        x, [&](const auto& n) { return self_attention_.step(n, splits, cache); }, splits.sequences());
+        x, [&](const auto& n) { return self_attention_.step(n, splits, cache, positions); }, splits.sequences());
   }
   [[nodiscard]] Variable<T> fed_forward(const Variable<T>& h, const RowSplits& splits) const {
     return feed_forward_norm_(

@@ -7,11 +7,13 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+template <class T>
 struct CacheAttentionOptions {
-  Index heads = 1;      ///< of the queries
-  double scale = 1;     ///< factor of the scores
-  double soft_cap = 0;  ///< if > 0: scaled scores s become soft_cap tanh(s / soft_cap)
-  Index window = 0;     ///< if > 0: a token sees no more than this many before it
+  Index heads = 1;                        ///< of the queries
+  double scale = 1;                       ///< factor of the scores
+  double soft_cap = 0;                    ///< if > 0: scaled scores s become soft_cap tanh(s / soft_cap)
+  Index window = 0;                       ///< if > 0: a token sees no more than this many before it
+  kernels::TableBias<T> table_bias = {};  ///< a bias of the scaled scores by offset, or none
 };
 
 namespace detail {
@@ -19,7 +21,7 @@ namespace detail {
 /// Sequences first .. last, of several tokens each, by the tiled kernel.
 template <class T>
 void attend_in_tiles(const TensorView<const T>& query, const RowSplits& splits, Index first, Index last,
-                     const KeyValueCache<T>& cache, const CacheAttentionOptions& options, TensorView<T> output) {
+                     const KeyValueCache<T>& cache, const CacheAttentionOptions<T>& options, TensorView<T> output) {
   const Index key_columns = cache.keys().cols(), value_columns = cache.values().cols();
   const Index first_row = splits.begin(first);
   std::vector<Index> offsets{0};
@@ -58,6 +60,7 @@ void attend_in_tiles(const TensorView<const T>& query, const RowSplits& splits, 
   problem.heads = options.heads;
   problem.key_value_heads = options.heads * key_columns / query.cols();
   problem.scale = static_cast<T>(options.scale);
+  problem.table_bias = options.table_bias;
   problem.soft_cap = static_cast<T>(options.soft_cap);
   problem.causal = true;
   if (options.window > 0) problem.window = options.window;
@@ -67,7 +70,7 @@ void attend_in_tiles(const TensorView<const T>& query, const RowSplits& splits, 
 /// Sequences first .. last, of one token or none each.
 template <class T>
 void attend_to_entries(const TensorView<const T>& query, const RowSplits& splits, Index first, Index last,
-                       const KeyValueCache<T>& cache, const CacheAttentionOptions& options, TensorView<T> output) {
+                       const KeyValueCache<T>& cache, const CacheAttentionOptions<T>& options, TensorView<T> output) {
   std::vector<kernels::KeyRows> rows;
   for (Index r = first; r < last; ++r) {
     if (splits.length(r) == 0) continue;
@@ -84,6 +87,7 @@ void attend_to_entries(const TensorView<const T>& query, const RowSplits& splits
                                 .rows = rows,
                                 .heads = options.heads,
                                 .scale = static_cast<T>(options.scale),
+                                .table_bias = options.table_bias,
                                 .soft_cap = static_cast<T>(options.soft_cap)},
                                output.middle_rows(first_row, count));
 }
@@ -96,7 +100,7 @@ void attend_to_entries(const TensorView<const T>& query, const RowSplits& splits
 /// single token where its keys lie.
 template <class T>
 [[nodiscard]] Tensor<T> attend_to_cache(const TensorView<const T>& query, const RowSplits& splits,
-                                        const KeyValueCache<T>& cache, const CacheAttentionOptions& options) {
+                                        const KeyValueCache<T>& cache, const CacheAttentionOptions<T>& options) {
   const Index key_columns = cache.keys().cols(), value_columns = cache.values().cols();
   const Index d_k = query.cols() / options.heads, key_value_heads = d_k > 0 ? key_columns / d_k : 0;
   require<ShapeError>(key_value_heads > 0 && key_value_heads * d_k == key_columns &&
@@ -104,6 +108,13 @@ template <class T>
                           value_columns % key_value_heads == 0,
                       "cache_attention", "query ", query.shape(), " in ", options.heads, " heads, the cache has ",
                       key_columns, " columns of keys and ", value_columns, " of values");
+  const Index offsets = options.table_bias.origin;  // the largest that the bias has numbers for
+  for (Index r = 0; r < splits.sequences() && options.table_bias.present(); ++r) {
+    const auto length = static_cast<Index>(cache.entries(r).size());
+    require<ShapeError>(
+        splits.length(r) == 0 || length - 1 <= offsets || (options.window > 0 && options.window <= offsets),
+        "cache_attention", "row ", r, " holds ", length, " tokens, the bias is for offsets up to ", offsets);
+  }
   Tensor<T> output(Shape{query.rows(), value_columns / key_value_heads * options.heads});
   const auto is_prompt = [&](Index r) { return splits.length(r) > 1; };
   for (Index first = 0, last = 0; first < splits.sequences(); first = last) {

@@ -1,9 +1,15 @@
 /// \file
-/// A learned bias of attention scores for each distance between two patches of an image (BEiT, section 2.1).
+/// Which row of a table of learned biases the score of two positions takes: for each distance between two patches of an
+/// image (BEiT, section 2.1), or for buckets of offsets in a text (T5).
 #pragma once
 
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <string_view>
 #include <vector>
 
+#include "rapt/core/index.hpp"
 #include "rapt/core/token_batch.hpp"
 #include "rapt/nn/init.hpp"
 #include "rapt/nn/module.hpp"
@@ -35,6 +41,47 @@ namespace rapt { inline namespace RAPT_ABI {
   pair(0, 0) = static_cast<TokenId>(distances - 1);
   return pairs;
 }
+
+/// T5's buckets of offsets (Raffel et al. 2020, section 2.1), of which each has a bias in every head. Half of the
+/// buckets are for one offset each; the others hold offsets whose range grows by a constant factor, up to
+/// `max_distance`, and the last one all beyond. Offsets are j - i for query i and key j.
+struct RelativeBuckets {
+  Index buckets = 32;
+  Index max_distance = 128;
+  /// True: keys before and behind the query have buckets of their own, half of them each. False: for causal attention;
+  /// all keys behind the query share the bucket of offset 0.
+  bool bidirectional = true;
+
+  /// Throws ValueError unless each direction has at least two buckets and distances that exceed the exact ones.
+  void validate(std::string_view where) const {
+    const Index exact = directed() / 2;
+    require(exact >= 1, where, "relative positions need at least ", bidirectional ? 4 : 2, " buckets: ", buckets);
+    require(max_distance > exact, where, "max_distance must exceed the ", exact,
+            " distances that have buckets of their own: ", max_distance);
+  }
+
+  [[nodiscard]] Index bucket(Index offset) const {
+    const Index count = directed(), exact = count / 2;
+    const Index first = bidirectional && offset > 0 ? count : 0;
+    const Index distance = bidirectional ? std::abs(offset) : std::max<Index>(-offset, 0);
+    if (distance < exact) return first + distance;
+    // In float, as in the implementations whose weights are published: bounds between buckets depend on it.
+    const float ratio = std::log(static_cast<float>(distance) / static_cast<float>(exact)) /
+                        static_cast<float>(std::log(static_cast<double>(max_distance) / static_cast<double>(exact)));
+    return first + std::min(exact + static_cast<Index>(ratio * static_cast<float>(count - exact)), count - 1);
+  }
+  /// The buckets of offsets -before .. behind   // [before + 1 + behind]
+  [[nodiscard]] std::vector<TokenId> numbers(Index before, Index behind) const {
+    std::vector<TokenId> result;
+    result.reserve(to_size(before + 1 + behind));
+    for (Index offset = -before; offset <= behind; ++offset) result.push_back(static_cast<TokenId>(bucket(offset)));
+    return result;
+  }
+
+ private:
+  /// Buckets of one direction.
+  [[nodiscard]] Index directed() const { return bidirectional ? buckets / 2 : buckets; }
+};
 
 /// The table of biases, zeros at first   // [distances, heads]
 template <class T = float>

@@ -123,8 +123,9 @@ class Stack {
     return state;
   }
   /// The next tokens of every row, appended to the state. Causal, not recorded   // [N, D] from x [N, D]
-  [[nodiscard]] Variable<T> step(PrefixState<T>& state, Variable<T> x, const RowSplits& splits) const {
-    for (std::size_t i = 0; i < layers_.size(); ++i) x = layers_[i].step(x, splits, state.layers[i]);
+  [[nodiscard]] Variable<T> step(PrefixState<T>& state, Variable<T> x, const RowSplits& splits,
+                                 const PositionInputs<T>& positions = {}) const {
+    for (std::size_t i = 0; i < layers_.size(); ++i) x = layers_[i].step(x, splits, state.layers[i], positions);
     return normed(std::move(x));
   }
 
@@ -141,9 +142,11 @@ class Stack {
     return state;
   }
   /// The next tokens of every row, appended to the state. Causal, not recorded   // [N, D] from x [N, D]
-  [[nodiscard]] Variable<T> step(DecoderState<T>& state, Variable<T> x, const RowSplits& splits) const {
+  [[nodiscard]] Variable<T> step(DecoderState<T>& state, Variable<T> x, const RowSplits& splits,
+                                 const PositionInputs<T>& positions = {}) const {
     for (std::size_t i = 0; i < layers_.size(); ++i) {
-      x = layers_[i].step(x, splits, state.prefix.layers[i], *state.encoder_keys_values[i], state.encoder_ranges);
+      x = layers_[i].step(x, splits, state.prefix.layers[i], *state.encoder_keys_values[i], state.encoder_ranges,
+                          {.positions = positions});
     }
     return normed(std::move(x));
   }

@@ -1,0 +1,98 @@
+/// \file
+/// What models with an encoder and a decoder share: from source and target to logits and loss, the attention maps, and
+/// decoding token by token. The Transformer and T5 differ in their embeddings, in the options of their blocks and in
+/// their positions.
+#pragma once
+
+#include <span>
+#include <tuple>
+#include <vector>
+
+#include "rapt/autograd/grad_mode.hpp"
+#include "rapt/autograd/ops/cross_entropy.hpp"
+#include "rapt/autograd/ops/linear.hpp"
+#include "rapt/core/index.hpp"
+#include "rapt/nn/stack.hpp"
+
+namespace rapt { inline namespace RAPT_ABI {
+
+/// The attention probabilities of every layer. Ls and Lt are the lengths of the longest source and target; elements
+/// outside of a shorter sequence are zero.
+template <class T>
+struct AttentionMaps {
+  std::vector<Tensor<T>> encoder_self;   ///< of each encoder layer, [B, H, Ls, Ls]
+  std::vector<Tensor<T>> decoder_self;   ///< of each decoder layer, [B, H, Lt, Lt]; causal
+  std::vector<Tensor<T>> decoder_cross;  ///< of each decoder layer, [B, H, Lt, Ls]
+};
+
+/// The base of a model `Transformer : EncoderDecoder<Transformer<T>, T>`, which has the functions
+///   - `encode(source, mask, weights)`, the encoder output [M, D],
+///   - `decode(target_input, encoder_output, encoder_splits, inputs)`, the decoder's last hidden states [N, D],
+/// and gives the base, as a friend, four more things: its name `kWhere` for errors; `decoder_`, which can `start`;
+/// `feed(state, next)`, the hidden states of the next tokens of every row, which it appends to the state; and
+/// `output_weight()` [V, D] with `output_bias()` [V], which may be undefined.
+template <class Model, class T>
+class EncoderDecoder {
+ public:
+  using ScalarType = T;
+  using State = DecoderState<T>;
+
+  /// The decoder's last hidden states for target_input given source   // [N, D]
+  [[nodiscard]] Variable<T> hidden(const TokenBatch& source, const TokenBatch& target_input) const {
+    require_pairs(source, target_input);
+    return model().decode(target_input, model().encode(source), source.row_splits);
+  }
+  /// Scores of every token at every target position, before softmax   // [N, V] from [N, D]
+  [[nodiscard]] Variable<T> logits(const Variable<T>& hidden) const {
+    return linear<T>(hidden, model().output_weight(), model().output_bias());
+  }
+  /// Logits for target_input given source   // [N, V]
+  [[nodiscard]] Variable<T> operator()(const TokenBatch& source, const TokenBatch& target_input) const {
+    return logits(hidden(source, target_input));
+  }
+
+  /// Mean label-smoothed cross-entropy of a batch per target token; [N, V] is never stored.
+  [[nodiscard]] Variable<T> loss(const TranslationBatch& batch, const CrossEntropyOptions& options = {}) const {
+    return linear_cross_entropy<T>(hidden(batch.source, batch.target_input), model().output_weight(),
+                                   model().output_bias(), batch.target_output, options);
+  }
+
+  /// The attention probabilities of every layer for source and target_input, as in training but without dropout.
+  [[nodiscard]] AttentionMaps<T> attention_maps(const TokenBatch& source, const TokenBatch& target_input) const {
+    const Inference scope;
+    require_pairs(source, target_input);
+    AttentionMaps<T> maps;
+    maps.encoder_self.resize(to_size(model().config().encoder_layers));
+    maps.decoder_self.resize(to_size(model().config().decoder_layers));
+    maps.decoder_cross.resize(to_size(model().config().decoder_layers));
+    const Variable<T> encoder_output = model().encode(source, {}, maps.encoder_self);
+    std::ignore = model().decode(target_input, encoder_output, source.row_splits,
+                                 {.weights = maps.decoder_self, .cross_weights = maps.decoder_cross});
+    return maps;
+  }
+
+  /// Decoding: a state with one row for each source sequence.
+  [[nodiscard]] State start(const TokenBatch& source) const {
+    const Inference scope;
+    return model().decoder_.start(model().encode(source), source.row_splits);
+  }
+  /// Feeds one token to every row; returns the logits of the next   // [rows, V]
+  [[nodiscard]] Tensor<T> step(State& state, std::span<const TokenId> tokens) const {
+    const Inference scope;
+    require<ShapeError>(std::ssize(tokens) == state.rows(), Model::kWhere, tokens.size(), " tokens for ", state.rows(),
+                        " rows");
+    TokenBatch next;
+    next.tokens.assign(tokens.begin(), tokens.end());
+    next.row_splits = RowSplits::equal(state.rows(), 1);
+    return logits(model().feed(state, next)).value();
+  }
+
+ private:
+  static void require_pairs(const TokenBatch& source, const TokenBatch& target) {
+    require<ShapeError>(source.sequences() == target.sequences(), Model::kWhere, source.sequences(),
+                        " source sequences, ", target.sequences(), " target sequences");
+  }
+  [[nodiscard]] const Model& model() const { return static_cast<const Model&>(*this); }
+};
+
+}}  // namespace rapt::RAPT_ABI

@@ -1,0 +1,253 @@
+/// \file
+/// T5 (Raffel et al. 2020): an encoder-decoder that reads and writes text for every task. What differs from
+/// transformer.hpp: positions are a learned bias of the attention scores for each bucket of offsets, which all layers
+/// of a stack share; norms stand before the sublayers, divide by the root mean square and have no bias, as no linear
+/// map has; scores are not divided by sqrt(d_k). The feed-forward network is plain with ReLU (T5), or gated with GELU
+/// and the output projection a matrix of its own (T5 1.1, Flan-T5).
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "rapt/autograd/ops/dropout.hpp"
+#include "rapt/autograd/ops/multiply.hpp"
+#include "rapt/core/sequence_marks.hpp"
+#include "rapt/models/config_fields.hpp"
+#include "rapt/models/encoder_decoder.hpp"
+#include "rapt/nn/embedding.hpp"
+#include "rapt/nn/relative_position_bias.hpp"
+
+namespace rapt { inline namespace RAPT_ABI {
+
+/// Everything that makes a T5. Defaults are T5 small's.
+struct T5Config {
+  Index vocabulary = 32128;
+  Index d_model = 512;
+  Index encoder_layers = 6;
+  Index decoder_layers = 6;
+  Index heads = 8;
+  Index head_dim = 64;  ///< d_k, which need not be d_model / heads
+  Index d_ff = 2048;
+  bool gated = false;  ///< the feed-forward network is gated
+  Activation activation = Activation::relu;
+  Index position_buckets = 32;        ///< see RelativeBuckets
+  Index max_position_distance = 128;  ///< see RelativeBuckets
+  float dropout = 0.1f;               ///< rate of every dropout: embeddings, attention, sublayers and last norms
+  double norm_epsilon = 1e-6;
+  double init_factor = 1;                  ///< multiplies the standard deviation of all initial weights
+  bool tie_embeddings = true;              ///< the output projection is the embedding
+  bool scale_output = true;                ///< the decoder's last hidden states are multiplied by d_model^-0.5
+  std::optional<TokenId> begin_token = 0;  ///< what the decoder reads first, which is the padding token
+  std::vector<TokenId> end_tokens = {1};   ///< what ends a text
+  std::optional<TokenId> pad_token = 0;    ///< what other programs fill up with; there is no padding here
+
+  [[nodiscard]] static T5Config small() { return {}; }
+  [[nodiscard]] static T5Config base() {
+    return {.d_model = 768, .encoder_layers = 12, .decoder_layers = 12, .heads = 12, .d_ff = 3072};
+  }
+  /// T5 1.1 of the same size, whose weights Flan-T5 has, too.
+  [[nodiscard]] static T5Config base_v1_1() {
+    T5Config config = base();
+    config.d_ff = 2048;
+    config.gated = true;
+    config.activation = Activation::gelu_tanh;
+    config.tie_embeddings = config.scale_output = false;
+    return config;
+  }
+
+  [[nodiscard]] RelativeBuckets buckets(bool bidirectional) const {
+    return {.buckets = position_buckets, .max_distance = max_position_distance, .bidirectional = bidirectional};
+  }
+  [[nodiscard]] BlockOptions block(bool cross_attention) const {
+    return {.attention = {.d_model = d_model,
+                          .heads = heads,
+                          .head_dim = head_dim,
+                          .scale = 1,
+                          .dropout = dropout,
+                          .query_bias = false,
+                          .key_bias = false,
+                          .value_bias = false,
+                          .output_bias = false,
+                          .positions = BiasTable{}},
+            .cross_attention = cross_attention,
+            .feed_forward = gated ? FeedForwardKind::gated : FeedForwardKind::plain,
+            .d_ff = d_ff,
+            .activation = activation,
+            .activation_dropout = dropout,
+            .feed_forward_bias = false,
+            .norm_kind = NormKind::rms,
+            .norm = NormPlacement::pre,
+            .norm_epsilon = norm_epsilon,
+            .dropout = dropout};
+  }
+
+  /// Throws ValueError that names the values which do not fit.
+  void validate() const {
+    constexpr std::string_view kWhere = "t5";
+    require(vocabulary > 0 && d_model > 0 && heads > 0 && head_dim > 0 && d_ff > 0, kWhere,
+            "sizes must be positive: vocabulary ", vocabulary, ", d_model ", d_model, ", heads ", heads, ", head_dim ",
+            head_dim, ", d_ff ", d_ff);
+    require(encoder_layers > 0 && decoder_layers > 0, kWhere, "layers must be positive: encoder_layers ",
+            encoder_layers, ", decoder_layers ", decoder_layers);
+    for (const bool bidirectional : {true, false}) buckets(bidirectional).validate(kWhere);
+    require(dropout >= 0.f && dropout < 1.f, kWhere, "dropout must be in [0, 1): ", dropout);
+    require(norm_epsilon > 0 && init_factor >= 0, kWhere, "norm_epsilon must be positive: ", norm_epsilon,
+            ", init_factor not negative: ", init_factor);
+  }
+
+  static constexpr std::string_view kName = "t5";
+  template <class Self, class Visitor>
+  static void visit_fields(Self& self, const Visitor& field) {
+    field("vocabulary", self.vocabulary);
+    field("d_model", self.d_model);
+    field("encoder_layers", self.encoder_layers);
+    field("decoder_layers", self.decoder_layers);
+    field("heads", self.heads);
+    field("head_dim", self.head_dim);
+    field("d_ff", self.d_ff);
+    field("gated", self.gated);
+    field("activation", self.activation);
+    field("position_buckets", self.position_buckets);
+    field("max_position_distance", self.max_position_distance);
+    field("dropout", self.dropout);
+    field("norm_epsilon", self.norm_epsilon);
+    field("init_factor", self.init_factor);
+    field("tie_embeddings", self.tie_embeddings);
+    field("scale_output", self.scale_output);
+    field("begin_token", self.begin_token);
+    field("end_tokens", self.end_tokens);
+    field("pad_token", self.pad_token);
+  }
+};
+
+/// Embedding, encoder, decoder, the two tables of position biases, and the output projection. A const model may be used
+/// from many threads.
+///
+/// ```cpp
+/// const auto t5 = rapt::from_pretrained<rapt::T5<float>>("flan-t5-base");  // with rapt/pretrained/t5.hpp
+/// auto found = rapt::beam_search(t5, source);
+/// ```
+template <class T = float>
+class T5 : public EncoderDecoder<T5<T>, T> {
+ public:
+  using Config = T5Config;
+
+  /// Weights as the paper's code draws them, so that scores need no division by sqrt(d_k): W^Q has the standard
+  /// deviation 1 / sqrt(d_model d_k). Throws ValueError for a config that does not fit.
+  T5(const T5Config& config, Rng& rng)
+      : config_(checked(config)),
+        embedding_(config.vocabulary, config.d_model, rng, {.scale_by_sqrt_d_model = false}),
+        encoder_bias_(init::constant<T>(Shape{config.position_buckets, config.heads}, T(0))),
+        decoder_bias_(init::constant<T>(Shape{config.position_buckets, config.heads}, T(0))),
+        encoder_(config.encoder_layers, config.block(false), /*final_norm=*/true, rng),
+        decoder_(config.decoder_layers, config.block(true), /*final_norm=*/true, rng) {
+    if (!config.tie_embeddings) output_.emplace(config.d_model, config.vocabulary, rng, LinearOptions{.bias = false});
+    const double input = config.init_factor / std::sqrt(static_cast<double>(config.d_model));
+    const double query = input / std::sqrt(static_cast<double>(config.head_dim));
+    for_each_parameter(*this, [&](const std::string& name, Parameter<T>& parameter) {
+      if (parameter.shape().rank() != 2) return;
+      const bool is_table = name.ends_with("embedding.weight") || name == "output.weight";
+      const bool reads_input = name.ends_with("in_proj_weight") || name.ends_with("gate_up_proj.weight") ||
+                               name.ends_with("linear1.weight") || name.ends_with("position_bias");
+      const double inner = config.init_factor / std::sqrt(static_cast<double>(parameter.shape().cols()));
+      Tensor<T> values = init::normal<T>(parameter.shape(), rng,
+                                         is_table      ? config.init_factor
+                                         : reads_input ? input
+                                                       : inner);
+      if (name.ends_with("in_proj_weight") && values.data() != nullptr) {
+        const Index queries = config.heads * config.head_dim * config.d_model;
+        for (T& value : values.values().first(to_size(queries))) value *= static_cast<T>(query / input);
+      }
+      parameter.mutable_value() = std::move(values);
+    });
+  }
+
+  /// The encoder output   // [M, D]
+  /// If not empty, `weights[i]` receives layer i's attention probabilities; its size must be the number of layers.
+  [[nodiscard]] Variable<T> encode(const TokenBatch& source, const AttentionMask<T>& mask = {},
+                                   std::span<Tensor<T>> weights = {}) const {
+    const Index farthest = std::max<Index>(source.row_splits.longest() - 1, 0);
+    const std::vector<TokenId> numbers = config_.buckets(/*bidirectional=*/true).numbers(farthest, farthest);
+    return dropped(encoder_(embed(source), source.row_splits,
+                            {.mask = mask,
+                             .positions = {.table = encoder_bias_, .numbers = numbers, .zero = farthest},
+                             .weights = weights}));
+  }
+
+  /// The decoder's last hidden states, multiplied by d_model^-0.5 if the config says so   // [N, D]
+  [[nodiscard]] Variable<T> decode(const TokenBatch& target_input, const Variable<T>& encoder_output,
+                                   const RowSplits& encoder_splits, StackInputs<T> inputs = {}) const {
+    const Index farthest = std::max<Index>(target_input.row_splits.longest() - 1, 0);
+    const std::vector<TokenId> numbers = config_.buckets(/*bidirectional=*/false).numbers(farthest, farthest);
+    inputs.positions = {.table = decoder_bias_, .numbers = numbers, .zero = farthest};
+    return scaled(
+        dropped(decoder_(embed(target_input), target_input.row_splits, encoder_output, encoder_splits, inputs)));
+  }
+
+  [[nodiscard]] SequenceMarks sequence_marks() const {
+    return {.begin = config_.begin_token, .ends = config_.end_tokens};
+  }
+  [[nodiscard]] const T5Config& config() const { return config_; }
+  [[nodiscard]] Index target_vocabulary() const { return config_.vocabulary; }
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor&& visitor) {
+    visitor("embedding", self.embedding_);
+    visitor("encoder_position_bias", self.encoder_bias_);
+    visitor("decoder_position_bias", self.decoder_bias_);
+    visitor("encoder", self.encoder_);
+    visitor("decoder", self.decoder_);
+    visitor("output", self.output_);
+  }
+
+ private:
+  friend class EncoderDecoder<T5, T>;
+  static constexpr std::string_view kWhere = "t5";
+
+  static const T5Config& checked(const T5Config& config) {
+    config.validate();
+    return config;
+  }
+  [[nodiscard]] const Parameter<T>& output_weight() const { return output_ ? output_->weight() : embedding_.weight(); }
+  [[nodiscard]] Parameter<T> output_bias() const { return {}; }
+
+  [[nodiscard]] Variable<T> embed(const TokenBatch& batch) const {
+    require<ShapeError>(batch.row_splits.rows() == batch.size(), kWhere, batch.size(), " tokens, row splits end at ",
+                        batch.row_splits.rows());
+    return dropped(embedding_(batch.tokens));
+  }
+  [[nodiscard]] Variable<T> dropped(Variable<T> x) const { return dropout(std::move(x), config_.dropout); }
+  [[nodiscard]] Variable<T> scaled(const Variable<T>& hidden) const {
+    if (!config_.scale_output) return hidden;
+    return scale<T>(hidden, static_cast<T>(1 / std::sqrt(static_cast<double>(config_.d_model))));
+  }
+
+  /// Feeds the next tokens of every row to the state   // their last hidden states, [N, D]
+  [[nodiscard]] Variable<T> feed(DecoderState<T>& state, const TokenBatch& next) const {
+    Index farthest = 0;  // offset of a new token to the first one of its row
+    const std::vector<Index> behind = state.lengths();
+    for (Index r = 0; r < std::ssize(behind); ++r) {
+      farthest = std::max(farthest, at(behind, r) + next.row_splits.length(r) - 1);
+    }
+    const std::vector<TokenId> numbers = config_.buckets(/*bidirectional=*/false).numbers(farthest, 0);
+    return scaled(decoder_.step(state, embed(next), next.row_splits,
+                                {.table = decoder_bias_, .numbers = numbers, .zero = farthest}));
+  }
+
+  T5Config config_;
+  Embedding<T> embedding_;
+  Parameter<T> encoder_bias_, decoder_bias_;  // [buckets, H], which all layers of a stack share
+  Stack<T> encoder_, decoder_;
+  std::optional<Linear<T>> output_;  // without tied embeddings
+};
+static_assert(Module<T5<float>>);
+
+template <class... Arguments>
+T5(const T5Config&, Arguments&&...) -> T5<float>;
+
+}}  // namespace rapt::RAPT_ABI

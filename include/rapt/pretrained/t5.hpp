@@ -1,0 +1,158 @@
+/// \file
+/// T5 in Hugging Face folders: T5, T5 1.1, Flan-T5.
+#pragma once
+
+#include <algorithm>
+#include <iterator>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+#include "rapt/models/t5.hpp"
+#include "rapt/pretrained/pretrained.hpp"
+
+namespace rapt { inline namespace RAPT_ABI {
+
+template <>
+struct PretrainedFormat<T5Config> {
+  static constexpr std::string_view kModelType = "t5", kArchitecture = "T5ForConditionalGeneration", kBasePrefix = "";
+
+  template <class Self, class Visitor>
+  static void visit_keys(Self& self, const Visitor& key) {
+    key("vocab_size", self.vocabulary);
+    key("d_model", self.d_model);
+    key("d_kv", self.head_dim);
+    key("d_ff", self.d_ff);
+    key("num_layers", self.encoder_layers);
+    visit_decoder_layers(self, key);
+    key("num_heads", self.heads);
+    key("relative_attention_num_buckets", self.position_buckets);
+    key("relative_attention_max_distance", self.max_position_distance);
+    key("dropout_rate", self.dropout);
+    key("layer_norm_epsilon", self.norm_epsilon);
+    key("initializer_factor", self.init_factor);
+    visit_feed_forward(self, key);
+    visit_output(self, key);
+    visit_token_keys(self, key);
+    key("pad_token_id", self.pad_token);
+    key.must_be("is_encoder_decoder", true);
+  }
+  /// The tokens that both config.json and generation_config.json name.
+  template <class Self, class Visitor>
+  static void visit_token_keys(Self& self, const Visitor& key) {
+    key("decoder_start_token_id", self.begin_token);
+    key("eos_token_id", self.end_tokens);
+    if constexpr (!std::is_const_v<Self>) {
+      if (!self.begin_token) key("pad_token_id", self.begin_token);  // as Hugging Face's T5 does
+    }
+  }
+  template <class Self, class Visitor>
+  static void visit_generation_keys(Self& self, const Visitor& key) {
+    visit_token_keys(self, key);
+    key.unless_absent("pad_token_id", self.pad_token);
+  }
+
+  /// Folders of transformers 5 call the matrices tied even where they hold two; the scale tells them apart.
+  template <class Contains>
+  static void detect_heads(T5Config& config, const Contains& contains) {
+    config.tie_embeddings = config.scale_output || !contains("lm_head.weight");
+  }
+
+  [[nodiscard]] static StoredNames stored_names(const T5Config& config) {
+    std::vector<std::string> copies{"encoder.embed_tokens.weight", "decoder.embed_tokens.weight"};
+    if (config.tie_embeddings) copies.push_back("lm_head.weight");
+    StoredNames names{
+        {"embedding.weight", {{"shared.weight", 0, copies}}},
+        {"encoder_position_bias", {{"encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"}}},
+        {"decoder_position_bias", {{"decoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"}}},
+        {"encoder.norm.weight", {{"encoder.final_layer_norm.weight"}}},
+        {"decoder.norm.weight", {{"decoder.final_layer_norm.weight"}}},
+        {"output.weight", {{"lm_head.weight"}}}};
+    add_blocks(names, config, "encoder", /*cross_attention=*/false);
+    add_blocks(names, config, "decoder", /*cross_attention=*/true);
+    return names;
+  }
+  /// Older folders have a table of biases for cross-attention, which is not used.
+  [[nodiscard]] static bool is_surplus(const T5Config&, std::string_view stored) {
+    return stored == "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight";
+  }
+
+ private:
+  /// An absent number of decoder layers is that of the encoder's.
+  template <class Self, class Visitor>
+  static void visit_decoder_layers(Self& self, const Visitor& key) {
+    if constexpr (std::is_const_v<Self>) {
+      key("num_decoder_layers", self.decoder_layers);
+    } else {
+      std::optional<Index> layers;
+      key("num_decoder_layers", layers);
+      self.decoder_layers = layers.value_or(self.encoder_layers);
+    }
+  }
+
+  /// "relu", or "gated-" and the activation, of which "gelu" is its approximation with tanh.
+  template <class Self, class Visitor>
+  static void visit_feed_forward(Self& self, const Visitor& key) {
+    constexpr std::string_view kGated = "gated-";
+    if constexpr (std::is_const_v<Self>) {
+      require(!self.gated || self.activation != Activation::gelu, "pretrained",
+              "\"feed_forward_proj\": Hugging Face has no name for a T5 that is gated with the exact GELU");
+      std::string name(self.gated && self.activation == Activation::gelu_tanh ? "gelu" : "");
+      for (const detail::ActivationName& known : detail::kActivationNames) {
+        if (name.empty() && known.activation == self.activation) name = known.name;
+      }
+      if (self.gated) name.insert(0, kGated);
+      key("feed_forward_proj", name);
+    } else {
+      std::string name = "relu";
+      key("feed_forward_proj", name);
+      self.gated = name.starts_with(kGated);
+      if (self.gated) name.erase(0, kGated.size());
+      if (self.gated && name == "gelu") name = "gelu_new";
+      const auto* const found = std::ranges::find(detail::kActivationNames, name, &detail::ActivationName::name);
+      if (found == std::end(detail::kActivationNames)) return key.must_be("feed_forward_proj", "relu");  // which throws
+      self.activation = found->activation;
+    }
+  }
+
+  /// "tie_word_embeddings" says whether the output is scaled, too, unless a folder of transformers 5 says it apart.
+  template <class Self, class Visitor>
+  static void visit_output(Self& self, const Visitor& key) {
+    if constexpr (std::is_const_v<Self>) {
+      key("tie_word_embeddings", self.scale_output);
+    } else {
+      key("tie_word_embeddings", self.scale_output);
+      key("scale_decoder_outputs", self.scale_output);
+    }
+  }
+
+  static void add_blocks(StoredNames& names, const T5Config& config, const std::string& stack, bool cross_attention) {
+    const auto layer = [&](int number) { return stack + ".block.*.layer." + std::to_string(number) + "."; };
+    const std::string ours = stack + ".layers.*.";
+    const auto attention = [&](const std::string& part, const std::string& theirs) {
+      names.push_back(
+          {ours + part + ".in_proj_weight", {{theirs + ".q.weight"}, {theirs + ".k.weight"}, {theirs + ".v.weight"}}});
+      names.push_back({ours + part + ".out_proj.weight", {{theirs + ".o.weight"}}});
+    };
+    attention("self_attn", layer(0) + "SelfAttention");
+    names.push_back({ours + "norm1.weight", {{layer(0) + "layer_norm.weight"}}});
+    if (cross_attention) {
+      attention("multihead_attn", layer(1) + "EncDecAttention");
+      names.push_back({ours + "norm2.weight", {{layer(1) + "layer_norm.weight"}}});
+    }
+    const int last = cross_attention ? 2 : 1;
+    names.push_back({ours + "norm" + std::to_string(last + 1) + ".weight", {{layer(last) + "layer_norm.weight"}}});
+    const std::string dense = layer(last) + "DenseReluDense.";
+    if (config.gated) {
+      names.push_back({ours + "gate_up_proj.weight", {{dense + "wi_0.weight"}, {dense + "wi_1.weight"}}});
+      names.push_back({ours + "down_proj.weight", {{dense + "wo.weight"}}});
+    } else {
+      names.push_back({ours + "linear1.weight", {{dense + "wi.weight"}}});
+      names.push_back({ours + "linear2.weight", {{dense + "wo.weight"}}});
+    }
+  }
+};
+
+}}  // namespace rapt::RAPT_ABI
