@@ -139,14 +139,7 @@ class T5 : public EncoderDecoder<T5<T>, T> {
 
   /// Weights as the paper's code draws them, so that scores need no division by sqrt(d_k): W^Q has the standard
   /// deviation 1 / sqrt(d_model d_k). Throws ValueError for a config that does not fit.
-  T5(const T5Config& config, Rng& rng)
-      : config_(checked(config)),
-        embedding_(config.vocabulary, config.d_model, rng, {.scale_by_sqrt_d_model = false}),
-        encoder_bias_(init::constant<T>(Shape{config.position_buckets, config.heads}, T(0))),
-        decoder_bias_(init::constant<T>(Shape{config.position_buckets, config.heads}, T(0))),
-        encoder_(config.encoder_layers, config.block(false), /*final_norm=*/true, rng),
-        decoder_(config.decoder_layers, config.block(true), /*final_norm=*/true, rng) {
-    if (!config.tie_embeddings) output_.emplace(config.d_model, config.vocabulary, rng, LinearOptions{.bias = false});
+  T5(const T5Config& config, Rng& rng) : T5(config, rng, detail::DrawLater()) {
     const double input = config.init_factor / std::sqrt(static_cast<double>(config.d_model));
     const double query = input / std::sqrt(static_cast<double>(config.head_dim));
     for_each_parameter(*this, [&](const std::string& name, Parameter<T>& parameter) {
@@ -209,6 +202,16 @@ class T5 : public EncoderDecoder<T5<T>, T> {
   friend class EncoderDecoder<T5, T>;
   static constexpr std::string_view kWhere = "t5";
 
+  /// Makes the layers, whose random values the public constructor draws.
+  T5(const T5Config& config, Rng& rng, const detail::DrawLater&)
+      : config_(checked(config)),
+        embedding_(config.vocabulary, config.d_model, rng, {.scale_by_sqrt_d_model = false}),
+        encoder_bias_(init::constant<T>(Shape{config.position_buckets, config.heads}, T(0))),
+        decoder_bias_(init::constant<T>(Shape{config.position_buckets, config.heads}, T(0))),
+        encoder_(config.encoder_layers, config.block(false), /*final_norm=*/true, rng),
+        decoder_(config.decoder_layers, config.block(true), /*final_norm=*/true, rng) {
+    if (!config.tie_embeddings) output_.emplace(config.d_model, config.vocabulary, rng, LinearOptions{.bias = false});
+  }
   static const T5Config& checked(const T5Config& config) {
     config.validate();
     return config;
