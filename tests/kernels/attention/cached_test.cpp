@@ -140,6 +140,58 @@ TYPED_TEST(CachedAttention, ValuesOfAnotherWidthAndSoftCap) {
   }
 }
 
+/// A bias by offset, as T5 decodes with it: queries stand at the last of their keys, and offsets before the first of
+/// the table have no bias. The soft cap is of the biased scores.
+TYPED_TEST(CachedAttention, BiasByOffset) {
+  using T = TypeParam;
+  const Case c;
+  const auto queries = static_cast<Index>(c.rows.size());
+  constexpr Index kDim = 8, kHeads = 4, kKeyHeads = 2, kOffsets = 30, kZero = 27, kWidth = kKeyHeads * kDim;
+  const auto query = random_tensor<T>(Shape{queries, kHeads * kDim}, 1, -2, 2);
+  const auto table = random_tensor<T>(Shape{40, 2 * kWidth}, 2, -2, 2);
+  const auto bias = random_tensor<T>(Shape{kHeads, kOffsets}, 3, -2, 2);
+  for (const double cap : {0.0, 2.0}) {
+    Tensor<double> expected(query.shape(), 0.0);
+    for (Index i = 0; i < queries; ++i) {
+      const KeyRows& rows = c.rows[static_cast<std::size_t>(i)];
+      for (Index h = 0; h < kHeads; ++h) {
+        std::vector<double> weights;
+        double sum = 0;
+        for (Index j = 0; j < rows.length; ++j) {
+          double score = 0;
+          for (Index k = 0; k < kDim; ++k) {
+            score += 0.5 * double{query(i, h * kDim + k)} * double{table(rows[j], h / 2 * kDim + k)};
+          }
+          const Index column = j - (rows.length - 1) + kZero;
+          if (column >= 0) score += double{bias(h, column)};
+          weights.push_back(std::exp(cap > 0 ? cap * std::tanh(score / cap) : score));
+          sum += weights.back();
+        }
+        for (Index j = 0; j < rows.length; ++j) {
+          for (Index k = 0; k < kDim; ++k) {
+            expected(i, h * kDim + k) +=
+                weights[static_cast<std::size_t>(j)] / sum * double{table(rows[j], kWidth + h / 2 * kDim + k)};
+          }
+        }
+      }
+    }
+    for_every_simd_level([&] {
+      Tensor<T> output(query.shape(), T(7));
+      rapt::kernels::cached_attention<T>(
+          {.query = query,
+           .key = table.view().columns(0, kWidth),
+           .value = table.view().columns(kWidth, kWidth),
+           .rows = c.rows,
+           .heads = kHeads,
+           .scale = T(0.5),
+           .table_bias = rapt::kernels::TableBias<T>::of_offsets(bias.data(), kOffsets, kZero),
+           .soft_cap = static_cast<T>(cap)},
+          output);
+      expect_close(output, expected, 100 * kEpsilon<T>);
+    });
+  }
+}
+
 /// Few queries that see many keys have their heads spread over the threads.
 TYPED_TEST(CachedAttention, IsTheSameOnAnyThreads) {
   using T = TypeParam;

@@ -22,6 +22,8 @@ using Lengths = std::vector<Index>;
 
 enum class Mask { none, plain, broadcast, per_sequence, per_head, full };  // [Lq, Lk] or [B or 1, H or 1, Lq, Lk]
 
+enum class Bias { none, pairs, offsets, distances };
+
 /// What a case is made of; sizes of queries and keys are given per sequence.
 struct Setup {
   const char* name;
@@ -37,6 +39,8 @@ struct Setup {
   Index value_dim = 0;        // 0: head_dim
   double soft_cap = 0;
   kernels::MaskAlignment alignment = kernels::MaskAlignment::last_key;
+  Bias bias = Bias::none;
+  Index distances = 40;  // rows of encodings of distances
 
   [[nodiscard]] Index heads_of_keys() const { return key_value_heads > 0 ? key_value_heads : heads; }
   [[nodiscard]] Index key_width() const { return heads_of_keys() * head_dim; }
@@ -83,6 +87,8 @@ struct Case {
   std::vector<kernels::KeyRange> ranges;
   Tensor<T> query_memory, key_memory, d_output, additive;
   Tensor<bool> mask, padding;
+  Tensor<T> table, distances, content_bias, position_bias;
+  kernels::TableBias<T> table_bias;
   T scale;
   bool self;
 
@@ -98,6 +104,19 @@ struct Case {
     key_memory = random_tensor<T>(Shape{total_keys, columns}, 2, -2, 2);
     d_output = random_tensor<T>(Shape{total_queries, s.output_width()}, 3);
     scale = T(1) / std::sqrt(static_cast<T>(s.head_dim));
+    if (s.bias == Bias::pairs || s.bias == Bias::offsets) {
+      // Offsets do not reach to all keys behind a query: those that a causal mask does not hide have no bias.
+      const Index length = std::max(longest(s.queries), longest(s.keys)) + 1, zero = 2 * length;
+      const Index size = s.bias == Bias::pairs ? length * length : zero + 4;
+      table = random_tensor<T>(Shape{s.heads, size}, 9, -2, 2);
+      table_bias = s.bias == Bias::pairs ? kernels::TableBias<T>::of_pairs(table.data(), length)
+                                         : kernels::TableBias<T>::of_offsets(table.data(), size, zero);
+    }
+    if (s.bias == Bias::distances) {
+      distances = random_tensor<T>(Shape{s.distances, width}, 10);
+      content_bias = random_tensor<T>(Shape{s.heads, s.head_dim}, 11);
+      position_bias = random_tensor<T>(Shape{s.heads, s.head_dim}, 12);
+    }
     rapt::Rng rng(4);
     if (s.mask != Mask::none) {
       mask = Tensor<bool>(mask_shape(s.mask, s));
@@ -133,6 +152,10 @@ struct Case {
     if (setup.additive != Mask::none) p.additive_mask = {additive.view()};
     if (setup.padding) p.key_padding = padding.data();
     p.dropout = {{21, 22}, setup.rate};
+    p.table_bias = table_bias;
+    if (setup.bias == Bias::distances) {
+      p.distance_bias = {distances.view(), content_bias.data(), position_bias.data()};
+    }
     return p;
   }
 
@@ -143,14 +166,28 @@ struct Case {
   [[nodiscard]] double slope(double score) const {
     return setup.soft_cap > 0 ? 1 / std::pow(std::cosh(score / setup.soft_cap), 2) : 1;
   }
-  /// What is added to the score of query i and key j of a sequence; -infinity if it may not attend.
+  /// The position of query i among the keys of a sequence.
+  [[nodiscard]] Index position(Index sequence, Index i) const {
+    const auto n = static_cast<std::size_t>(sequence);
+    return i + (setup.alignment == kernels::MaskAlignment::last_key ? setup.keys[n] - setup.queries[n] : 0);
+  }
+  /// Where the table's bias of a position and a key stands, or -1: nowhere.
+  [[nodiscard]] Index table_place(Index head, Index at, Index j) const {
+    if (table.empty()) return -1;
+    const Index size = table.cols(), length = longest_square(size);
+    const Index place = setup.bias == Bias::pairs ? at * length + j : j - at + (size - 4);
+    return place < 0 || place >= size ? -1 : head * size + place;
+  }
+  [[nodiscard]] static Index longest_square(Index size) {
+    return static_cast<Index>(std::lround(std::floor(std::sqrt(static_cast<double>(size)))));
+  }
+  /// What masks add to the score of query i and key j of a sequence; -infinity if it may not attend.
   [[nodiscard]] double bias(Index sequence, Index head, Index i, Index j) const {
     constexpr double kBlocked = -std::numeric_limits<double>::infinity();
     const auto n = static_cast<std::size_t>(sequence);
-    const bool last = setup.alignment == kernels::MaskAlignment::last_key;
-    const Index position = i + (last ? setup.keys[n] - setup.queries[n] : 0);
-    if (setup.causal && j > position) return kBlocked;
-    if (setup.window > 0 && std::abs(j - position) > setup.window) return kBlocked;
+    const Index own = position(sequence, i);
+    if (setup.causal && j > own) return kBlocked;
+    if (setup.window > 0 && std::abs(j - own) > setup.window) return kBlocked;
     if (setup.mask != Mask::none && mask.data()[mask_index(mask.shape(), sequence, head, i, j)]) return kBlocked;
     if (setup.padding && padding.data()[ranges[n].begin + j]) return kBlocked;
     if (setup.additive == Mask::none) return 0;
@@ -171,6 +208,7 @@ struct Case {
 template <class T>
 struct Results {
   Tensor<T> output, log_sum_exp, weights, d_query, d_key, d_value;
+  Tensor<T> d_table, d_distances, d_content_bias, d_position_bias;  // empty without such a bias
   explicit Results(const Case<T>& c)
       : output(Shape{c.total_queries, c.setup.output_width()}, T(7)),
         log_sum_exp(Shape{c.total_queries, c.setup.heads}, T(7)),
@@ -179,15 +217,28 @@ struct Results {
             T(0)),
         d_query(random_tensor<T>(Shape{c.total_queries, c.width}, 6)),
         d_key(random_tensor<T>(Shape{c.total_keys, c.setup.key_width()}, 7)),
-        d_value(random_tensor<T>(Shape{c.total_keys, c.setup.value_width()}, 8)) {}
+        d_value(random_tensor<T>(Shape{c.total_keys, c.setup.value_width()}, 8)),
+        d_table(c.table),
+        d_distances(c.distances),
+        d_content_bias(c.content_bias),
+        d_position_bias(c.position_bias) {}
+
+  [[nodiscard]] kernels::AttentionGradients<T> gradients() {
+    return {.query = {d_query},
+            .key = {d_key},
+            .value = {d_value},
+            .table_bias = d_table.empty() ? nullptr : d_table.data(),
+            .distances = d_distances.view(),
+            .content_bias = d_content_bias.data(),
+            .position_bias = d_position_bias.data()};
+  }
 };
 
 template <class T>
 Results<T> compute(const Case<T>& c) {
   Results<T> r(c);
   kernels::attention<T>(c.problem(), r.output, r.log_sum_exp.data(), {.weights = &r.weights});
-  kernels::attention_backward<T>(c.problem(), r.log_sum_exp.data(), r.output, c.d_output,
-                                 {.query = {r.d_query}, .key = {r.d_key}, .value = {r.d_value}});
+  kernels::attention_backward<T>(c.problem(), r.log_sum_exp.data(), r.output, c.d_output, r.gradients());
   return r;
 }
 
@@ -195,6 +246,7 @@ Results<T> compute(const Case<T>& c) {
 template <class T>
 struct Naive {
   Tensor<double> output, log_sum_exp, weights, d_query, d_key, d_value;
+  Tensor<double> d_table, d_distances, d_content_bias, d_position_bias;
   Tensor<double> scaled, capped, masked;  // scores
 
   explicit Naive(const Case<T>& c) {
@@ -205,6 +257,8 @@ struct Naive {
     scaled = capped = weights;
     masked = Tensor<double>(weights.shape(), -std::numeric_limits<double>::infinity());
     d_query = to_double(start.d_query), d_key = to_double(start.d_key), d_value = to_double(start.d_value);
+    d_table = to_double(start.d_table), d_distances = to_double(start.d_distances);
+    d_content_bias = to_double(start.d_content_bias), d_position_bias = to_double(start.d_position_bias);
     for (Index n = 0; n < static_cast<Index>(c.ranges.size()); ++n) {
       const Index first = c.offsets[static_cast<std::size_t>(n)];
       const Index queries = c.setup.queries[static_cast<std::size_t>(n)];
@@ -224,12 +278,22 @@ struct Naive {
     const auto at = [&](const TensorView<const T>& m, Index r, Index k) { return static_cast<double>(m.row(r)[k]); };
     const Shape& s = weights.shape();
     const Index first_pair = ((n * s[1] + head) * s[2] + i) * s[3];
+    const Index own = c.position(n, i);
+    const bool by_distance = c.setup.bias == Bias::distances;
     std::vector<double> p, d_p;
     double highest = -std::numeric_limits<double>::infinity(), sum = 0, delta = 0;
     for (Index j = 0; j < length; ++j) {
       double score = 0;
       for (Index k = 0; k < d_k; ++k) score += at(c.query(), row, column + k) * at(c.key(), begin + j, key_column + k);
+      const Index distance = own - j, r = std::min(distance, c.setup.distances - 1);
+      for (Index k = 0; k < d_k && by_distance; ++k) {
+        score += double{c.content_bias(head, k)} * at(c.key(), begin + j, key_column + k);
+        if (distance < 0) continue;
+        score +=
+            (at(c.query(), row, column + k) + double{c.position_bias(head, k)}) * double{c.distances(r, column + k)};
+      }
       score *= scale;
+      if (const Index place = c.table_place(head, own, j); place >= 0) score += double{c.table.data()[place]};
       p.push_back(c.capped(score) + c.bias(n, head, i, j));
       scaled.data()[first_pair + j] = score;
       capped.data()[first_pair + j] = c.capped(score);
@@ -255,7 +319,19 @@ struct Naive {
     }
     for (Index j = 0; j < length; ++j) {
       const auto at_j = static_cast<std::size_t>(j);
-      const double d_score = p[at_j] * (d_p[at_j] - delta) * scale * c.slope(scaled.data()[first_pair + j]);
+      const double d_scaled = p[at_j] * (d_p[at_j] - delta) * c.slope(scaled.data()[first_pair + j]);
+      const double d_score = d_scaled * scale;
+      if (const Index place = c.table_place(head, own, j); place >= 0) d_table.data()[place] += d_scaled;
+      const Index r = std::min(own - j, c.setup.distances - 1);
+      for (Index k = 0; k < d_k && by_distance && r >= 0; ++k) {
+        const auto u = double{c.content_bias(head, k)}, w = double{c.position_bias(head, k)};
+        const auto encoding = double{c.distances(r, column + k)};
+        d_content_bias(head, k) += d_score * at(c.key(), begin + j, key_column + k);
+        d_position_bias(head, k) += d_score * encoding;
+        d_distances(r, column + k) += d_score * (at(c.query(), row, column + k) + w);
+        d_query(row, column + k) += d_score * encoding;
+        d_key(begin + j, key_column + k) += d_score * u;
+      }
       for (Index k = 0; k < d_k; ++k) {
         d_query(row, column + k) += d_score * at(c.key(), begin + j, key_column + k);
         d_key(begin + j, key_column + k) += d_score * at(c.query(), row, column + k);
@@ -278,6 +354,10 @@ void check(const Setup& setup) {
     expect_close(r.d_query, naive.d_query, tolerance);
     expect_close(r.d_key, naive.d_key, tolerance);
     expect_close(r.d_value, naive.d_value, tolerance);
+    expect_close(r.d_table, naive.d_table, tolerance);
+    expect_close(r.d_distances, naive.d_distances, tolerance);
+    expect_close(r.d_content_bias, naive.d_content_bias, tolerance);
+    expect_close(r.d_position_bias, naive.d_position_bias, tolerance);
   });
 }
 
@@ -395,6 +475,34 @@ TYPED_TEST(AttentionKernel, Scores) {
   check_scores<TypeParam>(s);
   s.alignment = kernels::MaskAlignment::first_key;
   check_scores<TypeParam>(s);
+}
+
+/// Biases by themselves and with all the rest: lengths that differ, alignments, windows, masks, a soft cap, heads that
+/// share keys, values of another width, dropout, more sequences than parts of a gradient.
+TYPED_TEST(AttentionKernel, Biases) {
+  for (const Bias bias : {Bias::pairs, Bias::offsets, Bias::distances}) {
+    const testing::ScopedTrace trace(__FILE__, __LINE__, std::to_string(static_cast<int>(bias)));
+    Setup s{.name = "self", .queries = kUneven, .keys = kUneven};
+    s.bias = bias, s.causal = bias == Bias::distances;
+    check<TypeParam>(s);
+    s.name = "one distance", s.distances = 1;
+    check<TypeParam>(s);
+    s.name = "long, causal window, all distances", s.distances = 1100, s.causal = true, s.window = 70;
+    s.queries = {40, 1}, s.keys = {1050, 90};
+    check<TypeParam>(s);
+    s.name = "cross, causal", s.distances = 40, s.window = 0;
+    s.queries = {3, 0, 40, 1, 33}, s.keys = {70, 4, 40, 5, 32}, s.gap = 3;
+    for (const auto alignment : {kernels::MaskAlignment::last_key, kernels::MaskAlignment::first_key}) {
+      s.alignment = alignment;
+      check<TypeParam>(s);
+    }
+    s.name = "shared keys, other values, soft cap, masks, dropout", s.heads = 4, s.key_value_heads = 2, s.value_dim = 9;
+    s.soft_cap = 2, s.window = 30, s.rate = 0.2f, s.padding = true, s.mask = Mask::full, s.additive = Mask::per_head;
+    check<TypeParam>(s);
+    check_scores<TypeParam>(s);
+    check<TypeParam>(
+        {.name = "many sequences", .queries = Lengths(37, 2), .keys = Lengths(37, 5), .causal = true, .bias = bias});
+  }
 }
 
 TYPED_TEST(AttentionKernel, HeadsOfAllSizes) {
@@ -582,6 +690,15 @@ TYPED_TEST(AttentionKernel, IsTheSameOnAnyThreads) {
                               &Results<T>::d_key, &Results<T>::d_value}) {
       expect_same_bits_on_any_threads([&] { return compute(c).*member; });
       expect_same_bits_on_any_threads([&] { return compute(options).*member; });
+    }
+    other.bias = Bias::offsets;
+    const Case<T> table(other);
+    other.bias = Bias::distances;
+    const Case<T> distances(other);
+    for (const auto member : {&Results<T>::output, &Results<T>::d_query, &Results<T>::d_key, &Results<T>::d_table,
+                              &Results<T>::d_distances, &Results<T>::d_content_bias, &Results<T>::d_position_bias}) {
+      expect_same_bits_on_any_threads([&] { return compute(table).*member; });
+      expect_same_bits_on_any_threads([&] { return compute(distances).*member; });
     }
     expect_same_bits_on_any_threads([&] { return scores_of(options, kernels::ScoreStage::capped); });
   }
