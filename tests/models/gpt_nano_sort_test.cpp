@@ -174,7 +174,7 @@ TEST_F(GptNanoSort, EveryPublishedActivation) {
   // The model as it runs: its layers, the attention probabilities that it returns, and its outputs.
   Variable<float> state = embedded;
   rapt::Gpt<float>::visit(gpt, [&](std::string_view, const auto& member) {
-    if constexpr (std::is_same_v<std::remove_cvref_t<decltype(member)>, std::vector<rapt::Block<float>>>) {
+    if constexpr (std::is_same_v<std::remove_cvref_t<decltype(member)>, std::vector<rapt::EncoderLayer<float>>>) {
       for (std::size_t i = 0; i < member.size(); ++i) {
         state = member[i](state, batch.row_splits, {.mask = {.causal = true}});
         expect(partials, "block" + std::to_string(i), state.value());

@@ -326,6 +326,34 @@ TEST(Block, NamesWhatDoesNotFit) {
         {"d_model = 6", "heads = 4"}}});
 }
 
+/// Blocks that are compiled for the paper's kinds alone are the same blocks, and refuse the other kinds.
+TEST(Block, KindsThatAreLeftOutAreErrors) {
+  using Paper = rapt::Block<double, rapt::kPaperKinds>;
+  const auto paper_of = [](const BlockOptions& options) {
+    rapt::Rng rng(1);
+    Paper block(options, rng);
+    rapt_test::randomize(block, 2);
+    return block;
+  };
+  const Variable x = random({5, kModel}, 3);
+  const auto splits = splits_of({2, 3});
+  EXPECT_TRUE(
+      rapt_test::same_bits(paper_of(plain_options())(x, splits).value(), block_of(plain_options())(x, splits).value()));
+  const auto with = [&](const auto& change) {
+    return [=] {
+      BlockOptions options = plain_options();
+      change(options);
+      std::ignore = paper_of(options);
+    };
+  };
+  rapt_test::expect_errors(
+      {{"rotary", with([](auto& o) { o.attention.positions = rapt::RotaryOptions{.rotated_ratio = 1}; }), {"rotary"}},
+       {"rms", with([](auto& o) { o.norm_kind = rapt::NormKind::rms; }), {"[norm] ", "rms"}},
+       {"gated", with([](auto& o) { o.feed_forward = rapt::FeedForwardKind::gated; }), {"[block] ", "gated"}},
+       {"layer scale", with([](auto& o) { o.layer_scale = 0.5; }), {"[add_norm] ", "0.5"}},
+       {"drop path", with([](auto& o) { o.drop_path = 0.25f; }), {"[add_norm] ", "0.25"}}});
+}
+
 TEST(Block, IsTheSameOnAnyThreads) {
   BlockOptions options = plain_options();
   options.cross_attention = true;

@@ -1,6 +1,6 @@
 /// \file
 /// Wrong use of every layer fails at once, with a text that names the shapes or values that do not fit.
-// covers: nn/layer_options.hpp
+// covers: nn/block.hpp
 #include <gtest/gtest.h>
 
 #include <limits>

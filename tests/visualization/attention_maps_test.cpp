@@ -108,8 +108,8 @@ TEST(AttentionMaps, EqualTheWeightsOfLayersCalledOneByOne) {
   rapt::Rng rng(1);
   const Transformer<double> model(mini(), rng);
   const auto maps = model.attention_maps(kSource, kTarget);
-  const auto encoder = layers_of<rapt::Encoder<double>, rapt::Block<double>>(model);
-  const auto decoder = layers_of<rapt::Decoder<double>, rapt::Block<double>>(model);
+  const auto encoder = layers_of<rapt::Encoder<double>, rapt::EncoderLayer<double>>(model);
+  const auto decoder = layers_of<rapt::Decoder<double>, rapt::EncoderLayer<double>>(model);
   ASSERT_EQ(encoder.size(), 3);
   ASSERT_EQ(decoder.size(), 2);
   Tensor<double> weights, memory_weights;

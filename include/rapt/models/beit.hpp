@@ -172,6 +172,7 @@ template <class T = float>
 class Beit {
  public:
   using ScalarType = T;
+  using Blocks = Stack<T, BlockKinds{.rotary = false, .rms_norm = false, .gated = false, .scaled_residuals = true}>;
   using Config = BeitConfig;
 
   /// Weights and tokens normal with the config's standard deviation, cut at two of them, as the paper's code; biases of
@@ -234,7 +235,7 @@ class Beit {
     visitor("patch_embedding", self.patch_embedding_);
     visitor("positions", self.positions_);
     visitor("position_bias", self.position_bias_);
-    Stack<T>::visit(self.layers_, visitor);
+    Blocks::visit(self.layers_, visitor);
     visitor("pooler_norm", self.pooler_norm_);
     visitor("masked_patch", self.masked_patch_);
     visitor("classifier", self.classifier_);
@@ -320,7 +321,7 @@ class Beit {
   Parameter<T> class_token_, mask_token_, positions_;
   std::optional<RelativePositionBias<T>> position_bias_;  // that all layers share
   std::vector<TokenId> pairs_;
-  Stack<T> layers_;
+  Blocks layers_;
   std::optional<LayerNorm<T>> pooler_norm_;
   std::optional<MaskedPatchHead<T>> masked_patch_;
   std::optional<Linear<T>> classifier_;

@@ -134,7 +134,7 @@ class Gpt : public CausalDecoder<Gpt<T>, T> {
   static void visit(Self& self, Visitor&& visitor) {
     visitor("embedding", self.embedding_);
     visitor("positions", self.positions_);
-    Stack<T>::visit(self.layers_, visitor);
+    Stack<T, kPaperKinds>::visit(self.layers_, visitor);
     visitor("output", self.output_);
   }
 
@@ -166,7 +166,7 @@ class Gpt : public CausalDecoder<Gpt<T>, T> {
   GptConfig config_;
   Embedding<T> embedding_;
   LearnedPositionalEncoding<T> positions_;
-  Stack<T> layers_;
+  Stack<T, kPaperKinds> layers_;
   std::optional<Linear<T>> output_;  // without tied embeddings
 };
 static_assert(Module<Gpt<float>>);

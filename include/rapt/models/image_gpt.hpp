@@ -107,6 +107,7 @@ struct ImageGptConfig {
 template <class T = float>
 class ImageGpt : public CausalDecoder<ImageGpt<T>, T> {
  public:
+  using Blocks = Stack<T, BlockKinds{.rotary = false, .rms_norm = true, .gated = false, .scaled_residuals = false}>;
   using Config = ImageGptConfig;
 
   /// Weights as GPT-2's: normal, those of the projections into the residual sum divided by sqrt(2 layers). Throws
@@ -156,7 +157,7 @@ class ImageGpt : public CausalDecoder<ImageGpt<T>, T> {
   static void visit(Self& self, Visitor&& visitor) {
     visitor("embedding", self.embedding_);
     visitor("positions", self.positions_);
-    Stack<T>::visit(self.layers_, visitor);
+    Blocks::visit(self.layers_, visitor);
     visitor("output", self.output_);
     visitor("classifier", self.classifier_);
   }
@@ -198,7 +199,7 @@ class ImageGpt : public CausalDecoder<ImageGpt<T>, T> {
   ImageGptConfig config_;
   Embedding<T> embedding_;
   LearnedPositionalEncoding<T> positions_;
-  Stack<T> layers_;
+  Blocks layers_;
   std::optional<Linear<T>> output_;
   std::optional<Linear<T>> classifier_;
 };

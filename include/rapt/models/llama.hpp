@@ -18,6 +18,7 @@ namespace rapt { inline namespace RAPT_ABI {
 template <class T = float>
 class Llama : public CausalDecoder<Llama<T>, T> {
  public:
+  using Blocks = Stack<T, BlockKinds{.rotary = true, .rms_norm = true, .gated = true, .scaled_residuals = false}>;
   using Config = LlamaConfig;
 
   /// Matrices are normal, norms one, biases zero. Throws ValueError for a config that does not fit.
@@ -37,7 +38,7 @@ class Llama : public CausalDecoder<Llama<T>, T> {
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor&& visitor) {
     visitor("embed_tokens", self.embed_tokens_);
-    Stack<T>::visit(self.layers_, visitor);
+    Blocks::visit(self.layers_, visitor);
     visitor("lm_head", self.lm_head_);
   }
 
@@ -67,7 +68,7 @@ class Llama : public CausalDecoder<Llama<T>, T> {
 
   LlamaConfig config_;
   Embedding<T> embed_tokens_;
-  Stack<T> layers_;
+  Blocks layers_;
   std::optional<Linear<T>> lm_head_;  // without tied embeddings
 };
 static_assert(Module<Llama<float>>);

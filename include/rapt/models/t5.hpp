@@ -200,6 +200,7 @@ class T5 : public EncoderDecoder<T5<T>, T> {
 
  private:
   friend class EncoderDecoder<T5, T>;
+  using Blocks = Stack<T, BlockKinds{.rotary = false, .rms_norm = true, .gated = true, .scaled_residuals = false}>;
   static constexpr std::string_view kWhere = "t5";
 
   /// Makes the layers, whose random values the public constructor draws.
@@ -245,7 +246,7 @@ class T5 : public EncoderDecoder<T5<T>, T> {
   T5Config config_;
   Embedding<T> embedding_;
   Parameter<T> encoder_bias_, decoder_bias_;  // [buckets, H], which all layers of a stack share
-  Stack<T> encoder_, decoder_;
+  Blocks encoder_, decoder_;
   std::optional<Linear<T>> output_;  // without tied embeddings
 };
 static_assert(Module<T5<float>>);

@@ -143,7 +143,7 @@ class TransformerXl {
     visitor("embedding", self.embedding_);
     visitor("content_bias", self.content_bias_);
     visitor("position_bias", self.position_bias_);
-    Stack<T>::visit(self.layers_, visitor);
+    Stack<T, kPaperKinds>::visit(self.layers_, visitor);
     visitor("output", self.output_);
   }
 
@@ -177,7 +177,7 @@ class TransformerXl {
   AdaptiveEmbedding<T> embedding_;
   Parameter<T> content_bias_, position_bias_;  // if layers share them
   AdaptiveSoftmax<T> output_;
-  Stack<T> layers_;
+  Stack<T, kPaperKinds> layers_;
   DistanceEncoding<T> distances_;
 };
 static_assert(Module<TransformerXl<float>>);

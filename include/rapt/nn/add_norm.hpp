@@ -37,11 +37,13 @@ struct AddNormOptions {
 };
 
 /// `add_norm(x, [&](const auto& h) { return sublayer(h); })`
-template <class T = float>
+template <class T = float, BlockKinds kKinds = kAllKinds>
 class AddNorm {
  public:
   explicit AddNorm(const AddNormOptions& options)
       : norm_(options.d_model, options.kind, options.epsilon), options_(options) {
+    require(kKinds.scaled_residuals || (options.layer_scale <= 0 && options.drop_path == 0.f), "add_norm",
+            "the block is compiled without layer_scale and drop_path: ", options.layer_scale, ", ", options.drop_path);
     if (options.layer_scale <= 0) return;
     scale_ = Parameter<T>(init::constant<T>(Shape{options.d_model}, static_cast<T>(options.layer_scale)));
   }
@@ -50,22 +52,24 @@ class AddNorm {
   /// sequences of one length the rows of x are.
   template <class Sublayer>
   [[nodiscard]] Variable<T> operator()(const Variable<T>& x, const Sublayer& sublayer, Index sequences = 1) const {
-    const bool is_plain = !scale_.defined() && options_.drop_path == 0.f;
-    if (options_.placement == NormPlacement::post) {
-      if (is_plain) return norm_(x, sublayer(x), options_.dropout);
-      return norm_(scaled(x, sublayer(x), sequences));
+    const bool post = options_.placement == NormPlacement::post;
+    if constexpr (kKinds.scaled_residuals) {
+      if (scale_.defined() || options_.drop_path > 0.f) {
+        if (post) return norm_(scaled(x, sublayer(x), sequences));
+        return scaled(x, sublayer(norm_(x)), sequences);
+      }
     }
-    if (is_plain) return residual_add(x, sublayer(norm_(x)), options_.dropout);
-    return scaled(x, sublayer(norm_(x)), sequences);
+    if (post) return norm_(x, sublayer(x), options_.dropout);
+    return residual_add(x, sublayer(norm_(x)), options_.dropout);
   }
 
-  [[nodiscard]] const Norm<T>& norm() const { return norm_; }
+  [[nodiscard]] const Norm<T, kKinds>& norm() const { return norm_; }
   [[nodiscard]] NormPlacement placement() const { return options_.placement; }
 
   /// The norm's parameters alone; `visit_scale` visits the vector of layer scale, which has a name of its own.
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor&& visitor) {
-    Norm<T>::visit(self.norm_, visitor);
+    Norm<T, kKinds>::visit(self.norm_, visitor);
   }
   template <class Self, class Visitor>
   static void visit_scale(Self& self, std::string_view name, Visitor&& visitor) {
@@ -79,7 +83,7 @@ class AddNorm {
     return scaled_residual<T>(x, dropped, scale_, drop_path_factors<T>(sequences, options_.drop_path));
   }
 
-  Norm<T> norm_;
+  Norm<T, kKinds> norm_;
   AddNormOptions options_;
   Parameter<T> scale_;  // [D], if there is layer scale
 };

@@ -13,6 +13,7 @@
 #include "rapt/autograd/ops/add.hpp"
 #include "rapt/autograd/ops/attention.hpp"
 #include "rapt/autograd/ops/place_rows.hpp"
+#include "rapt/nn/block_kinds.hpp"
 #include "rapt/nn/cache_attention.hpp"
 #include "rapt/nn/linear.hpp"
 #include "rapt/nn/rotary.hpp"
@@ -78,7 +79,7 @@ struct PositionInputs {
 /// position_bias [H, d_k].
 ///
 /// A const layer may be used from many threads.
-template <class T = float>
+template <class T = float, BlockKinds kKinds = kAllKinds>
 class MultiHeadAttention {
  public:
   /// Throws ValueError for options that do not fit. Layers that share `rotary`, which must be made of the same options,
@@ -106,7 +107,8 @@ class MultiHeadAttention {
       bias_table_ = zeros({table->rows, options_.heads});
     }
     if (const auto* const rotation = std::get_if<RotaryOptions>(&options_.positions)) {
-      rotary_ = rotary != nullptr ? *rotary : Rotary<T>(options_.head_dim, *rotation);
+      require(kKinds.rotary, kWhere, "the block is compiled without rotary positions");
+      if constexpr (kKinds.rotary) rotary_ = rotary != nullptr ? *rotary : Rotary<T>(options_.head_dim, *rotation);
     }
   }
 
@@ -291,10 +293,13 @@ class MultiHeadAttention {
   [[nodiscard]] Variable<T> project_all(const Variable<T>& x, const RowSplits& splits,
                                         std::span<const Index> starts) const {
     Variable<T> qkv = project(x, 0, query_columns() + key_columns() + value_columns());
-    if (!rotary_) return qkv;
-    require<ShapeError>(splits.rows() == x.rows(), kWhere, "row splits end at ", splits.rows(), ", x has shape ",
-                        x.shape());
-    return (*rotary_)(std::move(qkv), splits, options_.heads + options_.key_value_heads, starts);
+    if constexpr (kKinds.rotary) {
+      if (!rotary_) return qkv;
+      require<ShapeError>(splits.rows() == x.rows(), kWhere, "row splits end at ", splits.rows(), ", x has shape ",
+                          x.shape());
+      return (*rotary_)(std::move(qkv), splits, options_.heads + options_.key_value_heads, starts);
+    }
+    return qkv;
   }
   /// [query bias | key bias | value bias], zeros for those that do not exist   // [(H + K) d_k + K d_v]
   [[nodiscard]] Variable<T> stacked_bias() const {

@@ -6,6 +6,7 @@
 #include <array>
 #include <optional>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <variant>
 
@@ -62,7 +63,7 @@ struct BlockInputs {
 };
 
 /// One block. A const block may be used from many threads.
-template <class T = float>
+template <class T = float, BlockKinds kKinds = kAllKinds>
 class Block {
  public:
   /// Throws ValueError for options that do not fit. `rotary`: see MultiHeadAttention.
@@ -147,10 +148,10 @@ class Block {
     return cross_attention_->keys_values(encoder_output);
   }
 
-  [[nodiscard]] const MultiHeadAttention<T>& self_attention() const { return self_attention_; }
-  [[nodiscard]] MultiHeadAttention<T>& self_attention() { return self_attention_; }
+  [[nodiscard]] const MultiHeadAttention<T, kKinds>& self_attention() const { return self_attention_; }
+  [[nodiscard]] MultiHeadAttention<T, kKinds>& self_attention() { return self_attention_; }
   /// The norm of the self-attention's sublayer.
-  [[nodiscard]] const Norm<T>& norm() const { return self_norm_.norm(); }
+  [[nodiscard]] const Norm<T, kKinds>& norm() const { return self_norm_.norm(); }
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor&& visitor) {
@@ -169,30 +170,35 @@ class Block {
     if (!names.norm_behind_attention) visitor(names.norms[0], self.self_norm_);
     visitor(names.norms[1], self.cross_norm_);
     visitor(names.norms[cross ? 2 : 1], self.feed_forward_norm_);
-    AddNorm<T>::visit_scale(self.self_norm_, "scale1", visitor);
-    if (cross) AddNorm<T>::visit_scale(*self.cross_norm_, "scale2", visitor);
-    AddNorm<T>::visit_scale(self.feed_forward_norm_, cross ? "scale3" : "scale2", visitor);
+    AddNorm<T, kKinds>::visit_scale(self.self_norm_, "scale1", visitor);
+    if (cross) AddNorm<T, kKinds>::visit_scale(*self.cross_norm_, "scale2", visitor);
+    AddNorm<T, kKinds>::visit_scale(self.feed_forward_norm_, cross ? "scale3" : "scale2", visitor);
   }
 
  private:
-  using Network = std::variant<FeedForward<T>, GatedFeedForward<T>>;
+  using Network =
+      std::conditional_t<kKinds.gated, std::variant<FeedForward<T>, GatedFeedForward<T>>, std::variant<FeedForward<T>>>;
 
-  static std::optional<MultiHeadAttention<T>> cross_attention(const BlockOptions& options, Rng& rng) {
+  static std::optional<MultiHeadAttention<T, kKinds>> cross_attention(const BlockOptions& options, Rng& rng) {
     if (!options.cross_attention) return std::nullopt;
     MultiHeadAttentionOptions attention = options.attention;
     attention.positions = {};
     attention.window = 0;
-    return MultiHeadAttention<T>(attention, rng);
+    return MultiHeadAttention<T, kKinds>(attention, rng);
   }
   static Network feed_forward(const BlockOptions& options, Rng& rng) {
     const Index d_model = options.attention.d_model;
-    if (options.feed_forward == FeedForwardKind::gated) {
-      return GatedFeedForward<T>({.d_model = d_model,
-                                  .d_ff = options.d_ff,
-                                  .activation = options.activation,
-                                  .dropout = options.activation_dropout,
-                                  .bias = options.feed_forward_bias},
-                                 rng);
+    const bool gated = options.feed_forward == FeedForwardKind::gated;
+    require(kKinds.gated || !gated, "block", "the block is compiled without gated feed-forward networks");
+    if constexpr (kKinds.gated) {
+      if (gated) {
+        return GatedFeedForward<T>({.d_model = d_model,
+                                    .d_ff = options.d_ff,
+                                    .activation = options.activation,
+                                    .dropout = options.activation_dropout,
+                                    .bias = options.feed_forward_bias},
+                                   rng);
+      }
     }
     return FeedForward<T>({.d_model = d_model,
                            .d_ff = options.d_ff,
@@ -201,14 +207,14 @@ class Block {
                            .bias = options.feed_forward_bias},
                           rng);
   }
-  static AddNorm<T> add_norm(const BlockOptions& options) {
-    return AddNorm<T>({.d_model = options.attention.d_model,
-                       .kind = options.norm_kind,
-                       .placement = options.norm,
-                       .epsilon = options.norm_epsilon,
-                       .dropout = options.dropout,
-                       .drop_path = options.drop_path,
-                       .layer_scale = options.layer_scale});
+  static AddNorm<T, kKinds> add_norm(const BlockOptions& options) {
+    return AddNorm<T, kKinds>({.d_model = options.attention.d_model,
+                               .kind = options.norm_kind,
+                               .placement = options.norm,
+                               .epsilon = options.norm_epsilon,
+                               .dropout = options.dropout,
+                               .drop_path = options.drop_path,
+                               .layer_scale = options.layer_scale});
   }
   void require_encoder_output(bool given) const {
     require(given == cross_attention_.has_value(), "block", "the block attends ",
@@ -223,20 +229,22 @@ class Block {
   [[nodiscard]] Variable<T> fed_forward(const Variable<T>& h, const RowSplits& splits) const {
     return feed_forward_norm_(
         h,
-        [&](const auto& n) {
-          if (const auto* const plain = std::get_if<FeedForward<T>>(&feed_forward_)) return (*plain)(n);
-          return std::get<GatedFeedForward<T>>(feed_forward_)(n);
+        [&](const Variable<T>& n) -> Variable<T> {
+          if constexpr (kKinds.gated) {
+            if (const auto* const gated = std::get_if<GatedFeedForward<T>>(&feed_forward_)) return (*gated)(n);
+          }
+          return std::get<FeedForward<T>>(feed_forward_)(n);
         },
         splits.sequences());
   }
 
   BlockNames names_;
-  MultiHeadAttention<T> self_attention_;
-  std::optional<MultiHeadAttention<T>> cross_attention_;
+  MultiHeadAttention<T, kKinds> self_attention_;
+  std::optional<MultiHeadAttention<T, kKinds>> cross_attention_;
   Network feed_forward_;
-  AddNorm<T> self_norm_;
-  std::optional<AddNorm<T>> cross_norm_;
-  AddNorm<T> feed_forward_norm_;
+  AddNorm<T, kKinds> self_norm_;
+  std::optional<AddNorm<T, kKinds>> cross_norm_;
+  AddNorm<T, kKinds> feed_forward_norm_;
 };
 static_assert(Module<Block<float>>);
 

@@ -17,9 +17,10 @@ namespace detail {
 
 /// Masked self-attention, attention to the encoder output, feed-forward, each with Add & Norm.
 template <class T = float>
-class DecoderLayer : public Block<T> {
+class DecoderLayer : public Block<T, kPaperKinds> {
  public:
-  DecoderLayer(const BlockOptions& options, Rng& rng) : Block<T>(detail::with_cross_attention(options), rng) {}
+  DecoderLayer(const BlockOptions& options, Rng& rng)
+      : Block<T, kPaperKinds>(detail::with_cross_attention(options), rng) {}
 };
 static_assert(Module<DecoderLayer<float>>);
 
@@ -48,11 +49,11 @@ class Decoder {
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor&& visitor) {
-    Stack<T>::visit(self.layers_, visitor);
+    Stack<T, kPaperKinds>::visit(self.layers_, visitor);
   }
 
  private:
-  Stack<T> layers_;
+  Stack<T, kPaperKinds> layers_;
 };
 static_assert(Module<Decoder<float>>);
 

@@ -10,7 +10,7 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// Self-attention, Add & Norm, feed-forward, Add & Norm.
 template <class T = float>
-using EncoderLayer = Block<T>;
+using EncoderLayer = Block<T, kPaperKinds>;
 
 /// N layers, and with `final_norm` a norm behind the last.
 template <class T = float>
@@ -28,11 +28,11 @@ class Encoder {
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor&& visitor) {
-    Stack<T>::visit(self.layers_, visitor);
+    Stack<T, kPaperKinds>::visit(self.layers_, visitor);
   }
 
  private:
-  Stack<T> layers_;
+  Stack<T, kPaperKinds> layers_;
 };
 static_assert(Module<Encoder<float>>);
 

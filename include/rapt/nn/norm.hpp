@@ -3,9 +3,11 @@
 #pragma once
 
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <variant>
 
+#include "rapt/nn/block_kinds.hpp"
 #include "rapt/nn/layer_norm.hpp"
 #include "rapt/nn/rms_norm.hpp"
 
@@ -19,32 +21,39 @@ enum class NormKind {
 [[nodiscard]] inline std::string to_string(NormKind kind) { return kind == NormKind::layer ? "layer" : "rms"; }
 
 /// A norm of either kind; parameters are called as LayerNorm's and RmsNorm's.
-template <class T = float>
+template <class T = float, BlockKinds kKinds = kAllKinds>
 class Norm {
  public:
   Norm(Index d_model, NormKind kind, double epsilon) : norm_(made(d_model, kind, epsilon)) {}
 
   [[nodiscard]] Variable<T> operator()(const Variable<T>& x) const {  // [N, D] from [N, D]
-    if (const auto* const layer = std::get_if<LayerNorm<T>>(&norm_)) return (*layer)(x);
-    return std::get<RmsNorm<T>>(norm_)(x);
+    if constexpr (kKinds.rms_norm) {
+      if (const auto* const rms = std::get_if<RmsNorm<T>>(&norm_)) return (*rms)(x);
+    }
+    return std::get<LayerNorm<T>>(norm_)(x);
   }
   /// Norm(x + Dropout(sublayer))   // all [N, D]
   [[nodiscard]] Variable<T> operator()(const Variable<T>& x, Variable<T> sublayer, float dropout) const {
-    if (const auto* const layer = std::get_if<LayerNorm<T>>(&norm_)) return (*layer)(x, std::move(sublayer), dropout);
-    return std::get<RmsNorm<T>>(norm_)(residual_add(x, std::move(sublayer), dropout));
+    if constexpr (kKinds.rms_norm) {
+      const auto* const rms = std::get_if<RmsNorm<T>>(&norm_);
+      if (rms != nullptr) return (*rms)(residual_add(x, std::move(sublayer), dropout));
+    }
+    return std::get<LayerNorm<T>>(norm_)(x, std::move(sublayer), dropout);
   }
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor&& visitor) {
-    if (auto* const layer = std::get_if<LayerNorm<T>>(&self.norm_)) return LayerNorm<T>::visit(*layer, visitor);
-    RmsNorm<T>::visit(*std::get_if<RmsNorm<T>>(&self.norm_), visitor);
+    std::visit([&](auto& norm) { std::remove_cvref_t<decltype(norm)>::visit(norm, visitor); }, self.norm_);
   }
 
  private:
-  using Kinds = std::variant<LayerNorm<T>, RmsNorm<T>>;
+  using Kinds = std::conditional_t<kKinds.rms_norm, std::variant<LayerNorm<T>, RmsNorm<T>>, std::variant<LayerNorm<T>>>;
   static Kinds made(Index d_model, NormKind kind, double epsilon) {
-    if (kind == NormKind::layer) return LayerNorm<T>(d_model, epsilon);
-    return RmsNorm<T>(d_model, epsilon);
+    if constexpr (kKinds.rms_norm) {
+      if (kind == NormKind::rms) return RmsNorm<T>(d_model, epsilon);
+    }
+    require(kind == NormKind::layer, "norm", "the block is compiled without norms of the kind ", to_string(kind));
+    return LayerNorm<T>(d_model, epsilon);
   }
 
   Kinds norm_;

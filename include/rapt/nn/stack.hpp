@@ -32,7 +32,7 @@ struct StackInputs {
 };
 
 /// A const stack may be used from many threads; states and caches are the caller's.
-template <class T = float>
+template <class T = float, BlockKinds kKinds = kAllKinds>
 class Stack {
  public:
   /// `options_of(i)` are the options of block i, from 0. `final_norm`: a norm of the first block's kind stands behind
@@ -43,9 +43,11 @@ class Stack {
     require(layers > 0, kWhere, "a stack needs at least one block: ", layers);
     const BlockOptions first = options_of(0);
     std::optional<Rotary<T>> rotary;
-    if (const auto* const options = std::get_if<RotaryOptions>(&first.attention.positions)) {
-      const Index d_k = first.attention.head_dim;
-      rotary.emplace(d_k > 0 ? d_k : first.attention.d_model / std::max<Index>(first.attention.heads, 1), *options);
+    if constexpr (kKinds.rotary) {
+      if (const auto* const options = std::get_if<RotaryOptions>(&first.attention.positions)) {
+        const Index d_k = first.attention.head_dim;
+        rotary.emplace(d_k > 0 ? d_k : first.attention.d_model / std::max<Index>(first.attention.heads, 1), *options);
+      }
     }
     layers_.reserve(static_cast<std::size_t>(layers));
     for (Index i = 0; i < layers; ++i) layers_.emplace_back(options_of(i), rng, rotary ? &*rotary : nullptr);
@@ -117,7 +119,7 @@ class Stack {
   [[nodiscard]] PrefixState<T> empty_state(Index rows) const {
     PrefixState<T> state;
     state.layers.reserve(layers_.size());
-    for (const Block<T>& layer : layers_) {
+    for (const Block<T, kKinds>& layer : layers_) {
       state.layers.emplace_back(rows, layer.self_attention().key_columns(), layer.self_attention().value_columns());
     }
     return state;
@@ -135,7 +137,7 @@ class Stack {
                           .encoder_keys_values = {},
                           .encoder_ranges = detail::key_ranges(encoder_splits)};
     state.encoder_keys_values.reserve(layers_.size());
-    for (const Block<T>& layer : layers_) {
+    for (const Block<T, kKinds>& layer : layers_) {
       state.encoder_keys_values.push_back(
           std::make_shared<Tensor<T>>(layer.encoder_keys_values(encoder_output).value()));
     }
@@ -152,10 +154,10 @@ class Stack {
   }
 
   [[nodiscard]] Index layers() const { return static_cast<Index>(layers_.size()); }
-  [[nodiscard]] const Block<T>& layer(Index i) const { return layers_[static_cast<std::size_t>(i)]; }
+  [[nodiscard]] const Block<T, kKinds>& layer(Index i) const { return layers_[static_cast<std::size_t>(i)]; }
   /// From now on tokens attend only to keys at most so many positions away; 0: no limit.
   void set_window(Index window) {
-    for (Block<T>& layer : layers_) layer.self_attention().set_window(window);
+    for (Block<T, kKinds>& layer : layers_) layer.self_attention().set_window(window);
   }
 
   template <class Self, class Visitor>
@@ -182,8 +184,8 @@ class Stack {
   }
   [[nodiscard]] Variable<T> normed(Variable<T> x) const { return norm_ ? (*norm_)(x) : x; }
 
-  std::vector<Block<T>> layers_;
-  std::optional<Norm<T>> norm_;
+  std::vector<Block<T, kKinds>> layers_;
+  std::optional<Norm<T, kKinds>> norm_;
 };
 static_assert(Module<Stack<float>>);
 

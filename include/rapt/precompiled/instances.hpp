@@ -68,25 +68,22 @@ RAPT_INSTANCE decltype(sum<RAPT_SCALAR>) sum<RAPT_SCALAR>;
 
 // Layers.
 RAPT_INSTANCE class Parameter<RAPT_SCALAR>;
-RAPT_INSTANCE class AddNorm<RAPT_SCALAR>;
-RAPT_INSTANCE class Block<RAPT_SCALAR>;
+RAPT_INSTANCE class AddNorm<RAPT_SCALAR, kPaperKinds>;
+RAPT_INSTANCE class Block<RAPT_SCALAR, kPaperKinds>;
 RAPT_INSTANCE class Decoder<RAPT_SCALAR>;
 RAPT_INSTANCE struct DecoderState<RAPT_SCALAR>;
 RAPT_INSTANCE class Embedding<RAPT_SCALAR>;
 RAPT_INSTANCE class Encoder<RAPT_SCALAR>;
 RAPT_INSTANCE class FeedForward<RAPT_SCALAR>;
-RAPT_INSTANCE class GatedFeedForward<RAPT_SCALAR>;
 RAPT_INSTANCE class KeyValueCache<RAPT_SCALAR>;
 RAPT_INSTANCE class LayerNorm<RAPT_SCALAR>;
 RAPT_INSTANCE class LearnedPositionalEncoding<RAPT_SCALAR>;
 RAPT_INSTANCE class Linear<RAPT_SCALAR>;
-RAPT_INSTANCE class MultiHeadAttention<RAPT_SCALAR>;
-RAPT_INSTANCE class Norm<RAPT_SCALAR>;
+RAPT_INSTANCE class MultiHeadAttention<RAPT_SCALAR, kPaperKinds>;
+RAPT_INSTANCE class Norm<RAPT_SCALAR, kPaperKinds>;
 RAPT_INSTANCE struct PrefixState<RAPT_SCALAR>;
-RAPT_INSTANCE class RmsNorm<RAPT_SCALAR>;
-RAPT_INSTANCE class Rotary<RAPT_SCALAR>;
 RAPT_INSTANCE class SinusoidalPositionalEncoding<RAPT_SCALAR>;
-RAPT_INSTANCE class Stack<RAPT_SCALAR>;
+RAPT_INSTANCE class Stack<RAPT_SCALAR, kPaperKinds>;
 
 // The model, and what trains and decodes it.
 RAPT_INSTANCE class Transformer<RAPT_SCALAR>;
