@@ -20,8 +20,8 @@
 #include <vector>
 
 #include "phrases_lexicon.hpp"
-#include "rapt/core/rng.hpp"
-#include "rapt/core/shape.hpp"
+#include <rapt/core/rng.hpp>
+#include <rapt/core/shape.hpp>
 
 namespace phrases {
 
