@@ -20,15 +20,15 @@ import unittest
 
 PROGRAMS = None
 TIMEOUT = 120  # seconds
-DIGITS = ("--epochs", 1, "--batch", 64, "--image", "image.png")
+DIGITS = ("--epochs", 1, "--image", "image.png")
 # What is run, the trainings of a run (each has a folder of its own; "" is the run's), and what stays the same.
 EXAMPLES = {
-    "gpt": (("--steps", 60, "--width", 32, "--layers", 1, "--context", 16, "--dropout", 0.1, "--sample", 20,
+    "gpt": (("--steps", 60, "--warmup", 10, "--width", 32, "--layers", 1, "--context", 16, "--dropout", 0.1, "--sample", 20,
              "--model", "model"), [""], ["model/model.safetensors"]),
     "bert_mlm": (("--steps", 24, "--width", 32, "--layers", 1, "--batch", 16, "--vocabulary", 100), [""], []),
-    "vit": ((*DIGITS, "--width", 16, "--layers", 1, "--heads", 1, "--hidden", 16, "--dropout", 0.1, "--patch", 14,
+    "vit": ((*DIGITS, "--batch", 256, "--width", 16, "--layers", 1, "--heads", 1, "--hidden", 16, "--dropout", 0.1, "--patch", 14,
              "--model", "model"), [""], ["model/model.safetensors"]),
-    "mae": ((*DIGITS, "--pretraining-steps", 30, "--pretraining-batch", 16, "--labelled", 200),
+    "mae": ((*DIGITS, "--pretraining-steps", 8, "--pretraining-batch", 16, "--labelled", 200),
             ["pretraining", "pretrained", "from-nothing"], ["image.png"]),
     "transformer_xl": (("--steps", 30, "--streams", 4, "--length", 16, "--memory", 32, "--layers", 2, "--d-model", 16,
                         "--text", "../text.txt"), ["without-memory", "with-memory"], []),
@@ -67,15 +67,15 @@ class Resume(unittest.TestCase):
     def finish(self, name, folder, *arguments):
         process = self.start(name, folder, *arguments)
         said = folder / "said.txt"
-        self.assertEqual(process.wait(TIMEOUT), 0, said.read_text())
-        return said.read_text()
+        self.assertEqual(process.wait(TIMEOUT), 0, said.read_text(errors="replace"))
+        return said.read_text(errors="replace")
 
     def stop_at(self, name, folder, training, step, number, *arguments):
         """Sends a signal after the first checkpoint of this step or a later one; returns the exit code."""
         process = self.start(name, folder, *arguments)
         deadline = time.monotonic() + TIMEOUT
         while checkpoint_step(folder / "run" / training) < step:
-            self.assertIsNone(process.poll(), (folder / "said.txt").read_text())
+            self.assertIsNone(process.poll(), (folder / "said.txt").read_text(errors="replace"))
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.005)
         process.send_signal(number)
@@ -88,8 +88,8 @@ class Resume(unittest.TestCase):
         return [path.read_bytes() for path in paths + [folder / file for file in files]]
 
     def losses(self, name, folder):
-        return [[(entry["step"], entry["loss"]) for entry in map(json.loads, open(folder / "run" / training / "log.jsonl"))
-                 if "loss" in entry] for training in EXAMPLES[name][1]]
+        logs = [(folder / "run" / training / "log.jsonl").read_text().splitlines() for training in EXAMPLES[name][1]]
+        return [[(entry["step"], entry["loss"]) for entry in map(json.loads, log) if "loss" in entry] for log in logs]
 
     def kill_and_resume(self, name):
         if not (PROGRAMS / name).exists():
@@ -102,7 +102,7 @@ class Resume(unittest.TestCase):
         code = self.stop_at(name, killed, trainings[0], 4, signal.SIGKILL)
         self.assertIn(code, (0, -signal.SIGKILL))
         code = self.stop_at(name, killed, trainings[-1], 12 if len(trainings) == 1 else 4, signal.SIGINT, "--resume")
-        said = (killed / "said.txt").read_text()
+        said = (killed / "said.txt").read_text(errors="replace")
         self.assertIn(code, (0, 130), said)
         if code == 130:
             self.assertRegex(said, r"stopped after step \d+: the same command with --resume goes on\n$")
@@ -135,11 +135,11 @@ class Resume(unittest.TestCase):
         def refuse(*arguments):
             process = self.start("gpt", folder, *arguments)
             self.assertEqual(process.wait(TIMEOUT), 1)
-            return (folder / "said.txt").read_text().splitlines()[-1]
+            return (folder / "said.txt").read_text(errors="replace")
 
         self.assertIn("nothing to resume: no folder run", refuse("--resume"))
         self.finish("gpt", folder)
-        self.assertRegex(refuse(), r"^gpt: \[train\] .*checkpoint.safetensors: .*--resume goes on.*--restart gives it up")
+        self.assertRegex(refuse(), r"gpt: \[train\] .*checkpoint.safetensors: .*--resume goes on.*--restart gives it up")
         self.assertIn('the run was started with another --batch: then not given, now ["5"]', refuse("--resume", "--batch", "5"))
         self.assertIn("another corpus", refuse("--resume", "--text", "../text.txt"))
         self.assertFalse(re.search("goes on", self.finish("gpt", folder, "--restart")))

@@ -1,0 +1,121 @@
+/// \file
+/// A step of training: the hook behind backward, losses of one's own, weights of batches.
+#include "rapt/train/step.hpp"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "rapt/autograd/ops/embedding.hpp"
+#include "rapt/optim/sgd.hpp"
+#include "rapt/train/snapshot.hpp"
+#include "tests/common/expect_close.hpp"
+
+namespace {
+
+using rapt::Index;
+using rapt::TokenId;
+
+/// The logits of the next token in a table.
+struct StepTable {
+  using ScalarType = double;
+  rapt::Parameter<double> table{rapt::Tensor<double>(rapt::Shape{4, 4}, 0.0)};
+
+  [[nodiscard]] rapt::Variable<double> loss(const rapt::LanguageBatch& batch,
+                                            const rapt::CrossEntropyOptions& options) const {
+    return rapt::cross_entropy<double>(rapt::embedding<double>(table, batch.input.tokens), batch.targets, options);
+  }
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor&& visitor) {
+    visitor("table", self.table);
+  }
+};
+static_assert(rapt::Trainable<StepTable, rapt::LanguageBatch>);
+static_assert(!rapt::Trainable<StepTable, rapt::TranslationBatch>);
+
+rapt::LanguageBatch some_batch(int tokens) {
+  rapt::LanguageBatch batch;
+  std::vector<TokenId> input;
+  for (int i = 0; i < tokens; ++i) {
+    input.push_back(static_cast<TokenId>(i % 3));
+    batch.targets.push_back(static_cast<TokenId>(3 - i % 2));
+  }
+  batch.input.push_back(input);
+  return batch;
+}
+
+rapt::TrainerOptions plain_options() {
+  return {.learning_rate = [](Index) { return 0.5; }, .label_smoothing = 0.f};
+}
+
+template <class M>
+rapt::Tensor<double> table_after_a_step(M& model, const StepTable& table, const rapt::TrainerOptions& options,
+                                        std::span<const rapt::LanguageBatch> batches) {
+  rapt::TrainingStep<M, rapt::Sgd<double>> step(model, options, rapt::Sgd(model));
+  (void)step(batches);
+  return table.table.value();
+}
+
+TEST(TrainingStep, TheHookSeesTotalsAndMayChangeGradients) {
+  const std::vector<rapt::LanguageBatch> batches{some_batch(3), some_batch(7)};
+  StepTable plain, doubled;
+  rapt::TrainerOptions options = plain_options();
+  const auto expected = table_after_a_step(plain, plain, options, batches);
+  int calls = 0;
+  options.after_backward = [&](rapt::BackwardTotals& totals) {
+    ++calls;
+    EXPECT_EQ(totals.targets, 10);
+    EXPECT_NEAR(totals.loss, std::log(4.0), 1e-12);
+    for (double& g : std::span(doubled.table.node()->grad.data(), 16)) g *= 2;
+    totals.loss = 7;  // as the mean over several processes is
+  };
+  rapt::TrainingStep<StepTable, rapt::Sgd<double>> step(doubled, options, rapt::Sgd(doubled));
+  EXPECT_EQ(step(std::span<const rapt::LanguageBatch>(batches)), 7);
+  EXPECT_EQ(calls, 1);
+  for (Index i = 0; i < 16; ++i) EXPECT_DOUBLE_EQ(doubled.table.value().data()[i], 2 * expected.data()[i]);
+}
+
+TEST(TrainingStep, TheHookMayMakeTheLossOfAllProcessesInfinite) {
+  const std::vector<rapt::LanguageBatch> batches{some_batch(3)};
+  StepTable model;
+  rapt::TrainerOptions options = plain_options();
+  options.after_backward = [](rapt::BackwardTotals& totals) { totals.loss = std::numeric_limits<double>::infinity(); };
+  EXPECT_THROW((void)table_after_a_step(model, model, options, batches), rapt::ValueError);
+  EXPECT_TRUE(model.table.grad().empty());
+  for (const double value : model.table.value().values()) EXPECT_EQ(value, 0);
+}
+
+TEST(TrainingStep, ALossOfOnesOwnTrainsTheModel) {
+  const std::vector<rapt::LanguageBatch> batches{some_batch(5)};
+  StepTable direct, with_options, without;
+  rapt::TrainerOptions options = plain_options();
+  options.label_smoothing = 0.2f;
+  const auto expected = table_after_a_step(direct, direct, options, batches);
+  rapt::WithLoss passing(with_options, [&](const rapt::LanguageBatch& batch, const rapt::CrossEntropyOptions& given) {
+    EXPECT_EQ(given.label_smoothing, 0.2f);
+    return with_options.loss(batch, given);
+  });
+  EXPECT_TRUE(rapt_test::same_bits(table_after_a_step(passing, with_options, options, batches), expected));
+  rapt::WithLoss fixed(
+      without, [&](const rapt::LanguageBatch& batch) { return without.loss(batch, {.label_smoothing = 0.2f}); });
+  static_assert(rapt::Trainable<decltype(fixed), rapt::LanguageBatch>);
+  EXPECT_TRUE(rapt_test::same_bits(table_after_a_step(fixed, without, options, batches), expected));
+  std::vector<std::string> names;
+  rapt::for_each_parameter(fixed, [&](const std::string& name, const auto&) { names.push_back(name); });
+  EXPECT_EQ(names, std::vector<std::string>{"table"});
+}
+
+TEST(ParameterSnapshot, ChangesPlacesWithTheModel) {
+  StepTable model;
+  rapt::ParameterSnapshot<double> before(model);
+  model.table.mutable_value().fill(3);
+  before.swap_with(model);
+  EXPECT_EQ(model.table.value().data()[5], 0);
+  before.swap_with(model);
+  EXPECT_EQ(model.table.value().data()[5], 3);
+  EXPECT_TRUE(rapt::ParameterSnapshot<double>().empty());
+  rapt::ParameterSnapshot<double> none;
+  EXPECT_THROW(none.swap_with(model), rapt::ShapeError);
+}
+
+}  // namespace
