@@ -8,11 +8,9 @@
 #include <chrono>
 #include <cstdio>
 #include <iostream>
-#include <rapt/generation/greedy.hpp>
-#include <rapt/generation/sampling.hpp>
+#include <rapt/pipelines/text_generator.hpp>
 #include <rapt/pretrained/gpt.hpp>
 #include <rapt/pretrained/llama.hpp>
-#include <rapt/pretrained/tokenizer_files.hpp>
 #include <rapt/text/lines.hpp>
 
 namespace {
@@ -25,70 +23,25 @@ struct Flags {
   bool int8 = false;
 };
 
-/// Prints a text as it grows, whole characters only.
-class Stream {
- public:
-  explicit Stream(const rapt::PretrainedTokenizer& tokenizer) : tokenizer_(tokenizer) {}
-
-  void add(rapt::TokenId token) {
-    tokens_.push_back(token);
-    show(false);
-  }
-  void finish() {
-    show(true);
-    std::printf("\n");
-  }
-  [[nodiscard]] std::size_t tokens() const { return tokens_.size(); }
-
- private:
-  void show(bool all) {
-    const std::string text = std::visit([&](const auto& t) { return t.decode(tokens_); }, tokenizer_);
-    std::size_t end = text.size();
-    if (!all) {  // what may be the beginning of a character waits, and what cleaning up may still shorten
-      if (cleans_up_) end -= std::min(end, kMostCleanedUp);
-      std::size_t first = end;
-      while (first > 0 && end - first < 4 && (static_cast<unsigned char>(text[first - 1]) & 0xC0u) == 0x80u) --first;
-      if (first > 0 && (static_cast<unsigned char>(text[first - 1]) & 0x80u) != 0) --first;
-      if (first < end && !rapt::find_invalid_utf8(std::string_view(text).substr(first, end - first))) {
-        first = end;
-      }
-      end = first;
-    }
-    if (end > printed_) std::fwrite(text.data() + printed_, 1, end - printed_, stdout);
-    printed_ = std::max(printed_, end);
-    std::fflush(stdout);
-  }
-
-  static constexpr std::size_t kMostCleanedUp = 32;  // ten replacements, each of at most three bytes before its place
-
-  const rapt::PretrainedTokenizer& tokenizer_;
-  const bool cleans_up_ = std::visit([](const auto& t) { return t.options().clean_up_spaces; }, tokenizer_);
-  std::vector<rapt::TokenId> tokens_;
-  std::size_t printed_ = 0;
-};
-
 template <class Model>
 void complete(const Flags& flags) {
-  auto model = rapt::from_pretrained<Model>(flags.model);
-  flags.int8 ? quantize_weights(model) : pack_weights(model);
-  const rapt::PretrainedTokenizer tokenizer = rapt::load_tokenizer(flags.model);
+  auto generator = rapt::TextGenerator<Model>::load(flags.model);
+  if (flags.int8) generator.quantize();
   rapt::SamplingOptions options = flags.sampling;
   options.generation.extra_length = flags.tokens;
-  const auto answer = [&](const std::string& text) {
-    rapt::TokenBatch prompt;
-    prompt.push_back(std::visit([&](const auto& t) { return t.encode(text); }, tokenizer));
+  const auto show = [](std::string_view text) {
     std::fwrite(text.data(), 1, text.size(), stdout);
-    Stream stream(tokenizer);
-    const rapt::SearchRequest request{.seed = flags.seed, .on_token = [&](rapt::Index, rapt::TokenId token) {
-                                        stream.add(token);
-                                        return true;
-                                      }};
+    std::fflush(stdout);
+    return true;
+  };
+  const auto answer = [&](const std::string& prompt) {
+    show(prompt);
     const auto start = std::chrono::steady_clock::now();
-    std::ignore = rapt::sample(model, prompt, options, request);
+    const rapt::Completion found = generator.stream(prompt, options, show, {.seed = flags.seed});
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    stream.finish();
-    std::fprintf(stderr, "%zu tokens, %.1f a second\n", stream.tokens(),
-                 static_cast<double>(stream.tokens()) / seconds.count());
+    show("\n");
+    std::fprintf(stderr, "%zu tokens, %.1f a second\n", found.tokens.size(),
+                 static_cast<double>(found.tokens.size()) / seconds.count());
   };
   if (!flags.prompt.empty()) return answer(flags.prompt);
   rapt::LineReader input(std::cin, "standard input");

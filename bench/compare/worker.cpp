@@ -288,7 +288,7 @@ json new_model(const json& command) {
 }
 
 json encode(const json& command) {
-  const auto translator = rapt::Translator::load(command.at("model").get<std::string>());
+  const auto translator = rapt::Translator<>::load(command.at("model").get<std::string>());
   const auto lines = command.at("lines").get<std::string>();
   std::ifstream file(lines);
   rapt::require<rapt::IoError>(file.is_open(), "worker", "cannot read ", std::string_view(lines));
@@ -298,7 +298,7 @@ json encode(const json& command) {
 }
 
 json detokenize(const json& command) {
-  const auto translator = rapt::Translator::load(command.at("model").get<std::string>());
+  const auto translator = rapt::Translator<>::load(command.at("model").get<std::string>());
   json lines = json::array();
   for (const auto& tokens : command.at("tokens").get<Ids>()) lines.push_back(translator.text().decode(tokens));
   return {{"lines", std::move(lines)}};

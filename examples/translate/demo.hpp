@@ -37,7 +37,7 @@ inline rapt::ParallelCorpus as_corpus(const std::vector<phrases::Pair>& pairs) {
 }
 
 /// Translates what is typed until the end of input.
-inline void prompt(const rapt::Translator& translator) {
+inline void prompt(const rapt::Translator<>& translator) {
   std::printf("\nType a Chinese sentence, e.g. 我爱你 (a blank line or Ctrl-D ends):\n> ");
   std::fflush(stdout);
   rapt::LineReader input(std::cin, "standard input");

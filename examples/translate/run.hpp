@@ -77,7 +77,7 @@ struct SearchFlags {
             .generation = generation()};
   }
   /// What the flags ask for, of lines `first` and following of the input.
-  [[nodiscard]] std::vector<std::vector<rapt::Translation>> find(const rapt::Translator& translator,
+  [[nodiscard]] std::vector<std::vector<rapt::Translation>> find(const rapt::Translator<>& translator,
                                                                  const std::vector<std::string>& lines,
                                                                  std::uint64_t first) const {
     const Index n = std::max<Index>(1, n_best);
@@ -133,7 +133,7 @@ inline std::vector<std::string> readable(const rapt::Vocabulary& vocabulary, std
 }
 
 /// Translates one line, and writes where the model looked.
-inline void write_attention(const rapt::Translator& translator, const std::string& line, const RunFlags& f) {
+inline void write_attention(const rapt::Translator<>& translator, const std::string& line, const RunFlags& f) {
   const rapt::BeamSearchOptions options = f.search.options();
   const rapt::SequenceMarks marks = translator.model().sequence_marks();
   std::vector<rapt::TokenId> source = translator.text().encode(line);
@@ -161,10 +161,10 @@ inline void write_attention(const rapt::Translator& translator, const std::strin
 }
 
 /// One model, or several as an ensemble.
-inline rapt::Translator load(const std::vector<std::string>& models) {
-  rapt::Translator translator = rapt::Translator::load(models.front());
+inline rapt::Translator<> load(const std::vector<std::string>& models) {
+  rapt::Translator translator = rapt::Translator<>::load(models.front());
   for (const std::string& other : std::span(models).subspan(1)) {
-    rapt::Translator loaded = rapt::Translator::load(other);
+    rapt::Translator loaded = rapt::Translator<>::load(other);
     try {
       translator.add_to_ensemble(std::move(loaded));
     } catch (const rapt::ValueError& error) {

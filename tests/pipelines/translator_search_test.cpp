@@ -14,7 +14,7 @@
 namespace {
 
 using rapt::Translation;
-using rapt::Translator;
+using Translator = rapt::Translator<>;
 using rapt::ValueError;
 using rapt_test::error_text;
 

@@ -14,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using rapt::IoError;
-using rapt::Translator;
+using Translator = rapt::Translator<>;
 using rapt::ValueError;
 using rapt_test::error_text;
 

@@ -1,8 +1,21 @@
 /// \file
-/// Translator: a Transformer with its subwords, from text to text, in one file.
+/// Translator: an encoder-decoder with its tokenizer, from text to text. A Transformer and its subwords are one file.
+///
+/// ```cpp
+/// const auto translator = rapt::Translator<>::load("model.safetensors");
+/// const auto translations = translator.translate(lines);
+/// ```
 #pragma once
 
 #include <algorithm>
+#include <concepts>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <utility>
+#include <vector>
 
 #include "rapt/generation/batches.hpp"
 #include "rapt/generation/beam_search.hpp"
@@ -10,6 +23,7 @@
 #include "rapt/generation/sampling.hpp"
 #include "rapt/io/model_file.hpp"
 #include "rapt/models/transformer.hpp"
+#include "rapt/pipelines/tokenizer.hpp"
 #include "rapt/text/bpe.hpp"
 #include "rapt/text/lines.hpp"
 
@@ -35,6 +49,34 @@ struct TextEncoding {
     if (isolate_han) return join_han(line);
     return line;
   }
+
+  /// How many different tokens there are.
+  [[nodiscard]] Index size() const { return subwords.vocabulary().size(); }
+  /// Throws ValueError `[where]` for settings that do not fit one another.
+  void validate(std::string_view where) const {
+    require(!(isolate_han && subwords.lossless()), where,
+            "lossless subwords keep text as it is: isolate_han must be false");
+  }
+  /// What a model's file says of it.
+  [[nodiscard]] Metadata to_metadata() const {
+    return {{"subwords", subwords.to_text()}, {"isolate_han", isolate_han ? "true" : "false"}};
+  }
+  /// The inverse. Throws IoError that names the file.
+  [[nodiscard]] static TextEncoding from_metadata(const Metadata& metadata, const std::string& file) {
+    const auto text = metadata.find("subwords");
+    require<IoError>(text != metadata.end(), "translator", file,
+                     ": the file has no \"subwords\" in its metadata: it was not saved by a translator");
+    const auto isolate = metadata.find("isolate_han");
+    return {BytePairEncoding::from_text(text->second, file), isolate != metadata.end() && isolate->second == "true"};
+  }
+};
+static_assert(TextTokenizer<TextEncoding>);
+
+/// A tokenizer that travels in the metadata of a model's file.
+template <class Text>
+concept MetadataText = requires(const Text& text, const Metadata& metadata, const std::string& file) {
+  { text.to_metadata() } -> std::same_as<Metadata>;
+  { Text::from_metadata(metadata, file) } -> std::same_as<Text>;
 };
 
 /// One of several translations of a line.
@@ -45,56 +87,59 @@ struct Translation {
   bool finished = true;        ///< false: cut off at the maximum length
 };
 
-/// Translates lines of text by beam search or sampling, with one model or several.
+/// Translates lines of text by beam search or sampling, with one model or several of a kind. The model reads a source
+/// and writes a target; sources end with the model's first end token, unless the tokenizer has put one there.
+template <DecodingModel M = Transformer<float>, TextTokenizer Text = TextEncoding>
 class Translator {
  public:
-  Translator(Transformer<float> model, TextEncoding text) : model_(std::move(model)), text_(std::move(text)) {
-    const Index tokens = text_.subwords.vocabulary().size();
-    require(model_.config().source_vocabulary == tokens && model_.config().target_vocabulary == tokens, "translator",
-            "the model's vocabularies are ", model_.config().source_vocabulary, " and ",
-            model_.config().target_vocabulary, ", the subwords' is ", tokens);
-    require(!(text_.isolate_han && text_.subwords.lossless()), "translator",
-            "lossless subwords keep text as it is: isolate_han must be false");
+  static_assert(!kContinuesPrompts<M>, "Translator needs a model with a source; TextGenerator takes the others");
+
+  /// Throws ValueError for a tokenizer and a model that do not fit.
+  Translator(M model, Text text) : model_(std::move(model)), text_(std::move(text)) {
+    if constexpr (requires { model_.config().source_vocabulary; }) {
+      const Index tokens = text_.size();
+      require(model_.config().source_vocabulary == tokens && model_.config().target_vocabulary == tokens, kWhere,
+              "the model's vocabularies are ", model_.config().source_vocabulary, " and ",
+              model_.config().target_vocabulary, ", the subwords' is ", tokens);
+    } else {
+      require(text_.size() <= model_.config().vocabulary, kWhere, "the tokenizer has ", text_.size(),
+              " tokens, the model ", model_.config().vocabulary);
+    }
+    if constexpr (requires { text_.validate(kWhere); }) text_.validate(kWhere);
     pack_weights(model_);
   }
 
   /// Reads what `save` wrote.
-  [[nodiscard]] static Translator load(const std::filesystem::path& path) {
+  [[nodiscard]] static Translator load(const std::filesystem::path& path) requires MetadataText<Text> {
     const SafetensorsFile file(path);
-    const auto subwords = file.metadata().find("subwords");
-    require<IoError>(subwords != file.metadata().end(), "translator", file.path(),
-                     ": the file has no \"subwords\" in its metadata: it was not saved by a translator");
-    const auto isolate = file.metadata().find("isolate_han");
-    return Translator(load_model<Transformer<float>>(file),
-                      TextEncoding{BytePairEncoding::from_text(subwords->second, file.path()),
-                                   isolate != file.metadata().end() && isolate->second == "true"});
+    Text text = Text::from_metadata(file.metadata(), file.path());
+    return Translator(load_model<M>(file), std::move(text));
   }
-  /// Model, configuration and subwords in one safetensors file, which appears whole or not at all.
-  void save(const std::filesystem::path& path) const {
-    require(others_.empty(), "translator", "an ensemble has no file of its own: save each model");
-    save_model(path, model_,
-               {{"subwords", text_.subwords.to_text()}, {"isolate_han", text_.isolate_han ? "true" : "false"}});
+  /// The model, its config and its subwords in one safetensors file, which appears whole or not at all.
+  void save(const std::filesystem::path& path) const requires MetadataText<Text> {
+    require(others_.empty(), kWhere, "an ensemble has no file of its own: save each model");
+    save_model(path, model_, text_.to_metadata());
   }
 
   /// From now on computes with weights of eight bits (see `quantize_weights`): the fastest, and not exact.
   void quantize() {
     quantize_weights(model_);
-    for (Transformer<float>& other : others_) quantize_weights(other);
+    for (M& other : others_) quantize_weights(other);
   }
 
   /// From now on, translations are searched by the mean of both translators' distributions (see ensemble.hpp). Throws
-  /// ValueError unless their subwords are the same.
-  void add_to_ensemble(Translator other) {
-    require(text_.isolate_han == other.text_.isolate_han && text_.subwords.to_text() == other.text_.subwords.to_text(),
-            "translator", "the models of an ensemble must have the same subwords");
+  /// ValueError unless their tokenizers are the same.
+  void add_to_ensemble(Translator other) requires MetadataText<Text> {
+    require(text_.to_metadata() == other.text_.to_metadata(), kWhere,
+            "the models of an ensemble must have the same subwords");
     others_.push_back(std::move(other.model_));
     std::move(other.others_.begin(), other.others_.end(), std::back_inserter(others_));
   }
   /// All models as one; it looks at this object.
-  [[nodiscard]] Ensemble<Transformer<float>> ensemble() const {
-    std::vector<const Transformer<float>*> models{&model_};
-    for (const Transformer<float>& other : others_) models.push_back(&other);
-    return Ensemble<Transformer<float>>(std::move(models));
+  [[nodiscard]] Ensemble<M> ensemble() const {
+    std::vector<const M*> models{&model_};
+    for (const M& other : others_) models.push_back(&other);
+    return Ensemble<M>(std::move(models));
   }
 
   /// One translation a line, in the order of the lines. Sentences of like length are searched together, about
@@ -104,8 +149,9 @@ class Translator {
                                                    const BeamSearchOptions& options = {},
                                                    const SearchRequest& request = {}, Index batch_tokens = 300) const {
     std::vector<std::string> best;
-    for (auto& list : translate_n_best(lines, 1, options, request, batch_tokens))
+    for (auto& list : translate_n_best(lines, 1, options, request, batch_tokens)) {
       best.push_back(std::move(list.front().text));
+    }
     return best;
   }
 
@@ -134,11 +180,13 @@ class Translator {
                       });
   }
 
-  [[nodiscard]] const Transformer<float>& model() const { return model_; }
-  [[nodiscard]] Transformer<float>& model() { return model_; }
-  [[nodiscard]] const TextEncoding& text() const { return text_; }
+  [[nodiscard]] const M& model() const { return model_; }
+  [[nodiscard]] M& model() { return model_; }
+  [[nodiscard]] const Text& text() const { return text_; }
 
  private:
+  static constexpr std::string_view kWhere = "translator";
+
   [[nodiscard]] Index batch_size(Index wanted) const { return wanted > 0 ? wanted : batch_tokens_for(model_); }
 
   /// Calls search(batch, request of the batch) for lines of like length together, and decodes what it finds.
@@ -147,18 +195,21 @@ class Translator {
                                                                  const GenerationOptions& options,
                                                                  const SearchRequest& request, Index batch_tokens,
                                                                  const Search& search) const {
-    require(request.streams.empty() || request.streams.size() == lines.size(), "translator", request.streams.size(),
+    require(request.streams.empty() || request.streams.size() == lines.size(), kWhere, request.streams.size(),
             " streams for ", lines.size(), " lines");
     const SequenceMarks marks = model_.sequence_marks();
     TokenBatch encoded;
     std::vector<TokenId> tokens;
     for (const std::string& line : lines) {
       tokens = text_.encode(line);
-      tokens.push_back(marks.ends.front());
+      const auto is_last = [&](TokenId end) { return !tokens.empty() && tokens.back() == end; };
+      if (!marks.ends.empty() && std::none_of(marks.ends.begin(), marks.ends.end(), is_last)) {
+        tokens.push_back(marks.ends.front());
+      }
       encoded.push_back(tokens);
     }
     // Checked here once, so that errors name lines and not places in a batch.
-    std::ignore = detail::rules_of(model_, encoded, options, request, "translator");
+    std::ignore = detail::rules_of(model_, encoded, options, request, kWhere);
     TokenBatch searched;
     SearchRequest of_searched = request;
     of_searched.prefix.clear();
@@ -177,15 +228,15 @@ class Translator {
     for (std::size_t i = 0; i < found.size(); ++i) {
       translations[numbers[i]].clear();
       for (const Hypothesis& h : found[i]) {
-        translations[numbers[i]].push_back({text_.decode(h.tokens), h.log_probability, h.score, h.finished});
+        translations[numbers[i]].push_back({as_line(text_.decode(h.tokens)), h.log_probability, h.score, h.finished});
       }
     }
     return translations;
   }
 
-  Transformer<float> model_;
-  std::vector<Transformer<float>> others_;  // further models of an ensemble
-  TextEncoding text_;
+  M model_;
+  std::vector<M> others_;  // further models of an ensemble
+  Text text_;
 };
 
 }}  // namespace rapt::RAPT_ABI

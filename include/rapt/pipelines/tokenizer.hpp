@@ -1,0 +1,56 @@
+/// \file
+/// What pipelines need of a tokenizer, and a tokenizer of whatever kind a folder has.
+#pragma once
+
+#include <concepts>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "rapt/core/token_batch.hpp"
+#include "rapt/pretrained/tokenizer_files.hpp"
+
+namespace rapt { inline namespace RAPT_ABI {
+
+/// Makes tokens of a text and text of tokens; `size` is how many different tokens there are.
+template <class Text>
+concept TextTokenizer = requires(const Text& tokenizer, std::string_view text, std::span<const TokenId> tokens) {
+  { tokenizer.encode(text) } -> std::same_as<std::vector<TokenId>>;
+  { tokenizer.decode(tokens) } -> std::same_as<std::string>;
+  { tokenizer.size() } -> std::convertible_to<Index>;
+};
+
+/// The tokenizer of a folder. A const one may be used from many threads.
+class AnyTokenizer {
+ public:
+  AnyTokenizer(PretrainedTokenizer tokenizer) : tokenizer_(std::move(tokenizer)) {}
+
+  /// Throws as `load_tokenizer`.
+  [[nodiscard]] static AnyTokenizer load(const std::filesystem::path& path) { return {load_tokenizer(path)}; }
+
+  [[nodiscard]] std::vector<TokenId> encode(std::string_view text) const {
+    return std::visit([&](const auto& one) { return one.encode(text); }, tokenizer_);
+  }
+  /// Special tokens give no text.
+  [[nodiscard]] std::string decode(std::span<const TokenId> tokens) const {
+    return std::visit([&](const auto& one) { return one.decode(tokens); }, tokenizer_);
+  }
+  [[nodiscard]] Index size() const {
+    return std::visit([](const auto& one) { return one.size(); }, tokenizer_);
+  }
+  /// True if `decode` removes spaces before punctuation.
+  [[nodiscard]] bool cleans_up_spaces() const {
+    return std::visit([](const auto& one) { return one.options().clean_up_spaces; }, tokenizer_);
+  }
+  [[nodiscard]] const PretrainedTokenizer& tokenizer() const { return tokenizer_; }
+
+ private:
+  PretrainedTokenizer tokenizer_;
+};
+static_assert(TextTokenizer<AnyTokenizer> && TextTokenizer<ByteLevelBpe> && TextTokenizer<WordPiece>);
+
+}}  // namespace rapt::RAPT_ABI
