@@ -1,5 +1,6 @@
 /// \file
 /// Sources of batches: each goes on from any position as if it had come there by itself, and refuses others.
+// covers: core/batch_position.hpp, data/masked_images.hpp, data/random_batches.hpp
 #include "rapt/data/batch_source.hpp"
 
 #include <gtest/gtest.h>

@@ -1,5 +1,6 @@
 /// \file
 /// Lengths, marks and prefixes: the same rules in every search, and the errors of what does not fit.
+// covers: core/sequence_marks.hpp, generation/search_request.hpp
 #include "rapt/generation/generation_options.hpp"
 
 #include <gtest/gtest.h>

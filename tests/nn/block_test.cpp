@@ -1,6 +1,7 @@
 /// \file
 /// The block with each of its options against the same formula written by hand, step by step against the whole, and by
 /// finite differences.
+// covers: nn/block_kinds.hpp
 #include "rapt/nn/block.hpp"
 
 #include <gtest/gtest.h>

@@ -9,7 +9,7 @@
 #include <fstream>
 #include <iterator>
 
-#include "rapt/autograd/ops/embedding.hpp"
+#include "rapt/autograd/ops/gather_rows.hpp"
 #include "rapt/data/windows.hpp"
 #include "tests/common/expect_close.hpp"
 
@@ -27,7 +27,7 @@ struct NextToken {
   rapt::Parameter<float> table{rapt::Tensor<float>(rapt::Shape{5, 5}, 0.f)};
 
   [[nodiscard]] rapt::Variable<float> loss(const rapt::LanguageBatch& batch) const {
-    return rapt::cross_entropy<float>(rapt::dropout(rapt::embedding<float>(table, batch.input.tokens), 0.2f),
+    return rapt::cross_entropy<float>(rapt::dropout(rapt::gather_rows<float>(table, batch.input.tokens), 0.2f),
                                       batch.targets);
   }
   template <class Self, class Visitor>

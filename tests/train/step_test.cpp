@@ -1,12 +1,13 @@
 /// \file
 /// A step of training: the hook behind backward, losses of one's own, weights of batches.
+// covers: train/snapshot.hpp
 #include "rapt/train/step.hpp"
 
 #include <gtest/gtest.h>
 
 #include <limits>
 
-#include "rapt/autograd/ops/embedding.hpp"
+#include "rapt/autograd/ops/gather_rows.hpp"
 #include "rapt/optim/sgd.hpp"
 #include "rapt/train/snapshot.hpp"
 #include "tests/common/expect_close.hpp"
@@ -23,7 +24,7 @@ struct StepTable {
 
   [[nodiscard]] rapt::Variable<double> loss(const rapt::LanguageBatch& batch,
                                             const rapt::CrossEntropyOptions& options) const {
-    return rapt::cross_entropy<double>(rapt::embedding<double>(table, batch.input.tokens), batch.targets, options);
+    return rapt::cross_entropy<double>(rapt::gather_rows<double>(table, batch.input.tokens), batch.targets, options);
   }
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor&& visitor) {

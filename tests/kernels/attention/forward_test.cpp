@@ -1,5 +1,6 @@
 /// \file
 /// Attention, forward and backward, against the equations in double: every mask, length, head size and instruction set.
+// covers: kernels/attention/backward.hpp, kernels/attention/bias.hpp, kernels/attention/problem.hpp
 #include "rapt/kernels/attention/forward.hpp"
 #include "rapt/kernels/attention/backward.hpp"
 
