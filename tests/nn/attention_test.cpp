@@ -208,26 +208,22 @@ TEST(MultiHeadAttention, NamesWhatPositionsCannot) {
   const std::vector<rapt::TokenId> pairs(9, 0);
   const Layer rotary = layer_of({.d_model = 6, .heads = 3, .positions = rapt::RotaryOptions{}});
   const Layer table = layer_of({.d_model = 6, .heads = 2, .positions = rapt::BiasTable{}});
+  const Layer distances = layer_of({.d_model = 6, .heads = 2, .positions = rapt::DistanceScores{}});
   rapt_test::expect_errors(
       {{"rotary source", [=] { std::ignore = rotary(x, splits, x, splits); }, {"[multi_head_attention] rotary"}},
        {"rotary general", [=] { std::ignore = rotary(x, splits, x, x, splits); }, {"[multi_head_attention] rotary"}},
        {"no table", [=] { std::ignore = table(x, splits); }, {"[multi_head_attention] ", "table"}},
-       {"mask beside a table",
+       {"distances without a causal mask",
         [=] {
-          std::ignore = table(x, splits, {.causal = true}, {}, {.table = random({1, 2}, 4), .numbers = pairs});
+          std::ignore = distances(x, splits, {.causal = false}, {}, {.distances = random({3, 6}, 4)});
         },
-        {"[multi_head_attention] ", "other mask"}},
+        {"[attention] ", "causal"}},
        {"steps with a table",
         [=] {
           rapt::KeyValueCache<double> cache(1, 6);
           std::ignore = table.step(x, splits, cache);
         },
-        {"[multi_head_attention] ", "steps"}},
-       {"table and groups",
-        [] {
-          std::ignore = layer_of({.d_model = 6, .heads = 2, .key_value_heads = 1, .positions = rapt::BiasTable{}});
-        },
-        {"heads = 2", "key_value_heads = 1"}}});
+        {"[multi_head_attention] ", "steps"}}});
 }
 
 /// Steps of one and of several tokens a row, and steps of attention to a memory, against attention over the whole.

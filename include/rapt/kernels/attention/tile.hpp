@@ -18,8 +18,8 @@ namespace rapt { inline namespace RAPT_ABI { namespace kernels::detail {
 
 /// The least queries of a tile, and what more of them come in: the rows of AVX-512's register block.
 inline constexpr Index kQueryTile = 28, kQueryStep = 14;
-/// The most keys of a tile. With biases, tiles of keys are longer: a tile computes scores for up to kQueryTile
-/// distances more than it has keys, and what a table or a gradient of distances costs once for each tile counts less.
+/// The most keys of a tile. Tiles with biases are longer: what a tile costs beside its scores, as the kQueryTile
+/// distances more than it has keys, is then shared by more of them.
 inline constexpr Index kKeyTile = 256, kBiasedKeyTile = 1024;
 inline constexpr Index kMostScores = 8704;  // of a tile, 34 KiB of float
 /// Keys that a tile skips come in multiples of this: whole groups of dropout, and whole panels of a packed operand.
