@@ -17,6 +17,7 @@
 #include "rapt/pretrained/llama.hpp"
 #include "rapt/pretrained/mae.hpp"
 #include "rapt/pretrained/marian.hpp"
+#include "rapt/pretrained/t5.hpp"
 #include "rapt/pretrained/transformer_xl.hpp"
 #include "rapt/pretrained/vit.hpp"
 
@@ -110,10 +111,11 @@ requires requires { M::kDecoderOnly; }
   return run;
 }
 
-template <class T>
-[[nodiscard]] SavedRun<T> run_saved(const rapt::Marian<T>& model) {
+template <class M>
+requires requires(const M& model, const rapt::TokenBatch& batch) { model(batch, batch).value(); }
+[[nodiscard]] SavedRun<typename M::ScalarType> run_saved(const M& model) {
   const rapt::TokenBatch source = saved_tokens(), target({{8, 4, 2, 10}, {8, 9}});
-  SavedRun<T> run;
+  SavedRun<typename M::ScalarType> run;
   run.set_ids("input_ids", source);
   run.set_ids("decoder_input_ids", target);
   run.outputs["logits"] = model(source, target).value();
@@ -239,6 +241,7 @@ class SavedModels {
     bert();
     llama();
     marian();
+    t5();
     transformer_xl();
     images<rapt::Vit<T>>("vit");
     images<rapt::Deit<T>>("deit");
@@ -376,6 +379,30 @@ class SavedModels {
     with("tokens", [](auto& c) {
       c.end_tokens = {1, 3}, c.forced_end_tokens = {3}, c.forced_begin_token = 5, c.suppressed_tokens = {8};
     });
+  }
+
+  void t5() const {
+    const auto with = [&](const std::string& name, const auto& change) {
+      add<rapt::T5<T>>("t5_" + name,
+                       {.vocabulary = 17,
+                        .d_model = 8,
+                        .encoder_layers = 2,
+                        .decoder_layers = 2,
+                        .heads = 2,
+                        .head_dim = 3,
+                        .d_ff = 12,
+                        .position_buckets = 6,
+                        .max_position_distance = 5},
+                       change);
+    };
+    const auto untie = [](rapt::T5Config& c) { c.tie_embeddings = c.scale_output = false; };
+    with("plain", [](auto&) {});
+    with("untied", untie);
+    with("gated", [&](auto& c) { untie(c), c.gated = true, c.activation = rapt::Activation::gelu_tanh; });
+    with("gated_tied", [](auto& c) { c.gated = true, c.activation = rapt::Activation::silu; });
+    with("unscaled", [](auto& c) { c.scale_output = false; });
+    with("layers", [](auto& c) { c.decoder_layers = 1, c.activation = rapt::Activation::gelu; });
+    with("tokens", [](auto& c) { c.begin_token = 3, c.end_tokens = {1, 4}, c.pad_token = 2; });
   }
 
   void transformer_xl() const {

@@ -17,6 +17,7 @@
 #include "rapt/models/llama.hpp"
 #include "rapt/models/mae.hpp"
 #include "rapt/models/marian.hpp"
+#include "rapt/models/t5.hpp"
 #include "rapt/models/transformer.hpp"
 #include "rapt/models/transformer_xl.hpp"
 #include "rapt/models/vit.hpp"
@@ -77,6 +78,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     folder.write("model.safetensors", input);
   }
   load_as_each<rapt::Transformer, rapt::Marian, rapt::Gpt, rapt::Llama, rapt::ImageGpt, rapt::TransformerXl, rapt::Bert,
-               rapt::Vit, rapt::Deit, rapt::Mae, rapt::Beit>(folder, input);
+               rapt::Vit, rapt::Deit, rapt::Mae, rapt::Beit, rapt::T5>(folder, input);
   return 0;
 }

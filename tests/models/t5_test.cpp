@@ -196,6 +196,11 @@ TEST(T5, FeedForwardNetworksHaveHuggingFacesNames) {
   EXPECT_EQ(written(true, rapt::Activation::gelu_tanh), "gated-gelu");
   EXPECT_EQ(written(true, rapt::Activation::silu), "gated-silu");
   expect_message([&] { std::ignore = written(true, rapt::Activation::gelu); }, "gated with the exact GELU");
+  T5Config config = kSmall;
+  config.tie_embeddings = false;
+  rapt::Rng rng(8);
+  const rapt_test::TemporaryFolder folder;
+  expect_message([&] { rapt::save_pretrained(folder.path(), T5<float>(config, rng)); }, "tie_embeddings false");
   PretrainedCase golden("t5", "relu_tied");
   golden.config["feed_forward_proj"] = "gated-maxout";
   golden.write();

@@ -120,10 +120,12 @@ struct PretrainedFormat<T5Config> {
   /// "tie_word_embeddings" says whether the output is scaled, too, unless a folder of transformers 5 says it apart.
   template <class Self, class Visitor>
   static void visit_output(Self& self, const Visitor& key) {
+    key("tie_word_embeddings", self.scale_output);
     if constexpr (std::is_const_v<Self>) {
-      key("tie_word_embeddings", self.scale_output);
+      require(self.tie_embeddings || !self.scale_output, "pretrained",
+              "Hugging Face has no T5 whose scaled output goes to a matrix of its own: scale_output is true, "
+              "tie_embeddings false");
     } else {
-      key("tie_word_embeddings", self.scale_output);
       key("scale_decoder_outputs", self.scale_output);
     }
   }
