@@ -1,4 +1,4 @@
-// Continues a prompt with any decoder that rapt loads, and prints each token as soon as it is there.
+// Continues a prompt with a GPT-2 or a model of the Llama family, and prints each token as soon as it is there.
 //
 //   complete --model folder --prompt "Once upon a time" --tokens 100
 //
@@ -55,17 +55,24 @@ void complete(const Flags& flags) {
 int main(int argc, char** argv) {
   CLI::App app{"Continues a prompt with a decoder from a Hugging Face folder."};
   Flags flags;
-  app.add_option("--model", flags.model, "folder")->required();
-  app.add_option("--prompt", flags.prompt, "text; without: lines of the standard input");
-  app.add_option("--tokens", flags.tokens, "at most so many more")->capture_default_str()->check(CLI::PositiveNumber);
-  app.add_option("--temperature", flags.sampling.temperature, "0: the most probable token")->capture_default_str();
-  app.add_option("--top-k", flags.sampling.top_k, "draw from so many tokens; 0: all")->capture_default_str();
-  app.add_option("--top-p", flags.sampling.top_p, "draw from those that make up this probability")
+  app.add_option("--model", flags.model, "The Hugging Face folder of the model.")->required();
+  app.add_option("--prompt", flags.prompt, "The text to continue. Without it each line of the standard input is one.");
+  app.add_option("--tokens", flags.tokens, "The most tokens to add.")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  app.add_option("--temperature", flags.sampling.temperature,
+                 "The temperature of sampling; 0 takes the most probable token.")
       ->capture_default_str();
-  app.add_option("--repetition-penalty", flags.sampling.generation.repetition_penalty, "1: none")
+  app.add_option("--top-k", flags.sampling.top_k, "Draws from so many most probable tokens; 0: from all.")
+      ->capture_default_str();
+  app.add_option("--top-p", flags.sampling.top_p,
+                 "Draws from the most probable tokens that together have this probability.")
+      ->capture_default_str();
+  app.add_option("--repetition-penalty", flags.sampling.generation.repetition_penalty,
+                 "Makes tokens that were there already less probable; 1: does not.")
       ->capture_default_str();
   app.add_option("--seed", flags.seed)->capture_default_str();
-  app.add_flag("--int8", flags.int8, "keep weights in eight bits: the fastest, and not exact");
+  app.add_flag("--int8", flags.int8, "Keeps the weights in eight bits, which is the fastest and not exact.");
   CLI11_PARSE(app, argc, argv);
   try {
     const std::string type = rapt::pretrained_type(flags.model);

@@ -34,7 +34,8 @@ struct RunFlags {
     app.add_flag("--restart", restart, "Gives up the folder's checkpoint and begins anew.")
         ->needs(in)
         ->excludes(going_on);
-    app.add_option("--checkpoint-every", checkpoint_every, "The steps after which a checkpoint is written; 0: never.")
+    app.add_option("--checkpoint-every", checkpoint_every,
+                   "The steps after which a checkpoint is written; 0: only when the run is interrupted.")
         ->check(CLI::NonNegativeNumber)
         ->capture_default_str();
     app.add_option("--log-every", log_every,

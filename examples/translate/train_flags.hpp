@@ -86,7 +86,7 @@ inline CLI::App* add_train(CLI::App& app, TrainFlags& f) {
   rate("--moving-average", f.moving_average, "in the end try a moving average of this decay as well (0.999); 0: not");
 
   count("--checkpoint-every", f.checkpoint_every,
-        "steps after which a checkpoint and a version of the model are written; 0: never");
+        "steps after which a checkpoint and a version of the model are written; 0: nothing is kept");
   positive("--keep", f.keep, "so many last versions");
   train->add_option("--folder", f.folder, "for checkpoint, versions and log; default: MODEL.run");
   count("--log-every", f.log_every, "steps; the log is FOLDER/log.jsonl, a JSON object a line; 0: validations alone");

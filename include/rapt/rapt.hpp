@@ -37,6 +37,7 @@
 #include "rapt/core/build_info.hpp"
 #include "rapt/data/batch_source.hpp"
 #include "rapt/data/batching.hpp"
+#include "rapt/data/fingerprint.hpp"
 #include "rapt/data/masked_language.hpp"
 #include "rapt/data/next_sentence.hpp"
 #include "rapt/data/patch_masking.hpp"

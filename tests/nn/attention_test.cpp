@@ -213,6 +213,13 @@ TEST(MultiHeadAttention, NamesWhatPositionsCannot) {
       {{"rotary source", [=] { std::ignore = rotary(x, splits, x, splits); }, {"[multi_head_attention] rotary"}},
        {"rotary general", [=] { std::ignore = rotary(x, splits, x, x, splits); }, {"[multi_head_attention] rotary"}},
        {"no table", [=] { std::ignore = table(x, splits); }, {"[multi_head_attention] ", "table"}},
+       {"no distances", [=] { std::ignore = distances(x, splits); }, {"[multi_head_attention] ", "no encodings"}},
+       {"steps beyond the offsets",
+        [=] {
+          rapt::KeyValueCache<double> cache(1, 6);
+          std::ignore = table.step(x, splits, cache, {.table = random({1, 2}, 4), .numbers = pairs, .zero = 1});
+        },
+        {"[multi_head_attention] ", "3 tokens", "offsets from -1"}},
        {"distances without a causal mask",
         [=] {
           std::ignore = distances(x, splits, {.causal = false}, {}, {.distances = random({3, 6}, 4)});

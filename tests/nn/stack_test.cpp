@@ -241,6 +241,19 @@ TEST(Stack, NamesWhatDoesNotFit) {
        {"features", [&] { std::ignore = stack.features(x, splits, 3); }, {"[stack] ", "layer 3 of 2"}},
        {"sequences", [&] { std::ignore = stack.read_segment(x, splits, other, other, 1); }, {"2 sequences for 1"}},
        {"layers", [&] { std::ignore = stack.read_segment(x, splits, shallow, shallow, 1); }, {"0 layers for 2"}},
+       {"state",
+        [&] {
+          rapt::PrefixState<double> none;
+          std::ignore = stack.step(none, x, splits);
+        },
+        {"[stack] a state of 0 layers for 2"}},
+       {"decoder's state",
+        [&] {
+          auto state = crossed.start(x, splits);
+          state.encoder_keys_values.pop_back();
+          std::ignore = crossed.step(state, x, splits);
+        },
+        {"[stack] a state of 1 layers for 2"}},
        {"a row",
         [&] {
           auto state = crossed.start(x, splits);

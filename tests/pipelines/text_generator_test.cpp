@@ -90,6 +90,7 @@ TEST(TextGenerator, StreamsTheSameTextInPartsOfWholeCharacters) {
   int parts = 0;
   const auto found = generator.stream("the", some_bytes(20), [&](std::string_view) { return ++parts < 3; });
   EXPECT_LT(found.tokens.size(), 20u) << "it ends where the function says so";
+  EXPECT_EQ(parts, 3) << "and calls it no more";
 }
 
 TEST(TextGenerator, AFolderHasModelAndTokenizer) {

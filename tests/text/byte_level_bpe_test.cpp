@@ -1,6 +1,6 @@
 /// \file
-/// Byte-level byte pair encoding on small vocabularies made here. (tests/io/tokenizer_files_test.cpp compares with
-/// what Hugging Face's tokenizers make of many texts.)
+/// Byte-level byte pair encoding on small vocabularies made here. (tests/pretrained/tokenizer_files_test.cpp compares
+/// with what Hugging Face's tokenizers make of many texts.)
 #include "rapt/text/byte_level_bpe.hpp"
 
 #include <gtest/gtest.h>

@@ -1,6 +1,6 @@
 /// \file
-/// WordPiece on small vocabularies made here. (tests/io/tokenizer_files_test.cpp compares with what Hugging Face's
-/// tokenizers make of many texts.)
+/// WordPiece on small vocabularies made here. (tests/pretrained/tokenizer_files_test.cpp compares with what Hugging
+/// Face's tokenizers make of many texts.)
 #include "rapt/text/wordpiece.hpp"
 
 #include <gtest/gtest.h>

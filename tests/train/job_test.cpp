@@ -188,6 +188,25 @@ TEST_F(Job, AnInterruptionSavesAndThrows) {
             "stopped after step 2: nothing is kept");
 }
 
+TEST_F(Job, RunsOnce) {
+  rapt::TrainingJob job(options());
+  EXPECT_FALSE(job.resumes());
+  EXPECT_NE(error_text<rapt::IoError>([&] { (void)job.stored("mine"); }).find("does not resume"), std::string::npos);
+  NextToken model;
+  auto source = rapt::random_window_batches(text_, {.windows = 2, .length = 7, .random = {5, 3}});
+  rapt::Trainer trainer(model, {.learning_rate = [](Index) { return 0.1; }});
+  (void)job.run(trainer, source, {.steps = 4});
+  EXPECT_NE(error_text<rapt::ValueError>([&] { (void)job.run(trainer, source, {.steps = 8}); }).find("runs once"),
+            std::string::npos);
+  EXPECT_TRUE(fs::exists(options().folder / "checkpoint.safetensors"));
+}
+
+TEST_F(Job, OptionsAreChecked) {
+  JobOptions bad = options();
+  bad.keep = -1;
+  EXPECT_NE(error_text<rapt::ValueError>([&] { rapt::TrainingJob job(bad); }).find("-1"), std::string::npos);
+}
+
 TEST_F(Job, RefusesOtherRuns) {
   JobOptions again = options();
   again.resume = true;

@@ -31,7 +31,7 @@ class PackedWeight {
   }
   /// Forgets the packed forms: the weight has changed.
   void drop() {
-    if (!kept_) return;
+    if (newest_.load(std::memory_order_relaxed) == nullptr) return;
     std::unique_ptr<const Form> form(newest_.exchange(nullptr, std::memory_order_acq_rel));
     while (form != nullptr) form.reset(form->older);
   }

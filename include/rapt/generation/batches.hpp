@@ -27,6 +27,8 @@ template <class Search>
 [[nodiscard]] std::vector<std::vector<Hypothesis>> search_in_batches(const TokenBatch& sources,
                                                                      const SearchRequest& request, Index batch_tokens,
                                                                      const Search& search) {
+  require(request.on_token == nullptr, "search_in_batches",
+          "on_token is for one search, and batches are searched by several threads");
   struct Part {
     TokenBatch batch;
     SearchRequest request;

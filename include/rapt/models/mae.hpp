@@ -79,7 +79,7 @@ struct MaeConfig {
       require(rate >= 0.f && rate < 1.f, kWhere, "dropout must be in [0, 1): ", rate);
     }
     require(norm_epsilon > 0, kWhere, "norm_epsilon must be positive: ", norm_epsilon);
-    require(mask_ratio >= 0 && mask_ratio < 1, kWhere, "hidden_share must be in [0, 1): ", mask_ratio);
+    require(mask_ratio >= 0 && mask_ratio < 1, kWhere, "mask_ratio must be in [0, 1): ", mask_ratio);
     require(!normalise_pixels || grid.patch_size() > 1, kWhere, "a patch of one number has no deviation");
   }
 
@@ -195,6 +195,7 @@ class Mae {
                                        std::span<Tensor<T>> weights = {}) const {
     require<ShapeError>(images.shape() == config_.grid.image, kWhere, "images of ", to_string(images.shape()),
                         ", the model's are ", to_string(config_.grid.image));
+    require<ShapeError>(images.images() > 0, kWhere, "a batch without images");
     std::vector<TokenId> visible;
     if (mask.images() > 0) {
       require_mask(images, mask);

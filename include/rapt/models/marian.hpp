@@ -168,7 +168,7 @@ class Marian {
   [[nodiscard]] Variable<T> loss(const TranslationBatch& batch, const CrossEntropyOptions& options = {}) const {
     return transformer_.loss(batch, options);
   }
-  /// Where every layer looks.
+  /// The attention probabilities of every layer.
   [[nodiscard]] AttentionMaps<T> attention_maps(const TokenBatch& source, const TokenBatch& target_input) const {
     return transformer_.attention_maps(source, target_input);
   }

@@ -141,7 +141,6 @@ class T5 : public EncoderDecoder<T5<T>, T> {
   /// deviation 1 / sqrt(d_model d_k). Throws ValueError for a config that does not fit.
   T5(const T5Config& config, Rng& rng) : T5(config, rng, detail::DrawLater()) {
     const double input = config.init_factor / std::sqrt(static_cast<double>(config.d_model));
-    const double query = input / std::sqrt(static_cast<double>(config.head_dim));
     for_each_parameter(*this, [&](const std::string& name, Parameter<T>& parameter) {
       if (parameter.shape().rank() != 2) return;
       const bool is_table = name.ends_with("embedding.weight") || name == "output.weight";
@@ -154,7 +153,7 @@ class T5 : public EncoderDecoder<T5<T>, T> {
                                                        : inner);
       if (name.ends_with("in_proj_weight") && values.data() != nullptr) {
         const Index queries = config.heads * config.head_dim * config.d_model;
-        for (T& value : values.values().first(to_size(queries))) value *= static_cast<T>(query / input);
+        for (T& value : values.values().first(to_size(queries))) value /= std::sqrt(static_cast<T>(config.head_dim));
       }
       parameter.mutable_value() = std::move(values);
     });

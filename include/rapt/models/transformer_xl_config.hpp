@@ -124,8 +124,8 @@ struct TransformerXlConfig {
       require(rate >= 0.f && rate < 1.f, kWhere, "dropout must be in [0, 1): ", rate);
     }
     require(norm_epsilon > 0 && init_std >= 0 && projection_init_std >= 0, kWhere,
-            "norm_epsilon must be positive, deviations not negative: ", norm_epsilon, ", ", init_std, ", ",
-            projection_init_std);
+            "norm_epsilon must be positive, init_std and projection_init_std not negative: ", norm_epsilon, ", ",
+            init_std, ", ", projection_init_std);
   }
 
   /// Columns of the sinusoids, which are computed when a model is made, and are in no file.

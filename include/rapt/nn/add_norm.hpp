@@ -44,7 +44,12 @@ class AddNorm {
       : norm_(options.d_model, options.kind, options.epsilon), options_(options) {
     require(kKinds.scaled_residuals || (options.layer_scale <= 0 && options.drop_path == 0.f), "add_norm",
             "the block is compiled without layer_scale and drop_path: ", options.layer_scale, ", ", options.drop_path);
-    if (options.layer_scale <= 0) return;
+    require(options.dropout >= 0.f && options.dropout < 1.f && options.drop_path >= 0.f && options.drop_path < 1.f &&
+                options.layer_scale >= 0 && options.epsilon > 0,
+            "add_norm",
+            "dropout and drop_path must be in [0, 1), layer_scale not negative and epsilon positive: ", options.dropout,
+            ", ", options.drop_path, ", ", options.layer_scale, ", ", options.epsilon);
+    if (options.layer_scale == 0) return;
     scale_ = Parameter<T>(init::constant<T>(Shape{options.d_model}, static_cast<T>(options.layer_scale)));
   }
 

@@ -12,6 +12,7 @@
 
 #include "rapt/autograd/ops/add.hpp"
 #include "rapt/autograd/ops/attention.hpp"
+#include "rapt/autograd/ops/gather_rows.hpp"
 #include "rapt/autograd/ops/place_rows.hpp"
 #include "rapt/nn/block_kinds.hpp"
 #include "rapt/nn/cache_attention.hpp"
@@ -69,8 +70,8 @@ struct PositionInputs {
   Variable<T> position_bias = {};         ///< DistanceScores: w [H, d_k] that layers share
 };
 
-/// MultiHead(Q, K, V) = Concat(head_1, ..., head_H) W^O,  head_h = Attention(Q W_h^Q, K W_g^K, V W_g^V), g = h / (H /
-/// K).
+/// MultiHead(Q, K, V) = Concat(head_1, ..., head_H) W^O,
+/// head_h = Attention(Q W_h^Q, K W_g^K, V W_g^V) with g = h / (H / K).
 ///
 /// Names and layout are those of torch.nn.MultiheadAttention: in_proj_weight [(H + K) d_k + K d_v, D] stacks W^Q, W^K
 /// and W^V, so that self-attention projects all three in one product; out_proj.weight is W^O, [D, H d_v]. `names` may
@@ -82,8 +83,8 @@ struct PositionInputs {
 template <class T = float, BlockKinds kKinds = kAllKinds>
 class MultiHeadAttention {
  public:
-  /// Throws ValueError for options that do not fit. Layers that share `rotary`, which must be made of the same options,
-  /// share its table of cosines and sines; without it the layer computes one, if its positions are rotary.
+  /// Throws ValueError for options that do not fit. Layers that share a `rotary` of the same options share its table of
+  /// cosines and sines; otherwise a layer with rotary positions computes its own.
   MultiHeadAttention(const MultiHeadAttentionOptions& options, Rng& rng, const Rotary<T>* rotary = nullptr)
       : options_(completed(options)),
         position_proj_(distance_projection(options_, rng)),
@@ -108,7 +109,10 @@ class MultiHeadAttention {
     }
     if (const auto* const rotation = std::get_if<RotaryOptions>(&options_.positions)) {
       require(kKinds.rotary, kWhere, "the block is compiled without rotary positions");
-      if constexpr (kKinds.rotary) rotary_ = rotary != nullptr ? *rotary : Rotary<T>(options_.head_dim, *rotation);
+      if constexpr (kKinds.rotary) {
+        const bool fits = rotary != nullptr && rotary->options() == *rotation;
+        rotary_ = fits ? *rotary : Rotary<T>(options_.head_dim, *rotation);
+      }
     }
   }
 
@@ -162,16 +166,29 @@ class MultiHeadAttention {
     require_steps(positions);
     const Index q = query_columns();
     const Variable<T> qkv = project_all(x, splits, rotary_ ? cache.lengths() : std::vector<Index>());
-    cache.append(qkv.value().view().columns(q, key_columns() + value_columns()), splits);
     CacheAttentionOptions<T> options{
         .heads = options_.heads, .scale = options_.scale, .soft_cap = options_.soft_cap, .window = options_.window};
-    Tensor<T> bias;  // of each head and offset
-    if (std::holds_alternative<BiasTable>(options_.positions)) {
+    Tensor<T> bias;                                               // of each head and offset
+    if (std::holds_alternative<BiasTable>(options_.positions)) {  // checked before the cache changes
       const Variable<T> table = bias_table(positions);
+      require<ShapeError>(table.shape().rank() == 2 && table.cols() == options_.heads, kWhere,
+                          "the table of biases is ", table.shape(), ", heads ", options_.heads);
+      require_rows(positions.numbers, table.rows(), kWhere);
+      require<ShapeError>(splits.sequences() == cache.rows(), kWhere, splits.sequences(), " sequences, the cache has ",
+                          cache.rows(), " rows");
+      for (Index r = 0; r < splits.sequences(); ++r) {
+        const Index length = cache.length(r) + splits.length(r);
+        const Index farthest = options_.window > 0 ? std::min(options_.window, length - 1) : length - 1;
+        require<ShapeError>(
+            splits.length(r) == 0 || (farthest <= *positions.zero && *positions.zero < std::ssize(positions.numbers)),
+            kWhere, "row ", r, " will hold ", length, " tokens, the ", positions.numbers.size(),
+            " numbers are for offsets from ", -*positions.zero);
+      }
       bias = Tensor<T>(Shape{table.cols(), std::ssize(positions.numbers)});
       kernels::gather_bias<T>(table.value(), positions.numbers, bias.data());
       options.table_bias = kernels::TableBias<T>::of_offsets(bias.data(), bias.cols(), *positions.zero);
     }
+    cache.append(qkv.value().view().columns(q, key_columns() + value_columns()), splits);
     return out_proj_(Variable<T>(attend_to_cache<T>(qkv.value().view().columns(0, q), splits, cache, options)));
   }
 
@@ -333,6 +350,8 @@ class MultiHeadAttention {
       options.bias.table = {.table = bias_table(positions), .numbers = positions.numbers, .zero = positions.zero};
     }
     if (std::holds_alternative<DistanceScores>(options_.positions)) {
+      require(positions.distances.defined(), kWhere,
+              "the layer scores by distance, and the call brings no encodings of distances");
       options.bias.distances = {.distances = (*position_proj_)(positions.distances),
                                 .content_bias = content_bias_.defined() ? content_bias_ : positions.content_bias,
                                 .position_bias = position_bias_.defined() ? position_bias_ : positions.position_bias};

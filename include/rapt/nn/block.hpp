@@ -129,7 +129,7 @@ class Block {
   }
   /// With an encoder, of whose output `encoder_keys_values` are the keys and values and sequence i sees the rows
   /// `ranges[i]`. `inputs.cross_capture.weights`, if set, receives the probabilities of cross-attention, [N, H, longest
-  /// range]; of the other inputs the positions count.
+  /// range]. Of the other inputs only `positions` is read.
   [[nodiscard]] Variable<T> step(const Variable<T>& x, const RowSplits& splits, KeyValueCache<T>& cache,
                                  const Tensor<T>& encoder_keys_values, std::span<const kernels::KeyRange> ranges,
                                  const BlockInputs<T>& inputs = {}) const {

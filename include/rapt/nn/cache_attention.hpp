@@ -101,6 +101,10 @@ void attend_to_entries(const TensorView<const T>& query, const RowSplits& splits
 template <class T>
 [[nodiscard]] Tensor<T> attend_to_cache(const TensorView<const T>& query, const RowSplits& splits,
                                         const KeyValueCache<T>& cache, const CacheAttentionOptions<T>& options) {
+  require(options.heads > 0, "cache_attention", "heads must be positive: ", options.heads);
+  require<ShapeError>(splits.sequences() == cache.rows() && splits.rows() == query.rows(), "cache_attention",
+                      splits.sequences(), " sequences of ", splits.rows(), " rows, the cache has ", cache.rows(),
+                      " rows, query ", query.shape());
   const Index key_columns = cache.keys().cols(), value_columns = cache.values().cols();
   const Index d_k = query.cols() / options.heads, key_value_heads = d_k > 0 ? key_columns / d_k : 0;
   require<ShapeError>(key_value_heads > 0 && key_value_heads * d_k == key_columns &&
@@ -108,13 +112,6 @@ template <class T>
                           value_columns % key_value_heads == 0,
                       "cache_attention", "query ", query.shape(), " in ", options.heads, " heads, the cache has ",
                       key_columns, " columns of keys and ", value_columns, " of values");
-  const Index offsets = options.table_bias.origin;  // the largest that the bias has numbers for
-  for (Index r = 0; r < splits.sequences() && options.table_bias.present(); ++r) {
-    const auto length = static_cast<Index>(cache.entries(r).size());
-    require<ShapeError>(
-        splits.length(r) == 0 || length - 1 <= offsets || (options.window > 0 && options.window <= offsets),
-        "cache_attention", "row ", r, " holds ", length, " tokens, the bias is for offsets up to ", offsets);
-  }
   Tensor<T> output(Shape{query.rows(), value_columns / key_value_heads * options.heads});
   const auto is_prompt = [&](Index r) { return splits.length(r) > 1; };
   for (Index first = 0, last = 0; first < splits.sequences(); first = last) {

@@ -38,6 +38,8 @@ struct RotaryOptions {
   std::optional<double> attention_factor = {};  ///< yarn: of cosines and sines; unset: 1 + 0.1 log(factor), or from
   double mscale = 0, mscale_all = 0;            ///< these two if both are set (DeepSeek)
 
+  friend bool operator==(const RotaryOptions&, const RotaryOptions&) = default;
+
   /// How many of a head's columns are rotated.
   [[nodiscard]] Index rotated(Index head_dim) const {
     return static_cast<Index>(static_cast<double>(head_dim) * rotated_ratio);
@@ -46,7 +48,7 @@ struct RotaryOptions {
   /// Throws ValueError that names the values which do not fit.
   void validate(Index head_dim) const {
     constexpr std::string_view kWhere = "rotary";
-    require(rotated_ratio > 0 && rotated_ratio <= 1, kWhere, "rotated_share must be in (0, 1]: ", rotated_ratio);
+    require(rotated_ratio > 0 && rotated_ratio <= 1, kWhere, "rotated_ratio must be in (0, 1]: ", rotated_ratio);
     require(rotated(head_dim) > 0 && rotated(head_dim) % 2 == 0, kWhere,
             "the number of rotated columns must be even: rotated_ratio ", rotated_ratio, " of head_dim = ", head_dim);
     require(theta > 1 && max_positions > 0 && original_positions >= 0, kWhere, "theta ", theta, ", max_positions ",

@@ -127,6 +127,7 @@ class Stack {
   /// The next tokens of every row, appended to the state. Causal, not recorded   // [N, D] from x [N, D]
   [[nodiscard]] Variable<T> step(PrefixState<T>& state, Variable<T> x, const RowSplits& splits,
                                  const PositionInputs<T>& positions = {}) const {
+    require_layers(state.layers.size());
     for (std::size_t i = 0; i < layers_.size(); ++i) x = layers_[i].step(x, splits, state.layers[i], positions);
     return normed(std::move(x));
   }
@@ -146,6 +147,8 @@ class Stack {
   /// The next tokens of every row, appended to the state. Causal, not recorded   // [N, D] from x [N, D]
   [[nodiscard]] Variable<T> step(DecoderState<T>& state, Variable<T> x, const RowSplits& splits,
                                  const PositionInputs<T>& positions = {}) const {
+    require_layers(state.prefix.layers.size());
+    require_layers(state.encoder_keys_values.size());
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       x = layers_[i].step(x, splits, state.prefix.layers[i], *state.encoder_keys_values[i], state.encoder_ranges,
                           {.positions = positions});
@@ -169,6 +172,9 @@ class Stack {
  private:
   static constexpr std::string_view kWhere = "stack";
 
+  void require_layers(std::size_t count) const {
+    require<ShapeError>(count == layers_.size(), kWhere, "a state of ", count, " layers for ", layers_.size());
+  }
   void require_weights(const StackInputs<T>& inputs) const {
     for (const std::size_t count : {inputs.weights.size(), inputs.cross_weights.size()}) {
       require<ShapeError>(count == 0 || count == layers_.size(), kWhere, count, " tensors for the weights of ",

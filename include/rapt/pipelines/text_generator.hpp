@@ -93,12 +93,13 @@ class TextGenerator {
     TokenBatch batch;
     batch.push_back(tokenizer_.encode(prompt));
     TextStream<Text> text(tokenizer_);
+    bool is_wanted = true;
     request.on_token = [&](Index, TokenId token) {
       const std::string part = text.add(token);
-      return part.empty() || on_text(part);
+      return is_wanted = part.empty() || on_text(part);
     };
     Completion found = completion(rapt::sample(model_, batch, options, request).front().front());
-    if (const std::string rest = text.finish(); !rest.empty()) on_text(rest);
+    if (const std::string rest = text.finish(); is_wanted && !rest.empty()) on_text(rest);
     return found;
   }
 

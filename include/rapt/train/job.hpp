@@ -39,7 +39,7 @@ struct JobOptions {
   std::filesystem::path folder = {};  ///< of checkpoint, versions, best model and log; empty: nothing is kept
   bool resume = false;                ///< go on from the folder's checkpoint
   bool restart = false;               ///< give up the folder's checkpoint and begin anew
-  Index checkpoint_every = 0;         ///< steps; 0: no checkpoint but at an interruption
+  Index checkpoint_every = 0;         ///< steps between checkpoints; 0: one is written only when the run is interrupted
   Index keep = 0;                     ///< the last versions of the model, each written with a checkpoint
   Index average = 0;        ///< in the end, the mean of so many last versions is tried as well (as many are kept)
   bool choose_best = true;  ///< keep the best validated model and choose among it, the last one and the averages
@@ -89,10 +89,17 @@ class InterruptListener {
  public:
   InterruptListener() {
     struct sigaction action = {};
-    action.sa_handler = [](int) { flag().store(true); };
-    action.sa_flags = static_cast<int>(SA_RESETHAND);
+    action.sa_handler = [](int) {
+      flag().store(true);
+      ::signal(SIGINT, SIG_DFL);
+      ::signal(SIGTERM, SIG_DFL);
+    };
+    flag().store(false);
     ::sigaction(SIGINT, &action, &old_[0]);
     ::sigaction(SIGTERM, &action, &old_[1]);
+    // What the parent process ignores, as nohup does, stays ignored.
+    if (old_[0].sa_handler == SIG_IGN) ::sigaction(SIGINT, &old_[0], nullptr);
+    if (old_[1].sa_handler == SIG_IGN) ::sigaction(SIGTERM, &old_[1], nullptr);
   }
   ~InterruptListener() {
     ::sigaction(SIGINT, &old_[0], nullptr);
@@ -124,6 +131,10 @@ class TrainingJob {
   /// nor `restart` says what to do with it, if there is none to resume from, or if it is of a run with other options or
   /// data.
   explicit TrainingJob(const JobOptions& options) : options_(options) {
+    require(options.checkpoint_every >= 0 && options.keep >= 0 && options.average >= 0 && options.log_every >= 0 &&
+                options.messages != nullptr,
+            kWhere, "checkpoint_every, keep, average and log_every must not be negative, messages not null: ",
+            options.checkpoint_every, ", ", options.keep, ", ", options.average, ", ", options.log_every);
     require<IoError>(!options.resume || std::filesystem::exists(options.folder), kWhere,
                      "there is nothing to resume: no folder ", options.folder.string());
     if (options.folder.empty()) return;
@@ -135,13 +146,16 @@ class TrainingJob {
             ": an earlier run has left a checkpoint: --resume goes on from it, --restart gives it up");
     if (!options.resume) return;
     checkpoint_.emplace(folder_->checkpoint());
+    is_resumed_ = true;
     require_same_run();
   }
 
   /// True if the job goes on from a checkpoint.
-  [[nodiscard]] bool resumes() const { return checkpoint_.has_value(); }
+  [[nodiscard]] bool resumes() const { return is_resumed_; }
   /// What the hooks' metadata of the checkpoint that is resumed from has under this key. Throws IoError if it has none.
   [[nodiscard]] std::string stored(const std::string& key) const {
+    require<IoError>(checkpoint_.has_value(), kWhere, "no checkpoint is open, of which \"", key,
+                     "\" could be read: the job does not resume, or has run");
     const auto found = checkpoint_->metadata().find(key);
     require<IoError>(found != checkpoint_->metadata().end(), kWhere, checkpoint_->path(), ": the checkpoint has no ",
                      key);
@@ -154,6 +168,7 @@ class TrainingJob {
   /// unless `choose_best`. A file that cannot be written, because the disk is full, does not end the training.
   template <Module M, Optimizer O, BatchSource S>
   JobSummary run(Trainer<M, O>& trainer, S& source, TrainingPlan plan, const JobHooks<M>& hooks = {}) {
+    require(!std::exchange(has_run_, true), kWhere, "a job runs once: another run would give its files up");
     ParameterSnapshot<typename M::ScalarType> best;  // of this run, in memory
     bool best_is_new = false;                        // the file has it not yet
     begin(trainer, source, best);
@@ -269,8 +284,11 @@ class TrainingJob {
       folder_->prune(keep_count(), kept_step_);
       message("goes on after step " + std::to_string(kept_step_));
     } else if (folder_) {  // also of what a run without a checkpoint has left: it must not get into the averages
-      std::filesystem::remove(folder_->checkpoint());
-      std::filesystem::remove(folder_->best());
+      for (const std::filesystem::path& file : {folder_->checkpoint(), folder_->best()}) {
+        std::error_code error;
+        std::filesystem::remove(file, error);
+        require<IoError>(!error, kWhere, file.string(), ": cannot be removed: ", error.message());
+      }
       folder_->prune(0, 0);
     }
     if (folder_) {
@@ -423,6 +441,7 @@ class TrainingJob {
   std::optional<RunFolder> folder_;
   std::optional<SafetensorsFile> checkpoint_;  // that is resumed from, until it is loaded
   std::optional<JsonLog> log_;
+  bool is_resumed_ = false, has_run_ = false;
   TrainingCurves curves_;
   ProgressLine line_;
   Progress last_;

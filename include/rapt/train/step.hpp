@@ -71,6 +71,15 @@ class WithLoss {
     return f_(batch, options);
   }
 
+  /// What the model carries beside its parameters, if it carries anything (see CarriesTensors).
+  [[nodiscard]] auto carried() const requires requires(const M& m) { m.carried(); }
+  { return std::as_const(*model_).carried(); }
+  template <class Tensors>
+  void set_carried(Tensors tensors) requires requires(M& m) {
+    m.set_carried(std::move(tensors));
+  }
+  { model_->set_carried(std::move(tensors)); }
+
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor&& visitor) {
     if constexpr (std::is_const_v<Self>) {

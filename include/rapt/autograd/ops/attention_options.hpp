@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "rapt/autograd/ops/gather_rows.hpp"
 #include "rapt/autograd/variable.hpp"
 #include "rapt/core/token_batch.hpp"
 #include "rapt/kernels/attention/tile.hpp"
@@ -22,8 +23,8 @@ using kernels::ScoreStage;
 /// are constants; no gradient flows into them.
 template <class T>
 struct AttentionMask {
-  /// True: a query attends to no key behind its own position. Unset: the usual of the place, which is causal in a
-  /// decoder's self-attention and not causal elsewhere.
+  /// True: a query attends to no key behind its own position. Unset: true in a decoder's self-attention and with a
+  /// DistanceBias, false elsewhere.
   std::optional<bool> causal = {};
   /// Which position a query has among more or fewer keys; `causal` and `window` count from it. The default is a cache's
   /// rule, `first_key` is that of torch's `is_causal`.
@@ -114,7 +115,7 @@ void require_table_bias(std::span<const Index> query_offsets, std::span<const ke
   const Shape shape = bias.table.shape();
   require<ShapeError>(shape.rank() == 2 && shape.cols() == options.heads, kWhere, "the table of biases is ", shape,
                       ", heads ", options.heads);
-  require_ids(bias.numbers, shape.rows(), kWhere);
+  require_rows(bias.numbers, shape.rows(), kWhere);
   const auto numbers = static_cast<Index>(bias.numbers.size());
   if (!bias.zero) {
     const Index length = square_root(numbers);
@@ -132,7 +133,7 @@ void require_table_bias(std::span<const Index> query_offsets, std::span<const ke
     if (queries == 0 || keys[i].length == 0) continue;
     const Index first = options.mask.alignment == MaskAlignment::last_key ? keys[i].length - queries : 0;
     Index behind = first + queries - 1, ahead = keys[i].length - 1 - first;  // the farthest keys from a query
-    if (options.mask.causal.value_or(false)) ahead = std::min<Index>(ahead, 0);
+    if (options.mask.causal.value_or(options.bias.distances.distances.defined())) ahead = std::min<Index>(ahead, 0);
     if (options.window) behind = std::min(behind, *options.window), ahead = std::min(ahead, *options.window);
     require<ShapeError>(behind <= *bias.zero && ahead < numbers - *bias.zero, kWhere, "numbers of offsets are for ",
                         -*bias.zero, " .. ", numbers - 1 - *bias.zero, ", sequence ", i, " has ", -behind, " .. ",
