@@ -318,7 +318,7 @@ TEST(Bert, ErrorsNameTheValues) {
   const auto hidden = model(batch);
   const std::vector<TokenId> three{0, 0, 1}, outside{0, 2};
   expect_message([&] { std::ignore = model(batch, three); }, "3 token types for 2 tokens");
-  expect_message([&] { std::ignore = model(batch, outside); }, "token id 2");
+  expect_message([&] { std::ignore = model(batch, outside); }, "row id 2");
   expect_message([&] { std::ignore = model(TokenBatch({{13}})); }, "token id 13");
   expect_message([&] { std::ignore = model(TokenBatch(std::vector(1, std::vector<TokenId>(13, 1)))); },
                  "has 13 tokens, the table of learned positions ends at 12");

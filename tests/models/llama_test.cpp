@@ -408,7 +408,7 @@ TEST(Llama, NamesWhatDoesNotFit) {
           std::vector<Tensor<float>> weights(3);
           std::ignore = model.hidden(TokenBatch({{1, 2}}), weights);
         },
-        {"[llama] ", "3 tensors", "2 layers"});
+        {"[stack] ", "3 tensors", "2 layers"});
   rapt_test::expect_errors(t);
 }
 

@@ -152,7 +152,7 @@ TEST(Mae, SettingsThatItDoesNotHaveAreRefused) {
   with("decoder_num_attention_heads", 3, "decoder_heads = 3");
   with("image_size", 14, "images of 14 x 14 cannot be cut into patches of 4 x 4");
   with("image_size", 16, "config.json wants");
-  with("mask_ratio", 1, "hidden_share must be in [0, 1): 1");
+  with("mask_ratio", 1, "mask_ratio must be in [0, 1): 1");
   with("num_hidden_layers", 3, "tensors are missing: \"vit.encoder.layer.2.");
   with("decoder_num_hidden_layers", 900000000, "900000000 layers of the decoder");
   with("num_hidden_layers", 900000000, "900000000 layers");

@@ -136,6 +136,7 @@ TEST(GroupedQueryAttention, ValuesOfAnotherWidthAndASoftCap) {
     EXPECT_EQ(layer.value_columns(), v);
     std::map<std::string, Variable> parameters;
     rapt::for_each_parameter(layer, [&](const std::string& name, const auto& p) { parameters.emplace(name, p); });
+    ASSERT_EQ(options.window, 0);  // no limit
     ASSERT_EQ(parameters.at("qkv_proj.weight").shape(), (Shape{q + k + v, 12}));
     ASSERT_EQ(parameters.at("o_proj.weight").shape(), (Shape{12, 6 * value_dim}));
     const Variable x(rapt_test::normal_tensor<double>({9, 12}, 3));
@@ -144,7 +145,7 @@ TEST(GroupedQueryAttention, ValuesOfAnotherWidthAndASoftCap) {
     const Variable qkv = rapt::linear<double>(x, parameters.at("qkv_proj.weight"), bias);
     const Variable heads =
         attention(rapt::columns(qkv, 0, q), rapt::columns(qkv, q, k), rapt::columns(qkv, q + k, v), splits, splits,
-                  {.heads = 6, .key_value_heads = 2, .window = options.window, .soft_cap = 0.8, .mask = kCausal});
+                  {.heads = 6, .key_value_heads = 2, .soft_cap = 0.8, .mask = kCausal});
     const Variable output_bias = parameters.contains("o_proj.bias") ? parameters.at("o_proj.bias") : Variable();
     const Variable expected = rapt::linear<double>(heads, parameters.at("o_proj.weight"), output_bias);
     EXPECT_LT(rapt_test::relative_error(layer(x, splits, kCausal).value(), expected.value()), 1e-14);

@@ -174,7 +174,7 @@ TEST(Rotary, NamesOptionsThatDoNotFit) {
   };
   wrong("odd", 5, {}, {"even", "head_dim = 5"});
   wrong("odd share", 10, {.rotated_ratio = 0.5}, {"even", "0.5 of head_dim = 10"});
-  wrong("share", 8, {.rotated_ratio = 1.5}, {"rotated_share", "1.5"});
+  wrong("share", 8, {.rotated_ratio = 1.5}, {"rotated_ratio", "1.5"});
   wrong("theta", 8, {.theta = 0}, {"theta 0"});
   wrong("positions", 8, {.max_positions = 0}, {"max_positions 0"});
   wrong("factor", 8, {.scaling = RotaryScaling::linear, .factor = 0.5}, {"factor", "0.5"});

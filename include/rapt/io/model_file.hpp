@@ -121,19 +121,24 @@ template <ModelConfig Config>
                    ": \"model\" is ", detail::describe(model == json.end() ? json : *model));
   std::set<std::string> known = {"model"};
   const detail::JsonReader reader("config", where);
-  Config::visit_fields(config, [&](const char* key, auto& value) {
-    known.insert(key);
-    const auto found = json.find(key);
-    if (found != json.end()) reader.read(key, *found, value);
+  const auto check = [&](const auto& f) {  // names the file where values do not fit one another
+    try {
+      f();
+    } catch (const ValueError& error) {
+      fail("config", where, ": ", std::string_view(error.what()));
+    }
+  };
+  check([&] {
+    Config::visit_fields(config, [&](const char* key, auto& value) {
+      known.insert(key);
+      const auto found = json.find(key);
+      if (found != json.end()) reader.read(key, *found, value);
+    });
   });
   for (const auto& [key, value] : json.items()) {
     require<IoError>(known.contains(key), "config", where, ": unknown key ", detail::quote_name(key));
   }
-  try {
-    config.validate();
-  } catch (const ValueError& error) {
-    fail("config", where, ": ", std::string_view(error.what()));
-  }
+  check([&] { config.validate(); });
   return config;
 }
 

@@ -155,6 +155,8 @@ struct TransformerConfig {
     field("attention_dropout", self.attention_dropout);
     field("activation_dropout", self.activation_dropout);
     field("activation", self.activation);
+    require(self.activation != Activation::none, "transformer",
+            "files hold no Transformer whose activation is \"none\"");
     field("norm", self.norm);
     bool has_norm = self.has_final_norm();  // files say what the default comes to
     field("final_norm", has_norm);

@@ -211,7 +211,7 @@ TEST(BiasedAttention, WrongUse) {
       {"heads", call(0, rows, 9, 6, 4), {"multiple of heads", "6", "4"}},
       {"no square", call(0, rows, 8), {"8 numbers of pairs"}},
       {"length", call(3, table, 16), {"sequences of 4 positions", "3 queries", "3 keys"}},
-      {"number", call(3, table, 9, 7), {"attention", "token id 7", "7"}},
+      {"number", call(3, table, 9, 7), {"attention", "row id 7", "7"}},
   });
 }
 
