@@ -19,9 +19,9 @@
 #include <utility>
 #include <vector>
 
-#include "phrases_lexicon.hpp"
 #include <rapt/core/rng.hpp>
 #include <rapt/core/shape.hpp>
+#include "phrases_lexicon.hpp"
 
 namespace phrases {
 

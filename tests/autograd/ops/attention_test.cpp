@@ -1,6 +1,7 @@
 /// \file
 /// Attention's options against PyTorch (tests/golden/make_attention.py tells how), and what the op hands out.
-// covers: autograd/ops/attention.hpp, autograd/ops/attention_options.hpp, kernels/attention/scores.hpp, kernels/attention/tile.hpp
+// covers: autograd/ops/attention.hpp, autograd/ops/attention_options.hpp, kernels/attention/scores.hpp,
+// kernels/attention/tile.hpp
 #include "rapt/autograd/ops/attention.hpp"
 
 #include <gtest/gtest.h>
