@@ -111,7 +111,8 @@ struct PretrainedFormat<T5Config> {
       self.gated = name.starts_with(kGated);
       if (self.gated) name.erase(0, kGated.size());
       if (self.gated && name == "gelu") name = "gelu_new";
-      const auto* const found = std::ranges::find(detail::kActivationNames, name, &detail::ActivationName::name);
+      const auto* const found = std::find_if(std::begin(detail::kActivationNames), std::end(detail::kActivationNames),
+                                             [&](const detail::ActivationName& known) { return known.name == name; });
       if (found == std::end(detail::kActivationNames)) return key.must_be("feed_forward_proj", "relu");  // which throws
       self.activation = found->activation;
     }

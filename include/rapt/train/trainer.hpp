@@ -206,27 +206,43 @@ class Trainer {
   Index best_step_ = 0, misses_ = 0;
 };
 
+namespace detail {
+
+/// The mean of losses per target, to which batches are added one by one.
+class MeanLoss {
+ public:
+  template <Module M, TrainingBatch B>
+  void add(const M& model, const B& batch) {
+    const auto count = static_cast<double>(batch.target_count());
+    sum_ += count * static_cast<double>(model.loss(batch).item());
+    targets_ += count;
+  }
+  [[nodiscard]] double value() const { return sum_ / targets_; }
+
+ private:
+  double sum_ = 0, targets_ = 0;
+};
+
+}  // namespace detail
+
 /// Mean loss per target over some batches, without dropout, label smoothing or gradients.
 template <Module M, std::ranges::input_range R>
 requires TrainingBatch<std::ranges::range_value_t<R>>
 [[nodiscard]] double mean_loss(const M& model, const R& batches) {
   const Inference scope;
-  double sum = 0, targets = 0;
-  for (const auto& batch : batches) {
-    const auto count = static_cast<double>(batch.target_count());
-    sum += count * static_cast<double>(model.loss(batch).item());
-    targets += count;
-  }
-  return sum / targets;
+  detail::MeanLoss mean;
+  for (const auto& batch : batches) mean.add(model, batch);
+  return mean.value();
 }
 
 /// The same over a corpus.
 template <Module M>
 [[nodiscard]] double mean_loss(const M& model, std::span<const TokenPair> pairs, const BatchOptions& options) {
+  const Inference scope;
   BatchStream stream(pairs, options);
-  const auto batches = std::views::iota(Index{0}, stream.batches_per_epoch()) |
-                       std::views::transform([&](Index) { return stream.next(); });
-  return mean_loss(model, batches);
+  detail::MeanLoss mean;
+  for (Index i = 0; i < stream.batches_per_epoch(); ++i) mean.add(model, stream.next());
+  return mean.value();
 }
 
 }}  // namespace rapt::RAPT_ABI
