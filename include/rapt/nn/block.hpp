@@ -162,8 +162,8 @@ class Block {
     if (names.norm_behind_attention) visitor(names.norms[0], self.self_norm_);
     std::visit(
         [&](auto& network) {
-          using Network = std::remove_cvref_t<decltype(network)>;
-          if (names.feed_forward.empty()) return Network::visit(network, visitor);
+          using Kind = std::remove_cvref_t<decltype(network)>;
+          if (names.feed_forward.empty()) return Kind::visit(network, visitor);
           visitor(names.feed_forward, network);
         },
         self.feed_forward_);
