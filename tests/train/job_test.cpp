@@ -50,6 +50,7 @@ class Job : public testing::Test {
     folder_ = fs::temp_directory_path() / ("rapt_job_" + std::string(info->name()) + "_" + std::to_string(::getpid()));
     fs::create_directories(folder_);
     messages_ = std::fopen((folder_ / "messages").c_str(), "w+");
+    std::signal(SIGINT, SIG_DFL);  // which whoever started the test may ignore
   }
   ~Job() override {
     std::fclose(messages_);
