@@ -18,7 +18,7 @@ class Fingerprint {
   void add(std::span<const std::byte> bytes) {
     for (const std::byte byte : bytes) value_ = (value_ ^ static_cast<std::uint64_t>(byte)) * 0x100000001b3ull;
   }
-  void add(std::string_view text) { add(std::as_bytes(std::span(text))); }
+  void add(std::string_view text) { add(std::as_bytes(std::span(text.data(), text.size()))); }
   /// The bytes of numbers, as they lie in memory.
   template <class T>
   requires std::is_arithmetic_v<T>
