@@ -147,6 +147,25 @@ TEST(Beit, PartsAreWhatTheConfigNames) {
   EXPECT_EQ(parameters() - bare, 3 * 16 + 3 - 4 * 16 + 18 * 2);
 }
 
+TEST(Beit, SharedBiasesBeginWithZeros) {
+  BeitConfig config{.grid = {.image = {.channels = 1, .height = 4, .width = 6}, .patch_height = 2, .patch_width = 2},
+                    .d_model = 8,
+                    .layers = 1,
+                    .heads = 4,
+                    .d_ff = 8};
+  config.shared_relative_positions = true;
+  rapt::Rng rng(1);
+  const Beit<float> model(config, rng);
+  bool has_table = false;
+  rapt::for_each_parameter(model, [&](const std::string& name, const rapt::Parameter<float>& parameter) {
+    if (name != "position_bias.table") return;
+    has_table = true;
+    ASSERT_EQ(parameter.shape(), (rapt::Shape{18, 4}));
+    for (const float bias : parameter.value().values()) EXPECT_EQ(bias, 0.f);
+  });
+  EXPECT_TRUE(has_table);
+}
+
 TEST(Beit, TheSizesOfThePaper) {
   const auto parameters = [](BeitConfig config) {
     const rapt::detail::InitialiseNothing scope;

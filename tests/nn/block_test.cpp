@@ -312,6 +312,13 @@ TEST(Block, NamesWhatDoesNotFit) {
   rapt_test::expect_errors(
       {{"an encoder output too many", [&] { std::ignore = alone(x, splits, x, splits); }, {"[block] ", "is given one"}},
        {"no encoder output", [&] { std::ignore = crossed(x, splits); }, {"[block] ", "is given none"}},
+       {"drop path over sequences of unequal length",
+        [&] {
+          BlockOptions dropping = plain_options();
+          dropping.drop_path = 0.25f;
+          std::ignore = block_of(dropping)(random({6, kModel}, 3), splits_of({2, 4}));
+        },
+        {"[block] ", "one length", "6 rows in 2 sequences", "4"}},
        {"no keys and values",
         [&] {
           rapt::KeyValueCache<double> cache(1, kModel);

@@ -43,10 +43,4 @@ TEST(RelativePositionBias, EqualDistancesHaveOneNumber) {
   EXPECT_EQ(static_cast<Index>(all.size()) + 3, rapt::relative_distances(rows, cols));
 }
 
-TEST(RelativePositionBias, BeginsWithZeros) {
-  const rapt::RelativePositionBias<float> bias(2, 3, 4);
-  ASSERT_EQ(bias.table().shape(), (rapt::Shape{18, 4}));
-  for (const float addend : bias.table().value().values()) EXPECT_EQ(addend, 0.f);
-}
-
 }  // namespace

@@ -1,7 +1,7 @@
 /// \file
 /// The configs of all models and settings: what is written holds no null, is read back as the same, and says what
 /// begins and ends generated sequences.
-// covers: pretrained/pretrained_format.hpp
+// covers: pretrained/decoder_keys.hpp, pretrained/pretrained_format.hpp
 #include "rapt/pretrained/pretrained_config.hpp"
 
 #include <gtest/gtest.h>

@@ -1,5 +1,6 @@
 /// \file
 /// A training job: it keeps what it should, goes on bit for bit, refuses other runs, chooses in the end.
+// covers: train/interrupt.hpp, train/job_log.hpp
 #include "rapt/train/job.hpp"
 
 #include <gtest/gtest.h>

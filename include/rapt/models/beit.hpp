@@ -189,8 +189,7 @@ class Beit {
   /// layer i's attention probabilities, [B, H, P + 1, P + 1]; its size must be the number of layers.
   [[nodiscard]] Variable<T> operator()(const ImageBatch<T>& images, const PatchMask& mask = {},
                                        std::span<Tensor<T>> weights = {}) const {
-    PositionInputs<T> positions{.numbers = pairs_};
-    if (position_bias_) positions.table = position_bias_->table();
+    const PositionInputs<T> positions{.table = position_bias_, .numbers = pairs_};
     return layers_(embed(images, mask), RowSplits::equal(images.images(), config_.grid.patches() + 1),
                    {.positions = positions, .weights = weights});
   }
@@ -234,7 +233,7 @@ class Beit {
     visitor("mask_token", self.mask_token_);
     visitor("patch_embedding", self.patch_embedding_);
     visitor("positions", self.positions_);
-    visitor("position_bias", self.position_bias_);
+    visitor("position_bias.table", self.position_bias_);
     Blocks::visit(self.layers_, visitor);
     visitor("pooler_norm", self.pooler_norm_);
     visitor("masked_patch", self.masked_patch_);
@@ -244,7 +243,7 @@ class Beit {
  private:
   /// Makes the layers, whose random values the public constructor draws.
   Beit(const BeitConfig& config, Rng& rng, const detail::DrawLater&)
-      : config_(checked(config)),
+      : config_(detail::checked(config)),
         patch_embedding_(config.grid, config.d_model, rng, config.init_std),
         class_token_(vectors(config, 1, rng)),
         mask_token_(config.mask_token ? vectors(config, 1, rng) : Parameter<T>()),
@@ -253,7 +252,9 @@ class Beit {
             config.layers, [&](Index i) { return config.layer(i); }, /*final_norm=*/!config.mean_pooling, rng) {
     const Index d = config.d_model, classes = static_cast<Index>(config.labels.size());
     const Index rows = config.grid.rows(), cols = config.grid.cols();
-    if (config.shared_relative_positions) position_bias_.emplace(rows, cols, config.heads);
+    if (config.shared_relative_positions) {
+      position_bias_ = Parameter<T>(init::constant<T>(Shape{relative_distances(rows, cols), config.heads}, T(0)));
+    }
     if (config.relative_positions || config.shared_relative_positions) pairs_ = relative_pairs(rows, cols);
     if (config.mean_pooling && config.pooler && !config.masked_patch_head) pooler_norm_.emplace(d, config.norm_epsilon);
     if (config.masked_patch_head) masked_patch_.emplace(config, rng);
@@ -262,10 +263,6 @@ class Beit {
 
   static constexpr std::string_view kWhere = "beit";
 
-  static const BeitConfig& checked(const BeitConfig& config) {
-    config.validate();
-    return config;
-  }
   template <class Part>
   [[nodiscard]] static const Part& part(const std::optional<Part>& some, std::string_view name) {
     require(some.has_value(), kWhere, "the model has no ", name);
@@ -319,7 +316,7 @@ class Beit {
   BeitConfig config_;
   PatchEmbedding<T> patch_embedding_;
   Parameter<T> class_token_, mask_token_, positions_;
-  std::optional<RelativePositionBias<T>> position_bias_;  // that all layers share
+  Parameter<T> position_bias_;  // [distances, H], which all layers share
   std::vector<TokenId> pairs_;
   Blocks layers_;
   std::optional<LayerNorm<T>> pooler_norm_;

@@ -213,7 +213,7 @@ class Bert {
  private:
   /// Makes the layers, whose random values the public constructor draws.
   Bert(const BertConfig& config, Rng& rng, const detail::DrawLater&)
-      : config_(checked(config)),
+      : config_(detail::checked(config)),
         embedding_(config.vocabulary, config.d_model, rng, {.scale_by_sqrt_d_model = false}),
         positions_(config.positions, config.d_model, rng),
         token_types_(config.token_types, config.d_model, rng, {.scale_by_sqrt_d_model = false}),
@@ -226,10 +226,6 @@ class Bert {
     if (classes > 0) classifier_.emplace(d, classes, rng);
   }
 
-  static const BertConfig& checked(const BertConfig& config) {
-    config.validate();
-    return config;
-  }
   template <class Part>
   [[nodiscard]] static const Part& part(const std::optional<Part>& some, std::string_view name) {
     require(some.has_value(), "bert", "the model has no ", name);

@@ -49,11 +49,7 @@ class CausalDecoder {
   /// Feeds one token to every row; returns the logits of the next   // [rows, V]
   [[nodiscard]] Tensor<T> step(State& state, std::span<const TokenId> tokens) const {
     const Inference scope;
-    require<ShapeError>(static_cast<Index>(tokens.size()) == state.rows(), Model::kWhere, tokens.size(), " tokens for ",
-                        state.rows(), " rows");
-    TokenBatch next;
-    next.tokens.assign(tokens.begin(), tokens.end());
-    next.row_splits = RowSplits::equal(state.rows(), 1);
+    const TokenBatch next = detail::one_token_each(tokens, state.rows(), Model::kWhere);
     return logits(feed(state, next)).value();
   }
   /// Nothing read yet, in so many rows.

@@ -26,6 +26,13 @@ namespace rapt { inline namespace RAPT_ABI {
 
 namespace detail {
 
+/// The config itself, after it has validated itself; for the initialisers of models.
+template <class Config>
+[[nodiscard]] const Config& checked(const Config& config) {
+  config.validate();
+  return config;
+}
+
 template <class Grid, class Visitor>
 void visit_grid_fields(Grid& grid, const Visitor& field) {
   field("image_channels", grid.image.channels);

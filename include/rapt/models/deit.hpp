@@ -50,7 +50,7 @@ class Deit {
 
   /// Throws ValueError for a config that does not fit.
   Deit(const DeitConfig& config, Rng& rng)
-      : config_(checked(config)), encoder_(config, /*distillation_token=*/true, rng) {
+      : config_(detail::checked(config)), encoder_(config, /*distillation_token=*/true, rng) {
     const Index classes = static_cast<Index>(config.labels.size());
     if (config.pooler) pooler_ = detail::vit_head<T>(config, config.pooler_width.value_or(config.d_model), rng);
     if (classes > 0) classifier_ = detail::vit_head<T>(config, classes, rng);
@@ -117,10 +117,6 @@ class Deit {
   }
 
  private:
-  static const DeitConfig& checked(const DeitConfig& config) {
-    config.validate();
-    return config;
-  }
   template <class Part>
   [[nodiscard]] static const Part& part(const std::optional<Part>& some, std::string_view name) {
     require(some.has_value(), "deit", "the model has no ", name);

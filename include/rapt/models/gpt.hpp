@@ -144,7 +144,7 @@ class Gpt : public CausalDecoder<Gpt<T>, T> {
 
   /// Makes the layers, whose random values the public constructor draws.
   Gpt(const GptConfig& config, Rng& rng, const detail::DrawLater&)
-      : config_(checked(config)),
+      : config_(detail::checked(config)),
         embedding_(config.vocabulary, config.d_model, rng, {.scale_by_sqrt_d_model = false}),
         positions_(config.positions, config.d_model, rng),
         layers_(
@@ -152,10 +152,6 @@ class Gpt : public CausalDecoder<Gpt<T>, T> {
     if (!config.tie_embeddings) output_.emplace(config.d_model, config.vocabulary, rng, LinearOptions{.bias = false});
   }
 
-  static const GptConfig& checked(const GptConfig& config) {
-    config.validate();
-    return config;
-  }
   [[nodiscard]] const Parameter<T>& output_weight() const { return output_ ? output_->weight() : embedding_.weight(); }
 
   /// Dropout(embedding + position)   // [N, D]

@@ -168,7 +168,7 @@ class ImageGpt : public CausalDecoder<ImageGpt<T>, T> {
 
   /// Makes the layers, whose random values the public constructor draws.
   ImageGpt(const ImageGptConfig& config, Rng& rng, const detail::DrawLater&)
-      : config_(checked(config)),
+      : config_(detail::checked(config)),
         embedding_(config.vocabulary(), config.d_model, rng, {.scale_by_sqrt_d_model = false}),
         positions_(config.positions, config.d_model, rng),
         layers_(
@@ -180,10 +180,6 @@ class ImageGpt : public CausalDecoder<ImageGpt<T>, T> {
     }
   }
 
-  static const ImageGptConfig& checked(const ImageGptConfig& config) {
-    config.validate();
-    return config;
-  }
   [[nodiscard]] static const Linear<T>& part(const std::optional<Linear<T>>& some, std::string_view name) {
     require(some.has_value(), kWhere, "the model has no ", name);
     return *some;

@@ -48,16 +48,12 @@ class Llama : public CausalDecoder<Llama<T>, T> {
 
   /// Makes the layers, whose random values the public constructor draws.
   Llama(const LlamaConfig& config, Rng& rng, const detail::DrawLater&)
-      : config_(checked(config)),
+      : config_(detail::checked(config)),
         embed_tokens_(config.vocabulary, config.d_model, rng, {.scale_by_sqrt_d_model = false}),
         layers_(config.layers, config.layer(), /*final_norm=*/true, rng) {
     if (!config.tie_embeddings) lm_head_.emplace(config.d_model, config.vocabulary, rng, LinearOptions{.bias = false});
   }
 
-  static const LlamaConfig& checked(const LlamaConfig& config) {
-    config.validate();
-    return config;
-  }
   [[nodiscard]] const Parameter<T>& output_weight() const {
     return lm_head_ ? lm_head_->weight() : embed_tokens_.weight();
   }

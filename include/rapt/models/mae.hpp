@@ -172,7 +172,7 @@ class Mae {
   /// Weights Xavier-uniform, tokens normal with standard deviation 0.02, as the paper's code. Throws ValueError for a
   /// config that does not fit.
   Mae(const MaeConfig& config, Rng& rng)
-      : config_(checked(config)),
+      : config_(detail::checked(config)),
         class_token_(init::normal<T>(Shape{1, 1, config.d_model}, rng, 0.02)),
         patch_embedding_(config.grid, config.d_model, rng),
         positions_(grid_positions<T>(config.grid.rows(), config.grid.cols(), config.d_model)),
@@ -255,10 +255,6 @@ class Mae {
  private:
   static constexpr std::string_view kWhere = "mae";
 
-  static const MaeConfig& checked(const MaeConfig& config) {
-    config.validate();
-    return config;
-  }
   template <class Part>
   [[nodiscard]] static const Part& part(const std::optional<Part>& some, std::string_view name) {
     require(some.has_value(), kWhere, "the model has no ", name);

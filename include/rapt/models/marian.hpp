@@ -149,7 +149,8 @@ class Marian {
   using State = typename Transformer<T>::State;
 
   /// Weights as the Transformer's; throws ValueError for a config that does not fit.
-  Marian(const MarianConfig& config, Rng& rng) : config_(checked(config)), transformer_(config.transformer(), rng) {}
+  Marian(const MarianConfig& config, Rng& rng)
+      : config_(detail::checked(config)), transformer_(config.transformer(), rng) {}
 
   /// The encoder output   // [M, D]
   [[nodiscard]] Variable<T> encode(const TokenBatch& source) const { return transformer_.encode(source); }
@@ -205,11 +206,6 @@ class Marian {
   }
 
  private:
-  static const MarianConfig& checked(const MarianConfig& config) {
-    config.validate();
-    return config;
-  }
-
   MarianConfig config_;
   Transformer<T> transformer_;
 };

@@ -204,17 +204,13 @@ class T5 : public EncoderDecoder<T5<T>, T> {
 
   /// Makes the layers, whose random values the public constructor draws.
   T5(const T5Config& config, Rng& rng, const detail::DrawLater&)
-      : config_(checked(config)),
+      : config_(detail::checked(config)),
         embedding_(config.vocabulary, config.d_model, rng, {.scale_by_sqrt_d_model = false}),
         encoder_bias_(init::constant<T>(Shape{config.position_buckets, config.heads}, T(0))),
         decoder_bias_(init::constant<T>(Shape{config.position_buckets, config.heads}, T(0))),
         encoder_(config.encoder_layers, config.block(false), /*final_norm=*/true, rng),
         decoder_(config.decoder_layers, config.block(true), /*final_norm=*/true, rng) {
     if (!config.tie_embeddings) output_.emplace(config.d_model, config.vocabulary, rng, LinearOptions{.bias = false});
-  }
-  static const T5Config& checked(const T5Config& config) {
-    config.validate();
-    return config;
   }
   [[nodiscard]] const Parameter<T>& output_weight() const { return output_ ? output_->weight() : embedding_.weight(); }
   [[nodiscard]] Parameter<T> output_bias() const { return {}; }

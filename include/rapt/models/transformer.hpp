@@ -182,7 +182,7 @@ class Transformer : public EncoderDecoder<Transformer<T>, T> {
 
   /// Xavier-uniform weights; throws ValueError for a config that does not fit.
   Transformer(const TransformerConfig& config, Rng& rng)
-      : config_(checked(config)),
+      : config_(detail::checked(config)),
         encoder_(config.encoder_layers, config.layer(), config.has_final_norm(), rng),
         decoder_(config.decoder_layers, config.decoder_layer(), config.has_final_norm(), rng),
         sinusoids_(config.learned_positions > 0 ? 2 : config.d_model, config.positions) {
@@ -243,10 +243,6 @@ class Transformer : public EncoderDecoder<Transformer<T>, T> {
   friend class EncoderDecoder<Transformer, T>;
   static constexpr std::string_view kWhere = "transformer";
 
-  static const TransformerConfig& checked(const TransformerConfig& config) {
-    config.validate();
-    return config;
-  }
   [[nodiscard]] const Embedding<T>& target_table() const { return embedding_ ? *embedding_ : *target_embedding_; }
   [[nodiscard]] const Parameter<T>& output_weight() const {
     return output_ ? output_->weight() : target_table().weight();

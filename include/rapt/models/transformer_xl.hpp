@@ -27,7 +27,7 @@ class TransformerXl {
 
   /// Normal weights, as the config says; throws ValueError for one that does not fit.
   TransformerXl(const TransformerXlConfig& config, Rng& rng)
-      : config_(checked(config)),
+      : config_(detail::checked(config)),
         embedding_(config.adaptive_vocabulary(), rng, config.init_std, config.projection_init_std),
         output_(config.adaptive_vocabulary(), config.softmax(), rng, config.init_std, config.projection_init_std),
         layers_(config.layers, config.layer(), /*final_norm=*/false, rng),
@@ -100,11 +100,7 @@ class TransformerXl {
   [[nodiscard]] State start(const TokenBatch& prompts) const { return feed_prompts(*this, prompts); }
   /// Feeds one token to every row; returns the log-probabilities of the next   // [rows, V]
   [[nodiscard]] Tensor<T> step(State& state, std::span<const TokenId> tokens) const {
-    require<ShapeError>(static_cast<Index>(tokens.size()) == state.rows(), "transformer_xl", tokens.size(),
-                        " tokens for ", state.rows(), " rows");
-    TokenBatch next;
-    next.tokens.assign(tokens.begin(), tokens.end());
-    next.row_splits = RowSplits::equal(state.rows(), 1);
+    const TokenBatch next = detail::one_token_each(tokens, state.rows(), "transformer_xl");
     return (*this)(next, state);
   }
   /// What so many sequences begin with.
@@ -133,7 +129,7 @@ class TransformerXl {
   void set_memory_length(Index length) {
     TransformerXlConfig config = config_;
     config.memory_length = length;
-    config_ = checked(config);
+    config_ = detail::checked(config);
     layers_.set_window(config_.window());
     distances_ = encoding(config_);
   }
@@ -148,11 +144,6 @@ class TransformerXl {
   }
 
  private:
-  static const TransformerXlConfig& checked(const TransformerXlConfig& config) {
-    config.validate();
-    return config;
-  }
-
   /// The hidden states that have a target   // [targets, D]
   [[nodiscard]] Variable<T> target_rows(const LanguageBatch& segment, SegmentCache<T>& cache) const {
     const Variable<T> h = hidden(segment.input, cache);

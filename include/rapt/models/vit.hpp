@@ -247,7 +247,7 @@ class Vit {
 
   /// Throws ValueError for a config that does not fit.
   Vit(const VitConfig& config, Rng& rng)
-      : config_(checked(config)), encoder_(config, /*distillation_token=*/false, rng) {
+      : config_(detail::checked(config)), encoder_(config, /*distillation_token=*/false, rng) {
     if (config.pooler) pooler_ = detail::vit_head<T>(config, config.pooler_width.value_or(config.d_model), rng);
     const auto classes = static_cast<Index>(config.labels.size());
     if (classes > 0) classifier_ = detail::vit_head<T>(config, classes, rng);
@@ -291,10 +291,6 @@ class Vit {
   }
 
  private:
-  static const VitConfig& checked(const VitConfig& config) {
-    config.validate();
-    return config;
-  }
   template <class Part>
   [[nodiscard]] static const Part& part(const std::optional<Part>& some, std::string_view name) {
     require(some.has_value(), "vit", "the model has no ", name);

@@ -65,13 +65,13 @@ template <class T = float>
 class AdaptiveEmbedding {
  public:
   /// Throws ValueError for clusters that do not fit.
-  AdaptiveEmbedding(const AdaptiveVocabulary& vocabulary, Rng& rng, double deviation = 0.02,
+  AdaptiveEmbedding(const AdaptiveVocabulary& vocabulary, Rng& rng, double init_std = 0.02,
                     double projection_std = 0.01)
       : vocabulary_(vocabulary) {
     vocabulary.validate("adaptive_embedding");
     for (Index i = 0; i < vocabulary.tables(); ++i) {
       const Index rows = vocabulary.has_one_table() ? vocabulary.vocabulary : vocabulary.size(i);
-      weights_.emplace_back(init::normal<T>(Shape{rows, vocabulary.width(i)}, rng, deviation));
+      weights_.emplace_back(init::normal<T>(Shape{rows, vocabulary.width(i)}, rng, init_std));
       if (!vocabulary.is_projected()) continue;
       projections_.emplace_back(init::normal<T>(Shape{vocabulary.d_model, vocabulary.width(i)}, rng, projection_std));
     }

@@ -29,19 +29,19 @@ class AdaptiveSoftmax {
  public:
   /// Throws ValueError for clusters that do not fit.
   AdaptiveSoftmax(const AdaptiveVocabulary& vocabulary, const AdaptiveSoftmaxOptions& options, Rng& rng,
-                  double deviation = 0.02, double projection_std = 0.01)
+                  double init_std = 0.02, double projection_std = 0.01)
       : vocabulary_(vocabulary) {
     vocabulary.validate("adaptive_softmax");
     const Index tails = vocabulary.clusters() - 1;
     if (tails > 0) {
-      cluster_weight_ = Parameter<T>(init::normal<T>(Shape{tails, vocabulary.d_embed}, rng, deviation));
+      cluster_weight_ = Parameter<T>(init::normal<T>(Shape{tails, vocabulary.d_embed}, rng, init_std));
       cluster_bias_ = Parameter<T>(init::constant<T>(Shape{tails}, T(0)));
     }
     for (Index i = 0; i < vocabulary.tables(); ++i) {
       const Index rows = vocabulary.has_one_table() ? vocabulary.vocabulary : vocabulary.size(i);
       weights_.emplace_back();
       if (!options.tie_weights) {
-        weights_.back() = Parameter<T>(init::normal<T>(Shape{rows, vocabulary.width(i)}, rng, deviation));
+        weights_.back() = Parameter<T>(init::normal<T>(Shape{rows, vocabulary.width(i)}, rng, init_std));
       }
       biases_.emplace_back(init::constant<T>(Shape{rows}, T(0)));
     }

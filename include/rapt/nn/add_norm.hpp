@@ -69,6 +69,7 @@ class AddNorm {
   }
 
   [[nodiscard]] const Norm<T, kKinds>& norm() const { return norm_; }
+  [[nodiscard]] bool drops_paths() const { return options_.drop_path > 0.f; }
   [[nodiscard]] NormPlacement placement() const { return options_.placement; }
 
   /// The norm's parameters alone; `visit_scale` visits the vector of layer scale, which has a name of its own.

@@ -83,7 +83,7 @@ class Block {
     require_encoder_output(false);
     const Variable<T> h = self_norm_(
         x, [&](const auto& n) { return self_attention_(n, splits, inputs.mask, inputs.capture, inputs.positions); },
-        splits.sequences());
+        sequences_of(splits));
     return fed_forward(h, splits);
   }
 
@@ -96,14 +96,14 @@ class Block {
     mask.causal = mask.causal.value_or(true);
     Variable<T> h = self_norm_(
         x, [&](const auto& n) { return self_attention_(n, splits, mask, inputs.capture, inputs.positions); },
-        splits.sequences());
+        sequences_of(splits));
     h = (*cross_norm_)(
         h,
         [&](const auto& n) {
           return (*cross_attention_)(n, splits, encoder_output, encoder_splits, inputs.cross_mask,
                                      inputs.cross_capture);
         },
-        splits.sequences());
+        sequences_of(splits));
     return fed_forward(h, splits);
   }
 
@@ -117,7 +117,7 @@ class Block {
       const Variable<T> source = all.node() == x.node() ? n : pre ? self_norm_.norm()(all) : all;
       return self_attention_(n, splits, source, all_splits, {.causal = true}, {}, positions);
     };
-    return fed_forward(self_norm_(x, attention, splits.sequences()), splits);
+    return fed_forward(self_norm_(x, attention, sequences_of(splits)), splits);
   }
 
   /// Without an encoder: the next tokens of each row, which attend to what the cache holds and to themselves. Causal,
@@ -139,7 +139,7 @@ class Block {
         [&](const auto& n) {
           return cross_attention_->step(n, splits, encoder_keys_values, ranges, inputs.cross_capture.weights);
         },
-        splits.sequences());
+        sequences_of(splits));
     return fed_forward(h, splits);
   }
   /// [keys | values] of an encoder's output for `step`.
@@ -224,7 +224,16 @@ class Block {
   [[nodiscard]] Variable<T> stepped(const Variable<T>& x, const RowSplits& splits, KeyValueCache<T>& cache,
                                     const PositionInputs<T>& positions) const {
     return self_norm_(
-        x, [&](const auto& n) { return self_attention_.step(n, splits, cache, positions); }, splits.sequences());
+        x, [&](const auto& n) { return self_attention_.step(n, splits, cache, positions); }, sequences_of(splits));
+  }
+  /// The number of sequences. With drop path, which counts rows, they must be of one length.
+  [[nodiscard]] Index sequences_of(const RowSplits& splits) const {
+    if (self_norm_.drops_paths()) {
+      require<ShapeError>(splits.rows() == splits.sequences() * splits.longest(), "block",
+                          "drop path needs sequences of one length: ", splits.rows(), " rows in ", splits.sequences(),
+                          " sequences, the longest of ", splits.longest());
+    }
+    return splits.sequences();
   }
   [[nodiscard]] Variable<T> fed_forward(const Variable<T>& h, const RowSplits& splits) const {
     return feed_forward_norm_(
@@ -235,7 +244,7 @@ class Block {
           }
           return std::get<FeedForward<T>>(feed_forward_)(n);
         },
-        splits.sequences());
+        sequences_of(splits));
   }
 
   BlockNames names_;

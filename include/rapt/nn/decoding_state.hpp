@@ -11,6 +11,19 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+namespace detail {
+
+/// A batch of one token for each of `rows` rows of a state. Throws ShapeError `[where]` for another number of tokens.
+[[nodiscard]] inline TokenBatch one_token_each(std::span<const TokenId> tokens, Index rows, std::string_view where) {
+  require<ShapeError>(std::ssize(tokens) == rows, where, tokens.size(), " tokens for ", rows, " rows");
+  TokenBatch batch;
+  batch.tokens.assign(tokens.begin(), tokens.end());
+  batch.row_splits = RowSplits::equal(rows, 1);
+  return batch;
+}
+
+}  // namespace detail
+
 /// Keys and values of the tokens so far, of every layer; one row a hypothesis. Copyable; `select` follows a search.
 template <class T>
 struct PrefixState {

@@ -16,11 +16,11 @@ template <class T = float>
 class PatchEmbedding {
  public:
   /// Throws ValueError, which names both sizes, unless the patches fill the images.
-  PatchEmbedding(const PatchGrid& grid, Index d_model, Rng& rng, double deviation = 0.02) : grid_(grid) {
+  PatchEmbedding(const PatchGrid& grid, Index d_model, Rng& rng, double init_std = 0.02) : grid_(grid) {
     grid.validate("patch_embedding");
     require(d_model > 0, "patch_embedding", "d_model must be positive: ", d_model);
     weight_ = Parameter<T>(init::truncated_normal<T>(
-        Shape{d_model, grid.image.channels, grid.patch_height, grid.patch_width}, rng, deviation));
+        Shape{d_model, grid.image.channels, grid.patch_height, grid.patch_width}, rng, init_std));
     bias_ = Parameter<T>(init::constant<T>(Shape{d_model}, T(0)));
   }
 

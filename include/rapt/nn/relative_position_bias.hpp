@@ -11,8 +11,6 @@
 
 #include "rapt/core/index.hpp"
 #include "rapt/core/token_batch.hpp"
-#include "rapt/nn/init.hpp"
-#include "rapt/nn/module.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -82,24 +80,5 @@ struct RelativeBuckets {
   /// Buckets of one direction.
   [[nodiscard]] Index directed() const { return bidirectional ? buckets / 2 : buckets; }
 };
-
-/// The table of biases, zeros at first   // [distances, heads]
-template <class T = float>
-class RelativePositionBias {
- public:
-  RelativePositionBias(Index grid_rows, Index grid_cols, Index heads)
-      : table_(init::constant<T>(Shape{relative_distances(grid_rows, grid_cols), heads}, T(0))) {}
-
-  [[nodiscard]] const Parameter<T>& table() const { return table_; }
-
-  template <class Self, class Visitor>
-  static void visit(Self& self, Visitor&& visitor) {
-    visitor("table", self.table_);
-  }
-
- private:
-  Parameter<T> table_;
-};
-static_assert(Module<RelativePositionBias<float>>);
 
 }}  // namespace rapt::RAPT_ABI

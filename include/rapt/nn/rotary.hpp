@@ -32,7 +32,7 @@ struct RotaryOptions {
   RotaryScaling scaling = RotaryScaling::none;
   double factor = 1;
   Index original_positions = 0;                 ///< llama3, yarn: length before scaling; 0: max_positions
-  double low_factor = 1, high_factor = 4;       ///< llama3: turns in that length where the ramp begins and ends
+  double low_factor = 1, high_factor = 4;       ///< llama3: the rotations in that length where the ramp begins and ends
   double beta_slow = 1, beta_fast = 32;         ///< yarn: the same
   bool truncate = true;                         ///< yarn: the ramp begins and ends at whole pairs
   std::optional<double> attention_factor = {};  ///< yarn: of cosines and sines; unset: 1 + 0.1 log(factor), or from
@@ -83,8 +83,10 @@ namespace detail {
   if (options.scaling == RotaryScaling::dynamic && length > options.max_positions) {
     theta *= std::pow(factor * static_cast<double>(length) / max - (factor - 1), r / (r - 2));
   }
-  // The pair that turns so many times in the original length.
-  const auto pair_of = [&](double turns) { return r * std::log(original / (turns * kTwoPi)) / (2 * std::log(theta)); };
+  // The pair that makes so many rotations in the original length.
+  const auto pair_of = [&](double rotations) {
+    return r * std::log(original / (rotations * kTwoPi)) / (2 * std::log(theta));
+  };
   double first = pair_of(options.beta_fast), last = pair_of(options.beta_slow);
   if (options.truncate) first = std::floor(first), last = std::ceil(last);
   first = std::max(first, 0.0), last = std::min(last, r - 1);

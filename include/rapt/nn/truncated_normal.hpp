@@ -6,14 +6,14 @@
 
 namespace rapt { inline namespace RAPT_ABI { namespace init {
 
-/// Normal, but values more than two deviations from 0 are drawn again.
+/// Normal with mean 0, but values more than two standard deviations from 0 are drawn again.
 template <class T>
-[[nodiscard]] Tensor<T> truncated_normal(Shape shape, Rng& rng, double deviation) {
+[[nodiscard]] Tensor<T> truncated_normal(Shape shape, Rng& rng, double standard_deviation) {
   return rapt::detail::initialised<T>(shape, [&](std::span<T> values) {
-    rng.fill_normal(values, 0.0, deviation);
+    rng.fill_normal(values, 0.0, standard_deviation);
     for (T& value : values) {
-      while (std::abs(static_cast<double>(value)) > 2 * deviation)
-        rng.fill_normal(std::span(&value, 1), 0.0, deviation);
+      while (std::abs(static_cast<double>(value)) > 2 * standard_deviation)
+        rng.fill_normal(std::span(&value, 1), 0.0, standard_deviation);
     }
   });
 }

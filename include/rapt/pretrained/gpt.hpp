@@ -3,6 +3,7 @@
 #pragma once
 
 #include "rapt/models/gpt.hpp"
+#include "rapt/pretrained/decoder_keys.hpp"
 #include "rapt/pretrained/pretrained.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -15,35 +16,15 @@ struct PretrainedFormat<GptConfig> {
   template <class Self, class Visitor>
   static void visit_keys(Self& self, const Visitor& key) {
     key("vocab_size", self.vocabulary);
-    key("n_positions", self.positions);
-    key("n_embd", self.d_model);
-    key("n_layer", self.layers);
-    key("n_head", self.heads);
-    key("n_inner", self.d_ff);
-    key("activation_function", self.activation);
-    key("embd_pdrop", self.embedding_dropout);
-    key("resid_pdrop", self.dropout);
-    key("attn_pdrop", self.attention_dropout);
-    key("layer_norm_epsilon", self.norm_epsilon);
-    key("scale_attn_weights", self.scale_attention);
-    key("scale_attn_by_inverse_layer_idx", self.scale_attention_by_layer);
+    detail::visit_gpt2_keys(self, key);
     key("tie_word_embeddings", self.tie_embeddings);
-    visit_token_keys(self, key);
+    detail::visit_text_tokens(self, key);
     key("pad_token_id", self.pad_token);
     key.must_be("add_cross_attention", false);
   }
-  /// The tokens that both config.json and generation_config.json name.
-  template <class Self, class Visitor>
-  static void visit_token_keys(Self& self, const Visitor& key) {
-    key("bos_token_id", self.begin_token);
-    key("eos_token_id", self.end_tokens);
-  }
-  /// The tokens of config.json, and those that generation_config.json alone may name.
   template <class Self, class Visitor>
   static void visit_generation_keys(Self& self, const Visitor& key) {
-    visit_token_keys(self, key);
-    key.unless_absent("pad_token_id", self.pad_token);
-    key.list("suppress_tokens", self.suppressed_tokens);
+    detail::visit_text_generation_keys(self, key);
   }
 
   /// GPT-2 keeps its matrices as [in, out].

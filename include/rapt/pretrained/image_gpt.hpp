@@ -3,6 +3,7 @@
 #pragma once
 
 #include "rapt/models/image_gpt.hpp"
+#include "rapt/pretrained/decoder_keys.hpp"
 #include "rapt/pretrained/gpt.hpp"
 #include "rapt/pretrained/pretrained.hpp"
 
@@ -24,18 +25,7 @@ struct PretrainedFormat<ImageGptConfig> {
     Index tokens = self.vocabulary();
     key("vocab_size", tokens);
     if constexpr (!std::is_const_v<Self>) self.clusters = tokens - 1;
-    key("n_positions", self.positions);
-    key("n_embd", self.d_model);
-    key("n_layer", self.layers);
-    key("n_head", self.heads);
-    key("n_inner", self.d_ff);
-    key("activation_function", self.activation);
-    key("embd_pdrop", self.embedding_dropout);
-    key("resid_pdrop", self.dropout);
-    key("attn_pdrop", self.attention_dropout);
-    key("layer_norm_epsilon", self.norm_epsilon);
-    key("scale_attn_weights", self.scale_attention);
-    key("scale_attn_by_inverse_layer_idx", self.scale_attention_by_layer);
+    detail::visit_gpt2_keys(self, key);
     key("initializer_range", self.init_std);
     key.labels("id2label", self.labels);
     key.must_be("add_cross_attention", false);

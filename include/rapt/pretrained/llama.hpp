@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "rapt/models/llama.hpp"
+#include "rapt/pretrained/decoder_keys.hpp"
 #include "rapt/pretrained/pretrained.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -51,7 +52,7 @@ struct PretrainedFormat<LlamaConfig> {
     key("tie_word_embeddings", self.tie_embeddings);
     key("attention_dropout", self.attention_dropout);
     key("initializer_range", self.init_std);
-    visit_token_keys(self, key);
+    detail::visit_text_tokens(self, key);
     key("pad_token_id", self.pad_token);
     if (type == "llama") {
       key("attention_bias", self.attention_bias);
@@ -79,18 +80,9 @@ struct PretrainedFormat<LlamaConfig> {
       });
     }
   }
-  /// The tokens that both config.json and generation_config.json name.
-  template <class Self, class Visitor>
-  static void visit_token_keys(Self& self, const Visitor& key) {
-    key("bos_token_id", self.begin_token);
-    key("eos_token_id", self.end_tokens);
-  }
-  /// The tokens of config.json, and those that generation_config.json alone may name.
   template <class Self, class Visitor>
   static void visit_generation_keys(Self& self, const Visitor& key) {
-    visit_token_keys(self, key);
-    key.unless_absent("pad_token_id", self.pad_token);
-    key.list("suppress_tokens", self.suppressed_tokens);
+    detail::visit_text_generation_keys(self, key);
   }
 
   /// Queries, keys and values have matrices of their own, and so have the gates and the values of the inner layer.

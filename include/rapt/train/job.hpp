@@ -4,10 +4,7 @@
 /// end.
 #pragma once
 
-#include <signal.h>
-
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
@@ -22,16 +19,16 @@
 #include <utility>
 #include <vector>
 
-#include "rapt/core/atomic_file.hpp"
 #include "rapt/core/build_info.hpp"
 #include "rapt/core/error.hpp"
 #include "rapt/io/safetensors.hpp"
 #include "rapt/train/checkpoint.hpp"
+#include "rapt/train/interrupt.hpp"
+#include "rapt/train/job_log.hpp"
 #include "rapt/train/progress.hpp"
 #include "rapt/train/run_folder.hpp"
 #include "rapt/train/snapshot.hpp"
 #include "rapt/train/trainer.hpp"
-#include "rapt/visualization/line_chart.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -81,43 +78,6 @@ class Interrupted : public Error {
  public:
   using Error::Error;
 };
-
-namespace detail {
-
-/// While it lives, the first Ctrl-C or request to end (SIGTERM) sets a flag; the second one ends the program at once.
-class InterruptListener {
- public:
-  InterruptListener() {
-    struct sigaction action = {};
-    action.sa_handler = [](int) {
-      flag().store(true);
-      ::signal(SIGINT, SIG_DFL);
-      ::signal(SIGTERM, SIG_DFL);
-    };
-    flag().store(false);
-    ::sigaction(SIGINT, &action, &old_[0]);
-    ::sigaction(SIGTERM, &action, &old_[1]);
-    // What the parent process ignores, as nohup does, stays ignored.
-    if (old_[0].sa_handler == SIG_IGN) ::sigaction(SIGINT, &old_[0], nullptr);
-    if (old_[1].sa_handler == SIG_IGN) ::sigaction(SIGTERM, &old_[1], nullptr);
-  }
-  ~InterruptListener() {
-    ::sigaction(SIGINT, &old_[0], nullptr);
-    ::sigaction(SIGTERM, &old_[1], nullptr);
-  }
-  InterruptListener(const InterruptListener&) = delete;
-  InterruptListener& operator=(const InterruptListener&) = delete;
-
-  [[nodiscard]] static std::atomic<bool>& flag() {
-    static std::atomic<bool> is_interrupted{false};
-    return is_interrupted;
-  }
-
- private:
-  struct sigaction old_[2] = {};
-};
-
-}  // namespace detail
 
 /// A training run in a folder. It is made before the model is, for a resumed run may need what its checkpoint stores
 /// (`stored`); then `run` trains.
@@ -197,7 +157,7 @@ class TrainingJob {
         best_is_new = true;
         if (folder_) keep([&] { save_best(); });
       }
-      plot();
+      keep([&] { log_.plot(); });
       return score;
     };
     // The checkpoint comes last: whenever it is there, so are the versions and the best model that belong to it.
@@ -228,7 +188,7 @@ class TrainingJob {
     }
     if (summary.training.reason == StopReason::request) stop(summary.training.steps);
     summary.chosen = choose(trainer, hooks, summary.training, std::move(best));
-    plot();
+    keep([&] { log_.plot(); });
     return summary;
   }
 
@@ -291,12 +251,7 @@ class TrainingJob {
       }
       folder_->prune(0, 0);
     }
-    if (folder_) {
-      log_.emplace(folder_->log(), options_.resume ? trainer.steps() : -1);
-      if (!options_.plot.empty()) {
-        for (const Json& entry : JsonLog::read(folder_->log())) add_to_curves(entry);
-      }
-    }
+    if (folder_) log_.open(*folder_, options_.resume ? trainer.steps() : -1);
     log({{"rapt", to_string(build_info())}, {"options", options_.deciding}, {"corpus", options_.corpus}});
   }
 
@@ -406,49 +361,19 @@ class TrainingJob {
   }
 
   void log(const Json& entry) {
-    if (log_) {
-      const bool failed = !log_->write(entry);
-      if (failed && !log_failed_) message("cannot write " + folder_->log().string());
-      log_failed_ = failed;
-    }
-    add_to_curves(entry);
-  }
-
-  void add_to_curves(const Json& entry) {
-    const auto step = entry.find("step");
-    if (options_.plot.empty() || step == entry.end() || !step->is_number()) return;
-    const auto add = [&](const char* key, std::vector<ChartPoint>& curve) {
-      const auto value = entry.find(key);
-      if (value != entry.end() && value->is_number()) curve.push_back({*step, *value});
-    };
-    add("loss", curves_.training_loss);
-    add("validation_loss", curves_.validation_loss);
-    add("learning_rate", curves_.learning_rate);
-    add("validation_bleu", curves_.bleu);
-  }
-
-  void plot() {
-    if (options_.plot.empty()) return;
-    keep([&] {
-      const std::string svg = training_curves(curves_);
-      AtomicFile file(options_.plot);
-      file.write(svg.data(), svg.size());
-      file.commit();
-    });
+    if (!log_.add(entry)) message("cannot write " + folder_->log().string());
   }
 
   JobOptions options_;
+  JobLog log_{options_.plot};
   std::optional<RunFolder> folder_;
   std::optional<SafetensorsFile> checkpoint_;  // that is resumed from, until it is loaded
-  std::optional<JsonLog> log_;
   bool is_resumed_ = false, has_run_ = false;
-  TrainingCurves curves_;
   ProgressLine line_;
   Progress last_;
   double loss_sum_ = 0;
   Index loss_count_ = 0;
   Index kept_step_ = 0;  // of the last checkpoint
-  bool log_failed_ = false;
 };
 
 }}  // namespace rapt::RAPT_ABI

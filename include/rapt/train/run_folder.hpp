@@ -154,9 +154,7 @@ class JsonLog {
         if (found == entry.end() || !found->is_number() || *found <= step) kept += line + '\n';
       });
     }
-    AtomicFile file(path);
-    file.write(kept.data(), kept.size());
-    file.commit();
+    detail::write_text_file(path, kept);
   }
 
   /// Adds a line. False when it could not be written (a full disk): training need not stop for that.

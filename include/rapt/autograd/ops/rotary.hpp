@@ -21,7 +21,7 @@ struct RotaryAngles {
   std::vector<std::int32_t> positions;  ///< [N]
 };
 
-/// x with the pairs of columns of some heads turned by the angles of each row's position; other columns pass through.
+/// x with the pairs of columns of some heads rotated by the angles of each row's position; other columns pass through.
 /// Queries and keys side by side are one call: x = [q | k | v] with count = their heads   // [N, ..]
 /// An x that is moved in gives its memory to the result.
 template <class T>
@@ -41,7 +41,7 @@ template <class T>
   kernels::rotate<T>(y, table, angles.positions, heads);
   return overwritable(record("rotary", std::move(y), {x}, [angles = std::move(angles), heads](Node<T>& out) {
     Node<T>& in = out.input(0);
-    Tensor<T>& dy = out.grad;  // dx = dy turned back
+    Tensor<T>& dy = out.grad;  // dx = dy rotated back
     kernels::rotate<T>(dy, *angles.table, angles.positions, heads, /*backward=*/true);
     if (in.grad.empty()) {
       in.grad = std::move(dy);
