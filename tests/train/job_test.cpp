@@ -10,6 +10,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "rapt/autograd/ops/dropout.hpp"
 #include "rapt/autograd/ops/gather_rows.hpp"
 #include "rapt/data/windows.hpp"
 #include "tests/common/expect_close.hpp"

@@ -4,6 +4,7 @@
 /// further than a segment; hence positions are relative.
 #pragma once
 
+#include "rapt/models/config_fields.hpp"
 #include "rapt/models/transformer_xl_config.hpp"
 #include "rapt/nn/distance_encoding.hpp"
 #include "rapt/nn/prompt.hpp"

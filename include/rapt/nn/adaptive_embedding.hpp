@@ -9,6 +9,7 @@
 #include "rapt/autograd/ops/gather_rows.hpp"
 #include "rapt/autograd/ops/linear.hpp"
 #include "rapt/autograd/ops/place_rows.hpp"
+#include "rapt/core/token_batch.hpp"
 #include "rapt/nn/init.hpp"
 #include "rapt/nn/module.hpp"
 
