@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "rapt/autograd/ops/add_rows.hpp"
+#include "rapt/core/token_batch.hpp"
 #include "rapt/nn/init.hpp"
 #include "rapt/nn/module.hpp"
 
