@@ -47,7 +47,8 @@ class Node {
     for (auto& input : inputs) input.reset();
   }
 
-  /// Of a parameter: its form in the order that products read (see packed_weight.hpp); nullptr for all other nodes.
+  /// The packed form of a parameter, in the order that products read (see packed_weight.hpp). Other nodes have none:
+  /// nullptr.
   [[nodiscard]] virtual PackedWeight<T>* packed() { return nullptr; }
 
   [[nodiscard]] Node& input(std::size_t i) const { return *inputs[i]; }

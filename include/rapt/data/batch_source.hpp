@@ -28,7 +28,7 @@ template <class S>
 concept BatchSource = requires(S& source, const S& constant, BatchPosition position) {
   /// A batch by value, or a reference to one that stays as it is until the next call.
   requires TrainingBatch<std::remove_cvref_t<decltype(source.next())>>;
-  /// The place behind the batch that `next` gave last.
+  /// The position after the batch that `next` gave last.
   { constant.position() } -> std::same_as<BatchPosition>;
   /// Throws ValueError for a position that there is not; the source then stays where it is.
   source.seek(position);

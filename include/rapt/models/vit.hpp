@@ -19,7 +19,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// What stands for the whole image.
+/// The hidden state, or the mean of hidden states, that represents the whole image.
 enum class ImagePooling {
   class_token,  ///< the hidden state of a learned token before the patches, the paper
   mean,         ///< the mean of the patches' hidden states; rapt's own, no Hugging Face folder can say it

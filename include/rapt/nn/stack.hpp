@@ -82,8 +82,8 @@ class Stack {
     return normed(std::move(x));
   }
 
-  /// What layer `layer` attends with, that is its input behind the block's norm; for the number of layers: the result
-  /// of the whole stack. For pre-norm blocks   // [N, D] from x [N, D]
+  /// The input of layer `layer`'s self-attention in a stack of pre-norm blocks, which is the layer's input after its
+  /// first norm; for the number of layers, the result of the whole stack   // [N, D] from x [N, D]
   [[nodiscard]] Variable<T> features(Variable<T> x, const RowSplits& splits, Index layer,
                                      const StackInputs<T>& inputs = {}) const {
     require(layer >= 0 && layer <= layers(), kWhere, "no features of layer ", layer, " of ", layers());

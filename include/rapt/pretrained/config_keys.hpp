@@ -65,7 +65,7 @@ class ConfigReader {
     const auto found = json_.find(key);
     if (found != json_.end() && !found->is_null()) read(key, *found, value);
   }
-  /// What is always written as a list, and `(*this)(..)` as a single value if it has one element.
+  /// For keys that ConfigWriter always writes as a list; `operator()` writes a list of one element as a single value.
   template <class Value>
   void list(const char* key, std::vector<Value>& values) const {
     (*this)(key, values);

@@ -119,7 +119,7 @@ namespace detail {
   return result;
 }
 
-/// to = from^T, in squares that stay in the cache   // to [rows, cols], from [cols, rows]
+/// Transposes `from` [cols, rows] into `to` [rows, cols], in squares that stay in the cache.
 template <class T>
 void transpose_into(TensorView<const T> from, TensorView<T> to) {
   constexpr Index kSide = 32;

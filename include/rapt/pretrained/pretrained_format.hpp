@@ -18,9 +18,8 @@ namespace rapt { inline namespace RAPT_ABI {
 /// - `kArchitecture`: the class of transformers, or `architecture(config)` where the config decides;
 /// - `kBasePrefix`: what stands before the names of tensors, except in the folder of a model without a head. A model
 ///   that may lack a head says by `has_head(config)` whether it has one;
-/// - `visit_keys(self, key)`: calls `key(name, member)` for every key of config.json; `self` is a const config when it
-/// is
-///   written (see ConfigReader and ConfigWriter);
+/// - `visit_keys(self, key)`: calls `key(name, member)` for every key of config.json; `self` is const when the config
+///   is written (see ConfigReader and ConfigWriter);
 /// - `visit_generation_keys(self, key)`, if the model generates: the same for generation_config.json;
 /// - `stored_names(config)`: the table of names and layouts;
 /// - `is_surplus(config, name)`, if folders may have tensors that are no parameters: true for their names;

@@ -48,14 +48,14 @@ struct JobOptions {
   std::FILE* messages = stderr;  ///< where lines that stay are written to; the progress line goes to stderr
 };
 
-/// What a validation found.
+/// The result of a validation.
 struct Measurement {
   double score = 0;                                                 ///< smaller is better
   std::string text = {};                                            ///< to be shown
   nlohmann::ordered_json entry = nlohmann::ordered_json::object();  ///< to be logged
 };
 
-/// What a job calls.
+/// The functions that a job calls.
 template <Module M>
 struct JobHooks {
   /// Validates the model. Empty: there is no validation.
@@ -280,11 +280,11 @@ class TrainingJob {
          {"seconds", progress.seconds}});
   }
 
-  /// So many versions that the average can be made.
+  /// How many of the last versions to keep: enough for `keep` and for the average.
   [[nodiscard]] Index keep_count() const { return std::max(options_.keep, options_.average); }
 
-  /// True if it could be written. A full disk does not end the training, as the checkpoint before is whole and the next
-  /// may succeed.
+  /// Calls `write`. Returns false, with a message, if a file could not be written: a full disk does not end the
+  /// training, as the checkpoint before is whole and the next one may succeed.
   template <class Write>
   bool keep(const Write& write) {
     try {

@@ -40,7 +40,7 @@ struct TrainerOptions {
   double clip_norm = 0;      ///< the largest norm of all gradients together; 0 sets no limit
   double average_decay = 0;  ///< of an exponential moving average of the parameters; 0: none is kept
   std::uint64_t seed = 1;    ///< of dropout
-  /// Called behind the backward passes of a step, before clipping and update: it may change the gradients, and the
+  /// Called after the backward passes of a step, before clipping and update: it may change the gradients, and the
   /// totals, as processes do that share a step. It is called even if the loss is not finite.
   std::function<void(BackwardTotals&)> after_backward = {};
 };

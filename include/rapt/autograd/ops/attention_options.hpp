@@ -1,5 +1,5 @@
 /// \file
-/// How attention is called: options, masks, biases of scores, and the checks of all of them.
+/// The options, masks and biases of scores with which attention is called, and the checks of all of them.
 #pragma once
 
 #include <cmath>
@@ -229,7 +229,7 @@ template <class T>
   return kernels::TableBias<T>::of_pairs(gathered.data(), square_root(gathered.cols()));
 }
 
-/// What the kernel is asked for; its table bias is not yet set.
+/// The problem that the kernel solves. The caller sets its table bias, whose numbers must be gathered first.
 template <class T>
 [[nodiscard]] kernels::AttentionProblem<T> attention_problem(
     const TensorView<const T>& query, const TensorView<const T>& key, const TensorView<const T>& value,
