@@ -12,6 +12,7 @@
 #include "rapt/pretrained/marian.hpp"
 #include "tests/common/pretrained_case.hpp"
 #include "tests/common/settings.hpp"
+#include "tests/common/steps.hpp"
 
 namespace {
 
@@ -114,24 +115,9 @@ TEST(Marian, BeamSearchAsTransformersDoes) {
 TEST(Marian, StepsSayWhatTheWholeSays) {
   for_each_case([](const PretrainedCase& golden) {
     const auto model = model_of(golden);
-    const TokenBatch source = golden.batch("ids", "row_splits"), target = golden.batch("target_input", "target_splits");
-    const auto whole = logits_of(model, golden);
-    const Index pad = *model.config().pad_token;
-    for (Index i = 0; i < source.sequences(); ++i) {
-      TokenBatch one;
-      one.push_back(source.sequence(i));
-      auto state = model.start(one);
-      for (Index t = 0; t < target.row_splits.length(i); ++t) {
-        const auto logits = model.step(state, target.sequence(i).subspan(static_cast<std::size_t>(t), 1));
-        for (Index v = 0; v < logits.cols(); ++v) {
-          if (v == pad) {
-            EXPECT_EQ(logits(0, v), -std::numeric_limits<float>::infinity());
-          } else {
-            EXPECT_NEAR(logits(0, v), whole(target.row_splits.begin(i) + t, v), 2e-5);  // of about 5
-          }
-        }
-      }
-    }
+    rapt_test::expect_steps_equal_whole(model, golden.batch("ids", "row_splits"),
+                                        golden.batch("target_input", "target_splits"), logits_of(model, golden),
+                                        model.config().pad_token);
   });
 }
 

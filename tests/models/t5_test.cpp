@@ -15,6 +15,7 @@
 #include "rapt/pretrained/t5.hpp"
 #include "tests/common/pretrained_case.hpp"
 #include "tests/common/settings.hpp"
+#include "tests/common/steps.hpp"
 
 namespace {
 
@@ -127,18 +128,7 @@ TEST(T5, StepsSayWhatTheWholeSays) {
   for_each_case([](const PretrainedCase& golden) {
     const auto model = model_of(golden);
     const auto batch = batch_of(golden);
-    const auto whole = logits_of(model, golden);
-    for (Index i = 0; i < batch.source.sequences(); ++i) {
-      TokenBatch one;
-      one.push_back(batch.source.sequence(i));
-      auto state = model.start(one);
-      for (Index t = 0; t < batch.target_input.row_splits.length(i); ++t) {
-        const auto logits = model.step(state, batch.target_input.sequence(i).subspan(static_cast<std::size_t>(t), 1));
-        for (Index v = 0; v < logits.cols(); ++v) {
-          EXPECT_NEAR(logits(0, v), whole(batch.target_input.row_splits.begin(i) + t, v), 2e-5) << i << " " << t;
-        }
-      }
-    }
+    rapt_test::expect_steps_equal_whole(model, batch.source, batch.target_input, logits_of(model, golden));
   });
 }
 
