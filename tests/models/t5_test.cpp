@@ -48,12 +48,14 @@ rapt::Tensor<T> logits_of(const T5<T>& model, const PretrainedCase& golden) {
   return model(batch.source, batch.target_input).value();
 }
 
-/// `f(case)` for each case of the golden file.
+/// `f(case)` for each case of the golden files of T5 and mT5.
 template <class F>
 void for_each_case(const F& f) {
-  for (const std::string& name : PretrainedCase::all("t5")) {
-    SCOPED_TRACE(name);
-    f(PretrainedCase("t5", name));
+  for (const std::string file : {"t5", "mt5"}) {
+    for (const std::string& name : PretrainedCase::all(file)) {
+      SCOPED_TRACE(file + " " + name);
+      f(PretrainedCase(file, name));
+    }
   }
 }
 
@@ -89,7 +91,12 @@ TEST(T5, AgreesInDouble) {
 }
 
 TEST(T5, TravelsBackUnchanged) {
-  for_each_case([](const PretrainedCase& golden) { golden.expect_round_trip(model_of(golden)); });
+  for_each_case([](PretrainedCase golden) {
+    const auto model = model_of(golden);
+    golden.config["model_type"] = "t5";  // an mT5 is written as the T5 that it is
+    golden.config["architectures"] = {"T5ForConditionalGeneration"};
+    golden.expect_round_trip(model);
+  });
 }
 
 TEST(T5, GreedySearchAsTransformersDoes) {
@@ -157,6 +164,19 @@ TEST(T5, FoldersOfTransformers5AreUnderstood) {
   EXPECT_FALSE(model.config().tie_embeddings);
   EXPECT_FALSE(model.config().scale_output);
   golden.expect("logits", logits_of(model, golden), 1e-5);
+}
+
+TEST(T5, WhatAbsentKeysMeanInAnMt5) {
+  const nlohmann::json json = {{"model_type", "mt5"}, {"tie_word_embeddings", true}};
+  const auto config = rapt::detail::config_from_json<T5Config>(json, "config.json");
+  EXPECT_EQ(config.vocabulary, 250112);
+  EXPECT_EQ(config.d_ff, 1024);
+  EXPECT_EQ(config.encoder_layers, 8);
+  EXPECT_EQ(config.decoder_layers, 8);
+  EXPECT_EQ(config.heads, 6);
+  EXPECT_TRUE(config.gated);
+  EXPECT_EQ(config.activation, rapt::Activation::gelu_tanh);
+  EXPECT_FALSE(config.scale_output);
 }
 
 TEST(T5, TiedMatricesMayBeInAFileSeveralTimes) {

@@ -3,7 +3,7 @@
 /// transformer.hpp: positions are a learned bias of the attention scores for each bucket of offsets, which all layers
 /// of a stack share; norms stand before the sublayers, divide by the root mean square and have no bias, as no linear
 /// map has; scores are not divided by sqrt(d_k). The feed-forward network is plain with ReLU (T5), or gated with GELU
-/// and the output projection a matrix of its own (T5 1.1, Flan-T5).
+/// and the output projection a matrix of its own (T5 1.1, Flan-T5, mT5).
 #pragma once
 
 #include <algorithm>

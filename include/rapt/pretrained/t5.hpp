@@ -1,5 +1,5 @@
 /// \file
-/// T5 in Hugging Face folders: T5, T5 1.1, Flan-T5.
+/// T5 in Hugging Face folders: T5, T5 1.1, Flan-T5, and mT5, which is T5 1.1 with a vocabulary of many languages.
 #pragma once
 
 #include <algorithm>
@@ -18,9 +18,17 @@ namespace rapt { inline namespace RAPT_ABI {
 template <>
 struct PretrainedFormat<T5Config> {
   static constexpr std::string_view kModelType = "t5", kArchitecture = "T5ForConditionalGeneration", kBasePrefix = "";
+  /// An mT5 is written as the T5 that it is.
+  [[nodiscard]] static bool is_model_type(std::string_view type) { return type == kModelType || type == kMt5; }
 
   template <class Self, class Visitor>
   static void visit_keys(Self& self, const Visitor& key) {
+    std::string type(kModelType);
+    key("model_type", type);
+    const bool mt5 = type == kMt5;
+    if constexpr (!std::is_const_v<Self>) {
+      if (mt5) apply_defaults_of_mt5(self);
+    }
     key("vocab_size", self.vocabulary);
     key("d_model", self.d_model);
     key("d_kv", self.head_dim);
@@ -33,8 +41,8 @@ struct PretrainedFormat<T5Config> {
     key("dropout_rate", self.dropout);
     key("layer_norm_epsilon", self.norm_epsilon);
     key("initializer_factor", self.init_factor);
-    visit_feed_forward(self, key);
-    visit_output(self, key);
+    visit_feed_forward(self, key, mt5 ? "gated-gelu" : "relu");
+    if (!mt5) visit_output(self, key);
     visit_token_keys(self, key);
     key("pad_token_id", self.pad_token);
     key.must_be("is_encoder_decoder", true);
@@ -80,6 +88,15 @@ struct PretrainedFormat<T5Config> {
   }
 
  private:
+  static constexpr std::string_view kMt5 = "mt5";
+
+  /// What absent keys mean where they mean something else than in T5. The output is never scaled, whatever the keys
+  /// say.
+  static void apply_defaults_of_mt5(T5Config& config) {
+    config.vocabulary = 250112, config.d_ff = 1024, config.encoder_layers = 8, config.heads = 6;
+    config.scale_output = false;
+  }
+
   /// An absent number of decoder layers is that of the encoder's.
   template <class Self, class Visitor>
   static void visit_decoder_layers(Self& self, const Visitor& key) {
@@ -92,9 +109,10 @@ struct PretrainedFormat<T5Config> {
     }
   }
 
-  /// "relu", or "gated-" and the activation, of which "gelu" is its approximation with tanh.
+  /// "relu", or "gated-" and the activation, of which "gelu" is its approximation with tanh. `absent`: what an absent
+  /// key means.
   template <class Self, class Visitor>
-  static void visit_feed_forward(Self& self, const Visitor& key) {
+  static void visit_feed_forward(Self& self, const Visitor& key, std::string_view absent) {
     constexpr std::string_view kGated = "gated-";
     if constexpr (std::is_const_v<Self>) {
       require(!self.gated || self.activation != Activation::gelu, "pretrained",
@@ -106,7 +124,7 @@ struct PretrainedFormat<T5Config> {
       if (self.gated) name.insert(0, kGated);
       key("feed_forward_proj", name);
     } else {
-      std::string name = "relu";
+      std::string name(absent);
       key("feed_forward_proj", name);
       self.gated = name.starts_with(kGated);
       if (self.gated) name.erase(0, kGated.size());
