@@ -1,9 +1,10 @@
 /// \file
 /// Every op against central differences in double; the last test fails when an op has no case in the table.
 // covers: autograd/ops/add.hpp, autograd/ops/add_norm.hpp, autograd/ops/add_rows.hpp, autograd/ops/dropout.hpp,
-//   autograd/ops/gather_rows.hpp, autograd/ops/gated.hpp, autograd/ops/linear.hpp, autograd/ops/matmul.hpp,
-//   autograd/ops/multiply.hpp, autograd/ops/prelu.hpp, autograd/ops/rms_norm.hpp, autograd/ops/rotary.hpp,
-//   autograd/ops/softmax.hpp, autograd/ops/sum.hpp
+//   autograd/ops/gather_rows.hpp, autograd/ops/gated.hpp, autograd/ops/head_norm.hpp, autograd/ops/linear.hpp,
+//   autograd/ops/matmul.hpp, autograd/ops/multiply.hpp, autograd/ops/prelu.hpp, autograd/ops/rms_norm.hpp,
+//   autograd/ops/rotary.hpp, autograd/ops/soft_cap.hpp, autograd/ops/softmax.hpp, autograd/ops/sum.hpp,
+//   kernels/head_norm.hpp
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -19,11 +20,13 @@
 #include "rapt/autograd/ops/dropout.hpp"
 #include "rapt/autograd/ops/gated.hpp"
 #include "rapt/autograd/ops/gather_rows.hpp"
+#include "rapt/autograd/ops/head_norm.hpp"
 #include "rapt/autograd/ops/linear.hpp"
 #include "rapt/autograd/ops/matmul.hpp"
 #include "rapt/autograd/ops/prelu.hpp"
 #include "rapt/autograd/ops/rms_norm.hpp"
 #include "rapt/autograd/ops/rotary.hpp"
+#include "rapt/autograd/ops/soft_cap.hpp"
 #include "rapt/autograd/ops/softmax.hpp"
 #include "tests/common/gradients.hpp"
 
@@ -66,6 +69,7 @@ void add_elementwise(std::vector<Case>& cases) {
     cases.push_back({"add_twice" + of, {shape}, [](const Variables& x) { return add(x[0], x[0]); }});
     cases.push_back({"multiply" + of, {shape, shape}, [](const Variables& x) { return multiply(x[0], x[1]); }});
     cases.push_back({"square" + of, {shape}, [](const Variables& x) { return multiply(x[0], x[0]); }});
+    cases.push_back({"soft_cap" + of, {shape}, [](const Variables& x) { return soft_cap(x[0], 0.8); }});
     cases.push_back({"scale" + of, {shape}, [](const Variables& x) { return scale(x[0], -2.5); }});
     cases.push_back({"sum" + of, {shape}, [](const Variables& x) { return sum(x[0]); }});
     cases.push_back({"softmax" + of, {shape}, [](const Variables& x) { return softmax(x[0]); }});
@@ -192,6 +196,27 @@ void add_rotary(std::vector<Case>& cases) {
   }
 }
 
+void add_head_norms(std::vector<Case>& cases) {
+  for (const bool unit_offset : {false, true}) {
+    const std::string of = unit_offset ? "normalise_heads_unit_offset" : "normalise_heads";
+    for (const Index d_k : {3, 20}) {
+      const rapt::HeadNormOptions all{.query_heads = 2, .key_heads = 1, .head_dim = d_k, .unit_offset = unit_offset};
+      const Shape v{d_k};
+      const std::string name = of + std::to_string(d_k);
+      cases.push_back({name + "_values", {{4, 4 * d_k}, v, v}, [=](const Variables& x) {
+                         return normalise_heads(x[0], x[1], x[2], all);
+                       }});
+      cases.push_back({name + "_twice", {{3, 3 * d_k}, v, v}, [=](const Variables& x) {  // the gradients are added to
+                         return multiply(normalise_heads(x[0], x[1], x[2], all),
+                                         normalise_heads(multiply(x[0], x[0]), x[2], x[1], all));
+                       }});
+      cases.push_back({name + "_products", {{2, 5}, {3 * d_k, 5}, v, v}, [=](const Variables& x) {
+                         return normalise_heads(linear(x[0], x[1], Variable()), x[2], x[3], all);
+                       }});
+    }
+  }
+}
+
 void add_norms(std::vector<Case>& cases) {
   for (const auto& [rows, cols] : {std::pair<Index, Index>{3, 4}, {1, 5}, {2, 17}, {70, 3}}) {
     const std::string of = to_string(Shape{rows, cols});
@@ -201,6 +226,9 @@ void add_norms(std::vector<Case>& cases) {
         {"layer_norm_epsilon" + of, {x, v, v}, [](const Variables& i) { return layer_norm(i[0], i[1], i[2], 0.5); }});
     cases.push_back({"rms_norm" + of, {x, v}, [](const Variables& i) { return rms_norm(i[0], i[1]); }});
     cases.push_back({"rms_norm_epsilon" + of, {x, v}, [](const Variables& i) { return rms_norm(i[0], i[1], 0.5); }});
+    cases.push_back({"rms_norm_unit_offset" + of, {x, v}, [](const Variables& i) {
+                       return rms_norm(i[0], i[1], 1e-6, /*unit_offset=*/true);
+                     }});
     cases.push_back(
         {"add_norm" + of, {x, x, v, v}, [](const Variables& i) { return add_norm(i[0], i[1], i[2], i[3]); }});
     cases.push_back({"residual_add" + of, {x, x}, [](const Variables& i) { return residual_add(i[0], i[1]); }});
@@ -278,6 +306,10 @@ void add_losses(std::vector<Case>& cases) {
           {"cross_entropy" + of, {{6, 5}}, [=](const Variables& x) { return cross_entropy(x[0], ids, options); }});
       cases.push_back({"linear_cross_entropy" + of, {{6, 2}, {5, 2}, {5}}, [=](const Variables& x) {
                          return linear_cross_entropy(x[0], x[1], x[2], ids, options);
+                       }});
+      cases.push_back({"linear_cross_entropy_soft_cap" + of, {{6, 2}, {5, 2}, {5}}, [=](const Variables& x) {
+                         const auto cap = rapt::soft_cap_of_logits<double>(1.5);
+                         return linear_cross_entropy(x[0], x[1], x[2], ids, options, cap);
                        }});
       cases.push_back({"linear_cross_entropy_no_bias" + of, {{6, 2}, {5, 2}}, [=](const Variables& x) {
                          return add(linear_cross_entropy(x[0], x[1], Variable(), ids, options),
@@ -469,6 +501,7 @@ void add_attention(std::vector<Case>& cases) {
     add_gates(all);
     add_rotary(all);
     add_norms(all);
+    add_head_norms(all);
     add_tables(all);
     add_losses(all);
     add_attention(all);
@@ -491,8 +524,8 @@ void expect_right(const std::string& prefix) {
 }
 
 TEST(OpGradients, Elementwise) {
-  for (const char* op :
-       {"add[", "add_twice", "multiply", "square", "scale", "sum", "softmax", "activate", "cube", "dropout"}) {
+  for (const char* op : {"add[", "add_twice", "multiply", "square", "soft_cap", "scale", "sum", "softmax", "activate",
+                         "cube", "dropout"}) {
     expect_right(op);
   }
 }
@@ -501,7 +534,7 @@ TEST(OpGradients, Products) {
   expect_right("linear_");
 }
 TEST(OpGradients, Norms) {
-  for (const char* op : {"layer_norm", "add_norm", "rms_norm", "residual_add"}) expect_right(op);
+  for (const char* op : {"layer_norm", "add_norm", "rms_norm", "residual_add", "normalise_heads"}) expect_right(op);
 }
 TEST(OpGradients, Gates) { expect_right("gated"); }
 TEST(OpGradients, RotaryPositions) { expect_right("rotary"); }

@@ -33,7 +33,8 @@ constexpr Index kModel = 6;
       .attention = {.d_model = kModel, .heads = 2}, .d_ff = 5, .activation = rapt::Activation::gelu, .dropout = 0.f};
 }
 
-/// Every combination of norm, its place, feed-forward network, cross-attention, layer scale and biases.
+/// Every combination of norm, its place, feed-forward network, cross-attention, layer scale and biases; and norms
+/// before and behind each sublayer, with norms of queries and keys where there is no cross-attention.
 [[nodiscard]] std::vector<BlockOptions> all_options() {
   std::vector<BlockOptions> all;
   for (unsigned bits = 0; bits < 64; ++bits) {
@@ -48,6 +49,17 @@ constexpr Index kModel = 6;
     options.attention.query_bias = options.attention.key_bias = bias;
     options.attention.value_bias = options.attention.output_bias = bias;
     all.push_back(options);
+  }
+  for (const auto kind : {rapt::NormKind::layer, rapt::NormKind::rms, rapt::NormKind::rms_unit_offset}) {
+    for (const bool cross : {false, true}) {
+      BlockOptions options = plain_options();
+      options.norm = rapt::NormPlacement::sandwich;
+      options.norm_kind = kind;
+      options.cross_attention = cross;
+      const bool unit_offset = kind == rapt::NormKind::rms_unit_offset;
+      if (!cross) options.attention.query_key_norm = rapt::QueryKeyNorm{.unit_offset = unit_offset};
+      all.push_back(options);
+    }
   }
   return all;
 }
@@ -108,13 +120,16 @@ class ByHand {
     const Variable weight = parameter(name + ".weight"), bias = parameter(name + ".bias");
     EXPECT_EQ(bias.defined(), options_.norm_kind == rapt::NormKind::layer);
     if (bias.defined()) return rapt::layer_norm<double>(x, weight, bias, options_.norm_epsilon);
-    return rapt::rms_norm<double>(x, weight, options_.norm_epsilon);
+    if (options_.norm_kind == rapt::NormKind::rms) return rapt::rms_norm<double>(x, weight, options_.norm_epsilon);
+    const Variable ones(Tensor<double>(weight.shape(), 1.0));
+    return rapt::rms_norm<double>(x, add(weight, ones), options_.norm_epsilon);
   }
   template <class F>
   [[nodiscard]] Variable sublayer(const Variable& x, const std::string& norm, const std::string& scale,
                                   const F& f) const {
-    const bool pre = options_.norm == rapt::NormPlacement::pre;
+    const bool pre = options_.norm != rapt::NormPlacement::post;
     Tensor<double> y = f(pre ? normed(x, norm) : x).value();
+    if (options_.norm == rapt::NormPlacement::sandwich) y = normed(Variable(y), "outer_" + norm).value();
     const Variable factors = parameter(scale);
     EXPECT_EQ(factors.defined(), options_.layer_scale > 0);
     for (Index i = 0; i < y.rows(); ++i) {
@@ -358,6 +373,14 @@ TEST(Block, KindsThatAreLeftOutAreErrors) {
       {{"rotary", with([](auto& o) { o.attention.positions = rapt::RotaryOptions{.rotated_ratio = 1}; }), {"rotary"}},
        {"rms", with([](auto& o) { o.norm_kind = rapt::NormKind::rms; }), {"[norm] ", "rms"}},
        {"gated", with([](auto& o) { o.feed_forward = rapt::FeedForwardKind::gated; }), {"[block] ", "gated"}},
+       {"a norm behind layer scale",
+        [] {
+          BlockOptions wrong = plain_options();
+          wrong.norm = rapt::NormPlacement::sandwich;
+          wrong.layer_scale = 0.5;
+          std::ignore = block_of(wrong);
+        },
+        {"[add_norm] ", "two norms", "0.5"}},
        {"layer scale", with([](auto& o) { o.layer_scale = 0.5; }), {"[add_norm] ", "0.5"}},
        {"drop path", with([](auto& o) { o.drop_path = 0.25f; }), {"[add_norm] ", "0.25"}}});
 }

@@ -18,31 +18,78 @@ struct RmsNorm {
   T epsilon;
 };
 
+namespace detail {
+
+/// One row of rms_norm; returns its rstd. `out` may be `row`. Call inside `with_simd`.
+template <class Isa, class T>
+[[gnu::always_inline]] inline T rms_norm_row(Isa isa, const T* row, Index cols, const T* gamma, T epsilon, T* out) {
+  const T square = dot(isa, row, row, cols);
+  if (!(square <= std::numeric_limits<T>::max())) [[unlikely]] {
+    T mean = 0, large_rstd = 0;
+    const T* none = nullptr;
+    if (normalise_large_row(row, cols, gamma, none, epsilon, out, mean, large_rstd)) return large_rstd;
+  }
+  const T r = T(1) / std::sqrt(square / static_cast<T>(cols) + epsilon);
+  simd::for_lanes<T>(
+      isa, cols, [&](auto lanes, Index j) __attribute__((always_inline)) {
+        simd::Vector<T, lanes> v, gain;
+        simd::load(v, row + j);
+        simd::load(gain, gamma + j);
+        v *= r;
+        v *= gain;
+        simd::store(out + j, v);
+      });
+  return r;
+}
+
+/// One row of rms_norm_backward, from its x and dy: adds to dgamma, and writes or adds the row of dx that begins at
+/// element `first` of it, unless dx.data is nullptr. dx may be dy's memory. Call inside `with_simd`.
+template <class Isa, class T>
+[[gnu::always_inline]] inline void rms_norm_backward_row(Isa isa, const T* row, const T* up, Index cols, const T* gamma,
+                                                         T r, T* dgamma, const GradientRows<T>& dx, Index first) {
+  constexpr int kWidth = simd::kLanes<Isa, T>;
+  simd::Native<Isa, T> products{};
+  T product = 0;
+  simd::for_lanes<T>(
+      isa, cols, [&](auto lanes, Index j) __attribute__((always_inline)) {
+        simd::Vector<T, lanes> n, d, gain, sum;
+        simd::load(n, row + j);
+        simd::load(d, up + j);
+        simd::load(gain, gamma + j);
+        simd::load(sum, dgamma + j);
+        n *= r;
+        d *= n;
+        sum += d;
+        simd::store(dgamma + j, sum);
+        d *= gain;
+        if constexpr (lanes == kWidth) {
+          products += d;
+        } else {
+          product += d[0];
+        }
+      });
+  if (dx.data == nullptr) return;
+  const T mean_gn = (product + simd::sum_lanes<kWidth>(products)) / static_cast<T>(cols);
+  simd::for_lanes<T>(
+      isa, cols, [&](auto lanes, Index j) __attribute__((always_inline)) {
+        simd::Vector<T, lanes> n, d, gain;
+        simd::load(n, row + j);
+        simd::load(d, up + j);
+        simd::load(gain, gamma + j);
+        const simd::Vector<T, lanes> change = r * (d * gain - n * r * mean_gn);
+        join(dx, first + j, change);
+      });
+}
+
+}  // namespace detail
+
 /// Computes y [N, D] and rstd [N], which is 1 / sqrt(mean(x^2) + epsilon).
 template <class T>
 void rms_norm(const RmsNorm<T>& p, T* y, T* rstd) {
   parallel_for(p.rows, kNormGrain, [&](Index begin, Index end) {
     simd::with_simd([&](auto isa) __attribute__((always_inline)) {
       for (Index i = begin; i < end; ++i) {
-        const T* row = p.x + i * p.cols;
-        T* out = y + i * p.cols;
-        const T square = dot(isa, row, row, p.cols);
-        if (!(square <= std::numeric_limits<T>::max())) [[unlikely]] {
-          T mean = 0;
-          const T* none = nullptr;
-          if (detail::normalise_large_row(row, p.cols, p.gamma, none, p.epsilon, out, mean, rstd[i])) continue;
-        }
-        const T r = T(1) / std::sqrt(square / static_cast<T>(p.cols) + p.epsilon);
-        rstd[i] = r;
-        simd::for_lanes<T>(
-            isa, p.cols, [&](auto lanes, Index j) __attribute__((always_inline)) {
-              simd::Vector<T, lanes> v, gain;
-              simd::load(v, row + j);
-              simd::load(gain, p.gamma + j);
-              v *= r;
-              v *= gain;
-              simd::store(out + j, v);
-            });
+        rstd[i] = detail::rms_norm_row(isa, p.x + i * p.cols, p.cols, p.gamma, p.epsilon, y + i * p.cols);
       }
     });
   });
@@ -58,42 +105,9 @@ void rms_norm_backward(const RmsNorm<T>& p, const T* rstd, const T* dy, const Gr
   parallel_for(p.rows, kNormGrain, [&](Index begin, Index end) {
     T* part_gamma = partial.row(begin / kNormGrain);
     simd::with_simd([&](auto isa) __attribute__((always_inline)) {
-      constexpr int kWidth = simd::kLanes<decltype(isa), T>;
       for (Index i = begin; i < end; ++i) {
-        const T* row = p.x + i * p.cols;
-        const T* up = dy + i * p.cols;
-        const T r = rstd[i];
-        simd::Native<decltype(isa), T> products{};
-        T product = 0;
-        simd::for_lanes<T>(
-            isa, p.cols, [&](auto lanes, Index j) __attribute__((always_inline)) {
-              simd::Vector<T, lanes> n, d, gain, sum;
-              simd::load(n, row + j);
-              simd::load(d, up + j);
-              simd::load(gain, p.gamma + j);
-              simd::load(sum, part_gamma + j);
-              n *= r;
-              d *= n;
-              sum += d;
-              simd::store(part_gamma + j, sum);
-              d *= gain;
-              if constexpr (lanes == kWidth) {
-                products += d;
-              } else {
-                product += d[0];
-              }
-            });
-        if (dx.data == nullptr) continue;
-        const T mean_gn = (product + simd::sum_lanes<kWidth>(products)) / static_cast<T>(p.cols);
-        simd::for_lanes<T>(
-            isa, p.cols, [&](auto lanes, Index j) __attribute__((always_inline)) {
-              simd::Vector<T, lanes> n, d, gain;
-              simd::load(n, row + j);
-              simd::load(d, up + j);
-              simd::load(gain, p.gamma + j);
-              const simd::Vector<T, lanes> change = r * (d * gain - n * r * mean_gn);
-              detail::join(dx, i * p.cols + j, change);
-            });
+        const Index first = i * p.cols;
+        detail::rms_norm_backward_row(isa, p.x + first, dy + first, p.cols, p.gamma, rstd[i], part_gamma, dx, first);
       }
     });
   });

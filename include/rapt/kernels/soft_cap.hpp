@@ -1,9 +1,10 @@
 /// \file
-/// Soft-capping of attention scores: cap tanh(score / cap), which stays between -cap and cap (Bello et al. 2016; Gemma
-/// 2, Riviere et al. 2024).
+/// Soft-capping of attention scores and logits: cap tanh(x / cap), which stays between -cap and cap (Bello et al. 2016;
+/// Gemma 2, Riviere et al. 2024).
 #pragma once
 
 #include "rapt/core/tensor.hpp"
+#include "rapt/kernels/elementwise.hpp"
 #include "rapt/kernels/simd.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace kernels {
@@ -31,6 +32,19 @@ template <class Isa, class T>
           simd::store(slopes + i, slope);
         }
       });
+}
+
+/// soft_cap_row of all elements of x in place   // [N, V]; `slopes`: as large, or nullptr
+template <class T>
+void soft_cap(TensorView<T> x, T cap, T* slopes) {
+  const Index grain = std::max<Index>(1, kElementGrain / std::max<Index>(1, x.cols()));
+  parallel_for(x.rows(), grain, [&](Index begin, Index end) {
+    simd::with_simd([&](auto isa) __attribute__((always_inline)) {
+      for (Index i = begin; i < end; ++i) {
+        soft_cap_row(isa, x.row(i), x.cols(), cap, slopes != nullptr ? slopes + i * x.cols() : nullptr);
+      }
+    });
+  });
 }
 
 }}}  // namespace rapt::RAPT_ABI::kernels

@@ -172,7 +172,10 @@ template <class T = float>
 class Beit {
  public:
   using ScalarType = T;
-  using Blocks = Stack<T, BlockKinds{.rotary = false, .rms_norm = false, .gated = false, .scaled_residuals = true}>;
+  using Blocks =
+      Stack<T,
+            BlockKinds{
+                .rotary = false, .query_key_norm = false, .rms_norm = false, .gated = false, .scaled_residuals = true}>;
   using Config = BeitConfig;
 
   /// Weights and tokens normal with the config's standard deviation, cut at two of them, as the paper's code; biases of

@@ -10,6 +10,7 @@
 #include "rapt/autograd/ops/cross_entropy.hpp"
 #include "rapt/autograd/ops/gather_rows.hpp"
 #include "rapt/autograd/ops/linear.hpp"
+#include "rapt/autograd/ops/soft_cap.hpp"
 #include "rapt/nn/prompt.hpp"
 #include "rapt/nn/stack.hpp"
 
@@ -17,7 +18,8 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// The base of a model `Gpt : CausalDecoder<Gpt<T>, T>`, which gives it, as a friend, four things: its name `kWhere`
 /// for errors, its blocks and last norm `layers_`, a Stack; `embed(batch, behind)`, the embedded tokens [N, D] where
-/// `behind` is the state of the tokens before them, without layers if there are none; and `output_weight()` [V, D].
+/// `behind` is the state of the tokens before them, without layers if there are none; and `output_weight()` [V, D]. A
+/// model whose logits are soft-capped has a constant `kCapsLogits` and `logit_cap()`, the cap or 0.
 template <class Model, class T>
 class CausalDecoder {
  public:
@@ -33,7 +35,11 @@ class CausalDecoder {
   }
   /// Scores of every token to come next, before softmax   // [N, V] from [N, D]
   [[nodiscard]] Variable<T> logits(const Variable<T>& hidden) const {
-    return linear<T>(hidden, model().output_weight(), Variable<T>());
+    Variable<T> scores = linear<T>(hidden, model().output_weight(), Variable<T>());
+    if constexpr (requires { Model::kCapsLogits; }) {
+      if (model().logit_cap() > 0) return soft_cap<T>(std::move(scores), model().logit_cap());
+    }
+    return scores;
   }
   [[nodiscard]] Variable<T> operator()(const TokenBatch& batch) const { return logits(hidden(batch)); }
 
@@ -41,7 +47,11 @@ class CausalDecoder {
   [[nodiscard]] Variable<T> loss(const LanguageBatch& batch, const CrossEntropyOptions& options = {}) const {
     Variable<T> h = hidden(batch.input);
     if (!batch.rows.empty()) h = gather_rows<T>(h, batch.rows);  // the rows that have a target
-    return linear_cross_entropy<T>(h, model().output_weight(), Variable<T>(), batch.targets, options);
+    LogitCap<T> cap;
+    if constexpr (requires { Model::kCapsLogits; }) {
+      if (model().logit_cap() > 0) cap = soft_cap_of_logits<T>(model().logit_cap());
+    }
+    return linear_cross_entropy<T>(h, model().output_weight(), Variable<T>(), batch.targets, options, cap);
   }
 
   /// Decoding: a state with one row for each prompt, which has read all of it but the last token.

@@ -107,7 +107,10 @@ struct ImageGptConfig {
 template <class T = float>
 class ImageGpt : public CausalDecoder<ImageGpt<T>, T> {
  public:
-  using Blocks = Stack<T, BlockKinds{.rotary = false, .rms_norm = true, .gated = false, .scaled_residuals = false}>;
+  using Blocks =
+      Stack<T,
+            BlockKinds{
+                .rotary = false, .query_key_norm = false, .rms_norm = true, .gated = false, .scaled_residuals = false}>;
   using Config = ImageGptConfig;
 
   /// Weights as GPT-2's: normal, those of the projections into the residual sum divided by sqrt(2 layers). Throws

@@ -18,7 +18,7 @@ namespace rapt { inline namespace RAPT_ABI {
 template <class T = float>
 class Llama : public CausalDecoder<Llama<T>, T> {
  public:
-  using Blocks = Stack<T, BlockKinds{.rotary = true, .rms_norm = true, .gated = true, .scaled_residuals = false}>;
+  using Blocks = Stack<T, BlockKinds{.rotary = true, .query_key_norm = true, .rms_norm = true, .gated = true, .scaled_residuals = false}>;
   using Config = LlamaConfig;
 
   /// Matrices are normal, norms one, biases zero. Throws ValueError for a config that does not fit.

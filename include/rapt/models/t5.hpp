@@ -199,7 +199,10 @@ class T5 : public EncoderDecoder<T5<T>, T> {
 
  private:
   friend class EncoderDecoder<T5, T>;
-  using Blocks = Stack<T, BlockKinds{.rotary = false, .rms_norm = true, .gated = true, .scaled_residuals = false}>;
+  using Blocks =
+      Stack<T,
+            BlockKinds{
+                .rotary = false, .query_key_norm = false, .rms_norm = true, .gated = true, .scaled_residuals = false}>;
   static constexpr std::string_view kWhere = "t5";
 
   /// Makes the layers, whose random values the public constructor draws.

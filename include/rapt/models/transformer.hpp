@@ -13,7 +13,8 @@
 namespace rapt { inline namespace RAPT_ABI {
 
 [[nodiscard]] constexpr auto named_values(NormPlacement) {
-  return std::to_array<NamedValue<NormPlacement>>({{"post", NormPlacement::post}, {"pre", NormPlacement::pre}});
+  return std::to_array<NamedValue<NormPlacement>>(
+      {{"post", NormPlacement::post}, {"pre", NormPlacement::pre}, {"sandwich", NormPlacement::sandwich}});
 }
 [[nodiscard]] constexpr auto named_values(SinusoidLayout) {
   return std::to_array<NamedValue<SinusoidLayout>>({{"interleaved", SinusoidLayout::interleaved},

@@ -2,6 +2,7 @@
 /// The "Add & Norm" box of the paper's figure 1: residual connection, dropout and normalisation around a sublayer.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -16,10 +17,12 @@ namespace rapt { inline namespace RAPT_ABI {
 enum class NormPlacement {
   post,  ///< Norm(x + Dropout(Sublayer(x))), the paper
   pre,   ///< x + Dropout(Sublayer(Norm(x))): trains without warm-up (Xiong et al. 2020)
+  /// x + Dropout(Norm'(Sublayer(Norm(x)))), with a second norm of its own (Ding et al. 2021; Gemma 2)
+  sandwich,
 };
 
 [[nodiscard]] inline std::string to_string(NormPlacement placement) {
-  return placement == NormPlacement::post ? "post" : "pre";
+  return placement == NormPlacement::post ? "post" : placement == NormPlacement::pre ? "pre" : "sandwich";
 }
 
 struct AddNormOptions {
@@ -49,6 +52,12 @@ class AddNorm {
             "add_norm",
             "dropout and drop_path must be in [0, 1), layer_scale not negative and epsilon positive: ", options.dropout,
             ", ", options.drop_path, ", ", options.layer_scale, ", ", options.epsilon);
+    if (options.placement == NormPlacement::sandwich) {
+      require(options.layer_scale == 0 && options.drop_path == 0.f, "add_norm",
+              "a sublayer between two norms has no layer_scale and drop_path: ", options.layer_scale, ", ",
+              options.drop_path);
+      outer_norm_.emplace(options.d_model, options.kind, options.epsilon);
+    }
     if (options.layer_scale == 0) return;
     scale_ = Parameter<T>(init::constant<T>(Shape{options.d_model}, static_cast<T>(options.layer_scale)));
   }
@@ -65,17 +74,24 @@ class AddNorm {
       }
     }
     if (post) return norm_(x, sublayer(x), options_.dropout);
-    return residual_add(x, sublayer(norm_(x)), options_.dropout);
+    Variable<T> result = sublayer(norm_(x));
+    if (outer_norm_) result = (*outer_norm_)(result);
+    return residual_add(x, std::move(result), options_.dropout);
   }
 
   [[nodiscard]] const Norm<T, kKinds>& norm() const { return norm_; }
   [[nodiscard]] bool drops_paths() const { return options_.drop_path > 0.f; }
   [[nodiscard]] NormPlacement placement() const { return options_.placement; }
 
-  /// The norm's parameters alone; `visit_scale` visits the vector of layer scale, which has a name of its own.
+  /// The norm's parameters alone; `visit_outer_norm` visits those of a sandwich's second norm and `visit_scale` the
+  /// vector of layer scale, which have names of their own.
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor&& visitor) {
     Norm<T, kKinds>::visit(self.norm_, visitor);
+  }
+  template <class Self, class Visitor>
+  static void visit_outer_norm(Self& self, std::string_view name, Visitor&& visitor) {
+    visitor(name, self.outer_norm_);
   }
   template <class Self, class Visitor>
   static void visit_scale(Self& self, std::string_view name, Visitor&& visitor) {
@@ -91,7 +107,8 @@ class AddNorm {
 
   Norm<T, kKinds> norm_;
   AddNormOptions options_;
-  Parameter<T> scale_;  // [D], if there is layer scale
+  std::optional<Norm<T, kKinds>> outer_norm_;  // of a sandwich
+  Parameter<T> scale_;                         // [D], if there is layer scale
 };
 static_assert(Module<AddNorm<float>>);
 

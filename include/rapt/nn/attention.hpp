@@ -13,6 +13,7 @@
 #include "rapt/autograd/ops/add.hpp"
 #include "rapt/autograd/ops/attention.hpp"
 #include "rapt/autograd/ops/gather_rows.hpp"
+#include "rapt/autograd/ops/head_norm.hpp"
 #include "rapt/autograd/ops/place_rows.hpp"
 #include "rapt/nn/block_kinds.hpp"
 #include "rapt/nn/cache_attention.hpp"
@@ -31,6 +32,13 @@ struct BiasTable {
 /// position: scores (q_i + u) k_j + (q_i + w) r_(i - j) (Transformer-XL). Causal.
 struct DistanceScores {
   bool own_biases = true;  ///< the layer has u and w of its own; false: calls bring those that layers share
+};
+
+/// Each head's queries and keys are divided by their root mean square and multiplied by a learned vector [d_k], one for
+/// all queries and one for all keys (Henry et al. 2020; Qwen3, Gemma 3).
+struct QueryKeyNorm {
+  double epsilon = 1e-6;
+  bool unit_offset = false;  ///< multiplied by 1 + the vector, which begins at 0 in place of 1
 };
 
 /// How attention knows positions; std::monostate: not at all, they are in the input if anywhere.
@@ -55,6 +63,7 @@ struct MultiHeadAttentionOptions {
   float dropout = 0.f;        ///< rate of the dropout of the attention probabilities
   /// Biases of the projections. If queries, keys and values all have one, the three are one parameter.
   bool query_bias = true, key_bias = true, value_bias = true, output_bias = true;
+  std::optional<QueryKeyNorm> query_key_norm = {};  ///< of queries and keys before they are rotated; unset: none
   AttentionPositions positions = {};
   AttentionNames names = {};
 };
@@ -75,9 +84,9 @@ struct PositionInputs {
 ///
 /// Names and layout are those of torch.nn.MultiheadAttention: in_proj_weight [(H + K) d_k + K d_v, D] stacks W^Q, W^K
 /// and W^V, so that self-attention projects all three in one product; out_proj.weight is W^O, [D, H d_v]. `names` may
-/// call them otherwise. If only some of the projections have biases, these are query_bias, key_bias and value_bias; a
-/// table of biases is position_bias.table; distances have position_proj.weight [H d_k, D], content_bias and
-/// position_bias [H, d_k].
+/// call them otherwise. If only some of the projections have biases, these are query_bias, key_bias and value_bias;
+/// norms of queries and keys are q_norm.weight and k_norm.weight; a table of biases is position_bias.table; distances
+/// have position_proj.weight [H d_k, D], content_bias and position_bias [H, d_k].
 ///
 /// A const layer may be used from many threads.
 template <class T = float, BlockKinds kKinds = kAllKinds>
@@ -107,10 +116,17 @@ class MultiHeadAttention {
     if (const auto* const table = std::get_if<BiasTable>(&options_.positions); table != nullptr && table->rows > 0) {
       bias_table_ = zeros({table->rows, options_.heads});
     }
+    if (options_.query_key_norm) {
+      require(kKinds.query_key_norm, kWhere, "the block is compiled without norms of queries and keys");
+      const T first = options_.query_key_norm->unit_offset ? T(0) : T(1);
+      query_norm_ = Parameter<T>(init::constant<T>(Shape{options_.head_dim}, first));
+      key_norm_ = Parameter<T>(init::constant<T>(Shape{options_.head_dim}, first));
+    }
     if (const auto* const rotation = std::get_if<RotaryOptions>(&options_.positions)) {
       require(kKinds.rotary, kWhere, "the block is compiled without rotary positions");
       if constexpr (kKinds.rotary) {
-        const bool fits = rotary != nullptr && rotary->options() == *rotation;
+        const bool fits =
+            rotary != nullptr && rotary->options() == *rotation && rotary->head_dim() == options_.head_dim;
         rotary_ = fits ? *rotary : Rotary<T>(options_.head_dim, *rotation);
       }
     }
@@ -132,7 +148,7 @@ class MultiHeadAttention {
                                        const RowSplits& source_splits, const AttentionMask<T>& mask = {},
                                        const AttentionCapture<T>& capture = {},
                                        const PositionInputs<T>& positions = {}) const {
-    require_no_rotary();
+    require_plain_queries();
     const Index q = query_columns(), k = key_columns();
     const Variable<T> query = project(x, 0, q);
     const Variable<T> kv = keys_values(source);
@@ -145,7 +161,7 @@ class MultiHeadAttention {
                                        const Variable<T>& value, const RowSplits& key_splits,
                                        const AttentionMask<T>& mask = {},
                                        const AttentionCapture<T>& capture = {}) const {
-    require_no_rotary();
+    require_plain_queries();
     const Index q = query_columns(), k = key_columns(), v = value_columns();
     const Variable<T> queries = project(query, 0, q), keys = project(key, q, k), values = project(value, q + k, v);
     return attend(columns(queries, 0, q), columns(keys, 0, k), columns(values, 0, v), query_splits, key_splits, mask,
@@ -196,7 +212,7 @@ class MultiHeadAttention {
   /// `weights`, if set, receives the attention probabilities, [N, H, longest range]. Not recorded.
   [[nodiscard]] Variable<T> step(const Variable<T>& x, const RowSplits& splits, const Tensor<T>& keys_values,
                                  std::span<const kernels::KeyRange> ranges, Tensor<T>* weights = nullptr) const {
-    require_no_rotary();
+    require_plain_queries();
     require_steps({});
     require(options_.window == 0, kWhere, "steps of attention to an encoder output have no window: ", options_.window);
     const Index k = key_columns(), v = value_columns();
@@ -236,6 +252,8 @@ class MultiHeadAttention {
   [[nodiscard]] Index value_columns() const { return options_.key_value_heads * options_.value_head_dim; }
   /// The options as they were given, with defaults of 0 replaced by what they stand for.
   [[nodiscard]] const MultiHeadAttentionOptions& options() const { return options_; }
+  /// The rotary positions, whose table another layer may share; nullptr: there are none.
+  [[nodiscard]] const Rotary<T>* rotary() const { return rotary_ ? &*rotary_ : nullptr; }
   /// From now on a token attends only to keys at most so many positions away; 0: no limit.
   void set_window(Index window) { options_.window = window; }
 
@@ -246,6 +264,8 @@ class MultiHeadAttention {
     visitor("query_bias", self.query_bias_);
     visitor("key_bias", self.key_bias_);
     visitor("value_bias", self.value_bias_);
+    visitor("q_norm.weight", self.query_norm_);
+    visitor("k_norm.weight", self.key_norm_);
     visitor("position_proj", self.position_proj_);
     visitor(self.options_.names.out_proj, self.out_proj_);
     visitor("content_bias", self.content_bias_);
@@ -281,8 +301,9 @@ class MultiHeadAttention {
     if (!std::holds_alternative<DistanceScores>(options.positions)) return std::nullopt;
     return Linear<T>(options.d_model, options.heads * options.head_dim, rng, {.bias = false});
   }
-  void require_no_rotary() const {
-    require(!rotary_.has_value(), kWhere, "rotary positions are for self-attention alone");
+  void require_plain_queries() const {
+    require(!rotary_.has_value() && !options_.query_key_norm.has_value(), kWhere,
+            "rotary positions and norms of queries and keys are for self-attention alone");
   }
   /// Steps know positions from the cache's lengths or from offsets, not from pairs or encoded distances.
   void require_steps(const PositionInputs<T>& positions) const {
@@ -305,11 +326,22 @@ class MultiHeadAttention {
     if (has_parts) return linear<T>(x, in_proj_weight_, stacked_bias(), Activation::none, {first, count});
     return linear<T>(x, in_proj_weight_, in_proj_bias_, Activation::none, {first, count});
   }
-  /// [queries | keys | values], the first two rotated by their positions   // [N, (H + K) d_k + K d_v]
+  /// [queries | keys | values], the first two normalised and rotated by their positions, as the options say
+  /// // [N, (H + K) d_k + K d_v]
   /// `starts`: the position of each sequence's first row; empty: 0.
   [[nodiscard]] Variable<T> project_all(const Variable<T>& x, const RowSplits& splits,
                                         std::span<const Index> starts) const {
     Variable<T> qkv = project(x, 0, query_columns() + key_columns() + value_columns());
+    if constexpr (kKinds.query_key_norm) {
+      if (options_.query_key_norm) {
+        qkv = normalise_heads(std::move(qkv), query_norm_, key_norm_,
+                              {.query_heads = options_.heads,
+                               .key_heads = options_.key_value_heads,
+                               .head_dim = options_.head_dim,
+                               .epsilon = options_.query_key_norm->epsilon,
+                               .unit_offset = options_.query_key_norm->unit_offset});
+      }
+    }
     if constexpr (kKinds.rotary) {
       if (!rotary_) return qkv;
       require<ShapeError>(splits.rows() == x.rows(), kWhere, "row splits end at ", splits.rows(), ", x has shape ",
@@ -362,6 +394,7 @@ class MultiHeadAttention {
   MultiHeadAttentionOptions options_;
   Parameter<T> in_proj_weight_, in_proj_bias_;
   Parameter<T> query_bias_, key_bias_, value_bias_;  // if not all three exist
+  Parameter<T> query_norm_, key_norm_;               // [d_k] each
   std::optional<Linear<T>> position_proj_;
   Linear<T> out_proj_;
   Parameter<T> content_bias_, position_bias_, bias_table_;

@@ -29,13 +29,15 @@ struct BlockNames {
   std::string_view feed_forward = {};  ///< empty: its two maps are named in the block, beside the other parts
   /// The norms in the order of the sublayers; without cross-attention the feed-forward network's is the second.
   std::array<std::string_view, 3> norms = {"norm1", "norm2", "norm3"};
+  std::array<std::string_view, 3> outer_norms = {"outer_norm1", "outer_norm2",
+                                                 "outer_norm3"};  ///< NormPlacement::sandwich
   bool norm_behind_attention = false;  ///< the first norm stands behind its attention in the order of the parameters
 };
 
 /// Names are torch.nn.TransformerEncoderLayer's and torch.nn.TransformerDecoderLayer's, unless `names` says otherwise.
 struct BlockOptions {
   /// Self-attention; its d_model is the block's. Cross-attention has the same heads, biases and dropout, but neither
-  /// positions nor window.
+  /// positions nor window nor norms of queries and keys.
   MultiHeadAttentionOptions attention = {};
   bool cross_attention = false;
   FeedForwardKind feed_forward = FeedForwardKind::plain;
@@ -112,7 +114,7 @@ class Block {
   [[nodiscard]] Variable<T> read_segment(const Variable<T>& x, const RowSplits& splits, const Variable<T>& all,
                                          const RowSplits& all_splits, const PositionInputs<T>& positions = {}) const {
     require_encoder_output(false);
-    const bool pre = self_norm_.placement() == NormPlacement::pre;
+    const bool pre = self_norm_.placement() != NormPlacement::post;
     const auto attention = [&](const Variable<T>& n) {
       const Variable<T> source = all.node() == x.node() ? n : pre ? self_norm_.norm()(all) : all;
       return self_attention_(n, splits, source, all_splits, {.causal = true}, {}, positions);
@@ -170,6 +172,9 @@ class Block {
     if (!names.norm_behind_attention) visitor(names.norms[0], self.self_norm_);
     visitor(names.norms[1], self.cross_norm_);
     visitor(names.norms[cross ? 2 : 1], self.feed_forward_norm_);
+    AddNorm<T, kKinds>::visit_outer_norm(self.self_norm_, names.outer_norms[0], visitor);
+    if (cross) AddNorm<T, kKinds>::visit_outer_norm(*self.cross_norm_, names.outer_norms[1], visitor);
+    AddNorm<T, kKinds>::visit_outer_norm(self.feed_forward_norm_, names.outer_norms[cross ? 2 : 1], visitor);
     AddNorm<T, kKinds>::visit_scale(self.self_norm_, "scale1", visitor);
     if (cross) AddNorm<T, kKinds>::visit_scale(*self.cross_norm_, "scale2", visitor);
     AddNorm<T, kKinds>::visit_scale(self.feed_forward_norm_, cross ? "scale3" : "scale2", visitor);
@@ -184,6 +189,7 @@ class Block {
     MultiHeadAttentionOptions attention = options.attention;
     attention.positions = {};
     attention.window = 0;
+    attention.query_key_norm = {};
     return MultiHeadAttention<T, kKinds>(attention, rng);
   }
   static Network feed_forward(const BlockOptions& options, Rng& rng) {

@@ -9,6 +9,7 @@ namespace rapt { inline namespace RAPT_ABI {
 /// uses, as each has kernels of its own for every instruction set.
 struct BlockKinds {
   bool rotary = true;            ///< rotary positions
+  bool query_key_norm = true;    ///< norms of queries and keys
   bool rms_norm = true;          ///< root mean square norms beside layer norms
   bool gated = true;             ///< gated feed-forward networks beside plain ones
   bool scaled_residuals = true;  ///< drop path and layer scale
@@ -17,6 +18,6 @@ struct BlockKinds {
 inline constexpr BlockKinds kAllKinds = {};
 /// What the paper's figure 1 needs: the Transformer, BERT, GPT and ViT are made of it.
 inline constexpr BlockKinds kPaperKinds = {
-    .rotary = false, .rms_norm = false, .gated = false, .scaled_residuals = false};
+    .rotary = false, .query_key_norm = false, .rms_norm = false, .gated = false, .scaled_residuals = false};
 
 }}  // namespace rapt::RAPT_ABI

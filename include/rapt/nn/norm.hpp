@@ -14,11 +14,14 @@
 namespace rapt { inline namespace RAPT_ABI {
 
 enum class NormKind {
-  layer,  ///< (x - mean) / sqrt(variance + epsilon) * weight + bias, row by row (Ba et al. 2016)
-  rms,    ///< x / sqrt(mean(x^2) + epsilon) * weight, row by row (Zhang and Sennrich 2019)
+  layer,            ///< (x - mean) / sqrt(variance + epsilon) * weight + bias, row by row (Ba et al. 2016)
+  rms,              ///< x / sqrt(mean(x^2) + epsilon) * weight, row by row (Zhang and Sennrich 2019)
+  rms_unit_offset,  ///< the same times 1 + weight, whose weights begin at 0 (Gemma)
 };
 
-[[nodiscard]] inline std::string to_string(NormKind kind) { return kind == NormKind::layer ? "layer" : "rms"; }
+[[nodiscard]] inline std::string to_string(NormKind kind) {
+  return kind == NormKind::layer ? "layer" : kind == NormKind::rms ? "rms" : "rms_unit_offset";
+}
 
 /// A norm of either kind; parameters are called as LayerNorm's and RmsNorm's.
 template <class T = float, BlockKinds kKinds = kAllKinds>
@@ -50,7 +53,7 @@ class Norm {
   using Kinds = std::conditional_t<kKinds.rms_norm, std::variant<LayerNorm<T>, RmsNorm<T>>, std::variant<LayerNorm<T>>>;
   static Kinds made(Index d_model, NormKind kind, double epsilon) {
     if constexpr (kKinds.rms_norm) {
-      if (kind == NormKind::rms) return RmsNorm<T>(d_model, epsilon);
+      if (kind != NormKind::layer) return RmsNorm<T>(d_model, epsilon, kind == NormKind::rms_unit_offset);
     }
     require(kind == NormKind::layer, "norm", "the block is compiled without norms of the kind ", to_string(kind));
     return LayerNorm<T>(d_model, epsilon);

@@ -2,7 +2,13 @@
 /// Rotary positions (Su et al. 2021) and the ways to make them reach further than a model was trained for.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cmath>
+#include <initializer_list>
+#include <optional>
+#include <type_traits>
+#include <vector>
 
 #include "rapt/autograd/ops/rotary.hpp"
 #include "rapt/nn/positional_encoding.hpp"
@@ -12,16 +18,49 @@ namespace rapt { inline namespace RAPT_ABI {
 /// How frequencies change for sequences longer than the model was trained on.
 enum class RotaryScaling {
   none,
-  linear,   ///< all are divided by `factor`: positions are interpolated (Chen et al. 2023)
-  dynamic,  ///< theta grows with the sequence, once that is longer than `max_positions` ("dynamic NTK")
-  llama3,   ///< low ones are divided by `factor`, high ones stay, with a ramp between (Llama 3.1)
-  yarn,     ///< the same with another ramp, and cosines and sines are stretched (Peng et al. 2023)
+  linear,    ///< all are divided by `factor`: positions are interpolated (Chen et al. 2023)
+  dynamic,   ///< theta grows with the sequence, once that is longer than `max_positions` ("dynamic NTK")
+  llama3,    ///< low ones are divided by `factor`, high ones stay, with a ramp between (Llama 3.1)
+  yarn,      ///< the same with another ramp, and cosines and sines are stretched (Peng et al. 2023)
+  longrope,  ///< each is divided by a factor of its own, which long sequences have others of (Ding et al. 2024; Phi-3)
 };
 
 [[nodiscard]] inline std::string to_string(RotaryScaling scaling) {
-  constexpr const char* kNames[] = {"none", "linear", "dynamic", "llama3", "yarn"};
+  constexpr const char* kNames[] = {"none", "linear", "dynamic", "llama3", "yarn", "longrope"};
   return kNames[static_cast<int>(scaling)];
 }
+
+/// A short list of numbers that is copied as plain memory, so that options which hold it cost no code to copy.
+class RotaryFactors {
+ public:
+  static constexpr std::size_t kMost = 128;
+
+  RotaryFactors() = default;
+  RotaryFactors(std::initializer_list<double> values) {
+    for (const double value : values) emplace_back() = value;
+  }
+  /// Adds a zero. Throws ValueError for more than kMost numbers.
+  double& emplace_back() {
+    require(size_ < kMost, "rotary", "at most ", kMost, " pairs can have factors of their own");
+    values_[size_] = 0;
+    return values_[size_++];
+  }
+  void clear() { size_ = 0; }
+  [[nodiscard]] double& back() { return values_[size_ - 1]; }
+  [[nodiscard]] double operator[](std::size_t i) const { return values_[i]; }
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] const double* begin() const { return values_.data(); }
+  [[nodiscard]] const double* end() const { return values_.data() + size_; }
+
+  friend bool operator==(const RotaryFactors& a, const RotaryFactors& b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end());
+  }
+
+ private:
+  std::array<double, kMost> values_ = {};
+  std::size_t size_ = 0;
+};
+static_assert(std::is_trivially_copyable_v<RotaryFactors>);
 
 struct RotaryOptions {
   double theta = 10000;        ///< pair i of r / 2 rotates by theta^(-2i / r) from one position to the next
@@ -31,16 +70,22 @@ struct RotaryOptions {
 
   RotaryScaling scaling = RotaryScaling::none;
   double factor = 1;
-  Index original_positions = 0;                 ///< llama3, yarn: length before scaling; 0: max_positions
-  double low_factor = 1, high_factor = 4;       ///< llama3: the rotations in that length where the ramp begins and ends
-  double beta_slow = 1, beta_fast = 32;         ///< yarn: the same
-  bool truncate = true;                         ///< yarn: the ramp begins and ends at whole pairs
-  std::optional<double> attention_factor = {};  ///< yarn: of cosines and sines; unset: 1 + 0.1 log(factor), or from
-  double mscale = 0, mscale_all = 0;            ///< these two if both are set (DeepSeek)
+  Index original_positions = 0;            ///< llama3, yarn, longrope: length before scaling; 0: max_positions
+  double low_factor = 1, high_factor = 4;  ///< llama3: the rotations in that length where the ramp begins and ends
+  double beta_slow = 1, beta_fast = 32;    ///< yarn: the same
+  bool truncate = true;                    ///< yarn: the ramp begins and ends at whole pairs
+  /// yarn, longrope: of cosines and sines. Unset: yarn has 1 + 0.1 log(factor), or what mscale and mscale_all give;
+  /// longrope sqrt(1 + log(factor) / log(original length)).
+  std::optional<double> attention_factor = {};
+  double mscale = 0, mscale_all = 0;  ///< yarn: used if both are set (DeepSeek)
+  RotaryFactors short_factors = {};   ///< longrope: of each pair, in sequences up to the original length
+  RotaryFactors long_factors = {};    ///< longrope: of each pair, in longer sequences
 
   friend bool operator==(const RotaryOptions&, const RotaryOptions&) = default;
 
   /// How many of a head's columns are rotated.
+  /// Length before scaling.
+  [[nodiscard]] Index original_length() const { return original_positions > 0 ? original_positions : max_positions; }
   [[nodiscard]] Index rotated(Index head_dim) const {
     return static_cast<Index>(static_cast<double>(head_dim) * rotated_ratio);
   }
@@ -58,6 +103,15 @@ struct RotaryOptions {
             "dynamic scaling needs more than one pair of columns: head_dim = ", head_dim);
     require(low_factor > 0 && high_factor > low_factor, kWhere, "low_factor ", low_factor, ", high_factor ",
             high_factor);
+    if (scaling == RotaryScaling::longrope) {
+      const auto is_factor = [](double x) { return x > 0 && std::isfinite(x); };
+      for (const RotaryFactors* factors : {&short_factors, &long_factors}) {
+        require(
+            std::ssize(*factors) == rotated(head_dim) / 2 && std::all_of(factors->begin(), factors->end(), is_factor),
+            kWhere, "longrope needs a positive factor for each of ", rotated(head_dim) / 2,
+            " pairs: short_factors has ", short_factors.size(), ", long_factors ", long_factors.size());
+      }
+    }
     require(beta_slow > 0 && beta_fast >= beta_slow, kWhere, "beta_slow ", beta_slow, ", beta_fast ", beta_fast);
   }
 };
@@ -76,8 +130,7 @@ namespace detail {
 [[nodiscard]] inline std::vector<double> rotary_frequencies(const RotaryOptions& options, Index rotated, Index length) {
   constexpr double kTwoPi = 6.283185307179586476925;
   const auto r = static_cast<double>(rotated), max = static_cast<double>(options.max_positions);
-  const auto original =
-      static_cast<double>(options.original_positions > 0 ? options.original_positions : options.max_positions);
+  const auto original = static_cast<double>(options.original_length());
   const double factor = options.factor;
   double theta = options.theta;
   if (options.scaling == RotaryScaling::dynamic && length > options.max_positions) {
@@ -93,7 +146,10 @@ namespace detail {
 
   std::vector<double> frequencies;
   for (Index i = 0; i < rotated / 2; ++i) {
-    const double frequency = std::pow(theta, -2 * static_cast<double>(i) / r);
+    double frequency = std::pow(theta, -2 * static_cast<double>(i) / r);
+    if (options.scaling == RotaryScaling::longrope) {
+      frequency /= (length > options.original_length() ? options.long_factors : options.short_factors)[to_size(i)];
+    }
     double slowed = 0;  // how much of it is divided by the factor
     if (options.scaling == RotaryScaling::linear) slowed = 1;
     if (options.scaling == RotaryScaling::llama3) {
@@ -107,8 +163,13 @@ namespace detail {
 
 /// What cosines and sines are multiplied by.
 [[nodiscard]] inline double rotary_magnitude(const RotaryOptions& options) {
-  if (options.scaling != RotaryScaling::yarn) return 1;
+  const bool longrope = options.scaling == RotaryScaling::longrope;
+  if (options.scaling != RotaryScaling::yarn && !longrope) return 1;
   if (options.attention_factor) return *options.attention_factor;
+  if (longrope) {
+    const auto original = static_cast<double>(options.original_length());
+    return options.factor > 1 ? std::sqrt(1 + std::log(options.factor) / std::log(original)) : 1;
+  }
   const auto growth = [&](double scale) { return 0.1 * scale * std::log(options.factor) + 1; };
   return options.mscale != 0 && options.mscale_all != 0 ? growth(options.mscale) / growth(options.mscale_all)
                                                         : growth(1);
@@ -116,9 +177,9 @@ namespace detail {
 
 /// Rotates heads by their positions. Copies share one table of cosines and sines, so that layers do.
 ///
-/// With dynamic scaling the frequencies are those of each sequence's own length. While decoding that is the length so
-/// far, and keys in a cache stay as they were rotated: behind `max_positions` the result is not that of the whole
-/// sequence at once.
+/// With dynamic scaling and longrope the frequencies are those of each sequence's own length. While decoding that is
+/// the length so far, and keys in a cache stay as they were rotated: behind `max_positions` (dynamic) or the original
+/// length (longrope) the result is not that of the whole sequence at once.
 template <class T = float>
 class Rotary {
  public:
@@ -130,6 +191,7 @@ class Rotary {
     constexpr Index kMostElements = Index{1} << 22;
     const Index rotated = options.rotated(head_dim);
     kept = std::min({kept, options.max_positions, kMostElements / rotated});
+    if (options.scaling == RotaryScaling::longrope) kept = std::min(kept, options.original_length());
     Tensor<T> table(Shape{kept, rotated});
     if (kept > 0) {
       const auto frequencies = rotary_frequencies(options, rotated, kept);
@@ -163,6 +225,7 @@ class Rotary {
   }
 
   [[nodiscard]] const RotaryOptions& options() const { return options_; }
+  [[nodiscard]] Index head_dim() const { return head_dim_; }
 
  private:
   /// [cosines | sines] of one position.

@@ -36,21 +36,17 @@ template <class T = float, BlockKinds kKinds = kAllKinds>
 class Stack {
  public:
   /// `options_of(i)` are the options of block i, from 0. `final_norm`: a norm of the first block's kind stands behind
-  /// the last. Blocks with rotary positions share one table of cosines and sines, that of the first block.
+  /// the last. Blocks with the same rotary positions share one table of cosines and sines.
   template <class F>
   requires std::is_invocable_r_v<BlockOptions, const F&, Index> Stack(Index layers, const F& options_of,
                                                                       bool final_norm, Rng& rng) {
     require(layers > 0, kWhere, "a stack needs at least one block: ", layers);
     const BlockOptions first = options_of(0);
-    std::optional<Rotary<T>> rotary;
-    if constexpr (kKinds.rotary) {
-      if (const auto* const options = std::get_if<RotaryOptions>(&first.attention.positions)) {
-        const Index d_k = first.attention.head_dim;
-        rotary.emplace(d_k > 0 ? d_k : first.attention.d_model / std::max<Index>(first.attention.heads, 1), *options);
-      }
-    }
     layers_.reserve(static_cast<std::size_t>(layers));
-    for (Index i = 0; i < layers; ++i) layers_.emplace_back(options_of(i), rng, rotary ? &*rotary : nullptr);
+    for (Index i = 0; i < layers; ++i) {
+      const BlockOptions options = i == 0 ? first : options_of(i);
+      layers_.emplace_back(options, rng, rotary_of_earlier(options.attention));
+    }
     if (final_norm) norm_.emplace(first.attention.d_model, first.norm_kind, first.norm_epsilon);
   }
   /// So many blocks of the same options.
@@ -172,6 +168,16 @@ class Stack {
  private:
   static constexpr std::string_view kWhere = "stack";
 
+  /// The table of an earlier layer with the same rotary positions, or nullptr.
+  [[nodiscard]] const Rotary<T>* rotary_of_earlier(const MultiHeadAttentionOptions& options) const {
+    const auto* const wanted = std::get_if<RotaryOptions>(&options.positions);
+    if (wanted == nullptr) return nullptr;
+    for (const Block<T, kKinds>& layer : layers_) {
+      const Rotary<T>* const rotary = layer.self_attention().rotary();
+      if (rotary != nullptr && rotary->options() == *wanted) return rotary;
+    }
+    return nullptr;
+  }
   void require_layers(std::size_t count) const {
     require<ShapeError>(count == layers_.size(), kWhere, "a state of ", count, " layers for ", layers_.size());
   }

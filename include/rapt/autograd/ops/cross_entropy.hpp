@@ -33,6 +33,15 @@ struct CrossEntropyOptions {
   Reduction reduction = Reduction::mean;
 };
 
+/// How linear_cross_entropy caps its logits, if at all: `soft_cap_of_logits` (autograd/ops/soft_cap.hpp) fills it, so
+/// that only programs that cap logits compile the kernel.
+template <class T>
+struct LogitCap {
+  T cap = 0;
+  /// apply(logits, cap, slopes) caps logits in place and writes the derivatives, unless `slopes` is nullptr.
+  void (*apply)(TensorView<T>, T, T*) = nullptr;
+};
+
 namespace detail {
 
 [[nodiscard]] inline double sum_in_order(const Tensor<double>& values) {
@@ -164,12 +173,14 @@ struct ProjectionGradients {
 /// The losses of all rows of x W^T + b, whose logits exist for a block of rows at a time, and those `gradients` that
 /// are wanted of the sum over rows of gradient_scale row_scales[i] loss_i.
 template <class T>
-void project_and_compare(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>* bias,
+void project_and_compare(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>* bias, const LogitCap<T>& cap,
                          const CrossEntropyTargets<T>& targets, T gradient_scale, const T* row_scales, double* losses,
                          ProjectionGradients<T>& gradients) {
   const Index rows = x.rows(), vocabulary = weight.rows();
   Tensor<T> logits(Shape{std::min(rows, kLossBlock), vocabulary});
   const kernels::PackedOperand<T> weight_transposed(kernels::transposed(weight));
+  const bool keeps_slopes = cap.apply != nullptr && gradients.wanted();
+  Tensor<T> slopes(keeps_slopes ? logits.shape() : Shape{0});
   std::optional<kernels::PackedOperand<T>> weight_packed;
   if (!gradients.dx.empty()) weight_packed.emplace(kernels::as_is(weight));
   for (Index i = 0; i < rows; i += kLossBlock) {
@@ -178,9 +189,11 @@ void project_and_compare(const Tensor<T>& x, const Tensor<T>& weight, const Tens
     const TensorView<T> block = logits.view().middle_rows(0, count);
     kernels::gemm(kernels::as_is(x_block), weight_transposed, block,
                   {.bias = bias != nullptr ? bias->data() : nullptr});
+    if (cap.apply != nullptr) cap.apply(block, cap.cap, keeps_slopes ? slopes.data() : nullptr);
     auto problem = targets.rows(i, count, gradients.wanted() ? gradient_scale : T(0));
     if (row_scales != nullptr) problem.row_gradient_scales = row_scales + i;
     kernels::cross_entropy_rows(block.data(), count, vocabulary, problem, losses + i);
+    if (keeps_slopes) kernels::multiply<T>(block.data(), slopes.data(), block.data(), block.size());
     if (weight_packed) kernels::gemm(kernels::as_is(block), *weight_packed, gradients.dx.view().middle_rows(i, count));
     if (!gradients.dw.empty()) {
       kernels::gemm(kernels::transposed(block), kernels::as_is(x_block), gradients.dw, {.accumulate = i > 0});
@@ -214,10 +227,12 @@ template <class T>
 /// cross_entropy(x W^T + b, targets), for training: logits exist for a block of rows at a time, so [N, V] is never
 /// stored, and those of the gradients of x, W and b that are wanted come out of the same pass; with Reduction::none
 /// backward goes through the logits again   // x [N, D], W [V, D], b [V] or undefined
+/// `cap`: caps the logits before their softmax.
 template <class T>
 [[nodiscard]] Variable<T> linear_cross_entropy(const Variable<T>& x, const Variable<T>& weight, const Variable<T>& bias,
                                                std::span<const std::int32_t> targets,
-                                               const CrossEntropyOptions& options = {}) {
+                                               const CrossEntropyOptions& options = {},
+                                               const std::type_identity_t<LogitCap<T>>& cap = {}) {
   const Index rows = x.rows(), vocabulary = weight.rows();
   require<ShapeError>(weight.shape().rank() == 2 && x.cols() == weight.cols(), "linear_cross_entropy", "x has shape ",
                       x.shape(), ", the weight [V, D] is ", weight.shape());
@@ -229,7 +244,7 @@ template <class T>
   Tensor<double> losses(Shape{rows});
   detail::ProjectionGradients<T> gradients;
   if (recording && !by_row) gradients = {*x.node(), *weight.node(), bias.defined() ? bias.node().get() : nullptr};
-  detail::project_and_compare<T>(x.value(), weight.value(), bias_value, checked, checked.gradient_scale(), nullptr,
+  detail::project_and_compare<T>(x.value(), weight.value(), bias_value, cap, checked, checked.gradient_scale(), nullptr,
                                  losses.data(), gradients);
   Tensor<T> loss = checked.reduce(losses);
   if (!by_row) {
@@ -239,11 +254,11 @@ template <class T>
   }
   if (recording) checked.keep();
   return record("linear_cross_entropy", std::move(loss), {x, weight, bias},
-                [checked = std::move(checked), losses = std::move(losses)](Node<T>& out) mutable {
+                [cap, checked = std::move(checked), losses = std::move(losses)](Node<T>& out) mutable {
                   const Node<T>&x_in = out.input(0), &weight_in = out.input(1), *bias_in = out.inputs[2].get();
                   detail::ProjectionGradients<T> by_rows(x_in, weight_in, bias_in);
                   detail::project_and_compare<T>(x_in.value, weight_in.value,
-                                                 bias_in != nullptr ? &bias_in->value : nullptr, checked, T(1),
+                                                 bias_in != nullptr ? &bias_in->value : nullptr, cap, checked, T(1),
                                                  out.grad.data(), losses.data(), by_rows);
                   by_rows.add_to_inputs(out, T(1));
                 });
