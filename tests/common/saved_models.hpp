@@ -12,6 +12,7 @@
 #include "rapt/pretrained/beit.hpp"
 #include "rapt/pretrained/bert.hpp"
 #include "rapt/pretrained/deit.hpp"
+#include "rapt/pretrained/gemma.hpp"
 #include "rapt/pretrained/gpt.hpp"
 #include "rapt/pretrained/image_gpt.hpp"
 #include "rapt/pretrained/llama.hpp"
@@ -240,6 +241,7 @@ class SavedModels {
     gpt();
     bert();
     llama();
+    gemma();
     marian();
     t5();
     transformer_xl();
@@ -316,11 +318,12 @@ class SavedModels {
                             change(c);
                           });
     };
-    for (const std::string family : {"llama", "mistral", "qwen2"}) {
+    for (const std::string family : {"llama", "mistral", "qwen2", "qwen3"}) {
       const auto of_family = [&](const std::string& name, const auto& change) {
         with(family + "_" + name, [&](auto& c) {
           if (family == "mistral") c.window = 3;
           if (family == "qwen2") c.attention_bias = true;
+          if (family == "qwen3") c.query_key_norm = true;
           change(c);
         });
       };
@@ -339,6 +342,24 @@ class SavedModels {
         c.rotary.scaling = RotaryScaling::yarn, c.rotary.factor = 4, c.rotary.original_positions = 3;
       });
     }
+    const auto phi3 = [&](const std::string& name, const auto& change) {
+      with("phi3_" + name, [&](auto& c) {
+        c.fused_projections = true;
+        change(c);
+      });
+    };
+    phi3("plain", [](auto&) {});
+    phi3("window", [](auto& c) { c.window = 3, c.key_value_heads = 2; });
+    phi3("tied", [](auto& c) { c.tie_embeddings = true, c.rotary.rotated_ratio = 0.5; });
+    phi3("longrope", [](auto& c) {
+      c.rotary.scaling = RotaryScaling::longrope, c.rotary.original_positions = 4, c.rotary.factor = 1.5;
+      c.rotary.short_factors = {1, 1.25}, c.rotary.long_factors = {1, 3};
+    });
+    phi3("longrope_attention", [](auto& c) {
+      c.rotary.scaling = RotaryScaling::longrope, c.rotary.factor = 2, c.rotary.attention_factor = 1.25;
+      c.rotary.short_factors = {1, 1.25}, c.rotary.long_factors = {1, 3}, c.rotary.max_positions = 60;
+    });
+    with("qwen3_biases", [](auto& c) { c.query_key_norm = c.attention_bias = c.attention_output_bias = true; });
     with("biases", [](auto& c) { c.attention_bias = c.attention_output_bias = true; });
     with("mlp_bias", [](auto& c) { c.mlp_bias = true, c.activation = rapt::Activation::gelu; });
     with("odd_heads", [](auto& c) { c.attention_bias = true, c.heads = 3, c.head_dim = 4; });
@@ -349,6 +370,36 @@ class SavedModels {
     with("yarn_mscale", [](auto& c) {
       c.rotary.scaling = RotaryScaling::yarn, c.rotary.factor = 4, c.rotary.mscale = 0.7, c.rotary.mscale_all = 0.3;
       c.rotary.truncate = false, c.rotary.beta_fast = 16, c.rotary.beta_slow = 2;
+    });
+  }
+
+  void gemma() const {
+    const auto with = [&](const std::string& name, const auto& change) {
+      add<rapt::Gemma<T>>("gemma_" + name,
+                          {.vocabulary = 17,
+                           .d_model = 16,
+                           .layers = 3,
+                           .heads = 4,
+                           .key_value_heads = 2,
+                           .head_dim = 6,
+                           .d_ff = 20,
+                           .query_scalar = 5,
+                           .score_cap = 3,
+                           .logit_cap = 2,
+                           .window = 2},
+                          change);
+    };
+    const auto gemma3 = [](auto& c) {
+      c.query_key_norm = true, c.score_cap = c.logit_cap = 0, c.local_theta = 30, c.rotary.theta = 300;
+    };
+    with("2_plain", [](auto&) {});
+    with("2_no_caps", [](auto& c) { c.score_cap = c.logit_cap = 0, c.tie_embeddings = false; });
+    with("2_all_local", [](auto& c) { c.global_every = 4, c.attention_bias = true; });
+    with("2_tokens", [](auto& c) { c.begin_token = {}, c.end_tokens = {3, 11}, c.pad_token = {}; });
+    with("3_plain", gemma3);
+    with("3_period", [&](auto& c) { gemma3(c), c.global_every = 3, c.logit_cap = 2; });
+    with("3_linear", [&](auto& c) {
+      gemma3(c), c.rotary.scaling = rapt::RotaryScaling::linear, c.rotary.factor = 4, c.tie_embeddings = false;
     });
   }
 

@@ -15,6 +15,7 @@
 #include "rapt/pretrained/beit.hpp"
 #include "rapt/pretrained/bert.hpp"
 #include "rapt/pretrained/deit.hpp"
+#include "rapt/pretrained/gemma.hpp"
 #include "rapt/pretrained/gpt.hpp"
 #include "rapt/pretrained/image_gpt.hpp"
 #include "rapt/pretrained/llama.hpp"
@@ -107,7 +108,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   constexpr void (*kKinds[])(const Texts&) = {
       run<rapt::Gpt<float>>,           run<rapt::Bert<float>>,     run<rapt::Llama<float>>, run<rapt::Marian<float>>,
       run<rapt::Vit<float>>,           run<rapt::Deit<float>>,     run<rapt::Beit<float>>,  run<rapt::Mae<float>>,
-      run<rapt::TransformerXl<float>>, run<rapt::ImageGpt<float>>, run<rapt::T5<float>>};
+      run<rapt::TransformerXl<float>>, run<rapt::ImageGpt<float>>, run<rapt::T5<float>>,    run<rapt::Gemma<float>>};
   try {
     kKinds[data[0] % std::size(kKinds)](texts);
   } catch (const rapt::Error&) {

@@ -71,8 +71,10 @@ ROTARY = {
 }
 
 
-def add_model(cases, case, family, settings, number):
-    config = getattr(transformers, family + "Config")(**{**PLAIN, **json.loads(json.dumps(settings))})
+def add_model(cases, case, family, settings, number, config_class=None, without=()):
+    """config_class: the name of the config's class, if it is not the family's; without: settings that it does not have."""
+    plain = {name: value for name, value in PLAIN.items() if name not in without}
+    config = getattr(transformers, config_class or family + "Config")(**{**plain, **json.loads(json.dumps(settings))})
     architecture = family + "ForCausalLM"
     model = randomise(getattr(transformers, architecture)(config).double(), number, deviation=0.5).eval()
     sequences, splits = random_sequences([5, 2, 9], VOCABULARY, 100 + number)

@@ -38,7 +38,8 @@ LlamaConfig small() {
           .rotary = {.theta = 100, .max_positions = 16}};
 }
 std::vector<LlamaConfig> configs() {
-  LlamaConfig plain = small(), biased = small(), windowed = small(), far = small();
+  LlamaConfig plain = small(), biased = small(), windowed = small(), far = small(), normed = small(),
+              longrope = small();
   plain.heads = 3, plain.key_value_heads = std::nullopt, plain.head_dim = std::nullopt;
   plain.tie_embeddings = true;
   plain.rotary.layout = rapt::RotaryLayout::interleaved;
@@ -49,7 +50,12 @@ std::vector<LlamaConfig> configs() {
   far.rotary.max_positions = 4;  // of the table; positions go on
   far.rotary.scaling = rapt::RotaryScaling::yarn;
   far.rotary.factor = 4;
-  return {small(), plain, biased, windowed, far};
+  normed.query_key_norm = true;
+  longrope.rotary.scaling = rapt::RotaryScaling::longrope;
+  longrope.rotary.factor = 2;
+  longrope.rotary.max_positions = 64;
+  longrope.rotary.short_factors = {1, 1.5, 2}, longrope.rotary.long_factors = {1, 3, 7};
+  return {small(), plain, biased, windowed, far, normed, longrope};
 }
 
 template <class T>
@@ -238,6 +244,8 @@ TEST(Llama, PresetsHaveTheirPublishedSizes) {
   EXPECT_EQ(rapt::count_parameters(Llama(LlamaConfig::llama31_8b(), rng)), 8030261248);
   EXPECT_EQ(rapt::count_parameters(Llama(LlamaConfig::tiny_llama(), rng)), 1100048384);
   EXPECT_EQ(rapt::count_parameters(Llama(LlamaConfig::mistral_7b(), rng)), 7241732096);
+  EXPECT_EQ(rapt::count_parameters(Llama(LlamaConfig::qwen3_600m(), rng)), 596049920);
+  EXPECT_EQ(rapt::count_parameters(Llama(LlamaConfig::phi3_mini(), rng)), 3821079552);
 }
 
 TEST(Llama, WeightsAreDrawnAsTheConfigSays) {

@@ -1,6 +1,6 @@
 /// \file
-/// Folders of Llama, Mistral and Qwen2: read, compared with transformers, and written back.
-// covers: models/llama_config.hpp
+/// Folders of Llama, Mistral, Qwen2, Qwen3 and Phi-3: read, compared with transformers, and written back.
+// covers: models/llama_config.hpp, pretrained/rotary_keys.hpp
 #include "rapt/pretrained/llama.hpp"
 
 #include <gtest/gtest.h>
@@ -19,18 +19,22 @@ using rapt_test::PretrainedCase;
 
 static_assert(rapt::HasPretrainedFormat<LlamaConfig>);
 
-/// All but GLM's, which keeps gates and values in one tensor.
-std::vector<std::string> case_names() {
-  std::vector<std::string> names = PretrainedCase::all("llama");
-  std::erase_if(names, [](const std::string& name) { return name.starts_with("glm"); });
-  EXPECT_GE(names.size(), 9u);
-  return names;
+/// File and name of all cases but GLM's, which keeps gates and values in one tensor.
+std::vector<std::pair<std::string, std::string>> all_cases() {
+  std::vector<std::pair<std::string, std::string>> cases;
+  for (const std::string file : {"llama", "qwen3", "phi3"}) {
+    for (const std::string& name : PretrainedCase::all(file)) {
+      if (!name.starts_with("glm")) cases.emplace_back(file, name);
+    }
+  }
+  EXPECT_GE(cases.size(), 16u);
+  return cases;
 }
 
 TEST(PretrainedLlama, AgreesWithTransformers) {
-  for (const std::string& name : case_names()) {
-    SCOPED_TRACE(name);
-    const PretrainedCase golden("llama", name);
+  for (const auto& [file, name] : all_cases()) {
+    SCOPED_TRACE(file + " " + name);
+    const PretrainedCase golden(file, name);
     const auto model = rapt::from_pretrained<Llama<float>>(golden.folder.path());
     const TokenBatch input = golden.batch("ids", "row_splits");
     golden.expect("logits", model(input).value(), 1e-5);
@@ -43,9 +47,9 @@ TEST(PretrainedLlama, AgreesWithTransformers) {
 }
 
 TEST(PretrainedLlama, TravelsBackUnchanged) {
-  for (const std::string& name : case_names()) {
-    SCOPED_TRACE(name);
-    const PretrainedCase golden("llama", name);
+  for (const auto& [file, name] : all_cases()) {
+    SCOPED_TRACE(file + " " + name);
+    const PretrainedCase golden(file, name);
     const auto model = rapt::from_pretrained<Llama<float>>(golden.folder.path());
     golden.expect_round_trip(model);
     const rapt_test::TemporaryFolder saved;
@@ -56,6 +60,21 @@ TEST(PretrainedLlama, TravelsBackUnchanged) {
     EXPECT_EQ(json["architectures"], golden.config["architectures"]);
     EXPECT_EQ(json["model_type"], golden.config["model_type"]);
   }
+}
+
+/// Phi-3's folders of transformers 4 have longrope by its older name, beside the original length.
+TEST(PretrainedLlama, ReadsTheOlderFormOfLongrope) {
+  PretrainedCase golden("phi3", "partial_longrope");
+  const nlohmann::json scaling = golden.config["rope_parameters"];
+  golden.config.erase("rope_parameters");
+  golden.config["rope_theta"] = scaling["rope_theta"];
+  golden.config["partial_rotary_factor"] = scaling["partial_rotary_factor"];
+  golden.config["original_max_position_embeddings"] = 6;
+  golden.config["rope_scaling"] = {
+      {"type", "su"}, {"short_factor", scaling["short_factor"]}, {"long_factor", scaling["long_factor"]}};
+  golden.write();
+  const auto model = rapt::from_pretrained<Llama<float>>(golden.folder.path());
+  golden.expect("logits", model(golden.batch("ids", "row_splits")).value(), 1e-5);
 }
 
 /// Files of transformers 4 have "rope_theta" and "rope_scaling" in place of "rope_parameters".
@@ -92,6 +111,15 @@ TEST(PretrainedLlama, WhatTheThreeFamiliesLeaveOpen) {
   PretrainedCase qwen("llama", "qwen2");
   EXPECT_TRUE(read(qwen).attention_bias);
   EXPECT_FALSE(read(qwen).attention_output_bias);
+  PretrainedCase qwen3("qwen3", "plain");
+  EXPECT_TRUE(read(qwen3).query_key_norm);
+  EXPECT_FALSE(read(qwen3).attention_bias || read(qwen3).attention_output_bias);
+  qwen3.config.erase("head_dim");
+  EXPECT_EQ(read(qwen3).head_dim, 128);
+  PretrainedCase phi("phi3", "partial_longrope");
+  EXPECT_NEAR(read(phi).rotary.factor, 32.0 / 6, 1e-12);
+  EXPECT_EQ(read(phi).rotary.rotated_ratio, 0.75);
+  EXPECT_EQ(read(phi).window, 0);
   PretrainedCase llama("llama", "multi_query_biases");
   llama.config["eos_token_id"] = {3, 4};
   llama.config["head_dim"] = nullptr;
@@ -114,6 +142,14 @@ TEST(PretrainedLlama, SettingsThatItDoesNotHaveAreNamed) {
   expect("plain", [](auto& c) { c["rope_scaling"] = 3; }, {"rope_scaling", "an object"});
   expect("yarn", [](auto& c) { c["rope_parameters"]["factor"] = 0.5; }, {"factor", "0.5"});
   expect("qwen2", [](auto& c) { c["use_sliding_window"] = true; }, {"use_sliding_window"});
+  const auto expect_phi = [](auto change, const std::vector<std::string>& parts) {
+    PretrainedCase golden("phi3", "partial_longrope");
+    change(golden.config);
+    rapt_test::expect_message<rapt::IoError>([&] { std::ignore = read(golden); }, parts);
+  };
+  expect_phi([](auto& c) { c["rope_parameters"]["short_factor"] = {1.0, 2.0}; }, {"longrope", "short_factors has 2"});
+  expect_phi([](auto& c) { c["rope_parameters"]["long_factor"][1] = -1.0; }, {"longrope", "positive"});
+  expect_phi([](auto& c) { c["resid_pdrop"] = 0.1; }, {"resid_pdrop", "0.1"});
   expect("mistral_window", [](auto& c) { c["sliding_window"] = 1; }, {"window", "-1"});
 }
 
@@ -128,6 +164,11 @@ TEST(PretrainedLlama, WhatHuggingFaceHasNoModelForIsNotWritten) {
   EXPECT_NO_THROW(write([](auto& c) { c.attention_bias = true; }));
   EXPECT_NO_THROW(write([](auto& c) { c.window = 5; }));
   EXPECT_THROW(write([](auto& c) { c.window = 5, c.mlp_bias = true; }), rapt::ValueError);
+  EXPECT_NO_THROW(write([](auto& c) { c.query_key_norm = true, c.head_dim = 6; }));
+  EXPECT_NO_THROW(write([](auto& c) { c.fused_projections = true, c.window = 5, c.rotary.rotated_ratio = 1; }));
+  EXPECT_THROW(write([](auto& c) { c.query_key_norm = true, c.window = 5; }), rapt::ValueError);
+  EXPECT_THROW(write([](auto& c) { c.fused_projections = c.query_key_norm = true; }), rapt::ValueError);
+  EXPECT_THROW(write([](auto& c) { c.fused_projections = c.attention_bias = true; }), rapt::ValueError);
   EXPECT_THROW(write([](auto& c) { c.attention_output_bias = true; }), rapt::ValueError);
   EXPECT_THROW(write([](auto& c) { c.rotary.layout = rapt::RotaryLayout::interleaved; }), rapt::ValueError);
 }

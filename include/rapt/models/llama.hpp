@@ -1,7 +1,7 @@
 /// \file
-/// Llama (Touvron et al. 2023) and the models of its shape: Mistral, Qwen2, TinyLlama and many others. What differs
-/// from gpt.hpp: rotary positions in place of learned ones, root mean square norms, gated feed-forward networks, fewer
-/// heads of keys and values than of queries, no biases.
+/// Llama (Touvron et al. 2023) and the models of its shape: Mistral, Qwen2, Qwen3, Phi-3, TinyLlama and many others.
+/// What differs from gpt.hpp: rotary positions in place of learned ones, root mean square norms, gated feed-forward
+/// networks, fewer heads of keys and values than of queries, no biases.
 #pragma once
 
 #include <optional>
@@ -18,7 +18,9 @@ namespace rapt { inline namespace RAPT_ABI {
 template <class T = float>
 class Llama : public CausalDecoder<Llama<T>, T> {
  public:
-  using Blocks = Stack<T, BlockKinds{.rotary = true, .query_key_norm = true, .rms_norm = true, .gated = true, .scaled_residuals = false}>;
+  using Blocks =
+      Stack<T, BlockKinds{
+                   .rotary = true, .query_key_norm = true, .rms_norm = true, .gated = true, .scaled_residuals = false}>;
   using Config = LlamaConfig;
 
   /// Matrices are normal, norms one, biases zero. Throws ValueError for a config that does not fit.

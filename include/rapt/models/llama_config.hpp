@@ -1,5 +1,5 @@
 /// \file
-/// The settings of a Llama, a Mistral or a Qwen2.
+/// The settings of a Llama, a Mistral, a Qwen2, a Qwen3 or a Phi-3.
 #pragma once
 
 #include <optional>
@@ -26,8 +26,34 @@ namespace kernels {
                                                    {"linear", RotaryScaling::linear},
                                                    {"dynamic", RotaryScaling::dynamic},
                                                    {"llama3", RotaryScaling::llama3},
-                                                   {"yarn", RotaryScaling::yarn}});
+                                                   {"yarn", RotaryScaling::yarn},
+                                                   {"longrope", RotaryScaling::longrope}});
 }
+
+namespace detail {
+
+template <class Rotary, class Visitor>
+void visit_rotary_fields(Rotary& rotary, const Visitor& field) {
+  field("rotary_theta", rotary.theta);
+  field("rotary_rotated_ratio", rotary.rotated_ratio);
+  field("rotary_max_positions", rotary.max_positions);
+  field("rotary_layout", rotary.layout);
+  field("rotary_scaling", rotary.scaling);
+  field("rotary_factor", rotary.factor);
+  field("rotary_original_positions", rotary.original_positions);
+  field("rotary_low_factor", rotary.low_factor);
+  field("rotary_high_factor", rotary.high_factor);
+  field("rotary_beta_slow", rotary.beta_slow);
+  field("rotary_beta_fast", rotary.beta_fast);
+  field("rotary_truncate", rotary.truncate);
+  field("rotary_attention_factor", rotary.attention_factor);
+  field("rotary_mscale", rotary.mscale);
+  field("rotary_mscale_all", rotary.mscale_all);
+  field("rotary_short_factors", rotary.short_factors);
+  field("rotary_long_factors", rotary.long_factors);
+}
+
+}  // namespace detail
 
 /// Everything that makes a Llama. Defaults are those of the first one, of 7 billion parameters.
 struct LlamaConfig {
@@ -43,8 +69,12 @@ struct LlamaConfig {
   double norm_epsilon = 1e-6;
   bool tie_embeddings = false;         ///< one matrix for the embedding and the output projection
   bool attention_bias = false;         ///< of queries, keys and values (Qwen2)
-  bool attention_output_bias = false;  ///< Hugging Face's Llama has both or none
+  bool attention_output_bias = false;  ///< Hugging Face's Llama and Qwen3 have both or none
   bool mlp_bias = false;
+  bool query_key_norm = false;  ///< queries and keys of each head are normalised before they are rotated (Qwen3)
+  /// Folders hold queries, keys and values as one matrix, and gates and values of the inner layer as another, as
+  /// Hugging Face's Phi-3. The model is the same.
+  bool fused_projections = false;
   /// If > 0: a token sees itself and no more than this many before it. Hugging Face's sliding_window counts the token
   /// itself.
   Index window = 0;
@@ -78,6 +108,30 @@ struct LlamaConfig {
         .key_value_heads = 8, .d_ff = 14336, .rotary = {.max_positions = 32768}, .norm_epsilon = 1e-5, .window = 4095};
   }
 
+  /// Qwen3 (Yang et al. 2025), of 0.6 billion parameters.
+  [[nodiscard]] static LlamaConfig qwen3_600m() {
+    return {.vocabulary = 151936,
+            .d_model = 1024,
+            .layers = 28,
+            .heads = 16,
+            .key_value_heads = 8,
+            .head_dim = 128,
+            .d_ff = 3072,
+            .rotary = {.theta = 1000000, .max_positions = 40960},
+            .tie_embeddings = true,
+            .query_key_norm = true};
+  }
+  /// Phi-3 mini for 4096 tokens (Abdin et al. 2024), of 3.8 billion parameters.
+  [[nodiscard]] static LlamaConfig phi3_mini() {
+    return {.vocabulary = 32064,
+            .d_model = 3072,
+            .d_ff = 8192,
+            .rotary = {.max_positions = 4096},
+            .norm_epsilon = 1e-5,
+            .fused_projections = true,
+            .window = 2046};
+  }
+
   [[nodiscard]] Index columns_of_head() const { return head_dim.value_or(d_model / heads); }
   [[nodiscard]] MultiHeadAttentionOptions attention() const {
     return {.d_model = d_model,
@@ -90,6 +144,7 @@ struct LlamaConfig {
             .key_bias = attention_bias,
             .value_bias = attention_bias,
             .output_bias = attention_output_bias,
+            .query_key_norm = query_key_norm ? std::optional(QueryKeyNorm{.epsilon = norm_epsilon}) : std::nullopt,
             .positions = rotary,
             .names = {.in_proj_weight = "qkv_proj.weight", .in_proj_bias = "qkv_proj.bias", .out_proj = "o_proj"}};
   }
@@ -138,26 +193,14 @@ struct LlamaConfig {
     field("head_dim", self.head_dim);
     field("d_ff", self.d_ff);
     field("activation", self.activation);
-    field("rotary_theta", self.rotary.theta);
-    field("rotary_rotated_ratio", self.rotary.rotated_ratio);
-    field("rotary_max_positions", self.rotary.max_positions);
-    field("rotary_layout", self.rotary.layout);
-    field("rotary_scaling", self.rotary.scaling);
-    field("rotary_factor", self.rotary.factor);
-    field("rotary_original_positions", self.rotary.original_positions);
-    field("rotary_low_factor", self.rotary.low_factor);
-    field("rotary_high_factor", self.rotary.high_factor);
-    field("rotary_beta_slow", self.rotary.beta_slow);
-    field("rotary_beta_fast", self.rotary.beta_fast);
-    field("rotary_truncate", self.rotary.truncate);
-    field("rotary_attention_factor", self.rotary.attention_factor);
-    field("rotary_mscale", self.rotary.mscale);
-    field("rotary_mscale_all", self.rotary.mscale_all);
+    detail::visit_rotary_fields(self.rotary, field);
     field("norm_epsilon", self.norm_epsilon);
     field("tie_embeddings", self.tie_embeddings);
     field("attention_bias", self.attention_bias);
     field("attention_output_bias", self.attention_output_bias);
     field("mlp_bias", self.mlp_bias);
+    field("query_key_norm", self.query_key_norm);
+    field("fused_projections", self.fused_projections);
     field("window", self.window);
     field("attention_dropout", self.attention_dropout);
     field("init_std", self.init_std);

@@ -66,8 +66,8 @@ class ConfigReader {
     if (found != json_.end() && !found->is_null()) read(key, *found, value);
   }
   /// For keys that ConfigWriter always writes as a list; `operator()` writes a list of one element as a single value.
-  template <class Value>
-  void list(const char* key, std::vector<Value>& values) const {
+  template <ListSetting List>
+  void list(const char* key, List& values) const {
     (*this)(key, values);
   }
   /// Settings in an object of their own: f(reader of it), unless it is absent or null.
@@ -171,9 +171,9 @@ class ConfigWriter {
   void unless_absent(const char* key, const Value& value) const {
     (*this)(key, value);
   }
-  template <class Value>
-  void list(const char* key, const std::vector<Value>& values) const {
-    for (const Value& value : values) json_[key].push_back(to_json(key, value));
+  template <ListSetting List>
+  void list(const char* key, const List& values) const {
+    for (const auto& value : values) json_[key].push_back(to_json(key, value));
   }
   /// For what other programs must be told and rapt needs not read.
   void constant(const char* key, nlohmann::ordered_json value) const { json_[key] = std::move(value); }

@@ -1,8 +1,10 @@
 /// \file
-/// The keys that several decoders without an encoder have in Hugging Face's files.
+/// The keys and names that several decoders without an encoder have in Hugging Face's files.
 #pragma once
 
-#include "rapt/version.hpp"
+#include <string>
+
+#include "rapt/pretrained/stored_name.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
@@ -36,6 +38,20 @@ void visit_text_generation_keys(Self& self, const Visitor& key) {
   visit_text_tokens(self, key);
   key.unless_absent("pad_token_id", self.pad_token);
   key.list("suppress_tokens", self.suppressed_tokens);
+}
+
+/// Llama's, where queries, keys and values have matrices of their own, of so many rows, and so have the gates and the
+/// values of the inner layer.
+inline void add_separate_projections(StoredNames& names, Index query_rows, Index key_rows) {
+  const std::string attention = "model.layers.*.self_attn.", network = "model.layers.*.mlp.";
+  for (const std::string kind : {".weight", ".bias"}) {
+    names.push_back({"layers.*.self_attn.qkv_proj" + kind,
+                     {{attention + "q_proj" + kind, query_rows},
+                      {attention + "k_proj" + kind, key_rows},
+                      {attention + "v_proj" + kind, key_rows}}});
+    names.push_back(
+        {"layers.*.mlp.gate_up_proj" + kind, {{network + "gate_proj" + kind}, {network + "up_proj" + kind}}});
+  }
 }
 
 }}}  // namespace rapt::RAPT_ABI::detail

@@ -1,5 +1,5 @@
 /// \file
-/// Llama, Mistral and Qwen2 in Hugging Face folders.
+/// Llama, Mistral, Qwen2, Qwen3 and Phi-3 in Hugging Face folders.
 #pragma once
 
 #include <optional>
@@ -9,6 +9,7 @@
 #include "rapt/models/llama.hpp"
 #include "rapt/pretrained/decoder_keys.hpp"
 #include "rapt/pretrained/pretrained.hpp"
+#include "rapt/pretrained/rotary_keys.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -16,15 +17,19 @@ template <>
 struct PretrainedFormat<LlamaConfig> {
   static constexpr std::string_view kModelType = "llama", kBasePrefix = "model.";
   [[nodiscard]] static bool is_model_type(std::string_view type) {
-    return type == "llama" || type == "mistral" || type == "qwen2";
+    return type == "llama" || type == "mistral" || type == "qwen2" || type == "qwen3" || type == "phi3";
   }
-  /// Which of the three models has these settings.
+  /// Which of these models has these settings.
   [[nodiscard]] static std::string model_type(const LlamaConfig& config) {
+    if (config.fused_projections) return "phi3";
+    if (config.query_key_norm) return "qwen3";
     if (config.window > 0) return "mistral";
     return config.attention_bias && !config.attention_output_bias ? "qwen2" : "llama";
   }
   [[nodiscard]] static std::string_view architecture(const LlamaConfig& config) {
     const std::string type = model_type(config);
+    if (type == "phi3") return "Phi3ForCausalLM";
+    if (type == "qwen3") return "Qwen3ForCausalLM";
     return type == "llama" ? "LlamaForCausalLM" : type == "mistral" ? "MistralForCausalLM" : "Qwen2ForCausalLM";
   }
 
@@ -41,11 +46,15 @@ struct PretrainedFormat<LlamaConfig> {
     key("num_attention_heads", self.heads);
     if constexpr (kReads) {
       key("num_key_value_heads", self.key_value_heads);
-    } else {  // an absent key means `heads` in Llama alone
-      const bool may_be_absent = type == "llama";
+    } else {  // an absent key means `heads` in Llama and Phi-3 alone
+      const bool may_be_absent = type == "llama" || type == "phi3";
       key("num_key_value_heads", may_be_absent ? self.key_value_heads : self.key_value_heads.value_or(self.heads));
     }
-    key("head_dim", self.head_dim);
+    if constexpr (kReads) {
+      key("head_dim", self.head_dim);
+    } else {  // an absent key means 128 in Qwen3
+      key("head_dim", type == "qwen3" ? std::optional(self.columns_of_head()) : self.head_dim);
+    }
     key("intermediate_size", self.d_ff);
     key("hidden_act", self.activation);
     key("rms_norm_eps", self.norm_epsilon);
@@ -54,29 +63,44 @@ struct PretrainedFormat<LlamaConfig> {
     key("initializer_range", self.init_std);
     detail::visit_text_tokens(self, key);
     key("pad_token_id", self.pad_token);
-    if (type == "llama") {
-      key("attention_bias", self.attention_bias);
-      key("mlp_bias", self.mlp_bias);
+    if constexpr (!kReads) {  // without the key transformers would pad with 32000, which the vocabulary may not have
+      if (type == "phi3" && !self.pad_token) key.constant("pad_token_id", nullptr);
     }
+    if (type == "llama" || type == "qwen3") key("attention_bias", self.attention_bias);
+    if (type == "llama") key("mlp_bias", self.mlp_bias);
     if constexpr (kReads) {
       self.attention_output_bias = self.attention_bias;
       if (type == "qwen2") self.attention_bias = true;
     }
-    if (type == "mistral") {
-      std::optional<Index> width = kReads ? 4096 : self.window + 1;  // an absent key means 4096
+    if (type == "mistral" || (type == "phi3" && (kReads || self.window > 0))) {
+      std::optional<Index> width;
+      if (!kReads) width = self.window + 1;
+      if (kReads && type == "mistral") width = 4096;  // what an absent key means
       key("sliding_window", width);
       if constexpr (kReads) {
         if (width) self.window = *width > 1 ? *width - 1 : -1;  // below 2 it would mean all: not valid
       }
     }
-    if (type == "qwen2") key.must_be("use_sliding_window", false);
+    if (type == "qwen2" || type == "qwen3") key.must_be("use_sliding_window", false);
+    if (type == "phi3") {
+      key.must_be("embd_pdrop", 0.0);
+      key.must_be("resid_pdrop", 0.0);
+    }
     key("max_position_embeddings", self.rotary.max_positions);
     key("rope_theta", self.rotary.theta);
-    key.object("rope_scaling", [&](const auto& inner) { visit_rotary_keys(self.rotary, inner); });
+    if (type == "phi3") {
+      key("partial_rotary_factor", self.rotary.rotated_ratio);
+      Index original = kReads ? 4096 : self.rotary.original_length();  // an absent key means 4096
+      key("original_max_position_embeddings", original);
+      if constexpr (kReads) self.rotary.original_positions = original;
+    }
+    key.object("rope_scaling",
+               [&](const auto& inner) { detail::visit_rotary_keys(self.rotary, inner, type == "phi3"); });
     if constexpr (kReads) {  // transformers 5 writes them here
       key.object("rope_parameters", [&](const auto& inner) {
         inner("rope_theta", self.rotary.theta);
-        visit_rotary_keys(self.rotary, inner);
+        if (type == "phi3") inner("partial_rotary_factor", self.rotary.rotated_ratio);
+        detail::visit_rotary_keys(self.rotary, inner, type == "phi3");
       });
     }
   }
@@ -85,10 +109,9 @@ struct PretrainedFormat<LlamaConfig> {
     detail::visit_text_generation_keys(self, key);
   }
 
-  /// Queries, keys and values have matrices of their own, and so have the gates and the values of the inner layer.
+  /// Queries, keys and values have matrices of their own, and so have the gates and the values of the inner layer,
+  /// unless they are fused.
   [[nodiscard]] static StoredNames stored_names(const LlamaConfig& config) {
-    const Index q = config.heads * config.columns_of_head();
-    const Index k = config.key_value_heads.value_or(config.heads) * config.columns_of_head();
     StoredNames names{
         {"embed_tokens.weight", {{"model.embed_tokens.weight"}}},
         {"layers.*.self_attn.o_proj.weight", {{"model.layers.*.self_attn.o_proj.weight"}}},
@@ -98,18 +121,17 @@ struct PretrainedFormat<LlamaConfig> {
         {"layers.*.input_layernorm.weight", {{"model.layers.*.input_layernorm.weight"}}},
         {"layers.*.post_attention_layernorm.weight", {{"model.layers.*.post_attention_layernorm.weight"}}},
         {"norm.weight", {{"model.norm.weight"}}}};
-    names.push_back({"layers.*.self_attn.qkv_proj.weight",
-                     {{"model.layers.*.self_attn.q_proj.weight", q},
-                      {"model.layers.*.self_attn.k_proj.weight", k},
-                      {"model.layers.*.self_attn.v_proj.weight", k}}});
-    names.push_back({"layers.*.self_attn.qkv_proj.bias",
-                     {{"model.layers.*.self_attn.q_proj.bias", q},
-                      {"model.layers.*.self_attn.k_proj.bias", k},
-                      {"model.layers.*.self_attn.v_proj.bias", k}}});
-    names.push_back({"layers.*.mlp.gate_up_proj.weight",
-                     {{"model.layers.*.mlp.gate_proj.weight"}, {"model.layers.*.mlp.up_proj.weight"}}});
-    names.push_back({"layers.*.mlp.gate_up_proj.bias",
-                     {{"model.layers.*.mlp.gate_proj.bias"}, {"model.layers.*.mlp.up_proj.bias"}}});
+    for (const std::string norm : {"q_norm", "k_norm"}) {
+      names.push_back({"layers.*.self_attn." + norm + ".weight", {{"model.layers.*.self_attn." + norm + ".weight"}}});
+    }
+    if (config.fused_projections) {
+      for (const std::string fused : {"self_attn.qkv_proj", "mlp.gate_up_proj"}) {
+        names.push_back({"layers.*." + fused + ".weight", {{"model.layers.*." + fused + ".weight"}}});
+      }
+    } else {
+      detail::add_separate_projections(names, config.heads * config.columns_of_head(),
+                                       config.key_value_heads.value_or(config.heads) * config.columns_of_head());
+    }
     return names;
   }
   /// Frequencies of the rotary positions, and the embedding once more as the tied projection.
@@ -118,62 +140,39 @@ struct PretrainedFormat<LlamaConfig> {
   }
 
  private:
-  /// Throws ValueError unless one of the three models has these settings together.
+  /// Throws ValueError unless one of these models has these settings together.
   static void require_model_type(const LlamaConfig& config) {
     const std::string type = model_type(config);
-    require(
-        (type == "llama" || !config.mlp_bias) &&
-            config.attention_output_bias == (type == "llama" && config.attention_bias) &&
-            (type != "mistral" || !config.attention_bias) && (type != "llama" || config.d_model % config.heads == 0) &&
-            config.rotary.layout == RotaryLayout::halves && config.rotary.rotated_ratio == 1,
-        "llama", "Hugging Face has no model with these settings together: window ", config.window, ", attention_bias ",
-        config.attention_bias, ", attention_output_bias ", config.attention_output_bias, ", mlp_bias ", config.mlp_bias,
-        ", d_model ", config.d_model, ", heads ", config.heads, ", rotated_ratio ", config.rotary.rotated_ratio);
+    const bool phi3 = type == "phi3", qwen3 = type == "qwen3",
+               longrope = config.rotary.scaling == RotaryScaling::longrope;
+    const bool biases = type == "qwen2"            ? !config.attention_output_bias
+                        : type == "llama" || qwen3 ? config.attention_output_bias == config.attention_bias
+                                                   : !config.attention_bias && !config.attention_output_bias;
+    const bool rotary =
+        config.rotary.layout == RotaryLayout::halves && (phi3 ? longrope || config.rotary.scaling == RotaryScaling::none
+                                                              : !longrope && config.rotary.rotated_ratio == 1);
+    require(biases && rotary && (type == "llama" || !config.mlp_bias) && !(phi3 && config.query_key_norm) &&
+                !(qwen3 && config.window > 0) && ((type != "llama" && !phi3) || config.d_model % config.heads == 0) &&
+                !(phi3 && config.head_dim && *config.head_dim != config.d_model / config.heads),
+            "llama", "Hugging Face has no model with these settings together: window ", config.window,
+            ", attention_bias ", config.attention_bias, ", attention_output_bias ", config.attention_output_bias,
+            ", mlp_bias ", config.mlp_bias, ", query_key_norm ", config.query_key_norm, ", fused_projections ",
+            config.fused_projections, ", d_model ", config.d_model, ", heads ", config.heads, ", head_dim ",
+            config.columns_of_head(), ", rotated_ratio ", config.rotary.rotated_ratio, ", rotary scaling ",
+            to_string(config.rotary.scaling));
   }
   /// What absent keys mean where they mean something else than in Llama.
   static void apply_defaults_of(std::string_view type, LlamaConfig& config) {
     if (type == "mistral") config.key_value_heads = 8, config.d_ff = 14336, config.rotary.max_positions = 131072;
-    if (type == "qwen2") {
+    if (type == "phi3") {
+      config.fused_projections = true;
+      config.vocabulary = 32064, config.d_model = 3072, config.d_ff = 8192, config.norm_epsilon = 1e-5;
+      config.rotary.max_positions = 4096;
+    }
+    if (type == "qwen3") config.query_key_norm = true, config.head_dim = 128;
+    if (type == "qwen2" || type == "qwen3") {
       config.key_value_heads = 32, config.d_ff = 22016, config.rotary.max_positions = 32768, config.vocabulary = 151936;
     }
-  }
-  /// The keys that the scaling of `rotary` uses; without scaling there are none.
-  template <class Options, class Visitor>
-  static void visit_rotary_keys(Options& rotary, const Visitor& key) {
-    constexpr bool kReads = !std::is_const_v<Options>;
-    std::string kind = rotary.scaling == RotaryScaling::none ? "default" : to_string(rotary.scaling);
-    if constexpr (kReads) {
-      key("type", kind);  // its older name
-      key("rope_type", kind);
-      rotary.scaling = RotaryScaling::none;
-      for (const RotaryScaling scaling :
-           {RotaryScaling::linear, RotaryScaling::dynamic, RotaryScaling::llama3, RotaryScaling::yarn}) {
-        if (kind == to_string(scaling)) rotary.scaling = scaling;
-      }
-      if (rotary.scaling == RotaryScaling::none) key.must_be("type", "default"), key.must_be("rope_type", "default");
-      if (rotary.scaling == RotaryScaling::none) return;
-    } else {
-      if (rotary.scaling == RotaryScaling::none) return;
-      key("rope_type", kind);
-    }
-    key("factor", rotary.factor);
-    const bool llama3 = rotary.scaling == RotaryScaling::llama3, yarn = rotary.scaling == RotaryScaling::yarn;
-    if (llama3 || yarn) {
-      Index original = rotary.original_positions > 0 ? rotary.original_positions : rotary.max_positions;
-      key("original_max_position_embeddings", original);
-      if constexpr (kReads) rotary.original_positions = original;
-    }
-    if (llama3) {
-      key("low_freq_factor", rotary.low_factor);
-      key("high_freq_factor", rotary.high_factor);
-    }
-    if (!yarn) return;
-    key("beta_slow", rotary.beta_slow);
-    key("beta_fast", rotary.beta_fast);
-    key("truncate", rotary.truncate);
-    if (kReads || rotary.attention_factor) key("attention_factor", rotary.attention_factor);
-    if (kReads || rotary.mscale != 0) key("mscale", rotary.mscale);
-    if (kReads || rotary.mscale_all != 0) key("mscale_all_dim", rotary.mscale_all);
   }
 };
 
