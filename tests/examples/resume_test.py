@@ -19,7 +19,7 @@ import time
 import unittest
 
 PROGRAMS = None
-TIMEOUT = 120  # seconds
+TIMEOUT = 600  # seconds
 DIGITS = ("--epochs", 1, "--image", "image.png")
 # What is run, the trainings of a run (each has a folder of its own; "" is the run's), and what stays the same.
 EXAMPLES = {

@@ -23,7 +23,7 @@ import xml.etree.ElementTree
 
 PROGRAM = None
 KILLS = 8
-TIMEOUT = 300  # seconds
+TIMEOUT = 600  # seconds
 STEPS = 60
 OPTIONS = ("--source", "../source.txt", "--target", "../target.txt", "--model", "model", "--steps", STEPS, "--warmup", 10,
            "--vocabulary", 80, "--tokens", 120, "--checkpoint-every", 2, "--keep", 4, "--log-every", 1)
