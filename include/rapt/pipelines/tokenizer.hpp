@@ -42,6 +42,10 @@ class AnyTokenizer {
   [[nodiscard]] Index size() const {
     return std::visit([](const auto& one) { return one.size(); }, tokenizer_);
   }
+  /// The name of a token, as its file writes it. Throws ValueError for an id outside of the vocabulary.
+  [[nodiscard]] const std::string& token(TokenId id) const {
+    return std::visit([&](const auto& one) -> const std::string& { return one.token(id); }, tokenizer_);
+  }
   /// True if `decode` removes spaces before punctuation.
   [[nodiscard]] bool cleans_up_spaces() const {
     return std::visit([](const auto& one) { return one.options().clean_up_spaces; }, tokenizer_);
