@@ -12,6 +12,7 @@
 #include "rapt/autograd/ops/place_rows.hpp"
 #include "rapt/core/patch_mask.hpp"
 #include "rapt/models/config_fields.hpp"
+#include "rapt/models/label_loss.hpp"
 #include "rapt/nn/patch_embedding.hpp"
 #include "rapt/nn/relative_position_bias.hpp"
 #include "rapt/nn/stack.hpp"
@@ -166,7 +167,7 @@ static_assert(Module<MaskedPatchHead<float>>);
 ///
 /// ```cpp
 /// const rapt::PatchMask mask = rapt::block_patch_mask(images.images(), 14, 14, rng);
-/// const auto loss = beit.loss(images, mask, visual_tokens);  // of the hidden patches
+/// const auto loss = beit.loss({.images = images, .mask = mask, .visual_tokens = tokens});  // of the hidden patches
 /// ```
 template <class T = float>
 class Beit {
@@ -187,8 +188,8 @@ class Beit {
   /// The last hidden state: of each image the class token, then its patches   // [B (P + 1), D]
   /// `mask`: the patches in whose place the mask token stands; an empty one: none. If not empty, `weights[i]` receives
   /// layer i's attention probabilities, [B, H, P + 1, P + 1]; its size must be the number of layers.
-  [[nodiscard]] Variable<T> operator()(const ImageBatch<T>& images, const PatchMask& mask = {},
-                                       std::span<Tensor<T>> weights = {}) const {
+  [[nodiscard]] Variable<T> hidden(const ImageBatch<T>& images, const PatchMask& mask = {},
+                                   std::span<Tensor<T>> weights = {}) const {
     const PositionInputs<T> positions{.table = position_bias_, .numbers = pairs_};
     return layers_(embed(images, mask), RowSplits::equal(images.images(), config_.grid.patches() + 1),
                    {.positions = positions, .weights = weights});
@@ -202,27 +203,26 @@ class Beit {
     return part(pooler_norm_, "pooler")(mean);
   }
   /// Scores of the config's labels   // [B, labels] from [B (P + 1), D]
-  [[nodiscard]] Variable<T> class_logits(const Variable<T>& hidden) const {
+  [[nodiscard]] Variable<T> logits(const Variable<T>& hidden) const {
     return part(classifier_, "classification head")(pooled(hidden));
   }
-  [[nodiscard]] Variable<T> logits(const ImageBatch<T>& images) const { return class_logits((*this)(images)); }
+  /// Scores of the config's labels   // [B, labels]
+  [[nodiscard]] Variable<T> operator()(const ImageBatch<T>& images) const { return logits(hidden(images)); }
   /// Scores of every visual token for each patch   // [B P, V] from [B (P + 1), D]
   [[nodiscard]] Variable<T> patch_logits(const Variable<T>& hidden) const {
     return part(masked_patch_, "masked-patch head")(patch_rows(hidden));
   }
 
-  /// Mean cross-entropy of the hidden patches. `targets`: the visual tokens that stand there, one for each of
-  /// `mask.masked()`.
-  [[nodiscard]] Variable<T> loss(const ImageBatch<T>& images, const PatchMask& mask, std::span<const TokenId> targets,
-                                 const CrossEntropyOptions& options = {}) const {
+  /// Mean cross-entropy of the hidden patches' visual tokens.
+  [[nodiscard]] Variable<T> loss(const MaskedImages<T>& batch, const CrossEntropyOptions& options = {}) const {
     const MaskedPatchHead<T>& head = part(masked_patch_, "masked-patch head");
-    const Variable<T> hidden = (*this)(images, mask);
-    return head.loss(gather_rows<T>(hidden, mask.token_rows(mask.masked())), targets, options);
+    const Variable<T> rows =
+        gather_rows<T>(hidden(batch.images, batch.mask), batch.mask.token_rows(batch.mask.masked()));
+    return head.loss(rows, batch.visual_tokens, options);
   }
   /// Mean cross-entropy of the images' labels.
-  [[nodiscard]] Variable<T> loss(const ImageBatch<T>& images, std::span<const TokenId> labels,
-                                 const CrossEntropyOptions& options = {}) const {
-    return cross_entropy(logits(images), labels, options);
+  [[nodiscard]] Variable<T> loss(const LabelledImages<T>& batch, const CrossEntropyOptions& options = {}) const {
+    return label_loss((*this)(batch.images), batch, options);
   }
 
   [[nodiscard]] const BeitConfig& config() const { return config_; }

@@ -124,8 +124,8 @@ static_assert(Module<MaskedLanguageHead<float>>);
 ///
 /// ```cpp
 /// const auto bert = rapt::from_pretrained<rapt::Bert<float>>("bert-base-uncased");
-/// const auto hidden = bert(batch);                 // [N, D]
-/// const auto scores = bert.token_logits(hidden);   // [N, V]: what stands at "[MASK]"?
+/// const auto hidden = bert.hidden(batch);    // [N, D]
+/// const auto scores = bert.logits(hidden);   // [N, V]: what stands at "[MASK]"?
 /// ```
 template <class T = float>
 class Bert {
@@ -144,8 +144,8 @@ class Bert {
   /// The last hidden state   // [N, D]
   /// `token_types`: of each token, 0 in the first sentence and 1 in the second; empty: all 0. If not empty,
   /// `weights[i]` receives layer i's attention probabilities; its size must be the number of layers.
-  [[nodiscard]] Variable<T> operator()(const TokenBatch& batch, std::span<const TokenId> token_types = {},
-                                       std::span<Tensor<T>> weights = {}) const {
+  [[nodiscard]] Variable<T> hidden(const TokenBatch& batch, std::span<const TokenId> token_types = {},
+                                   std::span<Tensor<T>> weights = {}) const {
     return encoder_(embed(batch, token_types), batch.row_splits, {}, weights);
   }
 
@@ -166,9 +166,13 @@ class Bert {
     return part(pooler_, "pooler")(first_rows(hidden, splits), Activation::tanh);
   }
   /// Scores of every token to stand there, before softmax   // [N, V] from [N, D]
-  [[nodiscard]] Variable<T> token_logits(const Variable<T>& hidden) const {
+  [[nodiscard]] Variable<T> logits(const Variable<T>& hidden) const {
     const MaskedLanguageHead<T>& head = part(masked_language_, "masked-language head");
     return linear<T>(head(hidden), embedding_.weight(), head.bias());
+  }
+  /// The same of tokens   // [N, V]
+  [[nodiscard]] Variable<T> operator()(const TokenBatch& batch, std::span<const TokenId> token_types = {}) const {
+    return logits(hidden(batch, token_types));
   }
   /// Scores that the second sentence follows the first (column 0) or does not (1)   // [B, 2] from [N, D]
   [[nodiscard]] Variable<T> next_sentence_logits(const Variable<T>& hidden, const RowSplits& splits) const {
@@ -187,12 +191,12 @@ class Bert {
                                  std::span<const TokenId> is_random = {},
                                  const CrossEntropyOptions& options = {}) const {
     const MaskedLanguageHead<T>& head = part(masked_language_, "masked-language head");
-    const Variable<T> hidden = (*this)(batch.input, token_types);
-    const Variable<T> asked = batch.rows.empty() ? hidden : gather_rows<T>(hidden, batch.rows);
+    const Variable<T> all = hidden(batch.input, token_types);
+    const Variable<T> asked = batch.rows.empty() ? all : gather_rows<T>(all, batch.rows);
     const Variable<T> masked =
         linear_cross_entropy<T>(head(asked), embedding_.weight(), head.bias(), batch.targets, options);
     if (is_random.empty()) return masked;
-    return add(masked, cross_entropy(next_sentence_logits(hidden, batch.input.row_splits), is_random));
+    return add(masked, cross_entropy(next_sentence_logits(all, batch.input.row_splits), is_random));
   }
 
   [[nodiscard]] const BertConfig& config() const { return config_; }

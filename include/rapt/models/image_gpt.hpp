@@ -129,9 +129,9 @@ class ImageGpt : public CausalDecoder<ImageGpt<T>, T> {
     const Variable<T> x = this->embedded(batch, PrefixState<T>());
     return mean_rows(layers_.features(x, batch.row_splits, layer, {.mask = {.causal = true}}), batch.row_splits);
   }
-  /// Scores of the config's labels   // [B, labels]
-  [[nodiscard]] Variable<T> class_logits(const TokenBatch& batch) const {
-    return part(classifier_, "classification head")(features(batch, config_.layers));
+  /// Scores of the config's labels, of the mean over an image's pixels   // [B, labels] from hidden states [N, D]
+  [[nodiscard]] Variable<T> class_logits(const Variable<T>& hidden, const RowSplits& splits) const {
+    return part(classifier_, "classification head")(mean_rows(hidden, splits));
   }
 
   /// Images, each all its pixels, as what is read, begin symbol and p_1 .. p_(n-1), and asked for, p_1 .. p_n.

@@ -161,7 +161,7 @@ static_assert(Module<MaeDecoder<float>>);
 ///
 /// ```cpp
 /// const rapt::PatchMask mask = rapt::random_patch_mask(images.images(), mae.config().grid.patches(), 0.75, rng);
-/// const auto loss = mae.loss(images, mask);
+/// const auto loss = mae.loss({.images = images, .mask = mask});
 /// ```
 template <class T = float>
 class Mae {
@@ -191,8 +191,8 @@ class Mae {
   /// the mask   // [B (K + 1), D]
   /// An empty mask: all patches in their order. Positions are fixed; no gradient flows into them. If not empty,
   /// `weights[i]` receives layer i's attention probabilities; its size must be the number of layers.
-  [[nodiscard]] Variable<T> operator()(const ImageBatch<T>& images, const PatchMask& mask = {},
-                                       std::span<Tensor<T>> weights = {}) const {
+  [[nodiscard]] Variable<T> hidden(const ImageBatch<T>& images, const PatchMask& mask = {},
+                                   std::span<Tensor<T>> weights = {}) const {
     require<ShapeError>(images.shape() == config_.grid.image, kWhere, "images of ", to_string(images.shape()),
                         ", the model's are ", to_string(config_.grid.image));
     require<ShapeError>(images.images() > 0, kWhere, "a batch without images");
@@ -213,10 +213,16 @@ class Mae {
     return decoder.predict(
         gather_rows<T>(decoder(encoded, mask), mask.token_rows(PatchMask(mask.images(), mask.patches()).visible())));
   }
+  /// The same of images   // [B P, p_h p_w C]
+  [[nodiscard]] Variable<T> operator()(const ImageBatch<T>& images, const PatchMask& mask) const {
+    return predict(hidden(images, mask), mask);
+  }
 
   /// The mean squared distance between predicted pixels of the hidden patches and their own, which are normalised if
   /// the config says so. Pixels of visible patches are not computed.
-  [[nodiscard]] Variable<T> loss(const ImageBatch<T>& images, const PatchMask& mask) const {
+  [[nodiscard]] Variable<T> loss(const MaskedImages<T>& batch) const {
+    const ImageBatch<T>& images = batch.images;
+    const PatchMask& mask = batch.mask;
     require(!mask.masked().empty(), kWhere, "no patch is hidden");
     Tensor<T> target = kernels::patch_pixels(images, config_.grid, mask.masked());
     if (config_.normalise_pixels) {
@@ -274,7 +280,7 @@ class Mae {
   [[nodiscard]] Variable<T> predict_hidden(const ImageBatch<T>& images, const PatchMask& mask) const {
     const MaeDecoder<T>& decoder = part(decoder_, "decoder");
     require_mask(images, mask);
-    const Variable<T> decoded = decoder((*this)(images, mask), mask);
+    const Variable<T> decoded = decoder(hidden(images, mask), mask);
     return decoder.predict(gather_rows<T>(decoded, mask.token_rows(mask.masked())));
   }
 

@@ -8,12 +8,12 @@
 #include <string>
 #include <vector>
 
-#include "rapt/autograd/ops/cross_entropy.hpp"
 #include "rapt/autograd/ops/dropout.hpp"
 #include "rapt/autograd/ops/gather_rows.hpp"
 #include "rapt/autograd/ops/mean_rows.hpp"
 #include "rapt/autograd/ops/resize_positions.hpp"
 #include "rapt/models/config_fields.hpp"
+#include "rapt/models/label_loss.hpp"
 #include "rapt/nn/encoder.hpp"
 #include "rapt/nn/patch_embedding.hpp"
 
@@ -237,7 +237,7 @@ template <class T>
 ///
 /// ```cpp
 /// const auto vit = rapt::from_pretrained<rapt::Vit<float>>("vit-base-patch16-224");
-/// const auto scores = vit.logits(images);   // [B, labels]
+/// const auto scores = vit(images);   // [B, labels]
 /// ```
 template <class T = float>
 class Vit {
@@ -254,7 +254,7 @@ class Vit {
   }
 
   /// The last hidden state: of each image the class token, then its patches, row by row   // [B (P + 1), D]
-  [[nodiscard]] Variable<T> operator()(const ImageBatch<T>& images, const VitOptions<T>& options = {}) const {
+  [[nodiscard]] Variable<T> hidden(const ImageBatch<T>& images, const VitOptions<T>& options = {}) const {
     return encoder_(images, options);
   }
   /// Where each image's rows are.
@@ -270,15 +270,17 @@ class Vit {
   [[nodiscard]] Variable<T> pooler_output(const Variable<T>& hidden, const RowSplits& splits) const {
     return part(pooler_, "pooler")(pooled(hidden, splits), config_.pooler_activation);
   }
+  /// Scores of the config's labels   // [B, labels] from hidden states [B (P + 1), D]
+  [[nodiscard]] Variable<T> logits(const Variable<T>& hidden, const RowSplits& splits) const {
+    return part(classifier_, "classification head")(pooled(hidden, splits));
+  }
   /// Scores of the config's labels   // [B, labels]
-  [[nodiscard]] Variable<T> logits(const ImageBatch<T>& images, const VitOptions<T>& options = {}) const {
-    const Linear<T>& head = part(classifier_, "classification head");
-    return head(pooled((*this)(images, options), splits(images)));
+  [[nodiscard]] Variable<T> operator()(const ImageBatch<T>& images, const VitOptions<T>& options = {}) const {
+    return logits(hidden(images, options), splits(images));
   }
   /// Mean cross-entropy of the images' labels, numbers among the config's.
-  [[nodiscard]] Variable<T> loss(const ImageBatch<T>& images, std::span<const TokenId> labels,
-                                 const CrossEntropyOptions& options = {}) const {
-    return cross_entropy(logits(images), labels, options);
+  [[nodiscard]] Variable<T> loss(const LabelledImages<T>& batch, const CrossEntropyOptions& options = {}) const {
+    return label_loss((*this)(batch.images), batch, options);
   }
 
   [[nodiscard]] const VitConfig& config() const { return config_; }
