@@ -13,6 +13,7 @@
 #include "rapt/core/patch_mask.hpp"
 #include "rapt/models/config_fields.hpp"
 #include "rapt/models/label_loss.hpp"
+#include "rapt/models/model_part.hpp"
 #include "rapt/nn/patch_embedding.hpp"
 #include "rapt/nn/relative_position_bias.hpp"
 #include "rapt/nn/stack.hpp"
@@ -200,22 +201,22 @@ class Beit {
     const Index images = images_of(hidden);
     if (!config_.mean_pooling) return gather_rows<T>(hidden, token_rows(images, 0, 1));
     const Variable<T> mean = mean_rows(patch_rows(hidden), RowSplits::equal(images, config_.grid.patches()));
-    return part(pooler_norm_, "pooler")(mean);
+    return detail::require_part(pooler_norm_, kWhere, "pooler")(mean);
   }
   /// Scores of the config's labels   // [B, labels] from [B (P + 1), D]
   [[nodiscard]] Variable<T> logits(const Variable<T>& hidden) const {
-    return part(classifier_, "classification head")(pooled(hidden));
+    return detail::require_part(classifier_, kWhere, "classification head")(pooled(hidden));
   }
   /// Scores of the config's labels   // [B, labels]
   [[nodiscard]] Variable<T> operator()(const ImageBatch<T>& images) const { return logits(hidden(images)); }
   /// Scores of every visual token for each patch   // [B P, V] from [B (P + 1), D]
   [[nodiscard]] Variable<T> patch_logits(const Variable<T>& hidden) const {
-    return part(masked_patch_, "masked-patch head")(patch_rows(hidden));
+    return detail::require_part(masked_patch_, kWhere, "masked-patch head")(patch_rows(hidden));
   }
 
   /// Mean cross-entropy of the hidden patches' visual tokens.
   [[nodiscard]] Variable<T> loss(const MaskedImages<T>& batch, const CrossEntropyOptions& options = {}) const {
-    const MaskedPatchHead<T>& head = part(masked_patch_, "masked-patch head");
+    const MaskedPatchHead<T>& head = detail::require_part(masked_patch_, kWhere, "masked-patch head");
     const Variable<T> rows =
         gather_rows<T>(hidden(batch.images, batch.mask), batch.mask.token_rows(batch.mask.masked()));
     return head.loss(rows, batch.visual_tokens, options);
@@ -262,12 +263,6 @@ class Beit {
   }
 
   static constexpr std::string_view kWhere = "beit";
-
-  template <class Part>
-  [[nodiscard]] static const Part& part(const std::optional<Part>& some, std::string_view name) {
-    require(some.has_value(), kWhere, "the model has no ", name);
-    return *some;
-  }
 
   /// A class token, a mask token or positions   // [1, count, D]
   static Parameter<T> vectors(const BeitConfig& config, Index count, Rng& rng) {

@@ -7,6 +7,7 @@
 #include "rapt/autograd/ops/add.hpp"
 #include "rapt/autograd/ops/cross_entropy.hpp"
 #include "rapt/models/config_fields.hpp"
+#include "rapt/models/model_part.hpp"
 #include "rapt/nn/embedding.hpp"
 #include "rapt/nn/encoder.hpp"
 #include "rapt/nn/positional_encoding.hpp"
@@ -163,11 +164,11 @@ class Bert {
 
   /// What the first token of each sequence, "[CLS]", says of all of it   // [B, D] from [N, D]
   [[nodiscard]] Variable<T> pooled(const Variable<T>& hidden, const RowSplits& splits) const {
-    return part(pooler_, "pooler")(first_rows(hidden, splits), Activation::tanh);
+    return detail::require_part(pooler_, "bert", "pooler")(first_rows(hidden, splits), Activation::tanh);
   }
   /// Scores of every token to stand there, before softmax   // [N, V] from [N, D]
   [[nodiscard]] Variable<T> logits(const Variable<T>& hidden) const {
-    const MaskedLanguageHead<T>& head = part(masked_language_, "masked-language head");
+    const MaskedLanguageHead<T>& head = detail::require_part(masked_language_, "bert", "masked-language head");
     return linear<T>(head(hidden), embedding_.weight(), head.bias());
   }
   /// The same of tokens   // [N, V]
@@ -176,11 +177,11 @@ class Bert {
   }
   /// Scores that the second sentence follows the first (column 0) or does not (1)   // [B, 2] from [N, D]
   [[nodiscard]] Variable<T> next_sentence_logits(const Variable<T>& hidden, const RowSplits& splits) const {
-    return part(next_sentence_, "next-sentence head")(pooled(hidden, splits));
+    return detail::require_part(next_sentence_, "bert", "next-sentence head")(pooled(hidden, splits));
   }
   /// Scores of the config's labels: of sequences, [B, labels], or without a pooler of tokens, [N, labels]
   [[nodiscard]] Variable<T> class_logits(const Variable<T>& hidden, const RowSplits& splits) const {
-    const Linear<T>& head = part(classifier_, "classification head");
+    const Linear<T>& head = detail::require_part(classifier_, "bert", "classification head");
     const float rate = config_.classifier_dropout.value_or(config_.dropout);
     return head(dropout(pooler_ ? pooled(hidden, splits) : hidden, rate));
   }
@@ -190,7 +191,7 @@ class Bert {
   [[nodiscard]] Variable<T> loss(const LanguageBatch& batch, std::span<const TokenId> token_types = {},
                                  std::span<const TokenId> is_random = {},
                                  const CrossEntropyOptions& options = {}) const {
-    const MaskedLanguageHead<T>& head = part(masked_language_, "masked-language head");
+    const MaskedLanguageHead<T>& head = detail::require_part(masked_language_, "bert", "masked-language head");
     const Variable<T> all = hidden(batch.input, token_types);
     const Variable<T> asked = batch.rows.empty() ? all : gather_rows<T>(all, batch.rows);
     const Variable<T> masked =
@@ -228,12 +229,6 @@ class Bert {
     if (config.masked_language_head) masked_language_.emplace(config, rng);
     if (config.next_sentence_head) next_sentence_.emplace(d, Index{2}, rng);
     if (classes > 0) classifier_.emplace(d, classes, rng);
-  }
-
-  template <class Part>
-  [[nodiscard]] static const Part& part(const std::optional<Part>& some, std::string_view name) {
-    require(some.has_value(), "bert", "the model has no ", name);
-    return *some;
   }
 
   /// Dropout(LayerNorm(token + position + type))   // [N, D]

@@ -6,6 +6,8 @@
 #include "rapt/autograd/ops/add.hpp"
 #include "rapt/autograd/ops/distillation.hpp"
 #include "rapt/autograd/ops/multiply.hpp"
+#include "rapt/models/label_loss.hpp"
+#include "rapt/models/model_part.hpp"
 #include "rapt/models/vit.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -67,15 +69,18 @@ class Deit {
 
   /// What the pooler makes of the class token   // [B, pooler width] from hidden states [B (P + 2), D]
   [[nodiscard]] Variable<T> pooler_output(const Variable<T>& hidden, const RowSplits& splits) const {
-    return part(pooler_, "pooler")(VitEncoder<T>::token_rows(hidden, splits, 0), config_.pooler_activation);
+    return detail::require_part(pooler_, "deit", "pooler")(VitEncoder<T>::token_rows(hidden, splits, 0),
+                                                           config_.pooler_activation);
   }
   /// Scores of the config's labels, of the class token   // [B, labels] from hidden states [B (P + 2), D]
   [[nodiscard]] Variable<T> class_logits(const Variable<T>& hidden, const RowSplits& splits) const {
-    return part(classifier_, "classification head")(VitEncoder<T>::token_rows(hidden, splits, 0));
+    const Linear<T>& head = detail::require_part(classifier_, "deit", "classification head");
+    return head(VitEncoder<T>::token_rows(hidden, splits, 0));
   }
   /// The same of the distillation token.
   [[nodiscard]] Variable<T> distillation_logits(const Variable<T>& hidden, const RowSplits& splits) const {
-    return part(distillation_classifier_, "distillation head")(VitEncoder<T>::token_rows(hidden, splits, 1));
+    const Linear<T>& head = detail::require_part(distillation_classifier_, "deit", "distillation head");
+    return head(VitEncoder<T>::token_rows(hidden, splits, 1));
   }
   /// The mean of both heads' scores, or the class token's where it has the only one   // [B, labels]
   [[nodiscard]] Variable<T> logits(const Variable<T>& hidden, const RowSplits& splits) const {
@@ -120,12 +125,6 @@ class Deit {
   }
 
  private:
-  template <class Part>
-  [[nodiscard]] static const Part& part(const std::optional<Part>& some, std::string_view name) {
-    require(some.has_value(), "deit", "the model has no ", name);
-    return *some;
-  }
-
   DeitConfig config_;
   VitEncoder<T> encoder_;
   std::optional<Linear<T>> pooler_, classifier_, distillation_classifier_;

@@ -12,6 +12,7 @@
 #include "rapt/core/patch_mask.hpp"
 #include "rapt/kernels/patch_pixels.hpp"
 #include "rapt/models/config_fields.hpp"
+#include "rapt/models/model_part.hpp"
 #include "rapt/nn/encoder.hpp"
 #include "rapt/nn/grid_positions.hpp"
 #include "rapt/nn/patch_embedding.hpp"
@@ -209,7 +210,7 @@ class Mae {
 
   /// Pixels of all patches, in the order (y, x, c), visible ones included   // [B P, p_h p_w C]
   [[nodiscard]] Variable<T> predict(const Variable<T>& encoded, const PatchMask& mask) const {
-    const MaeDecoder<T>& decoder = part(decoder_, "decoder");
+    const MaeDecoder<T>& decoder = detail::require_part(decoder_, kWhere, "decoder");
     return decoder.predict(
         gather_rows<T>(decoder(encoded, mask), mask.token_rows(PatchMask(mask.images(), mask.patches()).visible())));
   }
@@ -261,11 +262,6 @@ class Mae {
  private:
   static constexpr std::string_view kWhere = "mae";
 
-  template <class Part>
-  [[nodiscard]] static const Part& part(const std::optional<Part>& some, std::string_view name) {
-    require(some.has_value(), kWhere, "the model has no ", name);
-    return *some;
-  }
   void require_mask(const ImageBatch<T>& images, const PatchMask& mask) const {
     require<ShapeError>(mask.images() == images.images() && mask.patches() == config_.grid.patches(), kWhere,
                         "a mask of ", mask.images(), " images of ", mask.patches(), " patches for ", images.images(),
@@ -278,7 +274,7 @@ class Mae {
   }
   /// Pixels of the hidden patches alone   // [hidden, p_h p_w C]
   [[nodiscard]] Variable<T> predict_hidden(const ImageBatch<T>& images, const PatchMask& mask) const {
-    const MaeDecoder<T>& decoder = part(decoder_, "decoder");
+    const MaeDecoder<T>& decoder = detail::require_part(decoder_, kWhere, "decoder");
     require_mask(images, mask);
     const Variable<T> decoded = decoder(hidden(images, mask), mask);
     return decoder.predict(gather_rows<T>(decoded, mask.token_rows(mask.masked())));

@@ -14,6 +14,7 @@
 #include "rapt/autograd/ops/resize_positions.hpp"
 #include "rapt/models/config_fields.hpp"
 #include "rapt/models/label_loss.hpp"
+#include "rapt/models/model_part.hpp"
 #include "rapt/nn/encoder.hpp"
 #include "rapt/nn/patch_embedding.hpp"
 
@@ -268,11 +269,11 @@ class Vit {
   }
   /// What the pooler makes of the class token   // [B, pooler width]
   [[nodiscard]] Variable<T> pooler_output(const Variable<T>& hidden, const RowSplits& splits) const {
-    return part(pooler_, "pooler")(pooled(hidden, splits), config_.pooler_activation);
+    return detail::require_part(pooler_, "vit", "pooler")(pooled(hidden, splits), config_.pooler_activation);
   }
   /// Scores of the config's labels   // [B, labels] from hidden states [B (P + 1), D]
   [[nodiscard]] Variable<T> logits(const Variable<T>& hidden, const RowSplits& splits) const {
-    return part(classifier_, "classification head")(pooled(hidden, splits));
+    return detail::require_part(classifier_, "vit", "classification head")(pooled(hidden, splits));
   }
   /// Scores of the config's labels   // [B, labels]
   [[nodiscard]] Variable<T> operator()(const ImageBatch<T>& images, const VitOptions<T>& options = {}) const {
@@ -293,12 +294,6 @@ class Vit {
   }
 
  private:
-  template <class Part>
-  [[nodiscard]] static const Part& part(const std::optional<Part>& some, std::string_view name) {
-    require(some.has_value(), "vit", "the model has no ", name);
-    return *some;
-  }
-
   VitConfig config_;
   VitEncoder<T> encoder_;
   std::optional<Linear<T>> pooler_, classifier_;
