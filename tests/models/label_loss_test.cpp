@@ -1,8 +1,11 @@
+/// \file
+/// The loss of labelled images, of the models that learn them.
+#include "rapt/models/label_loss.hpp"
+
 #include <gtest/gtest.h>
 #include <rapt/core/rng.hpp>
 #include <rapt/models/beit.hpp>
 #include <rapt/models/deit.hpp>
-#include <rapt/models/label_loss.hpp>
 #include <vector>
 
 #include "tests/common/expect_close.hpp"

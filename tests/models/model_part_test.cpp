@@ -1,3 +1,5 @@
+/// \file
+/// What asking for a part of a model gives.
 #include "rapt/models/model_part.hpp"
 
 #include <gtest/gtest.h>
@@ -5,7 +7,7 @@
 #include <optional>
 #include <tuple>
 
-#include "tests/common/errors.hpp"
+#include "tests/common/expect_close.hpp"
 
 namespace {
 
