@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <optional>
 #include <string>
 
 #include "rapt/autograd/backward.hpp"
@@ -245,7 +246,7 @@ TEST(MultiHeadAttention, StepsHonourValuesOfAnotherWidthAndSoftCap) {
     EXPECT_EQ(keys_values.shape(), (Shape{15, 6 + layer.value_columns()}));
     const auto ranges = rapt::detail::key_ranges(memory_splits);
     const auto cross = layer(x, splits, memory, memory_splits).value();
-    for (const Index window : {0, 2}) {
+    for (const auto window : {std::optional<Index>(), std::optional<Index>(2), std::optional<Index>(0)}) {
       Options with_window = options;
       with_window.window = window;
       const Layer windowed = layer_of(with_window);  // the same parameters

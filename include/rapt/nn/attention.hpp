@@ -51,8 +51,8 @@ struct MultiHeadAttentionOptions {
   Index value_head_dim = 0;   ///< d_v, columns of values in each head; 0: d_k
   double scale = 0;           ///< factor of the scores; 0: 1 / sqrt(d_k)
   double soft_cap = 0;        ///< scaled scores s become soft_cap tanh(s / soft_cap) before masks (Gemma 2); 0: no cap
-  Index window = 0;           ///< a token attends only to keys at most so many positions away; 0: no limit
-  float dropout = 0.f;        ///< rate of the dropout of the attention probabilities
+  std::optional<Index> window = {};  ///< a token attends only to keys at most so many positions away; unset: no limit
+  float dropout = 0.f;               ///< rate of the dropout of the attention probabilities
   /// Biases of the projections. If queries, keys and values all have one, the three are one parameter.
   bool query_bias = true, key_bias = true, value_bias = true, output_bias = true;
   AttentionPositions positions = {};
@@ -178,7 +178,7 @@ class MultiHeadAttention {
                           cache.rows(), " rows");
       for (Index r = 0; r < splits.sequences(); ++r) {
         const Index length = cache.length(r) + splits.length(r);
-        const Index farthest = options_.window > 0 ? std::min(options_.window, length - 1) : length - 1;
+        const Index farthest = options_.window ? std::min(*options_.window, length - 1) : length - 1;
         require<ShapeError>(
             splits.length(r) == 0 || (farthest <= *positions.zero && *positions.zero < std::ssize(positions.numbers)),
             kWhere, "row ", r, " will hold ", length, " tokens, the ", positions.numbers.size(),
@@ -198,7 +198,8 @@ class MultiHeadAttention {
                                  std::span<const kernels::KeyRange> ranges, Tensor<T>* weights = nullptr) const {
     require_no_rotary();
     require_steps({});
-    require(options_.window == 0, kWhere, "steps of attention to an encoder output have no window: ", options_.window);
+    require(!options_.window, kWhere,
+            "steps of attention to an encoder output have no window: ", options_.window.value_or(0));
     const Index k = key_columns(), v = value_columns();
     const Variable<T> query = project(x, 0, query_columns());
     require<ShapeError>(static_cast<Index>(ranges.size()) == splits.sequences() && keys_values.cols() == k + v, kWhere,
@@ -236,8 +237,8 @@ class MultiHeadAttention {
   [[nodiscard]] Index value_columns() const { return options_.key_value_heads * options_.value_head_dim; }
   /// The options as they were given, with defaults of 0 replaced by what they stand for.
   [[nodiscard]] const MultiHeadAttentionOptions& options() const { return options_; }
-  /// From now on a token attends only to keys at most so many positions away; 0: no limit.
-  void set_window(Index window) { options_.window = window; }
+  /// From now on a token attends only to keys at most so many positions away; unset: no limit.
+  void set_window(std::optional<Index> window) { options_.window = window; }
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor&& visitor) {
@@ -268,7 +269,7 @@ class MultiHeadAttention {
         ", heads = ", options.heads, ", head_dim = ", options.head_dim);
     require(options.value_head_dim >= 0, kWhere,
             "value_head_dim must not be negative (0: as the keys'): ", options.value_head_dim);
-    require(options.window >= 0, kWhere, "window must not be negative: ", options.window);
+    require(options.window.value_or(0) >= 0, kWhere, "window must not be negative: ", options.window.value_or(0));
     require(std::isfinite(options.scale), kWhere, "scale must be finite: ", options.scale);
     detail::require_soft_cap<T>(options.soft_cap, kWhere);
     require(options.dropout >= 0.f && options.dropout < 1.f, kWhere, "dropout must be in [0, 1): ", options.dropout);
@@ -341,11 +342,11 @@ class MultiHeadAttention {
                                    const PositionInputs<T>& positions) const {
     AttentionOptions<T> options{.heads = options_.heads,
                                 .key_value_heads = options_.key_value_heads,
+                                .window = options_.window,
                                 .scale = options_.scale,
                                 .soft_cap = options_.soft_cap,
                                 .dropout = options_.dropout,
                                 .mask = mask};
-    if (options_.window > 0) options.window = options_.window;
     if (std::holds_alternative<BiasTable>(options_.positions)) {
       options.bias.table = {.table = bias_table(positions), .numbers = positions.numbers, .zero = positions.zero};
     }

@@ -184,7 +184,7 @@ class Block {
     if (!options.cross_attention) return std::nullopt;
     MultiHeadAttentionOptions attention = options.attention;
     attention.positions = {};
-    attention.window = 0;
+    attention.window = {};
     return MultiHeadAttention<T, kKinds>(attention, rng);
   }
   static Network feed_forward(const BlockOptions& options, Rng& rng) {

@@ -162,8 +162,8 @@ class Stack {
 
   [[nodiscard]] Index layers() const { return static_cast<Index>(layers_.size()); }
   [[nodiscard]] const Block<T, kKinds>& layer(Index i) const { return layers_[static_cast<std::size_t>(i)]; }
-  /// From now on tokens attend only to keys at most so many positions away; 0: no limit.
-  void set_window(Index window) {
+  /// From now on tokens attend only to keys at most so many positions away; unset: no limit.
+  void set_window(std::optional<Index> window) {
     for (Block<T, kKinds>& layer : layers_) layer.self_attention().set_window(window);
   }
 

@@ -69,7 +69,8 @@ template <class T>
 struct AttentionOptions {
   Index heads = 1;            ///< H: head h reads columns h d_k .. (h + 1) d_k of the queries
   Index key_value_heads = 0;  ///< K: query head h reads head h / (H / K) of keys and values; 0: as many as heads
-  /// If set, a query attends only to keys at most so many positions away from its own; 0: to the key at its own.
+  /// A query attends only to keys at most so many positions away from its own (0: to the key at its own); unset: no
+  /// limit.
   std::optional<Index> window = {};
   double scale = 0.0;     ///< factor of the scores; 0: 1 / sqrt(d_k)
   double soft_cap = 0.0;  ///< scaled scores s become soft_cap tanh(s / soft_cap) before masks (Gemma 2); 0: no cap
