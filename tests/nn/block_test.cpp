@@ -239,7 +239,7 @@ TEST(Block, ASegmentEqualsTheEndOfTheWhole) {
   for (const auto placement : {rapt::NormPlacement::post, rapt::NormPlacement::pre}) {
     BlockOptions options = plain_options();
     options.norm = placement;
-    options.attention.positions = rapt::DistanceScores{};
+    options.attention.positions = rapt::RelativePositionEncoding{};
     const Block block = block_of(options);
     const rapt::PositionInputs<double> positions{.distances = distances};
     const Tensor<double> whole = block.read_segment(all, all_splits, all, all_splits, positions).value();

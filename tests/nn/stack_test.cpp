@@ -187,7 +187,7 @@ TEST(Stack, StepsEqualTheWhole) {
 
 TEST(Stack, SegmentsEqualTheWhole) {
   BlockOptions options = block_options();
-  options.attention.positions = rapt::DistanceScores{};
+  options.attention.positions = rapt::RelativePositionEncoding{};
   const Stack stack = stack_of(3, options);
   const rapt::PositionInputs<double> positions{.distances = random({9, kModel}, 5)};
   const Variable x = random({9, kModel}, 3);  // two sequences, of 5 and 4 rows

@@ -3,6 +3,7 @@
 /// their pixels, but which of some thousand visual tokens each of them is (Bao et al. 2021).
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -82,8 +83,8 @@ struct BeitConfig {
   }
   /// Tables of biases, if the config has relative positions.
   [[nodiscard]] AttentionPositions attention_positions() const {
-    if (relative_positions) return BiasTable{.rows = relative_distances(grid.rows(), grid.cols())};
-    if (shared_relative_positions) return BiasTable{};
+    if (relative_positions) return RelativePositionBias{.rows = relative_distances(grid.rows(), grid.cols())};
+    if (shared_relative_positions) return RelativePositionBias{};
     return {};
   }
 
@@ -270,12 +271,12 @@ class Beit {
   }
 
   /// Tokens first .. first + count of each image.
-  [[nodiscard]] std::vector<TokenId> token_rows(Index images, Index first, Index count) const {
+  [[nodiscard]] std::vector<std::int32_t> token_rows(Index images, Index first, Index count) const {
     const Index length = config_.grid.patches() + 1;
-    std::vector<TokenId> rows;
+    std::vector<std::int32_t> rows;
     rows.reserve(static_cast<std::size_t>(images * count));
     for (Index b = 0; b < images; ++b) {
-      for (Index i = first; i < first + count; ++i) rows.push_back(static_cast<TokenId>(b * length + i));
+      for (Index i = first; i < first + count; ++i) rows.push_back(static_cast<std::int32_t>(b * length + i));
     }
     return rows;
   }
@@ -299,8 +300,8 @@ class Beit {
                           "a mask of ", mask.images(), " images of ", mask.patches(), " patches for ", images.images(),
                           " of ", config_.grid.patches());
       require(mask_token_.defined(), kWhere, "the model has no mask token");
-      const std::vector<TokenId>&visible = mask.visible(), &masked = mask.masked();
-      const Variable<T> hidden = gather_rows<T>(mask_token_, std::vector<TokenId>(masked.size(), TokenId{0}));
+      const std::vector<std::int32_t>&visible = mask.visible(), &masked = mask.masked();
+      const Variable<T> hidden = gather_rows<T>(mask_token_, std::vector<std::int32_t>(masked.size(), 0));
       patches = place_rows<T>({{gather_rows<T>(patches, visible), {visible.begin(), visible.end()}},
                                {hidden, {masked.begin(), masked.end()}}});
     }
@@ -312,7 +313,7 @@ class Beit {
   PatchEmbedding<T> patch_embedding_;
   Parameter<T> class_token_, mask_token_, positions_;
   Parameter<T> position_bias_;  // [distances, H], which all layers share
-  std::vector<TokenId> pairs_;
+  std::vector<std::int32_t> pairs_;
   Blocks layers_;
   std::optional<LayerNorm<T>> pooler_norm_;
   std::optional<MaskedPatchHead<T>> masked_patch_;

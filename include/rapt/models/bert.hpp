@@ -4,6 +4,8 @@
 /// a learned vector that tells the first sentence from the second; a norm over the embeddings' sum; GELU.
 #pragma once
 
+#include <cstdint>
+
 #include "rapt/autograd/ops/add.hpp"
 #include "rapt/autograd/ops/cross_entropy.hpp"
 #include "rapt/models/config_fields.hpp"
@@ -145,7 +147,7 @@ class Bert {
   /// The last hidden state   // [N, D]
   /// `token_types`: of each token, 0 in the first sentence and 1 in the second; empty: all 0. If not empty,
   /// `weights[i]` receives layer i's attention probabilities; its size must be the number of layers.
-  [[nodiscard]] Variable<T> hidden(const TokenBatch& batch, std::span<const TokenId> token_types = {},
+  [[nodiscard]] Variable<T> hidden(const TokenBatch& batch, std::span<const std::int32_t> token_types = {},
                                    std::span<Tensor<T>> weights = {}) const {
     return encoder_(embed(batch, token_types), batch.row_splits, {}, weights);
   }
@@ -154,10 +156,10 @@ class Bert {
   [[nodiscard]] static Variable<T> first_rows(const Variable<T>& hidden, const RowSplits& splits) {
     require<ShapeError>(hidden.rows() == splits.rows(), "bert", "the hidden state has shape ", hidden.shape(),
                         ", row splits end at ", splits.rows());
-    std::vector<TokenId> rows;
+    std::vector<std::int32_t> rows;
     for (Index s = 0; s < splits.sequences(); ++s) {
       require(splits.length(s) > 0, "bert", "sequence ", s, " is empty: it has no first token");
-      rows.push_back(static_cast<TokenId>(splits.begin(s)));
+      rows.push_back(static_cast<std::int32_t>(splits.begin(s)));
     }
     return gather_rows<T>(hidden, rows);
   }
@@ -172,7 +174,7 @@ class Bert {
     return linear<T>(head(hidden), embedding_.weight(), head.bias());
   }
   /// The same of tokens   // [N, V]
-  [[nodiscard]] Variable<T> operator()(const TokenBatch& batch, std::span<const TokenId> token_types = {}) const {
+  [[nodiscard]] Variable<T> operator()(const TokenBatch& batch, std::span<const std::int32_t> token_types = {}) const {
     return logits(hidden(batch, token_types));
   }
   /// Scores that the second sentence follows the first (column 0) or does not (1)   // [B, 2] from [N, D]
@@ -188,8 +190,8 @@ class Bert {
 
   /// Mean cross-entropy of the hidden tokens; [N, V] is never stored. With `is_random`, of each sequence 0 where its
   /// second sentence follows the first and 1 where it does not, plus the mean cross-entropy of that.
-  [[nodiscard]] Variable<T> loss(const LanguageBatch& batch, std::span<const TokenId> token_types = {},
-                                 std::span<const TokenId> is_random = {},
+  [[nodiscard]] Variable<T> loss(const LanguageBatch& batch, std::span<const std::int32_t> token_types = {},
+                                 std::span<const std::int32_t> is_random = {},
                                  const CrossEntropyOptions& options = {}) const {
     const MaskedLanguageHead<T>& head = detail::require_part(masked_language_, "bert", "masked-language head");
     const Variable<T> all = hidden(batch.input, token_types);
@@ -232,12 +234,12 @@ class Bert {
   }
 
   /// Dropout(LayerNorm(token + position + type))   // [N, D]
-  [[nodiscard]] Variable<T> embed(const TokenBatch& batch, std::span<const TokenId> token_types) const {
+  [[nodiscard]] Variable<T> embed(const TokenBatch& batch, std::span<const std::int32_t> token_types) const {
     require<ShapeError>(batch.row_splits.rows() == batch.size(), "bert", batch.size(), " tokens, row splits end at ",
                         batch.row_splits.rows());
     require<ShapeError>(token_types.empty() || static_cast<Index>(token_types.size()) == batch.size(), "bert",
                         token_types.size(), " token types for ", batch.size(), " tokens");
-    const std::vector<TokenId> zeros(token_types.empty() ? batch.tokens.size() : 0, TokenId{0});
+    const std::vector<std::int32_t> zeros(token_types.empty() ? batch.tokens.size() : 0, 0);
     Variable<T> x = positions_(embedding_(batch.tokens), batch.row_splits);
     x = add_rows<T>(std::move(x), token_types_.weight(), token_types.empty() ? std::span(zeros) : token_types);
     return dropout(norm_(x), config_.dropout);

@@ -3,6 +3,7 @@
 /// the others are (He et al. 2021). What the encoder has learned so is then put to use in a classifier (vit.hpp).
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -122,7 +123,7 @@ class MaeDecoder {
   [[nodiscard]] Variable<T> operator()(const Variable<T>& encoded, const PatchMask& mask) const {
     const Index images = mask.images(), length = mask.patches() + 1;
     std::vector<Index> places;  // of the class token and the visible patches of each image
-    const std::vector<TokenId> rows = mask.token_rows(mask.visible());
+    const std::vector<std::int32_t> rows = mask.token_rows(mask.visible());
     for (Index b = 0; b < images; ++b) {
       places.push_back(b * length);
       places.insert(places.end(), rows.begin() + mask.visible_splits().begin(b),
@@ -130,11 +131,11 @@ class MaeDecoder {
     }
     require<ShapeError>(encoded.rows() == static_cast<Index>(places.size()), "mae", "the encoder's rows have shape ",
                         encoded.shape(), ", the mask shows ", rows.size(), " patches of ", images, " images");
-    const std::vector<TokenId> hidden = mask.token_rows(mask.masked());
-    const Variable<T> tokens = gather_rows<T>(mask_token_, std::vector<TokenId>(hidden.size(), TokenId{0}));
+    const std::vector<std::int32_t> hidden = mask.token_rows(mask.masked());
+    const Variable<T> tokens = gather_rows<T>(mask_token_, std::vector<std::int32_t>(hidden.size(), std::int32_t{0}));
     Variable<T> x = place_rows<T>({{embedding_(encoded), places}, {tokens, {hidden.begin(), hidden.end()}}});
-    std::vector<TokenId> positions;
-    for (Index i = 0; i < images * length; ++i) positions.push_back(static_cast<TokenId>(i % length));
+    std::vector<std::int32_t> positions;
+    for (Index i = 0; i < images * length; ++i) positions.push_back(static_cast<std::int32_t>(i % length));
     return encoder_(add_rows<T>(std::move(x), detail::constant(positions_), positions),
                     RowSplits::equal(images, length));
   }
@@ -197,7 +198,7 @@ class Mae {
     require<ShapeError>(images.shape() == config_.grid.image, kWhere, "images of ", to_string(images.shape()),
                         ", the model's are ", to_string(config_.grid.image));
     require<ShapeError>(images.images() > 0, kWhere, "a batch without images");
-    std::vector<TokenId> visible;
+    std::vector<std::int32_t> visible;
     if (mask.images() > 0) {
       require_mask(images, mask);
       visible = mask.visible_in_image();

@@ -96,7 +96,7 @@ struct TransformerXlConfig {
                           .key_bias = false,
                           .value_bias = false,
                           .output_bias = false,
-                          .positions = DistanceScores{.own_biases = own_biases}},
+                          .positions = RelativePositionEncoding{.own_biases = own_biases}},
             .d_ff = d_ff,
             .activation_dropout = dropout,
             .norm = pre_norm ? NormPlacement::pre : NormPlacement::post,

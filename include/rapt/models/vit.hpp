@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -200,9 +201,9 @@ class VitEncoder {
   [[nodiscard]] static Variable<T> rows(const Variable<T>& hidden, const RowSplits& splits, Index first, Index count) {
     require<ShapeError>(hidden.rows() == splits.rows(), "vit", "the hidden state has shape ", hidden.shape(),
                         ", row splits end at ", splits.rows());
-    std::vector<TokenId> numbers;
+    std::vector<std::int32_t> numbers;
     for (Index b = 0; b < splits.sequences(); ++b) {
-      for (Index i = 0; i < count; ++i) numbers.push_back(static_cast<TokenId>(splits.begin(b) + first + i));
+      for (Index i = 0; i < count; ++i) numbers.push_back(static_cast<std::int32_t>(splits.begin(b) + first + i));
     }
     return gather_rows<T>(hidden, numbers);
   }
