@@ -76,7 +76,7 @@ void print_found(const rapt::Beit<float>& beit, const Digits& digits, const Code
     const auto images = rapt::to_image_batch<float>(digits.test, first, 100, digits.normalization);
     const rapt::PatchMask mask = draw_blocks(images.images(), beit.config().grid, mask_ratio, rng);
     const std::vector<TokenId> tokens = masked_tokens(images, mask, beit.config().grid, codebook);
-    const auto scores = beit.patch_logits(beit(images, mask)).value();  // [100 P, V]
+    const auto scores = beit.patch_logits(beit.hidden(images, mask)).value();  // [100 P, V]
     for (std::size_t i = 0; i < tokens.size(); ++i) {
       const Index row = mask.masked()[i];
       const auto best = std::max_element(scores.row(row), scores.row(row + 1)) - scores.row(row);
@@ -105,8 +105,8 @@ void run(const Flags& flags) {
       beit, digits, flags.pretraining, flags.job("pretraining", digits.training),
       [&](Index images, rapt::Rng& random) { return draw_blocks(images, config.grid, flags.mask_ratio, random); },
       /*streams=*/1 << 20,
-      [&](const rapt::MaskedImages<float>& batch) {
-        return beit.loss(batch.images, batch.mask, masked_tokens(batch.images, batch.mask, config.grid, codebook));
+      [&](const rapt::ImageBatch<float>& images, const rapt::PatchMask& mask) {
+        return masked_tokens(images, mask, config.grid, codebook);
       });
   print_found(beit, digits, codebook, flags.mask_ratio);
 
@@ -118,10 +118,7 @@ void run(const Flags& flags) {
     const auto is_shared = [](const std::string& name) { return !name.starts_with("masked_patch."); };
     if (pretrained) rapt::copy_parameters(beit, classifier, is_shared);
     return train(classifier, labelled, digits, flags.training,
-                 flags.job(pretrained ? "pretrained" : "from-nothing", labelled),
-                 [&](const rapt::LabelledImages<float>& batch, const rapt::CrossEntropyOptions& options) {
-                   return classifier.loss(batch.images, batch.labels, options);
-                 });
+                 flags.job(pretrained ? "pretrained" : "from-nothing", labelled));
   });
 }
 

@@ -35,7 +35,7 @@ struct Flags {
 
 /// The most probable token of each row that is asked for.
 std::vector<TokenId> fill(const rapt::Bert<float>& model, const rapt::LanguageBatch& batch) {
-  const auto scores = model.token_logits(rapt::gather_rows(model(batch.input), batch.rows)).value();  // [targets, V]
+  const auto scores = model.logits(rapt::gather_rows(model.hidden(batch.input), batch.rows)).value();  // [targets, V]
   std::vector<TokenId> found;
   for (Index i = 0; i < scores.rows(); ++i) {
     found.push_back(static_cast<TokenId>(std::max_element(scores.row(i), scores.row(i + 1)) - scores.row(i)));

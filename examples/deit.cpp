@@ -41,10 +41,7 @@ rapt::Vit<float> teacher_of(const Flags& flags, const Digits& digits) {
   rapt::Rng rng(flags.training.seed);
   rapt::Vit teacher(config, rng);
   std::printf("the teacher: %td images, %td parameters\n", digits.training.images(), rapt::count_parameters(teacher));
-  train(teacher, digits.training, digits, flags.teaching, flags.job("teacher", digits.training),
-        [&](const Batch& batch, const rapt::CrossEntropyOptions& options) {
-          return teacher.loss(batch.images, batch.labels, options);
-        });
+  train(teacher, digits.training, digits, flags.teaching, flags.job("teacher", digits.training));
   return teacher;
 }
 
@@ -58,8 +55,9 @@ double study(const Flags& flags, const Digits& digits, const rapt::ImageDataset&
   rapt::Deit student(config, rng);
   std::printf("the student %s: %td images, %td parameters\n", teacher == nullptr ? "alone" : "with its teacher",
               few.images(), rapt::count_parameters(student));
-  const auto loss = [&](const Batch& batch, const rapt::CrossEntropyOptions& options) {
-    if (teacher == nullptr) return student.loss(batch.images, batch.labels, options);
+  const rapt::JobOptions job = flags.job(teacher == nullptr ? "alone" : "taught", few);
+  if (teacher == nullptr) return train(student, few, digits, flags.training, job);
+  rapt::WithLoss taught(student, [&](const Batch& batch, const rapt::CrossEntropyOptions& options) {
     const rapt::DistillationOptions distillation{
         .targets = flags.soft ? rapt::TeacherTargets::soft : rapt::TeacherTargets::hard,
         .temperature = flags.temperature,
@@ -67,11 +65,11 @@ double study(const Flags& flags, const Digits& digits, const rapt::ImageDataset&
     rapt::Tensor<float> scores;
     {
       const rapt::Inference scope;  // the teacher learns nothing
-      scores = teacher->logits(batch.images).value();
+      scores = (*teacher)(batch.images).value();
     }
-    return student.loss(batch.images, batch.labels, scores, distillation, options);
-  };
-  return train(student, few, digits, flags.training, flags.job(teacher == nullptr ? "alone" : "taught", few), loss);
+    return student.loss(batch, scores, distillation, options);
+  });
+  return train(taught, student, few, digits, flags.training, job);
 }
 
 void run(const Flags& flags) {

@@ -32,7 +32,7 @@ struct Flags {
 /// How much of each patch goes into what the class token says in the end   // [rows, columns] of patches
 rapt::Tensor<float> look_of(const rapt::Vit<float>& model, const rapt::ImageBatch<float>& image) {
   std::vector<rapt::Tensor<float>> weights(static_cast<std::size_t>(model.config().layers));
-  std::ignore = model(image, {.weights = weights});
+  std::ignore = model.hidden(image, {.weights = weights});
   const rapt::Tensor<float> rollout = rapt::attention_rollout<float>(weights);
   const rapt::PatchGrid& grid = model.config().grid;
   return {rapt::Shape{grid.rows(), grid.cols()}, rollout.values().subspan(1, static_cast<std::size_t>(grid.patches()))};
@@ -72,10 +72,7 @@ void run(const Flags& flags) {
               to_string(digits.training.shape()).c_str(), config.grid.patches(), rapt::count_parameters(model),
               to_string(rapt::precision()).c_str(), static_cast<int>(rapt::threads()));
   const double known = train(model, digits.training, digits, flags.training,
-                             flags.run.job({"--mnist", "--model", "--image", "--shown"}, fingerprint(digits.training)),
-                             [&](const rapt::LabelledImages<float>& batch, const rapt::CrossEntropyOptions& options) {
-                               return model.loss(batch.images, batch.labels, options);
-                             });
+                             flags.run.job({"--mnist", "--model", "--image", "--shown"}, fingerprint(digits.training)));
   if (!flags.model.empty()) save_pretrained(flags.model, model);
 
   const std::vector<rapt::TokenId> classes = classify(model, digits.test, digits.normalization);

@@ -49,7 +49,7 @@ std::vector<rapt::TokenId> classify(const Model& model, const rapt::ImageDataset
   std::vector<rapt::TokenId> classes;
   for (rapt::Index begin = 0; begin < images.images(); begin += kTogether) {
     const rapt::Index count = std::min(kTogether, images.images() - begin);
-    const auto scores = model.logits(rapt::to_image_batch<float>(images, begin, count, normalization));
+    const auto scores = model(rapt::to_image_batch<float>(images, begin, count, normalization));
     for (rapt::Index i = 0; i < count; ++i) {
       const float* row = scores.value().row(i);
       classes.push_back(static_cast<rapt::TokenId>(std::max_element(row, row + scores.cols()) - row));
@@ -101,18 +101,17 @@ struct TrainingFlags {
 /// About ten validations.
 inline rapt::Index tenth_of(rapt::Index steps) { return (steps + 9) / 10; }
 
-/// Trains on `loss(batch, options)`, and prints the mean loss and the ratio of test images that are known about ten
-/// times; returns the ratio in the end.
-template <class Model, class Loss>
-double train(Model& model, const rapt::ImageDataset& training, const Digits& digits, const TrainingFlags& flags,
-             const rapt::JobOptions& options, const Loss& loss) {
+/// Trains the model on the loss of `trained`, and prints the mean loss and the ratio of test images that are known
+/// about ten times; returns the ratio in the end.
+template <class Trained, class Model>
+double train(Trained& trained, const Model& model, const rapt::ImageDataset& training, const Digits& digits,
+             const TrainingFlags& flags, const rapt::JobOptions& options) {
   rapt::TrainingJob job(options);
   rapt::ImageBatches<float> batches(training, {.batch_size = flags.batch,
                                                .seed = flags.seed,
                                                .normalization = digits.normalization,
                                                .augmentation = flags.augmentation});
   const rapt::Index steps = flags.epochs * batches.batches_per_epoch();
-  rapt::WithLoss trained(model, loss);
   rapt::Trainer trainer(
       trained,
       {.learning_rate = rapt::CosineSchedule{.peak = flags.learning_rate, .warmup = steps / 20, .steps = steps},
@@ -130,4 +129,10 @@ double train(Model& model, const rapt::ImageDataset& training, const Digits& dig
   };
   job.run(trainer, batches, {.steps = steps, .validate_every = tenth_of(steps)}, {.measure = measure});
   return known();
+}
+/// Trains the model on its own loss.
+template <class Model>
+double train(Model& model, const rapt::ImageDataset& training, const Digits& digits, const TrainingFlags& flags,
+             const rapt::JobOptions& options) {
+  return train(model, model, training, digits, flags, options);
 }

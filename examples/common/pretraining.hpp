@@ -23,26 +23,27 @@ struct PretrainingFlags {
   }
 };
 
-/// Trains on `loss(masked images)` of shuffled images, and prints the mean loss about ten times. `draw(images, rng)`
-/// gives the masks, and takes at most `streams` random streams.
-template <class Model, class Loss>
+/// Trains on masked images in shuffled order, and prints the mean loss about ten times. `draw(images, rng)`
+/// gives the masks, and takes at most `streams` random streams; `tokenize`: see MaskedImageBatches.
+template <class Model>
 void pretrain(Model& model, const Digits& digits, const PretrainingFlags& flags, const rapt::JobOptions& options,
-              const rapt::MaskedImageBatches<float>::Draw& draw, rapt::Index streams, const Loss& loss) {
+              const rapt::MaskedImageBatches<float>::Draw& draw, rapt::Index streams,
+              const rapt::MaskedImageBatches<float>::Tokenize& tokenize = {}) {
   rapt::TrainingJob job(options);
   rapt::MaskedImageBatches<float> batches(digits.training,
                                           {.batch_size = flags.batch,
                                            .drop_last = true,
                                            .normalization = digits.normalization,
                                            .augmentation = {.shift = 2}},
-                                          draw, {.streams = streams});
+                                          draw, {.streams = streams}, tokenize);
   std::printf("pre-training: %td parameters, %td images, no labels\n", rapt::count_parameters(model),
               digits.training.images());
-  rapt::WithLoss trained(model, loss);
   rapt::Trainer trainer(
-      trained, {.learning_rate =
-                    rapt::CosineSchedule{.peak = flags.learning_rate, .warmup = flags.steps / 10, .steps = flags.steps},
-                .adam = {.beta2 = 0.98, .weight_decay = flags.weight_decay, .decay_vectors = false},
-                .clip_norm = 1});
+      model, {.learning_rate =
+                  rapt::CosineSchedule{.peak = flags.learning_rate, .warmup = flags.steps / 10, .steps = flags.steps},
+              .adam = {.beta2 = 0.98, .weight_decay = flags.weight_decay, .decay_vectors = false},
+              .label_smoothing = 0,
+              .clip_norm = 1});
   const auto measure = [&](const auto&) {
     char text[100];
     std::snprintf(text, sizeof text, "of %td  loss %.4f  %.1f s", flags.steps, job.mean_loss(), job.progress().seconds);

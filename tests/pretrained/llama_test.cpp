@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <optional>
 
 #include "tests/common/pretrained_case.hpp"
 
@@ -86,7 +87,7 @@ TEST(PretrainedLlama, WhatTheThreeFamiliesLeaveOpen) {
   PretrainedCase mistral("llama", "mistral_window");
   EXPECT_EQ(read(mistral).window, 2);
   mistral.config["sliding_window"] = nullptr;
-  EXPECT_EQ(read(mistral).window, 0);
+  EXPECT_EQ(read(mistral).window, std::nullopt);
   mistral.config.erase("sliding_window");
   EXPECT_EQ(read(mistral).window, 4095);
   PretrainedCase qwen("llama", "qwen2");

@@ -7,6 +7,7 @@
 
 #include "rapt/autograd/ops/mean_rows.hpp"
 #include "rapt/models/gpt.hpp"
+#include "rapt/models/model_part.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -129,9 +130,9 @@ class ImageGpt : public CausalDecoder<ImageGpt<T>, T> {
     const Variable<T> x = this->embedded(batch, PrefixState<T>());
     return mean_rows(layers_.features(x, batch.row_splits, layer, {.mask = {.causal = true}}), batch.row_splits);
   }
-  /// Scores of the config's labels   // [B, labels]
-  [[nodiscard]] Variable<T> class_logits(const TokenBatch& batch) const {
-    return part(classifier_, "classification head")(features(batch, config_.layers));
+  /// Scores of the config's labels, of the mean over an image's pixels   // [B, labels] from hidden states [N, D]
+  [[nodiscard]] Variable<T> class_logits(const Variable<T>& hidden, const RowSplits& splits) const {
+    return detail::require_part(classifier_, kWhere, "classification head")(mean_rows(hidden, splits));
   }
 
   /// Images, each all its pixels, as what is read, begin symbol and p_1 .. p_(n-1), and asked for, p_1 .. p_n.
@@ -180,12 +181,9 @@ class ImageGpt : public CausalDecoder<ImageGpt<T>, T> {
     }
   }
 
-  [[nodiscard]] static const Linear<T>& part(const std::optional<Linear<T>>& some, std::string_view name) {
-    require(some.has_value(), kWhere, "the model has no ", name);
-    return *some;
+  [[nodiscard]] const Parameter<T>& output_weight() const {
+    return detail::require_part(output_, kWhere, "pixel head").weight();
   }
-
-  [[nodiscard]] const Parameter<T>& output_weight() const { return part(output_, "pixel head").weight(); }
 
   /// Dropout(embedding + position)   // [N, D]
   [[nodiscard]] Variable<T> embed(const TokenBatch& batch, const PrefixState<T>& behind) const {

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -73,7 +74,7 @@ struct T5Config {
                           .key_bias = false,
                           .value_bias = false,
                           .output_bias = false,
-                          .positions = BiasTable{}},
+                          .positions = RelativePositionBias{}},
             .cross_attention = cross_attention,
             .feed_forward = gated ? FeedForwardKind::gated : FeedForwardKind::plain,
             .d_ff = d_ff,
@@ -164,7 +165,7 @@ class T5 : public EncoderDecoder<T5<T>, T> {
   [[nodiscard]] Variable<T> encode(const TokenBatch& source, const AttentionMask<T>& mask = {},
                                    std::span<Tensor<T>> weights = {}) const {
     const Index farthest = std::max<Index>(source.row_splits.longest() - 1, 0);
-    const std::vector<TokenId> numbers = config_.buckets(/*bidirectional=*/true).numbers(farthest, farthest);
+    const std::vector<std::int32_t> numbers = config_.buckets(/*bidirectional=*/true).numbers(farthest, farthest);
     return dropped(encoder_(embed(source), source.row_splits,
                             {.mask = mask,
                              .positions = {.table = encoder_bias_, .numbers = numbers, .zero = farthest},
@@ -175,7 +176,7 @@ class T5 : public EncoderDecoder<T5<T>, T> {
   [[nodiscard]] Variable<T> decode(const TokenBatch& target_input, const Variable<T>& encoder_output,
                                    const RowSplits& encoder_splits, StackInputs<T> inputs = {}) const {
     const Index farthest = std::max<Index>(target_input.row_splits.longest() - 1, 0);
-    const std::vector<TokenId> numbers = config_.buckets(/*bidirectional=*/false).numbers(farthest, farthest);
+    const std::vector<std::int32_t> numbers = config_.buckets(/*bidirectional=*/false).numbers(farthest, farthest);
     inputs.positions = {.table = decoder_bias_, .numbers = numbers, .zero = farthest};
     return scaled(
         dropped(decoder_(embed(target_input), target_input.row_splits, encoder_output, encoder_splits, inputs)));
@@ -233,7 +234,7 @@ class T5 : public EncoderDecoder<T5<T>, T> {
     for (Index r = 0; r < std::ssize(behind); ++r) {
       farthest = std::max(farthest, at(behind, r) + next.row_splits.length(r) - 1);
     }
-    const std::vector<TokenId> numbers = config_.buckets(/*bidirectional=*/false).numbers(farthest, 0);
+    const std::vector<std::int32_t> numbers = config_.buckets(/*bidirectional=*/false).numbers(farthest, 0);
     return scaled(decoder_.step(state, embed(next), next.row_splits,
                                 {.table = decoder_bias_, .numbers = numbers, .zero = farthest}));
   }

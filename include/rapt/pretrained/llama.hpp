@@ -20,7 +20,7 @@ struct PretrainedFormat<LlamaConfig> {
   }
   /// Which of the three models has these settings.
   [[nodiscard]] static std::string model_type(const LlamaConfig& config) {
-    if (config.window > 0) return "mistral";
+    if (config.window) return "mistral";
     return config.attention_bias && !config.attention_output_bias ? "qwen2" : "llama";
   }
   [[nodiscard]] static std::string_view architecture(const LlamaConfig& config) {
@@ -63,7 +63,9 @@ struct PretrainedFormat<LlamaConfig> {
       if (type == "qwen2") self.attention_bias = true;
     }
     if (type == "mistral") {
-      std::optional<Index> width = kReads ? 4096 : self.window + 1;  // an absent key means 4096
+      std::optional<Index> width;
+      if (kReads) width = 4096;  // an absent key means 4096
+      if (!kReads && self.window) width = *self.window + 1;
       key("sliding_window", width);
       if constexpr (kReads) {
         if (width) self.window = *width > 1 ? *width - 1 : -1;  // below 2 it would mean all: not valid
@@ -121,14 +123,15 @@ struct PretrainedFormat<LlamaConfig> {
   /// Throws ValueError unless one of the three models has these settings together.
   static void require_model_type(const LlamaConfig& config) {
     const std::string type = model_type(config);
-    require(
-        (type == "llama" || !config.mlp_bias) &&
-            config.attention_output_bias == (type == "llama" && config.attention_bias) &&
-            (type != "mistral" || !config.attention_bias) && (type != "llama" || config.d_model % config.heads == 0) &&
-            config.rotary.layout == RotaryLayout::halves && config.rotary.rotated_ratio == 1,
-        "llama", "Hugging Face has no model with these settings together: window ", config.window, ", attention_bias ",
-        config.attention_bias, ", attention_output_bias ", config.attention_output_bias, ", mlp_bias ", config.mlp_bias,
-        ", d_model ", config.d_model, ", heads ", config.heads, ", rotated_ratio ", config.rotary.rotated_ratio);
+    require((type == "llama" || !config.mlp_bias) &&
+                config.attention_output_bias == (type == "llama" && config.attention_bias) &&
+                (type != "mistral" || !config.attention_bias) &&
+                (type != "llama" || config.d_model % config.heads == 0) &&
+                config.rotary.layout == RotaryLayout::halves && config.rotary.rotated_ratio == 1,
+            "llama", "Hugging Face has no model with these settings together: window ", config.window.value_or(0),
+            ", attention_bias ", config.attention_bias, ", attention_output_bias ", config.attention_output_bias,
+            ", mlp_bias ", config.mlp_bias, ", d_model ", config.d_model, ", heads ", config.heads, ", rotated_ratio ",
+            config.rotary.rotated_ratio);
   }
   /// What absent keys mean where they mean something else than in Llama.
   static void apply_defaults_of(std::string_view type, LlamaConfig& config) {
