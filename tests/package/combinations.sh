@@ -74,8 +74,16 @@ for library in io text images; do
     fails "$package" configure "$work/asked_$package" "-D$option=ON" "-DCMAKE_DISABLE_FIND_PACKAGE_$package=ON"
   done
 done
-fails "Utf8proc" "$cmake" -S "$here/combination" -B "$work/asked" -DCMAKE_PREFIX_PATH="$work/all" -DREQUIRED=text \
-  -DCMAKE_DISABLE_FIND_PACKAGE_Utf8proc=ON
+for library in text pipelines; do
+  fails "dependency Utf8proc could not be found" "$cmake" -S "$here/combination" -B "$work/asked_of_all_$library" \
+    -DCMAKE_PREFIX_PATH="$work/all" "-DREQUIRED=$library" -DCMAKE_DISABLE_FIND_PACKAGE_Utf8proc=ON
+done
+for library in io pretrained pipelines; do
+  fails "dependency nlohmann_json could not be found" "$cmake" -S "$here/combination" -B "$work/asked_of_all_no_json_$library" \
+    -DCMAKE_PREFIX_PATH="$work/all" "-DREQUIRED=$library" -DCMAKE_DISABLE_FIND_PACKAGE_nlohmann_json=ON
+done
+fails "this installation of rapt has no component pipelines" "$cmake" -S "$here/combination" -B "$work/asked_no_pipelines" \
+  -DCMAKE_PREFIX_PATH="$work/with_io_images/installed" -DREQUIRED=pipelines
 fails "this installation of rapt has no component text" "$cmake" -S "$here/combination" -B "$work/asked_absent" \
   -DCMAKE_PREFIX_PATH="$work/with_io_images/installed" -DREQUIRED=text
 
