@@ -12,6 +12,7 @@
 #include "rapt/autograd/ops/mean_rows.hpp"
 #include "rapt/autograd/ops/place_rows.hpp"
 #include "rapt/core/patch_mask.hpp"
+#include "rapt/models/config_checks.hpp"
 #include "rapt/models/config_fields.hpp"
 #include "rapt/models/label_loss.hpp"
 #include "rapt/models/model_part.hpp"
@@ -97,11 +98,8 @@ struct BeitConfig {
     grid.validate(kWhere);
     require(visual_tokens > 0 && layers > 0 && d_ff > 0, kWhere, "sizes must be positive: visual_tokens ",
             visual_tokens, ", layers ", layers, ", d_ff ", d_ff);
-    require(d_model > 0 && heads > 0 && d_model % heads == 0, kWhere,
-            "d_model must be a multiple of heads: d_model = ", d_model, ", heads = ", heads);
-    for (const float rate : {dropout, attention_dropout, drop_path}) {
-      require(rate >= 0.f && rate < 1.f, kWhere, "dropout must be in [0, 1): ", rate);
-    }
+    detail::require_heads(d_model, heads, kWhere);
+    detail::require_dropout({dropout, attention_dropout, drop_path}, kWhere);
     require(!(relative_positions || shared_relative_positions) || grid.patches() <= kMostRelativePatches, kWhere,
             "with relative positions images may have ", kMostRelativePatches, " patches: ", grid.patches());
     require(norm_epsilon > 0 && init_std >= 0, kWhere, "norm_epsilon must be positive: ", norm_epsilon,

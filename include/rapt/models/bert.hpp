@@ -8,6 +8,7 @@
 
 #include "rapt/autograd/ops/add.hpp"
 #include "rapt/autograd/ops/cross_entropy.hpp"
+#include "rapt/models/config_checks.hpp"
 #include "rapt/models/config_fields.hpp"
 #include "rapt/models/model_part.hpp"
 #include "rapt/nn/embedding.hpp"
@@ -59,11 +60,8 @@ struct BertConfig {
     require(vocabulary > 0 && positions > 0 && token_types > 0 && layers > 0 && d_ff > 0, kWhere,
             "sizes must be positive: vocabulary ", vocabulary, ", positions ", positions, ", token_types ", token_types,
             ", layers ", layers, ", d_ff ", d_ff);
-    require(d_model > 0 && heads > 0 && d_model % heads == 0, kWhere,
-            "d_model must be a multiple of heads: d_model = ", d_model, ", heads = ", heads);
-    for (const float rate : {dropout, attention_dropout, classifier_dropout.value_or(0.f)}) {
-      require(rate >= 0.f && rate < 1.f, kWhere, "dropout must be in [0, 1): ", rate);
-    }
+    detail::require_heads(d_model, heads, kWhere);
+    detail::require_dropout({dropout, attention_dropout, classifier_dropout.value_or(0.f)}, kWhere);
     require(norm_epsilon > 0, kWhere, "norm_epsilon must be positive: ", norm_epsilon);
     require(pooler || !next_sentence_head, kWhere, "the next-sentence head needs the pooler");
     require(labels.empty() || (!masked_language_head && !next_sentence_head), kWhere, "a model that tells ",
@@ -235,8 +233,7 @@ class Bert {
 
   /// Dropout(LayerNorm(token + position + type))   // [N, D]
   [[nodiscard]] Variable<T> embed(const TokenBatch& batch, std::span<const std::int32_t> token_types) const {
-    require<ShapeError>(batch.row_splits.rows() == batch.size(), "bert", batch.size(), " tokens, row splits end at ",
-                        batch.row_splits.rows());
+    require_row_splits(batch, "bert");
     require<ShapeError>(token_types.empty() || static_cast<Index>(token_types.size()) == batch.size(), "bert",
                         token_types.size(), " token types for ", batch.size(), " tokens");
     const std::vector<std::int32_t> zeros(token_types.empty() ? batch.tokens.size() : 0, 0);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "rapt/autograd/ops/mean_rows.hpp"
+#include "rapt/models/config_checks.hpp"
 #include "rapt/models/gpt.hpp"
 #include "rapt/models/model_part.hpp"
 
@@ -63,11 +64,8 @@ struct ImageGptConfig {
     require(clusters > 0 && positions > 0 && layers > 0 && d_ff.value_or(1) > 0, kWhere,
             "sizes must be positive: clusters ", clusters, ", positions ", positions, ", layers ", layers, ", d_ff ",
             d_ff.value_or(4 * d_model));
-    require(d_model > 0 && heads > 0 && d_model % heads == 0, kWhere,
-            "d_model must be a multiple of heads: d_model = ", d_model, ", heads = ", heads);
-    for (const float rate : {embedding_dropout, dropout, attention_dropout}) {
-      require(rate >= 0.f && rate < 1.f, kWhere, "dropout must be in [0, 1): ", rate);
-    }
+    detail::require_heads(d_model, heads, kWhere);
+    detail::require_dropout({embedding_dropout, dropout, attention_dropout}, kWhere);
     require(norm_epsilon > 0 && init_std >= 0, kWhere, "norm_epsilon must be positive: ", norm_epsilon,
             ", init_std not negative: ", init_std);
     require(labels.empty() || !pixel_head, kWhere, "a model that tells ", labels.size(),

@@ -12,6 +12,7 @@
 #include "rapt/autograd/ops/place_rows.hpp"
 #include "rapt/core/patch_mask.hpp"
 #include "rapt/kernels/patch_pixels.hpp"
+#include "rapt/models/config_checks.hpp"
 #include "rapt/models/config_fields.hpp"
 #include "rapt/models/model_part.hpp"
 #include "rapt/nn/encoder.hpp"
@@ -77,9 +78,7 @@ struct MaeConfig {
     require(decoder_width > 0 && decoder_heads > 0 && decoder_width % decoder_heads == 0 && decoder_width % 4 == 0,
             kWhere, "decoder_width must be a multiple of decoder_heads and of 4: decoder_width = ", decoder_width,
             ", decoder_heads = ", decoder_heads);
-    for (const float rate : {dropout, attention_dropout}) {
-      require(rate >= 0.f && rate < 1.f, kWhere, "dropout must be in [0, 1): ", rate);
-    }
+    detail::require_dropout({dropout, attention_dropout}, kWhere);
     require(norm_epsilon > 0, kWhere, "norm_epsilon must be positive: ", norm_epsilon);
     require(mask_ratio >= 0 && mask_ratio < 1, kWhere, "mask_ratio must be in [0, 1): ", mask_ratio);
     require(!normalise_pixels || grid.patch_size() > 1, kWhere, "a patch of one number has no deviation");

@@ -18,6 +18,7 @@
 #include "rapt/autograd/ops/dropout.hpp"
 #include "rapt/autograd/ops/multiply.hpp"
 #include "rapt/core/sequence_marks.hpp"
+#include "rapt/models/config_checks.hpp"
 #include "rapt/models/config_fields.hpp"
 #include "rapt/models/encoder_decoder.hpp"
 #include "rapt/nn/embedding.hpp"
@@ -96,7 +97,7 @@ struct T5Config {
     require(encoder_layers > 0 && decoder_layers > 0, kWhere, "layers must be positive: encoder_layers ",
             encoder_layers, ", decoder_layers ", decoder_layers);
     for (const bool bidirectional : {true, false}) buckets(bidirectional).validate(kWhere);
-    require(dropout >= 0.f && dropout < 1.f, kWhere, "dropout must be in [0, 1): ", dropout);
+    detail::require_dropout({dropout}, kWhere);
     require(norm_epsilon > 0 && init_factor >= 0, kWhere, "norm_epsilon must be positive: ", norm_epsilon,
             ", init_factor not negative: ", init_factor);
   }
@@ -217,8 +218,7 @@ class T5 : public EncoderDecoder<T5<T>, T> {
   [[nodiscard]] Parameter<T> output_bias() const { return {}; }
 
   [[nodiscard]] Variable<T> embed(const TokenBatch& batch) const {
-    require<ShapeError>(batch.row_splits.rows() == batch.size(), kWhere, batch.size(), " tokens, row splits end at ",
-                        batch.row_splits.rows());
+    require_row_splits(batch, kWhere);
     return dropped(embedding_(batch.tokens));
   }
   [[nodiscard]] Variable<T> dropped(Variable<T> x) const { return dropout(std::move(x), config_.dropout); }

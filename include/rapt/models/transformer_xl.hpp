@@ -49,8 +49,7 @@ class TransformerXl {
   [[nodiscard]] Variable<T> hidden(const TokenBatch& segment, SegmentCache<T>& cache) const {
     constexpr std::string_view kWhere = "transformer_xl";
     const RowSplits& splits = segment.row_splits;
-    require<ShapeError>(splits.rows() == segment.size(), kWhere, segment.size(), " tokens, row splits end at ",
-                        splits.rows());
+    require_row_splits(segment, kWhere);
     const SegmentCache<T> none = cache.empty() ? empty_state(splits.sequences()) : SegmentCache<T>();
     const SegmentCache<T>& before = cache.empty() ? none : cache;
     require<ShapeError>(before.rows() == splits.sequences(), kWhere, "a cache of ", before.rows(), " sequences for ",

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "rapt/core/sequence_marks.hpp"
+#include "rapt/models/config_checks.hpp"
 #include "rapt/nn/adaptive_softmax.hpp"
 #include "rapt/nn/block.hpp"
 
@@ -121,9 +122,7 @@ struct TransformerXlConfig {
     require(!same_length || memory_length > 0, kWhere, "same_length needs a positive memory_length: ", memory_length);
     require(shared_projections.size() <= cutoffs.size() + 1, kWhere, "shared_projections for ",
             shared_projections.size(), " clusters, there are ", cutoffs.size() + 1);
-    for (const float rate : {dropout, attention_dropout}) {
-      require(rate >= 0.f && rate < 1.f, kWhere, "dropout must be in [0, 1): ", rate);
-    }
+    detail::require_dropout({dropout, attention_dropout}, kWhere);
     require(norm_epsilon > 0 && init_std >= 0 && projection_init_std >= 0, kWhere,
             "norm_epsilon must be positive, init_std and projection_init_std not negative: ", norm_epsilon, ", ",
             init_std, ", ", projection_init_std);

@@ -13,6 +13,7 @@
 #include "rapt/autograd/ops/gather_rows.hpp"
 #include "rapt/autograd/ops/mean_rows.hpp"
 #include "rapt/autograd/ops/resize_positions.hpp"
+#include "rapt/models/config_checks.hpp"
 #include "rapt/models/config_fields.hpp"
 #include "rapt/models/label_loss.hpp"
 #include "rapt/models/model_part.hpp"
@@ -83,11 +84,8 @@ struct VitConfig {
     grid.validate(kWhere);
     require(layers > 0 && d_ff > 0 && pooler_width.value_or(1) > 0, kWhere, "sizes must be positive: layers ", layers,
             ", d_ff ", d_ff, ", pooler_width ", pooler_width.value_or(d_model));
-    require(d_model > 0 && heads > 0 && d_model % heads == 0, kWhere,
-            "d_model must be a multiple of heads: d_model = ", d_model, ", heads = ", heads);
-    for (const float rate : {dropout, attention_dropout}) {
-      require(rate >= 0.f && rate < 1.f, kWhere, "dropout must be in [0, 1): ", rate);
-    }
+    detail::require_heads(d_model, heads, kWhere);
+    detail::require_dropout({dropout, attention_dropout}, kWhere);
     require(norm_epsilon > 0 && init_std >= 0, kWhere, "norm_epsilon must be positive: ", norm_epsilon,
             ", init_std not negative: ", init_std);
     require(labels.empty() || !pooler, kWhere, "a model that tells ", labels.size(), " labels apart has no pooler");

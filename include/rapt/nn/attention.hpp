@@ -63,13 +63,14 @@ struct MultiHeadAttentionOptions {
 /// What the positions need to know of a call; fields that the layer's kind of positions does not read stay empty.
 template <class T>
 struct PositionInputs {
-  Variable<T> table = {};  ///< RelativePositionBias: [R, H]; added to the layer's own table, if it has one
-  std::span<const std::int32_t> numbers =
-      {};                          ///< RelativePositionBias: rows of the table by pair or, if `zero` is set, by offset
-  std::optional<Index> zero = {};  ///< RelativePositionBias: the place of offset 0 among `numbers`, see TableBias
-  Variable<T> distances = {};  ///< RelativePositionEncoding: [P, D], row p encodes distance p, the last row all beyond
-  Variable<T> content_bias = {};   ///< RelativePositionEncoding: u [H, d_k] that layers share
-  Variable<T> position_bias = {};  ///< RelativePositionEncoding: w [H, d_k] that layers share
+  // Of a RelativePositionBias, see TableBias.
+  Variable<T> table = {};                      ///< [R, H]; added to the layer's own table, if it has one
+  std::span<const std::int32_t> numbers = {};  ///< rows of the table by pair or, if `zero` is set, by offset
+  std::optional<Index> zero = {};              ///< the place of offset 0 among `numbers`
+  // Of a RelativePositionEncoding, see DistanceBias.
+  Variable<T> distances = {};      ///< [P, D], row p encodes distance p, the last row all beyond
+  Variable<T> content_bias = {};   ///< u [H, d_k] that layers share
+  Variable<T> position_bias = {};  ///< w [H, d_k] that layers share
 };
 
 /// MultiHead(Q, K, V) = Concat(head_1, ..., head_H) W^O,
