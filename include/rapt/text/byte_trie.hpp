@@ -30,10 +30,14 @@ class ByteTrie {
   /// No keys.
   ByteTrie() : ByteTrie(std::vector<Key>{}) {}
 
-  /// Keys must not be empty and must differ; values must not be negative. Throws ValueError with `where` if there are
-  /// too many bytes for the array.
+  /// Values must not be negative. Throws ValueError with `where` for a key that is empty or occurs twice, and if there
+  /// are too many bytes for the array.
   explicit ByteTrie(std::vector<Key> keys, std::string_view where = "byte_trie") {
     std::sort(keys.begin(), keys.end(), [](const Key& a, const Key& b) { return a.text < b.text; });
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      require(!keys[i].text.empty(), where, "a text must not be empty: that with the number ", keys[i].value);
+      require(i == 0 || keys[i - 1].text != keys[i].text, where, "a text must occur once: \"", keys[i].text, "\"");
+    }
     units_.resize(kBlock);  // base 0, of nodes without children
     if (!keys.empty()) Builder(units_, keys, where).build(root_);
   }

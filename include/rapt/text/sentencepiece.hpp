@@ -204,12 +204,8 @@ class SentencePiece : public TextEncoder<SentencePiece> {
   [[nodiscard]] detail::ByteTrie symbols() const {
     std::vector<detail::ByteTrie::Key> keys;
     for (const Model::Piece& piece : model_.pieces) {
-      if (piece.type == Type::user_defined && !piece.text.empty()) keys.push_back({piece.text, 0});
+      if (piece.type == Type::user_defined) keys.push_back({piece.text, 0});
     }
-    std::sort(keys.begin(), keys.end(), [](const auto& a, const auto& b) { return a.text < b.text; });
-    const auto last =
-        std::unique(keys.begin(), keys.end(), [](const auto& a, const auto& b) { return a.text == b.text; });
-    keys.erase(last, keys.end());
     return detail::ByteTrie(std::move(keys), kName);
   }
 

@@ -72,7 +72,6 @@ class Unigram {
     ids_.reserve(pieces.size());
     scores_.reserve(pieces.size());
     for (const UnigramPiece& piece : pieces) {
-      require(!piece.text.empty(), kName, "a piece must not be empty: id ", piece.id);
       require(std::isfinite(piece.score), kName, "a score must be finite: \"", piece.text, "\" has ", piece.score);
       keys.push_back({piece.text, static_cast<std::int32_t>(ids_.size())});
       ids_.push_back(piece.id);
