@@ -1,6 +1,6 @@
 #!/bin/sh
-# Every combination of the optional dependencies nlohmann_json (rapt::io), utf8proc (rapt::text), and libpng and zlib
-# (rapt::images), which are there or not, or whose library is switched off: rapt configures, installs, and a consumer
+# Every combination of the optional dependencies nlohmann_json (rapt::io), utf8proc and PCRE2 (rapt::text), and libpng
+# and zlib (rapt::images), which are there or not, or whose library is switched off: rapt configures, installs, and a consumer
 # finds the libraries that there are and compiles all their headers. The headers of dependencies that are not there are
 # hidden behind ones that stop the compiler.
 set -eu
@@ -11,14 +11,14 @@ here=$(cd "$(dirname "$0")" && pwd)
 packages_of() {
   case "$1" in
     io) echo nlohmann_json ;;
-    text) echo Utf8proc ;;
+    text) echo "Utf8proc Pcre2" ;;
     images) echo "PNG ZLIB" ;;
   esac
 }
 headers_of() {
   case "$1" in
     io) echo nlohmann/json.hpp ;;
-    text) echo utf8proc.h ;;
+    text) echo "utf8proc.h pcre2.h" ;;
     images) echo "png.h zlib.h" ;;
   esac
 }
@@ -75,8 +75,11 @@ for library in io text images; do
   done
 done
 for library in text pipelines; do
-  fails "dependency Utf8proc could not be found" "$cmake" -S "$here/combination" -B "$work/asked_of_all_$library" \
-    -DCMAKE_PREFIX_PATH="$work/all" "-DREQUIRED=$library" -DCMAKE_DISABLE_FIND_PACKAGE_Utf8proc=ON
+  for package in $(packages_of text); do
+    fails "dependency $package could not be found" "$cmake" -S "$here/combination" \
+      -B "$work/asked_of_all_${library}_$package" -DCMAKE_PREFIX_PATH="$work/all" "-DREQUIRED=$library" \
+      "-DCMAKE_DISABLE_FIND_PACKAGE_$package=ON"
+  done
 done
 for library in io pretrained pipelines; do
   fails "dependency nlohmann_json could not be found" "$cmake" -S "$here/combination" -B "$work/asked_of_all_no_json_$library" \
