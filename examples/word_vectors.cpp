@@ -14,6 +14,7 @@
 #include <rapt/text/bpe.hpp>
 #include <rapt/text/lines.hpp>
 
+#include "common/flags.hpp"
 #include "word_vectors/learn.hpp"
 
 using rapt::Index;
@@ -104,12 +105,12 @@ int main(int argc, char** argv) {
   std::string model, tensor;
   std::vector<std::string> words, analogy;
   std::size_t count = 4;
-  app.add_option("--model", model, "Hugging Face folder, or a model of the translate example")
+  app.add_option("--model", model, "A Hugging Face folder, or a model of the translate example.")
       ->check(CLI::ExistingPath);
-  app.add_option("--tensor", tensor, "name of the table, where it is not a known one");
-  app.add_option("--word", words, "show the words near this one; may be repeated");
-  app.add_option("--analogy", analogy, "a b c: show the words near a - b + c")->expected(3);
-  app.add_option("--count", count, "how many words to show")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--tensor", tensor, "The name of the table of embeddings, where it is not a known one.");
+  app.add_option("--word", words, "Shows the words near this one; may be repeated.");
+  app.add_option("--analogy", analogy, "Three words a b c: shows the words near a - b + c.")->expected(3);
+  add_positive(app, "--count", count, "The number of words to show.");
   CLI11_PARSE(app, argc, argv);
   try {
     const WordVectors table = model.empty() ? word_vectors::learn() : read(model, tensor);
