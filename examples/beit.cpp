@@ -128,8 +128,9 @@ int main(int argc, char** argv) {
   Flags flags;
   CLI::App app("A small BEiT learns digits without labels, then with few.");
   app.add_option("--mnist", flags.mnist, "The folder with MNIST's four files. Without it digits are generated.");
-  app.add_option("--visual-tokens", flags.visual_tokens, "The number of typical patches.")->capture_default_str();
-  app.add_option("--share", flags.mask_ratio, "The ratio of patches that are masked.")->capture_default_str();
+  add_number(app, "--visual-tokens", flags.visual_tokens, {.least = 2}, "The number of typical patches.");
+  add_number(app, "--share", flags.mask_ratio, {.most = 1, .without_least = true, .without_most = true},
+             "The ratio of patches that are masked.");
   flags.pretraining.add_to(app);
   flags.training.add_to(app);
   flags.run.add_to(app);

@@ -113,7 +113,8 @@ int main(int argc, char** argv) {
   CLI::App app("A small masked autoencoder learns digits without labels, then with few.");
   app.add_option("--mnist", flags.mnist, "The folder with MNIST's four files. Without it digits are generated.");
   app.add_option("--image", flags.image, "The PNG file to write.")->capture_default_str();
-  app.add_option("--share", flags.mask_ratio, "The ratio of patches that are masked.")->capture_default_str();
+  add_number(app, "--share", flags.mask_ratio, {.most = 1, .without_least = true, .without_most = true},
+             "The ratio of patches that are masked.");
   flags.pretraining.add_to(app);
   flags.training.add_to(app);
   flags.run.add_to(app);

@@ -95,15 +95,13 @@ int main(int argc, char** argv) {
   app.add_option("--mnist", flags.mnist, "The folder with MNIST's four files. Without it digits are generated.");
   app.add_option("--model", flags.model, "Writes the model to this folder, as Hugging Face does.");
   app.add_option("--image", flags.image, "The PNG file to write.")->capture_default_str();
-  app.add_option("--shown", flags.shown, "The number of images in it.")
-      ->capture_default_str()
-      ->check(CLI::PositiveNumber);
-  app.add_option("--patch", flags.patch, "The side of a patch, in pixels.")->capture_default_str();
-  app.add_option("--width", flags.size.d_model, "d_model")->capture_default_str();
-  app.add_option("--layers", flags.size.layers, "The number of layers.")->capture_default_str();
-  app.add_option("--heads", flags.size.heads, "The number of attention heads.")->capture_default_str();
-  app.add_option("--hidden", flags.size.d_ff, "The width of the feed-forward networks.")->capture_default_str();
-  app.add_option("--dropout", flags.size.dropout, "The rate of dropout.")->capture_default_str();
+  add_positive(app, "--shown", flags.shown, "The number of images in it.");
+  add_positive(app, "--patch", flags.patch, "The side of a patch, in pixels.");
+  add_positive(app, "--width", flags.size.d_model, "The width of the model (d_model).");
+  add_positive(app, "--layers", flags.size.layers, "The number of layers.");
+  add_positive(app, "--heads", flags.size.heads, "The number of attention heads.");
+  add_positive(app, "--hidden", flags.size.d_ff, "The width of the feed-forward networks.");
+  add_rate(app, "--dropout", flags.size.dropout, "The rate of dropout.");
   flags.training.add_to(app);
   flags.run.add_to(app);
   CLI11_PARSE(app, argc, argv);

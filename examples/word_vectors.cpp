@@ -12,6 +12,7 @@
 #include <rapt/text/bpe.hpp>
 #include <rapt/text/lines.hpp>
 
+#include "common/flags.hpp"
 #include "word_vectors/analogies.hpp"
 #include "word_vectors/learn.hpp"
 
@@ -73,20 +74,15 @@ int main(int argc, char** argv) {
   app.add_option("--text", text, "Learns vectors from the lines of this file.")
       ->check(CLI::ExistingFile)
       ->excludes(folder);
-  app.add_option("--epochs", options.epochs, "How often the text is read.")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  app.add_option("--dimensions", options.dimensions, "The width of the vectors that are learned.")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  app.add_option("--window", options.window, "How far a word's neighbours may be away to be learned from.")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  app.add_option("--tensor", tensor, "The name of the folder's table, where it is not a usual one.")->needs(folder);
+  add_positive(app, "--epochs", options.epochs, "The number of times that the text is read.");
+  add_positive(app, "--dimensions", options.dimensions, "The width of the vectors that are learned.");
+  add_positive(app, "--window", options.window, "How far a word's neighbours may be away to be learned from.");
+  app.add_option("--tensor", tensor, "The name of the table of embeddings, where it is not a usual one.")
+      ->needs(folder);
   app.add_option("--word", words, "Shows the words near this one; may be repeated.");
-  app.add_option("--analogy", analogy, "a b c: shows the words near a - b + c.")->expected(3);
+  app.add_option("--analogy", analogy, "Three words a b c: shows the words near a - b + c.")->expected(3);
   app.add_flag("--analogies", analogies, "Says how many of about 1,300 analogies of common words the vectors solve.");
-  app.add_option("--count", count, "How many words are shown.")->check(CLI::PositiveNumber)->capture_default_str();
+  add_positive(app, "--count", count, "The number of words to show.");
   CLI11_PARSE(app, argc, argv);
   try {
     const WordVectors table = !text.empty()   ? word_vectors::learn(rapt::read_lines(text), options)

@@ -11,15 +11,13 @@ struct PretrainingFlags {
   double learning_rate = 2e-3, weight_decay = 0.05;
 
   /// As options of a command line.
-  template <class App>
-  void add_to(App& app) {
-    app.add_option("--pretraining-steps", steps, "The number of steps without labels.")->capture_default_str();
-    app.add_option("--pretraining-batch", batch, "The number of images in such a step.")->capture_default_str();
-    app.add_option("--pretraining-rate", learning_rate, "The highest learning rate of these steps; it falls to 0.")
-        ->capture_default_str();
-    app.add_option("--pretraining-decay", weight_decay, "The weight decay of these steps.")->capture_default_str();
-    app.add_option("--labelled", labelled, "The number of images whose labels are learned then.")
-        ->capture_default_str();
+  void add_to(CLI::App& app) {
+    add_positive(app, "--pretraining-steps", steps, "The number of steps without labels.");
+    add_positive(app, "--pretraining-batch", batch, "The number of images in such a step.");
+    add_positive(app, "--pretraining-rate", learning_rate, "The highest learning rate of these steps; it falls to 0.");
+    add_not_negative(app, "--pretraining-decay", weight_decay, "The weight decay of these steps.");
+    add_number(app, "--labelled", labelled, {.least = 10},
+               "The number of images whose labels are learned then, a tenth of them of each digit.");
   }
 };
 
