@@ -23,12 +23,13 @@
 #include "rapt/core/error.hpp"
 #include "rapt/pretrained/tokenizer_json_file.hpp"
 #include "rapt/text/byte_level_bpe.hpp"
+#include "rapt/text/sentencepiece.hpp"
 #include "rapt/text/wordpiece.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// What a file can hold.
-using PretrainedTokenizer = std::variant<ByteLevelBpe, WordPiece>;
+/// What a file or a folder can hold.
+using PretrainedTokenizer = std::variant<ByteLevelBpe, WordPiece, SentencePiece>;
 
 namespace detail {
 
