@@ -26,12 +26,13 @@
 #include "rapt/pretrained/tokenizer_parts_json.hpp"
 #include "rapt/text/byte_level_bpe.hpp"
 #include "rapt/text/composed_tokenizer.hpp"
+#include "rapt/text/sentencepiece.hpp"
 #include "rapt/text/wordpiece.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// What a file can hold.
-using PretrainedTokenizer = std::variant<ByteLevelBpe, WordPiece, ComposedTokenizer>;
+/// What a file or a folder can hold.
+using PretrainedTokenizer = std::variant<ByteLevelBpe, WordPiece, ComposedTokenizer, SentencePiece>;
 
 namespace detail {
 
