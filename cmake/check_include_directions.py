@@ -26,7 +26,7 @@ ALLOWED = {
     "visualization": ["core"],
     "io": ["core", "nn/module.hpp"],
     "train": ["core", "autograd", "nn/module.hpp", "optim", "data", "visualization", "io"],
-    "pretrained": ["core", "nn", "models", "text", "io"],
+    "pretrained": ["core", "nn", "models", "generation", "text", "io"],
     "pipelines": ["core", "nn", "models", "generation", "text", "io", "pretrained"],
     "precompiled": ["rapt.hpp"],
 }
