@@ -171,7 +171,7 @@ class CharacterBpeFinder {
   void add_merges(const TokenTable& ids) {
     for (std::size_t i = model_.merges.size(); i-- > 0;) {  // backwards, as the last place of a pair counts
       const auto& [left, right] = model_.merges[i];
-      const auto expect = [&](bool condition, std::string_view rule) {
+      const auto expect = [&, &left = left, &right = right](bool condition, std::string_view rule) {
         if (!condition) fail(kName, rule, ": merge ", i, ", \"", left, "\" and \"", right, "\"");
       };
       const TokenId left_id = ids.find(left), right_id = ids.find(right);
