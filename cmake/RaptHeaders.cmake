@@ -1,7 +1,7 @@
 # Which library a header belongs to follows from what it includes, directly or through other headers of rapt:
-# nlohmann_json is rapt::io's, utf8proc rapt::text's, libpng and zlib are rapt::images's; whatever needs none of them is
+# nlohmann_json is rapt::io's, utf8proc and PCRE2 rapt::text's, libpng and zlib are rapt::images's; whatever needs none of them is
 # rapt::rapt's. The rooms pretrained/ and pipelines/ have libraries of their own, above io and text. Those headers of
-# pretrained/ that need utf8proc belong to rapt::pretrained where there is rapt::text.
+# pretrained/ that need them belong to rapt::pretrained where there is rapt::text.
 
 # rapt_needs(<header below include_dir> <variable>): sets the variable to those of io, text and images whose
 # dependencies the header needs, and to pretrained or pipelines for a header of these rooms or one that includes such a
@@ -18,7 +18,7 @@ function(rapt_needs header variable)
     foreach(line IN LISTS lines)
       if(line MATCHES "[<\"]nlohmann/")
         list(APPEND needs io)
-      elseif(line MATCHES "[<\"]utf8proc")
+      elseif(line MATCHES "[<\"](utf8proc|pcre2)")
         list(APPEND needs text)
       elseif(line MATCHES "[<\"](png|zlib)\\.h")
         list(APPEND needs images)
@@ -36,7 +36,7 @@ function(rapt_needs header variable)
 endfunction()
 
 # rapt_sort_headers(<include dir>): sets core_headers, io_headers, text_headers, images_headers, pretrained_headers,
-# pretrained_text_headers for those of pretrained/ that need utf8proc, and pipelines_headers.
+# pretrained_text_headers for those of pretrained/ that need rapt::text, and pipelines_headers.
 function(rapt_sort_headers include_dir)
   file(GLOB_RECURSE headers RELATIVE "${include_dir}" CONFIGURE_DEPENDS "${include_dir}/rapt/*.hpp")
   set(libraries core io text images pretrained pretrained_text pipelines)

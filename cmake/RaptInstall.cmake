@@ -31,6 +31,7 @@ write_basic_package_version_file("${PROJECT_BINARY_DIR}/rapt-config-version.cmak
 install(FILES
   "${PROJECT_BINARY_DIR}/rapt-config.cmake"
   "${PROJECT_BINARY_DIR}/rapt-config-version.cmake"
+  "${PROJECT_SOURCE_DIR}/cmake/FindPcre2.cmake"
   "${PROJECT_SOURCE_DIR}/cmake/FindUtf8proc.cmake"
   DESTINATION "${package_dir}")
 install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DATADIR}/licenses/rapt")

@@ -53,7 +53,7 @@ endfunction()
 
 list(APPEND CMAKE_MODULE_PATH "${PROJECT_SOURCE_DIR}/cmake")
 rapt_find(RAPT_IO nlohmann_json nlohmann_json::nlohmann_json)
-rapt_find(RAPT_TEXT Utf8proc Utf8proc::Utf8proc)
+rapt_find(RAPT_TEXT Utf8proc Utf8proc::Utf8proc Pcre2 Pcre2::Pcre2)
 rapt_find(RAPT_IMAGES ZLIB ZLIB::ZLIB PNG PNG::PNG)
 
 include("${PROJECT_SOURCE_DIR}/cmake/RaptHeaders.cmake")
@@ -81,7 +81,7 @@ rapt_library(rapt rapt "${core_headers}" Eigen3::Eigen Threads::Threads)
 # For whoever asks for rapt a second time: RaptPresent.cmake and rapt-config.cmake.
 set_target_properties(rapt PROPERTIES RAPT_VERSION ${rapt_version} EXPORT_PROPERTIES RAPT_VERSION)
 if(RAPT_TEXT_FOUND)
-  rapt_library(rapt_text text "${text_headers}" rapt Utf8proc::Utf8proc)
+  rapt_library(rapt_text text "${text_headers}" rapt Utf8proc::Utf8proc Pcre2::Pcre2)
 endif()
 if(RAPT_IMAGES_FOUND)
   rapt_library(rapt_images images "${images_headers}" rapt PNG::PNG ZLIB::ZLIB)

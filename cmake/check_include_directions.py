@@ -26,7 +26,7 @@ ALLOWED = {
     "visualization": ["core"],
     "io": ["core", "nn/module.hpp"],
     "train": ["core", "autograd", "nn/module.hpp", "optim", "data", "visualization", "io"],
-    "pretrained": ["core", "nn", "models", "text", "io"],
+    "pretrained": ["core", "nn", "models", "generation", "text", "io"],
     "pipelines": ["core", "nn", "models", "generation", "text", "io", "pretrained"],
     "precompiled": ["rapt.hpp"],
 }
@@ -37,6 +37,7 @@ UMBRELLA_ROOMS = {"core", "kernels", "autograd", "nn", "models", "generation", "
 LIBRARIES = [
     (re.compile(r"nlohmann/"), ["io", "train", "pretrained", "pipelines"]),
     (re.compile(r"utf8proc"), ["text"]),
+    (re.compile(r"pcre2\.h$"), ["text/pattern.hpp"]),
     (re.compile(r"(png|zlib)\.h$"), ["images"]),
     (re.compile(r"(iostream|regex)$"), []),  # static initialisers; code size
     (re.compile(r"Eigen/(?!Core$)"), []),  # Eigen/Core is enough, and quick to compile

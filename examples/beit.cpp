@@ -76,7 +76,7 @@ void print_found(const rapt::Beit<float>& beit, const Digits& digits, const Code
     const auto images = rapt::to_image_batch<float>(digits.test, first, 100, digits.normalization);
     const rapt::PatchMask mask = draw_blocks(images.images(), beit.config().grid, mask_ratio, rng);
     const std::vector<TokenId> tokens = masked_tokens(images, mask, beit.config().grid, codebook);
-    const auto scores = beit.patch_logits(beit(images, mask)).value();  // [100 P, V]
+    const auto scores = beit.patch_logits(beit.hidden(images, mask)).value();  // [100 P, V]
     for (std::size_t i = 0; i < tokens.size(); ++i) {
       const Index row = mask.masked()[i];
       const auto best = std::max_element(scores.row(row), scores.row(row + 1)) - scores.row(row);
@@ -105,8 +105,8 @@ void run(const Flags& flags) {
       beit, digits, flags.pretraining, flags.job("pretraining", digits.training),
       [&](Index images, rapt::Rng& random) { return draw_blocks(images, config.grid, flags.mask_ratio, random); },
       /*streams=*/1 << 20,
-      [&](const rapt::MaskedImages<float>& batch) {
-        return beit.loss(batch.images, batch.mask, masked_tokens(batch.images, batch.mask, config.grid, codebook));
+      [&](const rapt::ImageBatch<float>& images, const rapt::PatchMask& mask) {
+        return masked_tokens(images, mask, config.grid, codebook);
       });
   print_found(beit, digits, codebook, flags.mask_ratio);
 
@@ -118,10 +118,7 @@ void run(const Flags& flags) {
     const auto is_shared = [](const std::string& name) { return !name.starts_with("masked_patch."); };
     if (pretrained) rapt::copy_parameters(beit, classifier, is_shared);
     return train(classifier, labelled, digits, flags.training,
-                 flags.job(pretrained ? "pretrained" : "from-nothing", labelled),
-                 [&](const rapt::LabelledImages<float>& batch, const rapt::CrossEntropyOptions& options) {
-                   return classifier.loss(batch.images, batch.labels, options);
-                 });
+                 flags.job(pretrained ? "pretrained" : "from-nothing", labelled));
   });
 }
 
@@ -131,8 +128,9 @@ int main(int argc, char** argv) {
   Flags flags;
   CLI::App app("A small BEiT learns digits without labels, then with few.");
   app.add_option("--mnist", flags.mnist, "The folder with MNIST's four files. Without it digits are generated.");
-  app.add_option("--visual-tokens", flags.visual_tokens, "The number of typical patches.")->capture_default_str();
-  app.add_option("--share", flags.mask_ratio, "The ratio of patches that are masked.")->capture_default_str();
+  add_number(app, "--visual-tokens", flags.visual_tokens, {.least = 2}, "The number of typical patches.");
+  add_number(app, "--share", flags.mask_ratio, {.most = 1, .without_least = true, .without_most = true},
+             "The ratio of patches that are masked.");
   flags.pretraining.add_to(app);
   flags.training.add_to(app);
   flags.run.add_to(app);

@@ -11,13 +11,13 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
-#include <rapt/data/fingerprint.hpp>
 #include <rapt/data/masked_language.hpp>
 #include <rapt/models/bert.hpp>
 #include <rapt/rapt.hpp>
 #include <rapt/text/bpe.hpp>
 
 #include "bert_mlm/sequences.hpp"
+#include "common/lines.hpp"
 #include "common/run_flags.hpp"
 
 namespace {
@@ -35,7 +35,7 @@ struct Flags {
 
 /// The most probable token of each row that is asked for.
 std::vector<TokenId> fill(const rapt::Bert<float>& model, const rapt::LanguageBatch& batch) {
-  const auto scores = model.token_logits(rapt::gather_rows(model(batch.input), batch.rows)).value();  // [targets, V]
+  const auto scores = model.logits(rapt::gather_rows(model.hidden(batch.input), batch.rows)).value();  // [targets, V]
   std::vector<TokenId> found;
   for (Index i = 0; i < scores.rows(); ++i) {
     found.push_back(static_cast<TokenId>(std::max_element(scores.row(i), scores.row(i + 1)) - scores.row(i)));
@@ -99,8 +99,7 @@ void train(const Flags& flags) {
 
   rapt::Fingerprint fingerprint;
   for (const auto& sequence : training) fingerprint.add(std::span<const TokenId>(sequence));
-  rapt::TrainingJob job(flags.run.job(
-      {"--text"}, std::to_string(training.size()) + " sequences, " + std::to_string(fingerprint.value())));
+  rapt::TrainingJob job(flags.run.job({"--text"}, data_text(training.size(), "sequences", fingerprint)));
   auto batches =
       rapt::masked_language_batches(training, {.sequences = flags.batch, .masking = masking, .random = rng.state()});
   rapt::Trainer trainer(
@@ -139,20 +138,14 @@ int main(int argc, char** argv) {
   CLI::App app{"Trains a small BERT to fill in hidden words."};
   Flags flags;
   app.add_option("--text", flags.text, "The file to learn from. Without it sentences are generated.");
-  app.add_option("--vocabulary", flags.vocabulary, "The number of tokens of the byte-pair encoding.")
-      ->capture_default_str();
-  app.add_option("--length", flags.length, "The number of tokens in a sequence.")
-      ->capture_default_str()
-      ->check(CLI::Range(4, 4096));
-  app.add_option("--width", flags.width, "d_model")->capture_default_str();
-  app.add_option("--layers", flags.layers, "The number of layers.")->capture_default_str();
-  app.add_option("--batch", flags.batch, "The number of sequences in a step.")
-      ->capture_default_str()
-      ->check(CLI::PositiveNumber);
-  app.add_option("--steps", flags.steps, "The number of steps.")->capture_default_str()->check(CLI::PositiveNumber);
-  app.add_option("--learning-rate", flags.learning_rate, "The highest learning rate; it falls to 0.")
-      ->capture_default_str();
-  app.add_option("--seed", flags.seed, "The same seed gives the same numbers.")->capture_default_str();
+  add_positive(app, "--vocabulary", flags.vocabulary, "The number of tokens of the byte-pair encoding.");
+  add_number(app, "--length", flags.length, {.least = 4, .most = 4096}, "The number of tokens in a sequence.");
+  add_positive(app, "--width", flags.width, "The width of the model (d_model).");
+  add_positive(app, "--layers", flags.layers, "The number of layers.");
+  add_positive(app, "--batch", flags.batch, "The number of sequences in a step.");
+  add_positive(app, "--steps", flags.steps, "The number of steps.");
+  add_positive(app, "--learning-rate", flags.learning_rate, "The highest learning rate; it falls to 0.");
+  add_seed(app, flags.seed);
   flags.run.add_to(app);
   CLI11_PARSE(app, argc, argv);
   return run_program("bert_mlm", [&] { train(flags); });

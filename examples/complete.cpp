@@ -13,6 +13,8 @@
 #include <rapt/pretrained/llama.hpp>
 #include <rapt/text/lines.hpp>
 
+#include "common/flags.hpp"
+
 namespace {
 
 struct Flags {
@@ -57,21 +59,15 @@ int main(int argc, char** argv) {
   Flags flags;
   app.add_option("--model", flags.model, "The Hugging Face folder of the model.")->required();
   app.add_option("--prompt", flags.prompt, "The text to continue. Without it each line of the standard input is one.");
-  app.add_option("--tokens", flags.tokens, "The most tokens to add.")
-      ->capture_default_str()
-      ->check(CLI::PositiveNumber);
-  app.add_option("--temperature", flags.sampling.temperature,
-                 "The temperature of sampling; 0 takes the most probable token.")
-      ->capture_default_str();
-  app.add_option("--top-k", flags.sampling.top_k, "Draws from so many most probable tokens; 0: from all.")
-      ->capture_default_str();
-  app.add_option("--top-p", flags.sampling.top_p,
-                 "Draws from the most probable tokens that together have this probability.")
-      ->capture_default_str();
-  app.add_option("--repetition-penalty", flags.sampling.generation.repetition_penalty,
-                 "Makes tokens that were there already less probable; 1: does not.")
-      ->capture_default_str();
-  app.add_option("--seed", flags.seed)->capture_default_str();
+  add_positive(app, "--tokens", flags.tokens, "The most tokens to add.");
+  add_not_negative(app, "--temperature", flags.sampling.temperature,
+                   "The temperature of sampling; 0 takes the most probable token.");
+  add_not_negative(app, "--top-k", flags.sampling.top_k, "Draws from so many most probable tokens; 0: from all.");
+  add_number(app, "--top-p", flags.sampling.top_p, {.most = 1, .without_least = true},
+             "Draws from the most probable tokens that together have this probability.");
+  add_positive(app, "--repetition-penalty", flags.sampling.generation.repetition_penalty,
+               "Makes tokens that were there already less probable; 1: does not.");
+  add_seed(app, flags.seed, "The same seed draws the same tokens.");
   app.add_flag("--int8", flags.int8, "Keeps the weights in eight bits, which is the fastest and not exact.");
   CLI11_PARSE(app, argc, argv);
   try {

@@ -27,9 +27,9 @@ struct Flags {
   TrainingFlags training{.epochs = 40}, teaching;
   RunFlags run;
 
-  /// A training of the run.
-  [[nodiscard]] rapt::JobOptions job(const std::string& name, const rapt::ImageDataset& data) const {
-    return run.job(name, {"--mnist"}, fingerprint(data));
+  /// A training of the run. `data` tells apart what it learns from.
+  [[nodiscard]] rapt::JobOptions job(const std::string& name, const std::string& data) const {
+    return run.job(name, {"--mnist", "--teacher"}, data);
   }
 };
 
@@ -41,15 +41,24 @@ rapt::Vit<float> teacher_of(const Flags& flags, const Digits& digits) {
   rapt::Rng rng(flags.training.seed);
   rapt::Vit teacher(config, rng);
   std::printf("the teacher: %td images, %td parameters\n", digits.training.images(), rapt::count_parameters(teacher));
-  train(teacher, digits.training, digits, flags.teaching, flags.job("teacher", digits.training),
-        [&](const Batch& batch, const rapt::CrossEntropyOptions& options) {
-          return teacher.loss(batch.images, batch.labels, options);
-        });
+  train(teacher, digits.training, digits, flags.teaching, flags.job("teacher", fingerprint(digits.training)));
   return teacher;
 }
 
-/// The ratio of test images that the student knows in the end.
-double study(const Flags& flags, const Digits& digits, const rapt::ImageDataset& few, const rapt::Vit<float>* teacher) {
+/// A number that tells teachers apart, by what they have learned.
+std::string teacher_text(const rapt::Vit<float>& teacher) {
+  rapt::Fingerprint fingerprint;
+  rapt::for_each_parameter(teacher, [&](const std::string& name, const rapt::Parameter<float>& parameter) {
+    fingerprint.add(name);
+    fingerprint.add(std::span<const float>(parameter.value().values()));
+  });
+  return std::to_string(fingerprint.value());
+}
+
+/// The ratio of test images that the student knows in the end; `teacher` is null for the one without. `data` tells
+/// images and teacher of the run apart.
+double study(const Flags& flags, const Digits& digits, const rapt::ImageDataset& few, const rapt::Vit<float>* teacher,
+             const std::string& data) {
   rapt::DeitConfig config = flags.size;
   config.grid = {few.shape(), flags.patch, flags.patch};
   config.labels = digit_names();
@@ -58,8 +67,9 @@ double study(const Flags& flags, const Digits& digits, const rapt::ImageDataset&
   rapt::Deit student(config, rng);
   std::printf("the student %s: %td images, %td parameters\n", teacher == nullptr ? "alone" : "with its teacher",
               few.images(), rapt::count_parameters(student));
-  const auto loss = [&](const Batch& batch, const rapt::CrossEntropyOptions& options) {
-    if (teacher == nullptr) return student.loss(batch.images, batch.labels, options);
+  const rapt::JobOptions job = flags.job(teacher == nullptr ? "alone" : "taught", data);
+  if (teacher == nullptr) return train(student, few, digits, flags.training, job);
+  rapt::WithLoss taught(student, [&](const Batch& batch, const rapt::CrossEntropyOptions& options) {
     const rapt::DistillationOptions distillation{
         .targets = flags.soft ? rapt::TeacherTargets::soft : rapt::TeacherTargets::hard,
         .temperature = flags.temperature,
@@ -67,11 +77,11 @@ double study(const Flags& flags, const Digits& digits, const rapt::ImageDataset&
     rapt::Tensor<float> scores;
     {
       const rapt::Inference scope;  // the teacher learns nothing
-      scores = teacher->logits(batch.images).value();
+      scores = (*teacher)(batch.images).value();
     }
-    return student.loss(batch.images, batch.labels, scores, distillation, options);
-  };
-  return train(student, few, digits, flags.training, flags.job(teacher == nullptr ? "alone" : "taught", few), loss);
+    return student.loss(batch, scores, distillation, options);
+  });
+  return train(taught, student, few, digits, flags.training, job);
 }
 
 void run(const Flags& flags) {
@@ -80,7 +90,9 @@ void run(const Flags& flags) {
   const rapt::ImageDataset few = rapt::split_first(digits.training, images).taken;
   const rapt::Vit<float> teacher = teacher_of(flags, digits);
   const double known = accuracy(classify(teacher, digits.test, digits.normalization), digits.test);
-  const double alone = study(flags, digits, few, nullptr), taught = study(flags, digits, few, &teacher);
+  // Of both students, so that a resumed run does not compare them with two teachers.
+  const std::string data = fingerprint(few) + "; teacher: " + teacher_text(teacher);
+  const double alone = study(flags, digits, few, nullptr, data), taught = study(flags, digits, few, &teacher, data);
   std::printf("test images known: the teacher %.2f %%, the student alone %.2f %%, with its teacher %.2f %%\n",
               100 * known, 100 * alone, 100 * taught);
 }
@@ -92,18 +104,18 @@ int main(int argc, char** argv) {
   Flags flags;
   app.add_option("--mnist", flags.mnist, "The folder with MNIST's four files. Without it digits are generated.");
   app.add_option("--teacher", flags.teacher, "The folder of a ViT that teaches. Without it one is trained.");
-  app.add_option("--teacher-epochs", flags.teaching.epochs, "The epochs of a teacher that is trained.")
-      ->capture_default_str();
-  app.add_option("--images", flags.images,
-                 "The number of images that the student sees. Without it 5000, or 1000 generated ones.");
+  add_positive(app, "--teacher-epochs", flags.teaching.epochs, "The epochs of a teacher that is trained.");
+  add_positive(app, "--images", flags.images,
+               "The number of images that the student sees. Without it 5000, or 1000 generated ones.")
+      ->default_str("");
   app.add_flag("--soft", flags.soft, "The student learns from the teacher's whole distribution.");
-  app.add_option("--temperature", flags.temperature, "The temperature of that distribution.")->capture_default_str();
-  app.add_option("--weight", flags.weight, "The weight of the teacher, against the labels.")->capture_default_str();
-  app.add_option("--patch", flags.patch, "The side of a patch, in pixels.")->capture_default_str();
-  app.add_option("--width", flags.size.d_model, "d_model of the student")->capture_default_str();
-  app.add_option("--layers", flags.size.layers, "The number of layers.")->capture_default_str();
-  app.add_option("--heads", flags.size.heads, "The number of attention heads.")->capture_default_str();
-  app.add_option("--hidden", flags.size.d_ff, "The width of the feed-forward networks.")->capture_default_str();
+  add_positive(app, "--temperature", flags.temperature, "The temperature of that distribution.");
+  add_number(app, "--weight", flags.weight, {.most = 1}, "The weight of the teacher, against the labels.");
+  add_positive(app, "--patch", flags.patch, "The side of a patch, in pixels.");
+  add_positive(app, "--width", flags.size.d_model, "The width of the student (d_model).");
+  add_positive(app, "--layers", flags.size.layers, "The number of layers.");
+  add_positive(app, "--heads", flags.size.heads, "The number of attention heads.");
+  add_positive(app, "--hidden", flags.size.d_ff, "The width of the feed-forward networks.");
   flags.training.add_to(app);
   flags.run.add_to(app);
   CLI11_PARSE(app, argc, argv);

@@ -7,13 +7,13 @@
 // Prints the loss on training and validation text (the last tenth) every 250 steps, then a sample.
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <rapt/data/fingerprint.hpp>
 #include <rapt/data/windows.hpp>
 #include <rapt/pretrained/gpt.hpp>
 #include <rapt/pretrained/tokenizer_files.hpp>
 #include <rapt/rapt.hpp>
 #include <rapt/text/lines.hpp>
 
+#include "common/lines.hpp"
 #include "common/phrases.hpp"
 #include "common/run_flags.hpp"
 
@@ -59,7 +59,7 @@ void train(const Flags& flags) {
   rapt::Fingerprint fingerprint;
   fingerprint.add(all);
   rapt::TrainingJob job(flags.run.job({"--text", "--model", "--prompt", "--sample", "--temperature"},
-                                      std::to_string(all.size()) + " bytes, " + std::to_string(fingerprint.value())));
+                                      data_text(all.size(), "bytes", fingerprint)));
   auto windows = rapt::random_window_batches(
       training, {.windows = flags.batch, .length = config.positions, .random = rng.state()});
   rapt::Trainer trainer(model,
@@ -106,21 +106,20 @@ int main(int argc, char** argv) {
   Flags flags;
   app.add_option("--text", flags.text, "The file to learn from. Without it sentences are generated.");
   app.add_option("--model", flags.model, "Writes the model to this folder, as Hugging Face does.");
-  app.add_option("--context", flags.size.positions, "The number of bytes that it sees at once.")->capture_default_str();
-  app.add_option("--batch", flags.batch, "The number of windows in a step.")->capture_default_str();
-  app.add_option("--width", flags.size.d_model, "d_model")->capture_default_str();
-  app.add_option("--layers", flags.size.layers, "The number of layers.")->capture_default_str();
-  app.add_option("--heads", flags.size.heads, "The number of attention heads.")->capture_default_str();
-  app.add_option("--dropout", flags.dropout, "The rate of dropout.")->capture_default_str();
-  app.add_option("--steps", flags.steps, "The number of steps.")->capture_default_str()->check(CLI::PositiveNumber);
-  app.add_option("--warmup", flags.warmup, "The steps in which the learning rate rises.")->capture_default_str();
-  app.add_option("--learning-rate", flags.learning_rate, "The highest learning rate; it falls to a tenth.")
-      ->capture_default_str();
-  app.add_option("--beta2", flags.beta2, "Adam's decay rate of the second moment.")->capture_default_str();
+  add_number(app, "--context", flags.size.positions, {.least = 2}, "The number of bytes that it sees at once.");
+  add_positive(app, "--batch", flags.batch, "The number of windows in a step.");
+  add_positive(app, "--width", flags.size.d_model, "The width of the model (d_model).");
+  add_positive(app, "--layers", flags.size.layers, "The number of layers.");
+  add_positive(app, "--heads", flags.size.heads, "The number of attention heads.");
+  add_rate(app, "--dropout", flags.dropout, "The rate of dropout.");
+  add_positive(app, "--steps", flags.steps, "The number of steps.");
+  add_not_negative(app, "--warmup", flags.warmup, "The steps in which the learning rate rises.");
+  add_positive(app, "--learning-rate", flags.learning_rate, "The highest learning rate; it falls to a tenth.");
+  add_rate(app, "--beta2", flags.beta2, "Adam's decay rate of the second moment.");
   app.add_option("--prompt", flags.prompt, "What the sample begins with. Without it a new line.");
-  app.add_option("--sample", flags.sample, "The number of bytes to write.")->capture_default_str();
-  app.add_option("--temperature", flags.temperature, "The temperature of sampling.")->capture_default_str();
-  app.add_option("--seed", flags.seed, "The same seed gives the same numbers.")->capture_default_str();
+  add_not_negative(app, "--sample", flags.sample, "The number of bytes to write.");
+  add_not_negative(app, "--temperature", flags.temperature, "The temperature of sampling.");
+  add_seed(app, flags.seed);
   flags.run.add_to(app);
   CLI11_PARSE(app, argc, argv);
   return run_program("gpt", [&] { train(flags); });

@@ -12,13 +12,12 @@
 // held-out pairs, of which no side was in training, and BLEU of characters.
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <rapt/core/atomic_file.hpp>
-#include <rapt/data/fingerprint.hpp>
 #include <rapt/generation/batches.hpp>
 #include <rapt/rapt.hpp>
 #include <rapt/text/bleu.hpp>
 #include <rapt/text/significance.hpp>
 
+#include "common/lines.hpp"
 #include "common/run_flags.hpp"
 #include "gpt_translator/characters.hpp"
 #include "gpt_translator/decoder_alone.hpp"
@@ -57,9 +56,8 @@ void train(Model& model, const Corpora& corpora, const rapt::Vocabulary& vocabul
     fingerprint.add(std::span<const rapt::TokenId>(pair.source));
     fingerprint.add(std::span<const rapt::TokenId>(pair.target));
   }
-  rapt::JobOptions options =
-      flags.run.job({"--pairs", "--output", "--minutes", "--patience", "--beam"},
-                    std::to_string(pairs.size()) + " pairs, " + std::to_string(fingerprint.value()));
+  rapt::JobOptions options = flags.run.job({"--pairs", "--output", "--minutes", "--patience", "--beam"},
+                                           data_text(pairs.size(), "pairs", fingerprint));
   options.choose_best = true;
   rapt::TrainingJob job(options);
   const auto measure = [&](const Model& some) {
@@ -76,12 +74,6 @@ void train(Model& model, const Corpora& corpora, const rapt::Vocabulary& vocabul
           .training;
   std::printf("%td steps in %.0f s; best validation loss %.4f, at step %td\n", summary.steps, summary.seconds,
               summary.best_validation, summary.best_step);
-}
-
-void write(const std::string& path, const std::vector<std::string>& lines) {
-  rapt::AtomicFile file(path);
-  for (const std::string& line : lines) file.write((line + "\n").data(), line.size() + 1);
-  file.commit();
 }
 
 template <class Model>
@@ -109,8 +101,8 @@ void test(const Model& model, const rapt::ParallelCorpus& pairs, const rapt::Voc
   std::printf("\n%zu held-out pairs, %td exactly as the reference; characters, 95 %%: %s\n%s\n", found.size(), exact,
               to_string(confidence(statistics)).c_str(), to_string(total(statistics).result()).c_str());
   if (flags.output.empty()) return;
-  write(flags.output + ".ours", ours);
-  write(flags.output + ".references", references);
+  write_lines(flags.output + ".ours", ours);
+  write_lines(flags.output + ".references", references);
 }
 
 void translate(const Flags& flags) {
@@ -143,29 +135,22 @@ int main(int argc, char** argv) {
   app.add_flag("--encoder-decoder", f.encoder_decoder, "Trains a Transformer of about as many parameters instead.");
   app.add_option("--output", f.output,
                  "Writes what `translate score --tokenize none` takes to FILE.ours and FILE.references.");
-  app.add_option("--minutes", f.minutes, "The time after which training stops.")
-      ->capture_default_str()
-      ->check(CLI::PositiveNumber);
-  app.add_option("--d-model", f.d_model, "d_model")->capture_default_str();
-  app.add_option("--layers", f.layers, "The number of layers.")->capture_default_str()->check(CLI::Range(2, 100));
-  app.add_option("--heads", f.heads, "The number of attention heads.")->capture_default_str();
-  app.add_option("--dropout", f.dropout, "The rate of dropout.")->capture_default_str();
-  app.add_option("--label-smoothing", f.label_smoothing, "The epsilon of label smoothing.")->capture_default_str();
-  app.add_option("--hold-out", f.hold_out, "The number of pairs to test on, and of those to validate on.")
-      ->capture_default_str();
-  app.add_option("--longest", f.longest, "The most characters of a side; pairs with more are left out.")
-      ->capture_default_str();
-  app.add_option("--tokens", f.tokens, "The most source tokens, and the most target tokens, of a batch.")
-      ->capture_default_str();
-  app.add_option("--learning-rate", f.learning_rate, "The highest learning rate.")->capture_default_str();
-  app.add_option("--warmup", f.warmup, "The steps in which the learning rate rises.")->capture_default_str();
-  app.add_option("--validate-every", f.validate_every, "The steps between validations.")
-      ->capture_default_str()
-      ->check(CLI::PositiveNumber);
-  app.add_option("--patience", f.patience, "Stops after so many validations without a new best; 0: never.")
-      ->capture_default_str();
-  app.add_option("--beam", f.beam, "The beam size of the search; 1 is greedy search.")->capture_default_str();
-  app.add_option("--seed", f.seed, "The same seed gives the same numbers.")->capture_default_str();
+  add_positive(app, "--minutes", f.minutes, "The time after which training stops.");
+  add_positive(app, "--d-model", f.d_model, "The width of the model (d_model).");
+  add_number(app, "--layers", f.layers, {.least = 2, .most = 100}, "The number of layers.");
+  add_positive(app, "--heads", f.heads, "The number of attention heads.");
+  add_rate(app, "--dropout", f.dropout, "The rate of dropout.");
+  add_rate(app, "--label-smoothing", f.label_smoothing, "The epsilon of label smoothing.");
+  add_positive(app, "--hold-out", f.hold_out, "The number of pairs to test on, and of those to validate on.");
+  add_positive(app, "--longest", f.longest, "The most characters of a side; pairs with more are left out.");
+  add_positive(app, "--tokens", f.tokens, "The most source tokens, and the most target tokens, of a batch.");
+  add_positive(app, "--learning-rate", f.learning_rate, "The highest learning rate.");
+  add_positive(app, "--warmup", f.warmup, "The steps in which the learning rate rises.");
+  add_positive(app, "--validate-every", f.validate_every, "The steps between validations.");
+  add_not_negative(app, "--patience", f.patience,
+                   "Training stops after so many validations without a new best; 0: never.");
+  add_number(app, "--beam", f.beam, {.least = 1, .most = 1000}, "The beam size of the search; 1 is greedy search.");
+  add_seed(app, f.seed);
   f.run.add_to(app);
   CLI11_PARSE(app, argc, argv);
   return run_program("gpt_translator", [&] { translate(f); });

@@ -97,12 +97,8 @@ rapt::Image complete(const rapt::ImageGpt<float>& model, const rapt::ImageDatase
 }
 
 void run(const Flags& flags) {
-  const auto read = [&](const std::string& part, std::uint64_t seed) {
-    if (flags.mnist.empty()) return generated_digits(3000, seed);
-    const std::string path = flags.mnist + "/" + part;
-    return rapt::read_idx_dataset(path + "-images-idx3-ubyte.gz", path + "-labels-idx1-ubyte.gz");
-  };
-  const auto training = smaller(read("train", 1), flags.factor), test = smaller(read("t10k", 2), flags.factor);
+  const Digits digits = read_digits(flags.mnist, /*training=*/3000, /*test=*/3000);
+  const auto training = smaller(digits.training, flags.factor), test = smaller(digits.test, flags.factor);
   const Grays grays(training, flags.grays);
   rapt::ImageGptConfig config = flags.size;
   config.clusters = grays.count();
@@ -132,24 +128,18 @@ int main(int argc, char** argv) {
   app.add_option("--mnist", f.mnist, "The folder with MNIST's four files. Without it digits are generated.");
   app.add_option("--model", f.model, "Writes the model to this folder, as Hugging Face does.");
   app.add_option("--image", f.image, "The PNG file of the completions.")->capture_default_str();
-  app.add_option("--steps", f.steps, "The number of steps.")->capture_default_str()->check(CLI::PositiveNumber);
-  app.add_option("--smaller", f.factor, "The factor by which images are made smaller.")->capture_default_str();
-  app.add_option("--grays", f.grays, "The number of gray values, which are the tokens.")->capture_default_str();
-  app.add_option("--d-model", f.size.d_model, "d_model")->capture_default_str();
-  app.add_option("--layers", f.size.layers, "The number of layers.")->capture_default_str();
-  app.add_option("--heads", f.size.heads, "The number of attention heads.")->capture_default_str();
-  app.add_option("--batch", f.batch, "The number of images in a step.")
-      ->capture_default_str()
-      ->check(CLI::PositiveNumber);
-  app.add_option("--learning-rate", f.learning_rate, "The highest learning rate; it falls to 0.")
-      ->capture_default_str();
-  app.add_option("--temperature", f.temperature, "The temperature of sampling.")->capture_default_str();
-  app.add_option("--completions", f.completions, "The number of completions of each image.")
-      ->capture_default_str()
-      ->check(CLI::PositiveNumber);
-  app.add_option("--probe", f.probe, "The number of images that the linear maps learn from, and of those to test.")
-      ->capture_default_str();
-  app.add_option("--seed", f.seed, "The same seed gives the same numbers.")->capture_default_str();
+  add_positive(app, "--steps", f.steps, "The number of steps.");
+  add_positive(app, "--smaller", f.factor, "The factor by which images are made smaller.");
+  add_number(app, "--grays", f.grays, {.least = 2, .most = 256}, "The number of gray values, which are the tokens.");
+  add_positive(app, "--d-model", f.size.d_model, "The width of the model (d_model).");
+  add_positive(app, "--layers", f.size.layers, "The number of layers.");
+  add_positive(app, "--heads", f.size.heads, "The number of attention heads.");
+  add_positive(app, "--batch", f.batch, "The number of images in a step.");
+  add_positive(app, "--learning-rate", f.learning_rate, "The highest learning rate; it falls to 0.");
+  add_not_negative(app, "--temperature", f.temperature, "The temperature of sampling.");
+  add_positive(app, "--completions", f.completions, "The number of completions of each image.");
+  add_positive(app, "--probe", f.probe, "The number of images that the linear maps learn from, and of those to test.");
+  add_seed(app, f.seed);
   f.run.add_to(app);
   CLI11_PARSE(app, argc, argv);
   return run_program("image_gpt", [&] { run(f); });

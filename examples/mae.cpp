@@ -71,7 +71,7 @@ double test_loss(const rapt::Mae<float>& mae, const Digits& digits, double mask_
   const Index count = std::min<Index>(500, digits.test.images());
   const auto images = rapt::to_image_batch<float>(digits.test, 0, count, digits.normalization);
   const rapt::PatchMask mask = rapt::random_patch_mask(count, mae.config().grid.patches(), mask_ratio, rng);
-  return static_cast<double>(mae.loss(images, mask).item());
+  return static_cast<double>(mae.loss({.images = images, .mask = mask}).item());
 }
 
 void run(const Flags& flags) {
@@ -84,7 +84,7 @@ void run(const Flags& flags) {
       [&](Index images, rapt::Rng& random) {
         return rapt::random_patch_mask(images, config.grid.patches(), flags.mask_ratio, random);
       },
-      /*streams=*/1, [&](const rapt::MaskedImages<float>& batch) { return mae.loss(batch.images, batch.mask); });
+      /*streams=*/1);
   std::printf("test loss of hidden pixels: %.4f\n", test_loss(mae, digits, flags.mask_ratio));
   write_image(mae, digits, flags);
 
@@ -102,10 +102,7 @@ void run(const Flags& flags) {
     rapt::Vit classifier(same, random);
     if (pretrained) rapt::copy_encoder(mae, classifier);
     return train(classifier, labelled, digits, flags.training,
-                 flags.job(pretrained ? "pretrained" : "from-nothing", labelled),
-                 [&](const rapt::LabelledImages<float>& batch, const rapt::CrossEntropyOptions& options) {
-                   return classifier.loss(batch.images, batch.labels, options);
-                 });
+                 flags.job(pretrained ? "pretrained" : "from-nothing", labelled));
   });
 }
 
@@ -116,7 +113,8 @@ int main(int argc, char** argv) {
   CLI::App app("A small masked autoencoder learns digits without labels, then with few.");
   app.add_option("--mnist", flags.mnist, "The folder with MNIST's four files. Without it digits are generated.");
   app.add_option("--image", flags.image, "The PNG file to write.")->capture_default_str();
-  app.add_option("--share", flags.mask_ratio, "The ratio of patches that are masked.")->capture_default_str();
+  add_number(app, "--share", flags.mask_ratio, {.most = 1, .without_least = true, .without_most = true},
+             "The ratio of patches that are masked.");
   flags.pretraining.add_to(app);
   flags.training.add_to(app);
   flags.run.add_to(app);

@@ -11,9 +11,12 @@
 #include <cstdio>
 #include <fstream>
 #include <iostream>
+#include <rapt/data/fingerprint.hpp>
 #include <rapt/pipelines/sentence_encoder.hpp>
 #include <rapt/text/lines.hpp>
 #include <rapt/text/wordpiece.hpp>
+
+#include "common/flags.hpp"
 
 namespace {
 
@@ -25,15 +28,12 @@ struct Flags {
   Index top = 5;
 };
 
-/// A number that tells texts and models apart (FNV-1a).
+/// A number that tells texts and models apart.
 std::string fingerprint(const std::string& model, const std::vector<std::string>& lines) {
-  std::uint64_t hash = 0xcbf29ce484222325ull;
-  const auto add = [&](const std::string& text) {
-    for (const char c : text + "\n") hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ull;
-  };
-  add(model);
-  std::for_each(lines.begin(), lines.end(), add);
-  return std::to_string(hash);
+  rapt::Fingerprint fingerprint;
+  fingerprint.add(model + "\n");
+  for (const std::string& line : lines) fingerprint.add(line + "\n");
+  return std::to_string(fingerprint.value());
 }
 
 /// The lines' vectors, from the file if it was written for these lines and this model, else computed and kept there
@@ -94,11 +94,12 @@ void search(const Flags& flags) {
 int main(int argc, char** argv) {
   CLI::App app{"Finds the lines of a text that mean nearly the same as a query."};
   Flags flags;
-  app.add_option("--model", flags.model, "folder of a sentence encoder")->required();
-  app.add_option("--lines", flags.lines, "text file to search, a line each")->required();
-  app.add_option("--query", flags.query, "what to look for; without: lines of the standard input");
-  app.add_option("--vectors", flags.vectors, "file to keep the lines' vectors in, so that the next search is quick");
-  app.add_option("--top", flags.top, "lines to show")->capture_default_str()->check(CLI::PositiveNumber);
+  app.add_option("--model", flags.model, "The folder of a sentence encoder.")->required();
+  app.add_option("--lines", flags.lines, "The text file whose lines are searched.")->required();
+  app.add_option("--query", flags.query, "The text to look for. Without it each line of the standard input is one.");
+  app.add_option("--vectors", flags.vectors,
+                 "Keeps the lines' vectors in this file, so that the next search is quick.");
+  add_positive(app, "--top", flags.top, "The number of lines to show.");
   CLI11_PARSE(app, argc, argv);
   try {
     search(flags);

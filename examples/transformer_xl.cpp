@@ -6,14 +6,15 @@
 //   transformer_xl                       on a generated text, in which a word comes back after more than a segment
 //   transformer_xl --folder run          can be killed; the same command with --resume goes on
 #include <CLI/CLI.hpp>
+#include <cmath>
 #include <cstdio>
-#include <rapt/data/fingerprint.hpp>
 #include <rapt/data/segments.hpp>
 #include <rapt/models/transformer_xl.hpp>
 #include <rapt/rapt.hpp>
 #include <rapt/text/lines.hpp>
 #include <string>
 
+#include "common/lines.hpp"
 #include "common/run_flags.hpp"
 
 namespace {
@@ -91,11 +92,15 @@ class Reader {
       const auto streams = tensors.extract("streams");
       rapt::require<rapt::ShapeError>(!streams.empty() && streams.mapped().size() == 1, "transformer_xl",
                                       "the cache needs its number of streams");
-      const auto count = static_cast<Index>(streams.mapped().data()[0]);
+      // A number of a file: it is checked before it becomes a whole one.
+      const float stored = streams.mapped().data()[0];
+      rapt::require<rapt::ShapeError>(stored >= 1 && stored <= 1e6f && stored == std::floor(stored), "transformer_xl",
+                                      "the cache's number of streams must be a whole one from 1 to 1000000: ", stored);
+      const auto count = static_cast<Index>(stored);
       for (std::size_t i = 0; i < static_cast<std::size_t>(model_.config().layers); ++i) {
         const auto layer = tensors.extract(std::to_string(i));
-        const bool fits = !layer.empty() && layer.mapped().shape().rank() == 2 && count > 0 &&
-                          layer.mapped().rows() % count == 0 && layer.mapped().cols() == model_.config().d_model;
+        const bool fits = !layer.empty() && layer.mapped().shape().rank() == 2 && layer.mapped().rows() % count == 0 &&
+                          layer.mapped().cols() == model_.config().d_model;
         rapt::require<rapt::ShapeError>(fits && (i == 0 || layer.mapped().rows() == cache.layers[0].rows()),
                                         "transformer_xl", "the cache of layer ", i, " does not fit the model");
         cache.layers.push_back(std::move(layer.mapped()));
@@ -150,9 +155,8 @@ Model train(const Flags& flags, Index vocabulary, std::span<const TokenId> text,
 
   rapt::Fingerprint fingerprint;
   fingerprint.add(text);
-  rapt::TrainingJob job(
-      flags.run.job(with_memory ? "with-memory" : "without-memory", {"--text"},
-                    std::to_string(text.size()) + " characters, " + std::to_string(fingerprint.value())));
+  rapt::TrainingJob job(flags.run.job(with_memory ? "with-memory" : "without-memory", {"--text"},
+                                      data_text(text.size(), "characters", fingerprint)));
   rapt::Trainer trainer(reader, {.learning_rate = rapt::CosineSchedule{.peak = flags.learning_rate,
                                                                        .warmup = flags.steps / 15 + 1,
                                                                        .steps = flags.steps},
@@ -176,17 +180,14 @@ int main(int argc, char** argv) {
   CLI::App app{"Trains a character-level Transformer-XL with and without memory, and compares them."};
   app.add_option("--text", flags.text, "The file to learn from. Without it a text is generated.")
       ->check(CLI::ExistingFile);
-  const auto positive = [&](const char* name, auto& value, const char* what) {
-    app.add_option(name, value, what)->check(CLI::PositiveNumber)->capture_default_str();
-  };
-  positive("--steps", flags.steps, "The number of steps of each of the two.");
-  positive("--streams", flags.streams, "The number of parts of the text that are read side by side.");
-  positive("--length", flags.length, "The number of characters of a segment.");
-  positive("--memory", flags.memory, "The number of characters whose hidden states are kept.");
-  positive("--layers", flags.layers, "The number of layers.");
-  positive("--d-model", flags.d_model, "d_model");
-  positive("--learning-rate", flags.learning_rate, "The highest learning rate; it falls to 0.");
-  app.add_option("--seed", flags.seed, "The same seed gives the same numbers.")->capture_default_str();
+  add_positive(app, "--steps", flags.steps, "The number of steps of each of the two.");
+  add_positive(app, "--streams", flags.streams, "The number of parts of the text that are read side by side.");
+  add_positive(app, "--length", flags.length, "The number of characters of a segment.");
+  add_positive(app, "--memory", flags.memory, "The number of characters whose hidden states are kept.");
+  add_positive(app, "--layers", flags.layers, "The number of layers.");
+  add_positive(app, "--d-model", flags.d_model, "The width of the model (d_model).");
+  add_positive(app, "--learning-rate", flags.learning_rate, "The highest learning rate; it falls to 0.");
+  add_seed(app, flags.seed);
   flags.run.add_to(app);
   CLI11_PARSE(app, argc, argv);
 

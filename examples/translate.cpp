@@ -17,11 +17,12 @@
 
 int main(int argc, char** argv) {
   CLI::App app{
-      "Trains a translator, translates and scores. Without a subcommand: a demo of a minute or two on an embedded\n"
-      "corpus of Chinese-English phrases. RAPT_THREADS sets the number of threads."};
+      "Trains a translator, translates and scores. Without a subcommand it shows what it can do, in a minute or two, "
+      "on\n"
+      "an embedded corpus of Chinese-English phrases. RAPT_THREADS sets the number of threads."};
   app.require_subcommand(0, 1);
   translate::TrainFlags train_flags;
-  translate::RunFlags run_flags;
+  translate::TranslateFlags run_flags;
   translate::ScoreFlags score_flags;
   const CLI::App* train_command = translate::add_train(app, train_flags);
   const CLI::App* run_command = translate::add_run(app, run_flags);

@@ -32,7 +32,7 @@ struct Flags {
 /// How much of each patch goes into what the class token says in the end   // [rows, columns] of patches
 rapt::Tensor<float> look_of(const rapt::Vit<float>& model, const rapt::ImageBatch<float>& image) {
   std::vector<rapt::Tensor<float>> weights(static_cast<std::size_t>(model.config().layers));
-  std::ignore = model(image, {.weights = weights});
+  std::ignore = model.hidden(image, {.weights = weights});
   const rapt::Tensor<float> rollout = rapt::attention_rollout<float>(weights);
   const rapt::PatchGrid& grid = model.config().grid;
   return {rapt::Shape{grid.rows(), grid.cols()}, rollout.values().subspan(1, static_cast<std::size_t>(grid.patches()))};
@@ -72,10 +72,7 @@ void run(const Flags& flags) {
               to_string(digits.training.shape()).c_str(), config.grid.patches(), rapt::count_parameters(model),
               to_string(rapt::precision()).c_str(), static_cast<int>(rapt::threads()));
   const double known = train(model, digits.training, digits, flags.training,
-                             flags.run.job({"--mnist", "--model", "--image", "--shown"}, fingerprint(digits.training)),
-                             [&](const rapt::LabelledImages<float>& batch, const rapt::CrossEntropyOptions& options) {
-                               return model.loss(batch.images, batch.labels, options);
-                             });
+                             flags.run.job({"--mnist", "--model", "--image", "--shown"}, fingerprint(digits.training)));
   if (!flags.model.empty()) save_pretrained(flags.model, model);
 
   const std::vector<rapt::TokenId> classes = classify(model, digits.test, digits.normalization);
@@ -98,15 +95,13 @@ int main(int argc, char** argv) {
   app.add_option("--mnist", flags.mnist, "The folder with MNIST's four files. Without it digits are generated.");
   app.add_option("--model", flags.model, "Writes the model to this folder, as Hugging Face does.");
   app.add_option("--image", flags.image, "The PNG file to write.")->capture_default_str();
-  app.add_option("--shown", flags.shown, "The number of images in it.")
-      ->capture_default_str()
-      ->check(CLI::PositiveNumber);
-  app.add_option("--patch", flags.patch, "The side of a patch, in pixels.")->capture_default_str();
-  app.add_option("--width", flags.size.d_model, "d_model")->capture_default_str();
-  app.add_option("--layers", flags.size.layers, "The number of layers.")->capture_default_str();
-  app.add_option("--heads", flags.size.heads, "The number of attention heads.")->capture_default_str();
-  app.add_option("--hidden", flags.size.d_ff, "The width of the feed-forward networks.")->capture_default_str();
-  app.add_option("--dropout", flags.size.dropout, "The rate of dropout.")->capture_default_str();
+  add_positive(app, "--shown", flags.shown, "The number of images in it.");
+  add_positive(app, "--patch", flags.patch, "The side of a patch, in pixels.");
+  add_positive(app, "--width", flags.size.d_model, "The width of the model (d_model).");
+  add_positive(app, "--layers", flags.size.layers, "The number of layers.");
+  add_positive(app, "--heads", flags.size.heads, "The number of attention heads.");
+  add_positive(app, "--hidden", flags.size.d_ff, "The width of the feed-forward networks.");
+  add_rate(app, "--dropout", flags.size.dropout, "The rate of dropout.");
   flags.training.add_to(app);
   flags.run.add_to(app);
   CLI11_PARSE(app, argc, argv);

@@ -4,7 +4,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 sh cmake/install_packages.sh g++ cmake ninja-build pkg-config python3 libeigen3-dev libgtest-dev libbenchmark-dev \
-  nlohmann-json3-dev libcli11-dev libutf8proc-dev libpng-dev zlib1g-dev
+  nlohmann-json3-dev libcli11-dev libutf8proc-dev libpcre2-dev libpng-dev zlib1g-dev
 jobs=$(sh cmake/build_jobs.sh)
 
 cmake -S . -B build -G Ninja -DRAPT_BUILD_PRECOMPILED=ON -DRAPT_BUILD_BENCH=OFF -DRAPT_TESTS_TOGETHER=4

@@ -15,15 +15,14 @@ class VitTraining {
     for (int i = 0; file.contains("pixels." + std::to_string(i)); ++i) {
       const auto pixels = file.read<float>("pixels." + std::to_string(i));  // [B, C * H * W]
       const auto labels = file.read<rapt::TokenId>("labels." + std::to_string(i));
-      batches_.emplace_back(rapt::ImageBatch<float>(pixels, model_.config().grid.image),
-                            std::vector<rapt::TokenId>(labels.values().begin(), labels.values().end()));
+      batches_.push_back(
+          {.images = {pixels, model_.config().grid.image}, .labels = {labels.values().begin(), labels.values().end()}});
     }
   }
 
   void step() {
-    const auto& [images, labels] = batches_.at(losses_.size() % batches_.size());
     const rapt::Training scope(rng_);
-    const rapt::Variable<float> loss = model_.loss(images, labels);
+    const rapt::Variable<float> loss = model_.loss(batches_.at(losses_.size() % batches_.size()));
     rapt::backward(loss);
     adam_.step(1e-4);
     losses_.push_back(loss.item());
@@ -36,6 +35,6 @@ class VitTraining {
   rapt::Rng rng_{1};
   rapt::Vit<float> model_;
   rapt::Adam<float> adam_;
-  std::vector<std::pair<rapt::ImageBatch<float>, std::vector<rapt::TokenId>>> batches_;
+  std::vector<rapt::LabelledImages<float>> batches_;
   std::vector<float> losses_;
 };

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <rapt/data/fingerprint.hpp>
 #include <rapt/images/batches.hpp>
 #include <rapt/images/idx.hpp>
 #include <rapt/models/vit.hpp>
@@ -13,21 +12,23 @@
 #include <string>
 #include <vector>
 
+#include "flags.hpp"
 #include "generated_digits.hpp"
+#include "lines.hpp"
 
 struct Digits {
   rapt::ImageDataset training, test;
   rapt::Normalization normalization;  // of the training images
 };
 
-/// MNIST's four files in a folder, or without one generated digits.
-inline Digits read_digits(const std::string& folder) {
+/// MNIST's four files in a folder, or without one so many generated digits.
+inline Digits read_digits(const std::string& folder, rapt::Index training = 6000, rapt::Index test = 1000) {
   const auto read = [&](const std::string& part, rapt::Index count, std::uint64_t seed) {
     if (folder.empty()) return generated_digits(count, seed);
     const std::string path = folder + "/" + part;
     return rapt::read_idx_dataset(path + "-images-idx3-ubyte.gz", path + "-labels-idx1-ubyte.gz");
   };
-  Digits digits{read("train", 6000, 1), read("t10k", 1000, 2), {}};
+  Digits digits{read("train", training, 1), read("t10k", test, 2), {}};
   digits.normalization = rapt::normalization_of(digits.training);
   return digits;
 }
@@ -49,7 +50,7 @@ std::vector<rapt::TokenId> classify(const Model& model, const rapt::ImageDataset
   std::vector<rapt::TokenId> classes;
   for (rapt::Index begin = 0; begin < images.images(); begin += kTogether) {
     const rapt::Index count = std::min(kTogether, images.images() - begin);
-    const auto scores = model.logits(rapt::to_image_batch<float>(images, begin, count, normalization));
+    const auto scores = model(rapt::to_image_batch<float>(images, begin, count, normalization));
     for (rapt::Index i = 0; i < count; ++i) {
       const float* row = scores.value().row(i);
       classes.push_back(static_cast<rapt::TokenId>(std::max_element(row, row + scores.cols()) - row));
@@ -63,7 +64,7 @@ inline std::string fingerprint(const rapt::ImageDataset& images) {
   rapt::Fingerprint fingerprint;
   fingerprint.add(images.bytes());
   fingerprint.add(images.labels());
-  return std::to_string(images.images()) + " images, " + std::to_string(fingerprint.value());
+  return data_text(static_cast<std::size_t>(images.images()), "images", fingerprint);
 }
 
 /// The ratio of images whose class was found.
@@ -81,38 +82,33 @@ struct TrainingFlags {
   rapt::AugmentationOptions augmentation = {.rotation = 10, .shift = 2, .zoom = 0.1};
 
   /// As options of a command line.
-  template <class App>
-  void add_to(App& app) {
-    app.add_option("--epochs", epochs, "The number of passes over all images.")->capture_default_str();
-    app.add_option("--batch", batch, "The number of images in a step.")->capture_default_str();
-    app.add_option("--learning-rate", learning_rate, "The highest learning rate; it falls to 0.")
-        ->capture_default_str();
-    app.add_option("--weight-decay", weight_decay, "The decoupled weight decay (AdamW).")->capture_default_str();
-    app.add_option("--label-smoothing", label_smoothing, "The epsilon of label smoothing.")->capture_default_str();
-    app.add_option("--rotation", augmentation.rotation, "The largest random rotation, in degrees.")
-        ->capture_default_str();
-    app.add_option("--shift", augmentation.shift, "The largest random shift, in pixels.")->capture_default_str();
-    app.add_option("--zoom", augmentation.zoom, "The largest random change of size, as a ratio.")
-        ->capture_default_str();
-    app.add_option("--seed", seed, "The same seed gives the same numbers.")->capture_default_str();
+  void add_to(CLI::App& app) {
+    add_positive(app, "--epochs", epochs, "The number of passes over all images.");
+    add_positive(app, "--batch", batch, "The number of images in a step.");
+    add_positive(app, "--learning-rate", learning_rate, "The highest learning rate; it falls to 0.");
+    add_not_negative(app, "--weight-decay", weight_decay, "The decoupled weight decay (AdamW).");
+    add_rate(app, "--label-smoothing", label_smoothing, "The epsilon of label smoothing.");
+    add_number(app, "--rotation", augmentation.rotation, {.most = 180}, "The largest random rotation, in degrees.");
+    add_not_negative(app, "--shift", augmentation.shift, "The largest random shift, in pixels.");
+    add_rate(app, "--zoom", augmentation.zoom, "The largest random change of size, as a ratio.");
+    add_seed(app, seed);
   }
 };
 
 /// About ten validations.
 inline rapt::Index tenth_of(rapt::Index steps) { return (steps + 9) / 10; }
 
-/// Trains on `loss(batch, options)`, and prints the mean loss and the ratio of test images that are known about ten
-/// times; returns the ratio in the end.
-template <class Model, class Loss>
-double train(Model& model, const rapt::ImageDataset& training, const Digits& digits, const TrainingFlags& flags,
-             const rapt::JobOptions& options, const Loss& loss) {
+/// Trains the model on the loss of `trained`, and prints the mean loss and the ratio of test images that are known
+/// about ten times; returns the ratio in the end.
+template <class Trained, class Model>
+double train(Trained& trained, const Model& model, const rapt::ImageDataset& training, const Digits& digits,
+             const TrainingFlags& flags, const rapt::JobOptions& options) {
   rapt::TrainingJob job(options);
   rapt::ImageBatches<float> batches(training, {.batch_size = flags.batch,
                                                .seed = flags.seed,
                                                .normalization = digits.normalization,
                                                .augmentation = flags.augmentation});
   const rapt::Index steps = flags.epochs * batches.batches_per_epoch();
-  rapt::WithLoss trained(model, loss);
   rapt::Trainer trainer(
       trained,
       {.learning_rate = rapt::CosineSchedule{.peak = flags.learning_rate, .warmup = steps / 20, .steps = steps},
@@ -130,4 +126,10 @@ double train(Model& model, const rapt::ImageDataset& training, const Digits& dig
   };
   job.run(trainer, batches, {.steps = steps, .validate_every = tenth_of(steps)}, {.measure = measure});
   return known();
+}
+/// Trains the model on its own loss.
+template <class Model>
+double train(Model& model, const rapt::ImageDataset& training, const Digits& digits, const TrainingFlags& flags,
+             const rapt::JobOptions& options) {
+  return train(model, model, training, digits, flags, options);
 }

@@ -11,38 +11,37 @@ struct PretrainingFlags {
   double learning_rate = 2e-3, weight_decay = 0.05;
 
   /// As options of a command line.
-  template <class App>
-  void add_to(App& app) {
-    app.add_option("--pretraining-steps", steps, "The number of steps without labels.")->capture_default_str();
-    app.add_option("--pretraining-batch", batch, "The number of images in such a step.")->capture_default_str();
-    app.add_option("--pretraining-rate", learning_rate, "The highest learning rate of these steps; it falls to 0.")
-        ->capture_default_str();
-    app.add_option("--pretraining-decay", weight_decay, "The weight decay of these steps.")->capture_default_str();
-    app.add_option("--labelled", labelled, "The number of images whose labels are learned then.")
-        ->capture_default_str();
+  void add_to(CLI::App& app) {
+    add_positive(app, "--pretraining-steps", steps, "The number of steps without labels.");
+    add_positive(app, "--pretraining-batch", batch, "The number of images in such a step.");
+    add_positive(app, "--pretraining-rate", learning_rate, "The highest learning rate of these steps; it falls to 0.");
+    add_not_negative(app, "--pretraining-decay", weight_decay, "The weight decay of these steps.");
+    add_number(app, "--labelled", labelled, {.least = 10},
+               "The number of images whose labels are learned then, a tenth of them of each digit.");
   }
 };
 
-/// Trains on `loss(masked images)` of shuffled images, and prints the mean loss about ten times. `draw(images, rng)`
-/// gives the masks, and takes at most `streams` random streams.
-template <class Model, class Loss>
+/// Trains on masked images in shuffled order, and prints the mean loss about ten times. `draw(images, rng)`
+/// gives the masks, and takes at most `streams` random streams; `tokenize`: see MaskedImageBatches.
+template <class Model>
 void pretrain(Model& model, const Digits& digits, const PretrainingFlags& flags, const rapt::JobOptions& options,
-              const rapt::MaskedImageBatches<float>::Draw& draw, rapt::Index streams, const Loss& loss) {
+              const rapt::MaskedImageBatches<float>::Draw& draw, rapt::Index streams,
+              const rapt::MaskedImageBatches<float>::Tokenize& tokenize = {}) {
   rapt::TrainingJob job(options);
   rapt::MaskedImageBatches<float> batches(digits.training,
                                           {.batch_size = flags.batch,
                                            .drop_last = true,
                                            .normalization = digits.normalization,
                                            .augmentation = {.shift = 2}},
-                                          draw, {.streams = streams});
+                                          draw, {.streams = streams}, tokenize);
   std::printf("pre-training: %td parameters, %td images, no labels\n", rapt::count_parameters(model),
               digits.training.images());
-  rapt::WithLoss trained(model, loss);
   rapt::Trainer trainer(
-      trained, {.learning_rate =
-                    rapt::CosineSchedule{.peak = flags.learning_rate, .warmup = flags.steps / 10, .steps = flags.steps},
-                .adam = {.beta2 = 0.98, .weight_decay = flags.weight_decay, .decay_vectors = false},
-                .clip_norm = 1});
+      model, {.learning_rate =
+                  rapt::CosineSchedule{.peak = flags.learning_rate, .warmup = flags.steps / 10, .steps = flags.steps},
+              .adam = {.beta2 = 0.98, .weight_decay = flags.weight_decay, .decay_vectors = false},
+              .label_smoothing = 0,
+              .clip_norm = 1});
   const auto measure = [&](const auto&) {
     char text[100];
     std::snprintf(text, sizeof text, "of %td  loss %.4f  %.1f s", flags.steps, job.mean_loss(), job.progress().seconds);

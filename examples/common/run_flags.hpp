@@ -11,6 +11,8 @@
 #include <system_error>
 #include <utility>
 
+#include "flags.hpp"
+
 /// The options that were given on the command line, but for those of `free`, which do not decide what is computed.
 inline nlohmann::ordered_json deciding_options(const CLI::App& command, const std::set<std::string>& free) {
   nlohmann::ordered_json options = nlohmann::ordered_json::object();
@@ -34,14 +36,10 @@ struct RunFlags {
     app.add_flag("--restart", restart, "Gives up the folder's checkpoint and begins anew.")
         ->needs(in)
         ->excludes(going_on);
-    app.add_option("--checkpoint-every", checkpoint_every,
-                   "The steps after which a checkpoint is written; 0: only when the run is interrupted.")
-        ->check(CLI::NonNegativeNumber)
-        ->capture_default_str();
-    app.add_option("--log-every", log_every,
-                   "The steps after which the log gets a line; 0: only validations are logged.")
-        ->check(CLI::NonNegativeNumber)
-        ->capture_default_str();
+    add_not_negative(app, "--checkpoint-every", checkpoint_every,
+                     "The steps after which a checkpoint is written; 0: only when the run is interrupted.");
+    add_not_negative(app, "--log-every", log_every,
+                     "The steps after which the log gets a line; 0: only validations are logged.");
     app.add_option("--plot", plot, "Writes the curves of loss and learning rate to this SVG file.");
   }
 

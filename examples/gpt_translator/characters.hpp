@@ -21,15 +21,6 @@ inline std::vector<std::string> characters_of(std::string_view text) {
   return characters;
 }
 
-inline std::string joined(const std::vector<std::string>& parts, std::string_view between) {
-  std::string text;
-  for (const std::string& part : parts) {
-    if (!text.empty()) text += between;
-    text += part;
-  }
-  return text;
-}
-
 /// All characters of both sides of a corpus; one vocabulary for both.
 inline rapt::Vocabulary vocabulary_of(const rapt::ParallelCorpus& corpus) {
   std::set<std::string> all;

@@ -10,6 +10,7 @@
 #include <rapt/text/bleu.hpp>
 #include <rapt/text/lines.hpp>
 
+#include "../common/lines.hpp"
 #include "../common/phrases.hpp"
 #include "corpus.hpp"
 
@@ -17,12 +18,7 @@ namespace translate {
 
 using rapt::Index;
 
-inline std::string join(const std::vector<std::string>& tokens) {
-  std::string text;
-  for (const std::string& token : tokens) text += (text.empty() ? "" : " ") + token;
-  return text;
-}
-inline std::string chinese_words(std::string_view text) { return join(phrases::chinese_tokens(text)); }
+inline std::string chinese_words(std::string_view text) { return joined(phrases::chinese_tokens(text), " "); }
 inline std::string english_text(std::string_view words) {
   return phrases::join_english(phrases::english_tokens(words));
 }
@@ -31,7 +27,7 @@ inline rapt::ParallelCorpus as_corpus(const std::vector<phrases::Pair>& pairs) {
   rapt::ParallelCorpus corpus;
   for (const phrases::Pair& pair : pairs) {
     corpus.source.push_back(chinese_words(pair.chinese));
-    corpus.target.push_back(join(phrases::english_tokens(pair.english)));
+    corpus.target.push_back(joined(phrases::english_tokens(pair.english), " "));
   }
   return corpus;
 }

@@ -10,6 +10,8 @@
 #include <rapt/text/lines.hpp>
 #include <rapt/visualization/attention_page.hpp>
 
+#include "../common/flags.hpp"
+
 namespace translate {
 
 using rapt::Index;
@@ -22,46 +24,40 @@ struct SearchFlags {
   std::uint64_t seed = 1;
 
   void add_to(CLI::App& app) {
-    CLI::Option* beam_flag = app.add_option("--beam", beam, "hypotheses kept at each step; 1 is greedy search")
-                                 ->check(CLI::Range(1, 1000))
-                                 ->capture_default_str();
-    CLI::Option* penalty = app.add_option("--length-penalty", length_penalty,
-                                          "alpha of ((5 + length) / 6)^alpha; more prefers longer output")
-                               ->capture_default_str();
-    CLI::Option* normalisation = app.add_option("--length-normalisation", length_normalisation,
-                                                "what the penalty is: paper: as above; plain: length^alpha")
-                                     ->check(CLI::IsMember({"paper", "plain"}))
-                                     ->capture_default_str();
-    app.add_option("--n-best", n_best,
-                   "print so many translations of each line, best first, as `line ||| translation ||| score`, lines\n"
-                   "counted from 0; at most --beam")
-        ->check(CLI::PositiveNumber);
-    app.add_option("--min-length", min_length, "subwords that a translation has at least")
-        ->check(CLI::NonNegativeNumber);
-    app.add_option("--max-length", max_length,
-                   "subwords that a translation has at most; it has never over 50 more than its line, or than\n"
-                   "--min-length")
-        ->check(CLI::PositiveNumber);
+    CLI::Option* beam_flag = add_number(app, "--beam", beam, {.least = 1, .most = 1000},
+                                        "The number of hypotheses kept at each step; 1 is greedy search.");
+    CLI::Option* penalty = add_number(app, "--length-penalty", length_penalty, {.least = -1000, .most = 1000},
+                                      "The alpha of ((5 + length) / 6)^alpha; a larger one prefers longer output.");
+    CLI::Option* normalisation =
+        app.add_option("--length-normalisation", length_normalisation,
+                       "The formula of the penalty: `paper` is the one above, `plain` is length^alpha.")
+            ->check(CLI::IsMember({"paper", "plain"}))
+            ->capture_default_str();
+    add_number(app, "--n-best", n_best, {.least = 1},
+               "Prints so many translations of each line, best first, as `line ||| translation ||| score`. Lines are "
+               "counted from 0. A beam search finds at most --beam of them.")
+        ->default_str("");
+    add_not_negative(app, "--min-length", min_length, "The least number of subwords of a translation.");
+    add_number(
+        app, "--max-length", max_length, {.least = 1},
+        "The largest number of subwords of a translation, which is never over 50 more than those of its line, or "
+        "than --min-length.")
+        ->default_str("");
     CLI::Option* sampling =
         app.add_flag("--sample", is_sampling,
-                     "draw translations at random instead of searching the best; --n-best tells how many of each line")
+                     "Draws translations at random instead of searching the best ones; --n-best says how many.")
             ->excludes(beam_flag)
             ->excludes(penalty)
             ->excludes(normalisation);
-    app.add_option("--temperature", temperature,
-                   "below 1 more probable subwords are drawn more often; 0 is greedy search")
-        ->needs(sampling)
-        ->check(CLI::NonNegativeNumber)
-        ->capture_default_str();
-    app.add_option("--top-k", top_k, "draw from so many most probable subwords only; 0: from all")
-        ->needs(sampling)
-        ->check(CLI::NonNegativeNumber)
-        ->capture_default_str();
-    app.add_option("--top-p", top_p, "draw from the most probable subwords that together have this probability")
-        ->needs(sampling)
-        ->check(CLI::Range(1e-6, 1.0))
-        ->capture_default_str();
-    app.add_option("--seed", seed, "the same seed draws the same translations")->needs(sampling)->capture_default_str();
+    add_not_negative(app, "--temperature", temperature,
+                     "The temperature of sampling. Below 1 it draws more probable subwords more often; 0 is greedy "
+                     "search.")
+        ->needs(sampling);
+    add_not_negative(app, "--top-k", top_k, "Draws from so many most probable subwords; 0: from all.")->needs(sampling);
+    add_number(app, "--top-p", top_p, {.least = 1e-6, .most = 1},
+               "Draws from the most probable subwords that together have this probability.")
+        ->needs(sampling);
+    add_seed(app, seed, "The same seed draws the same translations.")->needs(sampling);
   }
   [[nodiscard]] rapt::GenerationOptions generation() const {
     rapt::GenerationOptions options{.min_length = min_length};
@@ -90,28 +86,28 @@ struct SearchFlags {
   }
 };
 
-struct RunFlags {
+struct TranslateFlags {
   std::vector<std::string> models;
   std::string attention;
   bool int8 = false;
   SearchFlags search;
 };
 
-inline CLI::App* add_run(CLI::App& app, RunFlags& f) {
+inline CLI::App* add_run(CLI::App& app, TranslateFlags& f) {
   CLI::App* run = app.add_subcommand(
       "run",
-      "Translate the standard input, line by line. Each line of the input gives one line of output "
-      "(N of them with\n"
-      "--n-best N), a blank one an empty translation. Control characters in translations, line feeds "
-      "among them, become spaces.");
-  run->add_option("--model", f.models,
-                  "file that `train` wrote; several with the same subwords translate together, as an ensemble")
+      "Translates the standard input, line by line. Each line of the input gives one line of output (N of them with "
+      "--n-best N); a blank line gives an empty translation. Control characters in translations become spaces, line "
+      "feeds among them.");
+  run->add_option(
+         "--model", f.models,
+         "The file that `train` wrote. Several ones with the same subwords translate together, as an ensemble.")
       ->required();
-  run->add_flag("--int8", f.int8, "keep weights in eight bits: the fastest, at a little less quality");
+  run->add_flag("--int8", f.int8, "Keeps the weights in eight bits, which is the fastest and costs a little quality.");
   f.search.add_to(*run);
   run->add_option("--attention", f.attention,
-                  "HTML file to write: where every attention head looks when the first\n"
-                  "line that is not blank is translated. Further lines are not drawn");
+                  "Writes an HTML page that shows where every attention head looks, as the first line that is not "
+                  "blank is translated.");
   return run;
 }
 
@@ -133,7 +129,7 @@ inline std::vector<std::string> readable(const rapt::Vocabulary& vocabulary, std
 }
 
 /// Translates one line, and writes where the model looked.
-inline void write_attention(const rapt::Translator<>& translator, const std::string& line, const RunFlags& f) {
+inline void write_attention(const rapt::Translator<>& translator, const std::string& line, const TranslateFlags& f) {
   const rapt::BeamSearchOptions options = f.search.options();
   const rapt::SequenceMarks marks = translator.model().sequence_marks();
   std::vector<rapt::TokenId> source = translator.text().encode(line);
@@ -174,7 +170,7 @@ inline rapt::Translator<> load(const std::vector<std::string>& models) {
   return translator;
 }
 
-inline void run(const RunFlags& f) {
+inline void run(const TranslateFlags& f) {
   rapt::require(f.attention.empty() || (f.models.size() == 1 && !f.search.is_sampling), "run",
                 "--attention draws what one model finds by beam search: no further --model, no --sample");
   if (!f.attention.empty()) rapt::AtomicFile(f.attention);  // an unwritable place shows now, not after the translations

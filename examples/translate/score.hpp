@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "../common/flags.hpp"
+
 namespace translate {
 
 using rapt::Index;
@@ -24,27 +26,29 @@ struct ScoreFlags {
 };
 
 inline CLI::App* add_score(CLI::App& app, ScoreFlags& f) {
-  CLI::App* score = app.add_subcommand("score", "BLEU and chrF of translations, as sacrebleu computes them.");
-  score->add_option("--references", f.references, "text file, one reference a line")->required();
-  score->add_option("--hypotheses", f.hypotheses, "text file with the translations; default: standard input");
-  score->add_option("--metrics", f.metrics, "bleu, chrf or bleu,chrf")
+  CLI::App* score = app.add_subcommand("score", "Computes BLEU and chrF of translations, as sacrebleu does.");
+  score->add_option("--references", f.references, "The text file of the references, one a line.")->required();
+  score->add_option("--hypotheses", f.hypotheses,
+                    "The text file with the translations. Without it they are read from the standard input.");
+  score->add_option("--metrics", f.metrics, "What is computed: bleu, chrf or bleu,chrf.")
       ->delimiter(',')
       ->check(CLI::IsMember({"bleu", "chrf"}))
       ->capture_default_str();
-  score->add_option("--tokenize", f.tokenize, "13a for plain text, none for text that is tokenised already (BLEU)")
+  score
+      ->add_option("--tokenize", f.tokenize,
+                   "How BLEU cuts text: `13a` is for plain text, `none` for text that is tokenised already.")
       ->check(CLI::IsMember({"13a", "none"}))
       ->capture_default_str();
-  score->add_option("--chrf-word-order", f.chrf_word_order, "longest n-grams of words; 2 for chrF++")
-      ->check(CLI::Range(0, 6))
-      ->capture_default_str();
-  score->add_flag("--lowercase", f.lowercase, "compare without case");
-  score->add_flag("--confidence", f.confidence, "mean and 95 % interval, by bootstrap resampling");
+  add_number(*score, "--chrf-word-order", f.chrf_word_order, {.most = 6},
+             "The length of the longest n-grams of words that chrF counts; 2 for chrF++.");
+  score->add_flag("--lowercase", f.lowercase, "Compares without case.");
+  score->add_flag("--confidence", f.confidence, "Adds mean and 95 % interval, by bootstrap resampling.");
   score->add_option("--compare", f.other,
-                    "text file with another system's translations: is it better than --hypotheses? (paired bootstrap)");
-  score->add_option("--resamples", f.bootstrap.resamples, "for --confidence and --compare")
-      ->check(CLI::Range(2, 1000000))
-      ->capture_default_str();
-  score->add_option("--seed", f.bootstrap.seed, "for --confidence and --compare")->capture_default_str();
+                    "The text file with another system's translations, which a paired bootstrap compares with "
+                    "--hypotheses.");
+  add_number(*score, "--resamples", f.bootstrap.resamples, {.least = 2, .most = 1000000},
+             "The number of resamples of --confidence and --compare.");
+  add_seed(*score, f.bootstrap.seed, "The same seed draws the same resamples.");
   return score;
 }
 

@@ -2,13 +2,13 @@
 #pragma once
 
 #include <cstdio>
-#include <rapt/data/fingerprint.hpp>
 #include <rapt/data/parallel_corpus.hpp>
 #include <rapt/pipelines/translator.hpp>
 #include <rapt/rapt.hpp>
 #include <rapt/text/bleu.hpp>
 #include <rapt/train/job.hpp>
 
+#include "../common/lines.hpp"
 #include "../common/run_flags.hpp"
 #include "corpus.hpp"
 #include "train_flags.hpp"
@@ -22,12 +22,6 @@ using Model = rapt::Transformer<float>;
 struct Corpora {
   rapt::ParallelCorpus training, validation, test;
 };
-
-inline void write_lines(const std::string& path, const std::vector<std::string>& lines) {
-  rapt::AtomicFile file(path);
-  for (const std::string& line : lines) file.write((line + "\n").data(), line.size() + 1);
-  file.commit();
-}
 
 inline Corpora read_corpora(const TrainFlags& f) {
   Corpora corpora;
@@ -69,7 +63,7 @@ inline std::string fingerprint(const rapt::ParallelCorpus& corpus) {
       fingerprint.add("\n");
     }
   }
-  return std::to_string(corpus.size()) + " pairs, " + std::to_string(fingerprint.value());
+  return data_text(static_cast<std::size_t>(corpus.size()), "pairs", fingerprint);
 }
 
 inline rapt::JobOptions job_options(const TrainFlags& f, const CLI::App& command, const Corpora& corpora) {

@@ -5,6 +5,8 @@
 #include <rapt/core/shape.hpp>
 #include <string>
 
+#include "../common/flags.hpp"
+
 namespace translate {
 
 using rapt::Index;
@@ -22,77 +24,83 @@ struct TrainFlags {
 };
 
 inline CLI::App* add_train(CLI::App& app, TrainFlags& f) {
-  CLI::App* train = app.add_subcommand("train", "Train a translator on a parallel corpus.");
-  const auto count = [&](const char* name, Index& value, const char* text) {
-    train->add_option(name, value, text)->check(CLI::NonNegativeNumber)->capture_default_str();
-  };
-  const auto positive = [&](const char* name, auto& value, const char* text) {
-    train->add_option(name, value, text)->check(CLI::PositiveNumber)->capture_default_str();
-  };
-  const auto rate = [&](const char* name, auto& value, const char* text) {
-    train->add_option(name, value, text)->check(CLI::Range(0.0, 0.999999))->capture_default_str();
-  };
+  CLI::App* train = app.add_subcommand("train", "Trains a translator on a parallel corpus.");
+  CLI::App& command = *train;
 
-  train->add_option("--source", f.source, "text file, one sentence a line, to translate from")->group("Corpus");
-  train->add_option("--target", f.target, "text file with the translations, line by line")->group("Corpus");
-  train->add_option("--pairs", f.pairs, "instead of --source and --target: one file, columns separated by tabs")
-      ->group("Corpus");
-  positive("--source-column", f.source_column, "of --pairs, counted from 1");
-  positive("--target-column", f.target_column, "of --pairs, counted from 1");
+  train->add_option("--source", f.source, "The text file to translate from, one sentence a line.")->group("Corpus");
+  train->add_option("--target", f.target, "The text file with the translations, line by line.")->group("Corpus");
+  train->add_option("--pairs", f.pairs, "One file for both, with columns separated by tabs.")->group("Corpus");
+  add_positive(command, "--source-column", f.source_column, "The column of --pairs to translate from; 1 is the first.");
+  add_positive(command, "--target-column", f.target_column, "The column of --pairs with the translations.");
   CLI::Option* validation_source =
-      train->add_option("--validation-source", f.validation_source, "text file to measure on during training");
-  train->add_option("--validation-target", f.validation_target, "its translations")->needs(validation_source);
-  count("--hold-out", f.hold_out,
-        "take so many pairs out of the corpus for validation, and as many for a test, which is written beside the "
-        "model as MODEL.test.source and MODEL.test.target; no sentence of either side stays in training");
-  positive("--vocabulary", f.vocabulary, "tokens of the joint byte-pair encoding");
-  train->add_flag("--isolate-han", f.isolate_han, "make each Chinese character a word of its own");
-  train->add_flag("--byte-fallback", f.byte_fallback, "characters outside of the vocabulary become bytes");
-  rate("--bpe-dropout", f.bpe_dropout, "leave out merges with this probability, anew in each epoch (0.1)");
+      train->add_option("--validation-source", f.validation_source, "The text file to validate on during training.");
+  train->add_option("--validation-target", f.validation_target, "The text file with its translations.")
+      ->needs(validation_source);
+  add_not_negative(command, "--hold-out", f.hold_out,
+                   "Takes so many pairs out of the corpus for validation, and as many for a test, which is written "
+                   "beside the model as MODEL.test.source and MODEL.test.target. No sentence of either side stays in "
+                   "training.");
+  add_positive(command, "--vocabulary", f.vocabulary, "The number of tokens of the joint byte-pair encoding.");
+  train->add_flag("--isolate-han", f.isolate_han, "Makes each Chinese character a word of its own.");
+  train->add_flag("--byte-fallback", f.byte_fallback, "Makes bytes of characters that the vocabulary lacks.");
+  add_rate(command, "--bpe-dropout", f.bpe_dropout,
+           "Leaves out merges with this probability, anew in each epoch; 0.1 is usual.");
 
-  train->add_option("--model", f.model, "where to write the trained model (safetensors)")->required();
-  train->add_option("--preset", f.preset, "size: tiny, small, base or big (the paper's table 3)")
+  train->add_option("--model", f.model, "The safetensors file to write the trained model to.")->required();
+  train->add_option("--preset", f.preset, "The size: tiny, small, or the paper's base or big (table 3).")
       ->capture_default_str();
-  train->add_option("--norm", f.norm, "post: the paper; pre: norms before the sublayers")
+  train->add_option("--norm", f.norm, "The place of the norms: `post` is the paper's, `pre` is before the sublayers.")
       ->check(CLI::IsMember({"post", "pre"}))
       ->capture_default_str();
-  train->add_option("--dropout", f.dropout, "instead of the preset's");
-  train->add_option("--attention-dropout", f.attention_dropout, "of the attention weights")->capture_default_str();
-  train->add_option("--activation-dropout", f.activation_dropout, "inside of the feed-forward networks")
+  train->add_option("--dropout", f.dropout, "The rate of dropout. Without it that of the preset.");
+  train->add_option("--attention-dropout", f.attention_dropout, "The rate of dropout of attention weights.")
+      ->capture_default_str();
+  train
+      ->add_option("--activation-dropout", f.activation_dropout,
+                   "The rate of dropout inside of the feed-forward networks.")
       ->capture_default_str();
 
-  positive("--tokens", f.tokens, "at most so many source and so many target tokens in a batch");
-  positive("--accumulate", f.accumulate, "batches per step of the optimizer");
-  positive("--learning-rate", f.learning_rate, "at its highest, after the warm-up");
-  positive("--warmup", f.warmup, "steps; then the rate falls with the inverse square root of the step");
-  count("--cooldown", f.cooldown, "the last so many of --steps, in which the rate falls to 0; 0: none");
-  train->add_option("--label-smoothing", f.label_smoothing, "the paper's epsilon")->capture_default_str();
-  train->add_option("--clip", f.clip, "largest norm of the gradients; 0: any")->check(CLI::NonNegativeNumber);
-  count("--steps", f.steps, "stop after so many steps; 0: no limit");
-  count("--epochs", f.epochs, "stop after so many passes through the corpus; 0: no limit");
-  train->add_option("--minutes", f.minutes, "stop after so much time; 0: no limit")->check(CLI::NonNegativeNumber);
-  train->add_option("--seed", f.seed, "the same seed gives the same model, at any number of threads")
+  add_positive(command, "--tokens", f.tokens, "The most source tokens, and the most target tokens, of a batch.");
+  add_positive(command, "--accumulate", f.accumulate, "The number of batches in a step of the optimizer.");
+  add_positive(command, "--learning-rate", f.learning_rate, "The highest learning rate, which the warm-up ends with.");
+  add_positive(command, "--warmup", f.warmup,
+               "The steps in which the learning rate rises. Then it falls with the inverse square root of the step.");
+  add_not_negative(command, "--cooldown", f.cooldown, "The last steps, of --steps, in which the rate falls to 0.");
+  train->add_option("--label-smoothing", f.label_smoothing, "The epsilon of label smoothing, as in the paper.")
       ->capture_default_str();
+  add_not_negative(command, "--clip", f.clip, "The largest norm of the gradients; 0: any.");
+  add_not_negative(command, "--steps", f.steps, "Stops after so many steps; 0: there is no limit.");
+  add_not_negative(command, "--epochs", f.epochs,
+                   "Stops after so many passes through the corpus; 0: there is no limit.");
+  add_not_negative(command, "--minutes", f.minutes, "Stops after so much time; 0: there is no limit.");
+  add_seed(command, f.seed, "The same seed gives the same model, at any number of threads.");
 
-  positive("--validate-every", f.validate_every, "steps");
-  train->add_option("--validate-by", f.validate_by, "what the best model is the best in: loss, or bleu (greedy search)")
+  add_positive(command, "--validate-every", f.validate_every, "The steps between validations.");
+  train
+      ->add_option("--validate-by", f.validate_by,
+                   "What the best model is the best in: `loss`, or `bleu` of greedy search.")
       ->check(CLI::IsMember({"loss", "bleu"}))
       ->capture_default_str();
-  train->add_option("--tokenize", f.tokenize, "for BLEU: 13a for plain text, none for text that is tokenised already")
+  train
+      ->add_option("--tokenize", f.tokenize,
+                   "How BLEU cuts text: `13a` is for plain text, `none` for text that is tokenised already.")
       ->check(CLI::IsMember({"13a", "none"}))
       ->capture_default_str();
-  count("--patience", f.patience, "stop after so many validations without improvement; 0: never");
-  count("--average", f.average, "in the end try the mean of the last so many versions as well; 0: not");
-  rate("--moving-average", f.moving_average, "in the end try a moving average of this decay as well (0.999); 0: not");
+  add_not_negative(command, "--patience", f.patience, "Stops after so many validations without improvement; 0: never.");
+  add_not_negative(command, "--average", f.average,
+                   "Tries the mean of so many last versions, too, in the end; 0: of none.");
+  add_rate(command, "--moving-average", f.moving_average,
+           "Tries a moving average of this decay, too, in the end; 0.999 is usual, 0: none is kept.");
 
-  count("--checkpoint-every", f.checkpoint_every,
-        "steps after which a checkpoint and a version of the model are written; 0: nothing is kept");
-  positive("--keep", f.keep, "so many last versions");
-  train->add_option("--folder", f.folder, "for checkpoint, versions and log; default: MODEL.run");
-  count("--log-every", f.log_every, "steps; the log is FOLDER/log.jsonl, a JSON object a line; 0: validations alone");
-  CLI::Option* resume = train->add_flag("--resume", f.resume, "go on from the folder's checkpoint, bit for bit");
-  train->add_flag("--restart", f.restart, "give up the folder's checkpoint and begin anew")->excludes(resume);
-  train->add_option("--plot", f.plot, "SVG file for the curves of loss, learning rate and BLEU");
+  add_not_negative(command, "--checkpoint-every", f.checkpoint_every,
+                   "The steps after which a checkpoint and a version of the model are written; 0: nothing is kept.");
+  add_positive(command, "--keep", f.keep, "The number of last versions that are kept.");
+  train->add_option("--folder", f.folder, "The folder of checkpoint, versions and log. Without it MODEL.run.");
+  add_not_negative(command, "--log-every", f.log_every,
+                   "The steps after which the log (FOLDER/log.jsonl) gets a line; 0: only validations are logged.");
+  CLI::Option* resume = train->add_flag("--resume", f.resume, "Goes on from the folder's checkpoint, bit for bit.");
+  train->add_flag("--restart", f.restart, "Gives up the folder's checkpoint and begins anew.")->excludes(resume);
+  train->add_option("--plot", f.plot, "Writes the curves of loss, learning rate and BLEU to this SVG file.");
   return train;
 }
 

@@ -6,8 +6,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 #include <set>
 #include <string>
 #include <vector>
@@ -20,22 +18,9 @@
 #include "rapt/nn/module.hpp"
 
 #include "tests/common/allowed.hpp"
+#include "tests/common/expect_close.hpp"
 
 namespace rapt_test {
-
-/// Largest |ours - expected| over largest |expected|; infinite for other sizes and for NaN.
-template <class T>
-[[nodiscard]] double relative_error(const rapt::Tensor<T>& ours, const rapt::Tensor<T>& expected) {
-  if (ours.size() != expected.size()) return std::numeric_limits<double>::infinity();
-  double largest = 1e-30, difference = 0;
-  for (rapt::Index i = 0; i < ours.size(); ++i) {
-    const auto a = static_cast<double>(ours.data()[i]), b = static_cast<double>(expected.data()[i]);
-    if (std::isnan(a) || std::isnan(b)) return std::numeric_limits<double>::infinity();
-    largest = std::max(largest, std::abs(b));
-    difference = std::max(difference, std::abs(a - b));
-  }
-  return difference / largest;
-}
 
 /// How close we must come, relative to the largest magnitude. In double the only difference left is that the files
 /// store floats, which are off by at most 2^-24.

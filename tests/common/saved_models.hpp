@@ -94,7 +94,7 @@ requires requires { M::kDecoderOnly; }
   run.set_ids("input_ids", tokens);
   if constexpr (requires { model.config().pixel_head; }) {
     if (!model.config().labels.empty()) {
-      run.outputs["logits"] = model.class_logits(tokens).value();
+      run.outputs["logits"] = model.class_logits(model.hidden(tokens), tokens.row_splits).value();
       return run;
     }
     if (!model.config().pixel_head) {
@@ -133,13 +133,13 @@ template <class T>
   SavedRun<T> run;
   run.set_ids("input_ids", tokens);
   run.ids["token_type_ids"].assign(types.begin(), types.end());
-  const rapt::Variable<T> hidden = model(tokens, types);
+  const rapt::Variable<T> hidden = model.hidden(tokens, types);
   const auto& splits = tokens.row_splits;
   if (!config.labels.empty()) {
     run.outputs["logits"] = model.class_logits(hidden, splits).value();
   } else if (config.masked_language_head) {
     const bool both = config.next_sentence_head;
-    run.outputs[both ? "prediction_logits" : "logits"] = model.token_logits(hidden).value();
+    run.outputs[both ? "prediction_logits" : "logits"] = model.logits(hidden).value();
     if (both) run.outputs["seq_relationship_logits"] = model.next_sentence_logits(hidden, splits).value();
   } else if (config.next_sentence_head) {
     run.outputs["logits"] = model.next_sentence_logits(hidden, splits).value();
@@ -161,10 +161,10 @@ requires requires(const M& model, const rapt::Variable<typename M::ScalarType>& 
   SavedRun<T> run;
   run.numbers["pixel_values"] = saved_pixels(images);
   if (!model.config().labels.empty()) {
-    run.outputs["logits"] = model.logits(images).value();
+    run.outputs["logits"] = model(images).value();
     return run;
   }
-  const rapt::Variable<T> hidden = model(images);
+  const rapt::Variable<T> hidden = model.hidden(images);
   run.outputs["last_hidden_state"] = hidden.value();
   if (model.config().pooler) run.outputs["pooler_output"] = model.pooler_output(hidden, model.splits(images)).value();
   return run;
@@ -185,10 +185,10 @@ template <class T>
   }
   if (!config.labels.empty()) {
     run.ids.erase("bool_masked_pos");
-    run.outputs["logits"] = model.logits(images).value();
+    run.outputs["logits"] = model(images).value();
     return run;
   }
-  const rapt::Variable<T> hidden = model(images, mask);
+  const rapt::Variable<T> hidden = model.hidden(images, mask);
   if (config.masked_patch_head) {
     run.outputs["logits"] = model.patch_logits(hidden).value();
   } else {
@@ -222,7 +222,7 @@ template <class T>
   SavedRun<T> run;
   run.numbers["pixel_values"] = saved_pixels(images);
   run.numbers["noise"] = noise;
-  const rapt::Variable<T> hidden = model(images, mask);
+  const rapt::Variable<T> hidden = model.hidden(images, mask);
   if (config.decoder) {
     run.outputs["logits"] = model.predict(hidden, mask).value();
   } else {

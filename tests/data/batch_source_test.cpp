@@ -155,6 +155,27 @@ TEST(BatchSource, MaskedImagesGoOnFromAnyPosition) {
   EXPECT_TRUE(rapt_test::same_bits(copy.images.pixels(), plain.next().images.pixels()));
   EXPECT_EQ(copy.target_count(), 3 * 2);
   EXPECT_EQ(copy.item_count(), 3);
+  EXPECT_TRUE(copy.visual_tokens.empty());
+}
+
+TEST(BatchSource, MaskedImagesHaveTheVisualTokensThatAreMade) {
+  const rapt::ImageDataset images = some_images();
+  const auto draw = [](Index count, rapt::Rng& rng) { return rapt::random_patch_mask(count, 4, 0.5, rng); };
+  rapt::MaskedImageBatches<float> source(images, {.batch_size = 3}, draw, {},
+                                         [](const rapt::ImageBatch<float>& batch, const rapt::PatchMask& mask) {
+                                           std::vector<TokenId> tokens;
+                                           for (const std::int32_t patch : mask.masked()) {
+                                             tokens.push_back(static_cast<TokenId>(batch.images() * 100 + patch));
+                                           }
+                                           return tokens;
+                                         });
+  for (const Index count : {3, 3, 3, 1}) {
+    const rapt::MaskedImages<float>& batch = source.next();
+    ASSERT_EQ(static_cast<Index>(batch.visual_tokens.size()), batch.target_count());
+    for (std::size_t i = 0; i < batch.visual_tokens.size(); ++i) {
+      EXPECT_EQ(batch.visual_tokens[i], count * 100 + batch.mask.masked()[i]);
+    }
+  }
 }
 
 TEST(BatchSource, RandomBatchesNeedSizes) {

@@ -9,7 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "rapt/models/transformer.hpp"
 #include "rapt/train/checkpoint.hpp"
+#include "tests/common/adam_moments.hpp"
 #include "tests/fuzz/fuzz_files.hpp"
 
 namespace {
@@ -36,7 +38,7 @@ struct Run {
                               static_cast<float>(stream.position().batch)};
     const auto add = [&](const auto& tensor) { all.insert(all.end(), tensor.values().begin(), tensor.values().end()); };
     rapt::for_each_parameter(std::as_const(model), [&](const std::string&, const auto& p) { add(p.value()); });
-    trainer.adam().for_each_state([&](const std::string&, const auto& m, const auto& v) {
+    rapt_test::for_each_moments(trainer.adam(), [&](const std::string&, const auto& m, const auto& v) {
       add(m);
       add(v);
     });
@@ -56,7 +58,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   try {
     if (input.starts_with('{')) {
       std::vector<rapt::SafetensorsEntry> entries = rapt::parameter_entries(std::as_const(run.model));
-      run.trainer.adam().for_each_state([&](const std::string& name, const auto& m, const auto& v) {
+      rapt_test::for_each_moments(run.trainer.adam(), [&](const std::string& name, const auto& m, const auto& v) {
         entries.emplace_back("adam.m." + name, m.view());
         entries.emplace_back("adam.v." + name, v.view());
       });

@@ -40,7 +40,7 @@ summary=$out/summary.txt
 
 # Libraries by the headers in a make rule of dependencies.
 libraries_of() {
-  for pair in png.h:-lpng zlib.h:-lz utf8proc.h:-lutf8proc; do
+  for pair in png.h:-lpng zlib.h:-lz utf8proc.h:-lutf8proc pcre2.h:-lpcre2-8; do
     if tr -s ' \\' '\n\n' < "$1" | grep -q "/${pair%%:*}\$"; then echo "${pair#*:}"; fi
   done
 }

@@ -11,6 +11,8 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <variant>
 #include <vector>
 
 #include "rapt/pretrained/tokenizer_files.hpp"
@@ -36,7 +38,11 @@ void use(const Tokenizer& tokenizer) {
 }
 
 void use(const rapt::PretrainedTokenizer& any, const fs::path& folder) {
-  std::visit([](const auto& tokenizer) { use(tokenizer); }, any);
+  try {
+    std::visit([](const auto& tokenizer) { use(tokenizer); }, any);
+  } catch (const rapt::ValueError&) {  // a pattern that takes too long, or a word where no token is unknown
+    expect(std::holds_alternative<rapt::ComposedTokenizer>(any));
+  }
   try {
     save_tokenizer(folder / "again.json", any);
   } catch (const rapt::IoError&) {  // what no tokenizer.json can say
@@ -49,7 +55,7 @@ void use(const rapt::PretrainedTokenizer& any, const fs::path& folder) {
   const auto again = rapt::load_tokenizer(folder / "again.json");
   expect(again.index() == any.index());
   const bool is_same =
-      any.index() == 0 ? same(std::get<0>(any), std::get<0>(again)) : same(std::get<1>(any), std::get<1>(again));
+      std::visit([&](const auto& one) { return same(one, std::get<std::decay_t<decltype(one)>>(again)); }, any);
   expect(is_same);
 }
 

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "rapt/generation/beam_search.hpp"
+#include "rapt/generation/token_tree.hpp"
 #include "tests/generation/prefix_model.hpp"
 
 namespace {

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <numeric>
 
 #include "rapt/generation/greedy.hpp"
 #include "tests/common/sequence_marks.hpp"

@@ -20,6 +20,7 @@ using rapt::Beit;
 using rapt::BeitConfig;
 using rapt::ImageBatch;
 using rapt::Index;
+using rapt::MaskedImages;
 using rapt::PatchMask;
 using rapt::Tensor;
 using rapt::TokenId;
@@ -45,16 +46,16 @@ struct BeitCase : rapt_test::ModelCase<Beit> {
       for (const TokenId flag : ids("mask")) flags.push_back(flag != 0);
       mask = PatchMask::from_flags(flags, model.config().grid.patches());
     }
-    const Variable<T> hidden = model(images, mask);
+    const Variable<T> hidden = model.hidden(images, mask);
     expect("hidden", hidden.value(), tolerance);
     if (contains("pooled")) expect("pooled", model.pooled(hidden).value(), tolerance);
     if (contains("patches")) expect("patches", model.patch_logits(hidden).value(), tolerance);
-    if (contains("classes")) expect("classes", model.class_logits(hidden).value(), tolerance);
+    if (contains("classes")) expect("classes", model.logits(hidden).value(), tolerance);
     Variable<T> loss;
     if (contains("targets")) {
-      loss = model.loss(images, mask, ids("targets"));
+      loss = model.loss(MaskedImages<T>{.images = images, .mask = mask, .visual_tokens = ids("targets")});
     } else if (contains("labels")) {
-      loss = model.loss(images, ids("labels"));
+      loss = model.loss(rapt::LabelledImages<T>{.images = images, .labels = ids("labels")});
     } else {
       loss =
           add(rapt::sum(rapt::multiply(hidden, Variable<T>(tensor<T>("upstream")))), rapt::sum(model.pooled(hidden)));
@@ -183,11 +184,11 @@ TEST(Beit, ABatchOfManyEqualsBatchesOfOne) {
   rapt_test::randomize(model, 2);
   const auto images = random_images<double>(config, 3, 5);
   const PatchMask mask(3, 6, {0, 1, 4, 6, 7, 8, 9, 10, 11});  // images with 3, 0 and 6 hidden patches
-  const auto together = model(images, mask).value();
+  const auto together = model.hidden(images, mask).value();
   const std::vector<PatchMask> alone{{1, 6, {0, 1, 4}}, PatchMask(1, 6), {1, 6, std::vector<TokenId>{}}};
   for (Index b = 0; b < 3; ++b) {
     const ImageBatch<double> one(Tensor<double>(images.pixels().view().middle_rows(b, 1)), config.grid.image);
-    const auto hidden = model(one, alone[static_cast<std::size_t>(b)]).value();
+    const auto hidden = model.hidden(one, alone[static_cast<std::size_t>(b)]).value();
     rapt_test::expect_close(hidden, Tensor<double>(together.view().middle_rows(b * 7, 7)), 1e-12);
   }
 }
@@ -199,12 +200,12 @@ TEST(Beit, HiddenPatchesAreNotSeen) {
   rapt_test::randomize(model, 2);
   auto images = random_images<float>(config, 1, 5);
   const PatchMask mask(1, 6, {1, 2, 3, 4, 5});
-  const auto before = model(images, mask).value(), plain = model(images).value();
+  const auto before = model.hidden(images, mask).value(), plain = model.hidden(images).value();
   Tensor<float> pixels = images.pixels();
   pixels.data()[0] += 1;  // of patch 0
   const ImageBatch<float> changed(pixels, config.grid.image);
-  EXPECT_TRUE(rapt_test::same_bits(model(changed, mask).value(), before));
-  EXPECT_FALSE(rapt_test::same_bits(model(changed).value(), plain));
+  EXPECT_TRUE(rapt_test::same_bits(model.hidden(changed, mask).value(), before));
+  EXPECT_FALSE(rapt_test::same_bits(model.hidden(changed).value(), plain));
 }
 
 TEST(Beit, WeightsAreProbabilities) {
@@ -215,7 +216,7 @@ TEST(Beit, WeightsAreProbabilities) {
     const Beit<float> model(config, rng);
     std::vector<Tensor<float>> weights(2);
     const auto images = random_images<float>(config, 2, 5);
-    std::ignore = model(images, {}, weights);
+    std::ignore = model.hidden(images, {}, weights);
     for (const Tensor<float>& layer : weights) {
       ASSERT_EQ(layer.shape(), (rapt::Shape{2, 2, 7, 7}));
       for (Index i = 0; i < layer.rows(); ++i) {
@@ -234,18 +235,18 @@ TEST(Beit, LearnsWithDropoutAndDropPath) {
   rapt::Adam adam(model);
   const auto images = random_images<float>(config, 4, 5);
   const PatchMask mask = rapt::random_patch_mask(4, 6, 0.5, rng);
-  const std::vector<TokenId> targets = rapt_test::random_ids(12, 7, 3);
-  const float before = model.loss(images, mask, targets).item();
+  const MaskedImages<float> batch{images, mask, rapt_test::random_ids(12, 7, 3)};
+  const float before = model.loss(batch).item();
   for (int step = 0; step < 60; ++step) {
     const rapt::Training scope(rng);
-    rapt::backward(model.loss(images, mask, targets));
+    rapt::backward(model.loss(batch));
     adam.step(3e-3);
   }
-  EXPECT_LT(model.loss(images, mask, targets).item(), 0.5f * before);
-  const auto still = model(images).value();
-  EXPECT_TRUE(rapt_test::same_bits(still, model(images).value()));
+  EXPECT_LT(model.loss(batch).item(), 0.5f * before);
+  const auto still = model.hidden(images).value();
+  EXPECT_TRUE(rapt_test::same_bits(still, model.hidden(images).value()));
   const rapt::Training scope(rng);
-  EXPECT_FALSE(rapt_test::same_bits(still, model(images).value()));
+  EXPECT_FALSE(rapt_test::same_bits(still, model.hidden(images).value()));
 }
 
 TEST(Beit, SameBitsOnAnyNumberOfThreads) {
@@ -257,7 +258,7 @@ TEST(Beit, SameBitsOnAnyNumberOfThreads) {
     const auto images = random_images<float>(config, 9, 5);
     const rapt::Training scope(rng);
     const PatchMask mask = rapt::random_patch_mask(9, 6, 0.5, rng);
-    rapt::backward(model.loss(images, mask, rapt_test::random_ids(27, 7, 3)));
+    rapt::backward(model.loss(MaskedImages<float>{images, mask, rapt_test::random_ids(27, 7, 3)}));
     std::vector<float> all;
     rapt::for_each_parameter(model, [&](const std::string&, const rapt::Parameter<float>& p) {
       all.insert(all.end(), p.grad().values().begin(), p.grad().values().end());
@@ -271,18 +272,23 @@ TEST(Beit, ErrorsNameTheValues) {
   BeitConfig config = small_config();
   const Beit<float> model(config, rng);
   const auto images = random_images<float>(config, 2, 5);
-  const auto hidden = model(images);
+  const auto hidden = model.hidden(images);
   const std::vector<TokenId> targets{1, 2};
-  expect_message([&] { std::ignore = model.class_logits(hidden); }, "no classification head");
-  expect_message([&] { std::ignore = model(images, PatchMask(1, 6, {0})); }, "a mask of 1 images of 6 patches for 2");
-  expect_message([&] { std::ignore = model.loss(images, PatchMask(2, 6, {0, 6}), targets); }, "2");
+  expect_message([&] { std::ignore = model.logits(hidden); }, "no classification head");
+  expect_message([&] { std::ignore = model.hidden(images, PatchMask(1, 6, {0})); },
+                 "a mask of 1 images of 6 patches for 2");
+  expect_message([&] { std::ignore = model.loss(MaskedImages<float>{images, PatchMask(2, 6, {0, 6}), targets}); }, "2");
   expect_message([&] { std::ignore = model.pooled(Variable<float>(Tensor<float>(rapt::Shape{6, 16}))); }, "[6, 16]");
   const ImageBatch<float> wide(Tensor<float>(rapt::Shape{1, 108}, 0.f), {.channels = 2, .height = 6, .width = 9});
   const ImageBatch<float> tall(Tensor<float>(rapt::Shape{1, 108}, 0.f), {.channels = 2, .height = 9, .width = 6});
-  std::ignore = model(wide);
-  expect_message([&] { std::ignore = model(tall); }, "images of 2 x 9 x 6, the model's are 2 x 6 x 9");
+  std::ignore = model.hidden(wide);
+  expect_message([&] { std::ignore = model.hidden(tall); }, "images of 2 x 9 x 6, the model's are 2 x 6 x 9");
   config.mask_token = false;
-  expect_message([&] { std::ignore = Beit<float>(config, rng)(images, PatchMask(2, 6, {0, 6})); }, "no mask token");
+  expect_message(
+      [&] {
+        std::ignore = Beit<float>(config, rng).hidden(images, PatchMask(2, 6, {0, 6}));
+      },
+      "no mask token");
   config.labels = {"a", "b"};
   expect_message([&] { config.validate(); }, "2 labels");
   config.masked_patch_head = config.pooler = false;

@@ -37,10 +37,13 @@ struct BertCase : rapt_test::ModelCase<Bert> {
   rapt::Variable<T> expect_results(const Bert<T>& model, double tolerance) const {
     const TokenBatch input = batch("ids", "row_splits");
     const std::vector<TokenId> types = ids("types");
-    const rapt::Variable<T> hidden = model(input, types);
+    const rapt::Variable<T> hidden = model.hidden(input, types);
     expect("hidden", hidden.value(), tolerance);
     if (contains("pooled")) expect("pooled", model.pooled(hidden, input.row_splits).value(), tolerance);
-    if (contains("tokens")) expect("tokens", model.token_logits(hidden).value(), tolerance);
+    if (contains("tokens")) {
+      expect("tokens", model.logits(hidden).value(), tolerance);
+      EXPECT_TRUE(rapt_test::same_bits(model(input, types).value(), model.logits(hidden).value()));
+    }
     if (contains("next")) expect("next", model.next_sentence_logits(hidden, input.row_splits).value(), tolerance);
     rapt::Variable<T> loss;
     if (contains("targets")) {
@@ -225,14 +228,14 @@ TEST(Bert, ABatchOfManyEqualsBatchesOfOne) {
   rapt_test::randomize(model, 2);
   const TokenBatch many({{1, 2, 3}, {4}, {5, 6, 7, 8, 9, 10, 11, 12, 0, 1, 2, 3}});
   const std::vector<TokenId> types{0, 0, 1, 1, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1};
-  const auto hidden = model(many, types).value();
-  const auto pooled = model.pooled(model(many, types), many.row_splits).value();
+  const auto hidden = model.hidden(many, types).value();
+  const auto pooled = model.pooled(model.hidden(many, types), many.row_splits).value();
   const auto sentences = embed_sentences(model, many).value();
   for (Index s = 0; s < many.sequences(); ++s) {
     TokenBatch one;
     one.push_back(many.sequence(s));
     const auto begin = static_cast<std::size_t>(many.row_splits.begin(s));
-    const auto alone = model(one, std::span(types).subspan(begin, one.tokens.size()));
+    const auto alone = model.hidden(one, std::span(types).subspan(begin, one.tokens.size()));
     const auto alone_pooled = model.pooled(alone, one.row_splits).value();
     for (Index j = 0; j < 16; ++j) {
       for (Index i = 0; i < alone.rows(); ++i) {
@@ -248,7 +251,7 @@ TEST(Bert, SentencesAreMeansOrFirstTokens) {
   rapt::Rng rng(1);
   const Bert<double> model(small_config(), rng);
   const TokenBatch batch({{1, 2, 3}, {4, 5}});
-  const auto hidden = model(batch).value();
+  const auto hidden = model.hidden(batch).value();
   const auto first =
       embed_sentences(model, batch, {.pooling = rapt::SentencePooling::first, .normalize = false}).value();
   const auto mean = embed_sentences(model, batch, {.normalize = false}).value();
@@ -266,7 +269,7 @@ TEST(Bert, AttentionWeightsCanBeHad) {
   rapt::Rng rng(1);
   const Bert<double> model(small_config(), rng);
   std::vector<Tensor<double>> weights(2);
-  std::ignore = model(TokenBatch({{1, 2, 3}, {4}}), {}, weights);
+  std::ignore = model.hidden(TokenBatch({{1, 2, 3}, {4}}), {}, weights);
   for (const auto& layer : weights) {
     double sum = 0;
     for (const double p : layer.values()) sum += p;
@@ -303,7 +306,7 @@ TEST(Bert, DropoutIsOnInTrainingOnly) {
   config.labels = {"a", "b"};
   const Bert model(config, rng);
   const TokenBatch batch({{1, 2, 3}});
-  const auto scores = [&] { return model.class_logits(model(batch), batch.row_splits).value(); };
+  const auto scores = [&] { return model.class_logits(model.hidden(batch), batch.row_splits).value(); };
   const auto still = scores();
   EXPECT_TRUE(rapt_test::same_bits(still, scores()));
   const rapt::Training scope(rng);
@@ -315,16 +318,16 @@ TEST(Bert, ErrorsNameTheValues) {
   BertConfig config = small_config();
   const Bert model(config, rng);
   const TokenBatch batch({{1, 2}, {}});
-  const auto hidden = model(batch);
+  const auto hidden = model.hidden(batch);
   const std::vector<TokenId> three{0, 0, 1}, outside{0, 2};
-  expect_message([&] { std::ignore = model(batch, three); }, "3 token types for 2 tokens");
-  expect_message([&] { std::ignore = model(batch, outside); }, "row id 2");
-  expect_message([&] { std::ignore = model(TokenBatch({{13}})); }, "token id 13");
-  expect_message([&] { std::ignore = model(TokenBatch(std::vector(1, std::vector<TokenId>(13, 1)))); },
+  expect_message([&] { std::ignore = model.hidden(batch, three); }, "3 token types for 2 tokens");
+  expect_message([&] { std::ignore = model.hidden(batch, outside); }, "row id 2");
+  expect_message([&] { std::ignore = model.hidden(TokenBatch({{13}})); }, "token id 13");
+  expect_message([&] { std::ignore = model.hidden(TokenBatch(std::vector(1, std::vector<TokenId>(13, 1)))); },
                  "has 13 tokens, the table of learned positions ends at 12");
   expect_message([&] { std::ignore = model.pooled(hidden, batch.row_splits); }, "sequence 1 is empty");
   expect_message([&] { std::ignore = model.pooled(hidden, rapt::RowSplits::equal(1, 3)); }, "row splits end at 3");
-  expect_message([&] { std::ignore = model.token_logits(hidden); }, "has no masked-language head");
+  expect_message([&] { std::ignore = model.logits(hidden); }, "has no masked-language head");
   expect_message([&] { std::ignore = model.next_sentence_logits(hidden, batch.row_splits); }, "no next-sentence head");
   expect_message([&] { std::ignore = model.class_logits(hidden, batch.row_splits); }, "no classification head");
   expect_message([&] { std::ignore = model.loss({batch, {1, 2}, {}}); }, "has no masked-language head");

@@ -43,22 +43,23 @@ struct DeitCase : rapt_test::ModelCase<Deit> {
     if (resized) shape.height = ids("size")[0], shape.width = ids("size")[1];
     const ImageBatch<T> images(tensor<T>("pixels"), shape);
     const rapt::RowSplits splits = model.splits(images);
-    const rapt::Variable<T> hidden = model(images, {.resize_positions = resized});
+    const rapt::Variable<T> hidden = model.hidden(images, {.resize_positions = resized});
     expect("hidden", hidden.value(), tolerance);
     const auto with_teacher = [&](TeacherTargets targets) {
       const rapt::DistillationOptions options{.targets = targets, .temperature = 3};
-      return model.loss(images, ids("labels"), tensor<T>("teacher"), options, {}, {.resize_positions = resized});
+      return model.loss({.images = images, .labels = ids("labels")}, tensor<T>("teacher"), options, {},
+                        {.resize_positions = resized});
     };
     rapt::Variable<T> loss;
     if (contains("classes")) {
-      expect("classes", model.logits(images, {.resize_positions = resized}).value(), tolerance);
+      expect("classes", model(images, {.resize_positions = resized}).value(), tolerance);
       if (contains("teacher")) {
         expect("of_class", model.class_logits(hidden, splits).value(), tolerance);
         expect("of_distillation", model.distillation_logits(hidden, splits).value(), tolerance);
         expect("soft_loss", with_teacher(TeacherTargets::soft).value(), tolerance);
         loss = with_teacher(TeacherTargets::hard);
       } else {
-        loss = model.loss(images, ids("labels"));
+        loss = model.loss({.images = images, .labels = ids("labels")});
       }
     } else {
       const auto part = [&](const rapt::Variable<T>& result, const std::string& upstream) {
@@ -156,11 +157,11 @@ TEST(Deit, ScoresAreTheMeanOfBothHeads) {
   rapt::Rng rng(1);
   const Deit<double> model(small_config(), rng);
   const auto images = some_images(2, 3);
-  const auto hidden = model(images);
+  const auto hidden = model.hidden(images);
   const rapt::RowSplits splits = model.splits(images);
   EXPECT_EQ(splits, rapt::RowSplits::equal(2, 8));
   const auto a = model.class_logits(hidden, splits).value(), b = model.distillation_logits(hidden, splits).value();
-  const auto mean = model.logits(images).value();
+  const auto mean = model(images).value();
   for (Index i = 0; i < mean.size(); ++i) EXPECT_NEAR(mean.data()[i], (a.data()[i] + b.data()[i]) / 2, 1e-15);
   EXPECT_FALSE(rapt_test::same_bits(a, b));
 }
@@ -171,7 +172,7 @@ TEST(Deit, WeightsOfTheTeacherAndTheLabels) {
   const auto images = some_images(4, 4);
   const std::vector<TokenId> labels{0, 2, 1, 0};
   const auto teacher = normal_tensor<double>({4, 3}, 5);
-  const auto hidden = model(images);
+  const auto hidden = model.hidden(images);
   const auto splits = model.splits(images);
   const auto of_class = model.class_logits(hidden, splits), of_distillation = model.distillation_logits(hidden, splits);
   for (const TeacherTargets targets : {TeacherTargets::soft, TeacherTargets::hard}) {
@@ -182,7 +183,8 @@ TEST(Deit, WeightsOfTheTeacherAndTheLabels) {
       const double share = static_cast<double>(weight);
       const double expected = (1 - share) * rapt::cross_entropy(of_class, labels, {.label_smoothing = 0.1f}).item() +
                               share * rapt::distillation_loss(of_distillation, teacher, {}, alone).item();
-      EXPECT_NEAR(model.loss(images, labels, teacher, options, {.label_smoothing = 0.1f}).item(), expected, 1e-7);
+      EXPECT_NEAR(model.loss({.images = images, .labels = labels}, teacher, options, {.label_smoothing = 0.1f}).item(),
+                  expected, 1e-7);
     }
   }
 }
@@ -197,10 +199,10 @@ TEST(Deit, EachTokenLearnsWhatItIsTold) {
   const Tensor<float> teacher(Shape{3, 3}, {0.f, 1.f, 0.f, 0.f, 0.f, 1.f, 1.f, 0.f, 0.f});
   for (int step = 0; step < 150; ++step) {
     const rapt::Training scope(rng);
-    rapt::backward(model.loss(images, labels, teacher, {.targets = TeacherTargets::hard}));
+    rapt::backward(model.loss({.images = images, .labels = labels}, teacher, {.targets = TeacherTargets::hard}));
     adam.step(5e-3);
   }
-  const auto hidden = model(images);
+  const auto hidden = model.hidden(images);
   const auto splits = model.splits(images);
   const auto choice = [](const rapt::Variable<float>& scores, Index b) {
     const float* row = scores.value().row(b);
@@ -218,16 +220,19 @@ TEST(Deit, ErrorsNameTheValues) {
   const auto images = some_images(2, 7);
   const std::vector<TokenId> labels{0, 1};
   const Tensor<double> teacher(Shape{2, 3}, 0.0), wide(Shape{2, 4}, 0.0);
-  expect_message([&] { std::ignore = model.loss(images, labels, wide, {}); }, "[2, 4]");
-  expect_message([&] { std::ignore = model.loss(images, labels, teacher, {.weight = 1.5f}); }, "[0, 1]: 1.5");
-  expect_message([&] { std::ignore = model.loss(images, labels, teacher, {.temperature = 0}); }, "temperature");
+  expect_message([&] { std::ignore = model.loss({.images = images, .labels = labels}, wide, {}); }, "[2, 4]");
+  expect_message([&] { std::ignore = model.loss({.images = images, .labels = labels}, teacher, {.weight = 1.5f}); },
+                 "[0, 1]: 1.5");
+  expect_message([&] { std::ignore = model.loss({.images = images, .labels = labels}, teacher, {.temperature = 0}); },
+                 "temperature");
   DeitConfig config = small_config();
   config.distillation_head = false;
   const Deit<double> one(config, rng);
-  expect_message([&] { std::ignore = one.loss(images, labels, teacher, {}); }, "no distillation head");
+  expect_message([&] { std::ignore = one.loss({.images = images, .labels = labels}, teacher, {}); },
+                 "no distillation head");
   config.labels.clear();
   const Deit<double> bare(config, rng);
-  expect_message([&] { std::ignore = bare.logits(images); }, "no classification head");
+  expect_message([&] { std::ignore = bare(images); }, "no classification head");
   config.distillation_head = true;
   expect_message([&] { config.validate(); }, "needs labels");
   config = small_config();

@@ -55,7 +55,8 @@ template <class T>
 rapt::Variable<T> loss_of(const PretrainedCase& golden, const ImageGpt<T>& model) {
   const TokenBatch read = golden.batch("ids", "row_splits");
   if (model.config().pixel_head) return model.loss(model.next_pixels(golden.batch("pixels", "row_splits")));
-  if (!model.config().labels.empty()) return rapt::cross_entropy(model.class_logits(read), golden.ids("labels"));
+  if (!model.config().labels.empty())
+    return rapt::cross_entropy(model.class_logits(model.hidden(read), read.row_splits), golden.ids("labels"));
   const auto upstream = golden.tensor<T>("upstream");
   rapt::Variable<T> sum;
   for (Index layer = 0; layer <= model.config().layers; ++layer) {
@@ -79,7 +80,8 @@ void expect_outputs(const PretrainedCase& golden, const ImageGpt<T>& model, doub
         << "features of layer " << layer;
   }
   if (model.config().pixel_head) golden.expect("logits", model(read).value(), tolerance);
-  if (!model.config().labels.empty()) golden.expect("classes", model.class_logits(read).value(), tolerance);
+  if (!model.config().labels.empty())
+    golden.expect("classes", model.class_logits(model.hidden(read), read.row_splits).value(), tolerance);
 }
 
 TEST(ImageGpt, AgreesWithTransformers) {
@@ -266,7 +268,8 @@ TEST(ImageGpt, DropoutActsInTrainingAlone) {
 TEST(ImageGpt, PartsAreTheConfigs) {
   const auto model = small_model();
   const TokenBatch batch({{7, 1, 2}});
-  expect_message([&] { std::ignore = model.class_logits(batch); }, "the model has no classification head");
+  expect_message([&] { std::ignore = model.class_logits(model.hidden(batch), batch.row_splits); },
+                 "the model has no classification head");
   expect_message([&] { std::ignore = model.features(batch, 4); }, "no features of layer 4 of 3");
   expect_message([&] { std::ignore = model.features(batch, -1); }, "no features of layer -1 of 3");
   ImageGptConfig config = small_config();
@@ -274,7 +277,8 @@ TEST(ImageGpt, PartsAreTheConfigs) {
   expect_message([&] { std::ignore = small_model(config)(batch); }, "the model has no pixel head");
   EXPECT_EQ(rapt::detail::architecture_of(config), "ImageGPTModel");
   config.labels = {"a", "b", "c"};
-  EXPECT_EQ(small_model(config).class_logits(batch).cols(), 3);
+  const auto labelled = small_model(config);
+  EXPECT_EQ(labelled.class_logits(labelled.hidden(batch), batch.row_splits).cols(), 3);
   config.pixel_head = true;
   expect_message([&] { std::ignore = small_model(config); }, "3 labels apart has no other head");
   config = small_config();

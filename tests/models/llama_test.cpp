@@ -196,7 +196,7 @@ TYPED_TEST(LlamaModel, ATokenSeesThoseBeforeItWithinItsWindow) {
     tokens[5] = static_cast<TokenId>((tokens[5] + 1) % kVocabulary);
     const auto after = model(TokenBatch({tokens})).value();
     for (Index i = 0; i < 12; ++i) {
-      const bool sees = i >= 5 && (config.window == 0 || i <= 5 + config.window);
+      const bool sees = i >= 5 && (!config.window || i <= 5 + *config.window);
       EXPECT_EQ(rapt_test::same_bits(rows_of(before, i, 1), rows_of(after, i, 1)), !sees) << i;
     }
   }

@@ -48,12 +48,13 @@ struct MaeCase : rapt_test::ModelCase<Mae> {
   template <class T>
   Variable<T> expect_results(const Mae<T>& model, double tolerance) const {
     const PatchMask hiding = mask(model.config());
-    const Variable<T> hidden = model(images(model), hiding);
+    const Variable<T> hidden = model.hidden(images(model), hiding);
     expect("hidden", hidden.value(), tolerance);
     Variable<T> loss;
     if (contains("patches")) {
       expect("patches", model.predict(hidden, hiding).value(), tolerance);
-      loss = model.loss(images(model), hiding);
+      EXPECT_TRUE(rapt_test::same_bits(model(images(model), hiding).value(), model.predict(hidden, hiding).value()));
+      loss = model.loss({.images = images(model), .mask = hiding});
     } else {
       loss = rapt::sum(rapt::multiply(hidden, Variable<T>(tensor<T>("upstream"))));
     }
@@ -174,15 +175,15 @@ TEST(Mae, TheEncoderSeesVisiblePatchesAlone) {
   const Mae<float> model(config, rng);
   const auto images = random_images<float>(config, 2, 5);
   const PatchMask mask(2, 8, {3, 0, 15, 10});
-  const auto hidden = model(images, mask);
+  const auto hidden = model.hidden(images, mask);
   EXPECT_EQ(hidden.shape(), (rapt::Shape{6, 16}));
   std::vector<TokenId> hidden_patches = mask.masked();
   const Tensor<float> noise(rapt::Shape{12, 12}, 3.f);
   const auto changed = rapt::kernels::with_patches(images, config.grid, hidden_patches, noise);
-  EXPECT_TRUE(rapt_test::same_bits(model(changed, mask).value(), hidden.value()));
-  EXPECT_FALSE(rapt_test::same_bits(model(changed).value(), model(images).value()));
-  EXPECT_EQ(model(images).shape(), (rapt::Shape{18, 16}));
-  EXPECT_TRUE(rapt_test::same_bits(model(images).value(), model(images, PatchMask(2, 8)).value()));
+  EXPECT_TRUE(rapt_test::same_bits(model.hidden(changed, mask).value(), hidden.value()));
+  EXPECT_FALSE(rapt_test::same_bits(model.hidden(changed).value(), model.hidden(images).value()));
+  EXPECT_EQ(model.hidden(images).shape(), (rapt::Shape{18, 16}));
+  EXPECT_TRUE(rapt_test::same_bits(model.hidden(images).value(), model.hidden(images, PatchMask(2, 8)).value()));
 }
 
 TEST(Mae, PositionsAreNotLearned) {
@@ -194,7 +195,7 @@ TEST(Mae, PositionsAreNotLearned) {
   const Tensor<float> before = parameter(model, "positions");
   rapt::Adam adam(model, {.weight_decay = 0.1});
   const rapt::Training scope(rng);
-  rapt::backward(model.loss(images, mask));
+  rapt::backward(model.loss({.images = images, .mask = mask}));
   rapt::for_each_parameter(model, [&](const std::string& name, const rapt::Parameter<float>& p) {
     EXPECT_EQ(p.grad().empty(), name.ends_with("positions")) << name;
   });
@@ -219,13 +220,13 @@ TEST(Mae, LearnsAndReconstructs) {
       return sum / static_cast<double>(mask.masked().size()) / 12;
     };
     if (!normalise) {
-      EXPECT_NEAR(error(), model.loss(images, mask).item(), 1e-4);
+      EXPECT_NEAR(error(), model.loss({.images = images, .mask = mask}).item(), 1e-4);
     }
     const double before = error();
     rapt::Adam adam(model);
     for (int step = 0; step < 150; ++step) {
       const rapt::Training scope(rng);
-      rapt::backward(model.loss(images, mask));
+      rapt::backward(model.loss({.images = images, .mask = mask}));
       adam.step(5e-3);
     }
     EXPECT_LT(error(), 0.3 * before);
@@ -244,7 +245,7 @@ TEST(Mae, SameBitsOnAnyNumberOfThreads) {
     const auto images = random_images<float>(config, 9, 5);
     const rapt::Training scope(rng);
     const PatchMask mask = rapt::random_patch_mask(9, 8, 0.75, rng);
-    rapt::backward(model.loss(images, mask));
+    rapt::backward(model.loss({.images = images, .mask = mask}));
     std::vector<float> all;
     rapt::for_each_parameter(model, [&](const std::string&, const rapt::Parameter<float>& p) {
       all.insert(all.end(), p.grad().values().begin(), p.grad().values().end());
@@ -265,10 +266,10 @@ TEST(Mae, ItsEncoderMakesAClassifier) {
                        .labels = {"a", "b", "c"}};
   rapt::Vit classifier(same, rng);
   const auto images = random_images<float>(config, 2, 5);
-  EXPECT_FALSE(rapt_test::same_bits(classifier(images).value(), mae(images).value()));
+  EXPECT_FALSE(rapt_test::same_bits(classifier.hidden(images).value(), mae.hidden(images).value()));
   rapt::copy_encoder(mae, classifier);
-  EXPECT_TRUE(rapt_test::same_bits(classifier(images).value(), mae(images).value()));
-  EXPECT_EQ(classifier.logits(images).shape(), (rapt::Shape{2, 3}));
+  EXPECT_TRUE(rapt_test::same_bits(classifier.hidden(images).value(), mae.hidden(images).value()));
+  EXPECT_EQ(classifier(images).shape(), (rapt::Shape{2, 3}));
   same.d_ff = 20;
   rapt::Vit narrow(same, rng);
   expect_message([&] { rapt::copy_encoder(mae, narrow); }, "encoder.layers.0.linear1.weight has shape [24, 16]");
@@ -283,15 +284,24 @@ TEST(Mae, ErrorsNameTheValues) {
   MaeConfig config = small_config();
   const Mae<float> model(config, rng);
   const auto images = random_images<float>(config, 2, 5);
-  expect_message([&] { std::ignore = model.loss(images, PatchMask(2, 8)); }, "no patch is hidden");
-  expect_message([&] { std::ignore = model.loss(images, PatchMask(2, 8, {0, 1, 8})); }, "image 1 shows 1 patches");
-  expect_message([&] { std::ignore = model.loss(images, PatchMask(2, 8, {})); }, "image 0 shows 0 patches");
-  expect_message([&] { std::ignore = model(images, PatchMask(3, 8, {0, 8, 16})); }, "a mask of 3 images");
-  expect_message([&] { std::ignore = model.predict(model(images), PatchMask(2, 8, {0, 8})); }, "[18, 16]");
+  expect_message([&] { std::ignore = model.loss({.images = images, .mask = PatchMask(2, 8)}); }, "no patch is hidden");
+  expect_message(
+      [&] {
+        std::ignore = model.loss({.images = images, .mask = PatchMask(2, 8, {0, 1, 8})});
+      },
+      "image 1 shows 1 patches");
+  expect_message([&] { std::ignore = model.loss({.images = images, .mask = PatchMask(2, 8, {})}); },
+                 "image 0 shows 0 patches");
+  expect_message([&] { std::ignore = model.hidden(images, PatchMask(3, 8, {0, 8, 16})); }, "a mask of 3 images");
+  expect_message([&] { std::ignore = model.predict(model.hidden(images), PatchMask(2, 8, {0, 8})); }, "[18, 16]");
   const ImageBatch<float> other(Tensor<float>(rapt::Shape{1, 96}, 0.f), {.channels = 2, .height = 8, .width = 6});
-  expect_message([&] { std::ignore = model(other); }, "images of 2 x 8 x 6, the model's are 2 x 6 x 8");
+  expect_message([&] { std::ignore = model.hidden(other); }, "images of 2 x 8 x 6, the model's are 2 x 6 x 8");
   config.decoder = false;
-  expect_message([&] { std::ignore = Mae<float>(config, rng).loss(images, PatchMask(2, 8, {0, 8})); }, "no decoder");
+  expect_message(
+      [&] {
+        std::ignore = Mae<float>(config, rng).loss({.images = images, .mask = PatchMask(2, 8, {0, 8})});
+      },
+      "no decoder");
   config.d_model = 18;
   expect_message([&] { config.validate(); }, "d_model = 18");
 }

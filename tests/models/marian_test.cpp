@@ -56,6 +56,8 @@ TEST(Marian, AgreesWithTransformers) {
                                        golden.ids("target_output")};
     golden.expect("encoded", model.encode(batch.source).value(), 1e-5);
     golden.expect("logits", model(batch.source, batch.target_input).value(), 1e-5);
+    const auto hidden = model.hidden(batch.source, batch.target_input);
+    EXPECT_TRUE(rapt_test::same_bits(model.logits(hidden).value(), model(batch.source, batch.target_input).value()));
     const rapt::Recording scope;
     const auto loss = model.loss(batch);
     golden.expect("loss", loss.value(), 1e-5);

@@ -155,6 +155,22 @@ TEST(TransformerXl, SegmentsWithMemoryEqualTheWholeText) {
   expect_segments_equal_the_whole(config);
 }
 
+TEST(TransformerXl, WithMemoryOfOneTokenOfTheSameLengthTokensSeeThemselvesAlone) {
+  TransformerXlConfig config = small_config();
+  config.same_length = true;
+  config.memory_length = 1;
+  expect_segments_equal_the_whole(config);
+  const auto model = small_model(config);
+  const std::vector<TokenId> text = rapt_test::random_ids(9, 17, 1);
+  const Tensor<double> whole = model.hidden(one(text)).value();
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const Tensor<double> alone = model.hidden(one({text[i]})).value();
+    for (Index c = 0; c < whole.cols(); ++c) EXPECT_NEAR(whole(static_cast<Index>(i), c), alone(0, c), 1e-12);
+  }
+  config.memory_length = 2;
+  EXPECT_FALSE(rapt_test::same_bits(small_model(config).hidden(one(text)).value(), whole));
+}
+
 TEST(TransformerXl, MemoryKeepsTheLastTokens) {
   TransformerXlConfig config = small_config();
   config.memory_length = 6;

@@ -44,13 +44,14 @@ struct VitCase : rapt_test::ModelCase<Vit> {
     if (resized) shape.height = ids("size")[0], shape.width = ids("size")[1];
     const ImageBatch<T> images(tensor<T>("pixels"), shape);
     const rapt::VitOptions<T> options{.resize_positions = resized};
-    const rapt::Variable<T> hidden = model(images, options);
+    const rapt::Variable<T> hidden = model.hidden(images, options);
     expect("hidden", hidden.value(), tolerance);
     rapt::Variable<T> loss;
     if (contains("classes")) {
-      const rapt::Variable<T> classes = model.logits(images, options);
+      const rapt::Variable<T> classes = model(images, options);
       expect("classes", classes.value(), tolerance);
-      loss = resized ? rapt::cross_entropy(classes, ids("labels")) : model.loss(images, ids("labels"));
+      loss = resized ? rapt::cross_entropy(classes, ids("labels"))
+                     : model.loss({.images = images, .labels = ids("labels")});
     } else {
       const auto part = [&](const rapt::Variable<T>& result, const std::string& upstream) {
         return rapt::sum(rapt::multiply(result, rapt::Variable<T>(tensor<T>(upstream))));
@@ -181,10 +182,10 @@ TEST(Vit, ABatchOfManyEqualsBatchesOfOne) {
     Vit<double> model(config, rng);
     rapt_test::randomize(model, 2);
     const auto many = some_images(3, 3);
-    const auto all = model.logits(many).value();
+    const auto all = model(many).value();
     for (Index b = 0; b < 3; ++b) {
       const ImageBatch<double> one(Tensor<double>(many.pixels().view().middle_rows(b, 1)), many.shape());
-      const auto alone = model.logits(one).value();
+      const auto alone = model(one).value();
       for (Index j = 0; j < 3; ++j) EXPECT_NEAR(alone(0, j), all(b, j), 1e-12);
     }
   }
@@ -199,7 +200,7 @@ TEST(Vit, PoolingIsTheClassTokenOrTheMeanOfThePatches) {
   const auto images = some_images(2, 4);
   const auto splits = first.splits(images);
   EXPECT_EQ(splits, rapt::RowSplits::equal(2, 9));
-  const auto hidden = first(images);
+  const auto hidden = first.hidden(images);
   for (Index b = 0; b < 2; ++b) {
     for (Index j = 0; j < 16; ++j) {
       EXPECT_EQ(first.pooled(hidden, splits).value()(b, j), hidden.value()(9 * b, j));
@@ -216,24 +217,24 @@ TEST(Vit, ImagesOfAnotherSizeAreTakenOnRequest) {
   rapt::Rng rng(1);
   const Vit<double> model(small_config(), rng);
   const auto larger = some_images(2, 5, {2, 9, 8});
-  expect_message([&] { std::ignore = model(larger); }, "2 x 9 x 8, the model's are 2 x 6 x 8");
-  EXPECT_EQ(model(larger, {.resize_positions = true}).shape(), (Shape{2 * 13, 16}));
+  expect_message([&] { std::ignore = model.hidden(larger); }, "2 x 9 x 8, the model's are 2 x 6 x 8");
+  EXPECT_EQ(model.hidden(larger, {.resize_positions = true}).shape(), (Shape{2 * 13, 16}));
   expect_message(
       [&] {
-        std::ignore = model(some_images(1, 6, {2, 7, 8}), {.resize_positions = true});
+        std::ignore = model.hidden(some_images(1, 6, {2, 7, 8}), {.resize_positions = true});
       },
       "7 x 8 cannot be cut into patches of 3 x 2");
-  expect_message([&] { std::ignore = model(some_images(1, 6, {1, 6, 8})); }, "the model's have 2 channels");
+  expect_message([&] { std::ignore = model.hidden(some_images(1, 6, {1, 6, 8})); }, "the model's have 2 channels");
   // Of its own size, nothing is resized.
   const auto own = some_images(2, 5);
-  EXPECT_TRUE(rapt_test::same_bits(model(own).value(), model(own, {.resize_positions = true}).value()));
+  EXPECT_TRUE(rapt_test::same_bits(model.hidden(own).value(), model.hidden(own, {.resize_positions = true}).value()));
 }
 
 TEST(Vit, AttentionWeightsCanBeHad) {
   rapt::Rng rng(1);
   const Vit<double> model(small_config(), rng);
   std::vector<Tensor<double>> weights(2);
-  std::ignore = model(some_images(3, 6), {.weights = weights});
+  std::ignore = model.hidden(some_images(3, 6), {.weights = weights});
   for (const auto& layer : weights) {
     EXPECT_EQ(layer.shape(), (Shape{3, 2, 9, 9}));
     for (Index i = 0; i < layer.rows(); ++i) {
@@ -288,7 +289,7 @@ TEST(Vit, LearnsWhereTheLightIs) {
   double first = 0, last = 0;
   for (int step = 0; step < 100; ++step) {
     const rapt::Training scope(rng);
-    const auto loss = model.loss(images, labels, {.label_smoothing = 0.01f});
+    const auto loss = model.loss({.images = images, .labels = labels}, {.label_smoothing = 0.01f});
     rapt::backward(loss);
     adam.step(3e-3);
     last = static_cast<double>(loss.item());
@@ -296,7 +297,7 @@ TEST(Vit, LearnsWhereTheLightIs) {
   }
   EXPECT_NEAR(first, std::log(4.0), 0.2);
   EXPECT_LT(last, 0.2);
-  const auto scores = model.logits(images).value();
+  const auto scores = model(images).value();
   for (Index b = 0; b < 4; ++b) EXPECT_EQ(std::max_element(scores.row(b), scores.row(b) + 4) - scores.row(b), b);
 }
 
@@ -306,28 +307,30 @@ TEST(Vit, DropoutIsOnInTrainingOnly) {
   config.dropout = 0.2f;
   const Vit<double> model(config, rng);
   const auto images = some_images(2, 7);
-  const auto still = model.logits(images).value();
-  EXPECT_TRUE(rapt_test::same_bits(still, model.logits(images).value()));
+  const auto still = model(images).value();
+  EXPECT_TRUE(rapt_test::same_bits(still, model(images).value()));
   const rapt::Training scope(rng);
-  EXPECT_FALSE(rapt_test::same_bits(still, model.logits(images).value()));
+  EXPECT_FALSE(rapt_test::same_bits(still, model(images).value()));
 }
 
 TEST(Vit, ErrorsNameTheValues) {
   rapt::Rng rng(1);
   const Vit<double> model(small_config(), rng);
   const auto images = some_images(2, 8);
-  const auto hidden = model(images);
+  const auto hidden = model.hidden(images);
   const std::vector<TokenId> one{0}, outside{0, 3};
   std::vector<Tensor<double>> three(3);
-  expect_message([&] { std::ignore = model.loss(images, one); }, "1 targets for rows of shape [2, 3]");
-  expect_message([&] { std::ignore = model.loss(images, outside); }, "token id 3 at position 1");
-  expect_message([&] { std::ignore = model(images, {.weights = three}); }, "3 tensors for the weights of 2 layers");
+  expect_message([&] { std::ignore = model.loss({.images = images, .labels = one}); },
+                 "1 targets for rows of shape [2, 3]");
+  expect_message([&] { std::ignore = model.loss({.images = images, .labels = outside}); }, "token id 3 at position 1");
+  expect_message([&] { std::ignore = model.hidden(images, {.weights = three}); },
+                 "3 tensors for the weights of 2 layers");
   expect_message([&] { std::ignore = model.pooled(hidden, rapt::RowSplits::equal(2, 8)); }, "row splits end at 16");
   expect_message([&] { std::ignore = model.pooler_output(hidden, model.splits(images)); }, "has no pooler");
   VitConfig config = small_config();
   config.labels.clear();
   const Vit<double> bare(config, rng);
-  expect_message([&] { std::ignore = bare.logits(images); }, "no classification head");
+  expect_message([&] { std::ignore = bare(images); }, "no classification head");
   const auto refused = [&](const auto& change, const std::string& part) {
     VitConfig wrong = small_config();
     change(wrong);

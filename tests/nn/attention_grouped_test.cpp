@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <optional>
 
 #include "rapt/nn/attention.hpp"
 #include "tests/common/golden.hpp"
@@ -136,7 +137,7 @@ TEST(GroupedQueryAttention, ValuesOfAnotherWidthAndASoftCap) {
     EXPECT_EQ(layer.value_columns(), v);
     std::map<std::string, Variable> parameters;
     rapt::for_each_parameter(layer, [&](const std::string& name, const auto& p) { parameters.emplace(name, p); });
-    ASSERT_EQ(options.window, 0);  // no limit
+    ASSERT_EQ(options.window, std::nullopt);
     ASSERT_EQ(parameters.at("qkv_proj.weight").shape(), (Shape{q + k + v, 12}));
     ASSERT_EQ(parameters.at("o_proj.weight").shape(), (Shape{12, 6 * value_dim}));
     const Variable x(rapt_test::normal_tensor<double>({9, 12}, 3));
@@ -157,7 +158,7 @@ TEST(GroupedQueryAttention, StepsEqualTheWhole) {
   const auto splits = splits_of({4, 25, 4});
   const Tensor<double> x = rapt_test::normal_tensor<double>({33, 12}, 3);
   for (const bool rotary : {true, false}) {
-    for (const Index window : {0, 2}) {
+    for (const auto window : {std::optional<Index>(), std::optional<Index>(2)}) {
       Options options = kGrouped;
       options.window = window;
       if (!rotary) options.value_head_dim = 5, options.soft_cap = 0.7;

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <optional>
 #include <string>
 
 #include "rapt/autograd/backward.hpp"
@@ -114,7 +115,8 @@ TEST(MultiHeadAttention, Gradients) {
 /// A table of biases of its own and one that the call brings, added; queries and values have biases, keys have none.
 TEST(MultiHeadAttention, ATableOfBiasesIsTheOps) {
   const std::vector<rapt::TokenId> pairs{0, 1, 2, 3, 4, 0, 1, 2, 3};
-  const Layer layer = layer_of({.d_model = 6, .heads = 2, .key_bias = false, .positions = rapt::BiasTable{.rows = 5}});
+  const Layer layer =
+      layer_of({.d_model = 6, .heads = 2, .key_bias = false, .positions = rapt::RelativePositionBias{.rows = 5}});
   const auto p = parameters_of(layer);
   ASSERT_EQ(p.size(), 6U);
   ASSERT_FALSE(p.contains("in_proj_bias") || p.contains("key_bias"));
@@ -150,7 +152,7 @@ TEST(MultiHeadAttention, ScoresOfDistancesAreTheOps) {
                                   .key_bias = false,
                                   .value_bias = false,
                                   .output_bias = false,
-                                  .positions = rapt::DistanceScores{.own_biases = own}});
+                                  .positions = rapt::RelativePositionEncoding{.own_biases = own}});
     const auto p = parameters_of(layer);
     ASSERT_EQ(p.size(), own ? 5U : 3U);
     ASSERT_EQ(p.at("position_proj.weight").shape(), (Shape{10, 6}));
@@ -172,9 +174,10 @@ TEST(MultiHeadAttention, ScoresOfDistancesAreTheOps) {
 
 TEST(MultiHeadAttention, GradientsWithPositions) {
   const std::vector<rapt::TokenId> pairs{0, 1, 2, 3, 4, 0, 1, 2, 3};
-  const Layer table = layer_of({.d_model = 6, .heads = 2, .key_bias = false, .positions = rapt::BiasTable{.rows = 5}});
-  const Layer distances =
-      layer_of({.d_model = 6, .heads = 2, .window = 1, .positions = rapt::DistanceScores{.own_biases = false}});
+  const Layer table =
+      layer_of({.d_model = 6, .heads = 2, .key_bias = false, .positions = rapt::RelativePositionBias{.rows = 5}});
+  const Layer distances = layer_of(
+      {.d_model = 6, .heads = 2, .window = 1, .positions = rapt::RelativePositionEncoding{.own_biases = false}});
   const Layer rotary = layer_of({.d_model = 6,
                                  .heads = 3,
                                  .key_value_heads = 1,
@@ -207,8 +210,8 @@ TEST(MultiHeadAttention, NamesWhatPositionsCannot) {
   const Variable x = random({3, 6}, 3);
   const std::vector<rapt::TokenId> pairs(9, 0);
   const Layer rotary = layer_of({.d_model = 6, .heads = 3, .positions = rapt::RotaryOptions{}});
-  const Layer table = layer_of({.d_model = 6, .heads = 2, .positions = rapt::BiasTable{}});
-  const Layer distances = layer_of({.d_model = 6, .heads = 2, .positions = rapt::DistanceScores{}});
+  const Layer table = layer_of({.d_model = 6, .heads = 2, .positions = rapt::RelativePositionBias{}});
+  const Layer distances = layer_of({.d_model = 6, .heads = 2, .positions = rapt::RelativePositionEncoding{}});
   rapt_test::expect_errors(
       {{"rotary source", [=] { std::ignore = rotary(x, splits, x, splits); }, {"[multi_head_attention] rotary"}},
        {"rotary general", [=] { std::ignore = rotary(x, splits, x, x, splits); }, {"[multi_head_attention] rotary"}},
@@ -245,7 +248,7 @@ TEST(MultiHeadAttention, StepsHonourValuesOfAnotherWidthAndSoftCap) {
     EXPECT_EQ(keys_values.shape(), (Shape{15, 6 + layer.value_columns()}));
     const auto ranges = rapt::detail::key_ranges(memory_splits);
     const auto cross = layer(x, splits, memory, memory_splits).value();
-    for (const Index window : {0, 2}) {
+    for (const auto window : {std::optional<Index>(), std::optional<Index>(2), std::optional<Index>(0)}) {
       Options with_window = options;
       with_window.window = window;
       const Layer windowed = layer_of(with_window);  // the same parameters

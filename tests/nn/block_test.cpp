@@ -216,7 +216,7 @@ TEST(Block, StepsEqualTheWhole) {
   const auto splits = splits_of({4, 5}), encoder_splits = splits_of({3, 2});
   const Variable x = random({9, kModel}, 3), encoder_output = random({5, kModel}, 4);
   for (BlockOptions options : all_options()) {
-    options.attention.window = options.layer_scale > 0 ? 2 : 0;
+    if (options.layer_scale > 0) options.attention.window = 2;
     const Block block = block_of(options);
     const bool cross = options.cross_attention;
     const Tensor<double> whole =
@@ -254,7 +254,7 @@ TEST(Block, ASegmentEqualsTheEndOfTheWhole) {
   for (const auto placement : {rapt::NormPlacement::post, rapt::NormPlacement::pre}) {
     BlockOptions options = plain_options();
     options.norm = placement;
-    options.attention.positions = rapt::DistanceScores{};
+    options.attention.positions = rapt::RelativePositionEncoding{};
     const Block block = block_of(options);
     const rapt::PositionInputs<double> positions{.distances = distances};
     const Tensor<double> whole = block.read_segment(all, all_splits, all, all_splits, positions).value();

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <optional>
 
 #include "tests/common/random.hpp"
 #include "tests/common/settings.hpp"
@@ -69,17 +70,17 @@ struct Case {
     return one;
   }
 
-  [[nodiscard]] Tensor<T> attend(Index window) const {
+  [[nodiscard]] Tensor<T> attend(std::optional<Index> window) const {
     return rapt::attend_to_cache<T>(query, splits, cache,
                                     {.heads = kHeads, .scale = kScale, .soft_cap = soft_cap, .window = window});
   }
-  [[nodiscard]] Tensor<double> expected(Index window) const {
+  [[nodiscard]] Tensor<double> expected(std::optional<Index> window) const {
     Tensor<double> output(Shape{query.rows(), kHeads * kValueDim}, 0.0);
     for (std::size_t r = 0; r < rows.size(); ++r) {
       const auto sequence = static_cast<Index>(r);
       for (Index i = 0; i < splits.length(sequence); ++i) {
         const Index position = static_cast<Index>(rows[r].size()) - splits.length(sequence) + i;
-        const Index first = window > 0 ? std::max<Index>(0, position - window) : 0, row = splits.begin(sequence) + i;
+        const Index first = window ? std::max<Index>(0, position - *window) : 0, row = splits.begin(sequence) + i;
         for (Index h = 0; h < kHeads; ++h) attend_naively(rows[r], first, position, row, h, output);
       }
     }
@@ -120,14 +121,14 @@ TYPED_TEST_SUITE(CacheAttention, Scalars);
 
 template <class T>
 void check(Case<T>& c) {
-  for (const auto& masks : {std::pair<Index, double>{0, 0}, {1, 0}, {7, 0}, {300, 0}, {0, 1.5}, {7, 1.5}}) {
-    const Index window = masks.first;
-    const double cap = masks.second;
+  const std::pair<std::optional<Index>, double> cases[] = {{{}, 0},  {0, 0},    {1, 0},  {7, 0},
+                                                           {300, 0}, {{}, 1.5}, {7, 1.5}};
+  for (const auto& [window, cap] : cases) {
     const testing::ScopedTrace trace(__FILE__, __LINE__,
-                                     "window " + std::to_string(window) + ", cap " + std::to_string(cap));
+                                     "window " + std::to_string(window.value_or(-1)) + ", cap " + std::to_string(cap));
     c.soft_cap = cap;
     const Tensor<double> expected = c.expected(window);
-    for_every_simd_level([&] { expect_close(c.attend(window), expected, 100 * kEpsilon<T>); });
+    for_every_simd_level([&, window = window] { expect_close(c.attend(window), expected, 100 * kEpsilon<T>); });
     const Tensor<T> together = c.attend(window);
     for (Index r = 0; r < c.splits.sequences(); ++r) {  // a row's result is its own, whatever stands beside it
       const Tensor<T> alone = c.alone(r).attend(window);

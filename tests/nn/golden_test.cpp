@@ -4,6 +4,8 @@
 // covers: nn/decoder.hpp, nn/encoder.hpp, nn/layer_norm.hpp
 #include <gtest/gtest.h>
 
+#include <optional>
+
 #include "rapt/autograd/ops/activation.hpp"
 #include "rapt/autograd/ops/cross_entropy.hpp"
 #include "rapt/autograd/ops/softmax.hpp"
@@ -24,7 +26,7 @@ constexpr Index kModel = 16, kHeads = 4, kInner = 32;
 template <class T>
 class GoldenLayers : public testing::Test {
  protected:
-  void self_attention(const std::string& name, const rapt::AttentionMask<T>& mask, Index window = 0) {
+  void self_attention(const std::string& name, const rapt::AttentionMask<T>& mask, std::optional<Index> window = {}) {
     const Golden golden("attention", name);
     rapt::Rng rng(1);
     const bool bias = name != "no_bias";

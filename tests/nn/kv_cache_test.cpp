@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <optional>
+
 #include "rapt/nn/attention.hpp"
 #include "tests/common/golden.hpp"
 #include "tests/common/gradients.hpp"
@@ -132,7 +134,7 @@ TEST(KeyValueCache, AttentionStepsEqualCausalAttention) {
   const std::vector<std::vector<Index>> steps{{1, 3, 0}, {2, 1, 1}, {1, 1, 1}, {0, 20, 2}};
   const auto splits = rapt_test::splits_of({4, 25, 4});
   const Tensor<double> x = rapt_test::normal_tensor<double>({33, 6}, 3);
-  for (const Index window : {0, 2}) {
+  for (const auto window : {std::optional<Index>(), std::optional<Index>(2), std::optional<Index>(0)}) {
     rapt::Rng rng(1);
     rapt::MultiHeadAttention<double> layer({.d_model = 6, .heads = 2, .window = window}, rng);
     rapt_test::randomize(layer, 2);

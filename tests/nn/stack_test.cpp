@@ -123,6 +123,13 @@ TEST(Stack, FeaturesAreWhatALayerAttendsWith) {
   same(0, stack.layer(0).norm()(x));
   same(1, stack.layer(1).norm()(h));
   same(2, stack(x, splits));
+  BlockOptions options = block_options();
+  options.norm = rapt::NormPlacement::post;
+  const Stack post = stack_of(2, options);
+  rapt_test::expect_errors({{"post-norm",
+                             [&] { std::ignore = post.features(x, splits, 1); },
+                             {"[stack] features are the inputs of pre-norm blocks, layer 1 is a post-norm block"}}});
+  EXPECT_TRUE(rapt_test::same_bits(post.features(x, splits, 2).value(), post(x, splits).value()));
 }
 
 TEST(Stack, Gradients) {
@@ -180,7 +187,7 @@ TEST(Stack, StepsEqualTheWhole) {
 
 TEST(Stack, SegmentsEqualTheWhole) {
   BlockOptions options = block_options();
-  options.attention.positions = rapt::DistanceScores{};
+  options.attention.positions = rapt::RelativePositionEncoding{};
   const Stack stack = stack_of(3, options);
   const rapt::PositionInputs<double> positions{.distances = random({9, kModel}, 5)};
   const Variable x = random({9, kModel}, 3);  // two sequences, of 5 and 4 rows

@@ -11,6 +11,7 @@
 #include "rapt/core/thread_pool.hpp"
 #include "rapt/models/transformer.hpp"
 #include "rapt/optim/clip.hpp"
+#include "tests/common/adam_moments.hpp"
 #include "tests/common/allowed.hpp"
 #include "tests/common/golden.hpp"
 #include "tests/common/gradients.hpp"
@@ -144,9 +145,12 @@ TEST(Adam, StateIsStepsAndMoments) {
   Pair second = first;
   rapt::Adam after(second);
   std::map<std::string, std::pair<Tensor<double>, Tensor<double>>> state;
-  before.for_each_state([&](const std::string& name, const auto& m, const auto& v) { state[name] = {m, v}; });
+  rapt_test::for_each_moments(before, [&](const std::string& name, const auto& m, const auto& v) {
+    state[name] = {m, v};
+  });
   EXPECT_EQ(state.size(), 2u);
-  after.for_each_state([&](const std::string& name, auto& m, auto& v) { std::tie(m, v) = state.at(name); });
+  rapt_test::for_each_moments(after,
+                              [&](const std::string& name, auto& m, auto& v) { std::tie(m, v) = state.at(name); });
   after.set_steps(before.steps());
   for (int t = 4; t <= 6; ++t) {
     gradients(second, t);

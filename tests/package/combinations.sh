@@ -1,6 +1,6 @@
 #!/bin/sh
-# Every combination of the optional dependencies nlohmann_json (rapt::io), utf8proc (rapt::text), and libpng and zlib
-# (rapt::images), which are there or not, or whose library is switched off: rapt configures, installs, and a consumer
+# Every combination of the optional dependencies nlohmann_json (rapt::io), utf8proc and PCRE2 (rapt::text), and libpng
+# and zlib (rapt::images), which are there or not, or whose library is switched off: rapt configures, installs, and a consumer
 # finds the libraries that there are and compiles all their headers. The headers of dependencies that are not there are
 # hidden behind ones that stop the compiler.
 set -eu
@@ -11,14 +11,14 @@ here=$(cd "$(dirname "$0")" && pwd)
 packages_of() {
   case "$1" in
     io) echo nlohmann_json ;;
-    text) echo Utf8proc ;;
+    text) echo "Utf8proc Pcre2" ;;
     images) echo "PNG ZLIB" ;;
   esac
 }
 headers_of() {
   case "$1" in
     io) echo nlohmann/json.hpp ;;
-    text) echo utf8proc.h ;;
+    text) echo "utf8proc.h pcre2.h" ;;
     images) echo "png.h zlib.h" ;;
   esac
 }
@@ -74,8 +74,19 @@ for library in io text images; do
     fails "$package" configure "$work/asked_$package" "-D$option=ON" "-DCMAKE_DISABLE_FIND_PACKAGE_$package=ON"
   done
 done
-fails "Utf8proc" "$cmake" -S "$here/combination" -B "$work/asked" -DCMAKE_PREFIX_PATH="$work/all" -DREQUIRED=text \
-  -DCMAKE_DISABLE_FIND_PACKAGE_Utf8proc=ON
+for library in text pipelines; do
+  for package in $(packages_of text); do
+    fails "dependency $package could not be found" "$cmake" -S "$here/combination" \
+      -B "$work/asked_of_all_${library}_$package" -DCMAKE_PREFIX_PATH="$work/all" "-DREQUIRED=$library" \
+      "-DCMAKE_DISABLE_FIND_PACKAGE_$package=ON"
+  done
+done
+for library in io pretrained pipelines; do
+  fails "dependency nlohmann_json could not be found" "$cmake" -S "$here/combination" -B "$work/asked_of_all_no_json_$library" \
+    -DCMAKE_PREFIX_PATH="$work/all" "-DREQUIRED=$library" -DCMAKE_DISABLE_FIND_PACKAGE_nlohmann_json=ON
+done
+fails "this installation of rapt has no component pipelines" "$cmake" -S "$here/combination" -B "$work/asked_no_pipelines" \
+  -DCMAKE_PREFIX_PATH="$work/with_io_images/installed" -DREQUIRED=pipelines
 fails "this installation of rapt has no component text" "$cmake" -S "$here/combination" -B "$work/asked_absent" \
   -DCMAKE_PREFIX_PATH="$work/with_io_images/installed" -DREQUIRED=text
 

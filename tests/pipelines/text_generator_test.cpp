@@ -5,6 +5,10 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <iterator>
+#include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -60,6 +64,45 @@ TEST(TextGenerator, DrawsWhatSampleDraws) {
       }
     }
   }
+}
+
+/// A GPT that tells the largest number of hypotheses that a step was asked for.
+struct WatchedGpt {
+  using ScalarType = float;
+  using State = Gpt<float>::State;
+  static constexpr bool kDecoderOnly = true;
+
+  Gpt<float> gpt = random_gpt();
+  std::shared_ptr<std::atomic<Index>> most = std::make_shared<std::atomic<Index>>(0);
+
+  [[nodiscard]] const rapt::GptConfig& config() const { return gpt.config(); }
+  [[nodiscard]] rapt::SequenceMarks sequence_marks() const { return gpt.sequence_marks(); }
+  [[nodiscard]] State start(const rapt::TokenBatch& source) const { return gpt.start(source); }
+  [[nodiscard]] rapt::Tensor<float> step(State& state, std::span<const TokenId> tokens) const {
+    const Index rows = std::ssize(tokens);
+    for (Index before = *most; before < rows && !most->compare_exchange_weak(before, rows);) {
+    }
+    return gpt.step(state, tokens);
+  }
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor&& visitor) {
+    visitor("gpt", self.gpt);
+  }
+};
+
+TEST(TextGenerator, SamplesCountInABatch) {
+  const rapt::TextGenerator<WatchedGpt, ByteLevelBpe> generator({}, ByteLevelBpe::of_bytes());
+  const std::vector<std::string> prompts(12, "four");
+  const auto most_rows = [&](Index samples, Index batch_tokens) {
+    *generator.model().most = 0;
+    rapt::SamplingOptions options = some_bytes(2);
+    options.samples = samples;
+    EXPECT_EQ(generator.sample(prompts, options, {}, batch_tokens).size(), prompts.size());
+    return Index(*generator.model().most);
+  };
+  EXPECT_EQ(most_rows(1, 24), 6);    // prompts of 4 tokens
+  EXPECT_EQ(most_rows(3, 24), 6);    // 2 prompts, each sampled three times
+  EXPECT_EQ(most_rows(30, 24), 30);  // a prompt is the least
 }
 
 TEST(TextGenerator, BeamSearchGivesTheBestFirst) {

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <optional>
 
 #include "tests/common/pretrained_case.hpp"
 
@@ -105,7 +106,7 @@ TEST(PretrainedLlama, WhatTheThreeFamiliesLeaveOpen) {
   PretrainedCase mistral("llama", "mistral_window");
   EXPECT_EQ(read(mistral).window, 2);
   mistral.config["sliding_window"] = nullptr;
-  EXPECT_EQ(read(mistral).window, 0);
+  EXPECT_EQ(read(mistral).window, std::nullopt);
   mistral.config.erase("sliding_window");
   EXPECT_EQ(read(mistral).window, 4095);
   PretrainedCase qwen("llama", "qwen2");
@@ -119,7 +120,7 @@ TEST(PretrainedLlama, WhatTheThreeFamiliesLeaveOpen) {
   PretrainedCase phi("phi3", "partial_longrope");
   EXPECT_NEAR(read(phi).rotary.factor, 32.0 / 6, 1e-12);
   EXPECT_EQ(read(phi).rotary.rotated_ratio, 0.75);
-  EXPECT_EQ(read(phi).window, 0);
+  EXPECT_EQ(read(phi).window, std::nullopt);
   PretrainedCase llama("llama", "multi_query_biases");
   llama.config["eos_token_id"] = {3, 4};
   llama.config["head_dim"] = nullptr;

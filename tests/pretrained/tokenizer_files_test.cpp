@@ -14,11 +14,14 @@
 #include <string>
 #include <vector>
 
+#include "tests/pretrained/golden_encodings.hpp"
+
 namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 using rapt::ByteLevelBpe;
+using rapt::ComposedTokenizer;
 using rapt::Encoding;
 using rapt::IoError;
 using rapt::PretrainedTokenizer;
@@ -73,38 +76,10 @@ const Json& golden() {
   return json;
 }
 
-void expect_encoding(const Encoding& encoding, const Json& results, std::size_t i, const std::string& text) {
-  EXPECT_EQ(encoding.ids, results["ids"][i].get<std::vector<TokenId>>()) << text;
-  std::vector<std::size_t> spans;
-  for (const rapt::TextSpan& span : encoding.spans) spans.insert(spans.end(), {span.begin, span.end});
-  EXPECT_EQ(spans, results["spans"][i].get<std::vector<std::size_t>>()) << text;
-  const auto types = results["types"].find(std::to_string(i));
-  EXPECT_EQ(encoding.types, types == results["types"].end() ? std::vector<TokenId>(encoding.ids.size(), 0)
-                                                            : types->get<std::vector<TokenId>>())
-      << text;
-}
-
 /// Returns how many texts it has compared.
 template <class Tokenizer>
 int expect_same(const Tokenizer& tokenizer, const Json& set) {
-  std::vector<std::string> texts;
-  for (const Json& number : set["texts"]) texts.push_back(golden()["texts"][number.get<std::size_t>()]);
-  const rapt::TokenBatch batch = tokenizer.encode_batch(texts);
-  for (std::size_t i = 0; i < texts.size(); ++i) {
-    const Encoding encoding = tokenizer.encode_with_spans(texts[i]);
-    expect_encoding(encoding, set, i, texts[i]);
-    EXPECT_EQ(tokenizer.encode(texts[i]), encoding.ids);
-    const auto ids = batch.sequence(static_cast<rapt::Index>(i));
-    EXPECT_TRUE(std::equal(ids.begin(), ids.end(), encoding.ids.begin(), encoding.ids.end())) << texts[i];
-    if (!set["decoded"][i].is_null()) {
-      EXPECT_EQ(tokenizer.decode(encoding.ids, /*skip_special=*/false), set["decoded"][i].get<std::string>());
-    }
-  }
-  const Json& pairs = set["pairs"];
-  for (std::size_t i = 0; i < pairs["ids"].size(); ++i) {
-    expect_encoding(tokenizer.encode_pair(texts[i], texts[i + 1]), pairs, i, texts[i] + " and " + texts[i + 1]);
-  }
-  return static_cast<int>(texts.size());
+  return rapt_test::expect_golden_encodings(tokenizer, golden()["texts"], set);
 }
 
 TEST_F(TokenizerFiles, SmallVocabulariesGiveTheTokensOfHuggingFace) {
@@ -327,44 +302,30 @@ TEST_F(TokenizerFiles, MalformedTokenizerJson) {
       {"/model/merges/3", {"a", 1}, "model.merges[3]: must be two names"},
       {"/model/merges/3", {"a", "xyz"}, "[byte_level_bpe] a merge must join two tokens: merge 3, \"a\" and \"xyz\""},
       {"/model/dropout", 0.1, "model: rapt does not support dropout"},
-      {"/model/end_of_word_suffix", "</w>", "model: rapt does not support end_of_word_suffix"},
       {"/model/ignore_merges", "yes", "model.ignore_merges: must be true or false"},
-      {"/normalizer", {{"type", "NFC"}}, "normalizer: rapt does not support \"NFC\""},
-      {"/pre_tokenizer", nullptr, "pre_tokenizer: must be an object"},
-      {"/pre_tokenizer/type", "Whitespace", "pre_tokenizer: rapt does not support \"Whitespace\""},
       {"/pre_tokenizer/type", 3, "pre_tokenizer.type: must be a string"},
       {"/pre_tokenizer/add_prefix_space", 1, "pre_tokenizer.add_prefix_space: must be true or false"},
       {"/post_processor", Json::array(), "post_processor: must be an object"},
       {"/post_processor/type", "Magic", "post_processor: rapt does not support \"Magic\""},
-      {"/decoder", {{"type", "BPEDecoder"}}, "decoder: rapt does not support \"BPEDecoder\""},
+      {"/decoder", {{"type", "BPEDecoder"}}, "decoder.suffix: must be a string"},
       {"/added_tokens", 1, "added_tokens: must be a list"},
       {"/added_tokens/0", 1, "added_tokens[0]: must be an object"},
       {"/added_tokens/0/content", nullptr, "added_tokens[0].content: must be a string"},
-      {"/added_tokens/0/single_word", true, "added_tokens[0]: rapt does not support single_word"},
       {"/added_tokens/0/id", nullptr, "added_tokens[0].id: must be a whole number"},
       {"/added_tokens/0/id", 9999,
        "added_tokens[0].id: must be 420, the number of tokens before it: \"<|endoftext|>\" has 9999"},
       {"/added_tokens/0/content", "a", "added_tokens: the id of \"a\" is 420, but 64 in the vocabulary"},
       {"/truncation",
-       {{"strategy", "OnlyFirst"}, {"max_length", 5}},
-       "truncation.strategy: rapt does not support \"OnlyFirst\""},
-      {"/truncation",
-       {{"strategy", "LongestFirst"}, {"direction", "Left"}, {"max_length", 5}},
-       "truncation.direction: rapt does not support \"Left\""},
-      {"/truncation",
        {{"strategy", "LongestFirst"}, {"max_length", -5}},
        "truncation.max_length: must be a whole number from 0 to 2147483647"},
   };
   const std::vector<Change> wordpiece = {
-      {"/normalizer/type", "Lowercase", "normalizer: rapt does not support \"Lowercase\""},
       {"/normalizer/lowercase", 1, "normalizer.lowercase: must be true or false"},
-      {"/pre_tokenizer/type", "Whitespace", "pre_tokenizer: rapt does not support \"Whitespace\""},
       {"/model/unk_token", nullptr, "model.unk_token: must be a string"},
       {"/model/unk_token", "zebra", "[wordpiece] the unknown token must be in the vocabulary: \"zebra\""},
       {"/model/max_input_chars_per_word", 0, "[wordpiece] max_word_characters must be positive: 0"},
       {"/post_processor/sep", {"[SEP]", 5}, nullptr},
       {"/post_processor/cls", {"[CLS]"}, "post_processor.cls: must be a name and an id"},
-      {"/decoder/type", "ByteLevel", "decoder: rapt does not support \"ByteLevel\""},
       {"/truncation",
        {{"strategy", "LongestFirst"}, {"max_length", 3}},
        "[wordpiece] max_tokens must be 0 or more than the special tokens: 3"},
@@ -389,16 +350,6 @@ TEST_F(TokenizerFiles, Llama3sComponentsAreKnownByTheirPattern) {
   EXPECT_EQ(std::get<ByteLevelBpe>(rapt::load_tokenizer(write("tokenizer.json", base))).options().pattern,
             rapt::ByteLevelPattern::llama3);
   const std::vector<Change> changes = {
-      {"/pre_tokenizer/pretokenizers/0/pattern/Regex", "\\w+",
-       "pre_tokenizer: rapt does not support a Split by the pattern \"\\w+\""},
-      {"/pre_tokenizer/pretokenizers/0/pattern", {{"String", " "}}, "pre_tokenizer.pattern: must be a Regex"},
-      {"/pre_tokenizer/pretokenizers/0/behavior", "Removed",
-       "pre_tokenizer: rapt does not support a Split that is not Isolated, or inverted"},
-      {"/pre_tokenizer/pretokenizers/1/use_regex", true,
-       "pre_tokenizer: rapt does not support a Split before a ByteLevel with use_regex or add_prefix_space"},
-      {"/pre_tokenizer/pretokenizers/1", {{"type", "Digits"}}, "pre_tokenizer: rapt does not support \"Digits\""},
-      {"/pre_tokenizer/pretokenizers", Json::array(),
-       "pre_tokenizer: rapt does not support byte pair encoding without ByteLevel"},
       {"/post_processor/processors/1/special_tokens/<|begin_of_text|>/ids",
        {1, 2},
        "post_processor.processors.special_tokens: rapt does not support \"<|begin_of_text|>\", which is not one token"},
@@ -416,6 +367,38 @@ TEST_F(TokenizerFiles, Llama3sComponentsAreKnownByTheirPattern) {
     Json changed = base;
     changed[Json::json_pointer(change.where)] = change.value;
     EXPECT_EQ(complaint_of(changed), "tokenizer.json: " + std::string(change.complaint)) << change.where;
+  }
+}
+
+TEST_F(TokenizerFiles, OtherComponentsMakeAComposedTokenizer) {
+  const std::vector<std::pair<Json, std::vector<Change>>> all = {
+      {small_bpe(),
+       {{"/model/end_of_word_suffix", "</w>", nullptr},
+        {"/normalizer", {{"type", "NFC"}}, nullptr},
+        {"/pre_tokenizer", nullptr, nullptr},
+        {"/pre_tokenizer/type", "Whitespace", nullptr},
+        {"/decoder", nullptr, nullptr},
+        {"/added_tokens/0/single_word", true, nullptr},
+        {"/truncation", {{"strategy", "OnlyFirst"}, {"max_length", 5}}, nullptr},
+        {"/truncation", {{"strategy", "LongestFirst"}, {"direction", "Left"}, {"max_length", 5}}, nullptr}}},
+      {small_wordpiece(),
+       {{"/normalizer/type", "Lowercase", nullptr},
+        {"/pre_tokenizer/type", "Whitespace", nullptr},
+        {"/decoder/type", "ByteLevel", nullptr}}},
+      {small_of("small byte-level, Llama 3's components"),
+       {{"/pre_tokenizer/pretokenizers/0/pattern/Regex", "\\w+", nullptr},
+        {"/pre_tokenizer/pretokenizers/0/pattern", {{"String", " "}}, nullptr},
+        {"/pre_tokenizer/pretokenizers/0/behavior", "Removed", nullptr},
+        {"/pre_tokenizer/pretokenizers/1/use_regex", true, nullptr},
+        {"/pre_tokenizer/pretokenizers", Json::array(), nullptr}}}};
+  for (const auto& [base, changes] : all) {
+    EXPECT_FALSE(std::holds_alternative<ComposedTokenizer>(rapt::load_tokenizer(write("tokenizer.json", base))));
+    for (const Change& change : changes) {
+      Json changed = base;
+      changed[Json::json_pointer(change.where)] = change.value;
+      EXPECT_TRUE(std::holds_alternative<ComposedTokenizer>(rapt::load_tokenizer(write("tokenizer.json", changed))))
+          << change.where << " " << change.value;
+    }
   }
 }
 

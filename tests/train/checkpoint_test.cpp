@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "rapt/nn/freeze.hpp"
+#include "tests/common/adam_moments.hpp"
 #include "tests/common/optimizer_cases.hpp"
 #include "tests/common/settings.hpp"
 
@@ -97,7 +98,7 @@ struct Session {
 std::map<std::string, Tensor<float>> numbers_of(Session& run) {
   std::map<std::string, Tensor<float>> numbers;
   rapt::for_each_parameter(run.model, [&](const std::string& name, const auto& p) { numbers[name] = p.value(); });
-  run.trainer.adam().for_each_state([&](const std::string& name, const auto& m, const auto& v) {
+  rapt_test::for_each_moments(run.trainer.adam(), [&](const std::string& name, const auto& m, const auto& v) {
     numbers["m." + name] = m;
     numbers["v." + name] = v;
   });
@@ -308,7 +309,7 @@ TEST_F(Checkpoint, MissingAndSurplusTensors) {
   rapt::write_safetensors(path(), entries, metadata);
   expect_refused<IoError>(path(), {path().string(), "\"adam.m.embedding.weight\""});
 
-  run.trainer.adam().for_each_state([&](const std::string& name, const auto& m, const auto& v) {
+  rapt_test::for_each_moments(run.trainer.adam(), [&](const std::string& name, const auto& m, const auto& v) {
     entries.emplace_back("adam.m." + name, m.view());
     if (name != "decoder.layers.1.norm3.bias") entries.emplace_back("adam.v." + name, v.view());
   });
@@ -318,7 +319,7 @@ TEST_F(Checkpoint, MissingAndSurplusTensors) {
   const Tensor<float> more(rapt::Shape{2});
   rapt::save_checkpoint(path(), run.trainer);
   entries = rapt::parameter_entries(run.model);
-  run.trainer.adam().for_each_state([&](const std::string& name, const auto& m, const auto& v) {
+  rapt_test::for_each_moments(run.trainer.adam(), [&](const std::string& name, const auto& m, const auto& v) {
     entries.emplace_back("adam.m." + name, m.view());
     entries.emplace_back("adam.v." + name, v.view());
   });

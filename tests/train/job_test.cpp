@@ -1,19 +1,21 @@
 /// \file
 /// A training job: it keeps what it should, goes on bit for bit, refuses other runs, chooses in the end.
-// covers: train/interrupt.hpp, train/job_log.hpp
+// covers: train/interrupt.hpp, train/job_log.hpp, train/job_options.hpp, train/model_choice.hpp, train/run_identity.hpp
 #include "rapt/train/job.hpp"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
-
 #include <csignal>
 #include <fstream>
+#include <functional>
 #include <iterator>
+#include <map>
+#include <set>
 
 #include "rapt/autograd/ops/dropout.hpp"
 #include "rapt/autograd/ops/gather_rows.hpp"
 #include "rapt/data/windows.hpp"
 #include "tests/common/expect_close.hpp"
+#include "tests/common/temporary_folder.hpp"
 
 namespace {
 
@@ -45,18 +47,14 @@ std::vector<TokenId> some_text() {
   return text;
 }
 
-class Job : public testing::Test {
+class Job : public rapt_test::FolderTest {
  protected:
   Job() {
-    const auto* info = testing::UnitTest::GetInstance()->current_test_info();
-    folder_ = fs::temp_directory_path() / ("rapt_job_" + std::string(info->name()) + "_" + std::to_string(::getpid()));
-    fs::create_directories(folder_);
     messages_ = std::fopen((folder_ / "messages").c_str(), "w+");
     std::signal(SIGINT, SIG_DFL);  // which whoever started the test may ignore
   }
   ~Job() override {
     std::fclose(messages_);
-    fs::remove_all(folder_);
     rapt::detail::InterruptListener::flag() = false;
   }
 
@@ -103,7 +101,30 @@ class Job : public testing::Test {
     return {{values.begin(), values.end()}, std::move(summary)};
   }
 
-  fs::path folder_;
+  /// A run whose best models are those of steps 2, 6 and 10. `at_moment` is called again and again between them, and
+  /// before and after a model is written.
+  Result run_with_late_bests(
+      const JobOptions& job_options, Index steps, const std::function<void()>& at_moment = [] {}) {
+    rapt::TrainingJob job(job_options);
+    NextToken model;
+    auto source = rapt::random_window_batches(text_, {.windows = 2, .length = 7, .random = {5, 3}});
+    rapt::Trainer trainer(model, {.learning_rate = [](Index) { return 0.1; }, .seed = 9});
+    rapt::JobHooks<NextToken> hooks;
+    hooks.measure = [&](const NextToken&) {
+      at_moment();
+      const Index step = trainer.steps();
+      return rapt::Measurement{.score = step % 4 == 2 ? 20. - static_cast<double>(step) : 100.};
+    };
+    hooks.save_model = [&, write = hooks.save_model](const NextToken& some, const fs::path& file) {
+      at_moment();
+      write(some, file);
+      at_moment();
+    };
+    rapt::JobSummary summary = job.run(trainer, source, {.steps = steps, .validate_every = 2}, hooks);
+    const auto values = model.table.value().values();
+    return {{values.begin(), values.end()}, std::move(summary)};
+  }
+
   std::FILE* messages_ = nullptr;
   std::vector<TokenId> text_ = some_text();
 };
@@ -151,6 +172,65 @@ TEST_F(Job, GoesOnBitForBit) {
   EXPECT_NE(said().find("goes on after step 8\n"), std::string::npos);
 }
 
+TEST_F(Job, AKillAtTheWorstMomentCostsNoBestModel) {
+  const auto in = [&](const std::string& name, bool resume) {
+    JobOptions some = options();
+    some.folder = folder_ / name;
+    some.resume = resume;
+    return some;
+  };
+  std::map<Index, Result> undisturbed;
+  const auto folder_of = [](Index steps) { return "whole-" + std::to_string(steps); };
+  for (const Index steps : {5, 9, 12}) undisturbed[steps] = run_with_late_bests(in(folder_of(steps), false), steps);
+
+  std::vector<fs::path> moments;  // copies of the folder as a kill would leave it, once there is a checkpoint
+  (void)run_with_late_bests(in("run", false), 12, [&] {
+    if (!fs::exists(folder_ / "run/checkpoint.safetensors")) return;
+    moments.push_back("killed-" + std::to_string(moments.size()));
+    fs::copy(folder_ / "run", folder_ / moments.back());
+  });
+  std::set<Index> newest;  // the steps of checkpoints whose best model was no longer the newest one
+  for (const fs::path& moment : moments) {
+    const rapt::SafetensorsFile checkpoint(folder_ / moment / "checkpoint.safetensors");
+    const Index step = nlohmann::json::parse(checkpoint.metadata().at("trainer"))["steps"];
+    const rapt::RunFolder killed(folder_ / moment);
+    if (fs::exists(killed.best(step - 2)) && fs::exists(killed.best())) newest.insert(step);
+    for (const Index steps : {step + 1, Index{12}}) {
+      if (!undisturbed.contains(steps)) continue;
+      const std::string again = moment.string() + "-" + std::to_string(steps);
+      fs::copy(folder_ / moment, folder_ / again);
+      const Result resumed = run_with_late_bests(in(again, true), steps);
+      EXPECT_EQ(resumed.summary.chosen, undisturbed[steps].summary.chosen) << again;
+      EXPECT_EQ(resumed.table, undisturbed[steps].table) << again;
+      for (const char* file : {"best.safetensors", "checkpoint.safetensors"}) {
+        EXPECT_EQ(bytes_of(folder_ / again / file), bytes_of(folder_ / folder_of(steps) / file)) << again << file;
+      }
+    }
+  }
+  EXPECT_EQ(newest, (std::set<Index>{4, 8}));
+}
+
+TEST_F(Job, OptionsNeedNotBeUtf8) {
+  JobOptions bytes = options();
+  bytes.deciding = {{"--teacher", {"b\xE4r", "caf\u00E9"}}};
+  bytes.corpus = "text of b\xE4r";
+  (void)run(bytes, 4);
+  const rapt::RunFolder folder(bytes.folder);
+  const auto first = rapt::JsonLog::read(folder.log()).at(0);
+  EXPECT_EQ(first["options"]["--teacher"], nlohmann::ordered_json({"b\\xe4r", "caf\u00E9"}));
+  EXPECT_EQ(first["corpus"], "text of b\\xe4r");
+  bytes.resume = true;
+  EXPECT_TRUE(rapt::TrainingJob(bytes).resumes());
+  bytes.deciding["--teacher"][0] = "b\xF6r";
+  EXPECT_NE(error_text<rapt::ValueError>([&] {
+              const rapt::TrainingJob job(bytes);
+            }).find("another --teacher: then [\"b\\\\xe4r\",\"caf\u00E9\"], now [\"b\\\\xf6r\""),
+            std::string::npos);
+  bytes.deciding = "b";
+  EXPECT_NE(error_text<rapt::ValueError>([&] { const rapt::TrainingJob job(bytes); }).find("not string"),
+            std::string::npos);
+}
+
 TEST_F(Job, ChoosesWhatDoesBest) {
   JobOptions average = options();
   average.average = 2;
@@ -179,7 +259,7 @@ TEST_F(Job, AnInterruptionSavesAndThrows) {
   JobOptions anew = options();
   anew.restart = true;
   EXPECT_EQ(error_text<rapt::Interrupted>([&] { (void)run(anew, 10, {}, 0, /*interrupt_at=*/6); }),
-            "stopped after step 6: the same command with --resume goes on");
+            "stopped after step 6: the same run with the option resume goes on");
   rapt::detail::InterruptListener::flag() = false;
   JobOptions again = options();
   again.resume = true;
@@ -222,8 +302,8 @@ TEST_F(Job, RefusesOtherRuns) {
   EXPECT_EQ(refused(again), "[train] there is nothing to resume: no " + path);
   (void)run(options(), 4);
   EXPECT_EQ(refused(options()), "[train] " + path +
-                                    ": an earlier run has left a checkpoint: --resume goes on from it, --restart gives "
-                                    "it up");
+                                    ": an earlier run has left a checkpoint: the option resume goes on from it, "
+                                    "restart gives it up");
   again.corpus = "another text";
   EXPECT_EQ(refused(again),
             "[train] " + path + ": the run was started on another corpus: it had some text, this one has another text");

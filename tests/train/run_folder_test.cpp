@@ -63,6 +63,7 @@ TEST_F(RunFolderTest, MakesTheFolderAndNamesItsFiles) {
   EXPECT_EQ(run.version(0), path / "step-000000000.safetensors");
   EXPECT_EQ(run.version(12345), path / "step-000012345.safetensors");
   EXPECT_EQ(run.version(123456789012), path / "step-123456789012.safetensors");
+  EXPECT_EQ(run.best(12345), path / "best-000012345.safetensors");
   EXPECT_TRUE(run.versions().empty());
   EXPECT_NO_THROW(RunFolder{path}) << "it is there already";
 }
@@ -73,6 +74,14 @@ TEST_F(RunFolderTest, UnwritablePlaces) {
     const std::string text = error_text<IoError>([&] { RunFolder{path}; });
     EXPECT_EQ(text.find("[run_folder] " + path.string() + ": cannot make the folder: "), 0u) << text;
   }
+}
+
+TEST_F(RunFolderTest, FormerBestModelsAreRemovedAlone) {
+  const RunFolder run(folder_);
+  for (const fs::path& file : {run.best(), run.best(3), run.best(40), run.version(3)}) touch(file.filename().string());
+  touch("best-3.safetensors");
+  run.remove_former_bests();
+  EXPECT_EQ(names(), (std::set<std::string>{"best.safetensors", "best-3.safetensors", "step-000000003.safetensors"}));
 }
 
 TEST_F(RunFolderTest, VersionsInTheOrderOfSteps) {
@@ -221,6 +230,12 @@ TEST_F(JsonLogTest, NumbersThatAreNotFiniteAreNull) {
   JsonLog log(folder_ / "log", -1);
   EXPECT_TRUE(log.write({{"step", 1}, {"loss", std::numeric_limits<double>::quiet_NaN()}}));
   EXPECT_EQ(text_of(folder_ / "log"), "{\"step\":1,\"loss\":null}\n");
+}
+
+TEST_F(JsonLogTest, BytesThatAreNotUtf8AreReplaced) {
+  JsonLog log(folder_ / "log", -1);
+  EXPECT_TRUE(log.write({{"step", 1}, {"text", "b\xE4r"}}));
+  EXPECT_EQ(JsonLog::read(folder_ / "log"), (std::vector<Json>{{{"step", 1}, {"text", "b\uFFFDr"}}}));
 }
 
 TEST_F(JsonLogTest, ResumingDropsLaterStepsAndACutOffLine) {

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <vector>
 
 #include "rapt/autograd/ops/gather_rows.hpp"
 #include "rapt/optim/sgd.hpp"
@@ -84,6 +85,40 @@ TEST(TrainingStep, TheHookMayMakeTheLossOfAllProcessesInfinite) {
   EXPECT_THROW((void)table_after_a_step(model, model, options, batches), rapt::ValueError);
   EXPECT_TRUE(model.table.grad().empty());
   for (const double value : model.table.value().values()) EXPECT_EQ(value, 0);
+}
+
+TEST(TrainingStep, ABatchWithoutTargetsCountsNothing) {
+  StepTable plain, with_an_empty_one;
+  const auto expected = table_after_a_step(plain, plain, plain_options(), std::vector{some_batch(5)});
+  const std::vector<rapt::LanguageBatch> batches{{}, some_batch(5), {}};
+  EXPECT_TRUE(rapt_test::same_bits(table_after_a_step(with_an_empty_one, with_an_empty_one, plain_options(), batches),
+                                   expected));
+}
+
+TEST(TrainingStep, AStepWithoutTargetsIsRefused) {
+  StepTable model;
+  rapt_test::expect_message<rapt::ValueError>(
+      [&] { (void)table_after_a_step(model, model, plain_options(), std::vector<rapt::LanguageBatch>(2)); },
+      "[trainer] step 1 has nothing to learn: its 2 batches have 0 targets");
+  for (const double value : model.table.value().values()) EXPECT_EQ(value, 0);
+}
+
+TEST(TrainingStep, TheLargestNormIsPositiveOrZeroForNoLimit) {
+  const std::vector<rapt::LanguageBatch> batches{some_batch(5)};
+  StepTable unlimited, wide, infinite, narrow, refused;
+  const auto step_with = [&](StepTable& model, double clip_norm) {
+    rapt::TrainerOptions options = plain_options();
+    options.clip_norm = clip_norm;
+    return table_after_a_step(model, model, options, batches);
+  };
+  const auto expected = step_with(unlimited, 0);
+  EXPECT_TRUE(rapt_test::same_bits(step_with(wide, 1e6), expected));
+  EXPECT_TRUE(rapt_test::same_bits(step_with(infinite, std::numeric_limits<double>::infinity()), expected));
+  EXPECT_FALSE(rapt_test::same_bits(step_with(narrow, 1e-3), expected));
+  rapt_test::expect_message<rapt::ValueError>([&] { (void)step_with(refused, -0.5); },
+                                              "[trainer] clip_norm must be positive, or 0 for no limit: -0.5");
+  rapt_test::expect_message<rapt::ValueError>(
+      [&] { (void)step_with(refused, std::numeric_limits<double>::quiet_NaN()); }, "nan");
 }
 
 TEST(TrainingStep, ALossOfOnesOwnTrainsTheModel) {

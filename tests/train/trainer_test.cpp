@@ -19,6 +19,7 @@
 #include "rapt/nn/freeze.hpp"
 #include "rapt/optim/lion.hpp"
 #include "rapt/optim/sgd.hpp"
+#include "tests/common/adam_moments.hpp"
 #include "tests/common/settings.hpp"
 
 namespace {
@@ -531,7 +532,7 @@ std::vector<double> everything(Trainer<Faulty>& trainer) {
   const auto add = [&](const rapt::Tensor<float>& tensor) {
     numbers.insert(numbers.end(), tensor.values().begin(), tensor.values().end());
   };
-  trainer.adam().for_each_state([&](const std::string&, const auto& m, const auto& v) {
+  rapt_test::for_each_moments(trainer.adam(), [&](const std::string&, const auto& m, const auto& v) {
     add(m);
     add(v);
   });
@@ -644,12 +645,12 @@ TEST(Trainer, GoesOnFromAState) {
   EXPECT_EQ(state.best_step, 12);
   Trainer half_trainer(half, options);
   std::vector<rapt::Tensor<float>> moments;
-  whole_trainer.adam().for_each_state([&](const std::string&, const auto& m, const auto& v) {
+  rapt_test::for_each_moments(whole_trainer.adam(), [&](const std::string&, const auto& m, const auto& v) {
     moments.push_back(m);
     moments.push_back(v);
   });
   std::size_t at = 0;
-  half_trainer.adam().for_each_state([&](const std::string&, auto& m, auto& v) {
+  rapt_test::for_each_moments(half_trainer.adam(), [&](const std::string&, auto& m, auto& v) {
     m = moments[at++];
     v = moments[at++];
   });

@@ -1,11 +1,15 @@
 /// \file
-/// Images of one size as a matrix, the input of vision models.
+/// Images of one size as a matrix, the input of vision models; and the batches from which these learn.
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "rapt/core/error.hpp"
+#include "rapt/core/patch_mask.hpp"
 #include "rapt/core/tensor.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -44,6 +48,35 @@ class ImageBatch {
  private:
   Tensor<T> pixels_;
   ImageShape shape_;
+};
+
+/// A batch of images with their labels.
+template <class T>
+struct LabelledImages {
+  ImageBatch<T> images = {};
+  std::vector<std::int32_t> labels = {};        ///< [B]
+  std::vector<std::int32_t> mixed_labels = {};  ///< [B] of a mixed batch, else empty
+  double weight = 1;                            ///< weight of `labels`; `mixed_labels` have 1 - weight (see MixOptions)
+  std::vector<Index> numbers = {};              ///< [B] numbers of the images in the dataset
+
+  static constexpr std::string_view kItems = "images";
+  [[nodiscard]] Index target_count() const { return static_cast<Index>(labels.size()); }
+  [[nodiscard]] Index item_count() const { return images.images(); }
+};
+
+/// Images, and which of their patches are masked, for a model that predicts these.
+template <class T>
+struct MaskedImages {
+  ImageBatch<T> images = {};
+  PatchMask mask = {};
+  /// The visual token of each of `mask.masked()`, for models that predict visual tokens (BEiT); empty for models that
+  /// predict pixels.
+  std::vector<std::int32_t> visual_tokens = {};
+
+  static constexpr std::string_view kItems = "images";
+  /// Masked patches.
+  [[nodiscard]] Index target_count() const { return static_cast<Index>(mask.masked().size()); }
+  [[nodiscard]] Index item_count() const { return images.images(); }
 };
 
 }}  // namespace rapt::RAPT_ABI

@@ -120,6 +120,12 @@ struct LanguageBatch {
   [[nodiscard]] Index item_count() const { return input.size(); }
 };
 
+/// Throws ShapeError unless the batch's row splits end behind its last token.
+inline void require_row_splits(const TokenBatch& batch, std::string_view where) {
+  require<ShapeError>(batch.row_splits.rows() == batch.size(), where, batch.size(), " tokens, row splits end at ",
+                      batch.row_splits.rows());
+}
+
 /// Throws ValueError with the id and its position unless every id is from 0 to vocabulary - 1 or is `ignored`.
 inline void require_ids(std::span<const TokenId> tokens, Index vocabulary, std::string_view where,
                         std::optional<TokenId> ignored = std::nullopt) {

@@ -3,10 +3,11 @@
 /// 2021).
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
-#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "rapt/core/image_batch.hpp"
 #include "rapt/core/patch_mask.hpp"
@@ -15,29 +16,19 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// Images, and which of their patches are masked.
-template <class T>
-struct MaskedImages {
-  ImageBatch<T> images;
-  PatchMask mask;
-
-  static constexpr std::string_view kItems = "images";
-  /// Masked patches.
-  [[nodiscard]] Index target_count() const { return static_cast<Index>(mask.masked().size()); }
-  [[nodiscard]] Index item_count() const { return images.images(); }
-};
-
-/// A BatchSource of images with a mask for each batch, which `draw(number of images, rng)` returns.
+/// A BatchSource of images with a mask for each batch, which `draw(number of images, rng)` returns. If `tokenize` is
+/// given, `tokenize(images, mask)` returns the batch's visual tokens.
 template <class T>
 class MaskedImageBatches {
  public:
   using Draw = std::function<PatchMask(Index images, Rng& rng)>;
+  using Tokenize = std::function<std::vector<std::int32_t>(const ImageBatch<T>& images, const PatchMask& mask)>;
 
   /// Keeps a reference to the dataset. Throws ValueError for streams that are not positive, and what ImageBatches
   /// throws.
   MaskedImageBatches(const ImageDataset& dataset, const ImageBatchOptions& options, Draw draw,
-                     const BatchRandomness& randomness)
-      : images_(dataset, options), draw_(std::move(draw)), randomness_(randomness) {
+                     const BatchRandomness& randomness, Tokenize tokenize = {})
+      : images_(dataset, options), draw_(std::move(draw)), tokenize_(std::move(tokenize)), randomness_(randomness) {
     require(randomness.streams > 0, "masked_images", "the streams of a batch must be positive: ", randomness.streams);
   }
 
@@ -50,6 +41,7 @@ class MaskedImageBatches {
     const BatchPosition at{images_.position().epoch, images_.position().batch - 1};
     Rng rng = randomness_.generator(at, images_.batches_per_epoch());
     batch_.mask = draw_(images.images(), rng);
+    if (tokenize_) batch_.visual_tokens = tokenize_(batch_.images, batch_.mask);
     return batch_;
   }
   [[nodiscard]] BatchPosition position() const { return images_.position(); }
@@ -60,6 +52,7 @@ class MaskedImageBatches {
  private:
   ImageBatches<T> images_;
   Draw draw_;
+  Tokenize tokenize_;
   BatchRandomness randomness_;
   MaskedImages<T> batch_;
 };

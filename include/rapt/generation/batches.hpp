@@ -6,6 +6,7 @@
 #include <numeric>
 #include <vector>
 
+#include "rapt/core/index.hpp"
 #include "rapt/core/thread_pool.hpp"
 #include "rapt/generation/decoding_model.hpp"
 #include "rapt/nn/module.hpp"
@@ -51,6 +52,13 @@ template <class Search>
     const auto number = static_cast<std::size_t>(i);
     part.request.streams.push_back(request.streams.empty() ? number : request.streams[number]);
     part.sources.push_back(number);
+  }
+  if (request.allowed) {  // is asked for the number among all sources
+    for (Part& part : parts) {
+      part.request.allowed = [&](Index i, std::span<const TokenId> tokens, std::span<bool> allowed) {
+        request.allowed(static_cast<Index>(at(part.sources, i)), tokens, allowed);
+      };
+    }
   }
   std::vector<std::vector<Hypothesis>> found(order.size());
   parallel_parts(static_cast<Index>(parts.size()), [&](Index p) {

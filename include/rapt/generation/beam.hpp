@@ -8,10 +8,24 @@
 #include <span>
 #include <vector>
 
+#include "rapt/core/index.hpp"
 #include "rapt/generation/decoding_model.hpp"
 #include "rapt/generation/length_penalty.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
+
+/// When a source sequence leaves a beam search.
+enum class StopCriterion {
+  /// As soon as no live hypothesis can become one of those wanted, as its log-probability can only fall: further steps
+  /// would find nothing better. Transformers' early_stopping = "never".
+  nothing_better,
+  /// As soon as beam_size * patience hypotheses have ended ("A Call for Clarity in Beam Search", Kasai et al. 2022).
+  /// With patience = 1, transformers' early_stopping = True.
+  enough_ended,
+  /// As soon as so many have ended and the best live hypothesis, if it ended now, would not be better than the worst of
+  /// the best beam_size * patience of them. With patience = 1, transformers' early_stopping = False.
+  nothing_better_now,
+};
 
 /// Defaults are the paper's.
 struct BeamSearchOptions {
@@ -20,6 +34,11 @@ struct BeamSearchOptions {
   float length_penalty = 0.6f;
   LengthNormalisation length_normalisation = LengthNormalisation::paper;
   GenerationOptions generation = {};
+  StopCriterion stop = StopCriterion::nothing_better;
+  float patience = 1.f;  ///< for the other criteria: how many hypotheses must end, in units of beam_size
+  /// True: hypotheses end only by the beam_size best candidates of a step, as in transformers and fairseq. False: by
+  /// all that are better than the last candidate that lives on, of which there are more.
+  bool only_best_end = false;
 };
 
 namespace detail {
@@ -37,42 +56,20 @@ struct Candidate {
   }
 };
 
-/// Hypotheses share their beginnings: each is a path to the root, and grows by one node whatever its length.
-class TokenTree {
- public:
-  static constexpr Index kRoot = -1;
-
-  /// A new node below `parent`.
-  [[nodiscard]] Index add(Index parent, TokenId token) {
-    nodes_.push_back({parent, token});
-    return static_cast<Index>(nodes_.size()) - 1;
-  }
-  /// The tokens from the root to a node, `length` of them.
-  [[nodiscard]] std::vector<TokenId> path(Index node, Index length) const {
-    std::vector<TokenId> tokens(static_cast<std::size_t>(length));
-    for (std::size_t i = tokens.size(); i-- > 0; node = nodes_[static_cast<std::size_t>(node)].parent) {
-      tokens[i] = nodes_[static_cast<std::size_t>(node)].token;
-    }
-    return tokens;
-  }
-
- private:
-  struct Node {
-    Index parent;
-    TokenId token;
-  };
-  std::vector<Node> nodes_;
-};
-
 /// All hypotheses of a batch. The live ones are rows 0 .. rows(), those of one source sequence side by side and the
 /// best of them first; all have the same length.
 class Beam {
  public:
-  /// Keeps the `wanted` best ended hypotheses of each sequence. `options` and `rules` must outlive it.
+  /// Returns the `wanted` best ended hypotheses of each sequence. `options` and `rules` must outlive it.
   Beam(const BeamSearchOptions& options, const GenerationRules& rules, Index sequences, Index wanted)
-      : options_(options), rules_(rules), wanted_(static_cast<std::size_t>(wanted)) {
+      : options_(options),
+        rules_(rules),
+        wanted_(to_size(wanted)),
+        kept_(options.stop == StopCriterion::nothing_better ? wanted_
+                                                            : std::max(wanted_, to_size(patient_size(options)))),
+        contexts_(rules.contexts()) {
     for (Index i = 0; i < sequences; ++i) {
-      rows_.push_back({TokenTree::kRoot, 0.0, i});
+      rows_.push_back({at(contexts_.roots, i), 0.0, i});
       tokens_.push_back(rules.first_token(i));
       sequences_.push_back({i, 1, {}});
     }
@@ -88,12 +85,13 @@ class Beam {
   [[nodiscard]] std::span<const Index> parents() const { return parents_; }
   /// How many candidates of a row can matter: at most beam_size live on, and each end symbol may end one.
   [[nodiscard]] Index candidates_per_row() const { return options_.beam_size + rules_.end_symbols(); }
-  /// What a repetition penalty on a row falls on.
-  [[nodiscard]] std::vector<TokenId> seen(Index row) const {
-    if (!rules_.penalises_repetition()) return {};
-    const Row& r = rows_[static_cast<std::size_t>(row)];
-    return rules_.seen(r.sequence, tree_.path(r.node, length_));
+  [[nodiscard]] Position position(Index row) const {
+    const Row& r = at(rows_, row);
+    return {r.sequence, length_, r.node};
   }
+  [[nodiscard]] const Contexts& contexts() const { return contexts_; }
+  /// True if hypotheses of live sequence s, counted from 0 in the order of rows, have ended.
+  [[nodiscard]] bool has_ended(std::size_t s) const { return !sequences_[s].ended.empty(); }
   /// The ended hypotheses of each sequence, best first, once there are no rows.
   [[nodiscard]] std::vector<std::vector<Hypothesis>>& results() { return results_; }
 
@@ -131,6 +129,7 @@ class Beam {
     Index node, length;
     double log_probability, score;
     bool finished;
+    double of_last;  // the log-probability of the end symbol, or of the last token
   };
   struct Sequence {
     Index source = 0;
@@ -138,6 +137,11 @@ class Beam {
     std::vector<Ended> ended;  // best first
   };
 
+  /// How many hypotheses must end, but for the criterion `nothing_better`.
+  [[nodiscard]] static Index patient_size(const BeamSearchOptions& options) {
+    const double size = static_cast<double>(options.beam_size) * static_cast<double>(options.patience);
+    return std::max<Index>(1, static_cast<Index>(std::lround(size)));
+  }
   [[nodiscard]] double score(double log_probability, Index length) const {
     return log_probability /
            length_penalty(length, static_cast<double>(options_.length_penalty), options_.length_normalisation);
@@ -153,17 +157,24 @@ class Beam {
                       candidates.end());
     const bool is_last = length_ + 1 >= rules_.limit(sequence.source);
     sequence.rows = 0;
-    std::size_t cut = 0;
+    std::size_t cut = 0, number = 0;
     for (const Candidate& c : candidates.first(looked_at)) {
       if (sequence.rows + cut == beam || !std::isfinite(c.log_probability)) break;
-      const Index node = rows_[static_cast<std::size_t>(c.row)].node;
+      const bool may_end = !options_.only_best_end || number++ < beam;
+      const Row& row = at(rows_, c.row);
+      const double of_token = c.log_probability - row.log_probability;
+      const auto ended = [&](Index length, bool finished) {
+        return Ended{row.node, length, c.log_probability, score(c.log_probability, length_ + 1), finished, of_token};
+      };
       if (rules_.ends(c.token)) {
-        offer(sequence, {node, length_, c.log_probability, score(c.log_probability, length_ + 1), true}, nullptr);
+        if (may_end) offer(sequence, ended(length_, true), nullptr);
       } else if (is_last) {
-        offer(sequence, {node, length_ + 1, c.log_probability, score(c.log_probability, length_ + 1), false}, &c.token);
+        if (!may_end) break;
+        offer(sequence, ended(length_ + 1, false), &c.token);
         ++cut;
       } else {
-        next_rows_.push_back({tree_.add(node, c.token), c.log_probability, sequence.source});
+        next_rows_.push_back(
+            {contexts_.add(row.node, c.token, sequence.source, of_token), c.log_probability, sequence.source});
         parents_.push_back(c.row);
         tokens_.push_back(c.token);
         ++sequence.rows;
@@ -174,30 +185,35 @@ class Beam {
   /// Keeps an ended hypothesis if it is among the best; `token`, if any, is its last, which the tree has not yet.
   void offer(Sequence& sequence, Ended ended, const TokenId* token) {
     std::vector<Ended>& list = sequence.ended;
-    if (list.size() == wanted_) {
+    if (list.size() == kept_) {
       if (!(ended.score > list.back().score)) return;
       list.pop_back();
     }
-    if (token != nullptr) ended.node = tree_.add(ended.node, *token);
+    if (token != nullptr) ended.node = contexts_.add(ended.node, *token, sequence.source, ended.of_last);
     const auto better = [](const Ended& a, const Ended& b) { return a.score > b.score; };
     list.insert(std::upper_bound(list.begin(), list.end(), ended, better), ended);
   }
 
-  /// Whether no live hypothesis can become one of the best ended. Log-probabilities only fall and penalties only grow
-  /// with length, so that at its longest the best live one has at most this score. A beam of one follows a single path
-  /// to its first end: greedy search.
+  /// Whether nothing more is looked for. Log-probabilities only fall and penalties only grow with length, so that at
+  /// its longest the best live hypothesis has at most the score that `nothing_better` compares. A beam of one follows a
+  /// single path to its first end: greedy search.
   [[nodiscard]] bool is_done(const Sequence& sequence) const {
     if (sequence.rows == 0) return true;
-    if (sequence.ended.size() < wanted_) return false;
+    if (sequence.ended.size() < kept_) return false;
+    if (options_.beam_size == 1 || options_.stop == StopCriterion::enough_ended) return true;
     const double best = next_rows_[next_rows_.size() - sequence.rows].log_probability;
-    return options_.beam_size == 1 || score(best, rules_.limit(sequence.source)) <= sequence.ended.back().score;
+    const bool at_longest = options_.stop == StopCriterion::nothing_better;
+    return score(best, at_longest ? rules_.limit(sequence.source) : length_ + 1) <= sequence.ended.back().score;
   }
 
   /// The sequence's results are final, and its rows are dropped.
   void leave(const Sequence& sequence) {
-    for (const Ended& e : sequence.ended) {
-      results_[static_cast<std::size_t>(sequence.source)].push_back(
-          {tree_.path(e.node, e.length), e.log_probability, e.score, e.finished});
+    for (std::size_t i = 0; i < std::min(wanted_, sequence.ended.size()); ++i) {
+      const Ended& e = sequence.ended[i];
+      Hypothesis h{contexts_.tree.path(e.node, e.length), e.log_probability, e.score, e.finished,
+                   contexts_.tree.log_probabilities(e.node, e.length)};
+      if (e.finished) h.token_log_probabilities.push_back(e.of_last);
+      at(results_, sequence.source).push_back(std::move(h));
     }
     next_rows_.resize(next_rows_.size() - sequence.rows);
     parents_.resize(next_rows_.size());
@@ -206,9 +222,9 @@ class Beam {
 
   const BeamSearchOptions& options_;
   const GenerationRules& rules_;
-  std::size_t wanted_;
+  std::size_t wanted_, kept_;  // how many of a sequence's ended hypotheses are returned, and looked at
   Index length_ = 0;
-  TokenTree tree_;
+  Contexts contexts_;
   std::vector<Row> rows_, next_rows_;
   std::vector<TokenId> tokens_;
   std::vector<Index> parents_;

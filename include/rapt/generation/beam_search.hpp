@@ -43,9 +43,10 @@ template <DecodingModel M>
   // With a negative one the bound at which sequences leave would be none.
   require(options.length_penalty >= 0, kWhere, "length_penalty must not be negative: ", options.length_penalty);
   require(request.on_token == nullptr, kWhere, "on_token is for greedy search and sampling");
-  require(options.generation.repetition_penalty >= 1, kWhere, "repetition_penalty must be at least 1: ",
-          options.generation.repetition_penalty);  // log-probabilities only fall
-  const detail::GenerationRules rules = detail::rules_of(model, source, options.generation, request, kWhere);
+  require(options.patience > 0 && std::isfinite(options.patience), kWhere,
+          "patience must be positive: ", options.patience);
+  const detail::GenerationRules rules = detail::rules_of(model, source, options.generation, request, kWhere,
+                                                         /*is_beam_search=*/true);
   detail::Beam beam(options, rules, source.sequences(), n);
   if (beam.rows() == 0) return std::move(beam.results());
 
@@ -61,17 +62,21 @@ template <DecodingModel M>
     parallel_parts(logits.rows(), [&](Index r) {
       const auto at = static_cast<std::size_t>(r);
       const std::span<T> row(logits.row(r), static_cast<std::size_t>(logits.cols()));
-      normaliser[at] = rules.apply(row, beam.sequence(r), beam.length(), beam.seen(r));
+      normaliser[at] = rules.apply<T>(row, beam.position(r), beam.contexts(), nullptr);
       detail::best_tokens(std::span<const T>(row), r, beam.log_probability(r), normaliser[at],
                           std::span(candidates).subspan(at * count, count));
     });
     double best = -std::numeric_limits<double>::infinity();  // of a sequence
+    std::size_t s = 0;
     for (Index r = 0; r < beam.rows(); ++r) {
       const auto at = static_cast<std::size_t>(r);
       best = std::max(best, candidates[at * count].log_probability);
       const bool is_last = r + 1 == beam.rows() || beam.sequence(r + 1) != beam.sequence(r);
-      rules.require_possible(normaliser[at], is_last ? best : 0, beam.sequence(r), beam.length());
-      if (is_last) best = -std::numeric_limits<double>::infinity();
+      const bool must_go_on = is_last && !beam.has_ended(s);
+      rules.require_possible(normaliser[at], must_go_on ? best : 0, beam.sequence(r), beam.length());
+      if (!is_last) continue;
+      best = -std::numeric_limits<double>::infinity();
+      ++s;
     }
     beam.advance(candidates, count);
     if (beam.rows() == 0) return std::move(beam.results());

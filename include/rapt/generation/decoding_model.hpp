@@ -9,7 +9,7 @@
 
 #include "rapt/core/tensor.hpp"
 #include "rapt/core/token_batch.hpp"
-#include "rapt/generation/generation_options.hpp"
+#include "rapt/generation/generation_rules.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -41,19 +41,24 @@ struct Hypothesis {
   double log_probability = 0;   ///< sum over tokens and the end symbol, in nats
   double score = 0;             ///< log_probability / length penalty: what hypotheses are compared by
   bool finished = true;         ///< false: cut off at the maximum length
+  /// Of each token and of the end symbol, if it has one: their sum is log_probability.
+  std::vector<double> token_log_probabilities = {};
 };
 
 namespace detail {
 
-/// The rules of one search over a batch; options, request and source must outlive them.
+/// The rules of one search over a batch; options, request and source must outlive them. In beam search they change
+/// log-probabilities.
 template <class M>
 [[nodiscard]] GenerationRules rules_of(const M& model, const TokenBatch& source, const GenerationOptions& options,
-                                       const SearchRequest& request, std::string_view where) {
+                                       const SearchRequest& request, std::string_view where,
+                                       bool is_beam_search = false) {
   return GenerationRules({.options = options,
                           .request = request,
                           .marks = request.marks ? *request.marks : model.sequence_marks(),
                           .source = source,
-                          .continues = kContinuesPrompts<M>},
+                          .continues = kContinuesPrompts<M>,
+                          .changes_log_probabilities = is_beam_search},
                          where);
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "rapt/core/sequence_marks.hpp"
@@ -25,6 +26,11 @@ struct SearchRequest {
   /// If set, it is called with each token as soon as it is chosen, end tokens excepted, and with the number of the
   /// hypothesis, which ends there if it returns false. Beam search, where tokens are only known in the end, throws.
   std::function<bool(Index hypothesis, TokenId token)> on_token = {};
+  /// If set, it says which tokens may follow, for instance those that a grammar has there: it is given the tokens that
+  /// a hypothesis of a source has so far, its prefix included, and writes false to allowed[token] of each token that
+  /// must not come next; all are true before. End tokens are asked for like others. What other rules forbid stays
+  /// forbidden, and a prefix is not asked for. It is called from several threads at once.
+  std::function<void(Index source, std::span<const TokenId> tokens, std::span<bool> allowed)> allowed = {};
 };
 
 }}  // namespace rapt::RAPT_ABI

@@ -2,6 +2,12 @@
 /// The loop of searches that follow single paths: one token for each hypothesis at each step.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
+#include <span>
+#include <vector>
+
+#include "rapt/core/index.hpp"
 #include "rapt/core/thread_pool.hpp"
 #include "rapt/generation/decoding_model.hpp"
 
@@ -28,27 +34,36 @@ template <DecodingModel M, class Choose>
   for (std::size_t r = 0; r < live.size(); ++r) tokens[r] = rules.first_token(live[r] / paths);
   std::vector<double> normaliser(live.size()), log_probability(live.size());
 
+  Contexts contexts = rules.contexts();
+  std::vector<Index> ends(live.size());  // of the hypothesis of each path in the tree of contexts
+  for (std::size_t p = 0; p < ends.size(); ++p) ends[p] = contexts.roots[p / to_size(paths)];
+
   for (Index length = 0; !live.empty(); ++length) {
     Tensor<T> logits = model.step(state, tokens);  // [rows, V]
     if (length == 0) rules.require_vocabulary(logits.cols());
     parallel_parts(logits.rows(), [&](Index row) {
-      const auto r = static_cast<std::size_t>(row);
-      const std::span<T> z(logits.row(row), static_cast<std::size_t>(logits.cols()));
-      const Index sequence = live[r] / paths;
-      const std::vector<TokenId> seen = rules.seen(sequence, results[static_cast<std::size_t>(live[r])].tokens);
-      normaliser[r] = rules.apply(z, sequence, length, seen);
-      tokens[r] = std::isfinite(normaliser[r]) ? choose(std::span<const T>(z), live[r], length) : 0;
-      log_probability[r] = rules.unpenalised(z[static_cast<std::size_t>(tokens[r])], tokens[r], seen) - normaliser[r];
+      const auto r = to_size(row);
+      const std::span<T> z(logits.row(row), to_size(logits.cols()));
+      const Position position{live[r] / paths, length, at(ends, live[r])};
+      ChangedLogits<T> changed;
+      normaliser[r] = rules.apply(z, position, contexts, &changed);
+      const TokenId token = std::isfinite(normaliser[r]) ? choose(std::span<const T>(z), live[r], length) : 0;
+      const auto before = std::find_if(changed.begin(), changed.end(), [&](auto& c) { return c.first == token; });
+      const bool stays = before == changed.end() || !std::isfinite(at(z, token));
+      log_probability[r] = static_cast<double>(stays ? at(z, token) : before->second) - normaliser[r];
+      tokens[r] = token;
     });
     parents.clear();
     for (std::size_t r = 0; r < live.size(); ++r) {
       const Index path = live[r], sequence = path / paths;
-      Hypothesis& result = results[static_cast<std::size_t>(path)];
+      Hypothesis& result = at(results, path);
       rules.require_possible(normaliser[r], log_probability[r], sequence, length);
       result.log_probability += log_probability[r];
       result.score = result.log_probability;
+      result.token_log_probabilities.push_back(log_probability[r]);
       if (rules.ends(tokens[r])) continue;
       result.tokens.push_back(tokens[r]);
+      at(ends, path) = contexts.add(at(ends, path), tokens[r], sequence);
       const bool wanted = request.on_token == nullptr || request.on_token(path, tokens[r]);
       result.finished = wanted && length + 1 < rules.limit(sequence);
       if (!result.finished) continue;

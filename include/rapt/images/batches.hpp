@@ -30,20 +30,6 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// A batch of images with their labels.
-template <class T>
-struct LabelledImages {
-  ImageBatch<T> images;
-  std::vector<std::int32_t> labels;        ///< [B]
-  std::vector<std::int32_t> mixed_labels;  ///< [B] of a mixed batch, else empty
-  double weight = 1;                       ///< weight of `labels`; `mixed_labels` have 1 - weight (see MixOptions)
-  std::vector<Index> numbers;              ///< [B] numbers of the images in the dataset
-
-  static constexpr std::string_view kItems = "images";
-  [[nodiscard]] Index target_count() const { return static_cast<Index>(labels.size()); }
-  [[nodiscard]] Index item_count() const { return images.images(); }
-};
-
 struct ImageBatchOptions {
   Index batch_size = 64;
   bool shuffle = true;     ///< a new order in each epoch instead of the dataset's

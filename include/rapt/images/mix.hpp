@@ -23,6 +23,8 @@ namespace rapt { inline namespace RAPT_ABI {
 /// the target distribution, the loss is
 ///
 ///     add(scale(cross_entropy(logits, labels), w), scale(cross_entropy(logits, mixed_labels), 1 - w))
+///
+/// which models of images compute by `label_loss`.
 struct MixOptions {
   double mixup = 0;   ///< a of mixup: w ~ Beta(a, a), the image is w x_i + (1 - w) x_j; 0 disables it
   double cutmix = 0;  ///< a of CutMix: a rectangle with 1 - w of the area comes from x_j, w ~ Beta(a, a); 0 disables it

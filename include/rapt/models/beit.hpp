@@ -3,6 +3,7 @@
 /// their pixels, but which of some thousand visual tokens each of them is (Bao et al. 2021).
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -11,7 +12,10 @@
 #include "rapt/autograd/ops/mean_rows.hpp"
 #include "rapt/autograd/ops/place_rows.hpp"
 #include "rapt/core/patch_mask.hpp"
+#include "rapt/models/config_checks.hpp"
 #include "rapt/models/config_fields.hpp"
+#include "rapt/models/label_loss.hpp"
+#include "rapt/models/model_part.hpp"
 #include "rapt/nn/patch_embedding.hpp"
 #include "rapt/nn/relative_position_bias.hpp"
 #include "rapt/nn/stack.hpp"
@@ -80,8 +84,8 @@ struct BeitConfig {
   }
   /// Tables of biases, if the config has relative positions.
   [[nodiscard]] AttentionPositions attention_positions() const {
-    if (relative_positions) return BiasTable{.rows = relative_distances(grid.rows(), grid.cols())};
-    if (shared_relative_positions) return BiasTable{};
+    if (relative_positions) return RelativePositionBias{.rows = relative_distances(grid.rows(), grid.cols())};
+    if (shared_relative_positions) return RelativePositionBias{};
     return {};
   }
 
@@ -94,11 +98,8 @@ struct BeitConfig {
     grid.validate(kWhere);
     require(visual_tokens > 0 && layers > 0 && d_ff > 0, kWhere, "sizes must be positive: visual_tokens ",
             visual_tokens, ", layers ", layers, ", d_ff ", d_ff);
-    require(d_model > 0 && heads > 0 && d_model % heads == 0, kWhere,
-            "d_model must be a multiple of heads: d_model = ", d_model, ", heads = ", heads);
-    for (const float rate : {dropout, attention_dropout, drop_path}) {
-      require(rate >= 0.f && rate < 1.f, kWhere, "dropout must be in [0, 1): ", rate);
-    }
+    detail::require_heads(d_model, heads, kWhere);
+    detail::require_dropout({dropout, attention_dropout, drop_path}, kWhere);
     require(!(relative_positions || shared_relative_positions) || grid.patches() <= kMostRelativePatches, kWhere,
             "with relative positions images may have ", kMostRelativePatches, " patches: ", grid.patches());
     require(norm_epsilon > 0 && init_std >= 0, kWhere, "norm_epsilon must be positive: ", norm_epsilon,
@@ -166,7 +167,7 @@ static_assert(Module<MaskedPatchHead<float>>);
 ///
 /// ```cpp
 /// const rapt::PatchMask mask = rapt::block_patch_mask(images.images(), 14, 14, rng);
-/// const auto loss = beit.loss(images, mask, visual_tokens);  // of the hidden patches
+/// const auto loss = beit.loss({.images = images, .mask = mask, .visual_tokens = tokens});  // of the hidden patches
 /// ```
 template <class T = float>
 class Beit {
@@ -190,8 +191,8 @@ class Beit {
   /// The last hidden state: of each image the class token, then its patches   // [B (P + 1), D]
   /// `mask`: the patches in whose place the mask token stands; an empty one: none. If not empty, `weights[i]` receives
   /// layer i's attention probabilities, [B, H, P + 1, P + 1]; its size must be the number of layers.
-  [[nodiscard]] Variable<T> operator()(const ImageBatch<T>& images, const PatchMask& mask = {},
-                                       std::span<Tensor<T>> weights = {}) const {
+  [[nodiscard]] Variable<T> hidden(const ImageBatch<T>& images, const PatchMask& mask = {},
+                                   std::span<Tensor<T>> weights = {}) const {
     const PositionInputs<T> positions{.table = position_bias_, .numbers = pairs_};
     return layers_(embed(images, mask), RowSplits::equal(images.images(), config_.grid.patches() + 1),
                    {.positions = positions, .weights = weights});
@@ -202,30 +203,29 @@ class Beit {
     const Index images = images_of(hidden);
     if (!config_.mean_pooling) return gather_rows<T>(hidden, token_rows(images, 0, 1));
     const Variable<T> mean = mean_rows(patch_rows(hidden), RowSplits::equal(images, config_.grid.patches()));
-    return part(pooler_norm_, "pooler")(mean);
+    return detail::require_part(pooler_norm_, kWhere, "pooler")(mean);
   }
   /// Scores of the config's labels   // [B, labels] from [B (P + 1), D]
-  [[nodiscard]] Variable<T> class_logits(const Variable<T>& hidden) const {
-    return part(classifier_, "classification head")(pooled(hidden));
+  [[nodiscard]] Variable<T> logits(const Variable<T>& hidden) const {
+    return detail::require_part(classifier_, kWhere, "classification head")(pooled(hidden));
   }
-  [[nodiscard]] Variable<T> logits(const ImageBatch<T>& images) const { return class_logits((*this)(images)); }
+  /// Scores of the config's labels   // [B, labels]
+  [[nodiscard]] Variable<T> operator()(const ImageBatch<T>& images) const { return logits(hidden(images)); }
   /// Scores of every visual token for each patch   // [B P, V] from [B (P + 1), D]
   [[nodiscard]] Variable<T> patch_logits(const Variable<T>& hidden) const {
-    return part(masked_patch_, "masked-patch head")(patch_rows(hidden));
+    return detail::require_part(masked_patch_, kWhere, "masked-patch head")(patch_rows(hidden));
   }
 
-  /// Mean cross-entropy of the hidden patches. `targets`: the visual tokens that stand there, one for each of
-  /// `mask.masked()`.
-  [[nodiscard]] Variable<T> loss(const ImageBatch<T>& images, const PatchMask& mask, std::span<const TokenId> targets,
-                                 const CrossEntropyOptions& options = {}) const {
-    const MaskedPatchHead<T>& head = part(masked_patch_, "masked-patch head");
-    const Variable<T> hidden = (*this)(images, mask);
-    return head.loss(gather_rows<T>(hidden, mask.token_rows(mask.masked())), targets, options);
+  /// Mean cross-entropy of the hidden patches' visual tokens.
+  [[nodiscard]] Variable<T> loss(const MaskedImages<T>& batch, const CrossEntropyOptions& options = {}) const {
+    const MaskedPatchHead<T>& head = detail::require_part(masked_patch_, kWhere, "masked-patch head");
+    const Variable<T> rows =
+        gather_rows<T>(hidden(batch.images, batch.mask), batch.mask.token_rows(batch.mask.masked()));
+    return head.loss(rows, batch.visual_tokens, options);
   }
   /// Mean cross-entropy of the images' labels.
-  [[nodiscard]] Variable<T> loss(const ImageBatch<T>& images, std::span<const TokenId> labels,
-                                 const CrossEntropyOptions& options = {}) const {
-    return cross_entropy(logits(images), labels, options);
+  [[nodiscard]] Variable<T> loss(const LabelledImages<T>& batch, const CrossEntropyOptions& options = {}) const {
+    return label_loss((*this)(batch.images), batch, options);
   }
 
   [[nodiscard]] const BeitConfig& config() const { return config_; }
@@ -266,24 +266,18 @@ class Beit {
 
   static constexpr std::string_view kWhere = "beit";
 
-  template <class Part>
-  [[nodiscard]] static const Part& part(const std::optional<Part>& some, std::string_view name) {
-    require(some.has_value(), kWhere, "the model has no ", name);
-    return *some;
-  }
-
   /// A class token, a mask token or positions   // [1, count, D]
   static Parameter<T> vectors(const BeitConfig& config, Index count, Rng& rng) {
     return Parameter<T>(init::truncated_normal<T>(Shape{1, count, config.d_model}, rng, config.init_std));
   }
 
   /// Tokens first .. first + count of each image.
-  [[nodiscard]] std::vector<TokenId> token_rows(Index images, Index first, Index count) const {
+  [[nodiscard]] std::vector<std::int32_t> token_rows(Index images, Index first, Index count) const {
     const Index length = config_.grid.patches() + 1;
-    std::vector<TokenId> rows;
+    std::vector<std::int32_t> rows;
     rows.reserve(static_cast<std::size_t>(images * count));
     for (Index b = 0; b < images; ++b) {
-      for (Index i = first; i < first + count; ++i) rows.push_back(static_cast<TokenId>(b * length + i));
+      for (Index i = first; i < first + count; ++i) rows.push_back(static_cast<std::int32_t>(b * length + i));
     }
     return rows;
   }
@@ -307,8 +301,8 @@ class Beit {
                           "a mask of ", mask.images(), " images of ", mask.patches(), " patches for ", images.images(),
                           " of ", config_.grid.patches());
       require(mask_token_.defined(), kWhere, "the model has no mask token");
-      const std::vector<TokenId>&visible = mask.visible(), &masked = mask.masked();
-      const Variable<T> hidden = gather_rows<T>(mask_token_, std::vector<TokenId>(masked.size(), TokenId{0}));
+      const std::vector<std::int32_t>&visible = mask.visible(), &masked = mask.masked();
+      const Variable<T> hidden = gather_rows<T>(mask_token_, std::vector<std::int32_t>(masked.size(), 0));
       patches = place_rows<T>({{gather_rows<T>(patches, visible), {visible.begin(), visible.end()}},
                                {hidden, {masked.begin(), masked.end()}}});
     }
@@ -320,7 +314,7 @@ class Beit {
   PatchEmbedding<T> patch_embedding_;
   Parameter<T> class_token_, mask_token_, positions_;
   Parameter<T> position_bias_;  // [distances, H], which all layers share
-  std::vector<TokenId> pairs_;
+  std::vector<std::int32_t> pairs_;
   Blocks layers_;
   std::optional<LayerNorm<T>> pooler_norm_;
   std::optional<MaskedPatchHead<T>> masked_patch_;

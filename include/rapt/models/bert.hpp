@@ -4,9 +4,13 @@
 /// a learned vector that tells the first sentence from the second; a norm over the embeddings' sum; GELU.
 #pragma once
 
+#include <cstdint>
+
 #include "rapt/autograd/ops/add.hpp"
 #include "rapt/autograd/ops/cross_entropy.hpp"
+#include "rapt/models/config_checks.hpp"
 #include "rapt/models/config_fields.hpp"
+#include "rapt/models/model_part.hpp"
 #include "rapt/nn/embedding.hpp"
 #include "rapt/nn/encoder.hpp"
 #include "rapt/nn/positional_encoding.hpp"
@@ -56,11 +60,8 @@ struct BertConfig {
     require(vocabulary > 0 && positions > 0 && token_types > 0 && layers > 0 && d_ff > 0, kWhere,
             "sizes must be positive: vocabulary ", vocabulary, ", positions ", positions, ", token_types ", token_types,
             ", layers ", layers, ", d_ff ", d_ff);
-    require(d_model > 0 && heads > 0 && d_model % heads == 0, kWhere,
-            "d_model must be a multiple of heads: d_model = ", d_model, ", heads = ", heads);
-    for (const float rate : {dropout, attention_dropout, classifier_dropout.value_or(0.f)}) {
-      require(rate >= 0.f && rate < 1.f, kWhere, "dropout must be in [0, 1): ", rate);
-    }
+    detail::require_heads(d_model, heads, kWhere);
+    detail::require_dropout({dropout, attention_dropout, classifier_dropout.value_or(0.f)}, kWhere);
     require(norm_epsilon > 0, kWhere, "norm_epsilon must be positive: ", norm_epsilon);
     require(pooler || !next_sentence_head, kWhere, "the next-sentence head needs the pooler");
     require(labels.empty() || (!masked_language_head && !next_sentence_head), kWhere, "a model that tells ",
@@ -124,8 +125,8 @@ static_assert(Module<MaskedLanguageHead<float>>);
 ///
 /// ```cpp
 /// const auto bert = rapt::from_pretrained<rapt::Bert<float>>("bert-base-uncased");
-/// const auto hidden = bert(batch);                 // [N, D]
-/// const auto scores = bert.token_logits(hidden);   // [N, V]: what stands at "[MASK]"?
+/// const auto hidden = bert.hidden(batch);    // [N, D]
+/// const auto scores = bert.logits(hidden);   // [N, V]: what stands at "[MASK]"?
 /// ```
 template <class T = float>
 class Bert {
@@ -144,8 +145,8 @@ class Bert {
   /// The last hidden state   // [N, D]
   /// `token_types`: of each token, 0 in the first sentence and 1 in the second; empty: all 0. If not empty,
   /// `weights[i]` receives layer i's attention probabilities; its size must be the number of layers.
-  [[nodiscard]] Variable<T> operator()(const TokenBatch& batch, std::span<const TokenId> token_types = {},
-                                       std::span<Tensor<T>> weights = {}) const {
+  [[nodiscard]] Variable<T> hidden(const TokenBatch& batch, std::span<const std::int32_t> token_types = {},
+                                   std::span<Tensor<T>> weights = {}) const {
     return encoder_(embed(batch, token_types), batch.row_splits, {}, weights);
   }
 
@@ -153,46 +154,50 @@ class Bert {
   [[nodiscard]] static Variable<T> first_rows(const Variable<T>& hidden, const RowSplits& splits) {
     require<ShapeError>(hidden.rows() == splits.rows(), "bert", "the hidden state has shape ", hidden.shape(),
                         ", row splits end at ", splits.rows());
-    std::vector<TokenId> rows;
+    std::vector<std::int32_t> rows;
     for (Index s = 0; s < splits.sequences(); ++s) {
       require(splits.length(s) > 0, "bert", "sequence ", s, " is empty: it has no first token");
-      rows.push_back(static_cast<TokenId>(splits.begin(s)));
+      rows.push_back(static_cast<std::int32_t>(splits.begin(s)));
     }
     return gather_rows<T>(hidden, rows);
   }
 
   /// What the first token of each sequence, "[CLS]", says of all of it   // [B, D] from [N, D]
   [[nodiscard]] Variable<T> pooled(const Variable<T>& hidden, const RowSplits& splits) const {
-    return part(pooler_, "pooler")(first_rows(hidden, splits), Activation::tanh);
+    return detail::require_part(pooler_, "bert", "pooler")(first_rows(hidden, splits), Activation::tanh);
   }
   /// Scores of every token to stand there, before softmax   // [N, V] from [N, D]
-  [[nodiscard]] Variable<T> token_logits(const Variable<T>& hidden) const {
-    const MaskedLanguageHead<T>& head = part(masked_language_, "masked-language head");
+  [[nodiscard]] Variable<T> logits(const Variable<T>& hidden) const {
+    const MaskedLanguageHead<T>& head = detail::require_part(masked_language_, "bert", "masked-language head");
     return linear<T>(head(hidden), embedding_.weight(), head.bias());
+  }
+  /// The same of tokens   // [N, V]
+  [[nodiscard]] Variable<T> operator()(const TokenBatch& batch, std::span<const std::int32_t> token_types = {}) const {
+    return logits(hidden(batch, token_types));
   }
   /// Scores that the second sentence follows the first (column 0) or does not (1)   // [B, 2] from [N, D]
   [[nodiscard]] Variable<T> next_sentence_logits(const Variable<T>& hidden, const RowSplits& splits) const {
-    return part(next_sentence_, "next-sentence head")(pooled(hidden, splits));
+    return detail::require_part(next_sentence_, "bert", "next-sentence head")(pooled(hidden, splits));
   }
   /// Scores of the config's labels: of sequences, [B, labels], or without a pooler of tokens, [N, labels]
   [[nodiscard]] Variable<T> class_logits(const Variable<T>& hidden, const RowSplits& splits) const {
-    const Linear<T>& head = part(classifier_, "classification head");
+    const Linear<T>& head = detail::require_part(classifier_, "bert", "classification head");
     const float rate = config_.classifier_dropout.value_or(config_.dropout);
     return head(dropout(pooler_ ? pooled(hidden, splits) : hidden, rate));
   }
 
   /// Mean cross-entropy of the hidden tokens; [N, V] is never stored. With `is_random`, of each sequence 0 where its
   /// second sentence follows the first and 1 where it does not, plus the mean cross-entropy of that.
-  [[nodiscard]] Variable<T> loss(const LanguageBatch& batch, std::span<const TokenId> token_types = {},
-                                 std::span<const TokenId> is_random = {},
+  [[nodiscard]] Variable<T> loss(const LanguageBatch& batch, std::span<const std::int32_t> token_types = {},
+                                 std::span<const std::int32_t> is_random = {},
                                  const CrossEntropyOptions& options = {}) const {
-    const MaskedLanguageHead<T>& head = part(masked_language_, "masked-language head");
-    const Variable<T> hidden = (*this)(batch.input, token_types);
-    const Variable<T> asked = batch.rows.empty() ? hidden : gather_rows<T>(hidden, batch.rows);
+    const MaskedLanguageHead<T>& head = detail::require_part(masked_language_, "bert", "masked-language head");
+    const Variable<T> all = hidden(batch.input, token_types);
+    const Variable<T> asked = batch.rows.empty() ? all : gather_rows<T>(all, batch.rows);
     const Variable<T> masked =
         linear_cross_entropy<T>(head(asked), embedding_.weight(), head.bias(), batch.targets, options);
     if (is_random.empty()) return masked;
-    return add(masked, cross_entropy(next_sentence_logits(hidden, batch.input.row_splits), is_random));
+    return add(masked, cross_entropy(next_sentence_logits(all, batch.input.row_splits), is_random));
   }
 
   [[nodiscard]] const BertConfig& config() const { return config_; }
@@ -226,19 +231,12 @@ class Bert {
     if (classes > 0) classifier_.emplace(d, classes, rng);
   }
 
-  template <class Part>
-  [[nodiscard]] static const Part& part(const std::optional<Part>& some, std::string_view name) {
-    require(some.has_value(), "bert", "the model has no ", name);
-    return *some;
-  }
-
   /// Dropout(LayerNorm(token + position + type))   // [N, D]
-  [[nodiscard]] Variable<T> embed(const TokenBatch& batch, std::span<const TokenId> token_types) const {
-    require<ShapeError>(batch.row_splits.rows() == batch.size(), "bert", batch.size(), " tokens, row splits end at ",
-                        batch.row_splits.rows());
+  [[nodiscard]] Variable<T> embed(const TokenBatch& batch, std::span<const std::int32_t> token_types) const {
+    require_row_splits(batch, "bert");
     require<ShapeError>(token_types.empty() || static_cast<Index>(token_types.size()) == batch.size(), "bert",
                         token_types.size(), " token types for ", batch.size(), " tokens");
-    const std::vector<TokenId> zeros(token_types.empty() ? batch.tokens.size() : 0, TokenId{0});
+    const std::vector<std::int32_t> zeros(token_types.empty() ? batch.tokens.size() : 0, 0);
     Variable<T> x = positions_(embedding_(batch.tokens), batch.row_splits);
     x = add_rows<T>(std::move(x), token_types_.weight(), token_types.empty() ? std::span(zeros) : token_types);
     return dropout(norm_(x), config_.dropout);

@@ -72,8 +72,7 @@ class CausalDecoder {
 
  protected:
   [[nodiscard]] Variable<T> embedded(const TokenBatch& batch, const State& behind) const {
-    require<ShapeError>(batch.row_splits.rows() == batch.size(), Model::kWhere, batch.size(),
-                        " tokens, row splits end at ", batch.row_splits.rows());
+    require_row_splits(batch, Model::kWhere);
     return model().embed(batch, behind);
   }
 

@@ -6,6 +6,8 @@
 #include "rapt/autograd/ops/add.hpp"
 #include "rapt/autograd/ops/distillation.hpp"
 #include "rapt/autograd/ops/multiply.hpp"
+#include "rapt/models/label_loss.hpp"
+#include "rapt/models/model_part.hpp"
 #include "rapt/models/vit.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -40,7 +42,7 @@ struct DeitConfig : VitConfig {
 /// from many threads.
 ///
 /// ```cpp
-/// const auto loss = deit.loss(images, labels, teacher.logits(images).value(), {.targets = TeacherTargets::hard});
+/// const auto loss = deit.loss(batch, teacher(batch.images).value(), {.targets = rapt::TeacherTargets::hard});
 /// ```
 template <class T = float>
 class Deit {
@@ -59,7 +61,7 @@ class Deit {
 
   /// The last hidden state: of each image the class token, the distillation token, then its patches, row by row
   ///   // [B (P + 2), D]
-  [[nodiscard]] Variable<T> operator()(const ImageBatch<T>& images, const VitOptions<T>& options = {}) const {
+  [[nodiscard]] Variable<T> hidden(const ImageBatch<T>& images, const VitOptions<T>& options = {}) const {
     return encoder_(images, options);
   }
   /// Where each image's rows are.
@@ -67,42 +69,48 @@ class Deit {
 
   /// What the pooler makes of the class token   // [B, pooler width] from hidden states [B (P + 2), D]
   [[nodiscard]] Variable<T> pooler_output(const Variable<T>& hidden, const RowSplits& splits) const {
-    return part(pooler_, "pooler")(VitEncoder<T>::token_rows(hidden, splits, 0), config_.pooler_activation);
+    return detail::require_part(pooler_, "deit", "pooler")(VitEncoder<T>::token_rows(hidden, splits, 0),
+                                                           config_.pooler_activation);
   }
   /// Scores of the config's labels, of the class token   // [B, labels] from hidden states [B (P + 2), D]
   [[nodiscard]] Variable<T> class_logits(const Variable<T>& hidden, const RowSplits& splits) const {
-    return part(classifier_, "classification head")(VitEncoder<T>::token_rows(hidden, splits, 0));
+    const Linear<T>& head = detail::require_part(classifier_, "deit", "classification head");
+    return head(VitEncoder<T>::token_rows(hidden, splits, 0));
   }
   /// The same of the distillation token.
   [[nodiscard]] Variable<T> distillation_logits(const Variable<T>& hidden, const RowSplits& splits) const {
-    return part(distillation_classifier_, "distillation head")(VitEncoder<T>::token_rows(hidden, splits, 1));
+    const Linear<T>& head = detail::require_part(distillation_classifier_, "deit", "distillation head");
+    return head(VitEncoder<T>::token_rows(hidden, splits, 1));
   }
   /// The mean of both heads' scores, or the class token's where it has the only one   // [B, labels]
-  [[nodiscard]] Variable<T> logits(const ImageBatch<T>& images, const VitOptions<T>& options = {}) const {
-    const Variable<T> hidden = (*this)(images, options);
-    const Variable<T> of_class = class_logits(hidden, splits(images));
+  [[nodiscard]] Variable<T> logits(const Variable<T>& hidden, const RowSplits& splits) const {
+    const Variable<T> of_class = class_logits(hidden, splits);
     if (!distillation_classifier_) return of_class;
-    return scale(add(of_class, distillation_logits(hidden, splits(images))), T(0.5));
+    return scale(add(of_class, distillation_logits(hidden, splits)), T(0.5));
+  }
+  /// The same of images   // [B, labels]
+  [[nodiscard]] Variable<T> operator()(const ImageBatch<T>& images, const VitOptions<T>& options = {}) const {
+    return logits(hidden(images, options), splits(images));
   }
 
   /// Mean cross-entropy of the images' labels, without a teacher.
-  [[nodiscard]] Variable<T> loss(const ImageBatch<T>& images, std::span<const TokenId> labels,
-                                 const CrossEntropyOptions& options = {}) const {
-    return cross_entropy(logits(images), labels, options);
+  [[nodiscard]] Variable<T> loss(const LabelledImages<T>& batch, const CrossEntropyOptions& options = {}) const {
+    return label_loss((*this)(batch.images), batch, options);
   }
   /// The paper's equations 2 and 3: (1 - weight) times the class token's cross-entropy with the labels, plus weight
   /// times the distillation token's distance from the teacher's scores [B, labels], as `distillation` says.
-  [[nodiscard]] Variable<T> loss(const ImageBatch<T>& images, std::span<const TokenId> labels, const Tensor<T>& teacher,
+  [[nodiscard]] Variable<T> loss(const LabelledImages<T>& batch, const Tensor<T>& teacher,
                                  const DistillationOptions& distillation, const CrossEntropyOptions& options = {},
                                  const VitOptions<T>& more = {}) const {
     const float weight = distillation.weight;
     require(weight >= 0.f && weight <= 1.f, "deit", "weight must be in [0, 1]: ", weight);
-    const Variable<T> hidden = (*this)(images, more);
-    const Variable<T> of_labels = cross_entropy(class_logits(hidden, splits(images)), labels, options);
+    const Variable<T> rows = hidden(batch.images, more);
+    const RowSplits row_splits = splits(batch.images);
+    const Variable<T> of_labels = label_loss(class_logits(rows, row_splits), batch, options);
     DistillationOptions teacher_alone = distillation;
     teacher_alone.weight = 1;
     const Variable<T> of_teacher =
-        distillation_loss<T>(distillation_logits(hidden, splits(images)), teacher, {}, teacher_alone);
+        distillation_loss<T>(distillation_logits(rows, row_splits), teacher, {}, teacher_alone);
     return add(scale(of_labels, static_cast<T>(1 - weight)), scale(of_teacher, static_cast<T>(weight)));
   }
 
@@ -117,12 +125,6 @@ class Deit {
   }
 
  private:
-  template <class Part>
-  [[nodiscard]] static const Part& part(const std::optional<Part>& some, std::string_view name) {
-    require(some.has_value(), "deit", "the model has no ", name);
-    return *some;
-  }
-
   DeitConfig config_;
   VitEncoder<T> encoder_;
   std::optional<Linear<T>> pooler_, classifier_, distillation_classifier_;

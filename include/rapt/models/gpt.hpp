@@ -13,6 +13,7 @@
 #include "rapt/autograd/ops/dropout.hpp"
 #include "rapt/core/sequence_marks.hpp"
 #include "rapt/models/causal_decoder.hpp"
+#include "rapt/models/config_checks.hpp"
 #include "rapt/models/config_fields.hpp"
 #include "rapt/nn/embedding.hpp"
 #include "rapt/nn/positional_encoding.hpp"
@@ -73,11 +74,8 @@ struct GptConfig {
     require(vocabulary > 0 && positions > 0 && layers > 0 && d_ff.value_or(1) > 0, kWhere,
             "sizes must be positive: vocabulary ", vocabulary, ", positions ", positions, ", layers ", layers,
             ", d_ff ", d_ff.value_or(4 * d_model));
-    require(d_model > 0 && heads > 0 && d_model % heads == 0, kWhere,
-            "d_model must be a multiple of heads: d_model = ", d_model, ", heads = ", heads);
-    for (const float rate : {embedding_dropout, dropout, attention_dropout}) {
-      require(rate >= 0.f && rate < 1.f, kWhere, "dropout must be in [0, 1): ", rate);
-    }
+    detail::require_heads(d_model, heads, kWhere);
+    detail::require_dropout({embedding_dropout, dropout, attention_dropout}, kWhere);
     require(norm_epsilon > 0, kWhere, "norm_epsilon must be positive: ", norm_epsilon);
   }
 

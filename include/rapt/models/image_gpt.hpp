@@ -6,7 +6,9 @@
 #pragma once
 
 #include "rapt/autograd/ops/mean_rows.hpp"
+#include "rapt/models/config_checks.hpp"
 #include "rapt/models/gpt.hpp"
+#include "rapt/models/model_part.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -62,11 +64,8 @@ struct ImageGptConfig {
     require(clusters > 0 && positions > 0 && layers > 0 && d_ff.value_or(1) > 0, kWhere,
             "sizes must be positive: clusters ", clusters, ", positions ", positions, ", layers ", layers, ", d_ff ",
             d_ff.value_or(4 * d_model));
-    require(d_model > 0 && heads > 0 && d_model % heads == 0, kWhere,
-            "d_model must be a multiple of heads: d_model = ", d_model, ", heads = ", heads);
-    for (const float rate : {embedding_dropout, dropout, attention_dropout}) {
-      require(rate >= 0.f && rate < 1.f, kWhere, "dropout must be in [0, 1): ", rate);
-    }
+    detail::require_heads(d_model, heads, kWhere);
+    detail::require_dropout({embedding_dropout, dropout, attention_dropout}, kWhere);
     require(norm_epsilon > 0 && init_std >= 0, kWhere, "norm_epsilon must be positive: ", norm_epsilon,
             ", init_std not negative: ", init_std);
     require(labels.empty() || !pixel_head, kWhere, "a model that tells ", labels.size(),
@@ -132,9 +131,9 @@ class ImageGpt : public CausalDecoder<ImageGpt<T>, T> {
     const Variable<T> x = this->embedded(batch, PrefixState<T>());
     return mean_rows(layers_.features(x, batch.row_splits, layer, {.mask = {.causal = true}}), batch.row_splits);
   }
-  /// Scores of the config's labels   // [B, labels]
-  [[nodiscard]] Variable<T> class_logits(const TokenBatch& batch) const {
-    return part(classifier_, "classification head")(features(batch, config_.layers));
+  /// Scores of the config's labels, of the mean over an image's pixels   // [B, labels] from hidden states [N, D]
+  [[nodiscard]] Variable<T> class_logits(const Variable<T>& hidden, const RowSplits& splits) const {
+    return detail::require_part(classifier_, kWhere, "classification head")(mean_rows(hidden, splits));
   }
 
   /// Images, each all its pixels, as what is read, begin symbol and p_1 .. p_(n-1), and asked for, p_1 .. p_n.
@@ -183,12 +182,9 @@ class ImageGpt : public CausalDecoder<ImageGpt<T>, T> {
     }
   }
 
-  [[nodiscard]] static const Linear<T>& part(const std::optional<Linear<T>>& some, std::string_view name) {
-    require(some.has_value(), kWhere, "the model has no ", name);
-    return *some;
+  [[nodiscard]] const Parameter<T>& output_weight() const {
+    return detail::require_part(output_, kWhere, "pixel head").weight();
   }
-
-  [[nodiscard]] const Parameter<T>& output_weight() const { return part(output_, "pixel head").weight(); }
 
   /// Dropout(embedding + position)   // [N, D]
   [[nodiscard]] Variable<T> embed(const TokenBatch& batch, const PrefixState<T>& behind) const {

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "rapt/core/sequence_marks.hpp"
@@ -75,9 +76,9 @@ struct LlamaConfig {
   /// Folders hold queries, keys and values as one matrix, and gates and values of the inner layer as another, as
   /// Hugging Face's Phi-3. The model is the same.
   bool fused_projections = false;
-  /// If > 0: a token sees itself and no more than this many before it. Hugging Face's sliding_window counts the token
-  /// itself.
-  Index window = 0;
+  /// A token sees itself and no more than so many before it, one at least; unset: no limit. Hugging Face's
+  /// sliding_window counts the token itself.
+  std::optional<Index> window = {};
   float attention_dropout = 0.f;                ///< rate of the attention probabilities
   double init_std = 0.02;                       ///< of all matrices
   std::optional<TokenId> begin_token = {};      ///< what a text may begin with; read in place of an empty prompt
@@ -174,7 +175,7 @@ struct LlamaConfig {
             "d_model must be a multiple of heads, unless head_dim is given: d_model = ", d_model, ", heads = ", heads,
             ", head_dim = ", head_dim.value_or(0));
     rotary.validate(columns_of_head());
-    require(window >= 0, kWhere, "window must not be negative: ", window);
+    require(window.value_or(1) > 0, kWhere, "window must be positive: ", window.value_or(0));
     require(attention_dropout >= 0.f && attention_dropout < 1.f, kWhere,
             "attention_dropout must be in [0, 1): ", attention_dropout);
     require(norm_epsilon > 0 && init_std >= 0, kWhere, "norm_epsilon must be positive: ", norm_epsilon,
@@ -201,7 +202,9 @@ struct LlamaConfig {
     field("mlp_bias", self.mlp_bias);
     field("query_key_norm", self.query_key_norm);
     field("fused_projections", self.fused_projections);
-    field("window", self.window);
+    Index width = self.window.value_or(0);  // files say 0 for no limit
+    field("window", width);
+    if constexpr (!std::is_const_v<Self>) self.window = width != 0 ? std::optional(width) : std::nullopt;
     field("attention_dropout", self.attention_dropout);
     field("init_std", self.init_std);
     field("begin_token", self.begin_token);

@@ -3,6 +3,7 @@
 /// the others are (He et al. 2021). What the encoder has learned so is then put to use in a classifier (vit.hpp).
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -11,7 +12,9 @@
 #include "rapt/autograd/ops/place_rows.hpp"
 #include "rapt/core/patch_mask.hpp"
 #include "rapt/kernels/patch_pixels.hpp"
+#include "rapt/models/config_checks.hpp"
 #include "rapt/models/config_fields.hpp"
+#include "rapt/models/model_part.hpp"
 #include "rapt/nn/encoder.hpp"
 #include "rapt/nn/grid_positions.hpp"
 #include "rapt/nn/patch_embedding.hpp"
@@ -75,9 +78,7 @@ struct MaeConfig {
     require(decoder_width > 0 && decoder_heads > 0 && decoder_width % decoder_heads == 0 && decoder_width % 4 == 0,
             kWhere, "decoder_width must be a multiple of decoder_heads and of 4: decoder_width = ", decoder_width,
             ", decoder_heads = ", decoder_heads);
-    for (const float rate : {dropout, attention_dropout}) {
-      require(rate >= 0.f && rate < 1.f, kWhere, "dropout must be in [0, 1): ", rate);
-    }
+    detail::require_dropout({dropout, attention_dropout}, kWhere);
     require(norm_epsilon > 0, kWhere, "norm_epsilon must be positive: ", norm_epsilon);
     require(mask_ratio >= 0 && mask_ratio < 1, kWhere, "mask_ratio must be in [0, 1): ", mask_ratio);
     require(!normalise_pixels || grid.patch_size() > 1, kWhere, "a patch of one number has no deviation");
@@ -121,7 +122,7 @@ class MaeDecoder {
   [[nodiscard]] Variable<T> operator()(const Variable<T>& encoded, const PatchMask& mask) const {
     const Index images = mask.images(), length = mask.patches() + 1;
     std::vector<Index> places;  // of the class token and the visible patches of each image
-    const std::vector<TokenId> rows = mask.token_rows(mask.visible());
+    const std::vector<std::int32_t> rows = mask.token_rows(mask.visible());
     for (Index b = 0; b < images; ++b) {
       places.push_back(b * length);
       places.insert(places.end(), rows.begin() + mask.visible_splits().begin(b),
@@ -129,11 +130,11 @@ class MaeDecoder {
     }
     require<ShapeError>(encoded.rows() == static_cast<Index>(places.size()), "mae", "the encoder's rows have shape ",
                         encoded.shape(), ", the mask shows ", rows.size(), " patches of ", images, " images");
-    const std::vector<TokenId> hidden = mask.token_rows(mask.masked());
-    const Variable<T> tokens = gather_rows<T>(mask_token_, std::vector<TokenId>(hidden.size(), TokenId{0}));
+    const std::vector<std::int32_t> hidden = mask.token_rows(mask.masked());
+    const Variable<T> tokens = gather_rows<T>(mask_token_, std::vector<std::int32_t>(hidden.size(), std::int32_t{0}));
     Variable<T> x = place_rows<T>({{embedding_(encoded), places}, {tokens, {hidden.begin(), hidden.end()}}});
-    std::vector<TokenId> positions;
-    for (Index i = 0; i < images * length; ++i) positions.push_back(static_cast<TokenId>(i % length));
+    std::vector<std::int32_t> positions;
+    for (Index i = 0; i < images * length; ++i) positions.push_back(static_cast<std::int32_t>(i % length));
     return encoder_(add_rows<T>(std::move(x), detail::constant(positions_), positions),
                     RowSplits::equal(images, length));
   }
@@ -161,7 +162,7 @@ static_assert(Module<MaeDecoder<float>>);
 ///
 /// ```cpp
 /// const rapt::PatchMask mask = rapt::random_patch_mask(images.images(), mae.config().grid.patches(), 0.75, rng);
-/// const auto loss = mae.loss(images, mask);
+/// const auto loss = mae.loss({.images = images, .mask = mask});
 /// ```
 template <class T = float>
 class Mae {
@@ -191,12 +192,12 @@ class Mae {
   /// the mask   // [B (K + 1), D]
   /// An empty mask: all patches in their order. Positions are fixed; no gradient flows into them. If not empty,
   /// `weights[i]` receives layer i's attention probabilities; its size must be the number of layers.
-  [[nodiscard]] Variable<T> operator()(const ImageBatch<T>& images, const PatchMask& mask = {},
-                                       std::span<Tensor<T>> weights = {}) const {
+  [[nodiscard]] Variable<T> hidden(const ImageBatch<T>& images, const PatchMask& mask = {},
+                                   std::span<Tensor<T>> weights = {}) const {
     require<ShapeError>(images.shape() == config_.grid.image, kWhere, "images of ", to_string(images.shape()),
                         ", the model's are ", to_string(config_.grid.image));
     require<ShapeError>(images.images() > 0, kWhere, "a batch without images");
-    std::vector<TokenId> visible;
+    std::vector<std::int32_t> visible;
     if (mask.images() > 0) {
       require_mask(images, mask);
       visible = mask.visible_in_image();
@@ -209,14 +210,20 @@ class Mae {
 
   /// Pixels of all patches, in the order (y, x, c), visible ones included   // [B P, p_h p_w C]
   [[nodiscard]] Variable<T> predict(const Variable<T>& encoded, const PatchMask& mask) const {
-    const MaeDecoder<T>& decoder = part(decoder_, "decoder");
+    const MaeDecoder<T>& decoder = detail::require_part(decoder_, kWhere, "decoder");
     return decoder.predict(
         gather_rows<T>(decoder(encoded, mask), mask.token_rows(PatchMask(mask.images(), mask.patches()).visible())));
+  }
+  /// The same of images   // [B P, p_h p_w C]
+  [[nodiscard]] Variable<T> operator()(const ImageBatch<T>& images, const PatchMask& mask) const {
+    return predict(hidden(images, mask), mask);
   }
 
   /// The mean squared distance between predicted pixels of the hidden patches and their own, which are normalised if
   /// the config says so. Pixels of visible patches are not computed.
-  [[nodiscard]] Variable<T> loss(const ImageBatch<T>& images, const PatchMask& mask) const {
+  [[nodiscard]] Variable<T> loss(const MaskedImages<T>& batch) const {
+    const ImageBatch<T>& images = batch.images;
+    const PatchMask& mask = batch.mask;
     require(!mask.masked().empty(), kWhere, "no patch is hidden");
     Tensor<T> target = kernels::patch_pixels(images, config_.grid, mask.masked());
     if (config_.normalise_pixels) {
@@ -255,11 +262,6 @@ class Mae {
  private:
   static constexpr std::string_view kWhere = "mae";
 
-  template <class Part>
-  [[nodiscard]] static const Part& part(const std::optional<Part>& some, std::string_view name) {
-    require(some.has_value(), kWhere, "the model has no ", name);
-    return *some;
-  }
   void require_mask(const ImageBatch<T>& images, const PatchMask& mask) const {
     require<ShapeError>(mask.images() == images.images() && mask.patches() == config_.grid.patches(), kWhere,
                         "a mask of ", mask.images(), " images of ", mask.patches(), " patches for ", images.images(),
@@ -272,9 +274,9 @@ class Mae {
   }
   /// Pixels of the hidden patches alone   // [hidden, p_h p_w C]
   [[nodiscard]] Variable<T> predict_hidden(const ImageBatch<T>& images, const PatchMask& mask) const {
-    const MaeDecoder<T>& decoder = part(decoder_, "decoder");
+    const MaeDecoder<T>& decoder = detail::require_part(decoder_, kWhere, "decoder");
     require_mask(images, mask);
-    const Variable<T> decoded = decoder((*this)(images, mask), mask);
+    const Variable<T> decoded = decoder(hidden(images, mask), mask);
     return decoder.predict(gather_rows<T>(decoded, mask.token_rows(mask.masked())));
   }
 

@@ -159,7 +159,11 @@ class Marian {
                                    const RowSplits& encoder_splits) const {
     return transformer_.decode(target_input, encoder_output, encoder_splits);
   }
-  /// Scores of every token at every target position, before softmax   // [N, V]
+  /// The decoder's last hidden state for target_input given source   // [N, D]
+  [[nodiscard]] Variable<T> hidden(const TokenBatch& source, const TokenBatch& target_input) const {
+    return transformer_.hidden(source, target_input);
+  }
+  /// Scores of every token at every target position, before softmax   // [N, V] from [N, D]
   [[nodiscard]] Variable<T> logits(const Variable<T>& hidden) const { return transformer_.logits(hidden); }
   /// Logits for target_input given source   // [N, V]
   [[nodiscard]] Variable<T> operator()(const TokenBatch& source, const TokenBatch& target_input) const {

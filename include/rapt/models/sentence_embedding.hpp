@@ -24,7 +24,7 @@ struct SentenceEmbeddingOptions {
 template <class T>
 [[nodiscard]] Variable<T> embed_sentences(const Bert<T>& model, const TokenBatch& batch,
                                           const SentenceEmbeddingOptions& options = {}) {
-  const Variable<T> hidden = model(batch);
+  const Variable<T> hidden = model.hidden(batch);
   const Variable<T> pooled = options.pooling == SentencePooling::mean ? mean_rows(hidden, batch.row_splits)
                                                                       : Bert<T>::first_rows(hidden, batch.row_splits);
   return options.normalize ? normalize(pooled) : pooled;

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -17,6 +18,7 @@
 #include "rapt/autograd/ops/dropout.hpp"
 #include "rapt/autograd/ops/multiply.hpp"
 #include "rapt/core/sequence_marks.hpp"
+#include "rapt/models/config_checks.hpp"
 #include "rapt/models/config_fields.hpp"
 #include "rapt/models/encoder_decoder.hpp"
 #include "rapt/nn/embedding.hpp"
@@ -73,7 +75,7 @@ struct T5Config {
                           .key_bias = false,
                           .value_bias = false,
                           .output_bias = false,
-                          .positions = BiasTable{}},
+                          .positions = RelativePositionBias{}},
             .cross_attention = cross_attention,
             .feed_forward = gated ? FeedForwardKind::gated : FeedForwardKind::plain,
             .d_ff = d_ff,
@@ -95,7 +97,7 @@ struct T5Config {
     require(encoder_layers > 0 && decoder_layers > 0, kWhere, "layers must be positive: encoder_layers ",
             encoder_layers, ", decoder_layers ", decoder_layers);
     for (const bool bidirectional : {true, false}) buckets(bidirectional).validate(kWhere);
-    require(dropout >= 0.f && dropout < 1.f, kWhere, "dropout must be in [0, 1): ", dropout);
+    detail::require_dropout({dropout}, kWhere);
     require(norm_epsilon > 0 && init_factor >= 0, kWhere, "norm_epsilon must be positive: ", norm_epsilon,
             ", init_factor not negative: ", init_factor);
   }
@@ -164,7 +166,7 @@ class T5 : public EncoderDecoder<T5<T>, T> {
   [[nodiscard]] Variable<T> encode(const TokenBatch& source, const AttentionMask<T>& mask = {},
                                    std::span<Tensor<T>> weights = {}) const {
     const Index farthest = std::max<Index>(source.row_splits.longest() - 1, 0);
-    const std::vector<TokenId> numbers = config_.buckets(/*bidirectional=*/true).numbers(farthest, farthest);
+    const std::vector<std::int32_t> numbers = config_.buckets(/*bidirectional=*/true).numbers(farthest, farthest);
     return dropped(encoder_(embed(source), source.row_splits,
                             {.mask = mask,
                              .positions = {.table = encoder_bias_, .numbers = numbers, .zero = farthest},
@@ -175,7 +177,7 @@ class T5 : public EncoderDecoder<T5<T>, T> {
   [[nodiscard]] Variable<T> decode(const TokenBatch& target_input, const Variable<T>& encoder_output,
                                    const RowSplits& encoder_splits, StackInputs<T> inputs = {}) const {
     const Index farthest = std::max<Index>(target_input.row_splits.longest() - 1, 0);
-    const std::vector<TokenId> numbers = config_.buckets(/*bidirectional=*/false).numbers(farthest, farthest);
+    const std::vector<std::int32_t> numbers = config_.buckets(/*bidirectional=*/false).numbers(farthest, farthest);
     inputs.positions = {.table = decoder_bias_, .numbers = numbers, .zero = farthest};
     return scaled(
         dropped(decoder_(embed(target_input), target_input.row_splits, encoder_output, encoder_splits, inputs)));
@@ -219,8 +221,7 @@ class T5 : public EncoderDecoder<T5<T>, T> {
   [[nodiscard]] Parameter<T> output_bias() const { return {}; }
 
   [[nodiscard]] Variable<T> embed(const TokenBatch& batch) const {
-    require<ShapeError>(batch.row_splits.rows() == batch.size(), kWhere, batch.size(), " tokens, row splits end at ",
-                        batch.row_splits.rows());
+    require_row_splits(batch, kWhere);
     return dropped(embedding_(batch.tokens));
   }
   [[nodiscard]] Variable<T> dropped(Variable<T> x) const { return dropout(std::move(x), config_.dropout); }
@@ -236,7 +237,7 @@ class T5 : public EncoderDecoder<T5<T>, T> {
     for (Index r = 0; r < std::ssize(behind); ++r) {
       farthest = std::max(farthest, at(behind, r) + next.row_splits.length(r) - 1);
     }
-    const std::vector<TokenId> numbers = config_.buckets(/*bidirectional=*/false).numbers(farthest, 0);
+    const std::vector<std::int32_t> numbers = config_.buckets(/*bidirectional=*/false).numbers(farthest, 0);
     return scaled(decoder_.step(state, embed(next), next.row_splits,
                                 {.table = decoder_bias_, .numbers = numbers, .zero = farthest}));
   }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "rapt/core/sequence_marks.hpp"
+#include "rapt/models/config_checks.hpp"
 #include "rapt/models/config_fields.hpp"
 #include "rapt/models/encoder_decoder.hpp"
 #include "rapt/nn/decoder.hpp"
@@ -119,8 +120,7 @@ struct TransformerConfig {
     constexpr std::string_view kWhere = "transformer";
     require(source_vocabulary > 0 && target_vocabulary > 0, kWhere, "vocabularies must not be empty: source ",
             source_vocabulary, ", target ", target_vocabulary);
-    require(d_model > 0 && heads > 0 && d_model % heads == 0, kWhere,
-            "d_model must be a multiple of heads: d_model = ", d_model, ", heads = ", heads);
+    detail::require_heads(d_model, heads, kWhere);
     require(decoder_heads >= 0 && (decoder_heads == 0 || d_model % decoder_heads == 0), kWhere,
             "d_model must be a multiple of decoder_heads: d_model = ", d_model, ", decoder_heads = ", decoder_heads);
     require(decoder_d_ff >= 0, kWhere, "decoder_d_ff must not be negative: ", decoder_d_ff);
@@ -128,9 +128,7 @@ struct TransformerConfig {
     require(learned_positions > 0 || d_model % 2 == 0, kWhere, "sinusoidal positions need an even d_model: ", d_model);
     require(d_ff > 0 && encoder_layers > 0 && decoder_layers > 0, kWhere, "sizes must be positive: d_ff ", d_ff,
             ", encoder_layers ", encoder_layers, ", decoder_layers ", decoder_layers);
-    for (const float rate : {dropout, attention_dropout, activation_dropout}) {
-      require(rate >= 0.f && rate < 1.f, kWhere, "dropout must be in [0, 1): ", rate);
-    }
+    detail::require_dropout({dropout, attention_dropout, activation_dropout}, kWhere);
     require(norm_epsilon > 0, kWhere, "norm_epsilon must be positive: ", norm_epsilon);
     require(!tie_embeddings || source_vocabulary == target_vocabulary, kWhere,
             "shared embeddings need one vocabulary: source ", source_vocabulary, ", target ", target_vocabulary);
@@ -259,8 +257,7 @@ class Transformer : public EncoderDecoder<Transformer<T>, T> {
   [[nodiscard]] Variable<T> embed(const Embedding<T>& table,
                                   const std::optional<LearnedPositionalEncoding<T>>& positions, const TokenBatch& batch,
                                   std::span<const Index> starts) const {
-    require<ShapeError>(batch.row_splits.rows() == batch.size(), kWhere, batch.size(), " tokens, row splits end at ",
-                        batch.row_splits.rows());
+    require_row_splits(batch, kWhere);
     Variable<T> x = table(batch.tokens);
     x = positions ? (*positions)(std::move(x), batch.row_splits, starts)
                   : sinusoids_(std::move(x), batch.row_splits, starts);

@@ -4,6 +4,7 @@
 /// further than a segment; hence positions are relative.
 #pragma once
 
+#include "rapt/core/initialisation.hpp"
 #include "rapt/models/config_fields.hpp"
 #include "rapt/models/transformer_xl_config.hpp"
 #include "rapt/nn/distance_encoding.hpp"
@@ -31,7 +32,7 @@ class TransformerXl {
       : config_(detail::checked(config)),
         embedding_(config.adaptive_vocabulary(), rng, config.init_std, config.projection_init_std),
         output_(config.adaptive_vocabulary(), config.softmax(), rng, config.init_std, config.projection_init_std),
-        layers_(config.layers, config.layer(), /*final_norm=*/false, rng),
+        layers_(layers_to_draw(config, rng)),
         distances_(encoding(config)) {
     if (!config.own_biases) {
       content_bias_ = Parameter<T>(init::constant<T>(Shape{config.heads, config.head_dim}, T(0)));
@@ -48,8 +49,7 @@ class TransformerXl {
   [[nodiscard]] Variable<T> hidden(const TokenBatch& segment, SegmentCache<T>& cache) const {
     constexpr std::string_view kWhere = "transformer_xl";
     const RowSplits& splits = segment.row_splits;
-    require<ShapeError>(splits.rows() == segment.size(), kWhere, segment.size(), " tokens, row splits end at ",
-                        splits.rows());
+    require_row_splits(segment, kWhere);
     const SegmentCache<T> none = cache.empty() ? empty_state(splits.sequences()) : SegmentCache<T>();
     const SegmentCache<T>& before = cache.empty() ? none : cache;
     require<ShapeError>(before.rows() == splits.sequences(), kWhere, "a cache of ", before.rows(), " sequences for ",
@@ -151,6 +151,11 @@ class TransformerXl {
     return segment.rows.empty() ? h : gather_rows<T>(h, segment.rows);
   }
 
+  /// The blocks, whose matrices the constructor draws.
+  [[nodiscard]] static Stack<T, kPaperKinds> layers_to_draw(const TransformerXlConfig& config, Rng& rng) {
+    const detail::DrawLater scope;
+    return Stack<T, kPaperKinds>(config.layers, config.layer(), /*final_norm=*/false, rng);
+  }
   /// The encodings that are computed once: for the cache, and a segment of usual length.
   [[nodiscard]] static DistanceEncoding<T> encoding(const TransformerXlConfig& config) {
     constexpr Index kMostKept = 16384;  // a config from a file may say any length

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "rapt/core/sequence_marks.hpp"
+#include "rapt/models/config_checks.hpp"
 #include "rapt/nn/adaptive_softmax.hpp"
 #include "rapt/nn/block.hpp"
 
@@ -96,7 +97,7 @@ struct TransformerXlConfig {
                           .key_bias = false,
                           .value_bias = false,
                           .output_bias = false,
-                          .positions = DistanceScores{.own_biases = own_biases}},
+                          .positions = RelativePositionEncoding{.own_biases = own_biases}},
             .d_ff = d_ff,
             .activation_dropout = dropout,
             .norm = pre_norm ? NormPlacement::pre : NormPlacement::post,
@@ -104,8 +105,10 @@ struct TransformerXlConfig {
             .dropout = dropout,
             .names = {.self_attention = "attention", .norm_behind_attention = true}};
   }
-  /// How far behind its own position a token attends; 0: to all before it.
-  [[nodiscard]] Index window() const { return same_length ? memory_length - 1 : 0; }
+  /// How far behind its own position a token attends; unset: to all before it.
+  [[nodiscard]] std::optional<Index> window() const {
+    return same_length ? std::optional(memory_length - 1) : std::nullopt;
+  }
 
   /// Throws ValueError that names the values which do not fit.
   void validate() const {
@@ -116,13 +119,10 @@ struct TransformerXlConfig {
             ", head_dim ", head_dim, ", d_ff ", d_ff, ", layers ", layers);
     require(memory_length >= 0 && clamp_length >= 0, kWhere, "lengths must not be negative: memory_length ",
             memory_length, ", clamp_length ", clamp_length);
-    require(!same_length || memory_length > 1, kWhere,
-            "same_length needs a memory_length of 2 or more: ", memory_length);
+    require(!same_length || memory_length > 0, kWhere, "same_length needs a positive memory_length: ", memory_length);
     require(shared_projections.size() <= cutoffs.size() + 1, kWhere, "shared_projections for ",
             shared_projections.size(), " clusters, there are ", cutoffs.size() + 1);
-    for (const float rate : {dropout, attention_dropout}) {
-      require(rate >= 0.f && rate < 1.f, kWhere, "dropout must be in [0, 1): ", rate);
-    }
+    detail::require_dropout({dropout, attention_dropout}, kWhere);
     require(norm_epsilon > 0 && init_std >= 0 && projection_init_std >= 0, kWhere,
             "norm_epsilon must be positive, init_std and projection_init_std not negative: ", norm_epsilon, ", ",
             init_std, ", ", projection_init_std);

@@ -4,16 +4,19 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "rapt/autograd/ops/cross_entropy.hpp"
 #include "rapt/autograd/ops/dropout.hpp"
 #include "rapt/autograd/ops/gather_rows.hpp"
 #include "rapt/autograd/ops/mean_rows.hpp"
 #include "rapt/autograd/ops/resize_positions.hpp"
+#include "rapt/models/config_checks.hpp"
 #include "rapt/models/config_fields.hpp"
+#include "rapt/models/label_loss.hpp"
+#include "rapt/models/model_part.hpp"
 #include "rapt/nn/encoder.hpp"
 #include "rapt/nn/patch_embedding.hpp"
 
@@ -81,11 +84,8 @@ struct VitConfig {
     grid.validate(kWhere);
     require(layers > 0 && d_ff > 0 && pooler_width.value_or(1) > 0, kWhere, "sizes must be positive: layers ", layers,
             ", d_ff ", d_ff, ", pooler_width ", pooler_width.value_or(d_model));
-    require(d_model > 0 && heads > 0 && d_model % heads == 0, kWhere,
-            "d_model must be a multiple of heads: d_model = ", d_model, ", heads = ", heads);
-    for (const float rate : {dropout, attention_dropout}) {
-      require(rate >= 0.f && rate < 1.f, kWhere, "dropout must be in [0, 1): ", rate);
-    }
+    detail::require_heads(d_model, heads, kWhere);
+    detail::require_dropout({dropout, attention_dropout}, kWhere);
     require(norm_epsilon > 0 && init_std >= 0, kWhere, "norm_epsilon must be positive: ", norm_epsilon,
             ", init_std not negative: ", init_std);
     require(labels.empty() || !pooler, kWhere, "a model that tells ", labels.size(), " labels apart has no pooler");
@@ -199,9 +199,9 @@ class VitEncoder {
   [[nodiscard]] static Variable<T> rows(const Variable<T>& hidden, const RowSplits& splits, Index first, Index count) {
     require<ShapeError>(hidden.rows() == splits.rows(), "vit", "the hidden state has shape ", hidden.shape(),
                         ", row splits end at ", splits.rows());
-    std::vector<TokenId> numbers;
+    std::vector<std::int32_t> numbers;
     for (Index b = 0; b < splits.sequences(); ++b) {
-      for (Index i = 0; i < count; ++i) numbers.push_back(static_cast<TokenId>(splits.begin(b) + first + i));
+      for (Index i = 0; i < count; ++i) numbers.push_back(static_cast<std::int32_t>(splits.begin(b) + first + i));
     }
     return gather_rows<T>(hidden, numbers);
   }
@@ -237,7 +237,7 @@ template <class T>
 ///
 /// ```cpp
 /// const auto vit = rapt::from_pretrained<rapt::Vit<float>>("vit-base-patch16-224");
-/// const auto scores = vit.logits(images);   // [B, labels]
+/// const auto scores = vit(images);   // [B, labels]
 /// ```
 template <class T = float>
 class Vit {
@@ -254,7 +254,7 @@ class Vit {
   }
 
   /// The last hidden state: of each image the class token, then its patches, row by row   // [B (P + 1), D]
-  [[nodiscard]] Variable<T> operator()(const ImageBatch<T>& images, const VitOptions<T>& options = {}) const {
+  [[nodiscard]] Variable<T> hidden(const ImageBatch<T>& images, const VitOptions<T>& options = {}) const {
     return encoder_(images, options);
   }
   /// Where each image's rows are.
@@ -268,17 +268,19 @@ class Vit {
   }
   /// What the pooler makes of the class token   // [B, pooler width]
   [[nodiscard]] Variable<T> pooler_output(const Variable<T>& hidden, const RowSplits& splits) const {
-    return part(pooler_, "pooler")(pooled(hidden, splits), config_.pooler_activation);
+    return detail::require_part(pooler_, "vit", "pooler")(pooled(hidden, splits), config_.pooler_activation);
+  }
+  /// Scores of the config's labels   // [B, labels] from hidden states [B (P + 1), D]
+  [[nodiscard]] Variable<T> logits(const Variable<T>& hidden, const RowSplits& splits) const {
+    return detail::require_part(classifier_, "vit", "classification head")(pooled(hidden, splits));
   }
   /// Scores of the config's labels   // [B, labels]
-  [[nodiscard]] Variable<T> logits(const ImageBatch<T>& images, const VitOptions<T>& options = {}) const {
-    const Linear<T>& head = part(classifier_, "classification head");
-    return head(pooled((*this)(images, options), splits(images)));
+  [[nodiscard]] Variable<T> operator()(const ImageBatch<T>& images, const VitOptions<T>& options = {}) const {
+    return logits(hidden(images, options), splits(images));
   }
   /// Mean cross-entropy of the images' labels, numbers among the config's.
-  [[nodiscard]] Variable<T> loss(const ImageBatch<T>& images, std::span<const TokenId> labels,
-                                 const CrossEntropyOptions& options = {}) const {
-    return cross_entropy(logits(images), labels, options);
+  [[nodiscard]] Variable<T> loss(const LabelledImages<T>& batch, const CrossEntropyOptions& options = {}) const {
+    return label_loss((*this)(batch.images), batch, options);
   }
 
   [[nodiscard]] const VitConfig& config() const { return config_; }
@@ -291,12 +293,6 @@ class Vit {
   }
 
  private:
-  template <class Part>
-  [[nodiscard]] static const Part& part(const std::optional<Part>& some, std::string_view name) {
-    require(some.has_value(), "vit", "the model has no ", name);
-    return *some;
-  }
-
   VitConfig config_;
   VitEncoder<T> encoder_;
   std::optional<Linear<T>> pooler_, classifier_;

@@ -3,6 +3,7 @@
 /// a tail among the tokens of its cluster, which is computed only where it is needed.
 #pragma once
 
+#include <cstdint>
 #include <numeric>
 
 #include "rapt/autograd/ops/add.hpp"
@@ -80,7 +81,7 @@ class AdaptiveSoftmax {
     require_rows(hidden, targets);
     std::vector<double> result(targets.size(), 0.0);
     const auto add_rows_of = [&](const Variable<T>& of, const Variable<T>& w, const Variable<T>& b,
-                                 std::span<const TokenId> wanted, std::span<const TokenId> rows) {
+                                 std::span<const TokenId> wanted, std::span<const std::int32_t> rows) {
       constexpr Index kRows = 128;  // logits of so many rows exist at once
       for (Index begin = 0; begin < of.rows(); begin += kRows) {
         const Index count = std::min(kRows, of.rows() - begin);
@@ -147,7 +148,8 @@ class AdaptiveSoftmax {
   };
   /// The rows whose target is of a cluster, and the targets, counted from the cluster's beginning.
   struct Tail {
-    std::vector<TokenId> rows, targets;
+    std::vector<std::int32_t> rows;
+    std::vector<TokenId> targets;
   };
 
   void require_rows(const Variable<T>& hidden, std::span<const TokenId> targets) const {
@@ -173,7 +175,7 @@ class AdaptiveSoftmax {
     Tail tail;
     for (std::size_t i = 0; i < targets.size(); ++i) {
       if (vocabulary_.cluster_of(targets[i]) != cluster) continue;
-      tail.rows.push_back(static_cast<TokenId>(i));
+      tail.rows.push_back(static_cast<std::int32_t>(i));
       tail.targets.push_back(targets[i] - static_cast<TokenId>(vocabulary_.begin(cluster)));
     }
     return tail;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cmath>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -23,14 +24,14 @@
 namespace rapt { inline namespace RAPT_ABI {
 
 /// A learned bias of the scores from a table [rows, H]: the row of a pair of positions is told by its number (BEiT) or
-/// by the number of its offset (T5), which calls bring.
-struct BiasTable {
+/// by the number of its offset (T5), which calls bring. In the op it is a TableBias.
+struct RelativePositionBias {
   Index rows = 0;  ///< of a table that the layer has of its own, zeros at first; 0: calls bring the table
 };
 
 /// Encodings of distances that are projected like keys, and two vectors u, w that stand for the query's own content and
-/// position: scores (q_i + u) k_j + (q_i + w) r_(i - j) (Transformer-XL). Causal.
-struct DistanceScores {
+/// position: scores (q_i + u) k_j + (q_i + w) r_(i - j) (Transformer-XL). Causal. In the op they are a DistanceBias.
+struct RelativePositionEncoding {
   bool own_biases = true;  ///< the layer has u and w of its own; false: calls bring those that layers share
 };
 
@@ -42,7 +43,7 @@ struct QueryKeyNorm {
 };
 
 /// How attention knows positions; std::monostate: not at all, they are in the input if anywhere.
-using AttentionPositions = std::variant<std::monostate, RotaryOptions, BiasTable, DistanceScores>;
+using AttentionPositions = std::variant<std::monostate, RotaryOptions, RelativePositionBias, RelativePositionEncoding>;
 
 /// What the parameters are called in files. The texts must live as long as the layer, as literals do.
 struct AttentionNames {
@@ -59,8 +60,8 @@ struct MultiHeadAttentionOptions {
   Index value_head_dim = 0;   ///< d_v, columns of values in each head; 0: d_k
   double scale = 0;           ///< factor of the scores; 0: 1 / sqrt(d_k)
   double soft_cap = 0;        ///< scaled scores s become soft_cap tanh(s / soft_cap) before masks (Gemma 2); 0: no cap
-  Index window = 0;           ///< a token attends only to keys at most so many positions away; 0: no limit
-  float dropout = 0.f;        ///< rate of the dropout of the attention probabilities
+  std::optional<Index> window = {};  ///< a token attends only to keys at most so many positions away; unset: no limit
+  float dropout = 0.f;               ///< rate of the dropout of the attention probabilities
   /// Biases of the projections. If queries, keys and values all have one, the three are one parameter.
   bool query_bias = true, key_bias = true, value_bias = true, output_bias = true;
   std::optional<QueryKeyNorm> query_key_norm = {};  ///< of queries and keys before they are rotated; unset: none
@@ -71,12 +72,14 @@ struct MultiHeadAttentionOptions {
 /// What the positions need to know of a call; fields that the layer's kind of positions does not read stay empty.
 template <class T>
 struct PositionInputs {
-  Variable<T> table = {};                 ///< BiasTable: [R, H]; added to the layer's own table, if it has one
-  std::span<const TokenId> numbers = {};  ///< BiasTable: rows of the table by pair or, if `zero` is set, by offset
-  std::optional<Index> zero = {};         ///< BiasTable: the place of offset 0 among `numbers`, see TableBias
-  Variable<T> distances = {};             ///< DistanceScores: [P, D], row p encodes distance p, the last row all beyond
-  Variable<T> content_bias = {};          ///< DistanceScores: u [H, d_k] that layers share
-  Variable<T> position_bias = {};         ///< DistanceScores: w [H, d_k] that layers share
+  // Of a RelativePositionBias, see TableBias.
+  Variable<T> table = {};                      ///< [R, H]; added to the layer's own table, if it has one
+  std::span<const std::int32_t> numbers = {};  ///< rows of the table by pair or, if `zero` is set, by offset
+  std::optional<Index> zero = {};              ///< the place of offset 0 among `numbers`
+  // Of a RelativePositionEncoding, see DistanceBias.
+  Variable<T> distances = {};      ///< [P, D], row p encodes distance p, the last row all beyond
+  Variable<T> content_bias = {};   ///< u [H, d_k] that layers share
+  Variable<T> position_bias = {};  ///< w [H, d_k] that layers share
 };
 
 /// MultiHead(Q, K, V) = Concat(head_1, ..., head_H) W^O,
@@ -108,12 +111,13 @@ class MultiHeadAttention {
       if (options_.key_bias) key_bias_ = zeros({key_columns()});
       if (options_.value_bias) value_bias_ = zeros({value_columns()});
     }
-    const auto* const distances = std::get_if<DistanceScores>(&options_.positions);
+    const auto* const distances = std::get_if<RelativePositionEncoding>(&options_.positions);
     if (distances != nullptr && distances->own_biases) {
       content_bias_ = zeros({options_.heads, options_.head_dim});
       position_bias_ = zeros({options_.heads, options_.head_dim});
     }
-    if (const auto* const table = std::get_if<BiasTable>(&options_.positions); table != nullptr && table->rows > 0) {
+    if (const auto* const table = std::get_if<RelativePositionBias>(&options_.positions);
+        table != nullptr && table->rows > 0) {
       bias_table_ = zeros({table->rows, options_.heads});
     }
     if (options_.query_key_norm) {
@@ -184,8 +188,8 @@ class MultiHeadAttention {
     const Variable<T> qkv = project_all(x, splits, rotary_ ? cache.lengths() : std::vector<Index>());
     CacheAttentionOptions<T> options{
         .heads = options_.heads, .scale = options_.scale, .soft_cap = options_.soft_cap, .window = options_.window};
-    Tensor<T> bias;                                               // of each head and offset
-    if (std::holds_alternative<BiasTable>(options_.positions)) {  // checked before the cache changes
+    Tensor<T> bias;                                                          // of each head and offset
+    if (std::holds_alternative<RelativePositionBias>(options_.positions)) {  // checked before the cache changes
       const Variable<T> table = bias_table(positions);
       require<ShapeError>(table.shape().rank() == 2 && table.cols() == options_.heads, kWhere,
                           "the table of biases is ", table.shape(), ", heads ", options_.heads);
@@ -194,7 +198,7 @@ class MultiHeadAttention {
                           cache.rows(), " rows");
       for (Index r = 0; r < splits.sequences(); ++r) {
         const Index length = cache.length(r) + splits.length(r);
-        const Index farthest = options_.window > 0 ? std::min(options_.window, length - 1) : length - 1;
+        const Index farthest = options_.window ? std::min(*options_.window, length - 1) : length - 1;
         require<ShapeError>(
             splits.length(r) == 0 || (farthest <= *positions.zero && *positions.zero < std::ssize(positions.numbers)),
             kWhere, "row ", r, " will hold ", length, " tokens, the ", positions.numbers.size(),
@@ -214,7 +218,8 @@ class MultiHeadAttention {
                                  std::span<const kernels::KeyRange> ranges, Tensor<T>* weights = nullptr) const {
     require_plain_queries();
     require_steps({});
-    require(options_.window == 0, kWhere, "steps of attention to an encoder output have no window: ", options_.window);
+    require(!options_.window, kWhere,
+            "steps of attention to an encoder output have no window: ", options_.window.value_or(0));
     const Index k = key_columns(), v = value_columns();
     const Variable<T> query = project(x, 0, query_columns());
     require<ShapeError>(static_cast<Index>(ranges.size()) == splits.sequences() && keys_values.cols() == k + v, kWhere,
@@ -254,8 +259,8 @@ class MultiHeadAttention {
   [[nodiscard]] const MultiHeadAttentionOptions& options() const { return options_; }
   /// The rotary positions, whose table another layer may share; nullptr: there are none.
   [[nodiscard]] const Rotary<T>* rotary() const { return rotary_ ? &*rotary_ : nullptr; }
-  /// From now on a token attends only to keys at most so many positions away; 0: no limit.
-  void set_window(Index window) { options_.window = window; }
+  /// From now on a token attends only to keys at most so many positions away; unset: no limit.
+  void set_window(std::optional<Index> window) { options_.window = window; }
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor&& visitor) {
@@ -288,7 +293,7 @@ class MultiHeadAttention {
         ", heads = ", options.heads, ", head_dim = ", options.head_dim);
     require(options.value_head_dim >= 0, kWhere,
             "value_head_dim must not be negative (0: as the keys'): ", options.value_head_dim);
-    require(options.window >= 0, kWhere, "window must not be negative: ", options.window);
+    require(options.window.value_or(0) >= 0, kWhere, "window must not be negative: ", options.window.value_or(0));
     require(std::isfinite(options.scale), kWhere, "scale must be finite: ", options.scale);
     detail::require_soft_cap<T>(options.soft_cap, kWhere);
     require(options.dropout >= 0.f && options.dropout < 1.f, kWhere, "dropout must be in [0, 1): ", options.dropout);
@@ -298,7 +303,7 @@ class MultiHeadAttention {
     return options;
   }
   static std::optional<Linear<T>> distance_projection(const MultiHeadAttentionOptions& options, Rng& rng) {
-    if (!std::holds_alternative<DistanceScores>(options.positions)) return std::nullopt;
+    if (!std::holds_alternative<RelativePositionEncoding>(options.positions)) return std::nullopt;
     return Linear<T>(options.d_model, options.heads * options.head_dim, rng, {.bias = false});
   }
   void require_plain_queries() const {
@@ -307,8 +312,8 @@ class MultiHeadAttention {
   }
   /// Steps know positions from the cache's lengths or from offsets, not from pairs or encoded distances.
   void require_steps(const PositionInputs<T>& positions) const {
-    require((!std::holds_alternative<BiasTable>(options_.positions) || positions.zero.has_value()) &&
-                !std::holds_alternative<DistanceScores>(options_.positions),
+    require((!std::holds_alternative<RelativePositionBias>(options_.positions) || positions.zero.has_value()) &&
+                !std::holds_alternative<RelativePositionEncoding>(options_.positions),
             kWhere, "there are no steps with biases of scores by pair or distance");
   }
   /// The table of biases: the layer's own, the call's, or the sum of both   // [rows, H]
@@ -373,15 +378,15 @@ class MultiHeadAttention {
                                    const PositionInputs<T>& positions) const {
     AttentionOptions<T> options{.heads = options_.heads,
                                 .key_value_heads = options_.key_value_heads,
+                                .window = options_.window,
                                 .scale = options_.scale,
                                 .soft_cap = options_.soft_cap,
                                 .dropout = options_.dropout,
                                 .mask = mask};
-    if (options_.window > 0) options.window = options_.window;
-    if (std::holds_alternative<BiasTable>(options_.positions)) {
+    if (std::holds_alternative<RelativePositionBias>(options_.positions)) {
       options.bias.table = {.table = bias_table(positions), .numbers = positions.numbers, .zero = positions.zero};
     }
-    if (std::holds_alternative<DistanceScores>(options_.positions)) {
+    if (std::holds_alternative<RelativePositionEncoding>(options_.positions)) {
       require(positions.distances.defined(), kWhere,
               "the layer scores by distance, and the call brings no encodings of distances");
       options.bias.distances = {.distances = (*position_proj_)(positions.distances),

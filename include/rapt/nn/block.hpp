@@ -152,6 +152,7 @@ class Block {
 
   [[nodiscard]] const MultiHeadAttention<T, kKinds>& self_attention() const { return self_attention_; }
   [[nodiscard]] MultiHeadAttention<T, kKinds>& self_attention() { return self_attention_; }
+  [[nodiscard]] NormPlacement norm_placement() const { return self_norm_.placement(); }
   /// The norm of the self-attention's sublayer.
   [[nodiscard]] const Norm<T, kKinds>& norm() const { return self_norm_.norm(); }
 
@@ -188,7 +189,7 @@ class Block {
     if (!options.cross_attention) return std::nullopt;
     MultiHeadAttentionOptions attention = options.attention;
     attention.positions = {};
-    attention.window = 0;
+    attention.window = {};
     attention.query_key_norm = {};
     return MultiHeadAttention<T, kKinds>(attention, rng);
   }

@@ -2,6 +2,13 @@
 /// Attention to what a key-value cache holds: one token after another while decoding, or a whole prompt at once.
 #pragma once
 
+#include <algorithm>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "rapt/core/index.hpp"
 #include "rapt/kernels/attention/forward.hpp"
 #include "rapt/nn/kv_cache.hpp"
 
@@ -12,7 +19,7 @@ struct CacheAttentionOptions {
   Index heads = 1;                        ///< of the queries
   double scale = 1;                       ///< factor of the scores
   double soft_cap = 0;                    ///< if > 0: scaled scores s become soft_cap tanh(s / soft_cap)
-  Index window = 0;                       ///< if > 0: a token sees no more than this many before it
+  std::optional<Index> window = {};       ///< a token sees no more than this many before it; unset: no limit
   kernels::TableBias<T> table_bias = {};  ///< a bias of the scaled scores by offset, or none
 };
 
@@ -32,7 +39,7 @@ void attend_in_tiles(const TensorView<const T>& query, const RowSplits& splits, 
     offsets.push_back(splits.end(r) - first_row);
     std::span<const std::int32_t> seen = cache.entries(r);
     const auto all = static_cast<Index>(seen.size());
-    const auto most = static_cast<std::size_t>(options.window > 0 ? splits.length(r) + options.window : all);
+    const auto most = static_cast<std::size_t>(options.window ? splits.length(r) + *options.window : all);
     if (seen.size() > most) seen = seen.last(most);
     const auto gap = [](std::int32_t a, std::int32_t b) { return b != a + 1; };
     in_place = in_place && std::adjacent_find(seen.begin(), seen.end(), gap) == seen.end();
@@ -63,7 +70,7 @@ void attend_in_tiles(const TensorView<const T>& query, const RowSplits& splits, 
   problem.table_bias = options.table_bias;
   problem.soft_cap = static_cast<T>(options.soft_cap);
   problem.causal = true;
-  if (options.window > 0) problem.window = options.window;
+  problem.window = options.window;
   kernels::attention<T>(problem, output.middle_rows(first_row, offsets.back()), nullptr);
 }
 
@@ -75,9 +82,7 @@ void attend_to_entries(const TensorView<const T>& query, const RowSplits& splits
   for (Index r = first; r < last; ++r) {
     if (splits.length(r) == 0) continue;
     std::span<const std::int32_t> seen = cache.entries(r);
-    if (const auto most = static_cast<std::size_t>(options.window) + 1; options.window > 0 && seen.size() > most) {
-      seen = seen.last(most);
-    }
+    if (options.window) seen = seen.last(std::min(seen.size(), to_size(*options.window) + 1));
     rows.push_back({.entries = seen.data(), .length = static_cast<Index>(seen.size())});
   }
   const Index first_row = splits.begin(first), count = splits.end(last - 1) - first_row;

@@ -2,6 +2,8 @@
 /// An image as a sequence: its patches, each projected to the model's width (Dosovitskiy et al. 2020, equation 1).
 #pragma once
 
+#include <cstdint>
+
 #include "rapt/autograd/ops/assemble_tokens.hpp"
 #include "rapt/autograd/ops/linear.hpp"
 #include "rapt/autograd/ops/reshape.hpp"
@@ -26,7 +28,7 @@ class PatchEmbedding {
 
   /// Images may have another height and width than the grid's, as long as patches fill them. `visible`: the patches
   /// to embed, as many of each image; empty: all.
-  [[nodiscard]] Variable<T> operator()(const ImageBatch<T>& images, std::span<const TokenId> visible = {}) const {
+  [[nodiscard]] Variable<T> operator()(const ImageBatch<T>& images, std::span<const std::int32_t> visible = {}) const {
     std::ignore = grid_of(images.shape());
     const Variable<T> patches = unfold_patches(images, grid_.patch_height, grid_.patch_width, visible);
     return linear<T>(patches, reshape<T>(weight_, Shape{weight_.shape()[0], grid_.patch_size()}), bias_);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cmath>
+#include <cstdint>
 
 #include "rapt/autograd/ops/add_rows.hpp"
 #include "rapt/core/token_batch.hpp"
@@ -26,14 +27,14 @@ struct SinusoidalOptions {
 namespace detail {
 
 /// Position of each row within its sequence, plus `start`.
-[[nodiscard]] inline std::vector<TokenId> positions_of(const RowSplits& splits, std::span<const Index> starts) {
+[[nodiscard]] inline std::vector<std::int32_t> positions_of(const RowSplits& splits, std::span<const Index> starts) {
   require<ShapeError>(starts.empty() || static_cast<Index>(starts.size()) == splits.sequences(), "positional_encoding",
                       starts.size(), " starts for ", splits.sequences(), " sequences");
-  std::vector<TokenId> positions(static_cast<std::size_t>(splits.rows()));
+  std::vector<std::int32_t> positions(static_cast<std::size_t>(splits.rows()));
   for (Index s = 0; s < splits.sequences(); ++s) {
     const Index start = starts.empty() ? 0 : starts[static_cast<std::size_t>(s)];
     for (Index i = splits.begin(s); i < splits.end(s); ++i) {
-      positions[static_cast<std::size_t>(i)] = static_cast<TokenId>(start + i - splits.begin(s));
+      positions[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(start + i - splits.begin(s));
     }
   }
   return positions;
@@ -55,7 +56,7 @@ class SinusoidalPositionalEncoding {
   /// x_i + PE(position of row i)   // [N, D]; `starts`: position of each sequence's first row (empty: 0)
   [[nodiscard]] Variable<T> operator()(Variable<T> x, const RowSplits& splits,
                                        std::span<const Index> starts = {}) const {
-    const std::vector<TokenId> rows = detail::positions_of(splits, starts);
+    const std::vector<std::int32_t> rows = detail::positions_of(splits, starts);
     Index longest = splits.longest();
     for (std::size_t s = 0; s < starts.size(); ++s) {
       longest = std::max(longest, starts[s] + splits.length(static_cast<Index>(s)));
@@ -98,7 +99,7 @@ class LearnedPositionalEncoding {
   /// x_i + weight[position of row i]; throws ValueError for a sequence longer than the table.
   [[nodiscard]] Variable<T> operator()(Variable<T> x, const RowSplits& splits,
                                        std::span<const Index> starts = {}) const {
-    const std::vector<TokenId> rows = detail::positions_of(splits, starts);
+    const std::vector<std::int32_t> rows = detail::positions_of(splits, starts);
     for (Index s = 0; s < splits.sequences(); ++s) {
       const Index end = splits.length(s) + (starts.empty() ? 0 : starts[static_cast<std::size_t>(s)]);
       require(end <= weight_.rows(), "positional_encoding", "sequence ", s, " has ", end,

@@ -15,8 +15,7 @@ namespace detail {
 
 /// Throws ValueError that names the sequence unless every prompt has a token.
 inline void require_prompts(const TokenBatch& prompts) {
-  require<ShapeError>(prompts.row_splits.rows() == prompts.size(), "prompt", prompts.size(),
-                      " tokens, row splits end at ", prompts.row_splits.rows());
+  require_row_splits(prompts, "prompt");
   for (Index i = 0; i < prompts.sequences(); ++i) {
     require(prompts.row_splits.length(i) > 0, "prompt", "sequence ", i, " is empty: a prompt needs at least one token");
   }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <cstdlib>
 #include <string_view>
 #include <vector>
@@ -22,21 +23,21 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// The number of the distance for each pair of tokens, at i L + j for query i and key j; token 0 is the class token and
 /// the patches follow row by row   // [L * L], L = rows * cols + 1
-[[nodiscard]] inline std::vector<TokenId> relative_pairs(Index grid_rows, Index grid_cols) {
+[[nodiscard]] inline std::vector<std::int32_t> relative_pairs(Index grid_rows, Index grid_cols) {
   const Index patches = grid_rows * grid_cols, length = patches + 1,
               distances = relative_distances(grid_rows, grid_cols);
-  std::vector<TokenId> pairs(static_cast<std::size_t>(length * length));
-  const auto pair = [&](Index i, Index j) -> TokenId& { return pairs[static_cast<std::size_t>(i * length + j)]; };
+  std::vector<std::int32_t> pairs(static_cast<std::size_t>(length * length));
+  const auto pair = [&](Index i, Index j) -> std::int32_t& { return pairs[static_cast<std::size_t>(i * length + j)]; };
   for (Index i = 0; i < patches; ++i) {
-    pair(0, i + 1) = static_cast<TokenId>(distances - 3);
-    pair(i + 1, 0) = static_cast<TokenId>(distances - 2);
+    pair(0, i + 1) = static_cast<std::int32_t>(distances - 3);
+    pair(i + 1, 0) = static_cast<std::int32_t>(distances - 2);
     for (Index j = 0; j < patches; ++j) {
       const Index down = i / grid_cols - j / grid_cols + grid_rows - 1,
                   right = i % grid_cols - j % grid_cols + grid_cols - 1;
-      pair(i + 1, j + 1) = static_cast<TokenId>(down * (2 * grid_cols - 1) + right);
+      pair(i + 1, j + 1) = static_cast<std::int32_t>(down * (2 * grid_cols - 1) + right);
     }
   }
-  pair(0, 0) = static_cast<TokenId>(distances - 1);
+  pair(0, 0) = static_cast<std::int32_t>(distances - 1);
   return pairs;
 }
 
@@ -69,10 +70,11 @@ struct RelativeBuckets {
     return first + std::min(exact + static_cast<Index>(ratio * static_cast<float>(count - exact)), count - 1);
   }
   /// The buckets of offsets -before .. behind   // [before + 1 + behind]
-  [[nodiscard]] std::vector<TokenId> numbers(Index before, Index behind) const {
-    std::vector<TokenId> result;
+  [[nodiscard]] std::vector<std::int32_t> numbers(Index before, Index behind) const {
+    std::vector<std::int32_t> result;
     result.reserve(to_size(before + 1 + behind));
-    for (Index offset = -before; offset <= behind; ++offset) result.push_back(static_cast<TokenId>(bucket(offset)));
+    for (Index offset = -before; offset <= behind; ++offset)
+      result.push_back(static_cast<std::int32_t>(bucket(offset)));
     return result;
   }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdint>
 #include <initializer_list>
 #include <optional>
 #include <type_traits>
@@ -209,8 +210,8 @@ class Rotary {
 
   /// The angles of each row's position.
   [[nodiscard]] RotaryAngles<T> angles(const RowSplits& splits, std::span<const Index> starts = {}) const {
-    std::vector<TokenId> positions = detail::positions_of(splits, starts);
-    const auto is_kept = [&](TokenId position) { return position < table_->rows(); };
+    std::vector<std::int32_t> positions = detail::positions_of(splits, starts);
+    const auto is_kept = [&](std::int32_t position) { return position < table_->rows(); };
     if (std::all_of(positions.begin(), positions.end(), is_kept)) return {table_, std::move(positions)};
     auto table = std::make_shared<Tensor<T>>(Shape{splits.rows(), table_->cols()});
     for (Index s = 0; s < splits.sequences(); ++s) {
@@ -220,7 +221,7 @@ class Rotary {
         for (Index i = begin; i < end; ++i) fill_row(table->row(splits.begin(s) + i), frequencies, start + i);
       });
     }
-    for (std::size_t i = 0; i < positions.size(); ++i) positions[i] = static_cast<TokenId>(i);
+    for (std::size_t i = 0; i < positions.size(); ++i) positions[i] = static_cast<std::int32_t>(i);
     return {std::move(table), std::move(positions)};
   }
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "rapt/autograd/ops/place_rows.hpp"
+#include "rapt/core/index.hpp"
 #include "rapt/nn/block.hpp"
 #include "rapt/nn/decoding_state.hpp"
 #include "rapt/nn/segment_cache.hpp"
@@ -80,9 +81,12 @@ class Stack {
 
   /// The input of layer `layer`'s self-attention in a stack of pre-norm blocks, which is the layer's input after its
   /// first norm; for the number of layers, the result of the whole stack   // [N, D] from x [N, D]
+  /// Throws ValueError for a post-norm block, whose first norm stands behind its self-attention.
   [[nodiscard]] Variable<T> features(Variable<T> x, const RowSplits& splits, Index layer,
                                      const StackInputs<T>& inputs = {}) const {
     require(layer >= 0 && layer <= layers(), kWhere, "no features of layer ", layer, " of ", layers());
+    require(layer == layers() || at(layers_, layer).norm_placement() == NormPlacement::pre, kWhere,
+            "features are the inputs of pre-norm blocks, layer ", layer, " is a post-norm block");
     const BlockInputs<T> of_block = block_inputs(inputs);
     for (Index i = 0; i < layer; ++i) x = layers_[static_cast<std::size_t>(i)](x, splits, of_block);
     return layer == layers() ? normed(std::move(x)) : layers_[static_cast<std::size_t>(layer)].norm()(x);
@@ -154,8 +158,8 @@ class Stack {
 
   [[nodiscard]] Index layers() const { return static_cast<Index>(layers_.size()); }
   [[nodiscard]] const Block<T, kKinds>& layer(Index i) const { return layers_[static_cast<std::size_t>(i)]; }
-  /// From now on tokens attend only to keys at most so many positions away; 0: no limit.
-  void set_window(Index window) {
+  /// From now on tokens attend only to keys at most so many positions away; unset: no limit.
+  void set_window(std::optional<Index> window) {
     for (Block<T, kKinds>& layer : layers_) layer.self_attention().set_window(window);
   }
 

@@ -74,15 +74,6 @@ class Adam : public RuleOptimizer<T, AdamRule> {
  public:
   template <Module M>
   explicit Adam(M& module, const AdamOptions& options = {}) : RuleOptimizer<T, AdamRule>(module, options) {}
-
-  /// f(name, m, v) for each parameter.
-  template <class F>
-  void for_each_state(const F& f) {
-    for (OptimizerSlot<T>& slot : this->slots()) {
-      this->make_state(slot);
-      f(slot.name, slot.state[0], slot.state[1]);
-    }
-  }
 };
 static_assert(Optimizer<Adam<float>>);
 

@@ -10,6 +10,7 @@
 /// ```
 #pragma once
 
+#include <algorithm>
 #include <filesystem>
 #include <functional>
 #include <span>
@@ -63,22 +64,26 @@ class TextGenerator {
 
   /// `options.samples` completions of each prompt, drawn at random; at temperature 0 the most probable token at every
   /// step. A prompt's random numbers are those of its stream in the request, or else of its place among the prompts.
+  /// `batch_tokens` (0: by the model's size) is how many tokens of prompts are searched at a time, each counted once
+  /// for every sample; it changes no completion.
   [[nodiscard]] std::vector<std::vector<Completion>> sample(std::span<const std::string> prompts,
                                                             const SamplingOptions& options = {},
                                                             const SearchRequest& request = {},
                                                             Index batch_tokens = 0) const {
-    return in_batches(prompts, options.generation, request, batch_tokens,
+    const Index of_each = std::max<Index>(1, options.samples);
+    return in_batches(prompts, options.generation, request, std::max<Index>(1, batch_size(batch_tokens) / of_each),
                       [&](const TokenBatch& batch, const SearchRequest& of_batch) {
                         return rapt::sample(model_, batch, options, of_batch);
                       });
   }
 
-  /// The `n` best completions of each prompt, best first (see `beam_search_n_best`).
+  /// The `n` best completions of each prompt, best first (see `beam_search_n_best`), searched by `batch_tokens` tokens
+  /// of prompts at a time (0: by the model's size).
   [[nodiscard]] std::vector<std::vector<Completion>> beam_search(std::span<const std::string> prompts, Index n,
                                                                  const BeamSearchOptions& options = {},
                                                                  const SearchRequest& request = {},
                                                                  Index batch_tokens = 0) const {
-    return in_batches(prompts, options.generation, request, batch_tokens,
+    return in_batches(prompts, options.generation, request, batch_size(batch_tokens),
                       [&](const TokenBatch& batch, const SearchRequest& of_batch) {
                         return beam_search_n_best(model_, batch, n, options, of_batch);
                       });
@@ -109,6 +114,8 @@ class TextGenerator {
  private:
   static constexpr std::string_view kWhere = "text_generator";
 
+  [[nodiscard]] Index batch_size(Index wanted) const { return wanted > 0 ? wanted : batch_tokens_for(model_); }
+
   [[nodiscard]] Completion completion(const Hypothesis& found) const {
     return {tokenizer_.decode(found.tokens), found.tokens, found.log_probability, found.score, found.finished};
   }
@@ -126,8 +133,7 @@ class TextGenerator {
     // Checked here once, so that errors name prompts and not places in a batch.
     std::ignore = detail::rules_of(model_, encoded, options, request, kWhere);
     std::vector<std::vector<Completion>> completions;
-    const Index at_once = batch_tokens > 0 ? batch_tokens : batch_tokens_for(model_);
-    for (const auto& list : search_in_batches(encoded, request, at_once, search)) {
+    for (const auto& list : search_in_batches(encoded, request, batch_tokens, search)) {
       completions.emplace_back();
       for (const Hypothesis& found : list) completions.back().push_back(completion(found));
     }

@@ -105,12 +105,12 @@ class ConfigReader {
       names[i] = name->get<std::string>();
     }
   }
-
- private:
+  /// Throws IoError that says what the value of a key must be, unless it is right.
   void expect(bool right, const char* key, const nlohmann::json& found, const char* what) const {
     reader_.expect(right, key, found, what);
   }
 
+ private:
   template <class Value>
   void read(const char* key, const nlohmann::json& found, Value& value) const {
     if constexpr (std::is_same_v<Value, Activation>) {

@@ -23,7 +23,7 @@ struct PretrainedFormat<LlamaConfig> {
   [[nodiscard]] static std::string model_type(const LlamaConfig& config) {
     if (config.fused_projections) return "phi3";
     if (config.query_key_norm) return "qwen3";
-    if (config.window > 0) return "mistral";
+    if (config.window) return "mistral";
     return config.attention_bias && !config.attention_output_bias ? "qwen2" : "llama";
   }
   [[nodiscard]] static std::string_view architecture(const LlamaConfig& config) {
@@ -72,10 +72,10 @@ struct PretrainedFormat<LlamaConfig> {
       self.attention_output_bias = self.attention_bias;
       if (type == "qwen2") self.attention_bias = true;
     }
-    if (type == "mistral" || (type == "phi3" && (kReads || self.window > 0))) {
+    if (type == "mistral" || (type == "phi3" && (kReads || self.window))) {
       std::optional<Index> width;
-      if (!kReads) width = self.window + 1;
       if (kReads && type == "mistral") width = 4096;  // what an absent key means
+      if (!kReads && self.window) width = *self.window + 1;
       key("sliding_window", width);
       if constexpr (kReads) {
         if (width) self.window = *width > 1 ? *width - 1 : -1;  // below 2 it would mean all: not valid
@@ -152,9 +152,9 @@ struct PretrainedFormat<LlamaConfig> {
         config.rotary.layout == RotaryLayout::halves && (phi3 ? longrope || config.rotary.scaling == RotaryScaling::none
                                                               : !longrope && config.rotary.rotated_ratio == 1);
     require(biases && rotary && (type == "llama" || !config.mlp_bias) && !(phi3 && config.query_key_norm) &&
-                !(qwen3 && config.window > 0) && ((type != "llama" && !phi3) || config.d_model % config.heads == 0) &&
+                !(qwen3 && config.window) && ((type != "llama" && !phi3) || config.d_model % config.heads == 0) &&
                 !(phi3 && config.head_dim && *config.head_dim != config.d_model / config.heads),
-            "llama", "Hugging Face has no model with these settings together: window ", config.window,
+            "llama", "Hugging Face has no model with these settings together: window ", config.window.value_or(0),
             ", attention_bias ", config.attention_bias, ", attention_output_bias ", config.attention_output_bias,
             ", mlp_bias ", config.mlp_bias, ", query_key_norm ", config.query_key_norm, ", fused_projections ",
             config.fused_projections, ", d_model ", config.d_model, ", heads ", config.heads, ", head_dim ",

@@ -1,6 +1,6 @@
 /// \file
-/// The files of pretrained tokenizers: vocab.json with merges.txt (GPT-2), vocab.txt (BERT), and tokenizer.json for
-/// both (tokenizer_json.hpp), as Hugging Face reads and writes them.
+/// The files of pretrained tokenizers: vocab.json with merges.txt (GPT-2), vocab.txt (BERT), tokenizer.json for both
+/// (tokenizer_json.hpp), and SentencePiece's models (sentencepiece_folder.hpp), as Hugging Face reads and writes them.
 ///
 /// Whatever is wrong with a file is an IoError that names the file and the part of it.
 #pragma once
@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -21,10 +22,17 @@
 
 #include "rapt/core/atomic_file.hpp"
 #include "rapt/core/error.hpp"
+#include "rapt/core/index.hpp"
 #include "rapt/pretrained/folder_contents.hpp"
+#include "rapt/pretrained/sentencepiece_file.hpp"
+#include "rapt/pretrained/sentencepiece_folder.hpp"
 #include "rapt/pretrained/tokenizer_json.hpp"
+#include "rapt/pretrained/tokenizer_parts_json.hpp"
 #include "rapt/text/byte_level_bpe.hpp"
+#include "rapt/text/composed_tokenizer.hpp"
+#include "rapt/text/encoding.hpp"
 #include "rapt/text/lines.hpp"
+#include "rapt/text/sentencepiece.hpp"
 #include "rapt/text/unicode.hpp"
 #include "rapt/text/wordpiece.hpp"
 
@@ -38,12 +46,17 @@ template <class Tokenizer>
   return !tokenizer.token(id).empty() || tokenizer.id("") == id;
 }
 
-/// `{"name": 0, ...}` in the order of the ids. (A JSON object that keeps its order takes n^2 to fill.)
+/// `{"name": 0, ...}` in the order of the ids, without tokens that the model does not know. (A JSON object that keeps
+/// its order takes n^2 to fill.)
 template <class Tokenizer>
 [[nodiscard]] std::string vocabulary_to_json(const Tokenizer& tokenizer) {
+  std::vector<char> is_left_out(to_size(tokenizer.size()));
+  if constexpr (requires { tokenizer.options().only_added; }) {
+    for (const TokenId id : tokenizer.options().only_added) at(is_left_out, id) = 1;
+  }
   std::string text = "{";
   for (TokenId id = 0; id < tokenizer.size(); ++id) {
-    if (!is_used(tokenizer, id)) continue;
+    if (!is_used(tokenizer, id) || at(is_left_out, id) != 0) continue;
     text += text.size() > 1 ? "," : "";
     text += nlohmann::json(tokenizer.token(id)).dump() + ":" + std::to_string(id);
   }
@@ -60,7 +73,7 @@ inline constexpr const char* kCleanUpBpe = "clean_up_tokenization_spaces_for_bpe
 /// What a tokenizer_config.json says of cleaning up spaces.
 [[nodiscard]] inline CleanUpSpaces clean_up_spaces_of(const TokenizerJson& config) {
   const auto flag = [&](const char* key) { return config.flag(config.root(), key, false, ""); };
-  return {.of_bpe = flag(kCleanUp) && flag(kCleanUpBpe), .of_wordpiece = flag(kCleanUp)};
+  return {.of_bpe = flag(kCleanUp) && flag(kCleanUpBpe), .of_others = flag(kCleanUp)};
 }
 
 /// Writes into a folder's tokenizer_config.json whether decoding cleans up spaces; what else the file says stays.
@@ -117,16 +130,24 @@ template <class Tokenizer>
   for (const AddedToken& token : tokenizer.options().added_tokens) {
     added.push_back({{"id", tokenizer.id(token.text)},
                      {"content", token.text},
-                     {"single_word", false},
+                     {"single_word", token.single_word},
                      {"lstrip", token.strip_left},
                      {"rstrip", token.strip_right},
                      {"normalized", token.normalized},
                      {"special", token.special}});
   }
-  if (tokenizer.options().max_tokens > 0) {
-    truncation = {{"direction", "Right"},
-                  {"max_length", tokenizer.options().max_tokens},
-                  {"strategy", "LongestFirst"},
+  Truncation limit;
+  if constexpr (requires { tokenizer.options().truncation; }) {
+    limit = tokenizer.options().truncation;
+  } else {
+    limit.max_tokens = tokenizer.options().max_tokens;
+  }
+  if (limit.max_tokens > 0) {
+    const auto strategy = std::find_if(kTruncationStrategies.begin(), kTruncationStrategies.end(),
+                                       [&](const auto& one) { return one.second == limit.strategy; });
+    truncation = {{"direction", limit.left ? "Left" : "Right"},
+                  {"max_length", limit.max_tokens},
+                  {"strategy", strategy->first},
                   {"stride", 0}};
   }
   const nlohmann::ordered_json all = {{"version", "1.0"},
@@ -140,6 +161,45 @@ template <class Tokenizer>
   std::string text = all.dump();
   text.pop_back();  // the closing brace
   return (text += ",\"model\":") += std::string(model) + "}\n";
+}
+
+/// The members of a model as text, with its vocabulary.
+template <class Tokenizer>
+[[nodiscard]] std::string model_with_vocabulary(const Tokenizer& tokenizer, const nlohmann::ordered_json& head) {
+  std::string model = head.dump();
+  model.pop_back();  // the closing brace
+  return model + ",\"vocab\":" + vocabulary_to_json(tokenizer);
+}
+
+/// The model of a tokenizer.
+[[nodiscard]] inline std::string model_to_json(const ComposedTokenizer& tokenizer) {
+  using Json = nlohmann::ordered_json;
+  if (const auto* words = std::get_if<WordLevelModel>(&tokenizer.model())) {
+    return model_with_vocabulary(tokenizer, {{"type", "WordLevel"}, {"unk_token", words->unknown}}) + "}";
+  }
+  if (const auto* parts = std::get_if<WordPieceModel>(&tokenizer.model())) {
+    return model_with_vocabulary(tokenizer, {{"type", "WordPiece"},
+                                             {"unk_token", parts->unknown},
+                                             {"continuing_subword_prefix", parts->prefix},
+                                             {"max_input_chars_per_word", parts->max_word_characters}}) +
+           "}";
+  }
+  const auto& bpe = std::get<CharacterBpeModel>(tokenizer.model());
+  const auto text = [](const std::string& name) { return name.empty() ? Json() : Json(name); };
+  std::string model = model_with_vocabulary(tokenizer, {{"type", "BPE"},
+                                                        {"dropout", nullptr},
+                                                        {"unk_token", text(bpe.unknown)},
+                                                        {"continuing_subword_prefix", text(bpe.prefix)},
+                                                        {"end_of_word_suffix", text(bpe.suffix)},
+                                                        {"fuse_unk", bpe.fuse_unknown},
+                                                        {"byte_fallback", bpe.byte_fallback},
+                                                        {"ignore_merges", bpe.ignore_merges}}) +
+                      ",\"merges\":[";
+  for (std::size_t i = 0; i < bpe.merges.size(); ++i) {
+    model += i > 0 ? "," : "";
+    model += Json::array({bpe.merges[i].first, bpe.merges[i].second}).dump();
+  }
+  return model + "]}";
 }
 
 }  // namespace detail
@@ -202,11 +262,12 @@ template <class Tokenizer>
   return detail::from_file(vocabulary.string(), [&] { return WordPiece(std::move(tokens), std::move(options)); });
 }
 
-/// Reads a tokenizer.json, or from a folder tokenizer.json, vocab.json with merges.txt, or vocab.txt, whichever there
-/// is first. Without a tokenizer.json, tokenizer_config.json says, if it is there, what the others do not:
-/// do_lower_case, strip_accents, tokenize_chinese_chars, add_prefix_space. A folder's tokenizer_config.json also says
-/// whether decoding cleans up spaces (clean_up_tokenization_spaces; not if it is absent or null), with a tokenizer.json
-/// as without. As in transformers 5, byte pair encoding takes that only together with
+/// Reads a tokenizer.json or SentencePiece's model, or from a folder tokenizer.json, SentencePiece's model (of MarianMT
+/// the source's: see load_tokenizers), vocab.json with merges.txt, or vocab.txt, whichever there is first. Without a
+/// tokenizer.json, tokenizer_config.json says, if it is there, what the others do not: do_lower_case, strip_accents,
+/// tokenize_chinese_chars, add_prefix_space. A folder's tokenizer_config.json also says whether decoding cleans up
+/// spaces (clean_up_tokenization_spaces; not if it is absent or null), with a tokenizer.json as without. As in
+/// transformers 5, byte pair encoding takes that only together with
 /// clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output. A folder that has the files of another
 /// tokenizer is an error that names them.
 [[nodiscard]] inline PretrainedTokenizer load_tokenizer(const std::filesystem::path& path) {
@@ -216,10 +277,11 @@ template <class Tokenizer>
   if (!std::filesystem::is_directory(status)) {
     const std::string_view foreign = detail::foreign_tokenizer(path.filename().string());
     require<IoError>(foreign.empty(), "tokenizer", path.string(), ": ", foreign, " files are not read yet");
+    if (detail::is_sentencepiece(path.filename().string())) return load_sentencepiece(path);
     return detail::TokenizerJsonReader(path).read();
   }
-  const detail::FolderContents contents(path, "tokenizer",
-                                        "tokenizer.json, or vocab.json with merges.txt, or vocab.txt");
+  const detail::FolderContents contents(
+      path, "tokenizer", "tokenizer.json, SentencePiece's model, vocab.json with merges.txt, or vocab.txt");
   const std::filesystem::path config = path / "tokenizer_config.json";
   if (contents.has("tokenizer.json")) {
     return detail::TokenizerJsonReader(path / "tokenizer.json")
@@ -231,6 +293,9 @@ template <class Tokenizer>
     return !detail::foreign_tokenizer(name).empty();
   });
   const bool is_bpe = contents.has("vocab.json") && has_merges;
+  if (!is_bpe && !detail::SentencePieceFolder::model_file(contents).empty()) {
+    return detail::SentencePieceFolder(path, contents).read();
+  }
   const bool is_wordpiece = contents.has("vocab.txt") && !contents.has("vocab.json") && !has_foreign;
   if (!is_bpe && !is_wordpiece) {
     detail::refuse_without_tokenizer(contents, contents.has("vocab.json") ? "no merges.txt beside its vocab.json"
@@ -242,7 +307,7 @@ template <class Tokenizer>
   if (contents.has("tokenizer_config.json")) {
     const detail::TokenizerJson json(config);
     bpe.clean_up_spaces = detail::clean_up_spaces_of(json).of_bpe;
-    wordpiece.clean_up_spaces = detail::clean_up_spaces_of(json).of_wordpiece;
+    wordpiece.clean_up_spaces = detail::clean_up_spaces_of(json).of_others;
     bpe.add_prefix_space = json.flag(json.root(), "add_prefix_space", false, "");
     wordpiece.lowercase = json.flag(json.root(), "do_lower_case", true, "");
     wordpiece.separate_chinese = json.flag(json.root(), "tokenize_chinese_chars", true, "");
@@ -252,6 +317,23 @@ template <class Tokenizer>
   }
   if (is_bpe) return load_byte_level_bpe(path / "vocab.json", path / "merges.txt", std::move(bpe));
   return load_wordpiece(path / "vocab.txt", std::move(wordpiece));
+}
+
+/// The tokenizers of a folder: of sources, and of targets if they have one of their own.
+struct TokenizerPair {
+  PretrainedTokenizer source;
+  std::optional<PretrainedTokenizer> target = {};
+};
+
+/// Reads both tokenizers of a MarianMT folder (source.spm and target.spm), and of any other path the one that
+/// `load_tokenizer` reads.
+[[nodiscard]] inline TokenizerPair load_tokenizers(const std::filesystem::path& path) {
+  TokenizerPair pair{load_tokenizer(path)};
+  if (std::filesystem::is_directory(path) && std::holds_alternative<SentencePiece>(pair.source)) {
+    const detail::FolderContents contents(path, "tokenizer", "a tokenizer");
+    if (auto target = detail::SentencePieceFolder(path, contents).read_target()) pair.target = std::move(*target);
+  }
+  return pair;
 }
 
 /// Writes vocab.json and merges.txt into a folder that is there. Throws IoError for merges that cannot be lines: of
@@ -328,9 +410,7 @@ inline void save_tokenizer(const std::filesystem::path& path, const ByteLevelBpe
                {"fuse_unk", false},
                {"byte_fallback", false},
                {"ignore_merges", options.ignore_merges}};
-  std::string model = head.dump();
-  model.pop_back();
-  model += ",\"vocab\":" + detail::vocabulary_to_json(tokenizer) + ",\"merges\":[";
+  std::string model = detail::model_with_vocabulary(tokenizer, head) + ",\"merges\":[";
   for (std::size_t i = 0; i < tokenizer.merges().size(); ++i) {
     const auto& [left, right] = tokenizer.merges()[i];
     model += i > 0 ? "," : "";
@@ -357,11 +437,39 @@ inline void save_tokenizer(const std::filesystem::path& path, const WordPiece& t
                      {"unk_token", options.unknown},
                      {"continuing_subword_prefix", options.prefix},
                      {"max_input_chars_per_word", options.max_word_characters}};
-  std::string model = head.dump();
-  model.pop_back();
-  model += ",\"vocab\":" + detail::vocabulary_to_json(tokenizer) + "}";
+  const std::string model = detail::model_with_vocabulary(tokenizer, head) + "}";
   detail::write_text_file(path, detail::tokenizer_to_json(tokenizer, normalizer, {{"type", "BertPreTokenizer"}},
                                                           detail::templates_to_json(tokenizer), decoder, model));
+}
+inline void save_tokenizer(const std::filesystem::path& path, const ComposedTokenizer& tokenizer) {
+  if (std::filesystem::is_directory(path)) {
+    save_tokenizer(path / "tokenizer.json", tokenizer);
+    return detail::save_tokenizer_config(path, tokenizer);
+  }
+  using Json = nlohmann::ordered_json;
+  const ComposedTokenizerOptions& options = tokenizer.options();
+  Json processors = Json::array();
+  for (const SpanTrimming& trimming : options.trimmings) {
+    processors.push_back({{"type", "ByteLevel"},
+                          {"add_prefix_space", trimming.keeps_first},
+                          {"trim_offsets", true},
+                          {"use_regex", true}});
+  }
+  if (const ComposedTokenizerOptions plain; options.single != plain.single || options.pair != plain.pair) {
+    processors.push_back(detail::templates_to_json(tokenizer));
+  }
+  const Json post_processor = processors.empty()       ? Json()
+                              : processors.size() == 1 ? processors[0]
+                                                       : Json{{"type", "Sequence"}, {"processors", processors}};
+  detail::write_text_file(
+      path, detail::tokenizer_to_json(tokenizer, detail::TokenizerPartsWriter::normalizer(options.normalizer),
+                                      detail::TokenizerPartsWriter::pre_tokenizer(options.pre_tokenizer),
+                                      post_processor, detail::TokenizerPartsWriter::decoder(options.decoder),
+                                      detail::model_to_json(tokenizer)));
+}
+/// Throws IoError: what a SentencePiece model does is not what the components of a tokenizer.json do.
+inline void save_tokenizer(const std::filesystem::path& path, const SentencePiece&) {
+  fail<IoError>("tokenizer", path.string(), ": cannot be written: SentencePiece's model is a file of its own; copy it");
 }
 inline void save_tokenizer(const std::filesystem::path& path, const PretrainedTokenizer& tokenizer) {
   std::visit([&](const auto& one) { save_tokenizer(path, one); }, tokenizer);

@@ -1,11 +1,13 @@
 /// \file
-/// Hugging Face's tokenizer.json, read and written, for byte-level byte pair encoding and for WordPiece.
+/// Hugging Face's tokenizer.json, read.
 ///
-/// A file names the components of a tokenizer. Those that GPT-2, RoBERTa, Llama 3 and BERT are made of are known; any
-/// other is an error that names it, as text would be cut otherwise than the model has learned. "padding" is passed
-/// over: rapt has none.
+/// A file names the components of a tokenizer. What GPT-2, RoBERTa and Llama 3 are made of becomes a ByteLevelBpe, what
+/// BERT is made of a WordPiece, and all else a ComposedTokenizer. A component that is not known is an error that names
+/// it, as text would be cut otherwise than the model has learned. "padding" is passed over: rapt has none.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -13,7 +15,6 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -22,20 +23,28 @@
 
 #include "rapt/core/error.hpp"
 #include "rapt/pretrained/tokenizer_json_file.hpp"
+#include "rapt/pretrained/tokenizer_parts_json.hpp"
 #include "rapt/text/byte_level_bpe.hpp"
+#include "rapt/text/composed_tokenizer.hpp"
+#include "rapt/text/sentencepiece.hpp"
 #include "rapt/text/wordpiece.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// What a file can hold.
-using PretrainedTokenizer = std::variant<ByteLevelBpe, WordPiece>;
+/// What a file or a folder can hold.
+using PretrainedTokenizer = std::variant<ByteLevelBpe, WordPiece, ComposedTokenizer, SentencePiece>;
 
 namespace detail {
 
-/// `clean_up_spaces` of either kind of tokenizer, which no tokenizer.json says.
+/// `clean_up_spaces` of tokenizers, which no tokenizer.json says.
 struct CleanUpSpaces {
-  bool of_bpe = false, of_wordpiece = false;
+  bool of_bpe = false, of_others = false;
 };
+
+inline constexpr std::array<std::pair<std::string_view, Truncation::Strategy>, 3> kTruncationStrategies = {
+    {{"LongestFirst", Truncation::Strategy::longest_first},
+     {"OnlyFirst", Truncation::Strategy::only_first},
+     {"OnlySecond", Truncation::Strategy::only_second}}};
 
 /// Reads the components of a tokenizer.json.
 class TokenizerJsonReader {
@@ -51,15 +60,31 @@ class TokenizerJsonReader {
     const std::string kind = model.contains("type")     ? json_.text(model, "type", "model.")
                              : model.contains("merges") ? "BPE"
                                                         : "WordPiece";
-    if (kind != "BPE" && kind != "WordPiece") json_.unsupported("model", quote_name(kind));
+    if (kind != "BPE" && kind != "WordPiece" && kind != "WordLevel") json_.unsupported("model", quote_name(kind));
     const Json& vocabulary = json_.object(model, "vocab", "model.");
-    tokens_ = json_.names_by_id(vocabulary, "model.vocab", read_added_tokens(root, vocabulary));
+    std::vector<std::string> more = read_added_tokens(root, vocabulary);
+    tokens_ = json_.names_by_id(vocabulary, "model.vocab", more);
+    for (std::size_t i = 0; i < more.size(); ++i) {
+      options_.only_added.push_back(static_cast<TokenId>(vocabulary.size() + i));
+    }
     if (const Json* truncation = TokenizerJson::find(root, "truncation")) read_truncation(*truncation);
     if (const Json* processor = TokenizerJson::find(root, "post_processor")) {
-      read_post_processor(*processor, kind == "BPE");
+      for_each_step(json_, *processor, "post_processor", "processors",
+                    [&](const Json& step, const std::string& part) { read_post_processor_step(step, part); });
     }
-    if (kind == "BPE") return read_bpe(root, model, cleans_up.of_bpe);
-    return read_wordpiece(root, model, cleans_up.of_wordpiece);
+    options_.normalizer = parts_.normalizer(root);
+    options_.pre_tokenizer = parts_.pre_tokenizer(root);
+    options_.decoder = parts_.decoder(root);
+    options_.unused = std::move(tokens_.unused);
+    options_.clean_up_spaces = kind == "BPE" ? cleans_up.of_bpe : cleans_up.of_others;
+    if (kind == "BPE") {
+      CharacterBpeModel bpe = read_bpe(model);
+      if (const auto pattern = byte_level_pattern(bpe)) return make_byte_level(std::move(bpe), *pattern);
+      return make_composed(std::move(bpe));
+    }
+    if (kind == "WordLevel") return make_composed(WordLevelModel{json_.text(model, "unk_token", "model.")});
+    WordPieceModel wordpiece = read_wordpiece(model);
+    return is_bert(wordpiece) ? make_wordpiece(std::move(wordpiece)) : make_composed(std::move(wordpiece));
   }
 
  private:
@@ -79,8 +104,8 @@ class TokenizerJsonReader {
                        .special = json_.flag(list[i], "special", false, dot),
                        .normalized = json_.flag(list[i], "normalized", true, dot),
                        .strip_left = json_.flag(list[i], "lstrip", false, dot),
-                       .strip_right = json_.flag(list[i], "rstrip", false, dot)};
-      if (json_.flag(list[i], "single_word", false, dot)) json_.unsupported(part, "single_word");
+                       .strip_right = json_.flag(list[i], "rstrip", false, dot),
+                       .single_word = json_.flag(list[i], "single_word", false, dot)};
       const Json* id = TokenizerJson::find(list[i], "id");
       json_.check(id != nullptr, dot + "id", "must be a whole number");
       const Index number = json_.number(*id, std::numeric_limits<TokenId>::max() - 1, dot + "id");
@@ -97,62 +122,48 @@ class TokenizerJsonReader {
         json_.check(known_id == number, "added_tokens", "the id of ", quote_name(text), " is ", number, ", but ",
                     known_id, " in the vocabulary");
       }
-      added_tokens_.push_back(std::move(token));
+      options_.added_tokens.push_back(std::move(token));
     }
     return more;
   }
 
   void read_truncation(const Json& truncation) {
     json_.check(truncation.is_object(), "truncation", "must be an object");
-    if (const auto& strategy = json_.text(truncation, "strategy", "truncation."); strategy != "LongestFirst") {
-      json_.unsupported("truncation.strategy", quote_name(strategy));
-    }
+    const std::string& strategy = json_.text(truncation, "strategy", "truncation.");
+    const auto known = std::find_if(kTruncationStrategies.begin(), kTruncationStrategies.end(),
+                                    [&](const auto& one) { return one.first == strategy; });
+    if (known == kTruncationStrategies.end()) json_.unsupported("truncation.strategy", quote_name(strategy));
+    options_.truncation.strategy = known->second;
     if (TokenizerJson::find(truncation, "direction") != nullptr) {
       const auto& direction = json_.text(truncation, "direction", "truncation.");
-      if (direction != "Right") json_.unsupported("truncation.direction", quote_name(direction));
+      if (direction != "Right" && direction != "Left") json_.unsupported("truncation.direction", quote_name(direction));
+      options_.truncation.left = direction == "Left";
     }
     const Json* length = TokenizerJson::find(truncation, "max_length");
     json_.check(length != nullptr, "truncation.max_length", "must be a whole number");
-    max_tokens_ = json_.number(*length, std::numeric_limits<TokenId>::max(), "truncation.max_length");
+    options_.truncation.max_tokens =
+        json_.number(*length, std::numeric_limits<TokenId>::max(), "truncation.max_length");
   }
 
-  /// A Sequence may hold others.
-  void read_post_processor(const Json& processor, bool is_bpe) {
-    std::vector<std::pair<const Json*, std::string>> steps = {{&processor, "post_processor"}};  // the next one last
-    while (!steps.empty()) {
-      const auto [step, part] = std::move(steps.back());
-      steps.pop_back();
-      if (json_.type(*step, part) != "Sequence") {
-        read_post_processor_step(*step, part, is_bpe);
-        continue;
-      }
-      const Json& inner = json_.array(*step, "processors", part + ".");
-      for (auto one = inner.rbegin(); one != inner.rend(); ++one)
-        steps.emplace_back(&*one, "post_processor.processors");
-    }
-  }
-  void read_post_processor_step(const Json& processor, const std::string& part, bool is_bpe) {
+  void read_post_processor_step(const Json& processor, const std::string& part) {
     const std::string& type = json_.type(processor, part);
     const std::string dot = part + ".";
     if (type == "TemplateProcessing") {
-      single_ = read_template(processor, "single", dot);
-      pair_ = read_template(processor, "pair", dot);
+      options_.single = read_template(processor, "single", dot);
+      options_.pair = read_template(processor, "pair", dot);
     } else if (type == "BertProcessing" || type == "RobertaProcessing") {
       const std::string first = read_token_of(processor, "cls", dot), last = read_token_of(processor, "sep", dot);
-      single_ = {{first}, {"$A"}, {last}};
+      options_.single = {{first}, {"$A"}, {last}};
       if (type == "BertProcessing") {
-        pair_ = {{first}, {"$A"}, {last}, {"$B", 1}, {last, 1}};
+        options_.pair = {{first}, {"$A"}, {last}, {"$B", 1}, {last, 1}};
       } else {
-        pair_ = {{first}, {"$A"}, {last}, {last}, {"$B"}, {last}};
+        options_.pair = {{first}, {"$A"}, {last}, {last}, {"$B"}, {last}};
       }
-    } else if (type != "ByteLevel" || !is_bpe) {
+    } else if (type != "ByteLevel") {
       json_.unsupported(part, quote_name(type));
     }
-    if (is_bpe && (type == "ByteLevel" || type == "RobertaProcessing")) {
-      trim_spans_ = json_.flag(processor, "trim_offsets", true, dot);
-      trim_keeps_first_ = json_.flag(processor, "add_prefix_space", true, dot);
-    } else if (type == "RobertaProcessing" && json_.flag(processor, "trim_offsets", true, dot)) {
-      json_.unsupported(part, "trim_offsets with WordPiece");
+    if ((type == "ByteLevel" || type == "RobertaProcessing") && json_.flag(processor, "trim_offsets", true, dot)) {
+      options_.trimmings.push_back({.keeps_first = json_.flag(processor, "add_prefix_space", true, dot)});
     }
   }
 
@@ -203,132 +214,123 @@ class TokenizerJsonReader {
     return name;
   }
 
-  [[nodiscard]] PretrainedTokenizer read_bpe(const Json& root, const Json& model, bool cleans_up) {
-    ByteLevelBpeOptions options;
-    options.clean_up_spaces = cleans_up;
-    if (const Json* normalizer = TokenizerJson::find(root, "normalizer")) {
-      json_.unsupported("normalizer", quote_name(json_.type(*normalizer, "normalizer")));
-    }
-    for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
-      const Json* affix = TokenizerJson::find(model, key);
-      if (affix != nullptr && *affix != "") json_.unsupported("model", key);
-    }
+  [[nodiscard]] CharacterBpeModel read_bpe(const Json& model) const {
+    CharacterBpeModel bpe;
+    const auto text = [&](const char* key) {
+      return TokenizerJson::find(model, key) == nullptr ? std::string() : json_.text(model, key, "model.");
+    };
+    bpe.unknown = text("unk_token");
+    bpe.prefix = text("continuing_subword_prefix");
+    bpe.suffix = text("end_of_word_suffix");
     if (const Json* dropout = TokenizerJson::find(model, "dropout"); dropout != nullptr && *dropout != 0) {
       json_.unsupported("model", "dropout");
     }
-    options.ignore_merges = json_.flag(model, "ignore_merges", false, "model.");
-    read_pre_tokenizer(root, options);
-    if (const Json* decoder = TokenizerJson::find(root, "decoder")) {
-      if (const auto& type = json_.type(*decoder, "decoder"); type != "ByteLevel") {
-        json_.unsupported("decoder", quote_name(type));
-      }
-    }
-    options.trim_spans = trim_spans_;
-    options.trim_keeps_first = trim_spans_ && trim_keeps_first_;
-    set_common(options);
-    std::vector<ByteLevelBpe::Merge> merges;
+    bpe.fuse_unknown = json_.flag(model, "fuse_unk", false, "model.");
+    bpe.byte_fallback = json_.flag(model, "byte_fallback", false, "model.");
+    bpe.ignore_merges = json_.flag(model, "ignore_merges", false, "model.");
     for (const Json& merge : json_.array(model, "merges", "model.")) {
-      const std::string part = "model.merges[" + std::to_string(merges.size()) + "]";
+      const std::string part = "model.merges[" + std::to_string(bpe.merges.size()) + "]";
       if (merge.is_array()) {
         json_.check(merge.size() == 2 && merge[0].is_string() && merge[1].is_string(), part, "must be two names");
-        merges.emplace_back(merge[0].get<std::string>(), merge[1].get<std::string>());
+        bpe.merges.emplace_back(merge[0].get<std::string>(), merge[1].get<std::string>());
       } else {
         const std::string& line = json_.text(merge, part);
         const std::size_t space = line.find(' ');
         json_.check(space != line.npos && line.find(' ', space + 1) == line.npos, part,
                     "must be two names with a space between them: ", quote_name(line));
-        merges.emplace_back(line.substr(0, space), line.substr(space + 1));
+        bpe.merges.emplace_back(line.substr(0, space), line.substr(space + 1));
       }
     }
-    return from_file(json_.file(), [&] { return ByteLevelBpe(std::move(tokens_.names), merges, std::move(options)); });
+    return bpe;
   }
-
-  void read_pre_tokenizer(const Json& root, ByteLevelBpeOptions& options) const {
-    const std::string part = "pre_tokenizer";
-    const Json& pre_tokenizer = json_.object(root, "pre_tokenizer", "");
-    std::vector<const Json*> steps = {&pre_tokenizer};
-    if (json_.type(pre_tokenizer, part) == "Sequence") {
-      steps.clear();
-      for (const Json& step : json_.array(pre_tokenizer, "pretokenizers", part + ".")) steps.push_back(&step);
-    }
-    bool is_split = false, is_byte_level = false;
-    for (const Json* step : steps) {
-      const std::string& type = json_.type(*step, part);
-      if (type == "Split" && !is_split && !is_byte_level) {
-        const Json* regex = TokenizerJson::find(json_.object(*step, "pattern", part + "."), "Regex");
-        json_.check(regex != nullptr, part + ".pattern", "must be a Regex");
-        const std::string& pattern = json_.text(*regex, part + ".pattern.Regex");
-        if (pattern != kGpt2Pattern && pattern != kLlama3Pattern) {
-          json_.unsupported(part, "a Split by the pattern " + quote_name(pattern));
-        }
-        const std::string& behavior = json_.text(*step, "behavior", part + ".");
-        if (behavior != "Isolated" || json_.flag(*step, "invert", false, part + ".")) {
-          json_.unsupported(part, "a Split that is not Isolated, or inverted");
-        }
-        options.pattern = pattern == kGpt2Pattern ? ByteLevelPattern::gpt2 : ByteLevelPattern::llama3;
-        is_split = true;
-      } else if (type == "ByteLevel" && !is_byte_level) {
-        options.add_prefix_space = json_.flag(*step, "add_prefix_space", true, part + ".");
-        const bool use_regex = json_.flag(*step, "use_regex", true, part + ".");
-        if (is_split && (use_regex || options.add_prefix_space)) {
-          json_.unsupported(part, "a Split before a ByteLevel with use_regex or add_prefix_space");
-        }
-        if (!is_split) options.pattern = use_regex ? ByteLevelPattern::gpt2 : ByteLevelPattern::none;
-        is_byte_level = true;
-      } else {
-        json_.unsupported(part, quote_name(type) + (type == "Split" || type == "ByteLevel" ? " in this place" : ""));
-      }
-    }
-    if (!is_byte_level) json_.unsupported(part, "byte pair encoding without ByteLevel");
-  }
-
-  [[nodiscard]] PretrainedTokenizer read_wordpiece(const Json& root, const Json& model, bool cleans_up) {
-    WordPieceOptions options;
-    options.clean_up_spaces = cleans_up;
-    options.lowercase = options.clean_text = options.separate_chinese = false;
-    if (const Json* normalizer = TokenizerJson::find(root, "normalizer")) {
-      const std::string& type = json_.type(*normalizer, "normalizer");
-      if (type != "BertNormalizer") json_.unsupported("normalizer", quote_name(type));
-      options.clean_text = json_.flag(*normalizer, "clean_text", true, "normalizer.");
-      options.separate_chinese = json_.flag(*normalizer, "handle_chinese_chars", true, "normalizer.");
-      options.lowercase = json_.flag(*normalizer, "lowercase", true, "normalizer.");
-      if (TokenizerJson::find(*normalizer, "strip_accents") != nullptr) {
-        options.strip_accents = json_.flag(*normalizer, "strip_accents", true, "normalizer.");
-      }
-    }
-    const std::string& pre_tokenizer = json_.type(json_.object(root, "pre_tokenizer", ""), "pre_tokenizer");
-    if (pre_tokenizer != "BertPreTokenizer") json_.unsupported("pre_tokenizer", quote_name(pre_tokenizer));
-    options.unknown = json_.text(model, "unk_token", "model.");
-    options.prefix = json_.text(model, "continuing_subword_prefix", "model.");
-    const Json* most = TokenizerJson::find(model, "max_input_chars_per_word");
-    if (most != nullptr) {
-      options.max_word_characters =
+  [[nodiscard]] WordPieceModel read_wordpiece(const Json& model) const {
+    WordPieceModel wordpiece{.unknown = json_.text(model, "unk_token", "model."),
+                             .prefix = json_.text(model, "continuing_subword_prefix", "model.")};
+    if (const Json* most = TokenizerJson::find(model, "max_input_chars_per_word")) {
+      wordpiece.max_word_characters =
           json_.number(*most, std::numeric_limits<std::int32_t>::max(), "model.max_input_chars_per_word");
     }
-    if (const Json* decoder = TokenizerJson::find(root, "decoder")) {
-      const std::string& type = json_.type(*decoder, "decoder");
-      if (type != "WordPiece") json_.unsupported("decoder", quote_name(type));
-      options.cleanup = json_.flag(*decoder, "cleanup", true, "decoder.");
+    return wordpiece;
+  }
+
+  /// True if the rest is as ByteLevelBpe and WordPiece can have it.
+  [[nodiscard]] bool is_plain() const {
+    const Truncation plain{.max_tokens = options_.truncation.max_tokens};
+    return options_.truncation == plain && std::none_of(options_.added_tokens.begin(), options_.added_tokens.end(),
+                                                        [](const AddedToken& token) { return token.single_word; });
+  }
+  /// The pattern of a ByteLevelBpe, if the file is one.
+  [[nodiscard]] std::optional<ByteLevelPattern> byte_level_pattern(const CharacterBpeModel& bpe) const {
+    const auto& steps = options_.pre_tokenizer;
+    if (!is_plain() || !options_.normalizer.empty() || !bpe.prefix.empty() || !bpe.suffix.empty() ||
+        bpe.byte_fallback || options_.trimmings.size() > 1 || steps.empty() || steps.size() > 2 || !options_.decoder ||
+        options_.decoder->size() != 1 || !std::holds_alternative<ByteLevelDecoding>(options_.decoder->front())) {
+      return std::nullopt;
     }
+    const auto* bytes = std::get_if<ByteLevelSplit>(&steps.back());
+    if (bytes == nullptr) return std::nullopt;
+    if (steps.size() == 1) return bytes->use_pattern ? ByteLevelPattern::gpt2 : ByteLevelPattern::none;
+    const auto* split = std::get_if<PatternSplit>(&steps.front());
+    if (split == nullptr || bytes->use_pattern || bytes->add_prefix_space) return std::nullopt;
+    return known_pattern(*split);
+  }
+  [[nodiscard]] PretrainedTokenizer make_byte_level(CharacterBpeModel bpe, ByteLevelPattern pattern) {
+    ByteLevelBpeOptions options{
+        .pattern = pattern,
+        .add_prefix_space = std::get<ByteLevelSplit>(options_.pre_tokenizer.back()).add_prefix_space,
+        .ignore_merges = bpe.ignore_merges,
+        .trim_spans = !options_.trimmings.empty(),
+        .trim_keeps_first = !options_.trimmings.empty() && options_.trimmings[0].keeps_first};
+    set_common(options);
+    return from_file(json_.file(),
+                     [&] { return ByteLevelBpe(std::move(tokens_.names), bpe.merges, std::move(options)); });
+  }
+
+  [[nodiscard]] bool is_bert(const WordPieceModel& wordpiece) const {
+    const auto& normalizer = options_.normalizer;
+    const auto& steps = options_.pre_tokenizer;
+    if (!is_plain() || normalizer.size() > 1 || steps.size() != 1 || !std::holds_alternative<BertSplit>(steps[0]) ||
+        (normalizer.size() == 1 && !std::holds_alternative<BertStep>(normalizer[0])) || !options_.trimmings.empty() ||
+        !options_.decoder || options_.decoder->size() != 1) {
+      return false;
+    }
+    const auto* decoding = std::get_if<WordPieceDecoding>(&options_.decoder->front());
+    return decoding != nullptr && decoding->prefix == wordpiece.prefix;
+  }
+  [[nodiscard]] PretrainedTokenizer make_wordpiece(WordPieceModel wordpiece) {
+    const auto& normalizer = options_.normalizer;
+    const BertStep bert = normalizer.empty() ? BertStep{false, false, {}, false} : std::get<BertStep>(normalizer[0]);
+    WordPieceOptions options{.lowercase = bert.lowercase,
+                             .strip_accents = bert.strip_accents,
+                             .clean_text = bert.clean_text,
+                             .separate_chinese = bert.separate_chinese,
+                             .unknown = wordpiece.unknown,
+                             .prefix = wordpiece.prefix,
+                             .max_word_characters = wordpiece.max_word_characters,
+                             .cleanup = std::get<WordPieceDecoding>(options_.decoder->front()).cleanup};
     set_common(options);
     return from_file(json_.file(), [&] { return WordPiece(std::move(tokens_.names), std::move(options)); });
+  }
+  [[nodiscard]] PretrainedTokenizer make_composed(PieceModel model) {
+    return from_file(json_.file(), [&] {
+      return ComposedTokenizer(std::move(tokens_.names), std::move(model), std::move(options_));
+    });
   }
 
   template <class Options>
   void set_common(Options& options) {
-    options.unused = std::move(tokens_.unused);
-    options.added_tokens = std::move(added_tokens_);
-    options.single = std::move(single_);
-    options.pair = std::move(pair_);
-    options.max_tokens = max_tokens_;
+    options.clean_up_spaces = options_.clean_up_spaces;
+    options.unused = std::move(options_.unused);
+    options.added_tokens = std::move(options_.added_tokens);
+    options.single = std::move(options_.single);
+    options.pair = std::move(options_.pair);
+    options.max_tokens = options_.truncation.max_tokens;
   }
 
   TokenizerJson json_;
-  std::vector<AddedToken> added_tokens_;
+  TokenizerPartsReader parts_{json_};
   NamesById tokens_;
-  std::vector<TemplatePiece> single_ = {{"$A"}}, pair_ = {{"$A"}, {"$B", 1}};
-  bool trim_spans_ = false, trim_keeps_first_ = false;
-  Index max_tokens_ = 0;
+  ComposedTokenizerOptions options_;  // what all kinds of tokenizers have
 };
 
 }  // namespace detail

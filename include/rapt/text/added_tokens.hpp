@@ -15,6 +15,7 @@
 #include "rapt/core/token_batch.hpp"
 #include "rapt/text/character_classes.hpp"
 #include "rapt/text/unicode.hpp"
+#include "rapt/text/word_characters.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -25,6 +26,7 @@ struct AddedToken {
   bool normalized = false;   ///< its normalised text is looked for in the normalised instead of the original text
   bool strip_left = false;   ///< includes the white space before it
   bool strip_right = false;  ///< includes the white space after it
+  bool single_word = false;  ///< it is no token beside a character of a word
 };
 
 namespace detail {
@@ -34,7 +36,9 @@ class AddedTokenFinder {
  public:
   /// Adds a token with the text that is looked for. `finish` must be called after the last one.
   void add(std::string_view text, TokenId id, const AddedToken& token) {
-    if (!text.empty()) tokens_.push_back({std::string(text), id, token.special, token.strip_left, token.strip_right});
+    if (!text.empty()) {
+      tokens_.push_back({std::string(text), id, token.special, token.strip_left, token.strip_right, token.single_word});
+    }
   }
   void finish() {
     const auto first = [](const Token& token) { return static_cast<unsigned char>(token.text.front()); };
@@ -61,7 +65,7 @@ class AddedTokenFinder {
         continue;
       }
       const std::size_t behind = at + token->text.size();
-      if (token->special && !find_special) {
+      if ((token->special && !find_special) || (token->single_word && is_beside_word(text, at, behind))) {
         at = behind;
         continue;
       }
@@ -78,7 +82,7 @@ class AddedTokenFinder {
   struct Token {
     std::string text;
     TokenId id;
-    bool special, strip_left, strip_right;
+    bool special, strip_left, strip_right, single_word;
   };
 
   /// The offset of the first byte from `at` on with which a token begins, or the text's size if there is none.
@@ -102,6 +106,10 @@ class AddedTokenFinder {
     return nullptr;
   }
 
+  [[nodiscard]] static bool is_beside_word(std::string_view text, std::size_t begin, std::size_t end) {
+    return (begin > 0 && compute_is_word(code_point_at(text, previous_code_point(text, begin)).value)) ||
+           (end < text.size() && compute_is_word(code_point_at(text, end).value));
+  }
   [[nodiscard]] static std::size_t before_white_space(std::string_view text, std::size_t begin, std::size_t end) {
     while (end > begin) {
       const std::size_t last = previous_code_point(text, end);

@@ -12,20 +12,13 @@
 #include <vector>
 
 #include "rapt/text/character_classes.hpp"
+#include "rapt/text/normalized_text.hpp"
 #include "rapt/text/unicode.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
 struct BertNormalization {
   bool clean_text, separate_chinese, strip_accents, lowercase;
-};
-
-/// A normalised text, and with with_origins, for each of its bytes, the offset in the original text of the character
-/// that the byte comes from.
-struct NormalizedText {
-  std::string text;
-  std::vector<std::size_t> origins;
-  bool with_origins = false;
 };
 
 /// Normalises UTF-8 text in these steps: control and format characters are removed and white space becomes a space;
@@ -59,8 +52,7 @@ class BertNormalizer {
 
   /// Normalises `text` into `out`, which is overwritten.
   void operator()(std::string_view text, Work& work, NormalizedText& out) const {
-    out.text.clear();
-    out.origins.clear();
+    out.clear();
     work.last_origin = 0;
     for (std::size_t i = 0; i < text.size();) {
       if (const auto byte = static_cast<unsigned char>(text[i]); byte < 0x80) {
@@ -95,7 +87,7 @@ class BertNormalizer {
         flush(work, out);
         work.last_origin = origin;
         if (!steps_.strip_accents || (classes & kMark) == 0) {
-          append(text.substr(origin, point.length), origin, out);
+          out.append(text.substr(origin, point.length), origin);
         }
       }
       if (apart) {
@@ -107,14 +99,10 @@ class BertNormalizer {
   }
 
  private:
-  static void append(std::string_view bytes, std::size_t origin, NormalizedText& out) {
-    out.text += bytes;
-    if (out.with_origins) out.origins.insert(out.origins.end(), bytes.size(), origin);
-  }
   /// Appends a character that is its own decomposition and lower case.
   static void emit(char character, std::size_t origin, Work& work, NormalizedText& out) {
     work.last_origin = origin;
-    append({&character, 1}, origin, out);
+    out.append({&character, 1}, origin);
   }
 
   /// Appends the ASCII characters from `begin` on and returns where they end.

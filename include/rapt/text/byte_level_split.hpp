@@ -7,6 +7,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "rapt/text/character_classes.hpp"
@@ -27,6 +28,13 @@ inline constexpr std::string_view kGpt2Pattern =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 inline constexpr std::string_view kLlama3Pattern =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+
+/// The pattern of a regular expression, if there is code for it.
+[[nodiscard]] inline std::optional<ByteLevelPattern> pattern_of_expression(std::string_view expression) {
+  if (expression == kGpt2Pattern) return ByteLevelPattern::gpt2;
+  if (expression == kLlama3Pattern) return ByteLevelPattern::llama3;
+  return std::nullopt;
+}
 
 /// Splits texts by the kinds of their characters: kLetter, kNumber, kSpace, or 0 for all others.
 class PieceSplitter {

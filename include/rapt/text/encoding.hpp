@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "rapt/core/error.hpp"
+#include "rapt/core/shape.hpp"
 #include "rapt/core/token_batch.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -40,6 +41,15 @@ struct PairBatch {
 struct EncodeOptions {
   bool add_special = true;   ///< puts the model's special tokens around the text, such as [CLS] and [SEP]
   bool find_special = true;  ///< special tokens in the text become tokens; set it to false for untrusted text
+};
+
+/// Which tokens are left out if there are too many.
+struct Truncation {
+  enum class Strategy { longest_first, only_first, only_second };
+  Index max_tokens = 0;                         ///< with the model's special tokens; 0 means no limit
+  Strategy strategy = Strategy::longest_first;  ///< which of two texts is cut off
+  bool left = false;                            ///< texts are cut off at their beginnings
+  [[nodiscard]] friend bool operator==(const Truncation&, const Truncation&) = default;
 };
 
 /// A piece of a template, which says where special tokens are put: "$A" and "$B" are the first and the second text, any

@@ -70,6 +70,11 @@ class PairJoiner {
   /// Joins until no pair is left. With dropout, each pair is skipped with the given probability whenever the best one
   /// is chosen, and joining ends when all are skipped (Provilkov et al. 2020, arXiv:1910.13267).
   void join(Work& work, JoinDropout* dropout = nullptr) const {
+    join(work, dropout, [](const Candidate&) {});
+  }
+  /// As above; calls on_candidate(candidate) for each pair that may be joined as soon as its symbols are neighbours.
+  template <class OnCandidate>
+  void join(Work& work, JoinDropout* dropout, const OnCandidate& on_candidate) const {
     const auto later = [](const Candidate& a, const Candidate& b) {
       return std::tie(a.rank, a.place) > std::tie(b.rank, b.place);
     };
@@ -84,7 +89,10 @@ class PairJoiner {
     const auto consider = [&](std::vector<Candidate>& list, std::int32_t left, std::int32_t right) {
       const std::int32_t a = at(symbols, left), b = at(symbols, right);
       if (a < 0 || b < 0) return;
-      if (const Join* found = joins_.find(pair_key(a, b))) list.push_back({found->rank, left, a, b, found->joined});
+      if (const Join* found = joins_.find(pair_key(a, b))) {
+        list.push_back({found->rank, left, a, b, found->joined});
+        on_candidate(list.back());
+      }
     };
     for (std::int32_t i = 0; i < size; ++i) {
       at(previous, i) = i - 1;
@@ -116,11 +124,11 @@ class PairJoiner {
       at(symbols, best.place) = best.joined;
       at(symbols, second) = kGone;
       at(next, best.place) = behind;
+      if (before >= 0) consider(fresh, before, best.place);
       if (behind < size) {
         at(previous, behind) = best.place;
         consider(fresh, best.place, behind);
       }
-      if (before >= 0) consider(fresh, before, best.place);
       queue(dropped);
     }
     std::vector<std::int32_t>& begins = work.begins;

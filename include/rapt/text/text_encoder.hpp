@@ -58,6 +58,13 @@ struct TokenSink {
     ids.resize(std::min(ids.size(), size));
     spans.resize(std::min(spans.size(), size));
   }
+  /// Keeps the last tokens.
+  void truncate_left(std::size_t size) {
+    if (ids.size() <= size) return;
+    const auto drop = static_cast<std::ptrdiff_t>(ids.size() - size);
+    ids.erase(ids.begin(), ids.begin() + drop);
+    if (!spans.empty()) spans.erase(spans.begin(), spans.begin() + drop);
+  }
 };
 
 }  // namespace detail
@@ -120,11 +127,17 @@ class TextEncoder {
   template <class Find>
   void set_templates(std::span<const TemplatePiece> single, std::span<const TemplatePiece> pair, Index max_tokens,
                      const Find& find) {
+    set_templates(single, pair, Truncation{.max_tokens = max_tokens}, find);
+  }
+  template <class Find>
+  void set_templates(std::span<const TemplatePiece> single, std::span<const TemplatePiece> pair,
+                     const Truncation& truncation, const Find& find) {
     single_ = resolve(single, false, find);
     pair_ = resolve(pair, true, find);
+    const Index max_tokens = truncation.max_tokens;
     require(max_tokens == 0 || max_tokens > static_cast<Index>(std::max(single_.special, pair_.special)), Self::kName,
             "max_tokens must be 0 or more than the special tokens: ", max_tokens);
-    max_tokens_ = to_size(max_tokens);
+    truncation_ = truncation;
   }
 
  private:
@@ -167,16 +180,31 @@ class TextEncoder {
     self().append(text, options.find_special, work, sink);
   }
 
-  /// Cuts the texts off at their ends, the longer one first, until they have max_tokens tokens with the special ones.
+  /// Cuts texts off, by default at their ends and the longer one first, until they have max_tokens tokens with the
+  /// special ones.
   void truncate(std::array<detail::TokenSink, 2>& sinks, const Template& pattern, const EncodeOptions& options) const {
-    if (max_tokens_ == 0) return;
-    const std::size_t room = max_tokens_ - (options.add_special ? pattern.special : 0);
+    if (truncation_.max_tokens == 0) return;
+    const std::size_t room = to_size(truncation_.max_tokens) - (options.add_special ? pattern.special : 0);
     const std::size_t first = sinks[0].ids.size(), second = sinks[1].ids.size();
     if (first + second <= room) return;
-    const std::size_t shorter = std::min({first, second, room / 2});
-    const std::size_t longer = room - shorter;
-    sinks[0].truncate(first <= second ? shorter : longer);
-    sinks[1].truncate(first <= second ? longer : shorter);
+    std::array<std::size_t, 2> kept = {first, second};
+    if (truncation_.strategy == Truncation::Strategy::longest_first) {
+      const std::size_t shorter = std::min({first, second, room / 2});
+      const std::size_t longer = room - shorter;
+      kept = first <= second ? std::array{shorter, longer} : std::array{longer, shorter};
+    } else {
+      const std::size_t which = truncation_.strategy == Truncation::Strategy::only_first ? 0 : 1;
+      require(kept[1 - which] < room, Self::kName, "truncation of the ", which == 0 ? "first" : "second",
+              " text alone cannot make ", first, " and ", second, " tokens ", room);
+      kept[which] = room - kept[1 - which];
+    }
+    for (std::size_t i = 0; i < 2; ++i) {
+      if (truncation_.left) {
+        sinks[i].truncate_left(kept[i]);
+      } else {
+        sinks[i].truncate(kept[i]);
+      }
+    }
   }
 
   /// Adds the tokens of the texts with the special tokens around them; `types` may be nullptr.
@@ -285,7 +313,7 @@ class TextEncoder {
   };
 
   Template single_, pair_;
-  std::size_t max_tokens_ = 0;
+  Truncation truncation_;
 };
 
 }}  // namespace rapt::RAPT_ABI

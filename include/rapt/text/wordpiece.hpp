@@ -28,6 +28,7 @@
 #include "rapt/text/text_encoder.hpp"
 #include "rapt/text/token_table.hpp"
 #include "rapt/text/unicode.hpp"
+#include "rapt/text/word_matching.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -129,14 +130,10 @@ class WordPiece : public TextEncoder<WordPiece> {
   friend class TextEncoder<WordPiece>;
   static constexpr const char* kName = "wordpiece";
 
-  struct Prefix {
-    std::size_t end;  // where the prefix ends in the word
-    std::uint64_t hash;
-  };
   struct Work {
     detail::BertNormalizer::Work normalizing;
     detail::NormalizedText normalized;
-    std::vector<Prefix> prefixes;
+    std::vector<detail::HashedPrefix> prefixes;
   };
 
   [[nodiscard]] bool is_unused(TokenId id) const { return at(tokens_, id).empty() && id != empty_; }
@@ -227,34 +224,11 @@ class WordPiece : public TextEncoder<WordPiece> {
       return;
     }
     const std::size_t before = sink.ids.size();
-    for (std::size_t begin = 0; begin < word.size();) {
-      const auto [id, length] = longest_token(word.substr(begin), begin > 0, work);
-      if (id < 0) {
-        sink.truncate(before);
-        place.add(unknown_, at, at + word.size(), sink);
-        return;
-      }
-      place.add(id, at + begin, at + begin + length, sink);
-      begin += length;
+    const auto add = [&](TokenId id, std::size_t from, std::size_t to) { place.add(id, at + from, at + to, sink); };
+    if (!detail::match_word(ids_, options_.prefix, word, work.prefixes, add)) {
+      sink.truncate(before);
+      place.add(unknown_, at, at + word.size(), sink);
     }
-  }
-
-  /// The longest token that the rest of a word begins with, and the number of its bytes there; -1 if there is no token.
-  [[nodiscard]] std::pair<TokenId, std::size_t> longest_token(std::string_view rest, bool goes_on, Work& work) const {
-    const std::string_view head = goes_on ? std::string_view(options_.prefix) : std::string_view();
-    std::vector<Prefix>& prefixes = work.prefixes;
-    prefixes.clear();
-    std::uint64_t hash = detail::TokenTable::hash_on(detail::TokenTable::kEmptyHash, head);
-    for (std::size_t i = 0; i < rest.size() && i + head.size() < ids_.longest();) {
-      const std::size_t end = i + detail::known_code_point_at(rest, i).length;
-      for (; i < end; ++i) hash = detail::TokenTable::hash_on(hash, rest[i]);
-      prefixes.push_back({end, hash});
-    }
-    for (std::size_t i = prefixes.size(); i-- > 0;) {
-      const TokenId id = ids_.find(prefixes[i].hash, head, rest.substr(0, prefixes[i].end));
-      if (id >= 0) return {id, prefixes[i].end};
-    }
-    return {-1, 0};
   }
 
   WordPieceOptions options_;

@@ -44,29 +44,14 @@ class RunFolder {
   [[nodiscard]] std::filesystem::path checkpoint() const { return path_ / "checkpoint.safetensors"; }
   [[nodiscard]] std::filesystem::path best() const { return path_ / "best.safetensors"; }
   [[nodiscard]] std::filesystem::path log() const { return path_ / "log.jsonl"; }
-  [[nodiscard]] std::filesystem::path version(Index step) const {
-    std::string digits = std::to_string(step);
-    digits.insert(0, 9 - std::min<std::size_t>(9, digits.size()), '0');
-    return path_ / ("step-" + digits + ".safetensors");
-  }
+  [[nodiscard]] std::filesystem::path version(Index step) const { return numbered("step-", step); }
+  /// The best model of an earlier step, where a newer one has taken its place (see BestModel).
+  [[nodiscard]] std::filesystem::path best(Index step) const { return numbered("best-", step); }
 
   /// Steps of the versions up to `last`, ascending. Files of other names are left alone; a folder that cannot be read
   /// has none.
   [[nodiscard]] std::vector<Index> versions(Index last = std::numeric_limits<Index>::max()) const {
-    std::vector<Index> steps;
-    for_each_name([&](const std::string& name) {
-      constexpr std::string_view kBefore = "step-", kBehind = ".safetensors";
-      if (!name.starts_with(kBefore) || !name.ends_with(kBehind)) return;
-      Index step = 0;
-      const auto parsed = std::from_chars(name.data() + kBefore.size(), name.data() + name.size(), step);
-      std::error_code ignored;
-      if (parsed.ec == std::errc() && step <= last && version(step).filename() == name &&
-          std::filesystem::is_regular_file(version(step), ignored)) {
-        steps.push_back(step);
-      }
-    });
-    std::sort(steps.begin(), steps.end());
-    return steps;
+    return steps_of("step-", last);
   }
   /// The files of the last `count` versions up to `last`.
   [[nodiscard]] std::vector<std::filesystem::path> last_versions(Index count, Index last) const {
@@ -88,6 +73,13 @@ class RunFolder {
       if (std::find(kept.begin(), kept.end(), file) == kept.end()) std::filesystem::remove(file, ignored);
     }
   }
+  /// Removes the best models of earlier steps.
+  void remove_former_bests() const {
+    std::error_code ignored;
+    for (const Index step : steps_of("best-", std::numeric_limits<Index>::max())) {
+      std::filesystem::remove(best(step), ignored);
+    }
+  }
   /// Removes the half-written files of processes that were killed, which would add up. To be called before this process
   /// writes into the folder.
   void remove_leftovers() const {
@@ -101,6 +93,30 @@ class RunFolder {
   }
 
  private:
+  static constexpr std::string_view kModelSuffix = ".safetensors";
+
+  /// The model file of a step, whose name has at least nine digits so that names sort as steps do.
+  [[nodiscard]] std::filesystem::path numbered(std::string_view prefix, Index step) const {
+    std::string digits = std::to_string(step);
+    digits.insert(0, 9 - std::min<std::size_t>(9, digits.size()), '0');
+    return path_ / std::string(prefix).append(digits).append(kModelSuffix);
+  }
+  /// The steps up to `last` of which there are such files, ascending.
+  [[nodiscard]] std::vector<Index> steps_of(std::string_view prefix, Index last) const {
+    std::vector<Index> steps;
+    for_each_name([&](const std::string& name) {
+      if (!name.starts_with(prefix) || !name.ends_with(kModelSuffix)) return;
+      Index step = 0;
+      const auto parsed = std::from_chars(name.data() + prefix.size(), name.data() + name.size(), step);
+      std::error_code ignored;
+      if (parsed.ec == std::errc() && step <= last && numbered(prefix, step).filename() == name &&
+          std::filesystem::is_regular_file(path_ / name, ignored)) {
+        steps.push_back(step);
+      }
+    });
+    std::sort(steps.begin(), steps.end());
+    return steps;
+  }
   /// The process in the name of an AtomicFile's temporary, ".rapt-PROCESS-NUMBER.tmp".
   [[nodiscard]] static std::optional<long> writer_of(std::string_view name) {
     constexpr std::string_view kBefore = ".rapt-", kBehind = ".tmp";
@@ -144,12 +160,14 @@ void load_mean(M& model, std::span<const std::filesystem::path> files) {
 /// A log of JSON objects, one a line, each with a "step" where it belongs to one.
 class JsonLog {
  public:
+  using Json = nlohmann::ordered_json;
+
   /// Goes on behind the lines up to `step` (-1: from nothing) of a log that may be there; later ones, which a resumed
   /// run will write again, and a line that a kill has cut off are dropped.
   JsonLog(const std::filesystem::path& path, Index step) : path_(path) {
     std::string kept;
     if (step >= 0) {
-      for_each_line(path, [&](const std::string& line, const nlohmann::ordered_json& entry) {
+      for_each_line(path, [&](const std::string& line, const Json& entry) {
         const auto found = entry.find("step");
         if (found == entry.end() || !found->is_number() || *found <= step) kept += line + '\n';
       });
@@ -158,18 +176,19 @@ class JsonLog {
   }
 
   /// Adds a line. False when it could not be written (a full disk): training need not stop for that.
-  bool write(const nlohmann::ordered_json& entry) {
+  bool write(const Json& entry) {
     std::ofstream stream(path_, std::ios::app);
-    stream << (cut_off_ ? "\n" : "") << entry.dump() << '\n' << std::flush;
+    // A byte that is not UTF-8 becomes U+FFFD: a line must not be lost for it, nor the run.
+    const std::string line = entry.dump(/*indent=*/-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
+    stream << (cut_off_ ? "\n" : "") << line << '\n' << std::flush;
     cut_off_ = !stream.good();
     return stream.good();
   }
 
   /// All lines that are JSON objects. A file that is not there has none; IoError for one that cannot be read.
-  [[nodiscard]] static std::vector<nlohmann::ordered_json> read(const std::filesystem::path& path) {
-    std::vector<nlohmann::ordered_json> entries;
-    for_each_line(path,
-                  [&](const std::string&, nlohmann::ordered_json& entry) { entries.push_back(std::move(entry)); });
+  [[nodiscard]] static std::vector<Json> read(const std::filesystem::path& path) {
+    std::vector<Json> entries;
+    for_each_line(path, [&](const std::string&, Json& entry) { entries.push_back(std::move(entry)); });
     return entries;
   }
 
@@ -179,7 +198,7 @@ class JsonLog {
   static void for_each_line(const std::filesystem::path& path, const F& f) {
     detail::InputFile file(path);
     for (std::string line; std::getline(file, line);) {
-      auto entry = nlohmann::ordered_json::parse(line, nullptr, /*allow_exceptions=*/false);
+      auto entry = Json::parse(line, nullptr, /*allow_exceptions=*/false);
       if (entry.is_object()) f(line, entry);
     }
     require<IoError>(!file.bad(), "run_folder", path.string(), ": cannot read the log");

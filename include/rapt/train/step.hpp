@@ -111,12 +111,14 @@ class TrainingStep {
       ++i;
     });
     require(options.accumulate >= 1, "trainer", "accumulate must be at least 1: ", options.accumulate);
+    require(options.clip_norm >= 0, "trainer", "clip_norm must be positive, or 0 for no limit: ", options.clip_norm);
     if (options.average_decay != 0) average_.emplace(model, options.average_decay);
   }
 
-  /// One optimizer step over these batches together; returns their loss per target. Throws ValueError that says where
-  /// NaN or infinity came up first, before anything has changed, when loss or gradients are not finite. (What a model
-  /// carries from step to step itself, see checkpoint.hpp, is then of the failed step.)
+  /// One optimizer step over these batches together; returns their loss per target. A batch without targets counts
+  /// nothing. Throws ValueError if no batch has any, or one that says where NaN or infinity came up first, before
+  /// anything has changed, when loss or gradients are not finite. (What a model carries from step to step itself, see
+  /// checkpoint.hpp, is then of the failed step.)
   template <TrainingBatch B>
   requires Trainable<M, B>
   double operator()(std::span<const B> batches) {
@@ -158,7 +160,10 @@ class TrainingStep {
   BackwardTotals loss_and_gradients(std::span<const B> batches) {
     BackwardTotals totals;
     for (const B& batch : batches) totals.targets += static_cast<double>(batch.target_count());
+    require(totals.targets > 0, "trainer", "step ", optimizer_.steps() + 1, " has nothing to learn: its ",
+            batches.size(), " batches have ", totals.targets, " targets");
     for (const B& batch : batches) {
+      if (batch.target_count() == 0) continue;
       const double weight = static_cast<double>(batch.target_count()) / totals.targets;
       const Training scope(rng_);
       const Variable<T> loss = loss_of(batch);

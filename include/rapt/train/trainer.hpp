@@ -89,6 +89,11 @@ class Trainer {
       S& source, const TrainingPlan& plan, const Validate& validate, const Report& report, const Save& save = [] {}) {
     require(plan.steps > 0 || plan.seconds > 0 || plan.epochs > 0 || (plan.patience > 0 && plan.validate_every > 0),
             "trainer", "the plan never ends: steps, seconds, epochs and patience are all 0");
+    require(plan.steps >= 0 && plan.seconds >= 0 && plan.epochs >= 0 && plan.validate_every >= 0 &&
+                plan.patience >= 0 && plan.save_every >= 0,
+            "trainer", "no number of the plan may be negative: steps ", plan.steps, ", seconds ", plan.seconds,
+            ", epochs ", plan.epochs, ", validate_every ", plan.validate_every, ", patience ", plan.patience,
+            ", save_every ", plan.save_every);
     using Clock = std::chrono::steady_clock;
     const auto seconds_since = [](Clock::time_point t) {
       return std::chrono::duration<double>(Clock::now() - t).count();
@@ -213,11 +218,15 @@ class MeanLoss {
  public:
   template <Module M, TrainingBatch B>
   void add(const M& model, const B& batch) {
+    if (batch.target_count() == 0) return;
     const auto count = static_cast<double>(batch.target_count());
     sum_ += count * static_cast<double>(model.loss(batch).item());
     targets_ += count;
   }
-  [[nodiscard]] double value() const { return sum_ / targets_; }
+  [[nodiscard]] double value() const {
+    require(targets_ > 0, "mean_loss", "the batches have ", targets_, " targets: there is nothing to take the mean of");
+    return sum_ / targets_;
+  }
 
  private:
   double sum_ = 0, targets_ = 0;
@@ -225,7 +234,8 @@ class MeanLoss {
 
 }  // namespace detail
 
-/// Mean loss per target over some batches, without dropout, label smoothing or gradients.
+/// Mean loss per target over some batches, without dropout, label smoothing or gradients. Throws ValueError if they
+/// have no targets.
 template <Module M, std::ranges::input_range R>
 requires TrainingBatch<std::ranges::range_value_t<R>>
 [[nodiscard]] double mean_loss(const M& model, const R& batches) {

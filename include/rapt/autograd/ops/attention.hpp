@@ -2,6 +2,7 @@
 /// Scaled dot-product attention as an op.
 #pragma once
 
+#include <cstdint>
 #include <limits>
 #include <vector>
 
@@ -95,7 +96,7 @@ template <class T>
     Tensor<bool> mask, key_padding;
     RowSplits query_splits;
     std::vector<kernels::KeyRange> keys;
-    std::vector<TokenId> numbers;
+    std::vector<std::int32_t> numbers;
     Index begin[3], count[3];
     bool covers_rows;
   };

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <optional>
 #include <span>
@@ -40,16 +41,17 @@ struct AttentionMask {
 /// A learned bias of the scores: rows of a table that `numbers` tells, one column for each head. Unless `zero` is set,
 /// numbers are of pairs: sequences have L keys, and the query at position i and key j have row numbers[i L + j] (BEiT).
 /// Otherwise they are of offsets: the query at position i and key j have row numbers[j - i + zero] (T5). Positions are
-/// those of MaskAlignment. The gradient flows into the table.
+/// those of MaskAlignment. The gradient flows into the table. A layer with RelativePositionBias brings one.
 template <class T>
 struct TableBias {
-  Variable<T> table = {};                 ///< [R, H]; undefined: no such bias
-  std::span<const TokenId> numbers = {};  ///< [L * L], or [offsets]
-  std::optional<Index> zero = {};         ///< the place of offset 0 among `numbers`
+  Variable<T> table = {};                      ///< [R, H]; undefined: no such bias
+  std::span<const std::int32_t> numbers = {};  ///< [L * L], or [offsets]
+  std::optional<Index> zero = {};              ///< the place of offset 0 among `numbers`
 };
 
 /// Transformer-XL's scores by distance (Dai et al. 2019, section 3.3): the scaled score of the query at position i and
-/// key j is scale ((q_i + u) k_j + (q_i + w) r_(i - j)). Attention must be causal. Gradients flow into all three.
+/// key j is scale ((q_i + u) k_j + (q_i + w) r_(i - j)). Attention must be causal. Gradients flow into all three. A
+/// layer with RelativePositionEncoding brings one, whose r are its projected encodings.
 template <class T>
 struct DistanceBias {
   Variable<T> distances = {};     ///< r [P, H d_k]: row d is of distance d, the last one of all beyond; undefined: none
@@ -69,7 +71,8 @@ template <class T>
 struct AttentionOptions {
   Index heads = 1;            ///< H: head h reads columns h d_k .. (h + 1) d_k of the queries
   Index key_value_heads = 0;  ///< K: query head h reads head h / (H / K) of keys and values; 0: as many as heads
-  /// If set, a query attends only to keys at most so many positions away from its own; 0: to the key at its own.
+  /// A query attends only to keys at most so many positions away from its own (0: to the key at its own); unset: no
+  /// limit.
   std::optional<Index> window = {};
   double scale = 0.0;     ///< factor of the scores; 0: 1 / sqrt(d_k)
   double soft_cap = 0.0;  ///< scaled scores s become soft_cap tanh(s / soft_cap) before masks (Gemma 2); 0: no cap

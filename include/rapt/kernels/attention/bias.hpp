@@ -9,6 +9,8 @@
 /// w R^T, are one row for all queries and join the products as their bias.
 #pragma once
 
+#include <cstdint>
+
 #include "rapt/core/token_batch.hpp"
 #include "rapt/kernels/attention/tile.hpp"
 #include "rapt/kernels/elementwise.hpp"
@@ -19,7 +21,7 @@ namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 /// bias[h, p] = table[numbers[p], h]: a TableBias from a table with a row for each kind of pair, or of offset
 /// // [H, numbers] from [R, H]
 template <class T>
-void gather_bias(TensorView<const T> table, std::span<const TokenId> numbers, T* bias) {
+void gather_bias(TensorView<const T> table, std::span<const std::int32_t> numbers, T* bias) {
   const auto count = static_cast<Index>(numbers.size());
   parallel_parts(table.cols(), [&](Index h) {
     for (Index p = 0; p < count; ++p) bias[h * count + p] = table.row(numbers[static_cast<std::size_t>(p)])[h];
@@ -28,7 +30,7 @@ void gather_bias(TensorView<const T> table, std::span<const TokenId> numbers, T*
 
 /// dtable[numbers[p], h] += dbias[h, p]. Each head is summed by one thread, so that equal numbers add up in one order.
 template <class T>
-void scatter_bias(TensorView<T> dtable, std::span<const TokenId> numbers, const T* dbias) {
+void scatter_bias(TensorView<T> dtable, std::span<const std::int32_t> numbers, const T* dbias) {
   const auto count = static_cast<Index>(numbers.size());
   parallel_parts(dtable.cols(), [&](Index h) {
     for (Index p = 0; p < count; ++p) dtable.row(numbers[static_cast<std::size_t>(p)])[h] += dbias[h * count + p];

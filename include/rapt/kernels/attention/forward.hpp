@@ -23,7 +23,8 @@ namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 /// output = heads side by side, [Nq, H d_v]; log_sum_exp of the scores, [Nq, heads] (nullptr: not wanted). A query that
 /// may attend to nothing gives zeros, and infinity as its log_sum_exp.
 template <class T>
-void attention(const AttentionProblem<T>& p, TensorView<T> output, T* log_sum_exp, const AttentionMaps<T>& maps = {}) {
+void attention(const AttentionProblem<T>& p, TensorView<T> output, T* log_sum_exp,
+               const AttentionCapture<T>& maps = {}) {
   Tensor<T> kept;
   if (maps.weights != nullptr && log_sum_exp == nullptr) {
     kept = Tensor<T>(Shape{p.query.rows(), p.heads});

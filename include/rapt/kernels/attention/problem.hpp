@@ -55,7 +55,8 @@ struct MaskView {
 ///   - of pairs, [H, L, L], one number for each pair of positions (BEiT): row_stride = L, origin = 0;
 ///   - of offsets, [H, offsets], one number for each offset j - p (T5): row_stride = -1, and origin is the column of
 ///     offset 0.
-/// Pairs without a number, as offsets that a causal mask hides may be, have no bias.
+/// Pairs without a number, as offsets that a causal mask hides may be, have no bias. The op's TableBias, whose table
+/// has rows by number, is gathered into it (bias.hpp).
 template <class T>
 struct TableBias {
   const T* values = nullptr;  // [H, head_size]; nullptr: no bias
@@ -115,11 +116,11 @@ struct AttentionProblem {
   [[nodiscard]] Index heads_of_keys() const { return key_value_heads > 0 ? key_value_heads : heads; }
 };
 
-/// What attention hands out beside its output, both [B, heads, longest query, longest key] and nullptr if not wanted.
-/// They must hold zeros, and `scores` at stage `masked` -infinity, as hidden keys and elements outside of a sequence
-/// are not written.
+/// What attention hands out beside its output, as the op's AttentionCapture asks for it: both [B, heads, longest query,
+/// longest key] and nullptr if not wanted. They must hold zeros, and `scores` at stage `masked` -infinity, as hidden
+/// keys and elements outside of a sequence are not written.
 template <class T>
-struct AttentionMaps {
+struct AttentionCapture {
   Tensor<T>* weights = nullptr;  // the probabilities before dropout
   Tensor<T>* scores = nullptr;   // the scores at `stage`
   ScoreStage stage = ScoreStage::masked;

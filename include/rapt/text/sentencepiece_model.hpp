@@ -1,0 +1,45 @@
+/// \file
+/// SentencePieceModel: what a SentencePiece model's file holds.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "rapt/text/sentencepiece_normalizer.hpp"
+
+namespace rapt { inline namespace RAPT_ABI {
+
+/// The pieces with their scores, and how text is cut into them (the file's ModelProto).
+struct SentencePieceModel {
+  enum class Kind : std::uint8_t { unigram = 1, bpe = 2, word = 3, character = 4 };
+  enum class PieceType : std::uint8_t { normal = 1, unknown = 2, control = 3, user_defined = 4, unused = 5, byte = 6 };
+  struct Piece {
+    std::string text;
+    float score = 0;
+    PieceType type = PieceType::normal;
+  };
+
+  std::vector<Piece> pieces = {};
+  Kind kind = Kind::unigram;
+  bool byte_fallback = false;  ///< unknown characters become the pieces of their bytes, "<0x00>" to "<0xFF>"
+  std::string unknown_surface = " \xE2\x81\x87 ";  ///< the text of the unknown piece when it is decoded
+  SentencePieceNormalization normalization = {};
+  std::optional<SentencePieceNormalization> denormalization = {};  ///< of decoded text
+};
+
+namespace detail {
+
+/// The byte of a piece such as "<0x4F>", or -1 for any other piece.
+[[nodiscard]] constexpr int byte_of_piece(std::string_view piece) {
+  constexpr std::string_view kDigits = "0123456789ABCDEF";
+  if (piece.size() != 6 || !piece.starts_with("<0x") || !piece.ends_with('>')) return -1;
+  const std::size_t high = kDigits.find(piece[3]), low = kDigits.find(piece[4]);
+  return high == kDigits.npos || low == kDigits.npos ? -1 : static_cast<int>(16 * high + low);
+}
+
+}  // namespace detail
+
+}}  // namespace rapt::RAPT_ABI

@@ -1,0 +1,51 @@
+/// \file
+/// What a training job is told: its options, and the functions of the program that it calls.
+#pragma once
+
+#include <cstdio>
+#include <filesystem>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "rapt/core/index.hpp"
+#include "rapt/io/safetensors.hpp"
+#include "rapt/nn/module.hpp"
+
+namespace rapt { inline namespace RAPT_ABI {
+
+struct JobOptions {
+  std::filesystem::path folder = {};  ///< of checkpoint, versions, best model and log; empty: nothing is kept
+  bool resume = false;                ///< go on from the folder's checkpoint
+  bool restart = false;               ///< give up the folder's checkpoint and begin anew
+  Index checkpoint_every = 0;         ///< steps between checkpoints; 0: one is written only when the run is interrupted
+  Index keep = 0;                     ///< the last versions of the model, each written with a checkpoint
+  Index average = 0;        ///< in the end, the mean of so many last versions is tried as well (as many are kept)
+  bool choose_best = true;  ///< keep the best validated model and choose among it, the last one and the averages
+  Index log_every = 0;      ///< steps; 0: only validations are logged
+  std::filesystem::path plot = {};  ///< SVG file of the curves; empty: none
+  /// The options that decide what is computed, by name: a resumed run must have the same.
+  nlohmann::ordered_json deciding = nlohmann::ordered_json::object();
+  std::string corpus = {};       ///< tells the data apart (see Fingerprint): a resumed run must have the same
+  std::FILE* messages = stderr;  ///< where lines that stay are written to; the progress line goes to stderr
+};
+
+/// The result of a validation.
+struct Measurement {
+  double score = 0;                                                 ///< smaller is better
+  std::string text = {};                                            ///< to be shown
+  nlohmann::ordered_json entry = nlohmann::ordered_json::object();  ///< to be logged
+};
+
+/// The functions that a job calls.
+template <Module M>
+struct JobHooks {
+  /// Validates the model. Empty: there is no validation.
+  std::function<Measurement(const M& model)> measure = {};
+  /// Writes a version of the model: a safetensors file with the parameters under their names, and metadata.
+  std::function<void(const M& model, const std::filesystem::path& file)> save_model =
+      [](const M& model, const std::filesystem::path& file) { write_safetensors(file, parameter_entries(model)); };
+  Metadata metadata = {};  ///< of checkpoints, for `TrainingJob::stored`
+};
+
+}}  // namespace rapt::RAPT_ABI

@@ -1,0 +1,98 @@
+#!/usr/bin/env python3
+"""The command lines of the examples: numbers that make no sense are refused before anything is done, and --help speaks in
+sentences.
+
+    python tests/examples/flags_test.py build/examples [unittest's arguments]
+
+A program that is not in the folder was not built, and is left out.
+"""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+
+PROGRAMS = None
+TIMEOUT = 60  # seconds
+TRAINING = [("--checkpoint-every", -1), ("--log-every", "x")]
+DIGITS = [("--epochs", 0), ("--batch", 0), ("--learning-rate", "nan"), ("--weight-decay", -1), ("--label-smoothing", 1),
+          ("--rotation", 181), ("--shift", -1), ("--zoom", 1), ("--seed", -1), *TRAINING]
+PRETRAINING = [("--pretraining-steps", 0), ("--pretraining-batch", -1), ("--pretraining-rate", 0),
+               ("--pretraining-decay", "nan"), ("--labelled", 5), ("--share", 0), ("--share", 1), *DIGITS]
+SIZES = [("--layers", 0), ("--heads", 0)]
+# The command, and flags with numbers that it must refuse.
+EXAMPLES = {
+    "gpt": [*SIZES, ("--context", 1), ("--batch", "2.5"), ("--width", 0), ("--dropout", 1), ("--steps", 0), ("--warmup", -1),
+            ("--learning-rate", "inf"), ("--beta2", 1), ("--sample", -1), ("--temperature", "nan"), ("--seed", -1), *TRAINING],
+    "bert_mlm": [("--layers", 0), ("--vocabulary", 0), ("--length", 3), ("--length", 5000), ("--width", 0), ("--batch", 0),
+                 ("--steps", -3), ("--learning-rate", 0), ("--seed", "x"), *TRAINING],
+    "vit": [*SIZES, ("--shown", 0), ("--patch", 0), ("--width", 0), ("--hidden", 0), ("--dropout", 1), *DIGITS],
+    "deit": [*SIZES, ("--teacher-epochs", 0), ("--images", 0), ("--temperature", 0), ("--weight", 1.5), ("--patch", 0),
+             ("--width", 0), ("--hidden", -1), *DIGITS],
+    "mae": PRETRAINING,
+    "beit": [("--visual-tokens", 1), *PRETRAINING],
+    "image_gpt": [*SIZES, ("--steps", 0), ("--smaller", 0), ("--grays", 1), ("--grays", 257), ("--d-model", 0), ("--batch", 0),
+                  ("--learning-rate", 0), ("--temperature", -1), ("--completions", 0), ("--probe", 0), *TRAINING],
+    "gpt_translator": [("--layers", 1), ("--heads", 0), ("--minutes", 0), ("--d-model", 0), ("--dropout", 1),
+                       ("--label-smoothing", -1), ("--hold-out", 0), ("--longest", 0), ("--tokens", 0), ("--learning-rate", 0),
+                       ("--warmup", 0), ("--validate-every", 0), ("--patience", -1), ("--beam", 0), *TRAINING],
+    "transformer_xl": [("--steps", 0), ("--streams", 0), ("--length", 0), ("--memory", 0), ("--layers", 0), ("--d-model", 0),
+                       ("--learning-rate", "nan"), ("--seed", -1), *TRAINING],
+    "complete --model m": [("--tokens", 0), ("--temperature", -1), ("--top-k", -1), ("--top-p", 0), ("--top-p", 2),
+                           ("--repetition-penalty", 0), ("--seed", -1)],
+    "semantic_search --model m --lines l": [("--top", 0)],
+    "word_vectors": [("--count", 0)],
+    "translate train --model m": [("--learning-rate", "nan"), ("--clip", "nan"), ("--minutes", -1), ("--bpe-dropout", 1),
+                                  ("--keep", 0), ("--seed", -1)],
+    "translate run --model m": [("--length-penalty", "nan"), ("--min-length", -1), ("--max-length", 0), ("--beam", 1001)],
+    "translate score --references r": [("--resamples", 1), ("--seed", -1)],
+}
+
+
+class Flags(unittest.TestCase):
+    def setUp(self):
+        self.temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(self.temporary.cleanup)
+
+    def run_built(self, command, *arguments):
+        """None if the program was not built."""
+        name, *rest = command.split()
+        if not (PROGRAMS / name).exists():
+            return None
+        return subprocess.run([PROGRAMS / name, *rest, *map(str, arguments)], cwd=self.temporary.name, timeout=TIMEOUT,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True)
+
+    def test_numbers_that_make_no_sense(self):
+        for command, flags in EXAMPLES.items():
+            for name, value in flags:
+                with self.subTest(command, name=name, value=value):
+                    result = self.run_built(command, name, value)
+                    if result is None:
+                        break
+                    self.assertGreater(result.returncode, 100, result.stdout + result.stderr)
+                    self.assertRegex(result.stderr.splitlines()[0], f"^{name}: must be .*, not {value}$")
+                    self.assertEqual(result.stdout, "")
+                    self.assertEqual(os.listdir(self.temporary.name), [])
+
+    def test_help_speaks_in_sentences(self):
+        for command in EXAMPLES:
+            result = self.run_built(command.split(" --")[0], "--help")
+            if result is None:
+                continue
+            self.assertEqual(result.returncode, 0)
+            text = re.sub(r"\n {20,}", "  ", result.stdout)  # a description begins on a line of its own, or goes on there
+            options = re.findall(r"^  (--\S+).*?  +(\S.*)$", text, re.MULTILINE)
+            self.assertGreaterEqual(len(options), 5, result.stdout)
+            for name, description in options:
+                with self.subTest(command, name=name):
+                    self.assertRegex(description, r"^[A-Z].*\.$")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    PROGRAMS = pathlib.Path(os.path.abspath(sys.argv.pop(1)))
+    unittest.main()

@@ -1,0 +1,95 @@
+/// \file
+/// Patterns: matches are those of Oniguruma, of which tests/golden/make_tokenizer_parts.py has more.
+// covers: text/pattern_syntax.hpp
+#include "rapt/text/pattern.hpp"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "rapt/core/error.hpp"
+
+namespace {
+
+using rapt::Pattern;
+
+std::vector<std::string> matches_of(const Pattern& pattern, const std::string& text) {
+  Pattern::Work work;
+  std::vector<std::string> found;
+  pattern.for_each_match(text, work,
+                         [&](std::size_t begin, std::size_t end) { found.push_back(text.substr(begin, end - begin)); });
+  return found;
+}
+std::vector<std::string> matches_of(const std::string& expression, const std::string& text) {
+  return matches_of(Pattern::of_expression(expression), text);
+}
+
+using Strings = std::vector<std::string>;
+
+TEST(Pattern, StringsStandForThemselves) {
+  EXPECT_EQ(matches_of(Pattern::of_string("a.b"), "a.ba.b axb"), (Strings{"a.b", "a.b"}));
+  EXPECT_EQ(matches_of(Pattern::of_string("aa"), "aaaaa"), (Strings{"aa", "aa"}));
+  EXPECT_EQ(matches_of(Pattern::of_string(""), "äb"), (Strings{"", "", ""}));
+}
+
+TEST(Pattern, WhatOnigurumaMeansOtherwise) {
+  struct Case {
+    const char *expression, *text;
+    Strings matches;
+  };
+  const std::vector<Case> cases = {
+      {R"(\h+)", "aFg 12", {"aF", "12"}},                         // hexadecimal digits
+      {R"(\v)", "a\x0b\nb", {"\x0b"}},                            // one character
+      {R"(\s)", "\xE1\xA0\x8E\x1C \xC2\x85", {" ", "\xC2\x85"}},  // not U+180E
+      {"(?m:a.b)", "a\nb", {"a\nb"}},                             // . matches line ends
+      {"^b|a$", "a\nb", {"a", "b"}},                              // of lines
+      {R"(\w+)", "aé_\xCC\x81\xE2\x80\x8D", {"aé_\xCC\x81"}},
+      {R"(\bé\b)", "é éa", {"é"}},
+      {"[a-z&&[^b-y]]+", "abz", {"a", "z"}},
+      {"[a[bc]]+", "abcd", {"abc"}},
+      {"[^a[^ab]]", "abc", {"b"}},
+      {"a{1,2}+", "aaaaa", {"aaaaa"}},  // repeated, not possessive
+      {"a++a", "aaa", {}},              // possessive
+      {"a{,2}", "aaa", {"aa", "a"}},
+      {"[]a]+", "a]", {"a]"}},
+      {"x*", "axb", {"", "x", ""}},
+      {R"(\u00e4\x{e4}\O)", "ää\n", {"ää\n"}},
+      {R"(\p{^L}+|\p{Letter})", "1-a", {"1-", "a"}},
+      {R"([\S]+)",
+       "a\xC2\xA0"
+       "b",
+       {"a", "b"}},
+      {R"([\P{L}\p{Lu}]+)", "aB1c", {"B1"}},
+      {R"(\p{Han}+)", "a我爱b", {"我爱"}},
+      {R"(\p{Lo})", "\xF0\x90\x97\x80", {"\xF0\x90\x97\x80"}},  // U+105C0 of Unicode 16
+      {"(?i:s)", "sS\xC5\xBF", {"s", "S", "\xC5\xBF"}},
+      {R"(\Aa|b\z|(?<n>c)\k<n>)", "acca\nb", {"a", "cc", "b"}},
+      {"(?#x)a(?=b)|(?<!c)d(?!e)|(?>f)", "abcdfde", {"a", "f"}},
+  };
+  for (const Case& one : cases) EXPECT_EQ(matches_of(one.expression, one.text), one.matches) << one.expression;
+}
+
+TEST(Pattern, WhatCannotBeIsAnError) {
+  for (const char* expression : {"(", ")", "[a", "a**?+(", R"(\)", R"(\p{L)", R"(\p{})", R"(\p{Nonsense})", R"(\y)",
+                                 "[[:alpha:]]", "(?y)", "(*ACCEPT)", R"(\C)", "[a&&]", R"(\u00)", "\xFF"}) {
+    EXPECT_THROW(static_cast<void>(Pattern::of_expression(expression)), rapt::ValueError) << expression;
+  }
+  std::string nested;
+  for (int i = 0; i < 100000; ++i) nested += "[";
+  EXPECT_THROW(static_cast<void>(Pattern::of_expression(nested)), rapt::ValueError);
+}
+
+TEST(Pattern, AHostilePatternEndsWithAnError) {
+  EXPECT_THROW(matches_of("(a*)*b", std::string(100, 'a') + "c"), rapt::ValueError);
+  EXPECT_EQ(matches_of("(?:a|b)*c", std::string(200000, 'a') + "c").size(), 1u) << "a deep one need not";
+}
+
+TEST(Pattern, KeepsWhatItWasMadeOf) {
+  EXPECT_EQ(Pattern::of_expression(R"(\h)").source(), R"(\h)");
+  EXPECT_TRUE(Pattern::of_string("a").is_string());
+  EXPECT_FALSE(Pattern::of_expression("a").is_string());
+}
+
+}  // namespace
