@@ -45,7 +45,8 @@ struct FolderContents : testing::Test {
 
 constexpr const char* kModelWanted = "; wanted is a folder with config.json and model.safetensors";
 constexpr const char* kTokenizerWanted =
-    "; wanted is a folder with tokenizer.json, or vocab.json with merges.txt, or vocab.txt";
+    "; wanted is a folder with tokenizer.json, SentencePiece's model, vocab.json with merges.txt, or "
+    "vocab.txt";
 
 TEST_F(FolderContents, WhatIsNoFolder) {
   const auto model = [&](const std::string& name) {
@@ -65,8 +66,9 @@ TEST_F(FolderContents, WhatIsNoFolder) {
   EXPECT_EQ(tokenizer("none"), "/none: there is no such file or folder");
   EXPECT_EQ(of_tokenizer({}), std::string(": the folder is empty") + kTokenizerWanted);
   for (const char* name : {"source.spm", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model"}) {
-    std::ofstream(folder.path() / name) << "\n";
-    EXPECT_EQ(tokenizer(name), "/" + std::string(name) + ": SentencePiece's files are not read yet");
+    std::ofstream(folder.path() / name) << "";
+    EXPECT_EQ(tokenizer(name),
+              "/" + std::string(name) + ": [sentencepiece] a model must have an unknown piece: none of 0 is one");
   }
 }
 
@@ -141,17 +143,11 @@ TEST_F(FolderContents, WithoutAConfiguration) {
 
 TEST_F(FolderContents, TokenizersOfOtherKindsAreNamed) {
   const std::string wanted = kTokenizerWanted;
-  EXPECT_EQ(of_tokenizer({"config.json", "source.spm", "target.spm", "vocab.json"}),
-            ": the folder has no merges.txt beside its vocab.json, but \"source.spm\", \"target.spm\": SentencePiece's "
-            "files are not read yet" +
-                wanted);
-  EXPECT_EQ(of_tokenizer({"config.json", "tokenizer.model"}),
-            ": the folder has none of tokenizer.json, vocab.json and vocab.txt, but \"tokenizer.model\": "
-            "SentencePiece's files are not read yet" +
-                wanted);
+  EXPECT_EQ(of_tokenizer({"source.spm", "target.spm", "merges.txt"}),
+            ": the folder has no vocab.json, but \"merges.txt\", \"source.spm\", \"target.spm\"" + wanted);
   EXPECT_EQ(of_tokenizer({"spiece.model", "vocab.txt"}),
-            ": the folder has none of tokenizer.json, vocab.json and vocab.txt, but \"spiece.model\": SentencePiece's "
-            "files are not read yet" +
+            ": the folder has \"spiece.model\", but what its model adds to SentencePiece is known of MarianMT, T5 and "
+            "Llama alone: tokenizer_config.json and config.json name no family" +
                 wanted);
   EXPECT_EQ(of_tokenizer({"bpe.codes", "vocab.txt"}),
             ": the folder has none of tokenizer.json, vocab.json and vocab.txt, but \"bpe.codes\": subword-nmt's files "

@@ -4,6 +4,7 @@
 
 #include <concepts>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,33 +25,43 @@ concept TextTokenizer = requires(const Text& tokenizer, std::string_view text, s
   { tokenizer.size() } -> std::convertible_to<Index>;
 };
 
-/// The tokenizer of a folder. A const one may be used from many threads.
+/// The tokenizer of a folder, or the two tokenizers of a translator's folder: sources are encoded by one, and targets
+/// encoded and decoded by the other. A const one may be used from many threads.
 class AnyTokenizer {
  public:
   AnyTokenizer(PretrainedTokenizer tokenizer) : tokenizer_(std::move(tokenizer)) {}
+  AnyTokenizer(TokenizerPair pair) : tokenizer_(std::move(pair.source)), target_(std::move(pair.target)) {}
 
   /// Throws as `load_tokenizer`.
-  [[nodiscard]] static AnyTokenizer load(const std::filesystem::path& path) { return {load_tokenizer(path)}; }
+  [[nodiscard]] static AnyTokenizer load(const std::filesystem::path& path) { return {load_tokenizers(path)}; }
 
   [[nodiscard]] std::vector<TokenId> encode(std::string_view text) const {
     return std::visit([&](const auto& one) { return one.encode(text); }, tokenizer_);
   }
-  /// Special tokens give no text.
-  [[nodiscard]] std::string decode(std::span<const TokenId> tokens) const {
-    return std::visit([&](const auto& one) { return one.decode(tokens); }, tokenizer_);
+  /// The tokens of a text in the language of targets.
+  [[nodiscard]] std::vector<TokenId> encode_target(std::string_view text) const {
+    return std::visit([&](const auto& one) { return one.encode(text); }, target());
   }
+  /// The text of targets. Special tokens give no text.
+  [[nodiscard]] std::string decode(std::span<const TokenId> tokens) const {
+    return std::visit([&](const auto& one) { return one.decode(tokens); }, target());
+  }
+  /// The number of different tokens of sources.
   [[nodiscard]] Index size() const {
     return std::visit([](const auto& one) { return one.size(); }, tokenizer_);
   }
   /// True if `decode` removes spaces before punctuation.
   [[nodiscard]] bool cleans_up_spaces() const {
-    return std::visit([](const auto& one) { return one.options().clean_up_spaces; }, tokenizer_);
+    return std::visit([](const auto& one) { return one.options().clean_up_spaces; }, target());
   }
   [[nodiscard]] const PretrainedTokenizer& tokenizer() const { return tokenizer_; }
+  [[nodiscard]] const PretrainedTokenizer& target() const { return target_ ? *target_ : tokenizer_; }
 
  private:
   PretrainedTokenizer tokenizer_;
+  std::optional<PretrainedTokenizer> target_;
 };
-static_assert(TextTokenizer<AnyTokenizer> && TextTokenizer<ByteLevelBpe> && TextTokenizer<WordPiece>);
+static_assert(TextTokenizer<AnyTokenizer> && TextTokenizer<ByteLevelBpe> && TextTokenizer<WordPiece> &&
+              TextTokenizer<SentencePiece>);
 
 }}  // namespace rapt::RAPT_ABI

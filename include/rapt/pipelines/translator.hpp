@@ -24,6 +24,7 @@
 #include "rapt/io/model_file.hpp"
 #include "rapt/models/transformer.hpp"
 #include "rapt/pipelines/tokenizer.hpp"
+#include "rapt/pretrained/pretrained.hpp"
 #include "rapt/text/bpe.hpp"
 #include "rapt/text/lines.hpp"
 
@@ -109,6 +110,11 @@ class Translator {
     pack_weights(model_);
   }
 
+  /// The model and the tokenizers of a Hugging Face folder, e.g. of MarianMT. Throws as `from_pretrained` and
+  /// `load_tokenizer`.
+  [[nodiscard]] static Translator load(const std::filesystem::path& folder) requires std::same_as<Text, AnyTokenizer> {
+    return Translator(from_pretrained<M>(folder), AnyTokenizer::load(folder));
+  }
   /// Reads what `save` wrote.
   [[nodiscard]] static Translator load(const std::filesystem::path& path) requires MetadataText<Text> {
     const SafetensorsFile file(path);

@@ -145,15 +145,17 @@ inline constexpr ForeignWeights kForeignWeights[] = {
   folder.refuse_without(missing);
 }
 
-/// Files of tokenizers that are not read, each with its kind: "SentencePiece's", ...; empty for every other name.
+/// Files of tokenizers that are not read, each with its kind: "tiktoken's", ...; empty for every other name.
 [[nodiscard]] inline std::string_view foreign_tokenizer(std::string_view name) {
-  if (name.ends_with(".spm") || name == "tokenizer.model" || name == "spiece.model" ||
-      (name.starts_with("sentencepiece") && name.ends_with(".model"))) {
-    return "SentencePiece's";
-  }
   if (name == "bpe.codes") return "subword-nmt's";
   if (name == "tekken.json" || name.ends_with(".tiktoken")) return "tiktoken's";
   return {};
+}
+
+/// True for the names of SentencePiece's model files.
+[[nodiscard]] inline bool is_sentencepiece(std::string_view name) {
+  return name.ends_with(".spm") || name == "tokenizer.model" || name == "spiece.model" ||
+         (name.starts_with("sentencepiece") && name.ends_with(".model"));
 }
 
 /// Throws IoError for a folder without the files of a tokenizer that is read: `missing` says which.

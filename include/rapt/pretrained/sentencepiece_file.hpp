@@ -49,7 +49,7 @@ class SentencePieceReader {
 
   template <class... Pieces>
   void check(bool condition, const Pieces&... pieces) const {
-    if (!condition) fail<IoError>("sentencepiece", file_, ": ", pieces...);
+    if (!condition) fail<IoError>("tokenizer", file_, ": ", pieces...);
   }
 
   void read_piece(ProtobufReader message) {
@@ -104,10 +104,10 @@ class SentencePieceReader {
 /// Reads a model's file.
 [[nodiscard]] inline SentencePieceModel load_sentencepiece_model(const std::filesystem::path& path) {
   detail::InputFile file(path);
-  require<IoError>(file.is_open() && !std::filesystem::is_directory(path), "sentencepiece", path.string(),
+  require<IoError>(file.is_open() && !std::filesystem::is_directory(path), "tokenizer", path.string(),
                    ": cannot read the file");
   const std::string bytes = detail::read_all(file);
-  require<IoError>(!file.bad(), "sentencepiece", path.string(), ": cannot read the file");
+  require<IoError>(!file.bad(), "tokenizer", path.string(), ": cannot read the file");
   const std::string name = path.string();
   return detail::from_file(name, [&] { return detail::SentencePieceReader(bytes, name).read(); });
 }

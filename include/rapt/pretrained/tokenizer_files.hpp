@@ -1,6 +1,6 @@
 /// \file
-/// The files of pretrained tokenizers: vocab.json with merges.txt (GPT-2), vocab.txt (BERT), and tokenizer.json for
-/// both (tokenizer_json.hpp), as Hugging Face reads and writes them.
+/// The files of pretrained tokenizers: vocab.json with merges.txt (GPT-2), vocab.txt (BERT), tokenizer.json for both
+/// (tokenizer_json.hpp), and SentencePiece's models (sentencepiece_folder.hpp), as Hugging Face reads and writes them.
 ///
 /// Whatever is wrong with a file is an IoError that names the file and the part of it.
 #pragma once
@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,12 +24,15 @@
 #include "rapt/core/error.hpp"
 #include "rapt/core/index.hpp"
 #include "rapt/pretrained/folder_contents.hpp"
+#include "rapt/pretrained/sentencepiece_file.hpp"
+#include "rapt/pretrained/sentencepiece_folder.hpp"
 #include "rapt/pretrained/tokenizer_json.hpp"
 #include "rapt/pretrained/tokenizer_parts_json.hpp"
 #include "rapt/text/byte_level_bpe.hpp"
 #include "rapt/text/composed_tokenizer.hpp"
 #include "rapt/text/encoding.hpp"
 #include "rapt/text/lines.hpp"
+#include "rapt/text/sentencepiece.hpp"
 #include "rapt/text/unicode.hpp"
 #include "rapt/text/wordpiece.hpp"
 
@@ -267,11 +271,12 @@ template <class Tokenizer>
   return detail::from_file(vocabulary.string(), [&] { return WordPiece(std::move(tokens), std::move(options)); });
 }
 
-/// Reads a tokenizer.json, or from a folder tokenizer.json, vocab.json with merges.txt, or vocab.txt, whichever there
-/// is first. Without a tokenizer.json, tokenizer_config.json says, if it is there, what the others do not:
-/// do_lower_case, strip_accents, tokenize_chinese_chars, add_prefix_space. A folder's tokenizer_config.json also says
-/// whether decoding cleans up spaces (clean_up_tokenization_spaces; not if it is absent or null), with a tokenizer.json
-/// as without. As in transformers 5, byte pair encoding takes that only together with
+/// Reads a tokenizer.json or SentencePiece's model, or from a folder tokenizer.json, SentencePiece's model (of MarianMT
+/// the source's: see load_tokenizers), vocab.json with merges.txt, or vocab.txt, whichever there is first. Without a
+/// tokenizer.json, tokenizer_config.json says, if it is there, what the others do not: do_lower_case, strip_accents,
+/// tokenize_chinese_chars, add_prefix_space. A folder's tokenizer_config.json also says whether decoding cleans up
+/// spaces (clean_up_tokenization_spaces; not if it is absent or null), with a tokenizer.json as without. As in
+/// transformers 5, byte pair encoding takes that only together with
 /// clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output. A folder that has the files of another
 /// tokenizer is an error that names them.
 [[nodiscard]] inline PretrainedTokenizer load_tokenizer(const std::filesystem::path& path) {
@@ -281,10 +286,11 @@ template <class Tokenizer>
   if (!std::filesystem::is_directory(status)) {
     const std::string_view foreign = detail::foreign_tokenizer(path.filename().string());
     require<IoError>(foreign.empty(), "tokenizer", path.string(), ": ", foreign, " files are not read yet");
+    if (detail::is_sentencepiece(path.filename().string())) return load_sentencepiece(path);
     return detail::TokenizerJsonReader(path).read();
   }
-  const detail::FolderContents contents(path, "tokenizer",
-                                        "tokenizer.json, or vocab.json with merges.txt, or vocab.txt");
+  const detail::FolderContents contents(
+      path, "tokenizer", "tokenizer.json, SentencePiece's model, vocab.json with merges.txt, or vocab.txt");
   const std::filesystem::path config = path / "tokenizer_config.json";
   if (contents.has("tokenizer.json")) {
     return detail::TokenizerJsonReader(path / "tokenizer.json")
@@ -296,6 +302,9 @@ template <class Tokenizer>
     return !detail::foreign_tokenizer(name).empty();
   });
   const bool is_bpe = contents.has("vocab.json") && has_merges;
+  if (!is_bpe && !detail::SentencePieceFolder::model_file(contents).empty()) {
+    return detail::SentencePieceFolder(path, contents).read();
+  }
   const bool is_wordpiece = contents.has("vocab.txt") && !contents.has("vocab.json") && !has_foreign;
   if (!is_bpe && !is_wordpiece) {
     detail::refuse_without_tokenizer(contents, contents.has("vocab.json") ? "no merges.txt beside its vocab.json"
@@ -317,6 +326,23 @@ template <class Tokenizer>
   }
   if (is_bpe) return load_byte_level_bpe(path / "vocab.json", path / "merges.txt", std::move(bpe));
   return load_wordpiece(path / "vocab.txt", std::move(wordpiece));
+}
+
+/// The tokenizers of a folder: of sources, and of targets if they have one of their own.
+struct TokenizerPair {
+  PretrainedTokenizer source;
+  std::optional<PretrainedTokenizer> target = {};
+};
+
+/// Reads both tokenizers of a MarianMT folder (source.spm and target.spm), and of any other path the one that
+/// `load_tokenizer` reads.
+[[nodiscard]] inline TokenizerPair load_tokenizers(const std::filesystem::path& path) {
+  TokenizerPair pair{load_tokenizer(path)};
+  if (std::filesystem::is_directory(path) && std::holds_alternative<SentencePiece>(pair.source)) {
+    const detail::FolderContents contents(path, "tokenizer", "a tokenizer");
+    if (auto target = detail::SentencePieceFolder(path, contents).read_target()) pair.target = std::move(*target);
+  }
+  return pair;
 }
 
 /// Writes vocab.json and merges.txt into a folder that is there. Throws IoError for merges that cannot be lines: of
@@ -449,6 +475,10 @@ inline void save_tokenizer(const std::filesystem::path& path, const ComposedToke
                                       detail::TokenizerPartsWriter::pre_tokenizer(options.pre_tokenizer),
                                       post_processor, detail::TokenizerPartsWriter::decoder(options.decoder),
                                       detail::model_to_json(tokenizer)));
+}
+/// Throws IoError: what a SentencePiece model does is not what the components of a tokenizer.json do.
+inline void save_tokenizer(const std::filesystem::path& path, const SentencePiece&) {
+  fail<IoError>("tokenizer", path.string(), ": cannot be written: SentencePiece's model is a file of its own; copy it");
 }
 inline void save_tokenizer(const std::filesystem::path& path, const PretrainedTokenizer& tokenizer) {
   std::visit([&](const auto& one) { save_tokenizer(path, one); }, tokenizer);

@@ -26,12 +26,13 @@
 #include "rapt/pretrained/tokenizer_parts_json.hpp"
 #include "rapt/text/byte_level_bpe.hpp"
 #include "rapt/text/composed_tokenizer.hpp"
+#include "rapt/text/sentencepiece.hpp"
 #include "rapt/text/wordpiece.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// What a file can hold.
-using PretrainedTokenizer = std::variant<ByteLevelBpe, WordPiece, ComposedTokenizer>;
+/// What a file or a folder can hold.
+using PretrainedTokenizer = std::variant<ByteLevelBpe, WordPiece, SentencePiece, ComposedTokenizer>;
 
 namespace detail {
 
@@ -148,6 +149,7 @@ class TokenizerJsonReader {
     json_.check(length != nullptr, "truncation.max_length", "must be a whole number");
     options_.truncation.max_tokens =
         json_.number(*length, std::numeric_limits<TokenId>::max(), "truncation.max_length");
+    if (options_.truncation.max_tokens == 0) options_.truncation = {};  // no limit
   }
 
   void read_post_processor_step(const Json& processor, const std::string& part) {

@@ -197,7 +197,7 @@ class CharacterBpeFinder {
 
   void add_merges(const TokenTable& ids) {
     for (std::size_t i = model_.merges.size(); i-- > 0;) {  // backwards, as the last place of a pair counts
-      const auto& [left, right] = model_.merges[i];
+      const std::string &left = model_.merges[i].first, &right = model_.merges[i].second;
       const auto expect = [&](bool condition, std::string_view rule) {
         if (!condition) fail(kName, rule, ": merge ", i, ", \"", left, "\" and \"", right, "\"");
       };

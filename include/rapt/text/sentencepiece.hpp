@@ -52,7 +52,10 @@ struct SentencePieceOptions {
   std::vector<AddedToken> added_tokens = {};  ///< they must be in the vocabulary
   std::vector<TemplatePiece> single = {{"$A"}};
   std::vector<TemplatePiece> pair = {{"$A"}, {"$B"}};
+  bool language_code = false;  ///< ">>...<<" at the beginning of a text is a token or unknown (MarianMT)
+  bool one_prefix = false;  ///< a text behind an added token gets no space of add_dummy_prefix (Llama's legacy: false)
   bool clean_up_spaces = false;  ///< decoding removes spaces before punctuation (clean_up.hpp)
+  bool strip_decoded = false;    ///< decoding removes white space at both ends (MarianMT)
   Index max_tokens = 0;          ///< longer texts are cut off; 0 means no limit
 };
 
@@ -120,7 +123,8 @@ class SentencePiece : public TextEncoder<SentencePiece> {
     Decoding decoding;
     for (const TokenId id : ids) {
       if (at(is_added_, id) == 0) {
-        if (at(piece_of_, id) >= 0) add_piece(at(piece_of_, id), decoding);
+        const TokenId piece = at(piece_of_, id);
+        add_piece(at(tokens(), id), piece < 0 ? Type::normal : type(piece), decoding);
       } else if (!skip_special || !is_special(id)) {
         add_bytes(decoding);
         decoding.text += at(tokens(), id);
@@ -130,10 +134,11 @@ class SentencePiece : public TextEncoder<SentencePiece> {
     std::string text = std::move(decoding.text);
     if (denormalizer_) {
       detail::SentencePieceNormalizer::Work work;
-      (*denormalizer_)(text, false, work);
+      (*denormalizer_)(text, {}, work);
       text = std::move(work.text);
     }
     if (options_.clean_up_spaces) text = clean_up_spaces(std::move(text));
+    if (options_.strip_decoded) text = std::string(strip_ends(text));
     return text;
   }
 
@@ -167,7 +172,7 @@ class SentencePiece : public TextEncoder<SentencePiece> {
     require(unigram != nullptr, "sentencepiece.n_best", "only a unigram model has probabilities: this is of kind ",
             static_cast<int>(model_.kind));
     Work work;
-    normalizer_(text, false, work.normalizing);
+    normalizer_(text, {}, work.normalizing);
     std::vector<ScoredTokens> found;
     for (const ScoredSegmentation& one : unigram->n_best(work.normalizing.text, n)) {
       detail::TokenSink sink;
@@ -291,7 +296,13 @@ class SentencePiece : public TextEncoder<SentencePiece> {
         sink.add(id, begin, end);
         return;
       }
-      normalizer_(text.substr(begin, end - begin), sink.with_spans, work.normalizing);
+      if (const std::size_t code = code_length(text.substr(begin, end - begin)); code > 0) {
+        const TokenId known = this->id(text.substr(begin, code));
+        sink.add(known < 0 ? unknown_ : known, begin, begin + code);
+        begin += code;
+      }
+      normalizer_(text.substr(begin, end - begin),
+                  {.origins = sink.with_spans, .prefix = begin == 0 || !options_.one_prefix}, work.normalizing);
       const std::string_view normalized = work.normalizing.text;
       if (work.segment) {
         work.segment(normalized);
@@ -307,6 +318,13 @@ class SentencePiece : public TextEncoder<SentencePiece> {
         add_segments(work.segments, work.normalizing, begin, sink);
       }
     });
+  }
+
+  /// The number of bytes of the language code that a text begins with.
+  [[nodiscard]] std::size_t code_length(std::string_view text) const {
+    if (!options_.language_code || !text.starts_with(">>")) return 0;
+    const std::size_t end = text.find("<<");
+    return end == text.npos ? 0 : end + 2;
   }
 
   /// A word begins at each space symbol.
@@ -369,23 +387,23 @@ class SentencePiece : public TextEncoder<SentencePiece> {
       } else {
         while (i + 1 < segments.size() && segments[i + 1].id == unknown_piece_) ++i;
         const std::string_view text(normalized.text.data() + segment.begin, segments[i].end - segment.begin);
-        const TokenId known = is_mapped() ? ids_.find(text) : -1;  // the vocabulary may have more than the pieces
-        add(known < 0 ? unknown_ : known, segment.begin, segments[i].end);
+        const TokenId token = is_mapped() ? ids_.find(text) : -1;  // the vocabulary may have more than the pieces
+        const bool is_known = token >= 0 && at(piece_of_, token) < 0 && at(is_added_, token) == 0;
+        add(is_known ? token : unknown_, segment.begin, segments[i].end);
       }
     }
   }
 
-  void add_piece(TokenId piece, Decoding& decoding) const {
-    std::string_view text = at(names_, piece);
-    if (type(piece) == Type::byte) {
+  void add_piece(std::string_view text, Type type, Decoding& decoding) const {
+    if (type == Type::byte) {
       decoding.bytes += static_cast<char>(detail::byte_of_piece(text));
       return;
     }
     add_bytes(decoding);
     if (decoding.has_begun || !decoding.text.empty()) decoding.is_at_begin = false;
     decoding.has_begun = false;
-    if (type(piece) == Type::control) return;
-    if (type(piece) == Type::unknown) {
+    if (type == Type::control) return;
+    if (type == Type::unknown) {
       decoding.text += model_.unknown_surface;
       return;
     }

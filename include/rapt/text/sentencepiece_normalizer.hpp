@@ -36,7 +36,7 @@ class SentencePieceNormalizer {
  public:
   struct Work {
     std::string text;                  ///< the normalised text
-    std::vector<std::size_t> origins;  ///< with_origins: of each byte, and of the end, the place in the original text
+    std::vector<std::size_t> origins;  ///< of each byte, and of the end, the place in the original text
   };
 
   /// The symbols, keys of the trie, are kept as they are.
@@ -47,17 +47,23 @@ class SentencePieceNormalizer {
 
   [[nodiscard]] const SentencePieceNormalization& options() const { return options_; }
 
-  void operator()(std::string_view text, bool with_origins, Work& work) const {
-    if (with_origins) {
-      normalize<true>(text, work);
+  /// What is wanted of a call.
+  struct Request {
+    bool origins = false;  ///< sets `Work::origins`
+    bool prefix = true;    ///< false: puts no space before the text, whatever add_dummy_prefix is
+  };
+  void operator()(std::string_view text, const Request& request, Work& work) const {
+    const bool has_prefix = request.prefix && options_.add_dummy_prefix && !options_.whitespace_as_suffix;
+    if (request.origins) {
+      normalize<true>(text, has_prefix, work);
     } else {
-      normalize<false>(text, work);
+      normalize<false>(text, has_prefix, work);
     }
   }
 
  private:
   template <bool kWithOrigins>
-  void normalize(std::string_view text, Work& work) const {
+  void normalize(std::string_view text, bool has_prefix, Work& work) const {
     work.text.clear();
     work.origins.clear();
     std::size_t at = 0;
@@ -74,7 +80,7 @@ class SentencePieceNormalizer {
       if constexpr (kWithOrigins) work.origins.resize(work.text.size(), at);
     };
     const std::string_view space = options_.escape_whitespaces ? kSpaceSymbol : std::string_view(" ");
-    if (options_.add_dummy_prefix && !options_.whitespace_as_suffix) add(space);
+    if (has_prefix) add(space);
     bool is_behind_space = options_.remove_extra_whitespaces;
     while (at < text.size()) {
       if (const std::size_t run = plain_run(text, at); run > 0) {

@@ -197,6 +197,16 @@ template <class Predicate>
   return detail::strip_end_if(text, is_whitespace);
 }
 
+/// The text without white space at its beginning and its end, as by Python's str.strip().
+[[nodiscard]] inline std::string_view strip_ends(std::string_view text) {
+  while (!text.empty()) {
+    const CodePoint point = code_point_at(text, 0);
+    if (!is_whitespace(point.value)) break;
+    text.remove_prefix(point.length);
+  }
+  return strip_end(text);
+}
+
 /// True for Chinese characters: the CJK ideographs of Unicode's blocks.
 [[nodiscard]] constexpr bool is_han(std::int32_t value) {
   return (value >= 0x3400 && value <= 0x4DBF) || (value >= 0x4E00 && value <= 0x9FFF) ||

@@ -98,7 +98,7 @@ class Unigram {
     const Lattice lattice = this->lattice(text);
     // A* from the end of the text to its beginning (Nagata 1994): what is behind a hypothesis's first piece has a
     // known score, and what is before it at most that of the best segmentation up to there.
-    struct Hypothesis {
+    struct Path {
       std::size_t arc;   // the first piece; kNone: the text has been read to its beginning
       std::size_t next;  // the hypothesis of the pieces behind it
       std::uint32_t position;
@@ -114,7 +114,7 @@ class Unigram {
         is_first = false;
       }
     }
-    std::vector<Hypothesis> all = {{kNone, kNone, static_cast<std::uint32_t>(text.size()), 0, best_end[text.size()]}};
+    std::vector<Path> all = {{kNone, kNone, static_cast<std::uint32_t>(text.size()), 0, best_end[text.size()]}};
     const auto worse = [&](std::size_t a, std::size_t b) { return all[a].estimate < all[b].estimate; };
     std::vector<std::size_t> agenda = {0}, kept;  // heaps of hypotheses
     const auto push = [&](std::vector<std::size_t>& heap, std::size_t hypothesis) {
@@ -130,24 +130,24 @@ class Unigram {
     std::vector<ScoredSegmentation> found;
     while (!agenda.empty()) {
       const std::size_t top = pop();
-      const Hypothesis hypothesis = all[top];
-      if (hypothesis.position == 0 && hypothesis.arc == kNone) {
+      const Path path = all[top];
+      if (path.position == 0 && path.arc == kNone) {
         ScoredSegmentation& one = found.emplace_back();
-        one.score = hypothesis.estimate;
-        for (std::size_t h = hypothesis.next; all[h].arc != kNone; h = all[h].next) {
+        one.score = path.estimate;
+        for (std::size_t h = path.next; all[h].arc != kNone; h = all[h].next) {
           add_segment(one.segments, lattice.arcs[all[h].arc].segment(all[h].position));
         }
         if (std::ssize(found) == n) break;
         continue;
       }
-      const std::uint32_t end = hypothesis.arc == kNone ? hypothesis.position : lattice.arcs[hypothesis.arc].begin;
+      const std::uint32_t end = path.arc == kNone ? path.position : lattice.arcs[path.arc].begin;
       if (end == 0) {
-        all.push_back({kNone, top, 0, hypothesis.score, hypothesis.score});
+        all.push_back({kNone, top, 0, path.score, path.score});
         push(agenda, all.size() - 1);
       }
       for (std::size_t a = lattice.first[end]; a != kNone; a = lattice.arcs[a].next) {
         const auto score = static_cast<float>(lattice.arcs[a].score);
-        all.push_back({a, top, end, score + hypothesis.score, best_arc[a] + hypothesis.score});
+        all.push_back({a, top, end, score + path.score, best_arc[a] + path.score});
         push(agenda, all.size() - 1);
       }
       if (agenda.size() >= kMostHypotheses) {
