@@ -45,7 +45,7 @@ SentencePieceModel abc_model(Kind kind) {
           .kind = kind};
 }
 
-Pieces pieces_of(const SentencePiece& tokenizer, const std::vector<TokenId>& ids) {
+Pieces token_texts(const SentencePiece& tokenizer, const std::vector<TokenId>& ids) {
   Pieces pieces;
   for (const TokenId id : ids) pieces.push_back(tokenizer.token(id));
   return pieces;
@@ -54,26 +54,26 @@ Pieces pieces_of(const SentencePiece& tokenizer, const std::vector<TokenId>& ids
 TEST(SentencePiece, CutsAsItsKindDoes) {
   const auto pieces = [](Kind kind) {
     const SentencePiece tokenizer(abc_model(kind));
-    return pieces_of(tokenizer, tokenizer.encode("ababab xx"));
+    return token_texts(tokenizer, tokenizer.encode("ababab xx"));
   };
   EXPECT_EQ(pieces(Kind::unigram), (Pieces{"▁ab", "abab", "▁", "<unk>"}));
   EXPECT_EQ(pieces(Kind::bpe), (Pieces{"▁", "abab", "ab", "▁", "<unk>"}));
   EXPECT_EQ(pieces(Kind::character), (Pieces{"▁", "a", "b", "a", "b", "a", "b", "▁", "<unk>"}));
   EXPECT_EQ(pieces(Kind::word), (Pieces{"<unk>"}));
   const SentencePiece words(abc_model(Kind::word));
-  EXPECT_EQ(pieces_of(words, words.encode("ab  a x")), (Pieces{"▁ab", "▁a", "<unk>"}));
+  EXPECT_EQ(token_texts(words, words.encode("ab  a x")), (Pieces{"▁ab", "▁a", "<unk>"}));
 }
 
 TEST(SentencePiece, AnUnusedPieceIsCutAgain) {
   SentencePieceModel model = abc_model(Kind::bpe);
   model.pieces[8].type = Type::unused;  // abab
   const SentencePiece bpe(model);
-  EXPECT_EQ(pieces_of(bpe, bpe.encode("ababab")), (Pieces{"▁", "ab", "ab", "ab"}));
+  EXPECT_EQ(token_texts(bpe, bpe.encode("ababab")), (Pieces{"▁", "ab", "ab", "ab"}));
   model.pieces[5].type = Type::unused;  // b
-  EXPECT_EQ(pieces_of(SentencePiece(model), SentencePiece(model).encode("bab")), (Pieces{"▁", "<unk>", "ab"}));
+  EXPECT_EQ(token_texts(SentencePiece(model), SentencePiece(model).encode("bab")), (Pieces{"▁", "<unk>", "ab"}));
   model.kind = Kind::unigram;
   const SentencePiece unigram(model);
-  EXPECT_EQ(pieces_of(unigram, unigram.encode("ababab")), (Pieces{"▁ab", "ab", "ab"}));
+  EXPECT_EQ(token_texts(unigram, unigram.encode("ababab")), (Pieces{"▁ab", "ab", "ab"}));
 }
 
 TEST(SentencePiece, DrawsSegmentationsThatDecodeToTheText) {
@@ -92,7 +92,7 @@ TEST(SentencePiece, DrawsSegmentationsThatDecodeToTheText) {
   Rng rng(5);
   const SentencePiece bpe(abc_model(Kind::bpe)), unigram(abc_model(Kind::unigram));
   EXPECT_EQ(bpe.sample(text, {.alpha = 0}, rng), bpe.encode(text));
-  EXPECT_EQ(pieces_of(bpe, bpe.sample("ab", {.alpha = 1}, rng)), (Pieces{"▁", "a", "b"}));
+  EXPECT_EQ(token_texts(bpe, bpe.sample("ab", {.alpha = 1}, rng)), (Pieces{"▁", "a", "b"}));
   EXPECT_EQ(unigram.sample(text, {.alpha = 0.1, .n_best = 1}, rng), unigram.encode(text));
   const auto best = unigram.n_best(text, 2);
   std::map<std::vector<TokenId>, int> of_two;
