@@ -16,6 +16,7 @@
 #include "rapt/pretrained/bert.hpp"
 #include "rapt/pretrained/deit.hpp"
 #include "rapt/pretrained/gemma.hpp"
+#include "rapt/pretrained/generation_defaults.hpp"
 #include "rapt/pretrained/gpt.hpp"
 #include "rapt/pretrained/image_gpt.hpp"
 #include "rapt/pretrained/llama.hpp"
@@ -72,9 +73,20 @@ bool has_few_layers(const Config& config) {
   }
 }
 
+/// The options that the file gives are those of searches, or refused.
+void read_defaults(const std::string& text) {
+  try {
+    const rapt::GenerationDefaults defaults = detail::generation_defaults_from_json(
+        detail::parse_json_object(text, "generation_config.json", "fuzz"), "generation_config.json");
+    defaults.beam.generation.validate("fuzz");
+  } catch (const rapt::Error&) {
+  }
+}
+
 template <class M>
 void run(const Texts& texts) {
   using Config = typename M::Config;
+  read_defaults(texts.generation.empty() ? texts.config : texts.generation);
   const Config config = read<Config>(texts);
   if (has_few_layers(config)) {
     try {

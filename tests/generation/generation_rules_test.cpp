@@ -45,8 +45,7 @@ std::vector<std::vector<Hypothesis>> found_by_each(const PrefixModel& model, con
   return found;
 }
 
-/// The words of (3 4 | 5)+ of the source's parity: an automaton whose state follows from the tokens. States: 0 begins
-/// a group, 1 is inside of one.
+/// The words of (3 4 | 5)+ : an automaton whose state follows from the tokens. State 1 is between 3 and 4.
 struct Automaton {
   [[nodiscard]] static int state(std::span<const TokenId> tokens) {
     int state = 0;

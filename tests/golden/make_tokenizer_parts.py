@@ -1,7 +1,7 @@
 """Writes tokenizer_parts.json beside this script: tokenizers of each component that a tokenizer.json can have, and how
 Hugging Face's tokenizers package cuts texts with them.
 
-    python make_tokenizer_parts.py            # needs tokenizers 0.23
+    python make_tokenizer_parts.py            # needs tokenizers 0.23 and sentencepiece
 
 The file has the form of tokenizers.json (make_tokenizers.py), with `tokenizer` in each set, whose model is a number in the
 list `models`. Most sets have a third of the texts.
@@ -9,9 +9,14 @@ list `models`. Most sets have a third of the texts.
 bench/compare/tokenization.py takes the tokenizers from here, too.
 """
 
+import collections
+import io
 import json
+import math
 import pathlib
+import tempfile
 
+import sentencepiece
 import tokenizers
 from tokenizers import (AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors)
 
@@ -90,6 +95,60 @@ def word_level():
     return models.WordLevel({word: i for i, word in enumerate(words)}, "<unk>")
 
 
+def unigram(**options):
+    """The characters, and the words' beginnings and endings, by their frequency."""
+    counts = collections.Counter()
+    for line in generated_lines():
+        for word in metaspace_words(line):
+            counts.update(word[i:k] for i in range(len(word)) for k in range(i + 1, min(i + 6, len(word)) + 1))
+    counts = {piece: count for piece, count in counts.items() if len(piece) == 1 or count > 30}
+    total = sum(counts.values())
+    pieces = sorted(counts, key=lambda piece: (-counts[piece], piece))[:400]
+    special = [("<unk>", 0.0), *((byte, 0.0) for byte in BYTES if options.get("byte_fallback"))]
+    return models.Unigram(special + [(piece, math.log(counts[piece] / total)) for piece in pieces], 0, **options)
+
+
+def small_rules():
+    """Rules of normalisation, compiled by sentencepiece."""
+    rules = {"½": "1⁄2", "ﬁ": "fi", "…": "...", "\u3000": " ", "\t": " ", "\n": " ", "\r": " ", "\u200b": "", "ガ": "が",
+             "e\u0301": "é", "é": "e", "ab": "ba", "A": "a", "㍿": "株式会社", "👍": "+1", "ä": "ae"}
+    with tempfile.NamedTemporaryFile("w", suffix=".tsv", encoding="utf-8") as file:
+        for old, new in rules.items():
+            file.write(f"{' '.join(f'{ord(c):X}' for c in old)}\t{' '.join(f'{ord(c):X}' for c in new)}\n")
+        file.flush()
+        model = io.BytesIO()
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(generated_lines()), model_writer=model, vocab_size=150, hard_vocab_limit=False,
+            normalization_rule_tsv=file.name, minloglevel=2)
+    normalizer = dict(fields(model.getvalue()))[3]
+    return dict(fields(normalizer))[2]
+
+
+def fields(message):
+    """The fields of a protobuf message: their numbers and values."""
+    at = 0
+
+    def number():
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte = message[at]
+            at += 1
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+
+    while at < len(message):
+        key = number()
+        if key % 8 == 0:
+            yield key // 8, number()
+        else:
+            length = {1: 8, 5: 4}.get(key % 8) or number()
+            yield key // 8, message[at:at + length]
+            at += length
+
+
 def every_character():
     """The characters of the texts, so that no word is unknown."""
     characters = sorted(set("".join(EDGES)) | {chr(c) for c in range(256)} | set("▁Ġ") |
@@ -134,6 +193,7 @@ def split(pattern, behavior, invert=False):
 
 
 NORMALIZERS = {
+    "precompiled": normalizers.Sequence([normalizers.Precompiled(small_rules()), normalizers.NFC()]),
     "NFC": normalizers.NFC(), "NFD": normalizers.NFD(), "NFKC": normalizers.NFKC(), "NFKD": normalizers.NFKD(),
     "lower case": normalizers.Lowercase(), "strip": normalizers.Strip(), "strip left": normalizers.Strip(right=False),
     "strip right": normalizers.Strip(left=False), "NMT": normalizers.Nmt(), "byte level": normalizers.ByteLevel(),
@@ -180,6 +240,10 @@ def all_tokenizers():
     yield "LLaMA's components", llama()
     yield "SentencePiece's BPE, Metaspace", make(llama_bpe(), pre_tokenizer=pre_tokenizers.Metaspace(),
                                                   decoder=decoders.Metaspace())
+    yield "T5's components", make(unigram(), normalizers.Precompiled(small_rules()), pre_tokenizers.Metaspace(),
+                                  decoders.Metaspace(), added=ADDED)
+    yield "Unigram, byte fallback", make(unigram(byte_fallback=True), normalizers.Replace(" ", "▁"), None,
+                                         decoders.Sequence([decoders.ByteFallback(), decoders.Replace("▁", " ")]))
     yield "BPE of words", make(bpe(str.split, CHARACTERS), normalizers.NFC(), pre_tokenizers.Whitespace(),
                                decoders.Fuse())
     yield "BPE, fused unknown", make(bpe(str.split, CHARACTERS, fuse_unk=True), None, pre_tokenizers.WhitespaceSplit())

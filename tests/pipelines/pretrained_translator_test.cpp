@@ -1,6 +1,5 @@
+// covers: pipelines/tokenizer.hpp, pretrained/sentencepiece_folder.hpp
 /// \file
-/// covers: pipelines/tokenizer.hpp, pretrained/sentencepiece_folder.hpp
-///
 /// Folders with SentencePiece's files: MarianMT from text to text as transformers' MarianMTModel with MarianTokenizer,
 /// and the tokens of T5 and Llama (tests/golden/make_sentencepiece_folders.py).
 #include <gtest/gtest.h>

@@ -5,14 +5,19 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <mutex>
 #include <set>
+#include <span>
 
+#include "rapt/core/index.hpp"
 #include "rapt/generation/greedy.hpp"
 #include "rapt/pipelines/translator.hpp"
 #include "tests/common/expect_close.hpp"
 
 namespace {
 
+using rapt::Index;
 using rapt::Translation;
 using Translator = rapt::Translator<>;
 using rapt::ValueError;
@@ -120,6 +125,34 @@ TEST(TranslatorSearch, SamplesAreTheLinesOwn) {
               (void)t.sample(last, options, {.streams = {1, 2}});
             }),
             "[translator] 2 streams for 1 lines");
+}
+
+TEST(TranslatorSearch, ARequestIsAskedByLine) {
+  const Translator t = translator();
+  std::mutex mutex;
+  std::set<std::size_t> asked, not_empty;
+  for (std::size_t i = 0; i < kText.size(); ++i) {
+    if (!kText[i].empty()) not_empty.insert(i);
+  }
+  const auto only = [](Index token) {
+    return [token](std::span<bool> allowed) {
+      std::fill(allowed.begin(), allowed.end(), false);
+      rapt::at(allowed, token) = true;
+    };
+  };
+  const auto lists = t.translate_n_best(
+      kText, 1, kShort, {.allowed = [&](Index line, std::span<const rapt::TokenId>, std::span<bool> allowed) {
+        const std::lock_guard lock(mutex);
+        asked.insert(static_cast<std::size_t>(line));
+        only(10 + line)(allowed);
+      }});
+  EXPECT_EQ(asked, not_empty);
+  for (const std::size_t i : not_empty) {
+    const Index token = 10 + static_cast<Index>(i);
+    const auto alone = [&](Index, std::span<const rapt::TokenId>, std::span<bool> allowed) { only(token)(allowed); };
+    expect_same(lists[i], rapt::beam_search_n_best(t.model(), source_of(t, kText[i]), 1, kShort, {.allowed = alone})[0],
+                t);
+  }
 }
 
 TEST(TranslatorSearch, PrefixesAndLengthsAreThoseOfTheLine) {

@@ -45,7 +45,8 @@ struct FolderContents : testing::Test {
 
 constexpr const char* kModelWanted = "; wanted is a folder with config.json and model.safetensors";
 constexpr const char* kTokenizerWanted =
-    "; wanted is a folder with tokenizer.json, or vocab.json with merges.txt, or vocab.txt";
+    "; wanted is a folder with tokenizer.json, SentencePiece's model, vocab.json with merges.txt, or "
+    "vocab.txt";
 
 TEST_F(FolderContents, WhatIsNoFolder) {
   const auto model = [&](const std::string& name) {

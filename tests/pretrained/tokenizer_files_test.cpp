@@ -292,7 +292,7 @@ TEST_F(TokenizerFiles, MalformedTokenizerJson) {
   const std::string file = "tokenizer.json: ";
   const std::vector<Change> bpe = {
       {"/model", 1, "model: must be an object"},
-      {"/model/type", "Unigram", "model: rapt does not support \"Unigram\""},
+      {"/model/type", "Unigram", "model.vocab: must be a list"},
       {"/model/vocab", nullptr, "model.vocab: must be an object"},
       {"/model/vocab/a", "x", "model.vocab: the id of \"a\": must be a whole number from 0 to 2147483646"},
       {"/model/vocab/a", 7777777, "model.vocab: an id of 421 tokens must be less than 1048997: \"a\" has 7777777"},

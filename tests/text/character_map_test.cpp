@@ -20,7 +20,7 @@ using rapt::ValueError;
 using rapt_test::error_text;
 using Rules = std::vector<std::pair<std::string, std::string>>;
 
-std::string word(std::uint32_t value) {
+std::string little_endian(std::uint32_t value) {
   std::string bytes;
   for (int i = 0; i < 4; ++i) bytes += static_cast<char>(value >> (8 * i) & 0xFFu);
   return bytes;
@@ -57,8 +57,8 @@ struct MapParts {
     }
   }
   [[nodiscard]] std::string bytes() const {
-    std::string all = word(static_cast<std::uint32_t>(4 * units.size()));
-    for (const std::uint32_t unit : units) all += word(unit);
+    std::string all = little_endian(static_cast<std::uint32_t>(4 * units.size()));
+    for (const std::uint32_t unit : units) all += little_endian(unit);
     return all += texts;
   }
 };
@@ -114,8 +114,8 @@ TEST(CharacterMap, RefusesDamagedBytes) {
   EXPECT_NE(refusal("").find("[character_map] a map must begin with the size of its trie: it has 0 bytes"),
             std::string::npos);
   EXPECT_NE(refusal(bytes.substr(0, 100)).find("less than the 96 bytes behind it: "), std::string::npos);
-  EXPECT_NE(refusal(word(1020) + bytes.substr(4)).find("must be a multiple of 1024"), std::string::npos);
-  EXPECT_NE(refusal(word(0) + bytes.substr(4)).find("must be a multiple of 1024"), std::string::npos);
+  EXPECT_NE(refusal(little_endian(1020) + bytes.substr(4)).find("must be a multiple of 1024"), std::string::npos);
+  EXPECT_NE(refusal(little_endian(0) + bytes.substr(4)).find("must be a multiple of 1024"), std::string::npos);
   EXPECT_NE(refusal(bytes.substr(0, bytes.size() - 1)).find("must end with a zero byte"), std::string::npos);
   MapParts far(kRules);
   far.units[0] = 0x7FFFFC00u;

@@ -62,13 +62,7 @@ template <DecodingModel M>
   require(prefixes == 0 || prefixes == source.sequences(), kWhere, prefixes, " prefixes for ", source.sequences(),
           " source sequences");
   const auto request_of = [&](const std::vector<Index>& sources) {  // the numbers of the sources of a batch
-    SearchRequest part{.marks = request.marks};
-    if (request.allowed) {
-      part.allowed = [&request, sources](Index i, std::span<const TokenId> tokens, std::span<bool> allowed) {
-        request.allowed(at(sources, i), tokens, allowed);
-      };
-    }
-    return part;
+    return SearchRequest{.marks = request.marks, .allowed = detail::allowed_of(request, sources)};
   };
 
   TokenBatch repeated, beginnings;

@@ -6,7 +6,6 @@
 #include <numeric>
 #include <vector>
 
-#include "rapt/core/index.hpp"
 #include "rapt/core/thread_pool.hpp"
 #include "rapt/generation/decoding_model.hpp"
 #include "rapt/nn/module.hpp"
@@ -53,13 +52,7 @@ template <class Search>
     part.request.streams.push_back(request.streams.empty() ? number : request.streams[number]);
     part.sources.push_back(number);
   }
-  if (request.allowed) {  // is asked for the number among all sources
-    for (Part& part : parts) {
-      part.request.allowed = [&](Index i, std::span<const TokenId> tokens, std::span<bool> allowed) {
-        request.allowed(static_cast<Index>(at(part.sources, i)), tokens, allowed);
-      };
-    }
-  }
+  for (Part& part : parts) part.request.allowed = detail::allowed_of(request, part.sources);
   std::vector<std::vector<Hypothesis>> found(order.size());
   parallel_parts(static_cast<Index>(parts.size()), [&](Index p) {
     const Part& part = parts[parts.size() - 1 - static_cast<std::size_t>(p)];

@@ -6,8 +6,10 @@
 #include <functional>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
+#include "rapt/core/index.hpp"
 #include "rapt/core/sequence_marks.hpp"
 #include "rapt/core/token_batch.hpp"
 
@@ -32,5 +34,23 @@ struct SearchRequest {
   /// forbidden, and a prefix is not asked for. It is called from several threads at once.
   std::function<void(Index source, std::span<const TokenId> tokens, std::span<bool> allowed)> allowed = {};
 };
+
+namespace detail {
+
+/// The `allowed` of a request for a batch of some of its sources, those with the given numbers. The request must
+/// outlive it.
+template <class Number>
+[[nodiscard]] auto allowed_of(const SearchRequest& request, std::vector<Number> numbers) {
+  std::function<void(Index, std::span<const TokenId>, std::span<bool>)> allowed;
+  if (request.allowed) {
+    allowed = [&request, numbers = std::move(numbers)](Index i, std::span<const TokenId> tokens,
+                                                       std::span<bool> may_follow) {
+      request.allowed(static_cast<Index>(at(numbers, i)), tokens, may_follow);
+    };
+  }
+  return allowed;
+}
+
+}  // namespace detail
 
 }}  // namespace rapt::RAPT_ABI

@@ -184,6 +184,15 @@ template <class Tokenizer>
                                              {"max_input_chars_per_word", parts->max_word_characters}}) +
            "}";
   }
+  if (const auto* unigram = std::get_if<UnigramModel>(&tokenizer.model())) {
+    std::string model = R"({"type":"Unigram","unk_id":)" +
+                        (unigram->unknown ? Json(*unigram->unknown) : Json()).dump() + R"(,"vocab":[)";
+    for (std::size_t i = 0; i < unigram->scores.size(); ++i) {
+      model += i > 0 ? "," : "";
+      model += Json::array({tokenizer.tokens()[i], unigram->scores[i]}).dump();
+    }
+    return model + "],\"byte_fallback\":" + (unigram->byte_fallback ? "true}" : "false}");
+  }
   const auto& bpe = std::get<CharacterBpeModel>(tokenizer.model());
   const auto text = [](const std::string& name) { return name.empty() ? Json() : Json(name); };
   std::string model = model_with_vocabulary(tokenizer, {{"type", "BPE"},

@@ -32,7 +32,7 @@
 namespace rapt { inline namespace RAPT_ABI {
 
 /// What a file or a folder can hold.
-using PretrainedTokenizer = std::variant<ByteLevelBpe, WordPiece, ComposedTokenizer, SentencePiece>;
+using PretrainedTokenizer = std::variant<ByteLevelBpe, WordPiece, SentencePiece, ComposedTokenizer>;
 
 namespace detail {
 
@@ -59,9 +59,14 @@ class TokenizerJsonReader {
     // Files of old do not say what their model is.
     const std::string kind = model.contains("type")     ? json_.text(model, "type", "model.")
                              : model.contains("merges") ? "BPE"
+                             : model.contains("unk_id") ? "Unigram"
                                                         : "WordPiece";
-    if (kind != "BPE" && kind != "WordPiece" && kind != "WordLevel") json_.unsupported("model", quote_name(kind));
-    const Json& vocabulary = json_.object(model, "vocab", "model.");
+    if (kind != "BPE" && kind != "WordPiece" && kind != "WordLevel" && kind != "Unigram") {
+      json_.unsupported("model", quote_name(kind));
+    }
+    UnigramModel unigram;
+    const Json numbered = kind == "Unigram" ? read_unigram(model, unigram) : Json();
+    const Json& vocabulary = kind == "Unigram" ? numbered : json_.object(model, "vocab", "model.");
     std::vector<std::string> more = read_added_tokens(root, vocabulary);
     tokens_ = json_.names_by_id(vocabulary, "model.vocab", more);
     for (std::size_t i = 0; i < more.size(); ++i) {
@@ -82,6 +87,7 @@ class TokenizerJsonReader {
       if (const auto pattern = byte_level_pattern(bpe)) return make_byte_level(std::move(bpe), *pattern);
       return make_composed(std::move(bpe));
     }
+    if (kind == "Unigram") return make_composed(std::move(unigram));
     if (kind == "WordLevel") return make_composed(WordLevelModel{json_.text(model, "unk_token", "model.")});
     WordPieceModel wordpiece = read_wordpiece(model);
     return is_bert(wordpiece) ? make_wordpiece(std::move(wordpiece)) : make_composed(std::move(wordpiece));
@@ -143,6 +149,7 @@ class TokenizerJsonReader {
     json_.check(length != nullptr, "truncation.max_length", "must be a whole number");
     options_.truncation.max_tokens =
         json_.number(*length, std::numeric_limits<TokenId>::max(), "truncation.max_length");
+    if (options_.truncation.max_tokens == 0) options_.truncation = {};  // no limit
   }
 
   void read_post_processor_step(const Json& processor, const std::string& part) {
@@ -242,6 +249,24 @@ class TokenizerJsonReader {
       }
     }
     return bpe;
+  }
+  /// Returns the vocabulary with ids: that of the file is a list of names and scores.
+  [[nodiscard]] Json read_unigram(const Json& model, UnigramModel& unigram) const {
+    Json vocabulary = Json::object();
+    for (const Json& entry : json_.array(model, "vocab", "model.")) {
+      const std::string part = "model.vocab[" + std::to_string(unigram.scores.size()) + "]";
+      json_.check(entry.is_array() && entry.size() == 2 && entry[0].is_string() && entry[1].is_number(), part,
+                  "must be a name and a score");
+      const auto [at, is_new] = vocabulary.emplace(entry[0].get<std::string>(), unigram.scores.size());
+      json_.check(is_new, part, "a name must occur once: ", quote_name(at.key()));
+      unigram.scores.push_back(entry[1].get<double>());
+    }
+    if (const Json* unknown = TokenizerJson::find(model, "unk_id")) {
+      unigram.unknown =
+          static_cast<TokenId>(json_.number(*unknown, std::numeric_limits<TokenId>::max(), "model.unk_id"));
+    }
+    unigram.byte_fallback = json_.flag(model, "byte_fallback", false, "model.");
+    return vocabulary;
   }
   [[nodiscard]] WordPieceModel read_wordpiece(const Json& model) const {
     WordPieceModel wordpiece{.unknown = json_.text(model, "unk_token", "model."),

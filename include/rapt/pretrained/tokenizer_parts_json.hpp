@@ -17,6 +17,7 @@
 
 #include "rapt/core/error.hpp"
 #include "rapt/pretrained/tokenizer_json_file.hpp"
+#include "rapt/text/base64.hpp"
 #include "rapt/text/normalizer.hpp"
 #include "rapt/text/pattern.hpp"
 #include "rapt/text/pre_tokenizer.hpp"
@@ -101,6 +102,11 @@ class TokenizerPartsReader {
     if (type == "ByteLevel") return ByteNamesStep{};
     if (type == "Prepend") return PrependStep{json_.text(step, "prepend", dot)};
     if (type == "Replace") return replace_step(step, dot);
+    if (type == "Precompiled") {
+      auto rules = from_base64(json_.text(step, "precompiled_charsmap", dot));
+      json_.check(rules.has_value(), dot + "precompiled_charsmap", "must be Base64");
+      return PrecompiledStep{std::move(*rules)};
+    }
     if (type == "Strip") {
       return StripStep{json_.flag(step, "strip_left", true, dot), json_.flag(step, "strip_right", true, dot)};
     }
@@ -280,6 +286,9 @@ struct TokenizerPartsWriter {
   [[nodiscard]] static Json to_json(const PrependStep& step) { return {{"type", "Prepend"}, {"prepend", step.text}}; }
   [[nodiscard]] static Json to_json(const ReplaceStep& step) {
     return {{"type", "Replace"}, {"pattern", pattern(step.pattern)}, {"content", step.content}};
+  }
+  [[nodiscard]] static Json to_json(const PrecompiledStep& step) {
+    return {{"type", "Precompiled"}, {"precompiled_charsmap", to_base64(step.rules)}};
   }
   [[nodiscard]] static Json to_json(const BertStep& step) {
     return {{"type", "BertNormalizer"},

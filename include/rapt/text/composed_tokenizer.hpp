@@ -124,7 +124,8 @@ class ComposedTokenizer : public TextEncoder<ComposedTokenizer> {
   friend class TextEncoder<ComposedTokenizer>;
   static constexpr const char* kName = "composed_tokenizer";
 
-  using Finder = std::variant<detail::WordLevelFinder, detail::WordPieceFinder, detail::CharacterBpeFinder>;
+  using Finder =
+      std::variant<detail::WordLevelFinder, detail::WordPieceFinder, detail::CharacterBpeFinder, detail::UnigramFinder>;
   struct Work {
     detail::Normalizer::Work normalizing;
     detail::PreTokenizer::Work splitting;
@@ -185,6 +186,9 @@ class ComposedTokenizer : public TextEncoder<ComposedTokenizer> {
   [[nodiscard]] Finder make_finder() const {
     if (const auto* words = std::get_if<WordLevelModel>(&model_)) return detail::WordLevelFinder(*words, model_ids_);
     if (const auto* parts = std::get_if<WordPieceModel>(&model_)) return detail::WordPieceFinder(*parts, model_ids_);
+    if (const auto* unigram = std::get_if<UnigramModel>(&model_)) {
+      return detail::UnigramFinder(*unigram, model_ids_, tokens_);
+    }
     return detail::CharacterBpeFinder(std::get<CharacterBpeModel>(model_), model_ids_, tokens_);
   }
 

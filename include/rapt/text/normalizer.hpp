@@ -3,6 +3,8 @@
 /// PCRE2.
 #pragma once
 
+#include <utf8proc.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -12,9 +14,11 @@
 #include <variant>
 #include <vector>
 
+#include "rapt/core/index.hpp"
 #include "rapt/text/bert_normalizer.hpp"
 #include "rapt/text/byte_level_names.hpp"
 #include "rapt/text/character_classes.hpp"
+#include "rapt/text/character_map.hpp"
 #include "rapt/text/normal_form.hpp"
 #include "rapt/text/normalized_text.hpp"
 #include "rapt/text/pattern.hpp"
@@ -44,6 +48,10 @@ struct ReplaceStep {
   Pattern pattern;
   std::string content;
 };
+/// Replaces short sequences of characters by the compiled rules of SentencePiece (character_map.hpp).
+struct PrecompiledStep {
+  std::string rules;  ///< bytes
+};
 /// BERT's normalisation (bert_normalizer.hpp). `strip_accents` is as the file has it: without it, `lowercase` counts.
 struct BertStep {
   bool clean_text = true, separate_chinese = true;
@@ -52,9 +60,21 @@ struct BertStep {
 };
 
 using NormalizerStep = std::variant<NormalFormOptions, LowercaseStep, StripStep, StripMarksStep, NmtStep, ByteNamesStep,
-                                    PrependStep, ReplaceStep, BertStep>;
+                                    PrependStep, ReplaceStep, PrecompiledStep, BertStep>;
 
 namespace detail {
+
+/// The end of the sequence of characters from `begin` on that a user sees as one (Unicode Standard Annex 29).
+[[nodiscard]] inline std::size_t grapheme_end(std::string_view text, std::size_t begin) {
+  CodePoint point = known_code_point_at(text, begin);
+  std::int32_t state = 0;
+  for (std::size_t i = begin + point.length; i < text.size(); i += point.length) {
+    const CodePoint next = known_code_point_at(text, i);
+    if (utf8proc_grapheme_break_stateful(point.value, next.value, &state)) return i;
+    point = next;
+  }
+  return text.size();
+}
 
 /// Appends the character in lower case, which is two characters for U+0130.
 inline void change_to_lower(TextChange& change, std::int32_t value) {
@@ -107,6 +127,8 @@ class Normalizer {
         steps_.emplace_back(BertNormalizer(
             {bert->clean_text, bert->separate_chinese, bert->strip_accents.value_or(bert->lowercase), bert->lowercase},
             CharacterClasses{}));
+      } else if (const auto* precompiled = std::get_if<PrecompiledStep>(&step)) {
+        steps_.emplace_back(CharacterMap(precompiled->rules));
       } else {
         std::visit(
             [&](const auto& other) {
@@ -137,7 +159,7 @@ class Normalizer {
 
  private:
   using Step = std::variant<NormalForm, LowercaseStep, StripStep, StripMarksStep, NmtStep, ByteNamesStep, PrependStep,
-                            ReplaceStep, BertNormalizer>;
+                            ReplaceStep, CharacterMap, BertNormalizer>;
 
   // Each function returns false if it leaves the text as it is; then `out` may hold anything.
 
@@ -147,6 +169,81 @@ class Normalizer {
   [[nodiscard]] static bool apply(const BertNormalizer& bert, std::string_view text, Work& work, NormalizedText& out) {
     bert(text, work.bert, out);
     return true;
+  }
+  /// A sequence that a user sees as one character is replaced as a whole if it has less than six bytes and a rule
+  /// begins it, else character by character. Of several rules the shortest counts. As in the package, characters that a
+  /// replacement has not are taken by the last character before, and by none, so that origins shift, where there is no
+  /// such character.
+  [[nodiscard]] static bool apply(const CharacterMap& rules, std::string_view text, Work&, NormalizedText& out) {
+    out.clear();
+    TextChange change(text, out);
+    std::int32_t waiting = -1;  // the last character, not written yet
+    std::ptrdiff_t taken = 0;   // how many characters it takes the place of
+    bool is_changed = false, is_shifted = false;
+    const auto flush = [&] {
+      if (waiting < 0) return;
+      if (taken > 0) {
+        change.replace(waiting, to_size(taken - 1));
+      } else {
+        change.insert(waiting);
+      }
+    };
+    const auto put = [&](std::int32_t value, std::ptrdiff_t takes) {
+      flush();
+      waiting = value;
+      taken = takes;
+    };
+    const auto replace = [&](std::string_view part, std::string_view replacement) {
+      is_changed = true;
+      std::ptrdiff_t left = 0;  // characters of the part that are not taken yet
+      for (std::size_t i = 0; i < part.size(); i += known_code_point_at(part, i).length) ++left;
+      for (std::size_t i = 0; i < replacement.size();) {
+        const CodePoint point = known_code_point_at(replacement, i);
+        i += point.length;
+        put(point.value, left > 0 ? 1 : 0);
+        left -= left > 0 ? 1 : 0;
+      }
+      if (waiting >= 0) taken += left;
+      is_shifted = is_shifted || (waiting < 0 && left > 0);
+    };
+    for (std::size_t begin = 0; begin < text.size();) {
+      const auto is_ascii = [&](std::size_t i) {
+        return i >= text.size() || static_cast<unsigned char>(text[i]) < 0x80;
+      };
+      std::size_t end = begin;
+      while (end < text.size() && is_ascii(end) && is_ascii(end + 1) &&
+             rules.is_unchanged(static_cast<unsigned char>(text[end]))) {
+        ++end;
+      }
+      if (end > begin) {
+        for (; is_shifted && begin + 1 < end; ++begin) put(text[begin], 1);
+        if (begin + 1 < end) {
+          flush();
+          waiting = -1;
+          change.keep(end - 1 - begin);
+        }
+        put(text[end - 1], 1);
+        begin = end;
+        continue;
+      }
+      end = grapheme_end(text, begin);
+      const std::string_view grapheme = text.substr(begin, end - begin);
+      const auto whole = grapheme.size() < 6 ? rules.shortest(grapheme) : std::nullopt;
+      if (whole) replace(grapheme, whole->replacement);
+      for (std::size_t i = 0; !whole && i < grapheme.size();) {
+        const CodePoint point = known_code_point_at(grapheme, i);
+        const std::string_view part = grapheme.substr(i, point.length);
+        i += part.size();
+        if (const auto rule = rules.shortest(part)) {
+          replace(part, rule->replacement);
+        } else {
+          put(point.value, 1);
+        }
+      }
+      begin = end;
+    }
+    flush();
+    return is_changed;
   }
   [[nodiscard]] static bool apply(const LowercaseStep&, std::string_view text, Work&, NormalizedText& out) {
     out.clear();

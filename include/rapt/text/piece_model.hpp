@@ -1,6 +1,6 @@
 /// \file
-/// The models of tokenizer.json, which find the tokens of a piece of text: WordLevel, WordPiece, and byte pair encoding
-/// of characters (Sennrich et al. 2016, arXiv:1508.07909) with what SentencePiece adds to it.
+/// The models of tokenizer.json, which find the tokens of a piece of text: WordLevel, WordPiece, byte pair encoding of
+/// characters (Sennrich et al. 2016, arXiv:1508.07909) with what SentencePiece adds to it, and Unigram.
 #pragma once
 
 #include <algorithm>
@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,7 +23,9 @@
 #include "rapt/core/token_batch.hpp"
 #include "rapt/text/character_classes.hpp"
 #include "rapt/text/pair_joiner.hpp"
+#include "rapt/text/segment.hpp"
 #include "rapt/text/token_table.hpp"
+#include "rapt/text/unigram.hpp"
 #include "rapt/text/word_matching.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -51,7 +54,14 @@ struct CharacterBpeModel {
   std::string suffix = {};     ///< of tokens at the end of a piece, such as "</w>"
 };
 
-using PieceModel = std::variant<WordLevelModel, WordPieceModel, CharacterBpeModel>;
+/// A piece is split into its most probable tokens (unigram.hpp). The model's tokens have the first ids.
+struct UnigramModel {
+  std::vector<double> scores = {};      ///< log-probabilities by id
+  std::optional<TokenId> unknown = {};  ///< without one, encoding a text of unknown characters is an error
+  bool byte_fallback = false;           ///< unknown characters become tokens of bytes, "<0x0A>", if all are there
+};
+
+using PieceModel = std::variant<WordLevelModel, WordPieceModel, CharacterBpeModel, UnigramModel>;
 
 namespace detail {
 
@@ -65,6 +75,7 @@ struct PieceWork {
   PairJoiner::Work joining;
   std::vector<std::size_t> lengths;  // bytes of each first symbol
   std::vector<HashedPrefix> prefixes;
+  Unigram::Work unigram;
   std::string name;
   std::vector<PieceToken> tokens;  // the result
 };
@@ -115,6 +126,26 @@ class WordPieceFinder {
   TokenId unknown_;
 };
 
+/// The tokens of bytes, such as "<0x0A>".
+class ByteTokens {
+ public:
+  ByteTokens() { ids_.fill(-1); }
+  explicit ByteTokens(const TokenTable& ids) {
+    for (std::size_t byte = 0; byte < ids_.size(); ++byte) {
+      std::array<char, 8> name{};
+      std::snprintf(name.data(), name.size(), "<0x%02X>", static_cast<unsigned>(byte));
+      ids_[byte] = ids.find(name.data());
+    }
+  }
+  [[nodiscard]] TokenId id(char byte) const { return ids_[static_cast<unsigned char>(byte)]; }
+  [[nodiscard]] bool has_all(std::string_view text) const {
+    return std::all_of(text.begin(), text.end(), [&](char byte) { return id(byte) >= 0; });
+  }
+
+ private:
+  std::array<TokenId, 256> ids_{};
+};
+
 /// Joins characters.
 class CharacterBpeFinder {
  public:
@@ -125,11 +156,7 @@ class CharacterBpeFinder {
       unknown_ = ids.find(model_.unknown);
       require(unknown_ >= 0, kName, "the unknown token must be in the vocabulary: \"", model_.unknown, "\"");
     }
-    for (std::size_t byte = 0; byte < byte_ids_.size(); ++byte) {
-      std::array<char, 8> name{};
-      std::snprintf(name.data(), name.size(), "<0x%02X>", static_cast<unsigned>(byte));
-      byte_ids_[byte] = model_.byte_fallback ? ids.find(name.data()) : -1;
-    }
+    if (model_.byte_fallback) bytes_ = ByteTokens(ids);
     add_merges(ids);
     model_.merges.clear();
     std::vector<char> is_whole(tokens.size());
@@ -170,8 +197,8 @@ class CharacterBpeFinder {
 
   void add_merges(const TokenTable& ids) {
     for (std::size_t i = model_.merges.size(); i-- > 0;) {  // backwards, as the last place of a pair counts
-      const auto& [left, right] = model_.merges[i];
-      const auto expect = [&, &left = left, &right = right](bool condition, std::string_view rule) {
+      const std::string &left = model_.merges[i].first, &right = model_.merges[i].second;
+      const auto expect = [&](bool condition, std::string_view rule) {
         if (!condition) fail(kName, rule, ": merge ", i, ", \"", left, "\" and \"", right, "\"");
       };
       const TokenId left_id = ids.find(left), right_id = ids.find(right);
@@ -213,9 +240,8 @@ class CharacterBpeFinder {
         add(id, length);
         continue;
       }
-      const auto byte_id = [&](char byte) { return byte_ids_[static_cast<unsigned char>(byte)]; };
-      if (model_.byte_fallback && std::all_of(name.begin(), name.end(), [&](char b) { return byte_id(b) >= 0; })) {
-        for (const char byte : name) add(byte_id(byte), 1);
+      if (bytes_.has_all(name)) {
+        for (const char byte : name) add(bytes_.id(byte), 1);
       } else if (unknown_ >= 0) {
         if (!model_.fuse_unknown) add_unknown();
         unknown_length += length;
@@ -236,9 +262,55 @@ class CharacterBpeFinder {
 
   CharacterBpeModel model_;
   TokenId unknown_ = -1;
-  std::array<TokenId, 256> byte_ids_{};
+  ByteTokens bytes_;
   PairJoiner joiner_{PairJoiner::Order::one_by_one};
   TokenTable whole_;  // pieces that are one token
+};
+
+/// Finds the most probable tokens.
+class UnigramFinder {
+ public:
+  /// Throws ValueError for more scores than tokens, and for an unknown token outside the model.
+  UnigramFinder(const UnigramModel& model, const TokenTable& ids, std::span<const std::string> tokens)
+      : unknown_(model.unknown.value_or(-1)) {
+    require(!model.scores.empty() && model.scores.size() <= tokens.size(), kName,
+            "a unigram model must have a score for each of its tokens: it has ", model.scores.size(), " of ",
+            tokens.size());
+    require(unknown_ >= -1 && unknown_ < std::ssize(model.scores), kName, "the unknown id must be less than ",
+            model.scores.size(), ": ", unknown_);
+    if (model.byte_fallback) bytes_ = ByteTokens(ids);
+    std::vector<UnigramPiece> pieces;
+    for (std::size_t id = 0; id < model.scores.size(); ++id) {
+      if (!tokens[id].empty()) pieces.push_back({tokens[id], static_cast<TokenId>(id), model.scores[id]});
+    }
+    const double lowest = *std::min_element(model.scores.begin(), model.scores.end());
+    unigram_ = Unigram(pieces, {.unknown = unknown_, .unknown_score = lowest - 10, .single_precision = false});
+  }
+
+  void operator()(std::string_view piece, const TokenTable& ids, PieceWork& work) const {
+    unigram_.best(piece, work.unigram);
+    for (const Segment& segment : work.unigram.segments) {
+      TokenId id = segment.id;
+      if (id == unknown_) {
+        const std::string_view text = piece.substr(segment.begin, segment.end - segment.begin);
+        id = ids.find(text);
+        if (id < 0 && bytes_.has_all(text)) {
+          for (const char byte : text) work.tokens.push_back({bytes_.id(byte), segment.begin, segment.end});
+          continue;
+        }
+        if (id < 0) id = unknown_;
+        require(id >= 0, "composed_tokenizer.encode", "the vocabulary has neither \"", text, "\" nor an unknown token");
+      }
+      work.tokens.push_back({id, segment.begin, segment.end});
+    }
+  }
+
+ private:
+  static constexpr const char* kName = "composed_tokenizer";
+
+  TokenId unknown_;
+  ByteTokens bytes_;
+  Unigram unigram_;
 };
 
 }  // namespace detail

@@ -193,11 +193,12 @@ class SentencePieceBpe {
     }
   }
 
-  /// Adds a symbol, or the parts that an unused one was last joined of.
+  /// Adds a symbol. An unused one becomes the parts that it was last joined of, or is unknown if it has none.
   void add(std::int32_t symbol, std::uint32_t begin, std::uint32_t end, std::string_view text, Work& work) const {
-    const auto parts = at(is_unused_, symbol) != 0 ? work.parts.find(symbol) : work.parts.end();
+    const bool is_unused = at(is_unused_, symbol) != 0;
+    const auto parts = is_unused ? work.parts.find(symbol) : work.parts.end();
     if (parts == work.parts.end()) {
-      work.segments.push_back({begin, end, at(ids_, symbol)});
+      work.segments.push_back({begin, end, is_unused ? unknown_ : at(ids_, symbol)});
       return;
     }
     const auto [left, right] = parts->second;
