@@ -4,7 +4,7 @@
     python bench/compare/tokenization.py OUTPUT_FOLDER --data DATA_FOLDER [--only check|speed]
 
 First every token, its place and its type, and the decoded text are compared: of corpora, of random Unicode strings and
-of every code point; beside GPT-2 and BERT also tokenizers of other components, those on a fifth of the corpora and code
+of every code point; beside GPT-2 and BERT also tokenizers of every other component, those on a fifth of the corpora and code
 points. Any difference is an error. Then both encode the same lines on one thread, in turns.
 
 DATA_FOLDER holds tokenizers/gpt2 (vocab.json, merges.txt), tokenizers/bert (vocab.txt), multi30k/raw,
@@ -31,6 +31,7 @@ from tokenizers import Tokenizer, models  # noqa: E402
 from common import ROOT, System, Worker, alternate, cpu_model, draw, paired_row, progress, table, timed  # noqa: E402
 
 sys.path.append(str(ROOT / "tests/golden"))
+from make_tokenizer_parts import all_tokenizers as small_tokenizers  # noqa: E402
 from make_tokenizers import (BYTE_LEVEL, EDGES, WORDPIECE, bert_model, byte_level, gpt2_model, wordpiece)  # noqa: E402
 
 def all_tokenizers(data):
@@ -41,6 +42,9 @@ def all_tokenizers(data):
     if bert.is_dir():
         for name, make in WORDPIECE.items():
             yield f"BERT's vocabulary, {name}", make(bert_model(bert))
+    for name, tokenizer in small_tokenizers():
+        if "only first" not in name:  # which cannot cut the second text of a pair
+            yield f"small vocabulary, {name}", tokenizer
 
 
 def character_model():

@@ -189,7 +189,8 @@ def byte_level_steps(pattern):
 
 
 def split(pattern, behavior, invert=False):
-    return make(every_character(), pre_tokenizer=pre_tokenizers.Split(pattern, behavior, invert))
+    """Pieces are unknown words, whose places tell where the text was split."""
+    return make(word_level(), pre_tokenizer=pre_tokenizers.Split(pattern, behavior, invert))
 
 
 NORMALIZERS = {

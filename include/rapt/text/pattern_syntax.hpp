@@ -351,7 +351,7 @@ class PatternTranslator {
     } else if (name == "upper" || name == "lower") {
       part.members += property(name == "upper" ? "Lu" : "Ll");
     } else if (name == "punct") {
-      part.members += property("P") + R"($+<=>\^`|~)";
+      part.members += property("P") + property("S");
     } else if (name == "xdigit") {
       part.members += "0-9a-fA-F";
     } else {
