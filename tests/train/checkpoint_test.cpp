@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "rapt/models/transformer.hpp"
 #include "rapt/nn/freeze.hpp"
 #include "tests/common/adam_moments.hpp"
 #include "tests/common/optimizer_cases.hpp"
