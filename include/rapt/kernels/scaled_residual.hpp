@@ -24,15 +24,15 @@ struct ResidualScale {
 
 namespace detail {
 
-/// to = addend + factor * columns * from, for one row. Without addend (nullptr) it is 0, without columns they are 1.
-/// Call inside `with_simd`.
+/// to = addend + factor * columns * from, for one row; unless `adds`, the addend is 0 and not read. Without columns
+/// (nullptr) they are 1. Call inside `with_simd`.
 template <class Isa, class T>
-[[gnu::always_inline]] inline void add_scaled_row(Isa isa, const T* addend, const T* from, const T* columns, T factor,
-                                                  T* to, Index count) {
+[[gnu::always_inline]] inline void add_scaled_row(Isa isa, bool adds, const T* addend, const T* from, const T* columns,
+                                                  T factor, T* to, Index count) {
   simd::for_lanes<T>(
       isa, count, [&](auto lanes, Index j) __attribute__((always_inline)) {
         simd::Vector<T, lanes> sum{}, v, scale;
-        if (addend != nullptr) simd::load(sum, addend + j);
+        if (adds) simd::load(sum, addend + j);
         simd::load(v, from + j);
         v *= factor;
         if (columns != nullptr) {
@@ -53,8 +53,8 @@ void scaled_residual(TensorView<const T> x, const T* sublayer, const ResidualSca
   parallel_for(rows, std::max<Index>(1, kElementGrain / std::max<Index>(1, cols)), [&](Index begin, Index end) {
     simd::with_simd([&](auto isa) __attribute__((always_inline)) {
       for (Index i = begin; i < end; ++i) {
-        detail::add_scaled_row(isa, x.row(i), sublayer + i * cols, scale.columns, scale.of_row(i, rows), y + i * cols,
-                               cols);
+        detail::add_scaled_row(isa, true, x.row(i), sublayer + i * cols, scale.columns, scale.of_row(i, rows),
+                               y + i * cols, cols);
       }
     });
   });
@@ -68,8 +68,7 @@ void scaled_residual_backward(TensorView<const T> dy, const ResidualScale<T>& sc
     simd::with_simd([&](auto isa) __attribute__((always_inline)) {
       for (Index i = begin; i < end; ++i) {
         T* to = d_sublayer + i * cols;
-        detail::add_scaled_row(isa, accumulate ? to : nullptr, dy.row(i), scale.columns, scale.of_row(i, rows), to,
-                               cols);
+        detail::add_scaled_row(isa, accumulate, to, dy.row(i), scale.columns, scale.of_row(i, rows), to, cols);
       }
     });
   });
@@ -82,7 +81,7 @@ void add_scale_gradient(TensorView<const T> dy, const T* sublayer, const Residua
   parallel_for(cols, 64, [&](Index begin, Index end) {
     simd::with_simd([&](auto isa) __attribute__((always_inline)) {
       for (Index i = 0; i < rows; ++i) {
-        detail::add_scaled_row(isa, d_columns + begin, dy.row(i) + begin, sublayer + i * cols + begin,
+        detail::add_scaled_row(isa, true, d_columns + begin, dy.row(i) + begin, sublayer + i * cols + begin,
                                scale.of_row(i, rows), d_columns + begin, end - begin);
       }
     });
