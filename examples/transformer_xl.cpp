@@ -47,8 +47,8 @@ std::string generated_text(std::uint64_t seed) {
   while (text.size() < 400000) {
     const std::string first = word();
     text += first + ":";
-    for (int i = 0; i < 9; ++i) text += " " + word();
-    text += " " + first + "\n";
+    for (int i = 0; i < 9; ++i) (text += ' ') += word();
+    ((text += ' ') += first) += '\n';
   }
   return text;
 }
