@@ -112,6 +112,16 @@ class TextEncoder {
   }
 
  protected:
+  /// The ids of one text's tokens, cut off and with the special tokens around them.
+  [[nodiscard]] std::vector<TokenId> with_special_tokens(detail::TokenSink text) const {
+    const EncodeOptions options;
+    std::array<detail::TokenSink, 2> sinks = {std::move(text), {}};
+    truncate(sinks, single_, options);
+    std::vector<TokenId> ids;
+    lay_out(sinks, single_, options, ids, nullptr);
+    return ids;
+  }
+
   struct ResolvedPiece {
     int text;  // the first (0) or second (1) text, or the token (-1)
     TokenId token, type;
