@@ -109,6 +109,11 @@ TEST(Pattern, AHostilePatternEndsWithAnError) {
   EXPECT_EQ(matches_of("(?:a|b)*c", std::string(200000, 'a') + "c").size(), 1u) << "a deep one need not";
 }
 
+TEST(Pattern, ALongTextMayTakeManySteps) {
+  const std::string spaces(3'000'000, ' ');
+  EXPECT_EQ(matches_of(R"(\s*[\r\n]+|\s+(?!\S)|\s+)", spaces), Strings{spaces});
+}
+
 TEST(Pattern, KeepsWhatItWasMadeOf) {
   EXPECT_EQ(Pattern::of_expression(R"(\h)").source(), R"(\h)");
   EXPECT_TRUE(Pattern::of_string("a").is_string());
