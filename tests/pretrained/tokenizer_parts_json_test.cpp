@@ -17,6 +17,7 @@
 
 #include "rapt/pretrained/tokenizer_files.hpp"
 #include "rapt/text/composed_tokenizer.hpp"
+#include "tests/common/expect_close.hpp"
 #include "tests/pretrained/golden_encodings.hpp"
 
 namespace {
@@ -160,6 +161,10 @@ TEST_F(TokenizerPartsJson, AWordWithoutATokenIsAnErrorWhereNoTokenIsUnknown) {
   const auto words = std::get<ComposedTokenizer>(load(tokenizer));
   EXPECT_EQ(words.encode("the cat").size(), 2u);
   EXPECT_THROW(static_cast<void>(words.encode("lynx")), rapt::ValueError);
+  std::vector<std::string> texts(20, "the cat " + std::string(30000, ' '));  // several parts
+  texts[7] = texts[18] = "lynx";
+  const std::string error = rapt_test::error_text<rapt::ValueError>([&] { (void)words.encode_batch(texts); });
+  EXPECT_TRUE(error.starts_with("[composed_tokenizer.encode_batch] text 7: ")) << error;
 }
 
 TEST_F(TokenizerPartsJson, NothingIsReplacedInAnEmptyText) {
