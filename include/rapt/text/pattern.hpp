@@ -21,6 +21,7 @@
 #include "rapt/core/index.hpp"
 #include "rapt/text/character_classes.hpp"
 #include "rapt/text/pattern_syntax.hpp"
+#include "rapt/text/unicode.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 

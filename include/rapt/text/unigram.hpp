@@ -18,6 +18,7 @@
 #include "rapt/core/error.hpp"
 #include "rapt/core/index.hpp"
 #include "rapt/core/rng.hpp"
+#include "rapt/core/shape.hpp"
 #include "rapt/core/token_batch.hpp"
 #include "rapt/text/byte_trie.hpp"
 #include "rapt/text/segment.hpp"
