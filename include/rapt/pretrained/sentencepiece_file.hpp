@@ -18,8 +18,8 @@
 #include "rapt/text/character_map.hpp"
 #include "rapt/text/lines.hpp"
 #include "rapt/text/sentencepiece.hpp"
-#include "rapt/text/unicode.hpp"
 #include "rapt/text/sentencepiece_model.hpp"
+#include "rapt/text/unicode.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
