@@ -144,6 +144,13 @@ TEST_F(SentencePieceFolders, WhatIsMissingOrContradictsIsNamed) {
   expect_part("llama", "added_tokens.json: the id 3 is of ");
   write("llama", "added_tokens.json", R"({"<pad>": 2000000000})");
   expect_part("llama", "the id of \"<pad>\" must be less than ");
+  std::string ids = R"({"a0": 1000000)";  // each id may not raise the limit of the next one
+  for (int i = 2; i < 4; ++i) ids += ", \"a" + std::to_string(i) + "\": " + std::to_string(i) + "000000";
+  write("llama", "added_tokens.json", ids + "}");
+  expect_part("llama", "the id of \"a2\" must be less than ");
+  fs::remove(folder("t5") / "config.json");
+  write("t5", "tokenizer_config.json", R"({"tokenizer_class": "T5Tokenizer", "extra_ids": 1000000})");
+  expect_part("t5", "extra_ids: must be a whole number from 0 to 16384");
   fs::remove(folder("marian") / "vocab.json");
   expect_part("marian", "the folder has no vocab.json");
 }

@@ -148,6 +148,7 @@ TEST(SentencePieceFile, RefusesDamagedFiles) {
   expect_part(unknown + piece("<0x00>", 6), "without byte_fallback there must be no byte piece: \"<0x00>\"");
   expect_part(unknown + "\x12\x03\x98\x02\x01", "byte_fallback needs 256 byte pieces: there are 0");
   expect_part(unknown + "\x12\x02\x18\x09", "trainer_spec.model_type must be from 1 to 4: 9");
+  expect_part(unknown + "\x12\x04\xE2\x02\x01\xFF", "trainer_spec.unk_surface must be UTF-8");
   expect_part(unknown + "\x1A\x03\x12\x01x", "[character_map] a map must begin with the size of its trie: it has 1");
   expect_part("\x0A\x02\x08\x01", "byte 2: field 1 has wire type 0, but must have 2");
   EXPECT_NE(error_text<IoError>([&] { (void)rapt::load_sentencepiece(folder.path() / "none"); }).find("cannot read"),

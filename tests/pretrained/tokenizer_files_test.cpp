@@ -185,8 +185,8 @@ TEST_F(TokenizerFiles, VocabularyFilesAreReadAsTheyAreWritten) {
   EXPECT_FALSE(std::get<ByteLevelBpe>(rapt::load_tokenizer(folder_ / "bpe")).options().add_prefix_space);
   fs::create_directories(folder_ / "none");
   EXPECT_EQ(complaint([&] { static_cast<void>(rapt::load_tokenizer(folder_ / "none")); }),
-            "none: the folder is empty; wanted is a folder with tokenizer.json, or vocab.json with merges.txt, or "
-            "vocab.txt");
+            "none: the folder is empty; wanted is a folder with tokenizer.json, SentencePiece's model, vocab.json "
+            "with merges.txt, or vocab.txt");
 }
 
 TEST_F(TokenizerFiles, LineEndsAndWhiteSpaceOfVocabulariesDoNotCount) {

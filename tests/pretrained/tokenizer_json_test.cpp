@@ -109,6 +109,23 @@ TEST_F(TokenizerJsonTest, AByteOrderMarkIsPassedOver) {
   }
 }
 
+/// The ids without a token; SentencePiece has their empty texts in its vocabulary.
+std::vector<TokenId> unused_ids(const PretrainedTokenizer& tokenizer) {
+  return std::visit(
+      [](const auto& one) -> std::vector<TokenId> {
+        if constexpr (requires { one.options().unused; }) {
+          return one.options().unused;
+        } else {
+          std::vector<TokenId> unused;
+          for (TokenId id = 0; id < one.size(); ++id) {
+            if (one.token(id).empty()) unused.push_back(id);
+          }
+          return unused;
+        }
+      },
+      tokenizer);
+}
+
 TEST_F(TokenizerJsonTest, AFolderWrittenAndReadAgainIsTheSame) {
   for (const Json& one : golden()["cases"]) {
     SCOPED_TRACE(one["name"].get<std::string>());
@@ -118,8 +135,7 @@ TEST_F(TokenizerJsonTest, AFolderWrittenAndReadAgainIsTheSame) {
     rapt::save_tokenizer(again, tokenizer);
     const PretrainedTokenizer read = rapt::load_tokenizer(again);
     expect_same(read, one);
-    EXPECT_EQ(std::visit([](const auto& t) { return t.options().unused; }, read),
-              std::visit([](const auto& t) { return t.options().unused; }, tokenizer));
+    EXPECT_EQ(unused_ids(read), unused_ids(tokenizer));
   }
 }
 

@@ -125,6 +125,11 @@ TEST(CharacterMap, RefusesDamagedBytes) {
   EXPECT_NE(refusal(value.bytes()).find("the replacements are 1 bytes: unit "), std::string::npos);
   EXPECT_NE(refusal(MapParts(Rules{{"a", "\xFF"}}).bytes()).find("a replacement must be UTF-8: that at 0"),
             std::string::npos);
+  EXPECT_NE(refusal(MapParts(Rules{{"a", "b"}, {"c", "d\xFF"}}).bytes()).find("must be UTF-8: that at 2"),
+            std::string::npos);
+  MapParts inside(Rules{{"a", "\xC3\xA9"}});
+  for (std::uint32_t& unit : inside.units) unit += unit == 0x80000000u ? 1 : 0;
+  EXPECT_NE(refusal(inside.bytes()).find("must begin with a character: that at 1"), std::string::npos);
   for (std::size_t i = 0; i < 4 * whole.units.size(); i += 41) {  // any damage is refused or harmless
     std::string damaged = bytes;
     damaged[4 + i] = static_cast<char>(damaged[4 + i] ^ (1 << i % 8));

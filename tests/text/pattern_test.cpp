@@ -66,14 +66,37 @@ TEST(Pattern, WhatOnigurumaMeansOtherwise) {
       {R"(\p{Lo})", "\xF0\x90\x97\x80", {"\xF0\x90\x97\x80"}},  // U+105C0 of Unicode 16
       {"(?i:s)", "sS\xC5\xBF", {"s", "S", "\xC5\xBF"}},
       {R"(\Aa|b\z|(?<n>c)\k<n>)", "acca\nb", {"a", "cc", "b"}},
+      {"a(?i)b|c", "aB C ac aC c b", {"aB", "ac", "aC"}},  // a(?i:b|c)
+      {"(a(?i)b|c)d", "aBd Cd cd abd aCd acD aCD", {"aBd", "abd", "aCd"}},
+      {"a(?i)b|c(?-i)d|e", "aB aCd aCe aE aCD", {"aB", "aCd", "aCe"}},
+      {"(?i)(?m)A.|b", "a\nB", {"a\n", "B"}},
+      {"(?x)a b # c)\n|d", "ab d a b", {"ab", "d"}},
+      {"(?x)a {2}+ # two", "aaaaa", {"aaaa"}},
+      {R"(\p{N}{3}?x)", "12x 123x x", {"x", "123x", "x"}},  // optional, not lazy
+      {"a{2}??b", "aab b ab", {"aab", "b", "b"}},
+      {"a{1,2}?", "aa", {"a", "a"}},  // lazy
+      {R"(\x{2581}?a)", "▁a a", {"▁a", "a"}},
+      {R"([\x{2581}é]{2}+)", "▁é▁", {"▁é"}},
+      {"a{2}{1,2}", "aaaaa", {"aaaa"}},
+      {"a{1,2}{2}", "aaaaa", {"aaaa"}},
+      {"[[ab]-z]", "abcz-", {"a", "b", "z", "-"}},  // no range
+      {"[a[-z]]", "acz-", {"a", "z", "-"}},
+      {"[a[b-]z]", "abcz-", {"a", "b", "z", "-"}},
+      {"[a-c-z]", "abcdz-", {"a", "b", "c", "z", "-"}},
+      {"[--b]", "ab-1", {"a", "b", "-", "1"}},
+      {"[!--]", "+-.", {"+", "-"}},
+      {"[a-&&a-z]", "ab-", {"a"}},
+      {"[a&&-a]", "ab-", {"a"}},
+      {"[à-é]+", "zàéf", {"àé"}},
       {"(?#x)a(?=b)|(?<!c)d(?!e)|(?>f)", "abcdfde", {"a", "f"}},
   };
   for (const Case& one : cases) EXPECT_EQ(matches_of(one.expression, one.text), one.matches) << one.expression;
 }
 
 TEST(Pattern, WhatCannotBeIsAnError) {
-  for (const char* expression : {"(", ")", "[a", "a**?+(", R"(\)", R"(\p{L)", R"(\p{})", R"(\p{Nonsense})", R"(\y)",
-                                 "[[:alpha:]]", "(?y)", "(*ACCEPT)", R"(\C)", "[a&&]", R"(\u00)", "\xFF"}) {
+  for (const char* expression :
+       {"(", ")", "[a", "a**?+(", R"(\)", R"(\p{L)", R"(\p{})", R"(\p{Nonsense})", R"(\y)", "[[:alpha:]]", "(?y)",
+        "(*ACCEPT)", R"(\C)", "[a&&]", R"([a-\d])", "[a-[cz]]", "(?i", R"(\u00)", "\xFF"}) {
     EXPECT_THROW(static_cast<void>(Pattern::of_expression(expression)), rapt::ValueError) << expression;
   }
   std::string nested;
@@ -84,6 +107,11 @@ TEST(Pattern, WhatCannotBeIsAnError) {
 TEST(Pattern, AHostilePatternEndsWithAnError) {
   EXPECT_THROW(matches_of("(a*)*b", std::string(100, 'a') + "cb"), rapt::ValueError);
   EXPECT_EQ(matches_of("(?:a|b)*c", std::string(200000, 'a') + "c").size(), 1u) << "a deep one need not";
+}
+
+TEST(Pattern, ALongTextMayTakeManySteps) {
+  const std::string spaces(3'000'000, ' ');
+  EXPECT_EQ(matches_of(R"(\s*[\r\n]+|\s+(?!\S)|\s+)", spaces), Strings{spaces});
 }
 
 TEST(Pattern, KeepsWhatItWasMadeOf) {

@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <map>
 #include <string>
 #include <string_view>
@@ -101,10 +102,28 @@ TEST(SentencePiece, DrawsSegmentationsThatDecodeToTheText) {
   for (const auto& [ids, count] : of_two) EXPECT_TRUE(ids == best[0].ids || ids == best[1].ids);
   EXPECT_EQ(error_text<ValueError>([&] { (void)unigram.sample("a", {.n_best = 0}, rng); }),
             "[sentencepiece.sample] n_best must be -1 or positive: 0");
+  EXPECT_EQ(error_text<ValueError>([&] { (void)unigram.sample("a", {.n_best = 513}, rng); }),
+            "[sentencepiece.sample] n_best must be at most 512: 513");
+  EXPECT_EQ(error_text<ValueError>([&] { (void)unigram.n_best("a", 513); }),
+            "[sentencepiece.n_best] n must be at most 512: 513");
+  EXPECT_EQ(error_text<ValueError>([&] { (void)unigram.sample("a", {.alpha = INFINITY, .n_best = 2}, rng); }),
+            "[sentencepiece.sample] alpha must be finite: inf");
+  EXPECT_NE(error_text<ValueError>([&] { (void)unigram.sample(text, {.alpha = 1e308}, rng); }).find("not overflow"),
+            std::string::npos);
   EXPECT_NE(error_text<ValueError>([&] { (void)bpe.sample("a", {.alpha = 2}, rng); }).find("from 0 to 1: 2"),
             std::string::npos);
   EXPECT_NE(error_text<ValueError>([&] { (void)bpe.n_best("a", 2); }).find("only a unigram model"), std::string::npos);
   EXPECT_NE(error_text<ValueError>([&] { (void)bpe.sample("\xFF", {}, rng); }).find("UTF-8"), std::string::npos);
+}
+
+TEST(SentencePiece, DrawsNoMoreThanMaxTokens) {
+  const SentencePiece tokenizer(abc_model(Kind::unigram), {.single = {{"<s>"}, {"$A"}, {"</s>"}}, .max_tokens = 4});
+  Rng rng(6);
+  const std::vector<TokenId> ids = tokenizer.sample("abab ba abab", {.alpha = 0.3}, rng);
+  ASSERT_EQ(ids.size(), 4u);
+  EXPECT_EQ(ids.front(), tokenizer.id("<s>"));
+  EXPECT_EQ(ids.back(), tokenizer.id("</s>"));
+  EXPECT_EQ(tokenizer.sample("abab ba abab", {.n_best = 1}, rng), tokenizer.encode("abab ba abab"));
 }
 
 TEST(SentencePiece, TakesTheIdsOfAVocabulary) {

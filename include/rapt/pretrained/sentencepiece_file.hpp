@@ -19,6 +19,7 @@
 #include "rapt/text/lines.hpp"
 #include "rapt/text/sentencepiece.hpp"
 #include "rapt/text/sentencepiece_model.hpp"
+#include "rapt/text/unicode.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -78,7 +79,10 @@ class SentencePieceReader {
       }
       if (field->number() == 24) model_.normalization.whitespace_as_suffix = field->flag();
       if (field->number() == 35) model_.byte_fallback = field->flag();
-      if (field->number() == 44) model_.unknown_surface = field->bytes();
+      if (field->number() == 44) {
+        model_.unknown_surface = field->bytes();
+        check(!find_invalid_utf8(model_.unknown_surface), "trainer_spec.unk_surface must be UTF-8");
+      }
     }
   }
 

@@ -3,7 +3,6 @@
 /// text, and which tokens are found in it, as transformers' tokenizer classes of MarianMT, T5 and Llama say.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <filesystem>
 #include <limits>
@@ -11,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -98,20 +98,9 @@ class SentencePieceFolder {
     return otherwise;
   }
 
-  /// Adds a token that is found in texts, unless it has been added already.
-  static void add_token(SentencePieceOptions& options, AddedToken token) {
-    const auto same = [&](const AddedToken& other) { return other.text == token.text; };
-    if (std::none_of(options.added_tokens.begin(), options.added_tokens.end(), same)) {
-      options.added_tokens.push_back(std::move(token));
-    }
-  }
-
   /// Gives an id behind the vocabulary, or one in it that is unused, to a token.
   void set_token(SentencePieceOptions& options, Index id, const std::string& text, std::string_view where) const {
-    const Index size = std::ssize(options.tokens);
-    require<IoError>(id < size + kMostUnused, "tokenizer", where, ": the id of ", quote_name(text),
-                     " must be less than ", size + kMostUnused, ": ", id);
-    if (id >= size) options.tokens.resize(to_size(id) + 1);
+    if (id >= std::ssize(options.tokens)) options.tokens.resize(to_size(id) + 1);
     std::string& place = at(options.tokens, id);
     require<IoError>(place.empty() || place == text, "tokenizer", where, ": the id ", id, " is of ", quote_name(place),
                      " and of ", quote_name(text));
@@ -120,6 +109,12 @@ class SentencePieceFolder {
 
   /// What tokenizer_config.json (added_tokens_decoder) and added_tokens.json add.
   void add_listed_tokens(SentencePieceOptions& options) const {
+    struct Listed {
+      Index id;
+      AddedToken token;
+      std::string_view file;
+    };
+    std::vector<Listed> listed;
     for (const TokenizerJson& config : configs_) {
       if (TokenizerJson::find(config.root(), "added_tokens_decoder") == nullptr) continue;
       const std::string part = "added_tokens_decoder";
@@ -131,25 +126,37 @@ class SentencePieceFolder {
         config.check(is_number, part, "a key must be an id: ", quote_name(number));
         const std::string& text = config.text(token, "content", dot);
         config.check(!text.empty(), dot + "content", "must not be empty");
-        set_token(options, std::stol(number), text, config.file());
-        add_token(options, {.text = text,
-                            .special = config.flag(token, "special", false, dot),
-                            .strip_left = config.flag(token, "lstrip", false, dot),
-                            .strip_right = config.flag(token, "rstrip", false, dot)});
+        listed.push_back({std::stol(number),
+                          {.text = text,
+                           .special = config.flag(token, "special", false, dot),
+                           .strip_left = config.flag(token, "lstrip", false, dot),
+                           .strip_right = config.flag(token, "rstrip", false, dot)},
+                          config.file()});
       }
     }
-    if (!contents_.has("added_tokens.json")) return;
-    const TokenizerJson added(path_ / "added_tokens.json");
-    for (const auto& [text, id] : added.root().items()) {
-      set_token(options, added.number(id, std::numeric_limits<TokenId>::max() - 1, quote_name(text)), text,
-                added.file());
-      add_token(options, {.text = text, .special = false});
+    std::optional<TokenizerJson> added;
+    if (contents_.has("added_tokens.json")) {
+      added.emplace(path_ / "added_tokens.json");
+      for (const auto& [text, id] : added->root().items()) {
+        listed.push_back({added->number(id, std::numeric_limits<TokenId>::max() - 1, quote_name(text)),
+                          {.text = text, .special = false},
+                          added->file()});
+      }
+    }
+    const Index limit = std::ssize(options.tokens) + std::ssize(listed) + kMostUnused;
+    for (Listed& one : listed) {
+      require<IoError>(one.id < limit, "tokenizer", one.file, ": the id of ", quote_name(one.token.text),
+                       " must be less than ", limit, ": ", one.id);
+      set_token(options, one.id, one.token.text, one.file);
+      options.added_tokens.push_back(std::move(one.token));
     }
   }
 
   [[nodiscard]] SentencePiece make(std::string_view file, SentencePieceModel model,
                                    SentencePieceOptions options) const {
     options.clean_up_spaces = flag("clean_up_tokenization_spaces", false);
+    std::unordered_set<std::string> texts;  // of several added tokens with one text, the first one counts
+    std::erase_if(options.added_tokens, [&](const AddedToken& token) { return !texts.insert(token.text).second; });
     return from_file((path_ / file).string(), [&] { return SentencePiece(std::move(model), std::move(options)); });
   }
 
@@ -165,7 +172,7 @@ class SentencePieceFolder {
     add_listed_tokens(options);
     for (const std::string& token : {end, options.unknown, special("pad_token", "<pad>")}) {
       if (!json.root().contains(token)) set_token(options, std::ssize(options.tokens), token, json.file());
-      add_token(options, {.text = token});
+      options.added_tokens.push_back({.text = token});
     }
     options.single = {{"$A"}, {end}};
     options.pair = {{"$A"}, {"$B"}, {end}};
@@ -179,16 +186,16 @@ class SentencePieceFolder {
     SentencePieceModel model = load_sentencepiece_model(path_ / file);
     SentencePieceOptions options;
     for (const SentencePieceModel::Piece& piece : model.pieces) options.tokens.push_back(piece.text);
-    const Index extra = number("extra_ids", 100);
+    const Index extra = number("extra_ids", kMostExtra, 100);
     add_listed_tokens(options);
     for (Index i = extra; i-- > 0;) {
       const std::string text = "<extra_id_" + std::to_string(i) + ">";
       set_token(options, std::ssize(model.pieces) + extra - 1 - i, text, contents_.path());
-      add_token(options, {.text = text});
+      options.added_tokens.push_back({.text = text});
     }
     const std::string end = special("eos_token", "</s>");
     for (const std::string& token : {end, special("unk_token", "<unk>"), special("pad_token", "<pad>")}) {
-      add_token(options, {.text = token});
+      options.added_tokens.push_back({.text = token});
     }
     options.single = {{"$A"}, {end}};
     options.pair = {{"$A"}, {end}, {"$B"}, {end}};
@@ -202,7 +209,8 @@ class SentencePieceFolder {
     for (const SentencePieceModel::Piece& piece : model.pieces) options.tokens.push_back(piece.text);
     add_listed_tokens(options);
     const std::string begin = special("bos_token", "<s>"), end = special("eos_token", "</s>");
-    for (const std::string& token : {begin, end, special("unk_token", "<unk>")}) add_token(options, {.text = token});
+    for (const std::string& token : {begin, end, special("unk_token", "<unk>")})
+      options.added_tokens.push_back({.text = token});
     const auto around = [&](std::vector<TemplatePiece>& pieces, const char* text) {
       if (flag("add_bos_token", true)) pieces.push_back({begin});
       pieces.push_back({text});
@@ -216,14 +224,15 @@ class SentencePieceFolder {
     return make(file, std::move(model), std::move(options));
   }
 
-  [[nodiscard]] Index number(const char* key, Index otherwise) const {
+  [[nodiscard]] Index number(const char* key, Index most, Index otherwise) const {
     for (const TokenizerJson& config : configs_) {
-      if (const Json* value = TokenizerJson::find(config.root(), key)) return config.number(*value, kMostUnused, key);
+      if (const Json* value = TokenizerJson::find(config.root(), key)) return config.number(*value, most, key);
     }
     return otherwise;
   }
 
-  static constexpr Index kMostUnused = Index{1} << 20;  // so that a file cannot ask for more memory than it is worth
+  // Limits, so that a file cannot ask for more memory than it is worth: of ids without a token, and of extra_ids.
+  static constexpr Index kMostUnused = Index{1} << 20, kMostExtra = Index{1} << 14;
 
   std::filesystem::path path_;
   const FolderContents& contents_;

@@ -22,10 +22,15 @@
 #include <vector>
 
 #include "rapt/core/error.hpp"
+#include "rapt/core/index.hpp"
+#include "rapt/core/token_batch.hpp"
 #include "rapt/pretrained/tokenizer_json_file.hpp"
 #include "rapt/pretrained/tokenizer_parts_json.hpp"
+#include "rapt/text/added_tokens.hpp"
 #include "rapt/text/byte_level_bpe.hpp"
+#include "rapt/text/byte_level_split.hpp"
 #include "rapt/text/composed_tokenizer.hpp"
+#include "rapt/text/encoding.hpp"
 #include "rapt/text/sentencepiece.hpp"
 #include "rapt/text/wordpiece.hpp"
 

@@ -3,8 +3,8 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <string>
 #include <string_view>
@@ -13,6 +13,7 @@
 
 #include "rapt/core/index.hpp"
 #include "rapt/core/token_batch.hpp"
+#include "rapt/text/byte_trie.hpp"
 #include "rapt/text/character_classes.hpp"
 #include "rapt/text/unicode.hpp"
 #include "rapt/text/word_characters.hpp"
@@ -31,7 +32,8 @@ struct AddedToken {
 
 namespace detail {
 
-/// Finds tokens in texts from left to right; of several tokens at one place it takes the longest.
+/// Finds tokens in texts from left to right; of several tokens at one place it takes the longest, and of several with
+/// the same text the first that was added.
 class AddedTokenFinder {
  public:
   /// Adds a token with the text that is looked for. `finish` must be called after the last one.
@@ -42,12 +44,12 @@ class AddedTokenFinder {
   }
   void finish() {
     const auto first = [](const Token& token) { return static_cast<unsigned char>(token.text.front()); };
-    std::stable_sort(tokens_.begin(), tokens_.end(), [&](const Token& a, const Token& b) {
-      return std::pair(first(a), b.text.size()) < std::pair(first(b), a.text.size());
-    });
-    begins_.fill(0);
-    for (const Token& token : tokens_) ++begins_[first(token) + 1u];
-    for (std::size_t i = 1; i < begins_.size(); ++i) begins_[i] += begins_[i - 1];
+    std::stable_sort(tokens_.begin(), tokens_.end(), [](const Token& a, const Token& b) { return a.text < b.text; });
+    const auto same = [](const Token& a, const Token& b) { return a.text == b.text; };
+    tokens_.erase(std::unique(tokens_.begin(), tokens_.end(), same), tokens_.end());
+    std::vector<ByteTrie::Key> keys;
+    for (const Token& token : tokens_) keys.push_back({token.text, static_cast<std::int32_t>(keys.size())});
+    trie_ = ByteTrie(std::move(keys), "added_tokens");
     only_first_ = tokens_.empty() || first(tokens_.front()) != first(tokens_.back()) ? -1 : first(tokens_.front());
   }
 
@@ -93,17 +95,13 @@ class AddedTokenFinder {
       return found == nullptr ? text.size() : to_size(static_cast<const char*>(found) - text.data());
     }
     for (; at < text.size(); ++at) {
-      const auto byte = static_cast<unsigned char>(text[at]);
-      if (begins_[byte] != begins_[byte + 1u]) break;
+      if (trie_.has_first(static_cast<unsigned char>(text[at]))) break;
     }
     return at;
   }
   [[nodiscard]] const Token* token_at(std::string_view text, std::size_t at) const {
-    const auto byte = static_cast<unsigned char>(text[at]);
-    for (std::size_t i = begins_[byte]; i < begins_[byte + 1u]; ++i) {
-      if (text.substr(at).starts_with(tokens_[i].text)) return &tokens_[i];
-    }
-    return nullptr;
+    const ByteTrie::Match found = trie_.longest(text.substr(at));
+    return found.length == 0 ? nullptr : &rapt::at(tokens_, found.value);
   }
 
   [[nodiscard]] static bool is_beside_word(std::string_view text, std::size_t begin, std::size_t end) {
@@ -127,9 +125,9 @@ class AddedTokenFinder {
     return begin;
   }
 
-  std::vector<Token> tokens_;              // sorted by first byte, and the longest first
-  std::array<std::size_t, 257> begins_{};  // where the tokens of each first byte begin
-  int only_first_ = -1;                    // the byte that all tokens begin with, or -1
+  std::vector<Token> tokens_;  // sorted by text
+  ByteTrie trie_;              // their texts
+  int only_first_ = -1;        // the byte that all tokens begin with, or -1
 };
 
 }  // namespace detail

@@ -44,6 +44,8 @@ class CharacterMap {
     for (std::size_t i = 0; i < units_.size(); ++i) units_[i] = word_at(bytes, kWord * (i + 1));
     texts_ = bytes.substr(kWord + trie_bytes);
     require(texts_.back() == '\0', kName, "the last replacement must end with a zero byte");
+    const auto invalid = find_invalid_utf8(texts_);
+    require(!invalid, kName, "a replacement must be UTF-8: that at ", texts_.rfind('\0', invalid.value_or(0)) + 1);
     for (std::size_t i = 0; i < units_.size(); ++i) {
       if (i == 0 || !is_value(units_[i])) check_unit(i);
     }
@@ -103,7 +105,8 @@ class CharacterMap {
     const std::uint32_t value = units_[children] & 0x7FFFFFFFu;
     require(value < texts_.size(), kName, "the replacements are ", texts_.size(), " bytes: unit ", i, " has one at ",
             value);
-    require(!find_invalid_utf8(text_at(value)), kName, "a replacement must be UTF-8: that at ", value);
+    require((static_cast<unsigned char>(texts_[value]) & 0xC0u) != 0x80u, kName,
+            "a replacement must begin with a character: that at ", value);
   }
 
   void find_unchanged() {

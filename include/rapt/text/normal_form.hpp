@@ -20,6 +20,7 @@
 #include "rapt/text/character_classes.hpp"
 #include "rapt/text/key_table.hpp"
 #include "rapt/text/normalized_text.hpp"
+#include "rapt/text/unicode.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -115,7 +116,6 @@ class Compositions {
 class NormalForm {
  public:
   explicit NormalForm(const NormalFormOptions& options) : options_(options) {}
-  [[nodiscard]] const NormalFormOptions& options() const { return options_; }
 
   struct Part {
     std::int32_t value;

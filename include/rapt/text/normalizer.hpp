@@ -64,6 +64,23 @@ using NormalizerStep = std::variant<NormalFormOptions, LowercaseStep, StripStep,
 
 namespace detail {
 
+/// Writes a text in which whatever matches is replaced. Nothing matches in an empty text. False if nothing matches:
+/// then `out` stays as it is.
+inline bool replace_matches(const ReplaceStep& step, std::string_view text, Pattern::Work& work, NormalizedText& out) {
+  if (text.empty()) return false;
+  std::size_t done = 0;
+  bool is_changed = false;
+  step.pattern.for_each_match(text, work, [&](std::size_t begin, std::size_t end) {
+    if (!is_changed) out.clear();
+    is_changed = true;
+    out.copy(text, done, begin);
+    out.append(step.content, end == 0 ? NormalizedText::kNowhere : previous_code_point(text, end));
+    done = end;
+  });
+  if (is_changed) out.copy(text, done, text.size());
+  return is_changed;
+}
+
 /// The end of the sequence of characters from `begin` on that a user sees as one (Unicode Standard Annex 29).
 [[nodiscard]] inline std::size_t grapheme_end(std::string_view text, std::size_t begin) {
   CodePoint point = known_code_point_at(text, begin);
@@ -328,17 +345,7 @@ class Normalizer {
     return true;
   }
   [[nodiscard]] static bool apply(const ReplaceStep& step, std::string_view text, Work& work, NormalizedText& out) {
-    std::size_t done = 0;
-    bool is_changed = false;
-    step.pattern.for_each_match(text, work.matching, [&](std::size_t begin, std::size_t end) {
-      if (!is_changed) out.clear();
-      is_changed = true;
-      out.copy(text, done, begin);
-      out.append(step.content, end == 0 ? NormalizedText::kNowhere : previous_code_point(text, end));
-      done = end;
-    });
-    if (is_changed) out.copy(text, done, text.size());
-    return is_changed;
+    return replace_matches(step, text, work.matching, out);
   }
 
   std::vector<Step> steps_;

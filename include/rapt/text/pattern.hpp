@@ -21,6 +21,7 @@
 #include "rapt/core/index.hpp"
 #include "rapt/text/character_classes.hpp"
 #include "rapt/text/pattern_syntax.hpp"
+#include "rapt/text/unicode.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -38,6 +39,7 @@ class Pattern {
       require(data_ != nullptr && context_ != nullptr, "pattern", "no memory for matching");
       pcre2_set_match_limit_8(context_.get(), kMostSteps);
       pcre2_set_depth_limit_8(context_.get(), kMostSteps);
+      pcre2_set_heap_limit_8(context_.get(), kMostHeap);
     }
     struct Free {
       void operator()(pcre2_match_data_8* data) const { pcre2_match_data_free_8(data); }
@@ -88,7 +90,8 @@ class Pattern {
   }
 
  private:
-  static constexpr std::uint32_t kMostSteps = 2'000'000;
+  static constexpr std::uint32_t kMostSteps = 10'000'000;
+  static constexpr std::uint32_t kMostHeap = 64 * 1024;  // KiB, of matching without JIT
 
   Pattern(std::string source, std::optional<std::string> expression, bool is_string)
       : source_(std::move(source)), is_string_(is_string) {

@@ -3,8 +3,12 @@
 /// of Perl as PCRE2 reads it. (Hugging Face's tokenizers package uses Oniguruma.)
 ///
 /// The two differ in: \h (a hexadecimal digit), \v (one character), \s, \w and \b (other characters), (?m) (Perl's
-/// (?s)), ^ and $ (always of lines), nested sets and && in sets, {n,m}+ (not possessive), {,m}, \O, \N and \uHHHH; and
-/// in the version of Unicode. What has no translation is a ValueError.
+/// (?s)), (?i) and the other options without a colon (a group up to the end of the group around them, with all its
+/// alternatives), ^ and $ (always of lines), nested sets and && in sets, {n,m}+ (not possessive), {n}? (not lazy), a
+/// quantifier behind {n,m}, {,m}, \O, \N and \uHHHH; and in the version of Unicode. What has no translation is a
+/// ValueError: so are [:alpha:] and other classes, and properties that are neither categories nor scripts, such as
+/// \p{Alpha} and \p{Emoji}, which Oniguruma knows. One difference stays: without regard to case, Oniguruma also takes
+/// several characters for one, as (?i:ss) for "\u00DF".
 #pragma once
 
 #include <algorithm>
@@ -68,8 +72,7 @@ class PatternTranslator {
   explicit PatternTranslator(std::string_view pattern) : pattern_(pattern) {}
 
   [[nodiscard]] std::string translate() {
-    std::size_t atom = 0;             // where the last atom begins in out_
-    std::vector<std::size_t> groups;  // where the open groups begin
+    std::size_t atom = 0;  // where the last atom begins in out_
     while (at_ < pattern_.size()) {
       const char c = pattern_[at_];
       const std::size_t before = out_.size();
@@ -79,28 +82,29 @@ class PatternTranslator {
         ++at_;
         out_ += set().as_pattern();
       } else if (c == '(') {
-        groups.push_back(before);
         open_group();
         continue;
       } else if (c == ')') {
+        close_isolated_groups();
+        require(!groups_.empty(), kName, "a closing parenthesis without an opening one: ", pattern_);
         out_ += c;
         ++at_;
-        require(!groups.empty(), kName, "a closing parenthesis without an opening one: ", pattern_);
-        atom = groups.back();
-        groups.pop_back();
+        atom = groups_.back().begin;
+        groups_.pop_back();
+        continue;
+      } else if (c == '#' && is_extended()) {
+        at_ = std::min(pattern_.find('\n', at_), pattern_.size());  // a comment
         continue;
       } else if (c == '{' && bounds(atom)) {
         continue;
       } else {
-        out_ += c;
-        ++at_;
-        while (at_ < pattern_.size() && (static_cast<unsigned char>(pattern_[at_]) & 0xC0u) == 0x80u) {
-          out_ += pattern_[at_++];
-        }
+        out_ += take_character();
         if (c == '*' || c == '+' || c == '?') continue;
+        if (is_extended() && std::string_view(" \t\n\v\f\r").find(c) != std::string_view::npos) continue;
       }
       atom = before;
     }
+    close_isolated_groups();
     return std::move(out_);
   }
 
@@ -110,6 +114,12 @@ class PatternTranslator {
   static constexpr std::string_view kNotSpace =
       R"(\x{0}-\x{8}\x{e}-\x{1f}!-\x{84}\x{86}-\x{9f}\x{a1}-\x{167f}\x{1681}-\x{1fff}\x{200b}-\x{2027})"
       R"(\x{202a}-\x{202e}\x{2030}-\x{205e}\x{2060}-\x{2fff}\x{3001}-\x{10ffff})";
+
+  struct Group {
+    std::size_t begin;  // in out_
+    bool is_extended;   // the option x: white space and comments mean nothing
+    bool is_isolated;   // made of an option without a colon
+  };
 
   /// A set of characters: members as they stand in brackets, and patterns of one character beside them.
   struct Set {
@@ -132,6 +142,13 @@ class PatternTranslator {
   }
   [[nodiscard]] char next(std::size_t ahead = 0) const {
     return at_ + ahead < pattern_.size() ? pattern_[at_ + ahead] : '\0';
+  }
+
+  /// Reads one character.
+  [[nodiscard]] std::string take_character() {
+    const std::size_t begin = at_++;
+    while ((static_cast<unsigned char>(next()) & 0xC0u) == 0x80u) ++at_;
+    return std::string(pattern_.substr(begin, at_ - begin));
   }
 
   /// Members of a set for the property \p{name}.
@@ -223,6 +240,12 @@ class PatternTranslator {
     require(c != '\0', kName, "a backslash at the end: ", pattern_);
     ++at_;
     if (c == 'v') return "\\x{b}";
+    if (c == 'x' && next() == '{') {
+      const std::size_t end = std::min(pattern_.find('}', at_), pattern_.size() - 1);
+      const std::string_view braces = pattern_.substr(at_, end + 1 - at_);
+      at_ = end + 1;
+      return "\\x" + std::string(braces);
+    }
     if (c == 'u') {
       require(at_ + 4 <= pattern_.size(), kName, "four digits must follow \\u: ", pattern_);
       at_ += 4;
@@ -276,10 +299,23 @@ class PatternTranslator {
     }
     std::vector<std::string> conditions;  // of the parts behind &&
     Set part;
+    // What a hyphen means depends on what is before it.
+    enum class Before { nothing, character, hyphen, other };
+    Before before = Before::nothing;
     const auto end_part = [&] {
       if (part.members.empty() && part.patterns.empty()) refuse("an empty set");
       conditions.push_back(part.as_pattern());
       part = {};
+      before = Before::nothing;
+    };
+    const auto add_character = [&](std::string_view character) {
+      part.members += character;
+      before = before == Before::hyphen ? Before::other : Before::character;
+    };
+    // A set in a set stays apart: no range begins or ends with it.
+    const auto begin_class = [&] {
+      if (before == Before::hyphen) refuse("a range that ends with a set");
+      before = Before::other;
     };
     for (bool is_first = true;; is_first = false) {
       require(at_ < pattern_.size(), kName, "a set without a closing bracket: ", pattern_);
@@ -289,8 +325,10 @@ class PatternTranslator {
         break;
       }
       if (c == '[' && next(1) == ':') {
+        begin_class();
         posix_class(part);
       } else if (c == '[') {
+        begin_class();
         ++at_;
         Set inner = set();
         if (inner.negated || !inner.patterns.empty()) {
@@ -305,24 +343,33 @@ class PatternTranslator {
         ++at_;
         Set escape;
         if (next() == 'S') {
+          begin_class();
           ++at_;
           part.members += kNotSpace;
         } else if (next() == 'b') {
           ++at_;
-          part.members += "\\x{8}";
+          add_character("\\x{8}");
         } else if (set_escape(escape)) {
+          begin_class();
           if (escape.negated) {
             part.patterns.push_back(escape.as_pattern());
           } else {
             part.members += escape.members;
           }
         } else {
-          part.members += character_escape();
+          add_character(character_escape());
+        }
+      } else if (c == '-') {
+        const bool is_last = next(1) == ']' || (next(1) == '&' && next(2) == '&');
+        ++at_;
+        if (before == Before::character && !is_last) {
+          part.members += '-';
+          before = Before::hyphen;
+        } else {
+          add_character("\\-");
         }
       } else {
-        if (c == '[' || c == ']' || c == '^') part.members += '\\';
-        part.members += c;
-        ++at_;
+        add_character((c == ']' || c == '^' ? "\\" : "") + take_character());
       }
     }
     --depth_;
@@ -361,6 +408,7 @@ class PatternTranslator {
 
   /// Reads the beginning of a group. Ruby's option m is Perl's s.
   void open_group() {
+    groups_.push_back({out_.size(), is_extended(), false});
     out_ += '(';
     ++at_;
     if (next() == '*') refuse("(*");
@@ -385,17 +433,23 @@ class PatternTranslator {
       }
       return;
     }
+    bool is_on = true;
     while (at_ < pattern_.size() && next() != ':' && next() != ')') {
       const char option = next();
       if (option != 'i' && option != 'm' && option != 'x' && option != '-') refuse("such a group");
+      if (option == '-') is_on = false;
+      if (option == 'x') groups_.back().is_extended = is_on;
       out_ += option == 'm' ? 's' : option;
       ++at_;
     }
-    if (next() == ':') {
-      out_ += ':';
-      ++at_;
-    }
+    groups_.back().is_isolated = next() == ')';
+    out_ += ':';
+    ++at_;
   }
+  void close_isolated_groups() {
+    for (; !groups_.empty() && groups_.back().is_isolated; groups_.pop_back()) out_ += ')';
+  }
+  [[nodiscard]] bool is_extended() const { return !groups_.empty() && groups_.back().is_extended; }
 
   /// Reads {n}, {n,}, {n,m} or {,m}; false if the brace begins none of them.
   [[nodiscard]] bool bounds(std::size_t atom) {
@@ -405,7 +459,9 @@ class PatternTranslator {
     if (inner.empty() || inner == "," || inner.find_first_not_of("0123456789,") != inner.npos) return false;
     if (inner.front() == ',') inner.insert(0, 1, '0');
     at_ = end + 1;
-    const bool is_repeated = next() == '+';
+    // A quantifier behind it repeats the whole, but {n,m}? is the lazy {n,m}.
+    const bool is_exact = inner.find(',') == inner.npos;
+    const bool is_repeated = next() == '+' || next() == '*' || next() == '{' || (next() == '?' && is_exact);
     if (is_repeated) out_.insert(atom, "(?:");
     out_ += "{" + inner + (is_repeated ? "})" : "}");
     return true;
@@ -414,6 +470,7 @@ class PatternTranslator {
   std::string_view pattern_;
   std::size_t at_ = 0;
   int depth_ = 0;
+  std::vector<Group> groups_;  // those that are open
   std::string out_;
 };
 

@@ -25,6 +25,7 @@
 #include "rapt/text/pair_joiner.hpp"
 #include "rapt/text/segment.hpp"
 #include "rapt/text/token_table.hpp"
+#include "rapt/text/unicode.hpp"
 #include "rapt/text/unigram.hpp"
 #include "rapt/text/word_matching.hpp"
 

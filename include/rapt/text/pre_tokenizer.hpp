@@ -197,7 +197,6 @@ class PreTokenizer {
     }
   }
 
-  [[nodiscard]] const std::vector<PreTokenizerStep>& steps() const { return steps_; }
   /// True if `begins_text` is asked, so that the origins of the given text must be known.
   [[nodiscard]] bool needs_origins() const { return needs_origins_; }
 
@@ -359,8 +358,9 @@ class PreTokenizer {
                            begins_text(origins == nullptr ? begin : (*origins)[begin])))) {
         out.append(replacement, begin);
       }
+      const std::string_view up_to_end = text.substr(0, end);
       for (std::size_t i = begin; i < end;) {
-        const std::size_t space = std::min(text.find(' ', i), end);
+        const std::size_t space = std::min(up_to_end.find(' ', i), end);
         if (space > i) out.copy(text, i, space);
         if (space < end) out.append(replacement, space);
         i = space + 1;

@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -30,6 +31,7 @@
 #include "rapt/text/added_tokens.hpp"
 #include "rapt/text/byte_trie.hpp"
 #include "rapt/text/clean_up.hpp"
+#include "rapt/text/encoding.hpp"
 #include "rapt/text/pair_joiner.hpp"
 #include "rapt/text/segment.hpp"
 #include "rapt/text/sentencepiece_bpe.hpp"
@@ -142,35 +144,32 @@ class SentencePiece : public TextEncoder<SentencePiece> {
     return text;
   }
 
-  /// A random segmentation of a text, with the special tokens around it. Throws ValueError for text that is not UTF-8,
-  /// n_best that is neither -1 nor positive, and for byte pair encoding unless 0 <= alpha <= 1.
+  /// A random segmentation of a text, cut off at max_tokens, with the special tokens around it. Throws ValueError for
+  /// text that is not UTF-8, n_best that is neither -1 nor from 1 to 512, alpha that is not finite or too large, and
+  /// for byte pair encoding unless 0 <= alpha <= 1.
   [[nodiscard]] std::vector<TokenId> sample(std::string_view text, const SentencePieceSampling& sampling,
                                             Rng& rng) const {
     require(!find_invalid_utf8(text), "sentencepiece.sample", "text must be UTF-8");
     require(sampling.n_best == -1 || sampling.n_best >= 1, "sentencepiece.sample",
             "n_best must be -1 or positive: ", sampling.n_best);
+    require(sampling.n_best <= kMostBest, "sentencepiece.sample", "n_best must be at most ", kMostBest, ": ",
+            sampling.n_best);
+    require(std::isfinite(sampling.alpha), "sentencepiece.sample", "alpha must be finite: ", sampling.alpha);
     Work work;
     work.segment = [&](std::string_view normalized) { draw(normalized, sampling, rng, work); };
     detail::TokenSink sink;
     append(text, true, work, sink);
-    std::vector<TokenId> ids;
-    for (const TemplatePiece& piece : options_.single) {
-      if (piece.text == "$A") {
-        ids.insert(ids.end(), sink.ids.begin(), sink.ids.end());
-      } else {
-        ids.push_back(id(piece.text));
-      }
-    }
-    return ids;
+    return with_special_tokens(std::move(sink));
   }
 
-  /// The n most probable segmentations of a text, the best first; n must be positive. No added token is looked for, and
-  /// there are no special tokens around the text. Throws ValueError for models that are not unigram.
+  /// The n most probable segmentations of a text, the best first; n must be from 1 to 512. No added token is looked
+  /// for, and there are no special tokens around the text. Throws ValueError for models that are not unigram.
   [[nodiscard]] std::vector<ScoredTokens> n_best(std::string_view text, Index n) const {
     require(!find_invalid_utf8(text), "sentencepiece.n_best", "text must be UTF-8");
     const auto* const unigram = std::get_if<Unigram>(&segmenter_);
     require(unigram != nullptr, "sentencepiece.n_best", "only a unigram model has probabilities: this is of kind ",
             static_cast<int>(model_.kind));
+    require(n <= kMostBest, "sentencepiece.n_best", "n must be at most ", kMostBest, ": ", n);
     Work work;
     normalizer_(text, {}, work.normalizing);
     std::vector<ScoredTokens> found;
@@ -188,6 +187,7 @@ class SentencePiece : public TextEncoder<SentencePiece> {
   static constexpr const char* kName = "sentencepiece";
   static constexpr float kUnknownPenalty = 10;  // below the lowest score of a normal piece
   static constexpr double kSymbolPenalty = 0.1;
+  static constexpr Index kMostBest = 512;  // as in SentencePiece
 
   struct Words {};  // the segmenter of models of kind word
   struct Work {
@@ -329,6 +329,8 @@ class SentencePiece : public TextEncoder<SentencePiece> {
 
   /// A word begins at each space symbol.
   void split_words(std::string_view text, Segmentation& segments) const {
+    require(text.size() < to_size(std::numeric_limits<std::int32_t>::max()), kName, "a text must be shorter than ",
+            std::numeric_limits<std::int32_t>::max(), " bytes: ", text.size());
     segments.clear();
     for (std::size_t begin = 0; begin < text.size();) {
       const std::size_t end = std::min(text.find(detail::kSpaceSymbol, begin + 1), text.size());

@@ -19,6 +19,7 @@
 
 #include "rapt/core/error.hpp"
 #include "rapt/core/index.hpp"
+#include "rapt/core/shape.hpp"
 #include "rapt/core/thread_pool.hpp"
 #include "rapt/core/token_batch.hpp"
 #include "rapt/text/byte_trie.hpp"
@@ -127,12 +128,20 @@ class SentencePieceBpe {
     }
     std::sort(scores.begin(), scores.end(), std::greater<>());
     scores.erase(std::unique(scores.begin(), scores.end()), scores.end());
+    std::vector<std::uint64_t> powers = {1};  // of the hash's factor
+    std::vector<std::uint64_t> hashes;        // of the beginnings of a piece
     for (std::size_t p = 0; p < pieces.size(); ++p) {
       const std::string_view text = pieces[p].text;
+      hashes.assign(1, TokenTable::kEmptyHash);
+      for (const char byte : text) hashes.push_back(TokenTable::hash_on(hashes.back(), byte));
+      while (powers.size() < text.size()) powers.push_back(powers.back() * TokenTable::kFactor);
       const auto rank = std::lower_bound(scores.begin(), scores.end(), pieces[p].score, std::greater<>());
       for (std::size_t i = code_point_at(text, 0).length; i < text.size(); i += code_point_at(text, i).length) {
-        const TokenId left = numbers_.find(text.substr(0, i)), right = numbers_.find(text.substr(i));
-        if (left < 0 || right < 0) continue;
+        const TokenId left = numbers_.find(hashes[i], text.substr(0, i), {});
+        if (left < 0) continue;
+        const std::uint64_t right_hash = hashes.back() - hashes[i] * powers[text.size() - i];
+        const TokenId right = numbers_.find(right_hash, text.substr(i), {});
+        if (right < 0) continue;
         joiner_.add(left, right, static_cast<std::int32_t>(rank - scores.begin()), static_cast<TokenId>(p));
       }
     }
@@ -140,7 +149,8 @@ class SentencePieceBpe {
 
   /// Finds the pieces that joining makes of their own characters. A word with such a text is encoded without joining.
   void find_whole_pieces(std::span<const Piece> pieces) {
-    std::vector<char> is_whole(ids_.size());
+    if (has_unused_) return;  // how a word is cut depends on the words before it
+    is_whole_.resize(ids_.size());
     parallel_for(std::ssize(pieces), 1024, [&](Index begin, Index end) {
       Work work;
       for (Index i = begin; i < end; ++i) {
@@ -148,10 +158,9 @@ class SentencePieceBpe {
         if (word_end(text, 0) != text.size()) continue;
         work.segments.clear();
         join(text, 0, text.size(), work, nullptr);
-        at(is_whole, i) = work.segments.size() == 1 && work.segments[0].id == at(ids_, i) ? 1 : 0;
+        at(is_whole_, i) = work.segments.size() == 1 && work.segments[0].id == at(ids_, i) ? 1 : 0;
       }
     });
-    if (!has_unused_) is_whole_ = std::move(is_whole);
   }
 
   void join(std::string_view text, std::size_t begin, std::size_t end, Work& work, JoinDropout* dropout) const {

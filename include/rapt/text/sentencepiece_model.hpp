@@ -2,6 +2,7 @@
 /// SentencePieceModel: what a SentencePiece model's file holds.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>

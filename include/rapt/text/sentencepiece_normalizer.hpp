@@ -45,8 +45,6 @@ class SentencePieceNormalizer {
     for (unsigned char c = 0; c < 128; ++c) is_plain_[c] = options_.rules.is_unchanged(c) && !symbols_.has_first(c);
   }
 
-  [[nodiscard]] const SentencePieceNormalization& options() const { return options_; }
-
   /// What is wanted of a call.
   struct Request {
     bool origins = false;  ///< sets `Work::origins`

@@ -112,6 +112,16 @@ class TextEncoder {
   }
 
  protected:
+  /// The ids of one text's tokens, cut off and with the special tokens around them.
+  [[nodiscard]] std::vector<TokenId> with_special_tokens(detail::TokenSink text) const {
+    const EncodeOptions options;
+    std::array<detail::TokenSink, 2> sinks = {std::move(text), {}};
+    truncate(sinks, single_, options);
+    std::vector<TokenId> ids;
+    lay_out(sinks, single_, options, ids, nullptr);
+    return ids;
+  }
+
   struct ResolvedPiece {
     int text;  // the first (0) or second (1) text, or the token (-1)
     TokenId token, type;
@@ -261,7 +271,10 @@ class TextEncoder {
     }
     begins.push_back(first.size());
     std::vector<PairBatch> parts(begins.size() - 1);
-    std::vector<TextNumberAndByte> errors(parts.size());
+    std::vector<std::string> errors(parts.size());  // what is wrong with the first bad text of each part
+    const auto text_number = [&](std::size_t i, std::size_t which) {
+      return "text " + std::to_string(i) + (second.empty() ? "" : which == 0 ? " of the first" : " of the second");
+    };
     parallel_parts(std::ssize(parts), [&](Index p) {
       const auto part = to_size(p);
       typename Self::Work work;
@@ -269,30 +282,29 @@ class TextEncoder {
       TokenBatch& batch = parts[part].tokens;
       std::vector<TokenId>* const types = second.empty() ? nullptr : &parts[part].types;
       for (std::size_t i = begins[part]; i < begins[part + 1]; ++i) {
-        for (std::size_t t = 0; t < (second.empty() ? 1u : 2u); ++t) {
-          const std::string& text = t == 0 ? first[i] : second[i];
-          if (const auto offset = detail::find_invalid_bytes(text)) {
-            errors[part] = {true, t, i, *offset};
-            return;
+        std::size_t t = 0;
+        try {
+          for (; t < (second.empty() ? 1u : 2u); ++t) {
+            const std::string& text = t == 0 ? first[i] : second[i];
+            if (const auto offset = detail::find_invalid_bytes(text)) {
+              errors[part] = "text must be UTF-8: " + text_number(i, t) + ", byte " + std::to_string(*offset + 1) +
+                             " of " + std::to_string(text.size());
+              return;
+            }
+            sinks[t].ids.clear();
+            self().append(text, options.find_special, work, sinks[t]);
           }
-          sinks[t].ids.clear();
-          self().append(text, options.find_special, work, sinks[t]);
+          truncate(sinks, pattern, options);
+        } catch (const ValueError& error) {
+          errors[part] = (t < 2 ? text_number(i, t) : "pair " + std::to_string(i)) + ": " + error.what();
+          return;
         }
-        truncate(sinks, pattern, options);
         const std::size_t before = batch.tokens.size();
         lay_out(sinks, pattern, options, batch.tokens, types);
         batch.row_splits.push_back(static_cast<Index>(batch.tokens.size() - before));
       }
     });
-    for (const TextNumberAndByte& error : errors) {
-      if (!error.found) continue;
-      const std::string& text = (error.which == 0 ? first : second)[error.text];
-      fail(name(call), "text must be UTF-8: text ", error.text,
-           second.empty()     ? ""
-           : error.which == 0 ? " of the first"
-                              : " of the second",
-           ", byte ", error.byte + 1, " of ", text.size());
-    }
+    for (const std::string& error : errors) require(error.empty(), name(call), error);
     if (parts.size() == 1) return std::move(parts[0]);
     PairBatch all;
     std::size_t tokens = 0;
@@ -307,10 +319,6 @@ class TextEncoder {
     }
     return all;
   }
-  struct TextNumberAndByte {
-    bool found = false;
-    std::size_t which = 0, text = 0, byte = 0;
-  };
 
   Template single_, pair_;
   Truncation truncation_;

@@ -188,16 +188,9 @@ inline void decode_step(const StripDecoding& step, std::vector<std::string>& par
 }
 inline void decode_step(const ReplaceStep& step, std::vector<std::string>& parts) {
   Pattern::Work work;
-  std::string replaced;
+  NormalizedText replaced;
   for (std::string& part : parts) {
-    replaced.clear();
-    std::size_t done = 0;
-    step.pattern.for_each_match(part, work, [&](std::size_t begin, std::size_t end) {
-      replaced.append(part, done, begin - done) += step.content;
-      done = end;
-    });
-    replaced.append(part, done);
-    part.swap(replaced);
+    if (replace_matches(step, part, work, replaced)) part.swap(replaced.text);
   }
 }
 

@@ -26,10 +26,13 @@ namespace rapt { inline namespace RAPT_ABI { namespace detail {
 class TokenTable {
  public:
   static constexpr std::uint64_t kEmptyHash = 0;
+  /// A byte more multiplies the hash by the factor and adds to it, so that the hash of a + b is the sum of the hash of
+  /// a times the factor to the power of b's size, and the hash of b.
+  static constexpr std::uint64_t kFactor = 0xD6E8FEB86659FD93u;
 
   /// The hash of a text that is longer by a byte (or by another text) than the text with the given hash.
   [[nodiscard]] static constexpr std::uint64_t hash_on(std::uint64_t hash, char byte) {
-    return hash * 0xD6E8FEB86659FD93u + static_cast<unsigned char>(byte) + 1;
+    return hash * kFactor + static_cast<unsigned char>(byte) + 1;
   }
   [[nodiscard]] static constexpr std::uint64_t hash_on(std::uint64_t hash, std::string_view text) {
     for (const char byte : text) hash = hash_on(hash, byte);

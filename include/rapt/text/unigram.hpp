@@ -18,6 +18,7 @@
 #include "rapt/core/error.hpp"
 #include "rapt/core/index.hpp"
 #include "rapt/core/rng.hpp"
+#include "rapt/core/shape.hpp"
 #include "rapt/core/token_batch.hpp"
 #include "rapt/text/byte_trie.hpp"
 #include "rapt/text/segment.hpp"
@@ -163,7 +164,7 @@ class Unigram {
   /// A random segmentation: one with log-probability s has a probability proportional to exp(alpha s). Alpha 0 makes
   /// all equally probable, a large alpha the most probable one nearly certain. Sums the probabilities of all from left
   /// to right and draws pieces from right to left (forward filtering, backward sampling). Takes a number for each
-  /// piece.
+  /// piece. Throws ValueError for an alpha whose product with the scores is not finite.
   [[nodiscard]] Segmentation sample(std::string_view text, double alpha, Rng& rng) const {
     require(std::isfinite(alpha), kName, "sample: alpha must be finite: ", alpha);
     const Lattice lattice = this->lattice(text);
@@ -182,6 +183,7 @@ class Unigram {
       for (const double term : terms) sum += std::exp(term - largest);
       forward[end] = largest + std::log(sum);
     }
+    require(std::isfinite(forward.back()), kName, "sample: alpha times the scores must not overflow: ", alpha);
     Segmentation reversed;
     for (std::size_t end = text.size(); end > 0;) {
       double left = rng.uniform();
@@ -211,6 +213,11 @@ class Unigram {
     return byte < 0xC0 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4;
   }
 
+  static void check_size(std::string_view text) {
+    require(text.size() < to_size(std::numeric_limits<std::int32_t>::max()), kName, "a text must be shorter than ",
+            std::numeric_limits<std::int32_t>::max(), " bytes: ", text.size());
+  }
+
   /// Adds a segment, or makes the last one longer if both are unknown.
   void add_segment(Segmentation& segments, const Segment& segment) const {
     if (options_.fuse_unknown && segment.id == options_.unknown && !segments.empty() &&
@@ -237,8 +244,7 @@ class Unigram {
   template <class Sum, class Ending>
   void search(std::string_view text, std::vector<Ending>& endings, Segmentation& segments) const {
     segments.clear();
-    require(text.size() < to_size(std::numeric_limits<std::int32_t>::max()), kName, "a text must be shorter than ",
-            std::numeric_limits<std::int32_t>::max(), " bytes: ", text.size());
+    check_size(text);
     endings.assign(text.size() + 1, Ending{Sum{0}, -1, 0});
     const double* const scores = scores_.data();
     const TokenId* const ids = ids_.data();
@@ -282,6 +288,7 @@ class Unigram {
     std::vector<std::size_t> first;
   };
   [[nodiscard]] Lattice lattice(std::string_view text) const {
+    check_size(text);
     Lattice lattice{{}, std::vector<std::size_t>(text.size() + 1, kNone)};
     std::vector<std::size_t> last(text.size() + 1, kNone);
     for (std::size_t begin = 0; begin < text.size();) {

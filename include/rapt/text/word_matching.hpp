@@ -12,6 +12,7 @@
 #include "rapt/core/token_batch.hpp"
 #include "rapt/text/character_classes.hpp"
 #include "rapt/text/token_table.hpp"
+#include "rapt/text/unicode.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
