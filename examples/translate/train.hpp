@@ -135,7 +135,7 @@ class Training {
  private:
   [[nodiscard]] rapt::TransformerConfig config() const {
     auto config = rapt::TransformerConfig::preset(f_.preset, text_.subwords.vocabulary().size());
-    if (f_.dropout >= 0) config.dropout = f_.dropout;
+    config.dropout = f_.dropout.value_or(config.dropout);
     config.attention_dropout = f_.attention_dropout;
     config.activation_dropout = f_.activation_dropout;
     config.norm = f_.norm == "pre" ? rapt::NormPlacement::pre : rapt::NormPlacement::post;
