@@ -80,7 +80,9 @@ inline rapt::JobOptions job_options(const TrainFlags& f, const CLI::App& command
                                      "--average", "--keep", "--folder", "--model", "--log-every", "--plot", "--help",
                                      "--source", "--target", "--pairs", "--validation-source", "--validation-target"}),
       .corpus = fingerprint(corpora.training) + "; validation: " + fingerprint(corpora.validation),
-      .messages = stderr};
+      .messages = stderr,
+      .resume_name = "--resume",
+      .restart_name = "--restart"};
   if (f.checkpoint_every > 0 || f.resume) options.folder = f.folder.empty() ? f.model + ".run" : f.folder;
   return options;
 }
