@@ -17,9 +17,8 @@
 
 int main(int argc, char** argv) {
   CLI::App app{
-      "Trains a translator, translates and scores. Without a subcommand it shows what it can do, in a minute or two, "
-      "on\n"
-      "an embedded corpus of Chinese-English phrases. RAPT_THREADS sets the number of threads."};
+      "Trains a translator, translates and scores. Without a subcommand it shows what it can do, in a minute or two,\n"
+      "on an embedded corpus of Chinese-English phrases. RAPT_THREADS sets the number of threads."};
   app.require_subcommand(0, 1);
   translate::TrainFlags train_flags;
   translate::TranslateFlags run_flags;

@@ -9,8 +9,12 @@
 // a - b + c: king - man + woman.
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <exception>
+#include <filesystem>
 #include <rapt/text/bpe.hpp>
 #include <rapt/text/lines.hpp>
+#include <string>
+#include <vector>
 
 #include "common/flags.hpp"
 #include "word_vectors/analogies.hpp"
@@ -71,12 +75,13 @@ int main(int argc, char** argv) {
   CLI::Option* const folder =
       app.add_option("--model", model, "A Hugging Face folder, or a model of the translate example.")
           ->check(CLI::ExistingPath);
-  app.add_option("--text", text, "Learns vectors from the lines of this file.")
-      ->check(CLI::ExistingFile)
-      ->excludes(folder);
-  add_positive(app, "--epochs", options.epochs, "The number of times that the text is read.");
-  add_positive(app, "--dimensions", options.dimensions, "The width of the vectors that are learned.");
-  add_positive(app, "--window", options.window, "How far a word's neighbours may be away to be learned from.");
+  CLI::Option* const lines = app.add_option("--text", text, "Learns vectors from the lines of this file.")
+                                 ->check(CLI::ExistingFile)
+                                 ->excludes(folder);
+  add_positive(app, "--epochs", options.epochs, "The number of times that the text is read.")->needs(lines);
+  add_positive(app, "--dimensions", options.dimensions, "The width of the vectors that are learned.")->needs(lines);
+  add_positive(app, "--window", options.window, "How far a word's neighbours may be away to be learned from.")
+      ->needs(lines);
   app.add_option("--tensor", tensor, "The name of the table of embeddings, where it is not a usual one.")
       ->needs(folder);
   app.add_option("--word", words, "Shows the words near this one; may be repeated.");

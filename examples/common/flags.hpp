@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <limits>
+#include <optional>
 #include <string>
 #include <type_traits>
 
@@ -30,14 +31,27 @@ struct Bounds {
   }
 };
 
+/// The type of the number that a variable of a flag holds: of a std::optional, which is empty without the flag, its
+/// own.
+template <class T>
+struct NumberOf {
+  using Type = T;
+};
+template <class T>
+struct NumberOf<std::optional<T>> {
+  using Type = T;
+};
+
 /// Adds the flag `name` for a number; `text` is a sentence for --help.
 template <class T>
 CLI::Option* add_number(CLI::App& app, const std::string& name, T& value, const Bounds& bounds,
                         const std::string& text) {
   const auto check = [bounds](const std::string& input) {
-    T number{};
+    typename NumberOf<T>::Type number{};
     if (!CLI::detail::lexical_cast(input, number)) {
-      return std::string(std::is_integral_v<T> ? "must be a whole number, not " : "must be a number, not ") + input;
+      return std::string(std::is_integral_v<typename NumberOf<T>::Type> ? "must be a whole number, not "
+                                                                        : "must be a number, not ") +
+             input;
     }
     if (bounds.contain(static_cast<double>(number))) return std::string();
     return "must be " + bounds.text() + ", not " + input;

@@ -59,7 +59,9 @@ struct RunFlags {
             .plot = plot,
             .deciding = deciding_options(*command_, free),
             .corpus = corpus,
-            .messages = stdout};
+            .messages = stdout,
+            .resume_name = "--resume",
+            .restart_name = "--restart"};
   }
 
   /// The job of one of several trainings that follow one another: it has a folder of its own below `folder`, and is

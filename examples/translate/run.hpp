@@ -26,7 +26,7 @@ struct SearchFlags {
   void add_to(CLI::App& app) {
     CLI::Option* beam_flag = add_number(app, "--beam", beam, {.least = 1, .most = 1000},
                                         "The number of hypotheses kept at each step; 1 is greedy search.");
-    CLI::Option* penalty = add_number(app, "--length-penalty", length_penalty, {.least = -1000, .most = 1000},
+    CLI::Option* penalty = add_number(app, "--length-penalty", length_penalty, {.most = 1000},
                                       "The alpha of ((5 + length) / 6)^alpha; a larger one prefers longer output.");
     CLI::Option* normalisation =
         app.add_option("--length-normalisation", length_normalisation,

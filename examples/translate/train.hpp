@@ -80,7 +80,9 @@ inline rapt::JobOptions job_options(const TrainFlags& f, const CLI::App& command
                                      "--average", "--keep", "--folder", "--model", "--log-every", "--plot", "--help",
                                      "--source", "--target", "--pairs", "--validation-source", "--validation-target"}),
       .corpus = fingerprint(corpora.training) + "; validation: " + fingerprint(corpora.validation),
-      .messages = stderr};
+      .messages = stderr,
+      .resume_name = "--resume",
+      .restart_name = "--restart"};
   if (f.checkpoint_every > 0 || f.resume) options.folder = f.folder.empty() ? f.model + ".run" : f.folder;
   return options;
 }
@@ -135,7 +137,7 @@ class Training {
  private:
   [[nodiscard]] rapt::TransformerConfig config() const {
     auto config = rapt::TransformerConfig::preset(f_.preset, text_.subwords.vocabulary().size());
-    if (f_.dropout >= 0) config.dropout = f_.dropout;
+    config.dropout = f_.dropout.value_or(config.dropout);
     config.attention_dropout = f_.attention_dropout;
     config.activation_dropout = f_.activation_dropout;
     config.norm = f_.norm == "pre" ? rapt::NormPlacement::pre : rapt::NormPlacement::post;

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <cstdint>
+#include <optional>
 #include <rapt/core/shape.hpp>
 #include <string>
 
@@ -18,7 +20,8 @@ struct TrainFlags {
   Index steps = 0, epochs = 0, warmup = 2000, cooldown = 0, validate_every = 500, patience = 0;
   Index checkpoint_every = 500, keep = 10, average = 0, log_every = 50;
   double minutes = 0, learning_rate = 5e-3, clip = 0, moving_average = 0, bpe_dropout = 0;
-  float label_smoothing = 0.1f, dropout = -1, attention_dropout = 0, activation_dropout = 0;
+  float label_smoothing = 0.1f, attention_dropout = 0, activation_dropout = 0;
+  std::optional<float> dropout;  // none: that of the preset
   bool isolate_han = false, byte_fallback = false, resume = false, restart = false;
   std::uint64_t seed = 1;
 };
@@ -52,13 +55,10 @@ inline CLI::App* add_train(CLI::App& app, TrainFlags& f) {
   train->add_option("--norm", f.norm, "The place of the norms: `post` is the paper's, `pre` is before the sublayers.")
       ->check(CLI::IsMember({"post", "pre"}))
       ->capture_default_str();
-  train->add_option("--dropout", f.dropout, "The rate of dropout. Without it that of the preset.");
-  train->add_option("--attention-dropout", f.attention_dropout, "The rate of dropout of attention weights.")
-      ->capture_default_str();
-  train
-      ->add_option("--activation-dropout", f.activation_dropout,
-                   "The rate of dropout inside of the feed-forward networks.")
-      ->capture_default_str();
+  add_rate(command, "--dropout", f.dropout, "The rate of dropout. Without it that of the preset.");
+  add_rate(command, "--attention-dropout", f.attention_dropout, "The rate of dropout of attention weights.");
+  add_rate(command, "--activation-dropout", f.activation_dropout,
+           "The rate of dropout inside of the feed-forward networks.");
 
   add_positive(command, "--tokens", f.tokens, "The most source tokens, and the most target tokens, of a batch.");
   add_positive(command, "--accumulate", f.accumulate, "The number of batches in a step of the optimizer.");
@@ -66,8 +66,7 @@ inline CLI::App* add_train(CLI::App& app, TrainFlags& f) {
   add_positive(command, "--warmup", f.warmup,
                "The steps in which the learning rate rises. Then it falls with the inverse square root of the step.");
   add_not_negative(command, "--cooldown", f.cooldown, "The last steps, of --steps, in which the rate falls to 0.");
-  train->add_option("--label-smoothing", f.label_smoothing, "The epsilon of label smoothing, as in the paper.")
-      ->capture_default_str();
+  add_rate(command, "--label-smoothing", f.label_smoothing, "The epsilon of label smoothing, as in the paper.");
   add_not_negative(command, "--clip", f.clip, "The largest norm of the gradients; 0: any.");
   add_not_negative(command, "--steps", f.steps, "Stops after so many steps; 0: there is no limit.");
   add_not_negative(command, "--epochs", f.epochs,

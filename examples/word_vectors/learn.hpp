@@ -3,12 +3,12 @@
 #pragma once
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <cstdio>
 #include <map>
 #include <rapt/pipelines/word_vectors.hpp>
 #include <rapt/rapt.hpp>
-#include <sstream>
 #include <string>
 #include <unordered_map>
 #include <vector>

@@ -46,8 +46,10 @@ EXAMPLES = {
     "semantic_search --model m --lines l": [("--top", 0)],
     "word_vectors": [("--count", 0)],
     "translate train --model m": [("--learning-rate", "nan"), ("--clip", "nan"), ("--minutes", -1), ("--bpe-dropout", 1),
+                                  ("--dropout", -0.3), ("--attention-dropout", 1), ("--activation-dropout", "nan"),
+                                  ("--label-smoothing", -0.1),
                                   ("--keep", 0), ("--seed", -1)],
-    "translate run --model m": [("--length-penalty", "nan"), ("--min-length", -1), ("--max-length", 0), ("--beam", 1001)],
+    "translate run --model m": [("--length-penalty", "nan"), ("--length-penalty", -1), ("--min-length", -1), ("--max-length", 0), ("--beam", 1001)],
     "translate score --references r": [("--resamples", 1), ("--seed", -1)],
 }
 
@@ -57,6 +59,9 @@ class Flags(unittest.TestCase):
         self.temporary = tempfile.TemporaryDirectory()
         self.addCleanup(self.temporary.cleanup)
 
+    def test_there_is_a_program(self):
+        self.assertTrue([command for command in EXAMPLES if (PROGRAMS / command.split()[0]).exists()], PROGRAMS)
+
     def run_built(self, command, *arguments):
         """None if the program was not built."""
         name, *rest = command.split()
@@ -64,6 +69,14 @@ class Flags(unittest.TestCase):
             return None
         return subprocess.run([PROGRAMS / name, *rest, *map(str, arguments)], cwd=self.temporary.name, timeout=TIMEOUT,
                               stdin=subprocess.DEVNULL, capture_output=True, text=True)
+
+    def test_what_is_learned_needs_a_text(self):
+        for name in "--epochs", "--dimensions", "--window":
+            result = self.run_built("word_vectors", name, 5)
+            if result is None:
+                self.skipTest("word_vectors was not built")
+            self.assertGreater(result.returncode, 100, result.stdout + result.stderr)
+            self.assertIn(f"{name} requires --text", result.stderr)
 
     def test_numbers_that_make_no_sense(self):
         for command, flags in EXAMPLES.items():

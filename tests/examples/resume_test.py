@@ -106,7 +106,7 @@ class Resume(unittest.TestCase):
         # A signal behind the last step, when the job has ended, ends the program at once.
         self.assertIn(code, (0, 130, -signal.SIGINT), said)
         if code == 130:
-            self.assertRegex(said, r"stopped after step \d+: the same run with the option resume goes on\n$")
+            self.assertRegex(said, r"stopped after step \d+: the same run with --resume goes on\n$")
         text = self.finish(name, killed, "--resume")
         self.assertRegex(text, r"goes on after step \d+\n")
         self.assertEqual(self.losses(name, killed), self.losses(name, whole))
@@ -140,7 +140,7 @@ class Resume(unittest.TestCase):
 
         self.assertIn("nothing to resume: no folder run", refuse("--resume"))
         self.finish("gpt", folder)
-        self.assertRegex(refuse(), r"gpt: \[train\] .*checkpoint.safetensors: .*the option resume goes on.*restart gives it up")
+        self.assertRegex(refuse(), r"gpt: \[train\] .*checkpoint.safetensors: .*--resume goes on.*--restart gives it up")
         self.assertIn('the run was started with another --batch: then not given, now ["5"]', refuse("--resume", "--batch", "5"))
         self.assertIn("another corpus", refuse("--resume", "--text", "../text.txt"))
         self.assertFalse(re.search("goes on", self.finish("gpt", folder, "--restart")))

@@ -184,14 +184,15 @@ class Train(Cli):
     def test_values(self):
         self.corpus(stop=(), parts=["--steps", "--epochs", "--minutes"])
         self.corpus("--preset", "huge", parts=["huge", "tiny", "big"])
-        self.corpus("--dropout", 1.5, parts=["dropout", "1.5"])
-        self.corpus("--attention-dropout", -0.5, parts=["dropout", "-0.5"])
-        self.corpus("--activation-dropout", 1, parts=["dropout", "1"])
+        for name, value in [("--dropout", 1.5), ("--attention-dropout", -0.5), ("--activation-dropout", 1),
+                            ("--label-smoothing", 2)]:
+            result = translate("train", "--model", "new", "--steps", 2, "--source", "source.txt", "--target", "target.txt",
+                               name, value, folder=self.folder)
+            self.expect_usage(result, f"{name}: must be", str(value))
         self.corpus("--hold-out", 120, parts=["hold out", "120"])
         self.corpus("--hold-out", 100000, parts=["hold out", "100000", "120"])
         self.corpus("--vocabulary", 3, parts=["vocabulary_size", "3"])
         self.corpus("--tokens", 1, parts=["no sentence pairs"], progress=True)
-        self.corpus("--label-smoothing", 2, parts=["label_smoothing", "2"], progress=True)
         self.corpus("--learning-rate", 1e30, "--warmup", 1, "--steps", 20, stop=(), parts=["loss", "learning rate"],
                     progress=True)
         self.corpus(parts=["RAPT_THREADS", "many"], progress=True, RAPT_THREADS="many")

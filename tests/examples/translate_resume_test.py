@@ -267,7 +267,7 @@ class Interrupted(Job):
         for number in signal.SIGINT, signal.SIGTERM:
             with self.subTest(number):
                 text = self.interrupt(number)
-                stopped = int(re.search(r"stopped after step (\d+): the same run with the option resume goes on\n$",
+                stopped = int(re.search(r"stopped after step (\d+): the same run with --resume goes on\n$",
                                         text)[1])
                 self.assertGreaterEqual(stopped, 7)
                 self.assertEqual(checkpoint_step(self.job), stopped)
@@ -386,7 +386,7 @@ class FullDisk(Job):
         process.send_signal(signal.SIGTERM)
         self.assertEqual(process.wait(TIMEOUT), 130)
         self.assertRegex(said(self.folder),
-                         rf"stopped after step \d+: the same run with the option resume goes on after step {kept}\n$")
+                         rf"stopped after step \d+: the same run with --resume goes on after step {kept}\n$")
         self.train(*OPTIONS, "--resume")
         self.expect_reference(OPTIONS)
 
@@ -453,8 +453,8 @@ class Refused(Job):
         self.train(*self.changed("--target", "renamed.txt"))
 
     def test_without_resume(self):
-        self.refuse(*self.options, parts=["model.run/checkpoint.safetensors", "resume", "restart"])
-        self.refuse(*self.options, "--seed", 9, parts=["resume", "restart"])  # nor are other sentences held out
+        self.refuse(*self.options, parts=["model.run/checkpoint.safetensors", "--resume", "--restart"])
+        self.refuse(*self.options, "--seed", 9, parts=["--resume", "--restart"])  # nor are other sentences held out
         both = self.start(*self.options, "--resume", "--restart")
         self.assertGreater(both.wait(TIMEOUT), 100)
 

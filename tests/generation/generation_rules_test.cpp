@@ -148,7 +148,7 @@ TEST(GenerationRules, PatienceWaitsForMoreHypotheses) {
   Index steps_before = 0;
   std::vector<double> scores(5, -std::numeric_limits<double>::infinity());
   int improved = 0;
-  for (const float patience : {0.25f, 0.5f, 1.f, 2.f, 4.f}) {
+  for (const float patience : {0.25f, 0.5f, 1.f, 2.f, 4.f, 1e30f}) {
     Index steps = 0;
     for (std::uint64_t seed = 0; seed < 10; ++seed) {
       const PrefixModel model = rapt_test::random_prefix_model(7, seed);
@@ -204,6 +204,106 @@ TEST(GenerationRules, AlternativesAtAPosition) {
       }
     }
   }
+}
+
+// The best alternative leads to what beam search finds: the first free token of a beam of one is the most probable.
+TEST(GenerationRules, AlternativesFollowTheRulesOfTheSearch) {
+  const TokenBatch sources = rapt_test::some_sources();
+  const auto even = [](Index, std::span<const TokenId>, std::span<bool> allowed) {
+    for (std::size_t token = 3; token < allowed.size(); token += 2) allowed[token] = false;
+  };
+  Index suppressed_later = 0;
+  for (std::uint64_t seed = 0; seed < 10; ++seed) {
+    const PrefixModel model = rapt_test::random_prefix_model(9, seed, /*end_bias=*/-4);
+    const BeamSearchOptions options{.beam_size = 1,
+                                    .generation = {.max_length = 5,
+                                                   .min_length = 2,
+                                                   .forced_begin = 3,
+                                                   .begin_suppressed = {4, 6},
+                                                   .forced_ends = {2},
+                                                   .forced_tokens_are_free = true}};
+    const SearchRequest request{.allowed = even};
+    const auto found = rapt::search_alternatives(model, sources, 20, options, request);
+    const auto best = rapt::beam_search(model, sources, options, request);
+    for (std::size_t i = 0; i < best.size(); ++i) {
+      ASSERT_EQ(found[i].size(), 3u);  // of 0, 1, 2, 4, 6, 8: 2 ends, 4 and 6 are suppressed
+      rapt_test::expect_same(found[i][0], best[i]);
+      std::set<TokenId> second;
+      for (const Hypothesis& h : found[i]) {
+        EXPECT_EQ(h.tokens.at(0), 3);
+        EXPECT_EQ(h.token_log_probabilities.at(0), 0.0);
+        second.insert(h.tokens.at(1));
+        if (h.tokens.size() > 2) suppressed_later += h.tokens[2] == 4 || h.tokens[2] == 6;
+      }
+      EXPECT_EQ(second, (std::set<TokenId>{0, 1, 8}));
+    }
+  }
+  EXPECT_GT(suppressed_later, 0);
+}
+
+TEST(GenerationRules, AlternativesAtTheLongestLength) {
+  const PrefixModel model = rapt_test::random_prefix_model(7, 1);
+  const TokenBatch sources({{3}, {4}, {5}}), prefix({{3, 4, 5}, {3}, {3, 4}});
+  const auto sizes = [&](const GenerationOptions& options, SearchRequest request = {}) {
+    request.prefix = prefix;
+    std::vector<std::size_t> result;
+    for (const auto& list : rapt::search_alternatives(model, sources, 2, {.generation = options}, request)) {
+      result.push_back(list.size());
+    }
+    return result;
+  };
+  using Sizes = std::vector<std::size_t>;
+  EXPECT_EQ(sizes({.max_length = 3}), (Sizes{0, 2, 2}));
+  EXPECT_EQ(sizes({.max_length = 3, .forced_ends = {2}}), (Sizes{0, 2, 0}));
+  const auto only_ends = [](Index source, std::span<const TokenId>, std::span<bool> allowed) {
+    for (std::size_t token = 0; token < allowed.size(); ++token) allowed[token] = source == 1 || token == 2;
+  };
+  EXPECT_EQ(sizes({}, {.allowed = only_ends}), (Sizes{0, 2, 0}));
+  const auto error = [&](const GenerationOptions& options, const SearchRequest& request) {
+    return rapt_test::error_text<rapt::ValueError>(
+        [&] { (void)rapt::search_alternatives(model, sources, 2, {.generation = options}, request); });
+  };
+  EXPECT_EQ(error({.max_length = 2}, {.prefix = TokenBatch({{}, {3}, {3, 4, 5}})}),
+            "[search_alternatives] the prefix of source sequence 2 has 3 tokens, but at most 2 are allowed");
+  EXPECT_EQ(error({}, {.prefix = TokenBatch({{}, {2}, {}})}),
+            "[search_alternatives] the prefix of source sequence 1 contains the end symbol 2");
+  EXPECT_EQ(error({}, {.on_token = [](Index, TokenId) { return true; }}),
+            "[search_alternatives] on_token is for greedy search and sampling");
+}
+
+TEST(GenerationRules, AShortTotalIsNamed) {
+  const double never = -std::numeric_limits<double>::infinity();
+  const PrefixModel model{[=](const Tokens&, const Tokens& prefix) {
+    if (prefix.size() == 3) return std::vector<double>{never, never, 0, never};
+    return std::vector<double>{0, 0, 0, 3};
+  }};
+  EXPECT_EQ(rapt_test::error_text<rapt::ValueError>(
+                [&] { (void)rapt::greedy_search(model, TokenBatch({{3}}), {.min_length = 1, .min_total_length = 4}); }),
+            "[greedy_search] the model allows only the end symbol for source sequence 0 after 2 tokens, which with the "
+            "1 before them are less than min_total_length 4");
+}
+
+TEST(GenerationRules, GreedyLogProbabilitiesUnderAPenaltyAreTheModels) {
+  const TokenBatch sources = rapt_test::some_sources();
+  int repeated = 0;
+  for (std::uint64_t seed = 0; seed < 10; ++seed) {
+    const PrefixModel model = rapt_test::random_prefix_model(6, seed, /*end_bias=*/-3);
+    const auto found =
+        rapt::greedy_search(model, sources, {.extra_length = 8, .min_length = 3, .repetition_penalty = 1.3f});
+    for (Index i = 0; i < sources.sequences(); ++i) {
+      const Hypothesis& h = found[static_cast<std::size_t>(i)];
+      Tokens context{1}, chosen = h.tokens;
+      if (h.finished) chosen.push_back(2);
+      ASSERT_EQ(h.token_log_probabilities.size(), chosen.size());
+      for (std::size_t k = 0; k < chosen.size(); ++k) {
+        const auto of_model = rapt_test::next_token(model)(rapt_test::tokens_of(sources, i), context);
+        EXPECT_NEAR(h.token_log_probabilities[k], of_model[static_cast<std::size_t>(chosen[k])], 1e-12);
+        repeated += std::count(context.begin(), context.end(), chosen[k]) > 0;
+        context.push_back(chosen[k]);
+      }
+    }
+  }
+  EXPECT_GT(repeated, 10);
 }
 
 }  // namespace

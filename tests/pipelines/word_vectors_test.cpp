@@ -103,6 +103,13 @@ TEST(WordVectors, WordsOfTokens) {
   EXPECT_EQ(rapt::words_of_tokens(Words{"[CLS]", "the", "##s", "a", "["}), (Words{"", "the", "", "a", "["}));
   EXPECT_EQ(rapt::words_of_tokens(Words{"<s>", "\u2581the", "s", "\u2581"}), (Words{"", "the", "", ""}));
   EXPECT_EQ(rapt::words_of_tokens(Words{"the", "\u0120the", "<|x|>"}), (Words{"", "the", ""}));
+  // byte-level: the two bytes of an accented letter have names of their own
+  EXPECT_EQ(rapt::words_of_tokens(Words{"the", "\u0120caf\u00c3\u00a9"}), (Words{"", "caf\u00e9"}));
+  // words of a WordPiece vocabulary that begin with the letters that are marks elsewhere
+  Words tokens(30, "a"), words = tokens;
+  tokens[7] = words[7] = "\u0120enb";
+  tokens[8] = words[8] = "\u2581x";
+  EXPECT_EQ(rapt::words_of_tokens(tokens), words);
 }
 
 TEST(WordVectors, OfAFolder) {

@@ -14,6 +14,7 @@
 #include "rapt/autograd/ops/dropout.hpp"
 #include "rapt/autograd/ops/gather_rows.hpp"
 #include "rapt/data/windows.hpp"
+#include "rapt/train/run_identity.hpp"
 #include "tests/common/expect_close.hpp"
 #include "tests/common/temporary_folder.hpp"
 
@@ -226,6 +227,10 @@ TEST_F(Job, OptionsNeedNotBeUtf8) {
               const rapt::TrainingJob job(bytes);
             }).find("another --teacher: then [\"b\\\\xe4r\",\"caf\u00E9\"], now [\"b\\\\xf6r\""),
             std::string::npos);
+  bytes.deciding["--teacher"][0] = "\xFF \\xff";
+  const rapt::RunIdentity one(bytes.deciding, "");
+  bytes.deciding["--teacher"][0] = "\\xff \xFF";
+  EXPECT_NE(one.options(), rapt::RunIdentity(bytes.deciding, "").options());
   bytes.deciding = "b";
   EXPECT_NE(error_text<rapt::ValueError>([&] { const rapt::TrainingJob job(bytes); }).find("not string"),
             std::string::npos);

@@ -2,6 +2,14 @@
 /// Beam search with length penalty (the paper's 6.1), for the best hypothesis or the n best.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
+
 #include "rapt/core/thread_pool.hpp"
 #include "rapt/generation/beam.hpp"
 #include "rapt/kernels/softmax.hpp"
@@ -30,7 +38,8 @@ void best_tokens(std::span<const T> logits, Index row, double base, double norma
 }  // namespace detail
 
 /// The `n` best hypotheses of each source sequence, best first; fewer if there are no more. n must not exceed the beam
-/// size. A sequence leaves the batch as soon as no live hypothesis can still become one of its n best.
+/// size. A sequence leaves the batch when the options' stop criterion says so: by default as soon as no live hypothesis
+/// can still become one of its n best.
 template <DecodingModel M>
 [[nodiscard]] std::vector<std::vector<Hypothesis>> beam_search_n_best(const M& model, const TokenBatch& source, Index n,
                                                                       const BeamSearchOptions& options = {},

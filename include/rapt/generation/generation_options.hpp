@@ -53,8 +53,8 @@ struct GenerationOptions {
   std::vector<TokenId> begin_suppressed = {};  ///< must not be the first token that no prefix determines
   /// One of them ends a hypothesis that would reach its longest length; empty: it is cut off there.
   std::vector<TokenId> forced_ends = {};
-  /// True: `forced_ends` and the forced begin token count as certain, with a log-probability of 0, as in
-  /// transformers. False: with that of the model.
+  /// True: `forced_ends` and the forced begin token, in a prefix as well, count as certain, with a log-probability of
+  /// 0, as in transformers. False: with that of the model.
   bool forced_tokens_are_free = false;
   ExponentialDecay exponential_decay = {};
 

@@ -110,6 +110,13 @@ class GenerationRules {
   [[nodiscard]] TokenId first_token(Index sequence) const {
     return continues_ ? source().sequence(sequence).back() : *marks_.begin;
   }
+  /// What all hypotheses of a sequence begin with: the prefix of the request, or else the forced begin token.
+  [[nodiscard]] std::span<const TokenId> prefix(Index sequence) const {
+    if (request_.prefix.sequences() > 0 && request_.prefix.row_splits.length(sequence) > 0) {
+      return request_.prefix.sequence(sequence);
+    }
+    return marks_.forced_begin ? std::span<const TokenId>(&*marks_.forced_begin, 1) : std::span<const TokenId>();
+  }
   /// The contexts of hypotheses without tokens: prompts or begin tokens.
   [[nodiscard]] Contexts contexts() const {
     Contexts contexts{.tree = {}, .ngrams = NgramIndex(options_.no_repeat_ngram_size)};
@@ -165,16 +172,13 @@ class GenerationRules {
     if (position.length < forced) {
       const TokenId token = at(prefix(position.sequence), position.length);
       row.allow_only(std::span(&token, 1));
-      if (options_.forced_tokens_are_free && !has_prefix(position.sequence))
-        at(logits, token) = static_cast<T>(normaliser);
-      return normaliser;
+      const bool is_begin = position.length == 0 && token == marks_.forced_begin;
+      return is_begin && options_.forced_tokens_are_free ? make_free(row, std::span(&token, 1), normaliser)
+                                                         : normaliser;
     }
     if (!options_.forced_ends.empty() && position.length + 1 == limit(position.sequence)) {
       row.allow_only(options_.forced_ends);
-      if (options_.forced_tokens_are_free) {
-        for (const TokenId token : options_.forced_ends) at(logits, token) = static_cast<T>(normaliser);
-      }
-      return normaliser;
+      return options_.forced_tokens_are_free ? make_free(row, options_.forced_ends, normaliser) : normaliser;
     }
     penalise(row, position, contexts);
     row.forbid(marks_.suppressed);
@@ -202,13 +206,18 @@ class GenerationRules {
         !options_.begin_suppressed.empty() || request_.allowed) {
       fail(where_, "no token may follow for source sequence ", sequence, " after ", length,
            " tokens: ", marks_.suppressed.size(), " tokens are suppressed, min_length is ", options_.min_length,
-           ", no_repeat_ngram_size ", options_.no_repeat_ngram_size, ", encoder_no_repeat_ngram_size ",
-           options_.encoder_no_repeat_ngram_size, ", of bad_words there are ", options_.bad_words.size(),
-           ", of begin_suppressed ", options_.begin_suppressed.size(), ", and the request's `allowed` is ",
-           request_.allowed ? "set" : "not set");
+           ", min_total_length ", options_.min_total_length, ", no_repeat_ngram_size ", options_.no_repeat_ngram_size,
+           ", encoder_no_repeat_ngram_size ", options_.encoder_no_repeat_ngram_size, ", of bad_words there are ",
+           options_.bad_words.size(), ", of begin_suppressed ", options_.begin_suppressed.size(),
+           ", and the request's `allowed` is ", request_.allowed ? "set" : "not set");
     }
-    require(length < options_.min_length, where_, "no token may follow for source sequence ", sequence, " after ",
-            length, " tokens: ", marks_.suppressed.size(), " tokens are suppressed");
+    const Index before = context_before(sequence);
+    require(length < options_.min_length || before + length < options_.min_total_length, where_,
+            "no token may follow for source sequence ", sequence, " after ", length,
+            " tokens: ", marks_.suppressed.size(), " tokens are suppressed");
+    require(length < options_.min_length, where_, "the model allows only the end symbol for source sequence ", sequence,
+            " after ", length, " tokens, which with the ", before, " before them are less than min_total_length ",
+            options_.min_total_length);
     fail(where_, "the model allows only the end symbol for source sequence ", sequence, " after ", length,
          " tokens, which is less than min_length ", options_.min_length);
   }
@@ -230,10 +239,9 @@ class GenerationRules {
       for (const TokenId token : tokens) forbid(token);
     }
     void allow_only(std::span<const TokenId> tokens) const {
-      std::vector<T> kept;
-      for (const TokenId token : tokens) kept.push_back(at(logits, token));
-      std::fill(logits.begin(), logits.end(), kNever);
-      for (std::size_t i = 0; i < tokens.size(); ++i) at(logits, tokens[i]) = kept[i];
+      for (TokenId token = 0; token < std::ssize(logits); ++token) {
+        if (std::find(tokens.begin(), tokens.end(), token) == tokens.end()) at(logits, token) = kNever;
+      }
     }
     /// score = f(score)
     template <class F>
@@ -249,13 +257,11 @@ class GenerationRules {
     }
   };
 
-  /// True if the request says what the hypotheses of a sequence begin with.
-  [[nodiscard]] bool has_prefix(Index sequence) const {
-    return request_.prefix.sequences() > 0 && request_.prefix.row_splits.length(sequence) > 0;
-  }
-  [[nodiscard]] std::span<const TokenId> prefix(Index sequence) const {
-    if (has_prefix(sequence)) return request_.prefix.sequence(sequence);
-    return marks_.forced_begin ? std::span<const TokenId>(&*marks_.forced_begin, 1) : std::span<const TokenId>();
+  /// Gives tokens the log-probability 0. Returns the normaliser as a T, so that it is 0 exactly.
+  template <class T>
+  [[nodiscard]] static double make_free(const Row<T>& row, std::span<const TokenId> tokens, double normaliser) {
+    for (const TokenId token : tokens) at(row.logits, token) = static_cast<T>(normaliser);
+    return static_cast<double>(static_cast<T>(normaliser));
   }
   /// The tokens of a context before the hypothesis: the prompt, or one begin token.
   [[nodiscard]] Index context_before(Index sequence) const {
@@ -314,13 +320,22 @@ class GenerationRules {
 
   template <class T>
   void ask_request(const Row<T>& row, const Position& position, const Contexts& contexts) const {
-    const auto allowed = std::make_unique<bool[]>(row.logits.size());
-    std::fill_n(allowed.get(), row.logits.size(), true);
-    request_.allowed(position.sequence, contexts.tree.path(position.node, position.length),
-                     std::span<bool>(allowed.get(), row.logits.size()));
-    for (std::size_t j = 0; j < row.logits.size(); ++j) {
-      if (!allowed[j]) row.logits[j] = Row<T>::kNever;
+    struct Scratch {
+      std::unique_ptr<bool[]> allowed;
+      std::size_t size = 0;
+      std::vector<TokenId> tokens;
+    };
+    thread_local Scratch of_thread;
+    Scratch scratch = std::exchange(of_thread, {});  // the request may search itself
+    const std::size_t size = row.logits.size();
+    if (scratch.size < size) scratch = {std::make_unique<bool[]>(size), size, std::move(scratch.tokens)};
+    std::fill_n(scratch.allowed.get(), size, true);
+    contexts.tree.path(position.node, position.length, scratch.tokens);
+    request_.allowed(position.sequence, scratch.tokens, std::span<bool>(scratch.allowed.get(), size));
+    for (std::size_t j = 0; j < size; ++j) {
+      if (!scratch.allowed[j]) row.logits[j] = Row<T>::kNever;
     }
+    of_thread = std::move(scratch);
   }
 
   [[nodiscard]] static std::vector<TokenId> distinct(std::vector<TokenId> tokens) {

@@ -173,16 +173,19 @@ class TokenSampler {
   void keep_typical(std::vector<TokenId>& kept) const {
     const double sum = total(kept), mean = entropy(kept, sum);
     const auto distance = [&](TokenId token) { return std::abs(-std::log(weight(token) / sum) - mean); };
-    std::vector<TokenId> nearest = kept;
-    std::stable_sort(nearest.begin(), nearest.end(), [&](TokenId a, TokenId b) { return distance(a) < distance(b); });
+    std::vector<std::pair<double, TokenId>> nearest;  // with their distances: a comparison takes no logarithms
+    nearest.reserve(kept.size());
+    for (const TokenId token : kept) nearest.emplace_back(distance(token), token);
+    const auto by_distance = [](const auto& a, const auto& b) { return a.first < b.first; };
+    std::stable_sort(nearest.begin(), nearest.end(), by_distance);
     double probability = 0;
     std::size_t last = 0;
     while (last + 1 < nearest.size()) {
-      probability += weight(nearest[last]) / sum;
+      probability += weight(nearest[last].second) / sum;
       if (probability >= static_cast<double>(options_.typical_p)) break;
       ++last;
     }
-    const double farthest = distance(nearest[last]);
+    const double farthest = nearest[last].first;
     std::erase_if(kept, [&](TokenId token) { return distance(token) > farthest; });
   }
 

@@ -31,7 +31,8 @@ struct SearchRequest {
   /// If set, it says which tokens may follow, for instance those that a grammar has there: it is given the tokens that
   /// a hypothesis of a source has so far, its prefix included, and writes false to allowed[token] of each token that
   /// must not come next; all are true before. End tokens are asked for like others. What other rules forbid stays
-  /// forbidden, and a prefix is not asked for. It is called from several threads at once.
+  /// forbidden, and tokens that are determined are not asked for: a prefix, a forced begin token, and the forced end
+  /// tokens at the longest length. It is called from several threads at once.
   std::function<void(Index source, std::span<const TokenId> tokens, std::span<bool> allowed)> allowed = {};
 };
 

@@ -34,11 +34,19 @@ class TokenTree {
 
   /// The last `length` tokens of the path to a node.
   [[nodiscard]] std::vector<TokenId> path(Index node, Index length) const {
-    return collect<TokenId>(node, length, [](const Node& n) { return n.token; });
+    std::vector<TokenId> tokens;
+    path(node, length, tokens);
+    return tokens;
+  }
+  /// The same, in a vector that is there already.
+  void path(Index node, Index length, std::vector<TokenId>& tokens) const {
+    collect(node, length, tokens, [](const Node& n) { return n.token; });
   }
   /// Their log-probabilities.
   [[nodiscard]] std::vector<double> log_probabilities(Index node, Index length) const {
-    return collect<double>(node, length, [](const Node& n) { return n.log_probability; });
+    std::vector<double> values;
+    collect(node, length, values, [](const Node& n) { return n.log_probability; });
+    return values;
   }
 
   /// True if `node` or a node above it is `above`. Takes O(log depth) steps: every node knows, beside its parent, one
@@ -60,10 +68,9 @@ class TokenTree {
   };
 
   template <class Value, class Get>
-  [[nodiscard]] std::vector<Value> collect(Index node, Index length, const Get& get) const {
-    std::vector<Value> values(to_size(length));
+  void collect(Index node, Index length, std::vector<Value>& values, const Get& get) const {
+    values.resize(to_size(length));
     for (std::size_t i = values.size(); i-- > 0; node = at(nodes_, node).parent) values[i] = get(at(nodes_, node));
-    return values;
   }
 
   std::vector<Node> nodes_;

@@ -11,6 +11,7 @@
 #include "rapt/autograd/ops/cross_entropy.hpp"
 #include "rapt/autograd/ops/mean_rows.hpp"
 #include "rapt/autograd/ops/place_rows.hpp"
+#include "rapt/core/image_batch.hpp"
 #include "rapt/core/patch_mask.hpp"
 #include "rapt/models/config_checks.hpp"
 #include "rapt/models/config_fields.hpp"

@@ -10,6 +10,7 @@
 #include "rapt/autograd/ops/add_rows.hpp"
 #include "rapt/autograd/ops/mean_squared_error.hpp"
 #include "rapt/autograd/ops/place_rows.hpp"
+#include "rapt/core/image_batch.hpp"
 #include "rapt/core/patch_mask.hpp"
 #include "rapt/kernels/patch_pixels.hpp"
 #include "rapt/models/config_checks.hpp"

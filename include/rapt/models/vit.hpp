@@ -13,6 +13,7 @@
 #include "rapt/autograd/ops/gather_rows.hpp"
 #include "rapt/autograd/ops/mean_rows.hpp"
 #include "rapt/autograd/ops/resize_positions.hpp"
+#include "rapt/core/image_batch.hpp"
 #include "rapt/models/config_checks.hpp"
 #include "rapt/models/config_fields.hpp"
 #include "rapt/models/label_loss.hpp"

@@ -24,7 +24,8 @@
 namespace rapt { inline namespace RAPT_ABI {
 
 /// A learned bias of the scores from a table [rows, H]: the row of a pair of positions is told by its number (BEiT) or
-/// by the number of its offset (T5), which calls bring. In the op it is a TableBias.
+/// by the number of its offset (T5), which calls bring; relative_position_bias.hpp computes these numbers. In the op it
+/// is a TableBias.
 struct RelativePositionBias {
   Index rows = 0;  ///< of a table that the layer has of its own, zeros at first; 0: calls bring the table
 };

@@ -12,13 +12,11 @@
 #include <array>
 #include <cmath>
 #include <filesystem>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "rapt/core/error.hpp"
@@ -26,6 +24,7 @@
 #include "rapt/core/tensor.hpp"
 #include "rapt/pipelines/tokenizer.hpp"
 #include "rapt/pretrained/pretrained.hpp"
+#include "rapt/text/byte_level_names.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -157,16 +156,18 @@ class WordVectors {
   std::unordered_map<std::string, Index> rows_;
 };
 
-/// The words among the tokens of a vocabulary. Where tokens that begin a word are marked, by "\u2581" (SentencePiece)
-/// or
-/// "\u0120" (byte-level), these are the words, without their marks; where those that go on with one are marked, by "##"
-/// (WordPiece), the others are. Names in brackets, such as "[CLS]" and "<s>", are no words. The others are empty.
+/// The words among the tokens of a vocabulary, at their places; the text of the other tokens is empty. Where tokens
+/// that begin a word are marked, by "\u2581" (SentencePiece) or "\u0120" (byte-level), these are the words, without
+/// their marks; where those that go on with one are marked, by "##" (WordPiece), the others are. A mark counts as such
+/// if more than a tenth of the tokens begin with it: both are letters that a word may begin with. The names of
+/// byte-level tokens are decoded. Names in brackets, such as "[CLS]" and "<s>", are no words.
 [[nodiscard]] inline std::vector<std::string> words_of_tokens(std::span<const std::string> tokens) {
   constexpr std::string_view kSentencePiece = "\u2581", kByteLevel = "\u0120";
-  const auto any = [&](std::string_view mark) {
-    return std::any_of(tokens.begin(), tokens.end(), [&](const std::string& token) { return token.starts_with(mark); });
+  const auto is_mark = [&](std::string_view mark) {
+    const auto has_mark = [&](const std::string& token) { return token.starts_with(mark); };
+    return 10 * std::count_if(tokens.begin(), tokens.end(), has_mark) > std::ssize(tokens);
   };
-  const std::string_view mark = any(kSentencePiece) ? kSentencePiece : any(kByteLevel) ? kByteLevel : "";
+  const std::string_view mark = is_mark(kSentencePiece) ? kSentencePiece : is_mark(kByteLevel) ? kByteLevel : "";
   const auto in_brackets = [](std::string_view token) {
     return token.size() > 2 &&
            ((token.front() == '[' && token.back() == ']') || (token.front() == '<' && token.back() == '>'));
@@ -175,7 +176,8 @@ class WordVectors {
   words.reserve(tokens.size());
   for (const std::string& token : tokens) {
     const bool is_word = token.starts_with(mark) && !token.starts_with("##") && !in_brackets(token);
-    words.push_back(is_word ? token.substr(mark.size()) : std::string());
+    std::string word = is_word ? token.substr(mark.size()) : std::string();
+    words.push_back(mark == kByteLevel ? detail::bytes_of_name(word) : std::move(word));
   }
   return words;
 }

@@ -70,7 +70,8 @@ class TrainingJob {
     const bool exists = std::filesystem::exists(folder_->checkpoint());
     require<IoError>(exists || !options.resume, kWhere, "there is nothing to resume: no ", path);
     require(!exists || options.resume || options.restart, kWhere, path,
-            ": an earlier run has left a checkpoint: the option resume goes on from it, restart gives it up");
+            ": an earlier run has left a checkpoint: ", options.resume_name, " goes on from it, ", options.restart_name,
+            " gives it up");
     if (!options.resume) return;
     checkpoint_.emplace(folder_->checkpoint());
     is_resumed_ = true;
@@ -225,7 +226,7 @@ class TrainingJob {
 
   [[noreturn]] void stop(Index step) {
     std::string text = "stopped after step " + std::to_string(step);
-    text += kept_step_ == 0 ? ": nothing is kept" : ": the same run with the option resume goes on";
+    text += kept_step_ == 0 ? ": nothing is kept" : ": the same run with " + options_.resume_name + " goes on";
     if (kept_step_ > 0 && kept_step_ < step) text += " after step " + std::to_string(kept_step_);
     message(text);
     throw Interrupted(text);

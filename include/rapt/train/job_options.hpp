@@ -28,6 +28,8 @@ struct JobOptions {
   nlohmann::ordered_json deciding = nlohmann::ordered_json::object();
   std::string corpus = {};       ///< tells the data apart (see Fingerprint): a resumed run must have the same
   std::FILE* messages = stderr;  ///< where lines that stay are written to; the progress line goes to stderr
+  /// What messages call `resume` and `restart`: the flags of a program that has some.
+  std::string resume_name = "the option resume", restart_name = "restart";
 };
 
 /// The result of a validation.
@@ -42,7 +44,9 @@ template <Module M>
 struct JobHooks {
   /// Validates the model. Empty: there is no validation.
   std::function<Measurement(const M& model)> measure = {};
-  /// Writes a version of the model: a safetensors file with the parameters under their names, and metadata.
+  /// Writes a version of the model: a safetensors file with the parameters under their names, and metadata. A file that
+  /// is there must be replaced by renaming a new one, as `AtomicFile` does, and not be written into: the best model of
+  /// the last checkpoint may be kept as a hard link to it.
   std::function<void(const M& model, const std::filesystem::path& file)> save_model =
       [](const M& model, const std::filesystem::path& file) { write_safetensors(file, parameter_entries(model)); };
   Metadata metadata = {};  ///< of checkpoints, for `TrainingJob::stored`

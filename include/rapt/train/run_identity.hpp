@@ -16,7 +16,7 @@ namespace rapt { inline namespace RAPT_ABI {
 namespace detail {
 
 /// Text that JSON can hold. In a text that is not UTF-8, as the path of a file may be, every byte that is not ASCII
-/// becomes `\xNN`, so that different texts stay different.
+/// becomes `\xNN`, and a backslash two, so that different texts that are not UTF-8 stay different.
 [[nodiscard]] inline std::string as_json_text(const std::string& text) {
   try {
     static_cast<void>(nlohmann::json(text).dump());
@@ -26,7 +26,9 @@ namespace detail {
     std::string escaped;
     for (const char c : text) {
       const auto byte = static_cast<unsigned char>(c);
-      if (byte < 0x80) {
+      if (c == '\\') {
+        escaped += "\\\\";
+      } else if (byte < 0x80) {
         escaped += c;
       } else {
         escaped.append("\\x").append({kDigits[byte >> 4], kDigits[byte & 15]});

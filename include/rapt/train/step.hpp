@@ -116,9 +116,10 @@ class TrainingStep {
   }
 
   /// One optimizer step over these batches together; returns their loss per target. A batch without targets counts
-  /// nothing. Throws ValueError if no batch has any, or one that says where NaN or infinity came up first, before
-  /// anything has changed, when loss or gradients are not finite. (What a model carries from step to step itself, see
-  /// checkpoint.hpp, is then of the failed step.)
+  /// nothing and is not read: a model that carries state from batch to batch does not see it. Throws ValueError if no
+  /// batch has any, or one that says where NaN or infinity came up first, before anything has changed, when loss or
+  /// gradients are not finite. (What a model carries from step to step itself, see checkpoint.hpp, is then of the
+  /// failed step.)
   template <TrainingBatch B>
   requires Trainable<M, B>
   double operator()(std::span<const B> batches) {
