@@ -14,12 +14,14 @@
 #include "rapt/autograd/ops/dropout.hpp"
 #include "rapt/autograd/ops/gated.hpp"
 #include "rapt/autograd/ops/gather_rows.hpp"
+#include "rapt/autograd/ops/head_norm.hpp"
 #include "rapt/autograd/ops/linear.hpp"
 #include "rapt/autograd/ops/matmul.hpp"
 #include "rapt/autograd/ops/multiply.hpp"
 #include "rapt/autograd/ops/prelu.hpp"
 #include "rapt/autograd/ops/rms_norm.hpp"
 #include "rapt/autograd/ops/rotary.hpp"
+#include "rapt/autograd/ops/soft_cap.hpp"
 #include "tests/common/gradients.hpp"
 
 namespace {
@@ -169,6 +171,18 @@ std::vector<WrongUse> wrong_uses() {
   wrong("softshrink", [] { std::ignore = softshrink(of({2}), -0.5); }, {"[softshrink] ", "lambda", "-0.5"});
   wrong("prelu", [] { std::ignore = prelu(of({2, 3}), of({2})); }, {"[prelu] ", "[2, 3]", "[1] or [3]", "[2]"});
   wrong("rms_norm", [] { std::ignore = rms_norm(of({2, 3}), of({4})); }, {"[rms_norm] ", "[2, 3]", "[4]"});
+  wrong("normalise_heads",
+        [] {
+          std::ignore = rapt::normalise_heads(of({2, 8}), of({4}), of({4}), {.query_heads = 2, .head_dim = 4});
+        },
+        {"[normalise_heads] ", "2 and 1 heads of 4", "[2, 8]", "[4]"});
+  wrong("normalise_heads gamma",
+        [] {
+          std::ignore = rapt::normalise_heads(of({2, 8}), of({4}), of({3}), {.head_dim = 4});
+        },
+        {"[normalise_heads] ", "[4]", "[3]"});
+  wrong("soft_cap", [] { std::ignore = rapt::soft_cap(of({2}), 0); }, {"[soft_cap] ", "positive", "0"});
+  wrong("soft_cap sign", [] { std::ignore = rapt::soft_cap(of({2}), -3); }, {"[soft_cap] ", "positive", "-3"});
   wrong("gated_activation",
         [] {
           std::ignore = gated_activation(of({2, 3}), of({2, 4}), rapt::Activation::silu);

@@ -28,11 +28,17 @@ std::string text_of(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
-/// Whether null, or an empty list or object that says nothing, stands anywhere in it.
+/// True for keys whose absence means another value than null: Phi-3 has a padding token, Gemma 2 two soft caps.
+bool may_be_null(const std::string& key) {
+  return key == "pad_token_id" || key == "attn_logit_softcapping" || key == "final_logit_softcapping";
+}
+
+/// True if null, or an empty list or object that says nothing, stands anywhere in it.
 bool says_nothing_somewhere(const nlohmann::json& json) {
   if (!json.is_structured()) return json.is_null();
   for (const auto& [key, value] : json.items()) {
     const bool may_be_empty = key == "cutoffs";  // of which an absent key means others
+    if (value.is_null() && may_be_null(key)) continue;
     if ((value.is_structured() && value.empty() && !may_be_empty) || says_nothing_somewhere(value)) return true;
   }
   return false;

@@ -106,7 +106,7 @@ class SentencePieceNormalizer {
     }
     if (options_.remove_extra_whitespaces) {
       while (work.text.ends_with(space)) {
-        work.text.resize(work.text.size() - space.size());
+        work.text.erase(work.text.size() - space.size());
         if constexpr (kWithOrigins) {
           at = work.origins[work.text.size()];
           work.origins.resize(work.text.size());
