@@ -9,7 +9,7 @@
 #include <string>
 
 #include "rapt/core/index.hpp"
-#include "rapt/io/safetensors.hpp"
+#include "rapt/io/model_file.hpp"
 #include "rapt/nn/module.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "rapt/core/error.hpp"
+#include "rapt/io/model_file.hpp"
 #include "rapt/io/safetensors.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
