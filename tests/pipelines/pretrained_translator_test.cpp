@@ -14,6 +14,7 @@
 #include "rapt/pipelines/tokenizer.hpp"
 #include "rapt/pipelines/translator.hpp"
 #include "rapt/pretrained/marian.hpp"
+#include "rapt/text/base64.hpp"
 #include "tests/common/expect_close.hpp"
 #include "tests/common/settings.hpp"
 #include "tests/common/temporary_folder.hpp"
@@ -29,19 +30,6 @@ using rapt::TokenId;
 using rapt_test::error_text;
 using Ids = std::vector<TokenId>;
 
-std::string decoded_base64(std::string_view text) {
-  constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string bytes;
-  std::uint32_t bits = 0;
-  int count = 0;
-  for (const char c : text) {
-    if (c == '=') break;
-    bits = bits << 6 | static_cast<std::uint32_t>(kDigits.find(c));
-    if ((count += 6) >= 8) bytes += static_cast<char>(bits >> (count -= 8) & 0xFFu);
-  }
-  return bytes;
-}
-
 class SentencePieceFolders : public testing::Test {
  protected:
   SentencePieceFolders() {
@@ -49,7 +37,8 @@ class SentencePieceFolders : public testing::Test {
       fs::create_directories(folder(family));
       for (const auto& [name, content] : files.items()) {
         write(family, name,
-              content.is_string() ? content.get<std::string>() : decoded_base64(content["base64"].get<std::string>()));
+              content.is_string() ? content.get<std::string>()
+                                  : rapt::detail::from_base64(content["base64"].get<std::string>()).value());
       }
     }
   }

@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "rapt/text/base64.hpp"
 #include "tests/common/expect_close.hpp"
 #include "tests/common/temporary_folder.hpp"
 
@@ -26,19 +27,6 @@ using rapt::SentencePiece;
 using rapt::SentencePieceModel;
 using rapt::TokenId;
 using rapt_test::error_text;
-
-std::string from_base64(std::string_view text) {
-  constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string bytes;
-  std::uint32_t bits = 0;
-  int count = 0;
-  for (const char c : text) {
-    if (c == '=') break;
-    bits = bits << 6 | static_cast<std::uint32_t>(kDigits.find(c));
-    if ((count += 6) >= 8) bytes += static_cast<char>(bits >> (count -= 8) & 0xFFu);
-  }
-  return bytes;
-}
 
 const json& golden_sentencepiece() {
   static const json file = json::parse(std::ifstream(RAPT_GOLDEN_DIR "/sentencepiece.json"));
@@ -54,7 +42,7 @@ TEST(SentencePieceFile, CutsTextsAsThePackageDoes) {
   ASSERT_EQ(golden["sets"].size(), 12u);
   for (const json& set : golden["sets"]) {
     SCOPED_TRACE(set["name"]);
-    const SentencePiece tokenizer(model_of(from_base64(set["model"].get<std::string>())));
+    const SentencePiece tokenizer(model_of(rapt::detail::from_base64(set["model"].get<std::string>()).value()));
     std::vector<std::string> texts;
     for (std::size_t i = 0; i < set["texts"].size(); ++i) {
       const std::string text = golden["texts"][set["texts"][i].get<std::size_t>()];
@@ -83,7 +71,7 @@ TEST(SentencePieceFile, FindsTheBestSegmentations) {
   for (const json& set : golden["sets"]) {
     if (!set.contains("best")) continue;
     SCOPED_TRACE(set["name"]);
-    const SentencePiece tokenizer(model_of(from_base64(set["model"].get<std::string>())));
+    const SentencePiece tokenizer(model_of(rapt::detail::from_base64(set["model"].get<std::string>()).value()));
     for (const auto& [number, lists] : set["best"].items()) {
       const std::string text = golden["texts"][std::stoul(number)];
       SCOPED_TRACE(text);
@@ -100,7 +88,7 @@ TEST(SentencePieceFile, FindsTheBestSegmentations) {
 
 TEST(SentencePieceFile, ReadsWhatAModelSays) {
   const json& set = golden_sentencepiece()["sets"][2];
-  const SentencePieceModel model = model_of(from_base64(set["model"].get<std::string>()));
+  const SentencePieceModel model = model_of(rapt::detail::from_base64(set["model"].get<std::string>()).value());
   EXPECT_EQ(model.kind, SentencePieceModel::Kind::unigram);
   EXPECT_EQ(model.unknown_surface, "?");
   EXPECT_FALSE(model.byte_fallback);
@@ -130,7 +118,8 @@ TEST(SentencePieceFile, RefusesDamagedFiles) {
     EXPECT_NE(text.find("some.model: "), std::string::npos) << text;
     EXPECT_NE(text.find(part), std::string::npos) << text;
   };
-  const std::string whole = from_base64(golden_sentencepiece()["sets"][0]["model"].get<std::string>());
+  const std::string whole =
+      rapt::detail::from_base64(golden_sentencepiece()["sets"][0]["model"].get<std::string>()).value();
   expect_part("", "a model must have an unknown piece: none of 0 is one");
   expect_part(whole.substr(0, 9), "byte 1: field 1 has 14 bytes, but only 7 are left");
   const std::string unknown = std::string("\x0A\x05\x0A\x01?\x18\x02", 7);

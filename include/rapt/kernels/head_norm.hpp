@@ -3,6 +3,8 @@
 /// 3), which keeps attention scores from growing.
 #pragma once
 
+#include <algorithm>
+
 #include "rapt/kernels/rms_norm.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace kernels {

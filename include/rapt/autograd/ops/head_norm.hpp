@@ -2,6 +2,7 @@
 /// Root mean square normalisation of each head's queries and keys as an op.
 #pragma once
 
+#include <string_view>
 #include <utility>
 
 #include "rapt/autograd/ops/rms_norm.hpp"

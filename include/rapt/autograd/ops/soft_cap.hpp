@@ -2,6 +2,7 @@
 /// Soft-capping of logits (Bello et al. 2016; Gemma 2) as an op, and for a loss that never has all logits at once.
 #pragma once
 
+#include <algorithm>
 #include <utility>
 
 #include "rapt/autograd/ops/attention_options.hpp"
