@@ -68,7 +68,7 @@ class SentencePieceFolder {
       if (TokenizerJson::find(config.root(), "tokenizer_class") == nullptr) continue;
       std::string name = config.text(config.root(), "tokenizer_class", "");
       for (const std::string_view end : {"Fast", "Tokenizer"}) {
-        if (name.ends_with(end)) name.resize(name.size() - end.size());
+        if (name.ends_with(end)) name.erase(name.size() - end.size());
       }
       return name;
     }

@@ -41,8 +41,9 @@ inline constexpr std::string_view kBase64Digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabc
   }();
   if (text.size() % 4 != 0) return std::nullopt;
   const std::size_t padding = text.ends_with("==") ? 2 : text.ends_with('=') ? 1 : 0;
+  const std::size_t size = text.size() / 4 * 3 - padding;
   std::string bytes;
-  bytes.reserve(text.size() / 4 * 3);
+  bytes.reserve(size);
   std::uint32_t word = 0;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const bool is_padding = i >= text.size() - padding;
@@ -50,10 +51,11 @@ inline constexpr std::string_view kBase64Digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabc
     if (value < 0) return std::nullopt;
     word = word << 6 | static_cast<std::uint32_t>(value);
     if (i % 4 != 3) continue;
-    for (const unsigned shift : {16u, 8u, 0u}) bytes += static_cast<char>(word >> shift & 0xFFu);
+    for (const unsigned shift : {16u, 8u, 0u}) {
+      if (bytes.size() < size) bytes += static_cast<char>(word >> shift & 0xFFu);
+    }
     word = 0;
   }
-  bytes.resize(bytes.size() - padding);
   return bytes;
 }
 
