@@ -24,6 +24,7 @@ class PackedWeight {
 
   /// Whether products should keep the packed form; off at first.
   [[nodiscard]] bool is_kept() const { return kept_; }
+  [[nodiscard]] kernels::PackedFormat format() const { return format_; }
   void keep(bool kept, kernels::PackedFormat format = kernels::PackedFormat::of_precision) {
     drop();
     kept_ = kept;

@@ -12,6 +12,7 @@
 #include "rapt/autograd/ops/cross_entropy.hpp"
 #include "rapt/autograd/ops/linear.hpp"
 #include "rapt/core/index.hpp"
+#include "rapt/nn/output_rows.hpp"
 #include "rapt/nn/stack.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -79,8 +80,16 @@ class EncoderDecoder {
   /// Feeds one token to every row; returns the logits of the next   // [rows, V]
   [[nodiscard]] Tensor<T> step(State& state, std::span<const TokenId> tokens) const {
     const Inference scope;
-    const TokenBatch next = detail::one_token_each(tokens, state.rows(), Model::kWhere);
-    return logits(model().feed(state, next)).value();
+    return logits(step_hidden(state, tokens)).value();
+  }
+  /// The same, up to the last hidden states   // [rows, D]
+  [[nodiscard]] Variable<T> step_hidden(State& state, std::span<const TokenId> tokens) const {
+    const Inference scope;
+    return model().feed(state, detail::one_token_each(tokens, state.rows(), Model::kWhere));
+  }
+  /// What makes logits of some tokens alone of hidden states.
+  [[nodiscard]] OutputRows<T> output_rows(std::span<const TokenId> tokens) const {
+    return rapt::output_rows<T>(model().output_weight(), model().output_bias(), tokens);
   }
 
  private:

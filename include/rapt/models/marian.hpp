@@ -191,6 +191,15 @@ class Marian {
     return logits;
   }
 
+  /// The same, up to the last hidden states   // [rows, D]
+  [[nodiscard]] Variable<T> step_hidden(State& state, std::span<const TokenId> tokens) const {
+    return transformer_.step_hidden(state, tokens);
+  }
+  /// What makes logits of some tokens alone of hidden states.
+  [[nodiscard]] OutputRows<T> output_rows(std::span<const TokenId> tokens) const {
+    return transformer_.output_rows(tokens);
+  }
+
   /// The config's tokens, and the longest translation.
   [[nodiscard]] SequenceMarks sequence_marks() const {
     return {.begin = config_.begin_token,
