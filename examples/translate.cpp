@@ -5,6 +5,7 @@
 //   translate train --source train.de --target train.en --model de-en.safetensors ...
 //   translate run   --model de-en.safetensors --attention page.html < input.de > output.en
 //   translate score --references test.en --confidence < output.en
+//   translate shortlist --model de-en.safetensors --source train.de --target train.en --out de-en.json
 //
 // Every subcommand explains itself with --help.
 #include <CLI/CLI.hpp>
@@ -13,6 +14,7 @@
 #include "translate/demo.hpp"
 #include "translate/run.hpp"
 #include "translate/score.hpp"
+#include "translate/shortlist.hpp"
 #include "translate/train.hpp"
 
 int main(int argc, char** argv) {
@@ -23,15 +25,18 @@ int main(int argc, char** argv) {
   translate::TrainFlags train_flags;
   translate::TranslateFlags run_flags;
   translate::ScoreFlags score_flags;
+  translate::ShortlistFlags shortlist_flags;
   const CLI::App* train_command = translate::add_train(app, train_flags);
   const CLI::App* run_command = translate::add_run(app, run_flags);
   const CLI::App* score_command = translate::add_score(app, score_flags);
+  const CLI::App* shortlist_command = translate::add_shortlist(app, shortlist_flags);
   CLI11_PARSE(app, argc, argv);
 
   return run_program("translate", [&] {
     if (train_command->parsed()) return translate::train(train_flags, *train_command);
     if (run_command->parsed()) return translate::run(run_flags);
     if (score_command->parsed()) return translate::score(score_flags);
+    if (shortlist_command->parsed()) return translate::shortlist(shortlist_flags);
     translate::demo();
   });
 }

@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <iostream>
 #include <rapt/core/atomic_file.hpp>
+#include <rapt/pipelines/shortlist_file.hpp>
 #include <rapt/pipelines/translator.hpp>
 #include <rapt/text/lines.hpp>
 #include <rapt/visualization/attention_page.hpp>
@@ -88,7 +89,7 @@ struct SearchFlags {
 
 struct TranslateFlags {
   std::vector<std::string> models;
-  std::string attention;
+  std::string attention, shortlist;
   bool int8 = false;
   SearchFlags search;
 };
@@ -104,6 +105,8 @@ inline CLI::App* add_run(CLI::App& app, TranslateFlags& f) {
          "The file that `train` wrote. Several ones with the same subwords translate together, as an ensemble.")
       ->required();
   run->add_flag("--int8", f.int8, "Keeps the weights in eight bits, which is the fastest and costs a little quality.");
+  run->add_option("--shortlist", f.shortlist,
+                  "A file that `shortlist` wrote, whose subwords alone are looked for: faster, and not exact.");
   f.search.add_to(*run);
   run->add_option("--attention", f.attention,
                   "Writes an HTML page that shows where every attention head looks, as the first line that is not "
@@ -176,6 +179,7 @@ inline void run(const TranslateFlags& f) {
   if (!f.attention.empty()) rapt::AtomicFile(f.attention);  // an unwritable place shows now, not after the translations
   rapt::Translator translator = load(f.models);
   if (f.int8) translator.quantize();
+  if (!f.shortlist.empty()) translator.use_shortlist(rapt::load_shortlist(f.shortlist));
   const bool terminal = isatty(STDIN_FILENO) != 0;
   std::vector<std::string> lines;
   rapt::LineReader input(std::cin, "standard input");

@@ -51,6 +51,7 @@ EXAMPLES = {
                                   ("--keep", 0), ("--seed", -1)],
     "translate run --model m": [("--length-penalty", "nan"), ("--length-penalty", -1), ("--min-length", -1), ("--max-length", 0), ("--beam", 1001)],
     "translate score --references r": [("--resamples", 1), ("--seed", -1)],
+    "translate shortlist --model m --source s --target t --out o": [("--per-subword", 0), ("--most-frequent", -1)],
 }
 
 

@@ -283,6 +283,23 @@ class Run(Cli):
         many = self.run_model("model", "--beam", 1, stdin="alpha\n" * 2003).stdout  # more than are read at once
         self.assertEqual(many, self.run_model("model", "--beam", 1).stdout * 2003)
 
+    def test_shortlist(self):
+        learn = ("shortlist", "--source", "source.txt", "--target", "target.txt", "--out", "list.json", "--model")
+        result = translate(*learn, "model", folder=self.folder)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertRegex(result.stdout.decode(), r"^\d+ pairs; a source allows \d+ of \d+ subwords\n$")
+        lines = "alpha beta\n\nepsilon zeta eta\n"
+        # The corpus is small: the list holds all that the model says of it.
+        self.assertEqual(self.run_model("model", "--shortlist", "list.json", stdin=lines).stdout,
+                         self.run_model("model", stdin=lines).stdout)
+        (self.folder / "list.json").unlink()
+        for text, part in (('{"target_vocabulary": 5, "always": [], "candidates": []}', "5 target tokens"),
+                           ("[]", "list.json")):
+            (self.folder / "list.json").write_text(text)
+            result = self.run_model("model", "--shortlist", "list.json")
+            (self.folder / "list.json").unlink()
+            self.expect_refused(result, part)
+
     def output(self, *arguments, stdin="alpha beta\n\nepsilon zeta eta\n"):
         result = self.run_model("model", *arguments, stdin=stdin)
         self.assertEqual(result.returncode, 0, result.stderr)

@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <mutex>
+#include <numeric>
 #include <set>
 #include <span>
 
@@ -217,6 +219,36 @@ TEST(TranslatorSearch, AnEnsembleHasOneListOfSubwordsAndNoFile) {
   const auto path = std::filesystem::temp_directory_path() / ("rapt_translator_search_" + std::to_string(::getpid()));
   EXPECT_THROW(t.save(path), ValueError);
   EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+TEST(TranslatorShortlist, TranslationsHaveItsTokensAlone) {
+  Translator t = translator(), limited = translator();
+  const rapt::Index size = t.text().size();
+  std::vector<rapt::TokenId> even;
+  for (rapt::TokenId token = 4; token < size; token += 2) even.push_back(token);
+  const rapt::VocabularyShortlist list(size, {}, even);
+  limited.use_shortlist(list);
+  const auto found = limited.translate_n_best(kText, 2, kShort);
+  const rapt::Shortlisted model(t.model(), list);
+  for (std::size_t i = 0; i < kText.size(); ++i) {
+    if (rapt::is_blank(kText[i])) continue;
+    expect_same(found[i], rapt::beam_search_n_best(model, source_of(t, kText[i]), 2, kShort).front(), t);
+  }
+  for (const auto& drawn : limited.sample(kText)) EXPECT_TRUE(std::isfinite(drawn.front().log_probability));
+  // A prefix may have others.
+  const rapt::TokenBatch prefix(std::vector<std::vector<rapt::TokenId>>(kText.size(), {5}));
+  const auto begun = limited.translate(kText, kShort, {.prefix = prefix});
+  EXPECT_TRUE(begun[0].starts_with(t.text().decode(std::vector<rapt::TokenId>{5})));
+
+  std::vector<rapt::TokenId> all(rapt::to_size(size));
+  std::iota(all.begin(), all.end(), 0);
+  limited.use_shortlist(rapt::VocabularyShortlist(size, {}, all));
+  EXPECT_EQ(limited.translate(kText, kShort), t.translate(kText, kShort));
+  limited.add_to_ensemble(translator(5));
+  t.add_to_ensemble(translator(5));
+  EXPECT_EQ(limited.translate(kText, kShort), t.translate(kText, kShort));
+  rapt_test::expect_message<ValueError>([&] { limited.use_shortlist(rapt::VocabularyShortlist(size + 1, {}, {})); },
+                                        "target tokens");
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <concepts>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -21,6 +22,7 @@
 #include "rapt/generation/beam_search.hpp"
 #include "rapt/generation/ensemble.hpp"
 #include "rapt/generation/sampling.hpp"
+#include "rapt/generation/shortlist.hpp"
 #include "rapt/io/model_file.hpp"
 #include "rapt/models/transformer.hpp"
 #include "rapt/pipelines/tokenizer.hpp"
@@ -133,6 +135,13 @@ class Translator {
     for (M& other : others_) quantize_weights(other);
   }
 
+  /// From now on translations have tokens of the shortlist alone (see shortlist.hpp), and those that a request or its
+  /// options name: faster where the vocabulary is large. Throws ValueError for a shortlist of another vocabulary.
+  void use_shortlist(VocabularyShortlist shortlist) requires HasOutputRows<M> {
+    std::ignore = Shortlisted<M>(model_, shortlist);
+    shortlist_ = std::move(shortlist);
+  }
+
   /// From now on, translations are searched by the mean of both translators' distributions (see ensemble.hpp). Throws
   /// ValueError unless their tokenizers are the same.
   void add_to_ensemble(Translator other) requires MetadataText<Text> {
@@ -169,7 +178,9 @@ class Translator {
                                                                        Index batch_tokens = 300) const {
     return in_batches(lines, options.generation, request, batch_tokens,
                       [&](const TokenBatch& batch, const SearchRequest& of_batch) {
-                        return beam_search_n_best(ensemble(), batch, n, options, of_batch);
+                        return with_models(options.generation, of_batch, [&](const auto& models) {
+                          return beam_search_n_best(models, batch, n, options, of_batch);
+                        });
                       });
   }
 
@@ -182,7 +193,9 @@ class Translator {
     const Index of_each = std::max<Index>(1, options.samples);
     return in_batches(lines, options.generation, request, std::max<Index>(1, batch_size(batch_tokens) / of_each),
                       [&](const TokenBatch& batch, const SearchRequest& of_batch) {
-                        return rapt::sample(ensemble(), batch, options, of_batch);
+                        return with_models(options.generation, of_batch, [&](const auto& models) {
+                          return rapt::sample(models, batch, options, of_batch);
+                        });
                       });
   }
 
@@ -194,6 +207,30 @@ class Translator {
   static constexpr std::string_view kWhere = "translator";
 
   [[nodiscard]] Index batch_size(Index wanted) const { return wanted > 0 ? wanted : batch_tokens_for(model_); }
+
+  /// search(all models as one), which have the tokens of the shortlist alone if there is one.
+  template <class Search>
+  [[nodiscard]] auto with_models(const GenerationOptions& options, const SearchRequest& request,
+                                 const Search& search) const {
+    if constexpr (HasOutputRows<M>) {
+      if (shortlist_) {
+        std::vector<TokenId> also = options.forced_ends;
+        if (options.forced_begin) also.push_back(*options.forced_begin);
+        if (request.marks) {
+          also.insert(also.end(), request.marks->ends.begin(), request.marks->ends.end());
+          if (request.marks->forced_begin) also.push_back(*request.marks->forced_begin);
+        }
+        std::vector<Shortlisted<M>> models;
+        models.reserve(others_.size() + 1);
+        models.emplace_back(model_, *shortlist_, request.prefix, also);
+        for (const M& other : others_) models.emplace_back(other, *shortlist_, request.prefix, also);
+        std::vector<const Shortlisted<M>*> pointers;
+        for (const Shortlisted<M>& model : models) pointers.push_back(&model);
+        return search(Ensemble<Shortlisted<M>>(std::move(pointers)));
+      }
+    }
+    return search(ensemble());
+  }
 
   /// Calls search(batch, request of the batch) for lines of like length together, and decodes what it finds.
   template <class Search>
@@ -243,6 +280,7 @@ class Translator {
 
   M model_;
   std::vector<M> others_;  // further models of an ensemble
+  std::optional<VocabularyShortlist> shortlist_;
   Text text_;
 };
 
