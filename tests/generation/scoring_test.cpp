@@ -154,17 +154,15 @@ TEST(Scoring, MoreTokensThanABlockHasRows) {
     targets.push_back(Tokens(static_cast<std::size_t>(i % 13), static_cast<TokenId>(i % 7)));
   }
   const auto together = rapt::score(model, sources, targets);
-  const auto steps = rapt::detail::stepwise_log_probabilities(
-      model, rapt::detail::forced_batch(sources, targets, std::vector<bool>(60, true), /*continues=*/false,
-                                        {.begin = 1, .ends = {2}}));
-  std::size_t at = 0;
-  for (const auto& s : together) {
-    for (const double log_probability : s.of_each_token) {
-      EXPECT_NEAR(log_probability, steps[at++], rapt_test::allowed<float>(1e-5));
+  const auto steps = rapt::score(rapt::Ensemble({&model}), sources, targets);  // one token at a time
+  std::size_t tokens = 0;
+  for (std::size_t i = 0; i < together.size(); ++i) {
+    ASSERT_EQ(together[i].of_each_token.size(), steps[i].of_each_token.size());
+    for (std::size_t t = 0; t < steps[i].of_each_token.size(); ++t, ++tokens) {
+      EXPECT_NEAR(together[i].of_each_token[t], steps[i].of_each_token[t], rapt_test::allowed<float>(1e-5));
     }
   }
-  EXPECT_EQ(at, steps.size());
-  EXPECT_GT(at, 256u);
+  EXPECT_GT(tokens, 256u);
 }
 
 TEST(Scoring, IsNotRecordedAndHasNoDropout) {
@@ -219,6 +217,34 @@ TEST(Scoring, SameBitsOnAnyThreads) {
     }
     return numbers;
   });
+}
+
+/// Rows are the logits of every step: those of the model without a state.
+template <class M>
+void expect_step_logits(const M& model, const rapt_test::NextToken& next, double tolerance) {
+  const TokenBatch sources = rapt_test::some_sources();
+  const auto found = rapt::beam_search(model, sources, {.beam_size = 3, .generation = {.max_length = 5}});
+  const auto logits = rapt::step_logits(model, sources, std::span<const Hypothesis>(found));
+  ASSERT_EQ(logits.size(), found.size());
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    ASSERT_EQ(logits[i].rows(), std::ssize(found[i].tokens) + (found[i].finished ? 1 : 0));
+    Tokens prefix{1};
+    for (Index t = 0; t < logits[i].rows(); ++t) {
+      const auto* row = logits[i].row(t);
+      const auto ours = rapt_test::log_softmax(std::vector<double>(row, row + logits[i].cols()));
+      const auto expected = next(tokens_of(sources, static_cast<Index>(i)), prefix);
+      ASSERT_EQ(ours.size(), expected.size());
+      for (std::size_t j = 0; j < ours.size(); ++j) EXPECT_NEAR(ours[j], expected[j], tolerance);
+      if (t < std::ssize(found[i].tokens)) prefix.push_back(rapt::at(found[i].tokens, t));
+    }
+  }
+}
+
+TEST(Scoring, LogitsOfEveryStep) {
+  const PrefixModel model = rapt_test::random_prefix_model(6, 3);
+  expect_step_logits(model, rapt_test::next_token(model), 1e-12);
+  const auto transformer = rapt_test::random_transformer<double>(9, 1);
+  expect_step_logits(transformer, rapt_test::next_token(transformer), 1e-10);
 }
 
 }  // namespace

@@ -2,11 +2,18 @@
 /// Scoring: how probable given translations are, e.g. to rank those of another model.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
+#include <mutex>
 #include <numeric>
 #include <optional>
+#include <span>
+#include <utility>
+#include <vector>
 
 #include "rapt/autograd/grad_mode.hpp"
 #include "rapt/autograd/variable.hpp"
+#include "rapt/core/index.hpp"
 #include "rapt/core/sequence_marks.hpp"
 #include "rapt/core/thread_pool.hpp"
 #include "rapt/generation/decoding_model.hpp"
@@ -80,35 +87,31 @@ template <class T>
   return static_cast<double>(logits[static_cast<std::size_t>(token)]) - normaliser;
 }
 
-/// One pass over all targets; logits exist for a block of them at a time   // [N]
-template <TeacherForcedModel M>
-[[nodiscard]] std::vector<double> forced_log_probabilities(const M& model, const TranslationBatch& batch) {
+/// Calls visit(n, logits [V]) for each target token n of the batch, from several threads: in one pass over all targets,
+/// whose logits exist for a block of them at a time.
+template <TeacherForcedModel M, class Visit>
+void for_each_logits(const M& model, const TranslationBatch& batch, const Visit& visit) {
   using T = typename M::ScalarType;
   constexpr Index kRows = 128;
   const Inference scope;
-  std::vector<double> result(batch.target_output.size());
-  if (result.empty()) return result;
+  if (batch.target_output.empty()) return;
   const Variable<T> hidden = model.decode(batch.target_input, model.encode(batch.source), batch.source.row_splits);
   for (Index begin = 0; begin < hidden.rows(); begin += kRows) {
     const Index rows = std::min(kRows, hidden.rows() - begin);
     const Variable<T> block(Tensor<T>(hidden.value().view().middle_rows(begin, rows)));
     const Variable<T> logits = model.logits(block);  // [rows, V]
     if (begin == 0) require_ids(batch.target_output, logits.cols(), "score");
-    parallel_parts(rows, [&](Index r) {
-      const auto at = static_cast<std::size_t>(begin + r);
-      const std::span<const T> row(logits.value().row(r), static_cast<std::size_t>(logits.cols()));
-      result[at] = log_probability_of(row, batch.target_output[at]);
-    });
+    parallel_parts(
+        rows, [&](Index r) { visit(begin + r, std::span<const T>(logits.value().row(r), to_size(logits.cols()))); });
   }
-  return result;
 }
 
-/// The same for any DecodingModel: step by step, and sequences leave the batch at their end   // [N]
-template <DecodingModel M>
-[[nodiscard]] std::vector<double> stepwise_log_probabilities(const M& model, const TranslationBatch& batch) {
+/// The same for any other DecodingModel: step by step, and sequences leave the batch at their end.
+template <class M, class Visit>
+requires(!TeacherForcedModel<M> && DecodingModel<M>) void for_each_logits(const M& model, const TranslationBatch& batch,
+                                                                          const Visit& visit) {
   using T = typename M::ScalarType;
-  std::vector<double> result(batch.target_output.size());
-  if (result.empty()) return result;
+  if (batch.target_output.empty()) return;
   const RowSplits& splits = batch.target_input.row_splits;
   auto state = model.start(batch.source);
   std::vector<Index> live(static_cast<std::size_t>(splits.sequences())), parents;  // the sequence of each row
@@ -124,17 +127,26 @@ template <DecodingModel M>
       live[parents.size()] = sequence;
       parents.push_back(static_cast<Index>(r));
     }
-    if (parents.empty()) return result;
+    if (parents.empty()) return;
     if (parents.size() != live.size()) state.select(parents);
     live.resize(parents.size());
     const Tensor<T> logits = model.step(state, tokens);  // [rows, V]
     if (length == 0) require_ids(batch.target_output, logits.cols(), "score");
     parallel_parts(logits.rows(), [&](Index r) {
-      const auto at = static_cast<std::size_t>(splits.begin(live[static_cast<std::size_t>(r)]) + length);
-      const std::span<const T> row(logits.row(r), static_cast<std::size_t>(logits.cols()));
-      result[at] = log_probability_of(row, batch.target_output[at]);
+      visit(splits.begin(at(live, r)) + length, std::span<const T>(logits.row(r), to_size(logits.cols())));
     });
   }
+}
+
+/// The tokens of hypotheses, and of which of them the end symbol counts.
+[[nodiscard]] inline std::pair<TokenBatch, std::vector<bool>> targets_of(std::span<const Hypothesis> hypotheses,
+                                                                         const ScoringOptions& options) {
+  std::pair<TokenBatch, std::vector<bool>> targets;
+  for (const Hypothesis& hypothesis : hypotheses) {
+    targets.first.push_back(hypothesis.tokens);
+    targets.second.push_back(options.count_end && hypothesis.finished);
+  }
+  return targets;
 }
 
 template <class M>
@@ -142,12 +154,10 @@ template <class M>
                                                      const std::vector<bool>& ends, const ScoringOptions& options) {
   const TranslationBatch batch =
       forced_batch(source, target, ends, kContinuesPrompts<M>, options.marks ? *options.marks : model.sequence_marks());
-  std::vector<double> each;
-  if constexpr (TeacherForcedModel<M>) {
-    each = forced_log_probabilities(model, batch);
-  } else {
-    each = stepwise_log_probabilities(model, batch);
-  }
+  std::vector<double> each(batch.target_output.size());
+  for_each_logits(model, batch, [&](Index n, std::span<const typename M::ScalarType> logits) {
+    at(each, n) = log_probability_of(logits, at(batch.target_output, n));
+  });
   const RowSplits& splits = batch.target_input.row_splits;
   std::vector<TargetScore> scores(static_cast<std::size_t>(splits.sequences()));
   for (Index i = 0; i < splits.sequences(); ++i) {
@@ -177,13 +187,38 @@ requires TeacherForcedModel<M> || DecodingModel<M>
 [[nodiscard]] std::vector<TargetScore> score(const M& model, const TokenBatch& source,
                                              std::span<const Hypothesis> hypotheses,
                                              const ScoringOptions& options = {}) {
-  TokenBatch target;
-  std::vector<bool> ends;
-  for (const Hypothesis& hypothesis : hypotheses) {
-    target.push_back(hypothesis.tokens);
-    ends.push_back(options.count_end && hypothesis.finished);
-  }
+  const auto [target, ends] = detail::targets_of(hypotheses, options);
   return detail::score_targets(model, source, target, ends, options);
+}
+
+/// What the model says at each step of what a search has found: of each hypothesis the logits of the token at every
+/// position, and of the end symbol where it has one   // of each [tokens (+ 1), V]. One hypothesis for each source
+/// sequence. They are the model's own, before any rule of the search; in float32 the last digits may differ from those
+/// that the search saw, which came one token at a time.
+template <class M>
+requires TeacherForcedModel<M> || DecodingModel<M>
+[[nodiscard]] std::vector<Tensor<typename M::ScalarType>> step_logits(const M& model, const TokenBatch& source,
+                                                                      std::span<const Hypothesis> hypotheses,
+                                                                      const ScoringOptions& options = {}) {
+  using T = typename M::ScalarType;
+  const auto [target, ends] = detail::targets_of(hypotheses, options);
+  const TranslationBatch batch = detail::forced_batch(source, target, ends, kContinuesPrompts<M>,
+                                                      options.marks ? *options.marks : model.sequence_marks());
+  const RowSplits& splits = batch.target_input.row_splits;
+  std::vector<Tensor<T>> found(hypotheses.size());
+  std::vector<Index> sequences;  // of each target token
+  for (Index i = 0; i < splits.sequences(); ++i) sequences.insert(sequences.end(), to_size(splits.length(i)), i);
+  std::mutex making;
+  detail::for_each_logits(model, batch, [&](Index n, std::span<const T> logits) {
+    const Index i = at(sequences, n);
+    Tensor<T>& of_sequence = at(found, i);
+    {
+      const std::lock_guard lock(making);
+      if (of_sequence.empty()) of_sequence = Tensor<T>(Shape{splits.length(i), std::ssize(logits)});
+    }
+    std::copy(logits.begin(), logits.end(), of_sequence.row(n - splits.begin(i)));
+  });
+  return found;
 }
 
 }}  // namespace rapt::RAPT_ABI
