@@ -120,4 +120,31 @@ TEST(Pattern, KeepsWhatItWasMadeOf) {
   EXPECT_FALSE(Pattern::of_expression("a").is_string());
 }
 
+TEST(Pattern, WhatRustMeansOtherwise) {
+  struct Case {
+    const char *expression, *text;
+    Strings matches;
+  };
+  const std::vector<Case> cases = {
+      {"^a|b$", "a\na b\nb", {"a", "b"}},  // of the text, not of lines
+      {"a$", "a\n", {}},
+      {"a{1,2}+a|b", "aaab", {"aaa", "b"}},  // possessive
+      {"a{2}+a", "aaa", {"aaa"}},
+      {"a{2}?", "aaaa", {"aa", "aa"}},
+      {R"(\w+)", "a\u200D_²b\u0301", {"a\u200D_", "b\u0301"}},
+      {R"(\h\v)", "f\x0b", {"f\x0b"}},
+      {R"(\u{e4}\u00e4\x{e4})", "äää", {"äää"}},
+      {"a(?i)b|c", "aB C c b", {"aB", "C", "c"}},
+      {"(?s:a.)|(?-s:b.)", "a\nb\nbc", {"a\n", "bc"}},
+      {R"([\p{L}&&[^\p{Han}]]+)", "ab我c", {"ab", "c"}},
+  };
+  for (const Case& one : cases) {
+    EXPECT_EQ(matches_of(Pattern::of_rust_expression(one.expression), one.text), one.matches) << one.expression;
+  }
+  for (const char* expression : {"(?m)a", "(?x)a", "[a--b]", "[a~~b]", R"(\Z)", R"(\R)", R"(\O)", R"(\N)", R"(\<a)",
+                                 R"(\b{start}a)", R"([\b])", "a{,2}", "[[:alpha:]]"}) {
+    EXPECT_THROW(static_cast<void>(Pattern::of_rust_expression(expression)), rapt::ValueError) << expression;
+  }
+}
+
 }  // namespace

@@ -1,14 +1,20 @@
 /// \file
-/// Regular expressions of tokenizer.json, written in the syntax of Ruby as Oniguruma reads it, translated to the syntax
-/// of Perl as PCRE2 reads it. (Hugging Face's tokenizers package uses Oniguruma.)
+/// Regular expressions of tokenizer.json, written in the syntax of Ruby as Oniguruma reads it, and those of tiktoken,
+/// written in the syntax of Rust, translated to the syntax of Perl as PCRE2 reads it. (Hugging Face's tokenizers
+/// package uses Oniguruma.)
 ///
-/// The two differ in: \h (a hexadecimal digit), \v (one character), \s, \w and \b (other characters), (?m) (Perl's
+/// Oniguruma differs from PCRE2 in: \h (a hexadecimal digit), \v (one character), \s, \w and \b (other characters),
+/// (?m) (Perl's
 /// (?s)), (?i) and the other options without a colon (a group up to the end of the group around them, with all its
 /// alternatives), ^ and $ (always of lines), nested sets and && in sets, {n,m}+ (not possessive), {n}? (not lazy), a
 /// quantifier behind {n,m}, {,m}, \O, \N and \uHHHH; and in the version of Unicode. What has no translation is a
 /// ValueError: so are [:alpha:] and other classes, and properties that are neither categories nor scripts, such as
 /// \p{Alpha} and \p{Emoji}, which Oniguruma knows. One difference stays: without regard to case, Oniguruma also takes
 /// several characters for one, as (?i:ss) for "\u00DF".
+///
+/// Rust (the crates regex and fancy-regex) differs from PCRE2 in \h, \v, \s, \w and \b, ^ and $ (always of the whole
+/// text), nested sets and && in sets, and \u. The options m and x, -- and ~~ in sets, and escapes of its own are
+/// ValueErrors.
 #pragma once
 
 #include <algorithm>
@@ -66,10 +72,14 @@ inline constexpr std::array<CategoryAddition, 127> kCategoryAdditions = {
      {"So", {0x1FACE, 0x1FACF}}, {"So", {0x1FADA, 0x1FADC}}, {"So", {0x1FADF, 0x1FADF}}, {"So", {0x1FAE8, 0x1FAE9}},
      {"So", {0x1FAF7, 0x1FAF8}}, {"So", {0x1FBCB, 0x1FBEF}}, {"Cf", {0x13439, 0x1343F}}}};
 
+/// Who reads a pattern.
+enum class PatternSyntax : std::uint8_t { oniguruma, rust };
+
 /// Translates one pattern.
 class PatternTranslator {
  public:
-  explicit PatternTranslator(std::string_view pattern) : pattern_(pattern) {}
+  PatternTranslator(std::string_view pattern, PatternSyntax syntax)
+      : pattern_(pattern), is_rust_(syntax == PatternSyntax::rust) {}
 
   [[nodiscard]] std::string translate() {
     std::size_t atom = 0;  // where the last atom begins in out_
@@ -97,6 +107,9 @@ class PatternTranslator {
         continue;
       } else if (c == '{' && bounds(atom)) {
         continue;
+      } else if (is_rust_ && (c == '^' || c == '$')) {
+        out_ += c == '^' ? "\\A" : "\\z";
+        ++at_;
       } else {
         out_ += take_character();
         if (c == '*' || c == '+' || c == '?') continue;
@@ -175,9 +188,10 @@ class PatternTranslator {
     }
     return members;
   }
-  [[nodiscard]] static std::string word() {
+  [[nodiscard]] std::string word() const {
     return property("L") + property("M") + property("Nd") + property("Nl") + property("Pc") +
-           R"(\x{b2}\x{b3}\x{b9}\x{bc}-\x{be}\x{24b6}-\x{24e9}\x{1f130}-\x{1f149}\x{1f150}-\x{1f169}\x{1f170}-\x{1f189})";
+           (is_rust_ ? R"(\x{200c}\x{200d})" : R"(\x{b2}\x{b3}\x{b9}\x{bc}-\x{be})") +
+           R"(\x{24b6}-\x{24e9}\x{1f130}-\x{1f149}\x{1f150}-\x{1f169}\x{1f170}-\x{1f189})";
   }
 
   /// Reads an escape that stands for a set of characters, behind its backslash; false if it is another one.
@@ -201,6 +215,7 @@ class PatternTranslator {
         set.members = word();
         break;
       case 'N':
+        if (is_rust_) return false;
         set.members = "\\n";
         break;
       case 'p':
@@ -240,7 +255,7 @@ class PatternTranslator {
     require(c != '\0', kName, "a backslash at the end: ", pattern_);
     ++at_;
     if (c == 'v') return "\\x{b}";
-    if (c == 'x' && next() == '{') {
+    if ((c == 'x' || (c == 'u' && is_rust_)) && next() == '{') {
       const std::size_t end = std::min(pattern_.find('}', at_), pattern_.size() - 1);
       const std::string_view braces = pattern_.substr(at_, end + 1 - at_);
       at_ = end + 1;
@@ -252,6 +267,7 @@ class PatternTranslator {
       return "\\x{" + std::string(pattern_.substr(at_ - 4, 4)) + "}";
     }
     const bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    if (is_rust_ && (c == '<' || c == '>')) refuse("the escape \\" + std::string(1, c));
     if (is_letter && std::string_view("nrtfaex").find(c) == std::string_view::npos)
       refuse("the escape \\" + std::string(1, c));
     return std::string("\\") + c;
@@ -262,6 +278,9 @@ class PatternTranslator {
     Set set;
     if (set_escape(set)) return set.as_pattern();
     const char c = next();
+    if (is_rust_ && std::string_view("ZRXO").find(c) != std::string_view::npos) {
+      refuse("the escape \\" + std::string(1, c));
+    }
     switch (c) {
       case 'A':
       case 'z':
@@ -280,6 +299,7 @@ class PatternTranslator {
       case 'b':
       case 'B': {
         ++at_;
+        if (is_rust_ && next() == '{') refuse("\\b{");
         const std::string in = "[" + word() + "]";
         const std::string ends = "(?<=" + in + ")(?!" + in + ")", begins = "(?<!" + in + ")(?=" + in + ")";
         return c == 'b' ? "(?:" + ends + "|" + begins + ")" : "(?!" + ends + ")(?!" + begins + ")";
@@ -336,6 +356,8 @@ class PatternTranslator {
         } else {
           part.members += inner.members;
         }
+      } else if (is_rust_ && (c == '-' || c == '~') && next(1) == c) {
+        refuse(std::string(2, c) + " in a set");
       } else if (c == '&' && next(1) == '&') {
         at_ += 2;
         end_part();
@@ -346,7 +368,7 @@ class PatternTranslator {
           begin_class();
           ++at_;
           part.members += kNotSpace;
-        } else if (next() == 'b') {
+        } else if (next() == 'b' && !is_rust_) {
           ++at_;
           add_character("\\x{8}");
         } else if (set_escape(escape)) {
@@ -389,6 +411,7 @@ class PatternTranslator {
     require(end != pattern_.npos, kName, "a set without a closing bracket: ", pattern_);
     const std::string_view name = pattern_.substr(at_ + 2, end - at_ - 2);
     at_ = end + 2;
+    if (is_rust_) refuse("the class [:" + std::string(name) + ":]");
     if (name == "space") {
       part.members += kSpace;
     } else if (name == "digit") {
@@ -436,12 +459,14 @@ class PatternTranslator {
     bool is_on = true;
     while (at_ < pattern_.size() && next() != ':' && next() != ')') {
       const char option = next();
-      if (option != 'i' && option != 'm' && option != 'x' && option != '-') refuse("such a group");
+      const std::string_view known = is_rust_ ? "is-" : "imx-";
+      if (known.find(option) == known.npos) refuse("such a group");
       if (option == '-') is_on = false;
       if (option == 'x') groups_.back().is_extended = is_on;
       out_ += option == 'm' ? 's' : option;
       ++at_;
     }
+    if (is_rust_ && next() == ')') return;  // The options hold up to the end of the group around them, as in Perl.
     groups_.back().is_isolated = next() == ')';
     out_ += ':';
     ++at_;
@@ -457,8 +482,13 @@ class PatternTranslator {
     if (end == pattern_.npos) return false;
     std::string inner(pattern_.substr(at_ + 1, end - at_ - 1));
     if (inner.empty() || inner == "," || inner.find_first_not_of("0123456789,") != inner.npos) return false;
-    if (inner.front() == ',') inner.insert(0, 1, '0');
     at_ = end + 1;
+    if (is_rust_) {
+      if (inner.front() == ',') refuse("a repetition without a least number");
+      out_ += "{" + inner + "}";
+      return true;
+    }
+    if (inner.front() == ',') inner.insert(0, 1, '0');
     // A quantifier behind it repeats the whole, but {n,m}? is the lazy {n,m}.
     const bool is_exact = inner.find(',') == inner.npos;
     const bool is_repeated = next() == '+' || next() == '*' || next() == '{' || (next() == '?' && is_exact);
@@ -468,6 +498,7 @@ class PatternTranslator {
   }
 
   std::string_view pattern_;
+  bool is_rust_;
   std::size_t at_ = 0;
   int depth_ = 0;
   std::vector<Group> groups_;  // those that are open
