@@ -11,7 +11,7 @@
 
 #include "rapt/core/first_use.hpp"
 #include "rapt/core/index.hpp"
-#include "rapt/text/pattern_syntax.hpp"
+#include "rapt/text/pattern_properties.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
