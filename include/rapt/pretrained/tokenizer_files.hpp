@@ -435,10 +435,10 @@ inline void save_tokenizer(const std::filesystem::path& path, const ByteLevelBpe
   const Json decoder = {{"type", "ByteLevel"}, {"add_prefix_space", true}, {"trim_offsets", true}, {"use_regex", true}};
   Json head = {{"type", "BPE"},
                {"dropout", nullptr},
-               {"unk_token", nullptr},
+               {"unk_token", options.unknown.empty() ? Json() : Json(options.unknown)},
                {"continuing_subword_prefix", nullptr},
                {"end_of_word_suffix", nullptr},
-               {"fuse_unk", false},
+               {"fuse_unk", options.fuse_unknown},
                {"byte_fallback", false},
                {"ignore_merges", options.ignore_merges}};
   std::string model = detail::model_with_vocabulary(tokenizer, head) + ",\"merges\":[";

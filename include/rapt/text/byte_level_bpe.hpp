@@ -41,6 +41,8 @@ struct ByteLevelBpeOptions {
   bool ignore_merges = false;     ///< a piece that is a token is not made by merges (Llama 3)
   /// Joins any two neighbours that are a token together, the one with the smallest id first, instead of merges.
   bool by_rank = false;
+  std::string unknown = {};          ///< of a file; has no effect, as no byte is unknown
+  bool fuse_unknown = false;         ///< likewise
   bool trim_spans = false;           ///< the spans of tokens are without the spaces at their ends
   bool trim_keeps_first = false;     ///< with trim_spans: one space at the beginning is kept as the prefix space
   bool clean_up_spaces = false;      ///< decoding removes spaces before punctuation (clean_up.hpp)
@@ -262,11 +264,7 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
                                            ? white_space_around(text.substr(span.begin, span.end - span.begin))
                                            : spaces_around(bytes_[id]);
       const bool keeps_one = leading > 0 && options_.trim_keeps_first && (i == first || span.begin == 0);
-      span.begin = std::min(span.begin + leading - (keeps_one ? 1 : 0), span.end);
-      if (span.end >= trailing) span.end = std::max(span.end - trailing, span.begin);
-      for (std::size_t* end : {&span.begin, &span.end}) {
-        while (*end < text.size() && is_within_character(text, *end)) --*end;
-      }
+      detail::trim_span(text, leading - (keeps_one ? 1 : 0), trailing, span);
     }
   }
   /// The number of spaces at the beginning and at the end.
