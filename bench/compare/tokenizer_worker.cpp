@@ -2,7 +2,8 @@
 // {"command": "run", "uncounted": 1, "counted": 8} -> {"seconds": [0.041, ...]}; {"error": "..."} when it fails.
 //
 //   info                           what this program is
-//   load      path                 a tokenizer.json, or a folder with the files of a tokenizer
+//   load      path, encoding       a tokenizer.json, or a folder with the files of a tokenizer; with the name of an
+//                                  encoding of tiktoken, a file of ranks
 //   save      path                 writes it as a tokenizer.json
 //   texts     first, second        JSON files of a list of strings each; second may be missing
 //   encode    output,              the tokens of all texts or pairs, their places counted in characters, and types:
@@ -35,7 +36,10 @@ class Worker {
     if (name == "info") return {{"compiler", "GCC " __VERSION__}};
 #endif
     if (name == "load") {
-      tokenizer_.emplace(rapt::load_tokenizer(command.at("path").get<std::string>()));
+      const std::string path = command.at("path");
+      tokenizer_.emplace(command.contains("encoding")
+                             ? rapt::load_ranks(path, command.at("encoding").get<std::string>())
+                             : rapt::load_tokenizer(path));
     } else if (name == "save") {
       save_tokenizer(command.at("path").get<std::string>(), tokenizer_.value());
     } else if (name == "texts") {

@@ -98,6 +98,28 @@ TEST_F(TokenizerFiles, SmallVocabulariesGiveTheTokensOfHuggingFace) {
   EXPECT_GE(texts, 350) << "the golden file is short";
 }
 
+TEST_F(TokenizerFiles, BytesWithoutATokenAreUnknown) {
+  // tests/golden/make_missing_bytes.py tells what the file holds.
+  std::ifstream file(RAPT_GOLDEN_DIR "/missing_bytes.json");
+  const Json missing = Json::parse(file);
+  int texts = 0;
+  for (const Json& set : missing["sets"]) {
+    const std::string name = set["name"];
+    SCOPED_TRACE(name);
+    const auto tokenizer = rapt::load_tokenizer(write("tokenizer.json", set["tokenizer"]));
+    EXPECT_EQ(std::holds_alternative<ByteLevelBpe>(tokenizer), name.starts_with("none missing"));
+    rapt::save_tokenizer(folder_ / "again.json", tokenizer);
+    for (const auto& one : {tokenizer, rapt::load_tokenizer(folder_ / "again.json")}) {
+      texts += std::visit(
+          [&](const auto& same) { return rapt_test::expect_golden_encodings(same, missing["texts"], set); }, one);
+    }
+    std::ifstream again(folder_ / "again.json");
+    const Json saved = Json::parse(again);
+    for (const char* key : {"unk_token", "fuse_unk"}) EXPECT_EQ(saved["model"][key], set["tokenizer"]["model"][key]);
+  }
+  EXPECT_GE(texts, 300) << "the golden file is short";
+}
+
 class RealVocabulary : public testing::Test {
  protected:
   /// Of each set of a folder, what `load` makes of the files.

@@ -191,4 +191,16 @@ TEST_F(TokenizerPartsJson, TruncationOfOneTextThatCannotDoIt) {
   EXPECT_THROW(static_cast<void>(tokenizer.encode_pair("a", many)), rapt::ValueError);
 }
 
+TEST_F(TokenizerPartsJson, ScriptsAreReadAndWritten) {
+  Json tokenizer = with_shared_vocabulary(set_of("WordLevel, CTC"));
+  tokenizer["normalizer"] = nullptr;
+  tokenizer["pre_tokenizer"] = {{"type", "UnicodeScripts"}};
+  const auto scripts = std::get<ComposedTokenizer>(load(tokenizer));
+  ASSERT_GE(scripts.id("."), 0);
+  EXPECT_EQ(scripts.encode(" the."), (std::vector<TokenId>{scripts.id("the"), scripts.id(".")}));
+  rapt::save_tokenizer(path_, scripts);
+  const auto again = std::get<ComposedTokenizer>(rapt::load_tokenizer(path_));
+  EXPECT_EQ(again.encode(" the."), scripts.encode(" the."));
+}
+
 }  // namespace

@@ -1,5 +1,7 @@
 /// \file
-/// Pieces of texts by the patterns of GPT-2 and Llama 3, against a matcher that walks the patterns with backtracking.
+/// Pieces of texts by the patterns of GPT-2 and Llama 3, against a matcher that walks the patterns with backtracking,
+/// and by all patterns against PCRE2.
+// covers: text/letter_cases.hpp
 #include "rapt/text/byte_level_split.hpp"
 
 #include <gtest/gtest.h>
@@ -9,7 +11,10 @@
 #include <cctype>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
+
+#include "rapt/text/pattern.hpp"
 
 namespace {
 
@@ -155,6 +160,65 @@ TEST(PieceSplitter, AgreesWithTheNaiveMatcher) {
       ASSERT_EQ(pieces_of(text_of(points), pattern), expected) << text_of(points);
     }
   }
+}
+
+TEST(PieceSplitter, CutsAsGpt4AndQwenAndGpt4o) {
+  EXPECT_EQ(pieces_of("a 1234 \n ", ByteLevelPattern::cl100k), (Names{"a", " ", "123", "4", " \n "}));
+  EXPECT_EQ(pieces_of("a 12 \n ", ByteLevelPattern::qwen2), (Names{"a", " ", "1", "2", " \n", " "}));
+  const auto o200k = [](std::string_view text) { return pieces_of(text, ByteLevelPattern::o200k); };
+  EXPECT_EQ(o200k("HELLOworld HelloWORLD"), (Names{"HELLOworld", " Hello", "WORLD"}));
+  EXPECT_EQ(o200k("camelCase IT'Ll it's'"), (Names{"camel", "Case", " IT'Ll", " it's", "'"}));
+  EXPECT_EQ(o200k("A我B 我Ab"), (Names{"A我", "B", " 我Ab"})) << "A* gives back what B+ needs";
+  EXPECT_EQ(o200k("\u0301AB!\u0301"), (Names{"\u0301", "AB", "!\u0301"})) << "a mark is no prefix of capitals";
+  EXPECT_EQ(o200k("a//\n/b !/"), (Names{"a", "//\n/", "b", " !/"}));
+}
+
+/// All patterns with the expression, in the syntax of Rust, that each one stands for.
+const std::vector<std::pair<ByteLevelPattern, std::string_view>> kAllPatterns = {
+    {ByteLevelPattern::gpt2, rapt::detail::kGpt2Pattern},
+    {ByteLevelPattern::gpt2, rapt::detail::kTiktokenGpt2Pattern},
+    {ByteLevelPattern::llama3, rapt::detail::kLlama3Pattern},
+    {ByteLevelPattern::cl100k, rapt::detail::kCl100kPattern},
+    {ByteLevelPattern::qwen2, rapt::detail::kQwen2Pattern},
+    {ByteLevelPattern::o200k, rapt::detail::kO200kPattern}};
+
+void expect_pieces_of_pcre2(const std::vector<std::string>& texts) {
+  rapt::Pattern::Work work;
+  for (const auto& [pattern, expression] : kAllPatterns) {
+    EXPECT_EQ(rapt::detail::pattern_of_rust_expression(expression), pattern);
+    const auto reference = rapt::Pattern::of_rust_expression(std::string(expression));
+    for (const std::string& text : texts) {
+      Names expected;
+      reference.for_each_match(
+          text, work, [&](std::size_t begin, std::size_t end) { expected.push_back(text.substr(begin, end - begin)); });
+      ASSERT_EQ(pieces_of(text, pattern), expected) << expression << ": " << text;
+    }
+  }
+}
+
+TEST(PieceSplitter, AgreesWithPcre2OnRandomTexts) {
+  const std::vector<std::int32_t> alphabet = {
+      ' ',    ' ',    '\n',  '\r',    '\t',  0xA0,  '\'',  's',    'S',   'l',    'L',     'e',     'V',
+      0xE9,   0xC9,   '1',   '2',     0x663, '!',   '/',   '_',    0x17F, 0x4E2D, 0x1F600, 0x85,    0x1C,
+      0x2028, 0x200B, 0x301, 0x1D7CE, 'd',   0x1C5, 0x2B0, 0x20DD, 0x93F, 'A',    'B',     0x10400, 0x10428};
+  std::mt19937 random(13);
+  std::vector<std::string> texts(4000);
+  for (std::string& text : texts) {
+    for (std::size_t i = random() % 16; i > 0; --i) rapt::append_code_point(text, alphabet[random() % alphabet.size()]);
+  }
+  expect_pieces_of_pcre2(texts);
+}
+
+TEST(PieceSplitter, AgreesWithPcre2OnCodePointsOfAllBlocks) {
+  std::vector<std::string> texts;
+  for (std::int32_t point = 0; point < 0x110000; point += point < 0x800 ? 1 : point < 0x20000 ? 13 : 997) {
+    if (point >= 0xD800 && point < 0xE000) continue;
+    std::string one, text;
+    rapt::append_code_point(one, point);
+    for (const char* before : {"", "a", "A", " ", "1", "!", "\u0301", "\n"}) (text += before) += one;
+    texts.push_back(text + one + "\n");
+  }
+  expect_pieces_of_pcre2(texts);
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 /// \file
 /// Patterns: matches are those of Oniguruma, of which tests/golden/make_tokenizer_parts.py has more.
-// covers: text/pattern_syntax.hpp
+// covers: text/pattern_syntax.hpp, text/pattern_properties.hpp, text/pattern_folding.hpp
 #include "rapt/text/pattern.hpp"
 
 #include <gtest/gtest.h>
@@ -88,15 +88,50 @@ TEST(Pattern, WhatOnigurumaMeansOtherwise) {
       {"[a-&&a-z]", "ab-", {"a"}},
       {"[a&&-a]", "ab-", {"a"}},
       {"[à-é]+", "zàéf", {"àé"}},
+      {"(?i:ss)", "ß ẞ SS ſs s", {"ß", "ẞ", "SS", "ſs"}},
+      {"(?i)groß|first", "GROSS großs FIRST ﬁrﬅ", {"GROSS", "groß", "FIRST", "ﬁrﬅ"}},
+      {"(?i:xss+)", "xß xsss xs", {"xsss"}},  // two characters, of which the second is repeated
+      {"(?i:ß+)", "ßssSß", {"ßss", "ß"}},
+      {"(?i:ffi)", "ﬃ ﬀi fﬁ FFI", {"ﬃ", "FFI"}},
+      {"(?i:sss)", "ßs sß SSS", {"ßs", "SSS"}},
+      {"(?i:ssß)", "ßß sßs SSß", {"ßß", "SSß"}},
+      {"ss|(?i:a(?-i:ss))", "ß Ass Aß", {"Ass"}},
+      {R"(\p{Alpha}+)", "aͣ1Ⅷ-é", {"aͣ", "Ⅷ", "é"}},
+      {R"([[:alpha:]]+|[[:digit:]])", "aⓐ٣", {"aⓐ", "٣"}},
+      {R"([[:upper:]]|\p{lowercase})", "ⒶAª²", {"Ⓐ", "A", "ª"}},
+      {R"([[:word:]]+|\p{Word}+)", "a²ⓐ", {"a", "²ⓐ"}},
+      {R"(\p{Emoji}+)", "a😀1#🫩", {"😀1#🫩"}},
+      {R"(\p{Extended_Pictographic}|\p{Emoji_Modifier})", "😀1🏽", {"😀", "🏽"}},
+      {R"(\p{Han}+|\p{Hiragana})", "\U0002EBF0\U0001B132", {"\U0002EBF0", "\U0001B132"}},
+      {R"([[:cntrl:][:blank:]])", "a\u3000\tb\x01", {"\u3000", "\t", "\x01"}},
       {"(?#x)a(?=b)|(?<!c)d(?!e)|(?>f)", "abcdfde", {"a", "f"}},
   };
   for (const Case& one : cases) EXPECT_EQ(matches_of(one.expression, one.text), one.matches) << one.expression;
 }
 
 TEST(Pattern, WhatCannotBeIsAnError) {
-  for (const char* expression :
-       {"(", ")", "[a", "a**?+(", R"(\)", R"(\p{L)", R"(\p{})", R"(\p{Nonsense})", R"(\y)", "[[:alpha:]]", "(?y)",
-        "(*ACCEPT)", R"(\C)", "[a&&]", R"([a-\d])", "[a-[cz]]", "(?i", R"(\u00)", "\xFF"}) {
+  for (const char* expression : {"(",
+                                 ")",
+                                 "[a",
+                                 "a**?+(",
+                                 R"(\)",
+                                 R"(\p{L)",
+                                 R"(\p{})",
+                                 R"(\p{Nonsense})",
+                                 R"(\y)",
+                                 "[[:graph:]]",
+                                 "[[:nonsense:]]",
+                                 R"(\p{Math})",
+
+                                 "(?y)",
+                                 "(*ACCEPT)",
+                                 R"(\C)",
+                                 "[a&&]",
+                                 R"([a-\d])",
+                                 "[a-[cz]]",
+                                 "(?i",
+                                 R"(\u00)",
+                                 "\xFF"}) {
     EXPECT_THROW(static_cast<void>(Pattern::of_expression(expression)), rapt::ValueError) << expression;
   }
   std::string nested;
@@ -118,6 +153,36 @@ TEST(Pattern, KeepsWhatItWasMadeOf) {
   EXPECT_EQ(Pattern::of_expression(R"(\h)").source(), R"(\h)");
   EXPECT_TRUE(Pattern::of_string("a").is_string());
   EXPECT_FALSE(Pattern::of_expression("a").is_string());
+}
+
+TEST(Pattern, WhatRustMeansOtherwise) {
+  struct Case {
+    const char *expression, *text;
+    Strings matches;
+  };
+  const std::vector<Case> cases = {
+      {"^a|b$", "a\na b\nb", {"a", "b"}},  // of the text, not of lines
+      {"a$", "a\n", {}},
+      {"a{1,2}+a|b", "aaab", {"aaa", "b"}},  // possessive
+      {"a{2}+a", "aaa", {"aaa"}},
+      {"a{2}?", "aaaa", {"aa", "aa"}},
+      {R"(\w+)", "a\u200D_²b\u0301", {"a\u200D_", "b\u0301"}},
+      {R"(\h\v)", "f\x0b", {"f\x0b"}},
+      {R"(\u{e4}\u00e4\x{e4})", "äää", {"äää"}},
+      {"a(?i)b|c", "aB C c b", {"aB", "C", "c"}},
+      {"(?s:a.)|(?-s:b.)", "a\nb\nbc", {"a\n", "bc"}},
+      {R"([\p{L}&&[^\p{Han}]]+)", "ab我c", {"ab", "c"}},
+      {"[[:alpha:]]+|[[:punct:]]", "aé!§", {"a", "!"}},  // of ASCII
+      {R"(\p{Word}+|\p{Emoji})", "a\u200D²😀", {"a\u200D", "😀"}},
+      {"(?i:ss)", "ßSS", {"SS"}},
+  };
+  for (const Case& one : cases) {
+    EXPECT_EQ(matches_of(Pattern::of_rust_expression(one.expression), one.text), one.matches) << one.expression;
+  }
+  for (const char* expression : {"(?m)a", "(?x)a", "[a--b]", "[a~~b]", R"(\Z)", R"(\R)", R"(\O)", R"(\N)", R"(\<a)",
+                                 R"(\b{start}a)", R"([\b])", "a{,2}", "[[:nonsense:]]", R"(\p{Math})"}) {
+    EXPECT_THROW(static_cast<void>(Pattern::of_rust_expression(expression)), rapt::ValueError) << expression;
+  }
 }
 
 }  // namespace

@@ -145,10 +145,10 @@ inline constexpr ForeignWeights kForeignWeights[] = {
   folder.refuse_without(missing);
 }
 
-/// Files of tokenizers that are not read, each with its kind: "tiktoken's", ...; empty for every other name.
+/// Files of tokenizers that are not read, each with its kind: "Mistral's", ...; empty for every other name.
 [[nodiscard]] inline std::string_view foreign_tokenizer(std::string_view name) {
   if (name == "bpe.codes") return "subword-nmt's";
-  if (name == "tekken.json" || name.ends_with(".tiktoken")) return "tiktoken's";
+  if (name == "tekken.json") return "Mistral's";
   return {};
 }
 

@@ -1,6 +1,7 @@
 /// \file
 /// The files of pretrained tokenizers: vocab.json with merges.txt (GPT-2), vocab.txt (BERT), tokenizer.json for both
-/// (tokenizer_json.hpp), and SentencePiece's models (sentencepiece_folder.hpp), as Hugging Face reads and writes them.
+/// (tokenizer_json.hpp), SentencePiece's models (sentencepiece_folder.hpp), as Hugging Face reads and writes them, and
+/// tiktoken's ranks (rank_file.hpp).
 ///
 /// Whatever is wrong with a file is an IoError that names the file and the part of it.
 #pragma once
@@ -25,6 +26,7 @@
 #include "rapt/core/index.hpp"
 #include "rapt/core/token_batch.hpp"
 #include "rapt/pretrained/folder_contents.hpp"
+#include "rapt/pretrained/rank_file.hpp"
 #include "rapt/pretrained/sentencepiece_file.hpp"
 #include "rapt/pretrained/sentencepiece_folder.hpp"
 #include "rapt/pretrained/tokenizer_json.hpp"
@@ -175,6 +177,12 @@ template <class Tokenizer>
   return model + ",\"vocab\":" + vocabulary_to_json(tokenizer);
 }
 
+/// A list of merges would not join as ranks do: it has an order for pairs that join to the same token.
+inline void refuse_to_write_ranks(const std::filesystem::path& path, bool by_rank) {
+  require<IoError>(!by_rank, "tokenizer", path.string(),
+                   ": cannot be written: no list of merges joins by rank as tiktoken does; copy the file of ranks");
+}
+
 /// The model of a tokenizer.
 [[nodiscard]] inline std::string model_to_json(const ComposedTokenizer& tokenizer) {
   using Json = nlohmann::ordered_json;
@@ -275,8 +283,9 @@ template <class Tokenizer>
   return detail::from_file(vocabulary.string(), [&] { return WordPiece(std::move(tokens), std::move(options)); });
 }
 
-/// Reads a tokenizer.json or SentencePiece's model, or from a folder tokenizer.json, SentencePiece's model (of MarianMT
-/// the source's: see load_tokenizers), vocab.json with merges.txt, or vocab.txt, whichever there is first. Without a
+/// Reads a tokenizer.json, SentencePiece's model, or ranks whose name is known (qwen.tiktoken, cl100k_base.tiktoken,
+/// Llama 3's tokenizer.model), or from a folder tokenizer.json, SentencePiece's model (of MarianMT the source's: see
+/// load_tokenizers) or ranks, vocab.json with merges.txt, or vocab.txt, whichever there is first. Without a
 /// tokenizer.json, tokenizer_config.json says, if it is there, what the others do not: do_lower_case, strip_accents,
 /// tokenize_chinese_chars, add_prefix_space. A folder's tokenizer_config.json also says whether decoding cleans up
 /// spaces (clean_up_tokenization_spaces; not if it is absent or null), with a tokenizer.json as without. As in
@@ -290,7 +299,10 @@ template <class Tokenizer>
   if (!std::filesystem::is_directory(status)) {
     const std::string_view foreign = detail::foreign_tokenizer(path.filename().string());
     require<IoError>(foreign.empty(), "tokenizer", path.string(), ": ", foreign, " files are not read yet");
-    if (detail::is_sentencepiece(path.filename().string())) return load_sentencepiece(path);
+    if (path.extension() == ".tiktoken") return detail::load_known_ranks(path);
+    if (detail::is_sentencepiece(path.filename().string())) {
+      return detail::holds_ranks(path) ? detail::load_known_ranks(path) : load_sentencepiece(path);
+    }
     return detail::TokenizerJsonReader(path).read();
   }
   const detail::FolderContents contents(
@@ -306,6 +318,9 @@ template <class Tokenizer>
     return !detail::foreign_tokenizer(name).empty();
   });
   const bool is_bpe = contents.has("vocab.json") && has_merges;
+  if (const std::string ranks = is_bpe ? "" : detail::rank_file_of(path, contents); !ranks.empty()) {
+    return detail::read_rank_folder(path, contents, ranks);
+  }
   if (!is_bpe && !detail::SentencePieceFolder::model_file(contents).empty()) {
     return detail::SentencePieceFolder(path, contents).read();
   }
@@ -352,6 +367,7 @@ struct TokenizerPair {
 /// Writes vocab.json and merges.txt into a folder that is there. Throws IoError for merges that cannot be lines: of
 /// names with white space, or beginning with "#version".
 inline void save_vocabulary(const std::filesystem::path& folder, const ByteLevelBpe& tokenizer) {
+  detail::refuse_to_write_ranks(folder, tokenizer.options().by_rank);
   std::string merges = "#version: 0.2\n";
   const auto name_of = [&](TokenId id) -> const std::string& {
     const std::string& name = tokenizer.token(id);
@@ -386,24 +402,26 @@ inline void save_vocabulary(const std::filesystem::path& folder, const WordPiece
 /// Writes a tokenizer.json that Hugging Face reads. Given a folder that is there, writes it into the folder, and into
 /// the folder's tokenizer_config.json whether decoding cleans up spaces, which a tokenizer.json cannot say.
 inline void save_tokenizer(const std::filesystem::path& path, const ByteLevelBpe& tokenizer) {
+  detail::refuse_to_write_ranks(path, tokenizer.options().by_rank);
   if (std::filesystem::is_directory(path)) {
     save_tokenizer(path / "tokenizer.json", tokenizer);
     return detail::save_tokenizer_config(path, tokenizer);
   }
   using Json = nlohmann::ordered_json;
   const ByteLevelBpeOptions& options = tokenizer.options();
-  const bool is_split = options.pattern == ByteLevelPattern::llama3;
+  const std::string_view expression = detail::expression_of_pattern(options.pattern);
+  const bool is_split = !expression.empty();
   require<IoError>(!is_split || !options.add_prefix_space, "tokenizer", path.string(),
-                   ": cannot be written: Llama 3's pattern with add_prefix_space");
+                   ": cannot be written: the pattern ", expression, " with add_prefix_space");
+  require<IoError>(options.pattern != ByteLevelPattern::cl100k, "tokenizer", path.string(),
+                   ": cannot be written: GPT-4's pattern, which a tokenizer.json cannot say");
   Json pre_tokenizer = {{"type", "ByteLevel"},
                         {"add_prefix_space", options.add_prefix_space},
                         {"trim_offsets", true},
                         {"use_regex", options.pattern == ByteLevelPattern::gpt2}};
   if (is_split) {
-    const Json split = {{"type", "Split"},
-                        {"pattern", {{"Regex", detail::kLlama3Pattern}}},
-                        {"behavior", "Isolated"},
-                        {"invert", false}};
+    const Json split = {
+        {"type", "Split"}, {"pattern", {{"Regex", expression}}}, {"behavior", "Isolated"}, {"invert", false}};
     pre_tokenizer = {{"type", "Sequence"}, {"pretokenizers", Json::array({split, pre_tokenizer})}};
   }
   Json post_processor = {{"type", "ByteLevel"},
@@ -417,10 +435,10 @@ inline void save_tokenizer(const std::filesystem::path& path, const ByteLevelBpe
   const Json decoder = {{"type", "ByteLevel"}, {"add_prefix_space", true}, {"trim_offsets", true}, {"use_regex", true}};
   Json head = {{"type", "BPE"},
                {"dropout", nullptr},
-               {"unk_token", nullptr},
+               {"unk_token", options.unknown.empty() ? Json() : Json(options.unknown)},
                {"continuing_subword_prefix", nullptr},
                {"end_of_word_suffix", nullptr},
-               {"fuse_unk", false},
+               {"fuse_unk", options.fuse_unknown},
                {"byte_fallback", false},
                {"ignore_merges", options.ignore_merges}};
   std::string model = detail::model_with_vocabulary(tokenizer, head) + ",\"merges\":[";
@@ -455,6 +473,8 @@ inline void save_tokenizer(const std::filesystem::path& path, const WordPiece& t
                                                           detail::templates_to_json(tokenizer), decoder, model));
 }
 inline void save_tokenizer(const std::filesystem::path& path, const ComposedTokenizer& tokenizer) {
+  const auto* bpe = std::get_if<CharacterBpeModel>(&tokenizer.model());
+  detail::refuse_to_write_ranks(path, bpe != nullptr && bpe->by_rank);
   if (std::filesystem::is_directory(path)) {
     save_tokenizer(path / "tokenizer.json", tokenizer);
     return detail::save_tokenizer_config(path, tokenizer);

@@ -28,6 +28,7 @@
 #include "rapt/pretrained/tokenizer_parts_json.hpp"
 #include "rapt/text/added_tokens.hpp"
 #include "rapt/text/byte_level_bpe.hpp"
+#include "rapt/text/byte_level_names.hpp"
 #include "rapt/text/byte_level_split.hpp"
 #include "rapt/text/composed_tokenizer.hpp"
 #include "rapt/text/encoding.hpp"
@@ -89,7 +90,7 @@ class TokenizerJsonReader {
     options_.clean_up_spaces = kind == "BPE" ? cleans_up.of_bpe : cleans_up.of_others;
     if (kind == "BPE") {
       CharacterBpeModel bpe = read_bpe(model);
-      if (const auto pattern = byte_level_pattern(bpe)) return make_byte_level(std::move(bpe), *pattern);
+      if (const auto pattern = byte_level_pattern(bpe, vocabulary)) return make_byte_level(std::move(bpe), *pattern);
       return make_composed(std::move(bpe));
     }
     if (kind == "Unigram") return make_composed(std::move(unigram));
@@ -289,8 +290,17 @@ class TokenizerJsonReader {
     return options_.truncation == plain && std::none_of(options_.added_tokens.begin(), options_.added_tokens.end(),
                                                         [](const AddedToken& token) { return token.single_word; });
   }
+  /// True if the token of a byte that texts can have is missing.
+  [[nodiscard]] static bool has_unknown_bytes(const Json& vocabulary) {
+    for (int byte = 0; byte < 0xF5; ++byte) {
+      if (byte == 0xC0 || byte == 0xC1) continue;
+      if (!vocabulary.contains(name_of_bytes(std::string(1, static_cast<char>(byte))))) return true;
+    }
+    return false;
+  }
   /// The pattern of a ByteLevelBpe, if the file is one.
-  [[nodiscard]] std::optional<ByteLevelPattern> byte_level_pattern(const CharacterBpeModel& bpe) const {
+  [[nodiscard]] std::optional<ByteLevelPattern> byte_level_pattern(const CharacterBpeModel& bpe,
+                                                                   const Json& vocabulary) const {
     const auto& steps = options_.pre_tokenizer;
     if (!is_plain() || !options_.normalizer.empty() || !bpe.prefix.empty() || !bpe.suffix.empty() ||
         bpe.byte_fallback || options_.trimmings.size() > 1 || steps.empty() || steps.size() > 2 || !options_.decoder ||
@@ -298,7 +308,7 @@ class TokenizerJsonReader {
       return std::nullopt;
     }
     const auto* bytes = std::get_if<ByteLevelSplit>(&steps.back());
-    if (bytes == nullptr) return std::nullopt;
+    if (bytes == nullptr || has_unknown_bytes(vocabulary)) return std::nullopt;
     if (steps.size() == 1) return bytes->use_pattern ? ByteLevelPattern::gpt2 : ByteLevelPattern::none;
     const auto* split = std::get_if<PatternSplit>(&steps.front());
     if (split == nullptr || bytes->use_pattern || bytes->add_prefix_space) return std::nullopt;
@@ -309,6 +319,8 @@ class TokenizerJsonReader {
         .pattern = pattern,
         .add_prefix_space = std::get<ByteLevelSplit>(options_.pre_tokenizer.back()).add_prefix_space,
         .ignore_merges = bpe.ignore_merges,
+        .unknown = bpe.unknown,
+        .fuse_unknown = bpe.fuse_unknown,
         .trim_spans = !options_.trimmings.empty(),
         .trim_keeps_first = !options_.trimmings.empty() && options_.trimmings[0].keeps_first};
     set_common(options);

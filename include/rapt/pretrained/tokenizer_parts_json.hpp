@@ -128,6 +128,7 @@ class TokenizerPartsReader {
     if (type == "WhitespaceSplit") return WhiteSpaceSplit{};
     if (type == "Whitespace") return WordSplit{};
     if (type == "BertPreTokenizer") return BertSplit{};
+    if (type == "UnicodeScripts") return ScriptSplit{};
     if (type == "Punctuation") {
       const bool has_behavior = TokenizerJson::find(step, "behavior") != nullptr;
       return PunctuationSplit{has_behavior ? behavior(step, dot) : SplitBehavior::isolated};
@@ -301,6 +302,7 @@ struct TokenizerPartsWriter {
   [[nodiscard]] static Json to_json(const WhiteSpaceSplit&) { return {{"type", "WhitespaceSplit"}}; }
   [[nodiscard]] static Json to_json(const WordSplit&) { return {{"type", "Whitespace"}}; }
   [[nodiscard]] static Json to_json(const BertSplit&) { return {{"type", "BertPreTokenizer"}}; }
+  [[nodiscard]] static Json to_json(const ScriptSplit&) { return {{"type", "UnicodeScripts"}}; }
   [[nodiscard]] static Json to_json(const PunctuationSplit& step) {
     return {{"type", "Punctuation"}, {"behavior", name_of(kSplitBehaviors, step.behavior)}};
   }

@@ -5,6 +5,7 @@
 /// A text is split into pieces (byte_level_split.hpp). The UTF-8 bytes of a piece are the first symbols, and neighbours
 /// that are in the list of merges are joined, the earliest merge of the list first and, of several such pairs, the
 /// leftmost one. The names of tokens write each byte as a printable character (byte_level_names.hpp): "Ġthe" is " the".
+/// Vocabularies of tiktoken have no merges: their tokens are joined by rank.
 #pragma once
 
 #include <algorithm>
@@ -36,8 +37,12 @@ namespace rapt { inline namespace RAPT_ABI {
 
 struct ByteLevelBpeOptions {
   ByteLevelPattern pattern = ByteLevelPattern::gpt2;
-  bool add_prefix_space = false;     ///< adds a space to texts and parts after added tokens that begin with none
-  bool ignore_merges = false;        ///< a piece that is a token is not made by merges (Llama 3)
+  bool add_prefix_space = false;  ///< adds a space to texts and parts after added tokens that begin with none
+  bool ignore_merges = false;     ///< a piece that is a token is not made by merges (Llama 3)
+  /// Joins any two neighbours that are a token together, the one with the smallest id first, instead of merges.
+  bool by_rank = false;
+  std::string unknown = {};          ///< of a file; has no effect, as no byte is unknown
+  bool fuse_unknown = false;         ///< likewise
   bool trim_spans = false;           ///< the spans of tokens are without the spaces at their ends
   bool trim_keeps_first = false;     ///< with trim_spans: one space at the beginning is kept as the prefix space
   bool clean_up_spaces = false;      ///< decoding removes spaces before punctuation (clean_up.hpp)
@@ -56,8 +61,8 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
   /// `tokens` are the names of all tokens, with the added ones; a token's place is its id. One name may be empty; that
   /// token is never found in a text and decodes to nothing. `merges` are pairs of names, of which the first is joined
   /// first; if a pair is there twice, its last place counts. Throws ValueError for a name that is not UTF-8 or occurs
-  /// twice, for unused ids that have a name, for a merge with an unknown name, if the token of a byte is missing, and
-  /// for added tokens and templates with unknown names.
+  /// twice, for unused ids that have a name, for a merge with an unknown name or beside by_rank, if the token of a byte
+  /// is missing, and for added tokens and templates with unknown names.
   ByteLevelBpe(std::vector<std::string> tokens, std::span<const Merge> merges, ByteLevelBpeOptions options = {})
       : options_(std::move(options)),
         tokens_(std::move(tokens)),
@@ -78,7 +83,7 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
 
     for (std::size_t i = 0; i < tokens_.size(); ++i) {
       bytes_.push_back(detail::bytes_of_name(tokens_[i]));
-      if (bytes_[i].empty()) {
+      if (bytes_[i].empty() || (options_.by_rank && is_added_[i] != 0)) {
         bytes_[i] = tokens_[i];  // It is no name of bytes: an added token stands for itself.
       } else if (is_added_[i] == 0) {
         pieces_.add(bytes_[i], static_cast<TokenId>(i));
@@ -91,7 +96,16 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
               detail::name_of_bytes(std::string(1, static_cast<char>(byte))), "\" for byte ", byte);
       at(byte_ids_, byte) = id;
     }
-    add_merges(merges);
+    if (options_.by_rank) {
+      require(merges.empty(), kName, "a vocabulary that is joined by rank must have no merges: ", merges.size());
+      const auto find = [&](std::string_view name) {
+        const TokenId id = ids_.find(name);
+        return id >= 0 && at(is_added_, id) == 0 ? id : -1;
+      };
+      detail::add_ranked_pairs(tokens_, find, joiner_);
+    } else {
+      add_merges(merges);
+    }
     find_whole_pieces();
   }
 
@@ -116,7 +130,7 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
   /// The id of a name such as "Ġthe" or "<|endoftext|>", or -1 if it is not in the vocabulary.
   [[nodiscard]] TokenId id(std::string_view name) const { return ids_.find(name); }
   [[nodiscard]] bool is_special(TokenId id) const { return id >= 0 && id < size() && at(is_special_, id) != 0; }
-  /// The ids of each merge, in order.
+  /// The ids of each merge, in order; none if tokens are joined by rank.
   [[nodiscard]] std::span<const std::pair<TokenId, TokenId>> merges() const { return merges_; }
 
   /// The bytes of tokens; an unused id has none. They are UTF-8 unless the tokens end or begin inside a character.
@@ -250,11 +264,7 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
                                            ? white_space_around(text.substr(span.begin, span.end - span.begin))
                                            : spaces_around(bytes_[id]);
       const bool keeps_one = leading > 0 && options_.trim_keeps_first && (i == first || span.begin == 0);
-      span.begin = std::min(span.begin + leading - (keeps_one ? 1 : 0), span.end);
-      if (span.end >= trailing) span.end = std::max(span.end - trailing, span.begin);
-      for (std::size_t* end : {&span.begin, &span.end}) {
-        while (*end < text.size() && is_within_character(text, *end)) --*end;
-      }
+      detail::trim_span(text, leading - (keeps_one ? 1 : 0), trailing, span);
     }
   }
   /// The number of spaces at the beginning and at the end.

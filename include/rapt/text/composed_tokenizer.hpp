@@ -267,21 +267,9 @@ class ComposedTokenizer : public TextEncoder<ComposedTokenizer> {
                                            : white_space_around(at(tokens_, id));
       for (const SpanTrimming& trimming : options_.trimmings) {
         const bool keeps_one = leading > 0 && trimming.keeps_first && (i == first || span.begin == 0);
-        trim_span(text, leading - (keeps_one ? 1 : 0), trailing, span);
+        detail::trim_span(text, leading - (keeps_one ? 1 : 0), trailing, span);
       }
     }
-  }
-  /// Removes so many characters at the ends of a span. If there are fewer before its end, the end stays.
-  static void trim_span(std::string_view text, std::size_t leading, std::size_t trailing, TextSpan& span) {
-    for (; leading > 0 && span.begin < span.end; --leading) {
-      span.begin += detail::known_code_point_at(text, span.begin).length;
-    }
-    std::size_t end = span.end;
-    for (; trailing > 0; --trailing) {
-      if (end == 0) return;
-      end = detail::previous_code_point(text, end);
-    }
-    span.end = std::max(end, span.begin);
   }
   /// The number of characters at the beginning and at the end that are white space or its byte-level name.
   [[nodiscard]] static std::pair<std::size_t, std::size_t> white_space_around(std::string_view text) {

@@ -8,6 +8,8 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <span>
+#include <string>
 #include <string_view>
 #include <tuple>
 #include <vector>
@@ -15,6 +17,7 @@
 #include "rapt/core/error.hpp"
 #include "rapt/core/index.hpp"
 #include "rapt/core/rng.hpp"
+#include "rapt/core/token_batch.hpp"
 #include "rapt/text/key_table.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
@@ -149,5 +152,21 @@ class PairJoiner {
   Order order_;
   KeyTable<Join> joins_;
 };
+
+/// Adds all pairs of tokens that are a token together, which is what tiktoken joins: of the pairs of neighbours, the
+/// one whose joined token has the smallest id comes first. `names` are the names of tokens by id; `find` gives the id
+/// of a name, or -1.
+template <class Find>
+void add_ranked_pairs(std::span<const std::string> names, const Find& find, PairJoiner& joiner) {
+  for (const std::string_view name : names) {
+    const TokenId joined = find(name);
+    if (joined < 0) continue;
+    for (std::size_t cut = 1; cut < name.size(); ++cut) {
+      if ((static_cast<unsigned char>(name[cut]) & 0xC0u) == 0x80u) continue;  // within a character
+      const TokenId left = find(name.substr(0, cut)), right = find(name.substr(cut));
+      if (left >= 0 && right >= 0) joiner.add(left, right, joined, joined);
+    }
+  }
+}
 
 }}}  // namespace rapt::RAPT_ABI::detail

@@ -25,8 +25,8 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// A string or a regular expression in Oniguruma's syntax (pattern_syntax.hpp). Immutable; many threads may use one
-/// object, each with a Work of its own.
+/// A string or a regular expression in the syntax of Oniguruma or Rust (pattern_syntax.hpp). Immutable; many threads
+/// may use one object, each with a Work of its own.
 class Pattern {
  public:
   /// Buffers for matching, for any patterns.
@@ -56,9 +56,11 @@ class Pattern {
   }
   /// Throws ValueError for what is no regular expression, or is one that PCRE2 cannot match.
   [[nodiscard]] static Pattern of_expression(std::string expression) {
-    require(!find_invalid_utf8(expression), "pattern", "a regular expression must be UTF-8");
-    std::string translated = detail::PatternTranslator(expression).translate();
-    return Pattern(std::move(expression), std::move(translated), false);
+    return of_expression(std::move(expression), detail::PatternSyntax::oniguruma);
+  }
+  /// The same of an expression in the syntax of Rust's crates regex and fancy-regex, which tiktoken uses.
+  [[nodiscard]] static Pattern of_rust_expression(std::string expression) {
+    return of_expression(std::move(expression), detail::PatternSyntax::rust);
   }
 
   /// The string or the expression.
@@ -92,6 +94,12 @@ class Pattern {
  private:
   static constexpr std::uint32_t kMostSteps = 10'000'000;
   static constexpr std::uint32_t kMostHeap = 64 * 1024;  // KiB, of matching without JIT
+
+  [[nodiscard]] static Pattern of_expression(std::string expression, detail::PatternSyntax syntax) {
+    require(!find_invalid_utf8(expression), "pattern", "a regular expression must be UTF-8");
+    std::string translated = detail::PatternTranslator(expression, syntax).translate();
+    return Pattern(std::move(expression), std::move(translated), false);
+  }
 
   Pattern(std::string source, std::optional<std::string> expression, bool is_string)
       : source_(std::move(source)), is_string_(is_string) {

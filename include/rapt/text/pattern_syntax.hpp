@@ -1,75 +1,46 @@
 /// \file
-/// Regular expressions of tokenizer.json, written in the syntax of Ruby as Oniguruma reads it, translated to the syntax
-/// of Perl as PCRE2 reads it. (Hugging Face's tokenizers package uses Oniguruma.)
+/// Regular expressions of tokenizer.json, written in the syntax of Ruby as Oniguruma reads it, and those of tiktoken,
+/// written in the syntax of Rust, translated to the syntax of Perl as PCRE2 reads it. (Hugging Face's tokenizers
+/// package uses Oniguruma.)
 ///
-/// The two differ in: \h (a hexadecimal digit), \v (one character), \s, \w and \b (other characters), (?m) (Perl's
+/// Oniguruma differs from PCRE2 in: \h (a hexadecimal digit), \v (one character), \s, \w and \b (other characters),
+/// (?m) (Perl's
 /// (?s)), (?i) and the other options without a colon (a group up to the end of the group around them, with all its
 /// alternatives), ^ and $ (always of lines), nested sets and && in sets, {n,m}+ (not possessive), {n}? (not lazy), a
-/// quantifier behind {n,m}, {,m}, \O, \N and \uHHHH; and in the version of Unicode. What has no translation is a
-/// ValueError: so are [:alpha:] and other classes, and properties that are neither categories nor scripts, such as
-/// \p{Alpha} and \p{Emoji}, which Oniguruma knows. One difference stays: without regard to case, Oniguruma also takes
-/// several characters for one, as (?i:ss) for "\u00DF".
+/// quantifier behind {n,m}, {,m}, \O, \N and \uHHHH; and in the version of Unicode. Without regard to case, it also
+/// takes several letters for one character, as (?i:ss) for "\u00DF" (here those of Latin's ligatures). What has no
+/// translation is a ValueError: so are rarer properties (pattern_properties.hpp has the others) and [:graph:]. One
+/// difference stays: without regard to case, a set with
+/// "\u00DF" does not match "ss".
+///
+/// Rust (the crates regex and fancy-regex) differs from PCRE2 in \h, \v, \s, \w and \b, ^ and $ (always of the whole
+/// text), nested sets and && in sets, and \u. The options m and x, -- and ~~ in sets, and escapes of its own are
+/// ValueErrors.
 #pragma once
 
 #include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "rapt/core/error.hpp"
+#include "rapt/text/pattern_folding.hpp"
+#include "rapt/text/pattern_properties.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
-/// A range of characters that Unicode 15 or 16 has given a category.
-struct CategoryAddition {
-  std::string_view category;
-  std::pair<std::int32_t, std::int32_t> range;
-};
-/// Those that Oniguruma knows and a PCRE2 of Unicode 14 does not. (A newer PCRE2 agrees.)
-inline constexpr std::array<CategoryAddition, 127> kCategoryAdditions = {
-    {{"Lu", {0x1C89, 0x1C89}},   {"Lu", {0xA7CB, 0xA7CC}},   {"Lu", {0xA7DA, 0xA7DA}},   {"Lu", {0xA7DC, 0xA7DC}},
-     {"Lu", {0x10D50, 0x10D65}}, {"Ll", {0x1C8A, 0x1C8A}},   {"Ll", {0xA7CD, 0xA7CD}},   {"Ll", {0xA7DB, 0xA7DB}},
-     {"Ll", {0x10D70, 0x10D85}}, {"Ll", {0x1DF25, 0x1DF2A}}, {"Lm", {0x10D4E, 0x10D4E}}, {"Lm", {0x10D6F, 0x10D6F}},
-     {"Lm", {0x16D40, 0x16D42}}, {"Lm", {0x16D6B, 0x16D6C}}, {"Lm", {0x1E030, 0x1E06D}}, {"Lm", {0x1E4EB, 0x1E4EB}},
-     {"Lo", {0x105C0, 0x105F3}}, {"Lo", {0x10D4A, 0x10D4D}}, {"Lo", {0x10D4F, 0x10D4F}}, {"Lo", {0x10EC2, 0x10EC4}},
-     {"Lo", {0x1123F, 0x11240}}, {"Lo", {0x11380, 0x11389}}, {"Lo", {0x1138B, 0x1138B}}, {"Lo", {0x1138E, 0x1138E}},
-     {"Lo", {0x11390, 0x113B5}}, {"Lo", {0x113B7, 0x113B7}}, {"Lo", {0x113D1, 0x113D1}}, {"Lo", {0x113D3, 0x113D3}},
-     {"Lo", {0x11BC0, 0x11BE0}}, {"Lo", {0x11F02, 0x11F02}}, {"Lo", {0x11F04, 0x11F10}}, {"Lo", {0x11F12, 0x11F33}},
-     {"Lo", {0x1342F, 0x1342F}}, {"Lo", {0x13441, 0x13446}}, {"Lo", {0x13460, 0x143FA}}, {"Lo", {0x16100, 0x1611D}},
-     {"Lo", {0x16D43, 0x16D6A}}, {"Lo", {0x18CFF, 0x18CFF}}, {"Lo", {0x1B132, 0x1B132}}, {"Lo", {0x1B155, 0x1B155}},
-     {"Lo", {0x1E4D0, 0x1E4EA}}, {"Lo", {0x1E5D0, 0x1E5ED}}, {"Lo", {0x1E5F0, 0x1E5F0}}, {"Lo", {0x2B739, 0x2B739}},
-     {"Lo", {0x2EBF0, 0x2EE5D}}, {"Lo", {0x31350, 0x323AF}}, {"Mn", {0x897, 0x897}},     {"Mn", {0xECE, 0xECE}},
-     {"Mn", {0x10D69, 0x10D6D}}, {"Mn", {0x10EFC, 0x10EFF}}, {"Mn", {0x11241, 0x11241}}, {"Mn", {0x113BB, 0x113C0}},
-     {"Mn", {0x113CE, 0x113CE}}, {"Mn", {0x113D0, 0x113D0}}, {"Mn", {0x113D2, 0x113D2}}, {"Mn", {0x113E1, 0x113E2}},
-     {"Mn", {0x11F00, 0x11F01}}, {"Mn", {0x11F36, 0x11F3A}}, {"Mn", {0x11F40, 0x11F40}}, {"Mn", {0x11F42, 0x11F42}},
-     {"Mn", {0x11F5A, 0x11F5A}}, {"Mn", {0x13440, 0x13440}}, {"Mn", {0x13447, 0x13455}}, {"Mn", {0x1611E, 0x16129}},
-     {"Mn", {0x1612D, 0x1612F}}, {"Mn", {0x1E08F, 0x1E08F}}, {"Mn", {0x1E4EC, 0x1E4EF}}, {"Mn", {0x1E5EE, 0x1E5EF}},
-     {"Mc", {0xCF3, 0xCF3}},     {"Mc", {0x113B8, 0x113BA}}, {"Mc", {0x113C2, 0x113C2}}, {"Mc", {0x113C5, 0x113C5}},
-     {"Mc", {0x113C7, 0x113CA}}, {"Mc", {0x113CC, 0x113CD}}, {"Mc", {0x113CF, 0x113CF}}, {"Mc", {0x1171E, 0x1171E}},
-     {"Mc", {0x11F03, 0x11F03}}, {"Mc", {0x11F34, 0x11F35}}, {"Mc", {0x11F3E, 0x11F3F}}, {"Mc", {0x11F41, 0x11F41}},
-     {"Mc", {0x1612A, 0x1612C}}, {"Nd", {0x10D40, 0x10D49}}, {"Nd", {0x116D0, 0x116E3}}, {"Nd", {0x11BF0, 0x11BF9}},
-     {"Nd", {0x11F50, 0x11F59}}, {"Nd", {0x16130, 0x16139}}, {"Nd", {0x16D70, 0x16D79}}, {"Nd", {0x1CCF0, 0x1CCF9}},
-     {"Nd", {0x1E4F0, 0x1E4F9}}, {"Nd", {0x1E5F1, 0x1E5FA}}, {"No", {0x1D2C0, 0x1D2D3}}, {"Pd", {0x10D6E, 0x10D6E}},
-     {"Po", {0x1B4E, 0x1B4F}},   {"Po", {0x1B7F, 0x1B7F}},   {"Po", {0x113D4, 0x113D5}}, {"Po", {0x113D7, 0x113D8}},
-     {"Po", {0x11B00, 0x11B09}}, {"Po", {0x11BE1, 0x11BE1}}, {"Po", {0x11F43, 0x11F4F}}, {"Po", {0x16D6D, 0x16D6F}},
-     {"Po", {0x1E5FF, 0x1E5FF}}, {"Sm", {0x10D8E, 0x10D8F}}, {"So", {0x2427, 0x2429}},   {"So", {0x2FFC, 0x2FFF}},
-     {"So", {0x31E4, 0x31E5}},   {"So", {0x31EF, 0x31EF}},   {"So", {0x1CC00, 0x1CCEF}}, {"So", {0x1CD00, 0x1CEB3}},
-     {"So", {0x1F6DC, 0x1F6DC}}, {"So", {0x1F774, 0x1F776}}, {"So", {0x1F77B, 0x1F77F}}, {"So", {0x1F7D9, 0x1F7D9}},
-     {"So", {0x1F8B2, 0x1F8BB}}, {"So", {0x1F8C0, 0x1F8C1}}, {"So", {0x1FA75, 0x1FA77}}, {"So", {0x1FA87, 0x1FA89}},
-     {"So", {0x1FA8F, 0x1FA8F}}, {"So", {0x1FAAD, 0x1FAAF}}, {"So", {0x1FABB, 0x1FABF}}, {"So", {0x1FAC6, 0x1FAC6}},
-     {"So", {0x1FACE, 0x1FACF}}, {"So", {0x1FADA, 0x1FADC}}, {"So", {0x1FADF, 0x1FADF}}, {"So", {0x1FAE8, 0x1FAE9}},
-     {"So", {0x1FAF7, 0x1FAF8}}, {"So", {0x1FBCB, 0x1FBEF}}, {"Cf", {0x13439, 0x1343F}}}};
+/// Who reads a pattern.
+enum class PatternSyntax : std::uint8_t { oniguruma, rust };
 
 /// Translates one pattern.
 class PatternTranslator {
  public:
-  explicit PatternTranslator(std::string_view pattern) : pattern_(pattern) {}
+  PatternTranslator(std::string_view pattern, PatternSyntax syntax)
+      : pattern_(pattern), is_rust_(syntax == PatternSyntax::rust) {}
 
   [[nodiscard]] std::string translate() {
     std::size_t atom = 0;  // where the last atom begins in out_
@@ -97,6 +68,11 @@ class PatternTranslator {
         continue;
       } else if (c == '{' && bounds(atom)) {
         continue;
+      } else if (!is_rust_ && ignores_case() && fold_literals()) {
+        // What follows repeats the last character, which is written alone then.
+      } else if (is_rust_ && (c == '^' || c == '$')) {
+        out_ += c == '^' ? "\\A" : "\\z";
+        ++at_;
       } else {
         out_ += take_character();
         if (c == '*' || c == '+' || c == '?') continue;
@@ -110,7 +86,6 @@ class PatternTranslator {
 
  private:
   static constexpr const char* kName = "pattern";
-  static constexpr std::string_view kSpace = R"(\t-\r \x{85}\p{Z})";
   static constexpr std::string_view kNotSpace =
       R"(\x{0}-\x{8}\x{e}-\x{1f}!-\x{84}\x{86}-\x{9f}\x{a1}-\x{167f}\x{1681}-\x{1fff}\x{200b}-\x{2027})"
       R"(\x{202a}-\x{202e}\x{2030}-\x{205e}\x{2060}-\x{2fff}\x{3001}-\x{10ffff})";
@@ -118,6 +93,7 @@ class PatternTranslator {
   struct Group {
     std::size_t begin;  // in out_
     bool is_extended;   // the option x: white space and comments mean nothing
+    bool ignores_case;  // the option i
     bool is_isolated;   // made of an option without a colon
   };
 
@@ -151,33 +127,35 @@ class PatternTranslator {
     return std::string(pattern_.substr(begin, at_ - begin));
   }
 
-  /// Members of a set for the property \p{name}.
-  [[nodiscard]] static std::string property(std::string_view name) {
-    constexpr std::array<std::pair<std::string_view, std::string_view>, 7> kLongNames = {{{"Letter", "L"},
-                                                                                          {"Mark", "M"},
-                                                                                          {"Number", "N"},
-                                                                                          {"Punctuation", "P"},
-                                                                                          {"Symbol", "S"},
-                                                                                          {"Separator", "Z"},
-                                                                                          {"Other", "C"}}};
-    for (const auto& [long_name, short_name] : kLongNames) {
-      if (name == long_name) name = short_name;
+  static constexpr std::size_t npos = std::string_view::npos;
+
+  /// Reads characters that stand for themselves, as many as a quantifier behind them repeats together, and writes them
+  /// so that they match what is the same without regard to case: "ss" and "ß". Returns false if there are none.
+  [[nodiscard]] bool fold_literals() {
+    std::string letters, last;
+    std::size_t end = at_, last_begin = at_;
+    while (end < pattern_.size() && std::string_view("\\[](){}.^$|*+?# \t\n\v\f\r").find(pattern_[end]) == npos) {
+      letters += last;
+      last_begin = end++;
+      while (end < pattern_.size() && (static_cast<unsigned char>(pattern_[end]) & 0xC0u) == 0x80u) ++end;
+      last = pattern_.substr(last_begin, end - last_begin);
+      last = letters_of(last);
     }
-    if (name.size() > 2) return "\\p{sc:" + std::string(name) + "}";
-    std::string members = "\\p{" + std::string(name) + "}";
-    for (const CategoryAddition& addition : kCategoryAdditions) {
-      if (addition.category.starts_with(name)) {
-        std::array<char, 32> range{};
-        std::snprintf(range.data(), range.size(), "\\x{%x}-\\x{%x}", static_cast<unsigned>(addition.range.first),
-                      static_cast<unsigned>(addition.range.second));
-        members += range.data();
-      }
+    const bool is_last_repeated = end < pattern_.size() && std::string_view("*+?{").find(pattern_[end]) != npos;
+    if (end == at_) return false;
+    if (!is_last_repeated || last_begin == at_) {
+      letters += last;
+    } else {
+      end = last_begin;
     }
-    return members;
+    at_ = end;
+    out_ += in_any_case(letters);
+    return true;
   }
-  [[nodiscard]] static std::string word() {
-    return property("L") + property("M") + property("Nd") + property("Nl") + property("Pc") +
-           R"(\x{b2}\x{b3}\x{b9}\x{bc}-\x{be}\x{24b6}-\x{24e9}\x{1f130}-\x{1f149}\x{1f150}-\x{1f169}\x{1f170}-\x{1f189})";
+  [[nodiscard]] std::string word() const {
+    return category_members("L") + category_members("M") + category_members("Nd") + category_members("Nl") +
+           category_members("Pc") + (is_rust_ ? R"(\x{200c}\x{200d})" : R"(\x{b2}\x{b3}\x{b9}\x{bc}-\x{be})") +
+           R"(\x{24b6}-\x{24e9}\x{1f130}-\x{1f149}\x{1f150}-\x{1f169}\x{1f170}-\x{1f189})";
   }
 
   /// Reads an escape that stands for a set of characters, behind its backslash; false if it is another one.
@@ -190,17 +168,18 @@ class PatternTranslator {
         break;
       case 's':
       case 'S':
-        set.members = kSpace;
+        set.members = kSpaceMembers;
         break;
       case 'd':
       case 'D':
-        set.members = property("Nd");
+        set.members = category_members("Nd");
         break;
       case 'w':
       case 'W':
         set.members = word();
         break;
       case 'N':
+        if (is_rust_) return false;
         set.members = "\\n";
         break;
       case 'p':
@@ -229,7 +208,7 @@ class PatternTranslator {
           name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_") != name.npos) {
         refuse("such a property");
       }
-      set.members = property(name);
+      set.members = name == "Word" ? word() : property_members(name);
     }
     return true;
   }
@@ -240,7 +219,7 @@ class PatternTranslator {
     require(c != '\0', kName, "a backslash at the end: ", pattern_);
     ++at_;
     if (c == 'v') return "\\x{b}";
-    if (c == 'x' && next() == '{') {
+    if ((c == 'x' || (c == 'u' && is_rust_)) && next() == '{') {
       const std::size_t end = std::min(pattern_.find('}', at_), pattern_.size() - 1);
       const std::string_view braces = pattern_.substr(at_, end + 1 - at_);
       at_ = end + 1;
@@ -252,6 +231,7 @@ class PatternTranslator {
       return "\\x{" + std::string(pattern_.substr(at_ - 4, 4)) + "}";
     }
     const bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    if (is_rust_ && (c == '<' || c == '>')) refuse("the escape \\" + std::string(1, c));
     if (is_letter && std::string_view("nrtfaex").find(c) == std::string_view::npos)
       refuse("the escape \\" + std::string(1, c));
     return std::string("\\") + c;
@@ -262,6 +242,9 @@ class PatternTranslator {
     Set set;
     if (set_escape(set)) return set.as_pattern();
     const char c = next();
+    if (is_rust_ && std::string_view("ZRXO").find(c) != std::string_view::npos) {
+      refuse("the escape \\" + std::string(1, c));
+    }
     switch (c) {
       case 'A':
       case 'z':
@@ -280,6 +263,7 @@ class PatternTranslator {
       case 'b':
       case 'B': {
         ++at_;
+        if (is_rust_ && next() == '{') refuse("\\b{");
         const std::string in = "[" + word() + "]";
         const std::string ends = "(?<=" + in + ")(?!" + in + ")", begins = "(?<!" + in + ")(?=" + in + ")";
         return c == 'b' ? "(?:" + ends + "|" + begins + ")" : "(?!" + ends + ")(?!" + begins + ")";
@@ -336,6 +320,8 @@ class PatternTranslator {
         } else {
           part.members += inner.members;
         }
+      } else if (is_rust_ && (c == '-' || c == '~') && next(1) == c) {
+        refuse(std::string(2, c) + " in a set");
       } else if (c == '&' && next(1) == '&') {
         at_ += 2;
         end_part();
@@ -346,7 +332,7 @@ class PatternTranslator {
           begin_class();
           ++at_;
           part.members += kNotSpace;
-        } else if (next() == 'b') {
+        } else if (next() == 'b' && !is_rust_) {
           ++at_;
           add_character("\\x{8}");
         } else if (set_escape(escape)) {
@@ -389,26 +375,42 @@ class PatternTranslator {
     require(end != pattern_.npos, kName, "a set without a closing bracket: ", pattern_);
     const std::string_view name = pattern_.substr(at_ + 2, end - at_ - 2);
     at_ = end + 2;
-    if (name == "space") {
-      part.members += kSpace;
-    } else if (name == "digit") {
-      part.members += property("Nd");
-    } else if (name == "word") {
-      part.members += word();
-    } else if (name == "upper" || name == "lower") {
-      part.members += property(name == "upper" ? "Lu" : "Ll");
-    } else if (name == "punct") {
-      part.members += property("P") + property("S");
-    } else if (name == "xdigit") {
-      part.members += "0-9a-fA-F";
-    } else {
+    // Rust's are of ASCII alone.
+    constexpr std::array<std::pair<std::string_view, std::string_view>, 14> kAscii = {
+        {{"alnum", "0-9A-Za-z"},
+         {"alpha", "A-Za-z"},
+         {"ascii", "\\x{0}-\\x{7f}"},
+         {"blank", "\\t "},
+         {"cntrl", "\\x{0}-\\x{1f}\\x{7f}"},
+         {"digit", "0-9"},
+         {"graph", "!-~"},
+         {"lower", "a-z"},
+         {"print", " -~"},
+         {"punct", "!-/:-@\\[-`{-~"},
+         {"space", "\\t-\\r "},
+         {"upper", "A-Z"},
+         {"word", "0-9A-Za-z_"},
+         {"xdigit", "0-9A-Fa-f"}}};
+    const auto ascii = std::find_if(kAscii.begin(), kAscii.end(), [&](const auto& one) { return one.first == name; });
+    if (ascii == kAscii.end() || (!is_rust_ && (name == "graph" || name == "print"))) {
       refuse("the class [:" + std::string(name) + ":]");
+    }
+    if (is_rust_ || name == "xdigit") {
+      part.members += ascii->second;
+    } else if (name == "digit") {
+      part.members += category_members("Nd");
+    } else if (name == "punct") {
+      part.members += category_members("P") + category_members("S");
+    } else if (name == "word") {
+      for (const char* category : {"L", "M", "Nd", "Nl", "Pc"}) part.members += category_members(category);
+    } else {
+      part.members += property_members(name);
     }
   }
 
   /// Reads the beginning of a group. Ruby's option m is Perl's s.
   void open_group() {
-    groups_.push_back({out_.size(), is_extended(), false});
+    groups_.push_back({out_.size(), is_extended(), ignores_case(), false});
     out_ += '(';
     ++at_;
     if (next() == '*') refuse("(*");
@@ -436,12 +438,15 @@ class PatternTranslator {
     bool is_on = true;
     while (at_ < pattern_.size() && next() != ':' && next() != ')') {
       const char option = next();
-      if (option != 'i' && option != 'm' && option != 'x' && option != '-') refuse("such a group");
+      const std::string_view known = is_rust_ ? "is-" : "imx-";
+      if (known.find(option) == known.npos) refuse("such a group");
       if (option == '-') is_on = false;
       if (option == 'x') groups_.back().is_extended = is_on;
+      if (option == 'i') groups_.back().ignores_case = is_on;
       out_ += option == 'm' ? 's' : option;
       ++at_;
     }
+    if (is_rust_ && next() == ')') return;  // The options hold up to the end of the group around them, as in Perl.
     groups_.back().is_isolated = next() == ')';
     out_ += ':';
     ++at_;
@@ -449,6 +454,7 @@ class PatternTranslator {
   void close_isolated_groups() {
     for (; !groups_.empty() && groups_.back().is_isolated; groups_.pop_back()) out_ += ')';
   }
+  [[nodiscard]] bool ignores_case() const { return !groups_.empty() && groups_.back().ignores_case; }
   [[nodiscard]] bool is_extended() const { return !groups_.empty() && groups_.back().is_extended; }
 
   /// Reads {n}, {n,}, {n,m} or {,m}; false if the brace begins none of them.
@@ -457,8 +463,13 @@ class PatternTranslator {
     if (end == pattern_.npos) return false;
     std::string inner(pattern_.substr(at_ + 1, end - at_ - 1));
     if (inner.empty() || inner == "," || inner.find_first_not_of("0123456789,") != inner.npos) return false;
-    if (inner.front() == ',') inner.insert(0, 1, '0');
     at_ = end + 1;
+    if (is_rust_) {
+      if (inner.front() == ',') refuse("a repetition without a least number");
+      out_ += "{" + inner + "}";
+      return true;
+    }
+    if (inner.front() == ',') inner.insert(0, 1, '0');
     // A quantifier behind it repeats the whole, but {n,m}? is the lazy {n,m}.
     const bool is_exact = inner.find(',') == inner.npos;
     const bool is_repeated = next() == '+' || next() == '*' || next() == '{' || (next() == '?' && is_exact);
@@ -468,6 +479,7 @@ class PatternTranslator {
   }
 
   std::string_view pattern_;
+  bool is_rust_;
   std::size_t at_ = 0;
   int depth_ = 0;
   std::vector<Group> groups_;  // those that are open

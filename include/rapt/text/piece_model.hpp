@@ -51,8 +51,10 @@ struct CharacterBpeModel {
   bool fuse_unknown = false;   ///< neighbouring unknown characters become one token
   bool byte_fallback = false;  ///< characters without a token become tokens of bytes, "<0x0A>", if all are there
   bool ignore_merges = false;  ///< a piece that is a token is not made by merges
-  std::string prefix = {};     ///< of tokens that continue a piece
-  std::string suffix = {};     ///< of tokens at the end of a piece, such as "</w>"
+  /// Joins any two neighbours that are a token together, the one with the smallest id first, instead of merges.
+  bool by_rank = false;
+  std::string prefix = {};  ///< of tokens that continue a piece
+  std::string suffix = {};  ///< of tokens at the end of a piece, such as "</w>"
 };
 
 /// A piece is split into its most probable tokens (unigram.hpp). The model's tokens have the first ids.
@@ -150,7 +152,8 @@ class ByteTokens {
 /// Joins characters.
 class CharacterBpeFinder {
  public:
-  /// Throws ValueError for a merge of unknown tokens, or to one, and for an unknown token that is missing.
+  /// Throws ValueError for a merge of unknown tokens, or to one, for an unknown token that is missing, and for merges,
+  /// a prefix or a suffix beside by_rank.
   CharacterBpeFinder(const CharacterBpeModel& model, const TokenTable& ids, std::span<const std::string> tokens)
       : model_(model) {
     if (!model_.unknown.empty()) {
@@ -158,7 +161,15 @@ class CharacterBpeFinder {
       require(unknown_ >= 0, kName, "the unknown token must be in the vocabulary: \"", model_.unknown, "\"");
     }
     if (model_.byte_fallback) bytes_ = ByteTokens(ids);
-    add_merges(ids);
+    if (model_.by_rank) {
+      require(model_.merges.empty() && model_.prefix.empty() && model_.suffix.empty(), kName,
+              "a vocabulary that is joined by rank must have no merges, prefix and suffix: it has ",
+              model_.merges.size(), " merges, \"", model_.prefix, "\" and \"", model_.suffix, "\"");
+      add_ranked_pairs(
+          tokens, [&](std::string_view name) { return ids.find(name); }, joiner_);
+    } else {
+      add_merges(ids);
+    }
     model_.merges.clear();
     std::vector<char> is_whole(tokens.size());
     const auto piece_of = [&](std::size_t id) {

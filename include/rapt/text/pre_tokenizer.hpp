@@ -23,6 +23,7 @@
 #include "rapt/text/normalized_text.hpp"
 #include "rapt/text/normalizer.hpp"
 #include "rapt/text/pattern.hpp"
+#include "rapt/text/scripts.hpp"
 #include "rapt/text/unicode.hpp"
 #include "rapt/text/word_characters.hpp"
 
@@ -79,8 +80,13 @@ struct ByteLevelSplit {
   bool trim_offsets = true;  ///< has no effect here, but is part of the file
 };
 
-using PreTokenizerStep = std::variant<WhiteSpaceSplit, WordSplit, BertSplit, PunctuationSplit, DigitSplit,
-                                      DelimiterSplit, FixedLengthSplit, PatternSplit, MetaspaceSplit, ByteLevelSplit>;
+/// Splits between characters of different scripts (scripts.hpp). Characters of no script, such as spaces, belong to the
+/// piece before them, and are left out at the beginning.
+struct ScriptSplit {};
+
+using PreTokenizerStep =
+    std::variant<WhiteSpaceSplit, WordSplit, BertSplit, PunctuationSplit, DigitSplit, DelimiterSplit, FixedLengthSplit,
+                 PatternSplit, MetaspaceSplit, ByteLevelSplit, ScriptSplit>;
 
 namespace detail {
 
@@ -389,6 +395,27 @@ class PreTokenizer {
     const std::string_view text = state.text;
     rewrite(state,
             [&](std::size_t begin, std::size_t end, NormalizedText& out) { append_byte_names(text, begin, end, out); });
+  }
+  template <class BeginsText>
+  void apply(const ScriptSplit&, std::optional<ByteLevelPattern>, const BeginsText&, State& state) const {
+    const Scripts scripts;
+    Work& work = state.work;
+    work.next.clear();
+    for (const TextSpan& piece : work.pieces) {
+      std::size_t begin = piece.begin;
+      std::uint8_t script = Scripts::kNone;  // of the characters from `begin` on
+      for (std::size_t i = piece.begin; i < piece.end;) {
+        const CodePoint point = known_code_point_at(state.text, i);
+        if (const std::uint8_t next = scripts[point.value]; next != Scripts::kNone && next != script) {
+          if (script != Scripts::kNone) work.next.push_back({begin, i});
+          begin = i;
+          script = next;
+        }
+        i += point.length;
+      }
+      if (script != Scripts::kNone) work.next.push_back({begin, piece.end});
+    }
+    work.pieces.swap(work.next);
   }
   void split_by(ByteLevelPattern pattern, State& state) const {
     Work& work = state.work;

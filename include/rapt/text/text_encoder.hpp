@@ -19,6 +19,7 @@
 #include "rapt/core/index.hpp"
 #include "rapt/core/thread_pool.hpp"
 #include "rapt/core/token_batch.hpp"
+#include "rapt/text/character_classes.hpp"
 #include "rapt/text/encoding.hpp"
 #include "rapt/text/unicode.hpp"
 
@@ -66,6 +67,19 @@ struct TokenSink {
     if (!spans.empty()) spans.erase(spans.begin(), spans.begin() + drop);
   }
 };
+
+/// Removes so many characters at the ends of a span. If there are fewer before its end, the end stays.
+inline void trim_span(std::string_view text, std::size_t leading, std::size_t trailing, TextSpan& span) {
+  for (; leading > 0 && span.begin < span.end; --leading) {
+    span.begin += known_code_point_at(text, span.begin).length;
+  }
+  std::size_t end = span.end;
+  for (; trailing > 0; --trailing) {
+    if (end == 0) return;
+    end = previous_code_point(text, end);
+  }
+  span.end = std::max(end, span.begin);
+}
 
 }  // namespace detail
 
