@@ -50,6 +50,7 @@
 #include "rapt/generation/ensemble.hpp"
 #include "rapt/generation/generation_defaults.hpp"
 #include "rapt/generation/scoring.hpp"
+#include "rapt/models/bart.hpp"
 #include "rapt/models/beit.hpp"
 #include "rapt/models/bert.hpp"
 #include "rapt/models/deit.hpp"

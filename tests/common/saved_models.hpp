@@ -9,6 +9,7 @@
 
 #include "rapt/core/rng.hpp"
 #include "rapt/generation/greedy.hpp"
+#include "rapt/pretrained/bart.hpp"
 #include "rapt/pretrained/beit.hpp"
 #include "rapt/pretrained/bert.hpp"
 #include "rapt/pretrained/deit.hpp"
@@ -118,6 +119,21 @@ requires requires(const M& model, const rapt::TokenBatch& batch) { model(batch, 
   const rapt::TokenBatch source = saved_tokens(), target({{8, 4, 2, 10}, {8, 9}});
   SavedRun<typename M::ScalarType> run;
   run.set_ids("input_ids", source);
+  run.set_ids("decoder_input_ids", target);
+  run.outputs["logits"] = model(source, target).value();
+  run.generated = generate_saved(model, source);
+  return run;
+}
+
+template <class T>
+[[nodiscard]] SavedRun<T> run_saved(const rapt::Bart<T>& model) {
+  const rapt::TokenBatch source({{10, 5, 3, 12, 7, 9, 2}, {11, 6, 2}}), target({{8, 14, 3, 10}, {8, 9}});
+  SavedRun<T> run;
+  run.set_ids("input_ids", source);
+  if (!model.config().labels.empty()) {
+    run.outputs["logits"] = model.class_logits(source).value();
+    return run;
+  }
   run.set_ids("decoder_input_ids", target);
   run.outputs["logits"] = model(source, target).value();
   run.generated = generate_saved(model, source);
@@ -243,6 +259,7 @@ class SavedModels {
     llama();
     gemma();
     marian();
+    bart();
     t5();
     transformer_xl();
     images<rapt::Vit<T>>("vit");
@@ -430,6 +447,36 @@ class SavedModels {
     with("tokens", [](auto& c) {
       c.end_tokens = {1, 3}, c.forced_end_tokens = {3}, c.forced_begin_token = 5, c.suppressed_tokens = {8};
     });
+  }
+
+  void bart() const {
+    using rapt::BartFamily;
+    const auto with = [&](const std::string& name, BartFamily family, const auto& change) {
+      add<rapt::Bart<T>>("bart_" + name,
+                         {.family = family,
+                          .vocabulary = 17,
+                          .d_model = 8,
+                          .encoder_layers = 2,
+                          .decoder_layers = 1,
+                          .encoder_heads = 2,
+                          .decoder_heads = 4,
+                          .encoder_d_ff = 12,
+                          .decoder_d_ff = 10,
+                          .positions = 12,
+                          .output_bias = family != BartFamily::m2m_100},
+                         change);
+    };
+    for (const auto& known : named_values(BartFamily{})) {
+      const std::string family(known.name);
+      with(family, known.value, [](auto&) {});
+      with(family + "_scaled", known.value, [](auto& c) {
+        c.scale_embeddings = true, c.activation = rapt::Activation::relu, c.forced_begin_token = 5;
+        c.begin_token = 3, c.end_tokens = {2, 6}, c.pad_token = 4;
+      });
+    }
+    with("no_bias", BartFamily::bart, [](auto& c) { c.output_bias = false; });
+    with("labels", BartFamily::bart, [](auto& c) { c.labels = {"no", "perhaps", "yes"}, c.output_bias = false; });
+    with("mbart_labels", BartFamily::mbart, [](auto& c) { c.labels = {"no", "yes"}, c.output_bias = false; });
   }
 
   void t5() const {

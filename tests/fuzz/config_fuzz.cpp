@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "rapt/pretrained/bart.hpp"
 #include "rapt/pretrained/beit.hpp"
 #include "rapt/pretrained/bert.hpp"
 #include "rapt/pretrained/deit.hpp"
@@ -120,7 +121,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   constexpr void (*kKinds[])(const Texts&) = {
       run<rapt::Gpt<float>>,           run<rapt::Bert<float>>,     run<rapt::Llama<float>>, run<rapt::Marian<float>>,
       run<rapt::Vit<float>>,           run<rapt::Deit<float>>,     run<rapt::Beit<float>>,  run<rapt::Mae<float>>,
-      run<rapt::TransformerXl<float>>, run<rapt::ImageGpt<float>>, run<rapt::T5<float>>,    run<rapt::Gemma<float>>};
+      run<rapt::TransformerXl<float>>, run<rapt::ImageGpt<float>>, run<rapt::T5<float>>,    run<rapt::Gemma<float>>,
+      run<rapt::Bart<float>>};
   try {
     kKinds[data[0] % std::size(kKinds)](texts);
   } catch (const rapt::Error&) {

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "rapt/io/model_file.hpp"
+#include "rapt/models/bart.hpp"
 #include "rapt/models/beit.hpp"
 #include "rapt/models/bert.hpp"
 #include "rapt/models/deit.hpp"
@@ -78,6 +79,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     folder.write("model.safetensors", input);
   }
   load_as_each<rapt::Transformer, rapt::Marian, rapt::Gpt, rapt::Llama, rapt::ImageGpt, rapt::TransformerXl, rapt::Bert,
-               rapt::Vit, rapt::Deit, rapt::Mae, rapt::Beit, rapt::T5, rapt::Gemma>(folder, input);
+               rapt::Vit, rapt::Deit, rapt::Mae, rapt::Beit, rapt::T5, rapt::Gemma, rapt::Bart>(folder, input);
   return 0;
 }

@@ -59,9 +59,12 @@ def load(folder):
     name = json.loads((folder / "config.json").read_text())["architectures"][0]
     model, info = getattr(transformers, name).from_pretrained(folder, dtype="auto", output_loading_info=True)
     # BertModel and others without a head always have a pooler in transformers, a new one where the file has none; and
-    # BertForMaskedLM has none, whatever the file has.
+    # BertForMaskedLM has none, whatever the file has. Pegasus' sinusoids, which transformers would find in a file of its
+    # own, it computes where there are none.
     for kind in ("missing_keys", "unexpected_keys"):
         info[kind] = {key for key in info[kind] if "pooler." not in key}
+    if model.config.model_type == "pegasus":
+        info["missing_keys"] = {key for key in info["missing_keys"] if "embed_positions." not in key}
     return model.eval(), [f"{kind.replace('_', ' ')}: {sorted(map(str, found))}" for kind, found in info.items() if found]
 
 
@@ -136,7 +139,7 @@ def different_generation(model, inputs, run):
 def different_tokens(model, folder):
     """Which tokens generation would take that the folder does not name."""
     path = folder / "generation_config.json"
-    if not path.exists():
+    if not path.exists() or not hasattr(model, "generation_config"):  # as a classifier has none
         return
     written = json.loads(path.read_text())
     for name in TOKENS:

@@ -4,10 +4,16 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "rapt/autograd/backward.hpp"
 #include "rapt/optim/adam.hpp"
+#include "tests/common/expect_close.hpp"
 #include "tests/common/gradients.hpp"
 
 namespace {
@@ -116,6 +122,48 @@ TEST(Transformer, CountsParameters) {
   EXPECT_EQ(rapt::count_parameters(Transformer(TransformerConfig::base(37000), rng)), 63082496);
 }
 
+TEST(Transformer, UnusedRowsOfPositionsStandBeforeTheFirst) {
+  TransformerConfig config = mini(1), shifted = config;
+  shifted.unused_positions = 2;
+  rapt::Rng rng(1), other(1);
+  const Transformer model(config, rng);
+  Transformer later(shifted, other);
+  std::map<std::string, const rapt::Parameter<float>*> plain;
+  rapt::for_each_parameter(model, [&](const std::string& name, const auto& p) { plain[name] = &p; });
+  rapt::for_each_parameter(later, [&](const std::string& name, auto& p) {
+    const auto& from = plain.at(name)->value();
+    auto& to = p.mutable_value();
+    const bool is_table = name.ends_with("_positions.weight");
+    EXPECT_EQ(to.rows(), from.rows() + (is_table ? 2 : 0)) << name;
+    to.fill(1e9f);
+    std::copy_n(from.data(), from.size(), to.data() + (is_table ? 2 * from.cols() : 0));
+  });
+  EXPECT_TRUE(rapt_test::same_bits(later(kSource, kTarget).value(), model(kSource, kTarget).value()));
+}
+
+TEST(Transformer, NormsOfEmbeddingsAreThoseOfTheSum) {
+  TransformerConfig config = mini();
+  config.embedding_norm = true;
+  config.encoder_layers = 1;
+  rapt::Rng rng(1);
+  Transformer model(config, rng);
+  const auto names = names_of(model);
+  for (const char* name : {"source_embedding_norm.weight", "target_embedding_norm.bias"}) {
+    EXPECT_EQ(std::count(names.begin(), names.end(), name), 1) << name;
+  }
+  // A norm does not see a shift of its input; without it, the encoder does.
+  const auto before = model.encode(kSource).value();
+  rapt::for_each_parameter(model, [](const std::string& name, auto& p) {
+    if (name != "embedding.weight") return;
+    for (float& v : p.mutable_value().values()) v += 0.5f;
+  });
+  EXPECT_TRUE(rapt_test::close(model.encode(kSource).value(), before, 1e-3));
+  rapt::for_each_parameter(model, [](const std::string& name, auto& p) {
+    if (name == "source_embedding_norm.weight") p.mutable_value().fill(0.5f);
+  });
+  EXPECT_GT(rapt_test::relative_error(model.encode(kSource).value(), before), 1e-2);
+}
+
 TEST(TransformerConfig, PresetsAreThePapers) {
   const auto base = TransformerConfig::preset("base", 37000), big = TransformerConfig::preset("big", 37000);
   EXPECT_EQ(base.d_model, 512);
@@ -159,6 +207,10 @@ TEST(TransformerConfig, RefusesWhatDoesNotFit) {
        {"epsilon", with([](auto& c) { c.norm_epsilon = 0; }), {"norm_epsilon", "0"}},
        {"shared", with([](auto& c) { c.target_vocabulary = 12; }), {"source 11", "target 12"}},
        {"learned_positions", with([](auto& c) { c.learned_positions = -4; }), {"learned_positions", "-4"}},
+       {"unused_positions", with([](auto& c) { c.unused_positions = -1; }), {"unused_positions -1"}},
+       {"too long a table",
+        with([](auto& c) { c.learned_positions = std::numeric_limits<Index>::max(), c.unused_positions = 2; }),
+        {"unused_positions 2", "learned_positions 9223372036854775807"}},
        {"preset",
         [] { std::ignore = TransformerConfig::preset("huge", 9); },
         {"'huge'", "tiny, small, base and big"}}});

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "rapt/models/transformer.hpp"
+#include "rapt/models/marked_transformer.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -142,85 +142,23 @@ struct MarianConfig {
 /// auto found = rapt::beam_search(marian, source);
 /// ```
 template <class T = float>
-class Marian {
+class Marian : public MarkedTransformer<MarianConfig, T> {
  public:
-  using ScalarType = T;
-  using Config = MarianConfig;
-  using State = typename Transformer<T>::State;
+  using Base = MarkedTransformer<MarianConfig, T>;
+  using State = typename Base::State;
+  using Base::Base;
 
-  /// Weights as the Transformer's; throws ValueError for a config that does not fit.
-  Marian(const MarianConfig& config, Rng& rng)
-      : config_(detail::checked(config)), transformer_(config.transformer(), rng) {}
-
-  /// The encoder output   // [M, D]
-  [[nodiscard]] Variable<T> encode(const TokenBatch& source) const { return transformer_.encode(source); }
-  /// The decoder's last hidden state   // [N, D]
-  [[nodiscard]] Variable<T> decode(const TokenBatch& target_input, const Variable<T>& encoder_output,
-                                   const RowSplits& encoder_splits) const {
-    return transformer_.decode(target_input, encoder_output, encoder_splits);
-  }
-  /// The decoder's last hidden state for target_input given source   // [N, D]
-  [[nodiscard]] Variable<T> hidden(const TokenBatch& source, const TokenBatch& target_input) const {
-    return transformer_.hidden(source, target_input);
-  }
-  /// Scores of every token at every target position, before softmax   // [N, V] from [N, D]
-  [[nodiscard]] Variable<T> logits(const Variable<T>& hidden) const { return transformer_.logits(hidden); }
-  /// Logits for target_input given source   // [N, V]
-  [[nodiscard]] Variable<T> operator()(const TokenBatch& source, const TokenBatch& target_input) const {
-    return transformer_(source, target_input);
-  }
-  /// Mean label-smoothed cross-entropy of a batch per target token; [N, V] is never stored.
-  [[nodiscard]] Variable<T> loss(const TranslationBatch& batch, const CrossEntropyOptions& options = {}) const {
-    return transformer_.loss(batch, options);
-  }
-  /// The attention probabilities of every layer.
-  [[nodiscard]] AttentionMaps<T> attention_maps(const TokenBatch& source, const TokenBatch& target_input) const {
-    return transformer_.attention_maps(source, target_input);
-  }
-
-  /// Decoding: a state with one row for each source sequence.
-  [[nodiscard]] State start(const TokenBatch& source) const { return transformer_.start(source); }
   /// Feeds one token to every row; returns the logits of the next   // [rows, V]
   /// The padding token has none: Marian itself has no such token, Hugging Face adds one with a row of zeros, whose
   /// logit of zero may well be the largest.
   [[nodiscard]] Tensor<T> step(State& state, std::span<const TokenId> tokens) const {
-    Tensor<T> logits = transformer_.step(state, tokens);
-    const Index pad = config_.suppresses_padding() ? *config_.pad_token : -1;
+    Tensor<T> logits = Base::step(state, tokens);
+    const MarianConfig& config = this->config();
+    const Index pad = config.suppresses_padding() ? *config.pad_token : -1;
     if (pad < 0 || pad >= logits.cols()) return logits;
     for (Index row = 0; row < logits.rows(); ++row) logits(row, pad) = -std::numeric_limits<T>::infinity();
     return logits;
   }
-
-  /// The same, up to the last hidden states   // [rows, D]
-  [[nodiscard]] Variable<T> step_hidden(State& state, std::span<const TokenId> tokens) const {
-    return transformer_.step_hidden(state, tokens);
-  }
-  /// What makes logits of some tokens alone of hidden states.
-  [[nodiscard]] OutputRows<T> output_rows(std::span<const TokenId> tokens) const {
-    return transformer_.output_rows(tokens);
-  }
-
-  /// The config's tokens, and the longest translation.
-  [[nodiscard]] SequenceMarks sequence_marks() const {
-    return {.begin = config_.begin_token,
-            .ends = config_.end_tokens,
-            .forced_begin = config_.forced_begin_token,
-            .suppressed = config_.suppressed_tokens,
-            .max_length = config_.positions};
-  }
-
-  [[nodiscard]] const MarianConfig& config() const { return config_; }
-  [[nodiscard]] const Transformer<T>& transformer() const { return transformer_; }
-  [[nodiscard]] Index target_vocabulary() const { return transformer_.target_vocabulary(); }
-
-  template <class Self, class Visitor>
-  static void visit(Self& self, Visitor&& visitor) {
-    Transformer<T>::visit(self.transformer_, visitor);
-  }
-
- private:
-  MarianConfig config_;
-  Transformer<T> transformer_;
 };
 static_assert(Module<Marian<float>>);
 

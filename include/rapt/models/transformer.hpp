@@ -2,6 +2,9 @@
 /// The Transformer of "Attention Is All You Need" (Vaswani et al. 2017), figure 1.
 #pragma once
 
+#include <limits>
+#include <type_traits>
+
 #include "rapt/core/sequence_marks.hpp"
 #include "rapt/models/config_checks.hpp"
 #include "rapt/models/config_fields.hpp"
@@ -9,6 +12,7 @@
 #include "rapt/nn/decoder.hpp"
 #include "rapt/nn/embedding.hpp"
 #include "rapt/nn/encoder.hpp"
+#include "rapt/nn/layer_norm.hpp"
 #include "rapt/nn/positional_encoding.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -49,9 +53,13 @@ struct TransformerConfig {
   bool scale_embeddings = true;  ///< embeddings are multiplied by sqrt(d_model) (the paper's 3.4)
   /// A bias of the output projection.
   bool output_bias = false;
+  /// A layer norm of the embeddings with their positions, before their dropout (BART).
+  bool embedding_norm = false;
   SinusoidalOptions positions = {};
   /// If > 0: positions are learned, up to this many, and `positions` is not used.
   Index learned_positions = 0;
+  /// With learned_positions: rows of their tables that stand before the first position's and are never used (BART: 2).
+  Index unused_positions = 0;
 
   /// The paper's base model: 63.08 million parameters with a shared vocabulary of 37,000.
   [[nodiscard]] static TransformerConfig base(Index vocabulary = 37000) {
@@ -125,6 +133,9 @@ struct TransformerConfig {
             "d_model must be a multiple of decoder_heads: d_model = ", d_model, ", decoder_heads = ", decoder_heads);
     require(decoder_d_ff >= 0, kWhere, "decoder_d_ff must not be negative: ", decoder_d_ff);
     require(learned_positions >= 0, kWhere, "learned_positions must not be negative: ", learned_positions);
+    require(unused_positions >= 0 && learned_positions <= std::numeric_limits<Index>::max() - unused_positions, kWhere,
+            "unused_positions must not be negative, nor the tables of positions too long: unused_positions ",
+            unused_positions, ", learned_positions ", learned_positions);
     require(learned_positions > 0 || d_model % 2 == 0, kWhere, "sinusoidal positions need an even d_model: ", d_model);
     require(d_ff > 0 && encoder_layers > 0 && decoder_layers > 0, kWhere, "sizes must be positive: d_ff ", d_ff,
             ", encoder_layers ", encoder_layers, ", decoder_layers ", decoder_layers);
@@ -168,6 +179,9 @@ struct TransformerConfig {
     field("sinusoid_layout", self.positions.layout);
     field("first_position", self.positions.first_position);
     field("learned_positions", self.learned_positions);
+    constexpr bool kReads = !std::is_const_v<Self>;  // what is not used is not written
+    if (kReads || self.unused_positions > 0) field("unused_positions", self.unused_positions);
+    if (kReads || self.embedding_norm) field("embedding_norm", self.embedding_norm);
   }
 };
 
@@ -198,8 +212,13 @@ class Transformer : public EncoderDecoder<Transformer<T>, T> {
       output_bias_ = Parameter<T>(init::constant<T>(Shape{config.target_vocabulary}, T(0)));
     }
     if (config.learned_positions > 0) {
-      source_positions_.emplace(config.learned_positions, config.d_model, rng);
-      target_positions_.emplace(config.learned_positions, config.d_model, rng);
+      const Index unused = config.unused_positions;
+      source_positions_.emplace(config.learned_positions, config.d_model, rng, unused);
+      target_positions_.emplace(config.learned_positions, config.d_model, rng, unused);
+    }
+    if (config.embedding_norm) {
+      source_embedding_norm_.emplace(config.d_model, config.norm_epsilon);
+      target_embedding_norm_.emplace(config.d_model, config.norm_epsilon);
     }
   }
 
@@ -207,16 +226,14 @@ class Transformer : public EncoderDecoder<Transformer<T>, T> {
   /// If not empty, `weights[i]` receives layer i's attention probabilities; its size must be the number of layers.
   [[nodiscard]] Variable<T> encode(const TokenBatch& source, const AttentionMask<T>& mask = {},
                                    std::span<Tensor<T>> weights = {}) const {
-    const Embedding<T>& table = embedding_ ? *embedding_ : *source_embedding_;
-    return encoder_(embed(table, source_positions_, source, {}), source.row_splits, mask, weights);
+    return encoder_(embed_source(source), source.row_splits, mask, weights);
   }
 
   /// The decoder's last hidden state   // [N, D]
   /// Self-attention is causal unless `inputs.mask.causal` is set to false.
   [[nodiscard]] Variable<T> decode(const TokenBatch& target_input, const Variable<T>& encoder_output,
                                    const RowSplits& encoder_splits, const StackInputs<T>& inputs = {}) const {
-    return decoder_(embed(target_table(), target_positions_, target_input, {}), target_input.row_splits, encoder_output,
-                    encoder_splits, inputs);
+    return decoder_(embed_target(target_input, {}), target_input.row_splits, encoder_output, encoder_splits, inputs);
   }
 
   /// The tokens of `make_batch`.
@@ -232,6 +249,8 @@ class Transformer : public EncoderDecoder<Transformer<T>, T> {
     visitor("target_embedding", self.target_embedding_);
     visitor("source_positions", self.source_positions_);
     visitor("target_positions", self.target_positions_);
+    visitor("source_embedding_norm", self.source_embedding_norm_);
+    visitor("target_embedding_norm", self.target_embedding_norm_);
     visitor("encoder", self.encoder_);
     visitor("decoder", self.decoder_);
     visitor("output", self.output_);
@@ -250,17 +269,32 @@ class Transformer : public EncoderDecoder<Transformer<T>, T> {
 
   /// Feeds the next tokens of every row to the state   // their last hidden states, [N, D]
   [[nodiscard]] Variable<T> feed(DecoderState<T>& state, const TokenBatch& next) const {
-    return decoder_.step(state, embed(target_table(), target_positions_, next, state.lengths()), next.row_splits);
+    return decoder_.step(state, embed_target(next, state.lengths()), next.row_splits);
   }
 
-  /// Dropout(scale * embedding + positional encoding), scale = sqrt(D) or 1   // [N, D]
-  [[nodiscard]] Variable<T> embed(const Embedding<T>& table,
-                                  const std::optional<LearnedPositionalEncoding<T>>& positions, const TokenBatch& batch,
+  [[nodiscard]] Variable<T> embed_source(const TokenBatch& batch) const {
+    return embed({embedding_ ? *embedding_ : *source_embedding_, source_positions_, source_embedding_norm_}, batch, {});
+  }
+  /// `starts`: position of each sequence's first token (empty: 0)
+  [[nodiscard]] Variable<T> embed_target(const TokenBatch& batch, std::span<const Index> starts) const {
+    return embed({target_table(), target_positions_, target_embedding_norm_}, batch, starts);
+  }
+
+  /// What embeds the tokens of one side.
+  struct EmbeddingParts {
+    const Embedding<T>& table;
+    const std::optional<LearnedPositionalEncoding<T>>& positions;
+    const std::optional<LayerNorm<T>>& norm;
+  };
+  /// Dropout(scale * embedding + positional encoding), scale = sqrt(D) or 1, with `embedding_norm` the layer norm of
+  /// the sum   // [N, D]
+  [[nodiscard]] Variable<T> embed(const EmbeddingParts& parts, const TokenBatch& batch,
                                   std::span<const Index> starts) const {
     require_row_splits(batch, kWhere);
-    Variable<T> x = table(batch.tokens);
-    x = positions ? (*positions)(std::move(x), batch.row_splits, starts)
-                  : sinusoids_(std::move(x), batch.row_splits, starts);
+    Variable<T> x = parts.table(batch.tokens);
+    x = parts.positions ? (*parts.positions)(std::move(x), batch.row_splits, starts)
+                        : sinusoids_(std::move(x), batch.row_splits, starts);
+    if (parts.norm) x = (*parts.norm)(x);
     return dropout(std::move(x), config_.dropout);
   }
 
@@ -272,6 +306,7 @@ class Transformer : public EncoderDecoder<Transformer<T>, T> {
   Parameter<T> output_bias_;
   SinusoidalPositionalEncoding<T> sinusoids_;
   std::optional<LearnedPositionalEncoding<T>> source_positions_, target_positions_;
+  std::optional<LayerNorm<T>> source_embedding_norm_, target_embedding_norm_;
 };
 static_assert(Module<Transformer<float>>);
 

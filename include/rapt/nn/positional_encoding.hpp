@@ -93,18 +93,20 @@ class SinusoidalPositionalEncoding {
 template <class T = float>
 class LearnedPositionalEncoding {
  public:
-  LearnedPositionalEncoding(Index positions, Index d_model, Rng& rng)
-      : weight_(init::normal<T>(Shape{positions, d_model}, rng, 0.02)) {}
+  /// `unused`: how many rows of the table stand before the first position's and are never used (BART: 2).
+  LearnedPositionalEncoding(Index positions, Index d_model, Rng& rng, Index unused = 0)
+      : weight_(init::normal<T>(Shape{unused + positions, d_model}, rng, 0.02)), unused_(unused) {}
 
-  /// x_i + weight[position of row i]; throws ValueError for a sequence longer than the table.
+  /// x_i + weight[unused + position of row i]; throws ValueError for a sequence longer than the table.
   [[nodiscard]] Variable<T> operator()(Variable<T> x, const RowSplits& splits,
                                        std::span<const Index> starts = {}) const {
-    const std::vector<std::int32_t> rows = detail::positions_of(splits, starts);
+    std::vector<std::int32_t> rows = detail::positions_of(splits, starts);
     for (Index s = 0; s < splits.sequences(); ++s) {
       const Index end = splits.length(s) + (starts.empty() ? 0 : starts[static_cast<std::size_t>(s)]);
-      require(end <= weight_.rows(), "positional_encoding", "sequence ", s, " has ", end,
-              " tokens, the table of learned positions ends at ", weight_.rows());
+      require(end <= weight_.rows() - unused_, "positional_encoding", "sequence ", s, " has ", end,
+              " tokens, the table of learned positions ends at ", weight_.rows() - unused_);
     }
+    for (std::int32_t& row : rows) row += static_cast<std::int32_t>(unused_);
     return add_rows<T>(std::move(x), weight_, rows);
   }
 
@@ -115,6 +117,7 @@ class LearnedPositionalEncoding {
 
  private:
   Parameter<T> weight_;
+  Index unused_;
 };
 static_assert(Module<LearnedPositionalEncoding<float>>);
 
