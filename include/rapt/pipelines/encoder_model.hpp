@@ -1,0 +1,125 @@
+/// \file
+/// The encoder of a Hugging Face folder behind one interface, whatever family it is of: which one is known when the
+/// program runs, from "model_type" in config.json.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "rapt/autograd/grad_mode.hpp"
+#include "rapt/autograd/ops/gather_rows.hpp"
+#include "rapt/core/error.hpp"
+#include "rapt/core/tensor.hpp"
+#include "rapt/core/token_batch.hpp"
+#include "rapt/models/bert.hpp"
+#include "rapt/pretrained/bert.hpp"
+#include "rapt/pretrained/pretrained.hpp"
+
+namespace rapt { inline namespace RAPT_ABI {
+
+/// What an encoder says of texts; a folder's model has the head for one of them.
+enum class EncoderHead {
+  sequence_classes,  ///< scores of labels for a whole sequence
+  token_classes,     ///< scores of labels for each token
+  spans,             ///< scores of each token to be the first and the last of an answer
+  vocabulary,        ///< scores of each token of the vocabulary to stand at a place
+};
+
+/// An encoder with a head. A const one may be used from many threads.
+class EncoderModel {
+ public:
+  EncoderModel() = default;
+  EncoderModel(const EncoderModel&) = delete;
+  EncoderModel& operator=(const EncoderModel&) = delete;
+  virtual ~EncoderModel() = default;
+
+  [[nodiscard]] virtual bool has(EncoderHead head) const = 0;
+  /// The names of the classes that the head tells apart.
+  [[nodiscard]] virtual const std::vector<std::string>& labels() const = 0;
+  [[nodiscard]] virtual Index vocabulary() const = 0;
+  /// The number of tokens of the longest sequence, special tokens included.
+  [[nodiscard]] virtual Index longest() const = 0;
+  /// Scores before softmax: of sequence_classes   // [B, labels]
+  /// of token_classes   // [N, labels]
+  /// of spans   // [N, 2]
+  /// and of vocabulary for the tokens at `rows`   // [rows, V]
+  /// `token_types`: of each token, as the tokenizer gives them; empty: all 0.
+  [[nodiscard]] virtual Tensor<float> scores(EncoderHead head, const TokenBatch& batch,
+                                             std::span<const std::int32_t> token_types,
+                                             std::span<const std::int32_t> rows) const = 0;
+};
+
+namespace detail {
+
+template <class M>
+class EncoderModelOf final : public EncoderModel {
+ public:
+  explicit EncoderModelOf(M model) : model_(std::move(model)) { pack_weights(model_); }
+
+  [[nodiscard]] bool has(EncoderHead head) const override {
+    const auto& config = model_.config();
+    switch (head) {
+      case EncoderHead::sequence_classes:
+        return !config.labels.empty() && config.pooler;
+      case EncoderHead::token_classes:
+        return !config.labels.empty() && !config.pooler;
+      case EncoderHead::spans:
+        return false;
+      case EncoderHead::vocabulary:
+        return config.masked_language_head;
+    }
+    return false;
+  }
+  [[nodiscard]] const std::vector<std::string>& labels() const override { return model_.config().labels; }
+  [[nodiscard]] Index vocabulary() const override { return model_.config().vocabulary; }
+  [[nodiscard]] Index longest() const override { return model_.config().positions; }
+  [[nodiscard]] Tensor<float> scores(EncoderHead head, const TokenBatch& batch,
+                                     std::span<const std::int32_t> token_types,
+                                     std::span<const std::int32_t> rows) const override {
+    const Inference scope;
+    const Variable<float> hidden = model_.hidden(batch, token_types);
+    if (head == EncoderHead::vocabulary) return model_.logits(gather_rows<float>(hidden, rows)).value();
+    return model_.class_logits(hidden, batch.row_splits).value();
+  }
+
+ private:
+  M model_;
+};
+
+template <class M>
+[[nodiscard]] std::shared_ptr<const EncoderModel> load_encoder_of(const std::filesystem::path& folder) {
+  return std::make_shared<const EncoderModelOf<M>>(from_pretrained<M>(folder));
+}
+
+/// A value of "model_type" and the model that folders with it hold.
+struct EncoderFamily {
+  std::string_view model_type;
+  std::shared_ptr<const EncoderModel> (*load)(const std::filesystem::path& folder);
+};
+/// To add a family: a line.
+inline constexpr EncoderFamily kEncoderFamilies[] = {
+    {"bert", load_encoder_of<Bert<float>>},
+};
+
+}  // namespace detail
+
+/// The encoder of a folder. Throws IoError that names the families for another one's folder, and as `from_pretrained`.
+[[nodiscard]] inline std::shared_ptr<const EncoderModel> load_encoder(const std::filesystem::path& folder) {
+  const std::string type = pretrained_type(folder);
+  std::string known;
+  for (const detail::EncoderFamily& family : detail::kEncoderFamilies) {
+    if (family.model_type == type) return family.load(folder);
+    known += (known.empty() ? "" : ", ") + std::string(family.model_type);
+  }
+  fail<IoError>("load_encoder", (folder / "config.json").string(), ": the model is of type ", detail::quote_name(type),
+                ", no encoder of these: ", known);
+}
+
+}}  // namespace rapt::RAPT_ABI
