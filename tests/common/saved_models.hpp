@@ -137,6 +137,12 @@ template <class T>
   const auto& splits = tokens.row_splits;
   if (!config.labels.empty()) {
     run.outputs["logits"] = model.class_logits(hidden, splits).value();
+  } else if (config.question_head) {
+    const rapt::Tensor<T> scores = model.question_logits(hidden).value();
+    for (const auto& [name, column] : {std::pair{"start_logits", 0}, {"end_logits", 1}}) {
+      rapt::Tensor<T>& row = run.outputs[name] = rapt::Tensor<T>(rapt::Shape{scores.rows(), 1});
+      for (rapt::Index i = 0; i < scores.rows(); ++i) row(i, 0) = scores(i, column);
+    }
   } else if (config.masked_language_head) {
     const bool both = config.next_sentence_head;
     run.outputs[both ? "prediction_logits" : "logits"] = model.logits(hidden).value();
@@ -304,6 +310,8 @@ class SavedModels {
       with("tokens_" + std::to_string(classes),
            [&](auto& c) { some(c), c.pooler = false, c.classifier_dropout = 0.5f; });
     }
+    with("regression", [](auto& c) { c.labels = {"score"}, c.problem = rapt::LabelProblem::regression; });
+    with("question", [](auto& c) { c.question_head = true, c.pooler = false; });
     with("one_type", [](auto& c) { c.token_types = 1, c.padding_token = {}; });
     with("activation", [](auto& c) { c.activation = rapt::Activation::relu, c.padding_token = 16; });
     with("epsilon", [](auto& c) { c.norm_epsilon = 1e-3; });

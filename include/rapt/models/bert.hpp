@@ -4,12 +4,14 @@
 /// a learned vector that tells the first sentence from the second; a norm over the embeddings' sum; GELU.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 
 #include "rapt/autograd/ops/add.hpp"
 #include "rapt/autograd/ops/cross_entropy.hpp"
 #include "rapt/models/config_checks.hpp"
 #include "rapt/models/config_fields.hpp"
+#include "rapt/models/encoder_heads.hpp"
 #include "rapt/models/model_part.hpp"
 #include "rapt/nn/embedding.hpp"
 #include "rapt/nn/encoder.hpp"
@@ -36,8 +38,11 @@ struct BertConfig {
   bool pooler = true;                            ///< tanh of a linear map of the first token's hidden state
   bool masked_language_head = false;             ///< scores of every token of the vocabulary
   bool next_sentence_head = false;               ///< follows or does not; needs the pooler
+  bool question_head = false;                    ///< scores of each token to begin and to end a question's answer
   std::vector<std::string> labels = {};          ///< names of classes; some: a head that tells them apart
-  std::optional<float> classifier_dropout = {};  ///< before that head; unset: `dropout`
+  bool token_labels = false;                     ///< labels are of tokens, as they always are without a pooler
+  std::optional<LabelProblem> problem = {};      ///< what the labels' scores mean; unset: see `label_loss`
+  std::optional<float> classifier_dropout = {};  ///< before the labels' head; unset: `dropout`
 
   /// The paper's two sizes, of 110 and 340 million parameters, and the smallest ones of Turc et al. 2019.
   [[nodiscard]] static BertConfig base() { return {}; }
@@ -54,6 +59,9 @@ struct BertConfig {
             .dropout = dropout};
   }
 
+  /// True if there are labels, and they are of tokens; false if they are of sequences.
+  [[nodiscard]] bool labels_tokens() const { return !labels.empty() && (token_labels || !pooler); }
+
   /// Throws ValueError that names the values which do not fit.
   void validate() const {
     constexpr std::string_view kWhere = "bert";
@@ -66,6 +74,8 @@ struct BertConfig {
     require(pooler || !next_sentence_head, kWhere, "the next-sentence head needs the pooler");
     require(labels.empty() || (!masked_language_head && !next_sentence_head), kWhere, "a model that tells ",
             labels.size(), " labels apart has no other head");
+    require(!question_head || (labels.empty() && !masked_language_head && !next_sentence_head), kWhere,
+            "a model that answers questions has no other head");
   }
 
   /// The model's name in files, and every setting with its name there.
@@ -87,39 +97,13 @@ struct BertConfig {
     field("pooler", self.pooler);
     field("masked_language_head", self.masked_language_head);
     field("next_sentence_head", self.next_sentence_head);
+    field("question_head", self.question_head);
     field("labels", self.labels);
+    field("token_labels", self.token_labels);
+    field("problem", self.problem);
     field("classifier_dropout", self.classifier_dropout);
   }
 };
-
-/// LayerNorm(activation(x W^T + b)), before the projection onto the vocabulary, which is the embedding, transposed,
-/// with a bias of its own.
-template <class T = float>
-class MaskedLanguageHead {
- public:
-  MaskedLanguageHead(const BertConfig& config, Rng& rng)
-      : activation_(config.activation),
-        dense_(config.d_model, config.d_model, rng),
-        norm_(config.d_model, config.norm_epsilon),
-        bias_(init::constant<T>(Shape{config.vocabulary}, T(0))) {}
-
-  [[nodiscard]] Variable<T> operator()(const Variable<T>& hidden) const { return norm_(dense_(hidden, activation_)); }
-  [[nodiscard]] const Parameter<T>& bias() const { return bias_; }
-
-  template <class Self, class Visitor>
-  static void visit(Self& self, Visitor&& visitor) {
-    visitor("dense", self.dense_);
-    visitor("norm", self.norm_);
-    visitor("bias", self.bias_);
-  }
-
- private:
-  Activation activation_;
-  Linear<T> dense_;
-  LayerNorm<T> norm_;
-  Parameter<T> bias_;
-};
-static_assert(Module<MaskedLanguageHead<float>>);
 
 /// The encoder and whichever heads the config names. A const model may be used from many threads.
 ///
@@ -152,14 +136,7 @@ class Bert {
 
   /// The hidden state of the first token of each sequence   // [B, D] from [N, D]
   [[nodiscard]] static Variable<T> first_rows(const Variable<T>& hidden, const RowSplits& splits) {
-    require<ShapeError>(hidden.rows() == splits.rows(), "bert", "the hidden state has shape ", hidden.shape(),
-                        ", row splits end at ", splits.rows());
-    std::vector<std::int32_t> rows;
-    for (Index s = 0; s < splits.sequences(); ++s) {
-      require(splits.length(s) > 0, "bert", "sequence ", s, " is empty: it has no first token");
-      rows.push_back(static_cast<std::int32_t>(splits.begin(s)));
-    }
-    return gather_rows<T>(hidden, rows);
+    return detail::first_rows(hidden, splits, "bert");
   }
 
   /// What the first token of each sequence, "[CLS]", says of all of it   // [B, D] from [N, D]
@@ -179,11 +156,15 @@ class Bert {
   [[nodiscard]] Variable<T> next_sentence_logits(const Variable<T>& hidden, const RowSplits& splits) const {
     return detail::require_part(next_sentence_, "bert", "next-sentence head")(pooled(hidden, splits));
   }
-  /// Scores of the config's labels: of sequences, [B, labels], or without a pooler of tokens, [N, labels]
+  /// Scores of the config's labels: of sequences, [B, labels], or of tokens, [N, labels], from hidden states [N, D]
   [[nodiscard]] Variable<T> class_logits(const Variable<T>& hidden, const RowSplits& splits) const {
     const Linear<T>& head = detail::require_part(classifier_, "bert", "classification head");
     const float rate = config_.classifier_dropout.value_or(config_.dropout);
-    return head(dropout(pooler_ ? pooled(hidden, splits) : hidden, rate));
+    return head(dropout(config_.labels_tokens() ? hidden : pooled(hidden, splits), rate));
+  }
+  /// Scores of each token to begin (column 0) and to end (1) the answer to the question   // [N, 2] from [N, D]
+  [[nodiscard]] Variable<T> question_logits(const Variable<T>& hidden) const {
+    return detail::require_part(question_, "bert", "head for questions")(hidden);
   }
 
   /// Mean cross-entropy of the hidden tokens; [N, V] is never stored. With `is_random`, of each sequence 0 where its
@@ -200,6 +181,18 @@ class Bert {
     return add(masked, cross_entropy(next_sentence_logits(all, batch.input.row_splits), is_random));
   }
 
+  /// The loss of the labels' scores, see `label_loss`. A template, so that a batch in braces is a LanguageBatch.
+  template <std::same_as<LabelledText> Batch>
+  [[nodiscard]] Variable<T> loss(const Batch& batch, const CrossEntropyOptions& options = {}) const {
+    const Variable<T> scores = class_logits(hidden(batch.input, batch.token_types), batch.input.row_splits);
+    return label_loss(scores, batch, config_.problem, options);
+  }
+  /// The loss of the answers' places, see `question_loss`.
+  template <std::same_as<QuestionBatch> Batch>
+  [[nodiscard]] Variable<T> loss(const Batch& batch) const {
+    return question_loss(question_logits(hidden(batch.input, batch.token_types)), batch);
+  }
+
   [[nodiscard]] const BertConfig& config() const { return config_; }
 
   template <class Self, class Visitor>
@@ -213,6 +206,7 @@ class Bert {
     visitor("masked_language", self.masked_language_);
     visitor("next_sentence", self.next_sentence_);
     visitor("classifier", self.classifier_);
+    visitor("question", self.question_);
   }
 
  private:
@@ -226,9 +220,17 @@ class Bert {
         encoder_(config.layers, config.layer(), /*final_norm=*/false, rng) {
     const Index d = config.d_model, classes = static_cast<Index>(config.labels.size());
     if (config.pooler) pooler_.emplace(d, d, rng);
-    if (config.masked_language_head) masked_language_.emplace(config, rng);
+    if (config.masked_language_head) {
+      masked_language_.emplace(MaskedLanguageHeadOptions{.d_model = d,
+                                                         .embedding_width = d,
+                                                         .vocabulary = config.vocabulary,
+                                                         .activation = config.activation,
+                                                         .norm_epsilon = config.norm_epsilon},
+                               rng);
+    }
     if (config.next_sentence_head) next_sentence_.emplace(d, Index{2}, rng);
     if (classes > 0) classifier_.emplace(d, classes, rng);
+    if (config.question_head) question_.emplace(d, Index{2}, rng);
   }
 
   /// Dropout(LayerNorm(token + position + type))   // [N, D]
@@ -252,6 +254,7 @@ class Bert {
   std::optional<MaskedLanguageHead<T>> masked_language_;
   std::optional<Linear<T>> next_sentence_;
   std::optional<Linear<T>> classifier_;
+  std::optional<Linear<T>> question_;
 };
 static_assert(Module<Bert<float>>);
 

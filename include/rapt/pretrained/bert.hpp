@@ -2,6 +2,11 @@
 /// BERT in Hugging Face folders.
 #pragma once
 
+#include <algorithm>
+#include <string>
+#include <type_traits>
+#include <vector>
+
 #include "rapt/models/bert.hpp"
 #include "rapt/pretrained/pretrained.hpp"
 
@@ -12,8 +17,9 @@ struct PretrainedFormat<BertConfig> {
   static constexpr std::string_view kModelType = "bert", kBasePrefix = "bert.";
   [[nodiscard]] static std::string_view architecture(const BertConfig& config) {
     if (!config.labels.empty()) {
-      return config.pooler ? "BertForSequenceClassification" : "BertForTokenClassification";
+      return config.labels_tokens() ? "BertForTokenClassification" : "BertForSequenceClassification";
     }
+    if (config.question_head) return "BertForQuestionAnswering";
     if (!config.masked_language_head) {
       return config.next_sentence_head ? "BertForNextSentencePrediction" : "BertModel";
     }
@@ -37,6 +43,13 @@ struct PretrainedFormat<BertConfig> {
     key("layer_norm_eps", self.norm_epsilon);
     key("pad_token_id", self.padding_token);
     key.labels("id2label", self.labels);
+    key("problem_type", self.problem);
+    if constexpr (!std::is_const_v<Self>) {  // the tensors do not tell it, where old folders have a pooler that is idle
+      std::vector<std::string> classes;
+      key("architectures", classes);
+      self.token_labels = std::any_of(classes.begin(), classes.end(),
+                                      [](const std::string& name) { return name.ends_with("ForTokenClassification"); });
+    }
     key.must_be("position_embedding_type", "absolute");
     key.must_be("is_decoder", false);
     key.must_be("add_cross_attention", false);
@@ -49,6 +62,8 @@ struct PretrainedFormat<BertConfig> {
     config.masked_language_head = contains("cls.predictions.transform.dense.weight");
     config.next_sentence_head = contains("cls.seq_relationship.weight");
     detail::detect_labels(config.labels, contains("classifier.weight"));
+    config.question_head = contains("qa_outputs.weight") && config.labels.empty() && !config.masked_language_head &&
+                           !config.next_sentence_head;
   }
 
   /// Norms may have the names of the paper's own code, and the tied projection may be there once more.
@@ -94,7 +109,9 @@ struct PretrainedFormat<BertConfig> {
              {{"cls.predictions.transform.LayerNorm.bias", 0, {"cls.predictions.transform.LayerNorm.beta"}}}},
             {"masked_language.bias", {{"cls.predictions.bias", 0, {"cls.predictions.decoder.bias"}}}},
             {"next_sentence.weight", {{"cls.seq_relationship.weight"}}},
-            {"next_sentence.bias", {{"cls.seq_relationship.bias"}}}};
+            {"next_sentence.bias", {{"cls.seq_relationship.bias"}}},
+            {"question.weight", {{"qa_outputs.weight"}}},
+            {"question.bias", {{"qa_outputs.bias"}}}};
   }
   /// The numbers of the positions.
   [[nodiscard]] static bool is_surplus(const BertConfig&, std::string_view stored) {
