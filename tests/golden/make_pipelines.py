@@ -164,7 +164,7 @@ def bert_tasks(results, tokenizer, texts):
         return bert("SequenceClassification", id2label=dict(enumerate(names)),
                     label2id={name: i for i, name in enumerate(names)}, **settings)
 
-    def classifier(model):
+    def classifier(model):  # takes an empty second text for none: " " has no tokens either
         return transformers.pipeline("text-classification", model=model, tokenizer=tokenizer)
 
     names = ["contradiction", "neutral", "Entailment"]
@@ -173,7 +173,7 @@ def bert_tasks(results, tokenizer, texts):
     results["classify"] = labelled(classifier(model)(texts, truncation=True, top_k=None), names)
     results["sigmoid"] = labelled(classifier(model)(texts[::5], truncation=True, top_k=2, function_to_apply="sigmoid"), names)
     results["pairs"] = labelled(
-        [classifier(model)({"text": a, "text_pair": b}, truncation=True, top_k=None) for a, b in zip(texts, texts[1:])], names)
+        [classifier(model)({"text": a, "text_pair": b or " "}, truncation=True, top_k=None) for a, b in zip(texts, texts[1:])], names)
     multi = classes(names, problem_type="multi_label_classification")
     keep("multi_label", multi, tokenizer)
     results["multi_label"] = labelled(classifier(multi)(texts[::5], truncation=True, top_k=None), names)
@@ -195,7 +195,7 @@ def bert_tasks(results, tokenizer, texts):
     ranker = classes(["LABEL_0"], seed=6)
     keep("rank", ranker, tokenizer)
     pipe = classifier(ranker)
-    results["rank"] = [number(pipe({"text": texts[3], "text_pair": text}, truncation=True)["score"]) for text in texts]
+    results["rank"] = [number(pipe({"text": texts[3], "text_pair": text or " "}, truncation=True)["score"]) for text in texts]
 
     tags = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
     tagger = bert("TokenClassification", id2label=dict(enumerate(tags)), label2id={name: i for i, name in enumerate(tags)})

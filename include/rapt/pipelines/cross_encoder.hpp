@@ -22,8 +22,9 @@
 namespace rapt { inline namespace RAPT_ABI {
 
 struct RankOptions {
-  std::optional<Index> top_k = {};                      ///< documents to return; unset: all
-  std::optional<ScoreFunction> activation_fn = {};  ///< sigmoid or none; unset: by the folder, which names one or else means sigmoid
+  std::optional<Index> top_k = {};  ///< documents to return; unset: all
+  std::optional<ScoreFunction> activation_fn =
+      {};  ///< sigmoid or none; unset: by the folder, which names one or else means sigmoid
 };
 
 /// A document and how well it fits.
@@ -82,8 +83,8 @@ class CrossEncoder {
     if (named.is_null()) return ScoreFunction::sigmoid;
     const std::string name = named.is_string() ? named.get<std::string>() : detail::describe(named);
     require<IoError>(name.ends_with(".Identity") || name.ends_with(".Sigmoid"), kWhere,
-                     encoder_.folder().file("config.json"), ": the activation function must be Identity or Sigmoid: ",
-                     detail::quote_name(name));
+                     encoder_.folder().file("config.json"),
+                     ": the activation function must be Identity or Sigmoid: ", detail::quote_name(name));
     return name.ends_with(".Identity") ? ScoreFunction::none : ScoreFunction::sigmoid;
   }
 

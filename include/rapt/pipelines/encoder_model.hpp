@@ -67,11 +67,11 @@ class EncoderModelOf final : public EncoderModel {
     const auto& config = model_.config();
     switch (head) {
       case EncoderHead::sequence_classes:
-        return !config.labels.empty() && config.pooler;
+        return !config.labels.empty() && !config.labels_tokens();
       case EncoderHead::token_classes:
-        return !config.labels.empty() && !config.pooler;
+        return config.labels_tokens();
       case EncoderHead::spans:
-        return false;
+        return config.question_head;
       case EncoderHead::vocabulary:
         return config.masked_language_head;
     }
@@ -85,6 +85,7 @@ class EncoderModelOf final : public EncoderModel {
                                      std::span<const std::int32_t> rows) const override {
     const Inference scope;
     const Variable<float> hidden = model_.hidden(batch, token_types);
+    if (head == EncoderHead::spans) return model_.question_logits(hidden).value();
     if (head == EncoderHead::vocabulary) return model_.logits(gather_rows<float>(hidden, rows)).value();
     return model_.class_logits(hidden, batch.row_splits).value();
   }

@@ -34,19 +34,19 @@ struct Question {
 };
 
 struct QuestionOptions {
-  Index top_k = 1;                         ///< answers of each question
-  Index max_answer_len = 15;               ///< the greatest number of tokens of an answer
-  std::optional<Index> max_seq_len = {};   ///< tokens of a window; unset: 384, or what model and tokenizer take if less
-  std::optional<Index> doc_stride = {};    ///< tokens that windows have in common; unset: half a window, 128 at most
-  bool handle_impossible_answer = false;   ///< "there is none" is an answer: an empty span
-  bool align_to_words = true;              ///< answers begin and end where words do
+  Index top_k = 1;                        ///< answers of each question
+  Index max_answer_len = 15;              ///< the greatest number of tokens of an answer
+  std::optional<Index> max_seq_len = {};  ///< tokens of a window; unset: 384, or what model and tokenizer take if less
+  std::optional<Index> doc_stride = {};   ///< tokens that windows have in common; unset: half a window, 128 at most
+  bool handle_impossible_answer = false;  ///< "there is none" is an answer: an empty span
+  bool align_to_words = true;             ///< answers begin and end where words do
 };
 
 struct Answer {
-  /// The product of the probabilities of its first and its last token in its window; of several such pairs of tokens, in
-  /// one window or in several, that give the same text, the sum of the products.
+  /// The product of the probabilities of its first and its last token in its window; of several such pairs of tokens,
+  /// in one window or in several, that give the same text, the sum of the products.
   double score = 0;
-  TextSpan span;     ///< bytes of the context
+  TextSpan span;  ///< bytes of the context
 
   [[nodiscard]] std::string_view text_in(std::string_view context) const {
     return context.substr(span.begin, span.end - span.begin);
@@ -65,8 +65,8 @@ class QuestionAnswerer {
   /// that names the question for texts that are not UTF-8 and for a question that leaves no room for a context.
   [[nodiscard]] std::vector<std::vector<Answer>> operator()(std::span<const Question> questions,
                                                             const QuestionOptions& options = {}) const {
-    require(options.top_k > 0 && options.max_answer_len > 0, kWhere, "top_k and max_answer_len must be positive: ",
-            options.top_k, " and ", options.max_answer_len);
+    require(options.top_k > 0 && options.max_answer_len > 0, kWhere,
+            "top_k and max_answer_len must be positive: ", options.top_k, " and ", options.max_answer_len);
     const Index longest = std::min(options.max_seq_len.value_or(kUsualLength), encoder_.longest());
     const detail::WindowSize size{longest, options.doc_stride.value_or(std::min<Index>(longest / 2, kUsualStride))};
     std::vector<detail::Window> windows;

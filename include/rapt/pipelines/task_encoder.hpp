@@ -94,8 +94,8 @@ class TaskEncoder {
   /// Tokens of pairs of texts; `strategy`: which one is cut off.
   [[nodiscard]] PairBatch encode(std::span<const std::string> first, std::span<const std::string> second,
                                  Truncation::Strategy strategy) const {
-    return tokenizer_.encode_pairs(
-        first, second, {.truncation = Truncation{.max_tokens = longest_, .strategy = strategy}});
+    return tokenizer_.encode_pairs(first, second,
+                                   {.truncation = Truncation{.max_tokens = longest_, .strategy = strategy}});
   }
 
   /// All tokens of text `number` with their spans, nothing cut off.

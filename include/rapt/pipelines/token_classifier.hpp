@@ -176,7 +176,8 @@ class TokenClassifier {
     return count_characters(encoder_.tokenizer().token(token)) != count_characters(part);
   }
   [[nodiscard]] static Index count_characters(std::string_view text) {
-    return std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0u) != 0x80u; });
+    return std::count_if(text.begin(), text.end(),
+                         [](char c) { return (static_cast<unsigned char>(c) & 0xC0u) != 0x80u; });
   }
 
   [[nodiscard]] static std::vector<Piece> words_of(const std::vector<Piece>& tokens, Aggregation strategy) {

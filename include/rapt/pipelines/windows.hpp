@@ -39,7 +39,8 @@ struct Window {
   const Index all = std::ssize(whole.ids), room = size.longest - (all - count);
   if (count <= room) return {{whole}};
   require(room > size.overlap && size.overlap >= 0, where, "a window of ", size.longest, " tokens has room for ", room,
-          " tokens of a text of ", count, ", which must be more than the ", size.overlap, " that windows have in common");
+          " tokens of a text of ", count, ", which must be more than the ", size.overlap,
+          " that windows have in common");
   const auto take = [&](const auto& from, auto& to, Index part_begin, Index part_end) {
     to.insert(to.end(), from.begin(), from.begin() + begin);
     to.insert(to.end(), from.begin() + part_begin, from.begin() + part_end);

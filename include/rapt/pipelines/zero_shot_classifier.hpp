@@ -25,7 +25,8 @@ namespace rapt { inline namespace RAPT_ABI {
 
 struct ZeroShotOptions {
   std::string hypothesis_template = "This example is {}.";  ///< the label takes the place of "{}"
-  bool multi_label = false;  ///< several labels may be right: each is judged by itself, entailment against contradiction
+  bool multi_label =
+      false;  ///< several labels may be right: each is judged by itself, entailment against contradiction
 };
 
 /// Judges texts by labels. A const one may be used from many threads.
