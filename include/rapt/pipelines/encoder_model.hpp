@@ -13,8 +13,6 @@
 #include <utility>
 #include <vector>
 
-#include "rapt/autograd/grad_mode.hpp"
-#include "rapt/autograd/ops/gather_rows.hpp"
 #include "rapt/core/error.hpp"
 #include "rapt/core/tensor.hpp"
 #include "rapt/core/token_batch.hpp"
