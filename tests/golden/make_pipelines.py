@@ -6,7 +6,7 @@ tokenizers, and what transformers' pipelines make of texts with them.
     files        texts of files
     folders      name: {file name: its number in files}, and "tensors": {tensor's name: its key in pipelines.safetensors}
     texts        all texts; spans of results are counted in bytes
-    classify, multi_label, regression, pairs, zero_shot, entities, questions, fill, rank
+    classify, multi_label, regression, pairs, zero_shot, entities, questions, fill, rank, images
                  results: see the functions
 
 transformers 5 has no pipeline for questions any more: `answers` computes what the documentation of the one of
@@ -20,8 +20,10 @@ import tempfile
 import numpy
 import torch
 import transformers
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from make_resize import sample_image
 from make_tokenizers import generated_lines, small_wordpiece, wordpiece
 
 HERE = pathlib.Path(__file__).parent
@@ -233,6 +235,33 @@ def bert_tasks(results, tokenizer, texts):
                                             for text in masked[::5]])}
 
 
+def image_tasks(results):
+    """images: sizes of images [channels, height, width], whose bytes `sample_image` gives; by folder: of each image
+    [label's number, score]."""
+    shapes = [[3, 16, 16], [3, 21, 33], [3, 50, 18], [1, 30, 24], [3, 16, 40], [3, 9, 7], [3, 120, 90], [1, 16, 16]]
+    shapes += [[3, 17 + i, 25 - i] for i in range(12)]
+    images = []
+    for shape in shapes:
+        pixels = sample_image(*shape)
+        images.append(Image.fromarray(pixels if shape[0] == 3 else pixels[:, :, 0]).convert("RGB"))
+    names = ["cat", "dog", "house", "tree"]
+    sizes = dict(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24, image_size=16, patch_size=4,
+                 id2label=dict(enumerate(names)), label2id={name: i for i, name in enumerate(names)})
+    found = {"shapes": shapes, "labels": names}
+    for name, config, kind, settings in [
+            ("vit", transformers.ViTConfig(**sizes), "ViT", dict(size={"height": 16, "width": 16}, image_mean=[0.4, 0.5, 0.6])),
+            ("deit", transformers.DeiTConfig(**sizes, problem_type="multi_label_classification"), "DeiT",
+             dict(size={"shortest_edge": 18}, crop_size={"height": 16, "width": 16}, image_std=[0.2, 0.3, 0.25])),
+            ("beit", transformers.BeitConfig(**sizes, use_absolute_position_embeddings=True), "Beit",
+             dict(size={"height": 16, "width": 16}, do_normalize=False, resample=1))]:
+        model = randomized(getattr(transformers, kind + "ForImageClassification")(config), 11)
+        processor = getattr(transformers, kind + "ImageProcessor")(**settings)
+        keep(name, model, processor)
+        pipe = transformers.pipeline("image-classification", model=model, image_processor=processor)
+        found[name] = labelled([pipe(image, top_k=4) for image in images], names)
+    results["images"] = found
+
+
 def main():
     transformers.logging.set_verbosity_error()
     lines = list(generated_lines())
@@ -240,6 +269,7 @@ def main():
     results = {"texts": texts}
     torch.set_num_threads(1)
     bert_tasks(results, wordpiece_tokenizer(), texts)
+    image_tasks(results)
     save_file(TENSORS, HERE / "pipelines.safetensors")
     text = json.dumps({"files": FILES, "folders": FOLDERS, **results}, ensure_ascii=False, separators=(",", ":"))
     (HERE / "pipelines.json").write_text(text.replace("]],[[", "]],\n[[") + "\n", encoding="utf-8")

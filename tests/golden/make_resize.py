@@ -27,7 +27,8 @@ def sample_image(channels, height, width):
 def main():
     cases = []
     for channels, height, width, to in [(3, 13, 17, (7, 5)), (1, 20, 20, (20, 9)), (3, 5, 4, (11, 10)), (1, 40, 3, (4, 3)),
-                                        (3, 61, 47, (8, 8)), (1, 1, 1, (3, 2)), (3, 9, 16, (10, 15))]:
+                                        (3, 61, 47, (8, 8)), (1, 1, 1, (3, 2)), (3, 9, 16, (10, 15)),
+                                        (3, 23, 19, (16, 16)), (3, 20, 18, (16, 16)), (1, 21, 9, (10, 12))]:
         pixels = sample_image(channels, height, width)
         image = Image.fromarray(pixels if channels == 3 else pixels[:, :, 0])
         cases.append({"from": [channels, height, width], "to": to, "filters": {

@@ -117,6 +117,34 @@ struct ResamplingWeights {
   }
 };
 
+[[nodiscard]] inline Image with_width(const Image& image, Index width, Resampling filter) {
+  if (width == image.width()) return image;
+  Image result(image.height(), width, image.channels());
+  const ResamplingWeights weights(image.width(), width, filter);
+  parallel_for(image.height(), 16, [&](Index begin, Index end) {
+    for (Index y = begin; y < end; ++y) {
+      for (Index x = 0; x < width; ++x) {
+        for (Index c = 0; c < image.channels(); ++c) {
+          result.pixel(y, x)[c] = weights.sum(x, image.pixel(y, 0) + c, image.channels());
+        }
+      }
+    }
+  });
+  return result;
+}
+[[nodiscard]] inline Image with_height(const Image& image, Index height, Resampling filter) {
+  if (height == image.height()) return image;
+  Image result(height, image.width(), image.channels());
+  const ResamplingWeights weights(image.height(), height, filter);
+  const Index row = image.width() * image.channels();
+  parallel_for(height, 16, [&](Index begin, Index end) {
+    for (Index y = begin; y < end; ++y) {
+      for (Index i = 0; i < row; ++i) result.pixel(y, 0)[i] = weights.sum(y, image.pixel(0, 0) + i, row);
+    }
+  });
+  return result;
+}
+
 /// The old pixel in which the centre of each new one lies   // [to]
 /// The centres are added up as Pillow does, so that those on an edge are rounded to the same side.
 [[nodiscard]] inline std::vector<Index> nearest_places(Index from, Index to) {
@@ -132,45 +160,27 @@ struct ResamplingWeights {
 
 }  // namespace detail
 
-/// The image with other sizes. Rows are resized first, then columns, and rounded to bytes in between. Throws ShapeError
-/// for an empty image and for sizes that are not positive or too large.
+/// The image with other sizes: first rows get their new width, then columns their new height, or the other way round
+/// where the height becomes smaller by more than twice as many pixels as the width does (as in Pillow 13); in between
+/// numbers are rounded to bytes. Throws ShapeError for an empty image and for sizes that are not positive or too large.
 [[nodiscard]] inline Image resized(const Image& image, Index height, Index width, Resampling filter) {
   require<ShapeError>(!image.empty(), "resized", "the image is empty");
-  const Index channels = image.channels();
-  if (height == image.height() && width == image.width()) return image;
-  Image result(height, width, channels);
+  using detail::with_height;
+  using detail::with_width;
   if (filter == Resampling::nearest) {
+    Image result(height, width, image.channels());
     const std::vector<Index> rows = detail::nearest_places(image.height(), height);
     const std::vector<Index> columns = detail::nearest_places(image.width(), width);
     for (Index y = 0; y < height; ++y) {
       for (Index x = 0; x < width; ++x) {
-        std::copy_n(image.pixel(at(rows, y), at(columns, x)), channels, result.pixel(y, x));
+        std::copy_n(image.pixel(at(rows, y), at(columns, x)), image.channels(), result.pixel(y, x));
       }
     }
     return result;
   }
-  Image wide = image;  // of the old height and the new width
-  if (width != image.width()) {
-    const detail::ResamplingWeights weights(image.width(), width, filter);
-    wide = Image(image.height(), width, channels);
-    parallel_for(image.height(), 16, [&](Index begin, Index end) {
-      for (Index y = begin; y < end; ++y) {
-        for (Index x = 0; x < width; ++x) {
-          for (Index c = 0; c < channels; ++c) wide.pixel(y, x)[c] = weights.sum(x, image.pixel(y, 0) + c, channels);
-        }
-      }
-    });
-  }
-  if (height == image.height()) return wide;
-  const detail::ResamplingWeights weights(image.height(), height, filter);
-  parallel_for(height, 16, [&](Index begin, Index end) {
-    for (Index y = begin; y < end; ++y) {
-      for (Index i = 0; i < width * channels; ++i) {
-        result.pixel(y, 0)[i] = weights.sum(y, wide.pixel(0, 0) + i, width * channels);
-      }
-    }
-  });
-  return result;
+  const bool columns_first = height < image.height() && image.height() - height > 2 * (image.width() - width);
+  if (columns_first) return with_width(with_height(image, height, filter), width, filter);
+  return with_height(with_width(image, width, filter), height, filter);
 }
 
 /// The part of an image of these sizes in its middle. Throws ShapeError for an image that is smaller.
