@@ -3,20 +3,17 @@
 /// program runs, from "model_type" in config.json.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
-#include <string_view>
-#include <utility>
 #include <vector>
 
-#include "rapt/core/error.hpp"
 #include "rapt/core/tensor.hpp"
 #include "rapt/core/token_batch.hpp"
 #include "rapt/models/bert.hpp"
+#include "rapt/pipelines/model_families.hpp"
 #include "rapt/pretrained/bert.hpp"
 #include "rapt/pretrained/pretrained.hpp"
 
@@ -59,7 +56,9 @@ namespace detail {
 template <class M>
 class EncoderModelOf final : public EncoderModel {
  public:
-  explicit EncoderModelOf(M model) : model_(std::move(model)) { pack_weights(model_); }
+  explicit EncoderModelOf(const std::filesystem::path& folder) : model_(from_pretrained<M>(folder)) {
+    pack_weights(model_);
+  }
 
   [[nodiscard]] bool has(EncoderHead head) const override {
     const auto& config = model_.config();
@@ -92,33 +91,13 @@ class EncoderModelOf final : public EncoderModel {
   M model_;
 };
 
-template <class M>
-[[nodiscard]] std::shared_ptr<const EncoderModel> load_encoder_of(const std::filesystem::path& folder) {
-  return std::make_shared<const EncoderModelOf<M>>(from_pretrained<M>(folder));
-}
-
-/// A value of "model_type" and the model that folders with it hold.
-struct EncoderFamily {
-  std::string_view model_type;
-  std::shared_ptr<const EncoderModel> (*load)(const std::filesystem::path& folder);
-};
-/// To add a family: a line.
-inline constexpr EncoderFamily kEncoderFamilies[] = {
-    {"bert", load_encoder_of<Bert<float>>},
-};
+using EncoderFamilies = ModelFamilies<Bert<float>>;
 
 }  // namespace detail
 
 /// The encoder of a folder. Throws IoError that names the families for another one's folder, and as `from_pretrained`.
 [[nodiscard]] inline std::shared_ptr<const EncoderModel> load_encoder(const std::filesystem::path& folder) {
-  const std::string type = pretrained_type(folder);
-  std::string known;
-  for (const detail::EncoderFamily& family : detail::kEncoderFamilies) {
-    if (family.model_type == type) return family.load(folder);
-    known += (known.empty() ? "" : ", ") + std::string(family.model_type);
-  }
-  fail<IoError>("load_encoder", (folder / "config.json").string(), ": the model is of type ", detail::quote_name(type),
-                ", no encoder of these: ", known);
+  return detail::load_one_of<EncoderModel, detail::EncoderModelOf>(detail::EncoderFamilies(), folder, "load_encoder");
 }
 
 }}  // namespace rapt::RAPT_ABI

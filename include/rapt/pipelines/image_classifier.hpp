@@ -15,7 +15,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "rapt/core/error.hpp"
@@ -23,6 +22,7 @@
 #include "rapt/images/image.hpp"
 #include "rapt/pipelines/image_preprocessor.hpp"
 #include "rapt/pipelines/label_scores.hpp"
+#include "rapt/pipelines/model_families.hpp"
 #include "rapt/pipelines/task_folder.hpp"
 #include "rapt/pretrained/beit.hpp"
 #include "rapt/pretrained/deit.hpp"
@@ -49,7 +49,9 @@ class ImageModel {
 template <class M>
 class ImageModelOf final : public ImageModel {
  public:
-  explicit ImageModelOf(M model) : model_(std::move(model)) { pack_weights(model_); }
+  explicit ImageModelOf(const std::filesystem::path& folder) : model_(from_pretrained<M>(folder)) {
+    pack_weights(model_);
+  }
   [[nodiscard]] const std::vector<std::string>& labels() const override { return model_.config().labels; }
   [[nodiscard]] const ImageShape& shape() const override { return model_.config().grid.image; }
   [[nodiscard]] Tensor<float> scores(const ImageBatch<float>& images) const override {
@@ -61,21 +63,7 @@ class ImageModelOf final : public ImageModel {
   M model_;
 };
 
-template <class M>
-[[nodiscard]] std::unique_ptr<const ImageModel> load_image_model(const std::filesystem::path& folder) {
-  return std::make_unique<const ImageModelOf<M>>(from_pretrained<M>(folder));
-}
-
-struct ImageFamily {
-  std::string_view model_type;
-  std::unique_ptr<const ImageModel> (*load)(const std::filesystem::path& folder);
-};
-/// To add a family: a line.
-inline constexpr ImageFamily kImageFamilies[] = {
-    {"vit", load_image_model<Vit<float>>},
-    {"deit", load_image_model<Deit<float>>},
-    {"beit", load_image_model<Beit<float>>},
-};
+using ImageFamilies = ModelFamilies<Vit<float>, Deit<float>, Beit<float>>;
 
 }  // namespace detail
 
@@ -89,7 +77,9 @@ class ImageClassifier {
  public:
   /// Throws IoError for a folder whose model does not classify images, or without a preprocessor_config.json.
   explicit ImageClassifier(const std::filesystem::path& folder)
-      : folder_(folder, kWhere), preprocessor_(ImagePreprocessor::load(folder)), model_(load(folder)) {
+      : folder_(folder, kWhere),
+        preprocessor_(ImagePreprocessor::load(folder)),
+        model_(detail::load_one_of<detail::ImageModel, detail::ImageModelOf>(detail::ImageFamilies(), folder, kWhere)) {
     require<IoError>(!model_->labels().empty(), kWhere, folder.string(), ": ", folder_.architecture(),
                      " has no head for this task; needed is ...ForImageClassification");
     for (const auto* values :
@@ -125,16 +115,6 @@ class ImageClassifier {
  private:
   static constexpr std::string_view kWhere = "image_classifier";
   static constexpr std::size_t kAtOnce = 8;
-
-  [[nodiscard]] std::shared_ptr<const detail::ImageModel> load(const std::filesystem::path& folder) const {
-    std::string known;
-    for (const detail::ImageFamily& family : detail::kImageFamilies) {
-      if (family.model_type == folder_.model_type()) return family.load(folder);
-      known += (known.empty() ? "" : ", ") + std::string(family.model_type);
-    }
-    fail<IoError>(kWhere, folder_.file("config.json"), ": the model is of type ",
-                  detail::quote_name(folder_.model_type()), ", no classifier of images of these: ", known);
-  }
 
   TaskFolder folder_;
   ImagePreprocessor preprocessor_;
