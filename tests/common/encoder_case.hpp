@@ -46,15 +46,32 @@ struct EncoderCase : ModelCase<Model> {
     const rapt::TokenBatch tokens = input();
     const rapt::Variable<T> hidden = model.hidden(tokens, types);
     this->expect("hidden", hidden.value(), tolerance);
+    if (this->contains("pooled")) {
+      this->expect("pooled", model.pooled(hidden, tokens.row_splits).value(), tolerance);
+    }
+    if (this->contains("next")) {
+      this->expect("next", model.next_sentence_logits(hidden, tokens.row_splits).value(), tolerance);
+    }
     rapt::Variable<T> loss;
-    if (this->contains("classes")) {
+    if (this->contains("tokens")) {
+      this->expect("tokens", model.logits(hidden).value(), tolerance);
+      const rapt::LanguageBatch batch{tokens, this->ids("targets"), this->ids("rows")};
+      loss = model.loss(batch, types, integers_if_any("is_random"));
+    } else if (this->contains("replaced")) {
+      this->expect("replaced", model.replaced_token_logits(hidden).value(), tolerance);
+      loss = model.loss(labelled());
+    } else if (this->contains("classes")) {
       this->expect("classes", model.class_logits(hidden, tokens.row_splits).value(), tolerance);
       loss = model.loss(labelled());
     } else if (this->contains("answers")) {
       this->expect("answers", model.question_logits(hidden).value(), tolerance);
       loss = model.loss(questions());
     } else {
-      ADD_FAILURE() << "the case has no results of a head";
+      const auto part = [&](const rapt::Variable<T>& x, const std::string& upstream) {
+        return rapt::sum(rapt::multiply(x, rapt::Variable<T>(this->template tensor<T>(upstream))));
+      };
+      loss = part(hidden, "upstream");
+      if (this->contains("pooled")) loss = add(loss, part(model.pooled(hidden, tokens.row_splits), "upstream_pooled"));
     }
     this->expect("loss", loss.value(), tolerance);
     return loss;

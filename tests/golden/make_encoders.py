@@ -7,7 +7,7 @@ losses and gradients.
 pretrained_cases.py tells what a file holds. `types` are token types, of families that have them, and `hidden` is the
 last hidden state [N, D]. Then, by architecture: `pooled` [B, D]; `tokens` [N, V] and `rows`, `targets` of a
 masked-language loss; `next` [B, 2] and `is_random` [B]; `classes` [B, labels] or [N, labels], and `labels` or, of
-regression and multiple labels, `values` [B, labels]; `answers` [N, 2] and `starts`, `ends` [B], where a number that is
+regression and multiple labels, `values` [B, labels]; `replaced` [N, 1] and `labels` [N]; `answers` [N, 2] and `starts`, `ends` [B], where a number that is
 not below the sequence's length counts for nothing. `loss` is the sum of these outputs' losses; of a bare model it is
 the sum of `hidden` times `upstream` [N, D] and of `pooled` times `upstream_pooled` [B, D].
 """
@@ -30,13 +30,49 @@ THREE = {"id2label": {0: "against", 1: "for", 2: "neither"}, "label2id": {"again
 ONE = {"id2label": {0: "score"}, "label2id": {"score": 0}}
 MULTIPLE = THREE | {"problem_type": "multi_label_classification"}
 
-# file -> (prefix of the classes' names, settings, cases: name -> (rest of the class's name, settings))
+DISTIL = {"vocab_size": VOCABULARY, "dim": 8, "n_layers": 1, "n_heads": 2, "hidden_dim": 6,
+          "max_position_embeddings": 9}
+ALBERT = BERT | {"embedding_size": 6, "num_hidden_layers": 2}
+
+# file -> (settings, cases: name -> (class, further settings))
 FAMILIES = {
-    "bert_heads": ("Bert", BERT, {
-        "question": ("ForQuestionAnswering", {"num_hidden_layers": 2}),
-        "regression": ("ForSequenceClassification", ONE),
-        "numbers": ("ForSequenceClassification", THREE | {"problem_type": "regression"}),
-        "multiple": ("ForSequenceClassification", MULTIPLE),
+    "bert_heads": (BERT, {
+        "question": ("BertForQuestionAnswering", {"num_hidden_layers": 2}),
+        "regression": ("BertForSequenceClassification", ONE),
+        "numbers": ("BertForSequenceClassification", THREE | {"problem_type": "regression"}),
+        "multiple": ("BertForSequenceClassification", MULTIPLE),
+    }),
+    "roberta": (BERT | {"type_vocab_size": 1}, {
+        "bare": ("RobertaModel", {"num_hidden_layers": 2}),
+        "masked": ("RobertaForMaskedLM", {"hidden_act": "relu", "pad_token_id": 0, "layer_norm_eps": 1e-5}),
+        "sequences": ("RobertaForSequenceClassification", THREE),
+        "words": ("RobertaForTokenClassification", THREE | {"type_vocab_size": 2}),
+        "question": ("XLMRobertaForQuestionAnswering", {}),
+        "multiple": ("XLMRobertaForSequenceClassification", MULTIPLE),
+    }),
+    "distilbert": (DISTIL, {
+        "bare": ("DistilBertModel", {"n_layers": 2}),
+        "masked": ("DistilBertForMaskedLM", {"activation": "relu"}),
+        "sequences": ("DistilBertForSequenceClassification", THREE),
+        "words": ("DistilBertForTokenClassification", THREE),
+        "question": ("DistilBertForQuestionAnswering", {}),
+    }),
+    "electra": (BERT | {"embedding_size": 6}, {
+        "bare": ("ElectraModel", {"num_hidden_layers": 2}),
+        "bare_wide": ("ElectraModel", {"embedding_size": 8}),
+        "generator": ("ElectraForMaskedLM", {"hidden_act": "relu"}),
+        "discriminator": ("ElectraForPreTraining", {"hidden_act": "relu"}),
+        "sequences": ("ElectraForSequenceClassification", ONE),
+        "words": ("ElectraForTokenClassification", THREE),
+        "question": ("ElectraForQuestionAnswering", {}),
+    }),
+    "albert": (ALBERT, {
+        "bare": ("AlbertModel", {"num_hidden_layers": 4, "num_hidden_groups": 2}),
+        "masked": ("AlbertForMaskedLM", {"hidden_act": "gelu", "embedding_size": 8}),
+        "pretraining": ("AlbertForPreTraining", {"num_hidden_layers": 3, "layer_norm_eps": 1e-3}),
+        "sequences": ("AlbertForSequenceClassification", THREE),
+        "words": ("AlbertForTokenClassification", THREE),
+        "question": ("AlbertForQuestionAnswering", {}),
     }),
 }
 
@@ -58,6 +94,10 @@ def outputs_of(model, tokens, types):
         parts["classes"] = head.logits.reshape(-1, head.logits.shape[-1])
     elif kind.endswith("ForMaskedLM"):
         parts["tokens"] = head.logits[0]
+    elif kind == "ElectraForPreTraining":
+        parts["replaced"] = head.logits[0][:, None]
+    elif kind == "AlbertForPreTraining":
+        parts["tokens"], parts["next"] = head.prediction_logits[0], head.sop_logits
     else:
         raise ValueError(kind)
     return parts
@@ -71,6 +111,13 @@ def add_loss(model, results, generator):
         batch["rows"] = [1, 3, 6, 7, 13]
         batch["targets"] = draw(VOCABULARY, 5)
         loss = loss + functional.cross_entropy(results["tokens"][batch["rows"]], torch.tensor(batch["targets"]))
+    if "next" in results:
+        batch["is_random"] = [1, 0, 1]
+        loss = loss + functional.cross_entropy(results["next"], torch.tensor(batch["is_random"]))
+    if "replaced" in results:
+        batch["labels"] = draw(2, sum(LENGTHS))
+        labels = torch.tensor(batch["labels"])[:, None].double()
+        loss = loss + functional.binary_cross_entropy_with_logits(results["replaced"], labels)
     if "classes" in results:
         scores = results["classes"]
         problem = model.config.problem_type or ("regression" if scores.shape[1] == 1 else "single_label_classification")
@@ -98,11 +145,12 @@ def add_loss(model, results, generator):
     return loss, batch
 
 
-def make(prefix, common, families_cases):
+def make(common, families_cases):
     cases = Cases()
     for number, (case, (kind, settings)) in enumerate(families_cases.items()):
-        config = getattr(transformers, prefix + "Config")(attn_implementation="eager", **(common | settings))
-        model = randomise(getattr(transformers, prefix + kind)(config).double(), number).eval()
+        of_kind = getattr(transformers, kind)
+        config = of_kind.config_class(attn_implementation="eager", **(common | settings))
+        model = randomise(of_kind(config).double(), number).eval()
         # No padding among the tokens: its embedding gets no gradient there.
         sequences, splits = random_sequences(LENGTHS, VOCABULARY, 100 + number, first=2)
         generator = torch.Generator().manual_seed(200 + number)
@@ -116,7 +164,7 @@ def make(prefix, common, families_cases):
         batch |= {"ids": torch.cat(sequences).tolist(), "row_splits": splits}
         if types[0] is not None:
             batch["types"] = torch.cat(types).tolist()
-        cases.add(case, config_json(config, prefix + kind), model, results, loss, batch)
+        cases.add(case, config_json(config, kind), model, results, loss, batch)
     # A key's bias adds the same to all scores of a query: what is there is noise.
     for name in [name for name in cases.tensors if "/grad/" in name and name.endswith(("key.bias", "k_lin.bias"))]:
         del cases.tensors[name]
@@ -128,9 +176,9 @@ def main():
     parser.add_argument("--only", default="", help="the one file to write")
     parser.add_argument("folder", nargs="?", type=pathlib.Path, default=pathlib.Path(__file__).parent)
     arguments = parser.parse_args()
-    for file, (prefix, common, families_cases) in FAMILIES.items():
+    for file, (common, families_cases) in FAMILIES.items():
         if arguments.only in ("", file):
-            make(prefix, common, families_cases).write(arguments.folder / f"{file}.safetensors")
+            make(common, families_cases).write(arguments.folder / f"{file}.safetensors")
 
 
 if __name__ == "__main__":

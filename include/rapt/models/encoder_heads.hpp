@@ -7,6 +7,9 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "rapt/autograd/ops/binary_cross_entropy.hpp"
@@ -72,6 +75,18 @@ template <class T>
   return place_cross_entropy(scores, batch.input.row_splits, places);
 }
 
+/// ELECTRA's objective (Clark et al. 2020): the mean binary cross-entropy of each token's score and whether it is
+/// another token than in the text, 1, or not, 0   // scores [N, 1], labels [N]
+template <class T>
+[[nodiscard]] Variable<T> replaced_token_loss(const Variable<T>& scores, std::span<const std::int32_t> labels) {
+  require<ShapeError>(std::ssize(labels) == scores.size(), "replaced_token_loss", labels.size(),
+                      " labels for scores of shape ", scores.shape());
+  Tensor<T> targets(scores.shape());
+  std::transform(labels.begin(), labels.end(), targets.data(),
+                 [](std::int32_t label) { return static_cast<T>(label); });
+  return binary_cross_entropy(scores, std::move(targets));
+}
+
 namespace detail {
 
 /// The hidden state of the first token of each sequence   // [B, D] from [N, D]
@@ -127,5 +142,28 @@ class MaskedLanguageHead {
   Parameter<T> bias_;
 };
 static_assert(Module<MaskedLanguageHead<float>>);
+
+/// activation(x W_1^T + b_1) w_2 + b_2   // [N, 1] from [N, D]
+template <class T = float>
+class ReplacedTokenHead {
+ public:
+  ReplacedTokenHead(Index d_model, Activation activation, Rng& rng)
+      : activation_(activation), dense_(d_model, d_model, rng), prediction_(d_model, 1, rng) {}
+
+  [[nodiscard]] Variable<T> operator()(const Variable<T>& hidden) const {
+    return prediction_(dense_(hidden, activation_));
+  }
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor&& visitor) {
+    visitor("dense", self.dense_);
+    visitor("prediction", self.prediction_);
+  }
+
+ private:
+  Activation activation_;
+  Linear<T> dense_, prediction_;
+};
+static_assert(Module<ReplacedTokenHead<float>>);
 
 }}  // namespace rapt::RAPT_ABI
