@@ -171,10 +171,12 @@ struct OpsInHeaders {
 /// Ops with a test file of their own beside ops_test.cpp: <name>_test.cpp must call the op, and `check` in its text.
 [[nodiscard]] inline std::set<std::string> ops_with_own_test(const std::string& check) {
   const std::pair<const char*, const char*> own[] = {{"assemble_tokens", "patches"},
+                                                     {"binary_cross_entropy", "binary_cross_entropy"},
                                                      {"distillation_loss", "distillation"},
                                                      {"mean_rows", "mean_rows"},
                                                      {"mean_squared_error", "mean_squared_error"},
                                                      {"normalize", "normalize"},
+                                                     {"place_cross_entropy", "place_cross_entropy"},
                                                      {"place_rows", "relative_attention"},
                                                      {"reshape", "patches"},
                                                      {"resize_positions", "patches"},

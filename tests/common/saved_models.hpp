@@ -148,15 +148,26 @@ template <class T>
   if (config.token_types > 1) types[5] = types[6] = types[9] = 1;
   SavedRun<T> run;
   run.set_ids("input_ids", tokens);
-  run.ids["token_type_ids"].assign(types.begin(), types.end());
+  if (config.token_types > 0) run.ids["token_type_ids"].assign(types.begin(), types.end());
   const rapt::Variable<T> hidden = model.hidden(tokens, types);
   const auto& splits = tokens.row_splits;
   if (!config.labels.empty()) {
     run.outputs["logits"] = model.class_logits(hidden, splits).value();
+  } else if (config.question_head) {
+    const rapt::Tensor<T> scores = model.question_logits(hidden).value();
+    for (const auto& [name, column] : {std::pair{"start_logits", 0}, {"end_logits", 1}}) {
+      rapt::Tensor<T>& row = run.outputs[name] = rapt::Tensor<T>(rapt::Shape{scores.rows(), 1});
+      for (rapt::Index i = 0; i < scores.rows(); ++i) row(i, 0) = scores(i, column);
+    }
   } else if (config.masked_language_head) {
     const bool both = config.next_sentence_head;
     run.outputs[both ? "prediction_logits" : "logits"] = model.logits(hidden).value();
-    if (both) run.outputs["seq_relationship_logits"] = model.next_sentence_logits(hidden, splits).value();
+    const bool albert = config.family == rapt::BertFamily::albert;
+    if (both)
+      run.outputs[albert ? "sop_logits" : "seq_relationship_logits"] =
+          model.next_sentence_logits(hidden, splits).value();
+  } else if (config.replaced_token_head) {
+    run.outputs["logits"] = model.replaced_token_logits(hidden).value();
   } else if (config.next_sentence_head) {
     run.outputs["logits"] = model.next_sentence_logits(hidden, splits).value();
   } else {
@@ -256,6 +267,7 @@ class SavedModels {
   void all() const {
     gpt();
     bert();
+    bert_families();
     llama();
     gemma();
     marian();
@@ -321,9 +333,51 @@ class SavedModels {
       with("tokens_" + std::to_string(classes),
            [&](auto& c) { some(c), c.pooler = false, c.classifier_dropout = 0.5f; });
     }
+    with("regression", [](auto& c) { c.labels = {"score"}, c.problem = rapt::LabelProblem::regression; });
+    with("question", [](auto& c) { c.question_head = true, c.pooler = false; });
     with("one_type", [](auto& c) { c.token_types = 1, c.padding_token = {}; });
     with("activation", [](auto& c) { c.activation = rapt::Activation::relu, c.padding_token = 16; });
     with("epsilon", [](auto& c) { c.norm_epsilon = 1e-3; });
+  }
+
+  void bert_families() const {
+    using rapt::BertFamily;
+    for (const auto& known : named_values(BertFamily())) {
+      if (known.value == BertFamily::bert) continue;
+      const bool albert = known.value == BertFamily::albert, electra = known.value == BertFamily::electra;
+      const bool distilbert = known.value == BertFamily::distilbert;
+      const auto with = [&](const std::string& name, const auto& change) {
+        add<rapt::Bert<T>>(std::string(known.name) + "_" + name,
+                           {.family = known.value,
+                            .vocabulary = 17,
+                            .positions = 12,
+                            .token_types = distilbert ? 0 : 2,
+                            .d_model = 8,
+                            .layers = 2,
+                            .layer_groups = albert ? 1 : 0,
+                            .heads = 2,
+                            .d_ff = 12},
+                           [&](auto& c) {
+                             if (albert || electra) c.embedding_width = 6;
+                             c.pooler = !electra && !distilbert;
+                             change(c);
+                           });
+      };
+      with("plain", [](auto&) {});
+      with("masked", [](auto& c) { c.masked_language_head = true, c.activation = rapt::Activation::relu; });
+      with("labels", [](auto& c) { c.labels = {"yes", "no", "perhaps"}, c.pooler = true; });
+      with("number", [](auto& c) {
+        c.labels = {"score"}, c.pooler = true, c.problem = rapt::LabelProblem::regression, c.classifier_dropout = 0.5f;
+      });
+      with("tokens", [](auto& c) { c.labels = {"yes", "no", "perhaps"}, c.pooler = false; });
+      with("question", [](auto& c) { c.question_head = true, c.pooler = false; });
+      if (!distilbert) with("epsilon", [](auto& c) { c.norm_epsilon = 1e-3; });
+      if (electra) with("discriminator", [](auto& c) { c.replaced_token_head = true; });
+      if (electra) with("wide", [](auto& c) { c.embedding_width.reset(); });
+      if (albert) with("pretraining", [](auto& c) { c.masked_language_head = c.next_sentence_head = true; });
+      if (albert) with("groups", [](auto& c) { c.layers = 4, c.layer_groups = 2, c.embedding_width = 8; });
+      if (known.value == BertFamily::roberta) with("padding", [](auto& c) { c.padding_token = 3, c.token_types = 1; });
+    }
   }
 
   void llama() const {

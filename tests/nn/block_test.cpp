@@ -317,6 +317,33 @@ TEST(Block, ParametersAreCalledAsTheOptionsSay) {
                                       "f.down_proj.weight", "m.weight"}));
 }
 
+TEST(Block, TheFeedForwardNetworkMayHaveADropoutOfItsOwn) {
+  const Variable x(rapt_test::normal_tensor<double>({40, kModel}, 3));
+  const auto splits = splits_of({40});
+  // How many numbers of the sum of both sublayers' outputs differ in training from those without dropout.
+  const auto changed = [&](float attention, std::optional<float> feed_forward) {
+    BlockOptions options = plain_options();
+    options.norm = rapt::NormPlacement::pre;
+    options.dropout = attention;
+    options.feed_forward_dropout = feed_forward;
+    rapt::Rng rng(1);
+    Block block(options, rng);
+    rapt_test::randomize(block, 2);
+    const Tensor<double> whole = block(x, splits).value();
+    const rapt::Training scope(rng);
+    const Tensor<double> dropped = block(x, splits).value();
+    Index count = 0;
+    for (Index i = 0; i < whole.size(); ++i) count += whole.data()[i] != dropped.data()[i];
+    return count;
+  };
+  EXPECT_EQ(changed(0.f, {}), 0);
+  EXPECT_EQ(changed(0.f, 0.f), 0);
+  const Index all = x.size();
+  EXPECT_EQ(changed(0.5f, 0.f), all);  // a dropped number is not among the network's inputs
+  EXPECT_EQ(changed(0.f, 0.5f), all);  // dropped, or divided by 1 - 0.5
+  EXPECT_EQ(changed(0.5f, {}), all);
+}
+
 TEST(Block, NamesWhatDoesNotFit) {
   const Variable x = random({3, kModel}, 3);
   const auto splits = splits_of({3});

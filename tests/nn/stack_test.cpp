@@ -220,6 +220,23 @@ TEST(Stack, SegmentsEqualTheWhole) {
   }
 }
 
+TEST(Stack, LayersMayShareABlock) {
+  rapt::Rng rng(1);
+  Stack stack(2, block_options(), /*final_norm=*/false, rng, /*layers_each=*/3);
+  rapt_test::randomize(stack, 2);
+  const Stack two = stack_of(2, block_options(), false);
+  EXPECT_EQ(stack.layers(), 6);
+  EXPECT_EQ(rapt::count_parameters(stack), rapt::count_parameters(two));
+  const auto splits = splits_of({3, 4});
+  const Variable x = random({7, kModel}, 3);
+  Variable h = x;
+  for (const Index block : {0, 0, 0, 1, 1, 1}) h = two.layer(block)(h, splits, {.mask = {.causal = true}});
+  EXPECT_TRUE(rapt_test::same_bits(stack(x, splits, {.mask = {.causal = true}}).value(), h.value()));
+  auto state = stack.empty_state(2);
+  EXPECT_EQ(state.layers.size(), 6u);
+  EXPECT_TRUE(rapt_test::close(stack.step(state, x, splits).value(), h.value(), 1e-12));
+}
+
 TEST(Stack, AWindowMayChange) {
   BlockOptions narrow = block_options();
   narrow.attention.window = 1;

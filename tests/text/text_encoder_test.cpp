@@ -18,7 +18,7 @@ using rapt::TextSpan;
 using rapt::TokenId;
 using Ids = std::vector<TokenId>;
 
-/// A byte is the token of its value; "[" and "]" are 256 and 257.
+/// A byte is the token of its value; "[" and "]" are 256 and 257. A word begins at each space.
 class ByteEncoder : public rapt::TextEncoder<ByteEncoder> {
  public:
   explicit ByteEncoder(rapt::Index max_tokens = 0) {
@@ -33,7 +33,10 @@ class ByteEncoder : public rapt::TextEncoder<ByteEncoder> {
   static constexpr const char* kName = "byte_encoder";
   struct Work {};
   void append(std::string_view text, bool, Work&, rapt::detail::TokenSink& sink) const {
-    for (std::size_t i = 0; i < text.size(); ++i) sink.add(static_cast<unsigned char>(text[i]), i, i + 1);
+    for (std::size_t i = 0; i < text.size(); ++i) {
+      if (i == 0 || text[i] == ' ') sink.begin_word();
+      sink.add(static_cast<unsigned char>(text[i]), i, i + 1);
+    }
   }
 };
 
@@ -56,6 +59,26 @@ TEST(TextEncoder, CutsTheLongerTextFirst) {
   EXPECT_EQ(encoder.encode("abcdef"), (Ids{256, 'a', 'b', 'c', 257}));
   EXPECT_EQ(encoder.encode_pair("abcdef", "x").ids, (Ids{'a', 'b', 'c', 257, 'x'}));
   EXPECT_EQ(encoder.encode_pair("abcdef", "uvwxyz").ids, (Ids{'a', 'b', 257, 'u', 'v'}));
+}
+
+TEST(TextEncoder, TokensOfAWordHaveOneNumber) {
+  EXPECT_EQ(ByteEncoder().encode_with_spans("ab c").words, (std::vector<int>{-1, 0, 0, 1, 1, -1}));
+  EXPECT_EQ(ByteEncoder(5).encode_pair("ab c", "d e").words, (std::vector<int>{0, 0, -1, 0, 1}));
+  const rapt::Truncation left{.max_tokens = 4, .left = true};
+  EXPECT_EQ(ByteEncoder().encode_with_spans("ab c", {.truncation = left}).words, (std::vector<int>{-1, 1, 1, -1}));
+}
+
+TEST(TextEncoder, ACallMayCutOffOtherwise) {
+  using rapt::Truncation;
+  const ByteEncoder encoder(5);
+  EXPECT_EQ(encoder.encode("abcdef", {.truncation = Truncation{}}).size(), 8u);
+  EXPECT_EQ(encoder.encode("abcdef", {.truncation = Truncation{.max_tokens = 4}}), (Ids{256, 'a', 'b', 257}));
+  const std::vector<std::string> first = {"abcdef"}, second = {"x"};
+  const Truncation shorter{.max_tokens = 4, .strategy = Truncation::Strategy::only_first};
+  EXPECT_EQ(encoder.encode_pairs(first, second, {.truncation = shorter}).tokens.tokens, (Ids{'a', 'b', 257, 'x'}));
+  const auto text = rapt_test::error_text<rapt::ValueError>(
+      [&] { (void)encoder.encode("a", {.truncation = Truncation{.max_tokens = 1}}); });
+  EXPECT_EQ(text, "[byte_encoder] max_tokens must be 0 or more than the special tokens: 1");
 }
 
 TEST(TextEncoder, ManyTextsAreEncodedAsOneByOneOnAnyThreads) {

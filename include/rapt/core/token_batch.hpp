@@ -120,6 +120,36 @@ struct LanguageBatch {
   [[nodiscard]] Index item_count() const { return input.size(); }
 };
 
+/// Texts, and what a model that was made for a task should say of them.
+struct LabelledText {
+  TokenBatch input = {};
+  std::vector<std::int32_t> token_types = {};  ///< of each token, 0 in the first text and 1 in the second; empty: all 0
+  /// The number of each sequence's label [B], or of each token's [N]; -100 counts for nothing.
+  std::vector<std::int32_t> labels = {};
+  /// [B, labels], sequence by sequence, in place of `labels`: numbers to be predicted, or 1 for each label that is
+  /// right and 0 for the others.
+  std::vector<float> values = {};
+
+  static constexpr std::string_view kItems = "tokens";
+  [[nodiscard]] Index target_count() const {
+    return std::ssize(values) + std::count_if(labels.begin(), labels.end(), [](auto label) { return label != -100; });
+  }
+  [[nodiscard]] Index item_count() const { return input.size(); }
+};
+
+/// Questions, each in one sequence with the text that may answer it, and where the answers are.
+struct QuestionBatch {
+  TokenBatch input = {};
+  std::vector<std::int32_t> token_types = {};  ///< of each token, 0 in the question and 1 in the text; empty: all 0
+  /// [B] The first and the last token of the answer, counted from the sequence's first. A number that is not below the
+  /// sequence's length: it is not in this sequence.
+  std::vector<std::int32_t> starts = {}, ends = {};
+
+  static constexpr std::string_view kItems = "tokens";
+  [[nodiscard]] Index target_count() const { return std::ssize(starts) + std::ssize(ends); }
+  [[nodiscard]] Index item_count() const { return input.size(); }
+};
+
 /// Throws ShapeError unless the batch's row splits end behind its last token.
 inline void require_row_splits(const TokenBatch& batch, std::string_view where) {
   require<ShapeError>(batch.row_splits.rows() == batch.size(), where, batch.size(), " tokens, row splits end at ",

@@ -171,7 +171,11 @@ template <ConfiguredModel M>
     require<IoError>(layers <= stored.tensors, where, file, ": ", layers, " layers, the ", stored.holder, " has ",
                      stored.tensors, " tensors");
   };
-  if constexpr (requires { config.layers; }) require_layers(config.layers);
+  if constexpr (requires { config.blocks(); }) {  // layers may share parameters
+    require_layers(config.blocks());
+  } else if constexpr (requires { config.layers; }) {
+    require_layers(config.layers);
+  }
   if constexpr (requires { config.encoder_layers; }) require_layers(config.encoder_layers + config.decoder_layers);
   if constexpr (requires { config.decoder; }) {
     if (config.decoder) require_layers(config.decoder_layers);

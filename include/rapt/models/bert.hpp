@@ -1,125 +1,28 @@
 /// \file
 /// BERT: the Transformer's encoder alone, which learns to fill in words that were hidden and to tell whether one
 /// sentence follows another (Devlin et al. 2019). What differs from transformer.hpp: no decoder; learned positions;
-/// a learned vector that tells the first sentence from the second; a norm over the embeddings' sum; GELU.
+/// a learned vector that tells the first sentence from the second; a norm over the embeddings' sum; GELU. RoBERTa,
+/// DistilBERT, ELECTRA and ALBERT are BERTs of other settings, see BertFamily.
 #pragma once
 
+#include <algorithm>
+#include <concepts>
 #include <cstdint>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
 
 #include "rapt/autograd/ops/add.hpp"
 #include "rapt/autograd/ops/cross_entropy.hpp"
-#include "rapt/models/config_checks.hpp"
-#include "rapt/models/config_fields.hpp"
+#include "rapt/models/bert_config.hpp"
+#include "rapt/models/encoder_heads.hpp"
 #include "rapt/models/model_part.hpp"
 #include "rapt/nn/embedding.hpp"
 #include "rapt/nn/encoder.hpp"
 #include "rapt/nn/positional_encoding.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
-
-/// Everything that makes a BERT. Defaults are BERT base's, of the parts the encoder and the pooler.
-struct BertConfig {
-  Index vocabulary = 30522;
-  Index positions = 512;  ///< the longest sequence
-  Index token_types = 2;  ///< first and second sentence
-  Index d_model = 768;
-  Index layers = 12;
-  Index heads = 12;
-  Index d_ff = 3072;
-  Activation activation = Activation::gelu;  ///< of the feed-forward networks and the masked-language head
-  float dropout = 0.1f;                      ///< rate of the embeddings and of each sublayer's output
-  float attention_dropout = 0.1f;            ///< rate of the attention probabilities
-  double norm_epsilon = 1e-12;
-  std::optional<TokenId> padding_token = 0;  ///< what other programs fill up with; there is no padding here
-
-  // Parts. Of a folder those are loaded that it has.
-  bool pooler = true;                            ///< tanh of a linear map of the first token's hidden state
-  bool masked_language_head = false;             ///< scores of every token of the vocabulary
-  bool next_sentence_head = false;               ///< follows or does not; needs the pooler
-  std::vector<std::string> labels = {};          ///< names of classes; some: a head that tells them apart
-  std::optional<float> classifier_dropout = {};  ///< before that head; unset: `dropout`
-
-  /// The paper's two sizes, of 110 and 340 million parameters, and the smallest ones of Turc et al. 2019.
-  [[nodiscard]] static BertConfig base() { return {}; }
-  [[nodiscard]] static BertConfig large() { return {.d_model = 1024, .layers = 24, .heads = 16, .d_ff = 4096}; }
-  [[nodiscard]] static BertConfig mini() { return {.d_model = 256, .layers = 4, .heads = 4, .d_ff = 1024}; }
-  [[nodiscard]] static BertConfig tiny() { return {.d_model = 128, .layers = 2, .heads = 2, .d_ff = 512}; }
-
-  [[nodiscard]] BlockOptions layer() const {
-    return {.attention = {.d_model = d_model, .heads = heads, .dropout = attention_dropout},
-            .d_ff = d_ff,
-            .activation = activation,
-            .norm = NormPlacement::post,
-            .norm_epsilon = norm_epsilon,
-            .dropout = dropout};
-  }
-
-  /// Throws ValueError that names the values which do not fit.
-  void validate() const {
-    constexpr std::string_view kWhere = "bert";
-    require(vocabulary > 0 && positions > 0 && token_types > 0 && layers > 0 && d_ff > 0, kWhere,
-            "sizes must be positive: vocabulary ", vocabulary, ", positions ", positions, ", token_types ", token_types,
-            ", layers ", layers, ", d_ff ", d_ff);
-    detail::require_heads(d_model, heads, kWhere);
-    detail::require_dropout({dropout, attention_dropout, classifier_dropout.value_or(0.f)}, kWhere);
-    require(norm_epsilon > 0, kWhere, "norm_epsilon must be positive: ", norm_epsilon);
-    require(pooler || !next_sentence_head, kWhere, "the next-sentence head needs the pooler");
-    require(labels.empty() || (!masked_language_head && !next_sentence_head), kWhere, "a model that tells ",
-            labels.size(), " labels apart has no other head");
-  }
-
-  /// The model's name in files, and every setting with its name there.
-  static constexpr std::string_view kName = "bert";
-  template <class Self, class Visitor>
-  static void visit_fields(Self& self, const Visitor& field) {
-    field("vocabulary", self.vocabulary);
-    field("positions", self.positions);
-    field("token_types", self.token_types);
-    field("d_model", self.d_model);
-    field("layers", self.layers);
-    field("heads", self.heads);
-    field("d_ff", self.d_ff);
-    field("activation", self.activation);
-    field("dropout", self.dropout);
-    field("attention_dropout", self.attention_dropout);
-    field("norm_epsilon", self.norm_epsilon);
-    field("padding_token", self.padding_token);
-    field("pooler", self.pooler);
-    field("masked_language_head", self.masked_language_head);
-    field("next_sentence_head", self.next_sentence_head);
-    field("labels", self.labels);
-    field("classifier_dropout", self.classifier_dropout);
-  }
-};
-
-/// LayerNorm(activation(x W^T + b)), before the projection onto the vocabulary, which is the embedding, transposed,
-/// with a bias of its own.
-template <class T = float>
-class MaskedLanguageHead {
- public:
-  MaskedLanguageHead(const BertConfig& config, Rng& rng)
-      : activation_(config.activation),
-        dense_(config.d_model, config.d_model, rng),
-        norm_(config.d_model, config.norm_epsilon),
-        bias_(init::constant<T>(Shape{config.vocabulary}, T(0))) {}
-
-  [[nodiscard]] Variable<T> operator()(const Variable<T>& hidden) const { return norm_(dense_(hidden, activation_)); }
-  [[nodiscard]] const Parameter<T>& bias() const { return bias_; }
-
-  template <class Self, class Visitor>
-  static void visit(Self& self, Visitor&& visitor) {
-    visitor("dense", self.dense_);
-    visitor("norm", self.norm_);
-    visitor("bias", self.bias_);
-  }
-
- private:
-  Activation activation_;
-  Linear<T> dense_;
-  LayerNorm<T> norm_;
-  Parameter<T> bias_;
-};
-static_assert(Module<MaskedLanguageHead<float>>);
 
 /// The encoder and whichever heads the config names. A const model may be used from many threads.
 ///
@@ -152,19 +55,13 @@ class Bert {
 
   /// The hidden state of the first token of each sequence   // [B, D] from [N, D]
   [[nodiscard]] static Variable<T> first_rows(const Variable<T>& hidden, const RowSplits& splits) {
-    require<ShapeError>(hidden.rows() == splits.rows(), "bert", "the hidden state has shape ", hidden.shape(),
-                        ", row splits end at ", splits.rows());
-    std::vector<std::int32_t> rows;
-    for (Index s = 0; s < splits.sequences(); ++s) {
-      require(splits.length(s) > 0, "bert", "sequence ", s, " is empty: it has no first token");
-      rows.push_back(static_cast<std::int32_t>(splits.begin(s)));
-    }
-    return gather_rows<T>(hidden, rows);
+    return detail::first_rows(hidden, splits, "bert");
   }
 
   /// What the first token of each sequence, "[CLS]", says of all of it   // [B, D] from [N, D]
   [[nodiscard]] Variable<T> pooled(const Variable<T>& hidden, const RowSplits& splits) const {
-    return detail::require_part(pooler_, "bert", "pooler")(first_rows(hidden, splits), Activation::tanh);
+    const Linear<T>& pooler = detail::require_part(pooler_, "bert", "pooler");
+    return pooler(dropout(first_rows(hidden, splits), config_.pooler_dropout()), config_.pooler_activation());
   }
   /// Scores of every token to stand there, before softmax   // [N, V] from [N, D]
   [[nodiscard]] Variable<T> logits(const Variable<T>& hidden) const {
@@ -175,15 +72,26 @@ class Bert {
   [[nodiscard]] Variable<T> operator()(const TokenBatch& batch, std::span<const std::int32_t> token_types = {}) const {
     return logits(hidden(batch, token_types));
   }
-  /// Scores that the second sentence follows the first (column 0) or does not (1)   // [B, 2] from [N, D]
+  /// Scores that the second sentence follows the first (column 0) or does not (1); of ALBERT, that the two are in order
+  /// or exchanged   // [B, 2] from [N, D]
   [[nodiscard]] Variable<T> next_sentence_logits(const Variable<T>& hidden, const RowSplits& splits) const {
-    return detail::require_part(next_sentence_, "bert", "next-sentence head")(pooled(hidden, splits));
+    const Linear<T>& head = detail::require_part(next_sentence_, "bert", "next-sentence head");
+    const float rate = config_.family == BertFamily::albert ? config_.label_dropout() : 0.f;
+    return head(dropout(pooled(hidden, splits), rate));
   }
-  /// Scores of the config's labels: of sequences, [B, labels], or without a pooler of tokens, [N, labels]
+  /// Scores of each token to be another one than in the text, before a sigmoid   // [N, 1] from [N, D]
+  [[nodiscard]] Variable<T> replaced_token_logits(const Variable<T>& hidden) const {
+    return detail::require_part(replaced_token_, "bert", "head for replaced tokens")(hidden);
+  }
+  /// Scores of the config's labels: of sequences, [B, labels], or of tokens, [N, labels], from hidden states [N, D]
   [[nodiscard]] Variable<T> class_logits(const Variable<T>& hidden, const RowSplits& splits) const {
     const Linear<T>& head = detail::require_part(classifier_, "bert", "classification head");
-    const float rate = config_.classifier_dropout.value_or(config_.dropout);
-    return head(dropout(pooler_ ? pooled(hidden, splits) : hidden, rate));
+    return head(dropout(config_.labels_tokens() ? hidden : pooled(hidden, splits), config_.label_dropout()));
+  }
+  /// Scores of each token to begin (column 0) and to end (1) the answer to the question   // [N, 2] from [N, D]
+  [[nodiscard]] Variable<T> question_logits(const Variable<T>& hidden) const {
+    const Linear<T>& head = detail::require_part(question_, "bert", "head for questions");
+    return head(dropout(hidden, config_.question_dropout));
   }
 
   /// Mean cross-entropy of the hidden tokens; [N, V] is never stored. With `is_random`, of each sequence 0 where its
@@ -200,6 +108,21 @@ class Bert {
     return add(masked, cross_entropy(next_sentence_logits(all, batch.input.row_splits), is_random));
   }
 
+  /// The loss of the labels' scores, see `label_loss`, or of replaced tokens, for each of which the batch has the label
+  /// 1 and for each of the others 0, see `replaced_token_loss`. A template, so that a batch in braces is a
+  /// LanguageBatch.
+  template <std::same_as<LabelledText> Batch>
+  [[nodiscard]] Variable<T> loss(const Batch& batch, const CrossEntropyOptions& options = {}) const {
+    const Variable<T> all = hidden(batch.input, batch.token_types);
+    if (config_.replaced_token_head) return replaced_token_loss(replaced_token_logits(all), batch.labels);
+    return label_loss(class_logits(all, batch.input.row_splits), batch, config_.problem, options);
+  }
+  /// The loss of the answers' places, see `question_loss`.
+  template <std::same_as<QuestionBatch> Batch>
+  [[nodiscard]] Variable<T> loss(const Batch& batch) const {
+    return question_loss(question_logits(hidden(batch.input, batch.token_types)), batch);
+  }
+
   [[nodiscard]] const BertConfig& config() const { return config_; }
 
   template <class Self, class Visitor>
@@ -208,50 +131,88 @@ class Bert {
     visitor("positions", self.positions_);
     visitor("token_types", self.token_types_);
     visitor("norm", self.norm_);
+    visitor("projection", self.projection_);
     visitor("encoder", self.encoder_);
     visitor("pooler", self.pooler_);
     visitor("masked_language", self.masked_language_);
     visitor("next_sentence", self.next_sentence_);
+    visitor("replaced_token", self.replaced_token_);
     visitor("classifier", self.classifier_);
+    visitor("question", self.question_);
   }
 
  private:
   /// Makes the layers, whose random values the public constructor draws.
   Bert(const BertConfig& config, Rng& rng, const detail::DrawLater&)
       : config_(detail::checked(config)),
-        embedding_(config.vocabulary, config.d_model, rng, {.scale_by_sqrt_d_model = false}),
-        positions_(config.positions, config.d_model, rng),
-        token_types_(config.token_types, config.d_model, rng, {.scale_by_sqrt_d_model = false}),
-        norm_(config.d_model, config.norm_epsilon),
-        encoder_(config.layers, config.layer(), /*final_norm=*/false, rng) {
+        embedding_(config.vocabulary, config.width_of_embeddings(), rng, {.scale_by_sqrt_d_model = false}),
+        positions_(config.first_position() + config.positions, config.width_of_embeddings(), rng),
+        token_types_(types(config, rng)),
+        norm_(config.width_of_embeddings(), config.norm_epsilon),
+        encoder_(config.blocks(), config.layer(), /*final_norm=*/false, rng, config.layers / config.blocks()) {
     const Index d = config.d_model, classes = static_cast<Index>(config.labels.size());
     if (config.pooler) pooler_.emplace(d, d, rng);
-    if (config.masked_language_head) masked_language_.emplace(config, rng);
+    if (config.masked_language_head) masked_language_.emplace(config.masked_language_options(), rng);
     if (config.next_sentence_head) next_sentence_.emplace(d, Index{2}, rng);
     if (classes > 0) classifier_.emplace(d, classes, rng);
+    if (config.question_head) question_.emplace(d, Index{2}, rng);
+    if (config.replaced_token_head) replaced_token_.emplace(d, config.activation, rng);
+    if (config.embedding_width) projection_.emplace(*config.embedding_width, d, rng);
+  }
+  [[nodiscard]] static std::optional<Embedding<T>> types(const BertConfig& config, Rng& rng) {
+    if (config.token_types == 0) return std::nullopt;
+    return Embedding<T>(config.token_types, config.width_of_embeddings(), rng, {.scale_by_sqrt_d_model = false});
   }
 
-  /// Dropout(LayerNorm(token + position + type))   // [N, D]
+  /// Dropout(LayerNorm(token + position + type)), projected if it is not as wide as the layers   // [N, D]
   [[nodiscard]] Variable<T> embed(const TokenBatch& batch, std::span<const std::int32_t> token_types) const {
     require_row_splits(batch, "bert");
-    require<ShapeError>(token_types.empty() || static_cast<Index>(token_types.size()) == batch.size(), "bert",
-                        token_types.size(), " token types for ", batch.size(), " tokens");
-    const std::vector<std::int32_t> zeros(token_types.empty() ? batch.tokens.size() : 0, 0);
-    Variable<T> x = positions_(embedding_(batch.tokens), batch.row_splits);
-    x = add_rows<T>(std::move(x), token_types_.weight(), token_types.empty() ? std::span(zeros) : token_types);
-    return dropout(norm_(x), config_.dropout);
+    require<ShapeError>(token_types.empty() || std::ssize(token_types) == batch.size(), "bert", token_types.size(),
+                        " token types for ", batch.size(), " tokens");
+    Variable<T> x = embedding_(batch.tokens);
+    x = config_.is_roberta() ? positions_(std::move(x), roberta_positions(batch))
+                             : positions_(std::move(x), batch.row_splits);
+    if (token_types_) {
+      const std::vector<std::int32_t> zeros(token_types.empty() ? batch.tokens.size() : 0, 0);
+      x = add_rows<T>(std::move(x), token_types_->weight(), token_types.empty() ? std::span(zeros) : token_types);
+    } else {
+      const auto other = std::find_if(token_types.begin(), token_types.end(), [](auto type) { return type != 0; });
+      require(other == token_types.end(), "bert", "the model tells no token types, it is given type ",
+              other == token_types.end() ? 0 : *other);
+    }
+    x = dropout(norm_(x), config_.dropout);
+    return projection_ ? (*projection_)(x) : x;
+  }
+
+  /// The row of each token's position. As in RoBERTa's code a padding token has the row of its number, and the others
+  /// count from behind it, without those that are padding   // [N]
+  [[nodiscard]] std::vector<std::int32_t> roberta_positions(const TokenBatch& batch) const {
+    const RowSplits& splits = batch.row_splits;
+    require(splits.longest() <= config_.positions, "bert", "a sequence has ", splits.longest(),
+            " tokens, the table of learned positions is for ", config_.positions);
+    const TokenId padding = *config_.padding_token;
+    std::vector<std::int32_t> rows;
+    rows.reserve(batch.tokens.size());
+    for (Index s = 0; s < splits.sequences(); ++s) {
+      std::int32_t last = padding;
+      for (const TokenId token : batch.sequence(s)) rows.push_back(token == padding ? padding : ++last);
+    }
+    return rows;
   }
 
   BertConfig config_;
   Embedding<T> embedding_;
   LearnedPositionalEncoding<T> positions_;
-  Embedding<T> token_types_;
+  std::optional<Embedding<T>> token_types_;
   LayerNorm<T> norm_;
+  std::optional<Linear<T>> projection_;
   Encoder<T> encoder_;
   std::optional<Linear<T>> pooler_;
   std::optional<MaskedLanguageHead<T>> masked_language_;
   std::optional<Linear<T>> next_sentence_;
+  std::optional<ReplacedTokenHead<T>> replaced_token_;
   std::optional<Linear<T>> classifier_;
+  std::optional<Linear<T>> question_;
 };
 static_assert(Module<Bert<float>>);
 

@@ -48,8 +48,9 @@ struct BlockOptions {
   NormKind norm_kind = NormKind::layer;
   NormPlacement norm = NormPlacement::post;
   double norm_epsilon = 1e-5;
-  float dropout = 0.1f;    ///< rate of each sublayer's output, before it is added
-  float drop_path = 0.f;   ///< rate at which sequences skip a sublayer, see AddNormOptions
+  float dropout = 0.1f;                            ///< rate of each sublayer's output, before it is added
+  std::optional<float> feed_forward_dropout = {};  ///< of the feed-forward network's output; unset: `dropout`
+  float drop_path = 0.f;                           ///< rate at which sequences skip a sublayer, see AddNormOptions
   double layer_scale = 0;  ///< what the learned factors of sublayers' outputs begin with; 0: there are none
   BlockNames names = {};
 };
@@ -75,7 +76,7 @@ class Block {
         cross_attention_(cross_attention(options, rng)),
         feed_forward_(feed_forward(options, rng)),
         self_norm_(add_norm(options)),
-        feed_forward_norm_(add_norm(options)) {
+        feed_forward_norm_(add_norm(options, options.feed_forward_dropout)) {
     if (options.cross_attention) cross_norm_.emplace(add_norm(options));
   }
 
@@ -214,12 +215,13 @@ class Block {
                            .bias = options.feed_forward_bias},
                           rng);
   }
-  static AddNorm<T, kKinds> add_norm(const BlockOptions& options) {
+  /// `dropout`: unset, the options' own.
+  static AddNorm<T, kKinds> add_norm(const BlockOptions& options, std::optional<float> dropout = {}) {
     return AddNorm<T, kKinds>({.d_model = options.attention.d_model,
                                .kind = options.norm_kind,
                                .placement = options.norm,
                                .epsilon = options.norm_epsilon,
-                               .dropout = options.dropout,
+                               .dropout = dropout.value_or(options.dropout),
                                .drop_path = options.drop_path,
                                .layer_scale = options.layer_scale});
   }

@@ -12,12 +12,12 @@ namespace rapt { inline namespace RAPT_ABI {
 template <class T = float>
 using EncoderLayer = Block<T, kPaperKinds>;
 
-/// N layers, and with `final_norm` a norm behind the last.
+/// N layers, and with `final_norm` a norm behind the last. `blocks` and `layers_each`: see Stack.
 template <class T = float>
 class Encoder {
  public:
-  Encoder(Index layers, const BlockOptions& layer, bool final_norm, Rng& rng)
-      : layers_(layers, layer, final_norm, rng) {}
+  Encoder(Index blocks, const BlockOptions& layer, bool final_norm, Rng& rng, Index layers_each = 1)
+      : layers_(blocks, layer, final_norm, rng, layers_each) {}
 
   /// The encoder output that the decoder attends to   // [N, D] from [N, D]
   /// If not empty, `weights[i]` receives layer i's attention probabilities; its size must be the number of layers.

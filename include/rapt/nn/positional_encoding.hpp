@@ -109,6 +109,10 @@ class LearnedPositionalEncoding {
     for (std::int32_t& row : rows) row += static_cast<std::int32_t>(unused_);
     return add_rows<T>(std::move(x), weight_, rows);
   }
+  /// x_i + weight[rows[i]]: positions that do not follow from the places of the tokens alone.
+  [[nodiscard]] Variable<T> operator()(Variable<T> x, std::span<const std::int32_t> rows) const {
+    return add_rows<T>(std::move(x), weight_, rows);
+  }
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor&& visitor) {

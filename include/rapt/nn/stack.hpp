@@ -37,32 +37,35 @@ template <class T = float, BlockKinds kKinds = kAllKinds>
 class Stack {
  public:
   /// `options_of(i)` are the options of block i, from 0. `final_norm`: a norm of the first block's kind stands behind
-  /// the last. Blocks with the same rotary positions share one table of cosines and sines.
+  /// the last. Blocks with the same rotary positions share one table of cosines and sines. Each block stands for
+  /// `layers_each` layers in a row, which share its parameters (Lan et al. 2020).
   template <class F>
-  requires std::is_invocable_r_v<BlockOptions, const F&, Index> Stack(Index layers, const F& options_of,
-                                                                      bool final_norm, Rng& rng) {
-    require(layers > 0, kWhere, "a stack needs at least one block: ", layers);
+  requires std::is_invocable_r_v<BlockOptions, const F&, Index> Stack(Index blocks, const F& options_of,
+                                                                      bool final_norm, Rng& rng, Index layers_each = 1)
+      : layers_each_(layers_each) {
+    require(blocks > 0, kWhere, "a stack needs at least one block: ", blocks);
+    require(layers_each > 0, kWhere, "a block stands for at least one layer: ", layers_each);
     const BlockOptions first = options_of(0);
-    layers_.reserve(static_cast<std::size_t>(layers));
-    for (Index i = 0; i < layers; ++i) {
+    blocks_.reserve(to_size(blocks));
+    for (Index i = 0; i < blocks; ++i) {
       const BlockOptions options = i == 0 ? first : options_of(i);
-      layers_.emplace_back(options, rng, rotary_of_earlier(options.attention));
+      blocks_.emplace_back(options, rng, rotary_of_earlier(options.attention));
     }
     if (final_norm) norm_.emplace(first.attention.d_model, first.norm_kind, first.norm_epsilon);
   }
   /// So many blocks of the same options.
-  Stack(Index layers, const BlockOptions& options, bool final_norm, Rng& rng)
+  Stack(Index blocks, const BlockOptions& options, bool final_norm, Rng& rng, Index layers_each = 1)
       : Stack(
-            layers, [&](Index) { return options; }, final_norm, rng) {}
+            blocks, [&](Index) { return options; }, final_norm, rng, layers_each) {}
 
   /// [N, D] from x [N, D]
   [[nodiscard]] Variable<T> operator()(Variable<T> x, const RowSplits& splits,
                                        const StackInputs<T>& inputs = {}) const {
     require_weights(inputs);
     BlockInputs<T> of_block = block_inputs(inputs);
-    for (std::size_t i = 0; i < layers_.size(); ++i) {
+    for (Index i = 0; i < layers(); ++i) {
       capture_weights(inputs, i, of_block);
-      x = layers_[i](x, splits, of_block);
+      x = layer(i)(x, splits, of_block);
     }
     return normed(std::move(x));
   }
@@ -72,9 +75,9 @@ class Stack {
                                        const RowSplits& encoder_splits, const StackInputs<T>& inputs = {}) const {
     require_weights(inputs);
     BlockInputs<T> of_block = block_inputs(inputs);
-    for (std::size_t i = 0; i < layers_.size(); ++i) {
+    for (Index i = 0; i < layers(); ++i) {
       capture_weights(inputs, i, of_block);
-      x = layers_[i](x, splits, encoder_output, encoder_splits, of_block);
+      x = layer(i)(x, splits, encoder_output, encoder_splits, of_block);
     }
     return normed(std::move(x));
   }
@@ -85,11 +88,11 @@ class Stack {
   [[nodiscard]] Variable<T> features(Variable<T> x, const RowSplits& splits, Index layer,
                                      const StackInputs<T>& inputs = {}) const {
     require(layer >= 0 && layer <= layers(), kWhere, "no features of layer ", layer, " of ", layers());
-    require(layer == layers() || at(layers_, layer).norm_placement() == NormPlacement::pre, kWhere,
+    require(layer == layers() || this->layer(layer).norm_placement() == NormPlacement::pre, kWhere,
             "features are the inputs of pre-norm blocks, layer ", layer, " is a post-norm block");
     const BlockInputs<T> of_block = block_inputs(inputs);
-    for (Index i = 0; i < layer; ++i) x = layers_[static_cast<std::size_t>(i)](x, splits, of_block);
-    return layer == layers() ? normed(std::move(x)) : layers_[static_cast<std::size_t>(layer)].norm()(x);
+    for (Index i = 0; i < layer; ++i) x = this->layer(i)(x, splits, of_block);
+    return layer == layers() ? normed(std::move(x)) : this->layer(layer).norm()(x);
   }
 
   /// The next segment of each sequence: every block attends to its input's rows of the segments before, which `before`
@@ -100,16 +103,17 @@ class Stack {
                                          const PositionInputs<T>& positions = {}) const {
     require<ShapeError>(before.rows() == splits.sequences(), kWhere, "a cache of ", before.rows(), " sequences for ",
                         splits.sequences());
-    require<ShapeError>(before.layers.size() == layers_.size(), kWhere, "a cache of ", before.layers.size(),
-                        " layers for ", layers_.size());
+    require<ShapeError>(std::ssize(before.layers) == layers(), kWhere, "a cache of ", before.layers.size(),
+                        " layers for ", layers());
     const JoinedRows joined(before.row_splits, splits);
     SegmentCache<T> cache{{}, detail::last_rows(joined.splits, kept)};
-    for (std::size_t i = 0; i < layers_.size(); ++i) {
+    for (Index i = 0; i < layers(); ++i) {
       const Variable<T> all =
-          joined.cached.empty() ? x
-                                : place_rows<T>({{Variable<T>(before.layers[i]), joined.cached}, {x, joined.segment}});
+          joined.cached.empty()
+              ? x
+              : place_rows<T>({{Variable<T>(at(before.layers, i)), joined.cached}, {x, joined.segment}});
       cache.layers.push_back(detail::last_rows(all.value(), joined.splits, cache.row_splits));
-      x = layers_[i].read_segment(x, splits, all, joined.splits, positions);
+      x = layer(i).read_segment(x, splits, all, joined.splits, positions);
     }
     after = std::move(cache);
     return normed(std::move(x));
@@ -118,9 +122,10 @@ class Stack {
   /// Decoding without an encoder: nothing read yet, in so many rows.
   [[nodiscard]] PrefixState<T> empty_state(Index rows) const {
     PrefixState<T> state;
-    state.layers.reserve(layers_.size());
-    for (const Block<T, kKinds>& layer : layers_) {
-      state.layers.emplace_back(rows, layer.self_attention().key_columns(), layer.self_attention().value_columns());
+    state.layers.reserve(to_size(layers()));
+    for (Index i = 0; i < layers(); ++i) {
+      const MultiHeadAttention<T, kKinds>& attention = layer(i).self_attention();
+      state.layers.emplace_back(rows, attention.key_columns(), attention.value_columns());
     }
     return state;
   }
@@ -128,7 +133,7 @@ class Stack {
   [[nodiscard]] Variable<T> step(PrefixState<T>& state, Variable<T> x, const RowSplits& splits,
                                  const PositionInputs<T>& positions = {}) const {
     require_layers(state.layers.size());
-    for (std::size_t i = 0; i < layers_.size(); ++i) x = layers_[i].step(x, splits, state.layers[i], positions);
+    for (Index i = 0; i < layers(); ++i) x = layer(i).step(x, splits, at(state.layers, i), positions);
     return normed(std::move(x));
   }
 
@@ -137,10 +142,10 @@ class Stack {
     DecoderState<T> state{.prefix = empty_state(encoder_splits.sequences()),
                           .encoder_keys_values = {},
                           .encoder_ranges = detail::key_ranges(encoder_splits)};
-    state.encoder_keys_values.reserve(layers_.size());
-    for (const Block<T, kKinds>& layer : layers_) {
+    state.encoder_keys_values.reserve(to_size(layers()));
+    for (Index i = 0; i < layers(); ++i) {
       state.encoder_keys_values.push_back(
-          std::make_shared<Tensor<T>>(layer.encoder_keys_values(encoder_output).value()));
+          std::make_shared<Tensor<T>>(layer(i).encoder_keys_values(encoder_output).value()));
     }
     return state;
   }
@@ -149,23 +154,24 @@ class Stack {
                                  const PositionInputs<T>& positions = {}) const {
     require_layers(state.prefix.layers.size());
     require_layers(state.encoder_keys_values.size());
-    for (std::size_t i = 0; i < layers_.size(); ++i) {
-      x = layers_[i].step(x, splits, state.prefix.layers[i], *state.encoder_keys_values[i], state.encoder_ranges,
-                          {.positions = positions});
+    for (Index i = 0; i < layers(); ++i) {
+      x = layer(i).step(x, splits, at(state.prefix.layers, i), *at(state.encoder_keys_values, i), state.encoder_ranges,
+                        {.positions = positions});
     }
     return normed(std::move(x));
   }
 
-  [[nodiscard]] Index layers() const { return static_cast<Index>(layers_.size()); }
-  [[nodiscard]] const Block<T, kKinds>& layer(Index i) const { return layers_[static_cast<std::size_t>(i)]; }
+  [[nodiscard]] Index layers() const { return std::ssize(blocks_) * layers_each_; }
+  /// The block that is layer i.
+  [[nodiscard]] const Block<T, kKinds>& layer(Index i) const { return at(blocks_, i / layers_each_); }
   /// From now on tokens attend only to keys at most so many positions away; unset: no limit.
   void set_window(std::optional<Index> window) {
-    for (Block<T, kKinds>& layer : layers_) layer.self_attention().set_window(window);
+    for (Block<T, kKinds>& block : blocks_) block.self_attention().set_window(window);
   }
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor&& visitor) {
-    visitor("layers", self.layers_);
+    visitor("layers", self.blocks_);
     visitor("norm", self.norm_);
   }
 
@@ -176,31 +182,32 @@ class Stack {
   [[nodiscard]] const Rotary<T>* rotary_of_earlier(const MultiHeadAttentionOptions& options) const {
     const auto* const wanted = std::get_if<RotaryOptions>(&options.positions);
     if (wanted == nullptr) return nullptr;
-    for (const Block<T, kKinds>& layer : layers_) {
-      const Rotary<T>* const rotary = layer.self_attention().rotary();
+    for (const Block<T, kKinds>& block : blocks_) {
+      const Rotary<T>* const rotary = block.self_attention().rotary();
       if (rotary != nullptr && rotary->options() == *wanted) return rotary;
     }
     return nullptr;
   }
   void require_layers(std::size_t count) const {
-    require<ShapeError>(count == layers_.size(), kWhere, "a state of ", count, " layers for ", layers_.size());
+    require<ShapeError>(count == to_size(layers()), kWhere, "a state of ", count, " layers for ", layers());
   }
   void require_weights(const StackInputs<T>& inputs) const {
     for (const std::size_t count : {inputs.weights.size(), inputs.cross_weights.size()}) {
-      require<ShapeError>(count == 0 || count == layers_.size(), kWhere, count, " tensors for the weights of ",
-                          layers_.size(), " layers");
+      require<ShapeError>(count == 0 || count == to_size(layers()), kWhere, count, " tensors for the weights of ",
+                          layers(), " layers");
     }
   }
   static BlockInputs<T> block_inputs(const StackInputs<T>& inputs) {
     return {.mask = inputs.mask, .positions = inputs.positions, .cross_mask = inputs.cross_mask};
   }
-  static void capture_weights(const StackInputs<T>& inputs, std::size_t layer, BlockInputs<T>& of_block) {
-    if (!inputs.weights.empty()) of_block.capture.weights = &inputs.weights[layer];
-    if (!inputs.cross_weights.empty()) of_block.cross_capture.weights = &inputs.cross_weights[layer];
+  static void capture_weights(const StackInputs<T>& inputs, Index layer, BlockInputs<T>& of_block) {
+    if (!inputs.weights.empty()) of_block.capture.weights = &inputs.weights[to_size(layer)];
+    if (!inputs.cross_weights.empty()) of_block.cross_capture.weights = &inputs.cross_weights[to_size(layer)];
   }
   [[nodiscard]] Variable<T> normed(Variable<T> x) const { return norm_ ? (*norm_)(x) : x; }
 
-  std::vector<Block<T, kKinds>> layers_;
+  std::vector<Block<T, kKinds>> blocks_;
+  Index layers_each_;
   std::optional<Norm<T, kKinds>> norm_;
 };
 static_assert(Module<Stack<float>>);

@@ -22,6 +22,7 @@
 
 #include "rapt/generation/batches.hpp"
 #include "rapt/generation/beam_search.hpp"
+#include "rapt/generation/generation_defaults.hpp"
 #include "rapt/generation/sampling.hpp"
 #include "rapt/pipelines/text_stream.hpp"
 #include "rapt/pipelines/tokenizer.hpp"
@@ -86,6 +87,17 @@ class TextGenerator {
     return in_batches(prompts, options.generation, request, batch_size(batch_tokens),
                       [&](const TokenBatch& batch, const SearchRequest& of_batch) {
                         return beam_search_n_best(model_, batch, n, options, of_batch);
+                      });
+  }
+
+  /// Completions of each prompt found as a folder recommends (see `rapt::generate`), the best first.
+  [[nodiscard]] std::vector<std::vector<Completion>> generate(std::span<const std::string> prompts,
+                                                              const GenerationDefaults& defaults,
+                                                              const SearchRequest& request = {},
+                                                              Index batch_tokens = 0) const {
+    return in_batches(prompts, defaults.beam.generation, request, batch_size(batch_tokens),
+                      [&](const TokenBatch& batch, const SearchRequest& of_batch) {
+                        return rapt::generate(model_, batch, defaults, of_batch);
                       });
   }
 

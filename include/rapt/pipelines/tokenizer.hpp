@@ -14,6 +14,7 @@
 
 #include "rapt/core/token_batch.hpp"
 #include "rapt/pretrained/tokenizer_files.hpp"
+#include "rapt/text/encoding.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -38,13 +39,28 @@ class AnyTokenizer {
   [[nodiscard]] std::vector<TokenId> encode(std::string_view text) const {
     return std::visit([&](const auto& one) { return one.encode(text); }, tokenizer_);
   }
+  /// The tokens of one text or of many, with their spans or without (see TextEncoder).
+  [[nodiscard]] Encoding encode_with_spans(std::string_view text, const EncodeOptions& options = {}) const {
+    return std::visit([&](const auto& one) { return one.encode_with_spans(text, options); }, tokenizer_);
+  }
+  [[nodiscard]] Encoding encode_pair(std::string_view first, std::string_view second,
+                                     const EncodeOptions& options = {}) const {
+    return std::visit([&](const auto& one) { return one.encode_pair(first, second, options); }, tokenizer_);
+  }
+  [[nodiscard]] TokenBatch encode_batch(std::span<const std::string> texts, const EncodeOptions& options = {}) const {
+    return std::visit([&](const auto& one) { return one.encode_batch(texts, options); }, tokenizer_);
+  }
+  [[nodiscard]] PairBatch encode_pairs(std::span<const std::string> first, std::span<const std::string> second,
+                                       const EncodeOptions& options = {}) const {
+    return std::visit([&](const auto& one) { return one.encode_pairs(first, second, options); }, tokenizer_);
+  }
   /// The tokens of a text in the language of targets.
   [[nodiscard]] std::vector<TokenId> encode_target(std::string_view text) const {
     return std::visit([&](const auto& one) { return one.encode(text); }, target());
   }
-  /// The text of targets. Special tokens give no text.
-  [[nodiscard]] std::string decode(std::span<const TokenId> tokens) const {
-    return std::visit([&](const auto& one) { return one.decode(tokens); }, target());
+  /// The text of targets, in which special tokens give no text unless they are wanted.
+  [[nodiscard]] std::string decode(std::span<const TokenId> tokens, bool skip_special = true) const {
+    return std::visit([&](const auto& one) { return one.decode(tokens, skip_special); }, target());
   }
   /// The number of different tokens of sources.
   [[nodiscard]] Index size() const {
@@ -53,6 +69,10 @@ class AnyTokenizer {
   /// The name of a token, as its file writes it. Throws ValueError for an id outside of the vocabulary.
   [[nodiscard]] const std::string& token(TokenId id) const {
     return std::visit([&](const auto& one) -> const std::string& { return one.token(id); }, tokenizer_);
+  }
+  /// The id of a token by its name, or -1 if it is not in the vocabulary.
+  [[nodiscard]] TokenId id(std::string_view name) const {
+    return std::visit([&](const auto& one) { return one.id(name); }, tokenizer_);
   }
   /// True if `decode` removes spaces before punctuation.
   [[nodiscard]] bool cleans_up_spaces() const {

@@ -21,6 +21,7 @@
 #include "rapt/generation/batches.hpp"
 #include "rapt/generation/beam_search.hpp"
 #include "rapt/generation/ensemble.hpp"
+#include "rapt/generation/generation_defaults.hpp"
 #include "rapt/generation/sampling.hpp"
 #include "rapt/generation/shortlist.hpp"
 #include "rapt/io/model_file.hpp"
@@ -196,6 +197,17 @@ class Translator {
                         return with_models(options.generation, of_batch, [&](const auto& models) {
                           return rapt::sample(models, batch, options, of_batch);
                         });
+                      });
+  }
+
+  /// Translations found as a folder recommends (see `rapt::generate`), the best first; of a blank line an empty one.
+  [[nodiscard]] std::vector<std::vector<Translation>> generate(std::span<const std::string> lines,
+                                                               const GenerationDefaults& defaults,
+                                                               const SearchRequest& request = {},
+                                                               Index batch_tokens = 300) const {
+    return in_batches(lines, defaults.beam.generation, request, batch_tokens,
+                      [&](const TokenBatch& batch, const SearchRequest& of_batch) {
+                        return rapt::generate(ensemble(), batch, defaults, of_batch);
                       });
   }
 

@@ -154,7 +154,7 @@ class PretrainedLoader {
   PretrainedLoader(M& model, const PretrainedFolder& folder)
       : model_(model), folder_(folder), table_(Format::stored_names(model.config())) {
     // The folder of a bare model has its names without the prefix that a model with a head puts before them.
-    constexpr std::string_view prefix = Format::kBasePrefix;
+    const std::string_view prefix = base_prefix_of(model.config());
     const std::vector<std::string> names = folder.names();
     const bool has_prefix =
         std::any_of(names.begin(), names.end(), [&](const auto& n) { return n.starts_with(prefix); });
@@ -277,7 +277,7 @@ template <class Config>
 [[nodiscard]] std::string_view prefix_to_leave_out(const Config& config) {
   using Format = PretrainedFormat<Config>;
   if constexpr (requires { Format::has_head(config); }) {
-    if (!Format::has_head(config)) return Format::kBasePrefix;
+    if (!Format::has_head(config)) return base_prefix_of(config);
   }
   return {};
 }

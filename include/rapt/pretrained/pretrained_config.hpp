@@ -67,12 +67,12 @@ void validate_config(const Config& config, const std::string& where) {
 
 /// Hugging Face's class for the model: one for all, or what the config's parts make it.
 template <class Config>
-[[nodiscard]] std::string_view architecture_of(const Config& config) {
+[[nodiscard]] std::string architecture_of(const Config& config) {
   using Format = PretrainedFormat<Config>;
   if constexpr (requires { Format::architecture(config); }) {
-    return Format::architecture(config);
+    return std::string(Format::architecture(config));
   } else {
-    return Format::kArchitecture;
+    return std::string(Format::kArchitecture);
   }
 }
 

@@ -16,8 +16,9 @@ namespace rapt { inline namespace RAPT_ABI {
 ///
 /// - `kModelType`: the value of "model_type" in config.json, or, where a model has several, `is_model_type(name)`, too;
 /// - `kArchitecture`: the class of transformers, or `architecture(config)` where the config decides;
-/// - `kBasePrefix`: what stands before the names of tensors, except in the folder of a model without a head. A model
-///   that may lack a head says by `has_head(config)` whether it has one;
+/// - `kBasePrefix`, or `base_prefix(config)` where the config decides: what stands before the names of tensors, except
+///   in the folder of a model without a head. A model that may lack a head says by `has_head(config)` whether it has
+///   one;
 /// - `visit_keys(self, key)`: calls `key(name, member)` for every key of config.json; `self` is const when the config
 ///   is written (see ConfigReader and ConfigWriter);
 /// - `visit_generation_keys(self, key)`, if the model generates: the same for generation_config.json;
@@ -36,6 +37,16 @@ concept HasPretrainedFormat = requires(const Config& config) {
 };
 
 namespace detail {
+
+/// What stands before the names of tensors, except in the folder of a model without a head.
+template <class Config>
+[[nodiscard]] std::string_view base_prefix_of(const Config& config) {
+  if constexpr (requires { PretrainedFormat<Config>::base_prefix(config); }) {
+    return PretrainedFormat<Config>::base_prefix(config);
+  } else {
+    return PretrainedFormat<Config>::kBasePrefix;
+  }
+}
 
 /// Corrects the labels that config.json names by whether the folder has a classification head: without one there are
 /// none, and with one an absent list means two.

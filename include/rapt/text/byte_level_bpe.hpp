@@ -197,14 +197,14 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
     const std::size_t before = sink.ids.size();
     added_.split(text, find_special, [&](std::size_t begin, std::size_t end, TokenId id) {
       if (id >= 0) {
-        sink.add(id, begin, end);
+        sink.add_word(id, begin, end);
       } else if (added_normalized_.empty()) {
         append_plain(text, begin, end, work, sink);
       } else {
         added_normalized_.split(text.substr(begin, end - begin), find_special,
                                 [&](std::size_t from, std::size_t to, TokenId found) {
                                   if (found >= 0) {
-                                    sink.add(found, begin + from, begin + to);
+                                    sink.add_word(found, begin + from, begin + to);
                                   } else {
                                     append_plain(text, begin + from, begin + to, work, sink);
                                   }
@@ -239,6 +239,7 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
     };
     splitter_.split(plain, options_.pattern, [&](std::size_t from, std::size_t to) {
       const std::string_view piece = plain.substr(from, to - from);
+      sink.begin_word();
       const TokenId whole = pieces_.find(piece);
       if (whole >= 0 && at(is_whole_, whole) != 0) {
         add(whole, from, to);

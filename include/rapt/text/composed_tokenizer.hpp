@@ -212,7 +212,7 @@ class ComposedTokenizer : public TextEncoder<ComposedTokenizer> {
     const bool with_origins = sink.with_spans || pre_tokenizer_.needs_origins();
     added_.split(text, find_special, [&](std::size_t begin, std::size_t end, TokenId id) {
       if (id >= 0) {
-        sink.add(id, begin, end);
+        sink.add_word(id, begin, end);
         return;
       }
       const auto normalized = normalizer_(text.substr(begin, end - begin), with_origins, work.normalizing);
@@ -223,6 +223,7 @@ class ComposedTokenizer : public TextEncoder<ComposedTokenizer> {
       }
       added_normalized_.split(normalized.text, find_special, [&](std::size_t from, std::size_t to, TokenId found) {
         if (found >= 0) {
+          sink.begin_word();
           place.add(found, from, to, sink);
         } else {
           Place part = place;
@@ -248,6 +249,7 @@ class ComposedTokenizer : public TextEncoder<ComposedTokenizer> {
         [&](const auto& finder) {
           for (const TextSpan& piece : split.pieces) {
             found.clear();
+            sink.begin_word();
             finder(split.text.substr(piece.begin, piece.end - piece.begin), model_ids_, work.model);
             for (const detail::PieceToken& token : found) {
               place.add(token.id, piece.begin + token.begin, piece.begin + token.end, sink);

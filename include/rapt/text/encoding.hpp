@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -30,17 +31,16 @@ struct Encoding {
   std::vector<TextSpan> spans;  ///< bytes of the token's own text; [0, 0) for special tokens around the texts
   std::vector<TokenId> types;   ///< the model's token types (segments)
   std::vector<int> texts;       ///< 0 or 1, the token's text; -1 for special tokens around the texts
+  /// A number that the tokens of one word of a text have in common; it grows from word to word. Words are what the
+  /// tokenizer splits a text into before it looks for tokens; of SentencePiece, which does not split, a word begins at
+  /// a token with a space. -1 for special tokens around the texts.
+  std::vector<int> words;
 };
 
 /// Tokens of pairs of texts, a sequence for each pair.
 struct PairBatch {
   TokenBatch tokens;
   std::vector<TokenId> types;  ///< [N]
-};
-
-struct EncodeOptions {
-  bool add_special = true;   ///< puts the model's special tokens around the text, such as [CLS] and [SEP]
-  bool find_special = true;  ///< special tokens in the text become tokens; set it to false for untrusted text
 };
 
 /// Which tokens are left out if there are too many.
@@ -50,6 +50,12 @@ struct Truncation {
   Strategy strategy = Strategy::longest_first;  ///< which of two texts is cut off
   bool left = false;                            ///< texts are cut off at their beginnings
   [[nodiscard]] friend bool operator==(const Truncation&, const Truncation&) = default;
+};
+
+struct EncodeOptions {
+  bool add_special = true;   ///< puts the model's special tokens around the text, such as [CLS] and [SEP]
+  bool find_special = true;  ///< special tokens in the text become tokens; set it to false for untrusted text
+  std::optional<Truncation> truncation = {};  ///< takes the place of the tokenizer's own
 };
 
 /// A piece of a template, which says where special tokens are put: "$A" and "$B" are the first and the second text, any

@@ -293,12 +293,12 @@ class SentencePiece : public TextEncoder<SentencePiece> {
   void append(std::string_view text, bool find_special, Work& work, detail::TokenSink& sink) const {
     added_.split(text, find_special, [&](std::size_t begin, std::size_t end, TokenId id) {
       if (id >= 0) {
-        sink.add(id, begin, end);
+        sink.add_word(id, begin, end);
         return;
       }
       if (const std::size_t code = code_length(text.substr(begin, end - begin)); code > 0) {
         const TokenId known = this->id(text.substr(begin, code));
-        sink.add(known < 0 ? unknown_ : known, begin, begin + code);
+        sink.add_word(known < 0 ? unknown_ : known, begin, begin + code);
         begin += code;
       }
       normalizer_(text.substr(begin, end - begin),
@@ -372,6 +372,9 @@ class SentencePiece : public TextEncoder<SentencePiece> {
                     std::size_t begin, detail::TokenSink& sink) const {
     const auto add = [&](TokenId id, std::size_t from, std::size_t to) {
       if (sink.with_spans) {
+        if (from == 0 || std::string_view(normalized.text).substr(from).starts_with(detail::kSpaceSymbol)) {
+          sink.begin_word();
+        }
         sink.add(id, begin + normalized.origins[from], begin + normalized.origins[to]);
       } else {
         sink.ids.push_back(id);

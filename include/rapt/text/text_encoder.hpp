@@ -45,26 +45,40 @@ namespace detail {
   return std::nullopt;
 }
 
-/// Collects the tokens of one text, and their spans if with_spans is set.
+/// Collects the tokens of one text, and their spans and words if with_spans is set.
 struct TokenSink {
   std::vector<TokenId> ids;
   std::vector<TextSpan> spans;
+  std::vector<int> words;
+  int word = -1;  // of the token that is added next
   bool with_spans = false;
 
+  /// The tokens that follow are of a further word.
+  void begin_word() { ++word; }
   void add(TokenId id, std::size_t begin, std::size_t end) {
     ids.push_back(id);
-    if (with_spans) spans.push_back({begin, end});
+    if (!with_spans) return;
+    spans.push_back({begin, end});
+    words.push_back(word);
+  }
+  /// Adds a token that is a word of its own.
+  void add_word(TokenId id, std::size_t begin, std::size_t end) {
+    begin_word();
+    add(id, begin, end);
   }
   void truncate(std::size_t size) {
     ids.resize(std::min(ids.size(), size));
     spans.resize(std::min(spans.size(), size));
+    words.resize(std::min(words.size(), size));
   }
   /// Keeps the last tokens.
   void truncate_left(std::size_t size) {
     if (ids.size() <= size) return;
     const auto drop = static_cast<std::ptrdiff_t>(ids.size() - size);
     ids.erase(ids.begin(), ids.begin() + drop);
-    if (!spans.empty()) spans.erase(spans.begin(), spans.begin() + drop);
+    if (spans.empty()) return;
+    spans.erase(spans.begin(), spans.begin() + drop);
+    words.erase(words.begin(), words.begin() + drop);
   }
 };
 
@@ -158,9 +172,7 @@ class TextEncoder {
                      const Truncation& truncation, const Find& find) {
     single_ = resolve(single, false, find);
     pair_ = resolve(pair, true, find);
-    const Index max_tokens = truncation.max_tokens;
-    require(max_tokens == 0 || max_tokens > static_cast<Index>(std::max(single_.special, pair_.special)), Self::kName,
-            "max_tokens must be 0 or more than the special tokens: ", max_tokens);
+    require_room(truncation);
     truncation_ = truncation;
   }
 
@@ -198,6 +210,12 @@ class TextEncoder {
     return resolved;
   }
 
+  void require_room(const Truncation& truncation) const {
+    const Index max_tokens = truncation.max_tokens;
+    require(max_tokens == 0 || max_tokens > static_cast<Index>(std::max(single_.special, pair_.special)), Self::kName,
+            "max_tokens must be 0 or more than the special tokens: ", max_tokens);
+  }
+
   [[nodiscard]] const Self& self() const { return static_cast<const Self&>(*this); }
   void append(std::string_view text, const EncodeOptions& options, detail::TokenSink& sink) const {
     typename Self::Work work;
@@ -207,23 +225,25 @@ class TextEncoder {
   /// Cuts texts off, by default at their ends and the longer one first, until they have max_tokens tokens with the
   /// special ones.
   void truncate(std::array<detail::TokenSink, 2>& sinks, const Template& pattern, const EncodeOptions& options) const {
-    if (truncation_.max_tokens == 0) return;
-    const std::size_t room = to_size(truncation_.max_tokens) - (options.add_special ? pattern.special : 0);
+    const Truncation& truncation = options.truncation ? *options.truncation : truncation_;
+    if (truncation.max_tokens == 0) return;
+    require_room(truncation);
+    const std::size_t room = to_size(truncation.max_tokens) - (options.add_special ? pattern.special : 0);
     const std::size_t first = sinks[0].ids.size(), second = sinks[1].ids.size();
     if (first + second <= room) return;
     std::array<std::size_t, 2> kept = {first, second};
-    if (truncation_.strategy == Truncation::Strategy::longest_first) {
+    if (truncation.strategy == Truncation::Strategy::longest_first) {
       const std::size_t shorter = std::min({first, second, room / 2});
       const std::size_t longer = room - shorter;
       kept = first <= second ? std::array{shorter, longer} : std::array{longer, shorter};
     } else {
-      const std::size_t which = truncation_.strategy == Truncation::Strategy::only_first ? 0 : 1;
+      const std::size_t which = truncation.strategy == Truncation::Strategy::only_first ? 0 : 1;
       require(kept[1 - which] < room, Self::kName, "truncation of the ", which == 0 ? "first" : "second",
               " text alone cannot make ", first, " and ", second, " tokens ", room);
       kept[which] = room - kept[1 - which];
     }
     for (std::size_t i = 0; i < 2; ++i) {
-      if (truncation_.left) {
+      if (truncation.left) {
         sinks[i].truncate_left(kept[i]);
       } else {
         sinks[i].truncate(kept[i]);
@@ -263,9 +283,12 @@ class TextEncoder {
         const auto& spans = at(sinks, piece.text).spans;
         encoding.spans.insert(encoding.spans.end(), spans.begin(), spans.end());
         encoding.texts.insert(encoding.texts.end(), spans.size(), piece.text);
+        const auto& words = at(sinks, piece.text).words;
+        encoding.words.insert(encoding.words.end(), words.begin(), words.end());
       } else if (options.add_special) {
         encoding.spans.emplace_back();
         encoding.texts.push_back(-1);
+        encoding.words.push_back(-1);
       }
     }
     return encoding;

@@ -142,7 +142,7 @@ class WordPiece : public TextEncoder<WordPiece> {
     work.normalized.with_origins = sink.with_spans;
     added_.split(text, find_special, [&](std::size_t begin, std::size_t end, TokenId id) {
       if (id >= 0) {
-        sink.add(id, begin, end);
+        sink.add_word(id, begin, end);
         return;
       }
       normalizer_(text.substr(begin, end - begin), work.normalizing, work.normalized);
@@ -154,6 +154,7 @@ class WordPiece : public TextEncoder<WordPiece> {
       }
       added_normalized_.split(normalized, find_special, [&](std::size_t from, std::size_t to, TokenId found) {
         if (found >= 0) {
+          sink.begin_word();
           place.add(found, from, to, sink);
         } else {
           append_words(normalized.substr(from, to - from), from, place, work, sink);
@@ -215,6 +216,7 @@ class WordPiece : public TextEncoder<WordPiece> {
   /// Adds the tokens of a word, which begins at `at` in the normalised text.
   void append_word(std::string_view word, std::uint64_t hash, Index characters, std::size_t at, const Place& place,
                    Work& work, detail::TokenSink& sink) const {
+    sink.begin_word();
     if (characters > options_.max_word_characters) {
       place.add(unknown_, at, at + word.size(), sink);
       return;

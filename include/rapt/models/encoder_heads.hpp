@@ -1,0 +1,169 @@
+/// \file
+/// What the heads of text encoders share: the masked-language head, the first token's hidden state, and the losses of
+/// labels, numbers and answers to questions.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "rapt/autograd/ops/binary_cross_entropy.hpp"
+#include "rapt/autograd/ops/cross_entropy.hpp"
+#include "rapt/autograd/ops/gather_rows.hpp"
+#include "rapt/autograd/ops/mean_squared_error.hpp"
+#include "rapt/autograd/ops/place_cross_entropy.hpp"
+#include "rapt/core/named_value.hpp"
+#include "rapt/core/token_batch.hpp"
+#include "rapt/nn/layer_norm.hpp"
+#include "rapt/nn/linear.hpp"
+
+namespace rapt { inline namespace RAPT_ABI {
+
+/// What the scores of a model's labels mean, which decides the loss.
+enum class LabelProblem {
+  single_label,  ///< one label is right: cross-entropy of their softmax
+  multi_label,   ///< any number of labels is right: binary cross-entropy of each one's sigmoid
+  regression,    ///< the scores are numbers to be predicted: mean squared error
+};
+
+/// Hugging Face's names.
+[[nodiscard]] constexpr auto named_values(LabelProblem) {
+  return std::to_array<NamedValue<LabelProblem>>({{"single_label_classification", LabelProblem::single_label},
+                                                  {"multi_label_classification", LabelProblem::multi_label},
+                                                  {"regression", LabelProblem::regression}});
+}
+
+/// The loss of a model's label scores [B, labels], or of tokens [N, labels]: `problem` says which. If it is unset,
+/// labels are single ones, and values are numbers where the model has one label, and multiple labels where it has
+/// several, as transformers takes them. `options` are those of the cross-entropy.
+template <class T>
+[[nodiscard]] Variable<T> label_loss(const Variable<T>& scores, const LabelledText& batch,
+                                     std::optional<LabelProblem> problem, const CrossEntropyOptions& options = {}) {
+  const LabelProblem kind = problem.value_or(batch.values.empty() ? LabelProblem::single_label
+                                             : scores.cols() == 1 ? LabelProblem::regression
+                                                                  : LabelProblem::multi_label);
+  const bool single = kind == LabelProblem::single_label;
+  require(single ? batch.values.empty() : batch.labels.empty(), "label_loss", "the loss of ", name_of(kind), " takes ",
+          single ? "labels, not " : "values, not ", single ? batch.values.size() : batch.labels.size(),
+          single ? " values" : " labels");
+  if (single) return cross_entropy(scores, batch.labels, options);
+  require<ShapeError>(std::ssize(batch.values) == scores.size(), "label_loss", batch.values.size(),
+                      " values for scores of shape ", scores.shape());
+  Tensor<T> values(scores.shape());
+  std::transform(batch.values.begin(), batch.values.end(), values.data(), [](float v) { return static_cast<T>(v); });
+  return kind == LabelProblem::regression ? mean_squared_error(scores, std::move(values))
+                                          : binary_cross_entropy(scores, std::move(values));
+}
+
+/// The mean of the cross-entropies of the answers' first and last tokens, each among the tokens of its sequence.
+/// Sequences that do not hold the answer's first or last token count for nothing there   // scores [N, 2]
+template <class T>
+[[nodiscard]] Variable<T> question_loss(const Variable<T>& scores, const QuestionBatch& batch) {
+  require<ShapeError>(batch.starts.size() == batch.ends.size(), "question_loss", batch.starts.size(), " starts for ",
+                      batch.ends.size(), " ends of answers");
+  std::vector<std::int32_t> places;
+  places.reserve(2 * batch.starts.size());
+  for (std::size_t s = 0; s < batch.starts.size(); ++s) {
+    places.push_back(batch.starts[s]);
+    places.push_back(batch.ends[s]);
+  }
+  return place_cross_entropy(scores, batch.input.row_splits, places);
+}
+
+/// ELECTRA's objective (Clark et al. 2020): the mean binary cross-entropy of each token's score and whether it is
+/// another token than in the text, 1, or not, 0   // scores [N, 1], labels [N]
+template <class T>
+[[nodiscard]] Variable<T> replaced_token_loss(const Variable<T>& scores, std::span<const std::int32_t> labels) {
+  require<ShapeError>(std::ssize(labels) == scores.size(), "replaced_token_loss", labels.size(),
+                      " labels for scores of shape ", scores.shape());
+  Tensor<T> targets(scores.shape());
+  std::transform(labels.begin(), labels.end(), targets.data(),
+                 [](std::int32_t label) { return static_cast<T>(label); });
+  return binary_cross_entropy(scores, std::move(targets));
+}
+
+namespace detail {
+
+/// The hidden state of the first token of each sequence   // [B, D] from [N, D]
+/// Throws ShapeError or ValueError `[where] ...` for row splits of other rows and for an empty sequence.
+template <class T>
+[[nodiscard]] Variable<T> first_rows(const Variable<T>& hidden, const RowSplits& splits, std::string_view where) {
+  require<ShapeError>(hidden.rows() == splits.rows(), where, "the hidden state has shape ", hidden.shape(),
+                      ", row splits end at ", splits.rows());
+  std::vector<std::int32_t> rows;
+  rows.reserve(to_size(splits.sequences()));
+  for (Index s = 0; s < splits.sequences(); ++s) {
+    require(splits.length(s) > 0, where, "sequence ", s, " is empty: it has no first token");
+    rows.push_back(static_cast<std::int32_t>(splits.begin(s)));
+  }
+  return gather_rows<T>(hidden, rows);
+}
+
+}  // namespace detail
+
+struct MaskedLanguageHeadOptions {
+  Index d_model = 768;
+  Index embedding_width = 768;  ///< columns of the embedding, onto which the hidden states are mapped
+  Index vocabulary = 30522;
+  Activation activation = Activation::gelu;
+  double norm_epsilon = 1e-12;
+};
+
+/// LayerNorm(activation(x W^T + b)), before the projection onto the vocabulary, which is the embedding, transposed,
+/// with a bias of its own   // [N, E] from [N, D]
+template <class T = float>
+class MaskedLanguageHead {
+ public:
+  MaskedLanguageHead(const MaskedLanguageHeadOptions& options, Rng& rng)
+      : activation_(options.activation),
+        dense_(options.d_model, options.embedding_width, rng),
+        norm_(options.embedding_width, options.norm_epsilon),
+        bias_(init::constant<T>(Shape{options.vocabulary}, T(0))) {}
+
+  [[nodiscard]] Variable<T> operator()(const Variable<T>& hidden) const { return norm_(dense_(hidden, activation_)); }
+  [[nodiscard]] const Parameter<T>& bias() const { return bias_; }
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor&& visitor) {
+    visitor("dense", self.dense_);
+    visitor("norm", self.norm_);
+    visitor("bias", self.bias_);
+  }
+
+ private:
+  Activation activation_;
+  Linear<T> dense_;
+  LayerNorm<T> norm_;
+  Parameter<T> bias_;
+};
+static_assert(Module<MaskedLanguageHead<float>>);
+
+/// activation(x W_1^T + b_1) w_2 + b_2   // [N, 1] from [N, D]
+template <class T = float>
+class ReplacedTokenHead {
+ public:
+  ReplacedTokenHead(Index d_model, Activation activation, Rng& rng)
+      : activation_(activation), dense_(d_model, d_model, rng), prediction_(d_model, 1, rng) {}
+
+  [[nodiscard]] Variable<T> operator()(const Variable<T>& hidden) const {
+    return prediction_(dense_(hidden, activation_));
+  }
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor&& visitor) {
+    visitor("dense", self.dense_);
+    visitor("prediction", self.prediction_);
+  }
+
+ private:
+  Activation activation_;
+  Linear<T> dense_, prediction_;
+};
+static_assert(Module<ReplacedTokenHead<float>>);
+
+}}  // namespace rapt::RAPT_ABI

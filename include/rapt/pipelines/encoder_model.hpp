@@ -1,0 +1,103 @@
+/// \file
+/// The encoder of a Hugging Face folder behind one interface, whatever family it is of: which one is known when the
+/// program runs, from "model_type" in config.json.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "rapt/core/tensor.hpp"
+#include "rapt/core/token_batch.hpp"
+#include "rapt/models/bert.hpp"
+#include "rapt/pipelines/model_families.hpp"
+#include "rapt/pretrained/bert.hpp"
+#include "rapt/pretrained/pretrained.hpp"
+
+namespace rapt { inline namespace RAPT_ABI {
+
+/// What an encoder says of texts; a folder's model has the head for one of them.
+enum class EncoderHead {
+  sequence_classes,  ///< scores of labels for a whole sequence
+  token_classes,     ///< scores of labels for each token
+  spans,             ///< scores of each token to be the first and the last of an answer
+  vocabulary,        ///< scores of each token of the vocabulary to stand at a place
+};
+
+/// An encoder with a head. A const one may be used from many threads.
+class EncoderModel {
+ public:
+  EncoderModel() = default;
+  EncoderModel(const EncoderModel&) = delete;
+  EncoderModel& operator=(const EncoderModel&) = delete;
+  virtual ~EncoderModel() = default;
+
+  [[nodiscard]] virtual bool has(EncoderHead head) const = 0;
+  /// The names of the classes that the head tells apart.
+  [[nodiscard]] virtual const std::vector<std::string>& labels() const = 0;
+  [[nodiscard]] virtual Index vocabulary() const = 0;
+  /// The number of tokens of the longest sequence, special tokens included.
+  [[nodiscard]] virtual Index longest() const = 0;
+  /// Scores before softmax: of sequence_classes   // [B, labels]
+  /// of token_classes   // [N, labels]
+  /// of spans   // [N, 2]
+  /// and of vocabulary for the tokens at `rows`   // [rows, V]
+  /// `token_types`: of each token, as the tokenizer gives them; empty: all 0.
+  [[nodiscard]] virtual Tensor<float> scores(EncoderHead head, const TokenBatch& batch,
+                                             std::span<const std::int32_t> token_types,
+                                             std::span<const std::int32_t> rows) const = 0;
+};
+
+namespace detail {
+
+template <class M>
+class EncoderModelOf final : public EncoderModel {
+ public:
+  explicit EncoderModelOf(const std::filesystem::path& folder) : model_(from_pretrained<M>(folder)) {
+    pack_weights(model_);
+  }
+
+  [[nodiscard]] bool has(EncoderHead head) const override {
+    const auto& config = model_.config();
+    switch (head) {
+      case EncoderHead::sequence_classes:
+        return !config.labels.empty() && !config.labels_tokens();
+      case EncoderHead::token_classes:
+        return config.labels_tokens();
+      case EncoderHead::spans:
+        return config.question_head;
+      case EncoderHead::vocabulary:
+        return config.masked_language_head;
+    }
+    return false;
+  }
+  [[nodiscard]] const std::vector<std::string>& labels() const override { return model_.config().labels; }
+  [[nodiscard]] Index vocabulary() const override { return model_.config().vocabulary; }
+  [[nodiscard]] Index longest() const override { return model_.config().positions; }
+  [[nodiscard]] Tensor<float> scores(EncoderHead head, const TokenBatch& batch,
+                                     std::span<const std::int32_t> token_types,
+                                     std::span<const std::int32_t> rows) const override {
+    const Inference scope;
+    const Variable<float> hidden = model_.hidden(batch, token_types);
+    if (head == EncoderHead::spans) return model_.question_logits(hidden).value();
+    if (head == EncoderHead::vocabulary) return model_.logits(gather_rows<float>(hidden, rows)).value();
+    return model_.class_logits(hidden, batch.row_splits).value();
+  }
+
+ private:
+  M model_;
+};
+
+using EncoderFamilies = ModelFamilies<Bert<float>>;
+
+}  // namespace detail
+
+/// The encoder of a folder. Throws IoError that names the families for another one's folder, and as `from_pretrained`.
+[[nodiscard]] inline std::shared_ptr<const EncoderModel> load_encoder(const std::filesystem::path& folder) {
+  return detail::load_one_of<EncoderModel, detail::EncoderModelOf>(detail::EncoderFamilies(), folder, "load_encoder");
+}
+
+}}  // namespace rapt::RAPT_ABI

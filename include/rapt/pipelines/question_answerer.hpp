@@ -1,0 +1,202 @@
+/// \file
+/// Answers to questions as parts of a text (Rajpurkar et al. 2016, arXiv:1606.05250) by a model of a Hugging Face
+/// folder, as the pipeline "question-answering" of transformers 4.
+///
+/// ```cpp
+/// const auto answer = rapt::question_answerer("bert-large-squad");
+/// const auto found = answer({{.question = "Who wrote it?", .context = text}}, {.handle_impossible_answer = true});
+/// ```
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "rapt/core/error.hpp"
+#include "rapt/core/index.hpp"
+#include "rapt/pipelines/label_scores.hpp"
+#include "rapt/pipelines/task_encoder.hpp"
+#include "rapt/pipelines/windows.hpp"
+#include "rapt/text/unicode.hpp"
+
+namespace rapt { inline namespace RAPT_ABI {
+
+struct Question {
+  std::string question;
+  std::string context;  ///< the text that holds the answer
+};
+
+struct QuestionOptions {
+  Index top_k = 1;                        ///< answers of each question
+  Index max_answer_len = 15;              ///< the greatest number of tokens of an answer
+  std::optional<Index> max_seq_len = {};  ///< tokens of a window; unset: 384, or what model and tokenizer take if less
+  std::optional<Index> doc_stride = {};   ///< tokens that windows have in common; unset: half a window, 128 at most
+  bool handle_impossible_answer = false;  ///< "there is none" is an answer: an empty span
+  bool align_to_words = true;             ///< answers begin and end where words do
+};
+
+struct Answer {
+  /// The product of the probabilities of its first and its last token in its window; of several such pairs of tokens,
+  /// in one window or in several, that give the same text, the sum of the products.
+  double score = 0;
+  TextSpan span;  ///< bytes of the context
+
+  [[nodiscard]] std::string_view text_in(std::string_view context) const {
+    return context.substr(span.begin, span.end - span.begin);
+  }
+};
+
+/// Answers questions. A const one may be used from many threads.
+class QuestionAnswerer {
+ public:
+  /// Throws IoError for a folder whose model has no head for questions.
+  explicit QuestionAnswerer(const std::filesystem::path& folder)
+      : encoder_(folder, EncoderHead::spans, kWhere),
+        class_token_(encoder_.special_token("cls_token", {"[CLS]", "<s>"})) {}
+
+  /// The answers of each question, the best first. A context that is too long is read in windows. Throws ValueError
+  /// that names the question for texts that are not UTF-8 and for a question that leaves no room for a context.
+  [[nodiscard]] std::vector<std::vector<Answer>> operator()(std::span<const Question> questions,
+                                                            const QuestionOptions& options = {}) const {
+    require(options.top_k > 0 && options.max_answer_len > 0, kWhere,
+            "top_k and max_answer_len must be positive: ", options.top_k, " and ", options.max_answer_len);
+    const Index longest = std::min(options.max_seq_len.value_or(kUsualLength), encoder_.longest());
+    const detail::WindowSize size{longest, options.doc_stride.value_or(std::min<Index>(longest / 2, kUsualStride))};
+    std::vector<detail::Window> windows;
+    PairBatch batch;
+    for (std::size_t q = 0; q < questions.size(); ++q) {
+      const Encoding whole = encoder_.encode_whole(questions[q].question, questions[q].context, q);
+      require(std::count(whole.texts.begin(), whole.texts.end(), 1) > 0, kWhere, "question ", q,
+              ": the context has no token");
+      for (detail::Window& window : detail::windows_of(whole, /*text=*/1, size, kWhere)) {
+        window.source = q;
+        batch.tokens.push_back(window.tokens.ids);
+        batch.types.insert(batch.types.end(), window.tokens.types.begin(), window.tokens.types.end());
+        windows.push_back(std::move(window));
+      }
+    }
+    std::vector<WindowAnswers> of_windows(windows.size());
+    encoder_.score(batch, [&](Index i, TensorView<const float> logits) {
+      at(of_windows, i) = answers_of(at(windows, i).tokens, logits, options);
+    });
+    std::vector<std::vector<Answer>> found(questions.size());
+    for (std::size_t q = 0, w = 0; q < questions.size(); ++q) {
+      double impossible = 1;
+      for (; w < windows.size() && windows[w].source == q; ++w) {
+        for (const Answer& answer : of_windows[w].answers) add(answer, questions[q].context, found[q]);
+        impossible = std::min(impossible, of_windows[w].impossible);
+      }
+      if (options.handle_impossible_answer) found[q].push_back({.score = impossible, .span = {}});
+      std::stable_sort(found[q].begin(), found[q].end(),
+                       [](const Answer& a, const Answer& b) { return a.score > b.score; });
+      if (std::ssize(found[q]) > options.top_k) found[q].resize(to_size(options.top_k));
+    }
+    return found;
+  }
+
+ private:
+  static constexpr std::string_view kWhere = "question_answerer";
+  static constexpr Index kUsualLength = 384, kUsualStride = 128;  // as in transformers
+
+  struct WindowAnswers {
+    std::vector<Answer> answers;  // the best first
+    double impossible = 1;        // the score of there being none: both ends at the first token
+  };
+
+  /// The probability of each token to be the first (column 0) or the last (1) of the answer: softmax among the tokens
+  /// of the context and the class token, on which models put the probability of there being none.
+  [[nodiscard]] std::vector<double> probabilities(const Encoding& tokens, TensorView<const float> logits,
+                                                  Index column) const {
+    std::vector<double> numbers(tokens.ids.size());
+    double most = -1e30, sum = 0;
+    const auto is_possible = [&](Index i) { return at(tokens.texts, i) == 1 || at(tokens.ids, i) == class_token_; };
+    for (Index i = 0; i < std::ssize(numbers); ++i) {
+      if (is_possible(i)) most = std::max(most, double{logits.row(i)[column]});
+    }
+    for (Index i = 0; i < std::ssize(numbers); ++i) {
+      if (is_possible(i)) sum += at(numbers, i) = std::exp(logits.row(i)[column] - most);
+    }
+    for (double& number : numbers) number /= sum;
+    return numbers;
+  }
+
+  [[nodiscard]] WindowAnswers answers_of(const Encoding& tokens, TensorView<const float> logits,
+                                         const QuestionOptions& options) const {
+    std::vector<double> begins = probabilities(tokens, logits, 0), ends = probabilities(tokens, logits, 1);
+    WindowAnswers found;
+    if (options.handle_impossible_answer) found.impossible = begins[0] * ends[0];
+    begins[0] = ends[0] = 0;
+    // The best pairs of tokens: a heap of the worst of them first.
+    struct Pair {
+      double score;
+      Index begin, end;
+    };
+    const auto is_better = [](const Pair& a, const Pair& b) {
+      if (a.score != b.score) return a.score > b.score;
+      return a.begin != b.begin ? a.begin < b.begin : a.end < b.end;
+    };
+    const std::size_t kept = to_size(options.align_to_words ? 2 * options.top_k + 10 : options.top_k);
+    std::vector<Pair> best;
+    for (Index begin = 0; begin < std::ssize(begins); ++begin) {
+      if (at(begins, begin) == 0) continue;
+      for (Index end = begin; end < std::min(begin + options.max_answer_len, std::ssize(ends)); ++end) {
+        const Pair pair{at(begins, begin) * at(ends, end), begin, end};
+        if (best.size() == kept && !is_better(pair, best.front())) continue;
+        if (best.size() == kept) {
+          std::pop_heap(best.begin(), best.end(), is_better);
+          best.pop_back();
+        }
+        best.push_back(pair);
+        std::push_heap(best.begin(), best.end(), is_better);
+      }
+    }
+    std::sort_heap(best.begin(), best.end(), is_better);
+    for (const Pair& pair : best) {
+      if (at(tokens.texts, pair.begin) == 1 && at(tokens.texts, pair.end) == 1) {
+        found.answers.push_back({pair.score, span_of(tokens, pair.begin, pair.end, options.align_to_words)});
+      }
+    }
+    return found;
+  }
+
+  /// From the beginning of a token, or of its word, to the end of another or of its word.
+  [[nodiscard]] static TextSpan span_of(const Encoding& tokens, Index begin, Index end, bool whole_words) {
+    if (whole_words) {
+      const auto is_same_word = [&](Index a, Index b) {
+        return at(tokens.texts, b) == 1 && at(tokens.words, a) == at(tokens.words, b);
+      };
+      while (is_same_word(begin, begin - 1)) --begin;
+      while (is_same_word(end, end + 1)) ++end;
+    }
+    return {at(tokens.spans, begin).begin, at(tokens.spans, end).end};
+  }
+
+  /// Adds an answer, or its score to that of an answer with the same text but for capital letters.
+  static void add(const Answer& answer, std::string_view context, std::vector<Answer>& answers) {
+    const std::string text = to_lower(answer.text_in(context));
+    for (Answer& known : answers) {
+      if (to_lower(known.text_in(context)) == text) {
+        known.score += answer.score;
+        return;
+      }
+    }
+    answers.push_back(answer);
+  }
+
+  detail::TaskEncoder encoder_;
+  TokenId class_token_;
+};
+
+/// The answerer of a folder.
+[[nodiscard]] inline QuestionAnswerer question_answerer(const std::filesystem::path& folder) {
+  return QuestionAnswerer(folder);
+}
+
+}}  // namespace rapt::RAPT_ABI

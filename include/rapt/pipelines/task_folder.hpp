@@ -1,0 +1,90 @@
+/// \file
+/// What the files of a Hugging Face folder say to the task that the model is used for, besides the model's settings.
+#pragma once
+
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "rapt/core/error.hpp"
+#include "rapt/core/shape.hpp"
+#include "rapt/io/json.hpp"
+#include "rapt/pretrained/folder_contents.hpp"
+
+namespace rapt { inline namespace RAPT_ABI {
+
+/// config.json and the settings of the tokenizer that no tokenizer needs itself.
+class TaskFolder {
+ public:
+  /// Throws IoError for a folder without a config.json and for files that are no JSON objects. `where` is for messages
+  /// and must live as long as this.
+  TaskFolder(const std::filesystem::path& path, std::string_view where) : path_(path), where_(where) {
+    const detail::FolderContents contents(path, where, "config.json and model.safetensors");
+    if (!contents.has("config.json")) contents.refuse_without("no config.json");
+    config_ = detail::read_json_object(path / "config.json", where);
+    for (const auto& [name, json] : {std::pair{"tokenizer_config.json", &tokenizer_config_},
+                                     std::pair{"special_tokens_map.json", &special_tokens_}}) {
+      if (contents.has(name)) *json = detail::read_json_object(path / name, where);
+    }
+  }
+
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+  [[nodiscard]] const nlohmann::json& config() const { return config_; }
+  /// "bert", ...; empty if config.json does not say.
+  [[nodiscard]] std::string model_type() const { return text(config_, "model_type", "config.json").value_or(""); }
+  /// "BertForTokenClassification", ...: transformers' class for the model, empty if config.json does not say.
+  [[nodiscard]] std::string architecture() const {
+    const auto found = config_.find("architectures");
+    const bool is_named = found != config_.end() && found->is_array() && !found->empty() && found->front().is_string();
+    return is_named ? found->front().get<std::string>() : std::string();
+  }
+  /// "regression", "single_label_classification" or "multi_label_classification", if config.json says.
+  [[nodiscard]] std::optional<std::string> problem_type() const { return text(config_, "problem_type", "config.json"); }
+
+  /// The greatest number of tokens of a text, with special tokens, if tokenizer_config.json says.
+  [[nodiscard]] std::optional<Index> model_max_length() const {
+    const auto found = tokenizer_config_.find("model_max_length");
+    constexpr double kUnlimited = 1e9;  // a tokenizer without a limit writes 10^30
+    if (found == tokenizer_config_.end() || found->is_null()) return std::nullopt;
+    require<IoError>(found->is_number() && found->get<double>() > 0, where_, file("tokenizer_config.json"),
+                     ": \"model_max_length\" must be a positive number: ", detail::describe(*found));
+    if (found->get<double>() >= kUnlimited) return std::nullopt;
+    return static_cast<Index>(found->get<double>());
+  }
+  /// False if the model must not be told which of two texts a token is of.
+  [[nodiscard]] bool takes_token_types() const {
+    const auto names = tokenizer_config_.find("model_input_names");
+    return names == tokenizer_config_.end() || !names->is_array() ||
+           std::find(names->begin(), names->end(), "token_type_ids") != names->end();
+  }
+  /// A special token such as "mask_token", which a file gives as a text or as an object with its "content".
+  [[nodiscard]] std::optional<std::string> special_token(const char* key) const {
+    for (const auto& [name, json] : {std::pair{"tokenizer_config.json", &tokenizer_config_},
+                                     std::pair{"special_tokens_map.json", &special_tokens_}}) {
+      const auto found = json->find(key);
+      if (found == json->end() || found->is_null()) continue;
+      return found->is_object() ? text(*found, "content", name) : text(*json, key, name);
+    }
+    return std::nullopt;
+  }
+  [[nodiscard]] std::string file(const char* name) const { return (path_ / name).string(); }
+
+ private:
+  [[nodiscard]] std::optional<std::string> text(const nlohmann::json& json, const char* key, const char* name) const {
+    const auto found = json.find(key);
+    if (found == json.end() || found->is_null()) return std::nullopt;
+    require<IoError>(found->is_string(), where_, file(name), ": \"", key,
+                     "\" must be a string: ", detail::describe(*found));
+    return found->get<std::string>();
+  }
+
+  std::filesystem::path path_;
+  std::string_view where_;
+  nlohmann::json config_;
+  nlohmann::json tokenizer_config_ = nlohmann::json::object(), special_tokens_ = nlohmann::json::object();
+};
+
+}}  // namespace rapt::RAPT_ABI

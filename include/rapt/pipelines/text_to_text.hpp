@@ -1,0 +1,138 @@
+/// \file
+/// Summaries, translations and other texts made of texts by a T5 or MarianMT of a Hugging Face folder, as the pipelines
+/// "summarization", "translation" and "text2text-generation" of transformers 4.
+///
+/// ```cpp
+/// const auto summarize = rapt::summarizer("t5-small");
+/// const auto found = summarize(texts, {.num_beams = 4});
+/// use(found[0].front().text);
+/// const auto translate = rapt::text_translator("t5-small", "en", "de");
+/// ```
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "rapt/core/error.hpp"
+#include "rapt/generation/generation_defaults.hpp"
+#include "rapt/pipelines/generate_options.hpp"
+#include "rapt/pipelines/model_families.hpp"
+#include "rapt/pipelines/task_folder.hpp"
+#include "rapt/pipelines/tokenizer.hpp"
+#include "rapt/pipelines/translator.hpp"
+#include "rapt/pretrained/generation_defaults.hpp"
+#include "rapt/pretrained/marian.hpp"
+#include "rapt/pretrained/t5.hpp"
+#include "rapt/text/lines.hpp"
+
+namespace rapt { inline namespace RAPT_ABI {
+
+namespace detail {
+
+/// A Translator with the model of whatever family.
+class TextToTextModel {
+ public:
+  TextToTextModel() = default;
+  TextToTextModel(const TextToTextModel&) = delete;
+  TextToTextModel& operator=(const TextToTextModel&) = delete;
+  virtual ~TextToTextModel() = default;
+  [[nodiscard]] virtual std::vector<std::vector<Translation>> generate(std::span<const std::string> texts,
+                                                                       const GenerationDefaults& defaults,
+                                                                       const SearchRequest& request) const = 0;
+};
+
+template <class M>
+class TextToTextModelOf final : public TextToTextModel {
+ public:
+  explicit TextToTextModelOf(const std::filesystem::path& folder)
+      : translator_(Translator<M, AnyTokenizer>::load(folder)) {}
+  [[nodiscard]] std::vector<std::vector<Translation>> generate(std::span<const std::string> texts,
+                                                               const GenerationDefaults& defaults,
+                                                               const SearchRequest& request) const override {
+    return translator_.generate(texts, defaults, request, /*batch_tokens=*/0);
+  }
+
+ private:
+  Translator<M, AnyTokenizer> translator_;
+};
+
+using TextToTextFamilies = ModelFamilies<T5<float>, Marian<float>>;
+
+}  // namespace detail
+
+/// Makes texts of texts. A const one may be used from many threads.
+class TextToText {
+ public:
+  /// `task`: which of the tasks in config.json's "task_specific_params" the model is used for; its "prefix" stands
+  /// before every text, and its other keys take the place of those of generation_config.json. Empty: none of them.
+  /// Throws IoError for a folder of another kind of model, and for a task that is not among those that the folder
+  /// names.
+  explicit TextToText(const std::filesystem::path& folder, const std::string& task = {})
+      : folder_(folder, kWhere),
+        changes_(task_settings(task)),
+        model_(detail::load_one_of<detail::TextToTextModel, detail::TextToTextModelOf>(detail::TextToTextFamilies(),
+                                                                                       folder, kWhere)) {
+    if (const auto prefix = changes_.find("prefix"); prefix != changes_.end()) {
+      require<IoError>(prefix->is_string(), kWhere, folder_.file("config.json"),
+                       ": \"prefix\" must be a string: ", detail::describe(*prefix));
+      prefix_ = prefix->get<std::string>();
+      changes_.erase(prefix);
+    }
+  }
+
+  /// The texts for each text, `num_return_sequences` of them, of beam search the best first. Of a blank text (see
+  /// `is_blank`) an empty one. Throws ValueError for options that do not fit and for a text that is not UTF-8, and
+  /// IoError for settings of the folder that rapt cannot do (see generation_defaults).
+  [[nodiscard]] std::vector<std::vector<Translation>> operator()(std::span<const std::string> texts,
+                                                                 const GenerateOptions& options = {}) const {
+    nlohmann::json changes = changes_;
+    changes.update(options.to_json());
+    const GenerationDefaults defaults = generation_defaults(folder_.path(), changes);
+    std::vector<std::string> prefixed;
+    for (const std::string& text : texts) prefixed.push_back(is_blank(text) ? std::string() : prefix_ + text);
+    return model_->generate(prefixed, defaults, {.seed = options.seed});
+  }
+
+  /// What stands before every text.
+  [[nodiscard]] const std::string& prefix() const { return prefix_; }
+
+ private:
+  static constexpr std::string_view kWhere = "text_to_text";
+
+  [[nodiscard]] nlohmann::json task_settings(const std::string& task) const {
+    const auto tasks = folder_.config().find("task_specific_params");
+    nlohmann::json settings = nlohmann::json::object();
+    if (task.empty() || tasks == folder_.config().end() || !tasks->is_object()) return settings;
+    if (const auto found = tasks->find(task); found != tasks->end()) {
+      require<IoError>(found->is_object(), kWhere, folder_.file("config.json"), ": the settings of ",
+                       detail::quote_name(task), " must be an object: ", detail::describe(*found));
+      return *found;
+    }
+    std::string known;
+    for (const auto& [name, value] : tasks->items()) known += (known.empty() ? "" : ", ") + name;
+    fail<IoError>(kWhere, folder_.file("config.json"), ": the model has no task ", detail::quote_name(task),
+                  ", but these: ", known);
+  }
+
+  TaskFolder folder_;
+  nlohmann::json changes_;
+  std::string prefix_;
+  std::shared_ptr<const detail::TextToTextModel> model_;
+};
+
+/// The model of a folder, for its task "summarization".
+[[nodiscard]] inline TextToText summarizer(const std::filesystem::path& folder) {
+  return TextToText(folder, "summarization");
+}
+/// The model of a folder, for its task "translation_<from>_to_<to>". A folder that names no tasks translates between
+/// the languages that it was trained for.
+[[nodiscard]] inline TextToText text_translator(const std::filesystem::path& folder, const std::string& from,
+                                                const std::string& to) {
+  return TextToText(folder, "translation_" + from + "_to_" + to);
+}
+
+}}  // namespace rapt::RAPT_ABI

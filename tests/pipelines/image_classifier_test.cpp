@@ -1,0 +1,111 @@
+/// \file
+/// covers: pipelines/image_classifier.hpp, pipelines/image_preprocessor.hpp
+///
+/// Images are classified as by transformers' pipeline (tests/golden/make_pipelines.py).
+#include "rapt/pipelines/image_classifier.hpp"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "rapt/pipelines/image_preprocessor.hpp"
+#include "tests/common/expect_close.hpp"
+#include "tests/common/settings.hpp"
+#include "tests/images/sample_image.hpp"
+#include "tests/pipelines/golden_folder.hpp"
+
+namespace {
+
+using nlohmann::json;
+using rapt::Image;
+using rapt::Index;
+using rapt::IoError;
+using rapt::ShapeError;
+using rapt_test::expect_message;
+using rapt_test::GoldenFolder;
+
+const rapt_test::PipelineGolden& golden_images() {
+  static const rapt_test::PipelineGolden golden("pipelines");
+  return golden;
+}
+
+TEST(ImageClassifier, GivesLabelsAsTransformersDoes) {
+  const rapt_test::HighestPrecision scope;  // large random weights magnify the rounding of lowered precisions
+  const json& expected = golden_images()["images"];
+  const auto labels = expected["labels"].get<std::vector<std::string>>();
+  std::vector<Image> images;
+  for (const json& shape : expected["shapes"]) {
+    images.push_back(rapt_test::sample_image(shape[0], shape[1], shape[2]));
+  }
+  for (const std::string name : {"vit", "deit", "beit"}) {
+    SCOPED_TRACE(name);
+    const GoldenFolder folder(golden_images(), name);
+    const auto classify = rapt::image_classifier(folder);
+    EXPECT_EQ(classify.labels(), labels);
+    rapt_test::expect_labels(classify(images), expected[name], labels);
+    EXPECT_EQ(classify(images, {.top_k = 1})[0].size(), 1u);
+    EXPECT_TRUE(classify({}).empty());
+  }
+}
+
+TEST(ImageClassifier, ErrorsNameTheImage) {
+  const GoldenFolder folder(golden_images(), "deit");
+  std::vector<Image> images(9, rapt_test::sample_image(3, 20, 20));
+  images.emplace_back();
+  expect_message<ShapeError>([&] { (void)rapt::image_classifier(folder)(images); }, "image 9 is empty");
+  json config = json::parse(std::ifstream(folder.path() / "preprocessor_config.json"));
+  config["crop_size"] = 12;
+  std::ofstream(folder.path() / "preprocessor_config.json") << config;
+  expect_message<ShapeError>([&] { (void)rapt::image_classifier(folder)(images); },
+                             "image 0 becomes 3 x 12 x 12, the model sees 3 x 16 x 16");
+}
+
+TEST(ImageClassifier, FoldersThatDoNotFitAreRefused) {
+  const GoldenFolder folder(golden_images(), "vit"), text(golden_images(), "classes");
+  expect_message<IoError>([&] { (void)rapt::image_classifier(text); }, "no preprocessor_config.json");
+  const auto expect_refusal = [&](const char* key, const json& value, const std::string& part) {
+    const std::filesystem::path file = folder.path() / "preprocessor_config.json";
+    const json before = json::parse(std::ifstream(file));
+    json config = before;
+    config[key] = value;
+    std::ofstream(file) << config;
+    expect_message<IoError>([&] { (void)rapt::image_classifier(folder); }, part);
+    std::ofstream(file) << before;
+  };
+  expect_refusal("image_processor_type", "CLIPImageProcessor", "the image processor is \"CLIPImageProcessor\"");
+  expect_refusal("resample", 6, "\"resample\" must be one of Pillow's numbers of filters");
+  expect_refusal("size", 0, "\"size\" must be of sides from 1 to 16384");
+  expect_refusal("size", json{{"shortest_edge", 16}, {"longest_edge", 20}}, "or a \"shortest_edge\" alone");
+  expect_refusal("image_std", json{0.5, 0.0, 0.5}, "\"image_std\" must be positive");
+  expect_refusal("image_mean", json{0.5, 0.5}, "image_mean and image_std must have a number for each of 3 channels: 2");
+  expect_refusal("rescale_factor", -1, "\"rescale_factor\" must be positive");
+  expect_refusal("do_resize", "yes", "\"do_resize\" must be true or false");
+  json config = json::parse(std::ifstream(text.path() / "config.json"));
+  std::filesystem::copy(folder.path() / "preprocessor_config.json", text.path() / "preprocessor_config.json");
+  expect_message<IoError>([&] { (void)rapt::image_classifier(text); }, "the model is of type \"bert\"");
+}
+
+TEST(ImagePreprocessor, AbsentKeysHaveTheDefaultsOfTheirClass) {
+  const rapt_test::TemporaryFolder folder;
+  const auto options = [&](const std::string& text) {
+    std::ofstream(folder.path() / "preprocessor_config.json") << text;
+    return rapt::ImagePreprocessor::load(folder.path()).options();
+  };
+  const auto vit = options(R"({"feature_extractor_type": "ViTFeatureExtractor", "size": 384})");
+  EXPECT_EQ(vit.size->height, 384);
+  EXPECT_EQ(vit.size->width, 384);
+  EXPECT_EQ(vit.resample, rapt::Resampling::bilinear);
+  EXPECT_FALSE(vit.crop_size.has_value());
+  EXPECT_DOUBLE_EQ(vit.normalization.mean_of(1), 0.5);
+  const auto deit = options(R"({"image_processor_type": "DeiTImageProcessor", "do_rescale": false})");
+  EXPECT_EQ(deit.size->height, 256);
+  EXPECT_EQ(deit.resample, rapt::Resampling::bicubic);
+  EXPECT_EQ(deit.crop_size->width, 224);
+  EXPECT_DOUBLE_EQ(deit.normalization.standard_deviation_of(0), 0.5 / 255);
+  EXPECT_FALSE(options(R"({"image_processor_type": "BeitImageProcessor", "do_resize": false})").size.has_value());
+}
+
+}  // namespace
