@@ -23,8 +23,8 @@
 namespace rapt { inline namespace RAPT_ABI {
 
 struct ShortlistOptions {
-  Index per_source_token = 50;  ///< the most probable targets of each source token
-  Index most_frequent = 100;    ///< tokens that may come in any target: those of the corpus that came most often
+  Index per_source_token = 100;  ///< the most probable targets of each source token
+  Index most_frequent = 1000;    ///< tokens that may come in any target: those of the corpus that came most often
   /// Tokens that may come in any target whatever the corpus says, such as those of single bytes.
   std::vector<TokenId> always = {};
 };
