@@ -29,6 +29,7 @@
 #include "rapt/text/character_classes.hpp"
 #include "rapt/text/clean_up.hpp"
 #include "rapt/text/pair_joiner.hpp"
+#include "rapt/text/piece_cache.hpp"
 #include "rapt/text/text_encoder.hpp"
 #include "rapt/text/token_table.hpp"
 #include "rapt/text/unicode.hpp"
@@ -225,10 +226,6 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
     }
     // Adds a token of bytes of `plain` with its span in the text; a prefix space has the place of the first character.
     const auto add = [&](TokenId id, std::size_t from, std::size_t to) {
-      if (!sink.with_spans) {
-        sink.ids.push_back(id);
-        return;
-      }
       const std::size_t shift = has_prefix ? 1 : 0;
       std::size_t first = begin + std::max(from, shift) - shift, last = begin + std::max(to - 1, shift) - shift;
       while (is_within_character(text, first)) --first;
@@ -237,21 +234,39 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
       } while (last < end && is_within_character(text, last));
       sink.add(id, first, last);
     };
-    splitter_.split(plain, options_.pattern, [&](std::size_t from, std::size_t to) {
-      const std::string_view piece = plain.substr(from, to - from);
-      sink.begin_word();
-      const TokenId whole = pieces_.find(piece);
-      if (whole >= 0 && at(is_whole_, whole) != 0) {
-        add(whole, from, to);
+    // The tokens of a piece one after the other have its bytes.
+    const auto add_all = [&](std::span<const TokenId> tokens, std::size_t from) {
+      if (!sink.with_spans) {
+        sink.ids.insert(sink.ids.end(), tokens.begin(), tokens.end());
         return;
       }
-      join(piece, work.joining);
-      const auto& symbols = work.joining.symbols;
-      const auto& begins = work.joining.begins;
-      for (std::size_t i = 0; i < symbols.size(); ++i) {
-        const std::size_t next = i + 1 < begins.size() ? to_size(begins[i + 1]) : piece.size();
-        add(symbols[i], from + to_size(begins[i]), from + next);
+      for (const TokenId id : tokens) {
+        const std::size_t next = from + at(bytes_, id).size();
+        add(id, from, next);
+        from = next;
       }
+    };
+    detail::PieceCache& cache = detail::PieceCache::of_thread();
+    splitter_.split(plain, options_.pattern, [&](std::size_t from, std::size_t to) {
+      sink.begin_word();
+      detail::PieceCache::Key key;
+      detail::PieceCache::Slot* slot = nullptr;
+      if (to - from <= detail::PieceCache::kMostBytes) {
+        key = detail::PieceCache::key_of(plain, from, to - from, owner_);
+        slot = &cache.slot_of(key);
+        if (slot->key == key) {
+          add_all({slot->tokens.data(), slot->size}, from);
+          return;
+        }
+      }
+      const std::string_view piece = plain.substr(from, to - from);
+      TokenId whole = pieces_.find(piece);
+      if (whole >= 0 && at(is_whole_, whole) == 0) whole = -1;
+      if (whole < 0) join(piece, work.joining);
+      const std::span<const TokenId> tokens =
+          whole >= 0 ? std::span<const TokenId>(&whole, 1) : std::span<const TokenId>(work.joining.symbols);
+      add_all(tokens, from);
+      if (slot != nullptr) detail::PieceCache::fill(*slot, key, tokens);
     });
   }
 
@@ -300,6 +315,7 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
   detail::PairJoiner joiner_{detail::PairJoiner::Order::one_by_one};
   std::vector<char> is_whole_, is_special_, is_added_;  // by id
   detail::AddedTokenFinder added_, added_normalized_;
+  std::uint64_t owner_ = detail::PieceCache::new_owner();  // copies have the same, as they are equal
   detail::PieceSplitter splitter_{detail::CharacterClasses{}};
 };
 

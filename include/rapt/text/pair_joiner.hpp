@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
@@ -57,6 +58,7 @@ class PairJoiner {
     std::vector<std::int32_t> begins;   ///< after: the number of the original symbol that each one begins with
     std::vector<std::int32_t> previous, next;
     std::vector<Candidate> heap, fresh, dropped;
+    std::vector<std::int32_t> ranks, joins;  // of few symbols: of each with the next one
   };
   /// What to do if the best pair is at several places: join the leftmost one and then choose the best pair anew, or
   /// join all of them first. The results differ if joining makes a pair of smaller rank.
@@ -73,6 +75,7 @@ class PairJoiner {
   /// Joins until no pair is left. With dropout, each pair is skipped with the given probability whenever the best one
   /// is chosen, and joining ends when all are skipped (Provilkov et al. 2020, arXiv:1910.13267).
   void join(Work& work, JoinDropout* dropout = nullptr) const {
+    if (dropout == nullptr && order_ == Order::one_by_one && work.symbols.size() <= kShort) return join_few(work);
     join(work, dropout, [](const Candidate&) {});
   }
   /// As above; calls on_candidate(candidate) for each pair that may be joined as soon as its symbols are neighbours.
@@ -145,9 +148,57 @@ class PairJoiner {
 
  private:
   static constexpr std::int32_t kGone = -2;
+  static constexpr std::size_t kShort = 64;  // symbols for which a search for the best pair is faster than a heap
+  static constexpr std::int32_t kNoRank = std::numeric_limits<std::int32_t>::max();
+
   struct Join {
     std::int32_t rank = 0, joined = 0;
   };
+
+  /// Joins one by one; takes a time proportional to the square of the number of symbols.
+  void join_few(Work& work) const {
+    std::vector<std::int32_t>&symbols = work.symbols, &begins = work.begins, &ranks = work.ranks, &joins = work.joins;
+    std::size_t size = symbols.size();
+    begins.resize(size);
+    ranks.assign(size, kNoRank);  // the last one stays
+    joins.resize(size);
+    const auto look_up = [&](std::size_t i) {
+      const Join* found =
+          symbols[i] < 0 || symbols[i + 1] < 0 ? nullptr : joins_.find(pair_key(symbols[i], symbols[i + 1]));
+      ranks[i] = found == nullptr ? kNoRank : found->rank;
+      if (found != nullptr) joins[i] = found->joined;
+    };
+    for (std::size_t i = 0; i < size; ++i) {
+      begins[i] = static_cast<std::int32_t>(i);
+      if (i + 1 < size) look_up(i);
+    }
+    while (size > 1) {
+      std::int32_t least = kNoRank;
+      std::size_t best = 0;
+      for (std::size_t i = 0; i + 1 < size; ++i) {
+        if (ranks[i] >= least) continue;
+        least = ranks[i];
+        best = i;
+      }
+      if (least == kNoRank) break;
+      symbols[best] = joins[best];
+      for (std::size_t i = best + 1; i + 1 < size; ++i) {
+        symbols[i] = symbols[i + 1];
+        begins[i] = begins[i + 1];
+        ranks[i] = ranks[i + 1];
+        joins[i] = joins[i + 1];
+      }
+      --size;
+      if (best > 0) look_up(best - 1);
+      if (best + 1 < size) {
+        look_up(best);
+      } else {
+        ranks[best] = kNoRank;
+      }
+    }
+    symbols.resize(size);
+    begins.resize(size);
+  }
 
   Order order_;
   KeyTable<Join> joins_;
