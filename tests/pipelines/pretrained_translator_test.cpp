@@ -125,8 +125,8 @@ TEST_F(SentencePieceFolders, WhatIsMissingOrContradictsIsNamed) {
     EXPECT_NE(text.find(temporary_.path().string()), std::string::npos) << text;
     EXPECT_NE(text.find(part), std::string::npos) << text;
   };
-  write("t5", "config.json", R"({"model_type": "albert"})");
-  expect_part("t5", "known of MarianMT, T5 and Llama alone: this is albert");
+  write("t5", "config.json", R"({"model_type": "xlnet"})");
+  expect_part("t5", "XLM-RoBERTa and BARThez alone: this is xlnet");
   fs::remove(folder("t5") / "config.json");
   expect_part("t5", "tokenizer_config.json and config.json name no family");
   write("llama", "added_tokens.json", R"({"<pad>": 3})");

@@ -146,8 +146,9 @@ TEST_F(FolderContents, TokenizersOfOtherKindsAreNamed) {
   EXPECT_EQ(of_tokenizer({"source.spm", "target.spm", "merges.txt"}),
             ": the folder has no vocab.json, but \"merges.txt\", \"source.spm\", \"target.spm\"" + wanted);
   EXPECT_EQ(of_tokenizer({"spiece.model", "vocab.txt"}),
-            ": the folder has \"spiece.model\", but what its model adds to SentencePiece is known of MarianMT, T5 and "
-            "Llama alone: tokenizer_config.json and config.json name no family" +
+            ": the folder has \"spiece.model\", but what its model adds to SentencePiece is known of MarianMT, T5, "
+            "Llama, Gemma, Pegasus, mBART, mBART-50, NLLB, M2M100, XLM-RoBERTa and BARThez alone: "
+            "tokenizer_config.json and config.json name no family" +
                 wanted);
   EXPECT_EQ(of_tokenizer({"bpe.codes", "vocab.txt"}),
             ": the folder has none of tokenizer.json, vocab.json and vocab.txt, but \"bpe.codes\": subword-nmt's files "

@@ -8,11 +8,15 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <variant>
 #include <vector>
 
+#include "rapt/core/error.hpp"
+#include "rapt/core/sequence_marks.hpp"
 #include "rapt/core/token_batch.hpp"
+#include "rapt/pretrained/languages.hpp"
 #include "rapt/pretrained/tokenizer_files.hpp"
 #include "rapt/text/encoding.hpp"
 
@@ -28,16 +32,28 @@ concept TextTokenizer = requires(const Text& tokenizer, std::string_view text, s
 
 /// The tokenizer of a folder, or the two tokenizers of a translator's folder: sources are encoded by one, and targets
 /// encoded and decoded by the other. A const one may be used from many threads.
+///
+/// A multilingual model's tokenizer puts the token of a text's language beside the text (see languages.hpp). Each call
+/// may say which, in place of the languages that were given to `load`; those of another model throw ValueError.
 class AnyTokenizer {
  public:
   AnyTokenizer(PretrainedTokenizer tokenizer) : tokenizer_(std::move(tokenizer)) {}
-  AnyTokenizer(TokenizerPair pair) : tokenizer_(std::move(pair.source)), target_(std::move(pair.target)) {}
+  AnyTokenizer(TokenizerPair pair)
+      : tokenizer_(std::move(pair.source)), target_(std::move(pair.target)), scheme_(std::move(pair.languages)) {}
 
-  /// Throws as `load_tokenizer`.
-  [[nodiscard]] static AnyTokenizer load(const std::filesystem::path& path) { return {load_tokenizers(path)}; }
+  /// Throws as `load_tokenizer`, and ValueError for languages that the tokenizer does not have.
+  [[nodiscard]] static AnyTokenizer load(const std::filesystem::path& path, Languages languages = {}) {
+    AnyTokenizer tokenizer{load_tokenizers(path)};
+    for (const std::string& language : {languages.source, languages.target}) {
+      if (!language.empty()) std::ignore = tokenizer.language_id(language);
+    }
+    tokenizer.languages_ = std::move(languages);
+    return tokenizer;
+  }
 
-  [[nodiscard]] std::vector<TokenId> encode(std::string_view text) const {
-    return std::visit([&](const auto& one) { return one.encode(text); }, tokenizer_);
+  /// The tokens of a text in the language of sources.
+  [[nodiscard]] std::vector<TokenId> encode(std::string_view text, const Languages& languages = {}) const {
+    return encode_in(languages.source.empty() ? languages_.source : languages.source, tokenizer_, text);
   }
   /// The tokens of one text or of many, with their spans or without (see TextEncoder).
   [[nodiscard]] Encoding encode_with_spans(std::string_view text, const EncodeOptions& options = {}) const {
@@ -55,9 +71,18 @@ class AnyTokenizer {
     return std::visit([&](const auto& one) { return one.encode_pairs(first, second, options); }, tokenizer_);
   }
   /// The tokens of a text in the language of targets.
-  [[nodiscard]] std::vector<TokenId> encode_target(std::string_view text) const {
-    return std::visit([&](const auto& one) { return one.encode(text); }, target());
+  [[nodiscard]] std::vector<TokenId> encode_target(std::string_view text, const Languages& languages = {}) const {
+    return encode_in(languages.target.empty() ? languages_.target : languages.target, target(), text);
   }
+  /// The marks of a model for targets in the language that is asked for, if one is.
+  [[nodiscard]] SequenceMarks marks(SequenceMarks model, const Languages& languages = {}) const {
+    const std::string& language = languages.target.empty() ? languages_.target : languages.target;
+    if (language.empty()) return model;
+    const TokenId id = language_id(language);
+    return scheme_->marks(std::move(model), id);
+  }
+  /// Where the model expects tokens of languages; nothing for a tokenizer without languages.
+  [[nodiscard]] const std::optional<LanguageScheme>& language_scheme() const { return scheme_; }
   /// The text of targets, in which special tokens give no text unless they are wanted.
   [[nodiscard]] std::string decode(std::span<const TokenId> tokens, bool skip_special = true) const {
     return std::visit([&](const auto& one) { return one.decode(tokens, skip_special); }, target());
@@ -82,8 +107,40 @@ class AnyTokenizer {
   [[nodiscard]] const PretrainedTokenizer& target() const { return target_ ? *target_ : tokenizer_; }
 
  private:
+  [[nodiscard]] TokenId language_id(const std::string& language) const {
+    require(scheme_.has_value(), "tokenizer", "the tokenizer has no languages: ", detail::quote_name(language),
+            " is asked for");
+    const std::string token = scheme_->token(language);
+    const TokenId id = std::visit([&](const auto& one) { return one.id(token); }, tokenizer_);
+    require(id >= 0, "tokenizer", "the vocabulary has no token of the language ", detail::quote_name(language), ": ",
+            detail::quote_name(token));
+    return id;
+  }
+  /// The tokens of a text with that of its language; without one, those that the tokenizer puts there by itself.
+  [[nodiscard]] std::vector<TokenId> encode_in(const std::string& language, const PretrainedTokenizer& tokenizer,
+                                               std::string_view text) const {
+    if (language.empty()) return std::visit([&](const auto& one) { return one.encode(text); }, tokenizer);
+    const TokenId id = language_id(language);
+    const std::vector<TokenId> inner =
+        std::visit([&](const auto& one) { return one.encode(text, {.add_special = false}); }, tokenizer);
+    std::vector<TokenId> tokens;
+    tokens.reserve(inner.size() + 2);
+    for (const TemplatePiece& piece : scheme_->pieces(language)) {
+      if (piece.text == "$A") {
+        tokens.insert(tokens.end(), inner.begin(), inner.end());
+      } else if (piece.text == scheme_->end) {
+        tokens.push_back(std::visit([&](const auto& one) { return one.id(scheme_->end); }, tokenizer));
+      } else {
+        tokens.push_back(id);
+      }
+    }
+    return tokens;
+  }
+
   PretrainedTokenizer tokenizer_;
   std::optional<PretrainedTokenizer> target_;
+  std::optional<LanguageScheme> scheme_;
+  Languages languages_;  // of calls that name none
 };
 static_assert(TextTokenizer<AnyTokenizer> && TextTokenizer<ByteLevelBpe> && TextTokenizer<WordPiece> &&
               TextTokenizer<SentencePiece>);

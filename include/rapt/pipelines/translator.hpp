@@ -27,6 +27,7 @@
 #include "rapt/io/model_file.hpp"
 #include "rapt/models/transformer.hpp"
 #include "rapt/pipelines/tokenizer.hpp"
+#include "rapt/pretrained/languages.hpp"
 #include "rapt/pretrained/pretrained.hpp"
 #include "rapt/text/bpe.hpp"
 #include "rapt/text/lines.hpp"
@@ -113,10 +114,11 @@ class Translator {
     pack_weights(model_);
   }
 
-  /// The model and the tokenizers of a Hugging Face folder, e.g. of MarianMT. Throws as `from_pretrained` and
-  /// `load_tokenizer`.
-  [[nodiscard]] static Translator load(const std::filesystem::path& folder) requires std::same_as<Text, AnyTokenizer> {
-    return Translator(from_pretrained<M>(folder), AnyTokenizer::load(folder));
+  /// The model and the tokenizers of a Hugging Face folder, e.g. of MarianMT or NLLB. `languages`: those of lines and
+  /// translations, where a call names no others. Throws as `from_pretrained` and `AnyTokenizer::load`.
+  [[nodiscard]] static Translator load(const std::filesystem::path& folder,
+                                       Languages languages = {}) requires std::same_as<Text, AnyTokenizer> {
+    return Translator(from_pretrained<M>(folder), AnyTokenizer::load(folder, std::move(languages)));
   }
   /// Reads what `save` wrote.
   [[nodiscard]] static Translator load(const std::filesystem::path& path) requires MetadataText<Text> {
@@ -160,12 +162,14 @@ class Translator {
 
   /// One translation a line, in the order of the lines. Sentences of like length are searched together, about
   /// `batch_tokens` source tokens at a time (0: by the model's size), which changes no translation. A blank line (see
-  /// `is_blank`) gives an empty one, and each translation is one line (see `as_line`).
+  /// `is_blank`) gives an empty one, and each translation is one line (see `as_line`). `languages`, of multilingual
+  /// models, count instead of those given to `load`.
   [[nodiscard]] std::vector<std::string> translate(std::span<const std::string> lines,
                                                    const BeamSearchOptions& options = {},
-                                                   const SearchRequest& request = {}, Index batch_tokens = 300) const {
+                                                   const SearchRequest& request = {}, Index batch_tokens = 300,
+                                                   const Languages& languages = {}) const {
     std::vector<std::string> best;
-    for (auto& list : translate_n_best(lines, 1, options, request, batch_tokens)) {
+    for (auto& list : translate_n_best(lines, 1, options, request, batch_tokens, languages)) {
       best.push_back(std::move(list.front().text));
     }
     return best;
@@ -176,8 +180,9 @@ class Translator {
   [[nodiscard]] std::vector<std::vector<Translation>> translate_n_best(std::span<const std::string> lines, Index n,
                                                                        const BeamSearchOptions& options = {},
                                                                        const SearchRequest& request = {},
-                                                                       Index batch_tokens = 300) const {
-    return in_batches(lines, options.generation, request, batch_tokens,
+                                                                       Index batch_tokens = 300,
+                                                                       const Languages& languages = {}) const {
+    return in_batches(lines, options.generation, {request, languages, batch_size(batch_tokens)},
                       [&](const TokenBatch& batch, const SearchRequest& of_batch) {
                         return with_models(options.generation, of_batch, [&](const auto& models) {
                           return beam_search_n_best(models, batch, n, options, of_batch);
@@ -190,24 +195,28 @@ class Translator {
   [[nodiscard]] std::vector<std::vector<Translation>> sample(std::span<const std::string> lines,
                                                              const SamplingOptions& options = {},
                                                              const SearchRequest& request = {},
-                                                             Index batch_tokens = 300) const {
+                                                             Index batch_tokens = 300,
+                                                             const Languages& languages = {}) const {
     const Index of_each = std::max<Index>(1, options.samples);
-    return in_batches(lines, options.generation, request, std::max<Index>(1, batch_size(batch_tokens) / of_each),
-                      [&](const TokenBatch& batch, const SearchRequest& of_batch) {
-                        return with_models(options.generation, of_batch, [&](const auto& models) {
-                          return rapt::sample(models, batch, options, of_batch);
-                        });
-                      });
+    return in_batches(
+        lines, options.generation, {request, languages, std::max<Index>(1, batch_size(batch_tokens) / of_each)},
+        [&](const TokenBatch& batch, const SearchRequest& of_batch) {
+          return with_models(options.generation, of_batch,
+                             [&](const auto& models) { return rapt::sample(models, batch, options, of_batch); });
+        });
   }
 
   /// Translations found as a folder recommends (see `rapt::generate`), the best first; of a blank line an empty one.
   [[nodiscard]] std::vector<std::vector<Translation>> generate(std::span<const std::string> lines,
                                                                const GenerationDefaults& defaults,
                                                                const SearchRequest& request = {},
-                                                               Index batch_tokens = 300) const {
-    return in_batches(lines, defaults.beam.generation, request, batch_tokens,
+                                                               Index batch_tokens = 300,
+                                                               const Languages& languages = {}) const {
+    return in_batches(lines, defaults.beam.generation, {request, languages, batch_size(batch_tokens)},
                       [&](const TokenBatch& batch, const SearchRequest& of_batch) {
-                        return rapt::generate(ensemble(), batch, defaults, of_batch);
+                        return with_models(defaults.beam.generation, of_batch, [&](const auto& models) {
+                          return rapt::generate(models, batch, defaults, of_batch);
+                        });
                       });
   }
 
@@ -217,6 +226,8 @@ class Translator {
 
  private:
   static constexpr std::string_view kWhere = "translator";
+  /// True if each text may be of another language.
+  static constexpr bool kHasLanguages = std::same_as<Text, AnyTokenizer>;
 
   [[nodiscard]] Index batch_size(Index wanted) const { return wanted > 0 ? wanted : batch_tokens_for(model_); }
 
@@ -244,29 +255,49 @@ class Translator {
     return search(ensemble());
   }
 
+  /// What a call asks for.
+  struct Asked {
+    const SearchRequest& request;
+    const Languages& languages;
+    Index batch_tokens;
+  };
+
+  /// The tokens of a line, with an end token if the tokenizer puts none there.
+  [[nodiscard]] std::vector<TokenId> encode(std::string_view line, const Languages& languages,
+                                            const SequenceMarks& marks) const {
+    std::vector<TokenId> tokens;
+    if constexpr (kHasLanguages) {
+      tokens = text_.encode(line, languages);
+      if (text_.language_scheme()) return tokens;
+    } else {
+      tokens = text_.encode(line);
+    }
+    const auto is_last = [&](TokenId end) { return !tokens.empty() && tokens.back() == end; };
+    if (!marks.ends.empty() && std::none_of(marks.ends.begin(), marks.ends.end(), is_last)) {
+      tokens.push_back(marks.ends.front());
+    }
+    return tokens;
+  }
+
   /// Calls search(batch, request of the batch) for lines of like length together, and decodes what it finds.
   template <class Search>
   [[nodiscard]] std::vector<std::vector<Translation>> in_batches(std::span<const std::string> lines,
-                                                                 const GenerationOptions& options,
-                                                                 const SearchRequest& request, Index batch_tokens,
+                                                                 const GenerationOptions& options, const Asked& asked,
                                                                  const Search& search) const {
+    const SearchRequest& request = asked.request;
     require(request.streams.empty() || request.streams.size() == lines.size(), kWhere, request.streams.size(),
             " streams for ", lines.size(), " lines");
+    require(kHasLanguages || asked.languages.empty(), kWhere,
+            "the tokenizer has no languages: ", asked.languages.source, " and ", asked.languages.target,
+            " are asked for");
     const SequenceMarks marks = model_.sequence_marks();
     TokenBatch encoded;
-    std::vector<TokenId> tokens;
-    for (const std::string& line : lines) {
-      tokens = text_.encode(line);
-      const auto is_last = [&](TokenId end) { return !tokens.empty() && tokens.back() == end; };
-      if (!marks.ends.empty() && std::none_of(marks.ends.begin(), marks.ends.end(), is_last)) {
-        tokens.push_back(marks.ends.front());
-      }
-      encoded.push_back(tokens);
-    }
-    // Checked here once, so that errors name lines and not places in a batch.
-    std::ignore = detail::rules_of(model_, encoded, options, request, kWhere);
-    TokenBatch searched;
+    for (const std::string& line : lines) encoded.push_back(encode(line, asked.languages, marks));
     SearchRequest of_searched = request;
+    if constexpr (kHasLanguages) of_searched.marks = text_.marks(request.marks.value_or(marks), asked.languages);
+    // Checked here once, so that errors name lines and not places in a batch.
+    std::ignore = detail::rules_of(model_, encoded, options, of_searched, kWhere);
+    TokenBatch searched;
     of_searched.prefix.clear();
     of_searched.streams.clear();
     std::vector<std::size_t> numbers;  // the lines that are not blank
@@ -279,7 +310,7 @@ class Translator {
       numbers.push_back(i);
     }
     of_searched.allowed = detail::allowed_of(request, numbers);
-    const auto found = search_in_batches(searched, of_searched, batch_size(batch_tokens), search);
+    const auto found = search_in_batches(searched, of_searched, asked.batch_tokens, search);
     std::vector<std::vector<Translation>> translations(lines.size(), std::vector<Translation>(1));
     for (std::size_t i = 0; i < found.size(); ++i) {
       translations[numbers[i]].clear();

@@ -1,8 +1,9 @@
 /// \file
 /// Tokenizers of folders with SentencePiece's files: which ids the pieces have, which special tokens are put around a
-/// text, and which tokens are found in it, as transformers' tokenizer classes of MarianMT, T5 and Llama say.
+/// text, and which tokens are found in it, as transformers' tokenizer classes say.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <filesystem>
 #include <limits>
@@ -17,25 +18,29 @@
 #include "rapt/core/error.hpp"
 #include "rapt/core/index.hpp"
 #include "rapt/pretrained/folder_contents.hpp"
+#include "rapt/pretrained/language_codes.hpp"
+#include "rapt/pretrained/languages.hpp"
 #include "rapt/pretrained/sentencepiece_file.hpp"
+#include "rapt/pretrained/tokenizer_folder.hpp"
 #include "rapt/pretrained/tokenizer_json_file.hpp"
 #include "rapt/text/added_tokens.hpp"
 #include "rapt/text/sentencepiece.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
-/// Reads the tokenizer of a folder.
-class SentencePieceFolder {
- public:
-  using Json = nlohmann::json;
+/// RoBERTa's `<s> A </s>` and `<s> A </s> </s> B </s>`.
+template <class Options>
+void set_roberta_templates(Options& options, const std::string& begin, const std::string& end) {
+  options.single = {{begin}, {"$A"}, {end}};
+  options.pair = {{begin}, {"$A"}, {end}, {end}, {"$B"}, {end}};
+}
 
+/// Reads the tokenizer of a folder.
+class SentencePieceFolder : private TokenizerFolder {
+ public:
   /// `contents` must live as long as this.
   SentencePieceFolder(const std::filesystem::path& path, const FolderContents& contents)
-      : path_(path), contents_(contents) {
-    for (const char* name : {"tokenizer_config.json", "special_tokens_map.json"}) {
-      if (contents.has(name)) configs_.emplace_back(path / name);
-    }
-  }
+      : TokenizerFolder(path, contents) {}
 
   /// The folder's model file; of two languages the source's. Empty if it has none.
   [[nodiscard]] static std::string model_file(const FolderContents& contents) {
@@ -45,59 +50,35 @@ class SentencePieceFolder {
   }
 
   [[nodiscard]] SentencePiece read() const {
-    const std::string file = model_file(contents_);
+    const std::string file = model_file(contents());
     if (file == "source.spm") return read_marian(file, "vocab.json");
     const std::string family = this->family();
     if (family == "T5" || family == "MT5") return read_t5(file);
-    if (family == "Llama") return read_llama(file);
-    contents_.refuse("the folder has " + quote_name(file) +
-                     ", but what its model adds to SentencePiece is known of MarianMT, T5 and Llama alone: " +
-                     (family.empty() ? "tokenizer_config.json and config.json name no family" : "this is " + family));
+    if (family == "Llama") return read_decoder(file, {.begin = "<s>", .end = "</s>"});
+    if (family == "Gemma") return read_decoder(file, {.begin = "<bos>", .end = "<eos>", .pad = "<pad>"});
+    if (family == "Pegasus") return read_pegasus(file);
+    if (family == "M2M100") return read_m2m100(file);
+    if (family == "Barthez") return read_barthez(file);
+    if (family == "XLMRoberta") return read_fairseq(file, {});
+    if (family == "Nllb") return read_fairseq(file, language_codes(kNllbLanguages));
+    if (family == "MBart" || family == "MBart50") {
+      std::vector<std::string> languages = language_codes(kMBartLanguages);
+      if (family == "MBart") languages.resize(kLanguagesOfMBart);
+      return read_fairseq(file, languages);
+    }
+    contents().refuse("the folder has " + quote_name(file) +
+                      ", but what its model adds to SentencePiece is known of MarianMT, T5, Llama, Gemma, Pegasus, "
+                      "mBART, mBART-50, NLLB, M2M100, XLM-RoBERTa and BARThez alone: " +
+                      (family.empty() ? "tokenizer_config.json and config.json name no family" : "this is " + family));
   }
 
   /// The tokenizer of the other language, if the folder has one.
   [[nodiscard]] std::optional<SentencePiece> read_target() const {
-    if (!contents_.has("source.spm") || !contents_.has("target.spm")) return std::nullopt;
+    if (!contents().has("source.spm") || !contents().has("target.spm")) return std::nullopt;
     return read_marian("target.spm", flag("separate_vocabs", false) ? "target_vocab.json" : "vocab.json");
   }
 
  private:
-  /// "T5", "Llama", ...: of the tokenizer's class, or else of the model's type.
-  [[nodiscard]] std::string family() const {
-    for (const TokenizerJson& config : configs_) {
-      if (TokenizerJson::find(config.root(), "tokenizer_class") == nullptr) continue;
-      std::string name = config.text(config.root(), "tokenizer_class", "");
-      for (const std::string_view end : {"Fast", "Tokenizer"}) {
-        if (name.ends_with(end)) name.erase(name.size() - end.size());
-      }
-      return name;
-    }
-    if (!contents_.has("config.json")) return {};
-    const TokenizerJson config(path_ / "config.json");
-    if (TokenizerJson::find(config.root(), "model_type") == nullptr) return {};
-    const std::string& type = config.text(config.root(), "model_type", "");
-    if (type == "t5" || type == "mt5") return "T5";
-    if (type == "llama" || type == "mistral" || type == "mixtral") return "Llama";
-    return type;
-  }
-
-  [[nodiscard]] bool flag(const char* key, bool otherwise) const {
-    for (const TokenizerJson& config : configs_) {
-      if (TokenizerJson::find(config.root(), key) != nullptr) return config.flag(config.root(), key, otherwise, "");
-    }
-    return otherwise;
-  }
-
-  /// A special token, which a file gives as a text or as an object with its "content".
-  [[nodiscard]] std::string special(const char* key, std::string otherwise) const {
-    for (const TokenizerJson& config : configs_) {
-      const Json* value = TokenizerJson::find(config.root(), key);
-      if (value == nullptr) continue;
-      return value->is_object() ? config.text(*value, "content", std::string(key) + ".") : config.text(*value, key);
-    }
-    return otherwise;
-  }
-
   /// Gives an id behind the vocabulary, or one in it that is unused, to a token.
   void set_token(SentencePieceOptions& options, Index id, const std::string& text, std::string_view where) const {
     if (id >= std::ssize(options.tokens)) options.tokens.resize(to_size(id) + 1);
@@ -115,7 +96,7 @@ class SentencePieceFolder {
       std::string_view file;
     };
     std::vector<Listed> listed;
-    for (const TokenizerJson& config : configs_) {
+    for (const TokenizerJson& config : configs()) {
       if (TokenizerJson::find(config.root(), "added_tokens_decoder") == nullptr) continue;
       const std::string part = "added_tokens_decoder";
       for (const auto& [number, token] : config.object(config.root(), part.c_str(), "").items()) {
@@ -135,8 +116,8 @@ class SentencePieceFolder {
       }
     }
     std::optional<TokenizerJson> added;
-    if (contents_.has("added_tokens.json")) {
-      added.emplace(path_ / "added_tokens.json");
+    if (contents().has("added_tokens.json")) {
+      added.emplace(path() / "added_tokens.json");
       for (const auto& [text, id] : added->root().items()) {
         listed.push_back({added->number(id, std::numeric_limits<TokenId>::max() - 1, quote_name(text)),
                           {.text = text, .special = false},
@@ -157,14 +138,14 @@ class SentencePieceFolder {
     options.clean_up_spaces = flag("clean_up_tokenization_spaces", false);
     std::unordered_set<std::string> texts;  // of several added tokens with one text, the first one counts
     std::erase_if(options.added_tokens, [&](const AddedToken& token) { return !texts.insert(token.text).second; });
-    return from_file((path_ / file).string(), [&] { return SentencePiece(std::move(model), std::move(options)); });
+    return from_file((path() / file).string(), [&] { return SentencePiece(std::move(model), std::move(options)); });
   }
 
   /// The ids of pieces are those of a vocabulary beside the models of both languages, and sources and targets end with
   /// the end token.
   [[nodiscard]] SentencePiece read_marian(std::string_view file, std::string_view vocabulary) const {
-    if (!contents_.has(vocabulary)) contents_.refuse_without("no " + std::string(vocabulary));
-    const TokenizerJson json(path_ / vocabulary);
+    if (!contents().has(vocabulary)) contents().refuse_without("no " + std::string(vocabulary));
+    const TokenizerJson json(path() / vocabulary);
     SentencePieceOptions options;
     options.tokens = json.names_by_id(json.root(), "the vocabulary").names;
     options.unknown = special("unk_token", "<unk>");
@@ -177,20 +158,20 @@ class SentencePieceFolder {
     options.single = {{"$A"}, {end}};
     options.pair = {{"$A"}, {"$B"}, {end}};
     options.language_code = options.strip_decoded = true;
-    return make(file, load_sentencepiece_model(path_ / file), std::move(options));
+    return make(file, load_sentencepiece_model(path() / file), std::move(options));
   }
 
   /// "<extra_id_0>" and the others have the ids behind the pieces, the last one first, and texts end with the end
   /// token.
   [[nodiscard]] SentencePiece read_t5(std::string_view file) const {
-    SentencePieceModel model = load_sentencepiece_model(path_ / file);
+    SentencePieceModel model = load_sentencepiece_model(path() / file);
     SentencePieceOptions options;
     for (const SentencePieceModel::Piece& piece : model.pieces) options.tokens.push_back(piece.text);
     const Index extra = number("extra_ids", kMostExtra, 100);
     add_listed_tokens(options);
     for (Index i = extra; i-- > 0;) {
       const std::string text = "<extra_id_" + std::to_string(i) + ">";
-      set_token(options, std::ssize(model.pieces) + extra - 1 - i, text, contents_.path());
+      set_token(options, std::ssize(model.pieces) + extra - 1 - i, text, contents().path());
       options.added_tokens.push_back({.text = text});
     }
     const std::string end = special("eos_token", "</s>");
@@ -202,15 +183,20 @@ class SentencePieceFolder {
     return make(file, std::move(model), std::move(options));
   }
 
+  /// The names of special tokens where the folder does not say them; empty: there is none.
+  struct UsualTokens {
+    std::string begin, end, pad = {};
+  };
   /// Texts begin with the begin token, and end with the end token if add_eos_token says so.
-  [[nodiscard]] SentencePiece read_llama(std::string_view file) const {
-    SentencePieceModel model = load_sentencepiece_model(path_ / file);
+  [[nodiscard]] SentencePiece read_decoder(std::string_view file, const UsualTokens& usual) const {
+    SentencePieceModel model = load_sentencepiece_model(path() / file);
     SentencePieceOptions options;
     for (const SentencePieceModel::Piece& piece : model.pieces) options.tokens.push_back(piece.text);
     add_listed_tokens(options);
-    const std::string begin = special("bos_token", "<s>"), end = special("eos_token", "</s>");
+    const std::string begin = special("bos_token", usual.begin), end = special("eos_token", usual.end);
     for (const std::string& token : {begin, end, special("unk_token", "<unk>")})
       options.added_tokens.push_back({.text = token});
+    if (!usual.pad.empty()) options.added_tokens.push_back({.text = special("pad_token", usual.pad)});
     const auto around = [&](std::vector<TemplatePiece>& pieces, const char* text) {
       if (flag("add_bos_token", true)) pieces.push_back({begin});
       pieces.push_back({text});
@@ -224,19 +210,117 @@ class SentencePieceFolder {
     return make(file, std::move(model), std::move(options));
   }
 
-  [[nodiscard]] Index number(const char* key, Index most, Index otherwise) const {
-    for (const TokenizerJson& config : configs_) {
-      if (const Json* value = TokenizerJson::find(config.root(), key)) return config.number(*value, most, key);
+  /// "<s>", "<pad>", "</s>" and "<unk>" are the first tokens, as in fairseq. They are followed by the pieces without
+  /// the first three, which are the unknown one and the two ends, by the languages, and by the mask token. Texts stand
+  /// between begin and end, or with the token of their language.
+  [[nodiscard]] SentencePiece read_fairseq(std::string_view file, const std::vector<std::string>& languages) const {
+    SentencePieceModel model = load_sentencepiece_model(path() / file);
+    using Type = SentencePieceModel::PieceType;
+    const std::vector<SentencePieceModel::Piece>& pieces = model.pieces;
+    require<IoError>(pieces.size() > 3 && pieces[0].type == Type::unknown && pieces[1].type == Type::control &&
+                         pieces[2].type == Type::control,
+                     "tokenizer", (path() / file).string(),
+                     ": the first three pieces must be the unknown one and two control pieces, with others behind: "
+                     "there are ",
+                     pieces.size(), " pieces");
+    const std::string begin = special("bos_token", "<s>"), end = special("eos_token", "</s>"),
+                      pad = special("pad_token", "<pad>"), mask = special("mask_token", "<mask>");
+    SentencePieceOptions options;
+    options.unknown = special("unk_token", "<unk>");
+    options.tokens = {begin, pad, end, options.unknown};
+    for (std::size_t i = 3; i < pieces.size(); ++i) options.tokens.push_back(pieces[i].text);
+    options.tokens.insert(options.tokens.end(), languages.begin(), languages.end());
+    options.tokens.push_back(mask);
+    add_listed_tokens(options);
+    for (const std::string& token : {begin, pad, end, options.unknown}) options.added_tokens.push_back({.text = token});
+    for (const std::string& language : languages) options.added_tokens.push_back({.text = language});
+    options.added_tokens.push_back({.text = mask, .strip_left = true});
+    if (const auto scheme = language_scheme()) {
+      options.single = scheme->pieces(scheme->source);
+      options.pair = scheme->pieces(scheme->source, /*second=*/true);
+    } else {
+      set_roberta_templates(options, begin, end);
     }
-    return otherwise;
+    return make(file, std::move(model), std::move(options));
   }
 
-  // Limits, so that a file cannot ask for more memory than it is worth: of ids without a token, and of extra_ids.
-  static constexpr Index kMostUnused = Index{1} << 20, kMostExtra = Index{1} << 14;
+  /// The pieces are the tokens, and texts stand between begin and end.
+  [[nodiscard]] SentencePiece read_barthez(std::string_view file) const {
+    SentencePieceModel model = load_sentencepiece_model(path() / file);
+    SentencePieceOptions options;
+    for (const SentencePieceModel::Piece& piece : model.pieces) options.tokens.push_back(piece.text);
+    add_listed_tokens(options);
+    const std::string begin = special("bos_token", "<s>"), end = special("eos_token", "</s>"),
+                      mask = special("mask_token", "<mask>");
+    for (const std::string& token : {begin, end, special("pad_token", "<pad>"), special("unk_token", "<unk>")}) {
+      options.added_tokens.push_back({.text = token});
+    }
+    if (std::find(options.tokens.begin(), options.tokens.end(), mask) != options.tokens.end()) {
+      options.added_tokens.push_back({.text = mask, .strip_left = true});
+    }
+    set_roberta_templates(options, begin, end);
+    return make(file, std::move(model), std::move(options));
+  }
 
-  std::filesystem::path path_;
-  const FolderContents& contents_;
-  std::vector<TokenizerJson> configs_;  // in the order in which they count
+  /// The ids of pieces are those of vocab.json, behind which the languages stand; a text stands between its language
+  /// and the end token.
+  [[nodiscard]] SentencePiece read_m2m100(std::string_view file) const {
+    if (!contents().has("vocab.json")) contents().refuse_without("no vocab.json");
+    const TokenizerJson json(path() / "vocab.json");
+    SentencePieceOptions options;
+    options.tokens = json.names_by_id(json.root(), "the vocabulary").names;
+    options.unknown = special("unk_token", "<unk>");
+    const LanguageScheme scheme = language_scheme().value();
+    const bool is_wmt21 = special("language_codes", "m2m100") == "wmt21";
+    Index id = static_cast<Index>(json.root().size());
+    for (const std::string& language : language_codes(is_wmt21 ? kWmt21Languages : kM2M100Languages)) {
+      set_token(options, id++, scheme.token(language), json.file());
+      options.added_tokens.push_back({.text = scheme.token(language)});
+    }
+    add_listed_tokens(options);
+    for (const std::string& token :
+         {scheme.end, options.unknown, special("pad_token", "<pad>"), special("bos_token", "<s>")}) {
+      options.added_tokens.push_back({.text = token});
+    }
+    options.single = scheme.pieces(scheme.source);
+    options.pair = scheme.pieces(scheme.source, /*second=*/true);
+    options.strip_decoded = true;
+    return make(file, load_sentencepiece_model(path() / file), std::move(options));
+  }
+
+  /// The ids of pieces are `offset` higher, but for the first two, which are padding and end. Between them stand the
+  /// mask tokens of sentences and words and "<unk_2>" and the others, which pretraining uses. Texts end with the end
+  /// token.
+  [[nodiscard]] SentencePiece read_pegasus(std::string_view file) const {
+    SentencePieceModel model = load_sentencepiece_model(path() / file);
+    require<IoError>(model.pieces.size() > 2, "tokenizer", (path() / file).string(),
+                     ": Pegasus needs more than two pieces: there are ", model.pieces.size());
+    const Index offset = number("offset", kMostExtra, 103);
+    const std::string pad = special("pad_token", "<pad>"), end = special("eos_token", "</s>");
+    SentencePieceOptions options;
+    options.unknown = special("unk_token", "<unk>");
+    options.tokens = {pad, end};
+    if (offset > 1) {
+      for (const std::string& token : {special("mask_token_sent", "<mask_1>"), special("mask_token", "<mask_2>")}) {
+        options.tokens.push_back(token);
+        options.added_tokens.push_back({.text = token});
+      }
+      for (Index i = 2; i < offset; ++i) {
+        options.tokens.push_back("<unk_" + std::to_string(i) + ">");
+        options.added_tokens.push_back({.text = options.tokens.back()});
+      }
+    }
+    for (std::size_t i = 2; i < model.pieces.size(); ++i) options.tokens.push_back(model.pieces[i].text);
+    add_listed_tokens(options);
+    for (const std::string& token : {pad, end, options.unknown}) options.added_tokens.push_back({.text = token});
+    options.single = {{"$A"}, {end}};
+    options.pair = {{"$A"}, {"$B"}, {end}};
+    return make(file, std::move(model), std::move(options));
+  }
+
+  // Limits, so that a file cannot ask for more memory than it is worth: of ids without a token, of extra_ids, and of
+  // Pegasus' tokens for pretraining.
+  static constexpr Index kMostUnused = Index{1} << 20, kMostExtra = Index{1} << 14;
 };
 
 }}}  // namespace rapt::RAPT_ABI::detail

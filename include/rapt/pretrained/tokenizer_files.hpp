@@ -26,9 +26,11 @@
 #include "rapt/core/index.hpp"
 #include "rapt/core/token_batch.hpp"
 #include "rapt/pretrained/folder_contents.hpp"
+#include "rapt/pretrained/languages.hpp"
 #include "rapt/pretrained/rank_file.hpp"
 #include "rapt/pretrained/sentencepiece_file.hpp"
 #include "rapt/pretrained/sentencepiece_folder.hpp"
+#include "rapt/pretrained/tokenizer_folder.hpp"
 #include "rapt/pretrained/tokenizer_json.hpp"
 #include "rapt/pretrained/tokenizer_parts_json.hpp"
 #include "rapt/text/added_tokens.hpp"
@@ -283,13 +285,32 @@ inline void refuse_to_write_ranks(const std::filesystem::path& path, bool by_ran
   return detail::from_file(vocabulary.string(), [&] { return WordPiece(std::move(tokens), std::move(options)); });
 }
 
+namespace detail {
+
+/// What RoBERTa's and BART's tokenizers add to GPT-2's: their special tokens, with which texts begin and end, and
+/// tokens' spans without spaces.
+inline void set_roberta_tokens(const TokenizerFolder& settings, ByteLevelBpeOptions& options) {
+  const std::string begin = settings.special("bos_token", "<s>"), end = settings.special("eos_token", "</s>");
+  for (const std::string& token :
+       {begin, settings.special("pad_token", "<pad>"), end, settings.special("unk_token", "<unk>")}) {
+    options.added_tokens.push_back({.text = token});
+  }
+  options.added_tokens.push_back({.text = settings.special("mask_token", "<mask>"), .strip_left = true});
+  set_roberta_templates(options, begin, end);
+  options.trim_spans = true;
+  options.trim_keeps_first = options.add_prefix_space;
+}
+
+}  // namespace detail
+
 /// Reads a tokenizer.json, SentencePiece's model, or ranks whose name is known (qwen.tiktoken, cl100k_base.tiktoken,
 /// Llama 3's tokenizer.model), or from a folder tokenizer.json, SentencePiece's model (of MarianMT the source's: see
 /// load_tokenizers) or ranks, vocab.json with merges.txt, or vocab.txt, whichever there is first. Without a
 /// tokenizer.json, tokenizer_config.json says, if it is there, what the others do not: do_lower_case, strip_accents,
-/// tokenize_chinese_chars, add_prefix_space. A folder's tokenizer_config.json also says whether decoding cleans up
-/// spaces (clean_up_tokenization_spaces; not if it is absent or null), with a tokenizer.json as without. As in
-/// transformers 5, byte pair encoding takes that only together with
+/// tokenize_chinese_chars, add_prefix_space, and by its tokenizer_class, or config.json by the model's type, that texts
+/// stand between RoBERTa's and BART's special tokens. A folder's tokenizer_config.json also says whether decoding
+/// cleans up spaces (clean_up_tokenization_spaces; not if it is absent or null), with a tokenizer.json as without. As
+/// in transformers 5, byte pair encoding takes that only together with
 /// clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output. A folder that has the files of another
 /// tokenizer is an error that names them.
 [[nodiscard]] inline PretrainedTokenizer load_tokenizer(const std::filesystem::path& path) {
@@ -343,22 +364,28 @@ inline void refuse_to_write_ranks(const std::filesystem::path& path, bool by_ran
       wordpiece.strip_accents = json.flag(json.root(), "strip_accents", true, "");
     }
   }
-  if (is_bpe) return load_byte_level_bpe(path / "vocab.json", path / "merges.txt", std::move(bpe));
-  return load_wordpiece(path / "vocab.txt", std::move(wordpiece));
+  if (!is_bpe) return load_wordpiece(path / "vocab.txt", std::move(wordpiece));
+  const detail::TokenizerFolder settings(path, contents);
+  const std::string family = settings.family();
+  if (family == "Roberta" || family == "Bart") detail::set_roberta_tokens(settings, bpe);
+  return load_byte_level_bpe(path / "vocab.json", path / "merges.txt", std::move(bpe));
 }
 
 /// The tokenizers of a folder: of sources, and of targets if they have one of their own.
 struct TokenizerPair {
   PretrainedTokenizer source;
   std::optional<PretrainedTokenizer> target = {};
+  std::optional<LanguageScheme> languages = {};  ///< of a multilingual model: where it expects them
 };
 
 /// Reads both tokenizers of a MarianMT folder (source.spm and target.spm), and of any other path the one that
-/// `load_tokenizer` reads.
+/// `load_tokenizer` reads; of a folder also how its model is told languages.
 [[nodiscard]] inline TokenizerPair load_tokenizers(const std::filesystem::path& path) {
   TokenizerPair pair{load_tokenizer(path)};
-  if (std::filesystem::is_directory(path) && std::holds_alternative<SentencePiece>(pair.source)) {
-    const detail::FolderContents contents(path, "tokenizer", "a tokenizer");
+  if (!std::filesystem::is_directory(path)) return pair;
+  const detail::FolderContents contents(path, "tokenizer", "a tokenizer");
+  pair.languages = detail::TokenizerFolder(path, contents).language_scheme();
+  if (std::holds_alternative<SentencePiece>(pair.source)) {
     if (auto target = detail::SentencePieceFolder(path, contents).read_target()) pair.target = std::move(*target);
   }
   return pair;
