@@ -26,23 +26,24 @@ CASES = {
                    {"projection_dim": 5, "logit_scale_init_value": 1.5}),
 }
 LENGTHS = (3, 6, 4)
+SEEDS = (4, 3)  # of which no gradient is a small difference of large numbers
 
 
 def main():
     folder = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent)
     cases = SavedCases()
-    for number, (case, (text, vision, settings)) in enumerate(CASES.items()):
+    for seed, (case, (text, vision, settings)) in zip(SEEDS, CASES.items(), strict=True):
         text = {"vocab_size": 15, "max_position_embeddings": 7, "hidden_size": 8, "intermediate_size": 12,
                 "num_hidden_layers": 2, "num_attention_heads": 2, "bos_token_id": 13, "eos_token_id": 14, **text}
         vision = {"image_size": 6, "patch_size": 3, "hidden_size": 12, "intermediate_size": 10,
                   "num_hidden_layers": 2, "num_attention_heads": 2, **vision}
         config = transformers.CLIPConfig(text_config=text, vision_config=vision, attn_implementation="sdpa",
                                          **{"projection_dim": 6, **settings})
-        model = randomise(transformers.CLIPModel(config).double(), number).eval()
-        generator = torch.Generator().manual_seed(100 + number)
+        model = randomise(transformers.CLIPModel(config).double(), seed).eval()
+        generator = torch.Generator().manual_seed(100 + seed)
         channels, size = config.vision_config.num_channels, config.vision_config.image_size
         pixels = torch.randn((len(LENGTHS), channels, size, size), generator=generator).double()
-        sequences, splits = random_sequences(LENGTHS, 13, 200 + number)
+        sequences, splits = random_sequences(LENGTHS, 13, 200 + seed)
         for sequence in sequences:  # an end token at the end, and another behind it must not count
             sequence[0], sequence[-1] = 13, 14
         sequences[1][-2] = 14

@@ -7,7 +7,6 @@
 
 #include <fstream>
 
-#include "rapt/autograd/ops/softmax.hpp"
 #include "rapt/io/model_file.hpp"
 #include "rapt/optim/adam.hpp"
 #include "rapt/pretrained/clip.hpp"
@@ -216,7 +215,7 @@ TEST(Clip, BeginsWithTheWidthsStandardDeviations) {
   expect_std("text.embedding.weight", 0.02);
   expect_std("text.positions.weight", 0.01);
   expect_std("vision.class_token", 1.0 / 8);
-  expect_std("vision.positions", 1.0 / 8);
+  expect_std("vision.positions.weight", 1.0 / 8);
   expect_std("text.encoder.layers.0.self_attn.in_proj_weight", 1.0 / 8);
   expect_std("text.encoder.layers.1.self_attn.out_proj.weight", 1.0 / 16);
   expect_std("vision.encoder.layers.0.linear1.weight", 1.0 / std::sqrt(128.0));
@@ -242,8 +241,20 @@ TEST(Clip, LearnsWhichTextBelongsToWhichImage) {
   }
   EXPECT_GT(first, 0.5);
   EXPECT_LT(last, 0.05);
-  const auto chances = softmax(model(batch.images, batch.texts)).value();
+  const auto chances =
+      model.probabilities(model.image_embedding(batch.images), model.text_embedding(batch.texts)).value();
   for (Index i = 0; i < 3; ++i) EXPECT_GT(chances(i, i), 0.9f);
+}
+
+TEST(Clip, PackedWeightsAloneGiveTheSame) {
+  rapt::Rng rng(1);
+  Clip<float> model(small_clip(), rng);
+  const ImageBatch<float> images(normal_tensor<float>({2, 32}, 5), {2, 4, 4});
+  const TokenBatch texts({{8, 1, 9}, {8, 2, 2, 9}});
+  const auto wanted = model(images, texts).value();
+  rapt::pack_weights(model);
+  rapt::drop_unpacked_weights(model);
+  EXPECT_TRUE(rapt_test::close(model(images, texts).value(), wanted, 1e-5));
 }
 
 TEST(Clip, IsKeptInOneFile) {

@@ -11,12 +11,14 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "rapt/autograd/ops/add.hpp"
 #include "rapt/autograd/ops/exp_scale.hpp"
 #include "rapt/autograd/ops/multiply.hpp"
 #include "rapt/autograd/ops/normalize.hpp"
+#include "rapt/autograd/ops/softmax.hpp"
 #include "rapt/models/config_checks.hpp"
 #include "rapt/models/config_fields.hpp"
 #include "rapt/models/vit.hpp"
@@ -185,7 +187,7 @@ class ClipVision {
   ClipVision(const ClipVisionConfig& config, Rng& rng)
       : class_token_(init::constant<T>(Shape{config.d_model}, T(0))),
         patch_embedding_(config.grid, config.d_model, rng, {.bias = false}),
-        positions_(init::constant<T>(Shape{1 + config.grid.patches(), config.d_model}, T(0))),
+        positions_(1 + config.grid.patches(), config.d_model, rng),
         pre_norm_(config.d_model, config.norm_epsilon),
         encoder_(config.layers, ClipConfig::layer(config), /*final_norm=*/false, rng),
         post_norm_(config.d_model, config.norm_epsilon) {}
@@ -196,8 +198,9 @@ class ClipVision {
     require<ShapeError>(images.shape() == grid.image, "clip", "images of ", to_string(images.shape()),
                         ", the model's are ", to_string(grid.image));
     const Variable<T> token[] = {class_token_};
-    const Variable<T> x = assemble_tokens<T>(patch_embedding_(images), token, positions_, images.images());
-    return encoder_(pre_norm_(x), splits(images.images()));
+    const RowSplits rows = splits(images.images());
+    Variable<T> x = assemble_tokens<T>(patch_embedding_(images), token, Variable<T>(), images.images());
+    return encoder_(pre_norm_(positions_(std::move(x), rows)), rows);
   }
   /// The norm of each image's class token   // [B, D] from [B (P + 1), D]
   [[nodiscard]] Variable<T> pooled(const Variable<T>& hidden, Index images) const {
@@ -221,7 +224,7 @@ class ClipVision {
 
   Parameter<T> class_token_;
   PatchEmbedding<T> patch_embedding_;
-  Parameter<T> positions_;
+  LearnedPositionalEncoding<T> positions_;
   LayerNorm<T> pre_norm_;
   Encoder<T> encoder_;
   LayerNorm<T> post_norm_;
@@ -275,6 +278,10 @@ class Clip {
   ///   // [A, B] from vectors [A, E] and [B, E]
   [[nodiscard]] Variable<T> logits(const Variable<T>& a, const Variable<T>& b) const {
     return exp_scale<T>(linear<T>(a, b, Variable<T>()), logit_scale_);
+  }
+  /// The softmax of a row's logits: how probable each row of `b` is for that of `a`   // [A, B] from [A, E] and [B, E]
+  [[nodiscard]] Variable<T> probabilities(const Variable<T>& a, const Variable<T>& b) const {
+    return softmax(logits(a, b));
   }
   /// Scores of each image with each text   // [images, texts]
   [[nodiscard]] Variable<T> operator()(const ImageBatch<T>& images, const TokenBatch& texts) const {

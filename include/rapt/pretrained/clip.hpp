@@ -36,7 +36,7 @@ struct PretrainedFormat<ClipConfig> {
                       {"text.positions.weight", {{"text_model.embeddings.position_embedding.weight"}}},
                       {"vision.class_token", {{"vision_model.embeddings.class_embedding"}}},
                       {"vision.patch_embedding.weight", {{"vision_model.embeddings.patch_embedding.weight"}}},
-                      {"vision.positions", {{"vision_model.embeddings.position_embedding.weight"}}},
+                      {"vision.positions.weight", {{"vision_model.embeddings.position_embedding.weight"}}},
                       {"image_projection.weight", {{"visual_projection.weight"}}},
                       {"logit_scale", {{"logit_scale"}}, /*transposed=*/false, /*as_row=*/false, /*as_scalar=*/true}};
     for (const std::string kind : {"weight", "bias"}) {
