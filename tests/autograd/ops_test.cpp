@@ -1,10 +1,10 @@
 /// \file
 /// Every op against central differences in double; the last test fails when an op has no case in the table.
 // covers: autograd/ops/add.hpp, autograd/ops/add_norm.hpp, autograd/ops/add_rows.hpp, autograd/ops/dropout.hpp,
-//   autograd/ops/gather_rows.hpp, autograd/ops/gated.hpp, autograd/ops/head_norm.hpp, autograd/ops/linear.hpp,
-//   autograd/ops/matmul.hpp, autograd/ops/multiply.hpp, autograd/ops/prelu.hpp, autograd/ops/rms_norm.hpp,
-//   autograd/ops/rotary.hpp, autograd/ops/soft_cap.hpp, autograd/ops/softmax.hpp, autograd/ops/sum.hpp,
-//   kernels/head_norm.hpp
+//   autograd/ops/exp_scale.hpp, autograd/ops/gather_rows.hpp, autograd/ops/gated.hpp, autograd/ops/head_norm.hpp,
+//   autograd/ops/linear.hpp, autograd/ops/matmul.hpp, autograd/ops/multiply.hpp, autograd/ops/prelu.hpp,
+//   autograd/ops/rms_norm.hpp, autograd/ops/rotary.hpp, autograd/ops/soft_cap.hpp, autograd/ops/softmax.hpp,
+//   autograd/ops/sum.hpp, kernels/head_norm.hpp
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -18,6 +18,7 @@
 #include "rapt/autograd/ops/attention.hpp"
 #include "rapt/autograd/ops/cross_entropy.hpp"
 #include "rapt/autograd/ops/dropout.hpp"
+#include "rapt/autograd/ops/exp_scale.hpp"
 #include "rapt/autograd/ops/gated.hpp"
 #include "rapt/autograd/ops/gather_rows.hpp"
 #include "rapt/autograd/ops/head_norm.hpp"
@@ -71,6 +72,7 @@ void add_elementwise(std::vector<Case>& cases) {
     cases.push_back({"square" + of, {shape}, [](const Variables& x) { return multiply(x[0], x[0]); }});
     cases.push_back({"soft_cap" + of, {shape}, [](const Variables& x) { return soft_cap(x[0], 0.8); }});
     cases.push_back({"scale" + of, {shape}, [](const Variables& x) { return scale(x[0], -2.5); }});
+    cases.push_back({"exp_scale" + of, {shape, {1}}, [](const Variables& x) { return exp_scale(x[0], x[1]); }});
     cases.push_back({"sum" + of, {shape}, [](const Variables& x) { return sum(x[0]); }});
     cases.push_back({"softmax" + of, {shape}, [](const Variables& x) { return softmax(x[0]); }});
     for (const Activation a : kAllActivations) {

@@ -12,6 +12,7 @@
 #include "rapt/pretrained/bart.hpp"
 #include "rapt/pretrained/beit.hpp"
 #include "rapt/pretrained/bert.hpp"
+#include "rapt/pretrained/clip.hpp"
 #include "rapt/pretrained/deit.hpp"
 #include "rapt/pretrained/gemma.hpp"
 #include "rapt/pretrained/gpt.hpp"
@@ -223,6 +224,19 @@ requires requires(const M& model, const rapt::Variable<typename M::ScalarType>& 
 }
 
 template <class T>
+[[nodiscard]] SavedRun<T> run_saved(const rapt::Clip<T>& model) {
+  const auto images = saved_images<T>(model.config().vision.grid.image);
+  const rapt::TokenBatch texts({{1, 16, 3, 5}, {11, 2, 6, 16}});  // of one length, for one call of transformers
+  SavedRun<T> run;
+  run.numbers["pixel_values"] = saved_pixels(images);
+  run.set_ids("input_ids", texts);
+  run.outputs["image_embeds"] = model.image_embedding(images).value();
+  run.outputs["text_embeds"] = model.text_embedding(texts).value();
+  run.outputs["logits_per_image"] = model(images, texts).value();
+  return run;
+}
+
+template <class T>
 [[nodiscard]] SavedRun<T> run_saved(const rapt::Beit<T>& model) {
   const rapt::BeitConfig& config = model.config();
   const auto images = saved_images<T>(config.grid.image);
@@ -306,6 +320,7 @@ class SavedModels {
     beit();
     mae();
     image_gpt();
+    clip();
   }
 
  private:
@@ -714,6 +729,27 @@ class SavedModels {
     with("no_decoder", [](auto& c) { c.decoder = false; });
     with("normalised", [](auto& c) { c.normalise_pixels = true, c.activation = rapt::Activation::silu; });
     with("smooth", [](auto& c) { c.mask_ratio = 0.25, c.norm_epsilon = 1e-3; });
+  }
+
+  void clip() const {
+    const auto with = [&](const std::string& name, const auto& change) {
+      rapt::ClipConfig config;
+      config.text.vocabulary = 17, config.text.positions = 12, config.text.d_ff = 12;
+      config.text.begin_token = 15, config.text.end_token = 16, config.text.pad_token = 0;
+      config.vision.grid = {.image = {.channels = 2, .height = 6, .width = 6}, .patch_height = 3, .patch_width = 3};
+      config.text.d_model = config.vision.d_model = 8, config.vision.d_ff = 20, config.embedding = 6;
+      config.text.layers = config.vision.layers = config.text.heads = config.vision.heads = 2;
+      add<rapt::Clip<T>>("clip_" + name, config, change);
+    };
+    with("plain", [](auto&) {});
+    with("largest_id", [](auto& c) { c.text.end_token.reset(), c.logit_scale = 1.5; });
+    with("options", [](auto& c) {
+      c.text.activation = rapt::Activation::gelu, c.vision.activation = rapt::Activation::relu;
+      c.text.norm_epsilon = 1e-3, c.vision.norm_epsilon = 1e-2, c.vision.attention_dropout = 0.25f;
+    });
+    with("sizes", [](auto& c) {
+      c.vision.d_model = 12, c.vision.heads = 3, c.text.layers = 1, c.vision.layers = 3, c.embedding = 9;
+    });
   }
 
   void image_gpt() const {

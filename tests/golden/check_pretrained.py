@@ -89,6 +89,8 @@ def calls(inputs):
         call = dict(inputs)
         if "bool_masked_pos" in call:
             call["bool_masked_pos"] = call["bool_masked_pos"].bool().reshape(call["pixel_values"].shape[0], -1)
+        if "input_ids" in call:  # texts of one length
+            call["input_ids"] = call["input_ids"].reshape(len(call.pop("input_ids.splits")) - 1, -1)
         return [call]
     names = [name for name in inputs if not name.endswith(".splits")]
     result = []

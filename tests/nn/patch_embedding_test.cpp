@@ -73,6 +73,15 @@ TEST(PatchEmbedding, TheWeightLearnsAsTheImagesAre) {
   });
 }
 
+TEST(PatchEmbedding, MayHaveNoBias) {
+  rapt::Rng rng(1), again(1);
+  const PatchEmbedding<double> with(kGrid, 3, rng, {.init_std = 0.5});
+  const PatchEmbedding<double> without(kGrid, 3, again, {.init_std = 0.5, .bias = false});
+  EXPECT_EQ(rapt::count_parameters(with), rapt::count_parameters(without) + 3);
+  const ImageBatch<double> images(normal_tensor<double>({2, kGrid.image.size()}, 5), kGrid.image);
+  EXPECT_TRUE(rapt_test::same_bits(with(images).value(), without(images).value()));  // the bias begins as zeros
+}
+
 TEST(PatchEmbedding, TakesOtherSizesThatPatchesFill) {
   rapt::Rng rng(1);
   const PatchEmbedding<double> layer(kGrid, 3, rng);

@@ -1,7 +1,6 @@
 /// \file
-/// covers: pipelines/image_classifier.hpp, pipelines/image_preprocessor.hpp
-///
 /// Images are classified as by transformers' pipeline (tests/golden/make_pipelines.py).
+// covers: pipelines/image_preprocessor.hpp
 #include "rapt/pipelines/image_classifier.hpp"
 
 #include <gtest/gtest.h>
@@ -14,6 +13,7 @@
 #include "rapt/pipelines/image_preprocessor.hpp"
 #include "tests/common/expect_close.hpp"
 #include "tests/common/settings.hpp"
+#include "tests/common/temporary_folder.hpp"
 #include "tests/images/sample_image.hpp"
 #include "tests/pipelines/golden_folder.hpp"
 
@@ -21,6 +21,7 @@ namespace {
 
 using nlohmann::json;
 using rapt::Image;
+using rapt::ImageSize;
 using rapt::Index;
 using rapt::IoError;
 using rapt::ShapeError;
@@ -75,7 +76,7 @@ TEST(ImageClassifier, FoldersThatDoNotFitAreRefused) {
     expect_message<IoError>([&] { (void)rapt::image_classifier(folder); }, part);
     std::ofstream(file) << before;
   };
-  expect_refusal("image_processor_type", "CLIPImageProcessor", "the image processor is \"CLIPImageProcessor\"");
+  expect_refusal("image_processor_type", "DPTImageProcessor", "the image processor is \"DPTImageProcessor\"");
   expect_refusal("resample", 6, "\"resample\" must be one of Pillow's numbers of filters");
   expect_refusal("size", 0, "\"size\" must be of sides from 1 to 16384");
   expect_refusal("size", json{{"shortest_edge", 16}, {"longest_edge", 20}}, "or a \"shortest_edge\" alone");
@@ -88,12 +89,19 @@ TEST(ImageClassifier, FoldersThatDoNotFitAreRefused) {
   expect_message<IoError>([&] { (void)rapt::image_classifier(text); }, "the model is of type \"bert\"");
 }
 
-TEST(ImagePreprocessor, AbsentKeysHaveTheDefaultsOfTheirClass) {
-  const rapt_test::TemporaryFolder folder;
-  const auto options = [&](const std::string& text) {
-    std::ofstream(folder.path() / "preprocessor_config.json") << text;
-    return rapt::ImagePreprocessor::load(folder.path()).options();
-  };
+/// A folder whose files tell an image preprocessor.
+class ImagePreprocessorTest : public rapt_test::FolderTest {
+ protected:
+  void write(const std::string& name, const std::string& text) const { std::ofstream(folder_ / name) << text; }
+  [[nodiscard]] rapt::ImagePreprocessorOptions load() const { return rapt::ImagePreprocessor::load(folder_).options(); }
+  /// What a preprocessor_config.json of this text says.
+  [[nodiscard]] rapt::ImagePreprocessorOptions options(const std::string& text) const {
+    write("preprocessor_config.json", text);
+    return load();
+  }
+};
+
+TEST_F(ImagePreprocessorTest, AbsentKeysHaveTheDefaultsOfTheirClass) {
   const auto vit = options(R"({"feature_extractor_type": "ViTFeatureExtractor", "size": 384})");
   EXPECT_EQ(vit.size->height, 384);
   EXPECT_EQ(vit.size->width, 384);
@@ -106,6 +114,52 @@ TEST(ImagePreprocessor, AbsentKeysHaveTheDefaultsOfTheirClass) {
   EXPECT_EQ(deit.crop_size->width, 224);
   EXPECT_DOUBLE_EQ(deit.normalization.standard_deviation_of(0), 0.5 / 255);
   EXPECT_FALSE(options(R"({"image_processor_type": "BeitImageProcessor", "do_resize": false})").size.has_value());
+  const auto clip = options(R"({"image_processor_type": "CLIPImageProcessorFast"})");
+  EXPECT_EQ(clip.size->shortest_edge, 224);
+  EXPECT_EQ(clip.crop_size, (ImageSize{.height = 224, .width = 224}));
+  EXPECT_EQ(clip.resample, rapt::Resampling::bicubic);
+  EXPECT_NEAR(clip.normalization.mean[2], 0.40821073, 1e-15);
+}
+
+TEST_F(ImagePreprocessorTest, OneNumberIsTheShorterSideOfClipAlone) {
+  const auto clip = options(R"({"feature_extractor_type": "CLIPFeatureExtractor", "size": 30, "crop_size": 20})");
+  EXPECT_EQ(clip.size->shortest_edge, 30);
+  EXPECT_EQ(clip.crop_size, (ImageSize{.height = 20, .width = 20}));
+  const auto deit = options(R"({"feature_extractor_type": "DeiTFeatureExtractor", "size": 30, "crop_size": 20})");
+  EXPECT_EQ(deit.size, (ImageSize{.height = 30, .width = 30}));
+  EXPECT_EQ(deit.crop_size, (ImageSize{.height = 20, .width = 20}));
+}
+
+TEST_F(ImagePreprocessorTest, WithoutAClassTheModelTells) {
+  write("config.json", R"({"model_type": "deit"})");
+  EXPECT_EQ(options("{}").size->height, 256);
+  write("config.json", R"({"model_type": "clip"})");
+  EXPECT_EQ(options("{}").size->shortest_edge, 224);
+  write("config.json", R"({"model_type": "bert"})");
+  expect_message<IoError>([&] { (void)load(); }, "the image processor is that of a model of type \"bert\"");
+}
+
+TEST_F(ImagePreprocessorTest, TheNewerFileGoesBeforeTheOlder) {
+  const std::string deit = R"({"image_processor_type": "DeiTImageProcessor", "size": 20})";
+  write("processor_config.json", R"({"image_processor": {"image_processor_type": "ViTImageProcessor", "size": 40}})");
+  EXPECT_EQ(load().size->height, 40);
+  EXPECT_EQ(options(deit).size->height, 40);
+  write("processor_config.json", R"({"processor_class": "CLIPProcessor"})");
+  EXPECT_EQ(load().size->height, 20);
+  write("processor_config.json", R"({"image_processor": 3})");
+  expect_message<IoError>([&] { (void)load(); },
+                          "/processor_config.json: \"image_processor\" must be an object: \"3\"");
+  write("processor_config.json", R"({"image_processor": {"image_processor_type": "ViTImageProcessor", "size": -1}})");
+  expect_message<IoError>([&] { (void)load(); }, "/processor_config.json: \"size\" must be a whole number");
+}
+
+TEST_F(ImagePreprocessorTest, NumbersThatAreNotFiniteAreRefused) {
+  const auto refused = [&](const std::string& keys, const std::string& part) {
+    expect_message<IoError>([&] { (void)options(R"({"image_processor_type": "ViTImageProcessor", )" + keys + "}"); },
+                            part);
+  };
+  refused(R"("rescale_factor": 1e-320)", "\"image_mean\" must be finite");
+  refused(R"("rescale_factor": 1e-320, "image_mean": 0)", "\"image_std\" must be positive");
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "rapt/core/error.hpp"
 #include "rapt/core/patch_mask.hpp"
 #include "rapt/core/tensor.hpp"
+#include "rapt/core/token_batch.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -61,6 +62,17 @@ struct LabelledImages {
 
   static constexpr std::string_view kItems = "images";
   [[nodiscard]] Index target_count() const { return static_cast<Index>(labels.size()); }
+  [[nodiscard]] Index item_count() const { return images.images(); }
+};
+
+/// Images with a text each, for a model that learns which belong together (CLIP): text i is image i's.
+template <class T>
+struct CaptionedImages {
+  ImageBatch<T> images = {};
+  TokenBatch texts = {};
+
+  static constexpr std::string_view kItems = "images";
+  [[nodiscard]] Index target_count() const { return images.images(); }
   [[nodiscard]] Index item_count() const { return images.images(); }
 };
 

@@ -1,6 +1,6 @@
 /// \file
 /// Images in other sizes, with the filters, the order and the rounding of Pillow's `Image.resize`: the bytes are the
-/// same as Pillow's, so that published models of images see what they were trained on.
+/// same as Pillow's, so that published models of images see what they were trained on. And the middle of images.
 #pragma once
 
 #include <algorithm>
@@ -161,10 +161,13 @@ struct ResamplingWeights {
 }  // namespace detail
 
 /// The image with other sizes: first rows get their new width, then columns their new height, or the other way round
-/// where the height becomes smaller by more than twice as many pixels as the width does (as in Pillow 13); in between
-/// numbers are rounded to bytes. Throws ShapeError for an empty image and for sizes that are not positive or too large.
+/// where the height becomes smaller by more than twice as many pixels as the width does (as in Pillow 13; earlier
+/// versions resize the rows first always, so that a value may differ by one). Between the two, numbers are rounded to
+/// bytes. Throws ShapeError for an empty image and for sizes that are not positive or too large.
 [[nodiscard]] inline Image resized(const Image& image, Index height, Index width, Resampling filter) {
   require<ShapeError>(!image.empty(), "resized", "the image is empty");
+  require<ShapeError>(height > 0 && width > 0 && width <= kMaxImagePixels / height, "resized",
+                      "sizes must be positive, and at most ", kMaxImagePixels, " pixels: ", height, " x ", width);
   using detail::with_height;
   using detail::with_width;
   if (filter == Resampling::nearest) {
@@ -183,16 +186,32 @@ struct ResamplingWeights {
   return with_height(with_width(image, width, filter), height, filter);
 }
 
-/// The part of an image of these sizes in its middle. Throws ShapeError for an image that is smaller.
-[[nodiscard]] inline Image centre_crop(const Image& image, Index height, Index width) {
-  require<ShapeError>(height <= image.height() && width <= image.width(), "centre_crop", "an image of ", image.height(),
-                      " x ", image.width(), " has no part of ", height, " x ", width);
-  Image part(height, width, image.channels());
-  const Index top = (image.height() - height) / 2, left = (image.width() - width) / 2;
-  for (Index y = 0; y < height; ++y) {
-    std::copy_n(image.pixel(top + y, left), width * image.channels(), part.pixel(y, 0));
+/// The image resized so that its shorter side has `length` pixels and its longer one as many as the ratio of the sides
+/// gives, rounded down.
+[[nodiscard]] inline Image resized_to_shortest(const Image& image, Index length, Resampling filter) {
+  require<ShapeError>(!image.empty(), "resized", "the image is empty");
+  require<ShapeError>(length > 0 && length <= kMaxImagePixels, "resized", "the shorter side must have 1 to ",
+                      kMaxImagePixels, " pixels: ", length);
+  const Index height = image.height(), width = image.width();
+  return width <= height ? resized(image, length * height / width, length, filter)
+                         : resized(image, length, length * width / height, filter);
+}
+
+/// The middle of the image in these sizes. Where the image is smaller, there are zeros around it, as in transformers'
+/// `center_crop`. If two margins cannot be equal, the top or left one is the smaller where the image is cut and the
+/// larger where zeros are added. Throws ShapeError for an empty image and for sizes that are not positive or too large.
+[[nodiscard]] inline Image centre_cropped(const Image& image, Index height, Index width) {
+  require<ShapeError>(!image.empty(), "centre_cropped", "the image is empty");
+  Image result(height, width, image.channels());
+  const auto first = [](Index from, Index to) {  // the place in the image of the result's first row or column
+    return from >= to ? (from - to) / 2 : -((to - from + 1) / 2);
+  };
+  const Index top = first(image.height(), height), left = first(image.width(), width);
+  const Index begin = std::max<Index>(0, -left), end = std::min(width, image.width() - left);
+  for (Index y = std::max<Index>(0, -top); y < std::min(height, image.height() - top); ++y) {
+    std::copy_n(image.pixel(y + top, begin + left), (end - begin) * image.channels(), result.pixel(y, begin));
   }
-  return part;
+  return result;
 }
 
 }}  // namespace rapt::RAPT_ABI

@@ -248,7 +248,7 @@ class Beit {
   /// Makes the layers, whose random values the public constructor draws.
   Beit(const BeitConfig& config, Rng& rng, const detail::DrawLater&)
       : config_(detail::checked(config)),
-        patch_embedding_(config.grid, config.d_model, rng, config.init_std),
+        patch_embedding_(config.grid, config.d_model, rng, {.init_std = config.init_std}),
         class_token_(vectors(config, 1, rng)),
         mask_token_(config.mask_token ? vectors(config, 1, rng) : Parameter<T>()),
         positions_(config.positions ? vectors(config, config.grid.patches() + 1, rng) : Parameter<T>()),

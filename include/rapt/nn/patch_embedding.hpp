@@ -12,18 +12,24 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+struct PatchEmbeddingOptions {
+  double init_std = 0.02;  ///< standard deviation of the weight at first, a truncated normal
+  bool bias = true;
+};
+
 /// y = patches W^T + b   // [B K, D] from images [B, C H W]
 /// The weight has the shape of the convolution that this is, [D, C, p_h, p_w].
 template <class T = float>
 class PatchEmbedding {
  public:
   /// Throws ValueError, which names both sizes, unless the patches fill the images.
-  PatchEmbedding(const PatchGrid& grid, Index d_model, Rng& rng, double init_std = 0.02) : grid_(grid) {
+  PatchEmbedding(const PatchGrid& grid, Index d_model, Rng& rng, const PatchEmbeddingOptions& options = {})
+      : grid_(grid) {
     grid.validate("patch_embedding");
     require(d_model > 0, "patch_embedding", "d_model must be positive: ", d_model);
     weight_ = Parameter<T>(init::truncated_normal<T>(
-        Shape{d_model, grid.image.channels, grid.patch_height, grid.patch_width}, rng, init_std));
-    bias_ = Parameter<T>(init::constant<T>(Shape{d_model}, T(0)));
+        Shape{d_model, grid.image.channels, grid.patch_height, grid.patch_width}, rng, options.init_std));
+    if (options.bias) bias_ = Parameter<T>(init::constant<T>(Shape{d_model}, T(0)));
   }
 
   /// Images may have another height and width than the grid's, as long as patches fill them. `visible`: the patches

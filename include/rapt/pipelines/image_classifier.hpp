@@ -75,20 +75,14 @@ struct ImageClassifierOptions {
 /// Tells the labels of images. A const one may be used from many threads.
 class ImageClassifier {
  public:
-  /// Throws IoError for a folder whose model does not classify images, or without a preprocessor_config.json.
+  /// Throws IoError for a folder whose model does not classify images, or that does not say how images are prepared.
   explicit ImageClassifier(const std::filesystem::path& folder)
       : folder_(folder, kWhere),
         preprocessor_(ImagePreprocessor::load(folder)),
         model_(detail::load_one_of<detail::ImageModel, detail::ImageModelOf>(detail::ImageFamilies(), folder, kWhere)) {
     require<IoError>(!model_->labels().empty(), kWhere, folder.string(), ": ", folder_.architecture(),
                      " has no head for this task; needed is ...ForImageClassification");
-    for (const auto* values :
-         {&preprocessor_.options().normalization.mean, &preprocessor_.options().normalization.standard_deviation}) {
-      require<IoError>(values->size() == 1 || std::ssize(*values) == model_->shape().channels, kWhere,
-                       folder_.file("preprocessor_config.json"),
-                       ": image_mean and image_std must have a number for each of ", model_->shape().channels,
-                       " channels: ", values->size());
-    }
+    preprocessor_.require_channels(model_->shape().channels, folder);
   }
 
   /// The labels of each image with their scores, the best first. Throws ShapeError that names the image for an empty

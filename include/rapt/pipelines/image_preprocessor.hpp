@@ -1,12 +1,12 @@
 /// \file
-/// What a folder's preprocessor_config.json does to images before a model sees them: another size, a part in the
-/// middle, other numbers for bytes.
+/// What is done to images before a model sees them, as a folder's preprocessor_config.json or processor_config.json
+/// says: another size, a part in the middle, other numbers for bytes.
 #pragma once
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <filesystem>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
@@ -23,6 +23,7 @@
 #include "rapt/images/resize.hpp"
 #include "rapt/io/json.hpp"
 #include "rapt/pretrained/folder_contents.hpp"
+#include "rapt/pretrained/pretrained.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -30,6 +31,8 @@ namespace rapt { inline namespace RAPT_ABI {
 struct ImageSize {
   Index height = 224, width = 224;
   std::optional<Index> shortest_edge = {};
+
+  friend bool operator==(const ImageSize&, const ImageSize&) = default;
 };
 
 struct ImagePreprocessorOptions {
@@ -37,6 +40,20 @@ struct ImagePreprocessorOptions {
   Resampling resample = Resampling::bilinear;
   std::optional<ImageSize> crop_size = {};  ///< the part in the middle that is kept; unset: all
   Normalization normalization = {.mean = {0.5}, .standard_deviation = {0.5}};
+
+  /// The defaults of transformers' classes for these models.
+  [[nodiscard]] static ImagePreprocessorOptions vit() { return {}; }
+  [[nodiscard]] static ImagePreprocessorOptions deit() {
+    return {.size = ImageSize{.height = 256, .width = 256}, .resample = Resampling::bicubic, .crop_size = ImageSize{}};
+  }
+  [[nodiscard]] static ImagePreprocessorOptions beit() { return {.resample = Resampling::bicubic}; }
+  [[nodiscard]] static ImagePreprocessorOptions clip() {
+    return {.size = ImageSize{.shortest_edge = 224},
+            .resample = Resampling::bicubic,
+            .crop_size = ImageSize{},
+            .normalization = {.mean = {0.48145466, 0.4578275, 0.40821073},
+                              .standard_deviation = {0.26862954, 0.26130258, 0.27577711}}};
+  }
 };
 
 /// Makes a model's input of images. A const one may be used from many threads.
@@ -44,29 +61,47 @@ class ImagePreprocessor {
  public:
   explicit ImagePreprocessor(ImagePreprocessorOptions options) : options_(std::move(options)) {}
 
-  /// Reads a folder's preprocessor_config.json. Absent keys have the defaults of transformers' class, which is
-  /// "image_processor_type". Throws IoError that names the file for a class or a value that is not known.
+  /// Reads "image_processor" of a folder's processor_config.json or else, as older folders have it,
+  /// preprocessor_config.json. Absent keys have the defaults of transformers' class, which is "image_processor_type" or
+  /// else that of the model in config.json. Throws IoError that names the file for a class or value that is unknown.
   [[nodiscard]] static ImagePreprocessor load(const std::filesystem::path& folder) {
     const detail::FolderContents contents(folder, kWhere,
                                           "config.json, model.safetensors and preprocessor_config.json");
-    if (!contents.has("preprocessor_config.json")) contents.refuse_without("no preprocessor_config.json");
-    const std::string path = (folder / "preprocessor_config.json").string();
-    return ImagePreprocessor(Reader(detail::read_json_object(path, kWhere), path).options());
+    const std::string newer = (folder / "processor_config.json").string();
+    if (contents.has("processor_config.json")) {
+      const nlohmann::json json = detail::read_json_object(newer, kWhere);
+      const auto found = json.find("image_processor");
+      if (found != json.end()) {
+        detail::JsonReader(kWhere, newer).expect(found->is_object(), "image_processor", *found, "an object");
+        return ImagePreprocessor(Reader(*found, newer).options(folder));
+      }
+    }
+    if (!contents.has("preprocessor_config.json")) {
+      contents.refuse_without("no preprocessor_config.json and no processor_config.json with an \"image_processor\"");
+    }
+    const std::string older = (folder / "preprocessor_config.json").string();
+    return ImagePreprocessor(Reader(detail::read_json_object(older, kWhere), older).options(folder));
   }
 
-  /// The image in the size that the model sees, with `channels` channels.
+  /// Throws IoError that names the folder, from which this was read, unless there is one mean and one standard
+  /// deviation, or one for each channel.
+  void require_channels(Index channels, const std::filesystem::path& folder) const {
+    for (const auto* values : {&options_.normalization.mean, &options_.normalization.standard_deviation}) {
+      require<IoError>(values->size() == 1 || std::ssize(*values) == channels, kWhere, folder.string(),
+                       ": image_mean and image_std must have a number for each of ", channels,
+                       " channels: ", values->size());
+    }
+  }
+
+  /// The image in the size that the model sees, with `channels` channels. Throws ShapeError for an empty image that is
+  /// to get another size.
   [[nodiscard]] Image resize(const Image& image, Index channels) const {
     Image result = channels == 1 ? to_gray(image) : to_rgb(image);
-    if (options_.size) {
-      Index height = options_.size->height, width = options_.size->width;
-      if (const auto edge = options_.size->shortest_edge) {
-        const Index shorter = std::min(result.height(), result.width());
-        height = *edge * result.height() / shorter;
-        width = *edge * result.width() / shorter;
-      }
-      result = resized(result, height, width, options_.resample);
+    if (const auto& size = options_.size) {
+      result = size->shortest_edge ? resized_to_shortest(result, *size->shortest_edge, options_.resample)
+                                   : resized(result, size->height, size->width, options_.resample);
     }
-    return options_.crop_size ? centre_crop(result, options_.crop_size->height, options_.crop_size->width) : result;
+    return options_.crop_size ? centre_cropped(result, options_.crop_size->height, options_.crop_size->width) : result;
   }
   /// The model's input   // [B, C * H * W]
   /// Throws ShapeError that names the image, counted from `first`, for an empty one and for one that does not become an
@@ -93,32 +128,15 @@ class ImagePreprocessor {
    public:
     Reader(nlohmann::json json, const std::string& path) : json_(std::move(json)), reader_(kWhere, path) {}
 
-    [[nodiscard]] ImagePreprocessorOptions options() const {
-      struct Family {
-        std::string_view name;
-        Resampling resample;
-        Index size;
-        bool crops;
-      };
-      constexpr Family kFamilies[] = {{"ViT", Resampling::bilinear, 224, false},
-                                      {"DeiT", Resampling::bicubic, 256, true},
-                                      {"Beit", Resampling::bicubic, 224, false}};
-      std::string type = json_.contains("feature_extractor_type") ? text("feature_extractor_type") : "";
-      if (json_.contains("image_processor_type")) type = text("image_processor_type");
-      const auto family = std::find_if(std::begin(kFamilies), std::end(kFamilies), [&](const Family& one) {
-        return type == std::string(one.name) + "ImageProcessor" ||
-               type == std::string(one.name) + "ImageProcessorFast" ||
-               type == std::string(one.name) + "FeatureExtractor";
-      });
-      require<IoError>(family != std::end(kFamilies), kWhere, reader_.file(), ": the image processor is ",
-                       detail::quote_name(type), ", known are those of ViT, DeiT and BEiT");
-      ImagePreprocessorOptions options;
-      options.size.reset();
-      if (flag("do_resize", true)) options.size = size("size", family->size);
-      if (flag("do_center_crop", family->crops)) options.crop_size = size("crop_size", 224);
+    /// The folder is where config.json tells the model, if the file does not name a class.
+    [[nodiscard]] ImagePreprocessorOptions options(const std::filesystem::path& folder) const {
+      ImagePreprocessorOptions options = family_defaults(folder);
+      const bool crops = flag("do_center_crop", options.crop_size.has_value());
+      options.size = flag("do_resize", true) ? std::optional(size("size", *options.size)) : std::nullopt;
+      options.crop_size = crops ? std::optional(size("crop_size", ImageSize{})) : std::nullopt;
       require<IoError>(!options.crop_size || !options.crop_size->shortest_edge, kWhere, reader_.file(),
                        ": \"crop_size\" must have a \"height\" and a \"width\"");
-      Index resample = static_cast<Index>(family->resample);
+      Index resample = static_cast<Index>(options.resample);
       read("resample", resample);
       const auto known = named_values(Resampling());
       reader_.expect(resample < std::ssize(known), "resample", json_.value("resample", nlohmann::json()),
@@ -127,23 +145,48 @@ class ImagePreprocessor {
       double factor = 1 / 255.0;
       read("rescale_factor", factor);
       if (!flag("do_rescale", true)) factor = 1;
-      options.normalization = {.mean = {0}, .standard_deviation = {1}};
-      if (flag("do_normalize", true)) {
-        options.normalization = {.mean = {0.5, 0.5, 0.5}, .standard_deviation = {0.5, 0.5, 0.5}};
-        numbers("image_mean", options.normalization.mean);
-        numbers("image_std", options.normalization.standard_deviation);
-      }
+      numbers("image_mean", options.normalization.mean);
+      numbers("image_std", options.normalization.standard_deviation);
+      if (!flag("do_normalize", true)) options.normalization = {};
       reader_.expect(factor > 0, "rescale_factor", json_.value("rescale_factor", nlohmann::json()), "positive");
       // (v f - mean) / deviation is (v / 255 - mean / (255 f)) / (deviation / (255 f)).
-      for (double& value : options.normalization.mean) value /= 255 * factor;
-      for (double& value : options.normalization.standard_deviation) {
-        reader_.expect(value > 0, "image_std", json_.value("image_std", nlohmann::json()), "positive");
+      for (double& value : options.normalization.mean) {
         value /= 255 * factor;
+        reader_.expect(std::isfinite(value), "image_mean", json_.value("image_mean", nlohmann::json()), "finite");
+      }
+      for (double& value : options.normalization.standard_deviation) {
+        value /= 255 * factor;
+        reader_.expect(value > 0 && std::isfinite(value), "image_std", json_.value("image_std", nlohmann::json()),
+                       "positive");
       }
       return options;
     }
 
    private:
+    /// What holds where the file says nothing.
+    [[nodiscard]] ImagePreprocessorOptions family_defaults(const std::filesystem::path& folder) const {
+      struct Family {
+        std::string_view classes, model_type;  // what the names of transformers' classes begin with; in config.json
+        ImagePreprocessorOptions (*defaults)();
+      };
+      constexpr Family kFamilies[] = {{"ViT", "vit", ImagePreprocessorOptions::vit},
+                                      {"DeiT", "deit", ImagePreprocessorOptions::deit},
+                                      {"Beit", "beit", ImagePreprocessorOptions::beit},
+                                      {"CLIP", "clip", ImagePreprocessorOptions::clip}};
+      std::string type = text("feature_extractor_type");
+      if (json_.contains("image_processor_type")) type = text("image_processor_type");
+      const std::string model_type = type.empty() ? pretrained_type(folder) : "";
+      for (const Family& family : kFamilies) {
+        if (type.empty() && model_type == family.model_type) return family.defaults();
+        for (const std::string_view suffix : {"ImageProcessor", "ImageProcessorFast", "FeatureExtractor"}) {
+          if (type == std::string(family.classes).append(suffix)) return family.defaults();
+        }
+      }
+      fail<IoError>(
+          kWhere, reader_.file(), ": the image processor is ",
+          type.empty() ? "that of a model of type " + detail::quote_name(model_type) : detail::quote_name(type),
+          ", known are those of ViT, DeiT, BEiT and CLIP");
+    }
     /// Absent or null, the value stays.
     template <class Value>
     void read(const char* key, Value& value) const {
@@ -168,11 +211,12 @@ class ImagePreprocessor {
         read(key, values);
       }
     }
-    /// A number for both sides, or an object with "height" and "width" or with "shortest_edge".
-    [[nodiscard]] ImageSize size(const char* key, Index otherwise) const {
+    /// An object with "height" and "width" or with "shortest_edge", or a number: the shorter side where that is what
+    /// the default tells, or else both sides. Absent or null, the default.
+    [[nodiscard]] ImageSize size(const char* key, const ImageSize& otherwise) const {
       const auto found = json_.find(key);
-      ImageSize size{.height = otherwise, .width = otherwise};
-      if (found == json_.end() || found->is_null()) return size;
+      if (found == json_.end() || found->is_null()) return otherwise;
+      ImageSize size;
       if (found->is_object()) {
         const bool has_edge = found->contains("shortest_edge") && found->size() == 1;
         reader_.expect(has_edge || (found->contains("height") && found->contains("width")), key, *found,
@@ -183,6 +227,8 @@ class ImagePreprocessor {
           reader_.read("height", found->at("height"), size.height);
           reader_.read("width", found->at("width"), size.width);
         }
+      } else if (otherwise.shortest_edge) {
+        reader_.read(key, *found, size.shortest_edge.emplace());
       } else {
         reader_.read(key, *found, size.height);
         size.width = size.height;

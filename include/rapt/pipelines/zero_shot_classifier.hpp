@@ -5,7 +5,7 @@
 ///
 /// ```cpp
 /// const auto classify = rapt::zero_shot_classifier("bart-large-mnli");
-/// const auto found = classify(lines, {"politics", "sports"}, {.hypothesis_template = "This is about {}."});
+/// const auto found = classify(lines, {{"politics", "sports"}}, {.hypothesis_template = "This is about {}."});
 /// ```
 #pragma once
 
@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "rapt/core/error.hpp"
+#include "rapt/pipelines/candidate_labels.hpp"
 #include "rapt/pipelines/label_scores.hpp"
 #include "rapt/pipelines/task_encoder.hpp"
 #include "rapt/text/unicode.hpp"
@@ -43,17 +44,11 @@ class ZeroShotClassifier {
   [[nodiscard]] std::vector<std::vector<LabelScore>> operator()(std::span<const std::string> texts,
                                                                 std::span<const std::string> candidate_labels,
                                                                 const ZeroShotOptions& options = {}) const {
-    require(!candidate_labels.empty(), kWhere, "there must be a label");
-    const std::string& pattern = options.hypothesis_template;
-    const std::size_t place = pattern.find("{}");
-    require(place != pattern.npos && pattern.find("{}", place + 2) == pattern.npos, kWhere,
-            "hypothesis_template must have one {} for the label: ", pattern);
+    const auto hypotheses = detail::hypotheses(candidate_labels, options.hypothesis_template, kWhere);
     std::vector<std::string> first, second;
     for (const std::string& text : texts) {
-      for (const std::string& label : candidate_labels) {
-        first.push_back(text);
-        second.push_back(std::string(pattern).replace(place, 2, label));
-      }
+      first.insert(first.end(), hypotheses.size(), text);
+      second.insert(second.end(), hypotheses.begin(), hypotheses.end());
     }
     const PairBatch batch = encoder_.encode(first, second, Truncation::Strategy::only_first);
     const Index labels = std::ssize(candidate_labels);

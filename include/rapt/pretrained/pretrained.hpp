@@ -349,7 +349,10 @@ void save_pretrained(const std::filesystem::path& path, const M& model) {
     const TensorView<const T> view = parameter.value().view();
     for (StoredPart& part : stored_parts(table, name, is_row ? parameter.size() : parameter.rows())) {
       if (part.name.starts_with(left_out)) part.name.erase(0, left_out.size());
-      if (is_row) {
+      if (part.as_scalar) {
+        entries.emplace_back(part.name, std::string(to_string(kDtypeOf<T>)), std::vector<Index>(),
+                             std::as_bytes(std::span(view.data() + part.first_row, 1)));
+      } else if (is_row) {
         const Shape shape = part.as_row ? Shape{1, part.rows} : Shape{part.rows};
         entries.emplace_back(part.name, TensorView<const T>(view.data() + part.first_row, shape));
       } else if (part.transposed) {

@@ -26,6 +26,7 @@ struct StoredName {
   std::vector<StoredTensor> stored;  ///< if several, their rows one behind the other make up the parameter
   bool transposed = false;           ///< kept as [in, out], as the Conv1D of OpenAI's GPT-2
   bool as_row = false;               ///< a vector that is kept as [1, n]
+  bool as_scalar = false;            ///< a vector of one element that is kept as a scalar, which has no sizes
 };
 using StoredNames = std::vector<StoredName>;
 
@@ -33,7 +34,7 @@ using StoredNames = std::vector<StoredName>;
 struct StoredPart {
   std::string name;
   Index first_row = 0, rows = 0;
-  bool transposed = false, as_row = false;
+  bool transposed = false, as_row = false, as_scalar = false;
   std::vector<std::string> copies = {};
 };
 
@@ -83,7 +84,12 @@ namespace detail {
     Index first = 0;
     for (const StoredTensor& tensor : line.stored) {
       const Index count = tensor.rows > 0 ? tensor.rows : rows / static_cast<Index>(line.stored.size());
-      parts.push_back({detail::fill_stars(tensor.name, numbers), first, count, line.transposed, line.as_row});
+      parts.push_back({.name = detail::fill_stars(tensor.name, numbers),
+                       .first_row = first,
+                       .rows = count,
+                       .transposed = line.transposed,
+                       .as_row = line.as_row,
+                       .as_scalar = line.as_scalar});
       for (const std::string& copy : tensor.copies) parts.back().copies.push_back(detail::fill_stars(copy, numbers));
       first += count;
     }
