@@ -6,7 +6,8 @@ tokenizers, and what transformers' pipelines make of texts with them.
     files        texts of files
     folders      name: {file name: its number in files}, and "tensors": {tensor's name: its key in pipelines.safetensors}
     texts        all texts; spans of results are counted in bytes
-    classify, multi_label, regression, pairs, zero_shot, entities, questions, fill, rank, images
+    classify, multi_label, regression, pairs, zero_shot, entities, questions, fill, rank, roberta, distilbert,
+    images, t5, gpt
                  results: see the functions
 
 transformers 5 has no pipeline for questions any more: `answers` computes what the documentation of the one of
@@ -22,9 +23,10 @@ import torch
 import transformers
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from tokenizers import processors
 
 from make_resize import sample_image
-from make_tokenizers import generated_lines, small_wordpiece, wordpiece
+from make_tokenizers import byte_level, generated_lines, roberta, small_bpe, small_wordpiece, wordpiece
 
 HERE = pathlib.Path(__file__).parent
 SIZES = dict(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24, max_position_embeddings=48)
@@ -40,13 +42,16 @@ def wordpiece_tokenizer():
 
 
 def randomized(model, seed):
-    """Weights so large that scores of different texts differ; equal ones for parameters of the same name and shape."""
+    """Weights so large that scores of different texts differ; equal ones for parameters of the same name and shape.
+    bfloat16 holds them, which halves the file."""
     for name, parameter in model.named_parameters():
+        name = name.removeprefix(model.base_model_prefix + ".")
         generator = torch.Generator().manual_seed(seed + sum(name.encode()) * 31 + parameter.numel())
         noise = torch.randn(parameter.shape, generator=generator)
         with torch.no_grad():
             is_norm = parameter.dim() == 1 and name.endswith("weight")
-            parameter.copy_(1 + 0.1 * noise if is_norm else (0.1 if parameter.dim() == 1 else 0.45) * noise)
+            value = 1 + 0.1 * noise if is_norm else (0.1 if parameter.dim() == 1 else 0.45) * noise
+            parameter.copy_(value.bfloat16())
     return model.eval()
 
 
@@ -54,6 +59,9 @@ def keep(name, model, processor):
     """Keeps the folder that `save_pretrained` of both writes."""
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
+        if hasattr(processor, "backend_tokenizer"):  # what an earlier call has set would be saved
+            processor.backend_tokenizer.no_truncation()
+            processor.backend_tokenizer.no_padding()
         processor.save_pretrained(folder)
         kept = {}
         for path in sorted(pathlib.Path(folder).iterdir()):
@@ -62,11 +70,12 @@ def keep(name, model, processor):
                 if text not in FILES:
                     FILES.append(text)
                 kept[path.name] = FILES.index(text)
-        known = {(tuple(tensor.shape), tensor.numpy().tobytes()): key for key, tensor in TENSORS.items()}
+        known = {(tuple(tensor.shape), tensor.float().numpy().tobytes()): key for key, tensor in TENSORS.items()}
         kept["tensors"] = {}
         for tensor_name, tensor in load_file(pathlib.Path(folder) / "model.safetensors").items():
             key = known.setdefault((tuple(tensor.shape), tensor.numpy().tobytes()), str(len(known)))
-            TENSORS[key] = tensor
+            TENSORS[key] = tensor.bfloat16()
+            assert torch.equal(TENSORS[key].float(), tensor), tensor_name
             kept["tensors"][tensor_name] = key
     FOLDERS[name] = kept
 
@@ -105,7 +114,7 @@ def entities(model, tokenizer, texts):
     runs["stride"] = {"aggregation_strategy": "average", "stride": 8}
     runs["all"] = {"aggregation_strategy": "simple", "ignore_labels": ["PER", "B-LOC"]}
     for name, options in runs.items():
-        chosen = texts if name in ("none", "stride") else texts[::3]
+        chosen = texts[::2] if name in ("none", "stride") else texts[::4]
         found[name] = []
         for text in chosen:
             result = pipe(text, **options)
@@ -127,8 +136,9 @@ def answers(model, tokenizer, question, context, top_k=1, max_answer_len=15, max
     found, impossible = {}, 1.0
     for w, ids in enumerate(windows["input_ids"]):
         encoding = windows.encodings[w]
+        inputs = {name: torch.tensor([windows[name][w]]) for name in tokenizer.model_input_names}
         with torch.no_grad():
-            output = model(input_ids=torch.tensor([ids]), token_type_ids=torch.tensor([windows["token_type_ids"][w]]))
+            output = model(**inputs)
         is_context = numpy.array([one == 1 for one in encoding.sequence_ids])
         is_possible = is_context | (numpy.array(ids) == tokenizer.cls_token_id)
         starts, ends = (torch.where(torch.tensor(is_possible), logits[0], -torch.inf).softmax(0).numpy().astype(float)
@@ -222,7 +232,7 @@ def bert_tasks(results, tokenizer, texts):
     keep("fill", filler, tokenizer)
     pipe = transformers.pipeline("fill-mask", model=filler, tokenizer=tokenizer)
     masked = []
-    for i, text in enumerate(texts):
+    for i, text in enumerate(texts[::2]):
         words = text.split(" ")
         words[i % min(len(words), 5)] = "[MASK]"
         if i % 4 == 0:
@@ -233,6 +243,106 @@ def bert_tasks(results, tokenizer, texts):
     results["fill"] = {"texts": masked, "two": fills(run), "targets": targets,
                        "of_targets": fills([pipe([text], targets=targets, tokenizer_kwargs={"truncation": True})
                                             for text in masked[::5]])}
+
+
+def other_encoders(results, texts):
+    """roberta, distilbert: the same tasks on some of the texts."""
+    tokenizer = roberta(small_bpe())
+    tokenizer.add_special_tokens(["<pad>", "<unk>"])
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, model_max_length=LONGEST, unk_token="<unk>", sep_token="</s>", pad_token="<pad>",
+        cls_token="<s>", mask_token="<mask>", model_input_names=["input_ids", "attention_mask"])
+    names = ["a", "b", "c"]
+    labels = dict(id2label=dict(enumerate(names)), label2id={name: i for i, name in enumerate(names)})
+    # The padding token, from whose number positions are counted, is one that no text has.
+    config = dict(SIZES, vocab_size=len(tokenizer), pad_token_id=1, type_vocab_size=1, num_hidden_layers=1, hidden_size=8)
+    config["max_position_embeddings"] = 50
+
+    def make(kind, **settings):
+        model = randomized(getattr(transformers, "RobertaFor" + kind)(transformers.RobertaConfig(**config, **settings)), 5)
+        keep("roberta_" + kind, model, tokenizer)
+        return model
+
+    some = [text or " " for text in texts[::2]]
+    pipe = transformers.pipeline("text-classification", model=make("SequenceClassification", **labels), tokenizer=tokenizer)
+    found = {"labels": names, "texts": some}
+    found["pairs"] = labelled([pipe({"text": a, "text_pair": b}, truncation=True, top_k=None)
+                               for a, b in zip(some, some[1:])], names)
+    found["entities"] = entities(make("TokenClassification", **labels), tokenizer, some[::2])
+    asked = make("QuestionAnswering")
+    # The tokenizers package leaves the space before the first token of each window in its place: contexts of one window.
+    found["questions"] = [["the small cat?", text] for text in some
+                          if text.strip() and len(tokenizer("the small cat?", text)["input_ids"]) <= LONGEST]
+    found["answers"] = [answers(asked, tokenizer, *one, top_k=2) for one in found["questions"]]
+    filler = transformers.pipeline("fill-mask", model=make("MaskedLM"), tokenizer=tokenizer)
+    found["masked"] = ["the <mask> of " + text for text in some]
+    found["fills"] = fills([filler(text, top_k=2, tokenizer_kwargs={"truncation": True}) for text in found["masked"]])
+    results["roberta"] = found
+
+    tokenizer = wordpiece_tokenizer()
+    tokenizer.model_input_names = ["input_ids", "attention_mask"]
+    model = randomized(transformers.DistilBertForSequenceClassification(transformers.DistilBertConfig(
+        vocab_size=len(tokenizer), dim=16, n_layers=1, n_heads=2, hidden_dim=24, max_position_embeddings=48, **labels)), 5)
+    keep("distilbert", model, tokenizer)
+    pipe = transformers.pipeline("text-classification", model=model, tokenizer=tokenizer)
+    results["distilbert"] = labelled([pipe({"text": a, "text_pair": b}, truncation=True, top_k=None)
+                                      for a, b in zip(some, some[1:])], names)
+
+
+def generated(model, tokenizer, texts, prefix="", **options):
+    """Of each text the texts that `generate` finds, of a model that continues prompts their tokens, without the prompt and
+    an end token."""
+    found = []
+    for text in texts:
+        inputs = tokenizer(prefix + text, return_tensors="pt")
+        inputs.pop("token_type_ids", None)
+        all_tokens = model.generate(**inputs, **options)
+        if model.config.is_encoder_decoder:
+            found.append([tokenizer.decode(tokens, skip_special_tokens=True) for tokens in all_tokens])
+        else:
+            behind = all_tokens[:, inputs["input_ids"].shape[1]:].tolist()
+            found.append([[token for token in tokens if token != tokenizer.eos_token_id] for tokens in behind])
+    return found
+
+
+def generating_tasks(results, texts):
+    """t5: summarization, translation and plain, with the settings that the folder names; gpt: with those of its
+    generation_config.json and with others."""
+    some = [text for text in texts[:60:2] if text.strip()]
+    tokenizer = wordpiece(small_wordpiece(), lowercase=True)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A [SEP]", pair="$A [SEP] $B [SEP]", special_tokens=[("[SEP]", tokenizer.token_to_id("[SEP]"))])
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]", eos_token="[SEP]",
+                                                     pad_token="[PAD]")
+    tasks = {"summarization": {"prefix": "the cat: ", "num_beams": 3, "max_length": 12, "min_length": 4,
+                               "no_repeat_ngram_size": 2, "early_stopping": True, "length_penalty": 2.0},
+             "translation_en_to_de": {"prefix": "small: ", "max_length": 9}}
+    config = transformers.T5Config(vocab_size=len(tokenizer), d_model=8, d_kv=4, d_ff=24, num_layers=1, num_decoder_layers=1,
+                                   num_heads=2, eos_token_id=3, pad_token_id=0, decoder_start_token_id=0,
+                                   task_specific_params=tasks)
+    model = randomized(transformers.T5ForConditionalGeneration(config), 7)
+    model.generation_config.max_new_tokens = 6
+    keep("t5", model, tokenizer)
+    found = {"texts": some, "plain": generated(model, tokenizer, some),
+             "beams": generated(model, tokenizer, some[:10], num_beams=3, num_return_sequences=2, max_new_tokens=5)}
+    model.generation_config.max_new_tokens = None  # max_length of the task would not count beside it
+    for name, task in tasks.items():
+        options = {key: value for key, value in task.items() if key != "prefix"}
+        found[name] = generated(model, tokenizer, some, prefix=task["prefix"], **options)
+    results["t5"] = found
+
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=byte_level(small_bpe()), eos_token="<|endoftext|>", unk_token="<|endoftext|>")
+    config = transformers.GPT2Config(vocab_size=len(tokenizer), n_positions=64, n_embd=8, n_layer=1, n_head=2, n_inner=24,
+                                     bos_token_id=len(tokenizer) - 1, eos_token_id=len(tokenizer) - 1)
+    model = randomized(transformers.GPT2LMHeadModel(config), 7)
+    model.generation_config.max_new_tokens = 7
+    model.generation_config.repetition_penalty = 1.3
+    keep("gpt", model, tokenizer)
+    short = [text for text in some if len(tokenizer(text)["input_ids"]) < 50]
+    results["gpt"] = {"texts": short, "plain": generated(model, tokenizer, short),
+                      "beams": generated(model, tokenizer, short[:10], num_beams=3, num_return_sequences=2, max_new_tokens=4,
+                                         repetition_penalty=1.0)}
 
 
 def image_tasks(results):
@@ -269,7 +379,9 @@ def main():
     results = {"texts": texts}
     torch.set_num_threads(1)
     bert_tasks(results, wordpiece_tokenizer(), texts)
+    other_encoders(results, texts)
     image_tasks(results)
+    generating_tasks(results, texts)
     save_file(TENSORS, HERE / "pipelines.safetensors")
     text = json.dumps({"files": FILES, "folders": FOLDERS, **results}, ensure_ascii=False, separators=(",", ":"))
     (HERE / "pipelines.json").write_text(text.replace("]],[[", "]],\n[[") + "\n", encoding="utf-8")

@@ -112,7 +112,7 @@ TEST_F(EncoderTask, FindsEntitiesAsTransformersDoes) {
   const GoldenFolder folder(golden_tasks(), "entities");
   const auto find = rapt::token_classifier(folder);
   const json& expected = expected_of("entities");
-  const Texts texts = golden_tasks().texts(), some = golden_tasks().texts(3);
+  const Texts texts = golden_tasks().texts(2), some = golden_tasks().texts(4);
   for (const auto& [name, strategy] : rapt::named_values(Aggregation())) {
     SCOPED_TRACE(name);
     expect_entities(find(strategy == Aggregation::none ? texts : some, {.aggregation_strategy = strategy}),
@@ -125,7 +125,8 @@ TEST_F(EncoderTask, FindsEntitiesAsTransformersDoes) {
   const Texts tail = {"in Z\xC3\xBCrich"};
   const auto pieces = find(tail, {.ignore_labels = {}});
   ASSERT_FALSE(pieces[0].empty());
-  EXPECT_EQ(pieces[0][0].text_in(tail[0]), tail[0].substr(0, 2));
+  EXPECT_EQ(pieces[0][0].text_in(tail[0]), "i");
+  EXPECT_EQ(pieces[0].back().span.end, tail[0].size());
   expect_message<ValueError>([&] { std::ignore = find(texts, {.stride = 8}); }, "need an aggregation_strategy");
   expect_message<ValueError>(
       [&] { std::ignore = find(texts, {.aggregation_strategy = Aggregation::max, .stride = 38}); },
@@ -226,6 +227,46 @@ TEST_F(EncoderTask, RanksTextsByTheScoresOfTransformers) {
   config["sentence_transformers"]["activation_fn"] = "torch.nn.modules.activation.Tanh";
   std::ofstream(folder.path() / "config.json") << config;
   expect_message<IoError>([&] { std::ignore = rapt::cross_encoder(folder); }, "must be Identity or Sigmoid");
+}
+
+/// A family without token types, whose tokenizer cuts bytes and has other marks.
+TEST_F(EncoderTask, RobertaDoesTheSameTasks) {
+  const json& expected = expected_of("roberta");
+  const Texts texts = expected["texts"], labels = expected["labels"];
+  const Texts first(texts.begin(), texts.end() - 1), second(texts.begin() + 1, texts.end());
+  const GoldenFolder classes(golden_tasks(), "roberta_SequenceClassification");
+  expect_labels(rapt::text_classifier(classes)(first, second, {.top_k = {}}), expected["pairs"], labels);
+
+  const GoldenFolder entities(golden_tasks(), "roberta_TokenClassification");
+  const auto find = rapt::token_classifier(entities);
+  const auto every = [&](std::size_t n) {
+    Texts some;
+    for (std::size_t i = 0; i < texts.size(); i += n) some.push_back(texts[i]);
+    return some;
+  };
+  for (const auto& [name, strategy] : rapt::named_values(Aggregation())) {
+    SCOPED_TRACE(name);
+    expect_entities(find(every(strategy == Aggregation::none ? 4 : 8), {.aggregation_strategy = strategy}),
+                    expected["entities"][std::string(name)]);
+  }
+  expect_entities(find(every(4), {.aggregation_strategy = Aggregation::average, .stride = 8}),
+                  expected["entities"]["stride"]);
+
+  const GoldenFolder asked(golden_tasks(), "roberta_QuestionAnswering");
+  std::vector<rapt::Question> questions;
+  for (const json& one : expected["questions"]) questions.push_back({.question = one[0], .context = one[1]});
+  expect_answers(rapt::question_answerer(asked)(questions, {.top_k = 2}), expected["answers"]);
+
+  const GoldenFolder masked(golden_tasks(), "roberta_MaskedLM");
+  expect_fills(rapt::mask_filler(masked)(expected["masked"].get<Texts>(), {.top_k = 2}), expected["fills"]);
+}
+
+/// The pairs of the tokenizer have types, which the model does not tell.
+TEST_F(EncoderTask, DistilBertClassifiesPairs) {
+  const Texts texts = expected_of("roberta")["texts"], labels = {"a", "b", "c"};
+  const Texts first(texts.begin(), texts.end() - 1), second(texts.begin() + 1, texts.end());
+  const GoldenFolder folder(golden_tasks(), "distilbert");
+  expect_labels(rapt::text_classifier(folder)(first, second, {.top_k = {}}), expected_of("distilbert"), labels);
 }
 
 TEST_F(EncoderTask, FoldersOfOtherTasksAreRefused) {

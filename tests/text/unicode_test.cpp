@@ -31,6 +31,30 @@ TEST(FindInvalidUtf8, AcceptsEveryCodePointButSurrogates) {
   EXPECT_FALSE(find_invalid_utf8("").has_value());
 }
 
+TEST(ReplaceMalformed, ReplacesAsPythonDoes) {
+  const std::string mark = "\xEF\xBF\xBD";
+  const auto marks = [&](int count) {
+    std::string text;
+    for (; count > 0; --count) text += mark;
+    return text;
+  };
+  EXPECT_EQ(rapt::replace_malformed("plain \xC3\xA9 \xF0\x9F\x98\x80"), "plain \xC3\xA9 \xF0\x9F\x98\x80");
+  EXPECT_EQ(rapt::replace_malformed(""), "");
+  for (const auto& [bytes, count] : std::vector<std::pair<std::string, int>>{{"\x83\x8A", 2},
+                                                                             {"\xE6\x96", 1},
+                                                                             {"\xF0\x9F\x98", 1},
+                                                                             {"\xF0\x9F", 1},
+                                                                             {"\xC3", 1},
+                                                                             {"\xC0\x80", 2},
+                                                                             {"\xE0\x80\xAF", 3},
+                                                                             {"\xED\xA0\x80", 3},
+                                                                             {"\xF4\x90\x80\x80", 4},
+                                                                             {"\xE2\x82\xE2\x82", 2}}) {
+    EXPECT_EQ(rapt::replace_malformed("a" + bytes + "b"), "a" + marks(count) + "b") << count;
+    EXPECT_EQ(rapt::replace_malformed(bytes), marks(count)) << count;
+  }
+}
+
 TEST(FindInvalidUtf8, GivesTheOffsetOfTheFirstMalformedByte) {
   struct Case {
     std::string_view bytes;

@@ -81,7 +81,8 @@ class EncoderModelOf final : public EncoderModel {
                                      std::span<const std::int32_t> token_types,
                                      std::span<const std::int32_t> rows) const override {
     const Inference scope;
-    const Variable<float> hidden = model_.hidden(batch, token_types);
+    const bool tells_types = model_.config().token_types > 1;  // tokenizers of one type may give others to pairs
+    const Variable<float> hidden = model_.hidden(batch, tells_types ? token_types : std::span<const std::int32_t>());
     if (head == EncoderHead::spans) return model_.question_logits(hidden).value();
     if (head == EncoderHead::vocabulary) return model_.logits(gather_rows<float>(hidden, rows)).value();
     return model_.class_logits(hidden, batch.row_splits).value();
@@ -91,6 +92,7 @@ class EncoderModelOf final : public EncoderModel {
   M model_;
 };
 
+/// Bert is RoBERTa, DistilBERT, ELECTRA and ALBERT, too.
 using EncoderFamilies = ModelFamilies<Bert<float>>;
 
 }  // namespace detail

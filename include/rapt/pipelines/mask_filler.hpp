@@ -21,6 +21,7 @@
 #include "rapt/core/index.hpp"
 #include "rapt/pipelines/label_scores.hpp"
 #include "rapt/pipelines/task_encoder.hpp"
+#include "rapt/text/unicode.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -34,8 +35,8 @@ struct MaskFillerOptions {
 struct MaskFill {
   double score = 0;  ///< probability
   TokenId token = 0;
-  std::string token_text;
-  std::string text;  ///< the text with the token at the mask's place; other masks stay
+  std::string token_text;  ///< as `text` with U+FFFD for bytes that are no character
+  std::string text;        ///< the text with the token at the mask's place; other masks stay
 };
 
 /// Fills masks. A const one may be used from many threads.
@@ -116,10 +117,11 @@ class MaskFiller {
         std::erase(filled, padding_);
         // Of several masks the others are to be seen, and with them all special tokens.
         const bool is_only_one = logits.rows() == 1;
-        found.back().push_back({.score = scores[best],
-                                .token = token,
-                                .token_text = encoder_.tokenizer().decode({&token, 1}, /*skip_special=*/false),
-                                .text = encoder_.tokenizer().decode(filled, is_only_one)});
+        found.back().push_back(
+            {.score = scores[best],
+             .token = token,
+             .token_text = replace_malformed(encoder_.tokenizer().decode({&token, 1}, /*skip_special=*/false)),
+             .text = replace_malformed(encoder_.tokenizer().decode(filled, is_only_one))});
       }
     }
     return found;

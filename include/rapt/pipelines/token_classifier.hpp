@@ -170,7 +170,7 @@ class TokenClassifier {
   [[nodiscard]] bool continues_word(std::string_view text, TokenId token, const TextSpan& span) const {
     if (token == unknown_) return false;
     if (prefix_.empty()) {
-      return span.begin > 0 && span.begin < text.size() && text[span.begin - 1] != ' ' && text[span.begin] != ' ';
+      return span.begin > 0 && text.substr(span.begin - 1, 2).find(' ') == text.npos;
     }
     const std::string_view part = text.substr(span.begin, span.end - span.begin);
     return count_characters(encoder_.tokenizer().token(token)) != count_characters(part);

@@ -56,6 +56,36 @@ inline void append_code_point(std::string& text, std::int32_t value) {
   return std::nullopt;
 }
 
+/// The text with U+FFFD for what is not well-formed UTF-8: one for each longest part that begins a character, and one
+/// for each other byte, as by Python's bytes.decode(errors="replace").
+[[nodiscard]] inline std::string replace_malformed(std::string_view text) {
+  // A part begins a character if it does with the least or the greatest bytes behind it.
+  const auto begins_character = [](std::string_view part) {
+    for (const char fill : {'\x80', '\xBF'}) {
+      std::string whole(part);
+      while (whole.size() < 4) {
+        whole += fill;
+        if (const CodePoint point = code_point_at(whole, 0); point.value >= 0 && point.length == whole.size())
+          return true;
+      }
+    }
+    return false;
+  };
+  std::string replaced;
+  for (std::size_t i = 0; i < text.size();) {
+    const CodePoint point = code_point_at(text, i);
+    std::size_t length = point.length;
+    if (point.value >= 0) {
+      replaced += text.substr(i, length);
+    } else {
+      replaced += "\xEF\xBF\xBD";
+      while (i + length < text.size() && begins_character(text.substr(i, length + 1))) ++length;
+    }
+    i += length;
+  }
+  return replaced;
+}
+
 /// White space as in Python's str.split(): Unicode's White_Space and the separators U+001C .. U+001F.
 [[nodiscard]] constexpr bool is_whitespace(std::int32_t value) {
   if (value < 0x80) return (value >= 0x09 && value <= 0x0D) || (value >= 0x1C && value <= 0x20);
