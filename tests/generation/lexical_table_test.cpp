@@ -119,6 +119,9 @@ TEST(LexicalTable, RefusesWhatDoesNotFit) {
   expect_message<rapt::ValueError>([&] { LexicalTable(one, one, {.source_vocabulary = 9, .target_vocabulary = 2}); },
                                    "target token 2");
   expect_message<rapt::ValueError>([&] { LexicalTable(one, one, {}); }, "vocabularies must be positive");
+  expect_message<rapt::ValueError>(
+      [&] { LexicalTable(one, one, {.source_vocabulary = 9, .target_vocabulary = Index{1} << 60}); },
+      "target vocabulary");
   const LexicalTable table(one, one, {.source_vocabulary = 3, .target_vocabulary = 3});
   expect_message<rapt::ValueError>([&] { std::ignore = table.of(3); }, "source token 3");
 }

@@ -129,17 +129,29 @@ TEST(Shortlisted, ABatchChangesNothing) {
   });
 }
 
-TEST(Shortlisted, PrefixesAndFurtherTokensMayComeBesides) {
+TEST(Shortlisted, PrefixesMayComeBesides) {
   const auto model = rapt_test::random_transformer<float>(kWords, 9);
   const VocabularyShortlist list(kWords, Lists(kWords), {5});
   const TokenBatch source{{3, 2}, {4, 2}}, prefix{{17}, {18, 19}};
-  const Shortlisted with_prefix(model, list, prefix, {23});
+  const Shortlisted with_prefix(model, list, {.prefix = prefix});
   for (const rapt::Hypothesis& h : rapt::beam_search(with_prefix, source, {.beam_size = 2}, {.prefix = prefix})) {
     EXPECT_TRUE(h.tokens[0] == 17 || h.tokens[0] == 18);
     for (const TokenId token : h.tokens) {
-      EXPECT_TRUE(token == 5 || token == 23 || (token >= 17 && token <= 19)) << token;
+      EXPECT_TRUE(token == 5 || (token >= 17 && token <= 19)) << token;
     }
   }
+}
+
+TEST(Shortlisted, WhatARequestNamesMayCome) {
+  const auto model = rapt_test::random_transformer<float>(kWords, 9);
+  const VocabularyShortlist list(kWords, Lists(kWords), {5});
+  const TokenBatch source{{3, 2}};
+  const rapt::SearchRequest request{
+      .marks = rapt::SequenceMarks{.begin = 1, .ends = {11}, .forced_begin = 12, .max_length = 6}};
+  const auto found = rapt::greedy_search(Shortlisted(model, list, request, {.forced_ends = {11}}), source,
+                                         {.forced_ends = {11}}, request);
+  EXPECT_EQ(found[0].tokens.front(), 12);
+  EXPECT_TRUE(found[0].finished);
 }
 
 TEST(Shortlisted, ModelsOfAnEnsembleMayHaveTheSameList) {
@@ -161,8 +173,8 @@ TEST(Shortlisted, RefusesWhatDoesNotFit) {
   const VocabularyShortlist other(kWords + 1, {}, {});
   expect_message<rapt::ValueError>([&] { Shortlisted(model, other); }, Parts{"31 target tokens", "the model 30"});
   const VocabularyShortlist list = some_shortlist();
-  expect_message<rapt::ValueError>([&] { Shortlisted(model, list, {}, {30}); }, "token 30");
-  const Shortlisted two_prefixes(model, list, {{1}, {2}});
+  expect_message<rapt::ValueError>([&] { Shortlisted(model, list, {}, {.forced_begin = 30}); }, "token 30");
+  const Shortlisted two_prefixes(model, list, {.prefix = {{1}, {2}}});
   expect_message<rapt::ValueError>([&] { std::ignore = two_prefixes.start({{3, 2}}); }, "2 prefixes for 1 sources");
   auto served = rapt_test::random_transformer<float>(kWords, 3);
   rapt::pack_weights(served);

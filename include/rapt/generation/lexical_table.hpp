@@ -41,7 +41,7 @@ class LexicalTable {
   /// pairs of tokens that come together. Throws ShapeError for different numbers of sequences, and ValueError for
   /// tokens outside of the vocabularies.
   LexicalTable(const TokenBatch& sources, const TokenBatch& targets, const LexicalTableOptions& options)
-      : options_(options), counts_(to_size(std::max<Index>(options.target_vocabulary, 0))) {
+      : options_(options) {
     require(options.source_vocabulary > 0 && options.target_vocabulary > 0, kWhere,
             "vocabularies must be positive: source_vocabulary ", options.source_vocabulary, ", target_vocabulary ",
             options.target_vocabulary);
@@ -50,6 +50,7 @@ class LexicalTable {
                         targets.sequences(), " targets");
     require_within(sources, options.source_vocabulary, "source");
     require_within(targets, options.target_vocabulary, "target");
+    counts_.resize(to_size(options.target_vocabulary));
     for (const TokenId token : targets.tokens) ++at(counts_, token);
     find_cells(sources, targets);
     for (Index i = 0; i < options.iterations; ++i) iterate(sources, targets);
@@ -71,7 +72,8 @@ class LexicalTable {
   static constexpr std::string_view kWhere = "lexical_table";
 
   static void require_within(const TokenBatch& batch, Index vocabulary, std::string_view side) {
-    require(vocabulary <= std::numeric_limits<TokenId>::max(), kWhere, "a vocabulary of ", vocabulary, " is too large");
+    require(vocabulary < std::numeric_limits<TokenId>::max(), kWhere, "the ", side, " vocabulary of ", vocabulary,
+            " has more tokens than there are ids");
     for (const TokenId token : batch.tokens) {
       require(token >= 0 && token < vocabulary, kWhere, side, " token ", token, " is outside the vocabulary of ",
               vocabulary);
@@ -101,8 +103,8 @@ class LexicalTable {
       for (const TokenId f : targets.sequence(s)) {
         cells.push_back(cell(none(), f));
         for (const TokenId e : sources.sequence(s)) cells.push_back(cell(e, f));
+        if (cells.size() > 2 * distinct + kCellsAtOnce) make_distinct();
       }
-      if (cells.size() > 2 * distinct + kCellsAtOnce) make_distinct();
     }
     make_distinct();
     begins_.assign(to_size(options_.source_vocabulary) + 2, 0);

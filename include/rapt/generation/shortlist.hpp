@@ -17,7 +17,9 @@
 #include "rapt/autograd/ops/linear.hpp"
 #include "rapt/core/thread_pool.hpp"
 #include "rapt/generation/decoding_model.hpp"
+#include "rapt/generation/generation_options.hpp"
 #include "rapt/generation/lexical_table.hpp"
+#include "rapt/generation/search_request.hpp"
 #include "rapt/nn/output_rows.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -132,8 +134,12 @@ concept HasOutputRows = DecodingModel<M> &&
 };
 
 /// A model that generates tokens of a shortlist alone: the logits of all others are -infinity, and probabilities are of
-/// the tokens in the list. End tokens and a forced begin token of the model's marks may always come. What a source is
-/// given depends on it alone, and not on its batch. It looks at the model and the shortlist, which must outlive it.
+/// the tokens in the list. The end tokens and the forced begin token of the model's marks are always in it. What a
+/// source is given depends on it alone, and not on its batch. It looks at the model and the shortlist, which must
+/// outlive it.
+///
+/// A search does not tell it what is asked for: give the constructor the same request and options if they name a
+/// prefix, marks other than the model's, or forced tokens, which are in the list then.
 ///
 ///     rapt::beam_search(rapt::Shortlisted(model, shortlist), source, {.beam_size = 4});
 template <HasOutputRows M>
@@ -161,18 +167,19 @@ class Shortlisted {
     }
   };
 
-  /// Throws ValueError for a shortlist of another target vocabulary. `prefixes`, one for each source or none, may come
-  /// besides, as may `also`.
-  Shortlisted(const M& model, const VocabularyShortlist& shortlist, TokenBatch prefixes = {},
-              std::vector<TokenId> also = {})
-      : model_(model), shortlist_(shortlist), prefixes_(std::move(prefixes)), also_(std::move(also)) {
+  /// The tokens of source i's prefix in the request may come for source i alone, all else that request and options name
+  /// for every source. Throws ValueError for a shortlist of another target vocabulary and for tokens outside of it.
+  Shortlisted(const M& model, const VocabularyShortlist& shortlist, const SearchRequest& request = {},
+              const GenerationOptions& options = {})
+      : model_(model), shortlist_(shortlist), prefixes_(request.prefix), also_(options.forced_ends) {
     require(shortlist.target_vocabulary() == model.target_vocabulary(), "shortlist", "the shortlist has ",
             shortlist.target_vocabulary(), " target tokens, the model ", model.target_vocabulary());
-    const SequenceMarks marks = model.sequence_marks();
-    also_.insert(also_.end(), marks.ends.begin(), marks.ends.end());
-    if (marks.forced_begin) also_.push_back(*marks.forced_begin);
+    if (options.forced_begin) also_.push_back(*options.forced_begin);
+    add_marks(model.sequence_marks());
+    if (request.marks) add_marks(*request.marks);
     require_within(also_);
   }
+  Shortlisted(const M&, VocabularyShortlist&&, const SearchRequest& = {}, const GenerationOptions& = {}) = delete;
 
   [[nodiscard]] SequenceMarks sequence_marks() const { return model_.sequence_marks(); }
 
@@ -228,6 +235,10 @@ class Shortlisted {
   }
 
  private:
+  void add_marks(const SequenceMarks& marks) {
+    also_.insert(also_.end(), marks.ends.begin(), marks.ends.end());
+    if (marks.forced_begin) also_.push_back(*marks.forced_begin);
+  }
   void require_within(std::span<const TokenId> tokens) const {
     for (const TokenId token : tokens) {
       require(token >= 0 && token < model_.target_vocabulary(), "shortlist", "token ", token,

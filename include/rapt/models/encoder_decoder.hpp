@@ -82,12 +82,12 @@ class EncoderDecoder {
     const Inference scope;
     return logits(step_hidden(state, tokens)).value();
   }
-  /// The same, up to the last hidden states   // [rows, D]
+  /// Feeds one token to every row; returns the hidden states of which `logits` makes scores   // [rows, D]
   [[nodiscard]] Variable<T> step_hidden(State& state, std::span<const TokenId> tokens) const {
     const Inference scope;
     return model().feed(state, detail::one_token_each(tokens, state.rows(), Model::kWhere));
   }
-  /// What makes logits of some tokens alone of hidden states.
+  /// The rows of the output projection that give the logits of these tokens, for searches that need no others.
   [[nodiscard]] OutputRows<T> output_rows(std::span<const TokenId> tokens) const {
     return rapt::output_rows<T>(model().output_weight(), model().output_bias(), tokens);
   }

@@ -56,11 +56,11 @@ class MarkedTransformer {
     return transformer_.step(state, tokens);
   }
 
-  /// The same, up to the last hidden states   // [rows, D]
+  /// Feeds one token to every row; returns the hidden states of which `logits` makes scores   // [rows, D]
   [[nodiscard]] Variable<T> step_hidden(State& state, std::span<const TokenId> tokens) const {
     return transformer_.step_hidden(state, tokens);
   }
-  /// What makes logits of some tokens alone of hidden states.
+  /// The rows of the output projection that give the logits of these tokens, for searches that need no others.
   [[nodiscard]] OutputRows<T> output_rows(std::span<const TokenId> tokens) const {
     return transformer_.output_rows(tokens);
   }

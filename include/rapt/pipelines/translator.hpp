@@ -231,22 +231,16 @@ class Translator {
 
   [[nodiscard]] Index batch_size(Index wanted) const { return wanted > 0 ? wanted : batch_tokens_for(model_); }
 
-  /// search(all models as one), which have the tokens of the shortlist alone if there is one.
+  /// What search(model) returns for all models as one, with the tokens of the shortlist alone if there is one.
   template <class Search>
   [[nodiscard]] auto with_models(const GenerationOptions& options, const SearchRequest& request,
                                  const Search& search) const {
     if constexpr (HasOutputRows<M>) {
       if (shortlist_) {
-        std::vector<TokenId> also = options.forced_ends;
-        if (options.forced_begin) also.push_back(*options.forced_begin);
-        if (request.marks) {
-          also.insert(also.end(), request.marks->ends.begin(), request.marks->ends.end());
-          if (request.marks->forced_begin) also.push_back(*request.marks->forced_begin);
-        }
         std::vector<Shortlisted<M>> models;
         models.reserve(others_.size() + 1);
-        models.emplace_back(model_, *shortlist_, request.prefix, also);
-        for (const M& other : others_) models.emplace_back(other, *shortlist_, request.prefix, also);
+        models.emplace_back(model_, *shortlist_, request, options);
+        for (const M& other : others_) models.emplace_back(other, *shortlist_, request, options);
         std::vector<const Shortlisted<M>*> pointers;
         for (const Shortlisted<M>& model : models) pointers.push_back(&model);
         return search(Ensemble<Shortlisted<M>>(std::move(pointers)));
