@@ -22,6 +22,7 @@
 #include "rapt/pretrained/llama.hpp"
 #include "rapt/pretrained/mae.hpp"
 #include "rapt/pretrained/marian.hpp"
+#include "rapt/pretrained/modern_bert.hpp"
 #include "rapt/pretrained/t5.hpp"
 #include "rapt/pretrained/transformer_xl.hpp"
 #include "rapt/pretrained/vit.hpp"
@@ -120,7 +121,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   constexpr void (*kKinds[])(const Texts&) = {
       run<rapt::Gpt<float>>,           run<rapt::Bert<float>>,     run<rapt::Llama<float>>, run<rapt::Marian<float>>,
       run<rapt::Vit<float>>,           run<rapt::Deit<float>>,     run<rapt::Beit<float>>,  run<rapt::Mae<float>>,
-      run<rapt::TransformerXl<float>>, run<rapt::ImageGpt<float>>, run<rapt::T5<float>>,    run<rapt::Gemma<float>>};
+      run<rapt::TransformerXl<float>>, run<rapt::ImageGpt<float>>, run<rapt::T5<float>>,    run<rapt::Gemma<float>>,
+      run<rapt::ModernBert<float>>};
   try {
     kKinds[data[0] % std::size(kKinds)](texts);
   } catch (const rapt::Error&) {
