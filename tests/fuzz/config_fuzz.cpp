@@ -23,6 +23,7 @@
 #include "rapt/pretrained/llama.hpp"
 #include "rapt/pretrained/mae.hpp"
 #include "rapt/pretrained/marian.hpp"
+#include "rapt/pretrained/modern_bert.hpp"
 #include "rapt/pretrained/t5.hpp"
 #include "rapt/pretrained/transformer_xl.hpp"
 #include "rapt/pretrained/vit.hpp"
@@ -119,10 +120,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Texts texts{std::string(text.substr(0, end)), {}, data[1]};
   if (end != std::string_view::npos) texts.generation = text.substr(end + 1);
   constexpr void (*kKinds[])(const Texts&) = {
-      run<rapt::Gpt<float>>,           run<rapt::Bert<float>>,     run<rapt::Llama<float>>, run<rapt::Marian<float>>,
-      run<rapt::Vit<float>>,           run<rapt::Deit<float>>,     run<rapt::Beit<float>>,  run<rapt::Mae<float>>,
-      run<rapt::TransformerXl<float>>, run<rapt::ImageGpt<float>>, run<rapt::T5<float>>,    run<rapt::Gemma<float>>,
-      run<rapt::Bart<float>>};
+      run<rapt::Gpt<float>>,           run<rapt::Bert<float>>,      run<rapt::Llama<float>>, run<rapt::Marian<float>>,
+      run<rapt::Vit<float>>,           run<rapt::Deit<float>>,      run<rapt::Beit<float>>,  run<rapt::Mae<float>>,
+      run<rapt::TransformerXl<float>>, run<rapt::ImageGpt<float>>,  run<rapt::T5<float>>,    run<rapt::Gemma<float>>,
+      run<rapt::Bart<float>>,          run<rapt::ModernBert<float>>};
   try {
     kKinds[data[0] % std::size(kKinds)](texts);
   } catch (const rapt::Error&) {
