@@ -1,6 +1,5 @@
+// covers: pipelines/image_classifier.hpp, pipelines/image_preprocessor.hpp
 /// \file
-/// covers: pipelines/image_classifier.hpp, pipelines/image_preprocessor.hpp
-///
 /// Images are classified as by transformers' pipeline (tests/golden/make_pipelines.py).
 #include "rapt/pipelines/image_classifier.hpp"
 
