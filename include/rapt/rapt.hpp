@@ -61,6 +61,7 @@
 #include "rapt/models/llama.hpp"
 #include "rapt/models/mae.hpp"
 #include "rapt/models/marian.hpp"
+#include "rapt/models/modern_bert.hpp"
 #include "rapt/models/sentence_embedding.hpp"
 #include "rapt/models/t5.hpp"
 #include "rapt/models/transformer.hpp"

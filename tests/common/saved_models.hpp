@@ -18,6 +18,7 @@
 #include "rapt/pretrained/llama.hpp"
 #include "rapt/pretrained/mae.hpp"
 #include "rapt/pretrained/marian.hpp"
+#include "rapt/pretrained/modern_bert.hpp"
 #include "rapt/pretrained/t5.hpp"
 #include "rapt/pretrained/transformer_xl.hpp"
 #include "rapt/pretrained/vit.hpp"
@@ -124,6 +125,34 @@ requires requires(const M& model, const rapt::TokenBatch& batch) { model(batch, 
   return run;
 }
 
+/// The columns of [N, 2] scores of the places of answers, as transformers gives them.
+template <class T>
+void set_places(SavedRun<T>& run, const rapt::Tensor<T>& scores) {
+  for (const auto& [name, column] : {std::pair{"start_logits", 0}, {"end_logits", 1}}) {
+    rapt::Tensor<T>& values = run.outputs[name] = rapt::Tensor<T>(rapt::Shape{scores.rows(), 1});
+    for (rapt::Index i = 0; i < scores.rows(); ++i) values(i, 0) = scores(i, column);
+  }
+}
+
+template <class T>
+[[nodiscard]] SavedRun<T> run_saved(const rapt::ModernBert<T>& model) {
+  const rapt::TokenBatch tokens = saved_tokens();
+  const rapt::ModernBertConfig& config = model.config();
+  SavedRun<T> run;
+  run.set_ids("input_ids", tokens);
+  const rapt::Variable<T> hidden = model.hidden(tokens);
+  if (config.masked_language_head) {
+    run.outputs["logits"] = model.logits(hidden).value();
+  } else if (config.question_head) {
+    set_places(run, model.question_logits(hidden).value());
+  } else if (!config.labels.empty()) {
+    run.outputs["logits"] = model.class_logits(hidden, tokens.row_splits).value();
+  } else {
+    run.outputs["last_hidden_state"] = hidden.value();
+  }
+  return run;
+}
+
 template <class T>
 [[nodiscard]] SavedRun<T> run_saved(const rapt::Bert<T>& model) {
   const rapt::TokenBatch tokens = saved_tokens();
@@ -138,11 +167,7 @@ template <class T>
   if (!config.labels.empty()) {
     run.outputs["logits"] = model.class_logits(hidden, splits).value();
   } else if (config.question_head) {
-    const rapt::Tensor<T> scores = model.question_logits(hidden).value();
-    for (const auto& [name, column] : {std::pair{"start_logits", 0}, {"end_logits", 1}}) {
-      rapt::Tensor<T>& row = run.outputs[name] = rapt::Tensor<T>(rapt::Shape{scores.rows(), 1});
-      for (rapt::Index i = 0; i < scores.rows(); ++i) row(i, 0) = scores(i, column);
-    }
+    set_places(run, model.question_logits(hidden).value());
   } else if (config.masked_language_head) {
     const bool both = config.next_sentence_head;
     run.outputs[both ? "prediction_logits" : "logits"] = model.logits(hidden).value();
@@ -252,6 +277,7 @@ class SavedModels {
     gpt();
     bert();
     bert_families();
+    modern_bert();
     llama();
     gemma();
     marian();
@@ -361,6 +387,37 @@ class SavedModels {
       if (albert) with("groups", [](auto& c) { c.layers = 4, c.layer_groups = 2, c.embedding_width = 8; });
       if (known.value == BertFamily::roberta) with("padding", [](auto& c) { c.padding_token = 3, c.token_types = 1; });
     }
+  }
+
+  void modern_bert() const {
+    const auto with = [&](const std::string& name, const auto& change) {
+      add<rapt::ModernBert<T>>("modern_bert_" + name,
+                               {.vocabulary = 17,
+                                .positions = 12,
+                                .d_model = 8,
+                                .layers = 3,
+                                .heads = 2,
+                                .d_ff = 12,
+                                .window = 2,
+                                .padding_token = 0},
+                               change);
+    };
+    with("plain", [](auto&) {});
+    with("masked", [](auto& c) { c.masked_language_head = true; });
+    with("no_bias", [](auto& c) { c.masked_language_head = true, c.vocabulary_bias = false; });
+    with("biases", [](auto& c) {
+      c.masked_language_head = c.norm_bias = c.attention_bias = c.feed_forward_bias = c.head_bias = true;
+    });
+    with("labels", [](auto& c) { c.labels = {"yes", "no", "perhaps"}, c.classifier_dropout = 0.5f; });
+    with("mean", [](auto& c) { c.labels = {"yes", "no"}, c.mean_pooling = true; });
+    with("number", [](auto& c) { c.labels = {"score"}, c.problem = rapt::LabelProblem::regression; });
+    with("tokens", [](auto& c) { c.labels = {"yes", "no", "perhaps"}, c.token_labels = true; });
+    with("question", [](auto& c) { c.question_head = true; });
+    with("rotary", [](auto& c) { c.theta = 100, c.local_theta = 30, c.global_every = 2, c.window = 1; });
+    with("options", [](auto& c) {
+      c.activation = rapt::Activation::silu, c.head_activation = rapt::Activation::relu, c.norm_epsilon = 1e-3;
+      c.masked_language_head = true, c.global_every = 1, c.embedding_dropout = 0.5f;
+    });
   }
 
   void llama() const {

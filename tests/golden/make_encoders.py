@@ -34,6 +34,10 @@ DISTIL = {"vocab_size": VOCABULARY, "dim": 8, "n_layers": 1, "n_heads": 2, "hidd
           "max_position_embeddings": 9}
 ALBERT = BERT | {"embedding_size": 6, "num_hidden_layers": 2}
 
+MODERN = {"vocab_size": VOCABULARY, "hidden_size": 8, "num_hidden_layers": 3, "num_attention_heads": 2,
+          "intermediate_size": 6, "max_position_embeddings": 16, "local_attention": 4, "pad_token_id": 0,
+          "bos_token_id": None, "eos_token_id": None, "cls_token_id": None, "sep_token_id": None}
+
 # file -> (settings, cases: name -> (class, further settings))
 FAMILIES = {
     "bert_heads": (BERT, {
@@ -73,6 +77,19 @@ FAMILIES = {
         "sequences": ("AlbertForSequenceClassification", THREE),
         "words": ("AlbertForTokenClassification", THREE),
         "question": ("AlbertForQuestionAnswering", {}),
+    }),
+    "modern_bert": (MODERN, {
+        "bare": ("ModernBertModel", {"global_attn_every_n_layers": 2, "global_rope_theta": 50.0,
+                                     "local_rope_theta": 20.0}),
+        "masked": ("ModernBertForMaskedLM", {"hidden_activation": "gelu_new", "norm_eps": 1e-3}),
+        "biases": ("ModernBertForMaskedLM", {"num_hidden_layers": 2, "norm_bias": True, "attention_bias": True,
+                                             "mlp_bias": True, "classifier_bias": True, "decoder_bias": False,
+                                             "classifier_activation": "silu"}),
+        "sequences": ("ModernBertForSequenceClassification", THREE | {"num_hidden_layers": 2}),
+        "mean": ("ModernBertForSequenceClassification", MULTIPLE | {"num_hidden_layers": 2,
+                                                                    "classifier_pooling": "mean"}),
+        "words": ("ModernBertForTokenClassification", THREE | {"num_hidden_layers": 1}),
+        "question": ("ModernBertForQuestionAnswering", {"num_hidden_layers": 1}),
     }),
 }
 

@@ -317,6 +317,29 @@ TEST(Block, ParametersAreCalledAsTheOptionsSay) {
                                       "f.down_proj.weight", "m.weight"}));
 }
 
+TEST(Block, TheAttentionMayHaveANormOfAnotherKind) {
+  BlockOptions options = plain_options();
+  options.norm = rapt::NormPlacement::pre;
+  options.attention_norm_kind = rapt::NormKind::none;
+  rapt::Rng rng(1);
+  Block block(options, rng);
+  rapt_test::randomize(block, 2);
+  rapt::for_each_parameter(block,
+                           [](const std::string& name, const auto&) { EXPECT_FALSE(name.starts_with("norm1")); });
+  const Variable x(rapt_test::normal_tensor<double>({5, kModel}, 3));
+  const auto splits = splits_of({2, 3});
+  options.attention_norm_kind.reset();
+  const Variable h = add(x, block.self_attention()(x, splits));
+  Block normed(options, rng);  // whose output is h plus the network's once its attention gives nothing
+  std::map<std::string, const rapt::Parameter<double>*> ours;
+  rapt::for_each_parameter(block, [&](const std::string& name, const auto& p) { ours[name] = &p; });
+  rapt::for_each_parameter(normed, [&](const std::string& name, auto& p) {
+    if (ours.count(name) > 0) p.mutable_value() = ours.at(name)->value();
+    if (name.starts_with("self_attn.out_proj")) p.mutable_value().fill(0.0);
+  });
+  EXPECT_TRUE(rapt_test::close(block(x, splits).value(), normed(h, splits).value(), 1e-14));
+}
+
 TEST(Block, TheFeedForwardNetworkMayHaveADropoutOfItsOwn) {
   const Variable x(rapt_test::normal_tensor<double>({40, kModel}, 3));
   const auto splits = splits_of({40});

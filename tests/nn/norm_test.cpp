@@ -42,4 +42,23 @@ TEST(Norm, IsTheLayerOfItsKind) {
   EXPECT_TRUE(rapt_test::same_bits(rms(x, y, 0.f).value(), root(rapt::residual_add(x, y)).value()));
 }
 
+TEST(Norm, MayHaveNoBiasOrBeNone) {
+  const Variable x(rapt_test::normal_tensor<double>({5, 6}, 1)), y(rapt_test::normal_tensor<double>({5, 6}, 2));
+  rapt::Norm<double> unbiased(6, NormKind::layer_unbiased, 1e-3), none(6, NormKind::none, 1e-3);
+  EXPECT_EQ(rapt::count_parameters(unbiased), 6);
+  EXPECT_EQ(rapt::count_parameters(none), 0);
+  rapt_test::randomize(unbiased, 3);
+  rapt::Norm<double> layer(6, NormKind::layer, 1e-3);  // whose bias is 0 at first
+  rapt::for_each_parameter(unbiased, [&](const std::string& name, const auto& weight) {
+    EXPECT_EQ(name, "weight");
+    rapt::for_each_parameter(layer, [&](const std::string& theirs, auto& parameter) {
+      if (theirs == "weight") parameter.mutable_value() = weight.value();
+    });
+  });
+  EXPECT_TRUE(rapt_test::same_bits(unbiased(x).value(), layer(x).value()));
+  EXPECT_TRUE(rapt_test::same_bits(unbiased(x, y, 0.f).value(), layer(x, y, 0.f).value()));
+  EXPECT_TRUE(rapt_test::same_bits(none(x).value(), x.value()));
+  EXPECT_TRUE(rapt_test::same_bits(none(x, y, 0.f).value(), rapt::residual_add(x, y).value()));
+}
+
 }  // namespace

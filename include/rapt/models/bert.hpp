@@ -152,7 +152,7 @@ class Bert {
         encoder_(config.blocks(), config.layer(), /*final_norm=*/false, rng, config.layers / config.blocks()) {
     const Index d = config.d_model, classes = static_cast<Index>(config.labels.size());
     if (config.pooler) pooler_.emplace(d, d, rng);
-    if (config.masked_language_head) masked_language_.emplace(config.masked_language_options(), rng);
+    if (config.masked_language_head) masked_language_.emplace(config.masked_language_options(), config.vocabulary, rng);
     if (config.next_sentence_head) next_sentence_.emplace(d, Index{2}, rng);
     if (classes > 0) classifier_.emplace(d, classes, rng);
     if (config.question_head) question_.emplace(d, Index{2}, rng);
@@ -176,9 +176,7 @@ class Bert {
       const std::vector<std::int32_t> zeros(token_types.empty() ? batch.tokens.size() : 0, 0);
       x = add_rows<T>(std::move(x), token_types_->weight(), token_types.empty() ? std::span(zeros) : token_types);
     } else {
-      const auto other = std::find_if(token_types.begin(), token_types.end(), [](auto type) { return type != 0; });
-      require(other == token_types.end(), "bert", "the model tells no token types, it is given type ",
-              other == token_types.end() ? 0 : *other);
+      detail::require_no_token_types(token_types, batch.size(), "bert");
     }
     x = dropout(norm_(x), config_.dropout);
     return projection_ ? (*projection_)(x) : x;

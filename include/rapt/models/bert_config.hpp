@@ -127,11 +127,10 @@ struct BertConfig {
     if (family == BertFamily::distilbert) options.dropout = 0.f, options.feed_forward_dropout = dropout;
     return options;
   }
-  [[nodiscard]] MaskedLanguageHeadOptions masked_language_options() const {
+  [[nodiscard]] HiddenTransformOptions masked_language_options() const {
     const bool follows = !is_roberta() && family != BertFamily::electra;
-    return {.d_model = d_model,
-            .embedding_width = width_of_embeddings(),
-            .vocabulary = vocabulary,
+    return {.inputs = d_model,
+            .outputs = width_of_embeddings(),
             .activation = follows ? activation : Activation::gelu,
             .norm_epsilon = norm_epsilon};
   }

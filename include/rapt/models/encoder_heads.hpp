@@ -89,6 +89,15 @@ template <class T>
 
 namespace detail {
 
+/// For models that tell no types of tokens: throws unless there are none, or one for each token, 0 all.
+inline void require_no_token_types(std::span<const std::int32_t> types, Index tokens, std::string_view where) {
+  require<ShapeError>(types.empty() || std::ssize(types) == tokens, where, types.size(), " token types for ", tokens,
+                      " tokens");
+  const auto other = std::find_if(types.begin(), types.end(), [](std::int32_t type) { return type != 0; });
+  require(other == types.end(), where, "the model tells no token types, it is given type ",
+          other == types.end() ? 0 : *other);
+}
+
 /// The hidden state of the first token of each sequence   // [B, D] from [N, D]
 /// Throws ShapeError or ValueError `[where] ...` for row splits of other rows and for an empty sequence.
 template <class T>
@@ -106,39 +115,58 @@ template <class T>
 
 }  // namespace detail
 
-struct MaskedLanguageHeadOptions {
-  Index d_model = 768;
-  Index embedding_width = 768;  ///< columns of the embedding, onto which the hidden states are mapped
-  Index vocabulary = 30522;
+struct HiddenTransformOptions {
+  Index inputs = 768;   ///< D, columns of the hidden states
+  Index outputs = 768;  ///< E
   Activation activation = Activation::gelu;
   double norm_epsilon = 1e-12;
+  bool bias = true;       ///< of the linear map
+  bool norm_bias = true;  ///< of the norm
 };
 
-/// LayerNorm(activation(x W^T + b)), before the projection onto the vocabulary, which is the embedding, transposed,
-/// with a bias of its own   // [N, E] from [N, D]
+/// LayerNorm(activation(x W^T + b)): what stands before the projections of heads   // [N, E] from [N, D]
 template <class T = float>
-class MaskedLanguageHead {
+class HiddenTransform {
  public:
-  MaskedLanguageHead(const MaskedLanguageHeadOptions& options, Rng& rng)
+  HiddenTransform(const HiddenTransformOptions& options, Rng& rng)
       : activation_(options.activation),
-        dense_(options.d_model, options.embedding_width, rng),
-        norm_(options.embedding_width, options.norm_epsilon),
-        bias_(init::constant<T>(Shape{options.vocabulary}, T(0))) {}
+        dense_(options.inputs, options.outputs, rng, {.bias = options.bias}),
+        norm_(options.outputs, options.norm_epsilon, options.norm_bias) {}
 
   [[nodiscard]] Variable<T> operator()(const Variable<T>& hidden) const { return norm_(dense_(hidden, activation_)); }
-  [[nodiscard]] const Parameter<T>& bias() const { return bias_; }
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor&& visitor) {
     visitor("dense", self.dense_);
     visitor("norm", self.norm_);
-    visitor("bias", self.bias_);
   }
 
  private:
   Activation activation_;
   Linear<T> dense_;
   LayerNorm<T> norm_;
+};
+static_assert(Module<HiddenTransform<float>>);
+
+/// What stands before the projection onto the vocabulary, which is the embedding [V, E], transposed, with a bias of its
+/// own   // [N, E] from [N, D]
+template <class T = float>
+class MaskedLanguageHead {
+ public:
+  MaskedLanguageHead(const HiddenTransformOptions& options, Index vocabulary, Rng& rng)
+      : transform_(options, rng), bias_(init::constant<T>(Shape{vocabulary}, T(0))) {}
+
+  [[nodiscard]] Variable<T> operator()(const Variable<T>& hidden) const { return transform_(hidden); }
+  [[nodiscard]] const Parameter<T>& bias() const { return bias_; }
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor&& visitor) {
+    HiddenTransform<T>::visit(self.transform_, visitor);
+    visitor("bias", self.bias_);
+  }
+
+ private:
+  HiddenTransform<T> transform_;
   Parameter<T> bias_;
 };
 static_assert(Module<MaskedLanguageHead<float>>);

@@ -46,6 +46,7 @@ struct BlockOptions {
   float activation_dropout = 0.f;  ///< rate inside of the feed-forward network
   bool feed_forward_bias = true;
   NormKind norm_kind = NormKind::layer;
+  std::optional<NormKind> attention_norm_kind = {};  ///< of self-attention's norm; unset: `norm_kind`
   NormPlacement norm = NormPlacement::post;
   double norm_epsilon = 1e-5;
   float dropout = 0.1f;                            ///< rate of each sublayer's output, before it is added
@@ -75,9 +76,10 @@ class Block {
         self_attention_(options.attention, rng, rotary),
         cross_attention_(cross_attention(options, rng)),
         feed_forward_(feed_forward(options, rng)),
-        self_norm_(add_norm(options)),
-        feed_forward_norm_(add_norm(options, options.feed_forward_dropout)) {
-    if (options.cross_attention) cross_norm_.emplace(add_norm(options));
+        self_norm_(add_norm(options, options.attention_norm_kind.value_or(options.norm_kind), options.dropout)),
+        feed_forward_norm_(
+            add_norm(options, options.norm_kind, options.feed_forward_dropout.value_or(options.dropout))) {
+    if (options.cross_attention) cross_norm_.emplace(add_norm(options, options.norm_kind, options.dropout));
   }
 
   /// Self-attention and feed-forward   // [N, D] from x [N, D]
@@ -215,13 +217,12 @@ class Block {
                            .bias = options.feed_forward_bias},
                           rng);
   }
-  /// `dropout`: unset, the options' own.
-  static AddNorm<T, kKinds> add_norm(const BlockOptions& options, std::optional<float> dropout = {}) {
+  static AddNorm<T, kKinds> add_norm(const BlockOptions& options, NormKind kind, float dropout) {
     return AddNorm<T, kKinds>({.d_model = options.attention.d_model,
-                               .kind = options.norm_kind,
+                               .kind = kind,
                                .placement = options.norm,
                                .epsilon = options.norm_epsilon,
-                               .dropout = dropout.value_or(options.dropout),
+                               .dropout = dropout,
                                .drop_path = options.drop_path,
                                .layer_scale = options.layer_scale});
   }

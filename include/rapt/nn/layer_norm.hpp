@@ -8,22 +8,26 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// y = (x - mean) / sqrt(variance + epsilon) * weight + bias, row by row   // [N, D]
+/// y = (x - mean) / sqrt(variance + epsilon) * weight + bias, row by row   // [N, D]; the bias may be left out
 template <class T = float>
 class LayerNorm {
  public:
-  explicit LayerNorm(Index d_model, double epsilon = 1e-5)
-      : weight_(init::constant<T>(Shape{d_model}, T(1))),
-        bias_(init::constant<T>(Shape{d_model}, T(0))),
-        epsilon_(static_cast<T>(epsilon)) {}
+  explicit LayerNorm(Index d_model, double epsilon = 1e-5, bool has_bias = true)
+      : weight_(init::constant<T>(Shape{d_model}, T(1))), epsilon_(static_cast<T>(epsilon)) {
+    if (has_bias) {
+      bias_ = Parameter<T>(init::constant<T>(Shape{d_model}, T(0)));
+    } else {
+      zeros_ = Variable<T>(Tensor<T>(Shape{d_model}, T(0)));
+    }
+  }
 
   [[nodiscard]] Variable<T> operator()(const Variable<T>& x) const {
-    return layer_norm<T>(x, weight_, bias_, epsilon_);
+    return layer_norm<T>(x, weight_, shift(), epsilon_);
   }
 
   /// LayerNorm(x + Dropout(sublayer)) in one pass.
   [[nodiscard]] Variable<T> operator()(const Variable<T>& x, Variable<T> sublayer, float dropout) const {
-    return add_norm<T>(x, std::move(sublayer), weight_, bias_, dropout, epsilon_);
+    return add_norm<T>(x, std::move(sublayer), weight_, shift(), dropout, epsilon_);
   }
 
   template <class Self, class Visitor>
@@ -33,7 +37,10 @@ class LayerNorm {
   }
 
  private:
+  [[nodiscard]] const Variable<T>& shift() const { return zeros_.defined() ? zeros_ : bias_; }
+
   Parameter<T> weight_, bias_;
+  Variable<T> zeros_;  // in place of a bias that is left out
   T epsilon_;
 };
 static_assert(Module<LayerNorm<float>>);
