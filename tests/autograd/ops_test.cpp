@@ -2,9 +2,9 @@
 /// Every op against central differences in double; the last test fails when an op has no case in the table.
 // covers: autograd/ops/add.hpp, autograd/ops/add_norm.hpp, autograd/ops/add_rows.hpp, autograd/ops/dropout.hpp,
 //   autograd/ops/exp_scale.hpp, autograd/ops/gather_rows.hpp, autograd/ops/gated.hpp, autograd/ops/head_norm.hpp,
-//   autograd/ops/linear.hpp, autograd/ops/matmul.hpp, autograd/ops/multiply.hpp, autograd/ops/prelu.hpp, autograd/ops/rms_norm.hpp,
-//   autograd/ops/rotary.hpp, autograd/ops/soft_cap.hpp, autograd/ops/softmax.hpp, autograd/ops/sum.hpp,
-//   kernels/head_norm.hpp
+//   autograd/ops/linear.hpp, autograd/ops/matmul.hpp, autograd/ops/multiply.hpp, autograd/ops/prelu.hpp,
+//   autograd/ops/rms_norm.hpp, autograd/ops/rotary.hpp, autograd/ops/soft_cap.hpp, autograd/ops/softmax.hpp,
+//   autograd/ops/sum.hpp, kernels/head_norm.hpp
 #include <gtest/gtest.h>
 
 #include <cmath>
