@@ -14,6 +14,7 @@
 
 #include "rapt/pretrained/beit.hpp"
 #include "rapt/pretrained/bert.hpp"
+#include "rapt/pretrained/clip.hpp"
 #include "rapt/pretrained/deit.hpp"
 #include "rapt/pretrained/gemma.hpp"
 #include "rapt/pretrained/generation_defaults.hpp"
@@ -25,6 +26,7 @@
 #include "rapt/pretrained/t5.hpp"
 #include "rapt/pretrained/transformer_xl.hpp"
 #include "rapt/pretrained/vit.hpp"
+#include "rapt/pretrained/whisper.hpp"
 
 namespace {
 
@@ -120,7 +122,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   constexpr void (*kKinds[])(const Texts&) = {
       run<rapt::Gpt<float>>,           run<rapt::Bert<float>>,     run<rapt::Llama<float>>, run<rapt::Marian<float>>,
       run<rapt::Vit<float>>,           run<rapt::Deit<float>>,     run<rapt::Beit<float>>,  run<rapt::Mae<float>>,
-      run<rapt::TransformerXl<float>>, run<rapt::ImageGpt<float>>, run<rapt::T5<float>>,    run<rapt::Gemma<float>>};
+      run<rapt::TransformerXl<float>>, run<rapt::ImageGpt<float>>, run<rapt::T5<float>>,    run<rapt::Gemma<float>>,
+      run<rapt::Clip<float>>,          run<rapt::Whisper<float>>};
   try {
     kKinds[data[0] % std::size(kKinds)](texts);
   } catch (const rapt::Error&) {

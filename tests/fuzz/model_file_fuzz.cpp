@@ -78,6 +78,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     folder.write("model.safetensors", input);
   }
   load_as_each<rapt::Transformer, rapt::Marian, rapt::Gpt, rapt::Llama, rapt::ImageGpt, rapt::TransformerXl, rapt::Bert,
-               rapt::Vit, rapt::Deit, rapt::Mae, rapt::Beit, rapt::T5, rapt::Gemma>(folder, input);
+               rapt::Vit, rapt::Deit, rapt::Mae, rapt::Beit, rapt::T5, rapt::Gemma, rapt::Clip, rapt::Whisper>(folder,
+                                                                                                               input);
   return 0;
 }

@@ -14,8 +14,8 @@
 #include "rapt/images/image.hpp"
 #include "rapt/images/normalization.hpp"
 #include "rapt/images/resize.hpp"
-#include "rapt/io/json.hpp"
 #include "rapt/pretrained/config_keys.hpp"
+#include "rapt/pretrained/preprocessor_json.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -128,17 +128,8 @@ inline void read_size(const ConfigReader& reader, const nlohmann::json& json, co
 /// processor_config.json. Throws IoError that names the file for a missing or malformed one, and for steps that rapt
 /// does not have.
 [[nodiscard]] inline ImagePreprocessing load_image_preprocessing(const std::filesystem::path& folder) {
-  const std::filesystem::path older = folder / "preprocessor_config.json", newer = folder / "processor_config.json";
-  if (std::filesystem::exists(older)) {
-    return detail::image_preprocessing_from_json(detail::read_json_object(older, "pretrained"), older.string());
-  }
-  require<IoError>(std::filesystem::exists(newer), "pretrained", folder.string(),
-                   ": has neither preprocessor_config.json nor processor_config.json");
-  const nlohmann::json json = detail::read_json_object(newer, "pretrained");
-  const auto found = json.find("image_processor");
-  require<IoError>(found != json.end() && found->is_object(), "pretrained", newer.string(),
-                   ": has no \"image_processor\"");
-  return detail::image_preprocessing_from_json(*found, newer.string());
+  const detail::PreprocessorJson found = detail::read_preprocessor(folder, "image_processor");
+  return detail::image_preprocessing_from_json(found.settings, found.file);
 }
 
 }}  // namespace rapt::RAPT_ABI

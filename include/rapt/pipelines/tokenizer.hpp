@@ -54,6 +54,10 @@ class AnyTokenizer {
   [[nodiscard]] const std::string& token(TokenId id) const {
     return std::visit([&](const auto& one) -> const std::string& { return one.token(id); }, tokenizer_);
   }
+  /// The number of the token of sources that has this name; negative if there is none.
+  [[nodiscard]] TokenId id(std::string_view name) const {
+    return std::visit([&](const auto& one) { return one.id(name); }, tokenizer_);
+  }
   /// True if `decode` removes spaces before punctuation.
   [[nodiscard]] bool cleans_up_spaces() const {
     return std::visit([](const auto& one) { return one.options().clean_up_spaces; }, target());
