@@ -70,6 +70,8 @@ bool has_few_layers(const Config& config) {
     return config.encoder_layers + config.decoder_layers < 4;
   } else if constexpr (requires { config.decoder_layers; }) {
     return config.layers < 4 && config.decoder_layers < 4;
+  } else if constexpr (requires { config.vision; }) {
+    return config.text.layers < 4 && config.vision.layers < 4;
   } else {
     return config.layers < 4;
   }

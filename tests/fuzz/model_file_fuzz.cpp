@@ -11,6 +11,7 @@
 #include "rapt/io/model_file.hpp"
 #include "rapt/models/beit.hpp"
 #include "rapt/models/bert.hpp"
+#include "rapt/models/clip.hpp"
 #include "rapt/models/deit.hpp"
 #include "rapt/models/gpt.hpp"
 #include "rapt/models/image_gpt.hpp"
@@ -21,6 +22,7 @@
 #include "rapt/models/transformer.hpp"
 #include "rapt/models/transformer_xl.hpp"
 #include "rapt/models/vit.hpp"
+#include "rapt/models/whisper.hpp"
 #include "tests/fuzz/fuzz_files.hpp"
 
 namespace {

@@ -109,7 +109,7 @@ TEST_F(ZeroShot, FoldersOldAndNewSayHowImagesArePrepared) {
   };
   const ImagePreprocessing absent = read(nlohmann::json::object());
   EXPECT_EQ(absent.shortest_side, 224);
-  EXPECT_EQ(absent.crop, (ImagePreprocessing::Size{224, 224}));
+  EXPECT_EQ(absent.crop, (rapt::ImageSize{224, 224}));
   EXPECT_EQ(absent.filter, ResizeFilter::bicubic);
   EXPECT_NEAR(absent.normalization.mean[2], ImagePreprocessing().normalization.mean[2], 1e-15);
   const ImagePreprocessing old = read({{"feature_extractor_type", "CLIPFeatureExtractor"},
@@ -119,7 +119,7 @@ TEST_F(ZeroShot, FoldersOldAndNewSayHowImagesArePrepared) {
                                        {"image_mean", {0.5, 0.5, 0.5}},
                                        {"image_std", {0.5, 0.25, 0.5}}});
   EXPECT_EQ(old.shortest_side, 30);
-  EXPECT_EQ(old.crop, (ImagePreprocessing::Size{20, 20}));
+  EXPECT_EQ(old.crop, (rapt::ImageSize{20, 20}));
   EXPECT_EQ(old.filter, ResizeFilter::bilinear);
   EXPECT_NEAR(old.normalization.standard_deviation[1], 0.25, 1e-12);
   const ImagePreprocessing fixed = read({{"size", {{"height", 5}, {"width", 7}}},

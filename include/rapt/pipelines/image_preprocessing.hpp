@@ -19,17 +19,18 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// Rows and columns of an image.
+struct ImageSize {
+  Index height = 0, width = 0;
+  friend bool operator==(const ImageSize&, const ImageSize&) = default;
+};
+
 /// What is done to an image, in this order. Defaults are CLIP's.
 struct ImagePreprocessing {
-  struct Size {
-    Index height = 0, width = 0;
-    friend bool operator==(const Size&, const Size&) = default;
-  };
-
   std::optional<Index> shortest_side = 224;  ///< resized so that the shorter side has so many pixels; unset: not
-  std::optional<Size> size = {};             ///< resized to this size, whatever the ratio of the sides; unset: not
+  std::optional<ImageSize> size = {};        ///< resized to this size, whatever the ratio of the sides; unset: not
   ResizeFilter filter = ResizeFilter::bicubic;
-  std::optional<Size> crop = Size{224, 224};  ///< the middle of that size; unset: all
+  std::optional<ImageSize> crop = ImageSize{224, 224};  ///< the middle of that size; unset: all
   Normalization normalization = {.mean = {0.48145466, 0.4578275, 0.40821073},
                                  .standard_deviation = {0.26862954, 0.26130258, 0.27577711}};
 
@@ -55,7 +56,7 @@ namespace detail {
 
 /// Reads {"height": .., "width": ..}, or one number for both. Absent or null, the size stays as it is.
 inline void read_size(const ConfigReader& reader, const nlohmann::json& json, const char* key,
-                      std::optional<ImagePreprocessing::Size>& size) {
+                      std::optional<ImageSize>& size) {
   const auto found = json.find(key);
   if (found == json.end() || found->is_null()) return;
   size.emplace();
