@@ -13,6 +13,7 @@
 #include "rapt/models/bert.hpp"
 #include "rapt/models/clip.hpp"
 #include "rapt/models/deit.hpp"
+#include "rapt/models/gemma.hpp"
 #include "rapt/models/gpt.hpp"
 #include "rapt/models/image_gpt.hpp"
 #include "rapt/models/llama.hpp"
