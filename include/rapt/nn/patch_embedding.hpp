@@ -23,7 +23,8 @@ template <class T = float>
 class PatchEmbedding {
  public:
   /// Throws ValueError, which names both sizes, unless the patches fill the images.
-  PatchEmbedding(const PatchGrid& grid, Index d_model, Rng& rng, const PatchEmbeddingOptions& options = {}) : grid_(grid) {
+  PatchEmbedding(const PatchGrid& grid, Index d_model, Rng& rng, const PatchEmbeddingOptions& options = {})
+      : grid_(grid) {
     grid.validate("patch_embedding");
     require(d_model > 0, "patch_embedding", "d_model must be positive: ", d_model);
     weight_ = Parameter<T>(init::truncated_normal<T>(
