@@ -7,7 +7,7 @@ tokenizers, and what transformers' pipelines make of texts with them.
     folders      name: {file name: its number in files}, and "tensors": {tensor's name: its key in pipelines.safetensors}
     texts        all texts; spans of results are counted in bytes
     classify, multi_label, regression, pairs, zero_shot, entities, questions, fill, rank, roberta, distilbert,
-    images, t5, gpt
+    modernbert, images, t5, gpt
                  results: see the functions
 
 transformers 5 has no pipeline for questions any more: `answers` computes what the documentation of the one of
@@ -289,6 +289,23 @@ def other_encoders(results, texts):
                                       for a, b in zip(some, some[1:])], names)
 
 
+def modern_bert(results, texts):
+    """modernbert: pairs of some texts."""
+    names = ["a", "b", "c"]
+    tokenizer = wordpiece_tokenizer()
+    tokenizer.model_input_names = ["input_ids", "attention_mask"]
+    model = randomized(transformers.ModernBertForSequenceClassification(transformers.ModernBertConfig(
+        vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24,
+        max_position_embeddings=48, global_attn_every_n_layers=2, local_attention=8, pad_token_id=0, cls_token_id=2,
+        sep_token_id=3, bos_token_id=2, eos_token_id=3, id2label=dict(enumerate(names)),
+        label2id={name: i for i, name in enumerate(names)})), 5)
+    keep("modernbert", model, tokenizer)
+    pipe = transformers.pipeline("text-classification", model=model, tokenizer=tokenizer)
+    some = [text or " " for text in texts[::2]]
+    results["modernbert"] = labelled([pipe({"text": a, "text_pair": b}, truncation=True, top_k=None)
+                                      for a, b in zip(some, some[1:])], names)
+
+
 def generated(model, tokenizer, texts, prefix="", **options):
     """Of each text the texts that `generate` finds, of a model that continues prompts their tokens, without the prompt and
     an end token."""
@@ -380,6 +397,7 @@ def main():
     torch.set_num_threads(1)
     bert_tasks(results, wordpiece_tokenizer(), texts)
     other_encoders(results, texts)
+    modern_bert(results, texts)
     image_tasks(results)
     generating_tasks(results, texts)
     save_file(TENSORS, HERE / "pipelines.safetensors")

@@ -265,12 +265,15 @@ TEST_F(EncoderTask, RobertaDoesTheSameTasks) {
   expect_fills(rapt::mask_filler(masked)(expected["masked"].get<Texts>(), {.top_k = 2}), expected["fills"]);
 }
 
-/// The pairs of the tokenizer have types, which the model does not tell.
-TEST_F(EncoderTask, DistilBertClassifiesPairs) {
+/// The pairs of the tokenizer have types, which these models do not tell.
+TEST_F(EncoderTask, DistilBertAndModernBertClassifyPairs) {
   const Texts texts = expected_of("roberta")["texts"], labels = {"a", "b", "c"};
   const Texts first(texts.begin(), texts.end() - 1), second(texts.begin() + 1, texts.end());
-  const GoldenFolder folder(golden_tasks(), "distilbert");
-  expect_labels(rapt::text_classifier(folder)(first, second, {.top_k = {}}), expected_of("distilbert"), labels);
+  for (const char* name : {"distilbert", "modernbert"}) {
+    SCOPED_TRACE(name);
+    const GoldenFolder folder(golden_tasks(), name);
+    expect_labels(rapt::text_classifier(folder)(first, second, {.top_k = {}}), expected_of(name), labels);
+  }
 }
 
 TEST_F(EncoderTask, FoldersOfOtherTasksAreRefused) {

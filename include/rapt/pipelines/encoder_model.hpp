@@ -13,8 +13,10 @@
 #include "rapt/core/tensor.hpp"
 #include "rapt/core/token_batch.hpp"
 #include "rapt/models/bert.hpp"
+#include "rapt/models/modern_bert.hpp"
 #include "rapt/pipelines/model_families.hpp"
 #include "rapt/pretrained/bert.hpp"
+#include "rapt/pretrained/modern_bert.hpp"
 #include "rapt/pretrained/pretrained.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -64,9 +66,9 @@ class EncoderModelOf final : public EncoderModel {
     const auto& config = model_.config();
     switch (head) {
       case EncoderHead::sequence_classes:
-        return !config.labels.empty() && !config.labels_tokens();
+        return !config.labels.empty() && !labels_tokens();
       case EncoderHead::token_classes:
-        return config.labels_tokens();
+        return !config.labels.empty() && labels_tokens();
       case EncoderHead::spans:
         return config.question_head;
       case EncoderHead::vocabulary:
@@ -81,19 +83,36 @@ class EncoderModelOf final : public EncoderModel {
                                      std::span<const std::int32_t> token_types,
                                      std::span<const std::int32_t> rows) const override {
     const Inference scope;
-    const bool tells_types = model_.config().token_types > 1;  // tokenizers of one type may give others to pairs
-    const Variable<float> hidden = model_.hidden(batch, tells_types ? token_types : std::span<const std::int32_t>());
+    const Variable<float> hidden = model_.hidden(batch, tells_types() ? token_types : std::span<const std::int32_t>());
     if (head == EncoderHead::spans) return model_.question_logits(hidden).value();
     if (head == EncoderHead::vocabulary) return model_.logits(gather_rows<float>(hidden, rows)).value();
     return model_.class_logits(hidden, batch.row_splits).value();
   }
 
  private:
+  [[nodiscard]] bool labels_tokens() const {
+    const auto& config = model_.config();
+    if constexpr (requires { config.labels_tokens(); }) {
+      return config.labels_tokens();
+    } else {
+      return config.token_labels;
+    }
+  }
+  /// Tokenizers may give types to pairs of texts that the model does not tell.
+  [[nodiscard]] bool tells_types() const {
+    const auto& config = model_.config();
+    if constexpr (requires { config.token_types; }) {
+      return config.token_types > 1;
+    } else {
+      return false;
+    }
+  }
+
   M model_;
 };
 
 /// Bert is RoBERTa, DistilBERT, ELECTRA and ALBERT, too.
-using EncoderFamilies = ModelFamilies<Bert<float>>;
+using EncoderFamilies = ModelFamilies<Bert<float>, ModernBert<float>>;
 
 }  // namespace detail
 

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "rapt/core/error.hpp"
 #include "rapt/core/shape.hpp"
