@@ -57,4 +57,25 @@ TEST(Protobuf, RefusesWhatIsNoMessage) {
             "[protobuf] file: byte 101: field 1 has 18446744073709551615 bytes, but only 0 are left");
 }
 
+TEST(Protobuf, WritesWhatIsRead) {
+  rapt::detail::ProtobufWriter inner, all;
+  inner.integer(1, 1);
+  all.integer(1, 300);
+  all.integer(2, -1);
+  all.real(3, 1.5f);
+  all.bytes(4, "abc");
+  all.bytes(5, inner.written());
+  all.integer(536870911, 0);
+  EXPECT_EQ(all.written(),
+            "\x08\xAC\x02\x10\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x01\x1D\x00\x00\xC0\x3F\x22\x03"
+            "abc\x2A\x02\x08\x01\xF8\xFF\xFF\xFF\x0F\x00"sv);
+  all.bytes(6, std::string(200, 'x'));
+  ProtobufReader reader(all.written(), "file");
+  std::string_view last;
+  while (const auto field = reader.next()) {
+    if (field->number() == 6) last = field->bytes();
+  }
+  EXPECT_EQ(last, std::string(200, 'x'));
+}
+
 }  // namespace

@@ -106,6 +106,36 @@ TEST(SentencePieceFile, ReadsWhatAModelSays) {
   EXPECT_FALSE(tokenizer.is_special(0));
 }
 
+TEST(SentencePieceFile, WritesWhatItReads) {
+  const rapt_test::TemporaryFolder folder;
+  const json& golden = golden_sentencepiece();
+  for (const json& set : golden["sets"]) {
+    SCOPED_TRACE(set["name"]);
+    const SentencePieceModel model = model_of(rapt::detail::from_base64(set["model"].get<std::string>()).value());
+    rapt::save_sentencepiece_model(folder.path() / "a.model", model);
+    const SentencePieceModel again = rapt::load_sentencepiece_model(folder.path() / "a.model");
+    ASSERT_EQ(again.pieces.size(), model.pieces.size());
+    for (std::size_t i = 0; i < model.pieces.size(); ++i) {
+      EXPECT_EQ(again.pieces[i].text, model.pieces[i].text);
+      EXPECT_EQ(again.pieces[i].score, model.pieces[i].score);
+      EXPECT_EQ(again.pieces[i].type, model.pieces[i].type);
+    }
+    EXPECT_EQ(again.kind, model.kind);
+    EXPECT_EQ(again.byte_fallback, model.byte_fallback);
+    EXPECT_EQ(again.unknown_surface, model.unknown_surface);
+    EXPECT_EQ(again.normalization.rules.to_bytes(), model.normalization.rules.to_bytes());
+    EXPECT_EQ(again.normalization.whitespace_as_suffix, model.normalization.whitespace_as_suffix);
+    EXPECT_EQ(again.denormalization.has_value(), model.denormalization.has_value());
+    const SentencePiece tokenizer(again);
+    for (std::size_t i = 0; i < set["texts"].size(); ++i) {
+      const std::string text = golden["texts"][set["texts"][i].get<std::size_t>()];
+      const auto ids = set["ids"][i].get<std::vector<TokenId>>();
+      EXPECT_EQ(tokenizer.encode(text), ids) << text;
+      EXPECT_EQ(tokenizer.decode(ids), set["decoded"][i].get<std::string>());
+    }
+  }
+}
+
 TEST(SentencePieceFile, RefusesDamagedFiles) {
   const rapt_test::TemporaryFolder folder;
   const auto refusal = [&](const std::string& bytes) {

@@ -1,6 +1,6 @@
 /// \file
-/// A reader of protobuf's wire format (https://protobuf.dev/programming-guides/encoding): the fields of a message, one
-/// after the other. What the numbers of fields mean is not in the bytes; the caller knows.
+/// A reader and a writer of protobuf's wire format (https://protobuf.dev/programming-guides/encoding): the fields of a
+/// message, one after the other. What the numbers of fields mean is not in the bytes; the caller knows.
 #pragma once
 
 #include <bit>
@@ -133,6 +133,36 @@ class ProtobufReader {
 
   std::string_view bytes_, file_;
   std::size_t base_, at_ = 0;
+};
+
+/// Writes a message, field by field.
+class ProtobufWriter {
+ public:
+  /// An integer, an enumerator or a flag. As in protobuf, a negative one has ten bytes.
+  void integer(std::uint32_t number, std::int32_t value) {
+    varint(std::uint64_t{number} << 3 | static_cast<unsigned>(ProtobufReader::Wire::varint));
+    varint(static_cast<std::uint64_t>(std::int64_t{value}));
+  }
+  void real(std::uint32_t number, float value) {
+    varint(std::uint64_t{number} << 3 | static_cast<unsigned>(ProtobufReader::Wire::fixed32));
+    const auto bits = std::bit_cast<std::uint32_t>(value);
+    for (unsigned shift = 0; shift < 32; shift += 8) bytes_ += static_cast<char>(bits >> shift & 0xFFu);
+  }
+  /// A string, bytes, or a message that another writer has written.
+  void bytes(std::uint32_t number, std::string_view value) {
+    varint(std::uint64_t{number} << 3 | static_cast<unsigned>(ProtobufReader::Wire::bytes));
+    varint(value.size());
+    bytes_ += value;
+  }
+  [[nodiscard]] const std::string& written() const { return bytes_; }
+
+ private:
+  void varint(std::uint64_t value) {
+    for (; value >= 0x80; value >>= 7) bytes_ += static_cast<char>((value & 0x7Fu) | 0x80u);
+    bytes_ += static_cast<char>(value);
+  }
+
+  std::string bytes_;
 };
 
 }}}  // namespace rapt::RAPT_ABI::detail

@@ -1,9 +1,11 @@
 /// \file
-/// Reads SentencePiece's model files (tokenizer.model, spiece.model, source.spm): a protobuf message ModelProto.
+/// Reads and writes SentencePiece's model files (tokenizer.model, spiece.model, source.spm): a protobuf message
+/// ModelProto.
 ///
 /// Whatever is wrong with a file is an IoError that names the file and the byte or the piece.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -11,6 +13,7 @@
 #include <string_view>
 #include <utility>
 
+#include "rapt/core/atomic_file.hpp"
 #include "rapt/core/error.hpp"
 #include "rapt/core/input_file.hpp"
 #include "rapt/io/protobuf.hpp"
@@ -103,7 +106,58 @@ class SentencePieceReader {
   SentencePieceModel model_;
 };
 
+/// The ModelProto of a model.
+[[nodiscard]] inline std::string sentencepiece_to_bytes(const SentencePieceModel& model) {
+  ProtobufWriter all, trainer;
+  // The special pieces of the trainer_spec: their field numbers, and which pieces they are.
+  constexpr std::array<std::pair<std::string_view, std::uint32_t>, 3> kSpecials = {
+      {{"<s>", 41}, {"</s>", 42}, {"<pad>", 43}}};
+  std::array<std::int32_t, 3> special_ids = {-1, -1, -1};
+  std::int32_t unknown = -1;
+  for (std::size_t id = 0; id < model.pieces.size(); ++id) {
+    const SentencePieceModel::Piece& piece = model.pieces[id];
+    ProtobufWriter message;
+    message.bytes(1, piece.text);
+    message.real(2, piece.score);
+    if (piece.type != SentencePieceModel::PieceType::normal) message.integer(3, static_cast<std::int32_t>(piece.type));
+    all.bytes(1, message.written());
+    if (piece.type == SentencePieceModel::PieceType::unknown) {
+      unknown = static_cast<std::int32_t>(id);
+      trainer.bytes(45, piece.text);
+    }
+    for (std::size_t i = 0; i < kSpecials.size(); ++i) {
+      if (piece.text == kSpecials[i].first) special_ids[i] = static_cast<std::int32_t>(id);
+    }
+  }
+  trainer.integer(3, static_cast<std::int32_t>(model.kind));
+  trainer.integer(4, static_cast<std::int32_t>(model.pieces.size()));
+  trainer.integer(24, model.normalization.whitespace_as_suffix ? 1 : 0);
+  trainer.integer(35, model.byte_fallback ? 1 : 0);
+  if (unknown >= 0) trainer.integer(40, unknown);
+  for (std::size_t i = 0; i < kSpecials.size(); ++i) trainer.integer(kSpecials[i].second, special_ids[i]);
+  trainer.bytes(44, model.unknown_surface);
+  all.bytes(2, trainer.written());
+  const auto normalizer_spec = [](const SentencePieceNormalization& normalization) {
+    ProtobufWriter spec;
+    spec.bytes(1, normalization.rules.empty() ? "identity" : "user_defined");
+    spec.bytes(2, normalization.rules.to_bytes());
+    spec.integer(3, normalization.add_dummy_prefix ? 1 : 0);
+    spec.integer(4, normalization.remove_extra_whitespaces ? 1 : 0);
+    spec.integer(5, normalization.escape_whitespaces ? 1 : 0);
+    return spec.written();
+  };
+  all.bytes(3, normalizer_spec(model.normalization));
+  if (model.denormalization) all.bytes(5, normalizer_spec(*model.denormalization));
+  return all.written();
+}
+
 }  // namespace detail
+
+/// Writes a model's file, which SentencePiece reads. "<s>", "</s>" and "<pad>" are its special pieces if they are
+/// there.
+inline void save_sentencepiece_model(const std::filesystem::path& path, const SentencePieceModel& model) {
+  detail::write_text_file(path, detail::sentencepiece_to_bytes(model));
+}
 
 /// Reads a model's file.
 [[nodiscard]] inline SentencePieceModel load_sentencepiece_model(const std::filesystem::path& path) {

@@ -53,6 +53,17 @@ class CharacterMap {
   }
 
   [[nodiscard]] bool empty() const { return units_.empty(); }
+  /// The bytes of which the constructor makes the same map; none if it is empty.
+  [[nodiscard]] std::string to_bytes() const {
+    std::string bytes;
+    if (empty()) return bytes;
+    const auto add = [&](std::uint32_t word) {
+      for (unsigned shift = 0; shift < 32; shift += 8) bytes += static_cast<char>(word >> shift & 0xFFu);
+    };
+    add(static_cast<std::uint32_t>(units_.size() * kWord));
+    for (const std::uint32_t unit : units_) add(unit);
+    return bytes += texts_;
+  }
 
   /// The rule with the longest sequence of characters with which the text begins.
   [[nodiscard]] std::optional<Match> longest(std::string_view text) const {
