@@ -67,7 +67,7 @@ struct BertConfig {
   bool question_head = false;                    ///< scores of each token to begin and to end a question's answer
   std::vector<std::string> labels = {};          ///< names of classes; some: a head that tells them apart
   bool token_labels = false;                     ///< labels are of tokens, as they always are without a pooler
-  std::optional<LabelProblem> problem = {};      ///< what the labels' scores mean; unset: see `label_loss`
+  std::optional<LabelProblem> problem = {};      ///< what sequences' scores mean; unset: see `label_loss`
   std::optional<float> classifier_dropout = {};  ///< before the labels' head; unset: `dropout`
   float question_dropout = 0.f;                  ///< before the head for questions
 

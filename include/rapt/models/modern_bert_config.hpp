@@ -43,7 +43,7 @@ struct ModernBertConfig {
   bool question_head = false;                ///< scores of each token to begin and to end a question's answer
   std::vector<std::string> labels = {};      ///< names of classes; some: a head that tells them apart
   bool token_labels = false;                 ///< the labels are of tokens, not of sequences
-  std::optional<LabelProblem> problem = {};  ///< what the labels' scores mean; unset: see `label_loss`
+  std::optional<LabelProblem> problem = {};  ///< what sequences' scores mean; unset: see `label_loss`
   bool mean_pooling = false;  ///< labels are told from the mean of the hidden states, not from the first token's
   Activation head_activation = Activation::gelu;
   bool head_bias = false;          ///< of the head's linear map
