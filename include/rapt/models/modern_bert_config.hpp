@@ -36,7 +36,7 @@ struct ModernBertConfig {
   float attention_dropout = 0.f;                 ///< rate of the attention probabilities and of the attention's output
   float feed_forward_dropout = 0.f;              ///< rate inside of the feed-forward networks
   double init_std = 0.02;                        ///< of all matrices
-  std::optional<TokenId> padding_token = 50283;  ///< what other programs fill up with; there is no padding here
+  std::optional<TokenId> padding_token = 50283;  ///< id of padding in other programs; there is none here
 
   // The head: LayerNorm(activation(a linear map)), before one of these maps. Of a folder the one is loaded that it has.
   bool masked_language_head = false;         ///< scores of every token of the vocabulary
