@@ -80,7 +80,9 @@ TEST(BertFamilies, AbsentKeysMeanWhatTheyMeanInTransformers) {
   EXPECT_EQ(config_of_type("electra").embedding_width, 128);
   EXPECT_EQ(config_of_type("albert").d_model, 4096);
   EXPECT_EQ(config_of_type("albert").activation, rapt::Activation::gelu_tanh);
-  expect_message([] { std::ignore = config_of_type("deberta"); }, "\"model_type\" is \"\"deberta\"\"");
+  expect_message([] { std::ignore = config_of_type("deberta"); },
+                 "config.json: \"model_type\" is \"deberta\", wanted is one of \"bert\", \"roberta\", \"xlm-roberta\", "
+                 "\"distilbert\", \"electra\", \"albert\"");
 }
 
 TEST(BertFamilies, WhatFoldersMayHoldBeside) {
@@ -110,6 +112,9 @@ TEST(BertFamilies, SettingsThatTheyDoNotHaveAreRefused) {
   };
   with(AlbertCase("bare"), "inner_group_num", 2, "\"inner_group_num\"");
   with(AlbertCase("bare"), "num_hidden_groups", 3, "layers = 4, layer_groups = 3");
+  with(AlbertCase("bare"), "num_hidden_groups", 0, "\"num_hidden_groups\" must be a positive number");
+  with(AlbertCase("bare"), "num_hidden_layers", 999999998,
+       "at most 10000 layers may share parameters: layers = 999999998");
   with(ElectraCase("bare"), "position_embedding_type", "relative_key", "\"position_embedding_type\"");
   with(DistilbertCase("masked"), "tie_word_embeddings", false, "\"tie_word_embeddings\"");
   with(RobertaCase("bare"), "is_decoder", true, "\"is_decoder\"");
@@ -133,6 +138,12 @@ TEST(BertFamilies, WhatTransformersLacksIsNotSaved) {
   refused(config);
   config = BertConfig::electra_small();
   config.pooler = true;
+  refused(config);
+  config = BertConfig::electra_small();
+  config.embedding_width = 8;  // as wide as the layers: transformers has no projection then
+  refused(config);
+  config.embedding_width = 4;
+  config.masked_language_head = config.replaced_token_head = true;
   refused(config);
 }
 
@@ -241,15 +252,100 @@ TEST(BertFamilies, DropoutIsWhereEachFamilyHasIt) {
   EXPECT_EQ(config.pooler_dropout(), 0.f);
 }
 
+/// How far the rows are from those wanted, relative to the largest number of these.
+[[nodiscard]] double distance(const rapt::Variable<double>& rows, const rapt::Variable<double>& wanted) {
+  return rapt_test::relative_error(rows.value(), wanted.value());
+}
+
+TEST(BertFamilies, HeadsDropWhatTheyReadInTraining) {
+  constexpr float kAll = 0.99999994f;  // drops every element of these small tensors
+  const TokenBatch batch({{1, 2, 3}, {4, 5}});
+  using enum BertFamily;
+  for (const BertFamily family : {bert, roberta, xlm_roberta, distilbert, electra, albert}) {
+    const std::string name(name_of(family));
+    BertConfig config{.family = family,
+                      .vocabulary = 9,
+                      .positions = 5,
+                      .token_types = family == distilbert ? 0 : 2,
+                      .d_model = 8,
+                      .layers = 1,
+                      .heads = 2,
+                      .d_ff = 6,
+                      .dropout = 0.f,
+                      .attention_dropout = 0.f};
+    config.labels = {"a", "b"};
+    config.classifier_dropout = kAll;
+    const auto made = [&] {
+      rapt::Rng rng(1);
+      Bert<double> model(config, rng);
+      rapt_test::randomize(model, 2);
+      return model;
+    };
+    const Bert<double> sequences = made();
+    const auto hidden = sequences.hidden(batch);
+    const rapt::Variable<double> nothing(Tensor<double>(hidden.shape(), 0.0));
+    const auto pooled = sequences.pooled(hidden, batch.row_splits), empty = sequences.pooled(nothing, batch.row_splits);
+    const auto scores = sequences.class_logits(hidden, batch.row_splits);
+    config.token_labels = true;
+    const Bert<double> tokens = made();
+    const auto token_scores = tokens.class_logits(hidden, batch.row_splits);
+
+    rapt::Rng rng(7);
+    const rapt::Training scope(rng);
+    EXPECT_LT(distance(sequences.hidden(batch), hidden), 1e-12) << name;
+    const bool drops_before_pooler = family == roberta || family == xlm_roberta || family == electra;
+    EXPECT_LT(distance(sequences.pooled(hidden, batch.row_splits), drops_before_pooler ? empty : pooled), 1e-12)
+        << name;
+    const auto dropped = sequences.class_logits(hidden, batch.row_splits).value();  // the bias in each row
+    for (Index j = 0; j < 2; ++j) EXPECT_EQ(dropped(0, j), dropped(1, j)) << name;
+    EXPECT_GT(std::abs(scores.value()(0, 0) - scores.value()(1, 0)), 1e-3) << name;
+    const auto dropped_tokens = tokens.class_logits(hidden, batch.row_splits);
+    if (family == distilbert) {  // whose rate for labels of tokens is `dropout`
+      EXPECT_LT(distance(dropped_tokens, token_scores), 1e-12);
+    } else {
+      for (Index i = 1; i < 5; ++i) EXPECT_EQ(dropped_tokens.value()(i, 0), dropped_tokens.value()(0, 0)) << name;
+    }
+  }
+}
+
+TEST(BertFamilies, OtherHeadsDropAtTheirOwnRates) {
+  constexpr float kAll = 0.99999994f;
+  const TokenBatch batch({{1, 2, 3}, {4, 5}});
+  for (const BertFamily family : {BertFamily::bert, BertFamily::albert}) {
+    BertConfig config{
+        .family = family, .vocabulary = 9, .positions = 5, .d_model = 8, .layers = 1, .heads = 2, .d_ff = 6};
+    config.dropout = config.attention_dropout = 0.f;
+    config.classifier_dropout = config.question_dropout = kAll;
+    config.next_sentence_head = true;
+    rapt::Rng rng(1);
+    Bert<double> model(config, rng);
+    rapt_test::randomize(model, 2);
+    config.next_sentence_head = false;
+    config.question_head = true;
+    Bert<double> reader(config, rng);
+    rapt_test::randomize(reader, 2);
+    const auto hidden = model.hidden(batch), next = model.next_sentence_logits(hidden, batch.row_splits);
+    const rapt::Training scope(rng);
+    const auto dropped = model.next_sentence_logits(hidden, batch.row_splits);
+    if (family == BertFamily::albert) {
+      EXPECT_EQ(dropped.value()(0, 0), dropped.value()(1, 0));
+    } else {
+      EXPECT_LT(distance(dropped, next), 1e-12);
+    }
+    const auto answers = reader.question_logits(hidden).value();
+    for (Index i = 1; i < 5; ++i) EXPECT_EQ(answers(i, 0), answers(0, 0));
+  }
+}
+
 TEST(BertFamilies, ErrorsNameTheValues) {
   BertConfig config = BertConfig::roberta_base();
   config.padding_token.reset();
   expect_message([&] { config.validate(); }, "must not be negative: -1");
   config = BertConfig::roberta_base();
   config.next_sentence_head = true;
-  expect_message([&] { config.validate(); }, "not roberta");
+  expect_message([&] { config.validate(); }, "only BERT and ALBERT have a next-sentence head: family roberta");
   config = {.replaced_token_head = true};
-  expect_message([&] { config.validate(); }, "found by ELECTRA, not bert");
+  expect_message([&] { config.validate(); }, "only ELECTRA has a head for replaced tokens: family bert");
   config = BertConfig::albert_base();
   config.layer_groups = 5;
   expect_message([&] { config.validate(); }, "layers = 12, layer_groups = 5");

@@ -5,9 +5,13 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdint>
+#include <span>
+#include <vector>
 
 #include "rapt/autograd/backward.hpp"
 #include "rapt/models/bert.hpp"
+#include "rapt/models/modern_bert.hpp"
 #include "rapt/optim/adam.hpp"
 #include "rapt/pretrained/bert.hpp"
 #include "rapt/train/step.hpp"
@@ -86,11 +90,50 @@ TEST(EncoderHeads, WhatIsUnsetFollowsFromTheBatch) {
   expect_message([&] { std::ignore = label_loss(three, numbers, {}); }, "2 values for scores of shape [2, 3]");
 }
 
+TEST(EncoderHeads, NumbersMayBeWholeOnes) {
+  const Variable<double> one(Tensor<double>({3, 1}, {0.5, -1, 7}));
+  const LabelledText labels{.labels = {2, 0, -100}};
+  const double squares = (1.5 * 1.5 + 1) / 2;
+  EXPECT_NEAR(label_loss(one, labels, {}).item(), squares, 1e-12);
+  EXPECT_NEAR(label_loss(one, labels, LabelProblem::regression).item(), squares, 1e-12);
+  expect_message([&] { std::ignore = label_loss(one, labels, LabelProblem::single_label); },
+                 "[label_loss] cross-entropy needs at least two labels to choose from: the scores have shape [3, 1]");
+  expect_message([&] { std::ignore = label_loss(one, labels, LabelProblem::multi_label); },
+                 "takes values, not 3 labels");
+  expect_message([&] { std::ignore = label_loss(one, {.labels = {2, 0}}, {}); }, "2 labels for scores of shape [3, 1]");
+  expect_message(
+      [&] {
+        std::ignore = label_loss(one, {.labels = {-100, -100, -100}}, {});
+      },
+      "there is nothing to take the mean of: all 3 labels are -100");
+}
+
+TEST(EncoderHeads, LabelsOfTokensAreSingleWhateverTheProblem) {
+  rapt::Rng rng(1);
+  BertConfig config = small_bert();
+  config.labels = {"none", "place"};
+  config.token_labels = true;
+  const LabelledText batch{.input = TokenBatch({{1, 2, 3}}), .labels = {0, 1, -100}};
+  const double wanted = Bert<double>(config, rng).loss(batch).item();
+  for (const auto& known : named_values(LabelProblem())) {
+    config.problem = known.value;
+    rapt::Rng again(1);
+    EXPECT_EQ(Bert<double>(config, again).loss(batch).item(), wanted) << known.name;
+  }
+  rapt::ModernBertConfig modern{
+      .vocabulary = 13, .d_model = 16, .layers = 1, .heads = 2, .d_ff = 10, .labels = {"a", "b"}, .token_labels = true};
+  modern.problem = LabelProblem::regression;
+  EXPECT_GT(rapt::ModernBert<double>(modern, rng).loss(batch).item(), 0.1);
+}
+
 TEST(EncoderHeads, BatchesCountTheirTargets) {
   const TokenBatch input({{1, 2, 3}, {4}});
   EXPECT_EQ((LabelledText{.input = input, .labels = {1, -100, 0, 2}}.target_count()), 3);
   EXPECT_EQ((LabelledText{.input = input, .values = {1, 0}}.target_count()), 2);
   EXPECT_EQ((QuestionBatch{.input = input, .starts = {0, 0}, .ends = {1, 0}}.target_count()), 4);
+  EXPECT_EQ((QuestionBatch{.input = input, .starts = {0, 1}, .ends = {3, 0}}.target_count()), 2);
+  EXPECT_EQ((QuestionBatch{.input = input, .starts = {3, 9}, .ends = {3, 1}}.target_count()), 0);
+  EXPECT_EQ((QuestionBatch{.input = input, .starts = {0, 0, 5}, .ends = {-1, 1}}.target_count()), 4);  // for an error
   EXPECT_EQ((QuestionBatch{.input = input}.item_count()), 4);
   static_assert(rapt::Trainable<Bert<float>, LabelledText> && rapt::Trainable<Bert<float>, QuestionBatch>);
 }
@@ -127,6 +170,73 @@ TEST(EncoderHeads, QuestionsAndLabelsAreLearned) {
   EXPECT_LT(trained_loss(tagger, LabelledText{.input = TokenBatch({{1, 2, 3}, {4}}), .labels = {0, 1, -100, 2}}), 0.1);
 }
 
+/// The model's gradients, end to end.
+[[nodiscard]] std::vector<double> gradients_of(const Bert<double>& model) {
+  std::vector<double> all;
+  rapt::for_each_parameter(model, [&](const std::string&, const rapt::Parameter<double>& parameter) {
+    const Tensor<double> gradient =
+        parameter.grad().has_elements() ? parameter.grad() : Tensor<double>(parameter.shape(), 0.0);
+    all.insert(all.end(), gradient.data(), gradient.data() + gradient.size());
+  });
+  return all;
+}
+
+/// Expects loss and gradients of a step over the parts to be those of a step over the whole.
+template <class Batch>
+void expect_parts_equal_whole(const BertConfig& config, const Batch& whole, const std::vector<Batch>& parts) {
+  std::vector<double> losses;
+  std::vector<std::vector<double>> gradients;
+  for (const std::span<const Batch> batches : {std::span(&whole, 1), std::span(parts)}) {
+    rapt::Rng rng(3);
+    Bert<double> model(config, rng);
+    const rapt::TrainerOptions options{.label_smoothing = 0.f, .after_backward = [&](rapt::BackwardTotals&) {
+                                         gradients.push_back(gradients_of(model));
+                                       }};
+    rapt::TrainingStep step(model, options, rapt::Adam(model));
+    losses.push_back(step(batches));
+  }
+  EXPECT_NEAR(losses[0], losses[1], 1e-12);
+  ASSERT_EQ(gradients[0].size(), gradients[1].size());
+  double largest = 0;
+  for (std::size_t i = 0; i < gradients[0].size(); ++i) {
+    largest = std::max(largest, std::abs(gradients[0][i]));
+    EXPECT_NEAR(gradients[0][i], gradients[1][i], 1e-12);
+  }
+  EXPECT_GT(largest, 1e-3);
+}
+
+TEST(EncoderHeads, AStepOverPartsOfABatchIsTheStepOverAllOfIt) {
+  BertConfig config = small_bert();
+  config.attention_dropout = 0.f;
+  config.token_labels = true;
+  config.labels = {"none", "place"};
+  const TokenBatch first({{1, 2, 3}}), second({{4, 5}}), third({{6, 7, 8, 9}}), all({{1, 2, 3}, {4, 5}, {6, 7, 8, 9}});
+  expect_parts_equal_whole<LabelledText>(config, {.input = all, .labels = {0, 1, -100, -100, -100, 1, 0, 1, -100}},
+                                         {{.input = first, .labels = {0, 1, -100}},
+                                          {.input = second, .labels = {-100, -100}},
+                                          {.input = third, .labels = {1, 0, 1, -100}}});
+  config.labels = {"number"};
+  config.token_labels = false;
+  expect_parts_equal_whole<LabelledText>(
+      config, {.input = all, .labels = {2, -100, 1}},
+      {{.input = first, .labels = {2}}, {.input = second, .labels = {-100}}, {.input = third, .labels = {1}}});
+  config.labels.clear();
+  config.family = rapt::BertFamily::electra;
+  config.pooler = false;
+  config.replaced_token_head = true;
+  expect_parts_equal_whole<LabelledText>(config, {.input = all, .labels = {0, 1, -100, -100, -100, 1, 0, 1, -100}},
+                                         {{.input = first, .labels = {0, 1, -100}},
+                                          {.input = second, .labels = {-100, -100}},
+                                          {.input = third, .labels = {1, 0, 1, -100}}});
+  config.replaced_token_head = false;
+  config.question_head = true;
+  // The first sequence ends within the answer, the second has nothing of it, and the third begins within it.
+  expect_parts_equal_whole<QuestionBatch>(config, {.input = all, .starts = {1, 2, 4}, .ends = {3, 2, 2}},
+                                          {{.input = first, .starts = {1}, .ends = {3}},
+                                           {.input = second, .starts = {2}, .ends = {2}},
+                                           {.input = third, .starts = {4}, .ends = {2}}});
+}
+
 TEST(EncoderHeads, ErrorsNameTheValues) {
   rapt::Rng rng(1);
   BertConfig config = small_bert();
@@ -137,13 +247,19 @@ TEST(EncoderHeads, ErrorsNameTheValues) {
   const TokenBatch input({{1, 2, 3}});
   expect_message([&] { std::ignore = model.loss(QuestionBatch{.input = input, .starts = {1}}); },
                  "1 starts for 0 ends");
-  expect_message([&] { std::ignore = model.loss(QuestionBatch{.input = input, .starts = {1}, .ends = {3}}); },
-                 "all 1 targets of column 1 lie behind their sequences");
+  expect_message([&] { std::ignore = model.loss(QuestionBatch{.input = input, .starts = {3}, .ends = {3}}); },
+                 "all 2 targets lie behind their sequences");
   expect_message([&] { std::ignore = model.loss(LabelledText{.input = input, .labels = {1}}); },
                  "has no classification head");
   config.question_head = false;
   expect_message([&] { std::ignore = Bert<float>(config, rng).question_logits(model.hidden(input)); },
                  "has no head for questions");
+  const Variable<double> scores(Tensor<double>({3, 1}, {0.5, -1, 7}));
+  expect_message(
+      [&] {
+        std::ignore = rapt::replaced_token_loss(scores, std::vector{1, -100, 2});
+      },
+      "[replaced_token_loss] label 2 at position 2 must be 0, 1 or -100");
 }
 
 }  // namespace

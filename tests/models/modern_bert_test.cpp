@@ -62,7 +62,7 @@ TEST(ModernBert, SettingsThatItDoesNotHaveAreRefused) {
   with("/rope_parameters/full_attention/rope_type", "yarn", "\"rope_type\"");
   with("/rope_scaling", {{"rope_type", "linear"}}, "\"rope_scaling\"");
   with("/layer_types", {"full_attention", "full_attention", "sliding_attention"}, "\"layer_types\"");
-  with("/layer_types", {"full_attention"}, "\"layer_types\"");
+  with("/layer_types", {"full_attention"}, "\"layer_types\" must be a list of 3 kinds: \"full_attention\" first");
   with("/classifier_pooling", "max", "\"classifier_pooling\"");
   with("/tie_word_embeddings", false, "\"tie_word_embeddings\"");
   with("/num_attention_heads", 8, "an even number of columns: d_model = 8, heads = 8");

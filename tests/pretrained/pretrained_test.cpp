@@ -110,7 +110,7 @@ TEST_F(Pretrained, OtherModelsAndSettingsAreRefused) {
     expect_error(golden, parts);
     golden.config = before;
   };
-  with("model_type", "bert", {"config.json", "\"model_type\" is \"\"bert\"\"", "gpt2"});
+  with("model_type", "bert", {"config.json", "\"model_type\" is \"bert\", wanted is \"gpt2\""});
   with("n_layer", -1, {"\"n_layer\" must be a whole number", "-1"});
   with("n_layer", "two", {"\"n_layer\""});
   with("n_layer", 0, {"layers 0"});

@@ -2,7 +2,10 @@
 /// Names of an enumeration's values, as settings in files have them.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <string_view>
+#include <tuple>
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -28,6 +31,15 @@ template <NamedEnum Value>
     if (known.value == value) return known.name;
   }
   return {};
+}
+
+/// The names of all values, in the list's order.
+template <NamedEnum Value>
+[[nodiscard]] constexpr auto names_of() {
+  constexpr auto kKnown = named_values(Value());
+  std::array<std::string_view, std::tuple_size_v<decltype(named_values(Value()))>> names;
+  for (std::size_t i = 0; i < names.size(); ++i) names[i] = kKnown[i].name;
+  return names;
 }
 
 }}  // namespace rapt::RAPT_ABI

@@ -120,11 +120,15 @@ struct LanguageBatch {
   [[nodiscard]] Index item_count() const { return input.size(); }
 };
 
+/// The label of what counts for nothing in a loss of labels.
+inline constexpr std::int32_t kIgnoredLabel = -100;
+
 /// Texts, and what a model that was made for a task should say of them.
 struct LabelledText {
   TokenBatch input = {};
   std::vector<std::int32_t> token_types = {};  ///< of each token, 0 in the first text and 1 in the second; empty: all 0
-  /// The number of each sequence's label [B], or of each token's [N]; -100 counts for nothing.
+  /// The number of each sequence's label [B], or of each token's [N]; kIgnoredLabel, -100, counts for
+  /// nothing.
   std::vector<std::int32_t> labels = {};
   /// [B, labels], sequence by sequence, in place of `labels`: numbers to be predicted, or 1 for each label that is
   /// right and 0 for the others.
@@ -132,7 +136,7 @@ struct LabelledText {
 
   static constexpr std::string_view kItems = "tokens";
   [[nodiscard]] Index target_count() const {
-    return std::ssize(values) + std::count_if(labels.begin(), labels.end(), [](auto label) { return label != -100; });
+    return std::ssize(values) + std::ssize(labels) - std::count(labels.begin(), labels.end(), kIgnoredLabel);
   }
   [[nodiscard]] Index item_count() const { return input.size(); }
 };
@@ -142,12 +146,22 @@ struct QuestionBatch {
   TokenBatch input = {};
   std::vector<std::int32_t> token_types = {};  ///< of each token, 0 in the question and 1 in the text; empty: all 0
   /// [B] The first and the last token of the answer, counted from the sequence's first. A number that is not below the
-  /// sequence's length: it is not in this sequence.
+  /// sequence's length means that the token is not in this sequence, and counts for nothing.
   std::vector<std::int32_t> starts = {}, ends = {};
 
   static constexpr std::string_view kItems = "tokens";
-  [[nodiscard]] Index target_count() const { return std::ssize(starts) + std::ssize(ends); }
+  /// Places that the loss must refuse, which are negative or have no sequence, count, so that it is computed.
+  [[nodiscard]] Index target_count() const { return places_within(starts) + places_within(ends); }
   [[nodiscard]] Index item_count() const { return input.size(); }
+
+ private:
+  [[nodiscard]] Index places_within(const std::vector<std::int32_t>& places) const {
+    Index count = 0;
+    for (Index s = 0; s < std::ssize(places); ++s) {
+      if (s >= input.sequences() || at(places, s) < input.row_splits.length(s)) ++count;
+    }
+    return count;
+  }
 };
 
 /// Throws ShapeError unless the batch's row splits end behind its last token.

@@ -115,7 +115,8 @@ class Bert {
   [[nodiscard]] Variable<T> loss(const Batch& batch, const CrossEntropyOptions& options = {}) const {
     const Variable<T> all = hidden(batch.input, batch.token_types);
     if (config_.replaced_token_head) return replaced_token_loss(replaced_token_logits(all), batch.labels);
-    return label_loss(class_logits(all, batch.input.row_splits), batch, config_.problem, options);
+    return label_loss(class_logits(all, batch.input.row_splits), batch,
+                      detail::problem_of(batch, config_.labels_tokens(), config_.problem), options);
   }
   /// The loss of the answers' places, see `question_loss`.
   template <std::same_as<QuestionBatch> Batch>

@@ -24,7 +24,7 @@ enum class BertFamily {
   roberta,      ///< Liu et al. 2019: BERT trained longer and on single words hidden anew each time
   xlm_roberta,  ///< Conneau et al. 2020: RoBERTa in a hundred languages
   distilbert,   ///< Sanh et al. 2019: half as many layers, no token types
-  electra,      ///< Clark et al. 2020: told from a generator's words; narrower embeddings
+  electra,      ///< Clark et al. 2020: learns to find tokens that a generator replaced; narrower embeddings
   albert,       ///< Lan et al. 2020: layers share parameters; narrower embeddings
 };
 
@@ -50,14 +50,14 @@ struct BertConfig {
   std::optional<Index> embedding_width =
       {};  ///< of embeddings that a linear map brings to d_model; unset: d_model, none
   Index layers = 12;
-  Index layer_groups = 0;  ///< layers in a row share parameters, in so many groups; 0: each has its own
+  Index layer_groups = 0;  ///< if not 0, the number of blocks: consecutive layers share one block's parameters
   Index heads = 12;
   Index d_ff = 3072;
   Activation activation = Activation::gelu;  ///< of the feed-forward networks and the masked-language head
   float dropout = 0.1f;                      ///< rate of the embeddings and of each sublayer's output
   float attention_dropout = 0.1f;            ///< rate of the attention probabilities
   double norm_epsilon = 1e-12;
-  std::optional<TokenId> padding_token = 0;  ///< what other programs fill up with; there is no padding here
+  std::optional<TokenId> padding_token = 0;  ///< id of padding in other programs; there is none here
 
   // Parts. Of a folder those are loaded that it has.
   bool pooler = true;                            ///< activation of a linear map of the first token's hidden state
@@ -67,7 +67,7 @@ struct BertConfig {
   bool question_head = false;                    ///< scores of each token to begin and to end a question's answer
   std::vector<std::string> labels = {};          ///< names of classes; some: a head that tells them apart
   bool token_labels = false;                     ///< labels are of tokens, as they always are without a pooler
-  std::optional<LabelProblem> problem = {};      ///< what the labels' scores mean; unset: see `label_loss`
+  std::optional<LabelProblem> problem = {};      ///< what sequences' scores mean; unset: see `label_loss`
   std::optional<float> classifier_dropout = {};  ///< before the labels' head; unset: `dropout`
   float question_dropout = 0.f;                  ///< before the head for questions
 
@@ -161,6 +161,8 @@ struct BertConfig {
     detail::require_heads(d_model, heads, kWhere);
     require(layer_groups >= 0 && (layer_groups == 0 || layers % layer_groups == 0), kWhere,
             "layers must be a multiple of layer_groups: layers = ", layers, ", layer_groups = ", layer_groups);
+    require(layer_groups == 0 || layers <= kMostSharedLayers, kWhere, "at most ", kMostSharedLayers,
+            " layers may share parameters: layers = ", layers);
     detail::require_dropout({dropout, attention_dropout, classifier_dropout.value_or(0.f), question_dropout}, kWhere);
     require(norm_epsilon > 0, kWhere, "norm_epsilon must be positive: ", norm_epsilon);
     require(!is_roberta() || padding_token.value_or(-1) >= 0, kWhere,
@@ -201,12 +203,15 @@ struct BertConfig {
   }
 
  private:
+  /// Tensors bound the number of layers only where each layer has its own.
+  static constexpr Index kMostSharedLayers = 10000;
+
   void require_heads_that_fit(std::string_view where) const {
     require(pooler || !next_sentence_head, where, "the next-sentence head needs the pooler");
     require(!next_sentence_head || family == BertFamily::bert || family == BertFamily::albert, where,
-            "of two sentences speak BERT and ALBERT, not ", name_of(family));
-    require(!replaced_token_head || family == BertFamily::electra, where, "replaced tokens are found by ELECTRA, not ",
-            name_of(family));
+            "only BERT and ALBERT have a next-sentence head: family ", name_of(family));
+    require(!replaced_token_head || family == BertFamily::electra, where,
+            "only ELECTRA has a head for replaced tokens: family ", name_of(family));
     const bool other_heads = masked_language_head || next_sentence_head || replaced_token_head;
     require(labels.empty() || !other_heads, where, "a model that tells ", labels.size(),
             " labels apart has no other head");

@@ -38,20 +38,68 @@ enum class LabelProblem {
                                                   {"regression", LabelProblem::regression}});
 }
 
-/// The loss of a model's label scores [B, labels], or of tokens [N, labels]: `problem` says which. If it is unset,
-/// labels are single ones, and values are numbers where the model has one label, and multiple labels where it has
-/// several, as transformers takes them. `options` are those of the cross-entropy.
+namespace detail {
+
+/// The scores whose label counts, and these labels as numbers   // [n, 1] both, from [N, 1] and [N]
+template <class T>
+struct CountedScores {
+  Variable<T> scores;
+  Tensor<T> targets;
+};
+
+/// Throws `[where] ...`: ShapeError unless each score has a label, ValueError if all labels are kIgnoredLabel.
+template <class T>
+[[nodiscard]] CountedScores<T> counted_scores(const Variable<T>& scores, std::span<const std::int32_t> labels,
+                                              std::string_view where) {
+  require<ShapeError>(scores.cols() == 1 && std::ssize(labels) == scores.rows(), where, labels.size(),
+                      " labels for scores of shape ", scores.shape());
+  std::vector<std::int32_t> rows;
+  for (Index i = 0; i < std::ssize(labels); ++i) {
+    if (at(labels, i) != kIgnoredLabel) rows.push_back(static_cast<std::int32_t>(i));
+  }
+  require(!rows.empty(), where, "there is nothing to take the mean of: all ", labels.size(), " labels are ",
+          kIgnoredLabel);
+  Tensor<T> targets(Shape{std::ssize(rows), 1});
+  std::transform(rows.begin(), rows.end(), targets.data(),
+                 [&](std::int32_t row) { return static_cast<T>(at(labels, row)); });
+  const bool all = rows.size() == labels.size();
+  return {all ? scores : gather_rows<T>(scores, rows), std::move(targets)};
+}
+
+/// The config's problem, except that the labels of tokens are single ones whatever it says, as in transformers.
+[[nodiscard]] inline std::optional<LabelProblem> problem_of(const LabelledText& batch, bool labels_tokens,
+                                                            std::optional<LabelProblem> configured) {
+  return labels_tokens && batch.values.empty() ? LabelProblem::single_label : configured;
+}
+
+}  // namespace detail
+
+/// The loss of a model's label scores [B, labels], or of tokens [N, labels]: `problem` says which. If it is unset, it
+/// is regression where the model has one label, and otherwise labels are single ones and values multiple labels, as
+/// transformers takes them. The batch has values for regression and for multiple labels; the numbers of a regression
+/// with one label may stand among its labels instead. Labels that are kIgnoredLabel count for nothing, whatever the
+/// `options` say, which are those of the cross-entropy.
 template <class T>
 [[nodiscard]] Variable<T> label_loss(const Variable<T>& scores, const LabelledText& batch,
                                      std::optional<LabelProblem> problem, const CrossEntropyOptions& options = {}) {
-  const LabelProblem kind = problem.value_or(batch.values.empty() ? LabelProblem::single_label
-                                             : scores.cols() == 1 ? LabelProblem::regression
-                                                                  : LabelProblem::multi_label);
+  const LabelProblem kind = problem.value_or(scores.cols() == 1     ? LabelProblem::regression
+                                             : batch.values.empty() ? LabelProblem::single_label
+                                                                    : LabelProblem::multi_label);
   const bool single = kind == LabelProblem::single_label;
+  if (kind == LabelProblem::regression && scores.cols() == 1 && batch.values.empty()) {
+    detail::CountedScores<T> counted = detail::counted_scores(scores, batch.labels, "label_loss");
+    return mean_squared_error(counted.scores, std::move(counted.targets));
+  }
   require(single ? batch.values.empty() : batch.labels.empty(), "label_loss", "the loss of ", name_of(kind), " takes ",
           single ? "labels, not " : "values, not ", single ? batch.values.size() : batch.labels.size(),
           single ? " values" : " labels");
-  if (single) return cross_entropy(scores, batch.labels, options);
+  if (single) {
+    require(scores.cols() > 1, "label_loss", "cross-entropy needs at least two labels to choose from: the scores have ",
+            "shape ", scores.shape());
+    CrossEntropyOptions ignoring = options;
+    ignoring.ignore_index = kIgnoredLabel;
+    return cross_entropy(scores, batch.labels, ignoring);
+  }
   require<ShapeError>(std::ssize(batch.values) == scores.size(), "label_loss", batch.values.size(),
                       " values for scores of shape ", scores.shape());
   Tensor<T> values(scores.shape());
@@ -62,6 +110,8 @@ template <class T>
 
 /// The mean of the cross-entropies of the answers' first and last tokens, each among the tokens of its sequence.
 /// Sequences that do not hold the answer's first or last token count for nothing there   // scores [N, 2]
+/// Steps over micro-batches weigh each by its number of targets: together they are the step over one batch if, as of
+/// answers that are wholly in a sequence or not at all, each has as many first as last tokens that count.
 template <class T>
 [[nodiscard]] Variable<T> question_loss(const Variable<T>& scores, const QuestionBatch& batch) {
   require<ShapeError>(batch.starts.size() == batch.ends.size(), "question_loss", batch.starts.size(), " starts for ",
@@ -76,15 +126,18 @@ template <class T>
 }
 
 /// ELECTRA's objective (Clark et al. 2020): the mean binary cross-entropy of each token's score and whether it is
-/// another token than in the text, 1, or not, 0   // scores [N, 1], labels [N]
+/// another token than in the text, 1, or not, 0. Tokens with the label kIgnoredLabel count for nothing
+/// // scores [N, 1], labels [N]
 template <class T>
 [[nodiscard]] Variable<T> replaced_token_loss(const Variable<T>& scores, std::span<const std::int32_t> labels) {
-  require<ShapeError>(std::ssize(labels) == scores.size(), "replaced_token_loss", labels.size(),
-                      " labels for scores of shape ", scores.shape());
-  Tensor<T> targets(scores.shape());
-  std::transform(labels.begin(), labels.end(), targets.data(),
-                 [](std::int32_t label) { return static_cast<T>(label); });
-  return binary_cross_entropy(scores, std::move(targets));
+  constexpr std::string_view kWhere = "replaced_token_loss";
+  for (Index i = 0; i < std::ssize(labels); ++i) {
+    const std::int32_t label = at(labels, i);
+    require(label == 0 || label == 1 || label == kIgnoredLabel, kWhere, "label ", label, " at position ", i,
+            " must be 0, 1 or ", kIgnoredLabel);
+  }
+  detail::CountedScores<T> counted = detail::counted_scores(scores, labels, kWhere);
+  return binary_cross_entropy(counted.scores, std::move(counted.targets));
 }
 
 namespace detail {

@@ -39,7 +39,7 @@ struct GemmaConfig {
   double init_std = 0.02;                       ///< of all matrices
   std::optional<TokenId> begin_token = 2;       ///< what a text begins with; read in place of an empty prompt
   std::vector<TokenId> end_tokens = {1};        ///< each of them ends a text; none: only the maximum length does
-  std::optional<TokenId> pad_token = 0;         ///< what other programs fill up with; there is no padding here
+  std::optional<TokenId> pad_token = 0;         ///< id of padding in other programs; there is none here
   std::vector<TokenId> suppressed_tokens = {};  ///< are never generated
 
   [[nodiscard]] static GemmaConfig gemma2_2b() { return {}; }

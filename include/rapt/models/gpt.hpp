@@ -38,7 +38,7 @@ struct GptConfig {
   bool tie_embeddings = true;                   ///< one matrix for the embedding and the output projection
   std::optional<TokenId> begin_token = {};      ///< what a text may begin with; read in place of an empty prompt
   std::vector<TokenId> end_tokens = {};         ///< each of them ends a text; none: only the maximum length does
-  std::optional<TokenId> pad_token = {};        ///< what other programs fill up with; there is no padding here
+  std::optional<TokenId> pad_token = {};        ///< id of padding in other programs; there is none here
   std::vector<TokenId> suppressed_tokens = {};  ///< are never generated
 
   /// GPT-2 of 124 million parameters; medium, large and xl have 355, 774 and 1,558 (Radford et al. 2019, table 2).

@@ -83,7 +83,7 @@ struct LlamaConfig {
   double init_std = 0.02;                       ///< of all matrices
   std::optional<TokenId> begin_token = {};      ///< what a text may begin with; read in place of an empty prompt
   std::vector<TokenId> end_tokens = {};         ///< each of them ends a text; none: only the maximum length does
-  std::optional<TokenId> pad_token = {};        ///< what other programs fill up with; there is no padding here
+  std::optional<TokenId> pad_token = {};        ///< id of padding in other programs; there is none here
   std::vector<TokenId> suppressed_tokens = {};  ///< are never generated
 
   [[nodiscard]] static LlamaConfig llama_7b() { return {}; }

@@ -89,7 +89,7 @@ class ModernBert {
   template <std::same_as<LabelledText> Batch>
   [[nodiscard]] Variable<T> loss(const Batch& batch, const CrossEntropyOptions& options = {}) const {
     const Variable<T> scores = class_logits(hidden(batch.input, batch.token_types), batch.input.row_splits);
-    return label_loss(scores, batch, config_.problem, options);
+    return label_loss(scores, batch, detail::problem_of(batch, config_.token_labels, config_.problem), options);
   }
   /// The loss of the answers' places, see `question_loss`.
   template <std::same_as<QuestionBatch> Batch>

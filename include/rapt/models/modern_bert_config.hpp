@@ -36,14 +36,14 @@ struct ModernBertConfig {
   float attention_dropout = 0.f;                 ///< rate of the attention probabilities and of the attention's output
   float feed_forward_dropout = 0.f;              ///< rate inside of the feed-forward networks
   double init_std = 0.02;                        ///< of all matrices
-  std::optional<TokenId> padding_token = 50283;  ///< what other programs fill up with; there is no padding here
+  std::optional<TokenId> padding_token = 50283;  ///< id of padding in other programs; there is none here
 
   // The head: LayerNorm(activation(a linear map)), before one of these maps. Of a folder the one is loaded that it has.
   bool masked_language_head = false;         ///< scores of every token of the vocabulary
   bool question_head = false;                ///< scores of each token to begin and to end a question's answer
   std::vector<std::string> labels = {};      ///< names of classes; some: a head that tells them apart
   bool token_labels = false;                 ///< the labels are of tokens, not of sequences
-  std::optional<LabelProblem> problem = {};  ///< what the labels' scores mean; unset: see `label_loss`
+  std::optional<LabelProblem> problem = {};  ///< what sequences' scores mean; unset: see `label_loss`
   bool mean_pooling = false;  ///< labels are told from the mean of the hidden states, not from the first token's
   Activation head_activation = Activation::gelu;
   bool head_bias = false;          ///< of the head's linear map

@@ -46,7 +46,7 @@ struct T5Config {
   bool scale_output = true;                ///< the decoder's last hidden states are multiplied by d_model^-0.5
   std::optional<TokenId> begin_token = 0;  ///< what the decoder reads first, which is the padding token
   std::vector<TokenId> end_tokens = {1};   ///< what ends a text
-  std::optional<TokenId> pad_token = 0;    ///< what other programs fill up with; there is no padding here
+  std::optional<TokenId> pad_token = 0;    ///< id of padding in other programs; there is none here
 
   [[nodiscard]] static T5Config small() { return {}; }
   [[nodiscard]] static T5Config base() {

@@ -16,24 +16,13 @@ namespace rapt { inline namespace RAPT_ABI { namespace detail {
 template <class... Models>
 struct ModelFamilies {};
 
-/// True if folders with this "model_type" hold an M.
-template <class M>
-[[nodiscard]] bool is_type_of(std::string_view model_type) {
-  using Format = PretrainedFormat<typename M::Config>;
-  if constexpr (requires { Format::is_model_type(model_type); }) {
-    return Format::is_model_type(model_type);
-  } else {
-    return model_type == Format::kModelType;
-  }
-}
-
 /// Calls f(type) with a null pointer to the model of the families that the folder holds. Throws IoError `[where]` that
 /// names the families for another one's folder.
 template <class... Models, class F>
 void with_family(ModelFamilies<Models...>, const std::filesystem::path& folder, std::string_view where, const F& f) {
   const std::string type = pretrained_type(folder);
   const auto call = [&]<class M>(const M* chosen) {
-    if (!is_type_of<M>(type)) return false;
+    if (!is_model_type<typename M::Config>(type)) return false;
     f(chosen);
     return true;
   };

@@ -15,12 +15,7 @@ namespace rapt { inline namespace RAPT_ABI {
 template <>
 struct PretrainedFormat<BartConfig> {
   static constexpr std::string_view kModelType = "bart", kBasePrefix = "model.";
-  [[nodiscard]] static bool is_model_type(std::string_view type) {
-    for (const auto& known : named_values(BartFamily{})) {
-      if (known.name == type) return true;
-    }
-    return false;
-  }
+  static constexpr auto kModelTypes = names_of<BartFamily>();
   [[nodiscard]] static std::string_view architecture(const BartConfig& config) {
     switch (config.family) {
       case BartFamily::bart:
@@ -37,9 +32,8 @@ struct PretrainedFormat<BartConfig> {
 
   template <class Self, class Visitor>
   static void visit_keys(Self& self, const Visitor& key) {
-    std::string type(name_of(self.family));
-    key("model_type", type);
-    if constexpr (!std::is_const_v<Self>) apply_defaults_of(type, self);
+    key("model_type", self.family);
+    if constexpr (!std::is_const_v<Self>) apply_defaults(self);
     key("vocab_size", self.vocabulary);
     detail::visit_bart_sizes(self, key);
     detail::visit_bart_tokens(self, key);
@@ -78,10 +72,7 @@ struct PretrainedFormat<BartConfig> {
 
  private:
   /// What absent keys mean where they mean something else than in BART.
-  static void apply_defaults_of(std::string_view type, BartConfig& config) {
-    for (const auto& known : named_values(config.family)) {
-      if (known.name == type) config.family = known.value;
-    }
+  static void apply_defaults(BartConfig& config) {
     if (config.family == BartFamily::pegasus) config.begin_token = 0;
     if (config.family == BartFamily::m2m_100) {
       config.vocabulary = 128112, config.activation = Activation::relu;

@@ -18,10 +18,7 @@ namespace rapt { inline namespace RAPT_ABI {
 template <>
 struct PretrainedFormat<BertConfig> {
   static constexpr std::string_view kModelType = "bert";
-  [[nodiscard]] static bool is_model_type(std::string_view type) {
-    const auto families = named_values(BertFamily());
-    return std::any_of(families.begin(), families.end(), [&](const auto& known) { return known.name == type; });
-  }
+  static constexpr auto kModelTypes = names_of<BertFamily>();
   [[nodiscard]] static std::string_view base_prefix(const BertConfig& config) {
     return detail::bert_modules(config.family).base;
   }
@@ -32,14 +29,10 @@ struct PretrainedFormat<BertConfig> {
 
   template <class Self, class Visitor>
   static void visit_keys(Self& self, const Visitor& key) {
-    std::string type(name_of(self.family));
-    key("model_type", type);
+    key("model_type", self.family);
     if constexpr (std::is_const_v<Self>) {
       require_model(self);
     } else {
-      for (const auto& known : named_values(BertFamily())) {
-        if (known.name == type) self.family = known.value;
-      }
       apply_defaults(self);
     }
     key("vocab_size", self.vocabulary);
@@ -124,6 +117,9 @@ struct PretrainedFormat<BertConfig> {
     key("layer_norm_eps", self.norm_epsilon);
     if (albert) {
       key("num_hidden_groups", self.layer_groups);
+      if constexpr (!std::is_const_v<Self>) {
+        key.expect(self.layer_groups > 0, "num_hidden_groups", self.layer_groups, "a positive number");
+      }
       key.must_be("inner_group_num", 1);
       visit_classifier_dropout(self, "classifier_dropout_prob", key);
     } else {
@@ -186,15 +182,20 @@ struct PretrainedFormat<BertConfig> {
     const bool albert = config.family == BertFamily::albert, distilbert = config.family == BertFamily::distilbert;
     const bool electra = config.family == BertFamily::electra;
     const bool has_pooler = !electra && !distilbert;
+    // ELECTRA has a projection only between different widths, and its generator's head is no discriminator's.
     require(albert == (config.layer_groups > 0) && (albert || electra || !config.embedding_width) &&
-                (!albert || config.embedding_width) && (distilbert == (config.token_types == 0)) &&
-                (!distilbert || config.norm_epsilon == 1e-12) && (distilbert || config.question_dropout == 0.f) &&
+                (!electra || config.embedding_width != config.d_model) &&
+                !(config.masked_language_head && config.replaced_token_head) && (!albert || config.embedding_width) &&
+                (distilbert == (config.token_types == 0)) && (!distilbert || config.norm_epsilon == 1e-12) &&
+                (distilbert || config.question_dropout == 0.f) &&
                 (has_pooler || !config.pooler || !config.labels.empty()) &&
                 (!albert || !config.next_sentence_head || config.masked_language_head),
             "bert", "Hugging Face has no model with these settings together: family ", name_of(config.family),
-            ", embedding_width ", config.embedding_width.value_or(0), " (0: unset), layer_groups ", config.layer_groups,
-            ", token_types ", config.token_types, ", norm_epsilon ", config.norm_epsilon, ", question_dropout ",
-            config.question_dropout, ", pooler ", config.pooler, ", next_sentence_head ", config.next_sentence_head);
+            ", d_model ", config.d_model, ", embedding_width ", config.embedding_width.value_or(0),
+            " (0: unset), layer_groups ", config.layer_groups, ", token_types ", config.token_types, ", norm_epsilon ",
+            config.norm_epsilon, ", question_dropout ", config.question_dropout, ", pooler ", config.pooler,
+            ", masked_language_head ", config.masked_language_head, ", next_sentence_head ", config.next_sentence_head,
+            ", replaced_token_head ", config.replaced_token_head);
   }
 };
 

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <vector>
 
@@ -17,8 +19,8 @@ namespace rapt { inline namespace RAPT_ABI {
 
 template <>
 struct PretrainedFormat<GemmaConfig> {
-  static constexpr std::string_view kModelType = "gemma2", kBasePrefix = "model.";
-  [[nodiscard]] static bool is_model_type(std::string_view type) { return type == kModelType || type == kGemma3; }
+  static constexpr std::string_view kModelType = "gemma2", kGemma3 = "gemma3_text", kBasePrefix = "model.";
+  static constexpr auto kModelTypes = std::to_array({kModelType, kGemma3});
   [[nodiscard]] static std::string_view architecture(const GemmaConfig& config) {
     return config.query_key_norm ? "Gemma3ForCausalLM" : "Gemma2ForCausalLM";
   }
@@ -92,7 +94,7 @@ struct PretrainedFormat<GemmaConfig> {
   }
 
  private:
-  static constexpr std::string_view kGemma3 = "gemma3_text", kLocal = "sliding_attention", kGlobal = "full_attention";
+  static constexpr std::string_view kLocal = "sliding_attention", kGlobal = "full_attention";
   static constexpr double kLocalTheta = 10000;
 
   /// What absent keys mean where they mean something else than in Gemma 2.

@@ -2,8 +2,10 @@
 /// Llama, Mistral, Qwen2, Qwen3 and Phi-3 in Hugging Face folders.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <type_traits>
 
 #include "rapt/models/llama.hpp"
@@ -16,9 +18,7 @@ namespace rapt { inline namespace RAPT_ABI {
 template <>
 struct PretrainedFormat<LlamaConfig> {
   static constexpr std::string_view kModelType = "llama", kBasePrefix = "model.";
-  [[nodiscard]] static bool is_model_type(std::string_view type) {
-    return type == "llama" || type == "mistral" || type == "qwen2" || type == "qwen3" || type == "phi3";
-  }
+  static constexpr auto kModelTypes = std::to_array<std::string_view>({"llama", "mistral", "qwen2", "qwen3", "phi3"});
   /// Which of these models has these settings.
   [[nodiscard]] static std::string model_type(const LlamaConfig& config) {
     if (config.fused_projections) return "phi3";

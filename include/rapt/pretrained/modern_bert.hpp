@@ -113,8 +113,10 @@ struct PretrainedFormat<ModernBertConfig> {
       self.global_every = next - found.begin();  // as long as the list where no other is global
       bool fits = std::ssize(found) == self.layers;
       for (Index i = 0; fits && i < self.layers; ++i) fits = at(found, i) == (self.is_global(i) ? kGlobal : kLocal);
-      if (!fits)
-        key.must_be("layer_types", "a list of all layers in which the first and every so many are full_attention");
+      const std::string wanted = "a list of " + std::to_string(self.layers) +
+                                 " kinds: \"full_attention\" first and then at equal distances, "
+                                 "\"sliding_attention\" between";
+      key.expect(fits, "layer_types", found, wanted.c_str());
     }
   }
   /// Where transformers 5 writes the settings of rotary positions, for each kind of layers.

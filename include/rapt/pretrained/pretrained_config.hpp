@@ -7,6 +7,8 @@
 #include <type_traits>
 
 #include "rapt/core/atomic_file.hpp"
+#include "rapt/core/error.hpp"
+#include "rapt/io/json.hpp"
 #include "rapt/pretrained/config_keys.hpp"
 #include "rapt/pretrained/pretrained_format.hpp"
 
@@ -24,15 +26,17 @@ template <class Config>
 [[nodiscard]] Config config_from_json(const nlohmann::json& json, const std::string& where) {
   using Format = PretrainedFormat<Config>;
   const auto type = json.find("model_type");
-  const auto is_wanted = [](const nlohmann::json& name) {
-    if constexpr (requires { Format::is_model_type(""); }) {  // several that differ in little
-      return name.is_string() && Format::is_model_type(name.get<std::string>());
-    } else {
-      return name == Format::kModelType;
-    }
-  };
-  require<IoError>(type != json.end() && is_wanted(*type), "pretrained", where, ": \"model_type\" is ",
-                   type == json.end() ? "missing" : describe(*type), ", wanted is \"", Format::kModelType, '"');
+  const bool is_name = type != json.end() && type->is_string();
+  if (!is_name || !is_model_type<Config>(type->get_ref<const std::string&>())) {
+    std::string wanted;
+    for (const std::string_view known : model_types<Config>())
+      wanted += (wanted.empty() ? "" : ", ") + quote_name(known);
+    fail<IoError>("pretrained", where, ": \"model_type\" is ",
+                  is_name              ? quote_name(type->get_ref<const std::string&>())
+                  : type == json.end() ? "missing"
+                                       : describe(*type),
+                  ", wanted is ", model_types<Config>().size() > 1 ? "one of " : "", wanted);
+  }
   Config config;
   Format::visit_keys(config, ConfigReader(json, where));
   return config;

@@ -3,6 +3,8 @@
 /// `PretrainedFormat` for the config of its model; loading and saving (pretrained.hpp) follow from it.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <concepts>
 #include <string>
 #include <string_view>
@@ -14,7 +16,7 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// The format of the folders of a model with the configuration `Config`. A specialisation has
 ///
-/// - `kModelType`: the value of "model_type" in config.json, or, where a model has several, `is_model_type(name)`, too;
+/// - `kModelType`: the value of "model_type" in config.json; where a model has several, the array `kModelTypes`, too;
 /// - `kArchitecture`: the class of transformers, or `architecture(config)` where the config decides;
 /// - `kBasePrefix`, or `base_prefix(config)` where the config decides: what stands before the names of tensors, except
 ///   in the folder of a model without a head. A model that may lack a head says by `has_head(config)` whether it has
@@ -37,6 +39,24 @@ concept HasPretrainedFormat = requires(const Config& config) {
 };
 
 namespace detail {
+
+/// All values of "model_type" of the config's folders.
+template <class Config>
+[[nodiscard]] constexpr auto model_types() {
+  using Format = PretrainedFormat<Config>;
+  if constexpr (requires { Format::kModelTypes; }) {
+    return Format::kModelTypes;
+  } else {
+    return std::array{std::string_view(Format::kModelType)};
+  }
+}
+
+/// True if folders with this "model_type" have a `Config`.
+template <class Config>
+[[nodiscard]] constexpr bool is_model_type(std::string_view type) {
+  constexpr auto kTypes = model_types<Config>();
+  return std::find(kTypes.begin(), kTypes.end(), type) != kTypes.end();
+}
 
 /// What stands before the names of tensors, except in the folder of a model without a head.
 template <class Config>

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <iterator>
 #include <optional>
 #include <string>
@@ -17,9 +18,10 @@ namespace rapt { inline namespace RAPT_ABI {
 
 template <>
 struct PretrainedFormat<T5Config> {
-  static constexpr std::string_view kModelType = "t5", kArchitecture = "T5ForConditionalGeneration", kBasePrefix = "";
+  static constexpr std::string_view kModelType = "t5", kMt5 = "mt5", kArchitecture = "T5ForConditionalGeneration",
+                                    kBasePrefix = "";
   /// An mT5 is written as the T5 that it is.
-  [[nodiscard]] static bool is_model_type(std::string_view type) { return type == kModelType || type == kMt5; }
+  static constexpr auto kModelTypes = std::to_array({kModelType, kMt5});
 
   template <class Self, class Visitor>
   static void visit_keys(Self& self, const Visitor& key) {
@@ -88,8 +90,6 @@ struct PretrainedFormat<T5Config> {
   }
 
  private:
-  static constexpr std::string_view kMt5 = "mt5";
-
   /// What absent keys mean where they mean something else than in T5. The output is never scaled, whatever the keys
   /// say.
   static void apply_defaults_of_mt5(T5Config& config) {

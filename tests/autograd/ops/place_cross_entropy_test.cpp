@@ -32,6 +32,15 @@ TEST(PlaceCrossEntropy, IsTheMeanOfTheSequencesCrossEntropies) {
   EXPECT_NEAR(loss, (first + second) / 2, 1e-14);
 }
 
+TEST(PlaceCrossEntropy, AColumnWithoutTargetsIsNotPartOfTheMean) {
+  const auto both = normal_tensor<double>({5, 2}, 1);
+  Tensor<double> first({5, 1});
+  for (rapt::Index i = 0; i < 5; ++i) first(i, 0) = both(i, 0);
+  const RowSplits splits = splits_of({2, 3});
+  EXPECT_EQ(rapt::place_cross_entropy(Variable<double>(both), splits, std::vector{0, 2, 1, 3}).item(),
+            rapt::place_cross_entropy(Variable<double>(first), splits, std::vector{0, 1}).item());
+}
+
 TEST(PlaceCrossEntropy, LargeScoresLoseNoDigits) {
   const Variable<float> x(Tensor<float>({3, 1}, {1000.f, -1000.f, 999.f}));
   const auto loss = [&](std::int32_t target) {
@@ -62,7 +71,7 @@ TEST(PlaceCrossEntropy, WrongUse) {
       {{"rows", with(splits_of({2, 2}), {0, 0, 0, 0}), {"place_cross_entropy", "[5, 2]", "end at 4"}},
        {"targets", with(splits_of({2, 3}), {0, 0, 0}), {"3 targets", "2 sequences", "2 columns"}},
        {"negative", with(splits_of({2, 3}), {0, 0, -1, 0}), {"target -1", "sequence 1"}},
-       {"all behind", with(splits_of({2, 3}), {0, 2, 0, 3}), {"all 2 targets of column 1"}}});
+       {"all behind", with(splits_of({2, 3}), {2, 2, 3, 3}), {"all 4 targets lie behind their sequences"}}});
 }
 
 }  // namespace

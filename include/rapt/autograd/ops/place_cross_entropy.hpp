@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "rapt/autograd/record.hpp"
@@ -17,9 +18,13 @@ namespace rapt { inline namespace RAPT_ABI {
 /// Column c of x scores the rows of each sequence: p_i = softmax of x_ic over the rows i of the sequence. y = mean over
 /// columns of the mean over sequences of -log p of the target's row, a scalar, in nats   // x [N, C]
 ///
-/// `targets` [B, C], sequence by sequence: rows counted from the sequence's first. A target behind the last row counts
-/// for nothing, as in transformers' models that answer questions. Throws ValueError for a negative target, and for a
-/// column without any target that counts.
+/// `targets` [B, C], sequence by sequence: rows counted from the sequence's first. A target behind the sequence's last
+/// row counts for nothing, and the mean is over the columns that have a target which counts. Throws ValueError for a
+/// negative target, and if no target counts.
+///
+/// For sequences of one length with targets in each column it is the loss of transformers' models that answer
+/// questions. Shorter sequences are padded there: the softmax goes over the padding's rows, too, a target counts if it
+/// is below the padded length, and a negative target is taken for 0.
 template <class T>
 [[nodiscard]] Variable<T> place_cross_entropy(const Variable<T>& x, const RowSplits& splits,
                                               std::span<const std::int32_t> targets) {
@@ -37,10 +42,9 @@ template <class T>
       if (target_of(s, c) < splits.length(s)) ++at(counts, c);
     }
   }
-  for (Index c = 0; c < columns; ++c) {
-    require(at(counts, c) > 0, kWhere, "there is nothing to take the mean of: all ", sequences, " targets of column ",
-            c, " lie behind their sequences");
-  }
+  const Index used = columns - std::count(counts.begin(), counts.end(), Index{0});
+  require(used > 0, kWhere, "there is nothing to take the mean of: all ", targets.size(),
+          " targets lie behind their sequences");
 
   Tensor<T> gradient(x.shape(), T(0));
   double sum = 0;
@@ -52,7 +56,7 @@ template <class T>
       double largest = score(begin), total = 0;
       for (Index i = begin + 1; i < end; ++i) largest = std::max(largest, score(i));
       for (Index i = begin; i < end; ++i) total += std::exp(score(i) - largest);
-      const double weight = 1 / static_cast<double>(at(counts, c) * columns);
+      const double weight = 1 / static_cast<double>(at(counts, c) * used);
       sum += weight * (largest + std::log(total) - score(target));
       for (Index i = begin; i < end; ++i) {  // dx_i = weight (p_i - [i is the target]) dy
         gradient(i, c) = static_cast<T>(weight * (std::exp(score(i) - largest) / total - (i == target ? 1 : 0)));
