@@ -266,4 +266,51 @@ TEST(Bart, AbsentKeysAreHuggingFacesDefaults) {
   EXPECT_TRUE(read("m2m_100").scale_embeddings);
 }
 
+/// The tokens of a folder whose config.json is the only file with settings.
+BartConfig bart_with_keys(const nlohmann::json& keys) {
+  const std::string file = "config.json";
+  auto config = rapt::detail::config_from_json<BartConfig>(keys, file);
+  rapt::detail::read_generation_keys(config, keys, file, rapt::detail::absent_config_tokens<BartConfig>());
+  return config;
+}
+
+TEST(Bart, AbsentTokensAreHuggingFacesDefaults) {
+  using Tokens = std::vector<TokenId>;
+  struct Defaults {
+    std::string type;
+    TokenId begin, begin_beside_bos, pad;  // where "bos_token_id" is 7, and without it
+    Tokens ends, forced_ends;
+  };
+  const Defaults families[] = {{"bart", 2, 2, 1, {2}, {2}},
+                               {"mbart", 0, 7, 1, {2}, {2}},
+                               {"pegasus", 0, 0, 0, {1}, {1}},
+                               {"m2m_100", 2, 2, 1, {2}, {}}};
+  for (const Defaults& expected : families) {
+    SCOPED_TRACE(expected.type);
+    for (const bool has_bos : {false, true}) {
+      nlohmann::json keys = {{"model_type", expected.type}};
+      if (has_bos) keys["bos_token_id"] = 7;
+      const BartConfig config = bart_with_keys(keys);
+      EXPECT_EQ(config.begin_token, has_bos ? expected.begin_beside_bos : expected.begin);
+      EXPECT_EQ(config.end_tokens, expected.ends);
+      EXPECT_EQ(config.pad_token, expected.pad);
+      EXPECT_EQ(config.forced_end_tokens, expected.forced_ends);
+      EXPECT_FALSE(config.forced_begin_token.has_value());
+    }
+    const BartConfig none = bart_with_keys({{"model_type", expected.type},
+                                            {"eos_token_id", nullptr},
+                                            {"forced_eos_token_id", nullptr},
+                                            {"pad_token_id", nullptr}});
+    EXPECT_EQ(none.end_tokens, Tokens());
+    EXPECT_EQ(none.forced_end_tokens, Tokens());
+    EXPECT_FALSE(none.pad_token.has_value());
+  }
+  EXPECT_EQ(bart_with_keys({{"model_type", "bart"}, {"decoder_start_token_id", nullptr}}).begin_token, 0);
+  // A generation_config.json has no defaults.
+  BartConfig config = bart_with_keys({{"model_type", "bart"}});
+  rapt::detail::read_generation_keys(config, {{"bos_token_id", 7}}, "generation_config.json");
+  EXPECT_EQ(config.begin_token, 7);
+  EXPECT_EQ(config.end_tokens, Tokens());
+}
+
 }  // namespace

@@ -15,6 +15,7 @@ namespace rapt { inline namespace RAPT_ABI {
 template <>
 struct PretrainedFormat<BartConfig> {
   static constexpr std::string_view kModelType = "bart", kBasePrefix = "model.";
+  static constexpr bool kHasDefaultTokens = true;
   [[nodiscard]] static bool is_model_type(std::string_view type) {
     for (const auto& known : named_values(BartFamily{})) {
       if (known.name == type) return true;
@@ -42,8 +43,8 @@ struct PretrainedFormat<BartConfig> {
     if constexpr (!std::is_const_v<Self>) apply_defaults_of(type, self);
     key("vocab_size", self.vocabulary);
     detail::visit_bart_sizes(self, key);
-    detail::visit_bart_tokens(self, key);
-    key("pad_token_id", self.pad_token);
+    detail::visit_bart_tokens(self, key, start_of(self));
+    detail::visit_bart_pad_token(self, key);
     if (self.has_learned_positions()) {
       key("classifier_dropout", self.classifier_dropout);
       key.labels("id2label", self.labels);
@@ -53,7 +54,7 @@ struct PretrainedFormat<BartConfig> {
   }
   template <class Self, class Visitor>
   static void visit_generation_keys(Self& self, const Visitor& key) {
-    detail::visit_bart_generation_keys(self, key);
+    detail::visit_bart_generation_keys(self, key, start_of(self));
   }
 
   /// A model without the head for tokens has no bias of the output projection.
@@ -81,11 +82,22 @@ struct PretrainedFormat<BartConfig> {
     for (const auto& known : named_values(config.family)) {
       if (known.name == type) config.family = known.value;
     }
-    if (config.family == BartFamily::pegasus) config.begin_token = 0;
+    if (config.family == BartFamily::mbart) config.begin_token = 0;
+    if (config.family == BartFamily::pegasus) {
+      config.begin_token = 0, config.end_tokens = config.forced_end_tokens = {1}, config.pad_token = 0;
+    }
     if (config.family == BartFamily::m2m_100) {
       config.vocabulary = 128112, config.activation = Activation::relu;
       config.attention_dropout = 0.1f, config.scale_embeddings = true;
+      config.forced_end_tokens = {};
     }
+  }
+  /// mBART has no start token of its own and begins with "bos_token_id", which Pegasus does not have.
+  [[nodiscard]] static detail::BartStart start_of(const BartConfig& config) {
+    detail::BartStart defaults{.start = config.begin_token, .begin = 0};
+    if (config.family == BartFamily::mbart) defaults.start.reset();
+    if (config.family == BartFamily::pegasus) defaults.begin.reset();
+    return defaults;
   }
 };
 
