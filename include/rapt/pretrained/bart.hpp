@@ -48,6 +48,10 @@ struct PretrainedFormat<BartConfig> {
     if (self.has_learned_positions()) {
       key("classifier_dropout", self.classifier_dropout);
       key.labels("id2label", self.labels);
+      key("problem_type", self.problem);
+    }
+    if constexpr (std::is_const_v<Self>) {  // M2M100 drops layers in training unless it is told not to
+      for (const char* rate : {"encoder_layerdrop", "decoder_layerdrop"}) key.constant(rate, 0);
     }
     key.must_be("tie_word_embeddings", true);
     key.must_be("is_encoder_decoder", true);
@@ -69,9 +73,10 @@ struct PretrainedFormat<BartConfig> {
   }
 
   [[nodiscard]] static StoredNames stored_names(const BartConfig&) { return detail::bart_names(/*tied_output=*/true); }
-  /// The sinusoids, and the marks of a version that old folders have.
+  /// The sinusoids, the marks of a version that old folders have, and a bias that a classifier does not use.
   [[nodiscard]] static bool is_surplus(const BartConfig& config, std::string_view stored) {
     if (stored.ends_with("coder.version")) return true;
+    if (!config.labels.empty() && stored == "final_logits_bias") return true;
     return !config.has_learned_positions() &&
            (stored.ends_with(".embed_positions.weight") || stored.ends_with(".embed_positions.weights"));
   }
