@@ -28,7 +28,7 @@ ALLOWED = {
     "io": ["core", "nn/module.hpp"],
     "train": ["core", "autograd", "nn/module.hpp", "optim", "data", "visualization", "io"],
     "pretrained": ["core", "nn", "models", "generation", "text", "io"],
-    "pipelines": ["core", "nn", "models", "generation", "text", "images", "io", "pretrained"],
+    "pipelines": ["core", "nn", "models", "generation", "text", "images", "audio", "io", "pretrained"],
     "precompiled": ["rapt.hpp"],
 }
 # The umbrella needs Eigen and threads only, however far one follows its includes.

@@ -12,6 +12,7 @@
 #include "rapt/autograd/ops/attention.hpp"
 #include "rapt/autograd/ops/cross_entropy.hpp"
 #include "rapt/autograd/ops/dropout.hpp"
+#include "rapt/autograd/ops/exp_scale.hpp"
 #include "rapt/autograd/ops/gated.hpp"
 #include "rapt/autograd/ops/gather_rows.hpp"
 #include "rapt/autograd/ops/head_norm.hpp"
@@ -181,6 +182,7 @@ std::vector<WrongUse> wrong_uses() {
           std::ignore = rapt::normalise_heads(of({2, 8}), of({4}), of({3}), {.head_dim = 4});
         },
         {"[normalise_heads] ", "[4]", "[3]"});
+  wrong("exp_scale", [] { std::ignore = exp_scale(of({2}), of({2})); }, {"[exp_scale] ", "one number", "[2]"});
   wrong("soft_cap", [] { std::ignore = rapt::soft_cap(of({2}), 0); }, {"[soft_cap] ", "positive", "0"});
   wrong("soft_cap sign", [] { std::ignore = rapt::soft_cap(of({2}), -3); }, {"[soft_cap] ", "positive", "-3"});
   wrong("gated_activation",

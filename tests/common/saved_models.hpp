@@ -24,6 +24,7 @@
 #include "rapt/pretrained/t5.hpp"
 #include "rapt/pretrained/transformer_xl.hpp"
 #include "rapt/pretrained/vit.hpp"
+#include "rapt/pretrained/whisper.hpp"
 
 namespace rapt_test {
 
@@ -237,6 +238,25 @@ template <class T>
 }
 
 template <class T>
+[[nodiscard]] SavedRun<T> run_saved(const rapt::Whisper<T>& model) {
+  const rapt::WhisperConfig& config = model.config();
+  const rapt::Index frames = 2 * config.encoder_positions;
+  const auto images = saved_images<T>({.channels = 1, .height = config.bins, .width = frames});
+  SavedRun<T> run;
+  run.numbers["input_features"] = saved_pixels(images);  // [B, 1, bins, frames]
+  run.numbers["input_features"].reshape(rapt::Shape{2, config.bins, frames});
+  rapt::Tensor<T> rows(rapt::Shape{2 * frames, config.bins});
+  for (rapt::Index i = 0; i < rows.rows(); ++i) {
+    for (rapt::Index j = 0; j < config.bins; ++j) rows(i, j) = images.pixels()(i / frames, j * frames + i % frames);
+  }
+  const rapt::SpeechBatch<T> speech(std::move(rows), rapt::RowSplits::equal(2, frames));
+  const rapt::TokenBatch target({{15, 4, 2, 10}, {15, 9, 1, 1}});  // of one length, for one call of transformers
+  run.set_ids("decoder_input_ids", target);
+  run.outputs["logits"] = model(speech, target).value();
+  return run;
+}
+
+template <class T>
 [[nodiscard]] SavedRun<T> run_saved(const rapt::Beit<T>& model) {
   const rapt::BeitConfig& config = model.config();
   const auto images = saved_images<T>(config.grid.image);
@@ -321,6 +341,7 @@ class SavedModels {
     mae();
     image_gpt();
     clip();
+    whisper();
   }
 
  private:
@@ -749,6 +770,26 @@ class SavedModels {
     });
     with("sizes", [](auto& c) {
       c.vision.d_model = 12, c.vision.heads = 3, c.text.layers = 1, c.vision.layers = 3, c.embedding = 9;
+    });
+  }
+
+  void whisper() const {
+    const auto with = [&](const std::string& name, const auto& change) {
+      rapt::WhisperConfig config;
+      config.vocabulary = 17, config.bins = 5, config.d_model = 8, config.encoder_positions = 6;
+      config.encoder_layers = config.decoder_layers = config.encoder_heads = config.decoder_heads = 2;
+      config.encoder_d_ff = config.decoder_d_ff = 12, config.decoder_positions = 10;
+      config.begin_token = 15, config.end_tokens = {16}, config.pad_token = 16;
+      add<rapt::Whisper<T>>("whisper_" + name, config, change);
+    };
+    with("plain", [](auto&) {});
+    with("sizes", [](auto& c) {
+      c.encoder_layers = 1, c.decoder_layers = 3, c.encoder_heads = 4, c.decoder_heads = 1, c.encoder_d_ff = 20;
+      c.bins = 4, c.encoder_positions = 4;
+    });
+    with("activation", [](auto& c) { c.activation = rapt::Activation::relu, c.dropout = 0.25f, c.init_std = 0.5; });
+    with("tokens", [](auto& c) {
+      c.suppressed_tokens = {3, 5}, c.begin_suppressed_tokens = {1}, c.pad_token = 2, c.multilingual = false;
     });
   }
 

@@ -44,6 +44,8 @@ EXAMPLES = {
     "complete --model m": [("--tokens", 0), ("--temperature", -1), ("--top-k", -1), ("--top-p", 0), ("--top-p", 2),
                            ("--repetition-penalty", 0), ("--seed", -1)],
     "semantic_search --model m --lines l": [("--top", 0)],
+    "tasks ask --model m": [("--top-k", 0), ("--max-answer-len", "x"), ("--doc-stride", -1)],
+    "tasks generate --model m": [("--max-new-tokens", 0), ("--num-beams", 0), ("--temperature", "nan"), ("--seed", -1)],
     "word_vectors": [("--count", 0)],
     "translate train --model m": [("--learning-rate", "nan"), ("--clip", "nan"), ("--minutes", -1), ("--bpe-dropout", 1),
                                   ("--dropout", -0.3), ("--attention-dropout", 1), ("--activation-dropout", "nan"),

@@ -15,6 +15,7 @@
 #include "rapt/pretrained/bart.hpp"
 #include "rapt/pretrained/beit.hpp"
 #include "rapt/pretrained/bert.hpp"
+#include "rapt/pretrained/clip.hpp"
 #include "rapt/pretrained/deit.hpp"
 #include "rapt/pretrained/gemma.hpp"
 #include "rapt/pretrained/generation_defaults.hpp"
@@ -23,9 +24,11 @@
 #include "rapt/pretrained/llama.hpp"
 #include "rapt/pretrained/mae.hpp"
 #include "rapt/pretrained/marian.hpp"
+#include "rapt/pretrained/modern_bert.hpp"
 #include "rapt/pretrained/t5.hpp"
 #include "rapt/pretrained/transformer_xl.hpp"
 #include "rapt/pretrained/vit.hpp"
+#include "rapt/pretrained/whisper.hpp"
 
 namespace {
 
@@ -69,6 +72,8 @@ bool has_few_layers(const Config& config) {
     return config.encoder_layers + config.decoder_layers < 4;
   } else if constexpr (requires { config.decoder_layers; }) {
     return config.layers < 4 && config.decoder_layers < 4;
+  } else if constexpr (requires { config.vision; }) {
+    return config.text.layers < 4 && config.vision.layers < 4;
   } else {
     return config.layers < 4;
   }
@@ -119,10 +124,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Texts texts{std::string(text.substr(0, end)), {}, data[1]};
   if (end != std::string_view::npos) texts.generation = text.substr(end + 1);
   constexpr void (*kKinds[])(const Texts&) = {
-      run<rapt::Gpt<float>>,           run<rapt::Bert<float>>,     run<rapt::Llama<float>>, run<rapt::Marian<float>>,
-      run<rapt::Vit<float>>,           run<rapt::Deit<float>>,     run<rapt::Beit<float>>,  run<rapt::Mae<float>>,
-      run<rapt::TransformerXl<float>>, run<rapt::ImageGpt<float>>, run<rapt::T5<float>>,    run<rapt::Gemma<float>>,
-      run<rapt::Bart<float>>};
+      run<rapt::Gpt<float>>,      run<rapt::Bert<float>>,       run<rapt::Llama<float>>,
+      run<rapt::Marian<float>>,   run<rapt::Vit<float>>,        run<rapt::Deit<float>>,
+      run<rapt::Beit<float>>,     run<rapt::Mae<float>>,        run<rapt::TransformerXl<float>>,
+      run<rapt::ImageGpt<float>>, run<rapt::T5<float>>,         run<rapt::Gemma<float>>,
+      run<rapt::Bart<float>>,     run<rapt::ModernBert<float>>, run<rapt::Clip<float>>,
+      run<rapt::Whisper<float>>};
   try {
     kKinds[data[0] % std::size(kKinds)](texts);
   } catch (const rapt::Error&) {

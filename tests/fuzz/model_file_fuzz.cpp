@@ -12,7 +12,9 @@
 #include "rapt/models/bart.hpp"
 #include "rapt/models/beit.hpp"
 #include "rapt/models/bert.hpp"
+#include "rapt/models/clip.hpp"
 #include "rapt/models/deit.hpp"
+#include "rapt/models/gemma.hpp"
 #include "rapt/models/gpt.hpp"
 #include "rapt/models/image_gpt.hpp"
 #include "rapt/models/llama.hpp"
@@ -22,6 +24,7 @@
 #include "rapt/models/transformer.hpp"
 #include "rapt/models/transformer_xl.hpp"
 #include "rapt/models/vit.hpp"
+#include "rapt/models/whisper.hpp"
 #include "tests/fuzz/fuzz_files.hpp"
 
 namespace {
@@ -79,6 +82,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     folder.write("model.safetensors", input);
   }
   load_as_each<rapt::Transformer, rapt::Marian, rapt::Gpt, rapt::Llama, rapt::ImageGpt, rapt::TransformerXl, rapt::Bert,
-               rapt::Vit, rapt::Deit, rapt::Mae, rapt::Beit, rapt::T5, rapt::Gemma, rapt::Bart>(folder, input);
+               rapt::Vit, rapt::Deit, rapt::Mae, rapt::Beit, rapt::T5, rapt::Gemma, rapt::Bart, rapt::Clip,
+               rapt::Whisper>(folder, input);
   return 0;
 }

@@ -84,13 +84,13 @@ def different_tensors(model, folder):
 
 
 def calls(inputs):
-    """Arguments of one call for each sequence, or of a single one for pictures: without padding in either case."""
-    if "pixel_values" in inputs:
+    """Arguments of one call for each sequence, or of a single one for pictures and sound: without padding."""
+    if "pixel_values" in inputs or "input_features" in inputs:
         call = dict(inputs)
         if "bool_masked_pos" in call:
             call["bool_masked_pos"] = call["bool_masked_pos"].bool().reshape(call["pixel_values"].shape[0], -1)
-        if "input_ids" in call:  # texts of one length
-            call["input_ids"] = call["input_ids"].reshape(len(call.pop("input_ids.splits")) - 1, -1)
+        for name in {"input_ids", "decoder_input_ids"} & set(call):  # texts of one length
+            call[name] = call[name].reshape(len(call.pop(f"{name}.splits")) - 1, -1)
         return [call]
     names = [name for name in inputs if not name.endswith(".splits")]
     result = []

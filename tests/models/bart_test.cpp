@@ -8,14 +8,13 @@
 
 #include <cmath>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
 
 #include "rapt/autograd/backward.hpp"
-#include "rapt/autograd/gradcheck.hpp"
 #include "rapt/core/index.hpp"
 #include "rapt/generation/beam_search.hpp"
 #include "rapt/generation/scoring.hpp"
@@ -177,6 +176,11 @@ TEST(Bart, WhatFilesMayHoldBeside) {
   }
   golden.write();
   EXPECT_EQ(rapt_test::relative_error(bart_logits(bart_of(golden), golden), expected), 0);
+  PretrainedCase m2m("bart", "m2m");
+  const auto without = bart_logits(bart_of(m2m), m2m);
+  m2m.parameters.emplace("final_logits_bias", rapt::Tensor<float>(rapt::Shape{1, 29}, 1.f));
+  m2m.write();
+  EXPECT_EQ(rapt_test::relative_error(bart_logits(bart_of(m2m), m2m), without), 0);
   // Learned positions must be there.
   PretrainedCase learned("bart", "bart");
   learned.parameters.erase("model.decoder.embed_positions.weight");

@@ -90,7 +90,7 @@ TEST(ModernBert, LocalLayersSeeTheirWindowAlone) {
     return count;
   };
   EXPECT_EQ(seen(0), 2 * 36);
-  for (const std::size_t local : {1, 2}) EXPECT_EQ(seen(local), 2 * (3 + 4 + 5 + 5 + 4 + 3));
+  for (const std::size_t local : {std::size_t{1}, std::size_t{2}}) EXPECT_EQ(seen(local), 2 * (3 + 4 + 5 + 5 + 4 + 3));
 }
 
 TEST(ModernBert, ABatchOfManyEqualsBatchesOfOne) {

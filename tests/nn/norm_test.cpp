@@ -1,5 +1,5 @@
 /// \file
-/// The norm of either kind is the layer of that kind, alone and behind a residual sum.
+/// The norm of each kind is the layer of that kind, alone and behind a residual sum.
 #include "rapt/nn/norm.hpp"
 
 #include <gtest/gtest.h>

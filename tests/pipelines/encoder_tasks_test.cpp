@@ -1,3 +1,7 @@
+// covers: pipelines/task_folder.hpp, pipelines/encoder_model.hpp, pipelines/task_encoder.hpp,
+// pipelines/label_scores.hpp, pipelines/text_classifier.hpp, pipelines/zero_shot_classifier.hpp,
+// pipelines/token_classifier.hpp, pipelines/windows.hpp, pipelines/question_answerer.hpp, pipelines/mask_filler.hpp,
+// pipelines/cross_encoder.hpp, pipelines/model_families.hpp
 /// \file
 /// What encoders say of texts is what transformers' pipelines say of them (tests/golden/make_pipelines.py), and folders
 /// and texts that are wrong are refused.

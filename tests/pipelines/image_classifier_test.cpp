@@ -1,3 +1,4 @@
+// covers: pipelines/image_classifier.hpp, pipelines/image_preprocessor.hpp
 /// \file
 /// Images are classified as by transformers' pipeline (tests/golden/make_pipelines.py).
 // covers: pipelines/image_preprocessor.hpp

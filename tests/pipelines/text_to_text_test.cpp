@@ -1,6 +1,5 @@
+// covers: pipelines/text_to_text.hpp, pipelines/text_completer.hpp, pipelines/generate_options.hpp
 /// \file
-/// covers: pipelines/text_to_text.hpp, pipelines/text_completer.hpp, pipelines/generate_options.hpp
-///
 /// Folders say how texts are generated, and calls what is to be otherwise: the texts are those of transformers'
 /// `generate` with the same settings (tests/golden/make_pipelines.py).
 #include "rapt/pipelines/text_to_text.hpp"

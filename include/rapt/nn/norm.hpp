@@ -1,5 +1,5 @@
 /// \file
-/// The norm of a block: layer normalisation or root mean square normalisation, as an option says.
+/// The norm of a block: layer normalisation, root mean square normalisation or none, as an option says.
 #pragma once
 
 #include <optional>

@@ -2,6 +2,7 @@
 /// Labels that are chosen at the call, as sentences that a model can judge.
 #pragma once
 
+#include <cstddef>
 #include <span>
 #include <string>
 #include <string_view>

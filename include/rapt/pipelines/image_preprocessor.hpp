@@ -22,7 +22,7 @@
 #include "rapt/images/normalization.hpp"
 #include "rapt/images/resize.hpp"
 #include "rapt/io/json.hpp"
-#include "rapt/pretrained/folder_contents.hpp"
+#include "rapt/pretrained/preprocessor_json.hpp"
 #include "rapt/pretrained/pretrained.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -65,22 +65,8 @@ class ImagePreprocessor {
   /// preprocessor_config.json. Absent keys have the defaults of transformers' class, which is "image_processor_type" or
   /// else that of the model in config.json. Throws IoError that names the file for a class or value that is unknown.
   [[nodiscard]] static ImagePreprocessor load(const std::filesystem::path& folder) {
-    const detail::FolderContents contents(folder, kWhere,
-                                          "config.json, model.safetensors and preprocessor_config.json");
-    const std::string newer = (folder / "processor_config.json").string();
-    if (contents.has("processor_config.json")) {
-      const nlohmann::json json = detail::read_json_object(newer, kWhere);
-      const auto found = json.find("image_processor");
-      if (found != json.end()) {
-        detail::JsonReader(kWhere, newer).expect(found->is_object(), "image_processor", *found, "an object");
-        return ImagePreprocessor(Reader(*found, newer).options(folder));
-      }
-    }
-    if (!contents.has("preprocessor_config.json")) {
-      contents.refuse_without("no preprocessor_config.json and no processor_config.json with an \"image_processor\"");
-    }
-    const std::string older = (folder / "preprocessor_config.json").string();
-    return ImagePreprocessor(Reader(detail::read_json_object(older, kWhere), older).options(folder));
+    const detail::PreprocessorJson found = detail::read_preprocessor(folder, "image_processor", kWhere);
+    return ImagePreprocessor(Reader(found.settings, found.file).options(folder));
   }
 
   /// Throws IoError that names the folder, from which this was read, unless there is one mean and one standard

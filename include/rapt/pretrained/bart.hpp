@@ -64,7 +64,7 @@ struct PretrainedFormat<BartConfig> {
   /// A model without the head for tokens has no bias of the output projection.
   template <class Contains>
   static void detect_heads(BartConfig& config, const Contains& contains) {
-    config.output_bias = contains("final_logits_bias");
+    config.output_bias = config.family != BartFamily::m2m_100 && contains("final_logits_bias");
     const bool has_classifier = contains("classification_head.out_proj.weight");
     if (has_classifier && config.labels.empty() && config.family == BartFamily::bart) {
       config.labels = {"LABEL_0", "LABEL_1", "LABEL_2"};  // what an absent list means in BART alone
@@ -73,10 +73,11 @@ struct PretrainedFormat<BartConfig> {
   }
 
   [[nodiscard]] static StoredNames stored_names(const BartConfig&) { return detail::bart_names(/*tied_output=*/true); }
-  /// The sinusoids, the marks of a version that old folders have, and a bias that a classifier does not use.
+  /// The sinusoids, the marks of a version that old folders have, and a bias that neither M2M100 nor a classifier adds.
   [[nodiscard]] static bool is_surplus(const BartConfig& config, std::string_view stored) {
     if (stored.ends_with("coder.version")) return true;
-    if (!config.labels.empty() && stored == "final_logits_bias") return true;
+    const bool adds_bias = config.family != BartFamily::m2m_100 && config.labels.empty();
+    if (!adds_bias && stored == "final_logits_bias") return true;
     return !config.has_learned_positions() &&
            (stored.ends_with(".embed_positions.weight") || stored.ends_with(".embed_positions.weights"));
   }

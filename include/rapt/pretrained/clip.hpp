@@ -59,8 +59,8 @@ struct PretrainedFormat<ClipConfig> {
     key("vocab_size", self.vocabulary);
     key("max_position_embeddings", self.positions);
     visit_encoder(self, key);
-    key.unless_absent("bos_token_id", self.begin_token);
-    key.unless_absent("pad_token_id", self.pad_token);
+    key("bos_token_id", self.begin_token);
+    key("pad_token_id", self.pad_token);
     visit_end_token(self, key);
   }
   template <class Self, class Visitor>

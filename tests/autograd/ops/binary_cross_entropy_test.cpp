@@ -16,10 +16,10 @@ using rapt::Variable;
 using rapt_test::normal_tensor;
 
 /// Probabilities, 0 and 1 among them.
-[[nodiscard]] Tensor<double> probabilities() { return Tensor<double>({2, 3}, {0, 1, 0.25, 0.5, 1, 0}); }
+[[nodiscard]] Tensor<double> target_probabilities() { return Tensor<double>({2, 3}, {0, 1, 0.25, 0.5, 1, 0}); }
 
 TEST(BinaryCrossEntropy, IsTheDefinition) {
-  const Tensor<double> x({2, 3}, {0.5, -1, 2, 3, 0, -2}), t = probabilities();
+  const Tensor<double> x({2, 3}, {0.5, -1, 2, 3, 0, -2}), t = target_probabilities();
   double sum = 0;
   for (rapt::Index i = 0; i < 6; ++i) {
     const double p = 1 / (1 + std::exp(-x.data()[i]));
@@ -41,7 +41,7 @@ TEST(BinaryCrossEntropy, LargeLogitsLoseNoDigits) {
 TEST(BinaryCrossEntropy, Gradient) {
   const auto x = normal_tensor<double>({2, 3}, 1);
   const auto once = [](const std::vector<Variable<double>>& in) {
-    return rapt::binary_cross_entropy(in[0], probabilities());
+    return rapt::binary_cross_entropy(in[0], target_probabilities());
   };
   const auto twice = [&](const std::vector<Variable<double>>& in) { return rapt::multiply(once(in), once(in)); };
   EXPECT_LT(rapt::gradcheck(once, {x}).worst_relative_error, 1e-7);
