@@ -622,8 +622,8 @@ class SavedModels {
       });
     }
     with("no_bias", BartFamily::bart, [](auto& c) { c.output_bias = false; });
-    with("labels", BartFamily::bart, [](auto& c) { c.labels = {"no", "perhaps", "yes"}, c.output_bias = false; });
-    with("mbart_labels", BartFamily::mbart, [](auto& c) { c.labels = {"no", "yes"}, c.output_bias = false; });
+    with("labels", BartFamily::bart, [](auto& c) { c.labels = {"no", "perhaps", "yes"}; });
+    with("mbart_labels", BartFamily::mbart, [](auto& c) { c.labels = {"no", "yes"}; });
   }
 
   void t5() const {

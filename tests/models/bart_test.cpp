@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -14,10 +15,11 @@
 #include <vector>
 
 #include "rapt/autograd/backward.hpp"
-#include "rapt/autograd/ops/cross_entropy.hpp"
+#include "rapt/core/index.hpp"
 #include "rapt/generation/beam_search.hpp"
 #include "rapt/generation/scoring.hpp"
 #include "rapt/io/model_file.hpp"
+#include "rapt/io/safetensors.hpp"
 #include "rapt/pretrained/bart.hpp"
 #include "tests/common/expect_close.hpp"
 #include "tests/common/pretrained_case.hpp"
@@ -84,10 +86,9 @@ TEST(Bart, ItsClassifierAgreesWithTransformers) {
   for_each_bart(/*classifies=*/true, [](const PretrainedCase& golden) {
     const auto model = bart_of(golden);
     const rapt::Recording scope;
-    const auto logits = model.class_logits(golden.batch("ids", "row_splits"));
-    golden.expect("logits", logits.value(), 1e-5);
-    const std::vector<TokenId> labels = golden.ids("labels");
-    const auto loss = rapt::cross_entropy<float>(logits, labels);
+    const rapt::LabelledText batch{.input = golden.batch("ids", "row_splits"), .labels = golden.ids("labels")};
+    golden.expect("logits", model.class_logits(batch.input).value(), 1e-5);
+    const auto loss = model.loss(batch);
     golden.expect("loss", loss.value(), 1e-5);
     rapt::backward(loss);
     golden.expect_stored_gradients(model, 1e-4);
@@ -228,6 +229,53 @@ TEST(Bart, ClassifiesWhereTheSourceEnds) {
                  "[bart] the model has no classification head");
 }
 
+TEST(Bart, AClassifierIsSavedAsTransformersHasIt) {
+  const BartConfig config{.vocabulary = 9,
+                          .d_model = 4,
+                          .encoder_layers = 1,
+                          .decoder_layers = 1,
+                          .encoder_heads = 2,
+                          .decoder_heads = 2,
+                          .encoder_d_ff = 4,
+                          .decoder_d_ff = 4,
+                          .positions = 8,
+                          .labels = {"small", "big"},
+                          .problem = rapt::LabelProblem::multi_label};
+  rapt::Rng rng(1);
+  const Bart<float> model(config, rng);
+  const rapt_test::TemporaryFolder saved;
+  rapt::save_pretrained(saved.path(), model);
+  EXPECT_FALSE(rapt::SafetensorsFile(saved.path() / "model.safetensors").contains("final_logits_bias"));
+  const auto json = nlohmann::json::parse(std::ifstream(saved.path() / "config.json"));
+  EXPECT_EQ(json["problem_type"], "multi_label_classification");
+  const auto again = rapt::from_pretrained<Bart<float>>(saved.path());
+  EXPECT_EQ(again.config().problem, rapt::LabelProblem::multi_label);
+  // Its loss is the mean binary cross-entropy of the labels' scores.
+  const TokenBatch source({{0, 7, 2}, {0, 4, 5, 2}});
+  const std::vector<float> values{1, 0, 0, 1};
+  const auto scores = again.class_logits(source).value();
+  double expected = 0;
+  for (Index i = 0; i < 4; ++i) {
+    const double score = scores.data()[i];
+    expected += (std::log1p(std::exp(score)) - rapt::at(values, i) * score) / 4;
+  }
+  EXPECT_NEAR(again.loss({.input = source, .values = values}).value().data()[0], expected, 1e-5);
+  expect_message([&] { std::ignore = again.loss({.input = source, .labels = {1, 0}}); }, "multi_label_classification");
+  expect_message(
+      [&] {
+        std::ignore = again.loss({.input = source, .token_types = {0, 0, 0, 0, 0, 1, 0}, .values = values});
+      },
+      "[bart] the model tells no token types, it is given type 1");
+}
+
+TEST(Bart, NoLayersAreDroppedInFoldersThatItSaves) {
+  const rapt_test::TemporaryFolder saved;
+  rapt::save_pretrained(saved.path(), bart_of(PretrainedCase("bart", "m2m")));
+  const auto json = nlohmann::json::parse(std::ifstream(saved.path() / "config.json"));
+  EXPECT_EQ(json.value("encoder_layerdrop", 1.0), 0);  // where absent keys mean 0.05
+  EXPECT_EQ(json.value("decoder_layerdrop", 1.0), 0);
+}
+
 TEST(Bart, SettingsThatDoNotFitAreNamed) {
   PretrainedCase golden("bart", "m2m");
   const auto with = [&](const char* key, const nlohmann::json& value, const std::vector<std::string>& parts) {
@@ -269,6 +317,53 @@ TEST(Bart, AbsentKeysAreHuggingFacesDefaults) {
   EXPECT_EQ(read("m2m_100").activation, rapt::Activation::relu);
   EXPECT_EQ(read("m2m_100").attention_dropout, 0.1f);
   EXPECT_TRUE(read("m2m_100").scale_embeddings);
+}
+
+/// The tokens of a folder whose config.json is the only file with settings.
+BartConfig bart_with_keys(const nlohmann::json& keys) {
+  const std::string file = "config.json";
+  auto config = rapt::detail::config_from_json<BartConfig>(keys, file);
+  rapt::detail::read_generation_keys(config, keys, file, rapt::detail::absent_config_tokens<BartConfig>());
+  return config;
+}
+
+TEST(Bart, AbsentTokensAreHuggingFacesDefaults) {
+  using Tokens = std::vector<TokenId>;
+  struct Defaults {
+    std::string type;
+    TokenId begin, begin_beside_bos, pad;  // where "bos_token_id" is 7, and without it
+    Tokens ends, forced_ends;
+  };
+  const Defaults families[] = {{"bart", 2, 2, 1, {2}, {2}},
+                               {"mbart", 0, 7, 1, {2}, {2}},
+                               {"pegasus", 0, 0, 0, {1}, {1}},
+                               {"m2m_100", 2, 2, 1, {2}, {}}};
+  for (const Defaults& expected : families) {
+    SCOPED_TRACE(expected.type);
+    for (const bool has_bos : {false, true}) {
+      nlohmann::json keys = {{"model_type", expected.type}};
+      if (has_bos) keys["bos_token_id"] = 7;
+      const BartConfig config = bart_with_keys(keys);
+      EXPECT_EQ(config.begin_token, has_bos ? expected.begin_beside_bos : expected.begin);
+      EXPECT_EQ(config.end_tokens, expected.ends);
+      EXPECT_EQ(config.pad_token, expected.pad);
+      EXPECT_EQ(config.forced_end_tokens, expected.forced_ends);
+      EXPECT_FALSE(config.forced_begin_token.has_value());
+    }
+    const BartConfig none = bart_with_keys({{"model_type", expected.type},
+                                            {"eos_token_id", nullptr},
+                                            {"forced_eos_token_id", nullptr},
+                                            {"pad_token_id", nullptr}});
+    EXPECT_EQ(none.end_tokens, Tokens());
+    EXPECT_EQ(none.forced_end_tokens, Tokens());
+    EXPECT_FALSE(none.pad_token.has_value());
+  }
+  EXPECT_EQ(bart_with_keys({{"model_type", "bart"}, {"decoder_start_token_id", nullptr}}).begin_token, 0);
+  // A generation_config.json has no defaults.
+  BartConfig config = bart_with_keys({{"model_type", "bart"}});
+  rapt::detail::read_generation_keys(config, {{"bos_token_id", 7}}, "generation_config.json");
+  EXPECT_EQ(config.begin_token, 7);
+  EXPECT_EQ(config.end_tokens, Tokens());
 }
 
 }  // namespace

@@ -300,8 +300,8 @@ TEST(Marian, AbsentKeysAreHuggingFacesDefaults) {
   golden.write();
   const auto model = model_of(golden);
   EXPECT_EQ(rapt_test::relative_error(logits_of(model, golden), expected), 0);
-  EXPECT_TRUE(model.config().end_tokens.empty());  // but for tokens, of which there are none then
-  EXPECT_TRUE(model.config().forced_end_tokens.empty());
+  EXPECT_EQ(model.config().end_tokens, std::vector<TokenId>{0});
+  EXPECT_EQ(model.config().forced_end_tokens, std::vector<TokenId>{0});
   EXPECT_EQ(model.config().dropout, 0.1f);
 }
 

@@ -179,6 +179,26 @@ TEST(T5, WhatAbsentKeysMeanInAnMt5) {
   EXPECT_FALSE(config.scale_output);
 }
 
+TEST(T5, AbsentTokensAreHuggingFacesDefaults) {
+  const auto read = [](const nlohmann::json& keys) {
+    const std::string file = "config.json";
+    auto config = rapt::detail::config_from_json<T5Config>(keys, file);
+    rapt::detail::read_generation_keys(config, keys, file, rapt::detail::absent_config_tokens<T5Config>());
+    return config;
+  };
+  for (const char* type : {"t5", "mt5"}) {
+    const T5Config config = read({{"model_type", type}, {"bos_token_id", 7}});
+    EXPECT_EQ(config.begin_token, 0);
+    EXPECT_EQ(config.end_tokens, std::vector<rapt::TokenId>{1});
+    EXPECT_EQ(config.pad_token, 0);
+  }
+  EXPECT_EQ(read({{"model_type", "t5"}, {"pad_token_id", 3}}).begin_token, 3);
+  EXPECT_EQ(read({{"model_type", "mt5"}, {"pad_token_id", 3}}).begin_token, 0);
+  const T5Config none = read({{"model_type", "t5"}, {"pad_token_id", nullptr}, {"eos_token_id", nullptr}});
+  EXPECT_FALSE(none.begin_token.has_value() || none.pad_token.has_value());
+  EXPECT_TRUE(none.end_tokens.empty());
+}
+
 TEST(T5, TiedMatricesMayBeInAFileSeveralTimes) {
   PretrainedCase golden("t5", "relu_tied");
   const auto shared = golden.parameters.at("shared.weight");

@@ -237,6 +237,7 @@ TEST(Sinusoids, EverySequenceStartsAnewOrWhereItIsTold) {
   expect_positions({}, {0, 1, 0, 1, 2, 0});
   expect_positions({1, 9, 3, 0}, {1, 2, 3, 4, 5, 0});      // within the table that is kept, rows of its end included
   expect_positions({0, 0, 50, 4}, {0, 1, 50, 51, 52, 4});  // beyond it
+  expect_positions({9, 0, 50, 8}, {9, 10, 50, 51, 52, 8});
 }
 
 TEST(LearnedPositions, AreAddedAndEndWithTheTable) {

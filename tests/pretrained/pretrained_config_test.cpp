@@ -256,6 +256,17 @@ TEST(PretrainedConfig, TheFirstTokenOfMariansDecoder) {
   EXPECT_EQ(read_marian({}, {{"forced_bos_token_id", 3}}).forced_begin_token, 3);
 }
 
+TEST(PretrainedConfig, AbsentTokensOfMarianAreHuggingFacesDefaults) {
+  for (const nlohmann::json& keys : {nlohmann::json::object(), nlohmann::json{{"bos_token_id", 8}}}) {
+    const rapt::MarianConfig config = read_marian(keys, {});
+    EXPECT_EQ(config.begin_token, 58100);
+    EXPECT_EQ(config.end_tokens, Tokens{0});
+    EXPECT_EQ(config.forced_end_tokens, Tokens{0});
+    EXPECT_EQ(config.pad_token, 58100);
+  }
+  EXPECT_EQ(read_marian({{"pad_token_id", -1}}, {}).pad_token, std::nullopt);
+}
+
 rapt::LlamaConfig read_llama(const nlohmann::json& json) {
   return rapt::detail::config_from_json<rapt::LlamaConfig>(json, "config.json");
 }

@@ -18,6 +18,7 @@
 #include "rapt/autograd/ops/gather_rows.hpp"
 #include "rapt/core/index.hpp"
 #include "rapt/core/named_value.hpp"
+#include "rapt/models/encoder_heads.hpp"
 #include "rapt/models/marked_transformer.hpp"
 #include "rapt/models/model_part.hpp"
 #include "rapt/nn/linear.hpp"
@@ -55,15 +56,20 @@ struct BartConfig {
   float classifier_dropout = 0.f;  ///< of what the two maps of the classification head read
   bool scale_embeddings = false;   ///< embeddings are multiplied by sqrt(d_model)
   Index positions = 1024;          ///< the longest target; where positions are learned, the longest source, too
-  /// A bias of the output projection. Hugging Face keeps it fixed in training; here it is learned with the rest.
+  /// A bias of the output projection. Hugging Face keeps it fixed in training; here it is learned with the rest. A
+  /// model with labels has none, whatever stands here.
   bool output_bias = true;
   /// The classes of a classification head of bart and mbart; empty: there is no such head.
   std::vector<std::string> labels = {};
-  TokenId begin_token = 2;                ///< what the decoder reads first
-  std::vector<TokenId> end_tokens = {2};  ///< what ends a target, and the source
-  /// The padding token of other programs. The positions of m2m_100 begin behind its id.
+  std::optional<LabelProblem> problem = {};  ///< what the labels' scores mean; unset: see `label_loss`
+  TokenId begin_token = 2;                   ///< what the decoder reads first
+  std::vector<TokenId> end_tokens = {2};     ///< what ends a target, and the source
+  /// The padding token of other programs, which is a token like others here. The positions of m2m_100 begin behind its
+  /// id; transformers gives a padding token inside of a text of m2m_100 no position and does not count it, here it has
+  /// one and is counted.
   std::optional<TokenId> pad_token = 1;
-  /// Hugging Face's generate ends with it what reaches the maximum length; here that is cut off.
+  /// Hugging Face's generate ends with one of them what reaches the maximum length. Searches do so if they are asked to
+  /// (GenerationOptions::forced_ends); else they cut it off.
   std::vector<TokenId> forced_end_tokens = {2};
   std::optional<TokenId> forced_begin_token = {};  ///< what every target begins with
   std::vector<TokenId> suppressed_tokens = {};     ///< are never generated
@@ -87,7 +93,7 @@ struct BartConfig {
                              .activation = activation,
                              .norm = family == BartFamily::bart ? NormPlacement::post : NormPlacement::pre,
                              .scale_embeddings = scale_embeddings,
-                             .output_bias = output_bias,
+                             .output_bias = output_bias && labels.empty(),
                              .embedding_norm = has_learned_positions()};
     if (has_learned_positions()) {
       config.learned_positions = positions;
@@ -142,6 +148,7 @@ struct BartConfig {
     field("positions", self.positions);
     field("output_bias", self.output_bias);
     field("labels", self.labels);
+    field("problem", self.problem);
     field("begin_token", self.begin_token);
     field("end_tokens", self.end_tokens);
     field("pad_token", self.pad_token);
@@ -224,6 +231,13 @@ class Bart : public MarkedTransformer<BartConfig, T> {
       for (Index i = begin + 1; i < end; ++i) at(target.tokens, i) = at(source.tokens, i - 1);
     }
     return head(gather_rows<T>(this->hidden(source, target), rows));
+  }
+
+  using Base::loss;
+  /// The loss of the labels' scores, see `label_loss`. Token types, if there are any, must be 0.
+  [[nodiscard]] Variable<T> loss(const LabelledText& batch, const CrossEntropyOptions& options = {}) const {
+    detail::require_no_token_types(batch.token_types, batch.input.size(), "bart");
+    return label_loss(class_logits(batch.input), batch, this->config().problem, options);
   }
 
   template <class Self, class Visitor>

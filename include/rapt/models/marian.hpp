@@ -36,7 +36,8 @@ struct MarianConfig {
   TokenId begin_token = 58100;               ///< what the decoder reads first: in OPUS-MT the padding token
   std::vector<TokenId> end_tokens = {0};     ///< what ends a translation, and the source
   std::optional<TokenId> pad_token = 58100;  ///< is never generated
-  /// Hugging Face's generate ends with it what reaches the maximum length; here that is cut off.
+  /// Hugging Face's generate ends with one of them what reaches the maximum length. Searches do so if they are asked to
+  /// (GenerationOptions::forced_ends); else they cut it off.
   std::vector<TokenId> forced_end_tokens = {0};
   std::optional<TokenId> forced_begin_token = {};  ///< what every translation begins with
   std::vector<TokenId> suppressed_tokens = {};     ///< are never generated

@@ -2,8 +2,12 @@
 /// Positional encoding: sinusoids (the paper's 3.5) or a learned table.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <span>
+#include <utility>
+#include <vector>
 
 #include "rapt/autograd/ops/add_rows.hpp"
 #include "rapt/core/token_batch.hpp"
@@ -46,7 +50,7 @@ namespace detail {
 template <class T = float>
 class SinusoidalPositionalEncoding {
  public:
-  /// A table of `kept` positions is computed now; longer sequences compute theirs when they come.
+  /// A table of `kept` positions is computed now; sequences that go on behind it compute the rows they need.
   explicit SinusoidalPositionalEncoding(Index d_model, const SinusoidalOptions& options = {}, Index kept = 512)
       : options_(options) {
     require(d_model > 0 && d_model % 2 == 0, "positional_encoding", "d_model must be even: ", d_model);
@@ -56,27 +60,29 @@ class SinusoidalPositionalEncoding {
   /// x_i + PE(position of row i)   // [N, D]; `starts`: position of each sequence's first row (empty: 0)
   [[nodiscard]] Variable<T> operator()(Variable<T> x, const RowSplits& splits,
                                        std::span<const Index> starts = {}) const {
-    const std::vector<std::int32_t> rows = detail::positions_of(splits, starts);
-    Index longest = splits.longest();
-    for (std::size_t s = 0; s < starts.size(); ++s) {
-      longest = std::max(longest, starts[s] + splits.length(static_cast<Index>(s)));
-    }
-    if (longest <= table_.rows()) return add_rows(std::move(x), table_, rows);
-    Variable<T> longer(table(longest, x.cols(), options_));
-    return add_rows(std::move(x), longer, rows);
+    std::vector<std::int32_t> rows = detail::positions_of(splits, starts);
+    const auto [first, last] = std::minmax_element(rows.begin(), rows.end());
+    if (rows.empty() || *last < table_.rows()) return add_rows(std::move(x), table_, rows);
+    const std::int32_t begin = *first;  // a step of decoding needs a row or a few, not all before it
+    SinusoidalOptions options = options_;
+    options.first_position += begin;
+    const Variable<T> needed(table(*last - begin + 1, x.cols(), options));
+    for (std::int32_t& row : rows) row -= begin;
+    return add_rows(std::move(x), needed, rows);
   }
 
-  /// PE of positions first_position .. first_position + length   // [length, D]
+  /// PE of positions first_position .. first_position + length - 1   // [length, D]
   [[nodiscard]] static Tensor<T> table(Index length, Index d_model, const SinusoidalOptions& options = {}) {
     Tensor<T> pe(Shape{length, d_model});
     const Index half = d_model / 2;
-    for (Index pos = 0; pos < length; ++pos) {
-      for (Index i = 0; i < half; ++i) {
-        const bool interleaved = options.layout == SinusoidLayout::interleaved;
-        const bool to_the_end = options.layout == SinusoidLayout::concatenated;  // the last wave is 10000 2 pi long
-        const double exponent =
-            static_cast<double>(i) / static_cast<double>(to_the_end ? std::max<Index>(half - 1, 1) : half);
-        const double angle = static_cast<double>(pos + options.first_position) * std::pow(10000.0, -exponent);
+    const bool interleaved = options.layout == SinusoidLayout::interleaved;
+    const bool to_the_end = options.layout == SinusoidLayout::concatenated;  // the last wave is 10000 2 pi long
+    for (Index i = 0; i < half; ++i) {
+      const double exponent =
+          static_cast<double>(i) / static_cast<double>(to_the_end ? std::max<Index>(half - 1, 1) : half);
+      const double frequency = std::pow(10000.0, -exponent);
+      for (Index pos = 0; pos < length; ++pos) {
+        const double angle = static_cast<double>(pos + options.first_position) * frequency;
         pe(pos, interleaved ? 2 * i : i) = static_cast<T>(std::sin(angle));
         pe(pos, interleaved ? 2 * i + 1 : half + i) = static_cast<T>(std::cos(angle));
       }

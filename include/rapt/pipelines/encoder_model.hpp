@@ -10,11 +10,14 @@
 #include <string>
 #include <vector>
 
+#include "rapt/core/error.hpp"
 #include "rapt/core/tensor.hpp"
 #include "rapt/core/token_batch.hpp"
+#include "rapt/models/bart.hpp"
 #include "rapt/models/bert.hpp"
 #include "rapt/models/modern_bert.hpp"
 #include "rapt/pipelines/model_families.hpp"
+#include "rapt/pretrained/bart.hpp"
 #include "rapt/pretrained/bert.hpp"
 #include "rapt/pretrained/modern_bert.hpp"
 #include "rapt/pretrained/pretrained.hpp"
@@ -111,8 +114,34 @@ class EncoderModelOf final : public EncoderModel {
   M model_;
 };
 
+/// The classifiers of BART and mBART, whose head reads the decoder.
+template <>
+class EncoderModelOf<Bart<float>> final : public EncoderModel {
+ public:
+  explicit EncoderModelOf(const std::filesystem::path& folder) : model_(from_pretrained<Bart<float>>(folder)) {
+    pack_weights(model_);
+  }
+
+  [[nodiscard]] bool has(EncoderHead head) const override {
+    return head == EncoderHead::sequence_classes && !labels().empty();
+  }
+  [[nodiscard]] const std::vector<std::string>& labels() const override { return model_.config().labels; }
+  [[nodiscard]] Index vocabulary() const override { return model_.config().vocabulary; }
+  [[nodiscard]] Index longest() const override { return model_.config().positions; }
+  /// Of sequence_classes alone; BART tells no types of tokens.
+  [[nodiscard]] Tensor<float> scores(EncoderHead head, const TokenBatch& batch, std::span<const std::int32_t>,
+                                     std::span<const std::int32_t>) const override {
+    require(has(head), "load_encoder", "a Bart has no other head than that for classes of sequences");
+    const Inference scope;
+    return model_.class_logits(batch).value();
+  }
+
+ private:
+  Bart<float> model_;
+};
+
 /// Bert is RoBERTa, DistilBERT, ELECTRA and ALBERT, too.
-using EncoderFamilies = ModelFamilies<Bert<float>, ModernBert<float>>;
+using EncoderFamilies = ModelFamilies<Bert<float>, ModernBert<float>, Bart<float>>;
 
 }  // namespace detail
 

@@ -16,6 +16,7 @@ template <>
 struct PretrainedFormat<BartConfig> {
   static constexpr std::string_view kModelType = "bart", kBasePrefix = "model.";
   static constexpr auto kModelTypes = names_of<BartFamily>();
+  static constexpr bool kHasDefaultTokens = true;
   [[nodiscard]] static std::string_view architecture(const BartConfig& config) {
     switch (config.family) {
       case BartFamily::bart:
@@ -36,18 +37,22 @@ struct PretrainedFormat<BartConfig> {
     if constexpr (!std::is_const_v<Self>) apply_defaults(self);
     key("vocab_size", self.vocabulary);
     detail::visit_bart_sizes(self, key);
-    detail::visit_bart_tokens(self, key);
-    key("pad_token_id", self.pad_token);
+    detail::visit_bart_tokens(self, key, start_of(self));
+    detail::visit_bart_pad_token(self, key);
     if (self.has_learned_positions()) {
       key("classifier_dropout", self.classifier_dropout);
       key.labels("id2label", self.labels);
+      key("problem_type", self.problem);
+    }
+    if constexpr (std::is_const_v<Self>) {  // M2M100 drops layers in training unless it is told not to
+      for (const char* rate : {"encoder_layerdrop", "decoder_layerdrop"}) key.constant(rate, 0);
     }
     key.must_be("tie_word_embeddings", true);
     key.must_be("is_encoder_decoder", true);
   }
   template <class Self, class Visitor>
   static void visit_generation_keys(Self& self, const Visitor& key) {
-    detail::visit_bart_generation_keys(self, key);
+    detail::visit_bart_generation_keys(self, key, start_of(self));
   }
 
   /// A model without the head for tokens has no bias of the output projection.
@@ -62,10 +67,11 @@ struct PretrainedFormat<BartConfig> {
   }
 
   [[nodiscard]] static StoredNames stored_names(const BartConfig&) { return detail::bart_names(/*tied_output=*/true); }
-  /// The sinusoids, the marks of a version that old folders have, and a bias that M2M100 does not add.
+  /// The sinusoids, the marks of a version that old folders have, and a bias that neither M2M100 nor a classifier adds.
   [[nodiscard]] static bool is_surplus(const BartConfig& config, std::string_view stored) {
     if (stored.ends_with("coder.version")) return true;
-    if (config.family == BartFamily::m2m_100 && stored == "final_logits_bias") return true;
+    const bool adds_bias = config.family != BartFamily::m2m_100 && config.labels.empty();
+    if (!adds_bias && stored == "final_logits_bias") return true;
     return !config.has_learned_positions() &&
            (stored.ends_with(".embed_positions.weight") || stored.ends_with(".embed_positions.weights"));
   }
@@ -73,11 +79,22 @@ struct PretrainedFormat<BartConfig> {
  private:
   /// What absent keys mean where they mean something else than in BART.
   static void apply_defaults(BartConfig& config) {
-    if (config.family == BartFamily::pegasus) config.begin_token = 0;
+    if (config.family == BartFamily::mbart) config.begin_token = 0;
+    if (config.family == BartFamily::pegasus) {
+      config.begin_token = 0, config.end_tokens = config.forced_end_tokens = {1}, config.pad_token = 0;
+    }
     if (config.family == BartFamily::m2m_100) {
       config.vocabulary = 128112, config.activation = Activation::relu;
       config.attention_dropout = 0.1f, config.scale_embeddings = true;
+      config.forced_end_tokens = {};
     }
+  }
+  /// mBART has no start token of its own and begins with "bos_token_id", which Pegasus does not have.
+  [[nodiscard]] static detail::BartStart start_of(const BartConfig& config) {
+    detail::BartStart defaults{.start = config.begin_token, .begin = 0};
+    if (config.family == BartFamily::mbart) defaults.start.reset();
+    if (config.family == BartFamily::pegasus) defaults.begin.reset();
+    return defaults;
   }
 };
 

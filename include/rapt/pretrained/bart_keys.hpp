@@ -29,11 +29,17 @@ void visit_bart_sizes(Self& self, const Visitor& key) {
   key("max_position_embeddings", self.positions);
 }
 
+/// The defaults that config.json has for the token which the decoder reads first.
+struct BartStart {
+  std::optional<TokenId> start;  ///< of "decoder_start_token_id"
+  std::optional<TokenId> begin;  ///< of "bos_token_id", which counts where there is no start
+};
+
 /// The tokens that both config.json and generation_config.json name.
 template <class Self, class Visitor>
-void visit_bart_tokens(Self& self, const Visitor& key) {
+void visit_bart_tokens(Self& self, const Visitor& key, const BartStart& defaults) {
   if constexpr (!std::is_const_v<Self>) {
-    std::optional<TokenId> begin, start;
+    auto [start, begin] = defaults;
     key("bos_token_id", begin);
     key("decoder_start_token_id", start);
     if (!start) start = begin;  // as Hugging Face's generate does
@@ -45,10 +51,19 @@ void visit_bart_tokens(Self& self, const Visitor& key) {
   key("forced_eos_token_id", self.forced_end_tokens);
 }
 
-/// The same, and those that generation_config.json alone may name.
+/// The padding token of config.json. Without the key transformers would pad with its default.
 template <class Self, class Visitor>
-void visit_bart_generation_keys(Self& self, const Visitor& key) {
-  visit_bart_tokens(self, key);
+void visit_bart_pad_token(Self& self, const Visitor& key) {
+  key("pad_token_id", self.pad_token);
+  if constexpr (std::is_const_v<Self>) {
+    if (!self.pad_token) key.constant("pad_token_id", -1);
+  }
+}
+
+/// The tokens of `visit_bart_tokens`, and those that generation_config.json alone may name.
+template <class Self, class Visitor>
+void visit_bart_generation_keys(Self& self, const Visitor& key, const BartStart& defaults) {
+  visit_bart_tokens(self, key, defaults);
   key.unless_absent("pad_token_id", self.pad_token);
   key("forced_bos_token_id", self.forced_begin_token);
   key.list("suppress_tokens", self.suppressed_tokens);

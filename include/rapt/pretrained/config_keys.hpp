@@ -43,12 +43,19 @@ template <class Value>
 inline constexpr bool kIsSomeTokens =
     std::is_same_v<Value, std::optional<TokenId>> || std::is_same_v<Value, std::vector<TokenId>>;
 
-/// Fills a config from JSON. Absent keys keep their defaults, but for tokens, of which there are none then; keys that
-/// no one asks for are passed over.
+/// What an absent key of one token or several means.
+enum class AbsentTokens {
+  none,      ///< there are none
+  defaults,  ///< what the config has already
+};
+
+/// Fills a config from JSON. Absent keys keep their defaults, but for tokens, of which there are none then unless
+/// `absent_tokens` says otherwise; keys that no one asks for are passed over.
 class ConfigReader {
  public:
-  /// Both must outlive it; `file` is for messages.
-  ConfigReader(const nlohmann::json& json, const std::string& file) : json_(json), reader_("pretrained", file) {}
+  /// JSON and file must outlive it; `file` is for messages.
+  ConfigReader(const nlohmann::json& json, const std::string& file, AbsentTokens absent_tokens = AbsentTokens::none)
+      : json_(json), reader_("pretrained", file), absent_tokens_(absent_tokens) {}
 
   template <class Value>
   void operator()(const char* key, Value& value) const {
@@ -56,7 +63,7 @@ class ConfigReader {
     if (found != json_.end()) {
       read(key, *found, value);
     } else if constexpr (kIsSomeTokens<Value>) {
-      value = {};
+      if (absent_tokens_ == AbsentTokens::none) value = {};
     }
   }
   /// Absent or null, the value stays as it is: for tokens that another file has named already.
@@ -76,7 +83,7 @@ class ConfigReader {
     const auto found = json_.find(key);
     if (found == json_.end() || found->is_null()) return;
     expect(found->is_object(), key, *found, "an object");
-    f(ConfigReader(*found, reader_.file()));
+    f(ConfigReader(*found, reader_.file(), absent_tokens_));
   }
   /// For settings that change the arithmetic in a way that the model does not have.
   template <class Value>
@@ -148,6 +155,7 @@ class ConfigReader {
 
   const nlohmann::json& json_;
   JsonReader reader_;
+  AbsentTokens absent_tokens_;
 };
 
 /// The inverse. What is unset or empty is left out: other programs refuse null where they want a number. Throws

@@ -14,6 +14,7 @@ namespace rapt { inline namespace RAPT_ABI {
 template <>
 struct PretrainedFormat<MarianConfig> {
   static constexpr std::string_view kModelType = "marian", kArchitecture = "MarianMTModel", kBasePrefix = "model.";
+  static constexpr bool kHasDefaultTokens = true;
 
   template <class Self, class Visitor>
   static void visit_keys(Self& self, const Visitor& key) {
@@ -22,11 +23,8 @@ struct PretrainedFormat<MarianConfig> {
     detail::visit_bart_sizes(self, key);
     key("share_encoder_decoder_embeddings", self.tie_embeddings);
     key("tie_word_embeddings", self.tie_output);
-    detail::visit_bart_tokens(self, key);
-    key("pad_token_id", self.pad_token);
-    if constexpr (std::is_const_v<Self>) {  // without the key transformers would pad with 58100
-      if (!self.pad_token) key.constant("pad_token_id", -1);
-    }
+    detail::visit_bart_tokens(self, key, {.start = self.begin_token, .begin = {}});
+    detail::visit_bart_pad_token(self, key);
     key.must_be("is_encoder_decoder", true);
     key.must_be("normalize_before", false);  // of the time when Marian was a kind of BART
     key.must_be("normalize_embedding", false);
@@ -34,7 +32,7 @@ struct PretrainedFormat<MarianConfig> {
   }
   template <class Self, class Visitor>
   static void visit_generation_keys(Self& self, const Visitor& key) {
-    detail::visit_bart_generation_keys(self, key);
+    detail::visit_bart_generation_keys(self, key, {.start = self.begin_token, .begin = {}});
     if constexpr (std::is_const_v<Self>) {
       if (self.suppresses_padding()) key.constant("bad_words_ids", {{*self.pad_token}});
     }

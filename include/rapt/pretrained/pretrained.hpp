@@ -136,9 +136,11 @@ void transpose_into(TensorView<const T> from, TensorView<T> to) {
 template <class Config>
 [[nodiscard]] Config config_of(const PretrainedFolder& folder) {
   auto config = config_from_json<Config>(folder.config(), folder.config_path());
-  const bool has_own = folder.generation_config().has_value();  // otherwise config.json stands for it
-  read_generation_keys(config, has_own ? *folder.generation_config() : folder.config(),
-                       has_own ? folder.generation_config_path() : folder.config_path());
+  if (const auto& own = folder.generation_config()) {
+    read_generation_keys(config, *own, folder.generation_config_path());
+  } else {  // config.json stands for it
+    read_generation_keys(config, folder.config(), folder.config_path(), absent_config_tokens<Config>());
+  }
   detect_heads(config, [&](std::string_view name) { return folder.contains(name); });
   validate_config(config, folder.config_path());
   return config;

@@ -20,6 +20,14 @@ concept HasGenerationKeys = requires(Config& config, const ConfigReader& reader)
   PretrainedFormat<Config>::visit_generation_keys(config, reader);
 };
 
+/// What tokens mean that config.json does not name: a format's defaults if it says that its config has them
+/// (`kHasDefaultTokens`).
+template <class Config>
+[[nodiscard]] constexpr AbsentTokens absent_config_tokens() {
+  if constexpr (requires { PretrainedFormat<Config>::kHasDefaultTokens; }) return AbsentTokens::defaults;
+  return AbsentTokens::none;
+}
+
 /// What config.json says, before it is validated. Throws IoError that names the file for another model's, or settings
 /// that the model does not have.
 template <class Config>
@@ -38,16 +46,17 @@ template <class Config>
                   ", wanted is ", model_types<Config>().size() > 1 ? "one of " : "", wanted);
   }
   Config config;
-  Format::visit_keys(config, ConfigReader(json, where));
+  Format::visit_keys(config, ConfigReader(json, where, absent_config_tokens<Config>()));
   return config;
 }
 
 /// Puts the tokens of generation_config.json in the place of those of config.json, as transformers does: a key that is
-/// absent there means none, whatever config.json says.
+/// absent there means none, whatever config.json says. `absent_tokens` is for a config.json that stands for the file.
 template <class Config>
-void read_generation_keys(Config& config, const nlohmann::json& json, const std::string& where) {
+void read_generation_keys(Config& config, const nlohmann::json& json, const std::string& where,
+                          AbsentTokens absent_tokens = AbsentTokens::none) {
   if constexpr (HasGenerationKeys<Config>) {
-    PretrainedFormat<Config>::visit_generation_keys(config, ConfigReader(json, where));
+    PretrainedFormat<Config>::visit_generation_keys(config, ConfigReader(json, where, absent_tokens));
   }
 }
 

@@ -20,6 +20,7 @@ template <>
 struct PretrainedFormat<T5Config> {
   static constexpr std::string_view kModelType = "t5", kMt5 = "mt5", kArchitecture = "T5ForConditionalGeneration",
                                     kBasePrefix = "";
+  static constexpr bool kHasDefaultTokens = true;
   /// An mT5 is written as the T5 that it is.
   static constexpr auto kModelTypes = std::to_array({kModelType, kMt5});
 
@@ -45,8 +46,14 @@ struct PretrainedFormat<T5Config> {
     key("initializer_factor", self.init_factor);
     visit_feed_forward(self, key, mt5 ? "gated-gelu" : "relu");
     if (!mt5) visit_output(self, key);
+    if constexpr (!std::is_const_v<Self>) {
+      if (!mt5) self.begin_token.reset();  // T5 has no default of the key, mT5 has 0
+    }
     visit_token_keys(self, key);
     key("pad_token_id", self.pad_token);
+    if constexpr (std::is_const_v<Self>) {  // without the key transformers would pad with 0
+      if (!self.pad_token) key.constant("pad_token_id", -1);
+    }
     key.must_be("is_encoder_decoder", true);
   }
   /// The tokens that both config.json and generation_config.json name.
@@ -55,7 +62,9 @@ struct PretrainedFormat<T5Config> {
     key("decoder_start_token_id", self.begin_token);
     key("eos_token_id", self.end_tokens);
     if constexpr (!std::is_const_v<Self>) {
-      if (!self.begin_token) key("pad_token_id", self.begin_token);  // as Hugging Face's T5 does
+      if (self.begin_token) return;
+      self.begin_token = self.pad_token;  // as Hugging Face's T5 does
+      key("pad_token_id", self.begin_token);
     }
   }
   template <class Self, class Visitor>
