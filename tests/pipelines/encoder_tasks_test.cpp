@@ -12,7 +12,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <filesystem>
 #include <fstream>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
@@ -24,6 +26,7 @@
 #include "rapt/pipelines/question_answerer.hpp"
 #include "rapt/pipelines/text_classifier.hpp"
 #include "rapt/pipelines/token_classifier.hpp"
+#include "rapt/pipelines/windows.hpp"
 #include "rapt/pipelines/zero_shot_classifier.hpp"
 #include "tests/common/expect_close.hpp"
 #include "tests/common/settings.hpp"
@@ -48,6 +51,18 @@ const rapt_test::PipelineGolden& golden_tasks() {
   return golden;
 }
 const json& expected_of(const char* key) { return golden_tasks()[key]; }
+/// Changes a JSON file of a folder: change(json).
+template <class F>
+void change_file(const std::filesystem::path& file, const F& change) {
+  json content = json::parse(std::ifstream(file));
+  change(content);
+  std::ofstream(file) << content;
+}
+std::string times(std::size_t count, const std::string& text) {
+  std::string all;
+  for (std::size_t i = 0; i < count; ++i) all += text;
+  return all;
+}
 const Texts kNliLabels = {"contradiction", "neutral", "Entailment"};
 
 /// Large random weights magnify the rounding of lowered precisions: what is compared with transformers computes in
@@ -170,6 +185,97 @@ TEST_F(EncoderTask, AnswersQuestionsAsDocumented) {
   expect_message<ValueError>([&] { std::ignore = answer(bad); }, Texts{"text 1:", "second text, byte 2 of 2"});
 }
 
+/// Words of an answer end where the tokens of the window end, too.
+TEST_F(EncoderTask, AnswersOfTemplatesWithoutSpecialTokensStayInTheWindow) {
+  const GoldenFolder folder(golden_tasks(), "questions");
+  const json piece_a = {{"Sequence", {{"id", "A"}, {"type_id", 0}}}};
+  const json piece_b = {{"Sequence", {{"id", "B"}, {"type_id", 1}}}};
+  const json context_first = {{"type", "TemplateProcessing"},
+                              {"single", json::array({piece_a})},
+                              {"pair", json::array({piece_b, piece_a})},
+                              {"special_tokens", json::object()}};
+  const std::vector<rapt::Question> questions = {{.question = "the cat", .context = "Z\xC3\xBCrich"}};
+  for (const json& processor : {json(), context_first}) {
+    SCOPED_TRACE(processor.dump());
+    change_file(folder.path() / "tokenizer.json", [&](json& tokenizer) { tokenizer["post_processor"] = processor; });
+    const auto found = rapt::question_answerer(folder)(questions, {.top_k = 3});
+    ASSERT_EQ(found[0].size(), 1u);  // all pairs of tokens are in one word
+    EXPECT_EQ(found[0][0].span, (rapt::TextSpan{0, questions[0].context.size()}));
+  }
+}
+
+TEST_F(EncoderTask, AnswersMayBeAsManyAndAsLongAsNumbersAllow) {
+  const GoldenFolder folder(golden_tasks(), "questions");
+  const auto answer = rapt::question_answerer(folder);
+  const std::vector<rapt::Question> questions = {{.question = "the cat", .context = golden_tasks().texts()[3]}};
+  constexpr rapt::Index kMost = std::numeric_limits<rapt::Index>::max();
+  for (const bool whole_words : {false, true}) {
+    const auto all = answer(questions, {.top_k = kMost, .max_answer_len = kMost, .align_to_words = whole_words});
+    const auto many = answer(questions, {.top_k = 5000, .max_answer_len = 50, .align_to_words = whole_words});
+    EXPECT_GT(all[0].size(), 10u);
+    ASSERT_EQ(all[0].size(), many[0].size());
+    for (std::size_t i = 0; i < all[0].size(); ++i) EXPECT_EQ(all[0][i].span, many[0][i].span);
+  }
+  expect_message<ValueError>([&] { std::ignore = answer(questions, {.max_seq_len = 0}); },
+                             "max_seq_len must be positive: 0");
+}
+
+TEST_F(EncoderTask, TextsAreCutOffOnTheSideThatTheFolderSays) {
+  const GoldenFolder folder(golden_tasks(), "classes"), entities(golden_tasks(), "entities");
+  const Texts longer = {times(60, "z ") + "i"}, its_end = {times(37, "z ") + "i"};  // 38 tokens and two special ones
+  const auto scores = [&](const Texts& texts) {
+    std::vector<double> found;
+    const auto labels = rapt::text_classifier(folder)(texts, {.top_k = {}});
+    for (const auto& label : labels[0]) found.push_back(label.score);
+    return found;
+  };
+  const std::vector<double> of_beginning = scores(longer), of_end = scores(its_end);
+  ASSERT_NE(of_beginning, of_end);
+  const auto in_tokenizer = folder.path() / "tokenizer.json", in_config = folder.path() / "tokenizer_config.json";
+  change_file(in_tokenizer, [](json& file) {
+    file["truncation"] = {{"direction", "Left"}, {"max_length", 40}, {"strategy", "LongestFirst"}, {"stride", 0}};
+  });
+  EXPECT_EQ(scores(longer), of_end);
+  change_file(in_config, [](json& file) { file["truncation_side"] = "right"; });
+  EXPECT_EQ(scores(longer), of_beginning);
+  change_file(in_tokenizer, [](json& file) { file["truncation"] = json(); });
+  change_file(in_config, [](json& file) { file["truncation_side"] = "left"; });
+  EXPECT_EQ(scores(longer), of_end);
+  change_file(in_config, [](json& file) { file["truncation_side"] = "up"; });
+  expect_message<IoError>([&] { std::ignore = scores(longer); },
+                          "\"truncation_side\" must be \"left\" or \"right\": \"up\"");
+
+  change_file(entities.path() / "tokenizer_config.json", [](json& file) { file["truncation_side"] = "left"; });
+  const auto pieces = rapt::token_classifier(entities)(longer, {.ignore_labels = {}});
+  ASSERT_EQ(pieces[0].size(), 38u);
+  EXPECT_EQ(pieces[0].back().text_in(longer[0]), "i");
+}
+
+TEST(Windows, AreCutOnEitherSide) {
+  rapt::Encoding whole;  // [CLS], nine tokens, [SEP]
+  for (rapt::TokenId id = 0; id < 11; ++id) {
+    const bool is_special = id == 0 || id == 10;
+    whole.ids.push_back(id);
+    whole.spans.emplace_back();
+    whole.types.push_back(0);
+    whole.texts.push_back(is_special ? -1 : 0);
+    whole.words.push_back(is_special ? -1 : id);
+  }
+  const auto ids_of = [&](bool from_end) {
+    std::vector<std::vector<rapt::TokenId>> ids;
+    for (const auto& window :
+         rapt::detail::windows_of(whole, 0, {.longest = 6, .overlap = 1, .from_end = from_end}, "test")) {
+      EXPECT_EQ(window.skipped + 1, window.tokens.ids[1]);
+      EXPECT_EQ(window.tokens.words.size(), window.tokens.ids.size());
+      ids.push_back(window.tokens.ids);
+    }
+    return ids;
+  };
+  using Ids = std::vector<std::vector<rapt::TokenId>>;
+  EXPECT_EQ(ids_of(false), (Ids{{0, 1, 2, 3, 4, 10}, {0, 4, 5, 6, 7, 10}, {0, 7, 8, 9, 10}}));
+  EXPECT_EQ(ids_of(true), (Ids{{0, 1, 2, 3, 10}, {0, 3, 4, 5, 6, 10}, {0, 6, 7, 8, 9, 10}}));
+}
+
 void expect_fills(const std::vector<std::vector<std::vector<rapt::MaskFill>>>& found, const json& expected) {
   ASSERT_EQ(found.size(), expected.size());
   for (std::size_t i = 0; i < found.size(); ++i) {
@@ -273,6 +379,8 @@ TEST_F(EncoderTask, DistilBertAndModernBertClassifyPairs) {
     SCOPED_TRACE(name);
     const GoldenFolder folder(golden_tasks(), name);
     expect_labels(rapt::text_classifier(folder)(first, second, {.top_k = {}}), expected_of(name), labels);
+    change_file(folder.path() / "tokenizer_config.json", [](json& file) { file.erase("model_input_names"); });
+    expect_labels(rapt::text_classifier(folder)(first, second, {.top_k = {}}), expected_of(name), labels);
   }
 }
 
@@ -286,6 +394,9 @@ TEST_F(EncoderTask, FoldersOfOtherTasksAreRefused) {
   expect_message<IoError>([&] { std::ignore = rapt::question_answerer(classes); }, "...ForQuestionAnswering");
   expect_message<IoError>([&] { std::ignore = rapt::mask_filler(classes); }, "...ForMaskedLM");
   expect_message<IoError>([&] { std::ignore = rapt::cross_encoder(classes); }, "has one label, this one has 3");
+  change_file(classes.path() / "tokenizer_config.json", [](json& file) { file["model_max_length"] = 0.5; });
+  expect_message<IoError>([&] { std::ignore = rapt::text_classifier(classes); },
+                          "\"model_max_length\" must be a number of at least 1: \"0.5\"");
   const GoldenFolder rank(golden_tasks(), "rank");
   expect_message<IoError>([&] { std::ignore = rapt::zero_shot_classifier(rank); },
                           "has a label \"entailment\" among others, this one has LABEL_0");

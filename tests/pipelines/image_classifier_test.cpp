@@ -63,6 +63,10 @@ TEST(ImageClassifier, ErrorsNameTheImage) {
   std::ofstream(folder.path() / "preprocessor_config.json") << config;
   expect_message<ShapeError>([&] { (void)rapt::image_classifier(folder)(images); },
                              "image 0 becomes 3 x 12 x 12, the model sees 3 x 16 x 16");
+  config["size"] = {{"shortest_edge", 16384}};
+  std::ofstream(folder.path() / "preprocessor_config.json") << config;
+  const std::vector<Image> wide = {rapt_test::sample_image(3, 20, 60)};
+  expect_message<ShapeError>([&] { (void)rapt::image_classifier(folder)(wide); }, "image 0: [resized]");
 }
 
 TEST(ImageClassifier, FoldersThatDoNotFitAreRefused) {

@@ -2,10 +2,12 @@
 /// \file
 /// Folders say how texts are generated, and calls what is to be otherwise: the texts are those of transformers'
 /// `generate` with the same settings (tests/golden/make_pipelines.py).
+// covers: pipelines/text_to_text.hpp, pipelines/text_completer.hpp, pipelines/generate_options.hpp
 #include "rapt/pipelines/text_to_text.hpp"
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -81,6 +83,36 @@ TEST(TextToText, ObeysTheSettingsOfTasks) {
   EXPECT_EQ(found[1].front().text, "");
   EXPECT_TRUE(summarize(Texts()).empty());
   EXPECT_NE(summarize(Texts{texts[0]}, {.max_length = 6})[0].front().text, found[0].front().text);
+}
+
+/// The files of the settings are read once.
+TEST(TextToText, TheFolderMayGoWhenTheModelIsOpen) {
+  const GoldenFolder folder(golden_generated(), "t5"), gpt(golden_generated(), "gpt");
+  const rapt::TextToText transform(folder);
+  const auto complete = rapt::text_completer(gpt);
+  const Texts texts = first_texts(golden_generated()["t5"]["texts"], 3);
+  const auto before = transform(texts);
+  const auto completed = complete(texts);
+  for (const auto& path : {folder.path(), gpt.path()}) {
+    for (const char* file : {"config.json", "generation_config.json"}) std::filesystem::remove(path / file);
+  }
+  const auto after = transform(texts);
+  const auto completed_after = complete(texts);
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    EXPECT_EQ(after[i].front().text, before[i].front().text);
+    EXPECT_EQ(completed_after[i].front().tokens, completed[i].front().tokens);
+  }
+}
+
+TEST(TextToText, AFolderWithoutTasksDoesWhatItDoes) {
+  const GoldenFolder folder(golden_generated(), "t5");
+  json config = json::parse(std::ifstream(folder.path() / "config.json"));
+  config["task_specific_params"] = json::object();
+  std::ofstream(folder.path() / "config.json") << config;
+  const auto summarize = rapt::summarizer(folder);
+  EXPECT_EQ(summarize.prefix(), "");
+  const Texts texts = first_texts(golden_generated()["t5"]["texts"], 3);
+  EXPECT_EQ(summarize(texts)[0].front().text, rapt::TextToText(folder)(texts)[0].front().text);
 }
 
 TEST(TextToText, SamplingDependsOnTheSeedAlone) {

@@ -13,6 +13,7 @@
 #include <span>
 
 #include "rapt/core/index.hpp"
+#include "rapt/generation/generation_defaults.hpp"
 #include "rapt/generation/greedy.hpp"
 #include "rapt/pipelines/translator.hpp"
 #include "tests/common/expect_close.hpp"
@@ -233,6 +234,12 @@ TEST(TranslatorShortlist, TranslationsHaveItsTokensAlone) {
   for (std::size_t i = 0; i < kText.size(); ++i) {
     if (rapt::is_blank(kText[i])) continue;
     expect_same(found[i], rapt::beam_search_n_best(model, source_of(t, kText[i]), 2, kShort).front(), t);
+  }
+  const rapt::GenerationDefaults defaults{.beam = kShort, .results = 2};
+  const auto generated = limited.generate(kText, defaults);
+  for (std::size_t i = 0; i < kText.size(); ++i) {
+    if (rapt::is_blank(kText[i])) continue;
+    expect_same(generated[i], rapt::generate(model, source_of(t, kText[i]), defaults).front(), t);
   }
   for (const auto& drawn : limited.sample(kText)) EXPECT_TRUE(std::isfinite(drawn.front().log_probability));
   // A prefix may have others.

@@ -58,7 +58,7 @@ class CrossEncoder {
     return scores;
   }
 
-  /// The documents that fit a query best, the best first.
+  /// The documents that fit a query best, the best first; of equal scores the one that was given first.
   [[nodiscard]] std::vector<RankedText> rank(const std::string& query, std::span<const std::string> documents,
                                              const RankOptions& options = {}) const {
     require_top_k(options.top_k, kWhere);

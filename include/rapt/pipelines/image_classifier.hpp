@@ -85,7 +85,8 @@ class ImageClassifier {
     preprocessor_.require_channels(model_->shape().channels, folder);
   }
 
-  /// The labels of each image with their scores, the best first. Throws ShapeError that names the image for an empty
+  /// The labels of each image with their scores, the best first; of equal scores the label with the smaller
+  /// number. Throws ShapeError that names the image for an empty
   /// one, and for one that preprocessing does not make as large as the model's.
   [[nodiscard]] std::vector<std::vector<LabelScore>> operator()(std::span<const Image> images,
                                                                 const ImageClassifierOptions& options = {}) const {

@@ -97,7 +97,11 @@ class ImagePreprocessor {
     std::vector<Image> seen;
     for (std::size_t i = 0; i < images.size(); ++i) {
       require<ShapeError>(!images[i].empty(), kWhere, "image ", first + i, " is empty");
-      seen.push_back(resize(images[i], shape.channels));
+      try {
+        seen.push_back(resize(images[i], shape.channels));
+      } catch (const ShapeError& error) {
+        fail<ShapeError>(kWhere, "image ", first + i, ": ", error.what());
+      }
       require<ShapeError>(seen.back().shape() == shape, kWhere, "image ", first + i, " becomes ",
                           to_string(seen.back().shape()), ", the model sees ", to_string(shape));
     }

@@ -77,7 +77,7 @@ namespace detail {
   return order;
 }
 
-/// The `top_k` best labels, the best first.
+/// The `top_k` best labels, the best first; of equal scores the label with the smaller number.
 [[nodiscard]] inline std::vector<LabelScore> best_labels(std::span<const std::string> labels,
                                                          std::span<const double> scores, std::optional<Index> top_k) {
   std::vector<LabelScore> best;

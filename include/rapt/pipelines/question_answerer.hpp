@@ -68,7 +68,10 @@ class QuestionAnswerer {
     require(options.top_k > 0 && options.max_answer_len > 0, kWhere,
             "top_k and max_answer_len must be positive: ", options.top_k, " and ", options.max_answer_len);
     const Index longest = std::min(options.max_seq_len.value_or(kUsualLength), encoder_.longest());
-    const detail::WindowSize size{longest, options.doc_stride.value_or(std::min<Index>(longest / 2, kUsualStride))};
+    require(longest > 0, kWhere, "max_seq_len must be positive: ", longest);
+    const detail::WindowSize size{.longest = longest,
+                                  .overlap = options.doc_stride.value_or(std::min<Index>(longest / 2, kUsualStride)),
+                                  .from_end = encoder_.cuts_left()};
     std::vector<detail::Window> windows;
     PairBatch batch;
     for (std::size_t q = 0; q < questions.size(); ++q) {
@@ -142,11 +145,13 @@ class QuestionAnswerer {
       if (a.score != b.score) return a.score > b.score;
       return a.begin != b.begin ? a.begin < b.begin : a.end < b.end;
     };
-    const std::size_t kept = to_size(options.align_to_words ? 2 * options.top_k + 10 : options.top_k);
+    const Index count = std::ssize(begins);
+    const Index wanted = std::min(options.top_k, count * count);  // there are no more pairs
+    const std::size_t kept = to_size(options.align_to_words ? 2 * wanted + 10 : wanted);
     std::vector<Pair> best;
-    for (Index begin = 0; begin < std::ssize(begins); ++begin) {
+    for (Index begin = 0; begin < count; ++begin) {
       if (at(begins, begin) == 0) continue;
-      for (Index end = begin; end < std::min(begin + options.max_answer_len, std::ssize(ends)); ++end) {
+      for (Index end = begin; end < count && end - begin < options.max_answer_len; ++end) {
         const Pair pair{at(begins, begin) * at(ends, end), begin, end};
         if (best.size() == kept && !is_better(pair, best.front())) continue;
         if (best.size() == kept) {
@@ -170,7 +175,8 @@ class QuestionAnswerer {
   [[nodiscard]] static TextSpan span_of(const Encoding& tokens, Index begin, Index end, bool whole_words) {
     if (whole_words) {
       const auto is_same_word = [&](Index a, Index b) {
-        return at(tokens.texts, b) == 1 && at(tokens.words, a) == at(tokens.words, b);
+        const bool is_token = b >= 0 && b < std::ssize(tokens.ids);  // a template may have nothing beside the context
+        return is_token && at(tokens.texts, b) == 1 && at(tokens.words, a) == at(tokens.words, b);
       };
       while (is_same_word(begin, begin - 1)) --begin;
       while (is_same_word(end, end + 1)) ++end;

@@ -63,6 +63,7 @@ class TaskEncoder {
         model_(load_encoder(path)),
         tokenizer_(AnyTokenizer::load(path)),
         takes_token_types_(folder_.takes_token_types()),
+        cuts_left_(folder_.cuts_left().value_or(tokenizer_.truncation().left)),
         longest_(std::min(model_->longest(), folder_.model_max_length().value_or(model_->longest()))) {
     if (!model_->has(head)) {
       const std::string architecture = folder_.architecture();
@@ -78,6 +79,8 @@ class TaskEncoder {
   [[nodiscard]] const std::vector<std::string>& labels() const { return model_->labels(); }
   /// The number of tokens of the longest sequence, special tokens included, that both model and tokenizer take.
   [[nodiscard]] Index longest() const { return longest_; }
+  /// True if texts that are too long lose their beginnings: by tokenizer_config.json or else by the tokenizer's file.
+  [[nodiscard]] bool cuts_left() const { return cuts_left_; }
   /// The id of a special token: the one that the folder names by `key`, or else the first of the usual ones that the
   /// vocabulary has; -1 if there is none.
   [[nodiscard]] TokenId special_token(const char* key, std::initializer_list<std::string_view> usual) const {
@@ -90,15 +93,19 @@ class TaskEncoder {
 
   /// Tokens of texts, of which those that are too long are cut off.
   [[nodiscard]] PairBatch encode(std::span<const std::string> texts) const {
-    return {tokenizer_.encode_batch(texts, {.truncation = Truncation{.max_tokens = longest_}}), {}};
+    return {tokenizer_.encode_batch(texts, {.truncation = truncation(Truncation::Strategy::longest_first)}), {}};
   }
   /// Tokens of pairs of texts; `strategy`: which one is cut off.
   [[nodiscard]] PairBatch encode(std::span<const std::string> first, std::span<const std::string> second,
                                  Truncation::Strategy strategy) const {
-    return tokenizer_.encode_pairs(first, second,
-                                   {.truncation = Truncation{.max_tokens = longest_, .strategy = strategy}});
+    return tokenizer_.encode_pairs(first, second, {.truncation = truncation(strategy)});
   }
 
+  /// The tokens of text `number` with their spans, cut off if they are too many.
+  [[nodiscard]] Encoding encode_with_spans(std::string_view text, std::size_t number) const {
+    const EncodeOptions options{.truncation = truncation(Truncation::Strategy::longest_first)};
+    return naming(number, [&] { return tokenizer_.encode_with_spans(text, options); });
+  }
   /// All tokens of text `number` with their spans, nothing cut off.
   [[nodiscard]] Encoding encode_whole(std::string_view text, std::size_t number) const {
     return naming(number, [&] { return tokenizer_.encode_with_spans(text, {.truncation = Truncation{}}); });
@@ -143,6 +150,10 @@ class TaskEncoder {
  private:
   static constexpr Index kTokensAtOnce = 1024;  // activations of so many stay in the cache
 
+  [[nodiscard]] Truncation truncation(Truncation::Strategy strategy) const {
+    return {.max_tokens = longest_, .strategy = strategy, .left = cuts_left_};
+  }
+
   template <class F>
   [[nodiscard]] Encoding naming(std::size_t number, const F& encode) const {
     try {
@@ -172,6 +183,7 @@ class TaskEncoder {
   std::shared_ptr<const EncoderModel> model_;
   AnyTokenizer tokenizer_;
   bool takes_token_types_;
+  bool cuts_left_;
   Index longest_;
 };
 

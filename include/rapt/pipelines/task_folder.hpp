@@ -50,10 +50,18 @@ class TaskFolder {
     const auto found = tokenizer_config_.find("model_max_length");
     constexpr double kUnlimited = 1e9;  // a tokenizer without a limit writes 10^30
     if (found == tokenizer_config_.end() || found->is_null()) return std::nullopt;
-    require<IoError>(found->is_number() && found->get<double>() > 0, where_, file("tokenizer_config.json"),
-                     ": \"model_max_length\" must be a positive number: ", detail::describe(*found));
+    require<IoError>(found->is_number() && found->get<double>() >= 1, where_, file("tokenizer_config.json"),
+                     ": \"model_max_length\" must be a number of at least 1: ", detail::describe(*found));
     if (found->get<double>() >= kUnlimited) return std::nullopt;
     return static_cast<Index>(found->get<double>());
+  }
+  /// Whether texts are cut off at their beginnings, if tokenizer_config.json says on which side they are.
+  [[nodiscard]] std::optional<bool> cuts_left() const {
+    const auto side = text(tokenizer_config_, "truncation_side", "tokenizer_config.json");
+    if (!side) return std::nullopt;
+    require<IoError>(*side == "left" || *side == "right", where_, file("tokenizer_config.json"),
+                     ": \"truncation_side\" must be \"left\" or \"right\": ", detail::quote_name(*side));
+    return *side == "left";
   }
   /// False if the model must not be told which of two texts a token is of.
   [[nodiscard]] bool takes_token_types() const {

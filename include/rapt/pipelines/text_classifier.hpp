@@ -32,7 +32,8 @@ class TextClassifier {
       : encoder_(folder, EncoderHead::sequence_classes, kWhere),
         function_(detail::default_function(encoder_.folder().problem_type(), encoder_.labels().size())) {}
 
-  /// The labels of each text with their scores, the best first. A text with more tokens than the model takes is cut
+  /// The labels of each text with their scores, the best first; of equal scores the label with the smaller
+  /// number. A text with more tokens than the model takes is cut
   /// off. Throws ValueError that names the text for one that is not UTF-8.
   [[nodiscard]] std::vector<std::vector<LabelScore>> operator()(std::span<const std::string> texts,
                                                                 const TextClassifierOptions& options = {}) const {

@@ -1,5 +1,8 @@
 /// \file
-/// Texts that continue prompts, by a decoder of a Hugging Face folder, as transformers' pipeline "text-generation".
+/// Texts that continue prompts, by a decoder of a Hugging Face folder, as transformers' `generate` finds them: the most
+/// probable tokens, 20 of them, where neither the folder nor the call says otherwise. The pipeline "text-generation"
+/// has defaults of its own: it draws 256 tokens at temperature 0.7.
+///
 /// TextGenerator does the same with a model that is known when the program is compiled.
 ///
 /// ```cpp
@@ -63,20 +66,20 @@ class TextCompleter {
  public:
   /// Throws IoError for a folder of another kind of model.
   explicit TextCompleter(const std::filesystem::path& folder)
-      : folder_(folder),
+      : settings_(folder),
         model_(detail::load_one_of<detail::CompletingModel, detail::CompletingModelOf>(detail::CompletingFamilies(),
                                                                                        folder, "text_completer")) {}
 
   /// The completions of each prompt, `num_return_sequences` of them, of beam search the best first. Throws ValueError
   /// for options that do not fit, for an empty prompt of a model without a begin token and for text that is not UTF-8,
-  /// and IoError for settings of the folder that rapt cannot do (see generation_defaults).
+  /// and IoError for settings of the folder that rapt cannot do (see GenerationSettings).
   [[nodiscard]] std::vector<std::vector<Completion>> operator()(std::span<const std::string> prompts,
                                                                 const GenerateOptions& options = {}) const {
-    return model_->generate(prompts, generation_defaults(folder_, options.to_json()), {.seed = options.seed});
+    return model_->generate(prompts, settings_.defaults(options.to_json()), {.seed = options.seed});
   }
 
  private:
-  std::filesystem::path folder_;
+  GenerationSettings settings_;
   std::shared_ptr<const detail::CompletingModel> model_;
 };
 

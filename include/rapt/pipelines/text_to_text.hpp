@@ -1,6 +1,8 @@
 /// \file
-/// Summaries, translations and other texts made of texts by a T5 or MarianMT of a Hugging Face folder, as the pipelines
-/// "summarization", "translation" and "text2text-generation" of transformers 4.
+/// Summaries, translations and other texts made of texts by a T5 or MarianMT of a Hugging Face folder, with the
+/// prefixes and settings of tasks as the pipelines "summarization", "translation" and "text2text-generation" of
+/// transformers 4 have them. What neither the folder nor the call says is as in transformers' `generate`, which finds
+/// the most probable tokens, 20 of them; the pipelines have defaults of their own.
 ///
 /// ```cpp
 /// const auto summarize = rapt::summarizer("t5-small");
@@ -70,9 +72,10 @@ class TextToText {
   /// `task`: which of the tasks in config.json's "task_specific_params" the model is used for; its "prefix" stands
   /// before every text, and its other keys take the place of those of generation_config.json. Empty: none of them.
   /// Throws IoError for a folder of another kind of model, and for a task that is not among those that the folder
-  /// names.
+  /// names, if it names any.
   explicit TextToText(const std::filesystem::path& folder, const std::string& task = {})
       : folder_(folder, kWhere),
+        settings_(folder),
         changes_(task_settings(task)),
         model_(detail::load_one_of<detail::TextToTextModel, detail::TextToTextModelOf>(detail::TextToTextFamilies(),
                                                                                        folder, kWhere)) {
@@ -86,12 +89,12 @@ class TextToText {
 
   /// The texts for each text, `num_return_sequences` of them, of beam search the best first. Of a blank text (see
   /// `is_blank`) an empty one. Throws ValueError for options that do not fit and for a text that is not UTF-8, and
-  /// IoError for settings of the folder that rapt cannot do (see generation_defaults).
+  /// IoError for settings of the folder that rapt cannot do (see GenerationSettings).
   [[nodiscard]] std::vector<std::vector<Translation>> operator()(std::span<const std::string> texts,
                                                                  const GenerateOptions& options = {}) const {
     nlohmann::json changes = changes_;
     changes.update(options.to_json());
-    const GenerationDefaults defaults = generation_defaults(folder_.path(), changes);
+    const GenerationDefaults defaults = settings_.defaults(changes);
     std::vector<std::string> prefixed;
     for (const std::string& text : texts) prefixed.push_back(is_blank(text) ? std::string() : prefix_ + text);
     return model_->generate(prefixed, defaults, {.seed = options.seed});
@@ -106,7 +109,8 @@ class TextToText {
   [[nodiscard]] nlohmann::json task_settings(const std::string& task) const {
     const auto tasks = folder_.config().find("task_specific_params");
     nlohmann::json settings = nlohmann::json::object();
-    if (task.empty() || tasks == folder_.config().end() || !tasks->is_object()) return settings;
+    const bool names_tasks = tasks != folder_.config().end() && tasks->is_object() && !tasks->empty();
+    if (task.empty() || !names_tasks) return settings;
     if (const auto found = tasks->find(task); found != tasks->end()) {
       require<IoError>(found->is_object(), kWhere, folder_.file("config.json"), ": the settings of ",
                        detail::quote_name(task), " must be an object: ", detail::describe(*found));
@@ -119,6 +123,7 @@ class TextToText {
   }
 
   TaskFolder folder_;
+  GenerationSettings settings_;
   nlohmann::json changes_;
   std::string prefix_;
   std::shared_ptr<const detail::TextToTextModel> model_;

@@ -50,8 +50,8 @@ struct TokenClassifierOptions {
   Aggregation aggregation_strategy = Aggregation::none;
   std::vector<std::string> ignore_labels = {"O"};  ///< entities with these labels are left out
   /// Unset: a text with more tokens than the model takes is cut off. Set: it is read in windows that have so many
-  /// tokens in common; of entities of several windows that overlap, the longest stays, or of equally long ones that
-  /// with the highest score. Not with the strategy `none`.
+  /// tokens in common; of entities of several windows that overlap, the one with the most characters stays, or of
+  /// equally long ones that with the highest score. Not with the strategy `none`.
   std::optional<Index> stride = {};
 };
 
@@ -60,7 +60,9 @@ struct Entity {
   std::string label;  ///< with an aggregation, without "B-" and "I-"
   double score = 0;   ///< the probability of the label
   TextSpan span;      ///< bytes of the text
-  Index token = 0;    ///< the number of its first token in the text, special tokens counted
+  /// The number of its first token in the text, special tokens counted; what is cut off at the text's beginning does
+  /// not count.
+  Index token = 0;
 
   [[nodiscard]] std::string_view text_in(std::string_view text) const {
     return text.substr(span.begin, span.end - span.begin);
@@ -79,25 +81,21 @@ class TokenClassifier {
   /// The entities of each text, in the text's order. Throws ValueError that names the text for one that is not UTF-8.
   [[nodiscard]] std::vector<std::vector<Entity>> operator()(std::span<const std::string> texts,
                                                             const TokenClassifierOptions& options = {}) const {
-    const bool in_windows = options.stride.has_value();
-    require(!in_windows || options.aggregation_strategy != Aggregation::none, kWhere,
+    require(!options.stride || options.aggregation_strategy != Aggregation::none, kWhere,
             "windows (stride) need an aggregation_strategy other than none");
     std::vector<detail::Window> windows;
     PairBatch batch;
     for (std::size_t t = 0; t < texts.size(); ++t) {
-      const Encoding whole = encoder_.encode_whole(texts[t], t);
-      const detail::WindowSize size{.longest = encoder_.longest(), .overlap = options.stride.value_or(0)};
-      for (detail::Window& window : detail::windows_of(whole, /*text=*/0, size, kWhere)) {
+      for (detail::Window& window : windows_of(texts[t], t, options.stride)) {
         window.source = t;
         batch.tokens.push_back(window.tokens.ids);
         windows.push_back(std::move(window));
-        if (!in_windows) break;
       }
     }
     std::vector<std::vector<Entity>> of_windows(windows.size());
     encoder_.score(batch, [&](Index i, TensorView<const float> logits) {
       const detail::Window& window = at(windows, i);
-      at(of_windows, i) = entities_of(texts[window.source], window.tokens, logits, options);
+      at(of_windows, i) = entities_of(texts[window.source], window, logits, options);
     });
     std::vector<std::vector<Entity>> found(texts.size());
     for (std::size_t i = 0, next = 0; i < windows.size(); i = next) {
@@ -105,7 +103,7 @@ class TokenClassifier {
       for (next = i; next < windows.size() && windows[next].source == source; ++next) {
         std::move(of_windows[next].begin(), of_windows[next].end(), std::back_inserter(found[source]));
       }
-      if (next > i + 1) found[source] = without_overlaps(std::move(found[source]));
+      if (next > i + 1) found[source] = without_overlaps(texts[source], std::move(found[source]));
     }
     return found;
   }
@@ -130,15 +128,25 @@ class TokenClassifier {
     }
   };
 
-  [[nodiscard]] std::vector<Entity> entities_of(std::string_view text, const Encoding& tokens,
+  /// The windows of a text or, without a stride, one with what is not cut off.
+  [[nodiscard]] std::vector<detail::Window> windows_of(std::string_view text, std::size_t number,
+                                                       std::optional<Index> stride) const {
+    if (!stride) return {{.tokens = encoder_.encode_with_spans(text, number)}};
+    return detail::windows_of(encoder_.encode_whole(text, number), /*text=*/0,
+                              {.longest = encoder_.longest(), .overlap = *stride, .from_end = encoder_.cuts_left()},
+                              kWhere);
+  }
+
+  [[nodiscard]] std::vector<Entity> entities_of(std::string_view text, const detail::Window& window,
                                                 TensorView<const float> logits,
                                                 const TokenClassifierOptions& options) const {
+    const Encoding& tokens = window.tokens;
     std::vector<Piece> pieces;
     for (Index i = 0; i < std::ssize(tokens.ids); ++i) {
       if (at(tokens.texts, i) < 0) continue;
       Piece piece{.scores = detail::scores_of({logits.row(i), to_size(logits.cols())}, ScoreFunction::softmax),
                   .span = at(tokens.spans, i),
-                  .token = i};
+                  .token = window.skipped + i};
       piece.continues_word = continues_word(text, at(tokens.ids, i), piece.span);
       piece.choose_best();
       pieces.push_back(std::move(piece));
@@ -213,11 +221,11 @@ class TokenClassifier {
     return !label.starts_with("B-") && tag(before) == tag(label);
   }
 
-  [[nodiscard]] static std::vector<Entity> without_overlaps(std::vector<Entity> entities) {
+  [[nodiscard]] static std::vector<Entity> without_overlaps(std::string_view text, std::vector<Entity> entities) {
     std::stable_sort(entities.begin(), entities.end(),
                      [](const Entity& a, const Entity& b) { return a.span.begin < b.span.begin; });
     std::vector<Entity> kept;
-    const auto length = [](const Entity& entity) { return entity.span.end - entity.span.begin; };
+    const auto length = [&](const Entity& entity) { return count_characters(entity.text_in(text)); };
     for (Entity& entity : entities) {
       if (kept.empty() || entity.span.begin >= kept.back().span.end) {
         kept.push_back(std::move(entity));

@@ -99,6 +99,10 @@ class AnyTokenizer {
   [[nodiscard]] TokenId id(std::string_view name) const {
     return std::visit([&](const auto& one) { return one.id(name); }, tokenizer_);
   }
+  /// How texts are cut off where a call does not say.
+  [[nodiscard]] const Truncation& truncation() const {
+    return std::visit([](const auto& one) -> const Truncation& { return one.truncation(); }, tokenizer_);
+  }
   /// True if `decode` removes spaces before punctuation.
   [[nodiscard]] bool cleans_up_spaces() const {
     return std::visit([](const auto& one) { return one.options().clean_up_spaces; }, target());

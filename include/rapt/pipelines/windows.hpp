@@ -20,18 +20,21 @@
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
 struct WindowSize {
-  Index longest = 0;  ///< tokens of a window, with special tokens and the other text
-  Index overlap = 0;  ///< tokens that a window has in common with the next
+  Index longest = 0;      ///< tokens of a window, with special tokens and the other text
+  Index overlap = 0;      ///< tokens that a window has in common with the next
+  bool from_end = false;  ///< the window that has fewer tokens, if one has, is the first instead of the last
 };
 
 /// A part of the tokens of a text, with what stands around the text.
 struct Window {
   Encoding tokens;
+  Index skipped = 0;       ///< tokens of the text before the window's
   std::size_t source = 0;  ///< the number of the text that it is of, for those who make windows of many
 };
 
 /// The windows of text 0 or 1 of an encoding that is not cut off: each has everything else and a part of the text, the
-/// last one what is left. Throws ValueError if there is no room for more of the text than windows have in common.
+/// last one (the first with `from_end`) what is left. Throws ValueError if there is no room for more of the text than
+/// windows have in common.
 [[nodiscard]] inline std::vector<Window> windows_of(const Encoding& whole, int text, const WindowSize& size,
                                                     std::string_view where) {
   const auto first = std::find(whole.texts.begin(), whole.texts.end(), text);
@@ -47,14 +50,16 @@ struct Window {
     to.insert(to.end(), from.begin() + begin + count, from.end());
   };
   std::vector<Window> windows;
-  for (Index at = begin, end = 0; end < begin + count; at += room - size.overlap) {
-    end = std::min(at + room, begin + count);
-    Encoding& part = windows.emplace_back().tokens;
-    take(whole.ids, part.ids, at, end);
-    take(whole.spans, part.spans, at, end);
-    take(whole.types, part.types, at, end);
-    take(whole.texts, part.texts, at, end);
-    take(whole.words, part.words, at, end);
+  const Index step = room - size.overlap, last = (count - room + step - 1) / step;  // `last`: the last window's number
+  for (Index w = 0; w <= last; ++w) {
+    const Index skipped = size.from_end ? std::max<Index>(count - room - (last - w) * step, 0) : w * step;
+    const Index end = size.from_end ? count - (last - w) * step : std::min(skipped + room, count);
+    Encoding& part = windows.emplace_back(Window{.tokens = {}, .skipped = skipped}).tokens;
+    take(whole.ids, part.ids, begin + skipped, begin + end);
+    take(whole.spans, part.spans, begin + skipped, begin + end);
+    take(whole.types, part.types, begin + skipped, begin + end);
+    take(whole.texts, part.texts, begin + skipped, begin + end);
+    take(whole.words, part.words, begin + skipped, begin + end);
   }
   return windows;
 }

@@ -37,10 +37,10 @@ class ZeroShotClassifier {
   explicit ZeroShotClassifier(const std::filesystem::path& folder)
       : encoder_(folder, EncoderHead::sequence_classes, kWhere), entailment_(find_entailment()) {}
 
-  /// All labels of each text with their scores, the best first. Of labels of which one is right, the scores are the
-  /// softmax of their entailment; with `multi_label`, or of one label, each is softmax of entailment and contradiction.
-  /// A text that is too long for its hypothesis is cut off. Throws ValueError without labels, for a template without
-  /// "{}" or with several, and for a text that is not UTF-8.
+  /// All labels of each text with their scores, the best first; of equal scores the label that was given first. Of
+  /// labels of which one is right, the scores are the softmax of their entailment; with `multi_label`, or of one label,
+  /// each is softmax of entailment and contradiction. A text that is too long for its hypothesis is cut off. Throws
+  /// ValueError without labels, for a template without "{}" or with several, and for a text that is not UTF-8.
   [[nodiscard]] std::vector<std::vector<LabelScore>> operator()(std::span<const std::string> texts,
                                                                 std::span<const std::string> candidate_labels,
                                                                 const ZeroShotOptions& options = {}) const {

@@ -52,6 +52,7 @@ class ZeroShotImageClassifier {
   }
 
   /// All labels of each image with their scores, the best first: the softmax of how well the labels' descriptions fit.
+  /// Of equal scores the label that was given first comes first.
   /// Throws ValueError without labels, for a template without "{}" or with several, and for a description that is not
   /// UTF-8 or longer than the model's positions; ShapeError that names the image for an empty one, and for one that
   /// preprocessing does not make as large as the model's.

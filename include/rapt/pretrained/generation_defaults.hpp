@@ -145,27 +145,42 @@ inline void read_token_rules(GenerationOptions& options, const nlohmann::json& j
 }  // namespace detail
 
 /// What the folder of a model says about generation: generation_config.json, or config.json where there is no such
-/// file, with the meaning and the defaults that transformers 5 gives the keys. Throws IoError that names the file for
-/// wrong values, and for settings that change what is generated and that rapt cannot do. Keys without a meaning for
-/// searches are passed over; begin and end tokens are read with the model. `changes`: an object of keys that take the
-/// place of the file's.
-[[nodiscard]] inline GenerationDefaults generation_defaults(const std::filesystem::path& folder,
-                                                            const nlohmann::json& changes = nlohmann::json::object()) {
-  const detail::FolderContents contents(folder, "pretrained", "config.json and perhaps generation_config.json");
-  if (!contents.has("config.json")) contents.refuse_without("no config.json");
-  const std::filesystem::path config_path = folder / "config.json", own_path = folder / "generation_config.json";
-  nlohmann::json config = detail::read_json_object(config_path, "pretrained");
-  std::optional<Index> positions;
-  const std::string config_file = config_path.string();
-  const detail::ConfigReader key(config, config_file);
-  for (const char* name : {"n_positions", "max_position_embeddings"}) key.unless_absent(name, positions);
-  if (!contents.has("generation_config.json")) {
-    config.update(changes);
-    return detail::generation_defaults_from_json(config, config_file, positions);
+/// file. The files are read once; a const object may be used from many threads.
+class GenerationSettings {
+ public:
+  /// Throws IoError that names the file for a folder without a config.json and for files that are no JSON objects.
+  explicit GenerationSettings(const std::filesystem::path& folder) {
+    const detail::FolderContents contents(folder, "pretrained", "config.json and perhaps generation_config.json");
+    if (!contents.has("config.json")) contents.refuse_without("no config.json");
+    const std::filesystem::path config_path = folder / "config.json", own_path = folder / "generation_config.json";
+    file_ = config_path.string();
+    json_ = detail::read_json_object(config_path, "pretrained");
+    const detail::ConfigReader key(json_, file_);
+    for (const char* name : {"n_positions", "max_position_embeddings"}) key.unless_absent(name, positions_);
+    if (!contents.has("generation_config.json")) return;
+    file_ = own_path.string();
+    json_ = detail::read_json_object(own_path, "pretrained");
   }
-  nlohmann::json own = detail::read_json_object(own_path, "pretrained");
-  own.update(changes);
-  return detail::generation_defaults_from_json(own, own_path.string(), positions);
+
+  /// The search that the settings ask for, with the meaning and the defaults that transformers 5 gives the keys.
+  /// `changes`: an object of keys that take the place of the file's. Throws IoError that names the file for wrong
+  /// values, and for settings that change what is generated and that rapt cannot do. Keys without a meaning for
+  /// searches are passed over; begin and end tokens are read with the model.
+  [[nodiscard]] GenerationDefaults defaults(const nlohmann::json& changes = nlohmann::json::object()) const {
+    nlohmann::json json = json_;
+    json.update(changes);
+    return detail::generation_defaults_from_json(json, file_, positions_);
+  }
+
+ private:
+  nlohmann::json json_;
+  std::string file_;                // for messages
+  std::optional<Index> positions_;  // of the model, if known
+};
+
+/// The search that the folder of a model asks for: see GenerationSettings.
+[[nodiscard]] inline GenerationDefaults generation_defaults(const std::filesystem::path& folder) {
+  return GenerationSettings(folder).defaults();
 }
 
 }}  // namespace rapt::RAPT_ABI

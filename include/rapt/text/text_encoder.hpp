@@ -126,6 +126,9 @@ class TextEncoder {
     return encode_texts(first, second, pair_, options);
   }
 
+  /// How texts are cut off where a call does not say.
+  [[nodiscard]] const Truncation& truncation() const { return truncation_; }
+
   /// Encodes many texts on all threads, each as `encode` does. The result does not depend on the number of threads.
   [[nodiscard]] TokenBatch encode_batch(std::span<const std::string> texts, const EncodeOptions& options = {}) const {
     return encode_many(texts, {}, single_, ".encode_batch", options).tokens;
