@@ -134,6 +134,15 @@ TEST_F(RankFile, EqualJoinsHaveEqualRank) {
   EXPECT_TRUE(tokenizer.merges().empty());
 }
 
+TEST_F(RankFile, ALongTokenLoadsInLinearTime) {
+  const std::string half = std::string(200'000, 'x') + "y";
+  const fs::path path = write("a.tiktoken", byte_lines() + line(half + half, 256) + line(half, 257));
+  for (const char* pattern : {rapt::detail::kCl100kPattern.data(), "\\w+"}) {
+    std::visit([&](const auto& one) { EXPECT_EQ(one.encode(half + half), (std::vector<TokenId>{256})); },
+               rapt::load_ranks(path, RankEncoding{.pattern = pattern}));
+  }
+}
+
 TEST_F(RankFile, SpecialTokensAreAllowedOrRefused) {
   const fs::path path = write("a.tiktoken", byte_lines());
   const auto tokenizer =
