@@ -113,6 +113,7 @@ TEST(Pattern, WhatOnigurumaMeansOtherwise) {
       {R"((?i)[\p{Lu}]+|[^\p{Lu}\d])", "aB1ⓐ\uA7CD", {"aB", "ⓐ", "\uA7CD"}},
       {R"((?i)[\p{Lt}]+)", "ǄǅaǆᾀB", {"Ǆǅ", "ǆᾀ"}},
       {R"((?i)[\p{M}]+|[\p{L}])", "ι\u0345", {"ι\u0345"}},
+      {R"((?i)[\P{Lu}]+)", "𝐀aB1ẞ", {"aB1ẞ"}},          // B is the other case of b, which is not in Lu
       {R"((?i)\p{Lu}+|x)", "aBXx\u1C8A", {"BX", "x"}},  // not in brackets, case matters
       {R"((?i)\p{ASCII}+)", "aſk", {"a", "k"}},
       {"(?#x)a(?=b)|(?<!c)d(?!e)|(?>f)", "abcdfde", {"a", "f"}},
@@ -134,7 +135,6 @@ TEST(Pattern, WhatCannotBeIsAnError) {
                                  "[[:nonsense:]]",
                                  R"(\p{Math})",
 
-                                 R"((?i)[\P{Lu}])",
                                  R"(\p{sc=Greek})",
                                  "(?y)",
                                  "(*ACCEPT)",

@@ -233,11 +233,11 @@ namespace detail {
   return is_llama3 ? "tokenizer.model" : "";
 }
 
-/// Llama 3's special tokens behind its ranks. Those of Llama 3 are the list in llama/tokenizer.py of Meta's repository
-/// llama3: 256 tokens, of which reserved_special_token_0 to 250 have no use. With `is_3_1` they
-/// are the list of Llama 3.1 in models/llama3/api/tokenizer.py of the repository llama-models, which names some of
-/// those. (The tokenizer.json of these models has reserved_special_token_2 for <|step_id|>.) tokenizer_config.json or
-/// load_ranks can give other lists.
+/// Llama 3's special tokens behind its ranks: the list in llama/tokenizer.py of Meta's repository llama3, 256 tokens of
+/// which reserved_special_token_0 to 250 have no use. With `is_3_1` they are the list of Llama 3.1 in
+/// models/llama3/api/tokenizer.py of the repository llama-models, which names some of those. (The tokenizer.json of
+/// these models has reserved_special_token_2 for <|step_id|>.) tokenizer_config.json or load_ranks can give other
+/// lists.
 [[nodiscard]] inline RankEncoding llama3_encoding(std::size_t ranks, bool is_3_1) {
   std::vector<std::string> names = {"<|begin_of_text|>", "<|end_of_text|>"};
   int reserved = 0;

@@ -209,9 +209,10 @@ inline constexpr std::string_view kSpaceMembers = R"(\t-\r \x{85}\p{Z})";
 }
 
 /// An expression of one character for what belongs to a property without regard to case beside the property's own
-/// characters, as simple case folding of Unicode 16 has it; empty if there is nothing. It must stand where case has no
-/// regard, so that PCRE2 adds the other cases of the characters that are listed. `name` is folded.
-[[nodiscard]] inline std::string other_cases(std::string_view name) {
+/// characters, as simple case folding of Unicode 16 has it; with `is_negated`, for what belongs to the characters that
+/// do not have the property. Empty if there is nothing. It must stand where case has no regard, so that PCRE2 adds the
+/// other cases of the characters that are listed. `name` is folded.
+[[nodiscard]] inline std::string other_cases(std::string_view name, bool is_negated) {
   // Characters whose other case is several letters are no letters of one case that have another one.
   constexpr std::string_view kUpper =
       R"((?![\x{131}\x{149}\x{1f0}\x{390}\x{3b0}\x{587}\x{1e96}-\x{1e9a}\x{1f50}\x{1f52}\x{1f54}\x{1f56})"
@@ -224,12 +225,17 @@ inline constexpr std::string_view kSpaceMembers = R"(\t-\r \x{85}\p{Z})";
   constexpr std::string_view kTitle = R"([\x{1c4}-\x{1cc}\x{1f1}-\x{1f3}\x{1f80}-\x{1faf}\x{1fb3}\x{1fc3}\x{1ff3}])";
   constexpr const char* kCircledAndNumerals = R"([\x{2160}-\x{216f}\x{24b6}-\x{24cf}]|)";
   const std::string_view category = category_of_name(name);
-  if (category == "Lu") return std::string(kUpper);
-  if (category == "Ll") return std::string(kLower);
+  const bool is_any_upper = name == "upper" || name == "uppercase",
+             is_any_lower = name == "lower" || name == "lowercase";
+  if (category == "Lu" || category == "Ll" || is_any_upper || is_any_lower) {
+    const std::string all = is_any_upper || is_any_lower ? kCircledAndNumerals : "";
+    const bool is_upper = category == "Lu" || is_any_upper;
+    if (is_upper == is_negated) return all + std::string(kLower);  // capital letters that have a small one
+    // Small letters that have a capital one. Some have a title case alone, which is neither.
+    return all + std::string(kUpper) + (is_negated ? "|" + std::string(kTitle) : "");
+  }
   if (category == "Lt") return std::string(kTitle);
   if (category == "L" || category == "LC" || category == "M" || category == "Mn") return "\\x{345}";
-  if (name == "upper" || name == "uppercase") return kCircledAndNumerals + std::string(kUpper);
-  if (name == "lower" || name == "lowercase") return kCircledAndNumerals + std::string(kLower);
   if (name == "greek" || name == "grek") return R"([\x{b5}\x{345}])";
   if (name == "emoji" || name == "extendedpictographic" || name == "extpict") return "\\x{24c2}";
   if (name == "common" || name == "zyyy") return "\\x{b5}";

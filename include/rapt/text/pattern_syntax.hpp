@@ -10,8 +10,8 @@
 /// quantifier behind {n,m}, {,m}, \O, \N and \uHHHH; and in the version of Unicode. Without regard to case, it also
 /// takes several letters for one character, as (?i:ss) for "\u00DF" (here those of Latin's ligatures). What has no
 /// translation is a ValueError: so are rarer properties (pattern_properties.hpp has the others), [:graph:] and
-/// [:^upper:], and \P{Lu} and the like in a set without regard to case. Two differences stay without regard to case: a
-/// set with "\u00DF" does not match "ss", and a negated set in a set has its letters in both cases.
+/// [:^upper:]. Two differences stay without regard to case: a set with "\u00DF" does not match "ss", and a negated set
+/// in a set has its letters in both cases.
 ///
 /// Rust (the crates regex and fancy-regex) differs from PCRE2 in \h, \v, \s, \w and \b, ^ and $ (always of the whole
 /// text), nested sets and && in sets, and \u; and without regard to case, properties have the other cases of their
@@ -159,8 +159,8 @@ class PatternTranslator {
            R"(\x{24b6}-\x{24e9}\x{1f130}-\x{1f149}\x{1f150}-\x{1f169}\x{1f170}-\x{1f189})";
   }
 
-  /// Adds the property with a name. Without regard to case, it has the other cases of its characters too: for Rust
-  /// everywhere, before the set is negated, and for Oniguruma in brackets alone.
+  /// Adds the property with a name. Without regard to case, the other cases are added: for Rust everywhere, to the
+  /// property before it is negated, and for Oniguruma in brackets alone, to what the negated property is.
   void add_property(Set& set, std::string_view name, bool is_in_set) {
     std::string folded = folded_name(name);
     std::string_view kind;  // "sc" or "gc" in \p{sc=Greek} and \p{gc=Lu}
@@ -174,10 +174,10 @@ class PatternTranslator {
     if (folded.empty() || folded.find_first_not_of("abcdefghijklmnopqrstuvwxyz") != npos) refuse("such a property");
     set.members += folded == "word" ? word() : kind == "sc" ? script_members(folded) : property_members(folded);
     if (!ignores_case() || !(is_rust_ || is_in_set)) return;
-    const std::string others = other_cases(folded);
+    const bool adds_to_negated = set.negated && !is_rust_;
+    const std::string others = other_cases(folded, adds_to_negated);
     if (others.empty()) return;
-    // Oniguruma adds the other cases of what is not in the property.
-    if (set.negated && !is_rust_) refuse("a negated property of letters in a set without regard to case");
+    if (adds_to_negated) set = {"", {set.as_pattern()}, false};
     set.patterns.push_back(others);
   }
 
