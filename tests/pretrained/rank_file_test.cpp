@@ -134,6 +134,15 @@ TEST_F(RankFile, EqualJoinsHaveEqualRank) {
   EXPECT_TRUE(tokenizer.merges().empty());
 }
 
+TEST_F(RankFile, ALongTokenLoadsInLinearTime) {
+  const std::string half = std::string(200'000, 'x') + "y";
+  const fs::path path = write("a.tiktoken", byte_lines() + line(half + half, 256) + line(half, 257));
+  for (const char* pattern : {rapt::detail::kCl100kPattern.data(), "\\w+"}) {
+    std::visit([&](const auto& one) { EXPECT_EQ(one.encode(half + half), (std::vector<TokenId>{256})); },
+               rapt::load_ranks(path, RankEncoding{.pattern = pattern}));
+  }
+}
+
 TEST_F(RankFile, SpecialTokensAreAllowedOrRefused) {
   const fs::path path = write("a.tiktoken", byte_lines());
   const auto tokenizer =
@@ -150,6 +159,11 @@ TEST_F(RankFile, SpecialTokensAreAllowedOrRefused) {
                 [&] { static_cast<void>(rapt::encode_allowing(tokenizer, "a", {.allowed = {"<u>"}})); }),
             "[encode_allowing] an allowed token must be a special one: \"<u>\"");
   EXPECT_THROW(static_cast<void>(rapt::encode_allowing(tokenizer, "a\xFF", {})), rapt::ValueError);
+  std::vector<std::string> names;
+  for (int byte = 0; byte < 256; ++byte)
+    names.push_back(rapt::detail::name_of_bytes(std::string(1, static_cast<char>(byte))));
+  const ByteLevelBpe limited(names, {}, {.max_tokens = 2});
+  EXPECT_EQ(rapt::encode_allowing(limited, "aaa", {}), (std::vector<TokenId>{'a', 'a', 'a'}));
 }
 
 TEST_F(RankFile, ATokenizerOfAFolder) {
@@ -177,6 +191,10 @@ TEST_F(RankFile, ATokenizerOfAFolder) {
   EXPECT_EQ(qwen.id("<|extra_204|>"), 463);
   EXPECT_EQ(qwen.encode("e\u0301<|im_end|>"), (std::vector<TokenId>{0xC3, 0xA9, 258})) << "NFC comes first";
   EXPECT_EQ(std::get<ByteLevelBpe>(rapt::load_tokenizer(write("gpt2.tiktoken", byte_lines()))).size(), 50257);
+  EXPECT_NE(error_text<IoError>([&] {
+              static_cast<void>(rapt::load_tokenizer(folder_));
+            }).find("the folder has several files of ranks: \"gpt2.tiktoken\", \"qwen.tiktoken\"; load the right one"),
+            std::string::npos);
   fs::remove(folder_ / "qwen.tiktoken");
   fs::remove(folder_ / "gpt2.tiktoken");
   const fs::path other = write("hy.tiktoken", byte_lines());

@@ -104,6 +104,18 @@ TEST(Pattern, WhatOnigurumaMeansOtherwise) {
       {R"(\p{Extended_Pictographic}|\p{Emoji_Modifier})", "😀1🏽", {"😀", "🏽"}},
       {R"(\p{Han}+|\p{Hiragana})", "\U0002EBF0\U0001B132", {"\U0002EBF0", "\U0001B132"}},
       {R"([[:cntrl:][:blank:]])", "a\u3000\tb\x01", {"\u3000", "\t", "\x01"}},
+      {R"(\p{han}+|\p{Hani}{2})", "Z\U000323AF", {"\U000323AF"}},  // additions by any spelling of a name
+      {R"(\p{Hani}|\p{latn})", "-\U000323AF\uA7CB", {"\U000323AF", "\uA7CB"}},
+      {R"(\p{letter}+|\p{decimal-number}|\p{Close Punctuation})", "aB1)", {"aB", "1", ")"}},
+      {R"([\p{Uppercase_Letter}]|\p{lowercase_letter}{2})", "aBcd", {"B", "cd"}},
+      {"(?i)[[:upper:]]+", "aB1ß-ĸªſ\u0301ⓐ\U00010D70", {"aB", "ß", "ſ", "ⓐ\U00010D70"}},
+      {"(?i)[[:lower:]]+", "aB1İĸªⒶ\U00010D50", {"aB", "ĸªⒶ\U00010D50"}},
+      {R"((?i)[\p{Lu}]+|[^\p{Lu}\d])", "aB1ⓐ\uA7CD", {"aB", "ⓐ", "\uA7CD"}},
+      {R"((?i)[\p{Lt}]+)", "ǄǅaǆᾀB", {"Ǆǅ", "ǆᾀ"}},
+      {R"((?i)[\p{M}]+|[\p{L}])", "ι\u0345", {"ι\u0345"}},
+      {R"((?i)[\P{Lu}]+)", "𝐀aB1ẞ", {"aB1ẞ"}},          // B is the other case of b, which is not in Lu
+      {R"((?i)\p{Lu}+|x)", "aBXx\u1C8A", {"BX", "x"}},  // not in brackets, case matters
+      {R"((?i)\p{ASCII}+)", "aſk", {"a", "k"}},
       {"(?#x)a(?=b)|(?<!c)d(?!e)|(?>f)", "abcdfde", {"a", "f"}},
   };
   for (const Case& one : cases) EXPECT_EQ(matches_of(one.expression, one.text), one.matches) << one.expression;
@@ -123,6 +135,7 @@ TEST(Pattern, WhatCannotBeIsAnError) {
                                  "[[:nonsense:]]",
                                  R"(\p{Math})",
 
+                                 R"(\p{sc=Greek})",
                                  "(?y)",
                                  "(*ACCEPT)",
                                  R"(\C)",
@@ -175,12 +188,18 @@ TEST(Pattern, WhatRustMeansOtherwise) {
       {"[[:alpha:]]+|[[:punct:]]", "aé!§", {"a", "!"}},  // of ASCII
       {R"(\p{Word}+|\p{Emoji})", "a\u200D²😀", {"a\u200D", "😀"}},
       {"(?i:ss)", "ßSS", {"SS"}},
+      {R"((?i:\p{Lu})+|\p{Lu})", "the ĸªAⓐ", {"the", "A"}},  // both cases
+      {R"((?i:\P{Lu})+|(?i:[^\p{Ll}])+)", "aĸ1Aª", {"ĸ1", "ª"}},
+      {R"((?i:[\p{Lu}1])+)", "aB1ĸ", {"aB1"}},
+      {R"(\p{sc=Greek}+|\p{gc=Lu}+|\p{General_Category=decimal number})", "aαβBC1", {"αβ", "BC", "1"}},
+      {"(?P<n>a)", "ba", {"a"}},
   };
   for (const Case& one : cases) {
     EXPECT_EQ(matches_of(Pattern::of_rust_expression(one.expression), one.text), one.matches) << one.expression;
   }
-  for (const char* expression : {"(?m)a", "(?x)a", "[a--b]", "[a~~b]", R"(\Z)", R"(\R)", R"(\O)", R"(\N)", R"(\<a)",
-                                 R"(\b{start}a)", R"([\b])", "a{,2}", "[[:nonsense:]]", R"(\p{Math})"}) {
+  for (const char* expression :
+       {"(?m)a", "(?x)a", "[a--b]", "[a~~b]", R"(\Z)", R"(\R)", R"(\O)", R"(\N)", R"(\<a)", R"(\b{start}a)", R"([\b])",
+        R"(\p{gc=Greek})", R"(\p{scx=Greek})", "(?P=n)", "a{,2}", "[[:nonsense:]]", R"(\p{Math})"}) {
     EXPECT_THROW(static_cast<void>(Pattern::of_rust_expression(expression)), rapt::ValueError) << expression;
   }
 }

@@ -14,7 +14,7 @@
 #include <charconv>
 #include <cstddef>
 #include <filesystem>
-#include <limits>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -25,6 +25,7 @@
 
 #include "rapt/core/error.hpp"
 #include "rapt/core/index.hpp"
+#include "rapt/core/input_file.hpp"
 #include "rapt/core/shape.hpp"
 #include "rapt/core/token_batch.hpp"
 #include "rapt/io/safetensors_header.hpp"
@@ -209,20 +210,34 @@ namespace detail {
 
 /// True for a file that begins as ranks do, which SentencePiece's models of the same name do not.
 [[nodiscard]] inline bool holds_ranks(const std::filesystem::path& path) {
-  const std::string text = read_text_file(path);
-  const std::size_t space = std::string_view(text).substr(0, 4096).find(' ');
-  return space != text.npos && space > 0 && from_base64(std::string_view(text).substr(0, space)).has_value();
+  std::array<char, 4096> begin{};
+  InputFile file(path);
+  require<IoError>(file.is_open() && !std::filesystem::is_directory(path), "tokenizer", path.string(),
+                   ": cannot read the file");
+  file.read(begin.data(), std::ssize(begin));
+  require<IoError>(!file.bad(), "tokenizer", path.string(), ": cannot read the file");
+  const std::string_view text = without_byte_order_mark({begin.data(), to_size(file.gcount())});
+  const std::size_t space = text.find(' ');
+  return space != text.npos && space > 0 && from_base64(text.substr(0, space)).has_value();
 }
-/// A folder's file of ranks; empty if it has none.
+/// A folder's file of ranks; empty if it has none. Throws IoError for several *.tiktoken, because nothing says which
+/// one is the model's.
 [[nodiscard]] inline std::string rank_file_of(const std::filesystem::path& path, const FolderContents& contents) {
   const auto found = contents.names_that([](const std::string& name) { return name.ends_with(".tiktoken"); });
+  if (found.size() > 1) {
+    contents.refuse("the folder has several files of ranks: " + some_of(found) +
+                    "; load the right one by its own path");
+  }
   if (!found.empty()) return found.front();
   const bool is_llama3 = contents.has("tokenizer.model") && holds_ranks(path / "tokenizer.model");
   return is_llama3 ? "tokenizer.model" : "";
 }
 
-/// Llama 3's special tokens behind its ranks, and those of Llama 3.1, which has given names to some of the reserved
-/// ones.
+/// Llama 3's special tokens behind its ranks: the list in llama/tokenizer.py of Meta's repository llama3, 256 tokens of
+/// which reserved_special_token_0 to 250 have no use. With `is_3_1` they are the list of Llama 3.1 in
+/// models/llama3/api/tokenizer.py of the repository llama-models, which names some of those. (The tokenizer.json of
+/// these models has reserved_special_token_2 for <|step_id|>.) tokenizer_config.json or load_ranks can give other
+/// lists.
 [[nodiscard]] inline RankEncoding llama3_encoding(std::size_t ranks, bool is_3_1) {
   std::vector<std::string> names = {"<|begin_of_text|>", "<|end_of_text|>"};
   int reserved = 0;

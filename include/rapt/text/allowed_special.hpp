@@ -22,8 +22,9 @@ struct SpecialText {
 };
 
 /// The tokens of a text, without special tokens around it. (Without a SpecialText, EncodeOptions::find_special allows
-/// all or none.) The tokenizer must have no limit of tokens. Throws ValueError for an allowed token that the tokenizer
-/// does not have as a special one, for a special token in the text that is refused, and for text that is not UTF-8.
+/// all or none.) The tokenizer's limit of tokens does not apply. Throws ValueError for an allowed token that the
+/// tokenizer does not have as a special one, for a special token in the text that is refused, and for text that is not
+/// UTF-8.
 template <class Tokenizer>
 [[nodiscard]] std::vector<TokenId> encode_allowing(const Tokenizer& tokenizer, std::string_view text,
                                                    const SpecialText& special) {
@@ -35,18 +36,17 @@ template <class Tokenizer>
   }
   allowed.finish();
   if (special.refuse_others) {
-    std::size_t first = text.npos;
-    std::string_view found;
+    detail::AddedTokenFinder refused;
     for (const AddedToken& token : tokenizer.options().added_tokens) {
-      if (!token.special || token.text.empty()) continue;
+      if (!token.special) continue;
       if (std::find(special.allowed.begin(), special.allowed.end(), token.text) != special.allowed.end()) continue;
-      const std::size_t at = text.find(token.text);
-      if (at >= first) continue;
-      first = at;
-      found = token.text;
+      refused.add(token.text, tokenizer.id(token.text), {.text = token.text});
     }
-    require(found.empty(), "encode_allowing", "the text must not have the special token \"", found, "\": byte ",
-            first + 1, " of ", text.size());
+    refused.finish();
+    refused.split(text, /*find_special=*/true, [&](std::size_t begin, std::size_t end, TokenId id) {
+      require(id < 0, "encode_allowing", "the text must not have the special token \"", text.substr(begin, end - begin),
+              "\": byte ", begin + 1, " of ", text.size());
+    });
   }
   std::vector<TokenId> ids;
   allowed.split(text, /*find_special=*/true, [&](std::size_t begin, std::size_t end, TokenId id) {
@@ -54,7 +54,8 @@ template <class Tokenizer>
       ids.push_back(id);
       return;
     }
-    const auto part = tokenizer.encode(text.substr(begin, end - begin), {.add_special = false, .find_special = false});
+    const auto part = tokenizer.encode(text.substr(begin, end - begin),
+                                       {.add_special = false, .find_special = false, .truncation = Truncation{}});
     ids.insert(ids.end(), part.begin(), part.end());
   });
   return ids;

@@ -99,11 +99,8 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
     }
     if (options_.by_rank) {
       require(merges.empty(), kName, "a vocabulary that is joined by rank must have no merges: ", merges.size());
-      const auto find = [&](std::string_view name) {
-        const TokenId id = ids_.find(name);
-        return id >= 0 && at(is_added_, id) == 0 ? id : -1;
-      };
-      detail::add_ranked_pairs(tokens_, find, joiner_);
+      detail::add_ranked_pairs(
+          tokens_, ids_, [&](TokenId id) { return at(is_added_, id) == 0; }, joiner_);
     } else {
       add_merges(merges);
     }

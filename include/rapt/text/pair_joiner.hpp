@@ -20,6 +20,7 @@
 #include "rapt/core/rng.hpp"
 #include "rapt/core/token_batch.hpp"
 #include "rapt/text/key_table.hpp"
+#include "rapt/text/token_table.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
@@ -205,17 +206,30 @@ class PairJoiner {
 };
 
 /// Adds all pairs of tokens that are a token together, which is what tiktoken joins: of the pairs of neighbours, the
-/// one whose joined token has the smallest id comes first. `names` are the names of tokens by id; `find` gives the id
-/// of a name, or -1.
-template <class Find>
-void add_ranked_pairs(std::span<const std::string> names, const Find& find, PairJoiner& joiner) {
+/// one whose joined token has the smallest id comes first. `names` are the names of tokens by id and `ids` the table of
+/// them; tokens for which is_joined(id) is false are left out. A name of n bytes takes a time proportional to n, and to
+/// the lengths of the tokens that it begins with.
+template <class IsJoined>
+void add_ranked_pairs(std::span<const std::string> names, const TokenTable& ids, const IsJoined& is_joined,
+                      PairJoiner& joiner) {
+  std::vector<std::uint64_t> powers = {1};  // of the hash's factor
+  while (powers.size() <= ids.longest()) powers.push_back(powers.back() * TokenTable::kFactor);
+  const auto find = [&](std::uint64_t hash, std::string_view name) {
+    const TokenId id = ids.find(hash, {}, name);
+    return id >= 0 && is_joined(id) ? id : -1;
+  };
   for (const std::string_view name : names) {
-    const TokenId joined = find(name);
+    const std::uint64_t whole = TokenTable::hash_on(TokenTable::kEmptyHash, name);
+    const TokenId joined = find(whole, name);
     if (joined < 0) continue;
+    std::uint64_t head = TokenTable::kEmptyHash;
     for (std::size_t cut = 1; cut < name.size(); ++cut) {
+      head = TokenTable::hash_on(head, name[cut - 1]);
       if ((static_cast<unsigned char>(name[cut]) & 0xC0u) == 0x80u) continue;  // within a character
-      const TokenId left = find(name.substr(0, cut)), right = find(name.substr(cut));
-      if (left >= 0 && right >= 0) joiner.add(left, right, joined, joined);
+      const TokenId left = find(head, name.substr(0, cut));
+      if (left < 0) continue;
+      const TokenId right = find(whole - head * powers[name.size() - cut], name.substr(cut));
+      if (right >= 0) joiner.add(left, right, joined, joined);
     }
   }
 }

@@ -55,42 +55,108 @@ inline constexpr std::array<CategoryAddition, 127> kCategoryAdditions = {
      {"So", {0x1FACE, 0x1FACF}}, {"So", {0x1FADA, 0x1FADC}}, {"So", {0x1FADF, 0x1FADF}}, {"So", {0x1FAE8, 0x1FAE9}},
      {"So", {0x1FAF7, 0x1FAF8}}, {"So", {0x1FBCB, 0x1FBEF}}, {"Cf", {0x13439, 0x1343F}}}};
 
+/// What characters a property has that PCRE2 lacks, as members of a set. The names are folded (folded_name).
+struct PropertyAddition {
+  std::string_view name, short_name, members;
+};
 /// What Unicode 15 and 16 have added to other properties and to scripts, as members of a set, and what PCRE2 lacks of
 /// the former otherwise.
-inline constexpr std::array<std::pair<std::string_view, std::string_view>, 20> kPropertyAdditions = {
-    {{"Alphabetic", R"(\x{363}-\x{36f}\x{897}\x{c04}\x{cf3}\x{f82}-\x{f83}\x{1dd3}-\x{1de6}\x{10d69})"
-                    R"(\x{10efc}\x{11080}-\x{11081}\x{11241}\x{113b8}-\x{113c0}\x{113c2}\x{113c5}\x{113c7}-\x{113ca})"
-                    R"(\x{113cc}-\x{113cd}\x{11f00}-\x{11f01}\x{11f03}\x{11f34}-\x{11f3a}\x{11f3e}-\x{11f40})"
-                    R"(\x{1611e}-\x{1612e}\x{1e08f})"},
-     {"Lowercase", R"(\x{10fc}\x{a7f2}-\x{a7f4}\x{ab69}\x{1e030}-\x{1e06d})"},
-     {"Emoji", R"(\x{1f6dc}\x{1fa75}-\x{1fa77}\x{1fa87}-\x{1fa89}\x{1fa8f}\x{1faad}-\x{1faaf}\x{1fabb}-\x{1fabf})"
-               R"(\x{1fac6}\x{1face}-\x{1facf}\x{1fada}-\x{1fadc}\x{1fadf}\x{1fae8}-\x{1fae9}\x{1faf7}-\x{1faf8})"},
-     {"Emoji_Presentation",
+inline constexpr std::array<PropertyAddition, 20> kPropertyAdditions = {
+    {{"alphabetic", "alpha",
+      R"(\x{363}-\x{36f}\x{897}\x{c04}\x{cf3}\x{f82}-\x{f83}\x{1dd3}-\x{1de6}\x{10d69})"
+      R"(\x{10efc}\x{11080}-\x{11081}\x{11241}\x{113b8}-\x{113c0}\x{113c2}\x{113c5}\x{113c7}-\x{113ca})"
+      R"(\x{113cc}-\x{113cd}\x{11f00}-\x{11f01}\x{11f03}\x{11f34}-\x{11f3a}\x{11f3e}-\x{11f40})"
+      R"(\x{1611e}-\x{1612e}\x{1e08f})"},
+     {"lowercase", "lower", R"(\x{10fc}\x{a7f2}-\x{a7f4}\x{ab69}\x{1e030}-\x{1e06d})"},
+     {"emoji", "emoji",
       R"(\x{1f6dc}\x{1fa75}-\x{1fa77}\x{1fa87}-\x{1fa89}\x{1fa8f}\x{1faad}-\x{1faaf}\x{1fabb}-\x{1fabf})"
       R"(\x{1fac6}\x{1face}-\x{1facf}\x{1fada}-\x{1fadc}\x{1fadf}\x{1fae8}-\x{1fae9}\x{1faf7}-\x{1faf8})"},
-     {"Emoji_Modifier_Base", R"(\x{1faf7}-\x{1faf8})"},
-     {"Arabic", R"(\x{897}\x{10ec2}-\x{10ec4}\x{10efc}-\x{10eff})"},
-     {"Balinese", R"(\x{1b4e}-\x{1b4f}\x{1b7f})"},
-     {"Common", R"(\x{2427}-\x{2429}\x{2ffc}-\x{2fff}\x{31e4}-\x{31e5}\x{31ef}\x{1cc00}-\x{1ccf9})"
-                R"(\x{1cd00}-\x{1ceb3}\x{1d2c0}-\x{1d2d3}\x{1f6dc}\x{1f774}-\x{1f776}\x{1f77b}-\x{1f77f})"
-                R"(\x{1f7d9}\x{1f8b2}-\x{1f8bb}\x{1f8c0}-\x{1f8c1}\x{1fa75}-\x{1fa77}\x{1fa87}-\x{1fa89})"
-                R"(\x{1fa8f}\x{1faad}-\x{1faaf}\x{1fabb}-\x{1fabf}\x{1fac6}\x{1face}-\x{1facf}\x{1fada}-\x{1fadc})"
-                R"(\x{1fadf}\x{1fae8}-\x{1fae9}\x{1faf7}-\x{1faf8}\x{1fbcb}-\x{1fbef})"},
-     {"Cyrillic", R"(\x{1c89}-\x{1c8a}\x{1e030}-\x{1e06d}\x{1e08f})"},
-     {"Devanagari", R"(\x{11b00}-\x{11b09})"},
-     {"Egyptian_Hieroglyphs", R"(\x{1342f}\x{13439}-\x{13455}\x{13460}-\x{143fa})"},
-     {"Han", R"(\x{2b739}\x{2ebf0}-\x{2ee5d}\x{31350}-\x{323af})"},
-     {"Hiragana", R"(\x{1b132})"},
-     {"Kannada", R"(\x{cf3})"},
-     {"Katakana", R"(\x{1b155})"},
-     {"Khitan_Small_Script", R"(\x{18cff})"},
-     {"Khojki", R"(\x{1123f}-\x{11241})"},
-     {"Lao", R"(\x{ece})"},
-     {"Latin", R"(\x{a7cb}-\x{a7cd}\x{a7da}-\x{a7dc}\x{1df25}-\x{1df2a})"},
-     {"Myanmar", R"(\x{116d0}-\x{116e3})"}}};
+     {"emojipresentation", "epres",
+      R"(\x{1f6dc}\x{1fa75}-\x{1fa77}\x{1fa87}-\x{1fa89}\x{1fa8f}\x{1faad}-\x{1faaf}\x{1fabb}-\x{1fabf})"
+      R"(\x{1fac6}\x{1face}-\x{1facf}\x{1fada}-\x{1fadc}\x{1fadf}\x{1fae8}-\x{1fae9}\x{1faf7}-\x{1faf8})"},
+     {"emojimodifierbase", "ebase", R"(\x{1faf7}-\x{1faf8})"},
+     {"arabic", "arab", R"(\x{897}\x{10ec2}-\x{10ec4}\x{10efc}-\x{10eff})"},
+     {"balinese", "bali", R"(\x{1b4e}-\x{1b4f}\x{1b7f})"},
+     {"common", "zyyy",
+      R"(\x{2427}-\x{2429}\x{2ffc}-\x{2fff}\x{31e4}-\x{31e5}\x{31ef}\x{1cc00}-\x{1ccf9})"
+      R"(\x{1cd00}-\x{1ceb3}\x{1d2c0}-\x{1d2d3}\x{1f6dc}\x{1f774}-\x{1f776}\x{1f77b}-\x{1f77f})"
+      R"(\x{1f7d9}\x{1f8b2}-\x{1f8bb}\x{1f8c0}-\x{1f8c1}\x{1fa75}-\x{1fa77}\x{1fa87}-\x{1fa89})"
+      R"(\x{1fa8f}\x{1faad}-\x{1faaf}\x{1fabb}-\x{1fabf}\x{1fac6}\x{1face}-\x{1facf}\x{1fada}-\x{1fadc})"
+      R"(\x{1fadf}\x{1fae8}-\x{1fae9}\x{1faf7}-\x{1faf8}\x{1fbcb}-\x{1fbef})"},
+     {"cyrillic", "cyrl", R"(\x{1c89}-\x{1c8a}\x{1e030}-\x{1e06d}\x{1e08f})"},
+     {"devanagari", "deva", R"(\x{11b00}-\x{11b09})"},
+     {"egyptianhieroglyphs", "egyp", R"(\x{1342f}\x{13439}-\x{13455}\x{13460}-\x{143fa})"},
+     {"han", "hani", R"(\x{2b739}\x{2ebf0}-\x{2ee5d}\x{31350}-\x{323af})"},
+     {"hiragana", "hira", R"(\x{1b132})"},
+     {"kannada", "knda", R"(\x{cf3})"},
+     {"katakana", "kana", R"(\x{1b155})"},
+     {"khitansmallscript", "kits", R"(\x{18cff})"},
+     {"khojki", "khoj", R"(\x{1123f}-\x{11241})"},
+     {"lao", "laoo", R"(\x{ece})"},
+     {"latin", "latn", R"(\x{a7cb}-\x{a7cd}\x{a7da}-\x{a7dc}\x{1df25}-\x{1df2a})"},
+     {"myanmar", "mymr", R"(\x{116d0}-\x{116e3})"}}};
 
-/// The members of a set for the categories that begin with `name`: "L", "Lu", ...
+/// The categories with their folded long names.
+inline constexpr std::array<std::pair<std::string_view, std::string_view>, 38> kCategoryNames = {
+    {{"L", "letter"},
+     {"LC", "casedletter"},
+     {"Lu", "uppercaseletter"},
+     {"Ll", "lowercaseletter"},
+     {"Lt", "titlecaseletter"},
+     {"Lm", "modifierletter"},
+     {"Lo", "otherletter"},
+     {"M", "mark"},
+     {"Mn", "nonspacingmark"},
+     {"Mc", "spacingmark"},
+     {"Me", "enclosingmark"},
+     {"N", "number"},
+     {"Nd", "decimalnumber"},
+     {"Nl", "letternumber"},
+     {"No", "othernumber"},
+     {"P", "punctuation"},
+     {"Pc", "connectorpunctuation"},
+     {"Pd", "dashpunctuation"},
+     {"Ps", "openpunctuation"},
+     {"Pe", "closepunctuation"},
+     {"Pi", "initialpunctuation"},
+     {"Pf", "finalpunctuation"},
+     {"Po", "otherpunctuation"},
+     {"S", "symbol"},
+     {"Sm", "mathsymbol"},
+     {"Sc", "currencysymbol"},
+     {"Sk", "modifiersymbol"},
+     {"So", "othersymbol"},
+     {"Z", "separator"},
+     {"Zs", "spaceseparator"},
+     {"Zl", "lineseparator"},
+     {"Zp", "paragraphseparator"},
+     {"C", "other"},
+     {"Cc", "control"},
+     {"Cf", "format"},
+     {"Cs", "surrogate"},
+     {"Co", "privateuse"},
+     {"Cn", "unassigned"}}};
+
+/// A name as Oniguruma and Rust compare names: without regard to case, underscores, hyphens and spaces.
+[[nodiscard]] inline std::string folded_name(std::string_view name) {
+  std::string result;
+  for (const char c : name) {
+    if (c != '_' && c != '-' && c != ' ') result += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  }
+  return result;
+}
+
+/// The category with a folded short or long name: "Lu" for "lu" and "uppercaseletter". Empty if there is none.
+[[nodiscard]] inline std::string_view category_of_name(std::string_view folded) {
+  const auto known = std::find_if(kCategoryNames.begin(), kCategoryNames.end(), [&](const auto& one) {
+    return folded == one.second || folded == folded_name(one.first);
+  });
+  return known == kCategoryNames.end() ? std::string_view() : known->first;
+}
+
+/// The members of a set for a category: "L", "Lu", ...
 [[nodiscard]] inline std::string category_members(std::string_view name) {
+  if (name == "LC") return category_members("Lu") + category_members("Ll") + category_members("Lt");
   std::string members = "\\p{" + std::string(name) + "}";
   for (const CategoryAddition& addition : kCategoryAdditions) {
     if (addition.category.starts_with(name)) {
@@ -102,61 +168,79 @@ inline constexpr std::array<std::pair<std::string_view, std::string_view>, 20> k
   }
   return members;
 }
-[[nodiscard]] inline std::string_view property_additions(std::string_view name) {
+[[nodiscard]] inline std::string_view property_additions(std::string_view folded) {
   const auto known = std::find_if(kPropertyAdditions.begin(), kPropertyAdditions.end(),
-                                  [&](const auto& one) { return one.first == name; });
-  return known == kPropertyAdditions.end() ? std::string_view() : known->second;
+                                  [&](const auto& one) { return one.name == folded || one.short_name == folded; });
+  return known == kPropertyAdditions.end() ? std::string_view() : known->members;
+}
+
+/// The members of a set for the script with a folded name, long ("han") or short ("hani"). PCRE2 refuses the pattern if
+/// there is no such script.
+[[nodiscard]] inline std::string script_members(std::string_view folded) {
+  return "\\p{sc:" + std::string(folded) + "}" + std::string(property_additions(folded));
 }
 
 /// White space, as \s has it.
 inline constexpr std::string_view kSpaceMembers = R"(\t-\r \x{85}\p{Z})";
 
-/// The members of a set for the property \p{name}. What is no category and none of the names below is taken for a
-/// script; PCRE2 refuses the pattern if there is no such script.
+/// The members of a set for the property with a folded name. What is no category and none of the names below is taken
+/// for a script.
 [[nodiscard]] inline std::string property_members(std::string_view name) {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 7> kLongNames = {{{"Letter", "L"},
-                                                                                        {"Mark", "M"},
-                                                                                        {"Number", "N"},
-                                                                                        {"Punctuation", "P"},
-                                                                                        {"Symbol", "S"},
-                                                                                        {"Separator", "Z"},
-                                                                                        {"Other", "C"}}};
-  for (const auto& [long_name, short_name] : kLongNames) {
-    if (name == long_name) name = short_name;
+  if (const std::string_view category = category_of_name(name); !category.empty()) return category_members(category);
+  const auto with_additions = [&](std::string members) { return members += property_additions(name); };
+  if (name == "alpha" || name == "alphabetic") {
+    return with_additions("\\p{Alphabetic}" + category_members("L") + category_members("Nl"));
   }
-  if (name == "LC") return category_members("Lu") + category_members("Ll") + category_members("Lt");
-  if (name.size() <= 2) return category_members(name);
-  const auto with_additions = [](std::string members, std::string_view property) {
-    return members += property_additions(property);
-  };
-  // Oniguruma and Rust compare names without regard to case and underscores.
-  const auto folded = [](std::string_view text) {
-    std::string result;
-    for (const char c : text) {
-      if (c != '_') result += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    }
-    return result;
-  };
-  const std::string lower = folded(name);
-  if (lower == "alpha" || lower == "alphabetic" || lower == "alnum") {
-    return with_additions("\\p{Alphabetic}" + category_members("L") + category_members("Nl"), "Alphabetic") +
-           (lower == "alnum" ? category_members("Nd") : "");
+  if (name == "alnum") return property_members("alpha") + category_members("Nd");
+  if (name == "upper" || name == "uppercase") return "\\p{Uppercase}" + category_members("Lu");
+  if (name == "lower" || name == "lowercase") return with_additions("\\p{Lowercase}" + category_members("Ll"));
+  if (name == "cntrl") return "\\p{Cc}";
+  if (name == "blank") return "\\t\\p{Zs}";
+  if (name == "space" || name == "whitespace") return std::string(kSpaceMembers);
+  if (name == "ascii") return "\\x{0}-\\x{7f}";
+  if (name == "any") return "\\x{0}-\\x{10ffff}";
+  if (name == "punct") return category_members("P");
+  for (const std::string_view emoji :
+       {"emoji", "emojipresentation", "epres", "emojimodifier", "emod", "emojimodifierbase", "ebase", "emojicomponent",
+        "ecomp", "extendedpictographic", "extpict"}) {
+    if (name == emoji) return with_additions("\\p{" + std::string(emoji) + "}");
   }
-  if (lower == "upper" || lower == "uppercase") return "\\p{Uppercase}" + category_members("Lu");
-  if (lower == "lower" || lower == "lowercase") {
-    return with_additions("\\p{Lowercase}" + category_members("Ll"), "Lowercase");
+  return script_members(name);
+}
+
+/// An expression of one character for what belongs to a property without regard to case beside the property's own
+/// characters, as simple case folding of Unicode 16 has it; with `is_negated`, for what belongs to the characters that
+/// do not have the property. Empty if there is nothing. It must stand where case has no regard, so that PCRE2 adds the
+/// other cases of the characters that are listed. `name` is folded.
+[[nodiscard]] inline std::string other_cases(std::string_view name, bool is_negated) {
+  // Characters whose other case is several letters are no letters of one case that have another one.
+  constexpr std::string_view kUpper =
+      R"((?![\x{131}\x{149}\x{1f0}\x{390}\x{3b0}\x{587}\x{1e96}-\x{1e9a}\x{1f50}\x{1f52}\x{1f54}\x{1f56})"
+      R"(\x{1f80}-\x{1faf}\x{1fb2}-\x{1fb4}\x{1fb6}-\x{1fb7}\x{1fbc}\x{1fc2}-\x{1fc4}\x{1fc6}-\x{1fc7}\x{1fcc})"
+      R"(\x{1fd2}-\x{1fd3}\x{1fd6}-\x{1fd7}\x{1fe2}-\x{1fe4}\x{1fe6}-\x{1fe7}\x{1ff2}-\x{1ff4})"
+      R"(\x{1ff6}-\x{1ff7}\x{1ffc}\x{fb00}-\x{fb06}\x{fb13}-\x{fb17}])(?=\p{Changes_When_Uppercased})[\p{Ll}\p{Lt}])"
+      R"(|[\x{19b}\x{264}\x{345}\x{1c8a}\x{a7cd}\x{a7db}\x{10d70}-\x{10d85}])";
+  constexpr std::string_view kLower = R"((?!\x{130})(?=\p{Changes_When_Lowercased})[\p{Lu}\p{Lt}])"
+                                      R"(|[\x{345}\x{1c89}\x{a7cb}-\x{a7cc}\x{a7da}\x{a7dc}\x{10d50}-\x{10d65}])";
+  constexpr std::string_view kTitle = R"([\x{1c4}-\x{1cc}\x{1f1}-\x{1f3}\x{1f80}-\x{1faf}\x{1fb3}\x{1fc3}\x{1ff3}])";
+  constexpr const char* kCircledAndNumerals = R"([\x{2160}-\x{216f}\x{24b6}-\x{24cf}]|)";
+  const std::string_view category = category_of_name(name);
+  const bool is_any_upper = name == "upper" || name == "uppercase",
+             is_any_lower = name == "lower" || name == "lowercase";
+  if (category == "Lu" || category == "Ll" || is_any_upper || is_any_lower) {
+    const std::string all = is_any_upper || is_any_lower ? kCircledAndNumerals : "";
+    const bool is_upper = category == "Lu" || is_any_upper;
+    if (is_upper == is_negated) return all + std::string(kLower);  // capital letters that have a small one
+    // Small letters that have a capital one. Some have a title case alone, which is neither.
+    return all + std::string(kUpper) + (is_negated ? "|" + std::string(kTitle) : "");
   }
-  if (lower == "cntrl") return "\\p{Cc}";
-  if (lower == "blank") return "\\t\\p{Zs}";
-  if (lower == "space" || lower == "whitespace") return std::string(kSpaceMembers);
-  if (lower == "ascii") return "\\x{0}-\\x{7f}";
-  if (lower == "any") return "\\x{0}-\\x{10ffff}";
-  if (lower == "punct") return category_members("P");
-  for (const std::string_view emoji : {"Emoji", "Emoji_Presentation", "Emoji_Modifier", "Emoji_Modifier_Base",
-                                       "Emoji_Component", "Extended_Pictographic"}) {
-    if (lower == folded(emoji)) return with_additions("\\p{" + std::string(emoji) + "}", emoji);
-  }
-  return with_additions("\\p{sc:" + std::string(name) + "}", name);
+  if (category == "Lt") return std::string(kTitle);
+  if (category == "L" || category == "LC" || category == "M" || category == "Mn") return "\\x{345}";
+  if (name == "greek" || name == "grek") return R"([\x{b5}\x{345}])";
+  if (name == "emoji" || name == "extendedpictographic" || name == "extpict") return "\\x{24c2}";
+  if (name == "common" || name == "zyyy") return "\\x{b5}";
+  if (name == "inherited" || name == "zinh" || name == "qaai") return "\\x{345}";
+  return {};
 }
 
 }}}  // namespace rapt::RAPT_ABI::detail

@@ -9,13 +9,14 @@
 /// alternatives), ^ and $ (always of lines), nested sets and && in sets, {n,m}+ (not possessive), {n}? (not lazy), a
 /// quantifier behind {n,m}, {,m}, \O, \N and \uHHHH; and in the version of Unicode. Without regard to case, it also
 /// takes several letters for one character, as (?i:ss) for "\u00DF" (here those of Latin's ligatures). What has no
-/// translation is a ValueError: so are rarer properties (pattern_properties.hpp has the others) and [:graph:]. One
-/// difference stays: without regard to case, a set with
-/// "\u00DF" does not match "ss".
+/// translation is a ValueError: so are rarer properties (pattern_properties.hpp has the others), [:graph:] and
+/// [:^upper:]. Two differences stay without regard to case: a set with "\u00DF" does not match "ss", and a negated set
+/// in a set has its letters in both cases.
 ///
 /// Rust (the crates regex and fancy-regex) differs from PCRE2 in \h, \v, \s, \w and \b, ^ and $ (always of the whole
-/// text), nested sets and && in sets, and \u. The options m and x, -- and ~~ in sets, and escapes of its own are
-/// ValueErrors.
+/// text), nested sets and && in sets, and \u; and without regard to case, properties have the other cases of their
+/// letters. The options m, x, U, u and R, -- and ~~ in sets, (?P=name) and (?P>name), \p{...!=...}, \p{...:...},
+/// properties of other kinds than sc and gc, and escapes of its own are ValueErrors.
 #pragma once
 
 #include <algorithm>
@@ -158,8 +159,30 @@ class PatternTranslator {
            R"(\x{24b6}-\x{24e9}\x{1f130}-\x{1f149}\x{1f150}-\x{1f169}\x{1f170}-\x{1f189})";
   }
 
+  /// Adds the property with a name. Without regard to case, the other cases are added: for Rust everywhere, to the
+  /// property before it is negated, and for Oniguruma in brackets alone, to what the negated property is.
+  void add_property(Set& set, std::string_view name, bool is_in_set) {
+    std::string folded = folded_name(name);
+    std::string_view kind;  // "sc" or "gc" in \p{sc=Greek} and \p{gc=Lu}
+    if (const std::size_t equals = name.find('='); is_rust_ && equals != npos) {
+      const std::string kind_name = folded_name(name.substr(0, equals));
+      folded = folded_name(name.substr(equals + 1));
+      if (kind_name == "sc" || kind_name == "script") kind = "sc";
+      if (kind_name == "gc" || kind_name == "generalcategory") kind = "gc";
+      if (kind.empty() || (kind == "gc" && category_of_name(folded).empty())) refuse("such a property");
+    }
+    if (folded.empty() || folded.find_first_not_of("abcdefghijklmnopqrstuvwxyz") != npos) refuse("such a property");
+    set.members += folded == "word" ? word() : kind == "sc" ? script_members(folded) : property_members(folded);
+    if (!ignores_case() || !(is_rust_ || is_in_set)) return;
+    const bool adds_to_negated = set.negated && !is_rust_;
+    const std::string others = other_cases(folded, adds_to_negated);
+    if (others.empty()) return;
+    if (adds_to_negated) set = {"", {set.as_pattern()}, false};
+    set.patterns.push_back(others);
+  }
+
   /// Reads an escape that stands for a set of characters, behind its backslash; false if it is another one.
-  [[nodiscard]] bool set_escape(Set& set) {
+  [[nodiscard]] bool set_escape(Set& set, bool is_in_set) {
     const char c = next();
     switch (c) {
       case 'h':
@@ -204,11 +227,7 @@ class PatternTranslator {
         name.remove_prefix(1);
         set.negated = !set.negated;
       }
-      if (name.empty() ||
-          name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_") != name.npos) {
-        refuse("such a property");
-      }
-      set.members = name == "Word" ? word() : property_members(name);
+      add_property(set, name, is_in_set);
     }
     return true;
   }
@@ -240,7 +259,10 @@ class PatternTranslator {
   [[nodiscard]] std::string escape_outside() {
     ++at_;
     Set set;
-    if (set_escape(set)) return set.as_pattern();
+    if (set_escape(set, /*is_in_set=*/false)) {
+      // For Oniguruma, what is not in brackets is the same whether case matters or not.
+      return !is_rust_ && ignores_case() ? "(?-i:" + set.as_pattern() + ")" : set.as_pattern();
+    }
     const char c = next();
     if (is_rust_ && std::string_view("ZRXO").find(c) != std::string_view::npos) {
       refuse("the escape \\" + std::string(1, c));
@@ -335,9 +357,9 @@ class PatternTranslator {
         } else if (next() == 'b' && !is_rust_) {
           ++at_;
           add_character("\\x{8}");
-        } else if (set_escape(escape)) {
+        } else if (set_escape(escape, /*is_in_set=*/true)) {
           begin_class();
-          if (escape.negated) {
+          if (escape.negated || !escape.patterns.empty()) {
             part.patterns.push_back(escape.as_pattern());
           } else {
             part.members += escape.members;
@@ -404,7 +426,7 @@ class PatternTranslator {
     } else if (name == "word") {
       for (const char* category : {"L", "M", "Nd", "Nl", "Pc"}) part.members += category_members(category);
     } else {
-      part.members += property_members(name);
+      add_property(part, name, /*is_in_set=*/true);
     }
   }
 
@@ -417,6 +439,7 @@ class PatternTranslator {
     if (next() != '?') return;
     out_ += '?';
     ++at_;
+    if (is_rust_ && next() == 'P' && next(1) == '<') ++at_;  // (?P<name>
     const std::string_view kinds = ":=!>";
     if (kinds.find(next()) != kinds.npos || next() == '<' || next() == '#') {
       if (next() == '#') {

@@ -166,7 +166,7 @@ class CharacterBpeFinder {
               "a vocabulary that is joined by rank must have no merges, prefix and suffix: it has ",
               model_.merges.size(), " merges, \"", model_.prefix, "\" and \"", model_.suffix, "\"");
       add_ranked_pairs(
-          tokens, [&](std::string_view name) { return ids.find(name); }, joiner_);
+          tokens, ids, [](TokenId) { return true; }, joiner_);
     } else {
       add_merges(ids);
     }
