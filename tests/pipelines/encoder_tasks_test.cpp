@@ -185,6 +185,25 @@ TEST_F(EncoderTask, AnswersQuestionsAsDocumented) {
   expect_message<ValueError>([&] { std::ignore = answer(bad); }, Texts{"text 1:", "second text, byte 2 of 2"});
 }
 
+/// Of entities of several windows that overlap, characters and not bytes tell which is longer. What transformers finds
+/// in this text would be another if bytes were compared.
+TEST_F(EncoderTask, OverlappingEntitiesAreComparedByCharacters) {
+  const GoldenFolder folder(golden_tasks(), "entities");
+  const Texts texts = {
+      "我爱北 of cat a cat ж ж ж Привет 我 북 cat ж the 我 我 of the x ж a x 북 of cat Zürich the the the Привет dog "
+      "the 我 "
+      "Привет 북 我 x the dog 북 ж ж dog 북 Zürich"};
+  const json expected = json::parse(
+      R"([[["LOC", 0.509832, 0, 3], ["PER", 0.490132, 3, 16], ["LOC", 0.376604, 17, 18], ["PER", 0.386648, 19, 25],
+           ["LOC", 0.41578, 26, 28], ["PER", 0.464078, 29, 44], ["LOC", 0.411038, 45, 56], ["PER", 0.459312, 57, 63],
+           ["LOC", 0.417291, 64, 71], ["PER", 0.435946, 72, 73], ["LOC", 0.497781, 73, 80], ["PER", 0.665671, 81, 83],
+           ["LOC", 0.381867, 84, 87], ["PER", 0.426471, 88, 93], ["PER", 0.517722, 99, 118], ["LOC", 0.444216, 119, 131],
+           ["PER", 0.546935, 132, 139], ["LOC", 0.512705, 140, 143], ["PER", 0.508006, 144, 194],
+           ["PER", 0.539094, 196, 200]]])");
+  expect_entities(rapt::token_classifier(folder)(texts, {.aggregation_strategy = Aggregation::simple, .stride = 8}),
+                  expected);
+}
+
 /// Words of an answer end where the tokens of the window end, too.
 TEST_F(EncoderTask, AnswersOfTemplatesWithoutSpecialTokensStayInTheWindow) {
   const GoldenFolder folder(golden_tasks(), "questions");
