@@ -100,10 +100,14 @@ TEST(EncoderHeads, NumbersMayBeWholeOnes) {
                  "[label_loss] cross-entropy needs at least two labels to choose from: the scores have shape [3, 1]");
   expect_message([&] { std::ignore = label_loss(one, labels, LabelProblem::multi_label); },
                  "takes values, not 3 labels");
-  expect_message([&] { std::ignore = label_loss(one, {.labels = {2, 0}}, {}); }, "2 labels for scores of shape [3, 1]");
   expect_message(
       [&] {
-        std::ignore = label_loss(one, {.labels = {-100, -100, -100}}, {});
+        std::ignore = label_loss(one, LabelledText{.labels = {2, 0}}, {});
+      },
+      "2 labels for scores of shape [3, 1]");
+  expect_message(
+      [&] {
+        std::ignore = label_loss(one, LabelledText{.labels = {-100, -100, -100}}, {});
       },
       "there is nothing to take the mean of: all 3 labels are -100");
 }

@@ -14,6 +14,7 @@
 #include <variant>
 #include <vector>
 
+#include "rapt/pipelines/text_to_text.hpp"
 #include "rapt/pipelines/tokenizer.hpp"
 #include "rapt/pipelines/translator.hpp"
 #include "rapt/pretrained/bart.hpp"
@@ -194,6 +195,31 @@ TEST_F(LanguageFolders, TranslatesIntoTheLanguageThatIsAskedFor) {
     rapt::SearchRequest request{.seed = 3};
     EXPECT_EQ(any.sample(lines, {}, request, 300, {.target = target}).size(), lines.size());
   }
+}
+
+/// By a model that is known at run time only.
+TEST_F(LanguageFolders, TranslatesInOneCall) {
+  const rapt_test::HighestPrecision scope;
+  const std::vector<std::string> lines = golden_["lines"];
+  const rapt::GenerateOptions options{.max_length = 16, .num_beams = 4};
+  for (const std::string family : {"mbart", "m2m100"}) {
+    SCOPED_TRACE(family);
+    for (std::size_t i = 0; i < 2; ++i) {
+      const std::string target = golden_[family]["to"][i];
+      const std::string source = golden_[family]["to"][1 - i];
+      const auto ours = rapt::text_translator(folder(family), source, target)(lines, options);
+      using Translator = rapt::Translator<rapt::Bart<float>, AnyTokenizer>;
+      const auto defaults = rapt::GenerationSettings(folder(family)).defaults(options.to_json());
+      const auto expected = Translator::load(folder(family), {.source = source, .target = target})
+                                .generate(lines, defaults, {.seed = options.seed});
+      ASSERT_EQ(ours.size(), expected.size());
+      for (std::size_t k = 0; k < ours.size(); ++k) EXPECT_EQ(ours[k][0].text, expected[k][0].text);
+    }
+  }
+  EXPECT_NE(error_text<ValueError>([&] {
+              (void)rapt::text_translator(folder("mbart"), "en", "de_DE");
+            }).find("no token of the language \"en\""),
+            std::string::npos);
 }
 
 TEST_F(LanguageFolders, LanguagesThatThereAreNotAreNamed) {

@@ -1,4 +1,3 @@
-// covers: pipelines/text_to_text.hpp, pipelines/text_completer.hpp, pipelines/generate_options.hpp
 /// \file
 /// Folders say how texts are generated, and calls what is to be otherwise: the texts are those of transformers'
 /// `generate` with the same settings (tests/golden/make_pipelines.py).

@@ -33,13 +33,15 @@ void with_family(ModelFamilies<Models...>, const std::filesystem::path& folder, 
                 ", known for this task are ", known);
 }
 
-/// The folder's model behind an interface, which `Adapter<M>` implements with an M or with what it makes of a folder.
-template <class Interface, template <class> class Adapter, class... Models>
+/// The folder's model behind an interface, which `Adapter<M>` implements with an M or with what it makes of a folder
+/// and of further arguments.
+template <class Interface, template <class> class Adapter, class... Models, class... Arguments>
 [[nodiscard]] std::shared_ptr<const Interface> load_one_of(ModelFamilies<Models...> families,
-                                                           const std::filesystem::path& folder,
-                                                           std::string_view where) {
+                                                           const std::filesystem::path& folder, std::string_view where,
+                                                           const Arguments&... arguments) {
   std::shared_ptr<const Interface> loaded;
-  with_family(families, folder, where, [&]<class M>(const M*) { loaded = std::make_shared<const Adapter<M>>(folder); });
+  with_family(families, folder, where,
+              [&]<class M>(const M*) { loaded = std::make_shared<const Adapter<M>>(folder, arguments...); });
   return loaded;
 }
 

@@ -1,14 +1,14 @@
 /// \file
-/// Summaries, translations and other texts made of texts by a T5 or MarianMT of a Hugging Face folder, with the
-/// prefixes and settings of tasks as the pipelines "summarization", "translation" and "text2text-generation" of
-/// transformers 4 have them. What neither the folder nor the call says is as in transformers' `generate`, which finds
-/// the most probable tokens, 20 of them; the pipelines have defaults of their own.
+/// Summaries, translations and other texts made of texts by the T5, MarianMT, BART, mBART, Pegasus, M2M100 or NLLB of a
+/// Hugging Face folder, with the prefixes and settings of tasks as the pipelines "summarization", "translation" and
+/// "text2text-generation" of transformers 4 have them. What neither the folder nor the call says is as in transformers'
+/// `generate`, which finds the most probable tokens, 20 of them; the pipelines have defaults of their own.
 ///
 /// ```cpp
 /// const auto summarize = rapt::summarizer("t5-small");
 /// const auto found = summarize(texts, {.num_beams = 4});
 /// use(found[0].front().text);
-/// const auto translate = rapt::text_translator("t5-small", "en", "de");
+/// const auto translate = rapt::text_translator("nllb-200-distilled-600M", "eng_Latn", "deu_Latn");
 /// ```
 #pragma once
 
@@ -26,7 +26,9 @@
 #include "rapt/pipelines/task_folder.hpp"
 #include "rapt/pipelines/tokenizer.hpp"
 #include "rapt/pipelines/translator.hpp"
+#include "rapt/pretrained/bart.hpp"
 #include "rapt/pretrained/generation_defaults.hpp"
+#include "rapt/pretrained/languages.hpp"
 #include "rapt/pretrained/marian.hpp"
 #include "rapt/pretrained/t5.hpp"
 #include "rapt/text/lines.hpp"
@@ -50,8 +52,8 @@ class TextToTextModel {
 template <class M>
 class TextToTextModelOf final : public TextToTextModel {
  public:
-  explicit TextToTextModelOf(const std::filesystem::path& folder)
-      : translator_(Translator<M, AnyTokenizer>::load(folder)) {}
+  TextToTextModelOf(const std::filesystem::path& folder, const Languages& languages)
+      : translator_(from_pretrained<M>(folder), tokenizer_in(folder, languages)) {}
   [[nodiscard]] std::vector<std::vector<Translation>> generate(std::span<const std::string> texts,
                                                                const GenerationDefaults& defaults,
                                                                const SearchRequest& request) const override {
@@ -59,10 +61,17 @@ class TextToTextModelOf final : public TextToTextModel {
   }
 
  private:
+  /// Tokenizers without languages are for those that the model was trained for.
+  [[nodiscard]] static AnyTokenizer tokenizer_in(const std::filesystem::path& folder, const Languages& languages) {
+    AnyTokenizer tokenizer = AnyTokenizer::load(folder);
+    if (tokenizer.language_scheme()) tokenizer.use_languages(languages);
+    return tokenizer;
+  }
+
   Translator<M, AnyTokenizer> translator_;
 };
 
-using TextToTextFamilies = ModelFamilies<T5<float>, Marian<float>>;
+using TextToTextFamilies = ModelFamilies<T5<float>, Marian<float>, Bart<float>>;
 
 }  // namespace detail
 
@@ -71,14 +80,16 @@ class TextToText {
  public:
   /// `task`: which of the tasks in config.json's "task_specific_params" the model is used for; its "prefix" stands
   /// before every text, and its other keys take the place of those of generation_config.json. Empty: none of them.
-  /// Throws IoError for a folder of another kind of model, and for a task that is not among those that the folder
-  /// names, if it names any.
-  explicit TextToText(const std::filesystem::path& folder, const std::string& task = {})
+  /// `languages`: of texts and results, for a model of many languages; other models take no notice of them. Throws
+  /// IoError for a folder of another kind of model, and for a task that is not among those that the folder names, if it
+  /// names any; and ValueError for languages that the model does not have.
+  explicit TextToText(const std::filesystem::path& folder, const std::string& task = {},
+                      const Languages& languages = {})
       : folder_(folder, kWhere),
         settings_(folder),
         changes_(task_settings(task)),
         model_(detail::load_one_of<detail::TextToTextModel, detail::TextToTextModelOf>(detail::TextToTextFamilies(),
-                                                                                       folder, kWhere)) {
+                                                                                       folder, kWhere, languages)) {
     if (const auto prefix = changes_.find("prefix"); prefix != changes_.end()) {
       require<IoError>(prefix->is_string(), kWhere, folder_.file("config.json"),
                        ": \"prefix\" must be a string: ", detail::describe(*prefix));
@@ -133,11 +144,12 @@ class TextToText {
 [[nodiscard]] inline TextToText summarizer(const std::filesystem::path& folder) {
   return TextToText(folder, "summarization");
 }
-/// The model of a folder, for its task "translation_<from>_to_<to>". A folder that names no tasks translates between
-/// the languages that it was trained for.
+/// The model of a folder, from a language to another: those of a model of many languages by its codes ("en_XX" for
+/// mBART, "eng_Latn" for NLLB, "en" for M2M100), and the task "translation_<from>_to_<to>" of a folder that names
+/// tasks. Other folders translate between the languages that they were trained for.
 [[nodiscard]] inline TextToText text_translator(const std::filesystem::path& folder, const std::string& from,
                                                 const std::string& to) {
-  return TextToText(folder, "translation_" + from + "_to_" + to);
+  return TextToText(folder, "translation_" + from + "_to_" + to, {.source = from, .target = to});
 }
 
 }}  // namespace rapt::RAPT_ABI

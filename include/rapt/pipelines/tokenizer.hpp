@@ -44,11 +44,16 @@ class AnyTokenizer {
   /// Throws as `load_tokenizer`, and ValueError for languages that the tokenizer does not have.
   [[nodiscard]] static AnyTokenizer load(const std::filesystem::path& path, Languages languages = {}) {
     AnyTokenizer tokenizer{load_tokenizers(path)};
-    for (const std::string& language : {languages.source, languages.target}) {
-      if (!language.empty()) std::ignore = tokenizer.language_id(language);
-    }
-    tokenizer.languages_ = std::move(languages);
+    tokenizer.use_languages(std::move(languages));
     return tokenizer;
+  }
+  /// From now on texts are in these languages where a call names no others. Throws ValueError for languages that the
+  /// tokenizer does not have.
+  void use_languages(Languages languages) {
+    for (const std::string& language : {languages.source, languages.target}) {
+      if (!language.empty()) std::ignore = language_id(language);
+    }
+    languages_ = std::move(languages);
   }
 
   /// The tokens of a text in the language of sources.
@@ -115,9 +120,10 @@ class AnyTokenizer {
     require(scheme_.has_value(), "tokenizer", "the tokenizer has no languages: ", detail::quote_name(language),
             " is asked for");
     const std::string token = scheme_->token(language);
-    const TokenId id = std::visit([&](const auto& one) { return one.id(token); }, tokenizer_);
-    require(id >= 0, "tokenizer", "the vocabulary has no token of the language ", detail::quote_name(language), ": ",
-            detail::quote_name(token));
+    const TokenId id = this->id(token);  // a piece of text is no language, even if it reads as one
+    const bool is_language = std::visit([&](const auto& one) { return one.is_special(id); }, tokenizer_);
+    require(is_language, "tokenizer", "the vocabulary has no token of the language ", detail::quote_name(language),
+            ": ", detail::quote_name(token));
     return id;
   }
   /// The tokens of a text with that of its language; without one, those that the tokenizer puts there by itself.
