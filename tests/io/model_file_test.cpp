@@ -69,6 +69,8 @@ void expect_same(const TransformerConfig& a, const TransformerConfig& b) {
   EXPECT_EQ(a.positions.layout, b.positions.layout);
   EXPECT_EQ(a.positions.first_position, b.positions.first_position);
   EXPECT_EQ(a.learned_positions, b.learned_positions);
+  EXPECT_EQ(a.embedding_norm, b.embedding_norm);
+  EXPECT_EQ(a.unused_positions, b.unused_positions);
 }
 
 TransformerConfig unusual_config() {  // no field has its default
@@ -92,8 +94,10 @@ TransformerConfig unusual_config() {  // no field has its default
           .tie_output = true,
           .scale_embeddings = false,
           .output_bias = true,
+          .embedding_norm = true,
           .positions = {.layout = rapt::SinusoidLayout::concatenated, .first_position = 1},
-          .learned_positions = 77};
+          .learned_positions = 77,
+          .unused_positions = 2};
 }
 
 TEST(ModelConfig, EveryFieldComesBack) {

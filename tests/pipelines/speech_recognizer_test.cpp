@@ -100,9 +100,11 @@ TEST_F(Speech, AModelOfEnglishAloneNeedsNoLanguage) {
 
 TEST_F(Speech, NewerFoldersSayItElsewhere) {
   std::filesystem::remove(path() / "preprocessor_config.json");
-  expect_message([&] { std::ignore = rapt::speech_recognizer(path()); }, "has neither preprocessor_config.json");
+  expect_message([&] { std::ignore = rapt::speech_recognizer(path()); },
+                 "has no preprocessor_config.json and no processor_config.json");
   write("processor_config.json", nlohmann::json{{"image_processor", info_["processor"]}});
-  expect_message([&] { std::ignore = rapt::speech_recognizer(path()); }, "has no \"feature_extractor\"");
+  expect_message([&] { std::ignore = rapt::speech_recognizer(path()); },
+                 "no processor_config.json with \"feature_extractor\"");
   write("processor_config.json", nlohmann::json{{"feature_extractor", info_["processor"]}});
   EXPECT_EQ(rapt::speech_recognizer(path()).log_mel().options().bins, 10);
 }
