@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 
-TURNS = 2
+TURNS = 3
 
 
 def compile_once(command):

@@ -1,6 +1,7 @@
 /// \file
-/// All of rapt that needs nothing but Eigen and threads. Text, files and images are included on their own:
-/// rapt/text/..., rapt/io/..., rapt/images/....
+/// All of rapt that needs nothing but Eigen and threads, but for rapt/models/{bart,clip,modern_bert,whisper}.hpp, which
+/// most programs can do without. Those, text, files and images are included on their own: rapt/text/..., rapt/io/...,
+/// rapt/images/....
 #pragma once
 
 #include "rapt/autograd/backward.hpp"
@@ -54,10 +55,8 @@
 #include "rapt/generation/ensemble.hpp"
 #include "rapt/generation/generation_defaults.hpp"
 #include "rapt/generation/scoring.hpp"
-#include "rapt/models/bart.hpp"
 #include "rapt/models/beit.hpp"
 #include "rapt/models/bert.hpp"
-#include "rapt/models/clip.hpp"
 #include "rapt/models/deit.hpp"
 #include "rapt/models/gemma.hpp"
 #include "rapt/models/gpt.hpp"
@@ -65,13 +64,11 @@
 #include "rapt/models/llama.hpp"
 #include "rapt/models/mae.hpp"
 #include "rapt/models/marian.hpp"
-#include "rapt/models/modern_bert.hpp"
 #include "rapt/models/sentence_embedding.hpp"
 #include "rapt/models/t5.hpp"
 #include "rapt/models/transformer.hpp"
 #include "rapt/models/transformer_xl.hpp"
 #include "rapt/models/vit.hpp"
-#include "rapt/models/whisper.hpp"
 #include "rapt/nn/freeze.hpp"
 #include "rapt/optim/adagrad.hpp"
 #include "rapt/optim/adam.hpp"

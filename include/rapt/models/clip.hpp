@@ -157,7 +157,8 @@ class ClipText {
     std::vector<std::int32_t> rows;
     for (Index i = 0; i < texts.sequences(); ++i) {
       const std::span<const TokenId> text = texts.sequence(i);
-      const auto end = end_token_ ? std::find(text.begin(), text.end(), *end_token_) : std::ranges::max_element(text);
+      const auto end =
+          end_token_ ? std::find(text.begin(), text.end(), *end_token_) : std::max_element(text.begin(), text.end());
       require(end != text.end(), "clip", "text ", i, " of ", text.size(), " tokens has no end token",
               end_token_ ? ": " + std::to_string(*end_token_) : std::string());
       rows.push_back(static_cast<std::int32_t>(texts.row_splits.begin(i) + (end - text.begin())));
