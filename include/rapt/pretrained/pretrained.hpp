@@ -1,6 +1,7 @@
 /// \file
-/// Models in Hugging Face folders: config.json and safetensors, in one file or several. A program includes the header
-/// of the model that it loads, which says what the model is called there (`PretrainedFormat`).
+/// Models in Hugging Face folders: config.json and the weights, in one file or several, of safetensors or of torch.save
+/// (pytorch_model.bin); and models in GGUF files. A program includes the header of the model that it loads, which says
+/// what the model is called there (`PretrainedFormat`).
 ///
 /// ```cpp
 /// #include "rapt/pretrained/gpt.hpp"
@@ -13,57 +14,56 @@
 #include <algorithm>
 #include <functional>
 
+#include "rapt/io/gguf.hpp"
 #include "rapt/io/json.hpp"
 #include "rapt/io/model_file.hpp"
 #include "rapt/io/safetensors.hpp"
+#include "rapt/io/tensor_file.hpp"
+#include "rapt/io/torch_file.hpp"
 #include "rapt/nn/module.hpp"
 #include "rapt/pretrained/folder_contents.hpp"
+#include "rapt/pretrained/gguf_model.hpp"
 #include "rapt/pretrained/pretrained_config.hpp"
 #include "rapt/pretrained/pretrained_format.hpp"
 #include "rapt/pretrained/stored_name.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// A folder opened for reading: its configuration, and its tensors whatever files they are in.
+/// A folder, or a GGUF file, opened for reading: its configuration, and its tensors whatever files they are in.
 class PretrainedFolder {
  public:
   /// Throws IoError that names the file for a malformed config.json, index or safetensors file; where one is missing,
   /// the message says what the folder has instead and what would be right.
-  explicit PretrainedFolder(const std::filesystem::path& path) : path_(path) {
+  explicit PretrainedFolder(const std::filesystem::path& path) : path_(path), config_path_(path / "config.json") {
+    if (detail::is_gguf(path)) {
+      GgufFile file(path);
+      config_ = detail::GgufSettings(file).config();
+      config_path_ = path;
+      add(detail::gguf_tensors(std::move(file)));
+      return;
+    }
     const detail::FolderContents contents(path, kWhere, kWanted);
-    const bool is_whole = contents.has("model.safetensors"), has_config = contents.has("config.json");
-    const std::filesystem::path index = path / "model.safetensors.index.json";
-    if (!is_whole && !contents.has(index.filename().string())) {
+    const bool has_config = contents.has("config.json");
+    const auto weights =
+        std::find_if(std::begin(kWeights), std::end(kWeights), [&](const char* name) { return contents.has(name); });
+    if (weights == std::end(kWeights)) {
       detail::refuse_without_weights(contents,
                                      has_config ? "no model.safetensors" : "no config.json and model.safetensors");
     }
     if (!has_config) contents.refuse_without("no config.json");
-    config_ = detail::read_json_object(path / "config.json", kWhere);
+    config_ = detail::read_json_object(config_path_, kWhere);
     if (contents.has("generation_config.json")) {
       generation_config_ = detail::read_json_object(generation_config_path(), kWhere);
     }
-    if (is_whole) {
-      add_file("model.safetensors");
+    if (std::string_view(*weights).ends_with(".json")) {
+      add_indexed(path / *weights);
     } else {
-      const nlohmann::json json = detail::read_json_object(index, kWhere);
-      const auto map = json.find("weight_map");
-      require<IoError>(map != json.end() && map->is_object(), kWhere, index.string(), ": has no \"weight_map\"");
-      std::set<std::string> files;
-      for (const auto& [name, file] : map->items()) {
-        require<IoError>(file.is_string() && is_plain_name(file.get<std::string>()), kWhere, index.string(), ": ",
-                         detail::quote_name(name), " must be in a file of this folder: ", detail::describe(file));
-        files.insert(file.get<std::string>());
-      }
-      for (const std::string& file : files) add_file(file);
-      for (const auto& [name, file] : map->items()) {
-        require<IoError>(contains(name), kWhere, index.string(), ": ", detail::quote_name(name), " is not in ",
-                         detail::quote_name(file.get<std::string>()));
-      }
+      add_file(*weights);
     }
   }
 
   [[nodiscard]] const nlohmann::json& config() const { return config_; }
-  [[nodiscard]] std::string config_path() const { return (path_ / "config.json").string(); }
+  [[nodiscard]] std::string config_path() const { return config_path_.string(); }
   /// What generation_config.json holds; nothing if there is none.
   [[nodiscard]] const std::optional<nlohmann::json>& generation_config() const { return generation_config_; }
   [[nodiscard]] std::string generation_config_path() const { return (path_ / "generation_config.json").string(); }
@@ -78,32 +78,58 @@ class PretrainedFolder {
   /// What all tensors together can fill.
   [[nodiscard]] const detail::StoredSizes& sizes() const { return sizes_; }
   /// The file that has a tensor which the folder `contains`.
-  [[nodiscard]] const SafetensorsFile& file_of(std::string_view name) const {
-    return files_[file_of_.find(name)->second];
-  }
+  [[nodiscard]] const TensorFile& file_of(std::string_view name) const { return files_[file_of_.find(name)->second]; }
 
  private:
   static constexpr std::string_view kWhere = "pretrained";
   static constexpr std::string_view kWanted = "config.json and model.safetensors";
+  /// The files of weights, and the indices of several: the first one that a folder has counts.
+  static constexpr const char* kWeights[] = {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
+                                             "pytorch_model.bin.index.json"};
 
   [[nodiscard]] static bool is_plain_name(const std::string& name) {
     return !name.empty() && std::filesystem::path(name).filename().string() == name;
   }
 
-  void add_file(const std::string& name) {
-    files_.emplace_back(path_ / name);
-    sizes_.add(files_.back());
-    for (const std::string& tensor : files_.back().names()) {
-      const bool is_new = file_of_.emplace(tensor, files_.size() - 1).second;
-      require<IoError>(is_new, kWhere, files_.back().path(), ": ", detail::quote_name(tensor),
-                       " is in another file of the folder, too");
+  void add_indexed(const std::filesystem::path& index) {
+    const nlohmann::json json = detail::read_json_object(index, kWhere);
+    const auto map = json.find("weight_map");
+    require<IoError>(map != json.end() && map->is_object(), kWhere, index.string(), ": has no \"weight_map\"");
+    std::set<std::string> files;
+    for (const auto& [name, file] : map->items()) {
+      require<IoError>(file.is_string() && is_plain_name(file.get<std::string>()), kWhere, index.string(), ": ",
+                       detail::quote_name(name), " must be in a file of this folder: ", detail::describe(file));
+      files.insert(file.get<std::string>());
+    }
+    for (const std::string& file : files) add_file(file);
+    for (const auto& [name, file] : map->items()) {
+      require<IoError>(contains(name), kWhere, index.string(), ": ", detail::quote_name(name), " is not in ",
+                       detail::quote_name(file.get<std::string>()));
     }
   }
 
-  std::filesystem::path path_;
+  /// A file of torch.save ends in .bin; every other one is a safetensors file.
+  void add_file(const std::string& name) {
+    if (name.ends_with(".bin")) {
+      add(TorchFile(path_ / name));
+    } else {
+      add(SafetensorsFile(path_ / name));
+    }
+  }
+  void add(TensorFile file) {
+    sizes_.add(file);
+    for (const std::string& tensor : file.names()) {
+      const bool is_new = file_of_.emplace(tensor, files_.size()).second;
+      require<IoError>(is_new, kWhere, file.path(), ": ", detail::quote_name(tensor),
+                       " is in another file of the folder, too");
+    }
+    files_.push_back(std::move(file));
+  }
+
+  std::filesystem::path path_, config_path_;
   nlohmann::json config_;
   std::optional<nlohmann::json> generation_config_;
-  std::vector<SafetensorsFile> files_;
+  std::vector<TensorFile> files_;
   detail::StoredSizes sizes_{.holder = "folder"};
   std::map<std::string, std::size_t, std::less<>> file_of_;
 };
@@ -219,7 +245,7 @@ class PretrainedLoader {
           missing.push_back(part.name);
           continue;
         }
-        const SafetensorsFile& file = folder_.file_of(part.name);
+        const TensorFile& file = folder_.file_of(part.name);
         file.require_readable(part.name);
         const Shape stored = file.shape(part.name), wanted = stored_shape(parameter, part);
         require<ShapeError>(without_leading_ones(stored) == without_leading_ones(wanted), kWhere, file.path(), ": ",
@@ -261,7 +287,7 @@ class PretrainedLoader {
   }
 
   [[nodiscard]] Tensor<T> mapped(const std::string& name) {
-    const SafetensorsFile& file = folder_.file_of(name);
+    const TensorFile& file = folder_.file_of(name);
     std::shared_ptr<const void>& mapping = mappings_[file.path()];
     if (mapping == nullptr) mapping = file.map();
     return file.template borrow<T>(name, mapping);
@@ -286,8 +312,10 @@ template <class Config>
 
 }  // namespace detail
 
-/// What a folder's config.json says the model is: "gpt2", "bert", ... Throws IoError when it says nothing.
+/// What a folder's config.json, or a GGUF file, says the model is: "gpt2", "bert", ... Throws IoError when it says
+/// nothing.
 [[nodiscard]] inline std::string pretrained_type(const std::filesystem::path& path) {
+  if (detail::is_gguf(path)) return std::string(detail::GgufSettings(GgufFile(path)).architecture().model_type);
   const detail::FolderContents contents(path, "pretrained", "config.json");
   if (!contents.has("config.json")) contents.refuse_without("no config.json");
   const nlohmann::json config = detail::read_json_object(path / "config.json", "pretrained");
@@ -297,9 +325,9 @@ template <class Config>
   return type->get<std::string>();
 }
 
-/// The model that a folder holds. Its weights lie in the mapped file where the file keeps them as rapt does: they are
-/// read from the disk when they are used, and not held a second time. A file that is mapped must not be shortened or
-/// overwritten in place; replacing it, as all writers here do, is no harm.
+/// The model that a folder or a GGUF file (*.gguf) holds. Its weights lie in the mapped file where the file keeps them
+/// as rapt does: they are read from the disk when they are used, and not held a second time. A file that is mapped must
+/// not be shortened or overwritten in place; replacing it, as all writers here do, is no harm.
 ///
 /// Searches begin and end where generation_config.json says, or config.json where there is no such file.
 ///
