@@ -35,8 +35,8 @@ SHAPE = {"hidden_size": 8, "intermediate_size": 6, "num_hidden_layers": 2, "num_
          "num_key_value_heads": 2, "head_dim": 4, "max_position_embeddings": 64, "rms_norm_eps": 1e-5}
 MODELS = {
     "llama": ("Llama", {"num_attention_heads": 2, "num_key_value_heads": 1, "tie_word_embeddings": True}, "llama"),
-    "llama3": ("Llama", {"tie_word_embeddings": True, "rope_parameters": {
-        "rope_type": "llama3", "rope_theta": 10000.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+    "llama3": ("Llama", {"head_dim": 8, "tie_word_embeddings": True, "rope_parameters": {
+        "rope_type": "llama3", "rope_theta": 500000.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
         "original_max_position_embeddings": 8192}}, "llama-bpe"),
     "qwen2": ("Qwen2", {"num_attention_heads": 2, "head_dim": None, "tie_word_embeddings": True}, "qwen2"),
     "qwen3": ("Qwen3", {"tie_word_embeddings": False}, None),

@@ -236,7 +236,10 @@ class GgufFile : public TensorFile {
              record.blocks->elements);
       count = count / static_cast<std::uint64_t>(record.blocks->elements) * record.blocks->bytes;
     } else {
-      count = detail::bytes_needed(record.dtype, record.sizes, expect).value_or(0);
+      const auto known = detail::bytes_needed(record.dtype, record.sizes, expect);
+      expect(known || count / 8 <= file_bytes(), "its ", count, " elements do not lie in the file of ", file_bytes(),
+             " bytes");  // no type has less than a bit for each
+      count = known.value_or(0);
     }
     expect(count <= file_bytes() && record.begin <= file_bytes(), "its ", count, " bytes do not lie in the file of ",
            file_bytes());

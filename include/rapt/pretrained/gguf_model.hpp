@@ -59,7 +59,10 @@ class GgufSettings {
 
   [[nodiscard]] const GgufArchitecture& architecture() const { return architecture_; }
   [[nodiscard]] std::int64_t heads() const { return wanted("attention.head_count"); }
-  [[nodiscard]] std::int64_t key_value_heads() const { return integer("attention.head_count_kv", heads()); }
+  [[nodiscard]] std::int64_t key_value_heads() const {
+    constexpr std::string_view kKey = "attention.head_count_kv";
+    return file_.metadata().contains(key(kKey)) ? wanted(kKey) : heads();
+  }
 
   /// config.json. Throws IoError for settings that are missing, or that the models here do not have.
   [[nodiscard]] Json config() const {
@@ -254,7 +257,8 @@ class GgufSettings {
     if (architecture.name == "llama" && (is_query || is_key) && !record.sizes.empty()) {
       const Index count = is_query ? heads : key_value_heads, rows = record.sizes[0];
       const Index columns = record.sizes.size() == 1 ? 1 : record.sizes[1];
-      if (record.sizes.size() <= 2 && count > 0 && rows % (2 * count) == 0) {
+      const bool has_whole_rows = record.blocks == nullptr || columns % record.blocks->elements == 0;
+      if (record.sizes.size() <= 2 && has_whole_rows && rows % (2 * count) == 0) {
         const Index width = rows / count;
         record.view_sizes = {count, 2, width / 2, columns};
         record.view_strides = {width * columns, columns, 2 * columns, 1};

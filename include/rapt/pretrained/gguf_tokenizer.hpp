@@ -157,7 +157,7 @@ class GgufTokenizer {
     }
     steps.push_back({{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", steps.empty()}});
     Json json = {{"added_tokens", std::move(added)},
-                 {"normalizer", split->is_composed ? Json{{"type", "NFC"}} : Json()},
+                 {"normalizer", split->is_composed ? Json::object({{"type", "NFC"}}) : Json()},
                  {"pre_tokenizer", {{"type", "Sequence"}, {"pretokenizers", std::move(steps)}}},
                  {"post_processor", templates(vocabulary, split->begins)},
                  {"decoder", {{"type", "ByteLevel"}}},
@@ -175,8 +175,9 @@ class GgufTokenizer {
       for (const TemplatePiece& piece : pieces) {
         const bool is_text = piece.text == "$A" || piece.text == "$B";
         list.push_back({{is_text ? "Sequence" : "SpecialToken",
-                         {{"id", is_text ? piece.text.substr(1) : piece.text}, {"type_id", 0}}}});
-        if (!is_text) special[piece.text] = {{"ids", {vocabulary[piece.text]}}, {"tokens", {piece.text}}};
+                         {{"id", is_text ? piece.text.substr(1) : piece.text}, {"type_id", 0u}}}});
+        if (is_text) continue;
+        special[piece.text] = {{"ids", Json::array({vocabulary[piece.text]})}, {"tokens", Json::array({piece.text})}};
       }
       return list;
     };
