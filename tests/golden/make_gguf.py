@@ -9,7 +9,7 @@ gguf_types.safetensors    the same tensors as gguf's reader dequantises them, F3
 gguf_NAME.gguf            a small random model, NAME in MODELS, most with a tokenizer; its embedding is F16
 gguf_models.safetensors   "NAME/logits" [N, 64 or V] are the first columns of transformers' logits for "NAME/ids" [N],
                           one sequence
-gguf_texts.json           {"NAME": {"ids of texts": [[text, [id, ...]], ...], "prompt": text, "completion": text}}
+gguf_texts.json           {"NAME": {"ids of texts": [[text, [id, ...]], ...], "prompt": text, "completion": [id, ...]}}
 """
 
 import io
@@ -118,7 +118,8 @@ def byte_level(pre):
 
 
 def add_tokenizer(writer, pre):
-    """Returns the vocabulary's size and a function that encodes, with the begin token where texts have one."""
+    """Returns the vocabulary's size, the begin and end tokens, and a function that encodes, with the begin token where
+    texts have one."""
     if pre in ("llama", "gemma"):
         model = sentencepiece_model(pre == "gemma")
         kinds = [gguf.TokenType.UNKNOWN if model.is_unknown(i) else gguf.TokenType.CONTROL if model.is_control(i)
@@ -131,7 +132,6 @@ def add_tokenizer(writer, pre):
         writer.add_add_space_prefix(pre == "llama")
         begin, end = model.bos_id(), model.eos_id()
         size, encode = model.vocab_size(), lambda text: [begin] + model.encode(text)
-        decode = model.decode
     else:
         tokenizer = byte_level(pre)
         model = json.loads(tokenizer.to_str())
@@ -146,10 +146,9 @@ def add_tokenizer(writer, pre):
         begin, end = tokenizer.token_to_id("<|begin|>"), tokenizer.token_to_id("<|end|>")
         prefix = [begin] if pre == "llama-bpe" else []
         encode = lambda text: prefix + tokenizer.encode(text).ids
-        decode = lambda ids: tokenizer.decode(ids)
     writer.add_bos_token_id(begin)
     writer.add_eos_token_id(end)
-    return size, begin, end, encode, decode
+    return size, begin, end, encode
 
 
 def permuted(weight, heads):
@@ -170,7 +169,7 @@ def write_model(folder, name, family, settings, pre, number, expected):
     is_gemma = family.startswith("Gemma")
     architecture = {"Llama": "llama", "Gemma3Text": "gemma3"}.get(family, family.lower())
     writer = gguf.GGUFWriter(str(path), architecture)
-    size, begin, end, encode, decode = add_tokenizer(writer, pre) if pre else (11, None, None, None, None)
+    size, begin, end, encode = add_tokenizer(writer, pre) if pre else (11, None, None, None)
     shape = {key: value for key, value in {**SHAPE, **settings}.items() if value is not None}
     config = getattr(transformers, family + "Config")(**shape, vocab_size=size, bos_token_id=begin, eos_token_id=end,
                                                       attn_implementation="eager")
@@ -225,7 +224,7 @@ def write_model(folder, name, family, settings, pre, number, expected):
         found = model.generate(torch.tensor([prompt]), max_new_tokens=6, do_sample=False, eos_token_id=end,
                                pad_token_id=end)[0].tolist()[len(prompt):]
     expected["texts"][name] = {"ids of texts": [[text, encode(text)] for text in TEXTS], "prompt": "the old",
-                               "completion": decode([i for i in found if i != end])}
+                               "completion": [i for i in found if i != end]}
 
 
 def main():

@@ -72,7 +72,8 @@ TEST(GgufModel, TokensAndCompletionsAreThoseOfWhatItWasMadeOf) {
     }
     const auto complete = rapt::text_completer(gguf_path(name));
     const std::vector<std::string> prompts = {expected.at("prompt")};
-    EXPECT_EQ(complete(prompts, {.max_new_tokens = 6})[0][0].text, expected.at("completion").get<std::string>());
+    EXPECT_EQ(complete(prompts, {.max_new_tokens = 6})[0][0].tokens,
+              expected.at("completion").get<std::vector<rapt::TokenId>>());
   }
 }
 
