@@ -3,7 +3,8 @@
 //   complete --model folder --prompt "Once upon a time" --tokens 100
 //
 // The folder is Hugging Face's: config.json, model.safetensors, and a tokenizer's files. It may also be one that the
-// example `gpt` has written, or a GGUF file of llama.cpp. Without --prompt, every line of the standard input that is not blank is one.
+// example `gpt` has written, or a GGUF file of llama.cpp. Without --prompt, every line of the standard input that is
+// not blank is one.
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>

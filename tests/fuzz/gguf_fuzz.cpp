@@ -6,6 +6,7 @@
 // seeds: tests/golden/gguf_*.gguf
 #include <cstdint>
 #include <string>
+#include <variant>
 
 #include "rapt/io/gguf.hpp"
 #include "rapt/pretrained/gguf_model.hpp"
