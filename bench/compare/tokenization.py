@@ -126,27 +126,51 @@ def write_texts(path, texts):
     return str(path)
 
 
+class Package:
+    """What the package tokenizers makes of texts. The numbers are in the order of tokenizer_worker.cpp's `encode`."""
+
+    def __init__(self, tokenizer, skips=(True, False)):
+        self.tokenizer = tokenizer
+        self.skips = skips  # how texts are decoded: whether special tokens are left out
+
+    def encode(self, firsts, seconds, add_special):
+        """The numbers of all texts in one array: of each text the count, the ids, begins, ends and types of its tokens;
+        and the ids of each text."""
+        numbers, all_ids = [], []
+        for encoding in self.tokenizer.encode_batch(list(zip(firsts, seconds)) if seconds else firsts,
+                                                    add_special_tokens=add_special):
+            ids, offsets = encoding.ids, encoding.offsets
+            begins, ends = zip(*offsets) if offsets else ((), ())
+            numbers.append(len(ids))
+            numbers += ids
+            numbers += begins
+            numbers += ends
+            numbers += encoding.type_ids
+            all_ids.append(ids)
+        return np.array(numbers, dtype=np.int32), all_ids
+
+    def decode(self, all_ids, skip_special):
+        return self.tokenizer.decode_batch(all_ids, skip_special_tokens=skip_special)
+
+
 def ask_encodings(worker, folder, firsts, seconds, add_special):
-    """[ids, begins, ends, types] of each text."""
+    """rapt's numbers of all texts, as Package.encode gives them."""
     texts = {"first": write_texts(folder / "first.json", firsts)}
     if seconds:
         texts["second"] = write_texts(folder / "second.json", seconds)
     worker.ask("texts", **texts)
     worker.ask("encode", output=str(folder / "tokens"), add_special=add_special)
-    numbers = np.fromfile(folder / "tokens", dtype=np.int32)
+    return np.fromfile(folder / "tokens", dtype=np.int32)
+
+
+def of_each_text(numbers, texts):
+    """[ids, begins, ends, types] of each text."""
     at = 0
-    for _ in firsts:
+    for _ in range(texts):
         count = int(numbers[at])
         yield numbers[at + 1:at + 1 + 4 * count].reshape(4, count)
         at += 1 + 4 * count
     assert at == len(numbers)
-
-
-def expected_encodings(tokenizer, firsts, seconds, add_special):
-    for encoding in tokenizer.encode_batch(list(zip(firsts, seconds)) if seconds else firsts,
-                                           add_special_tokens=add_special):
-        begins, ends = zip(*encoding.offsets) if encoding.offsets else ((), ())
-        yield np.array([encoding.ids, begins, ends, encoding.type_ids], dtype=np.int32)
 
 
 class Differences:
@@ -166,26 +190,27 @@ class Differences:
         return self.ids + self.places + self.types + self.decoded
 
 
-def compare(worker, folder, tokenizer, texts, differences, pairs=False, add_special=True):
+def compare(worker, folder, package, texts, differences, pairs=False, add_special=True):
     for begin in range(0, len(texts), 20000):
         firsts = texts[begin:begin + 20000]
         seconds = firsts[::-1] if pairs else None
-        all_ids = []
-        for text, ours, theirs in zip(firsts, ask_encodings(worker, folder, firsts, seconds, add_special),
-                                      expected_encodings(tokenizer, firsts, seconds, add_special)):
-            differences.texts += 1
-            differences.tokens += theirs.shape[1]
-            all_ids.append(theirs[0].tolist())
-            if ours.shape != theirs.shape or (ours[0] != theirs[0]).any():
-                differences.add("ids", text, ours[0].tolist(), theirs[0].tolist())
-            elif (ours[1:3] != theirs[1:3]).any():
-                differences.add("places", text, ours[1:3].T.tolist(), theirs[1:3].T.tolist())
-            elif (ours[3] != theirs[3]).any():
-                differences.add("types", text, ours[3].tolist(), theirs[3].tolist())
-        for skip in (True, False):
+        our_numbers = ask_encodings(worker, folder, firsts, seconds, add_special)
+        their_numbers, all_ids = package.encode(firsts, seconds, add_special)
+        differences.texts += len(firsts)
+        differences.tokens += sum(map(len, all_ids))
+        if not np.array_equal(our_numbers, their_numbers):
+            for text, ours, theirs in zip(firsts, of_each_text(our_numbers, len(firsts)),
+                                          of_each_text(their_numbers, len(firsts))):
+                if ours.shape != theirs.shape or (ours[0] != theirs[0]).any():
+                    differences.add("ids", text, ours[0].tolist(), theirs[0].tolist())
+                elif (ours[1:3] != theirs[1:3]).any():
+                    differences.add("places", text, ours[1:3].T.tolist(), theirs[1:3].T.tolist())
+                elif (ours[3] != theirs[3]).any():
+                    differences.add("types", text, ours[3].tolist(), theirs[3].tolist())
+        for skip in package.skips:
             worker.ask("decode", output=str(folder / "decoded.json"), skip_special=skip)
             decoded = json.loads((folder / "decoded.json").read_text(encoding="utf-8"))
-            for text, ours, theirs in zip(firsts, decoded, tokenizer.decode_batch(all_ids, skip_special_tokens=skip)):
+            for text, ours, theirs in zip(firsts, decoded, package.decode(all_ids, skip)):
                 # Bytes that are no text (a truncated character): the package puts U+FFFD there.
                 if ours != theirs and not (ours is None and "\ufffd" in theirs):
                     differences.add("decoded", text, repr(ours), repr(theirs))
@@ -219,16 +244,16 @@ def check(settings, worker, folder):
             if name not in WHOLE and what not in ("edge cases", "10,000 random strings"):
                 lines = lines[::5]
             differences = Differences()
-            compare(worker, folder, tokenizer, lines, differences)
+            compare(worker, folder, Package(tokenizer), lines, differences)
             if what in ("edge cases", "10,000 random strings"):
-                compare(worker, folder, tokenizer, lines, differences, pairs=True)
-                compare(worker, folder, tokenizer, lines, differences, pairs=True, add_special=False)
+                compare(worker, folder, Package(tokenizer), lines, differences, pairs=True)
+                compare(worker, folder, Package(tokenizer), lines, differences, pairs=True, add_special=False)
             add_row(name, what, differences)
         # What rapt writes, the package reads, to the same effect.
         worker.ask("save", path=str(folder / "saved.json"))
         again = Tokenizer.from_file(str(folder / "saved.json"))
         differences = Differences()
-        compare(worker, folder, again, texts["edge cases"] + texts["10,000 random strings"], differences)
+        compare(worker, folder, Package(again), texts["edge cases"] + texts["10,000 random strings"], differences)
         add_row(name, "as written by rapt", differences)
     for name in ("uncased", "cased", "lower case with accents", "not cleaned"):
         progress(f"single characters, {name}")
@@ -237,7 +262,7 @@ def check(settings, worker, folder):
         worker.ask("load", path=str(folder / "tokenizer.json"))
         for what in ("edge cases", "10,000 random strings", "every code point"):
             differences = Differences()
-            compare(worker, folder, tokenizer, texts[what], differences)
+            compare(worker, folder, Package(tokenizer), texts[what], differences)
             add_row(f"single characters, {name}", what, differences)
     # The models' own files, without a tokenizer.json.
     for path, make in (("gpt2", lambda folder: byte_level(gpt2_model(folder))),
@@ -247,7 +272,7 @@ def check(settings, worker, folder):
             continue
         worker.ask("load", path=str(folder_of_files))
         differences = Differences()
-        compare(worker, folder, make(folder_of_files), EDGES + texts["10,000 random strings"], differences)
+        compare(worker, folder, Package(make(folder_of_files)), EDGES + texts["10,000 random strings"], differences)
         add_row(f"the files of {path}", "edge cases, random strings", differences)
     head = ["| tokenizer | texts | texts | tokens | with other ids | other places | other types | other decoded text |",
             "|---|---|---:|---:|---:|---:|---:|---:|"]
