@@ -2,8 +2,10 @@
 /// The keys and names that several decoders without an encoder have in Hugging Face's files.
 #pragma once
 
+#include <optional>
 #include <string>
 
+#include "rapt/core/token_batch.hpp"
 #include "rapt/pretrained/stored_name.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
@@ -25,7 +27,18 @@ void visit_gpt2_keys(Self& self, const Visitor& key) {
   key("scale_attn_by_inverse_layer_idx", self.scale_attention_by_layer);
 }
 
-/// The tokens of a language model that both config.json and generation_config.json name.
+/// What tokens mean that a config.json does not name, before it is read. A token that the model's vocabulary does not
+/// have is none: transformers would wait for it in vain.
+template <class Config>
+void set_default_text_tokens(Config& config, std::optional<TokenId> begin, std::optional<TokenId> end) {
+  const auto exists = [&](std::optional<TokenId> token) { return token && *token < config.vocabulary; };
+  config.begin_token = exists(begin) ? begin : std::nullopt;
+  config.end_tokens.clear();
+  if (exists(end)) config.end_tokens.push_back(*end);
+}
+
+/// The tokens of a language model that both config.json and generation_config.json name. An absent key means the
+/// model's default in the first (`kHasDefaultTokens`), and none in the second.
 template <class Self, class Visitor>
 void visit_text_tokens(Self& self, const Visitor& key) {
   key("bos_token_id", self.begin_token);

@@ -12,10 +12,12 @@ template <>
 struct PretrainedFormat<GptConfig> {
   static constexpr std::string_view kModelType = "gpt2", kArchitecture = "GPT2LMHeadModel",
                                     kBasePrefix = "transformer.";
+  static constexpr bool kHasDefaultTokens = true;
 
   template <class Self, class Visitor>
   static void visit_keys(Self& self, const Visitor& key) {
     key("vocab_size", self.vocabulary);
+    if constexpr (!std::is_const_v<Self>) detail::set_default_text_tokens(self, 50256, 50256);
     detail::visit_gpt2_keys(self, key);
     key("tie_word_embeddings", self.tie_embeddings);
     detail::visit_text_tokens(self, key);

@@ -18,6 +18,7 @@ namespace rapt { inline namespace RAPT_ABI {
 template <>
 struct PretrainedFormat<LlamaConfig> {
   static constexpr std::string_view kModelType = "llama", kBasePrefix = "model.";
+  static constexpr bool kHasDefaultTokens = true;
   static constexpr auto kModelTypes = std::to_array<std::string_view>({"llama", "mistral", "qwen2", "qwen3", "phi3"});
   /// Which of these models has these settings.
   [[nodiscard]] static std::string model_type(const LlamaConfig& config) {
@@ -61,6 +62,9 @@ struct PretrainedFormat<LlamaConfig> {
     key("tie_word_embeddings", self.tie_embeddings);
     key("attention_dropout", self.attention_dropout);
     key("initializer_range", self.init_std);
+    if constexpr (kReads) {
+      if (!type.starts_with("qwen")) detail::set_default_text_tokens(self, 1, type == "phi3" ? 32000 : 2);
+    }
     detail::visit_text_tokens(self, key);
     key("pad_token_id", self.pad_token);
     if constexpr (!kReads) {  // without the key transformers would pad with 32000, which the vocabulary may not have
