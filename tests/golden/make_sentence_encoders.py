@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Writes sentence_encoders.json: vectors that sentence-transformers gives texts with encoders of several families.
 
-    python tests/golden/make_sentence_encoders.py [folder]        # default: the folder of this script
+    python tests/golden/make_sentence_encoders.py [folder]        # default: the folder of this script; needs
+                                                                  # sentence-transformers 6.2
 
 The models are those of pipelines.json. The file:
 
@@ -61,11 +62,13 @@ def cases(golden):
     yield roberta, {**modules("mean", True, 8), "sentence_bert_config.json": {"max_seq_length": 14, "do_lower_case": False},
                     **tokenizer_config(roberta, truncation_side="left")}
     yield roberta, {**modules("cls", False, 8), "sentence_roberta_config.json": {"max_seq_length": 9, "do_lower_case": True}}
-    yield "distilbert", {**modules("cls", True, 16), "sentence_distilbert_config.json": {"max_seq_length": 12}}
+    yield "distilbert", {**modules("cls", True, 16), "sentence_distilbert_config.json": {"max_seq_length": 12},
+                         "1_Pooling/config.json": {"embedding_dimension": 16, "pooling_mode": ["cls"]}}
     yield "modernbert", {**modules("mean", False, 16), "sentence_bert_config.json": {"max_seq_length": None},
                          **tokenizer_config("modernbert", model_max_length=13)}
-    yield "fill", {**modules("mean", True, 16), "sentence_bert_config.json": {"max_seq_length": 500},
-                   **tokenizer_config("fill", truncation_side="left")}
+    yield "fill", {**modules("mean", True, 16), "sentence_bert_config.json": {"max_seq_length": 20},
+                   **tokenizer_config("fill", truncation_side="left"),
+                   "1_Pooling/config.json": {"embedding_dimension": 16, "pooling_mode": "mean", "include_prompt": True}}
 
 
 def main():

@@ -154,6 +154,8 @@ TEST_F(SentenceFolder, WhatItCannotDoIsRefused) {
   expect_error("cannot pool by \"pooling_mode_weightedmean_tokens\"");
   write("Pooling/config.json", R"({"pooling_mode_mean_tokens": true, "pooling_mode_cls_token": true})");
   expect_error("cannot pool by \"pooling_mode_cls_token, pooling_mode_mean_tokens\"");
+  write("Pooling/config.json", R"({"pooling_mode": ["mean", "max"]})");
+  expect_error("cannot pool by \"mean, max\"");
   std::filesystem::remove(path() / "Pooling" / "config.json");
   expect_error("config.json");
   write("modules.json", "{}");

@@ -129,12 +129,20 @@ struct SentenceFolder {
   [[nodiscard]] static SentencePooling read_pooling(const std::filesystem::path& file, std::string_view where) {
     const nlohmann::json json = read_json_object(file, where);
     std::string chosen;
-    for (const auto& [key, value] : json.items()) {
-      if (key.starts_with("pooling_mode_") && value == true) chosen += (chosen.empty() ? "" : ", ") + key;
+    const auto choose = [&](const std::string& mode) { chosen += (chosen.empty() ? "" : ", ") + mode; };
+    if (const auto mode = json.find("pooling_mode"); mode != json.end()) {  // since version 6
+      for (const nlohmann::json& one : mode->is_array() ? *mode : nlohmann::json::array({*mode})) {
+        choose(one.is_string() ? one.get<std::string>() : describe(one));
+      }
+    } else {
+      for (const auto& [key, value] : json.items()) {
+        if (key.starts_with("pooling_mode_") && value == true) choose(key);
+      }
     }
-    require<IoError>(chosen == "pooling_mode_mean_tokens" || chosen == "pooling_mode_cls_token", where, file.string(),
+    const bool first = chosen == "pooling_mode_cls_token" || chosen == "cls";
+    require<IoError>(first || chosen == "pooling_mode_mean_tokens" || chosen == "mean", where, file.string(),
                      ": cannot pool by ", quote_name(chosen));
-    return chosen == "pooling_mode_cls_token" ? SentencePooling::first : SentencePooling::mean;
+    return first ? SentencePooling::first : SentencePooling::mean;
   }
 
   /// The settings of the Transformer, which lie beside the model, in the first of the names that

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <type_traits>
 
 #include "rapt/core/token_batch.hpp"
 #include "rapt/pretrained/stored_name.hpp"
@@ -27,25 +28,32 @@ void visit_gpt2_keys(Self& self, const Visitor& key) {
   key("scale_attn_by_inverse_layer_idx", self.scale_attention_by_layer);
 }
 
-/// What tokens mean that a config.json does not name, before it is read. A token that the model's vocabulary does not
-/// have is none: transformers would wait for it in vain.
-template <class Config>
-void set_default_text_tokens(Config& config, std::optional<TokenId> begin, std::optional<TokenId> end) {
-  const auto exists = [&](std::optional<TokenId> token) { return token && *token < config.vocabulary; };
-  config.begin_token = exists(begin) ? begin : std::nullopt;
-  config.end_tokens.clear();
-  if (exists(end)) config.end_tokens.push_back(*end);
-}
-
-/// The tokens of a language model that both config.json and generation_config.json name. An absent key means the
-/// model's default in the first (`kHasDefaultTokens`), and none in the second.
+/// The tokens of a language model that both config.json and generation_config.json name.
 template <class Self, class Visitor>
 void visit_text_tokens(Self& self, const Visitor& key) {
   key("bos_token_id", self.begin_token);
   key("eos_token_id", self.end_tokens);
 }
 
-/// The same, and those that generation_config.json alone may name.
+/// The same in config.json, of a format with `kHasDefaultTokens`: what absent keys mean there, unless the vocabulary
+/// does not have the token. Where a model has no such token, the key is null.
+template <class Self, class Visitor>
+void visit_text_tokens(Self& self, const Visitor& key, std::optional<TokenId> begin, std::optional<TokenId> end) {
+  if (begin && *begin >= self.vocabulary) begin.reset();
+  if (end && *end >= self.vocabulary) end.reset();
+  if constexpr (!std::is_const_v<Self>) {
+    self.begin_token = begin;
+    self.end_tokens.clear();
+    if (end) self.end_tokens.push_back(*end);
+  }
+  visit_text_tokens(self, key);
+  if constexpr (std::is_const_v<Self>) {
+    if (begin && !self.begin_token) key.constant("bos_token_id", nullptr);
+    if (end && self.end_tokens.empty()) key.constant("eos_token_id", nullptr);
+  }
+}
+
+/// The same in generation_config.json, and those that it alone may name.
 template <class Self, class Visitor>
 void visit_text_generation_keys(Self& self, const Visitor& key) {
   visit_text_tokens(self, key);

@@ -53,8 +53,7 @@ struct PretrainedFormat<GemmaConfig> {
     key("attention_bias", self.attention_bias);
     key("attention_dropout", self.attention_dropout);
     key("initializer_range", self.init_std);
-    if constexpr (kReads) detail::set_default_text_tokens(self, 2, 1);
-    detail::visit_text_tokens(self, key);
+    detail::visit_text_tokens(self, key, 2, 1);
     key("pad_token_id", self.pad_token);
     key("query_pre_attn_scalar", self.query_scalar);
     if (!gemma3) visit_cap(self.score_cap, "attn_logit_softcapping", key);  // Gemma 3 of transformers does not read it

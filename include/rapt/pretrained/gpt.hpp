@@ -17,10 +17,9 @@ struct PretrainedFormat<GptConfig> {
   template <class Self, class Visitor>
   static void visit_keys(Self& self, const Visitor& key) {
     key("vocab_size", self.vocabulary);
-    if constexpr (!std::is_const_v<Self>) detail::set_default_text_tokens(self, 50256, 50256);
     detail::visit_gpt2_keys(self, key);
     key("tie_word_embeddings", self.tie_embeddings);
-    detail::visit_text_tokens(self, key);
+    detail::visit_text_tokens(self, key, 50256, 50256);
     key("pad_token_id", self.pad_token);
     key.must_be("add_cross_attention", false);
   }

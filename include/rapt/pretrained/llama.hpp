@@ -62,10 +62,11 @@ struct PretrainedFormat<LlamaConfig> {
     key("tie_word_embeddings", self.tie_embeddings);
     key("attention_dropout", self.attention_dropout);
     key("initializer_range", self.init_std);
-    if constexpr (kReads) {
-      if (!type.starts_with("qwen")) detail::set_default_text_tokens(self, 1, type == "phi3" ? 32000 : 2);
+    if (type.starts_with("qwen")) {
+      detail::visit_text_tokens(self, key);
+    } else {
+      detail::visit_text_tokens(self, key, 1, type == "phi3" ? 32000 : 2);
     }
-    detail::visit_text_tokens(self, key);
     key("pad_token_id", self.pad_token);
     if constexpr (!kReads) {  // without the key transformers would pad with 32000, which the vocabulary may not have
       if (type == "phi3" && !self.pad_token) key.constant("pad_token_id", nullptr);
