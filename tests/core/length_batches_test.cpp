@@ -63,9 +63,10 @@ TEST(LengthBatches, AreTheSameOnAnyThreadsAndLackNothing) {
 
 TEST(LengthBatches, ErrorsComeThrough) {
   const RowSplits splits = RowSplits::equal(9, 3);
-  EXPECT_THROW(rapt::for_batches_of_like_length(
-                   splits, 6, [](std::span<const Index> numbers) { rapt::require(numbers.size() > 1, "test", "alone"); }),
-               rapt::ValueError);
+  EXPECT_THROW(
+      rapt::for_batches_of_like_length(
+          splits, 6, [](std::span<const Index> numbers) { rapt::require(numbers.size() > 1, "test", "alone"); }),
+      rapt::ValueError);
 }
 
 }  // namespace

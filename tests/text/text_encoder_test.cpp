@@ -109,8 +109,8 @@ TEST(TextEncoder, AProductHasThePairsOfAllTexts) {
   for (const rapt::EncodeOptions& options :
        {rapt::EncodeOptions(), rapt::EncodeOptions{.add_special = false},
         rapt::EncodeOptions{.truncation = rapt::Truncation{}},
-        rapt::EncodeOptions{
-            .truncation = rapt::Truncation{.max_tokens = 9, .strategy = Strategy::only_first, .left = true}}}) {
+        rapt::EncodeOptions{.truncation =
+                                rapt::Truncation{.max_tokens = 9, .strategy = Strategy::only_first, .left = true}}}) {
     const rapt::PairBatch product = encoder.encode_product(first, second, options);
     std::vector<std::string> firsts, seconds;
     for (const std::string& a : first) {
@@ -140,9 +140,10 @@ TEST(TextEncoder, ErrorsNameTheTextAndTheByte) {
             "[byte_encoder.encode_product, second texts] text must be UTF-8: text 1, byte 2 of 2");
   const rapt::Truncation first_alone{.max_tokens = 4, .strategy = rapt::Truncation::Strategy::only_first};
   const std::vector<std::string> longer = {"a", "abcdefgh"};
-  EXPECT_EQ(text([&] { (void)encoder.encode_product(good, longer, {.truncation = first_alone}); }),
-            "[byte_encoder.encode_product] text 0 of the first and text 1 of the second: [byte_encoder] truncation of the "
-            "first text alone cannot make 1 and 8 tokens 3");
+  EXPECT_EQ(
+      text([&] { (void)encoder.encode_product(good, longer, {.truncation = first_alone}); }),
+      "[byte_encoder.encode_product] text 0 of the first and text 1 of the second: [byte_encoder] truncation of the "
+      "first text alone cannot make 1 and 8 tokens 3");
   EXPECT_EQ(text([] { ByteEncoder(2); }), "[byte_encoder] max_tokens must be 0 or more than the special tokens: 2");
 }
 

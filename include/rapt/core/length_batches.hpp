@@ -15,9 +15,9 @@
 namespace rapt { inline namespace RAPT_ABI {
 
 /// Calls f(numbers) for batches of at most `most_tokens` tokens, of sequences of like length, by their numbers in the
-/// order of their lengths; a longer sequence is a batch by itself. Which sequences are together follows from the lengths
-/// alone. `f` is called from several threads, each of which takes a batch of its own, the one of the longest sequences
-/// first; a single batch is shared by all. Rethrows the first exception of `f`.
+/// order of their lengths; a longer sequence is a batch by itself. Which sequences are together follows from the
+/// lengths alone. `f` is called from several threads, each of which takes a batch of its own, the one of the longest
+/// sequences first; a single batch is shared by all. Rethrows the first exception of `f`.
 template <class F>
 void for_batches_of_like_length(const RowSplits& splits, Index most_tokens, const F& f) {
   std::vector<Index> order(to_size(splits.sequences()));

@@ -30,8 +30,8 @@ enum class StopCriterion {
 /// Defaults are the paper's.
 struct BeamSearchOptions {
   Index beam_size = 4;
-  /// alpha of the length penalty, by which log-probabilities are divided; 0: none. Below 0 the penalty falls with length,
-  /// so that shorter hypotheses are preferred still more.
+  /// alpha of the length penalty, by which log-probabilities are divided; 0: none. Below 0 the penalty falls with
+  /// length, so that shorter hypotheses are preferred still more.
   float length_penalty = 0.6f;
   LengthNormalisation length_normalisation = LengthNormalisation::paper;
   GenerationOptions generation = {};

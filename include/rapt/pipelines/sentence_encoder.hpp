@@ -168,8 +168,8 @@ struct SentenceFolder {
 /// An encoder of BERT's families with its tokenizer. A const one may be used from many threads.
 class SentenceEncoder {
  public:
-  /// `model`: a Bert<float> or ModernBert<float>. Texts that are too long for the tokenizer's truncation or else for the
-  /// model's positions are cut off. Throws ValueError for a tokenizer with more tokens than the model.
+  /// `model`: a Bert<float> or ModernBert<float>. Texts that are too long for the tokenizer's truncation or else for
+  /// the model's positions are cut off. Throws ValueError for a tokenizer with more tokens than the model.
   template <ConfiguredModel M>
   SentenceEncoder(M model, PretrainedTokenizer tokenizer, const SentenceEmbeddingOptions& options = {})
       : SentenceEncoder(std::make_shared<const detail::SentenceModelOf<M>>(std::move(model)), std::move(tokenizer),
@@ -178,8 +178,8 @@ class SentenceEncoder {
   }
 
   /// Reads a folder: model and tokenizer, what modules.json says of pooling and normalisation, and on which side texts
-  /// of more than how many tokens are cut off. Without a modules.json vectors are means of length 1. Throws IoError that
-  /// names the file for what it cannot do, such as a further layer, or a model of another family.
+  /// of more than how many tokens are cut off. Without a modules.json vectors are means of length 1. Throws IoError
+  /// that names the file for what it cannot do, such as a further layer, or a model of another family.
   [[nodiscard]] static SentenceEncoder load(const std::filesystem::path& folder) {
     const auto settings = detail::SentenceFolder::read(folder, kWhere);
     AnyTokenizer tokenizer = AnyTokenizer::load(settings.model);

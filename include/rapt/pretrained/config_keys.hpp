@@ -94,7 +94,8 @@ class ConfigReader {
                      ", which this model cannot do: it must be ", nlohmann::json(wanted).dump());
   }
   /// Names of classes by number, {"0": "negative", "1": "positive"}. If "num_labels" says that there are another number
-  /// of them, they are called LABEL_0 and so on, as in transformers: old folders have the names of two classes beside it.
+  /// of them, they are called LABEL_0 and so on, as in transformers: old folders have the names of two classes beside
+  /// it.
   void labels(const char* key, std::vector<std::string>& names) const {
     constexpr Index kMostLabels = 100000;
     std::optional<Index> count;

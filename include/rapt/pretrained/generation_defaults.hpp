@@ -179,8 +179,8 @@ class GenerationSettings {
   /// What an absent key means where config.json stands for the settings: some models have a default there.
   void add_defaults_of_model() {
     const nlohmann::json& type = detail::value_or_null(json_, "model_type");
-    for (const auto& [name, end] : {std::pair{"bart", 2}, std::pair{"mbart", 2}, std::pair{"pegasus", 1},
-                                    std::pair{"marian", 0}}) {
+    for (const auto& [name, end] :
+         {std::pair{"bart", 2}, std::pair{"mbart", 2}, std::pair{"pegasus", 1}, std::pair{"marian", 0}}) {
       if (type == name && !json_.contains("forced_eos_token_id")) json_["forced_eos_token_id"] = end;
     }
   }
