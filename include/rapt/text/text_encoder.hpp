@@ -93,6 +93,36 @@ class TextEncoder {
             "there must be as many first as second texts: ", first.size(), " and ", second.size());
     return encode_many(first, second, pair_, ".encode_pairs", options);
   }
+  /// The pairs of each first text with each second one, each as `encode_pair` gives it: pair (i, j) is sequence
+  /// i * second.size() + j. Each text is cut into tokens once, on all threads.
+  [[nodiscard]] PairBatch encode_product(std::span<const std::string> first, std::span<const std::string> second,
+                                         const EncodeOptions& options = {}) const {
+    EncodeOptions inner = options;  // of the texts by themselves
+    inner.add_special = false;
+    inner.truncation = Truncation{};
+    const std::array<TokenBatch, 2> texts = {
+        encode_many(first, {}, single_, ".encode_product, first texts", inner).tokens,
+        encode_many(second, {}, single_, ".encode_product, second texts", inner).tokens};
+    PairBatch batch;
+    std::array<detail::TokenSink, 2> sinks;
+    const Index firsts = texts[0].sequences(), seconds = texts[1].sequences();
+    for (Index pair = 0; pair < firsts * seconds; ++pair) {
+      for (std::size_t t = 0; t < 2; ++t) {
+        const std::span<const TokenId> tokens = texts[t].sequence(t == 0 ? pair / seconds : pair % seconds);
+        sinks[t].ids.assign(tokens.begin(), tokens.end());
+      }
+      try {
+        truncate(sinks, pair_, options);
+      } catch (const ValueError& error) {
+        fail(name(".encode_product"), "text ", pair / seconds, " of the first and text ", pair % seconds,
+             " of the second: ", error.what());
+      }
+      const std::size_t before = batch.tokens.tokens.size();
+      lay_out(sinks, pair_, options, batch.tokens.tokens, &batch.types);
+      batch.tokens.row_splits.push_back(static_cast<Index>(batch.tokens.tokens.size() - before));
+    }
+    return batch;
+  }
 
  protected:
   /// The ids of one text's tokens, cut off and with the special tokens around them.
