@@ -1,7 +1,7 @@
 /// \file
 /// Reading the files of pretrained tokenizers: vocab.json with merges.txt (GPT-2), vocab.txt (BERT), tokenizer.json for
-/// both (tokenizer_json.hpp), SentencePiece's models (sentencepiece_folder.hpp), as Hugging Face writes them, and
-/// tiktoken's ranks (rank_file.hpp).
+/// both (tokenizer_json.hpp), SentencePiece's models (sentencepiece_folder.hpp), as Hugging Face writes them,
+/// tiktoken's ranks (rank_file.hpp), and those in GGUF files (gguf_tokenizer.hpp).
 ///
 /// Whatever is wrong with a file is an IoError that names the file and the part of it.
 #pragma once
@@ -20,8 +20,11 @@
 
 #include "rapt/core/error.hpp"
 #include "rapt/core/token_batch.hpp"
+#include "rapt/io/gguf.hpp"
 #include "rapt/pretrained/clean_up_keys.hpp"
 #include "rapt/pretrained/folder_contents.hpp"
+#include "rapt/pretrained/gguf_model.hpp"
+#include "rapt/pretrained/gguf_tokenizer.hpp"
 #include "rapt/pretrained/languages.hpp"
 #include "rapt/pretrained/rank_file.hpp"
 #include "rapt/pretrained/sentencepiece_file.hpp"
@@ -113,14 +116,14 @@ inline void set_roberta_tokens(const TokenizerFolder& settings, ByteLevelBpeOpti
 
 }  // namespace detail
 
-/// Reads a tokenizer.json, SentencePiece's model, or ranks whose name is known (qwen.tiktoken, cl100k_base.tiktoken,
-/// Llama 3's tokenizer.model), or from a folder tokenizer.json, SentencePiece's model (of MarianMT the source's: see
-/// load_tokenizers) or ranks, vocab.json with merges.txt, or vocab.txt, whichever there is first. Without a
-/// tokenizer.json, tokenizer_config.json says, if it is there, what the others do not: do_lower_case, strip_accents,
-/// tokenize_chinese_chars, add_prefix_space, and by its tokenizer_class, or config.json by the model's type, that texts
-/// stand between RoBERTa's and BART's special tokens. A folder's tokenizer_config.json also says whether decoding
-/// cleans up spaces (clean_up_tokenization_spaces; not if it is absent or null), with a tokenizer.json as without. As
-/// in transformers 5, byte pair encoding takes that only together with
+/// Reads a tokenizer.json, SentencePiece's model, ranks whose name is known (qwen.tiktoken, cl100k_base.tiktoken,
+/// Llama 3's tokenizer.model), or the tokenizer in a GGUF file (*.gguf), or from a folder tokenizer.json,
+/// SentencePiece's model (of MarianMT the source's: see load_tokenizers) or ranks, vocab.json with merges.txt, or
+/// vocab.txt, whichever there is first. Without a tokenizer.json, tokenizer_config.json says, if it is there, what the
+/// others do not: do_lower_case, strip_accents, tokenize_chinese_chars, add_prefix_space, and by its tokenizer_class,
+/// or config.json by the model's type, that texts stand between RoBERTa's and BART's special tokens. A folder's
+/// tokenizer_config.json also says whether decoding cleans up spaces (clean_up_tokenization_spaces; not if it is absent
+/// or null), with a tokenizer.json as without. As in transformers 5, byte pair encoding takes that only together with
 /// clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output. A folder that has the files of another
 /// tokenizer is an error that names them.
 [[nodiscard]] inline PretrainedTokenizer load_tokenizer(const std::filesystem::path& path) {
@@ -131,6 +134,10 @@ inline void set_roberta_tokens(const TokenizerFolder& settings, ByteLevelBpeOpti
     const std::string_view foreign = detail::foreign_tokenizer(path.filename().string());
     require<IoError>(foreign.empty(), "tokenizer", path.string(), ": ", foreign, " files are not read yet");
     if (path.extension() == ".tiktoken") return detail::load_known_ranks(path);
+    if (detail::is_gguf(path)) {
+      const GgufFile file(path);
+      return detail::GgufTokenizer(file).read();
+    }
     if (detail::is_sentencepiece(path.filename().string())) {
       return detail::holds_ranks(path) ? detail::load_known_ranks(path) : load_sentencepiece(path);
     }

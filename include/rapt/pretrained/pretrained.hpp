@@ -1,6 +1,7 @@
 /// \file
-/// Models in Hugging Face folders: config.json and safetensors, in one file or several. A program includes the header
-/// of the model that it loads, which says what the model is called there (`PretrainedFormat`).
+/// Models in Hugging Face folders: config.json and the weights, in one file or several, of safetensors or of torch.save
+/// (pytorch_model.bin); and models in GGUF files. A program includes the header of the model that it loads, which says
+/// what the model is called there (`PretrainedFormat`).
 ///
 /// ```cpp
 /// #include "rapt/pretrained/gpt.hpp"
@@ -20,11 +21,13 @@
 
 #include "rapt/core/atomic_file.hpp"
 #include "rapt/core/error.hpp"
+#include "rapt/io/gguf.hpp"
 #include "rapt/io/json.hpp"
 #include "rapt/io/model_file.hpp"
 #include "rapt/io/safetensors.hpp"
 #include "rapt/nn/module.hpp"
 #include "rapt/pretrained/folder_contents.hpp"
+#include "rapt/pretrained/gguf_model.hpp"
 #include "rapt/pretrained/pretrained_config.hpp"
 #include "rapt/pretrained/pretrained_folder.hpp"
 #include "rapt/pretrained/pretrained_format.hpp"
@@ -61,8 +64,10 @@ template <class Config>
 
 }  // namespace detail
 
-/// What a folder's config.json says the model is: "gpt2", "bert", ... Throws IoError when it says nothing.
+/// What a folder's config.json, or a GGUF file, says the model is: "gpt2", "bert", ... Throws IoError when it says
+/// nothing.
 [[nodiscard]] inline std::string pretrained_type(const std::filesystem::path& path) {
+  if (detail::is_gguf(path)) return std::string(detail::GgufSettings(GgufFile(path)).architecture().model_type);
   const detail::FolderContents contents(path, "pretrained", "config.json");
   if (!contents.has("config.json")) contents.refuse_without("no config.json");
   const nlohmann::json config = detail::read_json_object(path / "config.json", "pretrained");
@@ -72,9 +77,9 @@ template <class Config>
   return type->get<std::string>();
 }
 
-/// The model that a folder holds. Its weights lie in the mapped file where the file keeps them as rapt does: they are
-/// read from the disk when they are used, and not held a second time. A file that is mapped must not be shortened or
-/// overwritten in place; replacing it, as all writers here do, is no harm.
+/// The model that a folder or a GGUF file (*.gguf) holds. Its weights lie in the mapped file where the file keeps them
+/// as rapt does: they are read from the disk when they are used, and not held a second time. A file that is mapped must
+/// not be shortened or overwritten in place; replacing it, as all writers here do, is no harm.
 ///
 /// Searches begin and end where generation_config.json says, or config.json where there is no such file.
 ///

@@ -14,7 +14,7 @@
 #include "rapt/core/error.hpp"
 #include "rapt/core/thread_pool.hpp"
 #include "rapt/io/model_file.hpp"
-#include "rapt/io/safetensors.hpp"
+#include "rapt/io/tensor_file.hpp"
 #include "rapt/nn/module.hpp"
 #include "rapt/pretrained/folder_contents.hpp"
 #include "rapt/pretrained/pretrained_folder.hpp"
@@ -118,7 +118,7 @@ class PretrainedLoader {
           missing.push_back(part.name);
           continue;
         }
-        const SafetensorsFile& file = folder_.file_of(part.name);
+        const TensorFile& file = folder_.file_of(part.name);
         file.require_readable(part.name);
         const Shape stored = file.shape(part.name), wanted = stored_shape(parameter, part);
         require<ShapeError>(without_leading_ones(stored) == without_leading_ones(wanted), kWhere, file.path(), ": ",
@@ -160,7 +160,7 @@ class PretrainedLoader {
   }
 
   [[nodiscard]] Tensor<T> mapped(const std::string& name) {
-    const SafetensorsFile& file = folder_.file_of(name);
+    const TensorFile& file = folder_.file_of(name);
     std::shared_ptr<const void>& mapping = mappings_[file.path()];
     if (mapping == nullptr) mapping = file.map();
     return file.template borrow<T>(name, mapping);

@@ -54,6 +54,7 @@ class TokenizerJsonReader {
   using Json = nlohmann::json;
 
   explicit TokenizerJsonReader(const std::filesystem::path& path) : json_(path) {}
+  explicit TokenizerJsonReader(TokenizerJson json) : json_(std::move(json)) {}
 
   [[nodiscard]] PretrainedTokenizer read(const CleanUpSpaces& cleans_up = {}) {
     const Json& root = json_.root();

@@ -102,6 +102,9 @@ class TokenizerJson {
     check(root_.is_object(), "", "must be an object");
   }
 
+  /// What a file of another format holds, as JSON.
+  TokenizerJson(Json root, std::string file) : file_(std::move(file)), root_(std::move(root)) {}
+
   [[nodiscard]] const Json& root() const { return root_; }
   [[nodiscard]] const std::string& file() const { return file_; }
 
