@@ -189,6 +189,8 @@ class MultiHeadAttention {
   [[nodiscard]] Index value_columns() const { return options_.key_value_heads * options_.value_head_dim; }
   /// The options as they were given, with defaults of 0 replaced by what they stand for.
   [[nodiscard]] const MultiHeadAttentionOptions& options() const { return options_; }
+  /// The projections of queries, keys and values, one below the other   // [(H + K) d_k + K d_v, D]
+  [[nodiscard]] const Parameter<T>& in_proj_weight() const { return in_proj_weight_; }
   /// The rotary positions, whose table another layer may share; nullptr: there are none.
   [[nodiscard]] const Rotary<T>* rotary() const { return rotary_ ? &*rotary_ : nullptr; }
   /// From now on a token attends only to keys at most so many positions away; unset: no limit.

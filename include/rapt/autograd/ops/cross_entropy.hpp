@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "rapt/autograd/record.hpp"
+#include "rapt/autograd/weight_adapter.hpp"
 #include "rapt/kernels/cross_entropy.hpp"
 #include "rapt/kernels/gemm/gemm.hpp"
 
@@ -238,6 +239,8 @@ template <class T>
                       x.shape(), ", the weight [V, D] is ", weight.shape());
   require<ShapeError>(!bias.defined() || bias.size() == vocabulary, "linear_cross_entropy", "the weight [V, D] is ",
                       weight.shape(), ", the bias ", bias.defined() ? bias.shape() : Shape{});
+  require(detail::adapter_of(weight) == nullptr, "linear_cross_entropy",
+          "the weight [V, D] has an adapter, which this loss does not compute: its shape is ", weight.shape());
   detail::CrossEntropyTargets<T> checked("linear_cross_entropy", x.shape(), rows, vocabulary, targets, options);
   const bool recording = will_record<T>({x, weight, bias}), by_row = checked.reduction() == Reduction::none;
   const Tensor<T>* bias_value = bias.defined() ? &bias.value() : nullptr;

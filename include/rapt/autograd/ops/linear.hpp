@@ -4,8 +4,10 @@
 
 #include <tuple>
 
+#include "rapt/autograd/ops/activation.hpp"
 #include "rapt/autograd/packed_weight.hpp"
 #include "rapt/autograd/record.hpp"
+#include "rapt/autograd/weight_adapter.hpp"
 #include "rapt/kernels/linear_backward.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -37,6 +39,7 @@ void linear_of_packed(const Variable<T>& x, const Variable<T>& weight, Index fir
 }  // namespace detail
 
 /// y = activation(x W^T + b)   // [N, out] from x [N, in], W [out, in], b [out] (undefined: none)
+/// If the calling thread uses an adapter of W (UseAdapter), its map stands in place of x W^T + b.
 template <class T>
 [[nodiscard]] Variable<T> linear(const Variable<T>& x, const Variable<T>& weight, const Variable<T>& bias,
                                  Activation activation = Activation::none, OutputRange outputs = {}) {
@@ -47,6 +50,11 @@ template <class T>
       " .. ", outputs.first + outputs.count);
   require<ShapeError>(!bias.defined() || bias.size() == weight.rows(), "linear", "the weight [out, in] is ",
                       weight.shape(), ", the bias ", bias.defined() ? bias.shape() : Shape{});
+  if (const WeightAdapter<T>* const adapter = detail::adapter_of(weight)) {
+    const UseAdapter<T> none(nullptr);
+    Variable<T> z = adapter->apply(x, weight, bias, outputs.first, outputs.count);
+    return activation == Activation::none ? z : activate(z, activation);
+  }
   Tensor<T> y(Shape{x.rows(), outputs.count}), derivative;
   if (!kernels::derivative_reads_output(activation) && will_record<T>({x, weight, bias})) {
     derivative = Tensor<T>(y.shape());
