@@ -173,6 +173,24 @@ class SafetensorsFile {
     char* elements = static_cast<char*>(const_cast<void*>(mapping.get())) + offset;
     return Tensor<T>::borrowed(reinterpret_cast<T*>(elements), shape(name), mapping);
   }
+  /// The bits of a tensor of F16 or BF16. Throws IoError for another type.
+  [[nodiscard]] Tensor<std::uint16_t> read_bits(std::string_view name) const {
+    const detail::SafetensorsRecord& found = record(name);
+    require_half(found);
+    Tensor<std::uint16_t> bits(shape(name));
+    read_bytes(data_start_ + found.begin, bits.data(), found.end - found.begin);
+    return bits;
+  }
+  /// As `read_bits`, in the mapped file itself, which it keeps, if they are aligned there.
+  [[nodiscard]] Tensor<std::uint16_t> borrow_bits(std::string_view name,
+                                                  const std::shared_ptr<const void>& mapping) const {
+    const detail::SafetensorsRecord& found = record(name);
+    require_half(found);
+    const std::uint64_t offset = data_start_ + found.begin;
+    if (offset % alignof(std::uint16_t) != 0 || found.begin == found.end) return read_bits(name);
+    char* elements = static_cast<char*>(const_cast<void*>(mapping.get())) + offset;
+    return Tensor<std::uint16_t>::borrowed(reinterpret_cast<std::uint16_t*>(elements), shape(name), mapping);
+  }
 
  private:
   static constexpr std::string_view kWhere = "safetensors";
@@ -188,6 +206,12 @@ class SafetensorsFile {
                     names_.size() > 5 ? ", ..." : "");
     }
     return header_.records[found->second];
+  }
+
+  void require_half(const detail::SafetensorsRecord& found) const {
+    require<IoError>(found.dtype == Dtype::kF16 || found.dtype == Dtype::kBF16, kWhere, path_, ": ",
+                     detail::quote_name(found.name), ": has elements of ", detail::quote_name(found.dtype_name),
+                     ", wanted are F16 or BF16");
   }
 
   void read_bytes(std::uint64_t offset, void* target, std::uint64_t bytes) const {
