@@ -86,7 +86,7 @@ template <class Config>
 /// Throws IoError or ShapeError that names the file and what is wrong: another architecture, settings that the model
 /// does not have, a missing or surplus tensor, a shape that does not fit.
 template <ConfiguredModel M>
-[[nodiscard]] M from_pretrained(const std::filesystem::path& path) {
+[[nodiscard]] M from_pretrained(const std::filesystem::path& path, const PretrainedOptions& options = {}) {
   static_assert(
       HasPretrainedFormat<typename M::Config>,
       "from_pretrained: include the header of the model's folders, rapt/pretrained/<model>.hpp: for rapt::Gpt "
@@ -94,7 +94,7 @@ template <ConfiguredModel M>
   const PretrainedFolder folder(path);
   const auto config = detail::config_of<typename M::Config>(folder);
   M model = detail::without_weights<M>(config, folder.sizes(), "pretrained", folder.config_path());
-  detail::PretrainedLoader<M>(model, folder).load();
+  detail::PretrainedLoader<M>(model, folder, options).load();
   return model;
 }
 
