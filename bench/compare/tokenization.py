@@ -138,6 +138,7 @@ class Package:
 
     def __init__(self, tokenizer, skips=(True, False)):
         self.tokenizer = tokenizer
+        tokenizer.no_padding()  # rapt has none
         self.skips = skips  # how texts are decoded: whether special tokens are left out
 
     def encode(self, firsts, seconds, add_special):

@@ -11,7 +11,7 @@ many texts as --few says, a tokenizer of each other component of tokenizer.json 
 
 The texts: lines of the corpora, prefixes and windows of them, several joined by spaces of all kinds, with doubled
 spaces and special tokens in between; random strings; every code point between letters and between spaces, and, alone,
-every assigned one. All are drawn from a fixed seed.
+every assigned one. All are drawn from a fixed seed; FOLDER keeps them, too.
 
 A line for each kind goes to FOLDER/table.md as soon as it is known. It fails if anything differs. Needs numpy,
 tokenizers, sentencepiece and tiktoken (checked with 0.23, 0.2.3 and 0.14), for which reason it is not part of the tests.
@@ -416,7 +416,10 @@ def main():
     settings.folder.mkdir(parents=True, exist_ok=True)
     if not settings.worker.is_file():
         parser.error(f"there is no {settings.worker}: build the target rapt_tokenizer_worker, or give --worker")
-    texts = all_texts(settings.data, settings.texts)
+    path = settings.folder / f"texts of {settings.texts}.json"
+    if not path.is_file():
+        path.write_text(json.dumps(all_texts(settings.data, settings.texts)), encoding="utf-8")
+    texts = json.loads(path.read_text(encoding="utf-8"))
     memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
     total = 0
     with tempfile.TemporaryDirectory(dir=memory) as scratch, Worker([str(settings.worker)]) as worker, \
