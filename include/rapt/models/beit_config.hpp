@@ -109,11 +109,7 @@ struct BeitConfig {
   static void visit_fields(Self& self, const Visitor& field) {
     detail::visit_grid_fields(self.grid, field);
     field("visual_tokens", self.visual_tokens);
-    field("d_model", self.d_model);
-    field("layers", self.layers);
-    field("heads", self.heads);
-    field("d_ff", self.d_ff);
-    field("activation", self.activation);
+    detail::visit_block_sizes(self, field);
     field("dropout", self.dropout);
     field("attention_dropout", self.attention_dropout);
     field("drop_path", self.drop_path);
