@@ -10,6 +10,8 @@
 //   tasks translate --model t5-small --from en --to de < english.txt
 //   tasks generate  --model gpt2 --max-new-tokens 30 < prompts.txt
 //   tasks images    --model vit-base-patch16-224 < paths.txt     (PNG or PPM files)
+//   tasks zero-shot-images --model clip-vit-base-patch32 --labels "a cat,a dog" < paths.txt
+//   tasks transcribe --model whisper-tiny --language en < paths.txt   (WAV files)
 //
 // Each result is a line: the number of the input line, and the result's values with tabs between them; with --json an
 // object. A line that cannot be used ends the program with its number; results of the lines before it stand already.
@@ -18,17 +20,20 @@
 #include <functional>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <rapt/audio/wav.hpp>
 #include <rapt/images/png.hpp>
 #include <rapt/images/ppm.hpp>
 #include <rapt/pipelines/cross_encoder.hpp>
 #include <rapt/pipelines/image_classifier.hpp>
 #include <rapt/pipelines/mask_filler.hpp>
 #include <rapt/pipelines/question_answerer.hpp>
+#include <rapt/pipelines/speech_recognizer.hpp>
 #include <rapt/pipelines/text_classifier.hpp>
 #include <rapt/pipelines/text_completer.hpp>
 #include <rapt/pipelines/text_to_text.hpp>
 #include <rapt/pipelines/token_classifier.hpp>
 #include <rapt/pipelines/zero_shot_classifier.hpp>
+#include <rapt/pipelines/zero_shot_image_classifier.hpp>
 #include <rapt/text/lines.hpp>
 #include <string>
 #include <vector>
@@ -47,9 +52,10 @@ struct Flags {
   std::string model;
   bool json = false;
   std::optional<Index> top_k;
-  // zero-shot
+  // zero-shot, zero-shot-images
   Lines labels;
-  rapt::ZeroShotOptions zero_shot;
+  std::optional<std::string> description;
+  bool multi_label = false;
   // entities
   std::string aggregation = "none";
   std::optional<Index> stride;
@@ -62,6 +68,8 @@ struct Flags {
   // summarise, translate, generate
   rapt::GenerateOptions generate;
   bool sample = false;
+  // transcribe
+  rapt::SpeechRecognitionOptions speech;
 };
 
 std::vector<Json> labels_of(const std::vector<std::vector<rapt::LabelScore>>& found) {
@@ -80,8 +88,10 @@ Answer classify(const Flags& flags) {
 }
 
 Answer zero_shot(const Flags& flags) {
-  return [classify = rapt::zero_shot_classifier(flags.model), flags](const Lines& lines) {
-    return labels_of(classify(lines, flags.labels, flags.zero_shot));
+  rapt::ZeroShotOptions options{.multi_label = flags.multi_label};
+  if (flags.description) options.hypothesis_template = *flags.description;
+  return [classify = rapt::zero_shot_classifier(flags.model), labels = flags.labels, options](const Lines& lines) {
+    return labels_of(classify(lines, labels, options));
   };
 }
 
@@ -167,13 +177,34 @@ Answer generate(const Flags& flags) {
   };
 }
 
+std::vector<rapt::Image> images_in(const Lines& paths) {
+  std::vector<rapt::Image> images;
+  for (const std::string& path : paths) {
+    images.push_back(path.ends_with(".png") ? rapt::read_png(path) : rapt::read_ppm(path));
+  }
+  return images;
+}
+
 Answer images(const Flags& flags) {
   return [classify = rapt::image_classifier(flags.model), top_k = flags.top_k.value_or(5)](const Lines& paths) {
-    std::vector<rapt::Image> images;
+    return labels_of(classify(images_in(paths), {.top_k = top_k}));
+  };
+}
+
+Answer zero_shot_images(const Flags& flags) {
+  rapt::ZeroShotImageOptions options;
+  if (flags.description) options.hypothesis_template = *flags.description;
+  return [classify = rapt::zero_shot_image_classifier(flags.model), labels = flags.labels,
+          options](const Lines& paths) { return labels_of(classify(images_in(paths), labels, options)); };
+}
+
+Answer transcribe(const Flags& flags) {
+  return [recognize = rapt::speech_recognizer(flags.model), options = flags.speech](const Lines& paths) {
+    std::vector<Json> results;
     for (const std::string& path : paths) {
-      images.push_back(path.ends_with(".png") ? rapt::read_png(path) : rapt::read_ppm(path));
+      results.push_back(Json::array({{{"text", rapt::replace_malformed(recognize(rapt::read_wav(path), options))}}}));
     }
-    return labels_of(classify(images, {.top_k = top_k}));
+    return results;
   };
 }
 
@@ -253,6 +284,10 @@ CLI::App* add_task(CLI::App& app, Flags& flags, const char* name, const char* te
   return task;
 }
 void add_top_k(CLI::App* task, Flags& flags, const char* text) { add_positive(*task, "--top-k", flags.top_k, text); }
+void add_labels(CLI::App* task, Flags& flags) {
+  task->add_option("--labels", flags.labels, "The labels, with commas between them.")->required()->delimiter(',');
+  task->add_option("--template", flags.description, "The sentence that is judged; {} stands for the label.");
+}
 void add_generation(CLI::App* task, Flags& flags) {
   rapt::GenerateOptions& options = flags.generate;
   add_positive(*task, "--max-new-tokens", options.max_new_tokens, "The most tokens of a text.");
@@ -273,12 +308,8 @@ int main(int argc, char** argv) {
   CLI::App* classify_task = add_task(app, flags, "classify", "Tells the labels of lines.");
   add_top_k(classify_task, flags, "The labels of each line; without it the best one.");
   CLI::App* zero_shot_task = add_task(app, flags, "zero-shot", "Judges lines by labels of your choice.");
-  zero_shot_task->add_option("--labels", flags.labels, "The labels, with commas between them.")
-      ->required()
-      ->delimiter(',');
-  zero_shot_task->add_option("--template", flags.zero_shot.hypothesis_template,
-                             "The sentence that is judged; {} stands for the label.");
-  zero_shot_task->add_flag("--multi-label", flags.zero_shot.multi_label, "Lets several labels be right.");
+  add_labels(zero_shot_task, flags);
+  zero_shot_task->add_flag("--multi-label", flags.multi_label, "Lets several labels be right.");
   CLI::App* entities_task = add_task(app, flags, "entities", "Finds names of persons, places and others in lines.");
   entities_task->add_option("--aggregation", flags.aggregation, "How tokens become entities.")
       ->check(CLI::IsMember({"none", "simple", "first", "average", "max"}));
@@ -305,6 +336,16 @@ int main(int argc, char** argv) {
   add_generation(generate_task, flags);
   CLI::App* images_task = add_task(app, flags, "images", "Tells the labels of images; a line is the path of a file.");
   add_top_k(images_task, flags, "The labels of each image; without it 5.");
+  CLI::App* zero_shot_images_task =
+      add_task(app, flags, "zero-shot-images", "Judges images by labels of your choice; a line is the path of a file.");
+  add_labels(zero_shot_images_task, flags);
+  CLI::App* transcribe_task =
+      add_task(app, flags, "transcribe", "Writes what is said; a line is the path of a WAV file.");
+  transcribe_task->add_option("--language", flags.speech.language,
+                              "The language that is spoken, as \"en\"; without it what the model hears.");
+  transcribe_task->add_flag("--translate", flags.speech.translate, "Writes it in English.");
+  add_positive(*transcribe_task, "--num-beams", flags.speech.beam_size,
+               "The hypotheses that beam search keeps; 1: no beam search.");
   CLI11_PARSE(app, argc, argv);
 
   if (flags.sample) flags.generate.do_sample = true;
@@ -324,6 +365,8 @@ int main(int argc, char** argv) {
     }
     if (generate_task->parsed()) run(generate(flags));
     if (images_task->parsed()) run(images(flags));
+    if (zero_shot_images_task->parsed()) run(zero_shot_images(flags));
+    if (transcribe_task->parsed()) run(transcribe(flags));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "tasks: %s\n", error.what());
     return 1;

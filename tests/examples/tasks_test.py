@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""examples/tasks.cpp on the small folders of tests/golden/make_pipelines.py: what it prints, and what it says to folders and
-lines that it cannot use.
+"""examples/tasks.cpp on the small folders of tests/golden/make_pipelines.py, make_zero_shot.py and make_speech.py: what it
+prints, and what it says to folders and lines that it cannot use.
 
     python tests/examples/tasks_test.py build/examples/tasks [unittest's arguments]
 """
@@ -39,6 +39,33 @@ def write_folder(name, folder):
     (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + body)
 
 
+def safetensors(path):
+    """The metadata and, by name, the type, the shape and the bytes of each tensor."""
+    data = path.read_bytes()
+    size = struct.unpack("<Q", data[:8])[0]
+    header, body = json.loads(data[8:8 + size]), data[8 + size:]
+    metadata = header.pop("__metadata__", {})
+    return metadata, {name: (one["dtype"], one["shape"], body[slice(*one["data_offsets"])]) for name, one in header.items()}
+
+
+def write_golden_case(file, name, folder, settings):
+    """Writes the model of a case of a golden file of pretrained models; `settings`: names of files and the keys of the
+    golden file's metadata that they hold. Returns the metadata and the tensors."""
+    metadata, tensors = safetensors(GOLDEN_FOLDER / file)
+    info, prefix, header, body = json.loads(metadata["info"]), name + "/param/", {}, b""
+    for stored, (dtype, shape, values) in tensors.items():
+        if stored.startswith(prefix):
+            header[stored[len(prefix):]] = {"dtype": dtype, "shape": shape, "data_offsets": [len(body), len(body) + len(values)]}
+            body += values
+    text = json.dumps(header).encode()
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + body)
+    (folder / "config.json").write_text(json.dumps(info["cases"][name]))
+    for path, key in settings.items():
+        (folder / path).write_text(json.dumps(info[key]))
+    return info, tensors
+
+
 def png(channels, height, width):
     """The file of `sample_image` in tests/golden/make_resize.py."""
     rows = b"".join(b"\0" + bytes((x * x * 7 + y * 13 + x * y * (c + 3) + c * 31 + (x // 5 + y // 7) % 2 * 120) % 256
@@ -58,7 +85,7 @@ class TasksTest(unittest.TestCase):
         self.folder = pathlib.Path(temporary.name)
 
     def run_tasks(self, task, model, *arguments, stdin):
-        folder = self.folder / model
+        folder = self.folder / model  # of a model that is not there yet, pipelines.json has the files
         if not folder.exists():
             folder.mkdir()
             write_folder(model, folder)
@@ -135,6 +162,41 @@ class TasksTest(unittest.TestCase):
         self.assertEqual(run.returncode, 1)
         self.assertRegex(run.stderr.decode(), r"^tasks: \[standard input:2\] .*none.png: cannot open")
         self.assertTrue(run.stdout.startswith(b"1\t"))
+
+    def test_zero_shot_images(self):
+        info, tensors = write_golden_case("zero_shot.safetensors", "clip", self.folder / "clip",
+                                          {"tokenizer.json": "tokenizer", "preprocessor_config.json": "processor"})
+        names = []
+        for i in range(3):
+            _, (height, width, channels), pixels = tensors[f"image{i}"]
+            grey = channels == 1
+            names.append(f"{i}.ppm")
+            (self.folder / names[-1]).write_bytes(b"P%d %d %d 255\n" % (5 if grey else 6, width, height) + pixels)
+        labels = info["labels"]
+        for key, arguments in [("plain_scores", []), ("scores", ["--template", info["description"]])]:
+            _, _, values = tensors[key]
+            scores = struct.unpack(f"<{3 * len(labels)}f", values)
+            rows = [scores[i * len(labels):(i + 1) * len(labels)] for i in range(3)]
+            self.expect_labels(self.results("zero-shot-images", "clip", "--labels", ",".join(labels), *arguments, stdin=names),
+                               labels, [sorted(enumerate(row), key=lambda one: -one[1]) for row in rows])
+        run = self.run_tasks("zero-shot-images", "clip", "--labels", "a,b", "--template", "none", stdin=names[:1])
+        self.assertIn("hypothesis_template must have one {}", run.stderr.decode())
+
+    def test_transcribe(self):
+        info, tensors = write_golden_case("speech.safetensors", "whisper", self.folder / "whisper", {
+            "tokenizer.json": "tokenizer", "preprocessor_config.json": "processor", "generation_config.json": "generation"})
+        (self.folder / "a.wav").write_bytes(tensors["sound"][2])
+        for wanted in info["texts"].values():
+            flags = ["--language", wanted["language"], *(["--translate"] if wanted["task"] == "translate" else [])]
+            self.assertEqual(self.results("transcribe", "whisper", *flags, stdin=["a.wav", "a.wav"]),
+                             [[{"text": wanted["text"]}]] * 2)
+        heard = self.results("transcribe", "whisper", stdin=["a.wav"])[0][0]["text"]
+        self.assertEqual(heard, info["texts"]["german"]["text"])  # the language is detected
+        run = self.run_tasks("transcribe", "whisper", "--language", "xx", stdin=["a.wav"])
+        self.assertRegex(run.stderr.decode(), r"^tasks: \[standard input:1\] .*does not know the language xx")
+        run = self.run_tasks("transcribe", "whisper", stdin=["a.wav", "none.wav"])
+        self.assertEqual((run.returncode, len(run.stdout.splitlines())), (1, 1))
+        self.assertRegex(run.stderr.decode(), r"^tasks: \[standard input:2\] .*none.wav")
 
     def test_bad_lines_are_named(self):
         run = self.run_tasks("classify", "classes", stdin=b"fine\nfine\nb\xff\nfine\n")

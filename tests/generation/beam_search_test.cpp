@@ -38,7 +38,7 @@ TEST(BeamSearch, AWideBeamFindsTheTrueNBest) {
         TokenBatch prefixes;  // of the last source only
         if (!prefix.empty()) prefixes = TokenBatch(std::vector<Tokens>{{}, {}, prefix});
         std::vector<Tokens> first(3), paper(3);
-        for (const double alpha : {0.0, 0.6, 2.0}) {
+        for (const double alpha : {0.0, 0.6, 2.0, -1.5}) {
           for (const auto normalisation : {kPaper, kPlain}) {
             const testing::ScopedTrace trace(__FILE__, __LINE__,
                                              "seed " + std::to_string(seed) + ", alpha " + std::to_string(alpha));
@@ -83,7 +83,7 @@ TEST(BeamSearch, EqualsAPlainBeamSearchThatNeverStopsEarly) {
   for (std::uint64_t seed = 0; seed < 25; ++seed) {
     const PrefixModel model = rapt_test::random_prefix_model(7, seed, /*end_bias=*/seed % 2 ? 0.0 : 1.5);
     for (const std::size_t beam : {2u, 3u, 5u, 11u}) {
-      for (const float alpha : {0.f, 0.6f, 1.5f}) {
+      for (const float alpha : {0.f, 0.6f, 1.5f, -0.7f, -3.f}) {
         const auto normalisation = seed % 3 == 0 ? kPlain : kPaper;
         std::vector<std::vector<Hypothesis>> expected;
         for (Index i = 0; i < sources.sequences(); ++i) {
@@ -308,7 +308,8 @@ TEST(BeamSearch, WrongOptionsAreErrors) {
   }
   EXPECT_EQ(search({.beam_size = 0}), "[beam_search] beam_size must be at least 1: 0");
   EXPECT_EQ(search({.beam_size = -3}), "[beam_search] beam_size must be at least 1: -3");
-  EXPECT_NE(search({.length_penalty = -0.5f}).find("length_penalty"), std::string::npos);
+  EXPECT_NE(search({.length_penalty = -std::numeric_limits<float>::infinity()}).find("length_penalty"),
+            std::string::npos);
   EXPECT_NE(search({.length_penalty = std::numeric_limits<float>::quiet_NaN()}).find("length_penalty"),
             std::string::npos);
 }

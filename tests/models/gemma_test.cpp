@@ -115,6 +115,11 @@ TEST(Gemma, WhatAbsentKeysMean) {
   EXPECT_EQ(third.local_theta, 10000);
   EXPECT_EQ(third.rotary.theta, 1000000);
   EXPECT_TRUE(third.query_key_norm);
+  for (const GemmaConfig& config : {second, third}) {
+    EXPECT_EQ(config.begin_token, 2);
+    EXPECT_EQ(config.end_tokens, std::vector<TokenId>{1});
+  }
+  EXPECT_TRUE(read({{"model_type", "gemma2"}, {"eos_token_id", nullptr}}).end_tokens.empty());
 }
 
 TEST(Gemma, SettingsThatItDoesNotHaveAreNamed) {

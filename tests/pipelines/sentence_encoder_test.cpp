@@ -4,11 +4,21 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstddef>
+#include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <tuple>
+#include <vector>
 
+#include "rapt/models/bert.hpp"
+#include "rapt/pretrained/bert.hpp"
 #include "tests/common/expect_close.hpp"
 #include "tests/common/gradients.hpp"
 #include "tests/common/pretrained_case.hpp"
+#include "tests/pipelines/golden_folder.hpp"
 
 namespace {
 
@@ -144,6 +154,8 @@ TEST_F(SentenceFolder, WhatItCannotDoIsRefused) {
   expect_error("cannot pool by \"pooling_mode_weightedmean_tokens\"");
   write("Pooling/config.json", R"({"pooling_mode_mean_tokens": true, "pooling_mode_cls_token": true})");
   expect_error("cannot pool by \"pooling_mode_cls_token, pooling_mode_mean_tokens\"");
+  write("Pooling/config.json", R"({"pooling_mode": ["mean", "max"]})");
+  expect_error("cannot pool by \"mean, max\"");
   std::filesystem::remove(path() / "Pooling" / "config.json");
   expect_error("config.json");
   write("modules.json", "{}");
@@ -157,6 +169,63 @@ TEST_F(SentenceFolder, WhatItCannotDoIsRefused) {
   std::filesystem::remove(path() / "modules.json");
   std::filesystem::remove(path() / "vocab.txt");
   expect_error("none of tokenizer.json");
+}
+
+TEST_F(SentenceFolder, EveryFamilyOfBertIsEncoded) {
+  using rapt::BertFamily;
+  const auto vocabulary = static_cast<Index>(kVocabulary.size());
+  for (const auto& [name, family] : named_values(BertFamily())) {
+    BertConfig config = family == BertFamily::distilbert ? BertConfig::distilbert_base()
+                        : family == BertFamily::electra  ? BertConfig::electra_small()
+                        : family == BertFamily::albert   ? BertConfig::albert_base()
+                                                         : BertConfig();
+    config.family = family;
+    config.vocabulary = vocabulary;
+    config.positions = 9;
+    config.d_model = 16;
+    config.layers = 2;
+    config.heads = 2;
+    config.d_ff = 24;
+    if (config.embedding_width) config.embedding_width = 8;
+    rapt::Rng rng(1);
+    Bert model(config, rng);
+    rapt_test::randomize(model, 2);
+    save_pretrained(path(), model);
+    SCOPED_TRACE(name);
+    expect_vectors({});
+    EXPECT_TRUE(rapt_test::same_bits(
+        SentenceEncoder(std::move(model), rapt::load_wordpiece(path() / "vocab.txt")).encode(kTexts),
+        SentenceEncoder::load(path()).encode(kTexts)));
+  }
+}
+
+TEST_F(SentenceFolder, OtherModelsAreRefused) {
+  auto config = nlohmann::json::parse(std::ifstream(path() / "config.json"));
+  config["model_type"] = "gpt2";
+  write("config.json", config.dump());
+  expect_error("the model is of type \"gpt2\", known for this task are bert, modernbert");
+}
+
+TEST(SentenceEncoders, GiveWhatSentenceTransformersGives) {
+  const auto golden = nlohmann::json::parse(std::ifstream(RAPT_GOLDEN_DIR "/sentence_encoders.json"));
+  const std::vector<std::string> texts = golden.at("texts");
+  const rapt_test::PipelineGolden models("pipelines");
+  EXPECT_EQ(golden.at("cases").size(), 5u);
+  for (const nlohmann::json& one : golden.at("cases")) {
+    const rapt_test::GoldenFolder folder(models, one.at("folder"));
+    for (const auto& [name, content] : one.at("files").items()) {
+      std::filesystem::create_directories((folder.path() / name).parent_path());
+      std::ofstream(folder.path() / name) << content.dump();
+    }
+    const nlohmann::json& rows = one.at("vectors");
+    Tensor<float> expected(rapt::Shape{std::ssize(texts), std::ssize(rows.at(0))});
+    for (Index i = 0; i < expected.rows(); ++i) {
+      const std::vector<float> row = rows.at(static_cast<std::size_t>(i));
+      std::copy(row.begin(), row.end(), expected.row(i));
+    }
+    SCOPED_TRACE(one.at("files").dump());
+    rapt_test::expect_close(SentenceEncoder::load(folder).encode(texts), expected, 1e-5);
+  }
 }
 
 TEST_F(SentenceFolder, ATokenizerOfAnotherModelIsRefused) {

@@ -138,7 +138,10 @@ TEST(ConfigReader, Labels) {
   EXPECT_EQ(labels(R"({"id2label": {"1": "b", "0": "a"}})"), (Names{"a", "b"}));
   EXPECT_EQ(labels(R"({"id2label": {}})"), Names{});
   EXPECT_EQ(labels(R"({"id2label": null, "num_labels": 3})"), (Names{"LABEL_0", "LABEL_1", "LABEL_2"}));
-  EXPECT_EQ(labels(R"({"id2label": {"0": "a"}, "num_labels": 3})"), (Names{"a"}));
+  EXPECT_EQ(labels(R"({"id2label": {"0": "a"}, "num_labels": 3})"), (Names{"LABEL_0", "LABEL_1", "LABEL_2"}));
+  EXPECT_EQ(labels(R"({"id2label": {"0": "a", "1": "b"}, "num_labels": 1})"), (Names{"LABEL_0"}));
+  EXPECT_EQ(labels(R"({"id2label": {"0": "a"}, "num_labels": 1})"), (Names{"a"}));
+  EXPECT_EQ(labels(R"({"id2label": {"0": "a"}, "num_labels": null})"), (Names{"a"}));
   for (const char* wrong : {R"({"num_labels": 100001})", R"({"num_labels": -1})", R"({"id2label": {"1": "a"}})",
                             R"({"id2label": {"0": 1}})", R"({"id2label": ["a"]})"}) {
     EXPECT_NE(error_text<rapt::IoError>([&] { (void)labels(wrong); }), "") << wrong;

@@ -191,6 +191,24 @@ TEST(GenerationDefaults, WhatRaptCannotDoIsRefused) {
       {{"num_beam_groups", 1}, {"penalty_alpha", nullptr}, {"dola_layers", nullptr}, {"use_cache", true}}, "file");
 }
 
+TEST(GenerationDefaults, ModelsHaveDefaultsWhereConfigJsonStandsForThem) {
+  using Ends = std::vector<TokenId>;
+  const rapt_test::TemporaryFolder folder;
+  const auto read = [&](const nlohmann::json& config) {
+    std::ofstream(folder.path() / "config.json") << config;
+    return rapt::generation_defaults(folder.path()).beam.generation.forced_ends;
+  };
+  EXPECT_EQ(read({{"model_type", "bart"}}), Ends{2});
+  EXPECT_EQ(read({{"model_type", "mbart"}}), Ends{2});
+  EXPECT_EQ(read({{"model_type", "pegasus"}}), Ends{1});
+  EXPECT_EQ(read({{"model_type", "marian"}}), Ends{0});
+  EXPECT_EQ(read({{"model_type", "m2m_100"}}), Ends());
+  EXPECT_EQ(read({{"model_type", "bart"}, {"forced_eos_token_id", nullptr}}), Ends());
+  EXPECT_EQ(read({{"model_type", "bart"}, {"forced_eos_token_id", 7}}), Ends{7});
+  std::ofstream(folder.path() / "generation_config.json") << "{}";
+  EXPECT_EQ(read({{"model_type", "bart"}}), Ends());
+}
+
 TEST(GenerationDefaults, GreedySearchFindsOneHypothesis) {
   const rapt_test::PretrainedCase golden("marian", "shared");
   const auto model = rapt::from_pretrained<rapt::Marian<float>>(golden.folder.path());

@@ -154,6 +154,29 @@ TEST(PretrainedLlama, SettingsThatItDoesNotHaveAreNamed) {
   expect("mistral_window", [](auto& c) { c["sliding_window"] = 1; }, {"window", "-1"});
 }
 
+TEST(PretrainedLlama, TokensThatNoKeyNamesAreTransformersDefaults) {
+  using Ends = std::vector<rapt::TokenId>;
+  struct Case {
+    std::string type;
+    std::optional<rapt::TokenId> begin;
+    Ends ends;
+  };
+  for (const Case& c : {Case{"llama", 1, {2}}, Case{"mistral", 1, {2}}, Case{"phi3", 1, {32000}},
+                        Case{"qwen2", std::nullopt, {}}, Case{"qwen3", std::nullopt, {}}}) {
+    SCOPED_TRACE(c.type);
+    const auto config = rapt::detail::config_from_json<LlamaConfig>({{"model_type", c.type}}, "config.json");
+    EXPECT_EQ(config.begin_token, c.begin);
+    EXPECT_EQ(config.end_tokens, c.ends);
+    const auto none = rapt::detail::config_from_json<LlamaConfig>(
+        {{"model_type", c.type}, {"bos_token_id", nullptr}, {"eos_token_id", nullptr}}, "config.json");
+    EXPECT_EQ(none.begin_token, std::nullopt);
+    EXPECT_TRUE(none.end_tokens.empty());
+    const auto written = rapt::detail::config_to_json<float>(none);
+    EXPECT_EQ(written.contains("eos_token_id"), !c.ends.empty());
+    EXPECT_EQ(rapt::detail::config_from_json<LlamaConfig>(written, "config.json").end_tokens, Ends());
+  }
+}
+
 TEST(PretrainedLlama, WhatHuggingFaceHasNoModelForIsNotWritten) {
   const auto write = [](auto change) {
     LlamaConfig config{.vocabulary = 5, .d_model = 4, .layers = 1, .heads = 2, .d_ff = 3};

@@ -28,9 +28,11 @@ std::string text_of(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
-/// True for keys whose absence means another value than null: Phi-3 has a padding token, Gemma 2 two soft caps.
+/// True for keys whose absence means another value than null: Phi-3 has a padding token, decoders begin and end tokens,
+/// Gemma 2 two soft caps.
 bool may_be_null(const std::string& key) {
-  return key == "pad_token_id" || key == "attn_logit_softcapping" || key == "final_logit_softcapping";
+  return key == "pad_token_id" || key == "bos_token_id" || key == "eos_token_id" || key == "attn_logit_softcapping" ||
+         key == "final_logit_softcapping";
 }
 
 /// True if null, or an empty list or object that says nothing, stands anywhere in it.
@@ -169,6 +171,21 @@ TEST_F(CountingGpt, NothingEndsItWhereNoFileNamesAnEnd) {
     config["eos_token_id"] = none;
     expect_continues(load(), {1}, kEndless);
   }
+}
+
+TEST_F(CountingGpt, WithoutKeysTokensAreTransformersDefaults) {
+  const auto read = [](const nlohmann::json& json) {
+    return rapt::detail::config_from_json<GptConfig>(json, "config.json");
+  };
+  const GptConfig absent = read({{"model_type", "gpt2"}});
+  EXPECT_EQ(absent.begin_token, 50256);
+  EXPECT_EQ(absent.end_tokens, (Tokens{50256}));
+  const GptConfig none = read({{"model_type", "gpt2"}, {"bos_token_id", nullptr}, {"eos_token_id", nullptr}});
+  EXPECT_EQ(none.begin_token, std::nullopt);
+  EXPECT_TRUE(none.end_tokens.empty());
+  const GptConfig few = read({{"model_type", "gpt2"}, {"vocab_size", 50256}});  // which do not have the token
+  EXPECT_EQ(few.begin_token, std::nullopt);
+  EXPECT_TRUE(few.end_tokens.empty());
 }
 
 TEST_F(CountingGpt, GenerationConfigJsonWins) {

@@ -1,6 +1,7 @@
 /// \file
 /// Patterns: matches are those of Oniguruma, of which tests/golden/make_tokenizer_parts.py has more.
 // covers: text/pattern_syntax.hpp, text/pattern_properties.hpp, text/pattern_folding.hpp
+// covers: text/pattern_reader.hpp, text/pattern_sets.hpp
 #include "rapt/text/pattern.hpp"
 
 #include <gtest/gtest.h>

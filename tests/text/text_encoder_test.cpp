@@ -1,5 +1,6 @@
 /// \file
 /// The calls that all tokenizers have in common, on a tokenizer whose tokens are the bytes of a text.
+// covers: text/text_template.hpp, text/token_sink.hpp
 #include "rapt/text/text_encoder.hpp"
 
 #include <gtest/gtest.h>
@@ -102,6 +103,29 @@ TEST(TextEncoder, ManyTextsAreEncodedAsOneByOneOnAnyThreads) {
   });
 }
 
+TEST(TextEncoder, AProductHasThePairsOfAllTexts) {
+  const ByteEncoder encoder(6);
+  const std::vector<std::string> first = {"abcdefgh", "", "xy"}, second = {"1", "123456"};
+  using Strategy = rapt::Truncation::Strategy;
+  for (const rapt::EncodeOptions& options :
+       {rapt::EncodeOptions(), rapt::EncodeOptions{.add_special = false},
+        rapt::EncodeOptions{.truncation = rapt::Truncation{}},
+        rapt::EncodeOptions{.truncation =
+                                rapt::Truncation{.max_tokens = 9, .strategy = Strategy::only_first, .left = true}}}) {
+    const rapt::PairBatch product = encoder.encode_product(first, second, options);
+    std::vector<std::string> firsts, seconds;
+    for (const std::string& a : first) {
+      for (const std::string& b : second) firsts.push_back(a), seconds.push_back(b);
+    }
+    const rapt::PairBatch pairs = encoder.encode_pairs(firsts, seconds, options);
+    EXPECT_EQ(product.tokens.tokens, pairs.tokens.tokens);
+    EXPECT_EQ(product.tokens.row_splits, pairs.tokens.row_splits);
+    EXPECT_EQ(product.types, pairs.types);
+  }
+  EXPECT_EQ(encoder.encode_product(first, {}).tokens.sequences(), 0);
+  EXPECT_EQ(encoder.encode_product({}, second).tokens.sequences(), 0);
+}
+
 TEST(TextEncoder, ErrorsNameTheTextAndTheByte) {
   const ByteEncoder encoder;
   const std::vector<std::string> good = {"a", "b"}, bad = {"a", "b\xFF"};
@@ -113,6 +137,14 @@ TEST(TextEncoder, ErrorsNameTheTextAndTheByte) {
             "[byte_encoder.encode_pairs] text must be UTF-8: text 1 of the second, byte 2 of 2");
   EXPECT_EQ(text([&] { (void)encoder.encode_pairs(good, std::vector<std::string>{"a"}); }),
             "[byte_encoder.encode_pairs] there must be as many first as second texts: 2 and 1");
+  EXPECT_EQ(text([&] { (void)encoder.encode_product(good, bad); }),
+            "[byte_encoder.encode_product, second texts] text must be UTF-8: text 1, byte 2 of 2");
+  const rapt::Truncation first_alone{.max_tokens = 4, .strategy = rapt::Truncation::Strategy::only_first};
+  const std::vector<std::string> longer = {"a", "abcdefgh"};
+  EXPECT_EQ(
+      text([&] { (void)encoder.encode_product(good, longer, {.truncation = first_alone}); }),
+      "[byte_encoder.encode_product] text 0 of the first and text 1 of the second: [byte_encoder] truncation of the "
+      "first text alone cannot make 1 and 8 tokens 3");
   EXPECT_EQ(text([] { ByteEncoder(2); }), "[byte_encoder] max_tokens must be 0 or more than the special tokens: 2");
 }
 

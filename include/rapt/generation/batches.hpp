@@ -3,10 +3,14 @@
 #pragma once
 
 #include <algorithm>
-#include <numeric>
+#include <cstddef>
+#include <span>
+#include <utility>
 #include <vector>
 
-#include "rapt/core/thread_pool.hpp"
+#include "rapt/core/error.hpp"
+#include "rapt/core/index.hpp"
+#include "rapt/core/length_batches.hpp"
 #include "rapt/generation/decoding_model.hpp"
 #include "rapt/nn/module.hpp"
 
@@ -29,35 +33,23 @@ template <class Search>
                                                                      const Search& search) {
   require(request.on_token == nullptr, "search_in_batches",
           "on_token is for one search, and batches are searched by several threads");
-  struct Part {
+  std::vector<std::vector<Hypothesis>> found(to_size(sources.sequences()));
+  for_batches_of_like_length(sources.row_splits, batch_tokens, [&](std::span<const Index> numbers) {
     TokenBatch batch;
-    SearchRequest request;
-    std::vector<std::size_t> sources;  // their numbers
-  };
-  std::vector<Index> order(static_cast<std::size_t>(sources.sequences()));
-  std::iota(order.begin(), order.end(), Index{0});
-  const auto length = [&](Index i) { return sources.row_splits.length(i); };
-  std::stable_sort(order.begin(), order.end(), [&](Index a, Index b) { return length(a) < length(b); });
-  std::vector<Part> parts;
-  for (const Index i : order) {
-    if (parts.empty() || parts.back().batch.size() + length(i) > batch_tokens) {
-      parts.push_back({.batch = {}, .request = request, .sources = {}});
-      parts.back().request.prefix.clear();
-      parts.back().request.streams.clear();
+    SearchRequest of_batch = request;
+    of_batch.prefix.clear();
+    of_batch.streams.clear();
+    std::vector<std::size_t> chosen;  // the same numbers
+    for (const Index i : numbers) {
+      const std::size_t number = to_size(i);
+      batch.push_back(sources.sequence(i));
+      if (request.prefix.sequences() > 0) of_batch.prefix.push_back(request.prefix.sequence(i));
+      of_batch.streams.push_back(request.streams.empty() ? number : request.streams[number]);
+      chosen.push_back(number);
     }
-    Part& part = parts.back();
-    part.batch.push_back(sources.sequence(i));
-    if (request.prefix.sequences() > 0) part.request.prefix.push_back(request.prefix.sequence(i));
-    const auto number = static_cast<std::size_t>(i);
-    part.request.streams.push_back(request.streams.empty() ? number : request.streams[number]);
-    part.sources.push_back(number);
-  }
-  for (Part& part : parts) part.request.allowed = detail::allowed_of(request, part.sources);
-  std::vector<std::vector<Hypothesis>> found(order.size());
-  parallel_parts(static_cast<Index>(parts.size()), [&](Index p) {
-    const Part& part = parts[parts.size() - 1 - static_cast<std::size_t>(p)];
-    std::vector<std::vector<Hypothesis>> lists = search(part.batch, part.request);
-    for (std::size_t i = 0; i < lists.size(); ++i) found[part.sources[i]] = std::move(lists[i]);
+    of_batch.allowed = detail::allowed_of(request, chosen);
+    std::vector<std::vector<Hypothesis>> lists = search(std::as_const(batch), std::as_const(of_batch));
+    for (std::size_t i = 0; i < lists.size(); ++i) found[chosen[i]] = std::move(lists[i]);
   });
   return found;
 }

@@ -30,7 +30,8 @@ enum class StopCriterion {
 /// Defaults are the paper's.
 struct BeamSearchOptions {
   Index beam_size = 4;
-  /// alpha of the length penalty, by which log-probabilities are divided; 0: none.
+  /// alpha of the length penalty, by which log-probabilities are divided; 0: none. Below 0 the penalty falls with
+  /// length, so that shorter hypotheses are preferred still more.
   float length_penalty = 0.6f;
   LengthNormalisation length_normalisation = LengthNormalisation::paper;
   GenerationOptions generation = {};
@@ -195,15 +196,16 @@ class Beam {
     list.insert(std::upper_bound(list.begin(), list.end(), ended, better), ended);
   }
 
-  /// Whether nothing more is looked for. Log-probabilities only fall and penalties only grow with length, so that at
-  /// its longest the best live hypothesis has at most the score that `nothing_better` compares. A beam of one follows a
-  /// single path to its first end: greedy search.
+  /// Whether nothing more is looked for. Log-probabilities only fall with length, and penalties only grow, so that the
+  /// best live hypothesis has at most the score that `nothing_better` compares: that of its longest continuation.
+  /// Penalties with a negative alpha only fall, so that it has at most the score of now. A beam of one follows a single
+  /// path to its first end: greedy search.
   [[nodiscard]] bool is_done(const Sequence& sequence) const {
     if (sequence.rows == 0) return true;
     if (sequence.ended.size() < kept_) return false;
     if (options_.beam_size == 1 || options_.stop == StopCriterion::enough_ended) return true;
     const double best = next_rows_[next_rows_.size() - sequence.rows].log_probability;
-    const bool at_longest = options_.stop == StopCriterion::nothing_better;
+    const bool at_longest = options_.stop == StopCriterion::nothing_better && options_.length_penalty > 0;
     return score(best, at_longest ? rules_.limit(sequence.source) : length_ + 1) <= sequence.ended.back().score;
   }
 

@@ -49,8 +49,8 @@ template <DecodingModel M>
   require(options.beam_size >= 1, kWhere, "beam_size must be at least 1: ", options.beam_size);
   require(n >= 1 && n <= options.beam_size, kWhere, "n must be from 1 to beam_size: n = ", n,
           ", beam_size = ", options.beam_size);
-  // With a negative one the bound at which sequences leave would be none.
-  require(options.length_penalty >= 0, kWhere, "length_penalty must not be negative: ", options.length_penalty);
+  require(std::isfinite(options.length_penalty), kWhere,
+          "length_penalty must be a finite number: ", options.length_penalty);
   require(request.on_token == nullptr, kWhere, "on_token is for greedy search and sampling");
   require(options.patience > 0 && std::isfinite(options.patience), kWhere,
           "patience must be positive: ", options.patience);

@@ -14,7 +14,8 @@ enum class LengthNormalisation {
   plain,  ///< |Y|^alpha; with alpha = 1 scores are mean log-probabilities of a token
 };
 
-/// The divisor for |Y| = length tokens, the end symbol included. Grows with length if alpha > 0; 1 if alpha = 0.
+/// The divisor for |Y| = length tokens, the end symbol included. Grows with length if alpha > 0, falls if alpha < 0; 1
+/// if alpha = 0.
 [[nodiscard]] inline double length_penalty(Index length, double alpha, LengthNormalisation normalisation) {
   const auto tokens = static_cast<double>(length);
   return std::pow(normalisation == LengthNormalisation::paper ? (5 + tokens) / 6 : tokens, alpha);

@@ -172,6 +172,27 @@ class TensorFile {
     return Tensor<T>::borrowed(reinterpret_cast<T*>(elements), shape(name), mapping);
   }
 
+  /// The bits of a tensor of F16 or BF16. Throws IoError for another type.
+  [[nodiscard]] Tensor<std::uint16_t> read_bits(std::string_view name) const {
+    const detail::TensorRecord& found = record(name);
+    require_half(found);
+    Tensor<std::uint16_t> bits(shape(name));
+    const std::vector<std::byte> stored = stored_bytes(found);
+    if (!stored.empty()) std::memcpy(bits.data(), stored.data(), stored.size());
+    return bits;
+  }
+  /// As `read_bits`, in the mapped file itself, which it keeps, if they lie there in order and aligned.
+  [[nodiscard]] Tensor<std::uint16_t> borrow_bits(std::string_view name,
+                                                  const std::shared_ptr<const void>& mapping) const {
+    const detail::TensorRecord& found = record(name);
+    require_half(found);
+    const std::uint64_t offset = data_start_ + found.begin;
+    const bool lies_so = found.view_sizes.empty() && offset % alignof(std::uint16_t) == 0 && found.begin != found.end;
+    if (!lies_so) return read_bits(name);
+    char* elements = static_cast<char*>(const_cast<void*>(mapping.get())) + offset;
+    return Tensor<std::uint16_t>::borrowed(reinterpret_cast<std::uint16_t*>(elements), shape(name), mapping);
+  }
+
   /// The tensors with other names or seen otherwise. `change(record)` may change a record's name, view and `added`;
   /// with false it leaves the tensor out.
   template <class F>
@@ -235,6 +256,12 @@ class TensorFile {
                     names_.size() > 5 ? ", ..." : "");
     }
     return records_[found->second];
+  }
+
+  void require_half(const detail::TensorRecord& found) const {
+    const bool is_half = (found.dtype == Dtype::kF16 || found.dtype == Dtype::kBF16) && found.blocks == nullptr;
+    require<IoError>(is_half && found.added == 0, where_, path_, ": ", detail::quote_name(found.name),
+                     ": has elements of ", detail::quote_name(found.dtype_name), ", wanted are F16 or BF16");
   }
 
   template <class T>

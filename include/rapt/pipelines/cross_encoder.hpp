@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "rapt/core/error.hpp"
+#include "rapt/core/index.hpp"
 #include "rapt/pipelines/label_scores.hpp"
 #include "rapt/pipelines/task_encoder.hpp"
 
@@ -48,22 +49,15 @@ class CrossEncoder {
   /// different lengths, and that names the text for one that is not UTF-8.
   [[nodiscard]] std::vector<double> score(std::span<const std::string> first, std::span<const std::string> second,
                                           std::optional<ScoreFunction> activation_fn = {}) const {
-    const ScoreFunction function = activation_fn.value_or(function_);
-    require(function != ScoreFunction::softmax, kWhere, "the softmax of one score is always 1: sigmoid or none");
-    std::vector<double> scores(first.size());
-    const PairBatch batch = encoder_.encode(first, second, Truncation::Strategy::longest_first);
-    encoder_.score(batch, [&](Index i, TensorView<const float> logits) {
-      at(scores, i) = detail::scores_of({logits.row(0), 1}, function).front();
-    });
-    return scores;
+    return scores_of(encoder_.encode(first, second, Truncation::Strategy::longest_first), activation_fn);
   }
 
   /// The documents that fit a query best, the best first; of equal scores the one that was given first.
   [[nodiscard]] std::vector<RankedText> rank(const std::string& query, std::span<const std::string> documents,
                                              const RankOptions& options = {}) const {
     require_top_k(options.top_k, kWhere);
-    const std::vector<std::string> queries(documents.size(), query);
-    const std::vector<double> scores = score(queries, documents, options.activation_fn);
+    const PairBatch pairs = encoder_.encode_product({&query, 1}, documents, Truncation::Strategy::longest_first);
+    const std::vector<double> scores = scores_of(pairs, options.activation_fn);
     std::vector<RankedText> ranked;
     for (const std::size_t i : detail::best_of(scores, options.top_k)) ranked.push_back({i, scores[i]});
     return ranked;
@@ -71,6 +65,17 @@ class CrossEncoder {
 
  private:
   static constexpr std::string_view kWhere = "cross_encoder";
+
+  [[nodiscard]] std::vector<double> scores_of(const PairBatch& pairs,
+                                              std::optional<ScoreFunction> activation_fn) const {
+    const ScoreFunction function = activation_fn.value_or(function_);
+    require(function != ScoreFunction::softmax, kWhere, "the softmax of one score is always 1: sigmoid or none");
+    std::vector<double> scores(to_size(pairs.tokens.sequences()));
+    encoder_.score(pairs, [&](Index i, TensorView<const float> logits) {
+      at(scores, i) = detail::scores_of({logits.row(0), 1}, function).front();
+    });
+    return scores;
+  }
 
   /// The class of PyTorch that config.json names, in either of sentence-transformers' places.
   [[nodiscard]] ScoreFunction named_function() const {

@@ -7,7 +7,6 @@
 #include <filesystem>
 #include <initializer_list>
 #include <memory>
-#include <numeric>
 #include <optional>
 #include <span>
 #include <string>
@@ -17,8 +16,8 @@
 
 #include "rapt/core/error.hpp"
 #include "rapt/core/index.hpp"
+#include "rapt/core/length_batches.hpp"
 #include "rapt/core/tensor.hpp"
-#include "rapt/core/thread_pool.hpp"
 #include "rapt/core/token_batch.hpp"
 #include "rapt/pipelines/encoder_model.hpp"
 #include "rapt/pipelines/task_folder.hpp"
@@ -26,30 +25,6 @@
 #include "rapt/text/encoding.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
-
-/// Calls f(numbers) for batches of about `most` tokens of sequences of like length, by their numbers, the longest
-/// first; from several threads, each of which takes a batch of its own. A longer sequence is a batch by itself.
-template <class F>
-void for_batches_of_like_length(const RowSplits& splits, Index most, const F& f) {
-  std::vector<Index> order(to_size(splits.sequences()));
-  std::iota(order.begin(), order.end(), Index{0});
-  std::stable_sort(order.begin(), order.end(), [&](Index a, Index b) { return splits.length(a) > splits.length(b); });
-  std::vector<Index> begins;  // in `order`, of the batches
-  Index tokens = 0;
-  for (Index i = 0; i < std::ssize(order); ++i) {
-    const Index length = splits.length(at(order, i));
-    if (begins.empty() || tokens + length > most) {
-      begins.push_back(i);
-      tokens = 0;
-    }
-    tokens += length;
-  }
-  begins.push_back(std::ssize(order));
-  parallel_parts(std::ssize(begins) - 1, [&](Index p) {
-    const Index begin = at(begins, p), end = at(begins, p + 1);
-    f(std::span<const Index>(order).subspan(to_size(begin), to_size(end - begin)));
-  });
-}
 
 /// An encoder and its tokenizer. A const one may be used from many threads.
 class TaskEncoder {
@@ -113,6 +88,13 @@ class TaskEncoder {
   /// The same of pair `number` of texts.
   [[nodiscard]] Encoding encode_whole(std::string_view first, std::string_view second, std::size_t number) const {
     return naming(number, [&] { return tokenizer_.encode_pair(first, second, {.truncation = Truncation{}}); });
+  }
+
+  /// Tokens of the pairs of each first text with each second one: pair (i, j) is sequence i * second.size() + j.
+  /// Each text is cut into tokens once. `strategy`: which text of a pair is cut off.
+  [[nodiscard]] PairBatch encode_product(std::span<const std::string> first, std::span<const std::string> second,
+                                         Truncation::Strategy strategy) const {
+    return tokenizer_.encode_product(first, second, {.truncation = truncation(strategy)});
   }
 
   /// Calls take(i, scores) for every sequence, from several threads. The scores are those of the head (see

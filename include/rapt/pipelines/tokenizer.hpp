@@ -75,6 +75,10 @@ class AnyTokenizer {
                                        const EncodeOptions& options = {}) const {
     return std::visit([&](const auto& one) { return one.encode_pairs(first, second, options); }, tokenizer_);
   }
+  [[nodiscard]] PairBatch encode_product(std::span<const std::string> first, std::span<const std::string> second,
+                                         const EncodeOptions& options = {}) const {
+    return std::visit([&](const auto& one) { return one.encode_product(first, second, options); }, tokenizer_);
+  }
   /// The tokens of a text in the language of targets.
   [[nodiscard]] std::vector<TokenId> encode_target(std::string_view text, const Languages& languages = {}) const {
     return encode_in(languages.target.empty() ? languages_.target : languages.target, target(), text);

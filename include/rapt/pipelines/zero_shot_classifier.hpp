@@ -45,15 +45,10 @@ class ZeroShotClassifier {
                                                                 std::span<const std::string> candidate_labels,
                                                                 const ZeroShotOptions& options = {}) const {
     const auto hypotheses = detail::hypotheses(candidate_labels, options.hypothesis_template, kWhere);
-    std::vector<std::string> first, second;
-    for (const std::string& text : texts) {
-      first.insert(first.end(), hypotheses.size(), text);
-      second.insert(second.end(), hypotheses.begin(), hypotheses.end());
-    }
-    const PairBatch batch = encoder_.encode(first, second, Truncation::Strategy::only_first);
+    const PairBatch batch = encoder_.encode_product(texts, hypotheses, Truncation::Strategy::only_first);
     const Index labels = std::ssize(candidate_labels);
     const bool each_by_itself = options.multi_label || labels == 1;
-    std::vector<float> entailment(first.size());  // [texts, labels]
+    std::vector<float> entailment(to_size(batch.tokens.sequences()));  // [texts, labels]
     encoder_.score(batch, [&](Index i, TensorView<const float> logits) {
       const float* row = logits.row(0);
       // A logistic function of the difference is the softmax of two logits.

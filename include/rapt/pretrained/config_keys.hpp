@@ -93,24 +93,28 @@ class ConfigReader {
                      reader_.file(), ": \"", key, "\" is ", found == json_.end() ? "" : describe(*found),
                      ", which this model cannot do: it must be ", nlohmann::json(wanted).dump());
   }
-  /// Names of classes by number, {"0": "negative", "1": "positive"}. Without them, "num_labels" may say how many.
+  /// Names of classes by number, {"0": "negative", "1": "positive"}. If "num_labels" says that there are another number
+  /// of them, they are called LABEL_0 and so on, as in transformers: old folders have the names of two classes beside
+  /// it.
   void labels(const char* key, std::vector<std::string>& names) const {
+    constexpr Index kMostLabels = 100000;
+    std::optional<Index> count;
+    (*this)("num_labels", count);
+    expect(count.value_or(0) <= kMostLabels, "num_labels", count.value_or(0), "at most 100000");
     const auto found = json_.find(key);
-    if (found == json_.end() || found->is_null()) {
-      constexpr Index kMostLabels = 100000;
-      Index count = 0;
-      (*this)("num_labels", count);
-      expect(count <= kMostLabels, "num_labels", json_.value("num_labels", nlohmann::json()), "at most 100000");
-      for (Index i = 0; i < count; ++i) names.push_back("LABEL_" + std::to_string(i));
-      return;
+    const bool has_names = found != json_.end() && !found->is_null();
+    if (has_names) {
+      expect(found->is_object(), key, *found, "an object of names by number");
+      names.resize(found->size());
+      for (std::size_t i = 0; i < names.size(); ++i) {
+        const auto name = found->find(std::to_string(i));
+        expect(name != found->end() && name->is_string(), key, *found, "an object of names by number, from 0");
+        names[i] = name->get<std::string>();
+      }
     }
-    expect(found->is_object(), key, *found, "an object of names by number");
-    names.resize(found->size());
-    for (std::size_t i = 0; i < names.size(); ++i) {
-      const auto name = found->find(std::to_string(i));
-      expect(name != found->end() && name->is_string(), key, *found, "an object of names by number, from 0");
-      names[i] = name->get<std::string>();
-    }
+    if (!count || (has_names && std::ssize(names) == *count)) return;
+    names.clear();
+    for (Index i = 0; i < *count; ++i) names.push_back("LABEL_" + std::to_string(i));
   }
   /// Throws IoError that says what the value of a key must be, unless it is right.
   void expect(bool right, const char* key, const nlohmann::json& found, const char* what) const {

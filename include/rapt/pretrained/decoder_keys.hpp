@@ -2,8 +2,11 @@
 /// The keys and names that several decoders without an encoder have in Hugging Face's files.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <type_traits>
 
+#include "rapt/core/token_batch.hpp"
 #include "rapt/pretrained/stored_name.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
@@ -32,7 +35,25 @@ void visit_text_tokens(Self& self, const Visitor& key) {
   key("eos_token_id", self.end_tokens);
 }
 
-/// The same, and those that generation_config.json alone may name.
+/// The same in config.json, of a format with `kHasDefaultTokens`: what absent keys mean there, unless the vocabulary
+/// does not have the token. Where a model has no such token, the key is null.
+template <class Self, class Visitor>
+void visit_text_tokens(Self& self, const Visitor& key, std::optional<TokenId> begin, std::optional<TokenId> end) {
+  if (begin && *begin >= self.vocabulary) begin.reset();
+  if (end && *end >= self.vocabulary) end.reset();
+  if constexpr (!std::is_const_v<Self>) {
+    self.begin_token = begin;
+    self.end_tokens.clear();
+    if (end) self.end_tokens.push_back(*end);
+  }
+  visit_text_tokens(self, key);
+  if constexpr (std::is_const_v<Self>) {
+    if (begin && !self.begin_token) key.constant("bos_token_id", nullptr);
+    if (end && self.end_tokens.empty()) key.constant("eos_token_id", nullptr);
+  }
+}
+
+/// The same in generation_config.json, and those that it alone may name.
 template <class Self, class Visitor>
 void visit_text_generation_keys(Self& self, const Visitor& key) {
   visit_text_tokens(self, key);

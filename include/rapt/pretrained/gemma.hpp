@@ -20,6 +20,7 @@ namespace rapt { inline namespace RAPT_ABI {
 template <>
 struct PretrainedFormat<GemmaConfig> {
   static constexpr std::string_view kModelType = "gemma2", kGemma3 = "gemma3_text", kBasePrefix = "model.";
+  static constexpr bool kHasDefaultTokens = true;
   static constexpr auto kModelTypes = std::to_array({kModelType, kGemma3});
   [[nodiscard]] static std::string_view architecture(const GemmaConfig& config) {
     return config.query_key_norm ? "Gemma3ForCausalLM" : "Gemma2ForCausalLM";
@@ -52,7 +53,7 @@ struct PretrainedFormat<GemmaConfig> {
     key("attention_bias", self.attention_bias);
     key("attention_dropout", self.attention_dropout);
     key("initializer_range", self.init_std);
-    detail::visit_text_tokens(self, key);
+    detail::visit_text_tokens(self, key, 2, 1);
     key("pad_token_id", self.pad_token);
     key("query_pre_attn_scalar", self.query_scalar);
     if (!gemma3) visit_cap(self.score_cap, "attn_logit_softcapping", key);  // Gemma 3 of transformers does not read it

@@ -166,7 +166,10 @@ class GenerationSettings {
     json_ = detail::read_json_object(config_path, "pretrained");
     const detail::ConfigReader key(json_, file_);
     for (const char* name : {"n_positions", "max_position_embeddings"}) key.unless_absent(name, positions_);
-    if (!contents.has("generation_config.json")) return;
+    if (!contents.has("generation_config.json")) {
+      add_defaults_of_model();
+      return;
+    }
     file_ = own_path.string();
     json_ = detail::read_json_object(own_path, "pretrained");
   }
@@ -182,6 +185,15 @@ class GenerationSettings {
   }
 
  private:
+  /// What an absent key means where config.json stands for the settings: some models have a default there.
+  void add_defaults_of_model() {
+    const nlohmann::json& type = detail::value_or_null(json_, "model_type");
+    for (const auto& [name, end] :
+         {std::pair{"bart", 2}, std::pair{"mbart", 2}, std::pair{"pegasus", 1}, std::pair{"marian", 0}}) {
+      if (type == name && !json_.contains("forced_eos_token_id")) json_["forced_eos_token_id"] = end;
+    }
+  }
+
   nlohmann::json json_;
   std::string file_;                // for messages
   std::optional<Index> positions_;  // of the model, if known

@@ -12,13 +12,14 @@ template <>
 struct PretrainedFormat<GptConfig> {
   static constexpr std::string_view kModelType = "gpt2", kArchitecture = "GPT2LMHeadModel",
                                     kBasePrefix = "transformer.";
+  static constexpr bool kHasDefaultTokens = true;
 
   template <class Self, class Visitor>
   static void visit_keys(Self& self, const Visitor& key) {
     key("vocab_size", self.vocabulary);
     detail::visit_gpt2_keys(self, key);
     key("tie_word_embeddings", self.tie_embeddings);
-    detail::visit_text_tokens(self, key);
+    detail::visit_text_tokens(self, key, 50256, 50256);
     key("pad_token_id", self.pad_token);
     key.must_be("add_cross_attention", false);
   }

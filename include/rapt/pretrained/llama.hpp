@@ -18,6 +18,7 @@ namespace rapt { inline namespace RAPT_ABI {
 template <>
 struct PretrainedFormat<LlamaConfig> {
   static constexpr std::string_view kModelType = "llama", kBasePrefix = "model.";
+  static constexpr bool kHasDefaultTokens = true;
   static constexpr auto kModelTypes = std::to_array<std::string_view>({"llama", "mistral", "qwen2", "qwen3", "phi3"});
   /// Which of these models has these settings.
   [[nodiscard]] static std::string model_type(const LlamaConfig& config) {
@@ -61,7 +62,11 @@ struct PretrainedFormat<LlamaConfig> {
     key("tie_word_embeddings", self.tie_embeddings);
     key("attention_dropout", self.attention_dropout);
     key("initializer_range", self.init_std);
-    detail::visit_text_tokens(self, key);
+    if (type.starts_with("qwen")) {
+      detail::visit_text_tokens(self, key);
+    } else {
+      detail::visit_text_tokens(self, key, 1, type == "phi3" ? 32000 : 2);
+    }
     key("pad_token_id", self.pad_token);
     if constexpr (!kReads) {  // without the key transformers would pad with 32000, which the vocabulary may not have
       if (type == "phi3" && !self.pad_token) key.constant("pad_token_id", nullptr);

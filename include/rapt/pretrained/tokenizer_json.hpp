@@ -24,6 +24,7 @@
 #include "rapt/core/error.hpp"
 #include "rapt/core/index.hpp"
 #include "rapt/core/token_batch.hpp"
+#include "rapt/pretrained/clean_up_keys.hpp"
 #include "rapt/pretrained/tokenizer_json_file.hpp"
 #include "rapt/pretrained/tokenizer_parts_json.hpp"
 #include "rapt/text/added_tokens.hpp"
@@ -41,11 +42,6 @@ namespace rapt { inline namespace RAPT_ABI {
 using PretrainedTokenizer = std::variant<ByteLevelBpe, WordPiece, SentencePiece, ComposedTokenizer>;
 
 namespace detail {
-
-/// `clean_up_spaces` of tokenizers, which no tokenizer.json says.
-struct CleanUpSpaces {
-  bool of_bpe = false, of_others = false;
-};
 
 inline constexpr std::array<std::pair<std::string_view, Truncation::Strategy>, 3> kTruncationStrategies = {
     {{"LongestFirst", Truncation::Strategy::longest_first},

@@ -28,6 +28,7 @@
 #include "rapt/text/byte_level_split.hpp"
 #include "rapt/text/character_classes.hpp"
 #include "rapt/text/clean_up.hpp"
+#include "rapt/text/longest_match_joiner.hpp"
 #include "rapt/text/pair_joiner.hpp"
 #include "rapt/text/piece_cache.hpp"
 #include "rapt/text/text_encoder.hpp"
@@ -150,6 +151,7 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
 
   struct Work {
     detail::PairJoiner::Work joining;
+    detail::LongestMatchJoiner::Work matching;
     std::string prefixed;
   };
 
@@ -169,21 +171,41 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
     }
   }
 
-  /// Finds the tokens that joining makes of their own bytes. A piece with these bytes is encoded without joining.
+  /// Finds the tokens that joining makes of their own bytes. A piece with these bytes is encoded without joining. If
+  /// their joins are orderly, all other pieces need no joining either.
   void find_whole_pieces() {
+    std::vector<detail::LongestMatchJoiner::Token> made(tokens_.size());
     is_whole_.assign(tokens_.size(), options_.ignore_merges ? 1 : 0);
-    if (options_.ignore_merges) return;
     parallel_for(size(), 1024, [&](Index begin, Index end) {
       detail::PairJoiner::Work work;
       for (Index i = begin; i < end; ++i) {
         const auto id = to_size(i);
         join(bytes_[id], work);
-        is_whole_[id] = work.symbols.size() == 1 ? 1 : 0;
+        if (work.symbols.size() != 1) continue;
+        is_whole_[id] = 1;
+        if (work.symbols[0] != i) continue;
+        made[id].bytes = bytes_[id];
+        if (work.last.joined < 0) continue;  // It is a single byte.
+        made[id].rank = work.last.rank;
+        made[id].left = work.last.left;
+        made[id].right = work.last.right;
       }
     });
+    is_orderly_ = detail::LongestMatchJoiner::is_orderly(made);
+    if (is_orderly_) matcher_ = detail::LongestMatchJoiner(made);
   }
 
-  /// Sets `work.symbols` to the tokens of a piece.
+  /// The tokens of a piece, which stay in `work`.
+  [[nodiscard]] std::span<const TokenId> cut(std::string_view piece, Work& work) const {
+    if (is_orderly_) {
+      matcher_(piece, work.matching);
+      return work.matching.tokens;
+    }
+    join(piece, work.joining);
+    return work.joining.symbols;
+  }
+
+  /// Sets `work.symbols` to the tokens of a piece, join by join.
   void join(std::string_view piece, detail::PairJoiner::Work& work) const {
     work.symbols.clear();
     for (const char byte : piece) work.symbols.push_back(byte_ids_[static_cast<unsigned char>(byte)]);
@@ -259,9 +281,8 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
       const std::string_view piece = plain.substr(from, to - from);
       TokenId whole = pieces_.find(piece);
       if (whole >= 0 && at(is_whole_, whole) == 0) whole = -1;
-      if (whole < 0) join(piece, work.joining);
       const std::span<const TokenId> tokens =
-          whole >= 0 ? std::span<const TokenId>(&whole, 1) : std::span<const TokenId>(work.joining.symbols);
+          whole >= 0 ? std::span<const TokenId>(&whole, 1) : cut(piece, work);
       add_all(tokens, from);
       if (slot != nullptr) detail::PieceCache::fill(*slot, key, tokens);
     });
@@ -310,6 +331,8 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
   std::array<TokenId, 256> byte_ids_{};
   std::vector<std::pair<TokenId, TokenId>> merges_;
   detail::PairJoiner joiner_{detail::PairJoiner::Order::one_by_one};
+  detail::LongestMatchJoiner matcher_;  // if is_orderly_
+  bool is_orderly_ = false;
   std::vector<char> is_whole_, is_special_, is_added_;  // by id
   detail::AddedTokenFinder added_, added_normalized_;
   std::uint64_t owner_ = detail::PieceCache::new_owner();  // copies have the same, as they are equal
