@@ -13,33 +13,35 @@ template <class T = float>
 class LayerNorm {
  public:
   explicit LayerNorm(Index d_model, double epsilon = 1e-5, bool has_bias = true)
-      : weight_(init::constant<T>(Shape{d_model}, T(1))),
-        bias_(has_bias ? init::constant<T>(Shape{d_model}, T(0)) : Tensor<T>(Shape{d_model}, T(0))),
-        epsilon_(static_cast<T>(epsilon)),
-        has_bias_(has_bias) {
-    bias_.set_frozen(!has_bias);
+      : weight_(init::constant<T>(Shape{d_model}, T(1))), epsilon_(static_cast<T>(epsilon)) {
+    if (has_bias) {
+      bias_ = Parameter<T>(init::constant<T>(Shape{d_model}, T(0)));
+    } else {
+      zeros_ = Variable<T>(Tensor<T>(Shape{d_model}, T(0)));
+    }
   }
 
   [[nodiscard]] Variable<T> operator()(const Variable<T>& x) const {
-    return layer_norm<T>(x, weight_, bias_, epsilon_);
+    return layer_norm<T>(x, weight_, shift(), epsilon_);
   }
 
   /// LayerNorm(x + Dropout(sublayer)) in one pass.
   [[nodiscard]] Variable<T> operator()(const Variable<T>& x, Variable<T> sublayer, float dropout) const {
-    return add_norm<T>(x, std::move(sublayer), weight_, bias_, dropout, epsilon_);
+    return add_norm<T>(x, std::move(sublayer), weight_, shift(), dropout, epsilon_);
   }
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor&& visitor) {
     visitor("weight", self.weight_);
-    if (self.has_bias_) visitor("bias", self.bias_);
+    visitor("bias", self.bias_);
   }
 
  private:
-  Parameter<T> weight_;
-  Parameter<T> bias_;  // zeros that no visitor sees, where it is left out
+  [[nodiscard]] const Variable<T>& shift() const { return zeros_.defined() ? zeros_ : bias_; }
+
+  Parameter<T> weight_, bias_;
+  Variable<T> zeros_;  // in place of a bias that is left out
   T epsilon_;
-  bool has_bias_;
 };
 static_assert(Module<LayerNorm<float>>);
 
