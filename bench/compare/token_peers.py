@@ -99,11 +99,12 @@ def sentencepiece_cases(folder, texts, what):
     if sentencepiece is None:
         return
     for kind in ("bpe", "unigram"):
-        train_sentencepiece(write_lines(folder / "text", texts), folder / kind, kind)
-        model = sentencepiece.SentencePieceProcessor(model_file=str(folder / f"{kind}.model"))
-        yield Case(f"SentencePiece's {kind} of {what}", {"path": str(folder / f"{kind}.model")},
-                   {versioned("sentencepiece"):
-                    lambda lines, model=model: model.encode(lines, num_threads=1)})
+        (folder / kind).mkdir(exist_ok=True)
+        train_sentencepiece(write_lines(folder / "text", texts), folder / kind / "spiece", kind)
+        path = str(folder / kind / "spiece.model")
+        model = sentencepiece.SentencePieceProcessor(model_file=path)
+        yield Case(f"SentencePiece's {kind} of {what}", {"path": path},
+                   {versioned("sentencepiece"): lambda lines, model=model: model.encode(lines, num_threads=1)})
 
 
 def train_sentencepiece(text, prefix, kind, size=VOCABULARY_SIZE):

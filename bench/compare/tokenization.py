@@ -9,7 +9,8 @@ of every code point; beside GPT-2 and BERT also tokenizers of every other compon
 points. Any difference is an error. Then all encode the same lines on one thread, in turns: tokenizers with vocabularies
 of every kind, tiktoken, bpe-openai and rs-bpe with those that join by rank, sentencepiece with its own models. (What
 packages but tokenizers need to make lists of ids in Python is counted, as no program gets them without.) At last the
-learning of byte pairs is timed beside tokenizers and rustbpe, and of unigram models beside sentencepiece.
+learning of byte pairs is timed beside tokenizers and rustbpe, and of unigram models beside sentencepiece. Times are
+those of the processor, so that other programs on the machine disturb them little.
 
 DATA_FOLDER holds tokenizers/gpt2 (vocab.json, merges.txt), tokenizers/bert (vocab.txt), multi30k/raw,
 shakespeare/input.txt, tatoeba-cmn-eng/cmn.txt and classical-chinese/*.tsv. What is not there is left out.
@@ -22,6 +23,7 @@ import os
 import random
 import sys
 import tempfile
+import time
 import unicodedata
 from pathlib import Path
 
@@ -32,6 +34,7 @@ import numpy as np  # noqa: E402
 import tokenizers  # noqa: E402
 from tokenizers import Tokenizer, models  # noqa: E402
 
+import common  # noqa: E402
 from common import ROOT, System, Worker, alternate, cpu_model, draw, paired_row, progress, table, timed  # noqa: E402
 
 from token_peers import (Case, bpe_learners, gpt2_ranks, learned_cases, of_tiktoken, of_tokenizers,  # noqa: E402
@@ -332,13 +335,19 @@ def rapt_ids(worker, folder):
     return found
 
 
+def systems_of(ours, peers):
+    """rapt first."""
+    return [System("rapt", "-", ours),
+            *(System(name, "-", timed(step, time.process_time)) for name, step in peers.items())]
+
+
 def time_work(worker, settings, work, kind, peers, megabytes):
     """A row for each peer; `peers` are name -> what is timed."""
     def ours(uncounted, counted):
         worker.ask("task", kind=kind, threads=1)
         return worker.run(uncounted, counted)
 
-    systems = [System("rapt", "-", ours), *(System(name, "-", timed(step)) for name, step in peers.items())]
+    systems = systems_of(ours, peers)
     times = alternate(systems, settings.rounds)
     return [row_of(work, systems[0], system, times[0], seconds, megabytes)
             for system, seconds in zip(systems[1:], times[1:])]
@@ -406,7 +415,7 @@ def learning(settings, worker, folder):
                 worker.ask("task", kind=kind, threads=1, vocabulary_size=LEARNED)
                 return worker.run(uncounted, counted)
 
-            systems = [System("rapt", "-", ours), *(System(name, "-", timed(step)) for name, step in peers.items())]
+            systems = systems_of(ours, peers)
             times = [[] for _ in systems]
             for i in range(settings.learning_rounds):
                 for k in (range(len(systems)) if i % 2 == 0 else reversed(range(len(systems)))):
@@ -425,17 +434,20 @@ def main():
                         help="rapt's program, built from tokenizer_worker.cpp (default: %(default)s)")
     parser.add_argument("--only", choices=("check", "speed", "learning"), help="one of the parts")
     parser.add_argument("--rounds", type=int, default=7, help="turns of each system (default: %(default)s)")
+    parser.add_argument("--turn-seconds", type=float, default=common.TURN_SECONDS,
+                        help="counted work of a turn (default: %(default)s)")
     parser.add_argument("--learning-rounds", type=int, default=3, help="turns of each learner (default: %(default)s)")
     settings = parser.parse_args()
     if not settings.worker.is_file():
         parser.error(f"there is no {settings.worker}: build the target rapt_tokenizer_worker, or give --worker")
+    common.TURN_SECONDS = settings.turn_seconds
     settings.output.mkdir(parents=True, exist_ok=True)
     load = os.getloadavg()[0]
     lines, total, rows = [], 0, []
     with tempfile.TemporaryDirectory() as name, Worker([str(settings.worker)]) as worker:
         lines += [f"- processor: {cpu_model()}, one thread of {os.cpu_count()}; load average at the start {load:.2f}",
                   f"- tokenizers {tokenizers.__version__}; rapt compiled by {worker.ask('info')['compiler']}",
-                  f"- {datetime.date.today().isoformat()}"]
+                  f"- {datetime.date.today().isoformat()}; processor time"]
         if settings.only in (None, "check"):
             checked, total = check(settings, worker, Path(name))
             lines += ["", "## The same tokens", "", *checked]

@@ -12,8 +12,8 @@
 //   decode    output, skip_special JSON file with the text of what `encode` found last, or null where it is not UTF-8
 //   task      kind, threads,       what `run` does: "batch", "each" (text by text), or "spans" (with places);
 //             vocabulary_size      "learn_bpe" and "learn_unigram" learn from the first texts, with so many tokens
-//   run       uncounted, counted   does the task so often; seconds of each counted time
-#include <chrono>
+//   run       uncounted, counted   does the task so often; seconds of processor time of each counted time
+#include <ctime>
 #include <fstream>
 #include <functional>
 #include <iostream>
@@ -170,9 +170,9 @@ class Worker {
     for (Index i = 0; i < command.at("uncounted").get<Index>(); ++i) tokens = step();
     std::vector<double> seconds;
     for (Index i = 0; i < command.at("counted").get<Index>(); ++i) {
-      const auto start = std::chrono::steady_clock::now();
+      const std::clock_t start = std::clock();
       tokens = step();
-      seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+      seconds.push_back(static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC);
     }
     return {{"seconds", seconds}, {"tokens", tokens}};
   }

@@ -154,8 +154,8 @@ class LongestMatchJoiner {
   static constexpr std::int32_t kNoRank = std::numeric_limits<std::int32_t>::max();
 
   ByteTrie trie_;
-  std::vector<Node> nodes_;                // by id
-  KeyTable<std::int32_t> ranks_;           // of the last join of each token
+  std::vector<Node> nodes_;                                             // by id
+  KeyTable<std::int32_t> ranks_;                                        // of the last join of each token
   std::vector<std::uint64_t> filter_ = std::vector<std::uint64_t>(16);  // the bits of the pairs in ranks_
 };
 
