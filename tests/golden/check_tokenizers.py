@@ -317,7 +317,7 @@ def more_parts():
                               pre_tokenizers.BertPreTokenizer(), decoders.WordPiece()),
         "CTC": (normalizers.Strip(), pre_tokenizers.WhitespaceSplit(), decoders.CTC("a", " ")),
         "strip, replace": (normalizers.Nmt(), pre_tokenizers.CharDelimiterSplit("我"),
-                           decoders.Sequence([decoders.Strip("a", 2, 1), decoders.Replace(Regex("[b-d]+"), "<>"),
+                           decoders.Sequence([decoders.Strip("a", 2, 0), decoders.Replace(Regex("[b-d]+"), "<>"),
                                               decoders.ByteFallback(), decoders.BPEDecoder("e")])),
     }
     for name, (normalizer, pre_tokenizer, decoder) in makes.items():
@@ -337,7 +337,7 @@ def kinds(settings):
     def learned_lines():
         lines = all_lines(data)
         random.Random(3).shuffle(lines)
-        return [line for line in lines if line.strip()][:60000]
+        return [line for line in lines if line.strip()][:20000]
 
     def of_tokenizer(make, path=None):
         def load(worker):
@@ -360,12 +360,12 @@ def kinds(settings):
         return load
 
     def of_sentencepiece(name, options):
-        path = folder / f"{name}.model"
+        path = folder / f"{name}.spm"
 
         def load(worker):
             if not path.is_file():
                 path.write_bytes(learn_sentencepiece(
-                    learned_lines()[:40000], **{"vocab_size": 6000, "character_coverage": 0.9995, **options}))
+                    learned_lines()[:15000], **{"vocab_size": 4000, "character_coverage": 0.999, **options}))
             worker.ask("load", path=str(path))
             return SentencePiecePackage(path.read_bytes())
         return load
@@ -397,7 +397,7 @@ def kinds(settings):
         yield "BERT uncased, tokenizer.json", False, of_tokenizer(lambda: wordpiece(bert_model(bert)))
         yield "BERT cased, tokenizer.json", False, of_tokenizer(lambda: wordpiece(bert_model(bert), lowercase=False))
     for name, tokenizer in itertools.chain(with_flags(), more_parts(), tokenizers_of_parts()):
-        yield name, False, of_tokenizer(lambda tokenizer=tokenizer: tokenizer)
+        yield f"part: {name}", False, of_tokenizer(lambda tokenizer=tokenizer: tokenizer)
 
 
 def main():
