@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Whether rapt's tokenizers give the ids, places and decoded texts of the Python packages, on a million texts each.
 
-    python tests/golden/check_tokenizers.py FOLDER --data DATA_FOLDER [--ranks FOLDER] [--files NAME=tokenizer.json...]
+    python tests/golden/check_tokenizers.py FOLDER --data DATA_FOLDER [--ranks FOLDER] [--files NAME=FILE...]
         [--texts 1000000] [--few 20000] [--only WORD...] [--worker build/bench/tokenizer_worker]
 
-The kinds: the real files of GPT-2 and BERT in DATA_FOLDER; tokenizer.json files that are given by name; tiktoken's
-cl100k_base and o200k_base if --ranks has their files (the wheel bpe-openai has them); tokenizers that the packages
-tokenizers and sentencepiece learn from the corpora of DATA_FOLDER, which are kept in FOLDER and used again; and, on as
-many texts as --few says, a tokenizer of each other component of tokenizer.json and of each flag of an added token.
+The kinds: the real files of GPT-2 and BERT in DATA_FOLDER; files that are given by name (tokenizer.json, NAME.spm);
+tiktoken's cl100k_base and o200k_base if --ranks has their files (the wheel bpe-openai has them); tokenizers that the
+packages tokenizers and sentencepiece learn from the corpora of DATA_FOLDER, which are kept in FOLDER and used again;
+and, on as many texts as --few says, a tokenizer of each other component of tokenizer.json and of each flag of an added
+token.
 
 The texts: lines of the corpora, prefixes and windows of them, several joined by spaces of all kinds, with doubled
 spaces and special tokens in between; random strings; every code point between letters and between spaces, and, alone,
@@ -359,15 +360,20 @@ def kinds(settings):
             return of_file(path)(worker)
         return load
 
-    def of_sentencepiece(name, options):
+    def of_sentencepiece(path):
+        def load(worker):
+            worker.ask("load", path=str(path))
+            return SentencePiecePackage(path.read_bytes())
+        return load
+
+    def of_learned_sentencepiece(name, options):
         path = folder / f"{name}.spm"
 
         def load(worker):
             if not path.is_file():
                 path.write_bytes(learn_sentencepiece(
                     learned_lines()[:15000], **{"vocab_size": 4000, "character_coverage": 0.999, **options}))
-            worker.ask("load", path=str(path))
-            return SentencePiecePackage(path.read_bytes())
+            return of_sentencepiece(path)(worker)
         return load
 
     def of_ranks(path):
@@ -384,13 +390,13 @@ def kinds(settings):
     for path in sorted(settings.ranks.glob("*.tiktoken")) if settings.ranks else ():
         yield f"{path.stem}, tiktoken", True, of_ranks(path)
     for name, path in settings.files:
-        yield f"{name}, its tokenizer.json", True, of_file(path)
+        yield f"{name}, {path.name}", True, of_file(path) if path.suffix == ".json" else of_sentencepiece(path)
     learned = list(LEARNED.items())
     sentence_pieces = list(SENTENCEPIECE.items())
     for name, learn in learned:
         yield name, True, of_learned(name, learn)
     for name, options in sentence_pieces:
-        yield name, True, of_sentencepiece(name, options)
+        yield name, True, of_learned_sentencepiece(name, options)
     if gpt2.is_dir():
         yield "GPT-2, tokenizer.json", False, of_tokenizer(lambda: byte_level(gpt2_model(gpt2)))
     if bert.is_dir():
@@ -405,7 +411,8 @@ def main():
     parser.add_argument("folder", type=Path, help="for the table and for what the packages learn; is made if need be")
     parser.add_argument("--data", type=Path, required=True, help="folder of vocabularies and corpora")
     parser.add_argument("--ranks", type=Path, help="folder of cl100k_base.tiktoken and others of tiktoken's names")
-    parser.add_argument("--files", nargs="*", default=[], metavar="NAME=FILE", help="tokenizer.json files")
+    parser.add_argument("--files", nargs="*", default=[], metavar="NAME=FILE",
+                        help="files tokenizer.json, and SentencePiece's with a name that ends with .spm")
     parser.add_argument("--texts", type=int, default=1000000, help="at least, of each kind (default: %(default)s)")
     parser.add_argument("--few", type=int, default=20000, help="of tokenizers of one component (default: %(default)s)")
     parser.add_argument("--only", nargs="*", default=[""], metavar="WORD", help="kinds whose names contain a word")
