@@ -15,8 +15,8 @@ spaces and special tokens in between; random strings; every code point between l
 every assigned one. All are drawn from a fixed seed; FOLDER keeps them, too.
 
 A line for each kind goes to FOLDER/table.md as soon as it is known. It fails if anything differs. Needs numpy,
-tokenizers, sentencepiece and tiktoken (checked with 0.23, 0.2.3 and 0.14), for which reason it is not part of the tests.
-bench/compare/tokenization.py does the comparison itself.
+tokenizers, sentencepiece and tiktoken (checked with 0.23, 0.2.3 and 0.14), for which reason it is not part of the
+tests. bench/compare/tokenization.py does the comparison itself.
 """
 
 import argparse
@@ -43,7 +43,8 @@ from tokenizers import (AddedToken, Regex, Tokenizer, decoders, models, normaliz
 
 from common import Worker  # noqa: E402
 from make_sentencepiece import field  # noqa: E402
-from make_tokenizer_parts import BYTES, all_tokenizers as tokenizers_of_parts, every_character, small_rules  # noqa: E402
+from make_tokenizer_parts import (BYTES, all_tokenizers as tokenizers_of_parts, every_character,  # noqa: E402
+                                  small_rules)
 from make_tokenizers import EDGES, bert_model, byte_level, gpt2_model, wordpiece  # noqa: E402
 from tokenization import (LONG, Differences, Package, compare, corpora, every_code_point, lines_of,  # noqa: E402
                           random_strings)
@@ -251,7 +252,8 @@ def learned_wordpiece(lines):
 
 def learned_word_level(lines):
     tokenizer = Tokenizer(models.WordLevel(unk_token="<unk>"))
-    tokenizer.normalizer = normalizers.Sequence([normalizers.NFD(), normalizers.Lowercase(), normalizers.StripAccents()])
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFD(), normalizers.Lowercase(),
+                                                 normalizers.StripAccents()])
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.train_from_iterator(lines, trainers.WordLevelTrainer(
         vocab_size=20000, special_tokens=["<unk>", "<s>", "</s>"], show_progress=False))
@@ -291,7 +293,8 @@ def with_flags():
     """Added tokens with each flag and all combinations of flags, of which normalising changes some."""
     flags = ("single_word", "lstrip", "rstrip", "normalized", "special")
     words = ["Zürich", "word", "ab", "cat", "[MASK]", "the", "Straße", "我", "é", "<mask>", "a b", "ing"]
-    for normalizer in (None, normalizers.Lowercase(), normalizers.Sequence([normalizers.NFD(), normalizers.StripAccents()])):
+    without_accents = normalizers.Sequence([normalizers.NFD(), normalizers.StripAccents()])
+    for normalizer in (None, normalizers.Lowercase(), without_accents):
         for pre_tokenizer in (pre_tokenizers.Metaspace(prepend_scheme="first"), pre_tokenizers.Whitespace()):
             tokenizer = Tokenizer(every_character())
             if normalizer is not None:
@@ -308,13 +311,13 @@ def with_flags():
 
 def more_parts():
     """Components that the golden file of the parts does not have, and the package's whole rules."""
-    characters = every_character
     makes = {
         "scripts": (None, pre_tokenizers.UnicodeScripts(), decoders.Fuse()),
         "all rules of nmt_nfkc": (normalizers.Precompiled(nmt_nfkc()), None, decoders.Fuse()),
         "all rules of nfkc_cf, Metaspace": (normalizers.Precompiled(nmt_nfkc("nfkc_cf")), pre_tokenizers.Metaspace(),
                                             decoders.Metaspace()),
-        "small rules, BERT": (normalizers.Sequence([normalizers.BertNormalizer(), normalizers.Precompiled(small_rules())]),
+        "small rules, BERT": (normalizers.Sequence([normalizers.BertNormalizer(),
+                                                    normalizers.Precompiled(small_rules())]),
                               pre_tokenizers.BertPreTokenizer(), decoders.WordPiece()),
         "CTC": (normalizers.Strip(), pre_tokenizers.WhitespaceSplit(), decoders.CTC("a", " ")),
         "strip, replace": (normalizers.Nmt(), pre_tokenizers.CharDelimiterSplit("我"),
@@ -322,7 +325,7 @@ def more_parts():
                                               decoders.ByteFallback(), decoders.BPEDecoder("e")])),
     }
     for name, (normalizer, pre_tokenizer, decoder) in makes.items():
-        tokenizer = Tokenizer(characters())
+        tokenizer = Tokenizer(every_character())
         if normalizer is not None:
             tokenizer.normalizer = normalizer
         if pre_tokenizer is not None:
@@ -442,8 +445,8 @@ def main():
             compare(worker, Path(scratch), package, texts[:count // 5], differences)
             package.skips = package.skips[-1:]
             compare(worker, Path(scratch), package, texts[count // 5:count], differences)
-            row = (f"| {name} | {differences.texts} | {differences.tokens} | {differences.ids} | {differences.places} | "
-                   f"{differences.types} | {differences.decoded} |")
+            row = (f"| {name} | {differences.texts} | {differences.tokens} | {differences.ids} | "
+                   f"{differences.places} | {differences.types} | {differences.decoded} |")
             print(row, f"{time.time() - started:.0f} s", flush=True)
             print(row, file=table, flush=True)
             for example in differences.examples:
