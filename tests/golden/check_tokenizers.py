@@ -42,7 +42,7 @@ from tokenizers import (AddedToken, Regex, Tokenizer, decoders, models, normaliz
                         processors, trainers)
 
 from common import Worker  # noqa: E402
-from make_sentencepiece import field  # noqa: E402
+from make_sentencepiece import field, learned  # noqa: E402
 from make_tokenizer_parts import (BYTES, all_tokenizers as tokenizers_of_parts, every_character,  # noqa: E402
                                   small_rules)
 from make_tokenizers import EDGES, bert_model, byte_level, gpt2_model, wordpiece  # noqa: E402
@@ -190,18 +190,10 @@ class RankPackage:
 # Kinds ----------------------------------------------------------------------------------------------------------------
 
 
-def nmt_nfkc(name="nmt_nfkc"):
-    """The rules of sentencepiece."""
-    model = learn_sentencepiece(["a b c"] * 20, normalization_rule_name=name, vocab_size=8)
+def compiled_rules(name):
+    """The rules of normalisation that sentencepiece has by this name."""
+    model = learned(["a b c"] * 20, normalization_rule_name=name, vocab_size=8)
     return field(field(model, 3), 2)
-
-
-def learn_sentencepiece(lines, **options):
-    with tempfile.TemporaryDirectory() as folder:
-        prefix = str(Path(folder) / "learned")
-        sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(lines), model_prefix=prefix, minloglevel=2,
-                                                 num_threads=1, hard_vocab_limit=False, **options)
-        return Path(prefix + ".model").read_bytes()
 
 
 def learned_byte_level(lines):
@@ -228,7 +220,7 @@ def learned_llama(lines):
 
 def learned_unigram(lines):
     tokenizer = Tokenizer(models.Unigram())
-    tokenizer.normalizer = normalizers.Sequence([normalizers.Precompiled(nmt_nfkc()),
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Precompiled(compiled_rules("nmt_nfkc")),
                                                  normalizers.Replace(Regex(" {2,}"), " ")])
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
@@ -313,8 +305,8 @@ def more_parts():
     """Components that the golden file of the parts does not have, and the package's whole rules."""
     makes = {
         "scripts": (None, pre_tokenizers.UnicodeScripts(), decoders.Fuse()),
-        "all rules of nmt_nfkc": (normalizers.Precompiled(nmt_nfkc()), None, decoders.Fuse()),
-        "all rules of nfkc_cf, Metaspace": (normalizers.Precompiled(nmt_nfkc("nfkc_cf")), pre_tokenizers.Metaspace(),
+        "all rules of nmt_nfkc": (normalizers.Precompiled(compiled_rules("nmt_nfkc")), None, decoders.Fuse()),
+        "all rules of nfkc_cf, Metaspace": (normalizers.Precompiled(compiled_rules("nfkc_cf")), pre_tokenizers.Metaspace(),
                                             decoders.Metaspace()),
         "small rules, BERT": (normalizers.Sequence([normalizers.BertNormalizer(),
                                                     normalizers.Precompiled(small_rules())]),
@@ -374,7 +366,7 @@ def kinds(settings):
 
         def load(worker):
             if not path.is_file():
-                path.write_bytes(learn_sentencepiece(
+                path.write_bytes(learned(
                     learned_lines()[:15000], **{"vocab_size": 4000, "character_coverage": 0.999, **options}))
             return of_sentencepiece(path)(worker)
         return load
@@ -394,11 +386,9 @@ def kinds(settings):
         yield f"{path.stem}, tiktoken", True, of_ranks(path)
     for name, path in settings.files:
         yield f"{name}, {path.name}", True, of_file(path) if path.suffix == ".json" else of_sentencepiece(path)
-    learned = list(LEARNED.items())
-    sentence_pieces = list(SENTENCEPIECE.items())
-    for name, learn in learned:
+    for name, learn in LEARNED.items():
         yield name, True, of_learned(name, learn)
-    for name, options in sentence_pieces:
+    for name, options in SENTENCEPIECE.items():
         yield name, True, of_learned_sentencepiece(name, options)
     if gpt2.is_dir():
         yield "GPT-2, tokenizer.json", False, of_tokenizer(lambda: byte_level(gpt2_model(gpt2)))

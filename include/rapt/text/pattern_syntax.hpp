@@ -153,9 +153,13 @@ class PatternTranslator {
     out_ += in_any_case(letters);
     return true;
   }
-  [[nodiscard]] std::string word() const {
+  /// The characters of words. For Oniguruma, Latin-1's superscripts and fractions are among them outside of brackets.
+  [[nodiscard]] std::string word(bool is_in_set) const {
     return category_members("L") + category_members("M") + category_members("Nd") + category_members("Nl") +
-           category_members("Pc") + (is_rust_ ? R"(\x{200c}\x{200d})" : R"(\x{b2}\x{b3}\x{b9}\x{bc}-\x{be})") +
+           category_members("Pc") +
+           (is_rust_    ? R"(\x{200c}\x{200d})"
+            : is_in_set ? ""
+                        : R"(\x{b2}\x{b3}\x{b9}\x{bc}-\x{be})") +
            R"(\x{24b6}-\x{24e9}\x{1f130}-\x{1f149}\x{1f150}-\x{1f169}\x{1f170}-\x{1f189})";
   }
 
@@ -172,7 +176,9 @@ class PatternTranslator {
       if (kind.empty() || (kind == "gc" && category_of_name(folded).empty())) refuse("such a property");
     }
     if (folded.empty() || folded.find_first_not_of("abcdefghijklmnopqrstuvwxyz") != npos) refuse("such a property");
-    set.members += folded == "word" ? word() : kind == "sc" ? script_members(folded) : property_members(folded);
+    set.members += folded == "word" ? word(is_in_set)
+                   : kind == "sc"   ? script_members(folded)
+                                    : property_members(folded);
     if (!ignores_case() || !(is_rust_ || is_in_set)) return;
     const bool adds_to_negated = set.negated && !is_rust_;
     const std::string others = other_cases(folded, adds_to_negated);
@@ -199,7 +205,7 @@ class PatternTranslator {
         break;
       case 'w':
       case 'W':
-        set.members = word();
+        set.members = word(is_in_set);
         break;
       case 'N':
         if (is_rust_) return false;
@@ -286,7 +292,7 @@ class PatternTranslator {
       case 'B': {
         ++at_;
         if (is_rust_ && next() == '{') refuse("\\b{");
-        const std::string in = "[" + word() + "]";
+        const std::string in = "[" + word(/*is_in_set=*/false) + "]";
         const std::string ends = "(?<=" + in + ")(?!" + in + ")", begins = "(?<!" + in + ")(?=" + in + ")";
         return c == 'b' ? "(?:" + ends + "|" + begins + ")" : "(?!" + ends + ")(?!" + begins + ")";
       }
@@ -424,7 +430,7 @@ class PatternTranslator {
     } else if (name == "punct") {
       part.members += category_members("P") + category_members("S");
     } else if (name == "word") {
-      for (const char* category : {"L", "M", "Nd", "Nl", "Pc"}) part.members += category_members(category);
+      part.members += word(/*is_in_set=*/true);
     } else {
       add_property(part, name, /*is_in_set=*/true);
     }
