@@ -1,21 +1,22 @@
 #!/usr/bin/env python3
 """Whether rapt's tokenizers give the ids, places and decoded texts of the Python packages, on a million texts each.
 
-    python tests/golden/check_tokenizers.py FOLDER --data DATA_FOLDER [--ranks FOLDER] [--files NAME=tokenizer.json...]
+    python tests/golden/check_tokenizers.py FOLDER --data DATA_FOLDER [--ranks FOLDER] [--files NAME=FILE...]
         [--texts 1000000] [--few 20000] [--only WORD...] [--worker build/bench/tokenizer_worker]
 
-The kinds: the real files of GPT-2 and BERT in DATA_FOLDER; tokenizer.json files that are given by name; tiktoken's
-cl100k_base and o200k_base if --ranks has their files (the wheel bpe-openai has them); tokenizers that the packages
-tokenizers and sentencepiece learn from the corpora of DATA_FOLDER, which are kept in FOLDER and used again; and, on as
-many texts as --few says, a tokenizer of each other component of tokenizer.json and of each flag of an added token.
+The kinds: the real files of GPT-2 and BERT in DATA_FOLDER; files that are given by name (tokenizer.json, NAME.spm);
+tiktoken's cl100k_base and o200k_base if --ranks has their files (the wheel bpe-openai has them); tokenizers that the
+packages tokenizers and sentencepiece learn from the corpora of DATA_FOLDER, which are kept in FOLDER and used again;
+and, on as many texts as --few says, a tokenizer of each other component of tokenizer.json and of each flag of an added
+token.
 
 The texts: lines of the corpora, prefixes and windows of them, several joined by spaces of all kinds, with doubled
 spaces and special tokens in between; random strings; every code point between letters and between spaces, and, alone,
 every assigned one. All are drawn from a fixed seed; FOLDER keeps them, too.
 
 A line for each kind goes to FOLDER/table.md as soon as it is known. It fails if anything differs. Needs numpy,
-tokenizers, sentencepiece and tiktoken (checked with 0.23, 0.2.3 and 0.14), for which reason it is not part of the tests.
-bench/compare/tokenization.py does the comparison itself.
+tokenizers, sentencepiece and tiktoken (checked with 0.23, 0.2.3 and 0.14), for which reason it is not part of the
+tests. bench/compare/tokenization.py does the comparison itself.
 """
 
 import argparse
@@ -41,8 +42,9 @@ from tokenizers import (AddedToken, Regex, Tokenizer, decoders, models, normaliz
                         processors, trainers)
 
 from common import Worker  # noqa: E402
-from make_sentencepiece import field  # noqa: E402
-from make_tokenizer_parts import BYTES, all_tokenizers as tokenizers_of_parts, every_character, small_rules  # noqa: E402
+from make_sentencepiece import field, learned  # noqa: E402
+from make_tokenizer_parts import (BYTES, all_tokenizers as tokenizers_of_parts, every_character,  # noqa: E402
+                                  small_rules)
 from make_tokenizers import EDGES, bert_model, byte_level, gpt2_model, wordpiece  # noqa: E402
 from tokenization import (LONG, Differences, Package, compare, corpora, every_code_point, lines_of,  # noqa: E402
                           random_strings)
@@ -188,18 +190,10 @@ class RankPackage:
 # Kinds ----------------------------------------------------------------------------------------------------------------
 
 
-def nmt_nfkc(name="nmt_nfkc"):
-    """The rules of sentencepiece."""
-    model = learn_sentencepiece(["a b c"] * 20, normalization_rule_name=name, vocab_size=8)
+def compiled_rules(name):
+    """The rules of normalisation that sentencepiece has by this name."""
+    model = learned(["a b c"] * 20, normalization_rule_name=name, vocab_size=8)
     return field(field(model, 3), 2)
-
-
-def learn_sentencepiece(lines, **options):
-    with tempfile.TemporaryDirectory() as folder:
-        prefix = str(Path(folder) / "learned")
-        sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(lines), model_prefix=prefix, minloglevel=2,
-                                                 num_threads=1, hard_vocab_limit=False, **options)
-        return Path(prefix + ".model").read_bytes()
 
 
 def learned_byte_level(lines):
@@ -226,7 +220,7 @@ def learned_llama(lines):
 
 def learned_unigram(lines):
     tokenizer = Tokenizer(models.Unigram())
-    tokenizer.normalizer = normalizers.Sequence([normalizers.Precompiled(nmt_nfkc()),
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Precompiled(compiled_rules("nmt_nfkc")),
                                                  normalizers.Replace(Regex(" {2,}"), " ")])
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
@@ -250,7 +244,8 @@ def learned_wordpiece(lines):
 
 def learned_word_level(lines):
     tokenizer = Tokenizer(models.WordLevel(unk_token="<unk>"))
-    tokenizer.normalizer = normalizers.Sequence([normalizers.NFD(), normalizers.Lowercase(), normalizers.StripAccents()])
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFD(), normalizers.Lowercase(),
+                                                 normalizers.StripAccents()])
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.train_from_iterator(lines, trainers.WordLevelTrainer(
         vocab_size=20000, special_tokens=["<unk>", "<s>", "</s>"], show_progress=False))
@@ -290,7 +285,8 @@ def with_flags():
     """Added tokens with each flag and all combinations of flags, of which normalising changes some."""
     flags = ("single_word", "lstrip", "rstrip", "normalized", "special")
     words = ["Zürich", "word", "ab", "cat", "[MASK]", "the", "Straße", "我", "é", "<mask>", "a b", "ing"]
-    for normalizer in (None, normalizers.Lowercase(), normalizers.Sequence([normalizers.NFD(), normalizers.StripAccents()])):
+    without_accents = normalizers.Sequence([normalizers.NFD(), normalizers.StripAccents()])
+    for normalizer in (None, normalizers.Lowercase(), without_accents):
         for pre_tokenizer in (pre_tokenizers.Metaspace(prepend_scheme="first"), pre_tokenizers.Whitespace()):
             tokenizer = Tokenizer(every_character())
             if normalizer is not None:
@@ -307,21 +303,21 @@ def with_flags():
 
 def more_parts():
     """Components that the golden file of the parts does not have, and the package's whole rules."""
-    characters = every_character
     makes = {
         "scripts": (None, pre_tokenizers.UnicodeScripts(), decoders.Fuse()),
-        "all rules of nmt_nfkc": (normalizers.Precompiled(nmt_nfkc()), None, decoders.Fuse()),
-        "all rules of nfkc_cf, Metaspace": (normalizers.Precompiled(nmt_nfkc("nfkc_cf")), pre_tokenizers.Metaspace(),
+        "all rules of nmt_nfkc": (normalizers.Precompiled(compiled_rules("nmt_nfkc")), None, decoders.Fuse()),
+        "all rules of nfkc_cf, Metaspace": (normalizers.Precompiled(compiled_rules("nfkc_cf")), pre_tokenizers.Metaspace(),
                                             decoders.Metaspace()),
-        "small rules, BERT": (normalizers.Sequence([normalizers.BertNormalizer(), normalizers.Precompiled(small_rules())]),
+        "small rules, BERT": (normalizers.Sequence([normalizers.BertNormalizer(),
+                                                    normalizers.Precompiled(small_rules())]),
                               pre_tokenizers.BertPreTokenizer(), decoders.WordPiece()),
         "CTC": (normalizers.Strip(), pre_tokenizers.WhitespaceSplit(), decoders.CTC("a", " ")),
         "strip, replace": (normalizers.Nmt(), pre_tokenizers.CharDelimiterSplit("我"),
-                           decoders.Sequence([decoders.Strip("a", 2, 1), decoders.Replace(Regex("[b-d]+"), "<>"),
+                           decoders.Sequence([decoders.Strip("a", 2, 0), decoders.Replace(Regex("[b-d]+"), "<>"),
                                               decoders.ByteFallback(), decoders.BPEDecoder("e")])),
     }
     for name, (normalizer, pre_tokenizer, decoder) in makes.items():
-        tokenizer = Tokenizer(characters())
+        tokenizer = Tokenizer(every_character())
         if normalizer is not None:
             tokenizer.normalizer = normalizer
         if pre_tokenizer is not None:
@@ -337,7 +333,7 @@ def kinds(settings):
     def learned_lines():
         lines = all_lines(data)
         random.Random(3).shuffle(lines)
-        return [line for line in lines if line.strip()][:60000]
+        return [line for line in lines if line.strip()][:20000]
 
     def of_tokenizer(make, path=None):
         def load(worker):
@@ -359,15 +355,20 @@ def kinds(settings):
             return of_file(path)(worker)
         return load
 
-    def of_sentencepiece(name, options):
-        path = folder / f"{name}.model"
+    def of_sentencepiece(path):
+        def load(worker):
+            worker.ask("load", path=str(path))
+            return SentencePiecePackage(path.read_bytes())
+        return load
+
+    def of_learned_sentencepiece(name, options):
+        path = folder / f"{name}.spm"
 
         def load(worker):
             if not path.is_file():
-                path.write_bytes(learn_sentencepiece(
-                    learned_lines()[:40000], **{"vocab_size": 6000, "character_coverage": 0.9995, **options}))
-            worker.ask("load", path=str(path))
-            return SentencePiecePackage(path.read_bytes())
+                path.write_bytes(learned(
+                    learned_lines()[:15000], **{"vocab_size": 4000, "character_coverage": 0.999, **options}))
+            return of_sentencepiece(path)(worker)
         return load
 
     def of_ranks(path):
@@ -384,20 +385,18 @@ def kinds(settings):
     for path in sorted(settings.ranks.glob("*.tiktoken")) if settings.ranks else ():
         yield f"{path.stem}, tiktoken", True, of_ranks(path)
     for name, path in settings.files:
-        yield f"{name}, its tokenizer.json", True, of_file(path)
-    learned = list(LEARNED.items())
-    sentence_pieces = list(SENTENCEPIECE.items())
-    for name, learn in learned:
+        yield f"{name}, {path.name}", True, of_file(path) if path.suffix == ".json" else of_sentencepiece(path)
+    for name, learn in LEARNED.items():
         yield name, True, of_learned(name, learn)
-    for name, options in sentence_pieces:
-        yield name, True, of_sentencepiece(name, options)
+    for name, options in SENTENCEPIECE.items():
+        yield name, True, of_learned_sentencepiece(name, options)
     if gpt2.is_dir():
         yield "GPT-2, tokenizer.json", False, of_tokenizer(lambda: byte_level(gpt2_model(gpt2)))
     if bert.is_dir():
         yield "BERT uncased, tokenizer.json", False, of_tokenizer(lambda: wordpiece(bert_model(bert)))
         yield "BERT cased, tokenizer.json", False, of_tokenizer(lambda: wordpiece(bert_model(bert), lowercase=False))
     for name, tokenizer in itertools.chain(with_flags(), more_parts(), tokenizers_of_parts()):
-        yield name, False, of_tokenizer(lambda tokenizer=tokenizer: tokenizer)
+        yield f"part: {name}", False, of_tokenizer(lambda tokenizer=tokenizer: tokenizer)
 
 
 def main():
@@ -405,7 +404,8 @@ def main():
     parser.add_argument("folder", type=Path, help="for the table and for what the packages learn; is made if need be")
     parser.add_argument("--data", type=Path, required=True, help="folder of vocabularies and corpora")
     parser.add_argument("--ranks", type=Path, help="folder of cl100k_base.tiktoken and others of tiktoken's names")
-    parser.add_argument("--files", nargs="*", default=[], metavar="NAME=FILE", help="tokenizer.json files")
+    parser.add_argument("--files", nargs="*", default=[], metavar="NAME=FILE",
+                        help="files tokenizer.json, and SentencePiece's with a name that ends with .spm")
     parser.add_argument("--texts", type=int, default=1000000, help="at least, of each kind (default: %(default)s)")
     parser.add_argument("--few", type=int, default=20000, help="of tokenizers of one component (default: %(default)s)")
     parser.add_argument("--only", nargs="*", default=[""], metavar="WORD", help="kinds whose names contain a word")
@@ -435,8 +435,8 @@ def main():
             compare(worker, Path(scratch), package, texts[:count // 5], differences)
             package.skips = package.skips[-1:]
             compare(worker, Path(scratch), package, texts[count // 5:count], differences)
-            row = (f"| {name} | {differences.texts} | {differences.tokens} | {differences.ids} | {differences.places} | "
-                   f"{differences.types} | {differences.decoded} |")
+            row = (f"| {name} | {differences.texts} | {differences.tokens} | {differences.ids} | "
+                   f"{differences.places} | {differences.types} | {differences.decoded} |")
             print(row, f"{time.time() - started:.0f} s", flush=True)
             print(row, file=table, flush=True)
             for example in differences.examples:

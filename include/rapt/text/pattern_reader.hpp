@@ -63,10 +63,13 @@ struct PatternReader {
     return std::string("\\") + c;
   }
 
-  /// The members of \w.
-  [[nodiscard]] std::string word() const {
+  /// The characters of words. For Oniguruma, Latin-1's superscripts and fractions are among them outside of brackets.
+  [[nodiscard]] std::string word(bool is_in_set) const {
     return category_members("L") + category_members("M") + category_members("Nd") + category_members("Nl") +
-           category_members("Pc") + (is_rust ? R"(\x{200c}\x{200d})" : R"(\x{b2}\x{b3}\x{b9}\x{bc}-\x{be})") +
+           category_members("Pc") +
+           (is_rust     ? R"(\x{200c}\x{200d})"
+            : is_in_set ? ""
+                        : R"(\x{b2}\x{b3}\x{b9}\x{bc}-\x{be})") +
            R"(\x{24b6}-\x{24e9}\x{1f130}-\x{1f149}\x{1f150}-\x{1f169}\x{1f170}-\x{1f189})";
   }
 };

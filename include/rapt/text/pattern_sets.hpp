@@ -57,7 +57,7 @@ class PatternSetReader {
         break;
       case 'w':
       case 'W':
-        set.members = in_.word();
+        set.members = in_.word(is_in_set);
         break;
       case 'N':
         if (in_.is_rust) return false;
@@ -207,7 +207,9 @@ class PatternSetReader {
     }
     if (folded.empty() || folded.find_first_not_of("abcdefghijklmnopqrstuvwxyz") != std::string_view::npos)
       in_.refuse("such a property");
-    set.members += folded == "word" ? in_.word() : kind == "sc" ? script_members(folded) : property_members(folded);
+    set.members += folded == "word" ? in_.word(is_in_set)
+                   : kind == "sc"   ? script_members(folded)
+                                    : property_members(folded);
     if (!ignores_case_ || !(in_.is_rust || is_in_set)) return;
     const bool adds_to_negated = set.negated && !in_.is_rust;
     const std::string others = other_cases(folded, adds_to_negated);
@@ -248,7 +250,7 @@ class PatternSetReader {
     } else if (name == "punct") {
       part.members += category_members("P") + category_members("S");
     } else if (name == "word") {
-      for (const char* category : {"L", "M", "Nd", "Nl", "Pc"}) part.members += category_members(category);
+      part.members += in_.word(/*is_in_set=*/true);
     } else {
       add_property(part, name, /*is_in_set=*/true);
     }

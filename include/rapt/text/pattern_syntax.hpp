@@ -145,7 +145,7 @@ class PatternTranslator {
       case 'B': {
         ++in_.place;
         if (in_.is_rust && in_.next() == '{') in_.refuse("\\b{");
-        const std::string in = "[" + in_.word() + "]";
+        const std::string in = "[" + in_.word(/*is_in_set=*/false) + "]";
         const std::string ends = "(?<=" + in + ")(?!" + in + ")", begins = "(?<!" + in + ")(?=" + in + ")";
         return c == 'b' ? "(?:" + ends + "|" + begins + ")" : "(?!" + ends + ")(?!" + begins + ")";
       }
