@@ -140,9 +140,9 @@ template <HalfType kType, int kRows>
     for (int j = 0; j < 4; ++j) {
       const __m256i bits = _mm256_maskz_loadu_epi16(mask, dots.b[j] + p);
       if constexpr (kType == HalfType::float16) {
-        x[j] = _mm512_cvtph_ps(bits);
+        x[j] = _mm512_maskz_cvtph_ps(mask, bits);
       } else {
-        x[j] = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+        x[j] = _mm512_castsi512_ps(_mm512_maskz_slli_epi32(mask, _mm512_maskz_cvtepu16_epi32(mask, bits), 16));
       }
     }
 #pragma GCC unroll 4
@@ -153,7 +153,14 @@ template <HalfType kType, int kRows>
     }
   }
   for (int r = 0; r < kRows; ++r) {
-    for (int j = 0; j < 4; ++j) sums[r][j] = _mm512_reduce_add_ps(sum[r][j]);
+    for (int j = 0; j < 4; ++j) {
+      float lanes[16];
+      _mm512_storeu_ps(lanes, sum[r][j]);
+      for (int half = 8; half > 0; half /= 2) {
+        for (int lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
+      }
+      sums[r][j] = lanes[0];
+    }
   }
 }
 
