@@ -1,7 +1,7 @@
 """llama.cpp's side of weights.py, by the package xllamacpp: one JSON object a line, answered by another.
 
   open      model (a GGUF file), threads, context
-  generate  prompt, new_tokens                      greedy: tokens, and seconds of all tokens but the first
+  generate  prompt, new_tokens                      greedy: the text, and seconds of all tokens but the first
 """
 
 import json
@@ -25,11 +25,11 @@ class Task:
 
     def generate(self, prompt, new_tokens):
         found = self.server.handle_completions(
-            {"prompt": prompt, "n_predict": new_tokens, "temperature": 0, "ignore_eos": True, "return_tokens": True,
-             "cache_prompt": False, "top_k": 1})
+            {"prompt": prompt, "n_predict": new_tokens, "temperature": 0, "ignore_eos": True, "cache_prompt": False,
+             "top_k": 1})
         found = found if isinstance(found, dict) else json.loads(found)
         timings = found["timings"]
-        return {"tokens": found.get("tokens", []), "seconds": timings["predicted_ms"] / 1e3,
+        return {"text": found["choices"][0]["text"], "seconds": timings["predicted_ms"] / 1e3,
                 "count": timings["predicted_n"]}
 
 

@@ -3,14 +3,18 @@
 
 Both sides decode one sequence greedily behind the same prompt, rapt with `from_pretrained`'s `stored` (F16), `int8` and
 `int4`, llama.cpp with F16, Q8_0 and Q4_0 files made of the same numbers. They take turns; a ratio is that of the tokens a
-second of one turn of each. "Of memory" is what rapt's weights read per token take of the rate at which its threads read
-plain memory. With --text FILE a byte-level Llama of the folder --trained is also evaluated in each type.
+second of one turn of each, prompts of 8 tokens included. --processor-time counts the seconds that a process took of the
+processors, for a machine that others use, too; with more than one thread these include waiting. "Of memory" is the rate
+at which rapt reads its weights over the rate at which its threads read plain memory, per processor second. With --text FILE a byte-level Llama of the folder --trained is also evaluated in each type.
 """
 
 import argparse
 import json
+import os
+import re
 import sys
 import tempfile
+import time
 from pathlib import Path
 from statistics import median
 
@@ -93,6 +97,18 @@ def save_models(folder, shape, kinds):
     return sum(t.size for n, t in tensors.items() if t.ndim == 2) - vocabulary * d  # a row of the embedding alone
 
 
+def timed(settings, worker, task):
+    """The answer to `generate`, and tokens a second."""
+    def clock():
+        if not settings.processor_time:
+            return time.monotonic()
+        fields = Path(f"/proc/{worker.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    begin = clock()
+    found = worker.ask("generate", **task)
+    return found, task["new_tokens"] / (clock() - begin)
+
+
 def decode(settings, folder, numbers):
     prompt = np.random.default_rng(2).integers(300, 30000, 8).tolist()
     task = {"prompt": prompt, "new_tokens": settings.new_tokens}
@@ -106,12 +122,12 @@ def decode(settings, folder, numbers):
                 rates, peer, memory = [], [], []
                 for turn in range(settings.rounds + 1):  # the first is not counted
                     memory.append(ours.ask("bandwidth")["bytes_per_second"])
-                    found = ours.ask("generate", **task)
-                    rates.append((len(found["tokens"]) - 1) / found["seconds"])
-                    other = theirs.ask("generate", **task)
-                    peer.append((other["count"] - 1) / other["seconds"])
-                same = next((i for i, (a, b) in enumerate(zip(found["tokens"], other["tokens"])) if a != b),
-                            min(len(found["tokens"]), len(other["tokens"])))
+                    found, rate = timed(settings, ours, task)
+                    other, peer_rate = timed(settings, theirs, task)
+                    rates.append(rate)
+                    peer.append(peer_rate)
+                words = [int(w) for w in re.findall(r"w([0-9]+)", other["text"])]  # pieces 0 .. 258 have other names
+                same = next((i for i, (a, b) in enumerate(zip(found["tokens"], words)) if a != b), len(words))
                 ratios = sorted(a / b for a, b in zip(rates[1:], peer[1:]))
                 shares = sorted(numbers * bits / 8 * a / m for a, m in zip(rates[1:], memory[1:]))
                 print(f"| {settings.shape} | {threads} | {weights} / {kind} | {median(rates[1:]):.1f} | "
@@ -139,6 +155,7 @@ def main():
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--models", type=Path, help="folder that keeps the models for another run")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--processor-time", action="store_true")
     parser.add_argument("--new-tokens", type=int, default=32)
     parser.add_argument("--text", type=Path, help="evaluate the folders of --trained on its bytes instead")
     parser.add_argument("--trained", type=Path, nargs="+", default=[])
