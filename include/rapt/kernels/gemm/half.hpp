@@ -91,6 +91,7 @@ struct HalfDots {
   Index a_stride = 0;
   const Half* b[4] = {};
   Index depth = 0;
+  Index next = 0;  ///< from b to the rows that are multiplied afterwards, which are prefetched
 };
 
 /// sums[kRows][4] = a[kRows, depth] * b[4, depth]^T.
@@ -122,6 +123,13 @@ template <HalfType kType, int kRows, class Isa>
 
 #if defined(__x86_64__)
 
+/// The sums of the lanes of four vectors.
+[[gnu::target("avx2"), gnu::always_inline]] inline void add_lanes(const __m256 (&vectors)[4], float (&sums)[4]) {
+  const __m256 pairs = _mm256_hadd_ps(vectors[0], vectors[1]), others = _mm256_hadd_ps(vectors[2], vectors[3]);
+  const __m256 halves = _mm256_hadd_ps(pairs, others);
+  _mm_storeu_ps(sums, _mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps(halves, 1)));
+}
+
 /// As `dot_halves`, by the instructions that widen float16, which the portable vectors cannot name.
 template <HalfType kType, int kRows>
 [[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"), gnu::noinline]] void dot_halves_avx512(
@@ -138,11 +146,12 @@ template <HalfType kType, int kRows>
     __m512 x[4];
 #pragma GCC unroll 4
     for (int j = 0; j < 4; ++j) {
+      if (p % 32 == 0) _mm_prefetch(reinterpret_cast<const char*>(dots.b[j] + dots.next + p), _MM_HINT_T0);
       const __m256i bits = _mm256_maskz_loadu_epi16(mask, dots.b[j] + p);
       if constexpr (kType == HalfType::float16) {
-        x[j] = _mm512_cvtph_ps(bits);
+        x[j] = _mm512_maskz_cvtph_ps(mask, bits);
       } else {
-        x[j] = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+        x[j] = _mm512_castsi512_ps(_mm512_maskz_slli_epi32(mask, _mm512_maskz_cvtepu16_epi32(mask, bits), 16));
       }
     }
 #pragma GCC unroll 4
@@ -152,8 +161,15 @@ template <HalfType kType, int kRows>
       for (int j = 0; j < 4; ++j) sum[r][j] = _mm512_fmadd_ps(x[j], y, sum[r][j]);
     }
   }
+#pragma GCC unroll 4
   for (int r = 0; r < kRows; ++r) {
-    for (int j = 0; j < 4; ++j) sums[r][j] = _mm512_reduce_add_ps(sum[r][j]);
+    __m256 folded[4];
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) {
+      folded[j] = _mm256_add_ps(_mm512_maskz_extractf32x8_ps(0xff, sum[r][j], 0),
+                                _mm512_maskz_extractf32x8_ps(0xff, sum[r][j], 1));
+    }
+    add_lanes(folded, sums[r]);
   }
 }
 
@@ -189,12 +205,11 @@ template <HalfType kType, int kRows>
   rest.a += p, rest.depth -= p;
   for (auto& b : rest.b) b += p;
   dot_halves<kType, kRows>(simd::Baseline{}, rest, sums);
+#pragma GCC unroll 4
   for (int r = 0; r < kRows; ++r) {
-    for (int j = 0; j < 4; ++j) {
-      float lanes[8];
-      _mm256_storeu_ps(lanes, sum[r][j]);
-      sums[r][j] += ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
-    }
+    float whole[4];
+    add_lanes(sum[r], whole);
+    for (int j = 0; j < 4; ++j) sums[r][j] += whole[j];
   }
 }
 
@@ -218,7 +233,7 @@ void multiply_half_blocks(const Operand<float>& a, const HalfRows& b, const Bloc
                              .columns = std::min<Index>(4, c.columns - j),
                              .bias = c.bias != nullptr ? c.bias + j : nullptr,
                              .accumulate = c.accumulate};
-    HalfDots some{.a = a.data, .a_stride = a.row_stride, .depth = a.cols};
+    HalfDots some{.a = a.data, .a_stride = a.row_stride, .depth = a.cols, .next = 4 * b.stride};
     // Where c has less than four columns, the last one is computed again in place of those that are missing.
     for (Index k = 0; k < 4; ++k) some.b[k] = b.data + (j + std::min(k, block.columns - 1)) * b.stride;
     Index rows = a.rows;

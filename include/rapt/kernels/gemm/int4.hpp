@@ -249,6 +249,7 @@ template <int kRows>
   for (int r = 0; r < kRows; ++r) {
     sum[r][0] = sum[r][1] = shift[r][0] = shift[r][1] = _mm512_setzero_ps();
   }
+  constexpr __mmask16 all = 0xffff;  // g++ 12 warns of the conversions without a mask
   const __m512i nibble = _mm512_set1_epi8(15);
   const std::uint32_t* group = panel.data;
   for (Index g = 0; g < a.groups; ++g, group += kGroupWords) {
@@ -263,8 +264,8 @@ template <int kRows>
       }
       const __m128i scales = _mm_loadu_si128(reinterpret_cast<const __m128i*>(group + kScaleWord + 4 * j));
       const __m128i offsets = _mm_loadu_si128(reinterpret_cast<const __m128i*>(group + kOffsetWord + 4 * j));
-      const __m512 scale = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(scales));
-      const __m512 offset = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(offsets));
+      const __m512 scale = _mm512_maskz_cvtepi32_ps(all, _mm512_maskz_cvtepu8_epi32(all, scales));
+      const __m512 offset = _mm512_maskz_cvtepi32_ps(all, _mm512_maskz_cvtepu8_epi32(all, offsets));
 #pragma GCC unroll 4
       for (int r = 0; r < kRows; ++r) {
         const Quad* x = a.data + (r * a.groups + g) * 8;
@@ -275,7 +276,7 @@ template <int kRows>
           dot = _mm512_dpbusd_epi32(dot, high[h], _mm512_set1_epi32(static_cast<int>(x[h + 4])));
         }
         const __m512 factor = _mm512_mul_ps(scale, _mm512_set1_ps(a.scales[r * a.groups + g]));
-        sum[r][j] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), factor, sum[r][j]);
+        sum[r][j] = _mm512_fmadd_ps(_mm512_maskz_cvtepi32_ps(all, dot), factor, sum[r][j]);
         shift[r][j] = _mm512_fmadd_ps(offset, _mm512_set1_ps(a.sums[r * a.groups + g]), shift[r][j]);
       }
     }
