@@ -329,6 +329,14 @@ class OnnxModel {
       if (x.rank() != 2 || in[1]->values.at(0) != 1) throw std::runtime_error("CumSum of another axis");
       return by_rows(x, [](double* row, Index size) { std::partial_sum(row, row + size, row); });
     }
+    if (op == "ArgMax") {  // the first of the largest, of the last axis
+      if (x.rank() != 2 || node.integer("axis", 0) != 1) throw std::runtime_error("ArgMax of another axis");
+      OnnxTensor out{{x.dims[0], 1}, {}};
+      for (auto row = x.values.begin(); row != x.values.end(); row += x.dims[1]) {
+        out.values.push_back(static_cast<double>(std::max_element(row, row + x.dims[1]) - row));
+      }
+      return out;
+    }
     if (op == "Softmax") {
       return by_rows(x, [](double* row, Index size) {
         const double most = *std::max_element(row, row + size);
