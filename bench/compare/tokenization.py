@@ -293,7 +293,6 @@ def check(settings, worker, folder):
 # Speed ----------------------------------------------------------------------------------------------------------------
 
 
-MOST_LINES = 10000  # of a corpus; the package's cache holds as many words
 LEARNED = 10000  # the size of vocabularies whose learning is timed
 WORK = {"batch": "a batch, ids", "spans": "all lines, ids and places", "each": "line by line, ids"}
 
@@ -311,11 +310,13 @@ def row_of(work, rapt, peer, rapt_times, peer_times, megabytes):
     row = paired_row(work, rapt, peer, rapt_times, peer_times, threads=1, quality="")
     row.quality = f"{1e3 * megabytes / row.peer_value:.1f} and {1e3 * megabytes / row.rapt_value:.1f} MB/s"
     row.precision = "-"
+    progress(f"  {work}, {peer.name}: {row.ratio:.2f}; {row.quality}")
     return row
 
 
-def thinned(lines):
-    return lines[::max(1, len(lines) // MOST_LINES)]
+def thinned(lines, most):
+    """Lines from all over a corpus."""
+    return lines[::max(1, len(lines) // most)]
 
 
 def size_of(lines):
@@ -356,7 +357,7 @@ def time_work(worker, settings, work, kind, peers, megabytes):
 def speed_of_case(case, what, lines, settings, worker, folder):
     """Rows of a vocabulary on a corpus, in batches, once the ids are found equal."""
     progress(f"{case.name}: {what}")
-    lines = thinned(lines)
+    lines = thinned(lines, settings.lines)
     worker.ask("load", **case.load)
     worker.ask("texts", first=write_texts(folder / "first.json", lines))
     found = rapt_ids(worker, folder)
@@ -377,7 +378,7 @@ def speed(settings, worker, folder):
         case = Case(name, {"path": str(folder / "tokenizer.json")}, of_tokenizers(tokenizer) | more)
         for what, lines in texts.items():
             rows += speed_of_case(case, what, lines, settings, worker, folder)
-            lines = thinned(lines)
+            lines = thinned(lines, settings.lines)
             peer = next(iter(case.peers))
             for kind, step in (("spans", lambda: tokenizer.encode_batch(lines)),
                                ("each", lambda: [tokenizer.encode(line).ids for line in lines])):
@@ -434,6 +435,9 @@ def main():
                         help="rapt's program, built from tokenizer_worker.cpp (default: %(default)s)")
     parser.add_argument("--only", choices=("check", "speed", "learning"), help="one of the parts")
     parser.add_argument("--rounds", type=int, default=7, help="turns of each system (default: %(default)s)")
+    parser.add_argument("--lines", type=int, default=10000,
+                        help="lines of each corpus that are timed; tokenizers' cache holds 10,000 words "
+                        "(default: %(default)s)")
     parser.add_argument("--turn-seconds", type=float, default=common.TURN_SECONDS,
                         help="counted work of a turn (default: %(default)s)")
     parser.add_argument("--learning-rounds", type=int, default=3, help="turns of each learner (default: %(default)s)")
