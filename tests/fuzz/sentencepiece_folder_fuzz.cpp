@@ -35,7 +35,9 @@ rapt::SentencePieceModel small_model() {
                      {"b", -3.5f},
                      {"<x>", 0, Type::user_defined},
                      {"\xE2\x96\x81the", -4},
-                     {"\xE2\x96\x81" "ab", -5}},
+                     {"\xE2\x96\x81"
+                      "ab",
+                      -5}},
           .kind = rapt::SentencePieceModel::Kind::unigram};
 }
 

@@ -306,8 +306,8 @@ def more_parts():
     makes = {
         "scripts": (None, pre_tokenizers.UnicodeScripts(), decoders.Fuse()),
         "all rules of nmt_nfkc": (normalizers.Precompiled(compiled_rules("nmt_nfkc")), None, decoders.Fuse()),
-        "all rules of nfkc_cf, Metaspace": (normalizers.Precompiled(compiled_rules("nfkc_cf")), pre_tokenizers.Metaspace(),
-                                            decoders.Metaspace()),
+        "all rules of nfkc_cf, Metaspace": (normalizers.Precompiled(compiled_rules("nfkc_cf")),
+                                            pre_tokenizers.Metaspace(), decoders.Metaspace()),
         "small rules, BERT": (normalizers.Sequence([normalizers.BertNormalizer(),
                                                     normalizers.Precompiled(small_rules())]),
                               pre_tokenizers.BertPreTokenizer(), decoders.WordPiece()),
