@@ -26,6 +26,9 @@ using rapt::Index;
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
+/// What all threads of the process have taken of the processors, in seconds.
+double processor_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
+
 /// A line of /proc/self/status, in bytes.
 double memory_of_process(const std::string& key) {
   std::ifstream status("/proc/self/status");

@@ -102,12 +102,11 @@ class PackedOperand {
   }
 
   /// An operand [depth, cols] whose columns are the rows of `halves` [cols, depth], which may be borrowed memory.
-  PackedOperand(Tensor<Half> halves, HalfType type)
+  PackedOperand(Tensor<Half> halves, HalfType type) requires std::is_same_v<T, float>
       : rows_(halves.cols()),
         cols_(halves.rows()),
         format_(type == HalfType::float16 ? PackedFormat::float16 : PackedFormat::bfloat16),
         halves_(std::move(halves)) {
-    static_assert(std::is_same_v<T, float>, "16 bits are widened to float32");
     set_whole_depth(/*panel_columns=*/1);
   }
 
