@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -76,6 +77,13 @@ TEST(Protobuf, WritesWhatIsRead) {
     if (field->number() == 6) last = field->bytes();
   }
   EXPECT_EQ(last, std::string(200, 'x'));
+}
+
+TEST(Protobuf, WritesWideNumbersAndBeginningsOfFields) {
+  rapt::detail::ProtobufWriter writer;
+  writer.integer(1, std::int64_t{1} << 40);
+  writer.begin_bytes(2, 300);
+  EXPECT_EQ(writer.written(), "\x08\x80\x80\x80\x80\x80\x20\x12\xAC\x02"sv);
 }
 
 }  // namespace

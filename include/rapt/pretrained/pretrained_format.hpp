@@ -38,8 +38,6 @@ concept HasPretrainedFormat = requires(const Config& config) {
   PretrainedFormat<Config>::kModelType;
 };
 
-namespace detail {
-
 /// All values of "model_type" of the config's folders.
 template <class Config>
 [[nodiscard]] constexpr auto model_types() {
@@ -57,6 +55,8 @@ template <class Config>
   constexpr auto kTypes = model_types<Config>();
   return std::find(kTypes.begin(), kTypes.end(), type) != kTypes.end();
 }
+
+namespace detail {
 
 /// What stands before the names of tensors, except in the folder of a model without a head.
 template <class Config>
