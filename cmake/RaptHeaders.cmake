@@ -1,16 +1,16 @@
 # Which library a header belongs to follows from what it includes, directly or through other headers of rapt:
 # nlohmann_json is rapt::io's, utf8proc and PCRE2 rapt::text's, libpng and zlib are rapt::images's; whatever needs none of them is
-# rapt::rapt's. The rooms pretrained/ and pipelines/ have libraries of their own, above io and text. Those headers of
+# rapt::rapt's. The rooms pretrained/ and pipelines/ have libraries of their own, above io and text, and onnx/ has one above rapt::rapt. Those headers of
 # pretrained/ that need them belong to rapt::pretrained where there is rapt::text.
 
 # rapt_needs(<header below include_dir> <variable>): sets the variable to those of io, text and images whose
-# dependencies the header needs, and to pretrained or pipelines for a header of these rooms or one that includes such a
+# dependencies the header needs, and to pretrained, pipelines or onnx for a header of these rooms or one that includes such a
 # header; sorted.
 function(rapt_needs header variable)
   get_property(known GLOBAL PROPERTY "rapt_needs ${include_dir} ${header}" SET)
   if(NOT known)
     set(needs "")
-    if(header MATCHES "^rapt/(pretrained|pipelines)/")
+    if(header MATCHES "^rapt/(pretrained|pipelines|onnx)/")
       list(APPEND needs "${CMAKE_MATCH_1}")
     endif()
     set_property(GLOBAL PROPERTY "rapt_needs ${include_dir} ${header}" "")
@@ -36,10 +36,10 @@ function(rapt_needs header variable)
 endfunction()
 
 # rapt_sort_headers(<include dir>): sets core_headers, io_headers, text_headers, images_headers, pretrained_headers,
-# pretrained_text_headers for those of pretrained/ that need rapt::text, and pipelines_headers.
+# pretrained_text_headers for those of pretrained/ that need rapt::text, pipelines_headers and onnx_headers.
 function(rapt_sort_headers include_dir)
   file(GLOB_RECURSE headers RELATIVE "${include_dir}" CONFIGURE_DEPENDS "${include_dir}/rapt/*.hpp")
-  set(libraries core io text images pretrained pretrained_text pipelines)
+  set(libraries core io text images pretrained pretrained_text pipelines onnx)
   foreach(library IN LISTS libraries)
     set(${library} "")
   endforeach()

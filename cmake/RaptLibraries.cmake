@@ -1,5 +1,5 @@
 # The library targets: rapt::rapt; rapt::io, rapt::text and rapt::images where their dependencies are found;
-# rapt::pretrained where there is rapt::io, and rapt::pipelines where there is rapt::text, too. They carry include paths and dependencies and no flags. rapt::precompiled, on request, is rapt::rapt with what is heavy
+# rapt::pretrained where there is rapt::io, and rapt::pipelines where there is rapt::text, too; rapt::onnx. They carry include paths and dependencies and no flags. rapt::precompiled, on request, is rapt::rapt with what is heavy
 # compiled already. Targets that the build has already stay as they are; rapt_new_targets lists the others.
 
 option(RAPT_BUILD_PRECOMPILED "Build rapt::precompiled, a static library of rapt's templates for float and double" OFF)
@@ -80,6 +80,7 @@ endfunction()
 rapt_library(rapt rapt "${core_headers}" Eigen3::Eigen Threads::Threads)
 # For whoever asks for rapt a second time: RaptPresent.cmake and rapt-config.cmake.
 set_target_properties(rapt PROPERTIES RAPT_VERSION ${rapt_version} EXPORT_PROPERTIES RAPT_VERSION)
+rapt_library(rapt_onnx onnx "${onnx_headers}" rapt)
 if(RAPT_TEXT_FOUND)
   rapt_library(rapt_text text "${text_headers}" rapt Utf8proc::Utf8proc Pcre2::Pcre2)
 endif()

@@ -27,7 +27,7 @@ message(VERBOSE "rapt ${rapt_version} is in this build already, from ${rapt_pres
   "${PROJECT_SOURCE_DIR} is not needed")
 
 if(rapt_source_dir STREQUAL "")
-  find_package(rapt ${rapt_version} QUIET GLOBAL OPTIONAL_COMPONENTS io text images pretrained pipelines
+  find_package(rapt ${rapt_version} QUIET GLOBAL OPTIONAL_COMPONENTS io text images pretrained pipelines onnx
     PATHS "${rapt_DIR}" NO_DEFAULT_PATH)
   foreach(library IN ITEMS io text images)
     string(TOUPPER "RAPT_${library}" option)

@@ -3,7 +3,8 @@
 //   complete --model folder --prompt "Once upon a time" --tokens 100
 //
 // The folder is Hugging Face's: config.json, model.safetensors, and a tokenizer's files. It may also be one that the
-// example `gpt` has written. Without --prompt, every line of the standard input that is not blank is one.
+// example `gpt` has written, or a GGUF file of llama.cpp. Without --prompt, every line of the standard input that is
+// not blank is one.
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
@@ -57,7 +58,7 @@ void complete(const Flags& flags) {
 int main(int argc, char** argv) {
   CLI::App app{"Continues a prompt with a decoder from a Hugging Face folder."};
   Flags flags;
-  app.add_option("--model", flags.model, "The Hugging Face folder of the model.")->required();
+  app.add_option("--model", flags.model, "The Hugging Face folder or the GGUF file of the model.")->required();
   app.add_option("--prompt", flags.prompt, "The text to continue. Without it each line of the standard input is one.");
   add_positive(app, "--tokens", flags.tokens, "The most tokens to add.");
   add_not_negative(app, "--temperature", flags.sampling.temperature,

@@ -1,11 +1,16 @@
 #!/usr/bin/env python3
-"""The tokenizers of pretrained models: rapt beside Hugging Face's tokenizers package, token for token and in time.
+"""The tokenizers of pretrained models: rapt beside Hugging Face's tokenizers package, token for token, and beside it
+and other packages in time.
 
-    python bench/compare/tokenization.py OUTPUT_FOLDER --data DATA_FOLDER [--only check|speed]
+    python bench/compare/tokenization.py OUTPUT_FOLDER --data DATA_FOLDER [--only check|speed|learning]
 
 First every token, its place and its type, and the decoded text are compared: of corpora, of random Unicode strings and
 of every code point; beside GPT-2 and BERT also tokenizers of every other component, those on a fifth of the corpora and code
-points. Any difference is an error. Then both encode the same lines on one thread, in turns.
+points. Any difference is an error. Then all encode the same lines on one thread, in turns: tokenizers with vocabularies
+of every kind, tiktoken, bpe-openai and rs-bpe with those that join by rank, sentencepiece with its own models. (What
+packages but tokenizers need to make lists of ids in Python is counted, as no program gets them without.) At last the
+learning of byte pairs is timed beside tokenizers and rustbpe, and of unigram models beside sentencepiece. Times are
+those of the processor, so that other programs on the machine disturb them little.
 
 DATA_FOLDER holds tokenizers/gpt2 (vocab.json, merges.txt), tokenizers/bert (vocab.txt), multi30k/raw,
 shakespeare/input.txt, tatoeba-cmn-eng/cmn.txt and classical-chinese/*.tsv. What is not there is left out.
@@ -18,6 +23,7 @@ import os
 import random
 import sys
 import tempfile
+import time
 import unicodedata
 from pathlib import Path
 
@@ -28,7 +34,11 @@ import numpy as np  # noqa: E402
 import tokenizers  # noqa: E402
 from tokenizers import Tokenizer, models  # noqa: E402
 
+import common  # noqa: E402
 from common import ROOT, System, Worker, alternate, cpu_model, draw, paired_row, progress, table, timed  # noqa: E402
+
+from token_peers import (Case, bpe_learners, gpt2_ranks, learned_cases, of_tiktoken, of_tokenizers,  # noqa: E402
+                         rank_cases, sentencepiece_cases, unigram_learners)
 
 sys.path.append(str(ROOT / "tests/golden"))
 from make_tokenizer_parts import all_tokenizers as small_tokenizers  # noqa: E402
@@ -104,9 +114,9 @@ def lines_of(path):
 def corpora(data):
     """name -> lines; what is not there is left out."""
     found = {}
-    multi30k = sorted((data / "multi30k/raw").glob("*.*"))
-    if multi30k:
-        found["Multi30k"] = [line for path in multi30k for line in lines_of(path)]
+    for language, name in (("en", "English"), ("de", "German")):
+        if multi30k := sorted((data / "multi30k/raw").glob(f"*.{language}")):
+            found[f"Multi30k, {name}"] = [line for path in multi30k for line in lines_of(path)]
     if (data / "shakespeare/input.txt").is_file():
         found["tiny Shakespeare"] = lines_of(data / "shakespeare/input.txt")
     if (data / "tatoeba-cmn-eng/cmn.txt").is_file():
@@ -126,27 +136,52 @@ def write_texts(path, texts):
     return str(path)
 
 
+class Package:
+    """What the package tokenizers makes of texts. The numbers are in the order of tokenizer_worker.cpp's `encode`."""
+
+    def __init__(self, tokenizer, skips=(True, False)):
+        self.tokenizer = tokenizer
+        tokenizer.no_padding()  # rapt has none
+        self.skips = skips  # how texts are decoded: whether special tokens are left out
+
+    def encode(self, firsts, seconds, add_special):
+        """The numbers of all texts in one array: of each text the count, the ids, begins, ends and types of its tokens;
+        and the ids of each text."""
+        numbers, all_ids = [], []
+        for encoding in self.tokenizer.encode_batch(list(zip(firsts, seconds)) if seconds else firsts,
+                                                    add_special_tokens=add_special):
+            ids, offsets = encoding.ids, encoding.offsets
+            begins, ends = zip(*offsets) if offsets else ((), ())
+            numbers.append(len(ids))
+            numbers += ids
+            numbers += begins
+            numbers += ends
+            numbers += encoding.type_ids
+            all_ids.append(ids)
+        return np.array(numbers, dtype=np.int32), all_ids
+
+    def decode(self, all_ids, skip_special):
+        return self.tokenizer.decode_batch(all_ids, skip_special_tokens=skip_special)
+
+
 def ask_encodings(worker, folder, firsts, seconds, add_special):
-    """[ids, begins, ends, types] of each text."""
+    """rapt's numbers of all texts, as Package.encode gives them."""
     texts = {"first": write_texts(folder / "first.json", firsts)}
     if seconds:
         texts["second"] = write_texts(folder / "second.json", seconds)
     worker.ask("texts", **texts)
     worker.ask("encode", output=str(folder / "tokens"), add_special=add_special)
-    numbers = np.fromfile(folder / "tokens", dtype=np.int32)
+    return np.fromfile(folder / "tokens", dtype=np.int32)
+
+
+def of_each_text(numbers, texts):
+    """[ids, begins, ends, types] of each text."""
     at = 0
-    for _ in firsts:
+    for _ in range(texts):
         count = int(numbers[at])
         yield numbers[at + 1:at + 1 + 4 * count].reshape(4, count)
         at += 1 + 4 * count
     assert at == len(numbers)
-
-
-def expected_encodings(tokenizer, firsts, seconds, add_special):
-    for encoding in tokenizer.encode_batch(list(zip(firsts, seconds)) if seconds else firsts,
-                                           add_special_tokens=add_special):
-        begins, ends = zip(*encoding.offsets) if encoding.offsets else ((), ())
-        yield np.array([encoding.ids, begins, ends, encoding.type_ids], dtype=np.int32)
 
 
 class Differences:
@@ -166,26 +201,27 @@ class Differences:
         return self.ids + self.places + self.types + self.decoded
 
 
-def compare(worker, folder, tokenizer, texts, differences, pairs=False, add_special=True):
+def compare(worker, folder, package, texts, differences, pairs=False, add_special=True):
     for begin in range(0, len(texts), 20000):
         firsts = texts[begin:begin + 20000]
         seconds = firsts[::-1] if pairs else None
-        all_ids = []
-        for text, ours, theirs in zip(firsts, ask_encodings(worker, folder, firsts, seconds, add_special),
-                                      expected_encodings(tokenizer, firsts, seconds, add_special)):
-            differences.texts += 1
-            differences.tokens += theirs.shape[1]
-            all_ids.append(theirs[0].tolist())
-            if ours.shape != theirs.shape or (ours[0] != theirs[0]).any():
-                differences.add("ids", text, ours[0].tolist(), theirs[0].tolist())
-            elif (ours[1:3] != theirs[1:3]).any():
-                differences.add("places", text, ours[1:3].T.tolist(), theirs[1:3].T.tolist())
-            elif (ours[3] != theirs[3]).any():
-                differences.add("types", text, ours[3].tolist(), theirs[3].tolist())
-        for skip in (True, False):
+        our_numbers = ask_encodings(worker, folder, firsts, seconds, add_special)
+        their_numbers, all_ids = package.encode(firsts, seconds, add_special)
+        differences.texts += len(firsts)
+        differences.tokens += sum(map(len, all_ids))
+        if not np.array_equal(our_numbers, their_numbers):
+            for text, ours, theirs in zip(firsts, of_each_text(our_numbers, len(firsts)),
+                                          of_each_text(their_numbers, len(firsts))):
+                if ours.shape != theirs.shape or (ours[0] != theirs[0]).any():
+                    differences.add("ids", text, ours[0].tolist(), theirs[0].tolist())
+                elif (ours[1:3] != theirs[1:3]).any():
+                    differences.add("places", text, ours[1:3].T.tolist(), theirs[1:3].T.tolist())
+                elif (ours[3] != theirs[3]).any():
+                    differences.add("types", text, ours[3].tolist(), theirs[3].tolist())
+        for skip in package.skips:
             worker.ask("decode", output=str(folder / "decoded.json"), skip_special=skip)
             decoded = json.loads((folder / "decoded.json").read_text(encoding="utf-8"))
-            for text, ours, theirs in zip(firsts, decoded, tokenizer.decode_batch(all_ids, skip_special_tokens=skip)):
+            for text, ours, theirs in zip(firsts, decoded, package.decode(all_ids, skip)):
                 # Bytes that are no text (a truncated character): the package puts U+FFFD there.
                 if ours != theirs and not (ours is None and "\ufffd" in theirs):
                     differences.add("decoded", text, repr(ours), repr(theirs))
@@ -219,16 +255,16 @@ def check(settings, worker, folder):
             if name not in WHOLE and what not in ("edge cases", "10,000 random strings"):
                 lines = lines[::5]
             differences = Differences()
-            compare(worker, folder, tokenizer, lines, differences)
+            compare(worker, folder, Package(tokenizer), lines, differences)
             if what in ("edge cases", "10,000 random strings"):
-                compare(worker, folder, tokenizer, lines, differences, pairs=True)
-                compare(worker, folder, tokenizer, lines, differences, pairs=True, add_special=False)
+                compare(worker, folder, Package(tokenizer), lines, differences, pairs=True)
+                compare(worker, folder, Package(tokenizer), lines, differences, pairs=True, add_special=False)
             add_row(name, what, differences)
         # What rapt writes, the package reads, to the same effect.
         worker.ask("save", path=str(folder / "saved.json"))
         again = Tokenizer.from_file(str(folder / "saved.json"))
         differences = Differences()
-        compare(worker, folder, again, texts["edge cases"] + texts["10,000 random strings"], differences)
+        compare(worker, folder, Package(again), texts["edge cases"] + texts["10,000 random strings"], differences)
         add_row(name, "as written by rapt", differences)
     for name in ("uncased", "cased", "lower case with accents", "not cleaned"):
         progress(f"single characters, {name}")
@@ -237,7 +273,7 @@ def check(settings, worker, folder):
         worker.ask("load", path=str(folder / "tokenizer.json"))
         for what in ("edge cases", "10,000 random strings", "every code point"):
             differences = Differences()
-            compare(worker, folder, tokenizer, texts[what], differences)
+            compare(worker, folder, Package(tokenizer), texts[what], differences)
             add_row(f"single characters, {name}", what, differences)
     # The models' own files, without a tokenizer.json.
     for path, make in (("gpt2", lambda folder: byte_level(gpt2_model(folder))),
@@ -247,7 +283,7 @@ def check(settings, worker, folder):
             continue
         worker.ask("load", path=str(folder_of_files))
         differences = Differences()
-        compare(worker, folder, make(folder_of_files), EDGES + texts["10,000 random strings"], differences)
+        compare(worker, folder, Package(make(folder_of_files)), EDGES + texts["10,000 random strings"], differences)
         add_row(f"the files of {path}", "edge cases, random strings", differences)
     head = ["| tokenizer | texts | texts | tokens | with other ids | other places | other types | other decoded text |",
             "|---|---|---:|---:|---:|---:|---:|---:|"]
@@ -257,40 +293,137 @@ def check(settings, worker, folder):
 # Speed ----------------------------------------------------------------------------------------------------------------
 
 
-MOST_LINES = 10000  # of a corpus; the package's cache holds as many words
+LEARNED = 10000  # the size of vocabularies whose learning is timed
 WORK = {"batch": "a batch, ids", "spans": "all lines, ids and places", "each": "line by line, ids"}
+
+
+def pretrained_cases(data):
+    """Of the models whose vocabularies are in the data folder, with their tokenizers."""
+    gpt2, bert = data / "tokenizers/gpt2", data / "tokenizers/bert"
+    if gpt2.is_dir():
+        yield "GPT-2", byte_level(gpt2_model(gpt2)), of_tiktoken("gpt2", gpt2_ranks(gpt2))
+    if bert.is_dir():
+        yield "BERT uncased", wordpiece(bert_model(bert)), {}
+
+
+def row_of(work, rapt, peer, rapt_times, peer_times, megabytes):
+    row = paired_row(work, rapt, peer, rapt_times, peer_times, threads=1, quality="")
+    row.quality = f"{1e3 * megabytes / row.peer_value:.1f} and {1e3 * megabytes / row.rapt_value:.1f} MB/s"
+    row.precision = "-"
+    progress(f"  {work}, {peer.name}: {row.ratio:.2f}; {row.quality}")
+    return row
+
+
+def thinned(lines, most):
+    """Lines from all over a corpus."""
+    return lines[::max(1, len(lines) // most)]
+
+
+def size_of(lines):
+    """In megabytes."""
+    return sum(len(line.encode()) for line in lines) / 1e6
+
+
+def rapt_ids(worker, folder):
+    """The ids of each text that the worker has."""
+    worker.ask("ids", batch=True, output=str(folder / "ids"))
+    numbers = np.fromfile(folder / "ids", dtype=np.int32)
+    found, at = [], 0
+    while at < len(numbers):
+        count = int(numbers[at])
+        found.append(numbers[at + 1:at + 1 + count].tolist())
+        at += 1 + count
+    return found
+
+
+def systems_of(ours, peers):
+    """rapt first."""
+    return [System("rapt", "-", ours),
+            *(System(name, "-", timed(step, time.process_time)) for name, step in peers.items())]
+
+
+def time_work(worker, settings, work, kind, peers, megabytes):
+    """A row for each peer; `peers` are name -> what is timed."""
+    def ours(uncounted, counted):
+        worker.ask("task", kind=kind, threads=1)
+        return worker.run(uncounted, counted)
+
+    systems = systems_of(ours, peers)
+    times = alternate(systems, settings.rounds)
+    return [row_of(work, systems[0], system, times[0], seconds, megabytes)
+            for system, seconds in zip(systems[1:], times[1:])]
+
+
+def speed_of_case(case, what, lines, settings, worker, folder):
+    """Rows of a vocabulary on a corpus, in batches, once the ids are found equal."""
+    progress(f"{case.name}: {what}")
+    lines = thinned(lines, settings.lines)
+    worker.ask("load", **case.load)
+    worker.ask("texts", first=write_texts(folder / "first.json", lines))
+    found = rapt_ids(worker, folder)
+    for name, encode in case.peers.items():
+        different = sum(list(getattr(theirs, "ids", theirs)) != ours
+                        for theirs, ours in zip(encode(lines), found, strict=True))
+        if different:
+            sys.exit(f"NOT THE SAME TOKENS: {case.name}, {what}: {different} of {len(lines)} lines beside {name}")
+    steps = {name: lambda encode=encode: encode(lines) for name, encode in case.peers.items()}
+    return time_work(worker, settings, f"{case.name}, {what}, {WORK['batch']}", "batch", steps, size_of(lines))
 
 
 def speed(settings, worker, folder):
     rows = []
-    gpt2, bert = settings.data / "tokenizers/gpt2", settings.data / "tokenizers/bert"
-    peers = [("GPT-2", byte_level(gpt2_model(gpt2)))] if gpt2.is_dir() else []
-    peers += [("BERT uncased", wordpiece(bert_model(bert)))] if bert.is_dir() else []
-    for name, tokenizer in peers:
+    texts = corpora(settings.data)
+    for name, tokenizer, more in pretrained_cases(settings.data):
         tokenizer.save(str(folder / "tokenizer.json"))
-        worker.ask("load", path=str(folder / "tokenizer.json"))
-        for what, lines in corpora(settings.data).items():
-            lines = lines[::max(1, len(lines) // MOST_LINES)]
-            megabytes = sum(len(line.encode()) for line in lines) / 1e6
-            worker.ask("texts", first=write_texts(folder / "first.json", lines))
-            theirs = {
-                "batch": lambda: tokenizer.encode_batch_fast(lines),
-                "spans": lambda: tokenizer.encode_batch(lines),
-                "each": lambda: [tokenizer.encode(line).ids for line in lines],
-            }
-            for kind, work in WORK.items():
-                progress(f"{name}: {what}: {work}")
+        case = Case(name, {"path": str(folder / "tokenizer.json")}, of_tokenizers(tokenizer) | more)
+        for what, lines in texts.items():
+            rows += speed_of_case(case, what, lines, settings, worker, folder)
+            lines = thinned(lines, settings.lines)
+            peer = next(iter(case.peers))
+            for kind, step in (("spans", lambda: tokenizer.encode_batch(lines)),
+                               ("each", lambda: [tokenizer.encode(line).ids for line in lines])):
+                rows += time_work(worker, settings, f"{name}, {what}, {WORK[kind]}", kind, {peer: step},
+                                  size_of(lines))
+    for case in rank_cases(folder):
+        for what, lines in texts.items():
+            rows += speed_of_case(case, what, lines, settings, worker, folder)
+    for language, chosen in languages(texts).items():
+        lines = [line for one in chosen.values() for line in one]
+        for case in [*sentencepiece_cases(folder, lines, language), *learned_cases(folder, lines, language)]:
+            for what, some in chosen.items():
+                rows += speed_of_case(case, what, some, settings, worker, folder)
+    return rows
 
-                def ours(uncounted, counted, kind=kind):
-                    worker.ask("task", kind=kind, threads=1)
-                    return worker.run(uncounted, counted)
 
-                systems = [System("rapt", "-", ours), System("tokenizers", "-", timed(theirs[kind]))]
-                times = alternate(systems, settings.rounds)
-                row = paired_row(f"{name}, {what}, {work}", *systems, *times, threads=1, quality="")
-                row.quality = f"{1e3 * megabytes / row.peer_value:.1f} and {1e3 * megabytes / row.rapt_value:.1f} MB/s"
-                row.precision = "-"
-                rows.append(row)
+def languages(texts):
+    """The corpora with spaces between words, and those without."""
+    chosen = {"European": {}, "Chinese": {}}
+    for what, lines in texts.items():
+        chosen["Chinese" if "Chinese" in what else "European"][what] = lines
+    return {language: some for language, some in chosen.items() if some}
+
+
+def learning(settings, worker, folder):
+    rows = []
+    for language, chosen in languages(corpora(settings.data)).items():
+        lines = [line for one in chosen.values() for line in one]
+        worker.ask("texts", first=write_texts(folder / "first.json", lines))
+        for kind, peers in (("learn_bpe", bpe_learners(lines, LEARNED)),
+                            ("learn_unigram", unigram_learners(folder, lines, LEARNED))):
+            progress(f"{kind}: {language}")
+
+            def ours(uncounted, counted, kind=kind):
+                worker.ask("task", kind=kind, threads=1, vocabulary_size=LEARNED)
+                return worker.run(uncounted, counted)
+
+            systems = systems_of(ours, peers)
+            times = [[] for _ in systems]
+            for i in range(settings.learning_rounds):
+                for k in (range(len(systems)) if i % 2 == 0 else reversed(range(len(systems)))):
+                    times[k].append(systems[k].run(0, 1))
+            work = {"learn_bpe": "learning byte pairs", "learn_unigram": "learning a unigram model"}[kind]
+            rows += [row_of(f"{work}, {language} corpora", systems[0], system, times[0], seconds, size_of(lines))
+                     for system, seconds in zip(systems[1:], times[1:])]
     return rows
 
 
@@ -300,23 +433,33 @@ def main():
     parser.add_argument("--data", type=Path, required=True, help="folder of vocabularies and corpora")
     parser.add_argument("--worker", type=Path, default=ROOT / "build/bench/tokenizer_worker",
                         help="rapt's program, built from tokenizer_worker.cpp (default: %(default)s)")
-    parser.add_argument("--only", choices=("check", "speed"), help="one of the two parts")
+    parser.add_argument("--only", choices=("check", "speed", "learning"), help="one of the parts")
     parser.add_argument("--rounds", type=int, default=7, help="turns of each system (default: %(default)s)")
+    parser.add_argument("--lines", type=int, default=10000,
+                        help="lines of each corpus that are timed; tokenizers' cache holds 10,000 words "
+                        "(default: %(default)s)")
+    parser.add_argument("--turn-seconds", type=float, default=common.TURN_SECONDS,
+                        help="counted work of a turn (default: %(default)s)")
+    parser.add_argument("--learning-rounds", type=int, default=3, help="turns of each learner (default: %(default)s)")
     settings = parser.parse_args()
     if not settings.worker.is_file():
         parser.error(f"there is no {settings.worker}: build the target rapt_tokenizer_worker, or give --worker")
+    common.TURN_SECONDS = settings.turn_seconds
     settings.output.mkdir(parents=True, exist_ok=True)
     load = os.getloadavg()[0]
     lines, total, rows = [], 0, []
     with tempfile.TemporaryDirectory() as name, Worker([str(settings.worker)]) as worker:
         lines += [f"- processor: {cpu_model()}, one thread of {os.cpu_count()}; load average at the start {load:.2f}",
                   f"- tokenizers {tokenizers.__version__}; rapt compiled by {worker.ask('info')['compiler']}",
-                  f"- {datetime.date.today().isoformat()}"]
-        if settings.only != "speed":
+                  f"- {datetime.date.today().isoformat()}; processor time"]
+        if settings.only in (None, "check"):
             checked, total = check(settings, worker, Path(name))
             lines += ["", "## The same tokens", "", *checked]
-        if settings.only != "check":
-            rows = speed(settings, worker, Path(name))
+        if settings.only in (None, "speed"):
+            rows += speed(settings, worker, Path(name))
+        if settings.only in (None, "learning"):
+            rows += learning(settings, worker, Path(name))
+        if rows:
             lines += ["", "## Time", "", "Ratio: what the package needs / what rapt needs, the median of pairs taken "
                       "in alternation, with their quartiles. Last: its throughput and rapt's.", "", table(rows)]
     text = "\n".join(["# Tokenizers of pretrained models", "", *lines]) + "\n"

@@ -10,15 +10,18 @@
 //             add_special          int32 numbers, for each text their count, ids, begins, ends, types
 //   ids       batch, output        the ids alone, of a batch or text by text: for each text their count and ids
 //   decode    output, skip_special JSON file with the text of what `encode` found last, or null where it is not UTF-8
-//   task      kind, threads        what `run` does: "batch", "each" (text by text), or "spans" (with places)
-//   run       uncounted, counted   does the task so often; seconds of each counted time
-#include <chrono>
+//   task      kind, threads,       what `run` does: "batch", "each" (text by text), or "spans" (with places);
+//             vocabulary_size      "learn_bpe" and "learn_unigram" learn from the first texts, with so many tokens
+//   run       uncounted, counted   does the task so often; seconds of processor time of each counted time
+#include <ctime>
 #include <fstream>
 #include <functional>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <rapt/core/thread_pool.hpp>
 #include <rapt/pretrained/tokenizer_files.hpp>
+#include <rapt/text/bpe.hpp>
+#include <rapt/text/unigram_learner.hpp>
 #include <rapt/version.hpp>
 
 namespace {
@@ -55,8 +58,9 @@ class Worker {
     } else if (name == "task") {
       rapt::set_threads(command.at("threads"));
       kind_ = command.at("kind");
+      vocabulary_size_ = command.value("vocabulary_size", Index{0});
     } else if (name == "run") {
-      return std::visit([&](const auto& tokenizer) { return run(tokenizer, command); }, tokenizer_.value());
+      return run(command);
     } else {
       rapt::fail("worker", "unknown command ", std::string_view(name));
     }
@@ -137,34 +141,47 @@ class Worker {
     std::ofstream(command.at("output").get<std::string>()) << texts.dump();
   }
 
-  template <class Tokenizer>
-  json run(const Tokenizer& tokenizer, const json& command) {
-    const auto step = [&] {
-      std::size_t tokens = 0;
-      if (kind_ == "batch") {
-        tokens = tokenizer.encode_batch(first_).tokens.size();
-      } else if (kind_ == "each") {
-        for (const std::string& text : first_) tokens += tokenizer.encode(text).size();
-      } else {
-        for (const std::string& text : first_) tokens += tokenizer.encode_with_spans(text).ids.size();
-      }
-      tokens_ = tokens;
-    };
-    for (Index i = 0; i < command.at("uncounted").get<Index>(); ++i) step();
+  /// Does the task; returns the number of tokens.
+  std::size_t step() const {
+    if (kind_ == "learn_bpe") {
+      return rapt::to_size(
+          rapt::BytePairEncoding::learn(first_, {.vocabulary_size = vocabulary_size_}).vocabulary().size());
+    }
+    if (kind_ == "learn_unigram") {
+      return rapt::learn_unigram(first_, {.vocabulary_size = vocabulary_size_}).pieces.size();
+    }
+    return std::visit(
+        [&](const auto& tokenizer) {
+          std::size_t tokens = 0;
+          if (kind_ == "batch") {
+            tokens = tokenizer.encode_batch(first_).tokens.size();
+          } else if (kind_ == "each") {
+            for (const std::string& text : first_) tokens += tokenizer.encode(text).size();
+          } else {
+            for (const std::string& text : first_) tokens += tokenizer.encode_with_spans(text).ids.size();
+          }
+          return tokens;
+        },
+        tokenizer_.value());
+  }
+
+  json run(const json& command) {
+    std::size_t tokens = 0;
+    for (Index i = 0; i < command.at("uncounted").get<Index>(); ++i) tokens = step();
     std::vector<double> seconds;
     for (Index i = 0; i < command.at("counted").get<Index>(); ++i) {
-      const auto start = std::chrono::steady_clock::now();
-      step();
-      seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+      const std::clock_t start = std::clock();
+      tokens = step();
+      seconds.push_back(static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC);
     }
-    return {{"seconds", seconds}, {"tokens", tokens_}};
+    return {{"seconds", seconds}, {"tokens", tokens}};
   }
 
   std::optional<rapt::PretrainedTokenizer> tokenizer_;
   std::vector<std::string> first_, second_;
   std::vector<std::vector<rapt::TokenId>> found_;
   std::string kind_;
-  std::size_t tokens_ = 0;
+  Index vocabulary_size_ = 0;
 };
 
 }  // namespace

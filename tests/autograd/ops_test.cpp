@@ -1,10 +1,10 @@
 /// \file
 /// Every op against central differences in double; the last test fails when an op has no case in the table.
-// covers: autograd/ops/add.hpp, autograd/ops/add_norm.hpp, autograd/ops/add_rows.hpp, autograd/ops/dropout.hpp,
-//   autograd/ops/exp_scale.hpp, autograd/ops/gather_rows.hpp, autograd/ops/gated.hpp, autograd/ops/head_norm.hpp,
-//   autograd/ops/linear.hpp, autograd/ops/matmul.hpp, autograd/ops/multiply.hpp, autograd/ops/prelu.hpp,
-//   autograd/ops/rms_norm.hpp, autograd/ops/rotary.hpp, autograd/ops/soft_cap.hpp, autograd/ops/softmax.hpp,
-//   autograd/ops/sum.hpp, kernels/head_norm.hpp
+// covers: autograd/ops/add.hpp, autograd/ops/add_low_rank.hpp, autograd/ops/add_norm.hpp, autograd/ops/add_rows.hpp,
+//   autograd/ops/dropout.hpp, autograd/ops/exp_scale.hpp, autograd/ops/gather_rows.hpp, autograd/ops/gated.hpp,
+//   autograd/ops/head_norm.hpp, autograd/ops/linear.hpp, autograd/ops/matmul.hpp, autograd/ops/multiply.hpp,
+//   autograd/ops/prelu.hpp, autograd/ops/rms_norm.hpp, autograd/ops/rotary.hpp, autograd/ops/soft_cap.hpp,
+//   autograd/ops/softmax.hpp, autograd/ops/sum.hpp, kernels/head_norm.hpp
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -13,6 +13,7 @@
 #include "rapt/autograd/gradcheck.hpp"
 #include "rapt/autograd/ops/activation.hpp"
 #include "rapt/autograd/ops/add.hpp"
+#include "rapt/autograd/ops/add_low_rank.hpp"
 #include "rapt/autograd/ops/add_norm.hpp"
 #include "rapt/autograd/ops/add_rows.hpp"
 #include "rapt/autograd/ops/attention.hpp"
@@ -140,6 +141,18 @@ void add_products(std::vector<Case>& cases) {
   cases.push_back({"linear_two_ranges", {{4, 3}, {6, 3}, {6}}, [](const Variables& x) {  // as q and k projections
                      return multiply(linear(x[0], x[1], x[2], Activation::none, {0, 3}),
                                      linear(x[0], x[1], x[2], Activation::relu, {3, 3}));
+                   }});
+  cases.push_back({"add_low_rank", {{4, 5}, {4, 3}, {2, 3}, {5, 2}}, [](const Variables& x) {
+                     return add_low_rank(x[0], x[1], x[2], x[3], {.scale = 1.5});
+                   }});
+  cases.push_back({"add_low_rank_part", {{4, 9}, {4, 3}, {2, 3}, {5, 2}}, [](const Variables& x) {
+                     return add_low_rank(x[0], x[1], x[2], x[3], {.scale = -0.5, .column = 4, .row = 1, .count = 3});
+                   }});
+  cases.push_back({"add_low_rank_in_place", {{4, 3}, {5, 3}, {2, 3}, {5, 2}}, [](const Variables& x) {
+                     return add_low_rank(linear(x[0], x[1], Variable()), x[0], x[2], x[3]);
+                   }});
+  cases.push_back({"add_low_rank_to_itself", {{4, 3}, {2, 3}, {3, 2}}, [](const Variables& x) {
+                     return add_low_rank(x[0], x[0], x[1], x[2]);
                    }});
   cases.push_back({"linear_of_itself", {{4, 4}}, [](const Variables& x) { return linear(x[0], x[0], Variable()); }});
   cases.push_back({"linear_twice", {{4, 3}, {3, 3}, {3}}, [](const Variables& x) {

@@ -7,8 +7,12 @@
 #include <thread>
 
 #include "rapt/autograd/backward.hpp"
+#include "rapt/autograd/ops/add.hpp"
+#include "rapt/autograd/ops/cross_entropy.hpp"
+#include "rapt/autograd/ops/mean_squared_error.hpp"
 #include "rapt/autograd/ops/sum.hpp"
 #include "rapt/models/transformer.hpp"
+#include "rapt/nn/freeze.hpp"
 #include "rapt/optim/adam.hpp"
 
 #include "tests/common/random.hpp"
@@ -144,6 +148,82 @@ TEST(PackedWeight, KeepsAFormForEachPrecision) {
   EXPECT_EQ(rapt::memory_stats().in_use, before);
   rapt::set_precision(precision);
   rapt::set_matrix_unit(std::nullopt);
+}
+
+/// A trained layer below a frozen one, and a frozen projection to a vocabulary above both.
+struct FrozenAbove {
+  rapt::Linear<float> trained, frozen, head;
+  rapt::Activation activation;
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor&& visitor) {
+    visitor("trained", self.trained);
+    visitor("frozen", self.frozen);
+    visitor("head", self.head);
+  }
+  [[nodiscard]] Variable<float> loss(const Variable<float>& x, std::span<const rapt::TokenId> targets) const {
+    const Variable<float> h = rapt::linear(trained(x), frozen.weight(), frozen.bias(), activation);
+    const Variable<float> part =  // outputs that begin inside a panel
+        rapt::linear(h, frozen.weight(), Variable<float>(), rapt::Activation::none, {.first = 5, .count = 43});
+    return rapt::add(rapt::linear_cross_entropy<float>(h, head.weight(), head.bias(), targets),
+                     rapt::mean_squared_error(part, rapt::Tensor<float>(part.shape(), 1.f)));
+  }
+};
+
+// The gradients are those of a model whose frozen weights are the numbers that the packed ones hold.
+TEST(PackedWeight, FrozenInPackedFormAloneItPassesGradients) {
+  const HighestPrecision scope;
+  using rapt::kernels::PackedFormat;
+  const Variable<float> x(random_tensor<float>(Shape{30, 24}, 2));
+  std::vector<rapt::TokenId> targets;
+  for (rapt::TokenId i = 0; i < 30; ++i) targets.push_back(i * 7 % 40);
+  for (const PackedFormat format : {PackedFormat::of_precision, PackedFormat::float16, PackedFormat::bfloat16,
+                                    PackedFormat::int8, PackedFormat::int4}) {
+    SCOPED_TRACE(static_cast<int>(format));
+    rapt::Rng rng(1);
+    // Where x is rounded, a step of the activation's derivative would be a step of the gradient, too.
+    const bool rounds_x = format == PackedFormat::int8 || format == PackedFormat::int4;
+    FrozenAbove model{
+        {24, 48, rng}, {48, 48, rng}, {48, 40, rng}, rounds_x ? rapt::Activation::gelu : rapt::Activation::relu};
+    FrozenAbove same = model;
+    rapt::freeze(same, "frozen.*");
+    rapt::freeze(same, "head.weight");
+    rapt::quantize_weights(model.frozen, format);
+    rapt::quantize_weights(model.head, format);
+    rapt::drop_unpacked_weights(model.frozen);
+    rapt::drop_unpacked_weights(model.head);
+    for (auto [from, to] : {std::pair(&model.frozen, &same.frozen), std::pair(&model.head, &same.head)}) {
+      rapt::for_each_parameter(*to, [&](const std::string& name, auto& parameter) {
+        if (name != "weight") return;
+        const auto& packed = rapt::packed_operand(from->weight());
+        for (Index i = 0; i < parameter.rows(); ++i) packed.read_column(i, parameter.mutable_value().row(i));
+      });
+    }
+    {
+      const rapt::Recording recording;
+      EXPECT_EQ(error_text<rapt::ValueError>([&] { std::ignore = model.loss(x, targets); }),
+                "[linear] a weight of shape [48, 48] is kept in packed form alone: it cannot be trained");
+    }
+    rapt::freeze(model, "frozen.*");
+    {
+      const rapt::Recording recording;
+      EXPECT_EQ(error_text<rapt::ValueError>([&] { std::ignore = model.loss(x, targets); }),
+                "[linear_cross_entropy] a weight of shape [40, 48] is kept in packed form alone: it cannot be trained");
+    }
+    rapt::freeze(model, "head.weight");
+    const double tolerance = rounds_x ? 0.03 : 1e-5;
+    std::vector<rapt::Tensor<float>> gradients;
+    for (FrozenAbove* each : {&model, &same}) {
+      const rapt::Recording recording;
+      const Variable<float> loss = each->loss(x, targets);
+      rapt::backward(loss);
+      rapt::for_each_parameter(*each, [&](const std::string& name, auto& parameter) {
+        if (name.starts_with("trained") || name == "head.bias") gradients.push_back(parameter.grad());
+      });
+      gradients.push_back(rapt::Tensor<float>(loss.value()));
+    }
+    ASSERT_EQ(gradients.size(), 8u);
+    for (std::size_t i = 0; i < 4; ++i) EXPECT_LE(relative_error(gradients[i], gradients[i + 4]), tolerance) << i;
+  }
 }
 
 }  // namespace

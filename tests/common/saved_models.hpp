@@ -359,11 +359,17 @@ class SavedModels {
     visit_(name, std::as_const(model));
   }
 
-  void gpt() const {
-    const auto with = [&](const std::string& name, const auto& change) {
-      add<rapt::Gpt<T>>("gpt_" + name, {.vocabulary = 17, .positions = 12, .d_model = 8, .layers = 2, .heads = 2},
-                        change);
+  /// `cases(name, change)` adds the case `<kind>_<name>` of one model: the config changed by `change`.
+  template <class M>
+  [[nodiscard]] auto cases_of(const std::string& kind, const typename M::Config& config) const {
+    return [this, kind, config](const std::string& name, const auto& change) {
+      add<M>(kind + "_" + name, config, change);
     };
+  }
+
+  void gpt() const {
+    const auto with =
+        cases_of<rapt::Gpt<T>>("gpt", {.vocabulary = 17, .positions = 12, .d_model = 8, .layers = 2, .heads = 2});
     with("plain", [](auto&) {});
     with("wide", [](auto& c) { c.d_ff = 20, c.norm_epsilon = 1e-3, c.dropout = 0.25f; });
     with("unscaled", [](auto& c) { c.scale_attention = false; });
@@ -377,11 +383,8 @@ class SavedModels {
   }
 
   void bert() const {
-    const auto with = [&](const std::string& name, const auto& change) {
-      add<rapt::Bert<T>>("bert_" + name,
-                         {.vocabulary = 17, .positions = 12, .d_model = 8, .layers = 2, .heads = 2, .d_ff = 12},
-                         change);
-    };
+    const auto with = cases_of<rapt::Bert<T>>(
+        "bert", {.vocabulary = 17, .positions = 12, .d_model = 8, .layers = 2, .heads = 2, .d_ff = 12});
     with("plain", [](auto&) {});
     with("no_pooler", [](auto& c) { c.pooler = false; });
     with("masked", [](auto& c) { c.masked_language_head = true, c.pooler = false; });
@@ -443,18 +446,14 @@ class SavedModels {
   }
 
   void modern_bert() const {
-    const auto with = [&](const std::string& name, const auto& change) {
-      add<rapt::ModernBert<T>>("modern_bert_" + name,
-                               {.vocabulary = 17,
-                                .positions = 12,
-                                .d_model = 8,
-                                .layers = 3,
-                                .heads = 2,
-                                .d_ff = 12,
-                                .window = 2,
-                                .padding_token = 0},
-                               change);
-    };
+    const auto with = cases_of<rapt::ModernBert<T>>("modern_bert", {.vocabulary = 17,
+                                                                    .positions = 12,
+                                                                    .d_model = 8,
+                                                                    .layers = 3,
+                                                                    .heads = 2,
+                                                                    .d_ff = 12,
+                                                                    .window = 2,
+                                                                    .padding_token = 0});
     with("plain", [](auto&) {});
     with("masked", [](auto& c) { c.masked_language_head = true; });
     with("no_bias", [](auto& c) { c.masked_language_head = true, c.vocabulary_bias = false; });
@@ -475,13 +474,9 @@ class SavedModels {
 
   void llama() const {
     using rapt::RotaryScaling;
-    const auto with = [&](const std::string& name, const auto& change) {
-      add<rapt::Llama<T>>("llama_" + name, {.vocabulary = 17, .d_model = 16, .layers = 2, .heads = 4, .d_ff = 20},
-                          [&](auto& c) {
-                            c.rotary.max_positions = 6;
-                            change(c);
-                          });
-    };
+    const auto with = cases_of<rapt::Llama<T>>(
+        "llama",
+        {.vocabulary = 17, .d_model = 16, .layers = 2, .heads = 4, .d_ff = 20, .rotary = {.max_positions = 6}});
     for (const std::string family : {"llama", "mistral", "qwen2", "qwen3"}) {
       const auto of_family = [&](const std::string& name, const auto& change) {
         with(family + "_" + name, [&](auto& c) {
@@ -538,21 +533,17 @@ class SavedModels {
   }
 
   void gemma() const {
-    const auto with = [&](const std::string& name, const auto& change) {
-      add<rapt::Gemma<T>>("gemma_" + name,
-                          {.vocabulary = 17,
-                           .d_model = 16,
-                           .layers = 3,
-                           .heads = 4,
-                           .key_value_heads = 2,
-                           .head_dim = 6,
-                           .d_ff = 20,
-                           .query_scalar = 5,
-                           .score_cap = 3,
-                           .logit_cap = 2,
-                           .window = 2},
-                          change);
-    };
+    const auto with = cases_of<rapt::Gemma<T>>("gemma", {.vocabulary = 17,
+                                                         .d_model = 16,
+                                                         .layers = 3,
+                                                         .heads = 4,
+                                                         .key_value_heads = 2,
+                                                         .head_dim = 6,
+                                                         .d_ff = 20,
+                                                         .query_scalar = 5,
+                                                         .score_cap = 3,
+                                                         .logit_cap = 2,
+                                                         .window = 2});
     const auto gemma3 = [](auto& c) {
       c.query_key_norm = true, c.score_cap = c.logit_cap = 0, c.local_theta = 30, c.rotary.theta = 300;
     };
@@ -568,21 +559,17 @@ class SavedModels {
   }
 
   void marian() const {
-    const auto with = [&](const std::string& name, const auto& change) {
-      add<rapt::Marian<T>>("marian_" + name,
-                           {.vocabulary = 17,
-                            .d_model = 8,
-                            .encoder_layers = 2,
-                            .decoder_layers = 1,
-                            .encoder_heads = 2,
-                            .decoder_heads = 4,
-                            .encoder_d_ff = 12,
-                            .decoder_d_ff = 10,
-                            .positions = 12,
-                            .begin_token = 16,
-                            .pad_token = 16},
-                           change);
-    };
+    const auto with = cases_of<rapt::Marian<T>>("marian", {.vocabulary = 17,
+                                                           .d_model = 8,
+                                                           .encoder_layers = 2,
+                                                           .decoder_layers = 1,
+                                                           .encoder_heads = 2,
+                                                           .decoder_heads = 4,
+                                                           .encoder_d_ff = 12,
+                                                           .decoder_d_ff = 10,
+                                                           .positions = 12,
+                                                           .begin_token = 16,
+                                                           .pad_token = 16});
     with("plain", [](auto&) {});
     with("scaled", [](auto& c) { c.scale_embeddings = true, c.activation = rapt::Activation::silu; });
     with("separate",
@@ -627,19 +614,15 @@ class SavedModels {
   }
 
   void t5() const {
-    const auto with = [&](const std::string& name, const auto& change) {
-      add<rapt::T5<T>>("t5_" + name,
-                       {.vocabulary = 17,
-                        .d_model = 8,
-                        .encoder_layers = 2,
-                        .decoder_layers = 2,
-                        .heads = 2,
-                        .head_dim = 3,
-                        .d_ff = 12,
-                        .position_buckets = 6,
-                        .max_position_distance = 5},
-                       change);
-    };
+    const auto with = cases_of<rapt::T5<T>>("t5", {.vocabulary = 17,
+                                                   .d_model = 8,
+                                                   .encoder_layers = 2,
+                                                   .decoder_layers = 2,
+                                                   .heads = 2,
+                                                   .head_dim = 3,
+                                                   .d_ff = 12,
+                                                   .position_buckets = 6,
+                                                   .max_position_distance = 5});
     const auto untie = [](rapt::T5Config& c) { c.tie_embeddings = c.scale_output = false; };
     with("plain", [](auto&) {});
     with("untied", untie);
@@ -651,22 +634,18 @@ class SavedModels {
   }
 
   void transformer_xl() const {
-    const auto with = [&](const std::string& name, const auto& change) {
-      add<rapt::TransformerXl<T>>("transformer_xl_" + name,
-                                  {.vocabulary = 17,
-                                   .cutoffs = {5, 9},
-                                   .div_val = 2,
-                                   .d_model = 8,
-                                   .d_embed = 8,
-                                   .heads = 2,
-                                   .head_dim = 4,
-                                   .d_ff = 12,
-                                   .layers = 2,
-                                   .memory_length = 6,
-                                   .clamp_length = 4,
-                                   .begins_with_zeros = true},
-                                  change);
-    };
+    const auto with = cases_of<rapt::TransformerXl<T>>("transformer_xl", {.vocabulary = 17,
+                                                                          .cutoffs = {5, 9},
+                                                                          .div_val = 2,
+                                                                          .d_model = 8,
+                                                                          .d_embed = 8,
+                                                                          .heads = 2,
+                                                                          .head_dim = 4,
+                                                                          .d_ff = 12,
+                                                                          .layers = 2,
+                                                                          .memory_length = 6,
+                                                                          .clamp_length = 4,
+                                                                          .begins_with_zeros = true});
     with("plain", [](auto&) {});
     with("no_end", [](auto& c) { c.end_token = {}; });
     with("no_clusters", [](auto& c) { c.cutoffs = {}, c.div_val = 1; });
@@ -692,9 +671,7 @@ class SavedModels {
 
   template <class M>
   void images(const std::string& kind) const {
-    const auto with = [&](const std::string& name, const auto& change) {
-      add<M>(kind + "_" + name, small_images<M>(), change);
-    };
+    const auto with = cases_of<M>(kind, small_images<M>());
     with("plain", [](auto&) {});
     with("pooler", [](auto& c) { c.pooler = true; });
     with("wide_pooler",
@@ -713,12 +690,9 @@ class SavedModels {
   }
 
   void beit() const {
-    const auto with = [&](const std::string& name, const auto& change) {
-      add<rapt::Beit<T>>("beit_" + name, small_images<rapt::Beit<T>>(), [&](auto& c) {
-        c.visual_tokens = 11;
-        change(c);
-      });
-    };
+    rapt::BeitConfig config = small_images<rapt::Beit<T>>();
+    config.visual_tokens = 11;
+    const auto with = cases_of<rapt::Beit<T>>("beit", config);
     with("plain", [](auto&) {});
     with("no_pooler", [](auto& c) { c.pooler = false; });
     with("class_token", [](auto& c) { c.mean_pooling = false; });
@@ -740,12 +714,10 @@ class SavedModels {
   }
 
   void mae() const {
-    const auto with = [&](const std::string& name, const auto& change) {
-      add<rapt::Mae<T>>("mae_" + name, small_images<rapt::Mae<T>>(), [&](auto& c) {
-        c.decoder_width = 12, c.decoder_layers = 2, c.decoder_heads = 3, c.decoder_d_ff = 10, c.mask_ratio = 0.5;
-        change(c);
-      });
-    };
+    rapt::MaeConfig config = small_images<rapt::Mae<T>>();
+    config.decoder_width = 12, config.decoder_layers = 2, config.decoder_heads = 3, config.decoder_d_ff = 10;
+    config.mask_ratio = 0.5;
+    const auto with = cases_of<rapt::Mae<T>>("mae", config);
     with("plain", [](auto&) {});
     with("no_decoder", [](auto& c) { c.decoder = false; });
     with("normalised", [](auto& c) { c.normalise_pixels = true, c.activation = rapt::Activation::silu; });
@@ -753,15 +725,13 @@ class SavedModels {
   }
 
   void clip() const {
-    const auto with = [&](const std::string& name, const auto& change) {
-      rapt::ClipConfig config;
-      config.text.vocabulary = 17, config.text.positions = 12, config.text.d_ff = 12;
-      config.text.begin_token = 15, config.text.end_token = 16, config.text.pad_token = 0;
-      config.vision.grid = {.image = {.channels = 2, .height = 6, .width = 6}, .patch_height = 3, .patch_width = 3};
-      config.text.d_model = config.vision.d_model = 8, config.vision.d_ff = 20, config.embedding = 6;
-      config.text.layers = config.vision.layers = config.text.heads = config.vision.heads = 2;
-      add<rapt::Clip<T>>("clip_" + name, config, change);
-    };
+    rapt::ClipConfig config;
+    config.text.vocabulary = 17, config.text.positions = 12, config.text.d_ff = 12;
+    config.text.begin_token = 15, config.text.end_token = 16, config.text.pad_token = 0;
+    config.vision.grid = {.image = {.channels = 2, .height = 6, .width = 6}, .patch_height = 3, .patch_width = 3};
+    config.text.d_model = config.vision.d_model = 8, config.vision.d_ff = 20, config.embedding = 6;
+    config.text.layers = config.vision.layers = config.text.heads = config.vision.heads = 2;
+    const auto with = cases_of<rapt::Clip<T>>("clip", config);
     with("plain", [](auto&) {});
     with("largest_id", [](auto& c) { c.text.end_token.reset(), c.logit_scale = 1.5; });
     with("options", [](auto& c) {
@@ -774,14 +744,12 @@ class SavedModels {
   }
 
   void whisper() const {
-    const auto with = [&](const std::string& name, const auto& change) {
-      rapt::WhisperConfig config;
-      config.vocabulary = 17, config.bins = 5, config.d_model = 8, config.encoder_positions = 6;
-      config.encoder_layers = config.decoder_layers = config.encoder_heads = config.decoder_heads = 2;
-      config.encoder_d_ff = config.decoder_d_ff = 12, config.decoder_positions = 10;
-      config.begin_token = 15, config.end_tokens = {16}, config.pad_token = 16;
-      add<rapt::Whisper<T>>("whisper_" + name, config, change);
-    };
+    rapt::WhisperConfig config;
+    config.vocabulary = 17, config.bins = 5, config.d_model = 8, config.encoder_positions = 6;
+    config.encoder_layers = config.decoder_layers = config.encoder_heads = config.decoder_heads = 2;
+    config.encoder_d_ff = config.decoder_d_ff = 12, config.decoder_positions = 10;
+    config.begin_token = 15, config.end_tokens = {16}, config.pad_token = 16;
+    const auto with = cases_of<rapt::Whisper<T>>("whisper", config);
     with("plain", [](auto&) {});
     with("sizes", [](auto& c) {
       c.encoder_layers = 1, c.decoder_layers = 3, c.encoder_heads = 4, c.decoder_heads = 1, c.encoder_d_ff = 20;
@@ -794,10 +762,8 @@ class SavedModels {
   }
 
   void image_gpt() const {
-    const auto with = [&](const std::string& name, const auto& change) {
-      add<rapt::ImageGpt<T>>("image_gpt_" + name,
-                             {.clusters = 16, .positions = 12, .d_model = 8, .layers = 2, .heads = 2}, change);
-    };
+    const auto with = cases_of<rapt::ImageGpt<T>>(
+        "image_gpt", {.clusters = 16, .positions = 12, .d_model = 8, .layers = 2, .heads = 2});
     with("plain", [](auto&) {});
     with("bare", [](auto& c) { c.pixel_head = false; });
     with("labels", [](auto& c) { c.pixel_head = false, c.labels = {"cat", "dog", "neither"}; });

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <optional>
 #include <string>
 
 #include "rapt/pretrained/bart.hpp"
@@ -79,13 +80,15 @@ bool has_few_layers(const Config& config) {
   }
 }
 
-/// The options that the file gives are those of searches, or refused.
+/// The options that the file gives, of a model with and without a longest context, are those of searches, or refused.
 void read_defaults(const std::string& text) {
-  try {
-    const rapt::GenerationDefaults defaults = detail::generation_defaults_from_json(
-        detail::parse_json_object(text, "generation_config.json", "fuzz"), "generation_config.json");
-    defaults.beam.generation.validate("fuzz");
-  } catch (const rapt::Error&) {
+  for (const std::optional<rapt::Index> positions : {std::optional<rapt::Index>(), std::optional<rapt::Index>(9)}) {
+    try {
+      const rapt::GenerationDefaults defaults = detail::generation_defaults_from_json(
+          detail::parse_json_object(text, "generation_config.json", "fuzz"), "generation_config.json", positions);
+      defaults.beam.generation.validate("fuzz");
+    } catch (const rapt::Error&) {
+    }
   }
 }
 

@@ -2,6 +2,7 @@
 /// The rules that searches share, on models that are functions: tokens that a request allows, words that must not come,
 /// when searches stop, and alternatives. tests/pretrained/generation_defaults_test.cpp compares with transformers.
 // covers: generation/alternatives.hpp
+// covers: generation/contexts.hpp, generation/logits_row.hpp
 #include "rapt/generation/generation_rules.hpp"
 
 #include <gtest/gtest.h>

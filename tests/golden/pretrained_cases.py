@@ -30,24 +30,25 @@ class Cases:
         loss.backward()
         stored = stored_names(model)
         for name, parameter in stored.items():
-            self._put(f"{case}/param/{name}", parameter.detach())
+            self.put(f"{case}/param/{name}", parameter.detach())
             if parameter.grad is not None:
-                self._put(f"{case}/grad/param/{name}", parameter.grad)
+                self.put(f"{case}/grad/param/{name}", parameter.grad)
         for name in buffers:
-            self._put(f"{case}/param/{name}", model.get_buffer(name))
+            self.put(f"{case}/param/{name}", model.get_buffer(name))
         for name, value in results.items():
-            self._put(f"{case}/{name}", value.detach())
-        self._put(f"{case}/loss", loss.detach().reshape(1))
+            self.put(f"{case}/{name}", value.detach())
+        self.put(f"{case}/loss", loss.detach().reshape(1))
         for name, values in batch.items():
             self.tensors[f"{case}/{name}"] = torch.tensor(values, dtype=torch.int64)
         self.configs[case] = config
 
-    def _put(self, name, value):
+    def put(self, name, value):
         self.tensors[name] = value.to(torch.float32).contiguous().clone()
 
-    def write(self, path):
+    def write(self, path, **more):
+        """more: further entries of "info"."""
         import transformers
-        info = {"torch": torch.__version__, "transformers": transformers.__version__, "cases": self.configs}
+        info = {"torch": torch.__version__, "transformers": transformers.__version__, "cases": self.configs, **more}
         save_file(self.tensors, path, metadata={"info": json.dumps(info)})
         print(f"{path}: {path.stat().st_size} bytes, cases {', '.join(self.configs)}")
 

@@ -31,13 +31,13 @@ class SavedCases(Cases):
             for ours, theirs in zip(gradients.parameters(), model.parameters(), strict=True):
                 ours.copy_(torch.full_like(ours, torch.nan) if theirs.grad is None else theirs.grad)
         for name, value in saved(model, self.rename).items():
-            self._put(f"{case}/param/{name}", value)
+            self.put(f"{case}/param/{name}", value)
         for name, value in saved(gradients, self.rename).items():
             if not value.isnan().all():
-                self._put(f"{case}/grad/param/{name}", value)
+                self.put(f"{case}/grad/param/{name}", value)
         for name, value in results.items():
-            self._put(f"{case}/{name}", value.detach())
-        self._put(f"{case}/loss", loss.detach().reshape(1))
+            self.put(f"{case}/{name}", value.detach())
+        self.put(f"{case}/loss", loss.detach().reshape(1))
         for name, values in batch.items():
             self.tensors[f"{case}/{name}"] = torch.tensor(values, dtype=torch.int64)
         self.configs[case] = config

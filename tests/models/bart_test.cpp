@@ -2,6 +2,7 @@
 /// BART, mBART, Pegasus and M2M100 against transformers: what they compute, what they generate, and the folders that
 /// they read.
 // covers: models/marked_transformer.hpp, pretrained/bart.hpp, pretrained/bart_keys.hpp
+// covers: models/bart_config.hpp, models/encoder_decoder_config.hpp, pretrained/encoder_decoder_keys.hpp
 #include "rapt/models/bart.hpp"
 
 #include <gtest/gtest.h>

@@ -1,6 +1,7 @@
 /// \file
 /// BEiT against transformers with every head, and its folders.
 // covers: pretrained/beit.hpp
+// covers: models/beit_config.hpp
 #include "rapt/models/beit.hpp"
 
 #include <gtest/gtest.h>

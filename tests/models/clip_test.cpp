@@ -1,6 +1,7 @@
 /// \file
 /// CLIP against transformers, its folders, and what it is made of.
 // covers: pretrained/clip.hpp
+// covers: models/clip_config.hpp, models/clip_encoders.hpp
 #include "rapt/models/clip.hpp"
 
 #include <gtest/gtest.h>

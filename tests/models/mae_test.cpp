@@ -1,6 +1,7 @@
 /// \file
 /// Masked autoencoders against transformers, and their folders.
 // covers: pretrained/mae.hpp
+// covers: models/mae_config.hpp
 #include "rapt/models/mae.hpp"
 
 #include <gtest/gtest.h>

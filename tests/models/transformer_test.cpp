@@ -1,5 +1,6 @@
 /// \file
 /// The Transformer as a value: names, counts, copies, shared weights, configs, errors, and use from many threads.
+// covers: models/transformer_config.hpp
 #include "rapt/models/transformer.hpp"
 
 #include <gtest/gtest.h>

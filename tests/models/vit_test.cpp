@@ -2,6 +2,7 @@
 /// ViT against transformers, its folders, and what it is made of.
 // covers: pretrained/image_keys.hpp
 // covers: pretrained/vit.hpp
+// covers: models/vit_config.hpp
 #include "rapt/models/vit.hpp"
 
 #include <gtest/gtest.h>

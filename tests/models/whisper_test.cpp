@@ -1,6 +1,7 @@
 /// \file
 /// Whisper against transformers, its folders, and its searches.
 // covers: core/speech_batch.hpp, pretrained/whisper.hpp
+// covers: models/whisper_config.hpp
 #include "rapt/models/whisper.hpp"
 
 #include <gtest/gtest.h>

@@ -1,6 +1,7 @@
 /// \file
 /// Multi-head attention with values of another width and soft-capped scores: names and shapes, against the op on what
 /// the layer projects, and step by step.
+// covers: nn/attention_options.hpp
 #include "rapt/nn/attention.hpp"
 
 #include <gtest/gtest.h>

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
@@ -20,17 +19,15 @@
 #include "rapt/pretrained/bart.hpp"
 #include "rapt/pretrained/language_codes.hpp"
 #include "rapt/pretrained/languages.hpp"
-#include "rapt/text/base64.hpp"
 #include "tests/common/expect_close.hpp"
+#include "tests/common/golden_folders.hpp"
 #include "tests/common/settings.hpp"
-#include "tests/common/temporary_folder.hpp"
 
 namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
 using rapt::AnyTokenizer;
-using rapt::IoError;
 using rapt::Languages;
 using rapt::SentencePiece;
 using rapt::TokenId;
@@ -38,31 +35,12 @@ using rapt::ValueError;
 using rapt_test::error_text;
 using Ids = std::vector<TokenId>;
 
-class LanguageFolders : public testing::Test {
+class LanguageFolders : public rapt_test::GoldenFolders {
  protected:
-  LanguageFolders() {
-    for (const auto& [family, files] : golden_["folders"].items()) {
-      fs::create_directories(folder(family));
-      for (const auto& [name, content] : files.items()) {
-        write(family, name,
-              content.is_string() ? content.get<std::string>()
-                                  : rapt::detail::from_base64(content["base64"].get<std::string>()).value());
-      }
-    }
-  }
-  [[nodiscard]] fs::path folder(const std::string& family) const { return temporary_.path() / family; }
-  void write(const std::string& family, const std::string& name, const std::string& content) const {
-    std::ofstream(folder(family) / name, std::ios::binary) << content;
-  }
+  LanguageFolders() : GoldenFolders("language_folders.json") {}
   [[nodiscard]] SentencePiece tokenizer_of(const std::string& family) const {
     return std::get<SentencePiece>(rapt::load_tokenizer(folder(family)));
   }
-  [[nodiscard]] std::string refusal(const std::string& family) const {
-    return error_text<IoError>([&] { (void)rapt::load_tokenizers(folder(family)); });
-  }
-
-  json golden_ = json::parse(std::ifstream(RAPT_GOLDEN_DIR "/language_folders.json"));
-  rapt_test::TemporaryFolder temporary_;
 };
 
 TEST_F(LanguageFolders, TheirTokenizersHaveTheTokensOfThePublishedOnes) {

@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <variant>
@@ -14,45 +13,21 @@
 #include "rapt/pipelines/tokenizer.hpp"
 #include "rapt/pipelines/translator.hpp"
 #include "rapt/pretrained/marian.hpp"
-#include "rapt/text/base64.hpp"
-#include "tests/common/expect_close.hpp"
+#include "tests/common/golden_folders.hpp"
 #include "tests/common/settings.hpp"
-#include "tests/common/temporary_folder.hpp"
 
 namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
 using rapt::AnyTokenizer;
-using rapt::IoError;
 using rapt::SentencePiece;
 using rapt::TokenId;
-using rapt_test::error_text;
 using Ids = std::vector<TokenId>;
 
-class SentencePieceFolders : public testing::Test {
+class SentencePieceFolders : public rapt_test::GoldenFolders {
  protected:
-  SentencePieceFolders() {
-    for (const auto& [family, files] : golden_["folders"].items()) {
-      fs::create_directories(folder(family));
-      for (const auto& [name, content] : files.items()) {
-        write(family, name,
-              content.is_string() ? content.get<std::string>()
-                                  : rapt::detail::from_base64(content["base64"].get<std::string>()).value());
-      }
-    }
-  }
-  [[nodiscard]] fs::path folder(const std::string& family) const { return temporary_.path() / family; }
-  void write(const std::string& family, const std::string& name, const std::string& content) const {
-    std::ofstream(folder(family) / name, std::ios::binary) << content;
-  }
-  [[nodiscard]] std::string refusal(const std::string& family) const {
-    return error_text<IoError>([&] { (void)rapt::load_tokenizers(folder(family)); });
-  }
-  [[nodiscard]] std::vector<std::string> texts() const { return golden_["texts"]; }
-
-  json golden_ = json::parse(std::ifstream(RAPT_GOLDEN_DIR "/sentencepiece_folders.json"));
-  rapt_test::TemporaryFolder temporary_;
+  SentencePieceFolders() : GoldenFolders("sentencepiece_folders.json") {}
 };
 
 TEST_F(SentencePieceFolders, MarianEncodesSourcesAndTargets) {

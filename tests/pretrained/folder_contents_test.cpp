@@ -52,10 +52,10 @@ TEST_F(FolderContents, WhatIsNoFolder) {
   const auto model = [&](const std::string& name) {
     return complaint([&] { rapt::PretrainedFolder{folder.path() / name}; }, "pretrained");
   };
-  std::ofstream(folder.path() / "file.gguf") << "GGUF";
+  std::ofstream(folder.path() / "file.bin") << "PK";
   EXPECT_EQ(model("none"), std::string("/none: there is no such folder") + kModelWanted);
   EXPECT_EQ(model("none/deeper"), std::string("/none/deeper: there is no such folder") + kModelWanted);
-  EXPECT_EQ(model("file.gguf"), std::string("/file.gguf: this is a file, no folder") + kModelWanted);
+  EXPECT_EQ(model("file.bin"), std::string("/file.bin: this is a file, no folder") + kModelWanted);
   EXPECT_EQ(of_model({}), std::string(": the folder is empty") + kModelWanted);
   EXPECT_EQ(complaint([&] { static_cast<void>(rapt::pretrained_type(folder.path() / "none")); }, "pretrained"),
             "/none: there is no such folder; wanted is a folder with config.json");
@@ -80,16 +80,16 @@ TEST_F(FolderContents, WeightsOfOtherKindsAreNamed) {
     EXPECT_TRUE(text.starts_with(": the folder has no model.safetensors, but " + found + ": " + reason)) << text;
     EXPECT_TRUE(text.ends_with(kModelWanted)) << text;
   };
-  const std::string pickled = "pickled files are not read, because loading one can run code. Without running any";
-  expect({"pytorch_model.bin"}, "\"pytorch_model.bin\"", pickled);
-  expect({"pytorch_model.bin.index.json"}, "\"pytorch_model.bin.index.json\"", pickled);
-  expect({"pytorch_model-00001-of-00002.bin", "pytorch_model.bin.index.json", "tf_model.h5"},
-         "\"pytorch_model-00001-of-00002.bin\", \"pytorch_model.bin.index.json\"", pickled);
-  for (const std::string name : {"model.pt", "model.pth", "epoch=3.ckpt"}) expect({name}, '"' + name + '"', pickled);
+  expect({"pytorch_model-00001-of-00002.bin", "tf_model.h5"}, "\"pytorch_model-00001-of-00002.bin\"",
+         "parts of a model need pytorch_model.bin.index.json");
+  for (const std::string name : {"model.pt", "model.pth", "epoch=3.ckpt"}) {
+    expect({name}, '"' + name + '"', "a file of torch.save must hold a state_dict and have the name pytorch_model.bin");
+  }
   expect({"tf_model.h5", "flax_model.msgpack"}, "\"tf_model.h5\"", "TensorFlow's weights are not read");
   expect({"model.ckpt.index"}, "\"model.ckpt.index\"", "TensorFlow's weights are not read");
   expect({"flax_model.msgpack"}, "\"flax_model.msgpack\"", "Flax's weights are not read");
-  expect({"a.Q4_K_M.gguf", "b.gguf"}, "\"a.Q4_K_M.gguf\", \"b.gguf\"", "llama.cpp's files (GGUF) are not read");
+  expect({"a.Q4_K_M.gguf", "b.gguf"}, "\"a.Q4_K_M.gguf\", \"b.gguf\"",
+         "llama.cpp's files (*.gguf) are opened by their own paths");
   expect({"model.onnx"}, "\"model.onnx\"", "ONNX graphs are not read");
   expect({"rust_model.ot"}, "\"rust_model.ot\"", "weights of other libraries are not read");
   expect({"adapter_model.safetensors"}, "\"adapter_model.safetensors\"", "an adapter (PEFT)");
@@ -102,26 +102,6 @@ TEST_F(FolderContents, WeightsOfOtherKindsAreNamed) {
             std::string(": the folder has no model.safetensors, but \"config.json\", \"optimizer.pt\", "
                         "\"tokenizer.model\"") +
                 kModelWanted);
-}
-
-TEST_F(FolderContents, TheLineThatConvertsHasTheFoldersPath) {
-  const std::string place = folder.path().string();
-  const std::string whole = of_model({"config.json", "pytorch_model.bin"});
-  EXPECT_NE(whole.find("python3 -c \"import sys, transformers as t; d = sys.argv[1]; "), std::string::npos) << whole;
-  EXPECT_NE(whole.find("weights_only=True).save_pretrained(d)\" '" + place + "';"), std::string::npos) << whole;
-  const std::string file = of_model({"config.json", "last.ckpt"});
-  EXPECT_NE(file.find("weights_only=True); "), std::string::npos) << file;
-  EXPECT_NE(file.find("{'format': 'pt'})\" '" + place + "/last.ckpt' '" + place + "/model.safetensors';"),
-            std::string::npos)
-      << file;
-}
-
-TEST_F(FolderContents, NamesInALineForAShellStayNames) {
-  const std::string place = folder.path().string();
-  const std::string message = of_model({"config.json", "$(touch x)`y`'z.pt"});
-  EXPECT_NE(message.find(" '" + place + "/$(touch x)`y`'\\''z.pt' '" + place + "/model.safetensors';"),
-            std::string::npos)
-      << message;
 }
 
 TEST_F(FolderContents, WithoutAConfiguration) {

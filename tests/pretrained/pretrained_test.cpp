@@ -1,6 +1,7 @@
 /// \file
 /// Folders of Hugging Face that are not what they should be, and those in several files.
 // covers: pretrained/stored_name.hpp
+// covers: pretrained/pretrained_folder.hpp, pretrained/pretrained_loader.hpp
 #include "rapt/pretrained/pretrained.hpp"
 
 #include <gtest/gtest.h>

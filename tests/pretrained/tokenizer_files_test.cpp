@@ -2,6 +2,8 @@
 /// Files of pretrained tokenizers: the same tokens as Hugging Face's tokenizers make of many texts, files written and
 /// read again, files that lie.
 // covers: pretrained/tokenizer_json_file.hpp
+// covers: pretrained/clean_up_keys.hpp, pretrained/load_tokenizer.hpp, pretrained/save_tokenizer.hpp,
+//         pretrained/tokenizer_json_writer.hpp
 #include "rapt/pretrained/tokenizer_files.hpp"
 
 #include <gtest/gtest.h>

@@ -3,6 +3,7 @@
 /// when the file is written and read again; and files that lie.
 // covers: text/composed_tokenizer.hpp, text/piece_model.hpp, text/token_decoder.hpp, text/pre_tokenizer.hpp,
 // text/normalizer.hpp
+// covers: text/piece_cutter.hpp, text/pre_tokenizer_steps.hpp
 #include "rapt/pretrained/tokenizer_parts_json.hpp"
 
 #include <gtest/gtest.h>

@@ -1,6 +1,7 @@
 /// \file
 /// Patterns: matches are those of Oniguruma, of which tests/golden/make_tokenizer_parts.py has more.
 // covers: text/pattern_syntax.hpp, text/pattern_properties.hpp, text/pattern_folding.hpp
+// covers: text/pattern_reader.hpp, text/pattern_sets.hpp
 #include "rapt/text/pattern.hpp"
 
 #include <gtest/gtest.h>
@@ -100,6 +101,11 @@ TEST(Pattern, WhatOnigurumaMeansOtherwise) {
       {R"([[:alpha:]]+|[[:digit:]])", "aⓐ٣", {"aⓐ", "٣"}},
       {R"([[:upper:]]|\p{lowercase})", "ⒶAª²", {"Ⓐ", "A", "ª"}},
       {R"([[:word:]]+|\p{Word}+)", "a²ⓐ", {"a", "²ⓐ"}},
+      {R"([[:word:]]+)", "a²bⓐ½", {"a", "bⓐ"}},
+      {R"([\w]+)", "a²bⓐ½", {"a", "bⓐ"}},  // in brackets, superscripts and fractions are no characters of words
+      {R"([^\W\d]+)", "ab½²c1d", {"ab", "c", "d"}},
+      {R"([\p{Word}&&[^a]]+)", "a²bⓐ½c", {"bⓐ", "c"}},
+      {R"([\W]+)", "a½ ²b", {"½ ²"}},
       {R"(\p{Emoji}+)", "a😀1#🫩", {"😀1#🫩"}},
       {R"(\p{Extended_Pictographic}|\p{Emoji_Modifier})", "😀1🏽", {"😀", "🏽"}},
       {R"(\p{Han}+|\p{Hiragana})", "\U0002EBF0\U0001B132", {"\U0002EBF0", "\U0001B132"}},

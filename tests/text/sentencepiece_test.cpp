@@ -3,6 +3,7 @@
 /// \file
 /// SentencePiece on small models made here: random segmentations, unused pieces, vocabularies beside the model.
 /// (tests/pretrained/sentencepiece_file_test.cpp compares with the sentencepiece package.)
+// covers: text/sentencepiece_joiner.hpp, text/sentencepiece_options.hpp, text/sentencepiece_segmenter.hpp
 #include "rapt/text/sentencepiece.hpp"
 
 #include <gtest/gtest.h>

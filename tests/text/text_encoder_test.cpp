@@ -1,5 +1,6 @@
 /// \file
 /// The calls that all tokenizers have in common, on a tokenizer whose tokens are the bytes of a text.
+// covers: text/text_template.hpp, text/token_sink.hpp
 #include "rapt/text/text_encoder.hpp"
 
 #include <gtest/gtest.h>

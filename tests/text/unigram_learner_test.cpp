@@ -1,5 +1,6 @@
 /// \file
 /// Learning unigram models: as good as those of sentencepiece's trainer, on any number of threads the same.
+// covers: text/unigram_learner_options.hpp, text/unigram_seeds.hpp
 #include "rapt/text/unigram_learner.hpp"
 
 #include <gtest/gtest.h>

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <algorithm>
+#include <memory>
+#include <span>
 #include <unordered_set>
 #include <vector>
 
@@ -25,6 +27,35 @@ template <class T>
   return any;
 }
 
+/// Adds the gradients of what `root` was computed from, of which the gradient is known, to those of the leaves, and
+/// consumes the graph. Nodes of `ends` receive gradients as leaves do: what they were computed from is another's.
+template <class T>
+void run_backward(const std::shared_ptr<Node<T>>& root, std::span<const std::shared_ptr<Node<T>>> ends = {}) {
+  std::vector<std::shared_ptr<Node<T>>> order{root};
+  std::unordered_set<const Node<T>*> seen{root.get()};
+  for (const auto& end : ends) seen.insert(end.get());
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    for (std::size_t j = 0; j < Node<T>::kMaxInputs; ++j) {
+      const auto input = order[i]->inputs[j];
+      if (input && input->requires_grad && seen.insert(input.get()).second) order.push_back(input);
+    }
+  }
+  std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return a->order < b->order; });
+  while (!order.empty()) {
+    const std::shared_ptr<Node<T>> node = std::move(order.back());
+    order.pop_back();
+    if (node->name.empty()) continue;  // a leaf keeps its gradient
+    if (!node->grad.empty() && !has_only_frozen_inputs(*node)) node->backward();
+    if (checks_finite()) {
+      for (const auto& input : node->inputs) {
+        if (input) require_finite(input->grad, "a gradient from the op", node->name);
+      }
+    }
+    node->release();
+    node->grad = Tensor<T>();
+  }
+}
+
 }  // namespace detail
 
 /// Adds d(loss)/d(leaf) to the gradient of every leaf that requires one. Gradients of several calls add up, until an
@@ -39,30 +70,8 @@ void backward(const Variable<T>& loss, std::type_identity_t<T> upstream = 1) {
   require(loss.requires_grad(), "backward",
           "the loss was not recorded: compute it inside a Training scope, from a parameter that is not frozen");
 
-  std::vector<std::shared_ptr<Node<T>>> order{loss.node()};
-  std::unordered_set<const Node<T>*> seen{loss.node().get()};
-  for (std::size_t i = 0; i < order.size(); ++i) {
-    for (std::size_t j = 0; j < Node<T>::kMaxInputs; ++j) {
-      const auto input = order[i]->inputs[j];
-      if (input && input->requires_grad && seen.insert(input.get()).second) order.push_back(input);
-    }
-  }
-  std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return a->order < b->order; });
-
   loss.node()->grad_sum().data()[0] += upstream;
-  while (!order.empty()) {
-    const std::shared_ptr<Node<T>> node = std::move(order.back());
-    order.pop_back();
-    if (node->name.empty()) continue;  // a leaf keeps its gradient
-    if (!node->grad.empty() && !detail::has_only_frozen_inputs(*node)) node->backward();
-    if (detail::checks_finite()) {
-      for (const auto& input : node->inputs) {
-        if (input) detail::require_finite(input->grad, "a gradient from the op", node->name);
-      }
-    }
-    node->release();
-    node->grad = Tensor<T>();
-  }
+  detail::run_backward<T>(loss.node());
 }
 
 }}  // namespace rapt::RAPT_ABI

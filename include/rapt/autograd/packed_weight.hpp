@@ -4,8 +4,10 @@
 
 #include <atomic>
 #include <memory>
+#include <string_view>
 #include <utility>
 
+#include "rapt/autograd/grad_mode.hpp"
 #include "rapt/autograd/variable.hpp"
 #include "rapt/kernels/gemm/packed_operand.hpp"
 
@@ -29,6 +31,11 @@ class PackedWeight {
     drop();
     kept_ = kept;
     format_ = format;
+  }
+  /// Keeps a form that is there already, whose format does not depend on the precision.
+  void keep(kernels::PackedOperand<T> operand) {
+    keep(true, operand.format());
+    newest_.store(new Form{std::move(operand)}, std::memory_order_release);
   }
   /// Forgets the packed forms: the weight has changed.
   void drop() {
@@ -92,10 +99,22 @@ template <class T>
 
 /// The packed form of a parameter, as of `PackedWeight::of`. Throws ValueError for a variable that is no parameter.
 template <class T>
+[[nodiscard]] const kernels::PackedOperand<T>& packed_operand(Node<T>& weight) {
+  const PackedWeight<T>* packed = weight.packed();
+  require(packed != nullptr, "packed_weight", "only a parameter has a packed form: the shape is ",
+          weight.value.shape());
+  return packed->of(weight.value);
+}
+template <class T>
 [[nodiscard]] const kernels::PackedOperand<T>& packed_operand(const Variable<T>& weight) {
-  const PackedWeight<T>* packed = weight.node()->packed();
-  require(packed != nullptr, "packed_weight", "only a parameter has a packed form: the shape is ", weight.shape());
-  return packed->of(weight.value());
+  return packed_operand(*weight.node());
+}
+
+/// Throws ValueError if the weight would be trained but is kept in packed form alone.
+template <class T>
+void require_trainable(const Variable<T>& weight, std::string_view where) {
+  require(weight.value().has_elements() || !is_recording() || !weight.requires_grad(), where, "a weight of shape ",
+          weight.shape(), " is kept in packed form alone: it cannot be trained");
 }
 
 }}  // namespace rapt::RAPT_ABI

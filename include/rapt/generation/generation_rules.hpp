@@ -14,38 +14,15 @@
 
 #include "rapt/core/index.hpp"
 #include "rapt/core/sequence_marks.hpp"
+#include "rapt/generation/contexts.hpp"
 #include "rapt/generation/generation_options.hpp"
+#include "rapt/generation/logits_row.hpp"
 #include "rapt/generation/ngram_index.hpp"
 #include "rapt/generation/search_request.hpp"
 #include "rapt/generation/token_tree.hpp"
 #include "rapt/kernels/softmax.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
-
-/// The contexts of all hypotheses of a search.
-struct Contexts {
-  TokenTree tree;
-  NgramIndex ngrams;
-  std::vector<Index> roots = {};  ///< of each source sequence: the last token of its prompt, or the begin token
-
-  /// A hypothesis of a source sequence, one token longer.
-  [[nodiscard]] Index add(Index node, TokenId token, Index sequence, double log_probability = 0) {
-    const Index added = tree.add(node, token, log_probability);
-    ngrams.add(tree, added, sequence);
-    return added;
-  }
-};
-
-/// A hypothesis that is to get its next token.
-struct Position {
-  Index sequence = 0;  ///< of the source
-  Index length = 0;    ///< how many tokens it has
-  Index node = 0;      ///< its end in the tree of contexts
-};
-
-/// Logits that were changed, but not forbidden, as the model gave them.
-template <class T>
-using ChangedLogits = std::vector<std::pair<TokenId, T>>;
 
 /// The options, request and marks of one search over a batch: checked once, asked at every step. Options, request and
 /// batch must outlive it.
@@ -79,7 +56,7 @@ class GenerationRules {
     const Index prefixes = request_.prefix.sequences();
     require(prefixes == 0 || prefixes == source.sequences(), where, prefixes, " prefixes for ", source.sequences(),
             " source sequences");
-    if (continues_) fill_empty_prompts();
+    if (continues_) filled_ = filled_prompts(given_, marks_, where_);
     for (const TokenId token : options.forced_ends) {
       require(ends(token), where, "the forced end token ", token, " is no end token of the model");
     }
@@ -167,18 +144,17 @@ class GenerationRules {
   [[nodiscard]] double apply(std::span<T> logits, const Position& position, const Contexts& contexts,
                              ChangedLogits<T>* changed) const {
     const double normaliser = kernels::log_sum_exp(logits.data(), std::ssize(logits));
-    const Row<T> row{logits, changes_log_probabilities_ ? normaliser : 0.0, changed};
+    const LogitsRow<T> row{logits, changes_log_probabilities_ ? normaliser : 0.0, changed};
     const Index forced = std::ssize(prefix(position.sequence));
     if (position.length < forced) {
       const TokenId token = at(prefix(position.sequence), position.length);
       row.allow_only(std::span(&token, 1));
       const bool is_begin = position.length == 0 && token == marks_.forced_begin;
-      return is_begin && options_.forced_tokens_are_free ? make_free(row, std::span(&token, 1), normaliser)
-                                                         : normaliser;
+      return is_begin && options_.forced_tokens_are_free ? row.make_free(std::span(&token, 1), normaliser) : normaliser;
     }
     if (!options_.forced_ends.empty() && position.length + 1 == limit(position.sequence)) {
       row.allow_only(options_.forced_ends);
-      return options_.forced_tokens_are_free ? make_free(row, options_.forced_ends, normaliser) : normaliser;
+      return options_.forced_tokens_are_free ? row.make_free(options_.forced_ends, normaliser) : normaliser;
     }
     penalise(row, position, contexts);
     row.forbid(marks_.suppressed);
@@ -223,46 +199,6 @@ class GenerationRules {
   }
 
  private:
-  /// The scores of one row of logits, which are logits minus `base`.
-  template <class T>
-  struct Row {
-    static constexpr T kNever = -std::numeric_limits<T>::infinity();
-    std::span<T> logits;
-    double base;
-    ChangedLogits<T>* changed;
-
-    [[nodiscard]] bool has(TokenId token) const { return token >= 0 && token < std::ssize(logits); }
-    void forbid(TokenId token) const {
-      if (has(token)) at(logits, token) = kNever;
-    }
-    void forbid(const std::vector<TokenId>& tokens) const {
-      for (const TokenId token : tokens) forbid(token);
-    }
-    void allow_only(std::span<const TokenId> tokens) const {
-      for (TokenId token = 0; token < std::ssize(logits); ++token) {
-        if (std::find(tokens.begin(), tokens.end(), token) == tokens.end()) at(logits, token) = kNever;
-      }
-    }
-    /// score = f(score)
-    template <class F>
-    void change(TokenId token, const F& f) const {
-      if (!has(token)) return;
-      T& z = at(logits, token);
-      if (!std::isfinite(z)) return;
-      if (changed != nullptr) changed->emplace_back(token, z);
-      z = static_cast<T>(base + f(static_cast<double>(z) - base));
-    }
-    void penalise(TokenId token, double penalty) const {
-      change(token, [&](double score) { return score < 0 ? score * penalty : score / penalty; });
-    }
-  };
-
-  /// Gives tokens the log-probability 0. Returns the normaliser as a T, so that it is 0 exactly.
-  template <class T>
-  [[nodiscard]] static double make_free(const Row<T>& row, std::span<const TokenId> tokens, double normaliser) {
-    for (const TokenId token : tokens) at(row.logits, token) = static_cast<T>(normaliser);
-    return static_cast<double>(static_cast<T>(normaliser));
-  }
   /// The tokens of a context before the hypothesis: the prompt, or one begin token.
   [[nodiscard]] Index context_before(Index sequence) const {
     return continues_ ? source().row_splits.length(sequence) : 1;
@@ -270,7 +206,7 @@ class GenerationRules {
 
   /// Changes scores, in the order of transformers.
   template <class T>
-  void penalise(const Row<T>& row, const Position& position, const Contexts& contexts) const {
+  void penalise(const LogitsRow<T>& row, const Position& position, const Contexts& contexts) const {
     if (options_.encoder_repetition_penalty != 1.f) {
       const auto tokens = source().sequence(position.sequence);
       for (const TokenId token : distinct({tokens.begin(), tokens.end()})) {
@@ -293,7 +229,7 @@ class GenerationRules {
   }
 
   template <class T>
-  void forbid_repetitions(const Row<T>& row, const Position& position, const Contexts& contexts) const {
+  void forbid_repetitions(const LogitsRow<T>& row, const Position& position, const Contexts& contexts) const {
     const auto forbid = [&](TokenId token) { row.forbid(token); };
     contexts.ngrams.for_each_repetition(contexts.tree, position.node, position.sequence, forbid);
     const Index n = options_.encoder_no_repeat_ngram_size;
@@ -307,7 +243,7 @@ class GenerationRules {
 
   /// The last tokens of those sequences of which the context ends with all others.
   template <class T>
-  void forbid_bad_words(const Row<T>& row, const Position& position, const Contexts& contexts) const {
+  void forbid_bad_words(const LogitsRow<T>& row, const Position& position, const Contexts& contexts) const {
     const Index depth = contexts.tree.depth(position.node);
     const std::vector<TokenId> last = contexts.tree.path(position.node, std::min(depth, longest_bad_word_ - 1));
     for (const std::vector<TokenId>& word : options_.bad_words) {
@@ -319,7 +255,7 @@ class GenerationRules {
   }
 
   template <class T>
-  void ask_request(const Row<T>& row, const Position& position, const Contexts& contexts) const {
+  void ask_request(const LogitsRow<T>& row, const Position& position, const Contexts& contexts) const {
     struct Scratch {
       std::unique_ptr<bool[]> allowed;
       std::size_t size = 0;
@@ -333,7 +269,7 @@ class GenerationRules {
     contexts.tree.path(position.node, position.length, scratch.tokens);
     request_.allowed(position.sequence, scratch.tokens, std::span<bool>(scratch.allowed.get(), size));
     for (std::size_t j = 0; j < size; ++j) {
-      if (!scratch.allowed[j]) row.logits[j] = Row<T>::kNever;
+      if (!scratch.allowed[j]) row.logits[j] = LogitsRow<T>::kNever;
     }
     of_thread = std::move(scratch);
   }
@@ -349,21 +285,6 @@ class GenerationRules {
     std::erase_if(ends, [](TokenId token) { return token < 0; });
     ends = distinct(std::move(ends));
   }
-  /// Puts the begin token in the place of each empty prompt.
-  void fill_empty_prompts() {
-    Index empty = given_.sequences();
-    for (Index i = given_.sequences(); i-- > 0;) {
-      if (given_.row_splits.length(i) == 0) empty = i;
-    }
-    if (empty == given_.sequences()) return;
-    require(marks_.has_begin(), where_, "prompt ", empty, " is empty, and the model has no begin token");
-    filled_.emplace();
-    for (Index i = 0; i < given_.sequences(); ++i) {
-      const auto prompt = given_.sequence(i);
-      filled_->push_back(prompt.empty() ? std::span<const TokenId>(&*marks_.begin, 1) : prompt);
-    }
-  }
-
   const GenerationOptions& options_;
   const SearchRequest& request_;
   SequenceMarks marks_;

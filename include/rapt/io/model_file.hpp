@@ -21,6 +21,7 @@
 #include "rapt/core/rng.hpp"
 #include "rapt/io/json.hpp"
 #include "rapt/io/safetensors.hpp"
+#include "rapt/io/tensor_file.hpp"
 #include "rapt/nn/module.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -40,7 +41,7 @@ template <Module M>
 namespace detail {
 
 /// Throws IoError or ShapeError unless the file has this tensor, in this shape and in a type that can be read.
-inline void require_stored(const SafetensorsFile& file, const std::string& name, const Shape& wanted,
+inline void require_stored(const TensorFile& file, const std::string& name, const Shape& wanted,
                            std::string_view where) {
   const Shape stored = file.shape(name);  // throws for a missing tensor
   require<ShapeError>(stored == wanted, where, file.path(), ": ", quote_name(name), " has shape ", stored,
@@ -55,7 +56,7 @@ inline void require_stored(const SafetensorsFile& file, const std::string& name,
 /// `ignore` returns true for its name) is an error that names it.
 template <Module M>
 void load_parameters(
-    M& module, const SafetensorsFile& file, const std::string& prefix = "",
+    M& module, const TensorFile& file, const std::string& prefix = "",
     const std::function<bool(const std::string&)>& ignore = [](const std::string&) { return false; }) {
   std::set<std::string> known;
   for_each_parameter(module, [&](const std::string& name, const auto& parameter) {
@@ -150,7 +151,7 @@ struct StoredSizes {
   Index tensors = 0;
   double numbers = 0;  ///< of all tensors together
 
-  void add(const SafetensorsFile& file) {
+  void add(const TensorFile& file) {
     for (const std::string& name : file.names()) {
       double count = 1;
       for (const Index size : file.sizes(name)) count *= static_cast<double>(size);

@@ -139,9 +139,9 @@ class ProtobufReader {
 class ProtobufWriter {
  public:
   /// An integer, an enumerator or a flag. As in protobuf, a negative one has ten bytes.
-  void integer(std::uint32_t number, std::int32_t value) {
+  void integer(std::uint32_t number, std::int64_t value) {
     varint(std::uint64_t{number} << 3 | static_cast<unsigned>(ProtobufReader::Wire::varint));
-    varint(static_cast<std::uint64_t>(std::int64_t{value}));
+    varint(static_cast<std::uint64_t>(value));
   }
   void real(std::uint32_t number, float value) {
     varint(std::uint64_t{number} << 3 | static_cast<unsigned>(ProtobufReader::Wire::fixed32));
@@ -150,9 +150,14 @@ class ProtobufWriter {
   }
   /// A string, bytes, or a message that another writer has written.
   void bytes(std::uint32_t number, std::string_view value) {
-    varint(std::uint64_t{number} << 3 | static_cast<unsigned>(ProtobufReader::Wire::bytes));
-    varint(value.size());
+    begin_bytes(number, value.size());
     bytes_ += value;
+  }
+  /// The beginning of a field of so many bytes, which the caller puts behind what is written, as they are too many to
+  /// be copied into the writer.
+  void begin_bytes(std::uint32_t number, std::size_t size) {
+    varint(std::uint64_t{number} << 3 | static_cast<unsigned>(ProtobufReader::Wire::bytes));
+    varint(size);
   }
   [[nodiscard]] const std::string& written() const { return bytes_; }
 

@@ -28,32 +28,16 @@
 #include "rapt/core/error.hpp"
 #include "rapt/core/shape.hpp"
 #include "rapt/io/dtype.hpp"
+#include "rapt/io/tensor_record.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
 inline constexpr std::uint64_t kMaxSafetensorsHeader = 100'000'000;  // the reference implementation's bound, in bytes
 
-/// A tensor as the header describes it; the sizes are of any rank.
-struct SafetensorsRecord {
-  std::string name;
-  std::string dtype_name;  ///< as the file has it
-  Dtype dtype = Dtype::kUnknown;
-  std::vector<Index> sizes;
-  std::uint64_t begin = 0, end = 0;  ///< bytes, from the start of the data
-};
-
 struct SafetensorsHeader {
-  std::vector<SafetensorsRecord> records;  ///< in the header's order
+  std::vector<TensorRecord> records;  ///< in the header's order
   std::map<std::string, std::string> metadata;
 };
-
-/// A name from outside for a message: quoted, of bounded length, without control characters.
-[[nodiscard]] inline std::string quote_name(std::string_view name) {
-  constexpr std::size_t kMost = 120;
-  std::string text = "\"";
-  for (const char c : name.substr(0, kMost)) text += static_cast<unsigned char>(c) < 0x20 ? '?' : c;
-  return text + (name.size() > kMost ? "...\"" : "\"");
-}
 
 /// Receives the JSON's events and accepts the format alone: no tree is built, so hostile nesting costs nothing.
 class SafetensorsHeaderReader : public nlohmann::json_sax<nlohmann::json> {
@@ -207,32 +191,9 @@ class SafetensorsHeaderReader : public nlohmann::json_sax<nlohmann::json> {
   std::size_t ignored_depth_ = 0;  // lists and objects that are open within an ignored value
 };
 
-/// Bytes that elements of a type and of these sizes take, nothing for an unknown type. `check(condition, pieces...)`
-/// throws for more elements than an Index counts, and for elements of less than a byte that do not fill whole bytes.
-template <class Check>
-[[nodiscard]] std::optional<std::uint64_t> bytes_needed(Dtype dtype, std::span<const Index> sizes, const Check& check) {
-  // Sizes of zero are left out of the product, so that it bounds every partial product in whatever order.
-  constexpr auto kMostElements = static_cast<std::uint64_t>(std::numeric_limits<Index>::max() / 16);
-  std::uint64_t elements = 1;
-  bool empty = false;
-  for (const Index size : sizes) {
-    const auto factor = static_cast<std::uint64_t>(size);
-    check(factor == 0 || elements <= kMostElements / factor, "the shape has too many elements: ", elements, " times ",
-          factor, " and more");
-    elements *= std::max<std::uint64_t>(factor, 1);
-    empty = empty || factor == 0;
-  }
-  if (dtype == Dtype::kUnknown) return std::nullopt;
-  if (empty) return 0;
-  const std::uint64_t rest = elements % 8 * bits_of(dtype);  // the product of all elements and bits might not fit
-  check(rest % 8 == 0, elements, " elements of ", dtype, ", of ", bits_of(dtype),
-        " bits each, do not fill whole bytes");
-  return elements / 8 * bits_of(dtype) + rest / 8;
-}
-
 /// Throws IoError unless sizes, dtype and extent agree and lie within the data. The extent of a tensor of unknown type
 /// is what data_offsets say.
-inline void check_safetensors_record(const SafetensorsRecord& record, std::uint64_t data_bytes, std::string_view file) {
+inline void check_safetensors_record(const TensorRecord& record, std::uint64_t data_bytes, std::string_view file) {
   const auto check = [&](bool condition, const auto&... pieces) {
     if (!condition) fail<IoError>("safetensors", file, ": ", quote_name(record.name), ": ", pieces...);
   };
@@ -257,16 +218,16 @@ inline void check_safetensors_record(const SafetensorsRecord& record, std::uint6
   SafetensorsHeaderReader reader(file, header);
   nlohmann::json::sax_parse(text, &reader);
 
-  std::vector<const SafetensorsRecord*> by_offset;
-  for (const SafetensorsRecord& record : header.records) {
+  std::vector<const TensorRecord*> by_offset;
+  for (const TensorRecord& record : header.records) {
     check_safetensors_record(record, data_bytes, file);
     by_offset.push_back(&record);
   }
-  std::sort(by_offset.begin(), by_offset.end(), [](const SafetensorsRecord* a, const SafetensorsRecord* b) {
+  std::sort(by_offset.begin(), by_offset.end(), [](const TensorRecord* a, const TensorRecord* b) {
     return std::pair(a->begin, a->end) < std::pair(b->begin, b->end);
   });
   std::uint64_t covered = 0;
-  for (const SafetensorsRecord* record : by_offset) {
+  for (const TensorRecord* record : by_offset) {
     require<IoError>(record->begin == covered, "safetensors", file, ": ", quote_name(record->name), ": ",
                      record->begin < covered ? "overlaps another tensor" : "a hole stands before it",
                      ": it begins at byte ", record->begin, ", the others end at ", covered);

@@ -13,13 +13,15 @@ namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 template <class T>
 struct LinearBackward {
   Activation activation = Activation::none;
-  const T* y = nullptr;                 ///< [N, out], read for activations with `derivative_reads_output`
-  const T* derivative = nullptr;        ///< activation'(z) [N, out], read for the other activations
-  TensorView<T> dz;                     ///< holds dy and is replaced by dz; contiguous, [N, out]
-  Operand<T> x, weight;                 ///< [N, in], [out, in]
-  TensorView<T> dx = {}, dw = {};       ///< [N, in], [out, in]; without memory they are not computed
-  bool add_dx = false, add_dw = false;  ///< the gradients are added to dx, dw instead of replacing them
-  T* db = nullptr;                      ///< [out], is added to; nullptr: not computed
+  const T* y = nullptr;                      ///< [N, out], read for activations with `derivative_reads_output`
+  const T* derivative = nullptr;             ///< activation'(z) [N, out], read for the other activations
+  TensorView<T> dz;                          ///< holds dy and is replaced by dz; contiguous, [N, out]
+  Operand<T> x, weight;                      ///< [N, in], [out, in]
+  const PackedOperand<T>* packed = nullptr;  ///< if not null, W^T [in, all outputs] in place of `weight`, without dw
+  Index first_output = 0;                    ///< the column of `packed` at which W^T begins
+  TensorView<T> dx = {}, dw = {};            ///< [N, in], [out, in]; without memory they are not computed
+  bool add_dx = false, add_dw = false;       ///< the gradients are added to dx, dw instead of replacing them
+  T* db = nullptr;                           ///< [out], is added to; nullptr: not computed
 };
 
 template <class T>
@@ -34,7 +36,11 @@ void linear_backward(const LinearBackward<T>& g) {
     } else if (g.activation == Activation::relu) {  // the only other activation whose derivative is known from y
       map_backward<T>(Relu{}, g.y + i * outputs, dz.data(), dz.data(), dz.size(), /*accumulate=*/false);
     }
-    if (wants_dx) gemm(as_is(dz), weight, g.dx.middle_rows(i, count), {.accumulate = g.add_dx});
+    if (wants_dx && g.packed != nullptr) {
+      gemm_transposed(as_is(dz), *g.packed, g.first_output, g.dx.middle_rows(i, count), g.add_dx);
+    } else if (wants_dx) {
+      gemm(as_is(dz), weight, g.dx.middle_rows(i, count), {.accumulate = g.add_dx});
+    }
     if (db != nullptr) add_column_sums<T>(dz, db);
   };
   const Operand<T> dz_transposed = transposed(g.dz);

@@ -1,236 +1,28 @@
 /// \file
 /// CLIP: an encoder of images and one of texts, whose vectors are near each other where image and text belong together
-/// (Radford et al. 2021). Both are stacks of pre-norm blocks: images as in vit.hpp, but with a norm before the blocks;
-/// texts as in gpt.hpp, read at their end token.
+/// (Radford et al. 2021). The encoders are in clip_encoders.hpp.
 #pragma once
 
-#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <numeric>
-#include <optional>
 #include <string>
-#include <string_view>
-#include <utility>
 #include <vector>
 
 #include "rapt/autograd/ops/add.hpp"
+#include "rapt/autograd/ops/cross_entropy.hpp"
 #include "rapt/autograd/ops/exp_scale.hpp"
+#include "rapt/autograd/ops/linear.hpp"
 #include "rapt/autograd/ops/multiply.hpp"
 #include "rapt/autograd/ops/normalize.hpp"
 #include "rapt/autograd/ops/softmax.hpp"
-#include "rapt/models/config_checks.hpp"
+#include "rapt/models/clip_config.hpp"
+#include "rapt/models/clip_encoders.hpp"
 #include "rapt/models/config_fields.hpp"
-#include "rapt/models/vit.hpp"
-#include "rapt/nn/embedding.hpp"
-#include "rapt/nn/positional_encoding.hpp"
+#include "rapt/nn/init.hpp"
+#include "rapt/nn/linear.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
-
-/// The encoder of texts. Defaults are those of the paper's ViT-B/32.
-struct ClipTextConfig {
-  Index vocabulary = 49408;
-  Index positions = 77;  ///< the longest text
-  Index d_model = 512;
-  Index layers = 12;
-  Index heads = 8;
-  Index d_ff = 2048;
-  Activation activation = Activation::quick_gelu;
-  float attention_dropout = 0.f;  ///< rate of the attention probabilities
-  double norm_epsilon = 1e-5;
-  std::optional<TokenId> begin_token = 49406;  ///< what texts begin with; kept for other programs
-  /// A text is represented by the hidden state of its first such token; unset: of the token with the largest id.
-  std::optional<TokenId> end_token = 49407;
-  std::optional<TokenId> pad_token = 1;  ///< what other programs fill up with; there is no padding here
-};
-
-/// The encoder of images. Defaults are those of the paper's ViT-B/32.
-struct ClipVisionConfig {
-  PatchGrid grid = {.image = {.channels = 3, .height = 224, .width = 224}, .patch_height = 32, .patch_width = 32};
-  Index d_model = 768;
-  Index layers = 12;
-  Index heads = 12;
-  Index d_ff = 3072;
-  Activation activation = Activation::quick_gelu;
-  float attention_dropout = 0.f;  ///< rate of the attention probabilities
-  double norm_epsilon = 1e-5;
-};
-
-/// Everything that makes a CLIP.
-struct ClipConfig {
-  ClipTextConfig text = {};
-  ClipVisionConfig vision = {};
-  Index embedding = 512;                    ///< E, the width of the vectors of images and texts
-  double logit_scale = 2.6592600369327783;  ///< what the logarithm of the logits' factor begins with: ln(1 / 0.07)
-
-  /// The paper's ViT-B/32, ViT-B/16 and ViT-L/14.
-  [[nodiscard]] static ClipConfig base32() { return {}; }
-  [[nodiscard]] static ClipConfig base16() {
-    ClipConfig config;
-    config.vision.grid.patch_height = config.vision.grid.patch_width = 16;
-    return config;
-  }
-  [[nodiscard]] static ClipConfig large14() {
-    ClipConfig config{.text = {.d_model = 768, .heads = 12, .d_ff = 3072},
-                      .vision = {.d_model = 1024, .layers = 24, .heads = 16, .d_ff = 4096},
-                      .embedding = 768};
-    config.vision.grid.patch_height = config.vision.grid.patch_width = 14;
-    return config;
-  }
-
-  /// The options of the blocks of one of the encoders.
-  template <class Encoder>
-  [[nodiscard]] static BlockOptions layer(const Encoder& encoder) {
-    return {.attention = {.d_model = encoder.d_model, .heads = encoder.heads, .dropout = encoder.attention_dropout},
-            .d_ff = encoder.d_ff,
-            .activation = encoder.activation,
-            .norm = NormPlacement::pre,
-            .norm_epsilon = encoder.norm_epsilon,
-            .dropout = 0.f};
-  }
-
-  /// Throws ValueError that names the values which do not fit.
-  void validate() const {
-    constexpr std::string_view kWhere = "clip";
-    require(text.vocabulary > 0 && text.positions > 0 && embedding > 0 && std::isfinite(logit_scale), kWhere,
-            "sizes must be positive: vocabulary ", text.vocabulary, ", positions ", text.positions, ", embedding ",
-            embedding, "; logit_scale finite: ", logit_scale);
-    vision.grid.validate(kWhere);
-    const auto validate = [&](const auto& encoder, std::string_view of) {
-      require(encoder.layers > 0 && encoder.d_ff > 0 && encoder.norm_epsilon > 0, kWhere, "the ", of,
-              " encoder's sizes must be positive: layers ", encoder.layers, ", d_ff ", encoder.d_ff, ", norm_epsilon ",
-              encoder.norm_epsilon);
-      detail::require_heads(encoder.d_model, encoder.heads, kWhere);
-      detail::require_dropout({encoder.attention_dropout}, kWhere);
-    };
-    validate(text, "text");
-    validate(vision, "image");
-  }
-
-  /// The model's name in files, and every setting with its name there.
-  static constexpr std::string_view kName = "clip";
-  template <class Self, class Visitor>
-  static void visit_fields(Self& self, const Visitor& field) {
-    field("vocabulary", self.text.vocabulary);
-    field("positions", self.text.positions);
-    field("text_d_model", self.text.d_model);
-    field("text_layers", self.text.layers);
-    field("text_heads", self.text.heads);
-    field("text_d_ff", self.text.d_ff);
-    field("text_activation", self.text.activation);
-    field("text_attention_dropout", self.text.attention_dropout);
-    field("text_norm_epsilon", self.text.norm_epsilon);
-    field("begin_token", self.text.begin_token);
-    field("end_token", self.text.end_token);
-    field("pad_token", self.text.pad_token);
-    detail::visit_grid_fields(self.vision.grid, field);
-    field("image_d_model", self.vision.d_model);
-    field("image_layers", self.vision.layers);
-    field("image_heads", self.vision.heads);
-    field("image_d_ff", self.vision.d_ff);
-    field("image_activation", self.vision.activation);
-    field("image_attention_dropout", self.vision.attention_dropout);
-    field("image_norm_epsilon", self.vision.norm_epsilon);
-    field("embedding", self.embedding);
-    field("logit_scale", self.logit_scale);
-  }
-};
-
-/// From tokens to hidden states: causal, with learned positions and a norm behind the last block.
-template <class T = float>
-class ClipText {
- public:
-  ClipText(const ClipTextConfig& config, Rng& rng)
-      : end_token_(config.end_token),
-        embedding_(config.vocabulary, config.d_model, rng, {.scale_by_sqrt_d_model = false}),
-        positions_(config.positions, config.d_model, rng),
-        encoder_(config.layers, ClipConfig::layer(config), /*final_norm=*/true, rng) {}
-
-  /// [N, D]
-  [[nodiscard]] Variable<T> operator()(const TokenBatch& texts) const {
-    require_row_splits(texts, "clip");
-    return encoder_(positions_(embedding_(texts.tokens), texts.row_splits), texts.row_splits, {.causal = true});
-  }
-  /// The hidden state of each text's end token   // [B, D] from [N, D]
-  /// Throws ValueError for a text without one.
-  [[nodiscard]] Variable<T> pooled(const Variable<T>& hidden, const TokenBatch& texts) const {
-    std::vector<std::int32_t> rows;
-    for (Index i = 0; i < texts.sequences(); ++i) {
-      const std::span<const TokenId> text = texts.sequence(i);
-      const auto end =
-          end_token_ ? std::find(text.begin(), text.end(), *end_token_) : std::max_element(text.begin(), text.end());
-      require(end != text.end(), "clip", "text ", i, " of ", text.size(), " tokens has no end token",
-              end_token_ ? ": " + std::to_string(*end_token_) : std::string());
-      rows.push_back(static_cast<std::int32_t>(texts.row_splits.begin(i) + (end - text.begin())));
-    }
-    return gather_rows<T>(hidden, rows);
-  }
-
-  template <class Self, class Visitor>
-  static void visit(Self& self, Visitor&& visitor) {
-    visitor("embedding", self.embedding_);
-    visitor("positions", self.positions_);
-    visitor("encoder", self.encoder_);
-  }
-
- private:
-  std::optional<TokenId> end_token_;
-  Embedding<T> embedding_;
-  LearnedPositionalEncoding<T> positions_;
-  Encoder<T> encoder_;
-};
-static_assert(Module<ClipText<float>>);
-
-/// From images to hidden states: a norm stands before the blocks, and one behind them for the class token alone.
-template <class T = float>
-class ClipVision {
- public:
-  ClipVision(const ClipVisionConfig& config, Rng& rng)
-      : class_token_(init::constant<T>(Shape{config.d_model}, T(0))),
-        patch_embedding_(config.grid, config.d_model, rng, {.bias = false}),
-        positions_(1 + config.grid.patches(), config.d_model, rng),
-        pre_norm_(config.d_model, config.norm_epsilon),
-        encoder_(config.layers, ClipConfig::layer(config), /*final_norm=*/false, rng),
-        post_norm_(config.d_model, config.norm_epsilon) {}
-
-  /// Of each image the class token, then its patches, row by row; before the last norm   // [B (P + 1), D]
-  [[nodiscard]] Variable<T> operator()(const ImageBatch<T>& images) const {
-    const PatchGrid& grid = patch_embedding_.grid();
-    require<ShapeError>(images.shape() == grid.image, "clip", "images of ", to_string(images.shape()),
-                        ", the model's are ", to_string(grid.image));
-    const Variable<T> token[] = {class_token_};
-    const RowSplits rows = splits(images.images());
-    Variable<T> x = assemble_tokens<T>(patch_embedding_(images), token, Variable<T>(), images.images());
-    return encoder_(pre_norm_(positions_(std::move(x), rows)), rows);
-  }
-  /// The norm of each image's class token   // [B, D] from [B (P + 1), D]
-  [[nodiscard]] Variable<T> pooled(const Variable<T>& hidden, Index images) const {
-    return post_norm_(VitEncoder<T>::token_rows(hidden, splits(images), 0));
-  }
-
-  template <class Self, class Visitor>
-  static void visit(Self& self, Visitor&& visitor) {
-    visitor("class_token", self.class_token_);
-    visitor("patch_embedding", self.patch_embedding_);
-    visitor("positions", self.positions_);
-    visitor("pre_norm", self.pre_norm_);
-    visitor("encoder", self.encoder_);
-    visitor("post_norm", self.post_norm_);
-  }
-
- private:
-  [[nodiscard]] RowSplits splits(Index images) const {
-    return RowSplits::equal(images, 1 + patch_embedding_.grid().patches());
-  }
-
-  Parameter<T> class_token_;
-  PatchEmbedding<T> patch_embedding_;
-  LearnedPositionalEncoding<T> positions_;
-  LayerNorm<T> pre_norm_;
-  Encoder<T> encoder_;
-  LayerNorm<T> post_norm_;
-};
-static_assert(Module<ClipVision<float>>);
 
 /// Both encoders and the projections of what they give. A const model may be used from many threads.
 ///

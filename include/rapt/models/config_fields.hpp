@@ -42,6 +42,25 @@ void visit_grid_fields(Grid& grid, const Visitor& field) {
   field("patch_width", grid.patch_width);
 }
 
+/// The sizes and the activation of blocks.
+template <class Config, class Visitor>
+void visit_block_sizes(Config& config, const Visitor& field) {
+  field("d_model", config.d_model);
+  field("layers", config.layers);
+  field("heads", config.heads);
+  field("d_ff", config.d_ff);
+  field("activation", config.activation);
+}
+
+/// The tokens of a model of texts without an encoder.
+template <class Config, class Visitor>
+void visit_text_token_fields(Config& config, const Visitor& field) {
+  field("begin_token", config.begin_token);
+  field("end_tokens", config.end_tokens);
+  field("pad_token", config.pad_token);
+  field("suppressed_tokens", config.suppressed_tokens);
+}
+
 }  // namespace detail
 
 }}  // namespace rapt::RAPT_ABI

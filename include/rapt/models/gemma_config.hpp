@@ -124,15 +124,7 @@ struct GemmaConfig {
   static constexpr std::string_view kName = "gemma";
   template <class Self, class Visitor>
   static void visit_fields(Self& self, const Visitor& field) {
-    field("vocabulary", self.vocabulary);
-    field("d_model", self.d_model);
-    field("layers", self.layers);
-    field("heads", self.heads);
-    field("key_value_heads", self.key_value_heads);
-    field("head_dim", self.head_dim);
-    field("d_ff", self.d_ff);
-    field("activation", self.activation);
-    detail::visit_rotary_fields(self.rotary, field);
+    detail::visit_grouped_sizes(self, field);
     field("local_theta", self.local_theta);
     field("norm_epsilon", self.norm_epsilon);
     field("tie_embeddings", self.tie_embeddings);
@@ -145,10 +137,7 @@ struct GemmaConfig {
     field("global_every", self.global_every);
     field("attention_dropout", self.attention_dropout);
     field("init_std", self.init_std);
-    field("begin_token", self.begin_token);
-    field("end_tokens", self.end_tokens);
-    field("pad_token", self.pad_token);
-    field("suppressed_tokens", self.suppressed_tokens);
+    detail::visit_text_token_fields(self, field);
   }
 };
 

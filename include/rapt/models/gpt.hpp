@@ -85,11 +85,7 @@ struct GptConfig {
   static void visit_fields(Self& self, const Visitor& field) {
     field("vocabulary", self.vocabulary);
     field("positions", self.positions);
-    field("d_model", self.d_model);
-    field("layers", self.layers);
-    field("heads", self.heads);
-    field("d_ff", self.d_ff);
-    field("activation", self.activation);
+    detail::visit_block_sizes(self, field);
     field("embedding_dropout", self.embedding_dropout);
     field("dropout", self.dropout);
     field("attention_dropout", self.attention_dropout);
@@ -97,10 +93,7 @@ struct GptConfig {
     field("scale_attention", self.scale_attention);
     field("scale_attention_by_layer", self.scale_attention_by_layer);
     field("tie_embeddings", self.tie_embeddings);
-    field("begin_token", self.begin_token);
-    field("end_tokens", self.end_tokens);
-    field("pad_token", self.pad_token);
-    field("suppressed_tokens", self.suppressed_tokens);
+    detail::visit_text_token_fields(self, field);
   }
 };
 

@@ -78,11 +78,7 @@ struct ImageGptConfig {
   static void visit_fields(Self& self, const Visitor& field) {
     field("clusters", self.clusters);
     field("positions", self.positions);
-    field("d_model", self.d_model);
-    field("layers", self.layers);
-    field("heads", self.heads);
-    field("d_ff", self.d_ff);
-    field("activation", self.activation);
+    detail::visit_block_sizes(self, field);
     field("embedding_dropout", self.embedding_dropout);
     field("dropout", self.dropout);
     field("attention_dropout", self.attention_dropout);

@@ -54,6 +54,20 @@ void visit_rotary_fields(Rotary& rotary, const Visitor& field) {
   field("rotary_long_factors", rotary.long_factors);
 }
 
+/// The sizes, the activation and the rotary positions of models with fewer heads of keys and values than of queries.
+template <class Config, class Visitor>
+void visit_grouped_sizes(Config& config, const Visitor& field) {
+  field("vocabulary", config.vocabulary);
+  field("d_model", config.d_model);
+  field("layers", config.layers);
+  field("heads", config.heads);
+  field("key_value_heads", config.key_value_heads);
+  field("head_dim", config.head_dim);
+  field("d_ff", config.d_ff);
+  field("activation", config.activation);
+  visit_rotary_fields(config.rotary, field);
+}
+
 }  // namespace detail
 
 /// Everything that makes a Llama. Defaults are those of the first one, of 7 billion parameters.
@@ -186,15 +200,7 @@ struct LlamaConfig {
   static constexpr std::string_view kName = "llama";
   template <class Self, class Visitor>
   static void visit_fields(Self& self, const Visitor& field) {
-    field("vocabulary", self.vocabulary);
-    field("d_model", self.d_model);
-    field("layers", self.layers);
-    field("heads", self.heads);
-    field("key_value_heads", self.key_value_heads);
-    field("head_dim", self.head_dim);
-    field("d_ff", self.d_ff);
-    field("activation", self.activation);
-    detail::visit_rotary_fields(self.rotary, field);
+    detail::visit_grouped_sizes(self, field);
     field("norm_epsilon", self.norm_epsilon);
     field("tie_embeddings", self.tie_embeddings);
     field("attention_bias", self.attention_bias);
@@ -207,10 +213,7 @@ struct LlamaConfig {
     if constexpr (!std::is_const_v<Self>) self.window = width != 0 ? std::optional(width) : std::nullopt;
     field("attention_dropout", self.attention_dropout);
     field("init_std", self.init_std);
-    field("begin_token", self.begin_token);
-    field("end_tokens", self.end_tokens);
-    field("pad_token", self.pad_token);
-    field("suppressed_tokens", self.suppressed_tokens);
+    detail::visit_text_token_fields(self, field);
   }
 };
 

@@ -6,7 +6,12 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
 
+#include "rapt/models/encoder_decoder_config.hpp"
 #include "rapt/models/marked_transformer.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -62,31 +67,20 @@ struct MarianConfig {
 
   /// The same as a Transformer.
   [[nodiscard]] TransformerConfig transformer() const {
-    return {.source_vocabulary = vocabulary,
-            .target_vocabulary = target_vocabulary.value_or(vocabulary),
-            .d_model = d_model,
-            .heads = encoder_heads,
-            .d_ff = encoder_d_ff,
-            .encoder_layers = encoder_layers,
-            .decoder_layers = decoder_layers,
-            .decoder_heads = decoder_heads,
-            .decoder_d_ff = decoder_d_ff,
-            .dropout = dropout,
-            .attention_dropout = attention_dropout,
-            .activation_dropout = activation_dropout,
-            .activation = activation,
-            .tie_embeddings = tie_embeddings,
-            .tie_output = tie_output,
-            .scale_embeddings = scale_embeddings,
-            .output_bias = output_bias,
-            .positions = {.layout = SinusoidLayout::halves}};
+    TransformerConfig config = detail::transformer_with_stacks(*this);
+    config.target_vocabulary = target_vocabulary.value_or(vocabulary);
+    config.tie_embeddings = tie_embeddings;
+    config.tie_output = tie_output;
+    config.scale_embeddings = scale_embeddings;
+    config.output_bias = output_bias;
+    config.positions.layout = SinusoidLayout::halves;
+    return config;
   }
 
   /// Throws ValueError that names the values which do not fit.
   void validate() const {
     constexpr std::string_view kWhere = "marian";
-    require(decoder_heads > 0 && decoder_d_ff > 0 && positions > 0, kWhere, "sizes must be positive: decoder_heads ",
-            decoder_heads, ", decoder_d_ff ", decoder_d_ff, ", positions ", positions);
+    detail::require_decoder_sizes(*this, kWhere);
     require(tie_output || !tie_embeddings, kWhere,
             "shared embeddings with an output matrix of its own are not possible: tie_embeddings is true, tie_output "
             "false");
@@ -110,28 +104,13 @@ struct MarianConfig {
   static void visit_fields(Self& self, const Visitor& field) {
     field("vocabulary", self.vocabulary);
     field("target_vocabulary", self.target_vocabulary);
-    field("d_model", self.d_model);
-    field("encoder_layers", self.encoder_layers);
-    field("decoder_layers", self.decoder_layers);
-    field("encoder_heads", self.encoder_heads);
-    field("decoder_heads", self.decoder_heads);
-    field("encoder_d_ff", self.encoder_d_ff);
-    field("decoder_d_ff", self.decoder_d_ff);
-    field("activation", self.activation);
-    field("dropout", self.dropout);
-    field("attention_dropout", self.attention_dropout);
-    field("activation_dropout", self.activation_dropout);
+    detail::visit_stack_fields(self, field);
     field("scale_embeddings", self.scale_embeddings);
     field("positions", self.positions);
     field("tie_embeddings", self.tie_embeddings);
     field("tie_output", self.tie_output);
     field("output_bias", self.output_bias);
-    field("begin_token", self.begin_token);
-    field("end_tokens", self.end_tokens);
-    field("pad_token", self.pad_token);
-    field("forced_end_tokens", self.forced_end_tokens);
-    field("forced_begin_token", self.forced_begin_token);
-    field("suppressed_tokens", self.suppressed_tokens);
+    detail::visit_target_token_fields(self, field);
   }
 };
 

@@ -118,11 +118,7 @@ struct ModernBertConfig {
   static void visit_fields(Self& self, const Visitor& field) {
     field("vocabulary", self.vocabulary);
     field("positions", self.positions);
-    field("d_model", self.d_model);
-    field("layers", self.layers);
-    field("heads", self.heads);
-    field("d_ff", self.d_ff);
-    field("activation", self.activation);
+    detail::visit_block_sizes(self, field);
     field("theta", self.theta);
     field("local_theta", self.local_theta);
     field("window", self.window);

@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -16,72 +17,13 @@
 #include "rapt/autograd/ops/gather_rows.hpp"
 #include "rapt/autograd/ops/head_norm.hpp"
 #include "rapt/autograd/ops/place_rows.hpp"
+#include "rapt/nn/attention_options.hpp"
 #include "rapt/nn/block_kinds.hpp"
 #include "rapt/nn/cache_attention.hpp"
 #include "rapt/nn/linear.hpp"
 #include "rapt/nn/rotary.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
-
-/// A learned bias of the scores from a table [rows, H]: the row of a pair of positions is told by its number (BEiT) or
-/// by the number of its offset (T5), which calls bring; relative_position_bias.hpp computes these numbers. In the op it
-/// is a TableBias.
-struct RelativePositionBias {
-  Index rows = 0;  ///< of a table that the layer has of its own, zeros at first; 0: calls bring the table
-};
-
-/// Encodings of distances that are projected like keys, and two vectors u, w that stand for the query's own content and
-/// position: scores (q_i + u) k_j + (q_i + w) r_(i - j) (Transformer-XL). Causal. In the op they are a DistanceBias.
-struct RelativePositionEncoding {
-  bool own_biases = true;  ///< the layer has u and w of its own; false: calls bring those that layers share
-};
-
-/// Each head's queries and keys are divided by their root mean square and multiplied by a learned vector [d_k], one for
-/// all queries and one for all keys (Henry et al. 2020; Qwen3, Gemma 3).
-struct QueryKeyNorm {
-  double epsilon = 1e-6;
-  bool unit_offset = false;  ///< multiplied by 1 + the vector, which begins at 0 in place of 1
-};
-
-/// How attention knows positions; std::monostate: not at all, they are in the input if anywhere.
-using AttentionPositions = std::variant<std::monostate, RotaryOptions, RelativePositionBias, RelativePositionEncoding>;
-
-/// What the parameters are called in files. The texts must live as long as the layer, as literals do.
-struct AttentionNames {
-  std::string_view in_proj_weight = "in_proj_weight";
-  std::string_view in_proj_bias = "in_proj_bias";
-  std::string_view out_proj = "out_proj";
-};
-
-struct MultiHeadAttentionOptions {
-  Index d_model = 512;
-  Index heads = 8;            ///< H, of queries
-  Index key_value_heads = 0;  ///< K, which divides H: query head h reads keys and values h / (H / K); 0: H
-  Index head_dim = 0;         ///< d_k, columns of queries and keys in each head; 0: d_model / heads
-  Index value_head_dim = 0;   ///< d_v, columns of values in each head; 0: d_k
-  double scale = 0;           ///< factor of the scores; 0: 1 / sqrt(d_k)
-  double soft_cap = 0;        ///< scaled scores s become soft_cap tanh(s / soft_cap) before masks (Gemma 2); 0: no cap
-  std::optional<Index> window = {};  ///< a token attends only to keys at most so many positions away; unset: no limit
-  float dropout = 0.f;               ///< rate of the dropout of the attention probabilities
-  /// Biases of the projections. If queries, keys and values all have one, the three are one parameter.
-  bool query_bias = true, key_bias = true, value_bias = true, output_bias = true;
-  std::optional<QueryKeyNorm> query_key_norm = {};  ///< of queries and keys before they are rotated; unset: none
-  AttentionPositions positions = {};
-  AttentionNames names = {};
-};
-
-/// What the positions need to know of a call; fields that the layer's kind of positions does not read stay empty.
-template <class T>
-struct PositionInputs {
-  // Of a RelativePositionBias, see TableBias.
-  Variable<T> table = {};                      ///< [R, H]; added to the layer's own table, if it has one
-  std::span<const std::int32_t> numbers = {};  ///< rows of the table by pair or, if `zero` is set, by offset
-  std::optional<Index> zero = {};              ///< the place of offset 0 among `numbers`
-  // Of a RelativePositionEncoding, see DistanceBias.
-  Variable<T> distances = {};      ///< [P, D], row p encodes distance p, the last row all beyond
-  Variable<T> content_bias = {};   ///< u [H, d_k] that layers share
-  Variable<T> position_bias = {};  ///< w [H, d_k] that layers share
-};
 
 /// MultiHead(Q, K, V) = Concat(head_1, ..., head_H) W^O,
 /// head_h = Attention(Q W_h^Q, K W_g^K, V W_g^V) with g = h / (H / K).
@@ -99,7 +41,7 @@ class MultiHeadAttention {
   /// Throws ValueError for options that do not fit. Layers that share a `rotary` of the same options share its table of
   /// cosines and sines; otherwise a layer with rotary positions computes its own.
   MultiHeadAttention(const MultiHeadAttentionOptions& options, Rng& rng, const Rotary<T>* rotary = nullptr)
-      : options_(completed(options)),
+      : options_(detail::completed<T>(options, kWhere)),
         position_proj_(distance_projection(options_, rng)),
         out_proj_(options_.heads * options_.value_head_dim, options_.d_model, rng, {.bias = options_.output_bias}) {
     const Index rows = query_columns() + key_columns() + value_columns();
@@ -226,30 +168,19 @@ class MultiHeadAttention {
     require<ShapeError>(static_cast<Index>(ranges.size()) == splits.sequences() && keys_values.cols() == k + v, kWhere,
                         splits.sequences(), " sequences, ", ranges.size(), " ranges of keys and values of shape ",
                         keys_values.shape(), ", wanted are ", k + v, " columns");
-    std::vector<kernels::KeyRows> rows;
-    rows.reserve(static_cast<std::size_t>(splits.rows()));
-    Index longest = 0;
-    for (Index r = 0; r < splits.sequences(); ++r) {
-      const kernels::KeyRange& range = ranges[static_cast<std::size_t>(r)];
-      require<ShapeError>(range.begin >= 0 && range.length >= 0 && range.begin + range.length <= keys_values.rows(),
-                          kWhere, "the encoder output of sequence ", r, " is rows ", range.begin, " .. ",
-                          range.begin + range.length, ", keys and values have shape ", keys_values.shape());
-      longest = std::max(longest, range.length);
-      rows.insert(rows.end(), static_cast<std::size_t>(splits.length(r)),
-                  {.begin = range.begin, .length = range.length});
-    }
-    require<ShapeError>(static_cast<Index>(rows.size()) == x.rows(), kWhere, "row splits end at ", rows.size(),
+    const detail::SeenRows seen = detail::seen_rows(splits, ranges, keys_values.shape(), kWhere);
+    require<ShapeError>(std::ssize(seen.of_queries) == x.rows(), kWhere, "row splits end at ", seen.of_queries.size(),
                         ", the query has shape ", query.shape());
-    if (weights != nullptr) *weights = Tensor<T>(Shape{x.rows(), options_.heads, longest}, T(0));
+    if (weights != nullptr) *weights = Tensor<T>(Shape{x.rows(), options_.heads, seen.longest}, T(0));
     Tensor<T> output(Shape{x.rows(), options_.heads * options_.value_head_dim});
     kernels::cached_attention<T>({.query = query.value(),
                                   .key = keys_values.view().columns(0, k),
                                   .value = keys_values.view().columns(k, v),
-                                  .rows = rows,
+                                  .rows = seen.of_queries,
                                   .heads = options_.heads,
                                   .scale = static_cast<T>(options_.scale),
                                   .soft_cap = static_cast<T>(options_.soft_cap)},
-                                 output, weights != nullptr ? weights->data() : nullptr, longest);
+                                 output, weights != nullptr ? weights->data() : nullptr, seen.longest);
     return out_proj_(Variable<T>(std::move(output)));
   }
 
@@ -258,6 +189,8 @@ class MultiHeadAttention {
   [[nodiscard]] Index value_columns() const { return options_.key_value_heads * options_.value_head_dim; }
   /// The options as they were given, with defaults of 0 replaced by what they stand for.
   [[nodiscard]] const MultiHeadAttentionOptions& options() const { return options_; }
+  /// The projections of queries, keys and values, one below the other   // [(H + K) d_k + K d_v, D]
+  [[nodiscard]] const Parameter<T>& in_proj_weight() const { return in_proj_weight_; }
   /// The rotary positions, whose table another layer may share; nullptr: there are none.
   [[nodiscard]] const Rotary<T>* rotary() const { return rotary_ ? &*rotary_ : nullptr; }
   /// From now on a token attends only to keys at most so many positions away; unset: no limit.
@@ -282,27 +215,6 @@ class MultiHeadAttention {
  private:
   static constexpr std::string_view kWhere = "multi_head_attention";
 
-  /// The options with their defaults put in.
-  static MultiHeadAttentionOptions completed(MultiHeadAttentionOptions options) {
-    if (options.key_value_heads == 0) options.key_value_heads = options.heads;
-    require(options.heads > 0 && options.key_value_heads > 0 && options.heads % options.key_value_heads == 0, kWhere,
-            "heads must be a multiple of key_value_heads: heads = ", options.heads,
-            ", key_value_heads = ", options.key_value_heads);
-    require(
-        options.d_model > 0 && options.head_dim >= 0 && (options.head_dim > 0 || options.d_model % options.heads == 0),
-        kWhere, "d_model must be a multiple of heads, unless head_dim is given: d_model = ", options.d_model,
-        ", heads = ", options.heads, ", head_dim = ", options.head_dim);
-    require(options.value_head_dim >= 0, kWhere,
-            "value_head_dim must not be negative (0: as the keys'): ", options.value_head_dim);
-    require(options.window.value_or(0) >= 0, kWhere, "window must not be negative: ", options.window.value_or(0));
-    require(std::isfinite(options.scale), kWhere, "scale must be finite: ", options.scale);
-    detail::require_soft_cap<T>(options.soft_cap, kWhere);
-    require(options.dropout >= 0.f && options.dropout < 1.f, kWhere, "dropout must be in [0, 1): ", options.dropout);
-    if (options.head_dim == 0) options.head_dim = options.d_model / options.heads;
-    if (options.value_head_dim == 0) options.value_head_dim = options.head_dim;
-    if (options.scale == 0) options.scale = 1 / std::sqrt(static_cast<double>(options.head_dim));
-    return options;
-  }
   static std::optional<Linear<T>> distance_projection(const MultiHeadAttentionOptions& options, Rng& rng) {
     if (!std::holds_alternative<RelativePositionEncoding>(options.positions)) return std::nullopt;
     return Linear<T>(options.d_model, options.heads * options.head_dim, rng, {.bias = false});

@@ -1,10 +1,12 @@
 /// \file
-/// Attention to what a key-value cache holds: one token after another while decoding, or a whole prompt at once.
+/// Attention to what a key-value cache holds: one token after another while decoding, or a whole prompt at once. And
+/// the rows of an encoder output that tokens see while decoding.
 #pragma once
 
 #include <algorithm>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -95,6 +97,30 @@ void attend_to_entries(const TensorView<const T>& query, const RowSplits& splits
                                 .table_bias = options.table_bias,
                                 .soft_cap = static_cast<T>(options.soft_cap)},
                                output.middle_rows(first_row, count));
+}
+
+/// Which rows of an encoder output the queries see.
+struct SeenRows {
+  std::vector<kernels::KeyRows> of_queries;  ///< of each query
+  Index longest = 0;                         ///< the most rows that a query sees
+};
+
+/// Each query of sequence i sees the rows `ranges[i]` of keys and values of a shape. Throws ShapeError `[where] ...`
+/// for a range outside of them.
+[[nodiscard]] inline SeenRows seen_rows(const RowSplits& splits, std::span<const kernels::KeyRange> ranges,
+                                        const Shape& keys_values, std::string_view where) {
+  SeenRows seen;
+  seen.of_queries.reserve(to_size(splits.rows()));
+  for (Index r = 0; r < splits.sequences(); ++r) {
+    const kernels::KeyRange& range = at(ranges, r);
+    require<ShapeError>(range.begin >= 0 && range.length >= 0 && range.begin + range.length <= keys_values.rows(),
+                        where, "the encoder output of sequence ", r, " is rows ", range.begin, " .. ",
+                        range.begin + range.length, ", keys and values have shape ", keys_values);
+    seen.longest = std::max(seen.longest, range.length);
+    seen.of_queries.insert(seen.of_queries.end(), to_size(splits.length(r)),
+                           {.begin = range.begin, .length = range.length});
+  }
+  return seen;
 }
 
 }  // namespace detail

@@ -6,7 +6,6 @@
 #include <string>
 #include <type_traits>
 #include <utility>
-#include <variant>
 
 #include "rapt/nn/block_kinds.hpp"
 #include "rapt/nn/layer_norm.hpp"
@@ -31,44 +30,44 @@ enum class NormKind {
 template <class T = float, BlockKinds kKinds = kAllKinds>
 class Norm {
  public:
-  Norm(Index d_model, NormKind kind, double epsilon) : norm_(made(d_model, kind, epsilon)) {}
+  Norm(Index d_model, NormKind kind, double epsilon) {
+    if (kind == NormKind::layer || kind == NormKind::layer_unbiased) {
+      layer_norm_.emplace(d_model, epsilon, kind == NormKind::layer);
+    } else if (kind != NormKind::none) {
+      require(kKinds.rms_norm, "norm", "the block is compiled without norms of the kind ", to_string(kind));
+      if constexpr (kKinds.rms_norm) rms_norm_.emplace(d_model, epsilon, kind == NormKind::rms_unit_offset);
+    }
+  }
 
   [[nodiscard]] Variable<T> operator()(const Variable<T>& x) const {  // [N, D] from [N, D]
-    if (!norm_) return x;
     if constexpr (kKinds.rms_norm) {
-      if (const auto* const rms = std::get_if<RmsNorm<T>>(&*norm_)) return (*rms)(x);
+      if (rms_norm_) return (*rms_norm_)(x);
     }
-    return std::get<LayerNorm<T>>(*norm_)(x);
+    return layer_norm_ ? (*layer_norm_)(x) : x;
   }
   /// Norm(x + Dropout(sublayer))   // all [N, D]
   [[nodiscard]] Variable<T> operator()(const Variable<T>& x, Variable<T> sublayer, float dropout) const {
-    if (!norm_) return residual_add(x, std::move(sublayer), dropout);
+    if (layer_norm_) return (*layer_norm_)(x, std::move(sublayer), dropout);
+    Variable<T> sum = residual_add(x, std::move(sublayer), dropout);
     if constexpr (kKinds.rms_norm) {
-      const auto* const rms = std::get_if<RmsNorm<T>>(&*norm_);
-      if (rms != nullptr) return (*rms)(residual_add(x, std::move(sublayer), dropout));
+      if (rms_norm_) return (*rms_norm_)(sum);
     }
-    return std::get<LayerNorm<T>>(*norm_)(x, std::move(sublayer), dropout);
+    return sum;
   }
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor&& visitor) {
-    if (!self.norm_) return;
-    std::visit([&](auto& norm) { std::remove_cvref_t<decltype(norm)>::visit(norm, visitor); }, *self.norm_);
+    if (self.layer_norm_) LayerNorm<T>::visit(*self.layer_norm_, visitor);
+    if constexpr (kKinds.rms_norm) {
+      if (self.rms_norm_) RmsNorm<T>::visit(*self.rms_norm_, visitor);
+    }
   }
 
  private:
-  using Kinds = std::conditional_t<kKinds.rms_norm, std::variant<LayerNorm<T>, RmsNorm<T>>, std::variant<LayerNorm<T>>>;
-  static std::optional<Kinds> made(Index d_model, NormKind kind, double epsilon) {
-    if (kind == NormKind::none) return std::nullopt;
-    const bool is_layer_norm = kind == NormKind::layer || kind == NormKind::layer_unbiased;
-    if constexpr (kKinds.rms_norm) {
-      if (!is_layer_norm) return RmsNorm<T>(d_model, epsilon, kind == NormKind::rms_unit_offset);
-    }
-    require(is_layer_norm, "norm", "the block is compiled without norms of the kind ", to_string(kind));
-    return LayerNorm<T>(d_model, epsilon, kind == NormKind::layer);
-  }
-
-  std::optional<Kinds> norm_;  // unset: x itself
+  struct LeftOut {};
+  // At most one of them is set; none: x itself.
+  std::optional<LayerNorm<T>> layer_norm_;
+  std::conditional_t<kKinds.rms_norm, std::optional<RmsNorm<T>>, LeftOut> rms_norm_;
 };
 static_assert(Module<Norm<float>>);
 

@@ -12,9 +12,11 @@
 #include <vector>
 
 #include "rapt/autograd/ops/place_rows.hpp"
+#include "rapt/autograd/recompute.hpp"
 #include "rapt/core/index.hpp"
 #include "rapt/nn/block.hpp"
 #include "rapt/nn/decoding_state.hpp"
+#include "rapt/nn/kept_inputs.hpp"
 #include "rapt/nn/segment_cache.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -62,6 +64,7 @@ class Stack {
   [[nodiscard]] Variable<T> operator()(Variable<T> x, const RowSplits& splits,
                                        const StackInputs<T>& inputs = {}) const {
     require_weights(inputs);
+    if (recomputes(inputs)) return normed(recomputed(std::move(x), splits, {}, {}, inputs));
     BlockInputs<T> of_block = block_inputs(inputs);
     for (Index i = 0; i < layers(); ++i) {
       capture_weights(inputs, i, of_block);
@@ -74,6 +77,7 @@ class Stack {
   [[nodiscard]] Variable<T> operator()(Variable<T> x, const RowSplits& splits, const Variable<T>& encoder_output,
                                        const RowSplits& encoder_splits, const StackInputs<T>& inputs = {}) const {
     require_weights(inputs);
+    if (recomputes(inputs)) return normed(recomputed(std::move(x), splits, encoder_output, encoder_splits, inputs));
     BlockInputs<T> of_block = block_inputs(inputs);
     for (Index i = 0; i < layers(); ++i) {
       capture_weights(inputs, i, of_block);
@@ -203,6 +207,26 @@ class Stack {
   static void capture_weights(const StackInputs<T>& inputs, Index layer, BlockInputs<T>& of_block) {
     if (!inputs.weights.empty()) of_block.capture.weights = &inputs.weights[to_size(layer)];
     if (!inputs.cross_weights.empty()) of_block.cross_capture.weights = &inputs.cross_weights[to_size(layer)];
+  }
+  /// True if backward is to compute the blocks again. Attention probabilities are written by calls that do not.
+  [[nodiscard]] static bool recomputes(const StackInputs<T>& inputs) {
+    return recomputes_activations() && inputs.weights.empty() && inputs.cross_weights.empty();
+  }
+  /// All blocks, of whose activations backward computes those of one block at a time again. `encoder_output` may be
+  /// undefined.
+  [[nodiscard]] Variable<T> recomputed(Variable<T> x, const RowSplits& splits, const Variable<T>& encoder_output,
+                                       const RowSplits& encoder_splits, const StackInputs<T>& inputs) const {
+    const auto kept = std::make_shared<const detail::KeptInputs<T>>(block_inputs(inputs), splits, encoder_splits);
+    const PositionInputs<T>& positions = inputs.positions;
+    for (Index i = 0; i < layers(); ++i) {
+      const auto compute = [block = &layer(i), x, encoder_output, kept] {
+        if (!encoder_output.defined()) return (*block)(x, kept->splits(), kept->inputs());
+        return (*block)(x, kept->splits(), encoder_output, kept->encoder_splits(), kept->inputs());
+      };
+      x = recompute<T>(compute, {x, encoder_output, positions.table, positions.distances, positions.content_bias,
+                                 positions.position_bias});
+    }
+    return x;
   }
   [[nodiscard]] Variable<T> normed(Variable<T> x) const { return norm_ ? (*norm_)(x) : x; }
 

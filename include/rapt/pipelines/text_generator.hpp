@@ -56,8 +56,9 @@ class TextGenerator {
 
   /// The model and the tokenizer of a Hugging Face folder. Throws as `from_pretrained` and `load_tokenizer`.
   [[nodiscard]] static TextGenerator load(
-      const std::filesystem::path& folder) requires std::same_as<Text, AnyTokenizer> {
-    return TextGenerator(from_pretrained<M>(folder), AnyTokenizer::load(folder));
+      const std::filesystem::path& folder,
+      const PretrainedOptions& options = {}) requires std::same_as<Text, AnyTokenizer> {
+    return TextGenerator(from_pretrained<M>(folder, options), AnyTokenizer::load(folder));
   }
 
   /// From now on computes with weights of eight bits (see `quantize_weights`): the fastest, and not exact.

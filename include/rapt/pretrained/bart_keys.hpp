@@ -5,8 +5,10 @@
 #include <optional>
 #include <string>
 #include <type_traits>
+#include <vector>
 
 #include "rapt/core/token_batch.hpp"
+#include "rapt/pretrained/encoder_decoder_keys.hpp"
 #include "rapt/pretrained/stored_name.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
@@ -14,17 +16,7 @@ namespace rapt { inline namespace RAPT_ABI { namespace detail {
 /// The keys of config.json for the sizes of the stacks, the activation, dropout and positions.
 template <class Self, class Visitor>
 void visit_bart_sizes(Self& self, const Visitor& key) {
-  key("d_model", self.d_model);
-  key("encoder_layers", self.encoder_layers);
-  key("decoder_layers", self.decoder_layers);
-  key("encoder_attention_heads", self.encoder_heads);
-  key("decoder_attention_heads", self.decoder_heads);
-  key("encoder_ffn_dim", self.encoder_d_ff);
-  key("decoder_ffn_dim", self.decoder_d_ff);
-  key("activation_function", self.activation);
-  key("dropout", self.dropout);
-  key("attention_dropout", self.attention_dropout);
-  key("activation_dropout", self.activation_dropout);
+  visit_stack_keys(self, key);
   key("scale_embedding", self.scale_embeddings);
   key("max_position_embeddings", self.positions);
 }
@@ -69,35 +61,14 @@ void visit_bart_generation_keys(Self& self, const Visitor& key, const BartStart&
   key.list("suppress_tokens", self.suppressed_tokens);
 }
 
-/// Adds the names of a stack's blocks, `model.<stack>.layers.*`, and of what stands before and behind them.
-inline void add_bart_stack(StoredNames& names, const std::string& stack, bool cross_attention) {
-  const std::string ours = stack + ".layers.*.", theirs = "model." + stack + ".layers.*.";
-  const auto attention = [&](const std::string& part, const std::string& stored) {
-    for (const std::string kind : {"weight", "bias"}) {
-      names.push_back({ours + part + ".in_proj_" + kind,
-                       {{theirs + stored + ".q_proj." + kind},
-                        {theirs + stored + ".k_proj." + kind},
-                        {theirs + stored + ".v_proj." + kind}}});
-    }
-  };
-  const auto both = [&](const std::string& name, const std::string& stored) {
-    for (const std::string kind : {".weight", ".bias"}) names.push_back({name + kind, {{stored + kind}}});
-  };
-  attention("self_attn", "self_attn");
-  both(ours + "self_attn.out_proj", theirs + "self_attn.out_proj");
-  both(ours + "norm1", theirs + "self_attn_layer_norm");
-  if (cross_attention) {
-    attention("multihead_attn", "encoder_attn");
-    both(ours + "multihead_attn.out_proj", theirs + "encoder_attn.out_proj");
-    both(ours + "norm2", theirs + "encoder_attn_layer_norm");
+/// Adds the names of a stack's blocks, and of what stands before and behind them.
+inline void add_bart_stack(StoredNames& names, const NamedStack& stack) {
+  add_stack_names(names, stack);
+  const std::string side = stack.cross_attention ? "target" : "source", theirs = "model." + stack.name;
+  for (const std::string kind : {".weight", ".bias"}) {
+    names.push_back({side + "_embedding_norm" + kind, {{theirs + ".layernorm_embedding" + kind}}});
   }
-  both(ours + "linear1", theirs + "fc1");
-  both(ours + "linear2", theirs + "fc2");
-  both(ours + (cross_attention ? "norm3" : "norm2"), theirs + "final_layer_norm");
-  both(stack + ".norm", "model." + stack + ".layer_norm");
-  const std::string side = cross_attention ? "target" : "source";
-  both(side + "_embedding_norm", "model." + stack + ".layernorm_embedding");
-  names.push_back({side + "_positions.weight", {{"model." + stack + ".embed_positions.weight"}}});
+  names.push_back({side + "_positions.weight", {{theirs + ".embed_positions.weight"}}});
 }
 
 /// The names of all parameters. A folder has tied matrices once or several times; `tied_output`: the output projection
@@ -113,8 +84,8 @@ inline void add_bart_stack(StoredNames& names, const std::string& stack, bool cr
                     {"target_embedding.weight", {{"model.decoder.embed_tokens.weight", 0, tied}}},
                     {"output.weight", {{"lm_head.weight"}}},
                     {"output.bias", {{"final_logits_bias"}}, /*transposed=*/false, /*as_row=*/true}};
-  add_bart_stack(names, "encoder", /*cross_attention=*/false);
-  add_bart_stack(names, "decoder", /*cross_attention=*/true);
+  add_bart_stack(names, {.name = "encoder"});
+  add_bart_stack(names, {.name = "decoder", .cross_attention = true});
   return names;
 }
 

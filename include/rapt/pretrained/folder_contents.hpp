@@ -76,8 +76,6 @@ class FolderContents {
 struct ForeignWeights {
   bool (*is_kind)(std::string_view name);
   std::string_view reason;
-  std::string_view python = {};  // converts the first of them, or the whole folder: its arguments follow
-  bool takes_file = false;       // the arguments of `python` are the file and what to write, and not the folder
 };
 
 /// In order: the first kind that a folder has is what it is about.
@@ -89,23 +87,15 @@ inline constexpr ForeignWeights kForeignWeights[] = {
      "parts of a model need model.safetensors.index.json, which says what is in which"},
     {[](std::string_view name) { return name.ends_with(".safetensors"); },
      "the weights must be in a file of the name model.safetensors"},
-    {[](std::string_view name) {
-       return name.starts_with("pytorch_model") && (name.ends_with(".bin") || name.ends_with(".bin.index.json"));
-     },
-     "pickled files are not read, because loading one can run code. Without running any, this writes model.safetensors "
-     "(transformers 5)",
-     "import sys, transformers as t; d = sys.argv[1]; c = t.AutoConfig.from_pretrained(d); "
-     "getattr(t, (c.architectures or ['AutoModel'])[0]).from_pretrained(d, weights_only=True).save_pretrained(d)"},
+    {[](std::string_view name) { return name.starts_with("pytorch_model") && name.ends_with(".bin"); },
+     "parts of a model need pytorch_model.bin.index.json, which says what is in which; a whole one has the name "
+     "pytorch_model.bin"},
     {[](std::string_view name) {
        const bool is_of_training = name.starts_with("optimizer.") || name.starts_with("scheduler.") ||
                                    name.starts_with("scaler.") || name.starts_with("rng_state");
        return !is_of_training && (name.ends_with(".pt") || name.ends_with(".pth") || name.ends_with(".ckpt"));
      },
-     "pickled files are not read, because loading one can run code. Without running any, this writes "
-     "model.safetensors, if the file is a state_dict",
-     "import sys, torch, safetensors.torch as s; w = torch.load(sys.argv[1], map_location='cpu', weights_only=True); "
-     "s.save_file({k: v.contiguous().clone() for k, v in w.items()}, sys.argv[2], {'format': 'pt'})",
-     /*takes_file=*/true},
+     "a file of torch.save must hold a state_dict and have the name pytorch_model.bin"},
     {[](std::string_view name) {
        return name.ends_with(".h5") || name.ends_with(".keras") || name.ends_with(".ckpt.index");
      },
@@ -115,32 +105,21 @@ inline constexpr ForeignWeights kForeignWeights[] = {
      "Flax's weights are not read: transformers 4 with Flax converts them, by from_pretrained(folder, from_flax=True) "
      "and save_pretrained(folder)"},
     {[](std::string_view name) { return name.ends_with(".gguf") || name.ends_with(".ggml"); },
-     "llama.cpp's files (GGUF) are not read: take the folder of safetensors from which the file was made"},
+     "llama.cpp's files (*.gguf) are opened by their own paths, without a folder"},
     {[](std::string_view name) { return name.ends_with(".onnx") || name == "onnx"; },
      "ONNX graphs are not read: take the folder of safetensors from which the graph was made"},
     {[](std::string_view name) { return name.ends_with(".npz") || name.ends_with(".ot") || name == "model.bin"; },
      "weights of other libraries are not read: take the folder of safetensors from which they were made"},
 };
 
-/// Throws IoError for a folder of a model that has neither model.safetensors nor its index: what it has instead, why
+/// Throws IoError for a folder of a model that has none of the files of weights that are read: what it has instead, why
 /// that is not read, and what would be right.
 [[noreturn]] inline void refuse_without_weights(const FolderContents& folder, std::string_view missing) {
   for (const ForeignWeights& kind : kForeignWeights) {
     const std::vector<std::string> found = folder.names_that(kind.is_kind);
     if (found.empty()) continue;
-    std::string text = "the folder has " + std::string(missing) + ", but " + some_of(found) + ": ";
-    text += kind.reason;
-    if (!kind.python.empty()) {
-      const auto quoted = [](const std::string& path) {  // for a shell, whatever the name holds
-        std::string argument = " '";
-        for (const char c : path) argument += c == '\'' ? std::string("'\\''") : std::string(1, c);
-        return argument + "'";
-      };
-      text += ": python3 -c \"" + std::string(kind.python) + '"';
-      text += quoted(kind.takes_file ? folder.path() + "/" + found.front() : folder.path());
-      if (kind.takes_file) text += quoted(folder.path() + "/model.safetensors");
-    }
-    folder.refuse(text);
+    folder.refuse("the folder has " + std::string(missing) + ", but " + some_of(found) + ": " +
+                  std::string(kind.reason));
   }
   folder.refuse_without(missing);
 }

@@ -14,6 +14,7 @@
 #include "rapt/generation/generation_defaults.hpp"
 #include "rapt/pretrained/config_keys.hpp"
 #include "rapt/pretrained/folder_contents.hpp"
+#include "rapt/pretrained/gguf_model.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -145,11 +146,19 @@ inline void read_token_rules(GenerationOptions& options, const nlohmann::json& j
 }  // namespace detail
 
 /// What the folder of a model says about generation: generation_config.json, or config.json where there is no such
-/// file. The files are read once; a const object may be used from many threads.
+/// file; a GGUF file says nothing but the number of positions. The files are read once; a const object may be used from
+/// many threads.
 class GenerationSettings {
  public:
   /// Throws IoError that names the file for a folder without a config.json and for files that are no JSON objects.
   explicit GenerationSettings(const std::filesystem::path& folder) {
+    if (detail::is_gguf(folder)) {  // which says nothing of searches
+      file_ = folder.string();
+      const nlohmann::json config = detail::GgufSettings(GgufFile(folder)).config();
+      positions_ = config.at("max_position_embeddings").get<Index>();
+      json_ = nlohmann::json::object();
+      return;
+    }
     const detail::FolderContents contents(folder, "pretrained", "config.json and perhaps generation_config.json");
     if (!contents.has("config.json")) contents.refuse_without("no config.json");
     const std::filesystem::path config_path = folder / "config.json", own_path = folder / "generation_config.json";

@@ -24,6 +24,7 @@
 #include "rapt/core/error.hpp"
 #include "rapt/core/index.hpp"
 #include "rapt/core/token_batch.hpp"
+#include "rapt/pretrained/clean_up_keys.hpp"
 #include "rapt/pretrained/tokenizer_json_file.hpp"
 #include "rapt/pretrained/tokenizer_parts_json.hpp"
 #include "rapt/text/added_tokens.hpp"
@@ -42,11 +43,6 @@ using PretrainedTokenizer = std::variant<ByteLevelBpe, WordPiece, SentencePiece,
 
 namespace detail {
 
-/// `clean_up_spaces` of tokenizers, which no tokenizer.json says.
-struct CleanUpSpaces {
-  bool of_bpe = false, of_others = false;
-};
-
 inline constexpr std::array<std::pair<std::string_view, Truncation::Strategy>, 3> kTruncationStrategies = {
     {{"LongestFirst", Truncation::Strategy::longest_first},
      {"OnlyFirst", Truncation::Strategy::only_first},
@@ -58,6 +54,7 @@ class TokenizerJsonReader {
   using Json = nlohmann::json;
 
   explicit TokenizerJsonReader(const std::filesystem::path& path) : json_(path) {}
+  explicit TokenizerJsonReader(TokenizerJson json) : json_(std::move(json)) {}
 
   [[nodiscard]] PretrainedTokenizer read(const CleanUpSpaces& cleans_up = {}) {
     const Json& root = json_.root();

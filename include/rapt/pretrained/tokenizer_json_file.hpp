@@ -20,7 +20,9 @@
 #include "rapt/core/shape.hpp"
 #include "rapt/core/token_batch.hpp"
 #include "rapt/io/safetensors_header.hpp"
+#include "rapt/text/character_classes.hpp"
 #include "rapt/text/lines.hpp"
+#include "rapt/text/unicode.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
@@ -34,6 +36,9 @@ namespace rapt { inline namespace RAPT_ABI { namespace detail {
   text.erase(0, text.size() - without_byte_order_mark(text).size());
   return text;
 }
+
+/// White space at the end of a line of vocab.txt, which does not belong to the token, as Rust's trim_end sees it.
+[[nodiscard]] inline std::string_view strip_token(std::string_view line) { return strip_end_if(line, is_white_space); }
 
 /// The names of a vocabulary by id.
 struct NamesById {
@@ -96,6 +101,9 @@ class TokenizerJson {
     root_ = Json::parse(text);
     check(root_.is_object(), "", "must be an object");
   }
+
+  /// What a file of another format holds, as JSON.
+  TokenizerJson(Json root, std::string file) : file_(std::move(file)), root_(std::move(root)) {}
 
   [[nodiscard]] const Json& root() const { return root_; }
   [[nodiscard]] const std::string& file() const { return file_; }

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "rapt/models/whisper.hpp"
+#include "rapt/pretrained/encoder_decoder_keys.hpp"
 #include "rapt/pretrained/pretrained.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -20,17 +21,7 @@ struct PretrainedFormat<WhisperConfig> {
   static void visit_keys(Self& self, const Visitor& key) {
     key("vocab_size", self.vocabulary);
     key("num_mel_bins", self.bins);
-    key("d_model", self.d_model);
-    key("encoder_layers", self.encoder_layers);
-    key("decoder_layers", self.decoder_layers);
-    key("encoder_attention_heads", self.encoder_heads);
-    key("decoder_attention_heads", self.decoder_heads);
-    key("encoder_ffn_dim", self.encoder_d_ff);
-    key("decoder_ffn_dim", self.decoder_d_ff);
-    key("activation_function", self.activation);
-    key("dropout", self.dropout);
-    key("attention_dropout", self.attention_dropout);
-    key("activation_dropout", self.activation_dropout);
+    detail::visit_stack_keys(self, key);
     key("max_source_positions", self.encoder_positions);
     key("max_target_positions", self.decoder_positions);
     key("init_std", self.init_std);
@@ -58,11 +49,9 @@ struct PretrainedFormat<WhisperConfig> {
     for (const std::string kind : {"weight", "bias"}) {
       names.push_back({"convolution1." + kind, {{"model.encoder.conv1." + kind}}});
       names.push_back({"convolution2." + kind, {{"model.encoder.conv2." + kind}}});
-      names.push_back({"encoder.norm." + kind, {{"model.encoder.layer_norm." + kind}}});
-      names.push_back({"decoder.norm." + kind, {{"model.decoder.layer_norm." + kind}}});
     }
-    add_layers(names, "encoder", /*cross_attention=*/false);
-    add_layers(names, "decoder", /*cross_attention=*/true);
+    detail::add_stack_names(names, {.name = "encoder", .key_bias = false});
+    detail::add_stack_names(names, {.name = "decoder", .cross_attention = true, .key_bias = false});
     return names;
   }
 
@@ -72,34 +61,6 @@ struct PretrainedFormat<WhisperConfig> {
   static void visit_tokens(Self& self, const Visitor& key) {
     key("decoder_start_token_id", self.begin_token);
     key("eos_token_id", self.end_tokens);
-  }
-
-  static void add_layers(StoredNames& names, const std::string& stack, bool cross_attention) {
-    const std::string ours = stack + ".layers.*.", theirs = "model." + stack + ".layers.*.";
-    const auto attention = [&](const std::string& part, const std::string& stored) {
-      names.push_back({ours + part + ".in_proj_weight",
-                       {{theirs + stored + ".q_proj.weight"},
-                        {theirs + stored + ".k_proj.weight"},
-                        {theirs + stored + ".v_proj.weight"}}});
-      names.push_back({ours + part + ".query_bias", {{theirs + stored + ".q_proj.bias"}}});
-      names.push_back({ours + part + ".value_bias", {{theirs + stored + ".v_proj.bias"}}});
-    };
-    attention("self_attn", "self_attn");
-    if (cross_attention) attention("multihead_attn", "encoder_attn");
-    for (const std::string kind : {"weight", "bias"}) {
-      const auto line = [&](const std::string& part, const std::string& stored) {
-        names.push_back({ours + part + "." + kind, {{theirs + stored + "." + kind}}});
-      };
-      line("self_attn.out_proj", "self_attn.out_proj");
-      line("norm1", "self_attn_layer_norm");
-      if (cross_attention) {
-        line("multihead_attn.out_proj", "encoder_attn.out_proj");
-        line("norm2", "encoder_attn_layer_norm");
-      }
-      line(cross_attention ? "norm3" : "norm2", "final_layer_norm");
-      line("linear1", "fc1");
-      line("linear2", "fc2");
-    }
   }
 };
 

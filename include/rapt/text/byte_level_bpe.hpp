@@ -28,6 +28,7 @@
 #include "rapt/text/byte_level_split.hpp"
 #include "rapt/text/character_classes.hpp"
 #include "rapt/text/clean_up.hpp"
+#include "rapt/text/longest_match_joiner.hpp"
 #include "rapt/text/pair_joiner.hpp"
 #include "rapt/text/piece_cache.hpp"
 #include "rapt/text/text_encoder.hpp"
@@ -86,8 +87,6 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
       bytes_.push_back(detail::bytes_of_name(tokens_[i]));
       if (bytes_[i].empty() || (options_.by_rank && is_added_[i] != 0)) {
         bytes_[i] = tokens_[i];  // It is no name of bytes: an added token stands for itself.
-      } else if (is_added_[i] == 0) {
-        pieces_.add(bytes_[i], static_cast<TokenId>(i));
       }
     }
     for (int byte = 0; byte < 256; ++byte) {
@@ -104,7 +103,7 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
     } else {
       add_merges(merges);
     }
-    find_whole_pieces();
+    prepare_pieces();
   }
 
   /// The vocabulary of the 256 bytes alone, in which a byte's id is its value, e.g. for models of characters.
@@ -150,6 +149,8 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
 
   struct Work {
     detail::PairJoiner::Work joining;
+    detail::LongestMatchJoiner::Work matching;
+    TokenId whole = -1;
     std::string prefixed;
   };
 
@@ -169,21 +170,51 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
     }
   }
 
-  /// Finds the tokens that joining makes of their own bytes. A piece with these bytes is encoded without joining.
-  void find_whole_pieces() {
-    is_whole_.assign(tokens_.size(), options_.ignore_merges ? 1 : 0);
-    if (options_.ignore_merges) return;
+  /// Finds the tokens that joining makes of their own bytes, and prepares what cuts pieces.
+  void prepare_pieces() {
+    std::vector<detail::LongestMatchJoiner::Token> made(tokens_.size());
+    std::vector<char> is_whole(tokens_.size(), options_.ignore_merges ? 1 : 0);
     parallel_for(size(), 1024, [&](Index begin, Index end) {
       detail::PairJoiner::Work work;
       for (Index i = begin; i < end; ++i) {
         const auto id = to_size(i);
         join(bytes_[id], work);
-        is_whole_[id] = work.symbols.size() == 1 ? 1 : 0;
+        if (work.symbols.size() != 1) continue;
+        is_whole[id] = 1;
+        if (work.symbols[0] != i) continue;
+        made[id].bytes = bytes_[id];
+        if (work.last.joined < 0) continue;  // It is a single byte.
+        made[id].rank = work.last.rank;
+        made[id].left = work.last.left;
+        made[id].right = work.last.right;
       }
     });
+    is_orderly_ = detail::LongestMatchJoiner::is_orderly(made);
+    if (is_orderly_) matcher_ = detail::LongestMatchJoiner(made);
+    if (is_orderly_ && !options_.ignore_merges) return;  // A piece that is one token is found by matching.
+    for (std::size_t id = 0; id < tokens_.size(); ++id) {
+      const bool is_name = !tokens_[id].empty() && bytes_[id] == detail::bytes_of_name(tokens_[id]);
+      if (is_whole[id] != 0 && is_added_[id] == 0 && is_name) {
+        pieces_.add(bytes_[id], static_cast<TokenId>(id));
+      }
+    }
   }
 
-  /// Sets `work.symbols` to the tokens of a piece.
+  /// The tokens of a piece, which stay in `work`.
+  [[nodiscard]] std::span<const TokenId> cut(std::string_view piece, Work& work) const {
+    if (piece.size() <= pieces_.longest()) {
+      work.whole = pieces_.find(piece);
+      if (work.whole >= 0) return {&work.whole, 1};
+    }
+    if (is_orderly_) {
+      matcher_(piece, work.matching);
+      return work.matching.tokens;
+    }
+    join(piece, work.joining);
+    return work.joining.symbols;
+  }
+
+  /// Sets `work.symbols` to the tokens of a piece, join by join.
   void join(std::string_view piece, detail::PairJoiner::Work& work) const {
     work.symbols.clear();
     for (const char byte : piece) work.symbols.push_back(byte_ids_[static_cast<unsigned char>(byte)]);
@@ -257,11 +288,7 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
         }
       }
       const std::string_view piece = plain.substr(from, to - from);
-      TokenId whole = pieces_.find(piece);
-      if (whole >= 0 && at(is_whole_, whole) == 0) whole = -1;
-      if (whole < 0) join(piece, work.joining);
-      const std::span<const TokenId> tokens =
-          whole >= 0 ? std::span<const TokenId>(&whole, 1) : std::span<const TokenId>(work.joining.symbols);
+      const std::span<const TokenId> tokens = cut(piece, work);
       add_all(tokens, from);
       if (slot != nullptr) detail::PieceCache::fill(*slot, key, tokens);
     });
@@ -306,11 +333,13 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
   std::vector<std::string> tokens_;  // by id
   detail::TokenTable ids_;           // by name
   std::vector<std::string> bytes_;   // by id
-  detail::TokenTable pieces_;        // by bytes
+  detail::TokenTable pieces_;        // by bytes: pieces that are one token, unless matcher_ finds them
   std::array<TokenId, 256> byte_ids_{};
   std::vector<std::pair<TokenId, TokenId>> merges_;
   detail::PairJoiner joiner_{detail::PairJoiner::Order::one_by_one};
-  std::vector<char> is_whole_, is_special_, is_added_;  // by id
+  detail::LongestMatchJoiner matcher_;  // if is_orderly_
+  bool is_orderly_ = false;
+  std::vector<char> is_special_, is_added_;  // by id
   detail::AddedTokenFinder added_, added_normalized_;
   std::uint64_t owner_ = detail::PieceCache::new_owner();  // copies have the same, as they are equal
   detail::PieceSplitter splitter_{detail::CharacterClasses{}};

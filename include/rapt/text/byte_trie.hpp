@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -33,13 +34,22 @@ class ByteTrie {
   /// Values must not be negative. Throws ValueError with `where` for a key that is empty or occurs twice, and if there
   /// are too many bytes for the array.
   explicit ByteTrie(std::vector<Key> keys, std::string_view where = "byte_trie") {
-    std::sort(keys.begin(), keys.end(), [](const Key& a, const Key& b) { return a.text < b.text; });
+    sort(keys);
     for (std::size_t i = 0; i < keys.size(); ++i) {
       require(!keys[i].text.empty(), where, "a text must not be empty: that with the number ", keys[i].value);
       require(i == 0 || keys[i - 1].text != keys[i].text, where, "a text must occur once: \"", keys[i].text, "\"");
     }
     units_.resize(kBlock);  // base 0, of nodes without children
-    if (!keys.empty()) Builder(units_, keys, where).build(root_);
+    if (keys.empty()) return;
+    std::string bytes;  // of all texts in their order, so that the builder reads memory from one end to the other
+    std::size_t size = 0;
+    for (const Key& key : keys) size += key.text.size();
+    bytes.reserve(size);
+    for (Key& key : keys) {
+      bytes += key.text;
+      key.text = std::string_view(bytes).substr(bytes.size() - key.text.size());
+    }
+    Builder(units_, keys, where).build(root_);
   }
 
   /// Calls use(length, value) for each key with which the text begins, the shortest first.
@@ -70,6 +80,27 @@ class ByteTrie {
  private:
   static constexpr std::uint32_t kLabelBits = 9, kLabel = (1u << kLabelBits) - 1, kNoLabel = 256;
   static constexpr std::size_t kBlock = 256, kOpenBlocks = 16;
+
+  /// Sorts by the texts. Most comparisons are of their first 8 bytes, as numbers.
+  static void sort(std::vector<Key>& keys) {
+    struct Headed {
+      std::uint64_t head;
+      Key key;
+    };
+    std::vector<Headed> headed;
+    headed.reserve(keys.size());
+    for (const Key& key : keys) {
+      std::uint64_t head = 0;
+      for (std::size_t i = 0; i < 8; ++i) {
+        head = head << 8 | (i < key.text.size() ? static_cast<unsigned char>(key.text[i]) : 0u);
+      }
+      headed.push_back({head, key});
+    }
+    std::sort(headed.begin(), headed.end(), [](const Headed& a, const Headed& b) {
+      return a.head != b.head ? a.head < b.head : a.key.text < b.key.text;
+    });
+    for (std::size_t i = 0; i < keys.size(); ++i) keys[i] = headed[i].key;
+  }
 
   struct Unit {
     std::uint32_t base_and_label = kNoLabel;

@@ -57,6 +57,7 @@ class PairJoiner {
   struct Work {
     std::vector<std::int32_t> symbols;  ///< before: not negative, or -1 for symbols never joined; after: the result
     std::vector<std::int32_t> begins;   ///< after: the number of the original symbol that each one begins with
+    Candidate last;                     ///< after: the join that was made last; its `joined` is -1 if there was none
     std::vector<std::int32_t> previous, next;
     std::vector<Candidate> heap, fresh, dropped;
     std::vector<std::int32_t> ranks, joins;  // of few symbols: of each with the next one
@@ -93,6 +94,7 @@ class PairJoiner {
     heap.clear();
     fresh.clear();
     dropped.clear();
+    work.last.joined = -1;
     const auto consider = [&](std::vector<Candidate>& list, std::int32_t left, std::int32_t right) {
       const std::int32_t a = at(symbols, left), b = at(symbols, right);
       if (a < 0 || b < 0) return;
@@ -127,6 +129,7 @@ class PairJoiner {
         continue;
       }
       rank = best.rank;
+      work.last = best;
       const std::int32_t behind = at(next, second), before = at(previous, best.place);
       at(symbols, best.place) = best.joined;
       at(symbols, second) = kGone;
@@ -163,6 +166,7 @@ class PairJoiner {
     begins.resize(size);
     ranks.assign(size, kNoRank);  // the last one stays
     joins.resize(size);
+    work.last.joined = -1;
     const auto look_up = [&](std::size_t i) {
       const Join* found =
           symbols[i] < 0 || symbols[i + 1] < 0 ? nullptr : joins_.find(pair_key(symbols[i], symbols[i + 1]));
@@ -182,6 +186,7 @@ class PairJoiner {
         best = i;
       }
       if (least == kNoRank) break;
+      work.last = {least, static_cast<std::int32_t>(best), symbols[best], symbols[best + 1], joins[best]};
       symbols[best] = joins[best];
       for (std::size_t i = best + 1; i + 1 < size; ++i) {
         symbols[i] = symbols[i + 1];

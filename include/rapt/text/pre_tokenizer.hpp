@@ -1,6 +1,6 @@
 /// \file
-/// The pre-tokenizers of tokenizer.json: the steps that split a normalised text into words, within which a model finds
-/// tokens. Needs utf8proc and PCRE2.
+/// The pre-tokenizers of tokenizer.json: they split a normalised text, step by step (pre_tokenizer_steps.hpp), into
+/// words, within which a model finds tokens. Needs utf8proc and PCRE2.
 #pragma once
 
 #include <algorithm>
@@ -21,158 +21,14 @@
 #include "rapt/text/character_classes.hpp"
 #include "rapt/text/encoding.hpp"
 #include "rapt/text/normalized_text.hpp"
-#include "rapt/text/normalizer.hpp"
 #include "rapt/text/pattern.hpp"
+#include "rapt/text/piece_cutter.hpp"
+#include "rapt/text/pre_tokenizer_steps.hpp"
 #include "rapt/text/scripts.hpp"
 #include "rapt/text/unicode.hpp"
 #include "rapt/text/word_characters.hpp"
 
-namespace rapt { inline namespace RAPT_ABI {
-
-/// What becomes of the matches at which a text is split. The examples split "a-b--c" at "-".
-enum class SplitBehavior {
-  removed,               ///< a b c
-  isolated,              ///< a - b - - c
-  merged_with_previous,  ///< a- b- - c
-  merged_with_next,      ///< a -b - -c
-  contiguous,            ///< a - b -- c
-};
-
-/// Splits at white space, which is left out.
-struct WhiteSpaceSplit {};
-/// Keeps runs of word characters, and runs of others that are no white space.
-struct WordSplit {};
-/// Splits at white space, which is left out, and on both sides of BERT's punctuation.
-struct BertSplit {};
-/// Splits at BERT's punctuation.
-struct PunctuationSplit {
-  SplitBehavior behavior = SplitBehavior::isolated;
-};
-/// Splits off runs of numeric characters, or each one.
-struct DigitSplit {
-  bool individual = false;
-};
-/// Splits at a character, which is left out.
-struct DelimiterSplit {
-  std::int32_t delimiter = ' ';
-};
-/// Splits into pieces of so many characters.
-struct FixedLengthSplit {
-  Index length = 5;
-};
-/// Splits at a pattern, or if inverted, at what lies between its matches.
-struct PatternSplit {
-  Pattern pattern;
-  SplitBehavior behavior = SplitBehavior::isolated;
-  bool invert = false;
-};
-/// Writes spaces as `replacement` and, if `split` is set, splits before each one, as SentencePiece does.
-struct MetaspaceSplit {
-  enum class Prepend { always, first, never };
-  std::int32_t replacement = 0x2581;
-  Prepend prepend = Prepend::always;  ///< which pieces get a replacement at their beginning; first: that of the text
-  bool split = true;
-};
-/// Splits as GPT-2 does, if `use_pattern` is set, and writes each byte as the character that stands for it.
-struct ByteLevelSplit {
-  bool add_prefix_space = true;
-  bool use_pattern = true;
-  bool trim_offsets = true;  ///< has no effect here, but is part of the file
-};
-
-/// Splits between characters of different scripts (scripts.hpp). Characters of no script, such as spaces, belong to the
-/// piece before them, and are left out at the beginning.
-struct ScriptSplit {};
-
-using PreTokenizerStep =
-    std::variant<WhiteSpaceSplit, WordSplit, BertSplit, PunctuationSplit, DigitSplit, DelimiterSplit, FixedLengthSplit,
-                 PatternSplit, MetaspaceSplit, ByteLevelSplit, ScriptSplit>;
-
-namespace detail {
-
-/// Makes pieces of a text out of the matches in it.
-class PieceCutter {
- public:
-  PieceCutter(std::size_t begin, SplitBehavior behavior, std::vector<TextSpan>& pieces)
-      : behavior_(behavior), pieces_(pieces), done_(begin) {}
-
-  /// A match. They come in order; what lies between them is no match.
-  void match(std::size_t begin, std::size_t end, bool invert) {
-    if (begin > done_) part(done_, begin, invert);
-    part(begin, end, !invert);
-    done_ = end;
-  }
-  void finish(std::size_t end, bool invert) {
-    if (end > done_) part(done_, end, invert);
-    if (has_waiting_) keep(waiting_.begin, waiting_.end);
-  }
-
- private:
-  void keep(std::size_t begin, std::size_t end) {
-    if (end > begin) pieces_.push_back({begin, end});
-  }
-  void wait(std::size_t begin, std::size_t end) {
-    waiting_ = {begin, end};
-    has_waiting_ = true;
-  }
-  void part(std::size_t begin, std::size_t end, bool is_match) {
-    const bool follows_match = std::exchange(previous_is_match_, is_match);
-    switch (behavior_) {
-      case SplitBehavior::removed:
-        if (!is_match) keep(begin, end);
-        break;
-      case SplitBehavior::isolated:
-        keep(begin, end);
-        break;
-      case SplitBehavior::contiguous:
-        if (has_waiting_ && follows_match == is_match) {
-          waiting_.end = end;
-          break;
-        }
-        if (has_waiting_) keep(waiting_.begin, waiting_.end);
-        wait(begin, end);
-        break;
-      case SplitBehavior::merged_with_previous:
-        if (is_match && !follows_match && has_waiting_) {
-          keep(waiting_.begin, end);
-          has_waiting_ = false;
-        } else if (is_match) {
-          keep(begin, end);
-        } else {
-          if (has_waiting_) keep(waiting_.begin, waiting_.end);
-          wait(begin, end);
-        }
-        break;
-      case SplitBehavior::merged_with_next:
-        if (has_waiting_) {
-          has_waiting_ = false;
-          if (!is_match) {
-            keep(waiting_.begin, end);
-            break;
-          }
-          keep(waiting_.begin, waiting_.end);
-        }
-        if (is_match) {
-          wait(begin, end);
-        } else {
-          keep(begin, end);
-        }
-        break;
-    }
-  }
-
-  SplitBehavior behavior_;
-  std::vector<TextSpan>& pieces_;
-  std::size_t done_;
-  TextSpan waiting_;
-  bool has_waiting_ = false, previous_is_match_ = false;
-};
-
-/// The splitter that is written as code and does the same, if there is one.
-[[nodiscard]] inline std::optional<ByteLevelPattern> known_pattern(const PatternSplit& split) {
-  if (split.pattern.is_string() || split.behavior != SplitBehavior::isolated || split.invert) return std::nullopt;
-  return pattern_of_expression(split.pattern.source());
-}
+namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
 /// Applies steps one after the other, each to the pieces of the one before. Many threads may use one object, each with
 /// a Work of its own.
@@ -212,9 +68,10 @@ class PreTokenizer {
   [[nodiscard]] Result operator()(std::string_view text, bool with_origins, const BeginsText& begins_text,
                                   Work& work) const {
     work.pieces.assign(1, {0, text.size()});
-    State state{text, nullptr, with_origins || needs_origins_, 0, work};
+    State state{text, nullptr, with_origins || needs_origins_, 0, {}, work};
     for (std::size_t i = 0; i < steps_.size(); ++i) {
-      std::visit([&](const auto& step) { apply(step, known_[i], begins_text, state); }, steps_[i]);
+      state.known = known_[i];
+      std::visit([&](const auto& step) { apply(step, begins_text, state); }, steps_[i]);
     }
     return {state.text, state.origins, work.pieces};
   }
@@ -225,6 +82,7 @@ class PreTokenizer {
     const std::vector<std::size_t>* origins;
     bool with_origins;
     std::size_t next_text;
+    std::optional<ByteLevelPattern> known;  // of the step that is applied
     Work& work;
   };
 
@@ -269,11 +127,11 @@ class PreTokenizer {
   }
 
   template <class BeginsText>
-  void apply(const WhiteSpaceSplit&, std::optional<ByteLevelPattern>, const BeginsText&, State& state) const {
+  void apply(const WhiteSpaceSplit&, const BeginsText&, State& state) const {
     split_at(SplitBehavior::removed, state, [&](std::int32_t value) { return (classes_[value] & kSpace) != 0; });
   }
   template <class BeginsText>
-  void apply(const WordSplit&, std::optional<ByteLevelPattern>, const BeginsText&, State& state) const {
+  void apply(const WordSplit&, const BeginsText&, State& state) const {
     Work& work = state.work;
     work.next.clear();
     for (const TextSpan& piece : work.pieces) {
@@ -294,7 +152,7 @@ class PreTokenizer {
     work.pieces.swap(work.next);
   }
   template <class BeginsText>
-  void apply(const BertSplit&, std::optional<ByteLevelPattern>, const BeginsText&, State& state) const {
+  void apply(const BertSplit&, const BeginsText&, State& state) const {
     Work& work = state.work;
     work.next.clear();
     for (const TextSpan& piece : work.pieces) {
@@ -314,20 +172,20 @@ class PreTokenizer {
     work.pieces.swap(work.next);
   }
   template <class BeginsText>
-  void apply(const PunctuationSplit& step, std::optional<ByteLevelPattern>, const BeginsText&, State& state) const {
+  void apply(const PunctuationSplit& step, const BeginsText&, State& state) const {
     split_at(step.behavior, state, [&](std::int32_t value) { return (classes_[value] & kPunctuation) != 0; });
   }
   template <class BeginsText>
-  void apply(const DigitSplit& step, std::optional<ByteLevelPattern>, const BeginsText&, State& state) const {
+  void apply(const DigitSplit& step, const BeginsText&, State& state) const {
     split_at(step.individual ? SplitBehavior::isolated : SplitBehavior::contiguous, state,
              [&](std::int32_t value) { return is_numeric(classes_, value); });
   }
   template <class BeginsText>
-  void apply(const DelimiterSplit& step, std::optional<ByteLevelPattern>, const BeginsText&, State& state) const {
+  void apply(const DelimiterSplit& step, const BeginsText&, State& state) const {
     split_at(SplitBehavior::removed, state, [&](std::int32_t value) { return value == step.delimiter; });
   }
   template <class BeginsText>
-  void apply(const FixedLengthSplit& step, std::optional<ByteLevelPattern>, const BeginsText&, State& state) const {
+  void apply(const FixedLengthSplit& step, const BeginsText&, State& state) const {
     Work& work = state.work;
     work.next.clear();
     for (const TextSpan& piece : work.pieces) {
@@ -341,8 +199,8 @@ class PreTokenizer {
     work.pieces.swap(work.next);
   }
   template <class BeginsText>
-  void apply(const PatternSplit& step, std::optional<ByteLevelPattern> known, const BeginsText&, State& state) const {
-    if (known) return split_by(*known, state);
+  void apply(const PatternSplit& step, const BeginsText&, State& state) const {
+    if (state.known) return split_by(*state.known, state);
     split_pieces(step.behavior, step.invert, state, [&](std::size_t begin, std::size_t end, PieceCutter& cutter) {
       step.pattern.for_each_match(
           state.text.substr(begin, end - begin), state.work.matching,
@@ -350,8 +208,7 @@ class PreTokenizer {
     });
   }
   template <class BeginsText>
-  void apply(const MetaspaceSplit& step, std::optional<ByteLevelPattern>, const BeginsText& begins_text,
-             State& state) const {
+  void apply(const MetaspaceSplit& step, const BeginsText& begins_text, State& state) const {
     std::string replacement;
     append_code_point(replacement, step.replacement);
     const std::string_view text = state.text;
@@ -383,7 +240,7 @@ class PreTokenizer {
                  });
   }
   template <class BeginsText>
-  void apply(const ByteLevelSplit& step, std::optional<ByteLevelPattern>, const BeginsText&, State& state) const {
+  void apply(const ByteLevelSplit& step, const BeginsText&, State& state) const {
     if (step.add_prefix_space) {
       const std::string_view text = state.text;
       rewrite(state, [&](std::size_t begin, std::size_t end, NormalizedText& out) {
@@ -397,7 +254,7 @@ class PreTokenizer {
             [&](std::size_t begin, std::size_t end, NormalizedText& out) { append_byte_names(text, begin, end, out); });
   }
   template <class BeginsText>
-  void apply(const ScriptSplit&, std::optional<ByteLevelPattern>, const BeginsText&, State& state) const {
+  void apply(const ScriptSplit&, const BeginsText&, State& state) const {
     const Scripts scripts;
     Work& work = state.work;
     work.next.clear();
@@ -437,6 +294,4 @@ class PreTokenizer {
   PieceSplitter splitter_{classes_};
 };
 
-}  // namespace detail
-
-}}  // namespace rapt::RAPT_ABI
+}}}  // namespace rapt::RAPT_ABI::detail

@@ -21,6 +21,8 @@
 #include "rapt/core/token_batch.hpp"
 #include "rapt/text/character_classes.hpp"
 #include "rapt/text/encoding.hpp"
+#include "rapt/text/text_template.hpp"
+#include "rapt/text/token_sink.hpp"
 #include "rapt/text/unicode.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -43,56 +45,6 @@ namespace detail {
     i += point.length;
   }
   return std::nullopt;
-}
-
-/// Collects the tokens of one text, and their spans and words if with_spans is set.
-struct TokenSink {
-  std::vector<TokenId> ids;
-  std::vector<TextSpan> spans;
-  std::vector<int> words;
-  int word = -1;  // of the token that is added next
-  bool with_spans = false;
-
-  /// The tokens that follow are of a further word.
-  void begin_word() { ++word; }
-  void add(TokenId id, std::size_t begin, std::size_t end) {
-    ids.push_back(id);
-    if (!with_spans) return;
-    spans.push_back({begin, end});
-    words.push_back(word);
-  }
-  /// Adds a token that is a word of its own.
-  void add_word(TokenId id, std::size_t begin, std::size_t end) {
-    begin_word();
-    add(id, begin, end);
-  }
-  void truncate(std::size_t size) {
-    ids.resize(std::min(ids.size(), size));
-    spans.resize(std::min(spans.size(), size));
-    words.resize(std::min(words.size(), size));
-  }
-  /// Keeps the last tokens.
-  void truncate_left(std::size_t size) {
-    if (ids.size() <= size) return;
-    const auto drop = static_cast<std::ptrdiff_t>(ids.size() - size);
-    ids.erase(ids.begin(), ids.begin() + drop);
-    if (spans.empty()) return;
-    spans.erase(spans.begin(), spans.begin() + drop);
-    words.erase(words.begin(), words.begin() + drop);
-  }
-};
-
-/// Removes so many characters at the ends of a span. If there are fewer before its end, the end stays.
-inline void trim_span(std::string_view text, std::size_t leading, std::size_t trailing, TextSpan& span) {
-  for (; leading > 0 && span.begin < span.end; --leading) {
-    span.begin += known_code_point_at(text, span.begin).length;
-  }
-  std::size_t end = span.end;
-  for (; trailing > 0; --trailing) {
-    if (end == 0) return;
-    end = previous_code_point(text, end);
-  }
-  span.end = std::max(end, span.begin);
 }
 
 }  // namespace detail
@@ -183,16 +135,6 @@ class TextEncoder {
     return ids;
   }
 
-  struct ResolvedPiece {
-    int text;  // the first (0) or second (1) text, or the token (-1)
-    TokenId token, type;
-  };
-  struct Template {
-    std::vector<ResolvedPiece> pieces;
-    std::size_t special = 0;  // number of tokens around the texts
-    bool is_plain = true;     // the template is the first text alone, with type 0
-  };
-
   /// `find` gives the id of a token, or -1. Throws ValueError for templates that name unknown tokens or lack a text,
   /// and for a max_tokens that leaves no room for text.
   template <class Find>
@@ -203,8 +145,8 @@ class TextEncoder {
   template <class Find>
   void set_templates(std::span<const TemplatePiece> single, std::span<const TemplatePiece> pair,
                      const Truncation& truncation, const Find& find) {
-    single_ = resolve(single, false, find);
-    pair_ = resolve(pair, true, find);
+    single_ = detail::resolve_template(single, false, Self::kName, find);
+    pair_ = detail::resolve_template(pair, true, Self::kName, find);
     require_room(truncation);
     truncation_ = truncation;
   }
@@ -218,29 +160,6 @@ class TextEncoder {
       fail(name(call), "text must be UTF-8: ", which, which.empty() ? "" : ", ", "byte ", *offset + 1, " of ",
            text.size());
     }
-  }
-
-  template <class Find>
-  [[nodiscard]] static Template resolve(std::span<const TemplatePiece> pieces, bool has_second, const Find& find) {
-    Template resolved;
-    std::array<int, 2> texts{};
-    for (const TemplatePiece& piece : pieces) {
-      const int text = piece.text == "$A" ? 0 : piece.text == "$B" ? 1 : -1;
-      const TokenId id = text < 0 ? find(piece.text) : -1;
-      require(text >= 0 || id >= 0, Self::kName, "a template names an unknown token: \"", piece.text, "\"");
-      require(piece.type >= 0, Self::kName, "a template has a negative type: ", piece.type);
-      if (text < 0) {
-        ++resolved.special;
-      } else {
-        ++at(texts, text);
-      }
-      resolved.is_plain = resolved.is_plain && text == 0 && piece.type == 0;
-      resolved.pieces.push_back({text, id, piece.type});
-    }
-    require(texts[0] == 1 && texts[1] == (has_second ? 1 : 0), Self::kName, "a template for ",
-            has_second ? "two texts must have $A and $B" : "one text must have $A", " once: it has $A ", texts[0],
-            " times and $B ", texts[1], " times");
-    return resolved;
   }
 
   void require_room(const Truncation& truncation) const {
@@ -257,7 +176,8 @@ class TextEncoder {
 
   /// Cuts texts off, by default at their ends and the longer one first, until they have max_tokens tokens with the
   /// special ones.
-  void truncate(std::array<detail::TokenSink, 2>& sinks, const Template& pattern, const EncodeOptions& options) const {
+  void truncate(std::array<detail::TokenSink, 2>& sinks, const detail::ResolvedTemplate& pattern,
+                const EncodeOptions& options) const {
     const Truncation& truncation = options.truncation ? *options.truncation : truncation_;
     if (truncation.max_tokens == 0) return;
     require_room(truncation);
@@ -284,26 +204,8 @@ class TextEncoder {
     }
   }
 
-  /// Adds the tokens of the texts with the special tokens around them; `types` may be nullptr.
-  static void lay_out(const std::array<detail::TokenSink, 2>& sinks, const Template& pattern,
-                      const EncodeOptions& options, std::vector<TokenId>& ids, std::vector<TokenId>* types) {
-    for (const ResolvedPiece& piece : pattern.pieces) {
-      std::size_t count = 1;
-      if (piece.text >= 0) {
-        const auto& text = at(sinks, piece.text).ids;
-        ids.insert(ids.end(), text.begin(), text.end());
-        count = text.size();
-      } else if (options.add_special) {
-        ids.push_back(piece.token);
-      } else {
-        continue;
-      }
-      if (types != nullptr) types->insert(types->end(), count, piece.type);
-    }
-  }
-
   [[nodiscard]] Encoding encode_texts(std::string_view first, std::optional<std::string_view> second,
-                                      const Template& pattern, const EncodeOptions& options) const {
+                                      const detail::ResolvedTemplate& pattern, const EncodeOptions& options) const {
     std::array<detail::TokenSink, 2> sinks;
     sinks[0].with_spans = sinks[1].with_spans = true;
     append(first, options, sinks[0]);
@@ -311,7 +213,7 @@ class TextEncoder {
     truncate(sinks, pattern, options);
     Encoding encoding;
     lay_out(sinks, pattern, options, encoding.ids, &encoding.types);
-    for (const ResolvedPiece& piece : pattern.pieces) {
+    for (const detail::ResolvedTemplate::Piece& piece : pattern.pieces) {
       if (piece.text >= 0) {
         const auto& spans = at(sinks, piece.text).spans;
         encoding.spans.insert(encoding.spans.end(), spans.begin(), spans.end());
@@ -328,7 +230,7 @@ class TextEncoder {
   }
 
   [[nodiscard]] PairBatch encode_many(std::span<const std::string> first, std::span<const std::string> second,
-                                      const Template& pattern, std::string_view call,
+                                      const detail::ResolvedTemplate& pattern, std::string_view call,
                                       const EncodeOptions& options) const {
     std::vector<std::size_t> begins = {0};  // the number of the text at which each part begins
     std::size_t bytes = 0;
@@ -390,7 +292,7 @@ class TextEncoder {
     return all;
   }
 
-  Template single_, pair_;
+  detail::ResolvedTemplate single_, pair_;
   Truncation truncation_;
 };
 

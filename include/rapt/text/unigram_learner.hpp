@@ -16,35 +16,19 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
-#include "rapt/core/error.hpp"
 #include "rapt/core/index.hpp"
 #include "rapt/core/shape.hpp"
 #include "rapt/core/thread_pool.hpp"
 #include "rapt/text/byte_trie.hpp"
-#include "rapt/text/frequent_substrings.hpp"
-#include "rapt/text/scripts.hpp"
 #include "rapt/text/sentencepiece_model.hpp"
-#include "rapt/text/sentencepiece_normalizer.hpp"
 #include "rapt/text/unicode.hpp"
-#include "rapt/text/word_counts.hpp"
+#include "rapt/text/unigram_learner_options.hpp"
+#include "rapt/text/unigram_seeds.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
-
-struct UnigramLearnerOptions {
-  Index vocabulary_size = 8000;        ///< most pieces, with "<unk>", "<s>" and "</s>", which are the first
-  double character_coverage = 0.9995;  ///< of all characters of the text, so many are of the most frequent ones, which
-                                       ///< become pieces; the others are unknown
-  Index seed_size = 1000000;           ///< most substrings to begin with
-  Index longest_piece = 16;            ///< in characters
-  bool split_by_script = true;         ///< no piece has characters of two scripts (scripts.hpp)
-  double shrinking = 0.75;             ///< at least so many of the pieces stay each time
-  Index steps = 2;                     ///< of expectation-maximisation before pieces are dropped
-  SentencePieceNormalization normalization = {};  ///< of the text, and of the model
-};
 
 namespace detail {
 
@@ -61,23 +45,15 @@ namespace detail {
 class UnigramLearner {
  public:
   UnigramLearner(std::span<const std::string> lines, const UnigramLearnerOptions& options) : options_(options) {
-    require(options.vocabulary_size > kSpecials && options.seed_size >= 1 && options.longest_piece >= 1 &&
-                options.longest_piece <= 1000 && options.steps >= 1,
-            kName, "vocabulary_size must be above ", kSpecials,
-            ", longest_piece from 1 to 1000, and seed_size and steps ", "positive: ", options.vocabulary_size, ", ",
-            options.longest_piece, ", ", options.seed_size, " and ", options.steps);
-    require(options.character_coverage > 0 && options.character_coverage <= 1 && options.shrinking > 0 &&
-                options.shrinking < 1,
-            kName, "character_coverage must be above 0 and at most 1, and shrinking between 0 and 1: ",
-            options.character_coverage, " and ", options.shrinking);
-    require(!options.normalization.whitespace_as_suffix, kName, "whitespace_as_suffix must be off");
-    count(lines);
-    choose_characters();
-    choose_seeds();
+    options.validate();
+    words_ = counted_words(lines, options.normalization, kName);
+    cut_into_parts();
+    pieces_ = UnigramSeeds(words_, options_)();
+    index();
   }
 
   [[nodiscard]] SentencePieceModel run() {
-    const auto wanted = to_size(options_.vocabulary_size - kSpecials);
+    const auto wanted = to_size(options_.vocabulary_size - UnigramLearnerOptions::kSpecials);
     const std::size_t enough = wanted + wanted / 10;  // The last pieces are chosen by their scores.
     while (true) {
       for (Index step = 0; step < options_.steps; ++step) maximize(expect());
@@ -91,19 +67,10 @@ class UnigramLearner {
 
  private:
   static constexpr const char* kName = "learn_unigram";
-  static constexpr Index kSpecials = 3;
   static constexpr double kLeastCount = 0.5;  // rarer pieces are dropped
   static constexpr double kUnknownCost = 10;  // an unknown character's score is so far below the lowest
   static constexpr double kNever = -std::numeric_limits<double>::infinity();
 
-  struct Word {
-    std::string text;  // with the word mark before it
-    double count;
-  };
-  struct Piece {
-    std::string text;
-    double score;  // log-probability
-  };
   struct Arc {
     std::size_t begin, end;
     std::int32_t piece;  // -1: an unknown character
@@ -115,29 +82,10 @@ class UnigramLearner {
     std::vector<std::size_t> last;  // of Viterbi's algorithm: the arc that ends at each byte
   };
 
-  void count(std::span<const std::string> lines) {
-    SentencePieceNormalization plain = options_.normalization;
-    plain.escape_whitespaces = plain.add_dummy_prefix = false;
-    const SentencePieceNormalizer normalizer(std::move(plain), ByteTrie());
-    std::vector<std::string> normalized(lines.size());
-    parallel_for(std::ssize(lines), 1024, [&](Index begin, Index end) {
-      SentencePieceNormalizer::Work work;
-      for (Index i = begin; i < end; ++i) {
-        if (find_invalid_utf8(at(lines, i))) {
-          at(normalized, i) = at(lines, i);  // count_words names it
-          continue;
-        }
-        normalizer(at(lines, i), {}, work);
-        at(normalized, i) = work.text;
-      }
-    });
-    for (const auto& [word, count] : count_words(normalized, /*lossless=*/false, kName)) {
-      words_.push_back({std::string(kSpaceSymbol) += word, static_cast<double>(count)});
-    }
-    require(!words_.empty(), kName, "the text has no words: ", lines.size(), " lines");
-    // The parts of the words depend on the words alone.
+  /// Cuts the words into parts for the threads, which depend on the words alone.
+  void cut_into_parts() {
     std::size_t bytes = 0, filled = 0;
-    for (const Word& word : words_) bytes += word.text.size();
+    for (const CountedWord& word : words_) bytes += word.text.size();
     const std::size_t part_bytes = std::max(kPartBytes, bytes / kMostParts + 1);
     part_begins_.push_back(0);
     for (std::size_t i = 0; i < words_.size(); ++i) {
@@ -150,89 +98,13 @@ class UnigramLearner {
     part_begins_.push_back(words_.size());
   }
 
-  void choose_characters() {
-    std::unordered_map<std::int32_t, double> counts;
-    double all = 0;
-    for (const Word& word : words_) {
-      for (std::size_t i = 0; i < word.text.size();) {
-        const CodePoint point = code_point_at(word.text, i);
-        counts[point.value] += word.count;
-        all += word.count;
-        i += point.length;
-      }
-    }
-    characters_.assign(counts.begin(), counts.end());
-    std::sort(characters_.begin(), characters_.end(), [](const auto& a, const auto& b) {
-      return a.second != b.second ? a.second > b.second : a.first < b.first;
-    });
-    double covered = 0;
-    std::size_t kept = 0;
-    while (kept < characters_.size() && covered / all < options_.character_coverage)
-      covered += characters_[kept++].second;
-    characters_.resize(kept);
-    require(std::ssize(characters_) + kSpecials <= options_.vocabulary_size, kName,
-            "vocabulary_size must be at least the number of characters and ", kSpecials, ": ", options_.vocabulary_size,
-            " of ", characters_.size(), " characters");
-  }
-
-  void choose_seeds() {
-    std::unordered_map<std::int32_t, double> known(characters_.begin(), characters_.end());
-    std::vector<std::int32_t> symbols;
-    for (const Word& word : words_) {
-      for (std::size_t i = 0; i < word.text.size();) {
-        const CodePoint point = code_point_at(word.text, i);
-        symbols.push_back(known.contains(point.value) ? point.value : -1);
-        i += point.length;
-      }
-      symbols.push_back(-1);
-    }
-    const auto add = [&](std::string text, double count) { pieces_.push_back({std::move(text), count}); };
-    for (const FrequentSubstring& one : frequent_substrings(symbols, to_size(options_.longest_piece))) {
-      const auto part = std::span<const std::int32_t>(symbols).subspan(one.begin, one.length);
-      if (one.length < 2 || !may_be_piece(part)) continue;
-      std::string text;
-      for (const std::int32_t point : part) append_code_point(text, point);
-      if (text == "<unk>" || text == "<s>" || text == "</s>") continue;
-      add(std::move(text), static_cast<double>(one.count) * static_cast<double>(one.length));
-    }
-    sort_pieces();
-    if (std::ssize(pieces_) > options_.seed_size) pieces_.resize(to_size(options_.seed_size));
-    for (const auto& [value, count] : characters_) {
-      std::string text;
-      append_code_point(text, value);
-      add(std::move(text), count);
-    }
-    double sum = 0;
-    for (const Piece& piece : pieces_) sum += piece.score;
-    for (Piece& piece : pieces_) piece.score = std::log(piece.score / sum);
-    index();
-  }
-  [[nodiscard]] bool may_be_piece(std::span<const std::int32_t> points) const {
-    std::uint8_t script = Scripts::kNone;
-    for (std::size_t i = 0; i < points.size(); ++i) {
-      if (points[i] == kWordMark) {
-        if (i > 0) return false;
-        continue;
-      }
-      const std::uint8_t next = options_.split_by_script ? scripts_[points[i]] : Scripts::kNone;
-      if (next == Scripts::kNone) continue;
-      if (script != Scripts::kNone && script != next) return false;
-      script = next;
-    }
-    return true;
-  }
-
-  [[nodiscard]] static bool precedes(const Piece& a, const Piece& b) {
-    return a.score != b.score ? a.score > b.score : a.text < b.text;
-  }
-  void sort_pieces() { std::sort(pieces_.begin(), pieces_.end(), precedes); }
   [[nodiscard]] static bool is_character(std::string_view piece) {
     return code_point_at(piece, 0).length == piece.size();
   }
   void index() {
     std::vector<ByteTrie::Key> keys;
     lowest_ = 0;
-    for (const Piece& piece : pieces_) {
+    for (const LearnedPiece& piece : pieces_) {
       keys.push_back({piece.text, static_cast<std::int32_t>(keys.size())});
       lowest_ = std::min(lowest_, piece.score);
     }
@@ -277,7 +149,7 @@ class UnigramLearner {
 
   /// The expected number of occurrences of each piece, by the forward-backward algorithm.
   [[nodiscard]] std::vector<double> expect() const {
-    return sum_over_words([&](const Word& word, std::vector<double>& counts, Work& work) {
+    return sum_over_words([&](const CountedWord& word, std::vector<double>& counts, Work& work) {
       find_arcs(word.text, work);
       work.forward.assign(word.text.size() + 1, kNever);
       work.backward.assign(word.text.size() + 1, kNever);
@@ -295,7 +167,7 @@ class UnigramLearner {
     });
   }
   void maximize(const std::vector<double>& counts) {
-    std::vector<Piece> kept;
+    std::vector<LearnedPiece> kept;
     double sum = 0;
     for (std::size_t i = 0; i < pieces_.size(); ++i) {
       if (counts[i] < kLeastCount && !is_character(pieces_[i].text)) continue;
@@ -304,7 +176,7 @@ class UnigramLearner {
       kept.push_back({std::move(pieces_[i].text), digamma(count)});
     }
     const double norm = digamma(sum);
-    for (Piece& piece : kept) piece.score -= norm;
+    for (LearnedPiece& piece : kept) piece.score -= norm;
     pieces_ = std::move(kept);
     index();
   }
@@ -339,12 +211,13 @@ class UnigramLearner {
   /// Keeps so many pieces, and the characters. A piece that is less probable than its parts is
   /// dropped; the loss of another one is how much the text's log-likelihood falls if its parts take its place.
   void prune(std::size_t size) {
-    const std::vector<double> counts = sum_over_words([&](const Word& word, std::vector<double>& sums, Work& work) {
-      static_cast<void>(search(word.text, false, work));
-      for_each_arc(word.text, work, [&](const Arc& arc) {
-        if (arc.piece >= 0) at(sums, arc.piece) += word.count;
-      });
-    });
+    const std::vector<double> counts =
+        sum_over_words([&](const CountedWord& word, std::vector<double>& sums, Work& work) {
+          static_cast<void>(search(word.text, false, work));
+          for_each_arc(word.text, work, [&](const Arc& arc) {
+            if (arc.piece >= 0) at(sums, arc.piece) += word.count;
+          });
+        });
     double sum = 0;
     for (const double one : counts) sum += one;
     enum class Fate : std::uint8_t { dropped, kept, by_loss };
@@ -353,7 +226,7 @@ class UnigramLearner {
     parallel_for(std::ssize(pieces_), 1024, [&](Index begin, Index end) {
       Work work;
       for (Index i = begin; i < end; ++i) {
-        const Piece& piece = at(pieces_, i);
+        const LearnedPiece& piece = at(pieces_, i);
         const double count = at(counts, i);
         if (is_character(piece.text)) at(fates, i) = Fate::kept;
         if (count == 0 || is_character(piece.text) || search(piece.text, true, work) > piece.score) continue;
@@ -368,7 +241,7 @@ class UnigramLearner {
       }
     });
     std::vector<std::size_t> order;
-    std::vector<Piece> kept;
+    std::vector<LearnedPiece> kept;
     for (std::size_t i = 0; i < pieces_.size(); ++i) {
       if (fates[i] == Fate::kept) kept.push_back(std::move(pieces_[i]));
       if (fates[i] == Fate::by_loss) order.push_back(i);
@@ -386,30 +259,28 @@ class UnigramLearner {
 
   /// The characters, and of the other pieces those with the highest scores.
   [[nodiscard]] SentencePieceModel finish(std::size_t wanted) {
-    std::vector<Piece> chosen, others;
-    for (Piece& piece : pieces_) (is_character(piece.text) ? chosen : others).push_back(std::move(piece));
-    std::sort(others.begin(), others.end(), precedes);
+    std::vector<LearnedPiece> chosen, others;
+    for (LearnedPiece& piece : pieces_) (is_character(piece.text) ? chosen : others).push_back(std::move(piece));
+    std::sort(others.begin(), others.end(), LearnedPiece::precedes);
     others.resize(std::min(others.size(), wanted - chosen.size()));
     chosen.insert(chosen.end(), others.begin(), others.end());
     pieces_ = std::move(chosen);
-    sort_pieces();
+    std::sort(pieces_.begin(), pieces_.end(), LearnedPiece::precedes);
     using Type = SentencePieceModel::PieceType;
     SentencePieceModel model;
     model.pieces = {{"<unk>", 0, Type::unknown}, {"<s>", 0, Type::control}, {"</s>", 0, Type::control}};
-    for (Piece& piece : pieces_) model.pieces.push_back({std::move(piece.text), static_cast<float>(piece.score)});
+    for (LearnedPiece& piece : pieces_)
+      model.pieces.push_back({std::move(piece.text), static_cast<float>(piece.score)});
     model.normalization = options_.normalization;
     return model;
   }
 
-  static constexpr std::int32_t kWordMark = 0x2581;
   static constexpr std::size_t kPartBytes = 16384, kMostParts = 16;
 
   UnigramLearnerOptions options_;
-  Scripts scripts_;
-  std::vector<Word> words_;
-  std::vector<std::size_t> part_begins_;                     // numbers of words
-  std::vector<std::pair<std::int32_t, double>> characters_;  // that are pieces, and their counts
-  std::vector<Piece> pieces_;
+  std::vector<CountedWord> words_;
+  std::vector<std::size_t> part_begins_;  // numbers of words
+  std::vector<LearnedPiece> pieces_;
   ByteTrie trie_;      // of them
   double lowest_ = 0;  // score
 };

@@ -17,6 +17,7 @@
 #include "rapt/autograd/finite_check.hpp"
 #include "rapt/autograd/grad_mode.hpp"
 #include "rapt/autograd/ops/cross_entropy.hpp"
+#include "rapt/autograd/recompute.hpp"
 #include "rapt/data/batch_source.hpp"
 #include "rapt/nn/module.hpp"
 #include "rapt/optim/adam.hpp"
@@ -40,6 +41,7 @@ struct TrainerOptions {
   double clip_norm = 0;      ///< the largest norm of all gradients together; 0 sets no limit
   double average_decay = 0;  ///< of an exponential moving average of the parameters; 0: none is kept
   std::uint64_t seed = 1;    ///< of dropout
+  bool recompute = false;    ///< blocks are computed again in backward, see RecomputeActivations
   /// Called after the backward passes of a step, before clipping and update: it may change the gradients, and the
   /// totals, as processes do that share a step. It is called even if the loss is not finite.
   std::function<void(BackwardTotals&)> after_backward = {};
@@ -167,6 +169,7 @@ class TrainingStep {
       if (batch.target_count() == 0) continue;
       const double weight = static_cast<double>(batch.target_count()) / totals.targets;
       const Training scope(rng_);
+      const RecomputeActivations recompute(options_.recompute);
       const Variable<T> loss = loss_of(batch);
       totals.loss += weight * static_cast<double>(loss.item());
       if (!std::isfinite(totals.loss)) break;

@@ -9,7 +9,9 @@
 #include <optional>
 #include <vector>
 
+#include "rapt/autograd/packed_weight.hpp"
 #include "rapt/autograd/record.hpp"
+#include "rapt/autograd/weight_adapter.hpp"
 #include "rapt/kernels/cross_entropy.hpp"
 #include "rapt/kernels/gemm/gemm.hpp"
 
@@ -171,18 +173,21 @@ struct ProjectionGradients {
 };
 
 /// The losses of all rows of x W^T + b, whose logits exist for a block of rows at a time, and those `gradients` that
-/// are wanted of the sum over rows of gradient_scale row_scales[i] loss_i.
+/// are wanted of the sum over rows of gradient_scale row_scales[i] loss_i. The weight may be kept in packed form alone.
 template <class T>
-void project_and_compare(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>* bias, const LogitCap<T>& cap,
+void project_and_compare(const Tensor<T>& x, Node<T>& weight, const Tensor<T>* bias, const LogitCap<T>& cap,
                          const CrossEntropyTargets<T>& targets, T gradient_scale, const T* row_scales, double* losses,
                          ProjectionGradients<T>& gradients) {
-  const Index rows = x.rows(), vocabulary = weight.rows();
+  const Index rows = x.rows(), vocabulary = weight.value.rows();
   Tensor<T> logits(Shape{std::min(rows, kLossBlock), vocabulary});
-  const kernels::PackedOperand<T> weight_transposed(kernels::transposed(weight));
+  const bool has_elements = weight.value.has_elements();
+  std::optional<kernels::PackedOperand<T>> packed_here;
+  if (has_elements) packed_here.emplace(kernels::transposed(weight.value));
+  const kernels::PackedOperand<T>& weight_transposed = has_elements ? *packed_here : packed_operand(weight);
   const bool keeps_slopes = cap.apply != nullptr && gradients.wanted();
   Tensor<T> slopes(keeps_slopes ? logits.shape() : Shape{0});
   std::optional<kernels::PackedOperand<T>> weight_packed;
-  if (!gradients.dx.empty()) weight_packed.emplace(kernels::as_is(weight));
+  if (!gradients.dx.empty() && has_elements) weight_packed.emplace(kernels::as_is(weight.value));
   for (Index i = 0; i < rows; i += kLossBlock) {
     const Index count = std::min(kLossBlock, rows - i);
     const auto x_block = x.view().middle_rows(i, count);
@@ -194,7 +199,11 @@ void project_and_compare(const Tensor<T>& x, const Tensor<T>& weight, const Tens
     if (row_scales != nullptr) problem.row_gradient_scales = row_scales + i;
     kernels::cross_entropy_rows(block.data(), count, vocabulary, problem, losses + i);
     if (keeps_slopes) kernels::multiply<T>(block.data(), slopes.data(), block.data(), block.size());
-    if (weight_packed) kernels::gemm(kernels::as_is(block), *weight_packed, gradients.dx.view().middle_rows(i, count));
+    if (!gradients.dx.empty()) {
+      const TensorView<T> dx = gradients.dx.view().middle_rows(i, count);
+      weight_packed ? kernels::gemm(kernels::as_is(block), *weight_packed, dx)
+                    : kernels::gemm_transposed(kernels::as_is(block), weight_transposed, 0, dx);
+    }
     if (!gradients.dw.empty()) {
       kernels::gemm(kernels::transposed(block), kernels::as_is(x_block), gradients.dw, {.accumulate = i > 0});
     }
@@ -238,13 +247,16 @@ template <class T>
                       x.shape(), ", the weight [V, D] is ", weight.shape());
   require<ShapeError>(!bias.defined() || bias.size() == vocabulary, "linear_cross_entropy", "the weight [V, D] is ",
                       weight.shape(), ", the bias ", bias.defined() ? bias.shape() : Shape{});
+  require(detail::adapter_of(weight) == nullptr, "linear_cross_entropy",
+          "the weight [V, D] has an adapter, which this loss does not compute: its shape is ", weight.shape());
   detail::CrossEntropyTargets<T> checked("linear_cross_entropy", x.shape(), rows, vocabulary, targets, options);
   const bool recording = will_record<T>({x, weight, bias}), by_row = checked.reduction() == Reduction::none;
+  require_trainable(weight, "linear_cross_entropy");
   const Tensor<T>* bias_value = bias.defined() ? &bias.value() : nullptr;
   Tensor<double> losses(Shape{rows});
   detail::ProjectionGradients<T> gradients;
   if (recording && !by_row) gradients = {*x.node(), *weight.node(), bias.defined() ? bias.node().get() : nullptr};
-  detail::project_and_compare<T>(x.value(), weight.value(), bias_value, cap, checked, checked.gradient_scale(), nullptr,
+  detail::project_and_compare<T>(x.value(), *weight.node(), bias_value, cap, checked, checked.gradient_scale(), nullptr,
                                  losses.data(), gradients);
   Tensor<T> loss = checked.reduce(losses);
   if (!by_row) {
@@ -255,11 +267,10 @@ template <class T>
   if (recording) checked.keep();
   return record("linear_cross_entropy", std::move(loss), {x, weight, bias},
                 [cap, checked = std::move(checked), losses = std::move(losses)](Node<T>& out) mutable {
-                  const Node<T>&x_in = out.input(0), &weight_in = out.input(1), *bias_in = out.inputs[2].get();
+                  Node<T>&x_in = out.input(0), &weight_in = out.input(1), *bias_in = out.inputs[2].get();
                   detail::ProjectionGradients<T> by_rows(x_in, weight_in, bias_in);
-                  detail::project_and_compare<T>(x_in.value, weight_in.value,
-                                                 bias_in != nullptr ? &bias_in->value : nullptr, cap, checked, T(1),
-                                                 out.grad.data(), losses.data(), by_rows);
+                  detail::project_and_compare<T>(x_in.value, weight_in, bias_in != nullptr ? &bias_in->value : nullptr,
+                                                 cap, checked, T(1), out.grad.data(), losses.data(), by_rows);
                   by_rows.add_to_inputs(out, T(1));
                 });
 }

@@ -4,8 +4,10 @@
 
 #include <tuple>
 
+#include "rapt/autograd/ops/activation.hpp"
 #include "rapt/autograd/packed_weight.hpp"
 #include "rapt/autograd/record.hpp"
+#include "rapt/autograd/weight_adapter.hpp"
 #include "rapt/kernels/linear_backward.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -24,8 +26,6 @@ namespace detail {
 template <class T>
 void linear_of_packed(const Variable<T>& x, const Variable<T>& weight, Index first, Tensor<T>& y,
                       kernels::GemmOptions<T> product) {
-  require(!is_recording(), "linear", "a weight of shape ", weight.shape(),
-          " is kept in packed form alone: it cannot be trained");
   const Index before = first % kernels::kColumnStep;
   Tensor<T> wide(Shape{y.rows(), before + y.cols()});
   product.first_column = first - before;
@@ -37,6 +37,8 @@ void linear_of_packed(const Variable<T>& x, const Variable<T>& weight, Index fir
 }  // namespace detail
 
 /// y = activation(x W^T + b)   // [N, out] from x [N, in], W [out, in], b [out] (undefined: none)
+/// If the calling thread uses an adapter of W (UseAdapter), its map stands in place of x W^T + b.
+/// A frozen weight may be kept in packed form alone while others are trained: y and dx are computed with its rounding.
 template <class T>
 [[nodiscard]] Variable<T> linear(const Variable<T>& x, const Variable<T>& weight, const Variable<T>& bias,
                                  Activation activation = Activation::none, OutputRange outputs = {}) {
@@ -47,6 +49,13 @@ template <class T>
       " .. ", outputs.first + outputs.count);
   require<ShapeError>(!bias.defined() || bias.size() == weight.rows(), "linear", "the weight [out, in] is ",
                       weight.shape(), ", the bias ", bias.defined() ? bias.shape() : Shape{});
+  if (const WeightAdapter<T>* const adapter = detail::adapter_of(weight)) {
+    const UseAdapter<T> none(nullptr);
+    Variable<T> z = adapter->apply(x, weight, bias, outputs.first, outputs.count);
+    return activation == Activation::none ? z : activate(z, activation);
+  }
+  const bool has_elements = weight.value().has_elements();
+  require_trainable(weight, "linear");
   Tensor<T> y(Shape{x.rows(), outputs.count}), derivative;
   if (!kernels::derivative_reads_output(activation) && will_record<T>({x, weight, bias})) {
     derivative = Tensor<T>(y.shape());
@@ -65,11 +74,11 @@ template <class T>
     kernels::gemm(kernels::as_is(x.value()).part(begin, 0, end - begin, x.cols()), weight_operand, rows, product);
     activate(rows, begin);
   };
-  const bool packed = is_kept_packed(weight) && !is_recording();
+  const bool packed = is_kept_packed(weight) && (!is_recording() || !has_elements);
   if (packed && outputs.first % kernels::kColumnStep == 0) {
     product.first_column = outputs.first;
     compute(packed_operand(weight), 0, y.rows());
-  } else if (!weight.value().has_elements()) {
+  } else if (!has_elements) {
     detail::linear_of_packed(x, weight, outputs.first, y, product);
     activate(y, 0);
   } else {
@@ -93,8 +102,13 @@ template <class T>
         .derivative = derivative.empty() ? nullptr : derivative.data(),
         .dz = out.grad,
         .x = kernels::as_is(x_in.value),
-        .weight = kernels::as_is(matrix.middle_rows(outputs.first, outputs.count)),
+        .weight = {},
     };
+    if (weight_in.value.has_elements()) {
+      gradients.weight = kernels::as_is(matrix.middle_rows(outputs.first, outputs.count));
+    } else {
+      gradients.packed = &packed_operand(weight_in), gradients.first_output = outputs.first;
+    }
     if (x_in.requires_grad) {
       auto [dx, accumulate] = x_in.grad_target();
       gradients.dx = dx, gradients.add_dx = accumulate;

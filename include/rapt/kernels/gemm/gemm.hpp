@@ -46,6 +46,49 @@ template <class T>
 
 }  // namespace detail
 
+/// The columns of a packed operand that are unpacked at a time, for products with many rows.
+inline constexpr Index kUnpackedColumns = 256;
+
+/// Calls f(j, columns) with columns j .. of `count` ones of b from number `first` on, unpacked to float32 as the rows
+/// of a matrix [up to 256, b.rows()] in turn.
+template <class T, class F>
+void for_unpacked_columns(const PackedOperand<T>& b, Index first, Index count, const F& f) {
+  Tensor<T> columns(Shape{std::min(kUnpackedColumns, count), b.rows()});
+  for (Index j = 0; j < count; j += kUnpackedColumns) {
+    const TensorView<T> some = columns.view().middle_rows(0, std::min(kUnpackedColumns, count - j));
+    parallel_for(some.rows(), std::max<Index>(1, 16384 / std::max<Index>(1, b.rows())), [&](Index begin, Index end) {
+      for (Index i = begin; i < end; ++i) b.read_column(first + j + i, some.row(i));
+    });
+    f(j, some);
+  }
+}
+
+namespace detail {
+
+/// c (+)= a b (+ bias) with columns of 16 bits: a few rows read them where they lie, more rows unpack them first.
+template <class T>
+void multiply_half_columns(const Operand<T>& a, const PackedOperand<T>& b, const TensorView<T>& c,
+                           const GemmOptions<T>& options) {
+  const auto bias_at = [&](Index j) { return options.bias != nullptr ? options.bias + j : nullptr; };
+  if (a.rows > 8 || a.col_stride != 1) {
+    return for_unpacked_columns(b, options.first_column, c.cols(), [&](Index j, const TensorView<T>& columns) {
+      gemm(a, transposed(columns), c.columns(j, columns.rows()),
+           GemmOptions<T>{.accumulate = options.accumulate, .bias = bias_at(j)});
+    });
+  }
+  const Index grain = round_up(std::max<Index>(1, 65536 / (a.rows * a.cols)), 32);
+  parallel_for(c.cols(), grain, [&](Index begin, Index end) {
+    multiply_halves(a, b.half_rows(options.first_column + begin),
+                    {.data = c.data() + begin,
+                     .stride = c.stride(),
+                     .columns = end - begin,
+                     .bias = bias_at(begin),
+                     .accumulate = options.accumulate});
+  });
+}
+
+}  // namespace detail
+
 /// c (+)= a b (+ bias): `gemm(as_is(x), transposed(weight), y, {.bias = b})` is y = x W^T + b.
 ///
 /// c is cut into blocks by its size alone, and each block is computed by one thread in a fixed order of additions, so
@@ -59,9 +102,12 @@ void gemm(const Operand<T>& a, const PackedOperand<T>& b, TensorView<std::type_i
   require<ShapeError>(options.first_column % kColumnStep == 0 && options.first_column + columns <= b.cols(), "gemm",
                       "columns ", options.first_column, " .. ", options.first_column + columns,
                       " of a packed operand [", b.rows(), ", ", b.cols(), "]");
-  require(b.format() == PackedFormat::int8 || b.geometry() == gemm_geometry<T>(b.unit()), "gemm",
+  require(b.format() != PackedFormat::of_precision || b.geometry() == gemm_geometry<T>(b.unit()), "gemm",
           "the operand was packed for another instruction set");
   if (detail::is_trivial_product(depth, c, options)) return;
+  if constexpr (std::is_same_v<T, float>) {
+    if (is_half(b.format())) return detail::multiply_half_columns(a, b, c, options);
+  }
 
   // About 16 blocks or more, so that threads that finish early find another one: eight register blocks of rows each,
   // and columns are divided only where there are few rows.
@@ -93,6 +139,12 @@ void gemm(const Operand<T>& a, const PackedOperand<T>& b, TensorView<std::type_i
       const QuantizedRows left(a);
       return run([&](Index i, Index some_rows, Index panel, const BlockOutput<T>& block) {
         multiply_quads(left.part(i, some_rows), b, panel, block);
+      });
+    }
+    if (b.format() == PackedFormat::int4) {
+      const QuantizedGroups left(a);
+      return run([&](Index i, Index some_rows, Index panel, const BlockOutput<T>& block) {
+        multiply_nibbles(left.part(i, some_rows), b, panel, block);
       });
     }
     if (b.planes() > 0) {
@@ -154,6 +206,20 @@ void gemm(const Operand<T>& a, const Operand<T>& b, TensorView<std::type_identit
                              .accumulate = options.accumulate};
     const Operand<T> right = b.part(0, begin, b.rows, end - begin);
     dots ? multiply_dots(a, right, out) : multiply_rows(a, right, out);
+  });
+}
+
+/// c (+)= a b^T with as many columns of b as a has, from number `first` on: dx = dy W for a weight that is kept packed
+/// as W^T. The columns are unpacked to float32, with the rounding of the format.
+template <class T>
+void gemm_transposed(const Operand<T>& a, const PackedOperand<T>& b, Index first, TensorView<std::type_identity_t<T>> c,
+                     bool accumulate = false) {
+  detail::require_product(a.rows, a.cols, a.cols, b.rows(), c.shape());
+  require<ShapeError>(first >= 0 && first + a.cols <= b.cols(), "gemm", "columns ", first, " .. ", first + a.cols,
+                      " of a packed operand [", b.rows(), ", ", b.cols(), "]");
+  if (detail::is_trivial_product(a.cols, c, GemmOptions<T>{.accumulate = accumulate})) return;
+  for_unpacked_columns(b, first, a.cols, [&](Index j, const TensorView<T>& columns) {
+    gemm(a.part(0, j, a.rows, columns.rows()), as_is(columns), c, {.accumulate = accumulate || j > 0});
   });
 }
 

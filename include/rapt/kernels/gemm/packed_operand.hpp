@@ -2,8 +2,9 @@
 /// Right operands of matrix products, packed for the unit that multiplies them.
 ///
 /// What a packed operand holds depends on the precision in force when it was made: panels of float32 (block.hpp),
-/// panels of bfloat16 pairs with or without residuals (bfloat16.hpp), or panels of integers of eight bits (int8.hpp). A
-/// weight that is used many times is packed once; is_current() says if settings have changed since.
+/// panels of bfloat16 pairs with or without residuals (bfloat16.hpp). Formats that do not depend on it are panels of
+/// integers of eight bits (int8.hpp) or four (int4.hpp), and columns in float16 or bfloat16 (half.hpp). A weight that
+/// is used many times is packed once; is_current() says if settings have changed since.
 #pragma once
 
 #include <bit>
@@ -13,6 +14,8 @@
 #include "rapt/kernels/gemm/amx.hpp"
 #include "rapt/kernels/gemm/avx512_bf16.hpp"
 #include "rapt/kernels/gemm/block.hpp"
+#include "rapt/kernels/gemm/half.hpp"
+#include "rapt/kernels/gemm/int4.hpp"
 #include "rapt/kernels/gemm/int8.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace kernels {
@@ -40,8 +43,14 @@ template <class T>
   return geometry;
 }
 
-/// The numbers that a packed operand holds: those of the precision in force, or integers of eight bits.
-enum class PackedFormat { of_precision, int8 };
+/// The numbers that a packed operand holds: those of the precision in force, integers of eight bits or four, or columns
+/// of float16 or bfloat16 as a file of weights has them.
+enum class PackedFormat { of_precision, int8, int4, float16, bfloat16 };
+
+/// True for columns of 16-bit numbers.
+[[nodiscard]] constexpr bool is_half(PackedFormat format) {
+  return format == PackedFormat::float16 || format == PackedFormat::bfloat16;
+}
 
 /// A right operand b [rows, cols], packed once by all threads for any number of products.
 template <class T>
@@ -50,11 +59,11 @@ class PackedOperand {
   PackedOperand() = default;
   explicit PackedOperand(const Operand<T>& b, PackedFormat format = PackedFormat::of_precision)
       : rows_(b.rows), cols_(b.cols), format_(format) {
-    if (format_ == PackedFormat::int8) {
+    if (format_ != PackedFormat::of_precision) {
       if constexpr (std::is_same_v<T, float>) {
-        quantize(b);
+        is_half(format_) ? round(b) : format_ == PackedFormat::int4 ? quantize_groups(b) : quantize(b);
       } else {
-        fail("packed_operand", "only float32 is kept in eight bits");
+        fail("packed_operand", "only float32 is kept in 16 bits or less");
       }
       return;
     }
@@ -92,10 +101,20 @@ class PackedOperand {
     });
   }
 
+  /// An operand [depth, cols] whose columns are the rows of `halves` [cols, depth], which may be borrowed memory.
+  PackedOperand(Tensor<Half> halves, HalfType type)
+      : rows_(halves.cols()),
+        cols_(halves.rows()),
+        format_(type == HalfType::float16 ? PackedFormat::float16 : PackedFormat::bfloat16),
+        halves_(std::move(halves)) {
+    static_assert(std::is_same_v<T, float>, "16 bits are widened to float32");
+    set_whole_depth(/*panel_columns=*/1);
+  }
+
   /// True if the operand would be packed in the same way now, as precision, matrix unit and instruction set are the
   /// same.
   [[nodiscard]] bool is_current() const {
-    if (format_ == PackedFormat::int8) return true;
+    if (format_ != PackedFormat::of_precision) return true;
     if constexpr (std::is_same_v<T, float>) {
       const MatrixUnit unit = matrix_unit(precision());
       const Index planes = unit == MatrixUnit::none ? 0 : precision() == Precision::high ? 2 : 1;
@@ -120,6 +139,10 @@ class PackedOperand {
   /// Unpacks column j, with the rounding of the format   // to [rows]
   void read_column(Index j, T* to) const {
     const Index width = geometry_.panel_columns, panel = j / width, lane = j % width;
+    if constexpr (std::is_same_v<T, float>) {
+      if (is_half(format_)) return widen(half_type(), halves_.row(j), rows_, to);
+      if (format_ == PackedFormat::int4) return read_nibble_column(nibble_panel(panel), lane, rows_, to);
+    }
     if (format_ == PackedFormat::int8) {
       const QuadPanel quads = quad_panel(panel);
       for (Index k = 0; k < rows_; ++k) {
@@ -163,14 +186,61 @@ class PackedOperand {
             .shifts = shifts_.data() + column,
             .quads = quads};
   }
+  /// A panel of groups, which has the whole depth.
+  [[nodiscard]] NibblePanel nibble_panel(Index panel) const {
+    const Index column = panel * kQuadColumns, groups = groups_of(rows_);
+    return {.data = pairs_.data() + panel * groups * kGroupWords,
+            .scales = scales_.data() + column,
+            .offsets = scales_.data() + panels_ * kQuadColumns + column,
+            .groups = groups};
+  }
+  /// The columns from number j on as rows of 16-bit numbers.
+  [[nodiscard]] HalfRows half_rows(Index j) const {
+    return {.type = half_type(), .data = halves_.row(j), .stride = rows_};
+  }
 
  private:
+  [[nodiscard]] HalfType half_type() const {
+    return format_ == PackedFormat::float16 ? HalfType::float16 : HalfType::bfloat16;
+  }
+
+  /// For panels that are not cut along the depth.
+  void set_whole_depth(Index panel_columns) {
+    geometry_ = {.panel_columns = panel_columns, .block_rows = 14, .depth = std::max<Index>(1, rows_)};
+    panels_ = (cols_ + panel_columns - 1) / panel_columns;
+    cut_depth_ = geometry_.depth;
+  }
+
+  void round(const Operand<float>& b) {
+    set_whole_depth(/*panel_columns=*/1);
+    halves_ = Tensor<Half>(Shape{cols_, rows_});
+    parallel_for(cols_, std::max<Index>(1, 16384 / std::max<Index>(1, rows_)), [&](Index first, Index last) {
+      for (Index j = first; j < last; ++j) {
+        const float* from = b.data + j * b.col_stride;
+        for (Index k = 0; k < rows_; ++k) halves_(j, k) = to_half(half_type(), from[k * b.row_stride]);
+      }
+    });
+  }
+
+  void quantize_groups(const Operand<float>& b) {
+    set_whole_depth(kQuadColumns);
+    if (rows_ == 0 || cols_ == 0) return;
+    const Index words = groups_of(rows_) * kGroupWords;
+    pairs_ = Tensor<std::uint32_t>(Shape{panels_, words});
+    scales_ = Tensor<float>(Shape{2, panels_ * kQuadColumns});  // factors of scales, then those of offsets
+    parallel_for(panels_, std::max<Index>(1, 2048 / rows_), [&](Index first, Index last) {
+      for (Index panel = first; panel < last; ++panel) {
+        const Index j = panel * kQuadColumns;
+        quantize_nibble_panel(b.part(0, j, rows_, std::min(kQuadColumns, cols_ - j)), pairs_.row(panel),
+                              scales_.row(0) + j, scales_.row(1) + j);
+      }
+    });
+  }
+
   void quantize(const Operand<float>& b) {
     require<ShapeError>(rows_ <= kMostQuadDepth, "packed_operand", "eight bits add up over at most ", kMostQuadDepth,
                         " products, not ", rows_);
-    geometry_ = {.panel_columns = kQuadColumns, .block_rows = 14, .depth = std::max<Index>(1, rows_)};
-    panels_ = (cols_ + kQuadColumns - 1) / kQuadColumns;
-    cut_depth_ = std::max<Index>(1, rows_);
+    set_whole_depth(kQuadColumns);
     if (rows_ == 0 || cols_ == 0) return;
     pairs_ = Tensor<Quad>(Shape{panels_ * kQuadColumns * quads_of(rows_)});  // [panels][quads][32]
     scales_ = Tensor<float>(Shape{panels_ * kQuadColumns});
@@ -197,7 +267,8 @@ class PackedOperand {
   GemmGeometry geometry_;
   Index panels_ = 0, cut_depth_ = 1;
   Tensor<T> data_;
-  Tensor<Pair> pairs_;  // bfloat16 pairs, or quads of int8
+  Tensor<Pair> pairs_;  // bfloat16 pairs, quads of int8, or groups of int4
+  Tensor<Half> halves_;
   Tensor<float> scales_;
   Tensor<std::int32_t> shifts_;
 };
@@ -232,16 +303,30 @@ class QuantizedRows {
   Tensor<float> scales_;
 };
 
-/// c[a.rows, c.columns] (+)= a * (the panels of b from number `first` on), on the calling thread.
-inline void multiply_quads(const QuadRows& a, const PackedOperand<float>& b, Index first, BlockOutput<float> c) {
+namespace detail {
+
+/// f(panel, block) for the panels of 32 columns from number `first` on that c has columns of, each with its part of c.
+template <class F>
+void for_panels(Index first, BlockOutput<float> c, const F& f) {
   for (Index panel = first; c.columns > 0; ++panel) {
     BlockOutput<float> block = c;
     block.columns = std::min(kQuadColumns, c.columns);
-    multiply_quads(a, b.quad_panel(panel), block);
+    f(panel, block);
     c.columns -= kQuadColumns;
     c.data += kQuadColumns;
     if (c.bias != nullptr) c.bias += kQuadColumns;
   }
+}
+
+}  // namespace detail
+
+/// c[a.rows, c.columns] (+)= a * (the panels of b from number `first` on), on the calling thread.
+inline void multiply_quads(const QuadRows& a, const PackedOperand<float>& b, Index first, BlockOutput<float> c) {
+  detail::for_panels(first, c, [&](Index panel, const auto& block) { multiply_quads(a, b.quad_panel(panel), block); });
+}
+inline void multiply_nibbles(const GroupedRows& a, const PackedOperand<float>& b, Index first, BlockOutput<float> c) {
+  detail::for_panels(first, c,
+                     [&](Index panel, const auto& block) { multiply_nibbles(a, b.nibble_panel(panel), block); });
 }
 
 /// A left operand rounded to bfloat16 pairs by all threads.
@@ -276,15 +361,9 @@ class PackedRows {
 /// the matrix unit of b.
 inline void multiply_pairs(const PairRows& a, const PackedOperand<float>& b, Index p, Index first,
                            BlockOutput<float> c) {
+  static_assert(kPairColumns == kQuadColumns);
   const auto walk = [&](const auto& multiply) {
-    for (Index panel = first; c.columns > 0; ++panel) {
-      BlockOutput<float> block = c;
-      block.columns = std::min(kPairColumns, c.columns);
-      multiply(a, b.pair_panel(p, panel), block);
-      c.columns -= kPairColumns;
-      c.data += kPairColumns;
-      if (c.bias != nullptr) c.bias += kPairColumns;
-    }
+    detail::for_panels(first, c, [&](Index panel, const auto& block) { multiply(a, b.pair_panel(p, panel), block); });
   };
 #if defined(__x86_64__)
   if (b.unit() == MatrixUnit::amx) {

@@ -1,0 +1,362 @@
+/// \file
+/// LoRA (Hu et al. 2021): a model is adapted by products of two thin matrices beside its weights, which alone are
+/// learned. The weights stay as they are, so that one model serves many tasks, each with an adapter of its own.
+///
+///     rapt::Lora<float> lora(model, rapt::lora_targets(model, {"*.in_proj_weight", "*.linear?"}), {.rank = 8}, rng);
+///     rapt::WithLora adapted(model, lora);                    // what a Trainer trains
+///     ...
+///     const rapt::UseAdapter scope(lora);                     // calls on this thread use the adapter
+///     model(batch);
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "rapt/autograd/ops/add_low_rank.hpp"
+#include "rapt/autograd/ops/cross_entropy.hpp"
+#include "rapt/autograd/ops/dropout.hpp"
+#include "rapt/autograd/ops/linear.hpp"
+#include "rapt/autograd/weight_adapter.hpp"
+#include "rapt/core/index.hpp"
+#include "rapt/kernels/elementwise.hpp"
+#include "rapt/kernels/gemm/gemm.hpp"
+#include "rapt/nn/attention.hpp"
+#include "rapt/nn/freeze.hpp"
+#include "rapt/nn/init.hpp"
+#include "rapt/nn/linear.hpp"
+#include "rapt/nn/module.hpp"
+
+namespace rapt { inline namespace RAPT_ABI {
+
+struct LoraOptions {
+  Index rank = 8;                ///< r, rows of A
+  double alpha = 8;              ///< the product B A is multiplied by alpha / r
+  bool rank_stabilized = false;  ///< by alpha / sqrt(r) instead (rsLoRA: Kalajdzievski 2023)
+  float dropout = 0.f;           ///< rate of the dropout of x before A
+
+  [[nodiscard]] double scale() const {
+    const auto r = static_cast<double>(rank);
+    return alpha / (rank_stabilized ? std::sqrt(r) : r);
+  }
+};
+
+/// A linear map that an adapter stands beside: rows of a weight, which may be a part of several maps in one matrix.
+struct LoraTarget {
+  std::string name;         ///< what the adapter's matrices are called: `name`.lora_A.weight, `name`.lora_B.weight
+  std::string parameter;    ///< the weight's name in the model
+  Index row = 0, rows = 0;  ///< rows row .. row + rows of the weight
+};
+
+namespace detail {
+
+/// The weight of a layer's linear map, or nullptr for layers without one of their own.
+template <class Layer>
+[[nodiscard]] const void* linear_weight(const Layer&) {
+  return nullptr;
+}
+template <class T>
+[[nodiscard]] const void* linear_weight(const Linear<T>& layer) {
+  return &layer.weight();
+}
+template <class T, BlockKinds kKinds>
+[[nodiscard]] const void* linear_weight(const MultiHeadAttention<T, kKinds>& layer) {
+  return &layer.in_proj_weight();
+}
+
+template <class Member, class F>
+void visit_linear_weights(const std::string& name, const Member& member, const F& f) {
+  if constexpr (kIsOptional<Member>) {
+    if (member) visit_linear_weights(name, *member, f);
+  } else if constexpr (kIsVector<Member>) {
+    for (std::size_t i = 0; i < member.size(); ++i) visit_linear_weights(name + "." + std::to_string(i), member[i], f);
+  } else {
+    const void* const weight = linear_weight(member);
+    Member::visit(member, [&](std::string_view part, const auto& inner) {
+      const std::string full = name.empty() ? std::string(part) : name + "." + std::string(part);
+      if constexpr (!kIsParameter<std::remove_cvref_t<decltype(inner)>>) {
+        visit_linear_weights(full, inner, f);
+      } else if (&inner == weight) {
+        f(full, inner);
+      }
+    });
+  }
+}
+
+}  // namespace detail
+
+/// f(name, weight) for every weight [out, in] of a linear map of the model, i.e. of every Linear and of the projections
+/// of every attention layer.
+template <Module M, class F>
+void for_each_linear_weight(const M& model, const F& f) {
+  detail::visit_linear_weights(std::string(), model, f);
+}
+
+/// The whole weights whose names, without a ".weight" at the end, match one of the patterns (see `matches_pattern`).
+/// Throws ValueError for a pattern that matches none.
+template <Module M>
+[[nodiscard]] std::vector<LoraTarget> lora_targets(const M& model, std::span<const std::string> patterns) {
+  std::vector<LoraTarget> targets;
+  std::vector<bool> matched(patterns.size(), false);
+  std::string names;
+  for_each_linear_weight(model, [&](const std::string& parameter, const auto& weight) {
+    std::string_view name = parameter;
+    if (name.ends_with(".weight")) name.remove_suffix(7);
+    names.append(names.empty() ? "" : ", ").append(name);
+    bool wanted = false;
+    for (std::size_t i = 0; i < patterns.size(); ++i) {
+      if (!matches_pattern(name, patterns[i])) continue;
+      matched[i] = wanted = true;
+    }
+    if (wanted) targets.push_back({std::string(name), parameter, 0, weight.rows()});
+  });
+  for (std::size_t i = 0; i < patterns.size(); ++i) {
+    require(matched[i], "lora", "the pattern '", patterns[i], "' matches none of the model's linear maps: ", names);
+  }
+  return targets;
+}
+template <Module M>
+[[nodiscard]] std::vector<LoraTarget> lora_targets(const M& model, const std::vector<std::string>& patterns) {
+  return lora_targets(model, std::span<const std::string>(patterns));
+}
+
+/// Beside each target W [out, in] two learned matrices: (W + scale B A) x in place of W x, computed as
+/// W x + scale B (A dropout(x)) with A [r, in], B [out, r]. At first B is 0, and the adapted model is the model.
+///
+/// An adapter belongs to the model that it was made for, wherever that is moved; to use it with a copy, `bind` it. A
+/// const adapter may be used from many threads.
+template <class T = float>
+class Lora final : public WeightAdapter<T> {
+ public:
+  using ScalarType = T;
+
+  /// A is uniform in +-1 / sqrt(in), as in PEFT. Throws ValueError for options that do not fit, or a target that is no
+  /// linear map of the model or is there twice.
+  template <Module M>
+  Lora(const M& model, const std::vector<LoraTarget>& targets, const LoraOptions& options, Rng& rng)
+      : options_(options) {
+    require(options.rank > 0 && std::isfinite(options.alpha) && options.dropout >= 0.f && options.dropout < 1.f, kWhere,
+            "the rank must be positive, alpha finite, dropout in [0, 1): ", options.rank, ", ", options.alpha, ", ",
+            options.dropout);
+    require(!targets.empty(), kWhere, "no linear map is to be adapted");
+    const std::map<std::string, const Parameter<T>*> weights = weights_of(model);
+    for (const LoraTarget& target : targets) {
+      const Parameter<T>& weight = find(weights, target);
+      for (const Branch& other : branches_) {
+        require(other.target.parameter != target.parameter || other.target.row + other.target.rows <= target.row ||
+                    target.row + target.rows <= other.target.row,
+                kWhere, "rows ", target.row, " .. ", target.row + target.rows, " of ", target.parameter,
+                " are adapted twice, as ", other.target.name, " and as ", target.name);
+      }
+      const double bound = 1 / std::sqrt(static_cast<double>(weight.cols()));
+      Tensor<T> a(Shape{options.rank, weight.cols()});
+      rng.fill_uniform(a.values(), -bound, bound);
+      branches_.push_back({target, Parameter<T>(std::move(a)),
+                           Parameter<T>(init::constant<T>(Shape{target.rows, options.rank}, T(0)))});
+    }
+    bind(model);
+  }
+
+  /// From now on the adapter is this model's: one of the same parameters, such as a copy. Throws ValueError for a model
+  /// that lacks a target.
+  template <Module M>
+  void bind(const M& model) {
+    const std::map<std::string, const Parameter<T>*> weights = weights_of(model);
+    std::unordered_map<const Node<T>*, Places> bound;
+    for (const Branch& branch : branches_) {
+      const Parameter<T>& weight = find(weights, branch.target);
+      require<ShapeError>(weight.cols() == branch.a.cols(), kWhere, branch.target.parameter, " has shape ",
+                          weight.shape(), ", the adapter's A ", branch.a.shape());
+      Places& places = bound[weight.node().get()];
+      places.weight = weight.node();
+      places.branches.push_back(to_size(&branch - branches_.data()));
+    }
+    bound_ = std::move(bound);
+  }
+
+  [[nodiscard]] const LoraOptions& options() const { return options_; }
+  [[nodiscard]] std::vector<LoraTarget> targets() const {
+    std::vector<LoraTarget> targets;
+    for (const Branch& branch : branches_) targets.push_back(branch.target);
+    return targets;
+  }
+  /// f(target, A, B) for each target.
+  template <class F>
+  void for_each(const F& f) const {
+    for (const Branch& branch : branches_) f(branch.target, branch.a, branch.b);
+  }
+
+  [[nodiscard]] bool adapts(const Node<T>& weight) const override { return bound_.contains(&weight); }
+  [[nodiscard]] Variable<T> apply(const Variable<T>& x, const Variable<T>& weight, const Variable<T>& bias, Index first,
+                                  Index count) const override {
+    Variable<T> z = linear<T>(x, weight, bias, Activation::none, {first, count});
+    for (const std::size_t i : bound_.find(weight.node().get())->second.branches) {
+      const Branch& branch = branches_[i];
+      const Index begin = std::max(first, branch.target.row);
+      const Index end = std::min(first + count, branch.target.row + branch.target.rows);
+      if (begin >= end) continue;
+      z = add_low_rank<T>(
+          std::move(z), dropout(x, options_.dropout), branch.a, branch.b,
+          {.scale = options_.scale(), .column = begin - first, .row = begin - branch.target.row, .count = end - begin});
+    }
+    return z;
+  }
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor&& visitor) {
+    for (auto& branch : self.branches_) {
+      visitor(branch.target.name + ".lora_A.weight", branch.a);
+      visitor(branch.target.name + ".lora_B.weight", branch.b);
+    }
+  }
+
+ private:
+  static constexpr std::string_view kWhere = "lora";
+
+  struct Branch {
+    LoraTarget target;
+    Parameter<T> a, b;
+  };
+  struct Places {
+    std::shared_ptr<const Node<T>> weight;  // so that no other node takes its address
+    std::vector<std::size_t> branches;
+  };
+
+  template <class M>
+  [[nodiscard]] static std::map<std::string, const Parameter<T>*> weights_of(const M& model) {
+    std::map<std::string, const Parameter<T>*> weights;
+    for_each_linear_weight(model,
+                           [&](const std::string& name, const Parameter<T>& weight) { weights[name] = &weight; });
+    return weights;
+  }
+  [[nodiscard]] static const Parameter<T>& find(const std::map<std::string, const Parameter<T>*>& weights,
+                                                const LoraTarget& target) {
+    const auto found = weights.find(target.parameter);
+    require(found != weights.end(), kWhere, "the model has no linear map of the name ", target.parameter);
+    require<ShapeError>(target.row >= 0 && target.rows > 0 && target.row + target.rows <= found->second->rows(), kWhere,
+                        "rows ", target.row, " .. ", target.row + target.rows, " of ", target.parameter,
+                        ", whose shape is ", found->second->shape());
+    return *found->second;
+  }
+
+  LoraOptions options_;
+  std::vector<Branch> branches_;
+  std::unordered_map<const Node<T>*, Places> bound_;
+};
+static_assert(Module<Lora<float>>);
+
+/// Adds an adapter's products to the weights of a model, which then computes without the adapter what it computed with
+/// it, up to rounding, and at its own speed. What `pack_weights` keeps of them is dropped. Keeps the former weights,
+/// so that `undo` gives back the same bits; a merge that is to stay lets them go by ending.
+template <Module M>
+class [[nodiscard]] LoraMerge {
+ public:
+  using T = typename M::ScalarType;
+
+  /// Merges into the model that `lora` is bound to, or another one of the same parameters, to which this keeps a
+  /// reference.
+  LoraMerge(M& model, const Lora<T>& lora) : model_(&model) {
+    lora.for_each([&](const LoraTarget& target, const Parameter<T>&, const Parameter<T>&) {
+      former_.emplace(target.parameter, Tensor<T>());
+    });
+    std::size_t merged_weights = 0;
+    for_each_parameter(model, [&](const std::string& name, Parameter<T>& parameter) {
+      const auto found = former_.find(name);
+      if (found == former_.end()) return;
+      Tensor<T> merged = parameter.value();
+      lora.for_each([&](const LoraTarget& target, const Parameter<T>& a, const Parameter<T>& b) {
+        if (target.parameter != name) return;
+        Tensor<T> scaled = b.value();
+        kernels::scale(scaled.data(), static_cast<T>(lora.options().scale()), scaled.size());
+        kernels::gemm(kernels::as_is(scaled), kernels::as_is(a.value()),
+                      merged.view().middle_rows(target.row, target.rows), {.accumulate = true});
+      });
+      found->second = std::exchange(parameter.mutable_value(), std::move(merged));
+      ++merged_weights;
+    });
+    require(merged_weights == former_.size(), "lora", "the model has ", merged_weights, " of the ", former_.size(),
+            " weights that are adapted");
+  }
+  LoraMerge(const LoraMerge&) = delete;
+  LoraMerge& operator=(const LoraMerge&) = delete;
+  ~LoraMerge() = default;
+
+  /// Gives the model its former weights back; the second time nothing happens. Of several merges of one model the last
+  /// must be undone first: their order is the caller's to keep.
+  void undo() {
+    for_each_parameter(*model_, [&](const std::string& name, Parameter<T>& parameter) {
+      const auto found = former_.find(name);
+      if (found != former_.end()) parameter.mutable_value() = std::move(found->second);
+    });
+    former_.clear();
+  }
+
+ private:
+  M* model_;
+  std::map<std::string, Tensor<T>> former_;
+};
+
+/// A model whose adapter is trained: `loss` uses the adapter, and the parameters are the adapter's, under its names,
+/// and those of the model whose names match a pattern of `trained`, under theirs (a new head, for example). All other
+/// parameters of the model are frozen. Keeps references to both.
+template <Module M>
+class WithLora {
+ public:
+  using ScalarType = typename M::ScalarType;
+
+  /// Throws ValueError for a pattern that matches no parameter.
+  WithLora(M& model, Lora<ScalarType>& lora, std::vector<std::string> trained = {})
+      : model_(&model), lora_(&lora), trained_(std::move(trained)) {
+    freeze(model, "*");
+    for (const std::string& pattern : trained_) unfreeze(model, pattern);
+  }
+
+  template <class B>
+  requires requires(const M& m, const B& batch) { m.loss(batch); }
+  [[nodiscard]] Variable<ScalarType> loss(const B& batch) const {
+    const UseAdapter scope(*lora_);
+    return std::as_const(*model_).loss(batch);
+  }
+  template <class B>
+  requires requires(const M& m, const B& batch, const CrossEntropyOptions& options) { m.loss(batch, options); }
+  [[nodiscard]] Variable<ScalarType> loss(const B& batch, const CrossEntropyOptions& options) const {
+    const UseAdapter scope(*lora_);
+    return std::as_const(*model_).loss(batch, options);
+  }
+
+  [[nodiscard]] const M& model() const { return *model_; }
+  [[nodiscard]] const Lora<ScalarType>& lora() const { return *lora_; }
+  [[nodiscard]] const std::vector<std::string>& trained() const { return trained_; }
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor&& visitor) {
+    const auto visit_trained = [&](auto& model) {
+      for_each_parameter(model, [&](const std::string& name, auto& parameter) {
+        for (const std::string& pattern : self.trained_) {
+          if (matches_pattern(name, pattern)) return visitor(name, parameter);
+        }
+      });
+    };
+    if constexpr (std::is_const_v<Self>) {
+      Lora<ScalarType>::visit(std::as_const(*self.lora_), visitor);
+      visit_trained(std::as_const(*self.model_));
+    } else {
+      Lora<ScalarType>::visit(*self.lora_, visitor);
+      visit_trained(*self.model_);
+    }
+  }
+
+ private:
+  M* model_;
+  Lora<ScalarType>* lora_;
+  std::vector<std::string> trained_;
+};
+
+}}  // namespace rapt::RAPT_ABI

@@ -1,0 +1,152 @@
+/// \file
+/// Multi-head attention (nn/attention.hpp) as ONNX operators, with any option of MultiHeadAttentionOptions but
+/// encodings of distances.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "rapt/core/error.hpp"
+#include "rapt/core/index.hpp"
+#include "rapt/nn/attention.hpp"
+#include "rapt/onnx/layers.hpp"
+#include "rapt/onnx/positions.hpp"
+
+namespace rapt { inline namespace RAPT_ABI { namespace onnx {
+
+/// Keys and values of all tokens that queries may attend to   // [B, K, T, d_k] and [B, K, T, d_v]
+struct KeysValues {
+  Value keys = {}, values = {};
+};
+
+/// What one call of self-attention brings.
+struct SelfAttentionInputs {
+  Value bias = {};           ///< added to scores, [B, 1, L, T] or what broadcasts to it; undefined: nothing
+  RotaryAngles rotary = {};  ///< of the queries' positions, if the layer's are rotary
+  KeysValues past = {};      ///< of the tokens before; undefined: none
+};
+
+/// The result [B, L, D] of self-attention, and keys and values for the next call.
+struct SelfAttention {
+  Value output;
+  KeysValues present;
+};
+
+/// The options with the defaults that the layer puts in.
+[[nodiscard]] inline MultiHeadAttentionOptions completed(MultiHeadAttentionOptions options) {
+  if (options.key_value_heads == 0) options.key_value_heads = options.heads;
+  if (options.head_dim == 0) options.head_dim = options.d_model / options.heads;
+  if (options.value_head_dim == 0) options.value_head_dim = options.head_dim;
+  if (options.scale == 0) options.scale = 1 / std::sqrt(static_cast<double>(options.head_dim));
+  return options;
+}
+
+/// Multi-head attention of the parameters `name`.<...>, whose operators it adds to a graph.
+class AttentionLayer {
+ public:
+  /// Throws ValueError for positions that graphs cannot express.
+  AttentionLayer(ModelGraph& graph, std::string name, const MultiHeadAttentionOptions& options)
+      : graph_(graph), name_(std::move(name)), options_(completed(options)) {
+    require(!std::holds_alternative<RelativePositionEncoding>(options_.positions), "onnx", name_,
+            ": attention that scores encodings of distances cannot be exported");
+  }
+
+  /// Self-attention of x [B, L, D].
+  [[nodiscard]] SelfAttention operator()(const Value& x, const SelfAttentionInputs& inputs) const {
+    const std::vector<Value> parts = project(x, 0, 3);
+    Value queries = heads(parts[0], options_.heads), keys = heads(parts[1], options_.key_value_heads),
+          values = heads(parts[2], options_.key_value_heads);
+    if (const auto& norm = options_.query_key_norm) {
+      queries = rms_norm(graph_, queries, name_ + ".q_norm.weight", norm->epsilon, norm->unit_offset);
+      keys = rms_norm(graph_, keys, name_ + ".k_norm.weight", norm->epsilon, norm->unit_offset);
+    }
+    if (const auto* const rotary = std::get_if<RotaryOptions>(&options_.positions)) {
+      queries = rotate(graph_, queries, inputs.rotary, *rotary, options_.head_dim);
+      keys = rotate(graph_, keys, inputs.rotary, *rotary, options_.head_dim);
+    }
+    if (inputs.past.keys.is_defined()) {
+      keys = graph_.apply("Concat", {inputs.past.keys, keys}, {{"axis", std::int64_t{2}}});
+      values = graph_.apply("Concat", {inputs.past.values, values}, {{"axis", std::int64_t{2}}});
+    }
+    return {attend(queries, {keys, values}, inputs.bias), {keys, values}};
+  }
+
+  /// Keys and values of an encoder's output [B, S, D].
+  [[nodiscard]] KeysValues keys_values(const Value& encoder_output) const {
+    const std::vector<Value> parts = project(encoder_output, 1, 2);
+    return {heads(parts[0], options_.key_value_heads), heads(parts[1], options_.key_value_heads)};
+  }
+  /// Attention of x [B, L, D] to an encoder's output   // [B, L, D]
+  [[nodiscard]] Value cross(const Value& x, const KeysValues& encoder, const Value& bias) const {
+    return attend(heads(project(x, 0, 1).front(), options_.heads), encoder, bias);
+  }
+
+ private:
+  /// `count` of queries (0), keys (1) and values (2), from `first` on, in one product   // each [B, L, columns]
+  [[nodiscard]] std::vector<Value> project(const Value& x, Index first, Index count) const {
+    const Index columns[] = {options_.heads * options_.head_dim, options_.key_value_heads * options_.head_dim,
+                             options_.key_value_heads * options_.value_head_dim};
+    const std::string bias = name_ + "." + std::string(options_.names.in_proj_bias);
+    constexpr const char* kBiases[] = {".query_bias", ".key_bias", ".value_bias"};
+    Index begin = 0, width = 0;
+    std::vector<std::int64_t> sizes;
+    for (Index i = 0; i < first + count; ++i) {
+      if (i < first) begin += columns[i];
+      if (i >= first) width += columns[i], sizes.push_back(columns[i]);
+    }
+    const std::string weight = name_ + "." + std::string(options_.names.in_proj_weight);
+    Value all = graph_.apply("MatMul", {x, graph_.transposed_rows(weight, begin, width)});
+    if (graph_.has(bias)) all = graph_.apply("Add", {all, graph_.elements(bias, begin, width)});
+    if (count == 1) return {with_bias(all, kBiases[first])};
+    std::vector<Value> parts =
+        graph_.apply("Split", {all, graph_.integers(sizes)}, count, {{"axis", std::int64_t{-1}}});
+    for (Index i = 0; i < count; ++i) at(parts, i) = with_bias(at(parts, i), kBiases[first + i]);
+    return parts;
+  }
+  /// x plus a bias of one projection alone, if the layer has it.
+  [[nodiscard]] Value with_bias(const Value& x, const char* name) const {
+    return graph_.has(name_ + name) ? graph_.apply("Add", {x, graph_.weight(name_ + name)}) : x;
+  }
+  /// [B, count, L, d] from [B, L, count * d]
+  [[nodiscard]] Value heads(const Value& x, Index count) const {
+    const Value split = graph_.apply("Reshape", {x, graph_.integers({0, 0, count, -1})});
+    return graph_.apply("Transpose", {split}, {{"perm", std::vector<std::int64_t>{0, 2, 1, 3}}});
+  }
+  /// Each head of keys or values so many times as query heads read it   // [B, H, T, d] from [B, K, T, d]
+  [[nodiscard]] Value repeated(const Value& x, Index columns) const {
+    const Index groups = options_.heads / options_.key_value_heads;
+    if (groups == 1) return x;
+    const Value apart = graph_.apply("Unsqueeze", {x, graph_.integers({2})});
+    const Value copies = graph_.apply("Expand", {apart, graph_.integers({1, 1, groups, 1, 1})});
+    return graph_.apply("Reshape", {copies, graph_.integers({0, options_.heads, -1, columns})});
+  }
+
+  /// The heads, concatenated, times W^O   // [B, L, D] from queries [B, H, L, d_k]
+  [[nodiscard]] Value attend(const Value& queries, const KeysValues& source, const Value& bias) const {
+    const Value keys = graph_.apply("Transpose", {repeated(source.keys, options_.head_dim)},
+                                    {{"perm", std::vector<std::int64_t>{0, 1, 3, 2}}});
+    const Value scaled = options_.scale == 1 ? queries : graph_.apply("Mul", {queries, graph_.number(options_.scale)});
+    Value scores = graph_.apply("MatMul", {scaled, keys});  // [B, H, L, T]
+    if (options_.soft_cap > 0) {
+      const Value cap = graph_.number(options_.soft_cap);
+      scores = graph_.apply("Mul", {graph_.apply("Tanh", {graph_.apply("Div", {scores, cap})}), cap});
+    }
+    if (bias.is_defined()) scores = graph_.apply("Add", {scores, bias});
+    const Value probabilities = graph_.apply("Softmax", {scores}, {{"axis", std::int64_t{-1}}});
+    const Value output = graph_.apply("MatMul", {probabilities, repeated(source.values, options_.value_head_dim)});
+    const Value by_token = graph_.apply("Transpose", {output}, {{"perm", std::vector<std::int64_t>{0, 2, 1, 3}}});
+    const Value joined =
+        graph_.apply("Reshape", {by_token, graph_.integers({0, 0, options_.heads * options_.value_head_dim})});
+    return linear(graph_, joined, name_ + "." + std::string(options_.names.out_proj));
+  }
+
+  ModelGraph& graph_;
+  std::string name_;
+  MultiHeadAttentionOptions options_;
+};
+
+}}}  // namespace rapt::RAPT_ABI::onnx

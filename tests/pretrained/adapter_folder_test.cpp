@@ -1,0 +1,284 @@
+/// \file
+/// LoRA against PEFT: logits with an adapter, its gradients, merging, and the folders both ways.
+// covers: nn/lora.hpp
+// covers: autograd/weight_adapter.hpp
+#include "rapt/pretrained/adapter_folder.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "rapt/autograd/backward.hpp"
+#include "rapt/pretrained/bert.hpp"
+#include "rapt/pretrained/gpt.hpp"
+#include "rapt/pretrained/llama.hpp"
+#include "rapt/pretrained/t5.hpp"
+#include "tests/common/pretrained_case.hpp"
+
+namespace {
+
+using rapt::AdapterNotes;
+using rapt::Index;
+using rapt::Lora;
+using rapt::LoraOptions;
+using rapt::LoraTarget;
+using rapt::Parameter;
+using rapt::Rng;
+using rapt::Shape;
+using rapt::Tensor;
+using rapt::UseAdapter;
+using rapt::Variable;
+using rapt::WithLora;
+using rapt_test::expect_message;
+using rapt_test::PretrainedCase;
+using rapt_test::same_bits;
+using rapt_test::TemporaryFolder;
+
+/// A case, and PEFT's adapter of it as a folder.
+struct LoraCase : PretrainedCase {
+  explicit LoraCase(const std::string& name) : PretrainedCase("lora", name) {
+    const rapt::SafetensorsFile file(std::string(RAPT_GOLDEN_DIR) + "/lora.safetensors");
+    adapter_config = nlohmann::json::parse(file.metadata().at("info")).at("adapters").at(name);
+    const std::string prefix = name + "/adapter/";
+    for (const std::string& stored : file.names()) {
+      if (stored.starts_with(prefix)) adapter.emplace(stored.substr(prefix.size()), file.read<float>(stored));
+    }
+    EXPECT_FALSE(adapter.empty());
+    write_adapter();
+  }
+  void write_adapter() const {
+    std::ofstream(folder_of_adapter.path() / "adapter_config.json") << adapter_config.dump(1);
+    std::vector<rapt::SafetensorsEntry> entries;
+    for (const auto& [name, value] : adapter) entries.emplace_back(name, value.view());
+    rapt::write_safetensors(folder_of_adapter.path() / "adapter_model.safetensors", entries);
+  }
+
+  nlohmann::json adapter_config;
+  std::map<std::string, Tensor<float>> adapter;
+  TemporaryFolder folder_of_adapter;
+};
+
+/// What the file's loss is computed from.
+template <class T>
+rapt::LabelledText batch_for(const rapt::Bert<T>&, const LoraCase& golden) {
+  return {.input = golden.batch("ids", "row_splits"), .labels = golden.ids("targets")};
+}
+template <class M>
+rapt::LanguageBatch batch_for(const M&, const LoraCase& golden) {
+  return {golden.batch("ids", "row_splits"), golden.ids("targets"), golden.ids("rows")};
+}
+template <class T>
+rapt::TranslationBatch batch_for(const rapt::T5<T>&, const LoraCase& golden) {
+  const rapt::TokenBatch all = golden.batch("ids", "row_splits");
+  rapt::TranslationBatch batch;
+  for (Index i = 0; i < all.row_splits.sequences(); ++i) {
+    const auto begin = all.tokens.begin() + all.row_splits.begin(i), end = all.tokens.begin() + all.row_splits.end(i);
+    std::vector<rapt::TokenId> source(begin, end), target(begin, end);
+    std::reverse(source.begin(), source.end());
+    batch.source.push_back(source);
+    batch.target_output.insert(batch.target_output.end(), target.begin(), target.end());
+    target.insert(target.begin(), 0);
+    target.pop_back();
+    batch.target_input.push_back(target);
+  }
+  return batch;
+}
+
+template <class T>
+Tensor<T> logits_of(const rapt::Bert<T>& model, const rapt::LabelledText& batch) {
+  return model.class_logits(model.hidden(batch.input), batch.input.row_splits).value();
+}
+template <class M>
+Tensor<typename M::ScalarType> logits_of(const M& model, const rapt::LanguageBatch& batch) {
+  return model(batch.input).value();
+}
+template <class T>
+Tensor<T> logits_of(const rapt::T5<T>& model, const rapt::TranslationBatch& batch) {
+  return model(batch.source, batch.target_input).value();
+}
+
+/// f(case, model): the cases of all models in float, of two in double.
+template <class T, class F>
+void for_each_lora_case(const F& f) {
+  const auto run = [&]<class M>(const char* name, std::type_identity<M>) {
+    SCOPED_TRACE(name);
+    const LoraCase golden(name);
+    f(golden, rapt::from_pretrained<M>(golden.folder.path()));
+  };
+  run("bert", std::type_identity<rapt::Bert<T>>());
+  run("gpt", std::type_identity<rapt::Gpt<T>>());
+  if constexpr (sizeof(T) == 4) {  // transformers computes parts of the others in float32 whatever the model's type
+    run("llama", std::type_identity<rapt::Llama<T>>());
+    run("t5", std::type_identity<rapt::T5<T>>());
+  }
+  EXPECT_EQ(PretrainedCase::all("lora").size(), 4u);
+}
+
+template <class T, class F>
+void expect_agreement_with_peft(double tolerance, double gradient_tolerance, const F& also) {
+  for_each_lora_case<T>([&](const LoraCase& golden, auto model) {
+    const auto batch = batch_for(model, golden);
+    golden.expect("base_logits", logits_of(model, batch), tolerance);
+    Lora<T> lora = rapt::load_adapter(golden.folder_of_adapter.path(), model);
+    {
+      const UseAdapter scope(lora);
+      golden.expect("logits", logits_of(model, batch), tolerance);
+    }
+    // A head that was trained with the adapter has become the model's; the rest is as it was.
+    const bool has_head = golden.adapter.contains("base_model.model.classifier.weight");
+    const WithLora adapted(model, lora,
+                           has_head ? std::vector<std::string>{"classifier.*"} : std::vector<std::string>{});
+    std::size_t count = 0;
+    {
+      const rapt::Recording scope;
+      const Variable<T> loss = adapted.loss(batch);
+      golden.expect("loss", loss.value(), tolerance);
+      rapt::backward(loss);
+    }
+    rapt::for_each_parameter(adapted, [&](const std::string& name, const Parameter<T>& parameter) {
+      golden.expect("grad/adapter/base_model.model." + name, parameter.grad(), gradient_tolerance,
+                    PretrainedCase::kAmplified);
+      ++count;
+    });
+    EXPECT_EQ(count, golden.adapter.size());
+    rapt::for_each_parameter(model, [&](const std::string& name, const Parameter<T>& parameter) {
+      EXPECT_EQ(parameter.grad().empty(), !(has_head && name.starts_with("classifier."))) << name;
+    });
+    also(golden, model, lora, batch);
+  });
+}
+
+TEST(AdapterFolder, LogitsAndGradientsAgreeWithPeft) {
+  expect_agreement_with_peft<float>(1e-5, 1e-4, [](const LoraCase& golden, auto& model, auto& lora, const auto& batch) {
+    // Merged, the model computes without the adapter what it computed with it, and undone what it computed before.
+    const Tensor<float> before = logits_of(model, batch);
+    rapt::pack_weights(model);
+    std::ignore = logits_of(model, batch);
+    rapt::LoraMerge merge(model, lora);
+    golden.expect("logits", logits_of(model, batch), 1e-5);
+    merge.undo();
+    merge.undo();
+    rapt::pack_weights(model, false);
+    EXPECT_TRUE(same_bits(logits_of(model, batch), before));
+    {
+      const UseAdapter scope(lora);
+      rapt::pack_weights(model);
+      golden.expect("logits", logits_of(model, batch), 1e-5);
+    }
+  });
+}
+
+TEST(AdapterFolder, InDoubleLogitsAndGradientsAgreeWithPeft) {
+  expect_agreement_with_peft<double>(1e-6, 1e-6, [](const auto&...) {});
+}
+
+TEST(AdapterFolder, AFolderIsWrittenAsPeftWritesIt) {
+  for_each_lora_case<float>([](const LoraCase& golden, auto model) {
+    const Lora<float> lora = rapt::load_adapter(golden.folder_of_adapter.path(), model);
+    AdapterNotes notes{.base_model = "some/model", .task_type = golden.adapter_config.at("task_type")};
+    if (golden.adapter.contains("base_model.model.classifier.weight")) notes.trained = {"classifier.*"};
+    const TemporaryFolder saved;
+    rapt::save_adapter(saved.path() / "new", model, lora, notes);
+    const rapt::SafetensorsFile file(saved.path() / "new" / "adapter_model.safetensors");
+    EXPECT_EQ(file.names().size(), golden.adapter.size());
+    for (const auto& [name, value] : golden.adapter) EXPECT_TRUE(same_bits(file.read<float>(name), value)) << name;
+
+    auto written = nlohmann::json::parse(std::ifstream(saved.path() / "new" / "adapter_config.json"));
+    auto wanted = golden.adapter_config;
+    EXPECT_EQ(written.at("base_model_name_or_path"), "some/model");
+    for (const char* key : {"peft_type", "task_type", "r", "lora_alpha", "lora_dropout", "use_rslora", "bias",
+                            "fan_in_fan_out", "inference_mode"}) {
+      EXPECT_EQ(written.at(key), wanted.at(key)) << key;
+    }
+    for (auto* json : {&written, &wanted})
+      std::sort((*json)["target_modules"].begin(), (*json)["target_modules"].end());
+    EXPECT_EQ(written["target_modules"], wanted["target_modules"]);
+
+    // And it is read again.
+    const auto batch = batch_for(model, golden);
+    const Lora<float> again = rapt::load_adapter(saved.path() / "new", model);
+    const UseAdapter scope(again);
+    golden.expect("logits", logits_of(model, batch), 1e-5);
+  });
+}
+
+TEST(AdapterFolder, ModulesAreChosenByPeftsRules) {
+  const LoraCase golden("gpt");
+  const auto model = rapt::from_pretrained<rapt::Gpt<float>>(golden.folder.path());
+  const auto names = [&](const std::vector<std::string>& modules) {
+    std::vector<std::string> found;
+    for (const LoraTarget& target : rapt::adapter_targets(model, modules)) found.push_back(target.name);
+    return found;
+  };
+  EXPECT_EQ(names({"c_attn"}),
+            (std::vector<std::string>{"transformer.h.0.attn.c_attn", "transformer.h.1.attn.c_attn"}));
+  EXPECT_EQ(names({"c_proj"}).size(), 4u);
+  EXPECT_EQ(names({"h.1.mlp.c_proj", "c_attn"}).size(), 3u);
+  expect_message([&] { std::ignore = names({"c_attn", "proj"}); }, {"adapter_targets", "\"proj\"", "c_attn, c_fc"});
+
+  // An entry of "target_modules" stands for nothing that is not adapted.
+  Rng rng(1);
+  const TemporaryFolder saved;
+  rapt::save_adapter(saved.path(), model,
+                     Lora<float>(model, rapt::adapter_targets(model, {"h.1.mlp.c_proj", "c_attn"}), {}, rng));
+  const auto config = nlohmann::json::parse(std::ifstream(saved.path() / "adapter_config.json"));
+  EXPECT_EQ(config.at("target_modules"), (nlohmann::json{"1.mlp.c_proj", "c_attn"}));
+  EXPECT_TRUE(config.at("task_type").is_null());
+}
+
+TEST(AdapterFolder, DamagedFoldersAreRefused) {
+  LoraCase golden("gpt");
+  auto model = rapt::from_pretrained<rapt::Gpt<float>>(golden.folder.path());
+  const auto expect_refusal = [&](const std::vector<std::string>& parts) {
+    golden.write_adapter();
+    expect_message([&] { std::ignore = rapt::load_adapter(golden.folder_of_adapter.path(), model); }, parts);
+  };
+  const nlohmann::json config = golden.adapter_config;
+  const std::vector<std::pair<std::string, nlohmann::json>> changes = {{"peft_type", "IA3"},
+                                                                       {"use_dora", true},
+                                                                       {"bias", "all"},
+                                                                       {"r", 0},
+                                                                       {"r", 2.5},
+                                                                       {"r", "many"},
+                                                                       {"lora_alpha", nullptr},
+                                                                       {"lora_dropout", 1.0},
+                                                                       {"rank_pattern", {{"c_attn", 2}}}};
+  for (const auto& [key, value] : changes) {
+    golden.adapter_config[key] = value;
+    expect_refusal({"load_adapter", "adapter_config.json", key});
+    golden.adapter_config = config;
+  }
+  golden.adapter_config["r"] = 3;
+  expect_refusal({"adapter_model.safetensors", "lora_A.weight", "[4, 12]", "[3, 12]"});
+  golden.adapter_config = config;
+
+  const std::string name = "base_model.model.transformer.h.0.attn.c_attn.lora_A.weight";
+  auto node = golden.adapter.extract(name);
+  expect_refusal({"load_adapter", "there is no \"" + name + "\""});
+  node.key() = "base_model.model.transformer.h.7.attn.c_attn.lora_A.weight";
+  golden.adapter.insert(std::move(node));
+  expect_refusal({"load_adapter", "h.0.attn.c_attn.lora_A", "there is no"});
+  golden.adapter.clear();
+  expect_refusal({"adapts no linear map"});
+}
+
+TEST(AdapterFolder, AModelsOwnNamesAreNoModules) {
+  const LoraCase golden("bert");
+  const auto model = rapt::from_pretrained<rapt::Bert<float>>(golden.folder.path());
+  Rng rng(1);
+  const Lora<float> lora(model, rapt::lora_targets(model, {"*.in_proj_weight"}), {}, rng);
+  const TemporaryFolder saved;
+  expect_message([&] { rapt::save_adapter(saved.path(), model, lora); },
+                 std::vector<std::string>{"save_adapter", "in_proj_weight"});
+}
+
+}  // namespace
