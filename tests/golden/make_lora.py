@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes lora.safetensors: small random models of transformers with LoRA adapters of PEFT, with logits, loss and gradients.
+"""Writes lora.safetensors: small random models of transformers with LoRA adapters of PEFT: logits, loss and gradients.
 
     python tests/golden/make_lora.py [folder]        # default: the folder of this script; needs peft
 

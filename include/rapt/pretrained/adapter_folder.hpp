@@ -28,6 +28,7 @@
 #include "rapt/io/json.hpp"
 #include "rapt/io/safetensors.hpp"
 #include "rapt/nn/lora.hpp"
+#include "rapt/pretrained/config_keys.hpp"
 #include "rapt/pretrained/pretrained.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -220,7 +221,7 @@ void save_adapter(const std::filesystem::path& path, const M& model, const Lora<
                                  {"base_model_name_or_path", text_or_null(notes.base_model)},
                                  {"r", options.rank},
                                  {"lora_alpha", options.alpha},
-                                 {"lora_dropout", options.dropout},
+                                 {"lora_dropout", detail::as_written(options.dropout)},
                                  {"use_rslora", options.rank_stabilized},
                                  {"target_modules", detail::peft_target_modules(all, targets)},
                                  {"modules_to_save", nullptr},

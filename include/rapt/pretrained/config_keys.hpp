@@ -19,6 +19,13 @@
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
+/// The double that is written as the float is: 0.1 for 0.1f. The float must be finite.
+[[nodiscard]] inline double as_written(float value) {
+  char text[32];
+  const auto end = std::to_chars(text, text + sizeof text, value).ptr;
+  return nlohmann::json::parse(text, end).get<double>();
+}
+
 struct ActivationName {
   std::string_view name;
   Activation activation;
@@ -216,17 +223,12 @@ class ConfigWriter {
         if (known.activation == value) return known.name;
       }
       fail("pretrained", '"', key, "\": Hugging Face has no name for the activation ", value);
-    } else if constexpr (std::is_same_v<Value, float>) {        // 0.1f as 0.1
+    } else if constexpr (std::is_same_v<Value, float>) {
       std::ignore = setting_to_json("pretrained", key, value);  // throws unless it is finite
-      return nlohmann::ordered_json::parse(number_text(value)).template get<double>();
+      return as_written(value);
     } else {
       return setting_to_json("pretrained", key, value);
     }
-  }
-  [[nodiscard]] static std::string number_text(float value) {
-    char text[32];
-    const auto end = std::to_chars(text, text + sizeof text, value).ptr;
-    return std::string(text, end);
   }
 
   nlohmann::ordered_json& json_;
