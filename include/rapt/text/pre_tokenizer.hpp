@@ -21,6 +21,7 @@
 #include "rapt/text/character_classes.hpp"
 #include "rapt/text/encoding.hpp"
 #include "rapt/text/normalized_text.hpp"
+#include "rapt/text/normalizer.hpp"
 #include "rapt/text/pattern.hpp"
 #include "rapt/text/piece_cutter.hpp"
 #include "rapt/text/pre_tokenizer_steps.hpp"

@@ -24,7 +24,10 @@ class ModelChoice {
 
   /// Adds a version, with its score if that is known.
   void add(std::string name, Snapshot parameters, std::optional<double> score = {}) {
-    versions_.push_back({std::move(name), std::move(parameters), score});
+    Version& version = versions_.emplace_back();
+    version.name = std::move(name);
+    version.parameters = std::move(parameters);
+    version.score = score;
   }
   /// Adds a version whose parameters `assign` gives to the model, which has its own again afterwards. If `assign`
   /// throws, the model must be as it was, and nothing is added.
