@@ -7,6 +7,7 @@
 
 #include "rapt/autograd/ops/activation.hpp"
 #include "rapt/autograd/ops/add.hpp"
+#include "rapt/autograd/ops/add_low_rank.hpp"
 #include "rapt/autograd/ops/add_norm.hpp"
 #include "rapt/autograd/ops/add_rows.hpp"
 #include "rapt/autograd/ops/attention.hpp"
@@ -309,6 +310,16 @@ std::vector<WrongUse> wrong_uses() {
           attend({3, 6}, {4, 6}, {4, 6}, {2, 1}, {3, 1}, {.mask = {.key_padding_mask = padding}});
         },
         {"[attention] ", "key_padding_mask", "3 elements", "[4, 6]"});
+  wrong("add_low_rank rank",
+        [] {
+          std::ignore = add_low_rank(of({2, 6}), of({2, 3}), of({4, 3}), of({6, 5}));
+        },
+        {"[add_low_rank] ", "[2, 6]", "[2, 3]", "[4, 3]", "[6, 5]"});
+  wrong("add_low_rank columns",
+        [] {
+          std::ignore = add_low_rank(of({2, 6}), of({2, 3}), of({4, 3}), of({6, 4}), {.column = 3, .count = 4});
+        },
+        {"[add_low_rank] ", "columns 3 .. 7", "rows 0 .. 4"});
   wrong("columns",
         [] {
           const Variable qkv = of({2, 6});

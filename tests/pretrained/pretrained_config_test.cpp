@@ -28,8 +28,8 @@ std::string text_of(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
-/// True for keys whose absence means another value than null: Phi-3 has a padding token, decoders begin and end tokens,
-/// Gemma 2 two soft caps.
+/// True for keys whose absence means another value than null: Phi-3 and Gemma have a padding token, decoders begin and
+/// end tokens, Gemma 2 two soft caps.
 bool may_be_null(const std::string& key) {
   return key == "pad_token_id" || key == "bos_token_id" || key == "eos_token_id" || key == "attn_logit_softcapping" ||
          key == "final_logit_softcapping";

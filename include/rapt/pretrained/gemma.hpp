@@ -55,6 +55,9 @@ struct PretrainedFormat<GemmaConfig> {
     key("initializer_range", self.init_std);
     detail::visit_text_tokens(self, key, 2, 1);
     key("pad_token_id", self.pad_token);
+    if constexpr (!kReads) {  // without the key it would be 0
+      if (!self.pad_token) key.constant("pad_token_id", nullptr);
+    }
     key("query_pre_attn_scalar", self.query_scalar);
     if (!gemma3) visit_cap(self.score_cap, "attn_logit_softcapping", key);  // Gemma 3 of transformers does not read it
     visit_cap(self.logit_cap, "final_logit_softcapping", key);
