@@ -40,7 +40,7 @@ RIGHT_BY_CLANG = [  # which has no macro for them
     "-fassociative-math -fno-signed-zeros -fno-trapping-math -freciprocal-math -fapprox-func -fno-honor-infinities",
 ]
 
-UMBRELLAS = ("rapt.hpp", "declarations.hpp", "tokenizer_files.hpp")  # nothing but includes
+UMBRELLAS = ("rapt.hpp", "declarations.hpp", "tokenizer_files.hpp", "export_onnx.hpp")  # nothing but includes
 
 
 def is_clang(compiler):
