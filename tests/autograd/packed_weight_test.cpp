@@ -191,10 +191,10 @@ TEST(PackedWeight, FrozenInPackedFormAloneItPassesGradients) {
     rapt::quantize_weights(model.head, format);
     rapt::drop_unpacked_weights(model.frozen);
     rapt::drop_unpacked_weights(model.head);
-    for (auto [from, to] : {std::pair(&model.frozen, &same.frozen), std::pair(&model.head, &same.head)}) {
-      rapt::for_each_parameter(*to, [&](const std::string& name, auto& parameter) {
+    for (const auto& layers : {std::pair(&model.frozen, &same.frozen), std::pair(&model.head, &same.head)}) {
+      rapt::for_each_parameter(*layers.second, [&](const std::string& name, auto& parameter) {
         if (name != "weight") return;
-        const auto& packed = rapt::packed_operand(from->weight());
+        const auto& packed = rapt::packed_operand(layers.first->weight());
         for (Index i = 0; i < parameter.rows(); ++i) packed.read_column(i, parameter.mutable_value().row(i));
       });
     }

@@ -363,7 +363,7 @@ class SavedModels {
   template <class M>
   [[nodiscard]] auto cases_of(const std::string& kind, const typename M::Config& config) const {
     return [this, kind, config](const std::string& name, const auto& change) {
-      add<M>(kind + "_" + name, config, change);
+      this->template add<M>(kind + "_" + name, config, change);
     };
   }
 
