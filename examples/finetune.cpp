@@ -17,6 +17,7 @@
 #include <rapt/data/labelled_texts.hpp>
 #include <rapt/nn/lora.hpp>
 #include <rapt/nn/transfer.hpp>
+#include <rapt/nn/with_lora.hpp>
 #include <rapt/pipelines/labelled_lines.hpp>
 #include <rapt/pipelines/tokenizer.hpp>
 #include <rapt/pretrained/adapter_folder.hpp>

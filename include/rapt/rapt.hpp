@@ -1,7 +1,7 @@
 /// \file
 /// All of rapt that needs nothing but Eigen and threads, but for rapt/models/{bart,clip,modern_bert,whisper}.hpp and
-/// rapt/nn/lora.hpp, which most programs can do without. Those, text, files and images are included on their own:
-/// rapt/text/..., rapt/io/..., rapt/images/....
+/// rapt/nn/{lora,lora_merge,with_lora}.hpp, which most programs can do without. Those, text, files and images are
+/// included on their own: rapt/text/..., rapt/io/..., rapt/images/....
 #pragma once
 
 #include "rapt/autograd/backward.hpp"

@@ -19,6 +19,7 @@
 #include "rapt/core/memory.hpp"
 #include "rapt/nn/lora.hpp"
 #include "rapt/nn/stack.hpp"
+#include "rapt/nn/with_lora.hpp"
 #include "tests/common/expect_close.hpp"
 #include "tests/common/gradients.hpp"
 
@@ -142,6 +143,53 @@ TEST(Recompute, AnAdaptersGradientsAreTheSameBitsWhereTheStackIsFrozen) {
   const Outcome kept = outcome_of(lora, stack, true, false, 5, &first, &lora);
   expect_same_outcome(kept, outcome_of(lora, stack, true, true, 5, &second, &lora));
   for (const Tensor<float>& value : kept.values) EXPECT_FALSE(value.empty());
+}
+
+TEST(Recompute, SegmentsAndFeaturesAreTheSameBits) {
+  Rng rng(1);
+  BlockOptions options = recomputed_options(false);
+  options.attention.positions = {};
+  const Stack stack(kLayers / 2, options, /*final_norm=*/true, rng, /*layers_each=*/2);
+  const auto outcome = [&](bool recompute, bool features, Index length) {
+    const RowSplits splits = RowSplits::equal(2, length);
+    const Variable first(rapt_test::normal_tensor<float>(Shape{2 * length, kModel}, 2), true);
+    const Variable upstream(rapt_test::normal_tensor<float>(Shape{2 * length, kModel}, 5));
+    rapt::for_each_parameter(stack, [](const std::string&, const Parameter<float>& p) { p.node()->grad = {}; });
+    const std::size_t before = rapt::memory_stats().in_use;
+    rapt::reset_peak_memory();
+    Rng dropout(9);
+    Outcome found;
+    Variable loss;
+    {
+      const rapt::Training training(dropout);
+      const RecomputeActivations scope(recompute);
+      const Variable x = rapt::scale(first, 2.f);
+      Variable y;
+      if (features) {
+        y = stack.features(x, splits, kLayers - 1, {.mask = {.causal = true}});
+      } else {  // two segments, of which the second reads what is cached of the first
+        rapt::SegmentCache<float> cache{{}, RowSplits::equal(2, 0)};
+        for (Index i = 0; i < kLayers; ++i) cache.layers.emplace_back(Shape{0, kModel});
+        const Variable earlier = stack.read_segment(x, splits, cache, cache, length - 1);
+        y = rapt::add(earlier, stack.read_segment(x, splits, cache, cache, length - 1));
+        for (const Tensor<float>& rows : cache.layers) found.values.push_back(rows);
+      }
+      loss = rapt::sum(rapt::multiply(y, upstream));
+    }
+    found.values.push_back(loss.value());
+    rapt::backward(loss);
+    found.peak = rapt::memory_stats().peak_in_use - before;
+    found.streams = dropout.state().streams_taken;
+    found.values.push_back(first.grad());
+    rapt::for_each_parameter(stack,
+                             [&](const std::string&, const Parameter<float>& p) { found.values.push_back(p.grad()); });
+    return found;
+  };
+  for (const bool features : {false, true}) {
+    SCOPED_TRACE(features);
+    expect_same_outcome(outcome(false, features, 5), outcome(true, features, 5));
+    EXPECT_LT(outcome(true, features, 64).peak, outcome(false, features, 64).peak * 7 / 10);
+  }
 }
 
 TEST(Recompute, KeepsLessInMemory) {

@@ -1,6 +1,8 @@
 /// \file
 /// What an adapter does to a model and what it leaves as it is; numbers against PEFT's are in
 /// tests/pretrained/adapter_folder_test.cpp.
+// covers: nn/lora_merge.hpp
+// covers: nn/with_lora.hpp
 #include "rapt/nn/lora.hpp"
 
 #include <gtest/gtest.h>
@@ -14,6 +16,8 @@
 #include "rapt/autograd/backward.hpp"
 #include "rapt/models/gpt.hpp"
 #include "rapt/models/transformer.hpp"
+#include "rapt/nn/lora_merge.hpp"
+#include "rapt/nn/with_lora.hpp"
 #include "rapt/train/trainer.hpp"
 #include "tests/common/expect_close.hpp"
 #include "tests/common/random.hpp"
@@ -226,6 +230,32 @@ TEST(Lora, SeveralMergesAreUndoneInReverse) {
   EXPECT_TRUE(same_bits(model(kLoraInput).value(), with_a));
   first.undo();
   EXPECT_TRUE(same_bits(model(kLoraInput).value(), base));
+}
+
+TEST(Lora, AMergeThatDoesNotFitLeavesTheModelAsItWas) {
+  Gpt<float> model = lora_base();
+  const Lora<float> lora = random_lora(model, 1);
+  Rng rng(1);
+  Gpt<float> shallow({.vocabulary = 11, .positions = 8, .d_model = 12, .layers = 1, .heads = 2}, rng);
+  Gpt<float> narrow({.vocabulary = 11, .positions = 8, .d_model = 12, .layers = 2, .heads = 2, .d_ff = 20}, rng);
+  const auto expect_refusal = [&](Gpt<float>& of, const std::vector<std::string>& parts) {
+    const Gpt<float> before = of;
+    expect_message([&] { const rapt::LoraMerge merge(of, lora); }, parts);
+    std::vector<Tensor<float>> values;
+    rapt::for_each_parameter(before,
+                             [&](const std::string&, const Parameter<float>& p) { values.push_back(p.value()); });
+    std::size_t next = 0;
+    rapt::for_each_parameter(of, [&](const std::string& name, const Parameter<float>& p) {
+      const Tensor<float>& former = values[next++];
+      ASSERT_EQ(p.value().has_elements(), former.has_elements()) << name;
+      EXPECT_TRUE(!former.has_elements() || same_bits(p.value(), former)) << name;
+    });
+  };
+  expect_refusal(shallow, {"[lora_merge]", "layers.1"});
+  expect_refusal(narrow, {"[lora_merge]", "layers.0.linear1.weight", "[20, 12]", "0 .. 48"});
+  rapt::quantize_weights(model);
+  rapt::drop_unpacked_weights(model);
+  expect_refusal(model, {"[lora_merge]", "layers.0", "in_proj_weight", "packed form alone"});
 }
 
 TEST(Lora, WhatDoesNotFitIsRefused) {

@@ -18,6 +18,8 @@
 #include <vector>
 
 #include "rapt/autograd/backward.hpp"
+#include "rapt/nn/lora_merge.hpp"
+#include "rapt/nn/with_lora.hpp"
 #include "rapt/pretrained/bert.hpp"
 #include "rapt/pretrained/gpt.hpp"
 #include "rapt/pretrained/llama.hpp"
@@ -251,12 +253,25 @@ TEST(AdapterFolder, DamagedFoldersAreRefused) {
                                                                        {"r", "many"},
                                                                        {"lora_alpha", nullptr},
                                                                        {"lora_dropout", 1.0},
-                                                                       {"rank_pattern", {{"c_attn", 2}}}};
+                                                                       {"rank_pattern", {{"c_attn", 2}}},
+                                                                       {"init_lora_weights", "pissa"},
+                                                                       {"init_lora_weights", "pissa_niter_16"},
+                                                                       {"init_lora_weights", "olora"},
+                                                                       {"init_lora_weights", "corda"},
+                                                                       {"init_lora_weights", "loftq"},
+                                                                       {"init_lora_weights", "lora_ga"}};
   for (const auto& [key, value] : changes) {
     golden.adapter_config[key] = value;
     expect_refusal({"load_adapter", "adapter_config.json", key});
     golden.adapter_config = config;
   }
+  for (const nlohmann::json& value : {nlohmann::json(true), nlohmann::json(false), nlohmann::json("gaussian"),
+                                      nlohmann::json("eva"), nlohmann::json(nullptr)}) {
+    golden.adapter_config["init_lora_weights"] = value;
+    golden.write_adapter();
+    EXPECT_EQ(rapt::load_adapter(golden.folder_of_adapter.path(), model).targets().size() * 2, golden.adapter.size());
+  }
+  golden.adapter_config = config;
   golden.adapter_config["r"] = 3;
   expect_refusal({"adapter_model.safetensors", "lora_A.weight", "[4, 12]", "[3, 12]"});
   golden.adapter_config = config;
@@ -269,6 +284,69 @@ TEST(AdapterFolder, DamagedFoldersAreRefused) {
   expect_refusal({"load_adapter", "h.0.attn.c_attn.lora_A", "there is no"});
   golden.adapter.clear();
   expect_refusal({"adapts no linear map"});
+}
+
+TEST(AdapterFolder, AFileOfTorchSaveIsRead) {
+  const LoraCase golden("gpt");
+  auto model = rapt::from_pretrained<rapt::Gpt<float>>(golden.folder.path());
+  const std::filesystem::path path = golden.folder_of_adapter.path();
+  std::filesystem::remove(path / "adapter_model.safetensors");
+  expect_message([&] { std::ignore = rapt::load_adapter(path, model); },
+                 {"load_adapter", "no adapter_model.safetensors", "adapter_config.json"});
+  std::filesystem::copy_file(std::string(RAPT_GOLDEN_DIR) + "/adapter_gpt.bin", path / "adapter_model.bin");
+  const Lora<float> lora = rapt::load_adapter(path, model);
+  const UseAdapter scope(lora);
+  golden.expect("logits", logits_of(model, batch_for(model, golden)), 1e-5);
+}
+
+TEST(AdapterFolder, OneParameterOfAModuleBringsTheOthers) {
+  const LoraCase golden("bert");
+  auto model = rapt::from_pretrained<rapt::Bert<float>>(golden.folder.path());
+  const Lora<float> lora = rapt::load_adapter(golden.folder_of_adapter.path(), model);
+  const TemporaryFolder saved;
+  rapt::save_adapter(saved.path(), model, lora, {.trained = {"classifier.weight"}});
+  const rapt::SafetensorsFile file(saved.path() / "adapter_model.safetensors");
+  EXPECT_EQ(file.names().size(), golden.adapter.size());
+  for (const char* name : {"base_model.model.classifier.weight", "base_model.model.classifier.bias"}) {
+    EXPECT_TRUE(same_bits(file.read<float>(name), golden.adapter.at(name))) << name;
+  }
+}
+
+TEST(AdapterFolder, AModelInPackedFormAloneTakesAHeadAndIsNotWritten) {
+  const LoraCase golden("bert");
+  auto model = rapt::from_pretrained<rapt::Bert<float>>(golden.folder.path(), {.weights = rapt::LoadedWeights::int8});
+  const auto has_elements = [&](const std::string& wanted) {
+    bool result = false;
+    rapt::for_each_parameter(model, [&](const std::string& name, const Parameter<float>& parameter) {
+      if (name == wanted) result = parameter.value().has_elements();
+    });
+    return result;
+  };
+  EXPECT_FALSE(has_elements("classifier.weight"));
+  const TemporaryFolder saved;
+  const auto expect_refusal = [&](const auto& write, const std::string& where) {
+    expect_message(write, std::vector<std::string>{where, ".weight", "packed form alone"});
+  };
+  Rng rng(1);
+  const Lora<float> fresh(model, rapt::adapter_targets(model, {"query"}), {}, rng);
+  expect_refusal([&] { rapt::save_adapter(saved.path(), model, fresh, {.trained = {"classifier.weight"}}); },
+                 "[save_adapter] classifier.weight");
+  expect_refusal([&] { rapt::save_pretrained(saved.path(), model); }, "[save_pretrained]");
+  expect_refusal([&] { rapt::save_model(saved.path() / "model", model); }, "[parameter_entries]");
+
+  const Lora<float> lora = rapt::load_adapter(golden.folder_of_adapter.path(), model);
+  EXPECT_TRUE(has_elements("classifier.weight"));
+  EXPECT_FALSE(has_elements("embedding.weight"));
+  {
+    const UseAdapter scope(lora);
+    golden.expect("logits", logits_of(model, batch_for(model, golden)), 0.1);
+  }
+  rapt::save_adapter(saved.path(), model, lora, {.trained = {"classifier.*"}});
+
+  // Its embeddings would be trained: the look-up says so before backward has nowhere to add a gradient.
+  const rapt::Recording scope;
+  expect_message([&] { std::ignore = model.hidden(batch_for(model, golden).input); },
+                 std::vector<std::string>{"packed form alone", "trained"});
 }
 
 TEST(AdapterFolder, AModelsOwnNamesAreNoModules) {

@@ -14,6 +14,7 @@
 #include "rapt/nn/embedding.hpp"
 #include "rapt/nn/lora.hpp"
 #include "rapt/nn/stack.hpp"
+#include "rapt/nn/with_lora.hpp"
 #include "rapt/train/job.hpp"
 #include "tests/common/expect_close.hpp"
 #include "tests/common/temporary_folder.hpp"

@@ -27,7 +27,8 @@ inline bool& recomputes() {
 /// While it lives, stacks on the calling thread that record keep of each block its input and result alone; backward
 /// computes each block a second time when it comes there. Memory for activations is then that of one block and an
 /// [N, D] matrix for each, for about a third more time. Losses and gradients are the same bits, with dropout, too.
-/// Between a loss and its `backward` the model must stay where it is.
+/// Between a loss and its `backward` the model, and the adapter that the loss used (UseAdapter), must stay where they
+/// are, and the precision in force must be the same in both.
 class [[nodiscard]] RecomputeActivations {
  public:
   explicit RecomputeActivations(bool on = true) : previous_(std::exchange(detail::recomputes(), on)) {}

@@ -28,11 +28,13 @@ namespace rapt { inline namespace RAPT_ABI {
 
 using Metadata = std::map<std::string, std::string>;
 
-/// Entries of all parameters, for write_safetensors; they look at the module, which must stay.
+/// Entries of all parameters, for write_safetensors; they look at the module, which must stay. Throws ValueError that
+/// names a parameter that is kept in packed form alone.
 template <Module M>
 [[nodiscard]] std::vector<SafetensorsEntry> parameter_entries(const M& module, const std::string& prefix = "") {
   std::vector<SafetensorsEntry> entries;
   for_each_parameter(module, [&](const std::string& name, const auto& parameter) {
+    require_elements(parameter, prefix + name, "parameter_entries");
     entries.emplace_back(prefix + name, parameter.value().view());
   });
   return entries;

@@ -21,6 +21,7 @@
 #include "rapt/nn/block_kinds.hpp"
 #include "rapt/nn/cache_attention.hpp"
 #include "rapt/nn/linear.hpp"
+#include "rapt/nn/module.hpp"
 #include "rapt/nn/rotary.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -38,6 +39,8 @@ namespace rapt { inline namespace RAPT_ABI {
 template <class T = float, BlockKinds kKinds = kAllKinds>
 class MultiHeadAttention {
  public:
+  static constexpr MatrixUse kMatrixUse = MatrixUse::linear_map;
+
   /// Throws ValueError for options that do not fit. Layers that share a `rotary` of the same options share its table of
   /// cosines and sines; otherwise a layer with rotary positions computes its own.
   MultiHeadAttention(const MultiHeadAttentionOptions& options, Rng& rng, const Rotary<T>* rotary = nullptr)

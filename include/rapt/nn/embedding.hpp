@@ -20,6 +20,8 @@ struct EmbeddingOptions {
 template <class T = float>
 class Embedding {
  public:
+  static constexpr MatrixUse kMatrixUse = MatrixUse::table;
+
   Embedding(Index vocabulary, Index d_model, Rng& rng, const EmbeddingOptions& options = {})
       : scale_(options.scale_by_sqrt_d_model ? std::sqrt(static_cast<T>(d_model)) : T(1)) {
     require(vocabulary > 0 && d_model > 0, "embedding", "sizes must be positive: vocabulary ", vocabulary, ", d_model ",

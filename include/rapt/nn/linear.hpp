@@ -16,6 +16,8 @@ struct LinearOptions {
 template <class T = float>
 class Linear {
  public:
+  static constexpr MatrixUse kMatrixUse = MatrixUse::linear_map;
+
   /// Xavier-uniform weight, zero bias.
   Linear(Index inputs, Index outputs, Rng& rng, const LinearOptions& options = {}) {
     require(inputs > 0 && outputs > 0, "linear", "sizes must be positive: ", inputs, " inputs, ", outputs, " outputs");

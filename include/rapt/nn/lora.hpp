@@ -3,10 +3,12 @@
 /// learned. The weights stay as they are, so that one model serves many tasks, each with an adapter of its own.
 ///
 ///     rapt::Lora<float> lora(model, rapt::lora_targets(model, {"*.in_proj_weight", "*.linear?"}), {.rank = 8}, rng);
-///     rapt::WithLora adapted(model, lora);                    // what a Trainer trains
+///     rapt::WithLora adapted(model, lora);                    // what a Trainer trains (nn/with_lora.hpp)
 ///     ...
 ///     const rapt::UseAdapter scope(lora);                     // calls on this thread use the adapter
 ///     model(batch);
+///
+/// nn/lora_merge.hpp adds the products to the weights themselves.
 #pragma once
 
 #include <algorithm>
@@ -21,17 +23,12 @@
 #include <vector>
 
 #include "rapt/autograd/ops/add_low_rank.hpp"
-#include "rapt/autograd/ops/cross_entropy.hpp"
 #include "rapt/autograd/ops/dropout.hpp"
 #include "rapt/autograd/ops/linear.hpp"
 #include "rapt/autograd/weight_adapter.hpp"
 #include "rapt/core/index.hpp"
-#include "rapt/kernels/elementwise.hpp"
-#include "rapt/kernels/gemm/gemm.hpp"
-#include "rapt/nn/attention.hpp"
 #include "rapt/nn/freeze.hpp"
 #include "rapt/nn/init.hpp"
-#include "rapt/nn/linear.hpp"
 #include "rapt/nn/module.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -54,50 +51,6 @@ struct LoraTarget {
   std::string parameter;    ///< the weight's name in the model
   Index row = 0, rows = 0;  ///< rows row .. row + rows of the weight
 };
-
-namespace detail {
-
-/// The weight of a layer's linear map, or nullptr for layers without one of their own.
-template <class Layer>
-[[nodiscard]] const void* linear_weight(const Layer&) {
-  return nullptr;
-}
-template <class T>
-[[nodiscard]] const void* linear_weight(const Linear<T>& layer) {
-  return &layer.weight();
-}
-template <class T, BlockKinds kKinds>
-[[nodiscard]] const void* linear_weight(const MultiHeadAttention<T, kKinds>& layer) {
-  return &layer.in_proj_weight();
-}
-
-template <class Member, class F>
-void visit_linear_weights(const std::string& name, const Member& member, const F& f) {
-  if constexpr (kIsOptional<Member>) {
-    if (member) visit_linear_weights(name, *member, f);
-  } else if constexpr (kIsVector<Member>) {
-    for (std::size_t i = 0; i < member.size(); ++i) visit_linear_weights(name + "." + std::to_string(i), member[i], f);
-  } else {
-    const void* const weight = linear_weight(member);
-    Member::visit(member, [&](std::string_view part, const auto& inner) {
-      const std::string full = name.empty() ? std::string(part) : name + "." + std::string(part);
-      if constexpr (!kIsParameter<std::remove_cvref_t<decltype(inner)>>) {
-        visit_linear_weights(full, inner, f);
-      } else if (&inner == weight) {
-        f(full, inner);
-      }
-    });
-  }
-}
-
-}  // namespace detail
-
-/// f(name, weight) for every weight [out, in] of a linear map of the model, i.e. of every Linear and of the projections
-/// of every attention layer.
-template <Module M, class F>
-void for_each_linear_weight(const M& model, const F& f) {
-  detail::visit_linear_weights(std::string(), model, f);
-}
 
 /// The whole weights whose names, without a ".weight" at the end, match one of the patterns (see `matches_pattern`).
 /// Throws ValueError for a pattern that matches none.
@@ -251,112 +204,5 @@ class Lora final : public WeightAdapter<T> {
   std::unordered_map<const Node<T>*, Places> bound_;
 };
 static_assert(Module<Lora<float>>);
-
-/// Adds an adapter's products to the weights of a model, which then computes without the adapter what it computed with
-/// it, up to rounding, and at its own speed. What `pack_weights` keeps of them is dropped. Keeps the former weights,
-/// so that `undo` gives back the same bits; a merge that is to stay lets them go by ending.
-template <Module M>
-class [[nodiscard]] LoraMerge {
- public:
-  using T = typename M::ScalarType;
-
-  /// Merges into the model that `lora` is bound to, or another one of the same parameters, to which this keeps a
-  /// reference.
-  LoraMerge(M& model, const Lora<T>& lora) : model_(&model) {
-    lora.for_each([&](const LoraTarget& target, const Parameter<T>&, const Parameter<T>&) {
-      former_.emplace(target.parameter, Tensor<T>());
-    });
-    std::size_t merged_weights = 0;
-    for_each_parameter(model, [&](const std::string& name, Parameter<T>& parameter) {
-      const auto found = former_.find(name);
-      if (found == former_.end()) return;
-      Tensor<T> merged = parameter.value();
-      lora.for_each([&](const LoraTarget& target, const Parameter<T>& a, const Parameter<T>& b) {
-        if (target.parameter != name) return;
-        Tensor<T> scaled = b.value();
-        kernels::scale(scaled.data(), static_cast<T>(lora.options().scale()), scaled.size());
-        kernels::gemm(kernels::as_is(scaled), kernels::as_is(a.value()),
-                      merged.view().middle_rows(target.row, target.rows), {.accumulate = true});
-      });
-      found->second = std::exchange(parameter.mutable_value(), std::move(merged));
-      ++merged_weights;
-    });
-    require(merged_weights == former_.size(), "lora", "the model has ", merged_weights, " of the ", former_.size(),
-            " weights that are adapted");
-  }
-  LoraMerge(const LoraMerge&) = delete;
-  LoraMerge& operator=(const LoraMerge&) = delete;
-  ~LoraMerge() = default;
-
-  /// Gives the model its former weights back; the second time nothing happens. Of several merges of one model the last
-  /// must be undone first: their order is the caller's to keep.
-  void undo() {
-    for_each_parameter(*model_, [&](const std::string& name, Parameter<T>& parameter) {
-      const auto found = former_.find(name);
-      if (found != former_.end()) parameter.mutable_value() = std::move(found->second);
-    });
-    former_.clear();
-  }
-
- private:
-  M* model_;
-  std::map<std::string, Tensor<T>> former_;
-};
-
-/// A model whose adapter is trained: `loss` uses the adapter, and the parameters are the adapter's, under its names,
-/// and those of the model whose names match a pattern of `trained`, under theirs (a new head, for example). All other
-/// parameters of the model are frozen. Keeps references to both.
-template <Module M>
-class WithLora {
- public:
-  using ScalarType = typename M::ScalarType;
-
-  /// Throws ValueError for a pattern that matches no parameter.
-  WithLora(M& model, Lora<ScalarType>& lora, std::vector<std::string> trained = {})
-      : model_(&model), lora_(&lora), trained_(std::move(trained)) {
-    freeze(model, "*");
-    for (const std::string& pattern : trained_) unfreeze(model, pattern);
-  }
-
-  template <class B>
-  requires requires(const M& m, const B& batch) { m.loss(batch); }
-  [[nodiscard]] Variable<ScalarType> loss(const B& batch) const {
-    const UseAdapter scope(*lora_);
-    return std::as_const(*model_).loss(batch);
-  }
-  template <class B>
-  requires requires(const M& m, const B& batch, const CrossEntropyOptions& options) { m.loss(batch, options); }
-  [[nodiscard]] Variable<ScalarType> loss(const B& batch, const CrossEntropyOptions& options) const {
-    const UseAdapter scope(*lora_);
-    return std::as_const(*model_).loss(batch, options);
-  }
-
-  [[nodiscard]] const M& model() const { return *model_; }
-  [[nodiscard]] const Lora<ScalarType>& lora() const { return *lora_; }
-  [[nodiscard]] const std::vector<std::string>& trained() const { return trained_; }
-
-  template <class Self, class Visitor>
-  static void visit(Self& self, Visitor&& visitor) {
-    const auto visit_trained = [&](auto& model) {
-      for_each_parameter(model, [&](const std::string& name, auto& parameter) {
-        for (const std::string& pattern : self.trained_) {
-          if (matches_pattern(name, pattern)) return visitor(name, parameter);
-        }
-      });
-    };
-    if constexpr (std::is_const_v<Self>) {
-      Lora<ScalarType>::visit(std::as_const(*self.lora_), visitor);
-      visit_trained(std::as_const(*self.model_));
-    } else {
-      Lora<ScalarType>::visit(*self.lora_, visitor);
-      visit_trained(*self.model_);
-    }
-  }
-
- private:
-  M* model_;
-  Lora<ScalarType>* lora_;
-  std::vector<std::string> trained_;
-};
 
 }}  // namespace rapt::RAPT_ABI

@@ -8,7 +8,8 @@
 ///       visitor("norm1", self.norm1_);
 ///     }
 ///
-/// Members are parameters, layers, optionals or vectors of layers; their names are joined by dots.
+/// Members are parameters, layers, optionals or vectors of layers; their names are joined by dots. A layer with a
+/// matrix that its ops read as a whole says so in `kMatrixUse`.
 #pragma once
 
 #include <concepts>
@@ -16,6 +17,7 @@
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "rapt/autograd/packed_weight.hpp"
@@ -69,7 +71,24 @@ class Parameter : public Variable<T> {
   }
 };
 
+/// How a layer's ops read the first parameter that its `visit` names: the layer's `static constexpr MatrixUse
+/// kMatrixUse`. All other parameters are read element by element.
+enum class MatrixUse {
+  elements,    ///< anyhow
+  linear_map,  ///< [out, in]: by the op `linear` and by losses of linear maps
+  table,       ///< [rows, D]: by row numbers, and as a linear map's weight
+};
+
 namespace detail {
+
+template <class Layer>
+[[nodiscard]] constexpr MatrixUse matrix_use() {
+  if constexpr (requires { Layer::kMatrixUse; }) {
+    return Layer::kMatrixUse;
+  } else {
+    return MatrixUse::elements;
+  }
+}
 
 struct AnyVisitor {
   template <class Member>
@@ -89,18 +108,21 @@ inline constexpr bool kIsOptional = false;
 template <class T>
 inline constexpr bool kIsOptional<std::optional<T>> = true;
 
+/// f(name, parameter, use) for the parameters of a member; `use` is that of the member itself, if it is a parameter.
 template <class Member, class F>
-void visit_member(const std::string& name, Member& member, const F& f) {
+void visit_member(const std::string& name, Member& member, MatrixUse use, const F& f) {
   using Type = std::remove_cv_t<Member>;
   if constexpr (kIsParameter<Type>) {
-    if (member.defined()) f(name, member);
+    if (member.defined()) f(name, member, use);
   } else if constexpr (kIsOptional<Type>) {
-    if (member) visit_member(name, *member, f);
+    if (member) visit_member(name, *member, use, f);
   } else if constexpr (kIsVector<Type>) {
-    for (std::size_t i = 0; i < member.size(); ++i) visit_member(name + "." + std::to_string(i), member[i], f);
+    for (std::size_t i = 0; i < member.size(); ++i) visit_member(name + "." + std::to_string(i), member[i], use, f);
   } else {
+    MatrixUse next = matrix_use<Type>();
     Type::visit(member, [&](std::string_view part, auto& inner) {
-      visit_member(name.empty() ? std::string(part) : name + "." + std::string(part), inner, f);
+      visit_member(name.empty() ? std::string(part) : name + "." + std::string(part), inner,
+                   std::exchange(next, MatrixUse::elements), f);
     });
   }
 }
@@ -117,7 +139,32 @@ concept Module = requires(M& module, const M& constant) {
 /// f(name, parameter) for every parameter of a module, in the order of `visit`, with its dotted name.
 template <class M, class F>
 requires Module<std::remove_const_t<M>>
-void for_each_parameter(M& module, const F& f) { detail::visit_member(std::string(), module, f); }
+void for_each_parameter(M& module, const F& f) {
+  detail::visit_member(std::string(), module, MatrixUse::elements,
+                       [&](const std::string& name, auto& parameter, MatrixUse) { f(name, parameter); });
+}
+
+/// f(name, weight) for every weight [out, in] of a linear map of the module, i.e. of every Linear and of the
+/// projections of every attention layer.
+template <class M, class F>
+requires Module<std::remove_const_t<M>>
+void for_each_linear_weight(M& module, const F& f) {
+  detail::visit_member(std::string(), module, MatrixUse::elements,
+                       [&](const std::string& name, auto& parameter, MatrixUse use) {
+                         if (use == MatrixUse::linear_map) f(name, parameter);
+                       });
+}
+
+/// f(name, parameter) for every matrix of the module that may be kept in packed form alone: the weights of linear maps
+/// and the tables of embeddings.
+template <class M, class F>
+requires Module<std::remove_const_t<M>>
+void for_each_packable_matrix(M& module, const F& f) {
+  detail::visit_member(std::string(), module, MatrixUse::elements,
+                       [&](const std::string& name, auto& parameter, MatrixUse use) {
+                         if (use != MatrixUse::elements) f(name, parameter);
+                       });
+}
 
 /// How many numbers a module learns.
 template <Module M>
@@ -148,8 +195,8 @@ void pack_weights(M& module, bool keep = true) {
   });
 }
 
-/// As `pack_weights`, in a smaller format whatever the precision. For float: in double the first product throws
-/// ValueError.
+/// As `pack_weights`, with weights of linear maps and tables of embeddings in a smaller format whatever the precision.
+/// For float: in double the first product throws ValueError.
 ///
 /// int8: y_ij = s_i t_j sum_k q_ik r_jk with integers q, r of -127 .. 127, a scale s for each row of x (found anew in
 /// each product) and one t for each output. A quarter of float32's memory and twice bfloat16's rate where the processor
@@ -161,20 +208,24 @@ void pack_weights(M& module, bool keep = true) {
 ///
 /// float16, bfloat16: the weights rounded to 16 bits, by x in float32, or by x in the precision in force where there
 /// are more than eight rows.
+///
+/// Matrices that are kept in packed form alone, as `drop_unpacked_weights` and `from_pretrained` leave them, stay in
+/// the format that they have.
 template <Module M>
 void quantize_weights(M& module, kernels::PackedFormat format = kernels::PackedFormat::int8) {
-  for_each_parameter(module, [&](const std::string&, auto& parameter) {
+  pack_weights(module);
+  for_each_packable_matrix(module, [&](const std::string&, auto& parameter) {
     if (detail::may_pack(parameter)) parameter.node()->packed()->keep(true, format);
   });
 }
 
-/// After `pack_weights` or `quantize_weights`: packs every matrix now, in the precision in force, and gives its own
-/// numbers back. What is left takes half of float32's memory in `medium`. The model can then compute in this precision;
-/// its matrices can no longer be changed, trained, copied for use, or saved. Frozen, they may take part in the training
-/// of other parameters, as those of adapters.
+/// After `pack_weights` or `quantize_weights`: packs every matrix of a linear map and every table of embeddings now, in
+/// the precision in force, and gives its own numbers back. What is left of them takes half of float32's memory in
+/// `medium`. The model can then compute in this precision; these matrices can no longer be changed, trained, copied for
+/// use, or saved. Frozen, they may take part in the training of other parameters, as those of adapters.
 template <Module M>
 void drop_unpacked_weights(M& module) {
-  for_each_parameter(module, [](const std::string& name, auto& parameter) {
+  for_each_packable_matrix(module, [](const std::string& name, auto& parameter) {
     if (!detail::may_pack(parameter)) return;
     require(parameter.node()->packed()->is_kept(), "drop_unpacked_weights", name,
             ": pack_weights or quantize_weights comes first");
@@ -183,6 +234,13 @@ void drop_unpacked_weights(M& module) {
     value = std::remove_cvref_t<decltype(value)>::without_elements(value.shape());
   });
   release_unused_memory();
+}
+
+/// Throws ValueError that names the parameter if its numbers are asked for, but it is kept in packed form alone.
+template <class T>
+void require_elements(const Parameter<T>& parameter, std::string_view name, std::string_view where) {
+  require(parameter.value().has_elements(), where, name, " of shape ", parameter.shape(),
+          " is kept in packed form alone: its numbers are no longer there");
 }
 
 /// Forgets all gradients.

@@ -99,6 +99,8 @@ class SinusoidalPositionalEncoding {
 template <class T = float>
 class LearnedPositionalEncoding {
  public:
+  static constexpr MatrixUse kMatrixUse = MatrixUse::table;
+
   /// `unused`: how many rows of the table stand before the first position's and are never used (BART: 2).
   LearnedPositionalEncoding(Index positions, Index d_model, Rng& rng, Index unused = 0)
       : weight_(init::normal<T>(Shape{unused + positions, d_model}, rng, 0.02)), unused_(unused) {}

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <optional>
 #include <span>
@@ -64,7 +65,7 @@ class Stack {
   [[nodiscard]] Variable<T> operator()(Variable<T> x, const RowSplits& splits,
                                        const StackInputs<T>& inputs = {}) const {
     require_weights(inputs);
-    if (recomputes(inputs)) return normed(recomputed(std::move(x), splits, {}, {}, inputs));
+    if (recomputes(inputs)) return normed(recomputed(layers(), std::move(x), splits, {}, {}, inputs));
     BlockInputs<T> of_block = block_inputs(inputs);
     for (Index i = 0; i < layers(); ++i) {
       capture_weights(inputs, i, of_block);
@@ -77,7 +78,9 @@ class Stack {
   [[nodiscard]] Variable<T> operator()(Variable<T> x, const RowSplits& splits, const Variable<T>& encoder_output,
                                        const RowSplits& encoder_splits, const StackInputs<T>& inputs = {}) const {
     require_weights(inputs);
-    if (recomputes(inputs)) return normed(recomputed(std::move(x), splits, encoder_output, encoder_splits, inputs));
+    if (recomputes(inputs)) {
+      return normed(recomputed(layers(), std::move(x), splits, encoder_output, encoder_splits, inputs));
+    }
     BlockInputs<T> of_block = block_inputs(inputs);
     for (Index i = 0; i < layers(); ++i) {
       capture_weights(inputs, i, of_block);
@@ -94,8 +97,12 @@ class Stack {
     require(layer >= 0 && layer <= layers(), kWhere, "no features of layer ", layer, " of ", layers());
     require(layer == layers() || this->layer(layer).norm_placement() == NormPlacement::pre, kWhere,
             "features are the inputs of pre-norm blocks, layer ", layer, " is a post-norm block");
-    const BlockInputs<T> of_block = block_inputs(inputs);
-    for (Index i = 0; i < layer; ++i) x = this->layer(i)(x, splits, of_block);
+    if (recomputes(inputs)) {
+      x = recomputed(layer, std::move(x), splits, {}, {}, inputs);
+    } else {
+      const BlockInputs<T> of_block = block_inputs(inputs);
+      for (Index i = 0; i < layer; ++i) x = this->layer(i)(x, splits, of_block);
+    }
     return layer == layers() ? normed(std::move(x)) : this->layer(layer).norm()(x);
   }
 
@@ -109,15 +116,29 @@ class Stack {
                         splits.sequences());
     require<ShapeError>(std::ssize(before.layers) == layers(), kWhere, "a cache of ", before.layers.size(),
                         " layers for ", layers());
-    const JoinedRows joined(before.row_splits, splits);
-    SegmentCache<T> cache{{}, detail::last_rows(joined.splits, kept)};
+    const auto joined = std::make_shared<const JoinedRows>(before.row_splits, splits);
+    SegmentCache<T> cache{{}, detail::last_rows(joined->splits, kept)};
+    std::shared_ptr<const detail::KeptInputs<T>> again;  // if backward is to compute the blocks again
+    if (recomputes_activations()) {
+      again =
+          std::make_shared<const detail::KeptInputs<T>>(BlockInputs<T>{.positions = positions}, splits, joined->splits);
+    }
     for (Index i = 0; i < layers(); ++i) {
-      const Variable<T> all =
-          joined.cached.empty()
-              ? x
-              : place_rows<T>({{Variable<T>(at(before.layers, i)), joined.cached}, {x, joined.segment}});
-      cache.layers.push_back(detail::last_rows(all.value(), joined.splits, cache.row_splits));
-      x = layer(i).read_segment(x, splits, all, joined.splits, positions);
+      const auto with_cached = [cached = Variable<T>(at(before.layers, i)), joined](const Variable<T>& segment) {
+        if (joined->cached.empty()) return segment;
+        return place_rows<T>({{cached, joined->cached}, {segment, joined->segment}});
+      };
+      const Variable<T> all = with_cached(x);
+      cache.layers.push_back(detail::last_rows(all.value(), joined->splits, cache.row_splits));
+      if (again == nullptr) {
+        x = layer(i).read_segment(x, splits, all, joined->splits, positions);
+      } else {
+        const auto compute = [block = &layer(i), x, with_cached, again] {
+          return block->read_segment(x, again->splits(), with_cached(x), again->encoder_splits(),
+                                     again->inputs().positions);
+        };
+        x = recompute<T>(compute, graph_inputs(x, Variable<T>(), positions));
+      }
     }
     after = std::move(cache);
     return normed(std::move(x));
@@ -212,19 +233,23 @@ class Stack {
   [[nodiscard]] static bool recomputes(const StackInputs<T>& inputs) {
     return recomputes_activations() && inputs.weights.empty() && inputs.cross_weights.empty();
   }
-  /// All blocks, of whose activations backward computes those of one block at a time again. `encoder_output` may be
-  /// undefined.
-  [[nodiscard]] Variable<T> recomputed(Variable<T> x, const RowSplits& splits, const Variable<T>& encoder_output,
-                                       const RowSplits& encoder_splits, const StackInputs<T>& inputs) const {
+  /// The variables of the graph that a block reads, but for its parameters.
+  static std::array<Variable<T>, 6> graph_inputs(const Variable<T>& x, const Variable<T>& encoder_output,
+                                                 const PositionInputs<T>& positions) {
+    return {x, encoder_output, positions.table, positions.distances, positions.content_bias, positions.position_bias};
+  }
+  /// The first `count` layers, of whose activations backward computes those of one block at a time again.
+  /// `encoder_output` may be undefined.
+  [[nodiscard]] Variable<T> recomputed(Index count, Variable<T> x, const RowSplits& splits,
+                                       const Variable<T>& encoder_output, const RowSplits& encoder_splits,
+                                       const StackInputs<T>& inputs) const {
     const auto kept = std::make_shared<const detail::KeptInputs<T>>(block_inputs(inputs), splits, encoder_splits);
-    const PositionInputs<T>& positions = inputs.positions;
-    for (Index i = 0; i < layers(); ++i) {
+    for (Index i = 0; i < count; ++i) {
       const auto compute = [block = &layer(i), x, encoder_output, kept] {
         if (!encoder_output.defined()) return (*block)(x, kept->splits(), kept->inputs());
         return (*block)(x, kept->splits(), encoder_output, kept->encoder_splits(), kept->inputs());
       };
-      x = recompute<T>(compute, {x, encoder_output, positions.table, positions.distances, positions.content_bias,
-                                 positions.position_bias});
+      x = recompute<T>(compute, graph_inputs(x, encoder_output, inputs.positions));
     }
     return x;
   }

@@ -1,5 +1,6 @@
 /// \file
-/// LoRA adapters in the folders of Hugging Face's PEFT: adapter_config.json and adapter_model.safetensors.
+/// LoRA adapters in the folders of Hugging Face's PEFT: adapter_config.json and adapter_model.safetensors, or
+/// adapter_model.bin, which is only read.
 ///
 /// ```cpp
 /// #include "rapt/pretrained/adapter_folder.hpp"
@@ -7,7 +8,7 @@
 ///
 /// auto llama = rapt::from_pretrained<rapt::Llama<float>>("llama");
 /// rapt::Lora<float> lora(llama, rapt::adapter_targets(llama, {"q_proj", "v_proj"}), {.rank = 16}, rng);
-/// ...                                          // train WithLora(llama, lora)
+/// ...                                          // train WithLora(llama, lora), see nn/with_lora.hpp
 /// rapt::save_adapter("adapter", llama, lora);  // which PEFT loads; load_adapter("adapter", llama) reads PEFT's own
 /// ```
 #pragma once
@@ -27,8 +28,11 @@
 #include "rapt/core/atomic_file.hpp"
 #include "rapt/io/json.hpp"
 #include "rapt/io/safetensors.hpp"
+#include "rapt/io/tensor_file.hpp"
+#include "rapt/io/torch_file.hpp"
 #include "rapt/nn/lora.hpp"
 #include "rapt/pretrained/config_keys.hpp"
+#include "rapt/pretrained/folder_contents.hpp"
 #include "rapt/pretrained/pretrained.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -119,6 +123,13 @@ template <ConfiguredModel M>
     require<IoError>(found == json.end() || !is_set(*found), "load_adapter", file, ": \"", key,
                      "\" is not supported: ", found == json.end() ? "" : describe(*found));
   }
+  // Other ways to begin subtract the first B A from the model's weights, so that the adapter fits those alone.
+  const auto init = json.find("init_lora_weights");
+  const bool is_beside = init == json.end() || init->is_null() || init->is_boolean() || *init == "gaussian" ||
+                         *init == "eva" || *init == "orthogonal";
+  require<IoError>(is_beside, "load_adapter", file,
+                   ": the adapter is for weights that were changed when its training began: \"init_lora_weights\" is ",
+                   init == json.end() ? "" : describe(*init));
   const auto stabilized = json.find("use_rslora");
   const double rank = number("r", 8);
   require<IoError>(rank >= 1 && rank <= 65536 && rank == std::floor(rank), "load_adapter", file,
@@ -130,6 +141,14 @@ template <ConfiguredModel M>
           .alpha = number("lora_alpha", 8),
           .rank_stabilized = stabilized != json.end() && is_set(*stabilized),
           .dropout = static_cast<float>(dropout)};
+}
+
+/// The tensors of an adapter's folder.
+[[nodiscard]] inline TensorFile adapter_tensors(const std::filesystem::path& path, std::string_view where) {
+  const FolderContents contents(path, where, "adapter_config.json and adapter_model.safetensors");
+  if (contents.has("adapter_model.safetensors")) return SafetensorsFile(path / "adapter_model.safetensors");
+  if (contents.has("adapter_model.bin")) return TorchFile(path / "adapter_model.bin");
+  contents.refuse_without("no adapter_model.safetensors");
 }
 
 }  // namespace detail
@@ -172,7 +191,8 @@ struct AdapterNotes {
 
 /// Writes an adapter of a model into a folder, which is made where there is none, so that PEFT loads it. Each file
 /// appears whole or not at all. Parameters of the model itself that match `notes.trained` are written, too, with all of
-/// their module ("modules_to_save").
+/// their module ("modules_to_save"), as PEFT reads it: for a weight also the bias. Throws ValueError that names a
+/// parameter that cannot be written.
 template <ConfiguredModel M>
 void save_adapter(const std::filesystem::path& path, const M& model, const Lora<typename M::ScalarType>& lora,
                   const AdapterNotes& notes = {}) {
@@ -195,21 +215,32 @@ void save_adapter(const std::filesystem::path& path, const M& model, const Lora<
     entries.emplace_back(std::string(detail::kPeftPrefix) + name, parameter.value().view());
   });
   const StoredNames table = PretrainedFormat<typename M::Config>::stored_names(model.config());
+  // f(name, parameter, part): all parts of the model's parameters, by PEFT's names.
+  const auto for_each_part = [&](const auto& f) {
+    for_each_parameter(model, [&](const std::string& name, const Parameter<T>& parameter) {
+      const bool is_row = parameter.shape().rank() == 1;
+      for (StoredPart& part : stored_parts(table, name, is_row ? parameter.size() : parameter.rows())) {
+        part.name = detail::peft_name(model.config(), std::move(part.name));
+        f(name, parameter, part);
+      }
+    });
+  };
+  const auto module_of = [](const std::string& stored) { return stored.substr(0, stored.rfind('.')); };
   std::set<std::string> saved_modules;
-  for_each_parameter(model, [&](const std::string& name, const Parameter<T>& parameter) {
+  for_each_part([&](const std::string& name, const Parameter<T>&, const StoredPart& part) {
     const bool wanted = std::any_of(notes.trained.begin(), notes.trained.end(),
                                     [&](const std::string& pattern) { return matches_pattern(name, pattern); });
-    if (!wanted) return;
-    const bool is_row = parameter.shape().rank() == 1;
-    for (StoredPart& part : stored_parts(table, name, is_row ? parameter.size() : parameter.rows())) {
-      require(!part.transposed && !part.as_row && !part.as_scalar, kWhere, name,
-              " is kept in another layout by Python and cannot be written with an adapter");
-      const std::string stored = detail::peft_name(model.config(), std::move(part.name));
-      saved_modules.insert(stored.substr(0, stored.rfind('.')));
-      entries.emplace_back(std::string(detail::kPeftPrefix) + stored,
-                           is_row ? TensorView<const T>(parameter.value().data() + part.first_row, Shape{part.rows})
-                                  : parameter.value().view().middle_rows(part.first_row, part.rows));
-    }
+    if (wanted) saved_modules.insert(module_of(part.name));
+  });
+  for_each_part([&](const std::string& name, const Parameter<T>& parameter, const StoredPart& part) {
+    if (!saved_modules.contains(module_of(part.name))) return;
+    require(!part.transposed && !part.as_row && !part.as_scalar, kWhere, name,
+            " is kept in another layout by Python and cannot be written with an adapter");
+    require_elements(parameter, name, kWhere);
+    entries.emplace_back(std::string(detail::kPeftPrefix) + part.name,
+                         parameter.shape().rank() == 1
+                             ? TensorView<const T>(parameter.value().data() + part.first_row, Shape{part.rows})
+                             : parameter.value().view().middle_rows(part.first_row, part.rows));
   });
 
   const auto text_or_null = [](const std::string& text) {
@@ -240,7 +271,8 @@ void save_adapter(const std::filesystem::path& path, const M& model, const Lora<
 }
 
 /// The adapter of a folder that PEFT or `save_adapter` has written, for use with this model. Modules that were trained
-/// as a whole beside it ("modules_to_save", a head for example) become the model's.
+/// as a whole beside it ("modules_to_save", a head for example) become the model's; of a model whose matrices are kept
+/// in packed form alone, those of such a module have their numbers again.
 ///
 /// Throws IoError or ShapeError that names the file and what is wrong, before anything is changed: an adapter of
 /// another kind, a module that the model does not have, a missing or surplus tensor, a shape that does not fit.
@@ -251,7 +283,7 @@ template <ConfiguredModel M>
   const std::filesystem::path config_path = path / "adapter_config.json";
   const LoraOptions options =
       detail::lora_options_of(detail::read_json_object(config_path, kWhere), config_path.string());
-  const SafetensorsFile file(path / "adapter_model.safetensors");
+  const TensorFile file = detail::adapter_tensors(path, kWhere);
 
   // Modules are adapted in the model's order, whatever the file's is.
   std::set<std::string, std::less<>> left;
@@ -284,13 +316,17 @@ template <ConfiguredModel M>
   const StoredNames table = PretrainedFormat<typename M::Config>::stored_names(model.config());
   for_each_parameter(model, [&](const std::string& name, Parameter<T>& parameter) {
     const bool is_row = parameter.shape().rank() == 1;
-    for (StoredPart& part : stored_parts(table, name, is_row ? parameter.size() : parameter.rows())) {
+    const Index rows = is_row ? parameter.size() : parameter.rows();
+    Index taken = 0;
+    for (StoredPart& part : stored_parts(table, name, rows)) {
       const std::string stored =
           std::string(detail::kPeftPrefix) + detail::peft_name(model.config(), std::move(part.name));
       if (!left.contains(stored) || part.transposed || part.as_row || part.as_scalar) continue;
       take(stored, is_row ? Shape{part.rows} : Shape{part.rows, parameter.cols()});
       wholes.push_back({&parameter, part.first_row, stored});
+      taken += part.rows;
     }
+    if (taken > 0 && taken < rows) require_elements(parameter, name, kWhere);  // of the other rows
   });
   require<IoError>(left.empty(), kWhere, file.path(), ": the model has no place for ",
                    detail::some_of(std::vector<std::string>(left.begin(), left.end())));
@@ -303,6 +339,7 @@ template <ConfiguredModel M>
   for (const Whole& whole : wholes) {
     const Tensor<T> stored = file.read<T>(whole.stored);
     Tensor<T>& value = whole.parameter->mutable_value();
+    if (!value.has_elements()) value = Tensor<T>(value.shape());
     std::copy_n(stored.data(), stored.size(),
                 value.data() + whole.first_row * (value.shape().rank() == 1 ? 1 : value.cols()));
   }

@@ -128,6 +128,7 @@ void save_pretrained(const std::filesystem::path& path, const M& model) {
   std::vector<Tensor<T>> transposed;
   for_each_parameter(model, [&](const std::string& name, const Parameter<T>& parameter) {
     const bool is_row = parameter.shape().rank() == 1;
+    require_elements(parameter, name, "save_pretrained");
     const TensorView<const T> view = parameter.value().view();
     for (StoredPart& part : stored_parts(table, name, is_row ? parameter.size() : parameter.rows())) {
       if (part.name.starts_with(left_out)) part.name.erase(0, left_out.size());

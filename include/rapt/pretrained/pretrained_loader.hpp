@@ -35,7 +35,8 @@ enum class LoadedWeights {
 /// How `from_pretrained` loads a model.
 struct PretrainedOptions {
   /// Anything but `computed` is for float32 models that serve, or whose matrices are frozen while adapters are trained:
-  /// see `drop_unpacked_weights` for what they can no longer do. Never more than one matrix is held in float32.
+  /// see `drop_unpacked_weights` for what they can no longer do. Matrices that become packed are held in float32 one at
+  /// a time: as the file's tensor, and, if that is only a part of the matrix or its transpose, put together beside it.
   LoadedWeights weights = LoadedWeights::computed;
 };
 
@@ -85,11 +86,14 @@ class PretrainedLoader {
   /// Nothing is changed unless everything fits.
   void load() {
     check();
+    std::set<const Parameter<T>*> packed;
+    if constexpr (std::is_same_v<T, float>) {
+      for_each_packable_matrix(model_, [&](const std::string& name, Parameter<T>& parameter) {
+        if (fill_packed(name, parameter)) packed.insert(&parameter);
+      });
+    }
     for_each_parameter(model_, [&](const std::string& name, Parameter<T>& parameter) {
-      if constexpr (std::is_same_v<T, float>) {
-        if (parameter.shape().rank() == 2 && fill_packed(name, parameter)) return;
-      }
-      fill(name, parameter);
+      if (!packed.contains(&parameter)) fill(name, parameter);
     });
     release_unused_memory();  // what the tensors were read into
   }
@@ -183,8 +187,14 @@ class PretrainedLoader {
     const std::vector<StoredPart> parts = parts_of(name, rows_of(parameter));
     const Shape shape = parameter.shape();
     if (options_.weights != LoadedWeights::stored) {
-      Tensor<T> value(shape);
-      read_parts(parts, value);
+      Tensor<T> value;
+      if (lies_whole(parts)) {
+        value = read_elements<T>(parts[0].name);
+        value.reshape(shape);
+      } else {
+        value = Tensor<T>(shape);
+        read_parts(parts, value);
+      }
       const bool is_int4 = options_.weights == LoadedWeights::int4;
       set_packed(parameter,
                  kernels::PackedOperand<T>(kernels::transposed(value),

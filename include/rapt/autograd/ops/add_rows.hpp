@@ -18,6 +18,7 @@ template <class T>
   require<ShapeError>(x.cols() == table.cols() && x.rows() == static_cast<Index>(rows.size()), "add_rows",
                       "x has shape ", x.shape(), ", the table ", table.shape(), ", row numbers ", rows.size());
   require_rows(rows, table.rows(), "add_rows");
+  require_trainable(table, "add_rows");
   if (!table.value().has_elements()) return add(x, gather_rows(table, rows));  // kept in packed form alone
   const T* from = x.value().data();
   Tensor<T> y = x.elements_to_overwrite();

@@ -27,6 +27,7 @@ template <class T>
 [[nodiscard]] Variable<T> gather_rows(const Variable<T>& table, std::span<const std::int32_t> rows,
                                       std::type_identity_t<T> scale = 1) {
   require_rows(rows, table.rows(), "gather_rows");
+  require_trainable(table, "gather_rows");
   Tensor<T> y(Shape{static_cast<Index>(rows.size()), table.cols()});
   if (table.value().has_elements()) {
     kernels::gather_rows<T>(table.value(), rows, scale, y.data());
