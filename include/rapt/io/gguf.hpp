@@ -32,6 +32,10 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+namespace detail {
+inline constexpr std::string_view kGgufMagic = "GGUF";  // the first bytes of a file
+}
+
 /// A setting of a GGUF file: a number, true or false, a text, or a list of one of them (of true and false as 1 and 0).
 using GgufValue = std::variant<std::int64_t, double, bool, std::string, std::vector<std::int64_t>, std::vector<double>,
                                std::vector<std::string>>;
@@ -44,7 +48,8 @@ class GgufFile : public TensorFile {
   explicit GgufFile(const std::filesystem::path& path)
       : TensorFile(kWhere, "F64, F32, F16, BF16, integers, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K and Q6_K", path) {
     const std::string magic = bytes(4, "the first bytes");
-    check(magic == "GGUF", "is no GGUF file: it begins with ", detail::quote_name(magic), ", wanted is \"GGUF\"");
+    check(magic == detail::kGgufMagic, "is no GGUF file: it begins with ", detail::quote_name(magic), ", wanted is ",
+          detail::quote_name(detail::kGgufMagic));
     const auto version = number<std::uint32_t>();
     check((version & 0xFFFFu) != 0, "has the byte order of another processor (big-endian)");
     check(version == 2 || version == 3, "is of version ", version, "; 2 and 3 are read");
