@@ -19,6 +19,7 @@
 #include <filesystem>
 #include <limits>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -71,6 +72,7 @@ class GgufFile : public TensorFile {
             ": its bytes ", record.begin, " to ", record.end,
             " do not lie within the file's data, which begin at byte ", data_start, " of ", file_bytes());
     }
+    refuse_overlaps(records);
     set_records(std::move(records), data_start);
   }
 
@@ -97,6 +99,19 @@ class GgufFile : public TensorFile {
   template <class... Pieces>
   void check(bool condition, const Pieces&... pieces) const {
     if (!condition) fail<IoError>(kWhere, path(), ": ", pieces...);
+  }
+
+  void refuse_overlaps(std::span<const detail::TensorRecord> records) const {
+    std::vector<const detail::TensorRecord*> by_begin;
+    for (const detail::TensorRecord& record : records) {
+      if (record.begin < record.end) by_begin.push_back(&record);
+    }
+    std::sort(by_begin.begin(), by_begin.end(), [](const auto* a, const auto* b) { return a->begin < b->begin; });
+    for (std::size_t i = 1; i < by_begin.size(); ++i) {
+      const detail::TensorRecord &before = *by_begin[i - 1], &record = *by_begin[i];
+      check(before.end <= record.begin, detail::quote_name(record.name), ": its bytes from ", record.begin,
+            " on overlap those of ", detail::quote_name(before.name), ", which end at ", before.end);
+    }
   }
 
   // Reading of the header, through a buffer.

@@ -1,7 +1,7 @@
 /// \file
 /// The pickles that torch.save writes: a stack machine that makes dictionaries, lists, tuples, numbers, texts and
 /// descriptions of tensors, and nothing else. A pickle can ask for any function of Python to be called; here only the
-/// names in `known_globals` mean something, each to code of this file, and any other name is an error that says it.
+/// names of `is_known` mean something, each to code of this file, and any other name is an error that says it.
 ///
 /// The instructions are those of Python's pickletools (protocols 2 to 5).
 #pragma once
@@ -11,6 +11,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <set>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -82,7 +83,7 @@ struct PickleObject {
   Kind kind = Kind::none;
   std::int64_t integer = 0;  ///< 0 or 1 for boolean
   double number = 0;
-  std::string text = {};
+  std::string_view text = {};  ///< in the bytes of the pickle, or a name that the TorchPickle keeps
   std::vector<Id> items = {};  ///< of tuples and lists; of dictionaries, keys and values by turns
   const TorchDtype* dtype = nullptr;
   std::vector<Index> sizes = {}, strides = {};
@@ -95,8 +96,8 @@ class TorchPickle {
   using Id = Object::Id;
   using Kind = Object::Kind;
 
-  /// Throws IoError `[where] file: ...` for anything but a pickle of what is listed above. `where` and `file` must live
-  /// as long as this.
+  /// Throws IoError `[where] file: ...` for anything but a pickle of what is listed above. `where`, `file` and `bytes`
+  /// must live as long as this.
   TorchPickle(std::string_view where, std::string_view file, std::string_view bytes)
       : where_(where), file_(file), bytes_(bytes) {
     while (!run(next()))
@@ -108,8 +109,11 @@ class TorchPickle {
   [[nodiscard]] const Object& object(Id id) const { return objects_[id]; }
 
  private:
-  /// More objects than a checkpoint has; a bound for the memory that a file can ask for.
-  static constexpr std::size_t kMostObjects = std::size_t{1} << 21;
+  // Bounds for the memory that a file can ask for, beyond what a checkpoint needs: bytes of the objects and of what is
+  // remembered, marks at a time, and the length of a storage's key, which is a number.
+  static constexpr std::size_t kMostBytes = std::size_t{1} << 28, kMostMarks = std::size_t{1} << 16, kMostKey = 64;
+  static constexpr std::size_t kBytesOfRemembered = 64;  // about
+  static constexpr std::size_t kMostSizes = 64;          // of a tensor
 
   template <class... Pieces>
   void check(bool condition, const Pieces&... pieces) const {
@@ -143,8 +147,13 @@ class TorchPickle {
   }
 
   // The stack.
+  void spend(std::size_t bytes) {
+    spent_ += bytes;
+    check(spent_ <= kMostBytes, "makes objects of more than ", kMostBytes, " bytes");
+  }
   Id push(Object object) {
-    check(objects_.size() < kMostObjects, "makes more than ", kMostObjects, " objects");
+    spend(sizeof(Object) + object.items.size() * sizeof(Id) +
+          (object.sizes.size() + object.strides.size()) * sizeof(Index));
     objects_.push_back(std::move(object));
     stack_.push_back(static_cast<Id>(objects_.size() - 1));
     return stack_.back();
@@ -177,10 +186,12 @@ class TorchPickle {
     for (std::size_t i = count; i-- > 0;) items[i] = pop();
     push({.kind = Kind::tuple, .items = std::move(items)});
   }
-  void push_text(std::string_view text, Kind kind = Kind::text) { push({.kind = kind, .text = std::string(text)}); }
+  void push_text(std::string_view text, Kind kind = Kind::text) { push({.kind = kind, .text = text}); }
   void push_integer(std::int64_t value) { push({.kind = Kind::integer, .integer = value}); }
 
-  void remember(std::uint64_t key) { memo_[key] = top(); }
+  void remember(std::uint64_t key) {
+    if (memo_.insert_or_assign(key, top()).second) spend(kBytesOfRemembered);
+  }
   void recall(std::uint64_t key) {
     const auto found = memo_.find(key);
     check(found != memo_.end(), "nothing is remembered as ", key);
@@ -188,6 +199,7 @@ class TorchPickle {
   }
 
   void add(Object& object, const std::vector<Id>& items) {
+    spend(items.size() * sizeof(Id));
     object.items.insert(object.items.end(), items.begin(), items.end());
   }
   void set_items(const std::vector<Id>& items) {
@@ -215,6 +227,7 @@ class TorchPickle {
         root_ = pop();
         return true;
       case '(':  // MARK
+        check(marks_.size() < kMostMarks, "sets more than ", kMostMarks, " marks");
         marks_.push_back(stack_.size());
         return false;
       case '0':  // POP
@@ -314,13 +327,13 @@ class TorchPickle {
       case 'j':  // LONG_BINGET
         return recall(number(4));
       case 'c': {  // GLOBAL
-        const std::string module(line());
+        const std::string_view module = line();
         return push_name(module, line());
       }
       case 0x93: {  // STACK_GLOBAL
-        const std::string name = top_of(Kind::text, "a name").text;
+        const std::string_view name = top_of(Kind::text, "a name").text;
         std::ignore = pop();
-        const std::string module = top_of(Kind::text, "a module's name").text;
+        const std::string_view module = top_of(Kind::text, "a module's name").text;
         std::ignore = pop();
         return push_name(module, name);
       }
@@ -329,7 +342,7 @@ class TorchPickle {
       case 'R': {  // REDUCE
         const Id arguments = pop();
         check(objects_[arguments].kind == Kind::tuple, "calls without a tuple of arguments");
-        const std::string name = top_of(Kind::name, "the name of a function").text;
+        const std::string_view name = top_of(Kind::name, "the name of a function").text;
         std::ignore = pop();
         return call(name, objects_[arguments].items);
       }
@@ -372,9 +385,8 @@ class TorchPickle {
     const std::string full = std::string(module) + "." + std::string(name);
     check(is_known(full), "refers to ", quote_name(full),
           ", which is refused: it is none of the names that torch.save writes for dictionaries, lists, numbers, texts "
-          "and "
-          "tensors, and loading it in Python can run code");
-    push_text(full, Kind::name);
+          "and tensors, and loading it in Python can run code");
+    push_text(*names_.insert(full).first, Kind::name);
   }
 
   [[nodiscard]] const Object& argument(const std::vector<Id>& arguments, std::size_t i, Kind kind,
@@ -383,8 +395,11 @@ class TorchPickle {
     return objects_[arguments[i]];
   }
   [[nodiscard]] std::vector<Index> indices(const std::vector<Id>& arguments, std::size_t i) const {
+    const std::vector<Id>& items = argument(arguments, i, Kind::tuple, "a tuple of sizes").items;
+    check(items.size() <= kMostSizes, "a tensor has ", items.size(), " sizes or strides, at most ", kMostSizes,
+          " are read");
     std::vector<Index> values;
-    for (const Id id : argument(arguments, i, Kind::tuple, "a tuple of sizes").items) {
+    for (const Id id : items) {
       check(objects_[id].kind == Kind::integer && objects_[id].integer >= 0,
             "a size must not be negative: ", objects_[id].integer);
       values.push_back(objects_[id].integer);
@@ -394,28 +409,29 @@ class TorchPickle {
 
   /// ('storage', type, key, device, elements).
   void push_storage(Id id) {
-    check(objects_[id].kind == Kind::tuple, "refers to what is no storage");
-    const std::vector<Id> parts = objects_[id].items;
+    check(objects_[id].kind == Kind::tuple && objects_[id].items.size() == 5, "refers to what is no storage");
+    const std::vector<Id>& parts = objects_[id].items;
     check(argument(parts, 0, Kind::text, "\"storage\"").text == "storage", "refers to what is no storage");
     const std::string_view type = argument(parts, 1, Kind::name, "a storage's type").text;
     const TorchDtype* dtype = torch_dtype(type.substr(std::min<std::size_t>(type.size(), 6)));
     const bool is_untyped = type == "torch.storage.UntypedStorage";
     check(is_untyped || (dtype != nullptr && type.substr(6) == dtype->storage), quote_name(type), " is no storage");
-    const std::string key = argument(parts, 2, Kind::text, "a storage's key").text;
+    const std::string_view key = argument(parts, 2, Kind::text, "a storage's key").text;
+    check(key.size() <= kMostKey, "a storage's key has ", key.size(), " bytes, at most ", kMostKey, " are read");
     const std::int64_t elements = argument(parts, 4, Kind::integer, "a number of elements").integer;
     check(elements >= 0, "a storage must not have a negative number of elements: ", elements);
     push({.kind = Kind::storage, .integer = elements, .text = key, .dtype = is_untyped ? nullptr : dtype});
   }
 
-  void call(const std::string& name, const std::vector<Id>& arguments) {
+  void call(std::string_view name, const std::vector<Id>& arguments) {
     if (name == "collections.OrderedDict") {
       check(arguments.empty(), "OrderedDict has ", arguments.size(), " arguments, wanted are none");
       push({.kind = Kind::dictionary});
     } else if (name == "torch.Size") {
-      std::vector<Id> items = argument(arguments, 0, Kind::tuple, "a tuple").items;
-      push({.kind = Kind::tuple, .items = std::move(items)});
+      std::ignore = argument(arguments, 0, Kind::tuple, "a tuple");
+      stack_.push_back(arguments[0]);
     } else if (name == "torch.device") {
-      push_text(std::string(argument(arguments, 0, Kind::text, "a device").text));
+      push_text(argument(arguments, 0, Kind::text, "a device").text);
     } else if (name.starts_with("torch._utils._rebuild_parameter")) {
       std::ignore = argument(arguments, 0, Kind::tensor, "a tensor");
       stack_.push_back(arguments[0]);
@@ -425,15 +441,27 @@ class TorchPickle {
       check(false, "calls ", quote_name(name), ", which is no function");
     }
   }
-  /// (storage, offset, sizes, strides, needs a gradient, hooks), and the type in v3.
-  void call_rebuild(const std::string& name, const std::vector<Id>& arguments) {
+  /// The last argument of a tensor whose elements are not as the storage has them: {"conj": True, "neg": True}, say.
+  void refuse_flags(const std::vector<Id>& arguments, std::size_t i) const {
+    if (i >= arguments.size() || objects_[arguments[i]].kind == Kind::none) return;
+    const std::vector<Id>& items = argument(arguments, i, Kind::dictionary, "a dictionary of flags").items;
+    for (std::size_t k = 0; k < items.size(); k += 2) {
+      const Object& value = objects_[items[k + 1]];
+      check(value.kind == Kind::boolean && value.integer == 0, "a tensor has the flag ",
+            quote_name(objects_[items[k]].text),
+            ", by which its elements are not those that the file has: save tensor.resolve_conj().resolve_neg()");
+    }
+  }
+  /// (storage, offset, sizes, strides, needs a gradient, hooks), the type in v3, and flags where some are set.
+  void call_rebuild(std::string_view name, const std::vector<Id>& arguments) {
     const Object& storage = argument(arguments, 0, Kind::storage, "a storage");
     const TorchDtype* dtype = storage.dtype;
     if (name.ends_with("_v3")) {
-      const std::string& type = argument(arguments, 6, Kind::name, "an element type").text;
-      dtype = torch_dtype(std::string_view(type).substr(std::min<std::size_t>(type.size(), 6)));
+      const std::string_view type = argument(arguments, 6, Kind::name, "an element type").text;
+      dtype = torch_dtype(type.substr(std::min<std::size_t>(type.size(), 6)));
     }
     check(dtype != nullptr, "a tensor has a storage without a type");
+    refuse_flags(arguments, name.ends_with("_v3") ? 7 : 6);
     const std::int64_t offset = argument(arguments, 1, Kind::integer, "an offset").integer;
     check(offset >= 0, "an offset must not be negative: ", offset);
     Object tensor{.kind = Kind::tensor,
@@ -442,14 +470,15 @@ class TorchPickle {
                   .dtype = dtype,
                   .sizes = indices(arguments, 2),
                   .strides = indices(arguments, 3)};
-    check(tensor.sizes.size() == tensor.strides.size() && tensor.sizes.size() <= 64, "a tensor has ",
-          tensor.sizes.size(), " sizes and ", tensor.strides.size(), " strides; wanted are as many, at most 64");
+    check(tensor.sizes.size() == tensor.strides.size(), "a tensor has ", tensor.sizes.size(), " sizes and ",
+          tensor.strides.size(), " strides; wanted are as many");
     push(std::move(tensor));
   }
 
   std::string_view where_, file_, bytes_;
-  std::size_t at_ = 0;
+  std::size_t at_ = 0, spent_ = 0;
   std::vector<Object> objects_;
+  std::set<std::string> names_;  // texts of names that are known, of which there are few
   std::vector<Id> stack_;
   std::vector<std::size_t> marks_;  // sizes of the stack
   std::unordered_map<std::uint64_t, Id> memo_;
