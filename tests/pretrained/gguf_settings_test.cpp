@@ -1,7 +1,7 @@
 /// \file
 /// What GGUF files say of a model: every check refuses with the values, tokens that a file does not name are null, and
 /// files are known by their magic.
-// covers: pretrained/gguf_model.hpp
+// covers: pretrained/gguf_model.hpp, pretrained/gguf_tokenizer.hpp
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -11,10 +11,12 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "rapt/io/gguf.hpp"
 #include "rapt/pretrained/gguf_model.hpp"
+#include "rapt/pretrained/gguf_tokenizer.hpp"
 #include "tests/common/expect_close.hpp"
 #include "tests/common/gguf_bytes.hpp"
 #include "tests/common/temporary_folder.hpp"
@@ -123,6 +125,25 @@ TEST_F(GgufSettingsTest, PartsOfAModelAreNamed) {
   refuse("m-00001-of-00003.gguf", "the parts \"m-00001-of-00003.gguf\" to \"m-00003-of-00003.gguf\" of a model");
   refuse("m-00001-of-00003.gguf", "llama-gguf-split --merge");
   EXPECT_NO_THROW(config(gguf_model("llama").set("split.count", 1u)));
+}
+
+/// A byte-level tokenizer whose texts begin with `begin`.
+TEST_F(GgufSettingsTest, WhatStandsAroundTexts) {
+  const auto read = [&](const std::string& begin) {
+    GgufBytes file;
+    file.set("tokenizer.ggml.model", std::string("gpt2")).set("tokenizer.ggml.pre", std::string("llama-bpe"));
+    file.set("tokenizer.ggml.tokens", std::vector<std::string>{"a", "b", "ab", begin});
+    file.set("tokenizer.ggml.token_type", std::vector<std::int32_t>{1, 1, 1, 3});
+    file.set("tokenizer.ggml.merges", std::vector<std::string>{"a b"}).set("tokenizer.ggml.bos_token_id", 3u);
+    return rapt::detail::GgufTokenizer(rapt::GgufFile(write(file))).read();
+  };
+  const rapt::PretrainedTokenizer tokenizer = read("<s>");
+  EXPECT_EQ(std::visit([](const auto& one) { return one.encode("ab"); }, tokenizer),
+            (std::vector<rapt::TokenId>{3, 2}));
+  for (const char* text : {"$A", "$B"}) {
+    rapt_test::expect_message<rapt::IoError>([&] { static_cast<void>(read(text)); },
+                                             std::string("\"tokenizer.ggml.bos_token_id\" is the token \"") + text);
+  }
 }
 
 TEST_F(GgufSettingsTest, FilesAreKnownByTheirMagic) {
