@@ -1,5 +1,6 @@
 /// \file
 /// Pickles as bytes: what a pickle can ask for is bounded, and flags of tensors are refused.
+// covers: io/pickle_machine.hpp, io/torch_object.hpp
 #include "rapt/io/torch_pickle.hpp"
 
 #include <gtest/gtest.h>
