@@ -1,7 +1,7 @@
 /// \file
 /// Files of torch.save: every type and view equals what Python reads; files that are damaged, of other formats, or that
 /// would run code are refused with what is wrong.
-// covers: io/zip_directory.hpp, io/tensor_file.hpp, io/tensor_record.hpp
+// covers: io/zip_directory.hpp, io/tensor_file.hpp, io/tensor_record.hpp, io/tensor_view.hpp
 #include "rapt/io/torch_file.hpp"
 
 #include <gtest/gtest.h>
