@@ -7,6 +7,8 @@ torch_types.pt            tensors of every type, views and shared storages, nest
 torch_types.safetensors   the same tensors as Python's torch.load sees them, under the names that TorchFile gives them
 torch_protocol5.pt        some of them by pickle's protocol 5
 torch_old.pt              the format before PyTorch 1.6
+torch_shared.pt           a matrix under two names, two views of it, and a complex matrix, transposed and copied
+torch_negative.pt         a tensor of which the file has the elements of the other sign
 torch_evil.pt             a pickle that would run a command
 torch_llama.bin           the parameters of the case "grouped_tied" of llama.safetensors, as pytorch_model.bin
 """
@@ -77,6 +79,12 @@ def main():
     some = {"views": {name: everything["views"][name] for name in ("base", "transposed")}, "epoch": 7, "large": -2**40}
     torch.save(some, folder / "torch_protocol5.pt", pickle_protocol=5)
     torch.save({"weight": torch.ones(2)}, folder / "torch_old.pt", _use_new_zipfile_serialization=False)
+    shared = torch.arange(6, dtype=torch.float32).reshape(2, 3)
+    complex_values = shared.to(torch.complex128) * (1 + 2j)
+    torch.save({"x": shared, "y": shared, "last": shared[1:], "transposed": shared.t(),
+                "complex": {"transposed": complex_values.t(),
+                                              "copied": complex_values.t().contiguous()}}, folder / "torch_shared.pt")
+    torch.save({"imaginary": torch.tensor([1 + 2j, 3 + 4j]).conj().imag}, folder / "torch_negative.pt")
     torch.save({"weight": torch.ones(2), "evil": Evil()}, folder / "torch_evil.pt")
     prefix = "grouped_tied/param/"
     with safe_open(pathlib.Path(__file__).parent / "llama.safetensors", "pt") as file:

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <cstring>
 #include <fstream>
 #include <iterator>
@@ -13,6 +14,7 @@
 
 #include "rapt/io/safetensors.hpp"
 #include "tests/common/expect_close.hpp"
+#include "tests/common/gguf_bytes.hpp"
 #include "tests/common/temporary_folder.hpp"
 
 namespace {
@@ -52,6 +54,20 @@ TEST(GgufFile, Settings) {
   EXPECT_EQ(file.find<bool>("absent"), nullptr);
   EXPECT_EQ(file.integer("absent", 5), 5);
   expect_message<rapt::IoError>([&] { static_cast<void>(file.find<bool>("text")); }, "\"text\" has a value of another");
+}
+
+TEST(GgufFile, TensorsThatOverlapAreRefused) {
+  const rapt_test::TemporaryFolder folder;
+  const auto write = [&](std::uint64_t second) {
+    rapt_test::GgufBytes file;
+    file.tensor("b", {4}, std::vector<float>(4, 2.0f), second).tensor("none", {0}, {}, 32);
+    file.tensor("a", {16}, std::vector<float>(16, 1.0f), 0);
+    std::ofstream(folder.path() / "x.gguf", std::ios::binary) << file.bytes();
+    return GgufFile(folder.path() / "x.gguf");
+  };
+  EXPECT_EQ(write(64).read<float>("b").values()[0], 2.0f);
+  expect_message<rapt::IoError>([&] { write(32); },
+                                "\"b\": its bytes from 32 on overlap those of \"a\", which end at 64");
 }
 
 TEST(GgufFile, ViewsGatherWholeRowsOfBlocks) {

@@ -1,7 +1,7 @@
 /// \file
 /// Files of torch.save: every type and view equals what Python reads; files that are damaged, of other formats, or that
 /// would run code are refused with what is wrong.
-// covers: io/torch_pickle.hpp, io/zip_directory.hpp, io/tensor_file.hpp, io/tensor_record.hpp
+// covers: io/zip_directory.hpp, io/tensor_file.hpp, io/tensor_record.hpp, io/tensor_view.hpp
 #include "rapt/io/torch_file.hpp"
 
 #include <gtest/gtest.h>
@@ -58,8 +58,33 @@ TEST(TorchFile, ElementsCanBeBorrowedWhereTheyLieAsPythonHasThem) {
     const auto borrowed = file.borrow<float>(name, mapping), read = file.read<float>(name);
     EXPECT_TRUE(std::equal(read.values().begin(), read.values().end(), borrowed.values().begin())) << name;
   }
-  const auto base = file.borrow<float>("views.base", mapping), rows = file.borrow<float>("views.rows", mapping);
-  EXPECT_EQ(rows.data(), base.data() + 6);  // one storage
+}
+
+/// Writing to a borrowed tensor must change no other: of one storage one tensor lies in the mapping.
+TEST(TorchFile, BytesAreBorrowedOnce) {
+  const TorchFile file(torch_golden("torch_shared.pt"));
+  const auto mapping = file.map();
+  auto x = file.borrow<float>("x", mapping);
+  const auto y = file.borrow<float>("y", mapping), last = file.borrow<float>("last", mapping),
+             transposed = file.borrow<float>("transposed", mapping);
+  EXPECT_EQ(file.borrow<float>("x", mapping).data(), x.data());
+  x.fill(99);
+  for (rapt::Index i = 0; i < 6; ++i) EXPECT_EQ(y.data()[i], static_cast<float>(i));
+  for (rapt::Index i = 0; i < 3; ++i) EXPECT_EQ(last.data()[i], static_cast<float>(3 + i));
+  for (rapt::Index i = 0; i < 6; ++i) EXPECT_EQ(transposed.data()[i], static_cast<float>(i % 2 * 3 + i / 2));
+}
+
+TEST(TorchFile, BytesOfViewsAreInRowMajorOrderWhateverTheirType) {
+  const TorchFile file(torch_golden("torch_shared.pt"));
+  EXPECT_EQ(file.dtype("complex.transposed"), rapt::Dtype::kUnknown);
+  EXPECT_EQ(file.dtype_name("complex.transposed"), "complex128");
+  EXPECT_EQ(file.bytes("complex.transposed"), file.bytes("complex.copied"));
+  EXPECT_EQ(file.bytes("complex.copied").size(), 6u * 16);
+}
+
+TEST(TorchFile, ElementsThatTheFileHasWithTheOtherSignAreRefused) {
+  const std::string text = error_text<rapt::IoError>([] { TorchFile{torch_golden("torch_negative.pt")}; });
+  EXPECT_NE(text.find("a tensor has the flag \"neg\""), std::string::npos) << text;
 }
 
 TEST(TorchFile, OtherValuesHaveNames) {

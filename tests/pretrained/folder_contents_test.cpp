@@ -92,7 +92,9 @@ TEST_F(FolderContents, WeightsOfOtherKindsAreNamed) {
          "llama.cpp's files (*.gguf) are opened by their own paths");
   expect({"model.onnx"}, "\"model.onnx\"", "ONNX graphs are not read");
   expect({"rust_model.ot"}, "\"rust_model.ot\"", "weights of other libraries are not read");
-  expect({"adapter_model.safetensors"}, "\"adapter_model.safetensors\"", "an adapter (PEFT)");
+  expect({"adapter_model.safetensors"}, "\"adapter_model.safetensors\"",
+         "an adapter (PEFT) changes the weights of another model and is none itself: open that model with "
+         "from_pretrained and the adapter with load_adapter");
   expect({"model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"},
          "\"model-00001-of-00002.safetensors\", \"model-00002-of-00002.safetensors\"",
          "parts of a model need model.safetensors.index.json");

@@ -19,6 +19,7 @@
 #include <filesystem>
 #include <limits>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -32,6 +33,10 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+namespace detail {
+inline constexpr std::string_view kGgufMagic = "GGUF";  // the first bytes of a file
+}
+
 /// A setting of a GGUF file: a number, true or false, a text, or a list of one of them (of true and false as 1 and 0).
 using GgufValue = std::variant<std::int64_t, double, bool, std::string, std::vector<std::int64_t>, std::vector<double>,
                                std::vector<std::string>>;
@@ -44,7 +49,8 @@ class GgufFile : public TensorFile {
   explicit GgufFile(const std::filesystem::path& path)
       : TensorFile(kWhere, "F64, F32, F16, BF16, integers, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K and Q6_K", path) {
     const std::string magic = bytes(4, "the first bytes");
-    check(magic == "GGUF", "is no GGUF file: it begins with ", detail::quote_name(magic), ", wanted is \"GGUF\"");
+    check(magic == detail::kGgufMagic, "is no GGUF file: it begins with ", detail::quote_name(magic), ", wanted is ",
+          detail::quote_name(detail::kGgufMagic));
     const auto version = number<std::uint32_t>();
     check((version & 0xFFFFu) != 0, "has the byte order of another processor (big-endian)");
     check(version == 2 || version == 3, "is of version ", version, "; 2 and 3 are read");
@@ -66,6 +72,7 @@ class GgufFile : public TensorFile {
             ": its bytes ", record.begin, " to ", record.end,
             " do not lie within the file's data, which begin at byte ", data_start, " of ", file_bytes());
     }
+    refuse_overlaps(records);
     set_records(std::move(records), data_start);
   }
 
@@ -92,6 +99,19 @@ class GgufFile : public TensorFile {
   template <class... Pieces>
   void check(bool condition, const Pieces&... pieces) const {
     if (!condition) fail<IoError>(kWhere, path(), ": ", pieces...);
+  }
+
+  void refuse_overlaps(std::span<const detail::TensorRecord> records) const {
+    std::vector<const detail::TensorRecord*> by_begin;
+    for (const detail::TensorRecord& record : records) {
+      if (record.begin < record.end) by_begin.push_back(&record);
+    }
+    std::sort(by_begin.begin(), by_begin.end(), [](const auto* a, const auto* b) { return a->begin < b->begin; });
+    for (std::size_t i = 1; i < by_begin.size(); ++i) {
+      const detail::TensorRecord &before = *by_begin[i - 1], &record = *by_begin[i];
+      check(before.end <= record.begin, detail::quote_name(record.name), ": its bytes from ", record.begin,
+            " on overlap those of ", detail::quote_name(before.name), ", which end at ", before.end);
+    }
   }
 
   // Reading of the header, through a buffer.

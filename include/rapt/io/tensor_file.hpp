@@ -35,44 +35,11 @@
 #include "rapt/io/dtype.hpp"
 #include "rapt/io/file_element.hpp"
 #include "rapt/io/tensor_record.hpp"
+#include "rapt/io/tensor_view.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
 static_assert(std::endian::native == std::endian::little, "tensors in files are little-endian, and so is rapt");
-
-namespace detail {
-
-[[nodiscard]] inline Index element_count(const TensorRecord& record) {
-  Index count = 1;
-  for (const Index size : record.sizes) count *= size;
-  return count;
-}
-
-/// The bytes of a view's elements in row-major order; `bytes` are those from `begin` to `end`.
-[[nodiscard]] inline std::vector<std::byte> gather_view(const TensorRecord& from, std::span<const std::byte> bytes) {
-  const Index unit = from.blocks != nullptr ? from.blocks->elements : 1;
-  const std::size_t unit_bytes = from.blocks != nullptr ? from.blocks->bytes : bits_of(from.dtype) / 8;
-  std::size_t outer = from.view_sizes.size();
-  Index run = 1;  // elements that lie one behind the other
-  while (outer > 0 && from.view_strides[outer - 1] == run) run *= from.view_sizes[--outer];
-  std::vector<std::byte> gathered(to_size(element_count(from) / unit) * unit_bytes);
-  if (gathered.empty()) return gathered;
-  const std::size_t run_bytes = to_size(run / unit) * unit_bytes;
-  std::vector<Index> index(outer);
-  Index offset = 0;
-  for (std::size_t written = 0; written < gathered.size(); written += run_bytes) {
-    std::memcpy(gathered.data() + written, bytes.data() + to_size(offset / unit) * unit_bytes, run_bytes);
-    for (std::size_t k = outer; k-- > 0;) {  // the next index, the last dimension first
-      offset += from.view_strides[k];
-      if (++index[k] < from.view_sizes[k]) break;
-      offset -= index[k] * from.view_strides[k];
-      index[k] = 0;
-    }
-  }
-  return gathered;
-}
-
-}  // namespace detail
 
 /// The tensors of a file that is open for reading. Elements are read from the disk when asked for, so a file larger
 /// than the memory can be looked into. Reading is const and safe from many threads.
@@ -160,13 +127,14 @@ class TensorFile {
     return {memory, [bytes](const void* at) { ::munmap(const_cast<void*>(at), bytes); }};
   }
   /// The tensor in the mapped file itself, which it keeps; or, if the file stores another type than T or elements that
-  /// are not aligned, as `read`. So is bool, for which a file may have bytes that a program's bool has not.
+  /// are not aligned, as `read`. So is bool, for which a file may have bytes that a program's bool has not. Of tensors
+  /// that share bytes of the file only one lies in the mapping, so that writing to a tensor changes no other.
   template <FileElement T>
   [[nodiscard]] Tensor<T> borrow(std::string_view name, const std::shared_ptr<const void>& mapping) const {
     const detail::TensorRecord& found = record(name);
     const std::uint64_t offset = data_start_ + found.begin;
     const bool is_same = found.dtype == kDtypeOf<T> && !std::is_same_v<T, bool> && found.blocks == nullptr &&
-                         found.view_sizes.empty() && found.added == 0;
+                         found.view_sizes.empty() && found.added == 0 && !found.is_shared;
     if (!is_same || offset % alignof(T) != 0 || found.begin == found.end) return read<T>(name);
     char* elements = static_cast<char*>(const_cast<void*>(mapping.get())) + offset;
     return Tensor<T>::borrowed(reinterpret_cast<T*>(elements), shape(name), mapping);
@@ -187,7 +155,8 @@ class TensorFile {
     const detail::TensorRecord& found = record(name);
     require_half(found);
     const std::uint64_t offset = data_start_ + found.begin;
-    const bool lies_so = found.view_sizes.empty() && offset % alignof(std::uint16_t) == 0 && found.begin != found.end;
+    const bool lies_so = found.view_sizes.empty() && !found.is_shared && offset % alignof(std::uint16_t) == 0 &&
+                         found.begin != found.end;
     if (!lies_so) return read_bits(name);
     char* elements = static_cast<char*>(const_cast<void*>(mapping.get())) + offset;
     return Tensor<std::uint16_t>::borrowed(reinterpret_cast<std::uint16_t*>(elements), shape(name), mapping);
@@ -229,6 +198,7 @@ class TensorFile {
       require<IoError>(is_new, where_, path_, ": ", detail::quote_name(records_[i].name), ": the name stands twice");
       data_bytes_ = std::max(data_bytes_, records_[i].end);
     }
+    find_shared();
   }
 
   void read_bytes(std::uint64_t offset, void* target, std::uint64_t bytes) const {
@@ -245,6 +215,22 @@ class TensorFile {
   }
 
  private:
+  /// Of tensors that have bytes in common, the one that begins first, of those the first in the file, may be borrowed.
+  void find_shared() {
+    std::vector<detail::TensorRecord*> by_begin;
+    for (detail::TensorRecord& record : records_) {
+      record.is_shared = false;
+      if (record.view_sizes.empty() && record.begin < record.end) by_begin.push_back(&record);
+    }
+    std::stable_sort(by_begin.begin(), by_begin.end(),
+                     [](const auto* a, const auto* b) { return a->begin < b->begin; });
+    std::uint64_t end = 0;
+    for (detail::TensorRecord* const record : by_begin) {
+      record->is_shared = record->begin < end;
+      if (!record->is_shared) end = record->end;
+    }
+  }
+
   [[nodiscard]] const detail::TensorRecord& record(std::string_view name) const {
     const auto found = index_.find(name);
     if (found == index_.end()) {

@@ -45,7 +45,9 @@ struct TensorRecord {
   /// If not empty, the elements in row-major order are those of a tensor of these sizes, of which index i of dimension
   /// k lies i * view_strides[k] elements behind `begin`. Runs of whole blocks stay together.
   std::vector<Index> view_sizes = {}, view_strides = {};
-  float added = 0;  ///< is added to the elements when they are read
+  std::size_t view_unit = 0;  ///< bytes of an element of a view; 0: what dtype or blocks say
+  bool is_shared = false;     ///< its bytes are also another tensor's, which alone may be borrowed
+  float added = 0;            ///< is added to the elements when they are read
 };
 
 /// Bytes that elements of a type and of these sizes take, nothing for an unknown type. `check(condition, pieces...)`

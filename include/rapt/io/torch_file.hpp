@@ -134,7 +134,7 @@ class TorchFile : public TensorFile {
       case Kind::dictionary:
         for (std::size_t i = 0; i < object.items.size(); i += 2) {
           const Object& key = pickle.object(object.items[i]);
-          add_item(key.kind == Kind::text ? key.text : std::to_string(key.integer), object.items[i + 1]);
+          add_item(key.kind == Kind::text ? std::string(key.text) : std::to_string(key.integer), object.items[i + 1]);
         }
         return;
       case Kind::tuple:
@@ -156,7 +156,7 @@ class TorchFile : public TensorFile {
       case Kind::text:
       case Kind::bytes:
       case Kind::name:  // of an element type, "torch.float32"
-        values_[name] = object.text;
+        values_[name] = std::string(object.text);
         return;
       case Kind::storage:  // has no sizes: tensors are what is read
         return;
@@ -166,7 +166,7 @@ class TorchFile : public TensorFile {
   [[nodiscard]] detail::TensorRecord record_of(const Object& tensor, const Object& storage,
                                                const detail::ZipDirectory& zip, const std::string& name) const {
     const std::string quoted = detail::quote_name(name);
-    const auto member = zip.members().find(root_ + "data/" + storage.text);
+    const auto member = zip.members().find(root_ + "data/" + std::string(storage.text));
     check(member != zip.members().end(), quoted, ": the file has no storage ", detail::quote_name(storage.text));
     const detail::TorchDtype& dtype = *tensor.dtype;
     const std::uint64_t stored = member->second.bytes / dtype.bytes;  // elements
@@ -201,9 +201,10 @@ class TorchFile : public TensorFile {
                                 .sizes = tensor.sizes,
                                 .begin = member->second.begin + offset * dtype.bytes};
     record.end = record.begin + span * dtype.bytes;
-    if (!is_empty && dtype.dtype != Dtype::kUnknown && !is_row_major(tensor)) {
+    if (!is_empty && !is_row_major(tensor)) {
       record.view_sizes = tensor.sizes;
       record.view_strides = tensor.strides;
+      record.view_unit = dtype.bytes;
     }
     return record;
   }

@@ -81,8 +81,8 @@ struct ForeignWeights {
 /// In order: the first kind that a folder has is what it is about.
 inline constexpr ForeignWeights kForeignWeights[] = {
     {[](std::string_view name) { return name.starts_with("adapter_model."); },
-     "an adapter (PEFT) changes the weights of another model and is none itself: merge_and_unload() and "
-     "save_pretrained() of peft write the merged model"},
+     "an adapter (PEFT) changes the weights of another model and is none itself: open that model with from_pretrained "
+     "and the adapter with load_adapter"},
     {[](std::string_view name) { return name.starts_with("model-") && name.ends_with(".safetensors"); },
      "parts of a model need model.safetensors.index.json, which says what is in which"},
     {[](std::string_view name) { return name.ends_with(".safetensors"); },

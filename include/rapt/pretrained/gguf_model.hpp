@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <numbers>
 #include <string>
@@ -26,10 +27,16 @@
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
-/// True for the path of a file with GGUF's ending.
+/// True for a file that begins with GGUF's magic, whatever its name, and for a path with GGUF's ending that is no
+/// folder: opening it as a GGUF file says what is wrong with it.
 [[nodiscard]] inline bool is_gguf(const std::filesystem::path& path) {
   std::error_code error;
-  return path.extension() == ".gguf" && std::filesystem::is_regular_file(path, error);
+  const std::filesystem::file_status status = std::filesystem::status(path, error);
+  if (path.extension() == ".gguf") return !std::filesystem::is_directory(status);
+  if (!std::filesystem::is_regular_file(status)) return false;
+  std::array<char, 4> magic{};
+  std::ifstream(path, std::ios::binary).read(magic.data(), magic.size());
+  return std::string_view(magic.data(), magic.size()) == kGgufMagic;
 }
 
 /// An architecture of llama.cpp, and the "model_type" of its folders.
@@ -45,8 +52,9 @@ class GgufSettings {
  public:
   using Json = nlohmann::json;
 
-  /// The file must outlive this. Throws IoError for a model of another architecture.
+  /// The file must outlive this. Throws IoError for a model of another architecture and for a part of a model.
   explicit GgufSettings(const GgufFile& file) : file_(file) {
+    refuse_parts();
     const auto* const name = file.find<std::string>("general.architecture");
     std::string known;
     for (const GgufArchitecture& one : kGgufArchitectures) {
@@ -100,6 +108,23 @@ class GgufSettings {
  private:
   static constexpr std::string_view kWhere = "gguf";
 
+  /// llama-gguf-split writes the parts NAME-00001-of-00003.gguf, ...; the first one has the settings.
+  void refuse_parts() const {
+    const std::int64_t count = file_.integer("split.count", 1);
+    if (count <= 1) return;
+    const auto digits = [](std::int64_t number) {
+      const std::string text = std::to_string(number);
+      return std::string(5 - std::min<std::size_t>(text.size(), 5), '0') + text;
+    };
+    const std::string ending = "-of-" + digits(count) + ".gguf";
+    std::string name = std::filesystem::path(file_.path()).filename().string();
+    if (name.size() > ending.size() + 6 && name.ends_with(ending)) name.resize(name.size() - ending.size() - 6);
+    fail<IoError>(kWhere, file_.path(), ": split.count is ", count, ": this is one of the parts ",
+                  quote_name(name + "-" + digits(1) + ending), " to ", quote_name(name + "-" + digits(count) + ending),
+                  " of a model; \"llama-gguf-split --merge\" of llama.cpp, given the first part and the name of a new "
+                  "file, makes one file of them, which can be read");
+  }
+
   [[nodiscard]] std::string key(std::string_view name) const {
     return std::string(architecture_.name) + "." + std::string(name);
   }
@@ -119,7 +144,11 @@ class GgufSettings {
   }
   [[nodiscard]] std::int64_t head_dim() const {
     const std::int64_t width = wanted("embedding_length"), heads = this->heads();
-    return integer("attention.key_length", width / heads);
+    const std::int64_t columns = integer("attention.key_length", width / heads);
+    require<IoError>(columns >= 2, kWhere, file_.path(), ": a head has ", columns, " columns (",
+                     quote_name(key("attention.key_length")), ", or ", width, " / ", heads,
+                     "), wanted are at least 2, as positions rotate pairs of columns");
+    return columns;
   }
 
   /// What llama.cpp knows of Gemma's models and does not write: the largest ones divide queries by the root of the
@@ -192,19 +221,21 @@ class GgufSettings {
             {"original_max_position_embeddings", static_cast<std::int64_t>(kOriginal)}};
   }
 
-  /// Texts end with the end token and, of models that chat, with the ends of turns and messages.
+  /// Texts end with the end token and, of models that chat, with the ends of turns and messages. A token that the file
+  /// does not name is null, so that no default of transformers stands for it.
   void add_tokens(Json& json) const {
-    const auto add = [&](const char* name, const char* ours) {
-      if (const auto* const id = file_.find<std::int64_t>(std::string("tokenizer.ggml.") + name)) json[ours] = *id;
+    const auto token = [&](const char* name) {
+      const auto* const id = file_.find<std::int64_t>(std::string("tokenizer.ggml.") + name);
+      return id == nullptr ? Json() : Json(*id);
     };
-    add("bos_token_id", "bos_token_id");
-    add("padding_token_id", "pad_token_id");
+    json["bos_token_id"] = token("bos_token_id");
+    json["pad_token_id"] = token("padding_token_id");
     Json ends = Json::array();
     for (const char* name : {"eos_token_id", "eot_token_id", "eom_token_id"}) {
-      const auto* const id = file_.find<std::int64_t>(std::string("tokenizer.ggml.") + name);
-      if (id != nullptr && std::find(ends.begin(), ends.end(), *id) == ends.end()) ends.push_back(*id);
+      const Json id = token(name);
+      if (!id.is_null() && std::find(ends.begin(), ends.end(), id) == ends.end()) ends.push_back(id);
     }
-    if (!ends.empty()) json["eos_token_id"] = ends;
+    json["eos_token_id"] = ends.empty() ? Json() : ends;
   }
 
   const GgufFile& file_;

@@ -19,6 +19,7 @@
 #include "rapt/io/gguf.hpp"
 #include "rapt/pretrained/tokenizer_json.hpp"
 #include "rapt/pretrained/tokenizer_json_file.hpp"
+#include "rapt/pretrained/tokenizer_json_writer.hpp"
 #include "rapt/text/added_tokens.hpp"
 #include "rapt/text/byte_level_split.hpp"
 #include "rapt/text/sentencepiece.hpp"
@@ -95,7 +96,10 @@ class GgufTokenizer {
     if (id == nullptr) return {};
     check(*id >= 0 && *id < std::ssize(*tokens_), quote_name(key(name)), " is ", *id, ", the file has ",
           tokens_->size(), " tokens");
-    return at(*tokens_, *id);
+    const std::string& token = at(*tokens_, *id);
+    check(token != "$A" && token != "$B", quote_name(key(name)), " is the token ", quote_name(token),
+          ", which stands for a text in tokenizer.json and cannot be a special token");
+    return token;
   }
 
   /// What stands around a text.
@@ -159,7 +163,8 @@ class GgufTokenizer {
     Json json = {{"added_tokens", std::move(added)},
                  {"normalizer", split->is_composed ? Json::object({{"type", "NFC"}}) : Json()},
                  {"pre_tokenizer", {{"type", "Sequence"}, {"pretokenizers", std::move(steps)}}},
-                 {"post_processor", templates(vocabulary, split->begins)},
+                 {"post_processor", templates_to_json(around("$A", split->begins), around_pair(split->begins),
+                                                      [&](const std::string& token) { return vocabulary[token]; })},
                  {"decoder", {{"type", "ByteLevel"}}},
                  {"model",
                   {{"type", "BPE"},
@@ -167,25 +172,6 @@ class GgufTokenizer {
                    {"merges", *merges},
                    {"vocab", std::move(vocabulary)}}}};
     return TokenizerJsonReader(TokenizerJson(std::move(json), file_.path())).read();
-  }
-  [[nodiscard]] Json templates(const Json& vocabulary, bool begins) const {
-    Json special = Json::object();
-    const auto pieces_of = [&](const std::vector<TemplatePiece>& pieces) {
-      Json list = Json::array();
-      for (const TemplatePiece& piece : pieces) {
-        const bool is_text = piece.text == "$A" || piece.text == "$B";
-        list.push_back({{is_text ? "Sequence" : "SpecialToken",
-                         {{"id", is_text ? piece.text.substr(1) : piece.text}, {"type_id", 0u}}}});
-        if (is_text) continue;
-        special[piece.text] = {{"ids", Json::array({vocabulary[piece.text]})}, {"tokens", Json::array({piece.text})}};
-      }
-      return list;
-    };
-    Json single = pieces_of(around("$A", begins)), pair = pieces_of(around_pair(begins));
-    return {{"type", "TemplateProcessing"},
-            {"single", std::move(single)},
-            {"pair", std::move(pair)},
-            {"special_tokens", std::move(special)}};
   }
 
   const GgufFile& file_;

@@ -30,8 +30,8 @@ namespace rapt { inline namespace RAPT_ABI {
 /// A folder, or a GGUF file, opened for reading: its configuration, and its tensors whatever files they are in.
 class PretrainedFolder {
  public:
-  /// Throws IoError that names the file for a malformed config.json, index or safetensors file; where one is missing,
-  /// the message says what the folder has instead and what would be right.
+  /// Throws IoError that names the file for a malformed config.json or index and for a malformed file of safetensors,
+  /// torch.save or GGUF; where one is missing, the message says what the folder has instead and what would be right.
   explicit PretrainedFolder(const std::filesystem::path& path) : path_(path), config_path_(path / "config.json") {
     if (detail::is_gguf(path)) {
       GgufFile file(path);

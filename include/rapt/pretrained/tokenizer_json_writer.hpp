@@ -49,27 +49,33 @@ template <class Tokenizer>
   for (const TemplatePiece& piece : pieces) {
     const bool is_text = piece.text == "$A" || piece.text == "$B";
     list.push_back({{is_text ? "Sequence" : "SpecialToken",
-                     {{"id", is_text ? piece.text.substr(1) : piece.text}, {"type_id", piece.type}}}});
+                     {{"id", is_text ? piece.text.substr(1) : piece.text}, {"type_id", to_size(piece.type)}}}});
   }
   return list;
 }
 
-/// The TemplateProcessing of a tokenizer.
-template <class Tokenizer>
-[[nodiscard]] nlohmann::ordered_json templates_to_json(const Tokenizer& tokenizer) {
+/// The TemplateProcessing of what stands around one text and around two; `id_of(token)` is the id of a token.
+template <class IdOf>
+[[nodiscard]] nlohmann::ordered_json templates_to_json(std::span<const TemplatePiece> single,
+                                                       std::span<const TemplatePiece> pair, const IdOf& id_of) {
   nlohmann::ordered_json special = nlohmann::ordered_json::object();
-  for (const auto* pieces : {&tokenizer.options().single, &tokenizer.options().pair}) {
-    for (const TemplatePiece& piece : *pieces) {
+  for (const auto& pieces : {single, pair}) {
+    for (const TemplatePiece& piece : pieces) {
       if (piece.text == "$A" || piece.text == "$B") continue;
       special[piece.text] = {{"id", piece.text},
-                             {"ids", nlohmann::json::array({tokenizer.id(piece.text)})},
+                             {"ids", nlohmann::json::array({id_of(piece.text)})},
                              {"tokens", nlohmann::json::array({piece.text})}};
     }
   }
   return {{"type", "TemplateProcessing"},
-          {"single", template_to_json(tokenizer.options().single)},
-          {"pair", template_to_json(tokenizer.options().pair)},
+          {"single", template_to_json(single)},
+          {"pair", template_to_json(pair)},
           {"special_tokens", special}};
+}
+template <class Tokenizer>
+[[nodiscard]] nlohmann::ordered_json templates_to_json(const Tokenizer& tokenizer) {
+  return templates_to_json(tokenizer.options().single, tokenizer.options().pair,
+                           [&](const std::string& token) { return tokenizer.id(token); });
 }
 
 /// A tokenizer.json but for its model, which `model` has as text.
