@@ -25,6 +25,7 @@
 #include <rapt/text/class_scores.hpp>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/lines.hpp"
@@ -48,24 +49,44 @@ struct Flags {
   RunFlags run;
 };
 
-/// The folder's model with a head for these labels: its own if it has one for them, and otherwise a new one.
-Model model_for(const Flags& flags, const std::vector<std::string>& labels) {
-  Model base = rapt::from_pretrained<Model>(flags.model);
-  rapt::BertConfig config = base.config();
-  if (config.labels == labels && !config.labels_tokens()) return base;
-  config.masked_language_head = config.next_sentence_head = config.replaced_token_head = config.question_head = false;
-  config.pooler = true;
-  config.token_labels = false;
-  config.labels = labels;
-  config.problem = flags.regression ? rapt::LabelProblem::regression : rapt::LabelProblem::single_label;
+/// The model that is trained.
+struct Start {
+  Model model;
+  /// Patterns of the parameters of its head, and of a pooler that the folder did not have: those that are trained
+  /// beside an adapter, and whatever is frozen.
+  std::vector<std::string> head = {"classifier.*"};
+};
+
+/// The folder's model with a head for these labels, which are sorted: its own head if that is for the same labels, in
+/// the order in which the model has them, and otherwise a new one. For regression any head of one label is right.
+Start start_of(const Flags& flags, const std::vector<std::string>& labels) {
+  Start start{.model = rapt::from_pretrained<Model>(flags.model)};
+  rapt::BertConfig config = start.model.config();
+  const auto problem = flags.regression ? rapt::LabelProblem::regression : rapt::LabelProblem::single_label;
+  std::vector<std::string> known = config.labels;
+  std::sort(known.begin(), known.end());
+  const bool has_head = !config.labels_tokens() && (flags.regression ? known.size() == 1 : known == labels);
+  // The head of RoBERTa, DistilBERT and ELECTRA has the pooler in it (classifier.dense or pre_classifier in files).
+  const bool pooler_in_head = config.family != rapt::BertFamily::bert && config.family != rapt::BertFamily::albert;
+  if (pooler_in_head || !config.pooler) start.head.push_back("pooler.*");
+  if (has_head && config.problem.value_or(problem) == problem) return start;
+
+  config.problem = problem;
+  if (!has_head) {
+    config.masked_language_head = config.next_sentence_head = config.replaced_token_head = config.question_head = false;
+    config.pooler = true;
+    config.token_labels = false;
+    config.labels = labels;
+  }
   rapt::Rng rng(flags.seed);
   Model model(config, rng);
   std::set<std::string> names;
   rapt::for_each_parameter(model, [&](const std::string& name, const auto&) { names.insert(name); });
-  rapt::copy_parameters(base, model, [&](const std::string& name) {
-    return names.contains(name) && !rapt::matches_pattern(name, "classifier.*");
+  rapt::copy_parameters(start.model, model, [&](const std::string& name) {
+    return names.contains(name) && (has_head || !rapt::matches_pattern(name, "classifier.*"));
   });
-  return model;
+  start.model = std::move(model);
+  return start;
 }
 
 LabelledText encode(const std::vector<rapt::LabelledLine>& lines, const std::vector<std::string>& labels,
@@ -151,11 +172,13 @@ void fit(M& trained, const Model& model, const Adapter* adapter, const LabelledT
 void finetune(Flags flags) {
   if (flags.learning_rate == 0) flags.learning_rate = flags.lora > 0 ? 5e-4 : 5e-5;
   const auto lines = rapt::read_labelled_lines(flags.train), held_out = rapt::read_labelled_lines(flags.validation);
-  const std::vector<std::string> labels =
+  std::vector<std::string> labels =
       flags.regression ? std::vector<std::string>{"LABEL_0"} : rapt::distinct_labels(lines);
   rapt::require(flags.regression || labels.size() > 1, "finetune", flags.train, " has ", labels.size(),
                 " different labels: two are the least");
-  Model model = model_for(flags, labels);
+  Start start = start_of(flags, labels);
+  Model& model = start.model;
+  labels = model.config().labels;
   const auto tokenizer = rapt::AnyTokenizer::load(flags.model);
   const LabelledText training = encode(lines, labels, tokenizer, model.config(), flags);
   const LabelledText validation = encode(held_out, labels, tokenizer, model.config(), flags);
@@ -165,18 +188,17 @@ void finetune(Flags flags) {
     rapt::Rng rng(flags.seed);
     Adapter adapter(model, rapt::adapter_targets(model, flags.targets),
                     {.rank = flags.lora, .alpha = flags.alpha, .dropout = flags.lora_dropout}, rng);
-    const std::vector<std::string> head = {"classifier.*"};
-    rapt::WithLora adapted(model, adapter, head);
+    rapt::WithLora adapted(model, adapter, start.head);
     std::printf("%zu + %zu texts, %zu labels, %td of %td parameters are trained\n", lines.size(), held_out.size(),
                 labels.size(), rapt::count_parameters(adapted), rapt::count_parameters(model));
     fit(adapted, model, &adapter, training, validation, flags);
     if (!flags.out.empty()) {
       rapt::save_adapter(flags.out, model, adapter,
-                         {.base_model = flags.model, .task_type = "SEQ_CLS", .trained = head});
+                         {.base_model = flags.model, .task_type = "SEQ_CLS", .trained = start.head});
     }
     return;
   }
-  rapt::unfreeze(model, "classifier.*");
+  for (const std::string& pattern : start.head) rapt::unfreeze(model, pattern);
   Index trained = 0;
   rapt::for_each_parameter(model, [&](const std::string&, const auto& p) { trained += p.is_frozen() ? 0 : p.size(); });
   std::printf("%zu + %zu texts, %zu labels, %td of %td parameters are trained\n", lines.size(), held_out.size(),
