@@ -125,6 +125,8 @@ class FinetuneTest(unittest.TestCase):
                 head = {name for name in stored if ".lora_" not in name}
                 self.assertEqual(head, {prefix + module + kind for module in modules for kind in (".weight", ".bias")})
                 self.assertGreater(len(stored), len(head))
+                saved = json.loads((self.root / adapter / "adapter_config.json").read_text())["modules_to_save"]
+                self.assertEqual(saved, sorted({re.sub(r"^classifier\..*", "classifier", module) for module in modules}))
                 self.assertEqual(self.labels(adapter), names)
                 self.expect_same_tokenizer(adapter, model)
                 self.assertFalse((self.root / adapter / "model.safetensors").exists())

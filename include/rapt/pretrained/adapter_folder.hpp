@@ -93,6 +93,16 @@ template <ConfiguredModel M>
   return entries;
 }
 
+/// The entry of "modules_to_save" for a stored tensor: its module, but of "classifier" and "score" the whole head. PEFT
+/// adds these two to the list of every classifier and cannot load one that has their parts, such as RoBERTa's
+/// "classifier.dense", in it, too.
+[[nodiscard]] inline std::string peft_saved_module(std::string_view stored) {
+  for (const std::string_view head : {"classifier", "score"}) {
+    if (stored.starts_with(head) && stored.substr(head.size()).starts_with('.')) return std::string(head);
+  }
+  return std::string(stored.substr(0, stored.rfind('.')));
+}
+
 /// What adapter_config.json says of the adapter's options. Throws IoError that names the file and the key for an
 /// adapter of another kind.
 [[nodiscard]] inline LoraOptions lora_options_of(const nlohmann::json& json, const std::string& file) {
@@ -205,7 +215,7 @@ void save_adapter(const std::filesystem::path& path, const M& model, const Lora<
       require(!part.transposed && !part.as_row && !part.as_scalar, kWhere, name,
               " is kept in another layout by Python and cannot be written with an adapter");
       const std::string stored = detail::peft_name(model.config(), std::move(part.name));
-      saved_modules.insert(stored.substr(0, stored.rfind('.')));
+      saved_modules.insert(detail::peft_saved_module(stored));
       entries.emplace_back(std::string(detail::kPeftPrefix) + stored,
                            is_row ? TensorView<const T>(parameter.value().data() + part.first_row, Shape{part.rows})
                                   : parameter.value().view().middle_rows(part.first_row, part.rows));
