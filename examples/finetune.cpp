@@ -11,21 +11,28 @@
 // measures of the validation texts after each epoch, and keeps the best model of them.
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <filesystem>
-#include <optional>
+#include <functional>
 #include <rapt/data/labelled_texts.hpp>
 #include <rapt/nn/lora.hpp>
 #include <rapt/nn/transfer.hpp>
 #include <rapt/nn/with_lora.hpp>
 #include <rapt/pipelines/labelled_lines.hpp>
+#include <rapt/pipelines/task_folder.hpp>
 #include <rapt/pipelines/tokenizer.hpp>
 #include <rapt/pretrained/adapter_folder.hpp>
 #include <rapt/pretrained/bert.hpp>
+#include <rapt/pretrained/folder_contents.hpp>
 #include <rapt/rapt.hpp>
 #include <rapt/text/class_scores.hpp>
 #include <set>
+#include <span>
 #include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 #include "common/lines.hpp"
@@ -34,6 +41,7 @@
 namespace {
 
 using rapt::Index;
+using rapt::LabelledLine;
 using rapt::LabelledText;
 using Model = rapt::Bert<float>;
 using Adapter = rapt::Lora<float>;
@@ -49,46 +57,76 @@ struct Flags {
   RunFlags run;
 };
 
-/// The folder's model with a head for these labels: its own if it has one for them, and otherwise a new one.
-Model model_for(const Flags& flags, const std::vector<std::string>& labels) {
-  Model base = rapt::from_pretrained<Model>(flags.model);
-  rapt::BertConfig config = base.config();
-  if (config.labels == labels && !config.labels_tokens()) return base;
-  config.masked_language_head = config.next_sentence_head = config.replaced_token_head = config.question_head = false;
-  config.pooler = true;
-  config.token_labels = false;
-  config.labels = labels;
-  config.problem = flags.regression ? rapt::LabelProblem::regression : rapt::LabelProblem::single_label;
+/// The model that is trained.
+struct Start {
+  Model model;
+  /// Patterns of the parameters of its head, and of a pooler that the folder did not have: those that are trained
+  /// beside an adapter, and whatever is frozen.
+  std::vector<std::string> head = {"classifier.*"};
+};
+
+/// The folder's model with a head for these labels, which are sorted: its own head if that is for the same labels, in
+/// the order in which the model has them, and otherwise a new one. For regression any head of one label is right.
+Start start_of(const Flags& flags, const std::vector<std::string>& labels) {
+  Start start{.model = rapt::from_pretrained<Model>(flags.model)};
+  rapt::BertConfig config = start.model.config();
+  const auto problem = flags.regression ? rapt::LabelProblem::regression : rapt::LabelProblem::single_label;
+  std::vector<std::string> known = config.labels;
+  std::sort(known.begin(), known.end());
+  const bool has_head = !config.labels_tokens() && (flags.regression ? known.size() == 1 : known == labels);
+  // The head of RoBERTa, DistilBERT and ELECTRA has the pooler in it (classifier.dense or pre_classifier in files).
+  const bool pooler_in_head = config.family != rapt::BertFamily::bert && config.family != rapt::BertFamily::albert;
+  if (pooler_in_head || !config.pooler) start.head.push_back("pooler.*");
+  if (has_head && config.problem.value_or(problem) == problem) return start;
+
+  config.problem = problem;
+  if (!has_head) {
+    config.masked_language_head = config.next_sentence_head = config.replaced_token_head = config.question_head = false;
+    config.pooler = true;
+    config.token_labels = false;
+    config.labels = labels;
+  }
   rapt::Rng rng(flags.seed);
   Model model(config, rng);
   std::set<std::string> names;
   rapt::for_each_parameter(model, [&](const std::string& name, const auto&) { names.insert(name); });
-  rapt::copy_parameters(base, model, [&](const std::string& name) {
-    return names.contains(name) && !rapt::matches_pattern(name, "classifier.*");
+  rapt::copy_parameters(start.model, model, [&](const std::string& name) {
+    return names.contains(name) && (has_head || !rapt::matches_pattern(name, "classifier.*"));
   });
-  return model;
+  start.model = std::move(model);
+  return start;
 }
 
-LabelledText encode(const std::vector<rapt::LabelledLine>& lines, const std::vector<std::string>& labels,
-                    const rapt::AnyTokenizer& tokenizer, const rapt::BertConfig& config, const Flags& flags) {
-  std::vector<std::string> first, second;
-  for (const rapt::LabelledLine& line : lines) first.push_back(line.text), second.push_back(line.second);
-  const rapt::EncodeOptions options{.truncation =
-                                        rapt::Truncation{.max_tokens = std::min(flags.longest, config.positions)}};
-  LabelledText all;
-  if (std::all_of(second.begin(), second.end(), [](const std::string& text) { return text.empty(); })) {
-    all.input = tokenizer.encode_batch(first, options);
-  } else {
+/// How texts become tokens: as in `tasks classify` with the folder that is written, except that --longest may cut off
+/// more of them.
+struct TextEncoding {
+  rapt::AnyTokenizer tokenizer;
+  rapt::EncodeOptions options;
+  bool are_pairs, has_types;
+
+  [[nodiscard]] LabelledText operator()(const std::vector<LabelledLine>& lines) const {
+    std::vector<std::string> first, second;
+    for (const LabelledLine& line : lines) first.push_back(line.text), second.push_back(line.second);
+    if (!are_pairs) return {.input = tokenizer.encode_batch(first, options)};
     rapt::PairBatch pairs = tokenizer.encode_pairs(first, second, options);
-    all.input = std::move(pairs.tokens);
-    if (config.token_types > 1) all.token_types.assign(pairs.types.begin(), pairs.types.end());
+    LabelledText texts{.input = std::move(pairs.tokens)};
+    if (has_types) texts.token_types.assign(pairs.types.begin(), pairs.types.end());
+    return texts;
   }
-  if (flags.regression) {
-    all.values = rapt::label_values(lines);
-  } else {
-    all.labels = rapt::label_numbers(lines, labels);
-  }
-  return all;
+};
+
+TextEncoding encoding_of(const Flags& flags, const rapt::BertConfig& config, bool are_pairs) {
+  const rapt::TaskFolder folder(flags.model, "finetune");
+  auto tokenizer = rapt::AnyTokenizer::load(flags.model);
+  rapt::require<rapt::IoError>(tokenizer.size() <= config.vocabulary, "finetune", flags.model, ": the tokenizer has ",
+                               tokenizer.size(), " tokens, the model ", config.vocabulary);
+  const Index longest = std::min(config.positions, folder.model_max_length().value_or(config.positions));
+  const rapt::Truncation truncation{.max_tokens = std::min(flags.longest, longest),
+                                    .left = folder.cuts_left().value_or(tokenizer.truncation().left)};
+  return {.tokenizer = std::move(tokenizer),
+          .options = {.truncation = truncation},
+          .are_pairs = are_pairs,
+          .has_types = config.token_types > 1 && folder.takes_token_types()};
 }
 
 /// How well the model does on these texts, with the adapter if there is one.
@@ -126,12 +164,22 @@ rapt::Measurement measure(const Model& model, const Adapter* adapter, const Labe
           .entry = {{"accuracy", found.accuracy()}, {"macro_f1", found.macro_f1()}}};
 }
 
+void add_texts(rapt::Fingerprint& fingerprint, const LabelledText& texts) {
+  const auto add = [&]<class T>(std::span<const T> numbers) { fingerprint.add(numbers); };
+  add(texts.input.row_splits.offsets());
+  add(std::span<const rapt::TokenId>(texts.input.tokens));
+  add(std::span<const std::int32_t>(texts.token_types));
+  add(std::span<const std::int32_t>(texts.labels));
+  add(std::span<const float>(texts.values));
+}
+
 /// Trains what `trained` names: the model itself, or its adapter and head.
 template <class M>
 void fit(M& trained, const Model& model, const Adapter* adapter, const LabelledText& training,
          const LabelledText& validation, const Flags& flags) {
   rapt::Fingerprint fingerprint;
-  fingerprint.add(std::span<const rapt::TokenId>(training.input.tokens));
+  for (const std::string& label : model.config().labels) fingerprint.add(label + "\n");
+  for (const LabelledText* texts : {&training, &validation}) add_texts(fingerprint, *texts);
   rapt::JobOptions options =
       flags.run.job({"--out"}, data_text(rapt::to_size(training.input.sequences()), "texts", fingerprint));
   options.choose_best = true;
@@ -149,49 +197,106 @@ void fit(M& trained, const Model& model, const Adapter* adapter, const LabelledT
           {.measure = [&](const M&) { return measure(model, adapter, validation, flags); }});
 }
 
+/// Throws ValueError for flags that say nothing together, before anything is read.
+void require_flags(const Flags& flags) {
+  constexpr std::string_view kWhere = "finetune";
+  rapt::require(flags.lora == 0 || flags.freeze.empty(), kWhere,
+                "--freeze has no effect with --lora, which trains the adapter and the head alone");
+  for (const std::string& pattern : flags.freeze) {
+    rapt::require(!pattern.starts_with("classifier"), kWhere, "--freeze ", pattern,
+                  " has no effect: the head is always trained");
+  }
+  rapt::require(!flags.regression || flags.measure == "accuracy", kWhere, "--measure ", flags.measure,
+                " has no effect with --regression, whose measure is the mean squared error");
+  std::error_code none;  // a folder that is not there is no error
+  rapt::require(flags.out.empty() || !std::filesystem::equivalent(flags.out, flags.model, none), kWhere, "--out ",
+                flags.out, " is the folder of --model, which would be overwritten: give another folder");
+}
+
+/// Leaves the parameters as they are that --freeze names, but for the head.
+void freeze(Model& model, const std::vector<std::string>& patterns, const std::vector<std::string>& head) {
+  for (const std::string& pattern : patterns) rapt::freeze(model, pattern);
+  for (const std::string& pattern : head) rapt::unfreeze(model, pattern);
+  for (const std::string& pattern : patterns) {
+    bool has_effect = false;
+    rapt::for_each_parameter(model, [&](const std::string& name, const auto& parameter) {
+      has_effect = has_effect || (parameter.is_frozen() && rapt::matches_pattern(name, pattern));
+    });
+    rapt::require(has_effect, "finetune", "--freeze ", pattern, " has no effect: the head is always trained");
+  }
+}
+
+/// Copies the files of a folder's tokenizer, whichever it has: they are more than `save_tokenizer` writes, which has no
+/// SentencePiece's model and not all settings.
+void copy_tokenizer(const std::filesystem::path& from, const std::filesystem::path& to) {
+  static const std::set<std::string, std::less<>> kNames = {"tokenizer.json",
+                                                            "tokenizer_config.json",
+                                                            "special_tokens_map.json",
+                                                            "added_tokens.json",
+                                                            "vocab.txt",
+                                                            "vocab.json",
+                                                            "merges.txt"};
+  for (const std::filesystem::directory_entry& entry : std::filesystem::directory_iterator(from)) {
+    const std::filesystem::path name = entry.path().filename();
+    if (!kNames.contains(name.string()) && !rapt::detail::is_sentencepiece(name.string())) continue;
+    std::filesystem::copy_file(entry.path(), to / name, std::filesystem::copy_options::overwrite_existing);
+  }
+}
+
 void finetune(Flags flags) {
+  require_flags(flags);
   if (flags.learning_rate == 0) flags.learning_rate = flags.lora > 0 ? 5e-4 : 5e-5;
   const auto lines = rapt::read_labelled_lines(flags.train), held_out = rapt::read_labelled_lines(flags.validation);
-  const std::vector<std::string> labels =
+  std::vector<std::string> labels =
       flags.regression ? std::vector<std::string>{"LABEL_0"} : rapt::distinct_labels(lines);
   rapt::require(flags.regression || labels.size() > 1, "finetune", flags.train, " has ", labels.size(),
                 " different labels: two are the least");
-  Model model = model_for(flags, labels);
-  const auto tokenizer = rapt::AnyTokenizer::load(flags.model);
-  const LabelledText training = encode(lines, labels, tokenizer, model.config(), flags);
-  const LabelledText validation = encode(held_out, labels, tokenizer, model.config(), flags);
-  for (const std::string& pattern : flags.freeze) rapt::freeze(model, pattern);
+  Start start = start_of(flags, labels);
+  Model& model = start.model;
+  labels = model.config().labels;
+  const auto is_pair = [](const LabelledLine& line) { return !line.second.empty(); };
+  const bool are_pairs =
+      std::any_of(lines.begin(), lines.end(), is_pair) || std::any_of(held_out.begin(), held_out.end(), is_pair);
+  const TextEncoding encode = encoding_of(flags, model.config(), are_pairs);
+  LabelledText training = encode(lines), validation = encode(held_out);
+  for (const auto& [texts, from] : {std::pair{&training, &lines}, std::pair{&validation, &held_out}}) {
+    if (flags.regression) {
+      texts->values = rapt::label_values(*from);
+    } else {
+      texts->labels = rapt::label_numbers(*from, labels);
+    }
+  }
+  freeze(model, flags.freeze, start.head);
+  if (!flags.out.empty()) {
+    std::error_code error;
+    std::filesystem::create_directories(flags.out, error);
+    rapt::require<rapt::IoError>(!error && std::filesystem::is_directory(flags.out), "finetune", "--out ", flags.out,
+                                 ": cannot make the folder: ", error ? error.message() : "it is a file");
+  }
 
   if (flags.lora > 0) {
     rapt::Rng rng(flags.seed);
     Adapter adapter(model, rapt::adapter_targets(model, flags.targets),
                     {.rank = flags.lora, .alpha = flags.alpha, .dropout = flags.lora_dropout}, rng);
-    const std::vector<std::string> head = {"classifier.*"};
-    rapt::WithLora adapted(model, adapter, head);
+    rapt::WithLora adapted(model, adapter, start.head);
     std::printf("%zu + %zu texts, %zu labels, %td of %td parameters are trained\n", lines.size(), held_out.size(),
                 labels.size(), rapt::count_parameters(adapted), rapt::count_parameters(model));
     fit(adapted, model, &adapter, training, validation, flags);
-    if (!flags.out.empty()) {
-      rapt::save_adapter(flags.out, model, adapter,
-                         {.base_model = flags.model, .task_type = "SEQ_CLS", .trained = head});
-    }
-    return;
+    if (flags.out.empty()) return;
+    rapt::save_adapter(flags.out, model, adapter,
+                       {.base_model = flags.model, .task_type = "SEQ_CLS", .trained = start.head});
+    rapt::save_pretrained_config(flags.out, model);  // which has the names of the labels
+  } else {
+    Index trained = 0;
+    rapt::for_each_parameter(model,
+                             [&](const std::string&, const auto& p) { trained += p.is_frozen() ? 0 : p.size(); });
+    std::printf("%zu + %zu texts, %zu labels, %td of %td parameters are trained\n", lines.size(), held_out.size(),
+                labels.size(), trained, rapt::count_parameters(model));
+    fit(model, model, nullptr, training, validation, flags);
+    if (flags.out.empty()) return;
+    rapt::save_pretrained(flags.out, model);
   }
-  rapt::unfreeze(model, "classifier.*");
-  Index trained = 0;
-  rapt::for_each_parameter(model, [&](const std::string&, const auto& p) { trained += p.is_frozen() ? 0 : p.size(); });
-  std::printf("%zu + %zu texts, %zu labels, %td of %td parameters are trained\n", lines.size(), held_out.size(),
-              labels.size(), trained, rapt::count_parameters(model));
-  fit(model, model, nullptr, training, validation, flags);
-  if (flags.out.empty()) return;
-  rapt::save_pretrained(flags.out, model);
-  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt",
-                           "vocab.json", "merges.txt", "spiece.model", "sentencepiece.bpe.model"}) {
-    const std::filesystem::path file = std::filesystem::path(flags.model) / name;
-    if (!std::filesystem::exists(file)) continue;
-    std::filesystem::copy_file(file, std::filesystem::path(flags.out) / name,
-                               std::filesystem::copy_options::overwrite_existing);
-  }
+  copy_tokenizer(flags.model, flags.out);
 }
 
 }  // namespace

@@ -71,6 +71,22 @@ TEST_F(LabelledLines, JsonLinesHaveLabelsOfSeveralTypes) {
   EXPECT_EQ(renamed.at(0).label, "true");
 }
 
+TEST_F(LabelledLines, NumbersOfTheSameValueAreTheSameLabel) {
+  std::string text;
+  for (const char* label : {"1", "1.0", "10e-1", "\"1\"", "-0.0", "0", "0.5", "5e-1", "1e17", "100000000000000000"}) {
+    text += std::string("{\"text\": \"x\", \"label\": ") + label + "}\n";
+  }
+  const auto lines = rapt::read_labelled_lines(file("a.jsonl", text));
+  EXPECT_EQ(rapt::distinct_labels(lines), (std::vector<std::string>{"0", "0.5", "1", "100000000000000000"}));
+}
+
+TEST_F(LabelledLines, NumbersOfATableMayHaveASignAndLackDigits) {
+  const auto lines = rapt::read_labelled_lines(
+      file("a.tsv", "text\tlabel\nx\t+1\nx\t.5\nx\t-.25\nx\t2.\nx\t1e-2\nx\t 3 \n\"x\"\t4\n"));
+  EXPECT_EQ(lines.at(6).text, "\"x\"");  // a quotation mark is a character like any other
+  EXPECT_EQ(rapt::label_values({lines.begin(), lines.begin() + 6}), (std::vector<float>{1, 0.5f, -0.25f, 2, 1e-2f, 3}));
+}
+
 TEST_F(LabelledLines, WhatIsNoLabelledTextIsRefusedWithItsLine) {
   expect_refusal("a.txt", "text\tlabel\n", {"a.txt", ".tsv, .jsonl"});
   expect_refusal("a.tsv", "", {"a.tsv", "no texts"});
@@ -84,6 +100,23 @@ TEST_F(LabelledLines, WhatIsNoLabelledTextIsRefusedWithItsLine) {
   expect_refusal("a.jsonl", "{\"text\": 1, \"label\": 1}\n", {"a.jsonl:1", "\"text\" must be a string"});
   expect_refusal("a.jsonl", "{\"text\": \"x\", \"label\": [1]}\n",
                  {"a.jsonl:1", "\"label\" must be a string or a number"});
+  expect_refusal("a.tsv", "text\tlabel\tlabel\nx\ty\tz\n", {"a.tsv:1", "two columns have the name \"label\""});
+  expect_refusal("a.tsv", "text\tlabel\n\t\n", {"a.tsv:2", "the text is empty"});
+  const auto path = file("a.tsv", "id\tid\ttext\tlabel\n1\t1\tx\t1\n\n1\t1\ty\tmaybe\n");
+  expect_message<rapt::ValueError>(
+      [&] { std::ignore = rapt::read_labelled_lines(path, {.text = "text", .label = "text"}); },
+      "must have different names: \"text\", \"text2\", \"text\"");
+  const auto read = rapt::read_labelled_lines(path);
+  EXPECT_EQ(read.at(0).place, path.string() + ":2");
+  expect_message<rapt::ValueError>(
+      [&] {
+        std::ignore = rapt::label_numbers(read, {"2", "1"});
+      },
+      std::vector<std::string>{"a.tsv:4 has the label \"maybe\"", "known: \"2\", \"1\""});
+  expect_message<rapt::ValueError>([&] { std::ignore = rapt::label_values(read); }, "a.tsv:4 has the label \"maybe\"");
+  for (const char* number : {"+-1", "++1", "inf", "nan", "0x1", "1e39", "1 2", "true", "+", "."}) {
+    expect_message<rapt::ValueError>([&] { std::ignore = rapt::label_values({{"x", "", number}}); }, "is no number");
+  }
   const std::vector<LabelledLine> lines = {{"x", "", "1"}, {"y", "", "2b"}};
   expect_message<rapt::ValueError>([&] { std::ignore = rapt::label_values(lines); }, "text 2");
   expect_message<rapt::ValueError>([&] { std::ignore = rapt::label_numbers(lines, {"1"}); }, "text 2");

@@ -97,6 +97,16 @@ template <ConfiguredModel M>
   return entries;
 }
 
+/// The entry of "modules_to_save" for a stored tensor: its module, but of "classifier" and "score" the whole head. PEFT
+/// adds these two to the list of every classifier and cannot load one that has their parts, such as RoBERTa's
+/// "classifier.dense", in it, too.
+[[nodiscard]] inline std::string peft_saved_module(std::string_view stored) {
+  for (const std::string_view head : {"classifier", "score"}) {
+    if (stored.starts_with(head) && stored.substr(head.size()).starts_with('.')) return std::string(head);
+  }
+  return std::string(stored.substr(0, stored.rfind('.')));
+}
+
 /// What adapter_config.json says of the adapter's options. Throws IoError that names the file and the key for an
 /// adapter of another kind.
 [[nodiscard]] inline LoraOptions lora_options_of(const nlohmann::json& json, const std::string& file) {
@@ -225,15 +235,14 @@ void save_adapter(const std::filesystem::path& path, const M& model, const Lora<
       }
     });
   };
-  const auto module_of = [](const std::string& stored) { return stored.substr(0, stored.rfind('.')); };
   std::set<std::string> saved_modules;
   for_each_part([&](const std::string& name, const Parameter<T>&, const StoredPart& part) {
     const bool wanted = std::any_of(notes.trained.begin(), notes.trained.end(),
                                     [&](const std::string& pattern) { return matches_pattern(name, pattern); });
-    if (wanted) saved_modules.insert(module_of(part.name));
+    if (wanted) saved_modules.insert(detail::peft_saved_module(part.name));
   });
   for_each_part([&](const std::string& name, const Parameter<T>& parameter, const StoredPart& part) {
-    if (!saved_modules.contains(module_of(part.name))) return;
+    if (!saved_modules.contains(detail::peft_saved_module(part.name))) return;
     require(!part.transposed && !part.as_row && !part.as_scalar, kWhere, name,
             " is kept in another layout by Python and cannot be written with an adapter");
     require_elements(parameter, name, kWhere);

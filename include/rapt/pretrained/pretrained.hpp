@@ -62,6 +62,21 @@ template <class Config>
   return {};
 }
 
+/// The files of a model's settings in a folder, with their texts.
+template <ConfiguredModel M>
+[[nodiscard]] std::vector<std::pair<std::filesystem::path, std::string>> settings_files(
+    const std::filesystem::path& folder, const M& model) {
+  using Config = typename M::Config;
+  const std::filesystem::path path = folder / "config.json";
+  std::vector<std::pair<std::filesystem::path, std::string>> files = {
+      {path, file_text(config_to_json<typename M::ScalarType>(model.config()), path)}};
+  if constexpr (HasGenerationKeys<Config>) {
+    const std::filesystem::path generation = folder / "generation_config.json";
+    files.emplace_back(generation, file_text(generation_config_to_json(model.config()), generation));
+  }
+  return files;
+}
+
 }  // namespace detail
 
 /// What a folder's config.json, or a GGUF file, says the model is: "gpt2", "bert", ... Throws IoError when it says
@@ -111,12 +126,7 @@ void save_pretrained(const std::filesystem::path& path, const M& model) {
       "it is rapt/pretrained/gpt.hpp");
   using T = typename M::ScalarType;
   using Config = typename M::Config;
-  const std::filesystem::path config_path = path / "config.json", generation_path = path / "generation_config.json";
-  std::string generation;  // what cannot be written throws before there is a file
-  const std::string config = detail::file_text(detail::config_to_json<T>(model.config()), config_path);
-  if constexpr (detail::HasGenerationKeys<Config>) {
-    generation = detail::file_text(detail::generation_config_to_json(model.config()), generation_path);
-  }
+  const auto settings = detail::settings_files(path, model);  // what cannot be written throws before there is a file
   std::error_code error;
   std::filesystem::create_directories(path, error);
   require<IoError>(!error && std::filesystem::is_directory(path), "pretrained", path.string(),
@@ -151,8 +161,14 @@ void save_pretrained(const std::filesystem::path& path, const M& model) {
   });
   write_safetensors(path / "model.safetensors", entries, {{"format", "pt"}});
 
-  detail::write_text_file(config_path, config);
-  if (!generation.empty()) detail::write_text_file(generation_path, generation);
+  for (const auto& [file, text] : settings) detail::write_text_file(file, text);
+}
+
+/// Writes of what `save_pretrained` writes all but the weights into a folder that is there: the config.json beside an
+/// adapter, for example, which says how many classes the adapted model has and what they are called.
+template <ConfiguredModel M>
+void save_pretrained_config(const std::filesystem::path& path, const M& model) {
+  for (const auto& [file, text] : detail::settings_files(path, model)) detail::write_text_file(file, text);
 }
 
 }}  // namespace rapt::RAPT_ABI

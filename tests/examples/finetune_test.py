@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+"""examples/finetune.cpp on the small folders of tests/golden/make_pipelines.py: the folders that it writes, a run that is
+killed, and what it says to flags, labels and folders that it cannot use.
+
+    python tests/examples/finetune_test.py build/examples/finetune [unittest's arguments]
+"""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+from resume_test import checkpoint_step
+from tasks_test import GOLDEN, safetensors, write_folder
+
+PROGRAM = None
+TIMEOUT = 120  # seconds
+LABELS = ["contradiction", "neutral", "Entailment"]  # the order of the folder "classes"
+TEXTS = [text for text in GOLDEN["texts"] if text.strip() and not set(text) & set("\t\n")][:24]
+STILL = ("--epochs", "1", "--learning-rate", "1e-12")  # a training that changes next to nothing
+
+
+def numbers(tensor):
+    dtype, _, values = tensor
+    if dtype == "BF16":
+        values = b"".join(b"\0\0" + values[i:i + 2] for i in range(0, len(values), 2))
+    return struct.unpack(f"<{len(values) // 4}f", values)
+
+
+class FinetuneTest(unittest.TestCase):
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.root = pathlib.Path(temporary.name)
+        self.write("train.tsv", [(LABELS[i % 3], text) for i, text in enumerate(TEXTS)])
+        self.write("dev.tsv", [(LABELS[i % 3], text) for i, text in enumerate(TEXTS[:9])])
+
+    def write(self, name, lines, header=("label", "text")):
+        (self.root / name).write_text("".join("\t".join(line) + "\n" for line in [header, *lines]), encoding="utf-8")
+
+    def model(self, name):
+        folder = self.root / name
+        if not folder.exists() and name in GOLDEN["folders"]:
+            folder.mkdir()
+            write_folder(name, folder)
+        return folder
+
+    def command(self, model, *arguments, train="train.tsv", validation="dev.tsv"):
+        return {"args": [PROGRAM, "--model", self.model(model).name, "--train", train, "--validation", validation, *arguments],
+                "cwd": self.root, "env": {**os.environ, "RAPT_PRECISION": "highest"}}
+
+    def finetune(self, model, *arguments, **files):
+        run = subprocess.run(**self.command(model, *arguments, **files), timeout=TIMEOUT, capture_output=True, text=True)
+        self.assertEqual(run.returncode, 0, run.stderr)
+        return run.stdout
+
+    def refusal(self, model, *arguments, **files):
+        run = subprocess.run(**self.command(model, *arguments, **files), timeout=TIMEOUT, capture_output=True, text=True)
+        self.assertEqual(run.returncode, 1, run.stdout + run.stderr)
+        self.assertTrue(run.stderr.startswith("finetune: "), run.stderr)
+        self.assertFalse(re.search("accuracy|error [0-9]", run.stdout), run.stdout)  # nothing was trained
+        return run.stderr
+
+    def config(self, folder):
+        return json.loads((self.root / folder / "config.json").read_text())
+
+    def labels(self, folder):
+        return [name for _, name in sorted(self.config(folder)["id2label"].items(), key=lambda one: int(one[0]))]
+
+    def weights(self, folder, file="model.safetensors"):
+        return {name: numbers(tensor) for name, tensor in safetensors(self.root / folder / file)[1].items()}
+
+    def expect_same_tokenizer(self, folder, model):
+        for name in ("tokenizer.json", "tokenizer_config.json"):
+            self.assertEqual((self.root / folder / name).read_bytes(), (self.root / model / name).read_bytes())
+
+    def expect_close(self, got, wanted):
+        self.assertEqual(len(got), len(wanted))
+        for one, other in zip(got, wanted):
+            self.assertAlmostEqual(one, other, delta=1e-6)
+
+    def test_own_head_and_its_order_of_labels_are_kept(self):
+        for model in ("classes", "multi_label"):
+            self.finetune(model, *STILL, "--out", "out")
+            self.assertEqual(self.labels("out"), LABELS)
+            self.assertEqual(self.config("out").get("problem_type") or "single_label_classification",
+                             "single_label_classification")
+            for name, values in self.weights(model).items():
+                self.expect_close(self.weights("out")[name], values)
+            self.expect_same_tokenizer("out", model)
+
+    def test_what_is_learned_is_what_is_written(self):
+        self.write("words.tsv", [(LABELS[i % 3], " ".join(["cat the 1".split()[i % 3]] * 6 + text.split()[:1]))
+                                 for i, text in enumerate(TEXTS)])
+        for model in ("classes", "roberta_TokenClassification"):
+            said = self.finetune(model, "--epochs", "30", "--batch", "8", "--learning-rate", "3e-2", "--out", "tuned",
+                                 train="words.tsv", validation="words.tsv")
+            measured = [float(number) for number in re.findall(r"accuracy ([0-9.]+) %", said)]
+            self.assertGreater(max(measured), 90)
+            self.assertEqual(self.labels("tuned"), LABELS if model == "classes" else sorted(LABELS))
+            again = self.finetune("tuned", *STILL, train="words.tsv", validation="words.tsv")
+            self.assertAlmostEqual(float(re.search(r"accuracy ([0-9.]+) %", again)[1]), max(measured), delta=0.01)
+
+    def test_adapters_have_the_whole_head(self):
+        prefix, labels = "base_model.model.", sorted(LABELS)
+        self.write("two.tsv", [("a b".split()[i % 2], text) for i, text in enumerate(TEXTS[:8])])
+        cases = [("classes", "train.tsv", ["classifier"], LABELS, "query,value"),
+                 ("fill", "train.tsv", ["classifier", "bert.pooler.dense"], labels, "query,value"),
+                 ("roberta_TokenClassification", "train.tsv", ["classifier.dense", "classifier.out_proj"], labels, "query"),
+                 ("roberta_SequenceClassification", "two.tsv", ["classifier.dense", "classifier.out_proj"], ["a", "b"], "value"),
+                 ("distilbert", "two.tsv", ["classifier", "pre_classifier"], ["a", "b"], "q_lin")]
+        for model, file, modules, names, targets in cases:
+            with self.subTest(model):
+                self.finetune(model, "--lora", "2", "--targets", targets, "--batch", "4", "--out", "adapter-" + model,
+                              train=file, validation=file)
+                adapter = "adapter-" + model
+                stored = self.weights(adapter, "adapter_model.safetensors")
+                head = {name for name in stored if ".lora_" not in name}
+                self.assertEqual(head, {prefix + module + kind for module in modules for kind in (".weight", ".bias")})
+                self.assertGreater(len(stored), len(head))
+                saved = json.loads((self.root / adapter / "adapter_config.json").read_text())["modules_to_save"]
+                self.assertEqual(saved, sorted({re.sub(r"^classifier\..*", "classifier", module) for module in modules}))
+                self.assertEqual(self.labels(adapter), names)
+                self.expect_same_tokenizer(adapter, model)
+                self.assertFalse((self.root / adapter / "model.safetensors").exists())
+                before = self.weights(model)
+                for module in modules:  # what was there is trained, too
+                    self.assertFalse(stored[prefix + module + ".weight"] == before.get(module + ".weight"), module)
+
+    def test_regression(self):
+        lines = [{"text": text, "label": [1, 0.5, "+1", ".5"][i % 4]} for i, text in enumerate(TEXTS)]
+        (self.root / "n.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        said = self.finetune("regression", "--regression", "--epochs", "6", "--learning-rate", "5e-3", "--out", "out",
+                             train="n.jsonl", validation="n.jsonl")
+        errors = [float(number) for number in re.findall(r"mean squared error ([0-9.]+)", said)]
+        self.assertLess(min(errors), errors[0])
+        self.assertEqual((self.labels("out"), self.config("out")["problem_type"]), (["score"], "regression"))
+        self.write("bad.tsv", [("1", "a text"), ("2b", "another")])
+        self.assertIn('bad.tsv:3 has the label "2b", which is no number',
+                      self.refusal("regression", "--regression", train="bad.tsv"))
+
+    def test_a_killed_run_goes_on_bit_for_bit(self):
+        flags = ("--epochs", "6", "--batch", "4", "--checkpoint-every", "2", "--lora", "2")
+        self.finetune("classes", *flags, "--folder", "whole", "--out", "out")
+        process = subprocess.Popen(**self.command("classes", *flags, "--folder", "killed", "--out", "resumed"),
+                                   stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + TIMEOUT
+        while checkpoint_step(self.root / "killed") < 4 and process.poll() is None:
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        self.assertIn(process.wait(TIMEOUT), (0, -signal.SIGKILL))
+
+        lines = (self.root / "dev.tsv").read_text(encoding="utf-8")
+        for changed in (lines.replace("\nneutral\t", "\ncontradiction\t", 1), lines + "neutral\tone more\n"):
+            (self.root / "dev.tsv").write_text(changed, encoding="utf-8")
+            self.assertIn("another corpus", self.refusal("classes", *flags, "--folder", "killed", "--resume"))
+        (self.root / "dev.tsv").write_text(lines, encoding="utf-8")
+
+        said = self.finetune("classes", *flags, "--folder", "killed", "--out", "resumed", "--resume")
+        self.assertRegex(said, r"goes on after step \d+\n")
+        for name in ("adapter_model.safetensors", "adapter_config.json", "config.json"):
+            self.assertEqual((self.root / "resumed" / name).read_bytes(), (self.root / "out" / name).read_bytes())
+
+    def test_texts_are_encoded_as_the_folder_says(self):
+        self.write("pairs.tsv", [(LABELS[i % 3], " ".join(TEXTS[i:i + 9]), TEXTS[i]) for i in range(9)],
+                   header=("label", "text", "text2"))
+
+        def corpus(*arguments, **settings):
+            path = self.model("classes") / "tokenizer_config.json"
+            before = path.read_text(encoding="utf-8")
+            path.write_text(json.dumps({**json.loads(before), **settings}))
+            self.finetune("classes", *STILL, *arguments, "--folder", "run", "--restart", train="pairs.tsv", validation="pairs.tsv")
+            path.write_text(before, encoding="utf-8")
+            return json.loads((self.root / "run" / "log.jsonl").read_text().splitlines()[0])["corpus"]
+
+        plain, short = corpus(), corpus("--longest", "20")
+        self.assertNotEqual(plain, short)
+        self.assertEqual(corpus(model_max_length=20), short)
+        self.assertNotEqual(corpus(model_max_length=20, truncation_side="left"), short)
+        self.assertNotEqual(corpus(model_input_names=["input_ids", "attention_mask"]), plain)
+
+    def test_the_model_is_not_overwritten(self):
+        before = {path.name: path.read_bytes() for path in self.model("classes").iterdir()}
+        for out in ("classes", "./classes/", str(self.root / "classes")):
+            self.assertIn("is the folder of --model", self.refusal("classes", "--out", out))
+        self.assertEqual({path.name: path.read_bytes() for path in self.model("classes").iterdir()}, before)
+        self.assertIn("cannot make the folder", self.refusal("classes", "--out", "train.tsv"))
+
+    def test_flags_without_effect_and_unknown_labels_are_refused(self):
+        self.assertIn("--freeze has no effect with --lora", self.refusal("none", "--lora", "2", "--freeze", "embedding*"))
+        self.assertIn("--freeze classifier.* has no effect", self.refusal("none", "--freeze", "classifier.*"))
+        self.assertIn("--measure f1 has no effect with --regression", self.refusal("none", "--regression", "--measure", "f1"))
+        self.assertIn("--freeze pooler.* has no effect", self.refusal("roberta_TokenClassification", "--freeze", "pooler.*"))
+        self.write("other.tsv", [("neutral", "a text"), ("maybe", "another")])
+        self.assertIn('other.tsv:3 has the label "maybe", which is none of those that are known: "contradiction", "neutral", '
+                      '"Entailment"', self.refusal("classes", validation="other.tsv"))
+        self.finetune("classes", *STILL, "--freeze", "*", "--out", "out")
+        self.assertEqual(self.weights("out")["bert.embeddings.LayerNorm.weight"],
+                         self.weights("classes")["bert.embeddings.LayerNorm.weight"])
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    PROGRAM = os.path.abspath(sys.argv.pop(1))
+    unittest.main()
