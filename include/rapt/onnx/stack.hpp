@@ -132,7 +132,11 @@ class StackExport {
     const Value mask = mask_of(options.window);
     const auto* const positions = std::get_if<RelativePositionBias>(&options.positions);
     if (positions == nullptr) return mask;
-    if (positions->rows == 0 && shared_bias_.is_defined()) return shared_bias_;
+    if (positions->rows == 0) {
+      for (const auto& [window, shared] : shared_biases_) {
+        if (window == options.window) return shared;
+      }
+    }
     Value table = call_.bias_table;
     if (positions->rows > 0) {
       const Value own = graph_.weight(name + ".position_bias.table");
@@ -141,7 +145,7 @@ class StackExport {
     const Value rows = graph_.apply("Gather", {table, call_.bias_numbers});  // [L, T, H]
     const Value by_head = graph_.apply("Transpose", {rows}, {{"perm", std::vector<std::int64_t>{2, 0, 1}}});
     const Value all = mask.is_defined() ? graph_.apply("Add", {by_head, mask}) : by_head;
-    if (positions->rows == 0 && !options.window) shared_bias_ = all;
+    if (positions->rows == 0) shared_biases_.emplace_back(options.window, all);
     return all;
   }
   Value mask_of(std::optional<Index> window) {
@@ -168,9 +172,9 @@ class StackExport {
   const StackDescription& stack_;
   const StackCall& call_;
   Value cross_bias_;
-  std::vector<std::pair<std::optional<Index>, Value>> masks_;
+  std::vector<std::pair<std::optional<Index>, Value>> masks_;          // by window
+  std::vector<std::pair<std::optional<Index>, Value>> shared_biases_;  // by window, with the masks
   std::vector<std::pair<RotaryOptions, RotaryAngles>> angles_;
-  Value shared_bias_;
 };
 
 /// One call of a stack   // [B, L, D] from x [B, L, D]
