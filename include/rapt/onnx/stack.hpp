@@ -45,15 +45,11 @@ struct StackResult {
   std::vector<KeysValues> present;
 };
 
-/// The cross-attention of the block whose parameters begin with `prefix`; it has neither positions nor window nor norms
-/// of queries and keys.
+/// The cross-attention of the block whose parameters begin with `prefix`.
 [[nodiscard]] inline AttentionLayer cross_attention_layer(ModelGraph& graph, const std::string& prefix,
                                                           const BlockOptions& options) {
-  MultiHeadAttentionOptions attention = options.attention;
-  attention.positions = {};
-  attention.window = {};
-  attention.query_key_norm = {};
-  return {graph, prefix + std::string(options.names.cross_attention), attention};
+  return {graph, prefix + std::string(options.names.cross_attention),
+          rapt::detail::cross_attention_options(options.attention)};
 }
 
 /// Exports one call of a stack. Masks, angles and biases that layers share are computed once.
@@ -163,7 +159,7 @@ class StackExport {
     for (const auto& [known, angles] : angles_) {
       if (known == *wanted) return angles;
     }
-    const Index head_dim = completed(attention).head_dim;
+    const Index head_dim = rapt::detail::with_defaults(attention).head_dim;
     angles_.emplace_back(*wanted, rotary_angles(graph_, *wanted, head_dim, call_.positions, call_.attention_mask));
     return angles_.back().second;
   }
