@@ -1,11 +1,12 @@
 # Which library a header belongs to follows from what it includes, directly or through other headers of rapt:
-# nlohmann_json is rapt::io's, utf8proc and PCRE2 rapt::text's, libpng and zlib are rapt::images's; whatever needs none of them is
-# rapt::rapt's. The rooms pretrained/ and pipelines/ have libraries of their own, above io and text, and onnx/ has one above rapt::rapt. Those headers of
-# pretrained/ that need them belong to rapt::pretrained where there is rapt::text.
+# nlohmann_json is rapt::io's, utf8proc and PCRE2 rapt::text's, libpng and zlib are rapt::images's; whatever needs none
+# of them is rapt::rapt's. The rooms pretrained/ and pipelines/ have libraries of their own, above io and text, and
+# onnx/ has one above rapt::rapt. Those headers of pretrained/ that need them belong to rapt::pretrained where there is
+# rapt::text.
 
 # rapt_needs(<header below include_dir> <variable>): sets the variable to those of io, text and images whose
-# dependencies the header needs, and to pretrained, pipelines or onnx for a header of these rooms or one that includes such a
-# header; sorted.
+# dependencies the header needs, and to pretrained, pipelines or onnx for a header of these rooms or one that includes
+# such a header; sorted.
 function(rapt_needs header variable)
   get_property(known GLOBAL PROPERTY "rapt_needs ${include_dir} ${header}" SET)
   if(NOT known)

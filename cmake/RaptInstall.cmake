@@ -1,5 +1,5 @@
-# cmake --install, and what find_package(rapt COMPONENTS io text images pretrained pipelines onnx precompiled) finds afterwards. The result may be
-# moved. What a build that has rapt already does not make anew is not installed again.
+# cmake --install, and what find_package(rapt COMPONENTS io text images pretrained pipelines onnx precompiled) finds
+# afterwards. The result may be moved. What a build that has rapt already does not make anew is not installed again.
 
 include(CMakePackageConfigHelpers)
 include(GNUInstallDirs)

@@ -1,6 +1,7 @@
 # The library targets: rapt::rapt; rapt::io, rapt::text and rapt::images where their dependencies are found;
-# rapt::pretrained where there is rapt::io, and rapt::pipelines where there is rapt::text, too; rapt::onnx. They carry include paths and dependencies and no flags. rapt::precompiled, on request, is rapt::rapt with what is heavy
-# compiled already. Targets that the build has already stay as they are; rapt_new_targets lists the others.
+# rapt::pretrained where there is rapt::io, and rapt::pipelines where there is rapt::text, too; rapt::onnx. They carry
+# include paths and dependencies and no flags. rapt::precompiled, on request, is rapt::rapt with what is heavy compiled
+# already. Targets that the build has already stay as they are; rapt_new_targets lists the others.
 
 option(RAPT_BUILD_PRECOMPILED "Build rapt::precompiled, a static library of rapt's templates for float and double" OFF)
 

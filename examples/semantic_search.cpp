@@ -3,8 +3,8 @@
 //   semantic_search --model all-MiniLM-L6-v2 --lines captions.txt --query "children at the sea"
 //   semantic_search --model all-MiniLM-L6-v2 --lines captions.txt --vectors captions.safetensors < queries.txt
 //
-// The model is a folder of a BERT sentence encoder (config.json, model.safetensors, vocab.txt or tokenizer.json) as
-// sentence-transformers writes it. Prints, for each query, the most similar lines with their cosines and numbers.
+// The model is a folder of a sentence encoder of BERT's families as sentence-transformers writes it, with its tokenizer
+// and, if it has one, modules.json. Prints, for each query, the most similar lines with their cosines and numbers.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
@@ -14,7 +14,6 @@
 #include <rapt/data/fingerprint.hpp>
 #include <rapt/pipelines/sentence_encoder.hpp>
 #include <rapt/text/lines.hpp>
-#include <rapt/text/wordpiece.hpp>
 
 #include "common/flags.hpp"
 

@@ -1,7 +1,7 @@
 """llama.cpp's side of weights.py, by the package xllamacpp: one JSON object a line, answered by another.
 
   open      model (a GGUF file), threads, context
-  generate  prompt, new_tokens                      greedy: the text, and seconds of all tokens but the first
+  generate  prompt, new_tokens                      greedy: the text
 """
 
 import json
@@ -21,16 +21,14 @@ class Task:
         parameters.cpuparams_batch.n_threads = threads
         parameters.sampling.temp = 0
         self.server = xllamacpp.Server(parameters)
-        return {"system": str(xllamacpp.get_system_info())}
+        return {}
 
     def generate(self, prompt, new_tokens):
         found = self.server.handle_completions(
             {"prompt": prompt, "n_predict": new_tokens, "temperature": 0, "ignore_eos": True, "cache_prompt": False,
              "top_k": 1})
         found = found if isinstance(found, dict) else json.loads(found)
-        timings = found["timings"]
-        return {"text": found["choices"][0]["text"], "seconds": timings["predicted_ms"] / 1e3,
-                "count": timings["predicted_n"]}
+        return {"text": found["choices"][0]["text"]}
 
 
 def main():

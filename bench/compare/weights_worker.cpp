@@ -1,13 +1,12 @@
 // rapt's side of weights.py: a Llama whose matrices are kept in a type of the caller's choice. Reads commands, one JSON
 // object a line, and answers each with one line; {"error": "..."} when it fails.
 //
-//   open       folder, weights, threads, precision   weights: computed, stored, int8 or int4; answers with the
-//   process's
-//                                                    memory in bytes, anonymous and mapped, and its peak
-//   generate   prompt, new_tokens                    greedy search: tokens, and seconds from the first one to the last
-//   loss       text, length                          mean over the bytes of a text file, in nats, by windows
-//   bandwidth                                        bytes of plain memory read in a processor second
-#include <chrono>
+//   open        folder, weights, threads, precision
+//               weights: computed, stored, int8 or int4
+//               answers with the process's memory in bytes, anonymous and mapped, and its peak
+//   generate    prompt, new_tokens: the tokens of greedy search
+//   loss        text, length: mean over the bytes of a text file, in nats, by windows
+//   bandwidth   bytes of plain memory read in a processor second
 #include <ctime>
 #include <fstream>
 #include <iostream>
@@ -23,8 +22,6 @@ namespace {
 
 using nlohmann::json;
 using rapt::Index;
-
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 /// What all threads of the process have taken of the processors, in seconds.
 double processor_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
@@ -71,15 +68,9 @@ class Task {
     rapt::SearchRequest request;
     request.marks = model_->sequence_marks();
     request.marks->ends.clear();
-    double first = 0, last = 0;
-    request.on_token = [&](Index, rapt::TokenId) {
-      last = now();
-      if (first == 0) first = last;
-      return true;
-    };
     const rapt::GenerationOptions options{.extra_length = command.at("new_tokens")};
     const auto found = rapt::greedy_search(*model_, prompt, options, request);
-    return {{"tokens", found.front().tokens}, {"seconds", last - first}};
+    return {{"tokens", found.front().tokens}};
   }
 
   json loss(const json& command) const {

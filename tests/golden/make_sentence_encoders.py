@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Writes sentence_encoders.json: vectors that sentence-transformers gives texts with encoders of several families.
+"""Writes sentence_encoders.json: vectors that sentence-transformers gives texts with encoders of several families; and
+sentence_settings.json: the same with a default prompt and lower case.
 
     python tests/golden/make_sentence_encoders.py [folder]        # default: the folder of this script; needs
                                                                   # sentence-transformers 6.2
 
-The models are those of pipelines.json. The file:
+The models are those of pipelines.json. Each file:
 
     versions    of sentence-transformers and transformers
     texts       what is encoded
@@ -26,6 +27,7 @@ from safetensors.torch import load_file, save_file
 HERE = pathlib.Path(__file__).parent
 TEXTS = ["The small cat sat.", "the SMALL dog", "", "in Zürich, ÄÖÜ", "two cats and the dogs of the old man by the sea " * 2,
          "x" * 30 + " runs", "[MASK] <mask>", "1,234.5 and 我爱北京"]
+SETTINGS_TEXTS = ["the ΟΔΟΣ", "the οδος", "a CAT <mask> <MASK>", "İ and ẞ", ""]
 TYPE = "sentence_transformers.models."
 
 
@@ -71,23 +73,38 @@ def cases(golden):
                    "1_Pooling/config.json": {"embedding_dimension": 16, "pooling_mode": "mean", "include_prompt": True}}
 
 
+def settings_cases():
+    prompts = {"config_sentence_transformers.json": {"prompts": {"query": "the CAT: ", "document": ""},
+                                                     "default_prompt_name": "query"}}
+    lower = {"sentence_bert_config.json": {"max_seq_length": 30, "do_lower_case": True}}
+    roberta = "roberta_MaskedLM"
+    yield roberta, {**modules("mean", True, 8), **lower}
+    yield roberta, {**modules("mean", False, 8), **prompts}
+    yield roberta, {**modules("cls", True, 8), **lower, **prompts}
+    yield "fill", {**modules("mean", True, 16), **lower, **prompts}
+
+
+def write(path, texts, cases, golden, tensors):
+    found = []
+    for name, files in cases:
+        with tempfile.TemporaryDirectory() as temporary:
+            write_folder(golden, tensors, name, pathlib.Path(temporary), files)
+            model = sentence_transformers.SentenceTransformer(temporary, device="cpu")
+            vectors = model.encode(texts)
+        found.append({"folder": name, "files": files, "vectors": [[round(float(x), 7) for x in row] for row in vectors]})
+    text = json.dumps({"versions": [sentence_transformers.__version__, transformers.__version__], "texts": texts,
+                       "cases": found}, ensure_ascii=False, separators=(",", ":"))
+    path.write_text(text + "\n", encoding="utf-8", newline="\n")
+    print(f"{path.name}: {len(found)} cases, {path.stat().st_size} bytes")
+
+
 def main():
     folder = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else HERE)
     golden = json.loads((HERE / "pipelines.json").read_text(encoding="utf-8"))
     tensors = load_file(HERE / "pipelines.safetensors")
     torch.set_num_threads(1)
-    found = []
-    for name, files in cases(golden):
-        with tempfile.TemporaryDirectory() as temporary:
-            write_folder(golden, tensors, name, pathlib.Path(temporary), files)
-            model = sentence_transformers.SentenceTransformer(temporary, device="cpu")
-            vectors = model.encode(TEXTS)
-        found.append({"folder": name, "files": files, "vectors": [[round(float(x), 7) for x in row] for row in vectors]})
-    text = json.dumps({"versions": [sentence_transformers.__version__, transformers.__version__], "texts": TEXTS,
-                       "cases": found}, ensure_ascii=False, separators=(",", ":"))
-    path = folder / "sentence_encoders.json"
-    path.write_text(text + "\n", encoding="utf-8", newline="\n")
-    print(f"{path.name}: {len(found)} cases, {path.stat().st_size} bytes")
+    write(folder / "sentence_encoders.json", TEXTS, cases(golden), golden, tensors)
+    write(folder / "sentence_settings.json", SETTINGS_TEXTS, settings_cases(), golden, tensors)
 
 
 if __name__ == "__main__":

@@ -347,6 +347,16 @@ TEST_F(EncoderTask, RanksTextsByTheScoresOfTransformers) {
   EXPECT_TRUE(rank.rank("a", Texts()).empty());
   expect_message<ValueError>([&] { std::ignore = rank.score(texts, Texts{"a"}); }, "as many first as second texts");
 
+  // A default prompt comes before the first text of each pair.
+  const double prompted = rank.score(Texts{"the " + texts[3]}, Texts{texts[0]})[0];
+  EXPECT_NE(prompted, rank.score(Texts{texts[3]}, Texts{texts[0]})[0]);
+  const std::filesystem::path prompts = folder.path() / "config_sentence_transformers.json";
+  std::ofstream(prompts) << R"({"prompts": {"query": "the "}, "default_prompt_name": "query"})";
+  const auto with_prompt = rapt::cross_encoder(folder);
+  EXPECT_EQ(with_prompt.score(Texts{texts[3]}, Texts{texts[0]})[0], prompted);
+  EXPECT_EQ(with_prompt.rank(texts[3], Texts{texts[0]})[0].score, prompted);
+  std::filesystem::remove(prompts);
+
   // sentence-transformers' folders name the function.
   json config = json::parse(std::ifstream(folder.path() / "config.json"));
   config["sentence_transformers"] = {{"activation_fn", "torch.nn.modules.linear.Identity"}};

@@ -15,6 +15,8 @@
 
 #include "rapt/models/bert.hpp"
 #include "rapt/pretrained/bert.hpp"
+#include "rapt/pretrained/save_tokenizer.hpp"
+#include "rapt/text/wordpiece.hpp"
 #include "tests/common/expect_close.hpp"
 #include "tests/common/gradients.hpp"
 #include "tests/common/pretrained_case.hpp"
@@ -122,13 +124,48 @@ TEST_F(SentenceFolder, LongTextsAreCutOff) {
   expect_error("\"max_seq_length\" must be a whole number");
 }
 
+TEST_F(SentenceFolder, WithoutALengthTheTokenizersSettingsCount) {
+  save_tokenizer(path(), rapt::WordPiece(kVocabulary, {.max_tokens = 4}));
+  write("tokenizer_config.json", R"({"model_max_length": 7})");
+  EXPECT_EQ(SentenceEncoder::load(path()).truncation().max_tokens, 7);
+  write("tokenizer_config.json", R"({"model_max_length": 70})");
+  EXPECT_EQ(SentenceEncoder::load(path()).truncation().max_tokens, 9);
+  write("tokenizer_config.json", "{}");
+  EXPECT_EQ(SentenceEncoder::load(path()).truncation().max_tokens, 9);
+}
+
+TEST_F(SentenceFolder, LowerCaseIsAStepOfTheTokenizer) {
+  save_tokenizer(path(), rapt::WordPiece(kVocabulary, {.lowercase = false}));
+  EXPECT_EQ(SentenceEncoder::load(path()).tokenizer().encode("A [MASK] [mask]"),
+            (std::vector<rapt::TokenId>{2, 1, 4, 1, 1, 1, 3}));
+  write("sentence_bert_config.json", R"({"do_lower_case": true})");
+  EXPECT_EQ(SentenceEncoder::load(path()).tokenizer().encode("A [MASK] [mask]"),
+            (std::vector<rapt::TokenId>{2, 5, 4, 1, 1, 1, 3}));
+}
+
+TEST_F(SentenceFolder, TextsBeginWithTheDefaultPrompt) {
+  const std::string file = "config_sentence_transformers.json";
+  write(file, R"({"prompts": {"query": "see the "}, "default_prompt_name": null})");
+  EXPECT_EQ(SentenceEncoder::load(path()).prompt(), "");
+  write(file, R"({"prompts": {"query": "see the "}, "default_prompt_name": "query"})");
+  const auto vectors = SentenceEncoder::load(path()).encode(std::vector<std::string>{"dog", "house"});
+  rapt_test::expect_close(Tensor<float>(vectors.view().middle_rows(0, 1)), expected("see the dog", {}), 1e-5);
+  write_modules({"Transformer", "Pooling"});
+  write("Pooling/config.json", R"({"pooling_mode": "mean", "include_prompt": false})");
+  expect_error("\"include_prompt\" must be true beside the default prompt \"see the \"");
+  write(file, R"({"prompts": {"query": "see the "}, "default_prompt_name": "document"})");
+  expect_error(file + ": \"prompts\" have no text for \"default_prompt_name\": \"document\"");
+}
+
 TEST_F(SentenceFolder, TheModelMayLieInAFolderOfItsOwn) {
   const auto vectors = SentenceEncoder::load(path()).encode(kTexts);
   std::filesystem::create_directories(path() / "0_Transformer");
   for (const char* file : {"config.json", "model.safetensors", "vocab.txt"}) {
     std::filesystem::rename(path() / file, path() / "0_Transformer" / file);
   }
-  write("modules.json", R"([{"type": "x.Transformer", "path": "0_Transformer"}, {"type": "Normalize", "path": ""}])");
+  write("modules.json", R"([{"type": "x.Transformer", "path": "0_Transformer"}, {"type": "Pooling", "path": "Pooling"},
+                            {"type": "Normalize", "path": ""}])");
+  write_pooling("pooling_mode_mean_tokens");
   EXPECT_TRUE(rapt_test::same_bits(SentenceEncoder::load(path()).encode(kTexts), vectors));
 }
 
@@ -158,6 +195,8 @@ TEST_F(SentenceFolder, WhatItCannotDoIsRefused) {
   expect_error("cannot pool by \"mean, max\"");
   std::filesystem::remove(path() / "Pooling" / "config.json");
   expect_error("config.json");
+  write_modules({"Transformer", "Normalize"});
+  expect_error("modules.json: no module \"Pooling\"");
   write("modules.json", "{}");
   expect_error("modules.json: is not a list");
   write("modules.json", R"([{"type": "Transformer"}])");
@@ -206,11 +245,11 @@ TEST_F(SentenceFolder, OtherModelsAreRefused) {
   expect_error("the model is of type \"gpt2\", known for this task are bert, modernbert");
 }
 
-TEST(SentenceEncoders, GiveWhatSentenceTransformersGives) {
-  const auto golden = nlohmann::json::parse(std::ifstream(RAPT_GOLDEN_DIR "/sentence_encoders.json"));
+void expect_golden_vectors(const std::string& file, std::size_t cases) {
+  const auto golden = nlohmann::json::parse(std::ifstream(RAPT_GOLDEN_DIR "/" + file));
   const std::vector<std::string> texts = golden.at("texts");
   const rapt_test::PipelineGolden models("pipelines");
-  EXPECT_EQ(golden.at("cases").size(), 5u);
+  EXPECT_EQ(golden.at("cases").size(), cases);
   for (const nlohmann::json& one : golden.at("cases")) {
     const rapt_test::GoldenFolder folder(models, one.at("folder"));
     for (const auto& [name, content] : one.at("files").items()) {
@@ -227,6 +266,10 @@ TEST(SentenceEncoders, GiveWhatSentenceTransformersGives) {
     rapt_test::expect_close(SentenceEncoder::load(folder).encode(texts), expected, 1e-5);
   }
 }
+
+TEST(SentenceEncoders, GiveWhatSentenceTransformersGives) { expect_golden_vectors("sentence_encoders.json", 5); }
+
+TEST(SentenceEncoders, ObeyDefaultPromptsAndLowerCase) { expect_golden_vectors("sentence_settings.json", 4); }
 
 TEST_F(SentenceFolder, ATokenizerOfAnotherModelIsRefused) {
   auto tokens = kVocabulary;

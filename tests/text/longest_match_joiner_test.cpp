@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <random>
 #include <string>
 #include <string_view>
@@ -51,10 +53,12 @@ struct MatchedVocabulary {
   }
 };
 
-enum class Ranks { of_tokens, in_order, shuffled };
+enum class Ranks { of_tokens, in_order, shuffled, several };
 
 /// Random tokens, each two earlier ones together. Ranks::of_tokens joins all neighbours that are a token, as tiktoken
-/// does; the others join the pairs that the tokens were made of, in the order of the tokens or in a random one.
+/// does; the others join the pairs that the tokens were made of, in the order of the tokens or in a random one;
+/// Ranks::several joins all neighbours that are a token, each pair with a rank of its own, so that a token has several
+/// ranks, between which are some of other tokens.
 MatchedVocabulary random_vocabulary(Ranks ranks, std::size_t letters, std::size_t size, std::mt19937& random) {
   MatchedVocabulary made;
   for (std::size_t i = 0; i < letters; ++i) made.texts.emplace_back(1, static_cast<char>('a' + i));
@@ -67,14 +71,27 @@ MatchedVocabulary random_vocabulary(Ranks ranks, std::size_t letters, std::size_
     made.texts.push_back(std::move(text));
     pairs.emplace_back(left, right);
   }
-  if (ranks == Ranks::of_tokens) {
+  if (ranks == Ranks::of_tokens || ranks == Ranks::several) {
+    struct Merge {
+      TokenId left, right, id;
+      std::size_t place;
+    };
+    std::vector<Merge> merges;
     for (std::size_t i = letters; i < made.texts.size(); ++i) {
       for (std::size_t cut = 1; cut < made.texts[i].size(); ++cut) {
         const TokenId left = made.find(std::string_view(made.texts[i]).substr(0, cut));
         const TokenId right = made.find(std::string_view(made.texts[i]).substr(cut));
         const auto id = static_cast<TokenId>(i);
-        if (left >= 0 && right >= 0) made.joiner.add(left, right, id, id);
+        if (left >= 0 && right >= 0)
+          merges.push_back({left, right, id, 2 * i + (ranks == Ranks::several ? random() % 4 : 0)});
       }
+    }
+    if (ranks == Ranks::several) {
+      std::stable_sort(merges.begin(), merges.end(), [](const Merge& a, const Merge& b) { return a.place < b.place; });
+    }
+    for (std::size_t i = 0; i < merges.size(); ++i) {
+      const Merge& one = merges[i];
+      made.joiner.add(one.left, one.right, ranks == Ranks::several ? static_cast<std::int32_t>(i) : one.id, one.id);
     }
     return made;
   }
@@ -89,7 +106,7 @@ MatchedVocabulary random_vocabulary(Ranks ranks, std::size_t letters, std::size_
 
 TEST(LongestMatchJoiner, MakesTheTokensThatJoiningMakes) {
   std::mt19937 random(5);
-  for (const auto ranks : {Ranks::of_tokens, Ranks::in_order, Ranks::shuffled}) {
+  for (const auto ranks : {Ranks::of_tokens, Ranks::in_order, Ranks::shuffled, Ranks::several}) {
     int orderly = 0, disorderly = 0;
     for (int round = 0; round < 60; ++round) {
       const std::size_t letters = 1 + random() % 4;
@@ -118,7 +135,7 @@ TEST(LongestMatchJoiner, MakesTheTokensThatJoiningMakes) {
       }
     }
     EXPECT_GE(orderly, 10);
-    EXPECT_EQ(disorderly > 10, ranks == Ranks::shuffled) << disorderly;
+    EXPECT_EQ(disorderly > 10, ranks == Ranks::shuffled || ranks == Ranks::several) << disorderly;
   }
 }
 

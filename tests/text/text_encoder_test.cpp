@@ -122,6 +122,18 @@ TEST(TextEncoder, AProductHasThePairsOfAllTexts) {
     EXPECT_EQ(product.tokens.row_splits, pairs.tokens.row_splits);
     EXPECT_EQ(product.types, pairs.types);
   }
+  std::vector<std::string> many;
+  for (std::size_t i = 0; i < 300; ++i) many.emplace_back(i % 11, static_cast<char>('a' + i % 26));
+  std::vector<std::string> firsts, seconds;
+  for (const std::string& a : first) firsts.insert(firsts.end(), many.size(), a);
+  for (std::size_t i = 0; i < first.size(); ++i) seconds.insert(seconds.end(), many.begin(), many.end());
+  const rapt::PairBatch pairs = encoder.encode_pairs(firsts, seconds);
+  rapt_test::for_every_thread_count([&] {
+    const rapt::PairBatch product = encoder.encode_product(first, many);
+    EXPECT_EQ(product.tokens.tokens, pairs.tokens.tokens);
+    EXPECT_EQ(product.tokens.row_splits, pairs.tokens.row_splits);
+    EXPECT_EQ(product.types, pairs.types);
+  });
   EXPECT_EQ(encoder.encode_product(first, {}).tokens.sequences(), 0);
   EXPECT_EQ(encoder.encode_product({}, second).tokens.sequences(), 0);
 }

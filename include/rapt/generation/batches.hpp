@@ -36,9 +36,7 @@ template <class Search>
   std::vector<std::vector<Hypothesis>> found(to_size(sources.sequences()));
   for_batches_of_like_length(sources.row_splits, batch_tokens, [&](std::span<const Index> numbers) {
     TokenBatch batch;
-    SearchRequest of_batch = request;
-    of_batch.prefix.clear();
-    of_batch.streams.clear();
+    SearchRequest of_batch{.marks = request.marks, .seed = request.seed};
     std::vector<std::size_t> chosen;  // the same numbers
     for (const Index i : numbers) {
       const std::size_t number = to_size(i);

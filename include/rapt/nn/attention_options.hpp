@@ -77,13 +77,22 @@ struct PositionInputs {
 
 namespace detail {
 
+/// The options with their defaults put in.
+[[nodiscard]] inline MultiHeadAttentionOptions with_defaults(MultiHeadAttentionOptions options) {
+  if (options.key_value_heads == 0) options.key_value_heads = options.heads;
+  if (options.head_dim == 0) options.head_dim = options.d_model / options.heads;
+  if (options.value_head_dim == 0) options.value_head_dim = options.head_dim;
+  if (options.scale == 0) options.scale = 1 / std::sqrt(static_cast<double>(options.head_dim));
+  return options;
+}
+
 /// The options with their defaults put in. Throws ValueError `[where] ...` for options that do not fit.
 template <class T>
-[[nodiscard]] MultiHeadAttentionOptions completed(MultiHeadAttentionOptions options, std::string_view where) {
-  if (options.key_value_heads == 0) options.key_value_heads = options.heads;
-  require(options.heads > 0 && options.key_value_heads > 0 && options.heads % options.key_value_heads == 0, where,
+[[nodiscard]] MultiHeadAttentionOptions completed(const MultiHeadAttentionOptions& options, std::string_view where) {
+  const Index key_value_heads = options.key_value_heads == 0 ? options.heads : options.key_value_heads;
+  require(options.heads > 0 && key_value_heads > 0 && options.heads % key_value_heads == 0, where,
           "heads must be a multiple of key_value_heads: heads = ", options.heads,
-          ", key_value_heads = ", options.key_value_heads);
+          ", key_value_heads = ", key_value_heads);
   require(
       options.d_model > 0 && options.head_dim >= 0 && (options.head_dim > 0 || options.d_model % options.heads == 0),
       where, "d_model must be a multiple of heads, unless head_dim is given: d_model = ", options.d_model,
@@ -94,10 +103,7 @@ template <class T>
   require(std::isfinite(options.scale), where, "scale must be finite: ", options.scale);
   require_soft_cap<T>(options.soft_cap, where);
   require(options.dropout >= 0.f && options.dropout < 1.f, where, "dropout must be in [0, 1): ", options.dropout);
-  if (options.head_dim == 0) options.head_dim = options.d_model / options.heads;
-  if (options.value_head_dim == 0) options.value_head_dim = options.head_dim;
-  if (options.scale == 0) options.scale = 1 / std::sqrt(static_cast<double>(options.head_dim));
-  return options;
+  return with_defaults(options);
 }
 
 }  // namespace detail

@@ -56,6 +56,18 @@ struct BlockOptions {
   BlockNames names = {};
 };
 
+namespace detail {
+
+/// The options of a block's cross-attention, by those of its self-attention.
+[[nodiscard]] inline MultiHeadAttentionOptions cross_attention_options(MultiHeadAttentionOptions self_attention) {
+  self_attention.positions = {};
+  self_attention.window = {};
+  self_attention.query_key_norm = {};
+  return self_attention;
+}
+
+}  // namespace detail
+
 /// What one call of a block brings beside its input.
 template <class T>
 struct BlockInputs {
@@ -190,11 +202,7 @@ class Block {
 
   static std::optional<MultiHeadAttention<T, kKinds>> cross_attention(const BlockOptions& options, Rng& rng) {
     if (!options.cross_attention) return std::nullopt;
-    MultiHeadAttentionOptions attention = options.attention;
-    attention.positions = {};
-    attention.window = {};
-    attention.query_key_norm = {};
-    return MultiHeadAttention<T, kKinds>(attention, rng);
+    return MultiHeadAttention<T, kKinds>(detail::cross_attention_options(options.attention), rng);
   }
   static Network feed_forward(const BlockOptions& options, Rng& rng) {
     const Index d_model = options.attention.d_model;

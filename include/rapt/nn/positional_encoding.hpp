@@ -30,6 +30,20 @@ struct SinusoidalOptions {
 
 namespace detail {
 
+/// Wave i of a table of sinusoids, i = 0 .. D / 2 - 1: its frequency, and the columns of its sine and cosine.
+struct SinusoidColumns {
+  double frequency;
+  Index sine, cosine;
+};
+[[nodiscard]] inline SinusoidColumns sinusoid_columns(Index i, Index d_model, SinusoidLayout layout) {
+  const Index half = d_model / 2;
+  const bool interleaved = layout == SinusoidLayout::interleaved;
+  const bool to_the_end = layout == SinusoidLayout::concatenated;  // the last wave is 10000 2 pi long
+  const double exponent =
+      static_cast<double>(i) / static_cast<double>(to_the_end ? std::max<Index>(half - 1, 1) : half);
+  return {std::pow(10000.0, -exponent), interleaved ? 2 * i : i, interleaved ? 2 * i + 1 : half + i};
+}
+
 /// Position of each row within its sequence, plus `start`.
 [[nodiscard]] inline std::vector<std::int32_t> positions_of(const RowSplits& splits, std::span<const Index> starts) {
   require<ShapeError>(starts.empty() || static_cast<Index>(starts.size()) == splits.sequences(), "positional_encoding",
@@ -74,17 +88,12 @@ class SinusoidalPositionalEncoding {
   /// PE of positions first_position .. first_position + length - 1   // [length, D]
   [[nodiscard]] static Tensor<T> table(Index length, Index d_model, const SinusoidalOptions& options = {}) {
     Tensor<T> pe(Shape{length, d_model});
-    const Index half = d_model / 2;
-    const bool interleaved = options.layout == SinusoidLayout::interleaved;
-    const bool to_the_end = options.layout == SinusoidLayout::concatenated;  // the last wave is 10000 2 pi long
-    for (Index i = 0; i < half; ++i) {
-      const double exponent =
-          static_cast<double>(i) / static_cast<double>(to_the_end ? std::max<Index>(half - 1, 1) : half);
-      const double frequency = std::pow(10000.0, -exponent);
+    for (Index i = 0; i < d_model / 2; ++i) {
+      const detail::SinusoidColumns columns = detail::sinusoid_columns(i, d_model, options.layout);
       for (Index pos = 0; pos < length; ++pos) {
-        const double angle = static_cast<double>(pos + options.first_position) * frequency;
-        pe(pos, interleaved ? 2 * i : i) = static_cast<T>(std::sin(angle));
-        pe(pos, interleaved ? 2 * i + 1 : half + i) = static_cast<T>(std::cos(angle));
+        const double angle = static_cast<double>(pos + options.first_position) * columns.frequency;
+        pe(pos, columns.sine) = static_cast<T>(std::sin(angle));
+        pe(pos, columns.cosine) = static_cast<T>(std::cos(angle));
       }
     }
     return pe;

@@ -84,9 +84,9 @@ struct RotaryOptions {
 
   friend bool operator==(const RotaryOptions&, const RotaryOptions&) = default;
 
-  /// How many of a head's columns are rotated.
   /// Length before scaling.
   [[nodiscard]] Index original_length() const { return original_positions > 0 ? original_positions : max_positions; }
+  /// How many of a head's columns are rotated.
   [[nodiscard]] Index rotated(Index head_dim) const {
     return static_cast<Index>(static_cast<double>(head_dim) * rotated_ratio);
   }

@@ -3,7 +3,6 @@
 /// encodings of distances.
 #pragma once
 
-#include <cmath>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -36,21 +35,12 @@ struct SelfAttention {
   KeysValues present;
 };
 
-/// The options with the defaults that the layer puts in.
-[[nodiscard]] inline MultiHeadAttentionOptions completed(MultiHeadAttentionOptions options) {
-  if (options.key_value_heads == 0) options.key_value_heads = options.heads;
-  if (options.head_dim == 0) options.head_dim = options.d_model / options.heads;
-  if (options.value_head_dim == 0) options.value_head_dim = options.head_dim;
-  if (options.scale == 0) options.scale = 1 / std::sqrt(static_cast<double>(options.head_dim));
-  return options;
-}
-
 /// Multi-head attention of the parameters `name`.<...>, whose operators it adds to a graph.
 class AttentionLayer {
  public:
   /// Throws ValueError for positions that graphs cannot express.
   AttentionLayer(ModelGraph& graph, std::string name, const MultiHeadAttentionOptions& options)
-      : graph_(graph), name_(std::move(name)), options_(completed(options)) {
+      : graph_(graph), name_(std::move(name)), options_(rapt::detail::with_defaults(options)) {
     require(!std::holds_alternative<RelativePositionEncoding>(options_.positions), "onnx", name_,
             ": attention that scores encodings of distances cannot be exported");
   }

@@ -33,6 +33,10 @@ struct CausalModel {
 /// are past_key_values.<layer>.key and .value [B, K, P, d]; P may be 0. attention_mask [B, P + L] is 1 for tokens and 0
 /// for padding, which may stand before or behind a text; positions count tokens alone. It gives logits [B, L, V] and
 /// the next call's keys and values, present.<layer>.key and .value. Returns the paths.
+///
+/// A text that is longer than a learned table of positions fails in the runtime. With dynamic scaling and longrope the
+/// frequencies of rotary positions follow the length so far: keys that are given back keep the rotation that they were
+/// computed with, that of the shorter text, as in rapt's own cache (see Rotary).
 inline std::vector<std::filesystem::path> write_causal(ModelGraph& graph, const CausalModel& model,
                                                        const std::filesystem::path& folder,
                                                        const WriteOptions& options) {

@@ -18,7 +18,7 @@ namespace rapt { inline namespace RAPT_ABI { namespace onnx {
                                                          const std::string& length) {
   std::vector<KeysValues> past;
   for (Index layer = 0; layer < stack.blocks; ++layer) {
-    const MultiHeadAttentionOptions attention = completed(stack.options_of(layer).attention);
+    const MultiHeadAttentionOptions attention = rapt::detail::with_defaults(stack.options_of(layer).attention);
     const std::string name = prefix + std::to_string(layer) + "." + part;
     const auto declare = [&](const char* kind, Index columns) {
       return graph.input(name + kind, ElementType::float32, {kBatch, attention.key_value_heads, length, columns});
@@ -33,7 +33,7 @@ namespace rapt { inline namespace RAPT_ABI { namespace onnx {
 inline void output_present(ModelGraph& graph, const StackDescription& stack, const std::vector<KeysValues>& present,
                            const std::string& part, const std::string& length) {
   for (Index layer = 0; layer < stack.blocks; ++layer) {
-    const MultiHeadAttentionOptions attention = completed(stack.options_of(layer).attention);
+    const MultiHeadAttentionOptions attention = rapt::detail::with_defaults(stack.options_of(layer).attention);
     const std::string name = "present." + std::to_string(layer) + "." + part;
     graph.output(at(present, layer).keys, name + "key", ElementType::float32,
                  {kBatch, attention.key_value_heads, length, attention.head_dim});

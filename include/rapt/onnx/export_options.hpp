@@ -26,7 +26,8 @@ inline void make_folder(const std::filesystem::path& folder) {
                    ": cannot create the folder: ", error ? error.message() : "it is not a folder");
 }
 
-/// Writes the only graph of a model.
+/// Writes the only graph of a model to `model.onnx` in the folder, and its tensors to `model.onnx.data` where they are
+/// too large for one file. A `model.onnx.data` of an earlier export stays, unread, beside a model that is one file.
 [[nodiscard]] inline std::vector<std::filesystem::path> write_only_graph(const Graph& graph,
                                                                          const std::filesystem::path& folder,
                                                                          const WriteOptions& options) {

@@ -3,8 +3,6 @@
 /// rotary positions, and buckets of offsets.
 #pragma once
 
-#include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -68,9 +66,8 @@ inline Value mask_bias(ModelGraph& graph, const Places& places, const MaskOption
   return graph.apply("Where", {allowed, graph.number(0), graph.number(std::numeric_limits<float>::lowest())});
 }
 
-/// Positions of the last L of T tokens, counted without padding wherever it stands, as transformers' searches count
-/// them
-/// // [B, L] from the attention mask [B, T]
+/// Positions of the last L of T tokens, as transformers' searches count them: without padding, wherever it stands
+///   // [B, L] from the attention mask [B, T]
 inline Value unpadded_positions(ModelGraph& graph, const Value& attention_mask, const Places& places) {
   const Value counts = graph.apply("CumSum", {attention_mask, graph.integer(1)});
   const Value positions = graph.apply("Max", {graph.apply("Sub", {counts, graph.integer(1)}), graph.integer(0)});
@@ -86,16 +83,11 @@ inline Value as_real_column(ModelGraph& graph, const Value& integers) {
 
 /// Sinusoids of positions, of which the first counts as options.first_position   // [.., L, D] from [.., L]
 inline Value sinusoids(ModelGraph& graph, const Value& positions, Index d_model, const SinusoidalOptions& options) {
-  const Index half = d_model / 2;
-  const bool to_the_end = options.layout == SinusoidLayout::concatenated;
-  std::vector<float> frequencies, cosines;  // 1 in the columns of cosines
-  for (Index column = 0; column < d_model; ++column) {
-    const bool interleaved = options.layout == SinusoidLayout::interleaved;
-    const Index i = interleaved ? column / 2 : column % half;
-    const bool is_cosine = interleaved ? column % 2 == 1 : column >= half;
-    const Index steps = to_the_end ? std::max<Index>(half - 1, 1) : half;
-    frequencies.push_back(static_cast<float>(std::pow(10000.0, -static_cast<double>(i) / static_cast<double>(steps))));
-    cosines.push_back(is_cosine ? 1.f : 0.f);
+  std::vector<float> frequencies(to_size(d_model)), cosines(to_size(d_model));  // 1 in the columns of cosines
+  for (Index i = 0; i < d_model / 2; ++i) {
+    const rapt::detail::SinusoidColumns columns = rapt::detail::sinusoid_columns(i, d_model, options.layout);
+    at(frequencies, columns.sine) = at(frequencies, columns.cosine) = static_cast<float>(columns.frequency);
+    at(cosines, columns.cosine) = 1;
   }
   const Value shifted = graph.apply("Add", {positions, graph.integer(options.first_position)});
   const Value angles = graph.apply("Mul", {as_real_column(graph, shifted), graph.numbers(frequencies)});

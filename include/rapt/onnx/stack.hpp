@@ -45,15 +45,11 @@ struct StackResult {
   std::vector<KeysValues> present;
 };
 
-/// The cross-attention of the block whose parameters begin with `prefix`; it has neither positions nor window nor norms
-/// of queries and keys.
+/// The cross-attention of the block whose parameters begin with `prefix`.
 [[nodiscard]] inline AttentionLayer cross_attention_layer(ModelGraph& graph, const std::string& prefix,
                                                           const BlockOptions& options) {
-  MultiHeadAttentionOptions attention = options.attention;
-  attention.positions = {};
-  attention.window = {};
-  attention.query_key_norm = {};
-  return {graph, prefix + std::string(options.names.cross_attention), attention};
+  return {graph, prefix + std::string(options.names.cross_attention),
+          rapt::detail::cross_attention_options(options.attention)};
 }
 
 /// Exports one call of a stack. Masks, angles and biases that layers share are computed once.
@@ -132,7 +128,11 @@ class StackExport {
     const Value mask = mask_of(options.window);
     const auto* const positions = std::get_if<RelativePositionBias>(&options.positions);
     if (positions == nullptr) return mask;
-    if (positions->rows == 0 && shared_bias_.is_defined()) return shared_bias_;
+    if (positions->rows == 0) {
+      for (const auto& [window, shared] : shared_biases_) {
+        if (window == options.window) return shared;
+      }
+    }
     Value table = call_.bias_table;
     if (positions->rows > 0) {
       const Value own = graph_.weight(name + ".position_bias.table");
@@ -141,7 +141,7 @@ class StackExport {
     const Value rows = graph_.apply("Gather", {table, call_.bias_numbers});  // [L, T, H]
     const Value by_head = graph_.apply("Transpose", {rows}, {{"perm", std::vector<std::int64_t>{2, 0, 1}}});
     const Value all = mask.is_defined() ? graph_.apply("Add", {by_head, mask}) : by_head;
-    if (positions->rows == 0 && !options.window) shared_bias_ = all;
+    if (positions->rows == 0) shared_biases_.emplace_back(options.window, all);
     return all;
   }
   Value mask_of(std::optional<Index> window) {
@@ -159,7 +159,7 @@ class StackExport {
     for (const auto& [known, angles] : angles_) {
       if (known == *wanted) return angles;
     }
-    const Index head_dim = completed(attention).head_dim;
+    const Index head_dim = rapt::detail::with_defaults(attention).head_dim;
     angles_.emplace_back(*wanted, rotary_angles(graph_, *wanted, head_dim, call_.positions, call_.attention_mask));
     return angles_.back().second;
   }
@@ -168,9 +168,9 @@ class StackExport {
   const StackDescription& stack_;
   const StackCall& call_;
   Value cross_bias_;
-  std::vector<std::pair<std::optional<Index>, Value>> masks_;
+  std::vector<std::pair<std::optional<Index>, Value>> masks_;          // by window
+  std::vector<std::pair<std::optional<Index>, Value>> shared_biases_;  // by window, with the masks
   std::vector<std::pair<RotaryOptions, RotaryAngles>> angles_;
-  Value shared_bias_;
 };
 
 /// One call of a stack   // [B, L, D] from x [B, L, D]

@@ -19,6 +19,7 @@
 #include "rapt/core/index.hpp"
 #include "rapt/pipelines/label_scores.hpp"
 #include "rapt/pipelines/task_encoder.hpp"
+#include "rapt/pipelines/task_folder.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -34,12 +35,15 @@ struct RankedText {
   double score = 0;
 };
 
-/// Scores pairs of texts. A const one may be used from many threads.
+/// Scores pairs of texts. A default prompt that the folder's config_sentence_transformers.json names is put before the
+/// first text of each pair. A const one may be used from many threads.
 class CrossEncoder {
  public:
   /// Throws IoError for a folder whose model does not classify sequences or has several labels.
   explicit CrossEncoder(const std::filesystem::path& folder)
-      : encoder_(folder, EncoderHead::sequence_classes, kWhere), function_(named_function()) {
+      : encoder_(folder, EncoderHead::sequence_classes, kWhere),
+        function_(named_function()),
+        prompt_(detail::default_prompt(folder, kWhere)) {
     require<IoError>(encoder_.labels().size() == 1, kWhere, folder.string(),
                      ": a model that ranks has one label, this one has ", encoder_.labels().size(),
                      ": TextClassifier takes it");
@@ -49,6 +53,8 @@ class CrossEncoder {
   /// different lengths, and that names the text for one that is not UTF-8.
   [[nodiscard]] std::vector<double> score(std::span<const std::string> first, std::span<const std::string> second,
                                           std::optional<ScoreFunction> activation_fn = {}) const {
+    const std::vector<std::string> prompted = detail::with_prompt(prompt_, first);
+    if (!prompt_.empty()) first = prompted;
     return scores_of(encoder_.encode(first, second, Truncation::Strategy::longest_first), activation_fn);
   }
 
@@ -56,7 +62,8 @@ class CrossEncoder {
   [[nodiscard]] std::vector<RankedText> rank(const std::string& query, std::span<const std::string> documents,
                                              const RankOptions& options = {}) const {
     require_top_k(options.top_k, kWhere);
-    const PairBatch pairs = encoder_.encode_product({&query, 1}, documents, Truncation::Strategy::longest_first);
+    const std::string prompted = prompt_ + query;
+    const PairBatch pairs = encoder_.encode_product({&prompted, 1}, documents, Truncation::Strategy::longest_first);
     const std::vector<double> scores = scores_of(pairs, options.activation_fn);
     std::vector<RankedText> ranked;
     for (const std::size_t i : detail::best_of(scores, options.top_k)) ranked.push_back({i, scores[i]});
@@ -95,6 +102,7 @@ class CrossEncoder {
 
   detail::TaskEncoder encoder_;
   ScoreFunction function_;
+  std::string prompt_;
 };
 
 /// The ranker of a folder.

@@ -34,10 +34,11 @@
 #include "rapt/pipelines/tokenizer.hpp"
 #include "rapt/pretrained/bert.hpp"
 #include "rapt/pretrained/config_keys.hpp"
+#include "rapt/pretrained/lower_case.hpp"
 #include "rapt/pretrained/modern_bert.hpp"
 #include "rapt/pretrained/pretrained.hpp"
+#include "rapt/pretrained/tokenizer_json_file.hpp"
 #include "rapt/text/encoding.hpp"
-#include "rapt/text/unicode.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -85,14 +86,14 @@ using SentenceFamilies = ModelFamilies<Bert<float>, ModernBert<float>>;
 struct SentenceFolder {
   std::filesystem::path model;  ///< the folder of the model itself
   SentenceEmbeddingOptions options = {};
-  /// Of Transformer's settings: absent without a file of settings; 0: the file names no length.
-  std::optional<Index> max_tokens = {};
-  bool lower_case = false;  ///< texts become small letters before they become tokens
+  std::optional<Index> max_tokens = {};  ///< of Transformer's settings, if they name a length
+  bool lower_case = false;               ///< the tokenizer converts texts to lower case
+  std::string prompt = {};               ///< what every text begins with
 
-  /// Reads modules.json and what it names. Without a modules.json vectors are means of length 1. Throws IoError
-  /// `[where]` that names the file for what SentenceEncoder cannot do.
+  /// Reads modules.json and what it names, and the default prompt. Without a modules.json vectors are means of
+  /// length 1. Throws IoError `[where]` that names the file for what SentenceEncoder cannot do.
   [[nodiscard]] static SentenceFolder read(const std::filesystem::path& path, std::string_view where) {
-    SentenceFolder folder{.model = path};
+    SentenceFolder folder{.model = path, .prompt = default_prompt(path, where)};
     if (const auto modules = path / "modules.json"; std::filesystem::exists(modules)) {
       folder.options.normalize = false;
       folder.read_modules(path, modules, where);
@@ -105,6 +106,7 @@ struct SentenceFolder {
   void read_modules(const std::filesystem::path& folder, const std::filesystem::path& file, std::string_view where) {
     const nlohmann::json list = nlohmann::json::parse(read_text_file(file), nullptr, /*allow_exceptions=*/false);
     require<IoError>(list.is_array(), where, file.string(), ": is not a list of modules");
+    bool has_pooling = false;
     for (const nlohmann::json& module : list) {
       const auto text = [&](const char* key) {
         const bool is_text = module.is_object() && module.contains(key) && module[key].is_string();
@@ -119,15 +121,20 @@ struct SentenceFolder {
         model = place;
       } else if (kind == "Pooling") {
         options.pooling = read_pooling(place / "config.json", where);
+        has_pooling = true;
       } else {
         require<IoError>(kind == "Normalize", where, file.string(), ": cannot do the module ", quote_name(type));
         options.normalize = true;
       }
     }
+    require<IoError>(has_pooling, where, file.string(), ": no module \"Pooling\" makes one vector of a text's tokens");
   }
 
-  [[nodiscard]] static SentencePooling read_pooling(const std::filesystem::path& file, std::string_view where) {
+  [[nodiscard]] SentencePooling read_pooling(const std::filesystem::path& file, std::string_view where) const {
     const nlohmann::json json = read_json_object(file, where);
+    require<IoError>(prompt.empty() || json.value("include_prompt", nlohmann::json(true)) == true, where, file.string(),
+                     ": \"include_prompt\" must be true beside the default prompt ", quote_name(prompt),
+                     ": cannot leave a prompt out of the pooling");
     std::string chosen;
     const auto choose = [&](const std::string& mode) { chosen += (chosen.empty() ? "" : ", ") + mode; };
     if (const auto mode = json.find("pooling_mode"); mode != json.end()) {  // since version 6
@@ -154,10 +161,8 @@ struct SentenceFolder {
       const nlohmann::json json = read_json_object(file, where);
       const std::string name = file.string();
       const ConfigReader key(json, name);
-      std::optional<Index> longest;
-      key("max_seq_length", longest);
+      key("max_seq_length", max_tokens);
       key.unless_absent("do_lower_case", lower_case);
-      max_tokens = longest.value_or(0);
       return;
     }
   }
@@ -177,32 +182,31 @@ class SentenceEncoder {
     limit(tokenizer_.truncation());
   }
 
-  /// Reads a folder: model and tokenizer, what modules.json says of pooling and normalisation, and on which side texts
-  /// of more than how many tokens are cut off. Without a modules.json vectors are means of length 1. Throws IoError
-  /// that names the file for what it cannot do, such as a further layer, or a model of another family.
+  /// Reads a folder: model and tokenizer, what modules.json says of pooling and normalisation, the default prompt, and
+  /// on which side texts of more than how many tokens are cut off. Without a modules.json vectors are means of
+  /// length 1. Throws IoError that names the file for what it cannot do, such as a further layer, or a model of another
+  /// family.
   [[nodiscard]] static SentenceEncoder load(const std::filesystem::path& folder) {
     const auto settings = detail::SentenceFolder::read(folder, kWhere);
     AnyTokenizer tokenizer = AnyTokenizer::load(settings.model);
+    if (settings.lower_case) {
+      tokenizer = detail::from_file(settings.model.string(), [&] { return with_lower_case(tokenizer.tokenizer()); });
+    }
     const TaskFolder files(settings.model, kWhere);
     SentenceEncoder encoder(detail::load_one_of<detail::SentenceModel, detail::SentenceModelOf>(
                                 detail::SentenceFamilies(), settings.model, kWhere),
                             std::move(tokenizer), settings.options);
-    Truncation truncation = encoder.tokenizer_.truncation();
-    if (settings.max_tokens) truncation.max_tokens = *settings.max_tokens;
-    if (truncation.max_tokens == 0) truncation.max_tokens = files.model_max_length().value_or(0);
-    truncation.left = files.cuts_left().value_or(truncation.left);
-    encoder.limit(truncation);
-    encoder.lower_case_ = settings.lower_case;
+    encoder.limit({.max_tokens = settings.max_tokens.value_or(files.longest(encoder.model_->longest())),
+                   .left = files.cuts_left().value_or(encoder.tokenizer_.truncation().left)});
+    encoder.prompt_ = settings.prompt;
     return encoder;
   }
 
-  /// A vector for each text   // [texts, D]. Throws ValueError for text that is not UTF-8.
+  /// A vector for each text, which is encoded with the prompt before it   // [texts, D]
+  /// Throws ValueError for text that is not UTF-8.
   [[nodiscard]] Tensor<float> encode(std::span<const std::string> texts) const {
-    std::vector<std::string> lower;
-    if (lower_case_) {
-      for (const std::string& text : texts) lower.push_back(to_lower(text));
-      texts = lower;
-    }
+    const std::vector<std::string> prompted = detail::with_prompt(prompt_, texts);
+    if (!prompt_.empty()) texts = prompted;
     const TokenBatch all = tokenizer_.encode_batch(texts, {.truncation = truncation_});
     Tensor<float> vectors(Shape{all.sequences(), model_->width()});
     for_batches_of_like_length(all.row_splits, kTokensAtOnce, [&](std::span<const Index> numbers) {
@@ -218,6 +222,8 @@ class SentenceEncoder {
   [[nodiscard]] const SentenceEmbeddingOptions& options() const { return options_; }
   /// How texts are cut off.
   [[nodiscard]] const Truncation& truncation() const { return truncation_; }
+  /// What every text begins with: the folder's default prompt, or empty.
+  [[nodiscard]] const std::string& prompt() const { return prompt_; }
 
  private:
   static constexpr std::string_view kWhere = "sentence_encoder";
@@ -241,7 +247,7 @@ class SentenceEncoder {
   AnyTokenizer tokenizer_;
   SentenceEmbeddingOptions options_;
   Truncation truncation_;
-  bool lower_case_ = false;
+  std::string prompt_;
 };
 
 }}  // namespace rapt::RAPT_ABI

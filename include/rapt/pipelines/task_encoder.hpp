@@ -2,7 +2,6 @@
 /// An encoder with its tokenizer, opened for one task: texts become tokens, batches of like length, and scores.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <initializer_list>
@@ -39,7 +38,7 @@ class TaskEncoder {
         tokenizer_(AnyTokenizer::load(path)),
         takes_token_types_(folder_.takes_token_types()),
         cuts_left_(folder_.cuts_left().value_or(tokenizer_.truncation().left)),
-        longest_(std::min(model_->longest(), folder_.model_max_length().value_or(model_->longest()))) {
+        longest_(folder_.longest(model_->longest())) {
     if (!model_->has(head)) {
       const std::string architecture = folder_.architecture();
       fail<IoError>(where, path.string(), ": ", architecture.empty() ? folder_.model_type() : architecture,

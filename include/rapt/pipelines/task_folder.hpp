@@ -6,9 +6,11 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "rapt/core/error.hpp"
 #include "rapt/core/shape.hpp"
@@ -16,6 +18,36 @@
 #include "rapt/pretrained/folder_contents.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
+
+namespace detail {
+
+/// What texts begin with by "default_prompt_name" of a sentence-transformers folder; empty without such a prompt.
+/// Throws IoError for a name that "prompts" do not have.
+[[nodiscard]] inline std::string default_prompt(const std::filesystem::path& folder, std::string_view where) {
+  const std::filesystem::path file = folder / "config_sentence_transformers.json";
+  if (!std::filesystem::exists(file)) return {};
+  const nlohmann::json json = read_json_object(file, where);
+  const nlohmann::json name = json.value("default_prompt_name", nlohmann::json());
+  if (name.is_null()) return {};
+  const nlohmann::json prompts = json.value("prompts", nlohmann::json());
+  const bool is_known = name.is_string() && prompts.is_object() && prompts.contains(name.get<std::string>());
+  const nlohmann::json prompt = is_known ? prompts[name.get<std::string>()] : nlohmann::json();
+  require<IoError>(prompt.is_string(), where, file.string(), ": \"prompts\" have no text for \"default_prompt_name\": ",
+                   name.is_string() ? quote_name(name.get<std::string>()) : describe(name));
+  return prompt.get<std::string>();
+}
+
+/// The texts with a prompt before each; nothing for an empty prompt, with which texts stay as they are.
+[[nodiscard]] inline std::vector<std::string> with_prompt(const std::string& prompt,
+                                                          std::span<const std::string> texts) {
+  std::vector<std::string> prompted;
+  if (prompt.empty()) return prompted;
+  prompted.reserve(texts.size());
+  for (const std::string& text : texts) prompted.push_back(prompt + text);
+  return prompted;
+}
+
+}  // namespace detail
 
 /// config.json and the settings of the tokenizer that no tokenizer needs itself.
 class TaskFolder {
@@ -54,6 +86,11 @@ class TaskFolder {
                      ": \"model_max_length\" must be a number of at least 1: ", detail::describe(*found));
     if (found->get<double>() >= kUnlimited) return std::nullopt;
     return static_cast<Index>(found->get<double>());
+  }
+  /// The number of tokens of the longest text, with special tokens, that both the tokenizer and a model of so many
+  /// positions take.
+  [[nodiscard]] Index longest(Index positions) const {
+    return std::min(positions, model_max_length().value_or(positions));
   }
   /// Whether texts are cut off at their beginnings, if tokenizer_config.json says on which side they are.
   [[nodiscard]] std::optional<bool> cuts_left() const {

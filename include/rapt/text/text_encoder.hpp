@@ -62,7 +62,7 @@ class TextEncoder {
     truncate(sinks, single_, options);
     if (!options.add_special || single_.is_plain) return std::move(sinks[0].ids);
     std::vector<TokenId> ids;
-    lay_out(sinks, single_, options, ids, nullptr);
+    lay_out(ids_of(sinks), single_, options, ids, nullptr);
     return ids;
   }
   /// The tokens of a text with their spans.
@@ -94,7 +94,7 @@ class TextEncoder {
     return encode_many(first, second, pair_, ".encode_pairs", options);
   }
   /// The pairs of each first text with each second one, each as `encode_pair` gives it: pair (i, j) is sequence
-  /// i * second.size() + j. Each text is cut into tokens once, on all threads.
+  /// i * second.size() + j. Each text is cut into tokens once. All threads take part.
   [[nodiscard]] PairBatch encode_product(std::span<const std::string> first, std::span<const std::string> second,
                                          const EncodeOptions& options = {}) const {
     EncodeOptions inner = options;  // of the texts by themselves
@@ -103,25 +103,45 @@ class TextEncoder {
     const std::array<TokenBatch, 2> texts = {
         encode_many(first, {}, single_, ".encode_product, first texts", inner).tokens,
         encode_many(second, {}, single_, ".encode_product, second texts", inner).tokens};
-    PairBatch batch;
-    std::array<detail::TokenSink, 2> sinks;
-    const Index firsts = texts[0].sequences(), seconds = texts[1].sequences();
-    for (Index pair = 0; pair < firsts * seconds; ++pair) {
-      for (std::size_t t = 0; t < 2; ++t) {
-        const std::span<const TokenId> tokens = texts[t].sequence(t == 0 ? pair / seconds : pair % seconds);
-        sinks[t].ids.assign(tokens.begin(), tokens.end());
+    const Index seconds = texts[1].sequences(), pairs = texts[0].sequences() * seconds;
+    constexpr Index kPartPairs = 256;
+    std::vector<PairBatch> parts(to_size((pairs + kPartPairs - 1) / kPartPairs));
+    std::vector<std::string> errors(parts.size());  // what is wrong with the first bad pair of each part
+    parallel_for(pairs, kPartPairs, [&](Index begin, Index end) {
+      PairBatch& batch = at(parts, begin / kPartPairs);
+      const auto tokens_of = [&](Index pair) {
+        return std::array{texts[0].sequence(pair / seconds), texts[1].sequence(pair % seconds)};
+      };
+      std::vector<std::array<std::size_t, 2>> kept;  // of each pair's texts
+      kept.reserve(to_size(end - begin));
+      std::size_t size = 0;
+      for (Index pair = begin; pair < end; ++pair) {
+        const auto [first_tokens, second_tokens] = tokens_of(pair);
+        try {
+          kept.push_back(kept_tokens(first_tokens.size(), second_tokens.size(), pair_, options));
+        } catch (const ValueError& error) {
+          at(errors, begin / kPartPairs) = "text " + std::to_string(pair / seconds) + " of the first and text " +
+                                           std::to_string(pair % seconds) + " of the second: " + error.what();
+          return;
+        }
+        size += kept.back()[0] + kept.back()[1] + (options.add_special ? pair_.special : 0);
       }
-      try {
-        truncate(sinks, pair_, options);
-      } catch (const ValueError& error) {
-        fail(name(".encode_product"), "text ", pair / seconds, " of the first and text ", pair % seconds,
-             " of the second: ", error.what());
+      batch.tokens.tokens.reserve(size);
+      batch.types.reserve(size);
+      const bool left = truncation_of(options).left;
+      for (Index pair = begin; pair < end; ++pair) {
+        std::array<std::span<const TokenId>, 2> tokens = tokens_of(pair);
+        for (std::size_t t = 0; t < 2; ++t) {
+          const std::size_t count = at(kept, pair - begin)[t];
+          tokens[t] = left ? tokens[t].last(count) : tokens[t].first(count);
+        }
+        const std::size_t before = batch.tokens.tokens.size();
+        lay_out(tokens, pair_, options, batch.tokens.tokens, &batch.types);
+        batch.tokens.row_splits.push_back(static_cast<Index>(batch.tokens.tokens.size() - before));
       }
-      const std::size_t before = batch.tokens.tokens.size();
-      lay_out(sinks, pair_, options, batch.tokens.tokens, &batch.types);
-      batch.tokens.row_splits.push_back(static_cast<Index>(batch.tokens.tokens.size() - before));
-    }
-    return batch;
+    });
+    for (const std::string& error : errors) require(error.empty(), name(".encode_product"), error);
+    return join(std::move(parts));
   }
 
  protected:
@@ -131,7 +151,7 @@ class TextEncoder {
     std::array<detail::TokenSink, 2> sinks = {std::move(text), {}};
     truncate(sinks, single_, options);
     std::vector<TokenId> ids;
-    lay_out(sinks, single_, options, ids, nullptr);
+    lay_out(ids_of(sinks), single_, options, ids, nullptr);
     return ids;
   }
 
@@ -174,17 +194,21 @@ class TextEncoder {
     self().append(text, options.find_special, work, sink);
   }
 
-  /// Cuts texts off, by default at their ends and the longer one first, until they have max_tokens tokens with the
-  /// special ones.
-  void truncate(std::array<detail::TokenSink, 2>& sinks, const detail::ResolvedTemplate& pattern,
-                const EncodeOptions& options) const {
-    const Truncation& truncation = options.truncation ? *options.truncation : truncation_;
-    if (truncation.max_tokens == 0) return;
+  [[nodiscard]] const Truncation& truncation_of(const EncodeOptions& options) const {
+    return options.truncation ? *options.truncation : truncation_;
+  }
+  /// How many of their `first` and `second` tokens two texts keep, so that they have at most max_tokens with the
+  /// special ones. By default the longer text loses tokens first. Throws ValueError if one text alone cannot lose so
+  /// many.
+  [[nodiscard]] std::array<std::size_t, 2> kept_tokens(std::size_t first, std::size_t second,
+                                                       const detail::ResolvedTemplate& pattern,
+                                                       const EncodeOptions& options) const {
+    const Truncation& truncation = truncation_of(options);
+    std::array<std::size_t, 2> kept = {first, second};
+    if (truncation.max_tokens == 0) return kept;
     require_room(truncation);
     const std::size_t room = to_size(truncation.max_tokens) - (options.add_special ? pattern.special : 0);
-    const std::size_t first = sinks[0].ids.size(), second = sinks[1].ids.size();
-    if (first + second <= room) return;
-    std::array<std::size_t, 2> kept = {first, second};
+    if (first + second <= room) return kept;
     if (truncation.strategy == Truncation::Strategy::longest_first) {
       const std::size_t shorter = std::min({first, second, room / 2});
       const std::size_t longer = room - shorter;
@@ -195,13 +219,22 @@ class TextEncoder {
               " text alone cannot make ", first, " and ", second, " tokens ", room);
       kept[which] = room - kept[1 - which];
     }
+    return kept;
+  }
+  /// Cuts texts off at their ends, or at their beginnings if the truncation is left.
+  void truncate(std::array<detail::TokenSink, 2>& sinks, const detail::ResolvedTemplate& pattern,
+                const EncodeOptions& options) const {
+    const auto kept = kept_tokens(sinks[0].ids.size(), sinks[1].ids.size(), pattern, options);
     for (std::size_t i = 0; i < 2; ++i) {
-      if (truncation.left) {
+      if (truncation_of(options).left) {
         sinks[i].truncate_left(kept[i]);
       } else {
         sinks[i].truncate(kept[i]);
       }
     }
+  }
+  [[nodiscard]] static std::array<std::span<const TokenId>, 2> ids_of(const std::array<detail::TokenSink, 2>& sinks) {
+    return {sinks[0].ids, sinks[1].ids};
   }
 
   [[nodiscard]] Encoding encode_texts(std::string_view first, std::optional<std::string_view> second,
@@ -212,7 +245,7 @@ class TextEncoder {
     if (second) append(*second, options, sinks[1]);
     truncate(sinks, pattern, options);
     Encoding encoding;
-    lay_out(sinks, pattern, options, encoding.ids, &encoding.types);
+    lay_out(ids_of(sinks), pattern, options, encoding.ids, &encoding.types);
     for (const detail::ResolvedTemplate::Piece& piece : pattern.pieces) {
       if (piece.text >= 0) {
         const auto& spans = at(sinks, piece.text).spans;
@@ -272,17 +305,24 @@ class TextEncoder {
           return;
         }
         const std::size_t before = batch.tokens.size();
-        lay_out(sinks, pattern, options, batch.tokens, types);
+        lay_out(ids_of(sinks), pattern, options, batch.tokens, types);
         batch.row_splits.push_back(static_cast<Index>(batch.tokens.size() - before));
       }
     });
     for (const std::string& error : errors) require(error.empty(), name(call), error);
+    return join(std::move(parts));
+  }
+  /// The sequences of all parts, one behind the other.
+  [[nodiscard]] static PairBatch join(std::vector<PairBatch> parts) {
     if (parts.size() == 1) return std::move(parts[0]);
     PairBatch all;
-    std::size_t tokens = 0;
-    for (const PairBatch& part : parts) tokens += part.tokens.tokens.size();
+    std::size_t tokens = 0, types = 0;
+    for (const PairBatch& part : parts) {
+      tokens += part.tokens.tokens.size();
+      types += part.types.size();
+    }
     all.tokens.tokens.reserve(tokens);
-    all.types.reserve(second.empty() ? 0 : tokens);
+    all.types.reserve(types);
     for (const PairBatch& part : parts) {
       all.tokens.tokens.insert(all.tokens.tokens.end(), part.tokens.tokens.begin(), part.tokens.tokens.end());
       all.types.insert(all.types.end(), part.types.begin(), part.types.end());

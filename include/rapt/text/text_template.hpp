@@ -28,12 +28,12 @@ struct ResolvedTemplate {
 };
 
 /// Adds the tokens of the texts with the special tokens around them; `types` may be nullptr.
-inline void lay_out(const std::array<TokenSink, 2>& sinks, const ResolvedTemplate& pattern,
+inline void lay_out(const std::array<std::span<const TokenId>, 2>& texts, const ResolvedTemplate& pattern,
                     const EncodeOptions& options, std::vector<TokenId>& ids, std::vector<TokenId>* types) {
   for (const ResolvedTemplate::Piece& piece : pattern.pieces) {
     std::size_t count = 1;
     if (piece.text >= 0) {
-      const auto& text = at(sinks, piece.text).ids;
+      const std::span<const TokenId> text = at(texts, piece.text);
       ids.insert(ids.end(), text.begin(), text.end());
       count = text.size();
     } else if (options.add_special) {
