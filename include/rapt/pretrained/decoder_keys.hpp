@@ -2,7 +2,7 @@
 /// The keys and names that several decoders without an encoder have in Hugging Face's files.
 #pragma once
 
-#include <optional>
+#include <cstddef>
 #include <string>
 #include <type_traits>
 
@@ -38,18 +38,17 @@ void visit_text_tokens(Self& self, const Visitor& key) {
 /// The same in config.json, of a format with `kHasDefaultTokens`: what absent keys mean there, unless the vocabulary
 /// does not have the token. Where a model has no such token, the key is null.
 template <class Self, class Visitor>
-void visit_text_tokens(Self& self, const Visitor& key, std::optional<TokenId> begin, std::optional<TokenId> end) {
-  if (begin && *begin >= self.vocabulary) begin.reset();
-  if (end && *end >= self.vocabulary) end.reset();
+void visit_text_tokens(Self& self, const Visitor& key, TokenId begin, TokenId end) {
+  const bool has_begin = begin < self.vocabulary, has_end = end < self.vocabulary;
   if constexpr (!std::is_const_v<Self>) {
-    self.begin_token = begin;
-    self.end_tokens.clear();
-    if (end) self.end_tokens.push_back(*end);
+    self.begin_token.reset();
+    if (has_begin) self.begin_token = begin;
+    self.end_tokens.assign(std::size_t{has_end}, end);
   }
   visit_text_tokens(self, key);
   if constexpr (std::is_const_v<Self>) {
-    if (begin && !self.begin_token) key.constant("bos_token_id", nullptr);
-    if (end && self.end_tokens.empty()) key.constant("eos_token_id", nullptr);
+    if (has_begin && !self.begin_token) key.constant("bos_token_id", nullptr);
+    if (has_end && self.end_tokens.empty()) key.constant("eos_token_id", nullptr);
   }
 }
 
