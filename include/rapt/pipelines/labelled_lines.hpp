@@ -4,14 +4,13 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -165,17 +164,39 @@ namespace detail {
   return numbers;
 }
 
+namespace detail {
+
+/// The number that a decimal text is, "+1", ".5" and "2." among them, which JSON does not have; nothing for another
+/// text.
+[[nodiscard]] inline std::optional<double> decimal_number(std::string_view text) {
+  std::string json = text.starts_with('-') ? "-" : "";
+  if (text.starts_with('-') || text.starts_with('+')) text.remove_prefix(1);
+  const auto is_digit = [&](std::size_t i) { return i < text.size() && text[i] >= '0' && text[i] <= '9'; };
+  while (text.starts_with('0') && is_digit(1)) text.remove_prefix(1);
+  if (text.starts_with('.') && is_digit(1)) {
+    json += '0';
+  } else if (!is_digit(0)) {
+    return std::nullopt;
+  }
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    json += text[i];
+    if (text[i] == '.' && !is_digit(i + 1)) json += '0';
+  }
+  const auto number = nlohmann::json::parse(json, nullptr, /*allow_exceptions=*/false);
+  if (!number.is_number()) return std::nullopt;
+  return number.get<double>();
+}
+
+}  // namespace detail
+
 /// The lines' labels as numbers, for regression: decimal ones such as "3", "-0.5", "+1", ".5" and "1e-3". Throws
 /// ValueError that names the first line whose label is none, or none that float holds.
 [[nodiscard]] inline std::vector<float> label_values(const std::vector<LabelledLine>& lines) {
   std::vector<float> values;
   for (std::size_t i = 0; i < lines.size(); ++i) {
-    std::string_view text = strip_ends(lines[i].label);
-    if (text.starts_with('+') && !text.starts_with("+-")) text.remove_prefix(1);
-    double value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    const auto number = static_cast<float>(value);
-    if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(number)) {
+    const std::optional<double> value = detail::decimal_number(strip_ends(lines[i].label));
+    const auto number = static_cast<float>(value.value_or(0));
+    if (!value || !std::isfinite(number)) {
       fail("labelled_lines", detail::place_of(lines, i), " has the label ", detail::quote_name(lines[i].label),
            ", which is no number");
     }
