@@ -5,7 +5,8 @@ Both sides decode one sequence greedily behind the same prompt, rapt with `from_
 `int4`, llama.cpp with F16, Q8_0 and Q4_0 files made of the same numbers. They take turns; a ratio is that of the tokens a
 second of one turn of each, prompts of 8 tokens included. --processor-time counts the seconds that a process took of the
 processors, for a machine that others use, too; with more than one thread these include waiting. "Of memory" is the rate
-at which rapt reads its weights over the rate at which its threads read plain memory, per processor second. With --text FILE a byte-level Llama of the folder --trained is also evaluated in each type.
+at which rapt reads its weights over the rate at which its threads read plain memory, per processor second. With --text
+FILE a byte-level Llama of the folder --trained is also evaluated in each type.
 """
 
 import argparse
