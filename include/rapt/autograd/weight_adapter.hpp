@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "rapt/autograd/variable.hpp"
+#include "rapt/kernels/activation.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -16,10 +17,10 @@ class WeightAdapter {
 
   /// True if products with this weight are the adapter's to compute.
   [[nodiscard]] virtual bool adapts(const Node<T>& weight) const = 0;
-  /// Outputs first .. first + count of the adapted map of x, in place of those of x W^T + b. The adapter is not in use
-  /// while this runs.   // [N, count] from x [N, in], weight [out, in], bias [out] (undefined: none)
+  /// activation(outputs first .. first + count of the adapted map of x), in place of those of x W^T + b. The adapter is
+  /// not in use while this runs.   // [N, count] from x [N, in], weight [out, in], bias [out] (undefined: none)
   [[nodiscard]] virtual Variable<T> apply(const Variable<T>& x, const Variable<T>& weight, const Variable<T>& bias,
-                                          Index first, Index count) const = 0;
+                                          Activation activation, Index first, Index count) const = 0;
 
  protected:
   WeightAdapter() = default;

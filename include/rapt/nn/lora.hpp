@@ -22,6 +22,7 @@
 #include <utility>
 #include <vector>
 
+#include "rapt/autograd/ops/activation.hpp"
 #include "rapt/autograd/ops/add_low_rank.hpp"
 #include "rapt/autograd/ops/dropout.hpp"
 #include "rapt/autograd/ops/linear.hpp"
@@ -147,8 +148,8 @@ class Lora final : public WeightAdapter<T> {
   }
 
   [[nodiscard]] bool adapts(const Node<T>& weight) const override { return bound_.contains(&weight); }
-  [[nodiscard]] Variable<T> apply(const Variable<T>& x, const Variable<T>& weight, const Variable<T>& bias, Index first,
-                                  Index count) const override {
+  [[nodiscard]] Variable<T> apply(const Variable<T>& x, const Variable<T>& weight, const Variable<T>& bias,
+                                  Activation activation, Index first, Index count) const override {
     Variable<T> z = linear<T>(x, weight, bias, Activation::none, {first, count});
     for (const std::size_t i : bound_.find(weight.node().get())->second.branches) {
       const Branch& branch = branches_[i];
@@ -159,7 +160,7 @@ class Lora final : public WeightAdapter<T> {
           std::move(z), dropout(x, options_.dropout), branch.a, branch.b,
           {.scale = options_.scale(), .column = begin - first, .row = begin - branch.target.row, .count = end - begin});
     }
-    return z;
+    return activation == Activation::none ? z : activate(z, activation);
   }
 
   template <class Self, class Visitor>

@@ -17,6 +17,7 @@
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -110,20 +111,56 @@ inline constexpr bool kIsOptional<std::optional<T>> = true;
 
 /// f(name, parameter, use) for the parameters of a member; `use` is that of the member itself, if it is a parameter.
 template <class Member, class F>
-void visit_member(const std::string& name, Member& member, MatrixUse use, const F& f) {
-  using Type = std::remove_cv_t<Member>;
-  if constexpr (kIsParameter<Type>) {
+void visit_member(const std::string& name, const Member& member, MatrixUse use, const F& f) {
+  if constexpr (kIsParameter<Member>) {
     if (member.defined()) f(name, member, use);
-  } else if constexpr (kIsOptional<Type>) {
+  } else if constexpr (kIsOptional<Member>) {
     if (member) visit_member(name, *member, use, f);
-  } else if constexpr (kIsVector<Type>) {
+  } else if constexpr (kIsVector<Member>) {
     for (std::size_t i = 0; i < member.size(); ++i) visit_member(name + "." + std::to_string(i), member[i], use, f);
   } else {
-    MatrixUse next = matrix_use<Type>();
-    Type::visit(member, [&](std::string_view part, auto& inner) {
+    MatrixUse next = matrix_use<Member>();
+    Member::visit(member, [&](std::string_view part, const auto& inner) {
       visit_member(name.empty() ? std::string(part) : name + "." + std::string(part), inner,
                    std::exchange(next, MatrixUse::elements), f);
     });
+  }
+}
+
+/// Refers to a function of (name, parameter, use) whatever its type, so that a model is visited by one instantiation
+/// of the functions above, not by one for each thing that is done with its parameters.
+template <class T>
+class ParameterFunction {
+ public:
+  template <class F>
+  explicit ParameterFunction(const F& f)
+      : object_(&f),
+        call_([](const void* object, const std::string& name, const Parameter<T>& parameter, MatrixUse use) {
+          (*static_cast<const F*>(object))(name, parameter, use);
+        }) {}
+  void operator()(const std::string& name, const Parameter<T>& parameter, MatrixUse use) const {
+    call_(object_, name, parameter, use);
+  }
+
+ private:
+  const void* object_;
+  void (*call_)(const void*, const std::string&, const Parameter<T>&, MatrixUse);
+};
+
+/// f(name, parameter, use) for the parameters of a module, which are as const as the module.
+template <class M, class F>
+void visit_parameters(M& module, const F& f) {
+  const auto visit = [&](const std::string& name, const auto& parameter, MatrixUse use) {
+    if constexpr (std::is_const_v<M>) {
+      f(name, parameter, use);
+    } else {
+      f(name, const_cast<std::remove_cvref_t<decltype(parameter)>&>(parameter), use);  // a part of `module`
+    }
+  };
+  if constexpr (requires { typename M::ScalarType; }) {
+    visit_member(std::string(), module, MatrixUse::elements, ParameterFunction<typename M::ScalarType>(visit));
+  } else {
+    visit_member(std::string(), module, MatrixUse::elements, visit);
   }
 }
 
@@ -140,8 +177,7 @@ concept Module = requires(M& module, const M& constant) {
 template <class M, class F>
 requires Module<std::remove_const_t<M>>
 void for_each_parameter(M& module, const F& f) {
-  detail::visit_member(std::string(), module, MatrixUse::elements,
-                       [&](const std::string& name, auto& parameter, MatrixUse) { f(name, parameter); });
+  detail::visit_parameters(module, [&](const std::string& name, auto& parameter, MatrixUse) { f(name, parameter); });
 }
 
 /// f(name, weight) for every weight [out, in] of a linear map of the module, i.e. of every Linear and of the
@@ -149,10 +185,9 @@ void for_each_parameter(M& module, const F& f) {
 template <class M, class F>
 requires Module<std::remove_const_t<M>>
 void for_each_linear_weight(M& module, const F& f) {
-  detail::visit_member(std::string(), module, MatrixUse::elements,
-                       [&](const std::string& name, auto& parameter, MatrixUse use) {
-                         if (use == MatrixUse::linear_map) f(name, parameter);
-                       });
+  detail::visit_parameters(module, [&](const std::string& name, auto& parameter, MatrixUse use) {
+    if (use == MatrixUse::linear_map) f(name, parameter);
+  });
 }
 
 /// f(name, parameter) for every matrix of the module that may be kept in packed form alone: the weights of linear maps
@@ -160,10 +195,9 @@ void for_each_linear_weight(M& module, const F& f) {
 template <class M, class F>
 requires Module<std::remove_const_t<M>>
 void for_each_packable_matrix(M& module, const F& f) {
-  detail::visit_member(std::string(), module, MatrixUse::elements,
-                       [&](const std::string& name, auto& parameter, MatrixUse use) {
-                         if (use != MatrixUse::elements) f(name, parameter);
-                       });
+  detail::visit_parameters(module, [&](const std::string& name, auto& parameter, MatrixUse use) {
+    if (use != MatrixUse::elements) f(name, parameter);
+  });
 }
 
 /// How many numbers a module learns.

@@ -4,10 +4,10 @@
 
 #include <tuple>
 
-#include "rapt/autograd/ops/activation.hpp"
 #include "rapt/autograd/packed_weight.hpp"
 #include "rapt/autograd/record.hpp"
 #include "rapt/autograd/weight_adapter.hpp"
+#include "rapt/kernels/activation.hpp"
 #include "rapt/kernels/linear_backward.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -51,8 +51,7 @@ template <class T>
                       weight.shape(), ", the bias ", bias.defined() ? bias.shape() : Shape{});
   if (const WeightAdapter<T>* const adapter = detail::adapter_of(weight)) {
     const UseAdapter<T> none(nullptr);
-    Variable<T> z = adapter->apply(x, weight, bias, outputs.first, outputs.count);
-    return activation == Activation::none ? z : activate(z, activation);
+    return adapter->apply(x, weight, bias, activation, outputs.first, outputs.count);
   }
   const bool has_elements = weight.value().has_elements();
   require_trainable(weight, "linear");
