@@ -1,6 +1,6 @@
 /// \file
 /// T5 against transformers: what it computes, what it generates, and the folders that it reads.
-// covers: models/encoder_decoder.hpp, pretrained/t5.hpp
+// covers: models/encoder_decoder.hpp, models/t5_config.hpp, pretrained/t5.hpp
 #include "rapt/models/t5.hpp"
 
 #include <gtest/gtest.h>
