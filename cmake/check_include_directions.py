@@ -28,7 +28,7 @@ ALLOWED = {
     "io": ["core", "nn/module.hpp"],
     "train": ["core", "autograd", "nn/module.hpp", "optim", "data", "visualization", "io"],
     "onnx": ["core", "nn", "models", "io"],
-    "pretrained": ["core", "nn", "models", "generation", "text", "io"],
+    "pretrained": ["core", "kernels", "nn", "models", "generation", "text", "io"],
     "pipelines": ["core", "nn", "models", "generation", "text", "images", "audio", "io", "pretrained"],
     "precompiled": ["rapt.hpp"],
 }

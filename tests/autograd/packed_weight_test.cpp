@@ -5,12 +5,17 @@
 #include <gtest/gtest.h>
 
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "rapt/autograd/backward.hpp"
 #include "rapt/autograd/ops/add.hpp"
 #include "rapt/autograd/ops/cross_entropy.hpp"
 #include "rapt/autograd/ops/mean_squared_error.hpp"
 #include "rapt/autograd/ops/sum.hpp"
+#include "rapt/kernels/gemm/half.hpp"
+#include "rapt/kernels/gemm/int4.hpp"
+#include "rapt/kernels/gemm/int8.hpp"
 #include "rapt/models/transformer.hpp"
 #include "rapt/nn/freeze.hpp"
 #include "rapt/optim/adam.hpp"
@@ -172,16 +177,20 @@ struct FrozenAbove {
 // The gradients are those of a model whose frozen weights are the numbers that the packed ones hold.
 TEST(PackedWeight, FrozenInPackedFormAloneItPassesGradients) {
   const HighestPrecision scope;
-  using rapt::kernels::PackedFormat;
+  using namespace rapt::kernels;
   const Variable<float> x(random_tensor<float>(Shape{30, 24}, 2));
   std::vector<rapt::TokenId> targets;
   for (rapt::TokenId i = 0; i < 30; ++i) targets.push_back(i * 7 % 40);
-  for (const PackedFormat format : {PackedFormat::of_precision, PackedFormat::float16, PackedFormat::bfloat16,
-                                    PackedFormat::int8, PackedFormat::int4}) {
-    SCOPED_TRACE(static_cast<int>(format));
+  const std::vector<std::pair<const char*, MatrixFormat>> formats{{"of the precision", nullptr},
+                                                                  {"float16", store_float16},
+                                                                  {"bfloat16", store_bfloat16},
+                                                                  {"int8", store_int8},
+                                                                  {"int4", store_int4}};
+  for (const auto& [name_of_format, format] : formats) {
+    SCOPED_TRACE(name_of_format);
     rapt::Rng rng(1);
     // Where x is rounded, a step of the activation's derivative would be a step of the gradient, too.
-    const bool rounds_x = format == PackedFormat::int8 || format == PackedFormat::int4;
+    const bool rounds_x = format == store_int8 || format == store_int4;
     FrozenAbove model{
         {24, 48, rng}, {48, 48, rng}, {48, 40, rng}, rounds_x ? rapt::Activation::gelu : rapt::Activation::relu};
     FrozenAbove same = model;

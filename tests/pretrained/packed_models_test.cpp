@@ -9,6 +9,8 @@
 #include <string>
 #include <type_traits>
 
+#include "rapt/kernels/gemm/half.hpp"
+#include "rapt/kernels/gemm/int8.hpp"
 #include "tests/common/expect_close.hpp"
 #include "tests/common/saved_models.hpp"
 #include "tests/common/settings.hpp"
@@ -17,7 +19,6 @@
 namespace {
 
 using rapt::Index;
-using rapt::kernels::PackedFormat;
 
 TEST(PackedModels, EveryModelComputesWithPackedMatricesAlone) {
   const rapt_test::HighestPrecision scope;
@@ -27,7 +28,7 @@ TEST(PackedModels, EveryModelComputesWithPackedMatricesAlone) {
     SCOPED_TRACE(name);
     const rapt_test::SavedRun<float> expected = rapt_test::run_saved(model);
     M packed = model;
-    rapt::quantize_weights(packed, PackedFormat::float16);
+    rapt::quantize_weights(packed, rapt::kernels::store_float16);
     rapt::drop_unpacked_weights(packed);
     Index dropped = 0, matrices = 0;
     rapt::for_each_packable_matrix(packed, [&](const std::string& key, const auto& parameter) {
@@ -61,7 +62,7 @@ void expect_packed_while_read(const std::string& wanted) {
       M loaded = rapt::from_pretrained<M>(folder.path(), {.weights = rapt::LoadedWeights::int8});
       rapt::pack_weights(loaded);  // as the pipelines do
       M packed = model;
-      rapt::quantize_weights(packed, PackedFormat::int8);
+      rapt::quantize_weights(packed, rapt::kernels::store_int8);
       rapt::drop_unpacked_weights(packed);
       const auto of_loaded = rapt_test::run_saved(loaded), of_packed = rapt_test::run_saved(packed);
       EXPECT_EQ(of_loaded.generated.tokens, of_packed.generated.tokens);

@@ -11,6 +11,8 @@
 #include "rapt/core/memory.hpp"
 #include "rapt/generation/greedy.hpp"
 #include "rapt/kernels/gemm/half.hpp"
+#include "rapt/kernels/gemm/int4.hpp"
+#include "rapt/kernels/gemm/int8.hpp"
 #include "rapt/models/gpt.hpp"
 #include "rapt/models/llama.hpp"
 #include "rapt/pretrained/gpt.hpp"
@@ -123,8 +125,8 @@ TEST(StoredWeights, AFolderInFloat32IsLoadedAsEver) {
 }
 
 TEST(StoredWeights, QuantisedWhileLoadingIsAsAfterwards) {
-  for (const auto& [weights, format] : {std::pair(LoadedWeights::int8, rapt::kernels::PackedFormat::int8),
-                                        std::pair(LoadedWeights::int4, rapt::kernels::PackedFormat::int4)}) {
+  for (const auto& [weights, format] : {std::pair(LoadedWeights::int8, &rapt::kernels::store_int8),
+                                        std::pair(LoadedWeights::int4, &rapt::kernels::store_int4)}) {
     const rapt_test::TemporaryFolder folder;
     auto made = some_gpt();
     rapt::save_pretrained(folder.path(), made);

@@ -26,11 +26,12 @@ class PackedWeight {
 
   /// Whether products should keep the packed form; off at first.
   [[nodiscard]] bool is_kept() const { return kept_; }
-  [[nodiscard]] kernels::PackedFormat format() const { return format_; }
-  void keep(bool kept, kernels::PackedFormat format = kernels::PackedFormat::of_precision) {
+  /// The format that is kept; null: that of the precision in force.
+  [[nodiscard]] kernels::MatrixFormat format() const { return format_; }
+  void keep(bool kept, kernels::MatrixFormat wanted = nullptr) {
     drop();
     kept_ = kept;
-    format_ = format;
+    format_ = wanted;
   }
   /// Keeps a form that is there already, whose format does not depend on the precision.
   void keep(kernels::PackedOperand<T> operand) {
@@ -76,7 +77,7 @@ class PackedWeight {
   }
 
   bool kept_ = false;
-  kernels::PackedFormat format_ = kernels::PackedFormat::of_precision;
+  kernels::MatrixFormat format_ = nullptr;
   mutable std::atomic<const Form*> newest_{nullptr};
 };
 

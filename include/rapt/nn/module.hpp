@@ -23,6 +23,7 @@
 
 #include "rapt/autograd/packed_weight.hpp"
 #include "rapt/autograd/variable.hpp"
+#include "rapt/kernels/gemm/int8.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -230,23 +231,24 @@ void pack_weights(M& module, bool keep = true) {
 }
 
 /// As `pack_weights`, with weights of linear maps and tables of embeddings in a smaller format whatever the precision.
-/// For float: in double the first product throws ValueError.
+/// A format is a function, such as those below, whose header the program includes. For float: in double the first
+/// product throws ValueError.
 ///
-/// int8: y_ij = s_i t_j sum_k q_ik r_jk with integers q, r of -127 .. 127, a scale s for each row of x (found anew in
-/// each product) and one t for each output. A quarter of float32's memory and twice bfloat16's rate where the processor
-/// has AVX-512's dot products of bytes; elsewhere it works and is slow. Products are off by less than 1 % of the
-/// largest.
+/// store_int8 (kernels/gemm/int8.hpp): y_ij = s_i t_j sum_k q_ik r_jk with integers q, r of -127 .. 127, a scale s for
+/// each row of x (found anew in each product) and one t for each output. A quarter of float32's memory and twice
+/// bfloat16's rate where the processor has AVX-512's dot products of bytes; elsewhere it works and is slow. Products
+/// are off by less than 1 % of the largest.
 ///
-/// int4: groups of 32 weights of four bits with a scale and an offset, by x in eight bits (kernels/gemm/int4.hpp): 4.5
-/// bits a weight. Products of normal weights are off by a tenth of their standard deviation.
+/// store_int4 (kernels/gemm/int4.hpp): groups of 32 weights of four bits with a scale and an offset, by x in eight
+/// bits: 4.5 bits a weight. Products of normal weights are off by a tenth of their standard deviation.
 ///
-/// float16, bfloat16: the weights rounded to 16 bits, by x in float32, or by x in the precision in force where there
-/// are more than eight rows.
+/// store_float16, store_bfloat16 (kernels/gemm/half.hpp): the weights rounded to 16 bits, by x in float32, or by x in
+/// the precision in force where there are more than eight rows.
 ///
 /// Matrices that are kept in packed form alone, as `drop_unpacked_weights` and `from_pretrained` leave them, stay in
 /// the format that they have.
 template <Module M>
-void quantize_weights(M& module, kernels::PackedFormat format = kernels::PackedFormat::int8) {
+void quantize_weights(M& module, kernels::MatrixFormat format = kernels::store_int8) {
   pack_weights(module);
   for_each_packable_matrix(module, [&](const std::string&, auto& parameter) {
     if (detail::may_pack(parameter)) parameter.node()->packed()->keep(true, format);

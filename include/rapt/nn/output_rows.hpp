@@ -41,7 +41,7 @@ template <class T>
   }
   OutputRows<T> result{.weight = Parameter<T>(std::move(rows)), .bias = {}};
   const PackedWeight<T>& packed = *weight.node()->packed();
-  result.weight.node()->packed()->keep(true, packed.is_kept() ? packed.format() : kernels::PackedFormat::of_precision);
+  result.weight.node()->packed()->keep(true, packed.is_kept() ? packed.format() : nullptr);
   if (bias.defined()) result.bias = Parameter<T>(std::move(offsets));
   return result;
 }

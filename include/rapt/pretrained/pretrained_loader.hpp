@@ -16,6 +16,9 @@
 #include "rapt/core/thread_pool.hpp"
 #include "rapt/io/model_file.hpp"
 #include "rapt/io/tensor_file.hpp"
+#include "rapt/kernels/gemm/half.hpp"
+#include "rapt/kernels/gemm/int4.hpp"
+#include "rapt/kernels/gemm/int8.hpp"
 #include "rapt/nn/module.hpp"
 #include "rapt/pretrained/folder_contents.hpp"
 #include "rapt/pretrained/pretrained_folder.hpp"
@@ -196,9 +199,8 @@ class PretrainedLoader {
         read_parts(parts, value);
       }
       const bool is_int4 = options_.weights == LoadedWeights::int4;
-      set_packed(parameter,
-                 kernels::PackedOperand<T>(kernels::transposed(value),
-                                           is_int4 ? kernels::PackedFormat::int4 : kernels::PackedFormat::int8));
+      set_packed(parameter, kernels::PackedOperand<T>(kernels::transposed(value),
+                                                      is_int4 ? kernels::store_int4 : kernels::store_int8));
       return true;
     }
     const Dtype dtype = folder_.file_of(parts[0].name).dtype(parts[0].name);
@@ -216,7 +218,8 @@ class PretrainedLoader {
       halves = Tensor<kernels::Half>(shape);
       read_parts(parts, halves);
     }
-    set_packed(parameter, kernels::PackedOperand<T>(std::move(halves), type));
+    set_packed(parameter,
+               kernels::PackedOperand<T>(std::make_shared<const kernels::HalfMatrix>(std::move(halves), type)));
     return true;
   }
 

@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "rapt/kernels/gemm/gemm.hpp"
@@ -19,7 +21,6 @@ using rapt::Shape;
 using rapt::Tensor;
 using rapt::kernels::Half;
 using rapt::kernels::HalfType;
-using rapt::kernels::PackedFormat;
 using rapt::kernels::PackedOperand;
 namespace kernels = rapt::kernels;
 
@@ -53,14 +54,16 @@ TEST(Half, WidensEveryNumberExactly) {
 }
 
 TEST(Half, ProductsEqualThoseOfTheWidenedWeights) {
-  for (const auto format : {PackedFormat::float16, PackedFormat::bfloat16}) {
+  for (const kernels::MatrixFormat format : {kernels::store_float16, kernels::store_bfloat16}) {
+    const HalfType type = format == kernels::store_float16 ? HalfType::float16 : HalfType::bfloat16;
     for_every_simd_level([&] {
       for (const Index depth : {1, 37, 64}) {
         const auto w = random_tensor<float>(Shape{300, depth}, 2), bias = random_tensor<float>(Shape{300}, 3);
         const PackedOperand<float> packed(kernels::transposed(w), format);
+        const kernels::HalfMatrix halves(kernels::transposed(w), type);
         Tensor<float> held(w.shape());
         for (Index j = 0; j < w.rows(); ++j) packed.read_column(j, held.row(j));
-        EXPECT_LE(relative_error(held, w), format == PackedFormat::float16 ? 1.0 / 2048 : 1.0 / 256);
+        EXPECT_LE(relative_error(held, w), type == HalfType::float16 ? 1.0 / 2048 : 1.0 / 256);
         for (const Index rows : {0, 1, 4, 5, 8, 9, 40}) {
           const auto x = random_tensor<float>(Shape{rows, depth}, 1);
           for (const bool accumulate : {false, true}) {
@@ -75,7 +78,7 @@ TEST(Half, ProductsEqualThoseOfTheWidenedWeights) {
           if (rows == 0 || rows > 8) continue;
           Tensor<float> fast(Shape{rows, 300}), portable(Shape{rows, 300});
           kernels::gemm(kernels::as_is(x), packed, fast);
-          kernels::multiply_halves_portable(kernels::as_is(x), packed.half_rows(0),
+          kernels::multiply_halves_portable(kernels::as_is(x), halves.columns_from(0),
                                             {.data = portable.data(), .stride = 300, .columns = 300});
           EXPECT_LE(relative_error(portable, fast), 2e-6);
         }
@@ -96,11 +99,13 @@ TEST(Half, ReadsWeightsWhereTheyLie) {
   Tensor<Half> halves(w.shape());
   for (Index i = 0; i < w.size(); ++i) halves.data()[i] = kernels::to_half(HalfType::bfloat16, w.data()[i]);
   const Half* elements = halves.data();
-  const PackedOperand<float> packed(std::move(halves), HalfType::bfloat16);
-  EXPECT_EQ(packed.half_rows(0).data, elements);
-  EXPECT_EQ(packed.format(), PackedFormat::bfloat16);
+  const auto matrix = std::make_shared<const kernels::HalfMatrix>(std::move(halves), HalfType::bfloat16);
+  const PackedOperand<float> packed(matrix);
+  EXPECT_EQ(matrix->columns_from(0).data, elements);
+  EXPECT_EQ(packed.stored(), matrix.get());
+  EXPECT_EQ(packed.format(), kernels::store_bfloat16);
   EXPECT_TRUE(packed.is_current());
-  const PackedOperand<float> rounded(kernels::transposed(w), PackedFormat::bfloat16);
+  const PackedOperand<float> rounded(kernels::transposed(w), kernels::store_bfloat16);
   Tensor<float> y(Shape{2, 33}), same(Shape{2, 33});
   kernels::gemm(kernels::as_is(x), packed, y);
   kernels::gemm(kernels::as_is(x), rounded, same);
@@ -113,7 +118,7 @@ TEST(Half, SameBitsOnAnyNumberOfThreads) {
     expect_same_bits_on_any_threads([&] {
       Tensor<float> y(Shape{rows, 700});
       kernels::gemm(kernels::as_is(x.view().middle_rows(0, rows)),
-                    PackedOperand<float>(kernels::transposed(w), PackedFormat::float16), y);
+                    PackedOperand<float>(kernels::transposed(w), kernels::store_float16), y);
       return y;
     });
   }

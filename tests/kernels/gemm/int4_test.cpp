@@ -19,12 +19,12 @@ using namespace rapt_test;
 using rapt::Index;
 using rapt::Shape;
 using rapt::Tensor;
-using rapt::kernels::PackedFormat;
+using rapt::kernels::MatrixFormat;
 using rapt::kernels::PackedOperand;
 namespace kernels = rapt::kernels;
 
 PackedOperand<float> in_four_bits(const Tensor<float>& w) {
-  return PackedOperand<float>(kernels::transposed(w), PackedFormat::int4);
+  return PackedOperand<float>(kernels::transposed(w), kernels::store_int4);
 }
 
 /// The matrix [out, in] that a packed operand [in, out] holds.
@@ -73,12 +73,13 @@ TEST(Int4, EqualsTheDefinitionOnEveryUnit) {
         EXPECT_LE(relative_error(y, expected), 2e-6) << rows << ' ' << depth << ' ' << columns;
       }
       // The portable kernel, which is not called where there is a faster one.
+      const kernels::Int4Matrix matrix(kernels::transposed(w));
       const kernels::QuantizedGroups groups(kernels::as_is(x));
       Tensor<float> fast(Shape{rows, columns}), portable(Shape{rows, columns});
       kernels::gemm(kernels::as_is(x), packed, fast);
       for (Index j = 0; j < columns; j += 32) {
         kernels::multiply_nibbles_portable(
-            groups.part(0, rows), packed.nibble_panel(j / 32),
+            groups.part(0, rows), matrix.panel(j / 32),
             {.data = portable.data() + j, .stride = columns, .columns = std::min<Index>(32, columns - j)});
       }
       EXPECT_LE(relative_error(portable, fast), 2e-6);
@@ -174,7 +175,8 @@ TEST(Int4, SameBitsOnAnyNumberOfThreads) {
 
 TEST(Int4, TheTransposedProductUnpacks) {
   const auto w = random_tensor<float>(Shape{300, 50}, 2), dy = random_tensor<float>(Shape{20, 280}, 3);
-  for (const PackedFormat format : {PackedFormat::int4, PackedFormat::int8, PackedFormat::of_precision}) {
+  for (const MatrixFormat format :
+       {MatrixFormat{kernels::store_int4}, MatrixFormat{kernels::store_int8}, MatrixFormat{}}) {
     const PackedOperand<float> packed(kernels::transposed(w), format);
     const Tensor<float> held = held_rows(packed);
     for (const bool accumulate : {false, true}) {
@@ -194,7 +196,7 @@ TEST(Int4, TheTransposedProductUnpacks) {
 TEST(Int4, OnlyFloat) {
   const Tensor<double> w(Shape{2, 2});
   EXPECT_NE(error_text<rapt::Error>([&] {
-              std::ignore = PackedOperand<double>(kernels::transposed(w), PackedFormat::int4);
+              std::ignore = PackedOperand<double>(kernels::transposed(w), kernels::store_int4);
             }).find("only float32"),
             std::string::npos);
 }

@@ -18,7 +18,6 @@ using namespace rapt_test;
 using rapt::Index;
 using rapt::Shape;
 using rapt::Tensor;
-using rapt::kernels::PackedFormat;
 using rapt::kernels::PackedOperand;
 namespace kernels = rapt::kernels;
 
@@ -58,7 +57,7 @@ TEST(Int8, EqualsTheDefinitionOnEveryUnit) {
          std::vector<std::array<Index, 3>>{{1, 1, 1}, {2, 3, 5}, {29, 31, 33}, {14, 64, 32}, {127, 100, 70}}) {
       const auto x = random_tensor<float>(Shape{rows, depth}, 1), w = random_tensor<float>(Shape{columns, depth}, 2);
       const auto bias = random_tensor<float>(Shape{columns}, 3), before = random_tensor<float>(Shape{rows, columns}, 4);
-      const PackedOperand<float> packed(kernels::transposed(w), PackedFormat::int8);
+      const PackedOperand<float> packed(kernels::transposed(w), kernels::store_int8);
       for (const bool accumulate : {false, true}) {
         Tensor<float> y = before;
         kernels::gemm(kernels::as_is(x), packed, y, {.accumulate = accumulate, .bias = bias.data()});
@@ -87,7 +86,7 @@ TEST(Int8, EqualsTheDefinitionOnEveryUnit) {
 TEST(Int8, BeginsAtAnyPanelAndTakesEveryNumberOfRows) {
   const Index depth = 37, columns = 100;
   const auto w = random_tensor<float>(Shape{columns, depth}, 2);
-  const PackedOperand<float> packed(kernels::transposed(w), PackedFormat::int8);
+  const PackedOperand<float> packed(kernels::transposed(w), kernels::store_int8);
   for (Index rows = 0; rows <= 31; ++rows) {
     const auto x = random_tensor<float>(Shape{rows, depth}, 1);
     Tensor<float> y(Shape{rows, columns - 64});
@@ -108,7 +107,7 @@ TEST(Int8, BeginsAtAnyPanelAndTakesEveryNumberOfRows) {
 TEST(Int8, IsWithinAHundredthOfTheExactProduct) {
   const auto x = random_tensor<float>(Shape{64, 512}, 1), w = random_tensor<float>(Shape{96, 512}, 2);
   Tensor<float> y(Shape{64, 96}), exact(Shape{64, 96});
-  kernels::gemm(kernels::as_is(x), PackedOperand<float>(kernels::transposed(w), PackedFormat::int8), y);
+  kernels::gemm(kernels::as_is(x), PackedOperand<float>(kernels::transposed(w), kernels::store_int8), y);
   const HighestPrecision scope;
   kernels::gemm(kernels::as_is(x), kernels::transposed(w), exact);
   EXPECT_LE(relative_error(y, exact), 0.01);
@@ -123,7 +122,7 @@ TEST(Int8, NumbersThatAreNone) {
         const auto w = random_tensor<float>(Shape{4, 19}, 2);
         x(1, at) = bad;
         Tensor<float> y(Shape{3, 4});
-        kernels::gemm(kernels::as_is(x), PackedOperand<float>(kernels::transposed(w), PackedFormat::int8), y);
+        kernels::gemm(kernels::as_is(x), PackedOperand<float>(kernels::transposed(w), kernels::store_int8), y);
         for (Index j = 0; j < 4; ++j) {
           EXPECT_TRUE(std::isfinite(y(0, j)) && std::isnan(y(1, j)) && std::isfinite(y(2, j)));
         }
@@ -131,7 +130,7 @@ TEST(Int8, NumbersThatAreNone) {
     }
     Tensor<float> nothing(Shape{2, 19}), w(Shape{4, 19}), y(Shape{2, 4});
     nothing.fill(0), w.fill(0);
-    kernels::gemm(kernels::as_is(nothing), PackedOperand<float>(kernels::transposed(w), PackedFormat::int8), y);
+    kernels::gemm(kernels::as_is(nothing), PackedOperand<float>(kernels::transposed(w), kernels::store_int8), y);
     for (const float v : y.values()) EXPECT_EQ(v, 0);
   });
 }
@@ -140,7 +139,7 @@ TEST(Int8, SameBitsOnAnyNumberOfThreads) {
   const auto x = random_tensor<float>(Shape{150, 130}, 1), w = random_tensor<float>(Shape{300, 130}, 2);
   expect_same_bits_on_any_threads([&] {
     Tensor<float> y(Shape{150, 300});
-    kernels::gemm(kernels::as_is(x), PackedOperand<float>(kernels::transposed(w), PackedFormat::int8), y);
+    kernels::gemm(kernels::as_is(x), PackedOperand<float>(kernels::transposed(w), kernels::store_int8), y);
     return y;
   });
 }
@@ -148,12 +147,12 @@ TEST(Int8, SameBitsOnAnyNumberOfThreads) {
 TEST(Int8, OnlyFloatAndNotTooDeep) {
   const Tensor<double> w(Shape{2, 2});
   EXPECT_NE(error_text<rapt::Error>([&] {
-              std::ignore = PackedOperand<double>(kernels::transposed(w), PackedFormat::int8);
+              std::ignore = PackedOperand<double>(kernels::transposed(w), kernels::store_int8);
             }).find("float32"),
             std::string::npos);
   const Tensor<float> deep(Shape{1, kernels::kMostQuadDepth + 1});
   EXPECT_NE(error_text<rapt::ShapeError>([&] {
-              std::ignore = PackedOperand<float>(kernels::transposed(deep), PackedFormat::int8);
+              std::ignore = PackedOperand<float>(kernels::transposed(deep), kernels::store_int8);
             }).find("65537"),
             std::string::npos);
 }

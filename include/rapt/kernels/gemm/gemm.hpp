@@ -11,19 +11,9 @@
 #include "rapt/kernels/gemm/deep.hpp"
 #include "rapt/kernels/gemm/few_rows.hpp"
 #include "rapt/kernels/gemm/packed_operand.hpp"
+#include "rapt/kernels/gemm/product_blocks.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace kernels {
-
-/// A product may use the columns of a packed operand from any multiple of this number on.
-inline constexpr Index kColumnStep = 32;
-
-/// How a product is combined with what is in c.
-template <class T>
-struct GemmOptions {
-  bool accumulate = false;  ///< c += a b instead of c = a b
-  const T* bias = nullptr;  ///< if not null, [columns of c] numbers that are added to every row
-  Index first_column = 0;   ///< the column of a packed operand that is c's first one: a multiple of kColumnStep
-};
 
 namespace detail {
 
@@ -50,9 +40,9 @@ template <class T>
 inline constexpr Index kUnpackedColumns = 256;
 
 /// Calls f(j, columns) with columns j .. of `count` ones of b from number `first` on, unpacked to float32 as the rows
-/// of a matrix [up to 256, b.rows()] in turn.
-template <class T, class F>
-void for_unpacked_columns(const PackedOperand<T>& b, Index first, Index count, const F& f) {
+/// of a matrix [up to 256, b.rows()] in turn; b is a PackedOperand<T> or a StoredMatrix.
+template <class T, class Matrix, class F>
+void for_unpacked_columns(const Matrix& b, Index first, Index count, const F& f) {
   Tensor<T> columns(Shape{std::min(kUnpackedColumns, count), b.rows()});
   for (Index j = 0; j < count; j += kUnpackedColumns) {
     const TensorView<T> some = columns.view().middle_rows(0, std::min(kUnpackedColumns, count - j));
@@ -63,32 +53,6 @@ void for_unpacked_columns(const PackedOperand<T>& b, Index first, Index count, c
   }
 }
 
-namespace detail {
-
-/// c (+)= a b (+ bias) with columns of 16 bits: a few rows read them where they lie, more rows unpack them first.
-template <class T>
-void multiply_half_columns(const Operand<T>& a, const PackedOperand<T>& b, const TensorView<T>& c,
-                           const GemmOptions<T>& options) {
-  const auto bias_at = [&](Index j) { return options.bias != nullptr ? options.bias + j : nullptr; };
-  if (a.rows > 8 || a.col_stride != 1) {
-    return for_unpacked_columns(b, options.first_column, c.cols(), [&](Index j, const TensorView<T>& columns) {
-      gemm(a, transposed(columns), c.columns(j, columns.rows()),
-           GemmOptions<T>{.accumulate = options.accumulate, .bias = bias_at(j)});
-    });
-  }
-  const Index grain = round_up(std::max<Index>(1, 65536 / (a.rows * a.cols)), 32);
-  parallel_for(c.cols(), grain, [&](Index begin, Index end) {
-    multiply_halves(a, b.half_rows(options.first_column + begin),
-                    {.data = c.data() + begin,
-                     .stride = c.stride(),
-                     .columns = end - begin,
-                     .bias = bias_at(begin),
-                     .accumulate = options.accumulate});
-  });
-}
-
-}  // namespace detail
-
 /// c (+)= a b (+ bias): `gemm(as_is(x), transposed(weight), y, {.bias = b})` is y = x W^T + b.
 ///
 /// c is cut into blocks by its size alone, and each block is computed by one thread in a fixed order of additions, so
@@ -97,71 +61,39 @@ void multiply_half_columns(const Operand<T>& a, const PackedOperand<T>& b, const
 template <class T>
 void gemm(const Operand<T>& a, const PackedOperand<T>& b, TensorView<std::type_identity_t<T>> c,
           const GemmOptions<std::type_identity_t<T>>& options = {}) {
-  const Index rows = a.rows, depth = a.cols, columns = c.cols();
-  detail::require_product(rows, depth, b.rows(), columns, c.shape());
+  const Index depth = a.cols, columns = c.cols();
+  detail::require_product(a.rows, depth, b.rows(), columns, c.shape());
   require<ShapeError>(options.first_column % kColumnStep == 0 && options.first_column + columns <= b.cols(), "gemm",
                       "columns ", options.first_column, " .. ", options.first_column + columns,
                       " of a packed operand [", b.rows(), ", ", b.cols(), "]");
-  require(b.format() != PackedFormat::of_precision || b.geometry() == gemm_geometry<T>(b.unit()), "gemm",
+  require(b.stored() != nullptr || b.geometry() == gemm_geometry<T>(b.unit()), "gemm",
           "the operand was packed for another instruction set");
   if (detail::is_trivial_product(depth, c, options)) return;
   if constexpr (std::is_same_v<T, float>) {
-    if (is_half(b.format())) return detail::multiply_half_columns(a, b, c, options);
+    if (b.stored() != nullptr) return b.stored()->multiply(a, c, options);
   }
-
-  // About 16 blocks or more, so that threads that finish early find another one: eight register blocks of rows each,
-  // and columns are divided only where there are few rows.
-  const Index width = b.geometry().panel_columns, block_rows = 8 * b.geometry().block_rows;
-  const Index skipped = options.first_column / width, panels = (columns + width - 1) / width;
-  const Index row_blocks = (rows + block_rows - 1) / block_rows;
-  const Index column_blocks = std::min(panels, (16 + row_blocks - 1) / row_blocks);
-  const Index block_panels = (panels + column_blocks - 1) / column_blocks;
-  const auto run = [&](const auto& multiply) {
-    parallel_parts(row_blocks * column_blocks, [&](Index part) {
-      const Index i = part / column_blocks * block_rows, first_panel = part % column_blocks * block_panels;
-      if (first_panel >= panels) return;
-      const Index some_rows = std::min(block_rows, rows - i), j = first_panel * width;
-      multiply(i, some_rows, skipped + first_panel,
-               BlockOutput<T>{.data = c.row(i) + j,
-                              .stride = c.stride(),
-                              .columns = std::min(block_panels * width, columns - j),
-                              .bias = options.bias != nullptr ? options.bias + j : nullptr,
-                              .accumulate = options.accumulate});
-    });
-  };
   // The bias is added with the first cut of the depth; the other cuts add to what is there.
   const auto at_cut = [](BlockOutput<T> block, Index p) {
     if (p > 0) block.bias = nullptr, block.accumulate = true;
     return block;
   };
   if constexpr (std::is_same_v<T, float>) {
-    if (b.format() == PackedFormat::int8) {
-      const QuantizedRows left(a);
-      return run([&](Index i, Index some_rows, Index panel, const BlockOutput<T>& block) {
-        multiply_quads(left.part(i, some_rows), b, panel, block);
-      });
-    }
-    if (b.format() == PackedFormat::int4) {
-      const QuantizedGroups left(a);
-      return run([&](Index i, Index some_rows, Index panel, const BlockOutput<T>& block) {
-        multiply_nibbles(left.part(i, some_rows), b, panel, block);
-      });
-    }
     if (b.planes() > 0) {
       const PackedRows left(a, b.planes());
-      return run([&](Index i, Index some_rows, Index panel, const BlockOutput<T>& block) {
+      const auto by_pairs = [&](Index i, Index some_rows, Index panel, const BlockOutput<T>& block) {
         for (Index p = 0; p < depth; p += b.cut_depth()) {
           multiply_pairs(left.part(i, p, some_rows), b, p, panel, at_cut(block, p));
         }
-      });
+      };
+      return detail::for_product_blocks(b.geometry(), c, options, by_pairs);
     }
   }
   // Rows (or columns) of a that lie 2 KiB or more apart are copied together where they are read often enough to repay
   // it.
   const bool scattered = std::max(a.row_stride, a.col_stride) * Index{sizeof(T)} >= 2048;
-  run([&](Index i, Index some_rows, Index panel, const BlockOutput<T>& block) {
+  const auto by_panels = [&](Index i, Index some_rows, Index panel, const BlockOutput<T>& block) {
     Tensor<T> buffer;
-    if (scattered && block.columns >= 4 * width) {
+    if (scattered && block.columns >= 4 * b.geometry().panel_columns) {
       buffer = Tensor<T>(Shape{compact_size(a.part(i, 0, some_rows, b.cut_depth()))});
     }
     for (Index p = 0; p < depth; p += b.cut_depth()) {
@@ -169,7 +101,8 @@ void gemm(const Operand<T>& a, const PackedOperand<T>& b, TensorView<std::type_i
       if (!buffer.empty()) some = compact(some, buffer.data());
       multiply_panels(some, b.panels_at(p, panel), at_cut(block, p));
     }
-  });
+  };
+  detail::for_product_blocks(b.geometry(), c, options, by_panels);
 }
 
 /// True if products of T are computed on a matrix unit at the precision in force.
@@ -218,7 +151,7 @@ void gemm_transposed(const Operand<T>& a, const PackedOperand<T>& b, Index first
   require<ShapeError>(first >= 0 && first + a.cols <= b.cols(), "gemm", "columns ", first, " .. ", first + a.cols,
                       " of a packed operand [", b.rows(), ", ", b.cols(), "]");
   if (detail::is_trivial_product(a.cols, c, GemmOptions<T>{.accumulate = accumulate})) return;
-  for_unpacked_columns(b, first, a.cols, [&](Index j, const TensorView<T>& columns) {
+  for_unpacked_columns<T>(b, first, a.cols, [&](Index j, const TensorView<T>& columns) {
     gemm(a.part(0, j, a.rows, columns.rows()), as_is(columns), c, {.accumulate = accumulate || j > 0});
   });
 }

@@ -13,11 +13,19 @@
 /// j) to each sum; this shift is known when the right operand is packed and is subtracted at the end.
 #pragma once
 
+#include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstdint>
+#include <memory>
+#include <type_traits>
 
 #include "rapt/core/cpu_features.hpp"
+#include "rapt/core/tensor.hpp"
+#include "rapt/core/thread_pool.hpp"
 #include "rapt/kernels/gemm/block.hpp"
+#include "rapt/kernels/gemm/product_blocks.hpp"
+#include "rapt/kernels/gemm/stored_matrix.hpp"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -237,6 +245,98 @@ inline void multiply_quads(const QuadRows& a, const QuadPanel& panel, const Bloc
   if (has_int8_dot_products()) return multiply_quads_avx512(a, panel, c);
 #endif
   multiply_quads_portable(a, panel, c);
+}
+
+/// A left operand rounded to quads by all threads.
+class QuantizedRows {
+ public:
+  explicit QuantizedRows(const Operand<float>& a) {
+    const Index stride = ((quads_of(a.cols) + 15) / 16 | 1) * 16;  // an odd number of cache lines, as in PackedRows
+    data_ = Tensor<Quad>(Shape{a.rows, stride});
+    scales_ = Tensor<float>(Shape{a.rows});
+    parallel_for(a.rows, std::max<Index>(1, 16384 / a.cols), [&](Index begin, Index end) {
+      Operand<float> some = a.part(begin, 0, end - begin, a.cols);
+      Tensor<float> lines;
+      if (a.col_stride != 1) {
+        lines = Tensor<float>(Shape{some.rows, some.cols});
+        for (Index i = 0; i < some.rows; ++i) {
+          for (Index k = 0; k < some.cols; ++k) lines(i, k) = some.data[i * some.row_stride + k * some.col_stride];
+        }
+        some = as_is(lines);
+      }
+      quantize_rows(some, data_.row(begin), stride, scales_.data() + begin);
+    });
+  }
+
+  [[nodiscard]] QuadRows part(Index i, Index rows) const {
+    return {.data = data_.row(i), .scales = scales_.data() + i, .rows = rows, .stride = data_.cols()};
+  }
+
+ private:
+  Tensor<Quad> data_;  // [rows, stride]
+  Tensor<float> scales_;
+};
+
+/// The format of this file. Throws ShapeError for a matrix of more than `kMostQuadDepth` rows.
+[[nodiscard]] inline std::shared_ptr<const StoredMatrix> store_int8(const Operand<float>& b);
+
+/// A right operand in panels of 32 columns, which have the whole depth.
+class Int8Matrix final : public StoredMatrix {
+ public:
+  explicit Int8Matrix(const Operand<float>& b) : StoredMatrix(b.rows, b.cols) {
+    require<ShapeError>(rows() <= kMostQuadDepth, "packed_operand", "eight bits add up over at most ", kMostQuadDepth,
+                        " products, not ", rows());
+    if (rows() == 0 || cols() == 0) return;
+    const Index panels = (cols() + kQuadColumns - 1) / kQuadColumns;
+    data_ = Tensor<Quad>(Shape{panels * kQuadColumns * quads_of(rows())});  // [panels][quads][32]
+    scales_ = Tensor<float>(Shape{panels * kQuadColumns});
+    shifts_ = Tensor<std::int32_t>(Shape{panels * kQuadColumns});
+    parallel_for(panels, std::max<Index>(1, 2048 / rows()), [&](Index first, Index last) {
+      for (Index panel = first; panel < last; ++panel) {
+        const Index j = panel * kQuadColumns;
+        quantize_panel(b.part(0, j, rows(), std::min(kQuadColumns, cols() - j)), data_.data() + j * quads_of(rows()),
+                       scales_.data() + j, shifts_.data() + j);
+      }
+    });
+  }
+
+  [[nodiscard]] MatrixFormat format() const override { return store_int8; }
+  [[nodiscard]] QuadPanel panel(Index i) const {
+    const Index quads = quads_of(rows()), column = i * kQuadColumns;
+    return {.data = data_.data() + column * quads,
+            .scales = scales_.data() + column,
+            .shifts = shifts_.data() + column,
+            .quads = quads};
+  }
+
+  void read_column(Index j, float* to) const override {
+    const QuadPanel quads = panel(j / kQuadColumns);
+    const Index lane = j % kQuadColumns;
+    for (Index k = 0; k < rows(); ++k) {
+      const Quad bytes = quads.data[k / 4 * kQuadColumns + lane] >> 8 * (k % 4);
+      to[k] = static_cast<float>(static_cast<std::int8_t>(bytes & 0xffu)) * quads.scales[lane];
+    }
+  }
+
+  void multiply(const Operand<float>& a, const TensorView<float>& c, const GemmOptions<float>& options) const override {
+    const QuantizedRows left(a);
+    const GemmGeometry geometry{.panel_columns = kQuadColumns, .block_rows = 14, .depth = rows()};
+    detail::for_product_blocks(
+        geometry, c, options, [&](Index i, Index some_rows, Index first, const BlockOutput<float>& part) {
+          detail::for_panels(kQuadColumns, first, part, [&](Index at, const BlockOutput<float>& block) {
+            multiply_quads(left.part(i, some_rows), panel(at), block);
+          });
+        });
+  }
+
+ private:
+  Tensor<Quad> data_;
+  Tensor<float> scales_;
+  Tensor<std::int32_t> shifts_;
+};
+
+std::shared_ptr<const StoredMatrix> store_int8(const Operand<float>& b) {
+  return std::make_shared<const Int8Matrix>(b);
 }
 
 }}}  // namespace rapt::RAPT_ABI::kernels

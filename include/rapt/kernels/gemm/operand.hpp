@@ -50,4 +50,15 @@ struct BlockOutput {
   bool accumulate = false;  ///< the product is added to c instead of replacing it
 };
 
+/// A product may use the columns of a packed operand from any multiple of this number on.
+inline constexpr Index kColumnStep = 32;
+
+/// How a product is combined with what is in c.
+template <class T>
+struct GemmOptions {
+  bool accumulate = false;  ///< c += a b instead of c = a b
+  const T* bias = nullptr;  ///< if not null, [columns of c] numbers that are added to every row
+  Index first_column = 0;   ///< the column of a packed operand that is c's first one: a multiple of kColumnStep
+};
+
 }}}  // namespace rapt::RAPT_ABI::kernels
