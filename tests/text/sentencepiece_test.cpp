@@ -66,6 +66,32 @@ TEST(SentencePiece, CutsAsItsKindDoes) {
   EXPECT_EQ(token_texts(words, words.encode("ab  a x")), (Pieces{"▁ab", "▁a", "<unk>"}));
 }
 
+// What sentencepiece 0.2.3 does with the same models: the score of a symbol of n bytes is 0.1 (n - 1), whatever its own
+// and those of other pieces are; where segmentations are listed, n counts characters.
+TEST(SentencePiece, TheScoreOfASymbolIsItsLength) {
+  const auto best = [](const std::string& symbol, float whole) {
+    const SentencePieceModel model{.pieces = {{"<unk>", 0, Type::unknown},
+                                              {"a" + symbol, whole},
+                                              {"a", -1},
+                                              {"other", 3},
+                                              {symbol, 5, Type::user_defined}},
+                                   .normalization = {.add_dummy_prefix = false}};
+    const SentencePiece tokenizer(model);
+    Rng rng(1);
+    const auto of_many = tokenizer.sample("a" + symbol, {.alpha = 1e5, .n_best = 2}, rng);
+    return std::pair{tokenizer.encode("a" + symbol).size(), of_many.size()};
+  };
+  using Sizes = std::pair<std::size_t, std::size_t>;
+  EXPECT_EQ(best("b", -0.999f), (Sizes{1, 1}));
+  EXPECT_EQ(best("b", -1.001f), (Sizes{2, 2}));
+  EXPECT_EQ(best("bcde", -0.699f), (Sizes{1, 1}));
+  EXPECT_EQ(best("bcde", -0.701f), (Sizes{2, 2}));
+  EXPECT_EQ(best("我", -0.799f), (Sizes{1, 1}));
+  EXPECT_EQ(best("我", -0.801f), (Sizes{2, 1}));
+  EXPECT_EQ(best("我是", -0.899f), (Sizes{2, 1}));
+  EXPECT_EQ(best("我是", -0.901f), (Sizes{2, 2}));
+}
+
 TEST(SentencePiece, AnUnusedPieceIsCutAgain) {
   SentencePieceModel model = abc_model(Kind::bpe);
   model.pieces[8].type = Type::unused;  // abab

@@ -44,11 +44,10 @@ class SentencePieceSegmenter {
   SentencePieceSegmenter(const SentencePieceModel& model, ByteTrie symbols, TokenId unknown) : unknown_(unknown) {
     using Model = SentencePieceModel;
     using Type = Model::PieceType;
-    float lowest = FLT_MAX, highest = FLT_MIN;
+    float lowest = FLT_MAX;
     for (const Model::Piece& piece : model.pieces) {
       if (piece.type != Type::normal) continue;
       lowest = std::min(lowest, piece.score);
-      highest = std::max(highest, piece.score);
     }
     std::vector<UnigramPiece> unigram;
     std::vector<SentencePieceBpe::Piece> bpe;
@@ -58,9 +57,17 @@ class SentencePieceSegmenter {
       if (!is_symbol && !is_unused && piece.type != Type::normal) continue;
       bpe.push_back({piece.text, i, piece.score, is_symbol, is_unused});
       if (is_unused) continue;
-      // A user-defined symbol has so high a score that it is always taken.
-      const auto length = static_cast<float>(piece.text.size());
-      unigram.push_back({piece.text, i, is_symbol ? double{length * highest} - kSymbolPenalty : double{piece.score}});
+      if (is_symbol) {
+        const Index characters = std::count_if(piece.text.begin(), piece.text.end(), [](char byte) {
+          return (static_cast<unsigned char>(byte) & 0xC0u) != 0x80u;
+        });
+        unigram.push_back({.text = piece.text,
+                           .id = i,
+                           .score = symbol_score(std::ssize(piece.text)),
+                           .lattice_score = symbol_score(characters)});
+      } else {
+        unigram.push_back({.text = piece.text, .id = i, .score = double{piece.score}});
+      }
     }
     if (model.kind == Model::Kind::unigram) {
       segmenter_ = Unigram(unigram, {.unknown = unknown,
@@ -123,7 +130,9 @@ class SentencePieceSegmenter {
  private:
   static constexpr const char* kWhere = "sentencepiece";
   static constexpr float kUnknownPenalty = 10;  // below the lowest score of a normal piece
-  static constexpr double kSymbolPenalty = 0.1;
+  /// A user-defined symbol of n bytes, or in a lattice n characters, counts as more probable than any piece, and the
+  /// longer the more, whatever its own score is: what sentencepiece 0.2.3 does.
+  [[nodiscard]] static double symbol_score(Index n) { return 0.1 * static_cast<double>(n - 1); }
 
   /// A word begins at each space symbol.
   void split_words(std::string_view text, const TokenTable& words, Segmentation& segments) const {

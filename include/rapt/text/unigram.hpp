@@ -9,9 +9,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <type_traits>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -29,7 +31,8 @@ namespace rapt { inline namespace RAPT_ABI {
 struct UnigramPiece {
   std::string_view text;
   TokenId id = 0;
-  double score = 0;  ///< log-probability
+  double score = 0;                          ///< log-probability
+  std::optional<double> lattice_score = {};  ///< in n_best and sample, if they do not count `score`
 };
 
 struct UnigramOptions {
@@ -77,6 +80,7 @@ class Unigram {
       keys.push_back({piece.text, static_cast<std::int32_t>(ids_.size())});
       ids_.push_back(piece.id);
       scores_.push_back(piece.score);
+      if (piece.lattice_score) lattice_scores_.emplace(scores_.size() - 1, *piece.lattice_score);
     }
     trie_ = detail::ByteTrie(std::move(keys), kName);
   }
@@ -287,6 +291,11 @@ class Unigram {
     std::vector<Arc> arcs;
     std::vector<std::size_t> first;
   };
+  [[nodiscard]] double lattice_score(std::int32_t piece) const {
+    if (piece < 0) return options_.unknown_score;
+    const auto found = lattice_scores_.find(to_size(piece));
+    return found != lattice_scores_.end() ? found->second : at(scores_, piece);
+  }
   [[nodiscard]] Lattice lattice(std::string_view text) const {
     check_size(text);
     Lattice lattice{{}, std::vector<std::size_t>(text.size() + 1, kNone)};
@@ -296,7 +305,7 @@ class Unigram {
       pieces_at(text, begin, character, [&](std::size_t length, std::int32_t piece) {
         const std::size_t end = begin + length, arc = lattice.arcs.size();
         lattice.arcs.push_back({static_cast<std::uint32_t>(begin), piece < 0 ? options_.unknown : at(ids_, piece),
-                                piece < 0 ? options_.unknown_score : at(scores_, piece), kNone});
+                                lattice_score(piece), kNone});
         (last[end] == kNone ? lattice.first[end] : lattice.arcs[last[end]].next) = arc;
         last[end] = arc;
       });
@@ -309,6 +318,7 @@ class Unigram {
   detail::ByteTrie trie_;
   std::vector<TokenId> ids_;  // of each piece
   std::vector<double> scores_;
+  std::unordered_map<std::size_t, double> lattice_scores_;  // of the pieces that have one of their own
 };
 
 }}  // namespace rapt::RAPT_ABI
