@@ -1,5 +1,5 @@
 /// \file
-/// GGUF files written by tests: settings and tensors of F32 as bytes.
+/// GGUF files written by tests: settings and tensors as bytes.
 #pragma once
 
 #include <cstdint>
@@ -29,13 +29,19 @@ class GgufBytes {
   /// Sizes as the file has them, columns first.
   GgufBytes& tensor(std::string_view name, const std::vector<std::uint64_t>& sizes, const std::vector<float>& values,
                     std::uint64_t offset) {
+    std::string data(values.size() * sizeof(float), ' ');
+    if (!data.empty()) std::memcpy(data.data(), values.data(), data.size());
+    return tensor(name, sizes, /*type=*/0, data, offset);
+  }
+  /// Of a type by its number in files.
+  GgufBytes& tensor(std::string_view name, const std::vector<std::uint64_t>& sizes, std::uint32_t type,
+                    const std::string& data, std::uint64_t offset) {
     tensors_ += text(name) + number(static_cast<std::uint32_t>(sizes.size()));
     for (const std::uint64_t size : sizes) tensors_ += number(size);
-    tensors_ += number(std::uint32_t{0}) + number(offset);
+    tensors_ += number(type) + number(offset);
     ++tensor_count_;
-    const std::size_t bytes = values.size() * sizeof(float);
-    if (data_.size() < offset + bytes) data_.resize(offset + bytes);
-    if (bytes > 0) std::memcpy(data_.data() + offset, values.data(), bytes);
+    if (data_.size() < offset + data.size()) data_.resize(offset + data.size());
+    data.copy(data_.data() + offset, data.size());
     return *this;
   }
 

@@ -162,6 +162,33 @@ class TensorFile {
     return Tensor<std::uint16_t>::borrowed(reinterpret_cast<std::uint16_t*>(elements), shape(name), mapping);
   }
 
+  /// The type of a matrix whose rows are whole blocks of quantised numbers as the file has them; null for any other
+  /// tensor.
+  [[nodiscard]] const detail::BlockFormat* blocks_of_rows(std::string_view name) const {
+    const detail::TensorRecord& found = record(name);
+    const bool has_rows = found.blocks != nullptr && found.sizes.size() == 2 && found.added == 0;
+    return has_rows && found.sizes[1] % found.blocks->elements == 0 ? found.blocks : nullptr;
+  }
+  /// The blocks of such a matrix, row by row   // [rows, bytes of a row]
+  /// They lie in the mapped file itself, which the tensor keeps, unless the rows lie there in another order.
+  [[nodiscard]] Tensor<std::uint8_t> borrow_blocks(std::string_view name,
+                                                   const std::shared_ptr<const void>& mapping) const {
+    const detail::TensorRecord& found = record(name);
+    const detail::BlockFormat* const blocks = blocks_of_rows(name);
+    require<IoError>(blocks != nullptr, where_, path_, ": ", detail::quote_name(found.name), ": has elements of ",
+                     detail::quote_name(found.dtype_name), ", wanted are rows of quantised blocks");
+    const Index row_bytes = found.sizes[1] / blocks->elements * static_cast<Index>(blocks->bytes);
+    const Shape shape{found.sizes[0], row_bytes};
+    if (found.view_sizes.empty() && !found.is_shared && found.begin != found.end) {
+      char* elements = static_cast<char*>(const_cast<void*>(mapping.get())) + data_start_ + found.begin;
+      return Tensor<std::uint8_t>::borrowed(reinterpret_cast<std::uint8_t*>(elements), shape, mapping);
+    }
+    Tensor<std::uint8_t> bytes(shape);
+    const std::vector<std::byte> stored = stored_bytes(found);
+    if (!stored.empty()) std::memcpy(bytes.data(), stored.data(), stored.size());
+    return bytes;
+  }
+
   /// The tensors with other names or seen otherwise. `change(record)` may change a record's name, view and `added`;
   /// with false it leaves the tensor out.
   template <class F>

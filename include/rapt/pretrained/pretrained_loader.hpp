@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <set>
@@ -23,6 +24,7 @@
 #include "rapt/pretrained/folder_contents.hpp"
 #include "rapt/pretrained/pretrained_folder.hpp"
 #include "rapt/pretrained/pretrained_format.hpp"
+#include "rapt/pretrained/stored_blocks.hpp"
 #include "rapt/pretrained/stored_name.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -30,8 +32,10 @@ namespace rapt { inline namespace RAPT_ABI {
 /// What the matrices of a loaded model are kept in.
 enum class LoadedWeights {
   computed,  ///< the type that the model computes with
-  stored,    ///< F16 or BF16 where the folder has them, in the mapped file itself unless it arranges them otherwise
-  int8,      ///< as `quantize_weights` keeps them
+  /// F16, BF16, or GGUF's Q8_0, Q4_0, Q4_1, Q4_K or Q6_K where a file has a matrix in one of them, in the mapped file
+  /// itself unless it arranges the matrix otherwise; any other matrix as `computed`
+  stored,
+  int8,  ///< as `quantize_weights` keeps them
   int4
 };
 
@@ -203,6 +207,7 @@ class PretrainedLoader {
                                                       is_int4 ? kernels::store_int4 : kernels::store_int8));
       return true;
     }
+    if (fill_blocks(parts, parameter)) return true;
     const Dtype dtype = folder_.file_of(parts[0].name).dtype(parts[0].name);
     if (dtype != Dtype::kF16 && dtype != Dtype::kBF16) return false;
     for (const StoredPart& part : parts) {
@@ -220,6 +225,35 @@ class PretrainedLoader {
     }
     set_packed(parameter,
                kernels::PackedOperand<T>(std::make_shared<const kernels::HalfMatrix>(std::move(halves), type)));
+    return true;
+  }
+
+  /// Keeps a matrix in the quantised blocks of the file, and returns false if its parts are not rows of one type that
+  /// has a kernel.
+  [[nodiscard]] bool fill_blocks(const std::vector<StoredPart>& parts, Parameter<T>& parameter) {
+    const auto* const blocks = folder_.file_of(parts[0].name).blocks_of_rows(parts[0].name);
+    const StoreBlocks store = find_store_blocks(blocks);
+    if (store == nullptr) return false;
+    for (const StoredPart& part : parts) {
+      const TensorFile& file = folder_.file_of(part.name);
+      const bool has_rows = file.blocks_of_rows(part.name) == blocks && !part.transposed;
+      if (!has_rows || file.sizes(part.name)[1] != parameter.cols()) return false;
+    }
+    const auto rows_of_part = [&](const StoredPart& part) {
+      const TensorFile& file = folder_.file_of(part.name);
+      return file.borrow_blocks(part.name, mapping_of(file));
+    };
+    Tensor<std::uint8_t> rows;
+    if (lies_whole(parts)) {
+      rows = rows_of_part(parts[0]);
+    } else {
+      rows = Tensor<std::uint8_t>(Shape{parameter.rows(), rows_of_part(parts[0]).cols()});
+      for (const StoredPart& part : parts) {
+        const Tensor<std::uint8_t> some = rows_of_part(part);
+        std::copy_n(some.data(), some.size(), rows.row(part.first_row));
+      }
+    }
+    set_packed(parameter, kernels::PackedOperand<T>(store(std::move(rows))));
     return true;
   }
 

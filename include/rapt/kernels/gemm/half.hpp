@@ -139,19 +139,49 @@ template <HalfType kType, int kRows, class Isa>
 template <HalfType kType, int kRows>
 [[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"), gnu::noinline]] void dot_halves_avx512(
     const HalfDots& dots, float (&sums)[kRows][4]) {
-  __m512 sum[kRows][4];
+  // One row has two sums for each column, which take turns, so that an addition need not wait for the one before it.
+  constexpr int kTurns = kRows == 1 ? 2 : 1;
+  __m512 sum[kRows][4], other[kRows][4];
 #pragma GCC unroll 4
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
-    for (int j = 0; j < 4; ++j) sum[r][j] = _mm512_setzero_ps();
+    for (int j = 0; j < 4; ++j) sum[r][j] = other[r][j] = _mm512_setzero_ps();
   }
-  for (Index p = 0; p < dots.depth; p += 16) {
+  Index p = 0;
+  for (; p + 32 <= dots.depth; p += 32) {  // a cache line of each row of the weight
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) {
+      _mm_prefetch(reinterpret_cast<const char*>(dots.b[j] + dots.next + p), _MM_HINT_T0);
+    }
+#pragma GCC unroll 2
+    for (int part = 0; part < 2; ++part) {
+      __m512 x[4];
+#pragma GCC unroll 4
+      for (int j = 0; j < 4; ++j) {
+        const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(dots.b[j] + p + 16 * part));
+        if constexpr (kType == HalfType::float16) {
+          x[j] = _mm512_maskz_cvtph_ps(0xffff, bits);
+        } else {
+          x[j] = _mm512_castsi512_ps(_mm512_maskz_slli_epi32(0xffff, _mm512_maskz_cvtepu16_epi32(0xffff, bits), 16));
+        }
+      }
+#pragma GCC unroll 4
+      for (int r = 0; r < kRows; ++r) {
+        const __m512 y = _mm512_loadu_ps(dots.a + r * dots.a_stride + p + 16 * part);
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; ++j) {
+          __m512& to = part % kTurns == 0 ? sum[r][j] : other[r][j];
+          to = _mm512_fmadd_ps(x[j], y, to);
+        }
+      }
+    }
+  }
+  for (; p < dots.depth; p += 16) {
     const Index count = std::min<Index>(16, dots.depth - p);
     const auto mask = static_cast<__mmask16>((1u << count) - 1);
     __m512 x[4];
 #pragma GCC unroll 4
     for (int j = 0; j < 4; ++j) {
-      if (p % 32 == 0) _mm_prefetch(reinterpret_cast<const char*>(dots.b[j] + dots.next + p), _MM_HINT_T0);
       const __m256i bits = _mm256_maskz_loadu_epi16(mask, dots.b[j] + p);
       if constexpr (kType == HalfType::float16) {
         x[j] = _mm512_maskz_cvtph_ps(mask, bits);
@@ -165,6 +195,10 @@ template <HalfType kType, int kRows>
 #pragma GCC unroll 4
       for (int j = 0; j < 4; ++j) sum[r][j] = _mm512_fmadd_ps(x[j], y, sum[r][j]);
     }
+  }
+  if constexpr (kTurns == 2) {
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) sum[0][j] = _mm512_add_ps(sum[0][j], other[0][j]);
   }
 #pragma GCC unroll 4
   for (int r = 0; r < kRows; ++r) {
