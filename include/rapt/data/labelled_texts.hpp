@@ -55,15 +55,17 @@ class LabelledTextStream : public ShuffledBatches<LabelledText> {
  public:
   /// Throws ValueError for no texts, and as `select_texts`.
   LabelledTextStream(LabelledText texts, const LabelledTextOptions& options)
-      : LabelledTextStream(std::make_shared<const LabelledText>(std::move(texts)), options) {}
+      : ShuffledBatches(batches_of(std::make_shared<const LabelledText>(std::move(texts)), options)) {}
 
  private:
-  LabelledTextStream(std::shared_ptr<const LabelledText> texts, const LabelledTextOptions& options)
-      : ShuffledBatches([texts](std::span<const Index> numbers) { return select_texts(*texts, numbers); },
-                        {.examples = texts->input.sequences(),
-                         .batch = options.texts,
-                         .seed = options.seed,
-                         .where = "labelled_texts"}) {}
+  [[nodiscard]] static ShuffledBatches batches_of(const std::shared_ptr<const LabelledText>& texts,
+                                                  const LabelledTextOptions& options) {
+    return {[texts](std::span<const Index> numbers) { return select_texts(*texts, numbers); },
+            {.examples = texts->input.sequences(),
+             .batch = options.texts,
+             .seed = options.seed,
+             .where = "labelled_texts"}};
+  }
 };
 static_assert(BatchSource<LabelledTextStream>);
 
