@@ -30,6 +30,7 @@ ALLOWED = {
     "onnx": ["core", "nn", "models", "io"],
     "pretrained": ["core", "kernels", "nn", "models", "generation", "text", "io"],
     "pipelines": ["core", "nn", "models", "generation", "text", "images", "audio", "io", "pretrained"],
+    "finetune": ["core", "autograd", "nn", "models", "generation", "optim", "text", "data", "io", "train", "pretrained", "pipelines"],
     "precompiled": ["rapt.hpp"],
 }
 # The umbrella needs Eigen and threads only, however far one follows its includes.
@@ -37,7 +38,7 @@ UMBRELLA = "rapt.hpp"
 UMBRELLA_ROOMS = {"core", "kernels", "autograd", "nn", "models", "generation", "optim", "train", "data", "precompiled"}
 # Other libraries: where they may be included.
 LIBRARIES = [
-    (re.compile(r"nlohmann/"), ["io", "train", "pretrained", "pipelines"]),
+    (re.compile(r"nlohmann/"), ["io", "train", "pretrained", "pipelines", "finetune"]),
     (re.compile(r"utf8proc"), ["text"]),
     (re.compile(r"pcre2\.h$"), ["text/pattern.hpp"]),
     (re.compile(r"(png|zlib)\.h$"), ["images"]),

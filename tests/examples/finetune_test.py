@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""examples/finetune.cpp on the small folders of tests/golden/make_pipelines.py: the folders that it writes, a run that is
+"""examples/finetune.cpp on the small folders of tests/golden/make_pipelines.py: the folders that it writes, runs that are
 killed, and what it says to flags, labels and folders that it cannot use.
 
     python tests/examples/finetune_test.py build/examples/finetune [unittest's arguments]
+
+The example `tasks` in the same folder opens what is written; where it was not built, that is left out.
 """
 
 import json
@@ -77,8 +79,10 @@ class FinetuneTest(unittest.TestCase):
     def weights(self, folder, file="model.safetensors"):
         return {name: numbers(tensor) for name, tensor in safetensors(self.root / folder / file)[1].items()}
 
-    def expect_same_tokenizer(self, folder, model):
-        for name in ("tokenizer.json", "tokenizer_config.json"):
+    def expect_same_settings(self, folder, model):
+        for name in ("tokenizer.json", "tokenizer_config.json", "generation_config.json"):
+            if not (self.root / model / name).exists():
+                continue
             self.assertEqual((self.root / folder / name).read_bytes(), (self.root / model / name).read_bytes())
 
     def expect_close(self, got, wanted):
@@ -94,7 +98,7 @@ class FinetuneTest(unittest.TestCase):
                              "single_label_classification")
             for name, values in self.weights(model).items():
                 self.expect_close(self.weights("out")[name], values)
-            self.expect_same_tokenizer("out", model)
+            self.expect_same_settings("out", model)
 
     def test_what_is_learned_is_what_is_written(self):
         self.write("words.tsv", [(LABELS[i % 3], " ".join(["cat the 1".split()[i % 3]] * 6 + text.split()[:1]))
@@ -128,7 +132,7 @@ class FinetuneTest(unittest.TestCase):
                 saved = json.loads((self.root / adapter / "adapter_config.json").read_text())["modules_to_save"]
                 self.assertEqual(saved, sorted({re.sub(r"^classifier\..*", "classifier", module) for module in modules}))
                 self.assertEqual(self.labels(adapter), names)
-                self.expect_same_tokenizer(adapter, model)
+                self.expect_same_settings(adapter, model)
                 self.assertFalse((self.root / adapter / "model.safetensors").exists())
                 before = self.weights(model)
                 for module in modules:  # what was there is trained, too
@@ -146,17 +150,20 @@ class FinetuneTest(unittest.TestCase):
         self.assertIn('bad.tsv:3 has the label "2b", which is no number',
                       self.refusal("regression", "--regression", train="bad.tsv"))
 
-    def test_a_killed_run_goes_on_bit_for_bit(self):
-        flags = ("--epochs", "6", "--batch", "4", "--checkpoint-every", "2", "--lora", "2")
-        self.finetune("classes", *flags, "--folder", "whole", "--out", "out")
-        process = subprocess.Popen(**self.command("classes", *flags, "--folder", "killed", "--out", "resumed"),
-                                   stdout=subprocess.DEVNULL)
+    def kill(self, folder, model, *arguments, **files):
+        """Starts a run in a folder and ends it behind a checkpoint."""
+        process = subprocess.Popen(**self.command(model, *arguments, "--folder", folder, **files), stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + TIMEOUT
-        while checkpoint_step(self.root / "killed") < 4 and process.poll() is None:
+        while checkpoint_step(self.root / folder) < 4 and process.poll() is None:
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
         self.assertIn(process.wait(TIMEOUT), (0, -signal.SIGKILL))
+
+    def test_a_killed_run_goes_on_bit_for_bit(self):
+        flags = ("--epochs", "6", "--batch", "4", "--checkpoint-every", "2", "--lora", "2")
+        self.finetune("classes", *flags, "--folder", "whole", "--out", "out")
+        self.kill("killed", "classes", *flags, "--out", "resumed")
 
         lines = (self.root / "dev.tsv").read_text(encoding="utf-8")
         for changed in (lines.replace("\nneutral\t", "\ncontradiction\t", 1), lines + "neutral\tone more\n"):
@@ -168,6 +175,98 @@ class FinetuneTest(unittest.TestCase):
         self.assertRegex(said, r"goes on after step \d+\n")
         for name in ("adapter_model.safetensors", "adapter_config.json", "config.json"):
             self.assertEqual((self.root / "resumed" / name).read_bytes(), (self.root / "out" / name).read_bytes())
+
+    def write_task(self, task):
+        """A file of examples that are easy to learn, and flags to learn them; returns both."""
+        nouns, names = "cat dog mats word".split(), "house world small 2026".split()
+        examples = {
+            "tokens": [{"tokens": ["the", nouns[i % 4], names[i // 4], "runs"], "labels": ["O", "B-PER", "I-PER", "O"]}
+                       for i in range(16)] + [{"tokens": ["runs", "the"], "labels": ["O", "O"]}],
+            "questions": [{"context": f"the {nouns[i % 4]} sat on {names[i // 4]} mats", "question": "the small word?",
+                           "answer": f"{nouns[i % 4]} sat", "start": 4} for i in range(16)],
+            "texts": [{"text": f"the {noun} {name}", "target": "the small cat"} for noun in nouns for name in names],
+            "answers": [{"prompt": f"the {noun} {name}", "answer": " cat sat"} for noun in nouns for name in names]}
+        file = self.root / (task + (".txt" if task == "language" else ".jsonl"))
+        if task == "language":
+            file.write_text("the small cat sat on the mats. " * 30)
+        else:
+            file.write_text("".join(json.dumps(example) + "\n" for example in examples[task]))
+        return {"train": file.name, "validation": file.name}, ("--task", task, "--batch", "4", "--longest", "24")
+
+    def test_every_task_is_learned_and_written(self):
+        """From folders with a head for the task and from others; what is written is what was measured."""
+        loss = r"loss ([0-9.]+)  perplexity"
+        cases = [("tokens", "fill", (), r"F1 ([0-9.]+)", 0.9, ("entities", "--aggregation", "first"), "the cat house runs",
+                  "cat house"),
+                 ("questions", "fill", (), r"exact match ([0-9.]+) %", 90, ("ask",), "the small word?\tthe dog sat on small mats",
+                  "dog sat"),
+                 ("texts", "t5", ("--measure", "rouge_l", "--prefix", "small: "), r"rouge_l ([0-9.]+)", 0.9,
+                  ("translate", "--from", "en", "--to", "de"), "the cat house", "the small cat"),
+                 ("answers", "gpt", ("--measure", "exact_match"), r"exact_match ([0-9.]+)", 0.9,
+                  ("generate", "--max-new-tokens", "2"), "the cat house", "cat sat"),
+                 ("language", "gpt", ("--layer-decay", "0.9"), loss, None, ("generate", "--max-new-tokens", "2"), "the small",
+                  "cat sat")]
+        for task, model, flags, pattern, least, opening, line, answer in cases:
+            with self.subTest(task):
+                files, of_task = self.write_task(task)
+                said = self.finetune(model, *of_task, *flags, "--epochs", "40", "--learning-rate", "3e-2", "--out", task, **files)
+                measured = [float(number) for number in re.findall(pattern, said)]
+                if least is None:
+                    self.assertLess(min(measured), 0.5 * measured[0])
+                else:
+                    self.assertGreater(max(measured), least)
+                best = min(measured) if pattern == loss else max(measured)
+                again = self.finetune(task, *of_task, *flags, *STILL, **files)
+                self.assertAlmostEqual(float(re.search(pattern, again)[1]), best, delta=0.01)
+                self.expect_same_settings(task, model)
+                program = pathlib.Path(PROGRAM).with_name("tasks")
+                if program.exists():
+                    run = subprocess.run([program, opening[0], "--model", task, *opening[1:]], input=line + "\n", cwd=self.root,
+                                         timeout=TIMEOUT, capture_output=True, text=True)
+                    self.assertEqual(run.returncode, 0, run.stderr)
+                    self.assertIn(answer, run.stdout)
+
+    def test_adapters_of_every_task(self):
+        for task, model, kind in [("tokens", "entities", "TOKEN_CLS"), ("questions", "questions", "QUESTION_ANS"),
+                                  ("texts", "t5", "SEQ_2_SEQ_LM"), ("answers", "gpt", "CAUSAL_LM")]:
+            with self.subTest(task):
+                files, flags = self.write_task(task)
+                self.finetune(model, *flags, "--epochs", "1", "--lora", "2", "--out", "adapter-" + task, **files)
+                config = json.loads((self.root / ("adapter-" + task) / "adapter_config.json").read_text())
+                self.assertEqual(config["task_type"], kind)
+                self.assertTrue(any(any(values) for name, values in self.weights("adapter-" + task, "adapter_model.safetensors")
+                                    .items() if ".lora_B" in name))
+
+    def test_killed_runs_of_every_task_go_on_bit_for_bit(self):
+        for task, model in [("tokens", "entities"), ("questions", "questions"), ("texts", "t5"), ("answers", "gpt"),
+                            ("language", "gpt")]:
+            with self.subTest(task):
+                files, flags = self.write_task(task)
+                flags = (*flags, "--epochs", "5", "--checkpoint-every", "2", "--layer-decay", "0.8")
+                self.finetune(model, *flags, "--folder", "whole-" + task, "--out", "out-" + task, **files)
+                self.kill("killed-" + task, model, *flags, "--out", "resumed-" + task, **files)
+                said = self.finetune(model, *flags, "--folder", "killed-" + task, "--resume", "--out", "resumed-" + task, **files)
+                self.assertRegex(said, r"goes on after step \d+\n")
+                for name in ("model.safetensors", "config.json"):
+                    self.assertEqual((self.root / ("resumed-" + task) / name).read_bytes(),
+                                     (self.root / ("out-" + task) / name).read_bytes())
+
+    def test_examples_that_cannot_be_used_are_refused(self):
+        def refusal(task, model, *lines, flags=()):
+            (self.root / "bad.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+            return self.refusal(model, "--task", task, *flags, train="bad.jsonl", validation="bad.jsonl")
+
+        self.assertIn('bad.jsonl:1: 2 tokens have 1 labels', refusal("tokens", "fill", {"tokens": ["a", "b"], "labels": ["O"]}))
+        self.assertIn('bad.jsonl:1: "labels" must be a list of strings: there is none', refusal("tokens", "fill", {"tokens": ["a"]}))
+        self.assertIn('bad.jsonl:1: the answer "cat" does not stand at character 1 of the context',
+                      refusal("questions", "fill", {"context": "a cat", "question": "x", "answer": "cat", "start": 1}))
+        self.assertIn('bad.jsonl:1: "target" must be a string or a number: there is none', refusal("texts", "t5", {"text": "a"}))
+        self.assertIn('"gpt2", known for this task are t5', refusal("texts", "gpt", {"text": "a", "target": "b"}))
+        self.assertIn("--freeze leaves nothing to train: all 4632 parameters are frozen",
+                      refusal("answers", "gpt", {"prompt": "a", "answer": "b"}, flags=("--freeze", "*")))
+        self.assertIn("--measure bleu has no effect with this task, whose measures are: f1, accuracy",
+                      self.refusal("fill", "--task", "tokens", "--measure", "bleu"))
+        self.assertIn("--layer-decay has no effect with --lora", self.refusal("none", "--layer-decay", "0.5", "--lora", "2"))
 
     def test_texts_are_encoded_as_the_folder_says(self):
         self.write("pairs.tsv", [(LABELS[i % 3], " ".join(TEXTS[i:i + 9]), TEXTS[i]) for i in range(9)],

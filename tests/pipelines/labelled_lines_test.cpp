@@ -1,6 +1,6 @@
 /// \file
 /// Labelled texts from tables and JSON lines, what is refused, and their batches.
-// covers: data/labelled_texts.hpp
+// covers: data/labelled_texts.hpp, data/shuffled_batches.hpp
 #include "rapt/pipelines/labelled_lines.hpp"
 
 #include <gtest/gtest.h>

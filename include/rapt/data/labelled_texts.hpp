@@ -2,19 +2,17 @@
 /// Batches of labelled texts for the training of classifiers: a shuffle for each epoch, so many texts a batch.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
-#include <numeric>
+#include <memory>
 #include <span>
 #include <utility>
 #include <vector>
 
-#include "rapt/core/batch_position.hpp"
 #include "rapt/core/error.hpp"
 #include "rapt/core/index.hpp"
-#include "rapt/core/rng.hpp"
 #include "rapt/core/token_batch.hpp"
 #include "rapt/data/batch_source.hpp"
+#include "rapt/data/shuffled_batches.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -52,47 +50,22 @@ struct LabelledTextOptions {
   std::uint64_t seed = 1;
 };
 
-/// A BatchSource of labelled texts. Each epoch has all of them, in an order that is a function of (seed, epoch); its
-/// last batch has what is left.
-class LabelledTextStream {
+/// ShuffledBatches of labelled texts.
+class LabelledTextStream : public ShuffledBatches<LabelledText> {
  public:
   /// Throws ValueError for no texts, and as `select_texts`.
   LabelledTextStream(LabelledText texts, const LabelledTextOptions& options)
-      : texts_(std::move(texts)), options_(options) {
-    require(options.texts > 0 && texts_.input.sequences() > 0, "labelled_texts", "there must be texts, and some in a ",
-            "batch: ", texts_.input.sequences(), ", ", options.texts);
-    start_epoch(0);
-  }
-
-  [[nodiscard]] LabelledText next() {
-    if (position_.batch == batches_per_epoch()) start_epoch(position_.epoch + 1);
-    const Index begin = position_.batch++ * options_.texts;
-    const Index count = std::min(options_.texts, std::ssize(order_) - begin);
-    return select_texts(texts_, std::span<const Index>(order_).subspan(to_size(begin), to_size(count)));
-  }
-  [[nodiscard]] Index batches_per_epoch() const { return (std::ssize(order_) + options_.texts - 1) / options_.texts; }
-  [[nodiscard]] BatchPosition position() const { return position_; }
-  /// Throws ValueError for a position that there is not; the stream then stays where it is.
-  void seek(BatchPosition position) {
-    require(position.epoch >= 0 && position.batch >= 0 && position.batch <= batches_per_epoch(), "labelled_texts",
-            "there is no batch ", position.batch, " of epoch ", position.epoch, ": an epoch has ", batches_per_epoch());
-    start_epoch(position.epoch);
-    position_ = position;
-  }
+      : ShuffledBatches(batches_of(std::make_shared<const LabelledText>(std::move(texts)), options)) {}
 
  private:
-  void start_epoch(Index epoch) {
-    order_.resize(to_size(texts_.input.sequences()));
-    std::iota(order_.begin(), order_.end(), Index{0});
-    Rng rng(options_.seed + static_cast<std::uint64_t>(epoch) * 0x9E3779B97F4A7C15ull);
-    rng.shuffle(std::span(order_));
-    position_ = {epoch, 0};
+  [[nodiscard]] static ShuffledBatches batches_of(const std::shared_ptr<const LabelledText>& texts,
+                                                  const LabelledTextOptions& options) {
+    return {[texts](std::span<const Index> numbers) { return select_texts(*texts, numbers); },
+            {.examples = texts->input.sequences(),
+             .batch = options.texts,
+             .seed = options.seed,
+             .where = "labelled_texts"}};
   }
-
-  LabelledText texts_;
-  LabelledTextOptions options_;
-  std::vector<Index> order_;
-  BatchPosition position_;
 };
 static_assert(BatchSource<LabelledTextStream>);
 

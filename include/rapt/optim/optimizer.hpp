@@ -50,7 +50,8 @@ struct OptimizerSlot {
   Shape shape;  ///< at construction of the optimizer
   /// In the order of `state_names`; empty before the first update, so that a frozen parameter takes no memory.
   std::vector<Tensor<T>> state = {};
-  Index missed = 0;  ///< steps in which the parameter stayed as it was: it was frozen or had no gradient
+  Index missed = 0;        ///< steps in which the parameter stayed as it was: it was frozen or had no gradient
+  double rate_factor = 1;  ///< multiplies the learning rate of each step; not a part of checkpoints
 };
 
 /// One update of one parameter.
@@ -113,7 +114,7 @@ class RuleOptimizer {
                           " had shape ", slot.shape, " and now has ", node.value.shape());
       make_state(slot);
       node.packed()->drop();
-      const UpdateStep step{.rate = learning_rate,
+      const UpdateStep step{.rate = learning_rate * slot.rate_factor,
                             .update = steps_ - slot.missed,
                             .decays = options_.decay_vectors || slot.shape.rank() > 1};
       update(slot, typename Rule::template Formula<T>(options_, step), static_cast<T>(gradient_factor));

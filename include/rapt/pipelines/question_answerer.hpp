@@ -12,6 +12,7 @@
 #include <cmath>
 #include <cstddef>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -21,6 +22,7 @@
 
 #include "rapt/core/error.hpp"
 #include "rapt/core/index.hpp"
+#include "rapt/pipelines/encoder_model.hpp"
 #include "rapt/pipelines/label_scores.hpp"
 #include "rapt/pipelines/task_encoder.hpp"
 #include "rapt/pipelines/windows.hpp"
@@ -57,8 +59,10 @@ struct Answer {
 class QuestionAnswerer {
  public:
   /// Throws IoError for a folder whose model has no head for questions.
-  explicit QuestionAnswerer(const std::filesystem::path& folder)
-      : encoder_(folder, EncoderHead::spans, kWhere),
+  explicit QuestionAnswerer(const std::filesystem::path& folder) : QuestionAnswerer(folder, load_encoder(folder)) {}
+  /// Answers with this model and the tokenizer of the folder.
+  QuestionAnswerer(const std::filesystem::path& folder, std::shared_ptr<const EncoderModel> model)
+      : encoder_(folder, std::move(model), EncoderHead::spans, kWhere),
         class_token_(encoder_.special_token("cls_token", {"[CLS]", "<s>"})) {}
 
   /// The answers of each question, the best first. A context that is too long is read in windows. Throws ValueError

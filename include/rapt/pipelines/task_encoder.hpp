@@ -31,10 +31,15 @@ class TaskEncoder {
   /// Opens a folder. Throws IoError that says what the folder's model is if it lacks the head that the task needs, and
   /// as `load_encoder` and `load_tokenizer`. `where` is for messages and must live as long as this.
   TaskEncoder(const std::filesystem::path& path, EncoderHead head, std::string_view where)
+      : TaskEncoder(path, load_encoder(path), head, where) {}
+  /// The same with a model in place of the folder's, as one that is trained, of which the folder has what else is
+  /// needed.
+  TaskEncoder(const std::filesystem::path& path, std::shared_ptr<const EncoderModel> model, EncoderHead head,
+              std::string_view where)
       : folder_(path, where),
         where_(where),
         head_(head),
-        model_(load_encoder(path)),
+        model_(std::move(model)),
         tokenizer_(AnyTokenizer::load(path)),
         takes_token_types_(folder_.takes_token_types()),
         cuts_left_(folder_.cuts_left().value_or(tokenizer_.truncation().left)),

@@ -18,6 +18,14 @@ namespace rapt { inline namespace RAPT_ABI {
 struct LabelCounts {
   Index hits = 0, predicted = 0, wanted = 0;
 
+  /// hits / predicted; 0 for a label that was never predicted.
+  [[nodiscard]] double precision() const {
+    return predicted == 0 ? 0.0 : static_cast<double>(hits) / static_cast<double>(predicted);
+  }
+  /// hits / wanted; 0 for a label that was never right.
+  [[nodiscard]] double recall() const {
+    return wanted == 0 ? 0.0 : static_cast<double>(hits) / static_cast<double>(wanted);
+  }
   /// 2 hits / (predicted + wanted), the harmonic mean of precision and recall; 0 for a label that is in neither.
   [[nodiscard]] double f1() const {
     return predicted + wanted == 0 ? 0.0 : 2 * static_cast<double>(hits) / static_cast<double>(predicted + wanted);

@@ -1,0 +1,249 @@
+/// \file
+/// Fine-tuning of an encoder of a Hugging Face folder to answer questions by parts of a text.
+///
+/// ```cpp
+/// rapt::finetune_question_answerer({.model = "minilm", .train = "train.jsonl", .validation = "dev.jsonl", .out =
+/// "qa"});
+/// ```
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "rapt/core/token_batch.hpp"
+#include "rapt/data/shuffled_batches.hpp"
+#include "rapt/finetune/encoder_start.hpp"
+#include "rapt/finetune/finetune_options.hpp"
+#include "rapt/finetune/tune.hpp"
+#include "rapt/io/json.hpp"
+#include "rapt/pipelines/encoder_model.hpp"
+#include "rapt/pipelines/question_answerer.hpp"
+#include "rapt/pipelines/windows.hpp"
+#include "rapt/text/answer_scores.hpp"
+#include "rapt/text/lines.hpp"
+#include "rapt/text/unicode.hpp"
+
+namespace rapt { inline namespace RAPT_ABI {
+
+/// A question, the text that holds the answer, and the answer.
+struct AnsweredQuestion {
+  Question asked = {};
+  TextSpan answer = {};    ///< bytes of the context
+  std::string place = {};  ///< "train.jsonl:3", the file and the line, from 1
+};
+
+/// A file of JSON objects with the strings "context", "question" and "answer", and "start", the number of characters
+/// (code points) of the context before the answer, as SQuAD's "answer_start"; one a line, blank lines count for
+/// nothing. Throws IoError with the file and the line for what is no such object, an empty answer, an answer that does
+/// not stand at its start, and a file without questions.
+[[nodiscard]] inline std::vector<AnsweredQuestion> read_answered_questions(const std::filesystem::path& path) {
+  constexpr std::string_view kWhere = "answered_questions";
+  std::vector<AnsweredQuestion> found;
+  std::size_t number = 0;
+  for (const std::string& line : read_lines(path)) {
+    ++number;
+    if (is_blank(line)) continue;
+    AnsweredQuestion one{.place = path.string() + ":" + std::to_string(number)};
+    const nlohmann::json json = detail::parse_json_object(line, one.place, kWhere);
+    std::string answer;
+    for (const auto& [key, text] : {std::pair{"context", &one.asked.context},
+                                    std::pair{"question", &one.asked.question}, std::pair{"answer", &answer}}) {
+      const nlohmann::json value = json.value(key, nlohmann::json());
+      require<IoError>(value.is_string() && !value.get<std::string>().empty(), kWhere, one.place, ": \"", key,
+                       "\" must be a string that is not empty: ", detail::describe(value));
+      *text = value.get<std::string>();
+    }
+    const nlohmann::json start = json.value("start", nlohmann::json());
+    require<IoError>(start.is_number_integer() && start.get<Index>() >= 0, kWhere, one.place,
+                     ": \"start\" must be a number of characters: ", detail::describe(start));
+    std::size_t begin = 0;
+    for (Index i = 0; i < start.get<Index>() && begin < one.asked.context.size(); ++i) {
+      begin += code_point_at(one.asked.context, begin).length;
+    }
+    require<IoError>(std::string_view(one.asked.context).substr(begin).starts_with(answer), kWhere, one.place,
+                     ": the answer ", detail::quote_name(answer), " does not stand at character ", start.get<Index>(),
+                     " of the context");
+    one.answer = {begin, begin + answer.size()};
+    found.push_back(std::move(one));
+  }
+  require<IoError>(!found.empty(), kWhere, path.string(), ": there are no questions");
+  return found;
+}
+
+namespace detail {
+
+/// Questions with a window of their contexts each; those of a question follow one another.
+[[nodiscard]] inline QuestionBatch encode_questions(const FinetuneEncoding& encoding,
+                                                    const std::vector<AnsweredQuestion>& questions) {
+  QuestionBatch windows;
+  const Index longest = encoding.options.truncation->max_tokens;
+  for (const AnsweredQuestion& question : questions) {
+    const Encoding whole =
+        encoding.tokenizer.encode_pair(question.asked.question, question.asked.context, {.truncation = Truncation{}});
+    const WindowSize size{.longest = longest, .overlap = longest / 4, .from_end = encoding.options.truncation->left};
+    for (const Window& window : windows_of(whole, /*text=*/1, size, question.place)) {
+      const Encoding& tokens = window.tokens;
+      const auto count = static_cast<std::int32_t>(tokens.ids.size());
+      std::int32_t first = count, last = count;  // behind the sequence: the answer is not in this window
+      for (std::int32_t t = 0; t < count; ++t) {
+        const TextSpan& span = at(tokens.spans, t);
+        if (at(tokens.texts, t) != 1 || span.end <= question.answer.begin || span.begin >= question.answer.end)
+          continue;
+        if (first == count) first = t;
+        last = t;
+      }
+      const bool is_whole = first < count && at(tokens.spans, first).begin <= question.answer.begin &&
+                            at(tokens.spans, last).end >= question.answer.end;
+      windows.input.push_back(tokens.ids);
+      if (encoding.has_types) {
+        windows.token_types.insert(windows.token_types.end(), tokens.types.begin(), tokens.types.end());
+      }
+      windows.starts.push_back(is_whole ? first : count);
+      windows.ends.push_back(is_whole ? last : count);
+    }
+  }
+  return windows;
+}
+
+/// The windows with these numbers.
+[[nodiscard]] inline QuestionBatch select_windows(const QuestionBatch& all, std::span<const Index> numbers) {
+  QuestionBatch selected;
+  for (const Index i : numbers) {
+    selected.input.push_back(all.input.sequence(i));
+    if (!all.token_types.empty()) {
+      selected.token_types.insert(selected.token_types.end(), all.token_types.begin() + all.input.row_splits.begin(i),
+                                  all.token_types.begin() + all.input.row_splits.end(i));
+    }
+    selected.starts.push_back(at(all.starts, i));
+    selected.ends.push_back(at(all.ends, i));
+  }
+  return selected;
+}
+
+/// The numbers of the windows that hold their answers, which are those that are learned from.
+[[nodiscard]] inline std::vector<Index> windows_with_answers(const QuestionBatch& all) {
+  std::vector<Index> numbers;
+  for (Index i = 0; i < all.input.sequences(); ++i) {
+    if (at(all.starts, i) < all.input.row_splits.length(i)) numbers.push_back(i);
+  }
+  return numbers;
+}
+
+/// The model in training, with its adapter if there is one, as QuestionAnswerer takes it. Keeps references to both.
+class TunedEncoder final : public EncoderModel {
+ public:
+  TunedEncoder(const Bert<float>& model, const WeightAdapter<float>* adapter) : model_(model), adapter_(adapter) {}
+
+  [[nodiscard]] bool has(EncoderHead head) const override { return head == EncoderHead::spans; }
+  [[nodiscard]] const std::vector<std::string>& labels() const override { return model_.config().labels; }
+  [[nodiscard]] Index vocabulary() const override { return model_.config().vocabulary; }
+  [[nodiscard]] Index longest() const override { return model_.config().positions; }
+  [[nodiscard]] Tensor<float> scores(EncoderHead, const TokenBatch& batch, std::span<const std::int32_t> token_types,
+                                     std::span<const std::int32_t>) const override {
+    const UseAdapter<float> use(adapter_);
+    const Inference scope;
+    const bool tells_types = model_.config().token_types > 1;
+    return model_.question_logits(model_.hidden(batch, tells_types ? token_types : std::span<const std::int32_t>()))
+        .value();
+  }
+
+ private:
+  const Bert<float>& model_;
+  const WeightAdapter<float>* adapter_;
+};
+
+/// The model with its head for questions, or with a new one.
+[[nodiscard]] inline EncoderStart answering_encoder(const FinetuneOptions& options) {
+  EncoderStart start{.model = from_pretrained<Bert<float>>(options.model), .head = {"question.*"}};
+  if (start.model.config().question_head) return start;
+  BertConfig config = without_heads(start.model.config());
+  config.pooler = false;
+  config.question_head = true;
+  config.problem.reset();
+  start.model = with_config(start.model, config, {}, options.seed);
+  return start;
+}
+
+/// SQuAD's exact match and F1 of the best answers, in percent.
+[[nodiscard]] inline Measurement measure_answers(const QuestionAnswerer& answerer,
+                                                 const std::vector<AnsweredQuestion>& questions,
+                                                 const QuestionOptions& options, const std::string& measure) {
+  std::vector<Question> asked;
+  for (const AnsweredQuestion& question : questions) asked.push_back(question.asked);
+  const auto answers = answerer(asked, options);
+  AnswerScores sum;
+  for (std::size_t i = 0; i < questions.size(); ++i) {
+    const std::string& context = asked[i].context;
+    const Answer right{.span = questions[i].answer};
+    const AnswerScores one = answer_scores(
+        answers[i].empty() ? std::string_view() : answers[i].front().text_in(context), right.text_in(context));
+    sum.exact_match += one.exact_match, sum.f1 += one.f1;
+  }
+  const auto count = static_cast<double>(questions.size());
+  const double exact = sum.exact_match / count, f1 = sum.f1 / count;
+  char text[80];
+  std::snprintf(text, sizeof text, "exact match %.2f %%  F1 %.2f %%", 100 * exact, 100 * f1);
+  return {.score = measure == "f1" ? -f1 : -exact, .text = text, .entry = {{"exact_match", exact}, {"f1", f1}}};
+}
+
+}  // namespace detail
+
+/// Fine-tunes an encoder on questions with their answers (see read_answered_questions). Long contexts are read in
+/// windows of `longest` tokens, of which those that hold the whole answer are learned from. Measured by "f1" or
+/// "exact_match" of the answers that QuestionAnswerer finds. Throws as `finetune_classifier`, and ValueError if no
+/// window holds an answer.
+inline JobSummary finetune_question_answerer(const FinetuneOptions& options) {
+  detail::require_finetune_options(options);
+  const std::string measure = detail::chosen_measure(options, {"f1", "exact_match"});
+  const auto lines = read_answered_questions(options.train), held_out = read_answered_questions(options.validation);
+  detail::EncoderStart start = detail::answering_encoder(options);
+  Bert<float>& model = start.model;
+  const detail::FinetuneEncoding encoding = detail::encoding_of(options, model.config());
+  const QuestionBatch all = detail::encode_questions(encoding, lines);
+  const QuestionBatch training = detail::select_windows(all, detail::windows_with_answers(all));
+  require(training.input.sequences() > 0, detail::kFinetune, options.train.string(), ": none of ",
+          all.input.sequences(), " windows of ", encoding.options.truncation->max_tokens,
+          " tokens holds the whole answer of its question");
+  Fingerprint fingerprint;
+  fingerprint.add(training.input.row_splits.offsets());
+  fingerprint.add(std::span<const TokenId>(training.input.tokens));
+  for (const auto* numbers : {&training.token_types, &training.starts, &training.ends}) {
+    fingerprint.add(std::span<const std::int32_t>(*numbers));
+  }
+  for (const AnsweredQuestion& question : held_out) {
+    const std::size_t bounds[] = {question.answer.begin, question.answer.end};
+    fingerprint.add(question.asked.question + "\n" + question.asked.context + "\n");
+    fingerprint.add(std::span<const std::size_t>(bounds));
+  }
+  ShuffledBatches<QuestionBatch> batches(
+      [&](std::span<const Index> numbers) { return detail::select_windows(training, numbers); },
+      {.examples = training.input.sequences(),
+       .batch = options.batch,
+       .seed = options.seed,
+       .where = detail::kFinetune});
+  const Index longest = encoding.options.truncation->max_tokens;
+  const QuestionOptions asked{.max_seq_len = longest, .doc_stride = longest / 4};
+  return detail::tune(
+      model, batches, options,
+      detail::TuningTask<QuestionBatch>{
+          .adapter_task = "QUESTION_ANS",
+          .head = start.head,
+          .examples = std::to_string(lines.size()) + " + " + std::to_string(held_out.size()) + " questions, " +
+                      std::to_string(training.input.sequences()) + " windows with answers",
+          .corpus = detail::corpus_text(std::ssize(lines), "questions", fingerprint),
+          .measure = [&](const TunedModel<QuestionBatch>&, const WeightAdapter<float>* adapter) {
+            const QuestionAnswerer answerer(options.model, std::make_shared<detail::TunedEncoder>(model, adapter));
+            return detail::measure_answers(answerer, held_out, asked, measure);
+          }});
+}
+
+}}  // namespace rapt::RAPT_ABI

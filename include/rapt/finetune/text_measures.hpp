@@ -1,0 +1,85 @@
+/// \file
+/// How well generated texts agree with the right ones, as a Measurement of a training job.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "rapt/autograd/weight_adapter.hpp"
+#include "rapt/generation/batches.hpp"
+#include "rapt/generation/generation_defaults.hpp"
+#include "rapt/generation/search_request.hpp"
+#include "rapt/pipelines/tokenizer.hpp"
+#include "rapt/pretrained/generation_defaults.hpp"
+#include "rapt/text/bleu.hpp"
+#include "rapt/text/chrf.hpp"
+#include "rapt/text/lines.hpp"
+#include "rapt/text/rouge.hpp"
+#include "rapt/text/unicode.hpp"
+#include "rapt/train/job_options.hpp"
+
+namespace rapt { inline namespace RAPT_ABI { namespace detail {
+
+/// The mean loss per token, in nats, and its exponential.
+[[nodiscard]] inline Measurement loss_measurement(double loss) {
+  char text[80];
+  std::snprintf(text, sizeof text, "loss %.4f  perplexity %.4f", loss, std::exp(loss));
+  return {.score = loss, .text = text, .entry = {{"validation_loss", loss}, {"perplexity", std::exp(loss)}}};
+}
+
+/// The measures of tasks that generate texts. "loss" generates none, and is quick.
+[[nodiscard]] inline std::vector<std::string> text_measures() {
+  return {"loss", "exact_match", "bleu", "chrf", "rouge1", "rouge2", "rouge_l"};
+}
+
+/// Adds the scores of generated texts to a measurement of the loss. `measure` is what the best model is chosen by. BLEU
+/// and chrF are of the corpus, from 0 to 100; exact match, the ratio of texts that are right but for white space around
+/// them, and ROUGE's F are from 0 to 1.
+inline void add_text_scores(Measurement& found, const std::string& measure, const std::vector<std::string>& texts,
+                            const std::vector<std::string>& right) {
+  double matches = 0;
+  for (std::size_t i = 0; i < texts.size(); ++i) matches += strip_ends(texts[i]) == strip_ends(right[i]) ? 1 : 0;
+  const Rouge of_rouge = rouge(std::span<const std::string>(texts), std::span<const std::string>(right));
+  nlohmann::ordered_json scores = {{"exact_match", matches / static_cast<double>(texts.size())},
+                                   {"bleu", bleu(texts, right).score},
+                                   {"chrf", chrf(texts, right).score},
+                                   {"rouge1", of_rouge.rouge1.f},
+                                   {"rouge2", of_rouge.rouge2.f},
+                                   {"rouge_l", of_rouge.rouge_l.f}};
+  for (const auto& [name, score] : scores.items()) {
+    char text[60];
+    std::snprintf(text, sizeof text, "  %s %.4f", name.c_str(), score.get<double>());
+    found.text += text;
+  }
+  found.score = -scores.at(measure).get<double>();
+  found.entry.update(scores);
+}
+
+/// The search by which a model is measured: the folder's, but without chance, and with at most so many new tokens.
+[[nodiscard]] inline GenerationDefaults measured_search(const std::filesystem::path& folder, Index most_tokens) {
+  return GenerationSettings(folder).defaults(
+      {{"do_sample", false}, {"num_return_sequences", 1}, {"max_new_tokens", most_tokens}});
+}
+
+/// The best text that the model, with the adapter if there is one, generates for each source.
+template <DecodingModel M>
+[[nodiscard]] std::vector<std::string> generated_texts(const M& model, const AnyTokenizer& tokenizer,
+                                                       const TokenBatch& sources, const GenerationDefaults& defaults,
+                                                       const WeightAdapter<float>* adapter) {
+  const SearchRequest request{.marks = tokenizer.marks(model.sequence_marks())};
+  const auto found = search_in_batches(sources, request, batch_tokens_for(model),
+                                       [&](const TokenBatch& batch, const SearchRequest& of_batch) {
+                                         const UseAdapter<float> use(adapter);  // on whichever thread this runs
+                                         return generate(model, batch, defaults, of_batch);
+                                       });
+  std::vector<std::string> texts;
+  for (const auto& hypotheses : found) texts.push_back(as_line(tokenizer.decode(hypotheses.front().tokens)));
+  return texts;
+}
+
+}}}  // namespace rapt::RAPT_ABI::detail

@@ -1,0 +1,132 @@
+/// \file
+/// Fine-tuning of an encoder-decoder of a Hugging Face folder (T5, MarianMT, BART, mBART, Pegasus, M2M100, NLLB) on
+/// texts and the texts that should be made of them: translations, summaries, answers.
+///
+/// ```cpp
+/// rapt::finetune_text_to_text({.model = "t5-small", .train = "train.jsonl", .validation = "dev.jsonl", .out = "tuned",
+///                              .measure = "rouge_l"},
+///                             {.prefix = "summarize: "});
+/// ```
+#pragma once
+
+#include <algorithm>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "rapt/core/sequence_marks.hpp"
+#include "rapt/core/token_batch.hpp"
+#include "rapt/data/batching.hpp"
+#include "rapt/data/shuffled_batches.hpp"
+#include "rapt/finetune/finetune_options.hpp"
+#include "rapt/finetune/language_model.hpp"
+#include "rapt/finetune/text_measures.hpp"
+#include "rapt/finetune/tune.hpp"
+#include "rapt/pipelines/labelled_lines.hpp"
+#include "rapt/pipelines/model_families.hpp"
+#include "rapt/pipelines/text_to_text.hpp"
+#include "rapt/pipelines/tokenizer.hpp"
+#include "rapt/pretrained/languages.hpp"
+#include "rapt/text/lines.hpp"
+
+namespace rapt { inline namespace RAPT_ABI {
+
+struct TextToTextTuning {
+  std::string prefix = {};   ///< stands before every text, as T5 has it: "summarize: "
+  Languages languages = {};  ///< of texts and targets, for a model of many languages
+};
+
+namespace detail {
+
+/// A text and its target as the model reads them: the source with its end token, the target without begin and end.
+[[nodiscard]] inline TokenPair token_pair(const AnyTokenizer& tokenizer, const SequenceMarks& marks,
+                                          const std::string& prefix, const LabelledLine& line, Index longest) {
+  const TokenId end = marks.ends.front();
+  TokenPair pair{.source = tokenizer.encode(prefix + line.text), .target = tokenizer.encode_target(line.label)};
+  const bool adds_end = !tokenizer.language_scheme() && (pair.source.empty() || pair.source.back() != end);
+  if (adds_end) pair.source.push_back(end);
+  // Behind the end token mBART's tokenizer has that of the language, which is the decoder's begin token instead.
+  const auto found = std::find(pair.target.begin(), pair.target.end(), end);
+  pair.target.erase(found, pair.target.end());
+  const auto shorten = [longest](std::vector<TokenId>& tokens, Index kept) {
+    if (std::ssize(tokens) <= longest) return;
+    tokens.erase(tokens.begin() + (longest - kept), tokens.end() - kept);
+  };
+  shorten(pair.source, /*kept=*/1);  // the last token, which ends it
+  shorten(pair.target, 0);
+  return pair;
+}
+
+template <class M>
+JobSummary finetune_text_to_text(const FinetuneOptions& options, const TextToTextTuning& tuning) {
+  const std::string measure = chosen_measure(options, text_measures());
+  auto model = from_pretrained<M>(options.model);
+  AnyTokenizer tokenizer = tokenizer_for(model, options);
+  if (tokenizer.language_scheme()) tokenizer.use_languages(tuning.languages);
+  const SequenceMarks marks = tokenizer.marks(model.sequence_marks());
+  require<IoError>(marks.has_begin() && !marks.ends.empty(), kFinetune, options.model.string(),
+                   ": the model must have a begin and an end token");
+  const Index longest = longest_example(model, options) - 1;  // the decoder reads the begin token, too
+  Fingerprint fingerprint;
+  const auto read = [&](const std::filesystem::path& file) {
+    std::vector<TokenPair> pairs;
+    for (const LabelledLine& line : read_labelled_lines(file, {.label = "target"})) {
+      const TokenPair& pair = pairs.emplace_back(token_pair(tokenizer, marks, tuning.prefix, line, longest));
+      for (const auto* tokens : {&pair.source, &pair.target}) {
+        const auto size = static_cast<Index>(tokens->size());
+        fingerprint.add(std::span<const Index>(&size, 1));
+        fingerprint.add(std::span<const TokenId>(*tokens));
+      }
+    }
+    return pairs;
+  };
+  const std::vector<TokenPair> training = read(options.train), held_out = read(options.validation);
+  std::vector<std::string> right;
+  for (const LabelledLine& line : read_labelled_lines(options.validation, {.label = "target"})) {
+    right.push_back(as_line(line.label));
+  }
+  TokenBatch sources;
+  Index longest_target = 1;
+  for (const TokenPair& pair : held_out) {
+    sources.push_back(pair.source);
+    longest_target = std::max(longest_target, std::ssize(pair.target) + 1);
+  }
+  const BatchOptions of_pairs{.begin = *marks.begin, .end = marks.ends.front(), .end_source = false};
+  ShuffledBatches<TranslationBatch> batches(
+      [&](std::span<const Index> numbers) { return make_batch(training, numbers, of_pairs); },
+      {.examples = std::ssize(training), .batch = options.batch, .seed = options.seed, .where = kFinetune});
+  const std::vector<TranslationBatch> validation =
+      batches_in_order(std::ssize(held_out), options.batch,
+                       [&](std::span<const Index> numbers) { return make_batch(held_out, numbers, of_pairs); });
+  const GenerationDefaults search = measured_search(options.model, longest_target);
+  return tune(model, batches, options,
+              TuningTask<TranslationBatch>{
+                  .adapter_task = "SEQ_2_SEQ_LM",
+                  .examples = std::to_string(training.size()) + " + " + std::to_string(held_out.size()) + " pairs",
+                  .corpus = corpus_text(std::ssize(training), "pairs", fingerprint),
+                  .measure = [&](const TunedModel<TranslationBatch>& tuned, const WeightAdapter<float>* adapter) {
+                    Measurement found = loss_measurement(mean_loss(tuned, validation));
+                    if (measure != "loss") {
+                      add_text_scores(found, measure, generated_texts(model, tokenizer, sources, search, adapter),
+                                      right);
+                    }
+                    return found;
+                  }});
+}
+
+}  // namespace detail
+
+/// Fine-tunes an encoder-decoder on tables (.tsv) with the columns "text" and "target", or JSON objects with these keys
+/// (see read_labelled_lines). Measured by "loss" or by the generated texts (see `text_measures`). Throws as
+/// `finetune_language_model`, and ValueError for languages that the model does not have.
+inline JobSummary finetune_text_to_text(const FinetuneOptions& options, const TextToTextTuning& tuning = {}) {
+  detail::require_finetune_options(options);
+  JobSummary summary;
+  detail::with_family(detail::TextToTextFamilies(), options.model, detail::kFinetune,
+                      [&]<class M>(const M*) { summary = detail::finetune_text_to_text<M>(options, tuning); });
+  return summary;
+}
+
+}}  // namespace rapt::RAPT_ABI
