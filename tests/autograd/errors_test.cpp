@@ -21,6 +21,7 @@
 #include "rapt/autograd/ops/matmul.hpp"
 #include "rapt/autograd/ops/multiply.hpp"
 #include "rapt/autograd/ops/prelu.hpp"
+#include "rapt/autograd/ops/rescale_columns.hpp"
 #include "rapt/autograd/ops/rms_norm.hpp"
 #include "rapt/autograd/ops/rotary.hpp"
 #include "rapt/autograd/ops/soft_cap.hpp"
@@ -320,6 +321,11 @@ std::vector<WrongUse> wrong_uses() {
           std::ignore = add_low_rank(of({2, 6}), of({2, 3}), of({4, 3}), of({6, 4}), {.column = 3, .count = 4});
         },
         {"[add_low_rank] ", "columns 3 .. 7", "rows 0 .. 4"});
+  wrong("rescale_columns",
+        [] {
+          std::ignore = rescale_columns(of({2, 6}), of({5}), of({7}), Tensor<float>(Shape{3}, 1.f), {.column = 4});
+        },
+        {"[rescale_columns] ", "3 columns from 4", "[2, 6]", "[5]", "[7]"});
   wrong("columns",
         [] {
           const Variable qkv = of({2, 6});

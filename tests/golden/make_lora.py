@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes lora.safetensors: small random models of transformers with LoRA adapters of PEFT: logits, loss and gradients.
+"""Writes lora.safetensors and lora_more.safetensors: small random models of transformers with LoRA and DoRA adapters of
+PEFT: logits, loss and gradients.
 
     python tests/golden/make_lora.py [folder]        # default: the folder of this script; needs peft
 
@@ -56,6 +57,19 @@ def t5(number):
     return transformers.T5ForConditionalGeneration(config)
 
 
+def bart(number):
+    config = transformers.BartConfig(vocab_size=VOCABULARY, d_model=12, max_position_embeddings=14, encoder_layers=1,
+                                     decoder_layers=1, encoder_attention_heads=2, decoder_attention_heads=3,
+                                     encoder_ffn_dim=16, decoder_ffn_dim=12, dropout=0.0, pad_token_id=0,
+                                     bos_token_id=0, eos_token_id=1, decoder_start_token_id=0,
+                                     forced_eos_token_id=None, attn_implementation="eager")
+    model = transformers.BartForConditionalGeneration(config)
+    for module in model.modules():  # gives the padding token's row no gradient, although the decoder begins with it
+        if isinstance(module, torch.nn.Embedding):
+            module.padding_idx = None
+    return model
+
+
 CASES = {
     "bert": (bert, {"task_type": "SEQ_CLS", "r": 3, "lora_alpha": 5, "target_modules": ["query", "value"]}),
     "gpt": (gpt, {"task_type": "CAUSAL_LM", "r": 4, "lora_alpha": 6, "use_rslora": True, "fan_in_fan_out": True,
@@ -64,17 +78,25 @@ CASES = {
                       "target_modules": ["q_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]}),
     "t5": (t5, {"task_type": "SEQ_2_SEQ_LM", "r": 2, "lora_alpha": 4, "target_modules": ["q", "v", "wi"]}),
 }
+MORE_CASES = {
+    "bart": (bart, {"task_type": "SEQ_2_SEQ_LM", "r": 2, "lora_alpha": 4,
+                    "target_modules": ["q_proj", "v_proj", "out_proj", "fc1"]}),
+    "bert_dora": (bert, {"task_type": "SEQ_CLS", "r": 3, "lora_alpha": 5, "use_dora": True,
+                         "target_modules": ["query", "value", "output.dense"]}),
+    "gpt_dora": (gpt, {"task_type": "CAUSAL_LM", "r": 2, "lora_alpha": 6, "use_dora": True, "fan_in_fan_out": True,
+                       "target_modules": ["c_attn", "mlp.c_proj"]}),
+}
 
 
 def logits_and_targets(model, case, sequences, splits):
     """Logits of all rows, and the rows and targets that the loss reads."""
     logits, targets, rows = [], [], []
     for i, sequence in enumerate(sequences):
-        if case == "bert":
+        if case.startswith("bert"):
             logits.append(model(sequence[None]).logits)
             rows.append(i)
             targets.append(i % 3)
-        elif case == "t5":
+        elif case in ("t5", "bart"):
             shifted = torch.cat([torch.zeros(1, dtype=torch.int64), sequence[:-1]])
             logits.append(model(input_ids=sequence.flip(0)[None], decoder_input_ids=shifted[None]).logits[0])
             rows += range(splits[i], splits[i + 1])
@@ -86,10 +108,9 @@ def logits_and_targets(model, case, sequences, splits):
     return torch.cat(logits), rows, targets
 
 
-def main():
-    folder = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent)
+def write(path, wanted, first):
     cases, adapters = Cases(), {}
-    for number, (case, (make, options)) in enumerate(CASES.items()):
+    for number, (case, (make, options)) in enumerate(wanted.items(), first):
         base = randomise(make(number).to(torch.float64), number).eval()
         parameters = {name: value.detach().clone() for name, value in stored_names(base).items()}
         sequences, splits = random_sequences([5, 2, 9], VOCABULARY, 100 + number, first=2)
@@ -105,6 +126,7 @@ def main():
         for name, parameter in model.named_parameters():
             if parameter.grad is not None:
                 stored = name.replace(".modules_to_save", "").replace(".default", "")
+                stored = stored.replace("magnitude_vector.weight", "magnitude_vector")  # as in the folder
                 cases.put(f"{case}/grad/adapter/{stored}", parameter.grad)
         for name, value in {"base_logits": base_logits, "logits": logits, "loss": loss.reshape(1)}.items():
             cases.put(f"{case}/{name}", value.detach())
@@ -117,8 +139,13 @@ def main():
                 cases.put(f"{case}/adapter/{name}", value)
             adapters[case] = json.loads(pathlib.Path(saved, "adapter_config.json").read_text())
         cases.configs[case] = config
-    path = folder / "lora.safetensors"
     cases.write(path, adapters=adapters, peft=peft.__version__)
+
+
+def main():
+    folder = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent)
+    write(folder / "lora.safetensors", CASES, 0)
+    write(folder / "lora_more.safetensors", MORE_CASES, len(CASES))
 
 
 if __name__ == "__main__":

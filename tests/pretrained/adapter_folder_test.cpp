@@ -20,6 +20,7 @@
 #include "rapt/autograd/backward.hpp"
 #include "rapt/nn/lora_merge.hpp"
 #include "rapt/nn/with_lora.hpp"
+#include "rapt/pretrained/bart.hpp"
 #include "rapt/pretrained/bert.hpp"
 #include "rapt/pretrained/gpt.hpp"
 #include "rapt/pretrained/llama.hpp"
@@ -47,8 +48,8 @@ using rapt_test::TemporaryFolder;
 
 /// A case, and PEFT's adapter of it as a folder.
 struct LoraCase : PretrainedCase {
-  explicit LoraCase(const std::string& name) : PretrainedCase("lora", name) {
-    const rapt::SafetensorsFile file(std::string(RAPT_GOLDEN_DIR) + "/lora.safetensors");
+  explicit LoraCase(const std::string& name, const std::string& golden = "lora") : PretrainedCase(golden, name) {
+    const rapt::SafetensorsFile file(std::string(RAPT_GOLDEN_DIR) + "/" + golden + ".safetensors");
     adapter_config = nlohmann::json::parse(file.metadata().at("info")).at("adapters").at(name);
     const std::string prefix = name + "/adapter/";
     for (const std::string& stored : file.names()) {
@@ -78,8 +79,7 @@ template <class M>
 rapt::LanguageBatch batch_for(const M&, const LoraCase& golden) {
   return {golden.batch("ids", "row_splits"), golden.ids("targets"), golden.ids("rows")};
 }
-template <class T>
-rapt::TranslationBatch batch_for(const rapt::T5<T>&, const LoraCase& golden) {
+rapt::TranslationBatch reversed_batch(const LoraCase& golden) {
   const rapt::TokenBatch all = golden.batch("ids", "row_splits");
   rapt::TranslationBatch batch;
   for (Index i = 0; i < all.row_splits.sequences(); ++i) {
@@ -94,6 +94,14 @@ rapt::TranslationBatch batch_for(const rapt::T5<T>&, const LoraCase& golden) {
   }
   return batch;
 }
+template <class T>
+rapt::TranslationBatch batch_for(const rapt::T5<T>&, const LoraCase& golden) {
+  return reversed_batch(golden);
+}
+template <class T>
+rapt::TranslationBatch batch_for(const rapt::Bart<T>&, const LoraCase& golden) {
+  return reversed_batch(golden);
+}
 
 template <class T>
 Tensor<T> logits_of(const rapt::Bert<T>& model, const rapt::LabelledText& batch) {
@@ -103,26 +111,30 @@ template <class M>
 Tensor<typename M::ScalarType> logits_of(const M& model, const rapt::LanguageBatch& batch) {
   return model(batch.input).value();
 }
-template <class T>
-Tensor<T> logits_of(const rapt::T5<T>& model, const rapt::TranslationBatch& batch) {
+template <class M>
+Tensor<typename M::ScalarType> logits_of(const M& model, const rapt::TranslationBatch& batch) {
   return model(batch.source, batch.target_input).value();
 }
 
 /// f(case, model): the cases of all models in float, of two in double.
 template <class T, class F>
 void for_each_lora_case(const F& f) {
-  const auto run = [&]<class M>(const char* name, std::type_identity<M>) {
+  const auto run = [&]<class M>(const char* name, std::type_identity<M>, const char* file = "lora") {
     SCOPED_TRACE(name);
-    const LoraCase golden(name);
+    const LoraCase golden(name, file);
     f(golden, rapt::from_pretrained<M>(golden.folder.path()));
   };
   run("bert", std::type_identity<rapt::Bert<T>>());
   run("gpt", std::type_identity<rapt::Gpt<T>>());
+  run("bert_dora", std::type_identity<rapt::Bert<T>>(), "lora_more");
+  run("gpt_dora", std::type_identity<rapt::Gpt<T>>(), "lora_more");
   if constexpr (sizeof(T) == 4) {  // transformers computes parts of the others in float32 whatever the model's type
     run("llama", std::type_identity<rapt::Llama<T>>());
     run("t5", std::type_identity<rapt::T5<T>>());
+    run("bart", std::type_identity<rapt::Bart<T>>(), "lora_more");
   }
   EXPECT_EQ(PretrainedCase::all("lora").size(), 4u);
+  EXPECT_EQ(PretrainedCase::all("lora_more").size(), 3u);
 }
 
 template <class T, class F>
@@ -197,8 +209,8 @@ TEST(AdapterFolder, AFolderIsWrittenAsPeftWritesIt) {
     auto written = nlohmann::json::parse(std::ifstream(saved.path() / "new" / "adapter_config.json"));
     auto wanted = golden.adapter_config;
     EXPECT_EQ(written.at("base_model_name_or_path"), "some/model");
-    for (const char* key : {"peft_type", "task_type", "r", "lora_alpha", "lora_dropout", "use_rslora", "bias",
-                            "fan_in_fan_out", "inference_mode"}) {
+    for (const char* key : {"peft_type", "task_type", "r", "lora_alpha", "lora_dropout", "use_rslora", "use_dora",
+                            "bias", "fan_in_fan_out", "inference_mode"}) {
       EXPECT_EQ(written.at(key), wanted.at(key)) << key;
     }
     for (auto* json : {&written, &wanted})
@@ -246,7 +258,7 @@ TEST(AdapterFolder, DamagedFoldersAreRefused) {
   };
   const nlohmann::json config = golden.adapter_config;
   const std::vector<std::pair<std::string, nlohmann::json>> changes = {{"peft_type", "IA3"},
-                                                                       {"use_dora", true},
+                                                                       {"use_dora", "yes"},
                                                                        {"bias", "all"},
                                                                        {"r", 0},
                                                                        {"r", 2.5},
@@ -284,6 +296,36 @@ TEST(AdapterFolder, DamagedFoldersAreRefused) {
   expect_refusal({"load_adapter", "h.0.attn.c_attn.lora_A", "there is no"});
   golden.adapter.clear();
   expect_refusal({"adapts no linear map"});
+}
+
+TEST(AdapterFolder, MagnitudesBelongToAnAdapterThatSaysSo) {
+  LoraCase golden("gpt_dora", "lora_more");
+  auto model = rapt::from_pretrained<rapt::Gpt<float>>(golden.folder.path());
+  const std::string name = "base_model.model.transformer.h.1.attn.c_attn.lora_magnitude_vector";
+  const auto expect_refusal = [&](const std::vector<std::string>& parts) {
+    golden.write_adapter();
+    expect_message([&] { std::ignore = rapt::load_adapter(golden.folder_of_adapter.path(), model); }, parts);
+  };
+  golden.adapter_config["use_dora"] = false;
+  expect_refusal({"load_adapter", "the model has no place for", "lora_magnitude_vector"});
+  golden.adapter_config["use_dora"] = true;
+  golden.adapter.at(name) = Tensor<float>(Shape{12}, 1.f);
+  expect_refusal({"adapter_model.safetensors", name, "[12]", "[36]"});
+  golden.adapter.erase(name);
+  expect_refusal({"load_adapter", "there is no \"" + name + "\""});
+}
+
+TEST(AdapterFolder, ANewAdapterWithMagnitudesChangesNothing) {
+  const LoraCase golden("gpt");
+  for (const auto weights : {rapt::LoadedWeights::computed, rapt::LoadedWeights::int8}) {
+    const auto model = rapt::from_pretrained<rapt::Gpt<float>>(golden.folder.path(), {.weights = weights});
+    Rng rng(1);
+    const Lora<float> lora(model, rapt::adapter_targets(model, {"c_attn", "c_fc"}), {.magnitudes = true}, rng);
+    const auto batch = batch_for(model, golden);
+    const Tensor<float> before = logits_of(model, batch);
+    const UseAdapter scope(lora);
+    rapt_test::expect_close(logits_of(model, batch), before, 1e-4);
+  }
 }
 
 TEST(AdapterFolder, AFileOfTorchSaveIsRead) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string_view>
+#include <tuple>
 #include <utility>
 
 #include "rapt/core/memory.hpp"
@@ -29,6 +30,8 @@ class Node {
   bool requires_grad = false;
   /// Whether the op's own backward reads `value`: if not, and nobody else holds it, the next op may write over it.
   bool backward_needs_value = true;
+  /// Whether the op's backward reads the value of its first input.
+  bool backward_reads_input = true;
   /// The op's name; empty for leaves.
   std::string_view name;
   /// Rises with creation, so that descending order visits every result before its inputs.
@@ -110,5 +113,15 @@ class Variable {
  protected:
   std::shared_ptr<Node<T>> node_;
 };
+
+/// For a caller that gives x away once y was computed from it, as the op's first input: frees the elements of x's value
+/// if nobody else holds x and neither op's backward reads them. Of the value only the shape remains.
+template <class T>
+void free_unread_value(const Variable<T>& x, const Variable<T>& y) {
+  Node<T>& node = *x.node();
+  const bool read = node.backward_needs_value || y.node()->backward_reads_input;
+  const bool only_y_holds_it = y.node()->inputs[0] == x.node() && x.node().use_count() == 2;
+  if (!read && only_y_holds_it) std::ignore = node.value.take_elements();
+}
 
 }}  // namespace rapt::RAPT_ABI

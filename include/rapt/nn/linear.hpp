@@ -28,6 +28,12 @@ class Linear {
   [[nodiscard]] Variable<T> operator()(const Variable<T>& x, Activation activation = Activation::none) const {
     return linear<T>(x, weight_, bias_, activation);
   }
+  /// The same of an x that nobody else reads: while the weight is frozen, x is not kept for backward.
+  [[nodiscard]] Variable<T> operator()(Variable<T>&& x, Activation activation = Activation::none) const {
+    Variable<T> y = linear<T>(x, weight_, bias_, activation);
+    free_unread_value(x, y);
+    return y;
+  }
 
   [[nodiscard]] const Parameter<T>& weight() const { return weight_; }
   /// Undefined without bias.

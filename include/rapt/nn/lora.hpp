@@ -26,8 +26,13 @@
 #include "rapt/autograd/ops/add_low_rank.hpp"
 #include "rapt/autograd/ops/dropout.hpp"
 #include "rapt/autograd/ops/linear.hpp"
+#include "rapt/autograd/ops/rescale_columns.hpp"
+#include "rapt/autograd/packed_weight.hpp"
 #include "rapt/autograd/weight_adapter.hpp"
 #include "rapt/core/index.hpp"
+#include "rapt/kernels/elementwise.hpp"
+#include "rapt/kernels/gemm/gemm.hpp"
+#include "rapt/kernels/normalize.hpp"
 #include "rapt/nn/freeze.hpp"
 #include "rapt/nn/init.hpp"
 #include "rapt/nn/module.hpp"
@@ -39,6 +44,7 @@ struct LoraOptions {
   double alpha = 8;              ///< the product B A is multiplied by alpha / r
   bool rank_stabilized = false;  ///< by alpha / sqrt(r) instead (rsLoRA: Kalajdzievski 2023)
   float dropout = 0.f;           ///< rate of the dropout of x before A
+  bool magnitudes = false;       ///< DoRA (Liu et al. 2024): the rows of W + scale B A have learned lengths
 
   [[nodiscard]] double scale() const {
     const auto r = static_cast<double>(rank);
@@ -84,6 +90,10 @@ template <Module M>
 /// Beside each target W [out, in] two learned matrices: (W + scale B A) x in place of W x, computed as
 /// W x + scale B (A dropout(x)) with A [r, in], B [out, r]. At first B is 0, and the adapted model is the model.
 ///
+/// With magnitudes (DoRA) there is also a learned vector m [out], at first the lengths |W_j| of W's rows, and output j
+/// is multiplied by m_j / |(W + scale B A)_j|. As section 4.3 of that paper proposes, backward takes these lengths for
+/// constants. Where the adapter has dropout, W x itself is of the x that nothing was dropped of.
+///
 /// An adapter belongs to the model that it was made for, wherever that is moved; to use it with a copy, `bind` it. A
 /// const adapter may be used from many threads.
 template <class T = float>
@@ -113,7 +123,9 @@ class Lora final : public WeightAdapter<T> {
       Tensor<T> a(Shape{options.rank, weight.cols()});
       rng.fill_uniform(a.values(), -bound, bound);
       branches_.push_back({target, Parameter<T>(std::move(a)),
-                           Parameter<T>(init::constant<T>(Shape{target.rows, options.rank}, T(0)))});
+                           Parameter<T>(init::constant<T>(Shape{target.rows, options.rank}, T(0))), Parameter<T>()});
+      Branch& made = branches_.back();
+      if (options.magnitudes) made.magnitude = Parameter<T>(lengths(made, weight, 0, target.rows));
     }
     bind(model);
   }
@@ -141,10 +153,10 @@ class Lora final : public WeightAdapter<T> {
     for (const Branch& branch : branches_) targets.push_back(branch.target);
     return targets;
   }
-  /// f(target, A, B) for each target.
+  /// f(target, A, B, m) for each target; m is undefined without magnitudes.
   template <class F>
   void for_each(const F& f) const {
-    for (const Branch& branch : branches_) f(branch.target, branch.a, branch.b);
+    for (const Branch& branch : branches_) f(branch.target, branch.a, branch.b, branch.magnitude);
   }
 
   [[nodiscard]] bool adapts(const Node<T>& weight) const override { return bound_.contains(&weight); }
@@ -156,9 +168,12 @@ class Lora final : public WeightAdapter<T> {
       const Index begin = std::max(first, branch.target.row);
       const Index end = std::min(first + count, branch.target.row + branch.target.rows);
       if (begin >= end) continue;
-      z = add_low_rank<T>(
-          std::move(z), dropout(x, options_.dropout), branch.a, branch.b,
-          {.scale = options_.scale(), .column = begin - first, .row = begin - branch.target.row, .count = end - begin});
+      const Index row = begin - branch.target.row, rows = end - begin;
+      z = add_low_rank<T>(std::move(z), dropout(x, options_.dropout), branch.a, branch.b,
+                          {.scale = options_.scale(), .column = begin - first, .row = row, .count = rows});
+      if (!branch.magnitude.defined()) continue;
+      z = rescale_columns<T>(z, branch.magnitude, bias, lengths(branch, weight, row, rows),
+                             {.column = begin - first, .row = row, .bias = begin});
     }
     return activation == Activation::none ? z : activate(z, activation);
   }
@@ -168,15 +183,18 @@ class Lora final : public WeightAdapter<T> {
     for (auto& branch : self.branches_) {
       visitor(branch.target.name + ".lora_A.weight", branch.a);
       visitor(branch.target.name + ".lora_B.weight", branch.b);
+      visitor(branch.target.name + ".lora_magnitude_vector", branch.magnitude);
     }
   }
 
  private:
   static constexpr std::string_view kWhere = "lora";
+  static constexpr T kShortest = T(1e-12);
 
   struct Branch {
     LoraTarget target;
     Parameter<T> a, b;
+    Parameter<T> magnitude;  // undefined without magnitudes
   };
   struct Places {
     std::shared_ptr<const Node<T>> weight;  // so that no other node takes its address
@@ -198,6 +216,29 @@ class Lora final : public WeightAdapter<T> {
                         "rows ", target.row, " .. ", target.row + target.rows, " of ", target.parameter,
                         ", whose shape is ", found->second->shape());
     return *found->second;
+  }
+
+  /// The lengths of rows row .. row + count of the target's W + scale B A, or kShortest of shorter ones   // [count]
+  [[nodiscard]] Tensor<T> lengths(const Branch& branch, const Variable<T>& weight, Index row, Index count) const {
+    constexpr Index kRows = kernels::kUnpackedColumns;
+    Tensor<T> result(Shape{count});
+    const auto measure = [&](Index j, const TensorView<T>& rows) {
+      Tensor<T> b(branch.b.value().view().middle_rows(row + j, rows.rows()));
+      kernels::scale(b.data(), static_cast<T>(options_.scale()), b.size());
+      kernels::gemm(kernels::as_is(b), kernels::as_is(branch.a.value()), rows, {.accumulate = true});
+      kernels::normalize_rows<T>(rows, kShortest, result.data() + j, rows.data());  // of which the lengths are used
+      for (Index i = j; i < j + rows.rows(); ++i) result.data()[i] = std::max(result.data()[i], kShortest);
+    };
+    const Index first = branch.target.row + row;
+    if (!weight.value().has_elements()) {
+      kernels::for_unpacked_columns(packed_operand(weight), first, count, measure);
+      return result;
+    }
+    for (Index j = 0; j < count; j += kRows) {
+      Tensor<T> rows(weight.value().view().middle_rows(first + j, std::min(kRows, count - j)));
+      measure(j, rows.view());
+    }
+    return result;
   }
 
   LoraOptions options_;

@@ -11,6 +11,8 @@
 #include "rapt/core/tensor.hpp"
 #include "rapt/kernels/elementwise.hpp"
 #include "rapt/kernels/gemm/gemm.hpp"
+#include "rapt/kernels/normalize.hpp"
+#include "rapt/kernels/softmax.hpp"
 #include "rapt/nn/lora.hpp"
 #include "rapt/nn/module.hpp"
 
@@ -30,7 +32,7 @@ class [[nodiscard]] LoraMerge {
   LoraMerge(M& model, const Lora<T>& lora) : model_(&model) {
     std::map<std::string, Parameter<T>*> weights;
     for_each_linear_weight(model, [&](const std::string& name, Parameter<T>& weight) { weights[name] = &weight; });
-    lora.for_each([&](const LoraTarget& target, const Parameter<T>& a, const Parameter<T>&) {
+    lora.for_each([&](const LoraTarget& target, const Parameter<T>& a, const Parameter<T>&, const Parameter<T>&) {
       const auto found = weights.find(target.parameter);
       require(found != weights.end(), kWhere, "the model has no linear map of the name ", target.parameter);
       const Parameter<T>& weight = *found->second;
@@ -39,15 +41,21 @@ class [[nodiscard]] LoraMerge {
                           " is for rows ", target.row, " .. ", target.row + target.rows);
       require_elements(weight, target.parameter, kWhere);
     });
-    lora.for_each([&](const LoraTarget& target, const Parameter<T>& a, const Parameter<T>& b) {
-      Parameter<T>& weight = *weights.at(target.parameter);
-      const bool is_first = former_.find(target.parameter) == former_.end();
-      if (is_first) former_.emplace(target.parameter, std::exchange(weight.mutable_value(), Tensor<T>(weight.value())));
-      Tensor<T> scaled = b.value();
-      kernels::scale(scaled.data(), static_cast<T>(lora.options().scale()), scaled.size());
-      kernels::gemm(kernels::as_is(scaled), kernels::as_is(a.value()),
-                    weight.mutable_value().view().middle_rows(target.row, target.rows), {.accumulate = true});
-    });
+    lora.for_each(
+        [&](const LoraTarget& target, const Parameter<T>& a, const Parameter<T>& b, const Parameter<T>& magnitude) {
+          Parameter<T>& weight = *weights.at(target.parameter);
+          const bool is_first = former_.find(target.parameter) == former_.end();
+          if (is_first)
+            former_.emplace(target.parameter, std::exchange(weight.mutable_value(), Tensor<T>(weight.value())));
+          Tensor<T> scaled = b.value();
+          kernels::scale(scaled.data(), static_cast<T>(lora.options().scale()), scaled.size());
+          const TensorView<T> rows = weight.mutable_value().view().middle_rows(target.row, target.rows);
+          kernels::gemm(kernels::as_is(scaled), kernels::as_is(a.value()), rows, {.accumulate = true});
+          if (!magnitude.defined()) return;
+          Tensor<T> lengths(Shape{target.rows});
+          kernels::normalize_rows<T>(rows, T(1e-12), lengths.data(), rows.data());
+          kernels::scale_rows(rows.data(), magnitude.value().data(), rows.rows(), rows.cols());
+        });
   }
   LoraMerge(const LoraMerge&) = delete;
   LoraMerge& operator=(const LoraMerge&) = delete;

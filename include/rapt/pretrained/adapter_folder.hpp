@@ -126,9 +126,9 @@ template <ConfiguredModel M>
   const auto bias = json.find("bias");
   require<IoError>(bias == json.end() || *bias == "none", "load_adapter", file,
                    ": biases that are trained are not read: \"bias\" is ", bias == json.end() ? "" : describe(*bias));
-  for (const char* key : {"use_dora", "lora_bias", "layer_replication", "rank_pattern", "alpha_pattern",
-                          "target_parameters", "trainable_token_indices", "alora_invocation_tokens", "use_qalora",
-                          "arrow_config", "use_bdlora", "kasa_config", "monteclora_config"}) {
+  for (const char* key : {"lora_bias", "layer_replication", "rank_pattern", "alpha_pattern", "target_parameters",
+                          "trainable_token_indices", "alora_invocation_tokens", "use_qalora", "arrow_config",
+                          "use_bdlora", "kasa_config", "monteclora_config"}) {
     const auto found = json.find(key);
     require<IoError>(found == json.end() || !is_set(*found), "load_adapter", file, ": \"", key,
                      "\" is not supported: ", found == json.end() ? "" : describe(*found));
@@ -140,7 +140,9 @@ template <ConfiguredModel M>
   require<IoError>(is_beside, "load_adapter", file,
                    ": the adapter is for weights that were changed when its training began: \"init_lora_weights\" is ",
                    init == json.end() ? "" : describe(*init));
-  const auto stabilized = json.find("use_rslora");
+  const auto stabilized = json.find("use_rslora"), magnitudes = json.find("use_dora");
+  require<IoError>(magnitudes == json.end() || magnitudes->is_null() || magnitudes->is_boolean(), "load_adapter", file,
+                   ": \"use_dora\" must be true or false: ", magnitudes == json.end() ? "" : describe(*magnitudes));
   const double rank = number("r", 8);
   require<IoError>(rank >= 1 && rank <= 65536 && rank == std::floor(rank), "load_adapter", file,
                    ": \"r\" must be a whole number from 1 to 65536: ", rank);
@@ -150,7 +152,8 @@ template <ConfiguredModel M>
   return {.rank = static_cast<Index>(rank),
           .alpha = number("lora_alpha", 8),
           .rank_stabilized = stabilized != json.end() && is_set(*stabilized),
-          .dropout = static_cast<float>(dropout)};
+          .dropout = static_cast<float>(dropout),
+          .magnitudes = magnitudes != json.end() && is_set(*magnitudes)};
 }
 
 /// The tensors of an adapter's folder.
@@ -263,6 +266,7 @@ void save_adapter(const std::filesystem::path& path, const M& model, const Lora<
                                  {"lora_alpha", options.alpha},
                                  {"lora_dropout", detail::as_written(options.dropout)},
                                  {"use_rslora", options.rank_stabilized},
+                                 {"use_dora", options.magnitudes},
                                  {"target_modules", detail::peft_target_modules(all, targets)},
                                  {"modules_to_save", nullptr},
                                  {"bias", "none"},
@@ -288,7 +292,8 @@ void save_adapter(const std::filesystem::path& path, const M& model, const Lora<
 template <ConfiguredModel M>
 [[nodiscard]] Lora<typename M::ScalarType> load_adapter(const std::filesystem::path& path, M& model) {
   using T = typename M::ScalarType;
-  constexpr std::string_view kWhere = "load_adapter", kA = ".lora_A.weight", kB = ".lora_B.weight";
+  constexpr std::string_view kWhere = "load_adapter", kA = ".lora_A.weight", kB = ".lora_B.weight",
+                             kMagnitude = ".lora_magnitude_vector";
   const std::filesystem::path config_path = path / "adapter_config.json";
   const LoraOptions options =
       detail::lora_options_of(detail::read_json_object(config_path, kWhere), config_path.string());
@@ -311,6 +316,7 @@ template <ConfiguredModel M>
     if (!left.contains(stored + std::string(kA)) && !left.contains(stored + std::string(kB))) continue;
     take(stored + std::string(kA), Shape{options.rank, columns.at(module.target.parameter)});
     take(stored + std::string(kB), Shape{module.target.rows, options.rank});
+    if (options.magnitudes) take(stored + std::string(kMagnitude), Shape{module.target.rows});
     targets.push_back(module.target);
   }
   require<IoError>(!targets.empty(), kWhere, file.path(), ": it adapts no linear map of the model, its tensors are ",

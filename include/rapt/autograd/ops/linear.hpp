@@ -113,6 +113,8 @@ template <class T>
       gradients.dx = dx, gradients.add_dx = accumulate;
     }
     if (weight_in.requires_grad) {
+      require(x_in.value.has_elements(), "linear",
+              "a weight was unfrozen between the loss and its backward: its shape is ", matrix.shape());
       if (outputs.count < matrix.rows()) std::ignore = weight_in.grad_sum();
       auto [dw, accumulate] = weight_in.grad_target();
       gradients.dw = dw.view().middle_rows(outputs.first, outputs.count), gradients.add_dw = accumulate;
@@ -121,6 +123,7 @@ template <class T>
     kernels::linear_backward(gradients);
   };
   Variable<T> result = record("linear", std::move(y), {x, weight, bias}, std::move(backward));
+  result.node()->backward_reads_input = weight.requires_grad();
   return reads_y ? result : overwritable(std::move(result));
 }
 

@@ -1,0 +1,54 @@
+/// \file
+/// Columns rescaled around their bias.
+#include "rapt/autograd/ops/rescale_columns.hpp"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "rapt/autograd/gradcheck.hpp"
+#include "tests/common/gradients.hpp"
+
+namespace {
+
+using rapt::Index;
+using rapt::Tensor;
+using rapt::Variable;
+using Variables = std::vector<Variable<double>>;
+using rapt_test::normal_tensor;
+
+TEST(RescaleColumns, IsItsDefinition) {
+  const auto z = normal_tensor<float>({40, 9}, 1), m = normal_tensor<float>({6}, 2), b = normal_tensor<float>({11}, 3);
+  const Tensor<float> lengths({4}, std::vector<float>{0.5f, 1.f, 2.f, 4.f});
+  for (const bool has_bias : {false, true}) {
+    const auto y =
+        rapt::rescale_columns(Variable<float>(z), Variable<float>(m), has_bias ? Variable<float>(b) : Variable<float>(),
+                              lengths, {.column = 3, .row = 1, .bias = 7});
+    for (Index i = 0; i < 40; ++i) {
+      for (Index j = 0; j < 9; ++j) {
+        const Index k = j - 3;
+        if (k < 0 || k >= 4) {
+          EXPECT_EQ(y.value()(i, j), z(i, j));
+          continue;
+        }
+        const float bias = has_bias ? b.data()[7 + k] : 0.f;
+        EXPECT_NEAR(y.value()(i, j), m.data()[1 + k] / lengths.data()[k] * (z(i, j) - bias) + bias, 1e-5);
+      }
+    }
+  }
+}
+
+TEST(RescaleColumns, Gradients) {
+  const auto z = normal_tensor<double>({4, 9}, 1), m = normal_tensor<double>({6}, 2),
+             b = normal_tensor<double>({11}, 3);
+  const Tensor<double> lengths({4}, std::vector<double>{0.5, 1, 2, 4});
+  const auto with_bias = [&](const Variables& in) {
+    return rapt::rescale_columns(in[0], in[1], in[2], lengths, {.column = 3, .row = 1, .bias = 7});
+  };
+  const auto without = [&](const Variables& in) { return rapt::rescale_columns(in[0], in[1], {}, lengths, {}); };
+  EXPECT_LT(rapt::gradcheck(with_bias, {z, m, b}).worst_relative_error, 1e-8);
+  EXPECT_LT(rapt::gradcheck(without, {z, m}).worst_relative_error, 1e-8);
+  rapt_test::expect_same_gradients_of_subsets(with_bias, {z, m, b});
+}
+
+}  // namespace
