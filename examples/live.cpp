@@ -183,7 +183,7 @@ int main(int argc, char** argv) {
   add_not_negative(app, "--measure", flags.measure, "Asks so many questions and prints how long the answers took.");
   add_positive(app, "--answerers", flags.answerers, "The number of threads that answer, with --measure.");
   add_positive(app, "--threads", flags.threads, "The number of threads that a step of training uses.");
-  add_not_negative(app, "--learning-rate", flags.learning_rate, "0: 0.06 / the model's width.");
+  add_not_negative(app, "--learning-rate", flags.learning_rate, "The size of steps; 0: 0.06 / the model's width.");
   add_positive(app, "--batch", flags.learner.batch, "The number of texts in a step.");
   add_positive(app, "--publish-every", flags.learner.publish_every, "Steps after which answers use the new model.");
   add_positive(app, "--steps-per-correction", flags.learner.steps_per_correction, "Steps of learning it sets off.");

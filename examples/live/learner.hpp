@@ -94,7 +94,7 @@ class Learner {
   [[nodiscard]] rapt::LiveModel<Model>::Reading read() const { return live_.read(); }
   /// From any thread, which does not wait. Throws what stopped the learning, if something did.
   void learn(Correction correction) {
-    if (failed_.load(std::memory_order_acquire)) finish();
+    if (failed_.load(std::memory_order_acquire)) std::rethrow_exception(error_);
     queue_.add(std::move(correction));
     wake();
   }
@@ -102,7 +102,7 @@ class Learner {
   /// learning, if something did. To be called when no other thread reads any more.
   void finish() {
     join();
-    if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+    if (error_) std::rethrow_exception(error_);
     std::rotate(remembered_.begin(), remembered_.begin() + std::exchange(oldest_, 0), remembered_.end());
   }
   /// After `finish`: the corrections to be remembered, the oldest first; steps; publications.
@@ -189,6 +189,6 @@ class Learner {
   rapt::Trainer<Model> trainer_;
   std::atomic<unsigned> changes_{0};  // counts corrections, and the request to stop
   std::atomic<bool> stop_{false}, failed_{false};
-  std::exception_ptr error_;
-  std::thread thread_;  // the last member: everything else is there when it starts
+  std::exception_ptr error_;  // what stopped the learning, if `failed_`
+  std::thread thread_;        // the last member: everything else is there when it starts
 };
