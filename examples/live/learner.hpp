@@ -75,11 +75,12 @@ struct LearnerOptions {
 /// all that are remembered, so that what was learned earlier is not forgotten.
 class Learner {
  public:
-  /// The model must not be used elsewhere before `finish`. `remembered` were learned from in an earlier run.
+  /// The model must not be used elsewhere before `finish`. `remembered` are the corrections of earlier runs, the oldest
+  /// first.
   Learner(Model& model, const LearnerOptions& options, std::vector<Correction> remembered)
       : options_(options),
         live_(model),
-        remembered_(std::move(remembered)),
+        remembered_(latest(std::move(remembered), options.remembered)),
         rng_(options.seed),
         trainer_(model, {.learning_rate = [rate = options.learning_rate](rapt::Index) { return rate; },
                          .label_smoothing = 0,
@@ -111,6 +112,12 @@ class Learner {
   [[nodiscard]] rapt::Index publications() const { return live_.version(); }
 
  private:
+  [[nodiscard]] static std::vector<Correction> latest(std::vector<Correction> corrections, rapt::Index most) {
+    const auto too_many = std::max<rapt::Index>(std::ssize(corrections) - most, 0);
+    corrections.erase(corrections.begin(), corrections.begin() + too_many);
+    return corrections;
+  }
+
   void wake() {
     changes_.fetch_add(1, std::memory_order_release);
     changes_.notify_one();
@@ -158,10 +165,10 @@ class Learner {
     steps_left_ += options_.steps_per_correction;
   }
   rapt::LabelledText draw_batch() {
-    const rapt::Index count = std::ssize(remembered_), latest = std::min<rapt::Index>(count, 4 * options_.batch);
+    const rapt::Index count = std::ssize(remembered_), few = std::min<rapt::Index>(count, 4 * options_.batch);
     rapt::LabelledText batch;
     for (rapt::Index i = 0; i < options_.batch; ++i) {
-      const rapt::Index age = rng_.below(i % 2 == 0 ? latest : count);  // 0: the newest
+      const rapt::Index age = rng_.below(i % 2 == 0 ? few : count);  // 0: the newest
       const Correction& drawn = rapt::at(remembered_, (oldest_ + count - 1 - age) % count);
       batch.input.push_back(drawn.tokens.tokens);
       batch.labels.push_back(drawn.label);
