@@ -44,6 +44,8 @@ EXAMPLES = {
     "complete --model m": [("--tokens", 0), ("--temperature", -1), ("--top-k", -1), ("--top-p", 0), ("--top-p", 2),
                            ("--repetition-penalty", 0), ("--seed", -1)],
     "semantic_search --model m --lines l": [("--top", 0)],
+    "live": [("--measure", -1), ("--answerers", 0), ("--threads", 0), ("--learning-rate", "nan"), ("--batch", 0),
+             ("--publish-every", 0), ("--steps-per-correction", 0), ("--remember", 0), ("--seed", -1)],
     "tasks ask --model m": [("--top-k", 0), ("--max-answer-len", "x"), ("--doc-stride", -1)],
     "tasks generate --model m": [("--max-new-tokens", 0), ("--num-beams", 0), ("--temperature", "nan"), ("--seed", -1)],
     "word_vectors": [("--count", 0)],

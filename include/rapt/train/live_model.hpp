@@ -1,0 +1,153 @@
+/// \file
+/// LiveModel: copies of a model that answer while the model itself goes on learning.
+///
+/// ```cpp
+/// rapt::LiveModel live(model);       // the trainer's thread trains `model` ...
+/// trainer.step(batch);
+/// live.publish();                    // ... and now and then copies what it has learned
+///
+/// const auto reading = live.read();  // any other thread, at any time
+/// const auto logits = (*reading)(input);
+/// ```
+///
+/// There are a few copies, of which one is the current one. A reader takes the current copy and may use it as long as
+/// it likes; it stays as it is. `publish` writes the model's parameters into a copy that nobody reads, and makes it the
+/// current one. Neither side waits for the other: `read` is one atomic addition, without a lock or a loop; `publish`
+/// returns false if readers still have all the other copies, and the next call brings what was learned meanwhile.
+///
+/// How it is known that nobody reads a copy: an atomic word holds the number of the current copy and, beside it, how
+/// many readers have taken that copy since it became the current one. A reader adds one to the count and learns from
+/// the same operation which copy it has. Publishing exchanges the word for the new copy's with a count of zero, and so
+/// learns how many readers have taken the former copy in all. Each copy counts the readers that have left it. Nobody
+/// reads a copy that is not the current one once as many have left it as have taken it, and nobody can take it before
+/// it is published again.
+///
+/// Memory orders: the exchange is a release and the reader's addition an acquire, so that a reader sees all that was
+/// written into the copy before. (Between them there are only additions of other readers, which continue the release
+/// sequence.) A reader leaves with a release, and `publish` looks at the number of those that have left with an
+/// acquire, so that whatever they read happened before the copy is written to.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "rapt/core/error.hpp"
+#include "rapt/core/index.hpp"
+#include "rapt/nn/module.hpp"
+
+namespace rapt { inline namespace RAPT_ABI {
+
+/// Many threads may read while one thread trains the model and publishes. Knows the parameters that the model had at
+/// construction, as optimizers do. Only parameters are copied later: what else the model has stays as it was at
+/// construction.
+template <Module M>
+class LiveModel {
+  using T = typename M::ScalarType;
+
+  struct alignas(64) Copy {  // a cache line of its own
+    explicit Copy(const M& from) : model(from) {
+      for_each_parameter(model, [&](const std::string&, Parameter<T>& parameter) { parameters.push_back(&parameter); });
+    }
+
+    M model;
+    std::vector<Parameter<T>*> parameters;
+    Index version = 0;
+    std::uint64_t taken = 0;  // by readers, up to when it was last replaced; for `publish` alone
+    std::atomic<std::uint64_t> left{0};
+  };
+
+ public:
+  /// A copy of the model that stays as it is as long as this object lives, whatever is published meanwhile. For one
+  /// thread at a time; must not outlive the LiveModel.
+  class [[nodiscard]] Reading {
+   public:
+    Reading(Reading&& other) noexcept : copy_(std::exchange(other.copy_, nullptr)) {}
+    Reading& operator=(Reading&& other) noexcept {
+      std::swap(copy_, other.copy_);
+      return *this;
+    }
+    ~Reading() {
+      if (copy_ != nullptr) copy_->left.fetch_add(1, std::memory_order_release);
+    }
+
+    [[nodiscard]] const M& operator*() const { return copy_->model; }
+    [[nodiscard]] const M* operator->() const { return &copy_->model; }
+    /// How often the model was published until this copy became the current one; 0 for that of construction.
+    [[nodiscard]] Index version() const { return copy_->version; }
+
+   private:
+    friend LiveModel;
+    explicit Reading(Copy& copy) : copy_(&copy) {}
+
+    Copy* copy_;
+  };
+
+  /// Copies the model `copies` times; the first copy is the current one. With two copies, one reader that is slow holds
+  /// up publishing; each further copy allows for another one. Throws ValueError for fewer than 2 or more than 256
+  /// copies, and for a model that has parameters without elements (`drop_unpacked_weights`), which cannot be copied.
+  explicit LiveModel(const M& model, Index copies = 3) {
+    require(copies >= 2 && copies <= kMaxCopies, "live_model", "there must be 2 to ", kMaxCopies, " copies, not ",
+            copies);
+    for_each_parameter(model, [&](const std::string& name, const Parameter<T>& parameter) {
+      require_elements(parameter, name, "live_model");
+      sources_.emplace_back(name, parameter);
+    });
+    for (Index i = 0; i < copies; ++i) copies_.push_back(std::make_unique<Copy>(model));
+  }
+  LiveModel(const LiveModel&) = delete;
+  LiveModel& operator=(const LiveModel&) = delete;
+
+  /// The model as it was last published. From any thread; wait-free.
+  [[nodiscard]] Reading read() const noexcept {
+    const std::uint64_t word = current_.fetch_add(kOneReader, std::memory_order_acquire);
+    return Reading(*copies_[word % kOneReader]);
+  }
+
+  /// Copies the model's parameters for the readers that come from now on. Returns false, and does nothing, if earlier
+  /// readers still have all the other copies. For the thread that trains; takes no memory. Throws ShapeError that names
+  /// a parameter which has another shape than at construction; then nothing has changed.
+  bool publish() {
+    const auto spare = std::find_if(copies_.begin(), copies_.end(), [&](const std::unique_ptr<Copy>& copy) {
+      return copy.get() != copies_[published_].get() && copy->left.load(std::memory_order_acquire) == copy->taken;
+    });
+    if (spare == copies_.end()) return false;
+    Copy& next = **spare;
+    for (std::size_t i = 0; i < sources_.size(); ++i) {
+      const auto& [name, source] = sources_[i];
+      require<ShapeError>(source.shape() == next.parameters[i]->shape(), "live_model", name, " has shape ",
+                          source.shape(), ", at construction it had ", next.parameters[i]->shape());
+    }
+    for (std::size_t i = 0; i < sources_.size(); ++i) {
+      const Tensor<T>& value = sources_[i].second.value();
+      std::copy_n(value.data(), value.size(), next.parameters[i]->mutable_value().data());
+    }
+    Copy& former = *copies_[published_];
+    next.version = former.version + 1;
+    published_ = static_cast<std::size_t>(spare - copies_.begin());
+    const std::uint64_t word = current_.exchange(published_, std::memory_order_release);
+    former.taken += word / kOneReader;
+    return true;
+  }
+
+  /// How often the model was published. For the thread that trains.
+  [[nodiscard]] Index version() const { return copies_[published_]->version; }
+
+ private:
+  static constexpr Index kMaxCopies = 256;
+  /// The current copy's number is the word's lowest byte; the count of readers above it does not overflow in the life
+  /// of any machine.
+  static constexpr std::uint64_t kOneReader = 256;
+  static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
+
+  std::vector<std::pair<std::string, Variable<T>>> sources_;  // the model's own parameters
+  std::vector<std::unique_ptr<Copy>> copies_;
+  std::size_t published_ = 0;  // the current copy's number, for `publish` alone
+  alignas(64) mutable std::atomic<std::uint64_t> current_{0};
+};
+
+}}  // namespace rapt::RAPT_ABI

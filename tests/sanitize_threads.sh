@@ -1,0 +1,17 @@
+#!/bin/sh
+# Builds what lets a model answer while it learns (train/live_model.hpp) with clang 14 under the thread sanitizer in
+# build/sanitize_threads/, and runs it: the test, and examples/live with several threads that answer.
+set -eu
+cd "$(dirname "$0")/.."
+
+sh cmake/install_packages.sh clang-14 libclang-rt-14-dev
+mkdir -p build/sanitize_threads
+build() {  # build SOURCE LIBRARIES...
+  source=$1; shift
+  clang++-14 -std=c++20 -O1 -g1 -fsanitize=thread -Iinclude -I. -isystem /usr/include/eigen3 "$source" \
+    -o "build/sanitize_threads/$(basename "$source" .cpp)" "$@" -lutf8proc -lpcre2-8 -lpthread
+}
+build tests/train/live_model_test.cpp -lgtest -lgtest_main
+build examples/live.cpp
+build/sanitize_threads/live_model_test
+build/sanitize_threads/live --measure 5000 --answerers 3 --threads 2
