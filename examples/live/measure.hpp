@@ -77,6 +77,9 @@ class LatencyMeasurement {
             answers.push_back(answer(classifier, learner, question, stops));
           }
           rapt::at(stops_, t) = stops - before;
+          for (std::size_t n = answers.size(); n-- > 1;) {  // the answer after a preemption finds empty caches
+            answers[n].preempted = answers[n].preempted || answers[n - 1].preempted;
+          }
         } catch (...) {
           const std::lock_guard lock(error_mutex);
           error = std::current_exception();
@@ -105,8 +108,8 @@ class LatencyMeasurement {
     print_row("at exchanges", in_windows, limit);
     print_row("others", others, limit);
     std::printf(
-        "microseconds; preempted: those above 3 medians for which, or since the answer before, the thread had to "
-        "give up its processor\n");
+        "microseconds; preempted: those above 3 medians in which, or in the answer before, the thread had to give up "
+        "its processor\n");
     std::printf("the answering threads had to wait %ld times, and were preempted %ld times\n", stops.waits,
                 stops.preemptions);
   }
@@ -115,7 +118,7 @@ class LatencyMeasurement {
   struct TimedAnswer {
     double begin = 0, seconds = 0;  ///< begin: since the measurement was made
     rapt::Index version = 0;        ///< of the model
-    bool preempted = false;         ///< the thread, in this answer or since the one before, which also empties caches
+    bool preempted = false;         ///< the thread, in this answer or in the one before
   };
 
   [[nodiscard]] double now() const {

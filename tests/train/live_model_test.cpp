@@ -184,7 +184,7 @@ class LiveReaders {
       threads_.emplace_back([this, read, i] {
         do {
           read(i);
-          ++reads_;
+          reads_.fetch_add(1, std::memory_order_relaxed);
         } while (!stop_);
       });
     }
@@ -193,9 +193,10 @@ class LiveReaders {
     stop_ = true;
     for (std::thread& thread : threads_) thread.join();
   }
-  /// Lets the readers read.
+  /// Lets the readers read. Relaxed, so that the thread sanitizer sees no order but the one that LiveModel makes.
   void wait() const {
-    for (const Index before = reads_; reads_ == before;) std::this_thread::yield();
+    const Index before = reads_.load(std::memory_order_relaxed);
+    while (reads_.load(std::memory_order_relaxed) == before) std::this_thread::yield();
   }
 
  private:
