@@ -231,7 +231,7 @@ class Lora final : public WeightAdapter<T> {
     };
     const Index first = branch.target.row + row;
     if (!weight.value().has_elements()) {
-      kernels::for_unpacked_columns(packed_operand(weight), first, count, measure);
+      kernels::for_unpacked_columns<T>(packed_operand(weight), first, count, measure);
       return result;
     }
     for (Index j = 0; j < count; j += kRows) {
