@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <vector>
 
@@ -64,8 +65,16 @@ inline void require_finetune_options(const FinetuneOptions& options) {
   require(options.adapter.rank == 0 || options.layer_decay == 1, kFinetune, p, "layer-decay has no effect with ", p,
           "lora, whose matrices all have one rate");
   std::error_code none;  // a folder that is not there is no error
+  require<IoError>(std::filesystem::is_directory(options.model, none), kFinetune, p, "model ", options.model.string(),
+                   " must be a Hugging Face folder");
   require(options.out.empty() || !std::filesystem::equivalent(options.out, options.model, none), kFinetune, p, "out ",
           options.out.string(), " is the folder of ", p, "model, which would be overwritten: give another folder");
+  for (const char* other : {"model.safetensors", "adapter_model.safetensors"}) {  // transformers would open both
+    const bool is_adapter = std::string_view(other).starts_with("adapter");
+    require<IoError>(is_adapter == (options.adapter.rank > 0) || !std::filesystem::exists(options.out / other, none),
+                     kFinetune, p, "out ", options.out.string(), " has ", other,
+                     " of another model: give another folder");
+  }
 }
 
 /// The options that decide what is computed, as JobOptions has them.

@@ -3,15 +3,16 @@
 /// prompts with their answers, of which the answers alone are learned.
 ///
 /// ```cpp
-/// rapt::finetune_language_model({.model = "gpt2", .train = "book.txt", .validation = "last_chapter.txt", .out =
-/// "tuned"}); rapt::finetune_answers({.model = "qwen", .train = "train.jsonl", .validation = "dev.jsonl", .out =
-/// "tuned"});
+/// rapt::FinetuneOptions options{.model = "gpt2", .train = "book.txt", .validation = "last_chapter.txt"};
+/// options.out = "tuned";
+/// rapt::finetune_language_model(options);
+/// options = {.model = "qwen", .train = "train.jsonl", .validation = "dev.jsonl", .out = "tuned"};
+/// rapt::finetune_answers(options);
 /// ```
 #pragma once
 
 #include <algorithm>
 #include <filesystem>
-#include <memory>
 #include <span>
 #include <string>
 #include <tuple>

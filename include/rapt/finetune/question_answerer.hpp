@@ -2,8 +2,9 @@
 /// Fine-tuning of an encoder of a Hugging Face folder to answer questions by parts of a text.
 ///
 /// ```cpp
-/// rapt::finetune_question_answerer({.model = "minilm", .train = "train.jsonl", .validation = "dev.jsonl", .out =
-/// "qa"});
+/// rapt::FinetuneOptions options{.model = "minilm", .train = "train.jsonl", .validation = "dev.jsonl"};
+/// options.out = "qa";
+/// rapt::finetune_question_answerer(options);
 /// ```
 #pragma once
 
@@ -57,20 +58,24 @@ struct AnsweredQuestion {
     std::string answer;
     for (const auto& [key, text] : {std::pair{"context", &one.asked.context},
                                     std::pair{"question", &one.asked.question}, std::pair{"answer", &answer}}) {
-      const nlohmann::json value = json.value(key, nlohmann::json());
-      require<IoError>(value.is_string() && !value.get<std::string>().empty(), kWhere, one.place, ": \"", key,
-                       "\" must be a string that is not empty: ", detail::describe(value));
-      *text = value.get<std::string>();
+      const auto value = json.find(key);
+      require<IoError>(value != json.end() && value->is_string() && !value->get_ref<const std::string&>().empty(),
+                       kWhere, one.place, ": \"", key, "\" must be a string that is not empty: ",
+                       value == json.end() ? std::string("there is none") : detail::describe(*value));
+      *text = value->get_ref<const std::string&>();
     }
-    const nlohmann::json start = json.value("start", nlohmann::json());
-    require<IoError>(start.is_number_integer() && start.get<Index>() >= 0, kWhere, one.place,
-                     ": \"start\" must be a number of characters: ", detail::describe(start));
+    const auto found_start = json.find("start");
+    const bool has_start =
+        found_start != json.end() && found_start->is_number_integer() && found_start->get<Index>() >= 0;
+    require<IoError>(has_start, kWhere, one.place, ": \"start\" must be a number of characters: ",
+                     found_start == json.end() ? std::string("there is none") : detail::describe(*found_start));
+    const auto start = found_start->get<Index>();
     std::size_t begin = 0;
-    for (Index i = 0; i < start.get<Index>() && begin < one.asked.context.size(); ++i) {
+    for (Index i = 0; i < start && begin < one.asked.context.size(); ++i) {
       begin += code_point_at(one.asked.context, begin).length;
     }
     require<IoError>(std::string_view(one.asked.context).substr(begin).starts_with(answer), kWhere, one.place,
-                     ": the answer ", detail::quote_name(answer), " does not stand at character ", start.get<Index>(),
+                     ": the answer ", detail::quote_name(answer), " does not stand at character ", start,
                      " of the context");
     one.answer = {begin, begin + answer.size()};
     found.push_back(std::move(one));

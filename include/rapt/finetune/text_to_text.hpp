@@ -48,13 +48,15 @@ namespace detail {
   const bool adds_end = !tokenizer.language_scheme() && (pair.source.empty() || pair.source.back() != end);
   if (adds_end) pair.source.push_back(end);
   // Behind the end token mBART's tokenizer has that of the language, which is the decoder's begin token instead.
-  const auto found = std::find(pair.target.begin(), pair.target.end(), end);
-  pair.target.erase(found, pair.target.end());
+  const auto behind = std::find(pair.target.rbegin(), pair.target.rend(), end).base();
+  if (behind != pair.target.begin()) pair.target.erase(behind - 1, pair.target.end());
   const auto shorten = [longest](std::vector<TokenId>& tokens, Index kept) {
     if (std::ssize(tokens) <= longest) return;
     tokens.erase(tokens.begin() + (longest - kept), tokens.end() - kept);
   };
-  shorten(pair.source, /*kept=*/1);  // the last token, which ends it
+  // What ends a source stays: the end token, and mBART's language behind it.
+  const bool has_language_behind = tokenizer.language_scheme() && tokenizer.language_scheme()->behind_text;
+  shorten(pair.source, has_language_behind ? 2 : 1);
   shorten(pair.target, 0);
   return pair;
 }

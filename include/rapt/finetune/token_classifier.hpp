@@ -2,8 +2,9 @@
 /// Fine-tuning of an encoder of a Hugging Face folder for the labels of words, such as names of persons and places.
 ///
 /// ```cpp
-/// rapt::finetune_token_classifier({.model = "minilm", .train = "train.jsonl", .validation = "dev.jsonl", .out =
-/// "ner"});
+/// rapt::FinetuneOptions options{.model = "minilm", .train = "train.jsonl", .validation = "dev.jsonl"};
+/// options.out = "ner";
+/// rapt::finetune_token_classifier(options);
 /// ```
 #pragma once
 
@@ -50,13 +51,14 @@ struct LabelledWords {
     LabelledWords one{.place = path.string() + ":" + std::to_string(number)};
     const nlohmann::json json = detail::parse_json_object(line, one.place, kWhere);
     for (const auto& [key, list] : {std::pair{"tokens", &one.words}, std::pair{"labels", &one.labels}}) {
-      const nlohmann::json values = json.value(key, nlohmann::json());
-      require<IoError>(values.is_array(), kWhere, one.place, ": \"", key, "\" must be a list of strings: ",
-                       values.is_null() ? std::string("there is none") : detail::describe(values));
-      for (const nlohmann::json& value : values) {
-        require<IoError>(value.is_string() && !strip_ends(value.get<std::string>()).empty(), kWhere, one.place, ": \"",
-                         key, "\" must be strings that are not blank: ", detail::describe(value));
-        list->push_back(value.get<std::string>());
+      const auto values = json.find(key);
+      require<IoError>(values != json.end() && values->is_array(), kWhere, one.place, ": \"", key,
+                       "\" must be a list of strings: ",
+                       values == json.end() ? std::string("there is none") : detail::describe(*values));
+      for (const nlohmann::json& value : *values) {
+        require<IoError>(value.is_string() && !strip_ends(value.get_ref<const std::string&>()).empty(), kWhere,
+                         one.place, ": \"", key, "\" must be strings that are not blank: ", detail::describe(value));
+        list->push_back(value.get_ref<const std::string&>());
       }
     }
     require<IoError>(one.words.size() == one.labels.size() && !one.words.empty(), kWhere, one.place, ": ",

@@ -108,11 +108,12 @@ JobSummary train_tuned(TunedModel<BatchOf<S>>& model, S& batches, const Finetune
               " parameters are trained");
   const Index steps = options.epochs * batches.batches_per_epoch();
   const double rate = options.learning_rate > 0 ? options.learning_rate : adapter != nullptr ? 5e-4 : 5e-5;
-  Trainer<Tuned> trainer(model, {.learning_rate = CosineSchedule{.peak = rate, .warmup = steps / 10, .steps = steps},
-                                 .adam = {.weight_decay = 0.01},
-                                 .label_smoothing = options.label_smoothing,
-                                 .clip_norm = 1,
-                                 .seed = options.seed});
+  Trainer<Tuned> trainer(model,
+                         {.learning_rate = CosineSchedule{.peak = rate, .warmup = steps / 10, .steps = steps + 1},
+                          .adam = {.weight_decay = 0.01},
+                          .label_smoothing = options.label_smoothing,
+                          .clip_norm = 1,
+                          .seed = options.seed});
   if (options.layer_decay != 1) set_layer_decay(trainer.optimizer(), options.layer_decay);
   return job.run(trainer, batches,
                  {.steps = steps, .validate_every = batches.batches_per_epoch(), .patience = options.patience},
