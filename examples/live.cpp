@@ -83,15 +83,18 @@ std::vector<Correction> earlier_corrections(const Flags& flags, const Classifier
   return corrections;
 }
 
-void keep(const Flags& flags, const Classifier& classifier, const Learner& learner) {
+void keep_corrections(const Flags& flags, const Classifier& classifier, const Learner& learner) {
   if (flags.folder.empty()) return;
-  save_classifier(flags.folder, classifier);
   std::vector<std::string> lines;
   for (const Correction& one : learner.remembered()) {
     const nlohmann::ordered_json line = {{"text", one.text}, {"label", rapt::at(classifier.labels(), one.label)}};
     lines.push_back(line.dump());
   }
   if (!lines.empty()) write_lines(corrections_file(flags).string(), lines);
+}
+void keep(const Flags& flags, const Classifier& classifier, const Learner& learner) {
+  if (!flags.folder.empty()) save_classifier(flags.folder, classifier);
+  keep_corrections(flags, classifier, learner);
 }
 
 /// Answers the lines of the standard input, and hands the corrections among them to the learner.
@@ -151,7 +154,12 @@ void live(Flags flags) {
     } catch (...) {  // a line that cannot be read: what was learned until then is kept
       error = std::current_exception();
     }
-    learner.finish();
+    try {
+      learner.finish();
+    } catch (...) {  // the model may be spoiled: of such a run the corrections alone are kept
+      keep_corrections(flags, classifier, learner);
+      throw;
+    }
     keep(flags, classifier, learner);
     if (error) std::rethrow_exception(error);
     return;

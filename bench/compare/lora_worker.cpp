@@ -1,13 +1,12 @@
 // rapt's side of lora.py: steps of Adam on an adapter of a GPT-2 or BERT whose weights are frozen. Reads commands, one
 // JSON object a line, and answers each with one line; {"error": "..."} when it fails.
 //
-//   open      model (gpt2 or bert), folder, adapter,    the model of a Hugging Face folder, PEFT's adapter, and
-//   batches:
-//             batches, weights, threads, precision,     "ids" [steps, B, L] and, for BERT, "labels" [steps, B];
-//             recompute                                 weights: computed, stored or int8
-//   run       uncounted, counted                        seconds of each counted step, by the clock and of the
-//   processors losses                                              of all steps resident memory of the process in
-//   bytes: now, and at most
+//   open  model (gpt2 or bert), folder, adapter, batches, weights (computed, stored or int8), threads, precision,
+//         recompute. The model of a Hugging Face folder, PEFT's adapter, and a file of batches: "ids" [steps, B, L]
+//         and, for BERT, "labels" [steps, B].
+//
+//   run   uncounted, counted. Answers the seconds of each counted step, by the clock and of the processors, the losses
+//         of all steps, and the resident memory of the process in bytes: now, and at most.
 #include <chrono>
 #include <ctime>
 #include <fstream>

@@ -103,8 +103,8 @@ class Learner {
   /// learning, if something did. To be called when no other thread reads any more.
   void finish() {
     join();
-    if (error_) std::rethrow_exception(error_);
     std::rotate(remembered_.begin(), remembered_.begin() + std::exchange(oldest_, 0), remembered_.end());
+    if (error_) std::rethrow_exception(error_);
   }
   /// After `finish`: the corrections to be remembered, the oldest first; steps; publications.
   [[nodiscard]] const std::vector<Correction>& remembered() const { return remembered_; }

@@ -96,6 +96,32 @@ TEST(LiveModel, ReadersHaveWhatWasPublishedLast) {
   }
 }
 
+struct RefersToAnother {
+  using ScalarType = float;
+  rapt::Parameter<float>* weight;
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor&& visitor) {
+    visitor("weight", *self.weight);
+  }
+};
+
+TEST(LiveModel, RefusesWhatCannotBeCopied) {
+  LiveClassifier model;
+  rapt::Parameter<float> other(rapt::Tensor<float>(rapt::Shape{2}, 1.f));
+  const RefersToAnother refers{&other};
+  EXPECT_NE(rapt_test::error_text<rapt::ValueError>([&] {
+              rapt::LiveModel<RefersToAnother> live(refers);
+            }).find("weight is shared"),
+            std::string::npos);
+
+  rapt::LiveModel<LiveClassifier> live(model);
+  rapt::pack_weights(model);
+  rapt::drop_unpacked_weights(model);
+  EXPECT_NE(rapt_test::error_text<rapt::ValueError>([&] { (void)live.publish(); }).find("hidden.weight"),
+            std::string::npos);
+  EXPECT_EQ(live.version(), 0);
+}
+
 TEST(LiveModel, AReadingStaysAsItIs) {
   LiveNumbers model;
   LiveNumbersModel live(model);

@@ -99,6 +99,8 @@ template <Module M>
 template <class T = float>
 class Lora final : public WeightAdapter<T> {
  public:
+  static constexpr T kShortest = T(1e-12);  ///< what DoRA takes for the length of shorter rows
+
   using ScalarType = T;
 
   /// A is uniform in +-1 / sqrt(in), as in PEFT. Throws ValueError for options that do not fit, or a target that is no
@@ -189,7 +191,6 @@ class Lora final : public WeightAdapter<T> {
 
  private:
   static constexpr std::string_view kWhere = "lora";
-  static constexpr T kShortest = T(1e-12);
 
   struct Branch {
     LoraTarget target;

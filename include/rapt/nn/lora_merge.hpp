@@ -53,7 +53,7 @@ class [[nodiscard]] LoraMerge {
           kernels::gemm(kernels::as_is(scaled), kernels::as_is(a.value()), rows, {.accumulate = true});
           if (!magnitude.defined()) return;
           Tensor<T> lengths(Shape{target.rows});
-          kernels::normalize_rows<T>(rows, T(1e-12), lengths.data(), rows.data());
+          kernels::normalize_rows<T>(rows, Lora<T>::kShortest, lengths.data(), rows.data());
           kernels::scale_rows(rows.data(), magnitude.value().data(), rows.rows(), rows.cols());
         });
   }

@@ -274,7 +274,7 @@ void drop_unpacked_weights(M& module) {
 
 /// Throws ValueError that names the parameter if its numbers are asked for, but it is kept in packed form alone.
 template <class T>
-void require_elements(const Parameter<T>& parameter, std::string_view name, std::string_view where) {
+void require_elements(const Variable<T>& parameter, std::string_view name, std::string_view where) {
   require(parameter.value().has_elements(), where, name, " of shape ", parameter.shape(),
           " is kept in packed form alone: its numbers are no longer there");
 }

@@ -42,8 +42,10 @@ enum class LoadedWeights {
 /// How `from_pretrained` loads a model.
 struct PretrainedOptions {
   /// Anything but `computed` is for float32 models that serve, or whose matrices are frozen while adapters are trained:
-  /// see `drop_unpacked_weights` for what they can no longer do. Matrices that become packed are held in float32 one at
-  /// a time: as the file's tensor, and, if that is only a part of the matrix or its transpose, put together beside it.
+  /// see `drop_unpacked_weights` for what they can no longer do. Matrices that become packed in
+  /// another type than the file's are held in float32 one at a time: as the file's tensor, and, if that is only a part
+  /// of the matrix or its transpose, put together beside it. In `stored`, a matrix whose parts have different types in
+  /// the file becomes float32.
   LoadedWeights weights = LoadedWeights::computed;
 };
 
@@ -247,9 +249,9 @@ class PretrainedLoader {
     if (lies_whole(parts)) {
       rows = rows_of_part(parts[0]);
     } else {
-      rows = Tensor<std::uint8_t>(Shape{parameter.rows(), rows_of_part(parts[0]).cols()});
       for (const StoredPart& part : parts) {
         const Tensor<std::uint8_t> some = rows_of_part(part);
+        if (rows.empty()) rows = Tensor<std::uint8_t>(Shape{parameter.rows(), some.cols()});
         std::copy_n(some.data(), some.size(), rows.row(part.first_row));
       }
     }

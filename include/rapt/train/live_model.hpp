@@ -89,7 +89,9 @@ class LiveModel {
 
   /// Copies the model `copies` times; the first copy is the current one. With two copies, one reader that is slow holds
   /// up publishing; each further copy allows for another one. Throws ValueError for fewer than 2 or more than 256
-  /// copies, and for a model that has parameters without elements (`drop_unpacked_weights`), which cannot be copied.
+  /// copies, for a model that has parameters without elements (`drop_unpacked_weights`), which cannot be copied, and
+  /// for one that refers to the parameters of others, such as WithLora: an adapter goes live as a LiveModel<Lora>
+  /// beside a model that stays as it is. Copies do not keep packed weights (`pack_weights`).
   explicit LiveModel(const M& model, Index copies = 3) {
     require(copies >= 2 && copies <= kMaxCopies, "live_model", "there must be 2 to ", kMaxCopies, " copies, not ",
             copies);
@@ -98,6 +100,11 @@ class LiveModel {
       sources_.emplace_back(name, parameter);
     });
     for (Index i = 0; i < copies; ++i) copies_.push_back(std::make_unique<Copy>(model));
+    for (std::size_t i = 0; i < sources_.size(); ++i) {
+      const auto& [name, source] = sources_[i];
+      require(copies_.front()->parameters[i]->node() != source.node(), "live_model", name,
+              " is shared by the model and its copies: the model refers to parameters of another");
+    }
   }
   LiveModel(const LiveModel&) = delete;
   LiveModel& operator=(const LiveModel&) = delete;
@@ -110,7 +117,8 @@ class LiveModel {
 
   /// Copies the model's parameters for the readers that come from now on. Returns false, and does nothing, if earlier
   /// readers still have all the other copies. For the thread that trains; takes no memory. Throws ShapeError that names
-  /// a parameter which has another shape than at construction; then nothing has changed.
+  /// a parameter which has another shape than at construction, ValueError for one whose numbers are no longer there;
+  /// then nothing has changed.
   bool publish() {
     const auto spare = std::find_if(copies_.begin(), copies_.end(), [&](const std::unique_ptr<Copy>& copy) {
       return copy.get() != copies_[published_].get() && copy->left.load(std::memory_order_acquire) == copy->taken;
@@ -119,6 +127,7 @@ class LiveModel {
     Copy& next = **spare;
     for (std::size_t i = 0; i < sources_.size(); ++i) {
       const auto& [name, source] = sources_[i];
+      require_elements(source, name, "live_model");
       require<ShapeError>(source.shape() == next.parameters[i]->shape(), "live_model", name, " has shape ",
                           source.shape(), ", at construction it had ", next.parameters[i]->shape());
     }

@@ -187,7 +187,8 @@ class TrainingStep {
     clear_gradients(model_);
     std::string where;
     for_each_parameter(model_, [&](const std::string& name, const Parameter<T>& parameter) {
-      if (where.empty() && first_not_finite(parameter.value()) >= 0) where = "in the parameter '" + name + "'";
+      if (!where.empty() || !parameter.value().has_elements()) return;
+      if (first_not_finite(parameter.value()) >= 0) where = "in the parameter '" + name + "'";
     });
     if (where.empty()) {
       rng_ = Rng(random);
