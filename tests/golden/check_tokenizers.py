@@ -14,6 +14,10 @@ The texts: lines of the corpora, prefixes and windows of them, several joined by
 spaces and special tokens in between; random strings; every code point between letters and between spaces, and, alone,
 every assigned one. All are drawn from a fixed seed; FOLDER keeps them, too.
 
+Which characters belong together where a table of replacements works on what a reader sees as one character depends on
+the version of Unicode: the worker must be built with utf8proc 2.11 (Unicode 17), as the packages are. With utf8proc 2.8
+(Unicode 14) two texts in a million differed in a kind with such a table, both with characters of Unicode 17.
+
 A line for each kind goes to FOLDER/table.md as soon as it is known. It fails if anything differs. Needs numpy,
 tokenizers, sentencepiece and tiktoken (checked with 0.23, 0.2.3 and 0.14), for which reason it is not part of the
 tests. bench/compare/tokenization.py does the comparison itself.
