@@ -179,6 +179,7 @@ struct OpsInHeaders {
                                                      {"place_cross_entropy", "place_cross_entropy"},
                                                      {"place_rows", "relative_attention"},
                                                      {"reshape", "patches"},
+                                                     {"rescale_columns", "rescale_columns"},
                                                      {"resize_positions", "patches"},
                                                      {"scaled_residual", "scaled_residual"},
                                                      {"slice_rows", "relative_attention"},

@@ -205,12 +205,12 @@ TEST(LiveModel, WhatCannotBeCopiedIsRefused) {
 class LiveReaders {
  public:
   template <class Read>
-  LiveReaders(std::size_t count, const Read& read) {
+  LiveReaders(std::size_t count, const Read& read) : reads_(count) {
     for (std::size_t i = 0; i < count; ++i) {
       threads_.emplace_back([this, read, i] {
         do {
           read(i);
-          reads_.fetch_add(1, std::memory_order_relaxed);
+          reads_[i].fetch_add(1, std::memory_order_relaxed);
         } while (!stop_);
       });
     }
@@ -219,15 +219,18 @@ class LiveReaders {
     stop_ = true;
     for (std::thread& thread : threads_) thread.join();
   }
-  /// Lets the readers read. Relaxed, so that the thread sanitizer sees no order but the one that LiveModel makes.
+  /// Lets every reader end a reading that it has begun since. Relaxed, so that the thread sanitizer sees no order but
+  /// the one that LiveModel makes.
   void wait() const {
-    const Index before = reads_.load(std::memory_order_relaxed);
-    while (reads_.load(std::memory_order_relaxed) == before) std::this_thread::yield();
+    for (const std::atomic<Index>& reads : reads_) {
+      const Index before = reads.load(std::memory_order_relaxed);  // the reading that it is in may have begun before
+      while (reads.load(std::memory_order_relaxed) < before + 2) std::this_thread::yield();
+    }
   }
 
  private:
   std::atomic<bool> stop_{false};
-  std::atomic<Index> reads_{0};
+  std::vector<std::atomic<Index>> reads_;  // of each reader
   std::vector<std::thread> threads_;
 };
 

@@ -65,8 +65,6 @@ inline void require_finetune_options(const FinetuneOptions& options) {
   require(options.adapter.rank == 0 || options.layer_decay == 1, kFinetune, p, "layer-decay has no effect with ", p,
           "lora, whose matrices all have one rate");
   std::error_code none;  // a folder that is not there is no error
-  require<IoError>(std::filesystem::is_directory(options.model, none), kFinetune, p, "model ", options.model.string(),
-                   " must be a Hugging Face folder");
   require(options.out.empty() || !std::filesystem::equivalent(options.out, options.model, none), kFinetune, p, "out ",
           options.out.string(), " is the folder of ", p, "model, which would be overwritten: give another folder");
   for (const char* other : {"model.safetensors", "adapter_model.safetensors"}) {  // transformers would open both

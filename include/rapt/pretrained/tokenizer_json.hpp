@@ -27,7 +27,6 @@
 #include "rapt/pretrained/clean_up_keys.hpp"
 #include "rapt/pretrained/tokenizer_json_file.hpp"
 #include "rapt/pretrained/tokenizer_parts_json.hpp"
-#include "rapt/pretrained/unigram_score.hpp"
 #include "rapt/text/added_tokens.hpp"
 #include "rapt/text/byte_level_bpe.hpp"
 #include "rapt/text/byte_level_names.hpp"
@@ -263,7 +262,7 @@ class TokenizerJsonReader {
                   "must be a name and a score");
       const auto [at, is_new] = vocabulary.emplace(entry[0].get<std::string>(), unigram.scores.size());
       json_.check(is_new, part, "a name must occur once: ", quote_name(at.key()));
-      unigram.scores.push_back(score_as_read(entry[1].get<double>()));
+      unigram.scores.push_back(entry[1].get<double>());
     }
     if (const Json* unknown = TokenizerJson::find(model, "unk_id")) {
       unigram.unknown =

@@ -27,6 +27,7 @@
 #include "rapt/text/token_table.hpp"
 #include "rapt/text/unicode.hpp"
 #include "rapt/text/unigram.hpp"
+#include "rapt/text/unigram_score.hpp"
 #include "rapt/text/word_matching.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -293,9 +294,10 @@ class UnigramFinder {
     if (model.byte_fallback) bytes_ = ByteTokens(ids);
     std::vector<UnigramPiece> pieces;
     for (std::size_t id = 0; id < model.scores.size(); ++id) {
-      if (!tokens[id].empty()) pieces.push_back({tokens[id], static_cast<TokenId>(id), model.scores[id]});
+      if (tokens[id].empty()) continue;
+      pieces.push_back({.text = tokens[id], .id = static_cast<TokenId>(id), .score = score_as_read(model.scores[id])});
     }
-    const double lowest = *std::min_element(model.scores.begin(), model.scores.end());
+    const double lowest = score_as_read(*std::min_element(model.scores.begin(), model.scores.end()));
     unigram_ = Unigram(pieces, {.unknown = unknown_, .unknown_score = lowest - 10, .single_precision = false});
   }
 

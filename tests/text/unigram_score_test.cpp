@@ -1,6 +1,6 @@
 /// \file
 /// Scores as the package tokenizers (0.23) reads them, which its to_str writes again.
-#include "rapt/pretrained/unigram_score.hpp"
+#include "rapt/text/unigram_score.hpp"
 
 #include <gtest/gtest.h>
 
