@@ -22,8 +22,8 @@ struct OutputRows {
 };
 
 /// Copies the rows of `tokens` from a weight [V, D] and from its bias [V], which may be undefined. If the weight is
-/// kept in a format of its own, so are they. Throws ValueError for a token outside of the vocabulary, and for a weight that is
-/// kept in packed form alone.
+/// kept in a format of its own, so are they. Throws ValueError for a token outside of the vocabulary, and for a weight
+/// that is kept in packed form alone.
 template <class T>
 [[nodiscard]] OutputRows<T> output_rows(const Parameter<T>& weight, const Parameter<T>& bias,
                                         std::span<const TokenId> tokens) {
