@@ -1,5 +1,6 @@
 /// \file
 /// Products with weights in float16 and bfloat16: against the definition, on every instruction set.
+// covers: kernels/gemm/halves.hpp
 #include "rapt/kernels/gemm/half.hpp"
 
 #include <gtest/gtest.h>

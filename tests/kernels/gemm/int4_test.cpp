@@ -1,5 +1,6 @@
 /// \file
 /// Products with weights of four bits: against the definition in double, on every unit, and what they cost in accuracy.
+// covers: kernels/gemm/nibbles.hpp, kernels/gemm/nibble_products.hpp
 #include "rapt/kernels/gemm/int4.hpp"
 
 #include <gtest/gtest.h>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "rapt/kernels/gemm/gemm.hpp"
+#include "rapt/kernels/gemm/int8.hpp"
 #include "tests/common/random.hpp"
 #include "tests/common/settings.hpp"
 

@@ -1,5 +1,6 @@
 /// \file
 /// Products of integers of eight bits: against the definition in double, on every unit, and what they cost in accuracy.
+// covers: kernels/gemm/quads.hpp, kernels/gemm/quad_products.hpp
 #include "rapt/kernels/gemm/int8.hpp"
 
 #include <gtest/gtest.h>
