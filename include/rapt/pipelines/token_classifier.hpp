@@ -25,6 +25,7 @@
 #include "rapt/pipelines/label_scores.hpp"
 #include "rapt/pipelines/task_encoder.hpp"
 #include "rapt/pipelines/windows.hpp"
+#include "rapt/text/unicode.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -181,11 +182,7 @@ class TokenClassifier {
       return span.begin > 0 && text.substr(span.begin - 1, 2).find(' ') == text.npos;
     }
     const std::string_view part = text.substr(span.begin, span.end - span.begin);
-    return count_characters(encoder_.tokenizer().token(token)) != count_characters(part);
-  }
-  [[nodiscard]] static Index count_characters(std::string_view text) {
-    return std::count_if(text.begin(), text.end(),
-                         [](char c) { return (static_cast<unsigned char>(c) & 0xC0u) != 0x80u; });
+    return count_code_points(encoder_.tokenizer().token(token)) != count_code_points(part);
   }
 
   [[nodiscard]] static std::vector<Piece> words_of(const std::vector<Piece>& tokens, Aggregation strategy) {
@@ -225,7 +222,7 @@ class TokenClassifier {
     std::stable_sort(entities.begin(), entities.end(),
                      [](const Entity& a, const Entity& b) { return a.span.begin < b.span.begin; });
     std::vector<Entity> kept;
-    const auto length = [&](const Entity& entity) { return count_characters(entity.text_in(text)); };
+    const auto length = [&](const Entity& entity) { return count_code_points(entity.text_in(text)); };
     for (Entity& entity : entities) {
       if (kept.empty() || entity.span.begin >= kept.back().span.end) {
         kept.push_back(std::move(entity));

@@ -117,9 +117,7 @@ class WordPieceFinder {
 
   void operator()(std::string_view piece, const TokenTable& ids, PieceWork& work) const {
     const auto add = [&](TokenId id, std::size_t begin, std::size_t end) { work.tokens.push_back({id, begin, end}); };
-    const bool is_short = piece.size() <= most_ || to_size(std::count_if(piece.begin(), piece.end(), [](char byte) {
-                                                     return (static_cast<unsigned char>(byte) & 0xC0u) != 0x80u;
-                                                   })) <= most_;
+    const bool is_short = piece.size() <= most_ || to_size(count_code_points(piece)) <= most_;
     if (is_short && match_word(ids, prefix_, piece, work.prefixes, add)) return;
     work.tokens.assign(1, {unknown_, 0, piece.size()});
   }

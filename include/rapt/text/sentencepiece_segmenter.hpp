@@ -26,6 +26,7 @@
 #include "rapt/text/sentencepiece_normalizer.hpp"
 #include "rapt/text/sentencepiece_options.hpp"
 #include "rapt/text/token_table.hpp"
+#include "rapt/text/unicode.hpp"
 #include "rapt/text/unigram.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
@@ -58,13 +59,10 @@ class SentencePieceSegmenter {
       bpe.push_back({piece.text, i, piece.score, is_symbol, is_unused});
       if (is_unused) continue;
       if (is_symbol) {
-        const Index characters = std::count_if(piece.text.begin(), piece.text.end(), [](char byte) {
-          return (static_cast<unsigned char>(byte) & 0xC0u) != 0x80u;
-        });
         unigram.push_back({.text = piece.text,
                            .id = i,
                            .score = symbol_score(std::ssize(piece.text)),
-                           .lattice_score = symbol_score(characters)});
+                           .lattice_score = symbol_score(count_code_points(piece.text))});
       } else {
         unigram.push_back({.text = piece.text, .id = i, .score = double{piece.score}});
       }

@@ -38,6 +38,12 @@ struct CodePoint {
   return {value, to_size(length)};
 }
 
+/// The number of code points of a text that is UTF-8.
+[[nodiscard]] inline std::ptrdiff_t count_code_points(std::string_view text) {
+  return std::count_if(text.begin(), text.end(),
+                       [](char byte) { return (static_cast<unsigned char>(byte) & 0xC0u) != 0x80u; });
+}
+
 /// Appends a valid code point to UTF-8 text.
 inline void append_code_point(std::string& text, std::int32_t value) {
   std::array<utf8proc_uint8_t, 4> bytes{};
