@@ -11,7 +11,6 @@
 #include <ctime>
 #include <fstream>
 #include <functional>
-#include <iostream>
 #include <nlohmann/json.hpp>
 #include <rapt/core/index.hpp>
 #include <rapt/nn/with_lora.hpp>
@@ -19,6 +18,8 @@
 #include <rapt/pretrained/bert.hpp>
 #include <rapt/pretrained/gpt.hpp>
 #include <rapt/rapt.hpp>
+
+#include "json_lines.hpp"
 
 namespace {
 
@@ -153,15 +154,4 @@ class Worker {
 
 }  // namespace
 
-int main() {
-  Worker worker;
-  for (std::string line; std::getline(std::cin, line);) {
-    json answer;
-    try {
-      answer = worker.answer(json::parse(line));
-    } catch (const std::exception& error) {
-      answer = {{"error", error.what()}};
-    }
-    std::cout << answer.dump() << std::endl;
-  }
-}
+int main() { answer_json_lines(Worker()); }

@@ -16,13 +16,14 @@
 #include <ctime>
 #include <fstream>
 #include <functional>
-#include <iostream>
 #include <nlohmann/json.hpp>
 #include <rapt/core/thread_pool.hpp>
 #include <rapt/pretrained/tokenizer_files.hpp>
 #include <rapt/text/bpe.hpp>
 #include <rapt/text/unigram_learner.hpp>
 #include <rapt/version.hpp>
+
+#include "json_lines.hpp"
 
 namespace {
 
@@ -186,15 +187,4 @@ class Worker {
 
 }  // namespace
 
-int main() {
-  Worker worker;
-  for (std::string line; std::getline(std::cin, line);) {
-    json answer;
-    try {
-      answer = worker.answer(json::parse(line));
-    } catch (const std::exception& error) {
-      answer = {{"error", error.what()}};
-    }
-    std::cout << answer.dump() << std::endl;
-  }
-}
+int main() { answer_json_lines(Worker()); }

@@ -9,7 +9,6 @@
 //   bandwidth   bytes of plain memory read in a processor second
 #include <ctime>
 #include <fstream>
-#include <iostream>
 #include <nlohmann/json.hpp>
 #include <rapt/core/index.hpp>
 #include <rapt/data/windows.hpp>
@@ -17,6 +16,8 @@
 #include <rapt/kernels/simd.hpp>
 #include <rapt/models/llama.hpp>
 #include <rapt/pretrained/llama.hpp>
+
+#include "json_lines.hpp"
 
 namespace {
 
@@ -119,15 +120,4 @@ class Task {
 
 }  // namespace
 
-int main() {
-  Task task;
-  for (std::string line; std::getline(std::cin, line);) {
-    json answer;
-    try {
-      answer = task.answer(json::parse(line));
-    } catch (const std::exception& error) {
-      answer = {{"error", error.what()}};
-    }
-    std::cout << answer.dump() << std::endl;
-  }
-}
+int main() { answer_json_lines(Task()); }

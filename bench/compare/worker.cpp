@@ -37,7 +37,6 @@
 // input, weights, model and output are names of safetensors files.
 #include <chrono>
 #include <fstream>
-#include <iostream>
 #include <rapt/data/parallel_corpus.hpp>
 #include <rapt/generation/scoring.hpp>
 #include <rapt/io/model_file.hpp>
@@ -46,6 +45,7 @@
 #include <rapt/text/bpe.hpp>
 
 #include "gpt_tasks.hpp"
+#include "json_lines.hpp"
 #include "vit_tasks.hpp"
 
 namespace {
@@ -441,15 +441,4 @@ class Worker {
 
 }  // namespace
 
-int main() {
-  Worker worker;
-  for (std::string line; std::getline(std::cin, line);) {
-    json answer;
-    try {
-      answer = worker.answer(json::parse(line));
-    } catch (const std::exception& error) {
-      answer = {{"error", error.what()}};
-    }
-    std::cout << answer.dump() << std::endl;
-  }
-}
+int main() { answer_json_lines(Worker()); }
