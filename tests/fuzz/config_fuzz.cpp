@@ -61,9 +61,14 @@ Texts write(const Config& config, std::uint8_t tensors) {
   return texts;
 }
 
+/// Only the tokens that begin and end a text are null where a model has none: without a key they would be others'
+/// defaults.
 bool holds_null(const nlohmann::json& json) {
   if (!json.is_structured()) return json.is_null();
-  return std::any_of(json.begin(), json.end(), [](const nlohmann::json& value) { return holds_null(value); });
+  for (const auto& [key, value] : json.items()) {
+    if (key != "bos_token_id" && key != "eos_token_id" && holds_null(value)) return true;
+  }
+  return false;
 }
 
 /// As many as a folder with few tensors may have.
