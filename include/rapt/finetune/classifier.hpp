@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -81,6 +82,32 @@ void for_scored_texts(const Bert<float>& model, const WeightAdapter<float>* adap
           .entry = {{"accuracy", found.accuracy()}, {"macro_f1", found.macro_f1()}}};
 }
 
+/// What the tuning of an encoder on labelled texts is given.
+struct LabelTuning {
+  std::string adapter_task;  ///< see TuningTask
+  LabelledText training = {}, validation = {};
+  std::function<Measurement(const WeightAdapter<float>* adapter, const LabelledText& validation)> measure = {};
+};
+
+inline JobSummary tune_on_labels(EncoderStart& start, LabelTuning tuning, const FinetuneOptions& options) {
+  const std::vector<std::string>& labels = start.model.config().labels;
+  Fingerprint fingerprint;
+  for (const std::string& label : labels) fingerprint.add(label + "\n");
+  for (const LabelledText* texts : {&tuning.training, &tuning.validation}) add_texts(fingerprint, *texts);
+  const Index count = tuning.training.input.size();
+  LabelledTextStream batches(std::move(tuning.training), {.texts = options.batch, .seed = options.seed});
+  return tune(start.model, batches, options,
+              TuningTask<LabelledText>{
+                  .adapter_task = tuning.adapter_task,
+                  .head = start.head,
+                  .examples = std::to_string(count) + " + " + std::to_string(tuning.validation.input.size()) +
+                              " texts, " + std::to_string(labels.size()) + " labels",
+                  .corpus = corpus_text(count, "texts", fingerprint),
+                  .measure = [&](const TunedModel<LabelledText>&, const WeightAdapter<float>* adapter) {
+                    return tuning.measure(adapter, tuning.validation);
+                  }});
+}
+
 }  // namespace detail
 
 /// Fine-tunes an encoder on labelled texts (see read_labelled_lines). A head of the folder for the same labels is gone
@@ -98,8 +125,7 @@ inline JobSummary finetune_classifier(const FinetuneOptions& options, bool is_re
   }
   const auto lines = read_labelled_lines(options.train), held_out = read_labelled_lines(options.validation);
   const std::vector<std::string> wanted = is_regression ? std::vector<std::string>{"LABEL_0"} : distinct_labels(lines);
-  require(is_regression || wanted.size() > 1, kFinetune, options.train.string(), " has ", wanted.size(),
-          " different labels: two are the least");
+  if (!is_regression) detail::require_two_labels(options, wanted);
   detail::EncoderStart start = detail::sequence_classifier(options, wanted, is_regression);
   Bert<float>& model = start.model;
   const std::vector<std::string>& labels = model.config().labels;
@@ -125,23 +151,17 @@ inline JobSummary finetune_classifier(const FinetuneOptions& options, bool is_re
     }
     return texts;
   };
-  LabelledText training = encode(lines);
-  const LabelledText validation = encode(held_out);
-  Fingerprint fingerprint;
-  for (const std::string& label : labels) fingerprint.add(label + "\n");
-  for (const LabelledText* texts : {&std::as_const(training), &validation}) detail::add_texts(fingerprint, *texts);
-  LabelledTextStream batches(std::move(training), {.texts = options.batch, .seed = options.seed});
-  return detail::tune(model, batches, options,
-                      detail::TuningTask<LabelledText>{
-                          .adapter_task = "SEQ_CLS",
-                          .head = start.head,
-                          .examples = std::to_string(lines.size()) + " + " + std::to_string(held_out.size()) +
-                                      " texts, " + std::to_string(labels.size()) + " labels",
-                          .corpus = detail::corpus_text(std::ssize(lines), "texts", fingerprint),
-                          .measure = [&](const TunedModel<LabelledText>&, const WeightAdapter<float>* adapter) {
-                            return is_regression ? detail::measure_numbers(model, adapter, validation)
-                                                 : detail::measure_classes(model, adapter, validation, measure);
-                          }});
+  return detail::tune_on_labels(start,
+                                {.adapter_task = "SEQ_CLS",
+                                 .training = encode(lines),
+                                 .validation = encode(held_out),
+                                 .measure =
+                                     [&](const WeightAdapter<float>* adapter, const LabelledText& validation) {
+                                       return is_regression
+                                                  ? detail::measure_numbers(model, adapter, validation)
+                                                  : detail::measure_classes(model, adapter, validation, measure);
+                                     }},
+                                options);
 }
 
 }}  // namespace rapt::RAPT_ABI

@@ -105,6 +105,12 @@ struct FinetuneEncoding {
           .has_types = config.token_types > 1 && folder.takes_token_types()};
 }
 
+/// Throws ValueError unless there are labels to tell apart.
+inline void require_two_labels(const FinetuneOptions& options, const std::vector<std::string>& labels) {
+  require(labels.size() > 1, kFinetune, options.train.string(), " has ", labels.size(),
+          " different labels: two are the least");
+}
+
 inline void add_texts(Fingerprint& fingerprint, const LabelledText& texts) {
   fingerprint.add(texts.input.row_splits.offsets());
   fingerprint.add(std::span<const TokenId>(texts.input.tokens));

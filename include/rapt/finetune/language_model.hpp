@@ -135,15 +135,12 @@ JobSummary finetune_language_model(const FinetuneOptions& options) {
 
 template <class M>
 JobSummary finetune_answers(const FinetuneOptions& options) {
-  const std::string measure = chosen_measure(options, text_measures());
+  TextValidation<LanguageBatch> validation{.measure = chosen_measure(options, text_measures())};
   auto model = from_pretrained<M>(options.model);
   const AnyTokenizer tokenizer = tokenizer_for(model, options);
   const SequenceMarks marks = model.sequence_marks();
   const Index longest = longest_example(model, options);
   Fingerprint fingerprint;
-  std::vector<std::string> right;
-  TokenBatch prompts;
-  Index longest_answer = 1;
   const auto read = [&](const std::filesystem::path& file, bool is_validation) {
     std::vector<AnsweredPrompt> examples;
     for (const LabelledLine& line : read_labelled_lines(file, {.text = "prompt", .label = "answer"})) {
@@ -151,9 +148,9 @@ JobSummary finetune_answers(const FinetuneOptions& options) {
       fingerprint.add(std::span<const TokenId>(one.tokens));
       fingerprint.add(std::span<const Index>(&one.prompt, 1));
       if (!is_validation) continue;
-      right.push_back(as_line(line.label));
-      prompts.push_back(std::span(one.tokens).first(to_size(one.prompt)));
-      longest_answer = std::max(longest_answer, std::ssize(one.tokens) - one.prompt);
+      validation.right.push_back(as_line(line.label));
+      validation.sources.push_back(std::span(one.tokens).first(to_size(one.prompt)));
+      validation.longest = std::max(validation.longest, std::ssize(one.tokens) - one.prompt);
     }
     return examples;
   };
@@ -161,22 +158,17 @@ JobSummary finetune_answers(const FinetuneOptions& options) {
   ShuffledBatches<LanguageBatch> batches(
       [&](std::span<const Index> numbers) { return answer_batch(training, numbers); },
       {.examples = std::ssize(training), .batch = options.batch, .seed = options.seed, .where = kFinetune});
-  const std::vector<LanguageBatch> validation =
-      batches_in_order(std::ssize(held_out), options.batch,
-                       [&](std::span<const Index> numbers) { return answer_batch(held_out, numbers); });
-  const GenerationDefaults search = measured_search(options.model, longest_answer);
+  validation.batches = batches_in_order(std::ssize(held_out), options.batch, [&](std::span<const Index> numbers) {
+    return answer_batch(held_out, numbers);
+  });
+  const GenerationDefaults search = measured_search(options.model, validation.longest);
   return tune(model, batches, options,
               TuningTask<LanguageBatch>{
                   .adapter_task = "CAUSAL_LM",
                   .examples = std::to_string(training.size()) + " + " + std::to_string(held_out.size()) + " prompts",
                   .corpus = corpus_text(std::ssize(training), "prompts", fingerprint),
                   .measure = [&](const TunedModel<LanguageBatch>& tuned, const WeightAdapter<float>* adapter) {
-                    Measurement found = loss_measurement(mean_loss(tuned, validation));
-                    if (measure != "loss") {
-                      add_text_scores(found, measure, generated_texts(model, tokenizer, prompts, search, adapter),
-                                      right);
-                    }
-                    return found;
+                    return validation(tuned, model, tokenizer, search, adapter);
                   }});
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "rapt/autograd/weight_adapter.hpp"
+#include "rapt/finetune/tuned_model.hpp"
 #include "rapt/generation/batches.hpp"
 #include "rapt/generation/generation_defaults.hpp"
 #include "rapt/generation/search_request.hpp"
@@ -81,5 +82,25 @@ template <DecodingModel M>
   for (const auto& hypotheses : found) texts.push_back(as_line(tokenizer.decode(hypotheses.front().tokens)));
   return texts;
 }
+
+/// The validation examples of a task that generates texts.
+template <class Batch>
+struct TextValidation {
+  std::string measure;              ///< what the best model is chosen by, of `text_measures`
+  std::vector<Batch> batches = {};  ///< for the loss
+  TokenBatch sources = {};          ///< what the texts are generated from
+  std::vector<std::string> right = {};
+  Index longest = 1;  ///< tokens of the longest right text, with its end
+
+  /// `tuned` is the model for the loss, `model` the same one for the search.
+  template <DecodingModel M>
+  [[nodiscard]] Measurement operator()(const TunedModel<Batch>& tuned, const M& model, const AnyTokenizer& tokenizer,
+                                       const GenerationDefaults& search, const WeightAdapter<float>* adapter) const {
+    Measurement found = loss_measurement(mean_loss(tuned, batches));
+    if (measure == "loss") return found;
+    add_text_scores(found, measure, generated_texts(model, tokenizer, sources, search, adapter), right);
+    return found;
+  }
+};
 
 }}}  // namespace rapt::RAPT_ABI::detail

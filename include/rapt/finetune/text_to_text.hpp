@@ -63,7 +63,7 @@ namespace detail {
 
 template <class M>
 JobSummary finetune_text_to_text(const FinetuneOptions& options, const TextToTextTuning& tuning) {
-  const std::string measure = chosen_measure(options, text_measures());
+  TextValidation<TranslationBatch> validation{.measure = chosen_measure(options, text_measures())};
   auto model = from_pretrained<M>(options.model);
   AnyTokenizer tokenizer = tokenizer_for(model, options);
   if (tokenizer.language_scheme()) tokenizer.use_languages(tuning.languages);
@@ -72,7 +72,7 @@ JobSummary finetune_text_to_text(const FinetuneOptions& options, const TextToTex
                    ": the model must have a begin and an end token");
   const Index longest = longest_example(model, options) - 1;  // the decoder reads the begin token, too
   Fingerprint fingerprint;
-  const auto read = [&](const std::filesystem::path& file) {
+  const auto read = [&](const std::filesystem::path& file, bool is_validation) {
     std::vector<TokenPair> pairs;
     for (const LabelledLine& line : read_labelled_lines(file, {.label = "target"})) {
       const TokenPair& pair = pairs.emplace_back(token_pair(tokenizer, marks, tuning.prefix, line, longest));
@@ -81,40 +81,29 @@ JobSummary finetune_text_to_text(const FinetuneOptions& options, const TextToTex
         fingerprint.add(std::span<const Index>(&size, 1));
         fingerprint.add(std::span<const TokenId>(*tokens));
       }
+      if (!is_validation) continue;
+      validation.right.push_back(as_line(line.label));
+      validation.sources.push_back(pair.source);
+      validation.longest = std::max(validation.longest, std::ssize(pair.target) + 1);
     }
     return pairs;
   };
-  const std::vector<TokenPair> training = read(options.train), held_out = read(options.validation);
-  std::vector<std::string> right;
-  for (const LabelledLine& line : read_labelled_lines(options.validation, {.label = "target"})) {
-    right.push_back(as_line(line.label));
-  }
-  TokenBatch sources;
-  Index longest_target = 1;
-  for (const TokenPair& pair : held_out) {
-    sources.push_back(pair.source);
-    longest_target = std::max(longest_target, std::ssize(pair.target) + 1);
-  }
+  const std::vector<TokenPair> training = read(options.train, false), held_out = read(options.validation, true);
   const BatchOptions of_pairs{.begin = *marks.begin, .end = marks.ends.front(), .end_source = false};
   ShuffledBatches<TranslationBatch> batches(
       [&](std::span<const Index> numbers) { return make_batch(training, numbers, of_pairs); },
       {.examples = std::ssize(training), .batch = options.batch, .seed = options.seed, .where = kFinetune});
-  const std::vector<TranslationBatch> validation =
-      batches_in_order(std::ssize(held_out), options.batch,
-                       [&](std::span<const Index> numbers) { return make_batch(held_out, numbers, of_pairs); });
-  const GenerationDefaults search = measured_search(options.model, longest_target);
+  validation.batches = batches_in_order(std::ssize(held_out), options.batch, [&](std::span<const Index> numbers) {
+    return make_batch(held_out, numbers, of_pairs);
+  });
+  const GenerationDefaults search = measured_search(options.model, validation.longest);
   return tune(model, batches, options,
               TuningTask<TranslationBatch>{
                   .adapter_task = "SEQ_2_SEQ_LM",
                   .examples = std::to_string(training.size()) + " + " + std::to_string(held_out.size()) + " pairs",
                   .corpus = corpus_text(std::ssize(training), "pairs", fingerprint),
                   .measure = [&](const TunedModel<TranslationBatch>& tuned, const WeightAdapter<float>* adapter) {
-                    Measurement found = loss_measurement(mean_loss(tuned, validation));
-                    if (measure != "loss") {
-                      add_text_scores(found, measure, generated_texts(model, tokenizer, sources, search, adapter),
-                                      right);
-                    }
-                    return found;
+                    return validation(tuned, model, tokenizer, search, adapter);
                   }});
 }
 

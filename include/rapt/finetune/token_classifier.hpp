@@ -25,6 +25,7 @@
 #include "rapt/finetune/finetune_options.hpp"
 #include "rapt/finetune/tune.hpp"
 #include "rapt/io/json.hpp"
+#include "rapt/pipelines/labelled_lines.hpp"
 #include "rapt/text/class_scores.hpp"
 #include "rapt/text/entity_scores.hpp"
 #include "rapt/text/lines.hpp"
@@ -162,30 +163,21 @@ inline JobSummary finetune_token_classifier(const FinetuneOptions& options) {
   const auto lines = read_labelled_words(options.train), held_out = read_labelled_words(options.validation);
   std::vector<std::string> wanted;
   for (const LabelledWords& line : lines) wanted.insert(wanted.end(), line.labels.begin(), line.labels.end());
-  std::sort(wanted.begin(), wanted.end());
-  wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
-  require(wanted.size() > 1, detail::kFinetune, options.train.string(), " has ", wanted.size(),
-          " different labels: two are the least");
+  wanted = distinct_labels(std::move(wanted));
+  detail::require_two_labels(options, wanted);
   detail::EncoderStart start = detail::token_labeller(options, wanted);
   Bert<float>& model = start.model;
   const std::vector<std::string>& labels = model.config().labels;
   const detail::FinetuneEncoding encoding = detail::encoding_of(options, model.config());
-  LabelledText training = detail::encode_words(encoding, lines, labels);
-  const LabelledText validation = detail::encode_words(encoding, held_out, labels);
-  Fingerprint fingerprint;
-  for (const std::string& label : labels) fingerprint.add(label + "\n");
-  for (const LabelledText* texts : {&std::as_const(training), &validation}) detail::add_texts(fingerprint, *texts);
-  LabelledTextStream batches(std::move(training), {.texts = options.batch, .seed = options.seed});
-  return detail::tune(model, batches, options,
-                      detail::TuningTask<LabelledText>{
-                          .adapter_task = "TOKEN_CLS",
-                          .head = start.head,
-                          .examples = std::to_string(lines.size()) + " + " + std::to_string(held_out.size()) +
-                                      " texts, " + std::to_string(labels.size()) + " labels",
-                          .corpus = detail::corpus_text(std::ssize(lines), "texts", fingerprint),
-                          .measure = [&](const TunedModel<LabelledText>&, const WeightAdapter<float>* adapter) {
-                            return detail::measure_words(model, adapter, validation, measure);
-                          }});
+  return detail::tune_on_labels(start,
+                                {.adapter_task = "TOKEN_CLS",
+                                 .training = detail::encode_words(encoding, lines, labels),
+                                 .validation = detail::encode_words(encoding, held_out, labels),
+                                 .measure =
+                                     [&](const WeightAdapter<float>* adapter, const LabelledText& validation) {
+                                       return detail::measure_words(model, adapter, validation, measure);
+                                     }},
+                                options);
 }
 
 }}  // namespace rapt::RAPT_ABI

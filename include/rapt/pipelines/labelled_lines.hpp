@@ -137,13 +137,16 @@ namespace detail {
   return found;
 }
 
-/// The different labels of the lines in order of their bytes: the numbers of classes.
-[[nodiscard]] inline std::vector<std::string> distinct_labels(const std::vector<LabelledLine>& lines) {
-  std::vector<std::string> labels;
-  for (const LabelledLine& line : lines) labels.push_back(line.label);
+/// The different labels in order of their bytes: the numbers of classes.
+[[nodiscard]] inline std::vector<std::string> distinct_labels(std::vector<std::string> labels) {
   std::sort(labels.begin(), labels.end());
   labels.erase(std::unique(labels.begin(), labels.end()), labels.end());
   return labels;
+}
+[[nodiscard]] inline std::vector<std::string> distinct_labels(const std::vector<LabelledLine>& lines) {
+  std::vector<std::string> labels;
+  for (const LabelledLine& line : lines) labels.push_back(line.label);
+  return distinct_labels(std::move(labels));
 }
 
 /// The number of each line's label among `labels`, which may be in any order. Throws ValueError that names the first
