@@ -94,13 +94,13 @@ inline JobSummary tune_on_labels(EncoderStart& start, LabelTuning tuning, const 
   Fingerprint fingerprint;
   for (const std::string& label : labels) fingerprint.add(label + "\n");
   for (const LabelledText* texts : {&tuning.training, &tuning.validation}) add_texts(fingerprint, *texts);
-  const Index count = tuning.training.input.size();
+  const Index count = tuning.training.input.sequences();
   LabelledTextStream batches(std::move(tuning.training), {.texts = options.batch, .seed = options.seed});
   return tune(start.model, batches, options,
               TuningTask<LabelledText>{
                   .adapter_task = tuning.adapter_task,
                   .head = start.head,
-                  .examples = std::to_string(count) + " + " + std::to_string(tuning.validation.input.size()) +
+                  .examples = std::to_string(count) + " + " + std::to_string(tuning.validation.input.sequences()) +
                               " texts, " + std::to_string(labels.size()) + " labels",
                   .corpus = corpus_text(count, "texts", fingerprint),
                   .measure = [&](const TunedModel<LabelledText>&, const WeightAdapter<float>* adapter) {
