@@ -44,7 +44,8 @@ void save_in_16_bits(const std::filesystem::path& folder, const M& model, HalfTy
     const rapt::SafetensorsFile file(path);
     for (const std::string& name : file.names()) {
       std::vector<Half>& to = bits.emplace_back();
-      for (const float x : file.read<float>(name).values()) to.push_back(rapt::kernels::to_half(type, x));
+      const rapt::Tensor<float> tensor = file.read<float>(name);
+      for (const float x : tensor.values()) to.push_back(rapt::kernels::to_half(type, x));
       entries.emplace_back(name, type == HalfType::float16 ? "F16" : "BF16", file.sizes(name),
                            std::as_bytes(std::span(to)));
     }
