@@ -16,6 +16,14 @@
 #include "rapt/core/memory.hpp"
 #include "rapt/core/shape.hpp"
 
+/// Tells clang that what a function returns refers into the object, so that it warns where a temporary is outlived:
+/// `for (const float x : read().values())`.
+#if __has_cpp_attribute(clang::lifetimebound)
+#define RAPT_REFERS_INTO_THIS [[clang::lifetimebound]]
+#else
+#define RAPT_REFERS_INTO_THIS
+#endif
+
 namespace rapt { inline namespace RAPT_ABI {
 
 /// The scalars that rapt computes in.
@@ -155,12 +163,12 @@ class Tensor {
   [[nodiscard]] bool empty() const { return size() == 0; }
   /// False for a tensor that has a shape alone.
   [[nodiscard]] bool has_elements() const { return data_ != nullptr || size() == 0; }
-  [[nodiscard]] T* data() { return data_; }
-  [[nodiscard]] const T* data() const { return data_; }
-  [[nodiscard]] T* row(Index i) { return data_ + i * cols(); }
-  [[nodiscard]] const T* row(Index i) const { return data_ + i * cols(); }
-  [[nodiscard]] std::span<T> values() { return {data_, to_size(size())}; }
-  [[nodiscard]] std::span<const T> values() const { return {data_, to_size(size())}; }
+  [[nodiscard]] T* data() RAPT_REFERS_INTO_THIS { return data_; }
+  [[nodiscard]] const T* data() const RAPT_REFERS_INTO_THIS { return data_; }
+  [[nodiscard]] T* row(Index i) RAPT_REFERS_INTO_THIS { return data_ + i * cols(); }
+  [[nodiscard]] const T* row(Index i) const RAPT_REFERS_INTO_THIS { return data_ + i * cols(); }
+  [[nodiscard]] std::span<T> values() RAPT_REFERS_INTO_THIS { return {data_, to_size(size())}; }
+  [[nodiscard]] std::span<const T> values() const RAPT_REFERS_INTO_THIS { return {data_, to_size(size())}; }
 
   [[nodiscard]] T& operator()(Index row, Index col) { return data_[row * cols() + col]; }
   [[nodiscard]] const T& operator()(Index row, Index col) const { return data_[row * cols() + col]; }
@@ -182,14 +190,14 @@ class Tensor {
     shape_ = shape;
   }
 
-  [[nodiscard]] TensorView<T> view() { return {data_, shape_}; }
-  [[nodiscard]] TensorView<const T> view() const { return {data_, shape_}; }
-  operator TensorView<T>() { return view(); }
-  operator TensorView<const T>() const { return view(); }
+  [[nodiscard]] TensorView<T> view() RAPT_REFERS_INTO_THIS { return {data_, shape_}; }
+  [[nodiscard]] TensorView<const T> view() const RAPT_REFERS_INTO_THIS { return {data_, shape_}; }
+  operator TensorView<T>() RAPT_REFERS_INTO_THIS { return view(); }
+  operator TensorView<const T>() const RAPT_REFERS_INTO_THIS { return view(); }
 
   /// The [rows, cols] matrix as an Eigen map of the same memory.
-  [[nodiscard]] auto matrix() { return view().matrix(); }
-  [[nodiscard]] auto matrix() const { return view().matrix(); }
+  [[nodiscard]] auto matrix() RAPT_REFERS_INTO_THIS { return view().matrix(); }
+  [[nodiscard]] auto matrix() const RAPT_REFERS_INTO_THIS { return view().matrix(); }
 
  private:
   [[nodiscard]] std::size_t bytes() const { return to_size(size()) * sizeof(T); }
