@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <optional>
 #include <span>
 #include <string>
@@ -129,9 +130,9 @@ TEST(LiveModel, FrozenParametersAreShared) {
   LiveNumbers model;
   model.set(2);
   model.first.set_frozen(true);
-  const Index before = rapt::memory_stats().in_use;
+  const std::size_t before = rapt::memory_stats().in_use;
   LiveNumbersModel live(model, 4);
-  EXPECT_LT(rapt::memory_stats().in_use - before, 4 * 2 * 300 * Index{sizeof(float)}) << "`first` has 2000 elements";
+  EXPECT_LT(rapt::memory_stats().in_use - before, 4 * 2 * 300 * sizeof(float)) << "`first` has 2000 elements";
   model.second.mutable_value().fill(3);
   ASSERT_TRUE(live.publish());
   EXPECT_EQ(live.read()->first.value().data(), model.first.value().data());
@@ -308,12 +309,17 @@ TEST(LiveModel, ManyReadersSeeWholeVersionsInTheirOrder) {
   for (int i = 0; i < 3; ++i) EXPECT_TRUE(live.publish()) << "all have left";
 }
 
-/// The reader's answers must be those of the trained model at the moment of publishing, bit for bit.
-TEST(LiveModel, AnswersDuringTrainingAreThoseOfTheirVersion) {
+/// The reader's answers must be those of the trained model at the moment of publishing, bit for bit. `shares`: the
+/// first layer is frozen and packed, so that the trainer and all readers use the same one.
+void expect_answers_of_versions(bool shares) {
   constexpr std::size_t kReaders = 2;
   constexpr Index kVersions = 60;
   rapt::Rng rng(5);
   LiveClassifier model;
+  if (shares) {
+    rapt::freeze(model, "hidden.*");
+    rapt::pack_weights(model);
+  }
   rapt::Tensor<float> numbers(Shape{8, 16});
   rng.fill_normal(numbers.values(), 0, 1);
   const LiveRows batch{rapt::Variable<float>(std::move(numbers)), {0, 1, 2, 0, 1, 2, 0, 1}};
@@ -353,5 +359,9 @@ TEST(LiveModel, AnswersDuringTrainingAreThoseOfTheirVersion) {
   }
   EXPECT_NE(expected.front(), expected.back());
 }
+
+TEST(LiveModel, AnswersDuringTrainingAreThoseOfTheirVersion) { expect_answers_of_versions(false); }
+
+TEST(LiveModel, AnswersWithSharedLayersAreThoseOfTheirVersion) { expect_answers_of_versions(true); }
 
 }  // namespace
