@@ -28,6 +28,7 @@
 #include <rapt/finetune/text_to_text.hpp>
 #include <rapt/finetune/token_classifier.hpp>
 #include <string>
+#include <string_view>
 
 #include "common/run_flags.hpp"
 
@@ -41,12 +42,25 @@ struct Flags {
   RunFlags run;
 };
 
-void finetune(Flags flags) {
+/// Throws ValueError for flags that are given and that change nothing with the others.
+void refuse_flags_without_effect(const CLI::App& app, const Flags& flags) {
+  rapt::require(!flags.regression || flags.measure.empty() || flags.measure == "error", "finetune", "--measure ",
+                flags.measure, " has no effect with --regression, whose measure is error, the mean squared one");
+  const auto is_of_task = [&](const char* flag, std::string_view task) {
+    rapt::require(app.count(flag) == 0 || flags.task == task, "finetune", flag, " has no effect with --task ",
+                  flags.task, ": it is for --task ", task);
+  };
+  is_of_task("--regression", "classes");
+  for (const char* flag : {"--prefix", "--from", "--to"}) is_of_task(flag, "texts");
+  for (const char* flag : {"--alpha", "--lora-dropout", "--targets"}) {
+    rapt::require(app.count(flag) == 0 || flags.options.adapter.rank > 0, "finetune", flag,
+                  " has no effect without --lora");
+  }
+}
+
+void finetune(const CLI::App& app, Flags flags) {
   rapt::FinetuneOptions& options = flags.options;
-  rapt::require(!flags.regression || flags.measure.empty(), "finetune", "--measure ", flags.measure,
-                " has no effect with --regression, whose measure is the mean squared error");
-  rapt::require(!flags.regression || flags.task == "classes", "finetune", "--regression has no effect with --task ",
-                flags.task);
+  refuse_flags_without_effect(app, flags);
   options.measure = flags.measure;
   options.option_prefix = "--";
   options.job = flags.run.job({"--out"}, /*corpus=*/"");
@@ -74,10 +88,11 @@ int main(int argc, char** argv) {
   app.add_option("--validation", options.validation, "The examples that the model is measured by.")->required();
   app.add_option("--out", options.out, "The folder that is written; without it nothing is.");
   app.add_flag("--regression", flags.regression, "Labels are numbers.");
-  app.add_option("--measure", flags.measure,
-                 "What the best model is chosen by: accuracy or f1 of classes, f1 or accuracy of tokens, f1 or "
-                 "exact_match of questions; loss, exact_match, bleu, chrf, rouge1, rouge2 or rouge_l of texts and "
-                 "answers. The first of them if it is not given.");
+  app.add_option(
+      "--measure", flags.measure,
+      "What the best model is chosen by: accuracy or f1 of classes, error of numbers, f1 or accuracy of tokens, f1 or "
+      "exact_match of questions; loss, exact_match, bleu, chrf, rouge1, rouge2 or rouge_l of texts and "
+      "answers. The first of them if it is not given.");
   app.add_option("--prefix", flags.texts.prefix, "What stands before every text, for --task texts.");
   app.add_option("--from", flags.texts.languages.source, "The language of texts, of a model of many.");
   app.add_option("--to", flags.texts.languages.target, "The language of their targets.");
@@ -100,5 +115,5 @@ int main(int argc, char** argv) {
   add_seed(app, options.seed);
   flags.run.add_to(app);
   CLI11_PARSE(app, argc, argv);
-  return run_program("finetune", [&] { finetune(flags); });
+  return run_program("finetune", [&] { finetune(app, flags); });
 }

@@ -37,7 +37,8 @@ struct RunFlags {
         ->needs(in)
         ->excludes(going_on);
     add_not_negative(app, "--checkpoint-every", checkpoint_every,
-                     "The steps after which a checkpoint is written; 0: only when the run is interrupted.");
+                     "The steps after which a checkpoint is written; 0: only when the run is interrupted.")
+        ->needs(in);
     add_not_negative(app, "--log-every", log_every,
                      "The steps after which the log gets a line; 0: only validations are logged.");
     app.add_option("--plot", plot, "Writes the curves of loss and learning rate to this SVG file.");

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
-#include <rapt/nn/transfer.hpp>
+#include <rapt/finetune/encoder_start.hpp>
 #include <rapt/pipelines/tokenizer.hpp>
 #include <rapt/pretrained/bert.hpp>
 #include <rapt/pretrained/save_tokenizer.hpp>
@@ -42,20 +42,11 @@ inline std::int32_t label_of(const Model& model, const rapt::TokenBatch& text) {
 
 /// The encoder of a model with a new head for these labels.
 inline Model with_new_head(const Model& encoder, const std::vector<std::string>& labels, std::uint64_t seed) {
-  rapt::BertConfig config = encoder.config();
-  config.masked_language_head = config.next_sentence_head = config.replaced_token_head = config.question_head = false;
+  rapt::BertConfig config = rapt::without_heads(encoder.config());
   config.pooler = true;
-  config.token_labels = false;
   config.labels = labels;
   config.problem = rapt::LabelProblem::single_label;
-  rapt::Rng rng(seed);
-  Model model(config, rng);
-  std::set<std::string, std::less<>> names;
-  rapt::for_each_parameter(model, [&](const std::string& name, const auto&) { names.insert(name); });
-  rapt::copy_parameters(encoder, model, [&](const std::string& name) {
-    return names.contains(name) && !name.starts_with("classifier.");
-  });
-  return model;
+  return rapt::with_config(encoder, config, {"classifier.*"}, seed);
 }
 
 /// The classifier of a folder, with a new head if `labels` are others than the folder's; empty: the folder's.

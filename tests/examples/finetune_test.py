@@ -141,7 +141,7 @@ class FinetuneTest(unittest.TestCase):
     def test_regression(self):
         lines = [{"text": text, "label": [1, 0.5, "+1", ".5"][i % 4]} for i, text in enumerate(TEXTS)]
         (self.root / "n.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-        said = self.finetune("regression", "--regression", "--epochs", "6", "--learning-rate", "5e-3", "--out", "out",
+        said = self.finetune("regression", "--regression", "--measure", "error", "--epochs", "6", "--learning-rate", "5e-3", "--out", "out",
                              train="n.jsonl", validation="n.jsonl")
         errors = [float(number) for number in re.findall(r"mean squared error ([0-9.]+)", said)]
         self.assertLess(min(errors), errors[0])
@@ -266,6 +266,12 @@ class FinetuneTest(unittest.TestCase):
                       refusal("answers", "gpt", {"prompt": "a", "answer": "b"}, flags=("--freeze", "*")))
         self.assertIn("--measure bleu has no effect with this task, whose measures are: f1, accuracy",
                       self.refusal("fill", "--task", "tokens", "--measure", "bleu"))
+        self.assertIn("bad.jsonl:2: none of 1 words has a token that could be learned from",
+                      refusal("tokens", "fill", {"tokens": ["a", "b"], "labels": ["O", "B"]}, {"tokens": ["\u0001"], "labels": ["O"]}))
+        (self.root / "model.gguf").write_bytes(b"GGUF")
+        for task in ("classes", "answers"):
+            self.assertIn("--model model.gguf is a GGUF file, which is not trained: give the Hugging Face folder",
+                          self.refusal("model.gguf", "--task", task))
         self.assertIn("--layer-decay has no effect with --lora", self.refusal("none", "--layer-decay", "0.5", "--lora", "2"))
 
     def test_texts_are_encoded_as_the_folder_says(self):
@@ -286,6 +292,43 @@ class FinetuneTest(unittest.TestCase):
         self.assertNotEqual(corpus(model_max_length=20, truncation_side="left"), short)
         self.assertNotEqual(corpus(model_input_names=["input_ids", "attention_mask"]), plain)
 
+    def test_generated_answers_keep_to_the_models_positions(self):
+        """The longest answer behind the longest prompt would be more than the 64 that the model has."""
+        (self.root / "long.jsonl").write_text("".join(json.dumps(line) + "\n" for line in [
+            {"prompt": "cat " * 40, "answer": "mats"}, {"prompt": "the", "answer": " small" * 40}]))
+        said = self.finetune("gpt", "--task", "answers", "--measure", "rouge_l", *STILL, train="long.jsonl",
+                             validation="long.jsonl")
+        self.assertRegex(said, r"rouge_l [0-9.]+")
+
+    def test_the_corpus_has_all_that_changes_batches_and_measures(self):
+        def corpus(task, model, key, change):
+            files, flags = self.write_task(task)
+            file = self.root / files["train"]
+            lines = [json.loads(line) for line in file.read_text().splitlines()]
+            lines[0][key] += change
+            file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+            self.finetune(model, *flags, *STILL, "--folder", "run", "--restart", **files)
+            return json.loads((self.root / "run" / "log.jsonl").read_text().splitlines()[0])["corpus"]
+
+        for task, model, key in (("answers", "gpt", "answer"), ("texts", "t5", "target")):
+            with self.subTest(task):
+                cut, other = corpus(task, model, key, " the" * 60), corpus(task, model, key, " the" * 59 + " cat")
+                self.assertNotEqual(cut, other)  # the same tokens, another text to be measured by
+        settings = self.model("t5") / "config.json"
+        before, plain = settings.read_text(), corpus("texts", "t5", "target", "")
+        generation = self.model("t5") / "generation_config.json"
+        for path in (settings, generation):
+            path.write_text(json.dumps({**json.loads(path.read_text()), "decoder_start_token_id": 1}))
+        self.assertNotEqual(json.loads(before)["decoder_start_token_id"], 1)
+        self.assertNotEqual(corpus("texts", "t5", "target", ""), plain)
+
+    def test_validation_data_are_checked_before_the_training(self):
+        files, flags = self.write_task("questions")
+        line = {"context": "\u0001", "question": "x", "answer": "\u0001", "start": 0}
+        (self.root / "dev.jsonl").write_text(json.dumps(line) + "\n")
+        self.assertIn("dev.jsonl:1: the context has no token",
+                      self.refusal("questions", *flags, train=files["train"], validation="dev.jsonl"))
+
     def test_the_model_is_not_overwritten(self):
         before = {path.name: path.read_bytes() for path in self.model("classes").iterdir()}
         for out in ("classes", "./classes/", str(self.root / "classes")):
@@ -295,6 +338,23 @@ class FinetuneTest(unittest.TestCase):
 
     def test_flags_without_effect_and_unknown_labels_are_refused(self):
         self.assertIn("--freeze has no effect with --lora", self.refusal("none", "--lora", "2", "--freeze", "embedding*"))
+        for task in ("tokens", "questions", "texts", "language", "answers"):
+            self.assertIn("--regression has no effect with --task " + task, self.refusal("none", "--task", task, "--regression"))
+        for task in ("classes", "tokens", "questions", "language", "answers"):
+            for flag in ("--prefix", "--from", "--to"):
+                self.assertIn(f"{flag} has no effect with --task {task}", self.refusal("none", "--task", task, flag, "de"))
+        for flags in (("--alpha", "16"), ("--lora-dropout", "0"), ("--targets", "query")):
+            self.assertIn(flags[0] + " has no effect without --lora", self.refusal("none", *flags))
+            self.assertIn(flags[0] + " has no effect without --lora", self.refusal("none", *flags, "--lora", "0"))
+        self.assertIn("--label-smoothing 0.1 has no effect on numbers",
+                      self.refusal("none", "--regression", "--label-smoothing", "0.1"))
+        self.assertIn("--label-smoothing 0.1 has no effect on places of answers",
+                      self.refusal("none", "--task", "questions", "--label-smoothing", "0.1"))
+        run = subprocess.run(**self.command("none", "--checkpoint-every", "5"), timeout=TIMEOUT, capture_output=True, text=True)
+        self.assertIn("--checkpoint-every requires --folder", run.stdout + run.stderr)
+        files, flags = self.write_task("texts")
+        self.assertIn('--from "en" and --to "" have no effect: t5 is no model of many languages',
+                      self.refusal("t5", *flags, "--from", "en", **files))
         self.assertIn("--freeze classifier.* has no effect", self.refusal("none", "--freeze", "classifier.*"))
         self.assertIn("--measure f1 has no effect with --regression", self.refusal("none", "--regression", "--measure", "f1"))
         self.assertIn("--freeze pooler.* has no effect", self.refusal("roberta_TokenClassification", "--freeze", "pooler.*"))

@@ -46,6 +46,9 @@ EXAMPLES = {
     "semantic_search --model m --lines l": [("--top", 0)],
     "live": [("--measure", -1), ("--answerers", 0), ("--threads", 0), ("--learning-rate", "nan"), ("--batch", 0),
              ("--publish-every", 0), ("--steps-per-correction", 0), ("--remember", 0), ("--seed", -1)],
+    "finetune --model m --train t --validation v": [
+        ("--layer-decay", 0), ("--lora", -1), ("--alpha", 0), ("--lora-dropout", 1), ("--batch", 0), ("--epochs", 0),
+        ("--learning-rate", -1), ("--label-smoothing", 1), ("--patience", -1), ("--longest", 3), ("--seed", -1), *TRAINING],
     "tasks ask --model m": [("--top-k", 0), ("--max-answer-len", "x"), ("--doc-stride", -1)],
     "tasks generate --model m": [("--max-new-tokens", 0), ("--num-beams", 0), ("--temperature", "nan"), ("--seed", -1)],
     "word_vectors": [("--count", 0)],

@@ -5,11 +5,17 @@
 // covers: finetune/text_to_text.hpp, finetune/token_classifier.hpp, finetune/tune.hpp, finetune/tuned_model.hpp
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <map>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "rapt/finetune/classifier.hpp"
+#include "rapt/finetune/encoder_start.hpp"
 #include "rapt/finetune/language_model.hpp"
 #include "rapt/finetune/question_answerer.hpp"
 #include "rapt/finetune/text_measures.hpp"
@@ -21,6 +27,7 @@
 #include "rapt/text/wordpiece.hpp"
 #include "rapt/train/trainer.hpp"
 #include "tests/common/expect_close.hpp"
+#include "tests/common/golden_folders.hpp"
 #include "tests/common/temporary_folder.hpp"
 
 namespace {
@@ -56,6 +63,30 @@ TEST_F(FinetuneExamples, AnswersFollowPromptsAndEnd) {
         (void)rapt::detail::answered_prompt(byte_tokens(), marks, {"", "", "x", "file:2"}, 8);
       },
       "file:2: the prompt has no tokens");
+}
+
+/// The folder of Llama's tokenizer, which puts a space before every text.
+class FinetuneSentencePiece : public rapt_test::GoldenFolders {
+ protected:
+  FinetuneSentencePiece() : GoldenFolders("sentencepiece_folders.json") {}
+};
+
+TEST_F(FinetuneSentencePiece, AnswersHaveTheTokensOfTheWholeText) {
+  const auto tokenizer = rapt::AnyTokenizer::load(folder("llama"));
+  const auto answer = [&](const std::string& prompt, const std::string& text) {
+    const auto found = rapt::detail::answered_prompt(tokenizer, {}, {prompt, "", text}, 100);
+    const Ids own = tokenizer.encode(prompt);
+    EXPECT_EQ(Ids(found.tokens.begin(), found.tokens.begin() + found.prompt), own);
+    std::string names;
+    for (std::size_t t = own.size(); t < found.tokens.size(); ++t) names += tokenizer.token(found.tokens[t]);
+    return names;
+  };
+  EXPECT_EQ(answer("the small", " cat"), "▁cat");
+  EXPECT_EQ(answer("the small:", "cat"), "cat");
+  EXPECT_EQ(answer("the small ", "cat"), "▁cat");      // of texts this tokenizer drops a space at the end
+  EXPECT_EQ(answer("the sma", "ll cats"), "ll▁cats");  // the text of both has "▁small"
+  const auto whole = rapt::detail::answered_prompt(tokenizer, {}, {"the small", "", " cats, 2"}, 100);
+  EXPECT_EQ(whole.tokens, tokenizer.encode("the small cats, 2"));
 }
 
 TEST_F(FinetuneExamples, TheLossIsThatOfAnswersAlone) {
@@ -102,6 +133,64 @@ TEST_F(FinetuneExamples, TheFirstTokenOfAWordHasItsLabel) {
         (void)rapt::detail::encode_words(word_pieces(6), words, {"B", "O"});
       },
       "file:1 has the label \"I\"");
+}
+
+TEST_F(FinetuneExamples, WhatHasNoTokensIsRefusedWithItsLine) {
+  const auto refuse = [](const auto& encode, const std::string& message) {
+    rapt_test::expect_message<rapt::ValueError>([&] { (void)encode(); }, message);
+  };
+  const std::vector<rapt::LabelledWords> words = {{{"in"}, {"O"}, "file:1"}, {{"\x01", "\x02"}, {"O", "O"}, "file:2"}};
+  refuse(
+      [&] {
+        return rapt::detail::encode_words(word_pieces(6), words, {"B", "O"});
+      },
+      "file:2: none of 2 words has a token that could be learned from");
+  const auto questions = [](const std::string& question, const std::string& context) {
+    return std::vector<rapt::AnsweredQuestion>{{{question, context}, {0, 1}, "file:3"}};
+  };
+  refuse([&] { return rapt::detail::encode_questions(word_pieces(8), questions("?", "\x01")); },
+         "file:3: the context has no token");
+  refuse([&] { return rapt::detail::encode_questions(word_pieces(8), questions("? ? ? ? ?", "in in in")); },
+         "[file:3] a window of 8 tokens has room for 0");
+}
+
+TEST_F(FinetuneExamples, SearchesOfMeasurementsKeepToThePositions) {
+  std::ofstream(folder_ / "config.json") << R"({"model_type": "gpt2", "n_positions": 16, "max_length": 50})";
+  const auto search = rapt::detail::measured_search(folder_, 9, Index{16});
+  for (const auto* options : {&search.beam.generation, &search.sampling.generation}) {
+    EXPECT_EQ(options->max_length, 9);
+    EXPECT_EQ(options->max_total_length, 16);
+  }
+  const auto unlimited = rapt::detail::measured_search(folder_, 9, std::nullopt);
+  EXPECT_GT(unlimited.beam.generation.max_total_length, 1000);
+  std::ofstream(folder_ / "config.json") << R"({"model_type": "gpt2", "min_new_tokens": 12})";
+  rapt_test::expect_message<rapt::ValueError>([&] { (void)rapt::detail::measured_search(folder_, 9, Index{16}); },
+                                              "min_length 12 is more than max_length 9");
+}
+
+TEST_F(FinetuneExamples, NewPartsHaveTheValuesOfAModelThatIsAllNew) {
+  rapt::BertConfig config{.vocabulary = 20, .positions = 8, .d_model = 8, .layers = 1, .heads = 2, .d_ff = 8};
+  config.pooler = false;
+  rapt::Rng rng(3), fresh(7);
+  const rapt::Bert<float> encoder(config, rng);
+  config.pooler = true;
+  config.labels = {"a", "b", "c"};
+  const rapt::Bert<float> all_new(config, fresh);
+  const rapt::Bert<float> found = rapt::with_config(encoder, config, {"positions*"}, 7);
+  std::map<std::string, const rapt::Parameter<float>*> old, drawn;
+  rapt::for_each_parameter(encoder, [&](const std::string& name, const auto& p) { old[name] = &p; });
+  rapt::for_each_parameter(all_new, [&](const std::string& name, const auto& p) { drawn[name] = &p; });
+  int count = 0;
+  rapt::for_each_parameter(found, [&](const std::string& name, const auto& parameter) {
+    const bool is_new = name.starts_with("classifier") || name.starts_with("pooler") || name.starts_with("positions");
+    count += is_new ? 1 : 0;
+    const auto& source = *(is_new ? drawn : old).at(name);
+    EXPECT_TRUE(std::ranges::equal(parameter.value().values(), source.value().values())) << name;
+  });
+  EXPECT_EQ(count, 5) << "weights and biases of two layers, and the table of positions";
+  config.d_model = 4;
+  rapt_test::expect_message<rapt::ShapeError>([&] { (void)rapt::with_config(encoder, config, {}, 7); },
+                                              "embedding.weight has shape [20, 8]");
 }
 
 TEST_F(FinetuneExamples, AnswersOfQuestionsArePlacesInWindows) {
@@ -161,6 +250,13 @@ TEST_F(FinetuneExamples, OptionsSayWhichMeasureTheyMayNotHave) {
         (void)rapt::detail::chosen_measure({.measure = "bleu", .option_prefix = "--"}, {"f1", "accuracy"});
       },
       "--measure bleu has no effect with this task, whose measures are: f1, accuracy");
+  const rapt::FinetuneOptions smooth{.model = "none", .label_smoothing = 0.1f, .option_prefix = "--"};
+  rapt_test::expect_message<rapt::ValueError>([&] { (void)rapt::finetune_classifier(smooth, /*is_regression=*/true); },
+                                              "--label-smoothing 0.1 has no effect on numbers");
+  rapt_test::expect_message<rapt::ValueError>([&] { (void)rapt::finetune_question_answerer(smooth); },
+                                              "--label-smoothing 0.1 has no effect on places of answers");
+  rapt_test::expect_message<rapt::IoError>([] { rapt::detail::require_finetune_options({.model = "qwen.gguf"}); },
+                                           "model qwen.gguf is a GGUF file, which is not trained: give the Hugging");
   rapt_test::expect_message<rapt::ValueError>([] { rapt::detail::require_finetune_options({.layer_decay = 2}); },
                                               "at most 1: 2");
   rapt_test::expect_message<rapt::ValueError>([] { rapt::detail::require_finetune_options({.batch = 0}); },

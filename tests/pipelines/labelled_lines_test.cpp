@@ -10,12 +10,14 @@
 #include <filesystem>
 #include <fstream>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <tuple>
 #include <vector>
 
 #include "rapt/data/labelled_texts.hpp"
+#include "rapt/data/shuffled_batches.hpp"
 #include "tests/common/expect_close.hpp"
 #include "tests/common/temporary_folder.hpp"
 
@@ -182,6 +184,9 @@ TEST(LabelledTexts, LabelsThatDoNotFitAreRefused) {
   texts.labels.pop_back();
   expect_message<rapt::ShapeError>([&] { std::ignore = LabelledTextStream(texts, {}).next(); }, "6 labels");
   expect_message<rapt::ValueError>([&] { LabelledTextStream({}, {}); }, "labelled_texts");
+  const auto none = [](std::span<const Index>) { return LabelledText(); };
+  expect_message<rapt::ValueError>([&] { rapt::ShuffledBatches<LabelledText>(none, {.examples = 0}); },
+                                   "[shuffled_batches] there must be examples, and some in a batch: 0, 16");
   expect_message<rapt::ValueError>([&] { LabelledTextStream(counted_texts(false), {.texts = 0}); }, "7, 0");
 }
 

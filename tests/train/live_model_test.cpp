@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <optional>
 #include <span>
 #include <string>
@@ -14,8 +15,11 @@
 #include <utility>
 #include <vector>
 
+#include "rapt/autograd/grad_mode.hpp"
 #include "rapt/autograd/ops/cross_entropy.hpp"
+#include "rapt/autograd/packed_weight.hpp"
 #include "rapt/core/memory.hpp"
+#include "rapt/nn/freeze.hpp"
 #include "rapt/nn/linear.hpp"
 #include "rapt/optim/sgd.hpp"
 #include "rapt/train/step.hpp"
@@ -120,6 +124,46 @@ TEST(LiveModel, RefusesWhatCannotBeCopied) {
   EXPECT_NE(rapt_test::error_text<rapt::ValueError>([&] { (void)live.publish(); }).find("hidden.weight"),
             std::string::npos);
   EXPECT_EQ(live.version(), 0);
+}
+
+TEST(LiveModel, FrozenParametersAreShared) {
+  LiveNumbers model;
+  model.set(2);
+  model.first.set_frozen(true);
+  const std::size_t before = rapt::memory_stats().in_use;
+  LiveNumbersModel live(model, 4);
+  EXPECT_LT(rapt::memory_stats().in_use - before, 4 * 2 * 300 * sizeof(float)) << "`first` has 2000 elements";
+  model.second.mutable_value().fill(3);
+  ASSERT_TRUE(live.publish());
+  EXPECT_EQ(live.read()->first.value().data(), model.first.value().data());
+  EXPECT_EQ(live.read()->second.value().data()[0], 3.f);
+  model.first.set_frozen(false);
+  rapt_test::expect_message<rapt::ValueError>([&] { (void)live.publish(); },
+                                              "first was frozen at construction, so that readers share it");
+  EXPECT_EQ(live.version(), 1);
+}
+
+/// A layer that is frozen and kept in eight bits alone, and one that is trained and packed.
+TEST(LiveModel, PackedFormsAreKept) {
+  LiveClassifier model;
+  rapt::freeze(model, "hidden.*");
+  rapt::quantize_weights(model.hidden);
+  rapt::drop_unpacked_weights(model.hidden);
+  rapt::pack_weights(model.output);
+  rapt::LiveModel live(model);
+  EXPECT_TRUE(rapt::is_kept_packed(live.read()->output.weight()));
+  rapt::for_each_linear_weight(model.output,
+                               [](const std::string&, auto& weight) { weight.mutable_value().fill(0.25f); });
+  ASSERT_TRUE(live.publish());
+  const auto reading = live.read();
+  EXPECT_TRUE(rapt::is_kept_packed(reading->output.weight()));
+  rapt::Rng rng(5);
+  rapt::Tensor<float> numbers(Shape{2, 16});
+  rng.fill_normal(numbers.values(), 0, 1);
+  const rapt::Variable<float> x(std::move(numbers));
+  const rapt::Inference scope;
+  const rapt::Variable<float> wanted = model(x), found = (*reading)(x);
+  EXPECT_TRUE(std::ranges::equal(found.value().values(), wanted.value().values()));
 }
 
 TEST(LiveModel, AReadingStaysAsItIs) {
@@ -265,12 +309,17 @@ TEST(LiveModel, ManyReadersSeeWholeVersionsInTheirOrder) {
   for (int i = 0; i < 3; ++i) EXPECT_TRUE(live.publish()) << "all have left";
 }
 
-/// The reader's answers must be those of the trained model at the moment of publishing, bit for bit.
-TEST(LiveModel, AnswersDuringTrainingAreThoseOfTheirVersion) {
+/// The reader's answers must be those of the trained model at the moment of publishing, bit for bit. `shares`: the
+/// first layer is frozen and packed, so that the trainer and all readers use the same one.
+void expect_answers_of_versions(bool shares) {
   constexpr std::size_t kReaders = 2;
   constexpr Index kVersions = 60;
   rapt::Rng rng(5);
   LiveClassifier model;
+  if (shares) {
+    rapt::freeze(model, "hidden.*");
+    rapt::pack_weights(model);
+  }
   rapt::Tensor<float> numbers(Shape{8, 16});
   rng.fill_normal(numbers.values(), 0, 1);
   const LiveRows batch{rapt::Variable<float>(std::move(numbers)), {0, 1, 2, 0, 1, 2, 0, 1}};
@@ -310,5 +359,9 @@ TEST(LiveModel, AnswersDuringTrainingAreThoseOfTheirVersion) {
   }
   EXPECT_NE(expected.front(), expected.back());
 }
+
+TEST(LiveModel, AnswersDuringTrainingAreThoseOfTheirVersion) { expect_answers_of_versions(false); }
+
+TEST(LiveModel, AnswersWithSharedLayersAreThoseOfTheirVersion) { expect_answers_of_versions(true); }
 
 }  // namespace

@@ -35,7 +35,7 @@ class ShuffledBatches {
   /// Throws ValueError for no examples, and batches of none.
   ShuffledBatches(std::function<B(std::span<const Index> numbers)> make, const ShuffledBatchOptions& options)
       : make_(std::move(make)), options_(options) {
-    require(options.batch > 0 && options.examples > 0, options.where, "there must be texts, and some in a ",
+    require(options.batch > 0 && options.examples > 0, options.where, "there must be examples, and some in a ",
             "batch: ", options.examples, ", ", options.batch);
     start_epoch(0);
   }

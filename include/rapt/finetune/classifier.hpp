@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "rapt/core/index.hpp"
 #include "rapt/data/labelled_texts.hpp"
 #include "rapt/finetune/encoder_start.hpp"
 #include "rapt/finetune/finetune_options.hpp"
@@ -119,6 +120,8 @@ inline JobSummary finetune_classifier(const FinetuneOptions& options, bool is_re
   detail::require_finetune_options(options);
   const std::string measure = detail::chosen_measure(
       options, is_regression ? std::vector<std::string>{"error"} : std::vector<std::string>{"accuracy", "f1"});
+  require(!is_regression || options.label_smoothing == 0, kFinetune, options.option_prefix, "label-smoothing ",
+          options.label_smoothing, " has no effect on numbers: it is of losses over classes");
   for (const std::string& pattern : options.freeze) {
     require(!pattern.starts_with("classifier"), kFinetune, options.option_prefix, "freeze ", pattern,
             " has no effect: the head is always trained");
@@ -143,6 +146,10 @@ inline JobSummary finetune_classifier(const FinetuneOptions& options, bool is_re
       if (encoding.has_types) texts.token_types.assign(pairs.types.begin(), pairs.types.end());
     } else {
       texts.input = encoding.tokenizer.encode_batch(first, encoding.options);
+    }
+    for (Index i = 0; i < texts.input.sequences(); ++i) {
+      require(texts.input.row_splits.length(i) > 0, kFinetune, detail::place_of(from, to_size(i)),
+              ": the text has no tokens");
     }
     if (is_regression) {
       texts.values = label_values(from);

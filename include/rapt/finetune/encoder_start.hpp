@@ -22,28 +22,25 @@
 #include "rapt/pretrained/bert.hpp"
 #include "rapt/text/encoding.hpp"
 
-namespace rapt { inline namespace RAPT_ABI { namespace detail {
+namespace rapt { inline namespace RAPT_ABI {
 
-/// The encoder that is trained.
-struct EncoderStart {
-  Bert<float> model;
-  /// Patterns of the parameters of its head, and of a pooler that the folder did not have: those that are trained
-  /// beside an adapter, and whatever is frozen.
-  std::vector<std::string> head;
-};
-
-/// The same model with other settings: what both have is copied, but for parameters that match a pattern of `renewed`.
+/// The same encoder with other settings, as heads: parameters that both have are copied, but for those that match a
+/// pattern of `renewed`, and all others are new. Throws ShapeError that names a parameter which would have another
+/// shape.
 [[nodiscard]] inline Bert<float> with_config(const Bert<float>& from, const BertConfig& config,
                                              const std::vector<std::string>& renewed, std::uint64_t seed) {
+  std::set<std::string> known, copied;
+  for_each_parameter(from, [&](const std::string& name, const auto&) { known.insert(name); });
+  const auto is_renewed = [&](const std::string& name) {
+    return std::any_of(renewed.begin(), renewed.end(),
+                       [&](const std::string& pattern) { return matches_pattern(name, pattern); });
+  };
   Rng rng(seed);
-  Bert<float> model(config, rng);
-  std::set<std::string> names;
-  for_each_parameter(model, [&](const std::string& name, const auto&) { names.insert(name); });
-  std::ignore = copy_parameters(from, model, [&](const std::string& name) {
-    return names.contains(name) && std::none_of(renewed.begin(), renewed.end(), [&](const std::string& pattern) {
-             return matches_pattern(name, pattern);
-           });
+  Bert<float> model(config, rng, [&](const std::string& name) { return !known.contains(name) || is_renewed(name); });
+  for_each_parameter(model, [&](const std::string& name, const auto&) {
+    if (known.contains(name) && !is_renewed(name)) copied.insert(name);
   });
+  std::ignore = copy_parameters(from, model, [&](const std::string& name) { return copied.contains(name); });
   return model;
 }
 
@@ -54,6 +51,16 @@ struct EncoderStart {
   config.labels.clear();
   return config;
 }
+
+namespace detail {
+
+/// The encoder that is trained.
+struct EncoderStart {
+  Bert<float> model;
+  /// Patterns of the parameters of its head, and of a pooler that the folder did not have: those that are trained
+  /// beside an adapter, and whatever is frozen.
+  std::vector<std::string> head;
+};
 
 [[nodiscard]] inline std::vector<std::string> sorted(std::vector<std::string> names) {
   std::sort(names.begin(), names.end());
@@ -119,4 +126,6 @@ inline void add_texts(Fingerprint& fingerprint, const LabelledText& texts) {
   fingerprint.add(std::span<const float>(texts.values));
 }
 
-}}}  // namespace rapt::RAPT_ABI::detail
+}  // namespace detail
+
+}}  // namespace rapt::RAPT_ABI

@@ -12,6 +12,7 @@
 
 #include "rapt/core/error.hpp"
 #include "rapt/core/index.hpp"
+#include "rapt/pretrained/gguf_model.hpp"
 #include "rapt/train/job_options.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -50,7 +51,8 @@ namespace detail {
 
 inline constexpr const char* kFinetune = "finetune";
 
-/// Throws ValueError for options that say nothing together, before anything is read.
+/// Throws ValueError for options that say nothing together, and IoError for folders that cannot be used, before
+/// anything is read.
 inline void require_finetune_options(const FinetuneOptions& options) {
   const std::string& p = options.option_prefix;
   require(options.adapter.rank >= 0 && options.epochs > 0 && options.batch > 0 && options.patience >= 0 &&
@@ -64,6 +66,8 @@ inline void require_finetune_options(const FinetuneOptions& options) {
           "lora, which trains the adapter and the head alone");
   require(options.adapter.rank == 0 || options.layer_decay == 1, kFinetune, p, "layer-decay has no effect with ", p,
           "lora, whose matrices all have one rate");
+  require<IoError>(!is_gguf(options.model), kFinetune, p, "model ", options.model.string(),
+                   " is a GGUF file, which is not trained: give the Hugging Face folder that it was made from");
   std::error_code none;  // a folder that is not there is no error
   require(options.out.empty() || !std::filesystem::equivalent(options.out, options.model, none), kFinetune, p, "out ",
           options.out.string(), " is the folder of ", p, "model, which would be overwritten: give another folder");

@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <tuple>
@@ -29,6 +30,7 @@
 #include "rapt/pipelines/model_families.hpp"
 #include "rapt/pipelines/text_completer.hpp"
 #include "rapt/pipelines/tokenizer.hpp"
+#include "rapt/text/encoding.hpp"
 #include "rapt/text/lines.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -44,14 +46,20 @@ template <class M>
   return tokenizer;
 }
 
+/// The most tokens that the model takes; nothing if there is no limit.
+template <class M>
+[[nodiscard]] std::optional<Index> position_limit(const M& model) {
+  if constexpr (requires { model.config().positions; }) {
+    return model.config().positions;
+  } else {
+    return std::nullopt;
+  }
+}
+
 /// The number of tokens of an example: what the options say, or the most that the model takes.
 template <class M>
 [[nodiscard]] Index longest_example(const M& model, const FinetuneOptions& options) {
-  if constexpr (requires { model.config().positions; }) {
-    return std::min<Index>(options.longest, model.config().positions);
-  } else {
-    return options.longest;
-  }
+  return std::min(options.longest, position_limit(model).value_or(options.longest));
 }
 
 /// A prompt and its answer in one sequence, of which the tokens from `prompt` on are the answer.
@@ -60,13 +68,31 @@ struct AnsweredPrompt {
   Index prompt = 0;
 };
 
+/// The tokens of an answer behind its prompt: those that follow the prompt's in the tokens of the text of both.
+/// Tokenized alone, the answer would begin with the space that SentencePiece puts before every text. Where the tokens
+/// of both do not begin with the prompt's, as one token has the prompt's end and the answer's beginning in it, the
+/// answer's are those that it has behind a line break, and where that fails, too, those that it has alone.
+[[nodiscard]] inline std::vector<TokenId> answer_tokens(const AnyTokenizer& tokenizer, const std::string& prompt,
+                                                        const std::string& answer) {
+  const auto tokens_of = [&](const std::string& text) {
+    return tokenizer.encode_with_spans(text, {.add_special = false, .truncation = Truncation{}}).ids;
+  };
+  for (const std::string& before : {prompt, std::string("\n")}) {
+    std::vector<TokenId> both = tokens_of(before + answer);
+    const std::vector<TokenId> first = tokens_of(before);
+    if (first.size() >= both.size() || !std::equal(first.begin(), first.end(), both.begin())) continue;
+    both.erase(both.begin(), both.begin() + std::ssize(first));
+    return both;
+  }
+  return tokens_of(answer);
+}
+
 /// The prompt as TextGenerator reads it, the answer, and the model's end token if it has one. Too long an answer loses
 /// its end; then the prompt loses its beginning, but for one token.
 [[nodiscard]] inline AnsweredPrompt answered_prompt(const AnyTokenizer& tokenizer, const SequenceMarks& marks,
                                                     const LabelledLine& line, Index longest) {
-  const EncodeOptions as_it_is{.add_special = false, .truncation = Truncation{}};
-  std::vector<TokenId> prompt = tokenizer.encode(line.text);
-  std::vector<TokenId> answer = tokenizer.encode_with_spans(line.label, as_it_is).ids;
+  const std::vector<TokenId> prompt = tokenizer.encode(line.text);
+  std::vector<TokenId> answer = answer_tokens(tokenizer, line.text, line.label);
   if (!marks.ends.empty()) answer.push_back(marks.ends.front());
   require(!prompt.empty() && !answer.empty(), kFinetune, line.place, ": the ", prompt.empty() ? "prompt" : "answer",
           " has no tokens");
@@ -161,7 +187,8 @@ JobSummary finetune_answers(const FinetuneOptions& options) {
   validation.batches = batches_in_order(std::ssize(held_out), options.batch, [&](std::span<const Index> numbers) {
     return answer_batch(held_out, numbers);
   });
-  const GenerationDefaults search = measured_search(options.model, validation.longest);
+  for (const std::string& right : validation.right) fingerprint.add(right + "\n");
+  const GenerationDefaults search = measured_search(options.model, validation.longest, position_limit(model));
   return tune(model, batches, options,
               TuningTask<LanguageBatch>{
                   .adapter_task = "CAUSAL_LM",
@@ -187,8 +214,10 @@ inline JobSummary finetune_language_model(const FinetuneOptions& options) {
 
 /// Fine-tunes a decoder on prompts and answers: tables (.tsv) with the columns "prompt" and "answer", or JSON objects
 /// with these keys (see read_labelled_lines). The loss is that of the answers' tokens and of the end token behind them.
-/// An answer follows its prompt as it is: a space that should be between them is in one of them. Measured by "loss" or
-/// by the generated answers (see `text_measures`). Throws as `finetune_language_model`.
+/// An answer follows its prompt as it is: a space that should be between them is in one of them. Where both are more
+/// than `longest` tokens, the answer loses its end if it alone is too long, and the prompt its beginning. Measured by
+/// "loss" or by the generated answers (see `text_measures`), which end where the model has no more positions. Throws as
+/// `finetune_language_model`.
 inline JobSummary finetune_answers(const FinetuneOptions& options) {
   detail::require_finetune_options(options);
   JobSummary summary;

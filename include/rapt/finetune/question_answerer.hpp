@@ -17,6 +17,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -86,7 +87,8 @@ struct AnsweredQuestion {
 
 namespace detail {
 
-/// Questions with a window of their contexts each; those of a question follow one another.
+/// Questions with a window of their contexts each; those of a question follow one another. Throws ValueError that names
+/// the line for a context without tokens, and for a question that leaves no room for one.
 [[nodiscard]] inline QuestionBatch encode_questions(const FinetuneEncoding& encoding,
                                                     const std::vector<AnsweredQuestion>& questions) {
   QuestionBatch windows;
@@ -94,6 +96,8 @@ namespace detail {
   for (const AnsweredQuestion& question : questions) {
     const Encoding whole =
         encoding.tokenizer.encode_pair(question.asked.question, question.asked.context, {.truncation = Truncation{}});
+    require(std::count(whole.texts.begin(), whole.texts.end(), 1) > 0, kFinetune, question.place,
+            ": the context has no token");
     const WindowSize size{.longest = longest, .overlap = longest / 4, .from_end = encoding.options.truncation->left};
     for (const Window& window : windows_of(whole, /*text=*/1, size, question.place)) {
       const Encoding& tokens = window.tokens;
@@ -143,10 +147,13 @@ namespace detail {
   return numbers;
 }
 
-/// The model in training, with its adapter if there is one, as QuestionAnswerer takes it. Keeps references to both.
+/// The model in training, with its adapter if there is one, as QuestionAnswerer takes it. Keeps a reference to it.
 class TunedEncoder final : public EncoderModel {
  public:
-  TunedEncoder(const Bert<float>& model, const WeightAdapter<float>* adapter) : model_(model), adapter_(adapter) {}
+  explicit TunedEncoder(const Bert<float>& model) : model_(model) {}
+
+  /// From now on scores are those with the adapter; nullptr: without one. Not while other threads ask for scores.
+  void use(const WeightAdapter<float>* adapter) { adapter_ = adapter; }
 
   [[nodiscard]] bool has(EncoderHead head) const override { return head == EncoderHead::spans; }
   [[nodiscard]] const std::vector<std::string>& labels() const override { return model_.config().labels; }
@@ -163,7 +170,7 @@ class TunedEncoder final : public EncoderModel {
 
  private:
   const Bert<float>& model_;
-  const WeightAdapter<float>* adapter_;
+  const WeightAdapter<float>* adapter_ = nullptr;
 };
 
 /// The model with its head for questions, or with a new one.
@@ -209,11 +216,14 @@ class TunedEncoder final : public EncoderModel {
 inline JobSummary finetune_question_answerer(const FinetuneOptions& options) {
   detail::require_finetune_options(options);
   const std::string measure = detail::chosen_measure(options, {"f1", "exact_match"});
+  require(options.label_smoothing == 0, detail::kFinetune, options.option_prefix, "label-smoothing ",
+          options.label_smoothing, " has no effect on places of answers: it is of losses over tokens and classes");
   const auto lines = read_answered_questions(options.train), held_out = read_answered_questions(options.validation);
   detail::EncoderStart start = detail::answering_encoder(options);
   Bert<float>& model = start.model;
   const detail::FinetuneEncoding encoding = detail::encoding_of(options, model.config());
   const QuestionBatch all = detail::encode_questions(encoding, lines);
+  std::ignore = detail::encode_questions(encoding, held_out);  // what cannot be asked is refused before the training
   const QuestionBatch training = detail::select_windows(all, detail::windows_with_answers(all));
   require(training.input.sequences() > 0, detail::kFinetune, options.train.string(), ": none of ",
           all.input.sequences(), " windows of ", encoding.options.truncation->max_tokens,
@@ -237,6 +247,8 @@ inline JobSummary finetune_question_answerer(const FinetuneOptions& options) {
        .where = detail::kFinetune});
   const Index longest = encoding.options.truncation->max_tokens;
   const QuestionOptions asked{.max_seq_len = longest, .doc_stride = longest / 4};
+  const auto tuned = std::make_shared<detail::TunedEncoder>(model);
+  const QuestionAnswerer answerer(options.model, tuned);
   return detail::tune(
       model, batches, options,
       detail::TuningTask<QuestionBatch>{
@@ -246,7 +258,7 @@ inline JobSummary finetune_question_answerer(const FinetuneOptions& options) {
                       std::to_string(training.input.sequences()) + " windows with answers",
           .corpus = detail::corpus_text(std::ssize(lines), "questions", fingerprint),
           .measure = [&](const TunedModel<QuestionBatch>&, const WeightAdapter<float>* adapter) {
-            const QuestionAnswerer answerer(options.model, std::make_shared<detail::TunedEncoder>(model, adapter));
+            tuned->use(adapter);
             return detail::measure_answers(answerer, held_out, asked, measure);
           }});
 }

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,6 +16,7 @@
 #include "rapt/finetune/tuned_model.hpp"
 #include "rapt/generation/batches.hpp"
 #include "rapt/generation/generation_defaults.hpp"
+#include "rapt/generation/generation_options.hpp"
 #include "rapt/generation/search_request.hpp"
 #include "rapt/pipelines/tokenizer.hpp"
 #include "rapt/pretrained/generation_defaults.hpp"
@@ -61,10 +64,18 @@ inline void add_text_scores(Measurement& found, const std::string& measure, cons
   found.entry.update(scores);
 }
 
-/// The search by which a model is measured: the folder's, but without chance, and with at most so many new tokens.
-[[nodiscard]] inline GenerationDefaults measured_search(const std::filesystem::path& folder, Index most_tokens) {
-  return GenerationSettings(folder).defaults(
+/// The search by which a model is measured: the folder's, but without chance, with at most so many new tokens, and with
+/// contexts that are no longer than `longest_context`, if the model has such a limit. Throws ValueError, and IoError
+/// that names the file, for settings of the folder that no search can do.
+[[nodiscard]] inline GenerationDefaults measured_search(const std::filesystem::path& folder, Index most_tokens,
+                                                        std::optional<Index> longest_context) {
+  GenerationDefaults search = GenerationSettings(folder).defaults(
       {{"do_sample", false}, {"num_return_sequences", 1}, {"max_new_tokens", most_tokens}});
+  for (GenerationOptions* options : {&search.beam.generation, &search.sampling.generation}) {
+    if (longest_context) options->max_total_length = *longest_context;
+    options->validate(folder.string());
+  }
+  return search;
 }
 
 /// The best text that the model, with the adapter if there is one, generates for each source.

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -66,7 +67,11 @@ JobSummary finetune_text_to_text(const FinetuneOptions& options, const TextToTex
   TextValidation<TranslationBatch> validation{.measure = chosen_measure(options, text_measures())};
   auto model = from_pretrained<M>(options.model);
   AnyTokenizer tokenizer = tokenizer_for(model, options);
-  if (tokenizer.language_scheme()) tokenizer.use_languages(tuning.languages);
+  const std::string& p = options.option_prefix;
+  require(tokenizer.language_scheme() || tuning.languages.empty(), kFinetune, p, "from ",
+          quote_name(tuning.languages.source), " and ", p, "to ", quote_name(tuning.languages.target),
+          " have no effect: ", options.model.string(), " is no model of many languages");
+  tokenizer.use_languages(tuning.languages);
   const SequenceMarks marks = tokenizer.marks(model.sequence_marks());
   require<IoError>(marks.has_begin() && !marks.ends.empty(), kFinetune, options.model.string(),
                    ": the model must have a begin and an end token");
@@ -96,7 +101,11 @@ JobSummary finetune_text_to_text(const FinetuneOptions& options, const TextToTex
   validation.batches = batches_in_order(std::ssize(held_out), options.batch, [&](std::span<const Index> numbers) {
     return make_batch(held_out, numbers, of_pairs);
   });
-  const GenerationDefaults search = measured_search(options.model, validation.longest);
+  for (const std::string& right : validation.right) fingerprint.add(right + "\n");
+  const TokenId around[] = {of_pairs.begin, of_pairs.end};
+  fingerprint.add(std::span<const TokenId>(around));
+  // No target with its end has more tokens than the decoder has positions.
+  const GenerationDefaults search = measured_search(options.model, validation.longest, std::nullopt);
   return tune(model, batches, options,
               TuningTask<TranslationBatch>{
                   .adapter_task = "SEQ_2_SEQ_LM",

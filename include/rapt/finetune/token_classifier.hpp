@@ -73,7 +73,8 @@ struct LabelledWords {
 namespace detail {
 
 /// The words with a space between them, as TokenClassifier will read such texts, and their labels: the first token of a
-/// word has the word's label, all others have kIgnoredLabel. Words that are cut off have none.
+/// word has the word's label, all others have kIgnoredLabel. Words that are cut off have none. Throws ValueError that
+/// names the line for a label that is not known, and for a line whose words have no tokens.
 [[nodiscard]] inline LabelledText encode_words(const FinetuneEncoding& encoding,
                                                const std::vector<LabelledWords>& examples,
                                                const std::vector<std::string>& labels) {
@@ -103,6 +104,8 @@ namespace detail {
               ", which is none of those that are known: ", some_of(labels));
       label = found->second;
     }
+    require(labelled > 0, kFinetune, example.place, ": none of ", example.words.size(),
+            " words has a token that could be learned from, the first is ", quote_name(example.words.front()));
   }
   return texts;
 }
@@ -156,7 +159,7 @@ namespace detail {
 
 /// Fine-tunes an encoder on words with labels (see read_labelled_words). Measured by "f1", that of whole entities (see
 /// entity_scores.hpp), or by the "accuracy" of labels. Throws as `finetune_classifier`, and ValueError that names the
-/// line for a label that the training file does not have.
+/// line for a label that the training file does not have, and for words that the tokenizer maps to nothing.
 inline JobSummary finetune_token_classifier(const FinetuneOptions& options) {
   detail::require_finetune_options(options);
   const std::string measure = detail::chosen_measure(options, {"f1", "accuracy"});

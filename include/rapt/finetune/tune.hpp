@@ -124,8 +124,6 @@ JobSummary train_tuned(TunedModel<BatchOf<S>>& model, S& batches, const Finetune
 template <class M, BatchSource S>
 JobSummary tune(M& model, S& batches, const FinetuneOptions& options, const TuningTask<BatchOf<S>>& task) {
   using Tuned = TunedModel<BatchOf<S>>;
-  require<IoError>(std::filesystem::is_directory(options.model), kFinetune, options.option_prefix, "model ",
-                   options.model.string(), " must be a Hugging Face folder");
   freeze_all_but(model, options, task.head);
   if (!options.out.empty()) {
     std::error_code error;

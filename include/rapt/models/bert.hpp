@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -39,9 +41,18 @@ class Bert {
 
   /// Weights normal with standard deviation 0.02, as the paper's code. Throws ValueError for a config that does not
   /// fit.
-  Bert(const BertConfig& config, Rng& rng) : Bert(config, rng, detail::DrawLater()) {
-    for_each_parameter(*this, [&](const std::string&, Parameter<T>& parameter) {
-      if (parameter.shape().rank() == 2) parameter.mutable_value() = init::normal<T>(parameter.shape(), rng, 0.02);
+  Bert(const BertConfig& config, Rng& rng) : Bert(config, rng, [](const std::string&) { return true; }) {}
+  /// As above, but draws only the matrices whose names `is_drawn` accepts, with the values that they would have if all
+  /// were drawn. The others have no elements until they are given values.
+  template <std::predicate<const std::string&> IsDrawn>
+  Bert(const BertConfig& config, Rng& rng, const IsDrawn& is_drawn) : Bert(config, rng, detail::DrawLater()) {
+    for_each_parameter(*this, [&](const std::string& name, Parameter<T>& parameter) {
+      if (parameter.shape().rank() != 2) return;
+      if (is_drawn(name)) {
+        parameter.mutable_value() = init::normal<T>(parameter.shape(), rng, 0.02);
+      } else {
+        std::ignore = rng.next_stream();
+      }
     });
   }
 

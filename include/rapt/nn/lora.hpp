@@ -92,7 +92,9 @@ template <Module M>
 ///
 /// With magnitudes (DoRA) there is also a learned vector m [out], at first the lengths |W_j| of W's rows, and output j
 /// is multiplied by m_j / |(W + scale B A)_j|. As section 4.3 of that paper proposes, backward takes these lengths for
-/// constants. Where the adapter has dropout, W x itself is of the x that nothing was dropped of.
+/// constants. They are computed anew for each product, as A and B may have changed, which costs as much as the product
+/// of rank(A) + 1 tokens: for serving, LoraMerge adds the adapter to the weights once. Where the adapter has dropout, W
+/// x itself is of the x that nothing was dropped of.
 ///
 /// An adapter belongs to the model that it was made for, wherever that is moved; to use it with a copy, `bind` it. A
 /// const adapter may be used from many threads.
@@ -174,7 +176,7 @@ class Lora final : public WeightAdapter<T> {
       z = add_low_rank<T>(std::move(z), dropout(x, options_.dropout), branch.a, branch.b,
                           {.scale = options_.scale(), .column = begin - first, .row = row, .count = rows});
       if (!branch.magnitude.defined()) continue;
-      z = rescale_columns<T>(z, branch.magnitude, bias, lengths(branch, weight, row, rows),
+      z = rescale_columns<T>(std::move(z), branch.magnitude, bias, lengths(branch, weight, row, rows),
                              {.column = begin - first, .row = row, .bias = begin});
     }
     return activation == Activation::none ? z : activate(z, activation);

@@ -14,6 +14,7 @@
 /// it likes; it stays as it is. `publish` writes the model's parameters into a copy that nobody reads, and makes it the
 /// current one. Neither side waits for the other: `read` is one atomic addition, without a lock or a loop; `publish`
 /// returns false if readers still have all the other copies, and the next call brings what was learned meanwhile.
+/// Frozen parameters (nn/freeze.hpp) are not copied: the model and its copies share them and their packed forms.
 ///
 /// How it is known that nobody reads a copy: an atomic word holds the number of the current copy and, beside it, how
 /// many readers have taken that copy since it became the current one. A reader adds one to the count and learns from
@@ -36,6 +37,8 @@
 #include <utility>
 #include <vector>
 
+#include "rapt/autograd/packed_weight.hpp"
+#include "rapt/autograd/variable.hpp"
 #include "rapt/core/error.hpp"
 #include "rapt/core/index.hpp"
 #include "rapt/nn/module.hpp"
@@ -44,7 +47,8 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// Many threads may read while one thread trains the model and publishes. Knows the parameters that the model had at
 /// construction, as optimizers do. Only parameters are copied later: what else the model has stays as it was at
-/// construction.
+/// construction. A parameter that is frozen at construction is shared and not copied: as long as this object lives, it
+/// must stay frozen and must not be written to, nor packed in another way.
 template <Module M>
 class LiveModel {
   using T = typename M::ScalarType;
@@ -52,6 +56,16 @@ class LiveModel {
   struct alignas(64) Copy {  // a cache line of its own
     explicit Copy(const M& from) : model(from) {
       for_each_parameter(model, [&](const std::string&, Parameter<T>& parameter) { parameters.push_back(&parameter); });
+    }
+
+    /// `source` is parameter i of the model: shares it if it is frozen, and otherwise keeps its own packed as that is.
+    void follow(std::size_t i, const Variable<T>& source) {
+      Variable<T>& own = *parameters[i];
+      if (!source.requires_grad()) {
+        own = source;
+      } else if (is_kept_packed(source)) {
+        own.node()->packed()->keep(true, source.node()->packed()->format());
+      }
     }
 
     M model;
@@ -89,21 +103,25 @@ class LiveModel {
 
   /// Copies the model `copies` times; the first copy is the current one. With two copies, one reader that is slow holds
   /// up publishing; each further copy allows for another one. Throws ValueError for fewer than 2 or more than 256
-  /// copies, for a model that has parameters without elements (`drop_unpacked_weights`), which cannot be copied, and
-  /// for one that refers to the parameters of others, such as WithLora: an adapter goes live as a LiveModel<Lora>
-  /// beside a model that stays as it is. Copies do not keep packed weights (`pack_weights`).
+  /// copies, for a model that has trained parameters without elements (`drop_unpacked_weights`), which cannot be
+  /// copied, and for one that refers to the parameters of others, such as WithLora: an adapter goes live as a
+  /// LiveModel<Lora> beside a model that stays as it is. Copies keep packed what the model keeps packed at construction
+  /// (`pack_weights`); trained weights are packed anew by the first product after each publication.
   explicit LiveModel(const M& model, Index copies = 3) {
     require(copies >= 2 && copies <= kMaxCopies, "live_model", "there must be 2 to ", kMaxCopies, " copies, not ",
             copies);
     for_each_parameter(model, [&](const std::string& name, const Parameter<T>& parameter) {
-      require_elements(parameter, name, "live_model");
+      if (!parameter.is_frozen()) require_elements(parameter, name, "live_model");
       sources_.emplace_back(name, parameter);
     });
-    for (Index i = 0; i < copies; ++i) copies_.push_back(std::make_unique<Copy>(model));
-    for (std::size_t i = 0; i < sources_.size(); ++i) {
-      const auto& [name, source] = sources_[i];
-      require(copies_.front()->parameters[i]->node() != source.node(), "live_model", name,
-              " is shared by the model and its copies: the model refers to parameters of another");
+    for (Index copy = 0; copy < copies; ++copy) {
+      Copy& made = *copies_.emplace_back(std::make_unique<Copy>(model));
+      for (std::size_t i = 0; i < sources_.size(); ++i) {
+        const auto& [name, source] = sources_[i];
+        require(made.parameters[i]->node() != source.node(), "live_model", name,
+                " is shared by the model and its copies: the model refers to parameters of another");
+        made.follow(i, source);
+      }
     }
   }
   LiveModel(const LiveModel&) = delete;
@@ -115,10 +133,10 @@ class LiveModel {
     return Reading(*copies_[word % kOneReader]);
   }
 
-  /// Copies the model's parameters for the readers that come from now on. Returns false, and does nothing, if earlier
-  /// readers still have all the other copies. For the thread that trains; takes no memory. Throws ShapeError that names
-  /// a parameter which has another shape than at construction, ValueError for one whose numbers are no longer there;
-  /// then nothing has changed.
+  /// Copies the model's trained parameters for the readers that come from now on. Returns false, and does nothing, if
+  /// earlier readers still have all the other copies. For the thread that trains; takes no memory. Throws ShapeError
+  /// that names a parameter which has another shape than at construction, ValueError for one whose numbers are no
+  /// longer there and for one that was frozen at construction and no longer is; then nothing has changed.
   bool publish() {
     const auto spare = std::find_if(copies_.begin(), copies_.end(), [&](const std::unique_ptr<Copy>& copy) {
       return copy.get() != copies_[published_].get() && copy->left.load(std::memory_order_acquire) == copy->taken;
@@ -127,11 +145,17 @@ class LiveModel {
     Copy& next = **spare;
     for (std::size_t i = 0; i < sources_.size(); ++i) {
       const auto& [name, source] = sources_[i];
+      if (is_shared(next, i)) {
+        require(!source.requires_grad(), "live_model", name,
+                " was frozen at construction, so that readers share it: it must stay frozen");
+        continue;
+      }
       require_elements(source, name, "live_model");
       require<ShapeError>(source.shape() == next.parameters[i]->shape(), "live_model", name, " has shape ",
                           source.shape(), ", at construction it had ", next.parameters[i]->shape());
     }
     for (std::size_t i = 0; i < sources_.size(); ++i) {
+      if (is_shared(next, i)) continue;
       const Tensor<T>& value = sources_[i].second.value();
       std::copy_n(value.data(), value.size(), next.parameters[i]->mutable_value().data());
     }
@@ -147,6 +171,10 @@ class LiveModel {
   [[nodiscard]] Index version() const { return copies_[published_]->version; }
 
  private:
+  [[nodiscard]] bool is_shared(const Copy& copy, std::size_t i) const {
+    return copy.parameters[i]->node() == sources_[i].second.node();
+  }
+
   static constexpr Index kMaxCopies = 256;
   /// The current copy's number is the word's lowest byte; the count of readers above it does not overflow in the life
   /// of any machine.

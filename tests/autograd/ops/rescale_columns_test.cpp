@@ -4,9 +4,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <utility>
 #include <vector>
 
+#include "rapt/autograd/grad_mode.hpp"
 #include "rapt/autograd/gradcheck.hpp"
+#include "rapt/autograd/record.hpp"
 #include "tests/common/gradients.hpp"
 
 namespace {
@@ -35,6 +39,23 @@ TEST(RescaleColumns, IsItsDefinition) {
         EXPECT_NEAR(y.value()(i, j), m.data()[1 + k] / lengths.data()[k] * (z(i, j) - bias) + bias, 1e-5);
       }
     }
+  }
+}
+
+TEST(RescaleColumns, WritesOverWhatNobodyReads) {
+  const auto numbers = normal_tensor<float>({3, 4}, 1);
+  const Tensor<float> lengths({4}, std::vector<float>{0.5f, 1.f, 2.f, 4.f});
+  const Variable<float> frozen(normal_tensor<float>({4}, 2)), learned(normal_tensor<float>({4}, 2), true);
+  const rapt::Recording scope;
+  for (const auto& magnitudes : {frozen, learned}) {
+    auto z = rapt::overwritable(Variable<float>(numbers));
+    const Variable<float> copy(numbers);
+    const float* const elements = z.value().data();
+    const auto y = rapt::rescale_columns(std::move(z), magnitudes, {}, lengths, {});
+    EXPECT_EQ(y.value().data() == elements, !magnitudes.requires_grad()) << "backward reads z";
+    const auto other = rapt::rescale_columns(copy, magnitudes, {}, lengths, {});
+    EXPECT_TRUE(std::ranges::equal(y.value().values(), other.value().values()));
+    EXPECT_TRUE(std::ranges::equal(copy.value().values(), numbers.values()));
   }
 }
 

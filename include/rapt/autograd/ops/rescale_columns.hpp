@@ -22,7 +22,7 @@ struct RescaledColumns {
 ///   y_ij = (m_j / l_j) (z_ij - b_j) + b_j   // y and z [N, out], lengths l [count]
 /// with elements of the magnitudes m [any] and of the bias b [any] (undefined: 0). The lengths are constants.
 template <class T>
-[[nodiscard]] Variable<T> rescale_columns(const Variable<T>& z, const Variable<T>& magnitudes, const Variable<T>& bias,
+[[nodiscard]] Variable<T> rescale_columns(Variable<T> z, const Variable<T>& magnitudes, const Variable<T>& bias,
                                           Tensor<T> lengths, const RescaledColumns& first) {
   const Index count = lengths.size();
   require<ShapeError>(first.column >= 0 && first.column + count <= z.cols() && first.row >= 0 &&
@@ -36,7 +36,10 @@ template <class T>
   for (Index j = 0; j < count; ++j) {
     factors.data()[j] = magnitudes.value().data()[first.row + j] / lengths.data()[j];
   }
-  Tensor<T> y(z.value());
+  const T* const from = z.value().data();
+  const bool keeps_z = will_record<T>({z, magnitudes, bias});  // which backward reads
+  Tensor<T> y = keeps_z ? Tensor<T>(z.shape()) : z.elements_to_overwrite();
+  if (y.data() != from) kernels::copy(from, y.data(), y.size());
   const Index grain = std::max<Index>(1, kernels::kElementGrain / std::max<Index>(1, count));
   parallel_for(y.rows(), grain, [&](Index begin, Index end) {
     const T *const b = biases.data(), *const by = factors.data();
@@ -57,9 +60,9 @@ template <class T>
     T* const db = wants_bias ? bias_in->grad_sum().data() + first.bias : nullptr;
     parallel_for(count, 64, [&](Index begin, Index end) {  // threads take columns, rows are added in order
       for (Index i = 0; i < out.grad.rows(); ++i) {
-        const T *const g = out.grad.row(i) + first.column, *const from = z_in.value.row(i) + first.column;
+        const T *const g = out.grad.row(i) + first.column, *const was = z_in.value.row(i) + first.column;
         for (Index j = begin; j < end; ++j) {
-          if (dm != nullptr) dm[j] += g[j] * (from[j] - biases.data()[j]) / lengths.data()[j];
+          if (dm != nullptr) dm[j] += g[j] * (was[j] - biases.data()[j]) / lengths.data()[j];
           if (db != nullptr) db[j] += (T(1) - factors.data()[j]) * g[j];
         }
       }
