@@ -107,9 +107,20 @@ def sentencepiece_cases(folder, texts, what):
                    {versioned("sentencepiece"): lambda lines, model=model: model.encode(lines, num_threads=1)})
 
 
-def train_sentencepiece(text, prefix, kind, size=VOCABULARY_SIZE):
+def train_sentencepiece(text, prefix, kind, size=VOCABULARY_SIZE, normalization="nmt_nfkc"):
     sentencepiece.SentencePieceTrainer.train(input=text, model_prefix=str(prefix), model_type=kind, vocab_size=size,
-                                             num_threads=1, minloglevel=2, hard_vocab_limit=False)
+                                             num_threads=1, minloglevel=2, hard_vocab_limit=False,
+                                             normalization_rule_name=normalization)
+
+
+def unigram_quality(path, lines):
+    """Of a unigram model's file: tokens a line, and the logarithm of the probability of a line's best segmentation. An
+    unknown token is as improbable as sentencepiece takes it to be: by 10 less than the least probable piece."""
+    model = sentencepiece.SentencePieceProcessor(model_file=str(path))
+    scores = [model.get_score(i) for i in range(model.get_piece_size())]
+    scores[model.unk_id()] = min(scores) - 10
+    ids = [i for line in model.encode(lines) for i in line]
+    return len(ids) / len(lines), sum(scores[i] for i in ids) / len(lines)
 
 
 def learned_cases(folder, texts, what):
@@ -160,9 +171,9 @@ def bpe_learners(texts, size):
 
 
 def unigram_learners(folder, texts, size):
-    """name -> a function that learns a unigram model of the texts."""
+    """name -> a function that learns a unigram model of the texts as they are and writes it to unigram.model."""
     if sentencepiece is None:
         return {}
     text = write_lines(folder / "text", texts)
     return {versioned("sentencepiece"):
-            lambda: train_sentencepiece(text, folder / "unigram", "unigram", size)}
+            lambda: train_sentencepiece(text, folder / "unigram", "unigram", size, normalization="identity")}

@@ -9,8 +9,9 @@ of every code point; beside GPT-2 and BERT also tokenizers of every other compon
 points. Any difference is an error. Then all encode the same lines on one thread, in turns: tokenizers with vocabularies
 of every kind, tiktoken, bpe-openai and rs-bpe with those that join by rank, sentencepiece with its own models. (What
 packages but tokenizers need to make lists of ids in Python is counted, as no program gets them without.) At last the
-learning of byte pairs is timed beside tokenizers and rustbpe, and of unigram models beside sentencepiece. Times are
-those of the processor, so that other programs on the machine disturb them little.
+learning of byte pairs is timed beside tokenizers and rustbpe, and of unigram models beside sentencepiece, with what
+the models of both make of the corpus. Times are those of the processor, so that other programs on the machine disturb
+them little.
 
 DATA_FOLDER holds tokenizers/gpt2 (vocab.json, merges.txt), tokenizers/bert (vocab.txt), multi30k/raw,
 shakespeare/input.txt, tatoeba-cmn-eng/cmn.txt and classical-chinese/*.tsv. What is not there is left out.
@@ -38,7 +39,7 @@ import common  # noqa: E402
 from common import ROOT, System, Worker, alternate, cpu_model, draw, paired_row, progress, table, timed  # noqa: E402
 
 from token_peers import (Case, bpe_learners, gpt2_ranks, learned_cases, of_tiktoken, of_tokenizers,  # noqa: E402
-                         rank_cases, sentencepiece_cases, unigram_learners)
+                         rank_cases, sentencepiece_cases, unigram_learners, unigram_quality)
 
 sys.path.append(str(ROOT / "tests/golden"))
 from make_tokenizer_parts import all_tokenizers as small_tokenizers  # noqa: E402
@@ -422,8 +423,15 @@ def learning(settings, worker, folder):
                 for k in (range(len(systems)) if i % 2 == 0 else reversed(range(len(systems)))):
                     times[k].append(systems[k].run(0, 1))
             work = {"learn_bpe": "learning byte pairs", "learn_unigram": "learning a unigram model"}[kind]
-            rows += [row_of(f"{work}, {language} corpora", systems[0], system, times[0], seconds, size_of(lines))
+            found = [row_of(f"{work}, {language} corpora", systems[0], system, times[0], seconds, size_of(lines))
                      for system, seconds in zip(systems[1:], times[1:])]
+            if kind == "learn_unigram" and found:
+                worker.ask("learned", path=str(folder / "learned.model"))
+                theirs, ours = (unigram_quality(folder / name, lines) for name in ("unigram.model", "learned.model"))
+                found[0].quality += (f"; {theirs[0]:.2f} and {ours[0]:.2f} tokens a line, "
+                                     f"log-probability of a line {theirs[1]:.2f} and {ours[1]:.2f}")
+                progress(f"  {found[0].quality}")
+            rows += found
     return rows
 
 

@@ -13,11 +13,13 @@
 //   task      kind, threads,       what `run` does: "batch", "each" (text by text), or "spans" (with places);
 //             vocabulary_size      "learn_bpe" and "learn_unigram" learn from the first texts, with so many tokens
 //   run       uncounted, counted   does the task so often; seconds of processor time of each counted time
+//   learned   path                 writes the unigram model that `run` learned last, as SentencePiece's model file
 #include <ctime>
 #include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <rapt/core/thread_pool.hpp>
+#include <rapt/pretrained/sentencepiece_file.hpp>
 #include <rapt/pretrained/tokenizer_files.hpp>
 #include <rapt/text/bpe.hpp>
 #include <rapt/text/unigram_learner.hpp>
@@ -62,6 +64,8 @@ class Worker {
       vocabulary_size_ = command.value("vocabulary_size", Index{0});
     } else if (name == "run") {
       return run(command);
+    } else if (name == "learned") {
+      rapt::save_sentencepiece_model(command.at("path").get<std::string>(), learned_.value());
     } else {
       rapt::fail("worker", "unknown command ", std::string_view(name));
     }
@@ -143,13 +147,13 @@ class Worker {
   }
 
   /// Does the task; returns the number of tokens.
-  std::size_t step() const {
+  std::size_t step() {
     if (kind_ == "learn_bpe") {
       return rapt::to_size(
           rapt::BytePairEncoding::learn(first_, {.vocabulary_size = vocabulary_size_}).vocabulary().size());
     }
     if (kind_ == "learn_unigram") {
-      return rapt::learn_unigram(first_, {.vocabulary_size = vocabulary_size_}).pieces.size();
+      return learned_.emplace(rapt::learn_unigram(first_, {.vocabulary_size = vocabulary_size_})).pieces.size();
     }
     return std::visit(
         [&](const auto& tokenizer) {
@@ -179,6 +183,7 @@ class Worker {
   }
 
   std::optional<rapt::PretrainedTokenizer> tokenizer_;
+  std::optional<rapt::SentencePieceModel> learned_;
   std::vector<std::string> first_, second_;
   std::vector<std::vector<rapt::TokenId>> found_;
   std::string kind_;

@@ -5,6 +5,9 @@
 
 #include <gtest/gtest.h>
 
+#include <optional>
+#include <vector>
+
 #include "rapt/autograd/backward.hpp"
 #include "rapt/data/batching.hpp"
 #include "rapt/generation/beam_search.hpp"
@@ -197,6 +200,27 @@ TEST(T5, AbsentTokensAreHuggingFacesDefaults) {
   const T5Config none = read({{"model_type", "t5"}, {"pad_token_id", nullptr}, {"eos_token_id", nullptr}});
   EXPECT_FALSE(none.begin_token.has_value() || none.pad_token.has_value());
   EXPECT_TRUE(none.end_tokens.empty());
+}
+
+TEST(T5, WithoutAFirstTokenItBeginsWithThePadding) {
+  using Token = std::optional<rapt::TokenId>;
+  const auto begin = [](const nlohmann::json& pad, const nlohmann::json& generation) {
+    nlohmann::json keys = {{"model_type", "t5"}, {"decoder_start_token_id", 7}};
+    keys.update(pad);
+    auto config = rapt::detail::config_from_json<T5Config>(keys, "config.json");
+    rapt::detail::read_generation_keys(config, generation, "generation_config.json");
+    const nlohmann::json written = rapt::detail::generation_config_to_json(config);
+    T5Config again = config;
+    rapt::detail::read_generation_keys(again, written, "generation_config.json");
+    EXPECT_EQ(again.begin_token, config.begin_token) << written;
+    return config.begin_token;
+  };
+  const nlohmann::json pad = {{"pad_token_id", 5}};
+  EXPECT_EQ(begin(pad, {{"decoder_start_token_id", 8}}), Token(8));
+  EXPECT_EQ(begin(pad, {{"pad_token_id", 6}}), Token(6));
+  EXPECT_EQ(begin(pad, {{"eos_token_id", 1}}), Token(5));
+  EXPECT_EQ(begin(nlohmann::json::object(), {{"eos_token_id", 1}}), Token(0));  // T5's padding where no file names it
+  EXPECT_EQ(begin(pad, {{"pad_token_id", -1}}), Token());
 }
 
 TEST(T5, TiedMatricesMayBeInAFileSeveralTimes) {

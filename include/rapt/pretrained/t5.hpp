@@ -53,24 +53,16 @@ struct PretrainedFormat<T5Config> {
     key("pad_token_id", self.pad_token);
     if constexpr (std::is_const_v<Self>) {  // without the key transformers would pad with 0
       if (!self.pad_token) key.constant("pad_token_id", -1);
+    } else {
+      begin_with_padding(self);
     }
     key.must_be("is_encoder_decoder", true);
-  }
-  /// The tokens that both config.json and generation_config.json name.
-  template <class Self, class Visitor>
-  static void visit_token_keys(Self& self, const Visitor& key) {
-    key("decoder_start_token_id", self.begin_token);
-    key("eos_token_id", self.end_tokens);
-    if constexpr (!std::is_const_v<Self>) {
-      if (self.begin_token) return;
-      self.begin_token = self.pad_token;  // as Hugging Face's T5 does
-      key("pad_token_id", self.begin_token);
-    }
   }
   template <class Self, class Visitor>
   static void visit_generation_keys(Self& self, const Visitor& key) {
     visit_token_keys(self, key);
     key.unless_absent("pad_token_id", self.pad_token);
+    if constexpr (!std::is_const_v<Self>) begin_with_padding(self);
   }
 
   /// Folders of transformers 5 call the matrices tied even where they hold two; the scale tells them apart.
@@ -104,6 +96,17 @@ struct PretrainedFormat<T5Config> {
   static void apply_defaults_of_mt5(T5Config& config) {
     config.vocabulary = 250112, config.d_ff = 1024, config.encoder_layers = 8, config.heads = 6;
     config.scale_output = false;
+  }
+
+  /// The tokens that both config.json and generation_config.json name first.
+  template <class Self, class Visitor>
+  static void visit_token_keys(Self& self, const Visitor& key) {
+    key("decoder_start_token_id", self.begin_token);
+    key("eos_token_id", self.end_tokens);
+  }
+  /// A T5 that no file names a first token for begins with its padding token, as T5 was trained.
+  static void begin_with_padding(T5Config& config) {
+    if (!config.begin_token) config.begin_token = config.pad_token;
   }
 
   /// An absent number of decoder layers is that of the encoder's.
