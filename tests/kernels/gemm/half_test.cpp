@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "rapt/core/precision.hpp"
 #include "rapt/kernels/gemm/gemm.hpp"
 #include "tests/common/random.hpp"
 #include "tests/common/settings.hpp"
@@ -111,6 +112,25 @@ TEST(Half, ReadsWeightsWhereTheyLie) {
   kernels::gemm(kernels::as_is(x), packed, y);
   kernels::gemm(kernels::as_is(x), rounded, same);
   EXPECT_TRUE(same_bits(y, same));
+}
+
+TEST(Half, ManyRowsHaveTheBitsOfAProductWithTheWidenedWeights) {
+  const auto w = random_tensor<float>(Shape{600, 70}, 2), columns = random_tensor<float>(Shape{70, 40}, 1);
+  const PackedOperand<float> packed(kernels::transposed(w), kernels::store_bfloat16);
+  Tensor<float> held(w.shape());
+  for (Index j = 0; j < w.rows(); ++j) packed.read_column(j, held.row(j));
+  const rapt::Precision before = rapt::precision();
+  for (const rapt::Precision precision : {rapt::Precision::highest, rapt::Precision::high, rapt::Precision::medium}) {
+    rapt::set_precision(precision);
+    for (const Index rows : {40, 7}) {  // few rows that are not contiguous take the way of many rows
+      const auto x = kernels::transposed(columns).part(0, 0, rows, 70);
+      Tensor<float> y(Shape{rows, 600}), expected(Shape{rows, 600});
+      kernels::gemm(x, packed, y);
+      kernels::gemm(x, PackedOperand<float>(kernels::transposed(held)), expected);
+      EXPECT_LE(relative_error(y, expected), precision == rapt::Precision::highest ? 1e-6 : 0.0) << rows;
+    }
+  }
+  rapt::set_precision(before);
 }
 
 TEST(Half, SameBitsOnAnyNumberOfThreads) {

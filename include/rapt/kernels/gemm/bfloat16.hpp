@@ -56,6 +56,13 @@ using Floats = simd::Vector<float, 16>;
   bits = (x == x ? rounded : (raw | 0x400000u)) & 0xffff0000u;
 }
 
+/// pairs <- the bfloat16 in the upper halves of a's lanes, then of b's, which are depths 0 .. 15 and 16 .. 31.
+[[gnu::always_inline]] inline void join_depths(const Pairs& a, const Pairs& b, Pairs& pairs) {
+  using Halves = simd::Vector<std::uint16_t, 32>;
+  pairs = (Pairs)__builtin_shufflevector((Halves)a, (Halves)b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29,
+                                         31, 33, 35, 37, 39, 41, 43, 45, 47, 49, 51, 53, 55, 57, 59, 61, 63);
+}
+
 /// Rounds a square of 16 indices (rows of a left or columns of a right operand) x 32 depths to 16 x 16 pairs.
 ///
 /// Element (index i, depth p) is read from from[i * line + p], or from[i + p * line] with kAcross. The pairs are
@@ -82,10 +89,7 @@ template <bool kAcross, bool kByDepth>
       if constexpr (kAcross) {
         square[i] = (a >> 16) | b;
       } else {
-        using Halves = simd::Vector<std::uint16_t, 32>;
-        square[i] =
-            (Pairs)__builtin_shufflevector((Halves)a, (Halves)b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29,
-                                           31, 33, 35, 37, 39, 41, 43, 45, 47, 49, 51, 53, 55, 57, 59, 61, 63);
+        join_depths(a, b, square[i]);
       }
     }
     if constexpr (kAcross != kByDepth) simd::transpose(square);
@@ -163,6 +167,47 @@ template <bool kAcross, bool kByDepth, class Isa>
   }
 }
 
+/// Rounds `depth` consecutive numbers, a multiple of 32, to pairs; their residuals are written `plane` pairs behind,
+/// and with plane = 0 there are none.
+[[gnu::always_inline]] inline void pack_line(const float* from, Index depth, Pair* to, Index plane) {
+  for (Index p = 0; p < depth; p += 32, to += kPairBlock) {
+    Floats low, high;
+    simd::load(low, from + p);
+    simd::load(high, from + p + 16);
+    Pairs a, b, pairs;
+    round_to_bfloat16(low, a);
+    round_to_bfloat16(high, b);
+    join_depths(a, b, pairs);
+    simd::store(to, pairs);
+    if (plane == 0) continue;
+    low -= (Floats)a;
+    high -= (Floats)b;
+    round_to_bfloat16(low, a);
+    round_to_bfloat16(high, b);
+    join_depths(a, b, pairs);
+    simd::store(to + plane, pairs);
+  }
+}
+
+/// As pack_squares<false, false>, but one line after the other: memory is read and written in its order.
+[[gnu::always_inline]] inline void pack_lines(const SquareSource& source, const SquareDestination& to) {
+  const Index whole = source.depth / 32 * 32;
+  for (Index i = 0; i < round_up(source.indices, 16); ++i) {
+    Pair* const out = to.data + i * to.stride;
+    if (i >= source.indices) {
+      std::fill_n(out, pairs_of(source.depth), Pair{0});
+      if (to.plane != 0) std::fill_n(out + to.plane, pairs_of(source.depth), Pair{0});
+      continue;
+    }
+    const float* const from = source.data + i * source.line;
+    pack_line(from, whole, out, to.plane);
+    if (whole == source.depth) continue;
+    float padded[32] = {};
+    std::copy_n(from + whole, source.depth - whole, padded);
+    pack_line(padded, 32, out + whole / 2, to.plane);
+  }
+}
+
 }  // namespace detail
 
 /// Rounds a left operand to rows of pairs that are `stride` pairs apart. The number of rows is padded to a multiple of
@@ -174,10 +219,12 @@ inline void pack_pair_rows(const Operand<float>& a, Pair* to, Index stride, Inde
   const detail::SquareDestination pairs{
       .data = to, .stride = stride, .next_index = 16 * stride, .next_depth = kPairBlock, .plane = plane};
   simd::with_simd([&](auto isa) __attribute__((always_inline)) {
-    if (by_row) {
-      detail::pack_squares<false, false>(isa, source, pairs);
-    } else {
+    if (!by_row) {
       detail::pack_squares<true, false>(isa, source, pairs);
+    } else if constexpr (std::is_same_v<decltype(isa), simd::Avx512>) {
+      detail::pack_lines(source, pairs);
+    } else {
+      detail::pack_squares<false, false>(isa, source, pairs);
     }
   });
 }

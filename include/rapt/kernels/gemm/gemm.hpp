@@ -34,7 +34,27 @@ template <class T>
   return true;
 }
 
+/// The output of a product's cut of the depth at p: the bias is added with the first cut, the others add to what is
+/// there.
+template <class T>
+[[nodiscard]] BlockOutput<T> at_cut(BlockOutput<T> block, Index p) {
+  if (p > 0) block.bias = nullptr, block.accumulate = true;
+  return block;
+}
+
 }  // namespace detail
+
+/// c (+)= a b (+ bias) for operands that are both rounded to bfloat16 pairs, in the same number of planes: rows of a
+/// that many right operands are multiplied by are rounded once.
+inline void gemm(const PackedRows& a, const PackedOperand<float>& b, const TensorView<float>& c,
+                 const GemmOptions<float>& options) {
+  detail::for_product_blocks(b.geometry(), c, options,
+                             [&](Index i, Index some_rows, Index panel, const BlockOutput<float>& block) {
+                               for (Index p = 0; p < b.rows(); p += b.cut_depth()) {
+                                 multiply_pairs(a.part(i, p, some_rows), b, p, panel, detail::at_cut(block, p));
+                               }
+                             });
+}
 
 /// The columns of a packed operand that are unpacked at a time, for products with many rows.
 inline constexpr Index kUnpackedColumns = 256;
@@ -72,21 +92,8 @@ void gemm(const Operand<T>& a, const PackedOperand<T>& b, TensorView<std::type_i
   if constexpr (std::is_same_v<T, float>) {
     if (b.stored() != nullptr) return b.stored()->multiply(a, c, options);
   }
-  // The bias is added with the first cut of the depth; the other cuts add to what is there.
-  const auto at_cut = [](BlockOutput<T> block, Index p) {
-    if (p > 0) block.bias = nullptr, block.accumulate = true;
-    return block;
-  };
   if constexpr (std::is_same_v<T, float>) {
-    if (b.planes() > 0) {
-      const PackedRows left(a, b.planes());
-      const auto by_pairs = [&](Index i, Index some_rows, Index panel, const BlockOutput<T>& block) {
-        for (Index p = 0; p < depth; p += b.cut_depth()) {
-          multiply_pairs(left.part(i, p, some_rows), b, p, panel, at_cut(block, p));
-        }
-      };
-      return detail::for_product_blocks(b.geometry(), c, options, by_pairs);
-    }
+    if (b.planes() > 0) return gemm(PackedRows(a, b.planes()), b, c, options);
   }
   // Rows (or columns) of a that lie 2 KiB or more apart are copied together where they are read often enough to repay
   // it.
@@ -99,7 +106,7 @@ void gemm(const Operand<T>& a, const PackedOperand<T>& b, TensorView<std::type_i
     for (Index p = 0; p < depth; p += b.cut_depth()) {
       Operand<T> some = a.part(i, p, some_rows, b.depth_at(p));
       if (!buffer.empty()) some = compact(some, buffer.data());
-      multiply_panels(some, b.panels_at(p, panel), at_cut(block, p));
+      multiply_panels(some, b.panels_at(p, panel), detail::at_cut(block, p));
     }
   };
   detail::for_product_blocks(b.geometry(), c, options, by_panels);

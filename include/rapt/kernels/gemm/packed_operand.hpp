@@ -36,6 +36,12 @@ template <class T>
   return geometry;
 }
 
+/// The bfloat16 planes that operands are packed in at the precision in force: 0 where it multiplies float32 numbers.
+[[nodiscard]] inline Index planes_in_force() {
+  if (matrix_unit(precision()) == MatrixUnit::none) return 0;
+  return precision() == Precision::high ? 2 : 1;
+}
+
 /// A right operand b [rows, cols], packed once by all threads for any number of products.
 template <class T>
 class PackedOperand {
@@ -53,7 +59,7 @@ class PackedOperand {
     }
     if constexpr (std::is_same_v<T, float>) {
       unit_ = matrix_unit(precision());
-      planes_ = unit_ == MatrixUnit::none ? 0 : precision() == Precision::high ? 2 : 1;
+      planes_ = planes_in_force();
     }
     geometry_ = gemm_geometry<T>(unit_);
     panels_ = (cols_ + geometry_.panel_columns - 1) / geometry_.panel_columns;
@@ -94,9 +100,7 @@ class PackedOperand {
   [[nodiscard]] bool is_current() const {
     if (stored_ != nullptr) return true;
     if constexpr (std::is_same_v<T, float>) {
-      const MatrixUnit unit = matrix_unit(precision());
-      const Index planes = unit == MatrixUnit::none ? 0 : precision() == Precision::high ? 2 : 1;
-      if (unit != unit_ || planes != planes_) return false;
+      if (matrix_unit(precision()) != unit_ || planes_in_force() != planes_) return false;
     }
     return geometry_ == gemm_geometry<T>(unit_);
   }
