@@ -22,6 +22,7 @@
 #include "rapt/nn/freeze.hpp"
 #include "rapt/nn/linear.hpp"
 #include "rapt/optim/sgd.hpp"
+#include "rapt/train/snapshot.hpp"
 #include "rapt/train/step.hpp"
 #include "tests/common/expect_close.hpp"
 
@@ -126,21 +127,40 @@ TEST(LiveModel, RefusesWhatCannotBeCopied) {
   EXPECT_EQ(live.version(), 0);
 }
 
-TEST(LiveModel, FrozenParametersAreShared) {
+TEST(LiveModel, FrozenParametersAreKeptOnce) {
   LiveNumbers model;
   model.set(2);
   model.first.set_frozen(true);
   const std::size_t before = rapt::memory_stats().in_use;
   LiveNumbersModel live(model, 4);
-  EXPECT_LT(rapt::memory_stats().in_use - before, 4 * 2 * 300 * sizeof(float)) << "`first` has 2000 elements";
+  EXPECT_LT(rapt::memory_stats().in_use - before, (2000 + 4 * 2 * 300) * sizeof(float)) << "`first` has 2000 elements";
+  const float* const kept = live.read()->first.value().data();
   model.second.mutable_value().fill(3);
   ASSERT_TRUE(live.publish());
-  EXPECT_EQ(live.read()->first.value().data(), model.first.value().data());
+  EXPECT_EQ(live.read()->first.value().data(), kept);
   EXPECT_EQ(live.read()->second.value().data()[0], 3.f);
   model.first.set_frozen(false);
   rapt_test::expect_message<rapt::ValueError>([&] { (void)live.publish(); },
-                                              "first was frozen at construction, so that readers share it");
+                                              "first was frozen at construction, so that it is not published");
   EXPECT_EQ(live.version(), 1);
+}
+
+/// What trains a model also writes to its frozen parameters, such as `keep_best` in exchange for the best ones.
+TEST(LiveModel, FrozenParametersOfTheModelMayBeExchanged) {
+  LiveNumbers model;
+  model.set(2);
+  model.first.set_frozen(true);
+  LiveNumbersModel live(model);
+  const auto reading = live.read();
+  {
+    rapt::ParameterSnapshot<float> other(model);
+    model.first.mutable_value().fill(7);
+    other.swap_with(model);
+  }
+  model.first.mutable_value() = rapt::Tensor<float>(model.first.shape(), 5.f);
+  EXPECT_EQ(reading->first.value().data()[0], 2.f);
+  ASSERT_TRUE(live.publish());
+  EXPECT_EQ(live.read()->first.value().data()[0], 2.f);
 }
 
 /// A layer that is frozen and kept in eight bits alone, and one that is trained and packed.
@@ -310,7 +330,7 @@ TEST(LiveModel, ManyReadersSeeWholeVersionsInTheirOrder) {
 }
 
 /// The reader's answers must be those of the trained model at the moment of publishing, bit for bit. `shares`: the
-/// first layer is frozen and packed, so that the trainer and all readers use the same one.
+/// first layer is frozen and packed, so that all readers use the same one.
 void expect_answers_of_versions(bool shares) {
   constexpr std::size_t kReaders = 2;
   constexpr Index kVersions = 60;

@@ -5,10 +5,15 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <limits>
+#include <string>
 #include <vector>
 
+#include "rapt/autograd/grad_mode.hpp"
 #include "rapt/autograd/ops/gather_rows.hpp"
+#include "rapt/nn/freeze.hpp"
+#include "rapt/nn/linear.hpp"
 #include "rapt/optim/sgd.hpp"
 #include "rapt/train/snapshot.hpp"
 #include "tests/common/expect_close.hpp"
@@ -152,6 +157,23 @@ TEST(ParameterSnapshot, ChangesPlacesWithTheModel) {
   EXPECT_TRUE(rapt::ParameterSnapshot<double>().empty());
   rapt::ParameterSnapshot<double> none;
   EXPECT_THROW(none.swap_with(model), rapt::ShapeError);
+}
+
+TEST(ParameterSnapshot, LeavesWhatIsKeptInPackedFormAlone) {
+  rapt::Rng rng(1);
+  rapt::Linear<float> model(40, 8, rng);
+  rapt::freeze(model, "weight");
+  rapt::quantize_weights(model);
+  rapt::drop_unpacked_weights(model);
+  const rapt::Variable<float> x(rapt::Tensor<float>(rapt::Shape{2, 40}, 1.f));
+  const rapt::Inference scope;
+  const rapt::Tensor<float> weights = model(x).value();
+  rapt::ParameterSnapshot<float> before(model);
+  rapt::for_each_parameter(model, [](const std::string& name, rapt::Parameter<float>& parameter) {
+    if (name == "bias") parameter.mutable_value().fill(3);
+  });
+  before.swap_with(model);
+  EXPECT_TRUE(std::ranges::equal(model(x).value().values(), weights.values()));
 }
 
 }  // namespace

@@ -14,7 +14,7 @@
 /// it likes; it stays as it is. `publish` writes the model's parameters into a copy that nobody reads, and makes it the
 /// current one. Neither side waits for the other: `read` is one atomic addition, without a lock or a loop; `publish`
 /// returns false if readers still have all the other copies, and the next call brings what was learned meanwhile.
-/// Frozen parameters (nn/freeze.hpp) are not copied: the model and its copies share them and their packed forms.
+/// Parameters that are frozen at construction (nn/freeze.hpp) are kept once for all copies.
 ///
 /// How it is known that nobody reads a copy: an atomic word holds the number of the current copy and, beside it, how
 /// many readers have taken that copy since it became the current one. A reader adds one to the count and learns from
@@ -47,8 +47,8 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// Many threads may read while one thread trains the model and publishes. Knows the parameters that the model had at
 /// construction, as optimizers do. Only parameters are copied later: what else the model has stays as it was at
-/// construction. A parameter that is frozen at construction is shared and not copied: as long as this object lives, it
-/// must stay frozen and must not be written to, nor packed in another way.
+/// construction. Of a parameter that is frozen at construction, readers always have the value that it had then: it must
+/// stay frozen.
 template <Module M>
 class LiveModel {
   using T = typename M::ScalarType;
@@ -58,13 +58,16 @@ class LiveModel {
       for_each_parameter(model, [&](const std::string&, Parameter<T>& parameter) { parameters.push_back(&parameter); });
     }
 
-    /// `source` is parameter i of the model: shares it if it is frozen, and otherwise keeps its own packed as that is.
-    void follow(std::size_t i, const Variable<T>& source) {
-      Variable<T>& own = *parameters[i];
-      if (!source.requires_grad()) {
-        own = source;
-      } else if (is_kept_packed(source)) {
-        own.node()->packed()->keep(true, source.node()->packed()->format());
+    /// Keeps parameter i packed as `source` is, that of the model. A form that does not depend on the precision is the
+    /// same one.
+    void pack_as(std::size_t i, const Variable<T>& source) {
+      if (!is_kept_packed(source)) return;
+      const kernels::MatrixFormat format = source.node()->packed()->format();
+      PackedWeight<T>& own = *parameters[i]->node()->packed();
+      if (format != nullptr && !source.requires_grad()) {
+        own.keep(kernels::PackedOperand<T>(packed_operand(source)));
+      } else {
+        own.keep(true, format);
       }
     }
 
@@ -103,24 +106,31 @@ class LiveModel {
 
   /// Copies the model `copies` times; the first copy is the current one. With two copies, one reader that is slow holds
   /// up publishing; each further copy allows for another one. Throws ValueError for fewer than 2 or more than 256
-  /// copies, for a model that has trained parameters without elements (`drop_unpacked_weights`), which cannot be
-  /// copied, and for one that refers to the parameters of others, such as WithLora: an adapter goes live as a
-  /// LiveModel<Lora> beside a model that stays as it is. Copies keep packed what the model keeps packed at construction
-  /// (`pack_weights`); trained weights are packed anew by the first product after each publication.
+  /// copies, for a model that has parameters without elements (`drop_unpacked_weights`), which cannot be copied unless
+  /// they are frozen and in a format of their own (`quantize_weights`), and for one that refers to the parameters of
+  /// others, such as WithLora: an adapter goes live as a LiveModel<Lora> beside a model that stays as it is. Copies
+  /// keep packed what the model keeps packed at construction (`pack_weights`); trained weights are packed anew by the
+  /// first product after each publication. One copy more is there for a moment than in the end.
   explicit LiveModel(const M& model, Index copies = 3) {
     require(copies >= 2 && copies <= kMaxCopies, "live_model", "there must be 2 to ", kMaxCopies, " copies, not ",
             copies);
     for_each_parameter(model, [&](const std::string& name, const Parameter<T>& parameter) {
-      if (!parameter.is_frozen()) require_elements(parameter, name, "live_model");
-      sources_.emplace_back(name, parameter);
+      if (!parameter.is_frozen() || !is_kept_packed(parameter) || parameter.node()->packed()->format() == nullptr) {
+        require_elements(parameter, name, "live_model");
+      }
+      sources_.push_back({name, parameter, parameter.is_frozen()});
     });
     for (Index copy = 0; copy < copies; ++copy) {
       Copy& made = *copies_.emplace_back(std::make_unique<Copy>(model));
       for (std::size_t i = 0; i < sources_.size(); ++i) {
-        const auto& [name, source] = sources_[i];
-        require(made.parameters[i]->node() != source.node(), "live_model", name,
+        const Source& source = sources_[i];
+        require(made.parameters[i]->node() != source.parameter.node(), "live_model", source.name,
                 " is shared by the model and its copies: the model refers to parameters of another");
-        made.follow(i, source);
+        if (source.is_frozen && copy > 0) {
+          static_cast<Variable<T>&>(*made.parameters[i]) = *copies_.front()->parameters[i];
+        } else {
+          made.pack_as(i, source.parameter);
+        }
       }
     }
   }
@@ -144,10 +154,10 @@ class LiveModel {
     if (spare == copies_.end()) return false;
     Copy& next = **spare;
     for (std::size_t i = 0; i < sources_.size(); ++i) {
-      const auto& [name, source] = sources_[i];
-      if (is_shared(next, i)) {
+      const auto& [name, source, is_frozen] = sources_[i];
+      if (is_frozen) {
         require(!source.requires_grad(), "live_model", name,
-                " was frozen at construction, so that readers share it: it must stay frozen");
+                " was frozen at construction, so that it is not published: it must stay frozen");
         continue;
       }
       require_elements(source, name, "live_model");
@@ -155,8 +165,8 @@ class LiveModel {
                           source.shape(), ", at construction it had ", next.parameters[i]->shape());
     }
     for (std::size_t i = 0; i < sources_.size(); ++i) {
-      if (is_shared(next, i)) continue;
-      const Tensor<T>& value = sources_[i].second.value();
+      if (sources_[i].is_frozen) continue;
+      const Tensor<T>& value = sources_[i].parameter.value();
       std::copy_n(value.data(), value.size(), next.parameters[i]->mutable_value().data());
     }
     Copy& former = *copies_[published_];
@@ -171,9 +181,11 @@ class LiveModel {
   [[nodiscard]] Index version() const { return copies_[published_]->version; }
 
  private:
-  [[nodiscard]] bool is_shared(const Copy& copy, std::size_t i) const {
-    return copy.parameters[i]->node() == sources_[i].second.node();
-  }
+  struct Source {  // a parameter of the model
+    std::string name;
+    Variable<T> parameter;
+    bool is_frozen;  // at construction
+  };
 
   static constexpr Index kMaxCopies = 256;
   /// The current copy's number is the word's lowest byte; the count of readers above it does not overflow in the life
@@ -181,7 +193,7 @@ class LiveModel {
   static constexpr std::uint64_t kOneReader = 256;
   static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 
-  std::vector<std::pair<std::string, Variable<T>>> sources_;  // the model's own parameters
+  std::vector<Source> sources_;
   std::vector<std::unique_ptr<Copy>> copies_;
   std::size_t published_ = 0;  // the current copy's number, for `publish` alone
   alignas(64) mutable std::atomic<std::uint64_t> current_{0};

@@ -24,7 +24,7 @@ class ParameterSnapshot {
   [[nodiscard]] bool empty() const { return values_.empty(); }
 
   /// The model's parameters get these values, and this object theirs. Nothing is copied. The model must be the one of
-  /// the constructor, or have the same parameters.
+  /// the constructor, or have the same parameters. Frozen ones that are kept in packed form alone stay as they are.
   template <Module M>
   void swap_with(M& model) {
     std::size_t i = 0;
@@ -35,7 +35,9 @@ class ParameterSnapshot {
     });
     i = 0;
     for_each_parameter(model, [&](const std::string&, Parameter<T>& parameter) {
-      std::swap(parameter.mutable_value(), values_[i++]);
+      Tensor<T>& value = values_[i++];
+      if (!value.has_elements() && !parameter.value().has_elements()) return;
+      std::swap(parameter.mutable_value(), value);
       parameter.clear_grad();
     });
   }
