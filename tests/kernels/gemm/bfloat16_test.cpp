@@ -211,7 +211,7 @@ TEST(Bfloat16, ProductsRunOnAmxOnAnyThreads) {
       state.unit_was_set = true;
       Tensor<float> c(Shape{70, 45});
       const kernels::PackedOperand<float> packed(kernels::transposed(weight));
-      EXPECT_EQ(packed.unit(), unit);
+      EXPECT_EQ(packed.packing().unit, unit);
       kernels::gemm(kernels::as_is(a), packed, c, {.bias = bias.data()});
       return c;
     };

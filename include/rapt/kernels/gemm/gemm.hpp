@@ -42,19 +42,19 @@ template <class T>
   return block;
 }
 
-}  // namespace detail
-
-/// c (+)= a b (+ bias) for operands that are both rounded to bfloat16 pairs, in the same number of planes: rows of a
-/// that many right operands are multiplied by are rounded once.
-inline void gemm(const PackedRows& a, const PackedOperand<float>& b, const TensorView<float>& c,
-                 const GemmOptions<float>& options) {
-  detail::for_product_blocks(b.geometry(), c, options,
-                             [&](Index i, Index some_rows, Index panel, const BlockOutput<float>& block) {
-                               for (Index p = 0; p < b.rows(); p += b.cut_depth()) {
-                                 multiply_pairs(a.part(i, p, some_rows), b, p, panel, detail::at_cut(block, p));
-                               }
-                             });
+/// c (+)= a b (+ bias) for operands of the same packing, whose sizes have been checked: rows of a that many right
+/// operands are multiplied by are rounded once.
+inline void multiply_packed(const PackedRows& a, const PackedOperand<float>& b, const TensorView<float>& c,
+                            const GemmOptions<float>& options) {
+  for_product_blocks(b.geometry(), c, options,
+                     [&](Index i, Index some_rows, Index panel, const BlockOutput<float>& block) {
+                       for (Index p = 0; p < b.rows(); p += b.cut_depth()) {
+                         multiply_pairs(a.part(i, p, some_rows), b, p, panel, at_cut(block, p));
+                       }
+                     });
 }
+
+}  // namespace detail
 
 /// The columns of a packed operand that are unpacked at a time, for products with many rows.
 inline constexpr Index kUnpackedColumns = 256;
@@ -86,14 +86,16 @@ void gemm(const Operand<T>& a, const PackedOperand<T>& b, TensorView<std::type_i
   require<ShapeError>(options.first_column % kColumnStep == 0 && options.first_column + columns <= b.cols(), "gemm",
                       "columns ", options.first_column, " .. ", options.first_column + columns,
                       " of a packed operand [", b.rows(), ", ", b.cols(), "]");
-  require(b.stored() != nullptr || b.geometry() == gemm_geometry<T>(b.unit()), "gemm",
+  require(b.stored() != nullptr || b.geometry() == gemm_geometry<T>(b.packing().unit), "gemm",
           "the operand was packed for another instruction set");
   if (detail::is_trivial_product(depth, c, options)) return;
   if constexpr (std::is_same_v<T, float>) {
     if (b.stored() != nullptr) return b.stored()->multiply(a, c, options);
   }
   if constexpr (std::is_same_v<T, float>) {
-    if (b.planes() > 0) return gemm(PackedRows(a, b.planes()), b, c, options);
+    if (const Index planes = b.packing().planes; planes > 0) {
+      return detail::multiply_packed(PackedRows(a, planes), b, c, options);
+    }
   }
   // Rows (or columns) of a that lie 2 KiB or more apart are copied together where they are read often enough to repay
   // it.

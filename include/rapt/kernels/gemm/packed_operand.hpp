@@ -36,10 +36,20 @@ template <class T>
   return geometry;
 }
 
-/// The bfloat16 planes that operands are packed in at the precision in force: 0 where it multiplies float32 numbers.
-[[nodiscard]] inline Index planes_in_force() {
-  if (matrix_unit(precision()) == MatrixUnit::none) return 0;
-  return precision() == Precision::high ? 2 : 1;
+/// What float32 operands are packed for.
+struct Packing {
+  MatrixUnit unit = MatrixUnit::none;  ///< that multiplies them; `none`: float32 vectors
+  Index planes = 0;  ///< of bfloat16: 0 for float32, 1 for rounded numbers, 2 for rounded numbers and their residuals
+
+  friend bool operator==(const Packing&, const Packing&) = default;
+};
+
+/// That of the precision in force, which another thread may change at any time: ask once for a product.
+[[nodiscard]] inline Packing packing_in_force() {
+  const Precision now = precision();
+  const MatrixUnit unit = matrix_unit(now);
+  if (unit == MatrixUnit::none) return {};
+  return {.unit = unit, .planes = now == Precision::high ? 2 : 1};
 }
 
 /// A right operand b [rows, cols], packed once by all threads for any number of products.
@@ -49,47 +59,16 @@ class PackedOperand {
   PackedOperand() = default;
   /// In a format of its own, or in the one of the precision in force.
   explicit PackedOperand(const Operand<T>& b, MatrixFormat store = nullptr) : rows_(b.rows), cols_(b.cols) {
-    if (store != nullptr) {
-      if constexpr (std::is_same_v<T, float>) {
-        stored_ = store(b);
-      } else {
-        fail("packed_operand", "only float32 is kept in formats of 16 bits or less");
-      }
-      return;
+    if (store == nullptr) {
+      pack(b, packing_in_force());
+    } else if constexpr (std::is_same_v<T, float>) {
+      stored_ = store(b);
+    } else {
+      fail("packed_operand", "only float32 is kept in formats of 16 bits or less");
     }
-    if constexpr (std::is_same_v<T, float>) {
-      unit_ = matrix_unit(precision());
-      planes_ = planes_in_force();
-    }
-    geometry_ = gemm_geometry<T>(unit_);
-    panels_ = (cols_ + geometry_.panel_columns - 1) / geometry_.panel_columns;
-    if (rows_ == 0 || cols_ == 0) return;
-    const Index cuts = (rows_ + geometry_.depth - 1) / geometry_.depth, width = geometry_.panel_columns;
-    const Index grain = std::max<Index>(1, 16384 / (width * rows_));
-    if constexpr (std::is_same_v<T, float>) {
-      if (planes_ > 0) {
-        cut_depth_ = detail::round_up((rows_ + cuts - 1) / cuts, 2 * kPairBlock);
-        pairs_ = Tensor<Pair>(Shape{planes_, panels_ * width * pairs_of(rows_)});  // [planes][cuts][panels][pairs][32]
-        parallel_for(panels_, grain, [&](Index first, Index last) {
-          for (Index p = 0; p < rows_; p += cut_depth_) {
-            for (Index panel = first; panel < last; ++panel) {
-              const Index j = panel * width;
-              pack_pair_panel(b.part(p, j, depth_at(p), std::min(width, cols_ - j)), pairs_at(p, panel), plane());
-            }
-          }
-        });
-        return;
-      }
-    }
-    cut_depth_ = (rows_ + cuts - 1) / cuts;
-    data_ = Tensor<T>(Shape{panels_ * width, rows_});  // [cuts][panels][cut_depth][width]
-    parallel_for(panels_, grain, [&](Index first, Index last) {
-      for (Index p = 0; p < rows_; p += cut_depth_) {
-        const Index j = first * width;
-        pack_panels(b.part(p, j, depth_at(p), std::min(cols_, last * width) - j), values_at(p, first));
-      }
-    });
   }
+  /// For a product whose other operands have this packing.
+  PackedOperand(const Operand<T>& b, const Packing& packing) : rows_(b.rows), cols_(b.cols) { pack(b, packing); }
 
   /// A matrix that is stored already.
   explicit PackedOperand(std::shared_ptr<const StoredMatrix> stored) requires std::is_same_v<T, float>
@@ -100,9 +79,9 @@ class PackedOperand {
   [[nodiscard]] bool is_current() const {
     if (stored_ != nullptr) return true;
     if constexpr (std::is_same_v<T, float>) {
-      if (matrix_unit(precision()) != unit_ || planes_in_force() != planes_) return false;
+      if (packing_in_force() != packing_) return false;
     }
-    return geometry_ == gemm_geometry<T>(unit_);
+    return geometry_ == gemm_geometry<T>(packing_.unit);
   }
 
   [[nodiscard]] Index rows() const { return rows_; }
@@ -113,10 +92,7 @@ class PackedOperand {
   [[nodiscard]] const StoredMatrix* stored() const { return stored_.get(); }
   /// The format of its own, or null.
   [[nodiscard]] MatrixFormat format() const { return stored_ != nullptr ? stored_->format() : nullptr; }
-  /// The matrix unit that multiplies it, or `none` for products on float32 vectors.
-  [[nodiscard]] MatrixUnit unit() const { return unit_; }
-  /// The number of bfloat16 planes: 0 for float32, 1 for rounded numbers, 2 for rounded numbers and their residuals.
-  [[nodiscard]] Index planes() const { return planes_; }
+  [[nodiscard]] const Packing& packing() const { return packing_; }
   [[nodiscard]] Index cut_depth() const { return cut_depth_; }
   /// The depth of the cut that starts at row p.
   [[nodiscard]] Index depth_at(Index p) const { return std::min(cut_depth_, rows_ - p); }
@@ -129,7 +105,7 @@ class PackedOperand {
     const Index width = geometry_.panel_columns, panel = j / width, lane = j % width;
     for (Index p = 0; p < rows_; p += cut_depth_) {
       if constexpr (std::is_same_v<T, float>) {
-        if (planes_ > 0) {
+        if (packing_.planes > 0) {
           const PairPanel pairs = pair_panel(p, panel);
           const auto value = [&](Index k, Index plane) {
             const Pair pair = pairs.data[k / 2 * kPairColumns + lane + plane];
@@ -156,15 +132,47 @@ class PackedOperand {
   }
 
  private:
+  void pack(const Operand<T>& b, const Packing& packing) {
+    if constexpr (std::is_same_v<T, float>) packing_ = packing;
+    geometry_ = gemm_geometry<T>(packing_.unit);
+    panels_ = (cols_ + geometry_.panel_columns - 1) / geometry_.panel_columns;
+    if (rows_ == 0 || cols_ == 0) return;
+    const Index cuts = (rows_ + geometry_.depth - 1) / geometry_.depth, width = geometry_.panel_columns;
+    const Index grain = std::max<Index>(1, 16384 / (width * rows_));
+    if constexpr (std::is_same_v<T, float>) {
+      if (packing_.planes > 0) {
+        cut_depth_ = detail::round_up((rows_ + cuts - 1) / cuts, 2 * kPairBlock);
+        pairs_ = Tensor<Pair>(
+            Shape{packing_.planes, panels_ * width * pairs_of(rows_)});  // [planes][cuts][panels][pairs][32]
+        parallel_for(panels_, grain, [&](Index first, Index last) {
+          for (Index p = 0; p < rows_; p += cut_depth_) {
+            for (Index panel = first; panel < last; ++panel) {
+              const Index j = panel * width;
+              pack_pair_panel(b.part(p, j, depth_at(p), std::min(width, cols_ - j)), pairs_at(p, panel), plane());
+            }
+          }
+        });
+        return;
+      }
+    }
+    cut_depth_ = (rows_ + cuts - 1) / cuts;
+    data_ = Tensor<T>(Shape{panels_ * width, rows_});  // [cuts][panels][cut_depth][width]
+    parallel_for(panels_, grain, [&](Index first, Index last) {
+      for (Index p = 0; p < rows_; p += cut_depth_) {
+        const Index j = first * width;
+        pack_panels(b.part(p, j, depth_at(p), std::min(cols_, last * width) - j), values_at(p, first));
+      }
+    });
+  }
+
   [[nodiscard]] T* values_at(Index p, Index panel) { return const_cast<T*>(std::as_const(*this).panels_at(p, panel)); }
   [[nodiscard]] Pair* pairs_at(Index p, Index panel) {
     return const_cast<Pair*>(std::as_const(*this).pair_panel(p, panel).data);
   }
-  [[nodiscard]] Index plane() const { return planes_ == 2 ? pairs_.cols() : 0; }
+  [[nodiscard]] Index plane() const { return packing_.planes == 2 ? pairs_.cols() : 0; }
 
   Index rows_ = 0, cols_ = 0;
-  MatrixUnit unit_ = MatrixUnit::none;
-  Index planes_ = 0;
+  Packing packing_;
   GemmGeometry geometry_;
   Index panels_ = 0, cut_depth_ = 1;
   Tensor<T> data_;
@@ -209,11 +217,11 @@ inline void multiply_pairs(const PairRows& a, const PackedOperand<float>& b, Ind
                        [&](Index panel, const auto& block) { multiply(a, b.pair_panel(p, panel), block); });
   };
 #if defined(__x86_64__)
-  if (b.unit() == MatrixUnit::amx) {
+  if (b.packing().unit == MatrixUnit::amx) {
     const detail::Tiles tiles;
     return walk(multiply_pairs_amx);
   }
-  if (b.unit() == MatrixUnit::avx512_bf16) return walk(multiply_pairs_avx512);
+  if (b.packing().unit == MatrixUnit::avx512_bf16) return walk(multiply_pairs_avx512);
 #endif
   walk(multiply_pairs_portable);
 }

@@ -27,10 +27,10 @@ void multiply_stored_columns(const StoredMatrix& b, const Operand<float>& a, con
                  GemmOptions<float>{.accumulate = options.accumulate, .bias = bias_at(j)});
       });
     };
-    if (const Index planes = planes_in_force(); planes > 0) {
-      const PackedRows left(a, planes);
+    if (const Packing packing = packing_in_force(); packing.planes > 0) {
+      const PackedRows left(a, packing.planes);
       return by_columns([&](const Operand<float>& right, const TensorView<float>& some, const auto& some_options) {
-        gemm(left, PackedOperand<float>(right), some, some_options);
+        multiply_packed(left, PackedOperand<float>(right, packing), some, some_options);
       });
     }
     return by_columns([&](const Operand<float>& right, const TensorView<float>& some, const auto& some_options) {
