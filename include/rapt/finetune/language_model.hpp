@@ -188,7 +188,8 @@ JobSummary finetune_answers(const FinetuneOptions& options) {
     return answer_batch(held_out, numbers);
   });
   for (const std::string& right : validation.right) fingerprint.add(right + "\n");
-  const GenerationDefaults search = measured_search(options.model, validation.longest, position_limit(model));
+  const GenerationDefaults search =
+      measured_search(options.model, validation.measure, validation.longest, position_limit(model));
   return tune(model, batches, options,
               TuningTask<LanguageBatch>{
                   .adapter_task = "CAUSAL_LM",

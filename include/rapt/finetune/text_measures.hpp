@@ -65,15 +65,16 @@ inline void add_text_scores(Measurement& found, const std::string& measure, cons
 }
 
 /// The search by which a model is measured: the folder's, but without chance, with at most so many new tokens, and with
-/// contexts that are no longer than `longest_context`, if the model has such a limit. Throws ValueError, and IoError
-/// that names the file, for settings of the folder that no search can do.
-[[nodiscard]] inline GenerationDefaults measured_search(const std::filesystem::path& folder, Index most_tokens,
-                                                        std::optional<Index> longest_context) {
+/// contexts that are no longer than `longest_context`, if the model has such a limit. Throws IoError that names the
+/// file for settings that cannot be read, and, if `measure` is one of generated texts, ValueError for settings that no
+/// search can do.
+[[nodiscard]] inline GenerationDefaults measured_search(const std::filesystem::path& folder, std::string_view measure,
+                                                        Index most_tokens, std::optional<Index> longest_context) {
   GenerationDefaults search = GenerationSettings(folder).defaults(
       {{"do_sample", false}, {"num_return_sequences", 1}, {"max_new_tokens", most_tokens}});
   for (GenerationOptions* options : {&search.beam.generation, &search.sampling.generation}) {
     if (longest_context) options->max_total_length = *longest_context;
-    options->validate(folder.string());
+    if (measure != "loss") options->validate(folder.string());
   }
   return search;
 }

@@ -105,7 +105,8 @@ JobSummary finetune_text_to_text(const FinetuneOptions& options, const TextToTex
   const TokenId around[] = {of_pairs.begin, of_pairs.end};
   fingerprint.add(std::span<const TokenId>(around));
   // No target with its end has more tokens than the decoder has positions.
-  const GenerationDefaults search = measured_search(options.model, validation.longest, std::nullopt);
+  const GenerationDefaults search =
+      measured_search(options.model, validation.measure, validation.longest, std::nullopt);
   return tune(model, batches, options,
               TuningTask<TranslationBatch>{
                   .adapter_task = "SEQ_2_SEQ_LM",
