@@ -65,6 +65,7 @@ class Worker {
     } else if (name == "run") {
       return run(command);
     } else if (name == "learned") {
+      rapt::require(learned_.has_value(), "worker", "no unigram model was learned");
       rapt::save_sentencepiece_model(command.at("path").get<std::string>(), learned_.value());
     } else {
       rapt::fail("worker", "unknown command ", std::string_view(name));

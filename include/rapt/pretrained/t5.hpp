@@ -98,7 +98,7 @@ struct PretrainedFormat<T5Config> {
     config.scale_output = false;
   }
 
-  /// The tokens that both config.json and generation_config.json name first.
+  /// The keys of tokens that both config.json and generation_config.json have.
   template <class Self, class Visitor>
   static void visit_token_keys(Self& self, const Visitor& key) {
     key("decoder_start_token_id", self.begin_token);
