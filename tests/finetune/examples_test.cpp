@@ -156,16 +156,18 @@ TEST_F(FinetuneExamples, WhatHasNoTokensIsRefusedWithItsLine) {
 
 TEST_F(FinetuneExamples, SearchesOfMeasurementsKeepToThePositions) {
   std::ofstream(folder_ / "config.json") << R"({"model_type": "gpt2", "n_positions": 16, "max_length": 50})";
-  const auto search = rapt::detail::measured_search(folder_, 9, Index{16});
+  const auto search = rapt::detail::measured_search(folder_, "bleu", 9, Index{16});
   for (const auto* options : {&search.beam.generation, &search.sampling.generation}) {
     EXPECT_EQ(options->max_length, 9);
     EXPECT_EQ(options->max_total_length, 16);
   }
-  const auto unlimited = rapt::detail::measured_search(folder_, 9, std::nullopt);
+  const auto unlimited = rapt::detail::measured_search(folder_, "bleu", 9, std::nullopt);
   EXPECT_GT(unlimited.beam.generation.max_total_length, 1000);
   std::ofstream(folder_ / "config.json") << R"({"model_type": "gpt2", "min_new_tokens": 12})";
-  rapt_test::expect_message<rapt::ValueError>([&] { (void)rapt::detail::measured_search(folder_, 9, Index{16}); },
-                                              "min_length 12 is more than max_length 9");
+  rapt_test::expect_message<rapt::ValueError>(
+      [&] { (void)rapt::detail::measured_search(folder_, "bleu", 9, Index{16}); },
+      "min_length 12 is more than max_length 9");
+  EXPECT_NO_THROW((void)rapt::detail::measured_search(folder_, "loss", 9, Index{16})) << "nothing is generated";
 }
 
 TEST_F(FinetuneExamples, NewPartsHaveTheValuesOfAModelThatIsAllNew) {
