@@ -18,9 +18,11 @@
 #include <rapt/pretrained/gpt.hpp>
 #include <rapt/pretrained/image_gpt.hpp>
 #include <rapt/pretrained/llama.hpp>
+#include <rapt/pretrained/mae.hpp>
 #include <rapt/pretrained/marian.hpp>
 #include <rapt/pretrained/modern_bert.hpp>
 #include <rapt/pretrained/t5.hpp>
+#include <rapt/pretrained/transformer_xl.hpp>
 #include <rapt/pretrained/vit.hpp>
 #include <rapt/pretrained/whisper.hpp>
 #include <string>
@@ -60,7 +62,8 @@ int main(int argc, char** argv) {
   }
   try {
     export_one_of<rapt::Bert, rapt::ModernBert, rapt::Gpt, rapt::Llama, rapt::Gemma, rapt::Marian, rapt::Bart, rapt::T5,
-                  rapt::Vit, rapt::Deit, rapt::Beit, rapt::ImageGpt, rapt::Clip, rapt::Whisper>(argv[1], argv[2]);
+                  rapt::Vit, rapt::Deit, rapt::Beit, rapt::Mae, rapt::ImageGpt, rapt::Clip, rapt::Whisper,
+                  rapt::TransformerXl>(argv[1], argv[2]);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 1;

@@ -17,6 +17,7 @@
 #include <stdexcept>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "rapt/core/index.hpp"
@@ -268,6 +269,10 @@ class OnnxModel {
       }
       return;
     }
+    if (node.op == "TopK") {
+      std::tie(values[node.outputs.at(0)], values[node.outputs.at(1)]) = smallest(node, in);
+      return;
+    }
     OnnxTensor result = computed(node, in);
     if (OnnxTensor::count(result.dims) != std::ssize(result.values)) throw std::runtime_error(node.op + ": sizes");
     values[node.outputs.at(0)] = std::move(result);
@@ -345,6 +350,14 @@ class OnnxModel {
         for (Index i = 0; i < size; ++i) rapt::at(row, i) /= sum;
       });
     }
+    if (op == "LogSoftmax") {
+      return by_rows(x, [](double* row, Index size) {
+        const double most = *std::max_element(row, row + size);
+        double sum = 0;
+        for (Index i = 0; i < size; ++i) sum += std::exp(rapt::at(row, i) - most);
+        for (Index i = 0; i < size; ++i) rapt::at(row, i) -= most + std::log(sum);
+      });
+    }
     if (op == "LayerNormalization") {
       return by_rows(x, [&](double* row, Index size) {
         const auto n = static_cast<double>(size);
@@ -398,6 +411,20 @@ class OnnxModel {
       out.dims.insert(out.dims.erase(place), in[1]->dims.begin(), in[1]->dims.end());
       return out;
     }
+    if (op == "GatherND") {  // rows of each element of the batch
+      if (node.integer("batch_dims", 0) != 1 || x.rank() != 3 || in[1]->rank() != 3 || in[1]->dims[2] != 1) {
+        throw std::runtime_error("GatherND of anything but rows by one number in a batch");
+      }
+      OnnxTensor out{{x.dims[0], in[1]->dims[1], x.dims[2]}, {}};
+      const std::vector<Index> numbers = indices(*in[1]);
+      for (Index i = 0; i < std::ssize(numbers); ++i) {
+        const Index row = rapt::at(numbers, i);
+        if (row < 0 || row >= x.dims[1]) throw std::runtime_error("GatherND outside of an axis");
+        const auto from = x.values.begin() + (i / out.dims[1] * x.dims[1] + row) * x.dims[2];
+        out.values.insert(out.values.end(), from, from + x.dims[2]);
+      }
+      return out;
+    }
     if (op == "Slice") {
       const Index axis = indices(*in[3]).at(0), size = around(x.dims, axis).size;
       return taken(x, axis, counted(indices(*in[1]).at(0), std::min(indices(*in[2]).at(0), size)));
@@ -408,6 +435,27 @@ class OnnxModel {
     throw std::runtime_error("the evaluator has no operator " + op);
   }
 
+  /// The smallest elements of each row in ascending order, and their places, of equal ones the first first.
+  [[nodiscard]] static std::pair<OnnxTensor, OnnxTensor> smallest(const Node& node,
+                                                                  const std::vector<const OnnxTensor*>& in) {
+    const OnnxTensor& x = *in[0];
+    const Index count = indices(*in[1]).at(0), size = x.dims.back();
+    if (node.integer("axis", 0) != -1 || node.integer("largest", 1) != 0 || node.integer("sorted", 1) != 1) {
+      throw std::runtime_error("TopK of another axis, of the largest or without order");
+    }
+    OnnxTensor values{x.dims, {}}, places{x.dims, {}};
+    values.dims.back() = places.dims.back() = count;
+    for (Index begin = 0; begin < std::ssize(x.values); begin += size) {
+      std::vector<Index> order = counted(begin, begin + size);
+      std::stable_sort(order.begin(), order.end(),
+                       [&](Index i, Index j) { return rapt::at(x.values, i) < rapt::at(x.values, j); });
+      for (Index i = 0; i < count; ++i) {
+        values.values.push_back(rapt::at(x.values, rapt::at(order, i)));
+        places.values.push_back(static_cast<double>(rapt::at(order, i) - begin));
+      }
+    }
+    return {std::move(values), std::move(places)};
+  }
   [[nodiscard]] static OnnxTensor transposed(const OnnxTensor& x, const std::vector<double>& axes) {
     OnnxTensor out = x;
     std::vector<Index> steps(axes.size(), 1);  // in x, of each axis of the result

@@ -96,6 +96,9 @@ def check_encoder(graph, run, differences):
         inputs = {"pixel_values": run["input/pixel_values"]}
         if "bool_masked_pos" in graph.inputs:
             inputs["bool_masked_pos"] = run["input/bool_masked_pos"].reshape(2, -1) != 0
+        if "noise" in graph.inputs:  # masked autoencoders
+            inputs["noise"] = run["input/noise"]
+            expected["ids_restore"] = np.argsort(np.argsort(inputs["noise"], axis=1), axis=1)
         if "input_ids" in graph.inputs:  # CLIP
             texts = split(run["input/input_ids"], run["input/input_ids.splits"])
             inputs["input_ids"], inputs["attention_mask"] = padded(texts)
@@ -155,6 +158,36 @@ class Causal:
     def select(self, rows):
         self.past = {n: v[rows] for n, v in self.past.items()}
         self.mask = self.mask[rows]
+
+
+class Segments:
+    """A Transformer-XL: every text has mems of its own length, so that texts are fed one by one."""
+
+    def __init__(self, graph, texts, zeros):
+        self.graph, self.next = graph, np.array([t[-1] for t in texts])
+        self.mems = [self.begin(graph, 1, zeros) for _ in texts]
+        for row, text in enumerate(texts):
+            if len(text) > 1:
+                self.feed(row, text[:-1])
+
+    @staticmethod
+    def begin(graph, rows, zeros):
+        return {n: np.zeros((rows, zeros, s[2]), np.float32) for n, s in graph.inputs.items() if n.startswith("mems")}
+
+    @staticmethod
+    def left(results):
+        return {n.replace("new_mems", "mems"): v for n, v in results.items() if n != "logits"}
+
+    def feed(self, row, ids):
+        results = self.graph(input_ids=np.array([ids], np.int64), **self.mems[row])
+        self.mems[row] = self.left(results)
+        return results["logits"][0, -1]
+
+    def step(self, tokens):
+        return np.stack([self.feed(row, [token]) for row, token in enumerate(tokens)])
+
+    def select(self, rows):
+        self.mems = [self.mems[row] for row in rows]
 
 
 class EncoderDecoder:
@@ -254,6 +287,22 @@ def check_steps(make_state, texts, expected, differences):
             differences.compare(state.step([token])[0], expected[i][j], f"logits of token {j} of text {i}, step by step")
 
 
+def check_segments(graph, run, differences):
+    texts = split(run["input/input_ids"], run["input/input_ids.splits"])
+    zeros = int(run["marks/zeros"][0])
+    logits = graph(input_ids=padded(texts)[0], **Segments.begin(graph, len(texts), zeros))["logits"]
+    compare_rows(logits, run["output/logits"], [len(t) for t in texts], differences, "logits")
+    check_steps(
+        lambda t: Segments(graph, t, zeros), texts, split(run["input/steps"], run["input/input_ids.splits"]), differences
+    )
+    # Two segments of all texts in one call are those of each text.
+    ids = np.array([t[: min(map(len, texts))] for t in texts], np.int64)
+    first = graph(input_ids=ids[:, :-1], **Segments.begin(graph, len(texts), zeros))
+    second = graph(input_ids=ids[:, -1:], **Segments.left(first))
+    alone = Segments(graph, list(ids), zeros).step(ids[:, -1])
+    differences.compare(second["logits"][:, 0], alone, "logits of a second segment")
+
+
 def check_pairs(graphs, run, differences):
     encoder, first, later = graphs
     if "input_features" in encoder.inputs:  # Whisper
@@ -313,6 +362,9 @@ def check_model(folder):
                 expected = split(run["output/logits"], run["input/input_ids.splits"])
                 check_steps(lambda t: Causal(graph, t), texts, expected, differences)
             make_state = lambda texts: Causal(graph, texts)
+        elif "mems.0" in known["model.onnx"].inputs:
+            check_segments(graphs["model.onnx"], run, differences)
+            make_state = lambda texts: Segments(graphs["model.onnx"], texts, int(run["marks/zeros"][0]))
         else:
             check_encoder(graphs["model.onnx"], run, differences)
             make_state = None

@@ -1,15 +1,20 @@
 /// \file
 /// Graphs of vision models, evaluated, against the models.
-// covers: onnx/beit.hpp, onnx/clip.hpp
+// covers: onnx/beit.hpp, onnx/clip.hpp, onnx/mae.hpp
 #include "rapt/onnx/vit.hpp"
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <span>
 #include <string>
+#include <tuple>
 #include <vector>
 
+#include "rapt/data/patch_masking.hpp"
 #include "rapt/onnx/beit.hpp"
 #include "rapt/onnx/clip.hpp"
+#include "rapt/onnx/mae.hpp"
 
 #include "tests/common/onnx_case.hpp"
 
@@ -87,6 +92,39 @@ TEST_F(OnnxVit, Beit) {
   config.labels = {"a", "b"};
   const auto labels = rapt_test::onnx_model<rapt::Beit<float>>(config);
   rapt_test::expect_close(labels(images_).value(), run(labels).at("logits").values, kOnnxTolerance);
+}
+
+TEST_F(OnnxVit, Mae) {
+  auto config = small_images<rapt::MaeConfig>();
+  config.decoder_width = 12, config.decoder_layers = 1, config.decoder_heads = 3, config.decoder_d_ff = 10;
+  OnnxTensor noise = OnnxTensor::zeros({3, 12});
+  for (std::size_t i = 0; i < 36; ++i) noise.values[i] = static_cast<double>((i % 12 * 5 + i / 12) % 11);  // two equal
+  for (const double ratio : {0.6, 0.0}) {
+    config.mask_ratio = ratio, config.normalise_pixels = ratio > 0, config.decoder = true;
+    const auto mask = rapt::mask_by_noise(std::span<const double>(noise.values), 12, ratio);
+    const auto model = rapt_test::onnx_model<rapt::Mae<float>>(config);
+    const auto results = run(model, {{"noise", noise}});
+    rapt_test::expect_close(model(images_, mask).value(), results.at("logits").values, kOnnxTolerance);
+    EXPECT_EQ(results.at("logits").dims, (std::vector<rapt::Index>{3, 12, 12}));
+    rapt_test::expect_close(model.reconstruct(images_, mask).pixels(), results.at("reconstruction").values,
+                            kOnnxTolerance);
+    EXPECT_EQ(results.at("reconstruction").dims, (std::vector<rapt::Index>{3, 2, 8, 9}));
+    std::vector<double> is_hidden(36);
+    for (const std::int32_t patch : mask.masked()) rapt::at(is_hidden, patch) = 1;
+    EXPECT_EQ(results.at("mask").values, is_hidden);
+    for (rapt::Index k = 0; k < std::ssize(mask.visible()); ++k) {
+      const rapt::Index kept = mask.visible_splits().length(0);
+      EXPECT_EQ(rapt::at(results.at("ids_restore").values, rapt::at(mask.visible(), k)), static_cast<double>(k % kept));
+    }
+    config.decoder = false;
+    const auto encoder = rapt_test::onnx_model<rapt::Mae<float>>(config);
+    rapt_test::expect_close(encoder.hidden(images_, mask).value(),
+                            run(encoder, {{"noise", noise}}).at("last_hidden_state").values, kOnnxTolerance);
+  }
+  config.mask_ratio = 0.95;
+  rapt_test::expect_message<rapt::ValueError>(
+      [&] { std::ignore = rapt::onnx::export_onnx(rapt_test::onnx_model<rapt::Mae<float>>(config), folder()); },
+      "[onnx] of 12 patches none is visible when 0.95 of them are hidden");
 }
 
 TEST_F(OnnxVit, Clip) {

@@ -1,15 +1,14 @@
 /// \file
-/// Multi-head attention (nn/attention.hpp) as ONNX operators, with any option of MultiHeadAttentionOptions but
-/// encodings of distances.
+/// Multi-head attention (nn/attention.hpp) as ONNX operators, with any option of MultiHeadAttentionOptions.
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <utility>
 #include <variant>
 #include <vector>
 
-#include "rapt/core/error.hpp"
 #include "rapt/core/index.hpp"
 #include "rapt/nn/attention.hpp"
 #include "rapt/onnx/layers.hpp"
@@ -22,11 +21,20 @@ struct KeysValues {
   Value keys = {}, values = {};
 };
 
+/// What layers that score by distance (RelativePositionEncoding) share.
+struct DistanceInputs {
+  Value encodings = {};      ///< of the distances T - 1 .. 0   // [1, T, D]
+  Value content_bias = {};   ///< u [H, d_k] of layers that have none of their own
+  Value position_bias = {};  ///< w [H, d_k] of such layers
+};
+
 /// What one call of self-attention brings.
 struct SelfAttentionInputs {
-  Value bias = {};           ///< added to scores, [B, 1, L, T] or what broadcasts to it; undefined: nothing
-  RotaryAngles rotary = {};  ///< of the queries' positions, if the layer's are rotary
-  KeysValues past = {};      ///< of the tokens before; undefined: none
+  Value bias = {};                ///< added to scores, [B, 1, L, T] or what broadcasts to it; undefined: nothing
+  RotaryAngles rotary = {};       ///< of the queries' positions, if the layer's are rotary
+  DistanceInputs distances = {};  ///< if the layer scores by distance
+  KeysValues past = {};           ///< of the tokens before; undefined: none
+  Value source = {};  ///< what keys and values are made of, the rows before x and x itself [B, T, D]; undefined: x
 };
 
 /// The result [B, L, D] of self-attention, and keys and values for the next call.
@@ -38,16 +46,15 @@ struct SelfAttention {
 /// Multi-head attention of the parameters `name`.<...>, whose operators it adds to a graph.
 class AttentionLayer {
  public:
-  /// Throws ValueError for positions that graphs cannot express.
   AttentionLayer(ModelGraph& graph, std::string name, const MultiHeadAttentionOptions& options)
-      : graph_(graph), name_(std::move(name)), options_(rapt::detail::with_defaults(options)) {
-    require(!std::holds_alternative<RelativePositionEncoding>(options_.positions), "onnx", name_,
-            ": attention that scores encodings of distances cannot be exported");
-  }
+      : graph_(graph), name_(std::move(name)), options_(rapt::detail::with_defaults(options)) {}
 
   /// Self-attention of x [B, L, D].
   [[nodiscard]] SelfAttention operator()(const Value& x, const SelfAttentionInputs& inputs) const {
-    const std::vector<Value> parts = project(x, 0, 3);
+    std::vector<Value> parts = project(x, 0, inputs.source.is_defined() ? 1 : 3);
+    if (inputs.source.is_defined()) {
+      for (const Value& part : project(inputs.source, 1, 2)) parts.push_back(part);
+    }
     Value queries = heads(parts[0], options_.heads), keys = heads(parts[1], options_.key_value_heads),
           values = heads(parts[2], options_.key_value_heads);
     if (const auto& norm = options_.query_key_norm) {
@@ -62,7 +69,17 @@ class AttentionLayer {
       keys = graph_.apply("Concat", {inputs.past.keys, keys}, {{"axis", std::int64_t{2}}});
       values = graph_.apply("Concat", {inputs.past.values, values}, {{"axis", std::int64_t{2}}});
     }
-    return {attend(queries, {keys, values}, inputs.bias), {keys, values}};
+    if (!std::holds_alternative<RelativePositionEncoding>(options_.positions)) {
+      return {attend(queries, {keys, values}, inputs.bias), {keys, values}};
+    }
+    const auto with = [&](const char* own, const Value& shared) {  // [B, H, L, d_k]
+      const Value vectors = graph_.has(name_ + own) ? graph_.weight(name_ + own) : shared;
+      return graph_.apply("Add", {queries, graph_.apply("Unsqueeze", {vectors, graph_.integers({1})})});
+    };
+    const Value by_distance = distance_scores(with(".position_bias", inputs.distances.position_bias),
+                                              inputs.distances.encodings, graph_.size(x, 1));
+    return {attend(with(".content_bias", inputs.distances.content_bias), {keys, values}, inputs.bias, by_distance),
+            {keys, values}};
   }
 
   /// Keys and values of an encoder's output [B, S, D].
@@ -115,12 +132,42 @@ class AttentionLayer {
     return graph_.apply("Reshape", {copies, graph_.integers({0, options_.heads, -1, columns})});
   }
 
+  /// scale * q_i r_(M + i - j) for query i behind M of the T keys j, with the projected encodings r of the distances
+  /// T - 1 .. 0; scores of keys behind the query, which it may not attend to, mean nothing
+  ///   // [B, H, L, T] from queries [B, H, L, d_k], encodings [1, T, D] and L [1]
+  [[nodiscard]] Value distance_scores(const Value& queries, const Value& encodings, const Value& length) const {
+    const Value projected = heads(linear(graph_, encodings, name_ + ".position_proj"), options_.heads);
+    const Value all =
+        graph_.apply("MatMul", {scaled(queries), transposed(projected)});  // key j in column L - 1 - i + j
+    // With one more column in front, the numbers but the first L are rows of T again, in each of which key j is in
+    // column j (the paper's appendix B).
+    const Value zero = graph_.integers({0}), one = graph_.integers({1}), last = graph_.integers({3});
+    const Attribute columns = {"axis", std::int64_t{3}}, sizes = {"axis", std::int64_t{0}};
+    const Value wider = graph_.apply("Concat", {graph_.apply("Slice", {all, zero, one, last}), all}, {columns});
+    const Value by_length = graph_.apply("Concat", {graph_.integers({0, 0, -1}), length}, {sizes});
+    const Value rows = graph_.apply("Reshape", {wider, by_length});  // [B, H, T + 1, L]
+    const Value end = graph_.integers({std::numeric_limits<std::int64_t>::max()});
+    const Value shifted = graph_.apply("Slice", {rows, one, end, graph_.integers({2})});
+    return graph_.apply(
+        "Reshape",
+        {shifted, graph_.apply("Concat", {graph_.integers({0, 0}), length, graph_.integers({-1})}, {sizes})});
+  }
+
+  [[nodiscard]] Value scaled(const Value& queries) const {
+    return options_.scale == 1 ? queries : graph_.apply("Mul", {queries, graph_.number(options_.scale)});
+  }
+  /// [B, H, d, T] from [B, H, T, d]
+  [[nodiscard]] Value transposed(const Value& keys) const {
+    return graph_.apply("Transpose", {keys}, {{"perm", std::vector<std::int64_t>{0, 1, 3, 2}}});
+  }
+
   /// The heads, concatenated, times W^O   // [B, L, D] from queries [B, H, L, d_k]
-  [[nodiscard]] Value attend(const Value& queries, const KeysValues& source, const Value& bias) const {
-    const Value keys = graph_.apply("Transpose", {repeated(source.keys, options_.head_dim)},
-                                    {{"perm", std::vector<std::int64_t>{0, 1, 3, 2}}});
-    const Value scaled = options_.scale == 1 ? queries : graph_.apply("Mul", {queries, graph_.number(options_.scale)});
-    Value scores = graph_.apply("MatMul", {scaled, keys});  // [B, H, L, T]
+  /// `by_distance` [B, H, L, T], if defined, is added to the scores before the soft cap, `bias` behind it.
+  [[nodiscard]] Value attend(const Value& queries, const KeysValues& source, const Value& bias,
+                             const Value& by_distance = {}) const {
+    const Value keys = transposed(repeated(source.keys, options_.head_dim));
+    Value scores = graph_.apply("MatMul", {scaled(queries), keys});  // [B, H, L, T]
+    if (by_distance.is_defined()) scores = graph_.apply("Add", {scores, by_distance});
     if (options_.soft_cap > 0) {
       const Value cap = graph_.number(options_.soft_cap);
       scores = graph_.apply("Mul", {graph_.apply("Tanh", {graph_.apply("Div", {scores, cap})}), cap});

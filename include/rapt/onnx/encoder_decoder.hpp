@@ -170,12 +170,62 @@ inline std::vector<std::filesystem::path> export_onnx(const Marian<float>& model
   return write_encoder_decoder(model, encoder_decoder_model(model.config().transformer()), folder, options);
 }
 
-/// See `write_encoder_decoder`. Throws ValueError for a model with a classification head.
+/// Scores [B, labels] of a BART's labels for sources ids [B, S] that are padded behind: the decoder reads the source
+/// without its last token, and the head reads the decoder at the place of the source's last end token.
+inline Value bart_class_logits(ModelGraph& graph, const BartConfig& config, const TextInputs& inputs) {
+  require(!config.end_tokens.empty(), "onnx",
+          "a classification head of bart reads at an end token, and the config names none");
+  const EncoderDecoderModel model = encoder_decoder_model(config.transformer());
+  const Value x = model.embed_source(graph, inputs.ids, inputs.positions);
+  const Value encoder_output = run_stack(graph, model.encoder, inputs.encoder_call(), x).hidden;
+
+  const Value one = graph.integers({1});
+  Value begin =
+      graph.apply("Expand", {graph.integer(config.begin_token),
+                             graph.apply("Concat", {graph.size(inputs.ids, 0), one}, {{"axis", std::int64_t{0}}})});
+  if (config.family == BartFamily::mbart) {  // the last token, which is the language's
+    const Value length = graph.apply("ReduceSum", {inputs.attention_mask, one});  // [B, 1]
+    const Value last = graph.apply("Equal", {inputs.positions, graph.apply("Sub", {length, graph.integer(1)})});
+    begin = graph.apply("ReduceSum", {graph.apply("Where", {last, inputs.ids, graph.integer(0)}), one});
+  }
+  const Value last_place = graph.apply("Sub", {inputs.places.queries, graph.integer(1)});
+  const Value before_last = graph.apply("Slice", {inputs.ids, graph.integers({0}), last_place, one});
+  const Value target = graph.apply("Concat", {begin, before_last}, {{"axis", std::int64_t{1}}});
+  const StackCall call{.places = inputs.places,
+                       .causal = true,
+                       .encoder = encoder_keys_values(graph, model.decoder, encoder_output),
+                       .encoder_mask = inputs.attention_mask};
+  const Value hidden =
+      run_stack(graph, model.decoder, call, model.embed_target(graph, target, inputs.positions)).hidden;
+
+  Value ends;  // 1 for end tokens and 0 for others
+  for (const TokenId token : config.end_tokens) {
+    const Value is_token = graph.apply("Equal", {inputs.ids, graph.integer(token)});
+    const Value among = ends.is_defined() ? ends : graph.integer(0);
+    ends = graph.apply("Where", {is_token, inputs.attention_mask, among});
+  }
+  // How many end tokens there were is largest from the last one on, of which ArgMax takes the first place.
+  const Value place =
+      graph.apply("ArgMax", {graph.apply("CumSum", {ends, graph.integer(1)})}, {{"axis", std::int64_t{1}}});
+  const Value is_place =
+      graph.apply("Where", {graph.apply("Equal", {inputs.positions, place}), graph.integer(1), graph.integer(0)});
+  const Value at_end = mean_of_tokens(graph, hidden, is_place);
+  const Value dense = linear(graph, at_end, "classification_head.dense", Activation::tanh);
+  return linear(graph, dense, "classification_head.out_proj");
+}
+
+/// See `write_encoder_decoder`. With a classification head writes `model.onnx` alone: input_ids and attention_mask [B,
+/// L] of texts that are padded behind and have an end token; logits [B, labels].
 inline std::vector<std::filesystem::path> export_onnx(const Bart<float>& model, const std::filesystem::path& folder,
                                                       const WriteOptions& options = {}) {
-  require(model.config().labels.empty(), "onnx", "a bart with a classification head cannot be exported: it has ",
-          model.config().labels.size(), " labels");
-  return write_encoder_decoder(model, encoder_decoder_model(model.config().transformer()), folder, options);
+  const BartConfig& config = model.config();
+  const Index labels = std::ssize(config.labels);
+  if (labels == 0) {
+    return write_encoder_decoder(model, encoder_decoder_model(config.transformer()), folder, options);
+  }
+  ModelGraph graph("bart", model);
+  graph.output(bart_class_logits(graph, config, text_inputs(graph)), "logits", ElementType::float32, {kBatch, labels});
+  return write_only_graph(graph, folder, options);
 }
 
 /// See `write_encoder_decoder`.

@@ -34,15 +34,18 @@ struct StackCall {
   Value positions = {};                  ///< [B, L] or [1, L], for rotary positions
   Value bias_table = {};                 ///< [R, H] of a RelativePositionBias that layers share
   Value bias_numbers = {};               ///< [L, T] rows of tables of biases
+  DistanceInputs distances = {};         ///< for layers that score by distance
   std::vector<KeysValues> past = {};     ///< of each layer; empty: nothing was read before
+  std::vector<Value> segments = {};      ///< what each layer read before, [B, M, D]; empty: nothing
   std::vector<KeysValues> encoder = {};  ///< keys and values of the encoder's output for each layer's cross-attention
   Value encoder_mask = {};               ///< [B, S] of the encoder's output
 };
 
-/// The hidden states [B, L, D] and the keys and values of each layer for the next call.
+/// The hidden states [B, L, D], and what the next call may need of each layer.
 struct StackResult {
   Value hidden;
   std::vector<KeysValues> present;
+  std::vector<Value> read;  ///< with `segments`: those and the layer's input, [B, T, D]
 };
 
 /// The cross-attention of the block whose parameters begin with `prefix`.
@@ -91,10 +94,20 @@ class StackExport {
     };
     const std::string attention_name = prefix + std::string(names.self_attention);
     const NormKind first_norm = options.attention_norm_kind.value_or(options.norm_kind);
+    Value source;
+    if (!call_.segments.empty()) {
+      source = graph_.apply("Concat", {at(call_.segments, layer), x}, {{"axis", std::int64_t{1}}});
+      result.read.push_back(source);
+      if (options.norm != NormPlacement::post) {
+        source = norm(graph_, source, sublayer_names(0).norm, first_norm, options.norm_epsilon);
+      }
+    }
     x = add_norm(x, sublayer_names(0), first_norm, options, [&](const Value& n) {
       const SelfAttentionInputs inputs{.bias = bias(attention_name, options.attention),
                                        .rotary = rotary(options.attention),
-                                       .past = call_.past.empty() ? KeysValues{} : at(call_.past, layer)};
+                                       .distances = call_.distances,
+                                       .past = call_.past.empty() ? KeysValues{} : at(call_.past, layer),
+                                       .source = source};
       SelfAttention attended = AttentionLayer(graph_, attention_name, options.attention)(n, inputs);
       result.present.push_back(std::move(attended.present));
       return attended.output;
