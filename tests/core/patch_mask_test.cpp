@@ -13,6 +13,13 @@ using rapt::TokenId;
 using rapt_test::expect_message;
 using Numbers = std::vector<TokenId>;
 
+TEST(PatchMask, VisiblePatchesAreRoundedDown) {
+  EXPECT_EQ(rapt::visible_patches(196, 0.75), 49);
+  EXPECT_EQ(rapt::visible_patches(12, 0.6), 4);
+  EXPECT_EQ(rapt::visible_patches(12, 0.95), 0);
+  EXPECT_EQ(rapt::visible_patches(12, 0), 12);
+}
+
 TEST(PatchMask, KnowsBothSides) {
   const PatchMask mask(3, 4, {2, 0, 7, 11, 8, 9});
   EXPECT_EQ(mask.visible(), (Numbers{2, 0, 7, 11, 8, 9}));

@@ -11,6 +11,11 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// The number of an image's patches that are visible when the fraction `ratio` of them is masked, rounded down.
+[[nodiscard]] inline Index visible_patches(Index patches, double ratio) {
+  return static_cast<Index>(static_cast<double>(patches) * (1 - ratio));
+}
+
 /// The visible and the masked patches of a batch. With P patches an image, patch p of image b has the number b P + p;
 /// patches of an image are numbered row by row.
 class PatchMask {

@@ -25,7 +25,7 @@ template <class T>
   require(ratio >= 0 && ratio < 1, kWhere, "the ratio of hidden patches must be in [0, 1): ", ratio);
   require<ShapeError>(patches > 0 && std::ssize(noise) % patches == 0, kWhere, noise.size(), " numbers for images of ",
                       patches, " patches");
-  const auto keep = static_cast<Index>(static_cast<double>(patches) * (1 - ratio));
+  const Index keep = visible_patches(patches, ratio);
   require(keep > 0, kWhere, "of ", patches, " patches none is left when ", ratio, " of them are hidden");
   const Index images = std::ssize(noise) / patches;
   std::vector<std::int32_t> visible, order(to_size(patches));

@@ -10,6 +10,7 @@
 
 #include "rapt/core/error.hpp"
 #include "rapt/core/index.hpp"
+#include "rapt/core/patch_mask.hpp"
 #include "rapt/models/mae.hpp"
 #include "rapt/onnx/export_options.hpp"
 #include "rapt/onnx/stack.hpp"
@@ -124,7 +125,7 @@ inline std::vector<std::filesystem::path> export_onnx(const Mae<float>& model, c
                                                       const WriteOptions& options = {}) {
   const MaeConfig& config = model.config();
   const Index patches = config.grid.patches();
-  const auto visible = static_cast<Index>(static_cast<double>(patches) * (1 - config.mask_ratio));
+  const Index visible = visible_patches(patches, config.mask_ratio);
   require(visible > 0, "onnx", "of ", patches, " patches none is visible when ", config.mask_ratio,
           " of them are hidden");
   ModelGraph graph("mae", model);
