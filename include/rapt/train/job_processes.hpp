@@ -69,9 +69,13 @@ class JobProcesses {
         note(Outcome::other_error, error);
       }
     }
-    outcome = broadcast_value(*communicator_, outcome);
-    if (outcome == Outcome::success) return;
-    cause = broadcast_text(*communicator_, cause);
+    try {
+      outcome = broadcast_value(*communicator_, outcome);
+      if (outcome == Outcome::success) return;
+      cause = broadcast_text(*communicator_, cause);
+    } catch (const CommunicationError&) {
+      if (!thrown) throw;  // else another process has ended for the same cause already
+    }
     if (thrown) std::rethrow_exception(thrown);
     constexpr std::string_view kEnded = "rank 0 has ended: ";
     if (outcome == Outcome::value_error) fail<ValueError>("train", kEnded, cause);
