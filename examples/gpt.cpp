@@ -74,7 +74,7 @@ void train(const Flags& flags) {
                   .seed = flags.seed + 1}));  // of dropout; the seed itself draws weights and windows
   const auto validation_windows = rapt::all_windows(validation, 64, config.positions);
   const auto measure = [&](const rapt::Gpt<float>& some) {
-    const double loss = mean_loss(some, validation_windows);
+    const double loss = mean_loss(some, validation_windows, flags.run.processes.communicator);
     char text[100];
     std::snprintf(text, sizeof text, "loss %.3f  validation %.4f  %.1f s", job.progress().loss, loss,
                   job.progress().seconds);

@@ -61,7 +61,7 @@ void train(Model& model, const Corpora& corpora, const rapt::Vocabulary& vocabul
   options.choose_best = true;
   rapt::TrainingJob job(options);
   const auto measure = [&](const Model& some) {
-    const double loss = rapt::mean_loss(some, std::span(validation), batching);
+    const double loss = rapt::mean_loss(some, std::span(validation), batching, flags.run.processes.communicator);
     char text[120];
     std::snprintf(text, sizeof text, "epoch %3td  loss %.3f  validation %.4f  %.1f s", stream.position().epoch + 1,
                   job.progress().loss, loss, job.progress().seconds);

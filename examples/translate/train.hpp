@@ -196,7 +196,8 @@ class Training {
 
   /// What validation measures: the loss, or BLEU with its sign changed, so that smaller is better.
   [[nodiscard]] rapt::Measurement measure(const Model& model) const {
-    const double loss = mean_loss(model, std::span<const rapt::TokenPair>(validation_pairs_), batching());
+    const double loss =
+        mean_loss(model, std::span<const rapt::TokenPair>(validation_pairs_), batching(), f_.processes.communicator);
     char text[160];
     std::snprintf(text, sizeof text, "validation loss %.4f  perplexity %.2f", loss, std::exp(loss));
     rapt::Measurement result{.score = loss, .text = text, .entry = {{"validation_loss", loss}}};
