@@ -25,16 +25,20 @@ inline void require_other_ranks(std::string_view where, Index rank, Index size,
   for (const IncomingMessage& message : incoming) check(message.from, "from");
 }
 
+/// Checks a time-out in seconds; the limit of some thirty years keeps its nanoseconds a 64-bit number.
+inline void require_timeout(std::string_view where, double seconds) {
+  require(seconds > 0 && seconds <= 1e9, where, "timeout_seconds must lie in (0, 1e9]: ", seconds);
+}
+
 /// Throws CommunicationError: another process has announced that it ends.
 [[noreturn]] inline void fail_as_ended(std::string_view where, Index rank, std::string_view cause) {
   fail<CommunicationError>(where, "rank ", rank, " has ended: ", cause.empty() ? "unknown cause" : cause);
 }
 
-/// Throws CommunicationError if a message has not as many bytes as there is room for.
-inline void require_length(std::string_view where, const IncomingMessage& message, Index length) {
-  require<CommunicationError>(length == std::ssize(message.bytes), where, "rank ", message.from, " has sent ", length,
-                              " bytes where ", message.bytes.size(),
-                              " were expected: all processes must call the same operations in the same order");
+/// Throws CommunicationError: a message has not as many bytes as there is room for.
+[[noreturn]] inline void fail_on_length(std::string_view where, Index from, Index expected) {
+  fail<CommunicationError>(where, "rank ", from, " has sent a message of another length than the ", expected,
+                           " bytes expected: all processes must call the same operations in the same order");
 }
 
 /// "rank 1" or "ranks 1, 3", each once; of many the first ten.

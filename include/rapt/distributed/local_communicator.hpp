@@ -28,9 +28,7 @@ struct LocalOptions {
   /// How long an operation waits for the others, in seconds; then it throws CommunicationError.
   double timeout_seconds = 300;
 
-  void validate() const {
-    require(timeout_seconds > 0, "local", "timeout_seconds must be positive: ", timeout_seconds);
-  }
+  void validate() const { detail::require_timeout("local", timeout_seconds); }
 };
 
 namespace detail {
@@ -69,21 +67,24 @@ class LocalCommunicator final : public Communicator {
       messages(message.to, rank_).emplace_back(message.bytes.begin(), message.bytes.end());
       at(group_.changes, message.to).notify_one();
     }
-    const auto deadline = std::chrono::steady_clock::now() +
-                          std::chrono::nanoseconds(static_cast<std::int64_t>(1e9 * group_.options.timeout_seconds));
+    const auto timeout = std::chrono::nanoseconds(static_cast<std::int64_t>(1e9 * group_.options.timeout_seconds));
     for (std::size_t i = 0; i < incoming.size(); ++i) {
       const IncomingMessage& message = incoming[i];
       auto& waiting = messages(rank_, message.from);
       const bool is_in_time =
-          at(group_.changes, rank_).wait_until(lock, deadline, [&] { return !waiting.empty() || another_has_ended(); });
+          at(group_.changes, rank_).wait_until(lock, std::chrono::steady_clock::now() + timeout, [&] {
+            return !waiting.empty() || another_has_ended();
+          });
       if (waiting.empty()) throw_if_another_has_ended();
       if (!is_in_time) {
-        fail<CommunicationError>("local", "no message came within ", group_.options.timeout_seconds, " s from ",
+        fail<CommunicationError>("local", "no answer within ", group_.options.timeout_seconds, " s from ",
                                  detail::rank_list(silent_ranks(incoming.subspan(i))));
       }
       const std::vector<std::byte> bytes = std::move(waiting.front());
       waiting.pop_front();
-      detail::require_length("local", message, std::ssize(bytes));
+      if (bytes.size() != message.bytes.size()) {
+        detail::fail_on_length("local", message.from, std::ssize(message.bytes));
+      }
       std::copy(bytes.begin(), bytes.end(), message.bytes.begin());
     }
     has_failed_ = false;
