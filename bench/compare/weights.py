@@ -5,7 +5,7 @@ Both sides decode one sequence greedily behind the same prompt, rapt with `from_
 `int4`, llama.cpp with F16, Q8_0 and Q4_0 files made of the same numbers. They take turns; a ratio is that of the tokens a
 second of one turn of each, prompts of 8 tokens included. --processor-time counts the seconds that a process took of the
 processors, for a machine that others use, too; with more than one thread these include waiting. "Of memory" is the rate
-at which rapt reads its weights over the rate at which its threads read plain memory, per processor second. With --text
+at which rapt reads its weights over the rate at which as many threads read plain memory. With --text
 FILE a byte-level Llama of the folder --trained is also evaluated in each type.
 """
 
@@ -122,7 +122,8 @@ def decode(settings, folder, numbers):
                 theirs.ask("open", model=str(folder / f"{kind}.gguf"), threads=threads, context=1024)
                 rates, peer, memory = [], [], []
                 for turn in range(settings.rounds + 1):  # the first is not counted
-                    memory.append(ours.ask("bandwidth")["bytes_per_second"])
+                    second = "processor_second" if settings.processor_time else "second"
+                    memory.append(ours.ask("bandwidth")[f"bytes_per_{second}"])
                     found, rate = timed(settings, ours, task)
                     other, peer_rate = timed(settings, theirs, task)
                     rates.append(rate)
