@@ -1,10 +1,10 @@
 # Which library a header belongs to follows from what it includes, directly or through other headers of rapt:
-# nlohmann_json is rapt::io's, utf8proc and PCRE2 rapt::text's, libpng and zlib are rapt::images's; whatever needs none
-# of them is rapt::rapt's. The rooms pretrained/ and pipelines/ have libraries of their own, above io and text, and
-# onnx/ has one above rapt::rapt. Those headers of pretrained/ that need them belong to rapt::pretrained where there is
-# rapt::text.
+# nlohmann_json is rapt::io's, utf8proc and PCRE2 rapt::text's, libpng and zlib are rapt::images's, MPI is rapt::mpi's;
+# whatever needs none of them is rapt::rapt's. The rooms pretrained/ and pipelines/ have libraries of their own, above io
+# and text, and onnx/ has one above rapt::rapt. Those headers of pretrained/ that need them belong to rapt::pretrained
+# where there is rapt::text.
 
-# rapt_needs(<header below include_dir> <variable>): sets the variable to those of io, text and images whose
+# rapt_needs(<header below include_dir> <variable>): sets the variable to those of io, text, images and mpi whose
 # dependencies the header needs, and to pretrained, pipelines or onnx for a header of these rooms or one that includes
 # such a header; sorted.
 function(rapt_needs header variable)
@@ -23,6 +23,8 @@ function(rapt_needs header variable)
         list(APPEND needs text)
       elseif(line MATCHES "[<\"](png|zlib)\\.h")
         list(APPEND needs images)
+      elseif(line MATCHES "[<\"]mpi\\.h")
+        list(APPEND needs mpi)
       elseif(line MATCHES "[<\"](rapt/[^>\"]+)")
         rapt_needs("${CMAKE_MATCH_1}" more)
         list(APPEND needs ${more})
@@ -36,11 +38,12 @@ function(rapt_needs header variable)
   set(${variable} "${needs}" PARENT_SCOPE)
 endfunction()
 
-# rapt_sort_headers(<include dir>): sets core_headers, io_headers, text_headers, images_headers, pretrained_headers,
-# pretrained_text_headers for those of pretrained/ that need rapt::text, pipelines_headers and onnx_headers.
+# rapt_sort_headers(<include dir>): sets core_headers, io_headers, text_headers, images_headers, mpi_headers,
+# pretrained_headers, pretrained_text_headers for those of pretrained/ that need rapt::text, pipelines_headers and
+# onnx_headers.
 function(rapt_sort_headers include_dir)
   file(GLOB_RECURSE headers RELATIVE "${include_dir}" CONFIGURE_DEPENDS "${include_dir}/rapt/*.hpp")
-  set(libraries core io text images pretrained pretrained_text pipelines onnx)
+  set(libraries core io text images mpi pretrained pretrained_text pipelines onnx)
   foreach(library IN LISTS libraries)
     set(${library} "")
   endforeach()

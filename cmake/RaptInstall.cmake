@@ -1,11 +1,12 @@
-# cmake --install, and what find_package(rapt COMPONENTS io text images pretrained pipelines onnx precompiled) finds
-# afterwards. The result may be moved. What a build that has rapt already does not make anew is not installed again.
+# cmake --install, and what find_package(rapt COMPONENTS io text images mpi pretrained pipelines onnx precompiled)
+# finds afterwards. The result may be moved. What a build that has rapt already does not make anew is not installed
+# again.
 
 include(CMakePackageConfigHelpers)
 include(GNUInstallDirs)
 
 set(package_dir "${CMAKE_INSTALL_DATADIR}/cmake/rapt")  # headers only: the same for every architecture
-foreach(target IN ITEMS rapt rapt_io rapt_text rapt_images rapt_pretrained rapt_pipelines rapt_onnx)
+foreach(target IN ITEMS rapt rapt_io rapt_text rapt_images rapt_mpi rapt_pretrained rapt_pipelines rapt_onnx)
   if(target IN_LIST rapt_new_targets)
     string(REPLACE "_" "-" file "${target}-targets")
     install(TARGETS ${target} EXPORT ${file} FILE_SET HEADERS DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")

@@ -1,7 +1,8 @@
-# The library targets: rapt::rapt; rapt::io, rapt::text and rapt::images where their dependencies are found;
+# The library targets: rapt::rapt; rapt::io, rapt::text, rapt::images and rapt::mpi where their dependencies are found;
 # rapt::pretrained where there is rapt::io, and rapt::pipelines where there is rapt::text, too; rapt::onnx. They carry
-# include paths and dependencies and no flags. rapt::precompiled, on request, is rapt::rapt with what is heavy compiled
-# already. Targets that the build has already stay as they are; rapt_new_targets lists the others.
+# include paths, dependencies and what these need to be defined, and no flags. rapt::precompiled, on request, is
+# rapt::rapt with what is heavy compiled already. Targets that the build has already stay as they are; rapt_new_targets
+# lists the others.
 
 option(RAPT_BUILD_PRECOMPILED "Build rapt::precompiled, a static library of rapt's templates for float and double" OFF)
 
@@ -26,15 +27,16 @@ function(rapt_find option)
   endif()
   set(wanted "${${option}}")
   set(found FALSE)
+  set(MPI_components COMPONENTS CXX)  # and not of all the languages that the build has
   set(needed "${ARGN}")
   if(wanted)  # ON or AUTO
     set(found TRUE)
     while(needed)
       list(POP_FRONT needed package target)
       if(NOT TARGET ${target} AND wanted STREQUAL "AUTO")
-        find_package(${package} QUIET GLOBAL)
+        find_package(${package} QUIET GLOBAL ${${package}_components})
       elseif(NOT TARGET ${target})
-        find_package(${package} REQUIRED GLOBAL)
+        find_package(${package} REQUIRED GLOBAL ${${package}_components})
       endif()
       if(NOT TARGET ${target})
         set(found FALSE)
@@ -56,6 +58,7 @@ list(APPEND CMAKE_MODULE_PATH "${PROJECT_SOURCE_DIR}/cmake")
 rapt_find(RAPT_IO nlohmann_json nlohmann_json::nlohmann_json)
 rapt_find(RAPT_TEXT Utf8proc Utf8proc::Utf8proc Pcre2 Pcre2::Pcre2)
 rapt_find(RAPT_IMAGES ZLIB ZLIB::ZLIB PNG PNG::PNG)
+rapt_find(RAPT_MPI MPI MPI::MPI_CXX)
 
 include("${PROJECT_SOURCE_DIR}/cmake/RaptHeaders.cmake")
 set(include_dir "${rapt_source_dir}/include")
@@ -87,6 +90,12 @@ if(RAPT_TEXT_FOUND)
 endif()
 if(RAPT_IMAGES_FOUND)
   rapt_library(rapt_images images "${images_headers}" rapt PNG::PNG ZLIB::ZLIB)
+endif()
+if(RAPT_MPI_FOUND)
+  rapt_library(rapt_mpi mpi "${mpi_headers}" rapt MPI::MPI_CXX)
+  if("rapt_mpi" IN_LIST rapt_new_targets)  # without the C++ bindings that MPI has given up
+    target_compile_definitions(rapt_mpi INTERFACE OMPI_SKIP_MPICXX MPICH_SKIP_MPICXX)
+  endif()
 endif()
 if(RAPT_IO_FOUND)
   rapt_library(rapt_io io "${io_headers}" rapt nlohmann_json::nlohmann_json)

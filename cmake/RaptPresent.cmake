@@ -27,9 +27,9 @@ message(VERBOSE "rapt ${rapt_version} is in this build already, from ${rapt_pres
   "${PROJECT_SOURCE_DIR} is not needed")
 
 if(rapt_source_dir STREQUAL "")
-  find_package(rapt ${rapt_version} QUIET GLOBAL OPTIONAL_COMPONENTS io text images pretrained pipelines onnx
+  find_package(rapt ${rapt_version} QUIET GLOBAL OPTIONAL_COMPONENTS io text images mpi pretrained pipelines onnx
     PATHS "${rapt_DIR}" NO_DEFAULT_PATH)
-  foreach(library IN ITEMS io text images)
+  foreach(library IN ITEMS io text images mpi)
     string(TOUPPER "RAPT_${library}" option)
     if(${option} AND NOT ${option} STREQUAL "AUTO" AND NOT TARGET rapt::${library})
       message(FATAL_ERROR "${option} is ${${option}}, but this build uses the rapt that find_package found in "

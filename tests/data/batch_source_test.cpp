@@ -79,6 +79,19 @@ void expect_goes_on(const Make& make) {
     EXPECT_EQ(numbers_in(jumper.next()), seen[i]) << i;
     EXPECT_EQ(jumper.position(), places[i + 1]);
   }
+  // Within an epoch in both directions, and by skipping.
+  auto wanderer = make();
+  for (std::size_t i = 0; i < seen.size(); ++i) {
+    const std::size_t to = 5 * i % seen.size();
+    wanderer.seek(places[to]);
+    EXPECT_EQ(wanderer.position(), places[to]);
+    EXPECT_EQ(numbers_in(wanderer.next()), seen[to]) << to;
+    auto skipper = make();
+    rapt::skip(skipper, static_cast<Index>(i));
+    EXPECT_EQ(skipper.position(), places[i]);
+    EXPECT_EQ(numbers_in(skipper.next()), seen[i]) << i;
+  }
+  EXPECT_THROW(rapt::skip(wanderer, -1), rapt::ValueError);
   auto other = make();
   (void)other.next();
   for (const BatchPosition wrong : {BatchPosition{-1, 0}, BatchPosition{0, -1}, BatchPosition{1, batches + 1}}) {

@@ -110,6 +110,52 @@ TEST(Optimizer, EveryInstructionSetGivesTheSameNumbers) {
   });
 }
 
+/// Two optimizers, each of a half of the large parameter and one of the vector, do together what one does.
+TEST(Optimizer, RangesOfOneParameterAreUpdatedApart) {
+  constexpr Index kGrain = rapt::kernels::kElementGrain;
+  for_every_optimizer<float>([&](const std::string& name, const auto& make) {
+    SCOPED_TRACE(name);
+    Toy<float> whole(Shape{3, 2 * kGrain / 3 + 100}, Shape{5}), divided = whole;
+    auto one = make(whole);
+    auto low = make(divided), high = make(divided);
+    const Index size = whole.matrix.size();
+    for (std::uint64_t t = 1; t <= 6; ++t) {
+      if (t == 3) {  // drops the state of the other elements
+        low.keep_range(low.slots()[0], {0, kGrain});
+        low.keep_range(low.slots()[1], {0, 0});
+        high.keep_range(high.slots()[0], {kGrain, size});
+      }
+      set_gradients(whole, t);
+      one.step(1e-2, 0.5);
+      if (t < 3) {  // both still do all: the second one begins where the first one did
+        const Toy<float> before = divided;
+        set_gradients(divided, t);
+        low.step(1e-2, 0.5);
+        const Toy<float> after = divided;
+        divided.matrix = before.matrix, divided.vector = before.vector;
+        set_gradients(divided, t);
+        high.step(1e-2, 0.5);
+        expect_same(divided, after, name);
+      } else {
+        set_gradients(divided, t);
+        low.step(1e-2, 0.5);
+        set_gradients(divided, t);
+        high.step(1e-2, 0.5);
+      }
+      expect_same(divided, whole, name);
+    }
+    for (const auto& state : low.slots()[0].state) EXPECT_EQ(state.shape(), Shape{kGrain});
+    for (const auto& state : low.slots()[1].state) EXPECT_TRUE(state.empty());
+    for (const auto& state : high.slots()[0].state) EXPECT_EQ(state.size(), size - kGrain);
+    for (const auto& state : high.slots()[1].state) EXPECT_EQ(state.shape(), Shape{5});
+    rapt_test::expect_message<rapt::ValueError>(
+        [&] {
+          low.keep_range(low.slots()[0], {0, kGrain + 1});
+        },
+        "matrix: elements 0 .. 16385 are not a part of 0 .. 16384");
+  });
+}
+
 TEST(Optimizer, SavingTheSlotsAndGoingOnEqualsNotStopping) {
   for_every_optimizer<double>([](const std::string& name, const auto& make) {
     Toy<double> straight(Shape{5, 7}, Shape{3}), first = straight;

@@ -8,7 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 "$cmake" --version | head -n 1
 
 echo "== find_package"
-quiet configure "$work/rapt" -DRAPT_IO=ON -DRAPT_TEXT=ON -DRAPT_IMAGES=ON
+quiet configure "$work/rapt" -DRAPT_IO=ON -DRAPT_TEXT=ON -DRAPT_IMAGES=ON -DRAPT_MPI=ON
 quiet "$cmake" --install "$work/rapt" --prefix "$work/first_place"
 mv "$work/first_place" "$work/installed" # an installation can be moved
 if grep -rn -e "$root" -e "$work/first_place" "$work/installed"; then

@@ -35,7 +35,7 @@ quiet several same_folder "$work/first" "$work/first" -DIO=AUTO
 quiet several named_rapt "$work/first" "$work/second" -DNAME_OF_SECOND=rapt
 quiet "$cmake" --install "$work/two_names" --prefix "$work/with_program"
 quiet "$cmake" -S "$here/combination" -B "$work/with_program_consumer" -DCMAKE_PREFIX_PATH="$work/with_program" \
-  -DREQUIRED="io;text;images" -DEXPECTED="io;text;images" -DHIDDEN="$work"
+  -DREQUIRED="io;text;images" -DEXPECTED="io;text;images" -DHIDDEN="$work" -DCMAKE_DISABLE_FIND_PACKAGE_MPI=ON
 quiet several without_text "$work/first" "$work/second" -DIO=ON -DTEXT=OFF
 quiet "$cmake" --install "$work/without_text" --prefix "$work/with_text"
 for prefix in with_program with_text; do

@@ -1,5 +1,5 @@
 /// \file
-/// A step of training: the hook behind backward, losses of one's own, weights of batches.
+/// A step of training: losses of one's own, weights of batches. processes_test.cpp has steps of several processes.
 // covers: train/snapshot.hpp
 #include "rapt/train/step.hpp"
 
@@ -61,35 +61,6 @@ rapt::Tensor<double> table_after_a_step(M& model, const StepTable& table, const 
   rapt::TrainingStep<M, rapt::Sgd<double>> step(model, options, rapt::Sgd(model));
   (void)step(batches);
   return table.table.value();
-}
-
-TEST(TrainingStep, TheHookSeesTotalsAndMayChangeGradients) {
-  const std::vector<rapt::LanguageBatch> batches{some_batch(3), some_batch(7)};
-  StepTable plain, doubled;
-  rapt::TrainerOptions options = plain_options();
-  const auto expected = table_after_a_step(plain, plain, options, batches);
-  int calls = 0;
-  options.after_backward = [&](rapt::BackwardTotals& totals) {
-    ++calls;
-    EXPECT_EQ(totals.targets, 10);
-    EXPECT_NEAR(totals.loss, std::log(4.0), 1e-12);
-    for (double& g : std::span(doubled.table.node()->grad.data(), 16)) g *= 2;
-    totals.loss = 7;  // as the mean over several processes is
-  };
-  rapt::TrainingStep<StepTable, rapt::Sgd<double>> step(doubled, options, rapt::Sgd(doubled));
-  EXPECT_EQ(step(std::span<const rapt::LanguageBatch>(batches)), 7);
-  EXPECT_EQ(calls, 1);
-  for (Index i = 0; i < 16; ++i) EXPECT_DOUBLE_EQ(doubled.table.value().data()[i], 2 * expected.data()[i]);
-}
-
-TEST(TrainingStep, TheHookMayMakeTheLossOfAllProcessesInfinite) {
-  const std::vector<rapt::LanguageBatch> batches{some_batch(3)};
-  StepTable model;
-  rapt::TrainerOptions options = plain_options();
-  options.after_backward = [](rapt::BackwardTotals& totals) { totals.loss = std::numeric_limits<double>::infinity(); };
-  EXPECT_THROW((void)table_after_a_step(model, model, options, batches), rapt::ValueError);
-  EXPECT_TRUE(model.table.grad().empty());
-  for (const double value : model.table.value().values()) EXPECT_EQ(value, 0);
 }
 
 TEST(TrainingStep, ABatchWithoutTargetsCountsNothing) {

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "rapt/core/batch_position.hpp"
+#include "rapt/core/error.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -30,14 +31,38 @@ concept BatchSource = requires(S& source, const S& constant, BatchPosition posit
   requires TrainingBatch<std::remove_cvref_t<decltype(source.next())>>;
   /// The position after the batch that `next` gave last.
   { constant.position() } -> std::same_as<BatchPosition>;
-  /// Throws ValueError for a position that there is not; the source then stays where it is.
+  /// Throws ValueError for a position that there is not; the source then stays where it is. Within the epoch of
+  /// `position()` this costs next to nothing.
   source.seek(position);
   /// How many batches the epoch of `position()` has.
   { constant.batches_per_epoch() } -> std::same_as<Index>;
 };
 
+/// A source that prepares the batch behind the one that `next` gives. `next(false)` does not, and leaves it to
+/// `prefetch()`, which prepares the batch that then comes next: so that a source whose next batches are to be skipped
+/// prepares none of them.
+template <class S>
+concept PrefetchingBatchSource = BatchSource<S> && requires(S& source) {
+  source.next(false);
+  source.prefetch();
+};
+
 /// The type of a source's batches.
 template <BatchSource S>
 using BatchOf = std::remove_cvref_t<decltype(std::declval<S&>().next())>;
+
+/// Puts the source where `count` calls of `next` would put it, without making the batches. Throws ValueError for a
+/// negative count, and what `seek` throws.
+template <BatchSource S>
+void skip(S& source, Index count) {
+  require(count >= 0, "skip", "the number of batches must not be negative: ", count);
+  while (count > 0) {
+    const BatchPosition at = source.position();
+    const Index left = source.batches_per_epoch() - at.batch;
+    if (count <= left) return source.seek({at.epoch, at.batch + count});
+    count -= left;
+    source.seek({at.epoch + 1, 0});
+  }
+}
 
 }}  // namespace rapt::RAPT_ABI

@@ -78,15 +78,23 @@ class BatchStream {
   /// Throws ValueError for a position that there is not; the stream then stays where it is.
   void seek(BatchPosition position) {
     require(position.epoch >= 0, "batch_stream", "no epoch ", position.epoch);
+    if (position.epoch == position_.epoch) {
+      require_batch(position.batch);
+      position_ = position;
+      return;
+    }
     BatchStream there = *this;
     there.start_epoch(position.epoch);
-    require(position.batch >= 0 && position.batch <= there.batches_per_epoch(), "batch_stream", "no batch ",
-            position.batch, " in an epoch of ", there.batches_per_epoch());
+    there.require_batch(position.batch);
     there.position_ = position;
     *this = std::move(there);
   }
 
  private:
+  void require_batch(Index batch) const {
+    require(batch >= 0 && batch <= batches_per_epoch(), "batch_stream", "no batch ", batch, " in an epoch of ",
+            batches_per_epoch());
+  }
   [[nodiscard]] static Index longest_side(const TokenPair& pair) {
     return static_cast<Index>(std::max(pair.source.size(), pair.target.size())) + 1;
   }

@@ -32,9 +32,10 @@ class MaskedImageBatches {
     require(randomness.streams > 0, "masked_images", "the streams of a batch must be positive: ", randomness.streams);
   }
 
-  /// The next batch, which stays as it is until the next call.
-  [[nodiscard]] const MaskedImages<T>& next() {
-    const ImageBatch<T>& images = images_.next().images;
+  /// The next batch, which stays as it is until the next call. The images of the batch behind it are prepared meanwhile
+  /// with `prefetch_following`, and later by `prefetch`, as ImageBatches does it.
+  [[nodiscard]] const MaskedImages<T>& next(bool prefetch_following = true) {
+    const ImageBatch<T>& images = images_.next(prefetch_following).images;
     Tensor<T>& pixels = const_cast<Tensor<T>&>(images.pixels());  // looked at, not changed
     const std::shared_ptr<const void> kept_by_images(std::shared_ptr<const void>(), pixels.data());
     batch_.images = {Tensor<T>::borrowed(pixels.data(), pixels.shape(), kept_by_images), images.shape()};
@@ -44,6 +45,7 @@ class MaskedImageBatches {
     if (tokenize_) batch_.visual_tokens = tokenize_(batch_.images, batch_.mask);
     return batch_;
   }
+  void prefetch() { images_.prefetch(); }
   [[nodiscard]] BatchPosition position() const { return images_.position(); }
   /// Throws ValueError for a position that there is not; the source then stays where it is.
   void seek(BatchPosition position) { images_.seek(position); }

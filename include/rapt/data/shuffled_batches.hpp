@@ -52,7 +52,7 @@ class ShuffledBatches {
   void seek(BatchPosition position) {
     require(position.epoch >= 0 && position.batch >= 0 && position.batch <= batches_per_epoch(), options_.where,
             "there is no batch ", position.batch, " of epoch ", position.epoch, ": an epoch has ", batches_per_epoch());
-    start_epoch(position.epoch);
+    if (position.epoch != position_.epoch) start_epoch(position.epoch);
     position_ = position;
   }
 

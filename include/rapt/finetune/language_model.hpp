@@ -155,7 +155,7 @@ JobSummary finetune_language_model(const FinetuneOptions& options) {
                   .examples = std::to_string(training.size()) + " + " + std::to_string(held_out.size()) + " tokens",
                   .corpus = corpus_text(std::ssize(training), "tokens", fingerprint),
                   .measure = [&](const TunedModel<LanguageBatch>& tuned, const WeightAdapter<float>*) {
-                    return loss_measurement(mean_loss(tuned, validation));
+                    return loss_measurement(mean_loss(tuned, validation, options.job.communicator));
                   }});
 }
 

@@ -86,8 +86,9 @@ class ImageBatches {
   }
 
   /// The next batch, which stays as it is until the next call. What was thrown while it was prepared is thrown here;
-  /// the position then stays, and another call tries again.
-  [[nodiscard]] const LabelledImages<T>& next() {
+  /// the position then stays, and another call tries again. With `prefetch_following` the batch behind it is prepared
+  /// meanwhile, if the options ask for it.
+  [[nodiscard]] const LabelledImages<T>& next(bool prefetch_following = true) {
     replace_worker_after_fork();
     if (options_.prefetch) {
       if (!is_asked_) ask();
@@ -100,8 +101,13 @@ class ImageBatches {
     position_ = due();
     ++position_.batch;
     const std::size_t shown = std::exchange(spare_, 1 - spare_);
-    if (options_.prefetch) ask();
+    if (options_.prefetch && prefetch_following) ask();
     return slots_[shown]->batch;
+  }
+  /// Prepares the batch that comes next in the background, if the options ask for it and this is not done already.
+  void prefetch() {
+    replace_worker_after_fork();
+    if (options_.prefetch && !is_asked_) ask();
   }
 
   [[nodiscard]] Index batches_per_epoch() const {
@@ -110,7 +116,8 @@ class ImageBatches {
   }
   /// Behind the batch that `next` gave last.
   [[nodiscard]] BatchPosition position() const { return position_; }
-  /// Throws ValueError for a position that there is not; the batches then stay where they are.
+  /// Throws ValueError for a position that there is not; the batches then stay where they are. The batch there is
+  /// prepared when `next` or `prefetch` asks for it.
   void seek(BatchPosition position) {
     require(position.epoch >= 0 && position.batch >= 0 && position.batch <= batches_per_epoch(), "image_batches",
             "no batch ", position.batch, " of epoch ", position.epoch, ": an epoch has ", batches_per_epoch());
@@ -118,7 +125,6 @@ class ImageBatches {
     if (is_asked_) static_cast<void>(wait());
     is_asked_ = false;
     position_ = position;
-    if (options_.prefetch) ask();
   }
 
  private:

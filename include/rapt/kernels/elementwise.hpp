@@ -157,12 +157,12 @@ void add_column_sums(TensorView<const T> m, T* sums) {
   add_rows(std::as_const(partial), 0, parts, sums);
 }
 
-/// The sum of f(x) over all elements in double. Parts of a fixed size are added in order, so that the result is the
-/// same bits on any number of threads.
+/// The number of parts of an element-wise kernel.
+[[nodiscard]] constexpr Index element_parts(Index count) { return (count + kElementGrain - 1) / kElementGrain; }
+
+/// sums[p] = the sum of f(x) over the elements of part p in double   // sums [element_parts(count)]
 template <class T, class F>
-[[nodiscard]] double sum_of(const T* x, Index count, const F& f) {
-  const Index parts = (count + kElementGrain - 1) / kElementGrain;
-  Tensor<double> sums(Shape{parts});
+void sums_of_parts(const T* x, Index count, const F& f, double* sums) {
   parallel_for(count, kElementGrain, [&](Index begin, Index end) {
     double lanes[8] = {};  // Eight sums side by side need not wait for each other.
     Index i = begin;
@@ -172,10 +172,18 @@ template <class T, class F>
     for (; i < end; ++i) lanes[0] += f(static_cast<double>(x[i]));
     double sum = 0;
     for (const double lane : lanes) sum += lane;
-    sums.data()[begin / kElementGrain] = sum;
+    sums[begin / kElementGrain] = sum;
   });
+}
+
+/// The sum of f(x) over all elements in double. Parts of a fixed size are added in order, so that the result is the
+/// same bits on any number of threads.
+template <class T, class F>
+[[nodiscard]] double sum_of(const T* x, Index count, const F& f) {
+  Tensor<double> sums(Shape{element_parts(count)});
+  sums_of_parts(x, count, f, sums.data());
   double total = 0;
-  for (Index part = 0; part < parts; ++part) total += sums.data()[part];
+  for (const double sum : sums.values()) total += sum;
   return total;
 }
 

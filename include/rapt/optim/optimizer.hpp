@@ -35,11 +35,18 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// A tensor that an optimizer keeps for each parameter, of the parameter's shape.
+/// A tensor that an optimizer keeps for each parameter, of the shape of what is updated of it.
 struct OptimizerState {
   std::string_view name;
   bool kept = true;    ///< false: these options need none, the formula sees zeros
   double initial = 0;  ///< of all elements before the parameter's first update
+};
+
+/// Elements begin .. end of a parameter, in row-major order.
+struct ElementRange {
+  Index begin = 0, end = 0;
+  [[nodiscard]] Index size() const { return end - begin; }
+  friend bool operator==(const ElementRange&, const ElementRange&) = default;
 };
 
 /// What an optimizer knows of one parameter.
@@ -47,8 +54,10 @@ template <class T>
 struct OptimizerSlot {
   std::string name;
   std::shared_ptr<Node<T>> node;
-  Shape shape;  ///< at construction of the optimizer
-  /// In the order of `state_names`; empty before the first update, so that a frozen parameter takes no memory.
+  Shape shape;         ///< at construction of the optimizer
+  ElementRange range;  ///< the elements that are updated: all of them, unless `keep_range` was called
+  /// In the order of `state_names`; empty before the first update, so that a frozen parameter takes no memory. Of the
+  /// parameter's shape, or, if the range is a part of it, with the elements of the range alone.
   std::vector<Tensor<T>> state = {};
   Index missed = 0;        ///< steps in which the parameter stayed as it was: it was frozen or had no gradient
   double rate_factor = 1;  ///< multiplies the learning rate of each step; not a part of checkpoints
@@ -71,6 +80,7 @@ concept Optimizer = std::movable<O> && requires(O& optimizer, const O& constant,
   optimizer.set_steps(steps);
   { constant.state_names() } -> std::same_as<std::vector<std::string_view>>;
   {optimizer.make_state(optimizer.slots().front())};
+  optimizer.keep_range(optimizer.slots().front(), ElementRange{});
   { optimizer.slots() } -> std::same_as<std::span<OptimizerSlot<typename O::ScalarType>>>;
 };
 
@@ -91,7 +101,8 @@ class RuleOptimizer {
   RuleOptimizer(M& module, const Options& options) : options_(options) {
     Rule::validate(options);
     for_each_parameter(module, [&](const std::string& name, Parameter<T>& parameter) {
-      slots_.push_back({.name = name, .node = parameter.node(), .shape = parameter.shape()});
+      slots_.push_back(
+          {.name = name, .node = parameter.node(), .shape = parameter.shape(), .range = {0, parameter.size()}});
     });
   }
 
@@ -143,19 +154,40 @@ class RuleOptimizer {
   void make_state(OptimizerSlot<T>& slot) const {
     if (!slot.state.empty()) return;
     for (const OptimizerState& state : Rule::states(options_)) {
-      if (state.kept) slot.state.emplace_back(slot.shape, static_cast<T>(state.initial));
+      if (state.kept) slot.state.emplace_back(state_shape(slot), static_cast<T>(state.initial));
+    }
+  }
+  /// From now on only these elements of the parameter are updated, and the state of the others is dropped: for
+  /// processes that divide the optimizer's work and memory among them. A range that begins at a multiple of
+  /// kernels::kElementGrain gives the same bits as the whole. Throws ValueError for a range that is not a part of the
+  /// slot's.
+  void keep_range(OptimizerSlot<T>& slot, const ElementRange& range) const {
+    require(slot.range.begin <= range.begin && range.begin <= range.end && range.end <= slot.range.end, kName,
+            slot.name, ": elements ", range.begin, " .. ", range.end, " are not a part of ", slot.range.begin, " .. ",
+            slot.range.end);
+    if (range == slot.range) return;
+    const Index first = range.begin - slot.range.begin;
+    slot.range = range;
+    for (Tensor<T>& state : slot.state) {
+      Tensor<T> kept(state_shape(slot));
+      std::copy_n(state.data() + first, range.size(), kept.data());
+      state = std::move(kept);
     }
   }
 
  private:
+  [[nodiscard]] static Shape state_shape(const OptimizerSlot<T>& slot) {
+    return slot.range.size() == slot.shape.size() ? slot.shape : Shape{slot.range.size()};
+  }
+
   static constexpr std::size_t kStates = std::tuple_size_v<decltype(Rule::states(std::declval<const Options&>()))>;
 
   template <class Formula>
   void update(OptimizerSlot<T>& slot, const Formula& formula, T factor) const {
-    kernels::ParameterUpdate<T, kStates> p{.weight = slot.node->value.data(),
-                                           .gradient = slot.node->grad.data(),
+    kernels::ParameterUpdate<T, kStates> p{.weight = slot.node->value.data() + slot.range.begin,
+                                           .gradient = slot.node->grad.data() + slot.range.begin,
                                            .gradient_factor = factor,
-                                           .count = slot.shape.size()};
+                                           .count = slot.range.size()};
     auto next = slot.state.begin();
     for (std::size_t k = 0; const OptimizerState& state : Rule::states(options_)) {
       p.state[k++] = state.kept ? (next++)->data() : nullptr;

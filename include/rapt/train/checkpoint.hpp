@@ -8,31 +8,20 @@
 #include <cstdint>
 #include <filesystem>
 #include <limits>
-#include <map>
+#include <list>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "rapt/distributed/collectives.hpp"
 #include "rapt/io/model_file.hpp"
 #include "rapt/io/safetensors.hpp"
 #include "rapt/train/trainer.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
-
-/// Tensors by name.
-template <class T>
-using NamedTensors = std::map<std::string, Tensor<T>>;
-
-/// A model that carries tensors from step to step beside its parameters, as a Transformer-XL does what it has read:
-/// they are part of a checkpoint, under "carried." and their name. `set_carried` throws, and changes nothing, for
-/// tensors that do not fit the model.
-template <class M>
-concept CarriesTensors = requires(M& model, const M& constant, NamedTensors<typename M::ScalarType> tensors) {
-  { constant.carried() } -> std::same_as<NamedTensors<typename M::ScalarType>>;
-  model.set_carried(std::move(tensors));
-};
 
 namespace detail {
 
@@ -72,9 +61,31 @@ template <Optimizer O>
   return result;
 }
 
+/// All elements of what the optimizers of several processes keep of a parameter's shards, on rank 0; elsewhere nothing.
+template <Module M, Optimizer O>
+[[nodiscard]] auto gather_state(const TrainingStep<M, O>& step, std::size_t parameter, const Shape& shape,
+                                const Tensor<typename M::ScalarType>& own) {
+  std::vector<Index> bounds{0};
+  for (Index p = 0; p < step.processes(); ++p) bounds.push_back(step.shard(parameter, p).end);
+  Tensor<typename M::ScalarType> whole(step.rank() == 0 ? shape : Shape{0});
+  gather(*step.options().communicator, own.values(), std::span<const Index>(bounds), whole.values());
+  return whole;
+}
+
+/// Reads the elements of a parameter's state that the optimizer keeps.
+template <class T>
+void read_state(const SafetensorsFile& file, const std::string& key, const OptimizerSlot<T>& slot, Tensor<T>& state) {
+  if (state.shape() == slot.shape) return file.read_into(key, state);
+  const Tensor<T> whole = file.read<T>(key);
+  std::copy_n(whole.data() + slot.range.begin, slot.range.size(), state.data());
+}
+
 }  // namespace detail
 
 /// Writes all that a run needs to go on bit for bit. The file appears whole or not at all.
+///
+/// With several processes all of them call this, and rank 0 writes: the file is the same for any number of them. Where
+/// the optimizer's state is sharded, it is gathered on rank 0, which then needs memory for all of it.
 template <Module M, Optimizer O>
 void save_checkpoint(const std::filesystem::path& path, Trainer<M, O>& trainer, Metadata metadata = {}) {
   const TrainerState state = trainer.state();
@@ -82,15 +93,21 @@ void save_checkpoint(const std::filesystem::path& path, Trainer<M, O>& trainer, 
   if constexpr (CarriesTensors<M>) carried = std::as_const(trainer.model()).carried();
   std::vector<SafetensorsEntry> entries = parameter_entries(std::as_const(trainer.model()));
   nlohmann::json missed = nlohmann::json::object();
-  for (auto& slot : trainer.optimizer().slots()) {
+  const TrainingStep<M, O>& step = trainer.training_step();
+  std::list<Tensor<typename M::ScalarType>> gathered;
+  for (std::size_t i = 0; auto& slot : trainer.optimizer().slots()) {
     const bool is_idle = slot.state.empty() && !slot.node->requires_grad;  // frozen since the beginning
     if (!is_idle) trainer.optimizer().make_state(slot);
     const bool is_untouched = is_idle && !trainer.optimizer().state_names().empty();
     if (is_idle || slot.missed > 0) missed[slot.name] = is_untouched ? trainer.steps() : slot.missed;
     detail::for_each_state_key(trainer.optimizer(), slot.name, [&](std::size_t k, const std::string& key) {
-      if (!is_idle) entries.emplace_back(key, slot.state[k].view());
+      if (is_idle) return;
+      if (step.is_sharded()) gathered.push_back(detail::gather_state(step, i, slot.shape, slot.state[k]));
+      entries.emplace_back(key, (step.is_sharded() ? gathered.back() : slot.state[k]).view());
     });
+    ++i;
   }
+  if (step.rank() != 0) return;
   metadata["trainer"] = nlohmann::json{
       {"optimizer", O::kName},
       {"steps", trainer.steps()},
@@ -206,8 +223,9 @@ void load_checkpoint(const std::filesystem::path& path, Trainer<M, O>& trainer, 
       continue;
     }
     optimizer.make_state(slot);
-    detail::for_each_state_key(optimizer, slot.name,
-                               [&](std::size_t k, const std::string& key) { file.read_into(key, slot.state[k]); });
+    detail::for_each_state_key(optimizer, slot.name, [&](std::size_t k, const std::string& key) {
+      detail::read_state(file, key, slot, slot.state[k]);
+    });
   }
   if (trainer.average()) {
     trainer.average()->for_each_state(

@@ -1,17 +1,24 @@
 /// \file
-/// One step of training: gradients of one or several batches, clipping, the optimizer's update, a moving average.
+/// One step of training: gradients of one or several batches, on one or several processes, clipping, the optimizer's
+/// update, a moving average.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <concepts>
 #include <cstdint>
 #include <functional>
+#include <map>
+#include <memory>
 #include <optional>
 #include <ranges>
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
+#include <vector>
 
 #include "rapt/autograd/backward.hpp"
 #include "rapt/autograd/finite_check.hpp"
@@ -19,32 +26,39 @@
 #include "rapt/autograd/ops/cross_entropy.hpp"
 #include "rapt/autograd/recompute.hpp"
 #include "rapt/data/batch_source.hpp"
+#include "rapt/distributed/collectives.hpp"
+#include "rapt/distributed/communicator.hpp"
 #include "rapt/nn/module.hpp"
 #include "rapt/optim/adam.hpp"
 #include "rapt/optim/averaging.hpp"
 #include "rapt/optim/clip.hpp"
+#include "rapt/optim/gradient_sum.hpp"
 #include "rapt/optim/schedule.hpp"
+#include "rapt/train/gradient_exchanger.hpp"
+#include "rapt/train/micro_batches.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
-
-/// What the batches of a step gave, behind their backward passes.
-struct BackwardTotals {
-  double loss = 0;     ///< mean over the targets
-  double targets = 0;  ///< of all batches of the step
-};
 
 struct TrainerOptions {
   std::function<double(Index)> learning_rate = PaperSchedule{};  ///< of a step, which counts from 1
   AdamOptions adam = {};                                         ///< of the optimizer if none is given
   float label_smoothing = 0.1f;                                  ///< of models whose loss takes CrossEntropyOptions
-  Index accumulate = 1;      ///< batches of an optimizer step; each weighs by its number of targets
+  Index accumulate = 1;      ///< batches of a micro-batch; each weighs by its number of targets
   double clip_norm = 0;      ///< the largest norm of all gradients together; 0 sets no limit
   double average_decay = 0;  ///< of an exponential moving average of the parameters; 0: none is kept
   std::uint64_t seed = 1;    ///< of dropout
   bool recompute = false;    ///< blocks are computed again in backward, see RecomputeActivations
-  /// Called after the backward passes of a step, before clipping and update: it may change the gradients, and the
-  /// totals, as processes do that share a step. It is called even if the loss is not finite.
-  std::function<void(BackwardTotals&)> after_backward = {};
+  /// Micro-batches of a step (micro_batches.hpp), a power of two. Their gradients are added in a fixed order, and
+  /// dropout has random numbers of its own in each, so that any number of processes gives the same bits.
+  Index micro_batches = 1;
+  /// The processes that share the micro-batches of each step; nullptr: this one computes all of them. It must live as
+  /// long as the training.
+  Communicator* communicator = nullptr;
+  /// Each process keeps the optimizer's state of a part of the parameters alone, updates that part and sends it to the
+  /// others: the state takes 1 / P of its memory. The model comes out the same, bit for bit.
+  bool shard_optimizer = false;
+  GradientExchange gradient_exchange = GradientExchange::float32;
+  Index bucket_bytes = Index{32} << 20;  ///< gradients travel in portions of this size
 };
 
 /// A model that has a loss for batches of this type, with or without options of the cross-entropy.
@@ -96,44 +110,106 @@ class WithLoss {
   F f_;
 };
 
+/// Tensors by name.
+template <class T>
+using NamedTensors = std::map<std::string, Tensor<T>>;
+
+/// A model that carries tensors from step to step beside its parameters, as a Transformer-XL does what it has read:
+/// they are part of a checkpoint, under "carried." and their name. `set_carried` throws, and changes nothing, for
+/// tensors that do not fit the model.
+template <class M>
+concept CarriesTensors = requires(M& model, const M& constant, NamedTensors<typename M::ScalarType> tensors) {
+  { constant.carried() } -> std::same_as<NamedTensors<typename M::ScalarType>>;
+  model.set_carried(std::move(tensors));
+};
+
 /// The steps of a training run: everything that a step reads and changes but the data.
+///
+/// With a communicator, all processes must make the same steps with models that have the same parameters; each gives
+/// the batches of its own micro-batches (`block`). What a step returns and changes is then the same on all of them, and
+/// so is the text of what it throws.
 template <Module M, Optimizer O = Adam<typename M::ScalarType>>
 class TrainingStep {
  public:
   using T = typename M::ScalarType;
 
-  /// Throws ValueError for options that do not fit, or an optimizer of another model.
+  /// Throws ValueError for options that do not fit, an optimizer of another model, or micro-batches of a model that
+  /// carries tensors from batch to batch.
   TrainingStep(M& model, const TrainerOptions& options, O optimizer)
       : model_(model), options_(options), optimizer_(std::move(optimizer)), rng_(options.seed) {
-    std::size_t i = 0;
+    std::vector<std::string> names;
+    std::vector<std::shared_ptr<Node<T>>> nodes;
     for_each_parameter(model, [&](const std::string& name, const Parameter<T>& parameter) {
       const auto slots = optimizer_.slots();
-      require(i < slots.size() && slots[i].node == parameter.node(), "trainer", "the optimizer ", O::kName,
-              " was not made for this model: it does not know the parameter '", name, "'");
-      ++i;
+      require(names.size() < slots.size() && slots[names.size()].node == parameter.node(), "trainer", "the optimizer ",
+              O::kName, " was not made for this model: it does not know the parameter '", name, "'");
+      names.push_back(name);
+      nodes.push_back(parameter.node());
     });
     require(options.accumulate >= 1, "trainer", "accumulate must be at least 1: ", options.accumulate);
     require(options.clip_norm >= 0, "trainer", "clip_norm must be positive, or 0 for no limit: ", options.clip_norm);
+    require(options.bucket_bytes > 0, "trainer", "bucket_bytes must be positive: ", options.bucket_bytes);
+    require((std::same_as<T, float>) || options.gradient_exchange == GradientExchange::float32, "trainer",
+            "gradients are exchanged in bfloat16 for models in float alone, this one is in double");
+    const Index processes = this->processes();
+    const MicroBatchShare share = micro_batch_share(options.micro_batches, processes);
+    require(processes == 1 || options.micro_batches >= 2, "trainer", processes,
+            " processes share the micro-batches of a step: micro_batches must be at least 2, better ", processes,
+            " or more: ", options.micro_batches);
+    if constexpr (CarriesTensors<M>) {
+      require(options.micro_batches == 1, "trainer", "a model that carries tensors from batch to batch has to see its ",
+              "batches one behind the other, so that micro_batches must be 1: ", options.micro_batches);
+    }
+    block_ = micro_batch_block(options.micro_batches, processes, rank());
+    if (adds_in_tree()) tree_.emplace(nodes, block_.count, options.gradient_exchange);
+    if (processes > 1) {
+      exchanger_.emplace(std::move(names), std::move(nodes), *options.communicator,
+                         typename GradientExchanger<T>::Options{.contributors = share.contributors,
+                                                                .exchange = options.gradient_exchange,
+                                                                .bucket_bytes = options.bucket_bytes});
+    }
+    if (is_sharded()) {
+      for (std::size_t i = 0; auto& slot : optimizer_.slots())
+        optimizer_.keep_range(slot, exchanger_->shard(i++, rank()));
+    }
     if (options.average_decay != 0) average_.emplace(model, options.average_decay);
   }
 
   /// One optimizer step over these batches together; returns their loss per target. A batch without targets counts
   /// nothing and is not read: a model that carries state from batch to batch does not see it. Throws ValueError if no
   /// batch has any, or one that says where NaN or infinity came up first, before anything has changed, when loss or
-  /// gradients are not finite. (What a model carries from step to step itself, see checkpoint.hpp, is then of the
-  /// failed step.)
+  /// gradients are not finite. (What a model carries from step to step itself, see below, is then of the failed step.)
+  ///
+  /// With several micro-batches the batches are those of this process's block, `accumulate` of each micro-batch; of
+  /// another number ValueError is thrown. `signals()` returns the StepSignals of this process, `agreed_signals` then
+  /// those of all.
+  template <TrainingBatch B, class Signals>
+  requires Trainable<M, B>
+  double operator()(std::span<const B> batches, const Signals& signals) {
+    require(options_.micro_batches == 1 || std::ssize(batches) == block_.count * options_.accumulate, "trainer",
+            "the micro-batches ", block_.first, " .. ", block_.first + block_.count, " of ", block_.of, " have ",
+            options_.accumulate, " batches each: ", batches.size(), " are given");
+    const Rng::State random = rng_.state();
+    const double targets = count_targets(batches);
+    double loss = loss_and_gradients(batches, targets);
+    if (exchanger_) {
+      const auto agreed = exchanger_->agree(loss, signals());
+      loss = agreed.loss;
+      agreed_signals_ = agreed.signals;
+      if (std::isfinite(loss)) exchanger_->add_up(/*everywhere=*/!is_sharded());
+    }
+    gradient_norm_ = !std::isfinite(loss) ? 0 : exchanger_ ? exchanger_->norm() : gradient_norm(model_);
+    if (!std::isfinite(loss) || !std::isfinite(gradient_norm_)) explain(batches, random, targets, loss);
+    const double factor = options_.clip_norm > 0 ? clip_factor(gradient_norm_, options_.clip_norm) : 1.0;
+    optimizer_.step(options_.learning_rate(optimizer_.steps() + 1), factor);
+    if (is_sharded()) exchanger_->gather_values();
+    if (average_) average_->update(optimizer_.steps());
+    return loss;
+  }
   template <TrainingBatch B>
   requires Trainable<M, B>
   double operator()(std::span<const B> batches) {
-    const Rng::State random = rng_.state();
-    BackwardTotals totals = loss_and_gradients(batches);
-    if (options_.after_backward) options_.after_backward(totals);
-    gradient_norm_ = std::isfinite(totals.loss) ? gradient_norm(model_) : 0;
-    if (!std::isfinite(totals.loss) || !std::isfinite(gradient_norm_)) explain(batches, random, totals.loss);
-    const double factor = options_.clip_norm > 0 ? clip_factor(gradient_norm_, options_.clip_norm) : 1.0;
-    optimizer_.step(options_.learning_rate(optimizer_.steps() + 1), factor);
-    if (average_) average_->update(optimizer_.steps());
-    return totals.loss;
+    return (*this)(batches, [] { return StepSignals(); });
   }
 
   [[nodiscard]] M& model() { return model_; }
@@ -144,10 +220,35 @@ class TrainingStep {
   [[nodiscard]] std::optional<ExponentialMovingAverage<T>>& average() { return average_; }
   /// Of all gradients together in the last step, before clipping.
   [[nodiscard]] double last_gradient_norm() const { return gradient_norm_; }
+  /// What the batches of the last step had, those of other processes included (see TrainingBatch::item_count).
+  [[nodiscard]] Index last_items() const { return items_; }
   [[nodiscard]] const Rng::State& dropout_state() const { return rng_.state(); }
   void set_dropout_state(const Rng::State& state) { rng_ = Rng(state); }
 
+  /// The number of processes that share a step, and the number of this one.
+  [[nodiscard]] Index processes() const { return options_.communicator == nullptr ? 1 : options_.communicator->size(); }
+  [[nodiscard]] Index rank() const { return options_.communicator == nullptr ? 0 : options_.communicator->rank(); }
+  /// The micro-batches that this process computes.
+  [[nodiscard]] const MicroBatchBlock& block() const { return block_; }
+  /// What the processes that share the last step agreed on; nothing if there is one process.
+  [[nodiscard]] const StepSignals& agreed_signals() const { return agreed_signals_; }
+  /// Whether the optimizer of each process keeps the state of a part of the parameters.
+  [[nodiscard]] bool is_sharded() const { return options_.shard_optimizer && processes() > 1; }
+  /// If so, the elements of a parameter, counted in the order of the model, that the optimizer of a process updates.
+  [[nodiscard]] ElementRange shard(std::size_t parameter, Index rank) const {
+    return exchanger_->shard(parameter, rank);
+  }
+
  private:
+  /// The streams of random numbers that each micro-batch has.
+  static constexpr int kStreamBits = 20;
+
+  /// Whether gradients go through the tree over micro-batches. (With a single one there is nothing to add, but numbers
+  /// are rounded.)
+  [[nodiscard]] bool adds_in_tree() const {
+    return options_.micro_batches > 1 || options_.gradient_exchange != GradientExchange::float32;
+  }
+
   template <class B>
   [[nodiscard]] Variable<T> loss_of(const B& batch) {
     if constexpr (requires(const CrossEntropyOptions& options) { model_.loss(batch, options); }) {
@@ -158,29 +259,74 @@ class TrainingStep {
     }
   }
 
-  /// The gradients of the mean loss are added to the parameters', unless the loss is not finite.
+  /// The targets of the whole step, those of other processes included; notes how many items it has.
   template <class B>
-  BackwardTotals loss_and_gradients(std::span<const B> batches) {
-    BackwardTotals totals;
-    for (const B& batch : batches) totals.targets += static_cast<double>(batch.target_count());
-    require(totals.targets > 0, "trainer", "step ", optimizer_.steps() + 1, " has nothing to learn: its ",
-            batches.size(), " batches have ", totals.targets, " targets");
+  [[nodiscard]] double count_targets(std::span<const B> batches) {
+    std::array<Index, 3> counts{std::ssize(batches), 0, 0};
+    for (const B& batch : batches) {
+      counts[1] += batch.target_count();
+      counts[2] += batch.item_count();
+    }
+    if (exchanger_) all_reduce_sum(exchanger_->communicator(), counts);
+    items_ = counts[2];
+    require(counts[1] > 0, "trainer", "step ", optimizer_.steps() + 1, " has nothing to learn: its ", counts[0],
+            " batches have ", counts[1], " targets");
+    return static_cast<double>(counts[1]);
+  }
+
+  /// Adds the gradients of the mean loss over all `targets`, as far as these batches have them, to the parameters', and
+  /// returns that part of the loss. If it is not finite, gradients of some batches are missing.
+  template <class B>
+  double add_gradients(std::span<const B> batches, double targets, Rng& rng) {
+    double sum = 0;
     for (const B& batch : batches) {
       if (batch.target_count() == 0) continue;
-      const double weight = static_cast<double>(batch.target_count()) / totals.targets;
-      const Training scope(rng_);
+      const double weight = static_cast<double>(batch.target_count()) / targets;
+      const Training scope(rng);
       const RecomputeActivations recompute(options_.recompute);
       const Variable<T> loss = loss_of(batch);
-      totals.loss += weight * static_cast<double>(loss.item());
-      if (!std::isfinite(totals.loss)) break;
+      sum += weight * static_cast<double>(loss.item());
+      if (!std::isfinite(sum)) break;
       backward(loss, static_cast<T>(weight));
     }
-    return totals;
+    return sum;
+  }
+
+  /// As add_gradients, of micro-batch i of this process's block.
+  template <class B>
+  double add_micro_batch(std::span<const B> batches, Index i, double targets) {
+    if (options_.micro_batches == 1) return add_gradients(batches, targets, rng_);
+    const auto number = static_cast<std::uint64_t>(optimizer_.steps() * block_.of + block_.first + i);
+    Rng rng(Rng::State{rng_.state().seed, number << kStreamBits});
+    const double loss =
+        add_gradients(batches.subspan(to_size(i * options_.accumulate), to_size(options_.accumulate)), targets, rng);
+    const std::uint64_t streams = rng.state().streams_taken - (number << kStreamBits);
+    require(streams <= std::uint64_t{1} << kStreamBits, "trainer", "micro-batch ", block_.first + i, " of step ",
+            optimizer_.steps() + 1, " took ", streams, " streams of random numbers, there are ",
+            std::uint64_t{1} << kStreamBits, " for each: more micro-batches with fewer batches need fewer");
+    return loss;
+  }
+
+  /// The gradients of the mean loss over all `targets` of the step are added to the parameters', as far as this process
+  /// has them, unless the loss is not finite.
+  template <class B>
+  double loss_and_gradients(std::span<const B> batches, double targets) {
+    double losses[64] = {};  // of levels of the tree, as in GradientTree
+    double loss = 0;
+    for (Index i = 0; i < block_.count; ++i) {
+      loss = add_micro_batch(batches, i, targets);
+      if (!std::isfinite(loss)) break;
+      if (tree_) tree_->take(i);
+      Index level = 0;
+      for (; (i >> level & 1) != 0; ++level) loss = losses[level] + loss;
+      losses[level] = loss;
+    }
+    return loss;
   }
 
   /// Computes the step again, looking at every number, and throws what it finds.
   template <class B>
-  [[noreturn]] void explain(std::span<const B> batches, const Rng::State& random, double loss) {
+  [[noreturn]] void explain(std::span<const B> batches, const Rng::State& random, double targets, double loss) {
     const std::string_view what = std::isnan(loss)   ? "the loss is not a number"
                                   : std::isinf(loss) ? "the loss is infinite"
                                                      : "the gradients are not finite";
@@ -192,18 +338,33 @@ class TrainingStep {
     });
     if (where.empty()) {
       rng_ = Rng(random);
-      try {
-        const FiniteCheck check;
-        std::ignore = loss_and_gradients(batches);
-        where = "nowhere when computed again";
-      } catch (const ValueError& error) {
-        where = error.what();
+      where = first_not_finite_op(batches, targets);
+      if (exchanger_) {
+        const std::vector<std::string> places = all_gather_text(exchanger_->communicator(), where);
+        const auto found = std::find_if(places.begin(), places.end(), [](const auto& place) { return !place.empty(); });
+        where = found == places.end() ? "" : "on rank " + std::to_string(found - places.begin()) + ", " + *found;
       }
-      clear_gradients(model_);
+      if (where.empty()) where = "nowhere when computed again";
     }
     rng_ = Rng(random);
     fail("trainer", what, " at step ", optimizer_.steps() + 1, ": the learning rate may be too high (",
          options_.learning_rate(optimizer_.steps() + 1), "). NaN or infinity came up first: ", where);
+  }
+  /// Computes this process's micro-batches again. Empty: all numbers are finite.
+  template <class B>
+  [[nodiscard]] std::string first_not_finite_op(std::span<const B> batches, double targets) {
+    std::string where;
+    for (Index i = 0; i < block_.count && where.empty(); ++i) {
+      try {
+        const FiniteCheck check;
+        std::ignore = add_micro_batch(batches, i, targets);
+      } catch (const ValueError& error) {
+        if (block_.of > 1) where = "in micro-batch " + std::to_string(block_.first + i) + ": ";
+        where += error.what();
+      }
+      clear_gradients(model_);
+    }
+    return where;
   }
 
   M& model_;
@@ -211,7 +372,12 @@ class TrainingStep {
   O optimizer_;
   std::optional<ExponentialMovingAverage<T>> average_;
   Rng rng_;
+  MicroBatchBlock block_;
+  std::optional<GradientTree<T>> tree_;
+  std::optional<GradientExchanger<T>> exchanger_;  // with other processes
+  StepSignals agreed_signals_;
   double gradient_norm_ = 0;
+  Index items_ = 0;
 };
 
 }}  // namespace rapt::RAPT_ABI

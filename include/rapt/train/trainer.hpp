@@ -16,7 +16,9 @@
 #include "rapt/autograd/grad_mode.hpp"
 #include "rapt/data/batch_source.hpp"
 #include "rapt/data/batching.hpp"
+#include "rapt/distributed/collectives.hpp"
 #include "rapt/optim/adam.hpp"
+#include "rapt/train/micro_batches.hpp"
 #include "rapt/train/progress.hpp"
 #include "rapt/train/snapshot.hpp"
 #include "rapt/train/step.hpp"
@@ -71,7 +73,8 @@ class Trainer {
   /// ValueError for an optimizer of another model.
   Trainer(M& model, const TrainerOptions& options, O optimizer) : step_(model, options, std::move(optimizer)) {}
 
-  /// One optimizer step over a batch, as TrainingStep does it; returns its loss per target.
+  /// One optimizer step over a batch, as TrainingStep does it; returns its loss per target. Steps of several
+  /// micro-batches take the batches of those of this process alone.
   template <TrainingBatch B>
   double step(const B& batch) {
     return step_(std::span<const B>(&batch, 1));
@@ -81,7 +84,12 @@ class Trainer {
   requires TrainingBatch<std::ranges::range_value_t<R>>
   double step(const R& batches) { return step_(std::span<const std::ranges::range_value_t<R>>(batches)); }
 
-  /// Steps through the source until the plan ends it. `validate()` returns a loss (smaller is better) and is called
+  /// Steps through the source until the plan ends it. With several processes, all of them call this with the same plan
+  /// and sources of the same batches, of which each makes its own alone. They take the same decisions: rank 0's clock
+  /// and rank 0's outcome of `validate` count, and if `stop` is true on one of them when the gradients of a step are
+  /// exchanged, training ends on all of them after this step.
+  ///
+  /// `validate()` returns a loss (smaller is better) and is called
   /// outside of the Training scope; `report(progress)` is called after every step; `save()` when the plan says so,
   /// after a validation of the same step, so that a checkpoint holds its outcome.
   template <BatchSource S, class Validate, class Report, class Save = void (*)()>
@@ -103,8 +111,10 @@ class Trainer {
     Index items = 0;
     TrainingSummary summary{.best_validation = best_validation_, .best_step = best_step_};
     ParameterSnapshot<T> best;
+    const bool is_shared = step_.processes() > 1;
     const auto validate_now = [&] {
-      const double score = validate();
+      double score = validate();
+      if (is_shared) score = broadcast_value(*step_.options().communicator, score);
       misses_ = score < best_validation_ ? 0 : misses_ + 1;
       if (misses_ > 0) return;
       best_validation_ = score;
@@ -112,28 +122,24 @@ class Trainer {
       if (plan.keep_best) best = ParameterSnapshot<T>(model());
     };
 
-    // Batches that are accumulated must all be there before their weights are known; a single one is not copied.
-    const Index accumulate = step_.options().accumulate;
-    std::vector<BatchOf<S>> accumulated(static_cast<std::size_t>(accumulate > 1 ? accumulate : 0));
+    StepBatches<S> batches(source, step_.block(), step_.options().accumulate);
+    const auto signals = [&] {
+      return StepSignals{.stop = plan.stop != nullptr && plan.stop->load(),
+                         .time_is_over = plan.seconds > 0 && seconds_since(start) >= plan.seconds};
+    };
+    StepSignals agreed;
     bool validated = false;
     for (;;) {
       summary.seconds = seconds_since(start);
-      if (const auto reason = reason_to_stop(source, plan, summary.seconds)) {
+      const bool is_time_over = is_shared ? agreed.time_is_over : signals().time_is_over;
+      if (const auto reason = reason_to_stop(plan, batches.epochs(), is_time_over)) {
         summary.reason = *reason;
         break;
       }
-      if (accumulated.empty()) {
-        const auto& batch = source.next();
-        items += batch.item_count();
-        summary.last_loss = step(batch);
-      } else {
-        for (auto& batch : accumulated) {
-          batch = source.next();
-          items += batch.item_count();
-        }
-        summary.last_loss = step(accumulated);
-      }
-      data_ = source.position();
+      summary.last_loss = step_(batches.read(), signals);
+      agreed = step_.agreed_signals();
+      items += step_.last_items();
+      data_ = batches.position();
       validated = false;
 
       Progress progress{.step = steps(),
@@ -154,13 +160,14 @@ class Trainer {
         validate_now();
         validated = true;
       }
-      const bool stops = plan.stop != nullptr && plan.stop->load();
+      const bool stops = is_shared ? agreed.stop : signals().stop;
       if (stops || (plan.save_every > 0 && steps() % plan.save_every == 0)) save();
       if (stops) {
         summary.reason = StopReason::request;
         break;
       }
     }
+    batches.finish();
     summary.seconds = seconds_since(start);
     if (plan.validate_every > 0 && !validated && steps() > first_step && summary.reason != StopReason::request) {
       validate_now();
@@ -177,6 +184,8 @@ class Trainer {
   /// The same, in a trainer with Adam.
   [[nodiscard]] Adam<T>& adam() requires std::same_as<O, Adam<T>> { return step_.optimizer(); }
   [[nodiscard]] Index steps() const { return step_.optimizer().steps(); }
+  /// The steps of training: how processes share them, see TrainingStep.
+  [[nodiscard]] const TrainingStep<M, O>& training_step() const { return step_; }
   /// The moving average of the parameters, if the options ask for one.
   [[nodiscard]] std::optional<ExponentialMovingAverage<T>>& average() { return step_.average(); }
 
@@ -193,13 +202,10 @@ class Trainer {
   }
 
  private:
-  template <BatchSource S>
-  [[nodiscard]] std::optional<StopReason> reason_to_stop(const S& source, const TrainingPlan& plan,
-                                                         double seconds) const {
+  [[nodiscard]] std::optional<StopReason> reason_to_stop(const TrainingPlan& plan, Index epochs,
+                                                         bool is_time_over) const {
     if (plan.steps > 0 && steps() >= plan.steps) return StopReason::steps;
-    if (plan.seconds > 0 && seconds >= plan.seconds) return StopReason::seconds;
-    const BatchPosition at = source.position();
-    const Index epochs = at.epoch + (at.batch == source.batches_per_epoch() ? 1 : 0);
+    if (is_time_over) return StopReason::seconds;
     if (plan.epochs > 0 && epochs >= plan.epochs) return StopReason::epochs;
     if (plan.patience > 0 && misses_ >= plan.patience) return StopReason::patience;
     return std::nullopt;
@@ -213,46 +219,67 @@ class Trainer {
 
 namespace detail {
 
-/// The mean of losses per target, to which batches are added one by one.
-class MeanLoss {
- public:
-  template <Module M, TrainingBatch B>
-  void add(const M& model, const B& batch) {
-    if (batch.target_count() == 0) return;
-    const auto count = static_cast<double>(batch.target_count());
-    sum_ += count * static_cast<double>(model.loss(batch).item());
-    targets_ += count;
+/// Mean loss per target over `count` batches. `batch_at(i)` gives batch i, for rising i; with a communicator each
+/// process asks for a part of them, and the mean is the same for any number of processes.
+template <Module M, class BatchAt>
+[[nodiscard]] double mean_loss_of(const M& model, Index count, const BatchAt& batch_at, Communicator* communicator) {
+  struct BatchLoss {
+    double targets, loss;
+  };
+  const Inference scope;
+  const Index processes = communicator == nullptr ? 1 : communicator->size();
+  const Index rank = communicator == nullptr ? 0 : communicator->rank();
+  std::vector<Index> bounds;
+  for (Index p = 0; p <= processes; ++p) bounds.push_back(count * p / processes);
+  std::vector<BatchLoss> all(to_size(count));
+  for (Index i = at(bounds, rank); i < at(bounds, rank + 1); ++i) {
+    const auto& batch = batch_at(i);
+    const double loss = batch.target_count() == 0 ? 0 : static_cast<double>(model.loss(batch).item());
+    at(all, i) = {static_cast<double>(batch.target_count()), loss};
   }
-  [[nodiscard]] double value() const {
-    require(targets_ > 0, "mean_loss", "the batches have ", targets_, " targets: there is nothing to take the mean of");
-    return sum_ / targets_;
+  if (processes > 1) {
+    const auto own = std::span<const BatchLoss>(all).subspan(to_size(at(bounds, rank)),
+                                                             to_size(at(bounds, rank + 1) - at(bounds, rank)));
+    all_gather(*communicator, own, bounds, all);
   }
-
- private:
-  double sum_ = 0, targets_ = 0;
-};
+  double sum = 0, targets = 0;
+  for (const BatchLoss& batch : all) {
+    if (batch.targets == 0) continue;
+    sum += batch.targets * batch.loss;
+    targets += batch.targets;
+  }
+  require(targets > 0, "mean_loss", "the batches have ", targets, " targets: there is nothing to take the mean of");
+  return sum / targets;
+}
 
 }  // namespace detail
 
-/// Mean loss per target over some batches, without dropout, label smoothing or gradients. Throws ValueError if they
-/// have no targets.
-template <Module M, std::ranges::input_range R>
+/// Mean loss per target over some batches, without dropout, label smoothing or gradients. With a communicator all of
+/// its processes call this with the same batches and share the work; the result has the same bits as that of one
+/// process. Throws ValueError if the batches have no targets.
+template <Module M, std::ranges::forward_range R>
 requires TrainingBatch<std::ranges::range_value_t<R>>
-[[nodiscard]] double mean_loss(const M& model, const R& batches) {
-  const Inference scope;
-  detail::MeanLoss mean;
-  for (const auto& batch : batches) mean.add(model, batch);
-  return mean.value();
+[[nodiscard]] double mean_loss(const M& model, const R& batches, Communicator* communicator = nullptr) {
+  auto batch = std::ranges::begin(batches);
+  Index number = 0;
+  const auto batch_at = [&](Index i) -> decltype(auto) {
+    std::ranges::advance(batch, i - std::exchange(number, i));
+    return *batch;
+  };
+  return detail::mean_loss_of(model, static_cast<Index>(std::ranges::distance(batches)), batch_at, communicator);
 }
 
 /// The same over a corpus.
 template <Module M>
-[[nodiscard]] double mean_loss(const M& model, std::span<const TokenPair> pairs, const BatchOptions& options) {
-  const Inference scope;
+[[nodiscard]] double mean_loss(const M& model, std::span<const TokenPair> pairs, const BatchOptions& options,
+                               Communicator* communicator = nullptr) {
   BatchStream stream(pairs, options);
-  detail::MeanLoss mean;
-  for (Index i = 0; i < stream.batches_per_epoch(); ++i) mean.add(model, stream.next());
-  return mean.value();
+  Index next = 0;
+  const auto batch_at = [&](Index i) -> decltype(auto) {
+    skip(stream, i - std::exchange(next, i + 1));
+    return stream.next();
+  };
+  return detail::mean_loss_of(model, stream.batches_per_epoch(), batch_at, communicator);
 }
 
 }}  // namespace rapt::RAPT_ABI

@@ -49,10 +49,11 @@ using Pairs = simd::Vector<Pair, 16>;
 using Floats = simd::Vector<float, 16>;
 
 /// Rounds each lane of x to bfloat16, to nearest, ties to even; the result is in the upper half of each lane of `bits`.
-/// NaN stays NaN.
-[[gnu::always_inline]] inline void round_to_bfloat16(const Floats& x, Pairs& bits) {
-  const Pairs raw = (Pairs)x;
-  const Pairs rounded = raw + (((raw >> 16) & 1u) + 0x7fffu);
+/// NaN stays NaN. F and U are vectors of equally many float and 32-bit unsigned numbers.
+template <class F, class U>
+[[gnu::always_inline]] inline void round_to_bfloat16(const F& x, U& bits) {
+  const U raw = (U)x;
+  const U rounded = raw + (((raw >> 16) & 1u) + 0x7fffu);
   bits = (x == x ? rounded : (raw | 0x400000u)) & 0xffff0000u;
 }
 
