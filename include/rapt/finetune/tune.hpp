@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <functional>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 #include <string_view>
@@ -35,6 +36,8 @@ struct TuningTask {
   std::vector<std::string> head = {};  ///< patterns of parameters that are trained whatever is frozen or adapted
   std::string examples = {};           ///< "24 + 9 texts, 3 labels", to be shown
   std::string corpus = {};             ///< tells the examples apart, see JobOptions
+  /// What of the model's folder decides the measurements beside the model itself: values by their keys.
+  nlohmann::ordered_json deciding = nlohmann::ordered_json::object();
   /// How well the model does on the validation examples; `adapter`, which may be nullptr, is to be used.
   std::function<Measurement(const TunedModel<Batch>& model, const WeightAdapter<float>* adapter)> measure = {};
 };
@@ -102,6 +105,7 @@ JobSummary train_tuned(TunedModel<BatchOf<S>>& model, S& batches, const Finetune
   JobOptions job_options = options.job;
   job_options.corpus = task.corpus;
   if (job_options.deciding.empty()) job_options.deciding = deciding_options(options);
+  for (const auto& [key, value] : task.deciding.items()) job_options.deciding[key + " of the model's folder"] = value;
   job_options.choose_best = true;
   TrainingJob job(job_options);
   job.message(task.examples + ", " + std::to_string(trained) + " of " + std::to_string(of_parameters) +
