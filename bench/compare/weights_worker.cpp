@@ -2,7 +2,7 @@
 // object a line, and answers each with one line; {"error": "..."} when it fails.
 //
 //   open        folder, weights, threads, precision
-//               weights: computed, stored, int8 or int4
+//               folder: of Hugging Face, or a GGUF file; weights: computed, stored, int8 or int4
 //               answers with the process's memory in bytes, anonymous and mapped, and its peak
 //   generate    prompt, new_tokens: the tokens of greedy search
 //   loss        text, length: mean over the bytes of a text file, in nats, by windows
