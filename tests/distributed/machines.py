@@ -75,6 +75,7 @@ class Machines:
     _made = 0  # in this process
 
     def __enter__(self):
+        remove_orphans()
         self._folder = pathlib.Path(tempfile.mkdtemp(prefix="rapt-machines-"))
         try:
             self._make()
@@ -118,21 +119,13 @@ class Machines:
 
     def processes(self):
         """The process numbers of all that runs on the machines."""
-        found = []
-        for name in self.names:
-            done = subprocess.run(["ip", "netns", "pids", self._prefix + name], capture_output=True, text=True, check=False)
-            found += map(int, done.stdout.split())
-        return found
+        return [process for name in self.names for process in processes_in(self._prefix + name)]
 
     def end_processes(self):
         """Ends all that runs on the machines."""
         deadline = time.monotonic() + 10
         while (left := self.processes()) and time.monotonic() < deadline:
-            for process in left:
-                try:
-                    os.kill(process, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
+            kill(left)
             time.sleep(0.02)
 
     def _make(self):
@@ -164,10 +157,35 @@ class Machines:
     def _remove(self):
         self.end_processes()
         for name in [*self.names, "switch"]:  # virtual interfaces go with their namespaces
-            namespace = self._prefix + name
-            subprocess.run(["ip", "netns", "delete", namespace], capture_output=True, check=False)
-            shutil.rmtree(pathlib.Path("/etc/netns") / namespace, ignore_errors=True)
+            remove_namespace(self._prefix + name)
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def processes_in(namespace):
+    done = subprocess.run(["ip", "netns", "pids", namespace], capture_output=True, text=True, check=False)
+    return [int(number) for number in done.stdout.split()]
+
+
+def kill(processes):
+    for process in processes:
+        try:
+            os.kill(process, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
+def remove_namespace(namespace):
+    subprocess.run(["ip", "netns", "delete", namespace], capture_output=True, check=False)
+    shutil.rmtree(pathlib.Path("/etc/netns") / namespace, ignore_errors=True)
+
+
+def remove_orphans():
+    """Removes the machines of programs that were killed before they could."""
+    listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=False).stdout
+    for namespace, maker in re.findall(r"^(rapt-(\d+)-\d+-\S+)", listed, re.M):
+        if not pathlib.Path("/proc", maker).exists():
+            kill(processes_in(namespace))
+            remove_namespace(namespace)
 
 
 def is_open_mpi(launcher):
