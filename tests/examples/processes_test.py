@@ -12,51 +12,16 @@ import os
 import pathlib
 import re
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
 import time
 import unittest
 
+from training_runs import ENVIRONMENT, checkpoint_step, example_command, ranks, results, write_corpus
+
 PROGRAMS = LAUNCHER = None
 TIMEOUT = 300  # seconds
-RUN = ("--folder", "run", "--checkpoint-every", 4, "--log-every", 1)
-EXAMPLES = {
-    "gpt": ("--steps", 24, "--warmup", 4, "--width", 32, "--layers", 1, "--context", 16, "--batch", 2, "--dropout", 0.1,
-            "--sample", 20, "--model", "model", "--micro-batches", 4, *RUN),
-    "vit": ("--epochs", 1, "--image", "image.png", "--batch", 128, "--width", 16, "--layers", 1, "--heads", 1, "--hidden", 16,
-            "--dropout", 0.1, "--patch", 14, "--model", "model", "--micro-batches", 4, *RUN),
-    "translate train": ("--source", "../source.txt", "--target", "../target.txt", "--hold-out", 20, "--model", "model.safetensors",
-                        "--steps", 20, "--warmup", 10, "--vocabulary", 80, "--tokens", 60, "--validate-every", 10,
-                        "--validate-by", "bleu", "--average", 2, "--moving-average", 0.9, "--clip", 1, "--checkpoint-every", 4,
-                        "--log-every", 1, "--folder", "run", "--micro-batches", 4),
-}
-ENVIRONMENT = {"RAPT_THREADS": "1", "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-               "OMPI_MCA_rmaps_base_oversubscribe": "1", "OMPI_MCA_hwloc_base_binding_policy": "none",
-               "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe"}
-
-
-def checkpoint_step(folder):
-    """Of the whole checkpoint in a folder; 0: there is none."""
-    path = folder / "run/checkpoint.safetensors"
-    if not path.exists():
-        return 0
-    data = path.read_bytes()
-    header = json.loads(data[8:8 + struct.unpack("<Q", data[:8])[0]])
-    return json.loads(header["__metadata__"]["trainer"])["steps"]
-
-
-def losses(folder):
-    entries = [json.loads(line) for line in (folder / "run/log.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in entry.items() if not key.endswith("seconds") and not key.endswith("_per_second")}
-            for entry in entries if "rapt" not in entry]
-
-
-def results(folder):
-    """The files of a run but for times."""
-    files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.safetensors")}
-    return files | {"log": losses(folder)}
 
 
 class Processes(unittest.TestCase):
@@ -66,18 +31,12 @@ class Processes(unittest.TestCase):
         temporary = tempfile.TemporaryDirectory()
         self.addCleanup(temporary.cleanup)
         self.root = pathlib.Path(temporary.name)
-        words = [[("alpha beta gamma delta epsilon zeta eta theta".split())[(i * i + 3 * k) % 8] for k in range(1 + i % 5)]
-                 for i in range(400)]
-        for name, change in ("source", str), ("target", str.upper):
-            (self.root / f"{name}.txt").write_text("".join(change(f"{' '.join(w)} {i}") + "\n" for i, w in enumerate(words)))
+        write_corpus(self.root)
 
     def command(self, example, *more):
-        name, *subcommand = example.split()
-        if not (PROGRAMS / name).exists():
-            self.skipTest(f"{name} is not built")
-        options = EXAMPLES.get(example, ())  # each with a value; it can be given once
-        kept = [part for pair in zip(options[::2], options[1::2]) if pair[0] not in more for part in pair]
-        return [str(PROGRAMS / name), *subcommand, *map(str, kept), *map(str, more)]
+        if not (PROGRAMS / example.split()[0]).exists():
+            self.skipTest(f"{example.split()[0]} is not built")
+        return example_command(PROGRAMS, example, *more)
 
     def start(self, folder, arguments, **how):
         folder.mkdir(exist_ok=True)
@@ -101,22 +60,6 @@ class Processes(unittest.TestCase):
         launched = [LAUNCHER, "-n", str(processes), *command] if processes > 0 else command
         return self.finish(self.start(self.root / folder, launched), self.root / folder, code)
 
-    def ranks(self, folder):
-        """The process numbers of a run, by rank."""
-        found = {}
-        for path in pathlib.Path("/proc").glob("[0-9]*"):
-            try:
-                if pathlib.Path(os.readlink(path / "cwd")) != folder.resolve():
-                    continue
-                if pathlib.Path(os.readlink(path / "exe")).parent != PROGRAMS.resolve():
-                    continue
-                rank = re.search(rb"(?:OMPI_COMM_WORLD_RANK|PMI_RANK)=(\d+)", (path / "environ").read_bytes())
-            except OSError:
-                continue
-            if rank:
-                found[int(rank[1])] = int(path.name)
-        return found
-
     def signal_rank(self, example, processes, folder, rank, number, *more):
         """Starts a run and sends a signal to a rank after the checkpoint of step 8; returns exit code, seconds and text."""
         folder = self.root / folder
@@ -126,7 +69,7 @@ class Processes(unittest.TestCase):
             self.assertIsNone(process.poll(), (folder / "said.txt").read_text(errors="replace"))
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.005)
-        os.kill(self.ranks(folder)[rank], number)
+        os.kill(ranks(PROGRAMS, folder)[rank], number)
         begin = time.monotonic()
         said = self.finish(process, folder, None)
         return process.returncode, time.monotonic() - begin, said
@@ -160,7 +103,7 @@ class Processes(unittest.TestCase):
         code, seconds, said = self.signal_rank("gpt", 3, "killed", 1, signal.SIGKILL, "--steps", 400)
         self.assertNotEqual(code, 0)
         self.assertLess(seconds, 60)
-        self.assertEqual(self.ranks(self.root / "killed"), {}, said)
+        self.assertEqual(ranks(PROGRAMS, self.root / "killed"), {}, said)
         self.train("gpt", 2, "killed", "--steps", 400, "--resume")
         self.assertEqual(results(self.root / "killed"), results(self.root / "one"))
 
