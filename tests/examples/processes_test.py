@@ -18,6 +18,7 @@ import tempfile
 import time
 import unittest
 
+from tasks_test import GOLDEN, write_folder
 from training_runs import ENVIRONMENT, checkpoint_step, example_command, ranks, results, write_corpus
 
 PROGRAMS = LAUNCHER = None
@@ -92,6 +93,15 @@ class Processes(unittest.TestCase):
 
     def test_translate(self):
         self.same_on_any_number("translate train")
+
+    def test_finetune(self):
+        (self.root / "classes").mkdir()
+        write_folder("classes", self.root / "classes")
+        labels = ["contradiction", "neutral", "Entailment"]
+        texts = [text for text in GOLDEN["texts"] if text.strip() and not set(text) & set("\t\n")][:24]
+        lines = ["label\ttext"] + [f"{labels[i % 3]}\t{text}" for i, text in enumerate(texts)]
+        (self.root / "train.tsv").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+        self.same_on_any_number("finetune")
 
     def test_one_says_what_there_is_to_say(self):
         one, two = self.train("gpt", 0, "one"), self.train("gpt", 2, "two")
