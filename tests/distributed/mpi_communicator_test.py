@@ -112,6 +112,12 @@ def check_late(launcher):
     expect("[mpi] rank 0 was asked to end and waits for rank 1\n" in err, "what is said while a process is late")
 
 
+def check_linger(launcher):
+    # What one process does behind the last operation may take longer than the time-out.
+    code, out, _ = launcher.run(2, "linger", 0, 10)
+    expect(code == 0 and out == "not disturbed 2\n", "a process that has more to do in the end")
+
+
 def main():
     program, mpirun = sys.argv[1:]
     if not shutil.which(mpirun):
@@ -119,7 +125,7 @@ def main():
         return 77
     launcher = Launcher(program, mpirun)
     for check in (check_collectives, check_lengths, check_exception, check_silence, check_other_operation, check_kill,
-                  check_late):
+                  check_late, check_linger):
         check(launcher)
     print("passed")
     return 0

@@ -115,6 +115,7 @@ int work(Communicator& communicator, const std::string& name, Index wrong) {
     rapt::barrier(communicator);
     say(communicator, "not disturbed");
     if (name == "late" && !is_wrong && !InterruptListener::flag()) return 3;
+    if (name == "linger" && is_wrong) sleep_seconds(12);  // longer than the time-out
   }
   return 0;
 }
