@@ -87,8 +87,8 @@ def check_silence(launcher):
         for rank in (0, 2):
             expect(any(line.startswith(f"mpi_program, rank {rank}: [mpi] ") for line in lines),
                    f"{work}: rank {rank} says nothing")
-        expect(any(line.startswith("mpi_program, rank 0: [mpi] ") and "no answer within 5 s" in line and "rank 1" in line
-                   for line in lines), f"{work}: rank 0, which waits for rank 1, does not name it")
+        expect(any(line.startswith("mpi_program, rank 0: [mpi] ") and "no answer within 5 s" in line and
+                   "rank 1" in line for line in lines), f"{work}: rank 0, which waits for rank 1, does not name it")
 
 
 def check_other_operation(launcher):
