@@ -160,17 +160,21 @@ class MpiCommunicator final : public Communicator {
     }
   }
 
-  /// Returns when all processes have called it: the last operation before MPI_Finalize, which has no time-out.
+  /// Returns when all processes have called it: the last operation before MPI_Finalize, which has no time-out. Nor has
+  /// this one, for a process may have work left to which the others contribute nothing; an announced failure ends it.
   void wait_for_all_to_finish() {
     operate([&] {
       parts_.clear();
       MPI_Request request = MPI_REQUEST_NULL;
       check(MPI_Ibarrier(communicator_, &request), "MPI_Ibarrier");
-      wait(0, [&] {
-        int is_done = 0;
-        check(MPI_Test(&request, &is_done, MPI_STATUS_IGNORE), "MPI_Ibarrier");
-        return Progress{.is_done = is_done != 0, .has_moved = false};
-      });
+      wait(
+          0,
+          [&] {
+            int is_done = 0;
+            check(MPI_Test(&request, &is_done, MPI_STATUS_IGNORE), "MPI_Ibarrier");
+            return Progress{.is_done = is_done != 0, .has_moved = false};
+          },
+          /*has_time_out=*/false);
     });
   }
 
@@ -279,19 +283,19 @@ class MpiCommunicator final : public Communicator {
   /// Polls until all is done; throws CommunicationError when nothing has moved for the time-out, or when another
   /// process has announced a failure.
   template <class Poll>
-  void wait(Index bytes, const Poll& poll) {
+  void wait(Index bytes, const Poll& poll, bool has_time_out = true) {
     detail::Backoff backoff(bytes);
     Clock::time_point last_progress = Clock::now(), calm_until = last_progress;
     for (;;) {
       const Progress progress = poll();
       if (progress.is_done) return;
-      if (read_notices()) detail::fail_as_ended("mpi", failed_rank_, cause_);
+      if (read_notices()) detail::fail_as_ended("mpi", failed_rank_, cause_ + waiting_for_others());
       const Clock::time_point now = Clock::now();
       if (progress.has_moved) {
         last_progress = now;
         backoff.reset();
       }
-      if (now - last_progress >= seconds(options_.timeout_seconds)) {
+      if (has_time_out && now - last_progress >= seconds(options_.timeout_seconds)) {
         fail<CommunicationError>("mpi", "no answer within ", options_.timeout_seconds, " s from ", silent_ranks());
       }
       if (!is_interrupted()) calm_until = now;
@@ -313,6 +317,13 @@ class MpiCommunicator final : public Communicator {
       if (requests_[i] != MPI_REQUEST_NULL) ranks.push_back(parts_[i].rank);
     }
     return ranks.empty() ? "the other processes" : detail::rank_list(std::move(ranks));
+  }
+
+  /// If this process waits for others than the one that has failed, it may know more of the true cause: of processes
+  /// that wait for one another, the first whose time is up is seldom the one that waits for the one that is lost.
+  [[nodiscard]] std::string waiting_for_others() const {
+    const std::string ranks = silent_ranks();
+    return ranks == detail::rank_list({failed_rank_}) ? "" : "; this process was waiting for " + ranks;
   }
 
   /// Reads what other processes announce and keeps the first of it: true if there is any.
