@@ -102,7 +102,7 @@ void run(const Flags& flags) {
   config.masked_patch_head = true;
   rapt::Beit beit(config, rng);
   pretrain(
-      beit, digits, flags.pretraining, flags.job("pretraining", digits.training),
+      beit, digits, flags.pretraining, flags.run.processes, flags.job("pretraining", digits.training),
       [&](Index images, rapt::Rng& random) { return draw_blocks(images, config.grid, flags.mask_ratio, random); },
       /*streams=*/1 << 20,
       [&](const rapt::ImageBatch<float>& images, const rapt::PatchMask& mask) {
@@ -117,7 +117,7 @@ void run(const Flags& flags) {
     rapt::Beit classifier(config, random);
     const auto is_shared = [](const std::string& name) { return !name.starts_with("masked_patch."); };
     if (pretrained) rapt::copy_parameters(beit, classifier, is_shared);
-    return train(classifier, labelled, digits, flags.training,
+    return train(classifier, labelled, digits, flags.training, flags.run.processes,
                  flags.job(pretrained ? "pretrained" : "from-nothing", labelled));
   });
 }
@@ -135,5 +135,5 @@ int main(int argc, char** argv) {
   flags.training.add_to(app);
   flags.run.add_to(app);
   CLI11_PARSE(app, argc, argv);
-  return run_program("beit", [&] { run(flags); });
+  return run_program("beit", flags.run.processes, [&] { run(flags); });
 }

@@ -103,11 +103,13 @@ void train(const Flags& flags) {
   auto batches =
       rapt::masked_language_batches(training, {.sequences = flags.batch, .masking = masking, .random = rng.state()});
   rapt::Trainer trainer(
-      model, {.learning_rate =
-                  rapt::CosineSchedule{.peak = flags.learning_rate, .warmup = flags.steps / 10, .steps = flags.steps},
-              .adam = {.beta2 = 0.99, .epsilon = 1e-6, .weight_decay = 0.01},
-              .clip_norm = 1,
-              .seed = flags.seed + 1});  // of dropout; the seed itself draws weights and batches
+      model,
+      flags.run.processes.shared(
+          {.learning_rate =
+               rapt::CosineSchedule{.peak = flags.learning_rate, .warmup = flags.steps / 10, .steps = flags.steps},
+           .adam = {.beta2 = 0.99, .epsilon = 1e-6, .weight_decay = 0.01},
+           .clip_norm = 1,
+           .seed = flags.seed + 1}));  // of dropout; the seed itself draws weights and batches
   const auto validate = [&](const rapt::Bert<float>& some) {
     const auto [right, frequent] = measure(some, validation, masking, most_frequent);
     char text[120];
@@ -116,6 +118,7 @@ void train(const Flags& flags) {
     return rapt::Measurement{.score = -right, .text = text, .entry = {{"right", right}}};
   };
   job.run(trainer, batches, {.steps = flags.steps, .validate_every = 250}, {.measure = validate});
+  if (!flags.run.processes.is_first()) return;
 
   rapt::MaskingOptions one_token = masking;
   one_token.rate = 1e-9;
@@ -148,5 +151,5 @@ int main(int argc, char** argv) {
   add_seed(app, flags.seed);
   flags.run.add_to(app);
   CLI11_PARSE(app, argc, argv);
-  return run_program("bert_mlm", [&] { train(flags); });
+  return run_program("bert_mlm", flags.run.processes, [&] { train(flags); });
 }

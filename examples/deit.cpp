@@ -41,7 +41,8 @@ rapt::Vit<float> teacher_of(const Flags& flags, const Digits& digits) {
   rapt::Rng rng(flags.training.seed);
   rapt::Vit teacher(config, rng);
   std::printf("the teacher: %td images, %td parameters\n", digits.training.images(), rapt::count_parameters(teacher));
-  train(teacher, digits.training, digits, flags.teaching, flags.job("teacher", fingerprint(digits.training)));
+  train(teacher, digits.training, digits, flags.teaching, flags.run.processes,
+        flags.job("teacher", fingerprint(digits.training)));
   return teacher;
 }
 
@@ -68,7 +69,7 @@ double study(const Flags& flags, const Digits& digits, const rapt::ImageDataset&
   std::printf("the student %s: %td images, %td parameters\n", teacher == nullptr ? "alone" : "with its teacher",
               few.images(), rapt::count_parameters(student));
   const rapt::JobOptions job = flags.job(teacher == nullptr ? "alone" : "taught", data);
-  if (teacher == nullptr) return train(student, few, digits, flags.training, job);
+  if (teacher == nullptr) return train(student, few, digits, flags.training, flags.run.processes, job);
   rapt::WithLoss taught(student, [&](const Batch& batch, const rapt::CrossEntropyOptions& options) {
     const rapt::DistillationOptions distillation{
         .targets = flags.soft ? rapt::TeacherTargets::soft : rapt::TeacherTargets::hard,
@@ -81,7 +82,7 @@ double study(const Flags& flags, const Digits& digits, const rapt::ImageDataset&
     }
     return student.loss(batch, scores, distillation, options);
   });
-  return train(taught, student, few, digits, flags.training, job);
+  return train(taught, student, few, digits, flags.training, flags.run.processes, job);
 }
 
 void run(const Flags& flags) {
@@ -119,5 +120,5 @@ int main(int argc, char** argv) {
   flags.training.add_to(app);
   flags.run.add_to(app);
   CLI11_PARSE(app, argc, argv);
-  return run_program("deit", [&] { run(flags); });
+  return run_program("deit", flags.run.processes, [&] { run(flags); });
 }

@@ -64,6 +64,9 @@ void finetune(const CLI::App& app, Flags flags) {
   options.measure = flags.measure;
   options.option_prefix = "--";
   options.job = flags.run.job({"--out"}, /*corpus=*/"");
+  options.micro_batches = flags.run.processes.micro_batches;
+  options.shard_optimizer = flags.run.processes.shard_optimizer;
+  options.gradient_exchange = flags.run.processes.gradient_exchange();
   const std::map<std::string, std::function<void()>> tasks = {
       {"classes", [&] { rapt::finetune_classifier(options, flags.regression); }},
       {"tokens", [&] { rapt::finetune_token_classifier(options); }},
@@ -115,5 +118,5 @@ int main(int argc, char** argv) {
   add_seed(app, options.seed);
   flags.run.add_to(app);
   CLI11_PARSE(app, argc, argv);
-  return run_program("finetune", [&] { finetune(app, flags); });
+  return run_program("finetune", flags.run.processes, [&] { finetune(app, flags); });
 }

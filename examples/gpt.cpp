@@ -62,24 +62,26 @@ void train(const Flags& flags) {
                                       data_text(all.size(), "bytes", fingerprint)));
   auto windows = rapt::random_window_batches(
       training, {.windows = flags.batch, .length = config.positions, .random = rng.state()});
-  rapt::Trainer trainer(model,
-                        {.learning_rate = rapt::CosineSchedule{.peak = flags.learning_rate,
-                                                               .warmup = flags.warmup,
-                                                               .steps = flags.steps,
-                                                               .floor = flags.learning_rate / 10},
-                         .adam = {.beta2 = flags.beta2, .epsilon = 1e-8, .weight_decay = 0.1, .decay_vectors = false},
-                         .label_smoothing = 0,
-                         .clip_norm = 1,
-                         .seed = flags.seed + 1});  // of dropout; the seed itself draws weights and windows
+  rapt::Trainer trainer(
+      model, flags.run.processes.shared(
+                 {.learning_rate = rapt::CosineSchedule{.peak = flags.learning_rate,
+                                                        .warmup = flags.warmup,
+                                                        .steps = flags.steps,
+                                                        .floor = flags.learning_rate / 10},
+                  .adam = {.beta2 = flags.beta2, .epsilon = 1e-8, .weight_decay = 0.1, .decay_vectors = false},
+                  .label_smoothing = 0,
+                  .clip_norm = 1,
+                  .seed = flags.seed + 1}));  // of dropout; the seed itself draws weights and windows
   const auto validation_windows = rapt::all_windows(validation, 64, config.positions);
   const auto measure = [&](const rapt::Gpt<float>& some) {
-    const double loss = mean_loss(some, validation_windows);
+    const double loss = mean_loss(some, validation_windows, flags.run.processes.communicator);
     char text[100];
     std::snprintf(text, sizeof text, "loss %.3f  validation %.4f  %.1f s", job.progress().loss, loss,
                   job.progress().seconds);
     return rapt::Measurement{.score = loss, .text = text, .entry = {{"validation_loss", loss}}};
   };
   job.run(trainer, windows, {.steps = flags.steps, .validate_every = 250}, {.measure = measure});
+  if (!flags.run.processes.is_first()) return;
   if (!flags.model.empty()) {
     save_pretrained(flags.model, model);
     rapt::save_vocabulary(flags.model, tokenizer);
@@ -122,5 +124,5 @@ int main(int argc, char** argv) {
   add_seed(app, flags.seed);
   flags.run.add_to(app);
   CLI11_PARSE(app, argc, argv);
-  return run_program("gpt", [&] { train(flags); });
+  return run_program("gpt", flags.run.processes, [&] { train(flags); });
 }

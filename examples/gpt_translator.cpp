@@ -46,11 +46,11 @@ void train(Model& model, const Corpora& corpora, const rapt::Vocabulary& vocabul
               validation.size(), vocabulary.size(), rapt::count_parameters(model), static_cast<int>(rapt::threads()));
   const rapt::BatchOptions batching{.tokens = flags.tokens, .end_source = false, .seed = flags.seed};
   rapt::BatchStream stream(pairs, batching);
-  rapt::Trainer trainer(
-      model, rapt::TrainerOptions{.learning_rate = rapt::InverseSquareRootSchedule{flags.learning_rate, flags.warmup},
-                                  .label_smoothing = flags.label_smoothing,
-                                  .clip_norm = 1,
-                                  .seed = flags.seed});
+  rapt::Trainer trainer(model, flags.run.processes.shared(
+                                   {.learning_rate = rapt::InverseSquareRootSchedule{flags.learning_rate, flags.warmup},
+                                    .label_smoothing = flags.label_smoothing,
+                                    .clip_norm = 1,
+                                    .seed = flags.seed}));
   rapt::Fingerprint fingerprint;
   for (const rapt::TokenPair& pair : pairs) {
     fingerprint.add(std::span<const rapt::TokenId>(pair.source));
@@ -61,7 +61,7 @@ void train(Model& model, const Corpora& corpora, const rapt::Vocabulary& vocabul
   options.choose_best = true;
   rapt::TrainingJob job(options);
   const auto measure = [&](const Model& some) {
-    const double loss = rapt::mean_loss(some, std::span(validation), batching);
+    const double loss = rapt::mean_loss(some, std::span(validation), batching, flags.run.processes.communicator);
     char text[120];
     std::snprintf(text, sizeof text, "epoch %3td  loss %.3f  validation %.4f  %.1f s", stream.position().epoch + 1,
                   job.progress().loss, loss, job.progress().seconds);
@@ -119,7 +119,7 @@ void translate(const Flags& flags) {
                                .attention_dropout = flags.dropout};
   const auto run = [&](auto model) {
     train(model, corpora, vocabulary, flags);
-    test(model, corpora.test, vocabulary, flags);
+    if (flags.run.processes.is_first()) test(model, corpora.test, vocabulary, flags);
   };
   rapt::Rng rng(flags.seed);
   flags.encoder_decoder ? run(rapt::Transformer(as_large_as(config), rng)) : run(DecoderAlone{rapt::Gpt(config, rng)});
@@ -153,5 +153,5 @@ int main(int argc, char** argv) {
   add_seed(app, f.seed);
   f.run.add_to(app);
   CLI11_PARSE(app, argc, argv);
-  return run_program("gpt_translator", [&] { translate(f); });
+  return run_program("gpt_translator", f.run.processes, [&] { translate(f); });
 }

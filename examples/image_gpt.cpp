@@ -51,13 +51,14 @@ void train(rapt::ImageGpt<float>& model, const rapt::ImageDataset& training, con
         return model.next_pixels(images);
       },
       (training.images() + flags.batch - 1) / flags.batch, {.first = {flags.seed, 0}, .streams = flags.batch});
-  rapt::Trainer trainer(
-      model, {.learning_rate =
-                  rapt::CosineSchedule{.peak = flags.learning_rate, .warmup = flags.steps / 20, .steps = flags.steps},
-              .adam = {.beta2 = 0.95, .epsilon = 1e-8},
-              .label_smoothing = 0,
-              .clip_norm = 1,
-              .seed = flags.seed});
+  rapt::Trainer trainer(model,
+                        flags.run.processes.shared({.learning_rate = rapt::CosineSchedule{.peak = flags.learning_rate,
+                                                                                          .warmup = flags.steps / 20,
+                                                                                          .steps = flags.steps},
+                                                    .adam = {.beta2 = 0.95, .epsilon = 1e-8},
+                                                    .label_smoothing = 0,
+                                                    .clip_norm = 1,
+                                                    .seed = flags.seed}));
   const auto measure = [&](const rapt::ImageGpt<float>& some) {
     const double loss = mean_loss(some, test, grays);
     char text[100];
@@ -109,6 +110,7 @@ void run(const Flags& flags) {
               to_string(training.shape()).c_str(), grays.count(), count_parameters(model),
               static_cast<int>(rapt::threads()));
   train(model, training, test, grays, flags);
+  if (!flags.run.processes.is_first()) return;
   if (!flags.model.empty()) save_pretrained(flags.model, model);
   rapt::write_png(flags.image, complete(model, test, grays, flags));
   std::printf("completions: %s\n", flags.image.c_str());
@@ -142,5 +144,5 @@ int main(int argc, char** argv) {
   add_seed(app, f.seed);
   f.run.add_to(app);
   CLI11_PARSE(app, argc, argv);
-  return run_program("image_gpt", [&] { run(f); });
+  return run_program("image_gpt", f.run.processes, [&] { run(f); });
 }

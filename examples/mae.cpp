@@ -80,13 +80,13 @@ void run(const Flags& flags) {
   const rapt::MaeConfig config = small_mae(digits.training.shape());
   rapt::Mae mae(config, rng);
   pretrain(
-      mae, digits, flags.pretraining, flags.job("pretraining", digits.training),
+      mae, digits, flags.pretraining, flags.run.processes, flags.job("pretraining", digits.training),
       [&](Index images, rapt::Rng& random) {
         return rapt::random_patch_mask(images, config.grid.patches(), flags.mask_ratio, random);
       },
       /*streams=*/1);
   std::printf("test loss of hidden pixels: %.4f\n", test_loss(mae, digits, flags.mask_ratio));
-  write_image(mae, digits, flags);
+  if (flags.run.processes.is_first()) write_image(mae, digits, flags);
 
   const rapt::VitConfig same{.grid = config.grid,
                              .d_model = config.d_model,
@@ -101,7 +101,7 @@ void run(const Flags& flags) {
     rapt::Rng random(flags.training.seed);
     rapt::Vit classifier(same, random);
     if (pretrained) rapt::copy_encoder(mae, classifier);
-    return train(classifier, labelled, digits, flags.training,
+    return train(classifier, labelled, digits, flags.training, flags.run.processes,
                  flags.job(pretrained ? "pretrained" : "from-nothing", labelled));
   });
 }
@@ -119,5 +119,5 @@ int main(int argc, char** argv) {
   flags.training.add_to(app);
   flags.run.add_to(app);
   CLI11_PARSE(app, argc, argv);
-  return run_program("mae", [&] { run(flags); });
+  return run_program("mae", flags.run.processes, [&] { run(flags); });
 }

@@ -157,12 +157,13 @@ Model train(const Flags& flags, Index vocabulary, std::span<const TokenId> text,
   fingerprint.add(text);
   rapt::TrainingJob job(flags.run.job(with_memory ? "with-memory" : "without-memory", {"--text"},
                                       data_text(text.size(), "characters", fingerprint)));
-  rapt::Trainer trainer(reader, {.learning_rate = rapt::CosineSchedule{.peak = flags.learning_rate,
-                                                                       .warmup = flags.steps / 15 + 1,
-                                                                       .steps = flags.steps},
-                                 .adam = {.beta2 = 0.99},
-                                 .clip_norm = 1,
-                                 .seed = flags.seed});
+  rapt::Trainer trainer(
+      reader, flags.run.processes.shared({.learning_rate = rapt::CosineSchedule{.peak = flags.learning_rate,
+                                                                                .warmup = flags.steps / 15 + 1,
+                                                                                .steps = flags.steps},
+                                          .adam = {.beta2 = 0.99},
+                                          .clip_norm = 1,
+                                          .seed = flags.seed}));
   const auto measure = [&](const Reader& some) {
     const double loss = validate(some.model(), validation, with_memory);
     char line[100];
@@ -191,7 +192,7 @@ int main(int argc, char** argv) {
   flags.run.add_to(app);
   CLI11_PARSE(app, argc, argv);
 
-  return run_program("transformer_xl", [&] {
+  return run_program("transformer_xl", flags.run.processes, [&] {
     const Characters text(flags.text.empty() ? generated_text(flags.seed) : rapt::read_text(flags.text));
     const std::span<const TokenId> tokens(text.tokens);
     const auto learned = tokens.first(tokens.size() * 9 / 10), held_out = tokens.subspan(learned.size());

@@ -32,7 +32,8 @@ int main(int argc, char** argv) {
   const CLI::App* shortlist_command = translate::add_shortlist(app, shortlist_flags);
   CLI11_PARSE(app, argc, argv);
 
-  return run_program("translate", [&] {
+  ProcessFlags& processes = run_command->parsed() ? run_flags.processes : train_flags.processes;
+  return run_program("translate", processes, [&] {
     if (train_command->parsed()) return translate::train(train_flags, *train_command);
     if (run_command->parsed()) return translate::run(run_flags);
     if (score_command->parsed()) return translate::score(score_flags);

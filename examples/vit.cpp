@@ -71,8 +71,9 @@ void run(const Flags& flags) {
   std::printf("%td images of %s in %td patches, %td parameters, precision %s, %d threads\n", digits.training.images(),
               to_string(digits.training.shape()).c_str(), config.grid.patches(), rapt::count_parameters(model),
               to_string(rapt::precision()).c_str(), static_cast<int>(rapt::threads()));
-  const double known = train(model, digits.training, digits, flags.training,
+  const double known = train(model, digits.training, digits, flags.training, flags.run.processes,
                              flags.run.job({"--mnist", "--model", "--image", "--shown"}, fingerprint(digits.training)));
+  if (!flags.run.processes.is_first()) return;
   if (!flags.model.empty()) save_pretrained(flags.model, model);
 
   const std::vector<rapt::TokenId> classes = classify(model, digits.test, digits.normalization);
@@ -105,5 +106,5 @@ int main(int argc, char** argv) {
   flags.training.add_to(app);
   flags.run.add_to(app);
   CLI11_PARSE(app, argc, argv);
-  return run_program("vit", [&] { run(flags); });
+  return run_program("vit", flags.run.processes, [&] { run(flags); });
 }

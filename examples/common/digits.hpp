@@ -15,6 +15,7 @@
 #include "flags.hpp"
 #include "generated_digits.hpp"
 #include "lines.hpp"
+#include "processes.hpp"
 
 struct Digits {
   rapt::ImageDataset training, test;
@@ -99,23 +100,24 @@ struct TrainingFlags {
 inline rapt::Index tenth_of(rapt::Index steps) { return (steps + 9) / 10; }
 
 /// Trains the model on the loss of `trained`, and prints the mean loss and the ratio of test images that are known
-/// about ten times; returns the ratio in the end.
+/// about ten times; returns the ratio in the end. `processes` share the steps.
 template <class Trained, class Model>
 double train(Trained& trained, const Model& model, const rapt::ImageDataset& training, const Digits& digits,
-             const TrainingFlags& flags, const rapt::JobOptions& options) {
+             const TrainingFlags& flags, const ProcessFlags& processes, const rapt::JobOptions& options) {
   rapt::TrainingJob job(options);
   rapt::ImageBatches<float> batches(training, {.batch_size = flags.batch,
                                                .seed = flags.seed,
                                                .normalization = digits.normalization,
                                                .augmentation = flags.augmentation});
-  const rapt::Index steps = flags.epochs * batches.batches_per_epoch();
+  const rapt::Index steps = flags.epochs * processes.steps_of(batches.batches_per_epoch());
   rapt::Trainer trainer(
       trained,
-      {.learning_rate = rapt::CosineSchedule{.peak = flags.learning_rate, .warmup = steps / 20, .steps = steps},
-       .adam = {.beta2 = 0.99, .weight_decay = flags.weight_decay, .decay_vectors = false},
-       .label_smoothing = flags.label_smoothing,
-       .clip_norm = 1,
-       .seed = flags.seed});
+      processes.shared(
+          {.learning_rate = rapt::CosineSchedule{.peak = flags.learning_rate, .warmup = steps / 20, .steps = steps},
+           .adam = {.beta2 = 0.99, .weight_decay = flags.weight_decay, .decay_vectors = false},
+           .label_smoothing = flags.label_smoothing,
+           .clip_norm = 1,
+           .seed = flags.seed}));
   const auto known = [&] { return accuracy(classify(model, digits.test, digits.normalization), digits.test); };
   const auto measure = [&](const auto&) {
     const double ratio = known();
@@ -130,6 +132,6 @@ double train(Trained& trained, const Model& model, const rapt::ImageDataset& tra
 /// Trains the model on its own loss.
 template <class Model>
 double train(Model& model, const rapt::ImageDataset& training, const Digits& digits, const TrainingFlags& flags,
-             const rapt::JobOptions& options) {
-  return train(model, model, training, digits, flags, options);
+             const ProcessFlags& processes, const rapt::JobOptions& options) {
+  return train(model, model, training, digits, flags, processes, options);
 }

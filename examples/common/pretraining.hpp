@@ -22,10 +22,11 @@ struct PretrainingFlags {
 };
 
 /// Trains on masked images in shuffled order, and prints the mean loss about ten times. `draw(images, rng)`
-/// gives the masks, and takes at most `streams` random streams; `tokenize`: see MaskedImageBatches.
+/// gives the masks, and takes at most `streams` random streams; `tokenize`: see MaskedImageBatches. `processes`
+/// share the steps.
 template <class Model>
-void pretrain(Model& model, const Digits& digits, const PretrainingFlags& flags, const rapt::JobOptions& options,
-              const rapt::MaskedImageBatches<float>::Draw& draw, rapt::Index streams,
+void pretrain(Model& model, const Digits& digits, const PretrainingFlags& flags, const ProcessFlags& processes,
+              const rapt::JobOptions& options, const rapt::MaskedImageBatches<float>::Draw& draw, rapt::Index streams,
               const rapt::MaskedImageBatches<float>::Tokenize& tokenize = {}) {
   rapt::TrainingJob job(options);
   rapt::MaskedImageBatches<float> batches(digits.training,
@@ -37,11 +38,12 @@ void pretrain(Model& model, const Digits& digits, const PretrainingFlags& flags,
   std::printf("pre-training: %td parameters, %td images, no labels\n", rapt::count_parameters(model),
               digits.training.images());
   rapt::Trainer trainer(
-      model, {.learning_rate =
-                  rapt::CosineSchedule{.peak = flags.learning_rate, .warmup = flags.steps / 10, .steps = flags.steps},
-              .adam = {.beta2 = 0.98, .weight_decay = flags.weight_decay, .decay_vectors = false},
-              .label_smoothing = 0,
-              .clip_norm = 1});
+      model, processes.shared({.learning_rate =
+                                   rapt::CosineSchedule{
+                                       .peak = flags.learning_rate, .warmup = flags.steps / 10, .steps = flags.steps},
+                               .adam = {.beta2 = 0.98, .weight_decay = flags.weight_decay, .decay_vectors = false},
+                               .label_smoothing = 0,
+                               .clip_norm = 1}));
   const auto measure = [&](const auto&) {
     char text[100];
     std::snprintf(text, sizeof text, "of %td  loss %.4f  %.1f s", flags.steps, job.mean_loss(), job.progress().seconds);

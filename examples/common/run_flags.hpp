@@ -3,7 +3,6 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <exception>
 #include <filesystem>
 #include <rapt/train/job.hpp>
 #include <set>
@@ -12,6 +11,7 @@
 #include <utility>
 
 #include "flags.hpp"
+#include "processes.hpp"
 
 /// The options that were given on the command line, but for those of `free`, which do not decide what is computed.
 inline nlohmann::ordered_json deciding_options(const CLI::App& command, const std::set<std::string>& free) {
@@ -26,6 +26,7 @@ struct RunFlags {
   std::string folder, plot;
   bool resume = false, restart = false;
   rapt::Index checkpoint_every = 100, log_every = 10;
+  ProcessFlags processes;
 
   void add_to(CLI::App& app) {
     command_ = &app;
@@ -42,13 +43,18 @@ struct RunFlags {
     add_not_negative(app, "--log-every", log_every,
                      "The steps after which the log gets a line; 0: only validations are logged.");
     app.add_option("--plot", plot, "Writes the curves of loss and learning rate to this SVG file.");
+    processes.add_to(app);
+    app.parse_complete_callback([&app] {  // the plot is drawn of the log's lines
+      const bool has_effect = app.count("--folder") > 0 || app.count("--plot") > 0;
+      if (app.count("--log-every") > 0 && !has_effect) throw CLI::RequiresError("--log-every", "--folder or --plot");
+    });
   }
 
   /// The job of the whole run. `free` are options that do not decide what is computed, beside those above; `corpus`
   /// tells the training data apart.
   [[nodiscard]] rapt::JobOptions job(std::set<std::string> free, const std::string& corpus) const {
-    for (const char* name :
-         {"--folder", "--resume", "--restart", "--checkpoint-every", "--log-every", "--plot", "--help"}) {
+    for (const char* name : {"--folder", "--resume", "--restart", "--checkpoint-every", "--log-every", "--plot",
+                             "--shard-optimizer", "--timeout", "--help"}) {
       free.insert(name);
     }
     return {.folder = folder,
@@ -60,6 +66,7 @@ struct RunFlags {
             .plot = plot,
             .deciding = deciding_options(*command_, free),
             .corpus = corpus,
+            .communicator = processes.communicator,
             .messages = stdout,
             .resume_name = "--resume",
             .restart_name = "--restart"};
@@ -75,11 +82,14 @@ struct RunFlags {
       options.plot = path.parent_path() / (path.stem().string() + "-" + training + path.extension().string());
     }
     if (folder.empty()) return options;
-    if (restart && !std::exchange(is_restarted_, true)) give_up_checkpoints();
-    rapt::require<rapt::IoError>(!resume || std::filesystem::is_directory(folder), "train",
-                                 "there is nothing to resume: no folder ", folder);
+    const rapt::JobProcesses all(processes.communicator);
+    if (restart && !std::exchange(is_restarted_, true)) all.on_first([&] { give_up_checkpoints(); });
     options.folder /= training;
-    options.resume = resume && std::filesystem::exists(options.folder / "checkpoint.safetensors");
+    options.resume = all.from_first([&] {
+      rapt::require<rapt::IoError>(!resume || std::filesystem::is_directory(folder), "train",
+                                   "there is nothing to resume: no folder ", folder);
+      return resume && std::filesystem::exists(rapt::RunFolder::checkpoint(options.folder));
+    });
     return options;
   }
 
@@ -89,7 +99,7 @@ struct RunFlags {
   void give_up_checkpoints() const {
     std::error_code error;
     for (std::filesystem::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
-      std::filesystem::remove(at->path() / "checkpoint.safetensors", error);
+      std::filesystem::remove(rapt::RunFolder::checkpoint(at->path()), error);
       error.clear();
     }
   }
@@ -97,17 +107,3 @@ struct RunFlags {
   const CLI::App* command_ = nullptr;
   mutable bool is_restarted_ = false;
 };
-
-/// Runs a program: 0 if it ends well, 130 after Ctrl-C, 1 with a message to stderr for an error.
-template <class F>
-int run_program(const char* name, const F& program) {
-  try {
-    program();
-    return 0;
-  } catch (const rapt::Interrupted&) {
-    return 130;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s: %s\n", name, error.what());
-    return 1;
-  }
-}

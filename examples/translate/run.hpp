@@ -10,8 +10,10 @@
 #include <rapt/pipelines/translator.hpp>
 #include <rapt/text/lines.hpp>
 #include <rapt/visualization/attention_page.hpp>
+#include <sstream>
 
 #include "../common/flags.hpp"
+#include "../common/processes.hpp"
 
 namespace translate {
 
@@ -85,6 +87,25 @@ struct SearchFlags {
     for (std::size_t i = 0; i < lines.size(); ++i) request.streams.push_back(first + i);
     return translator.sample(lines, drawn, request);
   }
+  /// The lines that are written for these lines of the input, which begin with number `first`.
+  [[nodiscard]] std::vector<std::string> result_lines(const rapt::Translator<>& translator,
+                                                      const std::vector<std::string>& lines,
+                                                      std::uint64_t first) const {
+    std::vector<std::string> results;
+    const auto found = find(translator, lines, first);
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      if (n_best == 0) {
+        results.push_back(found[i].front().text);
+        continue;
+      }
+      for (const rapt::Translation& one : found[i]) {
+        std::ostringstream line;
+        line << first + i << " ||| " << one.text << " ||| " << one.score;
+        results.push_back(line.str());
+      }
+    }
+    return results;
+  }
 };
 
 struct TranslateFlags {
@@ -92,6 +113,7 @@ struct TranslateFlags {
   std::string attention, shortlist;
   bool int8 = false;
   SearchFlags search;
+  ProcessFlags processes;
 };
 
 inline CLI::App* add_run(CLI::App& app, TranslateFlags& f) {
@@ -99,7 +121,7 @@ inline CLI::App* add_run(CLI::App& app, TranslateFlags& f) {
       "run",
       "Translates the standard input, line by line. Each line of the input gives one line of output (N of them with "
       "--n-best N); a blank line gives an empty translation. Control characters in translations become spaces, line "
-      "feeds among them.");
+      "feeds among them. The processes that mpirun starts share the lines, which keep their order.");
   run->add_option(
          "--model", f.models,
          "The file that `train` wrote. Several ones with the same subwords translate together, as an ensemble.")
@@ -111,6 +133,7 @@ inline CLI::App* add_run(CLI::App& app, TranslateFlags& f) {
   run->add_option("--attention", f.attention,
                   "Writes an HTML page that shows where every attention head looks, as the first line that is not "
                   "blank is translated.");
+  f.processes.add_timeout_to(*run);
   return run;
 }
 
@@ -176,39 +199,38 @@ inline rapt::Translator<> load(const std::vector<std::string>& models) {
 inline void run(const TranslateFlags& f) {
   rapt::require(f.attention.empty() || (f.models.size() == 1 && !f.search.is_sampling), "run",
                 "--attention draws what one model finds by beam search: no further --model, no --sample");
-  if (!f.attention.empty()) rapt::AtomicFile(f.attention);  // an unwritable place shows now, not after the translations
+  const rapt::JobProcesses processes(f.processes.communicator);
+  processes.on_first([&] {
+    if (!f.attention.empty())
+      rapt::AtomicFile(f.attention);  // an unwritable place shows now, not after the translations
+  });
   rapt::Translator translator = load(f.models);
   if (f.int8) translator.quantize();
   if (!f.shortlist.empty()) translator.use_shortlist(rapt::load_shortlist(f.shortlist));
-  const bool terminal = isatty(STDIN_FILENO) != 0;
-  std::vector<std::string> lines;
+  const std::size_t together = isatty(STDIN_FILENO) != 0 ? 1 : 2000;
   rapt::LineReader input(std::cin, "standard input");
-  bool is_drawn = f.attention.empty();
-  const auto flush = [&] {
-    const std::size_t first = input.number() - lines.size();
-    const auto found = f.search.find(translator, lines, first);
-    for (std::size_t i = 0; i < found.size(); ++i) {
-      if (f.search.n_best == 0) {
-        std::cout << found[i].front().text << '\n';
-        continue;
-      }
-      for (const rapt::Translation& one : found[i]) {
-        std::cout << first + i << " ||| " << one.text << " ||| " << one.score << '\n';
-      }
-    }
+  std::vector<std::string> lines;
+  const auto read = [&] {
+    lines.clear();
+    for (std::string line; lines.size() < together && input.next(line);) lines.push_back(line);
+    return !lines.empty();
+  };
+  bool is_drawn = f.attention.empty() || !processes.is_first();
+  while (processes.from_first(read)) {
+    const std::size_t first = processes.from_first([&] { return input.number() - lines.size(); });
+    f.processes.share(lines);
+    const std::size_t begin = first + f.processes.own_part(lines.size()).first;
+    const auto results = f.processes.spread(
+        lines, [&](const std::vector<std::string>& part) { return f.search.result_lines(translator, part, begin); });
+    if (!processes.is_first()) continue;
+    for (const std::string& line : results) std::cout << line << '\n';
     std::cout.flush();
     rapt::require<rapt::IoError>(static_cast<bool>(std::cout), "run", "cannot write to the standard output");
     for (std::size_t i = 0; i < lines.size() && !is_drawn; ++i) {
       is_drawn = !rapt::is_blank(lines[i]);
       if (is_drawn) write_attention(translator, lines[i], f);
     }
-    lines.clear();
-  };
-  for (std::string line; input.next(line);) {
-    lines.push_back(line);
-    if (terminal || lines.size() == 2000) flush();
   }
-  flush();
   rapt::require<rapt::IoError>(is_drawn, "run", "standard input: no line to draw in ", f.attention);
 }
 

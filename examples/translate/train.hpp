@@ -28,7 +28,7 @@ inline Corpora read_corpora(const TrainFlags& f) {
   corpora.training = f.pairs.empty()
                          ? rapt::ParallelCorpus::read(f.source, f.target)
                          : rapt::ParallelCorpus::read_tab_separated(f.pairs, f.source_column - 1, f.target_column - 1);
-  if (const Index dropped = corpora.training.drop_empty(); dropped > 0) {
+  if (const Index dropped = corpora.training.drop_empty(); dropped > 0 && f.processes.is_first()) {
     std::fprintf(stderr, "left out %td pairs with a blank side\n", dropped);
   }
   if (f.hold_out > 0) {
@@ -67,22 +67,38 @@ inline std::string fingerprint(const rapt::ParallelCorpus& corpus) {
 }
 
 inline rapt::JobOptions job_options(const TrainFlags& f, const CLI::App& command, const Corpora& corpora) {
-  rapt::JobOptions options{
-      .resume = f.resume,
-      .restart = f.restart,
-      .checkpoint_every = f.checkpoint_every,
-      .keep = f.keep,
-      .average = f.average,
-      .log_every = f.log_every,
-      .plot = f.plot,
-      .deciding =
-          deciding_options(command, {"--resume", "--restart", "--steps", "--epochs", "--minutes", "--patience",
-                                     "--average", "--keep", "--folder", "--model", "--log-every", "--plot", "--help",
-                                     "--source", "--target", "--pairs", "--validation-source", "--validation-target"}),
-      .corpus = fingerprint(corpora.training) + "; validation: " + fingerprint(corpora.validation),
-      .messages = stderr,
-      .resume_name = "--resume",
-      .restart_name = "--restart"};
+  rapt::JobOptions options{.resume = f.resume,
+                           .restart = f.restart,
+                           .checkpoint_every = f.checkpoint_every,
+                           .keep = f.keep,
+                           .average = f.average,
+                           .log_every = f.log_every,
+                           .plot = f.plot,
+                           .deciding = deciding_options(command, {"--resume",
+                                                                  "--restart",
+                                                                  "--steps",
+                                                                  "--epochs",
+                                                                  "--minutes",
+                                                                  "--patience",
+                                                                  "--average",
+                                                                  "--keep",
+                                                                  "--folder",
+                                                                  "--model",
+                                                                  "--log-every",
+                                                                  "--plot",
+                                                                  "--shard-optimizer",
+                                                                  "--timeout",
+                                                                  "--help",
+                                                                  "--source",
+                                                                  "--target",
+                                                                  "--pairs",
+                                                                  "--validation-source",
+                                                                  "--validation-target"}),
+                           .corpus = fingerprint(corpora.training) + "; validation: " + fingerprint(corpora.validation),
+                           .communicator = f.processes.communicator,
+                           .messages = stderr,
+                           .resume_name = "--resume",
+                           .restart_name = "--restart"};
   if (f.checkpoint_every > 0 || f.resume) options.folder = f.folder.empty() ? f.model + ".run" : f.folder;
   return options;
 }
@@ -103,7 +119,9 @@ class Training {
     drop_long(pairs_, f_.tokens);
     drop_long(validation_pairs_, f_.tokens);
     rapt::require(!pairs_.empty(), "train", "the corpus has no sentence pairs of at most --tokens ", f_.tokens);
-    if (f_.hold_out > 0) {  // not before: a refused run must not put other sentences into the test of an earlier one
+    if (f_.hold_out > 0 &&
+        f_.processes
+            .is_first()) {  // not before: a refused run must not put other sentences into the test of an earlier one
       write_lines(f_.model + ".test.source", corpora_.test.source);
       write_lines(f_.model + ".test.target", corpora_.test.target);
     }
@@ -112,8 +130,9 @@ class Training {
   void run() {
     rapt::Rng rng(f_.seed);
     Model model(config(), rng);
-    std::fprintf(stderr, "%s\n%zu pairs, %td subwords, %td parameters\n", to_string(rapt::build_info()).c_str(),
-                 pairs_.size(), text_.subwords.vocabulary().size(), count_parameters(model));
+    if (f_.processes.is_first())
+      std::fprintf(stderr, "%s\n%zu pairs, %td subwords, %td parameters\n", to_string(rapt::build_info()).c_str(),
+                   pairs_.size(), text_.subwords.vocabulary().size(), count_parameters(model));
     rapt::BatchStream stream = batches();
     rapt::Trainer trainer(model, trainer_options());
     rapt::JobHooks<Model> hooks{
@@ -127,6 +146,7 @@ class Training {
                                                .validate_every = f_.validate_every,
                                                .patience = f_.patience},
                                               hooks);
+    if (!f_.processes.is_first()) return;
     rapt::Translator(std::move(model), text_).save(f_.model);
     char line[120];
     std::snprintf(line, sizeof line, "%td steps in %s, %td epochs; kept: ", summary.training.steps,
@@ -155,7 +175,7 @@ class Training {
       rapt::require(f_.steps >= f_.cooldown, "train", "--cooldown ", f_.cooldown, " needs as many --steps: ", f_.steps);
       options.learning_rate = rapt::CooldownSchedule{options.learning_rate, f_.steps, f_.cooldown};
     }
-    return options;
+    return f_.processes.shared(std::move(options));
   }
 
   [[nodiscard]] rapt::BatchStream batches() const {
@@ -176,14 +196,17 @@ class Training {
 
   /// What validation measures: the loss, or BLEU with its sign changed, so that smaller is better.
   [[nodiscard]] rapt::Measurement measure(const Model& model) const {
-    const double loss = mean_loss(model, std::span<const rapt::TokenPair>(validation_pairs_), batching());
+    const double loss =
+        mean_loss(model, std::span<const rapt::TokenPair>(validation_pairs_), batching(), f_.processes.communicator);
     char text[160];
     std::snprintf(text, sizeof text, "validation loss %.4f  perplexity %.2f", loss, std::exp(loss));
     rapt::Measurement result{.score = loss, .text = text, .entry = {{"validation_loss", loss}}};
     if (f_.validate_by == "bleu") {
       rapt::BleuOptions options;
       if (f_.tokenize == "none") options.tokenize = rapt::BleuOptions::Tokenize::none;
-      const auto translations = rapt::Translator(model, text_).translate(corpora_.validation.source, {.beam_size = 1});
+      const rapt::Translator translator(model, text_);
+      const auto translations = f_.processes.spread(
+          corpora_.validation.source, [&](const auto& lines) { return translator.translate(lines, {.beam_size = 1}); });
       const double score = rapt::bleu(translations, corpora_.validation.target, options).score;
       std::snprintf(text, sizeof text, "  BLEU %.2f", score);
       result.text += text;
@@ -207,9 +230,11 @@ inline void train(const TrainFlags& f, const CLI::App& command) {
                 "give --source and --target, or --pairs");
   rapt::require(f.validation_source.empty() == f.validation_target.empty(), "train",
                 "--validation-source needs --validation-target");
-  for (const std::string& file : {f.model, f.plot}) {
-    if (!file.empty()) rapt::AtomicFile{file};  // an unwritable place shows now, not after hours
-  }
+  rapt::JobProcesses(f.processes.communicator).on_first([&] {
+    for (const std::string& file : {f.model, f.plot}) {
+      if (!file.empty()) rapt::AtomicFile{file};  // an unwritable place shows now, not after hours
+    }
+  });
   Training(f, command).run();
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "../common/flags.hpp"
+#include "../common/processes.hpp"
 
 namespace translate {
 
@@ -24,6 +25,7 @@ struct TrainFlags {
   std::optional<float> dropout;  // none: that of the preset
   bool isolate_han = false, byte_fallback = false, resume = false, restart = false;
   std::uint64_t seed = 1;
+  ProcessFlags processes;
 };
 
 inline CLI::App* add_train(CLI::App& app, TrainFlags& f) {
@@ -100,6 +102,7 @@ inline CLI::App* add_train(CLI::App& app, TrainFlags& f) {
   CLI::Option* resume = train->add_flag("--resume", f.resume, "Goes on from the folder's checkpoint, bit for bit.");
   train->add_flag("--restart", f.restart, "Gives up the folder's checkpoint and begins anew.")->excludes(resume);
   train->add_option("--plot", f.plot, "Writes the curves of loss, learning rate and BLEU to this SVG file.");
+  f.processes.add_to(command);
   return train;
 }
 

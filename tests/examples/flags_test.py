@@ -17,7 +17,8 @@ import unittest
 
 PROGRAMS = None
 TIMEOUT = 60  # seconds
-TRAINING = [("--checkpoint-every", -1), ("--log-every", "x")]
+PROCESSES = [("--micro-batches", 0), ("--timeout", 0)]
+TRAINING = [("--checkpoint-every", -1), ("--log-every", "x"), *PROCESSES]
 DIGITS = [("--epochs", 0), ("--batch", 0), ("--learning-rate", "nan"), ("--weight-decay", -1), ("--label-smoothing", 1),
           ("--rotation", 181), ("--shift", -1), ("--zoom", 1), ("--seed", -1), *TRAINING]
 PRETRAINING = [("--pretraining-steps", 0), ("--pretraining-batch", -1), ("--pretraining-rate", 0),
@@ -55,8 +56,8 @@ EXAMPLES = {
     "translate train --model m": [("--learning-rate", "nan"), ("--clip", "nan"), ("--minutes", -1), ("--bpe-dropout", 1),
                                   ("--dropout", -0.3), ("--attention-dropout", 1), ("--activation-dropout", "nan"),
                                   ("--label-smoothing", -0.1),
-                                  ("--keep", 0), ("--seed", -1)],
-    "translate run --model m": [("--length-penalty", "nan"), ("--length-penalty", -1), ("--min-length", -1), ("--max-length", 0), ("--beam", 1001)],
+                                  ("--keep", 0), ("--seed", -1), *PROCESSES],
+    "translate run --model m": [("--length-penalty", "nan"), ("--length-penalty", -1), ("--min-length", -1), ("--max-length", 0), ("--beam", 1001), ("--timeout", 0)],
     "translate score --references r": [("--resamples", 1), ("--seed", -1)],
     "translate shortlist --model m --source s --target t --out o": [("--per-subword", 0), ("--most-frequent", -1)],
 }
@@ -97,6 +98,17 @@ class Flags(unittest.TestCase):
                     self.assertRegex(result.stderr.splitlines()[0], f"^{name}: must be .*, not {value}$")
                     self.assertEqual(result.stdout, "")
                     self.assertEqual(os.listdir(self.temporary.name), [])
+
+    def test_log_every_needs_a_log_or_a_plot(self):
+        for command, flags in EXAMPLES.items():
+            if TRAINING[1] not in flags:
+                continue
+            with self.subTest(command):
+                result = self.run_built(command, "--log-every", 1)
+                if result is None:
+                    continue
+                self.assertGreater(result.returncode, 100, result.stdout + result.stderr)
+                self.assertIn("--log-every requires --folder or --plot", result.stderr)
 
     def test_help_speaks_in_sentences(self):
         for command in EXAMPLES:

@@ -11,11 +11,10 @@
 #include <map>
 #include <set>
 
-#include "rapt/autograd/ops/dropout.hpp"
-#include "rapt/autograd/ops/gather_rows.hpp"
 #include "rapt/data/windows.hpp"
 #include "rapt/train/run_identity.hpp"
 #include "tests/common/expect_close.hpp"
+#include "tests/common/next_token.hpp"
 #include "tests/common/temporary_folder.hpp"
 
 namespace {
@@ -23,30 +22,8 @@ namespace {
 namespace fs = std::filesystem;
 using rapt::Index;
 using rapt::JobOptions;
-using rapt::TokenId;
 using rapt_test::error_text;
-
-/// A table of logits: the next token from the last, with dropout so that random numbers matter.
-struct NextToken {
-  using ScalarType = float;
-  rapt::Parameter<float> table{rapt::Tensor<float>(rapt::Shape{5, 5}, 0.f)};
-
-  [[nodiscard]] rapt::Variable<float> loss(const rapt::LanguageBatch& batch) const {
-    return rapt::cross_entropy<float>(rapt::dropout(rapt::gather_rows<float>(table, batch.input.tokens), 0.2f),
-                                      batch.targets);
-  }
-  template <class Self, class Visitor>
-  static void visit(Self& self, Visitor&& visitor) {
-    visitor("table", self.table);
-  }
-};
-
-std::vector<TokenId> some_text() {
-  std::vector<TokenId> text;
-  rapt::Rng rng(3);
-  for (int i = 0; i < 300; ++i) text.push_back(static_cast<TokenId>((i + rng.below(2)) % 5));
-  return text;
-}
+using rapt_test::NextToken;
 
 class Job : public rapt_test::FolderTest {
  protected:
@@ -127,7 +104,7 @@ class Job : public rapt_test::FolderTest {
   }
 
   std::FILE* messages_ = nullptr;
-  std::vector<TokenId> text_ = some_text();
+  std::vector<rapt::TokenId> text_ = rapt_test::some_text();
 };
 
 TEST_F(Job, WithoutAFolderNothingIsKept) {

@@ -14,6 +14,7 @@
 #include "rapt/core/index.hpp"
 #include "rapt/pretrained/gguf_model.hpp"
 #include "rapt/train/job_options.hpp"
+#include "rapt/train/step.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -42,8 +43,14 @@ struct FinetuneOptions {
   std::string measure = {};
   std::uint64_t seed = 1;  ///< of new heads, the order of examples, and dropout
   /// The run's folder, its checkpoints and messages. `corpus` and `choose_best` are set by fine-tuning, and so is
-  /// `deciding` where it is empty: to the options above.
+  /// `deciding` where it is empty: to the options above. What the model's folder says about searches is added to it,
+  /// if the measure is one of texts that are searched for.
   JobOptions job = {};
+  /// How the processes of `job.communicator` share a step, see TrainerOptions. A step has `micro_batches` times `batch`
+  /// examples.
+  Index micro_batches = 1;
+  bool shard_optimizer = false;
+  GradientExchange gradient_exchange = GradientExchange::float32;
   std::string option_prefix = {};  ///< what messages put before names of options: "--" where they are flags
 };
 
@@ -60,6 +67,7 @@ inline void require_finetune_options(const FinetuneOptions& options) {
           kFinetune, "rank, patience and learning rate must not be negative, epochs and batch positive, ",
           "longest at least 2: ", options.adapter.rank, ", ", options.patience, ", ", options.learning_rate, ", ",
           options.epochs, ", ", options.batch, ", ", options.longest);
+  require(options.micro_batches >= 1, kFinetune, "micro_batches must be at least 1: ", options.micro_batches);
   require(options.layer_decay > 0 && options.layer_decay <= 1, kFinetune,
           "the decay of layers must be greater than 0 and at most 1: ", options.layer_decay);
   require(options.adapter.rank == 0 || options.freeze.empty(), kFinetune, p, "freeze has no effect with ", p,

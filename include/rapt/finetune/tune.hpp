@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <functional>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 #include <string_view>
@@ -24,6 +25,7 @@
 #include "rapt/pretrained/folder_contents.hpp"
 #include "rapt/pretrained/pretrained.hpp"
 #include "rapt/train/job.hpp"
+#include "rapt/train/job_processes.hpp"
 #include "rapt/train/trainer.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
@@ -35,6 +37,8 @@ struct TuningTask {
   std::vector<std::string> head = {};  ///< patterns of parameters that are trained whatever is frozen or adapted
   std::string examples = {};           ///< "24 + 9 texts, 3 labels", to be shown
   std::string corpus = {};             ///< tells the examples apart, see JobOptions
+  /// What of the model's folder decides the measurements beside the model itself: values by their keys.
+  nlohmann::ordered_json deciding = nlohmann::ordered_json::object();
   /// How well the model does on the validation examples; `adapter`, which may be nullptr, is to be used.
   std::function<Measurement(const TunedModel<Batch>& model, const WeightAdapter<float>* adapter)> measure = {};
 };
@@ -101,36 +105,51 @@ JobSummary train_tuned(TunedModel<BatchOf<S>>& model, S& batches, const Finetune
           " parameters are frozen");
   JobOptions job_options = options.job;
   job_options.corpus = task.corpus;
-  if (job_options.deciding.empty()) job_options.deciding = deciding_options(options);
+  if (job_options.deciding.empty()) {
+    job_options.deciding = deciding_options(options);
+    if (options.micro_batches > 1) {
+      job_options.deciding["micro_batches"] = options.micro_batches;
+      job_options.deciding["rounds_gradients"] = options.gradient_exchange == GradientExchange::bfloat16;
+    }
+  }
+  for (const auto& [key, value] : task.deciding.items()) job_options.deciding[key + " of the model's folder"] = value;
   job_options.choose_best = true;
   TrainingJob job(job_options);
   job.message(task.examples + ", " + std::to_string(trained) + " of " + std::to_string(of_parameters) +
               " parameters are trained");
-  const Index steps = options.epochs * batches.batches_per_epoch();
+  const Index steps_of_epoch = (batches.batches_per_epoch() + options.micro_batches - 1) / options.micro_batches;
+  const Index steps = options.epochs * steps_of_epoch;
   const double rate = options.learning_rate > 0 ? options.learning_rate : adapter != nullptr ? 5e-4 : 5e-5;
   Trainer<Tuned> trainer(model,
                          {.learning_rate = CosineSchedule{.peak = rate, .warmup = steps / 10, .steps = steps + 1},
                           .adam = {.weight_decay = 0.01},
                           .label_smoothing = options.label_smoothing,
                           .clip_norm = 1,
-                          .seed = options.seed});
+                          .seed = options.seed,
+                          .micro_batches = options.micro_batches,
+                          .communicator = options.job.communicator,
+                          .shard_optimizer = options.shard_optimizer,
+                          .gradient_exchange = options.gradient_exchange});
   if (options.layer_decay != 1) set_layer_decay(trainer.optimizer(), options.layer_decay);
-  return job.run(trainer, batches,
-                 {.steps = steps, .validate_every = batches.batches_per_epoch(), .patience = options.patience},
+  return job.run(trainer, batches, {.steps = steps, .validate_every = steps_of_epoch, .patience = options.patience},
                  JobHooks<Tuned>{.measure = [&](const Tuned& measured) { return task.measure(measured, adapter); }});
 }
 
-/// Fine-tunes a model of `options.model`, or an adapter beside it, and writes `options.out`.
+/// Fine-tunes a model of `options.model`, or an adapter beside it, and writes `options.out`; of several processes rank
+/// 0 writes.
 template <class M, BatchSource S>
 JobSummary tune(M& model, S& batches, const FinetuneOptions& options, const TuningTask<BatchOf<S>>& task) {
   using Tuned = TunedModel<BatchOf<S>>;
   freeze_all_but(model, options, task.head);
-  if (!options.out.empty()) {
+  const JobProcesses processes(options.job.communicator);
+  processes.on_first([&] {
+    if (options.out.empty()) return;
     std::error_code error;
     std::filesystem::create_directories(options.out, error);
     require<IoError>(!error && std::filesystem::is_directory(options.out), kFinetune, options.option_prefix, "out ",
                      options.out.string(), ": cannot make the folder: ", error ? error.message() : "it is a file");
-  }
+  });
+  const bool writes = !options.out.empty() && processes.is_first();
   JobSummary summary;
   if (options.adapter.rank > 0) {
     const FinetuneAdapter& wanted = options.adapter;
@@ -142,14 +161,14 @@ JobSummary tune(M& model, S& batches, const FinetuneOptions& options, const Tuni
     WithLora<M> adapted(model, adapter, task.head);
     Tuned tuned(adapted);
     summary = train_tuned(tuned, batches, options, task, &adapter, count_parameters(model));
-    if (options.out.empty()) return summary;
+    if (!writes) return summary;
     save_adapter(options.out, model, adapter,
                  {.base_model = options.model.string(), .task_type = task.adapter_task, .trained = task.head});
     save_pretrained_config(options.out, model);  // which has the names of the labels
   } else {
     Tuned tuned(model);
     summary = train_tuned(tuned, batches, options, task, nullptr, count_parameters(model));
-    if (options.out.empty()) return summary;
+    if (!writes) return summary;
     save_pretrained(options.out, model);
   }
   copy_settings(options.model, options.out);

@@ -10,6 +10,7 @@
 #include "rapt/core/error.hpp"
 #include "rapt/core/index.hpp"
 #include "rapt/io/model_file.hpp"
+#include "rapt/train/job_processes.hpp"
 #include "rapt/train/run_folder.hpp"
 #include "rapt/train/snapshot.hpp"
 
@@ -22,7 +23,8 @@ namespace rapt { inline namespace RAPT_ABI {
 template <class T>
 class BestModel {
  public:
-  /// `folder` is where the file is kept, and must outlive this object; null: the model is in memory alone.
+  /// `folder` is where the file is kept, and must outlive this object; null: the model is in memory alone, as on all
+  /// processes but rank 0.
   explicit BestModel(const RunFolder* folder) : folder_(folder) {}
 
   [[nodiscard]] bool empty() const { return parameters_.empty(); }
@@ -62,25 +64,24 @@ class BestModel {
 
   /// Goes on from a checkpoint whose best model is that of `step` (0: it has none): reads it, and removes what was
   /// written after the checkpoint. `model` keeps its parameters. Throws IoError or ShapeError for a file that is not
-  /// there or does not fit.
+  /// there or does not fit. All of the job's processes call it; rank 0 reads the file for them.
   template <Module M>
-  void restore(M& model, Index step) {
-    std::error_code error;
+  void restore(M& model, Index step, const JobProcesses& processes = JobProcesses()) {
     if (step == 0) {
-      std::filesystem::remove(folder_->best(), error);
+      std::error_code ignored;
+      processes.on_first([&] { std::filesystem::remove(folder_->best(), ignored); });
     } else {
-      if (std::filesystem::exists(folder_->best(step), error)) {
-        std::filesystem::rename(folder_->best(step), folder_->best(), error);
-        require<IoError>(!error, "train", folder_->best(step).string(), ": cannot be renamed to ",
-                         folder_->best().filename().string(), ": ", error.message());
-      }
       ParameterSnapshot<T> own(model);
-      load_parameters(model, SafetensorsFile(folder_->best()));
+      processes.on_first([&] {
+        put_back(step);
+        load_parameters(model, SafetensorsFile(folder_->best()));
+      });
+      processes.share_parameters(model);
       own.swap_with(model);
       parameters_ = std::move(own);
     }
     step_ = written_ = of_checkpoint_ = step;
-    folder_->remove_former_bests();
+    if (folder_ != nullptr) folder_->remove_former_bests();
   }
 
  private:
@@ -93,6 +94,15 @@ class BestModel {
     require<IoError>(!error, "train", folder_->best().string(), ": cannot be kept as ", former.filename().string(),
                      ": ", error.message());
     written_ = 0;
+  }
+
+  /// Gives the best model of this step its name again, if a newer one has taken it.
+  void put_back(Index step) {
+    std::error_code error;
+    if (!std::filesystem::exists(folder_->best(step), error)) return;
+    std::filesystem::rename(folder_->best(step), folder_->best(), error);
+    require<IoError>(!error, "train", folder_->best(step).string(), ": cannot be renamed to ",
+                     folder_->best().filename().string(), ": ", error.message());
   }
 
   const RunFolder* folder_;

@@ -5,15 +5,19 @@
 #include <signal.h>
 
 #include <atomic>
+#include <mutex>
 
 #include "rapt/version.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
 /// While it lives, the first Ctrl-C or request to end (SIGTERM) sets a flag; the second one ends the program at once.
+/// Threads that train one model together (LocalCommunicator) may each have one.
 class InterruptListener {
  public:
   InterruptListener() {
+    const std::lock_guard lock(installed().mutex);
+    if (installed().listeners++ > 0) return;
     struct sigaction action = {};
     action.sa_handler = [](int) {
       flag().store(true);
@@ -21,15 +25,18 @@ class InterruptListener {
       ::signal(SIGTERM, SIG_DFL);
     };
     flag().store(false);
-    ::sigaction(SIGINT, &action, &old_[0]);
-    ::sigaction(SIGTERM, &action, &old_[1]);
+    auto& old = installed().old;
+    ::sigaction(SIGINT, &action, &old[0]);
+    ::sigaction(SIGTERM, &action, &old[1]);
     // What the parent process ignores, as nohup does, stays ignored.
-    if (old_[0].sa_handler == SIG_IGN) ::sigaction(SIGINT, &old_[0], nullptr);
-    if (old_[1].sa_handler == SIG_IGN) ::sigaction(SIGTERM, &old_[1], nullptr);
+    if (old[0].sa_handler == SIG_IGN) ::sigaction(SIGINT, &old[0], nullptr);
+    if (old[1].sa_handler == SIG_IGN) ::sigaction(SIGTERM, &old[1], nullptr);
   }
   ~InterruptListener() {
-    ::sigaction(SIGINT, &old_[0], nullptr);
-    ::sigaction(SIGTERM, &old_[1], nullptr);
+    const std::lock_guard lock(installed().mutex);
+    if (--installed().listeners > 0) return;
+    ::sigaction(SIGINT, &installed().old[0], nullptr);
+    ::sigaction(SIGTERM, &installed().old[1], nullptr);
   }
   InterruptListener(const InterruptListener&) = delete;
   InterruptListener& operator=(const InterruptListener&) = delete;
@@ -40,7 +47,16 @@ class InterruptListener {
   }
 
  private:
-  struct sigaction old_[2] = {};
+  /// The handlers as they were before the first of the listeners that are alive.
+  struct Installed {
+    std::mutex mutex;
+    int listeners = 0;
+    struct sigaction old[2] = {};
+  };
+  [[nodiscard]] static Installed& installed() {
+    static Installed installed;
+    return installed;
+  }
 };
 
 }}}  // namespace rapt::RAPT_ABI::detail

@@ -15,15 +15,18 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "rapt/core/build_info.hpp"
 #include "rapt/core/error.hpp"
+#include "rapt/data/fingerprint.hpp"
 #include "rapt/io/safetensors.hpp"
 #include "rapt/train/best_model.hpp"
 #include "rapt/train/checkpoint.hpp"
 #include "rapt/train/interrupt.hpp"
 #include "rapt/train/job_log.hpp"
 #include "rapt/train/job_options.hpp"
+#include "rapt/train/job_processes.hpp"
 #include "rapt/train/model_choice.hpp"
 #include "rapt/train/progress.hpp"
 #include "rapt/train/run_folder.hpp"
@@ -51,31 +54,33 @@ class Interrupted : public Error {
 ///     rapt::TrainingJob job({.folder = "run", .resume = resume, .checkpoint_every = 500, .deciding = options});
 ///     rapt::Trainer trainer(model, {...});
 ///     job.run(trainer, source, {.steps = 10000, .validate_every = 500}, {.measure = ...});
+///
+/// Several processes may train one model together (`JobOptions::communicator`): each makes a job and runs it. Before
+/// the first step they compare what decides the bits. All of them call the hook `measure`, whose score is that of rank
+/// 0; rank 0 alone calls `save_model` and writes. In the end all have the same parameters. If one of them throws, the
+/// others end with CommunicationError or an error of the same cause; an interruption of any of them is one of all.
 class TrainingJob {
  public:
   /// Throws ValueError or IoError, before anything is changed, if the folder holds a checkpoint and neither `resume`
-  /// nor `restart` says what to do with it, if there is none to resume from, or if it is of a run with other options or
-  /// data.
+  /// nor `restart` says what to do with it, if there is none to resume from, if it is of a run with other options or
+  /// data, or if processes differ in the options, the data, or what rapt computes with.
   explicit TrainingJob(const JobOptions& options)
-      : options_(options), identity_(options.deciding, options.corpus), log_(options.plot) {
+      : options_(options),
+        processes_(options.communicator),
+        identity_(options.deciding, options.corpus),
+        log_(processes_.is_first() ? options.plot : std::filesystem::path()) {
     require(options.checkpoint_every >= 0 && options.keep >= 0 && options.average >= 0 && options.log_every >= 0 &&
                 options.messages != nullptr,
             kWhere, "checkpoint_every, keep, average and log_every must not be negative, messages not null: ",
             options.checkpoint_every, ", ", options.keep, ", ", options.average, ", ", options.log_every);
-    require<IoError>(!options.resume || std::filesystem::exists(options.folder), kWhere,
-                     "there is nothing to resume: no folder ", options.folder.string());
-    if (options.folder.empty()) return;
-    folder_.emplace(options.folder);
-    const std::string path = folder_->checkpoint().string();
-    const bool exists = std::filesystem::exists(folder_->checkpoint());
-    require<IoError>(exists || !options.resume, kWhere, "there is nothing to resume: no ", path);
-    require(!exists || options.resume || options.restart, kWhere, path,
-            ": an earlier run has left a checkpoint: ", options.resume_name, " goes on from it, ", options.restart_name,
-            " gives it up");
-    if (!options.resume) return;
-    checkpoint_.emplace(folder_->checkpoint());
-    is_resumed_ = true;
-    identity_.require_same(*checkpoint_);
+    processes_.announcing_failure([&] {
+      require_same_job();
+      processes_.on_first([&] { open_folder(); });
+      if (!options.resume) return;
+      received_.emplace(checkpoint_path(), processes_);
+      if (!checkpoint_) checkpoint_.emplace(received_->path());
+    });
+    is_resumed_ = options.resume;
   }
 
   /// True if the job goes on from a checkpoint.
@@ -98,7 +103,149 @@ class TrainingJob {
   JobSummary run(Trainer<M, O>& trainer, S& source, TrainingPlan plan, const JobHooks<M>& hooks = {}) {
     require(!std::exchange(has_run_, true), kWhere, "a job runs once: another run would give its files up");
     BestModel<typename M::ScalarType> best(folder_ ? &*folder_ : nullptr);
-    begin(trainer, source, best);
+    JobSummary summary;
+    processes_.announcing_failure([&] {
+      if (resumes()) load_checkpoint(received_->path(), trainer, source);
+      require_same_start(trainer, plan, hooks);
+      begin(trainer, best);
+      summary.training = train(trainer, source, plan, hooks, best);
+    });
+    if (summary.training.reason == StopReason::request) stop(summary.training.steps);
+    processes_.announcing_failure([&] { summary.chosen = choose(trainer, hooks, summary.training, best); });
+    keep([&] { log_.plot(); });
+    return summary;
+  }
+
+  /// The progress after the last step; at a validation, that of the step which is validated.
+  [[nodiscard]] const Progress& progress() const { return last_; }
+  /// The mean loss of the steps since the last validation.
+  [[nodiscard]] double mean_loss() const { return loss_sum_ / static_cast<double>(std::max<Index>(1, loss_count_)); }
+  /// Writes a line to `options.messages`, past the progress line; of several processes rank 0 does.
+  void message(const std::string& text) {
+    if (processes_.is_first()) line_.message(text, options_.messages);
+  }
+
+ private:
+  static constexpr std::string_view kWhere = "train";
+  using Json = nlohmann::ordered_json;
+
+  [[nodiscard]] std::filesystem::path checkpoint_path() const { return RunFolder::checkpoint(options_.folder); }
+
+  /// Finds out what the folder holds, on the process that has it.
+  void open_folder() {
+    require<IoError>(!options_.resume || std::filesystem::exists(options_.folder), kWhere,
+                     "there is nothing to resume: no folder ", options_.folder.string());
+    if (options_.folder.empty()) return;
+    folder_.emplace(options_.folder);
+    const std::string path = folder_->checkpoint().string();
+    const bool exists = std::filesystem::exists(folder_->checkpoint());
+    require<IoError>(exists || !options_.resume, kWhere, "there is nothing to resume: no ", path);
+    require(!exists || options_.resume || options_.restart, kWhere, path,
+            ": an earlier run has left a checkpoint: ", options_.resume_name, " goes on from it, ",
+            options_.restart_name, " gives it up");
+    if (!options_.resume) return;
+    checkpoint_.emplace(folder_->checkpoint());
+    identity_.require_same(*checkpoint_);
+  }
+
+  /// Throws ValueError on all processes if one of them computes with other options, data, instructions or another
+  /// build, or would take part in other operations. Their numbers of threads may differ.
+  void require_same_job() const {
+    if (processes_.count() == 1) return;
+    const BuildInfo info = build_info();
+    std::vector<std::pair<std::string, std::string>> texts = identity_.texts();
+    const auto number = [](Index value) { return std::to_string(value); };
+    texts.insert(texts.end(), {{"version of rapt", info.version},
+                               {"version of Eigen", info.eigen},
+                               {"compiler", info.compiler},
+                               {"optimisation", info.optimised ? "on" : "off"},
+                               {"instruction set", to_string(info.simd)},
+                               {"precision", to_string(info.precision)},
+                               {"matrix unit", to_string(info.unit)},
+                               {options_.resume_name, number(options_.resume ? 1 : 0)},
+                               {options_.restart_name, number(options_.restart ? 1 : 0)},
+                               {"folder", options_.folder.empty() ? "none" : "given"},
+                               {"checkpoint_every", number(options_.checkpoint_every)},
+                               {"average", number(options_.average)},
+                               {"choose_best", number(options_.choose_best ? 1 : 0)}});
+    processes_.require_same(kWhere, texts);
+  }
+
+  /// The same for what is known when the training begins.
+  template <class Trainer, class M>
+  void require_same_start(Trainer& trainer, const TrainingPlan& plan, const JobHooks<M>& hooks) const {
+    const TrainerOptions& trainer_options = trainer.training_step().options();
+    require(trainer_options.communicator == options_.communicator, kWhere,
+            "the job and its trainer must have the same communicator");
+    if (processes_.count() == 1) return;
+    Fingerprint parameters;
+    for_each_parameter(std::as_const(trainer.model()), [&](const std::string& name, const auto& parameter) {
+      parameters.add(name);
+      parameters.add(parameter.value().has_elements() ? std::as_bytes(parameter.value().values())
+                                                      : std::span<const std::byte>());
+    });
+    processes_.require_same(
+        kWhere, {{"steps behind them", std::to_string(trainer.steps())},
+                 {"parameters (fingerprint)", std::to_string(parameters.value())},
+                 {"micro_batches", std::to_string(trainer_options.micro_batches)},
+                 {"accumulate", std::to_string(trainer_options.accumulate)},
+                 {"clip_norm", std::to_string(trainer_options.clip_norm)},
+                 {"label_smoothing", std::to_string(trainer_options.label_smoothing)},
+                 {"average_decay", std::to_string(trainer_options.average_decay)},
+                 {"learning rate of the next step", std::to_string(trainer_options.learning_rate(trainer.steps() + 1))},
+                 {"seed", std::to_string(trainer_options.seed)},
+                 {"steps", std::to_string(plan.steps)},
+                 {"seconds", std::to_string(plan.seconds)},
+                 {"epochs", std::to_string(plan.epochs)},
+                 {"validate_every", std::to_string(plan.validate_every)},
+                 {"patience", std::to_string(plan.patience)},
+                 {"validation", hooks.measure ? "yes" : "no"}});
+  }
+
+  /// Puts the folder where the checkpoint was written, or clears it; opens the log.
+  template <class Trainer>
+  void begin(Trainer& trainer, BestModel<typename Trainer::T>& best) {
+    processes_.on_first([&] {
+      if (folder_) folder_->remove_leftovers();
+    });
+    if (resumes()) {
+      checkpoint_.reset();
+      received_.reset();
+      if (options_.choose_best) best.restore(trainer.model(), trainer.state().best_step, processes_);
+      kept_step_ = trainer.steps();
+      message("goes on after step " + std::to_string(kept_step_));
+    }
+    processes_.on_first([&] {
+      if (!folder_) return;
+      if (resumes()) {
+        folder_->prune(keep_count(), kept_step_);
+      } else {  // also what a run without a checkpoint has left is removed: it must not get into the averages
+        clear_folder();
+      }
+      log_.open(*folder_, resumes() ? trainer.steps() : -1);
+    });
+    Json entry = {{"rapt", to_string(build_info())}, {"options", identity_.options()}, {"corpus", identity_.corpus()}};
+    if (processes_.count() > 1) {
+      entry["processes"] = processes_.count();
+      entry["threads"] = processes_.from_each(threads());
+    }
+    log(entry);
+  }
+
+  void clear_folder() const {
+    for (const std::filesystem::path& file : {folder_->checkpoint(), folder_->best()}) {
+      std::error_code error;
+      std::filesystem::remove(file, error);
+      require<IoError>(!error, kWhere, file.string(), ": cannot be removed: ", error.message());
+    }
+    folder_->remove_former_bests();
+    folder_->prune(0, 0);
+  }
+
+  /// The steps, with validations and checkpoints.
+  template <class Trainer, class S, class M>
+  TrainingSummary train(Trainer& trainer, S& source, TrainingPlan plan, const JobHooks<M>& hooks,
+                        BestModel<typename Trainer::T>& best) {
     plan.validate_every = hooks.measure ? plan.validate_every : 0;
     plan.keep_best = false;
     plan.save_every = options_.checkpoint_every;
@@ -117,86 +264,52 @@ class TrainingJob {
     };
     // The checkpoint comes last: whenever it is there, so are the versions and the best model that belong to it.
     const auto save = [&] {
-      if (!folder_) return;
+      if (options_.folder.empty()) return;
       const Index step = trainer.steps();
-      const bool is_kept = keep([&] {
-        save_best();
-        if (keep_count() > 0 && options_.checkpoint_every > 0 && step % options_.checkpoint_every == 0) {
-          hooks.save_model(std::as_const(trainer.model()), folder_->version(step));
-        }
-        Metadata metadata = hooks.metadata;
-        identity_.add_to(metadata);
-        save_checkpoint(folder_->checkpoint(), trainer, std::move(metadata));
-        best.checkpoint_is_written();
+      const bool is_ready = processes_.from_first([&] {
+        return keep([&] {
+          save_best();
+          if (keep_count() > 0 && options_.checkpoint_every > 0 && step % options_.checkpoint_every == 0) {
+            hooks.save_model(std::as_const(trainer.model()), folder_->version(step));
+          }
+        });
       });
+      bool is_kept = is_ready && keep([&] {  // all processes have parts of the state
+                       Metadata metadata = hooks.metadata;
+                       identity_.add_to(metadata);
+                       save_checkpoint(checkpoint_path(), trainer, std::move(metadata));
+                     });
+      is_kept = processes_.from_first([&] { return is_kept; });
+      if (is_kept) best.checkpoint_is_written();
       if (is_kept) kept_step_ = step;
       // While the disk takes versions but no checkpoint, they must not add up; those of the last checkpoint stay a
       // while.
-      folder_->prune(is_kept ? keep_count() : 2 * keep_count(), step);
+      if (folder_) folder_->prune(is_kept ? keep_count() : 2 * keep_count(), step);
     };
 
-    JobSummary summary;
-    {
-      const detail::InterruptListener listener;
-      summary.training = trainer.run(
-          source, plan, validate, [&](const Progress& progress) { report(progress); }, save);
-    }
-    if (summary.training.reason == StopReason::request) stop(summary.training.steps);
-    summary.chosen = choose(trainer, hooks, summary.training, best);
-    keep([&] { log_.plot(); });
-    return summary;
+    const detail::InterruptListener listener;
+    return trainer.run(
+        source, plan, validate, [&](const Progress& progress) { report(progress); }, save);
   }
 
-  /// The progress after the last step; at a validation, that of the step which is validated.
-  [[nodiscard]] const Progress& progress() const { return last_; }
-  /// The mean loss of the steps since the last validation.
-  [[nodiscard]] double mean_loss() const { return loss_sum_ / static_cast<double>(std::max<Index>(1, loss_count_)); }
-  /// Writes a line to `options.messages`, past the progress line.
-  void message(const std::string& text) { line_.message(text, options_.messages); }
-
- private:
-  static constexpr std::string_view kWhere = "train";
-  using Json = nlohmann::ordered_json;
-
-  /// Loads the checkpoint, or clears the folder; opens the log.
-  template <class Trainer, class S>
-  void begin(Trainer& trainer, S& source, BestModel<typename Trainer::T>& best) {
-    if (folder_) folder_->remove_leftovers();
-    if (resumes()) {
-      load_checkpoint(folder_->checkpoint(), trainer, source);
-      checkpoint_.reset();
-      if (options_.choose_best) best.restore(trainer.model(), trainer.state().best_step);
-      kept_step_ = trainer.steps();
-      folder_->prune(keep_count(), kept_step_);
-      message("goes on after step " + std::to_string(kept_step_));
-    } else if (folder_) {  // also of what a run without a checkpoint has left: it must not get into the averages
-      for (const std::filesystem::path& file : {folder_->checkpoint(), folder_->best()}) {
-        std::error_code error;
-        std::filesystem::remove(file, error);
-        require<IoError>(!error, kWhere, file.string(), ": cannot be removed: ", error.message());
-      }
-      folder_->remove_former_bests();
-      folder_->prune(0, 0);
-    }
-    if (folder_) log_.open(*folder_, options_.resume ? trainer.steps() : -1);
-    log({{"rapt", to_string(build_info())}, {"options", identity_.options()}, {"corpus", identity_.corpus()}});
-  }
-
+  /// The score is that of rank 0; all processes measure, as they may share the work.
   template <class M>
   double measure(const JobHooks<M>& hooks, const M& model, const std::string& name, Json entry) {
     const Measurement found = hooks.measure(model);
+    const double score = processes_.from_first([&] { return found.score; });
     loss_sum_ = 0, loss_count_ = 0;
     message(name + "  " + found.text);
     if (!found.entry.empty()) {
       entry.update(found.entry);
       log(entry);
     }
-    return std::isnan(found.score) ? std::numeric_limits<double>::infinity() : found.score;
+    return std::isnan(score) ? std::numeric_limits<double>::infinity() : score;
   }
 
   void report(const Progress& progress) {
     last_ = progress;
     loss_sum_ += progress.loss, ++loss_count_;
+    if (!processes_.is_first()) return;
     line_.update(progress);
     if (options_.log_every == 0 || progress.step % options_.log_every != 0) return;
     log({{"step", progress.step},
@@ -210,8 +323,8 @@ class TrainingJob {
   /// How many of the last versions to keep: enough for `keep` and for the average.
   [[nodiscard]] Index keep_count() const { return std::max(options_.keep, options_.average); }
 
-  /// Calls `write`. Returns false, with a message, if a file could not be written: a full disk does not end the
-  /// training, as the checkpoint before is whole and the next one may succeed.
+  /// Calls `write`, which touches files on rank 0 alone. Returns false, with a message, if a file could not be written:
+  /// a full disk does not end the training, as the checkpoint before is whole and the next one may succeed.
   template <class Write>
   bool keep(const Write& write) {
     try {
@@ -244,12 +357,18 @@ class TrainingJob {
     if (!best.empty() && summary.best_step != summary.steps) {
       versions.add(name_of(summary.best_step), best.release(), summary.best_validation);
     }
-    if (options_.average > 1 && folder_) {
-      const auto files = folder_->last_versions(options_.average, summary.steps);
-      if (files.size() > 1) {
+    if (options_.average > 1 && !options_.folder.empty()) {
+      std::vector<std::filesystem::path> files;
+      if (folder_) files = folder_->last_versions(options_.average, summary.steps);
+      const Index count = processes_.from_first([&] { return std::ssize(files); });
+      if (count > 1) {
         try {
-          versions.add_assigned("mean of the last " + std::to_string(files.size()) + " versions",
-                                [&] { load_mean(model, std::span<const std::filesystem::path>(files)); });
+          versions.add_assigned("mean of the last " + std::to_string(count) + " versions", [&] {
+            processes_.on_first([&] { load_mean(model, std::span<const std::filesystem::path>(files)); });
+            processes_.share_parameters(model);
+          });
+        } catch (const CommunicationError&) {
+          throw;
         } catch (const Error& error) {  // a damaged version must not cost the model
           message(std::string("no mean of the last versions: ") + error.what());
         }
@@ -267,10 +386,12 @@ class TrainingJob {
   }
 
   JobOptions options_;
+  JobProcesses processes_;
   RunIdentity identity_;
   JobLog log_;
-  std::optional<RunFolder> folder_;
-  std::optional<SafetensorsFile> checkpoint_;  // that is resumed from, until it is loaded
+  std::optional<RunFolder> folder_;            // on the process that has it
+  std::optional<FileOfFirst> received_;        // the checkpoint that is resumed from, until it is loaded
+  std::optional<SafetensorsFile> checkpoint_;  // the same
   bool is_resumed_ = false, has_run_ = false;
   ProgressLine line_;
   Progress last_;

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "rapt/core/index.hpp"
+#include "rapt/distributed/communicator.hpp"
 #include "rapt/io/model_file.hpp"
 #include "rapt/nn/module.hpp"
 
@@ -26,7 +27,11 @@ struct JobOptions {
   std::filesystem::path plot = {};  ///< SVG file of the curves; empty: none
   /// The options that decide what is computed, by name: a resumed run must have the same.
   nlohmann::ordered_json deciding = nlohmann::ordered_json::object();
-  std::string corpus = {};       ///< tells the data apart (see Fingerprint): a resumed run must have the same
+  std::string corpus = {};  ///< tells the data apart (see Fingerprint): a resumed run must have the same
+  /// The processes that train the model together, each with a job of the same options; nullptr: there is one. Rank 0
+  /// has the folder, which the others need not see, and says what there is to say. The Trainer has the same
+  /// communicator.
+  Communicator* communicator = nullptr;
   std::FILE* messages = stderr;  ///< where lines that stay are written to; the progress line goes to stderr
   /// What messages call `resume` and `restart`: the flags of a program that has some.
   std::string resume_name = "the option resume", restart_name = "restart";

@@ -41,7 +41,11 @@ class RunFolder {
   }
 
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-  [[nodiscard]] std::filesystem::path checkpoint() const { return path_ / "checkpoint.safetensors"; }
+  [[nodiscard]] std::filesystem::path checkpoint() const { return checkpoint(path_); }
+  /// The checkpoint of any folder.
+  [[nodiscard]] static std::filesystem::path checkpoint(const std::filesystem::path& folder) {
+    return folder / "checkpoint.safetensors";
+  }
   [[nodiscard]] std::filesystem::path best() const { return path_ / "best.safetensors"; }
   [[nodiscard]] std::filesystem::path log() const { return path_ / "log.jsonl"; }
   [[nodiscard]] std::filesystem::path version(Index step) const { return numbered("step-", step); }

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "rapt/core/error.hpp"
 #include "rapt/io/model_file.hpp"
@@ -64,6 +65,13 @@ class RunIdentity {
 
   [[nodiscard]] const Json& options() const { return options_; }
   [[nodiscard]] const std::string& corpus() const { return corpus_; }
+
+  /// Options and corpus as texts, by name.
+  [[nodiscard]] std::vector<std::pair<std::string, std::string>> texts() const {
+    std::vector<std::pair<std::string, std::string>> texts = {{"corpus", corpus_}};
+    for (const auto& [name, value] : options_.items()) texts.emplace_back(name, value.dump());
+    return texts;
+  }
 
   /// Adds the identity to the metadata of a checkpoint.
   void add_to(Metadata& metadata) const {

@@ -219,46 +219,67 @@ class Trainer {
 
 namespace detail {
 
-/// The mean of losses per target, to which batches are added one by one.
-class MeanLoss {
- public:
-  template <Module M, TrainingBatch B>
-  void add(const M& model, const B& batch) {
-    if (batch.target_count() == 0) return;
-    const auto count = static_cast<double>(batch.target_count());
-    sum_ += count * static_cast<double>(model.loss(batch).item());
-    targets_ += count;
+/// Mean loss per target over `count` batches. `batch_at(i)` gives batch i, for rising i; with a communicator each
+/// process asks for a part of them, and the mean is the same for any number of processes.
+template <Module M, class BatchAt>
+[[nodiscard]] double mean_loss_of(const M& model, Index count, const BatchAt& batch_at, Communicator* communicator) {
+  struct BatchLoss {
+    double targets, loss;
+  };
+  const Inference scope;
+  const Index processes = communicator == nullptr ? 1 : communicator->size();
+  const Index rank = communicator == nullptr ? 0 : communicator->rank();
+  std::vector<Index> bounds;
+  for (Index p = 0; p <= processes; ++p) bounds.push_back(count * p / processes);
+  std::vector<BatchLoss> all(to_size(count));
+  for (Index i = at(bounds, rank); i < at(bounds, rank + 1); ++i) {
+    const auto& batch = batch_at(i);
+    const double loss = batch.target_count() == 0 ? 0 : static_cast<double>(model.loss(batch).item());
+    at(all, i) = {static_cast<double>(batch.target_count()), loss};
   }
-  [[nodiscard]] double value() const {
-    require(targets_ > 0, "mean_loss", "the batches have ", targets_, " targets: there is nothing to take the mean of");
-    return sum_ / targets_;
+  if (processes > 1) {
+    const auto own = std::span<const BatchLoss>(all).subspan(to_size(at(bounds, rank)),
+                                                             to_size(at(bounds, rank + 1) - at(bounds, rank)));
+    all_gather(*communicator, own, bounds, all);
   }
-
- private:
-  double sum_ = 0, targets_ = 0;
-};
+  double sum = 0, targets = 0;
+  for (const BatchLoss& batch : all) {
+    if (batch.targets == 0) continue;
+    sum += batch.targets * batch.loss;
+    targets += batch.targets;
+  }
+  require(targets > 0, "mean_loss", "the batches have ", targets, " targets: there is nothing to take the mean of");
+  return sum / targets;
+}
 
 }  // namespace detail
 
-/// Mean loss per target over some batches, without dropout, label smoothing or gradients. Throws ValueError if they
-/// have no targets.
-template <Module M, std::ranges::input_range R>
+/// Mean loss per target over some batches, without dropout, label smoothing or gradients. With a communicator all of
+/// its processes call this with the same batches and share the work; the result has the same bits as that of one
+/// process. Throws ValueError if the batches have no targets.
+template <Module M, std::ranges::forward_range R>
 requires TrainingBatch<std::ranges::range_value_t<R>>
-[[nodiscard]] double mean_loss(const M& model, const R& batches) {
-  const Inference scope;
-  detail::MeanLoss mean;
-  for (const auto& batch : batches) mean.add(model, batch);
-  return mean.value();
+[[nodiscard]] double mean_loss(const M& model, const R& batches, Communicator* communicator = nullptr) {
+  auto batch = std::ranges::begin(batches);
+  Index number = 0;
+  const auto batch_at = [&](Index i) -> decltype(auto) {
+    std::ranges::advance(batch, i - std::exchange(number, i));
+    return *batch;
+  };
+  return detail::mean_loss_of(model, static_cast<Index>(std::ranges::distance(batches)), batch_at, communicator);
 }
 
 /// The same over a corpus.
 template <Module M>
-[[nodiscard]] double mean_loss(const M& model, std::span<const TokenPair> pairs, const BatchOptions& options) {
-  const Inference scope;
+[[nodiscard]] double mean_loss(const M& model, std::span<const TokenPair> pairs, const BatchOptions& options,
+                               Communicator* communicator = nullptr) {
   BatchStream stream(pairs, options);
-  detail::MeanLoss mean;
-  for (Index i = 0; i < stream.batches_per_epoch(); ++i) mean.add(model, stream.next());
-  return mean.value();
+  Index next = 0;
+  const auto batch_at = [&](Index i) -> decltype(auto) {
+    skip(stream, i - std::exchange(next, i + 1));
+    return stream.next();
+  };
+  return detail::mean_loss_of(model, stream.batches_per_epoch(), batch_at, communicator);
 }
 
 }}  // namespace rapt::RAPT_ABI

@@ -1,0 +1,152 @@
+// Programs that several processes run together, on one machine or on many: `mpirun -n 4 gpt --micro-batches 4`.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstddef>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <rapt/distributed/collectives.hpp>
+#include <rapt/train/job.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "flags.hpp"
+#ifdef RAPT_EXAMPLES_MPI
+#include <rapt/distributed/mpi_session.hpp>
+#endif
+
+/// The flags of a program that processes share, and how they reach one another.
+struct ProcessFlags {
+  rapt::Index micro_batches = 1;
+  std::string exchange = "float32";
+  bool shard_optimizer = false;
+  double timeout = 300;                        // seconds
+  rapt::Communicator* communicator = nullptr;  // of `run_program`; null: there is one process
+
+  /// The flags of a training.
+  void add_to(CLI::App& app) {
+    add_positive(
+        app, "--micro-batches", micro_batches,
+        "The number of parts of a step, a power of two, each as large as a step otherwise is; the processes that "
+        "mpirun starts share them. The same number gives the same model on any number of processes.");
+    app.add_option(
+           "--exchange", exchange,
+           "The numbers in which processes exchange gradients: `float32`, or `bfloat16`, which are half as many "
+           "bytes and have rounded sums.")
+        ->check(CLI::IsMember({"float32", "bfloat16"}))
+        ->capture_default_str();
+    app.add_flag("--shard-optimizer", shard_optimizer,
+                 "Each process keeps its part of the optimizer's state alone, which saves memory.");
+    add_timeout_to(app);
+  }
+  void add_timeout_to(CLI::App& app) {
+    add_positive(app, "--timeout", timeout, "The seconds that a process waits for the others before it gives up.");
+  }
+
+  /// True on the process that writes, which is rank 0 of several.
+  [[nodiscard]] bool is_first() const { return rapt::JobProcesses(communicator).is_first(); }
+
+  /// The part of a list of so many things that this process works on: the index of the first one, and of the one behind
+  /// the last. The parts of all processes follow one another.
+  [[nodiscard]] std::pair<std::size_t, std::size_t> own_part(std::size_t count) const {
+    if (communicator == nullptr) return {0, count};
+    const auto rank = static_cast<std::size_t>(communicator->rank());
+    const auto size = static_cast<std::size_t>(communicator->size());
+    return {count * rank / size, count * (rank + 1) / size};
+  }
+  /// f(lines), where each process calls f with the lines of its part: what f gives for lines does not depend on others,
+  /// and has no line feeds.
+  template <class F>
+  [[nodiscard]] std::vector<std::string> spread(const std::vector<std::string>& lines, const F& f) const {
+    if (communicator == nullptr) return f(lines);
+    const auto [begin, end] = own_part(lines.size());
+    const auto at = [&](std::size_t i) { return lines.begin() + static_cast<std::ptrdiff_t>(i); };
+    const std::vector<std::string> results = f(std::vector<std::string>(at(begin), at(end)));
+    std::string own;
+    for (const std::string& line : results) own += line + '\n';
+    std::vector<std::string> all;
+    for (const std::string& part : all_gather_text(*communicator, own)) append_lines(part, all);
+    return all;
+  }
+  /// Replaces the lines by those of rank 0, which have no line feeds.
+  void share(std::vector<std::string>& lines) const {
+    if (communicator == nullptr) return;
+    std::string text;
+    for (const std::string& line : lines) text += line + '\n';
+    text = broadcast_text(*communicator, text);
+    lines.clear();
+    append_lines(text, lines);
+  }
+
+  /// The number of steps that take so many batches, or a part of a step more.
+  [[nodiscard]] rapt::Index steps_of(rapt::Index batches) const {
+    return (batches + micro_batches - 1) / micro_batches;
+  }
+  /// Options of a trainer whose steps the processes share.
+  [[nodiscard]] rapt::TrainerOptions shared(rapt::TrainerOptions options) const {
+    options.micro_batches = micro_batches;
+    options.communicator = communicator;
+    options.shard_optimizer = shard_optimizer;
+    options.gradient_exchange = gradient_exchange();
+    return options;
+  }
+  [[nodiscard]] rapt::GradientExchange gradient_exchange() const {
+    return exchange == "bfloat16" ? rapt::GradientExchange::bfloat16 : rapt::GradientExchange::float32;
+  }
+
+ private:
+  /// The lines of a text, each of which ends with a line feed.
+  static void append_lines(const std::string& text, std::vector<std::string>& lines) {
+    for (std::size_t begin = 0; begin < text.size();) {
+      const std::size_t end = text.find('\n', begin);
+      lines.push_back(text.substr(begin, end - begin));
+      begin = end + 1;
+    }
+  }
+};
+
+/// The number of processes that mpirun has started together; 0 without it.
+inline int launched_processes() {
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}) {  // Open MPI's; MPICH's
+    if (const char* value = std::getenv(name)) return std::atoi(value);
+  }
+  return 0;
+}
+
+/// Runs a program: 0 if it ends well, 130 after Ctrl-C, 1 with a message to stderr for an error. The processes that
+/// mpirun has started find one another by `flags.communicator`; of their standard outputs there is that of rank 0.
+template <class F>
+int run_program(const char* name, [[maybe_unused]] ProcessFlags& flags, const F& program) {
+  const auto run = [&] {
+    try {
+      program();
+    } catch (const rapt::Interrupted&) {
+      return 130;
+    }
+    return 0;
+  };
+  const int launched = launched_processes();
+  try {
+#ifdef RAPT_EXAMPLES_MPI
+    if (launched > 0) {
+      rapt::MpiSession session({.timeout_seconds = flags.timeout,
+                                .interrupted = [] { return rapt::detail::InterruptListener::flag().load(); }});
+      return session.run(name, [&](rapt::Communicator& communicator) {
+        if (communicator.size() > 1) flags.communicator = &communicator;
+        rapt::require<rapt::IoError>(flags.is_first() || std::freopen("/dev/null", "w", stdout) != nullptr, name,
+                                     "cannot write to /dev/null");
+        return run();
+      });
+    }
+#endif
+    rapt::require(launched <= 1, name, "mpirun has started ", launched,
+                  " processes, and this program was built without MPI: each would train a model of its own. Install "
+                  "Open MPI or MPICH and build it again");
+    return run();
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s: %s\n", name, error.what());
+    return 1;
+  }
+}

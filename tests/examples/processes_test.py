@@ -1,0 +1,187 @@
+#!/usr/bin/env python3
+"""Training examples that several processes run together under mpirun: they write the bits that one process writes, whatever
+their number, and end with a message when one of them is lost.
+
+    python tests/examples/processes_test.py build/examples MPIRUN [unittest's arguments]
+
+MPIRUN is the launcher of the MPI that the examples were built with; "none" if they were built without.
+"""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+from training_runs import ENVIRONMENT, checkpoint_step, example_command, ranks, results, write_corpus
+
+PROGRAMS = LAUNCHER = None
+TIMEOUT = 300  # seconds
+
+
+class Processes(unittest.TestCase):
+    def setUp(self):
+        if LAUNCHER == "none":
+            self.skipTest("the examples were built without MPI")
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.root = pathlib.Path(temporary.name)
+        write_corpus(self.root)
+
+    def command(self, example, *more):
+        if not (PROGRAMS / example.split()[0]).exists():
+            self.skipTest(f"{example.split()[0]} is not built")
+        return example_command(PROGRAMS, example, *more)
+
+    def start(self, folder, arguments, **how):
+        folder.mkdir(exist_ok=True)
+        with open(folder / "said.txt", "wb") as said:
+            return subprocess.Popen(arguments, cwd=folder, stdout=said, stderr=subprocess.STDOUT,
+                                    env={**os.environ, **ENVIRONMENT}, **{"stdin": subprocess.DEVNULL, **how},
+                                    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+
+    def finish(self, process, folder, code=0):
+        try:
+            found = process.wait(TIMEOUT)
+        finally:
+            process.kill()
+        said = (folder / "said.txt").read_text(errors="replace")
+        if code is not None:
+            self.assertEqual(found, code, said)
+        return said
+
+    def train(self, example, processes, folder, *more, code=0):
+        command = self.command(example, *more)
+        launched = [LAUNCHER, "-n", str(processes), *command] if processes > 0 else command
+        return self.finish(self.start(self.root / folder, launched), self.root / folder, code)
+
+    def signal_rank(self, example, processes, folder, rank, number, *more):
+        """Starts a run and sends a signal to a rank after the checkpoint of step 8; returns exit code, seconds and text."""
+        folder = self.root / folder
+        process = self.start(folder, [LAUNCHER, "-n", str(processes), *self.command(example, *more)])
+        deadline = time.monotonic() + TIMEOUT
+        while checkpoint_step(folder) < 8:
+            self.assertIsNone(process.poll(), (folder / "said.txt").read_text(errors="replace"))
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.005)
+        os.kill(ranks(PROGRAMS, folder)[rank], number)
+        begin = time.monotonic()
+        said = self.finish(process, folder, None)
+        return process.returncode, time.monotonic() - begin, said
+
+    def same_on_any_number(self, example):
+        self.train(example, 0, "one")
+        expected = results(self.root / "one")
+        self.assertGreater(len(expected["log"]), 10)
+        for processes, more in (1, []), (2, []), (4, ["--shard-optimizer"]):
+            said = self.train(example, processes, str(processes), *more)
+            self.assertEqual(results(self.root / str(processes)), expected, said)
+        first = json.loads((self.root / "4/run/log.jsonl").read_text().splitlines()[0])
+        self.assertEqual((first["processes"], first["threads"]), (4, [1] * 4))
+
+    def test_gpt(self):
+        self.same_on_any_number("gpt")
+
+    def test_vit(self):
+        self.same_on_any_number("vit")
+
+    def test_translate(self):
+        self.same_on_any_number("translate train")
+
+    def test_one_says_what_there_is_to_say(self):
+        one, two = self.train("gpt", 0, "one"), self.train("gpt", 2, "two")
+        lines = [sorted(re.sub(r"[\d.]+ s\b|, \d+ threads|\S+ tokens/s.*", "", said).splitlines()) for said in (one, two)]
+        self.assertEqual(*lines)
+
+    def test_a_lost_process(self):
+        self.train("gpt", 0, "one", "--steps", 400)
+        code, seconds, said = self.signal_rank("gpt", 3, "killed", 1, signal.SIGKILL, "--steps", 400)
+        self.assertNotEqual(code, 0)
+        self.assertLess(seconds, 60)
+        self.assertEqual(ranks(PROGRAMS, self.root / "killed"), {}, said)
+        self.train("gpt", 2, "killed", "--steps", 400, "--resume")
+        self.assertEqual(results(self.root / "killed"), results(self.root / "one"))
+
+    def test_a_process_that_stops_answering(self):
+        code, seconds, said = self.signal_rank("gpt", 2, "stopped", 1, signal.SIGSTOP, "--steps", 4000, "--timeout", 2)
+        self.assertNotEqual(code, 0)
+        self.assertLess(seconds, 60)
+        self.assertRegex(said, r"gpt, rank 0: .*rank 1")
+
+    def test_an_interruption(self):
+        self.train("gpt", 0, "one", "--steps", 400)
+        for rank, number in (1, signal.SIGTERM), (0, signal.SIGINT):
+            folder = f"interrupted {rank}"
+            code, _, said = self.signal_rank("gpt", 3, folder, rank, number, "--steps", 400)
+            self.assertEqual(code, 130, said)
+            self.assertEqual(len(re.findall(r"^stopped after step \d+: the same run with --resume goes on$", said, re.M)), 1, said)
+            step = checkpoint_step(self.root / folder)
+            self.assertIn(f"stopped after step {step}:", said)
+            self.assertIn(f"goes on after step {step}\n", self.train("gpt", 2, folder, "--steps", 400, "--resume"))
+            self.assertEqual(results(self.root / folder), results(self.root / "one"))
+
+    def test_processes_that_differ(self):
+        def differ(name, first, second):
+            folder = self.root / name
+            said = self.finish(self.start(folder, [LAUNCHER, "-n", "1", *first, ":", "-n", "1", *second]), folder, None)
+            self.assertRegex(said, r"gpt, rank 0: ")
+            self.assertRegex(said, r"gpt, rank 1: ")
+            self.assertFalse((folder / "run/checkpoint.safetensors").exists())
+            return said
+
+        command = self.command("gpt")
+        self.assertIn("all processes must have the same --seed: rank 0 has (none), rank 1 has '[\"2\"]'",
+                      differ("seeds", command, [*command, "--seed", "2"]))
+        self.assertIn("the same corpus", differ("texts", command, [*command, "--text", "../source.txt"]))
+        self.assertRegex(differ("instructions", ["env", "RAPT_SIMD=avx2", *command], ["env", "RAPT_SIMD=baseline", *command]),
+                         "the same instruction set: rank 0 has 'avx2', rank 1 has 'baseline'")
+
+    def test_refusals(self):
+        self.assertIn("micro_batches", self.train("gpt", 2, "gpt", "--micro-batches", 1, code=1))
+        self.assertIn("[train] there is nothing to resume: no folder none",
+                      self.train("gpt", 2, "gpt", "--folder", "none", "--resume", code=1))
+
+    def test_a_model_that_carries_its_cache_is_refused(self):
+        said = self.train("transformer_xl", 2, "xl", "--steps", 2, "--micro-batches", 2, code=1)
+        self.assertRegex(said, "transformer_xl, rank [01]: .*micro_batches")
+
+    def test_translations_keep_their_order(self):
+        self.train("translate train", 0, "model")
+        lines = [f"{line} \n" for line in (self.root / "source.txt").read_text().splitlines()[:45]] + ["\n", "alpha"]
+        (self.root / "input.txt").write_text("".join(lines))
+        for more in [], ["--n-best", 2, "--beam", 2], ["--sample", "--n-best", 2]:
+            outputs = []
+            for launch in [], [LAUNCHER, "-n", "3"]:
+                command = [*launch, *self.command("translate run", "--model", "../model/model.safetensors", *more)]
+                with open(self.root / "input.txt", "rb") as source:
+                    process = self.start(self.root / "output", command, stdin=source)
+                outputs.append(self.finish(process, self.root / "output"))
+            self.assertEqual(*outputs)
+            written = outputs[0].splitlines()
+            if more:
+                self.assertEqual(list(dict.fromkeys(line.split(" ||| ")[0] for line in written)), list(map(str, range(47))))
+            else:
+                self.assertEqual(len(written), 47)
+
+
+class WithoutMpi(unittest.TestCase):
+    def test_a_launcher_is_no_use(self):
+        if LAUNCHER != "none":
+            self.skipTest("the examples were built with MPI")
+        result = subprocess.run([PROGRAMS / "gpt", "--steps", "1"], env={**os.environ, "OMPI_COMM_WORLD_SIZE": "2"},
+                                timeout=TIMEOUT, capture_output=True, text=True)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("mpirun has started 2 processes, and this program was built without MPI", result.stderr)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    PROGRAMS = pathlib.Path(os.path.abspath(sys.argv.pop(1)))
+    LAUNCHER = sys.argv.pop(1)
+    unittest.main()
