@@ -25,6 +25,9 @@ namespace rapt { inline namespace RAPT_ABI {
 ///       return session.run("program", [&](rapt::Communicator& communicator) { return work(communicator); });
 ///     }
 ///
+/// `work` must catch what is no failure: a TrainingJob throws Interrupted on all processes after Ctrl-C, and
+/// `catch (const rapt::Interrupted&) { return 130; }` ends them in peace.
+///
 /// A program that was started without mpirun is one process, of rank 0. If the session is left by an exception, or an
 /// operation has failed, MPI is not finalised, as this would wait for processes that are no more: the launcher then
 /// ends all others and has an exit code that is not zero.
