@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+"""Measures the parts of training steps and whole steps over links of chosen rates and delays, for simulate.py.
+
+    python bench/scale/measure.py build/bench OUT.json [--only NAME...] [--launcher mpirun]
+
+The machines are network namespaces (tests/distributed/machines.py), joined by links that the program `link` makes, by
+`tc tbf` where a rate without a delay is asked for ("tbf"), or by nothing but the kernel ("none"). They share the
+processors of this one: of P processes of one thread on C processors each has at most C / P of one. Results are added to
+OUT.json as they come; what it has already is not measured again. Needs root, Linux and Open MPI.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import pathlib
+import platform
+import shlex
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tests/distributed"))
+import machines as namespaces  # noqa: E402
+
+ENVIRONMENT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+BUFFER = "4194304"  # bytes of TCP on each side of a connection: enough for what is under way on any of these links
+TIMEOUT = 170  # seconds, for any run
+
+# Links: Mbit/s and microseconds of delay in one direction, as `link` is told; what it adds is measured as a round trip.
+LINKS = {
+    "none": None,
+    "tbf 1000": 1000,
+    "250, 50": (250, 50),
+    "1000, 50": (1000, 50),
+    "1000, 500": (1000, 500),
+    "4000, 50": (4000, 50),
+}
+
+# name -> (processes, link, task). Processes of one thread each, but in "compute".
+CASES = {}
+for preset, threads, tokens, steps in (
+        ("tiny", 1, 2048, 12), ("tiny", 1, 512, 12), ("small", 1, 2048, 8), ("small", 1, 512, 8), ("base", 1, 2048, 3),
+        ("tiny", 2, 2048, 12), ("tiny", 2, 512, 12), ("small", 2, 2048, 10), ("small", 2, 512, 10), ("base", 2, 2048, 4),
+        ("base", 2, 512, 6), ("big", 2, 2048, 2), ("big", 2, 512, 3)):
+    CASES[f"compute {preset}, {threads} threads, {tokens} tokens"] = (
+        1, "none", {"task": "compute", "preset": preset, "threads": threads, "tokens": tokens, "steps": steps})
+for link in LINKS:
+    CASES[f"round trip, {link}"] = (2, link, {"task": "round_trip", "preset": "tiny", "steps": 200, "uncounted": 20})
+for preset, processes, steps in (("tiny", 2, 8), ("small", 2, 5), ("base", 2, 3), ("tiny", 4, 6), ("small", 4, 4),
+                                 ("tiny", 8, 5), ("small", 8, 3)):
+    for link in LINKS:
+        if preset == "base" and link == "250, 50":
+            continue  # 30 s a step, and nothing new
+        CASES[f"exchange {preset}, {processes} processes, {link}"] = (
+            processes, link, {"task": "exchange", "preset": preset, "steps": steps})
+for preset, processes, steps in (("tiny", 2, 10), ("small", 2, 6), ("base", 2, 2), ("tiny", 4, 6)):
+    for link in LINKS:
+        if preset == "base" and link not in ("none", "1000, 50"):
+            continue
+        CASES[f"train {preset}, {processes} processes, {link}"] = (
+            processes, link, {"task": "train", "preset": preset, "steps": steps})
+for preset, steps in (("tiny", 10), ("small", 6)):
+    CASES[f"train {preset}, 2 processes, 1000, 50, sharded"] = (
+        2, "1000, 50", {"task": "train", "preset": preset, "steps": steps, "shard_optimizer": True})
+    CASES[f"train {preset}, 2 processes, 1000, 50, bfloat16"] = (
+        2, "1000, 50", {"task": "train", "preset": preset, "steps": steps, "exchange": "bfloat16"})
+for case in CASES.values():  # the paper's vocabulary, with its presets
+    if case[2]["preset"] in ("base", "big"):
+        case[2]["vocabulary"] = 37000
+
+
+@contextlib.contextmanager
+def joined_machines(count, link, programs):
+    """Machines with a link, and the name of the interface that has it."""
+    rate = f"{LINKS[link]}mbit" if isinstance(LINKS[link], int) else None
+    with namespaces.Machines([f"machine{i}" for i in range(count)], rate=rate) as machines:
+        if not isinstance(LINKS[link], tuple):
+            yield machines, "eth0"
+            return
+        names = [machines.namespace(name) for name in machines.names]
+        switch = subprocess.Popen(["chrt", "--fifo", "1", programs / "link", *map(str, LINKS[link]), *names],
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        try:
+            if switch.stdout.readline() != "ready\n":
+                raise OSError(f"link ended with code {switch.wait()}")
+            yield machines, "link0"
+        finally:
+            switch.stdin.close()
+            switch.wait()
+
+
+def measure(processes, link, task, arguments):
+    """The worker's answer."""
+    command = [*shlex.split(arguments.before), arguments.programs / "scale_worker", json.dumps(task)]
+    with contextlib.ExitStack() as stack:
+        if processes > 1:
+            machines, interface = stack.enter_context(joined_machines(processes, link, arguments.programs))
+            options = ("--bind-to", "none", "--mca", "btl", "self,tcp", "--mca", "btl_tcp_if_include", interface,
+                       "--mca", "btl_tcp_sndbuf", BUFFER, "--mca", "btl_tcp_rcvbuf", BUFFER,
+                       "--mca", "oob_tcp_if_include", "eth0")
+            command = machines.mpirun(arguments.launcher, processes, [*options, *command])
+        done = subprocess.run(command, env=os.environ | ENVIRONMENT, capture_output=True, text=True, check=False,
+                              timeout=TIMEOUT)
+    if done.returncode != 0:
+        raise OSError(f"exit code {done.returncode}: {done.stderr.strip()[-1000:]}")
+    return json.loads(done.stdout)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Measures training steps and their parts over shaped links.")
+    parser.add_argument("programs", type=lambda text: pathlib.Path(text).resolve(), help="the folder of scale_worker and link")
+    parser.add_argument("out", type=pathlib.Path, help="the file of results, JSON")
+    parser.add_argument("--only", nargs="*", default=[""], help="the cases whose names begin so")
+    parser.add_argument("--launcher", default="mpirun", help="Open MPI's")
+    parser.add_argument("--before", default="", help="a command that starts each process, as `nice -n -20`")
+    arguments = parser.parse_args()
+    if reason := namespaces.why_not():
+        sys.exit(f"measure.py: {reason}")
+    results = json.loads(arguments.out.read_text()) if arguments.out.exists() else {"processors": os.cpu_count(), "cases": {}}
+    for name, (processes, link, task) in CASES.items():
+        if name in results["cases"] or not any(name.startswith(beginning) for beginning in arguments.only):
+            continue
+        load, start = os.getloadavg()[0], time.monotonic()
+        try:
+            answer = measure(processes, link, task, arguments)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            continue
+        results["cases"][name] = {"link": link, "processes": processes, "load": load, "kernel": platform.release(),
+                                  "answer": answer}
+        arguments.out.write_text(json.dumps(results))
+        print(f"{name}: {time.monotonic() - start:.1f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
