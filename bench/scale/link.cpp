@@ -44,7 +44,7 @@ using Clock = std::chrono::steady_clock;
 using Time = Clock::time_point;
 using Duration = Clock::duration;
 
-constexpr int kPacketBytes = 32000;      // at most; the interfaces' MTU
+constexpr int kPacketBytes = 32000;     // at most; the interfaces' MTU
 constexpr int kQueueLength = 32;        // packets that wait in the kernel before a sender is held up
 constexpr const char* kName = "link0";  // of the interface in each namespace
 

@@ -38,7 +38,7 @@ LINKS = {
 }
 
 # name -> (processes, link, task). Processes of one thread each, but in "compute".
-CASES = {}
+CASES = {f"sizes {preset}": (1, "none", {"task": "sizes", "preset": preset}) for preset in ("tiny", "small", "base", "big")}
 for preset, threads, tokens, steps in (
         ("tiny", 1, 2048, 12), ("tiny", 1, 512, 12), ("small", 1, 2048, 8), ("small", 1, 512, 8), ("base", 1, 2048, 3),
         ("tiny", 2, 2048, 12), ("tiny", 2, 512, 12), ("small", 2, 2048, 10), ("small", 2, 512, 10), ("base", 2, 2048, 4),
@@ -54,6 +54,9 @@ for preset, processes, steps in (("tiny", 2, 8), ("small", 2, 5), ("base", 2, 3)
             continue  # 30 s a step, and nothing new
         CASES[f"exchange {preset}, {processes} processes, {link}"] = (
             processes, link, {"task": "exchange", "preset": preset, "steps": steps})
+for processes in (2, 4, 8):  # many messages
+    CASES[f"exchange tiny, {processes} processes, none, small buckets"] = (
+        processes, "none", {"task": "exchange", "preset": "tiny", "steps": 5, "bucket_bytes": processes * 2**13})
 for preset, processes, steps in (("tiny", 2, 10), ("small", 2, 6), ("base", 2, 2), ("tiny", 4, 6)):
     for link in LINKS:
         if preset == "base" and link not in ("none", "1000, 50"):

@@ -2,9 +2,10 @@
 //
 //   mpirun -n 2 scale_worker '{"task": "train", "preset": "small", "micro_batches": 2}'
 //
-// Rank 0 prints one line of JSON: what was asked for, the model's size, and for each rank the list of what it measured.
-// All seconds are lists of one number a step.
+// Rank 0 prints one line of JSON: what was asked for, the sizes of the model's parameters, and for each rank the list
+// of what it measured. All seconds are lists of one number a step.
 //
+//   sizes     nothing but the model.
 //   compute   one process alone. Forward and backward of a batch, by the clock and of the processor; the norm of the
 //             gradients; the update by Adam; the addition of all gradients to a second set of them.
 //   round_trip  a byte from rank 0 to rank 1 and back.
@@ -126,14 +127,11 @@ class Worker {
       exchange();
     } else if (task == "train") {
       train();
-    } else {
-      throw rapt::ValueError("there is no task " + task + ": compute, round_trip, exchange and train are");
+    } else if (task != "sizes") {
+      throw rapt::ValueError("there is no task " + task + ": sizes, compute, round_trip, exchange and train are");
     }
-    Index parameters = 0, tensors = 0;
-    rapt::for_each_parameter(model_, [&](const std::string&, const auto& parameter) {
-      parameters += parameter.value().size();
-      ++tensors;
-    });
+    std::vector<Index> sizes;
+    for (const auto& node : nodes()) sizes.push_back(node->value.size());
     json ranks = json::array();
     for (const std::string& text : rapt::all_gather_text(communicator_, measurements_.lists().dump())) {
       ranks.push_back(json::parse(text));
@@ -141,8 +139,7 @@ class Worker {
     return {{"task", task_},
             {"rapt", rapt::to_string(rapt::build_info())},
             {"processes", communicator_.size()},
-            {"parameters", parameters},
-            {"tensors", tensors},
+            {"sizes", sizes},
             {"ranks", ranks}};
   }
 
