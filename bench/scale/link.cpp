@@ -1,14 +1,13 @@
-// A switch between network namespaces with links of a chosen rate and delay, for measurements over "machines" that are
-// namespaces of one kernel:
+// A switch between network namespaces whose links have a delay, for measurements over "machines" that are namespaces of
+// one kernel:
 //
-//   link MBIT_PER_SECOND DELAY_MICROSECONDS NAMESPACE...
+//   link DELAY_MICROSECONDS NAMESPACE...
 //
 // `tc ... tbf` limits the rate of an interface, but the delay of a packet needs `netem`, which not every kernel has. So
 // each namespace gets a TUN interface, `link0`, with the address 10.79.0.1, 10.79.0.2, ... in the order of the
-// arguments, and this program passes on what is sent there: a packet leaves its machine when the packets before it have
-// left at the rate, travels for the delay, and enters the other machine behind the packets that are entering it, at the
-// rate, too. A round trip of small packets so takes twice the delay. Packets are as large as a TUN interface allows
-// (65,000 bytes), so that 1 Gbit/s are 2,000 packets a second, which cost the processor little.
+// arguments, and this program passes on what is sent there after the delay. The rate is tbf's, on `link0`: it makes the
+// sender wait, as a link does. Packets are large (32,000 bytes), so that 1 Gbit/s are 4,000 of them a second, which
+// cost the processor little.
 //
 // Prints "ready" when the interfaces are up, and runs until the standard input ends; the interfaces then vanish. Needs
 // the rights of root and Linux. It should run with a high priority (`chrt --fifo 1 link ...`), as it stands for wires.
@@ -35,7 +34,6 @@
 #include <stdexcept>
 #include <string>
 #include <system_error>
-#include <utility>
 #include <vector>
 
 namespace {
@@ -45,7 +43,7 @@ using Time = Clock::time_point;
 using Duration = Clock::duration;
 
 constexpr int kPacketBytes = 32000;     // at most; the interfaces' MTU
-constexpr int kQueueLength = 32;        // packets that wait in the kernel before a sender is held up
+constexpr int kQueueLength = 1000;      // packets that wait for this program; a TUN interface drops those beyond
 constexpr const char* kName = "link0";  // of the interface in each namespace
 
 int check(int result, const std::string& what) {
@@ -54,17 +52,14 @@ int check(int result, const std::string& what) {
 }
 
 struct Packet {
-  Time leaves;  // when its last byte has left the sender
+  Time due;
   std::vector<char> bytes;
 };
 
 /// A machine's end of its link.
 struct Port {
   int file = -1;
-  Time free_to_send;           // when the packets that were read have left
-  bool is_idle = true;         // nothing waits to be sent
-  Time free_to_receive;        // when the packets that were passed on have entered
-  std::deque<Packet> waiting;  // for this machine, in the order of their times
+  std::deque<Packet> waiting;  // for this machine
 };
 
 /// The interface number `index` in a namespace; this process comes back to its own.
@@ -104,85 +99,49 @@ int open_interface(const std::string& name_space, int index) {
 
 class Switch {
  public:
-  Switch(double bits_per_second, Duration delay, const std::vector<std::string>& namespaces)
-      : seconds_per_byte_(8 / bits_per_second), delay_(delay), ports_(namespaces.size()) {
+  Switch(Duration delay, const std::vector<std::string>& namespaces) : delay_(delay), ports_(namespaces.size()) {
     for (std::size_t i = 0; i < ports_.size(); ++i) ports_[i].file = open_interface(namespaces[i], static_cast<int>(i));
   }
 
   /// Passes packets on until the standard input ends.
   void run() {
     std::vector<pollfd> files(ports_.size() + 1);
-    for (;;) {
-      const Time now = Clock::now();
-      Time next = now + std::chrono::seconds(1);
+    for (std::size_t i = 0; i < ports_.size(); ++i) files[i] = {ports_[i].file, POLLIN, 0};
+    files.back() = {STDIN_FILENO, POLLIN, 0};
+    while (files.back().revents == 0) {
       for (std::size_t i = 0; i < ports_.size(); ++i) {
-        Port& port = ports_[i];
-        take_in(port, now);
-        deliver(port, now);
-        // A machine whose link is busy is not asked for packets, so that they wait, and its senders with them.
-        const bool is_busy = port.free_to_send > now;
-        files[i] = {port.file, static_cast<short>(is_busy ? 0 : POLLIN), 0};
-        if (is_busy) next = std::min(next, port.free_to_send);
+        if (files[i].revents != 0) take_in(ports_[i]);
       }
-      for (const Port& port : ports_) {
-        if (!port.waiting.empty()) next = std::min(next, entry_of(port));
+      Time next = Clock::now() + std::chrono::seconds(1);
+      for (Port& port : ports_) {
+        deliver(port);
+        if (!port.waiting.empty()) next = std::min(next, port.waiting.front().due);
       }
-      files.back() = {STDIN_FILENO, POLLIN, 0};
       const auto left =
           std::max<std::int64_t>(0, std::chrono::duration_cast<std::chrono::nanoseconds>(next - Clock::now()).count());
       const timespec timeout{.tv_sec = left / 1'000'000'000, .tv_nsec = left % 1'000'000'000};
       if (ppoll(files.data(), files.size(), &timeout, nullptr) < 0 && errno != EINTR) check(-1, "ppoll");
-      if (files.back().revents != 0) return;
     }
   }
 
  private:
-  [[nodiscard]] Duration time_of(std::size_t bytes) const {
-    return std::chrono::duration_cast<Duration>(
-        std::chrono::duration<double>(seconds_per_byte_ * static_cast<double>(bytes)));
-  }
-  /// When the first packet that waits for a machine has entered it: its bytes follow one another through both links at
-  /// once, so that a free link adds the delay alone.
-  [[nodiscard]] Time entry_of(const Port& port) const {
-    const Packet& packet = port.waiting.front();
-    return std::max(packet.leaves + delay_, port.free_to_receive + time_of(packet.bytes.size()));
-  }
-
-  void take_in(Port& port, Time now) {
-    while (port.free_to_send <= now) {
-      const ssize_t size = read(port.file, room_.data(), room_.size());
-      if (size < 0) {  // there is nothing
-        port.is_idle = true;
-        return;
-      }
+  void take_in(const Port& port) {
+    const Time due = Clock::now() + delay_;
+    for (ssize_t size = 0; (size = read(port.file, room_.data(), room_.size())) > 0;) {
       // IPv4 alone; the last byte of the destination is the number of the machine.
       const std::size_t to = static_cast<unsigned char>(room_[19]);
       if (size < 20 || (room_[0] >> 4) != 4 || to == 0 || to > ports_.size()) continue;
-      // A packet that has waited for the link begins when the one before it has left, though this is seen later.
-      const Time begin = std::exchange(port.is_idle, false) ? now : std::max(port.free_to_send, now - kLate);
-      port.free_to_send = begin + time_of(static_cast<std::size_t>(size));
-      ports_[to - 1].waiting.push_back({port.free_to_send, {room_.data(), room_.data() + size}});
-      std::deque<Packet>& queue = ports_[to - 1].waiting;  // kept in order: a packet of another sender may leave later
-      for (std::size_t i = queue.size() - 1; i > 0 && queue[i].leaves < queue[i - 1].leaves; --i) {
-        std::swap(queue[i], queue[i - 1]);
-      }
+      ports_[to - 1].waiting.push_back({due, {room_.data(), room_.data() + size}});
     }
   }
 
-  void deliver(Port& port, Time now) {
-    for (; !port.waiting.empty(); port.waiting.pop_front()) {
-      const Time entry = entry_of(port);
-      if (entry > now) return;
-      port.free_to_receive = entry;
+  void deliver(Port& port) {
+    for (; !port.waiting.empty() && port.waiting.front().due <= Clock::now(); port.waiting.pop_front()) {
       const std::vector<char>& bytes = port.waiting.front().bytes;
       if (write(port.file, bytes.data(), bytes.size()) < 0 && errno != EAGAIN) check(-1, "write");
     }
   }
 
-  /// So late at most may this program look at a sender without a loss of rate.
-  static constexpr Duration kLate = std::chrono::microseconds(500);
-
-  double seconds_per_byte_;
   Duration delay_;
   std::vector<Port> ports_;
   std::array<char, kPacketBytes + 100> room_{};
@@ -192,12 +151,12 @@ class Switch {
 
 int main(int count, char** arguments) {
   try {
-    if (count < 4) throw std::invalid_argument("arguments: MBIT_PER_SECOND DELAY_MICROSECONDS NAMESPACE...");
-    const double rate = std::atof(arguments[1]), delay = std::atof(arguments[2]);
-    if (!(rate > 0) || !(delay >= 0)) throw std::invalid_argument("the rate must be positive, the delay not negative");
+    if (count < 3) throw std::invalid_argument("arguments: DELAY_MICROSECONDS NAMESPACE...");
+    const double delay = std::atof(arguments[1]);
+    if (!(delay >= 0)) throw std::invalid_argument("the delay must not be negative");
     prctl(PR_SET_TIMERSLACK, 1);  // nanoseconds
-    Switch machines(1e6 * rate, std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::micro>(delay)),
-                    {arguments + 3, arguments + count});
+    Switch machines(std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::micro>(delay)),
+                    {arguments + 2, arguments + count});
     std::puts("ready");
     std::fflush(stdout);
     machines.run();

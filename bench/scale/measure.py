@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Measures the parts of training steps and whole steps over links of chosen rates and delays, for simulate.py.
 
-    python bench/scale/measure.py build/bench OUT.json [--only NAME...] [--launcher mpirun]
+    python bench/scale/measure.py build/bench OUT.json --corpus train.en train.de [--only NAME...]
 
-The machines are network namespaces (tests/distributed/machines.py), joined by links that the program `link` makes, by
-`tc tbf` where a rate without a delay is asked for ("tbf"), or by nothing but the kernel ("none"). They share the
+The machines are network namespaces (tests/distributed/machines.py), joined by links of a rate by `tc tbf`
+and of a delay by the program `link`, or of a rate alone ("tbf"), or of no limits ("none"). They share the
 processors of this one: of P processes of one thread on C processors each has at most C / P of one. Results are added to
 OUT.json as they come; what it has already is not measured again. Needs root, Linux and Open MPI.
 """
@@ -24,10 +24,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tests/dist
 import machines as namespaces  # noqa: E402
 
 ENVIRONMENT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-BUFFER = "4194304"  # bytes of TCP on each side of a connection: enough for what is under way on any of these links
+BUFFER = "262144"  # bytes of TCP on each side of a connection: enough for what is under way on any of these links
 TIMEOUT = 170  # seconds, for any run
 
-# Links: Mbit/s and microseconds of delay in one direction, as `link` is told; what it adds is measured as a round trip.
+# Links: Mbit/s, and microseconds of delay in one direction as `link` is told; a round trip measures what it really is.
 LINKS = {
     "none": None,
     "tbf 1000": 1000,
@@ -82,15 +82,32 @@ def joined_machines(count, link, programs):
             yield machines, "eth0"
             return
         names = [machines.namespace(name) for name in machines.names]
-        switch = subprocess.Popen(["chrt", "--fifo", "1", programs / "link", *map(str, LINKS[link]), *names],
+        rate, delay = LINKS[link]
+        switch = subprocess.Popen(["chrt", "--fifo", "1", programs / "link", str(delay), *names],
                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:
             if switch.stdout.readline() != "ready\n":
                 raise OSError(f"link ended with code {switch.wait()}")
+            for name in names:
+                namespaces.run("tc", "-n", name, "qdisc", "add", "dev", "link0", "root", "tbf", "rate", f"{rate}mbit",
+                               "burst", "128kb", "latency", "50ms")
             yield machines, "link0"
         finally:
             switch.stdin.close()
             switch.wait()
+
+
+def batch_tokens(source, target, limit):
+    """The tokens of the batches that BatchStream makes of these sentences, with words in the place of tokens."""
+    lengths = [[len(line.split()) + 1 for line in file.read_text().splitlines()] for file in (source, target)]
+    batches, filled = [], None
+    for pair in sorted(zip(*reversed(lengths))):
+        filled = [a + b for a, b in zip(filled, pair)] if filled else None
+        if filled is None or max(filled) > limit:
+            filled = pair
+            batches.append(0)
+        batches[-1] = sum(filled)
+    return batches
 
 
 def measure(processes, link, task, arguments):
@@ -116,11 +133,16 @@ def main():
     parser.add_argument("out", type=pathlib.Path, help="the file of results, JSON")
     parser.add_argument("--only", nargs="*", default=[""], help="the cases whose names begin so")
     parser.add_argument("--launcher", default="mpirun", help="Open MPI's")
+    parser.add_argument("--corpus", nargs=2, type=pathlib.Path, default=[], metavar=("SOURCE", "TARGET"),
+                        help="sentences of two languages, a line each, whose lengths tell how much batches differ")
     parser.add_argument("--before", default="", help="a command that starts each process, as `nice -n -20`")
     arguments = parser.parse_args()
     if reason := namespaces.why_not():
         sys.exit(f"measure.py: {reason}")
     results = json.loads(arguments.out.read_text()) if arguments.out.exists() else {"processors": os.cpu_count(), "cases": {}}
+    if arguments.corpus:
+        results["batch_tokens"] = batch_tokens(*arguments.corpus, limit=2048)
+        arguments.out.write_text(json.dumps(results))
     for name, (processes, link, task) in CASES.items():
         if name in results["cases"] or not any(name.startswith(beginning) for beginning in arguments.only):
             continue

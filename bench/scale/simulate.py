@@ -15,8 +15,9 @@ where c is forward and backward of a micro-batch in the mean, t_m the tokens of 
 the norm, u the update. X is the exchange as GradientExchanger does it. The owner of a shard receives it from all others
 and passes the sum on to all others (or the parameters that it has updated with it), in K buckets of 32 MB:
 
-    X = W + k (s + 1) / 2 + r (l + d) + m o
+    X = w W + k s + r (l + d) + m o
 
+    w                         1, and more as not both directions of a link are busy all the time
     W = 2 sum over buckets of max(what a machine sends, what it receives) / bandwidth
                               that is 2 (P - 1) / P S words if all shards are equally large; as they are cut at multiples
                               of 16,384 elements, it is up to 2 (P - 1) times the bytes of the largest shard
@@ -27,7 +28,7 @@ and passes the sum on to all others (or the parameters that it has updated with 
     m o                       messages of a machine, log2 P + (P - 1) (2 K + 2) if no shard is empty, times the processor's
                               seconds for one of them
 
-k, l and o are fitted to measured exchanges of two processes over all links, and of two and four with many small buckets;
+w, k, l and o are fitted to measured exchanges of two processes over all links, and of two and four with many small buckets;
 everything else that was measured is then compared with what the model says. `recursive halving` stands for the other
 way to do the same in the same order: log2 P messages for each of both directions and bucket, to partners at the distances
 1, 2, 4, ..., and always equal pieces.
@@ -40,6 +41,7 @@ takes time from backward on a machine of two processors' one half.
 
 import argparse
 import dataclasses
+import itertools
 import json
 import math
 import pathlib
@@ -52,6 +54,8 @@ AT_ONCE = 32  # detail::kMessagesAtOnce
 BUCKET = 2**25  # TrainerOptions::bucket_bytes
 PRESETS = ("tiny", "small", "base", "big")
 MACHINES = tuple(2**i for i in range(11))
+TOKENS = {"weak": 4096, "strong": 512}  # of a micro-batch at most, source and target each
+STRONG_MICRO_BATCHES = 1024
 STEPS = 200  # simulated: their mean is reported
 PEER = ((1200, 0.91, "weak"), (400, 0.65, "strong"))  # a Transformer over MPI on CPUs, arXiv 1905.04035
 
@@ -61,15 +65,18 @@ class Network:
     name: str
     bandwidth: float  # bytes a second that arrive
     delay: float  # seconds in one direction
+    is_tcp: bool = True  # else the network takes bytes from memory and puts them there by itself
 
 
 @dataclasses.dataclass
 class Costs:
-    """What is fitted: k, l and o of the formula."""
+    """What is fitted: w, k, l and o of the formula; and what is left of k without TCP."""
 
+    wire: float
     per_byte: float
     per_operation: float
     per_message: float
+    per_byte_of_memory: float = 0
 
 
 @dataclasses.dataclass
@@ -86,7 +93,8 @@ class Work:
 
 # 94 % of a rate arrive with frames of 1,500 bytes: 1,448 of 1,538.
 NETWORKS = (Network("1 Gbit/s", 0.94 * 125e6, 100e-6), Network("10 Gbit/s", 0.94 * 1.25e9, 25e-6),
-            Network("100 Gbit/s", 0.94 * 12.5e9, 10e-6))
+            Network("100 Gbit/s", 0.94 * 12.5e9, 10e-6),
+            Network("100 Gbit/s RDMA", 0.94 * 12.5e9, 2e-6, is_tcp=False))
 
 
 def shards(sizes, processes):
@@ -139,8 +147,8 @@ def traffic(sizes, processes, bucket=BUCKET, words=(4, 4), halving=False):
 
 def exchange_parts(moved, network, costs, share=1):
     """Seconds of the parts of X. `share`: how many processes a processor has to serve."""
-    return {"bandwidth": sum(moved.buckets) / network.bandwidth,
-            "processor": moved.sent * costs.per_byte * share,
+    return {"bandwidth": sum(moved.buckets) / network.bandwidth * costs.wire,
+            "processor": moved.sent * (costs.per_byte if network.is_tcp else costs.per_byte_of_memory) * share,
             "latency": moved.operations * (costs.per_operation + network.delay),
             "messages": moved.messages * costs.per_message * share}
 
@@ -175,7 +183,7 @@ def step_time(work, processes, micro_batches, network, costs, sharded=True, halv
             end += total * part / sum(moved.buckets) / (2 if sharded else 1)
         visible = max(end, 0.0) + (total / 2 if sharded else 0)
         parts = {name: value * visible / total for name, value in parts.items()}
-        parts["processor"] += moved.sent * costs.per_byte / 4
+        parts["processor"] += exchange_parts(moved, network, costs)["processor"] / 4
     parts = alone | parts
     return sum(parts.values()), parts
 
@@ -189,11 +197,7 @@ class Measured:
         self.processors, self.cases = everything["processors"], everything["cases"]
         self.sizes = {preset: self.cases[f"sizes {preset}"]["answer"]["sizes"] for preset in PRESETS
                       if f"sizes {preset}" in self.cases}
-        self.tokens = []
-        for name, case in self.cases.items():
-            if name.startswith("compute") and case["answer"]["task"]["tokens"] == 2048:
-                tokens = case["answer"]["ranks"][0]["tokens"]
-                self.tokens += [count / statistics.mean(tokens) for count in tokens]
+        self.batch_tokens = everything["batch_tokens"]  # of a corpus, source and target, if each may have 2,048
 
     def seconds(self, name, *keys):
         """The median over steps of the sum of these, for the slowest rank of each step."""
@@ -201,16 +205,17 @@ class Measured:
         steps = zip(*([sum(values) for values in zip(*(rank[key] for key in keys))] for rank in ranks))
         return statistics.median(max(step) for step in steps)
 
-    def work(self, preset, tokens, threads=2):
-        """One machine's, for batches of so many tokens, as a line through what was measured for 512 and 2,048."""
-        compute = {count: f"compute {preset}, {threads} threads, {count} tokens" for count in (512, 2048)}
-        if any(name not in self.cases for name in compute.values()):
-            return None
-        at = {count: self.seconds(name, "forward_backward") for count, name in compute.items()}
-        slope = (at[2048] - at[512]) / (2048 - 512)
-        name = compute[2048]
-        return Work(self.sizes[preset], at[512] + slope * (tokens - 512), self.seconds(name, "add"),
-                    self.seconds(name, "norm"), self.seconds(name, "update"), self.tokens)
+    def work(self, preset, limit):
+        """One machine's, of two threads, for batches of at most so many tokens on each side: a line through the measured
+        seconds over tokens of all batches."""
+        names = [f"compute {preset}, 2 threads, {count} tokens" for count in (512, 2048)]
+        ranks = [self.cases[name]["answer"]["ranks"][0] for name in names]
+        tokens, seconds = (np.concatenate([rank[key] for rank in ranks]) for key in ("tokens", "forward_backward"))
+        slope, offset = np.polyfit(tokens, seconds, 1)
+        mean = statistics.mean(self.batch_tokens)
+        return Work(self.sizes[preset], float(offset + slope * mean * limit / 2048), self.seconds(names[1], "add"),
+                    self.seconds(names[1], "norm"), self.seconds(names[1], "update"),
+                    [count / mean for count in self.batch_tokens])
 
     def link(self, case):
         if case["link"] == "none":
@@ -242,19 +247,21 @@ def fit(measured):
             continue
         moved, link, share = measured.moved(case), measured.link(case), measured.share(case)
         seconds = measured.seconds(name, "agree", "add_up", "norm")
-        known = sum(moved.buckets) / link.bandwidth + moved.operations * link.delay
-        rows.append([moved.sent * share / seconds, moved.operations / seconds, moved.messages * share / seconds])
+        known = moved.operations * link.delay
+        rows.append([sum(moved.buckets) / link.bandwidth / seconds, moved.sent * share / seconds,
+                     moved.operations / seconds, moved.messages * share / seconds])
         rest.append((seconds - known) / seconds)
-    rows, rest, kept = np.array(rows), np.array(rest), [0, 1, 2]
+    rows, rest, kept = np.array(rows), np.array(rest), [0, 1, 2, 3]
     while True:
         found, *_ = np.linalg.lstsq(rows[:, kept], rest, rcond=None)
         if min(found) >= 0 or len(kept) == 1:
             break
         kept.remove(kept[int(np.argmin(found))])
-    values = [0.0, 0.0, 0.0]
+    values = [0.0, 0.0, 0.0, 0.0]
     for i, value in zip(kept, found):
         values[i] = max(0.0, float(value))
-    return Costs(*values)
+    add = measured.seconds("compute small, 2 threads, 2048 tokens", "add") / (4 * sum(measured.sizes["small"]))
+    return Costs(*values, per_byte_of_memory=3 * add / 2)
 
 
 def comparisons(measured, costs):
@@ -291,7 +298,7 @@ def faster(work, compute, memory):
 
 def efficiencies(work, kind, network, costs, **options):
     """[(machines, efficiency, parts of the step)]"""
-    micro_batches = {"weak": lambda p: p, "strong": lambda p: 1024}[kind]
+    micro_batches = {"weak": lambda p: p, "strong": lambda p: STRONG_MICRO_BATCHES}[kind]
     alone, _ = step_time(work, 1, micro_batches(1), network, costs)
     result = []
     for machines in MACHINES:
@@ -306,18 +313,22 @@ def limit(parts):
     return f"{WHAT_LIMITS[name]} ({parts[name] / sum(parts.values()):.0%})"
 
 
-def scaling_table(works, kind, costs):
-    shown = (4, 16, 64, 256, 1024)
-    lines = ["| preset | network | step of one machine |" + "".join(f" {p:,} |" for p in shown) + " what takes most at 1,024 "
-             "beside computation | 1,024 by halving | 1,024, hidden |", "|---|---|---:|" + "---:|" * len(shown) + "---|---:|---:|"]
-    for preset, work in works.items():
+def scaling_table(works, costs):
+    """`works`: of each kind of scaling, by preset."""
+    shown = (16, 64, 256, 1024)
+    columns = [name for kind in works for name in (*(f"{kind}: {p:,}" for p in shown), "most at 1,024")]
+    lines = ["| preset | network | " + " | ".join([*columns, "halving", "hidden"]) + " |",
+             "|---|---|" + ("---:|" * len(shown) + "---|") * len(works) + "---:|---:|"]
+    for preset in PRESETS:
         for network in NETWORKS:
-            found = {p: (efficiency, parts) for p, efficiency, parts in efficiencies(work, kind, network, costs)}
-            halving = efficiencies(work, kind, network, costs, halving=True)[-1][1]
-            hidden = efficiencies(work, kind, network, costs, hidden=True)[-1][1]
-            alone = sum(found[1][1].values())
-            lines.append(f"| {preset} | {network.name} | {alone:.3g} s |" + "".join(f" {found[p][0]:.0%} |" for p in shown) +
-                         f" {limit(found[1024][1])} | {halving:.0%} | {hidden:.0%} |")
+            cells, halving, hidden = [], [], []
+            for kind in works:
+                work = works[kind][preset]
+                found = {p: (efficiency, parts) for p, efficiency, parts in efficiencies(work, kind, network, costs)}
+                cells += [*(f"{found[p][0]:.0%}" for p in shown), limit(found[1024][1])]
+                halving.append(f"{efficiencies(work, kind, network, costs, halving=True)[-1][1]:.0%}")
+                hidden.append(f"{efficiencies(work, kind, network, costs, hidden=True)[-1][1]:.0%}")
+            lines.append(f"| {preset} | {network.name} | " + " | ".join([*cells, ", ".join(halving), ", ".join(hidden)]) + " |")
     return lines
 
 
@@ -326,9 +337,9 @@ COLORS = {"tiny": "#999999", "small": "#e69f00", "base": "#0072b2", "big": "#009
 
 def picture(curves):
     """SVG: `curves` are (kind, network, preset, is_dashed, points)."""
-    width, height, left, top, gap = 230, 170, 46, 56, 26
+    width, height, left, top, gap = 210, 170, 46, 56, 22
     columns, rows = [network.name for network in NETWORKS], ["weak", "strong"]
-    out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + 3 * (width + gap)}" height="{top + 2 * (height + 50)}" '
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + len(NETWORKS) * (width + gap)}" height="{top + 2 * (height + 50)}" '
            'font-family="sans-serif" font-size="11">', '<rect width="100%" height="100%" fill="white"/>']
 
     def text(x, y, words, more=""):
@@ -377,7 +388,7 @@ def main():
     measured = Measured(arguments.measured)
     costs = fit(measured)
     lines = ["## The model beside what was measured", "",
-             f"Fitted: {1e9 * costs.per_byte:.2f} ns a byte, {1e6 * costs.per_operation:.0f} us an operation, "
+             f"Fitted: {costs.wire:.2f} times the time of the bytes, {1e9 * costs.per_byte:.2f} ns a byte, {1e6 * costs.per_operation:.0f} us an operation, "
              f"{1e6 * costs.per_message:.1f} us a message.", "", "| run | measured | predicted | error |", "|---|---:|---:|---:|"]
     errors = []
     for name, seconds, predicted in comparisons(measured, costs):
@@ -390,14 +401,12 @@ def main():
 
     curves = []
     for title, compute, memory in (("machines as this one", 1, 1), ("machines 16 times as fast, with memory 4 times as fast", 16, 4)):
-        for kind, tokens in (("weak", 4096), ("strong", 512)):
-            works = {preset: work for preset in PRESETS if (work := measured.work(preset, tokens)) is not None}
-            works = {preset: faster(work, compute, memory) for preset, work in works.items()}
-            lines += [f"## {kind.capitalize()} scaling, {title}", "", *scaling_table(works, kind, costs), ""]
-            for preset, work in works.items():
-                for network in NETWORKS:
-                    points = [(p, efficiency) for p, efficiency, _ in efficiencies(work, kind, network, costs)]
-                    curves.append((kind, network.name, preset, compute > 1, points))
+        works = {kind: {preset: faster(measured.work(preset, tokens), compute, memory) for preset in PRESETS}
+                 for kind, tokens in TOKENS.items()}
+        lines += [f"## Efficiency on {title}", "", *scaling_table(works, costs), ""]
+        for kind, preset, network in itertools.product(works, PRESETS, NETWORKS):
+            points = [(p, efficiency) for p, efficiency, _ in efficiencies(works[kind][preset], kind, network, costs)]
+            curves.append((kind, network.name, preset, compute > 1, points))
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "scaling.md").write_text("\n".join(lines))
     (arguments.out / "scaling.svg").write_text(picture(curves))

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <optional>
 #include <string>
@@ -34,6 +35,9 @@ class MpiSession {
     options.validate();
     MPI_Initialized(&is_initialized);
     require(!is_initialized, "mpi", "MPI is initialised already: make an MpiCommunicator, and no MpiSession");
+    // Over TCP, Open MPI sends a long message as one piece, behind which the answer that allows the other process to
+    // send its own has to wait: two processes that exchange messages would often take turns.
+    setenv("OMPI_MCA_btl_tcp_rdma_pipeline_frag_size", "131072", /*overwrite=*/0);
     MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &level);  // ends the program if it fails
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     require(level >= MPI_THREAD_SERIALIZED, "mpi",
