@@ -4,7 +4,6 @@
 
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <exception>
 #include <optional>
 #include <string>
@@ -35,9 +34,6 @@ class MpiSession {
     options.validate();
     MPI_Initialized(&is_initialized);
     require(!is_initialized, "mpi", "MPI is initialised already: make an MpiCommunicator, and no MpiSession");
-    // Over TCP, Open MPI sends a long message as one piece, behind which the answer that allows the other process to
-    // send its own has to wait: two processes that exchange messages would often take turns.
-    setenv("OMPI_MCA_btl_tcp_rdma_pipeline_frag_size", "131072", /*overwrite=*/0);
     MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &level);  // ends the program if it fails
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     require(level >= MPI_THREAD_SERIALIZED, "mpi",
@@ -65,7 +61,7 @@ class MpiSession {
     } else if (size > 1) {
       // All processes come here at about the same time. The first one that ends makes the launcher kill the others,
       // which may have to print their message yet.
-      std::this_thread::sleep_for(std::chrono::milliseconds(500));
+      std::this_thread::sleep_for(std::chrono::seconds(1));
     }
   }
 
