@@ -118,7 +118,7 @@ inline int launched_processes() {
 /// Runs a program: 0 if it ends well, 130 after Ctrl-C, 1 with a message to stderr for an error. The processes that
 /// mpirun has started find one another by `flags.communicator`; of their standard outputs there is that of rank 0.
 template <class F>
-int run_program(const char* name, ProcessFlags& flags, const F& program) {
+int run_program(const char* name, [[maybe_unused]] ProcessFlags& flags, const F& program) {
   const auto run = [&] {
     try {
       program();
@@ -134,6 +134,9 @@ int run_program(const char* name, ProcessFlags& flags, const F& program) {
       rapt::MpiSession session({.timeout_seconds = flags.timeout,
                                 .interrupted = [] { return rapt::detail::InterruptListener::flag().load(); }});
       return session.run(name, [&](rapt::Communicator& communicator) {
+        rapt::require(communicator.size() == launched, name, "mpirun has started ", launched,
+                      " processes, and this program's MPI knows of ", communicator.size(),
+                      ": it was built with another MPI");
         if (communicator.size() > 1) flags.communicator = &communicator;
         rapt::require<rapt::IoError>(flags.is_first() || std::freopen("/dev/null", "w", stdout) != nullptr, name,
                                      "cannot write to /dev/null");
