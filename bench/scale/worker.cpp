@@ -15,7 +15,8 @@
 //
 // Further fields, with their defaults: "vocabulary" (10000), "tokens" (2048; of a batch at most, source and target
 // each), "steps" (5), "uncounted" (1; steps before those), "threads" (1), "shard_optimizer" (false), "exchange"
-// ("float32" or "bfloat16"), "bucket_bytes" (2^25). The sentences are made up: 8 to 21 random tokens each.
+// ("float32" or "bfloat16"), "overlap" (true; whether gradients travel during backward), "bucket_bytes" (2^25). The
+// sentences are made up: 8 to 21 random tokens each.
 #include <array>
 #include <chrono>
 #include <cstdio>
@@ -150,7 +151,8 @@ class Worker {
             .communicator = communicator_.size() > 1 ? &communicator_ : nullptr,
             .shard_optimizer = task_.at("shard_optimizer"),
             .gradient_exchange = exchange_in(),
-            .bucket_bytes = task_.at("bucket_bytes")};
+            .bucket_bytes = task_.at("bucket_bytes"),
+            .overlap_exchange = task_.at("overlap")};
   }
   [[nodiscard]] rapt::GradientExchange exchange_in() const {
     return task_.at("exchange") == "bfloat16" ? rapt::GradientExchange::bfloat16 : rapt::GradientExchange::float32;
@@ -296,6 +298,7 @@ int main(int count, char** arguments) {
               {"uncounted", 1},
               {"threads", 1},
               {"exchange", "float32"},
+              {"overlap", true},
               {"shard_optimizer", false},
               {"bucket_bytes", Index{32} << 20}};
     task.update(json::parse(arguments[1]));
