@@ -3,10 +3,11 @@
 
     python bench/scale/measure.py build/bench OUT.json --corpus train.en train.de [--only NAME...]
 
-The machines are network namespaces (tests/distributed/machines.py), joined by links of a rate by `tc tbf`
-and of a delay by the program `link`, or of a rate alone ("tbf"), or of no limits ("none"). They share the
-processors of this one: of P processes of one thread on C processors each has at most C / P of one. Results are added to
-OUT.json as they come; what it has already is not measured again. Needs root, Linux and Open MPI.
+The machines are network namespaces (tests/distributed/machines.py), joined by links of a
+rate, which `tc tbf` keeps, and a delay, which the program `link` makes, or of a rate alone ("tbf"), or without limits
+("none"). They share the processors of this one: of P processes of one thread on C processors each has at most C / P of
+one. Results are added to OUT.json as they come; what it has already is not measured again. Needs root, Linux and Open
+MPI.
 """
 
 import argparse
@@ -38,11 +39,13 @@ LINKS = {
 }
 
 # name -> (processes, link, task). Processes of one thread each, but in "compute".
-CASES = {f"sizes {preset}": (1, "none", {"task": "sizes", "preset": preset}) for preset in ("tiny", "small", "base", "big")}
+CASES = {}
+for preset in ("tiny", "small", "base", "big"):
+    CASES[f"sizes {preset}"] = (1, "none", {"task": "sizes", "preset": preset})
 for preset, threads, tokens, steps in (
-        ("tiny", 1, 2048, 12), ("tiny", 1, 512, 12), ("small", 1, 2048, 8), ("small", 1, 512, 8), ("base", 1, 2048, 3),
-        ("tiny", 2, 2048, 12), ("tiny", 2, 512, 12), ("small", 2, 2048, 10), ("small", 2, 512, 10), ("base", 2, 2048, 4),
-        ("base", 2, 512, 6), ("big", 2, 2048, 2), ("big", 2, 512, 3)):
+        ("tiny", 1, 2048, 12), ("tiny", 1, 512, 12), ("small", 1, 2048, 8), ("small", 1, 512, 8), ("tiny", 2, 2048, 12),
+        ("tiny", 2, 512, 12), ("small", 2, 2048, 10), ("small", 2, 512, 10), ("base", 2, 2048, 4), ("base", 2, 512, 6),
+        ("big", 2, 2048, 2), ("big", 2, 512, 3)):
     CASES[f"compute {preset}, {threads} threads, {tokens} tokens"] = (
         1, "none", {"task": "compute", "preset": preset, "threads": threads, "tokens": tokens, "steps": steps})
 for link in LINKS:
@@ -62,12 +65,15 @@ for preset, processes, steps in (("tiny", 2, 10), ("small", 2, 6), ("base", 2, 2
         if preset == "base" and link not in ("none", "1000, 50"):
             continue
         CASES[f"train {preset}, {processes} processes, {link}"] = (
-            processes, link, {"task": "train", "preset": preset, "steps": steps})
+            processes, link, {"task": "train", "preset": preset, "steps": steps, "overlap": False})
 for preset, steps in (("tiny", 10), ("small", 6)):
     CASES[f"train {preset}, 2 processes, 1000, 50, sharded"] = (
-        2, "1000, 50", {"task": "train", "preset": preset, "steps": steps, "shard_optimizer": True})
+        2, "1000, 50", {"task": "train", "preset": preset, "steps": steps, "overlap": False, "shard_optimizer": True})
     CASES[f"train {preset}, 2 processes, 1000, 50, bfloat16"] = (
-        2, "1000, 50", {"task": "train", "preset": preset, "steps": steps, "exchange": "bfloat16"})
+        2, "1000, 50", {"task": "train", "preset": preset, "steps": steps, "overlap": False, "exchange": "bfloat16"})
+for preset, steps, bucket in (("small", 6, 2**25), ("small", 6, 2**22), ("base", 2, 2**25)):
+    CASES[f"train {preset}, 2 processes, 1000, 50, overlap, buckets of {bucket >> 20} MiB"] = (
+        2, "1000, 50", {"task": "train", "preset": preset, "steps": steps, "bucket_bytes": bucket})
 for case in CASES.values():  # the paper's vocabulary, with its presets
     if case[2]["preset"] in ("base", "big"):
         case[2]["vocabulary"] = 37000
@@ -110,26 +116,34 @@ def batch_tokens(source, target, limit):
     return batches
 
 
-def measure(processes, link, task, arguments):
-    """The worker's answer."""
-    command = [*shlex.split(arguments.before), arguments.programs / "scale_worker", json.dumps(task)]
-    with contextlib.ExitStack() as stack:
+@contextlib.contextmanager
+def starter(processes, link, arguments):
+    """A function of a task that starts the worker over machines with this link and gives its answer."""
+    def answer(task):
+        # Without `send`, Open MPI 4.1 often uses the directions of a slow link in turns: the answer that allows the other
+        # side to send waits behind a whole message.
+        command = [*shlex.split(arguments.before), arguments.programs / "scale_worker", json.dumps(task)]
         if processes > 1:
-            machines, interface = stack.enter_context(joined_machines(processes, link, arguments.programs))
             options = ("--bind-to", "none", "--mca", "btl", "self,tcp", "--mca", "btl_tcp_if_include", interface,
                        "--mca", "btl_tcp_sndbuf", BUFFER, "--mca", "btl_tcp_rcvbuf", BUFFER,
-                       "--mca", "oob_tcp_if_include", "eth0")
+                       "--mca", "btl_tcp_flags", "send", "--mca", "oob_tcp_if_include", "eth0")
             command = machines.mpirun(arguments.launcher, processes, [*options, *command])
         done = subprocess.run(command, env=os.environ | ENVIRONMENT, capture_output=True, text=True, check=False,
                               timeout=TIMEOUT)
-    if done.returncode != 0:
-        raise OSError(f"exit code {done.returncode}: {done.stderr.strip()[-1000:]}")
-    return json.loads(done.stdout)
+        if done.returncode != 0:
+            raise OSError(f"exit code {done.returncode}: {done.stderr.strip()[-1000:]}")
+        return json.loads(done.stdout)
+
+    with contextlib.ExitStack() as stack:
+        if processes > 1:
+            machines, interface = stack.enter_context(joined_machines(processes, link, arguments.programs))
+        yield answer
 
 
 def main():
     parser = argparse.ArgumentParser(description="Measures training steps and their parts over shaped links.")
-    parser.add_argument("programs", type=lambda text: pathlib.Path(text).resolve(), help="the folder of scale_worker and link")
+    parser.add_argument("programs", type=lambda text: pathlib.Path(text).resolve(),
+                        help="the folder of scale_worker and link")
     parser.add_argument("out", type=pathlib.Path, help="the file of results, JSON")
     parser.add_argument("--only", nargs="*", default=[""], help="the cases whose names begin so")
     parser.add_argument("--launcher", default="mpirun", help="Open MPI's")
@@ -139,23 +153,28 @@ def main():
     arguments = parser.parse_args()
     if reason := namespaces.why_not():
         sys.exit(f"measure.py: {reason}")
-    results = json.loads(arguments.out.read_text()) if arguments.out.exists() else {"processors": os.cpu_count(), "cases": {}}
+    results = {"processors": os.cpu_count(), "cases": {}}
+    if arguments.out.exists():
+        results = json.loads(arguments.out.read_text())
     if arguments.corpus:
         results["batch_tokens"] = batch_tokens(*arguments.corpus, limit=2048)
         arguments.out.write_text(json.dumps(results))
-    for name, (processes, link, task) in CASES.items():
-        if name in results["cases"] or not any(name.startswith(beginning) for beginning in arguments.only):
-            continue
-        load, start = os.getloadavg()[0], time.monotonic()
-        try:
-            answer = measure(processes, link, task, arguments)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            print(f"{name}: {error}", file=sys.stderr)
-            continue
-        results["cases"][name] = {"link": link, "processes": processes, "load": load, "kernel": platform.release(),
-                                  "answer": answer}
-        arguments.out.write_text(json.dumps(results))
-        print(f"{name}: {time.monotonic() - start:.1f} s", flush=True)
+    wanted = {name: case for name, case in CASES.items() if name not in results["cases"] and
+              any(name.startswith(beginning) for beginning in arguments.only)}
+    for processes, link in dict.fromkeys((case[0], case[1]) for case in wanted.values()):
+        with starter(processes, link, arguments) as answer:
+            for name, (_, _, task) in wanted.items():
+                if wanted[name][:2] != (processes, link):
+                    continue
+                load, start = os.getloadavg()[0], time.monotonic()
+                try:
+                    results["cases"][name] = {"link": link, "processes": processes, "load": load,
+                                              "kernel": platform.release(), "answer": answer(task)}
+                except (OSError, subprocess.TimeoutExpired) as error:
+                    print(f"{name}: {error}", file=sys.stderr)
+                    continue
+                arguments.out.write_text(json.dumps(results))
+                print(f"{name}: {time.monotonic() - start:.1f} s", flush=True)
 
 
 if __name__ == "__main__":

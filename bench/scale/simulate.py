@@ -5,38 +5,39 @@
 
 Writes OUT_FOLDER/scaling.md, the tables, and OUT_FOLDER/scaling.svg, the picture. A machine is one process.
 
-The model. P machines train S parameters in a step of G micro-batches; B = max(1, G / P) of them are a machine's. A step is
+The model. P machines train S parameters in a step of G micro-batches, of which a machine has B = max(1, G / P). A step
+takes
 
-    T = max over machines of (the sum of B times c t_m) + (B - 1) a + X + (n + u) / P    with the optimizer in shards
-                                                                    + n / P + u          without
+    T = max over machines of (the sum of B times c t_m) + (B - 1) a + X + n / P + u / P  with the optimizer in shards
+                                                                        + n / P + u      without
 
-where c is forward and backward of a micro-batch in the mean, t_m the tokens of micro-batch m as a multiple of their mean
-(drawn from those of measured batches: machines wait for the largest), a the addition of all gradients to a second set, n
-the norm, u the update. X is the exchange as GradientExchanger does it. The owner of a shard receives it from all others
-and passes the sum on to all others (or the parameters that it has updated with it), in K buckets of 32 MB:
+where c is forward and backward of a micro-batch in the mean; t_m the tokens of micro-batch m as a multiple of their
+mean, drawn from those of a corpus's batches, as machines wait for the largest; a the addition of all gradients to a
+second set; n the norm; u the update. X is the exchange as GradientExchanger does it. The owner of a shard receives it
+from all others and passes the sum on to all others (or the parameters that it has updated with it). Parameters are
+exchanged in groups of a bucket (32 MB) or a little more, a group in one or two buckets:
 
     X = w W + k s + r (l + d) + m o
 
-    w                         1, and more as not both directions of a link are busy all the time
-    W = 2 sum over buckets of max(what a machine sends, what it receives) / bandwidth
-                              that is 2 (P - 1) / P S words if all shards are equally large; as they are cut at multiples
-                              of 16,384 elements, it is up to 2 (P - 1) times the bytes of the largest shard
-    k                         seconds of the processor a byte, of s bytes sent and as many received: copies, TCP, addition
-    r                         operations that follow one another: log2 P + (2 K + 2) ceil((P - 1) / 32), as messages are
-                              sent to at most 32 others at a time, for the number of targets, agreement, buckets, norm
-    l, d                      what an operation takes beyond its bytes: the software's latency, the link's delay
-    m o                       messages of a machine, log2 P + (P - 1) (2 K + 2) if no shard is empty, times the processor's
-                              seconds for one of them
+    w      1, and more as not both directions of a link are busy all the time
+    W      2 sum over the K buckets of max(what a machine sends, what it receives) / bandwidth, that is 2 (P - 1) / P S
+           words if all shards are equally large. As a group is cut at multiples of 16,384 elements, it is up to
+           2 (P - 1) times the bytes of the largest shards
+    k      seconds of the processor a byte, for s bytes sent and as many received: copies, TCP, addition
+    r      operations that follow one another: log2 P + (2 + groups + 2 K) ceil((P - 1) / 32), as messages are sent to
+           at most 32 others at a time: the number of targets; agreement and norm; which gradients there are; buckets
+    l, d   what an operation takes beyond its bytes: the software's latency, the link's delay
+    m      messages of a machine: log2 P + (P - 1) (2 + groups + 2 K), fewer if some shards are empty
+    o      seconds of the processor for each of them
 
-w, k, l and o are fitted to measured exchanges of two processes over all links, and of two and four with many small buckets;
-everything else that was measured is then compared with what the model says. `recursive halving` stands for the other
-way to do the same in the same order: log2 P messages for each of both directions and bucket, to partners at the distances
-1, 2, 4, ..., and always equal pieces.
+w, k, l and o are fitted to measured exchanges of two processes, over all links, and of two and four with many small
+buckets; everything else that was measured is then compared with what the model says. `Halving` is the other way to do
+the same additions in the same order: log2 P messages for each of both directions and each bucket, to partners at the
+distances 1, 2, 4, ..., and equal pieces.
 
-If communication is hidden, a bucket's exchange begins when backward has finished its gradients and the one before is
-through. Backward, two thirds of c, finishes parameters in the order: decoder blocks from the last to the first, encoder
-blocks likewise, embeddings; time goes by as the elements of the blocks do. The processor's part of the exchange then
-takes time from backward on a machine of two processors' one half.
+If communication is hidden, a group's exchange begins when backward has finished its gradients and the group before is
+through. Backward, two thirds of c, finishes parameters from the last to the first, embeddings at its very end; time
+goes by as the elements of the others do. What the exchange takes of the processors then slows backward down.
 """
 
 import argparse
@@ -113,35 +114,51 @@ def shards(sizes, processes):
 class Traffic:
     """What one exchange moves: of the machine that has most of it."""
 
+    groups: list  # the group of each bucket
     buckets: list  # bytes through the link in each bucket, both ways of a machine at once, sums and results together
     sent: float  # bytes
     operations: int
     messages: int
 
 
+def groups_of(sizes, bucket):
+    """Parameters from the last to the first, in groups of a bucket or a little more, as GradientExchanger has them."""
+    groups = []
+    for count in reversed(sizes):
+        if not groups or 4 * sum(groups[-1]) >= bucket:
+            groups.append([])
+        groups[-1].append(count)
+    return groups
+
+
 def traffic(sizes, processes, bucket=BUCKET, words=(4, 4), halving=False):
     """Of gradients of `words[0]` bytes, whose sums or updated parameters come back with `words[1]` bytes each."""
     if processes == 1:
-        return Traffic([], 0, 0, 0)
-    shard = shards(sizes, processes)
+        return Traffic([], [], 0, 0, 0)
     levels = math.ceil(math.log2(processes))
     rounds, peers = math.ceil((processes - 1) / AT_ONCE), processes - 1
-    # The number of targets; agreement, with a byte for each parameter and ten more; the sums of squares of the norm.
-    notes = peers * (len(sizes) + 10) + 8 * sum(-(-count // GRAIN) for count in sizes)
-    result = Traffic([], notes, levels + 2 * rounds, levels + 2 * peers)
+    # The number of targets; agreement; the sums of squares of the norm.
+    notes = 10 * peers + 8 * sum(-(-count // GRAIN) for count in sizes)
+    result = Traffic([], [], notes, levels + 2 * rounds, levels + 2 * peers)
     piece = max(1, bucket // words[0] // processes)
-    for begin in range(0, int(shard.max()), piece):
-        pieces = np.clip(shard - begin, 0, piece)
-        if halving:
-            elements = (processes - 1) / processes * pieces.sum()
-            operations = messages = levels
-        else:
-            elements = max(int(pieces.sum() - pieces.min()), peers * int(pieces.max()))
-            operations, messages = rounds, int((pieces > 0).sum()) - (1 if pieces.min() > 0 else 0)
-        result.buckets.append(sum(words) * float(elements))
-        result.sent += sum(words) * float((processes - 1) / processes * pieces.sum())
-        result.operations += 2 * operations
-        result.messages += 2 * messages
+    for number, group in enumerate(groups_of(sizes, bucket)):
+        shard = shards(group, processes)
+        result.sent += peers * len(group)  # which of the parameters have gradients
+        result.operations += rounds
+        result.messages += peers
+        for begin in range(0, int(shard.max()), piece):
+            pieces = np.clip(shard - begin, 0, piece)
+            if halving:
+                elements = (processes - 1) / processes * pieces.sum()
+                operations = messages = levels
+            else:
+                elements = max(int(pieces.sum() - pieces.min()), peers * int(pieces.max()))
+                operations, messages = rounds, int((pieces > 0).sum()) - (1 if pieces.min() > 0 else 0)
+            result.groups.append(number)
+            result.buckets.append(sum(words) * float(elements))
+            result.sent += sum(words) * float((processes - 1) / processes * pieces.sum())
+            result.operations += 2 * operations
+            result.messages += 2 * messages
     return result
 
 
@@ -154,12 +171,25 @@ def exchange_parts(moved, network, costs, share=1):
 
 
 def seconds_before_end(sizes, elements, backward):
-    """How long before the end of backward the last so many elements of a model have their gradients: the embeddings, the
-    largest parameter, at its end, the others evenly before."""
+    """How long before the end of backward the last so many elements of a model have their gradients: the embeddings,
+    the largest parameter, at its end, the others evenly before."""
     return backward * max(0.0, 1 - elements / (sum(sizes) - max(sizes)))
 
 
-def step_time(work, processes, micro_batches, network, costs, sharded=True, halving=False, hidden=False, bucket=BUCKET):
+def hide(sizes, moved, parts, micro_batch, processors, bucket, sharded):
+    """The parts of an exchange of which as much is left as lasts beyond backward, and what it takes of backward."""
+    # Times count from the end of backward. With the optimizer in shards half of the exchange follows the update.
+    backward, end, total = 2 / 3 * micro_batch, -math.inf, sum(parts.values())
+    elements = np.cumsum([sum(group) for group in groups_of(sizes, bucket)])
+    for group, part in zip(moved.groups, moved.buckets):
+        end = max(end, -seconds_before_end(sizes, elements[group], backward))
+        end += total * part / sum(moved.buckets) / (2 if sharded else 1)
+    left = (max(end, 0.0) + (total / 2 if sharded else 0)) / total
+    return {name: value * left for name, value in parts.items()} | {
+        "processor": parts["processor"] * (left + (1 - left) / processors)}
+
+
+def step_time(work, processes, micro_batches, network, costs, sharded=True, halving=False, hidden=False):
     """Mean seconds of a step, and of its parts."""
     block = 1
     while block * processes < micro_batches:
@@ -168,23 +198,14 @@ def step_time(work, processes, micro_batches, network, costs, sharded=True, halv
     draws = np.random.default_rng(1).choice(work.tokens, size=(STEPS, contributors, block))
     slowest = work.micro_batch * float(draws.sum(axis=2).max(axis=1).mean())
     mean = work.micro_batch * block * float(np.mean(work.tokens))
-    alone = {"compute": mean, "waiting": slowest - mean, "tree": (block - 1) * work.add,
+    parts = {"compute": mean, "waiting": slowest - mean, "tree": (block - 1) * work.add,
              "update": work.norm / processes + work.update / (processes if sharded else 1)}
-    if processes == 1:
-        return sum(alone.values()), alone
-    moved = traffic(work.sizes, processes, bucket, halving=halving)
-    parts = exchange_parts(moved, network, costs)
-    if hidden:
-        # Times count from the end of backward. With the optimizer in shards half of the exchange follows the update.
-        backward, elements, end, total = 2 / 3 * work.micro_batch, 0, -math.inf, sum(parts.values())
-        for part in moved.buckets:
-            elements += bucket // 4
-            end = max(end, -seconds_before_end(work.sizes, elements, backward))
-            end += total * part / sum(moved.buckets) / (2 if sharded else 1)
-        visible = max(end, 0.0) + (total / 2 if sharded else 0)
-        parts = {name: value * visible / total for name, value in parts.items()}
-        parts["processor"] += exchange_parts(moved, network, costs)["processor"] / 4
-    parts = alone | parts
+    if processes > 1:
+        moved = traffic(work.sizes, processes, halving=halving)
+        exchange = exchange_parts(moved, network, costs)
+        if hidden:
+            exchange = hide(work.sizes, moved, exchange, work.micro_batch, 2, BUCKET, sharded)
+        parts |= exchange
     return sum(parts.values()), parts
 
 
@@ -206,8 +227,8 @@ class Measured:
         return statistics.median(max(step) for step in steps)
 
     def work(self, preset, limit):
-        """One machine's, of two threads, for batches of at most so many tokens on each side: a line through the measured
-        seconds over tokens of all batches."""
+        """One machine's, of two threads, for batches of at most so many tokens on each side: a line through the
+        measured seconds over tokens of all batches."""
         names = [f"compute {preset}, 2 threads, {count} tokens" for count in (512, 2048)]
         ranks = [self.cases[name]["answer"]["ranks"][0] for name in names]
         tokens, seconds = (np.concatenate([rank[key] for rank in ranks]) for key in ("tokens", "forward_backward"))
@@ -278,10 +299,13 @@ def comparisons(measured, costs):
             if free not in measured.cases:
                 continue
             reference = measured.cases[free]
-            predicted = measured.seconds(free, "step")
-            predicted += sum(exchange_parts(measured.moved(case), link, costs, share).values())
-            predicted -= sum(exchange_parts(measured.moved(reference), measured.link(reference), costs, share).values())
-            yield name, measured.seconds(name, "step"), predicted
+            exchange = exchange_parts(measured.moved(case), link, costs, share)
+            without = exchange_parts(measured.moved(reference), measured.link(reference), costs, share)
+            computation = measured.seconds(free, "step") - sum(without.values())
+            if task["overlap"]:
+                exchange = hide(measured.sizes[task["preset"]], measured.moved(case), exchange, computation, 1,
+                                task["bucket_bytes"], task["shard_optimizer"])
+            yield name, measured.seconds(name, "step"), computation + sum(exchange.values())
 
 
 # Tables and picture --------------------------------------------------------------------------------------------------
@@ -328,7 +352,8 @@ def scaling_table(works, costs):
                 cells += [*(f"{found[p][0]:.0%}" for p in shown), limit(found[1024][1])]
                 halving.append(f"{efficiencies(work, kind, network, costs, halving=True)[-1][1]:.0%}")
                 hidden.append(f"{efficiencies(work, kind, network, costs, hidden=True)[-1][1]:.0%}")
-            lines.append(f"| {preset} | {network.name} | " + " | ".join([*cells, ", ".join(halving), ", ".join(hidden)]) + " |")
+            cells = [preset, network.name, *cells, ", ".join(halving), ", ".join(hidden)]
+            lines.append("| " + " | ".join(cells) + " |")
     return lines
 
 
@@ -339,8 +364,9 @@ def picture(curves):
     """SVG: `curves` are (kind, network, preset, is_dashed, points)."""
     width, height, left, top, gap = 210, 170, 46, 56, 22
     columns, rows = [network.name for network in NETWORKS], ["weak", "strong"]
-    out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + len(NETWORKS) * (width + gap)}" height="{top + 2 * (height + 50)}" '
-           'font-family="sans-serif" font-size="11">', '<rect width="100%" height="100%" fill="white"/>']
+    size = f'width="{left + len(NETWORKS) * (width + gap)}" height="{top + 2 * (height + 50)}"'
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="11">',
+           '<rect width="100%" height="100%" fill="white"/>']
 
     def text(x, y, words, more=""):
         out.append(f'<text x="{x:.1f}" y="{y:.1f}" {more}>{words}</text>')
@@ -388,19 +414,22 @@ def main():
     measured = Measured(arguments.measured)
     costs = fit(measured)
     lines = ["## The model beside what was measured", "",
-             f"Fitted: {costs.wire:.2f} times the time of the bytes, {1e9 * costs.per_byte:.2f} ns a byte, {1e6 * costs.per_operation:.0f} us an operation, "
-             f"{1e6 * costs.per_message:.1f} us a message.", "", "| run | measured | predicted | error |", "|---|---:|---:|---:|"]
+             f"Fitted: {costs.wire:.2f} times the time of the bytes, {1e9 * costs.per_byte:.2f} ns a byte, "
+             f"{1e6 * costs.per_operation:.0f} us an operation, {1e6 * costs.per_message:.1f} us a message.", "",
+             "| run | measured | predicted | error |", "|---|---:|---:|---:|"]
     errors = []
     for name, seconds, predicted in comparisons(measured, costs):
         errors.append(predicted / seconds - 1)
         lines.append(f"| {name} | {1e3 * seconds:.0f} ms | {1e3 * predicted:.0f} ms | {errors[-1]:+.0%} |")
     if errors:
         sizes = [abs(error) for error in errors]
-        lines += ["", f"Of {len(errors)} runs that were not fitted, half are predicted within {statistics.median(sizes):.0%}, "
-                  f"nine tenths within {np.quantile(sizes, 0.9):.0%}; the largest error is {max(sizes):.0%}.", ""]
+        lines += ["", f"Of {len(errors)} runs that were not fitted, half are predicted within "
+                  f"{statistics.median(sizes):.0%}, nine tenths within {np.quantile(sizes, 0.9):.0%}; "
+                  f"the largest error is {max(sizes):.0%}.", ""]
 
     curves = []
-    for title, compute, memory in (("machines as this one", 1, 1), ("machines 16 times as fast, with memory 4 times as fast", 16, 4)):
+    for title, compute, memory in (("machines as this one", 1, 1),
+                                   ("machines 16 times as fast, with memory 4 times as fast", 16, 4)):
         works = {kind: {preset: faster(measured.work(preset, tokens), compute, memory) for preset in PRESETS}
                  for kind, tokens in TOKENS.items()}
         lines += [f"## Efficiency on {title}", "", *scaling_table(works, costs), ""]
