@@ -17,20 +17,20 @@ second set; n the norm; u the update. X is the exchange as GradientExchanger doe
 from all others and passes the sum on to all others (or the parameters that it has updated with it). Parameters are
 exchanged in groups of a bucket (32 MB) or a little more, a group in one or two buckets:
 
-    X = w W + k s + r (l + d) + m o
+    X = p s + max(W, q s) + r (l + d) + m o
 
-    w      1, and more as not both directions of a link are busy all the time
     W      2 sum over the K buckets of max(what a machine sends, what it receives) / bandwidth, that is 2 (P - 1) / P S
            words if all shards are equally large. As a group is cut at multiples of 16,384 elements, it is up to
            2 (P - 1) times the bytes of the largest shards
-    k      seconds of the processor a byte, for s bytes sent and as many received: copies, TCP, addition
+    p, q   seconds of the processor for each of s bytes sent and as many received: copies and additions, during which
+           the link is idle; TCP, which goes on while bytes are under way
     r      operations that follow one another: log2 P + (2 + groups + 2 K) ceil((P - 1) / 32), as messages are sent to
            at most 32 others at a time: the number of targets; agreement and norm; which gradients there are; buckets
     l, d   what an operation takes beyond its bytes: the software's latency, the link's delay
     m      messages of a machine: log2 P + (P - 1) (2 + groups + 2 K), fewer if some shards are empty
     o      seconds of the processor for each of them
 
-w, k, l and o are fitted to measured exchanges of two processes, over all links, and of two and four with many small
+p, q, l and o are fitted to measured exchanges of two processes, over all links, and of two and four with many small
 buckets; everything else that was measured is then compared with what the model says. `Halving` is the other way to do
 the same additions in the same order: log2 P messages for each of both directions and each bucket, to partners at the
 distances 1, 2, 4, ..., and equal pieces.
@@ -71,13 +71,12 @@ class Network:
 
 @dataclasses.dataclass
 class Costs:
-    """What is fitted: w, k, l and o of the formula; and what is left of k without TCP."""
+    """What is fitted: p, q, l and o of the formula."""
 
-    wire: float
     per_byte: float
+    per_byte_of_tcp: float
     per_operation: float
     per_message: float
-    per_byte_of_memory: float = 0
 
 
 @dataclasses.dataclass
@@ -164,8 +163,10 @@ def traffic(sizes, processes, bucket=BUCKET, words=(4, 4), halving=False):
 
 def exchange_parts(moved, network, costs, share=1):
     """Seconds of the parts of X. `share`: how many processes a processor has to serve."""
-    return {"bandwidth": sum(moved.buckets) / network.bandwidth * costs.wire,
-            "processor": moved.sent * (costs.per_byte if network.is_tcp else costs.per_byte_of_memory) * share,
+    wire = sum(moved.buckets) / network.bandwidth
+    tcp = moved.sent * costs.per_byte_of_tcp * share if network.is_tcp else 0
+    return {"bandwidth": wire if wire > tcp else 0,
+            "processor": moved.sent * costs.per_byte * share + (tcp if wire <= tcp else 0),
             "latency": moved.operations * (costs.per_operation + network.delay),
             "messages": moved.messages * costs.per_message * share}
 
@@ -176,8 +177,10 @@ def seconds_before_end(sizes, elements, backward):
     return backward * max(0.0, 1 - elements / (sum(sizes) - max(sizes)))
 
 
-def hide(sizes, moved, parts, micro_batch, processors, bucket, sharded):
+def hide(sizes, moved, network, costs, micro_batch, processors, bucket=BUCKET, sharded=False, share=1):
     """The parts of an exchange of which as much is left as lasts beyond backward, and what it takes of backward."""
+    parts = exchange_parts(moved, network, costs, share)
+    work = moved.sent * (costs.per_byte + (costs.per_byte_of_tcp if network.is_tcp else 0))
     # Times count from the end of backward. With the optimizer in shards half of the exchange follows the update.
     backward, end, total = 2 / 3 * micro_batch, -math.inf, sum(parts.values())
     elements = np.cumsum([sum(group) for group in groups_of(sizes, bucket)])
@@ -186,7 +189,7 @@ def hide(sizes, moved, parts, micro_batch, processors, bucket, sharded):
         end += total * part / sum(moved.buckets) / (2 if sharded else 1)
     left = (max(end, 0.0) + (total / 2 if sharded else 0)) / total
     return {name: value * left for name, value in parts.items()} | {
-        "processor": parts["processor"] * (left + (1 - left) / processors)}
+        "processor": parts["processor"] * left + work * share * (1 - left) / processors}
 
 
 def step_time(work, processes, micro_batches, network, costs, sharded=True, halving=False, hidden=False):
@@ -202,10 +205,10 @@ def step_time(work, processes, micro_batches, network, costs, sharded=True, halv
              "update": work.norm / processes + work.update / (processes if sharded else 1)}
     if processes > 1:
         moved = traffic(work.sizes, processes, halving=halving)
-        exchange = exchange_parts(moved, network, costs)
         if hidden:
-            exchange = hide(work.sizes, moved, exchange, work.micro_batch, 2, BUCKET, sharded)
-        parts |= exchange
+            parts |= hide(work.sizes, moved, network, costs, work.micro_batch, 2, sharded=sharded)
+        else:
+            parts |= exchange_parts(moved, network, costs)
     return sum(parts.values()), parts
 
 
@@ -268,10 +271,10 @@ def fit(measured):
             continue
         moved, link, share = measured.moved(case), measured.link(case), measured.share(case)
         seconds = measured.seconds(name, "agree", "add_up", "norm")
-        known = moved.operations * link.delay
-        rows.append([sum(moved.buckets) / link.bandwidth / seconds, moved.sent * share / seconds,
+        wire = sum(moved.buckets) / link.bandwidth  # which takes longer than TCP wherever the link has a limit
+        rows.append([moved.sent * share / seconds, 0 if wire else moved.sent * share / seconds,
                      moved.operations / seconds, moved.messages * share / seconds])
-        rest.append((seconds - known) / seconds)
+        rest.append((seconds - wire - moved.operations * link.delay) / seconds)
     rows, rest, kept = np.array(rows), np.array(rest), [0, 1, 2, 3]
     while True:
         found, *_ = np.linalg.lstsq(rows[:, kept], rest, rcond=None)
@@ -281,8 +284,7 @@ def fit(measured):
     values = [0.0, 0.0, 0.0, 0.0]
     for i, value in zip(kept, found):
         values[i] = max(0.0, float(value))
-    add = measured.seconds("compute small, 2 threads, 2048 tokens", "add") / (4 * sum(measured.sizes["small"]))
-    return Costs(*values, per_byte_of_memory=3 * add / 2)
+    return Costs(*values)
 
 
 def comparisons(measured, costs):
@@ -303,8 +305,8 @@ def comparisons(measured, costs):
             without = exchange_parts(measured.moved(reference), measured.link(reference), costs, share)
             computation = measured.seconds(free, "step") - sum(without.values())
             if task["overlap"]:
-                exchange = hide(measured.sizes[task["preset"]], measured.moved(case), exchange, computation, 1,
-                                task["bucket_bytes"], task["shard_optimizer"])
+                exchange = hide(measured.sizes[task["preset"]], measured.moved(case), link, costs, computation, 1,
+                                task["bucket_bytes"], task["shard_optimizer"], share)
             yield name, measured.seconds(name, "step"), computation + sum(exchange.values())
 
 
@@ -414,7 +416,7 @@ def main():
     measured = Measured(arguments.measured)
     costs = fit(measured)
     lines = ["## The model beside what was measured", "",
-             f"Fitted: {costs.wire:.2f} times the time of the bytes, {1e9 * costs.per_byte:.2f} ns a byte, "
+             f"Fitted: {1e9 * costs.per_byte:.2f} and {1e9 * costs.per_byte_of_tcp:.2f} ns a byte, "
              f"{1e6 * costs.per_operation:.0f} us an operation, {1e6 * costs.per_message:.1f} us a message.", "",
              "| run | measured | predicted | error |", "|---|---:|---:|---:|"]
     errors = []
