@@ -289,7 +289,7 @@ class MpiCommunicator final : public Communicator {
     for (;;) {
       const Progress progress = poll();
       if (progress.is_done) return;
-      if (read_notices()) detail::fail_as_ended("mpi", failed_rank_, cause_);
+      if (read_notices()) detail::fail_as_ended("mpi", failed_rank_, cause_ + waiting_for_others());
       const Clock::time_point now = Clock::now();
       if (progress.has_moved) {
         last_progress = now;
@@ -317,6 +317,13 @@ class MpiCommunicator final : public Communicator {
       if (requests_[i] != MPI_REQUEST_NULL) ranks.push_back(parts_[i].rank);
     }
     return ranks.empty() ? "the other processes" : detail::rank_list(std::move(ranks));
+  }
+
+  /// If this process waits for others than the one that has failed, it may know more of the true cause: of processes
+  /// that wait for one another, the first whose time is up is seldom the one that waits for the one that is lost.
+  [[nodiscard]] std::string waiting_for_others() const {
+    const std::string ranks = silent_ranks();
+    return ranks == detail::rank_list({failed_rank_}) ? "" : "; this process was waiting for " + ranks;
   }
 
   /// Reads what other processes announce and keeps the first of it: true if there is any.
