@@ -97,9 +97,9 @@ std::vector<rapt::TokenPair> sentences(Index count, Index vocabulary) {
   rapt::Rng rng(1);
   std::vector<rapt::TokenPair> pairs(rapt::to_size(count));
   const auto fill = [&](std::vector<rapt::TokenId>& tokens) {
-    tokens.resize(8 + rng.below(14));
+    tokens.resize(rapt::to_size(8 + rng.below(14)));
     for (rapt::TokenId& token : tokens) {
-      token = static_cast<rapt::TokenId>(4 + rng.below(static_cast<std::uint64_t>(vocabulary - 4)));
+      token = static_cast<rapt::TokenId>(4 + rng.below(vocabulary - 4));
     }
   };
   for (rapt::TokenPair& pair : pairs) {
