@@ -274,6 +274,10 @@ class FinetuneTest(unittest.TestCase):
                       refusal("classes", "fill", {"text": "a", "label": "b"}, {"text": "a", "text2": "\u0001", "label": "c"}))
         self.assertIn("bad.jsonl:1: the text has no tokens", refusal("texts", "t5", {"text": " ", "target": "b"}))
         self.assertIn("bad.jsonl:1: the target has no tokens", refusal("texts", "t5", {"text": "a", "target": " "}))
+        self.assertIn("texts have 2 special tokens: examples must have at least 4 tokens with this tokenizer, not 2",
+                      refusal("classes", "fill", {"text": "a", "label": "b"}, {"text": "c", "label": "d"}, flags=("--longest", "2")))
+        self.assertIn("a text has 1 tokens of the prefix and special ones: 1 tokens, without the decoder's begin token, have no room",
+                      refusal("texts", "t5", {"text": "a", "target": "b"}, flags=("--longest", "2")))
         (self.root / "model.gguf").write_bytes(b"GGUF")
         for task in ("classes", "answers"):
             self.assertIn("--model model.gguf is a GGUF file, which is not trained: give the Hugging Face folder",
