@@ -274,6 +274,12 @@ class FinetuneTest(unittest.TestCase):
                       refusal("classes", "fill", {"text": "a", "label": "b"}, {"text": "a", "text2": "\u0001", "label": "c"}))
         self.assertIn("bad.jsonl:1: the text has no tokens", refusal("texts", "t5", {"text": " ", "target": "b"}))
         self.assertIn("bad.jsonl:1: the target has no tokens", refusal("texts", "t5", {"text": "a", "target": " "}))
+        self.assertIn("pairs of texts have 3 special tokens: examples must have at least 5 tokens with this tokenizer, not 4",
+                      refusal("classes", "fill", {"text": "a", "label": "b"}, {"text": "c", "text2": "a", "label": "d"},
+                              flags=("--longest", "4")))
+        self.assertRegex(refusal("texts", "t5", {"text": "a", "target": "b"}, flags=("--longest", "4", "--prefix", "a b c d e: ")),
+                         "a text has [0-9]+ tokens of the prefix and special ones: 3 tokens, without the decoder's begin "
+                         "token, have no room")
         (self.root / "model.gguf").write_bytes(b"GGUF")
         for task in ("classes", "answers"):
             self.assertIn("--model model.gguf is a GGUF file, which is not trained: give the Hugging Face folder",

@@ -171,7 +171,15 @@ TEST_F(FinetuneExamples, WhatHasNoTokensIsRefusedWithItsLine) {
   refuse([&] { return rapt::detail::encode_lines(word_pieces(6), lines("in", "\x01"), /*are_pairs=*/true); },
          "file:5: the second text has no tokens");
   refuse([&] { return rapt::detail::encode_lines(word_pieces(4), lines("in", "in"), /*are_pairs=*/true); },
-         "pairs of texts have 3 special tokens: 4 tokens have no room for both texts");
+         "pairs of texts have 3 special tokens: examples must have at least 5 tokens with this tokenizer, not 4");
+  refuse([&] { return rapt::detail::encode_lines(word_pieces(3), lines("in", ""), /*are_pairs=*/false); },
+         "texts have 2 special tokens: examples must have at least 4 tokens with this tokenizer, not 3");
+  refuse([&] { return rapt::detail::encode_words(word_pieces(2), {words.front()}, {"O"}); },
+         "texts have 2 special tokens: examples must have at least 4 tokens with this tokenizer, not 2");
+  refuse([&] { return rapt::detail::encode_lines(word_pieces(6), lines("in", "\xff"), /*are_pairs=*/true); },
+         "file:5: [wordpiece.encode_pair] text must be UTF-8: second text");
+  EXPECT_EQ(rapt::detail::encode_lines(word_pieces(4), lines("in", ""), /*are_pairs=*/false).input.tokens,
+            (Ids{2, 4, 3, 2, 4, 3}));
   EXPECT_EQ(rapt::detail::encode_lines(word_pieces(6), lines("in", ""), /*are_pairs=*/true).input.tokens,
             (Ids{2, 4, 3, 4, 3, 2, 4, 3, 3}));
   const rapt::SequenceMarks marks{.begin = 0, .ends = {'.'}};
@@ -184,6 +192,10 @@ TEST_F(FinetuneExamples, WhatHasNoTokensIsRefusedWithItsLine) {
         [&, one = pair(text, target)] { rapt::detail::require_own_tokens(one, pair("", ""), "file:6"); }, message);
   }
   EXPECT_NO_THROW(rapt::detail::require_own_tokens(pair("a", "b"), pair("", ""), "file:6"));
+  rapt_test::expect_message<rapt::ValueError>(
+      [&] { rapt::detail::require_room(pair("", ""), 3); },
+      "a text has 3 tokens of the prefix and special ones: 3 tokens, without the decoder's begin token, have no room");
+  EXPECT_NO_THROW(rapt::detail::require_room(pair("", ""), 4));
   refuse([&] { return rapt::detail::encode_questions(word_pieces(8), questions("? ? ? ? ?", "in in in")); },
          "[file:3] a window of 8 tokens has room for 0");
 }

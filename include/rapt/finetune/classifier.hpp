@@ -12,10 +12,13 @@
 #include <cstdio>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "rapt/core/error.hpp"
 #include "rapt/core/index.hpp"
+#include "rapt/core/thread_pool.hpp"
 #include "rapt/core/token_batch.hpp"
 #include "rapt/data/labelled_texts.hpp"
 #include "rapt/finetune/encoder_start.hpp"
@@ -85,42 +88,57 @@ void for_scored_texts(const Bert<float>& model, const WeightAdapter<float>* adap
           .entry = {{"accuracy", found.accuracy()}, {"macro_f1", found.macro_f1()}}};
 }
 
-/// The number of special tokens around the texts.
-[[nodiscard]] inline Index special_tokens_of(const Encoding& tokens) {
-  return std::count(tokens.texts.begin(), tokens.texts.end(), -1);
+/// Adds the pairs of lines, as `encode_lines` does.
+inline void add_pairs(LabelledText& texts, const FinetuneEncoding& encoding, const std::vector<LabelledLine>& lines) {
+  constexpr Index kAtOnce = 4096;  // pairs whose encodings are in memory, which take more than their tokens
+  std::vector<Encoding> pairs;
+  std::vector<std::string> errors;
+  for (Index begin = 0; begin < std::ssize(lines); begin += kAtOnce) {
+    const Index count = std::min(kAtOnce, std::ssize(lines) - begin);
+    pairs.assign(to_size(count), {});
+    errors.assign(to_size(count), {});
+    parallel_for(count, 16, [&](Index first, Index last) {
+      for (Index i = first; i < last; ++i) {
+        const LabelledLine& line = at(lines, begin + i);
+        try {
+          at(pairs, i) = encoding.tokenizer.encode_pair(line.text, line.second, encoding.options);
+        } catch (const ValueError& error) {
+          at(errors, i) = error.what();
+        }
+      }
+    });
+    for (Index i = 0; i < count; ++i) {
+      const LabelledLine& line = at(lines, begin + i);
+      const auto refuse_if = [&](bool is_wrong, std::string_view what) {
+        require(!is_wrong, kFinetune, place_of(lines, to_size(begin + i)), ": ", what);
+      };
+      const Encoding& pair = at(pairs, i);
+      refuse_if(!at(errors, i).empty(), at(errors, i));
+      refuse_if(std::count(pair.texts.begin(), pair.texts.end(), 0) == 0, "the text has no tokens");
+      refuse_if(!line.second.empty() && std::count(pair.texts.begin(), pair.texts.end(), 1) == 0,
+                "the second text has no tokens");
+      texts.input.push_back(pair.ids);
+      if (encoding.has_types) texts.token_types.insert(texts.token_types.end(), pair.types.begin(), pair.types.end());
+    }
+  }
 }
 
 /// The texts of lines, or their pairs of texts, as tokens. Throws ValueError that names the line for a text that has no
-/// token beside special ones, and ValueError if there is no room for both texts of a pair.
+/// token beside special ones, and ValueError for a text that is not UTF-8 and if there is no room for a token of each.
 [[nodiscard]] inline LabelledText encode_lines(const FinetuneEncoding& encoding, const std::vector<LabelledLine>& lines,
                                                bool are_pairs) {
-  std::vector<std::string> first, second;
-  for (const LabelledLine& line : lines) first.push_back(line.text), second.push_back(line.second);
+  const Index special = special_tokens(encoding, are_pairs);
   LabelledText texts;
-  if (!are_pairs) {
-    texts.input = encoding.tokenizer.encode_batch(first, encoding.options);
-    const Index special = special_tokens_of(encoding.tokenizer.encode_with_spans(""));
-    for (Index i = 0; i < texts.input.sequences(); ++i) {
-      require(texts.input.row_splits.length(i) > special, kFinetune, place_of(lines, to_size(i)),
-              ": the text has no tokens");
-    }
+  if (are_pairs) {
+    add_pairs(texts, encoding, lines);
     return texts;
   }
-  const Index longest = encoding.options.truncation->max_tokens;
-  const Index special = special_tokens_of(encoding.tokenizer.encode_pair("", ""));
-  require(longest >= special + 2, kFinetune, "pairs of texts have ", special, " special tokens: ", longest,
-          " tokens have no room for both texts");
-  PairBatch pairs = encoding.tokenizer.encode_pairs(first, second, encoding.options);
-  texts.input = std::move(pairs.tokens);
-  if (encoding.has_types) texts.token_types.assign(pairs.types.begin(), pairs.types.end());
-  // The length of a pair does not tell the tokens of its texts apart.
-  for (const std::vector<std::string>* const some : {&first, &second}) {
-    const TokenBatch own = encoding.tokenizer.encode_batch(*some, {.add_special = false, .truncation = Truncation{}});
-    for (Index i = 0; i < own.sequences(); ++i) {
-      const bool is_text = some == &first || !at(second, i).empty();
-      require(!is_text || own.row_splits.length(i) > 0, kFinetune, place_of(lines, to_size(i)),
-              some == &first ? ": the text has no tokens" : ": the second text has no tokens");
-    }
+  std::vector<std::string> alone;
+  for (const LabelledLine& line : lines) alone.push_back(line.text);
+  texts.input = encoding.tokenizer.encode_batch(alone, encoding.options);
+  for (Index i = 0; i < texts.input.sequences(); ++i) {
+    require(texts.input.row_splits.length(i) > special, kFinetune, place_of(lines, to_size(i)),
+            ": the text has no tokens");
   }
   return texts;
 }

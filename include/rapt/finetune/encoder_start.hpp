@@ -112,6 +112,20 @@ struct FinetuneEncoding {
           .has_types = config.token_types > 1 && folder.takes_token_types()};
 }
 
+/// The number of special tokens around a text, or around the texts of a pair. Throws ValueError if an example has no
+/// room for a token of each text beside them. A tokenizer cuts nothing off to as few tokens as a pair's special ones,
+/// not even single texts.
+[[nodiscard]] inline Index special_tokens(const FinetuneEncoding& encoding, bool are_pairs) {
+  const auto count = [](const Encoding& tokens) { return std::count(tokens.texts.begin(), tokens.texts.end(), -1); };
+  const Index single = count(encoding.tokenizer.encode_with_spans("")),
+              pair = count(encoding.tokenizer.encode_pair("", ""));
+  const Index special = are_pairs ? pair : single, least = are_pairs ? pair + 2 : std::max(single, pair) + 1;
+  const Index longest = encoding.options.truncation->max_tokens;
+  require(longest >= least, kFinetune, are_pairs ? "pairs of texts" : "texts", " have ", special,
+          " special tokens: examples must have at least ", least, " tokens with this tokenizer, not ", longest);
+  return special;
+}
+
 /// Throws ValueError unless there are labels to tell apart.
 inline void require_two_labels(const FinetuneOptions& options, const std::vector<std::string>& labels) {
   require(labels.size() > 1, kFinetune, options.train.string(), " has ", labels.size(),

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -69,6 +70,16 @@ inline void require_own_tokens(const TokenPair& pair, const TokenPair& nothing, 
   require(pair.target != nothing.target, kFinetune, place, ": the target has no tokens");
 }
 
+/// Throws ValueError unless `longest` tokens have room for a token beside those of `nothing`, which is what is made of
+/// an empty text and an empty target that are not shortened.
+inline void require_room(const TokenPair& nothing, Index longest) {
+  for (const auto& [tokens, name] : {std::pair{&nothing.source, "text"}, std::pair{&nothing.target, "target"}}) {
+    require(std::ssize(*tokens) < longest, kFinetune, "a ", name, " has ", std::ssize(*tokens),
+            " tokens of the prefix and special ones: ", longest, " tokens, without the decoder's begin token, have no ",
+            "room for its own");
+  }
+}
+
 template <class M>
 JobSummary finetune_text_to_text(const FinetuneOptions& options, const TextToTextTuning& tuning) {
   TextValidation<TranslationBatch> validation{.measure = chosen_measure(options, text_measures())};
@@ -84,7 +95,9 @@ JobSummary finetune_text_to_text(const FinetuneOptions& options, const TextToTex
   require<IoError>(marks.has_begin() && !marks.ends.empty(), kFinetune, options.model.string(),
                    ": the model must have a begin and an end token");
   const Index longest = longest_example(model, options) - 1;  // the decoder reads the begin token, too
-  const TokenPair nothing = token_pair(tokenizer, marks, tuning.prefix, {}, longest);
+  const TokenPair nothing =
+      token_pair(tokenizer, marks, tuning.prefix, {}, /*longest=*/std::numeric_limits<Index>::max());
+  require_room(nothing, longest);
   Fingerprint fingerprint;
   const auto read = [&](const std::filesystem::path& file, bool is_validation) {
     std::vector<TokenPair> pairs;
@@ -132,8 +145,8 @@ JobSummary finetune_text_to_text(const FinetuneOptions& options, const TextToTex
 
 /// Fine-tunes an encoder-decoder on tables (.tsv) with the columns "text" and "target", or JSON objects with these keys
 /// (see read_labelled_lines). Measured by "loss" or by the generated texts (see `text_measures`). Throws as
-/// `finetune_language_model`, ValueError for languages that the model does not have, and ValueError that names the line
-/// for a text or target without tokens.
+/// `finetune_language_model`, ValueError for languages that the model does not have and for examples without room for
+/// texts and targets, and ValueError that names the line for a text or target without tokens.
 inline JobSummary finetune_text_to_text(const FinetuneOptions& options, const TextToTextTuning& tuning = {}) {
   detail::require_finetune_options(options);
   JobSummary summary;

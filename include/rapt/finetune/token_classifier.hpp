@@ -74,13 +74,15 @@ namespace detail {
 
 /// The words with a space between them, as TokenClassifier will read such texts, and their labels: the first token of a
 /// word has the word's label, all others have kIgnoredLabel. Words that are cut off have none. Throws ValueError that
-/// names the line for a label that is not known, and for a line whose words have no tokens.
+/// names the line for a label that is not known, and for a line whose words have no tokens; and ValueError if there is
+/// no room for words.
 [[nodiscard]] inline LabelledText encode_words(const FinetuneEncoding& encoding,
                                                const std::vector<LabelledWords>& examples,
                                                const std::vector<std::string>& labels) {
   std::unordered_map<std::string_view, std::int32_t> numbers;
   for (std::size_t i = 0; i < labels.size(); ++i) numbers.emplace(labels[i], static_cast<std::int32_t>(i));
   LabelledText texts;
+  (void)special_tokens(encoding, /*are_pairs=*/false);
   for (const LabelledWords& example : examples) {
     std::string text;
     std::vector<std::size_t> ends;  // of the words in the text
