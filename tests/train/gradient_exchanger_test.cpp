@@ -98,7 +98,10 @@ void expect_sums(Index processes, Index contributors, GradientExchange exchange,
         set_gradients(model, rank);
         leaf.take(0);
       }
-      const auto agreed = exchanger.agree(rank < contributors ? 0.1 * static_cast<double>(rank + 1) : 0, {});
+      const auto agreed = exchanger.agree({.loss = rank < contributors ? 0.1 * static_cast<double>(rank + 1) : 0,
+                                           .learning_rate = static_cast<double>(7 + rank),
+                                           .signals = {}});
+      EXPECT_EQ(agreed.learning_rate, 7);  // rank 0's
       EXPECT_NEAR(agreed.loss, 0.05 * static_cast<double>(contributors * (contributors + 1)), 1e-12);
       exchanger.add_up(everywhere);
       EXPECT_EQ(exchanger.norm(), norm);
@@ -183,7 +186,7 @@ TEST(GradientExchanger, SignalsOfOneReachAll) {
     Some<float> model;
     auto exchanger = exchanger_of(model, communicator, {.contributors = 2});
     const auto agreed = [&](bool stops, bool is_over) {
-      return exchanger.agree(0, {.stop = stops, .time_is_over = is_over}).signals;
+      return exchanger.agree({.signals = {.stop = stops, .time_is_over = is_over}}).signals;
     };
     const Index rank = communicator.rank();
     EXPECT_FALSE(agreed(false, false).stop);

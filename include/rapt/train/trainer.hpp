@@ -27,8 +27,10 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// When training stops, and when the model is validated and saved. 0 means never, or without limit.
 struct TrainingPlan {
-  Index steps = 0;     ///< optimizer steps in all, those before a resume included
-  double seconds = 0;  ///< of this call
+  Index steps = 0;  ///< optimizer steps in all, those before a resume included
+  /// Of this call. Several processes look at rank 0's clock when they exchange the gradients of a step, and end after
+  /// that step, so that they make one at least.
+  double seconds = 0;
   Index epochs = 0;
   Index validate_every = 0;  ///< steps; the model is validated at the end of training, too
   Index patience = 0;        ///< validations without a new best after which training stops
@@ -89,9 +91,12 @@ class Trainer {
   /// and rank 0's outcome of `validate` count, and if `stop` is true on one of them when the gradients of a step are
   /// exchanged, training ends on all of them after this step.
   ///
-  /// `validate()` returns a loss (smaller is better) and is called
-  /// outside of the Training scope; `report(progress)` is called after every step; `save()` when the plan says so,
-  /// after a validation of the same step, so that a checkpoint holds its outcome.
+  /// When something is thrown, from a step or from these functions, the source stands after the batches of the step
+  /// that was read last, on all processes alike. (Before those of a step whose reading failed.)
+  ///
+  /// `validate()` returns a loss (smaller is better) and is called outside of the Training scope; `report(progress)` is
+  /// called after every step; `save()` when the plan says so, after a validation of the same step, so that a checkpoint
+  /// holds its outcome.
   template <BatchSource S, class Validate, class Report, class Save = void (*)()>
   requires Trainable<M, BatchOf<S>> TrainingSummary run(
       S& source, const TrainingPlan& plan, const Validate& validate, const Report& report, const Save& save = [] {}) {
@@ -145,7 +150,7 @@ class Trainer {
       Progress progress{.step = steps(),
                         .loss = summary.last_loss,
                         .gradient_norm = step_.last_gradient_norm(),
-                        .learning_rate = step_.options().learning_rate(steps()),
+                        .learning_rate = step_.last_learning_rate(),
                         .items = BatchOf<S>::kItems,
                         .seconds = seconds_since(start)};
       progress.items_per_second = static_cast<double>(items) / progress.seconds;
