@@ -4,9 +4,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <numeric>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "rapt/distributed/local_communicator.hpp"
@@ -179,6 +182,50 @@ TEST(GradientExchanger, ValuesComeFromTheirOwners) {
       ASSERT_EQ(nodes[3]->value.data()[k], is_own ? static_cast<double>(k) + 0.5 : 1);
     }
   });
+}
+
+/// Passes everything on to another communicator and notes the most bytes that were sent or received in one exchange.
+class Measured : public Communicator {
+ public:
+  explicit Measured(Communicator& inner) : inner_(inner) {}
+  [[nodiscard]] Index rank() const override { return inner_.rank(); }
+  [[nodiscard]] Index size() const override { return inner_.size(); }
+  void exchange(std::span<const rapt::OutgoingMessage> outgoing,
+                std::span<const rapt::IncomingMessage> incoming) override {
+    Index sent = 0, received = 0;
+    for (const auto& message : outgoing) sent += std::ssize(message.bytes);
+    for (const auto& message : incoming) received += std::ssize(message.bytes);
+    most = std::max({most, sent, received});
+    inner_.exchange(outgoing, incoming);
+  }
+  void announce_failure(std::string_view cause) noexcept override { inner_.announce_failure(cause); }
+  Index most = 0;
+
+ private:
+  Communicator& inner_;
+};
+
+TEST(GradientExchanger, BucketsHaveTheirSizeForEitherKindOfNumbers) {
+  constexpr Index kBucket = 12'000;
+  for (const GradientExchange exchange : {GradientExchange::float32, GradientExchange::bfloat16}) {
+    rapt::run_local(3, [&](Communicator& inner) {
+      Measured communicator(inner);
+      Some<float> model;
+      auto exchanger =
+          exchanger_of(model, communicator, {.contributors = 2, .exchange = exchange, .bucket_bytes = kBucket});
+      if (inner.rank() < 2) set_gradients(model, inner.rank());
+      const auto expect_full_buckets = [&] {
+        EXPECT_LE(communicator.most, kBucket);
+        EXPECT_GE(communicator.most, kBucket / 3);
+        communicator.most = 0;
+      };
+      communicator.most = 0;
+      exchanger.add_up(/*everywhere=*/false);
+      expect_full_buckets();
+      exchanger.gather_values();
+      expect_full_buckets();
+    });
+  }
 }
 
 TEST(GradientExchanger, SignalsOfOneReachAll) {

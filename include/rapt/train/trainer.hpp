@@ -224,37 +224,44 @@ class Trainer {
 
 namespace detail {
 
-/// Mean loss per target over `count` batches. `batch_at(i)` gives batch i, for rising i; with a communicator each
-/// process asks for a part of them, and the mean is the same for any number of processes.
-template <Module M, class BatchAt>
-[[nodiscard]] double mean_loss_of(const M& model, Index count, const BatchAt& batch_at, Communicator* communicator) {
-  struct BatchLoss {
-    double targets, loss;
-  };
-  const Inference scope;
-  const Index processes = communicator == nullptr ? 1 : communicator->size();
-  const Index rank = communicator == nullptr ? 0 : communicator->rank();
-  std::vector<Index> bounds;
-  for (Index p = 0; p <= processes; ++p) bounds.push_back(count * p / processes);
-  std::vector<BatchLoss> all(to_size(count));
-  for (Index i = at(bounds, rank); i < at(bounds, rank + 1); ++i) {
-    const auto& batch = batch_at(i);
-    const double loss = batch.target_count() == 0 ? 0 : static_cast<double>(model.loss(batch).item());
-    at(all, i) = {static_cast<double>(batch.target_count()), loss};
-  }
-  if (processes > 1) {
-    const auto own = std::span<const BatchLoss>(all).subspan(to_size(at(bounds, rank)),
-                                                             to_size(at(bounds, rank + 1) - at(bounds, rank)));
-    all_gather(*communicator, own, bounds, all);
-  }
+struct BatchLoss {
+  double targets = 0, loss = 0;
+};
+
+template <Module M, TrainingBatch B>
+[[nodiscard]] BatchLoss batch_loss(const M& model, const B& batch) {
+  const double loss = batch.target_count() == 0 ? 0 : static_cast<double>(model.loss(batch).item());
+  return {static_cast<double>(batch.target_count()), loss};
+}
+
+[[nodiscard]] inline double mean_of(std::span<const BatchLoss> batches) {
   double sum = 0, targets = 0;
-  for (const BatchLoss& batch : all) {
+  for (const BatchLoss& batch : batches) {
     if (batch.targets == 0) continue;
     sum += batch.targets * batch.loss;
     targets += batch.targets;
   }
   require(targets > 0, "mean_loss", "the batches have ", targets, " targets: there is nothing to take the mean of");
   return sum / targets;
+}
+
+/// Mean loss per target over `count` batches. `batch_at(i)` gives batch i, for rising i; with a communicator each
+/// process asks for a part of them, and the mean is the same for any number of processes.
+template <Module M, class BatchAt>
+[[nodiscard]] double mean_loss_of(const M& model, Index count, const BatchAt& batch_at, Communicator* communicator) {
+  const Inference scope;
+  const Index processes = communicator == nullptr ? 1 : communicator->size();
+  const Index rank = communicator == nullptr ? 0 : communicator->rank();
+  std::vector<Index> bounds;
+  for (Index p = 0; p <= processes; ++p) bounds.push_back(count * p / processes);
+  std::vector<BatchLoss> all(to_size(count));
+  for (Index i = at(bounds, rank); i < at(bounds, rank + 1); ++i) at(all, i) = batch_loss(model, batch_at(i));
+  if (processes > 1) {
+    const auto own = std::span<const BatchLoss>(all).subspan(to_size(at(bounds, rank)),
+                                                             to_size(at(bounds, rank + 1) - at(bounds, rank)));
+    all_gather(*communicator, own, bounds, all);
+  }
+  return mean_of(all);
 }
 
 }  // namespace detail
@@ -272,6 +279,16 @@ requires TrainingBatch<std::ranges::range_value_t<R>>
     return *batch;
   };
   return detail::mean_loss_of(model, static_cast<Index>(std::ranges::distance(batches)), batch_at, communicator);
+}
+
+/// The same over batches that can be gone through only once, on one process.
+template <Module M, std::ranges::input_range R>
+requires TrainingBatch<std::ranges::range_value_t<R>> &&(!std::ranges::forward_range<R>)
+    [[nodiscard]] double mean_loss(const M& model, R&& batches) {
+  const Inference scope;
+  std::vector<detail::BatchLoss> all;
+  for (const auto& batch : batches) all.push_back(detail::batch_loss(model, batch));
+  return detail::mean_of(all);
 }
 
 /// The same over a corpus.
