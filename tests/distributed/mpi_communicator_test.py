@@ -113,7 +113,7 @@ def check_late(launcher):
 
 
 def check_linger(launcher):
-    # What one process does behind the last operation may take longer than the time-out.
+    # What one process does after the last operation may take longer than the time-out.
     code, out, _ = launcher.run(2, "linger", 0, 10)
     expect(code == 0 and out == "not disturbed 2\n", "a process that has more to do in the end")
 

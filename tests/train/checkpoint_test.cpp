@@ -82,7 +82,7 @@ struct Session {
                         .average_decay = options.average_decay,
                         .seed = 77}) {}
 
-  /// Up to so many steps in all; `after(step)` is called behind each.
+  /// Up to so many steps in all; `after(step)` is called after each.
   void to(
       Index steps, const std::function<void(Index)>& after = [](Index) {}) {
     trainer.run(
@@ -463,7 +463,7 @@ TEST_F(Checkpoint, ARunWithFrozenParametersGoesOnBitForBit) {
 
     later.to(3);  // all trained: its state of the encoder must go
     rapt::load_checkpoint(path(), later.trainer, later.stream);
-    rapt::freeze(later.model, "encoder.*");  // what is frozen may be said behind the load, too
+    rapt::freeze(later.model, "encoder.*");  // what is frozen may be said after the load, too
     rapt::freeze(later.model, "decoder.*.norm?.*");
     release(later);
     expect_same_run(later, whole);

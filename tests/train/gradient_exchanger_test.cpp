@@ -4,9 +4,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <numeric>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "rapt/distributed/local_communicator.hpp"
@@ -98,7 +101,10 @@ void expect_sums(Index processes, Index contributors, GradientExchange exchange,
         set_gradients(model, rank);
         leaf.take(0);
       }
-      const auto agreed = exchanger.agree(rank < contributors ? 0.1 * static_cast<double>(rank + 1) : 0, {});
+      const auto agreed = exchanger.agree({.loss = rank < contributors ? 0.1 * static_cast<double>(rank + 1) : 0,
+                                           .learning_rate = static_cast<double>(7 + rank),
+                                           .signals = {}});
+      EXPECT_EQ(agreed.learning_rate, 7);  // rank 0's
       EXPECT_NEAR(agreed.loss, 0.05 * static_cast<double>(contributors * (contributors + 1)), 1e-12);
       exchanger.add_up(everywhere);
       EXPECT_EQ(exchanger.norm(), norm);
@@ -178,12 +184,56 @@ TEST(GradientExchanger, ValuesComeFromTheirOwners) {
   });
 }
 
+/// Passes everything on to another communicator and notes the most bytes that were sent or received in one exchange.
+class Measured : public Communicator {
+ public:
+  explicit Measured(Communicator& inner) : inner_(inner) {}
+  [[nodiscard]] Index rank() const override { return inner_.rank(); }
+  [[nodiscard]] Index size() const override { return inner_.size(); }
+  void exchange(std::span<const rapt::OutgoingMessage> outgoing,
+                std::span<const rapt::IncomingMessage> incoming) override {
+    Index sent = 0, received = 0;
+    for (const auto& message : outgoing) sent += std::ssize(message.bytes);
+    for (const auto& message : incoming) received += std::ssize(message.bytes);
+    most = std::max({most, sent, received});
+    inner_.exchange(outgoing, incoming);
+  }
+  void announce_failure(std::string_view cause) noexcept override { inner_.announce_failure(cause); }
+  Index most = 0;
+
+ private:
+  Communicator& inner_;
+};
+
+TEST(GradientExchanger, BucketsHaveTheirSizeForEitherKindOfNumbers) {
+  constexpr Index kBucket = 12'000;
+  for (const GradientExchange exchange : {GradientExchange::float32, GradientExchange::bfloat16}) {
+    rapt::run_local(3, [&](Communicator& inner) {
+      Measured communicator(inner);
+      Some<float> model;
+      auto exchanger =
+          exchanger_of(model, communicator, {.contributors = 2, .exchange = exchange, .bucket_bytes = kBucket});
+      if (inner.rank() < 2) set_gradients(model, inner.rank());
+      const auto expect_full_buckets = [&] {
+        EXPECT_LE(communicator.most, kBucket);
+        EXPECT_GE(communicator.most, kBucket / 3);
+        communicator.most = 0;
+      };
+      communicator.most = 0;
+      exchanger.add_up(/*everywhere=*/false);
+      expect_full_buckets();
+      exchanger.gather_values();
+      expect_full_buckets();
+    });
+  }
+}
+
 TEST(GradientExchanger, SignalsOfOneReachAll) {
   rapt::run_local(3, [&](Communicator& communicator) {
     Some<float> model;
     auto exchanger = exchanger_of(model, communicator, {.contributors = 2});
     const auto agreed = [&](bool stops, bool is_over) {
-      return exchanger.agree(0, {.stop = stops, .time_is_over = is_over}).signals;
+      return exchanger.agree({.signals = {.stop = stops, .time_is_over = is_over}}).signals;
     };
     const Index rank = communicator.rank();
     EXPECT_FALSE(agreed(false, false).stop);

@@ -4,7 +4,11 @@
 
 #include <atomic>
 #include <cmath>
+#include <cstddef>
+#include <iterator>
 #include <list>
+#include <ranges>
+#include <utility>
 #include <vector>
 
 #include "rapt/distributed/local_communicator.hpp"
@@ -71,6 +75,38 @@ TEST(SharedMeanLoss, IsTheSameForAnyNumberOfProcesses) {
     rapt_test::expect_message<rapt::ValueError>(
         [&] { std::ignore = rapt::mean_loss(model, std::vector<LanguageBatch>(3), &communicator); }, "0 targets");
   });
+}
+
+/// Batches that can be gone through only once.
+struct Once {
+  struct End {
+    const LanguageBatch* at;
+  };
+  struct Iterator {
+    using iterator_concept = std::input_iterator_tag;
+    using value_type = LanguageBatch;
+    using difference_type = std::ptrdiff_t;
+    const LanguageBatch& operator*() const { return *at; }
+    Iterator& operator++() {
+      ++at;
+      return *this;
+    }
+    void operator++(int) { ++at; }
+    friend bool operator==(const Iterator& a, const End& b) { return a.at == b.at; }
+    const LanguageBatch* at = nullptr;
+  };
+  [[nodiscard]] Iterator begin() { return {std::exchange(first, nullptr)}; }
+  [[nodiscard]] End end() const { return {last}; }
+  const LanguageBatch *first, *last;
+};
+static_assert(std::ranges::input_range<Once> && !std::ranges::forward_range<Once>);
+
+TEST(SharedMeanLoss, TakesBatchesThatComeOnlyOnce) {
+  const NextTarget model;
+  const std::vector<rapt::TokenId> text = rapt_test::some_text();
+  const std::vector<LanguageBatch> windows = rapt::all_windows(text, 3, 4);
+  EXPECT_EQ(rapt::mean_loss(model, Once{windows.data(), windows.data() + windows.size()}),
+            rapt::mean_loss(model, windows));
 }
 
 TEST(SharedMeanLoss, WeighsByTargets) {

@@ -4,10 +4,11 @@
 
 #include <gtest/gtest.h>
 
-#include <atomic>
+#include <deque>
 #include <mutex>
 #include <numeric>
 #include <set>
+#include <stdexcept>
 #include <vector>
 
 #include "rapt/data/batching.hpp"
@@ -58,7 +59,7 @@ void expect_processes_read_all(const MakeSource& make, const NumbersIn& numbers_
       rapt::StepBatches whole_steps(*whole, {0, 4, 4}, accumulate);
       std::vector<decltype(make())> sources;
       for (Index p = 0; p < processes; ++p) sources.push_back(make());
-      std::vector<rapt::StepBatches<std::remove_cvref_t<decltype(*whole)>>> steps;
+      std::deque<rapt::StepBatches<std::remove_cvref_t<decltype(*whole)>>> steps;
       for (Index p = 0; p < processes; ++p) {
         steps.emplace_back(*rapt::at(sources, p), rapt::micro_batch_block(4, processes, p), accumulate);
       }
@@ -134,8 +135,46 @@ TEST(StepBatches, NothingIsPreparedForOtherProcesses) {
     steps.finish();  // waits for what is under way
     EXPECT_EQ(source.position(), (BatchPosition{0, 24}));
   }
-  // Image 0 was prepared when the source was made, 26 for the fourth step.
-  EXPECT_EQ(prepared, (std::set<Index>{0, 2, 3, 10, 11, 18, 19, 26}));
+  // 26 was prepared for the fourth step.
+  EXPECT_EQ(prepared, (std::set<Index>{2, 3, 10, 11, 18, 19, 26}));
+}
+
+TEST(StepBatches, WhatIsThrownPutsTheSourceBack) {
+  const rapt::ImageDataset images = some_images(40);
+  for (const Index processes : {1, 2, 3}) {
+    for (Index rank = 0; rank < processes; ++rank) {
+      rapt::ImageBatches<float> source(images, {.batch_size = 1, .shuffle = false});
+      try {
+        rapt::StepBatches steps(source, rapt::micro_batch_block(4, processes, rank), 2);
+        (void)steps.read();
+        (void)steps.read();
+        throw std::runtime_error("a step");
+      } catch (const std::runtime_error&) {
+        EXPECT_EQ(source.position(), (BatchPosition{0, 16})) << rank << " of " << processes;
+        EXPECT_EQ(source.next().numbers, std::vector<Index>{16});
+      }
+    }
+  }
+}
+
+TEST(StepBatches, AStepThatCannotBeReadIsReadAnewNextTime) {
+  const rapt::ImageDataset images = some_images(40);
+  std::atomic<bool> fails = true;
+  const rapt::ImageBatchOptions options{
+      .batch_size = 1, .shuffle = false, .edit = [&](std::span<std::uint8_t>, const rapt::ImageShape&, Index, Index i) {
+        if (i == 14 && fails) throw std::runtime_error("image 14");
+      }};
+  rapt::ImageBatches<float> source(images, options);
+  const auto read_two = [&] {
+    rapt::StepBatches steps(source, rapt::micro_batch_block(4, 2, 1), 2);
+    (void)steps.read();
+    return steps.read().back().numbers;
+  };
+  EXPECT_THROW((void)read_two(), std::runtime_error);
+  EXPECT_EQ(source.position(), (BatchPosition{0, 8}));
+  fails = false;
+  EXPECT_EQ(read_two(), std::vector<Index>{23});
+  EXPECT_EQ(source.position(), (BatchPosition{0, 24}));
 }
 
 TEST(StepBatches, AProcessWithoutMicroBatchesReadsNone) {

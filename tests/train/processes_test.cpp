@@ -187,7 +187,7 @@ TEST(Processes, OptionsOfTheStep) {
     o.shard_optimizer = true;
     o.bucket_bytes = 30'000;
   });
-  check("small buckets behind backward", [](TrainerOptions& o) {
+  check("small buckets after backward", [](TrainerOptions& o) {
     o.overlap_exchange = false;
     o.bucket_bytes = 10'000;
   });
@@ -362,6 +362,36 @@ TEST(Processes, AStepOfMicroBatchesIsTheStepOverAllOfThem) {
   EXPECT_TRUE(rapt_test::close(tree.reports, plain.reports, 1e-12));
   EXPECT_TRUE(rapt_test::close(tree.numbers, plain.numbers, 1e-9));
   EXPECT_EQ(tree.source, plain.source);
+}
+
+TEST(Processes, TheLearningRateOfRankZeroCounts) {
+  const auto task = translation();
+  for (const bool is_sharded : {false, true}) {
+    TrainerOptions options = base_options();
+    options.shard_optimizer = is_sharded;
+    const auto rate = [](Index step, Index rank) { return 0.01 / static_cast<double>(step + 3 * rank); };
+    options.learning_rate = [rate](Index step) { return rate(step, 0); };
+    const Outcome expected = task.train(1, options, 3);
+    rapt::run_local(
+        3,
+        [&](Communicator& communicator) {
+          TrainerOptions own = options;
+          own.communicator = &communicator;
+          own.learning_rate = [&](Index step) { return rate(step, communicator.rank()); };
+          auto model = task.make_model();
+          auto source = task.make_source();
+          Trainer trainer(model, own);
+          std::vector<double> reports;
+          (void)trainer.run(
+              *source, {.steps = 3}, [] { return 0.0; },
+              [&](const rapt::Progress& p) {
+                for (const double x : {p.loss, p.gradient_norm, p.learning_rate}) reports.push_back(x);
+              });
+          EXPECT_EQ(reports, expected.reports) << communicator.rank();
+          EXPECT_EQ(numbers_of(trainer), expected.numbers) << communicator.rank();
+        },
+        kLocal);
+  }
 }
 
 template <class MakeOptimizer>
@@ -660,6 +690,38 @@ TEST(ProcessesNotFinite, AllNameRankAndMicroBatch) {
   }
 }
 
+TEST(ProcessesErrors, AFailedStepLeavesAllSourcesAtTheSamePosition) {
+  const rapt::ImageDataset images(rapt::ImageShape{1, 4, 4}, std::vector<std::uint8_t>(200 * 16, 7),
+                                  std::vector<TokenId>(200, 1), 3);
+  for (const Index processes : {1, 2, 3, 4}) {
+    const auto texts = errors_on(processes, [&](Communicator& communicator) {
+      rapt::Rng rng(1);
+      rapt::VitConfig config{.d_model = 8, .layers = 1, .heads = 2, .d_ff = 8};
+      config.grid = {.image = {1, 4, 4}, .patch_height = 4, .patch_width = 4};
+      config.labels = {"a", "b", "c"};
+      rapt::Vit<float> model(config, rng);
+      rapt::ImageBatches<float> source(images, {.batch_size = 1, .shuffle = false});
+      TrainerOptions options = base_options();
+      options.communicator = &communicator;
+      options.learning_rate = [](Index step) { return step == 3 ? std::numeric_limits<double>::infinity() : 1e-3; };
+      Trainer trainer(model, options);
+      try {
+        (void)trainer.run(
+            source, {.steps = 9}, [] { return 0.0; }, [](const rapt::Progress&) {});
+      } catch (...) {
+        EXPECT_EQ(trainer.steps(), 2);
+        EXPECT_EQ(source.position(), (BatchPosition{0, 3 * kMicroBatches})) << communicator.rank();
+        EXPECT_EQ(source.next().numbers, std::vector<Index>{3 * kMicroBatches}) << communicator.rank();
+        throw;
+      }
+    });
+    for (const std::string& text : texts) {
+      EXPECT_NE(text.find("learning rate inf"), std::string::npos) << text;
+      EXPECT_EQ(text, texts[0]);
+    }
+  }
+}
+
 TEST(ProcessesErrors, AStepWithoutTargetsIsRefusedByAll) {
   static const std::vector<rapt::LanguageBatch> batches(8);
   for (const std::string& text : errors_on(3, [](Communicator& communicator) {
@@ -715,7 +777,7 @@ TEST(ProcessesErrors, OptionsThatDoNotFit) {
   refused("gradients are exchanged in bfloat16 for models in float alone",
           {.gradient_exchange = GradientExchange::bfloat16}, Tables<double>());
   refused(
-      "a model that carries tensors from batch to batch has to see its batches one behind the other, so that "
+      "a model that carries tensors from batch to batch has to see its batches one after the other, so that "
       "micro_batches must be 1: 4",
       {.micro_batches = 4}, Carrier());
   Carrier carrier;

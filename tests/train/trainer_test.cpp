@@ -560,7 +560,7 @@ TEST(TrainerNotFinite, SaysWhereAndChangesNothing) {
        "[finite_check] a gradient from the op 'wrong' has inf"},
       {Fault::once, "the loss is not a number", "nowhere when computed again"}};
   for (const Case& one : cases) {
-    for (const bool first : {true, false}) {  // whether the bad batch comes before or behind a good one
+    for (const bool first : {true, false}) {  // whether the bad batch comes before or after a good one
       SCOPED_TRACE(one.what + (first ? ", bad batch first" : ", good batch first"));
       Faulty model{.fault = one.fault}, twin;
       Trainer trainer(model, options), twin_trainer(twin, options);
@@ -589,6 +589,53 @@ TEST(TrainerNotFinite, SaysWhereAndChangesNothing) {
       EXPECT_EQ(everything(trainer), everything(twin_trainer));
       EXPECT_EQ(trainer.state().dropout, twin_trainer.state().dropout);
     }
+  }
+}
+
+/// The numbers of two runs in double on one process, as they were when a step had no micro-batches and no other
+/// processes: streams of dropout, weights of batches, clipping and the order of batches are in them.
+TEST(TrainerGolden, OneProcessTrainsAsItAlwaysDid) {
+  struct Run {
+    Index accumulate;
+    std::vector<double> losses, norms;
+    double squares;  // of the parameters in the end, added up
+    rapt::BatchPosition position;
+  };
+  const Run runs[] = {
+      {1,
+       {2.54791236780923, 2.62224080846987, 2.22845946785031, 2.12058092623843, 2.21500982630995, 2.05919119585561},
+       {1.84301703649807, 1.71774335963411, 1.32676729797521, 1.13049014466458, 1.38427211574542, 0.947508829267679},
+       301.833029260085,
+       {0, 6}},
+      {3,
+       {2.68666521164544, 2.35151798693394, 2.19464429255583, 1.99635670138497, 2.01776806896675, 1.90366275379719},
+       {1.60898560230526, 1.09128331232592, 0.996683600046997, 0.651958573420576, 0.547789443090117, 0.461119403925689},
+       302.02414384361,
+       {1, 9}}};
+  const auto pairs = reversals(60, 7, 1);
+  for (const Run& run : runs) {
+    SCOPED_TRACE(run.accumulate);
+    auto model = small_transformer<double>(0.2f);
+    BatchStream source(pairs, rapt::BatchOptions{.tokens = 40, .seed = 2});
+    TrainerOptions options = constant_rate(0.01);
+    options.label_smoothing = 0.1f;
+    options.accumulate = run.accumulate;
+    options.clip_norm = 0.5;
+    options.seed = 3;
+    Trainer trainer(model, options);
+    std::vector<double> losses, norms;
+    (void)trainer.run(
+        source, {.steps = 6}, [] { return 0.0; },
+        [&](const rapt::Progress& p) {
+          losses.push_back(p.loss);
+          norms.push_back(p.gradient_norm);
+        });
+    double squares = 0;
+    for (const double x : numbers_of(model)) squares += x * x;
+    EXPECT_TRUE(rapt_test::close(losses, run.losses, 1e-10));
+    EXPECT_TRUE(rapt_test::close(norms, run.norms, 1e-10));
+    EXPECT_NEAR(squares, run.squares, 1e-8);
+    EXPECT_EQ(source.position(), run.position);
   }
 }
 

@@ -27,7 +27,8 @@ concept TrainingBatch = requires(const B& batch) {
 /// resumed run needs no more of its data than the position.
 template <class S>
 concept BatchSource = requires(S& source, const S& constant, BatchPosition position) {
-  /// A batch by value, or a reference to one that stays as it is until the next call.
+  /// A batch by value, or a reference to one that stays as it is until the next call of `next`: `seek`, and `prefetch`
+  /// if there is one, leave it alone.
   requires TrainingBatch<std::remove_cvref_t<decltype(source.next())>>;
   /// The position after the batch that `next` gave last.
   { constant.position() } -> std::same_as<BatchPosition>;
@@ -38,7 +39,7 @@ concept BatchSource = requires(S& source, const S& constant, BatchPosition posit
   { constant.batches_per_epoch() } -> std::same_as<Index>;
 };
 
-/// A source that prepares the batch behind the one that `next` gives. `next(false)` does not, and leaves it to
+/// A source that prepares the batch after the one that `next` gives. `next(false)` does not, and leaves it to
 /// `prefetch()`, which prepares the batch that then comes next: so that a source whose next batches are to be skipped
 /// prepares none of them.
 template <class S>

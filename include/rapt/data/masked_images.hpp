@@ -32,7 +32,7 @@ class MaskedImageBatches {
     require(randomness.streams > 0, "masked_images", "the streams of a batch must be positive: ", randomness.streams);
   }
 
-  /// The next batch, which stays as it is until the next call. The images of the batch behind it are prepared meanwhile
+  /// The next batch, which stays as it is until the next call. The images of the batch after it are prepared meanwhile
   /// with `prefetch_following`, and later by `prefetch`, as ImageBatches does it.
   [[nodiscard]] const MaskedImages<T>& next(bool prefetch_following = true) {
     const ImageBatch<T>& images = images_.next(prefetch_following).images;

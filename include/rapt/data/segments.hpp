@@ -16,7 +16,7 @@ struct SegmentOptions {
   Index length = 128;  ///< tokens of a segment in each stream
 };
 
-/// The text cut into streams of equal length, one behind the other, and each of these into segments: sequence b of
+/// The text cut into streams of equal length, one after the other, and each of these into segments: sequence b of
 /// segment t + 1 goes on where sequence b of segment t ended. Targets are the next tokens, that of a segment's last
 /// token included. The last segment may be shorter; what is left of the text when it does not divide, less than a token
 /// for each stream, is no target.

@@ -61,7 +61,7 @@ struct RandomWindowOptions {
           {.first = options.random, .streams = options.windows}};
 }
 
-/// The whole stream, each token but the first once as a target: windows of `length` tokens one behind the other, the
+/// The whole stream, each token but the first once as a target: windows of `length` tokens one after the other, the
 /// last one shorter, in batches of `count`. For validation.
 [[nodiscard]] inline std::vector<LanguageBatch> all_windows(std::span<const TokenId> stream, Index count,
                                                             Index length) {

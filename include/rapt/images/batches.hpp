@@ -51,7 +51,8 @@ struct ImageBatchOptions {
 template <class T>
 class ImageBatches {
  public:
-  /// Keeps a reference to the dataset. Throws ValueError for options that do not fit, and if there is no batch at all.
+  /// Keeps a reference to the dataset. No batch is prepared before `next` or `prefetch` asks for one. Throws ValueError
+  /// for options that do not fit, and if there is no batch at all.
   ImageBatches(const ImageDataset& dataset, const ImageBatchOptions& options)
       : dataset_(dataset), options_(options), normalize_(options.normalization, dataset.shape().channels) {
     constexpr std::string_view kWhere = "image_batches";
@@ -62,10 +63,7 @@ class ImageBatches {
             options_.batch_size, options_.drop_last ? " (smaller ones are dropped)" : "");
     for (auto& slot : slots_) slot = make_slot();
     order_ = make_order();
-    if (options_.prefetch) {
-      start_worker();
-      ask();
-    }
+    if (options_.prefetch) start_worker();
   }
   ImageBatches(const ImageDataset&& dataset,
                const ImageBatchOptions& options) = delete;  // as a temporary would not live
@@ -86,7 +84,7 @@ class ImageBatches {
   }
 
   /// The next batch, which stays as it is until the next call. What was thrown while it was prepared is thrown here;
-  /// the position then stays, and another call tries again. With `prefetch_following` the batch behind it is prepared
+  /// the position then stays, and another call tries again. With `prefetch_following` the batch after it is prepared
   /// meanwhile, if the options ask for it.
   [[nodiscard]] const LabelledImages<T>& next(bool prefetch_following = true) {
     replace_worker_after_fork();
@@ -114,7 +112,7 @@ class ImageBatches {
     const Index count = dataset_.images(), size = options_.batch_size;
     return options_.drop_last ? count / size : count / size + (count % size != 0 ? 1 : 0);
   }
-  /// Behind the batch that `next` gave last.
+  /// After the batch that `next` gave last.
   [[nodiscard]] BatchPosition position() const { return position_; }
   /// Throws ValueError for a position that there is not; the batches then stay where they are. The batch there is
   /// prepared when `next` or `prefetch` asks for it.
@@ -188,7 +186,7 @@ class ImageBatches {
   [[nodiscard]] bool changes_bytes() const {
     return options_.augmentation.changes_anything() || options_.edit != nullptr;
   }
-  /// Of the next batch: behind an epoch's end comes the next one's beginning.
+  /// Of the next batch: after an epoch's end comes the next one's beginning.
   [[nodiscard]] BatchPosition due() const {
     return position_.batch < batches_per_epoch() ? position_ : BatchPosition{position_.epoch + 1, 0};
   }

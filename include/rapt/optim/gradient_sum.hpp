@@ -19,7 +19,8 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// The numbers in which gradients are added over micro-batches, and in which they travel between processes.
+/// The numbers of the operands and results in the sum over micro-batches, and of gradients that travel between
+/// processes.
 enum class GradientExchange {
   float32,   ///< the model's own: float, or double for a model in double
   bfloat16,  ///< every operand and every sum of the tree is rounded to bfloat16, whoever computes it; half the bytes

@@ -42,9 +42,10 @@ struct StepSignals {
 /// Exchanges the gradients of the parameters of one model. All processes must have the same model, call the same
 /// functions in the same order, and have frozen the same parameters.
 ///
-/// Gradients travel in buckets, for which there are two buffers of `bucket_bytes` at most. Frozen parameters and those
-/// without a gradient on any process cost nothing. Nothing is allocated from the second step on, but for the gradients
-/// of parameters that had none on this process.
+/// Gradients travel in buckets, for which there are two buffers: of what is sent, and of what is added to it. With
+/// gradients in bfloat16, `gather_values` has a third one. Each is of `bucket_bytes` at most, or of one element of each
+/// process if that is more. Frozen parameters and those without a gradient on any process cost nothing. Nothing is
+/// allocated from the second step on, but for the gradients of parameters that had none on this process.
 ///
 /// Everything throws CommunicationError if a process is lost or failed.
 template <class T>
@@ -55,9 +56,10 @@ class GradientExchanger {
     GradientExchange exchange = GradientExchange::float32;
     Index bucket_bytes = Index{32} << 20;
   };
-  /// What all processes know of a step before gradients are exchanged.
-  struct Agreement {
-    double loss = 0;  ///< the sum of all processes' losses, in the order of the tree
+  /// What a process knows of a step before gradients are exchanged, and what all processes then agree on.
+  struct StepHead {
+    double loss = 0;           ///< of a process's part; of all: the sum, in the order of the tree
+    double learning_rate = 0;  ///< rank 0's counts: functions of other machines may differ in the last bit
     StepSignals signals;
   };
 
@@ -77,9 +79,6 @@ class GradientExchanger {
     find_present(all);  // before groups are made of what is frozen
     make_groups(/*trainable=*/true);
     make_groups(/*trainable=*/false);  // they may be unfrozen
-    const Index word =
-        options.exchange == GradientExchange::bfloat16 ? Index{sizeof(kernels::Bfloat16Bits)} : Index{sizeof(T)};
-    piece_ = std::max<Index>(1, options.bucket_bytes / word / communicator.size());
   }
 
   [[nodiscard]] Communicator& communicator() const { return *communicator_; }
@@ -91,22 +90,21 @@ class GradientExchanger {
     return {cuts[rank], cuts[rank + 1]};
   }
 
-  /// All processes tell one another their losses and signals.
-  [[nodiscard]] Agreement agree(double loss, const StepSignals& signals) {
-    const bool is_time_over = signals.time_is_over && communicator_->rank() == 0;
-    const std::array<double, 3> own{loss, signals.stop ? 1.0 : 0.0, is_time_over ? 1.0 : 0.0};
-    notices_.resize(to_size(communicator_->size()));
-    all_gather(*communicator_, std::span(&own, 1), notices_);
-    Agreement all;
-    for (const auto& notice : notices_) {
-      all.signals.stop = all.signals.stop || notice[1] != 0;
-      all.signals.time_is_over = all.signals.time_is_over || notice[2] != 0;
-    }
+  /// All processes tell one another what they know of a step.
+  [[nodiscard]] StepHead agree(const StepHead& own) {
+    heads_.resize(to_size(communicator_->size()));
+    const std::array<double, 4> words{own.loss, own.learning_rate, own.signals.stop ? 1.0 : 0.0,
+                                      own.signals.time_is_over ? 1.0 : 0.0};
+    all_gather(*communicator_, std::span(&words, 1), heads_);
+    StepHead all;
+    all.learning_rate = heads_[0][1];
+    all.signals.time_is_over = heads_[0][3] != 0;
+    for (const auto& head : heads_) all.signals.stop = all.signals.stop || head[2] != 0;
     const std::size_t contributors = to_size(options_.contributors);
     for (std::size_t width = 1; width < contributors; width *= 2) {
-      for (std::size_t p = 0; p < contributors; p += 2 * width) notices_[p][0] += notices_[p + width][0];
+      for (std::size_t p = 0; p < contributors; p += 2 * width) heads_[p][0] += heads_[p + width][0];
     }
-    all.loss = notices_[0][0];
+    all.loss = heads_[0][0];
     return all;
   }
 
@@ -133,7 +131,7 @@ class GradientExchanger {
     add_up_in(words_, everywhere);
   }
 
-  /// The Euclidean norm of the sums, behind `add_up`: the same as `gradient_norm` of the whole, bit for bit.
+  /// The Euclidean norm of the sums, after `add_up`: the same as `gradient_norm` of the whole, bit for bit.
   [[nodiscard]] double norm() {
     const Index size = communicator_->size(), rank = communicator_->rank();
     for (Index p = 0; p < size; ++p) {
@@ -187,8 +185,8 @@ class GradientExchanger {
     std::size_t place = 0;  // in the group
     Index offset = 0;
   };
-  /// The buffers of a kind of numbers, and the bucket that is in them: a piece of each process's shard of a group. All
-  /// pieces lie one behind the other, between the `bounds_`.
+  /// The buffers of a kind of numbers, and the bucket that is in them: a piece of each process's shard of a group. The
+  /// pieces lie one after the other: piece p is the words bounds_[p] .. bounds_[p + 1].
   template <class Word>
   struct Bucket {
     std::vector<Word> words, room;
@@ -279,11 +277,12 @@ class GradientExchanger {
       for (const std::size_t i : group) elements += shard(i, p).size();
       return elements;
     };
+    const Index piece = std::max<Index>(1, options_.bucket_bytes / Index{sizeof(Word)} / size);  // of each shard
     Index longest = 0;
     for (Index p = 0; p < size; ++p) longest = std::max(longest, elements_of(p));
-    for (Index done = 0; done < longest; done += piece_) {
+    for (Index done = 0; done < longest; done += piece) {
       for (Index p = 0; p < size; ++p) {
-        at(bounds_, p + 1) = at(bounds_, p) + std::clamp<Index>(elements_of(p) - done, 0, piece_);
+        at(bounds_, p + 1) = at(bounds_, p) + std::clamp<Index>(elements_of(p) - done, 0, piece);
       }
       if (std::ssize(bucket.words) < bounds_.back()) bucket.words.resize(to_size(bounds_.back()));
       f();
@@ -365,7 +364,6 @@ class GradientExchanger {
   std::vector<std::shared_ptr<Node<T>>> nodes_;
   Communicator* communicator_;
   Options options_;
-  Index piece_ = 1;            // elements of a process's shard in a bucket
   std::vector<Index> cuts_;    // [parameters][P + 1]: where the shards of a parameter begin and end
   std::vector<Group> groups_;  // in the order of their exchange
   std::vector<char> has_own_;  // of each parameter: this process has a gradient of its own
@@ -373,7 +371,7 @@ class GradientExchanger {
   Group group_present_;        // those of the group that was exchanged last
   std::vector<Index> bounds_;  // [P + 1] of the processes' pieces in a bucket; the first is 0
   std::vector<std::byte> states_;
-  std::vector<std::array<double, 3>> notices_;
+  std::vector<std::array<double, 4>> heads_;  // [P] of the last step: loss, learning rate, signals
   std::vector<double> squares_;
   Bucket<T> words_;
   Bucket<kernels::Bfloat16Bits> bfloat16_;

@@ -26,7 +26,7 @@ struct MicroBatchBlock {
   friend bool operator==(const MicroBatchBlock&, const MicroBatchBlock&) = default;
 };
 
-/// The micro-batches that each of the first `contributors` processes computes; the processes behind have none.
+/// The micro-batches that each of the first `contributors` processes computes; the processes after them have none.
 struct MicroBatchShare {
   Index size = 1, contributors = 1;
 };
@@ -53,7 +53,8 @@ struct MicroBatchShare {
 /// making them.
 ///
 /// Between steps the source may stand further than the step that was read last: a source that prefetches then already
-/// prepares this process's first batch of the next one. `finish` puts it back.
+/// prepares this process's first batch of the next one. `finish` puts it back, and so does the destructor, which runs
+/// when something is thrown between steps or in one: the sources of all processes then stand at the same position.
 template <BatchSource S>
 class StepBatches {
  public:
@@ -66,6 +67,14 @@ class StepBatches {
     // Batches that share a step must all be there before their weights are known; a single one is not copied.
     batches_.resize(to_size(count_ > 1 || !kKeepsBatch ? count_ : 0));
     note_position();
+  }
+  StepBatches(const StepBatches&) = delete;
+  StepBatches& operator=(const StepBatches&) = delete;
+  ~StepBatches() {
+    try {
+      finish();
+    } catch (...) {  // what ended the training says more than a source that cannot go back
+    }
   }
 
   /// The batches of this process in the next step. They stay as they are until the next call.
@@ -88,13 +97,14 @@ class StepBatches {
     return result;
   }
 
-  /// Behind all batches of the step that was read last, those of other processes included.
+  /// After all batches of the step that was read last, those of other processes included.
   [[nodiscard]] const BatchPosition& position() const { return position_; }
   /// Epochs that were read to their end.
   [[nodiscard]] Index epochs() const { return epochs_; }
-  /// Puts the source to `position()`.
+  /// Puts the source to `position()`, from where it was ahead or in the middle of a step whose reading failed.
   void finish() {
-    if (std::exchange(is_ahead_, false)) source_.seek(position_);
+    is_ahead_ = false;
+    if (source_.position() != position_) source_.seek(position_);
   }
 
  private:
@@ -114,7 +124,7 @@ class StepBatches {
   }
 
   S& source_;
-  Index before_, count_, after_;  // batches of a step: of processes before, of this one, of those behind
+  Index before_, count_, after_;  // batches of a step: of processes before, of this one, of those after it
   std::vector<BatchOf<S>> batches_;
   BatchPosition position_;
   Index epochs_ = 0;

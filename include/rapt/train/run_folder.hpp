@@ -166,7 +166,7 @@ class JsonLog {
  public:
   using Json = nlohmann::ordered_json;
 
-  /// Goes on behind the lines up to `step` (-1: from nothing) of a log that may be there; later ones, which a resumed
+  /// Goes on after the lines up to `step` (-1: from nothing) of a log that may be there; later ones, which a resumed
   /// run will write again, and a line that a kill has cut off are dropped.
   JsonLog(const std::filesystem::path& path, Index step) : path_(path) {
     std::string kept;

@@ -51,7 +51,8 @@ struct TrainerOptions {
   std::uint64_t seed = 1;    ///< of dropout
   bool recompute = false;    ///< blocks are computed again in backward, see RecomputeActivations
   /// Micro-batches of a step (micro_batches.hpp), a power of two. Their gradients are added in a fixed order, and
-  /// dropout has random numbers of its own in each, so that any number of processes gives the same bits.
+  /// dropout has random numbers of its own in each, so that any number of processes gives the same bits. A process that
+  /// computes B of them keeps up to log2(B) sums beside the gradients, each as large as all gradients together.
   Index micro_batches = 1;
   /// The processes that share the micro-batches of each step; nullptr: this one computes all of them. It must live as
   /// long as the training.
@@ -131,8 +132,11 @@ concept CarriesTensors = requires(M& model, const M& constant, NamedTensors<type
 /// The steps of a training run: everything that a step reads and changes but the data.
 ///
 /// With a communicator, all processes must make the same steps with models that have the same parameters; each gives
-/// the batches of its own micro-batches (`block`). What a step returns and changes is then the same on all of them, and
-/// so is the text of what it throws.
+/// the batches of its own micro-batches (`block`). They agree on the number of targets and items, the loss, the sums
+/// and the norm of gradients, the learning rate (rank 0's) and the signals, so that what a step returns and changes is
+/// the same on all of them. So is the text of an error about targets, frozen parameters, the learning rate, or numbers
+/// that are not finite. What one process throws alone, from its model's loss or for its own batches, is not known to
+/// the others: their step throws CommunicationError when that process announces its failure or ends.
 template <Module M, Optimizer O = Adam<typename M::ScalarType>>
 class TrainingStep {
  public:
@@ -163,7 +167,7 @@ class TrainingStep {
             " or more: ", options.micro_batches);
     if constexpr (CarriesTensors<M>) {
       require(options.micro_batches == 1, "trainer", "a model that carries tensors from batch to batch has to see its ",
-              "batches one behind the other, so that micro_batches must be 1: ", options.micro_batches);
+              "batches one after the other, so that micro_batches must be 1: ", options.micro_batches);
     }
     block_ = micro_batch_block(options.micro_batches, processes, rank());
     if (adds_in_tree()) tree_.emplace(nodes, block_.count, options.gradient_exchange);
@@ -199,10 +203,12 @@ class TrainingStep {
             "the micro-batches ", block_.first, " .. ", block_.first + block_.count, " of ", block_.of, " have ",
             options_.accumulate, " batches each: ", batches.size(), " are given");
     const Rng::State random = rng_.state();
+    learning_rate_ = options_.learning_rate(optimizer_.steps() + 1);
     const double targets = count_targets(batches);
     std::optional<double> all_loss;
     const auto agree = [&](double own_loss) {
-      const auto agreed = exchanger_->agree(own_loss, signals());
+      const auto agreed = exchanger_->agree({own_loss, learning_rate_, signals()});
+      learning_rate_ = agreed.learning_rate;
       agreed_signals_ = agreed.signals;
       all_loss = agreed.loss;
       return std::isfinite(agreed.loss);
@@ -225,7 +231,7 @@ class TrainingStep {
     gradient_norm_ = !std::isfinite(loss) ? 0 : exchanger_ ? exchanger_->norm() : gradient_norm(model_);
     if (!std::isfinite(loss) || !std::isfinite(gradient_norm_)) explain(batches, random, targets, loss);
     const double factor = options_.clip_norm > 0 ? clip_factor(gradient_norm_, options_.clip_norm) : 1.0;
-    optimizer_.step(options_.learning_rate(optimizer_.steps() + 1), factor);
+    optimizer_.step(learning_rate_, factor);
     if (is_sharded()) exchanger_->gather_values();
     if (average_) average_->update(optimizer_.steps());
     return loss;
@@ -244,6 +250,8 @@ class TrainingStep {
   [[nodiscard]] std::optional<ExponentialMovingAverage<T>>& average() { return average_; }
   /// Of all gradients together in the last step, before clipping.
   [[nodiscard]] double last_gradient_norm() const { return gradient_norm_; }
+  /// Of the last step.
+  [[nodiscard]] double last_learning_rate() const { return learning_rate_; }
   /// What the batches of the last step had, those of other processes included (see TrainingBatch::item_count).
   [[nodiscard]] Index last_items() const { return items_; }
   [[nodiscard]] const Rng::State& dropout_state() const { return rng_.state(); }
@@ -411,8 +419,8 @@ class TrainingStep {
       if (where.empty()) where = "nowhere when computed again";
     }
     rng_ = Rng(random);
-    fail("trainer", what, " at step ", optimizer_.steps() + 1, ": the learning rate may be too high (",
-         options_.learning_rate(optimizer_.steps() + 1), "). NaN or infinity came up first: ", where);
+    fail("trainer", what, " at step ", optimizer_.steps() + 1, ": the learning rate may be too high (", learning_rate_,
+         "). NaN or infinity came up first: ", where);
   }
   /// Computes this process's micro-batches again. Empty: all numbers are finite.
   template <class B>
@@ -441,7 +449,7 @@ class TrainingStep {
   std::unique_ptr<GradientExchanger<T>> exchanger_;    // with other processes
   std::unique_ptr<BackgroundExchange<T>> background_;  // if it goes on beside backward
   StepSignals agreed_signals_;
-  double gradient_norm_ = 0;
+  double gradient_norm_ = 0, learning_rate_ = 0;
   Index items_ = 0;
 };
 

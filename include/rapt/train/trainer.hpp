@@ -27,8 +27,10 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// When training stops, and when the model is validated and saved. 0 means never, or without limit.
 struct TrainingPlan {
-  Index steps = 0;     ///< optimizer steps in all, those before a resume included
-  double seconds = 0;  ///< of this call
+  Index steps = 0;  ///< optimizer steps in all, those before a resume included
+  /// Of this call. Several processes look at rank 0's clock when they exchange the gradients of a step, and end after
+  /// that step, so that they make one at least.
+  double seconds = 0;
   Index epochs = 0;
   Index validate_every = 0;  ///< steps; the model is validated at the end of training, too
   Index patience = 0;        ///< validations without a new best after which training stops
@@ -89,9 +91,12 @@ class Trainer {
   /// and rank 0's outcome of `validate` count, and if `stop` is true on one of them when the gradients of a step are
   /// exchanged, training ends on all of them after this step.
   ///
-  /// `validate()` returns a loss (smaller is better) and is called
-  /// outside of the Training scope; `report(progress)` is called after every step; `save()` when the plan says so,
-  /// after a validation of the same step, so that a checkpoint holds its outcome.
+  /// When something is thrown, from a step or from these functions, the source stands after the batches of the step
+  /// that was read last, on all processes alike. (Before those of a step whose reading failed.)
+  ///
+  /// `validate()` returns a loss (smaller is better) and is called outside of the Training scope; `report(progress)` is
+  /// called after every step; `save()` when the plan says so, after a validation of the same step, so that a checkpoint
+  /// holds its outcome.
   template <BatchSource S, class Validate, class Report, class Save = void (*)()>
   requires Trainable<M, BatchOf<S>> TrainingSummary run(
       S& source, const TrainingPlan& plan, const Validate& validate, const Report& report, const Save& save = [] {}) {
@@ -145,7 +150,7 @@ class Trainer {
       Progress progress{.step = steps(),
                         .loss = summary.last_loss,
                         .gradient_norm = step_.last_gradient_norm(),
-                        .learning_rate = step_.options().learning_rate(steps()),
+                        .learning_rate = step_.last_learning_rate(),
                         .items = BatchOf<S>::kItems,
                         .seconds = seconds_since(start)};
       progress.items_per_second = static_cast<double>(items) / progress.seconds;
@@ -219,37 +224,44 @@ class Trainer {
 
 namespace detail {
 
-/// Mean loss per target over `count` batches. `batch_at(i)` gives batch i, for rising i; with a communicator each
-/// process asks for a part of them, and the mean is the same for any number of processes.
-template <Module M, class BatchAt>
-[[nodiscard]] double mean_loss_of(const M& model, Index count, const BatchAt& batch_at, Communicator* communicator) {
-  struct BatchLoss {
-    double targets, loss;
-  };
-  const Inference scope;
-  const Index processes = communicator == nullptr ? 1 : communicator->size();
-  const Index rank = communicator == nullptr ? 0 : communicator->rank();
-  std::vector<Index> bounds;
-  for (Index p = 0; p <= processes; ++p) bounds.push_back(count * p / processes);
-  std::vector<BatchLoss> all(to_size(count));
-  for (Index i = at(bounds, rank); i < at(bounds, rank + 1); ++i) {
-    const auto& batch = batch_at(i);
-    const double loss = batch.target_count() == 0 ? 0 : static_cast<double>(model.loss(batch).item());
-    at(all, i) = {static_cast<double>(batch.target_count()), loss};
-  }
-  if (processes > 1) {
-    const auto own = std::span<const BatchLoss>(all).subspan(to_size(at(bounds, rank)),
-                                                             to_size(at(bounds, rank + 1) - at(bounds, rank)));
-    all_gather(*communicator, own, bounds, all);
-  }
+struct BatchLoss {
+  double targets = 0, loss = 0;
+};
+
+template <Module M, TrainingBatch B>
+[[nodiscard]] BatchLoss batch_loss(const M& model, const B& batch) {
+  const double loss = batch.target_count() == 0 ? 0 : static_cast<double>(model.loss(batch).item());
+  return {static_cast<double>(batch.target_count()), loss};
+}
+
+[[nodiscard]] inline double mean_of(std::span<const BatchLoss> batches) {
   double sum = 0, targets = 0;
-  for (const BatchLoss& batch : all) {
+  for (const BatchLoss& batch : batches) {
     if (batch.targets == 0) continue;
     sum += batch.targets * batch.loss;
     targets += batch.targets;
   }
   require(targets > 0, "mean_loss", "the batches have ", targets, " targets: there is nothing to take the mean of");
   return sum / targets;
+}
+
+/// Mean loss per target over `count` batches. `batch_at(i)` gives batch i, for rising i; with a communicator each
+/// process asks for a part of them, and the mean is the same for any number of processes.
+template <Module M, class BatchAt>
+[[nodiscard]] double mean_loss_of(const M& model, Index count, const BatchAt& batch_at, Communicator* communicator) {
+  const Inference scope;
+  const Index processes = communicator == nullptr ? 1 : communicator->size();
+  const Index rank = communicator == nullptr ? 0 : communicator->rank();
+  std::vector<Index> bounds;
+  for (Index p = 0; p <= processes; ++p) bounds.push_back(count * p / processes);
+  std::vector<BatchLoss> all(to_size(count));
+  for (Index i = at(bounds, rank); i < at(bounds, rank + 1); ++i) at(all, i) = batch_loss(model, batch_at(i));
+  if (processes > 1) {
+    const auto own = std::span<const BatchLoss>(all).subspan(to_size(at(bounds, rank)),
+                                                             to_size(at(bounds, rank + 1) - at(bounds, rank)));
+    all_gather(*communicator, own, bounds, all);
+  }
+  return mean_of(all);
 }
 
 }  // namespace detail
@@ -267,6 +279,16 @@ requires TrainingBatch<std::ranges::range_value_t<R>>
     return *batch;
   };
   return detail::mean_loss_of(model, static_cast<Index>(std::ranges::distance(batches)), batch_at, communicator);
+}
+
+/// The same over batches that can be gone through only once, on one process.
+template <Module M, std::ranges::input_range R>
+requires TrainingBatch<std::ranges::range_value_t<R>> &&(!std::ranges::forward_range<R>)
+    [[nodiscard]] double mean_loss(const M& model, R&& batches) {
+  const Inference scope;
+  std::vector<detail::BatchLoss> all;
+  for (const auto& batch : batches) all.push_back(detail::batch_loss(model, batch));
+  return detail::mean_of(all);
 }
 
 /// The same over a corpus.
