@@ -118,7 +118,7 @@ inline int launched_processes() {
 /// Runs a program: 0 if it ends well, 130 after Ctrl-C, 1 with a message to stderr for an error. The processes that
 /// mpirun has started find one another by `flags.communicator`; of their standard outputs there is that of rank 0.
 template <class F>
-int run_program(const char* name, ProcessFlags& flags, const F& program) {
+int run_program(const char* name, [[maybe_unused]] ProcessFlags& flags, const F& program) {
   const auto run = [&] {
     try {
       program();

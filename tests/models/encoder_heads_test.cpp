@@ -192,7 +192,7 @@ void expect_parts_equal_whole(const BertConfig& config, const Batch& whole, cons
   for (const std::span<const Batch> batches : {std::span(&whole, 1), std::span(parts)}) {
     rapt::Rng rng(3);
     Bert<double> model(config, rng);
-    rapt::TrainingStep step(model, {.learning_rate = [](Index) { return 1.0; }, .label_smoothing = 0.f},
+    rapt::TrainingStep step(model, {.learning_rate = [](rapt::Index) { return 1.0; }, .label_smoothing = 0.f},
                             rapt::Sgd(model));
     gradients.push_back(numbers_of(model));
     losses.push_back(step(batches));

@@ -270,7 +270,7 @@ TEST_F(DistributedJob, AFailureOfOneEndsAllWithItsCause) {
     };
   });
   EXPECT_EQ(in_validation[2].error, "[hook] no validation");
-  for (const std::size_t rank : {0, 1}) {
+  for (const std::size_t rank : {0u, 1u}) {
     EXPECT_EQ(in_validation[rank].error, "[local] rank 2 has ended: [hook] no validation");
   }
   const auto in_save = run("another", 3, [](Index, ProcessOfJob& process) {
@@ -279,7 +279,7 @@ TEST_F(DistributedJob, AFailureOfOneEndsAllWithItsCause) {
     };
   });
   EXPECT_EQ(in_save[0].error, "[hook] no version");
-  for (const std::size_t rank : {1, 2}) {
+  for (const std::size_t rank : {1u, 2u}) {
     EXPECT_NE(in_save[rank].error.find("rank 0 has ended: [hook] no version"), std::string::npos);
   }
 }

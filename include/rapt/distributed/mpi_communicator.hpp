@@ -32,9 +32,10 @@ struct MpiOptions {
   /// CommunicationError.
   double timeout_seconds = 300;
   /// Says whether this process was asked to end, by SIGTERM for instance; called while an operation waits, empty for
-  /// never. The operation goes on, for the others may only be slower. As launchers kill the processes that are left
-  /// soon after one was lost, a line on standard error says at once which processes it waits for; without an answer
-  /// within 20 seconds it throws CommunicationError.
+  /// never. The operation goes on until its time-out, for the others may only be slower, and training ends after the
+  /// step. But the request may also come from the launcher, because a process was lost: a line on standard error then
+  /// names the processes that are waited for, before the launcher kills this one, too (Open MPI's does after a second;
+  /// MPICH's kills all at once and leaves no time for any message but its own).
   std::function<bool()> interrupted = {};
   /// Longer messages are cut into parts of this many bytes; at most 2^30, the same in all processes.
   Index part_bytes = Index{1} << 30;
@@ -182,7 +183,6 @@ class MpiCommunicator final : public Communicator {
   static constexpr std::size_t kMostCauseBytes = 1000;
   static constexpr double kSecondsForReaders = 10;
   static constexpr double kSecondsBeforeWarning = 0.3;
-  static constexpr double kSecondsAfterInterruption = 20;
 
   /// A message, or a piece of a long one: into `to` or out of `from`.
   struct Part {
@@ -276,8 +276,8 @@ class MpiCommunicator final : public Communicator {
     return static_cast<std::size_t>(count);
   }
 
-  /// Polls until all is done; throws CommunicationError when nothing has moved for the time-out, when another process
-  /// has announced a failure, or when this one was asked to end and nothing moves.
+  /// Polls until all is done; throws CommunicationError when nothing has moved for the time-out, or when another
+  /// process has announced a failure.
   template <class Poll>
   void wait(Index bytes, const Poll& poll) {
     detail::Backoff backoff(bytes);
@@ -295,14 +295,10 @@ class MpiCommunicator final : public Communicator {
         fail<CommunicationError>("mpi", "no answer within ", options_.timeout_seconds, " s from ", silent_ranks());
       }
       if (!is_interrupted()) calm_until = now;
-      const auto urgent = now - std::max(calm_until, last_progress);
-      if (urgent > seconds(kSecondsBeforeWarning) && !has_warned_) {
+      const auto waited_after_request = now - std::max(calm_until, last_progress);
+      if (waited_after_request > seconds(kSecondsBeforeWarning) && !has_warned_) {
         has_warned_ = true;
         std::fprintf(stderr, "[mpi] rank %td was asked to end and waits for %s\n", rank_, silent_ranks().c_str());
-      }
-      if (urgent > seconds(kSecondsAfterInterruption)) {
-        fail<CommunicationError>("mpi", "asked to end, and no answer within ", kSecondsAfterInterruption, " s from ",
-                                 silent_ranks());
       }
       backoff.pause();
     }
@@ -337,25 +333,22 @@ class MpiCommunicator final : public Communicator {
     return failed_rank_ >= 0;
   }
 
-  /// The process that has failed waits until all others have read why, and tells them so; they wait for this.
+  /// A process that has failed waits until all others have read why, and tells them so; all wait for this. If several
+  /// fail at once, what the first of them tells is enough.
   void wait_for_readers() {
     if (has_waited_) return;
     has_waited_ = true;
-    const double limit = std::min(kSecondsForReaders, options_.timeout_seconds);
-    if (failed_rank_ >= 0) {
-      poll_for(limit, [&] {
-        int is_there = 0;
-        MPI_Iprobe(static_cast<int>(failed_rank_), kAllHaveReadTag, communicator_, &is_there, MPI_STATUS_IGNORE);
-        return is_there != 0;
-      });
-      return;
-    }
     const auto all_are_sent = [&] {
       int is_done = 0;
       const int code = MPI_Testall(static_cast<int>(notices_.size()), notices_.data(), &is_done, MPI_STATUSES_IGNORE);
       return is_done != 0 || code != MPI_SUCCESS;
     };
-    poll_for(limit, all_are_sent);
+    int is_told = 0;
+    poll_for(std::min(kSecondsForReaders, options_.timeout_seconds), [&] {
+      MPI_Iprobe(MPI_ANY_SOURCE, kAllHaveReadTag, communicator_, &is_told, MPI_STATUS_IGNORE);
+      return is_told != 0 || (is_announced_ && all_are_sent());
+    });
+    if (is_told || !is_announced_) return;
     notices_.assign(notices_.size(), MPI_REQUEST_NULL);
     for (Index p = 0; p < std::ssize(notices_); ++p) {
       if (p == rank_) continue;
