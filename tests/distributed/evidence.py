@@ -65,9 +65,15 @@ def wait_for_step(process, folder, step, programs):
 RUN = ("--folder", "run", "--log-every", 1, "--checkpoint-every", 25, "--micro-batches", 8)
 
 
-def steps_of_50(data):
+PAIRS = 2000  # of Multi30k's 29,000: each process learns the subwords by itself
+
+
+def steps_of_50(data, root):
     """Commands of 50 steps and 8 micro-batches."""
-    train = data / "multi30k/raw/train"
+    train = root / "multi30k"
+    for language in "en", "de":
+        lines = (data / f"multi30k/raw/train.{language}").read_text().splitlines(keepends=True)[:PAIRS]
+        (root / f"multi30k.{language}").write_text("".join(lines))
     return {
         "gpt": ("gpt", "--text", data / "shakespeare/input.txt", "--steps", 50, "--warmup", 10, "--width", 64, "--layers", 2,
                 "--context", 64, "--batch", 2, "--sample", 0, "--model", "model", *RUN),
@@ -93,8 +99,9 @@ def check_bits(arguments):
     print("|---|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as temporary:
         root = pathlib.Path(temporary)
+        examples = steps_of_50(arguments.data, root)
         for example in arguments.examples.split(","):
-            program, *rest = steps_of_50(arguments.data)[example]
+            program, *rest = examples[example]
             references = {}
             for setting in arguments.settings.split(","):
                 command = [programs / program, *rest, *setting_flags(example, setting)]
@@ -144,7 +151,7 @@ def check_bits(arguments):
 # Faults --------------------------------------------------------------------------------------------------------------
 
 TIMEOUT = 3  # seconds; of an operation
-STEPS = 600
+STEPS = 300
 JOB = ("gpt", "--steps", STEPS, "--checkpoint-every", 10, "--timeout", TIMEOUT)
 # The seconds in which all ranks must have ended: one for the launcher between SIGTERM and SIGKILL; the time-out, and as
 # long until all have heard of it. The rest is for a busy machine.
@@ -163,6 +170,7 @@ class Fault:
         self.seconds = 0.0
         self.survivors = self.speakers = 0
         self.code = None
+        self.busy = 0  # how often the run was begun again
         self.remark = ""
 
     def run(self):
@@ -190,11 +198,24 @@ class Fault:
     def _command(self, *more):
         return ["env", "RAPT_THREADS=1", *example_command(self.programs, *JOB, *more)]
 
+    def _begin(self, machines):
+        """A run that has come to a random step. One that has ended before, as the machine was too busy for so short a
+        time-out, is begun again."""
+        launch = machines.mpirun if machines else lambda mpirun, processes, command: [mpirun, "-n", processes, *command]
+        for self.busy in range(10):
+            process = start(self.folder, launch(self.mpirun, self.processes, self._command()))
+            if wait_for_step(process, self.folder, self.random.randint(1, STEPS * 3 // 4), self.programs):
+                return process
+            process.wait(MOST_SECONDS)
+            said = (self.folder / "said.txt").read_text(errors="replace")
+            if "no answer within" not in said:
+                break
+            for path in self.folder.iterdir():
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        raise RuntimeError(f"{self.folder} has ended before it was disturbed")
+
     def _disturb(self, machines):
-        process = start(self.folder, machines.mpirun(self.mpirun, self.processes, self._command()) if machines else
-                        [self.mpirun, "-n", self.processes, *self._command()])
-        if not wait_for_step(process, self.folder, self.random.randint(1, STEPS * 3 // 4), self.programs):
-            raise RuntimeError(f"{self.folder} has ended before it was disturbed")
+        process = self._begin(machines)
         time.sleep(self.random.uniform(0, 0.02))
         victims = ranks(self.programs, self.folder)
         begin = time.monotonic()
@@ -239,7 +260,7 @@ class Fault:
 
     def _go_on(self):
         how = "--resume" if checkpoint_step(self.folder) > 0 else "--restart"
-        again = [self.mpirun, "-n", self.random.randint(1, 4), *self._command(), how]
+        again = [self.mpirun, "-n", self.random.randint(1, 4), *self._command("--timeout", 300), how]
         finish(start(self.folder, again), self.folder)
         self.is_same = results(self.folder) == self.expected
 
@@ -266,6 +287,8 @@ def check_faults(arguments):
         print(f"| {kind} | {len(faults)} | {ended} | {f'{longest:.1f} s, {limit} s' if limit else '(trains on)'} | "
               f"{sum(fault.speakers for fault in faults)} of {sum(fault.survivors for fault in faults)} | "
               f"{', '.join(f'{code}: {count}' for code, count in codes.items())} | {same} |", flush=True)
+        if busy := sum(fault.busy for fault in faults):
+            print(f"{kind}: runs that a busy machine ended before they were disturbed, and that were begun again: {busy}")
         for fault in faults:
             if fault.remark or not fault.ends or not fault.is_same:
                 print(f"{fault.folder}: {fault.remark}")
@@ -290,6 +313,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=2, help="the number of disturbed runs at a time")
     arguments = parser.parse_args()
     random.seed(arguments.seed)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # which removes machines and folders
     if arguments.what == "bits" and arguments.data is None:
         parser.error("bits needs DATA")
     wrong = check_bits(arguments) if arguments.what == "bits" else check_faults(arguments)
