@@ -152,7 +152,7 @@ def check_bits(arguments):
 
 TIMEOUT = 3  # seconds; of an operation
 STEPS = 300
-JOB = ("gpt", "--steps", STEPS, "--checkpoint-every", 10, "--timeout", TIMEOUT)
+JOB = ("gpt", "--steps", STEPS, "--checkpoint-every", 10)
 # The seconds in which all ranks must have ended: one for the launcher between SIGTERM and SIGKILL; the time-out, and as
 # long until all have heard of it. The rest is for a busy machine.
 LIMITS = {"kill": 10, "stop": 15, "cut": 15}
@@ -203,7 +203,7 @@ class Fault:
         time-out, is begun again."""
         launch = machines.mpirun if machines else lambda mpirun, processes, command: [mpirun, "-n", processes, *command]
         for self.busy in range(10):
-            process = start(self.folder, launch(self.mpirun, self.processes, self._command()))
+            process = start(self.folder, launch(self.mpirun, self.processes, self._command("--timeout", TIMEOUT)))
             if wait_for_step(process, self.folder, self.random.randint(1, STEPS * 3 // 4), self.programs):
                 return process
             process.wait(MOST_SECONDS)
@@ -260,7 +260,7 @@ class Fault:
 
     def _go_on(self):
         how = "--resume" if checkpoint_step(self.folder) > 0 else "--restart"
-        again = [self.mpirun, "-n", self.random.randint(1, 4), *self._command("--timeout", 300), how]
+        again = [self.mpirun, "-n", self.random.randint(1, 4), *self._command(how)]
         finish(start(self.folder, again), self.folder)
         self.is_same = results(self.folder) == self.expected
 
