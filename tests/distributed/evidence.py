@@ -2,7 +2,8 @@
 """What takes too long for the tests: trainings on 1 to 8 processes compared bit for bit, and many that are disturbed at
 random moments. Prints tables in Markdown and fails if anything differs.
 
-    evidence.py bits EXAMPLES MPIRUN DATA [--settings plain,dropout,sharded] [--threads 1,2] [--examples gpt,vit,translate]
+    evidence.py bits EXAMPLES MPIRUN DATA [--examples gpt,vit,translate]
+                     [--settings plain,dropout,sharded] [--threads 1,2]
     evidence.py faults EXAMPLES MPIRUN [--kinds kill,stop,cut,full] [--runs 30] [--seed 1] [--jobs 2]
 
 EXAMPLES is the folder of the programs, MPIRUN the launcher of the MPI that they were built with, DATA the folder of
@@ -34,8 +35,9 @@ MOST_SECONDS = 600  # for any run
 def start(folder, command, threads=1):
     folder.mkdir(exist_ok=True)
     with open(folder / "said.txt", "ab") as said:
+        environment = {**os.environ, **ENVIRONMENT, "RAPT_THREADS": str(threads)}
         return subprocess.Popen(list(map(str, command)), cwd=folder, stdin=subprocess.DEVNULL, stdout=said,
-                                stderr=subprocess.STDOUT, env={**os.environ, **ENVIRONMENT, "RAPT_THREADS": str(threads)})
+                                stderr=subprocess.STDOUT, env=environment)
 
 
 def finish(process, folder, code=0):
@@ -75,10 +77,10 @@ def steps_of_50(data, root):
         lines = (data / f"multi30k/raw/train.{language}").read_text().splitlines(keepends=True)[:PAIRS]
         (root / f"multi30k.{language}").write_text("".join(lines))
     return {
-        "gpt": ("gpt", "--text", data / "shakespeare/input.txt", "--steps", 50, "--warmup", 10, "--width", 64, "--layers", 2,
-                "--context", 64, "--batch", 2, "--sample", 0, "--model", "model", *RUN),
-        "vit": ("vit", "--mnist", data / "mnist", "--epochs", 1, "--batch", 150, "--patch", 14, "--width", 32, "--layers", 2,
-                "--heads", 2, "--hidden", 64, "--image", "image.png", "--model", "model", *RUN),
+        "gpt": ("gpt", "--text", data / "shakespeare/input.txt", "--steps", 50, "--warmup", 10, "--width", 64,
+                "--layers", 2, "--context", 64, "--batch", 2, "--sample", 0, "--model", "model", *RUN),
+        "vit": ("vit", "--mnist", data / "mnist", "--epochs", 1, "--batch", 150, "--patch", 14, "--width", 32,
+                "--layers", 2, "--heads", 2, "--hidden", 64, "--image", "image.png", "--model", "model", *RUN),
         "translate": ("translate", "train", "--source", f"{train}.en", "--target", f"{train}.de", "--hold-out", 50,
                       "--preset", "tiny", "--vocabulary", 1000, "--tokens", 128, "--steps", 50, "--warmup", 10,
                       "--model", "model.safetensors", *RUN),
@@ -95,7 +97,8 @@ def setting_flags(example, setting):
 def check_bits(arguments):
     programs, mpirun = arguments.programs, arguments.mpirun
     wrong = 0
-    print("| example | setting | threads | processes with the bits of one without mpirun | P = 4 stopped by SIGTERM, goes on with |")
+    print("| example | setting | threads | processes with the bits of one without mpirun | "
+          "P = 4 stopped by SIGTERM, goes on with |")
     print("|---|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as temporary:
         root = pathlib.Path(temporary)
@@ -279,7 +282,8 @@ def check_faults(arguments):
             print(f"SKIPPED: {kind}: {reason}")
             continue
         with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-            faults = list(pool.map(lambda number: Fault(arguments, kind, number, expected, root).run(), range(arguments.runs)))
+            runs = [pool.submit(Fault(arguments, kind, number, expected, root).run) for number in range(arguments.runs)]
+            faults = [finished.result() for finished in runs]
         limit = LIMITS.get(kind)
         codes = collections.Counter(fault.code for fault in faults)
         ended, same = sum(fault.ends for fault in faults), sum(fault.is_same for fault in faults)
@@ -288,7 +292,7 @@ def check_faults(arguments):
               f"{sum(fault.speakers for fault in faults)} of {sum(fault.survivors for fault in faults)} | "
               f"{', '.join(f'{code}: {count}' for code, count in codes.items())} | {same} |", flush=True)
         if busy := sum(fault.busy for fault in faults):
-            print(f"{kind}: runs that a busy machine ended before they were disturbed, and that were begun again: {busy}")
+            print(f"{kind}: {busy} times a busy machine ended a run before it was disturbed, which was begun again")
         for fault in faults:
             if fault.remark or not fault.ends or not fault.is_same:
                 print(f"{fault.folder}: {fault.remark}")
