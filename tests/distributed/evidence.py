@@ -82,7 +82,7 @@ def steps_of_50(data, root):
         "vit": ("vit", "--mnist", data / "mnist", "--epochs", 1, "--batch", 150, "--patch", 14, "--width", 32,
                 "--layers", 2, "--heads", 2, "--hidden", 64, "--image", "image.png", "--model", "model", *RUN),
         "translate": ("translate", "train", "--source", f"{train}.en", "--target", f"{train}.de", "--hold-out", 50,
-                      "--preset", "tiny", "--vocabulary", 1000, "--tokens", 128, "--steps", 50, "--warmup", 10,
+                      "--preset", "tiny", "--vocabulary", 1000, "--tokens", 64, "--steps", 50, "--warmup", 10,
                       "--model", "model.safetensors", *RUN),
     }
 
@@ -154,8 +154,8 @@ def check_bits(arguments):
 # Faults --------------------------------------------------------------------------------------------------------------
 
 TIMEOUT = 3  # seconds; of an operation
-STEPS = 300
-JOB = ("gpt", "--steps", STEPS, "--checkpoint-every", 10)
+STEPS = 120
+JOB = ("gpt", "--steps", STEPS, "--checkpoint-every", 5)
 # The seconds in which all ranks must have ended: one for the launcher between SIGTERM and SIGKILL; the time-out, and as
 # long until all have heard of it. The rest is for a busy machine.
 LIMITS = {"kill": 10, "stop": 15, "cut": 15}
@@ -168,6 +168,7 @@ class Fault:
         self.programs, self.mpirun, self.kind, self.expected = arguments.programs, arguments.mpirun, kind, expected
         self.random = random.Random(f"{arguments.seed} {kind} {number}")
         self.folder = root / f"{kind}-{number}"
+        self.kept = root / f"wrong-{kind}-{number}"  # the folder of a run that went wrong, for who looks for the reason
         self.processes = self.random.randint(2, 4)
         self.ends = self.is_same = False
         self.seconds = 0.0
@@ -192,10 +193,11 @@ class Fault:
         except (RuntimeError, subprocess.TimeoutExpired) as error:
             self.remark = str(error)
         finally:
-            if self.ends and self.is_same and not self.remark:
-                if is_mounted:
-                    run("umount", str(self.folder))
-                shutil.rmtree(self.folder)
+            if not (self.ends and self.is_same and not self.remark):
+                shutil.copytree(self.folder, self.kept)
+            if is_mounted:
+                run("umount", str(self.folder))
+            shutil.rmtree(self.folder)
         return self
 
     def _command(self, *more):
@@ -246,7 +248,7 @@ class Fault:
         spoken = re.findall(r"^gpt, rank (\d+): .*\[mpi\]|^\[mpi\] rank (\d+) was asked to end and waits", said, re.M)
         self.speakers = len({rank for pair in spoken for rank in pair if rank} - {str(stopped)})
         if self.kind == "full":
-            self.survivors, self.speakers = 1, int("No space left on device" in said)
+            self.survivors, self.speakers = 1, int("cannot keep what is learned" in said)
             (self.folder / "filler").unlink()
         elif self.code == 0:
             raise RuntimeError(f"{self.folder}: exit code 0 after a fault")
@@ -295,7 +297,7 @@ def check_faults(arguments):
             print(f"{kind}: {busy} times a busy machine ended a run before it was disturbed, which was begun again")
         for fault in faults:
             if fault.remark or not fault.ends or not fault.is_same:
-                print(f"{fault.folder}: {fault.remark}")
+                print(f"{fault.kept}: {fault.remark}")
         wrong += len(faults) - same + len(faults) - ended + (limit is not None and longest > limit)
     if wrong == 0:
         shutil.rmtree(root)

@@ -8,9 +8,9 @@ ssh is a script that enters the namespace, so that no machine needs an ssh serve
 
     machines.py NAMES [--rate RATE] COMMAND...   # the same: runs the command on the first of the machines, anna,bert
 
-The machines share the disks and the processors of this one. Each has a host name and an IPC namespace of its own, so that
-no MPI takes them for one machine and sends by shared memory; `sent_bytes` counts what really went over the link. This needs root and Linux's iproute2; `why_not` says what is
-missing.
+The machines share the disks and the processors of this one. Each has a host name and an IPC namespace of its own, so
+that no MPI takes them for one machine and sends by shared memory; `sent_bytes` counts what really went over the link.
+This needs root and Linux's iproute2; `why_not` says what is missing.
 """
 
 import argparse
