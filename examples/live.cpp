@@ -99,6 +99,7 @@ void keep(const Flags& flags, const Classifier& classifier, const Learner& learn
 
 /// Answers the lines of the standard input, and hands the corrections among them to the learner.
 void serve(const Classifier& classifier, Learner& learner) {
+  const rapt::ThreadMemory memory;
   const std::vector<std::string>& labels = classifier.labels();
   std::optional<Correction> last;  // the text that was answered last, and its answer
   rapt::LineReader input(std::cin, "standard input");

@@ -2,10 +2,11 @@
 """Weights in 16, 8 and 4 bits: tokens a second beside llama.cpp on the same random Llama, and what they cost in loss.
 
 Both sides decode one sequence greedily behind the same prompt, rapt with `from_pretrained`'s `stored` (F16), `int8` and
-`int4`, llama.cpp with F16, Q8_0 and Q4_0 files made of the same numbers. They take turns; a ratio is that of the tokens a
+`int4` of a Hugging Face folder, llama.cpp with F16, Q8_0 and Q4_0 files made of the same numbers. "stored (GGUF)": rapt
+opens llama.cpp's file, too, and keeps its blocks as they are. They take turns; a ratio is that of the tokens a
 second of one turn of each, prompts of 8 tokens included. --processor-time counts the seconds that a process took of the
 processors, for a machine that others use, too; with more than one thread these include waiting. "Of memory" is the rate
-at which rapt reads its weights over the rate at which its threads read plain memory, per processor second. With --text
+at which rapt reads its weights over the rate at which as many threads read plain memory. With --text
 FILE a byte-level Llama of the folder --trained is also evaluated in each type.
 """
 
@@ -26,7 +27,9 @@ from safetensors.numpy import save_file
 
 SHAPES = {"gpt2": {"hidden": 768, "layers": 12, "heads": 12, "ff": 2048, "vocabulary": 32000},
           "1b": {"hidden": 2048, "layers": 22, "heads": 32, "ff": 5632, "vocabulary": 32000}}
-PEERS = (("stored", 16, "F16"), ("int8", 8, "Q8_0"), ("int4", 4.5, "Q4_0"))
+# How rapt keeps the weights, of the folder or of the peer's file; bits of a weight; the peer's file.
+PEERS = (("stored", "hf", 16, "F16"), ("int8", "hf", 8, "Q8_0"), ("int4", "hf", 4.5, "Q4_0"),
+         ("stored", "Q8_0.gguf", 8.5, "Q8_0"), ("stored", "Q4_0.gguf", 4.5, "Q4_0"))
 
 
 def save_models(folder, shape, kinds):
@@ -114,15 +117,16 @@ def decode(settings, folder, numbers):
     prompt = np.random.default_rng(2).integers(300, 30000, 8).tolist()
     task = {"prompt": prompt, "new_tokens": settings.new_tokens}
     for threads in settings.threads:
-        for weights, bits, kind in PEERS:
+        for weights, source, bits, kind in PEERS:
             with Worker([str(settings.worker.resolve())]) as ours, \
                     Worker([settings.peer_python, str(Path(__file__).with_name("llama_cpp_worker.py"))]) as theirs:
-                sizes = ours.ask("open", folder=str(folder / "hf"), weights=weights, threads=threads,
+                sizes = ours.ask("open", folder=str(folder / source), weights=weights, threads=threads,
                                  precision="highest")
                 theirs.ask("open", model=str(folder / f"{kind}.gguf"), threads=threads, context=1024)
                 rates, peer, memory = [], [], []
                 for turn in range(settings.rounds + 1):  # the first is not counted
-                    memory.append(ours.ask("bandwidth")["bytes_per_second"])
+                    second = "processor_second" if settings.processor_time else "second"
+                    memory.append(ours.ask("bandwidth")[f"bytes_per_{second}"])
                     found, rate = timed(settings, ours, task)
                     other, peer_rate = timed(settings, theirs, task)
                     rates.append(rate)
@@ -131,7 +135,8 @@ def decode(settings, folder, numbers):
                 same = next((i for i, (a, b) in enumerate(zip(found["tokens"], words)) if a != b), len(words))
                 ratios = sorted(a / b for a, b in zip(rates[1:], peer[1:]))
                 shares = sorted(numbers * bits / 8 * a / m for a, m in zip(rates[1:], memory[1:]))
-                print(f"| {settings.shape} | {threads} | {weights} / {kind} | {median(rates[1:]):.1f} | "
+                name = weights + (" (GGUF)" if source.endswith(".gguf") else "")
+                print(f"| {settings.shape} | {threads} | {name} / {kind} | {median(rates[1:]):.1f} | "
                       f"{median(peer[1:]):.1f} | {median(ratios):.2f} ({ratios[0]:.2f} .. {ratios[-1]:.2f}) | "
                       f"{median(shares):.2f} | {sizes['anonymous'] / 1e6:.0f} + {sizes['mapped'] / 1e6:.0f} MB, peak "
                       f"{sizes['peak'] / 1e6:.0f} | {same} of {settings.new_tokens} |", flush=True)
@@ -170,7 +175,7 @@ def main():
         folder = (settings.models or Path(name)) / settings.shape
         if not (folder / "numbers.json").exists():
             folder.mkdir(parents=True)
-            numbers = save_models(folder, SHAPES[settings.shape], [kind for _, _, kind in PEERS])
+            numbers = save_models(folder, SHAPES[settings.shape], sorted({kind for *_, kind in PEERS}))
             (folder / "numbers.json").write_text(json.dumps(numbers))
         decode(settings, folder, json.loads((folder / "numbers.json").read_text()))
 

@@ -134,6 +134,9 @@ int run_program(const char* name, [[maybe_unused]] ProcessFlags& flags, const F&
       rapt::MpiSession session({.timeout_seconds = flags.timeout,
                                 .interrupted = [] { return rapt::detail::InterruptListener::flag().load(); }});
       return session.run(name, [&](rapt::Communicator& communicator) {
+        rapt::require(communicator.size() == launched, name, "mpirun has started ", launched,
+                      " processes, and this program's MPI knows of ", communicator.size(),
+                      ": it was built with another MPI");
         if (communicator.size() > 1) flags.communicator = &communicator;
         rapt::require<rapt::IoError>(flags.is_first() || std::freopen("/dev/null", "w", stdout) != nullptr, name,
                                      "cannot write to /dev/null");

@@ -44,6 +44,10 @@ struct RunFlags {
                      "The steps after which the log gets a line; 0: only validations are logged.");
     app.add_option("--plot", plot, "Writes the curves of loss and learning rate to this SVG file.");
     processes.add_to(app);
+    app.parse_complete_callback([&app] {  // the plot is drawn of the log's lines
+      const bool has_effect = app.count("--folder") > 0 || app.count("--plot") > 0;
+      if (app.count("--log-every") > 0 && !has_effect) throw CLI::RequiresError("--log-every", "--folder or --plot");
+    });
   }
 
   /// The job of the whole run. `free` are options that do not decide what is computed, beside those above; `corpus`

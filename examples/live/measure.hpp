@@ -31,8 +31,8 @@ inline double accuracy(const Classifier& classifier, const Model& model, std::sp
 }
 
 /// How often a thread has stopped: because it had to wait, as at a lock, and because the scheduler gave its processor
-/// to another one. The only lock that answering and learning have in common is the memory pool's, which is held for the
-/// time of a few instructions.
+/// to another one. The lock that answering and learning would have in common, the memory pool's, is not taken by
+/// threads with a ThreadMemory.
 struct ThreadStops {
   long waits = 0, preemptions = 0;
 
@@ -68,6 +68,7 @@ class LatencyMeasurement {
     for (rapt::Index t = 0; t < threads; ++t) {
       answering.emplace_back([&, t] {
         try {
+          const rapt::ThreadMemory memory;
           const ThreadStops before = ThreadStops::of_this_thread();
           ThreadStops stops = before;
           std::vector<TimedAnswer>& answers = rapt::at(answers_, t);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "rapt/core/tensor.hpp"
+#include "tests/common/locked_pool.hpp"
 
 namespace {
 
@@ -130,6 +131,41 @@ TEST(Memory, ServesManyThreads) {
     });
   }
   for (auto& thread : threads) thread.join();
+  EXPECT_EQ(memory_stats().in_use, before);
+}
+
+TEST(ThreadMemory, ItsThreadTakesBlocksWithoutTheLock) {
+  if (!kReuse) GTEST_SKIP() << "blocks are not reused under the address sanitizer";
+  const bool finished = rapt_test::finishes_while_the_pool_is_locked([] {
+    const rapt::Tensor<float> a(rapt::Shape{1000}, 1.f), b = a;
+    const std::vector<int, rapt::detail::PoolAllocator<int>> numbers(100, 3);
+  });
+  EXPECT_TRUE(finished);
+}
+
+TEST(ThreadMemory, GivesEverythingBack) {
+  const auto before = memory_stats();
+  {
+    const rapt::ThreadMemory outer;
+    rapt::Tensor<float> outlives;
+    {
+      const rapt::ThreadMemory memory;
+      outlives = rapt::Tensor<float>(rapt::Shape{1000});
+      { const rapt::Tensor<float> gone(rapt::Shape{1000}); }
+      EXPECT_EQ(memory_stats().in_use, before.in_use + (kReuse ? 2 : 1) * 4096);
+    }
+    EXPECT_EQ(memory_stats().in_use, before.in_use + 4096);
+  }
+  EXPECT_EQ(memory_stats().in_use, before.in_use);
+}
+
+TEST(ThreadMemory, KeepsABoundedNumberOfBlocks) {
+  const auto before = memory_stats().in_use;
+  {
+    const rapt::ThreadMemory memory;
+    { const std::vector<rapt::Tensor<float>> many(200, rapt::Tensor<float>(rapt::Shape{1000})); }
+    EXPECT_EQ(memory_stats().in_use, before + (kReuse ? 64 * 4096 : 0));
+  }
   EXPECT_EQ(memory_stats().in_use, before);
 }
 

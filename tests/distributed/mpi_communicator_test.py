@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 
-MOST_SECONDS = 60  # for any run: a busy machine is slow, and one that hangs is noticed
+MOST_SECONDS = 240  # for any run: a busy machine is slow, and one that hangs is noticed
 
 
 class Launcher:
@@ -30,7 +30,7 @@ class Launcher:
         }
 
     def run(self, processes, *arguments):
-        """(exit code, what it printed, what it printed on standard error, seconds)"""
+        """(exit code, what it printed, what it printed on standard error)"""
         command = [*self.command, "-n", str(processes), self.program, *map(str, arguments)]
         start = time.monotonic()
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False,
@@ -38,7 +38,7 @@ class Launcher:
         seconds = time.monotonic() - start
         shown = f"{' '.join(command)}: exit code {done.returncode} after {seconds:.1f} s\n{done.stdout}{done.stderr}"
         print(shown, flush=True)
-        return done.returncode, done.stdout, done.stderr, seconds
+        return done.returncode, done.stdout, done.stderr
 
 
 def expect(condition, what):
@@ -48,16 +48,16 @@ def expect(condition, what):
 
 def check_collectives(launcher):
     for processes, work in ((1, "collectives"), (2, "collectives"), (4, "collectives"), (3, "parts")):
-        code, out, _, _ = launcher.run(processes, work)
+        code, out, _ = launcher.run(processes, work)
         expect(code == 0 and out == f"{work} {processes}\n", f"{work} over {processes} processes")
 
 
 def check_lengths(launcher):
-    code, out, _, _ = launcher.run(2, "length", 8)
+    code, out, _ = launcher.run(2, "length", 8)
     expect(code == 0 and out == "length 2\n", "a message of the expected length")
     for size in (4, 7, 9, 12):
-        code, _, err, seconds = launcher.run(2, "length", size)
-        expect(code != 0 and seconds < 20, f"ending after a message of {size} bytes took {seconds:.1f} s")
+        code, _, err = launcher.run(2, "length", size)
+        expect(code != 0, f"the exit code after a message of {size} bytes")
         for rank in (0, 1):
             expect(any(line.startswith(f"mpi_program, rank {rank}: [mpi] ") and
                        "rank 0 has sent a message of another length than the 8 bytes expected" in line
@@ -66,51 +66,53 @@ def check_lengths(launcher):
 
 def check_exception(launcher):
     for processes, wrong in ((1, 0), (2, 0), (4, 3)):
-        code, out, err, seconds = launcher.run(processes, "throw", wrong)
+        code, out, err = launcher.run(processes, "throw", wrong)
         expect(code != 0 and "not disturbed" not in out, "the exit code after an exception")
         expect("the disk is full" in err, "the cause")
         for rank in range(processes):
             text = f"mpi_program, rank {rank}: [mpi] rank {wrong} has ended: the disk is full\n"
             expect(rank == wrong or text in err, f"what rank {rank} says of an exception of rank {wrong}")
-        expect(seconds < 20, f"ending after an exception took {seconds:.1f} s")
-    code, _, err, seconds = launcher.run(3, "unwind", 1)
-    expect(code != 0 and seconds < 20, "an exception that leaves the session")
+    code, _, err = launcher.run(3, "unwind", 1)
+    expect(code != 0, "an exception that leaves the session")
     expect("main: the disk is full" in err and err.count("main: [mpi] rank 1 has ended: an exception\n") == 2,
            "what is said of an exception that leaves the session")
 
 
 def check_silence(launcher):
-    # Rank 1 is stopped, or has left without a word: the others know after the time-out of a second.
+    # Rank 1 is stopped, or has left without a word: the others know after the time-out.
     for work in ("stop", "leave"):
-        code, out, err, seconds = launcher.run(3, work, 1, 1.0)
+        code, out, err = launcher.run(3, work, 1, 5)
         expect(code != 0 and "not disturbed" not in out, f"the exit code of {work}")
         for rank in (0, 2):
             expect(f"mpi_program, rank {rank}: [mpi] " in err, f"{work}: rank {rank} says nothing")
-        expect("no answer within 1 s from rank 1" in err, f"{work}: nobody names rank 1")
-        expect(1 <= seconds < 20, f"{work} took {seconds:.1f} s")
+        expect("no answer within 5 s from rank 1" in err, f"{work}: nobody names rank 1")
 
 
 def check_other_operation(launcher):
-    code, _, err, seconds = launcher.run(2, "other_operation", 1, 5.0)
-    expect(code != 0 and seconds < 20 and "another length" in err, "operations that differ")
+    code, _, err = launcher.run(2, "other_operation", 1)
+    expect(code != 0 and "another length" in err, "operations that differ")
 
 
 def check_kill(launcher):
-    # The launcher asks the others to end as soon as one is lost; Open MPI kills them a second later, MPICH at once.
+    # The launcher kills the others, too, Open MPI's a second after it has asked them to end: what they can say in this
+    # time is in check_late.
     for processes, wrong in ((2, 1), (4, 0)):
-        code, out, err, seconds = launcher.run(processes, "kill", wrong, 5.0)
+        code, out, err = launcher.run(processes, "kill", wrong)
         expect(code != 0 and "not disturbed" not in out, "the exit code after a process was killed")
-        expect(seconds < 20, f"ending after a process was killed took {seconds:.1f} s")
-        for rank in range(processes) if launcher.is_open_mpi else ():
-            expect(rank == wrong or f"[mpi] rank {rank} was asked to end and waits for rank" in err,
-                   f"what rank {rank} says when rank {wrong} was killed")
+        expect("signal 9" in out + err, "what the launcher says of a process that was killed")
 
 
 def check_late(launcher):
     # SIGTERM alone ends nothing: the process that was waited for is only late.
-    code, out, err, _ = launcher.run(2, "late", 1)
+    code, out, err = launcher.run(2, "late", 1)
     expect(code == 0 and out == "not disturbed 2\n", "a process that is late")
     expect("[mpi] rank 0 was asked to end and waits for rank 1\n" in err, "what is said while a process is late")
+
+
+def check_linger(launcher):
+    # What one process does behind the last operation may take longer than the time-out.
+    code, out, _ = launcher.run(2, "linger", 0, 10)
+    expect(code == 0 and out == "not disturbed 2\n", "a process that has more to do in the end")
 
 
 def main():
@@ -120,7 +122,7 @@ def main():
         return 77
     launcher = Launcher(program, mpirun)
     for check in (check_collectives, check_lengths, check_exception, check_silence, check_other_operation, check_kill,
-                  check_late):
+                  check_late, check_linger):
         check(launcher)
     print("passed")
     return 0

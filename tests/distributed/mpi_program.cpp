@@ -1,9 +1,11 @@
 /// \file
-/// What mpi_communicator_test.py runs under mpirun: `mpi_program WORK [RANK]`, where RANK is the process with which
-/// something is wrong. `measure` is for people: how long a barrier and the sum of 32 MB take.
+/// What mpi_communicator_test.py runs under mpirun: `mpi_program WORK [RANK [SECONDS [BYTES]]]`. RANK is the process
+/// with which something is wrong; the others are the time-out and the greatest part of a message. The work `measure` is
+/// for people: how long a barrier and the sum of 32 MB take.
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -71,13 +73,16 @@ void measure(Communicator& communicator) {
   const auto add = [](std::span<float> sum, std::span<const float> x) {
     for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += x[i];
   };
-  const auto time = [&](const char* what, int times, const auto& operation) {
-    for (int i = 0; i < 3; ++i) operation();
-    rapt::barrier(communicator);
-    const auto start = std::chrono::steady_clock::now();
-    for (int i = 0; i < times; ++i) operation();
-    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
-    if (communicator.rank() == 0) std::printf("%s: %.1f us\n", what, 1e6 * taken.count() / times);
+  const auto time = [&](const char* what, std::size_t times, const auto& operation) {
+    std::vector<double> taken;
+    for (std::size_t i = 0; i < times; ++i) {
+      rapt::barrier(communicator);
+      const auto start = std::chrono::steady_clock::now();
+      operation();
+      taken.push_back(1e6 * std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    }
+    std::sort(taken.begin(), taken.end());
+    if (communicator.rank() == 0) std::printf("%s: median %.1f us, least %.1f us\n", what, taken[times / 2], taken[0]);
   };
   time("barrier", 2000, [&] { rapt::barrier(communicator); });
   time("sum and gathering of 32 MB", 20, [&] {
@@ -105,11 +110,12 @@ int work(Communicator& communicator, const std::string& name, Index wrong) {
     if (name == "stop" && is_wrong) ::raise(SIGSTOP);
     if (name == "leave" && is_wrong) return 0;
     if (name == "other_operation" && is_wrong) (void)rapt::all_reduce_sum(communicator, 1.0);
-    if (name == "late" && is_wrong) sleep_seconds(1);  // all hear of SIGTERM meanwhile, and nobody ends for it
+    if (name == "late" && is_wrong) sleep_seconds(3);  // all hear of SIGTERM meanwhile, and nobody ends for it
     if (name == "late" && !is_wrong) ::raise(SIGTERM);
     rapt::barrier(communicator);
     say(communicator, "not disturbed");
     if (name == "late" && !is_wrong && !InterruptListener::flag()) return 3;
+    if (name == "linger" && is_wrong) sleep_seconds(12);  // longer than the time-out
   }
   return 0;
 }
@@ -120,9 +126,11 @@ int main(int argc, char** argv) try {
   const std::string name = argc > 1 ? argv[1] : "";
   const Index wrong = argc > 2 ? std::atol(argv[2]) : -1;
   const double timeout = argc > 3 ? std::atof(argv[3]) : 60;
+  const Index part_bytes = argc > 4 ? std::atol(argv[4]) : rapt::MpiOptions().part_bytes;
   const InterruptListener listener;
-  rapt::MpiSession session(
-      {.timeout_seconds = timeout, .interrupted = [] { return InterruptListener::flag().load(); }});
+  rapt::MpiSession session({.timeout_seconds = timeout,
+                            .interrupted = [] { return InterruptListener::flag().load(); },
+                            .part_bytes = part_bytes});
   if (name == "unwind") {  // without `run`
     if (session.communicator().rank() == wrong) throw std::runtime_error("the disk is full");
     rapt::barrier(session.communicator());

@@ -268,6 +268,12 @@ class FinetuneTest(unittest.TestCase):
                       self.refusal("fill", "--task", "tokens", "--measure", "bleu"))
         self.assertIn("bad.jsonl:2: none of 1 words has a token that could be learned from",
                       refusal("tokens", "fill", {"tokens": ["a", "b"], "labels": ["O", "B"]}, {"tokens": ["\u0001"], "labels": ["O"]}))
+        self.assertIn("bad.jsonl:2: the text has no tokens",
+                      refusal("classes", "fill", {"text": "a", "label": "b"}, {"text": "\u0001", "label": "c"}))
+        self.assertIn("bad.jsonl:2: the second text has no tokens",
+                      refusal("classes", "fill", {"text": "a", "label": "b"}, {"text": "a", "text2": "\u0001", "label": "c"}))
+        self.assertIn("bad.jsonl:1: the text has no tokens", refusal("texts", "t5", {"text": " ", "target": "b"}))
+        self.assertIn("bad.jsonl:1: the target has no tokens", refusal("texts", "t5", {"text": "a", "target": " "}))
         (self.root / "model.gguf").write_bytes(b"GGUF")
         for task in ("classes", "answers"):
             self.assertIn("--model model.gguf is a GGUF file, which is not trained: give the Hugging Face folder",
@@ -324,10 +330,29 @@ class FinetuneTest(unittest.TestCase):
 
     def test_validation_data_are_checked_before_the_training(self):
         files, flags = self.write_task("questions")
-        line = {"context": "\u0001", "question": "x", "answer": "\u0001", "start": 0}
-        (self.root / "dev.jsonl").write_text(json.dumps(line) + "\n")
-        self.assertIn("dev.jsonl:1: the context has no token",
-                      self.refusal("questions", *flags, train=files["train"], validation="dev.jsonl"))
+        for name, change in (("context", {"context": "\u0001", "answer": "\u0001"}), ("question", {"question": "\u0001"})):
+            line = {"context": "x", "question": "x", "answer": "x", "start": 0, **change}
+            (self.root / "dev.jsonl").write_text("\n" + json.dumps(line) + "\n")
+            self.assertIn(f"dev.jsonl:2: the {name} has no token",
+                          self.refusal("questions", *flags, train=files["train"], validation="dev.jsonl"))
+
+    def test_a_resumed_run_searches_as_before(self):
+        """The folder's search decides how good the texts are, and so which model is the best."""
+        for task, model in (("answers", "gpt"), ("texts", "t5")):
+            files, flags = self.write_task(task)
+            settings = self.model(model) / "generation_config.json"
+            before = settings.read_text() if settings.exists() else None
+            for measure in ("rouge_l", "loss"):
+                with self.subTest(task, measure=measure):
+                    run = (*flags, *STILL, "--measure", measure, "--folder", "run-" + task + measure, "--checkpoint-every", "1")
+                    self.finetune(model, *run, **files)
+                    settings.write_text(json.dumps({**json.loads(before or "{}"), "num_beams": 3}))
+                    if measure == "loss":
+                        self.finetune(model, *run, "--resume", **files)
+                    else:
+                        self.assertIn("the run was started with another beam search of the model's folder: then null, now "
+                                      '{"num_beams":3,', self.refusal(model, *run, "--resume", **files))
+                    settings.write_text(before) if before else settings.unlink()
 
     def test_the_model_is_not_overwritten(self):
         before = {path.name: path.read_bytes() for path in self.model("classes").iterdir()}
@@ -353,8 +378,10 @@ class FinetuneTest(unittest.TestCase):
         run = subprocess.run(**self.command("none", "--checkpoint-every", "5"), timeout=TIMEOUT, capture_output=True, text=True)
         self.assertIn("--checkpoint-every requires --folder", run.stdout + run.stderr)
         files, flags = self.write_task("texts")
-        self.assertIn('--from "en" and --to "" have no effect: t5 is no model of many languages',
-                      self.refusal("t5", *flags, "--from", "en", **files))
+        for flag, other in (("--from", "--to"), ("--to", "--from")):
+            said = self.refusal("t5", *flags, flag, "en", **files)
+            self.assertIn(flag + ' "en" has no effect: t5 is no model of many languages', said)
+            self.assertNotIn(other, said)
         self.assertIn("--freeze classifier.* has no effect", self.refusal("none", "--freeze", "classifier.*"))
         self.assertIn("--measure f1 has no effect with --regression", self.refusal("none", "--regression", "--measure", "f1"))
         self.assertIn("--freeze pooler.* has no effect", self.refusal("roberta_TokenClassification", "--freeze", "pooler.*"))

@@ -99,6 +99,17 @@ class Flags(unittest.TestCase):
                     self.assertEqual(result.stdout, "")
                     self.assertEqual(os.listdir(self.temporary.name), [])
 
+    def test_log_every_needs_a_log_or_a_plot(self):
+        for command, flags in EXAMPLES.items():
+            if TRAINING[1] not in flags:
+                continue
+            with self.subTest(command):
+                result = self.run_built(command, "--log-every", 1)
+                if result is None:
+                    continue
+                self.assertGreater(result.returncode, 100, result.stdout + result.stderr)
+                self.assertIn("--log-every requires --folder or --plot", result.stderr)
+
     def test_help_speaks_in_sentences(self):
         for command in EXAMPLES:
             result = self.run_built(command.split(" --")[0], "--help")

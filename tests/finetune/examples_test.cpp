@@ -11,6 +11,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -87,6 +88,14 @@ TEST_F(FinetuneSentencePiece, AnswersHaveTheTokensOfTheWholeText) {
   EXPECT_EQ(answer("the sma", "ll cats"), "ll▁cats");  // the text of both has "▁small"
   const auto whole = rapt::detail::answered_prompt(tokenizer, {}, {"the small", "", " cats, 2"}, 100);
   EXPECT_EQ(whole.tokens, tokenizer.encode("the small cats, 2"));
+  EXPECT_FALSE(tokenizer.encode("").empty()) << "a begin token is no token of the prompt";
+  const rapt::SequenceMarks marks{.ends = {2}};
+  for (const auto& [prompt, text, name] : {std::tuple{"", "cat", "prompt"}, std::tuple{"the", "", "answer"}}) {
+    const rapt::LabelledLine line{prompt, "", text, "file:2"};
+    rapt_test::expect_message<rapt::ValueError>(
+        [&] { (void)rapt::detail::answered_prompt(tokenizer, marks, line, 100); },
+        std::string("file:2: the ") + name + " has no tokens");
+  }
 }
 
 TEST_F(FinetuneExamples, TheLossIsThatOfAnswersAlone) {
@@ -150,24 +159,89 @@ TEST_F(FinetuneExamples, WhatHasNoTokensIsRefusedWithItsLine) {
   };
   refuse([&] { return rapt::detail::encode_questions(word_pieces(8), questions("?", "\x01")); },
          "file:3: the context has no token");
+  refuse([&] { return rapt::detail::encode_questions(word_pieces(8), questions("\x01", "in")); },
+         "file:3: the question has no token");
+  const auto lines = [](const std::string& text, const std::string& second) {
+    return std::vector<rapt::LabelledLine>{{"in", "in", "O", "file:4"}, {text, second, "O", "file:5"}};
+  };
+  refuse([&] { return rapt::detail::encode_lines(word_pieces(6), lines("\x01", ""), /*are_pairs=*/false); },
+         "file:5: the text has no tokens");
+  refuse([&] { return rapt::detail::encode_lines(word_pieces(6), lines("\x01", "in"), /*are_pairs=*/true); },
+         "file:5: the text has no tokens");
+  refuse([&] { return rapt::detail::encode_lines(word_pieces(6), lines("in", "\x01"), /*are_pairs=*/true); },
+         "file:5: the second text has no tokens");
+  refuse([&] { return rapt::detail::encode_lines(word_pieces(4), lines("in", "in"), /*are_pairs=*/true); },
+         "pairs of texts have 3 special tokens: 4 tokens have no room for both texts");
+  EXPECT_EQ(rapt::detail::encode_lines(word_pieces(6), lines("in", ""), /*are_pairs=*/true).input.tokens,
+            (Ids{2, 4, 3, 4, 3, 2, 4, 3, 3}));
+  const rapt::SequenceMarks marks{.begin = 0, .ends = {'.'}};
+  const auto pair = [&](const char* text, const char* target) {
+    return rapt::detail::token_pair(byte_tokens(), marks, "p:", {text, "", target}, 20);
+  };
+  for (const auto& [text, target, name] : {std::tuple{"", "b", "text"}, std::tuple{"a", "", "target"}}) {
+    const std::string message = std::string("file:6: the ") + name + " has no tokens";
+    rapt_test::expect_message<rapt::ValueError>(
+        [&, one = pair(text, target)] { rapt::detail::require_own_tokens(one, pair("", ""), "file:6"); }, message);
+  }
+  EXPECT_NO_THROW(rapt::detail::require_own_tokens(pair("a", "b"), pair("", ""), "file:6"));
   refuse([&] { return rapt::detail::encode_questions(word_pieces(8), questions("? ? ? ? ?", "in in in")); },
          "[file:3] a window of 8 tokens has room for 0");
 }
 
 TEST_F(FinetuneExamples, SearchesOfMeasurementsKeepToThePositions) {
   std::ofstream(folder_ / "config.json") << R"({"model_type": "gpt2", "n_positions": 16, "max_length": 50})";
-  const auto search = rapt::detail::measured_search(folder_, "bleu", 9, Index{16});
+  const auto search = rapt::detail::measured_search(folder_, "bleu", 9, Index{16}, Index{20});
   for (const auto* options : {&search.beam.generation, &search.sampling.generation}) {
     EXPECT_EQ(options->max_length, 9);
     EXPECT_EQ(options->max_total_length, 16);
   }
-  const auto unlimited = rapt::detail::measured_search(folder_, "bleu", 9, std::nullopt);
+  const auto unlimited = rapt::detail::measured_search(folder_, "bleu", 9, std::nullopt, std::nullopt);
   EXPECT_GT(unlimited.beam.generation.max_total_length, 1000);
   std::ofstream(folder_ / "config.json") << R"({"model_type": "gpt2", "min_new_tokens": 12})";
   rapt_test::expect_message<rapt::ValueError>(
-      [&] { (void)rapt::detail::measured_search(folder_, "bleu", 9, Index{16}); },
+      [&] { (void)rapt::detail::measured_search(folder_, "bleu", 9, Index{16}, Index{20}); },
       "min_length 12 is more than max_length 9");
-  EXPECT_NO_THROW((void)rapt::detail::measured_search(folder_, "loss", 9, Index{16})) << "nothing is generated";
+  EXPECT_NO_THROW((void)rapt::detail::measured_search(folder_, "loss", 9, Index{16}, Index{20}))
+      << "nothing is generated";
+  std::ofstream(folder_ / "config.json") << R"({"model_type": "gpt2", "bad_words_ids": [[3, 20]]})";
+  rapt_test::expect_message<rapt::ValueError>(
+      [&] { (void)rapt::detail::measured_search(folder_, "bleu", 9, Index{16}, Index{20}); },
+      "the token of bad_words 20 is outside the vocabulary of 20");
+}
+
+/// A run that is resumed must search as it did before.
+TEST_F(FinetuneExamples, SearchesAreToldApart) {
+  const auto identity = [&](const char* settings, const rapt::SequenceMarks& marks = {.ends = {2}}) {
+    std::ofstream(folder_ / "config.json") << settings;
+    return rapt::detail::search_identity(rapt::detail::measured_search(folder_, "bleu", 9, Index{16}, Index{20}),
+                                         marks);
+  };
+  const auto plain = identity("{}");
+  EXPECT_TRUE(plain["beam search"].is_null());
+  EXPECT_EQ(plain["max_new_tokens"], 9);
+  EXPECT_EQ(plain["eos_token_id"], (Ids{2}));
+  EXPECT_EQ(plain, identity(R"({"temperature": 0.5, "do_sample": true, "length_penalty": 2.0, "architectures": []})"))
+      << "of these nothing changes a greedy search";
+  const auto beams = identity(R"({"num_beams": 3})");
+  EXPECT_EQ(beams["beam search"].dump(), R"({"num_beams":3,"length_penalty":1.0,"early_stopping":false})");
+  for (const char* settings :
+       {R"({"num_beams": 2})", R"({"num_beams": 3, "length_penalty": 0.6})",
+        R"({"num_beams": 3, "early_stopping": true})", R"({"num_beams": 3, "early_stopping": "never"})",
+        R"({"num_beams": 3, "repetition_penalty": 1.5})", R"({"num_beams": 3, "encoder_repetition_penalty": 1.5})",
+        R"({"num_beams": 3, "min_new_tokens": 2})", R"({"num_beams": 3, "min_length": 2})",
+        R"({"num_beams": 3, "no_repeat_ngram_size": 2})", R"({"num_beams": 3, "encoder_no_repeat_ngram_size": 2})",
+        R"({"num_beams": 3, "bad_words_ids": [[4]]})", R"({"num_beams": 3, "suppress_tokens": [4]})",
+        R"({"num_beams": 3, "begin_suppress_tokens": [4]})", R"({"num_beams": 3, "forced_bos_token_id": 4})",
+        R"({"num_beams": 3, "forced_eos_token_id": 2})",
+        R"({"num_beams": 3, "exponential_decay_length_penalty": [3, 1.1]})"}) {
+    EXPECT_NE(identity(settings), beams) << settings;
+  }
+  const std::vector<rapt::SequenceMarks> others = {{.begin = 0, .ends = {2}},
+                                                   {.ends = {2, 3}},
+                                                   {.ends = {2}, .forced_begin = 5},
+                                                   {.ends = {2}, .suppressed = {7}},
+                                                   {.ends = {2}, .max_length = 8}};
+  for (const rapt::SequenceMarks& marks : others) EXPECT_NE(identity("{}", marks), plain);
 }
 
 TEST_F(FinetuneExamples, NewPartsHaveTheValuesOfAModelThatIsAllNew) {

@@ -288,6 +288,8 @@ TEST(GenerationOptions, WhatDoesNotFitIsAnError) {
       {{},
        TokenBatch({{-1}, {3}}),
        "the prefix of source sequence 0 has the token id -1, which is outside the vocabulary of 6"},
+      {{.bad_words = {{4, 6}}}, {}, "the token of bad_words 6 is outside the vocabulary of 6"},
+      {{.begin_suppressed = {-2}}, {}, "the token of begin_suppressed -2 is outside the vocabulary of 6"},
   };
   for (const Search& search : searches()) {
     for (const Case& one : wrong) {

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Writes GGUF files for tests/io/gguf_test.cpp and tests/pretrained/gguf_test.cpp by gguf's GGUFWriter, as llama.cpp's
-convert_hf_to_gguf.py would, and what gguf, transformers, sentencepiece and tokenizers find in them.
+convert_hf_to_gguf.py would, and what gguf, transformers, sentencepiece and tokenizers find in them. Fails if
+transformers reads other numbers from a model's file (`gguf_file`) than were written.
 
     python tests/golden/make_gguf.py [folder]        # default: the folder of this script
 
@@ -216,8 +217,12 @@ def write_model(folder, name, family, settings, pre, number, expected):
             writer.add_tensor(gguf_name(stored, is_gemma), weight.astype(kind))
         finish(writer)
         ids = torch.randint(0, size, (7,), generator=generator)
+        logits = model(ids[None], use_cache=False).logits
+        read = type(model).from_pretrained(folder, gguf_file=path.name, config=config, dtype=torch.float32).eval()
+        if not torch.equal(read(ids[None], use_cache=False).logits, logits):
+            sys.exit(f"{path}: transformers reads another model")
         expected["tensors"][f"{name}/ids"] = ids.numpy()
-        expected["tensors"][f"{name}/logits"] = model(ids[None], use_cache=False).logits[0, :, :64].contiguous().numpy()
+        expected["tensors"][f"{name}/logits"] = logits[0, :, :64].contiguous().numpy()
         if encode is None:
             return
         prompt = encode("the old")

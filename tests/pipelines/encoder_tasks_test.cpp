@@ -183,6 +183,17 @@ TEST_F(EncoderTask, AnswersQuestionsAsDocumented) {
   expect_message<ValueError>([&] { std::ignore = answer(long_question); }, "a window of 40 tokens has room for -23");
   const std::vector<rapt::Question> bad = {questions[0], {.question = "what?", .context = "a\xFF"}};
   expect_message<ValueError>([&] { std::ignore = answer(bad); }, Texts{"text 1:", "second text, byte 2 of 2"});
+
+  const rapt::EncodedQuestions encoded = answer.encode(questions, {.max_seq_len = 30, .doc_stride = 5});
+  for (int time = 0; time < 2; ++time) {
+    expect_answers(answer.answer(encoded, {.top_k = 2, .align_to_words = false}), expected["tokens"]);
+  }
+  const Texts places = {"dev.jsonl:1", "dev.jsonl:7"}, place = {"dev.jsonl:3"};
+  expect_message<ValueError>([&] { std::ignore = answer.encode(empty, {}, places); },
+                             "dev.jsonl:7: the context has no token");
+  expect_message<ValueError>([&] { std::ignore = answer.encode(long_question, {}, place); },
+                             "[dev.jsonl:3] a window of 40 tokens has room for -23");
+  expect_message<ValueError>([&] { std::ignore = answer.encode(empty, {}, place); }, "1 places for 2 questions");
 }
 
 /// Of entities of several windows that overlap, characters and not bytes tell which is longer. What transformers finds

@@ -25,6 +25,7 @@
 #include "rapt/train/snapshot.hpp"
 #include "rapt/train/step.hpp"
 #include "tests/common/expect_close.hpp"
+#include "tests/common/locked_pool.hpp"
 
 namespace {
 
@@ -132,8 +133,11 @@ TEST(LiveModel, FrozenParametersAreKeptOnce) {
   model.set(2);
   model.first.set_frozen(true);
   const std::size_t before = rapt::memory_stats().in_use;
+  rapt::reset_peak_memory();
   LiveNumbersModel live(model, 4);
-  EXPECT_LT(rapt::memory_stats().in_use - before, (2000 + 4 * 2 * 300) * sizeof(float)) << "`first` has 2000 elements";
+  constexpr std::size_t kMost = (2000 + 4 * 2 * 300) * sizeof(float);
+  EXPECT_LT(rapt::memory_stats().in_use - before, kMost) << "`first` has 2000 elements";
+  EXPECT_LT(rapt::memory_stats().peak_in_use - before, kMost) << "nor are there more copies of it at construction";
   const float* const kept = live.read()->first.value().data();
   model.second.mutable_value().fill(3);
   ASSERT_TRUE(live.publish());
@@ -230,6 +234,21 @@ TEST(LiveModel, AReadingThatIsMovedIsLeftOnce) {
     EXPECT_FALSE(live.publish());
   }
   EXPECT_TRUE(live.publish());
+}
+
+TEST(LiveModel, AnswersTakeNoLockWithMemoryOfTheirOwn) {
+  if (RAPT_ADDRESS_SANITIZER != 0) GTEST_SKIP() << "blocks are not reused under the address sanitizer";
+  LiveClassifier model;
+  rapt::pack_weights(model);
+  const rapt::LiveModel live(model);
+  const rapt::Variable<float> x(rapt::Tensor<float>(Shape{2, 16}, 1.f));
+  float answer = 0;
+  const bool finished = rapt_test::finishes_while_the_pool_is_locked([&] {
+    const auto reading = live.read();
+    answer = (*reading)(x).value()(0, 0);
+  });
+  EXPECT_TRUE(finished);
+  EXPECT_EQ(answer, model(x).value()(0, 0));
 }
 
 TEST(LiveModel, PublishingTakesNoMemory) {

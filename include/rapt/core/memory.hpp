@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <new>
+#include <utility>
 #include <vector>
 
 #include "rapt/core/first_use.hpp"
@@ -23,7 +24,8 @@ inline constexpr std::size_t kAlignment = 64;
 
 /// What `memory_stats` reports, in bytes.
 struct MemoryStats {
-  std::size_t in_use = 0;              ///< held by tensors and graph nodes, rounded up to size classes
+  /// Held by tensors, graph nodes and ThreadMemory, rounded up to size classes.
+  std::size_t in_use = 0;
   std::size_t peak_in_use = 0;         ///< the largest in_use since the last reset_peak_memory
   std::size_t reserved = 0;            ///< taken from the system: in use or kept for reuse
   std::size_t system_allocations = 0;  ///< how many blocks were taken from the system
@@ -36,6 +38,22 @@ namespace detail {
 /// `release` gives blocks back to the system. Thread-safe.
 class MemoryPool {
  public:
+  // With the address sanitizer, blocks are not reused, so that it finds every use after free.
+  static constexpr bool kReuse = RAPT_ADDRESS_SANITIZER == 0;
+  static constexpr std::size_t kClasses = 4 * 58;
+
+  static std::size_t size_class(std::size_t bytes) {
+    const std::size_t units = std::max<std::size_t>((bytes + kAlignment - 1) / kAlignment, 4);
+    const auto octave = static_cast<std::size_t>(std::bit_width(units - 1)) - 1;  // 2^octave < units <= 2^(octave + 1)
+    const std::size_t step = std::size_t{1} << octave >> 2;
+    return units <= 4 ? 0 : (octave - 2) * 4 + (units - (std::size_t{1} << octave) + step - 1) / step;
+  }
+  /// The bytes of a block of a class.
+  static std::size_t class_size(std::size_t index) {
+    const std::size_t octave = index == 0 ? 0 : (index - 1) / 4, part = index == 0 ? 0 : (index - 1) % 4 + 1;
+    return ((std::size_t{4} << octave) + part * (std::size_t{1} << octave)) * kAlignment;
+  }
+
   [[nodiscard]] void* allocate(std::size_t bytes) {
     const std::size_t index = size_class(bytes), size = class_size(index);
     {
@@ -94,28 +112,14 @@ class MemoryPool {
   }
 
  private:
-  // With the address sanitizer, blocks are not reused, so that it finds every use after free.
-  static constexpr bool kReuse = RAPT_ADDRESS_SANITIZER == 0;
-
   void hold(std::size_t size) {
     stats_.in_use += size;
     stats_.peak_in_use = std::max(stats_.peak_in_use, stats_.in_use);
   }
 
-  static std::size_t size_class(std::size_t bytes) {
-    const std::size_t units = std::max<std::size_t>((bytes + kAlignment - 1) / kAlignment, 4);
-    const auto octave = static_cast<std::size_t>(std::bit_width(units - 1)) - 1;  // 2^octave < units <= 2^(octave + 1)
-    const std::size_t step = std::size_t{1} << octave >> 2;
-    return units <= 4 ? 0 : (octave - 2) * 4 + (units - (std::size_t{1} << octave) + step - 1) / step;
-  }
-  static std::size_t class_size(std::size_t index) {
-    const std::size_t octave = index == 0 ? 0 : (index - 1) / 4, part = index == 0 ? 0 : (index - 1) % 4 + 1;
-    return ((std::size_t{4} << octave) + part * (std::size_t{1} << octave)) * kAlignment;
-  }
-
   mutable std::mutex mutex_;
   MemoryStats stats_;
-  std::array<std::vector<void*>, 4 * 58> free_;
+  std::array<std::vector<void*>, kClasses> free_;
 };
 
 /// The pool of the program. It is never destroyed, as tensors with static storage may be destroyed after everything
@@ -128,6 +132,56 @@ inline MemoryPool& memory_pool() {
 inline const bool memory_pool_is_whole_after_fork =
     at_fork([] { memory_pool().lock(); }, [] { memory_pool().unlock(); }, [] { memory_pool().unlock(); });
 
+/// Blocks of the pool that wait for one thread.
+class BlockCache {
+ public:
+  /// That of the calling thread, if it has one.
+  static BlockCache*& of_this_thread() {
+    thread_local BlockCache* cache = nullptr;
+    return cache;
+  }
+
+  /// A block of a class; null if there is none.
+  [[nodiscard]] void* take(std::size_t index) {
+    std::vector<void*>& list = free_[index];
+    if (list.empty()) return nullptr;
+    void* block = list.back();
+    list.pop_back();
+    return block;
+  }
+  /// Keeps a block of a class, unless there are many already: then it returns false.
+  [[nodiscard]] bool keep(std::size_t index, void* block) {
+    std::vector<void*>& list = free_[index];
+    if (!MemoryPool::kReuse || list.size() == kMost) return false;
+    if (list.capacity() == 0) list.reserve(kMost);
+    list.push_back(block);
+    return true;
+  }
+  void give_back_to(MemoryPool& pool) noexcept {
+    for (std::size_t index = 0; index < free_.size(); ++index) {
+      for (void* block : free_[index]) pool.deallocate(block, MemoryPool::class_size(index));
+      free_[index].clear();
+    }
+  }
+
+ private:
+  static constexpr std::size_t kMost = 64;  // of a class
+  std::array<std::vector<void*>, MemoryPool::kClasses> free_;
+};
+
+/// Memory for tensors and graph nodes: of the calling thread's own blocks if it has some, and else of the pool.
+[[nodiscard]] inline void* allocate_block(std::size_t bytes) {
+  if (BlockCache* const own = BlockCache::of_this_thread()) {
+    if (void* block = own->take(MemoryPool::size_class(bytes))) return block;
+  }
+  return memory_pool().allocate(bytes);
+}
+inline void deallocate_block(void* block, std::size_t bytes) noexcept {
+  BlockCache* const own = BlockCache::of_this_thread();
+  if (own != nullptr && own->keep(MemoryPool::size_class(bytes), block)) return;
+  memory_pool().deallocate(block, bytes);
+}
+
 /// A standard allocator that takes memory from the pool, for graph nodes.
 template <class T>
 struct PoolAllocator {
@@ -135,12 +189,30 @@ struct PoolAllocator {
   PoolAllocator() = default;
   template <class U>
   PoolAllocator(const PoolAllocator<U>&) {}
-  [[nodiscard]] T* allocate(std::size_t n) { return static_cast<T*>(memory_pool().allocate(n * sizeof(T))); }
-  void deallocate(T* p, std::size_t n) noexcept { memory_pool().deallocate(p, n * sizeof(T)); }
+  [[nodiscard]] T* allocate(std::size_t n) { return static_cast<T*>(allocate_block(n * sizeof(T))); }
+  void deallocate(T* p, std::size_t n) noexcept { deallocate_block(p, n * sizeof(T)); }
   friend bool operator==(const PoolAllocator&, const PoolAllocator&) { return true; }
 };
 
 }  // namespace detail
+
+/// As long as it lives, memory that the calling thread gives back waits for this thread, which takes it again without
+/// the pool's lock. For threads that answer while others train: from the second answer of a size on, an answer takes no
+/// lock for its tensors. Must be destroyed by the thread that made it, when the memory goes back to the pool.
+class ThreadMemory {
+ public:
+  ThreadMemory() : before_(std::exchange(detail::BlockCache::of_this_thread(), &blocks_)) {}
+  ThreadMemory(const ThreadMemory&) = delete;
+  ThreadMemory& operator=(const ThreadMemory&) = delete;
+  ~ThreadMemory() {
+    detail::BlockCache::of_this_thread() = before_;
+    blocks_.give_back_to(detail::memory_pool());
+  }
+
+ private:
+  detail::BlockCache blocks_;
+  detail::BlockCache* before_;  // of an outer scope
+};
 
 /// The bytes in use, at their peak, and taken from the system. Thread-safe.
 [[nodiscard]] inline MemoryStats memory_stats() { return detail::memory_pool().stats(); }

@@ -109,7 +109,7 @@ class Tensor {
   Tensor() = default;
   /// Elements are not initialised.
   explicit Tensor(Shape shape) : shape_(shape) {
-    if (size() > 0) data_ = static_cast<T*>(detail::memory_pool().allocate(bytes()));
+    if (size() > 0) data_ = static_cast<T*>(detail::allocate_block(bytes()));
   }
   Tensor(Shape shape, T value) : Tensor(shape) { fill(value); }
   /// Throws ShapeError unless there are as many values as the shape has elements.
@@ -153,7 +153,7 @@ class Tensor {
     return *this;
   }
   ~Tensor() {
-    if (data_ != nullptr && owner_ == nullptr) detail::memory_pool().deallocate(data_, bytes());
+    if (data_ != nullptr && owner_ == nullptr) detail::deallocate_block(data_, bytes());
   }
 
   [[nodiscard]] const Shape& shape() const { return shape_; }

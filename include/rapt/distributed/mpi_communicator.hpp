@@ -160,17 +160,21 @@ class MpiCommunicator final : public Communicator {
     }
   }
 
-  /// Returns when all processes have called it: the last operation before MPI_Finalize, which has no time-out.
+  /// Returns when all processes have called it: the last operation before MPI_Finalize, which has no time-out. Nor has
+  /// this one, for a process may have work left to which the others contribute nothing; an announced failure ends it.
   void wait_for_all_to_finish() {
     operate([&] {
       parts_.clear();
       MPI_Request request = MPI_REQUEST_NULL;
       check(MPI_Ibarrier(communicator_, &request), "MPI_Ibarrier");
-      wait(0, [&] {
-        int is_done = 0;
-        check(MPI_Test(&request, &is_done, MPI_STATUS_IGNORE), "MPI_Ibarrier");
-        return Progress{.is_done = is_done != 0, .has_moved = false};
-      });
+      wait(
+          0,
+          [&] {
+            int is_done = 0;
+            check(MPI_Test(&request, &is_done, MPI_STATUS_IGNORE), "MPI_Ibarrier");
+            return Progress{.is_done = is_done != 0, .has_moved = false};
+          },
+          /*has_time_out=*/false);
     });
   }
 
@@ -279,7 +283,7 @@ class MpiCommunicator final : public Communicator {
   /// Polls until all is done; throws CommunicationError when nothing has moved for the time-out, or when another
   /// process has announced a failure.
   template <class Poll>
-  void wait(Index bytes, const Poll& poll) {
+  void wait(Index bytes, const Poll& poll, bool has_time_out = true) {
     detail::Backoff backoff(bytes);
     Clock::time_point last_progress = Clock::now(), calm_until = last_progress;
     for (;;) {
@@ -291,7 +295,7 @@ class MpiCommunicator final : public Communicator {
         last_progress = now;
         backoff.reset();
       }
-      if (now - last_progress >= seconds(options_.timeout_seconds)) {
+      if (has_time_out && now - last_progress >= seconds(options_.timeout_seconds)) {
         fail<CommunicationError>("mpi", "no answer within ", options_.timeout_seconds, " s from ", silent_ranks());
       }
       if (!is_interrupted()) calm_until = now;

@@ -61,7 +61,7 @@ class MpiSession {
     } else if (size > 1) {
       // All processes come here at about the same time. The first one that ends makes the launcher kill the others,
       // which may have to print their message yet.
-      std::this_thread::sleep_for(std::chrono::milliseconds(500));
+      std::this_thread::sleep_for(std::chrono::seconds(1));
     }
   }
 

@@ -16,12 +16,14 @@
 #include <vector>
 
 #include "rapt/core/index.hpp"
+#include "rapt/core/token_batch.hpp"
 #include "rapt/data/labelled_texts.hpp"
 #include "rapt/finetune/encoder_start.hpp"
 #include "rapt/finetune/finetune_options.hpp"
 #include "rapt/finetune/tune.hpp"
 #include "rapt/pipelines/labelled_lines.hpp"
 #include "rapt/text/class_scores.hpp"
+#include "rapt/text/encoding.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -83,6 +85,46 @@ void for_scored_texts(const Bert<float>& model, const WeightAdapter<float>* adap
           .entry = {{"accuracy", found.accuracy()}, {"macro_f1", found.macro_f1()}}};
 }
 
+/// The number of special tokens around the texts.
+[[nodiscard]] inline Index special_tokens_of(const Encoding& tokens) {
+  return std::count(tokens.texts.begin(), tokens.texts.end(), -1);
+}
+
+/// The texts of lines, or their pairs of texts, as tokens. Throws ValueError that names the line for a text that has no
+/// token beside special ones, and ValueError if there is no room for both texts of a pair.
+[[nodiscard]] inline LabelledText encode_lines(const FinetuneEncoding& encoding, const std::vector<LabelledLine>& lines,
+                                               bool are_pairs) {
+  std::vector<std::string> first, second;
+  for (const LabelledLine& line : lines) first.push_back(line.text), second.push_back(line.second);
+  LabelledText texts;
+  if (!are_pairs) {
+    texts.input = encoding.tokenizer.encode_batch(first, encoding.options);
+    const Index special = special_tokens_of(encoding.tokenizer.encode_with_spans(""));
+    for (Index i = 0; i < texts.input.sequences(); ++i) {
+      require(texts.input.row_splits.length(i) > special, kFinetune, place_of(lines, to_size(i)),
+              ": the text has no tokens");
+    }
+    return texts;
+  }
+  const Index longest = encoding.options.truncation->max_tokens;
+  const Index special = special_tokens_of(encoding.tokenizer.encode_pair("", ""));
+  require(longest >= special + 2, kFinetune, "pairs of texts have ", special, " special tokens: ", longest,
+          " tokens have no room for both texts");
+  PairBatch pairs = encoding.tokenizer.encode_pairs(first, second, encoding.options);
+  texts.input = std::move(pairs.tokens);
+  if (encoding.has_types) texts.token_types.assign(pairs.types.begin(), pairs.types.end());
+  // The length of a pair does not tell the tokens of its texts apart.
+  for (const std::vector<std::string>* const some : {&first, &second}) {
+    const TokenBatch own = encoding.tokenizer.encode_batch(*some, {.add_special = false, .truncation = Truncation{}});
+    for (Index i = 0; i < own.sequences(); ++i) {
+      const bool is_text = some == &first || !at(second, i).empty();
+      require(!is_text || own.row_splits.length(i) > 0, kFinetune, place_of(lines, to_size(i)),
+              some == &first ? ": the text has no tokens" : ": the second text has no tokens");
+    }
+  }
+  return texts;
+}
+
 /// What the tuning of an encoder on labelled texts is given.
 struct LabelTuning {
   std::string adapter_task;  ///< see TuningTask
@@ -137,20 +179,7 @@ inline JobSummary finetune_classifier(const FinetuneOptions& options, bool is_re
       std::any_of(lines.begin(), lines.end(), is_pair) || std::any_of(held_out.begin(), held_out.end(), is_pair);
   const detail::FinetuneEncoding encoding = detail::encoding_of(options, model.config());
   const auto encode = [&](const std::vector<LabelledLine>& from) {
-    std::vector<std::string> first, second;
-    for (const LabelledLine& line : from) first.push_back(line.text), second.push_back(line.second);
-    LabelledText texts;
-    if (are_pairs) {
-      PairBatch pairs = encoding.tokenizer.encode_pairs(first, second, encoding.options);
-      texts.input = std::move(pairs.tokens);
-      if (encoding.has_types) texts.token_types.assign(pairs.types.begin(), pairs.types.end());
-    } else {
-      texts.input = encoding.tokenizer.encode_batch(first, encoding.options);
-    }
-    for (Index i = 0; i < texts.input.sequences(); ++i) {
-      require(texts.input.row_splits.length(i) > 0, kFinetune, detail::place_of(from, to_size(i)),
-              ": the text has no tokens");
-    }
+    LabelledText texts = detail::encode_lines(encoding, from, are_pairs);
     if (is_regression) {
       texts.values = label_values(from);
     } else {

@@ -43,7 +43,8 @@ struct FinetuneOptions {
   std::string measure = {};
   std::uint64_t seed = 1;  ///< of new heads, the order of examples, and dropout
   /// The run's folder, its checkpoints and messages. `corpus` and `choose_best` are set by fine-tuning, and so is
-  /// `deciding` where it is empty: to the options above.
+  /// `deciding` where it is empty: to the options above. What the model's folder says about searches is added to it,
+  /// if the measure is one of texts that are searched for.
   JobOptions job = {};
   /// How the processes of `job.communicator` share a step, see TrainerOptions. A step has `micro_batches` times `batch`
   /// examples.

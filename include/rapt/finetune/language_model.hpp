@@ -88,14 +88,15 @@ struct AnsweredPrompt {
 }
 
 /// The prompt as TextGenerator reads it, the answer, and the model's end token if it has one. Too long an answer loses
-/// its end; then the prompt loses its beginning, but for one token.
+/// its end; then the prompt loses its beginning, but for one token. Throws ValueError that names the line for a prompt
+/// or an answer without tokens beside special ones.
 [[nodiscard]] inline AnsweredPrompt answered_prompt(const AnyTokenizer& tokenizer, const SequenceMarks& marks,
                                                     const LabelledLine& line, Index longest) {
   const std::vector<TokenId> prompt = tokenizer.encode(line.text);
   std::vector<TokenId> answer = answer_tokens(tokenizer, line.text, line.label);
+  require(!prompt.empty() && prompt != tokenizer.encode(""), kFinetune, line.place, ": the prompt has no tokens");
+  require(!answer.empty(), kFinetune, line.place, ": the answer has no tokens");
   if (!marks.ends.empty()) answer.push_back(marks.ends.front());
-  require(!prompt.empty() && !answer.empty(), kFinetune, line.place, ": the ", prompt.empty() ? "prompt" : "answer",
-          " has no tokens");
   answer.resize(std::min(answer.size(), to_size(longest - 1)));
   const std::size_t kept = std::min(prompt.size(), to_size(longest) - answer.size());
   AnsweredPrompt found{.tokens = {prompt.end() - static_cast<std::ptrdiff_t>(kept), prompt.end()},
@@ -188,13 +189,14 @@ JobSummary finetune_answers(const FinetuneOptions& options) {
     return answer_batch(held_out, numbers);
   });
   for (const std::string& right : validation.right) fingerprint.add(right + "\n");
-  const GenerationDefaults search =
-      measured_search(options.model, validation.measure, validation.longest, position_limit(model));
+  const GenerationDefaults search = measured_search(options.model, validation.measure, validation.longest,
+                                                    position_limit(model), known_vocabulary(model));
   return tune(model, batches, options,
               TuningTask<LanguageBatch>{
                   .adapter_task = "CAUSAL_LM",
                   .examples = std::to_string(training.size()) + " + " + std::to_string(held_out.size()) + " prompts",
                   .corpus = corpus_text(std::ssize(training), "prompts", fingerprint),
+                  .deciding = validation.deciding(model, tokenizer, search),
                   .measure = [&](const TunedModel<LanguageBatch>& tuned, const WeightAdapter<float>* adapter) {
                     return validation(tuned, model, tokenizer, search, adapter);
                   }});

@@ -17,7 +17,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -87,8 +86,16 @@ struct AnsweredQuestion {
 
 namespace detail {
 
+/// Throws ValueError that names the line unless the question and the context have a token each beside special ones.
+inline void require_own_tokens(const AnsweredQuestion& question, const Encoding& tokens) {
+  for (const auto& [text, name] : {std::pair{0, "question"}, std::pair{1, "context"}}) {
+    require(std::count(tokens.texts.begin(), tokens.texts.end(), text) > 0, kFinetune, question.place, ": the ", name,
+            " has no token");
+  }
+}
+
 /// Questions with a window of their contexts each; those of a question follow one another. Throws ValueError that names
-/// the line for a context without tokens, and for a question that leaves no room for one.
+/// the line for a question or context without tokens, and for a question that leaves no room for a context.
 [[nodiscard]] inline QuestionBatch encode_questions(const FinetuneEncoding& encoding,
                                                     const std::vector<AnsweredQuestion>& questions) {
   QuestionBatch windows;
@@ -96,8 +103,7 @@ namespace detail {
   for (const AnsweredQuestion& question : questions) {
     const Encoding whole =
         encoding.tokenizer.encode_pair(question.asked.question, question.asked.context, {.truncation = Truncation{}});
-    require(std::count(whole.texts.begin(), whole.texts.end(), 1) > 0, kFinetune, question.place,
-            ": the context has no token");
+    require_own_tokens(question, whole);
     const WindowSize size{.longest = longest, .overlap = longest / 4, .from_end = encoding.options.truncation->left};
     for (const Window& window : windows_of(whole, /*text=*/1, size, question.place)) {
       const Encoding& tokens = window.tokens;
@@ -185,16 +191,26 @@ class TunedEncoder final : public EncoderModel {
   return start;
 }
 
-/// SQuAD's exact match and F1 of the best answers, in percent.
-[[nodiscard]] inline Measurement measure_answers(const QuestionAnswerer& answerer,
+/// The questions of lines as an answerer reads them. Throws ValueError as `encode_questions`.
+[[nodiscard]] inline EncodedQuestions encode_for(const QuestionAnswerer& answerer,
+                                                 const std::vector<AnsweredQuestion>& lines,
+                                                 const QuestionOptions& options) {
+  std::vector<Question> questions;
+  std::vector<std::string> places;
+  for (const AnsweredQuestion& line : lines) questions.push_back(line.asked), places.push_back(line.place);
+  EncodedQuestions encoded = answerer.encode(std::move(questions), options, places);
+  for (const Window& window : encoded.windows) require_own_tokens(lines[window.source], window.tokens);
+  return encoded;
+}
+
+/// SQuAD's exact match and F1 of the best answers, in percent. `asked` are the questions, encoded.
+[[nodiscard]] inline Measurement measure_answers(const QuestionAnswerer& answerer, const EncodedQuestions& asked,
                                                  const std::vector<AnsweredQuestion>& questions,
-                                                 const QuestionOptions& options, const std::string& measure) {
-  std::vector<Question> asked;
-  for (const AnsweredQuestion& question : questions) asked.push_back(question.asked);
-  const auto answers = answerer(asked, options);
+                                                 const std::string& measure) {
+  const auto answers = answerer.answer(asked);
   AnswerScores sum;
   for (std::size_t i = 0; i < questions.size(); ++i) {
-    const std::string& context = asked[i].context;
+    const std::string& context = questions[i].asked.context;
     const Answer right{.span = questions[i].answer};
     const AnswerScores one = answer_scores(
         answers[i].empty() ? std::string_view() : answers[i].front().text_in(context), right.text_in(context));
@@ -223,11 +239,14 @@ inline JobSummary finetune_question_answerer(const FinetuneOptions& options) {
   Bert<float>& model = start.model;
   const detail::FinetuneEncoding encoding = detail::encoding_of(options, model.config());
   const QuestionBatch all = detail::encode_questions(encoding, lines);
-  std::ignore = detail::encode_questions(encoding, held_out);  // what cannot be asked is refused before the training
+  const auto tuned = std::make_shared<detail::TunedEncoder>(model);
+  const QuestionAnswerer answerer(options.model, tuned);
+  const Index longest = encoding.options.truncation->max_tokens;
+  const EncodedQuestions asked =
+      detail::encode_for(answerer, held_out, {.max_seq_len = longest, .doc_stride = longest / 4});
   const QuestionBatch training = detail::select_windows(all, detail::windows_with_answers(all));
   require(training.input.sequences() > 0, detail::kFinetune, options.train.string(), ": none of ",
-          all.input.sequences(), " windows of ", encoding.options.truncation->max_tokens,
-          " tokens holds the whole answer of its question");
+          all.input.sequences(), " windows of ", longest, " tokens holds the whole answer of its question");
   Fingerprint fingerprint;
   fingerprint.add(training.input.row_splits.offsets());
   fingerprint.add(std::span<const TokenId>(training.input.tokens));
@@ -239,16 +258,14 @@ inline JobSummary finetune_question_answerer(const FinetuneOptions& options) {
     fingerprint.add(question.asked.question + "\n" + question.asked.context + "\n");
     fingerprint.add(std::span<const std::size_t>(bounds));
   }
+  fingerprint.add(asked.batch.tokens.row_splits.offsets());
+  fingerprint.add(std::span<const TokenId>(asked.batch.tokens.tokens));
   ShuffledBatches<QuestionBatch> batches(
       [&](std::span<const Index> numbers) { return detail::select_windows(training, numbers); },
       {.examples = training.input.sequences(),
        .batch = options.batch,
        .seed = options.seed,
        .where = detail::kFinetune});
-  const Index longest = encoding.options.truncation->max_tokens;
-  const QuestionOptions asked{.max_seq_len = longest, .doc_stride = longest / 4};
-  const auto tuned = std::make_shared<detail::TunedEncoder>(model);
-  const QuestionAnswerer answerer(options.model, tuned);
   return detail::tune(
       model, batches, options,
       detail::TuningTask<QuestionBatch>{
@@ -259,7 +276,7 @@ inline JobSummary finetune_question_answerer(const FinetuneOptions& options) {
           .corpus = detail::corpus_text(std::ssize(lines), "questions", fingerprint),
           .measure = [&](const TunedModel<QuestionBatch>&, const WeightAdapter<float>* adapter) {
             tuned->use(adapter);
-            return detail::measure_answers(answerer, held_out, asked, measure);
+            return detail::measure_answers(answerer, asked, held_out, measure);
           }});
 }
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
 #include <string>
@@ -13,12 +14,14 @@
 #include <vector>
 
 #include "rapt/autograd/weight_adapter.hpp"
+#include "rapt/core/sequence_marks.hpp"
 #include "rapt/finetune/tuned_model.hpp"
 #include "rapt/generation/batches.hpp"
 #include "rapt/generation/generation_defaults.hpp"
 #include "rapt/generation/generation_options.hpp"
 #include "rapt/generation/search_request.hpp"
 #include "rapt/pipelines/tokenizer.hpp"
+#include "rapt/pretrained/config_keys.hpp"
 #include "rapt/pretrained/generation_defaults.hpp"
 #include "rapt/text/bleu.hpp"
 #include "rapt/text/chrf.hpp"
@@ -67,16 +70,61 @@ inline void add_text_scores(Measurement& found, const std::string& measure, cons
 /// The search by which a model is measured: the folder's, but without chance, with at most so many new tokens, and with
 /// contexts that are no longer than `longest_context`, if the model has such a limit. Throws IoError that names the
 /// file for settings that cannot be read, and, if `measure` is one of generated texts, ValueError for settings that no
-/// search can do.
+/// search can do, such as tokens outside the model's vocabulary.
 [[nodiscard]] inline GenerationDefaults measured_search(const std::filesystem::path& folder, std::string_view measure,
-                                                        Index most_tokens, std::optional<Index> longest_context) {
+                                                        Index most_tokens, std::optional<Index> longest_context,
+                                                        std::optional<Index> vocabulary) {
   GenerationDefaults search = GenerationSettings(folder).defaults(
       {{"do_sample", false}, {"num_return_sequences", 1}, {"max_new_tokens", most_tokens}});
   for (GenerationOptions* options : {&search.beam.generation, &search.sampling.generation}) {
     if (longest_context) options->max_total_length = *longest_context;
-    if (measure != "loss") options->validate(folder.string());
+    if (measure == "loss") continue;
+    options->validate(folder.string());
+    if (vocabulary) options->require_vocabulary(*vocabulary, folder.string());
   }
   return search;
+}
+
+/// What decides the texts that such a search finds beside the numbers of the model and the sources, for
+/// JobOptions::deciding: values by generation_config.json's keys, where it has one. `marks` are those of the search.
+[[nodiscard]] inline nlohmann::ordered_json search_identity(const GenerationDefaults& search,
+                                                            const SequenceMarks& marks) {
+  const BeamSearchOptions& beam = search.beam;
+  // All members have names here, so that a new one is not forgotten.
+  const auto& [extra_length, max_length, min_length, repetition_penalty, encoder_repetition_penalty, max_total_length,
+               min_total_length, no_repeat_ngram_size, encoder_no_repeat_ngram_size, bad_words, forced_begin,
+               begin_suppressed, forced_ends, forced_tokens_are_free, exponential_decay] = beam.generation;
+  nlohmann::ordered_json beams = nullptr;  // greedy search
+  if (beam.beam_size > 1) {
+    beams = {{"num_beams", beam.beam_size}, {"length_penalty", as_written(beam.length_penalty)}};
+    beams["early_stopping"] = beam.stop == StopCriterion::nothing_better
+                                  ? nlohmann::ordered_json("never")
+                                  : nlohmann::ordered_json(beam.stop == StopCriterion::enough_ended);
+  }
+  const auto token_or_null = [](const std::optional<TokenId>& token) {
+    return token ? nlohmann::ordered_json(*token) : nlohmann::ordered_json(nullptr);
+  };
+  return {{"beam search", beams},
+          {"max_new_tokens", max_length},
+          {"max_length", max_total_length},
+          {"extra_length", extra_length},
+          {"min_new_tokens", min_length},
+          {"min_length", min_total_length},
+          {"repetition_penalty", as_written(repetition_penalty)},
+          {"encoder_repetition_penalty", as_written(encoder_repetition_penalty)},
+          {"no_repeat_ngram_size", no_repeat_ngram_size},
+          {"encoder_no_repeat_ngram_size", encoder_no_repeat_ngram_size},
+          {"bad_words_ids", bad_words},
+          {"begin_suppress_tokens", begin_suppressed},
+          {"forced_bos_token_id", token_or_null(marks.forced_begin ? marks.forced_begin : forced_begin)},
+          {"forced_eos_token_id", forced_ends},
+          {"forced tokens are certain", forced_tokens_are_free},
+          {"exponential_decay_length_penalty",
+           {static_cast<double>(exponential_decay.start), as_written(exponential_decay.factor)}},
+          {"decoder_start_token_id", token_or_null(marks.begin)},
+          {"eos_token_id", marks.ends},
+          {"suppress_tokens", marks.suppressed},
+          {"most tokens of a sequence", marks.max_length}};
 }
 
 /// The best text that the model, with the adapter if there is one, generates for each source.
@@ -112,6 +160,14 @@ struct TextValidation {
     if (measure == "loss") return found;
     add_text_scores(found, measure, generated_texts(model, tokenizer, sources, search, adapter), right);
     return found;
+  }
+
+  /// What of the model's folder decides the measurement, see TuningTask; the loss is the same with any search.
+  template <DecodingModel M>
+  [[nodiscard]] nlohmann::ordered_json deciding(const M& model, const AnyTokenizer& tokenizer,
+                                                const GenerationDefaults& search) const {
+    if (measure == "loss") return nlohmann::ordered_json::object();
+    return search_identity(search, tokenizer.marks(model.sequence_marks()));
   }
 };
 

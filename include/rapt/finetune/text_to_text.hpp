@@ -62,25 +62,35 @@ namespace detail {
   return pair;
 }
 
+/// Throws ValueError that names the line unless a text and its target have tokens of their own: others than `nothing`,
+/// which is what is made of an empty text and an empty target.
+inline void require_own_tokens(const TokenPair& pair, const TokenPair& nothing, const std::string& place) {
+  require(pair.source != nothing.source, kFinetune, place, ": the text has no tokens");
+  require(pair.target != nothing.target, kFinetune, place, ": the target has no tokens");
+}
+
 template <class M>
 JobSummary finetune_text_to_text(const FinetuneOptions& options, const TextToTextTuning& tuning) {
   TextValidation<TranslationBatch> validation{.measure = chosen_measure(options, text_measures())};
   auto model = from_pretrained<M>(options.model);
   AnyTokenizer tokenizer = tokenizer_for(model, options);
-  const std::string& p = options.option_prefix;
-  require(tokenizer.language_scheme() || tuning.languages.empty(), kFinetune, p, "from ",
-          quote_name(tuning.languages.source), " and ", p, "to ", quote_name(tuning.languages.target),
-          " have no effect: ", options.model.string(), " is no model of many languages");
+  for (const auto& [name, language] :
+       {std::pair{"from", &tuning.languages.source}, std::pair{"to", &tuning.languages.target}}) {
+    require(tokenizer.language_scheme() || language->empty(), kFinetune, options.option_prefix, name, " ",
+            quote_name(*language), " has no effect: ", options.model.string(), " is no model of many languages");
+  }
   tokenizer.use_languages(tuning.languages);
   const SequenceMarks marks = tokenizer.marks(model.sequence_marks());
   require<IoError>(marks.has_begin() && !marks.ends.empty(), kFinetune, options.model.string(),
                    ": the model must have a begin and an end token");
   const Index longest = longest_example(model, options) - 1;  // the decoder reads the begin token, too
+  const TokenPair nothing = token_pair(tokenizer, marks, tuning.prefix, {}, longest);
   Fingerprint fingerprint;
   const auto read = [&](const std::filesystem::path& file, bool is_validation) {
     std::vector<TokenPair> pairs;
     for (const LabelledLine& line : read_labelled_lines(file, {.label = "target"})) {
       const TokenPair& pair = pairs.emplace_back(token_pair(tokenizer, marks, tuning.prefix, line, longest));
+      require_own_tokens(pair, nothing, line.place);
       for (const auto* tokens : {&pair.source, &pair.target}) {
         const auto size = static_cast<Index>(tokens->size());
         fingerprint.add(std::span<const Index>(&size, 1));
@@ -106,12 +116,13 @@ JobSummary finetune_text_to_text(const FinetuneOptions& options, const TextToTex
   fingerprint.add(std::span<const TokenId>(around));
   // No target with its end has more tokens than the decoder has positions.
   const GenerationDefaults search =
-      measured_search(options.model, validation.measure, validation.longest, std::nullopt);
+      measured_search(options.model, validation.measure, validation.longest, std::nullopt, known_vocabulary(model));
   return tune(model, batches, options,
               TuningTask<TranslationBatch>{
                   .adapter_task = "SEQ_2_SEQ_LM",
                   .examples = std::to_string(training.size()) + " + " + std::to_string(held_out.size()) + " pairs",
                   .corpus = corpus_text(std::ssize(training), "pairs", fingerprint),
+                  .deciding = validation.deciding(model, tokenizer, search),
                   .measure = [&](const TunedModel<TranslationBatch>& tuned, const WeightAdapter<float>* adapter) {
                     return validation(tuned, model, tokenizer, search, adapter);
                   }});
@@ -121,7 +132,8 @@ JobSummary finetune_text_to_text(const FinetuneOptions& options, const TextToTex
 
 /// Fine-tunes an encoder-decoder on tables (.tsv) with the columns "text" and "target", or JSON objects with these keys
 /// (see read_labelled_lines). Measured by "loss" or by the generated texts (see `text_measures`). Throws as
-/// `finetune_language_model`, and ValueError for languages that the model does not have.
+/// `finetune_language_model`, ValueError for languages that the model does not have, and ValueError that names the line
+/// for a text or target without tokens.
 inline JobSummary finetune_text_to_text(const FinetuneOptions& options, const TextToTextTuning& tuning = {}) {
   detail::require_finetune_options(options);
   JobSummary summary;

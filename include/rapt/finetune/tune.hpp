@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <functional>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 #include <string_view>
@@ -36,6 +37,8 @@ struct TuningTask {
   std::vector<std::string> head = {};  ///< patterns of parameters that are trained whatever is frozen or adapted
   std::string examples = {};           ///< "24 + 9 texts, 3 labels", to be shown
   std::string corpus = {};             ///< tells the examples apart, see JobOptions
+  /// What of the model's folder decides the measurements beside the model itself: values by their keys.
+  nlohmann::ordered_json deciding = nlohmann::ordered_json::object();
   /// How well the model does on the validation examples; `adapter`, which may be nullptr, is to be used.
   std::function<Measurement(const TunedModel<Batch>& model, const WeightAdapter<float>* adapter)> measure = {};
 };
@@ -109,6 +112,7 @@ JobSummary train_tuned(TunedModel<BatchOf<S>>& model, S& batches, const Finetune
       job_options.deciding["rounds_gradients"] = options.gradient_exchange == GradientExchange::bfloat16;
     }
   }
+  for (const auto& [key, value] : task.deciding.items()) job_options.deciding[key + " of the model's folder"] = value;
   job_options.choose_best = true;
   TrainingJob job(job_options);
   job.message(task.examples + ", " + std::to_string(trained) + " of " + std::to_string(of_parameters) +

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <concepts>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -47,12 +48,25 @@ struct Hypothesis {
 
 namespace detail {
 
+/// How many tokens a model has logits of, if it tells before its first step.
+template <class M>
+[[nodiscard]] std::optional<Index> known_vocabulary(const M& model) {
+  if constexpr (requires { Index{model.target_vocabulary()}; }) {
+    return Index{model.target_vocabulary()};
+  } else if constexpr (requires { Index{model.config().vocabulary}; }) {
+    return Index{model.config().vocabulary};
+  } else {
+    return std::nullopt;
+  }
+}
+
 /// The rules of one search over a batch; options, request and source must outlive them. In beam search they change
-/// log-probabilities.
+/// log-probabilities. Throws ValueError for options with tokens that the model is known not to have.
 template <class M>
 [[nodiscard]] GenerationRules rules_of(const M& model, const TokenBatch& source, const GenerationOptions& options,
                                        const SearchRequest& request, std::string_view where,
                                        bool is_beam_search = false) {
+  if (const auto vocabulary = known_vocabulary(model)) options.require_vocabulary(*vocabulary, where);
   return GenerationRules({.options = options,
                           .request = request,
                           .marks = request.marks ? *request.marks : model.sequence_marks(),

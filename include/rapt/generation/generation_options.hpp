@@ -46,7 +46,7 @@ struct GenerationOptions {
   Index no_repeat_ngram_size = 0;
   /// No n tokens of the source come in a context; 0: they may.
   Index encoder_no_repeat_ngram_size = 0;
-  /// Sequences of tokens that no context gets; those of one token are never generated.
+  /// Sequences of the model's tokens that no context gets; those of one token are never generated.
   std::vector<std::vector<TokenId>> bad_words = {};
   /// The first token of hypotheses without a prefix, where the model's marks name none.
   std::optional<TokenId> forced_begin = {};
@@ -76,6 +76,18 @@ struct GenerationOptions {
     require(max_total_length >= 1, where, "max_total_length must be at least 1: ", max_total_length);
     require(min_length <= max_length, where, "min_length ", min_length, " is more than max_length ", max_length);
     for (const auto& word : bad_words) require(!word.empty(), where, "a sequence of bad_words has no tokens");
+  }
+
+  /// Throws ValueError that starts with `[where]` for tokens that a model with so many does not have.
+  void require_vocabulary(Index vocabulary, std::string_view where) const {
+    const auto require_token = [&](TokenId token, std::string_view name) {
+      require(token >= 0 && token < vocabulary, where, name, " ", token, " is outside the vocabulary of ", vocabulary);
+    };
+    for (const auto& word : bad_words) {
+      for (const TokenId token : word) require_token(token, "the token of bad_words");
+    }
+    for (const TokenId token : begin_suppressed) require_token(token, "the token of begin_suppressed");
+    for (const TokenId token : forced_ends) require_token(token, "the forced end token");
   }
 };
 

@@ -132,9 +132,7 @@ class GenerationRules {
                 token, ", which is outside the vocabulary of ", vocabulary);
       }
     }
-    for (const TokenId token : options_.forced_ends) {
-      require(token < vocabulary, where_, "the forced end token ", token, " is outside the vocabulary of ", vocabulary);
-    }
+    options_.require_vocabulary(vocabulary, where_);
   }
 
   /// Gives -infinity to the logits of tokens that may not follow a hypothesis, and changes those that the options say.

@@ -55,6 +55,13 @@ struct Answer {
   }
 };
 
+/// Questions as a QuestionAnswerer reads them: windows of tokens, of which those of a question follow one another.
+struct EncodedQuestions {
+  std::vector<Question> questions;
+  std::vector<detail::Window> windows = {};  ///< `source` is the number of a window's question
+  PairBatch batch = {};                      ///< the tokens of the windows, a sequence each
+};
+
 /// Answers questions. A const one may be used from many threads.
 class QuestionAnswerer {
  public:
@@ -69,26 +76,71 @@ class QuestionAnswerer {
   /// that names the question for texts that are not UTF-8 and for a question that leaves no room for a context.
   [[nodiscard]] std::vector<std::vector<Answer>> operator()(std::span<const Question> questions,
                                                             const QuestionOptions& options = {}) const {
+    require_counts(options);
+    std::vector<detail::Window> windows;
+    PairBatch batch;
+    encode_into(windows, batch, questions, options, {});
+    return find_answers(questions, windows, batch, options);
+  }
+
+  /// What of the answering does not depend on the model's numbers, for questions that are asked again as these change.
+  /// Of the options it reads `max_seq_len` and `doc_stride`. If not empty, `places[q]` is what messages call question
+  /// q. Throws as the answering.
+  [[nodiscard]] EncodedQuestions encode(std::vector<Question> questions, const QuestionOptions& options = {},
+                                        std::span<const std::string> places = {}) const {
+    require(places.empty() || places.size() == questions.size(), kWhere, places.size(), " places for ",
+            questions.size(), " questions");
+    EncodedQuestions encoded{.questions = std::move(questions)};
+    encode_into(encoded.windows, encoded.batch, encoded.questions, options, places);
+    return encoded;
+  }
+  /// The same answers as of the questions themselves, but for the options that `encode` was given.
+  [[nodiscard]] std::vector<std::vector<Answer>> answer(const EncodedQuestions& encoded,
+                                                        const QuestionOptions& options = {}) const {
+    require_counts(options);
+    return find_answers(encoded.questions, encoded.windows, encoded.batch, options);
+  }
+
+ private:
+  static constexpr std::string_view kWhere = "question_answerer";
+  static constexpr Index kUsualLength = 384, kUsualStride = 128;  // as in transformers
+
+  static void require_counts(const QuestionOptions& options) {
     require(options.top_k > 0 && options.max_answer_len > 0, kWhere,
             "top_k and max_answer_len must be positive: ", options.top_k, " and ", options.max_answer_len);
+  }
+
+  void encode_into(std::vector<detail::Window>& windows, PairBatch& batch, std::span<const Question> questions,
+                   const QuestionOptions& options, std::span<const std::string> places) const {
     const Index longest = std::min(options.max_seq_len.value_or(kUsualLength), encoder_.longest());
     require(longest > 0, kWhere, "max_seq_len must be positive: ", longest);
     const detail::WindowSize size{.longest = longest,
                                   .overlap = options.doc_stride.value_or(std::min<Index>(longest / 2, kUsualStride)),
                                   .from_end = encoder_.cuts_left()};
-    std::vector<detail::Window> windows;
-    PairBatch batch;
     for (std::size_t q = 0; q < questions.size(); ++q) {
       const Encoding whole = encoder_.encode_whole(questions[q].question, questions[q].context, q);
-      require(std::count(whole.texts.begin(), whole.texts.end(), 1) > 0, kWhere, "question ", q,
-              ": the context has no token");
-      for (detail::Window& window : detail::windows_of(whole, /*text=*/1, size, kWhere)) {
+      if (std::count(whole.texts.begin(), whole.texts.end(), 1) == 0) {
+        fail(kWhere, places.empty() ? "question " + std::to_string(q) : places[q], ": the context has no token");
+      }
+      const std::string_view where = places.empty() ? kWhere : std::string_view(places[q]);
+      for (detail::Window& window : detail::windows_of(whole, /*text=*/1, size, where)) {
         window.source = q;
         batch.tokens.push_back(window.tokens.ids);
         batch.types.insert(batch.types.end(), window.tokens.types.begin(), window.tokens.types.end());
         windows.push_back(std::move(window));
       }
     }
+  }
+
+  struct WindowAnswers {
+    std::vector<Answer> answers;  // the best first
+    double impossible = 1;        // the score of there being none: both ends at the first token
+  };
+
+  [[nodiscard]] std::vector<std::vector<Answer>> find_answers(std::span<const Question> questions,
+                                                              std::span<const detail::Window> windows,
+                                                              const PairBatch& batch,
+                                                              const QuestionOptions& options) const {
     std::vector<WindowAnswers> of_windows(windows.size());
     encoder_.score(batch, [&](Index i, TensorView<const float> logits) {
       at(of_windows, i) = answers_of(at(windows, i).tokens, logits, options);
@@ -107,15 +159,6 @@ class QuestionAnswerer {
     }
     return found;
   }
-
- private:
-  static constexpr std::string_view kWhere = "question_answerer";
-  static constexpr Index kUsualLength = 384, kUsualStride = 128;  // as in transformers
-
-  struct WindowAnswers {
-    std::vector<Answer> answers;  // the best first
-    double impossible = 1;        // the score of there being none: both ends at the first token
-  };
 
   /// The probability of each token to be the first (column 0) or the last (1) of the answer: softmax among the tokens
   /// of the context and the class token, on which models put the probability of there being none.

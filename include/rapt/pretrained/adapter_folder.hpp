@@ -14,14 +14,12 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <filesystem>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <set>
-#include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -30,131 +28,16 @@
 #include "rapt/io/safetensors.hpp"
 #include "rapt/io/tensor_file.hpp"
 #include "rapt/io/torch_file.hpp"
+#include "rapt/nn/freeze.hpp"
 #include "rapt/nn/lora.hpp"
-#include "rapt/pretrained/config_keys.hpp"
+#include "rapt/pretrained/adapter_config.hpp"
+#include "rapt/pretrained/adapter_names.hpp"
 #include "rapt/pretrained/folder_contents.hpp"
 #include "rapt/pretrained/pretrained.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
 namespace detail {
-
-/// What stands before every name in PEFT's files.
-inline constexpr std::string_view kPeftPrefix = "base_model.model.";
-
-/// The name of a stored tensor as PEFT knows it: a model without a head has names without the prefix.
-template <class Config>
-[[nodiscard]] std::string peft_name(const Config& config, std::string stored) {
-  const std::string_view left_out = prefix_to_leave_out(config);
-  if (!left_out.empty() && stored.starts_with(left_out)) stored.erase(0, left_out.size());
-  return stored;
-}
-
-/// Every linear map of a model that is a module in Python, by the module's name, and whether it is kept as [in, out].
-struct PeftModule {
-  LoraTarget target;
-  bool transposed = false;
-};
-template <ConfiguredModel M>
-[[nodiscard]] std::vector<PeftModule> peft_modules(const M& model) {
-  const StoredNames table = PretrainedFormat<typename M::Config>::stored_names(model.config());
-  std::vector<PeftModule> modules;
-  for_each_linear_weight(model, [&](const std::string& parameter, const auto& weight) {
-    for (StoredPart& part : stored_parts(table, parameter, weight.rows())) {
-      std::string name = peft_name(model.config(), std::move(part.name));
-      if (name.ends_with(".weight")) name.erase(name.size() - 7);
-      modules.push_back({{std::move(name), parameter, part.first_row, part.rows}, part.transposed});
-    }
-  });
-  return modules;
-}
-
-/// True if PEFT takes `name` for a module of the list entry `wanted`: the name itself, or its last parts.
-[[nodiscard]] inline bool is_peft_match(std::string_view name, std::string_view wanted) {
-  return name == wanted ||
-         (name.size() > wanted.size() && name.ends_with(wanted) && name[name.size() - wanted.size() - 1] == '.');
-}
-
-/// The shortest list of "target_modules" of which each entry stands for modules of `targets` alone.
-[[nodiscard]] inline std::set<std::string> peft_target_modules(const std::vector<PeftModule>& all,
-                                                               const std::vector<LoraTarget>& targets) {
-  std::set<std::string, std::less<>> wanted;
-  for (const LoraTarget& target : targets) wanted.insert(target.name);
-  std::set<std::string> entries;
-  for (const std::string& name : wanted) {
-    std::string entry = name;
-    for (std::size_t dot = name.rfind('.'); dot != std::string::npos && dot > 0; dot = name.rfind('.', dot - 1)) {
-      const std::string last = name.substr(dot + 1);
-      const bool fits = std::all_of(all.begin(), all.end(), [&](const PeftModule& module) {
-        return !is_peft_match(module.target.name, last) || wanted.contains(module.target.name);
-      });
-      if (!fits) continue;
-      entry = last;
-      break;
-    }
-    entries.insert(std::move(entry));
-  }
-  return entries;
-}
-
-/// The entry of "modules_to_save" for a stored tensor: its module, but of "classifier" and "score" the whole head. PEFT
-/// adds these two to the list of every classifier and cannot load one that has their parts, such as RoBERTa's
-/// "classifier.dense", in it, too.
-[[nodiscard]] inline std::string peft_saved_module(std::string_view stored) {
-  for (const std::string_view head : {"classifier", "score"}) {
-    if (stored.starts_with(head) && stored.substr(head.size()).starts_with('.')) return std::string(head);
-  }
-  return std::string(stored.substr(0, stored.rfind('.')));
-}
-
-/// What adapter_config.json says of the adapter's options. Throws IoError that names the file and the key for an
-/// adapter of another kind.
-[[nodiscard]] inline LoraOptions lora_options_of(const nlohmann::json& json, const std::string& file) {
-  const auto is_set = [](const nlohmann::json& value) {
-    return !value.is_null() && value != false && !((value.is_object() || value.is_array()) && value.empty());
-  };
-  const auto number = [&](const char* key, double otherwise) {
-    const auto found = json.find(key);
-    if (found == json.end()) return otherwise;
-    require<IoError>(found->is_number() && std::isfinite(found->get<double>()), "load_adapter", file, ": \"", key,
-                     "\" must be a number: ", describe(*found));
-    return found->get<double>();
-  };
-  const auto type = json.find("peft_type");
-  require<IoError>(type != json.end() && *type == "LORA", "load_adapter", file,
-                   ": \"peft_type\" must be \"LORA\": ", type == json.end() ? "there is none" : describe(*type));
-  const auto bias = json.find("bias");
-  require<IoError>(bias == json.end() || *bias == "none", "load_adapter", file,
-                   ": biases that are trained are not read: \"bias\" is ", bias == json.end() ? "" : describe(*bias));
-  for (const char* key : {"lora_bias", "layer_replication", "rank_pattern", "alpha_pattern", "target_parameters",
-                          "trainable_token_indices", "alora_invocation_tokens", "use_qalora", "arrow_config",
-                          "use_bdlora", "kasa_config", "monteclora_config"}) {
-    const auto found = json.find(key);
-    require<IoError>(found == json.end() || !is_set(*found), "load_adapter", file, ": \"", key,
-                     "\" is not supported: ", found == json.end() ? "" : describe(*found));
-  }
-  // Other ways to begin subtract the first B A from the model's weights, so that the adapter fits those alone.
-  const auto init = json.find("init_lora_weights");
-  const bool is_beside = init == json.end() || init->is_null() || init->is_boolean() || *init == "gaussian" ||
-                         *init == "eva" || *init == "orthogonal";
-  require<IoError>(is_beside, "load_adapter", file,
-                   ": the adapter is for weights that were changed when its training began: \"init_lora_weights\" is ",
-                   init == json.end() ? "" : describe(*init));
-  const auto stabilized = json.find("use_rslora"), magnitudes = json.find("use_dora");
-  require<IoError>(magnitudes == json.end() || magnitudes->is_null() || magnitudes->is_boolean(), "load_adapter", file,
-                   ": \"use_dora\" must be true or false: ", magnitudes == json.end() ? "" : describe(*magnitudes));
-  const double rank = number("r", 8);
-  require<IoError>(rank >= 1 && rank <= 65536 && rank == std::floor(rank), "load_adapter", file,
-                   ": \"r\" must be a whole number from 1 to 65536: ", rank);
-  const double dropout = number("lora_dropout", 0);
-  require<IoError>(dropout >= 0 && dropout < 1, "load_adapter", file,
-                   ": \"lora_dropout\" must be in [0, 1): ", dropout);
-  return {.rank = static_cast<Index>(rank),
-          .alpha = number("lora_alpha", 8),
-          .rank_stabilized = stabilized != json.end() && is_set(*stabilized),
-          .dropout = static_cast<float>(dropout),
-          .magnitudes = magnitudes != json.end() && is_set(*magnitudes)};
-}
 
 /// The tensors of an adapter's folder.
 [[nodiscard]] inline TensorFile adapter_tensors(const std::filesystem::path& path, std::string_view where) {
@@ -165,42 +48,6 @@ template <ConfiguredModel M>
 }
 
 }  // namespace detail
-
-/// The linear maps that PEFT's "target_modules" names: modules whose whole name, or the last parts of it, an entry is,
-/// such as "query" or "mlp.c_proj". Throws ValueError for an entry that stands for none.
-template <ConfiguredModel M>
-[[nodiscard]] std::vector<LoraTarget> adapter_targets(const M& model, std::span<const std::string> modules) {
-  std::vector<LoraTarget> targets;
-  std::set<std::string, std::less<>> last_parts;
-  std::vector<bool> matched(modules.size(), false);
-  for (const detail::PeftModule& module : detail::peft_modules(model)) {
-    const std::string& name = module.target.name;
-    last_parts.insert(name.substr(name.rfind('.') + 1));
-    bool wanted = false;
-    for (std::size_t i = 0; i < modules.size(); ++i) {
-      if (detail::is_peft_match(name, modules[i])) matched[i] = wanted = true;
-    }
-    if (wanted) targets.push_back(module.target);
-  }
-  for (std::size_t i = 0; i < modules.size(); ++i) {
-    std::string known;
-    for (const std::string& part : last_parts) known += (known.empty() ? "" : ", ") + part;
-    require(matched[i], "adapter_targets", "no linear map of the model is called ", detail::quote_name(modules[i]),
-            ": their names end with ", known);
-  }
-  return targets;
-}
-template <ConfiguredModel M>
-[[nodiscard]] std::vector<LoraTarget> adapter_targets(const M& model, const std::vector<std::string>& modules) {
-  return adapter_targets(model, std::span<const std::string>(modules));
-}
-
-/// What adapter_config.json says beside the adapter itself.
-struct AdapterNotes {
-  std::string base_model = {};            ///< "base_model_name_or_path": the folder of the model; empty: null
-  std::string task_type = {};             ///< PEFT's, such as "SEQ_CLS" or "CAUSAL_LM"; empty: null
-  std::vector<std::string> trained = {};  ///< patterns of the model's parameters that belong to it (see WithLora)
-};
 
 /// Writes an adapter of a model into a folder, which is made where there is none, so that PEFT loads it. Each file
 /// appears whole or not at all. Parameters of the model itself that match `notes.trained` are written, too, with all of
@@ -255,26 +102,11 @@ void save_adapter(const std::filesystem::path& path, const M& model, const Lora<
                              : parameter.value().view().middle_rows(part.first_row, part.rows));
   });
 
-  const auto text_or_null = [](const std::string& text) {
-    return text.empty() ? nlohmann::ordered_json(nullptr) : nlohmann::ordered_json(text);
-  };
-  const LoraOptions& options = lora.options();
-  nlohmann::ordered_json json = {{"peft_type", "LORA"},
-                                 {"task_type", text_or_null(notes.task_type)},
-                                 {"base_model_name_or_path", text_or_null(notes.base_model)},
-                                 {"r", options.rank},
-                                 {"lora_alpha", options.alpha},
-                                 {"lora_dropout", detail::as_written(options.dropout)},
-                                 {"use_rslora", options.rank_stabilized},
-                                 {"use_dora", options.magnitudes},
-                                 {"target_modules", detail::peft_target_modules(all, targets)},
-                                 {"modules_to_save", nullptr},
-                                 {"bias", "none"},
-                                 {"fan_in_fan_out", transposed},
-                                 {"inference_mode", true}};
-  if (!saved_modules.empty()) json["modules_to_save"] = saved_modules;
   const std::filesystem::path config_path = path / "adapter_config.json";
-  const std::string config = detail::file_text(json, config_path);
+  const std::string config =
+      detail::file_text(detail::adapter_config_json(lora.options(), notes, detail::peft_target_modules(all, targets),
+                                                    saved_modules, transposed),
+                        config_path);
   std::error_code error;
   std::filesystem::create_directories(path, error);
   require<IoError>(!error && std::filesystem::is_directory(path), kWhere, path.string(),

@@ -14,7 +14,9 @@
 /// it likes; it stays as it is. `publish` writes the model's parameters into a copy that nobody reads, and makes it the
 /// current one. Neither side waits for the other: `read` is one atomic addition, without a lock or a loop; `publish`
 /// returns false if readers still have all the other copies, and the next call brings what was learned meanwhile.
-/// Parameters that are frozen at construction (nn/freeze.hpp) are kept once for all copies.
+/// Parameters that are frozen at construction (nn/freeze.hpp) are kept once for all copies. What a reader computes
+/// takes memory from the pool, which has a lock for the time of a few instructions; a thread that has a ThreadMemory
+/// (core/memory.hpp) does without it.
 ///
 /// How it is known that nobody reads a copy: an atomic word holds the number of the current copy and, beside it, how
 /// many readers have taken that copy since it became the current one. A reader adds one to the count and learns from
@@ -71,6 +73,26 @@ class LiveModel {
       }
     }
 
+    /// The frozen parameters, in whose place are then some without elements.
+    [[nodiscard]] std::vector<Variable<T>> take_frozen() {
+      std::vector<Variable<T>> variables;
+      for (Parameter<T>* const parameter : parameters) {
+        if (!parameter->is_frozen()) continue;
+        variables.push_back(*parameter);
+        Parameter<T> empty(Tensor<T>::without_elements(parameter->shape()));
+        empty.set_frozen(true);
+        *parameter = std::move(empty);
+      }
+      return variables;
+    }
+    /// Makes the frozen parameters those of another copy: the same numbers, not a copy of them.
+    void set_frozen_to(const std::vector<Variable<T>>& frozen) {
+      auto next = frozen.begin();
+      for (Parameter<T>* const parameter : parameters) {
+        if (parameter->is_frozen()) static_cast<Variable<T>&>(*parameter) = *next++;
+      }
+    }
+
     M model;
     std::vector<Parameter<T>*> parameters;
     Index version = 0;
@@ -110,7 +132,7 @@ class LiveModel {
   /// they are frozen and in a format of their own (`quantize_weights`), and for one that refers to the parameters of
   /// others, such as WithLora: an adapter goes live as a LiveModel<Lora> beside a model that stays as it is. Copies
   /// keep packed what the model keeps packed at construction (`pack_weights`); trained weights are packed anew by the
-  /// first product after each publication. One copy more is there for a moment than in the end.
+  /// first product after each publication.
   explicit LiveModel(const M& model, Index copies = 3) {
     require(copies >= 2 && copies <= kMaxCopies, "live_model", "there must be 2 to ", kMaxCopies, " copies, not ",
             copies);
@@ -120,19 +142,22 @@ class LiveModel {
       }
       sources_.push_back({name, parameter, parameter.is_frozen()});
     });
-    for (Index copy = 0; copy < copies; ++copy) {
-      Copy& made = *copies_.emplace_back(std::make_unique<Copy>(model));
+    Copy& first = *copies_.emplace_back(std::make_unique<Copy>(model));
+    for (std::size_t i = 0; i < sources_.size(); ++i) {
+      const Source& source = sources_[i];
+      require(first.parameters[i]->node() != source.parameter.node(), "live_model", source.name,
+              " is shared by the model and its copies: the model refers to parameters of another");
+      first.pack_as(i, source.parameter);
+    }
+    const std::vector<Variable<T>> frozen = first.take_frozen();  // so that the others are copied without them
+    for (Index copy = 1; copy < copies; ++copy) {
+      Copy& made = *copies_.emplace_back(std::make_unique<Copy>(first.model));
+      made.set_frozen_to(frozen);
       for (std::size_t i = 0; i < sources_.size(); ++i) {
-        const Source& source = sources_[i];
-        require(made.parameters[i]->node() != source.parameter.node(), "live_model", source.name,
-                " is shared by the model and its copies: the model refers to parameters of another");
-        if (source.is_frozen && copy > 0) {
-          static_cast<Variable<T>&>(*made.parameters[i]) = *copies_.front()->parameters[i];
-        } else {
-          made.pack_as(i, source.parameter);
-        }
+        if (!sources_[i].is_frozen) made.pack_as(i, sources_[i].parameter);
       }
     }
+    first.set_frozen_to(frozen);
   }
   LiveModel(const LiveModel&) = delete;
   LiveModel& operator=(const LiveModel&) = delete;

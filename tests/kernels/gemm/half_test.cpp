@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <utility>
@@ -119,18 +120,26 @@ TEST(Half, ManyRowsHaveTheBitsOfAProductWithTheWidenedWeights) {
   const PackedOperand<float> packed(kernels::transposed(w), kernels::store_bfloat16);
   Tensor<float> held(w.shape());
   for (Index j = 0; j < w.rows(); ++j) packed.read_column(j, held.row(j));
-  const rapt::Precision before = rapt::precision();
-  for (const rapt::Precision precision : {rapt::Precision::highest, rapt::Precision::high, rapt::Precision::medium}) {
-    rapt::set_precision(precision);
+  const auto greatest_error = [&] {
+    double error = 0;
     for (const Index rows : {40, 7}) {  // few rows that are not contiguous take the way of many rows
       const auto x = kernels::transposed(columns).part(0, 0, rows, 70);
       Tensor<float> y(Shape{rows, 600}), expected(Shape{rows, 600});
       kernels::gemm(x, packed, y);
       kernels::gemm(x, PackedOperand<float>(kernels::transposed(held)), expected);
-      EXPECT_LE(relative_error(y, expected), precision == rapt::Precision::highest ? 1e-6 : 0.0) << rows;
+      error = std::max(error, static_cast<double>(relative_error(y, expected)));
     }
+    return error;
+  };
+  {
+    const HighestPrecision scope;
+    EXPECT_LE(greatest_error(), 1e-6);
   }
-  rapt::set_precision(before);
+  // `high` and `medium` on the portable unit as well, as without a unit both would be float32 once more.
+  for_every_matrix_unit([&](rapt::Precision precision, rapt::MatrixUnit unit) {
+    EXPECT_EQ(rapt::matrix_unit(precision), unit);
+    EXPECT_EQ(greatest_error(), 0);
+  });
 }
 
 TEST(Half, SameBitsOnAnyNumberOfThreads) {

@@ -76,33 +76,54 @@ template <int kRows>
     sum[r][0] = sum[r][1] = shift[r][0] = shift[r][1] = _mm512_setzero_ps();
   }
   constexpr __mmask16 all = 0xffff;  // g++ 12 warns of the conversions without a mask
-  const __m512i nibble = _mm512_set1_epi8(15);
+  const __m512i low_half = _mm512_set1_epi8(15), high_half = _mm512_set1_epi8(-16);
   const std::uint32_t* group = panel.data;
   for (Index g = 0; g < a.groups; ++g, group += kGroupWords) {
+    if constexpr (kRows == 1) {  // the time goes into reading, which this brings forward by 4.6 kB
+#pragma GCC unroll 9
+      for (Index line = 0; line < kGroupWords; line += 16) {
+        _mm_prefetch(reinterpret_cast<const char*>(group + 8 * kGroupWords + line), _MM_HINT_T0);
+      }
+    }
+    // The high halves of bytes are 16 times their numbers; their sums are divided before those of the low ones follow.
+    __m512i dot[kRows][2];
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r) dot[r][0] = dot[r][1] = _mm512_setzero_si512();
 #pragma GCC unroll 2
-    for (int j = 0; j < 2; ++j) {
-      __m512i low[4], high[4];
+    for (int high = 1; high >= 0; --high) {
 #pragma GCC unroll 4
       for (int h = 0; h < 4; ++h) {
-        const __m512i b = _mm512_loadu_si512(group + h * kQuadColumns + 16 * j);
-        low[h] = _mm512_and_si512(b, nibble);
-        high[h] = _mm512_and_si512(_mm512_srli_epi16(b, 4), nibble);
+        __m512i b[2];
+#pragma GCC unroll 2
+        for (int j = 0; j < 2; ++j) {
+          b[j] = _mm512_and_si512(_mm512_loadu_si512(group + h * kQuadColumns + 16 * j), high ? high_half : low_half);
+        }
+#pragma GCC unroll 4
+        for (int r = 0; r < kRows; ++r) {
+          const Quad* x = a.data + (r * a.groups + g) * 8 + 4 * high;
+          const __m512i y = _mm512_set1_epi32(static_cast<int>(x[h]));
+          dot[r][0] = _mm512_dpbusd_epi32(dot[r][0], b[0], y);
+          dot[r][1] = _mm512_dpbusd_epi32(dot[r][1], b[1], y);
+        }
       }
+      if (high) {
+#pragma GCC unroll 4
+        for (int r = 0; r < kRows; ++r) {
+          dot[r][0] = _mm512_maskz_srai_epi32(all, dot[r][0], 4);
+          dot[r][1] = _mm512_maskz_srai_epi32(all, dot[r][1], 4);
+        }
+      }
+    }
+#pragma GCC unroll 2
+    for (int j = 0; j < 2; ++j) {
       const __m128i scales = _mm_loadu_si128(reinterpret_cast<const __m128i*>(group + kScaleWord + 4 * j));
       const __m128i offsets = _mm_loadu_si128(reinterpret_cast<const __m128i*>(group + kOffsetWord + 4 * j));
       const __m512 scale = _mm512_maskz_cvtepi32_ps(all, _mm512_maskz_cvtepu8_epi32(all, scales));
       const __m512 offset = _mm512_maskz_cvtepi32_ps(all, _mm512_maskz_cvtepu8_epi32(all, offsets));
 #pragma GCC unroll 4
       for (int r = 0; r < kRows; ++r) {
-        const Quad* x = a.data + (r * a.groups + g) * 8;
-        __m512i dot = _mm512_setzero_si512();
-#pragma GCC unroll 4
-        for (int h = 0; h < 4; ++h) {
-          dot = _mm512_dpbusd_epi32(dot, low[h], _mm512_set1_epi32(static_cast<int>(x[h])));
-          dot = _mm512_dpbusd_epi32(dot, high[h], _mm512_set1_epi32(static_cast<int>(x[h + 4])));
-        }
         const __m512 factor = _mm512_mul_ps(scale, _mm512_set1_ps(a.scales[r * a.groups + g]));
-        sum[r][j] = _mm512_fmadd_ps(_mm512_maskz_cvtepi32_ps(all, dot), factor, sum[r][j]);
+        sum[r][j] = _mm512_fmadd_ps(_mm512_maskz_cvtepi32_ps(all, dot[r][j]), factor, sum[r][j]);
         shift[r][j] = _mm512_fmadd_ps(offset, _mm512_set1_ps(a.sums[r * a.groups + g]), shift[r][j]);
       }
     }
