@@ -97,6 +97,7 @@ def setting_flags(example, setting):
 def check_bits(arguments):
     programs, mpirun = arguments.programs, arguments.mpirun
     wrong = 0
+    moments = random.Random(arguments.seed)
     print("| example | setting | threads | processes with the bits of one without mpirun | "
           "P = 4 stopped by SIGTERM, goes on with |")
     print("|---|---|---|---|---|", flush=True)
@@ -133,9 +134,9 @@ def check_bits(arguments):
                     # A checkpoint of four processes.
                     folder = root / "four"
                     process = start(folder, [mpirun, "-n", 4, *command], threads)
-                    if not wait_for_step(process, folder, random.randint(5, 40), programs):
+                    if not wait_for_step(process, folder, moments.randint(5, 40), programs):
                         raise RuntimeError(f"{folder} has ended too early")
-                    os.kill(random.choice(list(ranks(programs, folder).values())), signal.SIGTERM)
+                    os.kill(moments.choice(sorted(ranks(programs, folder).items()))[1], signal.SIGTERM)
                     finish(process, folder, 130)
                     step = checkpoint_step(folder)
                     if not 0 < step < 50:
@@ -182,7 +183,8 @@ class Fault:
         is_mounted = False
         try:
             if self.kind == "full":
-                run("mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(self.folder))
+                (self.folder / "run").mkdir()
+                run("mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(self.folder / "run"))
                 is_mounted = True
             if self.kind == "cut":
                 with Machines(["anna", "bert"]) as machines:
@@ -190,13 +192,13 @@ class Fault:
             else:
                 self._disturb(None)
             self._go_on()
-        except (RuntimeError, subprocess.TimeoutExpired) as error:
+        except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
             self.remark = str(error)
         finally:
             if not (self.ends and self.is_same and not self.remark):
                 shutil.copytree(self.folder, self.kept)
             if is_mounted:
-                run("umount", str(self.folder))
+                run("umount", str(self.folder / "run"))
             shutil.rmtree(self.folder)
         return self
 
@@ -215,8 +217,9 @@ class Fault:
             said = (self.folder / "said.txt").read_text(errors="replace")
             if "no answer within" not in said:
                 break
-            for path in self.folder.iterdir():
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            for path in self.folder.rglob("*"):
+                if path.is_file():
+                    path.unlink()
         raise RuntimeError(f"{self.folder} has ended before it was disturbed")
 
     def _disturb(self, machines):
@@ -227,7 +230,6 @@ class Fault:
         stopped = None
         if self.kind == "full":
             self._fill()
-            self.ends = True
         else:
             if self.kind == "cut":
                 machines.cut(self.random.choice(machines.names))
@@ -247,15 +249,17 @@ class Fault:
         said = (self.folder / "said.txt").read_text(errors="replace")
         spoken = re.findall(r"^gpt, rank (\d+): .*\[mpi\]|^\[mpi\] rank (\d+) was asked to end and waits", said, re.M)
         self.speakers = len({rank for pair in spoken for rank in pair if rank} - {str(stopped)})
-        if self.kind == "full":
+        if self.kind == "full":  # nothing is kept, and the training goes on to its end
+            model = "model/model.safetensors"
+            self.ends = self.code == 0 and (self.folder / model).read_bytes() == self.expected[model]
             self.survivors, self.speakers = 1, int("cannot keep what is learned" in said)
-            (self.folder / "filler").unlink()
+            (self.folder / "run/filler").unlink()
         elif self.code == 0:
             raise RuntimeError(f"{self.folder}: exit code 0 after a fault")
 
     def _fill(self):
         """Leaves no room on the disk."""
-        with open(self.folder / "filler", "wb", buffering=0) as filler:
+        with open(self.folder / "run/filler", "wb", buffering=0) as filler:
             for size in 1 << 16, 1 << 12, 1:
                 try:
                     while True:
@@ -270,13 +274,17 @@ class Fault:
         self.is_same = results(self.folder) == self.expected
 
 
+def how_long(longest, limit):
+    return f"{longest:.1f} s, {limit} s" if limit else "(trains on to the same model)"
+
+
 def check_faults(arguments):
     wrong = 0
     root = pathlib.Path(tempfile.mkdtemp(prefix="rapt-faults-"))
     folder = root / "undisturbed"
     finish(start(folder, example_command(arguments.programs, *JOB)), folder)
     expected = results(folder)
-    print("| fault | runs | all ranks have ended | longest, limit | survivors that say why | exit codes | "
+    print("| fault | runs | all ranks have ended as they should | longest, limit | survivors that say why | exit codes | "
           "resumed run has the same bits |")
     print("|---|---|---|---|---|---|---|", flush=True)
     for kind in arguments.kinds.split(","):
@@ -290,7 +298,7 @@ def check_faults(arguments):
         codes = collections.Counter(fault.code for fault in faults)
         ended, same = sum(fault.ends for fault in faults), sum(fault.is_same for fault in faults)
         longest = max(fault.seconds for fault in faults)
-        print(f"| {kind} | {len(faults)} | {ended} | {f'{longest:.1f} s, {limit} s' if limit else '(trains on)'} | "
+        print(f"| {kind} | {len(faults)} | {ended} | {how_long(longest, limit)} | "
               f"{sum(fault.speakers for fault in faults)} of {sum(fault.survivors for fault in faults)} | "
               f"{', '.join(f'{code}: {count}' for code, count in codes.items())} | {same} |", flush=True)
         if busy := sum(fault.busy for fault in faults):
@@ -318,7 +326,6 @@ def main():
     parser.add_argument("--seed", type=int, default=1, help="of the moments")
     parser.add_argument("--jobs", type=int, default=2, help="the number of disturbed runs at a time")
     arguments = parser.parse_args()
-    random.seed(arguments.seed)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # which removes machines and folders
     if arguments.what == "bits" and arguments.data is None:
         parser.error("bits needs DATA")
