@@ -4,7 +4,8 @@ random moments. Prints tables in Markdown and fails if anything differs.
 
     evidence.py bits EXAMPLES MPIRUN DATA [--examples gpt,vit,translate]
                      [--settings plain,dropout,sharded] [--threads 1,2]
-    evidence.py faults EXAMPLES MPIRUN [--kinds kill,stop,cut,full] [--runs 30] [--seed 1] [--jobs 2]
+    evidence.py faults EXAMPLES MPIRUN [--kinds kill,stop,cut,full] [--runs 30] [--timeout 3] [--seed 1]
+                       [--jobs 2]
 
 EXAMPLES is the folder of the programs, MPIRUN the launcher of the MPI that they were built with, DATA the folder of
 multi30k, shakespeare and mnist. Faults need root, those of links the namespaces of machines.py.
@@ -154,12 +155,14 @@ def check_bits(arguments):
 
 # Faults --------------------------------------------------------------------------------------------------------------
 
-TIMEOUT = 3  # seconds; of an operation
 STEPS = 120
 JOB = ("gpt", "--steps", STEPS, "--checkpoint-every", 5)
-# The seconds in which all ranks must have ended: one for the launcher between SIGTERM and SIGKILL; the time-out, and as
-# long until all have heard of it. The rest is for a busy machine.
-LIMITS = {"kill": 10, "stop": 15, "cut": 15}
+
+
+def limit_of(kind, timeout):
+    """The seconds in which all ranks must have ended: a second for the launcher between SIGTERM and SIGKILL; the time-out,
+    and as long until all have heard of it. The rest is for a busy machine."""
+    return {"kill": 10, "stop": 9 + 2 * timeout, "cut": 9 + 2 * timeout}.get(kind)
 
 
 class Fault:
@@ -167,6 +170,7 @@ class Fault:
 
     def __init__(self, arguments, kind, number, expected, root):
         self.programs, self.mpirun, self.kind, self.expected = arguments.programs, arguments.mpirun, kind, expected
+        self.timeout = arguments.timeout
         self.random = random.Random(f"{arguments.seed} {kind} {number}")
         self.folder = root / f"{kind}-{number}"
         self.kept = root / f"wrong-{kind}-{number}"  # the folder of a run that went wrong, for who looks for the reason
@@ -210,12 +214,12 @@ class Fault:
         time-out, is begun again."""
         launch = machines.mpirun if machines else lambda mpirun, processes, command: [mpirun, "-n", processes, *command]
         for self.busy in range(10):
-            process = start(self.folder, launch(self.mpirun, self.processes, self._command("--timeout", TIMEOUT)))
+            process = start(self.folder, launch(self.mpirun, self.processes, self._command("--timeout", self.timeout)))
             if wait_for_step(process, self.folder, self.random.randint(1, STEPS * 3 // 4), self.programs):
                 return process
             process.wait(MOST_SECONDS)
             said = (self.folder / "said.txt").read_text(errors="replace")
-            if "no answer within" not in said:
+            if "no answer within" not in said and "not all processes have begun" not in said:
                 break
             for path in self.folder.rglob("*"):
                 if path.is_file():
@@ -294,7 +298,7 @@ def check_faults(arguments):
         with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
             runs = [pool.submit(Fault(arguments, kind, number, expected, root).run) for number in range(arguments.runs)]
             faults = [finished.result() for finished in runs]
-        limit = LIMITS.get(kind)
+        limit = limit_of(kind, arguments.timeout)
         codes = collections.Counter(fault.code for fault in faults)
         ended, same = sum(fault.ends for fault in faults), sum(fault.is_same for fault in faults)
         longest = max(fault.seconds for fault in faults)
@@ -323,6 +327,7 @@ def main():
     parser.add_argument("--threads", default="1,2", help="of a process")
     parser.add_argument("--kinds", default="kill,stop,cut,full")
     parser.add_argument("--runs", type=int, default=30, help="of each kind of fault")
+    parser.add_argument("--timeout", type=int, default=3, help="the seconds that a disturbed process waits for others")
     parser.add_argument("--seed", type=int, default=1, help="of the moments")
     parser.add_argument("--jobs", type=int, default=2, help="the number of disturbed runs at a time")
     arguments = parser.parse_args()
