@@ -1,7 +1,7 @@
 # Which library a header belongs to follows from what it includes, directly or through other headers of rapt:
 # nlohmann_json is rapt::io's, utf8proc and PCRE2 rapt::text's, libpng and zlib are rapt::images's, MPI is rapt::mpi's;
-# whatever needs none of them is rapt::rapt's. The rooms pretrained/ and pipelines/ have libraries of their own, above io
-# and text, and onnx/ has one above rapt::rapt. Those headers of pretrained/ that need them belong to rapt::pretrained
+# whatever needs none of them is rapt::rapt's. The rooms pretrained/ and pipelines/ have libraries of their own, above
+# io and text, and onnx/ has one above rapt::rapt. Those headers of pretrained/ that need them belong to rapt::pretrained
 # where there is rapt::text.
 
 # rapt_needs(<header below include_dir> <variable>): sets the variable to those of io, text, images and mpi whose

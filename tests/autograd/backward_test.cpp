@@ -174,6 +174,22 @@ std::vector<Tensor<float>> training_step() {
   return results;
 }
 
+TEST(Backward, SaysWhenALeafsGradientIsComplete) {
+  const Variable early(Tensor<float>({2, 2}, 3.f), true), late(Tensor<float>({2, 2}, 2.f), true);
+  const Variable frozen(Tensor<float>({2, 2}, 5.f));
+  const rapt::Recording scope;
+  const Variable inner = multiply(multiply(early, early), frozen);          // 5 early^2
+  const Variable loss = sum(add(multiply(inner, late), scale(late, 4.f)));  // 5 early^2 late + 4 late
+  std::vector<const rapt::Node<float>*> finished;
+  rapt::backward(loss, 0.5f, [&](rapt::Node<float>& leaf) {
+    finished.push_back(&leaf);
+    expect_all(leaf.grad, &leaf == early.node().get() ? 30.f : 24.5f);
+    // That of `early` is not there yet when `late` is complete.
+    EXPECT_EQ(early.grad().empty(), &leaf == late.node().get());
+  });
+  EXPECT_EQ(finished, (std::vector<const rapt::Node<float>*>{late.node().get(), early.node().get()}));
+}
+
 TEST(Backward, SameBitsOnAnyNumberOfThreads) {
   const rapt::Index threads = rapt::threads();
   rapt::set_threads(1);

@@ -94,6 +94,28 @@ TEST(ThreadPool, NestedCallsRunInPlace) {
   });
 }
 
+TEST(ThreadPool, AThreadWithoutWorkersDoesAllByItself) {
+  const Index before = rapt::threads();
+  rapt::set_threads(4);
+  const auto parts_elsewhere = [] {
+    std::atomic<int> elsewhere = 0;
+    const auto here = std::this_thread::get_id();
+    rapt::parallel_parts(1000, [&](Index) {
+      if (std::this_thread::get_id() != here) ++elsewhere;
+      std::this_thread::yield();
+    });
+    return elsewhere.load();
+  };
+  {
+    const rapt::detail::WithoutWorkers scope;
+    for (int i = 0; i < 20; ++i) EXPECT_EQ(parts_elsewhere(), 0);
+  }
+  int elsewhere = 0;  // behind the scope the workers are back
+  for (int i = 0; i < 1000 && elsewhere == 0; ++i) elsewhere = parts_elsewhere();
+  EXPECT_GT(elsewhere, 0);
+  rapt::set_threads(before);
+}
+
 TEST(ThreadPool, ExceptionsPassThroughNestedCalls) {
   for_every_thread_count([] {
     EXPECT_THROW(

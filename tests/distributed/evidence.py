@@ -160,8 +160,8 @@ JOB = ("gpt", "--steps", STEPS, "--checkpoint-every", 5)
 
 
 def limit_of(kind, timeout):
-    """The seconds in which all ranks must have ended: a second for the launcher between SIGTERM and SIGKILL; the time-out,
-    and as long until all have heard of it. The rest is for a busy machine."""
+    """The seconds in which all ranks must have ended: a second for the launcher between SIGTERM and SIGKILL; the
+    time-out, and as long until all have heard of it. The rest is for a busy machine."""
     return {"kill": 10, "stop": 9 + 2 * timeout, "cut": 9 + 2 * timeout}.get(kind)
 
 
@@ -288,8 +288,8 @@ def check_faults(arguments):
     folder = root / "undisturbed"
     finish(start(folder, example_command(arguments.programs, *JOB)), folder)
     expected = results(folder)
-    print("| fault | runs | all ranks have ended as they should | longest, limit | survivors that say why | exit codes | "
-          "resumed run has the same bits |")
+    print("| fault | runs | all ranks have ended as they should | longest, limit | survivors that say why | "
+          "exit codes | resumed run has the same bits |")
     print("|---|---|---|---|---|---|---|", flush=True)
     for kind in arguments.kinds.split(","):
         if kind == "cut" and (reason := why_not()):

@@ -15,9 +15,10 @@ EXAMPLES = {
             "--hidden", 16, "--dropout", 0.1, "--patch", 14, "--model", "model", "--micro-batches", 4, *RUN),
     "translate train": ("--source", "../source.txt", "--target", "../target.txt", "--hold-out", 20,
                         "--model", "model.safetensors", "--steps", 20, "--warmup", 10, "--vocabulary", 80, "--tokens", 60,
-                        "--validate-every", 10,
-                        "--validate-by", "bleu", "--average", 2, "--moving-average", 0.9, "--clip", 1,
-                        "--checkpoint-every", 4, "--log-every", 1, "--folder", "run", "--micro-batches", 4),
+                        "--validate-every", 10, "--validate-by", "bleu", "--average", 2, "--moving-average", 0.9,
+                        "--clip", 1, "--checkpoint-every", 4, "--log-every", 1, "--folder", "run", "--micro-batches", 4),
+    "finetune": ("--model", "../classes", "--train", "../train.tsv", "--validation", "../train.tsv", "--batch", 4,
+                 "--epochs", 10, "--learning-rate", 1e-3, "--out", "out", "--micro-batches", 4, *RUN),
 }
 ENVIRONMENT = {"RAPT_THREADS": "1", "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
                "OMPI_MCA_rmaps_base_oversubscribe": "1", "OMPI_MCA_hwloc_base_binding_policy": "none",

@@ -29,7 +29,8 @@ quiet configure "$work/rapt" -DRAPT_IO=ON -DRAPT_TEXT=ON -DRAPT_IMAGES=ON -DRAPT
 quiet "$cmake" --install "$work/rapt" --prefix "$work/all"
 
 combinations=0
-for there in "" images text "text images" io "io images" "io text" "io text images" mpi; do # the libraries that there are
+# The libraries that there are.
+for there in "" images text "text images" io "io images" "io text" "io text images" mpi; do
   name=$(echo $there | tr ' ' _)
   at=$work/with_$name
   echo "== libraries: rapt $there"

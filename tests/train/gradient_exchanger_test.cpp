@@ -157,7 +157,7 @@ TEST(GradientExchanger, ValuesComeFromTheirOwners) {
     Some<double> model;
     auto exchanger = exchanger_of(model, communicator, {.contributors = 2, .bucket_bytes = 70'000});
     if (communicator.rank() < 2) set_gradients(model, communicator.rank());
-    (void)exchanger.agree(0, {});
+    exchanger.add_up(/*everywhere=*/false);
     const auto nodes = nodes_of(model);
     for (std::size_t i = 0; i < nodes.size(); ++i) {
       const ElementRange range = exchanger.shard(i, communicator.rank());
@@ -196,16 +196,34 @@ TEST(GradientExchanger, SignalsOfOneReachAll) {
 
 TEST(GradientExchanger, AllMustTrainTheSame) {
   std::atomic<int> thrown = 0;
-  rapt::run_local(3, [&](Communicator& communicator) {
+  for (const bool from_the_beginning : {true, false}) {
+    rapt::run_local(3, [&](Communicator& communicator) {
+      Some<float> model;
+      const auto freeze = [&] { model.small.set_frozen(communicator.rank() == 2); };
+      if (from_the_beginning) freeze();
+      rapt_test::expect_message<rapt::ValueError>(
+          [&] {
+            auto exchanger = exchanger_of(model, communicator, {.contributors = 2});
+            freeze();
+            exchanger.add_up(/*everywhere=*/true);
+          },
+          "[trainer] all processes must train the same parameters: 'small' is frozen on rank 2 and not on rank 0");
+      ++thrown;
+    });
+  }
+  EXPECT_EQ(thrown, 6);
+}
+
+TEST(GradientExchanger, WhatIsUnfrozenIsExchanged) {
+  rapt::run_local(2, [](Communicator& communicator) {
     Some<float> model;
-    if (communicator.rank() == 2) model.small.set_frozen(true);
-    auto exchanger = exchanger_of(model, communicator, {.contributors = 2});
-    rapt_test::expect_message<rapt::ValueError>(
-        [&] { (void)exchanger.agree(0, {}); },
-        "[trainer] all processes must train the same parameters: 'small' is frozen on rank 2 and not on rank 0");
-    ++thrown;
+    auto exchanger = exchanger_of(model, communicator, {.contributors = 2, .bucket_bytes = 1000});
+    model.frozen.set_frozen(false);
+    const float own = communicator.rank() == 0 ? 1.f : 2.f;
+    model.frozen.node()->grad = Tensor<float>(model.frozen.shape(), own);
+    exchanger.add_up(/*everywhere=*/true);
+    for (const float g : model.frozen.grad().values()) ASSERT_EQ(g, 3);
   });
-  EXPECT_EQ(thrown, 3);
 }
 
 }  // namespace

@@ -183,7 +183,19 @@ TEST(Processes, OptionsOfTheStep) {
     o.accumulate = 2;
     o.bucket_bytes = 10'000;
   });
+  check("sharded, small buckets", [](TrainerOptions& o) {
+    o.shard_optimizer = true;
+    o.bucket_bytes = 30'000;
+  });
+  check("small buckets behind backward", [](TrainerOptions& o) {
+    o.overlap_exchange = false;
+    o.bucket_bytes = 10'000;
+  });
   check("bfloat16", [](TrainerOptions& o) { o.gradient_exchange = GradientExchange::bfloat16; });
+  check("bfloat16, small buckets", [](TrainerOptions& o) {
+    o.gradient_exchange = GradientExchange::bfloat16;
+    o.bucket_bytes = 20'000;
+  });
   check("bfloat16, sharded, moving average, recomputation", [](TrainerOptions& o) {
     o.gradient_exchange = GradientExchange::bfloat16;
     o.shard_optimizer = true;

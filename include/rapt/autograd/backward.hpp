@@ -3,8 +3,11 @@
 #pragma once
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <span>
+#include <type_traits>
+#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -27,10 +30,39 @@ template <class T>
   return any;
 }
 
-/// Adds the gradients of what `root` was computed from, of which the gradient is known, to those of the leaves, and
-/// consumes the graph. Nodes of `ends` receive gradients as leaves do: what they were computed from is another's.
+/// Counts how many ops have still to add to the gradients of the leaves.
 template <class T>
-void run_backward(const std::shared_ptr<Node<T>>& root, std::span<const std::shared_ptr<Node<T>>> ends = {}) {
+class LeafUses {
+ public:
+  /// f(leaf) is called when the last one has.
+  explicit LeafUses(const std::function<void(Node<T>&)>& f) : f_(f) {}
+  void add(const Node<T>& op) {
+    for_each_leaf(op, [&](Node<T>& leaf) { ++uses_[&leaf]; });
+  }
+  void remove(const Node<T>& op) {
+    for_each_leaf(op, [&](Node<T>& leaf) {
+      if (--uses_[&leaf] == 0) f_(leaf);
+    });
+  }
+
+ private:
+  template <class F>
+  static void for_each_leaf(const Node<T>& op, const F& f) {
+    for (const auto& input : op.inputs) {
+      if (input != nullptr && input->name.empty() && input->requires_grad) f(*input);
+    }
+  }
+
+  const std::function<void(Node<T>&)>& f_;
+  std::unordered_map<Node<T>*, Index> uses_;
+};
+
+/// Adds the gradients of what `root` was computed from, of which the gradient is known, to those of the leaves, and
+/// consumes the graph. Nodes of `ends` receive gradients as leaves do: what they were computed from is another's. If
+/// `finished` is given, see `backward`.
+template <class T>
+void run_backward(const std::shared_ptr<Node<T>>& root, std::span<const std::shared_ptr<Node<T>>> ends = {},
+                  const std::function<void(Node<T>&)>& finished = {}) {
   std::vector<std::shared_ptr<Node<T>>> order{root};
   std::unordered_set<const Node<T>*> seen{root.get()};
   for (const auto& end : ends) seen.insert(end.get());
@@ -41,6 +73,10 @@ void run_backward(const std::shared_ptr<Node<T>>& root, std::span<const std::sha
     }
   }
   std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return a->order < b->order; });
+  LeafUses<T> uses(finished);
+  if (finished) {
+    for (const auto& node : order) uses.add(*node);
+  }
   while (!order.empty()) {
     const std::shared_ptr<Node<T>> node = std::move(order.back());
     order.pop_back();
@@ -51,6 +87,7 @@ void run_backward(const std::shared_ptr<Node<T>>& root, std::span<const std::sha
         if (input) require_finite(input->grad, "a gradient from the op", node->name);
       }
     }
+    if (finished) uses.remove(*node);
     node->release();
     node->grad = Tensor<T>();
   }
@@ -64,14 +101,19 @@ void run_backward(const std::shared_ptr<Node<T>>& root, std::span<const std::sha
 /// `loss` must be a scalar; `upstream` is d(objective)/d(loss), e.g. 1 / k when k batches are accumulated. The graph is
 /// consumed: buffers are freed as soon as backward has passed them. Throws ShapeError for a loss that is no scalar, and
 /// ValueError for one that was not recorded or whose graph an earlier call has consumed.
+///
+/// If `finished` is given, `finished(leaf)` is called as soon as this backward has nothing more to add to the gradient
+/// of a leaf that ops had as an input, while it goes on with others. What is computed again in backward
+/// (RecomputeActivations) is no part of the graph: with it `finished` must not be given.
 template <class T>
-void backward(const Variable<T>& loss, std::type_identity_t<T> upstream = 1) {
+void backward(const Variable<T>& loss, std::type_identity_t<T> upstream = 1,
+              const std::type_identity_t<std::function<void(Node<T>&)>>& finished = {}) {
   require<ShapeError>(loss.size() == 1, "backward", "the loss must be a scalar, its shape is ", loss.shape());
   require(loss.requires_grad(), "backward",
           "the loss was not recorded: compute it inside a Training scope, from a parameter that is not frozen");
 
   loss.node()->grad_sum().data()[0] += upstream;
-  detail::run_backward<T>(loss.node());
+  detail::run_backward<T>(loss.node(), {}, finished);
 }
 
 }}  // namespace rapt::RAPT_ABI

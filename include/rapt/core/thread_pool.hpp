@@ -94,6 +94,7 @@ class ThreadPool {
   }
 
  private:
+  friend class WithoutWorkers;
   static constexpr unsigned kClosed = 1u << 31;
   static constexpr int kSpins = 4000;  // about 50 microseconds: the gap between two kernels of a training step
 
@@ -186,6 +187,19 @@ inline FirstUse<ThreadPool>& thread_pool_slot() {
 }
 
 inline ThreadPool& thread_pool() { return thread_pool_slot().get(make_thread_pool); }
+
+/// While it lives, the calling thread runs its tasks itself and leaves the workers to others: for a thread that does a
+/// little work beside the one that computes.
+class [[nodiscard]] WithoutWorkers {
+ public:
+  WithoutWorkers() : previous_(std::exchange(ThreadPool::inside(), true)) {}
+  ~WithoutWorkers() { ThreadPool::inside() = previous_; }
+  WithoutWorkers(const WithoutWorkers&) = delete;
+  WithoutWorkers& operator=(const WithoutWorkers&) = delete;
+
+ private:
+  bool previous_;
+};
 
 inline const bool thread_pool_is_new_after_fork = at_fork(nullptr, nullptr, [] {
   static constinit ThreadPool* abandoned = nullptr;  // a list of all abandoned pools, so that leak checkers find them

@@ -29,7 +29,8 @@ namespace rapt { inline namespace RAPT_ABI {
 
 struct MpiOptions {
   /// How long an operation waits without any message from another process, in seconds; then it throws
-  /// CommunicationError.
+  /// CommunicationError. It must be more than any process does alone meanwhile, as rank 0 does when it writes a
+  /// checkpoint.
   double timeout_seconds = 300;
   /// Says whether this process was asked to end, by SIGTERM for instance; called while an operation waits, empty for
   /// never. The operation goes on until its time-out, for the others may only be slower, and training ends after the
@@ -37,8 +38,9 @@ struct MpiOptions {
   /// names the processes that are waited for, before the launcher kills this one, too (Open MPI's does after a second;
   /// MPICH's kills all at once and leaves no time for any message but its own).
   std::function<bool()> interrupted = {};
-  /// Longer messages are cut into parts of this many bytes; at most 2^30, the same in all processes.
-  Index part_bytes = Index{1} << 30;
+  /// Longer messages are cut into parts of this many bytes; at most 2^30, the same in all processes. The time-out
+  /// counts anew with each part, so that it need not be longer than a large message takes on a slow link.
+  Index part_bytes = Index{32} << 20;
 
   void validate() const {
     detail::require_timeout("mpi", timeout_seconds);
@@ -289,14 +291,15 @@ class MpiCommunicator final : public Communicator {
     for (;;) {
       const Progress progress = poll();
       if (progress.is_done) return;
-      if (read_notices()) detail::fail_as_ended("mpi", failed_rank_, cause_);
+      if (read_notices()) detail::fail_as_ended("mpi", failed_rank_, cause_ + waiting_for_others());
       const Clock::time_point now = Clock::now();
       if (progress.has_moved) {
         last_progress = now;
         backoff.reset();
       }
       if (has_time_out && now - last_progress >= seconds(options_.timeout_seconds)) {
-        fail<CommunicationError>("mpi", "no answer within ", options_.timeout_seconds, " s from ", silent_ranks());
+        fail<CommunicationError>("mpi", "no answer within ", options_.timeout_seconds, " s from ", silent_ranks(),
+                                 "; a process that is only busy, as with writing a file, needs a longer time-out");
       }
       if (!is_interrupted()) calm_until = now;
       const auto waited_after_request = now - std::max(calm_until, last_progress);
@@ -317,6 +320,13 @@ class MpiCommunicator final : public Communicator {
       if (requests_[i] != MPI_REQUEST_NULL) ranks.push_back(parts_[i].rank);
     }
     return ranks.empty() ? "the other processes" : detail::rank_list(std::move(ranks));
+  }
+
+  /// If this process waits for others than the one that has failed, it may know more of the true cause: of processes
+  /// that wait for one another, the first whose time is up is seldom the one that waits for the one that is lost.
+  [[nodiscard]] std::string waiting_for_others() const {
+    const std::string ranks = silent_ranks();
+    return ranks == detail::rank_list({failed_rank_}) ? "" : "; this process was waiting for " + ranks;
   }
 
   /// Reads what other processes announce and keeps the first of it: true if there is any.

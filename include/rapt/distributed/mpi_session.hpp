@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <optional>
 #include <string>
@@ -23,6 +24,9 @@ namespace rapt { inline namespace RAPT_ABI {
 ///       rapt::MpiSession session;
 ///       return session.run("program", [&](rapt::Communicator& communicator) { return work(communicator); });
 ///     }
+///
+/// `work` must catch what is no failure: a TrainingJob throws Interrupted on all processes after Ctrl-C, and
+/// `catch (const rapt::Interrupted&) { return 130; }` ends them in peace.
 ///
 /// A program that was started without mpirun is one process, of rank 0. If the session is left by an exception, or an
 /// operation has failed, MPI is not finalised, as this would wait for processes that are no more: the launcher then
@@ -45,34 +49,36 @@ class MpiSession {
   MpiSession& operator=(const MpiSession&) = delete;
 
   ~MpiSession() {
-    if (std::uncaught_exceptions() > exceptions_) communicator_->announce_failure("an exception");
-    if (!communicator_->has_failed()) {
-      try {
-        communicator_->wait_for_all_to_finish();
-      } catch (const std::exception& error) {
-        std::fprintf(stderr, "rank %td: %s\n", communicator_->rank(), error.what());
-      }
+    const bool is_left_by_exception = std::uncaught_exceptions() > exceptions_;
+    if (is_left_by_exception) communicator_->announce_failure("an exception");
+    if (!is_left_by_exception && !has_run_) {
+      has_run_ = run("mpi", [](Communicator&) { return 0; }) == 0;
     }
     const bool has_failed = communicator_->has_failed();
     const Index size = communicator_->size();
     communicator_.reset();
     if (!has_failed) {
       MPI_Finalize();
-    } else if (size > 1) {
-      // All processes come here at about the same time. The first one that ends makes the launcher kill the others,
-      // which may have to print their message yet.
-      std::this_thread::sleep_for(std::chrono::seconds(1));
+      return;
     }
+    // All processes come here at about the same time. The first one that ends makes the launcher kill the others, which
+    // may have to print their message yet.
+    if (size > 1) std::this_thread::sleep_for(std::chrono::seconds(1));
+    if (!is_left_by_exception && !has_run_) std::exit(1);  // main must not say that all went well
   }
 
   [[nodiscard]] MpiCommunicator& communicator() { return *communicator_; }
 
-  /// `function(communicator)`, an exit code. An exception is announced to the other processes and printed on standard
-  /// error as "program, rank 1: text"; the exit code is then 1.
+  /// Runs `function(communicator)`, which returns an exit code, and waits until all processes have done so. An
+  /// exception is announced to the other processes and printed on standard error as "program, rank 1: text"; the exit
+  /// code is then 1, here and in all processes that wait for this one. Once in a session.
   template <class Function>
   [[nodiscard]] int run(const char* program, const Function& function) {
+    has_run_ = true;
     try {
-      return function(static_cast<Communicator&>(*communicator_));
+      const int code = function(static_cast<Communicator&>(*communicator_));
+      communicator_->wait_for_all_to_finish();
+      return code;
     } catch (const std::exception& error) {
       communicator_->announce_failure(error.what());
       if (communicator_->size() == 1) {
@@ -86,6 +92,7 @@ class MpiSession {
 
  private:
   const int exceptions_ = std::uncaught_exceptions();
+  bool has_run_ = false;
   std::optional<MpiCommunicator> communicator_;
 };
 

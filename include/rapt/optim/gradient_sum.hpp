@@ -48,20 +48,22 @@ class GradientTree {
   /// Takes the gradients that backward has left for micro-batch i. They must be given in order, from i = 0 on, which
   /// begins a new sum. After the last one the parameters' gradients are the sums.
   void take(Index i) {
-    for (std::size_t n = 0; n < nodes_.size(); ++n) {
-      Tensor<T>& gradient = nodes_[n]->grad;
-      if constexpr (std::same_as<T, float>) {
-        if (exchange_ == GradientExchange::bfloat16) kernels::round_to_bfloat16(gradient.data(), gradient.size());
-      }
-      std::size_t level = 0;
-      for (; level < waiting_.size() && (i >> level & 1) != 0; ++level) {
-        Tensor<T> left = std::move(waiting_[level][n]);
-        if (left.empty()) continue;
-        if (!gradient.empty()) add_gradient(left.data(), std::as_const(gradient).data(), left.size(), exchange_);
-        gradient = std::move(left);
-      }
-      if (level < waiting_.size()) waiting_[level][n] = std::move(gradient);
+    for (std::size_t n = 0; n < nodes_.size(); ++n) take(i, n);
+  }
+  /// The same for parameter n alone. Each must be taken once for each micro-batch.
+  void take(Index i, std::size_t n) {
+    Tensor<T>& gradient = nodes_[n]->grad;
+    if constexpr (std::same_as<T, float>) {
+      if (exchange_ == GradientExchange::bfloat16) kernels::round_to_bfloat16(gradient.data(), gradient.size());
     }
+    std::size_t level = 0;
+    for (; level < waiting_.size() && (i >> level & 1) != 0; ++level) {
+      Tensor<T> left = std::move(waiting_[level][n]);
+      if (left.empty()) continue;
+      if (!gradient.empty()) add_gradient(left.data(), std::as_const(gradient).data(), left.size(), exchange_);
+      gradient = std::move(left);
+    }
+    if (level < waiting_.size()) waiting_[level][n] = std::move(gradient);
   }
 
  private:

@@ -6,14 +6,18 @@
 /// that all shards are about equally large. The owner of a range adds the gradients of all processes there, in the
 /// order of GradientTree, and passes the sums on to the others; or it alone updates the parameters there and passes on
 /// what they have become.
+///
+/// Parameters are exchanged in groups, from the last to the first, which is about the order in which backward is done
+/// with them.
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <concepts>
 #include <cstddef>
-#include <cstring>
 #include <memory>
+#include <numeric>
 #include <span>
 #include <string>
 #include <utility>
@@ -51,13 +55,14 @@ class GradientExchanger {
     GradientExchange exchange = GradientExchange::float32;
     Index bucket_bytes = Index{32} << 20;
   };
-  /// What all processes know of a step behind its backward passes.
+  /// What all processes know of a step before gradients are exchanged.
   struct Agreement {
     double loss = 0;  ///< the sum of all processes' losses, in the order of the tree
     StepSignals signals;
   };
 
-  /// Keeps a reference to the communicator. `names` and `nodes` are those of the model's parameters.
+  /// Keeps a reference to the communicator. `names` and `nodes` are those of the model's parameters. Throws ValueError,
+  /// the same on all processes, if a parameter is frozen on some of them alone; so do `add_up` and `add_up_group`.
   GradientExchanger(std::vector<std::string> names, std::vector<std::shared_ptr<Node<T>>> nodes,
                     Communicator& communicator, const Options& options)
       : names_(std::move(names)),
@@ -67,66 +72,61 @@ class GradientExchanger {
         cuts_(nodes_.size() * to_size(communicator.size() + 1)),
         has_own_(nodes_.size()),
         bounds_(to_size(communicator.size() + 1)) {
-    divide(/*trainable=*/true);
-    divide(/*trainable=*/false);  // they may be unfrozen
+    Group all(nodes_.size());
+    std::iota(all.begin(), all.end(), std::size_t{0});
+    find_present(all);  // before groups are made of what is frozen
+    make_groups(/*trainable=*/true);
+    make_groups(/*trainable=*/false);  // they may be unfrozen
     const Index word =
         options.exchange == GradientExchange::bfloat16 ? Index{sizeof(kernels::Bfloat16Bits)} : Index{sizeof(T)};
     piece_ = std::max<Index>(1, options.bucket_bytes / word / communicator.size());
   }
 
   [[nodiscard]] Communicator& communicator() const { return *communicator_; }
+  /// The model's parameters.
+  [[nodiscard]] std::span<const std::shared_ptr<Node<T>>> nodes() const { return nodes_; }
   /// The elements of a parameter, counted in the order of the model, that a process owns.
   [[nodiscard]] ElementRange shard(std::size_t parameter, Index rank) const {
     const Index* cuts = cuts_.data() + parameter * to_size(communicator_->size() + 1);
     return {cuts[rank], cuts[rank + 1]};
   }
 
-  /// All processes tell one another their losses, signals, and which parameters have gradients. Throws ValueError, the
-  /// same on all processes, if a parameter is frozen on some of them alone.
+  /// All processes tell one another their losses and signals.
   [[nodiscard]] Agreement agree(double loss, const StepSignals& signals) {
-    const Index size = communicator_->size(), rank = communicator_->rank();
-    const std::size_t length = kHeadBytes + nodes_.size();
-    notices_.resize(length * to_size(size));
-    std::byte* own = notices_.data() + length * to_size(rank);
-    std::memcpy(own, &loss, sizeof loss);
-    own[sizeof loss] = std::byte{signals.stop};
-    own[sizeof loss + 1] = std::byte{signals.time_is_over && rank == 0};
-    for (std::size_t i = 0; i < nodes_.size(); ++i) {
-      has_own_[i] = nodes_[i]->requires_grad && !nodes_[i]->grad.empty();
-      own[kHeadBytes + i] = has_own_[i] ? kPresent : nodes_[i]->requires_grad ? kAbsent : kFrozen;
-    }
-    all_gather(*communicator_, std::span<const std::byte>(own, length), notices_);
-
+    const bool is_time_over = signals.time_is_over && communicator_->rank() == 0;
+    const std::array<double, 3> own{loss, signals.stop ? 1.0 : 0.0, is_time_over ? 1.0 : 0.0};
+    notices_.resize(to_size(communicator_->size()));
+    all_gather(*communicator_, std::span(&own, 1), notices_);
     Agreement all;
-    losses_.resize(to_size(options_.contributors));
-    present_.clear();
-    for (Index p = 0; p < size; ++p) {
-      const std::byte* notice = notices_.data() + length * to_size(p);
-      if (p < options_.contributors) std::memcpy(&at(losses_, p), notice, sizeof loss);
-      all.signals.stop |= notice[sizeof loss] != std::byte{0};
-      all.signals.time_is_over |= notice[sizeof loss + 1] != std::byte{0};
+    for (const auto& notice : notices_) {
+      all.signals.stop = all.signals.stop || notice[1] != 0;
+      all.signals.time_is_over = all.signals.time_is_over || notice[2] != 0;
     }
-    for (std::size_t width = 1; width < losses_.size(); width *= 2) {
-      for (std::size_t p = 0; p < losses_.size(); p += 2 * width) losses_[p] += losses_[p + width];
+    const std::size_t contributors = to_size(options_.contributors);
+    for (std::size_t width = 1; width < contributors; width *= 2) {
+      for (std::size_t p = 0; p < contributors; p += 2 * width) notices_[p][0] += notices_[p + width][0];
     }
-    all.loss = losses_[0];
-    for (std::size_t i = 0; i < nodes_.size(); ++i) {
-      bool is_present = false;
-      for (Index p = 0; p < size; ++p) {
-        const std::byte state = notices_[length * to_size(p) + kHeadBytes + i];
-        is_present = is_present || state == kPresent;
-        require((state == kFrozen) == (notices_[kHeadBytes + i] == kFrozen), "trainer",
-                "all processes must train the same parameters: '", names_[i], "' is frozen on rank ",
-                state == kFrozen ? p : 0, " and not on rank ", state == kFrozen ? 0 : p);
-      }
-      if (is_present) present_.push_back(i);
-    }
+    all.loss = notices_[0][0];
     return all;
   }
 
   /// Adds the gradients of all processes. Then the gradients of this process's shard are the sums; with `everywhere`
   /// those of the others are, too. Parameters have a gradient if they had one on any process.
   void add_up(bool everywhere) {
+    for (std::size_t g = 0; g < groups_.size(); ++g) add_up_group(g, everywhere);
+  }
+
+  /// The groups of parameters, counted in the order of the model, in the order of their exchange.
+  [[nodiscard]] std::span<const std::vector<std::size_t>> groups() const { return groups_; }
+  /// `add_up` for one group; it must follow the group before it.
+  void add_up_group(std::size_t number, bool everywhere) {
+    if (number == 0) present_.clear();
+    find_present(groups_[number]);
+    for (const std::size_t i : group_present_) {
+      if (nodes_[i]->grad.empty()) nodes_[i]->grad = Tensor<T>(nodes_[i]->value.shape());
+    }
+    present_.insert(present_.end(), group_present_.begin(), group_present_.end());
+    if (number + 1 == groups_.size()) std::sort(present_.begin(), present_.end());
     if constexpr (std::same_as<T, float>) {
       if (options_.exchange == GradientExchange::bfloat16) return add_up_in(bfloat16_, everywhere);
     }
@@ -166,42 +166,57 @@ class GradientExchanger {
 
   /// Fetches the values of the parameters that had gradients from their owners, which have updated them.
   void gather_values() {
-    for_each_bucket(words_, [&](Bucket<T>& bucket) {
-      copy_piece(bucket, communicator_->rank(), [](const Node<T>& node, Index begin, T* word, Index count) {
-        kernels::copy(node.value.data() + begin, word, count);
-      });
-      gather_bucket(bucket, [](Node<T>& node, Index begin, const T* word, Index count) {
-        kernels::copy(word, node.value.data() + begin, count);
-      });
+    const auto read = [&](std::size_t i, Index begin, T* word, Index count) {
+      kernels::copy(std::as_const(nodes_[i]->value).data() + begin, word, count);
+    };
+    const auto write = [&](std::size_t i, Index begin, const T* word, Index count) {
+      kernels::copy(word, nodes_[i]->value.data() + begin, count);
+    };
+    for_each_bucket(words_, present_, [&] {
+      copy_piece(words_, present_, communicator_->rank(), read);
+      gather_bucket(words_, present_, write);
     });
   }
 
  private:
   static constexpr std::byte kFrozen{0}, kAbsent{1}, kPresent{2};
-  static constexpr std::size_t kHeadBytes = sizeof(double) + 2;
 
-  /// The place of a process's shard up to which elements have been taken.
+  using Group = std::vector<std::size_t>;
+  /// The place up to which elements of a process's shard of a group have been taken.
   struct Cursor {
-    std::size_t parameter = 0;  // of present_
+    std::size_t place = 0;  // in the group
     Index offset = 0;
   };
-  /// The buffers of a kind of numbers, and the bucket that is in them: a piece of each process's shard. All pieces lie
-  /// one behind the other, from `bounds_` to `bounds_`.
+  /// The buffers of a kind of numbers, and the bucket that is in them: a piece of each process's shard of a group. All
+  /// pieces lie one behind the other, between the `bounds_`.
   template <class Word>
   struct Bucket {
     std::vector<Word> words, room;
     std::vector<Cursor> begins;  // of each process's piece
   };
 
-  /// Divides the parameters that are trained now, or those that are not: a part of kElementGrain elements at place s of
-  /// all N elements is process floor(s P / N)'s.
-  void divide(bool trainable) {
+  /// Groups of about a bucket's size of the parameters that are trained now, or one group of all others.
+  void make_groups(bool trainable) {
+    const std::size_t first = groups_.size();
+    Index bytes = 0;  // of the last group
+    for (std::size_t i = nodes_.size(); i-- > 0;) {
+      if (nodes_[i]->requires_grad != trainable) continue;
+      if (groups_.size() == first || (trainable && bytes >= options_.bucket_bytes)) {
+        groups_.emplace_back();
+        bytes = 0;
+      }
+      groups_.back().push_back(i);
+      bytes += nodes_[i]->value.size() * Index{sizeof(T)};
+    }
+    for (std::size_t g = first; g < groups_.size(); ++g) divide(groups_[g]);
+  }
+  /// A part of kElementGrain elements at place s of a group's N elements is process floor(s P / N)'s.
+  void divide(const Group& group) {
     constexpr Index kGrain = kernels::kElementGrain;
     const Index size = communicator_->size();
     Index total = 0, start = 0;
-    for (const auto& node : nodes_) total += node->requires_grad == trainable ? node->value.size() : 0;
-    for (std::size_t i = 0; i < nodes_.size(); ++i) {
-      if (nodes_[i]->requires_grad != trainable) continue;
+    for (const std::size_t i : group) total += nodes_[i]->value.size();
+    for (const std::size_t i : group) {
       const Index count = nodes_[i]->value.size();
       Index* cuts = cuts_.data() + i * to_size(size + 1);
       for (Index p = 1; p < size; ++p) {
@@ -213,28 +228,55 @@ class GradientExchanger {
     }
   }
 
-  /// f(node number, first element, count) for the next `count` elements of a process's shard.
+  /// All processes tell one another of which parameters of the group they have gradients.
+  void find_present(const Group& group) {
+    const Index size = communicator_->size();
+    states_.resize(group.size() * to_size(size));
+    const std::span<std::byte> own =
+        std::span(states_).subspan(group.size() * to_size(communicator_->rank()), group.size());
+    for (std::size_t k = 0; k < group.size(); ++k) {
+      const Node<T>& node = *nodes_[group[k]];
+      const bool has_own = node.requires_grad && !node.grad.empty();
+      has_own_[group[k]] = has_own ? 1 : 0;
+      own[k] = has_own ? kPresent : node.requires_grad ? kAbsent : kFrozen;
+    }
+    all_gather(*communicator_, std::span<const std::byte>(own), states_);
+    group_present_.clear();
+    for (std::size_t k = 0; k < group.size(); ++k) {
+      bool is_present = false;
+      for (Index p = 0; p < size; ++p) {
+        const std::byte state = states_[group.size() * to_size(p) + k];
+        is_present = is_present || state == kPresent;
+        require((state == kFrozen) == (states_[k] == kFrozen), "trainer",
+                "all processes must train the same parameters: '", names_[group[k]], "' is frozen on rank ",
+                state == kFrozen ? p : 0, " and not on rank ", state == kFrozen ? 0 : p);
+      }
+      if (is_present) group_present_.push_back(group[k]);
+    }
+  }
+
+  /// f(parameter, first element, count) for the next `count` elements of a process's shard of a group.
   template <class F>
-  void take(Cursor& cursor, Index rank, Index count, const F& f) const {
+  void take(const Group& group, Cursor& cursor, Index rank, Index count, const F& f) const {
     while (count > 0) {
-      const std::size_t i = present_[cursor.parameter];
+      const std::size_t i = group[cursor.place];
       const ElementRange range = shard(i, rank);
       const Index taken = std::min(count, range.size() - cursor.offset);
       if (taken > 0) f(i, range.begin + cursor.offset, taken);
       count -= taken;
       cursor.offset += taken;
-      if (cursor.offset == range.size()) cursor = {cursor.parameter + 1, 0};
+      if (cursor.offset == range.size()) cursor = {cursor.place + 1, 0};
     }
   }
 
-  /// f(bucket) for one bucket after the other, until all shards have been covered.
+  /// f() for one bucket after the other, until all shards of a group have been covered.
   template <class Word, class F>
-  void for_each_bucket(Bucket<Word>& bucket, const F& f) {
+  void for_each_bucket(Bucket<Word>& bucket, const Group& group, const F& f) {
     const Index size = communicator_->size();
     bucket.begins.assign(to_size(size), {});
     const auto elements_of = [&](Index p) {
       Index elements = 0;
-      for (const std::size_t i : present_) elements += shard(i, p).size();
+      for (const std::size_t i : group) elements += shard(i, p).size();
       return elements;
     };
     Index longest = 0;
@@ -244,80 +286,74 @@ class GradientExchanger {
         at(bounds_, p + 1) = at(bounds_, p) + std::clamp<Index>(elements_of(p) - done, 0, piece_);
       }
       if (std::ssize(bucket.words) < bounds_.back()) bucket.words.resize(to_size(bounds_.back()));
-      f(bucket);
+      f();
       for (Index p = 0; p < size; ++p) {
-        take(at(bucket.begins, p), p, at(bounds_, p + 1) - at(bounds_, p), [](std::size_t, Index, Index) {});
+        take(group, at(bucket.begins, p), p, at(bounds_, p + 1) - at(bounds_, p), [](std::size_t, Index, Index) {});
       }
     }
   }
 
-  /// copy(node, first element, word, count) for the parameters in a process's piece.
+  /// copy(parameter, first element, word, count) for the elements of a process's piece.
   template <class Word, class Copy>
-  void copy_piece(Bucket<Word>& bucket, Index rank, const Copy& copy) {
+  void copy_piece(Bucket<Word>& bucket, const Group& group, Index rank, const Copy& copy) {
     Word* word = bucket.words.data() + at(bounds_, rank);
     Cursor cursor = at(bucket.begins, rank);
-    take(cursor, rank, at(bounds_, rank + 1) - at(bounds_, rank), [&](std::size_t i, Index begin, Index count) {
-      copy(*nodes_[i], begin, word, count);
+    take(group, cursor, rank, at(bounds_, rank + 1) - at(bounds_, rank), [&](std::size_t i, Index begin, Index count) {
+      copy(i, begin, word, count);
       word += count;
     });
   }
   /// Passes this process's piece on to the others and receives theirs, which are copied.
   template <class Word, class Copy>
-  void gather_bucket(Bucket<Word>& bucket, const Copy& copy) {
+  void gather_bucket(Bucket<Word>& bucket, const Group& group, const Copy& copy) {
     const Index rank = communicator_->rank();
     const std::span<Word> words = std::span(bucket.words).first(to_size(bounds_.back()));
     all_gather(*communicator_, detail::piece_of(std::span<const Word>(words), std::span<const Index>(bounds_), rank),
                std::span<const Index>(bounds_), words);
     for (Index p = 0; p < communicator_->size(); ++p) {
-      if (p != rank) copy_piece(bucket, p, copy);
+      if (p != rank) copy_piece(bucket, group, p, copy);
     }
   }
 
+  /// Adds up the group of `group_present_`.
   template <class Word>
   void add_up_in(Bucket<Word>& bucket, bool everywhere) {
     constexpr bool kRounds = !std::same_as<Word, T>;
     const Index rank = communicator_->rank(), size = communicator_->size();
-    const auto write = [&](Node<T>& node, Index begin, const Word* word, Index count) {
-      if constexpr (kRounds) {
-        kernels::from_bfloat16(word, node.grad.data() + begin, count);
+    const auto read = [&](std::size_t i, Index begin, Word* word, Index count) {
+      const T* gradient = std::as_const(nodes_[i]->grad).data() + begin;
+      if (has_own_[i] == 0) {
+        std::fill_n(word, count, kNothing<Word>);
+      } else if constexpr (kRounds) {
+        kernels::to_bfloat16(gradient, word, count);
       } else {
-        kernels::copy(word, node.grad.data() + begin, count);
+        kernels::copy(gradient, word, count);
       }
     };
-    for (const std::size_t i : present_) {
-      if (nodes_[i]->grad.empty()) nodes_[i]->grad = Tensor<T>(nodes_[i]->value.shape());
-    }
-    for_each_bucket(bucket, [&](Bucket<Word>&) {
-      for (Index p = 0; p < size && rank < options_.contributors; ++p) {
-        Word* word = bucket.words.data() + at(bounds_, p);
-        Cursor cursor = at(bucket.begins, p);
-        take(cursor, p, at(bounds_, p + 1) - at(bounds_, p), [&](std::size_t i, Index begin, Index count) {
-          const T* gradient = std::as_const(nodes_[i]->grad).data() + begin;
-          if (has_own_[i] == 0) {
-            std::fill_n(word, count, kNothing<Word>);
-          } else if constexpr (kRounds) {
-            kernels::to_bfloat16(gradient, word, count);
-          } else {
-            kernels::copy(gradient, word, count);
-          }
-          word += count;
-        });
+    const auto write = [&](std::size_t i, Index begin, const Word* word, Index count) {
+      T* gradient = nodes_[i]->grad.data() + begin;
+      if constexpr (kRounds) {
+        kernels::from_bfloat16(word, gradient, count);
+      } else {
+        kernels::copy(word, gradient, count);
       }
+    };
+    const auto add = [](std::span<Word> sum, std::span<const Word> gradient) {
+      if constexpr (kRounds) {
+        kernels::add_rounded(sum.data(), gradient.data(), std::ssize(sum));
+      } else {
+        add_gradient(sum.data(), gradient.data(), std::ssize(sum), GradientExchange::float32);
+      }
+    };
+    for_each_bucket(bucket, group_present_, [&] {
+      for (Index p = 0; p < size && rank < options_.contributors; ++p) copy_piece(bucket, group_present_, p, read);
       const std::span<Word> words = std::span(bucket.words).first(to_size(bounds_.back()));
       const Index room = (options_.contributors - 1) * (at(bounds_, rank + 1) - at(bounds_, rank));
       if (std::ssize(bucket.room) < room) bucket.room.resize(to_size(room));
-      reduce_scatter(
-          *communicator_, words, std::span<const Index>(bounds_), std::span<Word>(bucket.room),
-          [&](std::span<Word> sum, std::span<const Word> gradient) {
-            if constexpr (kRounds) {
-              kernels::add_rounded(sum.data(), gradient.data(), std::ssize(sum));
-            } else {
-              add_gradient(sum.data(), gradient.data(), std::ssize(sum), GradientExchange::float32);
-            }
-          },
-          options_.contributors);
-      copy_piece(bucket, rank, write);
-      if (everywhere) gather_bucket(bucket, write);
+      reduce_scatter(*communicator_, words, std::span<const Index>(bounds_), std::span<Word>(bucket.room), add,
+                     options_.contributors);
+      copy_piece(bucket, group_present_, rank, write);
+      if (everywhere) gather_bucket(bucket, group_present_, write);
     });
   }
 
@@ -329,13 +365,16 @@ class GradientExchanger {
   std::vector<std::shared_ptr<Node<T>>> nodes_;
   Communicator* communicator_;
   Options options_;
-  Index piece_ = 1;                   // elements of a process's shard in a bucket
-  std::vector<Index> cuts_;           // [parameters][P + 1]: where the shards of a parameter begin and end
-  std::vector<char> has_own_;         // of each parameter: this process has a gradient of its own
-  std::vector<std::size_t> present_;  // the parameters of which a process has one, in the order of the model
-  std::vector<Index> bounds_;         // [P + 1] of the processes' pieces in a bucket; the first is 0
-  std::vector<std::byte> notices_;
-  std::vector<double> losses_, squares_;
+  Index piece_ = 1;            // elements of a process's shard in a bucket
+  std::vector<Index> cuts_;    // [parameters][P + 1]: where the shards of a parameter begin and end
+  std::vector<Group> groups_;  // in the order of their exchange
+  std::vector<char> has_own_;  // of each parameter: this process has a gradient of its own
+  Group present_;              // the parameters of which a process has one, in the order of the model
+  Group group_present_;        // those of the group that was exchanged last
+  std::vector<Index> bounds_;  // [P + 1] of the processes' pieces in a bucket; the first is 0
+  std::vector<std::byte> states_;
+  std::vector<std::array<double, 3>> notices_;
+  std::vector<double> squares_;
   Bucket<T> words_;
   Bucket<kernels::Bfloat16Bits> bfloat16_;
 };

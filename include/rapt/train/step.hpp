@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <concepts>
 #include <cstdint>
@@ -34,6 +35,7 @@
 #include "rapt/optim/clip.hpp"
 #include "rapt/optim/gradient_sum.hpp"
 #include "rapt/optim/schedule.hpp"
+#include "rapt/train/background_exchange.hpp"
 #include "rapt/train/gradient_exchanger.hpp"
 #include "rapt/train/micro_batches.hpp"
 
@@ -59,6 +61,9 @@ struct TrainerOptions {
   bool shard_optimizer = false;
   GradientExchange gradient_exchange = GradientExchange::float32;
   Index bucket_bytes = Index{32} << 20;  ///< gradients travel in portions of this size
+  /// Gradients travel in a thread of their own while backward computes the next ones; not with `recompute`. It changes
+  /// no bit.
+  bool overlap_exchange = true;
 };
 
 /// A model that has a loss for batches of this type, with or without options of the cross-entropy.
@@ -163,10 +168,14 @@ class TrainingStep {
     block_ = micro_batch_block(options.micro_batches, processes, rank());
     if (adds_in_tree()) tree_.emplace(nodes, block_.count, options.gradient_exchange);
     if (processes > 1) {
-      exchanger_.emplace(std::move(names), std::move(nodes), *options.communicator,
-                         typename GradientExchanger<T>::Options{.contributors = share.contributors,
-                                                                .exchange = options.gradient_exchange,
-                                                                .bucket_bytes = options.bucket_bytes});
+      exchanger_ = std::make_unique<GradientExchanger<T>>(
+          std::move(names), std::move(nodes), *options.communicator,
+          typename GradientExchanger<T>::Options{.contributors = share.contributors,
+                                                 .exchange = options.gradient_exchange,
+                                                 .bucket_bytes = options.bucket_bytes});
+      if (options.overlap_exchange && !options.recompute) {
+        background_ = std::make_unique<BackgroundExchange<T>>(*exchanger_);
+      }
     }
     if (is_sharded()) {
       for (std::size_t i = 0; auto& slot : optimizer_.slots())
@@ -191,13 +200,28 @@ class TrainingStep {
             options_.accumulate, " batches each: ", batches.size(), " are given");
     const Rng::State random = rng_.state();
     const double targets = count_targets(batches);
-    double loss = loss_and_gradients(batches, targets);
-    if (exchanger_) {
-      const auto agreed = exchanger_->agree(loss, signals());
-      loss = agreed.loss;
+    std::optional<double> all_loss;
+    const auto agree = [&](double own_loss) {
+      const auto agreed = exchanger_->agree(own_loss, signals());
       agreed_signals_ = agreed.signals;
-      if (std::isfinite(loss)) exchanger_->add_up(/*everywhere=*/!is_sharded());
+      all_loss = agreed.loss;
+      return std::isfinite(agreed.loss);
+    };
+    const auto start = [&](double own_loss) {
+      const bool goes_on = agree(own_loss);
+      if (goes_on) background_->start(/*everywhere=*/!is_sharded());
+      return goes_on;
+    };
+    const EndOfExchange end{background_.get()};
+    const double own_loss = loss_and_gradients(batches, targets, start);
+    if (exchanger_) {
+      if (background_ && background_->is_running()) {
+        background_->finish([&](std::size_t n) { tree_->take(block_.count - 1, n); });
+      } else if (all_loss ? std::isfinite(*all_loss) : agree(own_loss)) {
+        exchanger_->add_up(/*everywhere=*/!is_sharded());
+      }
     }
+    const double loss = all_loss.value_or(own_loss);
     gradient_norm_ = !std::isfinite(loss) ? 0 : exchanger_ ? exchanger_->norm() : gradient_norm(model_);
     if (!std::isfinite(loss) || !std::isfinite(gradient_norm_)) explain(batches, random, targets, loss);
     const double factor = options_.clip_norm > 0 ? clip_factor(gradient_norm_, options_.clip_norm) : 1.0;
@@ -274,32 +298,60 @@ class TrainingStep {
     return static_cast<double>(counts[1]);
   }
 
+  /// Stops the thread of an exchange that was not finished, because something was thrown.
+  struct EndOfExchange {
+    explicit EndOfExchange(BackgroundExchange<T>* exchange) : background(exchange) {}
+    EndOfExchange(const EndOfExchange&) = delete;
+    EndOfExchange& operator=(const EndOfExchange&) = delete;
+    ~EndOfExchange() {
+      if (background != nullptr) background->abandon();
+    }
+    BackgroundExchange<T>* background;
+  };
+
+  /// What is done around the last backward of a process's block: before(the loss of the block's last micro-batch)
+  /// returns whether backward shall be computed at all, and finished(parameter) is called when a gradient is complete.
+  struct LastBackward {
+    std::function<bool(double)> before;
+    std::function<void(Node<T>&)> finished;
+  };
+
   /// Adds the gradients of the mean loss over all `targets`, as far as these batches have them, to the parameters', and
   /// returns that part of the loss. If it is not finite, gradients of some batches are missing.
   template <class B>
-  double add_gradients(std::span<const B> batches, double targets, Rng& rng) {
-    double sum = 0;
+  double add_gradients(std::span<const B> batches, double targets, Rng& rng, const LastBackward* last = nullptr) {
+    double sum = 0, done = 0;
     for (const B& batch : batches) {
       if (batch.target_count() == 0) continue;
-      const double weight = static_cast<double>(batch.target_count()) / targets;
+      const auto count = static_cast<double>(batch.target_count());
+      const double weight = count / targets;
       const Training scope(rng);
       const RecomputeActivations recompute(options_.recompute);
       const Variable<T> loss = loss_of(batch);
       sum += weight * static_cast<double>(loss.item());
       if (!std::isfinite(sum)) break;
-      backward(loss, static_cast<T>(weight));
+      done += count;
+      const bool is_last = last != nullptr && done == targets_of(batches);
+      if (is_last && !last->before(sum)) break;
+      backward(loss, static_cast<T>(weight), is_last ? last->finished : std::function<void(Node<T>&)>());
     }
     return sum;
+  }
+  template <class B>
+  [[nodiscard]] static double targets_of(std::span<const B> batches) {
+    double targets = 0;
+    for (const B& batch : batches) targets += static_cast<double>(batch.target_count());
+    return targets;
   }
 
   /// As add_gradients, of micro-batch i of this process's block.
   template <class B>
-  double add_micro_batch(std::span<const B> batches, Index i, double targets) {
+  double add_micro_batch(std::span<const B> batches, Index i, double targets, const LastBackward* last = nullptr) {
     if (options_.micro_batches == 1) return add_gradients(batches, targets, rng_);
     const auto number = static_cast<std::uint64_t>(optimizer_.steps() * block_.of + block_.first + i);
     Rng rng(Rng::State{rng_.state().seed, number << kStreamBits});
-    const double loss =
-        add_gradients(batches.subspan(to_size(i * options_.accumulate), to_size(options_.accumulate)), targets, rng);
+    const double loss = add_gradients(batches.subspan(to_size(i * options_.accumulate), to_size(options_.accumulate)),
+                                      targets, rng, last);
     const std::uint64_t streams = rng.state().streams_taken - (number << kStreamBits);
     require(streams <= std::uint64_t{1} << kStreamBits, "trainer", "micro-batch ", block_.first + i, " of step ",
             optimizer_.steps() + 1, " took ", streams, " streams of random numbers, there are ",
@@ -308,18 +360,30 @@ class TrainingStep {
   }
 
   /// The gradients of the mean loss over all `targets` of the step are added to the parameters', as far as this process
-  /// has them, unless the loss is not finite.
-  template <class B>
-  double loss_and_gradients(std::span<const B> batches, double targets) {
+  /// has them, unless the loss is not finite. With a background exchange start(loss) is called before the last
+  /// backward, and says whether it shall be computed; the last gradients of parameters that it does not reach are then
+  /// not taken.
+  template <class B, class Start>
+  double loss_and_gradients(std::span<const B> batches, double targets, const Start& start) {
     double losses[64] = {};  // of levels of the tree, as in GradientTree
     double loss = 0;
     for (Index i = 0; i < block_.count; ++i) {
-      loss = add_micro_batch(batches, i, targets);
+      const auto with_those_before = [&](double last_loss) {
+        for (Index level = 0; (i >> level & 1) != 0; ++level) last_loss = losses[level] + last_loss;
+        return last_loss;
+      };
+      if (background_ && i + 1 == block_.count) {
+        const LastBackward last{
+            [&](double last_loss) { return start(with_those_before(last_loss)); },
+            [&](Node<T>& leaf) { background_->make_ready(leaf, [&](std::size_t n) { tree_->take(i, n); }); }};
+        loss = add_micro_batch(batches, i, targets, &last);
+      } else {
+        loss = add_micro_batch(batches, i, targets);
+      }
       if (!std::isfinite(loss)) break;
-      if (tree_) tree_->take(i);
-      Index level = 0;
-      for (; (i >> level & 1) != 0; ++level) loss = losses[level] + loss;
-      losses[level] = loss;
+      if (tree_ && !(background_ && background_->is_running())) tree_->take(i);
+      loss = with_those_before(loss);
+      losses[std::countr_one(static_cast<std::uint64_t>(i))] = loss;
     }
     return loss;
   }
@@ -374,7 +438,8 @@ class TrainingStep {
   Rng rng_;
   MicroBatchBlock block_;
   std::optional<GradientTree<T>> tree_;
-  std::optional<GradientExchanger<T>> exchanger_;  // with other processes
+  std::unique_ptr<GradientExchanger<T>> exchanger_;    // with other processes
+  std::unique_ptr<BackgroundExchange<T>> background_;  // if it goes on beside backward
   StepSignals agreed_signals_;
   double gradient_norm_ = 0;
   Index items_ = 0;

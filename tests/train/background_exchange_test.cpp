@@ -1,0 +1,126 @@
+/// \file
+/// The exchange of gradients in a thread: the same sums as without, in whatever order parameters become ready.
+#include "rapt/train/background_exchange.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "rapt/core/rng.hpp"
+#include "rapt/distributed/local_communicator.hpp"
+#include "tests/common/expect_close.hpp"
+#include "tests/common/random.hpp"
+
+namespace {
+
+using rapt::BackgroundExchange;
+using rapt::Communicator;
+using rapt::GradientExchanger;
+using rapt::Index;
+using rapt::Shape;
+using rapt::Tensor;
+
+using Nodes = std::vector<std::shared_ptr<rapt::Node<float>>>;
+
+/// Ten parameters of unlike sizes with the gradients of a process. The fifth one has none on odd ranks.
+Nodes parameters_of(Index rank) {
+  Nodes nodes;
+  for (std::uint64_t i = 0; i < 10; ++i) {
+    nodes.push_back(std::make_shared<rapt::Node<float>>());
+    nodes.back()->value = Tensor<float>(Shape{static_cast<Index>(7000 * i + 3)}, 0.f);
+    nodes.back()->requires_grad = true;
+    if (i == 5 && rank % 2 == 1) continue;
+    nodes.back()->grad =
+        rapt_test::random_tensor<float>(nodes.back()->value.shape(), 100 * static_cast<std::uint64_t>(rank) + i);
+  }
+  return nodes;
+}
+
+std::unique_ptr<GradientExchanger<float>> exchanger_of(const Nodes& nodes, Communicator& communicator) {
+  return std::make_unique<GradientExchanger<float>>(
+      std::vector<std::string>(nodes.size(), "parameter"), nodes, communicator,
+      GradientExchanger<float>::Options{.contributors = 2, .bucket_bytes = 100'000});
+}
+
+TEST(BackgroundExchange, GivesTheSumsOfAddUp) {
+  rapt::run_local(2, [](Communicator& communicator) {
+    const Index rank = communicator.rank();
+    const Nodes expected = parameters_of(rank);
+    const auto plain = exchanger_of(expected, communicator);
+    plain->add_up(/*everywhere=*/true);
+    ASSERT_GT(plain->groups().size(), 3u);
+
+    const Nodes actual = parameters_of(rank);
+    const auto exchanger = exchanger_of(actual, communicator);
+    BackgroundExchange<float> background(*exchanger);
+    EXPECT_FALSE(background.is_running());
+    rapt::Rng rng(static_cast<std::uint64_t>(rank));
+    for (int step = 0; step < 10; ++step) {
+      const Nodes fresh = parameters_of(rank);
+      for (std::size_t i = 0; i < fresh.size(); ++i) actual[i]->grad = Tensor<float>();
+      background.start(/*everywhere=*/true);
+      EXPECT_TRUE(background.is_running());
+      // Gradients come in an order of each process's own; some only in the end.
+      std::vector<std::size_t> order{0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
+      rng.shuffle(std::span(order));
+      std::vector<std::size_t> prepared;
+      const auto prepare = [&](std::size_t i) {
+        prepared.push_back(i);
+        actual[i]->grad = fresh[i]->grad;
+      };
+      for (const std::size_t i : std::span(order).first(7)) {
+        background.make_ready(*actual[i], prepare);
+        background.make_ready(*actual[i], prepare);  // the second call does nothing
+      }
+      background.make_ready(rapt::Node<float>(), prepare);  // nor does one for what is no parameter
+      background.finish(prepare);
+      EXPECT_FALSE(background.is_running());
+      std::sort(prepared.begin(), prepared.end());
+      EXPECT_EQ(prepared, (std::vector<std::size_t>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}));
+      for (std::size_t i = 0; i < actual.size(); ++i) {
+        EXPECT_TRUE(rapt_test::same_bits(actual[i]->grad, expected[i]->grad)) << i;
+      }
+    }
+  });
+}
+
+TEST(BackgroundExchange, CanBeAbandoned) {
+  rapt::run_local(2, [](Communicator& communicator) {
+    const Nodes nodes = parameters_of(communicator.rank());
+    const auto exchanger = exchanger_of(nodes, communicator);
+    BackgroundExchange<float> background(*exchanger);
+    background.abandon();  // nothing runs
+    background.start(true);
+    background.make_ready(*nodes[9], [](std::size_t) {});
+    background.abandon();
+    EXPECT_FALSE(background.is_running());
+    background.start(true);  // and its destructor does it
+  });
+}
+
+TEST(BackgroundExchange, AFailureIsThrownByFinish) {
+  std::atomic<int> thrown = 0;
+  EXPECT_THROW(rapt::run_local(2,
+                               [&](Communicator& communicator) {
+                                 const Nodes nodes = parameters_of(communicator.rank());
+                                 const auto exchanger = exchanger_of(nodes, communicator);
+                                 if (communicator.rank() == 1) rapt::fail("test", "it fails");
+                                 BackgroundExchange<float> background(*exchanger);
+                                 background.start(true);
+                                 try {
+                                   background.finish([](std::size_t) {});
+                                 } catch (const rapt::CommunicationError& error) {
+                                   EXPECT_NE(std::string(error.what()).find("rank 1"), std::string::npos);
+                                   ++thrown;
+                                   throw;
+                                 }
+                               }),
+               rapt::ValueError);
+  EXPECT_EQ(thrown, 1);
+}
+
+}  // namespace
