@@ -14,9 +14,10 @@ EXAMPLES = {
     "vit": ("--epochs", 1, "--image", "image.png", "--batch", 128, "--width", 16, "--layers", 1, "--heads", 1,
             "--hidden", 16, "--dropout", 0.1, "--patch", 14, "--model", "model", "--micro-batches", 4, *RUN),
     "translate train": ("--source", "../source.txt", "--target", "../target.txt", "--hold-out", 20,
-                        "--model", "model.safetensors", "--steps", 20, "--warmup", 10, "--vocabulary", 80, "--tokens", 60,
-                        "--validate-every", 10, "--validate-by", "bleu", "--average", 2, "--moving-average", 0.9,
-                        "--clip", 1, "--checkpoint-every", 4, "--log-every", 1, "--folder", "run", "--micro-batches", 4),
+                        "--model", "model.safetensors", "--steps", 20, "--warmup", 10, "--vocabulary", 80,
+                        "--tokens", 60, "--validate-every", 10, "--validate-by", "bleu", "--average", 2,
+                        "--moving-average", 0.9, "--clip", 1, "--checkpoint-every", 4, "--log-every", 1,
+                        "--folder", "run", "--micro-batches", 4),
     "finetune": ("--model", "../classes", "--train", "../train.tsv", "--validation", "../train.tsv", "--batch", 4,
                  "--epochs", 10, "--learning-rate", 1e-3, "--out", "out", "--micro-batches", 4, *RUN),
 }
