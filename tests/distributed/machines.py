@@ -1,18 +1,20 @@
 #!/usr/bin/env python3
-"""Machines made of network namespaces: each has its own network interface, address and host name, and all of them hang on
-one switch. mpirun starts processes on them as it does on real machines, with a hostfile; what it takes for ssh is a
-script that enters the namespace, so that no machine needs an ssh server.
+"""Machines made of network namespaces: each has its own network interface, address and host name, and all of them are
+connected to one switch. mpirun starts processes on them as it does on real machines, with a hostfile; what it takes for
+ssh is a script that enters the namespace, so that no machine needs an ssh server.
 
     with Machines(["anna", "bert"], rate="1gbit") as machines:
         subprocess.run(machines.on("anna", ["mpirun", "--hostfile", "hosts", "-n", "2", "program"]))
 
     machines.py NAMES [--rate RATE] COMMAND...   # the same: runs the command on the first of the machines, anna,bert
 
-The machines share the disks and the processors of this one. This needs root and Linux's iproute2; `why_not` says what is
-missing.
+The machines share the disks and the processors of this one. Each has a host name and an IPC namespace of its own, so
+that no MPI takes them for one machine and sends by shared memory; `sent_bytes` counts what really went over the link.
+This needs root and Linux's iproute2; `why_not` says what is missing.
 """
 
 import argparse
+import json
 import os
 import pathlib
 import re
@@ -35,7 +37,7 @@ case $1 in
   *) echo "ssh: there is no machine $1" >&2; exit 255 ;;
 esac
 shift
-exec ip netns exec "$namespace" unshare --uts \\
+exec ip netns exec "$namespace" unshare --uts --ipc \\
   env -i HOME="$HOME" USER="$USER" SHELL=/bin/sh PATH={path} sh -c "hostname $host; cd; $*"
 """
 
@@ -44,6 +46,7 @@ def run(*command):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise OSError(f"{shlex.join(command)}: exit code {done.returncode}: {done.stderr.strip()}")
+    return done.stdout
 
 
 def why_not():
@@ -100,7 +103,8 @@ class Machines:
     def on(self, name, command):
         """The command as one that runs on a machine, in the folder and environment in which it is started."""
         inside = f'hostname {shlex.quote(name)}; PATH={shlex.quote(self.path())}; export PATH; exec "$@"'
-        return ["ip", "netns", "exec", self._prefix + name, "unshare", "--uts", "sh", "-c", inside, "sh", *command]
+        enter = ["ip", "netns", "exec", self._prefix + name, "unshare", "--uts", "--ipc"]
+        return [*enter, "sh", "-c", inside, "sh", *command]
 
     def mpirun(self, launcher, processes, command):
         """A command that starts so many processes, as evenly spread over the machines as can be; the launcher, which is
@@ -119,6 +123,11 @@ class Machines:
     def join(self, name):
         """Mends a link that was cut."""
         run("ip", "-n", self._prefix + name, "link", "set", "eth0", "up")
+
+    def sent_bytes(self, name):
+        """What a machine has sent to others since the beginning."""
+        shown = run("ip", "-n", self._prefix + name, "-s", "-j", "link", "show", "eth0")
+        return json.loads(shown)[0]["stats64"]["tx"]["bytes"]
 
     def processes(self):
         """The process numbers of all that runs on the machines."""
@@ -148,14 +157,15 @@ class Machines:
             etc.mkdir(parents=True)
             (etc / "hosts").write_text(hosts)
             run("ip", "netns", "add", namespace)
-            run("ip", "link", "add", "eth0", "netns", namespace, "type", "veth", "peer", "name", f"port{i}", "netns", switch)
+            run("ip", "link", "add", "eth0", "netns", namespace, "type", "veth",
+                "peer", "name", f"port{i}", "netns", switch)
             run("ip", "-n", switch, "link", "set", f"port{i}", "master", "switch", "up")
             run("ip", "-n", namespace, "link", "set", "lo", "up")
             run("ip", "-n", namespace, "address", "add", f"{self.address(name)}/24", "dev", "eth0")
             run("ip", "-n", namespace, "link", "set", "eth0", "up")
             if self._rate:
-                run("tc", "-n", namespace, "qdisc", "add", "dev", "eth0", "root", "tbf", "rate", self._rate, "burst", "256kb",
-                    "latency", "50ms")
+                run("tc", "-n", namespace, "qdisc", "add", "dev", "eth0", "root",
+                    "tbf", "rate", self._rate, "burst", "256kb", "latency", "50ms")
 
     def _remove(self):
         self.end_processes()

@@ -64,8 +64,15 @@ def check_same_bits(root, programs, mpirun, example):
             code, said = finish(start(folder, machines.mpirun(mpirun, processes, command)), folder, machines)
             expect(code == 0, f"{example} over {processes} machines: exit code {code}\n{said}")
             expect(results(folder) == expected, f"the files of {example} over {processes} machines\n{said}")
+            # What a step adds up has the size of the model, and each of the other processes' sums travels.
+            steps = sum("loss" in entry for entry in expected["log"])
+            model = next(path for path in folder.rglob("*.safetensors") if "model" in str(path.relative_to(folder)))
+            least = (processes - 1) * steps * model.stat().st_size
+            sent = sum(map(machines.sent_bytes, machines.names))
+            expect(sent >= least, f"{example} over {processes} machines: {sent} bytes were sent, and not {least}")
             print(f"{example}, machines: {processes}, {time.monotonic() - begin:.1f} s: {len(expected) - 1} files and "
-                  f"{len(expected['log'])} lines of the log are the same", flush=True)
+                  f"{len(expected['log'])} lines of the log are the same; {sent} bytes sent, {least} or more needed",
+                  flush=True)
 
 
 def check_cut_link(root, programs, mpirun):

@@ -11,12 +11,13 @@ RUN = ("--folder", "run", "--checkpoint-every", 4, "--log-every", 1)
 EXAMPLES = {
     "gpt": ("--steps", 24, "--warmup", 4, "--width", 32, "--layers", 1, "--context", 16, "--batch", 2, "--dropout", 0.1,
             "--sample", 20, "--model", "model", "--micro-batches", 4, *RUN),
-    "vit": ("--epochs", 1, "--image", "image.png", "--batch", 128, "--width", 16, "--layers", 1, "--heads", 1, "--hidden", 16,
-            "--dropout", 0.1, "--patch", 14, "--model", "model", "--micro-batches", 4, *RUN),
-    "translate train": ("--source", "../source.txt", "--target", "../target.txt", "--hold-out", 20, "--model", "model.safetensors",
-                        "--steps", 20, "--warmup", 10, "--vocabulary", 80, "--tokens", 60, "--validate-every", 10,
-                        "--validate-by", "bleu", "--average", 2, "--moving-average", 0.9, "--clip", 1, "--checkpoint-every", 4,
-                        "--log-every", 1, "--folder", "run", "--micro-batches", 4),
+    "vit": ("--epochs", 1, "--image", "image.png", "--batch", 128, "--width", 16, "--layers", 1, "--heads", 1,
+            "--hidden", 16, "--dropout", 0.1, "--patch", 14, "--model", "model", "--micro-batches", 4, *RUN),
+    "translate train": ("--source", "../source.txt", "--target", "../target.txt", "--hold-out", 20,
+                        "--model", "model.safetensors", "--steps", 20, "--warmup", 10, "--vocabulary", 80,
+                        "--tokens", 60, "--validate-every", 10, "--validate-by", "bleu", "--average", 2,
+                        "--moving-average", 0.9, "--clip", 1, "--checkpoint-every", 4, "--log-every", 1,
+                        "--folder", "run", "--micro-batches", 4),
     "finetune": ("--model", "../classes", "--train", "../train.tsv", "--validation", "../train.tsv", "--batch", 4,
                  "--epochs", 10, "--learning-rate", 1e-3, "--out", "out", "--micro-batches", 4, *RUN),
 }
@@ -54,7 +55,7 @@ def checkpoint_step(folder):
 def losses(folder):
     """The entries of the log without times, and without the first one of each start."""
     entries = [json.loads(line) for line in (folder / "run/log.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in entry.items() if not key.endswith("seconds") and not key.endswith("_per_second")}
+    return [{key: value for key, value in entry.items() if not key.endswith(("seconds", "_per_second"))}
             for entry in entries if "rapt" not in entry]
 
 
