@@ -156,7 +156,16 @@ class Processes(unittest.TestCase):
                           differ("instructions", *at_levels))
 
     def test_refusals(self):
-        self.assertIn("micro_batches", self.train("gpt", 2, "gpt", "--micro-batches", 1, code=1))
+        for example in "gpt", "translate train":
+            said = self.train(example, 2, "one micro-batch", "--micro-batches", 1, code=1)
+            self.assertIn("it has started 2 processes, which share the micro-batches of a step: give --micro-batches",
+                          said)
+            self.assertEqual([path.name for path in (self.root / "one micro-batch").iterdir()], ["said.txt"])
+        said = self.train("gpt", 0, "gpt", "--micro-batches", 3, code=None)
+        self.assertIn("--micro-batches: must be a power of two, not 3", said)
+        said = self.finish(self.start(self.root / "score", [LAUNCHER, "-n", "2", str(PROGRAMS / "translate"), "score",
+                                                            "--references", "../target.txt"]), self.root / "score", 1)
+        self.assertIn("it has started 2 processes, and there is no work here that they could share", said)
         self.assertIn("[train] there is nothing to resume: no folder none",
                       self.train("gpt", 2, "gpt", "--folder", "none", "--resume", code=1))
 
