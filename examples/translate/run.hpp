@@ -201,6 +201,8 @@ inline rapt::Translator<> load(const std::vector<std::string>& models) {
 inline void run(const TranslateFlags& f) {
   rapt::require(f.attention.empty() || (f.models.size() == 1 && !f.search.is_sampling), "run",
                 "--attention draws what one model finds by beam search: no further --model, no --sample");
+  rapt::require(f.search.max_length == 0 || f.search.min_length <= f.search.max_length, "run", "--min-length ",
+                f.search.min_length, " is more than --max-length ", f.search.max_length);
   const rapt::JobProcesses processes(f.processes.communicator);
   processes.on_first([&] {
     if (!f.attention.empty())
