@@ -87,21 +87,12 @@ struct ProcessFlags {
     if (communicator == nullptr) return f(lines);
     const auto [begin, end] = own_part(lines.size());
     const auto at = [&](std::size_t i) { return lines.begin() + static_cast<std::ptrdiff_t>(i); };
-    const std::vector<std::string> results = f(std::vector<std::string>(at(begin), at(end)));
-    std::string own;
-    for (const std::string& line : results) own += line + '\n';
-    std::vector<std::string> all;
-    for (const std::string& part : all_gather_text(*communicator, own)) append_lines(part, all);
-    return all;
+    return all_gather_lines(*communicator, f(std::vector<std::string>(at(begin), at(end))));
   }
   /// Replaces the lines by those of rank 0, which have no line feeds.
   void share(std::vector<std::string>& lines) const {
     if (communicator == nullptr) return;
-    std::string text;
-    for (const std::string& line : lines) text += line + '\n';
-    text = broadcast_text(*communicator, text);
-    lines.clear();
-    append_lines(text, lines);
+    lines = all_gather_lines(*communicator, is_first() ? lines : std::vector<std::string>());
   }
 
   /// The number of steps that take so many batches, or a part of a step more.
@@ -118,16 +109,6 @@ struct ProcessFlags {
   }
   [[nodiscard]] rapt::GradientExchange gradient_exchange() const {
     return exchange == "bfloat16" ? rapt::GradientExchange::bfloat16 : rapt::GradientExchange::float32;
-  }
-
- private:
-  /// The lines of a text, each of which ends with a line feed.
-  static void append_lines(const std::string& text, std::vector<std::string>& lines) {
-    for (std::size_t begin = 0; begin < text.size();) {
-      const std::size_t end = text.find('\n', begin);
-      lines.push_back(text.substr(begin, end - begin));
-      begin = end + 1;
-    }
   }
 };
 
