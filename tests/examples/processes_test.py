@@ -183,7 +183,8 @@ class Processes(unittest.TestCase):
             self.assertEqual([path.name for path in (self.root / "one micro-batch").iterdir()], ["said.txt"])
         said = self.train("gpt", 0, "gpt", "--micro-batches", 3, code=None)
         self.assertIn("--micro-batches: must be a power of two, not 3", said)
-        said = self.train("translate run", 2, "lengths", "--model", "none", "--min-length", 3, "--max-length", 2, code=1)
+        lengths = ("--min-length", 3, "--max-length", 2)
+        said = self.train("translate run", 2, "lengths", "--model", "none", *lengths, code=1)
         self.assertIn("--min-length 3 is more than --max-length 2", said)
         said = self.finish(self.start(self.root / "score", [LAUNCHER, "-n", "2", str(PROGRAMS / "translate"), "score",
                                                             "--references", "../target.txt"]), self.root / "score", 1)
@@ -195,7 +196,8 @@ class Processes(unittest.TestCase):
         """Its processes do not find one another: each would train a model of its own in the same folder."""
         folder = self.root / "other"
         process = self.start(folder, ["env", "OMPI_COMM_WORLD_SIZE=2", *self.command("gpt")])
-        self.assertIn("mpirun has started 2 processes, and this program's MPI knows of 1", self.finish(process, folder, 1))
+        said = self.finish(process, folder, 1)
+        self.assertIn("mpirun has started 2 processes, and this program's MPI knows of 1", said)
         self.assertFalse((folder / "run").exists())
 
     def test_a_model_that_carries_its_cache_is_refused(self):
