@@ -5,12 +5,16 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
+#include <new>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "rapt/core/tensor.hpp"
 #include "tests/common/locked_pool.hpp"
+#include "tests/common/memory_limit.hpp"
 
 namespace {
 
@@ -167,6 +171,48 @@ TEST(ThreadMemory, KeepsABoundedNumberOfBlocks) {
     EXPECT_EQ(memory_stats().in_use, before + (kReuse ? 64 * 4096 : 0));
   }
   EXPECT_EQ(memory_stats().in_use, before);
+}
+
+TEST(ThreadMemory, LargeBlocksGoBackToThePool) {
+  constexpr rapt::Index kFloats = (rapt::Index{1} << 20) / sizeof(float);
+  const auto before = memory_stats().in_use;
+  const rapt::ThreadMemory memory;
+  { const rapt::Tensor<float> large(rapt::Shape{kFloats + 1}); }
+  EXPECT_EQ(memory_stats().in_use, before);
+  { const rapt::Tensor<float> largest_kept(rapt::Shape{kFloats}); }
+  EXPECT_EQ(memory_stats().in_use, before + (kReuse ? std::size_t{1} << 20 : 0));
+}
+
+TEST(ThreadMemory, ABlockThatNoListHasRoomForGoesBackToTheSystem) {
+#if RAPT_ADDRESS_SANITIZER || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "sanitizers end the program where there is no memory";
+#endif
+  constexpr std::size_t kBytes = std::size_t{1} << 20;
+  struct Taken {
+    Taken* before;
+  };
+  Taken* taken = nullptr;
+  bool is_kept = true;
+  const auto before = memory_stats();
+  const rapt::ThreadMemory memory;
+  MemoryPool pool;
+  void *const kept = rapt::detail::allocate_block(kBytes), *const pooled = pool.allocate(kBytes);
+  {
+    const rapt_test::MemoryLimit limit(0);
+    // Takes all that there is for the lists of both: the system's free memory is sorted by sizes.
+    for (const std::size_t bytes : {rapt::detail::BlockCache::kMost * sizeof(void*), sizeof(Taken)}) {
+      while (void* const some = std::malloc(bytes)) taken = new (some) Taken{taken};
+    }
+    rapt::detail::BlockCache cache;
+    is_kept = cache.keep(MemoryPool::size_class(kBytes), kept);
+    pool.deallocate(pooled, kBytes);
+  }
+  while (taken != nullptr) std::free(std::exchange(taken, taken->before));
+  EXPECT_FALSE(is_kept);
+  EXPECT_EQ(pool.stats().in_use, 0u);
+  EXPECT_EQ(pool.stats().reserved, 0u);
+  rapt::detail::deallocate_block(kept, kBytes);
+  EXPECT_EQ(memory_stats().in_use, before.in_use + kBytes);
 }
 
 TEST(Memory, AllocatorServesStandardContainers) {

@@ -90,6 +90,9 @@ class Machines:
     def address(self, name):
         return f"{NETWORK}.{self.names.index(name) + 1}"
 
+    def namespace(self, name):
+        return self._prefix + name
+
     def path(self):
         """PATH with the folder of the script that stands for ssh."""
         return f"{self._folder}:{os.environ['PATH']}"

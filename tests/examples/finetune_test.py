@@ -347,12 +347,14 @@ class FinetuneTest(unittest.TestCase):
                     run = (*flags, *STILL, "--measure", measure, "--folder", "run-" + task + measure, "--checkpoint-every", "1")
                     self.finetune(model, *run, **files)
                     settings.write_text(json.dumps({**json.loads(before or "{}"), "num_beams": 3}))
-                    if measure == "loss":
-                        self.finetune(model, *run, "--resume", **files)
-                    else:
-                        self.assertIn("the run was started with another beam search of the model's folder: then null, now "
-                                      '{"num_beams":3,', self.refusal(model, *run, "--resume", **files))
-                    settings.write_text(before) if before else settings.unlink()
+                    try:
+                        if measure == "loss":
+                            self.finetune(model, *run, "--resume", **files)
+                        else:
+                            self.assertIn("the run was started with another beam search of the model's folder: then null, now "
+                                          '{"num_beams":3,', self.refusal(model, *run, "--resume", **files))
+                    finally:  # The next measure begins with the folder as it was, even if this one has failed.
+                        settings.write_text(before) if before else settings.unlink()
 
     def test_the_model_is_not_overwritten(self):
         before = {path.name: path.read_bytes() for path in self.model("classes").iterdir()}

@@ -3,7 +3,6 @@
 #include "rapt/io/model_file.hpp"
 
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -14,6 +13,7 @@
 
 #include "rapt/models/transformer.hpp"
 #include "tests/common/expect_close.hpp"
+#include "tests/common/memory_limit.hpp"
 
 namespace {
 
@@ -477,33 +477,6 @@ TEST_F(ModelFile, NotAModel) {
 
 // Files that claim more than they hold --------------------------------------------------------------------------------
 
-#if defined(__SANITIZE_ADDRESS__)
-constexpr bool kLimitsMemory = false;  // its shadow takes terabytes of addresses
-#else
-constexpr bool kLimitsMemory = true;
-#endif
-
-/// Until the end of its life no more than `bytes` of addresses beyond today's can be had.
-class MemoryLimit {
- public:
-  explicit MemoryLimit(::rlim_t bytes) {
-    ::getrlimit(RLIMIT_AS, &old_);
-    if (!kLimitsMemory) return;
-    std::ifstream statm("/proc/self/statm");
-    ::rlim_t pages = 0;
-    statm >> pages;
-    ::rlimit limit = old_;
-    limit.rlim_cur = pages * static_cast<::rlim_t>(::sysconf(_SC_PAGESIZE)) + bytes;
-    ::setrlimit(RLIMIT_AS, &limit);
-  }
-  MemoryLimit(const MemoryLimit&) = delete;
-  MemoryLimit& operator=(const MemoryLimit&) = delete;
-  ~MemoryLimit() { ::setrlimit(RLIMIT_AS, &old_); }
-
- private:
-  ::rlimit old_ = {};
-};
-
 TEST_F(ModelFile, ClaimsBeyondTheFileAllocateNothing) {
   const auto model = random_model<float>(small_config(), 3);
   const auto with = [](const std::function<void(TransformerConfig&)>& change) {
@@ -528,7 +501,7 @@ TEST_F(ModelFile, ClaimsBeyondTheFileAllocateNothing) {
     Contents contents(model);
     contents.metadata["config"] = claim;
     rapt::write_safetensors(path(), contents.entries, contents.metadata);
-    const MemoryLimit limit(64 << 20);
+    const rapt_test::MemoryLimit limit(64 << 20);
     const std::string text = error_text<rapt::Error>([&] { (void)rapt::load_model<Transformer<float>>(path()); });
     EXPECT_NE(text.find(path().string()), std::string::npos) << text;
   }
@@ -539,7 +512,7 @@ TEST_F(ModelFile, ClaimsBeyondTheFileAllocateNothing) {
   config.target_vocabulary = 900'000'000;
   contents.metadata["config"] = config_to_json(config);
   rapt::write_safetensors(path(), contents.entries, contents.metadata);
-  const MemoryLimit limit(64 << 20);
+  const rapt_test::MemoryLimit limit(64 << 20);
   EXPECT_NE(error_text<IoError>([&] { (void)rapt::load_model<Transformer<float>>(path()); }).find("numbers"),
             std::string::npos);
 }
@@ -567,7 +540,7 @@ TEST_F(ModelFile, ChangedBytesNeverCrash) {
     const auto at = static_cast<std::size_t>(rng.below(static_cast<Index>(header + 400)));
     bytes[at] = static_cast<char>(rng.below(256));
     std::ofstream(path(), std::ios::binary) << bytes;
-    const MemoryLimit limit(256 << 20);
+    const rapt_test::MemoryLimit limit(256 << 20);
     try {
       (void)rapt::load_model<Transformer<float>>(path());
     } catch (const rapt::Error&) {

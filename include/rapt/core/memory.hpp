@@ -49,7 +49,7 @@ class MemoryPool {
     return units <= 4 ? 0 : (octave - 2) * 4 + (units - (std::size_t{1} << octave) + step - 1) / step;
   }
   /// The bytes of a block of a class.
-  static std::size_t class_size(std::size_t index) {
+  static constexpr std::size_t class_size(std::size_t index) {
     const std::size_t octave = index == 0 ? 0 : (index - 1) / 4, part = index == 0 ? 0 : (index - 1) % 4 + 1;
     return ((std::size_t{4} << octave) + part * (std::size_t{1} << octave)) * kAlignment;
   }
@@ -79,11 +79,14 @@ class MemoryPool {
     const std::lock_guard lock(mutex_);
     stats_.in_use -= size;
     if constexpr (kReuse) {
-      free_[index].push_back(block);
-    } else {
-      stats_.reserved -= size;
-      ::operator delete (block, std::align_val_t{kAlignment});
+      try {
+        free_[index].push_back(block);
+        return;
+      } catch (const std::bad_alloc&) {  // The list has no room for the block, which then goes back to the system.
+      }
     }
+    stats_.reserved -= size;
+    ::operator delete (block, std::align_val_t{kAlignment});
   }
 
   [[nodiscard]] MemoryStats stats() const {
@@ -132,9 +135,13 @@ inline MemoryPool& memory_pool() {
 inline const bool memory_pool_is_whole_after_fork =
     at_fork([] { memory_pool().lock(); }, [] { memory_pool().unlock(); }, [] { memory_pool().unlock(); });
 
-/// Blocks of the pool that wait for one thread.
+/// Blocks of the pool that wait for one thread: small ones alone, and a bounded number of each class. Copying or
+/// computing a large block takes far longer than the pool's lock.
 class BlockCache {
  public:
+  static constexpr std::size_t kLargest = std::size_t{1} << 20;  ///< bytes of the largest blocks that are kept
+  static constexpr std::size_t kMost = 64;                       ///< blocks of a class
+
   /// That of the calling thread, if it has one.
   static BlockCache*& of_this_thread() {
     thread_local BlockCache* cache = nullptr;
@@ -143,17 +150,24 @@ class BlockCache {
 
   /// A block of a class; null if there is none.
   [[nodiscard]] void* take(std::size_t index) {
+    if (index >= kClasses || free_[index].empty()) return nullptr;
     std::vector<void*>& list = free_[index];
-    if (list.empty()) return nullptr;
     void* block = list.back();
     list.pop_back();
     return block;
   }
-  /// Keeps a block of a class, unless there are many already: then it returns false.
-  [[nodiscard]] bool keep(std::size_t index, void* block) {
+  /// Keeps a block of a class. Returns false for a block that is large, if there are many of the class already, and if
+  /// there is no memory for the list of them.
+  [[nodiscard]] bool keep(std::size_t index, void* block) noexcept {
+    if (!MemoryPool::kReuse || index >= kClasses || free_[index].size() == kMost) return false;
     std::vector<void*>& list = free_[index];
-    if (!MemoryPool::kReuse || list.size() == kMost) return false;
-    if (list.capacity() == 0) list.reserve(kMost);
+    if (list.capacity() == 0) {
+      try {
+        list.reserve(kMost);
+      } catch (const std::bad_alloc&) {
+        return false;
+      }
+    }
     list.push_back(block);
     return true;
   }
@@ -165,8 +179,9 @@ class BlockCache {
   }
 
  private:
-  static constexpr std::size_t kMost = 64;  // of a class
-  std::array<std::vector<void*>, MemoryPool::kClasses> free_;
+  static constexpr std::size_t kClasses = 49;  // that of kLargest is the last
+  static_assert(MemoryPool::class_size(kClasses - 1) == kLargest);
+  std::array<std::vector<void*>, kClasses> free_;
 };
 
 /// Memory for tensors and graph nodes: of the calling thread's own blocks if it has some, and else of the pool.
@@ -198,7 +213,9 @@ struct PoolAllocator {
 
 /// As long as it lives, memory that the calling thread gives back waits for this thread, which takes it again without
 /// the pool's lock. For threads that answer while others train: from the second answer of a size on, an answer takes no
-/// lock for its tensors. Must be destroyed by the thread that made it, when the memory goes back to the pool.
+/// lock for its tensors, but for those of more than 1 MB, which go back to the pool at once. What waits counts as in
+/// use: 64 blocks of each size class at most. Must be destroyed by the thread that made it, when the memory goes back
+/// to the pool.
 class ThreadMemory {
  public:
   ThreadMemory() : before_(std::exchange(detail::BlockCache::of_this_thread(), &blocks_)) {}

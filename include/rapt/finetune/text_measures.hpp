@@ -91,7 +91,7 @@ inline void add_text_scores(Measurement& found, const std::string& measure, cons
 [[nodiscard]] inline nlohmann::ordered_json search_identity(const GenerationDefaults& search,
                                                             const SequenceMarks& marks) {
   const BeamSearchOptions& beam = search.beam;
-  // All members have names here, so that a new one is not forgotten.
+  // All members of GenerationOptions have names here, so that a new one is not forgotten.
   const auto& [extra_length, max_length, min_length, repetition_penalty, encoder_repetition_penalty, max_total_length,
                min_total_length, no_repeat_ngram_size, encoder_no_repeat_ngram_size, bad_words, forced_begin,
                begin_suppressed, forced_ends, forced_tokens_are_free, exponential_decay] = beam.generation;

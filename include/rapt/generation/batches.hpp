@@ -1,5 +1,8 @@
 /// \file
-/// Many sequences, searched in batches of like length. What is found for a sequence does not depend on its batch.
+/// Many sequences, searched in batches of like length. What is found for a sequence does not depend on its batch,
+/// unless weights are stored in 16 bits or in quantised blocks, as files have them (see
+/// kernels/gemm/stored_columns.hpp): products with them add in another order for up to eight rows than for more, so
+/// that scores may differ in their last bits, and rarely the tokens.
 #pragma once
 
 #include <algorithm>

@@ -94,7 +94,8 @@ class QuestionAnswerer {
     encode_into(encoded.windows, encoded.batch, encoded.questions, options, places);
     return encoded;
   }
-  /// The same answers as of the questions themselves, but for the options that `encode` was given.
+  /// The same answers as of the questions themselves. Of `options`, `max_seq_len` and `doc_stride` have no effect:
+  /// those count that `encode` was given.
   [[nodiscard]] std::vector<std::vector<Answer>> answer(const EncodedQuestions& encoded,
                                                         const QuestionOptions& options = {}) const {
     require_counts(options);

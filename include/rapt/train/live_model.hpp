@@ -16,7 +16,7 @@
 /// returns false if readers still have all the other copies, and the next call brings what was learned meanwhile.
 /// Parameters that are frozen at construction (nn/freeze.hpp) are kept once for all copies. What a reader computes
 /// takes memory from the pool, which has a lock for the time of a few instructions; a thread that has a ThreadMemory
-/// (core/memory.hpp) does without it.
+/// (core/memory.hpp) does without it, but for tensors of more than 1 MB.
 ///
 /// How it is known that nobody reads a copy: an atomic word holds the number of the current copy and, beside it, how
 /// many readers have taken that copy since it became the current one. A reader adds one to the count and learns from
