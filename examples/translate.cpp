@@ -32,7 +32,10 @@ int main(int argc, char** argv) {
   const CLI::App* shortlist_command = translate::add_shortlist(app, shortlist_flags);
   CLI11_PARSE(app, argc, argv);
 
-  ProcessFlags& processes = run_command->parsed() ? run_flags.processes : train_flags.processes;
+  ProcessFlags alone;  // of what several processes cannot share
+  ProcessFlags& processes = run_command->parsed()     ? run_flags.processes
+                            : train_command->parsed() ? train_flags.processes
+                                                      : alone;
   return run_program("translate", processes, [&] {
     if (train_command->parsed()) return translate::train(train_flags, *train_command);
     if (run_command->parsed()) return translate::run(run_flags);

@@ -23,18 +23,28 @@ struct ProcessFlags {
   std::string exchange = "float32";
   bool shard_optimizer = false;
   double timeout = 300;                        // seconds
+  bool trains = false, shares_work = false;    // which flags were added: what several processes could do
   rapt::Communicator* communicator = nullptr;  // of `run_program`; null: there is one process
 
   /// The flags of a training.
   void add_to(CLI::App& app) {
+    trains = true;
     add_positive(
         app, "--micro-batches", micro_batches,
         "The number of parts of a step, a power of two, each as large as a step otherwise is; the processes that "
-        "mpirun starts share them. The same number gives the same model on any number of processes.");
+        "mpirun starts share them. The same number gives the same model on any number of processes. All processes "
+        "have work if their number is a power of two, too, and not larger.")
+        ->check(
+            [](const std::string& input) {
+              rapt::Index number = 0;
+              const bool is_power = CLI::detail::lexical_cast(input, number) && (number & (number - 1)) == 0;
+              return is_power ? std::string() : "must be a power of two, not " + input;
+            },
+            "");
     app.add_option(
            "--exchange", exchange,
-           "The numbers in which processes exchange gradients: `float32`, or `bfloat16`, which are half as many "
-           "bytes and have rounded sums.")
+           "The numbers in which processes exchange gradients: `float32`, or `bfloat16`, which halves the bytes of "
+           "gradients that are sent and rounds their sums.")
         ->check(CLI::IsMember({"float32", "bfloat16"}))
         ->capture_default_str();
     app.add_flag("--shard-optimizer", shard_optimizer,
@@ -42,7 +52,21 @@ struct ProcessFlags {
     add_timeout_to(app);
   }
   void add_timeout_to(CLI::App& app) {
-    add_positive(app, "--timeout", timeout, "The seconds that a process waits for the others before it gives up.");
+    shares_work = true;
+    add_positive(app, "--timeout", timeout,
+                 "The seconds that a process waits for the others before it gives up: more than one of them takes for "
+                 "what it does alone, such as writing a checkpoint.");
+  }
+
+  /// Throws ValueError if so many processes cannot share what the program does.
+  void require_work_for(rapt::Index processes) const {
+    rapt::require(processes <= 1 || shares_work, "mpirun", "it has started ", processes,
+                  " processes, and there is no work here that they could share: start one, without mpirun");
+    rapt::require(
+        processes <= 1 || !trains || micro_batches > 1, "mpirun", "it has started ", processes,
+        " processes, which share the micro-batches of a step: give --micro-batches, a power of two that is at "
+        "least ",
+        processes, ": ", micro_batches);
   }
 
   /// True on the process that writes, which is rank 0 of several.
@@ -63,21 +87,12 @@ struct ProcessFlags {
     if (communicator == nullptr) return f(lines);
     const auto [begin, end] = own_part(lines.size());
     const auto at = [&](std::size_t i) { return lines.begin() + static_cast<std::ptrdiff_t>(i); };
-    const std::vector<std::string> results = f(std::vector<std::string>(at(begin), at(end)));
-    std::string own;
-    for (const std::string& line : results) own += line + '\n';
-    std::vector<std::string> all;
-    for (const std::string& part : all_gather_text(*communicator, own)) append_lines(part, all);
-    return all;
+    return all_gather_lines(*communicator, f(std::vector<std::string>(at(begin), at(end))));
   }
   /// Replaces the lines by those of rank 0, which have no line feeds.
   void share(std::vector<std::string>& lines) const {
     if (communicator == nullptr) return;
-    std::string text;
-    for (const std::string& line : lines) text += line + '\n';
-    text = broadcast_text(*communicator, text);
-    lines.clear();
-    append_lines(text, lines);
+    lines = all_gather_lines(*communicator, is_first() ? lines : std::vector<std::string>());
   }
 
   /// The number of steps that take so many batches, or a part of a step more.
@@ -95,24 +110,19 @@ struct ProcessFlags {
   [[nodiscard]] rapt::GradientExchange gradient_exchange() const {
     return exchange == "bfloat16" ? rapt::GradientExchange::bfloat16 : rapt::GradientExchange::float32;
   }
-
- private:
-  /// The lines of a text, each of which ends with a line feed.
-  static void append_lines(const std::string& text, std::vector<std::string>& lines) {
-    for (std::size_t begin = 0; begin < text.size();) {
-      const std::size_t end = text.find('\n', begin);
-      lines.push_back(text.substr(begin, end - begin));
-      begin = end + 1;
-    }
-  }
 };
 
-/// The number of processes that mpirun has started together; 0 without it.
-inline int launched_processes() {
+/// What a launcher has told this process: whether it has started it, and the number of processes that it has started
+/// together; 0 if it did not say.
+struct Launch {
+  bool is_there = false;
+  int processes = 0;
+};
+inline Launch find_launch() {
   for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}) {  // Open MPI's; MPICH's
-    if (const char* value = std::getenv(name)) return std::atoi(value);
+    if (const char* value = std::getenv(name)) return {.is_there = true, .processes = std::atoi(value)};
   }
-  return 0;
+  return {.is_there = std::getenv("PMIX_RANK") != nullptr};  // of launchers for any MPI
 }
 
 /// Runs a program: 0 if it ends well, 130 after Ctrl-C, 1 with a message to stderr for an error. The processes that
@@ -127,16 +137,17 @@ int run_program(const char* name, [[maybe_unused]] ProcessFlags& flags, const F&
     }
     return 0;
   };
-  const int launched = launched_processes();
+  const Launch launch = find_launch();
   try {
 #ifdef RAPT_EXAMPLES_MPI
-    if (launched > 0) {
+    if (launch.is_there) {
       rapt::MpiSession session({.timeout_seconds = flags.timeout,
                                 .interrupted = [] { return rapt::detail::InterruptListener::flag().load(); }});
       return session.run(name, [&](rapt::Communicator& communicator) {
-        rapt::require(communicator.size() == launched, name, "mpirun has started ", launched,
-                      " processes, and this program's MPI knows of ", communicator.size(),
+        rapt::require(launch.processes == 0 || communicator.size() == launch.processes, name, "mpirun has started ",
+                      launch.processes, " processes, and this program's MPI knows of ", communicator.size(),
                       ": it was built with another MPI");
+        flags.require_work_for(communicator.size());
         if (communicator.size() > 1) flags.communicator = &communicator;
         rapt::require<rapt::IoError>(flags.is_first() || std::freopen("/dev/null", "w", stdout) != nullptr, name,
                                      "cannot write to /dev/null");
@@ -144,7 +155,8 @@ int run_program(const char* name, [[maybe_unused]] ProcessFlags& flags, const F&
       });
     }
 #endif
-    rapt::require(launched <= 1, name, "mpirun has started ", launched,
+    rapt::require(!launch.is_there || launch.processes == 1, name, "mpirun has started ",
+                  launch.processes == 0 ? std::string("an unknown number of") : std::to_string(launch.processes),
                   " processes, and this program was built without MPI: each would train a model of its own. Install "
                   "Open MPI or MPICH and build it again");
     return run();

@@ -9,6 +9,7 @@
 #include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "flags.hpp"
 #include "processes.hpp"
@@ -83,6 +84,10 @@ struct RunFlags {
     }
     if (folder.empty()) return options;
     const rapt::JobProcesses all(processes.communicator);
+    // Processes that differ are refused before anything is removed.
+    std::vector<std::pair<std::string, std::string>> texts = rapt::RunIdentity(options.deciding, corpus).texts();
+    texts.insert(texts.end(), {{"--resume", resume ? "given" : "(none)"}, {"--restart", restart ? "given" : "(none)"}});
+    all.require_same("train", texts);
     if (restart && !std::exchange(is_restarted_, true)) all.on_first([&] { give_up_checkpoints(); });
     options.folder /= training;
     options.resume = all.from_first([&] {

@@ -121,7 +121,9 @@ inline CLI::App* add_run(CLI::App& app, TranslateFlags& f) {
       "run",
       "Translates the standard input, line by line. Each line of the input gives one line of output (N of them with "
       "--n-best N); a blank line gives an empty translation. Control characters in translations become spaces, line "
-      "feeds among them. The processes that mpirun starts share the lines, which keep their order.");
+      "feeds among them. The processes that mpirun starts share the lines, which keep their order; they end if the "
+      "next "
+      "line does not come in --timeout seconds.");
   run->add_option(
          "--model", f.models,
          "The file that `train` wrote. Several ones with the same subwords translate together, as an ensemble.")
@@ -199,6 +201,8 @@ inline rapt::Translator<> load(const std::vector<std::string>& models) {
 inline void run(const TranslateFlags& f) {
   rapt::require(f.attention.empty() || (f.models.size() == 1 && !f.search.is_sampling), "run",
                 "--attention draws what one model finds by beam search: no further --model, no --sample");
+  rapt::require(f.search.max_length == 0 || f.search.min_length <= f.search.max_length, "run", "--min-length ",
+                f.search.min_length, " is more than --max-length ", f.search.max_length);
   const rapt::JobProcesses processes(f.processes.communicator);
   processes.on_first([&] {
     if (!f.attention.empty())

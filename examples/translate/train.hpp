@@ -119,12 +119,6 @@ class Training {
     drop_long(pairs_, f_.tokens);
     drop_long(validation_pairs_, f_.tokens);
     rapt::require(!pairs_.empty(), "train", "the corpus has no sentence pairs of at most --tokens ", f_.tokens);
-    if (f_.hold_out > 0 &&
-        f_.processes
-            .is_first()) {  // not before: a refused run must not put other sentences into the test of an earlier one
-      write_lines(f_.model + ".test.source", corpora_.test.source);
-      write_lines(f_.model + ".test.target", corpora_.test.target);
-    }
   }
 
   void run() {
@@ -135,6 +129,11 @@ class Training {
                    pairs_.size(), text_.subwords.vocabulary().size(), count_parameters(model));
     rapt::BatchStream stream = batches();
     rapt::Trainer trainer(model, trainer_options());
+    // Not before: a refused run must not put other sentences into the test of an earlier one.
+    if (f_.hold_out > 0 && f_.processes.is_first()) {
+      write_lines(f_.model + ".test.source", corpora_.test.source);
+      write_lines(f_.model + ".test.target", corpora_.test.target);
+    }
     rapt::JobHooks<Model> hooks{
         .save_model = [&](const Model& some, const auto& file) { rapt::Translator(some, text_).save(file); },
         .metadata = {{"subwords", text_.subwords.to_text()}}};

@@ -165,6 +165,14 @@ inline void check_gather(Communicator& communicator) {
   std::vector<std::string> texts;
   for (Index p = 0; p < size; ++p) texts.push_back(std::string(to_size(p % 3), static_cast<char>('a' + p)));
   expect(rapt::all_gather_text(communicator, at(texts, rank)) == texts, "all_gather_text", communicator);
+  std::vector<std::string> lines, own;  // rank p has p lines, every other one of which is empty
+  for (Index p = 0; p < size; ++p) {
+    for (Index i = 0; i < p; ++i) {
+      lines.push_back(i % 2 == 1 ? std::string() : std::to_string(p) + " " + std::to_string(i));
+      if (p == rank) own.push_back(lines.back());
+    }
+  }
+  expect(rapt::all_gather_lines(communicator, own) == lines, "all_gather_lines", communicator);
 }
 
 inline void check_all_reduce(Communicator& communicator) {

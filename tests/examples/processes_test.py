@@ -103,39 +103,59 @@ class Processes(unittest.TestCase):
         (self.root / "train.tsv").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
         self.same_on_any_number("finetune")
 
+    def test_generated_texts_are_shared(self):
+        (self.root / "classes").mkdir()
+        write_folder("gpt", self.root / "classes")
+        examples = [{"prompt": f"the {noun} {name}", "answer": " cat sat"}
+                    for noun in ("cat", "dog", "mats") for name in ("house", "small")]
+        (self.root / "train.jsonl").write_text("".join(json.dumps(example) + "\n" for example in examples))
+        answers = ("--task", "answers", "--measure", "rouge_l", "--train", "../train.jsonl",
+                   "--validation", "../train.jsonl", "--longest", 24, "--epochs", 8)
+        self.train("finetune", 0, "one", *answers)
+        self.train("finetune", 4, "four", *answers)
+        self.assertEqual(results(self.root / "four"), results(self.root / "one"))
+        self.assertIn("rouge_l", json.dumps(results(self.root / "one")["log"]))
+
     def test_one_says_what_there_is_to_say(self):
         one, two = self.train("gpt", 0, "one"), self.train("gpt", 2, "two")
         times = r"[\d.]+ s\b|, \d+ threads|\S+ tokens/s.*"
         lines = [sorted(re.sub(times, "", said).splitlines()) for said in (one, two)]
         self.assertEqual(*lines)
 
+    # Runs that are to be ended from outside have so many steps that they cannot be over before. The translator's steps
+    # do not depend on their number: an interrupted run goes on for some steps more and is compared with one of as many.
+
+    def expect_going_on(self, folder):
+        """Resumes a run of `translate train` for some steps, which must give what an uninterrupted run gives."""
+        step = checkpoint_step(self.root / folder)
+        self.assertGreaterEqual(step, 8)
+        said = self.train("translate train", 2, folder, "--steps", step + 12, "--resume")
+        self.assertIn(f"goes on after step {step}\n", said)
+        self.train("translate train", 0, f"{folder} one", "--steps", step + 12)
+        self.assertEqual(results(self.root / folder), results(self.root / f"{folder} one"))
+
     def test_a_lost_process(self):
-        self.train("gpt", 0, "one", "--steps", 400)
-        code, seconds, said = self.signal_rank("gpt", 3, "killed", 1, signal.SIGKILL, "--steps", 400)
+        code, seconds, said = self.signal_rank("translate train", 3, "killed", 1, signal.SIGKILL, "--steps", 10**6)
         self.assertNotEqual(code, 0)
         self.assertLess(seconds, 60)
         self.assertEqual(ranks(PROGRAMS, self.root / "killed"), {}, said)
-        self.train("gpt", 2, "killed", "--steps", 400, "--resume")
-        self.assertEqual(results(self.root / "killed"), results(self.root / "one"))
+        self.expect_going_on("killed")
 
     def test_a_process_that_stops_answering(self):
-        code, seconds, said = self.signal_rank("gpt", 2, "stopped", 1, signal.SIGSTOP, "--steps", 4000, "--timeout", 2)
+        code, seconds, said = self.signal_rank("gpt", 2, "stopped", 1, signal.SIGSTOP, "--steps", 10**6, "--timeout", 2)
         self.assertNotEqual(code, 0)
         self.assertLess(seconds, 60)
         self.assertRegex(said, r"gpt, rank 0: .*rank 1")
 
     def test_an_interruption(self):
-        self.train("gpt", 0, "one", "--steps", 400)
         for rank, number in (1, signal.SIGTERM), (0, signal.SIGINT):
             folder = f"interrupted {rank}"
-            code, _, said = self.signal_rank("gpt", 3, folder, rank, number, "--steps", 400)
+            code, _, said = self.signal_rank("translate train", 3, folder, rank, number, "--steps", 10**6)
             self.assertEqual(code, 130, said)
             stops = re.findall(r"^stopped after step \d+: the same run with --resume goes on$", said, re.M)
             self.assertEqual(len(stops), 1, said)
-            step = checkpoint_step(self.root / folder)
-            self.assertIn(f"stopped after step {step}:", said)
-            self.assertIn(f"goes on after step {step}\n", self.train("gpt", 2, folder, "--steps", 400, "--resume"))
-            self.assertEqual(results(self.root / folder), results(self.root / "one"))
+            self.assertIn(f"stopped after step {checkpoint_step(self.root / folder)}:", said)
+            self.expect_going_on(folder)
 
     def test_processes_that_differ(self):
         def differ(name, first, second):
@@ -156,9 +176,29 @@ class Processes(unittest.TestCase):
                           differ("instructions", *at_levels))
 
     def test_refusals(self):
-        self.assertIn("micro_batches", self.train("gpt", 2, "gpt", "--micro-batches", 1, code=1))
+        for example in "gpt", "translate train":
+            said = self.train(example, 2, "one micro-batch", "--micro-batches", 1, code=1)
+            self.assertIn("it has started 2 processes, which share the micro-batches of a step: give --micro-batches",
+                          said)
+            self.assertEqual([path.name for path in (self.root / "one micro-batch").iterdir()], ["said.txt"])
+        said = self.train("gpt", 0, "gpt", "--micro-batches", 3, code=None)
+        self.assertIn("--micro-batches: must be a power of two, not 3", said)
+        lengths = ("--min-length", 3, "--max-length", 2)
+        said = self.train("translate run", 2, "lengths", "--model", "none", *lengths, code=1)
+        self.assertIn("--min-length 3 is more than --max-length 2", said)
+        said = self.finish(self.start(self.root / "score", [LAUNCHER, "-n", "2", str(PROGRAMS / "translate"), "score",
+                                                            "--references", "../target.txt"]), self.root / "score", 1)
+        self.assertIn("it has started 2 processes, and there is no work here that they could share", said)
         self.assertIn("[train] there is nothing to resume: no folder none",
                       self.train("gpt", 2, "gpt", "--folder", "none", "--resume", code=1))
+
+    def test_the_launcher_of_another_mpi_is_no_use(self):
+        """Its processes do not find one another: each would train a model of its own in the same folder."""
+        folder = self.root / "other"
+        process = self.start(folder, ["env", "OMPI_COMM_WORLD_SIZE=2", *self.command("gpt")])
+        said = self.finish(process, folder, 1)
+        self.assertIn("mpirun has started 2 processes, and this program's MPI knows of 1", said)
+        self.assertFalse((folder / "run").exists())
 
     def test_a_model_that_carries_its_cache_is_refused(self):
         said = self.train("transformer_xl", 2, "xl", "--steps", 2, "--micro-batches", 2, code=1)

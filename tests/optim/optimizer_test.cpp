@@ -32,6 +32,7 @@ struct SignRule {
     bool decay_vectors = true;
   };
   static constexpr std::string_view kName = "sign";
+  static auto values(const Options& o) { return std::tuple(o.decay_vectors); }
   static void validate(const Options&) {}
   static std::array<rapt::OptimizerState, 0> states(const Options&) { return {}; }
 

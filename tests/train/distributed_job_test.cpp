@@ -40,6 +40,7 @@ struct ProcessOfJob {
   Index steps = 12;
   float first_logit = 0;  // of the model before training
   bool shards = false;
+  rapt::TrainerOptions trainer = {.learning_rate = [](Index) { return 0.1; }, .average_decay = 0.5, .seed = 9};
   /// Called in validations, with the step that is validated.
   std::function<void(Index step)> at_validation = [](Index) {};
   /// Called before a version or the best model is written.
@@ -140,12 +141,11 @@ class DistributedJob : public rapt_test::FolderTest {
     NextToken model;
     model.table.mutable_value().values()[0] = process.first_logit;
     auto source = rapt::random_window_batches(text_, {.windows = 2, .length = 7, .random = {5, 3}});
-    rapt::Trainer trainer(model, {.learning_rate = [](Index) { return 0.1; },
-                                  .average_decay = 0.5,
-                                  .seed = 9,
-                                  .micro_batches = 4,
-                                  .communicator = process.options.communicator,
-                                  .shard_optimizer = process.shards});
+    rapt::TrainerOptions trainer_options = process.trainer;
+    trainer_options.micro_batches = 4;
+    trainer_options.communicator = process.options.communicator;
+    trainer_options.shard_optimizer = process.shards;
+    rapt::Trainer trainer(model, trainer_options);
     const bool is_first = process.options.communicator == nullptr || process.options.communicator->rank() == 0;
     rapt::JobHooks<NextToken> hooks{.metadata = {{"mine", "kept"}}};
     hooks.measure = [&](const NextToken& measured) {
@@ -185,6 +185,9 @@ TEST_F(DistributedJob, WritesWhatOneProcessWrites) {
     EXPECT_EQ(first["processes"], processes);
     EXPECT_EQ(first["threads"].size(), static_cast<std::size_t>(processes));
     EXPECT_NE(bytes_of(said_by(0)).find("step 12  measured\n"), std::string::npos);
+    const std::string idle =
+        "1 of 3 processes have nothing to compute: the 4 micro-batches of a step are divided into 2";
+    EXPECT_EQ(bytes_of(said_by(0)).find(idle) != std::string::npos, processes == 3);
     for (Index rank = 1; rank < processes; ++rank) EXPECT_EQ(bytes_of(said_by(rank)), "");
   }
 }
@@ -247,6 +250,24 @@ TEST_F(DistributedJob, DifferencesBetweenProcessesAreNamed) {
   EXPECT_FALSE(fs::exists(folder_ / "run"));  // nothing was made yet
   expect_error_on_all(one_with([](ProcessOfJob& p) { p.first_logit = 1; }), {"parameters", "rank 1"});
   expect_error_on_all(one_with([](ProcessOfJob& p) { p.steps = 13; }), {"steps", "rank 0 has '12'", "rank 1 has '13'"});
+  expect_error_on_all(one_with([](ProcessOfJob& p) { p.shards = true; }), {"shard_optimizer", "rank 1 has '1'"});
+  const auto one_with_trainer = [&](const std::function<void(rapt::TrainerOptions&)>& change) {
+    return one_with([&](ProcessOfJob& p) { change(p.trainer); });
+  };
+  expect_error_on_all(
+      one_with_trainer([](auto& trainer) { trainer.gradient_exchange = rapt::GradientExchange::bfloat16; }),
+      {"gradient_exchange", "rank 0 has 'float32'", "rank 1 has 'bfloat16'"});
+  expect_error_on_all(one_with_trainer([](auto& trainer) { trainer.bucket_bytes = 64; }),
+                      {"bucket_bytes", "rank 1 has '64'"});
+  expect_error_on_all(one_with_trainer([](auto& trainer) { trainer.adam.beta2 = 0.99; }),
+                      {"the same optimizer", "rank 0 has 'adam 0.9", "rank 1 has 'adam 0.9"});
+  expect_error_on_all(one_with_trainer([](auto& trainer) { trainer.adam.amsgrad = true; }), {"the same optimizer"});
+  expect_error_on_all(one_with_trainer([](auto& trainer) { trainer.clip_norm = 1e-9; }),
+                      {"clip_norm", "rank 0 has '0'", "rank 1 has '1"});
+  // Alike in the first steps, and not in later ones.
+  expect_error_on_all(
+      one_with_trainer([](auto& trainer) { trainer.learning_rate = [](Index step) { return step < 7 ? 0.1 : 0.2; }; }),
+      {"learning rates", "rank 0 has '0.1 0.1 0.1 0.1 0.1 0.1'", "rank 1 has '0.1 0.1 0.1 0.1 0.1 0.2'"});
   EXPECT_TRUE(fs::is_empty(folder_ / "run"));
 }
 

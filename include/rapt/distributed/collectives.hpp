@@ -267,6 +267,21 @@ void gather(Communicator& communicator, const Own& own, std::span<const Index> b
   return texts;
 }
 
+/// The lines of all processes, in the order of their ranks. Lines must have no line feeds.
+[[nodiscard]] inline std::vector<std::string> all_gather_lines(Communicator& communicator,
+                                                               const std::vector<std::string>& own) {
+  std::string text;
+  for (const std::string& line : own) text += line + '\n';
+  std::vector<std::string> lines;
+  for (const std::string& part : all_gather_text(communicator, text)) {
+    for (std::size_t begin = 0, end = 0; begin < part.size(); begin = end + 1) {
+      end = part.find('\n', begin);
+      lines.push_back(part.substr(begin, end - begin));
+    }
+  }
+  return lines;
+}
+
 /// Each value becomes the sum of all processes' values at its place. For a few numbers: every process receives
 /// log2(P) times as many.
 template <ContiguousValues Values>

@@ -162,7 +162,8 @@ JobSummary finetune_language_model(const FinetuneOptions& options) {
 
 template <class M>
 JobSummary finetune_answers(const FinetuneOptions& options) {
-  TextValidation<LanguageBatch> validation{.measure = chosen_measure(options, text_measures())};
+  TextValidation<LanguageBatch> validation{.measure = chosen_measure(options, text_measures()),
+                                           .communicator = options.job.communicator};
   auto model = from_pretrained<M>(options.model);
   const AnyTokenizer tokenizer = tokenizer_for(model, options);
   const SequenceMarks marks = model.sequence_marks();

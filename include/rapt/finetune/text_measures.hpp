@@ -15,6 +15,7 @@
 
 #include "rapt/autograd/weight_adapter.hpp"
 #include "rapt/core/sequence_marks.hpp"
+#include "rapt/distributed/collectives.hpp"
 #include "rapt/finetune/tuned_model.hpp"
 #include "rapt/generation/batches.hpp"
 #include "rapt/generation/generation_defaults.hpp"
@@ -127,20 +128,28 @@ inline void add_text_scores(Measurement& found, const std::string& measure, cons
           {"most tokens of a sequence", marks.max_length}};
 }
 
-/// The best text that the model, with the adapter if there is one, generates for each source.
+/// The best text that the model, with the adapter if there is one, generates for each source. With a communicator all
+/// of its processes call this with the same arguments; each searches an equal part of the sources, and all have all
+/// texts.
 template <DecodingModel M>
 [[nodiscard]] std::vector<std::string> generated_texts(const M& model, const AnyTokenizer& tokenizer,
                                                        const TokenBatch& sources, const GenerationDefaults& defaults,
-                                                       const WeightAdapter<float>* adapter) {
+                                                       const WeightAdapter<float>* adapter,
+                                                       Communicator* communicator = nullptr) {
+  TokenBatch own;
+  if (communicator != nullptr) {
+    const Index rank = communicator->rank(), size = communicator->size(), count = sources.sequences();
+    for (Index i = count * rank / size; i < count * (rank + 1) / size; ++i) own.push_back(sources.sequence(i));
+  }
   const SearchRequest request{.marks = tokenizer.marks(model.sequence_marks())};
-  const auto found = search_in_batches(sources, request, batch_tokens_for(model),
+  const auto found = search_in_batches(communicator == nullptr ? sources : own, request, batch_tokens_for(model),
                                        [&](const TokenBatch& batch, const SearchRequest& of_batch) {
                                          const UseAdapter<float> use(adapter);  // on whichever thread this runs
                                          return generate(model, batch, defaults, of_batch);
                                        });
   std::vector<std::string> texts;
   for (const auto& hypotheses : found) texts.push_back(as_line(tokenizer.decode(hypotheses.front().tokens)));
-  return texts;
+  return communicator == nullptr ? texts : all_gather_lines(*communicator, texts);
 }
 
 /// The validation examples of a task that generates texts.
@@ -150,15 +159,16 @@ struct TextValidation {
   std::vector<Batch> batches = {};  ///< for the loss
   TokenBatch sources = {};          ///< what the texts are generated from
   std::vector<std::string> right = {};
-  Index longest = 1;  ///< tokens of the longest right text, with its end
+  Index longest = 1;                     ///< tokens of the longest right text, with its end
+  Communicator* communicator = nullptr;  ///< of the processes that share the work; nullptr: there is one
 
   /// `tuned` is the model for the loss, `model` the same one for the search.
   template <DecodingModel M>
   [[nodiscard]] Measurement operator()(const TunedModel<Batch>& tuned, const M& model, const AnyTokenizer& tokenizer,
                                        const GenerationDefaults& search, const WeightAdapter<float>* adapter) const {
-    Measurement found = loss_measurement(mean_loss(tuned, batches));
+    Measurement found = loss_measurement(mean_loss(tuned, batches, communicator));
     if (measure == "loss") return found;
-    add_text_scores(found, measure, generated_texts(model, tokenizer, sources, search, adapter), right);
+    add_text_scores(found, measure, generated_texts(model, tokenizer, sources, search, adapter, communicator), right);
     return found;
   }
 

@@ -82,7 +82,8 @@ inline void require_room(const TokenPair& nothing, Index longest) {
 
 template <class M>
 JobSummary finetune_text_to_text(const FinetuneOptions& options, const TextToTextTuning& tuning) {
-  TextValidation<TranslationBatch> validation{.measure = chosen_measure(options, text_measures())};
+  TextValidation<TranslationBatch> validation{.measure = chosen_measure(options, text_measures()),
+                                              .communicator = options.job.communicator};
   auto model = from_pretrained<M>(options.model);
   AnyTokenizer tokenizer = tokenizer_for(model, options);
   for (const auto& [name, language] :

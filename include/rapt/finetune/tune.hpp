@@ -95,6 +95,15 @@ void freeze_all_but(M& model, const FinetuneOptions& options, const std::vector<
   }
 }
 
+/// The folder that is written in the end: a place where it cannot be shows before the training.
+inline void make_out_folder(const FinetuneOptions& options) {
+  if (options.out.empty()) return;
+  std::error_code error;
+  std::filesystem::create_directories(options.out, error);
+  require<IoError>(!error && std::filesystem::is_directory(options.out), kFinetune, options.option_prefix, "out ",
+                   options.out.string(), ": cannot make the folder: ", error ? error.message() : "it is a file");
+}
+
 template <BatchSource S>
 JobSummary train_tuned(TunedModel<BatchOf<S>>& model, S& batches, const FinetuneOptions& options,
                        const TuningTask<BatchOf<S>>& task, const WeightAdapter<float>* adapter, Index of_parameters) {
@@ -107,10 +116,9 @@ JobSummary train_tuned(TunedModel<BatchOf<S>>& model, S& batches, const Finetune
   job_options.corpus = task.corpus;
   if (job_options.deciding.empty()) {
     job_options.deciding = deciding_options(options);
-    if (options.micro_batches > 1) {
-      job_options.deciding["micro_batches"] = options.micro_batches;
-      job_options.deciding["rounds_gradients"] = options.gradient_exchange == GradientExchange::bfloat16;
-    }
+    const bool rounds = options.gradient_exchange == GradientExchange::bfloat16;
+    if (options.micro_batches > 1) job_options.deciding["micro_batches"] = options.micro_batches;
+    if (options.micro_batches > 1 || rounds) job_options.deciding["rounds_gradients"] = rounds;
   }
   for (const auto& [key, value] : task.deciding.items()) job_options.deciding[key + " of the model's folder"] = value;
   job_options.choose_best = true;
@@ -131,6 +139,7 @@ JobSummary train_tuned(TunedModel<BatchOf<S>>& model, S& batches, const Finetune
                           .shard_optimizer = options.shard_optimizer,
                           .gradient_exchange = options.gradient_exchange});
   if (options.layer_decay != 1) set_layer_decay(trainer.optimizer(), options.layer_decay);
+  JobProcesses(options.job.communicator).on_first([&] { make_out_folder(options); });
   return job.run(trainer, batches, {.steps = steps, .validate_every = steps_of_epoch, .patience = options.patience},
                  JobHooks<Tuned>{.measure = [&](const Tuned& measured) { return task.measure(measured, adapter); }});
 }
@@ -141,15 +150,7 @@ template <class M, BatchSource S>
 JobSummary tune(M& model, S& batches, const FinetuneOptions& options, const TuningTask<BatchOf<S>>& task) {
   using Tuned = TunedModel<BatchOf<S>>;
   freeze_all_but(model, options, task.head);
-  const JobProcesses processes(options.job.communicator);
-  processes.on_first([&] {
-    if (options.out.empty()) return;
-    std::error_code error;
-    std::filesystem::create_directories(options.out, error);
-    require<IoError>(!error && std::filesystem::is_directory(options.out), kFinetune, options.option_prefix, "out ",
-                     options.out.string(), ": cannot make the folder: ", error ? error.message() : "it is a file");
-  });
-  const bool writes = !options.out.empty() && processes.is_first();
+  const bool writes = !options.out.empty() && JobProcesses(options.job.communicator).is_first();
   JobSummary summary;
   if (options.adapter.rank > 0) {
     const FinetuneAdapter& wanted = options.adapter;

@@ -2,6 +2,8 @@
 /// Adagrad (Duchi et al. 2011), as torch.optim.Adagrad defines it.
 #pragma once
 
+#include <tuple>
+
 #include "rapt/optim/optimizer.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -21,6 +23,10 @@ struct AdagradRule {
   using Options = AdagradOptions;
   static constexpr std::string_view kName = "adagrad";
 
+  static auto values(const AdagradOptions& options) {
+    const auto& [lr_decay, initial_accumulator, epsilon, weight_decay, decay_vectors] = options;
+    return std::tuple(lr_decay, initial_accumulator, epsilon, weight_decay, decay_vectors);
+  }
   static void validate(const AdagradOptions& o) {
     require(detail::is_not_negative(o.lr_decay) && detail::is_not_negative(o.initial_accumulator) &&
                 detail::is_not_negative(o.epsilon) && detail::is_not_negative(o.weight_decay),

@@ -2,6 +2,8 @@
 /// Adam (Kingma and Ba 2015), AdamW (Loshchilov and Hutter 2019) and AMSGrad (Reddi et al. 2018).
 #pragma once
 
+#include <tuple>
+
 #include "rapt/optim/optimizer.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -26,6 +28,10 @@ struct AdamRule {
   using Options = AdamOptions;
   static constexpr std::string_view kName = "adam";
 
+  static auto values(const AdamOptions& options) {
+    const auto& [beta1, beta2, epsilon, weight_decay, decay_vectors, l2_decay, amsgrad] = options;
+    return std::tuple(beta1, beta2, epsilon, weight_decay, decay_vectors, l2_decay, amsgrad);
+  }
   static void validate(const AdamOptions& o) {
     require(detail::is_decay_rate(o.beta1) && detail::is_decay_rate(o.beta2) && detail::is_not_negative(o.epsilon) &&
                 detail::is_not_negative(o.weight_decay) && detail::is_not_negative(o.l2_decay),

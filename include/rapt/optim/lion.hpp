@@ -2,6 +2,8 @@
 /// Lion (Chen et al. 2023, "Symbolic Discovery of Optimization Algorithms", algorithm 2).
 #pragma once
 
+#include <tuple>
+
 #include "rapt/optim/optimizer.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -21,6 +23,10 @@ struct LionRule {
   using Options = LionOptions;
   static constexpr std::string_view kName = "lion";
 
+  static auto values(const LionOptions& options) {
+    const auto& [beta1, beta2, weight_decay, decay_vectors] = options;
+    return std::tuple(beta1, beta2, weight_decay, decay_vectors);
+  }
   static void validate(const LionOptions& o) {
     require(detail::is_decay_rate(o.beta1) && detail::is_decay_rate(o.beta2) && detail::is_not_negative(o.weight_decay),
             kName, "betas must be in [0, 1), weight_decay not negative: beta1 ", o.beta1, ", beta2 ", o.beta2,

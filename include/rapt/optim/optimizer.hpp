@@ -6,6 +6,7 @@
 ///     struct SignRule {                                                    // w -= rate sign(g)
 ///       struct Options { bool decay_vectors = true; };
 ///       static constexpr std::string_view kName = "sign";
+///       static auto values(const Options& o) { return std::tuple(o.decay_vectors); }  // all of them
 ///       static void validate(const Options&) {}                            // throws ValueError with the values
 ///       static std::array<OptimizerState, 0> states(const Options&) { return {}; }
 ///       template <class T>
@@ -22,10 +23,12 @@
 #include <array>
 #include <cmath>
 #include <concepts>
+#include <cstdio>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -141,6 +144,18 @@ class RuleOptimizer {
     for (OptimizerSlot<T>& slot : slots_) slot.missed = std::min(slot.missed, steps);
   }
 
+  /// The values of the options in their order, separated by spaces. Numbers have all their digits, so that options
+  /// which give different updates have different texts.
+  [[nodiscard]] std::string options_text() const {
+    std::string text;
+    const auto add = [&](double value) {
+      char digits[40];
+      std::snprintf(digits, sizeof digits, "%.17g", value);
+      text.append(text.empty() ? "" : " ").append(digits);
+    };
+    std::apply([&](const auto&... values) { (add(static_cast<double>(values)), ...); }, Rule::values(options_));
+    return text;
+  }
   /// The parameters in the order of the module, to save and restore their state.
   [[nodiscard]] std::span<OptimizerSlot<T>> slots() { return slots_; }
   [[nodiscard]] std::vector<std::string_view> state_names() const {

@@ -2,6 +2,8 @@
 /// RMSprop (Tieleman and Hinton 2012), centered (Graves 2013) or with momentum, as torch.optim.RMSprop defines it.
 #pragma once
 
+#include <tuple>
+
 #include "rapt/optim/optimizer.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -25,6 +27,10 @@ struct RmspropRule {
   using Options = RmspropOptions;
   static constexpr std::string_view kName = "rmsprop";
 
+  static auto values(const RmspropOptions& options) {
+    const auto& [alpha, epsilon, centered, momentum, weight_decay, decay_vectors] = options;
+    return std::tuple(alpha, epsilon, centered, momentum, weight_decay, decay_vectors);
+  }
   static void validate(const RmspropOptions& o) {
     require(detail::is_decay_rate(o.alpha) && o.momentum >= 0 && o.momentum <= 1 &&
                 detail::is_not_negative(o.epsilon) && detail::is_not_negative(o.weight_decay),

@@ -2,6 +2,8 @@
 /// Stochastic gradient descent with momentum (Sutskever et al. 2013), as torch.optim.SGD defines it.
 #pragma once
 
+#include <tuple>
+
 #include "rapt/optim/optimizer.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -22,6 +24,10 @@ struct SgdRule {
   using Options = SgdOptions;
   static constexpr std::string_view kName = "sgd";
 
+  static auto values(const SgdOptions& options) {
+    const auto& [momentum, dampening, nesterov, weight_decay, decay_vectors] = options;
+    return std::tuple(momentum, dampening, nesterov, weight_decay, decay_vectors);
+  }
   static void validate(const SgdOptions& o) {
     require(o.momentum >= 0 && o.momentum <= 1 && o.dampening >= 0 && o.dampening <= 1 &&
                 detail::is_not_negative(o.weight_decay),

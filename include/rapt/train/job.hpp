@@ -27,6 +27,7 @@
 #include "rapt/train/job_log.hpp"
 #include "rapt/train/job_options.hpp"
 #include "rapt/train/job_processes.hpp"
+#include "rapt/train/micro_batches.hpp"
 #include "rapt/train/model_choice.hpp"
 #include "rapt/train/progress.hpp"
 #include "rapt/train/run_folder.hpp"
@@ -171,35 +172,60 @@ class TrainingJob {
     processes_.require_same(kWhere, texts);
   }
 
-  /// The same for what is known when the training begins.
+  /// The same for what is known when the training begins. Numbers are compared with all their digits, but for learning
+  /// rates: the cosines of two machines may differ in the last digit.
   template <class Trainer, class M>
   void require_same_start(Trainer& trainer, const TrainingPlan& plan, const JobHooks<M>& hooks) const {
     const TrainerOptions& trainer_options = trainer.training_step().options();
     require(trainer_options.communicator == options_.communicator, kWhere,
             "the job and its trainer must have the same communicator");
     if (processes_.count() == 1) return;
-    Fingerprint parameters;
+    Fingerprint parameters, rate_factors;
     for_each_parameter(std::as_const(trainer.model()), [&](const std::string& name, const auto& parameter) {
       parameters.add(name);
+      parameters.add(parameter.is_frozen() ? "frozen" : "trained");
       parameters.add(parameter.value().has_elements() ? std::as_bytes(parameter.value().values())
                                                       : std::span<const std::byte>());
     });
-    processes_.require_same(
-        kWhere, {{"steps behind them", std::to_string(trainer.steps())},
-                 {"parameters (fingerprint)", std::to_string(parameters.value())},
-                 {"micro_batches", std::to_string(trainer_options.micro_batches)},
-                 {"accumulate", std::to_string(trainer_options.accumulate)},
-                 {"clip_norm", std::to_string(trainer_options.clip_norm)},
-                 {"label_smoothing", std::to_string(trainer_options.label_smoothing)},
-                 {"average_decay", std::to_string(trainer_options.average_decay)},
-                 {"learning rate of the next step", std::to_string(trainer_options.learning_rate(trainer.steps() + 1))},
-                 {"seed", std::to_string(trainer_options.seed)},
-                 {"steps", std::to_string(plan.steps)},
-                 {"seconds", std::to_string(plan.seconds)},
-                 {"epochs", std::to_string(plan.epochs)},
-                 {"validate_every", std::to_string(plan.validate_every)},
-                 {"patience", std::to_string(plan.patience)},
-                 {"validation", hooks.measure ? "yes" : "no"}});
+    for (const auto& slot : trainer.optimizer().slots()) {
+      rate_factors.add(std::as_bytes(std::span(&slot.rate_factor, 1)));
+    }
+    const auto number = [](Index value) { return std::to_string(value); };
+    const auto real = [](double value, int digits = 17) {
+      char text[40];
+      std::snprintf(text, sizeof text, "%.*g", digits, value);
+      return std::string(text);
+    };
+    const auto& optimizer = trainer.optimizer();
+    std::string optimizer_text(optimizer.kName);
+    if constexpr (requires { optimizer.options_text(); }) optimizer_text += ' ' + optimizer.options_text();
+    // The schedule: the rate of the next step, and those of steps at growing distances from it.
+    std::string rates = real(trainer_options.learning_rate(trainer.steps() + 1), 9);
+    for (Index ahead = 2; trainer.steps() + ahead <= plan.steps; ahead += ahead / 2) {
+      rates += ' ' + real(trainer_options.learning_rate(trainer.steps() + ahead), 9);
+    }
+    processes_.require_same(kWhere,
+                            {{"steps before this start", number(trainer.steps())},
+                             {"parameters (fingerprint)", std::to_string(parameters.value())},
+                             {"micro_batches", number(trainer_options.micro_batches)},
+                             {"accumulate", number(trainer_options.accumulate)},
+                             {"clip_norm", real(trainer_options.clip_norm)},
+                             {"label_smoothing", real(trainer_options.label_smoothing)},
+                             {"average_decay", real(trainer_options.average_decay)},
+                             {"shard_optimizer", number(trainer_options.shard_optimizer ? 1 : 0)},
+                             {"gradient_exchange",
+                              trainer_options.gradient_exchange == GradientExchange::bfloat16 ? "bfloat16" : "float32"},
+                             {"bucket_bytes", number(trainer_options.bucket_bytes)},
+                             {"optimizer", optimizer_text},
+                             {"rate factors of the parameters (fingerprint)", std::to_string(rate_factors.value())},
+                             {"seed", std::to_string(trainer_options.seed)},
+                             {"steps", number(plan.steps)},
+                             {"seconds", real(plan.seconds)},
+                             {"epochs", number(plan.epochs)},
+                             {"validate_every", number(plan.validate_every)},
+                             {"patience", number(plan.patience)},
+                             {"validation", hooks.measure ? "yes" : "no"},
+                             {"learning rates", rates}});
   }
 
   /// Puts the folder where the checkpoint was written, or clears it; opens the log.
@@ -230,6 +256,19 @@ class TrainingJob {
       entry["threads"] = processes_.from_each(threads());
     }
     log(entry);
+    report_idle(trainer.training_step().options().micro_batches);
+  }
+
+  /// Says how many processes have no part in the steps.
+  void report_idle(Index micro_batches) {
+    const Index busy = micro_batch_share(micro_batches, processes_.count()).contributors;
+    const Index idle = processes_.count() - busy;
+    if (idle == 0) return;
+    message(std::to_string(idle) + " of " + std::to_string(processes_.count()) +
+            " processes have nothing to compute: the " + std::to_string(micro_batches) +
+            " micro-batches of a step are divided into " + std::to_string(busy) +
+            " equal parts. A number of processes that is a power of two, and not above that of micro-batches, has work "
+            "for all");
   }
 
   void clear_folder() const {

@@ -141,21 +141,27 @@ class JobProcesses {
 };
 
 /// A file that rank 0 has, and that all processes read: the others, which may be on machines that do not see it, get a
-/// copy in the folder for temporary files, which is removed with this object. All processes make one together.
+/// copy in the folder for temporary files (TMPDIR, or /tmp), which needs as much room. The copy loses its name as soon
+/// as it is open, where the system has /proc/self/fd, so that nothing of it stays if the process is killed; its room is
+/// free again when this object ends. All processes make one together.
 class FileOfFirst {
  public:
   /// Throws IoError on all processes if rank 0 cannot read the file; on one alone if it cannot write its copy.
   FileOfFirst(const std::filesystem::path& path, const JobProcesses& processes) : path_(path) {
     if (processes.count() == 1) return;
-    detail::FileDescriptor target;
     std::optional<detail::InputFile> source;
     if (processes.is_first()) {
       source.emplace(path);
     } else {
       std::string name = (std::filesystem::temp_directory_path() / "rapt-checkpoint-XXXXXX").string();
-      target = detail::FileDescriptor(::mkstemp(name.data()));
-      require<IoError>(target.is_open(), kWhere, name, ": cannot make a file: ", detail::system_reason(errno));
+      copy_.file = detail::FileDescriptor(::mkstemp(name.data()));
+      require<IoError>(copy_.file.is_open(), kWhere, name, ": cannot make a file: ", detail::system_reason(errno));
       path_ = copy_.path = name;
+      const std::string by_number = "/proc/self/fd/" + std::to_string(copy_.file.get());
+      if (::access(by_number.c_str(), R_OK) == 0) {
+        copy_.remove();
+        path_ = by_number;
+      }
     }
     std::vector<char> room(std::size_t{1} << 22);
     auto left = processes.from_first([&] { return std::filesystem::file_size(path); });
@@ -166,7 +172,7 @@ class FileOfFirst {
         require<IoError>(source->gcount() == std::ssize(bytes), kWhere, path.string(), ": cannot read the file");
       });
       processes.share(std::as_writable_bytes(bytes));
-      if (target.is_open()) write_all(target.get(), bytes);
+      if (copy_.file.is_open()) write_all(copy_.file.get(), bytes);
       left -= bytes.size();
     }
   }
@@ -180,11 +186,14 @@ class FileOfFirst {
     Copy() = default;
     Copy(const Copy&) = delete;
     Copy& operator=(const Copy&) = delete;
-    ~Copy() {
+    ~Copy() { remove(); }
+    void remove() {
       std::error_code ignored;
       if (!path.empty()) std::filesystem::remove(path, ignored);
+      path.clear();
     }
-    std::filesystem::path path = {};
+    detail::FileDescriptor file = {};
+    std::filesystem::path path = {};  // empty when the file has no name any more
   };
 
   void write_all(int file, std::span<const char> bytes) const {
