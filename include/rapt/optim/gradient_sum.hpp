@@ -23,7 +23,9 @@ namespace rapt { inline namespace RAPT_ABI {
 /// processes.
 enum class GradientExchange {
   float32,   ///< the model's own: float, or double for a model in double
-  bfloat16,  ///< every operand and every sum of the tree is rounded to bfloat16, whoever computes it; half the bytes
+  /// Every operand and every sum of the tree is rounded to bfloat16, whoever computes it. Gradients take half the bytes
+  /// in messages; parameters, if the optimizer's state is divided, travel as they are.
+  bfloat16,
 };
 
 /// One addition of the tree: sum += gradient, rounded as `exchange` says   // both have `count` elements
