@@ -121,9 +121,8 @@ inline CLI::App* add_run(CLI::App& app, TranslateFlags& f) {
       "run",
       "Translates the standard input, line by line. Each line of the input gives one line of output (N of them with "
       "--n-best N); a blank line gives an empty translation. Control characters in translations become spaces, line "
-      "feeds among them. The processes that mpirun starts share the lines, which keep their order; they end if the "
-      "next "
-      "line does not come in --timeout seconds.");
+      "feeds among them. The processes that mpirun starts share the lines, 2,000 at a time, which keep their order; "
+      "they end if 2,000 lines, or the end of the input, do not come within --timeout seconds.");
   run->add_option(
          "--model", f.models,
          "The file that `train` wrote. Several ones with the same subwords translate together, as an ensemble.")

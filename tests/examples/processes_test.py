@@ -142,7 +142,7 @@ class Processes(unittest.TestCase):
         self.expect_going_on("killed")
 
     def test_a_process_that_stops_answering(self):
-        code, seconds, said = self.signal_rank("gpt", 2, "stopped", 1, signal.SIGSTOP, "--steps", 10**6, "--timeout", 2)
+        code, seconds, said = self.signal_rank("gpt", 2, "stopped", 1, signal.SIGSTOP, "--steps", 10**6, "--timeout", 10)
         self.assertNotEqual(code, 0)
         self.assertLess(seconds, 60)
         self.assertRegex(said, r"gpt, rank 0: .*rank 1")
