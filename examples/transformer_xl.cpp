@@ -190,6 +190,7 @@ int main(int argc, char** argv) {
   add_positive(app, "--learning-rate", flags.learning_rate, "The highest learning rate; it falls to 0.");
   add_seed(app, flags.seed);
   flags.run.add_to(app);
+  flags.run.processes.shares_work = false;  // each step builds on the one before
   CLI11_PARSE(app, argc, argv);
 
   return run_program("transformer_xl", flags.run.processes, [&] {

@@ -127,8 +127,13 @@ def starter(processes, link, arguments):
                        "--mca", "btl_tcp_sndbuf", BUFFER, "--mca", "btl_tcp_rcvbuf", BUFFER,
                        "--mca", "btl_tcp_flags", "send", "--mca", "oob_tcp_if_include", "eth0")
             command = machines.mpirun(arguments.launcher, processes, [*options, *command])
-        done = subprocess.run(command, env=os.environ | ENVIRONMENT, capture_output=True, text=True, check=False,
-                              timeout=TIMEOUT)
+        try:
+            done = subprocess.run(command, env=os.environ | ENVIRONMENT, capture_output=True, text=True, check=False,
+                                  timeout=TIMEOUT)
+        except subprocess.TimeoutExpired:
+            if processes > 1:  # those on other machines may go on without mpirun
+                machines.end_processes()
+            raise
         if done.returncode != 0:
             raise OSError(f"exit code {done.returncode}: {done.stderr.strip()[-1000:]}")
         result = json.loads(done.stdout)
@@ -140,6 +145,13 @@ def starter(processes, link, arguments):
         if processes > 1:
             machines, interface = stack.enter_context(joined_machines(processes, link, arguments.programs))
         yield answer
+
+
+def write(path, results):
+    """Replaces the file as a whole."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(results))
+    part.replace(path)
 
 
 def main():
@@ -160,7 +172,7 @@ def main():
         results = json.loads(arguments.out.read_text())
     if arguments.corpus:
         results["batch_tokens"] = batch_tokens(*arguments.corpus, limit=2048)
-        arguments.out.write_text(json.dumps(results))
+        write(arguments.out, results)
     wanted = {name: case for name, case in CASES.items() if name not in results["cases"] and
               any(name.startswith(beginning) for beginning in arguments.only)}
     for processes, link in dict.fromkeys((case[0], case[1]) for case in wanted.values()):
@@ -175,7 +187,7 @@ def main():
                 except (OSError, subprocess.TimeoutExpired) as error:
                     print(f"{name}: {error}", file=sys.stderr)
                     continue
-                arguments.out.write_text(json.dumps(results))
+                write(arguments.out, results)
                 print(f"{name}: {time.monotonic() - start:.1f} s", flush=True)
 
 

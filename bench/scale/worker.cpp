@@ -14,9 +14,9 @@
 //             a rank sends, and their bytes.
 //
 // Further fields, with their defaults: "vocabulary" (10000), "tokens" (2048; of a batch at most, source and target
-// each), "steps" (5), "uncounted" (1; steps before those), "threads" (1), "shard_optimizer" (false), "exchange"
-// ("float32" or "bfloat16"), "overlap" (true; whether gradients travel during backward), "bucket_bytes" (2^25). The
-// sentences are made up: 8 to 21 random tokens each.
+// each), "micro_batches" (the number of processes), "steps" (5), "uncounted" (1; steps before those), "threads" (1),
+// "shard_optimizer" (false), "exchange" ("float32" or "bfloat16"), "overlap" (true; whether gradients travel during
+// backward), "bucket_bytes" (2^25). The sentences are made up: 8 to 21 random tokens each.
 #include <array>
 #include <chrono>
 #include <cstdio>
@@ -155,7 +155,10 @@ class Worker {
             .overlap_exchange = task_.at("overlap")};
   }
   [[nodiscard]] rapt::GradientExchange exchange_in() const {
-    return task_.at("exchange") == "bfloat16" ? rapt::GradientExchange::bfloat16 : rapt::GradientExchange::float32;
+    const std::string name = task_.at("exchange");
+    rapt::require(name == "float32" || name == "bfloat16", "scale_worker", "exchange is float32 or bfloat16, not ",
+                  name);
+    return name == "bfloat16" ? rapt::GradientExchange::bfloat16 : rapt::GradientExchange::float32;
   }
   [[nodiscard]] std::vector<std::shared_ptr<rapt::Node<float>>> nodes() const {
     std::vector<std::shared_ptr<rapt::Node<float>>> result;
