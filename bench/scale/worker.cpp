@@ -247,7 +247,7 @@ class Worker {
       measurements_.begin_step();
       rapt::barrier(communicator_);
       const double begin = processor_seconds();
-      time("agree", [&] { norm_ += exchanger.agree({.loss = 1}).loss; });
+      time("agree", [&] { norm_ += exchanger.agree({.loss = 1, .learning_rate = 1, .signals = {}}).loss; });
       time("add_up", [&] { exchanger.add_up(/*everywhere=*/true); });
       time("norm", [&] { norm_ += exchanger.norm(); });
       measurements_.add("processor", processor_seconds() - begin);
