@@ -342,8 +342,8 @@ class Run(Cli):
         self.assertLessEqual(len(self.output("--max-length", 2, stdin="alpha\n").split()), 2)
         self.assertGreater(len(plain.split()), 2)
         self.assertGreater(len(self.output("--min-length", 60, stdin="alpha\n")), len(plain))
-        self.expect_refused(self.run_model("model", "--min-length", 5, "--max-length", 4), "min_length 5",
-                            "max_length 4")
+        self.expect_refused(self.run_model("model", "--min-length", 5, "--max-length", 4), "--min-length 5",
+                            "--max-length 4")
 
     def test_sample(self):
         drawn = self.output("--sample", "--seed", 3)

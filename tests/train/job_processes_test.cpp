@@ -28,9 +28,9 @@ using rapt::Index;
 using rapt::JobProcesses;
 using rapt_test::error_text;
 
-class Processes : public rapt_test::FolderTest {};
+class JobProcessesTest : public rapt_test::FolderTest {};
 
-TEST_F(Processes, OneIsTheFirst) {
+TEST_F(JobProcessesTest, OneIsTheFirst) {
   const JobProcesses one;
   EXPECT_EQ(one.count(), 1);
   EXPECT_TRUE(one.is_first());
@@ -42,7 +42,7 @@ TEST_F(Processes, OneIsTheFirst) {
   EXPECT_EQ(file.path(), "not there");
 }
 
-TEST_F(Processes, TheFirstDecides) {
+TEST_F(JobProcessesTest, TheFirstDecides) {
   for (const Index count : {1, 2, 3, 5}) {
     std::atomic<int> calls = 0;
     rapt::run_local(count, [&](Communicator& communicator) {
@@ -63,7 +63,7 @@ TEST_F(Processes, TheFirstDecides) {
   }
 }
 
-TEST_F(Processes, WhatTheFirstThrowsAllThrow) {
+TEST_F(JobProcessesTest, WhatTheFirstThrowsAllThrow) {
   rapt::run_local(3, [](Communicator& communicator) {
     const JobProcesses all(&communicator);
     const std::string before = communicator.rank() == 0 ? "" : "[train] rank 0 has ended: ";
@@ -79,7 +79,7 @@ TEST_F(Processes, WhatTheFirstThrowsAllThrow) {
   });
 }
 
-TEST_F(Processes, AFailureIsAnnounced) {
+TEST_F(JobProcessesTest, AFailureIsAnnounced) {
   std::mutex mutex;
   std::map<Index, std::string> texts;
   rapt::run_local(3, [&](Communicator& communicator) {
@@ -97,7 +97,7 @@ TEST_F(Processes, AFailureIsAnnounced) {
   for (const Index rank : {0, 1}) EXPECT_EQ(texts[rank], "[local] rank 2 has ended: [hook] no: 5");
 }
 
-TEST_F(Processes, DifferencesAreNamedOnAll) {
+TEST_F(JobProcessesTest, DifferencesAreNamedOnAll) {
   rapt::run_local(3, [](Communicator& communicator) {
     const JobProcesses all(&communicator);
     all.require_same("train", {{"width", "5"}, {"text", "a"}});
@@ -110,7 +110,7 @@ TEST_F(Processes, DifferencesAreNamedOnAll) {
   });
 }
 
-TEST_F(Processes, ParametersAreThoseOfTheFirst) {
+TEST_F(JobProcessesTest, ParametersAreThoseOfTheFirst) {
   rapt::run_local(3, [](Communicator& communicator) {
     rapt_test::NextToken model;
     for (float& x : model.table.mutable_value().values()) x = static_cast<float>(communicator.rank() + 4);
@@ -119,7 +119,7 @@ TEST_F(Processes, ParametersAreThoseOfTheFirst) {
   });
 }
 
-TEST_F(Processes, AFileReachesAll) {
+TEST_F(JobProcessesTest, AFileReachesAll) {
   const auto bytes_of = [](const fs::path& path) {
     std::ifstream stream(path, std::ios::binary);
     return std::string(std::istreambuf_iterator<char>(stream), {});
