@@ -63,7 +63,7 @@ struct TrainerOptions {
   GradientExchange gradient_exchange = GradientExchange::float32;
   Index bucket_bytes = Index{32} << 20;  ///< gradients travel in portions of this size
   /// Gradients travel in a thread of their own while backward computes the next ones; not with `recompute`. It changes
-  /// no bit.
+  /// no bit. The model's loss and its backward must not use the communicator then.
   bool overlap_exchange = true;
 };
 
