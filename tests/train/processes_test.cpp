@@ -5,10 +5,12 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <iterator>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -719,6 +721,40 @@ TEST(ProcessesErrors, AFailedStepLeavesAllSourcesAtTheSamePosition) {
       EXPECT_NE(text.find("learning rate inf"), std::string::npos) << text;
       EXPECT_EQ(text, texts[0]);
     }
+  }
+}
+
+TEST(ProcessesErrors, AStepAfterAFailedOneIsThatOfAFreshRun) {
+  const auto task = translation();
+  const std::vector<double> fresh = task.train(1, base_options(), 4).numbers;
+  for (const Index processes : {1, 2, 3}) {
+    rapt::run_local(
+        processes,
+        [&](Communicator& communicator) {
+          auto model = task.make_model();
+          auto source = task.make_source();
+          bool fails = true;
+          TrainerOptions options = base_options();
+          options.communicator = &communicator;
+          options.bucket_bytes = 10'000;
+          options.learning_rate = [&, rate = options.learning_rate](Index step) {
+            return fails && step == 3 ? std::numeric_limits<double>::infinity() : rate(step);
+          };
+          Trainer trainer(model, options);
+          const auto run = [&] {
+            (void)trainer.run(
+                *source, {.steps = 4}, [] { return 0.0; }, [](const rapt::Progress&) {});
+          };
+          rapt_test::expect_message<rapt::ValueError>(run, "learning rate inf");
+          rapt::for_each_parameter(model, [](const std::string& name, const auto& parameter) {
+            EXPECT_TRUE(parameter.grad().empty()) << name;
+          });
+          fails = false;
+          source->seek(trainer.state().data);
+          run();
+          EXPECT_EQ(numbers_of(trainer), fresh) << processes;
+        },
+        kLocal);
   }
 }
 
