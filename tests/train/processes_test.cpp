@@ -835,6 +835,28 @@ TEST(ProcessesErrors, OptionsThatDoNotFit) {
   EXPECT_GT(trainer.step(std::span(batches).first(8)), 0);
 }
 
+/// A model that names one of its parameters twice.
+struct Tied : Tables<float> {
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor&& visitor) {
+    Tables<float>::visit(self, visitor);
+    visitor("even again", self.even);
+  }
+};
+
+TEST(ProcessesErrors, AParameterWithTwoNames) {
+  for (const std::string& text : errors_on(2, [](Communicator& communicator) {
+         Tied model;
+         TrainerOptions options = base_options();
+         options.communicator = &communicator;
+         (void)Trainer(model, options);
+       })) {
+    EXPECT_EQ(text,
+              "[trainer] processes can share a model that names each of its parameters once: 'even again' is the same "
+              "parameter as 'even'");
+  }
+}
+
 TEST(ProcessesErrors, AFailureOnOneEndsAll) {
   std::atomic<int> ended = 0;
   const auto task = translation();

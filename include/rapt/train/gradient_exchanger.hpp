@@ -20,6 +20,7 @@
 #include <numeric>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -64,7 +65,8 @@ class GradientExchanger {
   };
 
   /// Keeps a reference to the communicator. `names` and `nodes` are those of the model's parameters. Throws ValueError,
-  /// the same on all processes, if a parameter is frozen on some of them alone; so do `add_up` and `add_up_group`.
+  /// the same on all processes, if two names are of one parameter, and if a parameter is frozen on some processes
+  /// alone; for the latter so do `add_up` and `add_up_group`.
   GradientExchanger(std::vector<std::string> names, std::vector<std::shared_ptr<Node<T>>> nodes,
                     Communicator& communicator, const Options& options)
       : names_(std::move(names)),
@@ -74,6 +76,12 @@ class GradientExchanger {
         cuts_(nodes_.size() * to_size(communicator.size() + 1)),
         has_own_(nodes_.size()),
         bounds_(to_size(communicator.size() + 1)) {
+    std::unordered_map<const Node<T>*, std::size_t> numbers;
+    for (std::size_t i = 0; i < nodes_.size(); ++i) {
+      const auto [found, is_new] = numbers.emplace(nodes_[i].get(), i);
+      require(is_new, "trainer", "processes can share a model that names each of its parameters once: '", names_[i],
+              "' is the same parameter as '", names_[found->second], "'");
+    }
     Group all(nodes_.size());
     std::iota(all.begin(), all.end(), std::size_t{0});
     find_present(all);  // before groups are made of what is frozen
