@@ -82,6 +82,10 @@ def check_exception(launcher):
     expect(code != 0, "an exception that leaves the session")
     expect("main: the disk is full" in err and err.count("main: [mpi] rank 1 has ended: an exception") == 2,
            "what is said of an exception that leaves the session")
+    code, _, err = launcher.run(3, "catch", 1)
+    expect(code != 0, "an operation's failure that the program catches itself")
+    expect(err.count("caught: [mpi] rank 1 has ended: an exception") == 2 and "no operation succeeds" not in err,
+           "what is said of an operation's failure that the program catches itself")
 
 
 def check_silence(launcher):

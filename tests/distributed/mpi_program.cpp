@@ -146,9 +146,15 @@ int main(int argc, char** argv) try {
   rapt::MpiSession session({.timeout_seconds = timeout,
                             .interrupted = [] { return InterruptListener::flag().load(); },
                             .part_bytes = part_bytes});
-  if (name == "unwind") {  // without `run`
+  if (name == "unwind" || name == "catch") {  // without `run`
     if (session.communicator().rank() == wrong) throw std::runtime_error("the disk is full");
-    rapt::barrier(session.communicator());
+    try {
+      rapt::barrier(session.communicator());
+    } catch (const rapt::CommunicationError& error) {
+      if (name == "unwind") throw;
+      std::fprintf(stderr, "caught: %s\n", error.what());
+      return 4;
+    }
     return 0;
   }
   return session.run("mpi_program", [&](Communicator& communicator) { return work(communicator, name, wrong); });
