@@ -310,7 +310,7 @@ class MpiCommunicator final : public Communicator {
       }
       if (!is_interrupted()) calm_until = now;
       const auto waited_after_request = now - std::max(calm_until, last_progress);
-      if (waited_after_request > seconds(kSecondsBeforeWarning) && !has_warned_) {
+      if (has_time_out && waited_after_request > seconds(kSecondsBeforeWarning) && !has_warned_) {
         has_warned_ = true;
         std::fprintf(stderr, "[mpi] rank %td was asked to end and waits for %s\n", rank_, silent_ranks().c_str());
       }
