@@ -330,8 +330,10 @@ class MpiCommunicator final : public Communicator {
   }
 
   /// If this process waits for others than the one that has failed, it may know more of the true cause: of processes
-  /// that wait for one another, the first whose time is up is seldom the one that waits for the one that is lost.
+  /// that wait for one another, the first whose time is up is seldom the one that waits for the one that is lost. Empty
+  /// if there is nothing to add, or no cause to which it could be added.
   [[nodiscard]] std::string waiting_for_others() const {
+    if (parts_.empty() || cause_.empty()) return "";
     const std::string ranks = silent_ranks();
     return ranks == detail::rank_list({failed_rank_}) ? "" : "; this process was waiting for " + ranks;
   }
