@@ -34,15 +34,16 @@ template <class T>
   return any;
 }
 
-/// Counts how many ops have still to add to the gradients of the leaves.
+/// Calls f(leaf) when the last op that reads a leaf has added to its gradient.
 template <class T>
 class LeafUses {
  public:
-  /// f(leaf) is called when the last one has.
   explicit LeafUses(const std::function<void(Node<T>&)>& f) : f_(f) {}
+  /// An op that will add to gradients.
   void add(const Node<T>& op) {
     for_each_leaf(op, [&](Node<T>& leaf) { ++uses_[&leaf]; });
   }
+  /// It has added to them.
   void remove(const Node<T>& op) {
     for_each_leaf(op, [&](Node<T>& leaf) {
       if (--uses_[&leaf] == 0) f_(leaf);

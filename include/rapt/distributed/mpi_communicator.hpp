@@ -29,8 +29,8 @@ namespace rapt { inline namespace RAPT_ABI {
 
 struct MpiOptions {
   /// How long an operation waits without any message from another process, in seconds; then it throws
-  /// CommunicationError. It must be more than any process does alone meanwhile, as rank 0 does when it writes a
-  /// checkpoint.
+  /// CommunicationError. It must be longer than anything that a process does alone meanwhile, as rank 0 does when it
+  /// writes a checkpoint.
   double timeout_seconds = 300;
   /// Says whether this process was asked to end, by SIGTERM for instance; called while an operation waits, from
   /// whichever thread is inside the operation; empty for never. The operation goes on until its time-out, for the

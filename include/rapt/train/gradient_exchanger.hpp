@@ -45,7 +45,7 @@ struct StepSignals {
 ///
 /// Gradients travel in buckets, for which there are two buffers: of what is sent, and of what is added to it. With
 /// gradients in bfloat16, `gather_values` has a third one. Each is of `bucket_bytes` at most, or of one element of each
-/// process if that is more. Frozen parameters and those without a gradient on any process cost nothing. Nothing is
+/// process if that is more. Frozen parameters and those without a gradient on any process cost a byte each. Nothing is
 /// allocated from the second step on, but for the gradients of parameters that had none on this process.
 ///
 /// Everything throws CommunicationError if a process is lost or failed.

@@ -389,8 +389,8 @@ class TrainingStep {
 
   /// The gradients of the mean loss over all `targets` of the step are added to the parameters', as far as this process
   /// has them, unless the loss is not finite. With a background exchange start(loss) is called before the last
-  /// backward, and says whether it shall be computed; the last gradients of parameters that it does not reach are then
-  /// not taken.
+  /// backward, and says whether it shall be computed. The gradients of parameters that this backward does not reach are
+  /// left for BackgroundExchange::finish to take.
   template <class B, class Start>
   double loss_and_gradients(std::span<const B> batches, double targets, const Start& start) {
     double losses[64] = {};  // of levels of the tree, as in GradientTree
