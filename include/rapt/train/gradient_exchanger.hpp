@@ -8,7 +8,7 @@
 /// what they have become.
 ///
 /// Parameters are exchanged in groups, from the last to the first, which is about the order in which backward is done
-/// with them.
+/// with them. Shards are cut in each group, which therefore has at least kElementGrain elements for each process.
 #pragma once
 
 #include <algorithm>
@@ -201,13 +201,16 @@ class GradientExchanger {
     std::vector<Cursor> begins;  // of each process's piece
   };
 
-  /// Groups of about a bucket's size of the parameters that are trained now, or one group of all others.
+  /// Groups of the parameters that are trained now, or one group of all others. A group has about a bucket's size, or
+  /// more if its shards would be less than a part of kElementGrain elements, for then few processes would own all.
   void make_groups(bool trainable) {
+    const Index part_bytes = kernels::kElementGrain * Index{sizeof(T)};
+    const Index least_bytes = std::max(options_.bucket_bytes, communicator_->size() * part_bytes);
     const std::size_t first = groups_.size();
     Index bytes = 0;  // of the last group
     for (std::size_t i = nodes_.size(); i-- > 0;) {
       if (nodes_[i]->requires_grad != trainable) continue;
-      if (groups_.size() == first || (trainable && bytes >= options_.bucket_bytes)) {
+      if (groups_.size() == first || (trainable && bytes >= least_bytes)) {
         groups_.emplace_back();
         bytes = 0;
       }
