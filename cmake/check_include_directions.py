@@ -3,7 +3,8 @@
 
     core <- kernels <- autograd <- nn <- models
 
-Prints one line per offence, `file:line: rule: the include`, and fails if there is any. `--self-test` checks the checker.
+Prints one line per offence, `file:line: rule: the include`, and fails if there is any. `--self-test` checks the
+checker.
 """
 
 import pathlib
@@ -31,8 +32,8 @@ ALLOWED = {
     "onnx": ["core", "nn", "models", "io"],
     "pretrained": ["core", "kernels", "nn", "models", "generation", "text", "io"],
     "pipelines": ["core", "nn", "models", "generation", "text", "images", "audio", "io", "pretrained"],
-    "finetune": ["core", "autograd", "nn", "models", "generation", "optim", "text", "data", "io", "distributed", "train", "pretrained",
-                 "pipelines"],
+    "finetune": ["core", "autograd", "nn", "models", "generation", "optim", "text", "data", "io", "distributed", "train",
+                 "pretrained", "pipelines"],
     "precompiled": ["rapt.hpp"],
 }
 # The umbrella needs Eigen and threads only, however far one follows its includes.

@@ -1,7 +1,8 @@
 #!/bin/sh
-# Builds what lets a model answer while it learns (train/live_model.hpp), and threads in the place of processes
-# (distributed/local_communicator.hpp), with clang 14 under the thread sanitizer in build/sanitize_threads/, and runs it:
-# the tests, and examples/live with several threads that answer.
+# Builds what lets a model answer while it learns (train/live_model.hpp), threads in the place of processes
+# (distributed/local_communicator.hpp), and the thread that exchanges gradients (train/background_exchange.hpp), with
+# clang 14 under the thread sanitizer in build/sanitize_threads/, and runs it: the tests, and examples/live with several
+# threads that answer.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -16,7 +17,9 @@ build tests/train/live_model_test.cpp -lgtest -lgtest_main
 build examples/live.cpp
 build tests/distributed/local_communicator_test.cpp -lgtest -lgtest_main
 build tests/distributed/collectives_test.cpp -lgtest -lgtest_main
+build tests/train/background_exchange_test.cpp -lgtest -lgtest_main
 build/sanitize_threads/live_model_test
 build/sanitize_threads/local_communicator_test
 build/sanitize_threads/collectives_test
+build/sanitize_threads/background_exchange_test
 build/sanitize_threads/live --measure 5000 --answerers 3 --threads 2

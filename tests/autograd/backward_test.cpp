@@ -16,6 +16,7 @@
 #include "rapt/autograd/ops/linear.hpp"
 #include "rapt/autograd/ops/multiply.hpp"
 #include "rapt/autograd/ops/sum.hpp"
+#include "rapt/autograd/recompute.hpp"
 #include "rapt/core/thread_pool.hpp"
 #include "tests/common/gradients.hpp"
 
@@ -188,6 +189,18 @@ TEST(Backward, SaysWhenALeafsGradientIsComplete) {
     EXPECT_EQ(early.grad().empty(), &leaf == late.node().get());
   });
   EXPECT_EQ(finished, (std::vector<const rapt::Node<float>*>{late.node().get(), early.node().get()}));
+}
+
+TEST(Backward, SaysNothingOfLeavesIfPartsAreComputedAgain) {
+  const Variable twice(Tensor<float>({2, 2}, 3.f), true), once(Tensor<float>({2, 2}, 2.f), true);
+  const rapt::Recording scope;
+  const Variable square = rapt::recompute<float>([&] { return multiply(twice, twice); }, {});
+  const Variable loss = sum(multiply(multiply(square, twice), once));  // twice^3 once
+  int calls = 0;
+  rapt::backward(loss, 1.f, [&](rapt::Node<float>&) { ++calls; });
+  EXPECT_EQ(calls, 0);
+  expect_all(twice.grad(), 54.f);
+  expect_all(once.grad(), 27.f);
 }
 
 TEST(Backward, SameBitsOnAnyNumberOfThreads) {

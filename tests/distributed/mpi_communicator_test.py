@@ -64,6 +64,12 @@ def check_lengths(launcher):
                        for line in err.splitlines()), f"what rank {rank} says of a message of {size} bytes")
 
 
+def check_threads(launcher):
+    code, out, _ = launcher.run(1, "single")
+    expect(code == 0 and "[mpi] threads must be able to take turns in MPI" in out and "level 0" in out,
+           "a communicator of an MPI for one thread")
+
+
 def check_exception(launcher):
     for processes, wrong in ((1, 0), (2, 0), (4, 3)):
         code, out, err = launcher.run(processes, "throw", wrong)
@@ -76,6 +82,10 @@ def check_exception(launcher):
     expect(code != 0, "an exception that leaves the session")
     expect("main: the disk is full" in err and err.count("main: [mpi] rank 1 has ended: an exception") == 2,
            "what is said of an exception that leaves the session")
+    code, _, err = launcher.run(3, "catch", 1)
+    expect(code != 0, "an operation's failure that the program catches itself")
+    expect(err.count("caught: [mpi] rank 1 has ended: an exception") == 2 and "no operation succeeds" not in err,
+           "what is said of an operation's failure that the program catches itself")
 
 
 def check_silence(launcher):
@@ -124,8 +134,8 @@ def main():
         print(f"SKIPPED: there is no {mpirun}")
         return 77
     launcher = Launcher(program, mpirun)
-    for check in (check_collectives, check_lengths, check_exception, check_silence, check_other_operation, check_kill,
-                  check_late, check_linger):
+    for check in (check_collectives, check_lengths, check_threads, check_exception, check_silence, check_other_operation,
+                  check_kill, check_late, check_linger):
         check(launcher)
     print("passed")
     return 0

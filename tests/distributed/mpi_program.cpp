@@ -16,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "rapt/core/error.hpp"
 #include "rapt/distributed/collectives.hpp"
 #include "rapt/distributed/mpi_communicator.hpp"
 #include "rapt/distributed/mpi_session.hpp"
@@ -92,6 +93,19 @@ void measure(Communicator& communicator) {
   });
 }
 
+/// Prints what a communicator says of an MPI that was initialised for one thread alone.
+int run_single() {
+  int level = 0;
+  MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SINGLE, &level);
+  try {
+    const rapt::MpiCommunicator communicator;
+    std::printf("level %d is enough\n", level);
+  } catch (const rapt::ValueError& error) {
+    std::printf("%s\n", error.what());
+  }
+  return MPI_Finalize();
+}
+
 int work(Communicator& communicator, const std::string& name, Index wrong) {
   const bool is_wrong = communicator.rank() == wrong;
   if (name == "collectives") {
@@ -127,13 +141,20 @@ int main(int argc, char** argv) try {
   const Index wrong = argc > 2 ? std::atol(argv[2]) : -1;
   const double timeout = argc > 3 ? std::atof(argv[3]) : 60;
   const Index part_bytes = argc > 4 ? std::atol(argv[4]) : rapt::MpiOptions().part_bytes;
+  if (name == "single") return run_single();
   const InterruptListener listener;
   rapt::MpiSession session({.timeout_seconds = timeout,
                             .interrupted = [] { return InterruptListener::flag().load(); },
                             .part_bytes = part_bytes});
-  if (name == "unwind") {  // without `run`
+  if (name == "unwind" || name == "catch") {  // without `run`
     if (session.communicator().rank() == wrong) throw std::runtime_error("the disk is full");
-    rapt::barrier(session.communicator());
+    try {
+      rapt::barrier(session.communicator());
+    } catch (const rapt::CommunicationError& error) {
+      if (name == "unwind") throw;
+      std::fprintf(stderr, "caught: %s\n", error.what());
+      return 4;
+    }
     return 0;
   }
   return session.run("mpi_program", [&](Communicator& communicator) { return work(communicator, name, wrong); });

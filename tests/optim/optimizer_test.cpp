@@ -32,7 +32,6 @@ struct SignRule {
     bool decay_vectors = true;
   };
   static constexpr std::string_view kName = "sign";
-  static auto values(const Options& o) { return std::tuple(o.decay_vectors); }
   static void validate(const Options&) {}
   static std::array<rapt::OptimizerState, 0> states(const Options&) { return {}; }
 
@@ -50,6 +49,12 @@ struct SignRule {
 static_assert(rapt::Optimizer<rapt::RuleOptimizer<float, SignRule>>);
 static_assert(!rapt::Optimizer<SignRule>);
 static_assert(!rapt::Optimizer<Toy<float>>);
+
+template <class O>
+concept TellsOptions = requires(const O& optimizer) {
+  optimizer.options_text();
+};
+static_assert(TellsOptions<rapt::Sgd<float>> && !TellsOptions<rapt::RuleOptimizer<float, SignRule>>);
 
 TEST(Optimizer, ARuleIsEnough) {
   Toy<double> toy(Shape{3, 11}, Shape{5});

@@ -134,27 +134,29 @@ TEST(GradientExchanger, AddsAsOneProcessDoes) {
 }
 
 TEST(GradientExchanger, ShardsAreEquallyLargeAndCutAtPartsOfKernels) {
-  for (const Index processes : {2, 3, 4, 7}) {
-    rapt::run_local(processes, [&](Communicator& communicator) {
-      Some<float> model;
-      const auto exchanger = exchanger_of(model, communicator, {.contributors = 2});
-      const auto nodes = nodes_of(model);
-      Index trained = 0;
-      std::vector<Index> elements(rapt::to_size(processes));
-      for (std::size_t i = 0; i < nodes.size(); ++i) {
-        Index next = 0;
-        for (Index p = 0; p < processes; ++p) {
-          const ElementRange range = exchanger.shard(i, p);
-          EXPECT_EQ(range.begin, next);
-          EXPECT_TRUE(range.begin % kGrain == 0 || range.begin == nodes[i]->value.size());
-          next = range.end;
-          if (nodes[i]->requires_grad) rapt::at(elements, p) += range.size();
+  for (const Index bucket_bytes : {1 << 25, 1000}) {
+    for (const Index processes : {2, 3, 4, 7}) {
+      rapt::run_local(processes, [&](Communicator& communicator) {
+        Some<float> model;
+        const auto exchanger = exchanger_of(model, communicator, {.contributors = 2, .bucket_bytes = bucket_bytes});
+        const auto nodes = nodes_of(model);
+        Index trained = 0;
+        std::vector<Index> elements(rapt::to_size(processes));
+        for (std::size_t i = 0; i < nodes.size(); ++i) {
+          Index next = 0;
+          for (Index p = 0; p < processes; ++p) {
+            const ElementRange range = exchanger.shard(i, p);
+            EXPECT_EQ(range.begin, next);
+            EXPECT_TRUE(range.begin % kGrain == 0 || range.begin == nodes[i]->value.size());
+            next = range.end;
+            if (nodes[i]->requires_grad) rapt::at(elements, p) += range.size();
+          }
+          EXPECT_EQ(next, nodes[i]->value.size());
+          if (nodes[i]->requires_grad) trained += nodes[i]->value.size();
         }
-        EXPECT_EQ(next, nodes[i]->value.size());
-        if (nodes[i]->requires_grad) trained += nodes[i]->value.size();
-      }
-      for (const Index count : elements) EXPECT_LE(std::abs(count - trained / processes), kGrain);
-    });
+        for (const Index count : elements) EXPECT_LE(std::abs(count - trained / processes), kGrain);
+      });
+    }
   }
 }
 

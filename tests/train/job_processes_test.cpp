@@ -11,10 +11,13 @@
 #include <iterator>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 #include <vector>
 
+#include "rapt/distributed/collectives.hpp"
 #include "rapt/distributed/local_communicator.hpp"
 #include "tests/common/expect_close.hpp"
 #include "tests/common/next_token.hpp"
@@ -29,6 +32,21 @@ using rapt::JobProcesses;
 using rapt_test::error_text;
 
 class JobProcessesTest : public rapt_test::FolderTest {};
+
+/// The folder for temporary files, for as long as it lives.
+class TemporaryFilesIn {
+ public:
+  explicit TemporaryFilesIn(const fs::path& folder) {
+    if (const char* const before = std::getenv("TMPDIR")) before_ = before;
+    ::setenv("TMPDIR", folder.c_str(), 1);
+  }
+  TemporaryFilesIn(const TemporaryFilesIn&) = delete;
+  TemporaryFilesIn& operator=(const TemporaryFilesIn&) = delete;
+  ~TemporaryFilesIn() { before_ ? ::setenv("TMPDIR", before_->c_str(), 1) : ::unsetenv("TMPDIR"); }
+
+ private:
+  std::optional<std::string> before_;
+};
 
 TEST_F(JobProcessesTest, OneIsTheFirst) {
   const JobProcesses one;
@@ -126,9 +144,7 @@ TEST_F(JobProcessesTest, AFileReachesAll) {
   };
   const fs::path temporary = folder_ / "temporary";
   fs::create_directory(temporary);
-  const char* const before = std::getenv("TMPDIR");
-  const std::string place = before == nullptr ? "" : before;
-  ::setenv("TMPDIR", temporary.c_str(), 1);
+  const TemporaryFilesIn there(temporary);
   const std::size_t part = std::size_t{1} << 22;  // what is sent at once
   for (const std::size_t size : {std::size_t{0}, std::size_t{1000}, part, 2 * part + 5}) {
     std::string bytes(size, '\0');
@@ -138,9 +154,12 @@ TEST_F(JobProcessesTest, AFileReachesAll) {
     rapt::run_local(3, [&](Communicator& communicator) {
       const bool is_first = communicator.rank() == 0;
       const rapt::FileOfFirst file(is_first ? path : "not there", JobProcesses(&communicator));
+      rapt::barrier(communicator);  // all have theirs
       EXPECT_EQ(file.path() == path, is_first);
       EXPECT_TRUE(bytes_of(file.path()) == bytes) << size;
-      if (fs::exists("/proc/self/fd")) EXPECT_TRUE(fs::is_empty(temporary));  // a kill would leave nothing
+      if (fs::exists("/proc/self/fd")) {  // a kill would leave nothing
+        EXPECT_TRUE(fs::is_empty(temporary));
+      }
     });
     EXPECT_TRUE(fs::is_empty(temporary));
     EXPECT_TRUE(fs::exists(path));
@@ -149,7 +168,6 @@ TEST_F(JobProcessesTest, AFileReachesAll) {
     rapt_test::expect_message<std::exception>(
         [&] { const rapt::FileOfFirst file(folder_ / "none", JobProcesses(&communicator)); }, "none");
   });
-  before == nullptr ? ::unsetenv("TMPDIR") : ::setenv("TMPDIR", place.c_str(), 1);
 }
 
 }  // namespace

@@ -5,10 +5,12 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <iterator>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -722,6 +724,40 @@ TEST(ProcessesErrors, AFailedStepLeavesAllSourcesAtTheSamePosition) {
   }
 }
 
+TEST(ProcessesErrors, AStepAfterAFailedOneIsThatOfAFreshRun) {
+  const auto task = translation();
+  const std::vector<double> fresh = task.train(1, base_options(), 4).numbers;
+  for (const Index processes : {1, 2, 3}) {
+    rapt::run_local(
+        processes,
+        [&](Communicator& communicator) {
+          auto model = task.make_model();
+          auto source = task.make_source();
+          bool fails = true;
+          TrainerOptions options = base_options();
+          options.communicator = &communicator;
+          options.bucket_bytes = 10'000;
+          options.learning_rate = [&, rate = options.learning_rate](Index step) {
+            return fails && step == 3 ? std::numeric_limits<double>::infinity() : rate(step);
+          };
+          Trainer trainer(model, options);
+          const auto run = [&] {
+            (void)trainer.run(
+                *source, {.steps = 4}, [] { return 0.0; }, [](const rapt::Progress&) {});
+          };
+          rapt_test::expect_message<rapt::ValueError>(run, "learning rate inf");
+          rapt::for_each_parameter(model, [](const std::string& name, const auto& parameter) {
+            EXPECT_TRUE(parameter.grad().empty()) << name;
+          });
+          fails = false;
+          source->seek(trainer.state().data);
+          run();
+          EXPECT_EQ(numbers_of(trainer), fresh) << processes;
+        },
+        kLocal);
+  }
+}
+
 TEST(ProcessesErrors, AStepWithoutTargetsIsRefusedByAll) {
   static const std::vector<rapt::LanguageBatch> batches(8);
   for (const std::string& text : errors_on(3, [](Communicator& communicator) {
@@ -797,6 +833,28 @@ TEST(ProcessesErrors, OptionsThatDoNotFit) {
       [&] { (void)trainer.step(std::span(batches).first(7)); },
       "[trainer] the micro-batches 0 .. 4 of 4 have 2 batches each: 7 are given");
   EXPECT_GT(trainer.step(std::span(batches).first(8)), 0);
+}
+
+/// A model that names one of its parameters twice.
+struct Tied : Tables<float> {
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor&& visitor) {
+    Tables<float>::visit(self, visitor);
+    visitor("even again", self.even);
+  }
+};
+
+TEST(ProcessesErrors, AParameterWithTwoNames) {
+  for (const std::string& text : errors_on(2, [](Communicator& communicator) {
+         Tied model;
+         TrainerOptions options = base_options();
+         options.communicator = &communicator;
+         (void)Trainer(model, options);
+       })) {
+    EXPECT_EQ(text,
+              "[trainer] processes can share a model that names each of its parameters once: 'even again' is the same "
+              "parameter as 'even'");
+  }
 }
 
 TEST(ProcessesErrors, AFailureOnOneEndsAll) {

@@ -7,10 +7,12 @@
 
 #include <algorithm>
 #include <limits>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "rapt/autograd/grad_mode.hpp"
+#include "rapt/autograd/ops/dropout.hpp"
 #include "rapt/autograd/ops/gather_rows.hpp"
 #include "rapt/nn/freeze.hpp"
 #include "rapt/nn/linear.hpp"
@@ -115,6 +117,31 @@ TEST(TrainingStep, ALossOfOnesOwnTrainsTheModel) {
   std::vector<std::string> names;
   rapt::for_each_parameter(fixed, [&](const std::string& name, const auto&) { names.push_back(name); });
   EXPECT_EQ(names, std::vector<std::string>{"table"});
+}
+
+TEST(TrainingStep, AStepAfterAFailedOneIsThatOfAFreshRun) {
+  const std::vector<rapt::LanguageBatch> batches{some_batch(5)};
+  const auto table_after = [&](bool second_fails) {
+    StepTable model;
+    rapt::WithLoss with_dropout(model, [&](const rapt::LanguageBatch& batch) {
+      return rapt::cross_entropy<double>(
+          rapt::dropout<double>(rapt::gather_rows<double>(model.table, batch.input.tokens), 0.5f), batch.targets, {});
+    });
+    bool fails = second_fails;
+    rapt::TrainerOptions options = plain_options();
+    options.learning_rate = [&](Index step) {
+      return fails && step == 2 ? std::numeric_limits<double>::infinity() : 0.5;
+    };
+    rapt::TrainingStep<decltype(with_dropout), rapt::Sgd<double>> step(with_dropout, options, rapt::Sgd(with_dropout));
+    (void)step(std::span(batches));
+    if (fails)
+      rapt_test::expect_message<rapt::ValueError>([&] { (void)step(std::span(batches)); }, "learning rate inf");
+    EXPECT_TRUE(model.table.grad().empty());
+    fails = false;
+    (void)step(std::span(batches));
+    return model.table.value();
+  };
+  EXPECT_TRUE(rapt_test::same_bits(table_after(true), table_after(false)));
 }
 
 TEST(ParameterSnapshot, ChangesPlacesWithTheModel) {

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <type_traits>
 #include <unordered_map>
 #include <unordered_set>
@@ -17,6 +18,9 @@
 namespace rapt { inline namespace RAPT_ABI {
 
 namespace detail {
+
+/// The name of the op that stands in a graph for all that backward computes again (recompute.hpp).
+inline constexpr std::string_view kRecompute = "recompute";
 
 /// True if no input of the op takes a gradient any more: parameters may have been frozen since it was recorded. False
 /// for an op whose inputs an earlier backward has released.
@@ -30,15 +34,16 @@ template <class T>
   return any;
 }
 
-/// Counts how many ops have still to add to the gradients of the leaves.
+/// Calls f(leaf) when the last op that reads a leaf has added to its gradient.
 template <class T>
 class LeafUses {
  public:
-  /// f(leaf) is called when the last one has.
   explicit LeafUses(const std::function<void(Node<T>&)>& f) : f_(f) {}
+  /// An op that will add to gradients.
   void add(const Node<T>& op) {
     for_each_leaf(op, [&](Node<T>& leaf) { ++uses_[&leaf]; });
   }
+  /// It has added to them.
   void remove(const Node<T>& op) {
     for_each_leaf(op, [&](Node<T>& leaf) {
       if (--uses_[&leaf] == 0) f_(leaf);
@@ -58,8 +63,8 @@ class LeafUses {
 };
 
 /// Adds the gradients of what `root` was computed from, of which the gradient is known, to those of the leaves, and
-/// consumes the graph. Nodes of `ends` receive gradients as leaves do: what they were computed from is another's. If
-/// `finished` is given, see `backward`.
+/// consumes the graph. Nodes of `ends` receive gradients as leaves do: what they were computed from is another's. For
+/// `finished` see `backward`.
 template <class T>
 void run_backward(const std::shared_ptr<Node<T>>& root, std::span<const std::shared_ptr<Node<T>>> ends = {},
                   const std::function<void(Node<T>&)>& finished = {}) {
@@ -73,8 +78,10 @@ void run_backward(const std::shared_ptr<Node<T>>& root, std::span<const std::sha
     }
   }
   std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return a->order < b->order; });
+  const bool tells =
+      finished && std::none_of(order.begin(), order.end(), [](const auto& node) { return node->name == kRecompute; });
   LeafUses<T> uses(finished);
-  if (finished) {
+  if (tells) {
     for (const auto& node : order) uses.add(*node);
   }
   while (!order.empty()) {
@@ -87,7 +94,7 @@ void run_backward(const std::shared_ptr<Node<T>>& root, std::span<const std::sha
         if (input) require_finite(input->grad, "a gradient from the op", node->name);
       }
     }
-    if (finished) uses.remove(*node);
+    if (tells) uses.remove(*node);
     node->release();
     node->grad = Tensor<T>();
   }
@@ -103,8 +110,8 @@ void run_backward(const std::shared_ptr<Node<T>>& root, std::span<const std::sha
 /// ValueError for one that was not recorded or whose graph an earlier call has consumed.
 ///
 /// If `finished` is given, `finished(leaf)` is called as soon as this backward has nothing more to add to the gradient
-/// of a leaf that ops had as an input, while it goes on with others. What is computed again in backward
-/// (RecomputeActivations) is no part of the graph: with it `finished` must not be given.
+/// of a leaf that ops had as an input, while it goes on with others. It is never called if the loss has parts that
+/// backward computes again (RecomputeActivations): which leaves these add to is not known before they do.
 template <class T>
 void backward(const Variable<T>& loss, std::type_identity_t<T> upstream = 1,
               const std::type_identity_t<std::function<void(Node<T>&)>>& finished = {}) {

@@ -72,7 +72,8 @@ template <class T>
   // Parameters take gradients even if no input does: the last input stands for them.
   const auto& [a, b, c, d, e, g] = inputs;
   const Variable<T> parameters(Tensor<T>(Shape{1}, T(0)), /*requires_grad=*/true);
-  return overwritable(record("recompute", std::move(value), {a, b, c, d, e, g, parameters}, std::move(backward)));
+  return overwritable(
+      record(detail::kRecompute, std::move(value), {a, b, c, d, e, g, parameters}, std::move(backward)));
 }
 
 }}  // namespace rapt::RAPT_ABI

@@ -29,14 +29,15 @@ namespace rapt { inline namespace RAPT_ABI {
 
 struct MpiOptions {
   /// How long an operation waits without any message from another process, in seconds; then it throws
-  /// CommunicationError. It must be more than any process does alone meanwhile, as rank 0 does when it writes a
-  /// checkpoint.
+  /// CommunicationError. It must be longer than anything that a process does alone meanwhile, as rank 0 does when it
+  /// writes a checkpoint.
   double timeout_seconds = 300;
-  /// Says whether this process was asked to end, by SIGTERM for instance; called while an operation waits, empty for
-  /// never. The operation goes on until its time-out, for the others may only be slower, and training ends after the
-  /// step. But the request may also come from the launcher, because a process was lost: a line on standard error then
-  /// names the processes that are waited for, before the launcher kills this one, too (Open MPI's does after a second;
-  /// MPICH's kills all at once and leaves no time for any message but its own).
+  /// Says whether this process was asked to end, by SIGTERM for instance; called while an operation waits, from
+  /// whichever thread is inside the operation; empty for never. The operation goes on until its time-out, for the
+  /// others may only be slower, and training ends after the step. But the request may also come from the launcher,
+  /// because a process was lost: a line on standard error then names the processes that are waited for, before the
+  /// launcher kills this one, too (Open MPI's does after a second; MPICH's kills all at once and leaves no time for any
+  /// message but its own).
   std::function<bool()> interrupted = {};
   /// Longer messages are cut into parts of this many bytes; at most 2^30, the same in all processes. The time-out
   /// counts anew with each part, so that it need not be longer than a large message takes on a slow link.
@@ -80,8 +81,8 @@ class Backoff {
 
 }  // namespace detail
 
-/// The processes of an MPI communicator. MPI must have been initialised with MPI_THREAD_SERIALIZED or more if not
-/// always the same thread is inside an operation.
+/// The processes of an MPI communicator. MPI must have been initialised with MPI_THREAD_SERIALIZED or more, as not
+/// always the same thread is inside an operation: training exchanges gradients in a thread of its own.
 ///
 /// When an operation fails, the process announces it, waits until all others have read this, at most for the time-out
 /// or 10 seconds, and throws; those who read it wait until all have. So all can say why they end before the first of
@@ -89,10 +90,16 @@ class Backoff {
 /// it may still know the memory of messages that did not arrive: the program must end without MPI_Finalize.
 class MpiCommunicator final : public Communicator {
  public:
-  /// Waits for all processes of `communicator`, which is duplicated: its other messages do not mix with these.
+  /// Waits for all processes of `communicator`, which is duplicated: its other messages do not mix with these. Throws
+  /// ValueError if MPI has been initialised for one thread alone.
   explicit MpiCommunicator(MpiOptions options = {}, MPI_Comm communicator = MPI_COMM_WORLD)
       : options_(std::move(options)) {
     options_.validate();
+    int level = MPI_THREAD_SINGLE;
+    check(MPI_Query_thread(&level), "MPI_Query_thread");
+    require(level >= MPI_THREAD_SERIALIZED, "mpi",
+            "threads must be able to take turns in MPI: MPI_THREAD_SERIALIZED, which is level ",
+            static_cast<int>(MPI_THREAD_SERIALIZED), ", is needed, and MPI was initialised with level ", level);
     MPI_Request request = MPI_REQUEST_NULL;
     check(MPI_Comm_idup(communicator, &communicator_, &request), "MPI_Comm_idup");
     const auto start = Clock::now();
@@ -303,7 +310,7 @@ class MpiCommunicator final : public Communicator {
       }
       if (!is_interrupted()) calm_until = now;
       const auto waited_after_request = now - std::max(calm_until, last_progress);
-      if (waited_after_request > seconds(kSecondsBeforeWarning) && !has_warned_) {
+      if (has_time_out && waited_after_request > seconds(kSecondsBeforeWarning) && !has_warned_) {
         has_warned_ = true;
         std::fprintf(stderr, "[mpi] rank %td was asked to end and waits for %s\n", rank_, silent_ranks().c_str());
       }
@@ -323,8 +330,10 @@ class MpiCommunicator final : public Communicator {
   }
 
   /// If this process waits for others than the one that has failed, it may know more of the true cause: of processes
-  /// that wait for one another, the first whose time is up is seldom the one that waits for the one that is lost.
+  /// that wait for one another, the first whose time is up is seldom the one that waits for the one that is lost. Empty
+  /// if there is nothing to add, or no cause to which it could be added.
   [[nodiscard]] std::string waiting_for_others() const {
+    if (parts_.empty() || cause_.empty()) return "";
     const std::string ranks = silent_ranks();
     return ranks == detail::rank_list({failed_rank_}) ? "" : "; this process was waiting for " + ranks;
   }

@@ -40,9 +40,6 @@ class MpiSession {
     require(!is_initialized, "mpi", "MPI is initialised already: make an MpiCommunicator, and no MpiSession");
     MPI_Init_thread(nullptr, nullptr, MPI_THREAD_SERIALIZED, &level);  // ends the program if it fails
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
-    require(level >= MPI_THREAD_SERIALIZED, "mpi",
-            "this MPI does not let threads take turns: MPI_THREAD_SERIALIZED is ",
-            static_cast<int>(MPI_THREAD_SERIALIZED), ", it offers level ", level);
     communicator_.emplace(std::move(options));
   }
   MpiSession(const MpiSession&) = delete;
@@ -51,9 +48,9 @@ class MpiSession {
   ~MpiSession() {
     const bool is_left_by_exception = std::uncaught_exceptions() > exceptions_;
     if (is_left_by_exception) communicator_->announce_failure("an exception");
-    if (!is_left_by_exception && !has_run_) {
-      has_run_ = run("mpi", [](Communicator&) { return 0; }) == 0;
-    }
+    // A program without `run`, which knows of a failure already if an operation threw and it caught that itself.
+    const bool has_to_wait = !is_left_by_exception && !has_run_ && !communicator_->has_failed();
+    const bool wait_failed = has_to_wait && run("mpi", [](Communicator&) { return 0; }) != 0;
     const bool has_failed = communicator_->has_failed();
     const Index size = communicator_->size();
     communicator_.reset();
@@ -64,7 +61,7 @@ class MpiSession {
     // All processes come here at about the same time. The first one that ends makes the launcher kill the others, which
     // may have to print their message yet.
     if (size > 1) std::this_thread::sleep_for(std::chrono::seconds(1));
-    if (!is_left_by_exception && !has_run_) std::exit(1);  // main must not say that all went well
+    if (wait_failed) std::exit(1);  // main must not say that all went well
   }
 
   [[nodiscard]] MpiCommunicator& communicator() { return *communicator_; }

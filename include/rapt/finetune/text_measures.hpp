@@ -130,7 +130,8 @@ inline void add_text_scores(Measurement& found, const std::string& measure, cons
 
 /// The best text that the model, with the adapter if there is one, generates for each source. With a communicator all
 /// of its processes call this with the same arguments; each searches an equal part of the sources, and all have all
-/// texts.
+/// texts. A search that draws (SamplingOptions) numbers its streams of random numbers within a process's part, so that
+/// its texts depend on the number of processes; `measured_search` never draws.
 template <DecodingModel M>
 [[nodiscard]] std::vector<std::string> generated_texts(const M& model, const AnyTokenizer& tokenizer,
                                                        const TokenBatch& sources, const GenerationDefaults& defaults,

@@ -6,7 +6,7 @@
 ///     struct SignRule {                                                    // w -= rate sign(g)
 ///       struct Options { bool decay_vectors = true; };
 ///       static constexpr std::string_view kName = "sign";
-///       static auto values(const Options& o) { return std::tuple(o.decay_vectors); }  // all of them
+///       static auto values(const Options& o) { return std::tuple(o.decay_vectors); }  // optional, see options_text
 ///       static void validate(const Options&) {}                            // throws ValueError with the values
 ///       static std::array<OptimizerState, 0> states(const Options&) { return {}; }
 ///       template <class T>
@@ -144,9 +144,11 @@ class RuleOptimizer {
     for (OptimizerSlot<T>& slot : slots_) slot.missed = std::min(slot.missed, steps);
   }
 
-  /// The values of the options in their order, separated by spaces. Numbers have all their digits, so that options
-  /// which give different updates have different texts.
-  [[nodiscard]] std::string options_text() const {
+  /// The values of all options in their order, separated by spaces. Numbers have all their digits, so that options
+  /// which give different updates have different texts. Processes that train together compare them; those of a rule
+  /// without `values` are not compared.
+  [[nodiscard]] std::string options_text() const requires requires(const Options& options) { Rule::values(options); }
+  {
     std::string text;
     const auto add = [&](double value) {
       char digits[40];

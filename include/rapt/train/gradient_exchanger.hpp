@@ -8,7 +8,7 @@
 /// what they have become.
 ///
 /// Parameters are exchanged in groups, from the last to the first, which is about the order in which backward is done
-/// with them.
+/// with them. Shards are cut in each group, which therefore has at least kElementGrain elements for each process.
 #pragma once
 
 #include <algorithm>
@@ -20,6 +20,7 @@
 #include <numeric>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -44,7 +45,7 @@ struct StepSignals {
 ///
 /// Gradients travel in buckets, for which there are two buffers: of what is sent, and of what is added to it. With
 /// gradients in bfloat16, `gather_values` has a third one. Each is of `bucket_bytes` at most, or of one element of each
-/// process if that is more. Frozen parameters and those without a gradient on any process cost nothing. Nothing is
+/// process if that is more. Frozen parameters and those without a gradient on any process cost a byte each. Nothing is
 /// allocated from the second step on, but for the gradients of parameters that had none on this process.
 ///
 /// Everything throws CommunicationError if a process is lost or failed.
@@ -64,7 +65,8 @@ class GradientExchanger {
   };
 
   /// Keeps a reference to the communicator. `names` and `nodes` are those of the model's parameters. Throws ValueError,
-  /// the same on all processes, if a parameter is frozen on some of them alone; so do `add_up` and `add_up_group`.
+  /// the same on all processes, if two names are of one parameter, and if a parameter is frozen on some processes
+  /// alone; for the latter so do `add_up` and `add_up_group`.
   GradientExchanger(std::vector<std::string> names, std::vector<std::shared_ptr<Node<T>>> nodes,
                     Communicator& communicator, const Options& options)
       : names_(std::move(names)),
@@ -74,6 +76,12 @@ class GradientExchanger {
         cuts_(nodes_.size() * to_size(communicator.size() + 1)),
         has_own_(nodes_.size()),
         bounds_(to_size(communicator.size() + 1)) {
+    std::unordered_map<const Node<T>*, std::size_t> numbers;
+    for (std::size_t i = 0; i < nodes_.size(); ++i) {
+      const auto [found, is_new] = numbers.emplace(nodes_[i].get(), i);
+      require(is_new, "trainer", "processes can share a model that names each of its parameters once: '", names_[i],
+              "' is the same parameter as '", names_[found->second], "'");
+    }
     Group all(nodes_.size());
     std::iota(all.begin(), all.end(), std::size_t{0});
     find_present(all);  // before groups are made of what is frozen
@@ -193,13 +201,16 @@ class GradientExchanger {
     std::vector<Cursor> begins;  // of each process's piece
   };
 
-  /// Groups of about a bucket's size of the parameters that are trained now, or one group of all others.
+  /// Groups of the parameters that are trained now, or one group of all others. A group has about a bucket's size, or
+  /// more if its shards would be less than a part of kElementGrain elements, for then few processes would own all.
   void make_groups(bool trainable) {
+    const Index part_bytes = kernels::kElementGrain * Index{sizeof(T)};
+    const Index least_bytes = std::max(options_.bucket_bytes, communicator_->size() * part_bytes);
     const std::size_t first = groups_.size();
     Index bytes = 0;  // of the last group
     for (std::size_t i = nodes_.size(); i-- > 0;) {
       if (nodes_[i]->requires_grad != trainable) continue;
-      if (groups_.size() == first || (trainable && bytes >= options_.bucket_bytes)) {
+      if (groups_.size() == first || (trainable && bytes >= least_bytes)) {
         groups_.emplace_back();
         bytes = 0;
       }

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <concepts>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <map>
 #include <memory>
@@ -63,7 +64,7 @@ struct TrainerOptions {
   GradientExchange gradient_exchange = GradientExchange::float32;
   Index bucket_bytes = Index{32} << 20;  ///< gradients travel in portions of this size
   /// Gradients travel in a thread of their own while backward computes the next ones; not with `recompute`. It changes
-  /// no bit.
+  /// no bit. The model's loss and its backward must not use the communicator then.
   bool overlap_exchange = true;
 };
 
@@ -192,6 +193,7 @@ class TrainingStep {
   /// nothing and is not read: a model that carries state from batch to batch does not see it. Throws ValueError if no
   /// batch has any, or one that says where NaN or infinity came up first, before anything has changed, when loss or
   /// gradients are not finite. (What a model carries from step to step itself, see below, is then of the failed step.)
+  /// After a step that throws, whatever it is, all gradients are empty and the next step draws the same random numbers.
   ///
   /// With several micro-batches the batches are those of this process's block, `accumulate` of each micro-batch; of
   /// another number ValueError is thrown. `signals()` returns the StepSignals of this process, `agreed_signals` then
@@ -218,6 +220,7 @@ class TrainingStep {
       if (goes_on) background_->start(/*everywhere=*/!is_sharded());
       return goes_on;
     };
+    const EndOfFailedStep undo{optimizer_, rng_, random};
     const EndOfExchange end{background_.get()};
     const double own_loss = loss_and_gradients(batches, targets, start);
     if (exchanger_) {
@@ -306,6 +309,23 @@ class TrainingStep {
     return static_cast<double>(counts[1]);
   }
 
+  /// If an exception leaves the step: empties the gradients, to which the next step would add its own, and takes back
+  /// the random numbers.
+  struct EndOfFailedStep {
+    EndOfFailedStep(O& of, Rng& numbers, const Rng::State& before) : optimizer(of), rng(numbers), random(before) {}
+    EndOfFailedStep(const EndOfFailedStep&) = delete;
+    EndOfFailedStep& operator=(const EndOfFailedStep&) = delete;
+    ~EndOfFailedStep() {
+      if (std::uncaught_exceptions() == exceptions) return;
+      for (auto& slot : optimizer.slots()) slot.node->grad = Tensor<T>();
+      rng = Rng(random);
+    }
+    O& optimizer;
+    Rng& rng;
+    const Rng::State& random;
+    const int exceptions = std::uncaught_exceptions();
+  };
+
   /// Stops the thread of an exchange that was not finished, because something was thrown.
   struct EndOfExchange {
     explicit EndOfExchange(BackgroundExchange<T>* exchange) : background(exchange) {}
@@ -369,8 +389,8 @@ class TrainingStep {
 
   /// The gradients of the mean loss over all `targets` of the step are added to the parameters', as far as this process
   /// has them, unless the loss is not finite. With a background exchange start(loss) is called before the last
-  /// backward, and says whether it shall be computed; the last gradients of parameters that it does not reach are then
-  /// not taken.
+  /// backward, and says whether it shall be computed. The gradients of parameters that this backward does not reach are
+  /// left for BackgroundExchange::finish to take.
   template <class B, class Start>
   double loss_and_gradients(std::span<const B> batches, double targets, const Start& start) {
     double losses[64] = {};  // of levels of the tree, as in GradientTree
@@ -418,7 +438,6 @@ class TrainingStep {
       }
       if (where.empty()) where = "nowhere when computed again";
     }
-    rng_ = Rng(random);
     fail("trainer", what, " at step ", optimizer_.steps() + 1, ": the learning rate may be too high (", learning_rate_,
          "). NaN or infinity came up first: ", where);
   }
