@@ -22,7 +22,7 @@ namespace rapt { inline namespace RAPT_ABI {
 /// The numbers of the operands and results in the sum over micro-batches, and of gradients that travel between
 /// processes.
 enum class GradientExchange {
-  float32,   ///< the model's own: float, or double for a model in double
+  float32,  ///< the model's own: float, or double for a model in double
   /// Every operand and every sum of the tree is rounded to bfloat16, whoever computes it. Gradients take half the bytes
   /// in messages; parameters, if the optimizer's state is divided, travel as they are.
   bfloat16,
