@@ -13,10 +13,12 @@
 #include <limits>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "rapt/autograd/ops/add.hpp"
 #include "rapt/autograd/ops/gather_rows.hpp"
 #include "rapt/data/batching.hpp"
 #include "rapt/data/windows.hpp"
@@ -294,22 +296,24 @@ static_assert(rapt::BatchSource<ListSource>);
 constexpr Index kWords = 200;
 
 /// The logits of the next token, in one table for batches that begin with an even token and in another for others. A
-/// batch that begins with `bad` gives numbers that are not finite.
+/// batch that begins with `bad` gives gradients that are not finite, one that begins with `bad_loss` such a loss.
 template <class T>
 struct Tables {
   using ScalarType = T;
   rapt::Parameter<T> even{Tensor<T>(Shape{kWords, kWords}, T(0))};
   rapt::Parameter<T> odd{Tensor<T>(Shape{kWords, kWords}, T(0))};
   rapt::Parameter<T> unused{Tensor<T>(Shape{10}, T(1))};
-  TokenId bad = -1;
+  TokenId bad = -1, bad_loss = -1;
 
   [[nodiscard]] rapt::Variable<T> loss(const rapt::LanguageBatch& batch,
                                        const rapt::CrossEntropyOptions& options) const {
     const TokenId first = batch.input.tokens.front();
     const rapt::Variable<T> right = rapt::cross_entropy<T>(
         rapt::gather_rows<T>(first % 2 == 0 ? even : odd, batch.input.tokens), batch.targets, options);
-    if (first != bad) return right;
-    return rapt::record("wrong", Tensor<T>(right.value()), {right}, [](rapt::Node<T>& out) {
+    if (first != bad && first != bad_loss) return right;
+    const T nan = std::numeric_limits<T>::quiet_NaN();
+    const Tensor<T> value = first == bad ? right.value() : Tensor<T>(right.value().shape(), nan);
+    return rapt::record("wrong", Tensor<T>(value), {right}, [](rapt::Node<T>& out) {
       out.input(0).grad_sum().data()[0] += std::numeric_limits<T>::infinity();
     });
   }
@@ -656,16 +660,19 @@ std::vector<std::string> errors_on(Index processes, const std::function<void(Com
   return texts;
 }
 
-TEST(ProcessesNotFinite, AllNameRankAndMicroBatch) {
-  static const auto batches = [] {
+/// The second step fails in this micro-batch, with a loss or gradients that are not finite: all processes must say so,
+/// with the same words, and stay as they were before the step.
+void expect_all_name(Index micro_batch, bool is_loss, const std::string& what, const std::string& where) {
+  const auto batches = [&] {
     auto list = uneven_batches();
-    list[11].input.tokens[0] = 199;  // of the second step, micro-batch 3
+    rapt::at(list, kMicroBatches + micro_batch).input.tokens.at(0) = 199;
     return list;
   }();
   for (const Index processes : {1, 2, 3, 8}) {
-    const auto texts = errors_on(processes, [](Communicator& communicator) {
+    SCOPED_TRACE(testing::Message() << what << " in micro-batch " << micro_batch << ", " << processes << " processes");
+    const auto texts = errors_on(processes, [&](Communicator& communicator) {
       Tables<float> model;
-      model.bad = 199;
+      (is_loss ? model.bad_loss : model.bad) = 199;
       ListSource source(batches);
       TrainerOptions options = base_options();
       options.communicator = &communicator;
@@ -680,15 +687,24 @@ TEST(ProcessesNotFinite, AllNameRankAndMicroBatch) {
         throw;
       }
     });
-    const std::string rank = std::to_string(3 / (8 / (processes == 3 ? 2 : processes)));
-    const std::string place = processes == 1 ? "in micro-batch 3: " : "on rank " + rank + ", in micro-batch 3: ";
+    const Index rank = micro_batch / (kMicroBatches / (processes == 3 ? 2 : processes));
+    const std::string place = (processes == 1 ? "" : "on rank " + std::to_string(rank) + ", ") + "in micro-batch " +
+                              std::to_string(micro_batch) + ": ";
     for (const std::string& text : texts) {
-      EXPECT_NE(text.find("[trainer] the gradients are not finite at step 2"), std::string::npos) << text;
-      EXPECT_NE(text.find("came up first: " + place + "[finite_check] a gradient from the op 'wrong' has inf"),
-                std::string::npos)
-          << text;
+      EXPECT_NE(text.find("[trainer] " + what + " at step 2"), std::string::npos) << text;
+      EXPECT_NE(text.find("came up first: " + place + "[finite_check] " + where), std::string::npos) << text;
       EXPECT_EQ(text, texts[0]);
     }
+  }
+}
+
+TEST(ProcessesNotFinite, AllNameRankAndMicroBatchOfGradients) {
+  expect_all_name(3, false, "the gradients are not finite", "a gradient from the op 'wrong' has inf");
+}
+
+TEST(ProcessesNotFinite, AllNameRankAndMicroBatchOfALoss) {
+  for (const Index micro_batch : {2, 3, 7}) {  // of two processes: before the last of a block, and the last of each
+    expect_all_name(micro_batch, true, "the loss is not a number", "the value of 'wrong' has nan");
   }
 }
 
@@ -854,6 +870,64 @@ TEST(ProcessesErrors, AParameterWithTwoNames) {
     EXPECT_EQ(text,
               "[trainer] processes can share a model that names each of its parameters once: 'even again' is the same "
               "parameter as 'even'");
+  }
+}
+
+/// The sum of two tables' logits. For the batch `wrong` the gradient of the first table, which comes last, cannot be
+/// computed.
+struct TwoTables {
+  using ScalarType = float;
+  rapt::Parameter<float> first{Tensor<float>(Shape{kWords, 700}, 0.f)};
+  rapt::Parameter<float> second{Tensor<float>(Shape{kWords, 700}, 0.f)};
+  const rapt::LanguageBatch* wrong = nullptr;
+
+  [[nodiscard]] rapt::Variable<float> loss(const rapt::LanguageBatch& batch,
+                                           const rapt::CrossEntropyOptions& options) const {
+    rapt::Variable<float> logits = rapt::gather_rows<float>(first, batch.input.tokens);
+    if (&batch == wrong) {
+      logits = rapt::record("wrong", Tensor<float>(logits.value()), {logits},
+                            [](rapt::Node<float>&) { rapt::fail("test", "no gradient"); });
+    }
+    const rapt::Variable<float> others = rapt::gather_rows<float>(second, batch.input.tokens);
+    return rapt::cross_entropy<float>(rapt::add(logits, others), batch.targets, options);
+  }
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor&& visitor) {
+    visitor("first", self.first);
+    visitor("second", self.second);
+  }
+};
+
+TEST(ProcessesErrors, AFailureInTheLastBackwardOfOneEndsAll) {
+  auto batches = uneven_batches();
+  std::erase_if(batches, [](const rapt::LanguageBatch& batch) { return batch.targets.empty(); });
+  for (const Index processes : {2, 3, 8}) {
+    std::atomic<Index> ended = 0;
+    const std::string text = error_text<rapt::Error>([&] {
+      rapt::run_local(
+          processes,
+          [&](Communicator& communicator) {
+            TwoTables model;
+            TrainerOptions options = base_options();
+            options.communicator = &communicator;
+            options.bucket_bytes = 10'000;  // each table is a group: it has more than kElementGrain elements a process
+            Trainer trainer(model, options);
+            const rapt::MicroBatchBlock block = rapt::micro_batch_block(kMicroBatches, processes, communicator.rank());
+            const auto own = std::span(batches).subspan(rapt::to_size(block.first), rapt::to_size(block.count));
+            EXPECT_GT(trainer.step(own), 0);
+            try {
+              if (communicator.rank() == 1) model.wrong = &own.back();
+              (void)trainer.step(own);
+            } catch (const rapt::Error&) {
+              ++ended;
+              rapt::for_each_parameter(model, [](const std::string&, const auto& p) { EXPECT_TRUE(p.grad().empty()); });
+              throw;
+            }
+          },
+          kLocal);
+    });
+    EXPECT_EQ(text, "[test] no gradient") << processes;
+    EXPECT_EQ(ended, processes);
   }
 }
 
