@@ -184,14 +184,15 @@ class BlockCache {
   std::array<std::vector<void*>, kClasses> free_;
 };
 
-/// Memory for tensors and graph nodes: of the calling thread's own blocks if it has some, and else of the pool.
-[[nodiscard]] inline void* allocate_block(std::size_t bytes) {
+/// Memory for tensors and graph nodes: of the calling thread's own blocks if it has some, and else of the pool. Not
+/// inlined: it would be compiled anew wherever a tensor ends.
+[[nodiscard, gnu::noinline]] inline void* allocate_block(std::size_t bytes) {
   if (BlockCache* const own = BlockCache::of_this_thread()) {
     if (void* block = own->take(MemoryPool::size_class(bytes))) return block;
   }
   return memory_pool().allocate(bytes);
 }
-inline void deallocate_block(void* block, std::size_t bytes) noexcept {
+[[gnu::noinline]] inline void deallocate_block(void* block, std::size_t bytes) noexcept {
   BlockCache* const own = BlockCache::of_this_thread();
   if (own != nullptr && own->keep(MemoryPool::size_class(bytes), block)) return;
   memory_pool().deallocate(block, bytes);

@@ -9,12 +9,15 @@
 /// which the ranks from P on to the next power of two are absent: what has no partner goes up as it is. The result is
 /// therefore the same, bit for bit, on all processes and for every implementation of Communicator.
 ///
+/// All are templates, so that a program of one process does not compile them.
+///
 /// Errors: ValueError for a rank that there is not and for numbers of values that do not fit one another; everything
 /// that `exchange` throws.
 #pragma once
 
 #include <algorithm>
 #include <array>
+#include <concepts>
 #include <cstddef>
 #include <ranges>
 #include <span>
@@ -195,7 +198,8 @@ requires std::is_trivially_copyable_v<T>
 }
 
 /// The root's text, which may have another length than one's own.
-[[nodiscard]] inline std::string broadcast_text(Communicator& communicator, std::string_view text, Index root = 0) {
+template <std::derived_from<Communicator> C>
+[[nodiscard]] std::string broadcast_text(C& communicator, std::string_view text, Index root = 0) {
   std::string result(to_size(broadcast_value(communicator, std::ssize(text), root)), '\0');
   if (communicator.rank() == root) result = text;
   broadcast(communicator, result, root);
@@ -254,7 +258,8 @@ void gather(Communicator& communicator, const Own& own, std::span<const Index> b
 }
 
 /// The texts of all processes, in the order of their ranks.
-[[nodiscard]] inline std::vector<std::string> all_gather_text(Communicator& communicator, std::string_view own) {
+template <std::derived_from<Communicator> C>
+[[nodiscard]] std::vector<std::string> all_gather_text(C& communicator, std::string_view own) {
   std::vector<Index> bounds(to_size(communicator.size() + 1));
   all_gather(communicator, std::array{std::ssize(own)}, std::span(bounds).subspan(1));
   for (std::size_t p = 1; p < bounds.size(); ++p) bounds[p] += bounds[p - 1];
@@ -268,8 +273,8 @@ void gather(Communicator& communicator, const Own& own, std::span<const Index> b
 }
 
 /// The lines of all processes, in the order of their ranks. Lines must have no line feeds.
-[[nodiscard]] inline std::vector<std::string> all_gather_lines(Communicator& communicator,
-                                                               const std::vector<std::string>& own) {
+template <std::derived_from<Communicator> C>
+[[nodiscard]] std::vector<std::string> all_gather_lines(C& communicator, const std::vector<std::string>& own) {
   std::string text;
   for (const std::string& line : own) text += line + '\n';
   std::vector<std::string> lines;
@@ -315,7 +320,10 @@ requires std::is_arithmetic_v<T>
 }
 
 /// Returns when all processes have called it.
-inline void barrier(Communicator& communicator) { (void)all_reduce_max(communicator, char{0}); }
+template <std::derived_from<Communicator> C>
+void barrier(C& communicator) {
+  (void)all_reduce_max(communicator, char{0});
+}
 
 /// Values bounds[rank] .. bounds[rank + 1] become the sum of all processes' values there; the others are overwritten by
 /// nobody and left as they are. bounds [P + 1] are the same on all processes. Every process receives the contributions
@@ -371,8 +379,9 @@ void reduce_scatter(Communicator& communicator, std::span<T> values, std::span<c
 /// Throws the same ValueError on all processes unless all of them have the same values. It names the lowest rank that
 /// differs from rank 0, the name and both values. `values` are names and values as texts; a name that one of the two
 /// does not have has the value "(none)" there.
-inline void require_same(Communicator& communicator, std::string_view where,
-                         std::span<const std::pair<std::string, std::string>> values) {
+template <std::derived_from<Communicator> C>
+void require_same(C& communicator, std::string_view where,
+                  std::span<const std::pair<std::string, std::string>> values) {
   const Index size = communicator.size(), rank = communicator.rank();
   std::vector<std::pair<std::string, std::string>> wanted(to_size(broadcast_value(communicator, std::ssize(values))));
   for (std::size_t i = 0; i < wanted.size(); ++i) {

@@ -1,9 +1,11 @@
 /// \file
 /// Arrays of bfloat16 numbers, which are the upper halves of float32 numbers: conversion, and sums that are rounded.
 ///
-/// r(x) is x rounded to bfloat16 to nearest, ties to even; NaN stays NaN.
+/// r(x) is x rounded to bfloat16 to nearest, ties to even; NaN stays NaN. The functions are templates, of one type
+/// each, so that a program compiles those alone that it calls.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 
 #include "rapt/kernels/elementwise.hpp"
@@ -34,7 +36,8 @@ template <int lanes>
 }  // namespace detail
 
 /// x = r(x)
-inline void round_to_bfloat16(float* x, Index count) {
+template <std::same_as<float> T>
+void round_to_bfloat16(T* x, Index count) {
   for_each_lane<float>(
       count, [&](auto lanes, Index i) __attribute__((always_inline)) {
         simd::Vector<float, lanes> v;
@@ -46,7 +49,8 @@ inline void round_to_bfloat16(float* x, Index count) {
 }
 
 /// to = r(to + from)
-inline void add_rounded(float* to, const float* from, Index count) {
+template <std::same_as<float> T>
+void add_rounded(T* to, const T* from, Index count) {
   for_each_lane<float>(
       count, [&](auto lanes, Index i) __attribute__((always_inline)) {
         simd::Vector<float, lanes> a, b;
@@ -60,7 +64,8 @@ inline void add_rounded(float* to, const float* from, Index count) {
 }
 
 /// to = r(to + from) of bfloat16 numbers, whose sums are computed in float32.
-inline void add_rounded(Bfloat16Bits* to, const Bfloat16Bits* from, Index count) {
+template <std::same_as<Bfloat16Bits> T>
+void add_rounded(T* to, const T* from, Index count) {
   for_each_lane<float>(
       count, [&](auto lanes, Index i) __attribute__((always_inline)) {
         simd::Vector<float, lanes> a, b;
@@ -72,7 +77,8 @@ inline void add_rounded(Bfloat16Bits* to, const Bfloat16Bits* from, Index count)
 }
 
 /// to = r(from)
-inline void to_bfloat16(const float* from, Bfloat16Bits* to, Index count) {
+template <std::same_as<float> T>
+void to_bfloat16(const T* from, Bfloat16Bits* to, Index count) {
   for_each_lane<float>(
       count, [&](auto lanes, Index i) __attribute__((always_inline)) {
         simd::Vector<float, lanes> v;
@@ -82,7 +88,8 @@ inline void to_bfloat16(const float* from, Bfloat16Bits* to, Index count) {
 }
 
 /// to = from
-inline void from_bfloat16(const Bfloat16Bits* from, float* to, Index count) {
+template <std::same_as<float> T>
+void from_bfloat16(const Bfloat16Bits* from, T* to, Index count) {
   for_each_lane<float>(
       count, [&](auto lanes, Index i) __attribute__((always_inline)) {
         simd::Vector<float, lanes> v;
