@@ -272,13 +272,15 @@ template <Module M, class BatchAt>
 template <Module M, std::ranges::forward_range R>
 requires TrainingBatch<std::ranges::range_value_t<R>>
 [[nodiscard]] double mean_loss(const M& model, const R& batches, Communicator* communicator = nullptr) {
+  Index count = 0;
+  for (auto batch = std::ranges::begin(batches); batch != std::ranges::end(batches); ++batch) ++count;
   auto batch = std::ranges::begin(batches);
   Index number = 0;
-  const auto batch_at = [&](Index i) -> decltype(auto) {
-    std::ranges::advance(batch, i - std::exchange(number, i));
+  const auto batch_at = [&](Index i) -> decltype(auto) {  // i only grows
+    for (; number < i; ++number) ++batch;
     return *batch;
   };
-  return detail::mean_loss_of(model, static_cast<Index>(std::ranges::distance(batches)), batch_at, communicator);
+  return detail::mean_loss_of(model, count, batch_at, communicator);
 }
 
 /// The same over batches that can be gone through only once, on one process.
