@@ -27,8 +27,8 @@ TEST(AdapterConfig, WhatIsWrittenIsRead) {
   EXPECT_EQ(written["lora_dropout"], 0.1) << "as a person would write it";
   EXPECT_EQ(written["base_model_name_or_path"], "gpt2");
   EXPECT_EQ(written["task_type"], "CAUSAL_LM");
-  EXPECT_EQ(written["target_modules"], (json{"c_attn", "c_proj"}));
-  EXPECT_EQ(written["modules_to_save"], (json{"score"}));
+  EXPECT_EQ(written["target_modules"], (nlohmann::ordered_json{"c_attn", "c_proj"}));
+  EXPECT_EQ(written["modules_to_save"], (nlohmann::ordered_json{"score"}));
   EXPECT_EQ(written["fan_in_fan_out"], true);
   const LoraOptions read = rapt::detail::lora_options_of(json::parse(written.dump()), "file");
   EXPECT_EQ(read.rank, options.rank);
