@@ -25,6 +25,7 @@
 #include <nlohmann/json.hpp>
 #include <rapt/distributed/mpi_session.hpp>
 #include <rapt/rapt.hpp>
+#include <rapt/train/processes.hpp>
 #include <span>
 #include <string>
 #include <string_view>

@@ -8,6 +8,7 @@
 #include <exception>
 #include <rapt/distributed/collectives.hpp>
 #include <rapt/train/job.hpp>
+#include <rapt/train/processes.hpp>
 #include <string>
 #include <utility>
 #include <vector>

@@ -24,6 +24,8 @@ using rapt::Index;
 using rapt::Shape;
 using rapt::Tensor;
 
+constexpr auto kNothing = [](std::size_t) {};
+
 using Nodes = std::vector<std::shared_ptr<rapt::Node<float>>>;
 
 /// Ten parameters of unlike sizes with the gradients of a process. The fifth one has none on odd ranks.
@@ -41,9 +43,9 @@ Nodes parameters_of(Index rank) {
 }
 
 std::unique_ptr<GradientExchanger<float>> exchanger_of(const Nodes& nodes, Communicator& communicator) {
-  return std::make_unique<GradientExchanger<float>>(
-      std::vector<std::string>(nodes.size(), "parameter"), nodes, communicator,
-      GradientExchanger<float>::Options{.contributors = 2, .bucket_bytes = 100'000});
+  return std::make_unique<GradientExchanger<float>>(std::vector<std::string>(nodes.size(), "parameter"), nodes,
+                                                    communicator,
+                                                    rapt::ExchangeOptions{.contributors = 2, .bucket_bytes = 100'000});
 }
 
 TEST(BackgroundExchange, GivesTheSumsOfAddUp) {
@@ -56,28 +58,29 @@ TEST(BackgroundExchange, GivesTheSumsOfAddUp) {
 
     const Nodes actual = parameters_of(rank);
     const auto exchanger = exchanger_of(actual, communicator);
-    BackgroundExchange<float> background(*exchanger);
+    std::vector<std::size_t> prepared;
+    Nodes fresh;
+    BackgroundExchange<float> background(*exchanger, [&](std::size_t i) {
+      prepared.push_back(i);
+      actual[i]->grad = fresh[i]->grad;
+    });
     EXPECT_FALSE(background.is_running());
     rapt::Rng rng(static_cast<std::uint64_t>(rank));
     for (int step = 0; step < 10; ++step) {
-      const Nodes fresh = parameters_of(rank);
+      fresh = parameters_of(rank);
+      prepared.clear();
       for (std::size_t i = 0; i < fresh.size(); ++i) actual[i]->grad = Tensor<float>();
       background.start(/*everywhere=*/true);
       EXPECT_TRUE(background.is_running());
       // Gradients come in an order of each process's own; some only in the end.
       std::vector<std::size_t> order{0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
       rng.shuffle(std::span(order));
-      std::vector<std::size_t> prepared;
-      const auto prepare = [&](std::size_t i) {
-        prepared.push_back(i);
-        actual[i]->grad = fresh[i]->grad;
-      };
       for (const std::size_t i : std::span(order).first(7)) {
-        background.make_ready(*actual[i], prepare);
-        background.make_ready(*actual[i], prepare);  // the second call does nothing
+        background.make_ready(*actual[i]);
+        background.make_ready(*actual[i]);  // the second call does nothing
       }
-      background.make_ready(rapt::Node<float>(), prepare);  // nor does one for what is no parameter
-      background.finish(prepare);
+      background.make_ready(rapt::Node<float>());  // nor does one for what is no parameter
+      background.finish();
       EXPECT_FALSE(background.is_running());
       std::sort(prepared.begin(), prepared.end());
       EXPECT_EQ(prepared, (std::vector<std::size_t>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}));
@@ -92,11 +95,11 @@ TEST(BackgroundExchange, CanBeAbandoned) {
   rapt::run_local(2, [](Communicator& communicator) {
     const Nodes nodes = parameters_of(communicator.rank());
     const auto exchanger = exchanger_of(nodes, communicator);
-    BackgroundExchange<float> background(*exchanger);
+    BackgroundExchange<float> background(*exchanger, kNothing);
     background.abandon();  // nothing runs
     background.start(true);
     ASSERT_GT(exchanger->groups().size(), 1u);
-    background.make_ready(*nodes[0], [](std::size_t) {});  // of the last group: no exchange begins
+    background.make_ready(*nodes[0]);  // of the last group: no exchange begins
     background.abandon();
     EXPECT_FALSE(background.is_running());
     background.start(true);  // and its destructor does it
@@ -110,10 +113,10 @@ TEST(BackgroundExchange, AFailureIsThrownByFinish) {
                                  const Nodes nodes = parameters_of(communicator.rank());
                                  const auto exchanger = exchanger_of(nodes, communicator);
                                  if (communicator.rank() == 1) rapt::fail("test", "it fails");
-                                 BackgroundExchange<float> background(*exchanger);
+                                 BackgroundExchange<float> background(*exchanger, kNothing);
                                  background.start(true);
                                  try {
-                                   background.finish([](std::size_t) {});
+                                   background.finish();
                                  } catch (const rapt::CommunicationError& error) {
                                    EXPECT_NE(std::string(error.what()).find("rank 1"), std::string::npos);
                                    ++thrown;

@@ -17,6 +17,7 @@
 #include "rapt/data/windows.hpp"
 #include "rapt/distributed/local_communicator.hpp"
 #include "rapt/train/job.hpp"
+#include "rapt/train/processes.hpp"
 #include "tests/common/expect_close.hpp"
 #include "tests/common/next_token.hpp"
 #include "tests/common/temporary_folder.hpp"

@@ -61,7 +61,7 @@ std::vector<std::shared_ptr<rapt::Node<T>>> nodes_of(Some<T>& model) {
 
 template <class T>
 rapt::GradientExchanger<T> exchanger_of(Some<T>& model, Communicator& communicator,
-                                        const typename rapt::GradientExchanger<T>::Options& options) {
+                                        const rapt::ExchangeOptions& options) {
   std::vector<std::string> names;
   rapt::for_each_parameter(model, [&](const std::string& name, const auto&) { names.push_back(name); });
   return {std::move(names), nodes_of(model), communicator, options};

@@ -30,6 +30,8 @@
 #include "rapt/text/rouge.hpp"
 #include "rapt/text/unicode.hpp"
 #include "rapt/train/job_options.hpp"
+#include "rapt/train/mean_loss.hpp"
+#include "rapt/train/processes.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
 

@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <cstddef>
 #include <exception>
+#include <functional>
 #include <mutex>
 #include <thread>
 #include <unordered_map>
@@ -24,9 +25,13 @@ namespace rapt { inline namespace RAPT_ABI {
 template <class T>
 class BackgroundExchange {
  public:
-  /// Keeps a reference to the exchanger.
-  explicit BackgroundExchange(GradientExchanger<T>& exchanger)
-      : exchanger_(exchanger), group_of_(exchanger.nodes().size()), is_ready_(exchanger.nodes().size()) {
+  /// Keeps a reference to the exchanger. `prepare` is called for each parameter that becomes ready, with its number in
+  /// the order of the model: the last to touch its gradient on the thread that calls `make_ready` or `finish`.
+  BackgroundExchange(GradientExchanger<T>& exchanger, std::function<void(std::size_t)> prepare)
+      : exchanger_(exchanger),
+        prepare_(std::move(prepare)),
+        group_of_(exchanger.nodes().size()),
+        is_ready_(exchanger.nodes().size()) {
     for (std::size_t g = 0; g < exchanger.groups().size(); ++g) {
       for (const std::size_t i : exchanger.groups()[g]) group_of_[i] = g;
     }
@@ -47,14 +52,12 @@ class BackgroundExchange {
   }
   [[nodiscard]] bool is_running() const { return thread_.joinable(); }
 
-  /// Makes a parameter ready, if it is one of the model's and is not ready already: calls prepare(its number in the
-  /// order of the model), which is the last to touch its gradient on this thread.
-  template <class Prepare>
-  void make_ready(const Node<T>& node, const Prepare& prepare) {
+  /// Makes a parameter ready, if it is one of the model's and is not ready already.
+  void make_ready(const Node<T>& node) {
     const auto found = number_of_.find(&node);
     if (found == number_of_.end() || is_ready_[found->second]) return;
     is_ready_[found->second] = true;
-    prepare(found->second);
+    prepare_(found->second);
     {
       const std::lock_guard lock(mutex_);
       if (--left_[group_of_[found->second]] > 0) return;
@@ -63,10 +66,9 @@ class BackgroundExchange {
   }
 
   /// Makes all parameters ready that are not and waits until all have been exchanged. Throws what `add_up` throws.
-  template <class Prepare>
-  void finish(const Prepare& prepare) {
+  void finish() {
     for (const auto& group : exchanger_.groups()) {
-      for (const std::size_t i : group) make_ready(*exchanger_.nodes()[i], prepare);
+      for (const std::size_t i : group) make_ready(*exchanger_.nodes()[i]);
     }
     thread_.join();
     if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
@@ -100,6 +102,7 @@ class BackgroundExchange {
   }
 
   GradientExchanger<T>& exchanger_;
+  std::function<void(std::size_t)> prepare_;
   std::unordered_map<const Node<T>*, std::size_t> number_of_;
   std::vector<std::size_t> group_of_;
   std::vector<bool> is_ready_;

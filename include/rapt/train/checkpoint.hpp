@@ -68,7 +68,7 @@ template <Module M, Optimizer O>
   std::vector<Index> bounds{0};
   for (Index p = 0; p < step.processes(); ++p) bounds.push_back(step.shard(parameter, p).end);
   Tensor<typename M::ScalarType> whole(step.rank() == 0 ? shape : Shape{0});
-  gather(*step.options().communicator, own.values(), std::span<const Index>(bounds), whole.values());
+  gather(*step.options().communicator.get(), own.values(), std::span<const Index>(bounds), whole.values());
   return whole;
 }
 
