@@ -7,12 +7,16 @@
 #include <algorithm>
 #include <atomic>
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "rapt/core/rng.hpp"
 #include "rapt/distributed/local_communicator.hpp"
 #include "tests/common/expect_close.hpp"
+#include "tests/common/fork.hpp"
 #include "tests/common/random.hpp"
 
 namespace {
@@ -103,6 +107,68 @@ TEST(BackgroundExchange, CanBeAbandoned) {
     background.abandon();
     EXPECT_FALSE(background.is_running());
     background.start(true);  // and its destructor does it
+  });
+}
+
+/// Passes everything on to another communicator and counts the threads that exchange anything.
+class ThreadCounter final : public Communicator {
+ public:
+  explicit ThreadCounter(Communicator& inner) : inner_(inner) {}
+  [[nodiscard]] Index rank() const override { return inner_.rank(); }
+  [[nodiscard]] Index size() const override { return inner_.size(); }
+  void exchange(std::span<const rapt::OutgoingMessage> outgoing,
+                std::span<const rapt::IncomingMessage> incoming) override {
+    thread_local const ThreadCounter* counted_by = nullptr;
+    if (std::exchange(counted_by, this) != this) ++threads;
+    inner_.exchange(outgoing, incoming);
+  }
+  void announce_failure(std::string_view cause) noexcept override { inner_.announce_failure(cause); }
+  int threads = 0;
+
+ private:
+  Communicator& inner_;
+};
+
+TEST(BackgroundExchange, OneThreadServesAllExchanges) {
+  rapt::run_local(2, [](Communicator& inner) {
+    ThreadCounter communicator(inner);
+    const Nodes nodes = parameters_of(communicator.rank());
+    const auto exchanger = exchanger_of(nodes, communicator);
+    EXPECT_EQ(communicator.threads, 1);
+    BackgroundExchange<float> background(*exchanger, kNothing);
+    for (int step = 0; step < 5; ++step) {
+      background.start(true);
+      background.finish();
+      background.start(true);  // and goes on after what was abandoned
+      background.abandon();
+    }
+    EXPECT_EQ(communicator.threads, 2);
+  });
+}
+
+TEST(BackgroundExchange, AForkedChildHasAThreadOfItsOwn) {
+  rapt::run_local(2, [](Communicator& communicator) {
+    const Nodes nodes = parameters_of(communicator.rank());
+    const auto exchanger = exchanger_of(nodes, communicator);
+    auto background = std::make_unique<BackgroundExchange<float>>(*exchanger, kNothing);
+    background->start(true);
+    background->finish();
+    if (communicator.rank() == 0) {
+      EXPECT_EQ(rapt_test::exit_of_child([&] { background.reset(); }), 0);
+      EXPECT_EQ(rapt_test::exit_of_child([&] {
+                  background->start(true);
+                  background->abandon();
+                  background.reset();
+                }),
+                0);
+    }
+    background->start(true);  // the parent's goes on
+    background->finish();
+    background->start(true);
+    if (communicator.rank() == 0) {
+      EXPECT_EQ(rapt_test::exit_of_child([&] { background->abandon(); }), 0);  // of an exchange that is the parent's
+    }
+    background->finish();
   });
 }
 
