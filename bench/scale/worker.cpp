@@ -24,6 +24,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <rapt/distributed/mpi_session.hpp>
+#include <rapt/distributed/text_collectives.hpp>
 #include <rapt/rapt.hpp>
 #include <rapt/train/processes.hpp>
 #include <span>

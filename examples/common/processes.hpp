@@ -6,7 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
-#include <rapt/distributed/collectives.hpp>
+#include <rapt/distributed/text_collectives.hpp>
 #include <rapt/train/job.hpp>
 #include <rapt/train/processes.hpp>
 #include <string>

@@ -20,6 +20,8 @@
 #include "rapt/core/rng.hpp"
 #include "rapt/distributed/collectives.hpp"
 #include "rapt/distributed/communicator.hpp"
+#include "rapt/distributed/reduce_scatter.hpp"
+#include "rapt/distributed/text_collectives.hpp"
 
 namespace rapt_test {
 

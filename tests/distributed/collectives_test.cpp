@@ -1,6 +1,7 @@
 /// \file
 /// Collective operations over threads, at numbers of processes that are and are not powers of two. The same cases run
 /// over MPI in mpi_communicator_test.py.
+// covers: distributed/reduce_scatter.hpp, distributed/text_collectives.hpp
 #include "rapt/distributed/collectives.hpp"
 
 #include <gtest/gtest.h>

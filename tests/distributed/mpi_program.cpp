@@ -20,6 +20,7 @@
 #include "rapt/distributed/collectives.hpp"
 #include "rapt/distributed/mpi_communicator.hpp"
 #include "rapt/distributed/mpi_session.hpp"
+#include "rapt/distributed/reduce_scatter.hpp"
 #include "rapt/train/interrupt.hpp"
 
 #include "tests/distributed/collective_cases.hpp"

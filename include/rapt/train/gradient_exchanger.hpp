@@ -29,6 +29,7 @@
 #include "rapt/core/index.hpp"
 #include "rapt/distributed/collectives.hpp"
 #include "rapt/distributed/communicator.hpp"
+#include "rapt/distributed/reduce_scatter.hpp"
 #include "rapt/optim/gradient_sum.hpp"
 #include "rapt/optim/optimizer.hpp"
 #include "rapt/train/step_exchange.hpp"

@@ -26,6 +26,8 @@
 #include "rapt/core/index.hpp"
 #include "rapt/core/input_file.hpp"
 #include "rapt/distributed/collectives.hpp"
+#include "rapt/distributed/communicator.hpp"
+#include "rapt/distributed/text_collectives.hpp"
 #include "rapt/nn/module.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {

@@ -18,6 +18,7 @@
 #include "rapt/core/index.hpp"
 #include "rapt/distributed/collectives.hpp"
 #include "rapt/distributed/communicator.hpp"
+#include "rapt/distributed/text_collectives.hpp"
 #include "rapt/optim/optimizer.hpp"
 #include "rapt/train/background_exchange.hpp"
 #include "rapt/train/gradient_exchanger.hpp"
