@@ -1,6 +1,7 @@
 /// \file
 /// A training job of several processes: the files and parameters of one process, whatever their number, and an end with
 /// the cause on all of them when one fails.
+// covers: train/job_agreement.hpp
 #include <gtest/gtest.h>
 
 #include <csignal>
