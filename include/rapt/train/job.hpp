@@ -78,8 +78,8 @@ class TrainingJob {
       detail::require_same_job(processes_, options_, identity_);
       processes_.on_first([&] { open_folder(); });
       if (!options.resume) return;
-      received_.emplace(checkpoint_path(), processes_);
-      if (!checkpoint_) checkpoint_.emplace(received_->path());
+      const FileOfFirst file(checkpoint_path(), processes_);
+      if (!checkpoint_) checkpoint_.emplace(file.path(), file.name());
     });
     is_resumed_ = options.resume;
   }
@@ -106,7 +106,7 @@ class TrainingJob {
     BestModel<typename M::ScalarType> best(folder_ ? &*folder_ : nullptr);
     JobSummary summary;
     processes_.announcing_failure([&] {
-      if (resumes()) load_checkpoint(received_->path(), trainer, source);
+      if (resumes()) load_checkpoint(*checkpoint_, trainer, source);
       require(trainer.training_step().options().communicator == options_.communicator, kWhere,
               "the job and its trainer must have the same communicator");
       detail::require_same_start(processes_, trainer, plan, /*validates=*/hooks.measure != nullptr);
@@ -159,7 +159,6 @@ class TrainingJob {
     });
     if (resumes()) {
       checkpoint_.reset();
-      received_.reset();
       if (options_.choose_best) best.restore(trainer.model(), trainer.state().best_step, processes_);
       kept_step_ = trainer.steps();
       message("goes on after step " + std::to_string(kept_step_));
@@ -352,8 +351,7 @@ class TrainingJob {
   RunIdentity identity_;
   JobLog log_;
   std::optional<RunFolder> folder_;            // on the process that has it
-  std::optional<FileOfFirst> received_;        // the checkpoint that is resumed from, until it is loaded
-  std::optional<SafetensorsFile> checkpoint_;  // the same
+  std::optional<SafetensorsFile> checkpoint_;  // that is resumed from, until it is loaded
   bool is_resumed_ = false, has_run_ = false;
   ProgressLine line_;
   Progress last_;
