@@ -342,7 +342,8 @@ class GradientExchanger {
     for_each_bucket(bucket, group_present_, [&] {
       for (Index p = 0; p < size && rank < options_.contributors; ++p) copy_piece(bucket, group_present_, p, read);
       const std::span<Word> words = std::span(bucket.words).first(to_size(bounds_.back()));
-      const Index room = (options_.contributors - 1) * (at(bounds_, rank + 1) - at(bounds_, rank));
+      const Index room =
+          reduce_scatter_room<Word>(*communicator_, std::span<const Index>(bounds_), options_.contributors);
       if (std::ssize(bucket.room) < room) bucket.room.resize(to_size(room));
       reduce_scatter(*communicator_, words, std::span<const Index>(bounds_), std::span<Word>(bucket.room), add,
                      options_.contributors);
