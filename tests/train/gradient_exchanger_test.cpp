@@ -160,6 +160,20 @@ TEST(GradientExchanger, ShardsAreEquallyLargeAndCutAtPartsOfKernels) {
   }
 }
 
+TEST(GradientExchanger, AModelOfManyMegabytesHasSeveralGroups) {
+  rapt::run_local(2, [](Communicator& communicator) {
+    std::vector<std::shared_ptr<rapt::Node<float>>> nodes;
+    for (const Index size : {1 << 20, 3, 1 << 20, 1 << 19, 1 << 18}) {
+      nodes.push_back(std::make_shared<rapt::Node<float>>());
+      nodes.back()->value = Tensor<float>(Shape{size}, 0.f);
+      nodes.back()->requires_grad = true;
+    }
+    const rapt::GradientExchanger<float> exchanger(std::vector<std::string>(5, "parameter"), nodes, communicator, {});
+    const std::vector<std::vector<std::size_t>> expected{{4, 3, 2}, {1, 0}};
+    EXPECT_TRUE(std::equal(expected.begin(), expected.end(), exchanger.groups().begin(), exchanger.groups().end()));
+  });
+}
+
 TEST(GradientExchanger, ValuesComeFromTheirOwners) {
   rapt::run_local(3, [&](Communicator& communicator) {
     Some<double> model;

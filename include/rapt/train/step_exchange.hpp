@@ -37,7 +37,9 @@ struct StepHead {
 struct ExchangeOptions {
   Index contributors = 1;  ///< the first ranks, a power of two, whose gradients are added
   GradientExchange exchange = GradientExchange::float32;
-  Index bucket_bytes = Index{32} << 20;  ///< gradients travel in portions of at most this size
+  /// Gradients travel in portions of at most this size. The exchange can hide behind backward only if a model has
+  /// several portions; in much smaller ones the messages themselves take longer.
+  Index bucket_bytes = Index{4} << 20;
 };
 
 /// What an exchange is made of.

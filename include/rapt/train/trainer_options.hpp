@@ -9,6 +9,7 @@
 #include "rapt/optim/adam.hpp"
 #include "rapt/optim/gradient_sum.hpp"
 #include "rapt/optim/schedule.hpp"
+#include "rapt/train/step_exchange.hpp"
 #include "rapt/train/training_communicator.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -33,7 +34,7 @@ struct TrainerOptions {
   /// others: the state takes 1 / P of its memory. The model comes out the same, bit for bit.
   bool shard_optimizer = false;
   GradientExchange gradient_exchange = GradientExchange::float32;
-  Index bucket_bytes = Index{32} << 20;  ///< gradients travel in portions of this size
+  Index bucket_bytes = ExchangeOptions().bucket_bytes;  ///< gradients travel in portions of this size
   /// Gradients travel in a thread of their own while backward computes the next ones; not with `recompute`. It changes
   /// no bit. The model's loss and its backward must not use the communicator then.
   bool overlap_exchange = true;
