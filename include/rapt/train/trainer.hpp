@@ -13,9 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "rapt/autograd/grad_mode.hpp"
 #include "rapt/data/batch_source.hpp"
-#include "rapt/data/batching.hpp"
 #include "rapt/optim/adam.hpp"
 #include "rapt/train/micro_batches.hpp"
 #include "rapt/train/progress.hpp"
