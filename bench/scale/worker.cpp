@@ -16,7 +16,7 @@
 // Further fields, with their defaults: "vocabulary" (10000), "tokens" (2048; of a batch at most, source and target
 // each), "micro_batches" (the number of processes), "steps" (5), "uncounted" (1; steps before those), "threads" (1),
 // "shard_optimizer" (false), "exchange" ("float32" or "bfloat16"), "overlap" (true; whether gradients travel during
-// backward), "bucket_bytes" (2^25). The sentences are made up: 8 to 21 random tokens each.
+// backward), "bucket_bytes" (TrainerOptions's). The sentences are made up: 8 to 21 random tokens each.
 #include <array>
 #include <chrono>
 #include <cstdio>
@@ -24,7 +24,9 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <rapt/distributed/mpi_session.hpp>
+#include <rapt/distributed/text_collectives.hpp>
 #include <rapt/rapt.hpp>
+#include <rapt/train/processes.hpp>
 #include <span>
 #include <string>
 #include <string_view>
@@ -303,7 +305,7 @@ int main(int count, char** arguments) {
               {"exchange", "float32"},
               {"overlap", true},
               {"shard_optimizer", false},
-              {"bucket_bytes", Index{32} << 20}};
+              {"bucket_bytes", rapt::TrainerOptions().bucket_bytes}};
     task.update(json::parse(arguments[1]));
     rapt::set_threads(task.at("threads").get<Index>());
     const json result = Worker(task, communicator).run();

@@ -6,8 +6,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
-#include <rapt/distributed/collectives.hpp>
+#include <rapt/distributed/text_collectives.hpp>
 #include <rapt/train/job.hpp>
+#include <rapt/train/processes.hpp>
 #include <string>
 #include <utility>
 #include <vector>

@@ -82,12 +82,17 @@ struct RunFlags {
       const std::filesystem::path path = plot;
       options.plot = path.parent_path() / (path.stem().string() + "-" + training + path.extension().string());
     }
-    if (folder.empty()) return options;
     const rapt::JobProcesses all(processes.communicator);
-    // Processes that differ are refused before anything is removed.
+    // Processes that differ are refused before anything is removed, and before they would go different ways.
     std::vector<std::pair<std::string, std::string>> texts = rapt::RunIdentity(options.deciding, corpus).texts();
-    texts.insert(texts.end(), {{"--resume", resume ? "given" : "(none)"}, {"--restart", restart ? "given" : "(none)"}});
+    const auto add = [&](const char* name, bool is_given) {
+      texts.emplace_back(name, is_given ? "given" : "not given");
+    };
+    add("--folder", !folder.empty());
+    add("--resume", resume);
+    add("--restart", restart);
     all.require_same("train", texts);
+    if (folder.empty()) return options;
     if (restart && !std::exchange(is_restarted_, true)) all.on_first([&] { give_up_checkpoints(); });
     options.folder /= training;
     options.resume = all.from_first([&] {

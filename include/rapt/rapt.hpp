@@ -78,6 +78,7 @@
 #include "rapt/optim/rmsprop.hpp"
 #include "rapt/optim/schedule.hpp"
 #include "rapt/optim/sgd.hpp"
+#include "rapt/train/mean_loss.hpp"
 #include "rapt/train/progress.hpp"
 #include "rapt/train/step.hpp"
 #include "rapt/train/trainer.hpp"

@@ -20,6 +20,7 @@
 #include "rapt/distributed/collectives.hpp"
 #include "rapt/distributed/mpi_communicator.hpp"
 #include "rapt/distributed/mpi_session.hpp"
+#include "rapt/distributed/reduce_scatter.hpp"
 #include "rapt/train/interrupt.hpp"
 
 #include "tests/distributed/collective_cases.hpp"
@@ -70,7 +71,7 @@ void measure(Communicator& communicator) {
   std::vector<float> values(8 << 20);
   std::vector<Index> bounds{0};
   for (Index p = 1; p <= communicator.size(); ++p) bounds.push_back(std::ssize(values) * p / communicator.size());
-  std::vector<float> room(rapt::to_size(rapt::reduce_scatter_room(communicator, bounds)));
+  std::vector<float> room(rapt::to_size(rapt::reduce_scatter_room<float>(communicator, bounds)));
   const auto add = [](std::span<float> sum, std::span<const float> x) {
     for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += x[i];
   };

@@ -175,6 +175,18 @@ class Processes(unittest.TestCase):
             self.assertIn("the same instruction set: rank 0 has 'avx2', rank 1 has 'baseline'",
                           differ("instructions", *at_levels))
 
+    def test_processes_of_which_one_has_no_folder(self):
+        """Of a program of several trainings: the one without a folder must not go on to another operation."""
+        folder = self.root / "folders"
+        command = self.command("mae", "--epochs", 1, "--image", "image.png", "--pretraining-steps", 2,
+                               "--labelled", 100, "--micro-batches", 2)
+        said = self.finish(self.start(folder, [LAUNCHER, "-n", "1", *command, "--folder", "run", ":", "-n", "1",
+                                               *command]), folder, None)
+        for rank in 0, 1:
+            self.assertRegex(said, rf"mae, rank {rank}: .*all processes must have the same --folder: "
+                                   "rank 0 has 'given', rank 1 has 'not given'")
+        self.assertFalse((folder / "run").exists())
+
     def test_refusals(self):
         for example in "gpt", "translate train":
             said = self.train(example, 2, "one micro-batch", "--micro-batches", 1, code=1)

@@ -26,7 +26,7 @@
 #include "rapt/models/gpt.hpp"
 #include "rapt/text/byte_level_bpe.hpp"
 #include "rapt/text/wordpiece.hpp"
-#include "rapt/train/trainer.hpp"
+#include "rapt/train/mean_loss.hpp"
 #include "tests/common/expect_close.hpp"
 #include "tests/common/golden_folders.hpp"
 #include "tests/common/temporary_folder.hpp"

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "rapt/data/batching.hpp"
 #include "rapt/models/transformer.hpp"
 #include "rapt/train/checkpoint.hpp"
 #include "tests/common/adam_moments.hpp"

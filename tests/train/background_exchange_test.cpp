@@ -7,12 +7,16 @@
 #include <algorithm>
 #include <atomic>
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "rapt/core/rng.hpp"
 #include "rapt/distributed/local_communicator.hpp"
 #include "tests/common/expect_close.hpp"
+#include "tests/common/fork.hpp"
 #include "tests/common/random.hpp"
 
 namespace {
@@ -23,6 +27,8 @@ using rapt::GradientExchanger;
 using rapt::Index;
 using rapt::Shape;
 using rapt::Tensor;
+
+constexpr auto kNothing = [](std::size_t) {};
 
 using Nodes = std::vector<std::shared_ptr<rapt::Node<float>>>;
 
@@ -41,9 +47,9 @@ Nodes parameters_of(Index rank) {
 }
 
 std::unique_ptr<GradientExchanger<float>> exchanger_of(const Nodes& nodes, Communicator& communicator) {
-  return std::make_unique<GradientExchanger<float>>(
-      std::vector<std::string>(nodes.size(), "parameter"), nodes, communicator,
-      GradientExchanger<float>::Options{.contributors = 2, .bucket_bytes = 100'000});
+  return std::make_unique<GradientExchanger<float>>(std::vector<std::string>(nodes.size(), "parameter"), nodes,
+                                                    communicator,
+                                                    rapt::ExchangeOptions{.contributors = 2, .bucket_bytes = 100'000});
 }
 
 TEST(BackgroundExchange, GivesTheSumsOfAddUp) {
@@ -56,28 +62,29 @@ TEST(BackgroundExchange, GivesTheSumsOfAddUp) {
 
     const Nodes actual = parameters_of(rank);
     const auto exchanger = exchanger_of(actual, communicator);
-    BackgroundExchange<float> background(*exchanger);
+    std::vector<std::size_t> prepared;
+    Nodes fresh;
+    BackgroundExchange<float> background(*exchanger, [&](std::size_t i) {
+      prepared.push_back(i);
+      actual[i]->grad = fresh[i]->grad;
+    });
     EXPECT_FALSE(background.is_running());
     rapt::Rng rng(static_cast<std::uint64_t>(rank));
     for (int step = 0; step < 10; ++step) {
-      const Nodes fresh = parameters_of(rank);
+      fresh = parameters_of(rank);
+      prepared.clear();
       for (std::size_t i = 0; i < fresh.size(); ++i) actual[i]->grad = Tensor<float>();
       background.start(/*everywhere=*/true);
       EXPECT_TRUE(background.is_running());
       // Gradients come in an order of each process's own; some only in the end.
       std::vector<std::size_t> order{0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
       rng.shuffle(std::span(order));
-      std::vector<std::size_t> prepared;
-      const auto prepare = [&](std::size_t i) {
-        prepared.push_back(i);
-        actual[i]->grad = fresh[i]->grad;
-      };
       for (const std::size_t i : std::span(order).first(7)) {
-        background.make_ready(*actual[i], prepare);
-        background.make_ready(*actual[i], prepare);  // the second call does nothing
+        background.make_ready(*actual[i]);
+        background.make_ready(*actual[i]);  // the second call does nothing
       }
-      background.make_ready(rapt::Node<float>(), prepare);  // nor does one for what is no parameter
-      background.finish(prepare);
+      background.make_ready(rapt::Node<float>());  // nor does one for what is no parameter
+      background.finish();
       EXPECT_FALSE(background.is_running());
       std::sort(prepared.begin(), prepared.end());
       EXPECT_EQ(prepared, (std::vector<std::size_t>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}));
@@ -92,14 +99,76 @@ TEST(BackgroundExchange, CanBeAbandoned) {
   rapt::run_local(2, [](Communicator& communicator) {
     const Nodes nodes = parameters_of(communicator.rank());
     const auto exchanger = exchanger_of(nodes, communicator);
-    BackgroundExchange<float> background(*exchanger);
+    BackgroundExchange<float> background(*exchanger, kNothing);
     background.abandon();  // nothing runs
     background.start(true);
     ASSERT_GT(exchanger->groups().size(), 1u);
-    background.make_ready(*nodes[0], [](std::size_t) {});  // of the last group: no exchange begins
+    background.make_ready(*nodes[0]);  // of the last group: no exchange begins
     background.abandon();
     EXPECT_FALSE(background.is_running());
     background.start(true);  // and its destructor does it
+  });
+}
+
+/// Passes everything on to another communicator and counts the threads that exchange anything.
+class ThreadCounter final : public Communicator {
+ public:
+  explicit ThreadCounter(Communicator& inner) : inner_(inner) {}
+  [[nodiscard]] Index rank() const override { return inner_.rank(); }
+  [[nodiscard]] Index size() const override { return inner_.size(); }
+  void exchange(std::span<const rapt::OutgoingMessage> outgoing,
+                std::span<const rapt::IncomingMessage> incoming) override {
+    thread_local const ThreadCounter* counted_by = nullptr;
+    if (std::exchange(counted_by, this) != this) ++threads;
+    inner_.exchange(outgoing, incoming);
+  }
+  void announce_failure(std::string_view cause) noexcept override { inner_.announce_failure(cause); }
+  int threads = 0;
+
+ private:
+  Communicator& inner_;
+};
+
+TEST(BackgroundExchange, OneThreadServesAllExchanges) {
+  rapt::run_local(2, [](Communicator& inner) {
+    ThreadCounter communicator(inner);
+    const Nodes nodes = parameters_of(communicator.rank());
+    const auto exchanger = exchanger_of(nodes, communicator);
+    EXPECT_EQ(communicator.threads, 1);
+    BackgroundExchange<float> background(*exchanger, kNothing);
+    for (int step = 0; step < 5; ++step) {
+      background.start(true);
+      background.finish();
+      background.start(true);  // and goes on after what was abandoned
+      background.abandon();
+    }
+    EXPECT_EQ(communicator.threads, 2);
+  });
+}
+
+TEST(BackgroundExchange, AForkedChildHasAThreadOfItsOwn) {
+  rapt::run_local(2, [](Communicator& communicator) {
+    const Nodes nodes = parameters_of(communicator.rank());
+    const auto exchanger = exchanger_of(nodes, communicator);
+    auto background = std::make_unique<BackgroundExchange<float>>(*exchanger, kNothing);
+    background->start(true);
+    background->finish();
+    if (communicator.rank() == 0) {
+      EXPECT_EQ(rapt_test::exit_of_child([&] { background.reset(); }), 0);
+      EXPECT_EQ(rapt_test::exit_of_child([&] {
+                  background->start(true);
+                  background->abandon();
+                  background.reset();
+                }),
+                0);
+    }
+    background->start(true);  // the parent's goes on
+    background->finish();
+    background->start(true);
+    if (communicator.rank() == 0) {
+      EXPECT_EQ(rapt_test::exit_of_child([&] { background->abandon(); }), 0);  // of an exchange that is the parent's
+    }
+    background->finish();
   });
 }
 
@@ -110,10 +179,10 @@ TEST(BackgroundExchange, AFailureIsThrownByFinish) {
                                  const Nodes nodes = parameters_of(communicator.rank());
                                  const auto exchanger = exchanger_of(nodes, communicator);
                                  if (communicator.rank() == 1) rapt::fail("test", "it fails");
-                                 BackgroundExchange<float> background(*exchanger);
+                                 BackgroundExchange<float> background(*exchanger, kNothing);
                                  background.start(true);
                                  try {
-                                   background.finish([](std::size_t) {});
+                                   background.finish();
                                  } catch (const rapt::CommunicationError& error) {
                                    EXPECT_NE(std::string(error.what()).find("rank 1"), std::string::npos);
                                    ++thrown;

@@ -1,6 +1,7 @@
 /// \file
 /// A training job of several processes: the files and parameters of one process, whatever their number, and an end with
 /// the cause on all of them when one fails.
+// covers: train/job_agreement.hpp
 #include <gtest/gtest.h>
 
 #include <csignal>
@@ -17,6 +18,7 @@
 #include "rapt/data/windows.hpp"
 #include "rapt/distributed/local_communicator.hpp"
 #include "rapt/train/job.hpp"
+#include "rapt/train/processes.hpp"
 #include "tests/common/expect_close.hpp"
 #include "tests/common/next_token.hpp"
 #include "tests/common/temporary_folder.hpp"
@@ -282,6 +284,16 @@ TEST_F(DistributedJob, WhatTheFolderHoldsIsRefusedOnAll) {
                             process.options.corpus = "another text";
                           }),
                       {"the run was started on another corpus: it had some text, this one has another text"});
+  // A file without what a trainer needs is called by its name on rank 0, also where there is only a copy of it.
+  const fs::path checkpoint = folder_ / "run" / "checkpoint.safetensors";
+  rapt::Metadata metadata{{"mine", "kept"}};
+  rapt::RunIdentity(options("run", 0).deciding, options("run", 0).corpus).add_to(metadata);
+  rapt::write_safetensors(checkpoint, std::vector<rapt::SafetensorsEntry>(), metadata);
+  const auto ends = run("run", 2, [](Index, ProcessOfJob& process) { process.options.resume = true; });
+  EXPECT_EQ(ends[0].error, "[load_checkpoint] " + checkpoint.string() +
+                               ": the file has no \"trainer\" in its metadata: it is no checkpoint");
+  EXPECT_EQ(ends[1].error, "[load_checkpoint] " + checkpoint.string() +
+                               " of rank 0: the file has no \"trainer\" in its metadata: it is no checkpoint");
 }
 
 TEST_F(DistributedJob, AFailureOfOneEndsAllWithItsCause) {

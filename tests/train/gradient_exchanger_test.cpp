@@ -61,7 +61,7 @@ std::vector<std::shared_ptr<rapt::Node<T>>> nodes_of(Some<T>& model) {
 
 template <class T>
 rapt::GradientExchanger<T> exchanger_of(Some<T>& model, Communicator& communicator,
-                                        const typename rapt::GradientExchanger<T>::Options& options) {
+                                        const rapt::ExchangeOptions& options) {
   std::vector<std::string> names;
   rapt::for_each_parameter(model, [&](const std::string& name, const auto&) { names.push_back(name); });
   return {std::move(names), nodes_of(model), communicator, options};
@@ -158,6 +158,20 @@ TEST(GradientExchanger, ShardsAreEquallyLargeAndCutAtPartsOfKernels) {
       });
     }
   }
+}
+
+TEST(GradientExchanger, AModelOfManyMegabytesHasSeveralGroups) {
+  rapt::run_local(2, [](Communicator& communicator) {
+    std::vector<std::shared_ptr<rapt::Node<float>>> nodes;
+    for (const Index size : {1 << 20, 3, 1 << 20, 1 << 19, 1 << 18}) {
+      nodes.push_back(std::make_shared<rapt::Node<float>>());
+      nodes.back()->value = Tensor<float>(Shape{size}, 0.f);
+      nodes.back()->requires_grad = true;
+    }
+    const rapt::GradientExchanger<float> exchanger(std::vector<std::string>(5, "parameter"), nodes, communicator, {});
+    const std::vector<std::vector<std::size_t>> expected{{4, 3, 2}, {1, 0}};
+    EXPECT_TRUE(std::equal(expected.begin(), expected.end(), exchanger.groups().begin(), exchanger.groups().end()));
+  });
 }
 
 TEST(GradientExchanger, ValuesComeFromTheirOwners) {

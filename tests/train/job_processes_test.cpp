@@ -156,6 +156,7 @@ TEST_F(JobProcessesTest, AFileReachesAll) {
       const rapt::FileOfFirst file(is_first ? path : "not there", JobProcesses(&communicator));
       rapt::barrier(communicator);  // all have theirs
       EXPECT_EQ(file.path() == path, is_first);
+      EXPECT_EQ(file.name(), path.string() + (is_first ? "" : " of rank 0"));
       EXPECT_TRUE(bytes_of(file.path()) == bytes) << size;
       if (fs::exists("/proc/self/fd")) {  // a kill would leave nothing
         EXPECT_TRUE(fs::is_empty(temporary));

@@ -1,5 +1,7 @@
 /// \file
 /// The mean loss over batches: any number of processes that share them finds the same bits.
+#include "rapt/train/mean_loss.hpp"
+
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -12,7 +14,7 @@
 #include <vector>
 
 #include "rapt/distributed/local_communicator.hpp"
-#include "rapt/train/trainer.hpp"
+#include "rapt/train/processes.hpp"
 #include "tests/common/expect_close.hpp"
 #include "tests/common/next_token.hpp"
 

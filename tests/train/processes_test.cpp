@@ -1,6 +1,9 @@
 /// \file
 /// Training over processes (threads in their place): any number of them gives the same losses, norms, weights and
 /// checkpoints, bit for bit; all of them stop together and say the same.
+// covers: train/step_exchange.hpp, train/training_communicator.hpp
+#include "rapt/train/processes.hpp"
+
 #include <gtest/gtest.h>
 #include <unistd.h>
 

@@ -1,6 +1,6 @@
 /// \file
 /// A step of training: losses of one's own, weights of batches. processes_test.cpp has steps of several processes.
-// covers: train/snapshot.hpp
+// covers: train/snapshot.hpp, train/trainable.hpp, train/trainer_options.hpp
 #include "rapt/train/step.hpp"
 
 #include <gtest/gtest.h>

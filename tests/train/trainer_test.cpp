@@ -19,6 +19,7 @@
 #include "rapt/nn/freeze.hpp"
 #include "rapt/optim/lion.hpp"
 #include "rapt/optim/sgd.hpp"
+#include "rapt/train/mean_loss.hpp"
 #include "tests/common/adam_moments.hpp"
 #include "tests/common/settings.hpp"
 

@@ -8,8 +8,8 @@
 #include <span>
 #include <string_view>
 #include <type_traits>
-#include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "rapt/autograd/finite_check.hpp"
@@ -34,33 +34,21 @@ template <class T>
   return any;
 }
 
-/// Calls f(leaf) when the last op that reads a leaf has added to its gradient.
+/// The leaves that take gradients, each with the op that adds to its gradient last: of those that read the leaf the
+/// first in `order`, in which backward goes from the last op to the first.
 template <class T>
-class LeafUses {
- public:
-  explicit LeafUses(const std::function<void(Node<T>&)>& f) : f_(f) {}
-  /// An op that will add to gradients.
-  void add(const Node<T>& op) {
-    for_each_leaf(op, [&](Node<T>& leaf) { ++uses_[&leaf]; });
-  }
-  /// It has added to them.
-  void remove(const Node<T>& op) {
-    for_each_leaf(op, [&](Node<T>& leaf) {
-      if (--uses_[&leaf] == 0) f_(leaf);
-    });
-  }
-
- private:
-  template <class F>
-  static void for_each_leaf(const Node<T>& op, const F& f) {
-    for (const auto& input : op.inputs) {
-      if (input != nullptr && input->name.empty() && input->requires_grad) f(*input);
+[[nodiscard]] std::vector<std::pair<const Node<T>*, Node<T>*>> last_uses(
+    const std::vector<std::shared_ptr<Node<T>>>& order) {
+  std::vector<std::pair<const Node<T>*, Node<T>*>> uses;
+  std::unordered_set<const Node<T>*> seen;
+  for (const auto& op : order) {
+    for (const auto& input : op->inputs) {
+      if (input == nullptr || !input->name.empty() || !input->requires_grad) continue;
+      if (seen.insert(input.get()).second) uses.emplace_back(op.get(), input.get());
     }
   }
-
-  const std::function<void(Node<T>&)>& f_;
-  std::unordered_map<Node<T>*, Index> uses_;
-};
+  return uses;
+}
 
 /// Adds the gradients of what `root` was computed from, of which the gradient is known, to those of the leaves, and
 /// consumes the graph. Nodes of `ends` receive gradients as leaves do: what they were computed from is another's. For
@@ -80,10 +68,8 @@ void run_backward(const std::shared_ptr<Node<T>>& root, std::span<const std::sha
   std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return a->order < b->order; });
   const bool tells =
       finished && std::none_of(order.begin(), order.end(), [](const auto& node) { return node->name == kRecompute; });
-  LeafUses<T> uses(finished);
-  if (tells) {
-    for (const auto& node : order) uses.add(*node);
-  }
+  std::vector<std::pair<const Node<T>*, Node<T>*>> uses;
+  if (tells) uses = last_uses(order);
   while (!order.empty()) {
     const std::shared_ptr<Node<T>> node = std::move(order.back());
     order.pop_back();
@@ -94,7 +80,7 @@ void run_backward(const std::shared_ptr<Node<T>>& root, std::span<const std::sha
         if (input) require_finite(input->grad, "a gradient from the op", node->name);
       }
     }
-    if (tells) uses.remove(*node);
+    for (; !uses.empty() && uses.back().first == node.get(); uses.pop_back()) finished(*uses.back().second);
     node->release();
     node->grad = Tensor<T>();
   }

@@ -12,74 +12,20 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdio>
-#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "rapt/core/error.hpp"
 #include "rapt/core/index.hpp"
+#include "rapt/distributed/backoff.hpp"
 #include "rapt/distributed/communication_errors.hpp"
 #include "rapt/distributed/communicator.hpp"
+#include "rapt/distributed/mpi_options.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
-
-struct MpiOptions {
-  /// How long an operation waits without any message from another process, in seconds; then it throws
-  /// CommunicationError. It must be longer than anything that a process does alone meanwhile, as rank 0 does when it
-  /// writes a checkpoint.
-  double timeout_seconds = 300;
-  /// Says whether this process was asked to end, by SIGTERM for instance; called while an operation waits, from
-  /// whichever thread is inside the operation; empty for never. The operation goes on until its time-out, for the
-  /// others may only be slower, and training ends after the step. But the request may also come from the launcher,
-  /// because a process was lost: a line on standard error then names the processes that are waited for, before the
-  /// launcher kills this one, too (Open MPI's does after a second; MPICH's kills all at once and leaves no time for any
-  /// message but its own).
-  std::function<bool()> interrupted = {};
-  /// Longer messages are cut into parts of this many bytes; at most 2^30, the same in all processes. The time-out
-  /// counts anew with each part, so that it need not be longer than a large message takes on a slow link.
-  Index part_bytes = Index{32} << 20;
-
-  void validate() const {
-    detail::require_timeout("mpi", timeout_seconds);
-    require(part_bytes > 0 && part_bytes <= Index{1} << 30, "mpi", "part_bytes must lie in 1 .. 2^30: ", part_bytes);
-  }
-};
-
-namespace detail {
-
-/// How a process waits: it polls at once for a few microseconds, then lets other threads run between polls, then sleeps
-/// between them, longer and longer up to 200 microseconds. `bytes` under way need polls to move and put sleeping off.
-class Backoff {
- public:
-  explicit Backoff(Index bytes = 0)
-      : sleeps_after_(std::chrono::microseconds(200) + std::chrono::nanoseconds(std::min(bytes, Index{20'000'000}))) {}
-
-  void pause() {
-    const auto waited = std::chrono::steady_clock::now() - begin_;
-    if (waited < std::chrono::microseconds(20)) return;
-    if (waited < sleeps_after_) {
-      std::this_thread::yield();
-      return;
-    }
-    std::this_thread::sleep_for(nap_);
-    nap_ = std::min(2 * nap_, std::chrono::microseconds(200));
-  }
-
-  void reset() { *this = Backoff(sleeps_after_); }
-
- private:
-  explicit Backoff(std::chrono::nanoseconds sleeps_after) : sleeps_after_(sleeps_after) {}
-
-  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
-  std::chrono::nanoseconds sleeps_after_;
-  std::chrono::microseconds nap_{20};
-};
-
-}  // namespace detail
 
 /// The processes of an MPI communicator. MPI must have been initialised with MPI_THREAD_SERIALIZED or more, as not
 /// always the same thread is inside an operation: training exchanges gradients in a thread of its own.

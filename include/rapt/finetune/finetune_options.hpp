@@ -12,9 +12,9 @@
 
 #include "rapt/core/error.hpp"
 #include "rapt/core/index.hpp"
+#include "rapt/optim/gradient_sum.hpp"
 #include "rapt/pretrained/gguf_model.hpp"
 #include "rapt/train/job_options.hpp"
-#include "rapt/train/step.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 

@@ -15,7 +15,8 @@
 
 #include "rapt/autograd/weight_adapter.hpp"
 #include "rapt/core/sequence_marks.hpp"
-#include "rapt/distributed/collectives.hpp"
+#include "rapt/distributed/communicator.hpp"
+#include "rapt/distributed/text_collectives.hpp"
 #include "rapt/finetune/tuned_model.hpp"
 #include "rapt/generation/batches.hpp"
 #include "rapt/generation/generation_defaults.hpp"
@@ -30,6 +31,8 @@
 #include "rapt/text/rouge.hpp"
 #include "rapt/text/unicode.hpp"
 #include "rapt/train/job_options.hpp"
+#include "rapt/train/mean_loss.hpp"
+#include "rapt/train/processes.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
 

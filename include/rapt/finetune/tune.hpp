@@ -26,6 +26,7 @@
 #include "rapt/pretrained/pretrained.hpp"
 #include "rapt/train/job.hpp"
 #include "rapt/train/job_processes.hpp"
+#include "rapt/train/processes.hpp"
 #include "rapt/train/trainer.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {

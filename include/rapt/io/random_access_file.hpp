@@ -24,8 +24,9 @@ namespace rapt { inline namespace RAPT_ABI { namespace detail {
 /// system's reason.
 class RandomAccessFile {
  public:
-  /// Opens the file. `where` begins messages and is a literal.
-  RandomAccessFile(std::string_view where, const std::filesystem::path& path) : where_(where), path_(path.string()) {
+  /// Opens the file. `where` begins messages and is a literal; `name`, if it is not empty, is what they call the file.
+  RandomAccessFile(std::string_view where, const std::filesystem::path& path, const std::string& name = {})
+      : where_(where), path_(name.empty() ? path.string() : name) {
     file_ = FileDescriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (!file_.is_open()) fail<IoError>(where_, path_, ": cannot open: ", system_reason(errno));
     struct ::stat facts = {};

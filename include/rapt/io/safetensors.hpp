@@ -26,9 +26,10 @@ namespace rapt { inline namespace RAPT_ABI {
 /// A file opened for reading. The constructor reads and checks the whole header.
 class SafetensorsFile : public TensorFile {
  public:
-  /// Throws IoError that says what is wrong for anything but a well-formed file.
-  explicit SafetensorsFile(const std::filesystem::path& path)
-      : TensorFile(kWhere, "F64, F32, F16, BF16, integers and BOOL", path) {
+  /// Throws IoError that says what is wrong for anything but a well-formed file. `name`, if it is not empty, stands for
+  /// the path in messages: of a copy, what it is a copy of.
+  explicit SafetensorsFile(const std::filesystem::path& path, const std::string& name = {})
+      : TensorFile(kWhere, "F64, F32, F16, BF16, integers and BOOL", path, name) {
     std::uint64_t header_bytes = 0;
     require<IoError>(file_bytes() >= sizeof header_bytes, kWhere, this->path(),
                      ": too short for a header: ", file_bytes(), " bytes");

@@ -181,8 +181,10 @@ class TensorFile {
 
  protected:
   /// Opens a regular file. `where` begins messages, `readable` names the types that can be read; both are literals.
-  TensorFile(std::string_view where, std::string_view readable, const std::filesystem::path& path)
-      : file_(where, path), readable_(readable) {}
+  /// `name`, if it is not empty, is what messages call the file, and stands for its path.
+  TensorFile(std::string_view where, std::string_view readable, const std::filesystem::path& path,
+             const std::string& name = {})
+      : file_(where, path, name), readable_(readable) {}
   [[nodiscard]] std::uint64_t file_bytes() const { return file_.bytes(); }
 
   /// Records that were checked against the file's size: begin <= end, and both within it.

@@ -68,7 +68,7 @@ template <Module M, Optimizer O>
   std::vector<Index> bounds{0};
   for (Index p = 0; p < step.processes(); ++p) bounds.push_back(step.shard(parameter, p).end);
   Tensor<typename M::ScalarType> whole(step.rank() == 0 ? shape : Shape{0});
-  gather(*step.options().communicator, own.values(), std::span<const Index>(bounds), whole.values());
+  gather(*step.options().communicator.get(), own.values(), std::span<const Index>(bounds), whole.values());
   return whole;
 }
 
@@ -136,10 +136,9 @@ void save_checkpoint(const std::filesystem::path& path, Trainer<M, O>& trainer, 
 /// to say, as options are: it stays as it is. Throws IoError or ShapeError that names what does not fit, or ValueError
 /// for a position that the source does not have, before anything is changed.
 template <Module M, Optimizer O, BatchSource S>
-void load_checkpoint(const std::filesystem::path& path, Trainer<M, O>& trainer, S& source) {
+void load_checkpoint(const SafetensorsFile& file, Trainer<M, O>& trainer, S& source) {
   using T = typename M::ScalarType;
   constexpr std::string_view kWhere = "load_checkpoint";
-  const SafetensorsFile file(path);
   const auto text = file.metadata().find("trainer");
   require<IoError>(text != file.metadata().end(), kWhere, file.path(),
                    ": the file has no \"trainer\" in its metadata: it is no checkpoint");
@@ -233,6 +232,10 @@ void load_checkpoint(const std::filesystem::path& path, Trainer<M, O>& trainer, 
   }
   optimizer.set_steps(steps);
   trainer.restore(state);
+}
+template <Module M, Optimizer O, BatchSource S>
+void load_checkpoint(const std::filesystem::path& path, Trainer<M, O>& trainer, S& source) {
+  load_checkpoint(SafetensorsFile(path), trainer, source);
 }
 
 }}  // namespace rapt::RAPT_ABI

@@ -29,16 +29,12 @@
 #include "rapt/core/index.hpp"
 #include "rapt/distributed/collectives.hpp"
 #include "rapt/distributed/communicator.hpp"
+#include "rapt/distributed/reduce_scatter.hpp"
 #include "rapt/optim/gradient_sum.hpp"
 #include "rapt/optim/optimizer.hpp"
+#include "rapt/train/step_exchange.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
-
-/// What a process may want to end a training run for. Processes that share a step agree: if one wants it, all do.
-struct StepSignals {
-  bool stop = false;          ///< somebody asked for it
-  bool time_is_over = false;  ///< of the plan; rank 0's clock counts
-};
 
 /// Exchanges the gradients of the parameters of one model. All processes must have the same model, call the same
 /// functions in the same order, and have frozen the same parameters.
@@ -52,23 +48,11 @@ struct StepSignals {
 template <class T>
 class GradientExchanger {
  public:
-  struct Options {
-    Index contributors = 1;  ///< the first ranks, a power of two, whose gradients are added
-    GradientExchange exchange = GradientExchange::float32;
-    Index bucket_bytes = Index{32} << 20;
-  };
-  /// What a process knows of a step before gradients are exchanged, and what all processes then agree on.
-  struct StepHead {
-    double loss = 0;           ///< of a process's part; of all: the sum, in the order of the tree
-    double learning_rate = 0;  ///< rank 0's counts: functions of other machines may differ in the last bit
-    StepSignals signals;
-  };
-
   /// Keeps a reference to the communicator. `names` and `nodes` are those of the model's parameters. Throws ValueError,
   /// the same on all processes, if two names are of one parameter, and if a parameter is frozen on some processes
   /// alone; for the latter so do `add_up` and `add_up_group`.
   GradientExchanger(std::vector<std::string> names, std::vector<std::shared_ptr<Node<T>>> nodes,
-                    Communicator& communicator, const Options& options)
+                    Communicator& communicator, const ExchangeOptions& options)
       : names_(std::move(names)),
         nodes_(std::move(nodes)),
         communicator_(&communicator),
@@ -358,7 +342,8 @@ class GradientExchanger {
     for_each_bucket(bucket, group_present_, [&] {
       for (Index p = 0; p < size && rank < options_.contributors; ++p) copy_piece(bucket, group_present_, p, read);
       const std::span<Word> words = std::span(bucket.words).first(to_size(bounds_.back()));
-      const Index room = (options_.contributors - 1) * (at(bounds_, rank + 1) - at(bounds_, rank));
+      const Index room =
+          reduce_scatter_room<Word>(*communicator_, std::span<const Index>(bounds_), options_.contributors);
       if (std::ssize(bucket.room) < room) bucket.room.resize(to_size(room));
       reduce_scatter(*communicator_, words, std::span<const Index>(bounds_), std::span<Word>(bucket.room), add,
                      options_.contributors);
@@ -374,7 +359,7 @@ class GradientExchanger {
   std::vector<std::string> names_;
   std::vector<std::shared_ptr<Node<T>>> nodes_;
   Communicator* communicator_;
-  Options options_;
+  ExchangeOptions options_;
   std::vector<Index> cuts_;    // [parameters][P + 1]: where the shards of a parameter begin and end
   std::vector<Group> groups_;  // in the order of their exchange
   std::vector<char> has_own_;  // of each parameter: this process has a gradient of its own

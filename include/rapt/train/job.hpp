@@ -19,11 +19,11 @@
 
 #include "rapt/core/build_info.hpp"
 #include "rapt/core/error.hpp"
-#include "rapt/data/fingerprint.hpp"
 #include "rapt/io/safetensors.hpp"
 #include "rapt/train/best_model.hpp"
 #include "rapt/train/checkpoint.hpp"
 #include "rapt/train/interrupt.hpp"
+#include "rapt/train/job_agreement.hpp"
 #include "rapt/train/job_log.hpp"
 #include "rapt/train/job_options.hpp"
 #include "rapt/train/job_processes.hpp"
@@ -75,11 +75,11 @@ class TrainingJob {
             kWhere, "checkpoint_every, keep, average and log_every must not be negative, messages not null: ",
             options.checkpoint_every, ", ", options.keep, ", ", options.average, ", ", options.log_every);
     processes_.announcing_failure([&] {
-      require_same_job();
+      detail::require_same_job(processes_, options_, identity_);
       processes_.on_first([&] { open_folder(); });
       if (!options.resume) return;
-      received_.emplace(checkpoint_path(), processes_);
-      if (!checkpoint_) checkpoint_.emplace(received_->path());
+      const FileOfFirst file(checkpoint_path(), processes_);
+      if (!checkpoint_) checkpoint_.emplace(file.path(), file.name());
     });
     is_resumed_ = options.resume;
   }
@@ -106,8 +106,10 @@ class TrainingJob {
     BestModel<typename M::ScalarType> best(folder_ ? &*folder_ : nullptr);
     JobSummary summary;
     processes_.announcing_failure([&] {
-      if (resumes()) load_checkpoint(received_->path(), trainer, source);
-      require_same_start(trainer, plan, hooks);
+      if (resumes()) load_checkpoint(*checkpoint_, trainer, source);
+      require(trainer.training_step().options().communicator == options_.communicator, kWhere,
+              "the job and its trainer must have the same communicator");
+      detail::require_same_start(processes_, trainer, plan, /*validates=*/hooks.measure != nullptr);
       begin(trainer, best);
       summary.training = train(trainer, source, plan, hooks, best);
     });
@@ -149,85 +151,6 @@ class TrainingJob {
     identity_.require_same(*checkpoint_);
   }
 
-  /// Throws ValueError on all processes if one of them computes with other options, data, instructions or another
-  /// build, or would take part in other operations. Their numbers of threads may differ.
-  void require_same_job() const {
-    if (processes_.count() == 1) return;
-    const BuildInfo info = build_info();
-    std::vector<std::pair<std::string, std::string>> texts = identity_.texts();
-    const auto number = [](Index value) { return std::to_string(value); };
-    texts.insert(texts.end(), {{"version of rapt", info.version},
-                               {"version of Eigen", info.eigen},
-                               {"compiler", info.compiler},
-                               {"optimisation", info.optimised ? "on" : "off"},
-                               {"instruction set", to_string(info.simd)},
-                               {"precision", to_string(info.precision)},
-                               {"matrix unit", to_string(info.unit)},
-                               {options_.resume_name, number(options_.resume ? 1 : 0)},
-                               {options_.restart_name, number(options_.restart ? 1 : 0)},
-                               {"folder", options_.folder.empty() ? "none" : "given"},
-                               {"checkpoint_every", number(options_.checkpoint_every)},
-                               {"average", number(options_.average)},
-                               {"choose_best", number(options_.choose_best ? 1 : 0)}});
-    processes_.require_same(kWhere, texts);
-  }
-
-  /// The same for what is known when the training begins. Numbers are compared with all their digits, but for learning
-  /// rates: the cosines of two machines may differ in the last digit.
-  template <class Trainer, class M>
-  void require_same_start(Trainer& trainer, const TrainingPlan& plan, const JobHooks<M>& hooks) const {
-    const TrainerOptions& trainer_options = trainer.training_step().options();
-    require(trainer_options.communicator == options_.communicator, kWhere,
-            "the job and its trainer must have the same communicator");
-    if (processes_.count() == 1) return;
-    Fingerprint parameters, rate_factors;
-    for_each_parameter(std::as_const(trainer.model()), [&](const std::string& name, const auto& parameter) {
-      parameters.add(name);
-      parameters.add(parameter.is_frozen() ? "frozen" : "trained");
-      parameters.add(parameter.value().has_elements() ? std::as_bytes(parameter.value().values())
-                                                      : std::span<const std::byte>());
-    });
-    for (const auto& slot : trainer.optimizer().slots()) {
-      rate_factors.add(std::as_bytes(std::span(&slot.rate_factor, 1)));
-    }
-    const auto number = [](Index value) { return std::to_string(value); };
-    const auto real = [](double value, int digits = 17) {
-      char text[40];
-      std::snprintf(text, sizeof text, "%.*g", digits, value);
-      return std::string(text);
-    };
-    const auto& optimizer = trainer.optimizer();
-    std::string optimizer_text(optimizer.kName);
-    if constexpr (requires { optimizer.options_text(); }) optimizer_text += ' ' + optimizer.options_text();
-    // The schedule: the rate of the next step, and those of steps at growing distances from it.
-    std::string rates = real(trainer_options.learning_rate(trainer.steps() + 1), 9);
-    for (Index ahead = 2; trainer.steps() + ahead <= plan.steps; ahead += ahead / 2) {
-      rates += ' ' + real(trainer_options.learning_rate(trainer.steps() + ahead), 9);
-    }
-    processes_.require_same(kWhere,
-                            {{"steps before this start", number(trainer.steps())},
-                             {"parameters (fingerprint)", std::to_string(parameters.value())},
-                             {"micro_batches", number(trainer_options.micro_batches)},
-                             {"accumulate", number(trainer_options.accumulate)},
-                             {"clip_norm", real(trainer_options.clip_norm)},
-                             {"label_smoothing", real(trainer_options.label_smoothing)},
-                             {"average_decay", real(trainer_options.average_decay)},
-                             {"shard_optimizer", number(trainer_options.shard_optimizer ? 1 : 0)},
-                             {"gradient_exchange",
-                              trainer_options.gradient_exchange == GradientExchange::bfloat16 ? "bfloat16" : "float32"},
-                             {"bucket_bytes", number(trainer_options.bucket_bytes)},
-                             {"optimizer", optimizer_text},
-                             {"rate factors of the parameters (fingerprint)", std::to_string(rate_factors.value())},
-                             {"seed", std::to_string(trainer_options.seed)},
-                             {"steps", number(plan.steps)},
-                             {"seconds", real(plan.seconds)},
-                             {"epochs", number(plan.epochs)},
-                             {"validate_every", number(plan.validate_every)},
-                             {"patience", number(plan.patience)},
-                             {"validation", hooks.measure ? "yes" : "no"},
-                             {"learning rates", rates}});
-  }
-
   /// Puts the folder where the checkpoint was written, or clears it; opens the log.
   template <class Trainer>
   void begin(Trainer& trainer, BestModel<typename Trainer::T>& best) {
@@ -236,7 +159,6 @@ class TrainingJob {
     });
     if (resumes()) {
       checkpoint_.reset();
-      received_.reset();
       if (options_.choose_best) best.restore(trainer.model(), trainer.state().best_step, processes_);
       kept_step_ = trainer.steps();
       message("goes on after step " + std::to_string(kept_step_));
@@ -429,8 +351,7 @@ class TrainingJob {
   RunIdentity identity_;
   JobLog log_;
   std::optional<RunFolder> folder_;            // on the process that has it
-  std::optional<FileOfFirst> received_;        // the checkpoint that is resumed from, until it is loaded
-  std::optional<SafetensorsFile> checkpoint_;  // the same
+  std::optional<SafetensorsFile> checkpoint_;  // that is resumed from, until it is loaded
   bool is_resumed_ = false, has_run_ = false;
   ProgressLine line_;
   Progress last_;

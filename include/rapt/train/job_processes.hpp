@@ -26,6 +26,8 @@
 #include "rapt/core/index.hpp"
 #include "rapt/core/input_file.hpp"
 #include "rapt/distributed/collectives.hpp"
+#include "rapt/distributed/communicator.hpp"
+#include "rapt/distributed/text_collectives.hpp"
 #include "rapt/nn/module.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -147,8 +149,9 @@ class JobProcesses {
 class FileOfFirst {
  public:
   /// Throws IoError on all processes if rank 0 cannot read the file; on one alone if it cannot write its copy.
-  FileOfFirst(const std::filesystem::path& path, const JobProcesses& processes) : path_(path) {
+  FileOfFirst(const std::filesystem::path& path, const JobProcesses& processes) : path_(path), name_(path.string()) {
     if (processes.count() == 1) return;
+    name_ = processes.from_first([&] { return path.string(); });
     std::optional<detail::InputFile> source;
     if (processes.is_first()) {
       source.emplace(path);
@@ -157,6 +160,7 @@ class FileOfFirst {
       copy_.file = detail::FileDescriptor(::mkstemp(name.data()));
       require<IoError>(copy_.file.is_open(), kWhere, name, ": cannot make a file: ", detail::system_reason(errno));
       path_ = copy_.path = name;
+      name_ += " of rank 0";
       const std::string by_number = "/proc/self/fd/" + std::to_string(copy_.file.get());
       if (::access(by_number.c_str(), R_OK) == 0) {
         copy_.remove();
@@ -178,6 +182,8 @@ class FileOfFirst {
   }
 
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+  /// What messages should call the file: its path on rank 0.
+  [[nodiscard]] const std::string& name() const { return name_; }
 
  private:
   static constexpr std::string_view kWhere = "train";
@@ -200,13 +206,14 @@ class FileOfFirst {
     while (!bytes.empty()) {
       const ::ssize_t written = ::write(file, bytes.data(), bytes.size());
       if (written < 0 && errno == EINTR) continue;
-      require<IoError>(written > 0, kWhere, path_.string(),
-                       ": cannot write the checkpoint's copy: ", detail::system_reason(errno));
+      require<IoError>(written > 0, kWhere, name_,
+                       ": cannot write this process's copy of the file: ", detail::system_reason(errno));
       bytes = bytes.subspan(static_cast<std::size_t>(written));
     }
   }
 
   std::filesystem::path path_;
+  std::string name_;
   Copy copy_;  // on processes that do not have the file
 };
 

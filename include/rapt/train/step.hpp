@@ -11,7 +11,6 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <ranges>
@@ -28,107 +27,17 @@
 #include "rapt/autograd/ops/cross_entropy.hpp"
 #include "rapt/autograd/recompute.hpp"
 #include "rapt/data/batch_source.hpp"
-#include "rapt/distributed/collectives.hpp"
-#include "rapt/distributed/communicator.hpp"
 #include "rapt/nn/module.hpp"
 #include "rapt/optim/adam.hpp"
 #include "rapt/optim/averaging.hpp"
 #include "rapt/optim/clip.hpp"
 #include "rapt/optim/gradient_sum.hpp"
-#include "rapt/optim/schedule.hpp"
-#include "rapt/train/background_exchange.hpp"
-#include "rapt/train/gradient_exchanger.hpp"
 #include "rapt/train/micro_batches.hpp"
+#include "rapt/train/step_exchange.hpp"
+#include "rapt/train/trainable.hpp"
+#include "rapt/train/trainer_options.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
-
-struct TrainerOptions {
-  std::function<double(Index)> learning_rate = PaperSchedule{};  ///< of a step, which counts from 1
-  AdamOptions adam = {};                                         ///< of the optimizer if none is given
-  float label_smoothing = 0.1f;                                  ///< of models whose loss takes CrossEntropyOptions
-  Index accumulate = 1;      ///< batches of a micro-batch; each weighs by its number of targets
-  double clip_norm = 0;      ///< the largest norm of all gradients together; 0 sets no limit
-  double average_decay = 0;  ///< of an exponential moving average of the parameters; 0: none is kept
-  std::uint64_t seed = 1;    ///< of dropout
-  bool recompute = false;    ///< blocks are computed again in backward, see RecomputeActivations
-  /// Micro-batches of a step (micro_batches.hpp), a power of two. Their gradients are added in a fixed order, and
-  /// dropout has random numbers of its own in each, so that any number of processes gives the same bits. A process that
-  /// computes B of them keeps up to log2(B) sums beside the gradients, each as large as all gradients together.
-  Index micro_batches = 1;
-  /// The processes that share the micro-batches of each step; nullptr: this one computes all of them. It must live as
-  /// long as the training.
-  Communicator* communicator = nullptr;
-  /// Each process keeps the optimizer's state of a part of the parameters alone, updates that part and sends it to the
-  /// others: the state takes 1 / P of its memory. The model comes out the same, bit for bit.
-  bool shard_optimizer = false;
-  GradientExchange gradient_exchange = GradientExchange::float32;
-  Index bucket_bytes = Index{32} << 20;  ///< gradients travel in portions of this size
-  /// Gradients travel in a thread of their own while backward computes the next ones; not with `recompute`. It changes
-  /// no bit. The model's loss and its backward must not use the communicator then.
-  bool overlap_exchange = true;
-};
-
-/// A model that has a loss for batches of this type, with or without options of the cross-entropy.
-template <class M, class B>
-concept Trainable = requires(M& model, const B& batch) {
-  model.loss(batch);
-}
-|| requires(M& model, const B& batch, const CrossEntropyOptions& options) { model.loss(batch, options); };
-
-/// A model whose `loss(batch)` is a function of one's own, `f(batch)` or `f(batch, CrossEntropyOptions)`: for a model
-/// whose own loss takes other arguments. Parameters, their names and the scalar type are the model's. Keeps a reference
-/// to the model.
-template <Module M, class F>
-class WithLoss {
- public:
-  using ScalarType = typename M::ScalarType;
-
-  WithLoss(M& model, F f) : model_(&model), f_(std::move(f)) {}
-
-  template <class B>
-  requires std::invocable<const F&, const B&>
-  [[nodiscard]] Variable<ScalarType> loss(const B& batch) const { return f_(batch); }
-  template <class B>
-  requires std::invocable<const F&, const B&, const CrossEntropyOptions&>
-  [[nodiscard]] Variable<ScalarType> loss(const B& batch, const CrossEntropyOptions& options) const {
-    return f_(batch, options);
-  }
-
-  /// What the model carries beside its parameters, if it carries anything (see CarriesTensors).
-  [[nodiscard]] auto carried() const requires requires(const M& m) { m.carried(); }
-  { return std::as_const(*model_).carried(); }
-  template <class Tensors>
-  void set_carried(Tensors tensors) requires requires(M& m) {
-    m.set_carried(std::move(tensors));
-  }
-  { model_->set_carried(std::move(tensors)); }
-
-  template <class Self, class Visitor>
-  static void visit(Self& self, Visitor&& visitor) {
-    if constexpr (std::is_const_v<Self>) {
-      M::visit(std::as_const(*self.model_), visitor);
-    } else {
-      M::visit(*self.model_, visitor);
-    }
-  }
-
- private:
-  M* model_;
-  F f_;
-};
-
-/// Tensors by name.
-template <class T>
-using NamedTensors = std::map<std::string, Tensor<T>>;
-
-/// A model that carries tensors from step to step beside its parameters, as a Transformer-XL does what it has read:
-/// they are part of a checkpoint, under "carried." and their name. `set_carried` throws, and changes nothing, for
-/// tensors that do not fit the model.
-template <class M>
-concept CarriesTensors = requires(M& model, const M& constant, NamedTensors<typename M::ScalarType> tensors) {
-  { constant.carried() } -> std::same_as<NamedTensors<typename M::ScalarType>>;
-  model.set_carried(std::move(tensors));
-};
 
 /// The steps of a training run: everything that a step reads and changes but the data.
 ///
@@ -171,20 +80,21 @@ class TrainingStep {
               "batches one after the other, so that micro_batches must be 1: ", options.micro_batches);
     }
     block_ = micro_batch_block(options.micro_batches, processes, rank());
-    if (adds_in_tree()) tree_.emplace(nodes, block_.count, options.gradient_exchange);
+    if (adds_in_tree()) tree_ = std::make_unique<GradientTree<T>>(nodes, block_.count, options.gradient_exchange);
     if (processes > 1) {
-      exchanger_ = std::make_unique<GradientExchanger<T>>(
-          std::move(names), std::move(nodes), *options.communicator,
-          typename GradientExchanger<T>::Options{.contributors = share.contributors,
-                                                 .exchange = options.gradient_exchange,
-                                                 .bucket_bytes = options.bucket_bytes});
-      if (options.overlap_exchange && !options.recompute) {
-        background_ = std::make_unique<BackgroundExchange<T>>(*exchanger_);
-      }
+      exchange_ = options.communicator.template exchange<T>(
+          {.names = std::move(names),
+           .nodes = std::move(nodes),
+           .options = {.contributors = share.contributors,
+                       .exchange = options.gradient_exchange,
+                       .bucket_bytes = options.bucket_bytes},
+           .everywhere = !is_sharded(),
+           .overlaps = options.overlap_exchange && !options.recompute,
+           .prepare = [tree = tree_.get(), last = block_.count - 1](std::size_t n) { tree->take(last, n); }});
     }
     if (is_sharded()) {
       for (std::size_t i = 0; auto& slot : optimizer_.slots())
-        optimizer_.keep_range(slot, exchanger_->shard(i++, rank()));
+        optimizer_.keep_range(slot, exchange_->shard(i++, rank()));
     }
     if (options.average_decay != 0) average_.emplace(model, options.average_decay);
   }
@@ -209,7 +119,7 @@ class TrainingStep {
     const double targets = count_targets(batches);
     std::optional<double> all_loss;
     const auto agree = [&](double own_loss) {
-      const auto agreed = exchanger_->agree({own_loss, learning_rate_, signals()});
+      const StepHead agreed = exchange_->agree({own_loss, learning_rate_, signals()});
       learning_rate_ = agreed.learning_rate;
       agreed_signals_ = agreed.signals;
       all_loss = agreed.loss;
@@ -217,25 +127,19 @@ class TrainingStep {
     };
     const auto start = [&](double own_loss) {
       const bool goes_on = agree(own_loss);
-      if (goes_on) background_->start(/*everywhere=*/!is_sharded());
+      if (goes_on) exchange_->start();
       return goes_on;
     };
     const EndOfFailedStep undo{optimizer_, rng_, random};
-    const EndOfExchange end{background_.get()};
+    const EndOfExchange end{exchange_.get()};
     const double own_loss = loss_and_gradients(batches, targets, start);
-    if (exchanger_) {
-      if (background_ && background_->is_running()) {
-        background_->finish([&](std::size_t n) { tree_->take(block_.count - 1, n); });
-      } else if (all_loss ? std::isfinite(*all_loss) : agree(own_loss)) {
-        exchanger_->add_up(/*everywhere=*/!is_sharded());
-      }
-    }
+    if (exchange_ && (all_loss ? std::isfinite(*all_loss) : agree(own_loss))) exchange_->finish();
     const double loss = all_loss.value_or(own_loss);
-    gradient_norm_ = !std::isfinite(loss) ? 0 : exchanger_ ? exchanger_->norm() : gradient_norm(model_);
+    gradient_norm_ = !std::isfinite(loss) ? 0 : exchange_ ? exchange_->norm() : gradient_norm(model_);
     if (!std::isfinite(loss) || !std::isfinite(gradient_norm_)) explain(batches, random, targets, loss);
     const double factor = options_.clip_norm > 0 ? clip_factor(gradient_norm_, options_.clip_norm) : 1.0;
     optimizer_.step(learning_rate_, factor);
-    if (is_sharded()) exchanger_->gather_values();
+    if (is_sharded()) exchange_->gather_values();
     if (average_) average_->update(optimizer_.steps());
     return loss;
   }
@@ -261,8 +165,10 @@ class TrainingStep {
   void set_dropout_state(const Rng::State& state) { rng_ = Rng(state); }
 
   /// The number of processes that share a step, and the number of this one.
-  [[nodiscard]] Index processes() const { return options_.communicator == nullptr ? 1 : options_.communicator->size(); }
-  [[nodiscard]] Index rank() const { return options_.communicator == nullptr ? 0 : options_.communicator->rank(); }
+  [[nodiscard]] Index processes() const { return options_.communicator.size(); }
+  [[nodiscard]] Index rank() const { return options_.communicator.rank(); }
+  /// Rank 0's value, if all processes call this.
+  [[nodiscard]] double from_first(double value) const { return exchange_ ? exchange_->from_first(value) : value; }
   /// The micro-batches that this process computes.
   [[nodiscard]] const MicroBatchBlock& block() const { return block_; }
   /// What the processes that share the last step agreed on; nothing if there is one process.
@@ -271,7 +177,7 @@ class TrainingStep {
   [[nodiscard]] bool is_sharded() const { return options_.shard_optimizer && processes() > 1; }
   /// If so, the elements of a parameter, counted in the order of the model, that the optimizer of a process updates.
   [[nodiscard]] ElementRange shard(std::size_t parameter, Index rank) const {
-    return exchanger_->shard(parameter, rank);
+    return exchange_->shard(parameter, rank);
   }
 
  private:
@@ -302,7 +208,7 @@ class TrainingStep {
       counts[1] += batch.target_count();
       counts[2] += batch.item_count();
     }
-    if (exchanger_) all_reduce_sum(exchanger_->communicator(), counts);
+    if (exchange_) exchange_->add_counts(counts);
     items_ = counts[2];
     require(counts[1] > 0, "trainer", "step ", optimizer_.steps() + 1, " has nothing to learn: its ", counts[0],
             " batches have ", counts[1], " targets");
@@ -326,15 +232,15 @@ class TrainingStep {
     const int exceptions = std::uncaught_exceptions();
   };
 
-  /// Stops the thread of an exchange that was not finished, because something was thrown.
+  /// Ends an exchange that was not finished, because something was thrown.
   struct EndOfExchange {
-    explicit EndOfExchange(BackgroundExchange<T>* exchange) : background(exchange) {}
+    explicit EndOfExchange(StepExchange<T>* of) : exchange(of) {}
     EndOfExchange(const EndOfExchange&) = delete;
     EndOfExchange& operator=(const EndOfExchange&) = delete;
     ~EndOfExchange() {
-      if (background != nullptr) background->abandon();
+      if (exchange != nullptr) exchange->abandon();
     }
-    BackgroundExchange<T>* background;
+    StepExchange<T>* exchange;
   };
 
   /// What is done around the last backward of a process's block: before(the loss of the block's last micro-batch)
@@ -388,9 +294,9 @@ class TrainingStep {
   }
 
   /// The gradients of the mean loss over all `targets` of the step are added to the parameters', as far as this process
-  /// has them, unless the loss is not finite. With a background exchange start(loss) is called before the last
+  /// has them, unless the loss is not finite. If gradients may travel meanwhile, start(loss) is called before the last
   /// backward, and says whether it shall be computed. The gradients of parameters that this backward does not reach are
-  /// left for BackgroundExchange::finish to take.
+  /// left for StepExchange::finish to take.
   template <class B, class Start>
   double loss_and_gradients(std::span<const B> batches, double targets, const Start& start) {
     double losses[64] = {};  // of levels of the tree, as in GradientTree
@@ -400,16 +306,15 @@ class TrainingStep {
         for (Index level = 0; (i >> level & 1) != 0; ++level) last_loss = losses[level] + last_loss;
         return last_loss;
       };
-      if (background_ && i + 1 == block_.count) {
-        const LastBackward last{
-            [&](double last_loss) { return start(with_those_before(last_loss)); },
-            [&](Node<T>& leaf) { background_->make_ready(leaf, [&](std::size_t n) { tree_->take(i, n); }); }};
+      if (exchange_ && exchange_->overlaps() && i + 1 == block_.count) {
+        const LastBackward last{[&](double last_loss) { return start(with_those_before(last_loss)); },
+                                [&](Node<T>& leaf) { exchange_->make_ready(leaf); }};
         loss = add_micro_batch(batches, i, targets, &last);
       } else {
         loss = add_micro_batch(batches, i, targets);
       }
       if (!std::isfinite(loss)) break;
-      if (tree_ && !(background_ && background_->is_running())) tree_->take(i);
+      if (tree_ && !(exchange_ && exchange_->is_running())) tree_->take(i);
       loss = with_those_before(loss);
       losses[std::countr_one(static_cast<std::uint64_t>(i))] = loss;
     }
@@ -431,8 +336,8 @@ class TrainingStep {
     if (where.empty()) {
       rng_ = Rng(random);
       where = first_not_finite_op(batches, targets);
-      if (exchanger_) {
-        const std::vector<std::string> places = all_gather_text(exchanger_->communicator(), where);
+      if (exchange_) {
+        const std::vector<std::string> places = exchange_->gather_texts(where);
         const auto found = std::find_if(places.begin(), places.end(), [](const auto& place) { return !place.empty(); });
         where = found == places.end() ? "" : "on rank " + std::to_string(found - places.begin()) + ", " + *found;
       }
@@ -464,9 +369,8 @@ class TrainingStep {
   std::optional<ExponentialMovingAverage<T>> average_;
   Rng rng_;
   MicroBatchBlock block_;
-  std::optional<GradientTree<T>> tree_;
-  std::unique_ptr<GradientExchanger<T>> exchanger_;    // with other processes
-  std::unique_ptr<BackgroundExchange<T>> background_;  // if it goes on beside backward
+  std::unique_ptr<GradientTree<T>> tree_;      // at an address that stays when the step is moved
+  std::unique_ptr<StepExchange<T>> exchange_;  // with other processes
   StepSignals agreed_signals_;
   double gradient_norm_ = 0, learning_rate_ = 0;
   Index items_ = 0;

@@ -13,15 +13,13 @@
 #include <utility>
 #include <vector>
 
-#include "rapt/autograd/grad_mode.hpp"
 #include "rapt/data/batch_source.hpp"
-#include "rapt/data/batching.hpp"
-#include "rapt/distributed/collectives.hpp"
 #include "rapt/optim/adam.hpp"
 #include "rapt/train/micro_batches.hpp"
 #include "rapt/train/progress.hpp"
 #include "rapt/train/snapshot.hpp"
 #include "rapt/train/step.hpp"
+#include "rapt/train/training_communicator.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -118,8 +116,7 @@ class Trainer {
     ParameterSnapshot<T> best;
     const bool is_shared = step_.processes() > 1;
     const auto validate_now = [&] {
-      double score = validate();
-      if (is_shared) score = broadcast_value(*step_.options().communicator, score);
+      const double score = step_.from_first(validate());
       misses_ = score < best_validation_ ? 0 : misses_ + 1;
       if (misses_ > 0) return;
       best_validation_ = score;
@@ -221,89 +218,5 @@ class Trainer {
   double best_validation_ = std::numeric_limits<double>::infinity();
   Index best_step_ = 0, misses_ = 0;
 };
-
-namespace detail {
-
-struct BatchLoss {
-  double targets = 0, loss = 0;
-};
-
-template <Module M, TrainingBatch B>
-[[nodiscard]] BatchLoss batch_loss(const M& model, const B& batch) {
-  const double loss = batch.target_count() == 0 ? 0 : static_cast<double>(model.loss(batch).item());
-  return {static_cast<double>(batch.target_count()), loss};
-}
-
-[[nodiscard]] inline double mean_of(std::span<const BatchLoss> batches) {
-  double sum = 0, targets = 0;
-  for (const BatchLoss& batch : batches) {
-    if (batch.targets == 0) continue;
-    sum += batch.targets * batch.loss;
-    targets += batch.targets;
-  }
-  require(targets > 0, "mean_loss", "the batches have ", targets, " targets: there is nothing to take the mean of");
-  return sum / targets;
-}
-
-/// Mean loss per target over `count` batches. `batch_at(i)` gives batch i, for rising i; with a communicator each
-/// process asks for a part of them, and the mean is the same for any number of processes.
-template <Module M, class BatchAt>
-[[nodiscard]] double mean_loss_of(const M& model, Index count, const BatchAt& batch_at, Communicator* communicator) {
-  const Inference scope;
-  const Index processes = communicator == nullptr ? 1 : communicator->size();
-  const Index rank = communicator == nullptr ? 0 : communicator->rank();
-  std::vector<Index> bounds;
-  for (Index p = 0; p <= processes; ++p) bounds.push_back(count * p / processes);
-  std::vector<BatchLoss> all(to_size(count));
-  for (Index i = at(bounds, rank); i < at(bounds, rank + 1); ++i) at(all, i) = batch_loss(model, batch_at(i));
-  if (processes > 1) {
-    const auto own = std::span<const BatchLoss>(all).subspan(to_size(at(bounds, rank)),
-                                                             to_size(at(bounds, rank + 1) - at(bounds, rank)));
-    all_gather(*communicator, own, bounds, all);
-  }
-  return mean_of(all);
-}
-
-}  // namespace detail
-
-/// Mean loss per target over some batches, without dropout, label smoothing or gradients. With a communicator all of
-/// its processes call this with the same batches and share the work; the result has the same bits as that of one
-/// process. Throws ValueError if the batches have no targets.
-template <Module M, std::ranges::forward_range R>
-requires TrainingBatch<std::ranges::range_value_t<R>>
-[[nodiscard]] double mean_loss(const M& model, const R& batches, Communicator* communicator = nullptr) {
-  Index count = 0;
-  for (auto batch = std::ranges::begin(batches); batch != std::ranges::end(batches); ++batch) ++count;
-  auto batch = std::ranges::begin(batches);
-  Index number = 0;
-  const auto batch_at = [&](Index i) -> decltype(auto) {  // i only grows
-    for (; number < i; ++number) ++batch;
-    return *batch;
-  };
-  return detail::mean_loss_of(model, count, batch_at, communicator);
-}
-
-/// The same over batches that can be gone through only once, on one process.
-template <Module M, std::ranges::input_range R>
-requires TrainingBatch<std::ranges::range_value_t<R>> &&(!std::ranges::forward_range<R>)
-    [[nodiscard]] double mean_loss(const M& model, R&& batches) {
-  const Inference scope;
-  std::vector<detail::BatchLoss> all;
-  for (const auto& batch : batches) all.push_back(detail::batch_loss(model, batch));
-  return detail::mean_of(all);
-}
-
-/// The same over a corpus.
-template <Module M>
-[[nodiscard]] double mean_loss(const M& model, std::span<const TokenPair> pairs, const BatchOptions& options,
-                               Communicator* communicator = nullptr) {
-  BatchStream stream(pairs, options);
-  Index next = 0;
-  const auto batch_at = [&](Index i) -> decltype(auto) {
-    skip(stream, i - std::exchange(next, i + 1));
-    return stream.next();
-  };
-  return detail::mean_loss_of(model, stream.batches_per_epoch(), batch_at, communicator);
-}
 
 }}  // namespace rapt::RAPT_ABI
