@@ -17,6 +17,7 @@ import os
 import pathlib
 import platform
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -26,6 +27,7 @@ import machines as namespaces  # noqa: E402
 
 ENVIRONMENT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 BUFFER = "262144"  # bytes of TCP on each side of a connection: enough for what is under way on any of these links
+LAUNCHER = "mpirun.openmpi" if shutil.which("mpirun.openmpi") else "mpirun"  # the former is Debian's name
 TIMEOUT = 170  # seconds, for any run
 
 # Links: Mbit/s, and microseconds of delay in one direction as `link` is told; a round trip measures what it really is.
@@ -115,28 +117,41 @@ def batch_tokens(source, target, limit):
     return batches
 
 
+def worker_command(programs, task, processes=1, machines=None, interface=None, launcher=LAUNCHER, before=""):
+    """Starts the worker: alone, or by Open MPI on several machines whose messages go over this interface."""
+    # Without `send`, Open MPI 4.1 often uses the directions of a slow link in turns: the answer that allows the other
+    # side to send waits behind a whole message.
+    command = [*shlex.split(before), programs / "scale_worker", json.dumps(task)]
+    if processes == 1:
+        return command
+    options = ("--bind-to", "none", "--mca", "btl", "self,tcp", "--mca", "btl_tcp_if_include", interface,
+               "--mca", "btl_tcp_sndbuf", BUFFER, "--mca", "btl_tcp_rcvbuf", BUFFER,
+               "--mca", "btl_tcp_flags", "send", "--mca", "oob_tcp_if_include", "eth0")
+    return machines.mpirun(launcher, processes, [*options, *command])
+
+
+def answer_of(command, machines=None, timeout=TIMEOUT):
+    """What the worker prints. OSError if it fails; TimeoutExpired if it takes too long."""
+    try:
+        done = subprocess.run(command, env=os.environ | ENVIRONMENT, capture_output=True, text=True, check=False,
+                              timeout=timeout)
+    except subprocess.TimeoutExpired:
+        if machines:  # those on other machines may go on without mpirun
+            machines.end_processes()
+        raise
+    if done.returncode != 0:
+        raise OSError(f"exit code {done.returncode}: {done.stderr.strip()[-1000:]}")
+    return json.loads(done.stdout)
+
+
 @contextlib.contextmanager
 def starter(processes, link, arguments):
     """A function of a task that starts the worker over machines with this link and gives its answer."""
+    machines = interface = None
+
     def answer(task):
-        # Without `send`, Open MPI 4.1 often uses the directions of a slow link in turns: the answer that allows the
-        # other side to send waits behind a whole message.
-        command = [*shlex.split(arguments.before), arguments.programs / "scale_worker", json.dumps(task)]
-        if processes > 1:
-            options = ("--bind-to", "none", "--mca", "btl", "self,tcp", "--mca", "btl_tcp_if_include", interface,
-                       "--mca", "btl_tcp_sndbuf", BUFFER, "--mca", "btl_tcp_rcvbuf", BUFFER,
-                       "--mca", "btl_tcp_flags", "send", "--mca", "oob_tcp_if_include", "eth0")
-            command = machines.mpirun(arguments.launcher, processes, [*options, *command])
-        try:
-            done = subprocess.run(command, env=os.environ | ENVIRONMENT, capture_output=True, text=True, check=False,
-                                  timeout=TIMEOUT)
-        except subprocess.TimeoutExpired:
-            if processes > 1:  # those on other machines may go on without mpirun
-                machines.end_processes()
-            raise
-        if done.returncode != 0:
-            raise OSError(f"exit code {done.returncode}: {done.stderr.strip()[-1000:]}")
-        result = json.loads(done.stdout)
+        result = answer_of(worker_command(arguments.programs, task, processes, machines, interface, arguments.launcher,
+                                          arguments.before), machines)
         if task["task"] != "sizes":
             del result["sizes"]
         return result
@@ -160,7 +175,7 @@ def main():
                         help="the folder of scale_worker and link")
     parser.add_argument("out", type=pathlib.Path, help="the file of results, JSON")
     parser.add_argument("--only", nargs="*", default=[""], help="the cases whose names begin so")
-    parser.add_argument("--launcher", default="mpirun", help="Open MPI's")
+    parser.add_argument("--launcher", default=LAUNCHER, help="Open MPI's (default: %(default)s)")
     parser.add_argument("--corpus", nargs=2, type=pathlib.Path, default=[], metavar=("SOURCE", "TARGET"),
                         help="sentences of two languages, a line each, whose lengths tell how much batches differ")
     parser.add_argument("--before", default="", help="a command that starts each process, as `nice -n -20`")

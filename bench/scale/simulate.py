@@ -14,26 +14,30 @@ takes
 where c is forward and backward of a micro-batch in the mean; t_m the tokens of micro-batch m as a multiple of their
 mean, drawn from those of a corpus's batches, as machines wait for the largest; a the addition of all gradients to a
 second set; n the norm; u the update. X is the exchange as GradientExchanger does it. The owner of a shard receives it
-from all others and passes the sum on to all others (or the parameters that it has updated with it). Parameters are
-exchanged in groups of a bucket (32 MB) or a little more, a group in one or two buckets:
+from all others and passes the sum on to all others, in groups of parameters of a bucket (4 MiB) or a little more, at
+least of 16,384 elements a process, each group in buckets. With the optimizer in shards it passes on the parameters that
+it has updated, after the update and for the whole model at once:
 
-    X = p s + max(W, q s) + r (l + d) + m o
+    X = p s + max(W, q s) + r l + h d + m o
 
-    W      2 sum over the K buckets of max(what a machine sends, what it receives) / bandwidth, that is 2 (P - 1) / P S
-           words if all shards are equally large. As a group is cut at multiples of 16,384 elements, it is up to
-           2 (P - 1) times the bytes of the largest shards
+    W      the sum over the K buckets of max(what a machine sends, what it receives) / bandwidth, in both directions:
+           2 (P - 1) / P S words if all shards are equally large. As a group is cut at multiples of 16,384 elements, it
+           is up to 2 (P - 1) times the bytes of the largest shards
     p, q   seconds of the processor for each of s bytes sent and as many received: copies and additions, during which
            the link is idle; TCP, which goes on while bytes are under way
-    r      operations that follow one another: log2 P + (2 + groups + 2 K) ceil((P - 1) / 32), as messages are sent to
-           at most 32 others at a time: the number of targets; agreement and norm; which gradients there are; buckets
-    l, d   what an operation takes beyond its bytes: the software's latency, the link's delay
-    m      messages of a machine: log2 P + (P - 1) (2 + groups + 2 K), fewer if some shards are empty
+    r      operations that follow one another: log2 P for the number of targets, and for each of the following
+           ceil((P - 1) / 32), as messages are sent to at most 32 others at a time: agreement, norm, which gradients
+           there are in each group, the K buckets of sums and of what comes back. From 64 processes on, pieces of up to
+           32 KiB in the mean travel by recursive halving and doubling, in log2 P operations of one message each
+    l      what an operation takes beyond its bytes, without the link
+    h, d   trips through the link that follow one another, and the delay of one. An operation has one, or three where a
+           message has more than 65,536 bytes: its beginning, the receiver's answer, the rest
+    m      messages of a machine, at most P - 1 in each of what r lists
     o      seconds of the processor for each of them
 
-p, q, l and o are fitted to measured exchanges of two processes, over all links, and of two and four with many small
-buckets; everything else that was measured is then compared with what the model says. `Halving` is the other way to do
-the same additions in the same order: log2 P messages for each of both directions and each bucket, to partners at the
-distances 1, 2, 4, ..., and equal pieces.
+d is measured: half of a round trip of one byte over the link, less half of one without a link's limit. p, q, l and o
+are fitted to measured exchanges of two processes, over all links, and of two and four with many small buckets;
+everything else that was measured is then compared with what the model says.
 
 If communication is hidden, a group's exchange begins when backward has finished its gradients and the group before is
 through. Backward, two thirds of c, finishes parameters from the last to the first, embeddings at its very end; time
@@ -47,12 +51,14 @@ import json
 import math
 import pathlib
 import statistics
+import sys
 
 import numpy as np
 
 GRAIN = 16384  # kernels::kElementGrain: shards are cut at its multiples
 AT_ONCE = 32  # detail::kMessagesAtOnce
-BUCKET = 2**25  # TrainerOptions::bucket_bytes
+EAGER = 65536  # bytes: Open MPI sends larger messages over TCP when the receiver has answered to their beginning
+BUCKET = 2**22  # TrainerOptions::bucket_bytes
 PRESETS = ("tiny", "small", "base", "big")
 MACHINES = tuple(2**i for i in range(11))
 TOKENS = {"weak": 4096, "strong": 512}  # of a micro-batch at most, source and target each
@@ -65,7 +71,7 @@ PEER = ((1200, 0.91, "weak"), (400, 0.65, "strong"))  # a Transformer over MPI o
 class Network:
     name: str
     bandwidth: float  # bytes a second that arrive
-    delay: float  # seconds in one direction
+    delay: float  # seconds of a trip in one direction
     is_tcp: bool = True  # else the network takes bytes from memory and puts them there by itself
 
 
@@ -113,61 +119,111 @@ def shards(sizes, processes):
 class Traffic:
     """What one exchange moves: of the machine that has most of it."""
 
-    groups: list  # the group of each bucket
-    buckets: list  # bytes through the link in each bucket, both ways of a machine at once, sums and results together
-    sent: float  # bytes
-    operations: int
-    messages: int
+    groups: list = dataclasses.field(default_factory=list)  # the group of each bucket before the update
+    buckets: list = dataclasses.field(default_factory=list)  # its bytes through the link, both ways at once
+    gathered: float = 0  # bytes through the link after the update, if the optimizer is in shards
+    sent: float = 0  # bytes
+    operations: int = 0
+    trips: int = 0  # through the link that follow one another
+    messages: int = 0
+
+    def bytes_through_link(self):
+        return sum(self.buckets) + self.gathered
 
 
-def groups_of(sizes, bucket):
-    """Parameters from the last to the first, in groups of a bucket or a little more, as GradientExchanger has them."""
+def groups_of(sizes, processes, bucket=BUCKET):
+    """Parameters from the last to the first, in groups as GradientExchanger::make_groups has them."""
+    least = max(bucket, 4 * GRAIN * processes)
     groups = []
     for count in reversed(sizes):
-        if not groups or 4 * sum(groups[-1]) >= bucket:
+        if not groups or 4 * sum(groups[-1]) >= least:
             groups.append([])
         groups[-1].append(count)
     return groups
 
 
-def traffic(sizes, processes, bucket=BUCKET, words=(4, 4), halving=False):
-    """Of gradients of `words[0]` bytes, whose sums or updated parameters come back with `words[1]` bytes each."""
+class Exchange:
+    """Counts what an exchange moves, operation by operation, as the collectives do it."""
+
+    def __init__(self, processes, bucket, halves):
+        self.processes, self.bucket, self.halves = processes, bucket, halves
+        self.traffic = Traffic()
+
+    def takes_few_messages(self, size):
+        """detail::takes_few_messages, of pieces of so many bytes together."""
+        power_of_two = self.processes & (self.processes - 1) == 0
+        return self.halves and power_of_two and self.processes >= 64 and size <= self.processes * 2**15
+
+    def add(self, operations, messages, trips_each=1):
+        self.traffic.operations += operations
+        self.traffic.trips += trips_each * operations
+        self.traffic.messages += messages
+
+    def move(self, pieces):
+        """Pieces of so many bytes, one a process, from their owners to all or from all to their owners; the bytes
+        through the link of the machine that has most."""
+        peers = self.processes - 1
+        self.traffic.sent += peers / self.processes * float(pieces.sum())
+        if self.takes_few_messages(pieces.sum()):
+            most = 0
+            for level in range(self.processes.bit_length() - 1):  # partners at the distances 1, 2, 4, ...
+                blocks = pieces.reshape(-1, 2**level).sum(axis=1)
+                most += int(blocks.max())
+                self.add(1, 1, trips_of(int(blocks.max())))
+            return most
+        messages = int((pieces > 0).sum()) - (1 if pieces.min() > 0 else 0)
+        self.add(math.ceil(peers / AT_ONCE), messages, trips_of(int(pieces.max())))
+        return max(int(pieces.sum() - pieces.min()), peers * int(pieces.max()))
+
+    def notes(self, size):
+        """So many bytes of each process to all others; the link hardly notices."""
+        self.move(np.full(self.processes, size))
+
+    def buckets(self, shard, word):
+        """The bytes through the link of each bucket of the elements in shards."""
+        piece = max(1, self.bucket // word // self.processes)
+        return [self.move(word * np.clip(shard - begin, 0, piece)) for begin in range(0, int(shard.max()), piece)]
+
+
+def trips_of(size):
+    """How often a message of so many bytes goes through the link."""
+    return 1 if size <= EAGER else 3
+
+
+def traffic(sizes, processes, bucket=BUCKET, word=4, sharded=False, halves=True, is_step=True):
+    """Of gradients of `word` bytes. With the optimizer in shards, their sums stay with their owners, which pass on the
+    parameters in float32. A step also adds up the number of targets."""
     if processes == 1:
-        return Traffic([], [], 0, 0, 0)
-    levels = math.ceil(math.log2(processes))
-    rounds, peers = math.ceil((processes - 1) / AT_ONCE), processes - 1
-    # The number of targets; agreement; the sums of squares of the norm.
-    notes = 10 * peers + 8 * sum(-(-count // GRAIN) for count in sizes)
-    result = Traffic([], [], notes, levels + 2 * rounds, levels + 2 * peers)
-    piece = max(1, bucket // words[0] // processes)
-    for number, group in enumerate(groups_of(sizes, bucket)):
+        return Traffic()
+    exchange = Exchange(processes, bucket, halves)
+    moved = exchange.traffic
+    if is_step:
+        levels = math.ceil(math.log2(processes))
+        exchange.add(levels, levels)
+    exchange.notes(32)  # agreement
+    whole = np.zeros(processes, dtype=np.int64)
+    for number, group in enumerate(groups_of(sizes, processes, bucket)):
+        exchange.notes(len(group))  # which of the parameters have gradients
         shard = shards(group, processes)
-        result.sent += peers * len(group)  # which of the parameters have gradients
-        result.operations += rounds
-        result.messages += peers
-        for begin in range(0, int(shard.max()), piece):
-            pieces = np.clip(shard - begin, 0, piece)
-            if halving:
-                elements = (processes - 1) / processes * pieces.sum()
-                operations = messages = levels
-            else:
-                elements = max(int(pieces.sum() - pieces.min()), peers * int(pieces.max()))
-                operations, messages = rounds, int((pieces > 0).sum()) - (1 if pieces.min() > 0 else 0)
-            result.groups.append(number)
-            result.buckets.append(sum(words) * float(elements))
-            result.sent += sum(words) * float((processes - 1) / processes * pieces.sum())
-            result.operations += 2 * operations
-            result.messages += 2 * messages
-    return result
+        whole += shard
+        buckets = exchange.buckets(shard, word)
+        if not sharded:
+            buckets = [there + back for there, back in zip(buckets, exchange.buckets(shard, word))]
+        moved.groups += [number] * len(buckets)
+        moved.buckets += buckets
+    exchange.notes(8 * sum(-(-count // GRAIN) for count in sizes) // processes)  # the sums of squares of the norm
+    if sharded:
+        moved.gathered = sum(exchange.buckets(whole, 4))
+    return moved
 
 
 def exchange_parts(moved, network, costs, share=1):
     """Seconds of the parts of X. `share`: how many processes a processor has to serve."""
-    wire = sum(moved.buckets) / network.bandwidth
+    wire = moved.bytes_through_link() / network.bandwidth
     tcp = moved.sent * costs.per_byte_of_tcp * share if network.is_tcp else 0
     return {"bandwidth": wire if wire > tcp else 0,
             "processor": moved.sent * costs.per_byte * share + (tcp if wire <= tcp else 0),
-            "latency": moved.operations * (costs.per_operation + network.delay),
+            "latency": moved.operations * costs.per_operation + moved.trips * network.delay,
             "messages": moved.messages * costs.per_message * share}
 
 
@@ -177,22 +233,22 @@ def seconds_before_end(sizes, elements, backward):
     return backward * max(0.0, 1 - elements / (sum(sizes) - max(sizes)))
 
 
-def hide(sizes, moved, network, costs, micro_batch, processors, bucket=BUCKET, sharded=False, share=1):
+def hide(sizes, processes, moved, network, costs, micro_batch, processors, bucket=BUCKET, share=1):
     """The parts of an exchange of which as much is left as lasts beyond backward, and what it takes of backward."""
     parts = exchange_parts(moved, network, costs, share)
     work = moved.sent * (costs.per_byte + (costs.per_byte_of_tcp if network.is_tcp else 0))
-    # Times count from the end of backward. With the optimizer in shards half of the exchange follows the update.
+    # Times count from the end of backward. With the optimizer in shards, parameters are gathered after the update.
     backward, end, total = 2 / 3 * micro_batch, -math.inf, sum(parts.values())
-    elements = np.cumsum([sum(group) for group in groups_of(sizes, bucket)])
+    elements = np.cumsum([sum(group) for group in groups_of(sizes, processes, bucket)])
     for group, part in zip(moved.groups, moved.buckets):
         end = max(end, -seconds_before_end(sizes, elements[group], backward))
-        end += total * part / sum(moved.buckets) / (2 if sharded else 1)
-    left = (max(end, 0.0) + (total / 2 if sharded else 0)) / total
+        end += total * part / moved.bytes_through_link()
+    left = max(end, 0.0) / total + moved.gathered / moved.bytes_through_link()
     return {name: value * left for name, value in parts.items()} | {
         "processor": parts["processor"] * left + work * share * (1 - left) / processors}
 
 
-def step_time(work, processes, micro_batches, network, costs, sharded=True, halving=False, hidden=False):
+def step_time(work, processes, micro_batches, network, costs, sharded=True, halves=True, hidden=True):
     """Mean seconds of a step, and of its parts."""
     block = 1
     while block * processes < micro_batches:
@@ -204,9 +260,9 @@ def step_time(work, processes, micro_batches, network, costs, sharded=True, halv
     parts = {"compute": mean, "waiting": slowest - mean, "tree": (block - 1) * work.add,
              "update": work.norm / processes + work.update / (processes if sharded else 1)}
     if processes > 1:
-        moved = traffic(work.sizes, processes, halving=halving)
+        moved = traffic(work.sizes, processes, sharded=sharded, halves=halves)
         if hidden:
-            parts |= hide(work.sizes, moved, network, costs, work.micro_batch, 2, sharded=sharded)
+            parts |= hide(work.sizes, processes, moved, network, costs, work.micro_batch, 2)
         else:
             parts |= exchange_parts(moved, network, costs)
     return sum(parts.values()), parts
@@ -221,6 +277,8 @@ class Measured:
         self.processors, self.cases = everything["processors"], everything["cases"]
         self.sizes = {preset: self.cases[f"sizes {preset}"]["answer"]["sizes"] for preset in PRESETS
                       if f"sizes {preset}" in self.cases}
+        if "batch_tokens" not in everything:
+            sys.exit(f"simulate.py: {file} does not say how much batches differ: measure.py notes it with --corpus")
         self.batch_tokens = everything["batch_tokens"]  # of a corpus, source and target, if each may have 2,048
 
     def seconds(self, name, *keys):
@@ -242,18 +300,30 @@ class Measured:
                     [count / mean for count in self.batch_tokens])
 
     def link(self, case):
-        if case["link"] == "none":
-            return Network("none", math.inf, 0)
-        if case["link"].startswith("tbf"):  # frames of 1,500 bytes
-            return Network(case["link"], 1448 / 1514 * 125e3 * float(case["link"].split()[1]), 0)
-        rate, delay = map(float, case["link"].split(","))
-        return Network(case["link"], 125e3 * rate, 1e-6 * delay)
+        name = case["link"]
+        if name == "none":
+            return Network(name, math.inf, 0)
+        if name.startswith("tbf"):  # frames of 1,500 bytes
+            return Network(name, 1448 / 1514 * 125e3 * float(name.split()[1]), self.delay(name))
+        return Network(name, 125e3 * float(name.split(",")[0]), self.delay(name))
+
+    def delay(self, link):
+        """Seconds of a small message beyond what it takes without a limit."""
+        return self.one_way(link) - self.one_way("none")
+
+    def one_way(self, link):
+        """Seconds of a small message: half of a round trip, or half of an agreement, as the process that leaves the
+        barrier before it first waits for the other, too."""
+        if f"round trip, {link}" in self.cases:
+            return self.seconds(f"round trip, {link}", "round_trip") / 2
+        return min(self.seconds(name, "agree") for name, case in self.cases.items()
+                   if name.startswith("exchange") and case["link"] == link and case["processes"] == 2) / 2
 
     def moved(self, case):
         task = case["answer"]["task"]
-        word = 2 if task["exchange"] == "bfloat16" else 4
         return traffic(self.sizes[task["preset"]], case["processes"], task["bucket_bytes"],
-                       (word, 4 if task["shard_optimizer"] else word))
+                       2 if task["exchange"] == "bfloat16" else 4, task["shard_optimizer"],
+                       is_step=task["task"] == "train")
 
     def share(self, case):
         return max(1.0, case["processes"] / self.processors)
@@ -271,10 +341,10 @@ def fit(measured):
             continue
         moved, link, share = measured.moved(case), measured.link(case), measured.share(case)
         seconds = measured.seconds(name, "agree", "add_up", "norm")
-        wire = sum(moved.buckets) / link.bandwidth  # which takes longer than TCP wherever the link has a limit
+        wire = moved.bytes_through_link() / link.bandwidth  # which takes longer than TCP wherever the link has a limit
         rows.append([moved.sent * share / seconds, 0 if wire else moved.sent * share / seconds,
                      moved.operations / seconds, moved.messages * share / seconds])
-        rest.append((seconds - wire - moved.operations * link.delay) / seconds)
+        rest.append((seconds - wire - moved.trips * link.delay) / seconds)
     rows, rest, kept = np.array(rows), np.array(rest), [0, 1, 2, 3]
     while True:
         found, *_ = np.linalg.lstsq(rows[:, kept], rest, rcond=None)
@@ -305,8 +375,8 @@ def comparisons(measured, costs):
             without = exchange_parts(measured.moved(reference), measured.link(reference), costs, share)
             computation = measured.seconds(free, "step") - sum(without.values())
             if task["overlap"]:
-                exchange = hide(measured.sizes[task["preset"]], measured.moved(case), link, costs, computation, 1,
-                                task["bucket_bytes"], task["shard_optimizer"], share)
+                exchange = hide(measured.sizes[task["preset"]], case["processes"], measured.moved(case), link, costs,
+                                computation, 1, task["bucket_bytes"], share)
             yield name, measured.seconds(name, "step"), computation + sum(exchange.values())
 
 
@@ -343,20 +413,32 @@ def scaling_table(works, costs):
     """`works`: of each kind of scaling, by preset."""
     shown = (16, 64, 256, 1024)
     columns = [name for kind in works for name in (*(f"{kind}: {p:,}" for p in shown), "most at 1,024")]
-    lines = ["| preset | network | " + " | ".join([*columns, "halving", "hidden"]) + " |",
+    lines = ["| preset | network | " + " | ".join([*columns, "direct", "not hidden"]) + " |",
              "|---|---|" + ("---:|" * len(shown) + "---|") * len(works) + "---:|---:|"]
     for preset in PRESETS:
         for network in NETWORKS:
-            cells, halving, hidden = [], [], []
+            cells, direct, not_hidden = [], [], []
             for kind in works:
                 work = works[kind][preset]
                 found = {p: (efficiency, parts) for p, efficiency, parts in efficiencies(work, kind, network, costs)}
                 cells += [*(f"{found[p][0]:.0%}" for p in shown), limit(found[1024][1])]
-                halving.append(f"{efficiencies(work, kind, network, costs, halving=True)[-1][1]:.0%}")
-                hidden.append(f"{efficiencies(work, kind, network, costs, hidden=True)[-1][1]:.0%}")
-            cells = [preset, network.name, *cells, ", ".join(halving), ", ".join(hidden)]
+                direct.append(f"{efficiencies(work, kind, network, costs, halves=False)[-1][1]:.0%}")
+                not_hidden.append(f"{efficiencies(work, kind, network, costs, hidden=False)[-1][1]:.0%}")
+            cells = [preset, network.name, *cells, ", ".join(direct), ", ".join(not_hidden)]
             lines.append("| " + " | ".join(cells) + " |")
     return lines
+
+
+def slow_links(works, costs, delay):
+    """A sentence about strong scaling at the largest number of machines if trips took as long as over a link."""
+    fast = NETWORKS[2]
+    parts = []
+    for preset, work in works.items():
+        usual, slow = (efficiencies(work, "strong", network, costs)[-1][1]
+                       for network in (fast, dataclasses.replace(fast, delay=delay)))
+        parts.append(f"{preset} {slow:.0%} in place of {usual:.0%}")
+    return [f"Strong scaling at {MACHINES[-1]:,} machines over {fast.name} with a delay of {1e3 * delay:.2f} ms: "
+            f"{', '.join(parts)}."]
 
 
 COLORS = {"tiny": "#999999", "small": "#e69f00", "base": "#0072b2", "big": "#009e73"}
@@ -434,7 +516,8 @@ def main():
                                    ("machines 16 times as fast, with memory 4 times as fast", 16, 4)):
         works = {kind: {preset: faster(measured.work(preset, tokens), compute, memory) for preset in PRESETS}
                  for kind, tokens in TOKENS.items()}
-        lines += [f"## Efficiency on {title}", "", *scaling_table(works, costs), ""]
+        lines += [f"## Efficiency on {title}", "", *scaling_table(works, costs), "",
+                  *slow_links(works["strong"], costs, measured.delay("1000, 50")), ""]
         for kind, preset, network in itertools.product(works, PRESETS, NETWORKS):
             points = [(p, efficiency) for p, efficiency, _ in efficiencies(works[kind][preset], kind, network, costs)]
             curves.append((kind, network.name, preset, compute > 1, points))
