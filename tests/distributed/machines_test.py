@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Training examples over machines (machines.py): the same files on one, two and four of them, and an end with a message
-when a link is cut.
+"""Training examples over machines (machines.py): the same files on one, two and four of them, also if they are started
+as examples/README.md says, and an end with a message when a link is cut, by the processes and by the launcher.
 
     machines_test.py EXAMPLES MPIRUN
 
@@ -10,6 +10,7 @@ means skipped, where there is no MPI or machines cannot be made.
 
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -17,9 +18,10 @@ import sys
 import tempfile
 import time
 
-from machines import Machines, why_not
+from machines import Machines, is_open_mpi, why_not
 
-sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "examples"))
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "tests/examples"))
 from training_runs import ENVIRONMENT, checkpoint_step, example_command, ranks, results, write_corpus
 
 NAMES = ["anna", "bert", "cleo", "dora"]
@@ -32,7 +34,7 @@ def expect(condition, what):
 
 
 def start(folder, command):
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     with open(folder / "said.txt", "wb") as said:
         return subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT,
                                 env={**os.environ, **ENVIRONMENT})
@@ -75,18 +77,56 @@ def check_same_bits(root, programs, mpirun, example):
                   flush=True)
 
 
+def check_readme(root, programs, mpirun):
+    """The lines of examples/README.md that start a training on two machines, word for word but for the number of steps,
+    give the same files as their program without mpirun."""
+    text = (ROOT / "examples/README.md").read_text()
+    written = re.search(r"^## On several machines$.*?^```$\n(.*?)^```$", text, re.M | re.S)[1]
+    lines, count = re.subn(r"--steps \d+", "--steps 2", written)
+    expect(count == 1, f"examples/README.md shall give a number of steps\n{written}")
+
+    def run(name, command):
+        folder = root / name
+        (folder / "build").mkdir(parents=True)
+        (folder / "build/examples").symlink_to(programs)
+        (folder / "bin").mkdir()
+        (folder / "bin/mpirun").symlink_to(shutil.which(mpirun))
+        for language, corpus in ("en", "source"), ("de", "target"):
+            (folder / f"train.{language}").symlink_to(root / f"{corpus}.txt")
+        shell = ["sh", "-ec", f"PATH=$PWD/bin:$PATH\n{command}"]
+        code, said = finish(start(folder, machines.on("anna", shell)), folder, machines)
+        expect(code == 0, f"{command}\nexit code {code}\n{said}")
+        return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.safetensors")}
+
+    with Machines(NAMES[:2]) as machines:
+        begin = time.monotonic()
+        expected = run("readme-alone", lines[lines.index("build/examples/"):])
+        before = sum(map(machines.sent_bytes, machines.names))
+        expect(run("readme", lines) == expected, "the files of the training that examples/README.md starts")
+        sent = sum(map(machines.sent_bytes, machines.names)) - before
+        least = 2 * len(expected[pathlib.Path("en-de.safetensors")])  # a sum travels in each step
+        expect(sent >= least, f"the training that examples/README.md starts: {sent} bytes were sent, and not {least}")
+        print(f"as examples/README.md says, {time.monotonic() - begin:.1f} s: {len(expected)} files are the same; "
+              f"{sent} bytes sent, {least} or more needed", flush=True)
+
+
+def start_and_cut(machines, folder, programs, mpirun, timeout, options=()):
+    """A training of which the link is cut; when that was, too."""
+    command = ["env", "RAPT_THREADS=1", *example_command(programs, "gpt", "--steps", 100000, "--timeout", timeout)]
+    process = start(folder, machines.mpirun(mpirun, 2, [*options, *command]))
+    begin = time.monotonic()
+    while checkpoint_step(folder) < 8:
+        expect(process.poll() is None and time.monotonic() - begin < MOST_SECONDS,
+               (folder / "said.txt").read_text(errors="replace"))
+        time.sleep(0.01)
+    machines.cut("bert")
+    return process, time.monotonic()
+
+
 def check_cut_link(root, programs, mpirun):
     with Machines(NAMES[:2]) as machines:
         folder = root / "cut"
-        command = ["env", "RAPT_THREADS=1", *example_command(programs, "gpt", "--steps", 100000, "--timeout", 2)]
-        process = start(folder, machines.mpirun(mpirun, 2, command))
-        begin = time.monotonic()
-        while checkpoint_step(folder) < 8:
-            expect(process.poll() is None and time.monotonic() - begin < MOST_SECONDS,
-                   (folder / "said.txt").read_text(errors="replace"))
-            time.sleep(0.01)
-        machines.cut("bert")
-        begin = time.monotonic()
+        process, begin = start_and_cut(machines, folder, programs, mpirun, timeout=2)
         while left := ranks(programs, folder):
             expect(time.monotonic() - begin < 30, f"the ranks {sorted(left)} have not ended after a cut link")
             time.sleep(0.05)
@@ -95,6 +135,20 @@ def check_cut_link(root, programs, mpirun):
         code, said = finish(process, folder, machines)
         expect(code not in (0, "no end"), f"the exit code after a cut link: {code}\n{said}")
         expect("gpt, rank 0: [mpi] no answer within 2 s from rank 1" in said, f"what rank 0 says of a cut link\n{said}")
+
+
+def check_noticed_cut(root, programs, mpirun):
+    """Open MPI's launcher asks whether the other machine is still there, and ends everything before the processes'
+    time-out."""
+    options = [word for name, value in (("time", 1), ("intvl", 1), ("probes", 2))
+               for word in ("--mca", f"oob_tcp_keepalive_{name}", str(value))]
+    with Machines(NAMES[:2]) as machines:
+        folder = root / "noticed"
+        process, begin = start_and_cut(machines, folder, programs, mpirun, MOST_SECONDS, options)
+        code, said = finish(process, folder, machines)
+        expect(code not in (0, "no end"), f"the exit code of a launcher that notices a cut link: {code}\n{said}")
+        expect(re.search("lost communication.*node bert", said, re.S), f"what a launcher says of a cut link\n{said}")
+        print(f"mpirun has ended {time.monotonic() - begin:.1f} s after the link was cut", flush=True)
 
 
 def main():
@@ -109,6 +163,9 @@ def main():
         write_corpus(root)
         for example in "gpt", "vit", "translate train":
             check_same_bits(root, programs, mpirun, example)
+        if is_open_mpi(mpirun):  # others have hostfiles of another form
+            check_readme(root, programs, mpirun)
+            check_noticed_cut(root, programs, mpirun)
         check_cut_link(root, programs, mpirun)
     print("machines: all is right")
 
