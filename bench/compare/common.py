@@ -1,6 +1,7 @@
 """What the comparisons share: the processes that are timed, turns, statistics, the table and the image."""
 
 import argparse
+import contextlib
 import dataclasses
 import datetime
 import importlib.metadata
@@ -119,12 +120,16 @@ def alternate(systems, rounds, step_seconds=None):
         step_seconds = [float(np.median(system.run(1, 3))) for system in systems]
     fastest = min(step_seconds)
     times = [[] for _ in systems]
-    for i in range(rounds):
-        order = range(len(systems)) if i % 2 == 0 else reversed(range(len(systems)))
-        for k in order:
-            step = fastest if same_steps else step_seconds[k]
-            times[k].append(systems[k].run(math.ceil(SPIN_SECONDS / step), math.ceil(TURN_SECONDS / step)))
+    for k in turns(len(systems), rounds):
+        step = fastest if same_steps else step_seconds[k]
+        times[k].append(systems[k].run(math.ceil(SPIN_SECONDS / step), math.ceil(TURN_SECONDS / step)))
     return times
+
+
+def turns(count, rounds):
+    """The numbers 0 .. count - 1 in each round; every other round goes backwards."""
+    for i in range(rounds):
+        yield from range(count) if i % 2 == 0 else reversed(range(count))
 
 
 # Results --------------------------------------------------------------------------------------------------------------
@@ -207,7 +212,8 @@ def head(settings):
     units = {name: "float32" if unit == "none" else f"bfloat16 on {unit}" for name, unit in info["units"].items()}
     versions = [f"Python {platform.python_version()}"]
     for name, package in (("PyTorch", "torch"), ("ONNX Runtime", "onnxruntime"), ("NumPy", "numpy")):
-        versions.append(f"{name} {importlib.metadata.version(package)}")
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # not all scripts need all
+            versions.append(f"{name} {importlib.metadata.version(package)}")
     return [
         f"- processor: {cpu_model()}, {settings.threads} of {os.cpu_count()} threads; load average at the start "
         f"{settings.load:.2f}",
@@ -270,6 +276,8 @@ def parse_arguments(description):
                         help="of every system (default: the machine's, %(default)s)")
     parser.add_argument("--rounds", type=int, help="turns of each system (default: 3 to 7, by the time that one takes)")
     parser.add_argument("--quick", action="store_true", help="one round, the smallest sizes: to see that all works")
+    parser.add_argument("--presets", nargs="+", choices=("tiny", "small", "base"), default=["tiny", "small", "base"],
+                        help="which Transformers are trained (default: all)")
     parser.add_argument("--compile", nargs="*", choices=("tiny", "small", "base"), default=["small"],
                         help="presets that are also trained with torch.compile, which takes minutes (default: small)")
     parser.add_argument("--compile-seconds", type=float, default=180,
@@ -280,6 +288,7 @@ def parse_arguments(description):
     settings = parser.parse_args()
     if not settings.worker.is_file():
         parser.error(f"there is no {settings.worker}: build the target rapt_compare_worker, or give --worker")
+    settings.presets = ["tiny"] if settings.quick else settings.presets
     settings.load = os.getloadavg()[0]
     settings.rounds_of = lambda default: 1 if settings.quick else settings.rounds or default
     return settings
@@ -301,5 +310,5 @@ def main(measure, description, name):
                       "the median of pairs taken in alternation, with their quartiles.", "", table(report.rows), "",
                       *(f"- {note}" for note in report.notes)]) + "\n"
     (settings.output / f"{name}.md").write_text(text, encoding="utf-8")
+    print(text, flush=True)
     draw(report.rows, settings.output / f"{name}.svg")
-    print(text)

@@ -6,6 +6,7 @@
 
 import attention
 import decoding
+import distributed
 import encoder_inference
 import matmul
 import training
@@ -14,7 +15,7 @@ from common import Report, main
 
 def measure(settings):
     report = Report()
-    for script in (training, attention, matmul, encoder_inference, decoding):
+    for script in (training, distributed, attention, matmul, encoder_inference, decoding):
         report.add(script.measure(settings))
     return report
 

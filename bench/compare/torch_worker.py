@@ -55,6 +55,8 @@ class Model(torch.nn.Transformer):
                          num_encoder_layers=config["encoder_layers"], num_decoder_layers=config["decoder_layers"],
                          dropout=config["dropout"], activation=config["activation"],
                          norm_first=config["norm"] == "pre", batch_first=True)
+        if not config["final_norm"]:
+            self.encoder.norm = self.decoder.norm = None
         for layer in (*self.encoder.layers, *self.decoder.layers):
             layer.dropout.p = config["activation_dropout"]
         for module in self.modules():
@@ -80,6 +82,10 @@ class Model(torch.nn.Transformer):
 
 def smoothed_loss(logits, labels):
     return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, label_smoothing=0.1)
+
+
+def adam(model):
+    return torch.optim.Adam(model.parameters(), lr=1e-4, betas=(0.9, 0.98), eps=1e-9, fused=True)
 
 
 class Worker:
@@ -125,7 +131,7 @@ class Worker:
 
     def step(self):
         if self.optimizer is None:
-            self.optimizer = torch.optim.Adam(self.model.parameters(), lr=1e-4, betas=(0.9, 0.98), eps=1e-9, fused=True)
+            self.optimizer = adam(self.model)
         loss = self.loss_of(self.batches[len(self.step_losses) % len(self.batches)])
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -187,7 +187,7 @@ def measure(settings):
     with tempfile.TemporaryDirectory() as name:
         made = make_batches(settings, Path(name))
         report.notes.append(describe(made["batches"]))
-        for preset in ("tiny",) if settings.quick else ROUNDS:
+        for preset in settings.presets:
             report.add(measure_preset(settings, preset, made, Path(name)))
     return report
 

@@ -44,6 +44,7 @@
 #include <rapt/rapt.hpp>
 #include <rapt/text/bpe.hpp>
 
+#include "../common/json_batches.hpp"
 #include "gpt_tasks.hpp"
 #include "json_lines.hpp"
 #include "vit_tasks.hpp"
@@ -52,7 +53,7 @@ namespace {
 
 using nlohmann::json;
 using rapt::Index;
-using Ids = std::vector<std::vector<rapt::TokenId>>;
+using Ids = bench::TokenLists;
 
 /// What `run` times.
 struct Task {
@@ -61,26 +62,6 @@ struct Task {
 };
 
 // Batches -------------------------------------------------------------------------------------------------------------
-
-json to_json(const rapt::TranslationBatch& batch) {
-  Ids source, input, output;
-  for (Index i = 0; i < batch.source.sequences(); ++i) {
-    const auto words = batch.target_input.sequence(i);
-    const auto first = batch.target_output.begin() + batch.target_input.row_splits.begin(i);
-    source.emplace_back(batch.source.sequence(i).begin(), batch.source.sequence(i).end());
-    input.emplace_back(words.begin(), words.end());
-    output.emplace_back(first, first + static_cast<Index>(words.size()));
-  }
-  return {{"source", source}, {"target_input", input}, {"target_output", output}};
-}
-
-rapt::TranslationBatch batch_from(const json& lists) {
-  rapt::TranslationBatch batch;
-  batch.source = rapt::TokenBatch(lists.at("source").get<Ids>());
-  batch.target_input = rapt::TokenBatch(lists.at("target_input").get<Ids>());
-  batch.target_output = rapt::TokenBatch(lists.at("target_output").get<Ids>()).tokens;
-  return batch;
-}
 
 json make_batches(const json& command) {
   rapt::ParallelCorpus corpus =
@@ -98,7 +79,7 @@ json make_batches(const json& command) {
   }
   rapt::BatchStream stream(pairs, options);
   json batches = json::array();
-  for (Index i = 0; i < command.at("count").get<Index>(); ++i) batches.push_back(to_json(stream.next()));
+  for (Index i = 0; i < command.at("count").get<Index>(); ++i) batches.push_back(bench::to_json(stream.next()));
   return {{"vocabulary", subwords.vocabulary().size()}, {"batches", std::move(batches)}};
 }
 
@@ -108,7 +89,7 @@ json make_batches(const json& command) {
 class TransformerTraining {
  public:
   TransformerTraining(const rapt::TransformerConfig& config, const json& batches) : model_(config, rng_) {
-    for (const json& lists : batches) batches_.push_back(batch_from(lists));
+    for (const json& lists : batches) batches_.push_back(bench::batch_from(lists));
   }
 
   void restart(const rapt::SafetensorsFile& weights) {

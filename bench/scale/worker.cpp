@@ -6,17 +6,20 @@
 // of what it measured. All seconds are lists of one number a step.
 //
 //   sizes     nothing but the model.
+//   batches   one process alone. Nothing is timed: the configuration of the model, and the batches of "train" with the
+//             same fields as lists of token ids; the initial weights of "train" go to the file "weights".
 //   compute   one process alone. Forward and backward of a batch, by the clock and of the processor; the norm of the
 //             gradients; the update by Adam; the addition of all gradients to a second set of them.
 //   round_trip  a byte from rank 0 to rank 1 and back.
 //   exchange  the exchange of gradients that are there already: agreement, sums, norm, as in a step of the Trainer.
 //   train     steps of the ordinary Trainer: by the clock, of the processor, inside the communicator; the messages that
-//             a rank sends, and their bytes.
+//             a rank sends, and their bytes; the loss of each.
 //
 // Further fields, with their defaults: "vocabulary" (10000), "tokens" (2048; of a batch at most, source and target
 // each), "micro_batches" (the number of processes), "steps" (5), "uncounted" (1; steps before those), "threads" (1),
 // "shard_optimizer" (false), "exchange" ("float32" or "bfloat16"), "overlap" (true; whether gradients travel during
-// backward), "bucket_bytes" (TrainerOptions's). The sentences are made up: 8 to 21 random tokens each.
+// backward), "bucket_bytes" (the Trainer's), "dropout" (null: the preset's). The sentences are made up: 8 to 21 random
+// tokens, and up to two more or fewer of the other language.
 #include <array>
 #include <chrono>
 #include <cstdio>
@@ -25,6 +28,7 @@
 #include <nlohmann/json.hpp>
 #include <rapt/distributed/mpi_session.hpp>
 #include <rapt/distributed/text_collectives.hpp>
+#include <rapt/io/model_file.hpp>
 #include <rapt/rapt.hpp>
 #include <rapt/train/processes.hpp>
 #include <span>
@@ -32,6 +36,8 @@
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include "../common/json_batches.hpp"
 
 namespace {
 
@@ -98,17 +104,24 @@ class Measurements {
 std::vector<rapt::TokenPair> sentences(Index count, Index vocabulary) {
   rapt::Rng rng(1);
   std::vector<rapt::TokenPair> pairs(rapt::to_size(count));
-  const auto fill = [&](std::vector<rapt::TokenId>& tokens) {
-    tokens.resize(rapt::to_size(8 + rng.below(14)));
+  const auto fill = [&](std::vector<rapt::TokenId>& tokens, Index length) {
+    tokens.resize(rapt::to_size(length));
     for (rapt::TokenId& token : tokens) {
       token = static_cast<rapt::TokenId>(4 + rng.below(vocabulary - 4));
     }
   };
   for (rapt::TokenPair& pair : pairs) {
-    fill(pair.source);
-    fill(pair.target);
+    const Index length = 8 + rng.below(14);
+    fill(pair.source, length);
+    fill(pair.target, length - 2 + rng.below(5));
   }
   return pairs;
+}
+
+rapt::TransformerConfig config_of(const json& task) {
+  auto config = rapt::TransformerConfig::preset(task.at("preset").get<std::string>(), task.at("vocabulary"));
+  if (!task.at("dropout").is_null()) config.dropout = task.at("dropout");
+  return config;
 }
 
 class Worker {
@@ -116,12 +129,13 @@ class Worker {
   Worker(const json& task, rapt::Communicator& communicator)
       : task_(task),
         communicator_(communicator),
-        model_(rapt::TransformerConfig::preset(task.at("preset").get<std::string>(), task.at("vocabulary")), rng_),
+        model_(config_of(task), rng_),
         steps_(task.at("uncounted").get<Index>() + task.at("steps").get<Index>()),
         measurements_(task.at("uncounted")) {}
 
   [[nodiscard]] json run() {
     const std::string task = task_.at("task");
+    if (task == "batches") return batches();
     if (task == "compute") {
       compute();
     } else if (task == "round_trip") {
@@ -131,7 +145,8 @@ class Worker {
     } else if (task == "train") {
       train();
     } else if (task != "sizes") {
-      throw rapt::ValueError("there is no task " + task + ": sizes, compute, round_trip, exchange and train are");
+      throw rapt::ValueError("there is no task " + task +
+                             ": sizes, batches, compute, round_trip, exchange and train are");
     }
     std::vector<Index> sizes;
     for (const auto& node : nodes()) sizes.push_back(node->value.size());
@@ -181,6 +196,17 @@ class Worker {
     const auto start = Clock::now();
     f();
     measurements_.add(name, seconds_since(start));
+  }
+
+  [[nodiscard]] json batches() const {
+    rapt::save_model(task_.at("weights").get<std::string>(), model_);
+    const std::vector<rapt::TokenPair> corpus = pairs();
+    rapt::BatchStream stream(corpus, batching());
+    json batches = json::array();
+    for (Index i = steps_ * task_.at("micro_batches").get<Index>(); i > 0; --i) {
+      batches.push_back(bench::to_json(stream.next()));
+    }
+    return {{"task", task_}, {"config", json::parse(config_to_json(model_.config()))}, {"batches", batches}};
   }
 
   void compute() {
@@ -265,8 +291,9 @@ class Worker {
     rapt::Trainer trainer(model_, options);
     auto start = Clock::now();
     double begin = processor_seconds();
-    const auto report = [&](const rapt::Progress&) {
+    const auto report = [&](const rapt::Progress& progress) {
       measurements_.begin_step();
+      measurements_.add("loss", progress.loss);
       measurements_.add("step", seconds_since(start));
       measurements_.add("processor", processor_seconds() - begin);
       const CountingCommunicator::Count count = counting.take();
@@ -305,7 +332,8 @@ int main(int count, char** arguments) {
               {"exchange", "float32"},
               {"overlap", true},
               {"shard_optimizer", false},
-              {"bucket_bytes", rapt::TrainerOptions().bucket_bytes}};
+              {"bucket_bytes", rapt::TrainerOptions().bucket_bytes},
+              {"dropout", nullptr}};
     task.update(json::parse(arguments[1]));
     rapt::set_threads(task.at("threads").get<Index>());
     const json result = Worker(task, communicator).run();

@@ -1,0 +1,207 @@
+#!/usr/bin/env python3
+"""Training steps of a Transformer over two processes of one thread: rapt over MPI beside PyTorch's
+DistributedDataParallel over gloo, and both on one process.
+
+The machines are network namespaces (tests/distributed/machines.py) without a limit and with a link of 1 Gbit/s and
+50 us (bench/scale/measure.py). Both sides take the same made-up sentences: a batch of about 2,048 tokens a side for each
+process and step, so that two processes do twice the work of one. rapt has no padding; PyTorch gets padded batches. Needs
+root, Linux, Open MPI, and the programs scale_worker and link beside the worker.
+"""
+
+import contextlib
+import dataclasses
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from common import Report, Row, System, WorkerError, check, main, paired_row, progress, turns
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "scale"))
+import measure as links  # noqa: E402
+
+ROUNDS, STEPS, UNCOUNTED = {"tiny": 5, "small": 5, "base": 3}, {"tiny": 8, "small": 4, "base": 2}, 1
+LINKS = ("none", "1000, 50")
+BUCKETS_MB = (1, 4, 10)  # tried beside DistributedDataParallel's default, 25
+COMPARED_STEPS = 3  # whose losses are compared, without dropout
+LIMIT = 1e-4  # of the relative difference of losses
+TIMEOUT = 300  # seconds, for any run
+TORCH = Path(__file__).with_name("torch_distributed.py")
+
+
+class Place:
+    """Where runs take place: this machine for one process, machines with a link for two."""
+
+    def __init__(self, programs, folder, link=None, machines=None, interface=None):
+        self.programs, self.folder, self.link = programs, folder, link
+        self.machines, self.interface = machines, interface
+        self.processes = len(machines.names) if machines else 1
+
+    def rapt(self, task):
+        command = links.worker_command(self.programs, task, self.processes, self.machines, self.interface)
+        return links.answer_of(command, self.machines, TIMEOUT)
+
+    def train_rapt(self, task):
+        """Seconds and losses of each step."""
+        ranks = self.rapt({**task, "task": "train"})["ranks"]
+        return [max(step) for step in zip(*(rank["step"] for rank in ranks))], ranks[0]["loss"]
+
+    def batches(self, task):
+        """The model and the batches of a task, as torch_distributed.py reads them."""
+        weights = self.folder / "weights.safetensors"
+        whole = {**task, "task": "batches", "micro_batches": self.processes, "weights": str(weights)}
+        made = links.answer_of(links.worker_command(self.programs, whole))
+        return {"config": made["config"], "batches": made["batches"], "weights": str(weights),
+                "processes": self.processes, "uncounted": made["task"]["uncounted"]}
+
+    def train_torch(self, task, bucket_mb=None):
+        """As train_rapt; `task` is what `batches` has returned."""
+        file = self.folder / "task.json"
+        if self.machines:
+            task = {**task, "address": self.address(), "port": 29500, "interface": self.interface,
+                    "bucket_mb": bucket_mb}
+        file.write_text(json.dumps(task), encoding="utf-8")
+        commands = [[sys.executable, str(TORCH), str(file), str(rank)] for rank in range(self.processes)]
+        if self.machines:
+            commands = [self.machines.on(name, command) for name, command in zip(self.machines.names, commands)]
+        ranks = [json.loads(text) for text in outputs_of(commands)]
+        return ([max(step) for step in zip(*(rank["seconds"] for rank in ranks))],
+                [sum(step) / self.processes for step in zip(*(rank["losses"] for rank in ranks))])
+
+    def address(self):
+        """Of the first machine on the link."""
+        shown = links.namespaces.run("ip", "-n", self.machines.namespace(self.machines.names[0]), "-j", "-4", "address",
+                                     "show", "dev", self.interface)
+        return json.loads(shown)[0]["addr_info"][0]["local"]
+
+
+def outputs_of(commands):
+    """What commands that run at the same time print; WorkerError if one of them fails or takes too long."""
+    with contextlib.ExitStack() as stack:
+        running = []
+        for command in commands:
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+            running.append(process)
+        try:
+            outputs = [process.communicate(timeout=TIMEOUT) for process in running]
+        except subprocess.TimeoutExpired as error:
+            raise WorkerError(f"took more than {TIMEOUT} s") from error
+        for process, (_, errors) in zip(running, outputs):
+            if process.returncode != 0:
+                raise WorkerError(f"exit code {process.returncode}: {errors.strip()[-1000:]}")
+        return [text for text, _ in outputs]
+
+
+def largest_difference(place, preset):
+    """Of the losses of the first steps without dropout, relative to PyTorch's. The first step sees the same weights,
+    the others what both optimizers have made of them."""
+    task = {"preset": preset, "steps": COMPARED_STEPS, "uncounted": 0, "dropout": 0, "tokens": 512}
+    ours, theirs = place.train_rapt(task)[1], place.train_torch(place.batches(task))[1]
+    difference = max(abs(a / b - 1) for a, b in zip(ours, theirs))
+    return check(f"losses of {preset}, {place.processes} processes", difference, LIMIT)
+
+
+def fastest_bucket(place, batches):
+    """Of BUCKETS_MB, by a short run of each; None if DistributedDataParallel's default is faster."""
+    seconds = {size: np.median(place.train_torch(batches, size)[0]) for size in (None, *BUCKETS_MB)}
+    return min(seconds, key=seconds.get)
+
+
+def padding(batches):
+    """How many tokens of PyTorch's batches there are for each one that is no padding."""
+    lists = [batch[key] for batch in batches["batches"] for key in ("source", "target_input")]
+    return sum(len(ids) * max(map(len, ids)) for ids in lists) / sum(len(line) for ids in lists for line in ids)
+
+
+@dataclasses.dataclass
+class Contestant:
+    place: Place
+    name: str
+    run: Callable[[], list[float]]  # seconds of each step
+    turns: list[list[float]] = dataclasses.field(default_factory=list)
+
+    def seconds(self):
+        return float(np.median([np.median(turn) for turn in self.turns]))
+
+
+def contestants_of(place, batches, task, quick):
+    """rapt first."""
+    yield Contestant(place, "rapt", lambda: place.train_rapt(task)[0])
+    if place.processes == 1:
+        yield Contestant(place, "PyTorch", lambda: place.train_torch(batches)[0])
+        return
+    yield Contestant(place, "PyTorch DDP, buckets of 25 MB (its default)", lambda: place.train_torch(batches)[0])
+    has_limit = links.LINKS[place.link] is not None  # else buckets hardly matter
+    if has_limit and not quick and (size := fastest_bucket(place, batches)) is not None:
+        yield Contestant(place, f"PyTorch DDP, buckets of {size} MB (its fastest)",
+                         lambda: place.train_torch(batches, size)[0])
+
+
+def measure_preset(settings, preset, places):
+    task = {"preset": preset, "steps": 2 if settings.quick else STEPS[preset], "uncounted": UNCOUNTED}
+    groups, qualities, paddings = [], [], []
+    for place in places:
+        progress(f"{preset}, {describe(place)}: losses, buckets")
+        difference = largest_difference(place, preset)
+        qualities.append(f"losses without dropout differ by {difference:.0e} at most")
+        batches = place.batches(task)
+        paddings.append(padding(batches))
+        groups.append(list(contestants_of(place, batches, task, settings.quick)))
+    everybody = [contestant for group in groups for contestant in group]
+    for k in turns(len(everybody), settings.rounds_of(ROUNDS[preset])):
+        progress(f"{preset}, {describe(everybody[k].place)}: {everybody[k].name}")
+        everybody[k].turns.append(everybody[k].run())
+    report, rapt = Report(), System("rapt", "highest", None)
+    for place, (ours, *peers), quality in zip(places, groups, qualities):
+        for peer in peers:
+            report.rows.append(paired_row(f"training step, {preset}, {describe(place)}", rapt,
+                                          System(peer.name, "float32", None), ours.turns, peer.turns, 1, quality))
+    for (ours, *peers) in groups[1:]:
+        slower = ", ".join(f"{name} {contestant.seconds() / alone.seconds():.2f}" for name, contestant, alone in
+                           (("rapt", ours, groups[0][0]), *((peer.name, peer, groups[0][1]) for peer in peers)))
+        report.notes.append(f"{preset}, {describe(ours.place)}: a step takes so many times as long as on one process, "
+                            f"for twice its work: {slower}")
+    report.notes.append(f"{preset}: with padding, PyTorch's batches have {np.mean(paddings):.2f} times as many tokens")
+    return report
+
+
+def describe(place):
+    if place.processes == 1:
+        return "1 process"
+    rate_and_delay = links.LINKS[place.link]
+    return "2 processes, " + ("no limit" if rate_and_delay is None else "{:g} Gbit/s, {} us".format(
+        rate_and_delay[0] / 1000, rate_and_delay[1]))
+
+
+def why_not(programs):
+    missing = [name for name in ("scale_worker", "link") if not (programs / name).is_file()]
+    if missing:
+        return f"there is no {' and no '.join(missing)} in {programs}"
+    return links.namespaces.why_not()
+
+
+def measure(settings):
+    programs = settings.worker.resolve().parent
+    if reason := why_not(programs):
+        return Report([Row("training step, 2 processes", "PyTorch DDP", "float32 / highest", 1,
+                           f"not measured: {reason}")])
+    report = Report(notes=[links.namespaces.run(links.LAUNCHER, "--version").splitlines()[0]])
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        places = [Place(programs, folder)]
+        for link in LINKS:
+            machines, interface = stack.enter_context(links.joined_machines(2, link, programs))
+            places.append(Place(programs, folder, link, machines, interface))
+        for preset in settings.presets:
+            report.add(measure_preset(settings, preset, places))
+    return report
+
+
+if __name__ == "__main__":
+    main(measure, __doc__.splitlines()[0], "distributed")
