@@ -207,7 +207,10 @@ def head(settings):
     units = {name: "float32" if unit == "none" else f"bfloat16 on {unit}" for name, unit in info["units"].items()}
     versions = [f"Python {platform.python_version()}"]
     for name, package in (("PyTorch", "torch"), ("ONNX Runtime", "onnxruntime"), ("NumPy", "numpy")):
-        versions.append(f"{name} {importlib.metadata.version(package)}")
+        try:
+            versions.append(f"{name} {importlib.metadata.version(package)}")
+        except importlib.metadata.PackageNotFoundError:
+            pass  # not every script needs all of them
     return [
         f"- processor: {cpu_model()}, {settings.threads} of {os.cpu_count()} threads; load average at the start "
         f"{settings.load:.2f}",
