@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """LSTM and GRU layers, forward and backward, on sentences of uneven lengths: rapt beside PyTorch.
 
-PyTorch has the sentences packed (pack_padded_sequence, longest first, which spares it sorting) and, as it has other code
-for them, padded: but not in both directions, where states would begin in the padding.
+PyTorch has the sentences packed (pack_padded_sequence, longest first, which spares it sorting) and, as it has other
+code for them, padded: but not in both directions, where states would begin in the padding.
 """
 
 import tempfile

@@ -23,8 +23,8 @@ from pathlib import Path
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from make_transformer import (SOURCE_LENGTHS, TARGET_LENGTHS, Golden, fill_parameters, minus_infinity_where, normal, pad,
-                              splits_of, unpad)
+from make_transformer import (SOURCE_LENGTHS, TARGET_LENGTHS, Golden, fill_parameters, minus_infinity_where, normal,
+                              pad, splits_of, unpad)
 
 INPUTS, HIDDEN = 5, 6
 CONVOLUTIONS = {
@@ -70,7 +70,8 @@ def recurrent_case(golden, name, kind, layers=1, bidirectional=False, bias=True,
 
 
 def convolution_case(golden, name, settings):
-    module = fill_parameters(torch.nn.Conv1d(4, 6, settings["width"], settings["stride"], dilation=settings["dilation"]))
+    module = fill_parameters(
+        torch.nn.Conv1d(4, 6, settings["width"], settings["stride"], dilation=settings["dilation"]))
     splits = splits_of(SOURCE_LENGTHS)
     x = normal(sum(SOURCE_LENGTHS), 4).requires_grad_()
     behind = 0 if settings["causal"] else settings["padding"]
