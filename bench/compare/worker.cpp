@@ -11,6 +11,8 @@
 //   losses                                                  of all steps since the start
 //   attention     input, heads, sequences, causal           the task becomes: attention forward and backward
 //   gemm          input                                     the task becomes: y = x W^T
+//   recurrent     input, kind, hidden, layers,              the task becomes: LSTM or GRU forward and backward on
+//                 bidirectional, lengths                    sentences of these lengths
 //   encoder       input, weights, layers, heads, d_ff       the task becomes: an encoder on one sentence
 //   new_model     config, output                            a Transformer with random weights, as a model file
 //   encode        model, lines                              token ids of a text file, by the subwords of a translator
@@ -47,6 +49,7 @@
 #include "../common/json_batches.hpp"
 #include "gpt_tasks.hpp"
 #include "json_lines.hpp"
+#include "recurrent_task.hpp"
 #include "vit_tasks.hpp"
 
 namespace {
@@ -324,6 +327,10 @@ class Worker {
     if (name == "losses") return {{"losses", made(training_).losses()}};
     if (name == "attention") return become(attention_task(command));
     if (name == "gemm") return become(gemm_task(command));
+    if (name == "recurrent") {
+      const auto task = std::make_shared<RecurrentTask>(command);
+      return become({.step = [task] { task->step(); }, .results = [task] { return task->results(); }});
+    }
     if (name == "encoder") return become(encoder_task(command));
     if (name == "new_model") return new_model(command);
     if (name == "encode") return encode(command);

@@ -1,8 +1,9 @@
 /// \file
 /// Every op against central differences in double; the last test fails when an op has no case in the table.
 // covers: autograd/ops/add.hpp, autograd/ops/add_low_rank.hpp, autograd/ops/add_norm.hpp, autograd/ops/add_rows.hpp,
-//   autograd/ops/dropout.hpp, autograd/ops/exp_scale.hpp, autograd/ops/gather_rows.hpp, autograd/ops/gated.hpp,
-//   autograd/ops/head_norm.hpp, autograd/ops/linear.hpp, autograd/ops/matmul.hpp, autograd/ops/multiply.hpp,
+//   autograd/ops/concatenate_columns.hpp, autograd/ops/dropout.hpp, autograd/ops/exp_scale.hpp,
+//   autograd/ops/gather_rows.hpp, autograd/ops/gated.hpp, autograd/ops/gru.hpp, autograd/ops/head_norm.hpp,
+//   autograd/ops/lstm.hpp, autograd/ops/linear.hpp, autograd/ops/matmul.hpp, autograd/ops/multiply.hpp,
 //   autograd/ops/prelu.hpp, autograd/ops/rms_norm.hpp, autograd/ops/rotary.hpp, autograd/ops/soft_cap.hpp,
 //   autograd/ops/softmax.hpp, autograd/ops/sum.hpp, kernels/head_norm.hpp
 #include <gtest/gtest.h>
@@ -16,14 +17,18 @@
 #include "rapt/autograd/ops/add_low_rank.hpp"
 #include "rapt/autograd/ops/add_norm.hpp"
 #include "rapt/autograd/ops/add_rows.hpp"
+#include "rapt/autograd/ops/additive_attention.hpp"
 #include "rapt/autograd/ops/attention.hpp"
+#include "rapt/autograd/ops/concatenate_columns.hpp"
 #include "rapt/autograd/ops/cross_entropy.hpp"
 #include "rapt/autograd/ops/dropout.hpp"
 #include "rapt/autograd/ops/exp_scale.hpp"
 #include "rapt/autograd/ops/gated.hpp"
 #include "rapt/autograd/ops/gather_rows.hpp"
+#include "rapt/autograd/ops/gru.hpp"
 #include "rapt/autograd/ops/head_norm.hpp"
 #include "rapt/autograd/ops/linear.hpp"
+#include "rapt/autograd/ops/lstm.hpp"
 #include "rapt/autograd/ops/matmul.hpp"
 #include "rapt/autograd/ops/prelu.hpp"
 #include "rapt/autograd/ops/rms_norm.hpp"
@@ -508,6 +513,70 @@ void add_attention(std::vector<Case>& cases) {
                    }});
 }
 
+void add_recurrent(std::vector<Case>& cases) {
+  cases.push_back(
+      {"concatenate_columns", {{3, 4}, {3, 2}}, [](const Variables& x) { return concatenate_columns(x[0], x[1]); }});
+  cases.push_back({"concatenate_columns_twice", {{3, 4}}, [](const Variables& x) {
+                     return multiply(concatenate_columns(x[0], x[0]), concatenate_columns(x[0], x[0]));
+                   }});
+  const rapt::RowSplits splits = splits_of({2, 4, 1, 2});
+  for (const bool reversed : {false, true}) {
+    const std::string suffix = reversed ? "_reversed" : "";
+    for (const Index h : {3, 9}) {  // 9: a whole vector of AVX-512 and one more element
+      const std::string of = suffix + "[" + std::to_string(h) + "]";
+      cases.push_back({"lstm_states" + of, {{9, 4 * h}, {4 * h, h}, {4 * h}}, [=](const Variables& x) {
+                         return lstm(x[0], x[1], x[2], splits, {}, {}, reversed).states;
+                       }});
+      cases.push_back({"gru_states" + of, {{9, 3 * h}, {3 * h, h}, {3 * h}}, [=](const Variables& x) {
+                         return gru(x[0], x[1], x[2], splits, {}, reversed);
+                       }});
+    }
+    cases.push_back({"lstm_initial" + suffix, {{9, 12}, {12, 3}, {4, 3}, {4, 3}}, [=](const Variables& x) {
+                       return lstm(x[0], x[1], {}, splits, x[2], x[3], reversed).states;
+                     }});
+    cases.push_back({"lstm_cell" + suffix, {{9, 12}, {12, 3}, {12}, {4, 3}, {4, 3}}, [=](const Variables& x) {
+                       return lstm(x[0], x[1], x[2], splits, x[3], x[4], reversed).last_cell;
+                     }});
+    cases.push_back({"lstm_both" + suffix, {{9, 12}, {12, 3}, {12}, {4, 3}, {4, 3}}, [=](const Variables& x) {
+                       const auto [states, cell] = lstm(x[0], x[1], x[2], splits, x[3], x[4], reversed);
+                       return add(sum(multiply(states, states)), sum(multiply(cell, cell)));
+                     }});
+    cases.push_back({"gru_initial" + suffix, {{9, 9}, {9, 3}, {9}, {4, 3}}, [=](const Variables& x) {
+                       return gru(x[0], x[1], x[2], splits, x[3], reversed);
+                     }});
+    cases.push_back({"gru_no_bias" + suffix, {{9, 9}, {9, 3}}, [=](const Variables& x) {
+                       return gru(x[0], x[1], {}, splits, {}, reversed);
+                     }});
+  }
+}
+
+void add_additive_attention(std::vector<Case>& cases) {
+  using Options = rapt::AdditiveAttentionOptions<double>;
+  const rapt::RowSplits queries = splits_of({2, 1, 4}), keys = splits_of({3, 2, 1});
+  const std::vector<Shape> inputs{{7, 5}, {6, 5}, {6, 3}, {5}};
+  const auto add = [&](const std::string& name, const Options& options, bool training) {
+    cases.push_back(
+        {"additive_attention" + name, inputs,
+         [=](const Variables& x) { return additive_attention(x[0], x[1], x[2], x[3], queries, keys, options); },
+         training});
+  };
+  add("", {}, false);
+  add("_window", {.window = 1}, false);
+  add("_causal", {.mask = {.causal = true, .alignment = rapt::MaskAlignment::first_key}}, false);
+  add("_dropout", {.dropout = 0.3f}, true);
+  const rapt::RowSplits self = splits_of({5, 70});  // keys beyond a group of dropout
+  cases.push_back({"additive_attention_of_itself",
+                   {{75, 2}, {2}},
+                   [=](const Variables& x) {
+                     return additive_attention(x[0], x[0], x[0], x[1], self, self,
+                                               Options{.window = 2, .dropout = 0.3f});
+                   },
+                   /*training=*/true});
+  cases.push_back({"additive_attention_columns", {{3, 67}, {2, 67}, {2, 3}, {67}}, [](const Variables& x) {
+                     return additive_attention(x[0], x[1], x[2], x[3], splits_of({3}), splits_of({2}));
+                   }});
+}
+
 [[nodiscard]] const std::vector<Case>& cases() {
   static const std::vector<Case> table = [] {
     std::vector<Case> all;
@@ -520,6 +589,8 @@ void add_attention(std::vector<Case>& cases) {
     add_tables(all);
     add_losses(all);
     add_attention(all);
+    add_recurrent(all);
+    add_additive_attention(all);
     return all;
   }();
   return table;
@@ -572,6 +643,10 @@ TEST(OpGradients, AttentionInBlocks) {
   expect_right("attention_blocks");
   expect_right("attention_some_constant");
 }
+TEST(OpGradients, RecurrentLayers) {
+  for (const char* op : {"concatenate_columns", "lstm", "gru"}) expect_right(op);
+}
+TEST(OpGradients, AdditiveAttention) { expect_right("additive_attention"); }
 
 Variable evaluate(const Case& c, bool training) {
   Variables inputs;

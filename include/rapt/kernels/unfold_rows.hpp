@@ -12,22 +12,34 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// Which rows a convolution along a sequence sees.
 struct RowWindow {
-  Index width = 3;    ///< rows that are seen at once
-  Index stride = 1;   ///< rows from one window to the next
-  Index padding = 1;  ///< rows of zeros before the first row and behind the last
+  Index width = 3;      ///< rows that are seen at once
+  Index stride = 1;     ///< rows from one window to the next
+  Index padding = 1;    ///< rows of zeros before the first row and, unless `causal`, behind the last
+  Index dilation = 1;   ///< from one row that is seen to the next; 1: they are neighbours
+  bool causal = false;  ///< no padding behind the last row
 
   /// Windows of a sequence of so many rows.
   [[nodiscard]] Index count(Index length) const {
-    return length + 2 * padding < width ? 0 : (length + 2 * padding - width) / stride + 1;
+    const Index padded = length + (causal ? 1 : 2) * padding, seen = (width - 1) * dilation + 1;
+    return padded < seen ? 0 : (padded - seen) / stride + 1;
   }
   friend bool operator==(const RowWindow&, const RowWindow&) = default;
 };
+
+/// A window for each row, of that row and width - 1 before it: no result depends on a later row.
+[[nodiscard]] constexpr RowWindow causal_window(Index width, Index dilation = 1) {
+  return {.width = width, .stride = 1, .padding = (width - 1) * dilation, .dilation = dilation, .causal = true};
+}
+/// A window for each row, of that row and as many on both sides; the width must be odd for that.
+[[nodiscard]] constexpr RowWindow centred_window(Index width, Index dilation = 1) {
+  return {.width = width, .stride = 1, .padding = (width - 1) / 2 * dilation, .dilation = dilation, .causal = false};
+}
 
 }}  // namespace rapt::RAPT_ABI
 
 namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
-/// y[window t, c width + k] = x[t stride + k - padding, c], 0 outside of the sequence
+/// y[window t, c width + k] = x[t stride + k dilation - padding, c], 0 outside of the sequence
 ///   // y [N', C width] from x [N, C]; `windows`: where each sequence's windows are
 /// The order (c, k) is that of a convolution's weight [out, C, width].
 template <class T>
@@ -41,7 +53,7 @@ void unfold_rows(TensorView<const T> x, const RowSplits& splits, const RowSplits
       for (Index t = from; t < to; ++t) {
         T* const out = y.row(first + t);
         for (Index k = 0; k < width; ++k) {
-          const Index row = begin + t * window.stride + k - window.padding;
+          const Index row = begin + t * window.stride + k * window.dilation - window.padding;
           const T* const in = row >= begin && row < end ? x.row(row) : nullptr;
           for (Index c = 0; c < channels; ++c) out[c * width + k] = in != nullptr ? in[c] : T(0);
         }
@@ -50,8 +62,8 @@ void unfold_rows(TensorView<const T> x, const RowSplits& splits, const RowSplits
   }
 }
 
-/// The transposed operation: dx[t stride + k - padding, c] += dy[window t, c width + k]. Each thread takes some rows of
-/// dx, so that they are added in one order.
+/// The transposed operation: dx[t stride + k dilation - padding, c] += dy[window t, c width + k]. Each thread takes
+/// some rows of dx, so that they are added in one order.
 template <class T>
 void fold_rows(TensorView<const T> dy, const RowSplits& splits, const RowSplits& windows, const RowWindow& window,
                TensorView<T> dx) {
@@ -63,7 +75,7 @@ void fold_rows(TensorView<const T> dy, const RowSplits& splits, const RowSplits&
       for (Index i = from; i < to; ++i) {
         T* const out = dx.row(begin + i);
         for (Index k = 0; k < width; ++k) {
-          const Index place = i + window.padding - k;  // t stride
+          const Index place = i + window.padding - k * window.dilation;  // t stride
           if (place < 0 || place % window.stride != 0 || place / window.stride >= count) continue;
           const T* const in = dy.row(first + place / window.stride);
           for (Index c = 0; c < channels; ++c) out[c] += in[c * width + k];

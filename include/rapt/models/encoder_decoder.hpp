@@ -33,12 +33,13 @@ struct AttentionMaps {
 /// `feed(state, next)`, the hidden states of the next tokens of every row, which it appends to the state; and
 /// `output_weight()` [V, D] with `output_bias()` [V], which may be undefined. A source need not be tokens: `Source` has
 /// `sequences()`, `Batch` is what the model learns from, and `encoder_splits(source)` tells where each sequence's rows
-/// of the encoder output are if these are not the source's.
-template <class Model, class T, class Source = TokenBatch, class Batch = TranslationBatch>
+/// of the encoder output are if these are not the source's. `DecodingState` is what `decoder_.start` returns.
+template <class Model, class T, class Source = TokenBatch, class Batch = TranslationBatch,
+          class DecodingState = DecoderState<T>>
 class EncoderDecoder {
  public:
   using ScalarType = T;
-  using State = DecoderState<T>;
+  using State = DecodingState;
 
   /// The decoder's last hidden states for target_input given source   // [N, D]
   [[nodiscard]] Variable<T> hidden(const Source& source, const TokenBatch& target_input) const {

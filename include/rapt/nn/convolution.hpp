@@ -1,5 +1,5 @@
 /// \file
-/// A convolution along sequences.
+/// A convolution along sequences: centred, causal or with any padding, with stride and dilation.
 #pragma once
 
 #include "rapt/autograd/ops/linear.hpp"
@@ -10,8 +10,9 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// y_t = sum_k W_k x_(t stride + k - padding) + b within each sequence   // [N', out] from [N, in]
-/// The weight is laid out as torch.nn.Conv1d's, [out, in, width].
+/// y_t = sum_k W_k x_(t stride + k dilation - padding) + b within each sequence   // [N', out] from [N, in]
+/// `centred_window(k)` and `causal_window(k)` give a result for each row. The weight is laid out as torch.nn.Conv1d's,
+/// [out, in, width].
 template <class T = float>
 class Convolution {
  public:

@@ -62,6 +62,11 @@ template <class T>
 [[nodiscard]] Tensor<T> normal(Shape shape, Rng& rng, double standard_deviation) {
   return detail::drawn<T>(shape, rng, [&](std::span<T> values) { rng.fill_normal(values, 0.0, standard_deviation); });
 }
+/// Uniform in +-bound.
+template <class T>
+[[nodiscard]] Tensor<T> uniform(Shape shape, Rng& rng, double bound) {
+  return detail::drawn<T>(shape, rng, [&](std::span<T> values) { rng.fill_uniform(values, -bound, bound); });
+}
 template <class T>
 [[nodiscard]] Tensor<T> constant(Shape shape, T value) {
   return detail::initialised<T>(shape, [&](std::span<T> values) { std::fill(values.begin(), values.end(), value); });

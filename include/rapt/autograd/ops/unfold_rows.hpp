@@ -16,14 +16,14 @@ namespace rapt { inline namespace RAPT_ABI {
   return windows;
 }
 
-/// y[window t, c width + k] = x[t stride + k - padding, c] of each sequence, 0 outside of it
+/// y[window t, c width + k] = x[t stride + k dilation - padding, c] of each sequence, 0 outside of it
 ///   // [N', C width] from x [N, C]; `window_splits` tells where each sequence's windows are
 template <class T>
 [[nodiscard]] Variable<T> unfold_rows(const Variable<T>& x, const RowSplits& splits, const RowWindow& window) {
   constexpr std::string_view kWhere = "unfold_rows";
-  require(window.width > 0 && window.stride > 0 && window.padding >= 0, kWhere,
-          "width and stride must be positive, padding not negative: ", window.width, ", ", window.stride, ", ",
-          window.padding);
+  require(window.width > 0 && window.stride > 0 && window.padding >= 0 && window.dilation > 0, kWhere,
+          "width, stride and dilation must be positive, padding not negative: width ", window.width, ", stride ",
+          window.stride, ", padding ", window.padding, ", dilation ", window.dilation);
   require<ShapeError>(x.rows() == splits.rows(), kWhere, "x has shape ", x.shape(), ", row splits end at ",
                       splits.rows());
   const RowSplits windows = window_splits(splits, window);
