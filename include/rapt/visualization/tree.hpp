@@ -31,12 +31,12 @@ class TreeDrawing {
  public:
   TreeDrawing(const DrawnTree& tree, const TreeDrawingOptions& options) : options_(options) {
     levels_ = levels_of(tree);
-    right_ = kMargin;
-    static_cast<void>(draw(tree, 0));
+    width_ = kMargin + width_of(tree) - kGap + kMargin;
+    static_cast<void>(draw(tree, 0, kMargin - kGap / 2));
   }
   [[nodiscard]] std::string svg() const {
     const double title_width = kMargin + text_width(options_.title, 15) + kMargin;
-    const std::string width = pixels(std::max(right_ - kGap + kMargin, title_width));
+    const std::string width = pixels(std::max(width_, title_width));
     const std::string height = pixels(y_of(levels_ - 1) + kMargin);
     return "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"" + width + "\" height=\"" + height +
            "\" viewBox=\"0 0 " + width + " " + height + "\" role=\"img\">\n<title>" + escape_markup(options_.title) +
@@ -64,19 +64,31 @@ path { fill: none; stroke: #a9adb5; }
     return (options_.title.empty() ? 32 : 60) + static_cast<double>(level * options_.level_height);
   }
 
-  /// Draws a node and all below it, and returns the middle of its text. All leaves are on the lowest level.
-  double draw(const DrawnTree& tree, Index level) {
+  /// The width that a node and all below it need.
+  [[nodiscard]] static double width_of(const DrawnTree& tree) {
+    return std::max(text_width(tree.text, kFont) + kGap, width_of_children(tree));
+  }
+  [[nodiscard]] static double width_of_children(const DrawnTree& tree) {
+    double width = 0;
+    for (const DrawnTree& child : tree.children) width += width_of(child);
+    return width;
+  }
+
+  /// Draws a node and all below it from `left` on, and returns the middle of its text. All leaves are on the lowest
+  /// level.
+  double draw(const DrawnTree& tree, Index level, double left) {
     const bool is_leaf = tree.children.empty();
-    const double y = y_of(is_leaf ? levels_ - 1 : level), width = text_width(tree.text, kFont) + kGap;
-    double x = right_ + width / 2;
-    if (is_leaf) {
-      right_ += width;
-    } else {
-      const double left = right_;
+    const double y = y_of(is_leaf ? levels_ - 1 : level);
+    double x = left + width_of(tree) / 2;
+    if (!is_leaf) {
+      double next = x - width_of_children(tree) / 2;
       std::vector<double> middles;
-      for (const DrawnTree& child : tree.children) middles.push_back(draw(child, level + 1));
-      right_ = std::max(right_, left + width);  // a long label over short words
-      x = std::max((middles.front() + middles.back()) / 2, left + width / 2);
+      for (const DrawnTree& child : tree.children) {
+        middles.push_back(draw(child, level + 1, next));
+        next += width_of(child);
+      }
+      const double half = text_width(tree.text, kFont) / 2;  // a long label stays within its own width
+      x = std::clamp((middles.front() + middles.back()) / 2, left + half, left + width_of(tree) - half);
       for (std::size_t i = 0; i < middles.size(); ++i) {
         const bool child_is_leaf = tree.children[i].children.empty();
         lines_ += "<path d=\"M" + pixels(x) + " " + pixels(y + 6) + "L" + pixels(middles[i]) + " " +
@@ -89,7 +101,7 @@ path { fill: none; stroke: #a9adb5; }
 
   const TreeDrawingOptions& options_;
   Index levels_ = 0;
-  double right_ = 0;  // where the next leaf begins
+  double width_ = 0;
   std::string lines_, texts_;
 };
 
