@@ -14,7 +14,7 @@ namespace grammar {
 using rapt::SyntaxTree;
 
 inline SyntaxTree leaf(rapt::Rng& rng, const char* tag, const std::vector<std::string>& words) {
-  return {.label = tag, .word = words[rng.below(words.size())]};
+  return {.label = tag, .word = rapt::at(words, rng.below(std::ssize(words)))};
 }
 inline SyntaxTree node(const char* label, std::vector<SyntaxTree> children) {
   SyntaxTree tree{.label = label};
@@ -30,7 +30,7 @@ inline SyntaxTree noun_phrase(rapt::Rng& rng, int depth, const char* label = "NP
       adjectives{"old", "small", "red", "quiet", "clever"},
       nouns{"farmer", "dog", "garden", "teacher", "letter", "river", "child", "house", "book", "horse"},
       relatives{"of", "from"};
-  const std::uint64_t kind = rng.below(10);
+  const rapt::Index kind = rng.below(10);
   if (kind < 2) return node(label, {leaf(rng, "NNP", names)});
   if (kind < 4) return node(label, {leaf(rng, "PRP", pronouns)});
   std::vector<SyntaxTree> words{leaf(rng, "DT", determiners)};
@@ -48,7 +48,7 @@ inline SyntaxTree verb_phrase(rapt::Rng& rng, int depth) {
       transitive{"saw", "found", "painted", "followed"}, reporting{"said", "thought", "knew"},
       prepositions{"with", "near", "behind"}, adverbs{"quietly", "often", "yesterday"};
   std::vector<SyntaxTree> parts;
-  const std::uint64_t kind = rng.below(6);
+  const rapt::Index kind = rng.below(6);
   if (depth > 0 && kind == 0) {
     static const std::vector<std::string> that{"that"};
     parts.push_back(leaf(rng, "VBD", reporting));

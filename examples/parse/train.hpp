@@ -140,7 +140,7 @@ void run_job(const Text& text, typename Text::Model& model, Source& batches, con
     hooks.measure = [&](const Model& candidate) {
       const rapt::BracketCounts counts = measure(text, candidate, some, f.tags == "gold");
       char seconds[60];
-      std::snprintf(seconds, sizeof seconds, "  loss %.3f  %.0f s", job.mean_loss(), job.progress().seconds);
+      std::snprintf(seconds, sizeof seconds, "  loss %.3f  %.0f s", job.progress().loss, job.progress().seconds);
       return rapt::Measurement{
           .score = -counts.f1(), .text = to_text(counts) + seconds, .entry = {{"f1", counts.f1()}}};
     };

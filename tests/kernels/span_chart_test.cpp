@@ -53,7 +53,7 @@ TEST(SpanChart, FindsTheBestOfAllTrees) {
       const std::vector<double> scores = random_scores(words, kLabels, seed);
       std::vector<std::int32_t> gold(rapt::to_size(span_count(words)), -1);
       rapt::Rng rng(seed);
-      for (std::int32_t& label : gold) label = static_cast<std::int32_t>(rng.below(4)) - 1;
+      for (std::int32_t& label : gold) label = static_cast<std::int32_t>(rng.below(4) - 1);
       for (const bool has_margin : {false, true}) {
         std::vector<double> of_spans;  // the best score of a label or of none
         for (Index i = 0; i < span_count(words); ++i) {

@@ -48,8 +48,8 @@ SyntaxTree random_tree(rapt::Rng& rng, rapt::Index words, int chain = 0) {
     return tree;
   }
   while (words > 0) {
-    const auto most = static_cast<std::uint64_t>(tree.children.empty() ? words - 1 : words);
-    const auto part = static_cast<rapt::Index>(rng.below(most)) + 1;
+    const rapt::Index most = tree.children.empty() ? words - 1 : words;
+    const auto part = rng.below(most) + 1;
     tree.children.push_back(random_tree(rng, part));
     words -= part;
   }
@@ -57,7 +57,7 @@ SyntaxTree random_tree(rapt::Rng& rng, rapt::Index words, int chain = 0) {
 }
 SyntaxTree random_root(rapt::Rng& rng) {
   SyntaxTree root{.label = "ROOT"};
-  root.children.push_back(random_tree(rng, static_cast<rapt::Index>(rng.below(12)) + 1));
+  root.children.push_back(random_tree(rng, rng.below(12) + 1));
   return root;
 }
 
