@@ -31,7 +31,7 @@ struct TrainFlags {
 inline CLI::App* add_train(CLI::App& app, TrainFlags& f) {
   CLI::App* train = app.add_subcommand(
       "train", "Trains a parser. The defaults suit the generated sentences that it learns from without --trees.");
-  train->add_option("--model", f.model, "`span`: scores of spans and CKY; `sequence`: a Transformer writes the tree.")
+  train->add_option("--model", f.model, "The kind of parser: `span` scores spans of words, `sequence` writes the tree.")
       ->check(CLI::IsMember({"span", "sequence"}))
       ->capture_default_str();
   CLI::Option* trees = train->add_option("--trees", f.trees, "The file of bracketed trees to learn from.");

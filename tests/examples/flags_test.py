@@ -53,7 +53,6 @@ EXAMPLES = {
     "parse train": [*SIZES, ("--steps", 0), ("--minutes", -1), ("--warmup", -1), ("--learning-rate", "nan"), ("--batch", 0),
                     ("--tokens", 0), ("--subwords", 0), ("--width", 0), ("--hidden", 0), ("--dropout", 1),
                     ("--validate-every", 0), ("--measured", 0), ("--seed", -1), *TRAINING],
-    "parse test --parser p --trees t": [("--beam", 0)],
     "tasks ask --model m": [("--top-k", 0), ("--max-answer-len", "x"), ("--doc-stride", -1)],
     "tasks generate --model m": [("--max-new-tokens", 0), ("--num-beams", 0), ("--temperature", "nan"), ("--seed", -1)],
     "word_vectors": [("--count", 0)],

@@ -97,6 +97,13 @@ class ParseTest(unittest.TestCase):
         self.assertIn("tree 1 is a word alone", self.parse("train", "--trees", "word", code=1))
         self.assertIn("none", self.parse("test", "--parser", "none", "--trees", "trees", code=1))
 
+    def test_a_beam_of_nothing_is_refused(self):
+        for command in ("test", "--trees", "trees"), ("run",):
+            run = subprocess.run([PROGRAM, *command, "--parser", "none", "--beam", "0"], cwd=self.root, capture_output=True,
+                                 text=True, timeout=TIMEOUT)
+            self.assertGreater(run.returncode, 100)
+            self.assertIn("--beam: must be from 1 to 1000, not 0", run.stderr)
+
 
 if __name__ == "__main__":
     PROGRAM = pathlib.Path(sys.argv.pop(1)).resolve()
