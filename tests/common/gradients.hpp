@@ -183,6 +183,7 @@ struct OpsInHeaders {
                                                      {"resize_positions", "patches"},
                                                      {"scaled_residual", "scaled_residual"},
                                                      {"slice_rows", "relative_attention"},
+                                                     {"tree_margin_loss", "tree_margin_loss"},
                                                      {"unfold_patches", "patches"},
                                                      {"unfold_rows", "unfold_rows"}};
   std::set<std::string> covered;

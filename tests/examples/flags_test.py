@@ -50,6 +50,9 @@ EXAMPLES = {
     "finetune --model m --train t --validation v": [
         ("--layer-decay", 0), ("--lora", -1), ("--alpha", 0), ("--lora-dropout", 1), ("--batch", 0), ("--epochs", 0),
         ("--learning-rate", -1), ("--label-smoothing", 1), ("--patience", -1), ("--longest", 3), ("--seed", -1), *TRAINING],
+    "parse train": [*SIZES, ("--steps", 0), ("--minutes", -1), ("--warmup", -1), ("--learning-rate", "nan"), ("--batch", 0),
+                    ("--tokens", 0), ("--subwords", 0), ("--width", 0), ("--hidden", 0), ("--dropout", 1),
+                    ("--validate-every", 0), ("--measured", 0), ("--seed", -1), *TRAINING],
     "tasks ask --model m": [("--top-k", 0), ("--max-answer-len", "x"), ("--doc-stride", -1)],
     "tasks generate --model m": [("--max-new-tokens", 0), ("--num-beams", 0), ("--temperature", "nan"), ("--seed", -1)],
     "word_vectors": [("--count", 0)],

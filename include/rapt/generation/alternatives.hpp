@@ -130,7 +130,7 @@ template <DecodingModel M>
   BeamSearchOptions behind = options;
   behind.generation.begin_suppressed.clear();  // they were not among the alternatives, and may come behind them
   const SearchRequest of_rows{
-      .prefix = std::move(beginnings), .marks = request.marks, .allowed = detail::allowed_of(request, parents)};
+      .prefix = std::move(beginnings), .marks = request.marks, .allowed = request.allowed.of_sources(parents)};
   std::vector<std::vector<Hypothesis>> found(to_size(source.sequences()));
   const detail::RepeatedSources<M> reader(model, parents);
   std::vector<Hypothesis> best = beam_search(reader, repeated, behind, of_rows);

@@ -48,7 +48,7 @@ template <class Search>
       of_batch.streams.push_back(request.streams.empty() ? number : request.streams[number]);
       chosen.push_back(number);
     }
-    of_batch.allowed = detail::allowed_of(request, chosen);
+    of_batch.allowed = request.allowed.of_sources(chosen);
     std::vector<std::vector<Hypothesis>> lists = search(std::as_const(batch), std::as_const(of_batch));
     for (std::size_t i = 0; i < lists.size(); ++i) found[chosen[i]] = std::move(lists[i]);
   });

@@ -1,6 +1,6 @@
 /// \file
-/// What the hypotheses of a search hold so far, a tree of tokens and the n-grams in it; and the prompts that they
-/// continue.
+/// What the hypotheses of a search hold so far, a tree of tokens, the n-grams in it and the states of a constraint; and
+/// the prompts that they continue.
 #pragma once
 
 #include <optional>
@@ -12,6 +12,7 @@
 #include "rapt/core/sequence_marks.hpp"
 #include "rapt/core/shape.hpp"
 #include "rapt/core/token_batch.hpp"
+#include "rapt/generation/decoding_constraint.hpp"
 #include "rapt/generation/ngram_index.hpp"
 #include "rapt/generation/token_tree.hpp"
 
@@ -22,12 +23,22 @@ struct Contexts {
   TokenTree tree;
   NgramIndex ngrams;
   std::vector<Index> roots = {};  ///< of each source sequence: the last token of its prompt, or the begin token
+  /// Of the request, if it is set and has states; null until the hypotheses begin.
+  const DecodingConstraint* constraint = nullptr;
+  std::vector<DecodingConstraint::AnyState> states = {};  ///< of each node from its root on, null before
 
   /// A hypothesis of a source sequence, one token longer.
   [[nodiscard]] Index add(Index node, TokenId token, Index sequence, double log_probability = 0) {
     const Index added = tree.add(node, token, log_probability);
     ngrams.add(tree, added, sequence);
+    if (constraint != nullptr) states.push_back(constraint->next(at(states, node), token));
     return added;
+  }
+  /// To be called when all roots are there: from now on hypotheses have states of the constraint.
+  void begin_states(const DecodingConstraint& of) {
+    constraint = &of;
+    states.resize(to_size(tree.size()));
+    for (std::size_t i = 0; i < roots.size(); ++i) at(states, roots[i]) = of.start(static_cast<Index>(i));
   }
 };
 

@@ -106,6 +106,7 @@ class GenerationRules {
       }
       contexts.roots.push_back(node);
     }
+    if (request_.allowed.has_states()) contexts.begin_states(request_.allowed);
     return contexts;
   }
 
@@ -264,8 +265,13 @@ class GenerationRules {
     const std::size_t size = row.logits.size();
     if (scratch.size < size) scratch = {std::make_unique<bool[]>(size), size, std::move(scratch.tokens)};
     std::fill_n(scratch.allowed.get(), size, true);
-    contexts.tree.path(position.node, position.length, scratch.tokens);
-    request_.allowed(position.sequence, scratch.tokens, std::span<bool>(scratch.allowed.get(), size));
+    const std::span<bool> allowed(scratch.allowed.get(), size);
+    if (contexts.constraint != nullptr) {
+      request_.allowed.allow(position.sequence, at(contexts.states, position.node), {}, allowed);
+    } else {
+      contexts.tree.path(position.node, position.length, scratch.tokens);
+      request_.allowed.allow(position.sequence, nullptr, scratch.tokens, allowed);
+    }
     for (std::size_t j = 0; j < size; ++j) {
       if (!scratch.allowed[j]) row.logits[j] = LogitsRow<T>::kNever;
     }

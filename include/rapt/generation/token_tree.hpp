@@ -27,6 +27,8 @@ class TokenTree {
     nodes_.push_back({parent, same_stride ? far.jump : parent, above.depth + 1, token, log_probability});
     return node;
   }
+  /// The number of nodes.
+  [[nodiscard]] Index size() const { return std::ssize(nodes_); }
   [[nodiscard]] Index parent(Index node) const { return at(nodes_, node).parent; }
   [[nodiscard]] TokenId token(Index node) const { return at(nodes_, node).token; }
   /// The number of tokens from the root to a node, its own included.

@@ -303,7 +303,7 @@ class Translator {
       of_searched.streams.push_back(request.streams.empty() ? i : request.streams[i]);
       numbers.push_back(i);
     }
-    of_searched.allowed = detail::allowed_of(request, numbers);
+    of_searched.allowed = request.allowed.of_sources(numbers);
     const auto found = search_in_batches(searched, of_searched, asked.batch_tokens, search);
     std::vector<std::vector<Translation>> translations(lines.size(), std::vector<Translation>(1));
     for (std::size_t i = 0; i < found.size(); ++i) {
