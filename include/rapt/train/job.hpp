@@ -42,13 +42,6 @@ struct JobSummary {
   std::string chosen;  ///< the version whose parameters are left in the model
 };
 
-/// Thrown after Ctrl-C, or a request to end: the job has stopped after a step and has saved itself if it has a folder.
-/// The message says so.
-class Interrupted : public Error {
- public:
-  using Error::Error;
-};
-
 /// A training run in a folder. It is made before the model is, for a resumed run may need what its checkpoint stores
 /// (`stored`); then `run` trains.
 ///
@@ -167,6 +160,7 @@ class TrainingJob {
                                {options_.restart_name, number(options_.restart ? 1 : 0)},
                                {"folder", options_.folder.empty() ? "none" : "given"},
                                {"checkpoint_every", number(options_.checkpoint_every)},
+                               {"checkpoint_at_end", number(options_.checkpoint_at_end ? 1 : 0)},
                                {"average", number(options_.average)},
                                {"choose_best", number(options_.choose_best ? 1 : 0)}});
     processes_.require_same(kWhere, texts);
@@ -327,8 +321,10 @@ class TrainingJob {
     };
 
     const detail::InterruptListener listener;
-    return trainer.run(
+    const TrainingSummary summary = trainer.run(
         source, plan, validate, [&](const Progress& progress) { report(progress); }, save);
+    if (options_.checkpoint_at_end && kept_step_ < summary.steps) save();
+    return summary;
   }
 
   /// The score is that of rank 0; all processes measure, as they may share the work.
