@@ -25,12 +25,12 @@ int main(int argc, char** argv) {
       "on an embedded corpus of Chinese-English phrases. RAPT_THREADS sets the number of threads."};
   app.require_subcommand(0, 1);
   translate::TrainFlags train_flags;
-  translate::SearchFlags search_flags;
+  translate::SettingsSearchFlags search_flags;
   translate::TranslateFlags run_flags;
   translate::ScoreFlags score_flags;
   translate::ShortlistFlags shortlist_flags;
   const CLI::App* train_command = translate::add_train(app, train_flags);
-  const CLI::App* search_command = translate::add_search(app, search_flags);
+  const CLI::App* search_command = translate::add_settings_search(app, search_flags);
   const CLI::App* run_command = translate::add_run(app, run_flags);
   const CLI::App* score_command = translate::add_score(app, score_flags);
   const CLI::App* shortlist_command = translate::add_shortlist(app, shortlist_flags);

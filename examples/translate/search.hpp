@@ -18,7 +18,7 @@
 
 namespace translate {
 
-struct SearchFlags {
+struct SettingsSearchFlags {
   std::string folder, model, method = "gaussian_process";
   std::vector<std::string> ranges;
   Index trials = 0, trial_steps = 0, rungs = 3, workers = 1;
@@ -26,7 +26,7 @@ struct SearchFlags {
   bool resume = false, restart = false;
 };
 
-inline CLI::App* add_search(CLI::App& app, SearchFlags& f) {
+inline CLI::App* add_settings_search(CLI::App& app, SettingsSearchFlags& f) {
   CLI::App* search = app.add_subcommand(
       "search",
       "Searches learning rate, warm-up, dropout, layers and vocabulary for a corpus. All other options are those of\n"
@@ -180,7 +180,7 @@ inline double run_trial(const rapt::TrialTask& task, bool counts_steps, std::vec
                                  : summary.best_validation * training.validation_tokens_per_character();
 }
 
-inline void search(const SearchFlags& f, const std::vector<std::string>& arguments) {
+inline void search(const SettingsSearchFlags& f, const std::vector<std::string>& arguments) {
   std::vector<std::string> complete = arguments;
   complete.insert(complete.end(), {"--model", f.folder + "/model"});
   const TrainCommand train(std::move(complete));
