@@ -49,7 +49,7 @@ TEST(SearchPage, ShowsAllTrials) {
   EXPECT_EQ(count(page, "<script>"), 1u);
   EXPECT_NE(page.find("<h1>A &lt;search&gt;</h1>"), std::string::npos);
   EXPECT_NE(page.find("&lt;/td&gt;&lt;script&gt;bad()"), std::string::npos);
-  EXPECT_NE(page.find("8 trials, 8 rungs ended, 1 trials failed; 10 minutes"), std::string::npos);
+  EXPECT_NE(page.find("8 trials, 8 rungs ended, failed: 1; 10 minutes"), std::string::npos);
   EXPECT_NE(page.find("Best: <b>0.5</b> (loss) of trial 6"), std::string::npos);
   EXPECT_NE(page.find(">100 steps<"), std::string::npos);  // the legend of the curves
   EXPECT_NE(page.find("7 trials that ended rung 0"), std::string::npos);

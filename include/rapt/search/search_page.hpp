@@ -35,9 +35,9 @@ struct SearchPageOptions {
 
 namespace detail {
 
-/// A number with six significant digits at most, e.g. "0.00125" or "900", which does not depend on the locale.
-[[nodiscard]] inline std::string short_number(double value) {
-  const double scale = value == 0 ? 1 : std::pow(10.0, 5 - std::floor(std::log10(std::abs(value))));
+/// A number with so many significant digits at most, e.g. "0.00125" or "900", which does not depend on the locale.
+[[nodiscard]] inline std::string short_number(double value, int digits = 6) {
+  const double scale = value == 0 ? 1 : std::pow(10.0, digits - 1 - std::floor(std::log10(std::abs(value))));
   const double rounded = std::isfinite(scale) && scale > 0 ? std::round(value * scale) / scale : value;
   if (rounded == std::round(rounded) && std::abs(rounded) < 1e15) {
     return std::to_string(static_cast<long long>(rounded));
@@ -99,8 +99,7 @@ class SearchPage {
     Index failed = 0;
     for (const SettingsTrial& trial : history_.trials()) failed += trial.has_failed();
     std::string text = "<p>" + std::to_string(history_.size()) + " trials, " +
-                       std::to_string(history_.finished().size()) + " rungs ended, " + std::to_string(failed) +
-                       " trials failed";
+                       std::to_string(history_.finished().size()) + " rungs ended, failed: " + std::to_string(failed);
     if (!history_.finished().empty()) {
       text +=
           "; " + short_number(std::round(history_.result(history_.finished().back()).seconds / 6) / 10) + " minutes";
@@ -166,8 +165,8 @@ class SearchPage {
     if (range.is_choice()) return all;
     for (const double u : {0.0, 0.25, 0.5, 0.75, 1.0}) {
       const double value = range.value_at(u);
-      const bool is_new = all.empty() || all.back().second != short_number(value);
-      if (is_new) all.emplace_back(range.coordinate_of(value), short_number(value));
+      const std::string text = range.is_integer ? short_number(value, 15) : short_number(value, 3);
+      if (all.empty() || all.back().second != text) all.emplace_back(range.coordinate_of(value), text);
     }
     return all;
   }
