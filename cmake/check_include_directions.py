@@ -34,7 +34,7 @@ ALLOWED = {
     "pipelines": ["core", "nn", "models", "generation", "text", "images", "audio", "io", "pretrained"],
     "finetune": ["core", "autograd", "nn", "models", "generation", "optim", "text", "data", "io", "distributed", "train",
                  "pretrained", "pipelines"],
-    "search": ["core", "visualization", "train/interrupt.hpp"],
+    "search": ["core", "visualization", "train/interrupt.hpp", "train/progress.hpp"],
     "precompiled": ["rapt.hpp"],
 }
 # The umbrella needs Eigen and threads only, however far one follows its includes.

@@ -248,8 +248,8 @@ TEST_F(SearchTest, TimeThatIsOverEndsIt) {
   };
   const TrialHistory history = search_settings(space_, options_, waits);
   EXPECT_EQ(history.finished().size(), 0u);
-  EXPECT_EQ(history.running().size(), 1u);
-  EXPECT_EQ(log_of(options_.folder).size(), 2u);
+  EXPECT_LE(history.size(), 1);  // none if the time was over before the first one
+  EXPECT_EQ(log_of(options_.folder).size(), rapt::to_size(1 + history.size()));
 }
 
 TEST_F(SearchTest, WhatIsRefused) {

@@ -41,6 +41,7 @@
 #include "rapt/search/trial_log.hpp"
 #include "rapt/search/trial_process.hpp"
 #include "rapt/train/interrupt.hpp"
+#include "rapt/train/progress.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -279,19 +280,12 @@ class SettingsSearch {
 
   void report(TrialRung place) {
     const RungResult& result = history_.result(place);
-    char text[200];
-    std::snprintf(text, sizeof text, "trial %td, rung %td (%g %s, %.0f s): ", place.trial, place.rung, result.resource,
-                  options_.page.resource_name.c_str(), result.took);
-    std::string line = text;
-    if (result.score) {
-      std::snprintf(text, sizeof text, "%.6g", *result.score);
-      line += text;
-    } else {
-      line += "failed: " + result.failure;
-    }
+    std::string line = "trial " + std::to_string(place.trial) + ", rung " + std::to_string(place.rung) + " (" +
+                       resource_text(result.resource) + ' ' + options_.page.resource_name + ", " +
+                       clock_text(result.took) + "): ";
+    line += result.score ? short_number(*result.score) : "failed: " + result.failure;
     if (const std::optional<TrialRung> best = history_.best()) {
-      std::snprintf(text, sizeof text, "; best: %.6g, trial %td", *history_.result(*best).score, best->trial);
-      line += text;
+      line += "; best: " + short_number(*history_.result(*best).score) + ", trial " + std::to_string(best->trial);
     }
     message(line);
   }

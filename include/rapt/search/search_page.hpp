@@ -45,6 +45,11 @@ namespace detail {
   return nlohmann::json(rounded).dump();
 }
 
+/// What a rung gives as text: whole numbers, such as steps, with all their digits.
+[[nodiscard]] inline std::string resource_text(double resource) {
+  return short_number(resource, resource == std::round(resource) ? 15 : 4);
+}
+
 /// A value of a setting as text.
 [[nodiscard]] inline std::string setting_text(const nlohmann::ordered_json& value) {
   return value.is_string() ? value.get<std::string>() : short_number(value.get<double>());
@@ -124,7 +129,7 @@ class SearchPage {
     for (const TrialRung place : history_.finished()) end = std::max(end, history_.result(place).seconds / 60);
     for (Index rung = 0; rung < halving_.rungs; ++rung) {
       ChartSeries& curve = at(series, rung);
-      if (halving_.rungs > 1) curve.name = short_number(halving_.resource_at(rung)) + " " + options_.resource_name;
+      if (halving_.rungs > 1) curve.name = resource_text(halving_.resource_at(rung)) + " " + options_.resource_name;
       double least = std::numeric_limits<double>::infinity();
       for (const TrialRung place : history_.finished()) {
         const RungResult& result = history_.result(place);
@@ -264,7 +269,7 @@ class SearchPage {
       cell(std::to_string(trial));
       cell(std::isfinite(score(trial)) ? short_number(score(trial)) : "");
       cell(std::to_string(history_[trial].results.size() - 1));
-      cell(short_number(last.resource));
+      cell(resource_text(last.resource));
       cell(short_number(std::round(10 * took) / 10));
       for (Index d = 0; d < space_.size(); ++d) {
         const bool is_text = at(space_.ranges(), d).is_choice();
