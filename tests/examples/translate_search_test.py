@@ -132,8 +132,8 @@ class Search(unittest.TestCase):
                        timeout=TIMEOUT, capture_output=True)
 
     def test_a_trial_that_fails_is_a_result(self):
-        self.search("--folder", "found", "--trials", 3, "--trial-steps", 30, "--rungs", 1, "--vocabulary", 80, "--layers",
-                    1, "--dropout", 0, "--warmup", 1, "--range", "learning-rate=1e18:1e20", *TRAIN, code=1)
+        self.search("--folder", "found", "--trials", 3, "--trial-steps", 30, "--rungs", 1, "--vocabulary", 80,
+                    "--layers", 1, "--dropout", 0, "--warmup", 1, "--range", "learning-rate=1e18:1e20", *TRAIN, code=1)
         ends = [entry for entry in self.log() if entry["event"] == "end"]
         self.assertEqual(len(ends), 3)
         for entry in ends:
