@@ -34,6 +34,7 @@ ALLOWED = {
     "pipelines": ["core", "nn", "models", "generation", "text", "images", "audio", "io", "pretrained"],
     "finetune": ["core", "autograd", "nn", "models", "generation", "optim", "text", "data", "io", "distributed", "train",
                  "pretrained", "pipelines"],
+    "search": ["core", "visualization", "train/interrupt.hpp", "train/progress.hpp"],
     "precompiled": ["rapt.hpp"],
 }
 # The umbrella needs Eigen and threads only, however far one follows its includes.
@@ -44,13 +45,14 @@ UMBRELLA_ROOMS = {"core", "kernels", "autograd", "nn", "models", "generation", "
 UMBRELLA_EXCLUDES = {"distributed/mpi_communicator.hpp", "distributed/mpi_session.hpp"}
 # Other libraries: where they may be included.
 LIBRARIES = [
-    (re.compile(r"nlohmann/"), ["io", "train", "pretrained", "pipelines", "finetune"]),
+    (re.compile(r"nlohmann/"), ["io", "train", "pretrained", "pipelines", "finetune", "search"]),
     (re.compile(r"utf8proc"), ["text"]),
     (re.compile(r"pcre2\.h$"), ["text/pattern.hpp"]),
     (re.compile(r"(png|zlib)\.h$"), ["images"]),
     (re.compile(r"mpi\.h$"), ["distributed/mpi_communicator.hpp"]),
     (re.compile(r"(iostream|regex)$"), []),  # static initialisers; code size
-    (re.compile(r"Eigen/(?!Core$)"), []),  # Eigen/Core is enough, and quick to compile
+    (re.compile(r"Eigen/Cholesky$"), ["search/gaussian_process.hpp"]),
+    (re.compile(r"Eigen/(?!Core$|Cholesky$)"), []),  # Eigen/Core is enough, and quick to compile
     (re.compile(r"unsupported/Eigen/"), ["audio/log_mel.hpp"]),
     (re.compile(r"(CLI|gtest|benchmark)/"), []),
 ]

@@ -3,6 +3,7 @@
 //   translate                            trains on the embedded Chinese-English phrases, shows what it learned on
 //                                        sentences it has not seen, and at a terminal translates what you type
 //   translate train --source train.de --target train.en --model de-en.safetensors ...
+//   translate search --minutes 60 --folder search --model de-en.safetensors --source train.de --target train.en ...
 //   translate run   --model de-en.safetensors --attention page.html < input.de > output.en
 //   translate score --references test.en --confidence < output.en
 //   translate shortlist --model de-en.safetensors --source train.de --target train.en --out de-en.json
@@ -14,6 +15,7 @@
 #include "translate/demo.hpp"
 #include "translate/run.hpp"
 #include "translate/score.hpp"
+#include "translate/search.hpp"
 #include "translate/shortlist.hpp"
 #include "translate/train.hpp"
 
@@ -23,10 +25,12 @@ int main(int argc, char** argv) {
       "on an embedded corpus of Chinese-English phrases. RAPT_THREADS sets the number of threads."};
   app.require_subcommand(0, 1);
   translate::TrainFlags train_flags;
+  translate::SettingsSearchFlags search_flags;
   translate::TranslateFlags run_flags;
   translate::ScoreFlags score_flags;
   translate::ShortlistFlags shortlist_flags;
   const CLI::App* train_command = translate::add_train(app, train_flags);
+  const CLI::App* search_command = translate::add_settings_search(app, search_flags);
   const CLI::App* run_command = translate::add_run(app, run_flags);
   const CLI::App* score_command = translate::add_score(app, score_flags);
   const CLI::App* shortlist_command = translate::add_shortlist(app, shortlist_flags);
@@ -38,6 +42,7 @@ int main(int argc, char** argv) {
                                                       : alone;
   return run_program("translate", processes, [&] {
     if (train_command->parsed()) return translate::train(train_flags, *train_command);
+    if (search_command->parsed()) return translate::search(search_flags, search_command->remaining());
     if (run_command->parsed()) return translate::run(run_flags);
     if (score_command->parsed()) return translate::score(score_flags);
     if (shortlist_command->parsed()) return translate::shortlist(shortlist_flags);

@@ -23,6 +23,13 @@ struct Corpora {
   rapt::ParallelCorpus training, validation, test;
 };
 
+inline void check_corpus_flags(const TrainFlags& f) {
+  rapt::require(f.pairs.empty() != f.source.empty() && f.source.empty() == f.target.empty(), "train",
+                "give --source and --target, or --pairs");
+  rapt::require(f.validation_source.empty() == f.validation_target.empty(), "train",
+                "--validation-source needs --validation-target");
+}
+
 inline Corpora read_corpora(const TrainFlags& f) {
   Corpora corpora;
   corpora.training = f.pairs.empty()
@@ -70,6 +77,7 @@ inline rapt::JobOptions job_options(const TrainFlags& f, const CLI::App& command
   rapt::JobOptions options{.resume = f.resume,
                            .restart = f.restart,
                            .checkpoint_every = f.checkpoint_every,
+                           .checkpoint_at_end = f.checkpoint_at_end,
                            .keep = f.keep,
                            .average = f.average,
                            .log_every = f.log_every,
@@ -117,11 +125,12 @@ class Training {
     pairs_ = encode(corpora_.training, text_);
     validation_pairs_ = encode(corpora_.validation, text_);
     drop_long(pairs_, f_.tokens);
+    count_validation();
     drop_long(validation_pairs_, f_.tokens);
     rapt::require(!pairs_.empty(), "train", "the corpus has no sentence pairs of at most --tokens ", f_.tokens);
   }
 
-  void run() {
+  rapt::TrainingSummary run() {
     rapt::Rng rng(f_.seed);
     Model model(config(), rng);
     if (f_.processes.is_first())
@@ -145,18 +154,38 @@ class Training {
                                                .validate_every = f_.validate_every,
                                                .patience = f_.patience},
                                               hooks);
-    if (!f_.processes.is_first()) return;
+    if (!f_.processes.is_first()) return summary.training;
     rapt::Translator(std::move(model), text_).save(f_.model);
     char line[120];
     std::snprintf(line, sizeof line, "%td steps in %s, %td epochs; kept: ", summary.training.steps,
                   rapt::clock_text(summary.training.seconds).c_str(), stream.position().epoch);
     job_.message(line + summary.chosen + ": written to " + f_.model);
+    return summary.training;
+  }
+
+  /// Target tokens of the validation pairs, with their ends, over the characters of these sentences. The loss per token
+  /// times this is the loss per character, by which vocabularies of different sizes can be compared.
+  [[nodiscard]] double validation_tokens_per_character() const {
+    return static_cast<double>(validation_tokens_) / static_cast<double>(std::max<Index>(1, validation_characters_));
   }
 
  private:
+  /// Of the pairs that are not too long.
+  void count_validation() {
+    for (std::size_t i = 0; i < validation_pairs_.size(); ++i) {
+      if (!fits(validation_pairs_[i], f_.tokens)) continue;
+      validation_tokens_ += std::ssize(validation_pairs_[i].target) + 1;
+      for (const char c : corpora_.validation.target[i]) {
+        validation_characters_ += (static_cast<unsigned char>(c) & 0xC0u) != 0x80u;  // bytes that begin one
+      }
+    }
+  }
+
   [[nodiscard]] rapt::TransformerConfig config() const {
     auto config = rapt::TransformerConfig::preset(f_.preset, text_.subwords.vocabulary().size());
     config.dropout = f_.dropout.value_or(config.dropout);
+    config.encoder_layers = f_.layers.value_or(config.encoder_layers);
+    config.decoder_layers = f_.layers.value_or(config.decoder_layers);
     config.attention_dropout = f_.attention_dropout;
     config.activation_dropout = f_.activation_dropout;
     config.norm = f_.norm == "pre" ? rapt::NormPlacement::pre : rapt::NormPlacement::post;
@@ -220,15 +249,13 @@ class Training {
   rapt::TrainingJob job_;
   rapt::TextEncoding text_{rapt::BytePairEncoding::learn({}), false};
   std::vector<rapt::TokenPair> pairs_, validation_pairs_;
+  Index validation_tokens_ = 0, validation_characters_ = 0;
 };
 
 inline void train(const TrainFlags& f, const CLI::App& command) {
   rapt::require(f.steps > 0 || f.epochs > 0 || f.minutes > 0 || f.patience > 0, "train",
                 "say when to stop: --steps, --epochs, --minutes or --patience");
-  rapt::require(f.pairs.empty() != f.source.empty() && f.source.empty() == f.target.empty(), "train",
-                "give --source and --target, or --pairs");
-  rapt::require(f.validation_source.empty() == f.validation_target.empty(), "train",
-                "--validation-source needs --validation-target");
+  check_corpus_flags(f);
   rapt::JobProcesses(f.processes.communicator).on_first([&] {
     for (const std::string& file : {f.model, f.plot}) {
       if (!file.empty()) rapt::AtomicFile{file};  // an unwritable place shows now, not after hours

@@ -23,7 +23,9 @@ struct TrainFlags {
   double minutes = 0, learning_rate = 5e-3, clip = 0, moving_average = 0, bpe_dropout = 0;
   float label_smoothing = 0.1f, attention_dropout = 0, activation_dropout = 0;
   std::optional<float> dropout;  // none: that of the preset
+  std::optional<Index> layers;   // the same
   bool isolate_han = false, byte_fallback = false, resume = false, restart = false;
+  bool checkpoint_at_end = false;  // has no option: a search goes on with trials that have ended
   std::uint64_t seed = 1;
   ProcessFlags processes;
 };
@@ -54,6 +56,8 @@ inline CLI::App* add_train(CLI::App& app, TrainFlags& f) {
   train->add_option("--model", f.model, "The safetensors file to write the trained model to.")->required();
   train->add_option("--preset", f.preset, "The size: tiny, small, or the paper's base or big (table 3).")
       ->capture_default_str();
+  add_positive(command, "--layers", f.layers,
+               "The number of layers of the encoder, and of the decoder. Without it that of the preset.");
   train->add_option("--norm", f.norm, "The place of the norms: `post` is the paper's, `pre` is before the sublayers.")
       ->check(CLI::IsMember({"post", "pre"}))
       ->capture_default_str();

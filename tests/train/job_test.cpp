@@ -150,6 +150,22 @@ TEST_F(Job, GoesOnBitForBit) {
   EXPECT_NE(said().find("goes on after step 8\n"), std::string::npos);
 }
 
+// So that a run that has ended can get more steps later, as in successive halving.
+TEST_F(Job, ACheckpointAtTheEndIsGoneOnFrom) {
+  JobOptions some = options();
+  some.checkpoint_at_end = true;
+  some.choose_best = false;  // the last parameters are compared
+  const Result whole = run(some, 10);
+  some.folder = folder_ / "parts";
+  some.checkpoint_every = 0;
+  (void)run(some, 3);
+  some.resume = true;
+  (void)run(some, 5);
+  EXPECT_EQ(run(some, 10).table, whole.table);
+  EXPECT_NE(said().find("goes on after step 3"), std::string::npos);
+  EXPECT_NE(said().find("goes on after step 5"), std::string::npos);
+}
+
 TEST_F(Job, AKillAtTheWorstMomentCostsNoBestModel) {
   const auto in = [&](const std::string& name, bool resume) {
     JobOptions some = options();

@@ -2,6 +2,7 @@
 /// The attention page as text: its numbers, its tokens, and what it refuses. How it looks and behaves is tested in a
 /// browser by attention_page_browser_test.py.
 // covers: visualization/attention_page_assets.hpp
+// covers: visualization/page_head.hpp
 #include "rapt/visualization/attention_page.hpp"
 
 #include <gtest/gtest.h>

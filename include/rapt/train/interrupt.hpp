@@ -1,5 +1,6 @@
 /// \file
-/// Ctrl-C and requests to end, which training jobs heed after the step that they interrupt.
+/// Ctrl-C and requests to end, which training jobs heed after the step that they interrupt, and searches over settings
+/// when they wait for their trials.
 #pragma once
 
 #include <signal.h>
@@ -7,9 +8,18 @@
 #include <atomic>
 #include <mutex>
 
-#include "rapt/version.hpp"
+#include "rapt/core/error.hpp"
 
-namespace rapt { inline namespace RAPT_ABI { namespace detail {
+namespace rapt { inline namespace RAPT_ABI {
+
+/// Thrown after Ctrl-C, or a request to end: the job has stopped after a step and has saved itself if it has a folder.
+/// The message says so.
+class Interrupted : public Error {
+ public:
+  using Error::Error;
+};
+
+namespace detail {
 
 /// While it lives, the first Ctrl-C or request to end (SIGTERM) sets a flag; the second one ends the program at once.
 /// Threads that train one model together (LocalCommunicator) may each have one.
@@ -41,6 +51,15 @@ class InterruptListener {
   InterruptListener(const InterruptListener&) = delete;
   InterruptListener& operator=(const InterruptListener&) = delete;
 
+  /// Makes a forked child forget the listeners of its parent: it can have its own, and is ended by a request until
+  /// then.
+  static void reset_in_child() {
+    ::signal(SIGINT, SIG_DFL);
+    ::signal(SIGTERM, SIG_DFL);
+    installed().listeners = 0;
+    flag().store(false);
+  }
+
   [[nodiscard]] static std::atomic<bool>& flag() {
     static std::atomic<bool> is_interrupted{false};
     return is_interrupted;
@@ -59,4 +78,6 @@ class InterruptListener {
   }
 };
 
-}}}  // namespace rapt::RAPT_ABI::detail
+}  // namespace detail
+
+}}  // namespace rapt::RAPT_ABI

@@ -42,13 +42,6 @@ struct JobSummary {
   std::string chosen;  ///< the version whose parameters are left in the model
 };
 
-/// Thrown after Ctrl-C, or a request to end: the job has stopped after a step and has saved itself if it has a folder.
-/// The message says so.
-class Interrupted : public Error {
- public:
-  using Error::Error;
-};
-
 /// A training run in a folder. It is made before the model is, for a resumed run may need what its checkpoint stores
 /// (`stored`); then `run` trains.
 ///
@@ -249,8 +242,10 @@ class TrainingJob {
     };
 
     const detail::InterruptListener listener;
-    return trainer.run(
+    const TrainingSummary summary = trainer.run(
         source, plan, validate, [&](const Progress& progress) { report(progress); }, save);
+    if (options_.checkpoint_at_end && kept_step_ < summary.steps) save();
+    return summary;
   }
 
   /// The score is that of rank 0; all processes measure, as they may share the work.

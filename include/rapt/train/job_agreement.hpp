@@ -40,6 +40,7 @@ inline void require_same_job(const JobProcesses& processes, const JobOptions& op
                              {options.restart_name, number(options.restart ? 1 : 0)},
                              {"folder", options.folder.empty() ? "none" : "given"},
                              {"checkpoint_every", number(options.checkpoint_every)},
+                             {"checkpoint_at_end", number(options.checkpoint_at_end ? 1 : 0)},
                              {"average", number(options.average)},
                              {"choose_best", number(options.choose_best ? 1 : 0)}});
   processes.require_same("train", texts);

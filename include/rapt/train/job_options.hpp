@@ -20,6 +20,7 @@ struct JobOptions {
   bool resume = false;                ///< go on from the folder's checkpoint
   bool restart = false;               ///< give up the folder's checkpoint and begin anew
   Index checkpoint_every = 0;         ///< steps between checkpoints; 0: one is written only when the run is interrupted
+  bool checkpoint_at_end = false;     ///< write one when the plan ends the run, too, so that a longer plan can go on
   Index keep = 0;                     ///< the last versions of the model, each written with a checkpoint
   Index average = 0;        ///< in the end, the mean of so many last versions is tried as well (as many are kept)
   bool choose_best = true;  ///< keep the best validated model and choose among it, the last one and the averages

@@ -16,6 +16,7 @@
 #include "rapt/core/tensor.hpp"
 #include "rapt/visualization/attention_page_assets.hpp"
 #include "rapt/visualization/markup.hpp"
+#include "rapt/visualization/page_head.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -167,7 +168,7 @@ template <class T>
     if (text.empty()) return std::string();
     return std::string("<") + tag + " " + attributes + ">" + detail::escape_markup(text) + "</" + tag + ">\n";
   };
-  std::string page(detail::kAttentionPageHead);
+  std::string page(detail::kPageHead);
   page += "<title>" + detail::escape_markup(options.title) + "</title>\n<style>\n";
   page += detail::kAttentionPageStyle;
   page += "</style>\n</head>\n<body>\n<header class=\"top\">\n";

@@ -8,16 +8,6 @@
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
-// The policy forbids the page to load anything at all.
-inline constexpr std::string_view kAttentionPageHead = R"html(<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-)html";
-
 inline constexpr std::string_view kAttentionPageBody = R"html(</header>
 <main>
 <p class="guide"><span>Each square is one attention head: its rows are the tokens that look, its columns the tokens they look at. Open one for the tokens and the numbers.</span>
