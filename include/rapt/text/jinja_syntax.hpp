@@ -49,9 +49,9 @@ using JinjaBody = std::vector<JinjaStatement>;
 /// A macro: the names of its parameters and, for the last of them, their defaults.
 struct JinjaMacro {
   std::string name;
-  std::vector<std::string> parameters = {};
-  std::vector<std::unique_ptr<JinjaExpression>> defaults = {};
-  JinjaBody body = {};
+  std::vector<std::string> parameters;
+  std::vector<std::unique_ptr<JinjaExpression>> defaults;
+  JinjaBody body;
 };
 
 /// A statement; which members it has depends on its kind.
