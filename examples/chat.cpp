@@ -30,7 +30,7 @@ struct Flags {
   std::string policy{rapt::name_of(rapt::FullPolicy::drop_oldest)};
   rapt::ConversationOptions options;
   std::optional<float> temperature;
-  rapt::Index measure = 0, steps = 400;
+  rapt::Index measure = 0, steps = 1000;
 };
 
 rapt::ChatModel model_of(const Flags& flags) {
