@@ -2,8 +2,8 @@
 /// libFuzzer target: whatever the file of a dialogue is, loading it either works or throws rapt::Error; what was loaded
 /// is saved and loaded again as the same, and goes on, or refuses the turn with rapt::ValueError.
 ///
-/// An input that begins with '{' is what the metadata says of the dialogue in an otherwise right file, every other one is
-/// the whole file.
+/// An input that begins with '{' is what the metadata says of the dialogue in an otherwise right file, every other one
+/// is the whole file.
 ///
 ///     sh tests/fuzz/run.sh 120 conversation  # -max_len=16384
 #include <cstdint>

@@ -20,7 +20,9 @@ rapt::JinjaValue::Map variables() {
   using Map = rapt::JinjaValue::Map;
   const List messages = {Map{{"role", "system"}, {"content", " S\n"}}, Map{{"role", "user"}, {"content", "Grüße <b>"}},
                          Map{{"role", "assistant"}, {"content", rapt::JinjaValue::None()}}};
-  return {{"messages", messages}, {"tools", List{Map{{"name", "f"}, {"n", 1.5}}}}, {"bos_token", "<s>"},
+  return {{"messages", messages},
+          {"tools", List{Map{{"name", "f"}, {"n", 1.5}}}},
+          {"bos_token", "<s>"},
           {"add_generation_prompt", true}};
 }
 
