@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "rapt/nn/attention.hpp"
@@ -155,6 +156,40 @@ TEST(KeyValueCache, AttentionStepsEqualCausalAttention) {
       EXPECT_LT(rapt_test::relative_error(y.value(), expected), 1e-13);
     }
   }
+}
+
+TEST(KeyValueCache, IsCutBackAndGoesOn) {
+  Cache cache(2, 3);
+  Rows rows(2);
+  append(cache, rows, {5, 2}, 0);
+  append(cache, rows, {1, 3}, 100);
+  const auto cut = [&](Index length) {
+    cache.truncate(length);
+    for (auto& row : rows) row.resize(std::min(row.size(), static_cast<std::size_t>(length)));
+    expect_holds(cache, rows);
+  };
+  cut(9);  // nothing
+  cut(4);
+  append(cache, rows, {1, 1}, 200);
+  expect_holds(cache, rows);
+  cut(0);
+  append(cache, rows, {3, 2}, 300);
+  expect_holds(cache, rows);
+  EXPECT_EQ(cache.entries(0).front(), 0);  // from the beginning
+  EXPECT_THROW(cache.truncate(-1), rapt::ValueError);
+}
+
+TEST(KeyValueCache, OneRowLiesTogetherAfterItIsCutBack) {
+  Cache cache(1, 3);
+  Rows rows(1);
+  for (const Index length : {6, 3, 5}) {
+    append(cache, rows, {4}, static_cast<double>(10 * length));
+    cache.truncate(length);
+    rows[0].resize(std::min(rows[0].size(), static_cast<std::size_t>(length)));
+  }
+  append(cache, rows, {7}, 500);
+  expect_holds(cache, rows);
+  for (Index i = 0; i < cache.length(0); ++i) EXPECT_EQ(cache.entries(0)[static_cast<std::size_t>(i)], i);
 }
 
 }  // namespace

@@ -39,6 +39,10 @@ struct PrefixState {
   void select(std::span<const Index> parents) {
     for (auto& cache : layers) cache.select(parents);
   }
+  /// Leaves of each row its first tokens, at most so many.
+  void truncate(Index length) {
+    for (auto& cache : layers) cache.truncate(length);
+  }
 };
 
 /// The same of a decoder that attends to an encoder's output, and the keys and values of that. Copyable.

@@ -63,6 +63,16 @@ class KeyValueCache {
     entries_.swap(selected_);
   }
 
+  /// Leaves of each row its first entries, at most so many: what comes next is appended behind them.
+  void truncate(Index length) {
+    require(length >= 0, "kv_cache", "a length must not be negative: ", length);
+    size_ = 0;
+    for (auto& row : entries_) {
+      if (std::ssize(row) > length) row.resize(static_cast<std::size_t>(length));
+      if (!row.empty()) size_ = std::max<Index>(size_, row.back() + 1);  // entries of a row grow
+    }
+  }
+
   [[nodiscard]] TensorView<const T> keys() const { return std::as_const(table_).view().columns(0, key_columns_); }
   [[nodiscard]] TensorView<const T> values() const {
     return std::as_const(table_).view().columns(key_columns_, width_ - key_columns_);

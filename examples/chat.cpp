@@ -1,0 +1,141 @@
+// Holds a dialogue with a decoder from a Hugging Face folder or a GGUF file, by the chat template that it has.
+//
+//   chat                                               a small model, which learns first
+//   chat --model Qwen2.5-0.5B-Instruct --system "Be brief." --save talk
+//   chat --model Qwen2.5-0.5B-Instruct --continue talk --save talk
+//
+// Each line of the standard input that is not blank is a turn; the answer is printed as it comes. Keys and values of
+// the turns before are kept, so that a turn costs its new tokens alone; --save keeps them in a file, where --continue
+// goes on to the same bits.
+//
+//   chat --measure 12 --shape gpt2                     what a turn costs with memory and without, on random weights
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <iostream>
+#include <optional>
+#include <rapt/pipelines/conversation.hpp>
+#include <rapt/text/lines.hpp>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "chat/measure.hpp"
+#include "chat/small_model.hpp"
+#include "common/flags.hpp"
+
+namespace {
+
+struct Flags {
+  std::string model, template_file, save, from, shape;
+  std::string policy{rapt::name_of(rapt::FullPolicy::drop_oldest)};
+  rapt::ConversationOptions options;
+  std::optional<float> temperature;
+  rapt::Index measure = 0, steps = 1000;
+};
+
+rapt::ChatModel model_of(const Flags& flags) {
+  if (!flags.shape.empty()) return chat_measure::random_model(flags.shape);
+  if (flags.model.empty()) return small_model::train(flags.steps);
+  std::optional<rapt::ChatTemplate> text;
+  if (!flags.template_file.empty()) {
+    text.emplace(rapt::read_text(flags.template_file), rapt::JinjaValue::Map(), flags.template_file);
+  }
+  return rapt::ChatModel(flags.model, std::move(text));
+}
+
+void say(rapt::Conversation& conversation, const std::string& text) {
+  const rapt::ChatAnswer answer = conversation.say(text, [](std::string_view part) {
+    std::fwrite(part.data(), 1, part.size(), stdout);
+    std::fflush(stdout);
+    return true;
+  });
+  std::printf("\n");
+  std::fflush(stdout);
+  std::fprintf(stderr, "%lld tokens before, %lld of them kept, %zu tokens of the answer",
+               static_cast<long long>(answer.prompt_tokens), static_cast<long long>(answer.kept_tokens),
+               answer.tokens.size());
+  if (answer.dropped_turns > 0)
+    std::fprintf(stderr, ", %lld turns dropped", static_cast<long long>(answer.dropped_turns));
+  std::fprintf(stderr, "\n");
+}
+
+/// A dialogue with the small model.
+void demonstrate(const rapt::ChatModel& model, rapt::ConversationOptions options) {
+  options.system = "Remember what you are told.";
+  rapt::Conversation conversation(model, std::move(options));
+  for (const char* const text : {"My name is Clara.", "How are you?", "My pet is a horse.", "What is my town?",
+                                 "What is my name?", "What is my pet?"}) {
+    std::printf("> %s\n", text);
+    say(conversation, text);
+  }
+}
+
+void chat(Flags flags) {
+  const rapt::ChatModel model = model_of(flags);
+  if (flags.temperature) {
+    rapt::SamplingOptions sampling = model.defaults().sampling;
+    sampling.temperature = *flags.temperature;
+    flags.options.sampling = sampling;
+  }
+  for (const auto& [name, policy] : named_values(rapt::FullPolicy())) {
+    if (name == flags.policy) flags.options.when_full = policy;
+  }
+  if (flags.measure > 0) return chat_measure::measure(model, flags.options, flags.measure, !flags.shape.empty());
+  const bool is_small = flags.model.empty();
+  if (is_small && flags.from.empty()) demonstrate(model, flags.options);
+  if (is_small && flags.options.system.empty()) flags.options.system = "Remember what you are told.";
+  rapt::Conversation conversation = flags.from.empty() ? rapt::Conversation(model, flags.options)
+                                                       : rapt::Conversation::load(flags.from, model, flags.options);
+  const auto keep = [&] {
+    if (!flags.save.empty()) conversation.save(flags.save);
+  };
+  try {
+    rapt::LineReader input(std::cin, "standard input");
+    for (std::string line; input.next(line);) {
+      if (!rapt::is_blank(line)) say(conversation, line);
+    }
+  } catch (...) {  // what was said until then is kept
+    keep();
+    throw;
+  }
+  keep();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"Holds a dialogue with a decoder from a Hugging Face folder, and remembers its turns."};
+  Flags flags;
+  auto* const model = app.add_option("--model", flags.model,
+                                     "The folder or the GGUF file of the model. Without it a small one learns first.");
+  app.add_option("--template", flags.template_file,
+                 "The file of a chat template in Jinja, in place of the folder's own.")
+      ->needs(model);
+  app.add_option("--system", flags.options.system, "The system text, of a dialogue that begins.");
+  auto* const from = app.add_option("--continue", flags.from, "Goes on with the dialogue of this file.");
+  app.add_option("--save", flags.save, "Writes the dialogue to this file in the end.");
+  std::vector<std::string> policies;
+  for (const std::string_view name : rapt::names_of<rapt::FullPolicy>()) policies.emplace_back(name);
+  app.add_option("--policy", flags.policy,
+                 "When the model's positions are full: drop-oldest turns but not the system "
+                 "text, slide in a model with a window, or refuse the turn.")
+      ->check(CLI::IsMember(policies))
+      ->capture_default_str();
+  add_positive(app, "--tokens", flags.options.answer_tokens, "The most tokens of an answer.");
+  add_not_negative(app, "--temperature", flags.temperature,
+                   "The temperature of drawing; 0 takes the most probable tokens. Without it as the folder says.");
+  add_seed(app, flags.options.seed, "The same seed draws the same tokens.");
+  add_positive(app, "--steps", flags.steps, "The steps that the small model learns.");
+  add_not_negative(app, "--measure", flags.measure, "Measures so many turns, with memory and without.")->excludes(from);
+  app.add_option("--shape", flags.shape, "Measures a model with random weights: gpt2 (124 million), or llama (135).")
+      ->check(CLI::IsMember({"gpt2", "llama"}))
+      ->excludes(model)
+      ->excludes(from);
+  CLI11_PARSE(app, argc, argv);
+  try {
+    chat(std::move(flags));
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "chat: %s\n", error.what());
+    return 1;
+  }
+}

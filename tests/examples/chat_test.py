@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+"""examples/chat.cpp: answers, the file that another run goes on with, policies, the small model, the measurement.
+
+    python tests/examples/chat_test.py build/examples/chat [unittest's arguments]
+"""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from tasks_test import write_folder
+
+PROGRAM = None
+TIMEOUT = 120  # seconds
+TEMPLATE = "{% for m in messages %}{{ m.role[0] }}:{{ m.content | trim }};{% endfor %}"
+GPT = ["--model", "gpt", "--template", "template"]
+KEPT = re.compile(r"(\d+) tokens before, (\d+) of them kept, (\d+) tokens of the answer(?:, (\d+) turns dropped)?")
+
+
+class ChatTest(unittest.TestCase):
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.root = pathlib.Path(temporary.name)
+        (self.root / "gpt").mkdir()
+        write_folder("gpt", self.root / "gpt")
+        (self.root / "template").write_text(TEMPLATE)
+
+    def run_chat(self, *arguments, lines=(), code=0):
+        run = subprocess.run([PROGRAM, *arguments], timeout=TIMEOUT, capture_output=True, cwd=self.root,
+                             input="".join(line + "\n" for line in lines).encode("utf-8", "surrogateescape"),
+                             env={**os.environ, "RAPT_PRECISION": "highest"})
+        self.assertEqual(run.returncode, code, run.stderr.decode())
+        return run
+
+    def talk(self, *arguments, lines):
+        """The answers, and of each the numbers of tokens before it, of those kept, of its own and of dropped turns."""
+        run = self.run_chat(*GPT, "--tokens", "4", "--temperature", "0", *arguments, lines=lines)
+        counts = [tuple(int(number or 0) for number in found) for found in KEPT.findall(run.stderr.decode())]
+        return run.stdout, counts
+
+    def test_another_run_goes_on(self):
+        lines = ["a", "b", "a"]
+        said, counts = self.talk("--system", "x", lines=lines)
+        self.assertEqual(len(counts), 3)
+        self.assertEqual(counts[0][1], 0)
+        self.assertTrue(all(kept > 0 for _, kept, _, _ in counts[1:]), counts)
+        first, counts_before = self.talk("--system", "x", "--save", "talk", lines=lines[:2])
+        rest, counts_after = self.talk("--continue", "talk", "--save", "talk", lines=lines[2:])
+        self.assertEqual(first + rest, said)
+        self.assertEqual(counts_before + counts_after, counts)
+        self.assertEqual(self.talk("--continue", "talk", lines=[]), (b"", []))
+
+    def test_positions_that_are_full(self):
+        lines = ["the house"] * 20
+        _, counts = self.talk(lines=lines)
+        self.assertEqual(len(counts), 20)
+        self.assertGreater(sum(dropped for *_, dropped in counts), 0)
+        run = self.run_chat(*GPT, "--policy", "refuse", "--save", "talk", lines=lines, code=1)
+        self.assertIn("do not fit in the model's", run.stderr.decode())
+        self.assertTrue((self.root / "talk").exists())  # what was said until then
+        run = self.run_chat(*GPT, "--policy", "slide", code=1)
+        self.assertIn("slide needs a model all of whose layers see a window", run.stderr.decode())
+
+    def test_what_cannot_be_used_is_named(self):
+        run = self.run_chat("--model", "gpt", code=1)
+        self.assertIn("the folder has no chat template", run.stderr.decode())
+        (self.root / "template").write_text("\n{% include 'x' %}")
+        run = self.run_chat(*GPT, code=1)
+        self.assertIn("chat: [jinja] template:2: the statement {% include %} is not supported", run.stderr.decode())
+        (self.root / "template").write_text("{{ raise_exception('not so') }}")
+        run = self.run_chat(*GPT, lines=["a"], code=1)
+        self.assertIn("not so", run.stderr.decode())
+        (self.root / "talk").write_bytes(b"no dialogue")
+        run = self.run_chat("--steps", "1", "--continue", "talk", code=1)
+        self.assertIn("talk", run.stderr.decode())
+
+    def test_the_small_model(self):
+        run = self.run_chat("--steps", "2", "--tokens", "3", "--save", "talk", lines=["What is my name?"])
+        self.assertEqual(len(re.findall("^> ", run.stdout.decode(), re.MULTILINE)), 6)
+        self.run_chat("--steps", "2", "--tokens", "3", "--continue", "talk", lines=["Hello"])
+        run = self.run_chat("--steps", "3", "--continue", "talk", code=1)
+        self.assertIn("is a dialogue with another model of these settings", run.stderr.decode())
+
+    def test_measurement(self):
+        said = self.run_chat(*GPT, "--tokens", "3", "--measure", "2").stdout.decode()
+        rows = [line.split() for line in said.splitlines()[1:]]
+        self.assertEqual([row[0] for row in rows], ["1", "2"])
+        self.assertTrue(all(float(number) > 0 for row in rows for number in row if "." in number))
+        self.assertNotIn("other tokens", said)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    PROGRAM = os.path.abspath(sys.argv.pop(1))
+    unittest.main()

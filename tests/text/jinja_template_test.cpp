@@ -1,0 +1,162 @@
+/// \file
+/// Templates in Jinja: against Jinja itself, as transformers sets it up; what is refused; limits.
+// covers: text/jinja_template.hpp, text/jinja_value.hpp, text/jinja_lexer.hpp, text/jinja_syntax.hpp
+// covers: text/jinja_parser.hpp, text/jinja_renderer.hpp, text/jinja_text.hpp, text/jinja_strings.hpp
+// covers: text/jinja_filters.hpp
+#include "rapt/text/jinja_template.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+
+#include "tests/common/expect_close.hpp"
+#include "tests/common/jinja_json.hpp"
+
+namespace {
+
+using rapt::JinjaTemplate;
+using rapt::JinjaValue;
+using rapt_test::error_text;
+using rapt_test::jinja_value;
+
+std::string render(const std::string& text, JinjaValue::Map variables = {}) {
+  return JinjaTemplate(text).render({.variables = std::move(variables)});
+}
+std::string refusal(const std::string& text) {
+  return error_text<rapt::IoError>([&] { (void)JinjaTemplate(text, "t"); });
+}
+std::string failure(const std::string& text, std::int64_t work = JinjaTemplate::kWork) {
+  return error_text<rapt::ValueError>([&] { (void)JinjaTemplate(text, "t").render({}, work); });
+}
+
+TEST(JinjaTemplate, RendersWhatJinjaRenders) {
+  const auto golden =
+      nlohmann::ordered_json::parse(std::ifstream(std::string(RAPT_GOLDEN_DIR) + "/chat_templates.json"));
+  JinjaValue::Map variables = *jinja_value(golden.at("variables")).map();
+  variables.emplace_back("bos_token", "<s>");
+  ASSERT_GT(golden.at("expressions").size(), 30u);
+  for (const auto& one : golden.at("expressions")) {
+    const auto text = one.at(0).get<std::string>();
+    EXPECT_EQ(render(text, variables), one.at(1).get<std::string>()) << text;
+  }
+}
+
+TEST(JinjaTemplate, NumbersAreWrittenAsPythonWritesThem) {
+  const auto written = [](double value) { return render("{{ x }}", {{"x", value}}); };
+  EXPECT_EQ(written(1e22), "1e+22");
+  EXPECT_EQ(written(-1.5e-5), "-1.5e-05");
+  EXPECT_EQ(written(1e-4), "0.0001");
+  EXPECT_EQ(written(9999999999999998.0), "9999999999999998.0");
+  EXPECT_EQ(written(-0.0), "-0.0");
+  EXPECT_EQ(written(1e300), "1e+300");
+  EXPECT_EQ(written(HUGE_VAL) + written(-HUGE_VAL) + written(NAN), "inf-infnan");
+}
+
+TEST(JinjaTemplate, MacrosSeeTheNamesOfTheTemplateAndNotOfTheirCaller) {
+  EXPECT_EQ(render("{% set a = 1 %}{% macro m(x) %}{{ a }}{{ x }}{{ y }}{% endmacro %}"
+                   "{% for y in [7] %}{{ m(y) }}{% endfor %}"),
+            "17");
+}
+
+TEST(JinjaTemplate, WhatIsNotSupportedIsNamedWithItsLine) {
+  EXPECT_EQ(refusal("a\n{% include 'x' %}"), "[jinja] t:2: the statement {% include %} is not supported");
+  EXPECT_EQ(refusal("\n\n{{ x | urlize }}"), "[jinja] t:3: the filter urlize is not supported");
+  EXPECT_EQ(refusal("{{ x is escaped }}"), "[jinja] t:1: the test escaped is not supported");
+  EXPECT_EQ(refusal("{% for x in y recursive %}{% endfor %}"), "[jinja] t:1: recursive loops are not supported");
+  EXPECT_EQ(refusal("{{ f(*x) }}"), "[jinja] t:1: lists and dictionaries in place of arguments are not supported");
+  EXPECT_EQ(refusal("{% for x in y %}{% macro m() %}{% endmacro %}{% endfor %}"),
+            "[jinja] t:1: a macro in a loop or in a macro is not supported");
+  EXPECT_EQ(failure("\n{{ 'a'.encode() }}"), "[jinja] t:2: the method encode of strings is not supported");
+  EXPECT_EQ(failure("{{ {}.pop() }}"), "[jinja] t:1: the method pop of dictionaries is not supported");
+  EXPECT_EQ(failure("{{ [].append(1) }}"), "[jinja] t:1: the method append of a list is not supported");
+}
+
+TEST(JinjaTemplate, WhatIsNoJinjaIsRefused) {
+  for (const auto& [text, message] : {
+           std::pair{"{{ 'a }}", "a string has no end"},
+           std::pair{"{{ a", "a tag has no end"},
+           std::pair{"{# a", "a comment has no end"},
+           std::pair{"{% raw %}", "{% raw %} has no {% endraw %}"},
+           std::pair{"{% if a %}", "the template ends within a statement: {% endif %} is missing"},
+           std::pair{"{% endif %}", "{% endif %} stands where it ends nothing"},
+           std::pair{"{% if a %}{% endfor %}", "{% endfor %} stands where it ends nothing"},
+           std::pair{"{{ a b }}", "wanted is the end of the tag, there is \"b\""},
+           std::pair{"{{ (a }}", "a bracket closes that was not opened: }"},
+           std::pair{"{{ 1 + }}", "wanted is an expression, there is the end of the tag"},
+           std::pair{"{{ a ! b }}", "a tag has a character that Jinja does not know: !"},
+           std::pair{"{{ 99999999999999999999 }}", "the number 99999999999999999999 is too large"},
+           std::pair{"{{ '\\ud800' }}", "a string has an escape that is no character: \\ud800"},
+           std::pair{"{% break %}", "{% break %} stands outside of a loop"},
+           std::pair{"a\xff", "not UTF-8: byte 2"},
+       }) {
+    EXPECT_EQ(refusal(text), std::string("[jinja] t:1: ") + message) << text;
+  }
+}
+
+TEST(JinjaTemplate, WhatCannotBeComputedIsNamedWithItsLine) {
+  for (const auto& [text, message] : {
+           std::pair{"{{ a.b }}", "a is undefined"},
+           std::pair{"{{ {}.b.c }}", "a value.b is undefined"},
+           std::pair{"{{ 1 + 'a' }}", "a whole number + a string is not possible"},
+           std::pair{"{{ 1 < 'a' }}", "a whole number and a string cannot be ordered"},
+           std::pair{"{{ 1 % 0 }}", "division by zero"},
+           std::pair{"{{ 9223372036854775807 + 1 }}", "a number is too large: 9223372036854775807 + 1"},
+           std::pair{"{{ f() }}", "f is an undefined value, no function"},
+           std::pair{"{{ 'a'.strip(1) }}", "what is stripped must be a string: there is a whole number"},
+           std::pair{"{{ 'a'.upper(1) }}", "upper takes at most 0 arguments: there are 1"},
+           std::pair{"{% for x in 5 %}{% endfor %}", "a whole number has no elements"},
+           std::pair{"{% for a, b in [[1]] %}{% endfor %}", "2 names for 1 values"},
+           std::pair{"{% set a = 1 %}{% set a.b = 2 %}",
+                     "an attribute can be set of a namespace alone: a is a whole number"},
+           std::pair{"{{ raise_exception('mine') }}", "mine"},
+           std::pair{"{{ strftime_now('%Y') }}", "strftime_now is an undefined value, no function"},
+           std::pair{"{% set n = namespace() %}{% set n.n = n %}", "a namespace cannot be part of a namespace"},
+       }) {
+    EXPECT_EQ(failure(text), std::string("[jinja] t:1: ") + message) << text;
+  }
+}
+
+TEST(JinjaTemplate, HostileTemplatesEnd) {
+  const std::string too_much = "[jinja] t:1: the template takes too much work: a loop or a text is too long";
+  for (const char* const text : {
+           "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}",
+           "{{ range(9999999999) }}",
+           "{{ 'x' * 9999999999 }}",
+           "{% set n = namespace(s='xxxxxxxx') %}{% for a in range(99) %}{% set n.s = n.s + n.s %}{% endfor %}",
+           "{% set n = namespace(s='x' * 9999) %}{% for a in range(99999) %}{{ n.s }}{% endfor %}",
+       }) {
+    EXPECT_EQ(failure(text, 3'000'000), too_much) << text;
+  }
+  // A list that doubles itself would be written for ever.
+  const std::string doubled =
+      "{% set n = namespace(l=[1]) %}{% for a in range(60) %}{% set n.l = [n.l, n.l] %}{% endfor %}";
+  EXPECT_NE(failure(doubled + "{{ n.l }}").find("a list or a dictionary is too large"), std::string::npos);
+  EXPECT_NE(failure("{% set n = namespace(l=[]) %}{% for a in range(99) %}{% set n.l = [n.l] %}{% endfor %}")
+                .find("nested too deeply"),
+            std::string::npos);
+  EXPECT_NE(failure("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}").find("macros call one another too deeply"),
+            std::string::npos);
+  const auto repeated = [](const std::string& part, int times) {
+    std::string text;
+    for (int i = 0; i < times; ++i) text += part;
+    return text;
+  };
+  const std::string end = repeated(")", 5000) + "}}";
+  EXPECT_NE(refusal("{{ " + repeated("(", 5000) + end).find("nested too deeply"), std::string::npos);
+  EXPECT_NE(refusal("{{ " + repeated("not ", 5000) + "}}").find("nested too deeply"), std::string::npos);
+  EXPECT_NE(refusal("{{ a" + repeated(" + a", 5000) + "}}").find("too long or nested too deeply"), std::string::npos);
+  EXPECT_NE(refusal("{{ a" + repeated("|trim", 5000) + "}}").find("too long or nested too deeply"), std::string::npos);
+  EXPECT_NE(refusal(repeated("{% if a %}", 5000)).find("nested too deeply"), std::string::npos);
+}
+
+TEST(JinjaTemplate, TellsTheTimeItIsGiven) {
+  const JinjaTemplate text("{{ strftime_now('%d') if strftime_now is defined }}");
+  EXPECT_EQ(text.render({.variables = {}, .now = [](const std::string& format) { return "now " + format; }}), "now %d");
+  EXPECT_EQ(text.render({}), "");
+}
+
+}  // namespace
