@@ -173,6 +173,7 @@ struct OpsInHeaders {
   const std::pair<const char*, const char*> own[] = {{"assemble_tokens", "patches"},
                                                      {"binary_cross_entropy", "binary_cross_entropy"},
                                                      {"distillation_loss", "distillation"},
+                                                     {"fold_patches", "fold_patches"},
                                                      {"mean_rows", "mean_rows"},
                                                      {"mean_squared_error", "mean_squared_error"},
                                                      {"normalize", "normalize"},

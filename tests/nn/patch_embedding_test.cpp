@@ -56,6 +56,23 @@ TEST(PatchEmbedding, IsAConvolutionThatStepsByItsSize) {
   }
 }
 
+TEST(PatchEmbedding, PixelsThatTakeAGradientGiveTheSame) {
+  rapt::Rng rng(1);
+  const PatchEmbedding<double> layer(kGrid, 5, rng);
+  const rapt::Variable<double> pixels(normal_tensor<double>({2, 96}, 3), /*requires_grad=*/true);
+  const std::vector<TokenId> visible{7, 0, 2, 3};
+  for (const auto& shown : {std::vector<TokenId>{}, visible}) {
+    const auto of_images = layer(ImageBatch<double>(pixels.value(), kGrid.image), shown).value();
+    EXPECT_TRUE(rapt_test::same_bits(layer(pixels, shown).value(), of_images));
+  }
+  const rapt::Recording scope;
+  rapt::backward(rapt::sum(layer(pixels)));
+  // Each pixel is in one patch: its gradient is the sum of the weights that multiply it.
+  double sum = 0;
+  for (Index d = 0; d < 5; ++d) sum += layer.weight().value()(d * 2 * 3, 0);
+  EXPECT_NEAR(pixels.grad()(1, 2), sum, 1e-14);
+}
+
 TEST(PatchEmbedding, TheWeightLearnsAsTheImagesAre) {
   // Of the sum of all outputs: d weight is the sum of the patches, d bias their number.
   rapt::Rng rng(1);

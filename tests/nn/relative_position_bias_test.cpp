@@ -43,4 +43,13 @@ TEST(RelativePositionBias, EqualDistancesHaveOneNumber) {
   EXPECT_EQ(static_cast<Index>(all.size()) + 3, rapt::relative_distances(rows, cols));
 }
 
+TEST(RelativePositionBias, WithoutClassToken) {
+  EXPECT_EQ(rapt::patch_distances(2, 3), 15);
+  const std::vector<TokenId> pairs = rapt::patch_pairs(2, 3), with_token = rapt::relative_pairs(2, 3);
+  ASSERT_EQ(pairs.size(), 36u);
+  for (std::size_t i = 0; i < 6; ++i) {
+    for (std::size_t j = 0; j < 6; ++j) EXPECT_EQ(pairs[i * 6 + j], with_token[(i + 1) * 7 + j + 1]);
+  }
+}
+
 }  // namespace

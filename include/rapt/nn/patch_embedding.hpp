@@ -36,8 +36,12 @@ class PatchEmbedding {
   /// to embed, as many of each image; empty: all.
   [[nodiscard]] Variable<T> operator()(const ImageBatch<T>& images, std::span<const std::int32_t> visible = {}) const {
     std::ignore = grid_of(images.shape());
-    const Variable<T> patches = unfold_patches(images, grid_.patch_height, grid_.patch_width, visible);
-    return linear<T>(patches, reshape<T>(weight_, Shape{weight_.shape()[0], grid_.patch_size()}), bias_);
+    return project(unfold_patches(images, grid_.patch_height, grid_.patch_width, visible));
+  }
+  /// The same of images of the grid's own size whose pixels take a gradient, as those that another model makes do
+  ///   // [B K, D] from pixels [B, C H W]
+  [[nodiscard]] Variable<T> operator()(const Variable<T>& pixels, std::span<const std::int32_t> visible = {}) const {
+    return project(unfold_patches(pixels, grid_, visible));
   }
 
   /// How images of the model's own size are cut.
@@ -60,6 +64,10 @@ class PatchEmbedding {
   }
 
  private:
+  [[nodiscard]] Variable<T> project(const Variable<T>& patches) const {
+    return linear<T>(patches, reshape<T>(weight_, Shape{weight_.shape()[0], grid_.patch_size()}), bias_);
+  }
+
   PatchGrid grid_;
   Parameter<T> weight_, bias_;
 };

@@ -15,29 +15,46 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// The number of distances between patches of a grid, and three more: the class token attends to a patch, a patch
-/// attends to it, and it attends to itself.
-[[nodiscard]] inline Index relative_distances(Index grid_rows, Index grid_cols) {
-  return (2 * grid_rows - 1) * (2 * grid_cols - 1) + 3;
+/// The number of distances between patches of a grid.
+[[nodiscard]] inline Index patch_distances(Index grid_rows, Index grid_cols) {
+  return (2 * grid_rows - 1) * (2 * grid_cols - 1);
 }
 
-/// The number of the distance for each pair of tokens, at i L + j for query i and key j; token 0 is the class token and
-/// the patches follow row by row   // [L * L], L = rows * cols + 1
-[[nodiscard]] inline std::vector<std::int32_t> relative_pairs(Index grid_rows, Index grid_cols) {
-  const Index patches = grid_rows * grid_cols, length = patches + 1,
-              distances = relative_distances(grid_rows, grid_cols);
-  std::vector<std::int32_t> pairs(static_cast<std::size_t>(length * length));
-  const auto pair = [&](Index i, Index j) -> std::int32_t& { return pairs[static_cast<std::size_t>(i * length + j)]; };
+/// The number of the distance for each pair of patches, at i P + j for query i and key j; patches follow row by row
+///   // [P * P], P = rows * cols
+[[nodiscard]] inline std::vector<std::int32_t> patch_pairs(Index grid_rows, Index grid_cols) {
+  const Index patches = grid_rows * grid_cols;
+  std::vector<std::int32_t> pairs;
+  pairs.reserve(to_size(patches * patches));
   for (Index i = 0; i < patches; ++i) {
-    pair(0, i + 1) = static_cast<std::int32_t>(distances - 3);
-    pair(i + 1, 0) = static_cast<std::int32_t>(distances - 2);
     for (Index j = 0; j < patches; ++j) {
       const Index down = i / grid_cols - j / grid_cols + grid_rows - 1,
                   right = i % grid_cols - j % grid_cols + grid_cols - 1;
-      pair(i + 1, j + 1) = static_cast<std::int32_t>(down * (2 * grid_cols - 1) + right);
+      pairs.push_back(static_cast<std::int32_t>(down * (2 * grid_cols - 1) + right));
     }
   }
-  pair(0, 0) = static_cast<std::int32_t>(distances - 1);
+  return pairs;
+}
+
+/// As patch_distances, and three more: the class token attends to a patch, a patch attends to it, and it attends to
+/// itself.
+[[nodiscard]] inline Index relative_distances(Index grid_rows, Index grid_cols) {
+  return patch_distances(grid_rows, grid_cols) + 3;
+}
+
+/// As patch_pairs, with a class token: token 0 is the class token and the patches follow row by row
+///   // [L * L], L = rows * cols + 1
+[[nodiscard]] inline std::vector<std::int32_t> relative_pairs(Index grid_rows, Index grid_cols) {
+  const Index patches = grid_rows * grid_cols, length = patches + 1,
+              distances = relative_distances(grid_rows, grid_cols);
+  const std::vector<std::int32_t> of_patches = patch_pairs(grid_rows, grid_cols);
+  std::vector<std::int32_t> pairs(to_size(length * length));
+  for (Index i = 0; i < patches; ++i) {
+    at(pairs, i + 1) = static_cast<std::int32_t>(distances - 3);
+    at(pairs, (i + 1) * length) = static_cast<std::int32_t>(distances - 2);
+    std::copy_n(of_patches.begin() + i * patches, patches, pairs.begin() + (i + 1) * length + 1);
+  }
+  pairs[0] = static_cast<std::int32_t>(distances - 1);
   return pairs;
 }
 
