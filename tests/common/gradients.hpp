@@ -171,6 +171,7 @@ struct OpsInHeaders {
 /// Ops with a test file of their own beside ops_test.cpp: <name>_test.cpp must call the op, and `check` in its text.
 [[nodiscard]] inline std::set<std::string> ops_with_own_test(const std::string& check) {
   const std::pair<const char*, const char*> own[] = {{"assemble_tokens", "patches"},
+                                                     {"augment_images", "augment_images"},
                                                      {"binary_cross_entropy", "binary_cross_entropy"},
                                                      {"distillation_loss", "distillation"},
                                                      {"fold_patches", "fold_patches"},

@@ -70,4 +70,12 @@ class [[nodiscard]] Inference : detail::GradModeScope {
   return {rng->next_stream(), rate};
 }
 
+/// A stream of random numbers of the Training scope, which no other use shares: for losses that draw something, such as
+/// the vectors of which a generator makes images. Throws ValueError outside of Training.
+[[nodiscard]] inline RandomStream next_training_stream() {
+  Rng* const rng = detail::grad_mode().dropout_rng;
+  require(rng != nullptr, "training", "there are no random numbers to draw outside of a Training scope");
+  return rng->next_stream();
+}
+
 }}  // namespace rapt::RAPT_ABI

@@ -2,9 +2,11 @@
 /// Freezing: parameters, chosen by name, that training leaves as they are.
 #pragma once
 
+#include <memory>
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "rapt/nn/module.hpp"
 
@@ -73,5 +75,32 @@ template <Module M>
 Index unfreeze(M& module, std::string_view pattern) {
   return detail::set_frozen(module, "unfreeze", pattern, false);
 }
+
+/// While it lives, the parameters of a module are constants: what is recorded, and what `backward` computes, does not
+/// differentiate by them. For gradients that flow through a model into its inputs, as those of a generator through its
+/// discriminator do. It must live until `backward` has returned, and the module as long. Unlike `freeze` it leaves the
+/// gradients that parameters have as they are. For one thread at a time.
+template <class T>
+class [[nodiscard]] ConstantParameters {
+ public:
+  template <Module M>
+  explicit ConstantParameters(const M& module) {
+    for_each_parameter(module, [&](const std::string&, const Parameter<T>& parameter) {
+      if (!parameter.requires_grad()) return;
+      nodes_.push_back(parameter.node());
+      nodes_.back()->requires_grad = false;
+    });
+  }
+  ConstantParameters(const ConstantParameters&) = delete;
+  ConstantParameters& operator=(const ConstantParameters&) = delete;
+  ~ConstantParameters() {
+    for (const auto& node : nodes_) node->requires_grad = true;
+  }
+
+ private:
+  std::vector<std::shared_ptr<Node<T>>> nodes_;  // of those that take gradients otherwise
+};
+template <Module M>
+ConstantParameters(const M&) -> ConstantParameters<typename M::ScalarType>;
 
 }}  // namespace rapt::RAPT_ABI

@@ -12,9 +12,11 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+using kernels::GridSize;
+
 /// Each token of a grid becomes r x r tokens with an r^2-th of its columns:
-///   y[b, r i + u, r j + v, c] = x[b, i, j, c r^2 + u r + v]   // [B (r rows) (r cols), D / r^2] from x [B rows cols,
-///   D]
+///   y[b, r i + u, r j + v, c] = x[b, i, j, c r^2 + u r + v]
+///   // [B (r rows) (r cols), D / r^2] from x [B rows cols, D]
 /// The order of channels is that of torch.nn.PixelShuffle. `from` and `to` say which tokens of the grids the rows of x
 /// and y are, as many of each image as its grid has; empty: row by row of the grid.
 template <class T>
