@@ -161,4 +161,18 @@ TEST(GradMode, TheSameGeneratorGivesTheSameDropout) {
   EXPECT_TRUE(rapt_test::same_bits(run(), run()));
 }
 
+TEST(GradMode, LossesDrawStreamsOfTheirOwn) {
+  EXPECT_THROW(std::ignore = rapt::next_training_stream(), rapt::ValueError);
+  rapt::Rng rng(6);
+  {
+    const rapt::Training scope(rng);
+    EXPECT_EQ(rapt::next_training_stream().stream, 0u);
+    EXPECT_EQ(rapt::next_dropout(.5f).stream.stream, 1u);
+    EXPECT_EQ(rapt::next_training_stream().stream, 2u);
+    const rapt::Inference inner;
+    EXPECT_THROW(std::ignore = rapt::next_training_stream(), rapt::ValueError);
+  }
+  EXPECT_EQ(rng.state().streams_taken, 3u);
+}
+
 }  // namespace

@@ -306,4 +306,27 @@ TEST(Freeze, SameBitsOnAnyNumberOfThreads) {
   });
 }
 
+TEST(ConstantParameters, LeaveGradientsAndWhatIsFrozen) {
+  rapt::Rng rng(1);
+  rapt::Linear<double> layer(3, 2, rng);
+  freeze(layer, "bias");
+  const rapt::Variable<double> x(rapt_test::normal_tensor<double>({4, 3}, 2), /*requires_grad=*/true);
+  const auto differentiate = [&] {
+    const rapt::Recording scope;
+    backward(sum(layer(x)));
+  };
+  differentiate();
+  const Tensor<double> of_weight = layer.weight().grad(), of_x = x.grad();
+  ASSERT_FALSE(of_weight.empty());
+  {
+    const rapt::ConstantParameters constant(layer);
+    differentiate();
+    EXPECT_FALSE(layer.weight().requires_grad());
+  }
+  EXPECT_TRUE(same_bits(layer.weight().grad(), of_weight));
+  for (Index i = 0; i < of_x.size(); ++i) EXPECT_EQ(x.grad().data()[i], 2 * of_x.data()[i]);  // twice
+  EXPECT_TRUE(layer.weight().requires_grad());
+  EXPECT_TRUE(layer.bias().is_frozen());
+}
+
 }  // namespace

@@ -1,0 +1,255 @@
+/// \file
+/// TransGAN: shapes, gradients, that windows and scales stand where they should, files, and configs that do not fit.
+// covers: models/transgan_config.hpp
+#include "rapt/models/transgan.hpp"
+
+#include <gtest/gtest.h>
+
+#include "rapt/autograd/gradcheck.hpp"
+#include "rapt/io/model_file.hpp"
+#include "tests/common/gradients.hpp"
+#include "tests/common/temporary_folder.hpp"
+
+namespace {
+
+using rapt::Index;
+using rapt::Shape;
+using rapt::Tensor;
+using rapt::TransGanDiscriminator;
+using rapt::TransGanDiscriminatorConfig;
+using rapt::TransGanGenerator;
+using rapt::TransGanGeneratorConfig;
+using rapt::Variable;
+using rapt_test::normal_tensor;
+
+/// 8 x 12 pixels of two channels: tokens of 2 x 3, then 4 x 6 in windows, each a square of 2 x 2 pixels.
+TransGanGeneratorConfig generator_config(Index window) {
+  return {.image = {2, 8, 12},
+          .latent = 5,
+          .d_model = 16,
+          .patch = 2,
+          .stage_layers = {2, 1},
+          .stage_heads = {2, 1},
+          .stage_windows = {0, window},
+          .d_ff_ratio = 2,
+          .output_activation = rapt::Activation::tanh};
+}
+/// Patches of 2 x 2 pixels in windows, then of 4 x 4.
+TransGanDiscriminatorConfig discriminator_config(Index window) {
+  return {.image = {2, 8, 12},
+          .patch = 2,
+          .stage_columns = {6, 4},
+          .stage_layers = {1, 2},
+          .stage_heads = {2, 5},
+          .stage_windows = {window, 0},
+          .d_ff_ratio = 2};
+}
+
+template <class M, class Config>
+M model_of(const Config& config) {
+  rapt::Rng rng(1);
+  M model(config, rng);
+  rapt_test::randomize(model, 2);
+  return model;
+}
+
+/// The derivative of a scalar f along random changes of all parameters, by backward and by central differences.
+template <class M, class F>
+void expect_gradients_of_parameters(M& model, const F& f) {
+  {
+    const rapt::Recording scope;
+    rapt::backward(f());
+  }
+  double expected = 0, squares = 0;
+  std::vector<Tensor<double>> directions;
+  rapt::for_each_parameter(model, [&](const std::string& name, auto& p) {
+    ASSERT_EQ(p.grad().shape(), p.shape()) << name;
+    double largest = 0;
+    directions.push_back(normal_tensor<double>(p.shape(), 50 + directions.size(), 0.02));
+    for (Index i = 0; i < p.size(); ++i) {
+      const double gradient = p.grad().data()[i];
+      expected += gradient * directions.back().data()[i];
+      squares += gradient * gradient;
+      largest = std::max(largest, std::abs(gradient));
+    }
+    EXPECT_GT(largest, 1e-10) << name << " has no influence";
+  });
+  const auto move = [&](double step) {
+    std::size_t next = 0;
+    rapt::for_each_parameter(model, [&](const std::string&, auto& p) {
+      const Tensor<double>& direction = directions[next++];
+      for (Index i = 0; i < p.size(); ++i) p.mutable_value().data()[i] += step * direction.data()[i];
+    });
+    return f().item();
+  };
+  const double h = 1e-4, above = move(h), below = move(-2 * h);
+  EXPECT_NEAR((above - below) / (2 * h), expected, 1e-6 * 0.02 * std::sqrt(squares));
+}
+
+TEST(TransGan, GeneratorMakesImages) {
+  for (const Index window : {0, 2}) {
+    auto model = model_of<TransGanGenerator<double>>(generator_config(window));
+    EXPECT_EQ(model.latent_columns(), 5);
+    const auto z = normal_tensor<double>({3, 5}, 3);
+    const Tensor<double> made = model(z).value();
+    ASSERT_EQ(made.shape(), (Shape{3, 2 * 8 * 12}));
+    for (const double v : made.values()) EXPECT_LT(std::abs(v), 1);
+    // An image is a function of its own vector.
+    const Tensor<double> alone = model(Tensor<double>(z.view().middle_rows(1, 1))).value();
+    EXPECT_TRUE(rapt_test::close(alone, Tensor<double>(made.view().middle_rows(1, 1)), 1e-12));
+    const auto f = [&](const std::vector<Variable<double>>& v) { return model(v[0]); };
+    EXPECT_LT(rapt::gradcheck(f, {normal_tensor<double>({1, 5}, 4)}).worst_relative_error, 1e-6);
+    const auto upstream = Variable<double>(normal_tensor<double>(made.shape(), 5));
+    expect_gradients_of_parameters(model, [&] { return sum(multiply(model(z), upstream)); });
+  }
+}
+
+// A generator whose blocks do nothing but pass their input on shows where each token's pixels go: to the square that
+// pixel shuffle and patches give it, whatever the windows.
+TEST(TransGan, WindowsLeavePixelsInTheirPlaces) {
+  Tensor<double> images[2];
+  for (const Index window : {0, 2}) {
+    auto model = model_of<TransGanGenerator<double>>(generator_config(window));
+    rapt::Rng rng(6);
+    rapt::for_each_parameter(model, [&](const std::string& name, auto& p) {
+      const bool silent = name.find("out_proj") != std::string::npos || name.find("linear2") != std::string::npos;
+      if (silent) return p.mutable_value().fill(0);                 // sublayers add nothing
+      if (name.find("position_bias") != std::string::npos) return;  // of another shape in windows
+      rng.fill_normal(p.mutable_value().values(), 0.0, 0.5);
+    });
+    images[window / 2] = model(normal_tensor<double>({2, 5}, 7)).value();
+  }
+  EXPECT_TRUE(rapt_test::close(images[0], images[1], 1e-13));
+}
+
+TEST(TransGan, DiscriminatorScoresImages) {
+  for (const Index window : {0, 2}) {
+    auto model = model_of<TransGanDiscriminator<double>>(discriminator_config(window));
+    const auto pixels = normal_tensor<double>({3, 2 * 8 * 12}, 8);
+    const Tensor<double> scores = model(Variable<double>(pixels)).value();
+    ASSERT_EQ(scores.shape(), (Shape{3, 1}));
+    const rapt::ImageBatch<double> images(pixels, {2, 8, 12});
+    EXPECT_TRUE(rapt_test::same_bits(model(images).value(), scores));
+    const Tensor<double> alone = model(Variable<double>(Tensor<double>(pixels.view().middle_rows(2, 1)))).value();
+    EXPECT_NEAR(alone(0, 0), scores(2, 0), 1e-12);
+    const auto f = [&](const std::vector<Variable<double>>& v) { return model(v[0]); };
+    EXPECT_LT(rapt::gradcheck(f, {normal_tensor<double>({1, 192}, 9)}).worst_relative_error, 1e-6);
+    const auto upstream = Variable<double>(normal_tensor<double>({3, 1}, 10));
+    expect_gradients_of_parameters(model, [&] { return sum(multiply(model(images), upstream)); });
+  }
+}
+
+TEST(TransGan, WindowsLeaveTokensInTheirPlaces) {
+  double scores[2];
+  for (const Index window : {0, 2}) {
+    auto model = model_of<TransGanDiscriminator<double>>(discriminator_config(window));
+    rapt::Rng rng(11);
+    rapt::for_each_parameter(model, [&](const std::string& name, auto& p) {
+      const bool silent = name.starts_with("stages.0") &&
+                          (name.find("out_proj") != std::string::npos || name.find("linear2") != std::string::npos);
+      if (silent) return p.mutable_value().fill(0);
+      if (name.starts_with("stages.0") && name.find("position_bias") != std::string::npos) return;
+      rng.fill_normal(p.mutable_value().values(), 0.0, 0.5);
+    });
+    scores[window / 2] = model(Variable<double>(normal_tensor<double>({1, 192}, 12))).item();
+  }
+  EXPECT_NEAR(scores[0], scores[1], 1e-12);
+}
+
+TEST(TransGan, TheSameSeedGivesTheSameModel) {
+  rapt::Rng first(3), second(3);
+  const TransGanGenerator<float> a(generator_config(2), first), b(generator_config(2), second);
+  const auto z = normal_tensor<float>({2, 5}, 1);
+  EXPECT_TRUE(rapt_test::same_bits(a(z).value(), b(z).value()));
+}
+
+TEST(TransGan, SameBitsOnAnyNumberOfThreads) {
+  const auto generator = model_of<TransGanGenerator<float>>(generator_config(2));
+  const auto discriminator = model_of<TransGanDiscriminator<float>>(discriminator_config(2));
+  const Index before = rapt::threads();
+  std::vector<Tensor<float>> found;
+  for (const Index threads : {1, 3}) {
+    rapt::set_threads(threads);
+    const Variable<float> z(normal_tensor<float>({9, 5}, 2), /*requires_grad=*/true);
+    const rapt::Recording scope;
+    backward(sum(discriminator(generator(z))));
+    found.push_back(z.grad());
+  }
+  rapt::set_threads(before);
+  EXPECT_TRUE(rapt_test::same_bits(found[0], found[1]));
+}
+
+TEST(TransGan, FilesHoldBoth) {
+  const rapt_test::TemporaryFolder folder;
+  const auto generator = model_of<TransGanGenerator<float>>(generator_config(2));
+  const auto discriminator = model_of<TransGanDiscriminator<float>>(discriminator_config(2));
+  rapt::save_model(folder.path() / "generator.safetensors", generator);
+  rapt::save_model(folder.path() / "discriminator.safetensors", discriminator);
+  const auto made = rapt::load_model<TransGanGenerator<float>>(folder.path() / "generator.safetensors");
+  const auto scored = rapt::load_model<TransGanDiscriminator<float>>(folder.path() / "discriminator.safetensors");
+  const auto z = normal_tensor<float>({2, 5}, 3);
+  EXPECT_TRUE(rapt_test::same_bits(made(z).value(), generator(z).value()));
+  EXPECT_TRUE(rapt_test::same_bits(scored(made(z)).value(), discriminator(generator(z)).value()));
+  EXPECT_EQ(made.config().stage_windows, generator.config().stage_windows);
+}
+
+TEST(TransGan, SaysWhatDoesNotFit) {
+  const auto generator = [](auto change) {
+    return [change] {
+      TransGanGeneratorConfig config = generator_config(2);
+      change(config);
+      std::ignore = model_of<TransGanGenerator<float>>(config);
+    };
+  };
+  const auto discriminator = [](auto change) {
+    return [change] {
+      TransGanDiscriminatorConfig config = discriminator_config(2);
+      change(config);
+      std::ignore = model_of<TransGanDiscriminator<float>>(config);
+    };
+  };
+  TransGanGeneratorConfig().validate();
+  TransGanDiscriminatorConfig().validate();
+  rapt_test::expect_errors({
+      {"sides", generator([](auto& c) { c.image.height = 10; }), {"10 x 12", "multiples of 4"}},
+      {"width", generator([](auto& c) { c.d_model = 18; }), {"multiple of 4", "18"}},
+      {"heads",
+       generator([](auto& c) {
+         c.stage_heads = {3, 1};
+       }),
+       {"d_model = 16", "heads = 3"}},
+      {"stages", generator([](auto& c) { c.stage_windows = {2}; }), {"2, 2 and 1"}},
+      {"none", generator([](auto& c) { c.stage_layers = c.stage_heads = c.stage_windows = {}; }), {"stage"}},
+      {"windows",
+       generator([](auto& c) {
+         c.stage_windows = {0, 5};
+       }),
+       {"4 x 6", "side 5"}},
+      {"layers",
+       generator([](auto& c) {
+         c.stage_layers = {0, 1};
+       }),
+       {"stage 0"}},
+      {"latent", generator([](auto& c) { c.latent = 0; }), {"latent 0"}},
+      {"vectors",
+       [] {
+         std::ignore = model_of<TransGanGenerator<float>>(generator_config(0))(Tensor<float>({2, 6}, 0.f));
+       },
+       {"[2, 6]", "5 columns"}},
+      {"patches", discriminator([](auto& c) { c.patch = 4; }), {"8 x 12", "8 x 8"}},
+      {"columns", discriminator([](auto& c) { c.stage_columns = {6}; }), {"2 stages", "1"}},
+      {"last windows",
+       discriminator([](auto& c) {
+         c.stage_windows = {0, 2};
+       }),
+       {"class token", "2"}},
+      {"pixels",
+       [] {
+         const auto model = model_of<TransGanDiscriminator<float>>(discriminator_config(0));
+         std::ignore = model(Variable<float>(Tensor<float>({2, 191}, 0.f)));
+       },
+       {"2 x 8 x 12", "[2, 191]"}},
+  });
+}
+
+}  // namespace
