@@ -177,7 +177,7 @@ int main(int argc, char** argv) {
   add_number(app, "--judged", flags.judged, {.least = 2}, "The number of images of each kind that are judged.");
   add_positive(app, "--steps", flags.steps, "The number of steps of each of the two.");
   add_positive(app, "--batch", flags.batch, "The number of images in a step.");
-  add_number(app, "--width", flags.width, {.least = 32}, "The width of the generator, a multiple of 64.");
+  add_number(app, "--width", flags.width, {.least = 32}, "The width of the generator, a multiple of 32.");
   add_number(app, "--columns", flags.columns, {.least = 4},
              "The columns of each of the discriminator's two scales, a multiple of 4.");
   add_positive(app, "--latent", flags.latent, "The numbers of a random vector.");

@@ -1,7 +1,8 @@
 /// \file
 /// All of rapt that needs nothing but Eigen and threads, but for
-/// rapt/models/{bart,clip,modern_bert,span_parser,whisper}.hpp, rapt/autograd/ops/tree_margin_loss.hpp,
-/// rapt/generation/tree_constraint.hpp and rapt/nn/{lora,lora_merge,with_lora}.hpp, which most programs can do without.
+/// rapt/models/{bart,clip,modern_bert,span_parser,transgan,whisper}.hpp, rapt/autograd/ops/tree_margin_loss.hpp,
+/// rapt/generation/tree_constraint.hpp, rapt/train/adversarial_training.hpp and
+/// rapt/nn/{lora,lora_merge,with_lora}.hpp, which most programs can do without.
 /// Those, text, files and images are included on their own: rapt/text/..., rapt/io/..., rapt/images/....
 #pragma once
 

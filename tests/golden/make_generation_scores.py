@@ -16,7 +16,7 @@ import scipy.special
 
 def frechet_distance(a, b):
     """As Heusel et al. 2017 compute it, with the square root of the product of both covariances."""
-    covariance_a, covariance_b = numpy.atleast_2d(numpy.cov(a, rowvar=False)), numpy.atleast_2d(numpy.cov(b, rowvar=False))
+    covariance_a, covariance_b = (numpy.atleast_2d(numpy.cov(x, rowvar=False)) for x in (a, b))
     root = numpy.real(scipy.linalg.sqrtm(covariance_a @ covariance_b))
     difference = a.mean(axis=0) - b.mean(axis=0)
     return float(difference @ difference + numpy.trace(covariance_a + covariance_b - 2 * root))

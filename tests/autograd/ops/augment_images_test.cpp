@@ -102,7 +102,7 @@ TEST(AugmentImages, WhatIsDrawnIsWithinItsBounds) {
     EXPECT_TRUE(c.height >= 7 && c.height <= 14 && c.width >= 5 && c.width <= 10);
     down.insert(c.down), right.insert(c.right), tops.insert(c.top);
     brightness += c.brightness / static_cast<double>(count), contrast += c.contrast / static_cast<double>(count);
-    if (i < 10) EXPECT_EQ(c.brightness, rapt::at(again, i).brightness);  // whatever the size of the batch
+    EXPECT_EQ(c.brightness, rapt::at(i < 10 ? again : changes, i).brightness);  // whatever the size of the batch
   }
   EXPECT_EQ(down.size(), 9u);   // 28 / 8 = 3.5, rounded: -4 .. 4
   EXPECT_EQ(right.size(), 7u);  // -3 .. 3
