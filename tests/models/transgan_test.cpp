@@ -1,5 +1,6 @@
 /// \file
-/// TransGAN: shapes, gradients, that windows and scales stand where they should, files, and configs that do not fit.
+/// TransGAN: results, gradients and a gradient penalty as PyTorch has them, shapes, that windows and scales stand where
+/// they should, files, and configs that do not fit.
 // covers: models/transgan_config.hpp
 #include "rapt/models/transgan.hpp"
 
@@ -7,6 +8,7 @@
 
 #include "rapt/autograd/gradcheck.hpp"
 #include "rapt/io/model_file.hpp"
+#include "rapt/train/gradient_penalty.hpp"
 #include "tests/common/gradients.hpp"
 #include "tests/common/temporary_folder.hpp"
 
@@ -84,6 +86,70 @@ void expect_gradients_of_parameters(M& model, const F& f) {
   };
   const double h = 1e-4, above = move(h), below = move(-2 * h);
   EXPECT_NEAR((above - below) / (2 * h), expected, 1e-6 * 0.02 * std::sqrt(squares));
+}
+
+/// The gradients of a model are those that the file has under `prefix`, but for `tolerance` times the largest of all.
+template <class M>
+void expect_gradients(const M& model, const rapt::SafetensorsFile& file, const std::string& prefix, double tolerance) {
+  double largest = 0;
+  rapt::for_each_parameter(model, [&](const std::string& name, const auto& p) {
+    for (const double v : file.read<double>(prefix + name).values()) largest = std::max(largest, std::abs(v));
+    ASSERT_EQ(p.grad().shape(), p.shape()) << name;
+  });
+  rapt::for_each_parameter(model, [&](const std::string& name, const auto& p) {
+    const Tensor<double> expected = file.read<double>(prefix + name);
+    for (Index i = 0; i < p.size(); ++i) {
+      ASSERT_NEAR(p.grad().data()[i], expected.data()[i], tolerance * largest) << name << ", element " << i;
+    }
+  });
+}
+
+class TransGanGolden : public testing::Test {
+ protected:
+  [[nodiscard]] Tensor<double> read(const std::string& name) const { return file_.read<double>(name); }
+  template <class M, class Config>
+  [[nodiscard]] M model(const Config& config, const std::string& prefix) const {
+    rapt::Rng rng(1);
+    M model(config, rng);
+    rapt::load_parameters(model, file_, prefix);
+    return model;
+  }
+  const rapt::SafetensorsFile file_{RAPT_GOLDEN_DIR "/transgan.safetensors"};
+};
+
+TEST_F(TransGanGolden, GeneratorAgreesWithPyTorch) {
+  const auto generator = model<TransGanGenerator<double>>(generator_config(2), "generator.");
+  const rapt::Recording scope;
+  const Variable<double> images = generator(read("z"));
+  EXPECT_TRUE(rapt_test::close(images.value(), read("images"), 1e-6));
+  backward(sum(multiply(images, Variable<double>(read("images_upstream")))));
+  expect_gradients(generator, file_, "generator_gradient.", 1e-6);
+}
+
+TEST_F(TransGanGolden, DiscriminatorAgreesWithPyTorch) {
+  const auto discriminator = model<TransGanDiscriminator<double>>(discriminator_config(2), "discriminator.");
+  const rapt::Recording scope;
+  const Variable<double> scores = discriminator(Variable<double>(read("pixels")));
+  EXPECT_TRUE(rapt_test::close(scores.value(), read("scores"), 1e-6));
+  backward(sum(multiply(scores, Variable<double>(read("scores_upstream")))));
+  expect_gradients(discriminator, file_, "discriminator_gradient.", 1e-6);
+}
+
+// The central difference of the gradient penalty against PyTorch's double backward, in double with a short step, and in
+// float with the default one.
+TEST_F(TransGanGolden, GradientPenaltyAgreesWithDoubleBackward) {
+  {
+    const auto discriminator = model<TransGanDiscriminator<double>>(discriminator_config(2), "discriminator.");
+    const rapt::Recording scope;
+    const auto penalty = gradient_penalty(discriminator, read("pixels"), {.weight = 1, .step = 1e-5});
+    EXPECT_NEAR(penalty.item(), read("penalty")(0, 0), 1e-6 * penalty.item());
+    backward(penalty);
+    expect_gradients(discriminator, file_, "penalty_gradient.", 1e-5);
+  }
+  const auto discriminator = model<TransGanDiscriminator<float>>(discriminator_config(2), "discriminator.");
+  const rapt::Recording scope;
+  backward(gradient_penalty(discriminator, file_.read<float>("pixels"), {.weight = 1}));
+  expect_gradients(discriminator, file_, "penalty_gradient.", 1e-2);
 }
 
 TEST(TransGan, GeneratorMakesImages) {

@@ -319,7 +319,7 @@ TEST(ConstantParameters, LeaveGradientsAndWhatIsFrozen) {
   const Tensor<double> of_weight = layer.weight().grad(), of_x = x.grad();
   ASSERT_FALSE(of_weight.empty());
   {
-    const rapt::ConstantParameters constant(layer);
+    const rapt::ConstantParameters<double> constant(layer);
     differentiate();
     EXPECT_FALSE(layer.weight().requires_grad());
   }

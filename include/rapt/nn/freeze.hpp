@@ -100,7 +100,5 @@ class [[nodiscard]] ConstantParameters {
  private:
   std::vector<std::shared_ptr<Node<T>>> nodes_;  // of those that take gradients otherwise
 };
-template <Module M>
-ConstantParameters(const M&) -> ConstantParameters<typename M::ScalarType>;
 
 }}  // namespace rapt::RAPT_ABI
