@@ -79,10 +79,12 @@ void train_pair(Generator& generator, Discriminator& discriminator, const Judge&
   const rapt::AdamOptions adam{.beta1 = 0, .beta2 = 0.99};
   rapt::DifferentiableAugmentation augmentation = rapt::DifferentiableAugmentation::none();
   if (flags.augment) augmentation = {.background = -1};
+  const bool is_wasserstein = flags.adversarial_loss() == rapt::AdversarialLoss::wasserstein;
   rapt::AdversarialTraining game(
       generator, discriminator,
       {.loss = flags.adversarial_loss(),
-       .penalty = {.weight = flags.penalty, .target = flags.loss == "wasserstein" ? 1.0 : 0.0},
+       .penalty = {.weight = flags.penalty, .target = is_wasserstein ? 1.0 : 0.0},
+       .penalty_points = is_wasserstein ? rapt::PenaltyPoints::between : rapt::PenaltyPoints::real,
        .augmentation = augmentation,
        .discriminator = {.learning_rate = rate, .adam = adam, .clip_norm = 5, .seed = flags.seed + 1}});
   rapt::Trainer trainer(game, flags.run.processes.shared({.learning_rate = rate,
@@ -90,14 +92,15 @@ void train_pair(Generator& generator, Discriminator& discriminator, const Judge&
                                                           .clip_norm = 5,
                                                           .average_decay = flags.average_decay,
                                                           .seed = flags.seed + 2}));
-  const Judgement real = judge(digits.training, 2000);
+  const Index judged = std::min<Index>(2000, flags.judged);  // each time
+  const Judgement real = judge(digits.training, judged);
   Generator averaged = generator;
   const auto measure = [&](const auto& trained) {
     trainer.average()->assign_to(averaged);
-    const rapt::ImageDataset samples = generate(averaged, draw_vectors(averaged, 2000, flags.seed + 3));
+    const rapt::ImageDataset samples = generate(averaged, draw_vectors(averaged, judged, flags.seed + 3));
     const Judgement found = judge(samples, samples.images());
     const double distance = frechet_distance(found.features, real.features);
-    if (flags.run.processes.is_first()) write_grid(flags.samples, samples, 100, 10);
+    if (flags.run.processes.is_first()) write_grid(flags.samples, samples, std::min<Index>(judged, 100), 10);
     const rapt::AdversarialReport& report = trained.report();
     char text[200];
     std::snprintf(text, sizeof text,
@@ -181,11 +184,12 @@ int main(int argc, char** argv) {
   add_number(app, "--columns", flags.columns, {.least = 4},
              "The columns of each of the discriminator's two scales, a multiple of 4.");
   add_positive(app, "--latent", flags.latent, "The numbers of a random vector.");
-  app.add_option("--loss", flags.loss, "`logistic`, `hinge` or `wasserstein`.")
+  app.add_option("--loss", flags.loss, "The loss of both: `logistic`, `hinge` or `wasserstein`.")
       ->check(CLI::IsMember({"logistic", "hinge", "wasserstein"}))
       ->capture_default_str();
   add_positive(app, "--learning-rate", flags.learning_rate, "The learning rate of both.");
-  add_not_negative(app, "--penalty", flags.penalty, "The weight of the gradient penalty.");
+  add_not_negative(app, "--penalty", flags.penalty,
+                   "The weight of the gradient penalty: R1, or with --loss wasserstein that of WGAN-GP.");
   add_number(app, "--average-decay", flags.average_decay, {.most = 1, .without_least = true, .without_most = true},
              "The decay of the moving average of the generator's parameters.");
   app.add_flag("!--no-augmentation", flags.augment, "Shows the discriminator images as they are.");

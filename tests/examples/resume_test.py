@@ -30,6 +30,9 @@ EXAMPLES = {
              "--model", "model"), [""], ["model/model.safetensors"]),
     "mae": ((*DIGITS, "--pretraining-steps", 8, "--pretraining-batch", 16, "--labelled", 200),
             ["pretraining", "pretrained", "from-nothing"], ["image.png"]),
+    "transgan": (("--steps", 8, "--batch", 8, "--width", 32, "--columns", 4, "--latent", 8, "--judge-epochs", 1,
+                  "--judged", 50, "--generator", "generator.safetensors"), ["judge", "gan"],
+                 ["generator.safetensors", "samples.png", "interpolations.png", "neighbours.png"]),
     "transformer_xl": (("--steps", 30, "--streams", 4, "--length", 16, "--memory", 32, "--layers", 2, "--d-model", 16,
                         "--text", "../text.txt"), ["without-memory", "with-memory"], []),
 }
@@ -124,6 +127,9 @@ class Resume(unittest.TestCase):
 
     def test_mae(self):
         self.kill_and_resume("mae")
+
+    def test_transgan(self):
+        self.kill_and_resume("transgan")
 
     def test_transformer_xl(self):
         self.kill_and_resume("transformer_xl")

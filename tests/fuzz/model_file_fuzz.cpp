@@ -23,6 +23,7 @@
 #include "rapt/models/t5.hpp"
 #include "rapt/models/transformer.hpp"
 #include "rapt/models/transformer_xl.hpp"
+#include "rapt/models/transgan.hpp"
 #include "rapt/models/vit.hpp"
 #include "rapt/models/whisper.hpp"
 #include "tests/fuzz/fuzz_files.hpp"
@@ -83,6 +84,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   load_as_each<rapt::Transformer, rapt::Marian, rapt::Gpt, rapt::Llama, rapt::ImageGpt, rapt::TransformerXl, rapt::Bert,
                rapt::Vit, rapt::Deit, rapt::Mae, rapt::Beit, rapt::T5, rapt::Gemma, rapt::Bart, rapt::Clip,
-               rapt::Whisper>(folder, input);
+               rapt::Whisper, rapt::TransGanGenerator, rapt::TransGanDiscriminator>(folder, input);
   return 0;
 }

@@ -296,7 +296,18 @@ TEST(TransGan, SaysWhatDoesNotFit) {
          c.stage_layers = {0, 1};
        }),
        {"stage 0"}},
-      {"latent", generator([](auto& c) { c.latent = 0; }), {"latent 0"}},
+      {"latent", generator([](auto& c) { c.latent = 0; }), {"latent", ": 0"}},
+      {"image",
+       generator([](auto& c) {
+         c.image = {1, 1 << 20, 1 << 20};
+       }),
+       {"1 x 1048576 x 1048576"}},
+      {"tokens",
+       discriminator([](auto& c) {
+         c.image = {1, 512, 512};
+       }),
+       {"4096 tokens", "stage 1", "128 x 128"}},
+      {"ratio", discriminator([](auto& c) { c.d_ff_ratio = 65; }), {"d_ff_ratio", "65"}},
       {"vectors",
        [] {
          std::ignore = model_of<TransGanGenerator<float>>(generator_config(0))(Tensor<float>({2, 6}, 0.f));

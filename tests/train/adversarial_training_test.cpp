@@ -173,7 +173,9 @@ TEST_F(AdversarialTrainingFiles, GoOnBitForBit) {
   const auto path = folder_ / "checkpoint.safetensors";
   const auto train = [&](Index first, Index steps, bool load, bool save) {
     Players players;
-    Game game(players.generator, players.critic, options_of(.02));
+    AdversarialOptions options = options_of(.02);
+    options.penalty_points = rapt::PenaltyPoints::between;  // draws from the discriminator's own random numbers
+    Game game(players.generator, players.critic, options);
     rapt::Trainer trainer(game, {.learning_rate = [](Index) { return .02; }, .average_decay = .9, .seed = 5});
     auto batches = source();
     if (load) rapt::load_checkpoint(path, trainer, batches);

@@ -30,6 +30,31 @@ inline void require_stages(const std::vector<Index>& layers, const std::vector<I
   }
 }
 
+/// Tables of distances and of the order of rows are computed from a config, which a file may have: it must not ask for
+/// more memory than a model of any use does. Also keeps the products of sizes below what an Index holds.
+template <class Config>
+void require_transgan_limits(const Config& config, std::string_view where) {
+  constexpr Index kMostNumbers = Index{1} << 22, kMostColumns = Index{1} << 16, kMostRatio = 64, kMostTokens = 4096;
+  const ImageShape& image = config.image;
+  require(image.channels > 0 && image.height > 0 && image.width > 0 && image.height <= kMostNumbers / image.width &&
+              image.channels <= kMostNumbers / (image.height * image.width),
+          where, "images must have from 1 to ", kMostNumbers, " numbers: ", to_string(image));
+  require(config.patch > 0 && config.patch <= kMostColumns && config.d_ff_ratio > 0 && config.d_ff_ratio <= kMostRatio,
+          where, "patch must be positive, d_ff_ratio from 1 to ", kMostRatio, ": ", config.patch, ", ",
+          config.d_ff_ratio);
+  require(config.stages() <= 8, where, "at most 8 stages: ", config.stages());
+  for (Index i = 0; i < config.stages(); ++i) {
+    const Index width = config.width(i), window = at(config.stage_windows, i);
+    require(width > 0 && width <= kMostColumns, where, "stage ", i, " must have from 1 to ", kMostColumns,
+            " columns: ", width);
+    const bool is_one = window == 0;
+    const Index rows = is_one ? config.grid(i).rows : window, cols = is_one ? config.grid(i).cols : window;
+    require(!config.relative_positions || (rows <= kMostTokens && cols <= kMostTokens && rows * cols <= kMostTokens),
+            where, "with relative positions a window may have ", kMostTokens, " tokens, those of stage ", i, " have ",
+            rows, " x ", cols);
+  }
+}
+
 /// The number of all layers together.
 [[nodiscard]] inline Index layers_of(const std::vector<Index>& stages) {
   Index sum = 0;
@@ -105,10 +130,8 @@ struct TransGanGeneratorConfig {
   void validate() const {
     constexpr std::string_view kWhere = "transgan_generator";
     detail::require_stages(stage_layers, stage_heads, stage_windows, kWhere);
-    require(stages() <= 8, kWhere, "at most 8 stages: ", stages());
-    require(image.channels > 0 && image.height > 0 && image.width > 0 && patch > 0 && latent > 0 && d_ff_ratio > 0,
-            kWhere, "sizes must be positive: image ", to_string(image), ", patch ", patch, ", latent ", latent,
-            ", d_ff_ratio ", d_ff_ratio);
+    detail::require_transgan_limits(*this, kWhere);
+    require(latent > 0 && latent <= 65536, kWhere, "latent must be from 1 to 65536: ", latent);
     const Index step = patch << (stages() - 1), part = Index{1} << (2 * (stages() - 1));
     require(image.height % step == 0 && image.width % step == 0, kWhere, "images of ", image.height, " x ", image.width,
             " cannot come of ", stages(), " stages and patches of ", patch, ": sides must be multiples of ", step);
@@ -166,10 +189,9 @@ struct TransGanDiscriminatorConfig {
   void validate() const {
     constexpr std::string_view kWhere = "transgan_discriminator";
     detail::require_stages(stage_layers, stage_heads, stage_windows, kWhere);
-    require(stages() <= 8, kWhere, "at most 8 stages: ", stages());
     require(std::ssize(stage_columns) == stages(), kWhere, "each of ", stages(), " stages needs columns: there are ",
             stage_columns.size());
-    require(patch > 0 && d_ff_ratio > 0, kWhere, "sizes must be positive: patch ", patch, ", d_ff_ratio ", d_ff_ratio);
+    detail::require_transgan_limits(*this, kWhere);
     for (Index i = 0; i < stages(); ++i) {
       require(at(stage_columns, i) > 0, kWhere, "stage ", i, " needs columns: ", at(stage_columns, i));
       patches(i).validate(kWhere);

@@ -5,7 +5,7 @@
 /// One step of the Trainer, on a batch of real images x:
 ///
 ///     z ~ N(0, 1),  g = G(z)
-///     a step of the discriminator: loss of D(A(x)) and D(A(g)), plus a gradient penalty at A(x) every few steps
+///     a step of the discriminator: loss of D(A(x)) and D(A(g)), plus a gradient penalty every few steps
 ///     the loss of the generator: of D(A'(g)), through a discriminator whose parameters are constants
 ///
 /// with random changes A of images, through which gradients flow (Zhao et al. 2020). Both read the same g: only the
@@ -58,9 +58,16 @@ concept ImageCritic = Module<D> && requires(const D& critic, const Variable<type
   { critic(pixels) } -> std::same_as<Variable<typename D::ScalarType>>;
 };
 
+/// The inputs at which the discriminator's gradient is penalised.
+enum class PenaltyPoints {
+  real,     ///< real images (R1)
+  between,  ///< e r + (1 - e) g for a real image r, a generated one g and e uniform in [0, 1) (WGAN-GP)
+};
+
 struct AdversarialOptions {
   AdversarialLoss loss = AdversarialLoss::hinge;
-  GradientPenaltyOptions penalty = {};  ///< at real images; a weight of 0: none
+  GradientPenaltyOptions penalty = {};  ///< a weight of 0: none
+  PenaltyPoints penalty_points = PenaltyPoints::real;
   /// The discriminator's steps from one with the penalty to the next, whose weight grows by as much ("lazy
   /// regularisation", Karras et al. 2020).
   Index penalty_every = 4;
@@ -73,7 +80,7 @@ struct AdversarialOptions {
 struct AdversarialReport {
   double discriminator_loss = 0;        ///< with the penalty, if it had one
   double real = 0, generated = 0;       ///< scores
-  std::optional<double> gradient_norm;  ///< at real images, of the last step with a penalty
+  std::optional<double> gradient_norm;  ///< where it is penalised, in the last step that did
 };
 
 /// The parameters, and their names, are the generator's. The discriminator's parameters, its optimizer's state and its
@@ -277,10 +284,24 @@ class AdversarialTraining {
       GradientPenaltyOptions penalty = options_.penalty;
       penalty.weight *= static_cast<double>(options_.penalty_every);
       std::vector<double> norms;
-      loss = add(loss, gradient_penalty(*discriminator_, batch.real, penalty, &norms));
+      loss = add(loss, gradient_penalty(*discriminator_, penalty_points(batch), penalty, &norms));
       report_.gradient_norm = mean_of(std::span<const double>(norms));
     }
     return loss;
+  }
+  /// To be called in a step of the discriminator, from whose random numbers it draws.
+  [[nodiscard]] Tensor<T> penalty_points(const RealAndGenerated& batch) const {
+    Tensor<T> points = batch.real;
+    if (options_.penalty_points == PenaltyPoints::real) return points;
+    const RandomStream stream = next_training_stream();
+    std::vector<T> share(to_size(points.rows()));
+    Rng(Rng::State{stream.seed, stream.stream}).fill_uniform(std::span<T>(share), 0.0, 1.0);
+    for (Index b = 0; b < points.rows(); ++b) {
+      for (Index j = 0; j < points.cols(); ++j) {
+        points(b, j) = at(share, b) * points(b, j) + (T(1) - at(share, b)) * batch.generated(b, j);
+      }
+    }
+    return points;
   }
   template <class Number>
   [[nodiscard]] static double mean_of(std::span<const Number> values) {
