@@ -93,7 +93,8 @@ template <class M>
 void expect_gradients(const M& model, const rapt::SafetensorsFile& file, const std::string& prefix, double tolerance) {
   double largest = 0;
   rapt::for_each_parameter(model, [&](const std::string& name, const auto& p) {
-    for (const double v : file.read<double>(prefix + name).values()) largest = std::max(largest, std::abs(v));
+    const Tensor<double> stored = file.read<double>(prefix + name);
+    for (const double v : stored.values()) largest = std::max(largest, std::abs(v));
     ASSERT_EQ(p.grad().shape(), p.shape()) << name;
   });
   rapt::for_each_parameter(model, [&](const std::string& name, const auto& p) {
