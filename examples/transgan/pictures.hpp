@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
+#include <cstdint>
+#include <optional>
 #include <rapt/images/dataset.hpp>
 #include <rapt/images/grid.hpp>
 #include <rapt/images/png.hpp>
 #include <rapt/models/transgan.hpp>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>

@@ -72,7 +72,7 @@ TEST(AugmentImages, ChangesFollowOneAnother) {
   one_by_one = changed(one_by_one, {.contrast = .6});
   one_by_one = changed(one_by_one, {.down = -1, .right = 2}, .5);
   one_by_one = changed(one_by_one, {.left = 1, .height = 2, .width = 2}, .5);
-  EXPECT_TRUE(rapt_test::close(changed(image, all, .5), one_by_one, 1e-14));
+  EXPECT_TRUE(rapt_test::close(changed(image, all, .5), one_by_one, 1e-13));
 }
 
 TEST(AugmentImages, Gradient) {
