@@ -1,6 +1,7 @@
 /// \file
 /// A generator and a discriminator in one training: a step composed by hand, what it learns, resuming bit for bit,
 /// errors.
+// covers: train/adversarial_options.hpp
 #include "rapt/train/adversarial_training.hpp"
 
 #include <gtest/gtest.h>

@@ -38,10 +38,10 @@
 #include "rapt/nn/module.hpp"
 #include "rapt/optim/adam.hpp"
 #include "rapt/train/adversarial_loss.hpp"
+#include "rapt/train/adversarial_options.hpp"
 #include "rapt/train/gradient_penalty.hpp"
 #include "rapt/train/step.hpp"
 #include "rapt/train/trainable.hpp"
-#include "rapt/train/trainer_options.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -56,24 +56,6 @@ concept ImageGenerator = Module<G> && requires(const G& generator, const Variabl
 template <class D>
 concept ImageCritic = Module<D> && requires(const D& critic, const Variable<typename D::ScalarType>& pixels) {
   { critic(pixels) } -> std::same_as<Variable<typename D::ScalarType>>;
-};
-
-/// The inputs at which the discriminator's gradient is penalised.
-enum class PenaltyPoints {
-  real,     ///< real images (R1)
-  between,  ///< e r + (1 - e) g for a real image r, a generated one g and e uniform in [0, 1) (WGAN-GP)
-};
-
-struct AdversarialOptions {
-  AdversarialLoss loss = AdversarialLoss::hinge;
-  GradientPenaltyOptions penalty = {};  ///< a weight of 0: none
-  PenaltyPoints penalty_points = PenaltyPoints::real;
-  /// The discriminator's steps from one with the penalty to the next, whose weight grows by as much ("lazy
-  /// regularisation", Karras et al. 2020).
-  Index penalty_every = 4;
-  DifferentiableAugmentation augmentation = {};
-  /// Of the discriminator's steps. `accumulate` and `micro_batches` must be 1, and there is no communicator.
-  TrainerOptions discriminator = {};
 };
 
 /// What the last step of the discriminator found: means over the batch.
@@ -91,8 +73,9 @@ struct AdversarialReport {
 ///     rapt::Trainer trainer(game, {.learning_rate = ..., .average_decay = 0.999});
 ///     job.run(trainer, image_batches, {.steps = 10000});
 ///
-/// Keeps references to both models. A step that fails, because the generator's loss is not finite, leaves the
-/// discriminator as its step has left it. A trainer of it has one micro-batch, as the steps build on one another.
+/// Keeps references to both models. When the trainer's step throws because the generator's loss is not finite, the
+/// discriminator has learned from that batch already, and once more while the trainer looked for the op. A trainer of
+/// it has one micro-batch, as the steps build on one another.
 template <ImageGenerator G, ImageCritic D, Optimizer O = Adam<typename D::ScalarType>>
 class AdversarialTraining {
  public:
@@ -108,7 +91,7 @@ class AdversarialTraining {
   AdversarialTraining(G& generator, D& discriminator, const AdversarialOptions& options, O optimizer)
       : generator_(&generator),
         discriminator_(&discriminator),
-        options_(checked(options)),
+        options_(options.checked(kWhere)),
         critic_(discriminator, [this](const RealAndGenerated& batch) { return loss_of(batch); }),
         step_(std::make_unique<TrainingStep<Critic, O>>(critic_, options.discriminator, std::move(optimizer))) {}
   AdversarialTraining(const AdversarialTraining&) = delete;
@@ -245,20 +228,6 @@ class AdversarialTraining {
     [[nodiscard]] Index item_count() const { return real.rows(); }
   };
   using Critic = WithLoss<D, std::function<Variable<T>(const RealAndGenerated&)>>;
-
-  static const AdversarialOptions& checked(const AdversarialOptions& options) {
-    options.penalty.validate(kWhere);
-    options.augmentation.validate(kWhere);
-    require(options.penalty_every >= 1, kWhere, "penalty_every must be at least 1: ", options.penalty_every);
-    require(options.discriminator.accumulate == 1 && options.discriminator.micro_batches == 1 &&
-                options.discriminator.communicator.size() == 1,
-            kWhere, "a step of the discriminator is one batch on one process: accumulate ",
-            options.discriminator.accumulate, ", micro_batches ", options.discriminator.micro_batches, ", processes ",
-            options.discriminator.communicator.size());
-    require(options.discriminator.average_decay == 0, kWhere,
-            "there is no average of the discriminator: average_decay ", options.discriminator.average_decay);
-    return options;
-  }
 
   [[nodiscard]] Variable<T> augmented(const Variable<T>& pixels, const ImageShape& shape,
                                       const RandomStream& stream) const {
