@@ -138,8 +138,8 @@ TEST(AdditiveAttention, SameBitsOnAnyThreads) {
 /// The gradient of x, whose rows are queries, keys and values: the sum of those of three copies, on any threads, where
 /// a row that is a query of one sequence is a key of another.
 TEST(AdditiveAttention, OneVariableMayBeQueriesAndKeysOfOtherSequences) {
-  const RowSplits query_splits = splits_of({20, 60}), key_splits = splits_of({60, 20});
-  const auto x = normal_tensor<double>({80, 40}, 1), weight = normal_tensor<double>({40}, 2, 0.2);
+  const RowSplits query_splits = splits_of({40, 160}), key_splits = splits_of({160, 40});
+  const auto x = normal_tensor<double>({200, 64}, 1), weight = normal_tensor<double>({64}, 2, 0.2);
   const auto gradients_of = [&](const Variable<double>& q, const Variable<double>& k, const Variable<double>& value) {
     const Variable<double> v(weight, /*requires_grad=*/true);
     const rapt::Recording scope;
