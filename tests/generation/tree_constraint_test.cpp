@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <limits>
 #include <set>
 #include <string>
 #include <vector>
@@ -226,7 +227,12 @@ TEST(TreeConstraint, WrongUseIsRefused) {
     return [=] { (void)TreeConstraint(tokens, words, limits); };
   };
   expect_message<rapt::ValueError>(make(kTokens, {2, 0}), "[tree_constraint] source 1 has 0 words");
-  expect_message<rapt::ValueError>(make(kTokens, {2}, {.unary = 0}), "limits must be at least 1");
+  expect_message<rapt::ValueError>(make(kTokens, {2}, {.unary = 0}), "limits must be from 1 to 2147483647");
+  constexpr Index kMost = std::numeric_limits<Index>::max();
+  expect_message<rapt::ValueError>(make(kTokens, {2}, {.constituents_per_word = kMost}), "limits must be from 1");
+  constexpr Index kLargest = std::numeric_limits<std::int32_t>::max();
+  const TreeConstraint free(kTokens, std::vector<Index>{2}, {kLargest, kLargest, kLargest});
+  EXPECT_EQ(free.longest(), 2 + 2 * 3 * kLargest + 1);
   TreeTokens twice = kTokens;
   twice.words.push_back(6);
   expect_message<rapt::ValueError>(make(twice, {2}), "token 6 has two meanings");

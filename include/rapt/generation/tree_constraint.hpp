@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -24,7 +25,7 @@ struct TreeTokens {
   std::vector<TokenId> ends = {};                ///< end the sequence behind the tree
 };
 
-/// How large trees may get. Every limit can be kept with any number of words.
+/// How large trees may get, each from 1 to 2^31 - 1. Every limit can be kept with any number of words.
 struct TreeLimits {
   Index depth = 64;  ///< at most so many constituents are open at a time
   Index unary = 4;   ///< at most so many constituents have the same words
@@ -49,7 +50,7 @@ class TreeConstraint {
   };
 
   /// `words`: how many words each source has. Throws ValueError for a source without words, tokens that do not fit one
-  /// another, and limits below 1.
+  /// another, and limits out of range.
   TreeConstraint(TreeTokens tokens, std::vector<Index> words, const TreeLimits& limits = {})
       : TreeConstraint(std::move(tokens), std::move(words), {}, limits) {}
 
@@ -122,9 +123,10 @@ class TreeConstraint {
   TreeConstraint(TreeTokens tokens, std::vector<Index> words, std::vector<std::vector<TokenId>> tags,
                  const TreeLimits& limits)
       : tokens_(std::move(tokens)), words_(std::move(words)), tags_(std::move(tags)), limits_(limits) {
-    require(limits.depth >= 1 && limits.unary >= 1 && limits.constituents_per_word >= 1, kWhere,
-            "limits must be at least 1: depth ", limits.depth, ", unary ", limits.unary, ", constituents_per_word ",
-            limits.constituents_per_word);
+    const auto is_limit = [](Index limit) { return limit >= 1 && limit <= std::numeric_limits<std::int32_t>::max(); };
+    require(is_limit(limits.depth) && is_limit(limits.unary) && is_limit(limits.constituents_per_word), kWhere,
+            "limits must be from 1 to ", std::numeric_limits<std::int32_t>::max(), ": depth ", limits.depth, ", unary ",
+            limits.unary, ", constituents_per_word ", limits.constituents_per_word);
     require(tokens_.opens.size() == tokens_.closes.size() && !tokens_.opens.empty() && !tokens_.words.empty() &&
                 !tokens_.ends.empty(),
             kWhere,
