@@ -170,6 +170,12 @@ class Search(unittest.TestCase):
             self.assertIn("the loss is not a number at step", entry["failure"])
         self.assertIn("no trial has a score", self.said())
 
+    def test_scores_are_of_the_same_sentences(self):
+        """A vocabulary with which sentences of the validation are left out is no better for it."""
+        self.search("--folder", "found", "--trials", 1, "--trial-steps", 1, "--rungs", 1, "--layers", 1, "--vocabulary",
+                    60, *CORPUS, "--tokens", 20, code=1)
+        self.assertRegex(self.log()[-1]["failure"], r"\d+ validation pairs are longer than --tokens 20 with this")
+
     def test_minutes_end_it(self):
         minutes = ("--folder", "found", "--rungs", 2, "--vocabulary", 80, "--layers", 1, *TRAIN)
         began = time.monotonic()
