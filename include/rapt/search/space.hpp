@@ -125,7 +125,8 @@ struct SettingRange {
   return {.low = 0, .high = static_cast<double>(choices.size() - 1), .choices = std::move(choices)};
 }
 
-/// All settings that are searched, by name, in the order in which they were added.
+/// All settings that are searched, by name, in the order in which they were added. Its const functions may be called
+/// from several threads at the same time.
 class SettingsSpace {
  public:
   using Json = nlohmann::ordered_json;
