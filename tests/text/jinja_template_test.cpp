@@ -153,6 +153,18 @@ TEST(JinjaTemplate, HostileTemplatesEnd) {
   EXPECT_NE(refusal(repeated("{% if a %}", 5000)).find("nested too deeply"), std::string::npos);
 }
 
+TEST(JinjaTemplate, OnlyALoopHasCycle) {
+  EXPECT_EQ(
+      render("{% for x in range(5) %}{% set l = loop %}{{ loop.cycle('a', 'b') }}{{ l.cycle(1, 2, 3) }}{% endfor %}"),
+      "a1b2a3b1a2");
+  for (const std::string index : {"-3", "-3000001", "0"}) {  // memory outside of the arguments was read
+    EXPECT_EQ(failure("{% set loop = {'index0': " + index + "} %}{{ loop.cycle('a', 'b') }}"),
+              "[jinja] t:1: cycle takes at most 0 arguments: there are 2");
+  }
+  EXPECT_EQ(failure("{% for x in [1] %}{{ loop.cycle() }}{% endfor %}"),
+            "[jinja] t:1: cycle takes values, and no names");
+}
+
 TEST(JinjaTemplate, TellsTheTimeItIsGiven) {
   const JinjaTemplate text("{{ strftime_now('%d') if strftime_now is defined }}");
   EXPECT_EQ(text.render({.variables = {}, .now = [](const std::string& format) { return "now " + format; }}), "now %d");

@@ -207,7 +207,7 @@ class JinjaRenderer {
                             {"depth0", 0}};
     if (i > 0) loop.emplace_back("previtem", elements[i - 1]);
     if (i + 1 < elements.size()) loop.emplace_back("nextitem", elements[i + 1]);
-    return loop;
+    return JinjaValue::loop(std::move(loop));
   }
 
   // Expressions
@@ -347,8 +347,9 @@ class JinjaRenderer {
       context_.line = e.line;
       if (const auto* const text = object.text()) return call_string_method(context_, *text, callee.text, arguments);
       if (object.map() != nullptr) {
-        const bool is_loop = callee.children.front()->kind == Of::name && callee.children.front()->text == "loop";
-        if (is_loop && callee.text == "cycle" && !arguments.values.empty()) {
+        if (object.is_loop() && callee.text == "cycle") {
+          if (arguments.positional() == 0 || !arguments.names.empty())
+            context_.refuse("cycle takes values, and no names");
           const std::int64_t index = integer_in(context_, entry(object, "index0"), "the index of a loop");
           return at(arguments.values, index % std::ssize(arguments.values));
         }

@@ -67,6 +67,12 @@ class JinjaValue {
     }
     value_ = std::make_shared<const Map>(std::move(map));
   }
+  /// The variable `loop` of a loop: a dictionary that has the method cycle.
+  [[nodiscard]] static JinjaValue loop(Map variables) {
+    JinjaValue value(std::move(variables));
+    value.is_loop_ = true;
+    return value;
+  }
   JinjaValue(Function function) : value_(std::make_shared<const Function>(std::move(function))) {}
   JinjaValue(const detail::JinjaMacro* macro) : value_(macro) {}
   /// A namespace, whose entries a template may set. Copies are the same namespace.
@@ -84,6 +90,7 @@ class JinjaValue {
   [[nodiscard]] bool is_number() const { return is_bool() || is_integer() || is_float(); }
   [[nodiscard]] bool is_string() const { return text() != nullptr; }
   [[nodiscard]] bool is_tuple() const { return is_tuple_; }
+  [[nodiscard]] bool is_loop() const { return is_loop_; }
 
   /// A pointer to what it holds, or null if it holds something else.
   [[nodiscard]] const std::string* text() const { return shared<const std::string>(); }
@@ -175,7 +182,7 @@ class JinjaValue {
                std::shared_ptr<const Function>, const detail::JinjaMacro*>
       value_;
   std::int64_t weight_ = 1;
-  bool is_tuple_ = false;
+  bool is_tuple_ = false, is_loop_ = false;
   int nested_ = 0;  // the depth of lists and dictionaries below this one
 };
 
