@@ -46,10 +46,15 @@ namespace rapt { inline namespace RAPT_ABI { namespace detail {
 [[nodiscard]] inline bool contains_value(JinjaContext& context, const JinjaValue& whole, const JinjaValue& part) {
   context.charge(whole.weight());
   if (const auto* const text = whole.text()) {
-    return text->find(string_in(context, part, "what is looked for in a string")) != std::string::npos;
+    const std::string& looked_for = string_in(context, part, "what is looked for in a string");
+    return place_of(context, *text, looked_for) != std::string_view::npos;
   }
   if (const auto* const list = whole.list()) return std::find(list->begin(), list->end(), part) != list->end();
-  if (whole.map() != nullptr) return part.text() != nullptr && whole.find(*part.text()) != nullptr;
+  if (whole.map() != nullptr) {
+    if (part.text() == nullptr) return false;
+    context.charge_search(whole.map()->size(), *part.text());
+    return whole.find(*part.text()) != nullptr;
+  }
   if (!whole.is_undefined()) context.refuse(whole.kind(), " has no elements");
   return false;
 }
@@ -59,7 +64,7 @@ namespace rapt { inline namespace RAPT_ABI { namespace detail {
   while (!path.empty()) {
     const std::size_t dot = std::min(path.find('.'), path.size());
     const std::string_view name = path.substr(0, dot);
-    context.charge(value.map() == nullptr ? 1 : 1 + std::ssize(*value.map()));
+    context.charge_search(value.map() == nullptr ? 0 : value.map()->size(), name);
     std::int64_t index = 0;
     const auto read = std::from_chars(name.data(), name.data() + name.size(), index);
     JinjaValue next;
@@ -137,6 +142,7 @@ inline bool apply_jinja_test(JinjaContext& context, std::string_view name, const
 /// select, reject, selectattr and rejectattr.
 [[nodiscard]] inline JinjaValue select_elements(JinjaContext& context, std::string_view name, const JinjaValue& value,
                                                 JinjaArguments arguments) {
+  context.charge(32 * std::ssize(arguments.values));
   const bool of_attribute = name.ends_with("attr"), keeps = name.starts_with("select");
   std::string path;
   if (of_attribute) {
@@ -161,6 +167,8 @@ inline bool apply_jinja_test(JinjaContext& context, std::string_view name, const
 
 /// map(attribute=..., default=...) or map(filter, arguments...).
 [[nodiscard]] inline JinjaValue map_elements(JinjaContext& context, const JinjaValue& value, JinjaArguments arguments) {
+  const JinjaLevel level(context, /*levels=*/8);
+  context.charge(32 * std::ssize(arguments.values));
   JinjaValue::List results;
   if (arguments.positional() == 0) {
     arguments.expect(context, "map", {"attribute", "default"});
@@ -244,8 +252,8 @@ inline bool apply_jinja_test(JinjaContext& context, std::string_view name, const
   if (value.is_bool()) return value.truth() ? 1 : 0;
   double number = 0;
   if (const auto* const text = value.text()) {
+    context.charge(std::ssize(*text));
     const std::string stripped(strip_ends(*text));
-    context.charge(std::ssize(stripped));
     std::int64_t whole = 0;
     const char* const begin = stripped.c_str() + (stripped.starts_with('+') ? 1 : 0);
     const char* const end = stripped.c_str() + stripped.size();
@@ -261,9 +269,10 @@ inline bool apply_jinja_test(JinjaContext& context, std::string_view name, const
   }
   return std::abs(number) < 9e18 ? JinjaValue(static_cast<std::int64_t>(number)) : otherwise;
 }
-[[nodiscard]] inline JinjaValue to_float(const JinjaValue& value, const JinjaValue& otherwise) {
+[[nodiscard]] inline JinjaValue to_float(JinjaContext& context, const JinjaValue& value, const JinjaValue& otherwise) {
   if (value.is_number()) return value.number();
   if (value.text() == nullptr) return otherwise;
+  context.charge(std::ssize(*value.text()));
   const std::string stripped(strip_ends(*value.text()));
   char* behind = nullptr;
   const double number = std::strtod(stripped.c_str(), &behind);
@@ -387,7 +396,7 @@ inline JinjaValue apply_jinja_filter(JinjaContext& context, std::string_view nam
   }
   if (name == "float") {
     expect({"default"});
-    return to_float(value, arguments.values.empty() ? JinjaValue(0.0) : arguments.get(0, "default"));
+    return to_float(context, value, arguments.values.empty() ? JinjaValue(0.0) : arguments.get(0, "default"));
   }
   if (name == "round") {
     expect({"precision", "method"});

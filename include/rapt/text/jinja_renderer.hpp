@@ -51,24 +51,6 @@ class JinjaRenderer {
   using Scope = JinjaValue::Map;
   enum class Flow { next, stop, repeat };  ///< whether a loop's body ended, or by {% break %} or {% continue %}
 
-  static constexpr int kMostDeep = 600;  // expressions, statements and calls of macros in one another
-
-  /// Counts what is computed within one another as long as it lives.
-  class Level {
-   public:
-    explicit Level(JinjaRenderer& renderer, int line) : renderer_(renderer) {
-      renderer_.context_.line = line;
-      renderer_.context_.charge(1);
-      if (++renderer_.depth_ > kMostDeep) renderer_.context_.refuse("macros call one another too deeply");
-    }
-    ~Level() { --renderer_.depth_; }
-    Level(const Level&) = delete;
-    Level& operator=(const Level&) = delete;
-
-   private:
-    JinjaRenderer& renderer_;
-  };
-
   void append(std::string& output, std::string_view text) {
     context_.charge(std::ssize(text));
     output += text;
@@ -76,7 +58,8 @@ class JinjaRenderer {
 
   // Names
 
-  [[nodiscard]] JinjaValue look_up(const std::string& name) const {
+  [[nodiscard]] JinjaValue look_up(const std::string& name) {
+    context_.charge(std::ssize(scopes_));
     for (std::size_t i = scopes_.size(); i-- > 0;) {
       if (i != 0 && i < first_scope_) continue;  // of what has called the macro
       if (const JinjaValue* const found = find(scopes_[i], name)) return *found;
@@ -87,11 +70,13 @@ class JinjaRenderer {
     if (is_function || (name == "strftime_now" && environment_.now)) return JinjaValue::Function{name};
     return {};
   }
-  [[nodiscard]] static const JinjaValue* find(const Scope& scope, std::string_view name) {
+  [[nodiscard]] const JinjaValue* find(const Scope& scope, std::string_view name) {
+    context_.charge_search(scope.size(), name);
     const auto found = std::find_if(scope.begin(), scope.end(), [&](const auto& one) { return one.first == name; });
     return found == scope.end() ? nullptr : &found->second;
   }
-  static void assign(Scope& scope, std::string_view name, JinjaValue value) {
+  void assign(Scope& scope, std::string_view name, JinjaValue value) {
+    context_.charge_search(scope.size(), name);
     const auto found = std::find_if(scope.begin(), scope.end(), [&](const auto& one) { return one.first == name; });
     if (found == scope.end()) {
       scope.emplace_back(name, std::move(value));
@@ -120,7 +105,8 @@ class JinjaRenderer {
   }
   Flow run(const JinjaStatement& statement, std::string& output) {
     using Kind = JinjaStatement::Kind;
-    const Level level(*this, statement.line);
+    context_.line = statement.line;
+    const JinjaLevel level(context_);
     switch (statement.kind) {
       case Kind::text:
         append(output, statement.text);
@@ -166,7 +152,6 @@ class JinjaRenderer {
       context_.refuse("an attribute can be set of a namespace alone: ", statement.names.front(), " is ", target.kind());
     }
     if (value.entries() != nullptr) context_.refuse("a namespace cannot be part of a namespace");
-    context_.charge(std::ssize(*target.entries()));
     assign(*target.entries(), statement.text, std::move(value));
   }
   Flow run_loop(const JinjaStatement& statement, std::string& output) {
@@ -213,7 +198,8 @@ class JinjaRenderer {
   // Expressions
 
   [[nodiscard]] JinjaValue evaluate(const JinjaExpression& e) {
-    const Level level(*this, e.line);
+    context_.line = e.line;
+    const JinjaLevel level(context_);
     switch (e.kind) {
       case Of::constant:
         return e.value;
@@ -320,8 +306,8 @@ class JinjaRenderer {
     return entry(object, e.text);
   }
   [[nodiscard]] JinjaValue entry(const JinjaValue& object, std::string_view name) {
-    if (object.map() != nullptr) context_.charge(std::ssize(*object.map()));
-    if (object.entries() != nullptr) context_.charge(std::ssize(*object.entries()));
+    if (object.map() != nullptr) context_.charge_search(object.map()->size(), name);
+    if (object.entries() != nullptr) context_.charge_search(object.entries()->size(), name);
     const JinjaValue* const found = object.find(name);
     return found == nullptr ? JinjaValue() : *found;
   }
@@ -375,6 +361,7 @@ class JinjaRenderer {
       JinjaValue::Map map;
       if (arguments.positional() == 1) {
         if (arguments.values[0].map() == nullptr) context_.refuse(name, " takes one dictionary, and names");
+        context_.charge(arguments.values[0].weight() + 64 * std::ssize(*arguments.values[0].map()));
         map = *arguments.values[0].map();
       }
       for (std::size_t i = 0; i < arguments.names.size(); ++i) {
@@ -410,6 +397,7 @@ class JinjaRenderer {
     if (arguments.positional() > count)
       context_.refuse("the macro ", macro.name, " takes at most ", count, " arguments");
     for (const std::string& name : arguments.names) {
+      context_.charge_search(2 * count, name);  // and once more for the argument's value
       if (std::find(macro.parameters.begin(), macro.parameters.end(), name) == macro.parameters.end()) {
         context_.refuse("the macro ", macro.name, " has no argument ", name);
       }
@@ -501,7 +489,6 @@ class JinjaRenderer {
   JinjaContext context_;
   std::vector<Scope> scopes_;    // the template's own, then those of loops, blocks and macros
   std::size_t first_scope_ = 0;  // of the macro that is computed
-  int depth_ = 0;
 };
 
 }}}  // namespace rapt::RAPT_ABI::detail

@@ -148,18 +148,27 @@ class JinjaValue {
     if (a.value_.index() != b.value_.index()) return false;
     if (a.text() != nullptr) return *a.text() == *b.text();
     if (a.list() != nullptr) return a.is_tuple_ == b.is_tuple_ && *a.list() == *b.list();
-    if (const Map* const map = a.map()) {
-      return map->size() == b.map()->size() && std::all_of(map->begin(), map->end(), [&](const auto& entry) {
-               const JinjaValue* const other = b.find(entry.first);
-               return other != nullptr && *other == entry.second;
-             });
-    }
+    if (a.map() != nullptr) return equal_maps(*a.map(), *b.map());
     if (a.entries() != nullptr) return a.entries() == b.entries();
     if (a.function() != nullptr) return a.function()->name == b.function()->name;
     return a.macro() == b.macro();  // null for undefined values and None
   }
 
  private:
+  /// The same keys with equal values, in whatever order: sorted, so that it does not cost the square of their number.
+  [[nodiscard]] static bool equal_maps(const Map& a, const Map& b) {
+    if (a.size() != b.size()) return false;
+    const auto sorted = [](const Map& map) {
+      std::vector<const std::pair<std::string, JinjaValue>*> entries;
+      for (const auto& entry : map) entries.push_back(&entry);
+      std::sort(entries.begin(), entries.end(), [](auto* x, auto* y) { return x->first < y->first; });
+      return entries;
+    };
+    const auto of_a = sorted(a), of_b = sorted(b);
+    return std::equal(of_a.begin(), of_a.end(), of_b.begin(), [](auto* x, auto* y) { return x->first == y->first; }) &&
+           std::equal(of_a.begin(), of_a.end(), of_b.begin(), [](auto* x, auto* y) { return x->second == y->second; });
+  }
+
   template <class T>
   [[nodiscard]] bool is() const {
     return std::holds_alternative<T>(value_);
