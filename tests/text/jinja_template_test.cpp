@@ -115,6 +115,19 @@ TEST(JinjaTemplate, WhatCannotBeComputedIsNamedWithItsLine) {
            std::pair{"{{ raise_exception('mine') }}", "mine"},
            std::pair{"{{ strftime_now('%Y') }}", "strftime_now is an undefined value, no function"},
            std::pair{"{% set n = namespace() %}{% set n.n = n %}", "a namespace cannot be part of a namespace"},
+           std::pair{"{{ {'a': namespace()} }}", "a namespace cannot be part of a list or a dictionary"},
+           std::pair{"{{ range }}", "a function has no text"},
+           std::pair{"{{ range | tojson }}", "a function cannot be written as JSON"},
+           std::pair{"{{ {}.items }}", "a function has no text"},
+           std::pair{"{% set f = {}.items %}{{ f() }}",
+                     "the method items of dictionaries can only be called where it is named"},
+           std::pair{"{{ 'abc' | select(x='defined') }}", "select has no argument x"},
+           std::pair{"{{ 'abc' | selectattr(x='defined') }}",
+                     "the name of an attribute must be a string: there is an undefined value"},
+           std::pair{"{{ 0.0 ** -1 }}", "there is no number 0 ** -1"},
+           std::pair{"{{ 10.0 ** 400 }}", "there is no number 10 ** 400"},
+           std::pair{"{{ 1 | round(1, 'up') }}", "a method of rounding is common, ceil or floor: there is up"},
+           std::pair{"{{ '%s' % 1 }}", "a string % a whole number is not possible"},
        }) {
     EXPECT_EQ(failure(text), std::string("[jinja] t:1: ") + message) << text;
   }

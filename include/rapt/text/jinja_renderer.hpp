@@ -42,7 +42,11 @@ class JinjaRenderer {
   /// The text that the statements make. Throws ValueError that names the line for what cannot be computed.
   [[nodiscard]] std::string render(const JinjaBody& body) {
     std::string output;
-    run(body, output);
+    try {
+      run(body, output);
+    } catch (const JinjaValueError& error) {
+      context_.refuse(std::string_view(error.what()).substr(std::string_view("[jinja] ").size()));
+    }
     return output;
   }
 
@@ -127,8 +131,9 @@ class JinjaRenderer {
       case Kind::set_block: {
         std::string text;
         scopes_.emplace_back();
-        run(statement.bodies.front(), text);
+        const Flow flow = run(statement.bodies.front(), text);
         scopes_.pop_back();
+        if (flow != Flow::next) return flow;
         assign(scopes_.back(), statement.names.front(), std::move(text));
         break;
       }
@@ -249,6 +254,7 @@ class JinjaRenderer {
       case Of::negate:
       case Of::plus: {
         const JinjaValue value = evaluate(*e.children.front());
+        if (value.is_float()) return e.kind == Of::negate ? -value.number() : value.number();
         return arithmetic("-", e.kind == Of::negate ? JinjaValue(0) : value,
                           e.kind == Of::negate ? value : JinjaValue(0));
       }
@@ -303,13 +309,18 @@ class JinjaRenderer {
   [[nodiscard]] JinjaValue attribute(const JinjaExpression& e) {
     const JinjaValue object = evaluate(*e.children.front());
     require_defined(object, *e.children.front());
+    if (object.map() != nullptr && !object.is_loop()) {
+      if (changes_map(e.text)) return {};
+      if (JinjaValue method = map_method(e.text); !method.is_undefined()) return method;
+    }
     return entry(object, e.text);
   }
   [[nodiscard]] JinjaValue entry(const JinjaValue& object, std::string_view name) {
     if (object.map() != nullptr) context_.charge_search(object.map()->size(), name);
     if (object.entries() != nullptr) context_.charge_search(object.entries()->size(), name);
     const JinjaValue* const found = object.find(name);
-    return found == nullptr ? JinjaValue() : *found;
+    if (found != nullptr) return *found;
+    return object.map() != nullptr && !object.is_loop() ? map_method(name) : JinjaValue();
   }
   [[nodiscard]] JinjaValue item(const JinjaExpression& e) {
     const JinjaValue object = evaluate(*e.children[0]), index = evaluate(*e.children[1]);
@@ -377,7 +388,8 @@ class JinjaRenderer {
       context_.charge(std::ssize(now));
       return now;
     }
-    arguments.expect(context_, name, {"start", "stop", "step"});  // range
+    if (name != "range") context_.refuse(name, " of dictionaries can only be called where it is named");
+    arguments.expect(context_, name, {"start", "stop", "step"});
     std::vector<std::int64_t> numbers;
     for (const JinjaValue& one : arguments.values) numbers.push_back(integer_in(context_, one, "a limit of a range"));
     if (numbers.empty()) context_.refuse("range needs a limit");
@@ -438,26 +450,55 @@ class JinjaRenderer {
       context_.charge(32 * (std::ssize(*a.list()) + std::ssize(*b.list())));
       JinjaValue::List list = *a.list();
       list.insert(list.end(), b.list()->begin(), b.list()->end());
-      return list;
+      return a.is_tuple() && b.is_tuple() ? JinjaValue::tuple(std::move(list)) : JinjaValue(std::move(list));
     }
-    if (sign == "*" && a.text() != nullptr && b.is_integer()) {
-      const std::int64_t times = std::max<std::int64_t>(0, *b.integer());
-      if (times > context_.work_left / a.weight()) context_.charge(context_.work_left + 1);
-      std::string text;
-      for (std::int64_t i = 0; i < times; ++i) append(text, *a.text());
-      return text;
+    if (sign == "*" && (b.is_integer() || b.is_bool())) {
+      if (a.text() != nullptr || a.list() != nullptr) return repeated(a, integer_in(context_, b, "a number"));
+    } else if (sign == "*" && (a.is_integer() || a.is_bool())) {
+      if (b.text() != nullptr || b.list() != nullptr) return repeated(b, integer_in(context_, a, "a number"));
     }
     context_.refuse(a.kind(), " ", sign, " ", b.kind(), " is not possible");
+  }
+  /// A string or a list so many times behind itself.
+  [[nodiscard]] JinjaValue repeated(const JinjaValue& value, std::int64_t times) {
+    times = std::max<std::int64_t>(0, times);
+    const std::int64_t of_each = value.weight() + (value.list() == nullptr ? 0 : 32 * std::ssize(*value.list()));
+    if (times > context_.work_left / of_each) context_.charge(context_.work_left + 1);
+    context_.charge(times * of_each);
+    std::string text;
+    JinjaValue::List list;
+    for (std::int64_t i = 0; i < times; ++i) {
+      if (value.text() != nullptr) text += *value.text();
+      if (value.list() != nullptr) list.insert(list.end(), value.list()->begin(), value.list()->end());
+    }
+    if (value.text() != nullptr) return text;
+    return value.is_tuple() ? JinjaValue::tuple(std::move(list)) : JinjaValue(std::move(list));
   }
   [[nodiscard]] JinjaValue floating(std::string_view sign, double a, double b) {
     if (sign == "+") return a + b;
     if (sign == "-") return a - b;
     if (sign == "*") return a * b;
-    if (sign == "**") return std::pow(a, b);
+    if (sign == "**") {
+      const double power = std::pow(a, b);
+      if (!std::isfinite(power) && std::isfinite(a) && std::isfinite(b)) {
+        context_.refuse("there is no number ", a, " ** ", b);
+      }
+      return power;
+    }
     if (b == 0) context_.refuse("division by zero");
     if (sign == "/") return a / b;
-    const double quotient = std::floor(a / b);
-    return sign == "//" ? quotient : a - quotient * b;
+    // As Python: the remainder has the sign of b, and the quotient follows from it.
+    double remainder = std::fmod(a, b);
+    double quotient = (a - remainder) / b;
+    if (remainder == 0) {
+      remainder = std::copysign(0.0, b);
+    } else if ((b < 0) != (remainder < 0)) {
+      remainder += b;
+      quotient -= 1;
+    }
+    if (sign == "%") return remainder;
+    if (quotient == 0) return std::copysign(0.0, a / b);
+    return std::floor(quotient) + (quotient - std::floor(quotient) > 0.5 ? 1 : 0);
   }
   [[nodiscard]] JinjaValue whole(std::string_view sign, std::int64_t a, std::int64_t b) {
     std::int64_t result = 0;

@@ -344,6 +344,19 @@ template <class F>
   context.refuse("the method ", name, " of strings is not supported");
 }
 
+/// A method of a dictionary as a value, which Python finds in place of an entry that a template names behind a dot, and
+/// else where there is no such entry; undefined for other names.
+[[nodiscard]] inline JinjaValue map_method(std::string_view name) {
+  static constexpr std::string_view kMethods[] = {"copy", "fromkeys", "get", "items", "keys", "values"};
+  if (std::find(std::begin(kMethods), std::end(kMethods), name) == std::end(kMethods)) return {};
+  return JinjaValue::Function{"the method " + std::string(name)};
+}
+/// True for those that change a dictionary: behind a dot Jinja's sandbox finds neither them nor an entry.
+[[nodiscard]] inline bool changes_map(std::string_view name) {
+  static constexpr std::string_view kMethods[] = {"clear", "pop", "popitem", "setdefault", "update"};
+  return std::find(std::begin(kMethods), std::end(kMethods), name) != std::end(kMethods);
+}
+
 /// map.name(arguments). Throws ValueError for a method that rapt does not have.
 [[nodiscard]] inline JinjaValue call_map_method(JinjaContext& context, const JinjaValue& value, std::string_view name,
                                                 const JinjaArguments& arguments) {

@@ -8,7 +8,10 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
+#include <locale>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -90,6 +93,51 @@ class JinjaLevel {
   return result + digits.substr(0, whole) + "." + digits.substr(whole);
 }
 
+/// The double of decimal digits such as 1.5e-3, whatever the program's locale is.
+[[nodiscard]] inline double read_decimal(const std::string& digits) {
+  std::istringstream stream(digits);
+  stream.imbue(std::locale::classic());
+  double value = 0;
+  stream >> value;
+  return value == std::numeric_limits<double>::max() && stream.fail() ? HUGE_VAL : value;
+}
+/// The number that Python's float reads in a text without blanks around it, if there is one.
+[[nodiscard]] inline std::optional<double> python_float(std::string_view text) {
+  const bool has_sign = text.starts_with('-') || text.starts_with('+');
+  const double sign = text.starts_with('-') ? -1 : 1;
+  if (has_sign) text.remove_prefix(1);
+  std::string digits;
+  for (const char c : text.substr(0, text.size() <= 8 ? text.size() : 0)) {
+    digits += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  }
+  if (digits == "inf" || digits == "infinity") return sign * HUGE_VAL;
+  if (digits == "nan") return NAN;
+  digits.clear();
+  const auto is_digit = [&](std::size_t i) { return i < text.size() && text[i] >= '0' && text[i] <= '9'; };
+  std::size_t i = 0;
+  const auto read_digits = [&] {  // with single underscores between them
+    const std::size_t begin = i;
+    while (is_digit(i) || (i > begin && i < text.size() && text[i] == '_' && is_digit(i - 1) && is_digit(i + 1))) {
+      if (text[i] != '_') digits += text[i];
+      ++i;
+    }
+    return i > begin;
+  };
+  bool has_digits = read_digits();
+  if (i < text.size() && text[i] == '.') {
+    digits += text[i++];
+    has_digits = read_digits() || has_digits;
+  }
+  if (!has_digits) return std::nullopt;
+  if (i < text.size() && (text[i] == 'e' || text[i] == 'E')) {
+    digits += text[i++];
+    if (i < text.size() && (text[i] == '-' || text[i] == '+')) digits += text[i++];
+    if (!read_digits()) return std::nullopt;
+  }
+  if (i < text.size()) return std::nullopt;
+  return sign * read_decimal(digits);
+}
+
 /// A string as Python's repr writes it, but characters beyond ASCII as they are.
 inline void append_repr(std::string& result, std::string_view text) {
   const bool has_single = text.find('\'') != std::string_view::npos;
@@ -142,7 +190,7 @@ inline void append_value(std::string& result, const JinjaValue& value, bool quot
     }
     result += '}';
   } else {
-    fail("jinja", value.kind(), " has no text");
+    fail<JinjaValueError>("jinja", value.kind(), " has no text");
   }
 }
 /// A value as Python's str makes it a text; nothing of an undefined one.
@@ -234,7 +282,7 @@ inline void append_json(std::string& result, const JinjaValue& value, const Json
     if (!map->empty()) new_line(level);
     result += '}';
   } else {
-    fail("jinja", value.kind(), " cannot be written as JSON");
+    fail<JinjaValueError>("jinja", value.kind(), " cannot be written as JSON");
   }
 }
 

@@ -20,6 +20,12 @@ namespace detail {
 
 struct JinjaMacro;  // of a template's syntax
 
+/// What no value may be, or no value can be written as; it does not know the template's line yet.
+class JinjaValueError : public ValueError {
+ public:
+  using ValueError::ValueError;
+};
+
 }  // namespace detail
 
 /// None, a truth value, a number, a string, a list, a dictionary with strings as keys, or something that only a
@@ -179,11 +185,14 @@ class JinjaValue {
     return found == nullptr ? nullptr : found->get();
   }
   void nest(const JinjaValue& one) {
-    require(one.entries() == nullptr, "jinja", "a namespace cannot be part of a list or a dictionary");
+    using Refusal = detail::JinjaValueError;
+    require<Refusal>(one.entries() == nullptr, "jinja", "a namespace cannot be part of a list or a dictionary");
     nested_ = std::max(nested_, one.nested_ + 1);
     weight_ += one.weight_;
-    require(nested_ <= kMostNested, "jinja", "lists and dictionaries are nested too deeply: at most ", kMostNested);
-    require(weight_ <= kMostWeight, "jinja", "a list or a dictionary is too large: at most ", kMostWeight, " bytes");
+    require<Refusal>(nested_ <= kMostNested, "jinja", "lists and dictionaries are nested too deeply: at most ",
+                     kMostNested);
+    require<Refusal>(weight_ <= kMostWeight, "jinja", "a list or a dictionary is too large: at most ", kMostWeight,
+                     " bytes");
   }
 
   std::variant<Undefined, None, bool, std::int64_t, double, std::shared_ptr<const std::string>,
