@@ -24,10 +24,11 @@ def main():
         points = generator.uniform(-0.2, 1.2, size=(5, len(scales)))
         kernel = ConstantKernel(variance) * Matern(length_scale=scales, nu=2.5)
         process = GaussianProcessRegressor(kernel, alpha=variance * noise, optimizer=None).fit(x, y)
-        mean, deviation = process.predict(points, return_std=True)
+        mean, standard_deviation = process.predict(points, return_std=True)
         cases.append({"x": x.tolist(), "y": y.tolist(), "length_scales": scales, "variance": variance, "noise": noise,
                       "log_marginal_likelihood": float(process.log_marginal_likelihood_value_),
-                      "points": points.tolist(), "mean": mean.tolist(), "standard_deviation": deviation.tolist()})
+                      "points": points.tolist(), "mean": mean.tolist(),
+                      "standard_deviation": standard_deviation.tolist()})
     path = folder / "gaussian_process.json"
     path.write_text(json.dumps({"scikit-learn": sklearn.__version__, "cases": cases}) + "\n")
     print(f"{path}: {path.stat().st_size} bytes")
