@@ -18,7 +18,8 @@ def main():
     folder = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent)
     generator = numpy.random.default_rng(1)
     cases = []
-    for count, scales, variance, noise in ((1, [0.5], 2.0, 0.01), (6, [0.3], 1.0, 1e-4), (12, [0.2, 1.5, 0.7], 0.3, 0.1)):
+    for count, scales, variance, noise in ((1, [0.5], 2.0, 0.01), (6, [0.3], 1.0, 1e-4),
+                                           (12, [0.2, 1.5, 0.7], 0.3, 0.1)):
         x = generator.uniform(size=(count, len(scales)))
         y = numpy.sin(5 * x).sum(axis=1) + 0.1 * generator.normal(size=count)
         points = generator.uniform(-0.2, 1.2, size=(5, len(scales)))
