@@ -251,7 +251,7 @@ class SettingsSpace {
 namespace detail {
 
 /// A visitor that does nothing.
-struct AnySetting {
+struct IdleVisitor {
   template <class Value>
   void operator()(const char*, Value&, const SettingRange&) const {}
 };
@@ -261,7 +261,7 @@ struct AnySetting {
 /// A struct that declares its settings (see above). Members are integers, floating-point numbers or std::string.
 template <class S>
 concept SearchedSettings = std::copyable<S> && requires(S settings) {
-  settings.visit_settings(detail::AnySetting());
+  settings.visit_settings(detail::IdleVisitor());
 };
 
 /// The space that a struct declares.
