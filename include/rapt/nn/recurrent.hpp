@@ -119,7 +119,9 @@ class Recurrent {
     const Index directions = self.directions();
     for (Index i = 0; i < std::ssize(self.directions_); ++i) {
       auto& direction = at(self.directions_, i);
-      const std::string suffix = "l" + std::to_string(i / directions) + (i % directions == 1 ? "_reverse" : "");
+      std::string suffix = "l";
+      suffix += std::to_string(i / directions);
+      if (i % directions == 1) suffix += "_reverse";
       visitor("weight_ih_" + suffix, direction.weight_ih);
       visitor("weight_hh_" + suffix, direction.weight_hh);
       visitor("bias_ih_" + suffix, direction.bias_ih);
