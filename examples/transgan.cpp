@@ -15,8 +15,8 @@
 
 #include "common/digits.hpp"
 #include "common/run_flags.hpp"
+#include "transgan/images.hpp"
 #include "transgan/judge.hpp"
-#include "transgan/pictures.hpp"
 
 namespace {
 
@@ -102,12 +102,12 @@ void train_pair(Generator& generator, Discriminator& discriminator, const Judge&
     const double distance = frechet_distance(found.features, real.features);
     if (flags.run.processes.is_first()) write_grid(flags.samples, samples, std::min<Index>(judged, 100), 10);
     const rapt::AdversarialReport& report = trained.report();
-    char text[200];
+    char text[200], slope[40] = "";  // no slope without a penalty, or before the first one of a resumed run
+    if (report.gradient_norm) std::snprintf(slope, sizeof slope, "  slope %.3f", *report.gradient_norm);
     std::snprintf(text, sizeof text,
-                  "of %td  G %.3f  D %.3f  scores %.2f real, %.2f generated  slope %.3f  distance %.2f  sure %.1f %%  "
-                  "%.0f s",
-                  flags.steps, job.mean_loss(), report.discriminator_loss, report.real, report.generated,
-                  report.gradient_norm.value_or(0), distance, 100 * found.sure(0.9f), job.progress().seconds);
+                  "of %td  G %.3f  D %.3f  scores %.2f real, %.2f generated%s  distance %.2f  sure %.1f %%  %.0f s",
+                  flags.steps, job.mean_loss(), report.discriminator_loss, report.real, report.generated, slope,
+                  distance, 100 * found.sure(0.9f), job.progress().seconds);
     return rapt::Measurement{
         .score = distance, .text = text, .entry = {{"distance", distance}, {"sure", found.sure(0.9f)}}};
   };
@@ -128,8 +128,8 @@ void run(const Flags& flags) {
   const rapt::ImageShape& image = digits.training.shape();
   rapt::require<rapt::ShapeError>(image.height == 28 && image.width == 28, "transgan",
                                   "images have 28 x 28 pixels, these are ", to_string(image));
-  const Judge judge(flags.judge, digits, {.epochs = flags.judge_epochs, .seed = flags.seed}, flags.run,
-                    flags.job("judge", digits.training));
+  const Judge judge(flags.judge, digits, {.epochs = flags.judge_epochs, .label_smoothing = 0, .seed = flags.seed},
+                    flags.run, flags.job("judge", digits.training));
   rapt::Rng rng(flags.seed);
   Generator generator(generator_config(flags, image), rng);
   Discriminator discriminator(discriminator_config(flags, image), rng);
@@ -189,7 +189,8 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   add_positive(app, "--learning-rate", flags.learning_rate, "The learning rate of both.");
   add_not_negative(app, "--penalty", flags.penalty,
-                   "The weight of the gradient penalty: R1, or with --loss wasserstein that of WGAN-GP.");
+                   "The weight w of the gradient penalty, w / 2 times the mean of |gradient|^2 (R1), or with --loss "
+                   "wasserstein of (|gradient| - 1)^2 (WGAN-GP).");
   add_number(app, "--average-decay", flags.average_decay, {.most = 1, .without_least = true, .without_most = true},
              "The decay of the moving average of the generator's parameters.");
   app.add_flag("!--no-augmentation", flags.augment, "Shows the discriminator images as they are.");

@@ -6,8 +6,8 @@ functions, their results and gradients, and an R1 penalty with its gradient by d
 
 `generator.<name>` and `discriminator.<name>` are parameters under rapt's names, `<model>_gradient.<name>` the gradients
 of the sum of `images` (or `scores`) times `images_upstream` (`scores_upstream`), `penalty_gradient.<name>` those of
-`penalty`, which is half of the mean squared norm of the scores' gradient at `pixels`. Numbers are computed in double from
-parameters rounded to float, and stored in float. The configs are those of tests/models/transgan_test.cpp.
+`penalty`, which is half of the mean squared norm of the scores' gradient at `pixels`. Numbers are computed in double
+from parameters rounded to float, and stored in float. The configs are those of tests/models/transgan_test.cpp.
 """
 
 import pathlib

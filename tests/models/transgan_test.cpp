@@ -6,10 +6,13 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "rapt/autograd/gradcheck.hpp"
 #include "rapt/io/model_file.hpp"
 #include "rapt/train/gradient_penalty.hpp"
 #include "tests/common/gradients.hpp"
+#include "tests/common/settings.hpp"
 #include "tests/common/temporary_folder.hpp"
 
 namespace {
@@ -147,6 +150,7 @@ TEST_F(TransGanGolden, GradientPenaltyAgreesWithDoubleBackward) {
     backward(penalty);
     expect_gradients(discriminator, file_, "penalty_gradient.", 1e-5);
   }
+  const rapt_test::HighestPrecision highest;  // the difference of scores would magnify the errors of a lower one
   const auto discriminator = model<TransGanDiscriminator<float>>(discriminator_config(2), "discriminator.");
   const rapt::Recording scope;
   backward(gradient_penalty(discriminator, file_.read<float>("pixels"), {.weight = 1}));
@@ -316,6 +320,16 @@ TEST(TransGan, SaysWhatDoesNotFit) {
        {"[2, 6]", "5 columns"}},
       {"patches", discriminator([](auto& c) { c.patch = 4; }), {"8 x 12", "8 x 8"}},
       {"columns", discriminator([](auto& c) { c.stage_columns = {6}; }), {"2 stages", "1"}},
+      {"too many columns",
+       discriminator([](auto& c) {
+         c.stage_columns = {6, std::numeric_limits<Index>::max()};
+       }),
+       {"65536 columns", "9223372036854775807"}},
+      {"too many layers",
+       generator([](auto& c) {
+         c.stage_layers = {1, std::numeric_limits<Index>::max()};
+       }),
+       {"stage 1", "4096", "9223372036854775807"}},
       {"last windows",
        discriminator([](auto& c) {
          c.stage_windows = {0, 2};

@@ -137,9 +137,9 @@ class TransGanDiscriminator {
     for (Index i = 0; i < config.stages(); ++i) {
       const PatchGrid patches = config.patches(i);
       const Index columns = at(config.stage_columns, i);
-      // Xavier's standard deviation; 0.02 would hide the few numbers of a small patch behind the positions.
-      const double deviation = std::sqrt(2.0 / static_cast<double>(patches.patch_size() + columns));
-      embeddings_.emplace_back(patches, columns, rng, PatchEmbeddingOptions{.init_std = deviation});
+      // Xavier's; with 0.02 the positions would be larger than what comes from the few numbers of a small patch.
+      const double init_std = std::sqrt(2.0 / static_cast<double>(patches.patch_size() + columns));
+      embeddings_.emplace_back(patches, columns, rng, PatchEmbeddingOptions{.init_std = init_std});
       stages_.push_back(detail::transgan_stage<T>(config, i, /*class_token=*/i + 1 == config.stages(), rng));
     }
   }

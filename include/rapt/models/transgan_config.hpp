@@ -24,17 +24,21 @@ inline void require_stages(const std::vector<Index>& layers, const std::vector<I
   require(!layers.empty() && heads.size() == layers.size() && windows.size() == layers.size(), where,
           "each stage needs layers, heads and windows: ", layers.size(), ", ", heads.size(), " and ", windows.size(),
           " are given");
+  constexpr Index kMostLayers = 4096;  // keeps their sum below what an Index holds
   for (std::size_t i = 0; i < layers.size(); ++i) {
-    require(layers[i] > 0 && heads[i] > 0 && windows[i] >= 0, where, "stage ", i,
-            ": layers and heads must be positive, windows not negative: ", layers[i], ", ", heads[i], ", ", windows[i]);
+    require(layers[i] > 0 && layers[i] <= kMostLayers && heads[i] > 0 && windows[i] >= 0, where, "stage ", i,
+            ": layers must be from 1 to ", kMostLayers, ", heads positive, windows not negative: ", layers[i], ", ",
+            heads[i], ", ", windows[i]);
   }
 }
+
+inline constexpr Index kMostColumns = Index{1} << 16;
 
 /// Tables of distances and of the order of rows are computed from a config, which a file may have: it must not ask for
 /// more memory than a model of any use does. Also keeps the products of sizes below what an Index holds.
 template <class Config>
 void require_transgan_limits(const Config& config, std::string_view where) {
-  constexpr Index kMostNumbers = Index{1} << 22, kMostColumns = Index{1} << 16, kMostRatio = 64, kMostTokens = 4096;
+  constexpr Index kMostNumbers = Index{1} << 22, kMostRatio = 64, kMostTokens = 4096;
   const ImageShape& image = config.image;
   require(image.channels > 0 && image.height > 0 && image.width > 0 && image.height <= kMostNumbers / image.width &&
               image.channels <= kMostNumbers / (image.height * image.width),
@@ -62,7 +66,7 @@ void require_transgan_limits(const Config& config, std::string_view where) {
   return sum;
 }
 
-/// A block of TransGAN: pre-norm, and each token is divided by its root mean square ("normalization", section 3.5; the
+/// A block of TransGAN: pre-norm, and each token is divided by its root mean square ("modified normalization"; the
 /// learned factors are rapt's).
 template <class Config>
 [[nodiscard]] BlockOptions transgan_block(const Config& config, Index width, Index heads) {
@@ -131,7 +135,8 @@ struct TransGanGeneratorConfig {
     constexpr std::string_view kWhere = "transgan_generator";
     detail::require_stages(stage_layers, stage_heads, stage_windows, kWhere);
     detail::require_transgan_limits(*this, kWhere);
-    require(latent > 0 && latent <= 65536, kWhere, "latent must be from 1 to 65536: ", latent);
+    require(latent > 0 && latent <= detail::kMostColumns, kWhere, "latent must be from 1 to ", detail::kMostColumns,
+            ": ", latent);
     const Index step = patch << (stages() - 1), part = Index{1} << (2 * (stages() - 1));
     require(image.height % step == 0 && image.width % step == 0, kWhere, "images of ", image.height, " x ", image.width,
             " cannot come of ", stages(), " stages and patches of ", patch, ": sides must be multiples of ", step);
@@ -191,9 +196,12 @@ struct TransGanDiscriminatorConfig {
     detail::require_stages(stage_layers, stage_heads, stage_windows, kWhere);
     require(std::ssize(stage_columns) == stages(), kWhere, "each of ", stages(), " stages needs columns: there are ",
             stage_columns.size());
+    for (const Index columns : stage_columns) {
+      require(columns > 0 && columns <= detail::kMostColumns, kWhere, "a stage needs from 1 to ", detail::kMostColumns,
+              " columns: ", columns);
+    }
     detail::require_transgan_limits(*this, kWhere);
     for (Index i = 0; i < stages(); ++i) {
-      require(at(stage_columns, i) > 0, kWhere, "stage ", i, " needs columns: ", at(stage_columns, i));
       patches(i).validate(kWhere);
       detail::require_heads(width(i), at(stage_heads, i), kWhere);
     }

@@ -22,7 +22,7 @@ using kernels::GridSize;
 struct GridStackOptions {
   GridSize grid = {};
   /// The side of the windows that the grid is cut into: a token attends to those of its window alone ("grid
-  /// self-attention", section 3.4). 0: all tokens of an image are one window.
+  /// self-attention" in the paper). 0: all tokens of an image are one window.
   Index window = 0;
   Index layers = 1;
   BlockOptions block = {};         ///< of each layer; its positions are this stack's to set

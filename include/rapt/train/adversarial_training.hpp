@@ -263,11 +263,11 @@ class AdversarialTraining {
     Tensor<T> points = batch.real;
     if (options_.penalty_points == PenaltyPoints::real) return points;
     const RandomStream stream = next_training_stream();
-    std::vector<T> share(to_size(points.rows()));
-    Rng(Rng::State{stream.seed, stream.stream}).fill_uniform(std::span<T>(share), 0.0, 1.0);
+    std::vector<T> ratios(to_size(points.rows()));
+    Rng(Rng::State{stream.seed, stream.stream}).fill_uniform(std::span<T>(ratios), 0.0, 1.0);
     for (Index b = 0; b < points.rows(); ++b) {
       for (Index j = 0; j < points.cols(); ++j) {
-        points(b, j) = at(share, b) * points(b, j) + (T(1) - at(share, b)) * batch.generated(b, j);
+        points(b, j) = at(ratios, b) * points(b, j) + (T(1) - at(ratios, b)) * batch.generated(b, j);
       }
     }
     return points;

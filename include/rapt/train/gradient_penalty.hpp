@@ -78,7 +78,7 @@ template <Module M, class T = typename M::ScalarType>
                       x.shape());
 
   const double h = options.step * std::sqrt(static_cast<double>(size));
-  const double share = options.weight / static_cast<double>(count);
+  const double weight = options.weight / static_cast<double>(count);
   Tensor<T> moved(Shape{2 * count, size}), factors(Shape{2 * count, 1});
   double penalty = 0;
   if (norms != nullptr) norms->clear();
@@ -86,7 +86,7 @@ template <Module M, class T = typename M::ScalarType>
     double squares = 0;
     for (Index j = 0; j < size; ++j) squares += std::pow(static_cast<double>(gradient(b, j)), 2);
     const double norm = std::sqrt(squares), distance = norm - options.target;
-    penalty += share / 2 * distance * distance;
+    penalty += weight / 2 * distance * distance;
     if (norms != nullptr) norms->push_back(norm);
     const double length = norm > 0 ? h / norm : 0;  // where there is no gradient, there is no direction to take
     for (Index j = 0; j < size; ++j) {
@@ -94,7 +94,7 @@ template <Module M, class T = typename M::ScalarType>
       moved(b, j) = static_cast<T>(static_cast<double>(x(b, j)) + step);
       moved(count + b, j) = static_cast<T>(static_cast<double>(x(b, j)) - step);
     }
-    factors.data()[b] = static_cast<T>(share * distance / (2 * h));
+    factors.data()[b] = static_cast<T>(weight * distance / (2 * h));
     factors.data()[count + b] = -factors.data()[b];
   }
   if (!is_recording()) return Variable<T>(Tensor<T>(Shape{1}, static_cast<T>(penalty)));
