@@ -61,6 +61,7 @@ M model_of(const Config& config) {
 /// The derivative of a scalar f along random changes of all parameters, by backward and by central differences.
 template <class M, class F>
 void expect_gradients_of_parameters(M& model, const F& f) {
+  rapt::clear_gradients(model);
   {
     const rapt::Recording scope;
     rapt::backward(f());

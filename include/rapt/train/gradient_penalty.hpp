@@ -88,13 +88,14 @@ template <Module M, class T = typename M::ScalarType>
     const double norm = std::sqrt(squares), distance = norm - options.target;
     penalty += weight / 2 * distance * distance;
     if (norms != nullptr) norms->push_back(norm);
-    const double length = norm > 0 ? h / norm : 0;  // where there is no gradient, there is no direction to take
+    // Where there is no gradient, there is no direction to take.
+    const double length = norm > 0 ? h / norm : 0, factor = norm > 0 ? weight * distance / (2 * h) : 0;
     for (Index j = 0; j < size; ++j) {
       const double step = length * static_cast<double>(gradient(b, j));
       moved(b, j) = static_cast<T>(static_cast<double>(x(b, j)) + step);
       moved(count + b, j) = static_cast<T>(static_cast<double>(x(b, j)) - step);
     }
-    factors.data()[b] = static_cast<T>(weight * distance / (2 * h));
+    factors.data()[b] = static_cast<T>(factor);
     factors.data()[count + b] = -factors.data()[b];
   }
   if (!is_recording()) return Variable<T>(Tensor<T>(Shape{1}, static_cast<T>(penalty)));
