@@ -193,7 +193,7 @@ def draw(results, path):
     axes.set_xlabel("minutes of training")
     axes.set_ylabel("F1 of brackets, validation")
     axes.grid(alpha=0.3)
-    axes.legend()
+    axes.legend(loc="lower right")
     figure.savefig(path)
     pyplot.close(figure)
 

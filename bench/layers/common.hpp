@@ -102,11 +102,11 @@ struct Spread {
   std::sort(values.begin(), values.end());
   return {values[values.size() / 2], values.front(), values.back()};
 }
-/// "12.1 (11.9 .. 13.0)", or "12.1" if that is all.
+/// "12.1 (11.9 .. 13.0)", or "12.1" if the ends read the same.
 [[nodiscard]] inline std::string text_of(const Spread& spread, const char* format, double factor = 1) {
-  const std::string median = number(format, factor * spread.median);
-  if (spread.least == spread.most) return median;
-  return median + " (" + number(format, factor * spread.least) + " .. " + number(format, factor * spread.most) + ")";
+  const std::string median = number(format, factor * spread.median), least = number(format, factor * spread.least),
+                    most = number(format, factor * spread.most);
+  return least == most ? median : median + " (" + least + " .. " + most + ")";
 }
 
 /// The command, what the program was compiled as and runs on, and how much else the machine does (the load average of
