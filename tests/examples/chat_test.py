@@ -95,7 +95,7 @@ class ChatTest(unittest.TestCase):
     def test_the_small_model_remembers_what_it_is_told(self):
         lines = ["my name is  greta", "What is my name?", "My pet is a hamster.", "What is my pet?", "My name is Ben.",
                  "My town is Oslo.", "what is my name", "What is my town?", "What is my colour?"]
-        run = self.run_chat("--steps", "600", lines=lines)
+        run = self.run_chat("--steps", "400", lines=lines)
         share, *said = run.stdout.decode().splitlines()
         found = re.fullmatch(r"(\d+) of 200 unseen dialogues answered rightly", share)
         self.assertGreaterEqual(int(found[1]), 190)
