@@ -15,9 +15,9 @@
 #include <rapt/rapt.hpp>
 
 #include "common/digits.hpp"
+#include "common/pixels.hpp"
 #include "common/run_flags.hpp"
 #include "image_gpt/measures.hpp"
-#include "image_gpt/pixels.hpp"
 
 namespace {
 

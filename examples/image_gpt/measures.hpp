@@ -5,7 +5,7 @@
 #include <rapt/models/image_gpt.hpp>
 #include <rapt/rapt.hpp>
 
-#include "pixels.hpp"
+#include "../common/pixels.hpp"
 
 /// Mean loss of a pixel over the first images of a dataset.
 inline double mean_loss(const rapt::ImageGpt<float>& model, const rapt::ImageDataset& dataset, const Grays& grays) {
