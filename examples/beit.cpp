@@ -69,7 +69,7 @@ void run(const Flags& flags) {
       beit, digits, flags.pretraining, flags.run.processes, flags.job("pretraining", digits.training),
       [&](Index images, rapt::Rng& random) { return draw_blocks(images, config.grid, flags.mask_ratio, random); },
       /*streams=*/1 << 20,
-      [&](const Images& images, const rapt::PatchMask& mask) {
+      [&](const rapt::ImageBatch<float>& images, const rapt::PatchMask& mask) {
         return masked_tokens(images, mask, config.grid, codebook);
       });
   print_found(beit, digits, codebook, flags.mask_ratio);

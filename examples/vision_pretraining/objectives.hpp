@@ -58,10 +58,10 @@ struct CorruptedPatches {
   template <class F>
   void run(const Comparison& comparison, const F& f) const {
     const rapt::Normalization& normalization = comparison.digits.normalization;
-    const double mean = normalization.mean_of(0), deviation = normalization.standard_deviation_of(0);
+    const double mean = normalization.mean_of(0), spread = normalization.standard_deviation_of(0);
     const rapt::VitConfig labelled = classifier_of(small_mae(comparison.digits.training.shape()));
     rapt::PatchPredictionConfig config{
-        .encoder = labelled, .target = target, .lowest = {(0 - mean) / deviation}, .highest = {(1 - mean) / deviation}};
+        .encoder = labelled, .target = target, .lowest = {(0 - mean) / spread}, .highest = {(1 - mean) / spread}};
     config.encoder.labels.clear();
     rapt::Rng rng(comparison.training.seed);
     rapt::PatchPrediction model(config, rng);

@@ -89,7 +89,7 @@ class Results {
       char took[40] = "", text[200];
       if (!minutes.empty()) std::snprintf(took, sizeof took, "%.2f", mean_of(minutes));
       std::snprintf(text, sizeof text, " | %td | %s | %zu | %.2f %% ± %.2f | %.2f %% | %.2f %% |", steps, took,
-                    accuracies.size(), mean_of(accuracies), deviation_of(accuracies), *lowest, *highest);
+                    accuracies.size(), mean_of(accuracies), standard_deviation_of(accuracies), *lowest, *highest);
       lines.push_back("| " + objective + text);
     }
     return lines;
@@ -105,7 +105,7 @@ class Results {
     return sum / static_cast<double>(values.size());
   }
   /// The sample standard deviation; 0 of a single value.
-  [[nodiscard]] static double deviation_of(const std::vector<double>& values) {
+  [[nodiscard]] static double standard_deviation_of(const std::vector<double>& values) {
     if (values.size() < 2) return 0;
     double squares = 0;
     for (const double value : values) squares += std::pow(value - mean_of(values), 2);

@@ -118,11 +118,13 @@ class VisionPretraining(unittest.TestCase):
         options = ("--pretraining-steps", 1, "--objectives", "vit_from_nothing")
         self.compare(*options, "--folder", "out")
         self.assertRegex(self.compare(*options, "--folder", "out", code=1),
-                         r"vision_pretraining: \[results\] .*results.jsonl: there are results of an earlier comparison: "
+                         r"vision_pretraining: \[results\] .*results.jsonl: there are results of an earlier "
+                         "comparison: "
                          "--resume goes on from them, --restart gives them up")
         self.assertIn("results are of another comparison", self.compare(*options, "--folder", "out", "--resume",
                                                                         "--grays", 4, code=1))
-        self.assertIn("nothing to resume: no folder none", self.compare(*options, "--folder", "none", "--resume", code=1))
+        self.assertIn("nothing to resume: no folder none",
+                      self.compare(*options, "--folder", "none", "--resume", code=1))
         self.assertNotIn("finished before", self.compare(*options, "--folder", "out", "--restart"))
         (self.root / "out" / "results.jsonl").write_text((self.root / "out" / "results.jsonl").read_text() + "{\n")
         self.assertRegex(self.compare(*options, "--folder", "out", "--resume", code=1), r"results.jsonl: line 3: ")

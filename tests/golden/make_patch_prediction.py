@@ -9,7 +9,8 @@ GELU) behind a Conv2d; images have 2 channels of 8 x 12 pixels from 0 to 1, patc
     images           `pixels` [B, C * H * W]
     masked           I64, the numbers of the corrupted patches; patch p of image b has the number 6 b + p
     shown            I64, what stands in place of each: the number of a patch, or -1, the mask embedding
-    targets          I64, the colours of each masked patch's cells; of the case `pixels` F32, its pixels in the order (y, x, c)
+    targets          I64, the colours of each masked patch's cells; of the case `pixels` F32, its pixels in the order
+                     (y, x, c)
     output           what the head predicts   # [masked, outputs]
     loss             the mean cross-entropy over all cells, or the mean squared distance over all pixels
 
@@ -39,8 +40,8 @@ class Prediction(torch.nn.Module):
         self.mask_embedding = torch.nn.Parameter(torch.empty(1, WIDTH_OF_MODEL))
         self.positions = torch.nn.Parameter(torch.empty(1, 1 + PATCHES, WIDTH_OF_MODEL))
         self.patch_embedding = torch.nn.Conv2d(CHANNELS, WIDTH_OF_MODEL, PATCH, stride=PATCH)
-        layer = torch.nn.TransformerEncoderLayer(WIDTH_OF_MODEL, 3, 20, dropout=0.0, activation="gelu", batch_first=True,
-                                                 norm_first=True)
+        layer = torch.nn.TransformerEncoderLayer(WIDTH_OF_MODEL, 3, 20, dropout=0.0, activation="gelu",
+                                                 batch_first=True, norm_first=True)
         self.encoder = torch.nn.TransformerEncoder(layer, 2, norm=torch.nn.LayerNorm(WIDTH_OF_MODEL),
                                                    enable_nested_tensor=False)
         self.head = torch.nn.Linear(WIDTH_OF_MODEL, outputs)
