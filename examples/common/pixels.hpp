@@ -1,8 +1,10 @@
-// Gray images as tokens: made smaller, and each pixel one of a few grays.
+// Gray images as tokens: made smaller, and each pixel one of a few grays; and how pixels are masked.
 #pragma once
 
 #include <array>
+#include <rapt/data/masked_language.hpp>
 #include <rapt/images/dataset.hpp>
+#include <rapt/models/image_gpt.hpp>
 #include <rapt/rapt.hpp>
 
 /// Appends the mean of each block of factor x factor pixels of a gray image, row after row; rows and columns that fill
@@ -98,4 +100,14 @@ inline rapt::TokenBatch tokens_of(const rapt::ImageDataset& dataset, const Grays
     images.push_back(grays.encode(dataset.planes(i)));
   }
   return images;
+}
+
+/// Each pixel is masked with the paper's probability of 0.15, for `ImageGpt::masked_loss`.
+inline rapt::MaskingOptions pixel_masking(const rapt::ImageGptConfig& config) {
+  return {.vocabulary = config.vocabulary(),
+          .mask = config.begin_token(),
+          .rate = 0.15,
+          .mask_ratio = 1,
+          .random_ratio = 0,
+          .independent = true};
 }

@@ -4,8 +4,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <rapt/data/masked_language.hpp>
-#include <rapt/models/image_gpt.hpp>
 #include <rapt/models/patch_prediction.hpp>
 #include <rapt/rapt.hpp>
 #include <string>
@@ -170,11 +168,7 @@ struct Pixels {
                                 .init_std = 0.1};
     rapt::Rng rng(comparison.training.seed);
     rapt::ImageGpt gpt(config, rng);
-    const rapt::MaskingOptions masking{.vocabulary = config.vocabulary(),
-                                       .mask = config.begin_token(),
-                                       .mask_ratio = 1,
-                                       .random_ratio = 0,
-                                       .independent = true};
+    const rapt::MaskingOptions masking = pixel_masking(config);
     const rapt::Index together = comparison.pretraining.batch;
     rapt::RandomBatches<rapt::LanguageBatch> batches(
         [&](rapt::Rng& random) {
