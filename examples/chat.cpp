@@ -15,6 +15,7 @@
 #include <optional>
 #include <rapt/pipelines/conversation.hpp>
 #include <rapt/text/lines.hpp>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -30,7 +31,8 @@ struct Flags {
   std::string policy{rapt::name_of(rapt::FullPolicy::drop_oldest)};
   rapt::ConversationOptions options;
   std::optional<float> temperature;
-  rapt::Index measure = 0, steps = 1000;
+  std::optional<rapt::Index> measure;
+  rapt::Index steps = 1000;
 };
 
 rapt::ChatModel model_of(const Flags& flags) {
@@ -80,7 +82,7 @@ void chat(Flags flags) {
   for (const auto& [name, policy] : named_values(rapt::FullPolicy())) {
     if (name == flags.policy) flags.options.when_full = policy;
   }
-  if (flags.measure > 0) return chat_measure::measure(model, flags.options, flags.measure, !flags.shape.empty());
+  if (flags.measure) return chat_measure::measure(model, flags.options, *flags.measure, !flags.shape.empty());
   const bool is_small = flags.model.empty();
   if (is_small && flags.from.empty()) demonstrate(model, flags.options);
   if (is_small && flags.options.system.empty()) flags.options.system = "Remember what you are told.";
@@ -94,8 +96,12 @@ void chat(Flags flags) {
     for (std::string line; input.next(line);) {
       if (!rapt::is_blank(line)) say(conversation, line);
     }
-  } catch (...) {  // what was said until then is kept
-    keep();
+  } catch (const std::exception& error) {  // what was said until then is kept
+    try {
+      keep();
+    } catch (const std::exception& other) {
+      throw std::runtime_error(std::string(error.what()) + "; and it could not be saved: " + other.what());
+    }
     throw;
   }
   keep();
@@ -111,9 +117,10 @@ int main(int argc, char** argv) {
   app.add_option("--template", flags.template_file,
                  "The file of a chat template in Jinja, in place of the folder's own.")
       ->needs(model);
-  app.add_option("--system", flags.options.system, "The system text, of a dialogue that begins.");
-  auto* const from = app.add_option("--continue", flags.from, "Goes on with the dialogue of this file.");
-  app.add_option("--save", flags.save, "Writes the dialogue to this file in the end.");
+  auto* const system = app.add_option("--system", flags.options.system, "The system text, of a dialogue that begins.");
+  auto* const from =
+      app.add_option("--continue", flags.from, "Goes on with the dialogue of this file.")->excludes(system);
+  auto* const save = app.add_option("--save", flags.save, "Writes the dialogue to this file in the end.");
   std::vector<std::string> policies;
   for (const std::string_view name : rapt::names_of<rapt::FullPolicy>()) policies.emplace_back(name);
   app.add_option("--policy", flags.policy,
@@ -126,11 +133,14 @@ int main(int argc, char** argv) {
                    "The temperature of drawing; 0 takes the most probable tokens. Without it as the folder says.");
   add_seed(app, flags.options.seed, "The same seed draws the same tokens.");
   add_positive(app, "--steps", flags.steps, "The steps that the small model learns.");
-  add_not_negative(app, "--measure", flags.measure, "Measures so many turns, with memory and without.")->excludes(from);
+  auto* const measure =
+      add_positive(app, "--measure", flags.measure, "Measures so many turns, with memory and without.")
+          ->excludes(from)
+          ->excludes(save);
   app.add_option("--shape", flags.shape, "Measures a model with random weights: gpt2 (124 million), or llama (135).")
       ->check(CLI::IsMember({"gpt2", "llama"}))
       ->excludes(model)
-      ->excludes(from);
+      ->needs(measure);
   CLI11_PARSE(app, argc, argv);
   try {
     chat(std::move(flags));

@@ -1,12 +1,11 @@
 // Learns to parse: a sentence in, its constituency tree out, by a Transformer that writes linearised trees (the paper's
 // section 6.3), or by scores of spans and CKY.
 //
-//   parse                               trains a span parser on generated sentences in seconds, tests it on unseen
-//   ones,
-//                                       and draws the tree of one of them as parse.svg
-//   parse train --trees train.trees --validation dev.trees --model sequence --parser parser.safetensors --steps 20000
-//   ... parse test  --parser parser.safetensors --trees test.trees --gold-tags echo "The dog barks." | parse run
-//   --parser parser.safetensors --svg tree
+//   parse                              trains a span parser on generated sentences in seconds, tests it on
+//                                      unseen ones, and draws the tree of one of them as parse.svg
+//   parse train --trees train.trees --model sequence --parser parser.safetensors --steps 20000 ...
+//   parse test  --parser parser.safetensors --trees test.trees --gold-tags
+//   echo "The dog barks." | parse run --parser parser.safetensors --svg tree
 //
 // Files of trees hold brackets as the Penn Treebank has them. Scores are those of evalb. Every subcommand explains
 // itself with --help; README.md has the settings for a treebank.
@@ -15,6 +14,7 @@
 #include <iostream>
 #include <rapt/core/atomic_file.hpp>
 #include <rapt/visualization/tree.hpp>
+#include <type_traits>
 
 #include "parse/train.hpp"
 
@@ -44,15 +44,14 @@ void draw(const SyntaxTree& tree, const std::string& path) {
 template <class Use>
 void with_parser(const std::string& path, const Use& use) {
   const rapt::SafetensorsFile file(path);
-  const auto kind = file.metadata().find("parser");
-  rapt::require<rapt::IoError>(kind != file.metadata().end() && file.metadata().contains("subwords"), "parse", path,
-                               ": the file holds no parser");
-  if (kind->second == parse::SequenceText::kName) {
-    use(parse::SequenceText::load(file), rapt::load_model<parse::SequenceText::Model>(file));
-  } else {
-    const auto model = rapt::load_model<parse::SpanText::Model>(file);
-    use(parse::SpanText::load(file, model.config()), model);
-  }
+  const std::string& kind = parse::stored_text(file, "parser");
+  const auto use_as = [&]<class Text>(std::type_identity<Text>) {
+    const auto model = rapt::load_model<typename Text::Model>(file);
+    use(Text::load(file, model.config()), model);
+  };
+  if (kind == parse::SequenceText::kName) return use_as(std::type_identity<parse::SequenceText>());
+  if (kind == parse::SpanText::kName) return use_as(std::type_identity<parse::SpanText>());
+  rapt::fail<rapt::IoError>("parse", path, ": there is no parser of the kind \"", kind, "\"");
 }
 
 struct TestFlags {
@@ -65,21 +64,39 @@ struct RunCommandFlags {
   Index beam = 4;
 };
 
+/// Takes --beam for a parser that has a beam, and refuses it for others.
 template <class Text>
-void set_beam(Text& text, Index beam) {
-  if constexpr (requires { text.beam; }) text.beam = beam;
+void set_beam(Text& text, Index beam, const CLI::App& command) {
+  if constexpr (requires { text.beam; }) {
+    text.beam = beam;
+  } else {
+    rapt::require(command.count("--beam") == 0, "parse", "--beam has no effect on a parser of the kind ", Text::kName);
+  }
 }
 
-void test(const TestFlags& f) {
+/// True if the tree comes back from its text, and has exactly these words.
+bool is_tree_over(const SyntaxTree& tree, const std::vector<std::string>& words) {
+  try {
+    const std::vector<SyntaxTree> read = rapt::parse_trees(to_string(tree));
+    return read.size() == 1 && read[0] == tree && parse::sentence_of(read[0], false).words == words;
+  } catch (const rapt::Error&) {
+    return false;
+  }
+}
+
+void test(const TestFlags& f, const CLI::App& command) {
   const std::vector<SyntaxTree> gold = parse::read_treebank(f.trees);
   with_parser(f.parser, [&](auto text, const auto& model) {
-    set_beam(text, f.beam);
+    set_beam(text, f.beam, command);
+    if (f.gold_tags) text.require_takes_tags();
     std::vector<Sentence> sentences;
     for (const SyntaxTree& tree : gold) sentences.push_back(parse::sentence_of(tree, f.gold_tags));
     const std::vector<SyntaxTree> found = text.parse(model, sentences);
-    const rapt::BracketCounts counts = rapt::bracket_counts(found, gold);  // throws unless all words are the right ones
-    std::printf("%s\n%zu of %zu outputs are trees over the right words; %s tags\n", parse::to_text(counts).c_str(),
-                found.size(), gold.size(), f.gold_tags ? "gold" : "predicted");
+    std::size_t trees = 0;
+    for (std::size_t i = 0; i < found.size(); ++i) trees += is_tree_over(found[i], sentences[i].words) ? 1 : 0;
+    std::printf("%zu of %zu outputs are trees over the right words; %s tags\n", trees, gold.size(),
+                f.gold_tags ? "gold" : text.own_tags());
+    std::printf("%s\n", parse::to_text(rapt::bracket_counts(found, gold)).c_str());  // throws for other words
     if (f.output.empty()) return;
     std::vector<std::string> lines;
     for (const SyntaxTree& tree : found) lines.push_back(to_string(tree));
@@ -87,9 +104,9 @@ void test(const TestFlags& f) {
   });
 }
 
-void run(const RunCommandFlags& f) {
+void run(const RunCommandFlags& f, const CLI::App& command) {
   with_parser(f.parser, [&](auto text, const auto& model) {
-    set_beam(text, f.beam);
+    set_beam(text, f.beam, command);
     rapt::LineReader input(std::cin, "standard input");
     std::size_t number = 0;
     for (std::string line; input.next(line);) {
@@ -104,7 +121,8 @@ void run(const RunCommandFlags& f) {
 }
 
 /// Trains a parser; on generated sentences tests it on unseen ones, too.
-void train(const parse::TrainFlags& f) {
+void train(const parse::TrainFlags& f, const CLI::App& command) {
+  require_effect(f, command);
   const parse::Treebank bank = parse::treebank_of(f);
   const auto show = [&](const auto& parser) {
     if (bank.test.empty() || !f.run.processes.is_first()) return;
@@ -151,9 +169,9 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   ProcessFlags alone;  // of what several processes cannot share
   return run_program("parse", train_command->parsed() ? train_flags.run.processes : alone, [&] {
-    if (train_command->parsed()) return train(train_flags);
-    if (test_command->parsed()) return test(test_flags);
-    if (run_command->parsed()) return run(run_flags);
+    if (train_command->parsed()) return train(train_flags, *train_command);
+    if (test_command->parsed()) return test(test_flags, *test_command);
+    if (run_command->parsed()) return run(run_flags, *run_command);
     demo(train_flags);
   });
 }

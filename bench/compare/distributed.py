@@ -3,17 +3,19 @@
 DistributedDataParallel over gloo, and both on one process.
 
 The machines are network namespaces (tests/distributed/machines.py) without a limit and with a link of 1 Gbit/s and
-50 us (bench/scale/measure.py). Both sides take the same made-up sentences: a batch of about 2,048 tokens a side for each
-process and step, so that two processes do twice the work of one. rapt has no padding; PyTorch gets padded batches. Needs
-root, Linux, Open MPI, and the programs scale_worker and link beside the worker.
+50 us (bench/scale/measure.py). Both sides take the same made-up sentences: a batch of about 2,048 tokens a side for
+each process and step, so that two processes do twice the work of one. rapt has no padding; PyTorch gets padded batches.
+Needs root, Linux, Open MPI, and the programs scale_worker and link beside the worker.
 """
 
 import contextlib
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,6 +33,7 @@ COMPARED_STEPS = 3  # whose losses are compared, without dropout
 LIMIT = 1e-4  # of the relative difference of losses
 TIMEOUT = 300  # seconds, for any run
 TORCH = Path(__file__).with_name("torch_distributed.py")
+FAILURES = (OSError, subprocess.TimeoutExpired, WorkerError)  # of a run or of the machines
 
 
 class Place:
@@ -80,22 +83,33 @@ class Place:
 
 
 def outputs_of(commands):
-    """What commands that run at the same time print; WorkerError if one of them fails or takes too long."""
+    """What commands that run at the same time print. WorkerError if one of them fails, for which the others may be
+    waiting, or if they take too long together; none of them is left then."""
+    deadline = time.monotonic() + TIMEOUT
     with contextlib.ExitStack() as stack:
         running = []
         for command in commands:
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            said, errors = (stack.enter_context(tempfile.TemporaryFile("w+")) for _ in range(2))
+            process = subprocess.Popen(command, stdout=said, stderr=errors)
             stack.callback(process.wait)
             stack.callback(process.kill)
-            running.append(process)
-        try:
-            outputs = [process.communicate(timeout=TIMEOUT) for process in running]
-        except subprocess.TimeoutExpired as error:
-            raise WorkerError(f"took more than {TIMEOUT} s") from error
-        for process, (_, errors) in zip(running, outputs):
-            if process.returncode != 0:
-                raise WorkerError(f"exit code {process.returncode}: {errors.strip()[-1000:]}")
-        return [text for text, _ in outputs]
+            running.append((process, said, errors))
+        while any([process.poll() is None for process, _, _ in running]):
+            if time.monotonic() > deadline:
+                raise WorkerError(f"took more than {TIMEOUT} s")
+            if any(process.returncode for process, _, _ in running):
+                break
+            time.sleep(0.02)
+        failed = [f"process {rank}: exit code {process.returncode}: {text_of(errors).strip()[-1000:]}"
+                  for rank, (process, _, errors) in enumerate(running) if process.returncode]
+        if failed:
+            raise WorkerError("; ".join(failed))
+        return [text_of(said) for _, said, _ in running]
+
+
+def text_of(file):
+    file.seek(0)
+    return file.read()
 
 
 def largest_difference(place, preset):
@@ -183,15 +197,36 @@ def why_not(programs):
     missing = [name for name in ("scale_worker", "link") if not (programs / name).is_file()]
     if missing:
         return f"there is no {' and no '.join(missing)} in {programs}"
+    if not shutil.which(links.LAUNCHER):
+        return f"there is no {links.LAUNCHER}"
+    if not links.namespaces.is_open_mpi(links.LAUNCHER):
+        return f"{links.LAUNCHER} is not Open MPI's"
     return links.namespaces.why_not()
+
+
+def not_measured(work, reason):
+    """A row that says why; `reason` is a text or what was thrown."""
+    if isinstance(reason, subprocess.TimeoutExpired):
+        reason = f"took more than {reason.timeout:g} s"
+    text = " ".join(str(reason).split()).replace("|", r"\|")
+    return Row(work, "PyTorch DDP", "float32 / highest", 1, f"not measured: {text}")
 
 
 def measure(settings):
     programs = settings.worker.resolve().parent
     if reason := why_not(programs):
-        return Report([Row("training step, 2 processes", "PyTorch DDP", "float32 / highest", 1,
-                           f"not measured: {reason}")])
-    report = Report(notes=[links.namespaces.run(links.LAUNCHER, "--version").splitlines()[0]])
+        return Report([not_measured("training step, 2 processes", reason)])
+    report = Report()
+    try:
+        measure_presets(settings, programs, report)
+    except FAILURES as error:  # of the machines
+        report.rows.append(not_measured("training step, 2 processes", error))
+    return report
+
+
+def measure_presets(settings, programs, report):
+    """Adds to the report what there is; a preset whose runs fail does not keep the others from being measured."""
+    report.notes.append(links.namespaces.run(links.LAUNCHER, "--version").splitlines()[0])
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         places = [Place(programs, folder)]
@@ -199,8 +234,10 @@ def measure(settings):
             machines, interface = stack.enter_context(links.joined_machines(2, link, programs))
             places.append(Place(programs, folder, link, machines, interface))
         for preset in settings.presets:
-            report.add(measure_preset(settings, preset, places))
-    return report
+            try:
+                report.add(measure_preset(settings, preset, places))
+            except FAILURES as error:
+                report.rows.append(not_measured(f"training step, {preset}", error))
 
 
 if __name__ == "__main__":

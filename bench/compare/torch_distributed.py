@@ -48,7 +48,7 @@ def main():
         dist.init_process_group("gloo", init_method=f"tcp://{task['address']}:{task['port']}", rank=rank,
                                 world_size=processes)
         buckets = {} if task["bucket_mb"] is None else {"bucket_cap_mb": task["bucket_mb"]}
-        # Gradients that stay in the buckets are not copied, and buffers that never change need not travel.
+        # The sums are not copied out of the buckets, and buffers that never change need not travel.
         model = DistributedDataParallel(model, gradient_as_bucket_view=True, broadcast_buffers=False, **buckets)
     optimizer = adam(model)
     seconds, losses = [], []

@@ -29,11 +29,11 @@ Variable<float> normal(Shape shape, std::uint64_t seed) {
 }
 
 struct Measurement {
-  double deviation = 0;    // standard deviation of the scores of a query
-  double largest = 0;      // mean of the largest probability of a query
-  double entropy = 0;      // mean entropy of the probabilities over log(keys), 1 for the uniform distribution
-  double d_scores = 0;     // mean length of the gradient of a query's scores for an upstream gradient of length 1
-  double nanoseconds = 0;  // forward and backward, a pair
+  double deviation = 0;     // standard deviation of the scores of a query
+  double largest = 0;       // mean of the largest probability of a query
+  double entropy = 0;       // mean entropy of the probabilities over log(keys), 1 for the uniform distribution
+  double d_scores = 0;      // mean length of the gradient of a query's scores for an upstream gradient of length 1
+  Spread nanoseconds = {};  // forward and backward, a pair
 };
 
 /// What attention of the kind computes, with its probabilities [1, 1, queries, keys].
@@ -107,8 +107,8 @@ Measurement measure(std::size_t kind, Index d_k, int repetitions) {
     step();
     seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
-  std::sort(seconds.begin(), seconds.end());
-  m.nanoseconds = 1e9 * seconds[seconds.size() / 2] / (kQueries * kKeys);
+  for (double& one : seconds) one *= 1e9 / (kQueries * kKeys);
+  m.nanoseconds = spread_of(std::move(seconds));
   return m;
 }
 
@@ -116,8 +116,9 @@ Measurement measure(std::size_t kind, Index d_k, int repetitions) {
 
 int main(int count, char** values) {
   const Arguments arguments = parse_arguments(count, values, "usage: layers_attention_scores OUTPUT_FOLDER [--quick]");
+  rapt::set_threads(1);  // few columns cannot be shared out alike: a pair's cost is that of one thread
   Table table({"scores", "d_k", "deviation of a query's scores", "largest probability", "entropy / log n",
-               "length of the scores' gradient", "ns a pair, forward and backward"});
+               "length of the scores' gradient", "ns a pair, forward and backward, one thread"});
   std::vector<rapt::ChartSeries> largest, gradient;
   for (std::size_t kind = 0; kind < kNames.size(); ++kind) {
     largest.push_back({.name = kNames[kind], .points = {}});
@@ -125,14 +126,17 @@ int main(int count, char** values) {
     for (Index d_k = 8; d_k <= (arguments.quick ? 32 : 512); d_k *= 2) {
       const Measurement m = measure(kind, d_k, arguments.quick ? 3 : 25);
       table.add({kNames[kind], std::to_string(d_k), number("%.2f", m.deviation), number("%.3f", m.largest),
-                 number("%.3f", m.entropy), number("%.4f", m.d_scores), number("%.3g", m.nanoseconds)});
+                 number("%.3f", m.entropy), number("%.4f", m.d_scores), text_of(m.nanoseconds, "%.3g")});
       const double x = std::log2(static_cast<double>(d_k));
       largest.back().points.push_back({x, m.largest});
       gradient.back().points.push_back({x, m.d_scores});
     }
   }
-  const std::string text = std::to_string(kQueries) + " queries to " + std::to_string(kKeys) +
-                           " keys, components independent and normal; " + machine() + "\n" + table.text();
+  const std::string text =
+      std::to_string(kQueries) + " queries to " + std::to_string(kKeys) +
+      " keys, components independent and normal. v of the additive scores is as the layer begins with, " +
+      "Xavier-uniform: their figures depend on it.\n\n" + machine("layers_attention_scores", arguments) + "\n" +
+      table.text();
   std::fputs(text.c_str(), stdout);
   write_file(arguments.folder / "attention_scores.md", text);
   write_file(

@@ -8,6 +8,8 @@
 #include <chrono>
 #include <cmath>
 #include <functional>
+#include <iterator>
+#include <memory>
 #include <optional>
 #include <rapt/nn/convolution.hpp>
 #include <rapt/nn/recurrent.hpp>
@@ -79,8 +81,8 @@ const std::array<LayerType, 5> kTypes{
 
 struct Measurement {
   Index type = 0, n = 0, d = 0;
-  double forward = 0, both = 0;  // seconds
-  double bytes = 0;              // that a forward and backward pass add to x and the layer at their highest
+  Spread forward = {}, both = {};  // seconds
+  double bytes = 0;                // that a forward and backward pass add to x and the layer at their highest
 };
 
 double seconds_of(const std::function<void()>& work) {
@@ -89,8 +91,8 @@ double seconds_of(const std::function<void()>& work) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-/// The median of as many runs as take about `budget` seconds, at least three, or one that alone takes longer.
-double median_seconds(const std::function<void()>& work, double budget) {
+/// The times of as many runs as take about `budget` seconds, at least three, or one that alone takes longer.
+Spread spread_of_seconds(const std::function<void()>& work, double budget) {
   work();  // fills caches and the memory pool
   std::vector<double> seconds{seconds_of(work)};
   double spent = seconds.front();
@@ -98,8 +100,7 @@ double median_seconds(const std::function<void()>& work, double budget) {
     seconds.push_back(seconds_of(work));
     spent += seconds.back();
   }
-  std::nth_element(seconds.begin(), seconds.begin() + std::ssize(seconds) / 2, seconds.end());
-  return seconds[seconds.size() / 2];
+  return spread_of(std::move(seconds));
 }
 
 Measurement measure(Index type, Index n, Index d, double budget) {
@@ -109,14 +110,14 @@ Measurement measure(Index type, Index n, Index d, double budget) {
   Variable<float> x(std::move(values), /*requires_grad=*/true);
   const RowSplits splits = RowSplits::equal(1, n);
   Measurement result{.type = type, .n = n, .d = d};
-  result.forward = median_seconds([&] { std::ignore = layer.forward(x, splits); }, budget);
+  result.forward = spread_of_seconds([&] { std::ignore = layer.forward(x, splits); }, budget);
   const auto step = [&] {
     x.clear_grad();
     layer.clear_gradients();
     const rapt::Recording scope;
     rapt::backward(rapt::sum(layer.forward(x, splits)));
   };
-  result.both = median_seconds(step, budget);
+  result.both = spread_of_seconds(step, budget);
   x.clear_grad();
   layer.clear_gradients();
   const std::size_t before = rapt::memory_stats().in_use;
@@ -142,8 +143,9 @@ Exponents fit(const std::vector<Measurement>& points, const std::function<double
   return {solution(1), solution(2)};
 }
 
-std::string report(const std::vector<Measurement>& all, Index longest) {
-  std::string text = "One sequence of n tokens and d columns; " + machine() + "\n";
+std::string report(const std::vector<Measurement>& all, Index longest, const Arguments& arguments) {
+  std::string text = "One sequence of n tokens and d columns; medians, in brackets the least and the most.\n\n" +
+                     machine("layers_complexity", arguments) + "\n";
   Table exponents({"layer", "the paper's", "fitted to", "forward", "forward and backward", "memory"});
   for (Index type = 0; type < std::ssize(kTypes); ++type) {
     const Index least = longest / 8;  // where the highest powers prevail
@@ -156,15 +158,15 @@ std::string report(const std::vector<Measurement>& all, Index longest) {
     };
     exponents.add({rapt::at(kTypes, type).name, rapt::at(kTypes, type).paper,
                    "n = " + std::to_string(least) + " .. " + std::to_string(longest),
-                   powers([](const Measurement& m) { return m.forward; }),
-                   powers([](const Measurement& m) { return m.both; }),
+                   powers([](const Measurement& m) { return m.forward.median; }),
+                   powers([](const Measurement& m) { return m.both.median; }),
                    powers([](const Measurement& m) { return m.bytes; })});
   }
   text += exponents.text() + "\n";
   Table times({"layer", "n", "d", "forward, ms", "forward and backward, ms", "memory, MB"});
   for (const Measurement& m : all) {
-    times.add({rapt::at(kTypes, m.type).name, std::to_string(m.n), std::to_string(m.d), number("%.3g", 1e3 * m.forward),
-               number("%.3g", 1e3 * m.both), number("%.3g", 1e-6 * m.bytes)});
+    times.add({rapt::at(kTypes, m.type).name, std::to_string(m.n), std::to_string(m.d), text_of(m.forward, "%.3g", 1e3),
+               text_of(m.both, "%.3g", 1e3), number("%.3g", 1e-6 * m.bytes)});
   }
   return text + times.text();
 }
@@ -196,13 +198,13 @@ int main(int count, char** values) {
       for (Index n = 32; n <= longest; n *= 2) {
         all.push_back(measure(type, n, d, arguments.quick ? 0.01 : 0.3));
         std::fprintf(stderr, "%s, n = %td, d = %td: %.3g ms\n", rapt::at(kTypes, type).name.c_str(), n, d,
-                     1e3 * all.back().both);
+                     1e3 * all.back().both.median);
       }
     }
   }
-  const std::string text = report(all, longest);
+  const std::string text = report(all, longest, arguments);
   std::fputs(text.c_str(), stdout);
   write_file(arguments.folder / "complexity.md", text);
-  draw(all, widest, "seconds", arguments.folder / "time.svg", [](const Measurement& m) { return m.both; });
+  draw(all, widest, "seconds", arguments.folder / "time.svg", [](const Measurement& m) { return m.both.median; });
   draw(all, widest, "bytes", arguments.folder / "memory.svg", [](const Measurement& m) { return m.bytes; });
 }

@@ -3,9 +3,13 @@
 /// often their answer at the last token is right.
 ///
 ///     copy      the first of n tokens is a symbol, the others are noise of other symbols: answer the first
-///     recall    pairs of a key and a value (all keys differ), then one of the keys: answer its value
+///     recall    pairs of a key and a value (all keys differ), a filler, then one of the keys: answer its value
+///
+/// Training in recall asks for any of the pairs. Most of these are nearer than n tokens, so the test asks for the first
+/// pair alone, whose key stands n - 1 tokens before the question; how often any pair is found stands beside that.
 ///
 ///     layers_path_length OUTPUT_FOLDER [--quick] [--seconds S]   # writes path_length.md, copy.svg and recall.svg
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cmath>
@@ -28,7 +32,8 @@ using rapt::Index, rapt::RowSplits, rapt::TokenBatch, rapt::TokenId, rapt::Varia
 constexpr Index kColumns = 64, kLayers = 2;
 constexpr Index kSymbols = 16;   // answers: ids 0 .. 15
 constexpr Index kLongest = 512;  // tokens; recall has keys with ids from kSymbols on
-constexpr Index kVocabulary = kSymbols + kLongest / 2;
+constexpr TokenId kFiller = kSymbols + kLongest / 2;
+constexpr Index kVocabulary = kFiller + 1;
 constexpr Index kBatchTokens = 2048;
 
 enum class Kind { self_attention, restricted, convolution, recurrent };
@@ -141,7 +146,10 @@ struct Questions {
 /// A number below `count` as an id.
 TokenId draw(Index count, rapt::Rng& rng) { return static_cast<TokenId>(rng.below(count)); }
 
-Questions copy_questions(Index n, rapt::Rng& rng) {
+/// Which of the pairs is asked for.
+enum class Asked { any, first };
+
+Questions copy_questions(Index n, rapt::Rng& rng, Asked) {
   Questions questions;
   for (Index s = 0; s < std::max<Index>(1, kBatchTokens / n); ++s) {
     std::vector<TokenId> tokens{draw(kSymbols, rng)};
@@ -152,7 +160,8 @@ Questions copy_questions(Index n, rapt::Rng& rng) {
   return questions;
 }
 
-Questions recall_questions(Index n, rapt::Rng& rng) {
+/// Sequences of n tokens, n even.
+Questions recall_questions(Index n, rapt::Rng& rng, Asked which) {
   Questions questions;
   const Index pairs = (n - 1) / 2;
   std::vector<TokenId> keys(static_cast<std::size_t>(kLongest / 2));
@@ -164,7 +173,8 @@ Questions recall_questions(Index n, rapt::Rng& rng) {
       tokens.push_back(rapt::at(keys, i));
       tokens.push_back(draw(kSymbols, rng));
     }
-    const auto asked = static_cast<Index>(draw(pairs, rng));
+    const Index asked = which == Asked::first ? 0 : static_cast<Index>(draw(pairs, rng));
+    tokens.push_back(kFiller);
     tokens.push_back(rapt::at(keys, asked));
     questions.input.push_back(tokens);
     questions.answers.push_back(rapt::at(tokens, 2 * asked + 1));
@@ -172,14 +182,29 @@ Questions recall_questions(Index n, rapt::Rng& rng) {
   return questions;
 }
 
+template <class Draw>
+double accuracy_of(const Model& model, Index n, Asked which, const Draw& questions_of) {
+  rapt::Rng unseen(1000);
+  Index right = 0, all = 0;
+  while (all < 1000) {
+    const Questions questions = questions_of(n, unseen, which);
+    const rapt::Tensor<float> logits = model(questions.input).value();
+    for (Index s = 0; s < logits.rows(); ++s, ++all) {
+      const float* const row = logits.row(s);
+      right += std::max_element(row, row + kSymbols) - row == rapt::at(questions.answers, s);
+    }
+  }
+  return static_cast<double>(right) / static_cast<double>(all);
+}
+
 struct Outcome {
-  double accuracy = 0;
+  double first = 0, any = 0;  // right answers, of 1
   Index steps = 0;
 };
 
 template <class Draw>
-Outcome train(Kind kind, Index n, double seconds, const Draw& questions_of) {
-  rapt::Rng rng(1);
+Outcome train(Kind kind, Index n, double seconds, std::uint64_t seed, const Draw& questions_of) {
+  rapt::Rng rng(seed);
   Model model(kind, rng);
   rapt::Adam<float> adam(model);
   const auto start = std::chrono::steady_clock::now();
@@ -189,22 +214,13 @@ Outcome train(Kind kind, Index n, double seconds, const Draw& questions_of) {
   };
   for (double part = 0; part < 1; part = elapsed(), ++outcome.steps) {
     const rapt::Training scope(rng);
-    const Questions questions = questions_of(n, rng);
+    const Questions questions = questions_of(n, rng, Asked::any);
     rapt::backward(rapt::cross_entropy(model(questions.input), questions.answers));
     const double rate = 2e-3 * std::min(1.0, static_cast<double>(outcome.steps + 1) / 50) * (1 - part);
     adam.step(rate, rapt::clip_factor(rapt::gradient_norm(model), 1.0));
   }
-  rapt::Rng unseen(2);
-  Index right = 0, all = 0;
-  while (all < 1000) {
-    const Questions questions = questions_of(n, unseen);
-    const rapt::Tensor<float> logits = model(questions.input).value();
-    for (Index s = 0; s < logits.rows(); ++s, ++all) {
-      const float* const row = logits.row(s);
-      right += std::max_element(row, row + kSymbols) - row == rapt::at(questions.answers, s);
-    }
-  }
-  outcome.accuracy = static_cast<double>(right) / static_cast<double>(all);
+  outcome.first = accuracy_of(model, n, Asked::first, questions_of);
+  outcome.any = accuracy_of(model, n, Asked::any, questions_of);
   return outcome;
 }
 
@@ -214,32 +230,50 @@ int main(int count, char** values) {
   const Arguments arguments =
       parse_arguments(count, values, "usage: layers_path_length OUTPUT_FOLDER [--quick] [--seconds S]");
   const double seconds = arguments.seconds.value_or(arguments.quick ? 2 : 60);
+  const std::uint64_t seeds = arguments.quick ? 1 : 3;
   std::string text = "Models of " + std::to_string(kLayers) + " layers and " + std::to_string(kColumns) + " columns, " +
-                     number("%g", seconds) + " s of training each; chance is 1/16; " + machine() + "\n";
+                     number("%g", seconds) + " s of training each; chance is 1/16. Medians of " +
+                     std::to_string(seeds) + " seeds, in brackets the least and the most. The learning rate falls " +
+                     "with the clock, so that a run repeats its questions, but not its steps.\n\n";
   for (std::size_t k = 0; k < kKinds.size(); ++k) {
     rapt::Rng rng(1);
     text += std::string("- ") + kNames[k] + ": " + std::to_string(rapt::count_parameters(Model(kKinds[k], rng))) +
             " parameters\n";
   }
+  std::string tables;
   for (const bool copies : {true, false}) {
     const std::string task = copies ? "copy" : "recall";
-    Table table({"layer (" + task + ")", "n", "steps", "right"});
+    std::vector<std::string> head{"layer (" + task + ")", "n", "steps", copies ? "right" : "right, first pair"};
+    if (!copies) head.push_back("right, any pair");
+    Table table(head);
     std::vector<rapt::ChartSeries> series;
     for (std::size_t k = 0; k < kKinds.size(); ++k) {
       series.push_back({.name = kNames[k], .points = {}});
       for (Index n = 16; n <= (arguments.quick ? 32 : kLongest); n *= 2) {
-        const Outcome outcome = train(kKinds[k], n, seconds, copies ? copy_questions : recall_questions);
-        table.add({kNames[k], std::to_string(n), std::to_string(outcome.steps), number("%.3f", outcome.accuracy)});
-        series.back().points.push_back({std::log2(static_cast<double>(n)), outcome.accuracy});
-        std::fprintf(stderr, "%s, %s, n = %td: %.3f\n", task.c_str(), kNames[k], n, outcome.accuracy);
+        std::vector<double> first, any, steps;
+        for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+          const Outcome outcome = train(kKinds[k], n, seconds, seed, copies ? copy_questions : recall_questions);
+          first.push_back(outcome.first);
+          any.push_back(outcome.any);
+          steps.push_back(static_cast<double>(outcome.steps));
+          std::fprintf(stderr, "%s, %s, n = %td: %.3f\n", task.c_str(), kNames[k], n, outcome.first);
+        }
+        std::vector<std::string> row{kNames[k], std::to_string(n), text_of(spread_of(steps), "%.0f"),
+                                     text_of(spread_of(first), "%.3f")};
+        if (!copies) row.push_back(text_of(spread_of(any), "%.3f"));
+        table.add(row);
+        series.back().points.push_back({std::log2(static_cast<double>(n)), spread_of(first).median});
+        write_file(arguments.folder / "path_length.md",  // of what there is so far, should the run be ended
+                   text + "\n" + machine("layers_path_length", arguments) + tables + "\n" + table.text());
       }
     }
-    text += "\n" + table.text();
+    tables += "\n" + table.text();
     write_file(
         arguments.folder / (task + ".svg"),
         rapt::line_chart({.title = "Right answers by distance: " + task, .x_label = "log2 n", .y_label = "accuracy"},
                          series));
   }
+  text += "\n" + machine("layers_path_length", arguments) + tables;
   std::fputs(text.c_str(), stdout);
   write_file(arguments.folder / "path_length.md", text);
 }

@@ -2,17 +2,38 @@
 #pragma once
 
 #include <algorithm>
+#include <charconv>
 #include <limits>
 #include <rapt/generation/batches.hpp>
 #include <rapt/generation/tree_constraint.hpp>
 #include <rapt/io/model_file.hpp>
 #include <rapt/rapt.hpp>
 #include <set>
+#include <system_error>
 #include <utility>
 
 #include "sentences.hpp"
 
 namespace parse {
+
+/// Makes the limits as wide as a tree needs them.
+inline void widen(rapt::TreeLimits& limits, const SyntaxTree& tree) {
+  Index words = 0, constituents = 0;
+  // `depth`: how many constituents the node is in, with itself; `chain`: how many of them have the same words.
+  const auto visit = [&](const auto& self, const SyntaxTree& node, Index depth, Index chain) -> void {
+    if (node.is_leaf()) {
+      ++words;
+      return;
+    }
+    ++constituents;
+    limits.depth = std::max(limits.depth, depth);
+    limits.unary = std::max(limits.unary, chain);
+    for (const SyntaxTree& child : node.children)
+      self(self, child, depth + 1, node.children.size() == 1 ? chain + 1 : 1);
+  };
+  visit(visit, tree, 1, 1);
+  limits.constituents_per_word = std::max(limits.constituents_per_word, (constituents + words) / (words + 1));
+}
 
 /// What turns sentences into tokens and tokens into trees.
 struct SequenceText {
@@ -22,31 +43,76 @@ struct SequenceText {
   rapt::BytePairEncoding subwords;
   rapt::Vocabulary symbols;        ///< brackets with labels, and the symbols of words
   std::vector<std::string> roots;  ///< the symbols that begin trees
+  bool replaces_tags = false;      ///< each word is written as kWordSymbol, and not as its tag
+  rapt::TreeLimits limits = {};    ///< at least those of the training trees
   Index beam = 4;
 
   static SequenceText learn(const std::vector<SyntaxTree>& trees, Index subword_count, bool replace_tags) {
     std::set<std::string> symbols, roots;
+    rapt::TreeLimits limits;
     for (const SyntaxTree& tree : trees) {
       for (std::string& symbol : linearize(tree, !replace_tags)) symbols.insert(std::move(symbol));
       roots.insert("(" + tree.label);
+      widen(limits, tree);
     }
     const std::vector<std::string> all(symbols.begin(), symbols.end());
-    return {learn_subwords(trees, subword_count), rapt::Vocabulary(all), {roots.begin(), roots.end()}};
+    return {learn_subwords(trees, subword_count),
+            rapt::Vocabulary(all),
+            {roots.begin(), roots.end()},
+            replace_tags,
+            limits};
   }
   [[nodiscard]] rapt::Metadata metadata() const {
     const auto all = symbols.tokens().subspan(3);
     return {{"parser", kName},
             {"subwords", subwords.to_text()},
             {"symbols", to_lines({all.begin(), all.end()})},
-            {"roots", to_lines(roots)}};
+            {"roots", to_lines(roots)},
+            {"words", replaces_tags ? "replaced" : "tags"},
+            {"limits", to_lines({std::to_string(limits.depth), std::to_string(limits.unary),
+                                 std::to_string(limits.constituents_per_word)})}};
   }
-  static SequenceText load(const rapt::SafetensorsFile& file) {
-    const auto& stored = file.metadata();
-    return {rapt::BytePairEncoding::from_text(stored.at("subwords"), file.path()),
-            rapt::Vocabulary(from_lines(stored.at("symbols"))), from_lines(stored.at("roots"))};
+  /// Throws IoError for a file that lacks something or does not fit its model's config.
+  static SequenceText load(const rapt::SafetensorsFile& file, const rapt::TransformerConfig& config) {
+    const auto expect = [&](bool condition, const auto&... pieces) {
+      rapt::require<rapt::IoError>(condition, "parse", file.path(), ": ", pieces...);
+    };
+    SequenceText text{stored_subwords(file, config.source_vocabulary),
+                      rapt::Vocabulary(from_lines(stored_text(file, "symbols"))),
+                      from_lines(stored_text(file, "roots"))};
+    expect(text.symbols.size() == config.target_vocabulary, "the file has ", text.symbols.size(),
+           " symbols, the model's target vocabulary has ", config.target_vocabulary);
+    Index words = 0;
+    for (const std::string& symbol : text.symbols.tokens().subspan(3)) {
+      const bool is_open = symbol.starts_with('('), is_close = symbol.starts_with(')');
+      expect(!is_open || text.symbols.contains(")" + symbol.substr(1)), "the symbol \"", symbol, "\" has no \")\"");
+      words += is_open || is_close ? 0 : 1;
+    }
+    for (const std::string& root : text.roots) {
+      expect(root.starts_with('(') && text.symbols.contains(root), "the root \"", root, "\" is no symbol that opens");
+    }
+    expect(words > 0 && !text.roots.empty(), "the file has ", words, " symbols of words and ", text.roots.size(),
+           " roots, but a parser needs both");
+    const std::string& kind = stored_text(file, "words");
+    expect(kind == "replaced" || kind == "tags", "\"words\" must be \"replaced\" or \"tags\", not \"", kind, "\"");
+    text.replaces_tags = kind == "replaced";
+    std::vector<Index> limits;
+    for (const std::string& line : from_lines(stored_text(file, "limits"))) {
+      std::int32_t limit = 0;
+      const auto read = std::from_chars(line.data(), line.data() + line.size(), limit);
+      if (read.ec == std::errc{} && read.ptr == line.data() + line.size() && limit >= 1) limits.push_back(limit);
+    }
+    expect(limits.size() == 3, "\"limits\" must be three numbers from 1");
+    text.limits = {.depth = limits[0], .unary = limits[1], .constituents_per_word = limits[2]};
+    return text;
   }
 
-  [[nodiscard]] bool replaces_tags() const { return symbols.contains(rapt::kWordSymbol); }
+  /// Throws ValueError unless gold tags decide what this parser finds.
+  void require_takes_tags() const {
+    rapt::require(!replaces_tags, "parse",
+                  "this parser writes no parts of speech; train one without --replace-tags to tell it the gold ones");
+  }
+  [[nodiscard]] const char* own_tags() const { return replaces_tags ? "no" : "predicted"; }
   [[nodiscard]] std::vector<TokenId> encode(const Sentence& sentence) const {
     std::vector<TokenId> tokens;
     for (const std::string& word : sentence.words) {
@@ -57,7 +123,7 @@ struct SequenceText {
   }
   [[nodiscard]] rapt::TokenPair pair(const SyntaxTree& tree) const {
     rapt::TokenPair pair{encode(sentence_of(tree, false)), {}};
-    for (const std::string& symbol : linearize(tree, !replaces_tags())) pair.target.push_back(symbols.id(symbol));
+    for (const std::string& symbol : linearize(tree, !replaces_tags)) pair.target.push_back(symbols.id(symbol));
     return pair;
   }
 
@@ -75,22 +141,19 @@ struct SequenceText {
     for (const std::string& root : roots) tokens.roots.push_back(symbols.id(root));
     return tokens;
   }
-  /// The constraint of these sentences: their numbers of words, or the gold tags of all words if the symbols have them.
+  /// The constraint of these sentences: their numbers of words, and the gold tags of the words that have any which the
+  /// parser knows.
   [[nodiscard]] rapt::TreeConstraint constraint(std::span<const Sentence> sentences) const {
     std::vector<std::vector<TokenId>> tags;
-    std::vector<Index> words;
-    bool are_known = !replaces_tags();
     for (const Sentence& sentence : sentences) {
-      words.push_back(std::ssize(sentence.words));
-      are_known = are_known && sentence.tags.size() == sentence.words.size();
-      tags.emplace_back();
-      for (const std::string& tag : sentence.tags) {
-        are_known = are_known && symbols.contains(tag);
-        tags.back().push_back(symbols.id(tag));
+      tags.emplace_back(sentence.words.size(), rapt::TreeConstraint::kAnyWord);
+      if (replaces_tags) continue;
+      for (std::size_t w = 0; w < sentence.tags.size(); ++w) {
+        const TokenId tag = symbols.id(sentence.tags[w]);
+        if (tag >= 3) tags.back()[w] = tag;  // no special token
       }
     }
-    if (are_known) return {tree_tokens(), std::move(tags)};
-    return {tree_tokens(), std::move(words)};
+    return {tree_tokens(), std::move(tags), limits};
   }
 
   /// Gives the leaves these tags, from tag number `word` on.

@@ -40,9 +40,16 @@ struct SpanText {
   }
   [[nodiscard]] rapt::Metadata metadata() const { return {{"parser", kName}, {"subwords", subwords.to_text()}}; }
   static SpanText load(const rapt::SafetensorsFile& file, const rapt::SpanParserConfig& config) {
-    return {rapt::BytePairEncoding::from_text(file.metadata().at("subwords"), file.path()), config.labels, config.tags,
-            config.reads_tags};
+    rapt::require<rapt::IoError>(!config.tags.empty(), "parse", file.path(), ": the model has no parts of speech");
+    return {stored_subwords(file, config.vocabulary), config.labels, config.tags, config.reads_tags};
   }
+
+  /// Throws ValueError unless gold tags decide what this parser finds.
+  void require_takes_tags() const {
+    rapt::require(reads_tags, "parse",
+                  "this parser predicts parts of speech; train one with --tags gold to tell it the gold ones");
+  }
+  [[nodiscard]] const char* own_tags() const { return reads_tags ? "gold" : "predicted"; }
 
   /// Throws ValueError for a parser that reads tags, and a sentence without them.
   void add(const Sentence& sentence, rapt::ParserInput& input) const {
@@ -60,7 +67,7 @@ struct SpanText {
                   "this parser reads parts of speech, and the sentence \"", sentence.words.front(), " ...\" has none");
     for (const std::string& tag : sentence.tags) {
       const auto known = tag_ids.find(tag);
-      input.tags.push_back(known == tag_ids.end() ? 0 : known->second);
+      input.tags.push_back(known == tag_ids.end() ? -1 : known->second);
     }
   }
   /// Of trees whose labels and tags are all known.
@@ -82,23 +89,27 @@ struct SpanText {
     return batch;
   }
 
+  /// The best tree of each sentence. Some are parsed together, of so many words at most, or of one sentence.
   [[nodiscard]] std::vector<SyntaxTree> parse(const Model& model, std::span<const Sentence> sentences) const {
-    constexpr std::size_t kTogether = 32;
+    constexpr Index kWordsTogether = 1000;
     std::vector<SyntaxTree> results;
-    for (std::size_t begin = 0; begin < sentences.size(); begin += kTogether) {
-      const auto some = sentences.subspan(begin, std::min(kTogether, sentences.size() - begin));
+    while (!sentences.empty()) {
       rapt::ParserInput input;
-      for (const Sentence& sentence : some) add(sentence, input);
+      std::size_t count = 0;
+      do {
+        add(sentences[count++], input);
+      } while (count < sentences.size() && input.words.rows() + std::ssize(sentences[count].words) <= kWordsTogether);
       const auto parses = model.parse(input);
-      for (std::size_t i = 0; i < some.size(); ++i) {
+      for (std::size_t i = 0; i < count; ++i) {
         std::vector<rapt::LabelledSpan> spans;
         for (const auto& span : parses[i].spans) spans.push_back({span.begin, span.end, rapt::at(labels, span.label)});
-        std::vector<std::string> found = some[i].tags;
+        std::vector<std::string> found = sentences[i].tags;
         if (found.empty()) {
           for (const std::int32_t tag : parses[i].tags) found.push_back(rapt::at(tags, tag));
         }
-        results.push_back(tree_of_chain_spans(std::move(spans), some[i].words, found));
+        results.push_back(tree_of_chain_spans(std::move(spans), sentences[i].words, found));
       }
+      sentences = sentences.subspan(count);
     }
     return results;
   }

@@ -2,7 +2,10 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
+#include <functional>
+#include <numeric>
 #include <rapt/data/shuffled_batches.hpp>
 #include <rapt/rapt.hpp>
 #include <rapt/text/bracket_scores.hpp>
@@ -46,9 +49,11 @@ inline CLI::App* add_train(CLI::App& app, TrainFlags& f) {
                  "A sequence parser writes XX for each word, as in the paper, and not its part of speech.")
       ->excludes(tags);
   add_positive(*train, "--steps", f.steps, "The number of steps.");
-  add_not_negative(*train, "--minutes", f.minutes, "The time after which training stops; 0: after --steps alone.");
+  add_not_negative(*train, "--minutes", f.minutes,
+                   "The time after which training stops, at any learning rate; 0: after --steps alone.");
   add_not_negative(*train, "--warmup", f.warmup, "The steps in which the learning rate rises.");
-  add_positive(*train, "--learning-rate", f.learning_rate, "The highest learning rate; it falls to 0.");
+  add_positive(*train, "--learning-rate", f.learning_rate,
+               "The highest learning rate; it falls to 0 at the last of --steps.");
   add_positive(*train, "--batch", f.batch, "The number of sentences in a batch of the span parser.");
   add_positive(*train, "--tokens", f.tokens, "The most tokens of a batch of the sequence parser, on either side.");
   add_positive(*train, "--subwords", f.subwords, "The number of subwords that words are cut into.");
@@ -64,14 +69,30 @@ inline CLI::App* add_train(CLI::App& app, TrainFlags& f) {
   return train;
 }
 
-/// The trees of a file with labels without functions and without traces, as parsers learn and are measured.
+/// The trees of a file with labels without functions and without traces, as parsers learn and are measured. A root
+/// without a label is called ROOT, as parsers may write its label anywhere.
 inline std::vector<SyntaxTree> read_treebank(const std::string& path) {
   std::vector<SyntaxTree> trees;
   for (SyntaxTree& tree : rapt::read_trees(path)) {
-    trees.push_back(without_functions(without_traces(std::move(tree))));
-    rapt::require<rapt::IoError>(!trees.back().is_leaf(), "parse", path, ": tree ", trees.size(), " is a word alone");
+    const std::size_t number = trees.size() + 1;
+    try {
+      trees.push_back(without_functions(without_traces(std::move(tree))));
+    } catch (const rapt::ValueError& error) {
+      rapt::fail<rapt::IoError>("parse", path, ": tree ", number, ": ", std::string_view(error.what()));
+    }
+    rapt::require<rapt::IoError>(!trees.back().is_leaf(), "parse", path, ": tree ", number, " is a word alone");
+    if (trees.back().label.empty()) trees.back().label = "ROOT";
   }
   return trees;
+}
+
+/// Throws ValueError for options that the kind of parser does not read.
+inline void require_effect(const TrainFlags& f, const CLI::App& command) {
+  using Reader = std::pair<const char*, const char*>;
+  for (const auto& [flag, model] : {Reader("--batch", "span"), Reader("--tags", "span"), Reader("--tokens", "sequence"),
+                                    Reader("--replace-tags", "sequence")}) {
+    rapt::require(f.model == model || command.count(flag) == 0, "parse", flag, " has no effect with --model ", f.model);
+  }
 }
 
 struct Treebank {
@@ -173,7 +194,21 @@ inline std::pair<SequenceText, SequenceText::Model> train_sequence(const TrainFl
   return {std::move(text), std::move(model)};
 }
 
+/// Throws ValueError if some batch of a span parser might not fit in memory.
+inline void require_fits_in_memory(const TrainFlags& f, std::span<const SyntaxTree> trees) {
+  std::vector<Index> spans;
+  for (const SyntaxTree& tree : trees) spans.push_back(rapt::kernels::span_count(std::ssize(leaves_of(tree))));
+  std::sort(spans.begin(), spans.end(), std::greater<>());
+  spans.resize(std::min(spans.size(), rapt::to_size(f.batch)));
+  const Index sum = std::accumulate(spans.begin(), spans.end(), Index{0});
+  constexpr Index kMost = Index{1} << 28;  // several tensors of 4 bytes for each
+  rapt::require(sum <= kMost / f.width, "parse", "the ", spans.size(), " longest sentences have ", sum,
+                " spans, for which a model of the width ", f.width, " has at most ", kMost / f.width,
+                " in a batch: take a smaller --batch, or leave out the longest sentences");
+}
+
 inline std::pair<SpanText, SpanText::Model> train_spans(const TrainFlags& f, const Treebank& bank) {
+  require_fits_in_memory(f, bank.training);
   SpanText text = SpanText::learn(bank.training, f.subwords, f.tags == "gold");
   rapt::Rng rng(f.seed);
   rapt::SpanParser model({.vocabulary = text.subwords.vocabulary().size(),
@@ -184,6 +219,7 @@ inline std::pair<SpanText, SpanText::Model> train_spans(const TrainFlags& f, con
                           .d_span = f.width,
                           .dropout = f.dropout,
                           .attention_dropout = f.dropout,
+                          .activation_dropout = f.dropout,
                           .labels = text.labels,
                           .tags = text.tags,
                           .reads_tags = text.reads_tags},

@@ -3,10 +3,13 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <array>
+#include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <rapt/search/search.hpp>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -38,8 +41,11 @@ inline CLI::App* add_settings_search(CLI::App& app, SettingsSearchFlags& f) {
   add_not_negative(command, "--minutes", f.minutes, "Stops after so much time; 0: there is no limit.");
   add_not_negative(command, "--trials", f.trials, "Makes so many trials; 0: there is no limit.");
   CLI::Option* steps = add_positive(command, "--trial-steps", f.trial_steps, "The steps of a trial at the last rung.");
-  add_positive(command, "--trial-minutes", f.trial_minutes,
-               "The minutes of a trial at the last rung. Without it, and without --trial-steps, a tenth of --minutes.")
+  add_positive(
+      command, "--trial-minutes", f.trial_minutes,
+      "The minutes of a trial at the last rung. Without it, and without --trial-steps, a tenth of --minutes, "
+      "or with --resume what the search was started with. A trial that was interrupted gets the minutes of its "
+      "rung again.")
       ->excludes(steps);
   add_number(
       command, "--rungs", f.rungs, {.least = 1, .most = 20},
@@ -108,12 +114,11 @@ class TrainSettings {
       }
       if (train.has("--" + name)) return;
       space.add(name, range);
-      // Through text, as a float's 0.3 is not that of a double.
-      char text[40];
-      std::snprintf(text, sizeof text, "%.6g", std::clamp(usual, range.low, range.high));
-      const auto value = nlohmann::ordered_json::parse(text);
-      usual_[name] = range.is_integer ? nlohmann::ordered_json(static_cast<std::int64_t>(value.get<double>()))
-                                      : nlohmann::ordered_json(value.get<double>());
+      // A float's 0.3 is not that of a double.
+      const double rounded = range.is_integer ? std::round(usual) : std::round(usual * 1e6) / 1e6;
+      const double value = std::clamp(rounded, range.low, range.high);
+      usual_[name] =
+          range.is_integer ? nlohmann::ordered_json(static_cast<std::int64_t>(value)) : nlohmann::ordered_json(value);
     };
     add("learning-rate", f.learning_rate, rapt::log_range(5e-4, 2e-2));
     add("warmup", static_cast<double>(f.warmup), rapt::log_integer_range(100, 4000));
@@ -168,19 +173,62 @@ inline double run_trial(const rapt::TrialTask& task, bool counts_steps, std::vec
   TrainFlags& f = train.flags;
   f.resume = std::filesystem::exists(rapt::RunFolder::checkpoint(run));
   f.checkpoint_at_end = true;
-  if (!train.has("--keep")) f.keep = 1;
+  if (!train.has("--keep")) f.keep = 0;
   if (counts_steps) {
-    f.steps = std::max<Index>(1, std::llround(task.resource));
+    f.steps = std::llround(task.resource);
   } else {
     f.minutes = task.resource - task.resource_before;
   }
   Training training(f, train.command());
+  rapt::require(f.validate_by == "bleu" || training.long_validation_pairs() == 0, "search",
+                training.long_validation_pairs(), " validation pairs are longer than --tokens ", f.tokens,
+                " with this vocabulary: the loss would be of other sentences than that of other trials");
   const rapt::TrainingSummary summary = training.run();
   return f.validate_by == "bleu" ? summary.best_validation
                                  : summary.best_validation * training.validation_tokens_per_character();
 }
 
-inline void search(const SettingsSearchFlags& f, const std::vector<std::string>& arguments) {
+/// A search that goes on gives its trials what it gave them before, unless the flags say something else.
+inline void keep_trial_resource(SettingsSearchFlags& f) {
+  if (!f.resume || f.trial_steps > 0 || f.trial_minutes > 0) return;
+  const auto before = rapt::read_search_line(std::filesystem::path(f.folder) / "log.jsonl");
+  if (!before.is_object() || !before.contains("resource") || !before["resource"].is_number()) return;
+  const double resource = before["resource"].get<double>();
+  const nlohmann::ordered_json::json_pointer unit("/task/resource");
+  if (before.contains(unit) && before.at(unit) == "steps") {
+    f.trial_steps = std::llround(resource);
+  } else {
+    f.trial_minutes = resource;
+  }
+}
+
+/// Refuses rungs that would train for no step.
+inline void check_rungs(const rapt::Halving& halving) {
+  halving.validate();
+  std::string steps;
+  bool grows = true;
+  for (Index rung = 0; rung < halving.rungs; ++rung) {
+    const auto here = std::llround(halving.resource_at(rung));
+    grows = grows && here > std::llround(halving.resource_at(rung - 1));
+    steps += (rung > 0 ? ", " : "") + std::to_string(here);
+  }
+  rapt::require(grows, "search", "--trial-steps are too few for --rungs and --factor: the rungs would end at steps ",
+                steps);
+}
+
+/// An argument as a shell takes it.
+inline std::string quoted(const std::string& argument) {
+  const auto is_plain = [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+           std::string_view("_./:=,+-").find(c) != std::string_view::npos;
+  };
+  if (!argument.empty() && std::all_of(argument.begin(), argument.end(), is_plain)) return argument;
+  std::string text = "'";
+  for (const char c : argument) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return text + "'";
+}
+
+inline void search(SettingsSearchFlags f, const std::vector<std::string>& arguments) {
   std::vector<std::string> complete = arguments;
   complete.insert(complete.end(), {"--model", f.folder + "/model"});
   const TrainCommand train(std::move(complete));
@@ -188,18 +236,29 @@ inline void search(const SettingsSearchFlags& f, const std::vector<std::string>&
     rapt::require(!train.has(option), "search", option, " belongs to a single training: a search has --trial-steps, ",
                   "--trial-minutes and search.html");
   }
+  for (const char* option : {"--average", "--moving-average"}) {
+    rapt::require(!train.has(option), "search", option,
+                  ": trials are compared, and their models kept, without averages");
+  }
   check_corpus_flags(train.flags);
   rapt::require(train.flags.hold_out > 0 || !train.flags.validation_source.empty(), "search",
                 "trials are compared by validation: give --hold-out or --validation-source");
   rapt::require(train.flags.checkpoint_every > 0, "search",
                 "trials go on from checkpoints: --checkpoint-every must not be 0");
   rapt::require(f.minutes > 0 || f.trials > 0, "search", "say when to stop: --minutes or --trials");
+  keep_trial_resource(f);
   const double trial_minutes = f.trial_minutes > 0 ? f.trial_minutes : f.minutes / 10;
   rapt::require(f.trial_steps > 0 || trial_minutes > 0, "search",
                 "say what a trial gets: --trial-steps or --trial-minutes");
   if (!f.model.empty()) rapt::AtomicFile{f.model};  // an unwritable place shows now
   const bool counts_steps = f.trial_steps > 0;
   const bool by_bleu = train.flags.validate_by == "bleu";
+  const rapt::Halving halving{.rungs = f.rungs,
+                              .factor = f.factor,
+                              .resource = counts_steps ? static_cast<double>(f.trial_steps) : trial_minutes};
+  if (counts_steps) check_rungs(halving);
+  std::set<std::string> free = free_options();
+  for (const char* option : {"--epochs", "--patience"}) free.erase(option);  // they decide how long a trial is
   const TrainSettings settings(train, f.ranges);
   const Corpora corpora = read_corpora(train.flags);
 
@@ -208,15 +267,13 @@ inline void search(const SettingsSearchFlags& f, const std::vector<std::string>&
       .resume = f.resume,
       .restart = f.restart,
       .method = f.method == "random" ? rapt::ProposalMethod::random : rapt::ProposalMethod::gaussian_process,
-      .halving = {.rungs = f.rungs,
-                  .factor = f.factor,
-                  .resource = counts_steps ? static_cast<double>(f.trial_steps) : trial_minutes},
+      .halving = halving,
       .first = settings.usual(),
       .trials = f.trials,
       .seconds = 60 * f.minutes,
       .workers = f.workers,
       .seed = train.flags.seed,
-      .task = {{"options", arguments},
+      .task = {{"options", deciding_options(train.command(), free)},
                {"resource", counts_steps ? "steps" : "minutes"},
                {"training", fingerprint(corpora.training)},
                {"validation", fingerprint(corpora.validation)}},
@@ -232,9 +289,18 @@ inline void search(const SettingsSearchFlags& f, const std::vector<std::string>&
   rapt::require(best.has_value(), "search", "no trial has a score; ", f.folder, "/search.html tells why");
   if (!f.model.empty()) {
     rapt::Translator<>::load(rapt::trial_folder(f.folder, best->trial) / "model.safetensors").save(f.model);
+    if (train.flags.hold_out > 0) {
+      write_lines(f.model + ".test.source", corpora.test.source);
+      write_lines(f.model + ".test.target", corpora.test.target);
+    }
   }
+  std::vector<std::string> words = train_arguments(arguments, history[best->trial].settings);
+  const nlohmann::ordered_json resource = history.result(*best).resource;
+  words.insert(words.end(),
+               {"--model", f.model.empty() ? "model.safetensors" : f.model, counts_steps ? "--steps" : "--minutes",
+                counts_steps ? std::to_string(std::llround(resource.get<double>())) : resource.dump()});
   std::string line = "translate train";
-  for (const std::string& argument : train_arguments(arguments, history[best->trial].settings)) line += ' ' + argument;
+  for (const std::string& word : words) line += ' ' + quoted(word);
   std::printf("%s\n", line.c_str());
 }
 

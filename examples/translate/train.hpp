@@ -1,12 +1,17 @@
 // `translate train`: a translator from a parallel corpus, as a job that may run for days and be stopped at any time.
 #pragma once
 
+#include <cstdint>
 #include <cstdio>
 #include <rapt/data/parallel_corpus.hpp>
 #include <rapt/pipelines/translator.hpp>
 #include <rapt/rapt.hpp>
 #include <rapt/text/bleu.hpp>
 #include <rapt/train/job.hpp>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "../common/lines.hpp"
 #include "../common/run_flags.hpp"
@@ -73,6 +78,30 @@ inline std::string fingerprint(const rapt::ParallelCorpus& corpus) {
   return data_text(static_cast<std::size_t>(corpus.size()), "pairs", fingerprint);
 }
 
+/// The options that a run which goes on may have changed. (Corpora have fingerprints.)
+inline std::set<std::string> free_options() {
+  return {"--resume",
+          "--restart",
+          "--steps",
+          "--epochs",
+          "--minutes",
+          "--patience",
+          "--average",
+          "--keep",
+          "--folder",
+          "--model",
+          "--log-every",
+          "--plot",
+          "--shard-optimizer",
+          "--timeout",
+          "--help",
+          "--source",
+          "--target",
+          "--pairs",
+          "--validation-source",
+          "--validation-target"};
+}
+
 inline rapt::JobOptions job_options(const TrainFlags& f, const CLI::App& command, const Corpora& corpora) {
   rapt::JobOptions options{.resume = f.resume,
                            .restart = f.restart,
@@ -82,26 +111,7 @@ inline rapt::JobOptions job_options(const TrainFlags& f, const CLI::App& command
                            .average = f.average,
                            .log_every = f.log_every,
                            .plot = f.plot,
-                           .deciding = deciding_options(command, {"--resume",
-                                                                  "--restart",
-                                                                  "--steps",
-                                                                  "--epochs",
-                                                                  "--minutes",
-                                                                  "--patience",
-                                                                  "--average",
-                                                                  "--keep",
-                                                                  "--folder",
-                                                                  "--model",
-                                                                  "--log-every",
-                                                                  "--plot",
-                                                                  "--shard-optimizer",
-                                                                  "--timeout",
-                                                                  "--help",
-                                                                  "--source",
-                                                                  "--target",
-                                                                  "--pairs",
-                                                                  "--validation-source",
-                                                                  "--validation-target"}),
+                           .deciding = deciding_options(command, free_options()),
                            .corpus = fingerprint(corpora.training) + "; validation: " + fingerprint(corpora.validation),
                            .communicator = f.processes.communicator,
                            .messages = stderr,
@@ -163,6 +173,10 @@ class Training {
     return summary.training;
   }
 
+  /// The number of validation pairs that are too long for --tokens with these subwords, and left out of the loss.
+  [[nodiscard]] Index long_validation_pairs() const {
+    return corpora_.validation.size() - std::ssize(validation_pairs_);
+  }
   /// Target tokens of the validation pairs, with their ends, over the characters of these sentences. The loss per token
   /// times this is the loss per character, by which vocabularies of different sizes can be compared.
   [[nodiscard]] double validation_tokens_per_character() const {

@@ -10,14 +10,18 @@
 #include "rapt/autograd/ops/add_low_rank.hpp"
 #include "rapt/autograd/ops/add_norm.hpp"
 #include "rapt/autograd/ops/add_rows.hpp"
+#include "rapt/autograd/ops/additive_attention.hpp"
 #include "rapt/autograd/ops/attention.hpp"
+#include "rapt/autograd/ops/concatenate_columns.hpp"
 #include "rapt/autograd/ops/cross_entropy.hpp"
 #include "rapt/autograd/ops/dropout.hpp"
 #include "rapt/autograd/ops/exp_scale.hpp"
 #include "rapt/autograd/ops/gated.hpp"
 #include "rapt/autograd/ops/gather_rows.hpp"
+#include "rapt/autograd/ops/gru.hpp"
 #include "rapt/autograd/ops/head_norm.hpp"
 #include "rapt/autograd/ops/linear.hpp"
+#include "rapt/autograd/ops/lstm.hpp"
 #include "rapt/autograd/ops/matmul.hpp"
 #include "rapt/autograd/ops/multiply.hpp"
 #include "rapt/autograd/ops/prelu.hpp"
@@ -35,6 +39,7 @@ using rapt::Tensor;
 using rapt_test::splits_of;
 using rapt_test::WrongUse;
 using Ids = std::vector<rapt::TokenId>;
+using Keys = std::vector<rapt::kernels::KeyRange>;
 using Variable = rapt::Variable<float>;
 
 Variable of(Shape shape) { return Variable(Tensor<float>(shape, 1.f), true); }
@@ -332,6 +337,46 @@ std::vector<WrongUse> wrong_uses() {
           std::ignore = columns(qkv, 4, 3).view();
         },
         {"[columns] ", "4 .. 7", "[2, 6]"});
+  wrong("concatenate_columns",
+        [] {
+          std::ignore = concatenate_columns(of({2, 3}), of({3, 3}));
+        },
+        {"[concatenate_columns] ", "[2, 3]", "[3, 3]"});
+  wrong("gru gates",
+        [] {
+          std::ignore = gru(of({2, 8}), of({6, 2}), of({6}), splits_of({2}));
+        },
+        {"[gru] ", "[2, 8]", "[6, 2]"});
+  wrong("gru bias",
+        [] {
+          std::ignore = gru(of({2, 6}), of({6, 2}), of({5}), splits_of({2}));
+        },
+        {"[gru] ", "[6, 2]", "[5]"});
+  wrong("gru initial state",
+        [] {
+          std::ignore = gru(of({2, 6}), of({6, 2}), {}, splits_of({1, 1}), of({1, 2}));
+        },
+        {"[gru] ", "initial hidden state", "[1, 2]"});
+  wrong("lstm empty sequence",
+        [] {
+          std::ignore = lstm(of({2, 8}), of({8, 2}), of({8}), splits_of({2, 0}));
+        },
+        {"[lstm] ", "sequence 1 of 2"});
+  wrong("lstm rows",
+        [] {
+          std::ignore = lstm(of({2, 8}), of({8, 2}), of({8}), splits_of({3}));
+        },
+        {"[lstm] ", "[2, 8]", "end at 3"});
+  wrong("lstm_last_cell initial state",
+        [] {
+          std::ignore = lstm(of({2, 8}), of({8, 2}), {}, splits_of({2}), of({1, 2}), of({1, 3}));
+        },
+        {"[lstm] ", "initial cell state", "[1, 3]"});
+  wrong("additive_attention",
+        [] {
+          std::ignore = additive_attention(of({2, 4}), of({3, 4}), of({3, 5}), of({5}), splits_of({2}), Keys{{0, 3}});
+        },
+        {"[additive_attention] ", "[2, 4]", "[3, 4]", "[3, 5]", "[5]"});
   wrong("item", [] { std::ignore = of({2, 3}).item(); }, {"[item] ", "[2, 3]"});
   return t;
 }

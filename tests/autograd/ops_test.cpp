@@ -572,6 +572,14 @@ void add_additive_attention(std::vector<Case>& cases) {
                                                Options{.window = 2, .dropout = 0.3f});
                    },
                    /*training=*/true});
+  const rapt::RowSplits others = splits_of({70, 5});  // a row is a query of one sequence and a key of the other
+  cases.push_back({"additive_attention_of_others", {{75, 2}, {2}}, [=](const Variables& x) {
+                     return additive_attention(x[0], x[0], x[0], x[1], self, others, Options{.window = 70});
+                   }});
+  const rapt::RowSplits many = rapt::RowSplits::equal(17, 1), pairs = rapt::RowSplits::equal(17, 2);
+  cases.push_back({"additive_attention_many", {{17, 65}, {34, 65}, {34, 1}, {65}}, [=](const Variables& x) {
+                     return additive_attention(x[0], x[1], x[2], x[3], many, pairs);
+                   }});
   cases.push_back({"additive_attention_columns", {{3, 67}, {2, 67}, {2, 3}, {67}}, [](const Variables& x) {
                      return additive_attention(x[0], x[1], x[2], x[3], splits_of({3}), splits_of({2}));
                    }});

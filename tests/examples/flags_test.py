@@ -47,7 +47,7 @@ EXAMPLES = {
                        ("--learning-rate", "nan"), ("--seed", -1), *TRAINING],
     "complete --model m": [("--tokens", 0), ("--temperature", -1), ("--top-k", -1), ("--top-p", 0), ("--top-p", 2),
                            ("--repetition-penalty", 0), ("--seed", -1)],
-    "chat": [("--tokens", 0), ("--temperature", -1), ("--steps", 0), ("--measure", -1), ("--seed", -1)],
+    "chat": [("--tokens", 0), ("--temperature", -1), ("--steps", 0), ("--measure", 0), ("--seed", -1)],
     "semantic_search --model m --lines l": [("--top", 0)],
     "live": [("--measure", -1), ("--answerers", 0), ("--threads", 0), ("--learning-rate", "nan"), ("--batch", 0),
              ("--publish-every", 0), ("--steps-per-correction", 0), ("--remember", 0), ("--seed", -1)],

@@ -21,7 +21,10 @@ import unittest
 PROGRAMS = None
 TIMEOUT = 600  # seconds
 DIGITS = ("--epochs", 1, "--image", "image.png")
-# What is run, the trainings of a run (each has a folder of its own; "" is the run's), and what stays the same.
+PARSER = ("--steps", 24, "--width", 16, "--layers", 1, "--heads", 2, "--hidden", 16, "--warmup", 4,
+          "--validate-every", 10, "--measured", 5, "--parser", "model.safetensors")
+# What is run (a word behind the program's name tells its runs apart), the trainings of a run (each has a folder of its
+# own; "" is the run's), and what stays the same.
 EXAMPLES = {
     "gpt": (("--steps", 60, "--warmup", 10, "--width", 32, "--layers", 1, "--context", 16, "--dropout", 0.1, "--sample", 20,
              "--model", "model"), [""], ["model/model.safetensors"]),
@@ -30,6 +33,8 @@ EXAMPLES = {
              "--model", "model"), [""], ["model/model.safetensors"]),
     "mae": ((*DIGITS, "--pretraining-steps", 8, "--pretraining-batch", 16, "--labelled", 200),
             ["pretraining", "pretrained", "from-nothing"], ["image.png"]),
+    "parse span": (("train", *PARSER), [""], ["model.safetensors"]),
+    "parse sequence": (("train", "--model", "sequence", "--tokens", 300, *PARSER), [""], ["model.safetensors"]),
     "transformer_xl": (("--steps", 30, "--streams", 4, "--length", 16, "--memory", 32, "--layers", 2, "--d-model", 16,
                         "--text", "../text.txt"), ["without-memory", "with-memory"], []),
 }
@@ -60,7 +65,7 @@ class Resume(unittest.TestCase):
         options = EXAMPLES[name][0]
         with open(folder / "said.txt", "wb") as said:
             return subprocess.Popen(
-                [PROGRAMS / name, *map(str, options), "--folder", "run", "--checkpoint-every", "4", "--log-every", "1",
+                [PROGRAMS / name.split()[0], *map(str, options), "--folder", "run", "--checkpoint-every", "4", "--log-every", "1",
                  *arguments], cwd=folder, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT,
                 env={**os.environ, "RAPT_THREADS": "2"}, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
@@ -92,8 +97,8 @@ class Resume(unittest.TestCase):
         return [[(entry["step"], entry["loss"]) for entry in map(json.loads, log) if "loss" in entry] for log in logs]
 
     def kill_and_resume(self, name):
-        if not (PROGRAMS / name).exists():
-            self.skipTest(f"{name} is not built")
+        if not (PROGRAMS / name.split()[0]).exists():
+            self.skipTest(f"{name.split()[0]} is not built")
         trainings = EXAMPLES[name][1]
         whole, killed = self.root / "whole", self.root / "killed"
         self.finish(name, whole)
@@ -124,6 +129,12 @@ class Resume(unittest.TestCase):
 
     def test_mae(self):
         self.kill_and_resume("mae")
+
+    def test_parse_span(self):
+        self.kill_and_resume("parse span")
+
+    def test_parse_sequence(self):
+        self.kill_and_resume("parse sequence")
 
     def test_transformer_xl(self):
         self.kill_and_resume("transformer_xl")

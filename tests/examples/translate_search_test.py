@@ -9,6 +9,7 @@ import os
 import pathlib
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from training_runs import checkpoint_step, write_corpus  # noqa: E402
 PROGRAM = None
 TIMEOUT = 600  # seconds
 CORPUS = ("--source", "../source.txt", "--target", "../target.txt", "--hold-out", 20)
-TRAIN = (*CORPUS, "--tokens", 500, "--log-every", 1, "--checkpoint-every", 2)
+TRAIN = (*CORPUS, "--tokens", 500, "--log-every", 1, "--checkpoint-every", 3)
 SEARCH = ("--folder", "found", "--trials", 6, "--trial-steps", 9, "--rungs", 2, "--range", "layers=1:2", "--range",
           "vocabulary=60:90", "--range", "warmup=2:20", *TRAIN)
 TIMES = "seconds", "took"
@@ -90,9 +91,9 @@ class Search(unittest.TestCase):
         for trial in range(6):
             job = folder / f"found/trial-{trial:05}"
             self.assertEqual(checkpoint_step(job), 9 if trial in promoted else 3)
-            steps = [json.loads(line).get("step") for line in (job / "run/log.jsonl").read_text().splitlines()]
-            losses = [step for step in steps if step]
-            self.assertEqual(sorted(set(losses)), list(range(1, max(losses) + 1)))  # no step was made twice
+            lines = [json.loads(line) for line in (job / "run/log.jsonl").read_text().splitlines()]
+            steps = [line["step"] for line in lines if "loss" in line]
+            self.assertEqual(steps, list(range(1, len(steps) + 1)))  # no step was made twice
         best = min(ends, key=lambda entry: entry["score"])["trial"]
         self.assertEqual((folder / f"found/trial-{best:05}/model.safetensors").read_bytes(), model)
         page = (folder / "found/search.html").read_text()
@@ -120,16 +121,45 @@ class Search(unittest.TestCase):
         self.assertEqual(self.log(), log)
         self.assertEqual((self.folder / "best").read_bytes(), model)
 
+    def test_killed_before_the_end_of_a_rung_was_noted(self):
+        """The checkpoint of the rung's last step is there then, and the score is that of its validation."""
+        log, model, folder = self.undisturbed()
+        shutil.copytree(folder / "found", self.folder / "found")
+        path = self.folder / "found/log.jsonl"
+        lines = path.read_text().splitlines(keepends=True)
+        self.assertIn('"event":"end"', lines[-1])
+        path.write_text("".join(lines[:-1]))
+        self.search(*SEARCH, "--model", "best", "--resume")
+        self.assertEqual(self.log(), log)
+        self.assertEqual((self.folder / "best").read_bytes(), model)
+
+    def test_resumed_with_other_limits(self):
+        """A trial's steps are those of before; what does not decide the scores may change."""
+        few = ("--folder", "found", "--rungs", 1, "--method", "random", "--vocabulary", 80, "--layers", 1, "--warmup",
+               5)
+        self.search(*few, "--trials", 1, "--trial-steps", 2, *TRAIN)
+        self.search("--trials", 2, "--resume", "--log-every", 7, "--checkpoint-every", 3, "--tokens", 500, *CORPUS,
+                    *few)
+        ends = [entry for entry in self.log() if entry["event"] == "end"]
+        self.assertEqual([(entry["trial"], entry["resource"]) for entry in ends], [(0, 2), (1, 2)])
+        self.search(*few, "--trials", 3, "--resume", *TRAIN, "--patience", 1, code=1)
+        self.assertRegex(self.said(), "the search was started with another task: .*--patience")
+
     def test_the_command_that_it_prints_trains_with_the_best_settings(self):
         out = self.search("--folder", "found", "--trials", 2, "--trial-steps", 2, "--rungs", 1, "--method", "random",
-                          "--vocabulary", 80, "--layers", 1, "--warmup", 5, "--range", "learning-rate=0.001:0.002",
-                          "--workers", 2, *TRAIN)
+                          "--vocabulary", 80, "--layers", 1, "--warmup", 5, "--range",
+                          "learning-rate=0.00123456789:0.00123456789123", "--model", "my model", "--workers", 2, *TRAIN)
         command = shlex.split(out)
         self.assertEqual(command[:2], ["translate", "train"])
-        self.assertRegex(out, r"--vocabulary 80 .*--learning-rate 0\.00[12]\d* --dropout 0")
+        self.assertRegex(out, r"--vocabulary 80 .*--learning-rate 0\.00123456789\d* --dropout 0")
+        self.assertTrue(out.endswith(" --model 'my model' --steps 2\n"), out)
         self.assertEqual(set(self.log()[1]["settings"]), {"learning-rate", "dropout"})
-        subprocess.run([PROGRAM, *command[1:], "--model", "m", "--steps", "2"], cwd=self.folder, check=True,
-                       timeout=TIMEOUT, capture_output=True)
+        found = (self.folder / "my model").read_bytes()
+        test = (self.folder / "my model.test.source").read_text()
+        self.assertEqual(test.count("\n"), 20)
+        subprocess.run([PROGRAM, *command[1:]], cwd=self.folder, check=True, timeout=TIMEOUT, capture_output=True)
+        self.assertEqual((self.folder / "my model").read_bytes(), found)
+        self.assertEqual((self.folder / "my model.test.source").read_text(), test)
 
     def test_a_trial_that_fails_is_a_result(self):
         self.search("--folder", "found", "--trials", 3, "--trial-steps", 30, "--rungs", 1, "--vocabulary", 80,
@@ -140,10 +170,26 @@ class Search(unittest.TestCase):
             self.assertIn("the loss is not a number at step", entry["failure"])
         self.assertIn("no trial has a score", self.said())
 
+    def test_scores_are_of_the_same_sentences(self):
+        """A vocabulary with which sentences of the validation are left out is no better for it."""
+        self.search("--folder", "found", "--trials", 1, "--trial-steps", 1, "--rungs", 1, "--layers", 1, "--vocabulary",
+                    60, *CORPUS, "--tokens", 20, code=1)
+        self.assertRegex(self.log()[-1]["failure"], r"\d+ validation pairs are longer than --tokens 20 with this")
+
     def test_minutes_end_it(self):
-        self.search("--folder", "found", "--minutes", 0.03, "--trial-minutes", 0.002, "--rungs", 2, "--vocabulary", 80,
-                    "--layers", 1, *TRAIN, code=None)
-        self.assertGreaterEqual(len(self.log()), 2)
+        minutes = ("--folder", "found", "--rungs", 2, "--vocabulary", 80, "--layers", 1, *TRAIN)
+        began = time.monotonic()
+        process = self.start(*minutes, "--minutes", 0.02)
+        process.communicate(timeout=TIMEOUT)
+        self.assertIn(process.returncode, (0, 1), self.said())  # 1: no trial has a score
+        self.assertGreater(time.monotonic() - began, 1.2)
+        lines = len(self.log())
+        self.assertGreaterEqual(lines, 1)
+        process = self.start(*minutes, "--minutes", 0.04, "--resume")  # a trial gets as much as before
+        process.communicate(timeout=TIMEOUT)
+        self.assertIn(process.returncode, (0, 1), self.said())
+        self.assertIn("goes on after", self.said())
+        self.assertGreaterEqual(len(self.log()), lines)
 
     def test_wrong_options(self):
         for arguments, text in (
@@ -151,6 +197,8 @@ class Search(unittest.TestCase):
                 (("--trials", 1, *CORPUS), r"\[search\] say what a trial gets: --trial-steps or --trial-minutes"),
                 (("--minutes", 1, "--source", "a", "--target", "b"), r"give --hold-out or --validation-source"),
                 (("--minutes", 1, *CORPUS, "--steps", 3), r"--steps belongs to a single training"),
+                (("--minutes", 1, *CORPUS, "--moving-average", 0.9), r"--moving-average: trials are compared, and"),
+                (("--trials", 1, "--trial-steps", 2, *CORPUS), r"rungs would end at steps 0, 1, 2"),
                 (("--minutes", 1, *CORPUS, "--drop-out", 0.1), r"not expected: .*--drop-out"),
                 (("--minutes", 1, *CORPUS, "--range", "layers=1"), r"must be NAME=LOW:HIGH, not layers=1"),
                 (("--minutes", 1, *CORPUS, "--range", "layers=1.5:2"), r"layers needs whole numbers: 1.5:2"),

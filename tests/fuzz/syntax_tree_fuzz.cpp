@@ -32,7 +32,9 @@ void check(const rapt::SyntaxTree& tree) {
   bool joins = true;  // labels can be joined to those of chains
   for (const rapt::LabelledSpan& span : spans_of(tree)) joins = joins && span.label.find('+') == std::string::npos;
   if (joins) expect(rapt::tree_of_chain_spans(chain_spans_of(tree), words, tags) == tree);
-  static_cast<void>(without_functions(tree));
+  const rapt::SyntaxTree bare = without_functions(tree);
+  const auto read = rapt::parse_trees(to_string(bare));
+  expect(read.size() == 1 && read[0] == bare);
 }
 
 }  // namespace

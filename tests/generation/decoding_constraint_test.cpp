@@ -6,6 +6,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -112,6 +114,8 @@ TEST(DecodingConstraint, SourcesKeepTheirNumbersInBatches) {
 }
 
 TEST(DecodingConstraint, NoneAllowsEverythingAndCopiesShareOne) {
+  const std::function<void(Index, std::span<const TokenId>, std::span<bool>)> empty;
+  EXPECT_FALSE(DecodingConstraint(empty));
   EXPECT_FALSE(DecodingConstraint());
   EXPECT_FALSE(DecodingConstraint().has_states());
   EXPECT_FALSE(DecodingConstraint().of_sources(std::vector<Index>{2, 0}));

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <limits>
 #include <set>
 #include <string>
 #include <vector>
@@ -190,13 +191,48 @@ TEST(TreeConstraint, GivenTagsComeInTheirOrder) {
   }
 }
 
+TEST(TreeConstraint, WordsWithoutAKnownTagAreFreeAndNoOthers) {
+  constexpr TokenId kAny = TreeConstraint::kAnyWord;
+  const std::vector<Tokens> tags{{9, kAny, 10}, {10, 10}};
+  const TreeConstraint constraint(kTokens, tags), alone(kTokens, std::vector<Tokens>{{10, 10}});
+  const TokenBatch sources({{3}, {4}}), second({{4}});
+  std::set<TokenId> free;
+  for (std::uint64_t seed = 0; seed < 10; ++seed) {
+    const PrefixModel model = rapt_test::random_prefix_model(kVocabulary, seed);
+    const auto found = rapt::greedy_search(model, sources, {.extra_length = 100}, {.allowed = constraint});
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      Tokens words;
+      for (const TokenId token : found[i].tokens) {
+        if (token >= 9) words.push_back(token);
+      }
+      ASSERT_EQ(words.size(), tags[i].size());
+      for (std::size_t w = 0; w < words.size(); ++w) {
+        if (tags[i][w] == kAny) {
+          free.insert(words[w]);
+        } else {
+          EXPECT_EQ(words[w], tags[i][w]);
+        }
+      }
+      EXPECT_TRUE(shape_of(found[i].tokens).is_tree);
+    }
+    const auto same = rapt::greedy_search(model, second, {.extra_length = 100}, {.allowed = alone});
+    EXPECT_EQ(found[1].tokens, same[0].tokens);  // whatever is known of other sources
+  }
+  EXPECT_EQ(free, (std::set<TokenId>{9, 10}));
+}
+
 TEST(TreeConstraint, WrongUseIsRefused) {
   using rapt_test::expect_message;
   const auto make = [](TreeTokens tokens, std::vector<Index> words, const TreeLimits& limits = {}) {
     return [=] { (void)TreeConstraint(tokens, words, limits); };
   };
   expect_message<rapt::ValueError>(make(kTokens, {2, 0}), "[tree_constraint] source 1 has 0 words");
-  expect_message<rapt::ValueError>(make(kTokens, {2}, {.unary = 0}), "limits must be at least 1");
+  expect_message<rapt::ValueError>(make(kTokens, {2}, {.unary = 0}), "limits must be from 1 to 2147483647");
+  constexpr Index kMost = std::numeric_limits<Index>::max();
+  expect_message<rapt::ValueError>(make(kTokens, {2}, {.constituents_per_word = kMost}), "limits must be from 1");
+  constexpr Index kLargest = std::numeric_limits<std::int32_t>::max();
+  const TreeConstraint free(kTokens, std::vector<Index>{2}, {kLargest, kLargest, kLargest});
+  EXPECT_EQ(free.longest(), 2 + 2 * 3 * kLargest + 1);
   TreeTokens twice = kTokens;
   twice.words.push_back(6);
   expect_message<rapt::ValueError>(make(twice, {2}), "token 6 has two meanings");

@@ -542,6 +542,20 @@ EXPRESSIONS = """\
 {{ 'a\\nb\\n\\nc' | indent }}
 {{ 'a\\nb' | indent(2, true) }}
 {{ 'a\\n\\nb' | indent(width=1, blank=true) }}
+{{ d.items is defined }}{{ d['keys'] is callable }}{{ {'items': 1}['items'] }}{{ {'items': 1}.items == 1 }}
+{{ {'update': 1}.update is defined }}{{ {'update': 1}['update'] }}{{ d.update is defined }}{{ d.z is defined }}
+{{ [d] | selectattr('items') | list }}{{ [{'items': 1}] | map(attribute='items') | list }}
+{{ 7.5 % 0.1 }} {{ 7.5 // 0.1 }} {{ -7.5 % 2 }} {{ 7.5 % -2 }} {{ -7.5 // 2 }} {{ 6.0 % -2 }} {{ -0.0 }} {{ 1 // 3.0 }}
+{{ 5.0 % 1e999 }} {{ -5.0 % 1e999 }} {{ -5.0 // 1e999 }} {{ 0.0 // -2 }}
+{{ '0x1F' | int }} {{ '1_000' | int }} {{ '1_0.5' | float }} {{ '-Infinity' | float }} {{ 'nan' | float }}
+{{ '0x1p3' | float(7) }} {{ ' .5 ' | float }} {{ '5.' | float }} {{ '.' | float(7) }} {{ '1e5' | float }}
+{{ '1e' | float(7) }} {{ '+1.5E-2' | float }} {{ '1__0' | float(7) }} {{ '_1' | int(7) }} {{ 'inf' | int(7) }}
+{{ '-3.9' | int }} {{ '- 3' | int(7) }} {{ '+-3' | int(7) }} {{ '+3' | int }} {{ '1e999' | float }} {{ '1e-320' | float }}
+{{ 10 | round(400) }} {{ 1.5 | round(400) }} {{ 10.5 | round(-400) }} {{ 12345 | round(-2) }} {{ 12 | round }}
+{{ 12 | round(0, 'ceil') }} {{ 2.345 | round(2, 'floor') }} {{ -2.5 | round }} {{ -0.4 | round }} {{ true | round }}
+{{ 2 * 'ab' }} {{ [1] * 2 }} {{ 2 * [1, 'a'] }} {{ (1,) * 2 }} {{ (1,) + (2,) }} {{ [1] * -1 }} {{ true * 'ab' }}
+{% for i in [1, 2, 3] %}{{ i }}{% set x %}a{% if i == 2 %}{% break %}{% endif %}{% endset %}{{ x }}{% endfor %}
+{% for i in [1, 2, 3] %}{{ i }}{% set x %}a{% if i == 2 %}{% continue %}{% endif %}{% endset %}{{ x }}{% endfor %}
 {{ range(3) | list }}
 {{ range(1, 7, 2) | list }}
 {{ range(3, 0, -1) | list }}

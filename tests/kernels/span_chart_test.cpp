@@ -84,6 +84,23 @@ TEST(SpanChart, FindsTheBestOfAllTrees) {
   }
 }
 
+TEST(SpanChart, NoWordsHaveATreeWithoutSpans) {
+  const SpanTree<double> tree = best_span_tree(static_cast<const double*>(nullptr), 0, 3);
+  EXPECT_TRUE(tree.spans.empty());
+  EXPECT_EQ(tree.score, 0);
+}
+
+TEST(SpanChart, NoLabelWinsTiesUnlessASpanNeedsOne) {
+  const std::vector<double> scores{-1, 0, 0};
+  EXPECT_EQ(rapt::kernels::best_label(scores.data(), 3, /*needs_label=*/false).label, -1);
+  EXPECT_EQ(rapt::kernels::best_label(scores.data(), 3, /*needs_label=*/true).label, 1);
+}
+
+TEST(SpanChart, SpansOfSentencesLieEndToEnd) {
+  const auto words = rapt::RowSplits::from_lengths(std::vector<Index>{3, 0, 1});
+  EXPECT_EQ(rapt::kernels::span_splits(words), rapt::RowSplits::from_lengths(std::vector<Index>{6, 0, 1}));
+}
+
 TEST(SpanChart, TiesGoToTheSmallerLabelAndTheLeftSplit) {
   const std::vector<float> scores(rapt::to_size(span_count(4) * 2), 1.f);
   const SpanTree<float> tree = best_span_tree(scores.data(), 4, 2);

@@ -5,6 +5,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <span>
+
 #include "rapt/autograd/backward.hpp"
 #include "rapt/data/batching.hpp"
 #include "rapt/generation/beam_search.hpp"
@@ -83,6 +86,60 @@ TEST(RecurrentTranslator, RowsFollowTheirParents) {
   }
 }
 
+/// Each query's probabilities are 1 in all, 0 outside of its source, and those of the pair alone.
+TEST(RecurrentTranslator, AttentionMapsAreThoseOfEachPair) {
+  for (const auto& config : all_configs()) {
+    const auto model = model_of(config);
+    const auto maps = model.attention_maps(kSource, kTarget);
+    EXPECT_TRUE(maps.encoder_self.empty() && maps.decoder_self.empty());
+    ASSERT_EQ(maps.decoder_cross.size(), config.attention ? 1u : 0u);
+    if (!config.attention) continue;
+    const auto& all = maps.decoder_cross.front();
+    ASSERT_EQ(all.shape(), (rapt::Shape{3, 1, 4, 5}));
+    for (Index s = 0; s < 3; ++s) {
+      TokenBatch source, target;
+      source.push_back(kSource.sequence(s));
+      target.push_back(kTarget.sequence(s));
+      const auto alone = model.attention_maps(source, target).decoder_cross.front();
+      for (Index i = 0; i < 4; ++i) {
+        float total = 0;
+        for (Index j = 0; j < 5; ++j) {
+          const float p = all.row(4 * s + i)[j];
+          const bool inside = i < kTarget.row_splits.length(s) && j < kSource.row_splits.length(s);
+          if (inside) {
+            EXPECT_GT(p, 0.f);
+            EXPECT_NEAR(p, alone.row(i)[j], 1e-6);
+          } else {
+            EXPECT_EQ(p, 0.f);
+          }
+          total += p;
+        }
+        EXPECT_NEAR(total, i < kTarget.row_splits.length(s) ? 1.f : 0.f, 1e-5f);
+      }
+    }
+  }
+  expect_message([&] { std::ignore = model_of(kSmall).attention_maps(kSource, TokenBatch{{1}}); },
+                 "3 source sequences, 1 target sequences");
+}
+
+TEST(RecurrentTranslator, DropoutIsActiveInTrainingAlone) {
+  for (RecurrentTranslatorConfig config : all_configs()) {
+    const auto plain = model_of(config);
+    config.dropout = 0.5f;
+    const auto model = model_of(config);
+    const auto expected = plain(kSource, kTarget).value();
+    EXPECT_TRUE(rapt_test::same_bits(model(kSource, kTarget).value(), expected));
+    rapt::Rng rng(5);
+    const rapt::Training scope(rng);
+    // Of the encoder's embeddings and of the hidden states, half of which are zero.
+    const auto encoded = model.encode(kSource).value();
+    EXPECT_FALSE(rapt_test::same_bits(encoded, plain.encode(kSource).value()));
+    const auto hidden = model.hidden(kSource, kTarget).value();
+    const auto zeros = std::count(hidden.values().begin(), hidden.values().end(), 0.f);
+    EXPECT_NEAR(static_cast<double>(zeros) / static_cast<double>(hidden.size()), 0.5, 0.15);
+  }
+}
+
 TEST(RecurrentTranslator, GradientIsThatOfTheLoss) {
   const rapt::TranslationBatch batch{kSource, kTarget, {5, 4, 2, 6, 8, 7, 2, 2}};
   for (const auto& config : all_configs()) {
@@ -91,28 +148,26 @@ TEST(RecurrentTranslator, GradientIsThatOfTheLoss) {
       const rapt::Recording scope;
       rapt::backward(model.loss(batch, {.label_smoothing = 0.1f}));
     }
-    // Along a random direction of all parameters together.
+    // Along a random direction of each parameter.
     rapt::Rng rng(3);
-    std::vector<std::vector<double>> direction;
-    double slope = 0;
-    rapt::for_each_parameter(model, [&](const std::string& name, const auto& parameter) {
+    rapt::for_each_parameter(model, [&](const std::string& name, auto& parameter) {
       ASSERT_EQ(parameter.grad().size(), parameter.size()) << name;
-      std::vector<double> part(rapt::to_size(parameter.size()));
-      rng.fill_normal(std::span<double>(part), 0.0, 1.0);
-      for (std::size_t i = 0; i < part.size(); ++i) slope += part[i] * parameter.grad().data()[i];
-      direction.push_back(std::move(part));
+      std::vector<double> direction(rapt::to_size(parameter.size()));
+      rng.fill_normal(std::span<double>(direction), 0.0, 1.0);
+      double slope = 0;
+      for (std::size_t i = 0; i < direction.size(); ++i) slope += direction[i] * parameter.grad().data()[i];
+      constexpr double kStep = 1e-6;
+      const rapt::Tensor<double> before = parameter.value();
+      const auto moved = [&](double by) {
+        for (std::size_t i = 0; i < direction.size(); ++i) {
+          parameter.mutable_value().data()[i] = before.data()[i] + by * direction[i];
+        }
+        return model.loss(batch, {.label_smoothing = 0.1f}).item();
+      };
+      const double ahead = moved(kStep), behind = moved(-kStep);
+      std::ignore = moved(0);
+      EXPECT_NEAR((ahead - behind) / (2 * kStep), slope, 1e-6 * std::abs(slope) + 1e-8) << name;
     });
-    constexpr double kStep = 1e-6;
-    const auto moved = [&](double by) {
-      std::size_t next = 0;
-      rapt::for_each_parameter(model, [&](const std::string&, auto& parameter) {
-        const std::vector<double>& part = direction[next++];
-        for (std::size_t i = 0; i < part.size(); ++i) parameter.mutable_value().data()[i] += by * part[i];
-      });
-      return model.loss(batch, {.label_smoothing = 0.1f}).item();
-    };
-    const double ahead = moved(kStep), behind = moved(-2 * kStep);
-    EXPECT_NEAR((ahead - behind) / (2 * kStep), slope, 1e-6 * std::abs(slope) + 1e-8);
   }
 }
 
@@ -179,6 +234,8 @@ TEST(RecurrentTranslator, ErrorsNameTheValues) {
   expect_message(with([](auto& c) { c.target_vocabulary = 3; }), "source 11, target 3");
   expect_message(with([](auto& c) { c.dropout = 1.f; }), "dropout must be in [0, 1): 1");
   const auto model = model_of(kSmall);
+  auto state = model.start(kSource);
+  expect_message([&] { state.select(std::vector<Index>{0, 3}); }, "[recurrent_decoder_state] row 3 of 3");
   expect_message([&] { std::ignore = model(kSource, TokenBatch{{1}}); }, "3 source sequences, 1 target sequences");
   expect_message([&] { std::ignore = model.start(TokenBatch{{3}, {}}); }, "every sequence must have a row: sequence 1");
 }

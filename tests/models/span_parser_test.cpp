@@ -149,6 +149,56 @@ TEST(SpanParser, ABatchGivesWhatItsSentencesGiveAlone) {
   for (Index l = 0; l < 3; ++l) EXPECT_NEAR(together(6, l), alone(0, l), 1e-12);
 }
 
+TEST(SpanParser, LongSentencesAreParsedByPartsOfTheirSpans) {
+  // 150 words have 11,325 spans, which are scored in two parts, and the sentence after it has its spans in the second.
+  constexpr Index kWords = 150;
+  rapt::Rng rng(10);
+  const SpanParser<double> parser(small_config(), rng);
+  ParserInput input;
+  std::vector<rapt::TokenId> tokens{1};
+  for (Index w = 0; w < kWords; ++w) {
+    input.starts.push_back(static_cast<std::int32_t>(tokens.size()));
+    tokens.push_back(static_cast<rapt::TokenId>(3 + rng.below(9)));
+  }
+  tokens.push_back(2);
+  input.starts.push_back(static_cast<std::int32_t>(tokens.size() + 1));
+  input.tokens.push_back(tokens);
+  input.tokens.push_back(std::vector<rapt::TokenId>{1, 7, 2});
+  input.words = rapt::RowSplits::from_lengths(std::vector<Index>{kWords, 1});
+  const Tensor<double> scores = parser(input).value();
+  const auto parses = parser.parse(input);
+  EXPECT_EQ(parses[0].spans, rapt::kernels::best_span_tree(scores.row(0), kWords, 3).spans);
+  EXPECT_EQ(parses[1].spans, rapt::kernels::best_span_tree(scores.row(scores.rows() - 1), 1, 3).spans);
+  EXPECT_EQ(parses[1].spans.size(), 1u);
+}
+
+TEST(SpanParser, UnknownTagsAreReadAsThoseOfNoWord) {
+  SpanParserConfig config = small_config();
+  config.reads_tags = true;
+  rapt::Rng rng(11);
+  SpanParser<double> parser(config, rng);
+  const auto scores = [&](std::int32_t tag) {
+    ParserInput input = two_sentences();
+    input.tags = {0, tag, 1, 0};
+    return parser(input).value();
+  };
+  const Tensor<double> unknown = scores(-1), first = scores(0);
+  EXPECT_FALSE(rapt_test::same_bits(unknown, first));
+  for_each_parameter(parser, [&](const std::string& name, auto& p) {  // the row after the last tag gets its values
+    if (name != "tag_embedding.weight") return;
+    ASSERT_EQ(p.value().rows(), 3);
+    for (Index c = 0; c < 8; ++c) p.mutable_value()(0, c) = p.value()(2, c);
+  });
+  EXPECT_FALSE(rapt_test::same_bits(scores(0), first));
+  ParserInput input = two_sentences();
+  input.tags = {-1, -1, -1, -1};
+  const Tensor<double> all_unknown = parser(input).value();
+  input.tags = {0, 0, 0, 0};
+  EXPECT_TRUE(rapt_test::same_bits(all_unknown, parser(input).value()));
+  input.tags[2] = -2;
+  expect_message<rapt::ValueError>([&] { (void)parser.parse(input); }, "tag -2 of word 2 is outside of -1 .. 1");
+}
+
 TEST(SpanParser, SameBitsOnAnyNumberOfThreads) {
   rapt::Rng rng(7);
   SpanParser parser(small_config(), rng);
@@ -183,12 +233,30 @@ TEST(SpanParser, WrongUseIsRefused) {
   expect_message<rapt::ShapeError>(parse([](ParserInput& i) { i.starts.pop_back(); }), "4 words, 3 starts");
   expect_message<rapt::ShapeError>(parse([](ParserInput& i) { i.tags = {0, 0, 0, 0}; }), "reads no tags");
   expect_message<rapt::ValueError>(parse([](ParserInput& i) { i.tokens.tokens[2] = 12; }), "12");
+  const auto encoded = parser.hidden(two_sentences());
+  ParserInput one{.tokens = rapt::TokenBatch({{1, 7, 8, 2}}),
+                  .words = rapt::RowSplits::from_lengths(std::vector<Index>{1}),
+                  .starts = {1}};
+  const std::string why = "the encoder output of 4 tokens has shape [10, 8]";
+  expect_message<rapt::ShapeError>([&] { (void)parser.logits(encoded, one); }, why);
+  expect_message<rapt::ShapeError>([&] { (void)parser.tag_logits(encoded, one); }, why);
+  one.starts[0] = 5;
+  expect_message<rapt::ValueError>([&] { (void)parser.logits(encoded, one); }, "begins at row 5");
+  ParserInput lengthy;
+  std::vector<rapt::TokenId> tokens(1003, 3);
+  lengthy.tokens.push_back(tokens);
+  for (std::int32_t w = 1; w <= 1001; ++w) lengthy.starts.push_back(w);
+  lengthy.words.push_back(1001);
+  expect_message<rapt::ValueError>([&] { (void)parser.parse(lengthy); },
+                                   "[span_parser] sentence 0 has 1001 words, more than 1000");
   const auto make = [&](const auto& change) {
     SpanParserConfig config = small_config();
     change(config);
     return [&rng, config] { (void)SpanParser(config, rng); };
   };
   expect_message<rapt::ValueError>(make([](auto& c) { c.labels.clear(); }), "there are no labels of spans");
+  expect_message<rapt::ValueError>(make([](auto& c) { c.labels[2] = "S"; }), "the label \"S\" is there twice");
+  expect_message<rapt::ValueError>(make([](auto& c) { c.tags[1] = "N"; }), "the tag \"N\" is there twice");
   expect_message<rapt::ValueError>(make([](auto& c) { c.tags.clear(), c.reads_tags = true; }), "must have some");
   expect_message<rapt::ValueError>(make([](auto& c) { c.heads = 3; }), "d_model");
   expect_message<rapt::ValueError>(make([](auto& c) { c.dropout = 1; }), "dropout");

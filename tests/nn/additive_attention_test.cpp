@@ -135,6 +135,58 @@ TEST(AdditiveAttention, SameBitsOnAnyThreads) {
   });
 }
 
+/// The gradient of x, whose rows are queries, keys and values: the sum of those of three copies, on any threads, where
+/// a row that is a query of one sequence is a key of another.
+TEST(AdditiveAttention, OneVariableMayBeQueriesAndKeysOfOtherSequences) {
+  const RowSplits query_splits = splits_of({40, 160}), key_splits = splits_of({160, 40});
+  const auto x = normal_tensor<double>({200, 64}, 1), weight = normal_tensor<double>({64}, 2, 0.2);
+  const auto gradients_of = [&](const Variable<double>& q, const Variable<double>& k, const Variable<double>& value) {
+    const Variable<double> v(weight, /*requires_grad=*/true);
+    const rapt::Recording scope;
+    const auto y = additive_attention(q, k, value, v, query_splits, key_splits);
+    rapt::backward(sum(multiply(y, y)));
+    return v.grad();
+  };
+  const auto leaf = [&] { return Variable<double>(x, /*requires_grad=*/true); };
+  const std::vector<Variable<double>> apart{leaf(), leaf(), leaf()};
+  const Tensor<double> expected_v = gradients_of(apart[0], apart[1], apart[2]);
+  Tensor<double> expected(x.shape(), 0.0);
+  for (Index i = 0; i < expected.size(); ++i) {
+    for (const auto& part : apart) expected.data()[i] += part.grad().data()[i];
+  }
+  rapt_test::expect_same_bits_on_any_threads([&] {
+    const Variable<double> one = leaf();
+    const Tensor<double> v = gradients_of(one, one, one);
+    rapt_test::expect_close(one.grad(), expected, 1e-12);
+    rapt_test::expect_close(v, expected_v, 1e-12);
+    return one.grad();
+  });
+}
+
+/// Ranges of keys in another order than the sequences', with keys that nobody sees.
+TEST(AdditiveAttention, KeysMayLieInAnyOrder) {
+  const auto query = normal_tensor<double>({5, 6}, 1), key = normal_tensor<double>({7, 6}, 2),
+             weight = normal_tensor<double>({6}, 3);
+  const auto leaf = [](const Tensor<double>& values) { return Variable<double>(values, /*requires_grad=*/true); };
+  const auto gradient_of_keys = [&](const RowSplits& queries, const std::vector<rapt::kernels::KeyRange>& keys,
+                                    const Tensor<double>& of_query) {
+    const auto k = leaf(key);
+    const rapt::Recording scope;
+    const auto y = additive_attention(leaf(of_query), k, k, leaf(weight), queries, keys);
+    rapt::backward(sum(multiply(y, y)));
+    return k.grad();
+  };
+  const auto both = gradient_of_keys(splits_of({3, 2}), {{5, 2}, {0, 4}}, query);
+  const auto first = gradient_of_keys(splits_of({3}), {{5, 2}}, Tensor<double>(query.view().middle_rows(0, 3)));
+  const auto second = gradient_of_keys(splits_of({2}), {{0, 4}}, Tensor<double>(query.view().middle_rows(3, 2)));
+  for (Index i = 0; i < key.size(); ++i) EXPECT_NEAR(both.data()[i], first.data()[i] + second.data()[i], 1e-14) << i;
+  rapt_test::expect_message(
+      [&] {
+        std::ignore = gradient_of_keys(splits_of({3, 2}), {{3, 4}, {1, 3}}, query);
+      },
+      "[additive_attention] sequences share keys, of which no gradients are computed: keys 1 .. 4 and keys 3 .. 7");
+}
+
 TEST(AdditiveAttention, ErrorsNameTheShapes) {
   const auto tensor = [](Shape shape) { return Variable<double>(normal_tensor<double>(shape, 1)); };
   const auto call = [&](Shape query, Shape key, Shape value, Shape v, const Options<double>& options = {}) {

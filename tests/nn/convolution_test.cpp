@@ -82,6 +82,18 @@ TEST(Convolution, IsTorchs) {
   }
 }
 
+TEST(Convolution, ErrorsNameTheWindow) {
+  rapt::Rng rng(1);
+  const auto with = [&](const RowWindow& window) {
+    return [&rng, window] { const rapt::Convolution<double> layer(3, 4, window, rng); };
+  };
+  const std::string rule = "[convolution] sizes must be positive, padding not negative: 3 inputs, 4 outputs, ";
+  rapt_test::expect_message(with({.width = 0}), rule + "width 0, stride 1, dilation 1, padding 1");
+  rapt_test::expect_message(with({.stride = 0}), rule + "width 3, stride 0, dilation 1, padding 1");
+  rapt_test::expect_message(with({.dilation = 0}), rule + "width 3, stride 1, dilation 0, padding 1");
+  rapt_test::expect_message(with({.padding = -1}), rule + "width 3, stride 1, dilation 1, padding -1");
+}
+
 TEST(Convolution, CausalResultsDoNotDependOnLaterRows) {
   rapt::Rng rng(1);
   const rapt::Convolution<double> layer(3, 4, rapt::causal_window(3, 2), rng);

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "rapt/autograd/ops/add.hpp"
+#include "tests/common/allowed.hpp"
 #include "tests/common/golden.hpp"
 #include "tests/common/gradients.hpp"
 #include "tests/common/settings.hpp"
@@ -193,6 +194,52 @@ template <class Layer>
   const auto gradients = joined(leaves, [](const Variable<float>& v) -> const Tensor<float>& { return v.grad(); });
   all.insert(all.end(), gradients.begin(), gradients.end());
   return all;
+}
+
+/// The gradients of all parameters on 64 sequences of 60 rows, of which products are summed over many rows at once.
+template <class Layer>
+[[nodiscard]] std::vector<double> gradients_of_many_rows() {
+  using T = typename decltype(Layer::State::hidden)::value_type::ScalarType;
+  const auto rounded = [](Shape shape, std::uint64_t seed, double deviation) {  // the same numbers for all T
+    const Tensor<float> values = rapt_test::normal_tensor<float>(shape, seed, static_cast<float>(deviation));
+    Tensor<T> same(shape);
+    for (Index i = 0; i < same.size(); ++i) same.data()[i] = static_cast<T>(values.data()[i]);
+    return same;
+  };
+  rapt::Rng rng(3);
+  Layer layer(7, 40, rng);
+  std::uint64_t seed = 5;
+  rapt::for_each_parameter(layer, [&](const std::string&, auto& parameter) {
+    parameter.mutable_value() = rounded(parameter.shape(), seed++, 0.1);
+  });
+  const Variable<T> x(rounded({64 * 60, 7}, 4, 1));
+  const rapt::Recording scope;
+  const auto states = layer(x, RowSplits::equal(64, 60)).states;
+  rapt::backward(sum(multiply(states, states)));
+  std::vector<double> all;
+  rapt::for_each_parameter(layer, [&](const std::string&, const auto& parameter) {
+    const auto values = parameter.grad().values();
+    all.insert(all.end(), values.begin(), values.end());
+  });
+  return all;
+}
+
+template <class OfFloat, class OfDouble>
+void expect_float_is_double_rounded() {
+  const std::vector<double> actual = gradients_of_many_rows<OfFloat>(), expected = gradients_of_many_rows<OfDouble>();
+  ASSERT_EQ(actual.size(), expected.size());
+  double worst = 0, largest = 0;
+  for (std::size_t i = 0; i < actual.size(); ++i) {
+    worst = std::max(worst, std::abs(actual[i] - expected[i]));
+    largest = std::max(largest, std::abs(expected[i]));
+  }
+  EXPECT_GT(largest, 1);
+  EXPECT_LT(worst, rapt_test::allowed<float>(2e-6) * largest);
+}
+
+TEST(Recurrent, GradientsOfManyRowsInFloatAreThoseInDouble) {
+  expect_float_is_double_rounded<rapt::Lstm<float>, rapt::Lstm<double>>();
+  expect_float_is_double_rounded<rapt::Gru<float>, rapt::Gru<double>>();
 }
 
 TEST(Recurrent, SameBitsOnAnyThreads) {

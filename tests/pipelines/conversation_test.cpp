@@ -118,6 +118,20 @@ TEST(Conversation, AnAnswerEndsAtATextWhereThereIsNoToken) {
   EXPECT_GE(ended, 4);
 }
 
+TEST(Conversation, WhiteSpaceIsNoEndOfATurnAndTextBeforeATokenIs) {
+  const auto behind = [](const std::string& end) {
+    return chat_model(rapt_test::chat_gpt(),
+                      "{% for m in messages %}{{ m.role }}: {{ m.content }}{{ '" + end + "' }}{% endfor %}");
+  };
+  EXPECT_EQ(behind("\\n").end_text(), "");
+  EXPECT_TRUE(behind("\\n").end_tokens().empty());
+  EXPECT_EQ(behind("\\n###\\n").end_text(), "\n###\n");
+  EXPECT_EQ(behind("\\n<|im_end|>").end_text(), "");
+  EXPECT_EQ(behind("\\n<|im_end|>").end_tokens(), std::vector<rapt::TokenId>{rapt_test::kTurnEnd});
+  EXPECT_EQ(behind("###<|im_end|>").end_text(), "###");
+  EXPECT_EQ(behind("###<|im_end|>").end_tokens(), std::vector<rapt::TokenId>{rapt_test::kTurnEnd});
+}
+
 TEST(Conversation, ATemplateThatRewritesEarlierTurnsCostsWhatItChanges) {
   // Of earlier answers, but not of the last, what stands before the last "e" is left out.
   const ChatModel model = chat_model(rapt_test::chat_llama(),
@@ -232,6 +246,52 @@ TEST(Conversation, PositionsThatDependOnTheLengthAreReadAgain) {
   EXPECT_EQ(read_again, 1);
 }
 
+TEST(Conversation, ADialogueThatBecomesShorterIsReadAgainWherePositionsDependOnTheLength) {
+  const rapt::RotaryOptions rotary{.max_positions = 256,
+                                   .scaling = rapt::RotaryScaling::longrope,
+                                   .factor = 2,
+                                   .original_positions = 90,
+                                   .short_factors = {1, 1, 1, 1},
+                                   .long_factors = {1, 2, 3, 4}};
+  // Of earlier turns it leaves out what is long.
+  const ChatModel model = chat_model(rapt_test::chat_llama({}, rotary),
+                                     "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+                                     "{{ m.content if loop.last or m.content | length < 40 }}<|im_end|>\n{% endfor %}"
+                                     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}");
+  Conversation conversation(model, options());
+  EXPECT_GT(conversation.say(std::string(60, 'x')).prompt_tokens, 90);
+  const std::vector<ChatMessage> messages = conversation.messages();
+  const ChatAnswer answer = conversation.say("y"), expected = fresh_answer(model, messages, "y", options());
+  EXPECT_LT(answer.prompt_tokens, 90);
+  EXPECT_EQ(answer.kept_tokens, 0);
+  EXPECT_EQ(answer.tokens, expected.tokens);
+}
+
+TEST(Conversation, OfALongDialogueTheFewestTurnsAreDropped) {
+  const ChatModel model = chat_model(rapt_test::chat_gpt());
+  const ConversationOptions of = options();
+  const Index kept = 192;  // of 256 positions
+  for (const int turns : {1, 2, 3, 4, 5, 8, 100}) {
+    std::vector<ChatMessage> messages;
+    for (int i = 0; i < turns; ++i) {
+      messages.push_back({"user", "turn " + std::to_string(i) + std::string(i % 3 == 0 ? 30 : 0, '.')});
+      messages.push_back({"assistant", "yes"});
+    }
+    Conversation conversation(model, of, messages);
+    const ChatAnswer answer = conversation.say("last");
+    EXPECT_EQ(std::ssize(conversation.messages()), 1 + 2 * (turns + 1 - answer.dropped_turns));
+    EXPECT_EQ(conversation.messages().front().role, "system");
+    const std::string first = answer.dropped_turns == turns ? "last" : "turn " + std::to_string(answer.dropped_turns);
+    EXPECT_TRUE(at(conversation.messages(), 1).content.starts_with(first)) << first;
+    if (answer.dropped_turns == 0) continue;
+    EXPECT_LE(answer.prompt_tokens + 9, kept);
+    const ChatMessage& dropped = at(messages, 2 * (answer.dropped_turns - 1));
+    const Index of_turn = std::ssize(
+        model.encode("<|im_start|>user\n" + dropped.content + "<|im_end|>\n<|im_start|>assistant\nyes<|im_end|>\n"));
+    EXPECT_GT(answer.prompt_tokens + of_turn + 9, answer.dropped_turns == 1 ? 256 : kept);
+  }
+}
+
 TEST(Conversation, ACallerMayStopAnAnswerOrFail) {
   const ChatModel model = chat_model(rapt_test::chat_gpt());
   Conversation conversation(model, options());
@@ -276,7 +336,7 @@ TEST_F(ConversationFile, AnotherProgramGoesOnBitForBit) {
   for (const float temperature : {0.f, 1.f}) {
     ConversationOptions of = options();
     of.sampling = only(kLetters, temperature);
-    std::string expected;
+    std::vector<float> expected;
     rapt_test::for_every_thread_count([&] {
       Conversation here(chat_model(rapt_test::chat_llama()), of);
       here.say(kTexts[0]);
@@ -293,10 +353,15 @@ TEST_F(ConversationFile, AnotherProgramGoesOnBitForBit) {
       }
       here.save(folder_ / "here");
       there.save(folder_ / "there");
-      const std::string bytes = bytes_of(folder_ / "here");
-      EXPECT_EQ(bytes, bytes_of(folder_ / "there"));
-      // The second at which it began differs from run to run.
-      const std::string keys_and_values = bytes.substr(bytes.size() / 2);
+      EXPECT_EQ(bytes_of(folder_ / "here"), bytes_of(folder_ / "there"));
+      // All but the second at which it began, which differs from run to run.
+      const rapt::SafetensorsFile file(folder_ / "here");
+      std::vector<float> keys_and_values;
+      for (const std::string name : {"layers.0", "layers.1"}) {
+        const rapt::Tensor<float> layer = file.read<float>(name);
+        EXPECT_EQ(layer.rows(), std::ssize(here.read_tokens()));
+        keys_and_values.insert(keys_and_values.end(), layer.values().begin(), layer.values().end());
+      }
       if (expected.empty()) expected = keys_and_values;
       EXPECT_EQ(keys_and_values, expected);
     });

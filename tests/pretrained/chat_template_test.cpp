@@ -94,6 +94,13 @@ TEST_F(ChatTemplateFolder, IsReadFromGguf) {
 TEST(ChatTemplate, TellsTheTime) {
   const ChatTemplate chat("{{ strftime_now('%Y') }}");
   EXPECT_EQ(chat.render(std::vector<ChatMessage>(), {.now = std::time_t{40 * 365 * 86400}}), "2009");
+  const ChatTemplate named("{{ strftime_now('%A %-d %B') }}");
+  EXPECT_EQ(named.render(std::vector<ChatMessage>(), {.now = std::time_t{4 * 86400 + 43200}}), "Monday 5 January");
+  const ChatTemplate cut("{{ strftime_now('ab\\x00') }}");
+  EXPECT_EQ(error_text<rapt::ValueError>([&] { (void)cut.render(std::vector<ChatMessage>()); }),
+            "[chat_template] a format of the time has a zero byte");
+  const ChatTemplate longest("{{ strftime_now('" + std::string(1000, 'x') + "') }}");
+  EXPECT_EQ(longest.render(std::vector<ChatMessage>()), std::string(1000, 'x'));
   const ChatTemplate wide("{{ strftime_now('" + std::string(2000, 'x') + "') }}");
   EXPECT_NE(error_text<rapt::ValueError>([&] { (void)wide.render(std::vector<ChatMessage>()); }).find("too long"),
             std::string::npos);

@@ -98,9 +98,12 @@ TEST(GaussianProcess, FitFindsWhatMatters) {
     Matern52 other = process.kernel();
     other.variance *= factor;
     EXPECT_LT(GaussianProcess(x, y, other).log_marginal_likelihood(), best);
-    other = process.kernel();
-    other.length_scales[0] *= factor;
-    EXPECT_LT(GaussianProcess(x, y, other).log_marginal_likelihood(), best + 1);
+    for (Index d = 0; d < 3; ++d) {
+      other = process.kernel();
+      other.length_scales[d] *= factor;
+      if (other.length_scales[d] < 0.1 || other.length_scales[d] > 6.4) continue;  // the ends of the list
+      EXPECT_LE(GaussianProcess(x, y, other).log_marginal_likelihood(), best + 1e-9) << d << ' ' << factor;
+    }
   }
 }
 
@@ -127,7 +130,7 @@ TEST(GaussianProcess, WhatItBelievesIsNoLongerPromising) {
   x << 0, 0.5, 1;
   const GaussianProcess process(x, Eigen::Vector3d(3, 1, 2), {.length_scales = Eigen::VectorXd::Constant(1, 0.3)});
   const Eigen::VectorXd at = Eigen::VectorXd::Constant(1, 0.7);
-  const GaussianProcess later = process.believing(at.transpose());
+  const GaussianProcess later = process.with_predictions_at(at.transpose());
   EXPECT_EQ(later.observations(), 4);
   EXPECT_NEAR(later.predict(at).mean, process.predict(at).mean, 1e-4);
   EXPECT_LT(later.predict(at).standard_deviation, 0.01);

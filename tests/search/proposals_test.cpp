@@ -5,10 +5,13 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
 #include <set>
+#include <string>
+#include <vector>
 
 #include "rapt/search/importance.hpp"
-
 #include "tests/common/expect_close.hpp"
 
 namespace {
@@ -88,22 +91,22 @@ TEST(Proposals, MixedSettingsAndFailures) {
   const auto importance = rapt::setting_importance(space, history);
   ASSERT_TRUE(importance.has_value());
   EXPECT_EQ(importance->observations, 30);
-  for (const double share : importance->shares) EXPECT_TRUE(share >= 0 && share <= 1) << share;
-  EXPECT_GT(importance->shares[0], importance->shares[1]);
+  for (const double index : importance->sobol_indices) EXPECT_TRUE(index >= 0 && index <= 1) << index;
+  EXPECT_GT(importance->sobol_indices[0], importance->sobol_indices[1]);
 }
 
 TEST(Proposals, ImportanceOfAnAdditiveFunctionInClosedForm) {
   SettingsSpace space;
   for (const char* name : {"a", "b", "c"}) space.add(name, rapt::linear_range(0, 1));
-  // The variances of 3 a and b are 9/12 and 1/12: shares of 0.9, 0.1 and 0.
+  // The variances of 3 a and b are 9/12 and 1/12: Sobol indices of 0.9, 0.1 and 0.
   const auto history = play(ProposalMethod::random, space, 40, 1, [](const Json& values) {
     return 3 * values["a"].get<double>() + values["b"].get<double>();
   });
   const auto importance = rapt::setting_importance(space, history);
   ASSERT_TRUE(importance.has_value());
-  EXPECT_NEAR(importance->shares[0], 0.9, 0.08);
-  EXPECT_NEAR(importance->shares[1], 0.1, 0.05);
-  EXPECT_NEAR(importance->shares[2], 0, 0.02);
+  EXPECT_NEAR(importance->sobol_indices[0], 0.9, 0.08);
+  EXPECT_NEAR(importance->sobol_indices[1], 0.1, 0.05);
+  EXPECT_NEAR(importance->sobol_indices[2], 0, 0.02);
   EXPECT_FALSE(rapt::setting_importance(space, TrialHistory()).has_value());
 }
 
@@ -148,7 +151,7 @@ TEST(Proposals, TheHighestRungThatIsKnownWellEnoughIsObserved) {
   auto seen = rapt::observe_rung(space, history);
   ASSERT_TRUE(seen.has_value());
   EXPECT_EQ(seen->rung, 0);
-  EXPECT_EQ(seen->scores[5], 8);  // median 2 of 0, 1, 2, 3, 4, 1000: 2 + 3 (2 - 0)
+  EXPECT_EQ(seen->scores[5], 10);  // median 2.5 of 0, 1, 2, 3, 4, 1000: 2.5 + 3 (2.5 - 0)
   for (Index i = 0; i < 3; ++i) {
     history.start({i, 1});
     history.finish({i, 1}, i == 1 ? rapt::RungResult{.failure = "why not"}
@@ -158,7 +161,26 @@ TEST(Proposals, TheHighestRungThatIsKnownWellEnoughIsObserved) {
   ASSERT_TRUE(seen.has_value());
   EXPECT_EQ(seen->rung, 1);
   EXPECT_EQ(seen->scores.size(), 3);
-  EXPECT_EQ(seen->scores[1], seen->scores[2]);  // a failure is as bad as the worst
+  EXPECT_EQ(seen->scores, Eigen::Vector3d(0, 20, 20));  // a failure is as bad as the worst
+}
+
+TEST(Proposals, FailuresAreWorseThanTheBest) {
+  SettingsSpace space;
+  space.add("x", rapt::linear_range(0, 1));
+  const auto observed = [&](const std::vector<double>& scores) {  // NaN: a failure
+    std::size_t next = 0;
+    const TrialHistory history =
+        play(ProposalMethod::random, space, std::ssize(scores), 1, [&](const Json&) { return scores.at(next++); });
+    const Eigen::VectorXd seen = rapt::observe_rung(space, history).value().scores;
+    return std::vector<double>(seen.begin(), seen.end());
+  };
+  constexpr double kFailed = std::numeric_limits<double>::quiet_NaN();
+  using Scores = std::vector<double>;
+  EXPECT_EQ(observed({1, 2, kFailed, kFailed, kFailed}), (Scores{1, 2, 2, 2, 2}));
+  EXPECT_EQ(observed({1, 1, kFailed, 1, 5}), (Scores{1, 1, 5, 1, 5}));  // the median is the least score
+  EXPECT_EQ(observed({0.25, kFailed, 0.25}), (Scores{0.25, 1.25, 0.25}));
+  EXPECT_EQ(observed({-4000, kFailed, -4000}), (Scores{-4000, -3996, -4000}));
+  EXPECT_EQ(observed({-3, kFailed, -1, -2, 50}), (Scores{-3, 3, -1, -2, 3}));  // median -1.5: -1.5 + 3 (-1.5 + 3)
 }
 
 }  // namespace

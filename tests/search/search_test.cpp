@@ -8,11 +8,21 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
+#include <limits>
 #include <new>
 #include <sstream>
 #include <stdexcept>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "tests/common/expect_close.hpp"
 #include "tests/common/temporary_folder.hpp"
@@ -77,12 +87,17 @@ class SearchTest : public rapt_test::FolderTest {
         static_cast<void>(search_settings(space_, options, objective));
       } catch (const Interrupted&) {
         ::_exit(130);
+      } catch (...) {  // the child must not go on with the tests
+        ::_exit(1);
       }
       ::_exit(0);
     }
-    while (!when()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    ::kill(child, signal);
     int status = 0;
+    while (!when()) {
+      ASSERT_EQ(::waitpid(child, &status, WNOHANG), 0) << "the search has ended before it was killed";
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    ::kill(child, signal);
     ASSERT_EQ(::waitpid(child, &status, 0), child);
     EXPECT_EQ(WIFSIGNALED(status), signal == SIGKILL);
     EXPECT_EQ(WIFEXITED(status) ? WEXITSTATUS(status) : 0, signal == SIGTERM ? 130 : 0);
@@ -236,7 +251,11 @@ TEST_F(SearchTest, WorkersShareTheTrials) {
     return score(task);
   });
   EXPECT_EQ(history.finished().size(), 7u);
-  for (Index i = 0; i < 7; ++i) EXPECT_EQ(history[i].settings, space_.sample(1, i));
+  const std::string threads = std::to_string(std::max<Index>(1, rapt::threads() / 3));
+  for (Index i = 0; i < 7; ++i) {
+    EXPECT_EQ(history[i].settings, space_.sample(1, i));
+    EXPECT_EQ(read(folder_ / ("begun-" + std::to_string(i))), threads);
+  }
 }
 
 TEST_F(SearchTest, TimeThatIsOverEndsIt) {
@@ -288,6 +307,46 @@ TEST_F(SearchTest, WhatIsRefused) {
   options_.seed = 2;
   EXPECT_EQ(search_settings(space_, options_, score)[0].settings, space_.sample(2, 0));
   EXPECT_EQ(read(rapt::trial_folder(options_.folder, 0) / "calls"), "0 1\n");
+}
+
+// A new search must not go on from the checkpoints of another one.
+TEST_F(SearchTest, TrialsOfASearchWhoseLogIsGoneAreRefused) {
+  static_cast<void>(search_settings(space_, options_, score));
+  fs::create_directories(options_.folder / "trial-of-mine");
+  const fs::path log = options_.folder / "log.jsonl";
+  const std::string first_line = read(log).substr(0, read(log).find('\n'));
+  for (const std::string& text : {std::string(), first_line.substr(0, 9)}) {  // the first line was cut off
+    std::ofstream(log) << text;
+    EXPECT_EQ(error_text<IoError>([&] { static_cast<void>(search_settings(space_, options_, score)); }),
+              "[search] " + log.string() + " has no line, but there is " +
+                  rapt::trial_folder(options_.folder, 0).string() + " of another search: restart removes its trials");
+    EXPECT_EQ(read(log), "");
+  }
+  options_.restart = true;
+  options_.trials = 1;
+  static_cast<void>(search_settings(space_, options_, score));
+  EXPECT_EQ(read(rapt::trial_folder(options_.folder, 0) / "calls"), "0 1\n");
+  EXPECT_FALSE(fs::exists(rapt::trial_folder(options_.folder, 1)));
+  EXPECT_TRUE(fs::exists(options_.folder / "trial-of-mine"));
+}
+
+TEST_F(SearchTest, ARestartRemovesNoOtherLog) {
+  fs::create_directories(options_.folder / "trial-00000");
+  const fs::path log = options_.folder / "log.jsonl";
+  const std::string text = "{\"step\":1,\"loss\":2.5}\n";  // as that of a training
+  std::ofstream(log) << text;
+  options_.restart = true;
+  EXPECT_EQ(error_text<IoError>([&] { static_cast<void>(search_settings(space_, options_, score)); }),
+            "[trial_log] " + log.string() + ": is not the log of a search");
+  EXPECT_EQ(read(log), text);
+  EXPECT_TRUE(fs::exists(options_.folder / "trial-00000"));
+}
+
+// Whatever the page fails with, the search goes on.
+TEST_F(SearchTest, APageThatCannotBeWrittenIsSaid) {
+  fs::create_directories(options_.folder / "search.html");
+  EXPECT_EQ(search_settings(space_, options_, score).finished().size(), 6u);
+  EXPECT_NE(said().find("cannot write the page: "), std::string::npos);
 }
 
 }  // namespace

@@ -112,6 +112,32 @@ TEST_F(TrialLogTest, WhatCannotFollowIsRefusedWithItsLine) {
             "[trial_log] log: line 3: \"score\" must be a number");
 }
 
+// Deeper than the stack of functions that call themselves could bear, wherever it stands.
+TEST_F(TrialLogTest, WhatIsNestedDeeplyIsRefused) {
+  const auto nested = [](std::size_t depth) {
+    return "{\"event\":\"search\",\"task\":" + std::string(depth, '[') + std::string(depth, ']') + "}\n";
+  };
+  EXPECT_FALSE(read_trial_log(nested(63), space_, "log").search.is_null());
+  const auto refusal_of = [&](const std::string& text) {
+    return error_text<IoError>([&] { static_cast<void>(read_trial_log(text, space_, "log")); });
+  };
+  EXPECT_EQ(refusal_of(nested(64)), "[trial_log] log: line 1: is nested more than 64 deep");
+  EXPECT_EQ(refusal_of(nested(2000000) + kStart), "[trial_log] log: line 1: is nested more than 64 deep");
+  EXPECT_EQ(refusal(std::string(2000000, '[') + '\n'), "[trial_log] log: line 2: is nested more than 64 deep");
+}
+
+TEST_F(TrialLogTest, KnowsTheLogOfASearchByItsBeginning) {
+  for (const std::string& text : {std::string(), kFirst, kFirst + "what\n", std::string("{\"event\":\"sea")}) {
+    write(text);
+    EXPECT_NO_THROW(TrialLog(path_).require_search()) << text;
+  }
+  for (const char* text : {"{\"step\":1,\"loss\":2.5}\n", "{\"event\":\"start\"}\n", "what"}) {
+    write(text);
+    EXPECT_EQ(error_text<IoError>([&] { TrialLog(path_).require_search(); }),
+              "[trial_log] " + path_.string() + ": is not the log of a search");
+  }
+}
+
 TEST_F(TrialLogTest, AFullDiskLeavesTheLogAsItWas) {
   const pid_t child = ::fork();
   if (child == 0) {

@@ -38,8 +38,8 @@ TEST(BracketScores, AreThoseOfPyevalb) {
     gold.push_back(tree(fields[0]));
     predicted.push_back(tree(fields[1]));
     const BracketCounts found = rapt::bracket_counts(predicted.back(), gold.back());
-    const std::vector<Index> numbers{found.matched,  found.gold,       found.predicted,
-                                     found.crossing, found.right_tags, found.tagged};
+    const std::vector<Index> numbers{found.matched,  found.gold,         found.predicted,
+                                     found.crossing, found.correct_tags, found.tagged};
     for (std::size_t i = 0; i < numbers.size(); ++i) {
       EXPECT_EQ(std::to_string(numbers[i]), fields[i + 2]) << "number " << i << " of\n" << line;
     }
@@ -92,7 +92,7 @@ TEST(BracketScores, EqualBracketsMatchOneEach) {
 TEST(BracketScores, CrossingBracketsAndWrongTags) {
   const BracketCounts c = counts("(S (A (X a) (B b)) (C c))", "(S (A a) (D (B b) (C c)))");
   EXPECT_EQ(c.crossing, 1);
-  EXPECT_EQ(c.right_tags, 2);
+  EXPECT_EQ(c.correct_tags, 2);
   EXPECT_EQ(c.tagged, 3);
 }
 

@@ -115,6 +115,19 @@ TEST(JinjaTemplate, WhatCannotBeComputedIsNamedWithItsLine) {
            std::pair{"{{ raise_exception('mine') }}", "mine"},
            std::pair{"{{ strftime_now('%Y') }}", "strftime_now is an undefined value, no function"},
            std::pair{"{% set n = namespace() %}{% set n.n = n %}", "a namespace cannot be part of a namespace"},
+           std::pair{"{{ {'a': namespace()} }}", "a namespace cannot be part of a list or a dictionary"},
+           std::pair{"{{ range }}", "a function has no text"},
+           std::pair{"{{ range | tojson }}", "a function cannot be written as JSON"},
+           std::pair{"{{ {}.items }}", "a function has no text"},
+           std::pair{"{% set f = {}.items %}{{ f() }}",
+                     "the method items of dictionaries can only be called where it is named"},
+           std::pair{"{{ 'abc' | select(x='defined') }}", "select has no argument x"},
+           std::pair{"{{ 'abc' | selectattr(x='defined') }}",
+                     "the name of an attribute must be a string: there is an undefined value"},
+           std::pair{"{{ 0.0 ** -1 }}", "there is no number 0 ** -1"},
+           std::pair{"{{ 10.0 ** 400 }}", "there is no number 10 ** 400"},
+           std::pair{"{{ 1 | round(1, 'up') }}", "a method of rounding is common, ceil or floor: there is up"},
+           std::pair{"{{ '%s' % 1 }}", "a string % a whole number is not possible"},
        }) {
     EXPECT_EQ(failure(text), std::string("[jinja] t:1: ") + message) << text;
   }
@@ -138,8 +151,9 @@ TEST(JinjaTemplate, HostileTemplatesEnd) {
   EXPECT_NE(failure("{% set n = namespace(l=[]) %}{% for a in range(99) %}{% set n.l = [n.l] %}{% endfor %}")
                 .find("nested too deeply"),
             std::string::npos);
-  EXPECT_NE(failure("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}").find("macros call one another too deeply"),
-            std::string::npos);
+  EXPECT_NE(
+      failure("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}").find("macros or filters call one another too deeply"),
+      std::string::npos);
   const auto repeated = [](const std::string& part, int times) {
     std::string text;
     for (int i = 0; i < times; ++i) text += part;
@@ -151,6 +165,74 @@ TEST(JinjaTemplate, HostileTemplatesEnd) {
   EXPECT_NE(refusal("{{ a" + repeated(" + a", 5000) + "}}").find("too long or nested too deeply"), std::string::npos);
   EXPECT_NE(refusal("{{ a" + repeated("|trim", 5000) + "}}").find("too long or nested too deeply"), std::string::npos);
   EXPECT_NE(refusal(repeated("{% if a %}", 5000)).find("nested too deeply"), std::string::npos);
+}
+
+TEST(JinjaTemplate, FiltersWithinFiltersAreLimited) {
+  std::string filters;
+  for (int i = 0; i < 5'000; ++i) filters += "'map', ";
+  EXPECT_EQ(failure("{{ 'a' | map(" + filters + ") | list }}"),
+            "[jinja] t:1: macros or filters call one another too deeply");
+  EXPECT_EQ(render("{{ [['ab', 'c'], ['d']] | map('map', 'map', 'upper') | list }}"), "[[['A', 'B'], ['C']], [['D']]]");
+}
+
+TEST(JinjaTemplate, SearchesTakeLinearTime) {
+  // The square of these lengths would be minutes.
+  const std::string begin = "{% set text = 'a' * 1000000 %}{% set part = 'a' * 500000 ~ 'b' %}";
+  const std::string turned = "{% set text = 'a' * 1000000 %}{% set part = 'b' ~ 'a' * 500000 %}";
+  EXPECT_EQ(render(begin + "{{ part in text }} {{ text.find(part) }} {{ text.count(part) }}"), "False -1 0");
+  EXPECT_EQ(render(begin + "{{ text.replace(part, 'c') == text }} {{ text.split(part, 1) | length }}"), "True 1");
+  EXPECT_EQ(render(turned + "{{ text.rfind(part) }} {{ text.rsplit(part, 1) | length }}"), "-1 1");
+  EXPECT_EQ(render("{% set text = 'a' * 300000 %}{{ text.strip('b' * 300000 ~ 'a') | length }}"), "0");
+}
+
+TEST(JinjaTemplate, SearchesFindWhatPythonFinds) {
+  EXPECT_EQ(render("{{ 'aabaabaaab'.find('aaab') }} {{ 'aaaa'.count('aa') }} {{ 'aXaXbX'.rfind('aX') }}"), "6 2 2");
+  EXPECT_EQ(render("{{ 'aaaaa'.split('aa') }} {{ 'aaaaa'.rsplit('aa') }} {{ 'aaaaa'.rsplit('aa', 1) }}"),
+            "['', '', 'a'] ['a', '', ''] ['aaa', '']");
+  EXPECT_EQ(render("{{ 'ababab'.replace('bab', '-') }} {{ 'ab'.replace('', '-', 2) }} {{ 'ab'.replace('a', 'c', 0) }}"),
+            "a-ab -a-b ab");
+  EXPECT_EQ(render("{{ 'ab'.find('') }} {{ 'ab'.rfind('') }} {{ '' in '' }} {{ 'éaé'.strip('éx') }}"), "0 2 True a");
+  EXPECT_EQ(
+      render("{{ 'aa'.replace('a', 'b', -9223372036854775807 - 1) }} {{ ' a b'.split(none, 9223372036854775807) }}"),
+      "bb ['a', 'b']");
+}
+
+TEST(JinjaTemplate, NamesAndKeysThatAreLookedAtAreWork) {
+  std::string sets, keys;
+  for (int i = 0; i < 2000; ++i) {
+    sets += "{% set a" + std::to_string(i) + " = 1 %}";
+    keys += "'" + std::to_string(i) + "': 1, ";
+  }
+  const std::string too_much = "[jinja] t:1: the template takes too much work: a loop or a text is too long";
+  EXPECT_EQ(failure(sets, 1'000'000), too_much);
+  EXPECT_EQ(JinjaTemplate(sets).render({}, 3'000'000), "");
+  EXPECT_EQ(failure(sets + "{% for i in range(1000) %}{{ b }}{% endfor %}", 4'000'000), too_much);
+  EXPECT_EQ(failure("{{ {" + keys + "} | length }}", 1'000'000), too_much);
+  EXPECT_EQ(JinjaTemplate("{{ {" + keys + "} | length }}").render({}, 3'000'000), "2000");
+  EXPECT_EQ(failure("{% set d = {" + keys + "} %}{% for i in range(1000) %}{{ 'b' in d }}{% endfor %}", 4'000'000),
+            too_much);
+}
+
+TEST(JinjaTemplate, DictionariesAreEqualInWhateverOrder) {
+  JinjaValue::Map map;
+  for (int i = 0; i < 50'000; ++i) map.emplace_back(std::to_string(i), i);
+  JinjaValue::Map turned(map.rbegin(), map.rend()), other = turned, named = turned;
+  other.back().second = 1;
+  named.back().first = "a";
+  EXPECT_EQ(render("{{ a == b }} {{ a == c }} {{ a == d }}", {{"a", map}, {"b", turned}, {"c", other}, {"d", named}}),
+            "True False False");
+}
+
+TEST(JinjaTemplate, OnlyALoopHasCycle) {
+  EXPECT_EQ(
+      render("{% for x in range(5) %}{% set l = loop %}{{ loop.cycle('a', 'b') }}{{ l.cycle(1, 2, 3) }}{% endfor %}"),
+      "a1b2a3b1a2");
+  for (const std::string index : {"-3", "-3000001", "0"}) {  // memory outside of the arguments was read
+    EXPECT_EQ(failure("{% set loop = {'index0': " + index + "} %}{{ loop.cycle('a', 'b') }}"),
+              "[jinja] t:1: the method cycle of dictionaries is not supported");
+  }
+  EXPECT_EQ(failure("{% for x in [1] %}{{ loop.cycle() }}{% endfor %}"),
+            "[jinja] t:1: cycle takes values, and no names");
 }
 
 TEST(JinjaTemplate, TellsTheTimeItIsGiven) {

@@ -117,6 +117,57 @@ TEST(SyntaxTree, TracesAreRemovedWithWhatHoldsNothingElse) {
   EXPECT_NE(error_text<rapt::ValueError>([] { (void)without_traces(tree_of("(S (-NONE- *))")); }), "");
 }
 
+TEST(SyntaxTree, LabelsOfMarksAloneStay) {
+  EXPECT_EQ(rapt::without_functions(std::string_view("NP-SBJ=2")), "NP");
+  EXPECT_EQ(rapt::without_functions(std::string_view("=2")), "=2");
+  EXPECT_EQ(rapt::without_functions(std::string_view("-LRB-")), "-LRB-");
+  EXPECT_EQ(rapt::without_functions(std::string_view("")), "");
+  const SyntaxTree tree = without_functions(tree_of("(S (=2 (NN a)))"));
+  EXPECT_EQ(tree_of(to_string(tree)), tree);
+}
+
+TEST(SyntaxTree, WhatCannotBeReadAgainIsNotWritten) {
+  const auto error = [](const std::string& label, const std::string& word, const std::string& root = "S") {
+    SyntaxTree tree{.label = root};
+    tree.children.push_back({.label = label, .word = word});
+    return error_text<rapt::ValueError>([&] { static_cast<void>(to_string(tree)); });
+  };
+  const std::string why = " cannot be written: it is empty, or has white space, a bracket or bytes that are not UTF-8";
+  EXPECT_EQ(error("NN", "(Bob)"), "[syntax_tree] the word \"(Bob)\"" + why);
+  EXPECT_EQ(error("NN", ""), "[syntax_tree] the word \"\"" + why);
+  EXPECT_EQ(error("NN", "a b"), "[syntax_tree] the word \"a b\"" + why);
+  EXPECT_EQ(error("", "a"), "[syntax_tree] the label \"\"" + why);
+  EXPECT_EQ(error("N)", "a"), "[syntax_tree] the label \"N)\"" + why);
+  EXPECT_EQ(error("NN", "a", "S\n"), "[syntax_tree] the label \"S\n\"" + why);
+  EXPECT_NE(error("NN", "\xFF").find("UTF-8"), std::string::npos);
+  EXPECT_EQ(to_string(tree_of("( (NN a))")), "( (NN a))");  // the root may lack a label
+  const auto error_of = [](const SyntaxTree& tree) {
+    return error_text<rapt::ValueError>([&] { static_cast<void>(to_string(tree)); });
+  };
+  EXPECT_EQ(error_of({.label = "", .word = "a"}), "[syntax_tree] the label \"\"" + why);
+  SyntaxTree both = tree_of("(S (NN a))");
+  both.word = "b";
+  EXPECT_EQ(error_of(both), "[syntax_tree] a node has both a word, \"b\", and children");
+}
+
+TEST(SyntaxTree, TreesOfAllFormsHaveTheSameLimitOfDepth) {
+  const auto nested = [](rapt::Index levels) {  // the last of them is the word's
+    Strings symbols;
+    for (rapt::Index i = 1; i < levels; ++i) symbols.push_back("(A");
+    symbols.push_back("XX");
+    for (rapt::Index i = 1; i < levels; ++i) symbols.push_back(")A");
+    return symbols;
+  };
+  const SyntaxTree deepest = rapt::delinearize(nested(1000), Strings{"a"});
+  EXPECT_EQ(tree_of(to_string(deepest)), deepest);
+  EXPECT_EQ(error_text<rapt::ValueError>([&] { (void)rapt::delinearize(nested(1001), Strings{"a"}); }),
+            "[delinearize] the tree has more than 1000 levels");
+  SyntaxTree deeper{.label = "A"};
+  deeper.children.push_back(deepest);
+  EXPECT_EQ(error_text<rapt::ValueError>([&] { (void)to_string(deeper); }),
+            "[syntax_tree] the tree has more than 1000 levels");
+}
+
 TEST(SyntaxTree, IsLinearizedAsInThePaper) {
   const SyntaxTree tree = tree_of(kDogs);
   const Strings symbols = linearize(tree);
@@ -173,6 +224,33 @@ TEST(TreeSpans, SpansThatAreNoTreeAreRefused) {
   EXPECT_NE(error({{0, 3, "A"}, {2, 4, "B"}}), "");
   EXPECT_NE(error({{0, 3, "A"}, {3, 4, "B"}}), "");
   EXPECT_NE(error({{-1, 3, "A"}}), "");
+}
+
+TEST(TreeSpans, DeepTreesAreRefusedBeforeTheyAreMade) {
+  const auto chain = [](rapt::Index labels) {
+    std::string label = "A";
+    for (rapt::Index i = 1; i < labels; ++i) label += "+A";
+    return label;
+  };
+  const Strings one{"a"};
+  const auto tree = [&](rapt::Index labels) { return rapt::tree_of_chain_spans({{0, 1, chain(labels)}}, one, one); };
+  const SyntaxTree deepest = tree(999);  // and the word's level
+  EXPECT_EQ(chain_spans_of(deepest), (std::vector<LabelledSpan>{{0, 1, chain(999)}}));
+  EXPECT_EQ(tree_of(to_string(deepest)), deepest);
+  const auto error = [](const auto& make) { return error_text<rapt::ValueError>([&] { (void)make(); }); };
+  EXPECT_EQ(error([&] { return tree(1000); }),
+            "[tree_of_chain_spans] the words of the span 0 .. 1 are deeper than 1000 levels");
+  EXPECT_NE(error([&] { return tree(1'000'000); }), "");
+  // Spans 0 .. n, 1 .. n and so on: each is in all before it.
+  const auto staircase = [](rapt::Index levels) {
+    std::vector<LabelledSpan> spans;
+    for (rapt::Index i = 0; i < levels; ++i) spans.push_back({i, levels, "A"});
+    const Strings words(rapt::to_size(levels), "a");
+    return rapt::tree_of_chain_spans(std::move(spans), words, words);
+  };
+  EXPECT_EQ(spans_of(staircase(999)).size(), 999u);
+  EXPECT_EQ(error([&] { return staircase(1001); }),
+            "[tree_of_chain_spans] the words of the span 999 .. 1001 are deeper than 1000 levels");
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <memory>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -146,6 +147,18 @@ TEST(BackgroundExchange, OneThreadServesAllExchanges) {
   });
 }
 
+/// Throws unless f throws that no exchange is under way; also for a forked child, where a failed EXPECT is not seen.
+template <class F>
+void expect_refusal(const F& f) {
+  try {
+    f();
+  } catch (const rapt::ValueError& error) {
+    if (std::string_view(error.what()).starts_with("[trainer] no exchange is under way in this process")) return;
+    throw;
+  }
+  throw std::logic_error("there was no error");
+}
+
 TEST(BackgroundExchange, AForkedChildHasAThreadOfItsOwn) {
   rapt::run_local(2, [](Communicator& communicator) {
     const Nodes nodes = parameters_of(communicator.rank());
@@ -167,8 +180,15 @@ TEST(BackgroundExchange, AForkedChildHasAThreadOfItsOwn) {
     background->start(true);
     if (communicator.rank() == 0) {
       EXPECT_EQ(rapt_test::exit_of_child([&] { background->abandon(); }), 0);  // of an exchange that is the parent's
+      EXPECT_EQ(rapt_test::exit_of_child([&] { expect_refusal([&] { background->make_ready(*nodes[0]); }); }), 0);
+      EXPECT_EQ(rapt_test::exit_of_child([&] { expect_refusal([&] { background->finish(); }); }), 0);
+    }
+    for (const auto& node : nodes) background->make_ready(*node);
+    if (communicator.rank() == 0) {  // all parameters are ready: the child would only have to wait
+      EXPECT_EQ(rapt_test::exit_of_child([&] { expect_refusal([&] { background->finish(); }); }), 0);
     }
     background->finish();
+    expect_refusal([&] { background->finish(); });  // of what is over
   });
 }
 

@@ -133,6 +133,12 @@ TEST(GradientExchanger, AddsAsOneProcessDoes) {
   }
 }
 
+/// From 64 contributors on small pieces travel by recursive halving and doubling.
+TEST(GradientExchanger, ManyProcessesAddAsOneDoes) {
+  expect_sums<float>(64, 64, GradientExchange::bfloat16, 300'000, /*everywhere=*/true);
+  expect_sums<float>(65, 64, GradientExchange::float32, 600'000, /*everywhere=*/false);
+}
+
 TEST(GradientExchanger, ShardsAreEquallyLargeAndCutAtPartsOfKernels) {
   for (const Index bucket_bytes : {1 << 25, 1000}) {
     for (const Index processes : {2, 3, 4, 7}) {

@@ -64,8 +64,11 @@ class Job : public rapt_test::FolderTest {
     rapt::TrainingJob job(job_options);
     NextToken model;
     auto source = rapt::random_window_batches(text_, {.windows = 2, .length = 7, .random = {5, 3}});
-    rapt::Trainer trainer(model,
-                          {.learning_rate = [](Index) { return 0.1; }, .average_decay = average_decay, .seed = 9});
+    const auto learning_rate = [&](Index step) {
+      if (step == interrupt_in_) std::raise(SIGINT);
+      return 0.1;
+    };
+    rapt::Trainer trainer(model, {.learning_rate = learning_rate, .average_decay = average_decay, .seed = 9});
     std::size_t next = 0;
     rapt::JobHooks<NextToken> hooks{.metadata = {{"mine", "kept"}}};
     hooks.measure = [&](const NextToken&) {
@@ -104,6 +107,7 @@ class Job : public rapt_test::FolderTest {
   }
 
   std::FILE* messages_ = nullptr;
+  Index interrupt_in_ = -1;  // the step within which `run` is interrupted
   std::vector<rapt::TokenId> text_ = rapt_test::some_text();
 };
 
@@ -151,7 +155,7 @@ TEST_F(Job, GoesOnBitForBit) {
 }
 
 // So that a run that has ended can get more steps later, as in successive halving.
-TEST_F(Job, ACheckpointAtTheEndIsGoneOnFrom) {
+TEST_F(Job, GoesOnFromACheckpointAtTheEnd) {
   JobOptions some = options();
   some.checkpoint_at_end = true;
   some.choose_best = false;  // the last parameters are compared
@@ -164,6 +168,45 @@ TEST_F(Job, ACheckpointAtTheEndIsGoneOnFrom) {
   EXPECT_EQ(run(some, 10).table, whole.table);
   EXPECT_NE(said().find("goes on after step 3"), std::string::npos);
   EXPECT_NE(said().find("goes on after step 5"), std::string::npos);
+}
+
+// The last step has a checkpoint of its own, which is written before the step is validated.
+TEST_F(Job, TheValidationAtTheEndIsInTheCheckpointAtTheEnd) {
+  JobOptions some = options();
+  some.checkpoint_at_end = true;
+  some.checkpoint_every = 1;
+  const Result at_3 = run(some, 3, {5, 2});  // of steps 2 and 3
+  some.resume = true;
+  const Result again = run(some, 3, {1});  // it is not validated again
+  EXPECT_EQ(again.summary.training.best_validation, 2);
+  EXPECT_EQ(again.table, at_3.table);
+  const Result longer = run(some, 5, {9, 9, 9});  // of steps 4 and 5, and of the last model for the choice
+  EXPECT_EQ(longer.summary.training.best_validation, 2);
+  EXPECT_EQ(longer.summary.training.best_step, 3);
+  EXPECT_EQ(longer.summary.chosen, "step 3");
+  EXPECT_EQ(longer.table, at_3.table);
+}
+
+TEST_F(Job, InterruptedInTheLastStepItIsValidatedAfterwards) {
+  JobOptions some = options();
+  some.checkpoint_at_end = true;
+  const Result whole = run(some, 5, {7, 6, 3});
+  const std::string checkpoint = bytes_of(folder_ / "run/checkpoint.safetensors");
+  some.folder = folder_ / "interrupted";
+  interrupt_in_ = 5;
+  EXPECT_EQ(error_text<rapt::Interrupted>([&] {
+              (void)run(some, 5, {7, 6});
+            }),
+            "stopped after step 5: the same run with the option resume goes on");
+  interrupt_in_ = -1;
+  rapt::detail::InterruptListener::flag() = false;
+  some.resume = true;
+  const Result resumed = run(some, 5, {3});
+  EXPECT_EQ(resumed.summary.training.best_validation, 3);
+  EXPECT_EQ(resumed.summary.training.best_step, 5);
+  EXPECT_EQ(resumed.summary.chosen, whole.summary.chosen);
+  EXPECT_EQ(resumed.table, whole.table);
+  EXPECT_EQ(bytes_of(some.folder / "checkpoint.safetensors"), checkpoint);
 }
 
 TEST_F(Job, AKillAtTheWorstMomentCostsNoBestModel) {

@@ -85,7 +85,8 @@ class RecurrentProduct {
 };
 
 /// Adds to the gradients of rows first .. first + dz.cols() of a recurrent weight and of its bias, given the gradients
-/// dz of its products with the previous states, of all rows of the batch at once.
+/// dz of its products with the previous states, of all rows of the batch at once. dz may be some columns of a wider
+/// matrix: LinearBackward needs it in one piece for activations alone, of which there are none here.
 template <class T>
 void add_recurrent_gradients(const TensorView<T>& dz, const TensorView<const T>& previous, Index first, Node<T>& weight,
                              Node<T>* bias) {

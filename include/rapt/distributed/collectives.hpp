@@ -92,9 +92,13 @@ void exchange_with_all(Communicator& communicator, const Outgoing& outgoing, con
   }
 }
 
-/// Whether the processes exchange with log2(P) of the others, in as many operations after one another, instead of with
-/// all at once. With MPI over TCP a message took 5.4 us of a processor, an operation 36 us and the link's delay: from
-/// 64 processes on fewer messages weigh more, as long as pieces are small. `bytes` are those of all pieces together.
+/// True if recursive halving and doubling is taken, log2(P) messages one after the other, instead of P - 1 messages at
+/// once. From 64 processes on the fewer messages weigh more than the waiting, as long as pieces are small: see the
+/// costs of messages and operations in bench/scale/README.md. `bytes` are those of all pieces together.
+///
+/// With few messages a process waits for one partner at a time. If a process is lost without its connection's breaking,
+/// the first whose time is up may have waited for a partner that itself waits for the lost one; its error then names
+/// that partner. With P - 1 messages everybody waits for the lost process itself.
 [[nodiscard]] inline bool takes_few_messages(Index processes, Index bytes) {
   constexpr Index kLeastProcesses = 64, kMostBytesOfPiece = 32 << 10;
   return std::has_single_bit(to_size(processes)) && processes >= kLeastProcesses &&
@@ -123,7 +127,7 @@ void copy_values(std::span<const T> from, std::span<T> to) {
   if (from.data() != to.data()) std::copy(from.begin(), from.end(), to.begin());
 }
 
-/// Each process sends its piece to all others. `own` stands in `all` already.
+/// Each process sends its piece to all others. Its own piece is in `all` already.
 template <class T, class Pieces>
 void all_gather_directly(Communicator& communicator, std::span<T> all, const Pieces& pieces) {
   exchange_with_all(
@@ -278,8 +282,8 @@ void all_reduce(Communicator& communicator, std::span<T> all_values, const Combi
   }
 }
 
-/// A reduction of a few numbers, which `combine(lower, higher)` makes of those of lower and of higher ranks: every
-/// process receives log2(P) times as many as there are.
+/// Reduces a few numbers over all processes with the binary operation Combine, whose first operand comes from the lower
+/// ranks. Each process receives log2(P) messages.
 template <class Combine>
 struct AllReduce {
   /// Each value becomes what comes of all processes' values at its place.
@@ -316,7 +320,8 @@ struct Greater {
 /// all_reduce_sum(communicator, value): the sum of their values.
 inline constexpr detail::AllReduce<detail::Sum> all_reduce_sum;
 
-/// The same with the greatest of their values. What comes of NaN depends on its rank, but is the same on all processes.
+/// The same with the greatest of their values. With a NaN among them the result depends on the rank that has it, but is
+/// the same on all processes.
 inline constexpr detail::AllReduce<detail::Greater> all_reduce_max;
 
 /// Returns when all processes have called it.

@@ -1,6 +1,7 @@
 /// \file
 /// reduce_scatter: sums over processes of many numbers, of which each process gets a piece. The order of the additions
-/// is the tree of collectives.hpp, whatever way the numbers take.
+/// is the tree of collectives.hpp, whatever way the numbers take. By recursive halving a contributor needs room for all
+/// values, otherwise for the contributions to its own piece.
 #pragma once
 
 #include <algorithm>

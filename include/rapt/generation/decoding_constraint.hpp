@@ -3,6 +3,7 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
 #include <memory>
 #include <span>
 #include <type_traits>
@@ -17,7 +18,8 @@ namespace rapt { inline namespace RAPT_ABI {
 /// A constraint with a state for each hypothesis, as an automaton has. `start(source)` is the state of a hypothesis
 /// without tokens of that source of the batch; `advance(state, token)` moves a state to the hypothesis that is one
 /// token longer; `allow(state, allowed)` writes false to allowed[token] of each token that must not come next. A
-/// state is copied where hypotheses fork, and should be small. `allow` is called from several threads at once.
+/// state is copied where hypotheses fork, and should be small. `allow` is called from several threads at once, `start`
+/// and `advance` by one thread of a search. End tokens are never given to `advance`.
 /// `advance` is called for the tokens of a prefix, too, and may throw ValueError for one that it does not allow.
 template <class C>
 concept StatefulConstraint = requires(const C& constraint, typename C::State& state, const typename C::State& constant,
@@ -45,8 +47,12 @@ class DecodingConstraint {
   DecodingConstraint() = default;
   template <class C>
   requires(!std::same_as<C, DecodingConstraint> && (StatefulConstraint<C> || TokensConstraint<C>))
-      DecodingConstraint(C constraint)  // NOLINT(google-explicit-constructor)
-      : rule_(std::make_shared<const RuleOf<C>>(std::move(constraint))) {}
+      DecodingConstraint(C constraint) {                         // NOLINT(google-explicit-constructor)
+    if constexpr (std::constructible_from<C, std::nullptr_t>) {  // an empty std::function is no constraint
+      if (constraint == nullptr) return;
+    }
+    rule_ = std::make_shared<const RuleOf<C>>(std::move(constraint));
+  }
 
   /// False if there is no constraint.
   [[nodiscard]] explicit operator bool() const { return rule_ != nullptr; }

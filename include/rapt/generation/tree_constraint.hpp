@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -24,7 +25,7 @@ struct TreeTokens {
   std::vector<TokenId> ends = {};                ///< end the sequence behind the tree
 };
 
-/// How large trees may get. Every limit can be kept with any number of words.
+/// How large trees may get, each from 1 to 2^31 - 1. Every limit can be kept with any number of words.
 struct TreeLimits {
   Index depth = 64;  ///< at most so many constituents are open at a time
   Index unary = 4;   ///< at most so many constituents have the same words
@@ -49,11 +50,15 @@ class TreeConstraint {
   };
 
   /// `words`: how many words each source has. Throws ValueError for a source without words, tokens that do not fit one
-  /// another, and limits below 1.
+  /// another, and limits out of range.
   TreeConstraint(TreeTokens tokens, std::vector<Index> words, const TreeLimits& limits = {})
       : TreeConstraint(std::move(tokens), std::move(words), {}, limits) {}
 
-  /// The same over words whose tags are known: word w of source i comes as the token tags[i][w].
+  /// In the place of a word's tag: it may come as any of `TreeTokens::words`.
+  static constexpr TokenId kAnyWord = -1;
+
+  /// The same over words whose tags are known: word w of source i comes as the token tags[i][w], unless this is
+  /// `kAnyWord`.
   TreeConstraint(TreeTokens tokens, std::vector<std::vector<TokenId>> tags, const TreeLimits& limits = {})
       : TreeConstraint(std::move(tokens), lengths_of(tags), tags, limits) {}
 
@@ -93,15 +98,18 @@ class TreeConstraint {
 
   void allow(const State& state, std::span<bool> allowed) const {
     std::fill(allowed.begin(), allowed.end(), false);
-    const auto permit = [&](const std::vector<TokenId>& tokens) {
+    const auto permit = [&](std::span<const TokenId> tokens) {
       for (const TokenId token : tokens) {
         if (token < std::ssize(allowed)) at(allowed, token) = true;
       }
     };
     if (allows(state, What::end)) permit(tokens_.ends);
     if (allows(state, What::open)) permit(state.open.empty() && !tokens_.roots.empty() ? tokens_.roots : tokens_.opens);
-    if (allows(state, What::word)) permit(tags_.empty() ? tokens_.words : tag_of(state));
-    if (allows(state, What::close)) permit({at(tokens_.closes, state.open.back().label)});
+    if (allows(state, What::word)) {
+      const TokenId tag = tag_of(state);
+      permit(tag == kAnyWord ? std::span<const TokenId>(tokens_.words) : std::span(&tag, 1));
+    }
+    if (allows(state, What::close)) permit(std::span(&at(tokens_.closes, state.open.back().label), 1));
   }
 
  private:
@@ -115,9 +123,10 @@ class TreeConstraint {
   TreeConstraint(TreeTokens tokens, std::vector<Index> words, std::vector<std::vector<TokenId>> tags,
                  const TreeLimits& limits)
       : tokens_(std::move(tokens)), words_(std::move(words)), tags_(std::move(tags)), limits_(limits) {
-    require(limits.depth >= 1 && limits.unary >= 1 && limits.constituents_per_word >= 1, kWhere,
-            "limits must be at least 1: depth ", limits.depth, ", unary ", limits.unary, ", constituents_per_word ",
-            limits.constituents_per_word);
+    const auto is_limit = [](Index limit) { return limit >= 1 && limit <= std::numeric_limits<std::int32_t>::max(); };
+    require(is_limit(limits.depth) && is_limit(limits.unary) && is_limit(limits.constituents_per_word), kWhere,
+            "limits must be from 1 to ", std::numeric_limits<std::int32_t>::max(), ": depth ", limits.depth, ", unary ",
+            limits.unary, ", constituents_per_word ", limits.constituents_per_word);
     require(tokens_.opens.size() == tokens_.closes.size() && !tokens_.opens.empty() && !tokens_.words.empty() &&
                 !tokens_.ends.empty(),
             kWhere,
@@ -135,7 +144,8 @@ class TreeConstraint {
     }
     for (const auto& list : tags_) {
       for (const TokenId tag : list) {
-        require(kind_of(tag).what == What::word, kWhere, "the tag ", tag, " is none of the tokens of words");
+        require(tag == kAnyWord || kind_of(tag).what == What::word, kWhere, "the tag ", tag,
+                " is none of the tokens of words");
       }
     }
   }
@@ -157,8 +167,9 @@ class TreeConstraint {
   [[nodiscard]] Kind kind_of(TokenId token) const {
     return token >= 0 && token < std::ssize(kinds_) ? at(kinds_, token) : Kind{};
   }
-  [[nodiscard]] std::vector<TokenId> tag_of(const State& state) const {
-    return {at(at(tags_, state.source), state.words)};
+  /// The tag of the next word, which there must be.
+  [[nodiscard]] TokenId tag_of(const State& state) const {
+    return tags_.empty() ? kAnyWord : at(at(tags_, state.source), state.words);
   }
 
   /// True unless this token of an allowed kind is the wrong one of it.
@@ -168,7 +179,7 @@ class TreeConstraint {
       case What::open:
         return !state.open.empty() || roots.empty() || std::find(roots.begin(), roots.end(), token) != roots.end();
       case What::word:
-        return tags_.empty() || tag_of(state).front() == token;
+        return tag_of(state) == kAnyWord || tag_of(state) == token;
       case What::close:
         return state.open.back().label == kind.label;
       default:

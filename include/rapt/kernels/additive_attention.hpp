@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "rapt/kernels/attention/tile.hpp"
+#include "rapt/kernels/elementwise.hpp"
 #include "rapt/kernels/gemm/gemm.hpp"
 #include "rapt/kernels/softmax.hpp"
 
@@ -40,7 +41,7 @@ class AdditiveAttention {
 
   /// probabilities = softmax of the masked scores; zeros where a query attends to nothing   // [pairs]
   void probabilities(T* to) const {
-    for_each_query([&](const detail::AttentionGroup<T>& g, Index i) {
+    for_each_query(0, [&](const detail::AttentionGroup<T>& g, Index i, T*) {
       const detail::KeySpan seen = seen_by(g, i);
       T* const row = to + pairs(g.sequence) + i * g.keys.length;
       std::fill_n(row, seen.begin, T(0));
@@ -61,13 +62,13 @@ class AdditiveAttention {
 
   /// weights = probabilities times their factors of dropout   // [pairs]; both may be the same memory
   void drop(const T* probabilities, T* weights) const {
-    for_each_query([&](const detail::AttentionGroup<T>& g, Index i) {
+    const Index most = dropout_row_size(detail::longest_keys(problem_.keys));
+    for_each_query(most, [&](const detail::AttentionGroup<T>& g, Index i, T* factors) {
       const Index begin = pairs(g.sequence) + i * g.keys.length;
-      Tensor<T> factors(Shape{dropout_row_size(g.keys.length)});
       simd::with_simd([&](auto isa) __attribute__((always_inline)) {
-        g.dropout_row(isa, {.head = 0, .query = i, .rows = 1, .key = 0, .keys = g.keys.length}, 0, factors.data());
+        g.dropout_row(isa, {.head = 0, .query = i, .rows = 1, .key = 0, .keys = g.keys.length}, 0, factors);
       });
-      for (Index j = 0; j < g.keys.length; ++j) weights[begin + j] = probabilities[begin + j] * factors.data()[j];
+      for (Index j = 0; j < g.keys.length; ++j) weights[begin + j] = probabilities[begin + j] * factors[j];
     });
   }
 
@@ -97,7 +98,7 @@ class AdditiveAttention {
   }
   /// The gradients of probabilities become those of the scores: ds_j = p_j (dp_j - sum_k p_k dp_k)   // [pairs]
   void softmax_backward(const T* probabilities, T* gradients) const {
-    for_each_query([&](const detail::AttentionGroup<T>& g, Index i) {
+    for_each_query(0, [&](const detail::AttentionGroup<T>& g, Index i, T*) {
       const Index count = g.keys.length;
       const T* const p = probabilities + pairs(g.sequence) + i * count;
       T* const d = gradients + pairs(g.sequence) + i * count;
@@ -108,20 +109,25 @@ class AdditiveAttention {
   }
 
   /// With ds of the scores: dq_i += sum_j g_ij, dk_j += sum_i g_ij, dv += sum_ij ds_ij tanh(q_i + k_j), where
-  /// g_ij = ds_ij v (1 - tanh(q_i + k_j)^2). A part of the work is some columns of one sequence, so that its sums have
-  /// one order   // d_query [Nq, A], d_key [Nk, A], d_v [A]; without data: not wanted
+  /// g_ij = ds_ij v (1 - tanh(q_i + k_j)^2)   // d_query [Nq, A], d_key [Nk, A], d_v [A]; without data: not wanted
+  /// d_query and d_key may be one matrix, in which a row may be a query of one sequence and a key of another.
   void add_score_gradients(const T* d_scores, TensorView<T> d_query, TensorView<T> d_key, T* d_v) const {
-    constexpr Index kColumns = 64;
-    const Index columns = problem_.query.cols(), chunks = (columns + kColumns - 1) / kColumns;
+    const bool apart = d_query.data() == nullptr || d_query.data() != d_key.data() || sequences_have_rows_alone();
+    Tensor<T> own(apart ? Shape{} : d_query.shape(), T(0));
+    const TensorView<T> to_query = apart ? d_query : own.view();
+    // A part of the work is some columns of one sequence, so that its sums have one order; of fewer columns where
+    // there are few sequences to share out.
+    const Index columns = problem_.query.cols(), width = sequences() < kFewSequences ? kFewColumns : kColumns;
+    const Index chunks = (columns + width - 1) / width;
     Tensor<T> partial(Shape{sequences(), columns}, T(0));
     parallel_parts(sequences() * chunks, [&](Index part) {
-      const Index s = part / chunks, first = part % chunks * kColumns, count = std::min(kColumns, columns - first);
+      const Index s = part / chunks, first = part % chunks * width, count = std::min(width, columns - first);
       const auto g = group(s);
-      T unwanted_query[kColumns], unwanted_key[kColumns];
+      T unwanted_query[kColumns] = {}, unwanted_key[kColumns] = {};
       simd::with_simd([&](auto isa) __attribute__((always_inline)) {
         for (Index i = 0; i < g.queries; ++i) {
           const T* const query = problem_.query.row(g.first_query + i) + first;
-          T* const dq = d_query.data() != nullptr ? d_query.row(g.first_query + i) + first : unwanted_query;
+          T* const dq = to_query.data() != nullptr ? to_query.row(g.first_query + i) + first : unwanted_query;
           const T* const ds = d_scores + pairs(s) + i * g.keys.length;
           for (Index j = 0; j < g.keys.length; ++j) {
             if (ds[j] == T(0)) continue;  // hidden by a mask
@@ -132,10 +138,13 @@ class AdditiveAttention {
         }
       });
     });
+    if (!apart) add_scaled<T>(d_query.data(), own.data(), T(1), own.size());
     if (d_v != nullptr) add_column_sums<T>(partial, d_v);
   }
 
  private:
+  static constexpr Index kColumns = 64, kFewColumns = 16, kFewSequences = 16;
+
   /// The keys that causal and window masks leave to query i.
   [[nodiscard]] static detail::KeySpan seen_by(const detail::AttentionGroup<T>& g, Index i) {
     detail::KeySpan seen = g.visible(i, i);
@@ -144,17 +153,29 @@ class AdditiveAttention {
     return seen;
   }
 
-  /// f(group, i) for every query i of every sequence, on all threads.
+  /// Whether every sequence's queries are the rows that are its keys, too.
+  [[nodiscard]] bool sequences_have_rows_alone() const {
+    for (Index s = 0; s < sequences(); ++s) {
+      const auto g = group(s);
+      if (g.first_query != g.keys.begin || g.queries != g.keys.length) return false;
+    }
+    return true;
+  }
+
+  /// f(group, i, scratch) for every query i of every sequence, on all threads, with `scratch` numbers to write to.
   template <class F>
-  void for_each_query(const F& f) const {
+  void for_each_query(Index scratch, const F& f) const {
     const auto& offsets = problem_.query_offsets;
     const Index pair_cost = problem_.query.cols() * std::max<Index>(1, detail::longest_keys(problem_.keys));
     parallel_for(offsets.back(), std::max<Index>(1, 16384 / std::max<Index>(1, pair_cost)),
                  [&](Index begin, Index end) {
+                   Tensor<T> numbers(Shape{scratch});
                    Index s = std::upper_bound(offsets.begin(), offsets.end(), begin) - offsets.begin() - 1;
-                   for (Index row = begin; row < end; ++row) {
-                     while (row >= at(offsets, s + 1)) ++s;
-                     f(group(s), row - at(offsets, s));
+                   for (Index row = begin; row < end; ++s) {
+                     const auto g = group(s);
+                     for (const Index last = std::min(end, at(offsets, s + 1)); row < last; ++row) {
+                       f(g, row - g.first_query, numbers.data());
+                     }
                    }
                  });
   }

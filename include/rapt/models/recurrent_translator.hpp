@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -33,8 +34,9 @@ struct RecurrentDecoderState {
     std::vector<std::int32_t> rows;
     std::vector<kernels::KeyRange> selected;
     for (const Index parent : parents) {
+      require(parent >= 0 && parent < this->rows(), "recurrent_decoder_state", "row ", parent, " of ", this->rows());
       rows.push_back(static_cast<std::int32_t>(parent));
-      selected.push_back(sources.at(to_size(parent)));
+      selected.push_back(sources[to_size(parent)]);
     }
     sources = std::move(selected);
     for (auto* states : {&recurrent.hidden, &recurrent.cell}) {
@@ -65,9 +67,9 @@ class RecurrentDecoder {
 
   /// The last hidden states [N, D] for target x [N, D]
   [[nodiscard]] Variable<T> operator()(const Variable<T>& x, const RowSplits& splits, const Variable<T>& encoder_output,
-                                       const RowSplits& encoder_splits) const {
+                                       const RowSplits& encoder_splits, Tensor<T>* weights = nullptr) const {
     State state = start(encoder_output, encoder_splits);
-    return run(state, x, splits);
+    return run(state, x, splits, weights);
   }
 
   using State = RecurrentDecoderState<T>;
@@ -85,11 +87,14 @@ class RecurrentDecoder {
     return state;
   }
   /// The next rows of every sequence, appended to the state   // the last hidden states [N, D] from [N, D]
-  [[nodiscard]] Variable<T> run(State& state, const Variable<T>& x, const RowSplits& splits) const {
+  /// If `weights` is not null it receives the attention probabilities [B, 1, longest target, longest source].
+  [[nodiscard]] Variable<T> run(State& state, const Variable<T>& x, const RowSplits& splits,
+                                Tensor<T>* weights = nullptr) const {
     auto [states, last] = layers_(x, splits, state.recurrent);
     state.recurrent = std::move(last);
     if (!attention_) return dropout(std::move(states), dropout_);
-    const Variable<T> context = attention_->attend(states, state.keys, state.encoder_output, splits, state.sources);
+    const Variable<T> context =
+        attention_->attend(states, state.keys, state.encoder_output, splits, state.sources, {}, weights);
     return dropout((*combine_)(concatenate_columns(states, context), Activation::tanh), dropout_);
   }
 
@@ -143,6 +148,19 @@ class RecurrentTranslator
   [[nodiscard]] Variable<T> decode(const TokenBatch& target_input, const Variable<T>& encoder_output,
                                    const RowSplits& encoder_splits) const {
     return decoder_(embed(target_table(), target_input), target_input.row_splits, encoder_output, encoder_splits);
+  }
+
+  /// The attention probabilities [B, 1, Lt, Ls] for source and target_input, without dropout, as decoder_cross of one
+  /// layer; no layer without attention. Self-attention, of which the others are, there is none.
+  [[nodiscard]] AttentionMaps<T> attention_maps(const TokenBatch& source, const TokenBatch& target_input) const {
+    const Inference scope;
+    require<ShapeError>(source.sequences() == target_input.sequences(), kWhere, source.sequences(),
+                        " source sequences, ", target_input.sequences(), " target sequences");
+    AttentionMaps<T> maps;
+    if (!config_.attention) return maps;
+    std::ignore = decoder_(embed(target_table(), target_input), target_input.row_splits, encode(source),
+                           source.row_splits, &maps.decoder_cross.emplace_back());
+    return maps;
   }
 
   /// The tokens of `make_batch`.

@@ -2,6 +2,7 @@
 /// The settings of the span-based constituency parser.
 #pragma once
 
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -57,6 +58,13 @@ struct SpanParserConfig {
     require(norm_epsilon > 0, kWhere, "norm_epsilon must be positive: ", norm_epsilon);
     require(!labels.empty(), kWhere, "there are no labels of spans");
     require(!reads_tags || !tags.empty(), kWhere, "a parser that reads tags must have some");
+    for (const auto* names : {&labels, &tags}) {
+      std::set<std::string_view> different;
+      for (const std::string& name : *names) {
+        require(different.insert(name).second, kWhere, names == &labels ? "the label" : "the tag", " \"", name,
+                "\" is there twice");
+      }
+    }
   }
 
   /// Columns of the sinusoids, which are computed when a model is made, and are in no file.

@@ -20,16 +20,18 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// The equations of a recurrent layer.
 enum class RecurrentKind {
   lstm,  ///< long short-term memory (Hochreiter and Schmidhuber 1997; Gers et al. 2000)
   gru,   ///< gated recurrent unit (Cho et al. 2014)
 };
 
+/// How a recurrent layer is made; the names are those of torch.nn.LSTM and torch.nn.GRU, but for `layers`.
 struct RecurrentOptions {
   Index layers = 1;            ///< each reads the states of the one before
   bool bidirectional = false;  ///< a second set of weights reads sequences backwards; the states stand side by side
-  bool bias = true;
-  float dropout = 0.f;  ///< rate of the dropout of the states between layers, in Training
+  bool bias = true;            ///< b_ih and b_hh are added, one for each of the two products
+  float dropout = 0.f;         ///< rate of the dropout of the states between layers, in Training
 };
 
 /// The states [B, H] that sequences begin with or end with, in PyTorch's order: layer 0 forwards, layer 0 backwards,
@@ -79,6 +81,8 @@ class Recurrent {
   }
 
   /// The states of all rows of x [N, I], sequence by sequence, from zero states or from `initial`.
+  /// Throws ShapeError for x of other columns than the layer reads or other rows than the splits have, for an empty
+  /// sequence, and for initial states of another number or shape.
   [[nodiscard]] RecurrentResult<T> operator()(const Variable<T>& x, const RowSplits& splits,
                                               const State& initial = {}) const {
     require<ShapeError>(x.cols() == directions_.front().weight_ih.cols(), kName, "x has shape ", x.shape(),
@@ -99,7 +103,7 @@ class Recurrent {
   }
 
   /// One step of every sequence, as in decoding: x has one row for each   // states [B, H] from x [B, I]
-  /// A layer that reads in both directions cannot decode step by step: ValueError.
+  /// A layer that reads in both directions cannot decode step by step: ValueError. Otherwise as above.
   [[nodiscard]] RecurrentResult<T> step(const Variable<T>& x, const State& state) const {
     require(!options_.bidirectional, kName, "a bidirectional layer has no single steps");
     return (*this)(x, RowSplits::equal(x.rows(), 1), state);
@@ -115,7 +119,9 @@ class Recurrent {
     const Index directions = self.directions();
     for (Index i = 0; i < std::ssize(self.directions_); ++i) {
       auto& direction = at(self.directions_, i);
-      const std::string suffix = "l" + std::to_string(i / directions) + (i % directions == 1 ? "_reverse" : "");
+      std::string suffix = "l";
+      suffix += std::to_string(i / directions);
+      if (i % directions == 1) suffix += "_reverse";
       visitor("weight_ih_" + suffix, direction.weight_ih);
       visitor("weight_hh_" + suffix, direction.weight_hh);
       visitor("bias_ih_" + suffix, direction.bias_ih);

@@ -25,6 +25,7 @@
 #include "rapt/pipelines/text_generator.hpp"
 #include "rapt/pretrained/chat_template.hpp"
 #include "rapt/pretrained/generation_defaults.hpp"
+#include "rapt/text/lines.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -133,10 +134,12 @@ class ChatModel {
   [[nodiscard]] const GenerationDefaults& defaults() const { return defaults_; }
   [[nodiscard]] const detail::SpeakingModel& model() const { return *model_; }
 
-  /// The tokens that end a turn: those that end the model's sequences, and the special token that the template puts
-  /// behind the assistant's turns.
+  /// The tokens that end a turn: those that end the model's sequences, and the first special token that the template
+  /// puts behind the assistant's turns. A template that refuses a dialogue of a question and an answer tells none: then
+  /// answers may go on to their most tokens.
   [[nodiscard]] const std::vector<TokenId>& end_tokens() const { return end_tokens_; }
-  /// The text that ends a turn where the template puts no special token behind it; else empty.
+  /// The text that ends a turn, where the template puts one behind it, before a special token or without one; empty
+  /// where that is white space alone, which stands within answers, too.
   [[nodiscard]] const std::string& end_text() const { return end_text_; }
 
   /// The tokens of a text in which special tokens are found, without special tokens around it: templates write all.
@@ -185,11 +188,13 @@ class ChatModel {
       return std::visit([&](const auto& one) { return one.is_special(token); }, tokenizer().tokenizer());
     };
     const auto special = std::find_if(tokens.begin(), tokens.end(), is_special);
-    if (special == tokens.end()) {
-      end_text_ = text;
-    } else if (std::find(end_tokens_.begin(), end_tokens_.end(), *special) == end_tokens_.end()) {
-      end_tokens_.push_back(*special);
+    if (special != tokens.end()) {
+      text = tokenizer().decode(std::vector<TokenId>(tokens.begin(), special));
+      if (std::find(end_tokens_.begin(), end_tokens_.end(), *special) == end_tokens_.end()) {
+        end_tokens_.push_back(*special);
+      }
     }
+    if (!is_blank(text)) end_text_ = text;
   }
 
   ChatTemplate template_;

@@ -8,9 +8,11 @@
 /// conversation.save("talk.safetensors");
 /// ```
 ///
-/// Every turn is what the chat template makes of the whole dialogue, as if nothing were kept: the tokens that the state
-/// has read already are kept as far as they are the beginning of that, and the others are read. A template that writes
-/// earlier turns otherwise, once they are earlier, costs what it changes and what stands behind it.
+/// Every turn is what the chat template makes of the whole dialogue: the tokens that the state has read already are
+/// kept as far as they are the beginning of that, and the others are read. The answer is the one of a dialogue that
+/// keeps nothing, up to rounding: products of many rows and of one may round otherwise, so that of two tokens that are
+/// nearly as probable the other one may be taken. A template that writes earlier turns otherwise, once they are
+/// earlier, costs what it changes and what stands behind it.
 #pragma once
 
 #include <algorithm>
@@ -173,10 +175,25 @@ class Conversation {
     const auto needed = [&] { return std::ssize(prompt) + room; };
     if (options_.when_full == FullPolicy::drop_oldest && needed() > positions) {
       const auto kept = static_cast<Index>(options_.kept_ratio * static_cast<double>(positions));
-      while (needed() > kept && drop_oldest_turn(messages)) {
-        ++answer.dropped_turns;
-        prompt = prompt_of(messages);
+      const auto fits_without = [&](Index turns) {
+        prompt = prompt_of(without_oldest(messages, turns));
+        return needed() <= kept;
+      };
+      // The fewest turns that make it fit, all that can be dropped if none do, by few renderings of long dialogues:
+      // they are doubled until it fits, and those between found by halves.
+      const Index most = droppable_turns(messages);
+      Index too_few = 0, enough = std::min<Index>(1, most);
+      while (enough < most && !fits_without(enough)) {
+        too_few = enough;
+        enough = std::min(2 * enough, most);
       }
+      while (enough - too_few > 1) {
+        const Index middle = too_few + (enough - too_few) / 2;
+        (fits_without(middle) ? enough : too_few) = middle;
+      }
+      messages = without_oldest(messages, enough);
+      prompt = prompt_of(messages);
+      answer.dropped_turns = enough;
       if (answer.dropped_turns > 0) forget();  // so that it is read as a new dialogue would be, bit for bit
     }
     const bool fits = options_.when_full == FullPolicy::refuse ? needed() <= positions : std::ssize(prompt) < positions;
@@ -184,21 +201,33 @@ class Conversation {
             " do not fit in the model's ", positions, " positions");
     return prompt;
   }
-  /// Takes out the first user's turn and all up to the next; false if there is no other one.
-  static bool drop_oldest_turn(std::vector<ChatMessage>& messages) {
-    const auto is_user = [](const ChatMessage& one) { return one.role == "user"; };
-    const auto first = std::find_if(messages.begin(), messages.end(), [](auto& one) { return one.role != "system"; });
-    if (first == messages.end()) return false;
-    const auto next = std::find_if(first + 1, messages.end(), is_user);
-    if (next == messages.end()) return false;
-    messages.erase(first, next);
-    return true;
+  /// The places at which a user's turn begins, behind what stands first behind the system text.
+  [[nodiscard]] static std::vector<Index> later_turns(std::span<const ChatMessage> messages) {
+    std::vector<Index> places;
+    for (Index i = first_turn(messages) + 1; i < std::ssize(messages); ++i) {
+      if (at(messages, i).role == "user") places.push_back(i);
+    }
+    return places;
+  }
+  [[nodiscard]] static Index first_turn(std::span<const ChatMessage> messages) {
+    return std::find_if(messages.begin(), messages.end(), [](auto& one) { return one.role != "system"; }) -
+           messages.begin();
+  }
+  [[nodiscard]] static Index droppable_turns(std::span<const ChatMessage> messages) {
+    return std::ssize(later_turns(messages));
+  }
+  /// Without so many of the oldest turns: a user's, and all up to the next.
+  [[nodiscard]] static std::vector<ChatMessage> without_oldest(std::span<const ChatMessage> messages, Index turns) {
+    std::vector<ChatMessage> left(messages.begin(), messages.end());
+    if (turns == 0) return left;
+    left.erase(left.begin() + first_turn(messages), left.begin() + at(later_turns(messages), turns - 1));
+    return left;
   }
 
   /// Cuts the state back to what it has in common with the prompt, whose last token is always read.
   void read_beginning(std::span<const TokenId> prompt, ChatAnswer& answer) {
     const auto other_from = model_.model().limits().other_from;
-    if (other_from && prompt_tokens_ <= *other_from && std::ssize(prompt) > *other_from) forget();
+    if (other_from && (prompt_tokens_ <= *other_from) != (std::ssize(prompt) <= *other_from)) forget();
     prompt_tokens_ = std::ssize(prompt);
     const std::size_t most = std::min(read_.size(), prompt.size() - 1);
     const auto end = read_.begin() + static_cast<std::ptrdiff_t>(most);
@@ -258,7 +287,9 @@ class Conversation {
     answer.finished = has_ended || (found.finished && is_wanted);
     read_ = prompt;
     read_.insert(read_.end(), answer.tokens.begin(), answer.tokens.end());
-    read_.resize(to_size(state_.lengths().front()));  // the last token is chosen, and not read
+    const std::size_t read = to_size(state_.lengths().front());
+    require(read <= read_.size(), kWhere, "the search read ", read, " tokens and told ", read_.size());
+    read_.resize(read);  // the last token is chosen, and not read
   }
   /// How many bytes at the end of a text may be the beginning of the end of the turn.
   [[nodiscard]] std::size_t end_in(std::string_view text) const {

@@ -9,6 +9,9 @@
 /// ```
 #pragma once
 
+#include <locale.h>
+#include <time.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -47,13 +50,16 @@ struct ChatTemplateOptions {
 
 namespace detail {
 
-/// The time in a format of strftime. Throws ValueError for a format that gives more than 1,000 bytes.
+/// The time in a format of strftime, with English names whatever the program's locale is, as models have learned them.
+/// Throws ValueError for a format that gives more than 1,000 bytes or has a zero byte in it.
 [[nodiscard]] inline std::string format_time(const std::string& format, std::time_t time) {
   std::tm parts{};
   require(::localtime_r(&time, &parts) != nullptr, "chat_template", "there is no such time: ", std::int64_t{time});
-  std::array<char, 1001> text{};
+  require(format.find('\0') == std::string::npos, "chat_template", "a format of the time has a zero byte");
+  static const ::locale_t english = ::newlocale(LC_ALL_MASK, "C", nullptr);
+  std::array<char, 1002> text{};
   const std::string marked = format + "|";  // so that the result is never empty
-  const std::size_t size = std::strftime(text.data(), text.size(), marked.c_str(), &parts);
+  const std::size_t size = ::strftime_l(text.data(), text.size(), marked.c_str(), &parts, english);
   require(size > 0, "chat_template", "a format of the time is too long: ", quote_name(format));
   return {text.data(), size - 1};
 }

@@ -125,7 +125,7 @@ class GaussianProcess {
 
   /// The same process after it has also observed its own mean at these points, [M, D]: what is being tried already is
   /// then no longer promising (the "Kriging believer" of Ginsbourger et al. 2010).
-  [[nodiscard]] GaussianProcess believing(const Eigen::MatrixXd& points) const {
+  [[nodiscard]] GaussianProcess with_predictions_at(const Eigen::MatrixXd& points) const {
     Eigen::MatrixXd x(x_.rows() + points.rows(), x_.cols());
     Eigen::VectorXd y(x.rows());
     x << x_, points;

@@ -42,7 +42,8 @@ struct TrialRung {
   friend bool operator==(const TrialRung&, const TrialRung&) = default;
 };
 
-/// All trials of a search, in the order in which they began.
+/// All trials of a search, in the order in which they began. Its const functions may be called from several threads at
+/// the same time.
 class TrialHistory {
  public:
   [[nodiscard]] const std::vector<SettingsTrial>& trials() const { return trials_; }

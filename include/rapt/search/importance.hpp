@@ -1,5 +1,5 @@
 /// \file
-/// How much the score depends on each setting: shares of variance, as in functional ANOVA (Hutter et al. 2014, "An
+/// How much the score depends on each setting: parts of the variance, as in functional ANOVA (Hutter et al. 2014, "An
 /// efficient approach for assessing hyperparameter importance"), of the mean of a Gaussian process.
 #pragma once
 
@@ -19,11 +19,12 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// What each setting contributes to the variance of the score.
 struct SettingImportance {
-  /// For each setting the share of the variance that it explains alone, its first-order Sobol index:
+  /// For each setting the part of the variance that it explains alone, its first-order Sobol index:
   /// Var[E[f | setting]] / Var[f], where f is the mean of the process and all settings are as the space has them. What
   /// is missing to 1 is explained by settings together, up to the error of 64 random points.
-  std::vector<double> shares = {};
+  std::vector<double> sobol_indices = {};
   Index rung = 0, observations = 0;  ///< from which the process was fitted
 };
 
@@ -56,11 +57,11 @@ struct SettingImportance {
         f(k, v) = mean_at(point);
       }
     }
-    importance.shares.push_back(variance(f.colwise().mean().transpose()));
+    importance.sobol_indices.push_back(variance(f.colwise().mean().transpose()));
     // All of these points together are a sample of the space.
     total = std::max(total, variance(f.reshaped()));
   }
-  for (double& share : importance.shares) share = total > 0 ? std::min(1.0, share / total) : 0;
+  for (double& index : importance.sobol_indices) index = total > 0 ? std::min(1.0, index / total) : 0;
   return importance;
 }
 

@@ -6,6 +6,7 @@
 #include <Eigen/Core>
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -23,6 +24,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// How the settings of new trials are chosen.
 enum class ProposalMethod { random, gaussian_process };
 
 [[nodiscard]] constexpr auto named_values(ProposalMethod) {
@@ -34,7 +36,7 @@ enum class ProposalMethod { random, gaussian_process };
 struct RungObservations {
   Index rung = 0;
   Eigen::MatrixXd features = {};  ///< [N, D]; see SettingsSpace::features_of
-  Eigen::VectorXd scores = {};    ///< [N]; failures, and outliers, have the same bad score
+  Eigen::VectorXd scores = {};    ///< [N]; failures, and outliers, have the same bad score, above the least one
 };
 
 namespace detail {
@@ -60,9 +62,24 @@ inline void set_row(Eigen::MatrixXd& matrix, Index row, const std::vector<double
   return std::max<Index>(3, 2 * space.size());
 }
 
+namespace detail {
+
+/// The score beyond which all are equally bad, and which failures have: median + 3 (median - least), but no more than
+/// the greatest score. Where at least half of the scores are the least one, the greatest score; where all are, a
+/// score above it. `scores` are sorted.
+[[nodiscard]] inline double worst_score(const std::vector<double>& scores) {
+  const double least = scores.front(), greatest = scores.back();
+  const double median = scores[(scores.size() - 1) / 2] / 2 + scores[scores.size() / 2] / 2;
+  if (least == greatest) return least + std::max(1.0, 1e-3 * std::abs(least));
+  return median > least ? std::min(greatest, median + 3 * (median - least)) : greatest;
+}
+
+}  // namespace detail
+
 /// What is known of the highest rung that enough trials have ended (as in BOHB, Falkner et al. 2018); nothing: there is
 /// none. A training that diverges may have any score. So that it does not drown the differences between good ones,
-/// scores are limited to median + 3 (median - least); failures get this score, too.
+/// scores are limited to median + 3 (median - least) (see `worst_score`); failures get this score, too, and so are
+/// worse than the best one.
 [[nodiscard]] inline std::optional<RungObservations> observe_rung(const SettingsSpace& space,
                                                                   const TrialHistory& history) {
   for (Index rung = 20; rung-- > 0;) {
@@ -75,8 +92,7 @@ inline void set_row(Eigen::MatrixXd& matrix, Index row, const std::vector<double
     }
     if (std::ssize(trials) < least_observations(space) || std::ssize(known) < 2) continue;
     std::sort(known.begin(), known.end());
-    const double median = known[(known.size() - 1) / 2];
-    const double worst = std::min(known.back(), median + 3 * (median - known.front()));
+    const double worst = detail::worst_score(known);
     RungObservations seen{rung, detail::features_of_trials(space, history, trials),
                           Eigen::VectorXd(std::ssize(trials))};
     for (Index i = 0; i < std::ssize(trials); ++i) {
@@ -90,7 +106,8 @@ inline void set_row(Eigen::MatrixXd& matrix, Index row, const std::vector<double
 /// Settings of the largest expected improvement on the least score of the observed rung, among 1,000 random ones and
 /// 300 near to the five best; never some that were tried. Random ones as long as too little is known. Trials that run
 /// and have not come to this rung are taken to give what the process expects of them, so that several workers do not
-/// try the same.
+/// try the same. The fit takes up to some 200 Cholesky factorisations of the N observed trials for five settings, N^3 /
+/// 3 operations each.
 [[nodiscard]] inline nlohmann::ordered_json propose_by_process(const SettingsSpace& space, const TrialHistory& history,
                                                                std::uint64_t seed, Index trial) {
   using Json = nlohmann::ordered_json;
@@ -105,7 +122,7 @@ inline void set_row(Eigen::MatrixXd& matrix, Index row, const std::vector<double
   for (Index i = 0; i < history.size(); ++i) {
     if (history[i].is_running && history[i].result(seen->rung) == nullptr) pending.push_back(i);
   }
-  if (!pending.empty()) process = process.believing(detail::features_of_trials(space, history, pending));
+  if (!pending.empty()) process = process.with_predictions_at(detail::features_of_trials(space, history, pending));
 
   const Index dimensions = space.size();
   std::vector<double> numbers(to_size(kRandom * dimensions));

@@ -54,6 +54,7 @@ class SettingsSearch {
 
   SettingsSearch(const SettingsSpace& space, const SettingsSearchOptions& options)
       : space_(space), options_(checked(space, options)), log_(open_log()) {
+    if (options_.restart) log_.require_search();
     TrialRecords records = options_.restart ? TrialRecords() : log_.read(space_);
     const bool is_there = !records.search.is_null();
     require<IoError>(is_there || !options_.resume, kWhere, "there is nothing to resume: ", log_.path().string(),
@@ -68,7 +69,14 @@ class SettingsSearch {
     if (is_there) require_same(records.search);
     history_ = std::move(records.history);
     seconds_before_ = records.seconds;
-    if (options_.restart) remove_trials();
+    if (options_.restart) {  // the log last: what a kill leaves must not look like a new search
+      remove_trials();
+      log_.clear();
+    }
+    const std::vector<std::filesystem::path> trials = trial_folders();
+    require<IoError>(is_there || trials.empty(), kWhere, log_.path().string(), " has no line, but there is ",
+                     trials.empty() ? "" : trials[0].string(), " of another search: ", options_.restart_name,
+                     " removes its trials");
     if (!is_there) log_.write_search(identity());
     for (const TrialRung place : history_.running()) interrupted_.push_back(place);
     if (is_there) {
@@ -79,6 +87,7 @@ class SettingsSearch {
 
   TrialHistory run(const TrialObjective& objective) {
     const InterruptListener listener;
+    began_ = Clock::now();
     while (!must_stop()) {
       while (std::ssize(workers_) < options_.workers && start_next(objective)) {
       }
@@ -150,15 +159,22 @@ class SettingsSearch {
               was, ", now ", is);
     }
   }
-  void remove_trials() {
-    log_.clear();
+  [[nodiscard]] std::vector<std::filesystem::path> trial_folders() const {
     std::vector<std::filesystem::path> folders;
     std::error_code error;
-    for (std::filesystem::directory_iterator at(options_.folder, error), end; !error && at != end;
-         at.increment(error)) {
-      if (at->path().filename().string().starts_with("trial-")) folders.push_back(at->path());
+    std::filesystem::directory_iterator at(options_.folder, error);
+    for (; !error && at != std::filesystem::directory_iterator(); at.increment(error)) {
+      const std::string name = at->path().filename().string();
+      const bool has_digits = name.size() >= 11 && name.find_first_not_of("0123456789", 6) == std::string::npos;
+      if (name.starts_with("trial-") && has_digits) folders.push_back(at->path());
     }
-    for (const std::filesystem::path& folder : folders) {
+    require<IoError>(!error, kWhere, options_.folder.string(), ": cannot read the folder: ", error.message());
+    std::sort(folders.begin(), folders.end());
+    return folders;
+  }
+  void remove_trials() const {
+    for (const std::filesystem::path& folder : trial_folders()) {
+      std::error_code error;
       std::filesystem::remove_all(folder, error);
       require<IoError>(!error, kWhere, folder.string(), ": cannot be removed: ", error.message());
     }
@@ -296,7 +312,7 @@ class SettingsSearch {
     const double began = seconds();
     try {
       write_text_file(options_.folder / "search.html", search_page(space_, options_.halving, history_, options_.page));
-    } catch (const IoError& error) {
+    } catch (const Error& error) {  // a page must not end the search
       message(std::string("cannot write the page: ") + error.what());
     }
     next_page_ = seconds() + 20 * (seconds() - began);
@@ -319,14 +335,16 @@ class SettingsSearch {
 
 }  // namespace detail
 
-/// Tries settings until as many trials or seconds are over as the options say, and returns all results. What runs when
-/// the time is over has no result; a search that is resumed with more seconds ends it. With one worker, and resources
-/// that are not times, a search that was killed and resumed is the same as one that was not: the same trials, each rung
-/// once. With several workers, what a proposal or promotion knows depends on which trial has ended first.
+/// Tries settings until the options' number of trials have ended, or their seconds are over, and returns all results.
+/// What runs when the time is over has no result; a search that is resumed with more seconds ends it. With one worker,
+/// and resources that are not times, a search that was killed and resumed is the same as one that was not: the same
+/// trials, each rung once. With several workers, what a proposal or promotion knows depends on which trial has ended
+/// first.
 ///
 /// Throws ValueError for options that make no sense, or that differ from those of the search that is resumed; IoError
-/// for a log that cannot be read or written, or that another search has; Interrupted after Ctrl-C or SIGTERM, when
-/// trials have saved themselves and can be resumed. Must be called where no other thread computes, as it forks.
+/// for a log that cannot be read or written, or that another search has, for trials in the folder without a log, and if
+/// what is to be removed is not the log of a search; Interrupted after Ctrl-C or SIGTERM, when trials have saved
+/// themselves and can be resumed. Must be called where no other thread computes, as it forks.
 inline TrialHistory search_settings(const SettingsSpace& space, const SettingsSearchOptions& options,
                                     const TrialObjective& objective) {
   return detail::SettingsSearch(space, options).run(objective);

@@ -17,12 +17,13 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// What a search does, and within which limits.
 struct SettingsSearchOptions {
-  /// Of the log (log.jsonl), the page (search.html) and a folder for each trial, "trial-00012", with what it printed
-  /// (output.txt).
+  /// The folder that has the log (log.jsonl), the page (search.html) and a folder for each trial, "trial-00012", with
+  /// what it printed (output.txt).
   std::filesystem::path folder = {};
   bool resume = false;                             ///< go on from the folder's log
-  bool restart = false;                            ///< remove the folder's log and trials, and begin anew
+  bool restart = false;                            ///< remove the log of a search and its trials, and begin anew
   ProposalMethod method = ProposalMethod::random;  ///< how the settings of new trials are chosen
   Halving halving = {};                            ///< the rungs, and what a trial is given at them
   nlohmann::ordered_json first = nullptr;          ///< the settings of trial 0, e.g. the usual ones; null: chosen

@@ -149,12 +149,12 @@ class SearchPage {
       return "<p>Too few trials: a rung needs " + std::to_string(least_observations(space_)) + ".</p>\n";
     }
     std::string html =
-        "<p>The share of the score's variance over the whole space that each setting explains alone "
+        "<p>The part of the score's variance over the whole space that each setting explains alone "
         "(first-order Sobol index), by a Gaussian process through the " +
         std::to_string(found->observations) + " trials that ended rung " + std::to_string(found->rung) +
         ".</p>\n<div class=\"bars\">\n";
     for (Index d = 0; d < space_.size(); ++d) {
-      const std::string percent = std::to_string(std::lround(100 * at(found->shares, d)));
+      const std::string percent = std::to_string(std::lround(100 * at(found->sobol_indices, d)));
       html += "<span>" + escape_markup(at(space_.names(), d)) + "</span><i style=\"width:" + percent +
               "%\"></i><span>" + percent + " %</span>\n";
     }

@@ -125,7 +125,8 @@ struct SettingRange {
   return {.low = 0, .high = static_cast<double>(choices.size() - 1), .choices = std::move(choices)};
 }
 
-/// All settings that are searched, by name, in the order in which they were added.
+/// All settings that are searched, by name, in the order in which they were added. Its const functions may be called
+/// from several threads at the same time.
 class SettingsSpace {
  public:
   using Json = nlohmann::ordered_json;
@@ -250,7 +251,7 @@ class SettingsSpace {
 namespace detail {
 
 /// A visitor that does nothing.
-struct AnySetting {
+struct IdleVisitor {
   template <class Value>
   void operator()(const char*, Value&, const SettingRange&) const {}
 };
@@ -260,7 +261,7 @@ struct AnySetting {
 /// A struct that declares its settings (see above). Members are integers, floating-point numbers or std::string.
 template <class S>
 concept SearchedSettings = std::copyable<S> && requires(S settings) {
-  settings.visit_settings(detail::AnySetting());
+  settings.visit_settings(detail::IdleVisitor());
 };
 
 /// The space that a struct declares.

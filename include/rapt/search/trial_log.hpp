@@ -53,13 +53,15 @@ class TrialLogReader {
     while (records_.bytes < text.size()) {
       const std::string_view rest = text.substr(records_.bytes);
       const std::size_t length = rest.find('\n');
-      const Json entry = Json::parse(rest.substr(0, length), nullptr, /*allow_exceptions=*/false);
+      bool is_too_deep = false;
+      const Json entry = parse(rest.substr(0, length), is_too_deep);
       const bool is_last = length == std::string_view::npos || length + 1 == rest.size();
-      if (length == std::string_view::npos || (is_last && !entry.is_object())) {
+      if (length == std::string_view::npos || (is_last && !entry.is_object() && !is_too_deep)) {
         records_.torn = std::string(rest);
         break;
       }
       ++line_;
+      expect(!is_too_deep, "is nested more than 64 deep");
       expect(entry.is_object(), "is not a JSON object");
       add(entry);
       records_.bytes += length + 1;
@@ -68,6 +70,16 @@ class TrialLogReader {
   }
 
  private:
+  /// A line, without what is nested deeper than 64: values are copied and written by functions that call themselves.
+  [[nodiscard]] static Json parse(std::string_view line, bool& is_too_deep) {
+    const auto keeps = [&](int depth, Json::parse_event_t event, const Json&) {
+      const bool begins = event == Json::parse_event_t::object_start || event == Json::parse_event_t::array_start;
+      if (begins && depth >= 64) is_too_deep = true;
+      return !is_too_deep;
+    };
+    return Json::parse(line, keeps, /*allow_exceptions=*/false);
+  }
+
   void add(const Json& entry) {
     const auto event = entry.find("event");
     expect(event != entry.end() && event->is_string(), "has no \"event\"");
@@ -141,6 +153,15 @@ class TrialLogReader {
   return detail::TrialLogReader(space, file).read(text);
 }
 
+/// What the first line of the log at `path` says that the search is; null: there is no such file, or no whole line.
+/// Throws IoError if the line is not that of a search.
+[[nodiscard]] inline nlohmann::ordered_json read_search_line(const std::filesystem::path& path) {
+  detail::InputFile file(path);
+  std::string line;
+  if (!std::getline(file, line) || file.eof()) return nullptr;
+  return read_trial_log(line + '\n', SettingsSpace(), path.string()).search;
+}
+
 /// Writes the log of a search. Each line is whole on the disk, or not there at all, before the next thing happens. The
 /// file is locked for as long as this process, or a child that it has forked, is alive: two searches cannot share it.
 class TrialLog {
@@ -167,14 +188,16 @@ class TrialLog {
 
   /// Reads the log, and removes a last line that a kill has cut off.
   [[nodiscard]] TrialRecords read(const SettingsSpace& space) {
-    std::string text;
-    char part[4096];
-    detail::InputFile file(path_);
-    while (file.read(part, sizeof part), file.gcount() > 0) text.append(part, static_cast<std::size_t>(file.gcount()));
-    require<IoError>(!file.bad(), kWhere, path_.string(), ": cannot read");
-    TrialRecords records = read_trial_log(text, space, path_.string());
+    TrialRecords records = read_trial_log(whole_text(), space, path_.string());
     if (!records.torn.empty()) truncate(records.bytes);
     return records;
+  }
+  /// Throws IoError if the file is not empty, and does not begin as the log of a search.
+  void require_search() const {
+    constexpr std::string_view kBegin = "{\"event\":\"search\"";
+    const std::string text = whole_text();
+    const std::string_view begin = std::string_view(text).substr(0, kBegin.size());
+    require<IoError>(begin == kBegin.substr(0, begin.size()), kWhere, path_.string(), ": is not the log of a search");
   }
   /// Removes all lines.
   void clear() { truncate(0); }
@@ -208,24 +231,35 @@ class TrialLog {
  private:
   static constexpr const char* kWhere = "trial_log";
 
+  [[nodiscard]] std::string whole_text() const {
+    std::string text;
+    char part[4096];
+    detail::InputFile file(path_);
+    require<IoError>(file.is_open(), kWhere, path_.string(), ": cannot open");
+    while (file.read(part, sizeof part), file.gcount() > 0) text.append(part, static_cast<std::size_t>(file.gcount()));
+    require<IoError>(!file.bad(), kWhere, path_.string(), ": cannot read");
+    return text;
+  }
+
   /// Adds a line. Throws IoError, with the log as it was, if it cannot be written, as when the disk is full.
   void write(const Json& entry) {
     // A byte that is not UTF-8 becomes U+FFFD: a result must not be lost for it.
     const std::string line =
         entry.dump(/*indent=*/-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace) + '\n';
     const ::off_t before = ::lseek(file_.get(), 0, SEEK_END);
+    const auto undo_and_fail = [&](const char* what) {
+      const int error = errno;
+      if (before >= 0) static_cast<void>(::ftruncate(file_.get(), before));
+      fail_with(error, what);
+    };
     std::size_t done = 0;
     while (done < line.size()) {
       const ::ssize_t written = ::write(file_.get(), line.data() + done, line.size() - done);
       if (written < 0 && errno == EINTR) continue;
-      if (written < 0) {
-        const int error = errno;
-        if (before >= 0) static_cast<void>(::ftruncate(file_.get(), before));
-        fail_with(error, "cannot write");
-      }
+      if (written < 0) undo_and_fail("cannot write");
       done += static_cast<std::size_t>(written);
     }
-    if (::fsync(file_.get()) != 0 && errno != EINVAL) fail_with(errno, "cannot flush to the disk");
+    if (::fsync(file_.get()) != 0 && errno != EINVAL) undo_and_fail("cannot flush to the disk");
   }
 
   void truncate(std::size_t bytes) {

@@ -41,7 +41,8 @@ struct TrialEnd {
 class TrialProcess {
  public:
   /// Forks a child that calls `objective()`. What the child prints is added to the file `output`. It has a process
-  /// group of its own, so that Ctrl-C reaches the search alone, and is killed when the search is. Throws IoError.
+  /// group of its own, so that Ctrl-C reaches the search alone. On Linux it is killed when the search is; elsewhere it
+  /// goes on, and keeps the lock of the log. Throws IoError.
   template <class F>
   TrialProcess(const std::filesystem::path& output, const F& objective) {
     int ends[2];
@@ -98,9 +99,11 @@ class TrialProcess {
   }
 
  private:
+  /// What is thrown here, such as std::bad_alloc by what is not the objective, must not reach the search that the child
+  /// is a copy of: it ends the child (SIGABRT).
   template <class F>
   [[noreturn]] static void run_child(::pid_t parent, const std::filesystem::path& output, int result,
-                                     const F& objective) {
+                                     const F& objective) noexcept {
     InterruptListener::reset_in_child();
     ::setpgid(0, 0);
 #ifdef __linux__

@@ -38,21 +38,21 @@ struct BracketOptions {
 struct BracketCounts {
   Index matched = 0, gold = 0, predicted = 0;  ///< brackets
   Index sentences = 0;
-  Index complete = 0;                ///< sentences whose brackets all match
-  Index right_tags = 0, tagged = 0;  ///< words, without those that are removed
-  Index crossing = 0;                ///< predicted brackets that cross a bracket of the gold tree
+  Index complete = 0;                  ///< sentences whose brackets all match
+  Index correct_tags = 0, tagged = 0;  ///< words, without those that are removed
+  Index crossing = 0;                  ///< predicted brackets that cross a bracket of the gold tree
 
   BracketCounts& operator+=(const BracketCounts& other) {
     matched += other.matched, gold += other.gold, predicted += other.predicted;
     sentences += other.sentences, complete += other.complete;
-    right_tags += other.right_tags, tagged += other.tagged, crossing += other.crossing;
+    correct_tags += other.correct_tags, tagged += other.tagged, crossing += other.crossing;
     return *this;
   }
   [[nodiscard]] double precision() const { return ratio(matched, predicted); }
   [[nodiscard]] double recall() const { return ratio(matched, gold); }
   [[nodiscard]] double f1() const { return ratio(2 * matched, predicted + gold); }
   [[nodiscard]] double complete_match() const { return ratio(complete, sentences); }
-  [[nodiscard]] double tag_accuracy() const { return ratio(right_tags, tagged); }
+  [[nodiscard]] double tag_accuracy() const { return ratio(correct_tags, tagged); }
 
  private:
   [[nodiscard]] static double ratio(Index part, Index whole) {  // 0 of nothing
@@ -89,19 +89,19 @@ namespace detail {
 /// words.
 [[nodiscard]] inline BracketCounts bracket_counts(const SyntaxTree& predicted, const SyntaxTree& gold,
                                                   const BracketOptions& options = {}) {
-  const auto ours = leaves_of(predicted), right = leaves_of(gold);
-  require(ours.size() == right.size(), "bracket_scores", "the predicted tree has ", ours.size(),
-          " words, the gold tree ", right.size());
+  const auto ours = leaves_of(predicted), theirs = leaves_of(gold);
+  require(ours.size() == theirs.size(), "bracket_scores", "the predicted tree has ", ours.size(),
+          " words, the gold tree ", theirs.size());
   BracketCounts counts{.sentences = 1};
   std::vector<bool> is_removed;
   for (std::size_t i = 0; i < ours.size(); ++i) {
-    require(ours[i]->word == right[i]->word, "bracket_scores", "word ", i, " is \"", ours[i]->word,
-            "\" in the predicted tree and \"", right[i]->word, "\" in the gold tree");
+    require(ours[i]->word == theirs[i]->word, "bracket_scores", "word ", i, " is \"", ours[i]->word,
+            "\" in the predicted tree and \"", theirs[i]->word, "\" in the gold tree");
     const auto& tags = options.removed_tags;
-    is_removed.push_back(std::find(tags.begin(), tags.end(), right[i]->label) != tags.end());
+    is_removed.push_back(std::find(tags.begin(), tags.end(), theirs[i]->label) != tags.end());
     if (is_removed.back()) continue;
     ++counts.tagged;
-    counts.right_tags += ours[i]->label == right[i]->label ? 1 : 0;
+    counts.correct_tags += ours[i]->label == theirs[i]->label ? 1 : 0;
   }
   const auto wanted = detail::counted_brackets(gold, is_removed, options);
   const auto found = detail::counted_brackets(predicted, is_removed, options);

@@ -8,8 +8,8 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <limits>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -46,10 +46,15 @@ namespace rapt { inline namespace RAPT_ABI { namespace detail {
 [[nodiscard]] inline bool contains_value(JinjaContext& context, const JinjaValue& whole, const JinjaValue& part) {
   context.charge(whole.weight());
   if (const auto* const text = whole.text()) {
-    return text->find(string_in(context, part, "what is looked for in a string")) != std::string::npos;
+    const std::string& looked_for = string_in(context, part, "what is looked for in a string");
+    return place_of(context, *text, looked_for) != std::string_view::npos;
   }
   if (const auto* const list = whole.list()) return std::find(list->begin(), list->end(), part) != list->end();
-  if (whole.map() != nullptr) return part.text() != nullptr && whole.find(*part.text()) != nullptr;
+  if (whole.map() != nullptr) {
+    if (part.text() == nullptr) return false;
+    context.charge_search(whole.map()->size(), *part.text());
+    return whole.find(*part.text()) != nullptr;
+  }
   if (!whole.is_undefined()) context.refuse(whole.kind(), " has no elements");
   return false;
 }
@@ -59,12 +64,14 @@ namespace rapt { inline namespace RAPT_ABI { namespace detail {
   while (!path.empty()) {
     const std::size_t dot = std::min(path.find('.'), path.size());
     const std::string_view name = path.substr(0, dot);
-    context.charge(value.map() == nullptr ? 1 : 1 + std::ssize(*value.map()));
+    context.charge_search(value.map() == nullptr ? 0 : value.map()->size(), name);
     std::int64_t index = 0;
     const auto read = std::from_chars(name.data(), name.data() + name.size(), index);
     JinjaValue next;
     if (const JinjaValue* const found = value.find(name)) {
       next = *found;
+    } else if (value.map() != nullptr && !value.is_loop()) {
+      next = map_method(name);
     } else if (read.ec == std::errc() && read.ptr == name.data() + name.size() &&
                (value.list() != nullptr || value.text() != nullptr)) {
       next = element_at(context, value, index);
@@ -137,6 +144,7 @@ inline bool apply_jinja_test(JinjaContext& context, std::string_view name, const
 /// select, reject, selectattr and rejectattr.
 [[nodiscard]] inline JinjaValue select_elements(JinjaContext& context, std::string_view name, const JinjaValue& value,
                                                 JinjaArguments arguments) {
+  context.charge(32 * std::ssize(arguments.values));
   const bool of_attribute = name.ends_with("attr"), keeps = name.starts_with("select");
   std::string path;
   if (of_attribute) {
@@ -144,7 +152,9 @@ inline bool apply_jinja_test(JinjaContext& context, std::string_view name, const
     arguments.values.erase(arguments.values.begin());
   }
   std::string test;
-  if (!arguments.values.empty()) {
+  if (arguments.positional() == 0) {
+    arguments.expect(context, name, {});
+  } else {
     test = string_in(context, arguments.values.front(), "the name of a test");
     arguments.values.erase(arguments.values.begin());
     if (test == "==" || test == "!=") test = test == "==" ? "eq" : "ne";
@@ -161,6 +171,8 @@ inline bool apply_jinja_test(JinjaContext& context, std::string_view name, const
 
 /// map(attribute=..., default=...) or map(filter, arguments...).
 [[nodiscard]] inline JinjaValue map_elements(JinjaContext& context, const JinjaValue& value, JinjaArguments arguments) {
+  const JinjaLevel level(context, /*levels=*/8);
+  context.charge(32 * std::ssize(arguments.values));
   JinjaValue::List results;
   if (arguments.positional() == 0) {
     arguments.expect(context, "map", {"attribute", "default"});
@@ -244,16 +256,16 @@ inline bool apply_jinja_test(JinjaContext& context, std::string_view name, const
   if (value.is_bool()) return value.truth() ? 1 : 0;
   double number = 0;
   if (const auto* const text = value.text()) {
-    const std::string stripped(strip_ends(*text));
-    context.charge(std::ssize(stripped));
+    context.charge(std::ssize(*text));
+    const std::string_view stripped = strip_ends(*text);
+    const std::optional<double> read = python_float(stripped);
+    if (!read) return otherwise;
+    std::string digits(stripped.substr(stripped.starts_with('+') ? 1 : 0));
+    std::erase(digits, '_');
     std::int64_t whole = 0;
-    const char* const begin = stripped.c_str() + (stripped.starts_with('+') ? 1 : 0);
-    const char* const end = stripped.c_str() + stripped.size();
-    const auto read = std::from_chars(begin, end, whole);
-    if (read.ec == std::errc() && read.ptr == end && begin != end) return whole;
-    char* behind = nullptr;
-    number = std::strtod(stripped.c_str(), &behind);
-    if (stripped.empty() || behind != end) return otherwise;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), whole);
+    if (error == std::errc() && end == digits.data() + digits.size()) return whole;
+    number = *read;
   } else if (value.is_float()) {
     number = value.number();
   } else {
@@ -261,13 +273,34 @@ inline bool apply_jinja_test(JinjaContext& context, std::string_view name, const
   }
   return std::abs(number) < 9e18 ? JinjaValue(static_cast<std::int64_t>(number)) : otherwise;
 }
-[[nodiscard]] inline JinjaValue to_float(const JinjaValue& value, const JinjaValue& otherwise) {
+[[nodiscard]] inline JinjaValue to_float(JinjaContext& context, const JinjaValue& value, const JinjaValue& otherwise) {
   if (value.is_number()) return value.number();
   if (value.text() == nullptr) return otherwise;
-  const std::string stripped(strip_ends(*value.text()));
-  char* behind = nullptr;
-  const double number = std::strtod(stripped.c_str(), &behind);
-  return stripped.empty() || behind != stripped.c_str() + stripped.size() ? otherwise : JinjaValue(number);
+  context.charge(std::ssize(*value.text()));
+  const std::optional<double> number = python_float(strip_ends(*value.text()));
+  return number ? JinjaValue(*number) : otherwise;
+}
+
+/// A number with so many digits behind the point (negative: before it); whole numbers stay whole, where `method` is
+/// "common", and halves go to the even neighbour.
+[[nodiscard]] inline JinjaValue rounded(const JinjaContext& context, const JinjaValue& value, std::int64_t digits,
+                                        std::string_view method) {
+  if (method != "common" && method != "ceil" && method != "floor") {
+    context.refuse("a method of rounding is common, ceil or floor: there is ", method);
+  }
+  const bool stays_whole = method == "common" && !value.is_float();
+  if (stays_whole && digits >= 0) return integer_in(context, value, "a number");
+  const double power = std::pow(10.0, std::abs(static_cast<double>(digits)));
+  const double scaled = digits < 0 ? value.number() / power : value.number() * power;
+  if (!std::isfinite(scaled)) return value;  // all its digits are before that one
+  const double nearest = method == "ceil"    ? std::ceil(scaled)
+                         : method == "floor" ? std::floor(scaled)
+                                             : std::nearbyint(scaled);
+  if (nearest == 0) return stays_whole ? JinjaValue(0) : JinjaValue(nearest);
+  const double result = digits < 0 ? nearest * power : nearest / power;
+  if (!stays_whole) return result;
+  if (std::abs(result) >= 0x1p53) context.refuse("a number is too large to be rounded: ", result);
+  return static_cast<std::int64_t>(result);
 }
 
 [[nodiscard]] inline JinjaValue to_json_filter(JinjaContext& context, const JinjaValue& value,
@@ -387,18 +420,14 @@ inline JinjaValue apply_jinja_filter(JinjaContext& context, std::string_view nam
   }
   if (name == "float") {
     expect({"default"});
-    return to_float(value, arguments.values.empty() ? JinjaValue(0.0) : arguments.get(0, "default"));
+    return to_float(context, value, arguments.values.empty() ? JinjaValue(0.0) : arguments.get(0, "default"));
   }
   if (name == "round") {
     expect({"precision", "method"});
     if (!value.is_number()) context.refuse(value.kind(), " cannot be rounded");
     const JinjaValue precision = arguments.get(0, "precision"), method = arguments.get(1, "method");
-    const double scale = std::pow(
-        10.0, precision.is_undefined() ? 0 : static_cast<double>(integer_in(context, precision, "a precision")));
-    const double scaled = value.number() * scale;
-    if (method == JinjaValue("ceil")) return std::ceil(scaled) / scale;
-    if (method == JinjaValue("floor")) return std::floor(scaled) / scale;
-    return std::nearbyint(scaled) / scale;
+    return rounded(context, value, precision.is_undefined() ? 0 : integer_in(context, precision, "a precision"),
+                   method.text() == nullptr ? "common" : *method.text());
   }
   if (name == "indent") return indented(context, value, arguments);
   if (name == "dictsort") {

@@ -6,7 +6,6 @@
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <initializer_list>
 #include <memory>
 #include <string>
@@ -18,6 +17,7 @@
 #include "rapt/text/jinja_filters.hpp"
 #include "rapt/text/jinja_lexer.hpp"
 #include "rapt/text/jinja_syntax.hpp"
+#include "rapt/text/jinja_text.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
@@ -371,7 +371,7 @@ class JinjaParser {
       return constant(value);
     }
     if (token.kind == Kind::number) {
-      const double value = std::strtod(token.text.c_str(), nullptr);
+      const double value = read_decimal(token.text);
       ++at_;
       return constant(value);
     }

@@ -42,7 +42,11 @@ class JinjaRenderer {
   /// The text that the statements make. Throws ValueError that names the line for what cannot be computed.
   [[nodiscard]] std::string render(const JinjaBody& body) {
     std::string output;
-    run(body, output);
+    try {
+      run(body, output);
+    } catch (const JinjaValueError& error) {
+      context_.refuse(std::string_view(error.what()).substr(std::string_view("[jinja] ").size()));
+    }
     return output;
   }
 
@@ -51,24 +55,6 @@ class JinjaRenderer {
   using Scope = JinjaValue::Map;
   enum class Flow { next, stop, repeat };  ///< whether a loop's body ended, or by {% break %} or {% continue %}
 
-  static constexpr int kMostDeep = 600;  // expressions, statements and calls of macros in one another
-
-  /// Counts what is computed within one another as long as it lives.
-  class Level {
-   public:
-    explicit Level(JinjaRenderer& renderer, int line) : renderer_(renderer) {
-      renderer_.context_.line = line;
-      renderer_.context_.charge(1);
-      if (++renderer_.depth_ > kMostDeep) renderer_.context_.refuse("macros call one another too deeply");
-    }
-    ~Level() { --renderer_.depth_; }
-    Level(const Level&) = delete;
-    Level& operator=(const Level&) = delete;
-
-   private:
-    JinjaRenderer& renderer_;
-  };
-
   void append(std::string& output, std::string_view text) {
     context_.charge(std::ssize(text));
     output += text;
@@ -76,7 +62,8 @@ class JinjaRenderer {
 
   // Names
 
-  [[nodiscard]] JinjaValue look_up(const std::string& name) const {
+  [[nodiscard]] JinjaValue look_up(const std::string& name) {
+    context_.charge(std::ssize(scopes_));
     for (std::size_t i = scopes_.size(); i-- > 0;) {
       if (i != 0 && i < first_scope_) continue;  // of what has called the macro
       if (const JinjaValue* const found = find(scopes_[i], name)) return *found;
@@ -87,11 +74,13 @@ class JinjaRenderer {
     if (is_function || (name == "strftime_now" && environment_.now)) return JinjaValue::Function{name};
     return {};
   }
-  [[nodiscard]] static const JinjaValue* find(const Scope& scope, std::string_view name) {
+  [[nodiscard]] const JinjaValue* find(const Scope& scope, std::string_view name) {
+    context_.charge_search(scope.size(), name);
     const auto found = std::find_if(scope.begin(), scope.end(), [&](const auto& one) { return one.first == name; });
     return found == scope.end() ? nullptr : &found->second;
   }
-  static void assign(Scope& scope, std::string_view name, JinjaValue value) {
+  void assign(Scope& scope, std::string_view name, JinjaValue value) {
+    context_.charge_search(scope.size(), name);
     const auto found = std::find_if(scope.begin(), scope.end(), [&](const auto& one) { return one.first == name; });
     if (found == scope.end()) {
       scope.emplace_back(name, std::move(value));
@@ -120,7 +109,8 @@ class JinjaRenderer {
   }
   Flow run(const JinjaStatement& statement, std::string& output) {
     using Kind = JinjaStatement::Kind;
-    const Level level(*this, statement.line);
+    context_.line = statement.line;
+    const JinjaLevel level(context_);
     switch (statement.kind) {
       case Kind::text:
         append(output, statement.text);
@@ -141,8 +131,9 @@ class JinjaRenderer {
       case Kind::set_block: {
         std::string text;
         scopes_.emplace_back();
-        run(statement.bodies.front(), text);
+        const Flow flow = run(statement.bodies.front(), text);
         scopes_.pop_back();
+        if (flow != Flow::next) return flow;
         assign(scopes_.back(), statement.names.front(), std::move(text));
         break;
       }
@@ -166,7 +157,6 @@ class JinjaRenderer {
       context_.refuse("an attribute can be set of a namespace alone: ", statement.names.front(), " is ", target.kind());
     }
     if (value.entries() != nullptr) context_.refuse("a namespace cannot be part of a namespace");
-    context_.charge(std::ssize(*target.entries()));
     assign(*target.entries(), statement.text, std::move(value));
   }
   Flow run_loop(const JinjaStatement& statement, std::string& output) {
@@ -207,13 +197,14 @@ class JinjaRenderer {
                             {"depth0", 0}};
     if (i > 0) loop.emplace_back("previtem", elements[i - 1]);
     if (i + 1 < elements.size()) loop.emplace_back("nextitem", elements[i + 1]);
-    return loop;
+    return JinjaValue::loop(std::move(loop));
   }
 
   // Expressions
 
   [[nodiscard]] JinjaValue evaluate(const JinjaExpression& e) {
-    const Level level(*this, e.line);
+    context_.line = e.line;
+    const JinjaLevel level(context_);
     switch (e.kind) {
       case Of::constant:
         return e.value;
@@ -263,6 +254,7 @@ class JinjaRenderer {
       case Of::negate:
       case Of::plus: {
         const JinjaValue value = evaluate(*e.children.front());
+        if (value.is_float()) return e.kind == Of::negate ? -value.number() : value.number();
         return arithmetic("-", e.kind == Of::negate ? JinjaValue(0) : value,
                           e.kind == Of::negate ? value : JinjaValue(0));
       }
@@ -317,13 +309,18 @@ class JinjaRenderer {
   [[nodiscard]] JinjaValue attribute(const JinjaExpression& e) {
     const JinjaValue object = evaluate(*e.children.front());
     require_defined(object, *e.children.front());
+    if (object.map() != nullptr && !object.is_loop()) {
+      if (changes_map(e.text)) return {};
+      if (JinjaValue method = map_method(e.text); !method.is_undefined()) return method;
+    }
     return entry(object, e.text);
   }
   [[nodiscard]] JinjaValue entry(const JinjaValue& object, std::string_view name) {
-    if (object.map() != nullptr) context_.charge(std::ssize(*object.map()));
-    if (object.entries() != nullptr) context_.charge(std::ssize(*object.entries()));
+    if (object.map() != nullptr) context_.charge_search(object.map()->size(), name);
+    if (object.entries() != nullptr) context_.charge_search(object.entries()->size(), name);
     const JinjaValue* const found = object.find(name);
-    return found == nullptr ? JinjaValue() : *found;
+    if (found != nullptr) return *found;
+    return object.map() != nullptr && !object.is_loop() ? map_method(name) : JinjaValue();
   }
   [[nodiscard]] JinjaValue item(const JinjaExpression& e) {
     const JinjaValue object = evaluate(*e.children[0]), index = evaluate(*e.children[1]);
@@ -347,8 +344,9 @@ class JinjaRenderer {
       context_.line = e.line;
       if (const auto* const text = object.text()) return call_string_method(context_, *text, callee.text, arguments);
       if (object.map() != nullptr) {
-        const bool is_loop = callee.children.front()->kind == Of::name && callee.children.front()->text == "loop";
-        if (is_loop && callee.text == "cycle" && !arguments.values.empty()) {
+        if (object.is_loop() && callee.text == "cycle") {
+          if (arguments.positional() == 0 || !arguments.names.empty())
+            context_.refuse("cycle takes values, and no names");
           const std::int64_t index = integer_in(context_, entry(object, "index0"), "the index of a loop");
           return at(arguments.values, index % std::ssize(arguments.values));
         }
@@ -374,6 +372,7 @@ class JinjaRenderer {
       JinjaValue::Map map;
       if (arguments.positional() == 1) {
         if (arguments.values[0].map() == nullptr) context_.refuse(name, " takes one dictionary, and names");
+        context_.charge(arguments.values[0].weight() + 64 * std::ssize(*arguments.values[0].map()));
         map = *arguments.values[0].map();
       }
       for (std::size_t i = 0; i < arguments.names.size(); ++i) {
@@ -389,7 +388,8 @@ class JinjaRenderer {
       context_.charge(std::ssize(now));
       return now;
     }
-    arguments.expect(context_, name, {"start", "stop", "step"});  // range
+    if (name != "range") context_.refuse(name, " of dictionaries can only be called where it is named");
+    arguments.expect(context_, name, {"start", "stop", "step"});
     std::vector<std::int64_t> numbers;
     for (const JinjaValue& one : arguments.values) numbers.push_back(integer_in(context_, one, "a limit of a range"));
     if (numbers.empty()) context_.refuse("range needs a limit");
@@ -409,6 +409,7 @@ class JinjaRenderer {
     if (arguments.positional() > count)
       context_.refuse("the macro ", macro.name, " takes at most ", count, " arguments");
     for (const std::string& name : arguments.names) {
+      context_.charge_search(2 * count, name);  // and once more for the argument's value
       if (std::find(macro.parameters.begin(), macro.parameters.end(), name) == macro.parameters.end()) {
         context_.refuse("the macro ", macro.name, " has no argument ", name);
       }
@@ -449,26 +450,55 @@ class JinjaRenderer {
       context_.charge(32 * (std::ssize(*a.list()) + std::ssize(*b.list())));
       JinjaValue::List list = *a.list();
       list.insert(list.end(), b.list()->begin(), b.list()->end());
-      return list;
+      return a.is_tuple() && b.is_tuple() ? JinjaValue::tuple(std::move(list)) : JinjaValue(std::move(list));
     }
-    if (sign == "*" && a.text() != nullptr && b.is_integer()) {
-      const std::int64_t times = std::max<std::int64_t>(0, *b.integer());
-      if (times > context_.work_left / a.weight()) context_.charge(context_.work_left + 1);
-      std::string text;
-      for (std::int64_t i = 0; i < times; ++i) append(text, *a.text());
-      return text;
+    if (sign == "*" && (b.is_integer() || b.is_bool())) {
+      if (a.text() != nullptr || a.list() != nullptr) return repeated(a, integer_in(context_, b, "a number"));
+    } else if (sign == "*" && (a.is_integer() || a.is_bool())) {
+      if (b.text() != nullptr || b.list() != nullptr) return repeated(b, integer_in(context_, a, "a number"));
     }
     context_.refuse(a.kind(), " ", sign, " ", b.kind(), " is not possible");
+  }
+  /// A string or a list so many times behind itself.
+  [[nodiscard]] JinjaValue repeated(const JinjaValue& value, std::int64_t times) {
+    times = std::max<std::int64_t>(0, times);
+    const std::int64_t of_each = value.weight() + (value.list() == nullptr ? 0 : 32 * std::ssize(*value.list()));
+    if (times > context_.work_left / of_each) context_.charge(context_.work_left + 1);
+    context_.charge(times * of_each);
+    std::string text;
+    JinjaValue::List list;
+    for (std::int64_t i = 0; i < times; ++i) {
+      if (value.text() != nullptr) text += *value.text();
+      if (value.list() != nullptr) list.insert(list.end(), value.list()->begin(), value.list()->end());
+    }
+    if (value.text() != nullptr) return text;
+    return value.is_tuple() ? JinjaValue::tuple(std::move(list)) : JinjaValue(std::move(list));
   }
   [[nodiscard]] JinjaValue floating(std::string_view sign, double a, double b) {
     if (sign == "+") return a + b;
     if (sign == "-") return a - b;
     if (sign == "*") return a * b;
-    if (sign == "**") return std::pow(a, b);
+    if (sign == "**") {
+      const double power = std::pow(a, b);
+      if (!std::isfinite(power) && std::isfinite(a) && std::isfinite(b)) {
+        context_.refuse("there is no number ", a, " ** ", b);
+      }
+      return power;
+    }
     if (b == 0) context_.refuse("division by zero");
     if (sign == "/") return a / b;
-    const double quotient = std::floor(a / b);
-    return sign == "//" ? quotient : a - quotient * b;
+    // As Python: the remainder has the sign of b, and the quotient follows from it.
+    double remainder = std::fmod(a, b);
+    double quotient = (a - remainder) / b;
+    if (remainder == 0) {
+      remainder = std::copysign(0.0, b);
+    } else if ((b < 0) != (remainder < 0)) {
+      remainder += b;
+      quotient -= 1;
+    }
+    if (sign == "%") return remainder;
+    if (quotient == 0) return std::copysign(0.0, a / b);
+    return std::floor(quotient) + (quotient - std::floor(quotient) > 0.5 ? 1 : 0);
   }
   [[nodiscard]] JinjaValue whole(std::string_view sign, std::int64_t a, std::int64_t b) {
     std::int64_t result = 0;
@@ -500,7 +530,6 @@ class JinjaRenderer {
   JinjaContext context_;
   std::vector<Scope> scopes_;    // the template's own, then those of loops, blocks and macros
   std::size_t first_scope_ = 0;  // of the macro that is computed
-  int depth_ = 0;
 };
 
 }}}  // namespace rapt::RAPT_ABI::detail

@@ -78,15 +78,58 @@ struct JinjaArguments {
   return to_upper(text.substr(0, first)) + to_lower(text.substr(first));
 }
 
+/// Calls `f(place)` for the places at which a part of at least one byte stands in a text, as long as it returns true:
+/// without overlaps, from the left or from the right. The work is linear in the text and the part, whatever they are:
+/// D. E. Knuth, J. H. Morris and V. R. Pratt, "Fast pattern matching in strings", SIAM Journal on Computing 6(2), 1977.
+template <class F>
+void for_each_place(JinjaContext& context, std::string_view text, std::string_view part, bool from_right, const F& f) {
+  context.charge(std::ssize(text));
+  if (part.empty() || part.size() > text.size()) return;
+  context.charge(8 * std::ssize(part));
+  const auto byte = [&](std::string_view of, std::size_t i) { return of[from_right ? of.size() - 1 - i : i]; };
+  // border[n]: the length of the longest proper beginning of the part's first n + 1 bytes that is their end, too.
+  std::vector<std::size_t> border(part.size());
+  const auto extended = [&](std::size_t matched, char next) {
+    while (matched > 0 && byte(part, matched) != next) matched = border[matched - 1];
+    return byte(part, matched) == next ? matched + 1 : 0;
+  };
+  for (std::size_t i = 1; i < part.size(); ++i) border[i] = extended(border[i - 1], byte(part, i));
+  std::size_t matched = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    matched = extended(matched, byte(text, i));
+    if (matched < part.size()) continue;
+    if (!f(from_right ? text.size() - 1 - i : i + 1 - part.size())) return;
+    matched = 0;
+  }
+}
+/// The first such place, or npos; of an empty part the end at which the search begins.
+[[nodiscard]] inline std::size_t place_of(JinjaContext& context, std::string_view text, std::string_view part,
+                                          bool from_right = false) {
+  if (part.empty()) return from_right ? text.size() : 0;
+  std::size_t found = std::string_view::npos;
+  for_each_place(context, text, part, from_right, [&](std::size_t place) {
+    found = place;
+    return false;
+  });
+  return found;
+}
+
 /// The text without those of the characters `stripped` (white space, where it is undefined) that stand at its ends.
-[[nodiscard]] inline std::string_view stripped_of(const JinjaContext& context, std::string_view text,
+[[nodiscard]] inline std::string_view stripped_of(JinjaContext& context, std::string_view text,
                                                   const JinjaValue& stripped, bool left, bool right) {
-  std::string_view characters;
+  std::vector<std::int32_t> characters;
   const bool is_blank = stripped.is_undefined() || stripped.is_none();
-  if (!is_blank) characters = string_in(context, stripped, "what is stripped");
+  if (!is_blank) {
+    const std::string& all = string_in(context, stripped, "what is stripped");
+    context.charge(16 * std::ssize(all));
+    for (std::size_t i = 0; i < all.size(); i += code_point_at(all, i).length) {
+      characters.push_back(code_point_at(all, i).value);
+    }
+    std::sort(characters.begin(), characters.end());
+  }
   const auto is_stripped = [&](std::string_view one) {
-    if (is_blank) return is_whitespace(code_point_at(one, 0).value);
-    return characters.find(one) != std::string_view::npos;
+    const std::int32_t character = code_point_at(one, 0).value;
+    return is_blank ? is_whitespace(character) : std::binary_search(characters.begin(), characters.end(), character);
   };
   while (left && !text.empty()) {
     const std::size_t length = code_point_at(text, 0).length;
@@ -104,23 +147,23 @@ struct JinjaArguments {
 /// The text with `from` replaced by `to`, at most so many times (negative: everywhere).
 [[nodiscard]] inline std::string replaced(JinjaContext& context, std::string_view text, std::string_view from,
                                           std::string_view to, std::int64_t most) {
+  if (most == 0) return std::string(text);
+  most = std::max<std::int64_t>(most, -1);
   std::string result;
-  std::size_t i = 0;
-  for (; most != 0; --most) {
-    const std::size_t found = from.empty() ? i : text.find(from, i);
-    if (found == std::string_view::npos || (from.empty() && i > text.size())) break;
+  std::size_t behind = 0;
+  const auto replace = [&](std::size_t place) {
     context.charge(1 + std::ssize(to));
-    result += text.substr(i, found - i);
+    result += text.substr(behind, place - behind);
     result += to;
-    i = found + from.size();
-    if (from.empty()) {  // between all characters
-      if (i == text.size()) return result;
-      const std::size_t length = code_point_at(text, i).length;
-      result += text.substr(i, length);
-      i += length;
-    }
+    behind = place + from.size();
+    return --most != 0;
+  };
+  if (from.empty()) {  // between all characters
+    for (std::size_t i = 0; replace(i) && i < text.size();) i += code_point_at(text, i).length;
+  } else {
+    for_each_place(context, text, from, /*from_right=*/false, replace);
   }
-  return result += text.substr(i);
+  return result += text.substr(behind);
 }
 
 /// The parts of a text between separators, at most `most` cuts (negative: all), from the left or from the right.
@@ -129,9 +172,10 @@ struct JinjaArguments {
   context.charge(32 * std::ssize(text));
   std::vector<std::string_view> parts;
   const bool is_blank = separator.is_undefined() || separator.is_none();
+  most = std::max<std::int64_t>(most, -1);
   if (is_blank) {
     parts = split_whitespace(text);
-    if (most >= 0 && std::ssize(parts) > most + 1) {  // what is left is one part, as it stands
+    if (most >= 0 && std::ssize(parts) - 1 > most) {  // what is left is one part, as it stands
       const std::size_t cuts = to_size(most);
       const auto offset = [&](std::string_view part) { return to_size(part.data() - text.data()); };
       if (from_right) {
@@ -146,14 +190,15 @@ struct JinjaArguments {
   } else {
     const std::string_view cut = string_in(context, separator, "a separator");
     if (cut.empty()) context.refuse("a separator must not be empty");
-    for (; most != 0; --most) {
-      const std::size_t found = from_right ? text.rfind(cut) : text.find(cut);
-      if (found == std::string_view::npos) break;
-      const std::string_view behind = text.substr(found + cut.size()), before = text.substr(0, found);
-      parts.push_back(from_right ? behind : before);
-      text = from_right ? before : behind;
-    }
-    parts.push_back(text);
+    std::size_t begin = 0, end = text.size();  // of what is not cut yet
+    const auto add = [&](std::size_t place) {
+      parts.push_back(from_right ? text.substr(place + cut.size(), end - place - cut.size())
+                                 : text.substr(begin, place - begin));
+      from_right ? void(end = place) : void(begin = place + cut.size());
+      return --most != 0;
+    };
+    if (most != 0) for_each_place(context, text, cut, from_right, add);
+    parts.push_back(text.substr(begin, end - begin));
     if (from_right) std::reverse(parts.begin(), parts.end());
   }
   JinjaValue::List list;
@@ -180,13 +225,14 @@ struct JinjaArguments {
 }
 
 /// True if the text begins (or ends) with a string, or with one of a list of strings.
-[[nodiscard]] inline bool has_affix(const JinjaContext& context, std::string_view text, const JinjaValue& affix,
+[[nodiscard]] inline bool has_affix(JinjaContext& context, std::string_view text, const JinjaValue& affix,
                                     bool at_begin) {
   if (const auto* const list = affix.list()) {
     return std::any_of(list->begin(), list->end(),
                        [&](const JinjaValue& one) { return has_affix(context, text, one, at_begin); });
   }
   const std::string& part = string_in(context, affix, "what a text begins or ends with");
+  context.charge(std::min(std::ssize(text), std::ssize(part)));
   return at_begin ? text.starts_with(part) : text.ends_with(part);
 }
 
@@ -209,7 +255,9 @@ template <class F>
     return value.is_undefined() ? otherwise : integer_in(context, value, of);
   };
   const auto string = [&](std::size_t place) -> std::string {
-    return string_in(context, arguments.get(place, ""), "an argument");
+    const JinjaValue value = arguments.get(place, "");
+    context.charge(value.weight());
+    return string_in(context, value, "an argument");
   };
   const auto characters_before = [&](std::size_t bytes) -> std::int64_t {
     return bytes == std::string::npos ? -1 : count_code_points(std::string_view(text).substr(0, bytes));
@@ -246,14 +294,14 @@ template <class F>
   }
   if (name == "find" || name == "rfind") {
     expect({"sub"});
-    return characters_before(name == "find" ? text.find(string(0)) : text.rfind(string(0)));
+    return characters_before(place_of(context, text, string(0), /*from_right=*/name == "rfind"));
   }
   if (name == "count") {
     expect({"sub"});
     const std::string part = string(0);
     if (part.empty()) return count_code_points(text) + 1;
     std::int64_t count = 0;
-    for (std::size_t i = 0; (i = text.find(part, i)) != std::string::npos; i += part.size()) ++count;
+    for_each_place(context, text, part, /*from_right=*/false, [&](std::size_t) { return ++count > 0; });
     return count;
   }
   if (name == "join") {
@@ -296,18 +344,34 @@ template <class F>
   context.refuse("the method ", name, " of strings is not supported");
 }
 
+/// A method of a dictionary as a value, which Python finds in place of an entry that a template names behind a dot, and
+/// else where there is no such entry; undefined for other names.
+[[nodiscard]] inline JinjaValue map_method(std::string_view name) {
+  static constexpr std::string_view kMethods[] = {"copy", "fromkeys", "get", "items", "keys", "values"};
+  if (std::find(std::begin(kMethods), std::end(kMethods), name) == std::end(kMethods)) return {};
+  return JinjaValue::Function{"the method " + std::string(name)};
+}
+/// True for those that change a dictionary: behind a dot Jinja's sandbox finds neither them nor an entry.
+[[nodiscard]] inline bool changes_map(std::string_view name) {
+  static constexpr std::string_view kMethods[] = {"clear", "pop", "popitem", "setdefault", "update"};
+  return std::find(std::begin(kMethods), std::end(kMethods), name) != std::end(kMethods);
+}
+
 /// map.name(arguments). Throws ValueError for a method that rapt does not have.
 [[nodiscard]] inline JinjaValue call_map_method(JinjaContext& context, const JinjaValue& value, std::string_view name,
                                                 const JinjaArguments& arguments) {
   const JinjaValue::Map& map = *value.map();
   if (name == "get") {
     arguments.expect(context, name, {"key", "default"});
-    context.charge(std::ssize(map));
     const JinjaValue key = arguments.get(0, "key");
+    context.charge_search(map.size(), key.text() == nullptr ? std::string_view() : *key.text());
     const JinjaValue* const found = key.text() == nullptr ? nullptr : value.find(*key.text());
     if (found != nullptr) return *found;
     const JinjaValue otherwise = arguments.get(1, "default");
     return otherwise.is_undefined() ? JinjaValue(JinjaValue::None()) : otherwise;
+  }
+  if (name != "items" && name != "keys" && name != "values") {
+    context.refuse("the method ", name, " of dictionaries is not supported");
   }
   arguments.expect(context, name, {});
   context.charge(64 * std::ssize(map) + value.weight());
@@ -320,9 +384,6 @@ template <class F>
     } else if (name == "values") {
       list.push_back(one);
     }
-  }
-  if (name != "items" && name != "keys" && name != "values") {
-    context.refuse("the method ", name, " of dictionaries is not supported");
   }
   return list;
 }

@@ -8,7 +8,10 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
+#include <locale>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -27,6 +30,7 @@ struct JinjaContext {
   std::string_view name;  ///< of the template
   int line = 1;
   std::int64_t work_left = 0;
+  int depth = 0;  ///< see JinjaLevel
 
   /// Throws ValueError `[jinja] name:line: ...`.
   template <class... Pieces>
@@ -38,6 +42,31 @@ struct JinjaContext {
     work_left -= work;
     if (work_left < 0) refuse("the template takes too much work: a loop or a text is too long");
   }
+  /// Charges a search for a name that goes through so many others.
+  void charge_search(std::size_t others, std::string_view of) {
+    charge(1 + static_cast<std::int64_t>(others * (1 + of.size() / 64)));
+  }
+};
+
+/// Counts what is computed within one another as long as it lives: expressions, statements, calls of macros, and, for
+/// more as their calls take more of the stack, filters within filters.
+class JinjaLevel {
+ public:
+  /// Throws ValueError if there is too much.
+  explicit JinjaLevel(JinjaContext& context, int levels = 1) : context_(context), levels_(levels) {
+    context_.charge(1);
+    if (context_.depth + levels_ > kMost) context_.refuse("macros or filters call one another too deeply");
+    context_.depth += levels_;
+  }
+  ~JinjaLevel() { context_.depth -= levels_; }
+  JinjaLevel(const JinjaLevel&) = delete;
+  JinjaLevel& operator=(const JinjaLevel&) = delete;
+
+ private:
+  static constexpr int kMost = 600;
+
+  JinjaContext& context_;
+  int levels_;
 };
 
 /// A number as Python writes it: the fewest digits that give it back.
@@ -62,6 +91,51 @@ struct JinjaContext {
   const std::size_t whole = to_size(exponent + 1);
   if (digits.size() <= whole) return result + digits + std::string(whole - digits.size(), '0') + ".0";
   return result + digits.substr(0, whole) + "." + digits.substr(whole);
+}
+
+/// The double of decimal digits such as 1.5e-3, whatever the program's locale is.
+[[nodiscard]] inline double read_decimal(const std::string& digits) {
+  std::istringstream stream(digits);
+  stream.imbue(std::locale::classic());
+  double value = 0;
+  stream >> value;
+  return value == std::numeric_limits<double>::max() && stream.fail() ? HUGE_VAL : value;
+}
+/// The number that Python's float reads in a text without blanks around it, if there is one.
+[[nodiscard]] inline std::optional<double> python_float(std::string_view text) {
+  const bool has_sign = text.starts_with('-') || text.starts_with('+');
+  const double sign = text.starts_with('-') ? -1 : 1;
+  if (has_sign) text.remove_prefix(1);
+  std::string digits;
+  for (const char c : text.substr(0, text.size() <= 8 ? text.size() : 0)) {
+    digits += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  }
+  if (digits == "inf" || digits == "infinity") return sign * HUGE_VAL;
+  if (digits == "nan") return NAN;
+  digits.clear();
+  const auto is_digit = [&](std::size_t i) { return i < text.size() && text[i] >= '0' && text[i] <= '9'; };
+  std::size_t i = 0;
+  const auto read_digits = [&] {  // with single underscores between them
+    const std::size_t begin = i;
+    while (is_digit(i) || (i > begin && i < text.size() && text[i] == '_' && is_digit(i - 1) && is_digit(i + 1))) {
+      if (text[i] != '_') digits += text[i];
+      ++i;
+    }
+    return i > begin;
+  };
+  bool has_digits = read_digits();
+  if (i < text.size() && text[i] == '.') {
+    digits += text[i++];
+    has_digits = read_digits() || has_digits;
+  }
+  if (!has_digits) return std::nullopt;
+  if (i < text.size() && (text[i] == 'e' || text[i] == 'E')) {
+    digits += text[i++];
+    if (i < text.size() && (text[i] == '-' || text[i] == '+')) digits += text[i++];
+    if (!read_digits()) return std::nullopt;
+  }
+  if (i < text.size()) return std::nullopt;
+  return sign * read_decimal(digits);
 }
 
 /// A string as Python's repr writes it, but characters beyond ASCII as they are.
@@ -116,7 +190,7 @@ inline void append_value(std::string& result, const JinjaValue& value, bool quot
     }
     result += '}';
   } else {
-    fail("jinja", value.kind(), " has no text");
+    fail<JinjaValueError>("jinja", value.kind(), " has no text");
   }
 }
 /// A value as Python's str makes it a text; nothing of an undefined one.
@@ -208,7 +282,7 @@ inline void append_json(std::string& result, const JinjaValue& value, const Json
     if (!map->empty()) new_line(level);
     result += '}';
   } else {
-    fail("jinja", value.kind(), " cannot be written as JSON");
+    fail<JinjaValueError>("jinja", value.kind(), " cannot be written as JSON");
   }
 }
 

@@ -20,6 +20,12 @@ namespace detail {
 
 struct JinjaMacro;  // of a template's syntax
 
+/// What no value may be, or no value can be written as; it does not know the template's line yet.
+class JinjaValueError : public ValueError {
+ public:
+  using ValueError::ValueError;
+};
+
 }  // namespace detail
 
 /// None, a truth value, a number, a string, a list, a dictionary with strings as keys, or something that only a
@@ -67,6 +73,12 @@ class JinjaValue {
     }
     value_ = std::make_shared<const Map>(std::move(map));
   }
+  /// The variable `loop` of a loop: a dictionary that has the method cycle.
+  [[nodiscard]] static JinjaValue loop(Map variables) {
+    JinjaValue value(std::move(variables));
+    value.is_loop_ = true;
+    return value;
+  }
   JinjaValue(Function function) : value_(std::make_shared<const Function>(std::move(function))) {}
   JinjaValue(const detail::JinjaMacro* macro) : value_(macro) {}
   /// A namespace, whose entries a template may set. Copies are the same namespace.
@@ -84,6 +96,7 @@ class JinjaValue {
   [[nodiscard]] bool is_number() const { return is_bool() || is_integer() || is_float(); }
   [[nodiscard]] bool is_string() const { return text() != nullptr; }
   [[nodiscard]] bool is_tuple() const { return is_tuple_; }
+  [[nodiscard]] bool is_loop() const { return is_loop_; }
 
   /// A pointer to what it holds, or null if it holds something else.
   [[nodiscard]] const std::string* text() const { return shared<const std::string>(); }
@@ -141,18 +154,27 @@ class JinjaValue {
     if (a.value_.index() != b.value_.index()) return false;
     if (a.text() != nullptr) return *a.text() == *b.text();
     if (a.list() != nullptr) return a.is_tuple_ == b.is_tuple_ && *a.list() == *b.list();
-    if (const Map* const map = a.map()) {
-      return map->size() == b.map()->size() && std::all_of(map->begin(), map->end(), [&](const auto& entry) {
-               const JinjaValue* const other = b.find(entry.first);
-               return other != nullptr && *other == entry.second;
-             });
-    }
+    if (a.map() != nullptr) return equal_maps(*a.map(), *b.map());
     if (a.entries() != nullptr) return a.entries() == b.entries();
     if (a.function() != nullptr) return a.function()->name == b.function()->name;
     return a.macro() == b.macro();  // null for undefined values and None
   }
 
  private:
+  /// The same keys with equal values, in whatever order: sorted, so that it does not cost the square of their number.
+  [[nodiscard]] static bool equal_maps(const Map& a, const Map& b) {
+    if (a.size() != b.size()) return false;
+    const auto sorted = [](const Map& map) {
+      std::vector<const std::pair<std::string, JinjaValue>*> entries;
+      for (const auto& entry : map) entries.push_back(&entry);
+      std::sort(entries.begin(), entries.end(), [](auto* x, auto* y) { return x->first < y->first; });
+      return entries;
+    };
+    const auto of_a = sorted(a), of_b = sorted(b);
+    return std::equal(of_a.begin(), of_a.end(), of_b.begin(), [](auto* x, auto* y) { return x->first == y->first; }) &&
+           std::equal(of_a.begin(), of_a.end(), of_b.begin(), [](auto* x, auto* y) { return x->second == y->second; });
+  }
+
   template <class T>
   [[nodiscard]] bool is() const {
     return std::holds_alternative<T>(value_);
@@ -163,11 +185,14 @@ class JinjaValue {
     return found == nullptr ? nullptr : found->get();
   }
   void nest(const JinjaValue& one) {
-    require(one.entries() == nullptr, "jinja", "a namespace cannot be part of a list or a dictionary");
+    using Refusal = detail::JinjaValueError;
+    require<Refusal>(one.entries() == nullptr, "jinja", "a namespace cannot be part of a list or a dictionary");
     nested_ = std::max(nested_, one.nested_ + 1);
     weight_ += one.weight_;
-    require(nested_ <= kMostNested, "jinja", "lists and dictionaries are nested too deeply: at most ", kMostNested);
-    require(weight_ <= kMostWeight, "jinja", "a list or a dictionary is too large: at most ", kMostWeight, " bytes");
+    require<Refusal>(nested_ <= kMostNested, "jinja", "lists and dictionaries are nested too deeply: at most ",
+                     kMostNested);
+    require<Refusal>(weight_ <= kMostWeight, "jinja", "a list or a dictionary is too large: at most ", kMostWeight,
+                     " bytes");
   }
 
   std::variant<Undefined, None, bool, std::int64_t, double, std::shared_ptr<const std::string>,
@@ -175,7 +200,7 @@ class JinjaValue {
                std::shared_ptr<const Function>, const detail::JinjaMacro*>
       value_;
   std::int64_t weight_ = 1;
-  bool is_tuple_ = false;
+  bool is_tuple_ = false, is_loop_ = false;
   int nested_ = 0;  // the depth of lists and dictionaries below this one
 };
 

@@ -48,10 +48,11 @@ inline constexpr Index kDeepestTree = 1000;
   return leaves;
 }
 
-/// The label without functions and indices: "NP-SBJ-1" and "NP=2" give "NP". Labels that begin with a dash, such as
-/// "-LRB-", stay as they are.
+/// The label without functions and indices: "NP-SBJ-1" and "NP=2" give "NP". Labels that begin with one of these marks,
+/// such as "-LRB-", stay as they are, as nothing would be left of them.
 [[nodiscard]] inline std::string_view without_functions(std::string_view label) {
-  return label.starts_with('-') ? label : label.substr(0, label.find_first_of("-="));
+  const std::size_t mark = label.find_first_of("-=");
+  return label.substr(0, mark == 0 ? label.npos : mark);
 }
 
 /// The tree without functions and indices in the labels of its constituents; tags stay as they are.
@@ -65,16 +66,23 @@ inline constexpr Index kDeepestTree = 1000;
 /// The tree without leaves of the tag "-NONE-", which are the traces and empty elements of the Penn Treebank, and
 /// without constituents that have no other leaves. Throws ValueError if nothing is left.
 [[nodiscard]] inline SyntaxTree without_traces(SyntaxTree tree) {
-  const auto prune = [](const auto& self, SyntaxTree& node) -> bool {  // false: nothing of the node is left
-    if (node.is_leaf()) return node.label != "-NONE-";
-    std::erase_if(node.children, [&](SyntaxTree& child) { return !self(self, child); });
-    return !node.children.empty();
+  // A constituent that has lost all of its children has neither children nor a word.
+  const auto is_empty = [](const SyntaxTree& node) {
+    return node.is_leaf() && (node.word.empty() || node.label == "-NONE-");
   };
-  require(prune(prune, tree), "syntax_tree", "the tree has no words beside empty elements");
+  const auto prune = [&](const auto& self, SyntaxTree& node) -> void {
+    for (SyntaxTree& child : node.children) self(self, child);
+    std::erase_if(node.children, is_empty);
+  };
+  prune(prune, tree);
+  require(!is_empty(tree), "syntax_tree", "the tree has no words beside empty elements");
   return tree;
 }
 
 namespace detail {
+
+inline constexpr std::string_view kTreeSpace = " \t\r\n\f\v";
+inline constexpr std::string_view kTreeMarks = " \t\r\n\f\v()";  // these end labels and words
 
 /// Reads bracketed trees, of which there may be several in a text.
 class TreeReader {
@@ -93,8 +101,6 @@ class TreeReader {
   }
 
  private:
-  static constexpr std::string_view kSpace = " \t\r\n\f\v";
-
   void require_utf8() {
     const auto invalid = find_invalid_utf8(text_);
     if (!invalid) return;
@@ -112,9 +118,9 @@ class TreeReader {
         std::count_if(row.begin(), row.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0u) != 0x80u; });
     fail<IoError>("syntax_tree", where_, ":", line, ":", column + 1, ": ", pieces...);
   }
-  void skip_space() { at_ = std::min(text_.find_first_not_of(kSpace, at_), text_.size()); }
+  void skip_space() { at_ = std::min(text_.find_first_not_of(kTreeSpace, at_), text_.size()); }
   [[nodiscard]] std::string read_symbol() {
-    const std::size_t end = std::min(text_.find_first_of(" \t\r\n\f\v()", at_), text_.size());
+    const std::size_t end = std::min(text_.find_first_of(kTreeMarks, at_), text_.size());
     std::string symbol(text_.substr(at_, end - at_));
     at_ = end;
     return symbol;
@@ -168,12 +174,35 @@ class TreeReader {
   return trees;
 }
 
-/// The tree as one line of bracketed text, which `parse_trees` reads.
+/// The tree as one line of bracketed text, from which `parse_trees` reads the same tree. Throws ValueError for a tree
+/// that no text stands for: a label or a word that is empty, holds white space or brackets or is not UTF-8, a node with
+/// both a word and children, and more than `kDeepestTree` levels. The label of the root may be empty, if it is no leaf.
 [[nodiscard]] inline std::string to_string(const SyntaxTree& tree) {
-  std::string text = "(" + tree.label;
-  if (tree.is_leaf()) return text + " " + tree.word + ")";
-  for (const SyntaxTree& child : tree.children) text += " " + to_string(child);
-  return text + ")";
+  std::string text;
+  const auto add = [&](const std::string& symbol, std::string_view what) {
+    require(!symbol.empty() && symbol.find_first_of(detail::kTreeMarks) == symbol.npos && !find_invalid_utf8(symbol),
+            "syntax_tree", "the ", what, " \"", symbol, "\" cannot be written: it is empty, or has white space, a ",
+            "bracket or bytes that are not UTF-8");
+    text += symbol;
+  };
+  const auto write = [&](const auto& self, const SyntaxTree& node, Index level) -> void {
+    require(level <= kDeepestTree, "syntax_tree", "the tree has more than ", kDeepestTree, " levels");
+    require(node.is_leaf() || node.word.empty(), "syntax_tree", "a node has both a word, \"", node.word,
+            "\", and children");
+    text += '(';
+    if (level > 1 || node.is_leaf() || !node.label.empty()) add(node.label, "label");
+    if (node.is_leaf()) {
+      text += ' ';
+      add(node.word, "word");
+    }
+    for (const SyntaxTree& child : node.children) {
+      text += ' ';
+      self(self, child, level + 1);
+    }
+    text += ')';
+  };
+  write(write, tree, 1);
+  return text;
 }
 
 /// What stands for a word in a linearised tree whose tags are replaced.
@@ -197,7 +226,8 @@ inline constexpr std::string_view kWordSymbol = "XX";
 }
 
 /// The tree that `linearize` has written, over these words; a symbol that is no bracket becomes the tag of the next
-/// word. Throws ValueError that names the place unless the symbols are one tree with exactly these words.
+/// word. Throws ValueError that names the place unless the symbols are one tree with exactly these words and at most
+/// `kDeepestTree` levels.
 [[nodiscard]] inline SyntaxTree delinearize(std::span<const std::string> symbols, std::span<const std::string> words) {
   constexpr std::string_view kWhere = "delinearize";
   std::vector<SyntaxTree> open(1);  // its first is no node, but holds the root
@@ -206,7 +236,8 @@ inline constexpr std::string_view kWordSymbol = "XX";
     const std::string& symbol = symbols[i];
     require(i == 0 || open.size() > 1, kWhere, "the tree ends before symbol ", i, ", \"", symbol, "\"");
     if (symbol.starts_with('(')) {
-      require(std::ssize(open) <= kDeepestTree, kWhere, "the tree has more than ", kDeepestTree, " levels");
+      // Without its first, `open` and the new constituent are as many as it has now; a word is one level more.
+      require(std::ssize(open) < kDeepestTree, kWhere, "the tree has more than ", kDeepestTree, " levels");
       open.push_back({.label = symbol.substr(1)});
     } else if (symbol.starts_with(')')) {
       const SyntaxTree& node = open.back();

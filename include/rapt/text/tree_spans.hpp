@@ -24,7 +24,7 @@ struct LabelledSpan {
   friend bool operator==(const LabelledSpan&, const LabelledSpan&) = default;
 };
 
-/// All constituents of a tree, each before those inside of it and before those to its right. Leaves are none.
+/// All constituents of a tree, each before those inside of it and before those to its right, without leaves.
 [[nodiscard]] inline std::vector<LabelledSpan> spans_of(const SyntaxTree& tree) {
   std::vector<LabelledSpan> spans;
   Index words = 0;
@@ -62,7 +62,8 @@ inline constexpr char kChainSeparator = '+';
 }
 
 /// The tree of spans such as those of `chain_spans_of`, in any order, over words with their tags. Throws ValueError
-/// unless there is a span over all words, no two spans cross or are the same, and all are within the words.
+/// unless there is a span over all words, no two spans cross or are the same, and all are within the words; and for a
+/// tree of more than `kDeepestTree` levels.
 [[nodiscard]] inline SyntaxTree tree_of_chain_spans(std::vector<LabelledSpan> spans, std::span<const std::string> words,
                                                     std::span<const std::string> tags) {
   constexpr std::string_view kWhere = "tree_of_chain_spans";
@@ -75,7 +76,8 @@ inline constexpr char kChainSeparator = '+';
           "no span has all of the words, of which there are ", count);
   std::size_t next = 0;
   // The children of a node over begin .. end - 1: spans that are next in the list, and words between them.
-  const auto children = [&](const auto& self, Index begin, Index end) -> std::vector<SyntaxTree> {
+  // `level`: how many constituents the node is in, with itself.
+  const auto children = [&](const auto& self, Index begin, Index end, Index level) -> std::vector<SyntaxTree> {
     std::vector<SyntaxTree> nodes;
     while (begin < end) {
       if (next == spans.size() || spans[next].begin != begin) {
@@ -88,8 +90,11 @@ inline constexpr char kChainSeparator = '+';
                   (next == 0 || std::tie(span.begin, span.end) != std::tie(spans[next - 1].begin, spans[next - 1].end)),
               kWhere, "the span ", span.begin, " .. ", span.end, " of ", span.label,
               " is empty, is there twice or crosses another");
+      const Index inner_level = level + 1 + std::count(span.label.begin(), span.label.end(), kChainSeparator);
+      require(inner_level < kDeepestTree, kWhere, "the words of the span ", span.begin, " .. ", span.end,
+              " are deeper than ", kDeepestTree, " levels");
       ++next;
-      std::vector<SyntaxTree> inner = self(self, span.begin, span.end);
+      std::vector<SyntaxTree> inner = self(self, span.begin, span.end, inner_level);
       std::string_view labels = span.label;
       for (;;) {  // from the inner label to the outer one
         const std::size_t cut = labels.rfind(kChainSeparator);
@@ -105,7 +110,7 @@ inline constexpr char kChainSeparator = '+';
     }
     return nodes;
   };
-  std::vector<SyntaxTree> roots = children(children, 0, count);
+  std::vector<SyntaxTree> roots = children(children, 0, count, 0);
   require(next == spans.size(), kWhere, "the span ", next < spans.size() ? spans[next].begin : 0, " .. ",
           next < spans.size() ? spans[next].end : 0, " crosses another or is outside of the words");
   return std::move(roots.front());

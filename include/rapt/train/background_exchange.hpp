@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "rapt/autograd/variable.hpp"
+#include "rapt/core/error.hpp"
 #include "rapt/core/fork.hpp"
 #include "rapt/core/index.hpp"
 #include "rapt/core/thread_pool.hpp"
@@ -26,7 +27,7 @@ namespace rapt { inline namespace RAPT_ABI {
 /// `start` to `finish` no other thread may use the communicator.
 ///
 /// The thread begins with the first `start` and waits between exchanges until this object is destroyed. A forked child
-/// does not have it: there `start` makes another one.
+/// does not have it: there `start` makes another one, and an exchange that was under way is the parent's alone.
 template <class T>
 class BackgroundExchange {
  public:
@@ -74,10 +75,12 @@ class BackgroundExchange {
   }
   [[nodiscard]] bool is_running() const { return is_running_; }
 
-  /// Makes a parameter ready, if it is one of the model's and is not ready already.
+  /// Makes a parameter ready, if it is one of the model's and is not ready already. Throws ValueError if no exchange is
+  /// under way in this process.
   void make_ready(const Node<T>& node) {
     const auto found = number_of_.find(&node);
     if (found == number_of_.end() || is_ready_[found->second]) return;
+    require_started();
     is_ready_[found->second] = true;
     prepare_(found->second);
     {
@@ -87,8 +90,10 @@ class BackgroundExchange {
     worker_->changed.notify_all();
   }
 
-  /// Makes all parameters ready that are not and waits until all have been exchanged. Throws what `add_up` throws.
+  /// Makes all parameters ready that are not and waits until all have been exchanged. Throws what `add_up` throws,
+  /// and ValueError if no exchange is under way in this process.
   void finish() {
+    require_started();
     for (const auto& group : exchanger_.groups()) {
       for (const std::size_t i : group) make_ready(*exchanger_.nodes()[i]);
     }
@@ -118,6 +123,10 @@ class BackgroundExchange {
   };
 
   [[nodiscard]] bool has_worker() const { return worker_ != nullptr && worker_->forks == detail::fork_count(); }
+  void require_started() const {
+    require(is_running_ && has_worker(), "trainer",
+            "no exchange is under way in this process: `start` must be called in it, after the fork if there was one");
+  }
   void replace_worker() {
     auto worker = std::make_unique<Worker>();
     worker->thread = std::thread([this, self = worker.get()] { work(*self); });  // may throw: nothing is kept then

@@ -73,6 +73,7 @@ class TrainingJob {
       if (!options.resume) return;
       const FileOfFirst file(checkpoint_path(), processes_);
       if (!checkpoint_) checkpoint_.emplace(file.path(), file.name());
+      read_validated_step();
     });
     is_resumed_ = options.resume;
   }
@@ -123,6 +124,7 @@ class TrainingJob {
 
  private:
   static constexpr std::string_view kWhere = "train";
+  static constexpr const char* kValidatedStep = "validated_step";  // in the metadata of checkpoints
   using Json = nlohmann::ordered_json;
 
   [[nodiscard]] std::filesystem::path checkpoint_path() const { return RunFolder::checkpoint(options_.folder); }
@@ -142,6 +144,17 @@ class TrainingJob {
     if (!options_.resume) return;
     checkpoint_.emplace(folder_->checkpoint());
     identity_.require_same(*checkpoint_);
+  }
+
+  /// The last step that had been validated when the checkpoint was written; a job without checkpoint_at_end does not
+  /// write it.
+  void read_validated_step() {
+    const auto found = checkpoint_->metadata().find(kValidatedStep);
+    if (found == checkpoint_->metadata().end()) return;
+    const Json step = Json::parse(found->second, nullptr, /*allow_exceptions=*/false);
+    require<IoError>(step.is_number_unsigned(), kWhere, checkpoint_->path(), ": \"", kValidatedStep,
+                     "\" must be a number of steps: ", detail::quote_name(found->second));
+    validated_step_ = step.get<Index>();
   }
 
   /// Puts the folder where the checkpoint was written, or clears it; opens the log.
@@ -205,10 +218,12 @@ class TrainingJob {
     plan.save_every = options_.checkpoint_every;
     plan.stop = &detail::InterruptListener::flag();
 
+    bool is_validation_kept = true;  // the outcome of the last validation is in a checkpoint
     const auto save_best = [&] { best.write(trainer.model(), hooks.save_model); };
     const auto validate = [&] {
       const Index step = trainer.steps();
       const double score = measure(hooks, trainer.model(), "step " + std::to_string(step), {{"step", step}});
+      validated_step_ = step, is_validation_kept = false;
       if (options_.choose_best && score < trainer.state().best_validation) {
         best.take(std::as_const(trainer.model()), step);
         keep(save_best);
@@ -231,21 +246,36 @@ class TrainingJob {
       bool is_kept = is_ready && keep([&] {  // all processes have parts of the state
                        Metadata metadata = hooks.metadata;
                        identity_.add_to(metadata);
+                       if (options_.checkpoint_at_end) metadata[kValidatedStep] = std::to_string(validated_step_);
                        save_checkpoint(checkpoint_path(), trainer, std::move(metadata));
                      });
       is_kept = processes_.from_first([&] { return is_kept; });
       if (is_kept) best.checkpoint_is_written();
-      if (is_kept) kept_step_ = step;
+      if (is_kept) kept_step_ = step, is_validation_kept = true;
       // While the disk takes versions but no checkpoint, they must not add up; those of the last checkpoint stay a
       // while.
       if (folder_) folder_->prune(is_kept ? keep_count() : 2 * keep_count(), step);
     };
 
     const detail::InterruptListener listener;
-    const TrainingSummary summary = trainer.run(
+    TrainingSummary summary = trainer.run(
         source, plan, validate, [&](const Progress& progress) { report(progress); }, save);
-    if (options_.checkpoint_at_end && kept_step_ < summary.steps) save();
+    if (!options_.checkpoint_at_end || summary.reason == StopReason::request) return summary;
+    // The checkpoint that this run goes on from may be of the last step, and have been written before its validation.
+    if (plan.validate_every > 0 && validated_step_ < summary.steps) note_validation(trainer, validate(), summary);
+    if (kept_step_ < summary.steps || !is_validation_kept) save();
     return summary;
+  }
+
+  /// Notes the outcome of a validation after the trainer's run, as the trainer does in it.
+  template <class Trainer>
+  static void note_validation(Trainer& trainer, double score, TrainingSummary& summary) {
+    TrainerState state = trainer.state();
+    state.misses = score < state.best_validation ? 0 : state.misses + 1;
+    if (state.misses == 0) state.best_validation = score, state.best_step = trainer.steps();
+    trainer.restore(state);
+    summary.best_validation = state.best_validation;
+    summary.best_step = state.best_step;
   }
 
   /// The score is that of rank 0; all processes measure, as they may share the work.
@@ -352,7 +382,8 @@ class TrainingJob {
   Progress last_;
   double loss_sum_ = 0;
   Index loss_count_ = 0;
-  Index kept_step_ = 0;  // of the last checkpoint
+  Index kept_step_ = 0;       // of the last checkpoint
+  Index validated_step_ = 0;  // the last one that was validated, in this run or before
 };
 
 }}  // namespace rapt::RAPT_ABI

@@ -20,8 +20,10 @@ struct JobOptions {
   bool resume = false;                ///< go on from the folder's checkpoint
   bool restart = false;               ///< give up the folder's checkpoint and begin anew
   Index checkpoint_every = 0;         ///< steps between checkpoints; 0: one is written only when the run is interrupted
-  bool checkpoint_at_end = false;     ///< write one when the plan ends the run, too, so that a longer plan can go on
-  Index keep = 0;                     ///< the last versions of the model, each written with a checkpoint
+  /// Write one when the plan ends the run, too, after the validation at the end, so that a longer plan can go on. A job
+  /// that goes on from the plan's last step validates it, if the checkpoint was written before it was validated.
+  bool checkpoint_at_end = false;
+  Index keep = 0;           ///< the last versions of the model, each written with a checkpoint
   Index average = 0;        ///< in the end, the mean of so many last versions is tried as well (as many are kept)
   bool choose_best = true;  ///< keep the best validated model and choose among it, the last one and the averages
   Index log_every = 0;      ///< steps; 0: only validations are logged

@@ -74,6 +74,8 @@ class ProcessExchange final : public StepExchange<T> {
   std::optional<BackgroundExchange<T>> background_;
 };
 
+/// What a TrainingCommunicator that is made of a C* calls. It is declared in train/training_communicator.hpp, which can
+/// tell by its being incomplete that this header was not included. Nothing in it depends on C.
 template <std::derived_from<Communicator> C>
 struct TrainingOperations {
   template <class T>

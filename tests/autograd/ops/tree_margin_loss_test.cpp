@@ -60,6 +60,14 @@ TEST(TreeMarginLoss, ItsGradientIsThatOfDifferences) {
   }
 }
 
+TEST(TreeMarginLoss, IsTheSameWithoutAGradient) {
+  const Variable x(rapt_test::normal_tensor<double>({17, 3}, 5), true);
+  const double alone = tree_margin_loss(x, words(), kGold).item();
+  const rapt::Recording scope;
+  EXPECT_EQ(alone, tree_margin_loss(x, words(), kGold).item());
+  EXPECT_GT(alone, 0);
+}
+
 TEST(TreeMarginLoss, SameBitsOnAnyNumberOfThreads) {
   rapt_test::expect_same_bits_on_any_threads([&] {
     const Variable x(rapt_test::normal_tensor<double>({17, 3}, 5), true);
@@ -72,6 +80,11 @@ TEST(TreeMarginLoss, SameBitsOnAnyNumberOfThreads) {
 TEST(TreeMarginLoss, ScoresThatAreNoNumbersShowInTheLoss) {
   const Variable x(Tensor<double>({1, 2}, std::numeric_limits<double>::quiet_NaN()));
   EXPECT_FALSE(std::isfinite(tree_margin_loss(x, RowSplits::from_lengths(std::vector<Index>{1}), Ids{0}).item()));
+  for (const Index place : {0, 7, 50}) {  // one number among others, of labels that are not gold, too
+    Tensor<double> scores = rapt_test::normal_tensor<double>({17, 3}, 1);
+    scores.data()[place] = std::numeric_limits<double>::quiet_NaN();
+    EXPECT_TRUE(std::isnan(tree_margin_loss(Variable(scores), words(), kGold).item())) << place;
+  }
 }
 
 TEST(TreeMarginLoss, ErrorsNameWhatDoesNotFit) {
@@ -80,6 +93,8 @@ TEST(TreeMarginLoss, ErrorsNameWhatDoesNotFit) {
   };
   Ids rootless = kGold;
   rootless[6] = -1;
+  Ids crossing = kGold;  // (1, 3) of the first sentence beside (0, 2)
+  crossing[4] = 0;
   const auto empty = [] {
     const RowSplits lengths = RowSplits::from_lengths(std::vector<Index>{0, 1});
     std::ignore = rapt::tree_margin_loss(Variable(Tensor<double>({1, 1}, 0.0)), lengths, Ids{0});
@@ -89,6 +104,7 @@ TEST(TreeMarginLoss, ErrorsNameWhatDoesNotFit) {
       {"gold", loss({17, 3}, Ids(16, 0)), {"16 gold labels for 17 spans of 3 sentences"}},
       {"label", loss({17, 2}, kGold), {"gold label 2 of span 5 is outside of -1 .. 1"}},
       {"root", loss({17, 3}, rootless), {"the span of all words of sentence 1 has no gold label"}},
+      {"crossing", loss({17, 3}, crossing), {"the gold span 1 .. 3 of sentence 0 crosses another"}},
       {"words", empty, {"sentence 0 has no words"}},
   });
 }

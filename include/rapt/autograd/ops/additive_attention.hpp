@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -20,6 +21,22 @@ struct AdditiveAttentionOptions {
   float dropout = 0.f;               ///< rate of the dropout of the attention probabilities, in Training
   AttentionMask<T> mask = {};        ///< masks of one head
 };
+
+namespace detail {
+
+/// Backward gives each sequence's keys to a thread of its own.
+inline void require_keys_apart(std::vector<kernels::KeyRange> keys) {
+  std::erase_if(keys, [](const kernels::KeyRange& range) { return range.length == 0; });
+  std::sort(keys.begin(), keys.end(), [](const auto& a, const auto& b) { return a.begin < b.begin; });
+  for (std::size_t i = 1; i < keys.size(); ++i) {
+    const Index end = keys[i - 1].begin + keys[i - 1].length;
+    require(end <= keys[i].begin, "additive_attention",
+            "sequences share keys, of which no gradients are computed: keys ", keys[i - 1].begin, " .. ", end,
+            " and keys ", keys[i].begin, " .. ", keys[i].begin + keys[i].length);
+  }
+}
+
+}  // namespace detail
 
 /// softmax_j(v^T tanh(q_i + k_j)) V, sequence by sequence (Bahdanau, Cho and Bengio 2015, section 3.1 and appendix
 /// A.1.2)   // [Nq, D] from query [Nq, A], key [Nk, A], value [Nk, D], v [A]
@@ -72,11 +89,7 @@ template <class T>
   };
   Saved saved{problem, {}, {}, {}};
   if (will_record<T>({query, key, value, v})) {
-    for (std::size_t s = 1; s < keys.size(); ++s) {
-      require(keys[s - 1].begin + keys[s - 1].length <= keys[s].begin, kWhere, "sequences share keys, of which no ",
-              "gradients are computed: sequence ", s, " begins with key ", keys[s].begin, " in front of key ",
-              keys[s - 1].begin + keys[s - 1].length);
-    }
+    detail::require_keys_apart(keys);
     saved.probabilities = std::move(probabilities);
     saved.query_splits = query_splits;
     saved.keys = keys;

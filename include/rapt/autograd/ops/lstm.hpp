@@ -2,8 +2,10 @@
 /// One direction of a layer of long short-term memory as an op.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <string_view>
+#include <tuple>
 #include <utility>
 
 #include "rapt/autograd/pass_gradient.hpp"
