@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <rapt/models/patch_prediction.hpp>
 #include <rapt/rapt.hpp>
 #include <string>
@@ -34,6 +35,7 @@ struct Comparison {
   [[nodiscard]] double fine_tune(Trained& trained, const Model& model, const rapt::JobOptions& job) const {
     return train(trained, model, labelled, digits, training, processes, job);
   }
+  /// Images with masks. `draw` must take at most 2^20 random streams for a batch, as all objectives do.
   [[nodiscard]] rapt::MaskedImageBatches<float> masked_batches(
       const rapt::MaskedImageBatches<float>::Draw& draw,
       const rapt::MaskedImageBatches<float>::Tokenize& tokenize = {}) const {
@@ -124,16 +126,13 @@ struct VisualTokens {
   }
 };
 
-/// What an ImageGPT with labels says of images: it reads their pixels, made fewer, as grays.
-struct PixelReader {
-  const rapt::ImageGpt<float>& gpt;
+/// The pixels of normalised images, made fewer, as grays.
+struct GrayPixels {
   const Grays& grays;
   rapt::Index factor;
   rapt::Normalization normalization;
-  bool is_causal;
 
-  /// Scores of the labels   // [B, labels]
-  [[nodiscard]] rapt::Variable<float> operator()(const rapt::ImageBatch<float>& images) const {
+  [[nodiscard]] rapt::TokenBatch operator()(const rapt::ImageBatch<float>& images) const {
     rapt::TokenBatch tokens;
     std::vector<std::uint8_t> bytes;
     for (rapt::Index i = 0; i < images.images(); ++i) {
@@ -142,6 +141,50 @@ struct PixelReader {
       append_smaller(bytes, image.bytes(), image.shape(), factor);
       tokens.push_back(grays.encode(bytes));
     }
+    return tokens;
+  }
+};
+
+/// A BatchSource of the images that the other objectives learn from, in the same order and with the same shifts, as
+/// what `ask(pixels, rng)` makes of their pixels. `ask` takes at most one random stream.
+class PixelBatches {
+ public:
+  using Ask = std::function<rapt::LanguageBatch(rapt::TokenBatch pixels, rapt::Rng& rng)>;
+
+  PixelBatches(const Comparison& comparison, const GrayPixels& pixels, Ask ask)
+      : images_(comparison.digits.training, pretraining_images(comparison.digits, comparison.pretraining)),
+        pixels_(pixels),
+        ask_(std::move(ask)),
+        randomness_{.first = {comparison.pretraining.seed, 0}, .streams = 1} {}
+
+  [[nodiscard]] rapt::LanguageBatch next(bool prefetch_following = true) {
+    rapt::TokenBatch pixels = pixels_(images_.next(prefetch_following).images);
+    const rapt::BatchPosition at{images_.position().epoch, images_.position().batch - 1};
+    rapt::Rng rng = randomness_.generator(at, images_.batches_per_epoch());
+    return ask_(std::move(pixels), rng);
+  }
+  void prefetch() { images_.prefetch(); }
+  [[nodiscard]] rapt::BatchPosition position() const { return images_.position(); }
+  void seek(rapt::BatchPosition position) { images_.seek(position); }
+  [[nodiscard]] rapt::Index batches_per_epoch() const { return images_.batches_per_epoch(); }
+
+ private:
+  rapt::ImageBatches<float> images_;
+  GrayPixels pixels_;
+  Ask ask_;
+  rapt::BatchRandomness randomness_;
+};
+static_assert(rapt::BatchSource<PixelBatches>);
+
+/// What an ImageGPT with labels says of images.
+struct PixelReader {
+  const rapt::ImageGpt<float>& gpt;
+  GrayPixels pixels;
+  bool is_causal;
+
+  /// Scores of the labels   // [B, labels]
+  [[nodiscard]] rapt::Variable<float> operator()(const rapt::ImageBatch<float>& images) const {
+    const rapt::TokenBatch tokens = pixels(images);
     if (!is_causal) return gpt.class_logits(gpt.hidden_of_all(tokens), tokens.row_splits);
     const rapt::TokenBatch read = gpt.next_pixels(tokens).input;
     return gpt.class_logits(gpt.hidden(read), read.row_splits);
@@ -168,18 +211,10 @@ struct Pixels {
                                 .init_std = 0.1};
     rapt::Rng rng(comparison.training.seed);
     rapt::ImageGpt gpt(config, rng);
-    const rapt::MaskingOptions masking = pixel_masking(config);
-    const rapt::Index together = comparison.pretraining.batch;
-    rapt::RandomBatches<rapt::LanguageBatch> batches(
-        [&](rapt::Rng& random) {
-          rapt::TokenBatch images;
-          for (rapt::Index i = 0; i < together; ++i) {
-            images.push_back(grays.encode(training.planes(random.below(training.images()))));
-          }
-          return is_causal ? gpt.next_pixels(images) : rapt::mask_tokens(std::move(images), masking, random);
-        },
-        (training.images() + together - 1) / together,
-        {.first = {comparison.pretraining.seed, 0}, .streams = together + 1});
+    const GrayPixels pixels{grays, comparison.factor, comparison.digits.normalization};
+    PixelBatches batches(comparison, pixels, [&](rapt::TokenBatch images, rapt::Rng& random) {
+      return is_causal ? gpt.next_pixels(images) : rapt::mask_tokens(std::move(images), pixel_masking(config), random);
+    });
     rapt::WithLoss model(gpt, [&](const rapt::LanguageBatch& batch, const rapt::CrossEntropyOptions& options) {
       return is_causal ? gpt.loss(batch, options) : gpt.masked_loss(batch, options);
     });
@@ -192,7 +227,7 @@ struct Pixels {
       if (is_pretrained) {
         rapt::copy_parameters(gpt, classifier, [](const std::string& name) { return !name.starts_with("output."); });
       }
-      const PixelReader reader{classifier, grays, comparison.factor, comparison.digits.normalization, is_causal};
+      const PixelReader reader{classifier, pixels, is_causal};
       rapt::WithLoss trained(classifier,
                              [&](const rapt::LabelledImages<float>& batch, const rapt::CrossEntropyOptions& options) {
                                return rapt::label_loss(reader(batch.images), batch, options);

@@ -12,7 +12,7 @@ sequence, found without a cache; `classes` [B, labels] and `labels`, with their 
 is the sum of its features times `upstream`, of the same shape.
 
 The BERT objective, which transformers does not have, is its model with the causal mask switched off and with the
-embeddings of masked pixels set to zero (Chen et al. 2020, section 2.2): `ids` with `row_splits` are whole pictures, the
+embeddings of masked pixels set to zero (Chen et al. 2020, section 2.2): `ids` with `row_splits` are whole images, the
 begin symbol in place of masked pixels; `rows` and `targets` say where these are and what stood there; `hidden`,
 `features` and `logits`, of the masked pixels alone, [masked, clusters], are as above.
 """

@@ -50,7 +50,7 @@ TEST(PatchColours, ChannelsAreDigitsOfOneNumber) {
   EXPECT_EQ(rapt::kernels::patch_colours<double>(images, grid, Numbers{0, 1}, {}), (Numbers{7 * 64 + 4 * 8 + 1, 2}));
   EXPECT_EQ(PatchColours{}.colours(3), 512);
   EXPECT_EQ(PatchColours{}.colours(1), 8);
-  // Normalised: channel c was v, and is (v - mean_c) / deviation_c.
+  // Normalised: channel c was v, and is (v - mean_c) / standard deviation_c.
   const auto normalised = images_of({2, -2, 0, -1, -0.875, -0.75}, grid.image);
   const PatchColours options{.lowest = {-2, -1, -1}, .highest = {2, 1, 0}};
   EXPECT_EQ(rapt::kernels::patch_colours<double>(normalised, grid, Numbers{0, 1}, options),
@@ -75,7 +75,8 @@ TEST(PatchColours, WrongUse) {
   expect_message([&] { use({.bits = 13}); }, "13 bits of 2 channels");
   expect_message([&] { use({.bits = 0}); }, "0 bits");
   expect_message([&] { use({.lowest = {0, 0, 0}}); }, "there are 3");
-  expect_message([&] { use({.highest = {1, 0}}); }, "channel 1 must be below the highest: 0, 0");
+  expect_message([&] { use({.highest = {1, 0}}); }, "channel 1 must be below the highest, both finite: 0, 0");
+  expect_message([&] { use({.lowest = {-1e308}, .highest = {1e308}}); }, "both finite: -1e+308, 1e+308");
   const PatchGrid other{.image = {2, 4, 2}, .patch_height = 2, .patch_width = 2};
   expect_message([&] { std::ignore = rapt::kernels::patch_colours<double>(images, other, Numbers{0}, {}); },
                  "images of 2 x 2 x 4, the grid's are 2 x 4 x 2");

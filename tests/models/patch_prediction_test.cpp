@@ -4,7 +4,10 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "rapt/data/patch_masking.hpp"
+#include "rapt/io/model_file.hpp"
 #include "rapt/optim/adam.hpp"
 #include "tests/common/golden.hpp"
 #include "tests/common/gradients.hpp"
@@ -159,6 +162,24 @@ TEST(PatchPrediction, ItsEncoderMakesAClassifier) {
   same.layers = 1;
   rapt::Vit low(same, rng);
   expect_message([&] { rapt::copy_encoder(model, low); }, "no parameter \"encoder.layers.1.");
+}
+
+TEST(PatchPrediction, TravelsThroughAFile) {
+  const auto path = std::filesystem::temp_directory_path() / "rapt_patch_prediction_test.safetensors";
+  PatchPredictionConfig config = small_config(PatchTarget::mosaic);
+  config.lowest = {-1.5, -2};
+  config.highest = {2, 2.25};
+  rapt::Rng rng(1);
+  const PatchPrediction model(config, rng);
+  rapt::save_model(path, model);
+  const auto loaded = rapt::load_model<PatchPrediction<float>>(path);
+  EXPECT_EQ(rapt::config_to_json(loaded.config()), rapt::config_to_json(config));
+  EXPECT_EQ(loaded.config().lowest, config.lowest);
+  EXPECT_EQ(loaded.config().highest, config.highest);
+  const auto images = random_images(config, 2);
+  const PatchMask mask = rapt::corrupted_patch_mask(2, 6, rng);
+  EXPECT_TRUE(rapt_test::same_bits(loaded(images, mask).value(), model(images, mask).value()));
+  std::filesystem::remove(path);
 }
 
 TEST(PatchPrediction, ErrorsNameTheValues) {

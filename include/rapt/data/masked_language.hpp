@@ -1,6 +1,6 @@
 /// \file
-/// Masking tokens that a language model must predict (Devlin et al. 2019, section 3.1), or a model of images' pixels
-/// (Chen et al. 2020, section 2.2).
+/// Masking tokens that a model must predict: those of sentences (Devlin et al. 2019, section 3.1), or the pixels of
+/// images (Chen et al. 2020, section 2.1).
 #pragma once
 
 #include <algorithm>
@@ -23,8 +23,8 @@ struct MaskingOptions {
   double rate = 0.15;                 ///< fraction of each sequence's tokens that are targets
   double mask_ratio = 0.8;            ///< fraction of the targets that are replaced by `mask`
   double random_ratio = 0.1;          ///< fraction that is replaced by a random token; the others stay
-  /// Each ordinary token is a target with probability `rate`, whatever the others are, so that a sequence may have any
-  /// number of targets, and none.
+  /// Each ordinary token is a target with probability `rate`, independently of the others, so that a sequence, and a
+  /// small batch, may have no target at all. Otherwise `rate` fixes the number of targets of each sequence.
   bool independent = false;
 };
 

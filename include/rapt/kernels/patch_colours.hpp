@@ -43,8 +43,9 @@ struct PatchColours {
               channels, " for the channels: there are ", values->size());
     }
     for (Index c = 0; c < channels; ++c) {
-      require(std::isfinite(lowest_of(c)) && std::isfinite(highest_of(c)) && lowest_of(c) < highest_of(c), where,
-              "the lowest value of channel ", c, " must be below the highest: ", lowest_of(c), ", ", highest_of(c));
+      const double range = highest_of(c) - lowest_of(c);
+      require(std::isfinite(range) && range > 0, where, "the lowest value of channel ", c,
+              " must be below the highest, both finite: ", lowest_of(c), ", ", highest_of(c));
     }
   }
 
@@ -62,7 +63,7 @@ namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
 /// The colours of the patches with the given numbers, cell by cell, row by row. With P patches an image, number b P + p
 /// is patch p of image b.
-///   level_c = floor(2^bits (mean_c - lowest_c) / (highest_c - lowest_c)), clamped to 0 .. 2^bits - 1
+///   level_c = floor((mean_c - lowest_c) / (highest_c - lowest_c) 2^bits), clamped to 0 .. 2^bits - 1
 ///   colour = sum over channels c of level_c 2^(bits (C - 1 - c))
 /// where mean_c is the mean of channel c over the cell. Throws ValueError for numbers that no patch has, for options
 /// that do not fit, and for a mean that is not finite   // [n cells]
@@ -92,7 +93,7 @@ template <class T>
       }
       const double mean = sum / static_cast<double>(cell_rows * cell_cols), low = options.lowest_of(c);
       require(std::isfinite(mean), kWhere, "the mean of patch ", number, " is not finite: ", mean);
-      const double level = std::floor(levels * (mean - low) / (options.highest_of(c) - low));
+      const double level = std::floor((mean - low) / (options.highest_of(c) - low) * levels);
       colours[i] = colours[i] << options.bits | static_cast<std::int32_t>(std::clamp(level, 0.0, levels - 1));
     }
   }

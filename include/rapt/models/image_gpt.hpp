@@ -137,10 +137,10 @@ class ImageGpt : public CausalDecoder<ImageGpt<T>, T> {
     return detail::require_part(classifier_, kWhere, "classification head")(mean_rows(hidden, splits));
   }
 
-  // The BERT objective (the paper's section 2.2). Images are read whole, without a begin symbol before them; within
-  // them the begin symbol stands for a masked pixel. `mask_tokens` masks pixels so with
-  // {.vocabulary = config.vocabulary(), .mask = config.begin_token(), .mask_ratio = 1, .random_ratio = 0,
-  //  .independent = true}, each with the paper's probability of 0.15.
+  // The BERT objective (the paper's sections 2.1 and 2.2). An image is read whole, without a begin symbol before it;
+  // within it the begin symbol stands for a masked pixel. `mask_tokens` (data/masked_language.hpp) masks each pixel
+  // with the paper's probability if its options are {.vocabulary = config.vocabulary(), .mask = config.begin_token(),
+  // .rate = 0.15, .mask_ratio = 1, .random_ratio = 0, .independent = true}.
 
   /// The last hidden state of images in which every pixel attends to all others   // [N, D]
   /// Of a masked pixel the content embedding is zero, so that its position alone is read.
@@ -215,7 +215,7 @@ class ImageGpt : public CausalDecoder<ImageGpt<T>, T> {
     return dropout(positions_(embedding_(batch.tokens), batch.row_splits, behind.lengths()), config_.embedding_dropout);
   }
 
-  /// The same of images whose masked pixels have no content: dropout(embedding, or 0, + position)   // [N, D]
+  /// Dropout(content + position), where the content is the pixel's embedding, or zero if it is masked   // [N, D]
   [[nodiscard]] Variable<T> embed_masked(const TokenBatch& images) const {
     require_row_splits(images, kWhere);
     std::vector<TokenId> seen;

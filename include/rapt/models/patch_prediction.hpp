@@ -1,7 +1,7 @@
 /// \file
-/// How ViT's paper has pre-trained it without labels: half of the patches are corrupted, and the encoder learns to say
-/// what they were (Dosovitskiy et al. 2021, section B.1.2). What it has learned is then put to use in a classifier
-/// (vit.hpp).
+/// Pre-training of a ViT without labels, as its paper has tried it: half of the patches are corrupted, and the encoder
+/// learns to predict what they were (Dosovitskiy et al. 2021, section B.1.2). What it has learned is then put to use in
+/// a classifier (vit.hpp).
 #pragma once
 
 #include <array>
@@ -63,6 +63,21 @@ struct PatchPredictionConfig {
     require(encoder.labels.empty() && !encoder.pooler, kWhere, "the encoder has no heads here: it is given ",
             encoder.labels.size(), " labels", encoder.pooler ? " and a pooler" : "");
     if (target != PatchTarget::pixels) colours().validate(encoder.grid, kWhere);
+  }
+
+  /// The blocks of the encoder.
+  [[nodiscard]] Index blocks() const { return encoder.layers; }
+
+  /// The model's name in files, and every setting with its name there.
+  static constexpr std::string_view kName = "patch_prediction";
+  template <class Self, class Visitor>
+  static void visit_fields(Self& self, const Visitor& field) {
+    VitConfig::visit_fields(self.encoder, field);
+    field("target", self.target);
+    field("bits", self.bits);
+    field("mosaic_side", self.mosaic_side);
+    field("lowest", self.lowest);
+    field("highest", self.highest);
   }
 };
 
