@@ -61,7 +61,8 @@ class VisionPretraining(unittest.TestCase):
                 for entry in self.lines(folder) if "objective" in entry]
 
     def test_all_objectives_are_compared_once(self):
-        said = self.compare("--pretraining-steps", 2, "--folder", "out")
+        options = ("--pretraining-steps", 2, "--smaller", 4, "--folder", "out")
+        said = self.compare(*options)
         results = self.results("out")
         self.assertEqual([entry["objective"] for entry in results], OBJECTIVES)
         for entry in results:
@@ -71,13 +72,14 @@ class VisionPretraining(unittest.TestCase):
         self.assertTrue(said.endswith(table), said)
         self.assertEqual(re.findall(r"^\| (\w+) \| \d", table, re.MULTILINE), OBJECTIVES)
         before = (self.root / "out" / "results.jsonl").read_bytes()
-        again = self.compare("--pretraining-steps", 2, "--folder", "out", "--resume")
+        again = self.compare(*options, "--resume")
         self.assertEqual(again.count("finished before"), len(OBJECTIVES))
         self.assertTrue(again.endswith(table), again)
         self.assertEqual((self.root / "out" / "results.jsonl").read_bytes(), before)
 
     def test_a_comparison_that_was_killed_is_as_one_that_was_not(self):
-        options = ("--pretraining-steps", 40, "--checkpoint-every", 2, "--objectives", "mean_colour,masked_pixels")
+        options = ("--pretraining-steps", 40, "--checkpoint-every", 2, "--smaller", 4, "--objectives",
+                   "mean_colour,masked_pixels")
         self.compare(*options, "--folder", "whole", threads=1)
         process = self.start(*options, "--folder", "killed")
         deadline = time.monotonic() + TIMEOUT
@@ -119,8 +121,7 @@ class VisionPretraining(unittest.TestCase):
         self.compare(*options, "--folder", "out")
         self.assertRegex(self.compare(*options, "--folder", "out", code=1),
                          r"vision_pretraining: \[results\] .*results.jsonl: there are results of an earlier "
-                         "comparison: "
-                         "--resume goes on from them, --restart gives them up")
+                         "comparison: --resume goes on from them, --restart gives them up")
         self.assertIn("results are of another comparison", self.compare(*options, "--folder", "out", "--resume",
                                                                         "--grays", 4, code=1))
         self.assertIn("nothing to resume: no folder none",
