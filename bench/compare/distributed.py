@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Training steps of a Transformer over two processes of one thread: rapt over MPI beside PyTorch's
-DistributedDataParallel over gloo, and both on one process.
+DistributedDataParallel over gloo, and both on one process and on two that know nothing of each other.
 
 The machines are network namespaces (tests/distributed/machines.py) without a limit and with a link of 1 Gbit/s and
 50 us (bench/scale/measure.py). Both sides take the same made-up sentences: a batch of about 2,048 tokens a side for
@@ -8,6 +8,7 @@ each process and step, so that two processes do twice the work of one. rapt has 
 Needs root, Linux, Open MPI, and the programs scale_worker and link beside the worker.
 """
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import json
@@ -37,12 +38,21 @@ FAILURES = (OSError, subprocess.TimeoutExpired, WorkerError)  # of a run or of t
 
 
 class Place:
-    """Where runs take place: this machine for one process, machines with a link for two."""
+    """Where runs take place: this machine for one process, machines with a link for two. With `twice` two runs of one
+    process take place at once, which know nothing of each other: how long is a step when only the hardware is shared?
+    """
 
-    def __init__(self, programs, folder, link=None, machines=None, interface=None):
+    def __init__(self, programs, folder, link=None, machines=None, interface=None, twice=False):
         self.programs, self.folder, self.link = programs, folder, link
         self.machines, self.interface = machines, interface
         self.processes = len(machines.names) if machines else 1
+        self.runs = 2 if twice else 1
+
+    def longest(self, run):
+        """Of the runs that take place at once, the longest of each step, and the first run's losses."""
+        with concurrent.futures.ThreadPoolExecutor(self.runs) as pool:
+            results = [future.result() for future in [pool.submit(run) for _ in range(self.runs)]]
+        return [max(step) for step in zip(*(seconds for seconds, _ in results))], results[0][1]
 
     def rapt(self, task):
         command = links.worker_command(self.programs, task, self.processes, self.machines, self.interface)
@@ -50,6 +60,9 @@ class Place:
 
     def train_rapt(self, task):
         """Seconds and losses of each step."""
+        return self.longest(lambda: self.run_rapt(task))
+
+    def run_rapt(self, task):
         ranks = self.rapt({**task, "task": "train"})["ranks"]
         return [max(step) for step in zip(*(rank["step"] for rank in ranks))], ranks[0]["loss"]
 
@@ -68,6 +81,9 @@ class Place:
             task = {**task, "address": self.address(), "port": 29500, "interface": self.interface,
                     "bucket_mb": bucket_mb}
         file.write_text(json.dumps(task), encoding="utf-8")
+        return self.longest(lambda: self.run_torch(file))
+
+    def run_torch(self, file):
         commands = [[sys.executable, str(TORCH), str(file), str(rank)] for rank in range(self.processes)]
         if self.machines:
             commands = [self.machines.on(name, command) for name, command in zip(self.machines.names, commands)]
@@ -179,15 +195,16 @@ def measure_preset(settings, preset, places):
     for (ours, *peers) in groups[1:]:
         slower = ", ".join(f"{name} {contestant.seconds() / alone.seconds():.2f}" for name, contestant, alone in
                            (("rapt", ours, groups[0][0]), *((peer.name, peer, groups[0][1]) for peer in peers)))
+        work = "for twice its work" if ours.place.processes > 1 else "for the same work in each"
         report.notes.append(f"{preset}, {describe(ours.place)}: a step takes so many times as long as on one process, "
-                            f"for twice its work: {slower}")
+                            f"{work}: {slower}")
     report.notes.append(f"{preset}: with padding, PyTorch's batches have {np.mean(paddings):.2f} times as many tokens")
     return report
 
 
 def describe(place):
     if place.processes == 1:
-        return "1 process"
+        return "1 process" if place.runs == 1 else "2 processes that share nothing but the processors"
     rate_and_delay = links.LINKS[place.link]
     return "2 processes, " + ("no limit" if rate_and_delay is None else "{:g} Gbit/s, {} us".format(
         rate_and_delay[0] / 1000, rate_and_delay[1]))
@@ -229,7 +246,7 @@ def measure_presets(settings, programs, report):
     report.notes.append(links.namespaces.run(links.LAUNCHER, "--version").splitlines()[0])
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        places = [Place(programs, folder)]
+        places = [Place(programs, folder), Place(programs, folder, twice=True)]
         for link in LINKS:
             machines, interface = stack.enter_context(links.joined_machines(2, link, programs))
             places.append(Place(programs, folder, link, machines, interface))
