@@ -3,9 +3,13 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <functional>
+#include <map>
 #include <optional>
 #include <rapt/core/atomic_file.hpp>
 #include <rapt/core/build_info.hpp>
@@ -15,13 +19,15 @@
 
 namespace layers_bench {
 
-/// `program OUTPUT_FOLDER [--quick] [--seconds S] [--data FOLDER]`
+/// `program OUTPUT_FOLDER [--quick] [--seconds S] [--seeds N] [--data FOLDER]`
 struct Arguments {
   std::filesystem::path folder = {};
-  bool quick = false;                  ///< a few small sizes, to see that all works
-  std::optional<double> seconds = {};  ///< of each training, where a program trains
-  std::filesystem::path data = {};     ///< of texts, where a program reads some
-  std::string command = {};            ///< all of them as they were given
+  bool quick = false;                       ///< a few small sizes, to see that all works
+  std::optional<double> seconds = {};       ///< of each training, where a program trains
+  std::optional<std::uint64_t> seeds = {};  ///< of which trainings are made, where a program trains
+  std::filesystem::path data = {};          ///< of texts, where a program reads some
+  std::string command = {};                 ///< all of them as they were given
+  std::string settings = {};                ///< the same without the folder
 };
 
 [[nodiscard]] inline Arguments parse_arguments(int count, char** values, const char* usage) {
@@ -29,20 +35,27 @@ struct Arguments {
   bool right = true;
   for (int i = 1; i < count; ++i) {
     const std::string_view word = values[i];
-    arguments.command.append(i > 1 ? " " : "").append(word);
+    const bool has_value = (word == "--seconds" || word == "--seeds" || word == "--data") && i + 1 < count;
+    const char* const value = has_value ? values[++i] : "";
+    const std::string text = std::string(word) + (has_value ? " " : "") + value;
+    arguments.command.append(arguments.command.empty() ? "" : " ").append(text);
+    if (!word.empty() && word.front() != '-' && arguments.folder.empty()) {
+      arguments.folder = word;
+      continue;
+    }
+    arguments.settings.append(arguments.settings.empty() ? "" : " ").append(text);
+    char* end = nullptr;
     if (word == "--quick") {
       arguments.quick = true;
-    } else if (word == "--seconds" && i + 1 < count) {
-      char* end = nullptr;
-      const double seconds = std::strtod(values[++i], &end);
-      arguments.command.append(" ").append(values[i]);
-      arguments.seconds = seconds;
-      right = right && *end == '\0' && seconds > 0;
-    } else if (word == "--data" && i + 1 < count) {
-      arguments.data = values[++i];
-      arguments.command.append(" ").append(values[i]);
-    } else if (!word.empty() && word.front() != '-' && arguments.folder.empty()) {
-      arguments.folder = word;
+    } else if (word == "--seconds" && has_value) {
+      arguments.seconds = std::strtod(value, &end);
+      right = right && *end == '\0' && *arguments.seconds > 0;
+    } else if (word == "--seeds" && has_value) {
+      const long seeds = std::strtol(value, &end, 10);
+      right = right && *end == '\0' && seeds > 0;
+      arguments.seeds = static_cast<std::uint64_t>(seeds);
+    } else if (word == "--data" && has_value) {
+      arguments.data = value;
     } else {
       right = false;
     }
@@ -89,10 +102,11 @@ struct Spread {
   std::sort(values.begin(), values.end());
   return {values[values.size() / 2], values.front(), values.back()};
 }
-/// "12.1 (11.9 .. 13.0)"
+/// "12.1 (11.9 .. 13.0)", or "12.1" if the ends read the same.
 [[nodiscard]] inline std::string text_of(const Spread& spread, const char* format, double factor = 1) {
-  return number(format, factor * spread.median) + " (" + number(format, factor * spread.least) + " .. " +
-         number(format, factor * spread.most) + ")";
+  const std::string median = number(format, factor * spread.median), least = number(format, factor * spread.least),
+                    most = number(format, factor * spread.most);
+  return least == most ? median : median + " (" + least + " .. " + most + ")";
 }
 
 /// The command, what the program was compiled as and runs on, and how much else the machine does (the load average of
@@ -113,5 +127,53 @@ inline void write_file(const std::filesystem::path& path, const std::string& tex
   file.write(text.data(), text.size());
   file.commit();
 }
+
+/// The measurements that a program has finished, in a file of its folder: a run that was ended goes on behind them.
+class Finished {
+ public:
+  /// Reads what folder/name holds. Ends the program if that was made with other arguments.
+  Finished(const Arguments& arguments, const std::string& name)
+      : path_(arguments.folder / name), settings_("arguments: " + arguments.settings) {
+    std::ifstream file(path_);
+    std::string line;
+    if (!std::getline(file, line)) return;
+    if (line != settings_) {
+      std::fprintf(stderr, "%s holds measurements of another run (%s; now %s): remove it, or take another folder\n",
+                   path_.string().c_str(), line.c_str(), settings_.c_str());
+      std::exit(2);
+    }
+    while (std::getline(file, line)) {
+      const std::size_t tab = line.find('\t');
+      if (tab == std::string::npos) continue;
+      std::vector<double>& numbers = numbers_[line.substr(0, tab)];
+      const char* at = line.c_str() + tab;
+      for (char* end = nullptr;; at = end) {
+        const double value = std::strtod(at, &end);
+        if (end == at) break;
+        numbers.push_back(value);
+      }
+    }
+  }
+
+  /// The numbers of a measurement: those of the file, or what `measure` returns, which the file then has, too.
+  [[nodiscard]] const std::vector<double>& of(const std::string& key,
+                                              const std::function<std::vector<double>()>& measure) {
+    if (const auto found = numbers_.find(key); found != numbers_.end()) return found->second;
+    const std::vector<double>& numbers = numbers_[key] = measure();
+    std::string text = settings_ + "\n";
+    for (const auto& [name, values] : numbers_) {
+      text += name;
+      for (std::size_t i = 0; i < values.size(); ++i) text += (i == 0 ? "\t" : " ") + number("%.17g", values[i]);
+      text += '\n';
+    }
+    write_file(path_, text);
+    return numbers;
+  }
+
+ private:
+  std::filesystem::path path_;
+  std::string settings_;
+  std::map<std::string, std::vector<double>> numbers_;
+};
 
 }  // namespace layers_bench

@@ -2,6 +2,8 @@
 /// on one sequence of n tokens and d columns, and the exponents a and b of time ~ n^a d^b.
 ///
 ///     layers_complexity OUTPUT_FOLDER [--quick]        # writes complexity.md, time.svg and memory.svg
+///
+/// What is finished is kept in the folder (complexity.tsv): the same command goes on behind it.
 #include <Eigen/Cholesky>
 #include <algorithm>
 #include <array>
@@ -192,13 +194,20 @@ void draw(const std::vector<Measurement>& all, Index d, const std::string& what,
 int main(int count, char** values) {
   const Arguments arguments = parse_arguments(count, values, "usage: layers_complexity OUTPUT_FOLDER [--quick]");
   const Index longest = arguments.quick ? 512 : 16384, widest = arguments.quick ? 128 : 512;
+  Finished finished(arguments, "complexity.tsv");
   std::vector<Measurement> all;
   for (Index type = 0; type < std::ssize(kTypes); ++type) {
     for (Index d = 64; d <= widest; d *= 2) {
       for (Index n = 32; n <= longest; n *= 2) {
-        all.push_back(measure(type, n, d, arguments.quick ? 0.01 : 0.3));
-        std::fprintf(stderr, "%s, n = %td, d = %td: %.3g ms\n", rapt::at(kTypes, type).name.c_str(), n, d,
-                     1e3 * all.back().both.median);
+        const std::string& name = rapt::at(kTypes, type).name;
+        const auto key = name + ", n = " + std::to_string(n) + ", d = " + std::to_string(d);
+        const std::vector<double>& v = finished.of(key, [&] {
+          const Measurement m = measure(type, n, d, arguments.quick ? 0.01 : 0.3);
+          std::fprintf(stderr, "%s: %.3g ms\n", key.c_str(), 1e3 * m.both.median);
+          return std::vector{m.forward.median, m.forward.least, m.forward.most, m.both.median,
+                             m.both.least,     m.both.most,     m.bytes};
+        });
+        all.push_back({type, n, d, {v.at(0), v.at(1), v.at(2)}, {v.at(3), v.at(4), v.at(5)}, v.at(6)});
       }
     }
   }

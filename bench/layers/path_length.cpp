@@ -8,7 +8,9 @@
 /// Training in recall asks for any of the pairs. Most of these are nearer than n tokens, so the test asks for the first
 /// pair alone, whose key stands n - 1 tokens before the question; how often any pair is found stands beside that.
 ///
-///     layers_path_length OUTPUT_FOLDER [--quick] [--seconds S]   # writes path_length.md, copy.svg and recall.svg
+///     layers_path_length OUTPUT_FOLDER [--quick] [--seconds S] [--seeds N]   # path_length.md, copy.svg, recall.svg
+///
+/// What is finished is kept in the folder (path_length.tsv): the same command goes on behind it.
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -228,13 +230,16 @@ Outcome train(Kind kind, Index n, double seconds, std::uint64_t seed, const Draw
 
 int main(int count, char** values) {
   const Arguments arguments =
-      parse_arguments(count, values, "usage: layers_path_length OUTPUT_FOLDER [--quick] [--seconds S]");
+      parse_arguments(count, values, "usage: layers_path_length OUTPUT_FOLDER [--quick] [--seconds S] [--seeds N]");
   const double seconds = arguments.seconds.value_or(arguments.quick ? 2 : 60);
-  const std::uint64_t seeds = arguments.quick ? 1 : 3;
+  const std::uint64_t seeds = arguments.seeds.value_or(arguments.quick ? 1 : 3);
+  Finished finished(arguments, "path_length.tsv");
   std::string text = "Models of " + std::to_string(kLayers) + " layers and " + std::to_string(kColumns) + " columns, " +
-                     number("%g", seconds) + " s of training each; chance is 1/16. Medians of " +
-                     std::to_string(seeds) + " seeds, in brackets the least and the most. The learning rate falls " +
-                     "with the clock, so that a run repeats its questions, but not its steps.\n\n";
+                     number("%g", seconds) + " s of training each; chance is 1/16. " +
+                     (seeds > 1 ? "Medians of " + std::to_string(seeds) + " seeds, in brackets the least and the most."
+                                : std::string("One seed.")) +
+                     " The learning rate falls with the clock, so that a run repeats its questions, but not its " +
+                     "steps.\n\n";
   for (std::size_t k = 0; k < kKinds.size(); ++k) {
     rapt::Rng rng(1);
     text += std::string("- ") + kNames[k] + ": " + std::to_string(rapt::count_parameters(Model(kKinds[k], rng))) +
@@ -252,11 +257,15 @@ int main(int count, char** values) {
       for (Index n = 16; n <= (arguments.quick ? 32 : kLongest); n *= 2) {
         std::vector<double> first, any, steps;
         for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
-          const Outcome outcome = train(kKinds[k], n, seconds, seed, copies ? copy_questions : recall_questions);
-          first.push_back(outcome.first);
-          any.push_back(outcome.any);
-          steps.push_back(static_cast<double>(outcome.steps));
-          std::fprintf(stderr, "%s, %s, n = %td: %.3f\n", task.c_str(), kNames[k], n, outcome.first);
+          const auto key = task + ", " + kNames[k] + ", n = " + std::to_string(n) + ", seed " + std::to_string(seed);
+          const std::vector<double>& v = finished.of(key, [&] {
+            const Outcome outcome = train(kKinds[k], n, seconds, seed, copies ? copy_questions : recall_questions);
+            std::fprintf(stderr, "%s: %.3f\n", key.c_str(), outcome.first);
+            return std::vector{outcome.first, outcome.any, static_cast<double>(outcome.steps)};
+          });
+          first.push_back(v.at(0));
+          any.push_back(v.at(1));
+          steps.push_back(v.at(2));
         }
         std::vector<std::string> row{kNames[k], std::to_string(n), text_of(spread_of(steps), "%.0f"),
                                      text_of(spread_of(first), "%.3f")};

@@ -2,12 +2,12 @@
 /// as many parameters, each trained for the same time on Multi30k, English to German; BLEU of the test set in all and
 /// by the length of the source sentence.
 ///
-///     layers_translation OUTPUT_FOLDER --data FOLDER [--quick] [--seconds S]   # writes translation.md,
-///     translation.svg
+///     layers_translation OUTPUT_FOLDER --data FOLDER [--quick] [--seconds S] [--seeds N]
 ///
-/// FOLDER holds train, val and test_2016_flickr as examples/translate/multi30k.sh takes them: train.lc.norm.tok.en and
-/// so on. Each model is trained for S seconds at each of two learning rates; the run with the lower validation loss
-/// counts.
+/// writes translation.md and translation.svg. FOLDER holds train, val and test_2016_flickr as
+/// examples/translate/multi30k.sh takes them: train.lc.norm.tok.en and so on. Each model is trained for S seconds at
+/// each of two learning rates, and at the one with the lower validation loss with N - 1 other seeds. What is finished
+/// is kept in the output folder (translation.tsv and the translations): the same command goes on behind it.
 #include <algorithm>
 #include <array>
 #include <limits>
@@ -71,46 +71,81 @@ Task read_task(const std::filesystem::path& folder, bool quick, double seconds) 
   return task;
 }
 
+/// A training and its translations of the test.
 struct Outcome {
-  std::string name;
   Index parameters = 0, steps = 0, best_step = 0;
-  double rate = 0, validation = std::numeric_limits<double>::infinity();
-  std::vector<rapt::BleuStatistics> sentences;  // of the test
+  double rate = 0, validation = 0;
+  std::vector<rapt::BleuStatistics> sentences = {};
+};
+/// The trainings of a model at its better rate, one a seed.
+struct Trainings {
+  std::string name;
+  std::vector<Outcome> outcomes = {};
+
+  /// The spread of a number of each training.
+  template <class F>
+  [[nodiscard]] Spread spread(const F& number_of) const {
+    std::vector<double> numbers;
+    for (const Outcome& outcome : outcomes) numbers.push_back(static_cast<double>(number_of(outcome)));
+    return spread_of(std::move(numbers));
+  }
 };
 
-/// The best of the runs, and its translations of the test.
+/// Trains a model and translates the test, unless `finished` has that and `file` the translations.
 template <class Model>
-Outcome measure(const std::string& name, const typename Model::Config& config, const Task& task) {
-  Outcome outcome{.name = name, .sentences = {}};
-  std::unique_ptr<Model> best;
-  const rapt::BatchOptions batching{.tokens = kBatchTokens, .seed = 1};
-  for (const double rate : kRates) {
-    rapt::Rng rng(1);
-    auto model = std::make_unique<Model>(config, rng);
-    outcome.parameters = rapt::count_parameters(*model);
+Outcome train(const std::string& name, const typename Model::Config& config, const Task& task, double rate,
+              std::uint64_t seed, Finished& finished, const std::filesystem::path& folder) {
+  const std::string key = name + ", rate " + number("%g", rate) + ", seed " + std::to_string(seed);
+  const std::filesystem::path file = folder / (key + ".txt");
+  const std::vector<double>& found = finished.of(key, [&] {
+    rapt::Rng rng(seed);
+    Model model(config, rng);
+    const Index parameters = rapt::count_parameters(model);
+    const rapt::BatchOptions batching{.tokens = kBatchTokens, .seed = seed};
     rapt::BatchStream stream(task.training, batching);
-    rapt::Trainer trainer(
-        *model, {.learning_rate = rapt::InverseSquareRootSchedule{.peak = rate, .warmup = kWarmup}, .clip_norm = 1});
+    rapt::Trainer trainer(model, {.learning_rate = rapt::InverseSquareRootSchedule{.peak = rate, .warmup = kWarmup},
+                                  .clip_norm = 1,
+                                  .seed = seed});
     const rapt::TrainingSummary summary = trainer.run(
         stream, {.seconds = task.seconds, .validate_every = kValidateEvery},
-        [&] { return mean_loss(*model, std::span<const rapt::TokenPair>(task.validation), batching); },
+        [&] { return mean_loss(model, std::span<const rapt::TokenPair>(task.validation), batching); },
         [](const rapt::Progress&) {});
-    std::fprintf(stderr, "%s, rate %g: %td parameters, %td steps, validation loss %.3f\n", name.c_str(), rate,
-                 outcome.parameters, summary.steps, summary.best_validation);
-    if (best != nullptr && summary.best_validation >= outcome.validation) continue;
-    outcome.steps = summary.steps;
-    outcome.best_step = summary.best_step;
-    outcome.rate = rate;
-    outcome.validation = summary.best_validation;
-    best = std::move(model);
+    std::fprintf(stderr, "%s: %td parameters, %td steps, validation loss %.3f\n", key.c_str(), parameters,
+                 summary.steps, summary.best_validation);
+    const rapt::Translator<Model> translator(std::move(model), task.text);
+    std::string text;
+    for (const std::string& line : translator.translate(
+             task.test.source,
+             {.beam_size = 5, .length_penalty = 1, .length_normalisation = rapt::LengthNormalisation::plain})) {
+      text += line + "\n";
+    }
+    write_file(file, text);
+    return std::vector{static_cast<double>(parameters), static_cast<double>(summary.steps),
+                       static_cast<double>(summary.best_step), summary.best_validation};
+  });
+  return {.parameters = static_cast<Index>(found.at(0)),
+          .steps = static_cast<Index>(found.at(1)),
+          .best_step = static_cast<Index>(found.at(2)),
+          .rate = rate,
+          .validation = found.at(3),
+          .sentences = rapt::bleu_statistics(rapt::read_lines(file), task.test.target,
+                                             {.tokenize = rapt::BleuOptions::Tokenize::none})};
+}
+
+template <class Model>
+Trainings measure(const std::string& name, const typename Model::Config& config, const Task& task, std::uint64_t seeds,
+                  Finished& finished, const std::filesystem::path& folder) {
+  Trainings trainings{.name = name};
+  for (const double rate : kRates) {
+    Outcome outcome = train<Model>(name, config, task, rate, 1, finished, folder);
+    if (!trainings.outcomes.empty() && outcome.validation >= trainings.outcomes.front().validation) continue;
+    trainings.outcomes = {std::move(outcome)};
   }
-  const rapt::Translator<Model> translator(std::move(*best), task.text);
-  const std::vector<std::string> translations = translator.translate(
-      task.test.source,
-      {.beam_size = 5, .length_penalty = 1, .length_normalisation = rapt::LengthNormalisation::plain});
-  outcome.sentences =
-      rapt::bleu_statistics(translations, task.test.target, {.tokenize = rapt::BleuOptions::Tokenize::none});
-  return outcome;
+  for (std::uint64_t seed = 2; seed <= seeds; ++seed) {
+    const double rate = trainings.outcomes.front().rate;
+    trainings.outcomes.push_back(train<Model>(name, config, task, rate, seed, finished, folder));
+  }
+  return trainings;
 }
 
 /// The recurrent translator of the most columns that has no more parameters than `most`.
@@ -142,41 +177,56 @@ std::vector<std::size_t> groups_of(const ParallelCorpus& test) {
   return groups;
 }
 
-std::string report(const std::vector<Outcome>& outcomes, const Task& task, const Arguments& arguments) {
+/// BLEU of the sentences of a group of lengths.
+double score(const Outcome& outcome, const std::vector<std::size_t>& groups, std::size_t group) {
+  rapt::BleuStatistics sum;
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    if (groups[i] == group) sum += outcome.sentences[i];
+  }
+  return sum.score();
+}
+
+std::string report(const std::vector<Trainings>& models, const Task& task, std::uint64_t seeds,
+                   const Arguments& arguments) {
   const std::vector<std::size_t> groups = groups_of(task.test);
-  std::string text = number("%g", task.seconds) +
-                     " s of training of each model at each rate, the validations of every " +
-                     std::to_string(kValidateEvery) + " steps included; beam 5. BLEU of the tokenised text, with the " +
-                     "95 % interval of a bootstrap.\n\n" + machine("layers_translation", arguments) + "\n";
-  Table models({"model", "parameters", "rate", "steps", "best step", "validation loss", "BLEU"});
+  std::string text =
+      number("%g", task.seconds) + " s of training of each model at each of two rates, the validations of every " +
+      std::to_string(kValidateEvery) + " steps included; " +
+      (seeds > 1
+           ? "medians of " + std::to_string(seeds) + " seeds at the better rate, in brackets the least and the most"
+           : std::string("one seed")) +
+      "; beam 5. BLEU of the tokenised text; ± is the 95 % interval of a bootstrap of the first seed's sentences.\n\n" +
+      machine("layers_translation", arguments) + "\n";
+  Table totals({"model", "parameters", "rate", "steps", "best step", "validation loss", "BLEU", "±"});
   std::vector<std::string> head{"BLEU by words of the source"};
+  std::vector<double> mean_words;  // of each group
   for (std::size_t g = 0; g < kMostWords.size(); ++g) {
     const std::string least = std::to_string(g == 0 ? 1 : kMostWords[g - 1] + 1);
+    const auto sentences = std::count(groups.begin(), groups.end(), g);
     head.push_back((g + 1 < kMostWords.size() ? least + " .. " + std::to_string(kMostWords[g]) : least + " and more") +
-                   " (" + std::to_string(std::count(groups.begin(), groups.end(), g)) + " sentences)");
+                   " (" + std::to_string(sentences) + " sentences)");
+    Index words = 0;
+    for (std::size_t i = 0; i < groups.size(); ++i) {
+      if (groups[i] == g) words += std::ssize(rapt::split_whitespace(task.test.source[i]));
+    }
+    mean_words.push_back(static_cast<double>(words) / static_cast<double>(std::max<Index>(1, sentences)));
   }
   Table lengths(head);
   std::vector<rapt::ChartSeries> series;
-  for (const Outcome& outcome : outcomes) {
-    models.add({outcome.name, std::to_string(outcome.parameters), number("%g", outcome.rate),
-                std::to_string(outcome.steps), std::to_string(outcome.best_step), number("%.3f", outcome.validation),
-                number("%.2f", total(outcome.sentences).score()) + " ± " +
-                    number("%.2f", confidence(outcome.sentences).half_width)});
-    std::vector<std::string> row{outcome.name};
-    series.push_back({.name = outcome.name, .points = {}});
+  for (const Trainings& model : models) {
+    const Outcome& first = model.outcomes.front();
+    totals.add({model.name, std::to_string(first.parameters), number("%g", first.rate),
+                text_of(model.spread([](const Outcome& o) { return o.steps; }), "%.0f"),
+                text_of(model.spread([](const Outcome& o) { return o.best_step; }), "%.0f"),
+                text_of(model.spread([](const Outcome& o) { return o.validation; }), "%.3f"),
+                text_of(model.spread([](const Outcome& o) { return total(o.sentences).score(); }), "%.2f"),
+                number("%.2f", confidence(first.sentences).half_width)});
+    std::vector<std::string> row{model.name};
+    series.push_back({.name = model.name, .points = {}});
     for (std::size_t g = 0; g < kMostWords.size(); ++g) {
-      rapt::BleuStatistics sum;
-      Index words = 0, count = 0;
-      for (std::size_t i = 0; i < groups.size(); ++i) {
-        if (groups[i] != g) continue;
-        sum += outcome.sentences[i];
-        words += std::ssize(rapt::split_whitespace(task.test.source[i]));
-        ++count;
-      }
-      row.push_back(count > 0 ? number("%.1f", sum.score()) : "");
-      if (count > 0) {
-        series.back().points.push_back({static_cast<double>(words) / static_cast<double>(count), sum.score()});
-      }
+      const Spread scores = model.spread([&](const Outcome& o) { return score(o, groups, g); });
+      row.push_back(mean_words[g] > 0 ? text_of(scores, "%.1f") : "");
+      if (mean_words[g] > 0) series.back().points.push_back({mean_words[g], scores.median});
     }
     lengths.add(row);
   }
@@ -185,28 +235,31 @@ std::string report(const std::vector<Outcome>& outcomes, const Task& task, const
                                .x_label = "words of the source, mean of a group",
                                .y_label = "BLEU"},
                               series));
-  return text + models.text() + "\n" + lengths.text();
+  return text + totals.text() + "\n" + lengths.text();
 }
 
 }  // namespace
 
 int main(int count, char** values) {
-  const char* const usage = "usage: layers_translation OUTPUT_FOLDER --data FOLDER [--quick] [--seconds S]";
+  const char* const usage = "usage: layers_translation OUTPUT_FOLDER --data FOLDER [--quick] [--seconds S] [--seeds N]";
   const Arguments arguments = parse_arguments(count, values, usage);
   if (arguments.data.empty()) {
     std::fprintf(stderr, "%s\n", usage);
     return 2;
   }
   const Task task =
-      read_task(arguments.data, arguments.quick, arguments.seconds.value_or(arguments.quick ? 5 : 20 * 60));
+      read_task(arguments.data, arguments.quick, arguments.seconds.value_or(arguments.quick ? 5 : 10 * 60));
+  const std::uint64_t seeds = arguments.seeds.value_or(arguments.quick ? 1 : 3);
+  Finished finished(arguments, "translation.tsv");
   const auto transformer = TransformerConfig::tiny(task.text.size());
-  std::vector<Outcome> outcomes{measure<rapt::Transformer<float>>("Transformer", transformer, task)};
-  const Index most = outcomes.front().parameters;
+  std::vector<Trainings> models{
+      measure<rapt::Transformer<float>>("Transformer", transformer, task, seeds, finished, arguments.folder)};
+  const Index most = models.front().outcomes.front().parameters;
   for (const bool attention : {true, false}) {
-    outcomes.push_back(
-        measure<rapt::RecurrentTranslator<float>>(attention ? "LSTM, additive attention" : "LSTM without attention",
-                                                  recurrent_config(transformer, attention, most), task));
-    const std::string text = report(outcomes, task, arguments);
+    models.push_back(measure<rapt::RecurrentTranslator<float>>(
+        attention ? "LSTM, additive attention" : "LSTM without attention",
+        recurrent_config(transformer, attention, most), task, seeds, finished, arguments.folder));
+    const std::string text = report(models, task, seeds, arguments);
     write_file(arguments.folder / "translation.md", text);
     if (!attention) std::fputs(text.c_str(), stdout);
   }

@@ -63,6 +63,7 @@ PRESETS = ("tiny", "small", "base", "big")
 MACHINES = tuple(2**i for i in range(11))
 TOKENS = {"weak": 4096, "strong": 512}  # of a micro-batch at most, source and target each
 STRONG_MICRO_BATCHES = 1024
+SLOW_LINK = "1000, 50"  # of measure.py: Mbit/s, microseconds
 STEPS = 200  # simulated: their mean is reported
 PEER = ((1200, 0.91, "weak"), (400, 0.65, "strong"))  # a Transformer over MPI on CPUs, arXiv 1905.04035
 
@@ -314,10 +315,17 @@ class Measured:
     def one_way(self, link):
         """Seconds of a small message: half of a round trip, or half of an agreement, as the process that leaves the
         barrier before it first waits for the other, too."""
+        trips = self.trips(link)
+        if not trips:
+            sys.exit(f"simulate.py: nothing was measured from which the delay of the link {link} follows")
+        return min(trips) / 2
+
+    def trips(self, link):
+        """Seconds of a small message there and back, if any were measured over the link."""
         if f"round trip, {link}" in self.cases:
-            return self.seconds(f"round trip, {link}", "round_trip") / 2
-        return min(self.seconds(name, "agree") for name, case in self.cases.items()
-                   if name.startswith("exchange") and case["link"] == link and case["processes"] == 2) / 2
+            return [self.seconds(f"round trip, {link}", "round_trip")]
+        return [self.seconds(name, "agree") for name, case in self.cases.items()
+                if name.startswith("exchange") and case["link"] == link and case["processes"] == 2]
 
     def moved(self, case):
         task = case["answer"]["task"]
@@ -517,7 +525,8 @@ def main():
         works = {kind: {preset: faster(measured.work(preset, tokens), compute, memory) for preset in PRESETS}
                  for kind, tokens in TOKENS.items()}
         lines += [f"## Efficiency on {title}", "", *scaling_table(works, costs), "",
-                  *slow_links(works["strong"], costs, measured.delay("1000, 50")), ""]
+                  *(slow_links(works["strong"], costs, measured.delay(SLOW_LINK)) if measured.trips(SLOW_LINK) else ()),
+                  ""]
         for kind, preset, network in itertools.product(works, PRESETS, NETWORKS):
             points = [(p, efficiency) for p, efficiency, _ in efficiencies(works[kind][preset], kind, network, costs)]
             curves.append((kind, network.name, preset, compute > 1, points))

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "rapt/text/jinja_value.hpp"
+#include "rapt/text/jinja/value.hpp"
 
 namespace rapt_test {
 

@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -292,6 +293,12 @@ inline void check_sizes_are_checked(Communicator& communicator) {
   for (Index p = 0; p < size; ++p) at(bounds, p) = 2 * p;
   expect(is_refused([&] { rapt::reduce_scatter(communicator, std::span(values), bounds, room, add, size + 1); }),
          "contributors", communicator);
+  for (const Index contributors : {Index{-1}, size + 1}) {
+    expect(is_refused([&] { std::ignore = rapt::reduce_scatter_room<float>(communicator, bounds, contributors); }),
+           "room for a wrong number of contributors", communicator, contributors);
+  }
+  expect(is_refused([&] { std::ignore = rapt::reduce_scatter_room<float>(communicator, {}); }), "room of no bounds",
+         communicator);
   expect(size == 1 || is_refused([&] { rapt::reduce_scatter(communicator, std::span(values), bounds, none, add); }),
          "room for contributions", communicator);
 }

@@ -30,10 +30,11 @@ class ChatTest(unittest.TestCase):
         write_folder("gpt", self.root / "gpt")
         (self.root / "template").write_text(TEMPLATE)
 
-    def run_chat(self, *arguments, lines=(), code=0):
+    def run_chat(self, *arguments, lines=(), code=0, threads=None):
         run = subprocess.run([PROGRAM, *arguments], timeout=TIMEOUT, capture_output=True, cwd=self.root,
                              input="".join(line + "\n" for line in lines).encode("utf-8", "surrogateescape"),
-                             env={**os.environ, "RAPT_PRECISION": "highest"})
+                             env={**os.environ, "RAPT_PRECISION": "highest",
+                                  **({"RAPT_THREADS": str(threads)} if threads else {})})
         self.assertEqual(run.returncode, code, run.stderr.decode())
         return run
 
@@ -77,7 +78,7 @@ class ChatTest(unittest.TestCase):
         self.assertIn("not so", run.stderr.decode())
         run = self.run_chat(*GPT, "--save", "missing/talk", lines=["a"], code=1)
         self.assertRegex(run.stderr.decode(), "not so; and it could not be saved: .*missing/talk")
-        for flags in ("--shape gpt2", "--continue talk --system x", "--measure 1 --save talk"):
+        for flags in ("--shape gpt2", "--continue talk --system x", "--measure 1 --save talk", "--steps 1 --system x"):
             self.assertNotEqual(subprocess.run([PROGRAM, *flags.split()], timeout=TIMEOUT, capture_output=True,
                                                stdin=subprocess.DEVNULL).returncode, 0, flags)
         (self.root / "talk").write_bytes(b"no dialogue")
@@ -87,9 +88,29 @@ class ChatTest(unittest.TestCase):
     def test_the_small_model(self):
         run = self.run_chat("--steps", "2", "--tokens", "3", "--save", "talk", lines=["What is my name?"])
         self.assertEqual(len(re.findall("^> ", run.stdout.decode(), re.MULTILINE)), 6)
-        self.run_chat("--steps", "2", "--tokens", "3", "--continue", "talk", lines=["Hello"])
+        self.run_chat("--steps", "2", "--tokens", "3", "--continue", "talk", lines=["How are you?"])
         run = self.run_chat("--steps", "3", "--continue", "talk", code=1)
         self.assertIn("is a dialogue with another model of these settings", run.stderr.decode())
+
+    def test_the_small_model_remembers_what_it_is_told(self):
+        lines = ["my name is  greta", "What is my name?", "My pet is a hamster.", "What is my pet?", "My name is Ben.",
+                 "My town is Oslo.", "what is my name", "What is my town?", "What is my colour?"]
+        run = self.run_chat("--steps", "400", lines=lines)
+        share, *said = run.stdout.decode().splitlines()
+        found = re.fullmatch(r"(\d+) of 200 unseen dialogues answered rightly", share)
+        self.assertGreaterEqual(int(found[1]), 190)
+        self.assertEqual(said, ["> My name is Clara.", "I see.", "> How are you?", "I am fine.",
+                                "> My pet is a horse.", "I see.", "> What is my town?", "Your town is unknown to me.",
+                                "> What is my name?", "Your name is Clara.",
+                                "> What is my pet?", "Your pet is a horse.",
+                                "I see.", "Your name is Greta.", "Your pet is unknown to me.", "I see.", "I see.",
+                                "Your name is Ben.", "Your town is Oslo.", "Your colour is unknown to me."])
+        self.assertIn("The small model does not know what this means: My pet is a hamster.\n", run.stderr.decode())
+
+    def test_the_small_model_is_the_same_on_any_number_of_threads(self):
+        flags = ["--steps", "3", "--tokens", "3"]
+        self.run_chat(*flags, "--save", "talk", lines=["What is my name?"], threads=1)
+        self.run_chat(*flags, "--continue", "talk", lines=["What is my pet?"], threads=3)  # or it were another model
 
     def test_measurement(self):
         said = self.run_chat(*GPT, "--tokens", "3", "--measure", "2").stdout.decode()

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "rapt/text/jinja_template.hpp"
+#include "rapt/text/jinja/template.hpp"
 #include "tests/fuzz/fuzz_files.hpp"
 
 namespace {

@@ -87,7 +87,9 @@ TEST(Convolution, ErrorsNameTheWindow) {
   const auto with = [&](const RowWindow& window) {
     return [&rng, window] { const rapt::Convolution<double> layer(3, 4, window, rng); };
   };
-  const std::string rule = "[convolution] sizes must be positive, padding not negative: 3 inputs, 4 outputs, ";
+  const std::string rule = "[convolution] width, stride and dilation must be positive, padding not negative: ";
+  rapt_test::expect_message([&] { const rapt::Convolution<double> layer(0, 4, {}, rng); },
+                            "[convolution] sizes must be positive: 0 inputs, 4 outputs");
   rapt_test::expect_message(with({.width = 0}), rule + "width 0, stride 1, dilation 1, padding 1");
   rapt_test::expect_message(with({.stride = 0}), rule + "width 3, stride 0, dilation 1, padding 1");
   rapt_test::expect_message(with({.dilation = 0}), rule + "width 3, stride 1, dilation 0, padding 1");

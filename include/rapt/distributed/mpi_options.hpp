@@ -10,6 +10,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// How an MpiCommunicator waits for other processes, and how it sends to them.
 struct MpiOptions {
   /// How long an operation waits without any message from another process, in seconds; then it throws
   /// CommunicationError. It must be longer than anything that a process does alone meanwhile, as rank 0 does when it

@@ -95,11 +95,15 @@ void reduce_scatter_by_halving(Communicator& communicator, std::span<T> values, 
 
 }  // namespace detail
 
-/// The number of values for which this process needs room in `reduce_scatter` of values of type T.
+/// The number of values for which this process needs room in `reduce_scatter` of values of type T. Throws ValueError
+/// for bounds and contributors that `reduce_scatter` refuses.
 template <class T>
 [[nodiscard]] Index reduce_scatter_room(const Communicator& communicator, std::span<const Index> bounds,
                                         Index contributors = 0) {
   const Index rank = communicator.rank(), size = communicator.size();
+  detail::require_bounds(communicator, "reduce_scatter", bounds, bounds.empty() ? 0 : bounds.back());
+  require(contributors >= 0 && contributors <= size, "reduce_scatter", "there must be at most ", size,
+          " contributors: ", contributors);
   if (contributors == 0) contributors = size;
   if (detail::takes_few_messages(contributors, bounds.back() * Index{sizeof(T)})) {
     return rank < contributors ? bounds.back() : 0;
@@ -120,12 +124,9 @@ template <class T>
 template <class T, class Add>
 void reduce_scatter(Communicator& communicator, std::span<T> values, std::span<const Index> bounds,
                     std::type_identity_t<std::span<T>> room, const Add& add, Index contributors = 0) {
-  const Index size = communicator.size();
   detail::require_bounds(communicator, "reduce_scatter", bounds, std::ssize(values));
-  require(contributors >= 0 && contributors <= size, "reduce_scatter", "there must be at most ", size,
-          " contributors: ", contributors);
-  if (contributors == 0) contributors = size;
   const Index needed = reduce_scatter_room<T>(communicator, bounds, contributors);
+  if (contributors == 0) contributors = communicator.size();
   require(std::ssize(room) >= needed, "reduce_scatter", "there must be room for ", needed, " values: ", room.size());
   if (detail::takes_few_messages(contributors, std::ssize(std::as_bytes(values)))) {
     detail::reduce_scatter_by_halving(communicator, values, bounds, room, add, contributors);

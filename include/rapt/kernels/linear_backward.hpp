@@ -13,9 +13,10 @@ namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 template <class T>
 struct LinearBackward {
   Activation activation = Activation::none;
-  const T* y = nullptr;                      ///< [N, out], read for activations with `derivative_reads_output`
-  const T* derivative = nullptr;             ///< activation'(z) [N, out], read for the other activations
-  TensorView<T> dz;                          ///< holds dy and is replaced by dz; contiguous, [N, out]
+  const T* y = nullptr;           ///< [N, out], read for activations with `derivative_reads_output`
+  const T* derivative = nullptr;  ///< activation'(z) [N, out], read for the other activations
+  /// [N, out] holds dy and is replaced by dz. Contiguous, unless the activation is `none`.
+  TensorView<T> dz;
   Operand<T> x, weight;                      ///< [N, in], [out, in]
   const PackedOperand<T>* packed = nullptr;  ///< if not null, W^T [in, all outputs] in place of `weight`, without dw
   Index first_output = 0;                    ///< the column of `packed` at which W^T begins

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <algorithm>
+#include <string_view>
 
+#include "rapt/core/error.hpp"
 #include "rapt/core/index.hpp"
 #include "rapt/core/token_batch.hpp"
 #include "rapt/kernels/elementwise.hpp"
@@ -23,6 +25,12 @@ struct RowWindow {
     const Index padded = length + (causal ? 1 : 2) * padding, seen = (width - 1) * dilation + 1;
     return padded < seen ? 0 : (padded - seen) / stride + 1;
   }
+  /// Throws ValueError `[where] ...` for numbers that make no windows.
+  void validate(std::string_view where) const {
+    require(width > 0 && stride > 0 && dilation > 0 && padding >= 0, where,
+            "width, stride and dilation must be positive, padding not negative: width ", width, ", stride ", stride,
+            ", dilation ", dilation, ", padding ", padding);
+  }
   friend bool operator==(const RowWindow&, const RowWindow&) = default;
 };
 
@@ -30,8 +38,9 @@ struct RowWindow {
 [[nodiscard]] constexpr RowWindow causal_window(Index width, Index dilation = 1) {
   return {.width = width, .stride = 1, .padding = (width - 1) * dilation, .dilation = dilation, .causal = true};
 }
-/// A window for each row, of that row and as many on both sides; the width must be odd for that.
+/// A window for each row, of that row and as many on both sides. Throws ValueError for an even width.
 [[nodiscard]] constexpr RowWindow centred_window(Index width, Index dilation = 1) {
+  if (width % 2 == 0) fail("centred_window", "the width must be odd: ", width);
   return {.width = width, .stride = 1, .padding = (width - 1) / 2 * dilation, .dilation = dilation, .causal = false};
 }
 

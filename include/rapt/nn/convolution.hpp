@@ -18,11 +18,9 @@ class Convolution {
  public:
   /// Xavier-uniform weight, zero bias. Throws ValueError for sizes and windows that do not make sense.
   Convolution(Index inputs, Index outputs, const RowWindow& window, Rng& rng) : window_(window) {
-    require(inputs > 0 && outputs > 0 && window.width > 0 && window.stride > 0 && window.dilation > 0 &&
-                window.padding >= 0,
-            "convolution", "sizes must be positive, padding not negative: ", inputs, " inputs, ", outputs,
-            " outputs, width ", window.width, ", stride ", window.stride, ", dilation ", window.dilation, ", padding ",
-            window.padding);
+    require(inputs > 0 && outputs > 0, "convolution", "sizes must be positive: ", inputs, " inputs, ", outputs,
+            " outputs");
+    window.validate("convolution");
     weight_ = Parameter<T>(init::xavier_uniform<T>(Shape{outputs, inputs * window.width}, rng));
     weight_.mutable_value().reshape(Shape{outputs, inputs, window.width});
     bias_ = Parameter<T>(init::constant<T>(Shape{outputs}, T(0)));

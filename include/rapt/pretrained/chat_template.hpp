@@ -31,7 +31,7 @@
 #include "rapt/pretrained/folder_contents.hpp"
 #include "rapt/pretrained/gguf_model.hpp"
 #include "rapt/pretrained/tokenizer_folder.hpp"
-#include "rapt/text/jinja_template.hpp"
+#include "rapt/text/jinja/template.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 

@@ -233,6 +233,7 @@ void load_checkpoint(const SafetensorsFile& file, Trainer<M, O>& trainer, S& sou
   optimizer.set_steps(steps);
   trainer.restore(state);
 }
+/// The same from the file at `path`.
 template <Module M, Optimizer O, BatchSource S>
 void load_checkpoint(const std::filesystem::path& path, Trainer<M, O>& trainer, S& source) {
   load_checkpoint(SafetensorsFile(path), trainer, source);

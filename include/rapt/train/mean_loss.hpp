@@ -20,14 +20,16 @@ namespace rapt { inline namespace RAPT_ABI {
 
 namespace detail {
 
-/// Appends the number of the batch's targets and its mean loss.
+/// Appends the number of the batch's targets and its mean loss: both in one vector, so that processes gather them by
+/// one operation.
 template <Module M, TrainingBatch B>
 void append_loss(std::vector<double>& numbers, const M& model, const B& batch) {
   const double loss = batch.target_count() == 0 ? 0 : static_cast<double>(model.loss(batch).item());
   numbers.insert(numbers.end(), {static_cast<double>(batch.target_count()), loss});
 }
 
-/// The mean over all targets of batches whose targets and mean losses are `numbers`.
+/// The mean over all targets of batches whose targets and mean losses are `numbers`. A template, so that programs that
+/// compute no mean loss need not compile it.
 template <class T>
 [[nodiscard]] T mean_of_losses(const std::vector<T>& numbers) {
   T sum = 0, targets = 0;

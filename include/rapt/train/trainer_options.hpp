@@ -14,6 +14,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// What a Trainer does in each step, alone or with other processes.
 struct TrainerOptions {
   std::function<double(Index)> learning_rate = PaperSchedule{};  ///< of a step, which counts from 1
   AdamOptions adam = {};                                         ///< of the optimizer if none is given
@@ -28,7 +29,7 @@ struct TrainerOptions {
   /// computes B of them keeps up to log2(B) sums beside the gradients, each as large as all gradients together.
   Index micro_batches = 1;
   /// The processes that share the micro-batches of each step: a pointer to their Communicator, which must live as long
-  /// as the training. nullptr: this process computes all of them.
+  /// as the training. nullptr: this process computes all of them. A pointer needs #include <rapt/train/processes.hpp>.
   TrainingCommunicator communicator = {};
   /// Each process keeps the optimizer's state of a part of the parameters alone, updates that part and sends it to the
   /// others: the state takes 1 / P of its memory. The model comes out the same, bit for bit.

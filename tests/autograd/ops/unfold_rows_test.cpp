@@ -67,18 +67,23 @@ TEST(UnfoldRows, Gradient) {
 
 TEST(UnfoldRows, ErrorsNameTheValues) {
   const rapt::Variable<double> x(normal_tensor<double>({4, 3}, 1));
-  rapt_test::expect_errors({{"rows",
-                             [&] { std::ignore = unfold_rows(x, splits_of({5}), RowWindow()); },
-                             {"[unfold_rows] ", "x has shape [4, 3]", "row splits end at 5"}},
-                            {"stride",
-                             [&] { std::ignore = unfold_rows(x, splits_of({4}), {.stride = 0}); },
-                             {"[unfold_rows] ", "width 3, stride 0, padding 1"}},
-                            {"padding",
-                             [&] { std::ignore = unfold_rows(x, splits_of({4}), {.padding = -1}); },
-                             {"[unfold_rows] ", "width 3, stride 1, padding -1"}},
-                            {"dilation",
-                             [&] { std::ignore = unfold_rows(x, splits_of({4}), {.dilation = 0}); },
-                             {"[unfold_rows] ", "padding 1, dilation 0"}}});
+  rapt_test::expect_errors(
+      {{"rows",
+        [&] { std::ignore = unfold_rows(x, splits_of({5}), RowWindow()); },
+        {"[unfold_rows] ", "x has shape [4, 3]", "row splits end at 5"}},
+       {"stride",
+        [&] { std::ignore = unfold_rows(x, splits_of({4}), {.stride = 0}); },
+        {"[unfold_rows] ", "width 3, stride 0, dilation 1"}},
+       {"padding",
+        [&] { std::ignore = unfold_rows(x, splits_of({4}), {.padding = -1}); },
+        {"[unfold_rows] ", "width 3, stride 1, dilation 1, padding -1"}},
+       {"dilation",
+        [&] { std::ignore = unfold_rows(x, splits_of({4}), {.dilation = 0}); },
+        {"[unfold_rows] ", "dilation 0, padding 1"}},
+       {"the stride of where windows are",
+        [&] { std::ignore = rapt::window_splits(splits_of({4}), {.stride = 0}); },
+        {"[unfold_rows] ", "stride 0"}},
+       {"even width", [&] { std::ignore = rapt::centred_window(4); }, {"[centred_window] the width must be odd: 4"}}});
 }
 
 }  // namespace

@@ -130,18 +130,14 @@ void gru_backward(const StepSchedule& schedule, const GruBackward<T>& p, const M
   const Index hidden = p.hidden;
   // What the next step adds to dh of each rank: zeros for a sequence that has no next step.
   Tensor<T> d_states(Shape{schedule.sequences(), hidden}, T(0)), packed(Shape{schedule.sequences(), 3 * hidden});
-  const Tensor<T> zeros(Shape{p.initial_hidden == nullptr ? hidden : 0}, T(0));
+  const PreviousStates<T> previous_state(schedule, p.states, p.initial_hidden, hidden);
   for (Index t = schedule.steps() - 1; t >= 0; --t) {
     const Index active = schedule.active(t);
-    const auto previous_state = [&](Index rank) -> const T* {
-      if (t > 0) return p.states + schedule.row(t - 1, rank) * hidden;
-      return p.initial_hidden != nullptr ? p.initial_hidden + schedule.sequence(rank) * hidden : zeros.data();
-    };
     parallel_for(active, step_grain(hidden), [&](Index begin, Index end) {
       simd::with_simd([&](auto isa) __attribute__((always_inline)) {
         for (Index rank = begin; rank < end; ++rank) {
           const Index row = schedule.row(t, rank);
-          detail::gru_row_backward(isa, hidden, p.d_states + row * hidden, previous_state(rank),
+          detail::gru_row_backward(isa, hidden, p.d_states + row * hidden, previous_state(t, rank),
                                    p.gates + row * 3 * hidden, p.candidates + row * hidden, packed.row(rank),
                                    d_states.row(rank));
         }

@@ -107,14 +107,6 @@ template <class Isa, class T>
       });
 }
 
-/// c of a rank's row before step t: that of the step before, the initial one, or zeros.
-template <class T, class Problem>
-[[nodiscard]] const T* previous_cell(const StepSchedule& schedule, const Problem& p, const Tensor<T>& zeros, Index t,
-                                     Index rank) {
-  if (t > 0) return p.cells + schedule.row(t - 1, rank) * p.hidden;
-  return p.initial_cell != nullptr ? p.initial_cell + schedule.sequence(rank) * p.hidden : zeros.data();
-}
-
 }  // namespace detail
 
 /// `multiply(h [n, H], a [n, 4H])` must compute a = h W_hh^T + b_hh.
@@ -123,7 +115,7 @@ void lstm(const StepSchedule& schedule, const LstmForward<T>& p, const Multiply&
   const Index hidden = p.hidden;
   Tensor<T> states(Shape{schedule.sequences(), hidden}), product(Shape{schedule.sequences(), 4 * hidden});
   rank_rows<T>(schedule, p.initial_hidden, states);
-  const Tensor<T> zeros(Shape{p.initial_cell == nullptr ? hidden : 0}, T(0));
+  const PreviousStates<T> previous_cell(schedule, p.cells, p.initial_cell, hidden);
   for (Index t = 0; t < schedule.steps(); ++t) {
     const Index active = schedule.active(t);
     multiply(states.view().middle_rows(0, active), product.view().middle_rows(0, active));
@@ -131,9 +123,9 @@ void lstm(const StepSchedule& schedule, const LstmForward<T>& p, const Multiply&
       simd::with_simd([&](auto isa) __attribute__((always_inline)) {
         for (Index rank = begin; rank < end; ++rank) {
           const Index row = schedule.row(t, rank);
-          detail::lstm_row(isa, hidden, p.input + row * 4 * hidden, product.row(rank),
-                           detail::previous_cell(schedule, p, zeros, t, rank), p.gates + row * 4 * hidden,
-                           p.cells + row * hidden, p.states + row * hidden, states.row(rank));
+          detail::lstm_row(isa, hidden, p.input + row * 4 * hidden, product.row(rank), previous_cell(t, rank),
+                           p.gates + row * 4 * hidden, p.cells + row * hidden, p.states + row * hidden,
+                           states.row(rank));
         }
       });
     });
@@ -148,7 +140,7 @@ void lstm_backward(const StepSchedule& schedule, const LstmBackward<T>& p, const
   Tensor<T> d_next(Shape{schedule.sequences(), hidden}, T(0)), d_cells(d_next.shape());
   Tensor<T> packed(Shape{schedule.sequences(), 4 * hidden});
   rank_rows<T>(schedule, p.d_last_cell, d_cells);
-  const Tensor<T> zeros(Shape{p.initial_cell == nullptr ? hidden : 0}, T(0));
+  const PreviousStates<T> previous_cell(schedule, p.cells, p.initial_cell, hidden);
   for (Index t = schedule.steps() - 1; t >= 0; --t) {
     const Index active = schedule.active(t);
     parallel_for(active, step_grain(hidden), [&](Index begin, Index end) {
@@ -156,8 +148,8 @@ void lstm_backward(const StepSchedule& schedule, const LstmBackward<T>& p, const
         for (Index rank = begin; rank < end; ++rank) {
           const Index row = schedule.row(t, rank);
           detail::lstm_row_backward(isa, hidden, p.d_states + row * hidden, d_next.row(rank), p.cells + row * hidden,
-                                    detail::previous_cell(schedule, p, zeros, t, rank), p.gates + row * 4 * hidden,
-                                    packed.row(rank), d_cells.row(rank));
+                                    previous_cell(t, rank), p.gates + row * 4 * hidden, packed.row(rank),
+                                    d_cells.row(rank));
         }
       });
     });

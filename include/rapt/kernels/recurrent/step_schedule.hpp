@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "rapt/core/index.hpp"
+#include "rapt/core/thread_pool.hpp"
 #include "rapt/core/token_batch.hpp"
 #include "rapt/kernels/elementwise.hpp"
 
@@ -52,23 +53,42 @@ class StepSchedule {
   std::vector<Index> ranked_, first_row_, active_;
 };
 
+/// What a rank's state was before a step: the state of the step before, and at t = 0 the initial one, or zeros.
+template <class T>
+class PreviousStates {
+ public:
+  /// states [N, width] in the order of the batch's rows; initial [B, width], nullptr: zeros.
+  PreviousStates(const StepSchedule& schedule, const T* states, const T* initial, Index width)
+      : schedule_(schedule),
+        states_(states),
+        initial_(initial),
+        width_(width),
+        zeros_(Shape{initial == nullptr ? width : 0}, T(0)) {}
+
+  /// `width` numbers.
+  [[nodiscard]] const T* operator()(Index t, Index rank) const {
+    if (t > 0) return states_ + schedule_.row(t - 1, rank) * width_;
+    return initial_ != nullptr ? initial_ + schedule_.sequence(rank) * width_ : zeros_.data();
+  }
+
+ private:
+  const StepSchedule& schedule_;
+  const T *states_, *initial_;
+  Index width_;
+  Tensor<T> zeros_;
+};
+
 /// What each row saw as the state before it: previous[row(t, rank)] = states[row(t - 1, rank)], and the initial state
 /// of the sequence at t = 0   // [N, H] from states [N, H], initial [B, H]; nullptr: zeros
 template <class T>
 void gather_previous_states(const StepSchedule& schedule, TensorView<const T> states, const T* initial,
                             TensorView<T> previous) {
   const Index width = states.cols(), grain = std::max<Index>(1, kElementGrain / std::max<Index>(1, width));
+  const PreviousStates<T> before(schedule, states.data(), initial, width);
   for (Index t = 0; t < schedule.steps(); ++t) {
     parallel_for(schedule.active(t), grain, [&](Index begin, Index end) {
       for (Index rank = begin; rank < end; ++rank) {
-        T* const to = previous.row(schedule.row(t, rank));
-        if (t > 0) {
-          std::copy_n(states.row(schedule.row(t - 1, rank)), width, to);
-        } else if (initial != nullptr) {
-          std::copy_n(initial + schedule.sequence(rank) * width, width, to);
-        } else {
-          std::fill_n(to, width, T(0));
-        }
+        std::copy_n(before(t, rank), width, previous.row(schedule.row(t, rank)));
       }
     });
   }

@@ -9,9 +9,9 @@
 /// There are output tags, comments, raw text, if, for (with else, conditions, several names, break and continue), set
 /// (of names, attributes of namespaces, and blocks), macros, and transformers' generation; all operators of Jinja, but
 /// no % of strings; slices, conditional expressions, calls of macros, range, namespace, dict, raise_exception and
-/// strftime_now; `loop` with its variables and cycle; the filters and tests in jinja_filters.hpp, and Python's methods
-/// in jinja_strings.hpp. White space is treated as transformers sets it (trim_blocks and lstrip_blocks). There are no
-/// files, imports or inheritance.
+/// strftime_now; `loop` with its variables and cycle; the filters and tests in filter_names.hpp, and Python's methods
+/// in string_methods.hpp and dictionaries.hpp. White space is treated as transformers sets it (trim_blocks and
+/// lstrip_blocks). There are no files, imports or inheritance.
 #pragma once
 
 #include <cstdint>
@@ -20,8 +20,8 @@
 #include <string_view>
 #include <utility>
 
-#include "rapt/text/jinja_parser.hpp"
-#include "rapt/text/jinja_renderer.hpp"
+#include "rapt/text/jinja/parser.hpp"
+#include "rapt/text/jinja/renderer.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 

@@ -12,16 +12,10 @@
 #include <utility>
 #include <vector>
 
-#include "rapt/core/error.hpp"
+#include "rapt/text/jinja/context.hpp"
 #include "rapt/text/unicode.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
-
-/// Throws E `[jinja] name:line: ...`.
-template <class E = IoError, class... Pieces>
-[[noreturn]] void fail_in_template(std::string_view name, int line, const Pieces&... pieces) {
-  fail<E>("jinja", name, ":", line, ": ", pieces...);
-}
 
 /// A piece of a template: text that stands between tags, the beginning or the end of a tag, or what stands in one.
 struct JinjaToken {

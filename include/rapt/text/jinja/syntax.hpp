@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "rapt/text/jinja_value.hpp"
+#include "rapt/text/jinja/value.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
