@@ -71,7 +71,7 @@ class Results {
   }
 
   /// A row for each objective, in this order: the steps and the minutes without labels, and the mean accuracy of its
-  /// seeds with their standard deviation, the lowest and the highest.
+  /// seeds with their standard deviation, if there are several, the lowest and the highest.
   [[nodiscard]] std::vector<std::string> table(const std::vector<std::string>& objectives) const {
     std::vector<std::string> lines{"| objective | steps | minutes | seeds | test accuracy | lowest | highest |",
                                    "|---|---|---|---|---|---|---|"};
@@ -86,10 +86,13 @@ class Results {
       }
       if (accuracies.empty()) continue;
       const auto [lowest, highest] = std::minmax_element(accuracies.begin(), accuracies.end());
-      char took[40] = "", text[200];
+      char took[40] = "", spread[40] = "", text[200];
       if (!minutes.empty()) std::snprintf(took, sizeof took, "%.2f", mean_of(minutes));
-      std::snprintf(text, sizeof text, " | %td | %s | %zu | %.2f %% ± %.2f | %.2f %% | %.2f %% |", steps, took,
-                    accuracies.size(), mean_of(accuracies), standard_deviation_of(accuracies), *lowest, *highest);
+      if (accuracies.size() > 1) {
+        std::snprintf(spread, sizeof spread, " ± %.2f", standard_deviation_of(accuracies));
+      }
+      std::snprintf(text, sizeof text, " | %td | %s | %zu | %.2f %%%s | %.2f %% | %.2f %% |", steps, took,
+                    accuracies.size(), mean_of(accuracies), spread, *lowest, *highest);
       lines.push_back("| " + objective + text);
     }
     return lines;
@@ -104,9 +107,8 @@ class Results {
     for (const double value : values) sum += value;
     return sum / static_cast<double>(values.size());
   }
-  /// The sample standard deviation; 0 of a single value.
+  /// The sample standard deviation of two values or more.
   [[nodiscard]] static double standard_deviation_of(const std::vector<double>& values) {
-    if (values.size() < 2) return 0;
     double squares = 0;
     for (const double value : values) squares += std::pow(value - mean_of(values), 2);
     return std::sqrt(squares / static_cast<double>(values.size() - 1));
