@@ -7,18 +7,14 @@
 // A patch's visual token is the nearest of 64 typical patches, which k-means finds. Prints the share of hidden patches
 // whose token the model finds, beside that of the most frequent token; then both test accuracies.
 #include <CLI/CLI.hpp>
-#include <rapt/data/patch_masking.hpp>
-#include <rapt/models/beit.hpp>
-#include <rapt/nn/transfer.hpp>
 
-#include "common/codebook.hpp"
+#include "common/masked_models.hpp"
 #include "common/pretraining.hpp"
 
 namespace {
 
 using rapt::Index;
 using rapt::TokenId;
-using Images = rapt::ImageBatch<float>;
 
 struct Flags {
   std::string mnist;
@@ -33,38 +29,6 @@ struct Flags {
     return run.job(name, {"--mnist"}, fingerprint(images));
   }
 };
-
-rapt::BeitConfig small_beit(const rapt::ImageShape& image) {
-  rapt::BeitConfig config;
-  config.grid = {.image = image, .patch_height = 4, .patch_width = 4};
-  config.d_model = 64;
-  config.layers = 4;
-  config.heads = 4;
-  config.d_ff = 128;
-  config.drop_path = 0;
-  config.norm_epsilon = 1e-6;
-  config.init_std = 0.1;
-  config.mask_token = config.shared_relative_positions = true;
-  return config;
-}
-
-rapt::Tensor<float> patches_of(const Images& images, const rapt::PatchGrid& grid) {
-  return rapt::unfold_patches(images, grid.patch_height, grid.patch_width).value();  // [B P, pixels]
-}
-
-/// Blocks of masked patches.
-rapt::PatchMask draw_blocks(Index images, const rapt::PatchGrid& grid, double mask_ratio, rapt::Rng& rng) {
-  return rapt::block_patch_mask(images, grid.rows(), grid.cols(), rng, {.ratio = mask_ratio, .smallest = 4});
-}
-
-/// The visual tokens of the masked patches.
-std::vector<TokenId> masked_tokens(const Images& images, const rapt::PatchMask& mask, const rapt::PatchGrid& grid,
-                                   const Codebook& codebook) {
-  const std::vector<TokenId> all = codebook.encode(patches_of(images, grid));
-  std::vector<TokenId> tokens;
-  for (const TokenId patch : mask.masked()) tokens.push_back(all[static_cast<std::size_t>(patch)]);
-  return tokens;
-}
 
 /// Prints which percentage of the masked patches of the first test images the model finds, and which have the most
 /// frequent visual token.
@@ -115,8 +79,7 @@ void run(const Flags& flags) {
   compare(digits, flags.pretraining, [&](const rapt::ImageDataset& labelled, bool pretrained) {
     rapt::Rng random(flags.training.seed);
     rapt::Beit classifier(config, random);
-    const auto is_shared = [](const std::string& name) { return !name.starts_with("masked_patch."); };
-    if (pretrained) rapt::copy_parameters(beit, classifier, is_shared);
+    if (pretrained) copy_encoder(beit, classifier);
     return train(classifier, labelled, digits, flags.training, flags.run.processes,
                  flags.job(pretrained ? "pretrained" : "from-nothing", labelled));
   });

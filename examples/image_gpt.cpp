@@ -3,10 +3,11 @@
 //   image_gpt                                            generated digits
 //   image_gpt --mnist folder --steps 6000 --model out    MNIST's four files; keeps a folder that Hugging Face loads
 //   image_gpt --folder run                               can be killed; the same command with --resume goes on
+//   image_gpt --masked                                   masked pixels from all others, BERT's objective
 //
 // Prints the loss of a pixel, in nats; writes a PNG with a row for each of ten test images, the original, its upper
 // half, completions; then tells how well a linear map of each layer's features knows digits, of which the model was
-// told nothing.
+// told nothing. A model of masked pixels completes none.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <rapt/images/grid.hpp>
@@ -15,9 +16,9 @@
 #include <rapt/rapt.hpp>
 
 #include "common/digits.hpp"
+#include "common/pixels.hpp"
 #include "common/run_flags.hpp"
 #include "image_gpt/measures.hpp"
-#include "image_gpt/pixels.hpp"
 
 namespace {
 
@@ -35,23 +36,31 @@ struct Flags {
   Index grays = 8, factor = 2, batch = 16, steps = 1000, completions = 6, probe = 2000;
   double learning_rate = 2e-3, temperature = 0.8;
   std::uint64_t seed = 1;
+  bool masked = false;
   RunFlags run;
+
+  [[nodiscard]] PixelObjective objective() const { return masked ? PixelObjective::masked : PixelObjective::next; }
 };
 
 void train(rapt::ImageGpt<float>& model, const rapt::ImageDataset& training, const rapt::ImageDataset& test,
            const Grays& grays, const Flags& flags) {
   rapt::TrainingJob job(flags.run.job({"--mnist", "--model", "--image", "--temperature", "--completions", "--probe"},
                                       fingerprint(training)));
+  const rapt::MaskingOptions masking = pixel_masking(model.config());
   rapt::RandomBatches<rapt::LanguageBatch> batches(
       [&](rapt::Rng& rng) {
         rapt::TokenBatch images;
         for (Index i = 0; i < flags.batch; ++i) {
           images.push_back(grays.encode(training.planes(rng.below(training.images()))));
         }
-        return model.next_pixels(images);
+        return flags.masked ? rapt::mask_tokens(std::move(images), masking, rng) : model.next_pixels(images);
       },
-      (training.images() + flags.batch - 1) / flags.batch, {.first = {flags.seed, 0}, .streams = flags.batch});
-  rapt::Trainer trainer(model,
+      (training.images() + flags.batch - 1) / flags.batch,
+      {.first = {flags.seed, 0}, .streams = flags.batch + (flags.masked ? 1 : 0)});
+  rapt::WithLoss trained(model, [&](const rapt::LanguageBatch& batch, const rapt::CrossEntropyOptions& options) {
+    return flags.masked ? model.masked_loss(batch, options) : model.loss(batch, options);
+  });
+  rapt::Trainer trainer(trained,
                         flags.run.processes.shared({.learning_rate = rapt::CosineSchedule{.peak = flags.learning_rate,
                                                                                           .warmup = flags.steps / 20,
                                                                                           .steps = flags.steps},
@@ -59,8 +68,8 @@ void train(rapt::ImageGpt<float>& model, const rapt::ImageDataset& training, con
                                                     .label_smoothing = 0,
                                                     .clip_norm = 1,
                                                     .seed = flags.seed}));
-  const auto measure = [&](const rapt::ImageGpt<float>& some) {
-    const double loss = mean_loss(some, test, grays);
+  const auto measure = [&](const auto&) {
+    const double loss = mean_loss(model, test, grays, flags.objective());
     char text[100];
     std::snprintf(text, sizeof text, "loss %.4f  test %.4f  %.1f s", job.progress().loss, loss, job.progress().seconds);
     return rapt::Measurement{.score = loss, .text = text, .entry = {{"validation_loss", loss}}};
@@ -112,11 +121,14 @@ void run(const Flags& flags) {
   train(model, training, test, grays, flags);
   if (!flags.run.processes.is_first()) return;
   if (!flags.model.empty()) save_pretrained(flags.model, model);
-  rapt::write_png(flags.image, complete(model, test, grays, flags));
-  std::printf("completions: %s\n", flags.image.c_str());
+  if (!flags.masked) {
+    rapt::write_png(flags.image, complete(model, test, grays, flags));
+    std::printf("completions: %s\n", flags.image.c_str());
+  }
   for (Index layer = 0; layer <= config.layers; ++layer) {
-    const double accuracy = linear_probe(features_of(model, training, grays, layer, flags.probe),
-                                         features_of(model, test, grays, layer, flags.probe), training.classes());
+    const double accuracy =
+        linear_probe(features_of(model, training, grays, flags.objective(), layer, flags.probe),
+                     features_of(model, test, grays, flags.objective(), layer, flags.probe), training.classes());
     std::printf("linear probe of layer %td: %.2f %% of test images\n", layer, 100 * accuracy);
     std::fflush(stdout);
   }
@@ -128,8 +140,12 @@ int main(int argc, char** argv) {
   CLI::App app{"Trains an ImageGPT on digits, and lets it complete them."};
   Flags f;
   app.add_option("--mnist", f.mnist, "The folder with MNIST's four files. Without it digits are generated.");
-  app.add_option("--model", f.model, "Writes the model to this folder, as Hugging Face does.");
+  CLI::Option* kept = app.add_option("--model", f.model, "Writes the model to this folder, as Hugging Face does.");
   app.add_option("--image", f.image, "The PNG file of the completions.")->capture_default_str();
+  app.add_flag(
+         "--masked", f.masked,
+         "Learns masked pixels from all others instead of the next pixel from those before it; no folder can say this.")
+      ->excludes(kept);
   add_positive(app, "--steps", f.steps, "The number of steps.");
   add_positive(app, "--smaller", f.factor, "The factor by which images are made smaller.");
   add_number(app, "--grays", f.grays, {.least = 2, .most = 256}, "The number of gray values, which are the tokens.");

@@ -8,12 +8,10 @@
 // Writes a PNG of test images, each beside what the encoder sees of it and what the decoder makes of that; prints
 // both test accuracies.
 #include <CLI/CLI.hpp>
-#include <rapt/data/patch_masking.hpp>
 #include <rapt/images/grid.hpp>
 #include <rapt/images/png.hpp>
-#include <rapt/models/mae.hpp>
-#include <rapt/models/vit.hpp>
 
+#include "common/masked_models.hpp"
 #include "common/pretraining.hpp"
 
 namespace {
@@ -32,19 +30,6 @@ struct Flags {
     return run.job(name, {"--mnist", "--image"}, fingerprint(images));
   }
 };
-
-rapt::MaeConfig small_mae(const rapt::ImageShape& image) {
-  return {.grid = {.image = image, .patch_height = 4, .patch_width = 4},
-          .d_model = 64,
-          .layers = 4,
-          .heads = 4,
-          .d_ff = 128,
-          .decoder_width = 48,
-          .decoder_layers = 2,
-          .decoder_heads = 4,
-          .decoder_d_ff = 96,
-          .norm_epsilon = 1e-6};
-}
 
 /// A row for two test images each: whole, what the encoder sees, completed.
 void write_image(const rapt::Mae<float>& mae, const Digits& digits, const Flags& flags) {
@@ -88,18 +73,9 @@ void run(const Flags& flags) {
   std::printf("test loss of hidden pixels: %.4f\n", test_loss(mae, digits, flags.mask_ratio));
   if (flags.run.processes.is_first()) write_image(mae, digits, flags);
 
-  const rapt::VitConfig same{.grid = config.grid,
-                             .d_model = config.d_model,
-                             .layers = config.layers,
-                             .heads = config.heads,
-                             .d_ff = config.d_ff,
-                             .norm_epsilon = config.norm_epsilon,
-                             .init_std = 0.1,
-                             .pooling = rapt::ImagePooling::mean,
-                             .labels = digit_names()};
   compare(digits, flags.pretraining, [&](const rapt::ImageDataset& labelled, bool pretrained) {
     rapt::Rng random(flags.training.seed);
-    rapt::Vit classifier(same, random);
+    rapt::Vit classifier(classifier_of(config), random);
     if (pretrained) rapt::copy_encoder(mae, classifier);
     return train(classifier, labelled, digits, flags.training, flags.run.processes,
                  flags.job(pretrained ? "pretrained" : "from-nothing", labelled));

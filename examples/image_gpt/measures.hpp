@@ -5,17 +5,27 @@
 #include <rapt/models/image_gpt.hpp>
 #include <rapt/rapt.hpp>
 
-#include "pixels.hpp"
+#include "../common/pixels.hpp"
 
-/// Mean loss of a pixel over the first images of a dataset.
-inline double mean_loss(const rapt::ImageGpt<float>& model, const rapt::ImageDataset& dataset, const Grays& grays) {
+/// What a model learns of images' pixels: the next one, or masked ones from all others.
+enum class PixelObjective { next, masked };
+
+/// Mean loss of a pixel over the first images of a dataset: of every pixel, or of masked ones, the same in each call.
+inline double mean_loss(const rapt::ImageGpt<float>& model, const rapt::ImageDataset& dataset, const Grays& grays,
+                        PixelObjective objective) {
   const rapt::Index images = std::min<rapt::Index>(500, dataset.images()), at_once = 50;
-  double sum = 0;
+  rapt::Rng rng(7);
+  double sum = 0, pixels = 0;
   for (rapt::Index i = 0; i < images; i += at_once) {
     const rapt::TokenBatch batch = tokens_of(dataset, grays, i, std::min(at_once, images - i));
-    sum += static_cast<double>(model.loss(model.next_pixels(batch)).item()) * static_cast<double>(batch.sequences());
+    const bool is_masked = objective == PixelObjective::masked;
+    const rapt::LanguageBatch asked =
+        is_masked ? rapt::mask_tokens(batch, pixel_masking(model.config()), rng) : model.next_pixels(batch);
+    const auto loss = is_masked ? model.masked_loss(asked) : model.loss(asked);
+    sum += static_cast<double>(loss.item()) * static_cast<double>(asked.target_count());
+    pixels += static_cast<double>(asked.target_count());
   }
-  return sum / static_cast<double>(images);
+  return sum / pixels;
 }
 
 /// Features of images, and their classes.
@@ -26,13 +36,15 @@ struct Features {
 
 /// Of the first images of a dataset.
 inline Features features_of(const rapt::ImageGpt<float>& model, const rapt::ImageDataset& dataset, const Grays& grays,
-                            rapt::Index layer, rapt::Index images) {
+                            PixelObjective objective, rapt::Index layer, rapt::Index images) {
   constexpr rapt::Index kAtOnce = 50;
   const rapt::Index count = std::min(images, dataset.images());
   Features features{rapt::Tensor<float>(rapt::Shape{count, model.config().d_model}), {}};
   for (rapt::Index i = 0; i < count; i += kAtOnce) {
-    const auto batch = model.next_pixels(tokens_of(dataset, grays, i, std::min(kAtOnce, count - i)));
-    const rapt::Tensor<float> rows = model.features(batch.input, layer).value();
+    const rapt::TokenBatch batch = tokens_of(dataset, grays, i, std::min(kAtOnce, count - i));
+    const rapt::Tensor<float> rows = objective == PixelObjective::masked
+                                         ? model.features_of_all(batch, layer).value()
+                                         : model.features(model.next_pixels(batch).input, layer).value();
     std::copy_n(rows.data(), rows.size(), features.rows.row(i));
   }
   const auto labels = dataset.labels().first(static_cast<std::size_t>(count));

@@ -35,6 +35,19 @@ TEST(PatchMask, KnowsBothSides) {
   EXPECT_EQ(flags.images(), 2);
 }
 
+TEST(PatchMask, SaysWhatStandsInPlaceOfMaskedPatches) {
+  const PatchMask mask(2, 3, {1, 3, 4});
+  EXPECT_TRUE(mask.shown().empty());
+  const PatchMask showing = mask.showing({PatchMask::kMaskEmbedding, 2, 4});
+  EXPECT_EQ(showing.shown(), (Numbers{-1, 2, 4}));
+  EXPECT_EQ(showing.masked(), (Numbers{0, 2, 5}));
+  EXPECT_EQ(showing.visible(), mask.visible());
+  EXPECT_TRUE(mask.shown().empty());
+  expect_message([&] { std::ignore = mask.showing({0, 1}); }, "2 patches are shown in place of 3");
+  expect_message([&] { std::ignore = mask.showing({0, 1, 6}); }, "6 at position 2");
+  expect_message([&] { std::ignore = mask.showing({0, -2, 5}); }, "-2 at position 1");
+}
+
 TEST(PatchMask, WrongUse) {
   expect_message([] { PatchMask(2, 4, {0, 1, 0}); }, "visible patch 0 is given twice");
   expect_message([] { PatchMask(2, 4, {5, 1}); }, "visible patch 1");

@@ -52,6 +52,7 @@ std::vector<double> numbers_in(const rapt::MaskedImages<float>& batch) {
   const auto pixels = batch.images.pixels().values();
   std::vector<double> numbers(pixels.begin(), pixels.end());
   numbers.insert(numbers.end(), batch.mask.masked().begin(), batch.mask.masked().end());
+  numbers.insert(numbers.end(), batch.mask.shown().begin(), batch.mask.shown().end());
   return numbers;
 }
 
@@ -156,6 +157,11 @@ TEST(BatchSource, MaskedImagesGoOnFromAnyPosition) {
       return rapt::MaskedImageBatches<float>(
           images, {.batch_size = 3, .prefetch = prefetch},
           [](Index count, rapt::Rng& rng) { return rapt::random_patch_mask(count, 4, 0.5, rng); }, {.streams = 1});
+    });
+    expect_goes_on([&] {
+      return rapt::MaskedImageBatches<float>(
+          images, {.batch_size = 3, .prefetch = prefetch},
+          [](Index count, rapt::Rng& rng) { return rapt::corrupted_patch_mask(count, 4, rng); }, {.streams = 2});
     });
   }
   rapt::MaskedImageBatches<float> source(

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <map>
 #include <set>
 
@@ -106,6 +107,33 @@ TEST(MaskTokens, EveryTokenIsAskedForEquallyOften) {
   }
   EXPECT_EQ(times.front() + times.back(), 0);
   for (std::size_t i = 1; i <= 20; ++i) EXPECT_NEAR(times[i], 600, 5 * std::sqrt(600 * 0.85)) << i;
+}
+
+TEST(MaskTokens, IndependentTargetsVaryInNumber) {
+  MaskingOptions each = options();
+  each.rate = 0.15;
+  each.mask_ratio = 1;
+  each.random_ratio = 0;
+  each.independent = true;
+  const Index count = 3000, length = 20;
+  const TokenBatch batch = sequences(std::vector<Index>(count, length));
+  Rng rng(13);
+  const LanguageBatch masked = mask_tokens(batch, each, rng);
+  EXPECT_EQ(std::count(masked.input.tokens.begin(), masked.input.tokens.end(), kMask), std::ssize(masked.rows));
+  std::vector<int> sequences_with(static_cast<std::size_t>(length) + 1, 0);
+  std::vector<int> per_sequence(static_cast<std::size_t>(count), 0);
+  for (std::size_t i = 0; i < masked.rows.size(); ++i) {
+    EXPECT_EQ(masked.targets[i], batch.tokens[static_cast<std::size_t>(masked.rows[i])]);
+    ++per_sequence[static_cast<std::size_t>(masked.rows[i] / (length + 2))];
+  }
+  for (const int targets : per_sequence) ++sequences_with[static_cast<std::size_t>(targets)];
+  double probability = std::pow(0.85, 20);  // the binomial distribution, five standard deviations
+  for (Index k = 0; k <= 8; ++k) {
+    EXPECT_NEAR(sequences_with[static_cast<std::size_t>(k)], probability * count,
+                5 * std::sqrt(probability * (1 - probability) * count) + 1)
+        << k << " targets";
+    probability *= static_cast<double>(length - k) / static_cast<double>(k + 1) * 0.15 / 0.85;
+  }
 }
 
 TEST(MaskTokens, SharesCanBeChosen) {

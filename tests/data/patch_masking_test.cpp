@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <set>
 
 #include "tests/common/expect_close.hpp"
@@ -38,6 +39,57 @@ TEST(RandomPatchMask, HidesEachPatchEquallyOften) {
   EXPECT_NE(rapt::random_patch_mask(images, patches, 0.75, rng).visible(), mask.visible());
   rapt::Rng again(1);
   EXPECT_EQ(rapt::random_patch_mask(images, patches, 0.75, again).visible(), mask.visible());
+}
+
+TEST(CorruptedPatchMask, HalfOfThePatchesEightyTenTen) {
+  rapt::Rng rng(3);
+  const Index images = 2000, patches = 20;
+  const PatchMask mask = rapt::corrupted_patch_mask(images, patches, rng);
+  ASSERT_EQ(mask.masked().size(), 20'000u);
+  ASSERT_EQ(mask.shown().size(), mask.masked().size());
+  for (Index b = 0; b < images; ++b) EXPECT_EQ(mask.visible_splits().length(b), 10);
+  double masked = 0, kept = 0;
+  std::vector<int> distances(static_cast<std::size_t>(patches), 0);  // from a patch to the other one, around the image
+  for (std::size_t i = 0; i < mask.masked().size(); ++i) {
+    const TokenId own = mask.masked()[i], shown = mask.shown()[i];
+    if (shown == PatchMask::kMaskEmbedding) {
+      ++masked;
+    } else if (shown == own) {
+      ++kept;
+    } else {
+      ASSERT_EQ(shown / patches, own / patches) << "of another image";
+      ++distances[static_cast<std::size_t>((shown - own + patches) % patches)];
+    }
+  }
+  EXPECT_NEAR(masked / 20'000, 0.8, 0.0142);  // five standard deviations
+  EXPECT_NEAR(kept / 20'000, 0.1, 0.0107);
+  EXPECT_EQ(distances[0], 0);
+  for (std::size_t d = 1; d < distances.size(); ++d) {
+    EXPECT_NEAR(distances[d], 2000.0 / 19, 5 * std::sqrt(2000.0 / 19)) << d;
+  }
+  rapt::Rng again(3);
+  const PatchMask same = rapt::corrupted_patch_mask(images, patches, again);
+  EXPECT_EQ(same.shown(), mask.shown());
+  EXPECT_EQ(again.state().streams_taken, 2u);
+  EXPECT_NE(rapt::corrupted_patch_mask(images, patches, again).shown(), mask.shown());
+}
+
+TEST(CorruptedPatchMask, AnyRatios) {
+  rapt::Rng rng(1);
+  const auto with = [&](const rapt::CorruptionOptions& options) {
+    return rapt::corrupted_patch_mask(5, 8, rng, options);
+  };
+  const PatchMask kept = with({.ratio = 0.25, .mask_ratio = 0, .other_ratio = 0});
+  EXPECT_EQ(kept.masked().size(), 10u);
+  EXPECT_EQ(kept.shown(), kept.masked());
+  EXPECT_EQ(with({.mask_ratio = 1, .other_ratio = 0}).shown(), Numbers(20, PatchMask::kMaskEmbedding));
+  const PatchMask others = with({.mask_ratio = 0, .other_ratio = 1});
+  for (std::size_t i = 0; i < others.shown().size(); ++i) EXPECT_NE(others.shown()[i], others.masked()[i]);
+  EXPECT_TRUE(with({.ratio = 0}).shown().empty());
+  expect_message([&] { std::ignore = with({.mask_ratio = 0.8, .other_ratio = 0.3}); }, "0.8, 0.3");
+  expect_message([&] { std::ignore = with({.mask_ratio = -0.1}); }, "-0.1");
+  expect_message([&] { std::ignore = with({.ratio = 1}); }, "1");
+  expect_message([&] { std::ignore = rapt::corrupted_patch_mask(5, 1, rng); }, "no other one to show");
 }
 
 TEST(BlockPatchMask, HidesNeighbours) {

@@ -21,8 +21,9 @@ PROCESSES = [("--micro-batches", 0), ("--timeout", 0)]
 TRAINING = [("--checkpoint-every", -1), ("--log-every", "x"), *PROCESSES]
 DIGITS = [("--epochs", 0), ("--batch", 0), ("--learning-rate", "nan"), ("--weight-decay", -1), ("--label-smoothing", 1),
           ("--rotation", 181), ("--shift", -1), ("--zoom", 1), ("--seed", -1), *TRAINING]
-PRETRAINING = [("--pretraining-steps", 0), ("--pretraining-batch", -1), ("--pretraining-rate", 0),
-               ("--pretraining-decay", "nan"), ("--labelled", 5), ("--share", 0), ("--share", 1), *DIGITS]
+WITHOUT_LABELS = [("--pretraining-steps", 0), ("--pretraining-batch", -1), ("--pretraining-rate", 0),
+                  ("--pretraining-decay", "nan"), ("--labelled", 5), *DIGITS]
+PRETRAINING = [("--share", 0), ("--share", 1), *WITHOUT_LABELS]
 SIZES = [("--layers", 0), ("--heads", 0)]
 # The command, and flags with numbers that it must refuse.
 EXAMPLES = {
@@ -35,6 +36,8 @@ EXAMPLES = {
              ("--width", 0), ("--hidden", -1), *DIGITS],
     "mae": PRETRAINING,
     "beit": [("--visual-tokens", 1), *PRETRAINING],
+    "vision_pretraining": [("--minutes", 0), ("--seeds", 0), ("--visual-tokens", 1), ("--grays", 1), ("--smaller", 0),
+                           *WITHOUT_LABELS],
     "image_gpt": [*SIZES, ("--steps", 0), ("--smaller", 0), ("--grays", 1), ("--grays", 257), ("--d-model", 0), ("--batch", 0),
                   ("--learning-rate", 0), ("--temperature", -1), ("--completions", 0), ("--probe", 0), *TRAINING],
     "gpt_translator": [("--layers", 1), ("--heads", 0), ("--minutes", 0), ("--d-model", 0), ("--dropout", 1),

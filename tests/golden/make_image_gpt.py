@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes image_gpt.safetensors: small random ImageGPTs of transformers with every head, outputs, losses, gradients.
+"""Writes image_gpt.safetensors: small random ImageGPTs of transformers with every head, outputs, losses, gradients; and
+image_gpt_masked.safetensors: the same with the BERT objective.
 
     python tests/golden/make_image_gpt.py [folder]        # default: the folder of this script
 
@@ -9,6 +10,11 @@ layer, means over a picture of what its attention reads, and the means of `hidde
 [N, clusters], with the cross-entropy of `pixels` as the loss, and `generated`, 4 tokens of a greedy search behind each
 sequence, found without a cache; `classes` [B, labels] and `labels`, with their cross-entropy; of a bare model the loss
 is the sum of its features times `upstream`, of the same shape.
+
+The BERT objective, which transformers does not have, is its model with the causal mask switched off and with the
+embeddings of masked pixels set to zero (Chen et al. 2020, section 2.2): `ids` with `row_splits` are whole images, the
+begin symbol in place of masked pixels; `rows` and `targets` say where these are and what stood there; `hidden`,
+`features` and `logits`, of the masked pixels alone, [masked, clusters], are as above.
 """
 
 import pathlib
@@ -75,6 +81,41 @@ def run(model, architecture, pictures, generator):
     return results, loss, batch
 
 
+def run_masked(model, pictures, generator):
+    """results, loss and batch of the BERT objective; every picture by itself."""
+    core = model.transformer
+    for block in core.h:
+        block.attn.bias.fill_(True)
+    hidden, parts, ids, rows, targets = [], [], [], [], []
+    for pixels in pictures:
+        is_masked = torch.rand(len(pixels), generator=generator) < 0.4
+        is_masked[0] = True
+        contents = torch.where(is_masked[:, None], 0.0, core.wte(pixels))
+        output = core(inputs_embeds=contents[None], output_hidden_states=True, use_cache=False)
+        rows += [len(ids) + i for i in is_masked.nonzero().flatten().tolist()]
+        ids += torch.where(is_masked, CLUSTERS, pixels).tolist()
+        targets += pixels[is_masked].tolist()
+        hidden.append(output.last_hidden_state[0])
+        parts.append(features(core, output))
+    results = {"hidden": torch.cat(hidden), "features": torch.stack(parts, dim=1)}
+    results["logits"] = model.lm_head(results["hidden"][rows])
+    loss = functional.cross_entropy(results["logits"], torch.tensor(targets))
+    return results, loss, {"ids": ids, "rows": rows, "targets": targets}
+
+
+def make_masked(folder):
+    cases = Cases()
+    architecture = "ImageGPTForCausalImageModeling"
+    config = transformers.ImageGPTConfig(vocab_size=CLUSTERS + 1, n_positions=16, n_embd=12, n_layer=2, n_head=3,
+                                         resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, attn_implementation="eager")
+    model = randomise(getattr(transformers, architecture)(config).double(), 50).eval()
+    pictures, splits = random_sequences([6, 1, 12], CLUSTERS, 150)
+    results, loss, batch = run_masked(model, pictures, torch.Generator().manual_seed(250))
+    batch["row_splits"] = splits
+    cases.add("masked", config_json(config, architecture), model, results, loss, batch)
+    cases.write(folder / "image_gpt_masked.safetensors")
+
+
 def main():
     folder = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent)
     cases = Cases()
@@ -92,6 +133,7 @@ def main():
         batch["row_splits"] = splits
         cases.add(case, config_json(config, architecture), model, results, loss, batch)
     cases.write(folder / "image_gpt.safetensors")
+    make_masked(folder)
 
 
 if __name__ == "__main__":

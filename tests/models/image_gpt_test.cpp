@@ -5,12 +5,14 @@
 
 #include <gtest/gtest.h>
 
+#include "rapt/data/masked_language.hpp"
 #include "rapt/generation/beam_search.hpp"
 #include "rapt/generation/greedy.hpp"
 #include "rapt/generation/sampling.hpp"
 #include "rapt/optim/adam.hpp"
 #include "rapt/pretrained/image_gpt.hpp"
 #include "tests/common/pretrained_case.hpp"
+#include "tests/common/settings.hpp"
 
 namespace {
 
@@ -133,6 +135,80 @@ TEST(ImageGpt, ReadsBehindTheBeginSymbolAndSaysEveryPixel) {
         std::ignore = model.loss({TokenBatch({{10, 2}}), {2, 10}, {}});
       },
       "token id 10 at position 1 is outside the vocabulary of 10");  // the begin symbol is never said
+}
+
+template <class T>
+void expect_masked_agreement(double tolerance) {
+  const PretrainedCase golden("image_gpt_masked", "masked");
+  const auto model = rapt::from_pretrained<ImageGpt<T>>(golden.folder.path());
+  const rapt::LanguageBatch batch{golden.batch("ids", "row_splits"), golden.ids("targets"), golden.ids("rows")};
+  const rapt::Variable<T> hidden = model.hidden_of_all(batch.input);
+  golden.expect("hidden", hidden.value(), tolerance);
+  golden.expect("logits", model.logits(rapt::gather_rows<T>(hidden, batch.rows)).value(), tolerance);
+  const auto features = golden.tensor<T>("features");
+  for (Index layer = 0; layer <= model.config().layers; ++layer) {
+    const auto ours = model.features_of_all(batch.input, layer).value();
+    EXPECT_LE(rapt_test::relative_error(ours, part_of(features, layer, ours.rows(), ours.cols())),
+              rapt_test::allowed<T>(tolerance, 1))
+        << "features of layer " << layer;
+  }
+  const rapt::Recording scope;
+  const auto loss = model.masked_loss(batch);
+  golden.expect("loss", loss.value(), tolerance);
+  rapt::backward(loss);
+  golden.expect_stored_gradients(model, 10 * tolerance);
+}
+
+TEST(ImageGpt, PredictsMaskedPixelsAsTransformersWithoutTheCausalMask) {
+  expect_masked_agreement<float>(1e-5);
+  expect_masked_agreement<double>(1e-7);
+}
+
+TEST(ImageGpt, OfMaskedPixelsThePositionAloneIsRead) {
+  const ImageGpt<float> model = small_model();
+  rapt::Rng rng(3);
+  const TokenBatch images({{1, 2, 3, 4, 5}, {6, 0, 6, 0}});
+  const rapt::MaskingOptions masking{.vocabulary = model.config().vocabulary(),
+                                     .mask = model.config().begin_token(),
+                                     .rate = 0.5,
+                                     .mask_ratio = 1,
+                                     .random_ratio = 0,
+                                     .independent = true};
+  const rapt::LanguageBatch batch = rapt::mask_tokens(images, masking, rng);
+  ASSERT_FALSE(batch.rows.empty());
+  ASSERT_LT(batch.rows.size(), 9u);
+  const auto hidden = model.hidden_of_all(batch.input).value();
+  ImageGpt<float> other = model;  // the begin symbol's embedding is not read
+  rapt::for_each_parameter(other, [&](const std::string& name, auto& p) {
+    if (name != "embedding.weight") return;
+    for (Index i = 0; i < p.value().cols(); ++i) p.mutable_value()(model.config().begin_token(), i) += 1.f;
+  });
+  EXPECT_TRUE(rapt_test::same_bits(other.hidden_of_all(batch.input).value(), hidden));
+  TokenBatch changed = batch.input;  // the first pixel's hidden state depends on the last one
+  changed.tokens[4] = changed.tokens[4] == 1 ? 2 : 1;
+  EXPECT_FALSE(rapt_test::same_bits(model.hidden_of_all(changed).value(), hidden));
+  const auto all_masked = model.hidden_of_all(TokenBatch({{7, 7, 7}})).value();
+  EXPECT_EQ(all_masked.shape(), (rapt::Shape{3, 24}));
+  expect_message([&] { std::ignore = model.masked_loss({images, images.tokens, {}}); }, "no pixel is masked");
+  expect_message([&] { std::ignore = model.features_of_all(images, 4); }, "no features of layer 4 of 3");
+  expect_message([&] { std::ignore = model.hidden_of_all(TokenBatch({{1, 8}})); }, "token id 8");
+}
+
+TEST(ImageGpt, LearnsMaskedPixelsToTheSameBitsOnAnyNumberOfThreads) {
+  rapt_test::expect_same_bits_on_any_threads([] {
+    ImageGptConfig config = small_config();
+    config.embedding_dropout = config.dropout = 0.1f;
+    ImageGpt<float> model = small_model(config);
+    rapt::Rng rng(3);
+    const rapt::Training scope(rng);
+    const TokenBatch images({{7, 2, 3, 7, 5}, {6, 7, 6, 0}});
+    rapt::backward(model.masked_loss({images, {1, 4, 0}, {0, 3, 6}}));
+    std::vector<float> all;
+    rapt::for_each_parameter(model, [&](const std::string&, const rapt::Parameter<float>& p) {
+      all.insert(all.end(), p.grad().values().begin(), p.grad().values().end());
+    });
+    return all;
+  });
 }
 
 TEST(ImageGpt, CompletesAsTransformersDoes) {

@@ -294,6 +294,8 @@ TEST(Mae, ErrorsNameTheValues) {
   expect_message([&] { std::ignore = model.loss({.images = images, .mask = PatchMask(2, 8, {})}); },
                  "image 0 shows 0 patches");
   expect_message([&] { std::ignore = model.hidden(images, PatchMask(3, 8, {0, 8, 16})); }, "a mask of 3 images");
+  const PatchMask showing = rapt::corrupted_patch_mask(2, 8, rng);
+  expect_message([&] { std::ignore = model.hidden(images, showing); }, "nothing is shown in their place: 8 are given");
   expect_message([&] { std::ignore = model.predict(model.hidden(images), PatchMask(2, 8, {0, 8})); }, "[18, 16]");
   const ImageBatch<float> other(Tensor<float>(rapt::Shape{1, 96}, 0.f), {.channels = 2, .height = 8, .width = 6});
   expect_message([&] { std::ignore = model.hidden(other); }, "images of 2 x 8 x 6, the model's are 2 x 6 x 8");

@@ -82,7 +82,7 @@ struct MaskedImages {
   ImageBatch<T> images = {};
   PatchMask mask = {};
   /// The visual token of each of `mask.masked()`, for models that predict visual tokens (BEiT); empty for models that
-  /// predict pixels.
+  /// predict pixels or colours.
   std::vector<std::int32_t> visual_tokens = {};
 
   static constexpr std::string_view kItems = "images";

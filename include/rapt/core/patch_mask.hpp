@@ -1,9 +1,10 @@
 /// \file
-/// Which patches of a batch of images are visible to a model, and which are masked.
+/// Which patches of a batch of images are visible to a model, which are masked, and what stands in their place.
 #pragma once
 
 #include <cstdint>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "rapt/core/index.hpp"
@@ -20,6 +21,9 @@ namespace rapt { inline namespace RAPT_ABI {
 /// patches of an image are numbered row by row.
 class PatchMask {
  public:
+  /// Among the numbers of `shown`: the learned mask embedding.
+  static constexpr std::int32_t kMaskEmbedding = -1;
+
   PatchMask() = default;
   /// All patches are visible.
   PatchMask(Index images, Index patches) : PatchMask(images, patches, all(images * patches)) {}
@@ -57,6 +61,19 @@ class PatchMask {
     return {count / patches, patches, std::move(visible)};
   }
 
+  /// The same mask, where the embedding of patch shown[i] stands in place of that of masked()[i]: another patch's, its
+  /// own, so that the model must predict a patch which it sees, or kMaskEmbedding. Throws ShapeError unless there is
+  /// one number for each masked patch, ValueError for a number that no patch has.
+  [[nodiscard]] PatchMask showing(std::vector<std::int32_t> shown) const {
+    constexpr std::string_view kWhere = "patch_mask";
+    require<ShapeError>(shown.size() == masked_.size(), kWhere, shown.size(), " patches are shown in place of ",
+                        masked_.size(), " masked ones");
+    require_ids(shown, images_ * patches_, kWhere, kMaskEmbedding);
+    PatchMask mask = *this;
+    mask.shown_ = std::move(shown);
+    return mask;
+  }
+
   [[nodiscard]] Index images() const { return images_; }
   /// P, the number of patches of an image.
   [[nodiscard]] Index patches() const { return patches_; }
@@ -65,6 +82,8 @@ class PatchMask {
   [[nodiscard]] const RowSplits& visible_splits() const { return visible_splits_; }
   /// The numbers of the masked patches, ascending.
   [[nodiscard]] const std::vector<std::int32_t>& masked() const { return masked_; }
+  /// What stands in place of each of `masked()` (see `showing`); empty: the mask embedding in place of all of them.
+  [[nodiscard]] const std::vector<std::int32_t>& shown() const { return shown_; }
 
   /// The number of each visible patch within its image.
   [[nodiscard]] std::vector<std::int32_t> visible_in_image() const {
@@ -89,7 +108,7 @@ class PatchMask {
   }
 
   Index images_ = 0, patches_ = 0;
-  std::vector<std::int32_t> visible_, masked_;
+  std::vector<std::int32_t> visible_, masked_, shown_;
   RowSplits visible_splits_;
 };
 

@@ -1,6 +1,6 @@
 /// \file
-/// Batches of images of which some patches are masked, for masked autoencoders (He et al. 2021) and BEiT (Bao et al.
-/// 2021).
+/// Batches of images of which some patches are masked, for masked autoencoders (He et al. 2021), BEiT (Bao et al. 2021)
+/// and ViT's corrupted patches (Dosovitskiy et al. 2021).
 #pragma once
 
 #include <cstdint>

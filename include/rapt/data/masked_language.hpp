@@ -1,5 +1,6 @@
 /// \file
-/// Masking tokens that a language model must predict (Devlin et al. 2019, section 3.1).
+/// Masking tokens that a model must predict: those of sentences (Devlin et al. 2019, section 3.1), or the pixels of
+/// images (Chen et al. 2020, section 2.1).
 #pragma once
 
 #include <algorithm>
@@ -22,12 +23,15 @@ struct MaskingOptions {
   double rate = 0.15;                 ///< fraction of each sequence's tokens that are targets
   double mask_ratio = 0.8;            ///< fraction of the targets that are replaced by `mask`
   double random_ratio = 0.1;          ///< fraction that is replaced by a random token; the others stay
+  /// Each ordinary token is a target with probability `rate`, independently of the others, so that a sequence, and a
+  /// small batch, may have no target at all. Otherwise `rate` fixes the number of targets of each sequence.
+  bool independent = false;
 };
 
-/// Draws the fraction `rate` of each sequence's ordinary tokens as targets, rounded, but at least one, and masks most
-/// of them in the input. The batch's `targets` are the original tokens in order, `rows` their places. What is drawn for
-/// a sequence depends on the stream that is taken from `rng` and on the sequence's place in the batch. Throws
-/// ValueError for options that do not fit.
+/// Draws the fraction `rate` of each sequence's ordinary tokens as targets, rounded, but at least one (or
+/// independently: `options.independent`), and masks most of them in the input. The batch's `targets` are the original
+/// tokens in order, `rows` their places. What is drawn for a sequence depends on the stream that is taken from `rng`
+/// and on the sequence's place in the batch. Throws ValueError for options that do not fit.
 [[nodiscard]] inline LanguageBatch mask_tokens(TokenBatch batch, const MaskingOptions& options, Rng& rng) {
   constexpr std::string_view kWhere = "mask_tokens";
   std::vector<TokenId> special = options.special;
@@ -56,6 +60,12 @@ struct MaskingOptions {
     for (Index i = batch.row_splits.begin(s); i < batch.row_splits.end(s); ++i) {
       if (std::binary_search(special.begin(), special.end(), at(batch.tokens, i))) continue;
       drawn.push_back({stream.block(static_cast<std::uint64_t>(i))[0], static_cast<std::int32_t>(i)});
+    }
+    if (options.independent) {
+      for (const Drawn& token : drawn) {
+        if (static_cast<double>(token.order) * 0x1p-32 < options.rate) rows.push_back(token.row);
+      }
+      continue;
     }
     if (drawn.empty()) continue;
     const auto count = std::max<std::ptrdiff_t>(1, std::lround(options.rate * static_cast<double>(drawn.size())));

@@ -1,6 +1,7 @@
 /// \file
-/// Masking patches of images that a model must predict: single patches, as for masked autoencoders (He et al. 2021), or
-/// blocks of neighbouring patches, as for BEiT (Bao et al. 2021).
+/// Masking patches of images that a model must predict: single patches, as for masked autoencoders (He et al. 2021),
+/// blocks of neighbouring patches, as for BEiT (Bao et al. 2021), or single patches of which some are replaced by
+/// others or kept, as for ViT (Dosovitskiy et al. 2021, section B.1.2).
 #pragma once
 
 #include <algorithm>
@@ -8,6 +9,8 @@
 #include <cstdint>
 #include <numeric>
 #include <span>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "rapt/core/index.hpp"
@@ -45,6 +48,46 @@ template <class T>
   std::vector<double> noise(to_size(images * patches));
   rng.fill_uniform(std::span(noise), 0.0, 1.0);
   return mask_by_noise(std::span<const double>(noise), patches, ratio);
+}
+
+/// How patches are corrupted; the defaults are those of ViT's paper.
+struct CorruptionOptions {
+  double ratio = 0.5;        ///< fraction of each image's patches that is to be predicted
+  double mask_ratio = 0.8;   ///< probability that the mask embedding stands in place of such a patch
+  double other_ratio = 0.1;  ///< probability that another patch of the same image does; otherwise the patch is kept
+};
+
+/// Masks the fraction `options.ratio` of each image's patches, drawn uniformly, and draws for each of them what stands
+/// in its place (`PatchMask::shown`). The paper does not say among which patches the other ones are drawn; here they
+/// are the other patches of the same image, masked ones included, so that images do not depend on one another. Takes
+/// two streams from `rng`. Throws ValueError for options that do not fit.
+[[nodiscard]] inline PatchMask corrupted_patch_mask(Index images, Index patches, Rng& rng,
+                                                    const CorruptionOptions& options = {}) {
+  constexpr std::string_view kWhere = "corrupted_patch_mask";
+  require(options.mask_ratio >= 0 && options.other_ratio >= 0 && options.mask_ratio + options.other_ratio <= 1, kWhere,
+          "the ratios of masked and of other patches must be in [0, 1] together: ", options.mask_ratio, ", ",
+          options.other_ratio);
+  require(patches > 1 || options.other_ratio == 0, kWhere, "an image of ", patches,
+          " patches has no other one to show: other_ratio ", options.other_ratio);
+  const PatchMask mask = random_patch_mask(images, patches, options.ratio, rng);
+  const RandomStream stream = rng.next_stream();
+  std::vector<std::int32_t> shown;
+  shown.reserve(mask.masked().size());
+  for (const std::int32_t number : mask.masked()) {
+    const auto words = stream.block(static_cast<std::uint64_t>(number));
+    const double fate = static_cast<double>(words[0]) * 0x1p-32;
+    if (fate < options.mask_ratio) {
+      shown.push_back(PatchMask::kMaskEmbedding);
+    } else if (fate < options.mask_ratio + options.other_ratio) {
+      const auto first = static_cast<std::int32_t>(number / patches * patches);
+      const double uniform = static_cast<double>(words[1]) * 0x1p-32;
+      const auto other = first + static_cast<std::int32_t>(uniform * static_cast<double>(patches - 1));
+      shown.push_back(other >= number ? other + 1 : other);
+    } else {
+      shown.push_back(number);
+    }
+  }
+  return mask.showing(std::move(shown));
 }
 
 /// The blocks of masked patches; the defaults are those of algorithm 1 in BEiT's paper.

@@ -13,13 +13,13 @@
 #include "rapt/autograd/ops/add_rows.hpp"
 #include "rapt/autograd/ops/cross_entropy.hpp"
 #include "rapt/autograd/ops/mean_rows.hpp"
-#include "rapt/autograd/ops/place_rows.hpp"
 #include "rapt/core/image_batch.hpp"
 #include "rapt/core/patch_mask.hpp"
 #include "rapt/models/beit_config.hpp"
 #include "rapt/models/config_fields.hpp"
 #include "rapt/models/label_loss.hpp"
 #include "rapt/models/model_part.hpp"
+#include "rapt/nn/masked_patches.hpp"
 #include "rapt/nn/patch_embedding.hpp"
 #include "rapt/nn/relative_position_bias.hpp"
 #include "rapt/nn/stack.hpp"
@@ -79,8 +79,9 @@ class Beit {
   }
 
   /// The last hidden state: of each image the class token, then its patches   // [B (P + 1), D]
-  /// `mask`: the patches in whose place the mask token stands; an empty one: none. If not empty, `weights[i]` receives
-  /// layer i's attention probabilities, [B, H, P + 1, P + 1]; its size must be the number of layers.
+  /// `mask`: the patches in whose place the mask token stands, or what `mask.shown()` says; an empty one: none. If not
+  /// empty, `weights[i]` receives layer i's attention probabilities, [B, H, P + 1, P + 1]; its size must be the number
+  /// of layers.
   [[nodiscard]] Variable<T> hidden(const ImageBatch<T>& images, const PatchMask& mask = {},
                                    std::span<Tensor<T>> weights = {}) const {
     const PositionInputs<T> positions{.table = position_bias_, .numbers = pairs_};
@@ -191,10 +192,7 @@ class Beit {
                           "a mask of ", mask.images(), " images of ", mask.patches(), " patches for ", images.images(),
                           " of ", config_.grid.patches());
       require(mask_token_.defined(), kWhere, "the model has no mask token");
-      const std::vector<std::int32_t>&visible = mask.visible(), &masked = mask.masked();
-      const Variable<T> hidden = gather_rows<T>(mask_token_, std::vector<std::int32_t>(masked.size(), 0));
-      patches = place_rows<T>({{gather_rows<T>(patches, visible), {visible.begin(), visible.end()}},
-                               {hidden, {masked.begin(), masked.end()}}});
+      patches = replace_masked_patches<T>(patches, mask_token_, mask);
     }
     const Variable<T> extra[] = {class_token_};
     return dropout(assemble_tokens<T>(patches, extra, positions_, images.images()), config_.dropout);

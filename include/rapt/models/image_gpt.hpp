@@ -2,10 +2,15 @@
 /// ImageGPT: a GPT that reads and writes images pixel by pixel, row after row, each pixel one of a few hundred
 /// colours (Chen et al. 2020). What differs from gpt.hpp: root mean square norms in place of layer norms; a begin
 /// symbol that is read, but never said, so that the output projection has one row less than the embedding; features of
-/// images.
+/// images; and, beside the prediction of the next pixel, that of masked pixels from all others, the paper's BERT
+/// objective.
 #pragma once
 
+#include "rapt/autograd/ops/cross_entropy.hpp"
+#include "rapt/autograd/ops/dropout.hpp"
+#include "rapt/autograd/ops/gather_rows.hpp"
 #include "rapt/autograd/ops/mean_rows.hpp"
+#include "rapt/autograd/ops/place_rows.hpp"
 #include "rapt/models/config_checks.hpp"
 #include "rapt/models/gpt.hpp"
 #include "rapt/models/model_part.hpp"
@@ -132,6 +137,29 @@ class ImageGpt : public CausalDecoder<ImageGpt<T>, T> {
     return detail::require_part(classifier_, kWhere, "classification head")(mean_rows(hidden, splits));
   }
 
+  // The BERT objective (the paper's sections 2.1 and 2.2). An image is read whole, without a begin symbol before it;
+  // within it the begin symbol stands for a masked pixel. `mask_tokens` (data/masked_language.hpp) masks each pixel
+  // with the paper's probability if its options are {.vocabulary = config.vocabulary(), .mask = config.begin_token(),
+  // .rate = 0.15, .mask_ratio = 1, .random_ratio = 0, .independent = true}.
+
+  /// The last hidden state of images in which every pixel attends to all others   // [N, D]
+  /// Of a masked pixel the content embedding is zero, so that its position alone is read.
+  [[nodiscard]] Variable<T> hidden_of_all(const TokenBatch& images) const {
+    return layers_(embed_masked(images), images.row_splits);
+  }
+  /// As `features`, with every pixel attending to all others   // [B, D]
+  [[nodiscard]] Variable<T> features_of_all(const TokenBatch& images, Index layer) const {
+    require(layer >= 0 && layer <= config_.layers, kWhere, "no features of layer ", layer, " of ", config_.layers);
+    return mean_rows(layers_.features(embed_masked(images), images.row_splits, layer), images.row_splits);
+  }
+  /// Mean cross-entropy of the masked pixels: `batch.targets[i]` stands at row `batch.rows[i]`. Throws ValueError if
+  /// there are no rows, which in a batch of `loss` would mean all of them.
+  [[nodiscard]] Variable<T> masked_loss(const LanguageBatch& batch, const CrossEntropyOptions& options = {}) const {
+    require(!batch.rows.empty(), kWhere, "no pixel is masked");
+    const Variable<T> rows = gather_rows<T>(hidden_of_all(batch.input), batch.rows);
+    return linear_cross_entropy<T>(rows, this->output_weight(), Variable<T>(), batch.targets, options);
+  }
+
   /// Images, each all its pixels, as what is read, begin symbol and p_1 .. p_(n-1), and asked for, p_1 .. p_n.
   [[nodiscard]] LanguageBatch next_pixels(const TokenBatch& images) const {
     LanguageBatch batch{.input = {}, .targets = images.tokens, .rows = {}};
@@ -185,6 +213,29 @@ class ImageGpt : public CausalDecoder<ImageGpt<T>, T> {
   /// Dropout(embedding + position)   // [N, D]
   [[nodiscard]] Variable<T> embed(const TokenBatch& batch, const PrefixState<T>& behind) const {
     return dropout(positions_(embedding_(batch.tokens), batch.row_splits, behind.lengths()), config_.embedding_dropout);
+  }
+
+  /// Dropout(content + position), where the content is the pixel's embedding, or zero if it is masked   // [N, D]
+  [[nodiscard]] Variable<T> embed_masked(const TokenBatch& images) const {
+    require_row_splits(images, kWhere);
+    std::vector<TokenId> seen;
+    std::vector<Index> places, masked;
+    for (Index i = 0; i < images.size(); ++i) {
+      const TokenId token = at(images.tokens, i);
+      if (token == config_.begin_token()) {
+        masked.push_back(i);
+      } else {
+        seen.push_back(token);
+        places.push_back(i);
+      }
+    }
+    std::vector<PlacedRows<T>> parts;
+    if (!masked.empty()) {
+      parts.push_back({Variable<T>(Tensor<T>(Shape{std::ssize(masked), config_.d_model}, T(0))), std::move(masked)});
+    }
+    if (!seen.empty()) parts.push_back({embedding_(seen), std::move(places)});
+    const Variable<T> contents = place_rows<T>(std::move(parts));
+    return dropout(positions_(contents, images.row_splits), config_.embedding_dropout);
   }
 
   ImageGptConfig config_;

@@ -188,6 +188,9 @@ class Mae {
     require<ShapeError>(mask.images() == images.images() && mask.patches() == config_.grid.patches(), kWhere,
                         "a mask of ", mask.images(), " images of ", mask.patches(), " patches for ", images.images(),
                         " of ", config_.grid.patches());
+    require(mask.shown().empty(), kWhere,
+            "masked patches are not read, so that nothing is shown in their place: ", mask.shown().size(),
+            " are given");
     for (Index b = 0; b < mask.images(); ++b) {
       const Index count = mask.visible_splits().length(b), first = mask.visible_splits().length(0);
       require<ShapeError>(count == first && count > 0, kWhere, "image ", b, " shows ", count,

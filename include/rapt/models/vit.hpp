@@ -16,12 +16,14 @@
 #include "rapt/autograd/ops/mean_rows.hpp"
 #include "rapt/autograd/ops/resize_positions.hpp"
 #include "rapt/core/image_batch.hpp"
+#include "rapt/core/patch_mask.hpp"
 #include "rapt/models/config_fields.hpp"
 #include "rapt/models/label_loss.hpp"
 #include "rapt/models/model_part.hpp"
 #include "rapt/models/vit_config.hpp"
 #include "rapt/nn/encoder.hpp"
 #include "rapt/nn/linear.hpp"
+#include "rapt/nn/masked_patches.hpp"
 #include "rapt/nn/patch_embedding.hpp"
 #include "rapt/nn/truncated_normal.hpp"
 
@@ -33,6 +35,10 @@ struct VitOptions {
   /// Take images of another height and width than the config's, too: the patches' positions are resized to their
   /// grid, by cubic convolution.
   bool resize_positions = false;
+  /// If not null, the patches that are replaced, by `mask_embedding`, D elements, or by what `mask->shown()` says (see
+  /// patch_prediction.hpp). The mask must outlive the call.
+  const PatchMask* mask = nullptr;
+  Variable<T> mask_embedding = {};
   /// If not empty, `weights[i]` receives layer i's attention probabilities, [B, H, L, L]; its size must be the number
   /// of layers.
   std::span<Tensor<T>> weights = {};
@@ -59,7 +65,10 @@ class VitEncoder {
                         ", the model's are ", to_string(own.image), "; with resize_positions it takes others, too");
     const std::array<Variable<T>, 2> extra{class_token_, distillation_token_};
     const auto tokens = std::span<const Variable<T>>(extra).first(static_cast<std::size_t>(extra_tokens()));
-    const Variable<T> patches = patch_embedding_(images);
+    Variable<T> patches = patch_embedding_(images);
+    if (options.mask != nullptr) {
+      patches = replace_masked_patches<T>(patches, options.mask_embedding, *options.mask);
+    }
     Variable<T> x = grid == own
                         ? assemble_tokens<T>(patches, tokens, positions_, images.images())
                         : assemble_tokens<T>(patches, tokens,

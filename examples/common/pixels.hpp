@@ -1,30 +1,38 @@
-// Gray images as tokens: made smaller, and each pixel one of a few grays.
+// Gray images as tokens: made smaller, and each pixel one of a few grays; and how pixels are masked.
 #pragma once
 
 #include <array>
+#include <rapt/data/masked_language.hpp>
 #include <rapt/images/dataset.hpp>
+#include <rapt/models/image_gpt.hpp>
 #include <rapt/rapt.hpp>
 
-/// The mean of each block of factor x factor pixels; rows and columns that fill no block are left out.
-inline rapt::ImageDataset smaller(const rapt::ImageDataset& dataset, rapt::Index factor) {
-  const rapt::ImageShape from = dataset.shape();
-  rapt::require(from.channels == 1 && factor >= 1 && factor <= std::min(from.height, from.width), "smaller",
-                "cannot make blocks of ", factor, " x ", factor, " pixels of images of ", to_string(from));
-  const rapt::ImageShape to{1, from.height / factor, from.width / factor};
-  std::vector<std::uint8_t> bytes;
-  for (rapt::Index i = 0; i < dataset.images(); ++i) {
-    const std::uint8_t* image = dataset.planes(i).data();
-    for (rapt::Index y = 0; y < to.height; ++y) {
-      for (rapt::Index x = 0; x < to.width; ++x) {
-        rapt::Index sum = 0;
-        for (rapt::Index block = 0; block < factor * factor; ++block) {
-          sum += image[(y * factor + block / factor) * from.width + x * factor + block % factor];
-        }
-        bytes.push_back(static_cast<std::uint8_t>(sum / (factor * factor)));
+/// Appends the mean of each block of factor x factor pixels of a gray image, row after row; rows and columns that fill
+/// no block are left out.
+inline void append_smaller(std::vector<std::uint8_t>& bytes, std::span<const std::uint8_t> image,
+                           const rapt::ImageShape& shape, rapt::Index factor) {
+  rapt::require(shape.channels == 1 && factor >= 1 && factor <= std::min(shape.height, shape.width), "smaller",
+                "cannot make blocks of ", factor, " x ", factor, " pixels of images of ", to_string(shape));
+  for (rapt::Index y = 0; y < shape.height / factor; ++y) {
+    for (rapt::Index x = 0; x < shape.width / factor; ++x) {
+      rapt::Index sum = 0;
+      for (rapt::Index block = 0; block < factor * factor; ++block) {
+        const rapt::Index row = y * factor + block / factor, column = x * factor + block % factor;
+        sum += image[static_cast<std::size_t>(row * shape.width + column)];
       }
+      bytes.push_back(static_cast<std::uint8_t>(sum / (factor * factor)));
     }
   }
-  return {to, std::move(bytes), {dataset.labels().begin(), dataset.labels().end()}, dataset.classes()};
+}
+/// A dataset of such images.
+inline rapt::ImageDataset smaller(const rapt::ImageDataset& dataset, rapt::Index factor) {
+  const rapt::ImageShape from = dataset.shape();
+  std::vector<std::uint8_t> bytes;
+  for (rapt::Index i = 0; i < dataset.images(); ++i) append_smaller(bytes, dataset.planes(i), from, factor);
+  return {rapt::ImageShape{1, from.height / factor, from.width / factor},
+          std::move(bytes),
+          {dataset.labels().begin(), dataset.labels().end()},
+          dataset.classes()};
 }
 
 /// A few grays, and for each byte the nearest of them.
@@ -92,4 +100,14 @@ inline rapt::TokenBatch tokens_of(const rapt::ImageDataset& dataset, const Grays
     images.push_back(grays.encode(dataset.planes(i)));
   }
   return images;
+}
+
+/// Each pixel is masked with the paper's probability of 0.15, for `ImageGpt::masked_loss`.
+inline rapt::MaskingOptions pixel_masking(const rapt::ImageGptConfig& config) {
+  return {.vocabulary = config.vocabulary(),
+          .mask = config.begin_token(),
+          .rate = 0.15,
+          .mask_ratio = 1,
+          .random_ratio = 0,
+          .independent = true};
 }
