@@ -89,7 +89,7 @@ void chat(Flags flags) {
     if (!flags.options.system.empty())
       throw std::runtime_error("--system needs a --model: the small one has learned by a system text of its own");
     constexpr int kDialogues = 200;
-    std::printf("%d of %d unseen dialogues answered rightly\n",
+    std::printf("%d of %d unseen dialogues answered correctly\n",
                 small_model::count_right(model, kDialogues, flags.options.seed), kDialogues);
     flags.options.answer_tokens = std::min(flags.options.answer_tokens, small_model::kAnswerTokens);
     if (flags.from.empty()) demonstrate(model, flags.options);

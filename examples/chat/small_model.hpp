@@ -96,7 +96,7 @@ inline rapt::ChatModel train(rapt::Index steps, std::uint64_t seed) {
   return rapt::ChatModel(std::move(model), rapt::AnyTokenizer(words), chat);
 }
 
-/// How many of so many dialogues that were held out of training the model answers rightly: each turn word for word, in
+/// How many of so many dialogues that were held out of training the model answers correctly: each turn word for word, in
 /// a conversation that keeps its own answers.
 inline int count_right(const rapt::ChatModel& model, int dialogues, std::uint64_t seed) {
   rapt::Rng rng(seed);
