@@ -270,7 +270,7 @@ int main(int count, char** values) {
                  : std::string("One seed.")) +
       " The rate is the better one of " + number("%g", kRates.front()) + " and " + number("%g", kRates.back()) +
       " with the first seed, by questions that are not those of the test." +
-      " The learning rate falls with the clock, so that a run repeats its questions, but not its " + "steps.\n\n";
+      " The learning rate falls with the clock, so that a run repeats its questions, but not its steps.\n\n";
   for (std::size_t k = 0; k < kKinds.size(); ++k) {
     rapt::Rng rng(1);
     text += std::string("- ") + kNames[k] + ": " + std::to_string(rapt::count_parameters(Model(kKinds[k], rng))) +
