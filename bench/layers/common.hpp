@@ -163,7 +163,10 @@ class Finished {
     std::string text = settings_ + "\n";
     for (const auto& [name, values] : numbers_) {
       text += name;
-      for (std::size_t i = 0; i < values.size(); ++i) text += (i == 0 ? "\t" : " ") + number("%.17g", values[i]);
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        text += i == 0 ? '\t' : ' ';
+        text += number("%.17g", values[i]);
+      }
       text += '\n';
     }
     write_file(path_, text);
