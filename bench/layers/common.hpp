@@ -184,9 +184,12 @@ class Finished {
     for (const auto& [name, one] : measurements_) {
       text += name;
       for (std::size_t i = 0; i < one.numbers.size(); ++i) {
-        text += (i == 0 ? "\t" : " ") + number("%.17g", one.numbers[i]);
+        text += i == 0 ? '\t' : ' ';
+        text += number("%.17g", one.numbers[i]);
       }
-      text += "\t" + one.time + (one.load ? "\t" + number("%.2f", *one.load) : "") + "\n";
+      text.append("\t").append(one.time);
+      if (one.load) text.append("\t").append(number("%.2f", *one.load));
+      text += '\n';
     }
     write_file(path_, text);
     return added.numbers;
@@ -232,8 +235,10 @@ class Finished {
 /// own.
 [[nodiscard]] inline std::string machine(std::string_view program, const Arguments& arguments,
                                          const std::string& conditions) {
-  return "`" + std::string(program) + " " + arguments.command + "`\n" + to_string(rapt::build_info()) +
-         (conditions.empty() ? "" : "\n" + conditions) + "\n";
+  std::string text =
+      "`" + std::string(program) + " " + arguments.command + "`\n" + to_string(rapt::build_info()) + "\n";
+  if (!conditions.empty()) text.append(conditions).append("\n");
+  return text;
 }
 /// The same with the load average of now.
 [[nodiscard]] inline std::string machine(std::string_view program, const Arguments& arguments) {
