@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <set>
 #include <string>
@@ -173,6 +174,13 @@ TEST(TreeConstraint, AllowsAllTreesWithinTheLimitsAndNoOther) {
   EXPECT_EQ(count(2, {.unary = 5, .constituents_per_word = 1}), 10u);  // 6 with one over both words, 3 with two, 1
 }
 
+/// The tokens that stand for words.
+Tokens words_of(const Tokens& tokens) {
+  Tokens words;
+  std::copy_if(tokens.begin(), tokens.end(), std::back_inserter(words), [](TokenId token) { return token >= 9; });
+  return words;
+}
+
 TEST(TreeConstraint, GivenTagsComeInTheirOrder) {
   const std::vector<Tokens> tags{{9, 10, 9}, {10}};
   const TreeConstraint constraint(kTokens, tags);
@@ -181,10 +189,7 @@ TEST(TreeConstraint, GivenTagsComeInTheirOrder) {
     const PrefixModel model = rapt_test::random_prefix_model(kVocabulary, seed);
     const auto found = rapt::greedy_search(model, sources, {.extra_length = 100}, {.allowed = constraint});
     for (std::size_t i = 0; i < found.size(); ++i) {
-      Tokens words;
-      for (const TokenId token : found[i].tokens) {
-        if (token >= 9) words.push_back(token);
-      }
+      const Tokens words = words_of(found[i].tokens);
       EXPECT_EQ(words, tags[i]);
       EXPECT_TRUE(shape_of(found[i].tokens).is_tree);
     }
@@ -201,10 +206,7 @@ TEST(TreeConstraint, WordsWithoutAKnownTagAreFreeAndNoOthers) {
     const PrefixModel model = rapt_test::random_prefix_model(kVocabulary, seed);
     const auto found = rapt::greedy_search(model, sources, {.extra_length = 100}, {.allowed = constraint});
     for (std::size_t i = 0; i < found.size(); ++i) {
-      Tokens words;
-      for (const TokenId token : found[i].tokens) {
-        if (token >= 9) words.push_back(token);
-      }
+      const Tokens words = words_of(found[i].tokens);
       ASSERT_EQ(words.size(), tags[i].size());
       for (std::size_t w = 0; w < words.size(); ++w) {
         if (tags[i][w] == kAny) {
