@@ -139,7 +139,7 @@ def check_bits(arguments):
                         raise RuntimeError(f"{folder} has ended too early")
                     os.kill(moments.choice(sorted(ranks(programs, folder).items()))[1], signal.SIGTERM)
                     finish(process, folder, 130)
-                    step = checkpoint_step(folder)
+                    step = checkpoint_step(folder / "run")
                     if not 0 < step < 50:
                         raise RuntimeError(f"{folder} was stopped after step {step}")
                     for processes in 2, 1:
@@ -272,7 +272,7 @@ class Fault:
                     pass
 
     def _go_on(self):
-        how = "--resume" if checkpoint_step(self.folder) > 0 else "--restart"
+        how = "--resume" if checkpoint_step(self.folder / "run") > 0 else "--restart"
         again = [self.mpirun, "-n", self.random.randint(1, 4), *self._command(how)]
         finish(start(self.folder, again), self.folder)
         self.is_same = results(self.folder) == self.expected

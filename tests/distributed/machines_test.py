@@ -115,7 +115,7 @@ def start_and_cut(machines, folder, programs, mpirun, timeout, options=()):
     command = ["env", "RAPT_THREADS=1", *example_command(programs, "gpt", "--steps", 100000, "--timeout", timeout)]
     process = start(folder, machines.mpirun(mpirun, 2, [*options, *command]))
     begin = time.monotonic()
-    while checkpoint_step(folder) < 8:
+    while checkpoint_step(folder / "run") < 8:
         expect(process.poll() is None and time.monotonic() - begin < MOST_SECONDS,
                (folder / "said.txt").read_text(errors="replace"))
         time.sleep(0.01)

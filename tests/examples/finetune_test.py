@@ -19,8 +19,8 @@ import tempfile
 import time
 import unittest
 
-from resume_test import checkpoint_step
 from tasks_test import GOLDEN, safetensors, write_folder
+from training_runs import checkpoint_step
 
 PROGRAM = None
 TIMEOUT = 120  # seconds

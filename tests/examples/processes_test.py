@@ -66,7 +66,7 @@ class Processes(unittest.TestCase):
         folder = self.root / folder
         process = self.start(folder, [LAUNCHER, "-n", str(processes), *self.command(example, *more)])
         deadline = time.monotonic() + TIMEOUT
-        while checkpoint_step(folder) < 8:
+        while checkpoint_step(folder / "run") < 8:
             self.assertIsNone(process.poll(), (folder / "said.txt").read_text(errors="replace"))
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.005)
@@ -127,7 +127,7 @@ class Processes(unittest.TestCase):
 
     def expect_going_on(self, folder):
         """Resumes a run of `translate train` for some steps, which must give what an uninterrupted run gives."""
-        step = checkpoint_step(self.root / folder)
+        step = checkpoint_step(self.root / folder / "run")
         self.assertGreaterEqual(step, 8)
         said = self.train("translate train", 2, folder, "--steps", step + 12, "--resume")
         self.assertIn(f"goes on after step {step}\n", said)
@@ -154,7 +154,7 @@ class Processes(unittest.TestCase):
             self.assertEqual(code, 130, said)
             stops = re.findall(r"^stopped after step \d+: the same run with --resume goes on$", said, re.M)
             self.assertEqual(len(stops), 1, said)
-            self.assertIn(f"stopped after step {checkpoint_step(self.root / folder)}:", said)
+            self.assertIn(f"stopped after step {checkpoint_step(self.root / folder / 'run')}:", said)
             self.expect_going_on(folder)
 
     def test_processes_that_differ(self):

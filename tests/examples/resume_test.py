@@ -11,12 +11,13 @@ import os
 import pathlib
 import re
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
 import time
 import unittest
+
+from training_runs import checkpoint_step
 
 PROGRAMS = None
 TIMEOUT = 600  # seconds
@@ -41,16 +42,6 @@ EXAMPLES = {
     "transformer_xl": (("--steps", 30, "--streams", 4, "--length", 16, "--memory", 32, "--layers", 2, "--d-model", 16,
                         "--text", "../text.txt"), ["without-memory", "with-memory"], []),
 }
-
-
-def checkpoint_step(folder):
-    """Of the whole checkpoint in a folder; 0: there is none."""
-    path = folder / "checkpoint.safetensors"
-    if not path.exists():
-        return 0
-    data = path.read_bytes()
-    header = json.loads(data[8:8 + struct.unpack("<Q", data[:8])[0]])
-    return json.loads(header["__metadata__"]["trainer"])["steps"]
 
 
 class Resume(unittest.TestCase):

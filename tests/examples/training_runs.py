@@ -43,8 +43,8 @@ def example_command(programs, example, *more):
 
 
 def checkpoint_step(folder):
-    """Of the whole checkpoint in a folder; 0: there is none."""
-    path = folder / "run/checkpoint.safetensors"
+    """Of the whole checkpoint in the folder of a job; 0: there is none."""
+    path = folder / "checkpoint.safetensors"
     if not path.exists():
         return 0
     data = path.read_bytes()

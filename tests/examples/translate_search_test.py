@@ -90,7 +90,7 @@ class Search(unittest.TestCase):
         self.assertGreaterEqual(len(promoted), 2)
         for trial in range(6):
             job = folder / f"found/trial-{trial:05}"
-            self.assertEqual(checkpoint_step(job), 9 if trial in promoted else 3)
+            self.assertEqual(checkpoint_step(job / "run"), 9 if trial in promoted else 3)
             lines = [json.loads(line) for line in (job / "run/log.jsonl").read_text().splitlines()]
             steps = [line["step"] for line in lines if "loss" in line]
             self.assertEqual(steps, list(range(1, len(steps) + 1)))  # no step was made twice

@@ -9,28 +9,19 @@ import os
 import pathlib
 import re
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
 import time
 import unittest
 
+from training_runs import checkpoint_step
+
 PROGRAM = None
 TIMEOUT = 600  # seconds
 SMALL = ("--pretraining-batch", 8, "--labelled", 20, "--epochs", 1, "--batch", 20)
 OBJECTIVES = ["vit_from_nothing", "mean_colour", "mosaic", "pixels", "mae", "beit_from_nothing", "beit",
               "next_from_nothing", "next_pixel", "masked_from_nothing", "masked_pixels"]
-
-
-def checkpoint_step(folder):
-    """Of the whole checkpoint in a folder; 0: there is none."""
-    path = folder / "checkpoint.safetensors"
-    if not path.exists():
-        return 0
-    data = path.read_bytes()
-    header = json.loads(data[8:8 + struct.unpack("<Q", data[:8])[0]])
-    return json.loads(header["__metadata__"]["trainer"])["steps"]
 
 
 class VisionPretraining(unittest.TestCase):
