@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "rapt/data/random_batches.hpp"
+#include "rapt/models/transgan.hpp"
 #include "rapt/nn/linear.hpp"
 #include "rapt/optim/sgd.hpp"
 #include "rapt/train/checkpoint.hpp"
@@ -143,9 +144,75 @@ TEST(AdversarialTraining, ParametersAreTheGenerators) {
     EXPECT_TRUE(game.report().gradient_norm.has_value());
     EXPECT_TRUE(std::isfinite(game.report().real - game.report().generated));
   }
-  // What was held constant takes gradients again.
-  rapt::for_each_parameter(players.critic,
-                           [](const std::string& name, const auto& p) { EXPECT_TRUE(p.requires_grad()) << name; });
+}
+
+// What a hook sees between two steps: nothing is constant, and what it freezes stays so.
+TEST(AdversarialTraining, BetweenStepsTheDiscriminatorIsAnOrdinaryModel) {
+  Players players;
+  Game game(players.generator, players.critic, options_of(.01));
+  rapt::Trainer trainer(game, {.learning_rate = [](Index) { return .01; }});
+  auto batches = source();
+  const auto go_on_to = [&](Index steps) {
+    std::ignore = trainer.run(
+        batches, {.steps = steps}, [] { return 0.0; },
+        [&](const auto&) {
+          rapt::for_each_parameter(game.discriminator(), [](const std::string& name, const auto& p) {
+            EXPECT_EQ(p.is_frozen(), name == "in.bias" && p.value().data()[0] == 7) << name;
+          });
+        });
+  };
+  go_on_to(1);
+  const Critic copy = players.critic;
+  EXPECT_FALSE(copy.in.weight().is_frozen());
+  {
+    const rapt::Recording scope;
+    backward(sum(players.critic(Variable<double>(Tensor<double>(Shape{2, 4}, 0.5)))));
+  }
+  EXPECT_FALSE(players.critic.in.weight().grad().empty());
+  rapt::clear_gradients(players.critic);
+
+  rapt::for_each_parameter(players.critic, [](const std::string& name, auto& p) {
+    if (name == "in.bias") p.mutable_value().fill(7);
+  });
+  rapt::freeze(game.discriminator(), "in.bias");
+  const Tensor<double> weight = players.critic.in.weight().value();
+  go_on_to(4);
+  for (const double v : players.critic.in.bias().value().values()) EXPECT_EQ(v, 7);
+  EXPECT_FALSE(rapt_test::same_bits(players.critic.in.weight().value(), weight));
+}
+
+// The generator's loss computes the discriminator's blocks again within itself.
+TEST(AdversarialTraining, RecomputationGivesTheSameBits) {
+  std::vector<double> found[2];
+  for (const bool recompute : {false, true}) {
+    rapt::Rng rng(1);
+    rapt::TransGanGenerator<double> generator({.image = kShape,
+                                               .latent = 3,
+                                               .d_model = 4,
+                                               .stage_layers = {1},
+                                               .stage_heads = {1},
+                                               .stage_windows = {0},
+                                               .dropout = .1f},
+                                              rng);
+    rapt::TransGanDiscriminator<double> critic({.image = kShape,
+                                                .patch = 1,
+                                                .stage_columns = {4},
+                                                .stage_layers = {2},
+                                                .stage_heads = {1},
+                                                .stage_windows = {0},
+                                                .dropout = .1f},
+                                               rng);
+    AdversarialOptions options = options_of(.01);
+    options.discriminator.recompute = recompute;
+    rapt::AdversarialTraining game(generator, critic, options);
+    rapt::Trainer trainer(game, {.learning_rate = [](Index) { return .01; }, .recompute = recompute});
+    auto batches = source();
+    std::ignore = trainer.run(
+        batches, {.steps = 3}, [] { return 0.0; }, [](const auto&) {});
+    found[recompute ? 1 : 0] = numbers_of(generator);
+    for (const double number : numbers_of(critic)) found[recompute ? 1 : 0].push_back(number);
+  }
+  EXPECT_EQ(found[0], found[1]);
 }
 
 TEST(AdversarialTraining, LearnsWhereRealImagesAre) {

@@ -29,9 +29,12 @@
 #include <utility>
 #include <vector>
 
+#include "rapt/autograd/backward.hpp"
 #include "rapt/autograd/grad_mode.hpp"
 #include "rapt/autograd/ops/augment_images.hpp"
 #include "rapt/autograd/ops/slice_rows.hpp"
+#include "rapt/autograd/pass_gradient.hpp"
+#include "rapt/autograd/record.hpp"
 #include "rapt/core/image_batch.hpp"
 #include "rapt/core/index.hpp"
 #include "rapt/nn/freeze.hpp"
@@ -104,7 +107,6 @@ class AdversarialTraining {
     { batch.images } -> std::convertible_to<const ImageBatch<T>&>;
   }
   [[nodiscard]] Variable<T> loss(const B& batch) {
-    constant_.reset();  // of the step before
     const ImageBatch<T>& real = batch.images;
     const Index count = real.images();
     const ImageShape& shape = real.shape();
@@ -121,8 +123,7 @@ class AdversarialTraining {
                                   augmented(Variable<T>(Tensor<T>(made.value())), shape, streams[2]).value()};
       report_.discriminator_loss = (*step_)(std::span<const RealAndGenerated>(&seen, 1));
     }
-    constant_.emplace(*discriminator_);  // until the generator's backward is over
-    return generator_loss(options_.loss, (*discriminator_)(augmented(made, shape, streams[3])));
+    return loss_of_generated(made, shape, streams[3]);
   }
 
   [[nodiscard]] G& generator() { return *generator_; }
@@ -191,7 +192,6 @@ class AdversarialTraining {
     require(known == tensors.size(), kWhere, tensors.size(), " tensors of a discriminator, of which ", known,
             " are those of this one");
 
-    constant_.reset();
     for_each_parameter(*discriminator_, [&](const std::string& name, Parameter<T>& parameter) {
       parameter.mutable_value() = std::move(tensors.at(parameter_key(name)));
       parameter.clear_grad();
@@ -234,6 +234,27 @@ class AdversarialTraining {
     if (!options_.augmentation.changes_anything()) return pixels;
     return augment_images(pixels, shape, draw_image_changes(options_.augmentation, shape, pixels.rows(), stream),
                           options_.augmentation.background);
+  }
+
+  /// The generator's loss of the images that it made, which the discriminator sees after their changes. The gradient by
+  /// the images is computed here, while the discriminator's parameters are constants; backward passes it on. So between
+  /// two losses the discriminator is as everybody else has left it.
+  [[nodiscard]] Variable<T> loss_of_generated(const Variable<T>& made, const ImageShape& shape,
+                                              const RandomStream& stream) const {
+    const Variable<T> pixels(Tensor<T>(made.value()), /*requires_grad=*/true);
+    Variable<T> loss;
+    {
+      const ConstantParameters<T> constant(*discriminator_);
+      loss = generator_loss(options_.loss, (*discriminator_)(augmented(pixels, shape, stream)));
+      require(loss.requires_grad(), kWhere, "the discriminator's scores do not depend on the images");
+      backward(loss);
+    }
+    return record("generator_loss", Tensor<T>(loss.value()), {made},
+                  [gradient = std::move(pixels.node()->grad)](Node<T>& out) mutable {
+                    const T upstream = out.grad.data()[0];
+                    for (T& value : gradient.values()) value *= upstream;
+                    pass_gradient(std::move(gradient), out.input(0));
+                  });
   }
 
   /// The discriminator's loss in a step of it.
@@ -307,7 +328,6 @@ class AdversarialTraining {
   AdversarialOptions options_;
   Critic critic_;
   std::unique_ptr<TrainingStep<Critic, O>> step_;
-  std::optional<ConstantParameters<T>> constant_;  // from a loss of the generator to the next
   AdversarialReport report_;
 };
 
