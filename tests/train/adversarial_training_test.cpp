@@ -6,6 +6,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "rapt/data/random_batches.hpp"
 #include "rapt/models/transgan.hpp"
 #include "rapt/nn/linear.hpp"
@@ -75,6 +77,13 @@ std::vector<double> numbers_of(const M& model) {
     numbers.insert(numbers.end(), p.value().values().begin(), p.value().values().end());
   });
   return numbers;
+}
+
+template <class M>
+void fill(M& model, const std::string& parameter, double number) {
+  rapt::for_each_parameter(model, [&](const std::string& name, auto& p) {
+    if (name == parameter) p.mutable_value().fill(number);
+  });
 }
 
 AdversarialOptions options_of(double rate) {
@@ -171,9 +180,7 @@ TEST(AdversarialTraining, BetweenStepsTheDiscriminatorIsAnOrdinaryModel) {
   EXPECT_FALSE(players.critic.in.weight().grad().empty());
   rapt::clear_gradients(players.critic);
 
-  rapt::for_each_parameter(players.critic, [](const std::string& name, auto& p) {
-    if (name == "in.bias") p.mutable_value().fill(7);
-  });
+  fill(players.critic, "in.bias", 7);
   rapt::freeze(game.discriminator(), "in.bias");
   const Tensor<double> weight = players.critic.in.weight().value();
   go_on_to(4);
@@ -333,6 +340,26 @@ TEST(AdversarialTraining, SaysWhatDoesNotFit) {
          std::ignore = game.loss(Images{.images = {Tensor<double>(Shape{2, 6}, 0.0), {1, 2, 3}}, .labels = {0, 0}});
        },
        {"[2, 4]", "1 x 2 x 3"}},
+      {"which of the two",
+       [&] {
+         Players broken;
+         fill(broken.critic, "out.bias", std::numeric_limits<double>::quiet_NaN());
+         Game game(broken.generator, broken.critic, options_of(.1));
+         rapt::Rng rng(1);
+         const rapt::Training scope(rng);
+         std::ignore = game.loss(draw(rng));
+       },
+       {"[adversarial_training] discriminator: ", "not a number at step 1", "'out.bias'"}},
+      {"the generator",
+       [&] {
+         Players broken;
+         fill(broken.generator, "map.bias", std::numeric_limits<double>::infinity());
+         Game game(broken.generator, broken.critic, options_of(.1));
+         rapt::Trainer trainer(game, {.learning_rate = [](Index) { return .1; }});
+         rapt::Rng rng(1);
+         std::ignore = trainer.step(draw(rng));
+       },
+       {"the generator's images are not finite; discriminator: "}},
   });
 }
 

@@ -30,11 +30,13 @@
 #include <vector>
 
 #include "rapt/autograd/backward.hpp"
+#include "rapt/autograd/finite_check.hpp"
 #include "rapt/autograd/grad_mode.hpp"
 #include "rapt/autograd/ops/augment_images.hpp"
 #include "rapt/autograd/ops/slice_rows.hpp"
 #include "rapt/autograd/pass_gradient.hpp"
 #include "rapt/autograd/record.hpp"
+#include "rapt/core/error.hpp"
 #include "rapt/core/image_batch.hpp"
 #include "rapt/core/index.hpp"
 #include "rapt/nn/freeze.hpp"
@@ -121,7 +123,13 @@ class AdversarialTraining {
       const Inference scope;
       const RealAndGenerated seen{augmented(Variable<T>(Tensor<T>(real.pixels())), shape, streams[1]).value(),
                                   augmented(Variable<T>(Tensor<T>(made.value())), shape, streams[2]).value()};
-      report_.discriminator_loss = (*step_)(std::span<const RealAndGenerated>(&seen, 1));
+      try {
+        report_.discriminator_loss = (*step_)(std::span<const RealAndGenerated>(&seen, 1));
+      } catch (const ValueError& error) {  // it names parameters and ops as if there were no other model
+        const bool is_finite = first_not_finite(made.value()) < 0;
+        fail(kWhere, is_finite ? "" : "the generator's images are not finite; ",
+             "discriminator: ", std::string_view(error.what()));
+      }
     }
     return loss_of_generated(made, shape, streams[3]);
   }
