@@ -124,6 +124,8 @@ void print_row(const char* name, const Judgement& found, const Judgement& real) 
 }
 
 void run(const Flags& flags) {
+  rapt::require(flags.loss != "wasserstein" || flags.penalty > 0, "transgan",
+                "--loss wasserstein needs a --penalty: ", flags.penalty);
   const Digits digits = read_digits(flags.mnist);
   const rapt::ImageShape& image = digits.training.shape();
   rapt::require<rapt::ShapeError>(image.height == 28 && image.width == 28, "transgan",
@@ -190,7 +192,7 @@ int main(int argc, char** argv) {
   add_positive(app, "--learning-rate", flags.learning_rate, "The learning rate of both.");
   add_not_negative(app, "--penalty", flags.penalty,
                    "The weight w of the gradient penalty, w / 2 times the mean of |gradient|^2 (R1), or with --loss "
-                   "wasserstein of (|gradient| - 1)^2 (WGAN-GP).");
+                   "wasserstein, which needs it, of (|gradient| - 1)^2 (WGAN-GP).");
   add_number(app, "--average-decay", flags.average_decay, {.most = 1, .without_least = true, .without_most = true},
              "The decay of the moving average of the generator's parameters.");
   app.add_flag("!--no-augmentation", flags.augment, "Shows the discriminator images as they are.");

@@ -21,7 +21,7 @@ enum class PenaltyPoints {
 
 struct AdversarialOptions {
   AdversarialLoss loss = AdversarialLoss::hinge;
-  GradientPenaltyOptions penalty = {};  ///< a weight of 0: none
+  GradientPenaltyOptions penalty = {};  ///< a weight of 0: none, which Wasserstein's loss cannot do without
   PenaltyPoints penalty_points = PenaltyPoints::real;
   /// The discriminator's steps from one with the penalty to the next, whose weight grows by as much ("lazy
   /// regularisation", Karras et al. 2020).
@@ -33,6 +33,8 @@ struct AdversarialOptions {
   /// The options themselves, after they were validated. Throws ValueError `[where] ...` for those that do not fit.
   [[nodiscard]] const AdversarialOptions& checked(std::string_view where) const {
     penalty.validate(where);
+    require(loss != AdversarialLoss::wasserstein || penalty.weight > 0, where,
+            "Wasserstein's loss has no lower bound without a gradient penalty: its weight is ", penalty.weight);
     augmentation.validate(where);
     require(penalty_every >= 1, where, "penalty_every must be at least 1: ", penalty_every);
     require(discriminator.accumulate == 1 && discriminator.micro_batches == 1 && discriminator.communicator.size() == 1,
