@@ -78,21 +78,25 @@ class VisionPretraining(unittest.TestCase):
         self.assertEqual((self.root / "out" / "results.jsonl").read_bytes(), before)
 
     def test_a_comparison_that_was_killed_is_as_one_that_was_not(self):
-        options = ("--pretraining-steps", 40, "--checkpoint-every", 2, "--smaller", 4, "--objectives",
+        # Validations are 4 steps apart, so that most checkpoints are inside of a window whose losses have a mean.
+        options = ("--pretraining-steps", 40, "--checkpoint-every", 3, "--smaller", 4, "--objectives",
                    "mean_colour,masked_pixels")
         self.compare(*options, "--folder", "whole", threads=1)
         process = self.start(*options, "--folder", "killed")
         deadline = time.monotonic() + TIMEOUT
-        while checkpoint_step(self.root / "killed" / "masked_pixels-1-pretraining") < 4:
-            self.assertIsNone(process.poll(), (self.root / "said.txt").read_text(errors="replace"))
+        while checkpoint_step(self.root / "killed" / "masked_pixels-1-pretraining") < 4 and process.poll() is None:
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
-        process.wait(TIMEOUT)
-        self.assertEqual([entry["objective"] for entry in self.results("killed")], ["mean_colour"])
+        code = process.wait(TIMEOUT)
+        self.assertIn(code, (0, -signal.SIGKILL), (self.root / "said.txt").read_text(errors="replace"))
+        finished = [entry["objective"] for entry in self.results("killed")]
         said = self.compare(*options, "--folder", "killed", "--resume")
         self.assertIn("mean_colour, seed 1: finished before\n", said)
-        self.assertRegex(said, r"goes on after step \d+\n")
+        if finished == ["mean_colour"]:
+            self.assertRegex(said, r"goes on after step \d+\n")
+        else:  # the signal came when all was done, on a machine that had other work
+            self.assertEqual(finished, ["mean_colour", "masked_pixels"])
         self.assertEqual(self.results("killed"), self.results("whole"))
         self.assertEqual((self.root / "killed/masked_pixels-1-pretraining/checkpoint.safetensors").read_bytes(),
                          (self.root / "whole/masked_pixels-1-pretraining/checkpoint.safetensors").read_bytes())
