@@ -1,7 +1,7 @@
 // Trains TransGAN, two Transformers without a convolution, to make images of digits, and measures how real they look to
 // a Vision Transformer that was trained to tell digits apart.
 //
-//   transgan                                         generated digits, some minutes
+//   transgan                                         generated digits
 //   transgan --mnist folder --steps 8000 --batch 64 --judge judge.safetensors --generator generator.safetensors
 //   transgan --folder run                            can be killed; the same command with --resume goes on
 //
