@@ -9,6 +9,8 @@
 // most like them. Prints the Fréchet distance in the judge's features from training images, an inception score, and of
 // how many samples the judge is sure, for samples, held-out real digits and the untrained generator.
 #include <CLI/CLI.hpp>
+#include <filesystem>
+#include <rapt/core/atomic_file.hpp>
 #include <rapt/io/model_file.hpp>
 #include <rapt/models/transgan.hpp>
 #include <rapt/train/adversarial_training.hpp>
@@ -126,6 +128,10 @@ void print_row(const char* name, const Judgement& found, const Judgement& real) 
 void run(const Flags& flags) {
   rapt::require(flags.loss != "wasserstein" || flags.penalty > 0, "transgan",
                 "--loss wasserstein needs a --penalty: ", flags.penalty);
+  // An unwritable place shows now, not after hours.
+  for (const std::string& file : {flags.samples, flags.interpolations, flags.neighbours}) rapt::AtomicFile{file};
+  if (!flags.generator.empty()) rapt::AtomicFile{flags.generator};
+  if (!flags.judge.empty() && !std::filesystem::exists(flags.judge)) rapt::AtomicFile{flags.judge};
   const Digits digits = read_digits(flags.mnist);
   const rapt::ImageShape& image = digits.training.shape();
   rapt::require<rapt::ShapeError>(image.height == 28 && image.width == 28, "transgan",
