@@ -13,7 +13,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// The inputs at which the discriminator's gradient is penalised.
+/// The inputs at which the discriminator's gradient is penalised, all of them after their augmentation.
 enum class PenaltyPoints {
   real,     ///< real images (R1)
   between,  ///< e r + (1 - e) g for a real image r, a generated one g and e uniform in [0, 1) (WGAN-GP)

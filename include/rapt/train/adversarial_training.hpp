@@ -5,11 +5,12 @@
 /// One step of the Trainer, on a batch of real images x:
 ///
 ///     z ~ N(0, 1),  g = G(z)
-///     a step of the discriminator: loss of D(A(x)) and D(A(g)), plus a gradient penalty every few steps
+///     a step of the discriminator: loss of D(A(x)) and D(A(g)), plus every few steps a gradient penalty at A(x), or
+///                                  between A(x) and A(g)
 ///     the loss of the generator: of D(A'(g)), through a discriminator whose parameters are constants
 ///
-/// with random changes A of images, through which gradients flow (Zhao et al. 2020). Both read the same g: only the
-/// generator's loss differentiates it, and it is computed once.
+/// with random changes of images, through which gradients flow (Zhao et al. 2020); each A draws its own. Both read the
+/// same g: only the generator's loss differentiates it, and it is computed once.
 #pragma once
 
 #include <algorithm>
@@ -76,7 +77,11 @@ struct AdversarialReport {
 ///
 ///     rapt::AdversarialTraining game(generator, discriminator, {.discriminator = {.learning_rate = ...}});
 ///     rapt::Trainer trainer(game, {.learning_rate = ..., .average_decay = 0.999});
-///     job.run(trainer, image_batches, {.steps = 10000});
+///     job.run(trainer, image_batches, {.steps = 10000});   // of JobOptions{.choose_best = false}
+///
+/// What a validation can put back is the generator alone: with the trainer's `keep_best`, or the job's `choose_best`,
+/// the best generator ends up beside the discriminator of the last step, which has never met it. Turn them off if the
+/// training shall go on, or if both models are kept.
 ///
 /// Keeps references to both models. When the trainer's step throws because the generator's loss is not finite, the
 /// discriminator has learned from that batch already, and once more while the trainer looked for the op. A trainer of
