@@ -105,6 +105,9 @@ class VisionPretraining(unittest.TestCase):
         self.assertEqual([entry["seed"] for entry in self.results("killed")], [1, 1, 2, 2])
         self.assertIn("| mean_colour | 40 |", more)
 
+    def test_masked_pixels_of_few_pixels(self):
+        self.compare("--pretraining-steps", 12, "--smaller", 28, "--objectives", "masked_pixels")  # 8 pixels a step
+
     def test_minutes_become_steps_that_are_kept(self):
         options = ("--minutes", 0.01, "--objectives", "pixels", "--folder", "out")
         self.compare(*options)
