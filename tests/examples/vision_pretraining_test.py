@@ -55,6 +55,9 @@ class VisionPretraining(unittest.TestCase):
     def lines(self, folder):
         return [json.loads(line) for line in (self.root / folder / "results.jsonl").read_text().splitlines()]
 
+    def write_lines(self, folder, entries):
+        (self.root / folder / "results.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+
     def results(self, folder):
         """Without what depends on time."""
         return [{key: value for key, value in entry.items() if key != "seconds"}
@@ -116,8 +119,15 @@ class VisionPretraining(unittest.TestCase):
         self.assertGreaterEqual(plan["steps"], 1)
         self.assertEqual(result["steps"], plan["steps"])
         self.assertGreater(result["seconds"], 0)
-        (self.root / "out" / "results.jsonl").write_text("".join(
-            json.dumps(entry) + "\n" for entry in [*self.lines("out")[:1], {"plan": "pixels", "steps": 3}]))
+        # As if it had been killed while it learned labels: the minutes without labels are known.
+        self.write_lines("out", [*self.lines("out")[:2], {"pretrained": "pixels", "seed": 1, "seconds": 123.0}])
+        self.assertIn(" | 2.05 | 1 | ", self.compare(*options, "--resume"))
+        self.assertEqual(self.lines("out")[1:], [plan, {**result, "seconds": 123.0}])
+        other = {**result, "seed": 7}  # of a seed that was interrupted before
+        del other["seconds"]
+        self.write_lines("out", [*self.lines("out"), other])
+        self.assertIn(" | 2.05 (1 of 2) | 2 | ", self.compare(*options, "--resume"))
+        self.write_lines("out", [*self.lines("out")[:1], {"plan": "pixels", "steps": 3}])
         self.compare(*options, "--resume", "--seed", 1, code=1)  # an option that was not given before
         (self.root / "out" / "pixels-1-pretraining" / "checkpoint.safetensors").unlink()
         self.compare(*options, "--resume")
