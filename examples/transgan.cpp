@@ -81,11 +81,12 @@ void train_pair(Generator& generator, Discriminator& discriminator, const Judge&
   const rapt::AdamOptions adam{.beta1 = 0, .beta2 = 0.99};
   rapt::DifferentiableAugmentation augmentation = rapt::DifferentiableAugmentation::none();
   if (flags.augment) augmentation = {.background = -1};
+  const double penalty_step = rapt::precision() == rapt::Precision::medium ? 0.03 : rapt::GradientPenaltyOptions().step;
   const bool is_wasserstein = flags.adversarial_loss() == rapt::AdversarialLoss::wasserstein;
   rapt::AdversarialTraining game(
       generator, discriminator,
       {.loss = flags.adversarial_loss(),
-       .penalty = {.weight = flags.penalty, .target = is_wasserstein ? 1.0 : 0.0},
+       .penalty = {.weight = flags.penalty, .target = is_wasserstein ? 1.0 : 0.0, .step = penalty_step},
        .penalty_points = is_wasserstein ? rapt::PenaltyPoints::between : rapt::PenaltyPoints::real,
        .augmentation = augmentation,
        .discriminator = {.learning_rate = rate, .adam = adam, .clip_norm = 5, .seed = flags.seed + 1}});

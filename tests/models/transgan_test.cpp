@@ -158,6 +158,19 @@ TEST_F(TransGanGolden, GradientPenaltyAgreesWithDoubleBackward) {
   expect_gradients(discriminator, file_, "penalty_gradient.", 1e-3);
 }
 
+// Of lower precisions `high` can have the default step, `medium` needs a longer one.
+TEST_F(TransGanGolden, GradientPenaltyInLowerPrecisions) {
+  rapt_test::for_every_matrix_unit([&](rapt::Precision precision, rapt::MatrixUnit) {
+    const auto discriminator = model<TransGanDiscriminator<float>>(discriminator_config(2), "discriminator.");
+    const bool is_medium = precision == rapt::Precision::medium;
+    rapt::GradientPenaltyOptions options{.weight = 1};
+    if (is_medium) options.step = 0.03;
+    const rapt::Recording scope;
+    backward(gradient_penalty(discriminator, file_.read<float>("pixels"), options));
+    expect_gradients(discriminator, file_, "penalty_gradient.", is_medium ? 5e-2 : 1e-3);
+  });
+}
+
 TEST(TransGan, GeneratorMakesImages) {
   for (const Index window : {0, 2}) {
     auto model = model_of<TransGanGenerator<double>>(generator_config(window));
