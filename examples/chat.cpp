@@ -8,18 +8,20 @@
 // the turns before are kept, so that a turn costs its new tokens alone; --save keeps them in a file, where --continue
 // goes on to the same bits.
 //
-//   chat --measure 12 --shape gpt2                     what a turn costs with memory and without, on random weights
+//   chat --measure 12 --shape gpt2 --tokens 24         what a turn costs with memory and without, on random weights
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <iostream>
 #include <optional>
+#include <rapt/core/atomic_file.hpp>
 #include <rapt/pipelines/conversation.hpp>
 #include <rapt/text/lines.hpp>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "chat/measure.hpp"
 #include "chat/small_model.hpp"
@@ -62,6 +64,25 @@ void say(rapt::Conversation& conversation, const std::string& text) {
   std::fprintf(stderr, "\n");
 }
 
+/// Throws for options that would have no effect, or could only fail after a model has learned or answered.
+void require_effect(const Flags& flags, bool has_tokens) {
+  const bool is_small = flags.model.empty() && flags.shape.empty();
+  const auto refuse_if = [](bool is_wrong, const std::string& text) {
+    if (is_wrong) throw std::runtime_error(text);
+  };
+  refuse_if(is_small && flags.measure.has_value(), "--measure needs a --model or a --shape");
+  refuse_if(is_small && !flags.options.system.empty(),
+            "--system needs a --model: the small one has learned by a system text of its own");
+  refuse_if(is_small && has_tokens && flags.options.answer_tokens > small_model::kAnswerTokens,
+            "--tokens above " + std::to_string(small_model::kAnswerTokens) +
+                " need a --model: no answer of the small one is longer");
+  refuse_if(flags.model.empty() && flags.policy == rapt::name_of(rapt::FullPolicy::slide),
+            "--policy slide needs a --model all of whose layers see a window");
+  if (!flags.save.empty()) {
+    const rapt::AtomicFile can_be_written(flags.save);  // or it throws
+  }
+}
+
 /// A dialogue with the small model.
 void demonstrate(const rapt::ChatModel& model, rapt::ConversationOptions options) {
   options.system = small_model::kSystem;
@@ -86,13 +107,13 @@ void chat(Flags flags) {
   if (flags.measure) return chat_measure::measure(model, flags.options, *flags.measure, !flags.shape.empty());
   const bool is_small = flags.model.empty();
   if (is_small) {
-    if (!flags.options.system.empty())
-      throw std::runtime_error("--system needs a --model: the small one has learned by a system text of its own");
-    constexpr int kDialogues = 200;
-    std::printf("%d of %d unseen dialogues answered rightly\n",
-                small_model::count_right(model, kDialogues, flags.options.seed), kDialogues);
     flags.options.answer_tokens = std::min(flags.options.answer_tokens, small_model::kAnswerTokens);
-    if (flags.from.empty()) demonstrate(model, flags.options);
+    if (flags.from.empty()) {
+      constexpr int kDialogues = 200;
+      std::printf("%d of %d unseen dialogues answered correctly\n",
+                  small_model::count_right(model, kDialogues, flags.options.seed), kDialogues);
+      demonstrate(model, flags.options);
+    }
     flags.options.system = small_model::kSystem;
     std::fputs(small_model::help().c_str(), stderr);
   }
@@ -146,11 +167,14 @@ int main(int argc, char** argv) {
                  "text, slide in a model with a window, or refuse the turn.")
       ->check(CLI::IsMember(policies))
       ->capture_default_str();
-  add_positive(app, "--tokens", flags.options.answer_tokens, "The most tokens of an answer.");
-  add_not_negative(app, "--temperature", flags.temperature,
-                   "The temperature of drawing; 0 takes the most probable tokens. Without it as the folder says.");
+  auto* const tokens = add_positive(app, "--tokens", flags.options.answer_tokens,
+                                    "The most tokens of an answer; those of the small model have 8 at most.");
+  auto* const temperature =
+      add_not_negative(app, "--temperature", flags.temperature,
+                       "The temperature of drawing; 0 takes the most probable tokens. Without it as the folder says.");
   add_seed(app, flags.options.seed, "The same seed draws the same tokens, and trains the same small model.");
-  add_positive(app, "--steps", flags.steps, "The steps that the small model learns.");
+  auto* const steps =
+      add_positive(app, "--steps", flags.steps, "The steps that the small model learns.")->excludes(model);
   auto* const measure =
       add_positive(app, "--measure", flags.measure, "Measures so many turns, with memory and without.")
           ->excludes(from)
@@ -158,9 +182,12 @@ int main(int argc, char** argv) {
   app.add_option("--shape", flags.shape, "Measures a model with random weights: gpt2 (124 million), or llama (135).")
       ->check(CLI::IsMember({"gpt2", "llama"}))
       ->excludes(model)
+      ->excludes(steps)
+      ->excludes(temperature)
       ->needs(measure);
   CLI11_PARSE(app, argc, argv);
   try {
+    require_effect(flags, tokens->count() > 0);
     chat(std::move(flags));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "chat: %s\n", error.what());

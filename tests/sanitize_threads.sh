@@ -1,8 +1,8 @@
 #!/bin/sh
 # Builds what lets a model answer while it learns (train/live_model.hpp), threads in the place of processes
-# (distributed/local_communicator.hpp), and the thread that exchanges gradients (train/background_exchange.hpp), with
-# clang 14 under the thread sanitizer in build/sanitize_threads/, and runs it: the tests, and examples/live with several
-# threads that answer.
+# (distributed/local_communicator.hpp), the thread that exchanges gradients (train/background_exchange.hpp), and batches
+# that several threads search (generation/batches.hpp), with clang 14 under the thread sanitizer in
+# build/sanitize_threads/, and runs it: the tests, and examples/live with several threads that answer.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -18,6 +18,10 @@ build examples/live.cpp
 build tests/distributed/local_communicator_test.cpp -lgtest -lgtest_main
 build tests/distributed/collectives_test.cpp -lgtest -lgtest_main
 build tests/train/background_exchange_test.cpp -lgtest -lgtest_main
+for test in batches decoding_constraint generation_rules; do
+  build "tests/generation/${test}_test.cpp" -lgtest -lgtest_main
+  "build/sanitize_threads/${test}_test"
+done
 build/sanitize_threads/live_model_test
 build/sanitize_threads/local_communicator_test
 build/sanitize_threads/collectives_test

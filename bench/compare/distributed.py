@@ -48,23 +48,25 @@ class Place:
         self.processes = len(machines.names) if machines else 1
         self.runs = 2 if twice else 1
 
-    def longest(self, run):
-        """Of the runs that take place at once, the longest of each step, and the first run's losses."""
-        with concurrent.futures.ThreadPoolExecutor(self.runs) as pool:
-            results = [future.result() for future in [pool.submit(run) for _ in range(self.runs)]]
-        return [max(step) for step in zip(*(seconds for seconds, _ in results))], results[0][1]
+    def at_once(self, run):
+        """`run(fields of a task)` gives begin and end of each step, and their losses; returns those steps of each of
+        the runs that take place at once, and the losses of the first. Runs wait for one another before they begin."""
+        with tempfile.TemporaryDirectory(dir=self.folder) as meeting:
+            fields = {} if self.runs == 1 else {"meeting": meeting, "runs": self.runs}
+            with concurrent.futures.ThreadPoolExecutor(self.runs) as pool:
+                results = [future.result() for future in [pool.submit(run, fields) for _ in range(self.runs)]]
+        return [steps for steps, _ in results], results[0][1]
 
     def rapt(self, task):
         command = links.worker_command(self.programs, task, self.processes, self.machines, self.interface)
         return links.answer_of(command, self.machines, TIMEOUT)
 
     def train_rapt(self, task):
-        """Seconds and losses of each step."""
-        return self.longest(lambda: self.run_rapt(task))
+        return self.at_once(lambda fields: self.run_rapt({**task, **fields}))
 
     def run_rapt(self, task):
         ranks = self.rapt({**task, "task": "train"})["ranks"]
-        return [max(step) for step in zip(*(rank["step"] for rank in ranks))], ranks[0]["loss"]
+        return longest_of([list(zip(rank["begin"], rank["end"])) for rank in ranks]), ranks[0]["loss"]
 
     def batches(self, task):
         """The model and the batches of a task, as torch_distributed.py reads them."""
@@ -76,19 +78,20 @@ class Place:
 
     def train_torch(self, task, bucket_mb=None):
         """As train_rapt; `task` is what `batches` has returned."""
-        file = self.folder / "task.json"
         if self.machines:
             task = {**task, "address": self.address(), "port": 29500, "interface": self.interface,
                     "bucket_mb": bucket_mb}
-        file.write_text(json.dumps(task), encoding="utf-8")
-        return self.longest(lambda: self.run_torch(file))
+        return self.at_once(lambda fields: self.run_torch({**task, **fields}))
 
-    def run_torch(self, file):
-        commands = [[sys.executable, str(TORCH), str(file), str(rank)] for rank in range(self.processes)]
-        if self.machines:
-            commands = [self.machines.on(name, command) for name, command in zip(self.machines.names, commands)]
-        ranks = [json.loads(text) for text in outputs_of(commands)]
-        return ([max(step) for step in zip(*(rank["seconds"] for rank in ranks))],
+    def run_torch(self, task):
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            file = Path(folder) / "task.json"
+            file.write_text(json.dumps(task), encoding="utf-8")
+            commands = [[sys.executable, str(TORCH), str(file), str(rank)] for rank in range(self.processes)]
+            if self.machines:
+                commands = [self.machines.on(name, command) for name, command in zip(self.machines.names, commands)]
+            ranks = [json.loads(text) for text in outputs_of(commands)]
+        return (longest_of([rank["steps"] for rank in ranks]),
                 [sum(step) / self.processes for step in zip(*(rank["losses"] for rank in ranks))])
 
     def address(self):
@@ -96,6 +99,25 @@ class Place:
         shown = links.namespaces.run("ip", "-n", self.machines.namespace(self.machines.names[0]), "-j", "-4", "address",
                                      "show", "dev", self.interface)
         return json.loads(shown)[0]["addr_info"][0]["local"]
+
+
+def longest_of(ranks):
+    """Begin and end of each step, of the process that took longest for it."""
+    return [max(step, key=lambda times: times[1] - times[0]) for step in zip(*ranks)]
+
+
+def seconds_together(runs):
+    """Seconds of the steps [run][step] (begin, end) during the whole of which all other runs make steps, too: they do
+    not begin and end together to the step. WorkerError if that is less than half of them."""
+    found = []
+    for i, steps in enumerate(runs):
+        others = runs[:i] + runs[i + 1:]
+        found += [end - begin for begin, end in steps
+                  if all(other[0][0] <= begin and end <= other[-1][1] for other in others)]
+    count = sum(map(len, runs))
+    if 2 * len(found) < count:
+        raise WorkerError(f"runs that should take place at once did so for {len(found)} of {count} steps")
+    return found
 
 
 def outputs_of(commands):
@@ -139,7 +161,8 @@ def largest_difference(place, preset):
 
 def fastest_bucket(place, batches):
     """Of BUCKETS_MB, by a short run of each; None if DistributedDataParallel's default is faster."""
-    seconds = {size: np.median(place.train_torch(batches, size)[0]) for size in (None, *BUCKETS_MB)}
+    seconds = {size: np.median(seconds_together(place.train_torch(batches, size)[0]))
+               for size in (None, *BUCKETS_MB)}
     return min(seconds, key=seconds.get)
 
 
@@ -153,7 +176,7 @@ def padding(batches):
 class Contestant:
     place: Place
     name: str
-    run: Callable[[], list[float]]  # seconds of each step
+    run: Callable[[], list[list[tuple[float, float]]]]  # begin and end of each step of each run
     turns: list[list[float]] = dataclasses.field(default_factory=list)
 
     def seconds(self):
@@ -186,7 +209,7 @@ def measure_preset(settings, preset, places):
     everybody = [contestant for group in groups for contestant in group]
     for k in turns(len(everybody), settings.rounds_of(ROUNDS[preset])):
         progress(f"{preset}, {describe(everybody[k].place)}: {everybody[k].name}")
-        everybody[k].turns.append(everybody[k].run())
+        everybody[k].turns.append(seconds_together(everybody[k].run()))
     report, rapt = Report(), System("rapt", "highest", None)
     for place, (ours, *peers), quality in zip(places, groups, qualities):
         for peer in peers:

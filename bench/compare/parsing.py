@@ -6,12 +6,18 @@
 TREES holds train.trees, dev.trees and test.trees, as GUM's are. rapt trains first, for --steps; PyTorch then trains the
 same model on the same tokens, in batches of the same size, with the same schedule, optimizer and dropout, for as many
 seconds on as many threads (validations and checkpoints of neither are counted), its learning rate falling to 0 with its
-time. With `--equal steps` it makes as many steps instead. Both keep the version that does best on dev.trees, of as many
+time. With `--equal steps` it makes as many steps instead. Highest learning rate, warm-up and dropout are those that
+were chosen for rapt at its number of steps; in equal minutes PyTorch makes another number of steps with the same steps
+of warm-up. One seed: how far seeds differ is not known. Both keep the version that does best on dev.trees, of as many
 validations. PyTorch's parameters have rapt's names, so that `parse test` decodes and scores both parsers.
 
 Before that, loss and norm of the gradients of 64 trees are compared, with the same weights and without dropout. All
-that is finished is kept in OUTPUT, and trainings have checkpoints: the same command goes on where it was stopped.
-Writes parsing.md and parsing.svg there.
+that is finished is kept in OUTPUT, and trainings have checkpoints: the same command goes on where it was stopped; one
+with other settings or trees is refused. Writes parsing.md and parsing.svg there.
+
+One training comes after the other: equal minutes compare them only if the load of the machine stays the same. The notes
+below the table have what a step took at the beginning and at the end of each. Build the preset release: with
+RAPT_EXAMPLES_QUICKLY, which tests/run.sh sets in build/, the example is compiled with -O1.
 """
 
 import argparse
@@ -29,6 +35,8 @@ from pathlib import Path
 import torch
 
 from common import ROOT, QualityError, check, cpu_model, progress
+from parse_runs import OtherRun, builds, claim, fingerprint, flags_of, intervals, log_of, pace, seconds_per_step
+from parse_runs import train_arguments
 from torch_parse import KINDS, Training, load_parser
 from treebank import ParserFile, read_trees
 
@@ -57,32 +65,11 @@ def parse(settings, *arguments):
     return run.stdout
 
 
-def flags_of(flags):
-    return [word for pair in flags.items() for word in pair]
-
-
 def measure(settings, parser, trees, gold_tags=False):
     """Percentages, and how many outputs are trees over the right words."""
     said = parse(settings, "test", "--parser", parser, "--trees", trees, *(["--gold-tags"] if gold_tags else []))
     found = {name: float(value) for name, value in re.findall(r"(\w+) ([0-9.]+)(?=  |$)", said.splitlines()[1])}
     return {**found, "trees": re.match(r"\d+ of \d+", said).group()}
-
-
-def log_of(folder):
-    return [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
-
-
-def seconds_per_step(log):
-    """Between lines of the log without a validation or a new start between them."""
-    seconds, steps, before = 0, 0, None
-    for entry in log:
-        if "seconds" not in entry:
-            before = None
-            continue
-        if before is not None:
-            seconds, steps = seconds + entry["seconds"] - before["seconds"], steps + entry["step"] - before["step"]
-        before = entry
-    return seconds / steps
 
 
 def compare_losses(settings, flags):
@@ -113,9 +100,7 @@ def train_rapt(settings, flags, folder):
     parser, run = folder / "rapt.safetensors", folder / "run"
     if not parser.exists():
         progress(f"{folder.name}: rapt trains for {flags['--steps']} steps")
-        parse(settings, "train", "--trees", settings.files["train"], "--validation", settings.files["dev"], "--parser",
-              parser, "--folder", run, *flags_of(flags),
-              *(["--resume"] if (run / "checkpoint.safetensors").exists() else []))
+        parse(settings, *train_arguments(flags, settings.files, parser, run))
     log = log_of(run)
     step = seconds_per_step(log)
     curve = [(entry["step"] * step / 60, 100 * entry["f1"]) for entry in log if "f1" in entry and "step" in entry]
@@ -141,16 +126,14 @@ def torch_training(settings, flags, folder, seconds):
 def compare(settings, name, flags):
     """The rows of one parser and the curves of its trainings."""
     folder = settings.output / name
-    folder.mkdir(parents=True, exist_ok=True)
     kept = folder / "result.json"
-    made = {"flags": flags, "equal": settings.equal, "threads": settings.threads}
+    claim(folder, {"flags": flags, "equal": settings.equal, "threads": settings.threads, "PyTorch": torch.__version__,
+                   **{part: fingerprint(file) for part, file in settings.files.items()}})
     if kept.exists():
-        result = json.loads(kept.read_text(encoding="utf-8"))
-        if result["made"] != made:
-            sys.exit(f"{kept} was made with other settings: {result['made']}")
-        return result
+        return json.loads(kept.read_text(encoding="utf-8"))
     loss, norm = compare_losses(settings, flags)
     parser, seconds, curve = train_rapt(settings, flags, folder)
+    log = log_of(folder / "run")
     training = torch_training(settings, flags, folder, seconds)
     state = training.run()
     rows = []
@@ -159,8 +142,9 @@ def compare(settings, name, flags):
                                            ("PyTorch", training.parser, state.step, state.seconds)):
             rows.append({"system": system, "speech": "gold" if gold else "predicted", "steps": steps,
                          "minutes": spent / 60, **measure(settings, path, settings.files["test"], gold)})
-    result = {"made": made, "rows": rows, "loss": loss, "norm": norm,
-              "curves": {"rapt": curve, "PyTorch": state.curve},
+    result = {"flags": flags, "rows": rows, "loss": loss, "norm": norm, "builds": builds(log),
+              "pace": {"rapt": pace(intervals(log)), "PyTorch": pace(state.intervals)}, "load": state.load,
+              "charts": state.charts / state.seconds, "curves": {"rapt": curve, "PyTorch": state.curve},
               "parameters": sum(p.numel() for p in training.model.parameters())}
     kept.write_text(json.dumps(result), encoding="utf-8")
     return result
@@ -175,10 +159,20 @@ def table(results):
             figures = [f"{row[key]:.2f}" for key in ("F1", "precision", "recall", "complete", "tags")]
             lines.append(f"| {name.split('-')[0]} | {result['parameters']:,} | {row['speech']} | {row['system']} | "
                          f"{row['steps']:,} | {row['minutes']:.1f} | {' | '.join(figures)} | {row['trees']} |")
-    notes = [f"- {name}: `parse train {' '.join(map(str, flags_of(result['made']['flags'])))}`; with the same weights "
-             f"and {COMPARED_TREES} trees, losses differ by {result['loss']:.0e}, norms of gradients by "
-             f"{result['norm']:.0e}" for name, result in results.items()]
-    return "\n".join([*lines, "", *notes])
+    return "\n".join([*lines, "", *(note(name, result) for name, result in results.items())])
+
+
+def note(name, result):
+    """What stands below the table about a parser."""
+    paces = "; ".join(f"{system} {1e3 * begin:.0f} and {1e3 * end:.0f}"
+                      for system, (begin, end) in result["pace"].items())
+    text = (f"- {name}: `parse train {' '.join(map(str, flags_of(result['flags'])))}` ({'; '.join(result['builds'])}); "
+            f"with the same weights and {COMPARED_TREES} trees, losses differ by {result['loss']:.0e}, norms of "
+            f"gradients by {result['norm']:.0e}. Milliseconds of a step at the beginning and at the end: {paces}. Load "
+            f"average at PyTorch's validations: {min(result['load']):.2f} to {max(result['load']):.2f}")
+    if result["charts"] > 0:
+        text += f". The search for trees, in NumPy on one thread, is {100 * result['charts']:.1f} % of PyTorch's time"
+    return text
 
 
 def draw(results, path):
@@ -229,6 +223,8 @@ def main():
             results[name] = compare(settings, name, flags)
         except QualityError as error:
             sys.exit(f"NOT THE SAME MODEL: {error}")
+        except OtherRun as error:
+            sys.exit(str(error))
         text = f"{head}\n\n{table(results)}\n"
         (settings.output / "parsing.md").write_text(text, encoding="utf-8")
         draw(results, settings.output / "parsing.svg")

@@ -6,14 +6,16 @@
 FILE is JSON: `config` and `weights` of the model; `batches`, of which process r of P takes r, r + P, r + 2 P, ...;
 `processes` (P); `uncounted`, steps before those that are timed; for more than one process `address` and `port` of the
 first, the `interface` that messages go over, and `bucket_mb`, the size of DistributedDataParallel's buckets (null: its
-default). Prints the seconds of each counted step, and the losses of this process's batches in these steps, each times
-the process's weight (see weights_of).
+default). With `runs` and `meeting`, a folder, it waits there for as many runs of one process before the first step.
+Prints begin and end of each counted step by the machine's monotonic clock, and the losses of this process's batches in
+these steps, each times the process's weight (see weights_of).
 """
 
 import json
 import os
 import sys
 import time
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -28,6 +30,13 @@ def weights_of(step):
     DistributedDataParallel takes the mean over processes, whatever the number of their targets."""
     targets = [sum(map(len, lists["target_output"])) for lists in step]
     return [count * len(step) / sum(targets) for count in targets]
+
+
+def meet(folder, runs):
+    """Returns when as many processes have come here."""
+    (folder / str(os.getpid())).touch()
+    while len(list(folder.iterdir())) < runs:
+        time.sleep(0.001)
 
 
 def main():
@@ -51,16 +60,18 @@ def main():
         # The sums are not copied out of the buckets, and buffers that never change need not travel.
         model = DistributedDataParallel(model, gradient_as_bucket_view=True, broadcast_buffers=False, **buckets)
     optimizer = adam(model)
-    seconds, losses = [], []
+    if "meeting" in task:
+        meet(Path(task["meeting"]), task["runs"])
+    times, losses = [], []
     for weight, batch in zip(weights, batches):
-        start = time.perf_counter()
+        begin = time.monotonic()
         loss = smoothed_loss(model(batch), batch.labels) * weight
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-        seconds.append(time.perf_counter() - start)
-    print(json.dumps({"seconds": seconds[task["uncounted"]:], "losses": losses[task["uncounted"]:]}), flush=True)
+        times.append((begin, time.monotonic()))
+    print(json.dumps({"steps": times[task["uncounted"]:], "losses": losses[task["uncounted"]:]}), flush=True)
     if processes > 1:
         dist.destroy_process_group()
 

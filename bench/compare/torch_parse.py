@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 import time
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch_worker import pad, padding_of, sinusoids
 from treebank import BEGIN, END, ParserFile, SequenceExamples, SpanExamples
 
 IGNORED = -100  # target of a padded position
-GROUPS = 4  # of like length, in which a batch of sentences is encoded, so that little of it is padding
+GROUPS = 4  # of like length, in which a batch of sentences is encoded and parsed, so that little of it is padding
 LONGEST = 2048  # tokens of a sequence
 
 
@@ -52,6 +53,7 @@ class SpanParser(torch.nn.Module):
         self.tagger = None if config["reads_tags"] else torch.nn.Linear(self.width, self.tags)
         self.dropout = torch.nn.Dropout(config["dropout"])
         self.register_buffer("positions", sinusoids(LONGEST, self.width), persistent=False)
+        self.chart_seconds = 0.0  # of the searches for trees since the last validation
         xavier(self, self.width)
 
     def hidden(self, batch):
@@ -82,7 +84,7 @@ class SpanParser(torch.nn.Module):
                         for side in (0, 1))
         scores = self.labels(self.span_norm(vectors[ends] - vectors[begins]).relu())  # [S, L]
         loss = margin_loss(scores, [len(example[1]) - 1 for example in batch],
-                           torch.from_numpy(np.concatenate([example[4] for example in batch])))
+                           torch.from_numpy(np.concatenate([example[4] for example in batch])), self.best_trees)
         if self.tagger is not None:
             is_last = np.ones(len(posts), dtype=bool)
             is_last[starts[:-1]] = False  # the fencepost before a sentence is behind no word
@@ -90,8 +92,14 @@ class SpanParser(torch.nn.Module):
             loss = loss + F.cross_entropy(self.tagger(hidden[posts[is_last] - 1]), tags, reduction="sum")
         return loss / len(batch)
 
+    def best_trees(self, scores, lengths):
+        start = time.perf_counter()
+        spans = best_trees(scores, lengths)
+        self.chart_seconds += time.perf_counter() - start
+        return spans
 
-def margin_loss(scores, lengths, gold):
+
+def margin_loss(scores, lengths, gold, search):
     """Sum of the sentences' max_T [s(T) + D(T, T*)] - s(T*) (Kitaev and Klein 2018, equation 4).   scores [S, L]"""
     rows = torch.arange(len(gold))
     labelled = gold >= 0
@@ -104,14 +112,26 @@ def margin_loss(scores, lengths, gold):
         nothing[whole] = -math.inf
         label[best <= nothing] = -1
         best = torch.maximum(best, nothing)
-        spans = torch.from_numpy(best_trees(best.numpy(), lengths))
+        spans = torch.from_numpy(search(best.numpy(), lengths))
         margin = (label[spans] != gold[spans]).sum()
         spans = spans[label[spans] >= 0]
     return scores[spans, label[spans]].sum() + margin - scores[rows[labelled], gold[labelled]].sum()
 
 
 def best_trees(scores, lengths):
-    """The rows of the spans in the binary trees with the highest sums of scores, by CKY over all sentences at once."""
+    """The rows of the spans in the binary trees with the highest sums of scores, by CKY over sentences of like length
+    at once: a chart is as large as that of the longest of its group."""
+    firsts = np.cumsum([0, *(n * (n + 1) // 2 for n in lengths)])
+    found = [None] * len(lengths)
+    for group in np.array_split(np.argsort(lengths, kind="stable"), min(GROUPS, len(lengths))):
+        rows = np.concatenate([np.arange(firsts[i], firsts[i + 1]) for i in group])
+        for i, spans in zip(group, best_trees_at_once(scores[rows], [lengths[i] for i in group])):
+            found[i] = firsts[i] + spans
+    return np.concatenate(found)
+
+
+def best_trees_at_once(scores, lengths):
+    """Of each sentence the spans of its best tree, as their places among all of its spans."""
     count, longest = len(lengths), max(lengths)
     firsts = np.cumsum([0, *(n * (n + 1) // 2 for n in lengths)])
     cells = np.zeros((count, longest + 1, longest + 1), dtype=scores.dtype)
@@ -131,18 +151,20 @@ def best_trees(scores, lengths):
         by_begin[:, :len(begins), length] = by_end[:, length:, length] = value
     found = []
     for s, n in enumerate(lengths):
-        pending = [(0, n)]
+        places, pending = [], [(0, n)]
         while pending:
             begin, end = pending.pop()
-            found.append(firsts[s] + begin * n - begin * (begin - 1) // 2 + end - begin - 1)
+            places.append(begin * n - begin * (begin - 1) // 2 + end - begin - 1)
             if end - begin > 1:
                 middle = begin + split[s, begin, end - begin]
                 pending += [(middle, end), (begin, middle)]
-    return np.array(found)
+        found.append(np.array(places))
+    return found
 
 
 class SequenceParser(torch.nn.Module):
     NAMES = {}
+    chart_seconds = 0.0  # it searches for none
 
     def __init__(self, config):
         super().__init__()
@@ -215,6 +237,10 @@ class State:
     warmed_up: float = 0  # the part of the training that warming up has taken
     curve: list = dataclasses.field(default_factory=list)  # minutes and F1 of validations
     best: float = -1  # F1
+    best_file: str = ""  # in the training's folder
+    intervals: list = dataclasses.field(default_factory=list)  # between validations: last step, steps, seconds
+    load: list = dataclasses.field(default_factory=list)  # average of the last minute at validations
+    charts: float = 0  # seconds of the search for trees, a part of `seconds`
 
 
 class Training:
@@ -266,18 +292,26 @@ class Training:
             self.state.warmed_up = min(self.part(), 0.99)
 
     def validate(self):
-        state, best, last = self.state, self.folder / "torch.best.safetensors", self.folder / "torch.last.safetensors"
+        state, last = self.state, self.folder / "torch.last.safetensors"
+        steps, seconds = (sum(interval[i] for interval in state.intervals) for i in (1, 2))
+        state.intervals.append((state.step, state.step - steps, state.seconds - seconds))
+        state.load.append(os.getloadavg()[0])
+        state.charts += self.model.chart_seconds
+        self.model.chart_seconds = 0.0
         save_parser(self.model, self.file, last)
         f1 = self.f1_of(last)
         state.curve.append((state.seconds / 60, f1))
         if f1 > state.best:
-            state.best = f1
-            last.replace(best)
+            state.best, state.best_file = f1, f"torch.best.{len(state.curve)}.safetensors"
+            last.replace(self.folder / state.best_file)
         progress(f"{self.folder.name}: PyTorch, step {state.step}, {state.seconds / 60:.1f} minutes: F1 {f1}")
         new = self.folder / "torch.checkpoint.new"
         torch.save({"state": dataclasses.asdict(state), "model": self.model.state_dict(),
                     "optimizer": self.optimizer.state_dict(), "random": torch.get_rng_state()}, new)
         new.replace(self.checkpoint)
+        for file in self.folder.glob("torch.best.*.safetensors"):  # until now the checkpoint before named another
+            if file.name != state.best_file:
+                file.unlink()
 
     def run(self):
         """The state in the end."""
@@ -292,5 +326,5 @@ class Training:
                 self.step()
             self.validate()
         if not self.parser.exists():
-            (self.folder / "torch.best.safetensors").replace(self.parser)
+            (self.folder / self.state.best_file).replace(self.parser)
         return self.state

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -13,8 +14,10 @@
 #include <optional>
 #include <rapt/core/atomic_file.hpp>
 #include <rapt/core/build_info.hpp>
+#include <sstream>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace layers_bench {
@@ -94,13 +97,14 @@ class Table {
   return digits;
 }
 
-/// The median of some numbers and their ends.
+/// The median of some numbers (of an even number of them the mean of the two in the middle) and their ends.
 struct Spread {
   double median = 0, least = 0, most = 0;
 };
 [[nodiscard]] inline Spread spread_of(std::vector<double> values) {
   std::sort(values.begin(), values.end());
-  return {values[values.size() / 2], values.front(), values.back()};
+  const std::size_t upper = values.size() / 2, lower = (values.size() - 1) / 2;
+  return {(values[lower] + values[upper]) / 2, values.front(), values.back()};
 }
 /// "12.1 (11.9 .. 13.0)", or "12.1" if the ends read the same.
 [[nodiscard]] inline std::string text_of(const Spread& spread, const char* format, double factor = 1) {
@@ -109,16 +113,23 @@ struct Spread {
   return least == most ? median : median + " (" + least + " .. " + most + ")";
 }
 
-/// The command, what the program was compiled as and runs on, and how much else the machine does (the load average of
-/// the last minute, on systems that tell), each on a line of its own.
-[[nodiscard]] inline std::string machine(std::string_view program, const Arguments& arguments) {
-  std::string text = "`" + std::string(program) + " " + arguments.command + "`\n" + to_string(rapt::build_info());
-  double load = 0;
+/// How much else the machine does: the load average of the last minute; none on systems that do not tell.
+[[nodiscard]] inline std::optional<double> load_average() {
+  std::optional<double> load;
   if (std::FILE* const file = std::fopen("/proc/loadavg", "r")) {
-    if (std::fscanf(file, "%lf", &load) == 1) text += "\nload average of the last minute: " + number("%.2f", load);
+    double value = 0;
+    if (std::fscanf(file, "%lf", &value) == 1) load = value;
     std::fclose(file);
   }
-  return text + "\n";
+  return load;
+}
+/// "2026-11-30T20:15:00Z"
+[[nodiscard]] inline std::string time_now() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  char text[32];
+  return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
 }
 
 /// Writes a text as a file that appears whole or not at all.
@@ -131,9 +142,10 @@ inline void write_file(const std::filesystem::path& path, const std::string& tex
 /// The measurements that a program has finished, in a file of its folder: a run that was ended goes on behind them.
 class Finished {
  public:
-  /// Reads what folder/name holds. Ends the program if that was made with other arguments.
+  /// Reads what folder/name holds. Ends the program if that was made with other arguments, by another build, or on
+  /// another instruction set or number of threads.
   Finished(const Arguments& arguments, const std::string& name)
-      : path_(arguments.folder / name), settings_("arguments: " + arguments.settings) {
+      : path_(arguments.folder / name), settings_("arguments: " + arguments.settings + "; " + build()) {
     std::ifstream file(path_);
     std::string line;
     if (!std::getline(file, line)) return;
@@ -143,37 +155,95 @@ class Finished {
       std::exit(2);
     }
     while (std::getline(file, line)) {
-      const std::size_t tab = line.find('\t');
-      if (tab == std::string::npos) continue;
-      std::vector<double>& numbers = numbers_[line.substr(0, tab)];
-      const char* at = line.c_str() + tab;
-      for (char* end = nullptr;; at = end) {
-        const double value = std::strtod(at, &end);
-        if (end == at) break;
-        numbers.push_back(value);
+      std::istringstream fields(line);
+      std::string key, numbers, load;
+      Measurement one;
+      if (!std::getline(fields, key, '\t') || !std::getline(fields, numbers, '\t') ||
+          !std::getline(fields, one.time, '\t')) {
+        continue;
       }
+      if (std::getline(fields, load)) one.load = std::strtod(load.c_str(), nullptr);
+      const char* at = numbers.c_str();
+      for (char* end = nullptr;; at = end) {
+        const double value = std::strtod(at, &end);  // also of inf and nan
+        if (end == at) break;
+        one.numbers.push_back(value);
+      }
+      measurements_[key] = std::move(one);
     }
   }
 
-  /// The numbers of a measurement: those of the file, or what `measure` returns, which the file then has, too.
+  /// The numbers of a measurement: those of the file, or what `measure` returns, which the file then has, too, with the
+  /// time and the load average behind it.
   [[nodiscard]] const std::vector<double>& of(const std::string& key,
                                               const std::function<std::vector<double>()>& measure) {
-    if (const auto found = numbers_.find(key); found != numbers_.end()) return found->second;
-    const std::vector<double>& numbers = numbers_[key] = measure();
+    if (const auto found = measurements_.find(key); found != measurements_.end()) return found->second.numbers;
+    std::vector<double> numbers = measure();
+    const Measurement& added = measurements_[key] = {std::move(numbers), time_now(), load_average()};
     std::string text = settings_ + "\n";
-    for (const auto& [name, values] : numbers_) {
+    for (const auto& [name, one] : measurements_) {
       text += name;
-      for (std::size_t i = 0; i < values.size(); ++i) text += (i == 0 ? "\t" : " ") + number("%.17g", values[i]);
+      for (std::size_t i = 0; i < one.numbers.size(); ++i) {
+        text += i == 0 ? '\t' : ' ';
+        text += number("%.17g", one.numbers[i]);
+      }
+      text.append("\t").append(one.time);
+      if (one.load) text.append("\t").append(number("%.2f", *one.load));
       text += '\n';
     }
     write_file(path_, text);
-    return numbers;
+    return added.numbers;
+  }
+
+  /// "load average of the last minute behind each measurement, 2026-11-30T20:15:00Z to ...: 0.31 (0.12 .. 1.40)", or
+  /// the times alone on systems that tell no load; empty without measurements.
+  [[nodiscard]] std::string conditions() const {
+    if (measurements_.empty()) return "";
+    std::vector<std::string> times;
+    std::vector<double> loads;
+    for (const auto& [name, one] : measurements_) {
+      times.push_back(one.time);
+      if (one.load) loads.push_back(*one.load);
+    }
+    const auto [first, last] = std::minmax_element(times.begin(), times.end());
+    const std::string range = *first + " to " + *last;
+    if (loads.empty()) return "measured " + range;
+    return "load average of the last minute behind each measurement, " + range + ": " +
+           text_of(spread_of(loads), "%.2f");
   }
 
  private:
+  struct Measurement {
+    std::vector<double> numbers = {};
+    std::string time = {};
+    std::optional<double> load = {};
+  };
+
+  /// What decides times and bits beside the arguments, on one line.
+  [[nodiscard]] static std::string build() {
+    std::string text = to_string(rapt::build_info());
+    std::replace(text.begin(), text.end(), '\n', ' ');
+    return text;
+  }
+
   std::filesystem::path path_;
   std::string settings_;
-  std::map<std::string, std::vector<double>> numbers_;
+  std::map<std::string, Measurement> measurements_;
 };
+
+/// The command, what the program was compiled as and runs on, and how much else the machine did, each on a line of its
+/// own.
+[[nodiscard]] inline std::string machine(std::string_view program, const Arguments& arguments,
+                                         const std::string& conditions) {
+  std::string text =
+      "`" + std::string(program) + " " + arguments.command + "`\n" + to_string(rapt::build_info()) + "\n";
+  if (!conditions.empty()) text.append(conditions).append("\n");
+  return text;
+}
+/// The same with the load average of now.
+[[nodiscard]] inline std::string machine(std::string_view program, const Arguments& arguments) {
+  const std::optional<double> load = load_average();
+  return machine(program, arguments, load ? "load average of the last minute: " + number("%.2f", *load) : "");
+}
 
 }  // namespace layers_bench

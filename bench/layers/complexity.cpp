@@ -145,9 +145,9 @@ Exponents fit(const std::vector<Measurement>& points, const std::function<double
   return {solution(1), solution(2)};
 }
 
-std::string report(const std::vector<Measurement>& all, Index longest, const Arguments& arguments) {
-  std::string text = "One sequence of n tokens and d columns; medians, in brackets the least and the most.\n\n" +
-                     machine("layers_complexity", arguments) + "\n";
+std::string report(const std::vector<Measurement>& all, Index longest, const std::string& above) {
+  std::string text =
+      "One sequence of n tokens and d columns; medians, in brackets the least and the most.\n\n" + above + "\n";
   Table exponents({"layer", "the paper's", "fitted to", "forward", "forward and backward", "memory"});
   for (Index type = 0; type < std::ssize(kTypes); ++type) {
     const Index least = longest / 8;  // where the highest powers prevail
@@ -211,7 +211,7 @@ int main(int count, char** values) {
       }
     }
   }
-  const std::string text = report(all, longest, arguments);
+  const std::string text = report(all, longest, machine("layers_complexity", arguments, finished.conditions()));
   std::fputs(text.c_str(), stdout);
   write_file(arguments.folder / "complexity.md", text);
   draw(all, widest, "seconds", arguments.folder / "time.svg", [](const Measurement& m) { return m.both.median; });

@@ -5,6 +5,8 @@
 ///     copy      the first of n tokens is a symbol, the others are noise of other symbols: answer the first
 ///     recall    pairs of a key and a value (all keys differ), a filler, then one of the keys: answer its value
 ///
+/// Each kind of layers is trained at two learning rates, and with further seeds at the one with more right answers.
+///
 /// Training in recall asks for any of the pairs. Most of these are nearer than n tokens, so the test asks for the first
 /// pair alone, whose key stands n - 1 tokens before the question; how often any pair is found stands beside that.
 ///
@@ -37,6 +39,7 @@ constexpr Index kLongest = 512;  // tokens; recall has keys with ids from kSymbo
 constexpr TokenId kFiller = kSymbols + kLongest / 2;
 constexpr Index kVocabulary = kFiller + 1;
 constexpr Index kBatchTokens = 2048;
+constexpr std::array kRates{1e-3, 3e-3};  // the highest, at the end of the warm-up
 
 enum class Kind { self_attention, restricted, convolution, recurrent };
 constexpr std::array kKinds{Kind::self_attention, Kind::restricted, Kind::convolution, Kind::recurrent};
@@ -185,8 +188,8 @@ Questions recall_questions(Index n, rapt::Rng& rng, Asked which) {
 }
 
 template <class Draw>
-double accuracy_of(const Model& model, Index n, Asked which, const Draw& questions_of) {
-  rapt::Rng unseen(1000);
+double accuracy_of(const Model& model, Index n, Asked which, std::uint64_t seed, const Draw& questions_of) {
+  rapt::Rng unseen(seed);
   Index right = 0, all = 0;
   while (all < 1000) {
     const Questions questions = questions_of(n, unseen, which);
@@ -200,17 +203,18 @@ double accuracy_of(const Model& model, Index n, Asked which, const Draw& questio
 }
 
 struct Outcome {
-  double first = 0, any = 0;  // right answers, of 1
+  double first = 0, any = 0;        // right answers, of 1
+  double validation = 0, rate = 0;  // right answers to other questions, by which the learning rate is chosen
   Index steps = 0;
 };
 
 template <class Draw>
-Outcome train(Kind kind, Index n, double seconds, std::uint64_t seed, const Draw& questions_of) {
+Outcome train(Kind kind, Index n, double seconds, double peak, std::uint64_t seed, const Draw& questions_of) {
   rapt::Rng rng(seed);
   Model model(kind, rng);
   rapt::Adam<float> adam(model);
   const auto start = std::chrono::steady_clock::now();
-  Outcome outcome;
+  Outcome outcome{.rate = peak};
   const auto elapsed = [&] {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / seconds;
   };
@@ -218,12 +222,37 @@ Outcome train(Kind kind, Index n, double seconds, std::uint64_t seed, const Draw
     const rapt::Training scope(rng);
     const Questions questions = questions_of(n, rng, Asked::any);
     rapt::backward(rapt::cross_entropy(model(questions.input), questions.answers));
-    const double rate = 2e-3 * std::min(1.0, static_cast<double>(outcome.steps + 1) / 50) * (1 - part);
+    const double rate = peak * std::min(1.0, static_cast<double>(outcome.steps + 1) / 50) * (1 - part);
     adam.step(rate, rapt::clip_factor(rapt::gradient_norm(model), 1.0));
   }
-  outcome.first = accuracy_of(model, n, Asked::first, questions_of);
-  outcome.any = accuracy_of(model, n, Asked::any, questions_of);
+  outcome.first = accuracy_of(model, n, Asked::first, 1000, questions_of);
+  outcome.any = accuracy_of(model, n, Asked::any, 1000, questions_of);
+  outcome.validation = accuracy_of(model, n, Asked::any, 2000, questions_of);
   return outcome;
+}
+
+/// Trainings of one kind of layers with seeds 1 .. `seeds` at the rate that is better with seed 1; the lower one if
+/// both are as good.
+template <class Draw>
+std::vector<Outcome> train_all(const std::string& name, Kind kind, Index n, double seconds, std::uint64_t seeds,
+                               Finished& finished, const Draw& questions_of) {
+  const auto one = [&](double rate, std::uint64_t seed) -> Outcome {
+    const std::string key = name + ", rate " + number("%g", rate) + ", seed " + std::to_string(seed);
+    const std::vector<double>& v = finished.of(key, [&] {
+      const Outcome outcome = train(kind, n, seconds, rate, seed, questions_of);
+      std::fprintf(stderr, "%s: %.3f\n", key.c_str(), outcome.first);
+      return std::vector{outcome.first, outcome.any, outcome.validation, static_cast<double>(outcome.steps)};
+    });
+    return {
+        .first = v.at(0), .any = v.at(1), .validation = v.at(2), .rate = rate, .steps = static_cast<Index>(v.at(3))};
+  };
+  std::vector<Outcome> outcomes;
+  for (const double rate : kRates) {
+    const Outcome outcome = one(rate, 1);
+    if (outcomes.empty() || outcome.validation > outcomes.front().validation) outcomes = {outcome};
+  }
+  for (std::uint64_t seed = 2; seed <= seeds; ++seed) outcomes.push_back(one(outcomes.front().rate, seed));
+  return outcomes;
 }
 
 }  // namespace
@@ -234,12 +263,14 @@ int main(int count, char** values) {
   const double seconds = arguments.seconds.value_or(arguments.quick ? 2 : 60);
   const std::uint64_t seeds = arguments.seeds.value_or(arguments.quick ? 1 : 3);
   Finished finished(arguments, "path_length.tsv");
-  std::string text = "Models of " + std::to_string(kLayers) + " layers and " + std::to_string(kColumns) + " columns, " +
-                     number("%g", seconds) + " s of training each; chance is 1/16. " +
-                     (seeds > 1 ? "Medians of " + std::to_string(seeds) + " seeds, in brackets the least and the most."
-                                : std::string("One seed.")) +
-                     " The learning rate falls with the clock, so that a run repeats its questions, but not its " +
-                     "steps.\n\n";
+  std::string text =
+      "Models of " + std::to_string(kLayers) + " layers and " + std::to_string(kColumns) + " columns, " +
+      number("%g", seconds) + " s of training each; chance is 1/16. " +
+      (seeds > 1 ? "Medians of " + std::to_string(seeds) + " seeds, in brackets the least and the most."
+                 : std::string("One seed.")) +
+      " The rate is the better one of " + number("%g", kRates.front()) + " and " + number("%g", kRates.back()) +
+      " with the first seed, by questions that are not those of the test." +
+      " The learning rate falls with the clock, so that a run repeats its questions, but not its steps.\n\n";
   for (std::size_t k = 0; k < kKinds.size(); ++k) {
     rapt::Rng rng(1);
     text += std::string("- ") + kNames[k] + ": " + std::to_string(rapt::count_parameters(Model(kKinds[k], rng))) +
@@ -248,7 +279,7 @@ int main(int count, char** values) {
   std::string tables;
   for (const bool copies : {true, false}) {
     const std::string task = copies ? "copy" : "recall";
-    std::vector<std::string> head{"layer (" + task + ")", "n", "steps", copies ? "right" : "right, first pair"};
+    std::vector<std::string> head{"layer (" + task + ")", "n", "rate", "steps", copies ? "right" : "right, first pair"};
     if (!copies) head.push_back("right, any pair");
     Table table(head);
     std::vector<rapt::ChartSeries> series;
@@ -256,24 +287,22 @@ int main(int count, char** values) {
       series.push_back({.name = kNames[k], .points = {}});
       for (Index n = 16; n <= (arguments.quick ? 32 : kLongest); n *= 2) {
         std::vector<double> first, any, steps;
-        for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
-          const auto key = task + ", " + kNames[k] + ", n = " + std::to_string(n) + ", seed " + std::to_string(seed);
-          const std::vector<double>& v = finished.of(key, [&] {
-            const Outcome outcome = train(kKinds[k], n, seconds, seed, copies ? copy_questions : recall_questions);
-            std::fprintf(stderr, "%s: %.3f\n", key.c_str(), outcome.first);
-            return std::vector{outcome.first, outcome.any, static_cast<double>(outcome.steps)};
-          });
-          first.push_back(v.at(0));
-          any.push_back(v.at(1));
-          steps.push_back(v.at(2));
+        const std::vector<Outcome> outcomes =
+            train_all(task + ", " + kNames[k] + ", n = " + std::to_string(n), kKinds[k], n, seconds, seeds, finished,
+                      copies ? copy_questions : recall_questions);
+        for (const Outcome& outcome : outcomes) {
+          first.push_back(outcome.first);
+          any.push_back(outcome.any);
+          steps.push_back(static_cast<double>(outcome.steps));
         }
-        std::vector<std::string> row{kNames[k], std::to_string(n), text_of(spread_of(steps), "%.0f"),
-                                     text_of(spread_of(first), "%.3f")};
+        std::vector<std::string> row{kNames[k], std::to_string(n), number("%g", outcomes.front().rate),
+                                     text_of(spread_of(steps), "%.0f"), text_of(spread_of(first), "%.3f")};
         if (!copies) row.push_back(text_of(spread_of(any), "%.3f"));
         table.add(row);
         series.back().points.push_back({std::log2(static_cast<double>(n)), spread_of(first).median});
         write_file(arguments.folder / "path_length.md",  // of what there is so far, should the run be ended
-                   text + "\n" + machine("layers_path_length", arguments) + tables + "\n" + table.text());
+                   text + "\n" + machine("layers_path_length", arguments, finished.conditions()) + tables + "\n" +
+                       table.text());
       }
     }
     tables += "\n" + table.text();
@@ -282,7 +311,7 @@ int main(int count, char** values) {
         rapt::line_chart({.title = "Right answers by distance: " + task, .x_label = "log2 n", .y_label = "accuracy"},
                          series));
   }
-  text += "\n" + machine("layers_path_length", arguments) + tables;
+  text += "\n" + machine("layers_path_length", arguments, finished.conditions()) + tables;
   std::fputs(text.c_str(), stdout);
   write_file(arguments.folder / "path_length.md", text);
 }

@@ -187,7 +187,7 @@ double score(const Outcome& outcome, const std::vector<std::size_t>& groups, std
 }
 
 std::string report(const std::vector<Trainings>& models, const Task& task, std::uint64_t seeds,
-                   const Arguments& arguments) {
+                   const Arguments& arguments, const Finished& finished) {
   const std::vector<std::size_t> groups = groups_of(task.test);
   std::string text =
       number("%g", task.seconds) + " s of training of each model at each of two rates, the validations of every " +
@@ -195,8 +195,9 @@ std::string report(const std::vector<Trainings>& models, const Task& task, std::
       (seeds > 1
            ? "medians of " + std::to_string(seeds) + " seeds at the better rate, in brackets the least and the most"
            : std::string("one seed")) +
-      "; beam 5. BLEU of the tokenised text; ± is the 95 % interval of a bootstrap of the first seed's sentences.\n\n" +
-      machine("layers_translation", arguments) + "\n";
+      "; beam 5. BLEU of the tokenised and lower-cased text, which is not that of cased text; ± is the 95 % "
+      "interval of a bootstrap of the first seed's sentences.\n\n" +
+      machine("layers_translation", arguments, finished.conditions()) + "\n";
   Table totals({"model", "parameters", "rate", "steps", "best step", "validation loss", "BLEU", "±"});
   std::vector<std::string> head{"BLEU by words of the source"};
   std::vector<double> mean_words;  // of each group
@@ -259,7 +260,7 @@ int main(int count, char** values) {
     models.push_back(measure<rapt::RecurrentTranslator<float>>(
         attention ? "LSTM, additive attention" : "LSTM without attention",
         recurrent_config(transformer, attention, most), task, seeds, finished, arguments.folder));
-    const std::string text = report(models, task, seeds, arguments);
+    const std::string text = report(models, task, seeds, arguments, finished);
     write_file(arguments.folder / "translation.md", text);
     if (!attention) std::fputs(text.c_str(), stdout);
   }

@@ -13,17 +13,23 @@
 //   round_trip  a byte from rank 0 to rank 1 and back.
 //   exchange  the exchange of gradients that are there already: agreement, sums, norm, as in a step of the Trainer.
 //   train     steps of the ordinary Trainer: by the clock, of the processor, inside the communicator; the messages that
-//             a rank sends, and their bytes; the loss of each.
+//             a rank sends, and their bytes; the loss of each; begin and end by the machine's monotonic clock.
 //
 // Further fields, with their defaults: "vocabulary" (10000), "tokens" (2048; of a batch at most, source and target
 // each), "micro_batches" (the number of processes), "steps" (5), "uncounted" (1; steps before those), "threads" (1),
 // "shard_optimizer" (false), "exchange" ("float32" or "bfloat16"), "overlap" (true; whether gradients travel during
-// backward), "bucket_bytes" (the Trainer's), "dropout" (null: the preset's). The sentences are made up: 8 to 21 random
-// tokens, and up to two more or fewer of the other language.
+// backward), "bucket_bytes" (the Trainer's), "dropout" (null: the preset's), "meeting" (""; a folder in which "train"
+// waits for as many processes as "runs", 1, before its first step). The sentences are made up: 8 to 21 random tokens,
+// and up to two more or fewer of the other language.
+#include <unistd.h>
+
 #include <array>
 #include <chrono>
 #include <cstdio>
 #include <ctime>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <rapt/distributed/mpi_session.hpp>
@@ -34,6 +40,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -282,6 +289,17 @@ class Worker {
     }
   }
 
+  /// Returns when as many processes have come here as the task says.
+  void meet() const {
+    const std::string folder = task_.at("meeting");
+    if (folder.empty()) return;
+    std::ofstream(folder + "/" + std::to_string(::getpid())).close();
+    using Entries = std::filesystem::directory_iterator;
+    while (std::distance(Entries(folder), Entries()) < task_.at("runs").get<Index>()) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+
   void train() {
     const std::vector<rapt::TokenPair> corpus = pairs();
     rapt::BatchStream stream(corpus, batching());
@@ -289,12 +307,16 @@ class Worker {
     rapt::TrainerOptions options = this->options();
     if (options.communicator != nullptr) options.communicator = &counting;
     rapt::Trainer trainer(model_, options);
+    meet();
     auto start = Clock::now();
     double begin = processor_seconds();
     const auto report = [&](const rapt::Progress& progress) {
       measurements_.begin_step();
       measurements_.add("loss", progress.loss);
-      measurements_.add("step", seconds_since(start));
+      const auto end = Clock::now();
+      measurements_.add("step", std::chrono::duration<double>(end - start).count());
+      measurements_.add("begin", std::chrono::duration<double>(start.time_since_epoch()).count());
+      measurements_.add("end", std::chrono::duration<double>(end.time_since_epoch()).count());
       measurements_.add("processor", processor_seconds() - begin);
       const CountingCommunicator::Count count = counting.take();
       measurements_.add("communicating", count.seconds);
@@ -333,7 +355,9 @@ int main(int count, char** arguments) {
               {"overlap", true},
               {"shard_optimizer", false},
               {"bucket_bytes", rapt::TrainerOptions().bucket_bytes},
-              {"dropout", nullptr}};
+              {"dropout", nullptr},
+              {"meeting", ""},
+              {"runs", 1}};
     task.update(json::parse(arguments[1]));
     rapt::set_threads(task.at("threads").get<Index>());
     const json result = Worker(task, communicator).run();

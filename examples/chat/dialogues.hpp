@@ -39,8 +39,8 @@ inline const std::vector<Fact>& facts() {
 }
 
 /// A dialogue is held out by the values that it tells, whatever their order: if there are two or more, and their places
-/// in the lists of values, counted from 0, add up to 1 more than a multiple of 5. Training never sees such a
-/// combination of values, and so no such dialogue.
+/// in the lists of values, counted from 0, add up to 1 more than a multiple of 5. No dialogue of training tells exactly
+/// these values, each as often; there are some that tell these and others.
 struct Dialogue {
   std::vector<rapt::ChatMessage> messages;
   bool is_held_out = false;
@@ -70,7 +70,7 @@ inline Dialogue any_dialogue(rapt::Rng& rng) {
     const rapt::Index choice = rng.below(12);
     if (choice == 0) {
       exchange("How are you?", "I am fine.");
-    } else if (choice < (value.empty() ? 6 : 4)) {  // more seldom if it was told before
+    } else if (choice < (value.empty() ? 6 : 4)) {  // less often if it was told before
       const rapt::Index place = rng.below(std::ssize(fact.values));
       value = rapt::at(fact.values, place);
       ++values_told;
@@ -117,7 +117,7 @@ inline std::optional<std::string> sentence_of(std::string_view line) {
   if (found == sentences.end()) return {};
   return *found;
 }
-/// What may be said to the small model, for its user.
+/// The sentences that the small model understands, as a help text.
 inline std::string help() {
   std::string text = "The small model understands these sentences alone:\n  How are you?\n";
   for (const Fact& fact : facts()) {

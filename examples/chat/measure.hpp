@@ -59,8 +59,9 @@ inline Cost cost_of(rapt::Conversation& conversation, const std::string& text, r
   return cost;
 }
 
-/// Holds one dialogue of so many turns, and at each turn one that keeps nothing, on the same turns before. `is_random`:
-/// answers are letters alone, whatever the model prefers, so that they are texts.
+/// Holds one dialogue of so many turns, and at each turn one that keeps nothing, on the same turns before; at every
+/// other turn the latter is first, as caches are warm for who comes second. `is_random`: answers are letters alone,
+/// whatever the model prefers, so that they are texts.
 inline void measure(const rapt::ChatModel& model, rapt::ConversationOptions options, rapt::Index turns,
                     bool is_random) {
   if (is_random) {
@@ -72,16 +73,21 @@ inline void measure(const rapt::ChatModel& model, rapt::ConversationOptions opti
     }
   }
   rapt::Conversation with(model, options);
-  std::printf("turn  tokens before  kept  | first token  whole turn (ms), with memory | without | ratios\n");
+  std::printf(
+      "turn  tokens before  kept  turns dropped  | first token  whole turn (ms), with memory | without | ratios\n");
   for (rapt::Index turn = 1; turn <= turns; ++turn) {
     const std::string text = "This is turn " + std::to_string(turn) + ", and there is something to say.";
     rapt::ConversationOptions plain = options;
     plain.system.clear();  // it is among the messages
     rapt::Conversation without(model, plain, with.messages());
     rapt::ChatAnswer answer, other;
-    const Cost kept = cost_of(with, text, answer), fresh = cost_of(without, text, other);
-    std::printf("%4lld %14lld %5lld  | %11.1f %11.1f | %11.1f %11.1f | %6.2f %6.2f%s\n", static_cast<long long>(turn),
-                static_cast<long long>(answer.prompt_tokens), static_cast<long long>(answer.kept_tokens),
+    Cost kept, fresh;
+    if (turn % 2 == 1) kept = cost_of(with, text, answer);
+    fresh = cost_of(without, text, other);
+    if (turn % 2 == 0) kept = cost_of(with, text, answer);
+    std::printf("%4lld %14lld %5lld %14lld  | %11.1f %11.1f | %11.1f %11.1f | %6.2f %6.2f%s\n",
+                static_cast<long long>(turn), static_cast<long long>(answer.prompt_tokens),
+                static_cast<long long>(answer.kept_tokens), static_cast<long long>(answer.dropped_turns),
                 1000 * kept.first, 1000 * kept.all, 1000 * fresh.first, 1000 * fresh.all, fresh.first / kept.first,
                 fresh.all / kept.all, answer.tokens == other.tokens ? "" : "  other tokens");
     std::fflush(stdout);

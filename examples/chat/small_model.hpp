@@ -24,8 +24,9 @@ inline constexpr const char* kTemplate =
 inline constexpr rapt::Index kAnswerTokens = 8;
 
 /// The words of the dialogues are tokens, with the space before them, and so are all bytes, of which other words are
-/// made. Phrases such as " pet is" and " a cat" are one token: at the former, attention finds the value that was told
-/// by the token itself, without learning first to look at the token before, so that a model learns it in fewer steps.
+/// made. Phrases such as " pet is" and " a cat" are one token each: behind "Your pet is" the model then needs one step
+/// of attention, to the value of that kind. With a token for each word it would first have to learn which kind stands
+/// before a value.
 inline rapt::ByteLevelBpe tokenizer() {
   const rapt::ByteLevelBpe bytes = rapt::ByteLevelBpe::of_bytes();
   std::vector<std::string> names(bytes.tokens().begin(), bytes.tokens().end());
@@ -96,8 +97,8 @@ inline rapt::ChatModel train(rapt::Index steps, std::uint64_t seed) {
   return rapt::ChatModel(std::move(model), rapt::AnyTokenizer(words), chat);
 }
 
-/// How many of so many dialogues that were held out of training the model answers rightly: each turn word for word, in
-/// a conversation that keeps its own answers.
+/// How many of so many dialogues that were held out of training the model answers correctly: each turn word for word,
+/// in a conversation that keeps its own answers.
 inline int count_right(const rapt::ChatModel& model, int dialogues, std::uint64_t seed) {
   rapt::Rng rng(seed);
   int right = 0;

@@ -139,6 +139,23 @@ TEST(FewMessages, AreTakenByManyProcessesForSmallPieces) {
                   {.timeout_seconds = 60});
 }
 
+TEST(ReduceScatter, SaysHowManyContributorsThereMayBe) {
+  rapt::run_local(2, [](Communicator& communicator) {
+    const std::vector<Index> bounds{0, 1, 2};
+    for (const Index contributors : {-1, 3}) {
+      std::string said;
+      try {
+        std::ignore = rapt::reduce_scatter_room<float>(communicator, bounds, contributors);
+      } catch (const rapt::ValueError& error) {
+        said = error.what();
+      }
+      rapt_test::expect(
+          said == "[reduce_scatter] contributors must be from 0 (all) to 2: " + std::to_string(contributors), "message",
+          communicator, contributors);
+    }
+  });
+}
+
 TEST(Barrier, ReturnsWhenAllHaveCome) {
   for (const Index size : {1, 2, 5, 8}) {
     std::atomic<Index> come = 0;

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -57,7 +58,11 @@ struct PrefixModel {
   }
   [[nodiscard]] rapt::Tensor<double> step(State& state, std::span<const rapt::TokenId> tokens) const {
     if (tokens.size() != state.of.size()) throw std::logic_error("tokens for another number of rows");
-    rows_fed.push_back(state.rows());
+    {
+      static std::mutex mutex;  // batches are searched by several threads
+      const std::scoped_lock lock(mutex);
+      rows_fed.push_back(state.rows());
+    }
     std::vector<double> all;
     for (std::size_t r = 0; r < tokens.size(); ++r) {
       state.of[r].prefix.push_back(tokens[r]);

@@ -102,8 +102,8 @@ template <class T>
                                         Index contributors = 0) {
   const Index rank = communicator.rank(), size = communicator.size();
   detail::require_bounds(communicator, "reduce_scatter", bounds, bounds.empty() ? 0 : bounds.back());
-  require(contributors >= 0 && contributors <= size, "reduce_scatter", "there must be at most ", size,
-          " contributors: ", contributors);
+  require(contributors >= 0 && contributors <= size, "reduce_scatter", "contributors must be from 0 (all) to ", size,
+          ": ", contributors);
   if (contributors == 0) contributors = size;
   if (detail::takes_few_messages(contributors, bounds.back() * Index{sizeof(T)})) {
     return rank < contributors ? bounds.back() : 0;

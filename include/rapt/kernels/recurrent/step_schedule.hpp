@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "rapt/core/index.hpp"
+#include "rapt/core/tensor.hpp"
 #include "rapt/core/thread_pool.hpp"
 #include "rapt/core/token_batch.hpp"
 #include "rapt/kernels/elementwise.hpp"
@@ -53,7 +54,8 @@ class StepSchedule {
   std::vector<Index> ranked_, first_row_, active_;
 };
 
-/// What a rank's state was before a step: the state of the step before, and at t = 0 the initial one, or zeros.
+/// What a rank's state was before a step: the state of the step before, and at t = 0 the initial one, or zeros. Reads
+/// the schedule and both arrays whenever it is asked, so that they must outlive it.
 template <class T>
 class PreviousStates {
  public:
