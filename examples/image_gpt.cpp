@@ -46,7 +46,7 @@ void train(rapt::ImageGpt<float>& model, const rapt::ImageDataset& training, con
            const Grays& grays, const Flags& flags) {
   rapt::TrainingJob job(flags.run.job({"--mnist", "--model", "--image", "--temperature", "--completions", "--probe"},
                                       fingerprint(training)));
-  const rapt::MaskingOptions masking = pixel_masking(model.config());
+  const rapt::MaskingOptions masking = pixel_masking(model.config(), flags.batch);
   rapt::RandomBatches<rapt::LanguageBatch> batches(
       [&](rapt::Rng& rng) {
         rapt::TokenBatch images;

@@ -1,7 +1,7 @@
 // Trains TransGAN, two Transformers without a convolution, to make images of digits, and measures how real they look to
 // a Vision Transformer that was trained to tell digits apart.
 //
-//   transgan                                         generated digits, some minutes
+//   transgan                                         generated digits
 //   transgan --mnist folder --steps 8000 --batch 64 --judge judge.safetensors --generator generator.safetensors
 //   transgan --folder run                            can be killed; the same command with --resume goes on
 //
@@ -9,6 +9,8 @@
 // most like them. Prints the Fréchet distance in the judge's features from training images, an inception score, and of
 // how many samples the judge is sure, for samples, held-out real digits and the untrained generator.
 #include <CLI/CLI.hpp>
+#include <filesystem>
+#include <rapt/core/atomic_file.hpp>
 #include <rapt/io/model_file.hpp>
 #include <rapt/models/transgan.hpp>
 #include <rapt/train/adversarial_training.hpp>
@@ -79,11 +81,12 @@ void train_pair(Generator& generator, Discriminator& discriminator, const Judge&
   const rapt::AdamOptions adam{.beta1 = 0, .beta2 = 0.99};
   rapt::DifferentiableAugmentation augmentation = rapt::DifferentiableAugmentation::none();
   if (flags.augment) augmentation = {.background = -1};
+  const double penalty_step = rapt::precision() == rapt::Precision::medium ? 0.03 : rapt::GradientPenaltyOptions().step;
   const bool is_wasserstein = flags.adversarial_loss() == rapt::AdversarialLoss::wasserstein;
   rapt::AdversarialTraining game(
       generator, discriminator,
       {.loss = flags.adversarial_loss(),
-       .penalty = {.weight = flags.penalty, .target = is_wasserstein ? 1.0 : 0.0},
+       .penalty = {.weight = flags.penalty, .target = is_wasserstein ? 1.0 : 0.0, .step = penalty_step},
        .penalty_points = is_wasserstein ? rapt::PenaltyPoints::between : rapt::PenaltyPoints::real,
        .augmentation = augmentation,
        .discriminator = {.learning_rate = rate, .adam = adam, .clip_norm = 5, .seed = flags.seed + 1}});
@@ -124,6 +127,12 @@ void print_row(const char* name, const Judgement& found, const Judgement& real) 
 }
 
 void run(const Flags& flags) {
+  rapt::require(flags.loss != "wasserstein" || flags.penalty > 0, "transgan",
+                "--loss wasserstein needs a --penalty: ", flags.penalty);
+  // An unwritable place shows now, not after hours.
+  for (const std::string& file : {flags.samples, flags.interpolations, flags.neighbours}) rapt::AtomicFile{file};
+  if (!flags.generator.empty()) rapt::AtomicFile{flags.generator};
+  if (!flags.judge.empty() && !std::filesystem::exists(flags.judge)) rapt::AtomicFile{flags.judge};
   const Digits digits = read_digits(flags.mnist);
   const rapt::ImageShape& image = digits.training.shape();
   rapt::require<rapt::ShapeError>(image.height == 28 && image.width == 28, "transgan",
@@ -190,7 +199,7 @@ int main(int argc, char** argv) {
   add_positive(app, "--learning-rate", flags.learning_rate, "The learning rate of both.");
   add_not_negative(app, "--penalty", flags.penalty,
                    "The weight w of the gradient penalty, w / 2 times the mean of |gradient|^2 (R1), or with --loss "
-                   "wasserstein of (|gradient| - 1)^2 (WGAN-GP).");
+                   "wasserstein, which needs it, of (|gradient| - 1)^2 (WGAN-GP).");
   add_number(app, "--average-decay", flags.average_decay, {.most = 1, .without_least = true, .without_most = true},
              "The decay of the moving average of the generator's parameters.");
   app.add_flag("!--no-augmentation", flags.augment, "Shows the discriminator images as they are.");

@@ -84,7 +84,8 @@ void run_one(const std::string& objective, const Comparison& comparison, const F
       job.checkpoint_at_end = !job.folder.empty();  // so that fine-tuning that was killed need not wait for it again
       const rapt::TrainingSummary summary =
           pretrain_on(model, batches, comparison.digits, of_run.pretraining, of_run.processes, job);
-      if (!job.resume) result.seconds = summary.seconds;
+      if (!job.resume) results.add_pretraining(objective, result.seed, summary.seconds);
+      result.seconds = results.pretraining_seconds(objective, result.seed);
     }
     result.accuracy = fine_tune(is_pretrained, flags.job(name + "-fine-tuning", labelled_data));
   });

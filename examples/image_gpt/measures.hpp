@@ -20,7 +20,7 @@ inline double mean_loss(const rapt::ImageGpt<float>& model, const rapt::ImageDat
     const rapt::TokenBatch batch = tokens_of(dataset, grays, i, std::min(at_once, images - i));
     const bool is_masked = objective == PixelObjective::masked;
     const rapt::LanguageBatch asked =
-        is_masked ? rapt::mask_tokens(batch, pixel_masking(model.config()), rng) : model.next_pixels(batch);
+        is_masked ? rapt::mask_tokens(batch, pixel_masking(model.config(), at_once), rng) : model.next_pixels(batch);
     const auto loss = is_masked ? model.masked_loss(asked) : model.loss(asked);
     sum += static_cast<double>(loss.item()) * static_cast<double>(asked.target_count());
     pixels += static_cast<double>(asked.target_count());

@@ -213,7 +213,8 @@ struct Pixels {
     rapt::ImageGpt gpt(config, rng);
     const GrayPixels pixels{grays, comparison.factor, comparison.digits.normalization};
     PixelBatches batches(comparison, pixels, [&](rapt::TokenBatch images, rapt::Rng& random) {
-      return is_causal ? gpt.next_pixels(images) : rapt::mask_tokens(std::move(images), pixel_masking(config), random);
+      if (is_causal) return gpt.next_pixels(images);
+      return rapt::mask_tokens(std::move(images), pixel_masking(config, comparison.pretraining.batch), random);
     });
     rapt::WithLoss model(gpt, [&](const rapt::LanguageBatch& batch, const rapt::CrossEntropyOptions& options) {
       return is_causal ? gpt.loss(batch, options) : gpt.masked_loss(batch, options);

@@ -31,6 +31,7 @@ struct Result {
 /// The results of a comparison, in results.jsonl in its folder, a JSON object a line:
 ///     {"options": {...}, "data": "60000 images, 123"}                  the first line: what decides the results
 ///     {"plan": "pixels", "steps": 2800}                                the steps of each training of an objective
+///     {"pretrained": "pixels", "seed": 1, "seconds": 180.2}            what has no result yet
 ///     {"objective": "pixels", "seed": 1, "steps": 2800, "seconds": 180.2, "accuracy": 0.971}
 class Results {
  public:
@@ -69,9 +70,19 @@ class Results {
     plans_[objective] = steps;
     write();
   }
+  /// The seconds that a training without labels took, if it was not interrupted.
+  [[nodiscard]] std::optional<double> pretraining_seconds(const std::string& objective, std::uint64_t seed) const {
+    const auto found = pretrained_.find({objective, seed});
+    return found == pretrained_.end() ? std::nullopt : std::optional(found->second);
+  }
+  void add_pretraining(const std::string& objective, std::uint64_t seed, double seconds) {
+    pretrained_[{objective, seed}] = seconds;
+    write();
+  }
 
-  /// A row for each objective, in this order: the steps and the minutes without labels, and the mean accuracy of its
-  /// seeds with their standard deviation, if there are several, the lowest and the highest.
+  /// A row for each objective, in this order: the steps and the minutes without labels (of how many seeds, if some were
+  /// interrupted), and the mean accuracy of its seeds with their standard deviation, if there are several, the lowest
+  /// and the highest.
   [[nodiscard]] std::vector<std::string> table(const std::vector<std::string>& objectives) const {
     std::vector<std::string> lines{"| objective | steps | minutes | seeds | test accuracy | lowest | highest |",
                                    "|---|---|---|---|---|---|---|"};
@@ -87,7 +98,11 @@ class Results {
       if (accuracies.empty()) continue;
       const auto [lowest, highest] = std::minmax_element(accuracies.begin(), accuracies.end());
       char took[40] = "", spread[40] = "", text[200];
-      if (!minutes.empty()) std::snprintf(took, sizeof took, "%.2f", mean_of(minutes));
+      if (minutes.size() == accuracies.size()) {
+        std::snprintf(took, sizeof took, "%.2f", mean_of(minutes));
+      } else if (!minutes.empty()) {
+        std::snprintf(took, sizeof took, "%.2f (%zu of %zu)", mean_of(minutes), minutes.size(), accuracies.size());
+      }
       if (accuracies.size() > 1) {
         std::snprintf(spread, sizeof spread, " ± %.2f", standard_deviation_of(accuracies));
       }
@@ -132,6 +147,9 @@ class Results {
                     ", now ", head_.dump());
     } else if (entry.contains("plan")) {
       plans_[entry.at("plan").get<std::string>()] = entry.at("steps").get<rapt::Index>();
+    } else if (entry.contains("pretrained")) {
+      pretrained_[{entry.at("pretrained").get<std::string>(), entry.at("seed").get<std::uint64_t>()}] =
+          entry.at("seconds").get<double>();
     } else {
       Result result{.objective = entry.at("objective").get<std::string>(),
                     .seed = entry.at("seed").get<std::uint64_t>(),
@@ -146,6 +164,11 @@ class Results {
     if (path_.empty()) return;
     std::vector<std::string> lines{head_.dump()};
     for (const auto& [objective, steps] : plans_) lines.push_back(Json{{"plan", objective}, {"steps", steps}}.dump());
+    for (const auto& [training, seconds] : pretrained_) {
+      const auto& [objective, seed] = training;
+      if (find(objective, seed) != nullptr) continue;
+      lines.push_back(Json{{"pretrained", objective}, {"seed", seed}, {"seconds", seconds}}.dump());
+    }
     for (const Result& result : results_) {
       Json entry{{"objective", result.objective}, {"seed", result.seed}, {"steps", result.steps}};
       if (result.seconds) entry["seconds"] = *result.seconds;
@@ -158,5 +181,6 @@ class Results {
   std::filesystem::path path_;
   Json head_;
   std::map<std::string, rapt::Index> plans_;
+  std::map<std::pair<std::string, std::uint64_t>, double> pretrained_;  // seconds of an objective and a seed
   std::vector<Result> results_;
 };

@@ -120,6 +120,19 @@ class Flags(unittest.TestCase):
                 self.assertGreater(result.returncode, 100, result.stdout + result.stderr)
                 self.assertIn("--log-every requires --folder or --plot", result.stderr)
 
+    def test_transgan_says_what_cannot_be_before_it_learns(self):
+        files = "--generator", "--judge", "--samples", "--interpolations", "--neighbours"
+        for arguments, text in ((("--loss", "wasserstein", "--penalty", 0), "--loss wasserstein needs a --penalty: 0"),
+                                *(((name, "missing/file"), "missing/file: ") for name in files)):
+            with self.subTest(arguments):
+                result = self.run_built("transgan", *arguments)
+                if result is None:
+                    self.skipTest("transgan was not built")
+                self.assertEqual(result.returncode, 1, result.stdout + result.stderr)
+                self.assertIn(text, result.stderr)
+                self.assertEqual(result.stdout, "")
+                self.assertEqual(os.listdir(self.temporary.name), [])
+
     def test_help_speaks_in_sentences(self):
         for command in EXAMPLES:
             result = self.run_built(command.split(" --")[0], "--help")

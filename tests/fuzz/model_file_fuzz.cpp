@@ -20,6 +20,7 @@
 #include "rapt/models/llama.hpp"
 #include "rapt/models/mae.hpp"
 #include "rapt/models/marian.hpp"
+#include "rapt/models/patch_prediction.hpp"
 #include "rapt/models/t5.hpp"
 #include "rapt/models/transformer.hpp"
 #include "rapt/models/transformer_xl.hpp"
@@ -84,6 +85,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   load_as_each<rapt::Transformer, rapt::Marian, rapt::Gpt, rapt::Llama, rapt::ImageGpt, rapt::TransformerXl, rapt::Bert,
                rapt::Vit, rapt::Deit, rapt::Mae, rapt::Beit, rapt::T5, rapt::Gemma, rapt::Bart, rapt::Clip,
-               rapt::Whisper, rapt::TransGanGenerator, rapt::TransGanDiscriminator>(folder, input);
+               rapt::Whisper, rapt::PatchPrediction, rapt::TransGanGenerator, rapt::TransGanDiscriminator>(folder,
+                                                                                                           input);
   return 0;
 }

@@ -74,6 +74,10 @@ TEST(PatchColours, WrongUse) {
   expect_message([&] { use({.cols = 0}); }, "1 x 0 cells");
   expect_message([&] { use({.bits = 13}); }, "13 bits of 2 channels");
   expect_message([&] { use({.bits = 0}); }, "0 bits");
+  const PatchGrid huge{.image = {1, 1 << 20, 1 << 20}, .patch_height = 1 << 20, .patch_width = 1 << 20};
+  PatchColours{.rows = 8, .cols = 8, .bits = 24}.validate(huge, "x");
+  expect_message([&] { PatchColours{.rows = 16, .cols = 8, .bits = 24}.validate(huge, "x"); },
+                 "1073741824 scores: 16 x 8 cells of 16777216 colours");
   expect_message([&] { use({.lowest = {0, 0, 0}}); }, "there are 3");
   expect_message([&] { use({.highest = {1, 0}}); }, "channel 1 must be below the highest, both finite: 0, 0");
   expect_message([&] { use({.lowest = {-1e308}, .highest = {1e308}}); }, "both finite: -1e+308, 1e+308");

@@ -195,6 +195,11 @@ TEST(PatchPrediction, ErrorsNameTheValues) {
   config.validate();
   config.bits = 20;
   expect_message([&] { config.validate(); }, "20 bits of 2 channels");
+  PatchPredictionConfig hostile = small_config(PatchTarget::mosaic);  // 2^64 outputs
+  hostile.encoder.grid = {.image = {1, 1 << 20, 1 << 20}, .patch_height = 1 << 20, .patch_width = 1 << 20};
+  hostile.bits = 24;
+  hostile.mosaic_side = 1 << 20;
+  expect_message([&] { hostile.validate(); }, "1048576 x 1048576 cells of 16777216 colours");
   config.target = PatchTarget::pixels;
   config.validate();
   config.encoder.labels = {"a"};

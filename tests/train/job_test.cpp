@@ -73,6 +73,7 @@ class Job : public rapt_test::FolderTest {
     rapt::JobHooks<NextToken> hooks{.metadata = {{"mine", "kept"}}};
     hooks.measure = [&](const NextToken&) {
       if (trainer.steps() == interrupt_at) std::raise(SIGINT);
+      mean_losses_.push_back(job.mean_loss());
       const double score = next < scores.size() ? scores[next] : 1;
       ++next;
       return rapt::Measurement{.score = score, .text = "score " + std::to_string(score), .entry = {{"score", score}}};
@@ -107,7 +108,8 @@ class Job : public rapt_test::FolderTest {
   }
 
   std::FILE* messages_ = nullptr;
-  Index interrupt_in_ = -1;  // the step within which `run` is interrupted
+  Index interrupt_in_ = -1;          // the step within which `run` is interrupted
+  std::vector<double> mean_losses_;  // at each measurement of `run`
   std::vector<rapt::TokenId> text_ = rapt_test::some_text();
 };
 
@@ -192,6 +194,9 @@ TEST_F(Job, InterruptedInTheLastStepItIsValidatedAfterwards) {
   some.checkpoint_at_end = true;
   const Result whole = run(some, 5, {7, 6, 3});
   const std::string checkpoint = bytes_of(folder_ / "run/checkpoint.safetensors");
+  ASSERT_GE(mean_losses_.size(), 3u);
+  const double mean_loss = mean_losses_[2];  // of step 5 alone
+  EXPECT_GT(mean_loss, 0);
   some.folder = folder_ / "interrupted";
   interrupt_in_ = 5;
   EXPECT_EQ(error_text<rapt::Interrupted>([&] {
@@ -201,12 +206,46 @@ TEST_F(Job, InterruptedInTheLastStepItIsValidatedAfterwards) {
   interrupt_in_ = -1;
   rapt::detail::InterruptListener::flag() = false;
   some.resume = true;
+  mean_losses_.clear();
   const Result resumed = run(some, 5, {3});
+  EXPECT_EQ(mean_losses_.at(0), mean_loss);
   EXPECT_EQ(resumed.summary.training.best_validation, 3);
   EXPECT_EQ(resumed.summary.training.best_step, 5);
   EXPECT_EQ(resumed.summary.chosen, whole.summary.chosen);
   EXPECT_EQ(resumed.table, whole.table);
   EXPECT_EQ(bytes_of(some.folder / "checkpoint.safetensors"), checkpoint);
+}
+
+TEST_F(Job, MeanLossesAreOfTheStepsBeforeAKillToo) {
+  JobOptions some = options();
+  some.checkpoint_every = 1;
+  some.choose_best = false;
+  (void)run(some, 6);
+  const std::vector<double> whole = mean_losses_;
+  ASSERT_EQ(whole.size(), 3u);
+  EXPECT_NE(whole[0], whole[1]);
+  some.folder = folder_ / "parts";
+  (void)run(some, 3);  // the last checkpoint is in the middle of a window
+  mean_losses_.clear();
+  some.resume = true;
+  (void)run(some, 6);
+  EXPECT_EQ(mean_losses_, (std::vector<double>{whole[1], whole[2]}));
+  EXPECT_EQ(bytes_of(some.folder / "checkpoint.safetensors"), bytes_of(folder_ / "run/checkpoint.safetensors"));
+}
+
+TEST_F(Job, RefusesLossesThatAreNone) {
+  (void)run(options(), 4);
+  const fs::path path = folder_ / "run/checkpoint.safetensors";
+  rapt::Metadata metadata = rapt::SafetensorsFile(path).metadata();
+  JobOptions again = options();
+  again.resume = true;
+  for (const char* text : {"", "1", "[1]", "[1,-1]", "[1,1.5]", "[null,1]", "[1,18446744073709551615]"}) {
+    metadata["losses_since_validation"] = text;
+    rapt::write_safetensors(path, std::vector<rapt::SafetensorsEntry>(), metadata);
+    const std::string error = error_text<rapt::IoError>([&] { (void)run(again, 8); });
+    EXPECT_NE(error.find("\"losses_since_validation\" must be a sum and a number of steps"), std::string::npos)
+        << error;
+  }
 }
 
 TEST_F(Job, AKillAtTheWorstMomentCostsNoBestModel) {

@@ -1,7 +1,7 @@
 /// \file
-/// Differentiable augmentation of images (Zhao et al. 2020), forward and backward: colour, translation, cutout. With
-/// the same changes for real and generated images a discriminator cannot learn few images by heart, and the gradient of
-/// its score reaches the generator through them.
+/// Differentiable augmentation of images (Zhao et al. 2020), forward and backward: colour, translation, cutout. Where
+/// real and generated images have changes of the same kind, drawn for each by itself, a discriminator cannot learn few
+/// images by heart, and the gradient of its score reaches the generator through them.
 #pragma once
 
 #include <algorithm>

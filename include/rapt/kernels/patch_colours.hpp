@@ -38,6 +38,8 @@ struct PatchColours {
             grid.patch_width, " pixels");
     require(bits > 0 && channels <= kMostBits / bits, where, "colours must have from 1 to ", kMostBits, " bits: ", bits,
             " bits of ", channels, " channels");
+    require(rows <= (kMostScores >> (bits * channels)) / cols, where, "a patch may have ", kMostScores,
+            " scores: ", rows, " x ", cols, " cells of ", colours(channels), " colours have more");
     for (const std::vector<double>* values : {&lowest, &highest}) {
       require(values->size() == 1 || std::ssize(*values) == channels, where, "lowest and highest need one number, or ",
               channels, " for the channels: there are ", values->size());
@@ -50,7 +52,8 @@ struct PatchColours {
   }
 
  private:
-  static constexpr Index kMostBits = 24;  // colours of true-colour images
+  static constexpr Index kMostBits = 24;                // colours of true-colour images
+  static constexpr Index kMostScores = Index{1} << 30;  // of all cells' colours
 
   [[nodiscard]] static double of(const std::vector<double>& values, Index channel) {
     return values.size() == 1 ? values[0] : at(values, channel);

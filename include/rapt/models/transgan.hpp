@@ -6,11 +6,9 @@
 
 #include <cmath>
 #include <cstdint>
-#include <optional>
 #include <string_view>
 #include <vector>
 
-#include "rapt/autograd/ops/activation.hpp"
 #include "rapt/autograd/ops/concatenate_columns.hpp"
 #include "rapt/autograd/ops/fold_patches.hpp"
 #include "rapt/autograd/ops/gather_rows.hpp"
@@ -20,7 +18,6 @@
 #include "rapt/models/transgan_config.hpp"
 #include "rapt/nn/grid_stack.hpp"
 #include "rapt/nn/linear.hpp"
-#include "rapt/nn/norm.hpp"
 #include "rapt/nn/patch_embedding.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {

@@ -39,6 +39,7 @@ inline constexpr Index kMostColumns = Index{1} << 16;
 template <class Config>
 void require_transgan_limits(const Config& config, std::string_view where) {
   constexpr Index kMostNumbers = Index{1} << 22, kMostRatio = 64, kMostTokens = 4096;
+  constexpr Index kMostPairs = 2 * kMostTokens * kMostTokens;  // four bytes each
   const ImageShape& image = config.image;
   require(image.channels > 0 && image.height > 0 && image.width > 0 && image.height <= kMostNumbers / image.width &&
               image.channels <= kMostNumbers / (image.height * image.width),
@@ -47,6 +48,7 @@ void require_transgan_limits(const Config& config, std::string_view where) {
           where, "patch must be positive, d_ff_ratio from 1 to ", kMostRatio, ": ", config.patch, ", ",
           config.d_ff_ratio);
   require(config.stages() <= 8, where, "at most 8 stages: ", config.stages());
+  Index pairs = 0;
   for (Index i = 0; i < config.stages(); ++i) {
     const Index width = config.width(i), window = at(config.stage_windows, i);
     require(width > 0 && width <= kMostColumns, where, "stage ", i, " must have from 1 to ", kMostColumns,
@@ -56,6 +58,9 @@ void require_transgan_limits(const Config& config, std::string_view where) {
     require(!config.relative_positions || (rows <= kMostTokens && cols <= kMostTokens && rows * cols <= kMostTokens),
             where, "with relative positions a window may have ", kMostTokens, " tokens, those of stage ", i, " have ",
             rows, " x ", cols);
+    if (config.relative_positions) pairs += rows * cols * rows * cols;
+    require(pairs <= kMostPairs, where, "with relative positions the windows of all stages may have ", kMostPairs,
+            " pairs of tokens together, those up to stage ", i, " have ", pairs);
   }
 }
 

@@ -16,7 +16,7 @@ namespace rapt { inline namespace RAPT_ABI {
 enum class AdversarialLoss {
   logistic,     ///< D: log(1 + e^-r) + log(1 + e^f), G: log(1 + e^-f) (the non-saturating loss of Goodfellow et al.)
   hinge,        ///< D: max(0, 1 - r) + max(0, 1 + f), G: -f (Lim and Ye 2017)
-  wasserstein,  ///< D: f - r, G: -f (Arjovsky et al. 2017); only with a gradient penalty
+  wasserstein,  ///< D: f - r, G: -f (Arjovsky et al. 2017); D diverges without a gradient penalty
 };
 
 namespace detail {

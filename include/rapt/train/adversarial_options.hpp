@@ -13,7 +13,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// The inputs at which the discriminator's gradient is penalised.
+/// The inputs at which the discriminator's gradient is penalised, all of them after their augmentation.
 enum class PenaltyPoints {
   real,     ///< real images (R1)
   between,  ///< e r + (1 - e) g for a real image r, a generated one g and e uniform in [0, 1) (WGAN-GP)
@@ -21,7 +21,8 @@ enum class PenaltyPoints {
 
 struct AdversarialOptions {
   AdversarialLoss loss = AdversarialLoss::hinge;
-  GradientPenaltyOptions penalty = {};  ///< a weight of 0: none
+  /// A weight of 0: none, which Wasserstein's loss cannot do without. In precision `medium` it needs a longer step.
+  GradientPenaltyOptions penalty = {};
   PenaltyPoints penalty_points = PenaltyPoints::real;
   /// The discriminator's steps from one with the penalty to the next, whose weight grows by as much ("lazy
   /// regularisation", Karras et al. 2020).
@@ -33,6 +34,8 @@ struct AdversarialOptions {
   /// The options themselves, after they were validated. Throws ValueError `[where] ...` for those that do not fit.
   [[nodiscard]] const AdversarialOptions& checked(std::string_view where) const {
     penalty.validate(where);
+    require(loss != AdversarialLoss::wasserstein || penalty.weight > 0, where,
+            "Wasserstein's loss has no lower bound without a gradient penalty: its weight is ", penalty.weight);
     augmentation.validate(where);
     require(penalty_every >= 1, where, "penalty_every must be at least 1: ", penalty_every);
     require(discriminator.accumulate == 1 && discriminator.micro_batches == 1 && discriminator.communicator.size() == 1,

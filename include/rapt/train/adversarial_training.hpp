@@ -5,11 +5,12 @@
 /// One step of the Trainer, on a batch of real images x:
 ///
 ///     z ~ N(0, 1),  g = G(z)
-///     a step of the discriminator: loss of D(A(x)) and D(A(g)), plus a gradient penalty every few steps
+///     a step of the discriminator: loss of D(A(x)) and D(A(g)), plus every few steps a gradient penalty at A(x), or
+///                                  between A(x) and A(g)
 ///     the loss of the generator: of D(A'(g)), through a discriminator whose parameters are constants
 ///
-/// with random changes A of images, through which gradients flow (Zhao et al. 2020). Both read the same g: only the
-/// generator's loss differentiates it, and it is computed once.
+/// with random changes of images, through which gradients flow (Zhao et al. 2020); each A draws its own. Both read the
+/// same g: only the generator's loss differentiates it, and it is computed once.
 #pragma once
 
 #include <algorithm>
@@ -29,9 +30,14 @@
 #include <utility>
 #include <vector>
 
+#include "rapt/autograd/backward.hpp"
+#include "rapt/autograd/finite_check.hpp"
 #include "rapt/autograd/grad_mode.hpp"
 #include "rapt/autograd/ops/augment_images.hpp"
 #include "rapt/autograd/ops/slice_rows.hpp"
+#include "rapt/autograd/pass_gradient.hpp"
+#include "rapt/autograd/record.hpp"
+#include "rapt/core/error.hpp"
 #include "rapt/core/image_batch.hpp"
 #include "rapt/core/index.hpp"
 #include "rapt/nn/freeze.hpp"
@@ -71,7 +77,11 @@ struct AdversarialReport {
 ///
 ///     rapt::AdversarialTraining game(generator, discriminator, {.discriminator = {.learning_rate = ...}});
 ///     rapt::Trainer trainer(game, {.learning_rate = ..., .average_decay = 0.999});
-///     job.run(trainer, image_batches, {.steps = 10000});
+///     job.run(trainer, image_batches, {.steps = 10000});   // of JobOptions{.choose_best = false}
+///
+/// What a validation can put back is the generator alone: with the trainer's `keep_best`, or the job's `choose_best`,
+/// the best generator ends up beside the discriminator of the last step, which has never met it. Turn them off if the
+/// training shall go on, or if both models are kept.
 ///
 /// Keeps references to both models. When the trainer's step throws because the generator's loss is not finite, the
 /// discriminator has learned from that batch already, and once more while the trainer looked for the op. A trainer of
@@ -104,7 +114,6 @@ class AdversarialTraining {
     { batch.images } -> std::convertible_to<const ImageBatch<T>&>;
   }
   [[nodiscard]] Variable<T> loss(const B& batch) {
-    constant_.reset();  // of the step before
     const ImageBatch<T>& real = batch.images;
     const Index count = real.images();
     const ImageShape& shape = real.shape();
@@ -119,10 +128,15 @@ class AdversarialTraining {
       const Inference scope;
       const RealAndGenerated seen{augmented(Variable<T>(Tensor<T>(real.pixels())), shape, streams[1]).value(),
                                   augmented(Variable<T>(Tensor<T>(made.value())), shape, streams[2]).value()};
-      report_.discriminator_loss = (*step_)(std::span<const RealAndGenerated>(&seen, 1));
+      try {
+        report_.discriminator_loss = (*step_)(std::span<const RealAndGenerated>(&seen, 1));
+      } catch (const ValueError& error) {  // it names parameters and ops as if there were no other model
+        const bool is_finite = first_not_finite(made.value()) < 0;
+        fail(kWhere, is_finite ? "" : "the generator's images are not finite; ",
+             "discriminator: ", std::string_view(error.what()));
+      }
     }
-    constant_.emplace(*discriminator_);  // until the generator's backward is over
-    return generator_loss(options_.loss, (*discriminator_)(augmented(made, shape, streams[3])));
+    return loss_of_generated(made, shape, streams[3]);
   }
 
   [[nodiscard]] G& generator() { return *generator_; }
@@ -191,7 +205,6 @@ class AdversarialTraining {
     require(known == tensors.size(), kWhere, tensors.size(), " tensors of a discriminator, of which ", known,
             " are those of this one");
 
-    constant_.reset();
     for_each_parameter(*discriminator_, [&](const std::string& name, Parameter<T>& parameter) {
       parameter.mutable_value() = std::move(tensors.at(parameter_key(name)));
       parameter.clear_grad();
@@ -234,6 +247,27 @@ class AdversarialTraining {
     if (!options_.augmentation.changes_anything()) return pixels;
     return augment_images(pixels, shape, draw_image_changes(options_.augmentation, shape, pixels.rows(), stream),
                           options_.augmentation.background);
+  }
+
+  /// The generator's loss of the images that it made, which the discriminator sees after their changes. The gradient by
+  /// the images is computed here, while the discriminator's parameters are constants; backward passes it on. So between
+  /// two losses the discriminator is as everybody else has left it.
+  [[nodiscard]] Variable<T> loss_of_generated(const Variable<T>& made, const ImageShape& shape,
+                                              const RandomStream& stream) const {
+    const Variable<T> pixels(Tensor<T>(made.value()), /*requires_grad=*/true);
+    Variable<T> loss;
+    {
+      const ConstantParameters<T> constant(*discriminator_);
+      loss = generator_loss(options_.loss, (*discriminator_)(augmented(pixels, shape, stream)));
+      require(loss.requires_grad(), kWhere, "the discriminator's scores do not depend on the images");
+      backward(loss);
+    }
+    return record("generator_loss", Tensor<T>(loss.value()), {made},
+                  [gradient = std::move(pixels.node()->grad)](Node<T>& out) mutable {
+                    const T upstream = out.grad.data()[0];
+                    for (T& value : gradient.values()) value *= upstream;
+                    pass_gradient(std::move(gradient), out.input(0));
+                  });
   }
 
   /// The discriminator's loss in a step of it.
@@ -307,7 +341,6 @@ class AdversarialTraining {
   AdversarialOptions options_;
   Critic critic_;
   std::unique_ptr<TrainingStep<Critic, O>> step_;
-  std::optional<ConstantParameters<T>> constant_;  // from a loss of the generator to the next
   AdversarialReport report_;
 };
 

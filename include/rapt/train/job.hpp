@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <filesystem>
 #include <limits>
@@ -74,6 +75,7 @@ class TrainingJob {
       const FileOfFirst file(checkpoint_path(), processes_);
       if (!checkpoint_) checkpoint_.emplace(file.path(), file.name());
       read_validated_step();
+      read_losses();
     });
     is_resumed_ = options.resume;
   }
@@ -115,7 +117,8 @@ class TrainingJob {
 
   /// The progress after the last step; at a validation, that of the step which is validated.
   [[nodiscard]] const Progress& progress() const { return last_; }
-  /// The mean loss of the steps since the last validation.
+  /// The mean loss of the steps since the last validation, those before a job was interrupted included; 0 if there is
+  /// none.
   [[nodiscard]] double mean_loss() const { return loss_sum_ / static_cast<double>(std::max<Index>(1, loss_count_)); }
   /// Writes a line to `options.messages`, past the progress line; of several processes rank 0 does.
   void message(const std::string& text) {
@@ -124,7 +127,8 @@ class TrainingJob {
 
  private:
   static constexpr std::string_view kWhere = "train";
-  static constexpr const char* kValidatedStep = "validated_step";  // in the metadata of checkpoints
+  static constexpr const char* kValidatedStep = "validated_step";    // in the metadata of checkpoints
+  static constexpr const char* kLosses = "losses_since_validation";  // the same: [their sum, their number]
   using Json = nlohmann::ordered_json;
 
   [[nodiscard]] std::filesystem::path checkpoint_path() const { return RunFolder::checkpoint(options_.folder); }
@@ -155,6 +159,20 @@ class TrainingJob {
     require<IoError>(step.is_number_unsigned(), kWhere, checkpoint_->path(), ": \"", kValidatedStep,
                      "\" must be a number of steps: ", detail::quote_name(found->second));
     validated_step_ = step.get<Index>();
+  }
+
+  /// The losses of the steps between the last validation and the checkpoint; checkpoints of old do not have them.
+  void read_losses() {
+    const auto found = checkpoint_->metadata().find(kLosses);
+    if (found == checkpoint_->metadata().end()) return;
+    const Json losses = Json::parse(found->second, nullptr, /*allow_exceptions=*/false);
+    constexpr std::uint64_t kMostSteps = std::numeric_limits<Index>::max() / 2;  // so that it can go on counting
+    require<IoError>(losses.is_array() && losses.size() == 2 && losses[0].is_number() &&
+                         losses[1].is_number_unsigned() && losses[1].get<std::uint64_t>() <= kMostSteps,
+                     kWhere, checkpoint_->path(), ": \"", kLosses,
+                     "\" must be a sum and a number of steps: ", detail::quote_name(found->second));
+    loss_sum_ = losses[0].get<double>();
+    loss_count_ = losses[1].get<Index>();
   }
 
   /// Puts the folder where the checkpoint was written, or clears it; opens the log.
@@ -247,6 +265,7 @@ class TrainingJob {
                        Metadata metadata = hooks.metadata;
                        identity_.add_to(metadata);
                        if (options_.checkpoint_at_end) metadata[kValidatedStep] = std::to_string(validated_step_);
+                       metadata[kLosses] = Json{loss_sum_, loss_count_}.dump();
                        save_checkpoint(checkpoint_path(), trainer, std::move(metadata));
                      });
       is_kept = processes_.from_first([&] { return is_kept; });
