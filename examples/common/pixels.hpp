@@ -102,9 +102,9 @@ inline rapt::TokenBatch tokens_of(const rapt::ImageDataset& dataset, const Grays
   return images;
 }
 
-/// Each pixel is masked with the paper's probability of 0.15, for `ImageGpt::masked_loss` of so many images at once. Of
-/// few pixels (a step of 256 without any would come once in 10^18) 0.15 of each image, at least one, are masked
-/// instead.
+/// Each pixel is masked with the paper's probability of 0.15, for `ImageGpt::masked_loss` of `images` images at once.
+/// Fewer than 256 pixels might be left without a masked one (256 are once in 10^18 times): of them 0.15 of each image
+/// are masked, at least one.
 inline rapt::MaskingOptions pixel_masking(const rapt::ImageGptConfig& config, rapt::Index images) {
   return {.vocabulary = config.vocabulary(),
           .mask = config.begin_token(),

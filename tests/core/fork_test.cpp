@@ -156,7 +156,7 @@ TEST(Fork, AChildComputesWhileAThreadOfTheParentTrains) {
 }
 
 TEST(Fork, AChildComputesWhileThreadsOfTheParentAllocate) {
-  if (kAddressSanitizer) GTEST_SKIP() << "see kAddressSanitizer";
+  if (kAddressSanitizer) GTEST_SKIP() << "a child may wait for ever for the locks of the sanitizer's allocator";
   const auto allocate = [] {
     for (Index rows = 1; rows < 50; ++rows) rapt::Tensor<float> tensor(rapt::Shape{rows, 16});
   };
@@ -174,7 +174,7 @@ TEST(Fork, AChildComputesWhileThreadsOfTheParentAllocate) {
 }
 
 TEST(Fork, AModelThatThreadsOfTheParentReadServesTheChild) {
-  if (kAddressSanitizer) GTEST_SKIP() << "see kAddressSanitizer";
+  if (kAddressSanitizer) GTEST_SKIP() << "a child may wait for ever for the locks of the sanitizer's allocator";
   rapt::Rng rng(1);
   rapt::Linear<float> layer(16, 64, rng);
   rapt::pack_weights(layer);

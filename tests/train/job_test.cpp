@@ -1,6 +1,7 @@
 /// \file
 /// A training job: it keeps what it should, goes on bit for bit, refuses other runs, chooses in the end.
-// covers: train/interrupt.hpp, train/job_log.hpp, train/job_options.hpp, train/model_choice.hpp, train/run_identity.hpp
+// covers: train/interrupt.hpp, train/job_log.hpp, train/job_options.hpp, train/model_choice.hpp
+// covers: train/run_identity.hpp, train/validation_window.hpp
 #include "rapt/train/job.hpp"
 
 #include <gtest/gtest.h>
@@ -233,18 +234,24 @@ TEST_F(Job, MeanLossesAreOfTheStepsBeforeAKillToo) {
   EXPECT_EQ(bytes_of(some.folder / "checkpoint.safetensors"), bytes_of(folder_ / "run/checkpoint.safetensors"));
 }
 
-TEST_F(Job, RefusesLossesThatAreNone) {
+TEST_F(Job, RefusesNotesOfValidationsThatAreNone) {
   (void)run(options(), 4);
   const fs::path path = folder_ / "run/checkpoint.safetensors";
-  rapt::Metadata metadata = rapt::SafetensorsFile(path).metadata();
+  const rapt::Metadata metadata = rapt::SafetensorsFile(path).metadata();
   JobOptions again = options();
   again.resume = true;
-  for (const char* text : {"", "1", "[1]", "[1,-1]", "[1,1.5]", "[null,1]", "[1,18446744073709551615]"}) {
-    metadata["losses_since_validation"] = text;
-    rapt::write_safetensors(path, std::vector<rapt::SafetensorsEntry>(), metadata);
+  const auto expect_refused = [&](const char* key, const std::string& text, const std::string& rule) {
+    rapt::Metadata changed = metadata;
+    changed[key] = text;
+    rapt::write_safetensors(path, std::vector<rapt::SafetensorsEntry>(), changed);
     const std::string error = error_text<rapt::IoError>([&] { (void)run(again, 8); });
-    EXPECT_NE(error.find("\"losses_since_validation\" must be a sum and a number of steps"), std::string::npos)
-        << error;
+    EXPECT_NE(error.find("\"" + std::string(key) + "\" must be " + rule), std::string::npos) << error;
+  };
+  for (const char* text : {"", "1", "[1]", "[1,-1]", "[1,1.5]", "[null,1]", "[1,18446744073709551615]"}) {
+    expect_refused("losses_since_validation", text, "a sum and a number of steps");
+  }
+  for (const char* text : {"", "x", "-1", "1.5", "[1]", "18446744073709551615"}) {
+    expect_refused("validated_step", text, "a number of steps");
   }
 }
 

@@ -21,7 +21,8 @@ enum class PenaltyPoints {
 
 struct AdversarialOptions {
   AdversarialLoss loss = AdversarialLoss::hinge;
-  /// A weight of 0: none, which Wasserstein's loss cannot do without. In precision `medium` it needs a longer step.
+  /// A weight of 0 means no penalty, which Wasserstein's loss does not allow. In precision `medium` the penalty needs a
+  /// longer step.
   GradientPenaltyOptions penalty = {};
   PenaltyPoints penalty_points = PenaltyPoints::real;
   /// The discriminator's steps from one with the penalty to the next, whose weight grows by as much ("lazy

@@ -77,11 +77,11 @@ struct AdversarialReport {
 ///
 ///     rapt::AdversarialTraining game(generator, discriminator, {.discriminator = {.learning_rate = ...}});
 ///     rapt::Trainer trainer(game, {.learning_rate = ..., .average_decay = 0.999});
-///     job.run(trainer, image_batches, {.steps = 10000});   // of JobOptions{.choose_best = false}
+///     job.run(trainer, image_batches, {.steps = 10000});  // the job was made with JobOptions{.choose_best = false}
 ///
-/// What a validation can put back is the generator alone: with the trainer's `keep_best`, or the job's `choose_best`,
-/// the best generator ends up beside the discriminator of the last step, which has never met it. Turn them off if the
-/// training shall go on, or if both models are kept.
+/// A validation puts back the generator alone: with the trainer's `keep_best`, or the job's `choose_best`, the best
+/// generator ends beside the discriminator of the last step, which was not trained against it. Turn them off if the
+/// training is to go on, or if both models are kept.
 ///
 /// Keeps references to both models. When the trainer's step throws because the generator's loss is not finite, the
 /// discriminator has learned from that batch already, and once more while the trainer looked for the op. A trainer of

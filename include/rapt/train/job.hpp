@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdint>
 #include <cstdio>
 #include <filesystem>
 #include <limits>
@@ -34,6 +33,7 @@
 #include "rapt/train/run_folder.hpp"
 #include "rapt/train/run_identity.hpp"
 #include "rapt/train/trainer.hpp"
+#include "rapt/train/validation_window.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -74,8 +74,7 @@ class TrainingJob {
       if (!options.resume) return;
       const FileOfFirst file(checkpoint_path(), processes_);
       if (!checkpoint_) checkpoint_.emplace(file.path(), file.name());
-      read_validated_step();
-      read_losses();
+      window_.read(*checkpoint_, kWhere);
     });
     is_resumed_ = options.resume;
   }
@@ -119,7 +118,7 @@ class TrainingJob {
   [[nodiscard]] const Progress& progress() const { return last_; }
   /// The mean loss of the steps since the last validation, those before a job was interrupted included; 0 if there is
   /// none.
-  [[nodiscard]] double mean_loss() const { return loss_sum_ / static_cast<double>(std::max<Index>(1, loss_count_)); }
+  [[nodiscard]] double mean_loss() const { return window_.mean_loss(); }
   /// Writes a line to `options.messages`, past the progress line; of several processes rank 0 does.
   void message(const std::string& text) {
     if (processes_.is_first()) line_.message(text, options_.messages);
@@ -127,8 +126,6 @@ class TrainingJob {
 
  private:
   static constexpr std::string_view kWhere = "train";
-  static constexpr const char* kValidatedStep = "validated_step";    // in the metadata of checkpoints
-  static constexpr const char* kLosses = "losses_since_validation";  // the same: [their sum, their number]
   using Json = nlohmann::ordered_json;
 
   [[nodiscard]] std::filesystem::path checkpoint_path() const { return RunFolder::checkpoint(options_.folder); }
@@ -148,31 +145,6 @@ class TrainingJob {
     if (!options_.resume) return;
     checkpoint_.emplace(folder_->checkpoint());
     identity_.require_same(*checkpoint_);
-  }
-
-  /// The last step that had been validated when the checkpoint was written; a job without checkpoint_at_end does not
-  /// write it.
-  void read_validated_step() {
-    const auto found = checkpoint_->metadata().find(kValidatedStep);
-    if (found == checkpoint_->metadata().end()) return;
-    const Json step = Json::parse(found->second, nullptr, /*allow_exceptions=*/false);
-    require<IoError>(step.is_number_unsigned(), kWhere, checkpoint_->path(), ": \"", kValidatedStep,
-                     "\" must be a number of steps: ", detail::quote_name(found->second));
-    validated_step_ = step.get<Index>();
-  }
-
-  /// The losses of the steps between the last validation and the checkpoint; checkpoints of old do not have them.
-  void read_losses() {
-    const auto found = checkpoint_->metadata().find(kLosses);
-    if (found == checkpoint_->metadata().end()) return;
-    const Json losses = Json::parse(found->second, nullptr, /*allow_exceptions=*/false);
-    constexpr std::uint64_t kMostSteps = std::numeric_limits<Index>::max() / 2;  // so that it can go on counting
-    require<IoError>(losses.is_array() && losses.size() == 2 && losses[0].is_number() &&
-                         losses[1].is_number_unsigned() && losses[1].get<std::uint64_t>() <= kMostSteps,
-                     kWhere, checkpoint_->path(), ": \"", kLosses,
-                     "\" must be a sum and a number of steps: ", detail::quote_name(found->second));
-    loss_sum_ = losses[0].get<double>();
-    loss_count_ = losses[1].get<Index>();
   }
 
   /// Puts the folder where the checkpoint was written, or clears it; opens the log.
@@ -241,7 +213,8 @@ class TrainingJob {
     const auto validate = [&] {
       const Index step = trainer.steps();
       const double score = measure(hooks, trainer.model(), "step " + std::to_string(step), {{"step", step}});
-      validated_step_ = step, is_validation_kept = false;
+      window_.set_validated_step(step);
+      is_validation_kept = false;
       if (options_.choose_best && score < trainer.state().best_validation) {
         best.take(std::as_const(trainer.model()), step);
         keep(save_best);
@@ -264,8 +237,8 @@ class TrainingJob {
       bool is_kept = is_ready && keep([&] {  // all processes have parts of the state
                        Metadata metadata = hooks.metadata;
                        identity_.add_to(metadata);
-                       if (options_.checkpoint_at_end) metadata[kValidatedStep] = std::to_string(validated_step_);
-                       metadata[kLosses] = Json{loss_sum_, loss_count_}.dump();
+                       if (options_.checkpoint_at_end) window_.add_validated_step_to(metadata);
+                       window_.add_losses_to(metadata);
                        save_checkpoint(checkpoint_path(), trainer, std::move(metadata));
                      });
       is_kept = processes_.from_first([&] { return is_kept; });
@@ -281,7 +254,8 @@ class TrainingJob {
         source, plan, validate, [&](const Progress& progress) { report(progress); }, save);
     if (!options_.checkpoint_at_end || summary.reason == StopReason::request) return summary;
     // The checkpoint that this run goes on from may be of the last step, and have been written before its validation.
-    if (plan.validate_every > 0 && validated_step_ < summary.steps) note_validation(trainer, validate(), summary);
+    const bool is_validated = window_.validated_step() >= summary.steps;
+    if (plan.validate_every > 0 && !is_validated) note_validation(trainer, validate(), summary);
     if (kept_step_ < summary.steps || !is_validation_kept) save();
     return summary;
   }
@@ -302,7 +276,7 @@ class TrainingJob {
   double measure(const JobHooks<M>& hooks, const M& model, const std::string& name, Json entry) {
     const Measurement found = hooks.measure(model);
     const double score = processes_.from_first([&] { return found.score; });
-    loss_sum_ = 0, loss_count_ = 0;
+    window_.clear_losses();
     message(name + "  " + found.text);
     if (!found.entry.empty()) {
       entry.update(found.entry);
@@ -313,7 +287,7 @@ class TrainingJob {
 
   void report(const Progress& progress) {
     last_ = progress;
-    loss_sum_ += progress.loss, ++loss_count_;
+    window_.add_loss(progress.loss);
     if (!processes_.is_first()) return;
     line_.update(progress);
     if (options_.log_every == 0 || progress.step % options_.log_every != 0) return;
@@ -399,10 +373,8 @@ class TrainingJob {
   bool is_resumed_ = false, has_run_ = false;
   ProgressLine line_;
   Progress last_;
-  double loss_sum_ = 0;
-  Index loss_count_ = 0;
-  Index kept_step_ = 0;       // of the last checkpoint
-  Index validated_step_ = 0;  // the last one that was validated, in this run or before
+  detail::ValidationWindow window_;
+  Index kept_step_ = 0;  // of the last checkpoint
 };
 
 }}  // namespace rapt::RAPT_ABI
