@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <memory>
 #include <span>
 #include <string>
@@ -57,34 +58,32 @@ inline const void*& last_read_parameter() {
 
 /// " has nan at row 0, column 1", of the element x[at]
 template <class T>
-[[nodiscard]] std::string not_finite_text(const Tensor<T>& x, Index at) {
+[[nodiscard, gnu::cold, gnu::noinline]] std::string not_finite_text(const Tensor<T>& x, Index at) {
   const auto value = static_cast<double>(x.data()[at]);
-  return std::string(" has ") +
-         (std::isnan(value) ? "nan"
-          : value < 0       ? "-inf"
-                            : "inf") +
-         " at row " + std::to_string(at / x.cols()) + ", column " + std::to_string(at % x.cols());
+  const char* const name = std::isnan(value) ? "nan" : value < 0 ? "-inf" : "inf";
+  char text[96];
+  std::snprintf(text, sizeof text, " has %s at row %td, column %td", name, at / x.cols(), at % x.cols());
+  return text;
 }
 
 /// "; inputs: [7, 32]; encoder.layers.1.linear2.weight [64, 32]". Null inputs are left out.
 template <class T>
-[[nodiscard]] std::string inputs_text(std::span<const Node<T>* const> inputs) {
+[[nodiscard, gnu::cold, gnu::noinline]] std::string inputs_text(std::span<const Node<T>* const> inputs) {
   std::string text;
   for (const Node<T>* input : inputs) {
     if (input == nullptr) continue;
     text += text.empty() ? "; inputs: " : "; ";
-    const std::string name = parameter_names().of(input);
-    text += name.empty() ? to_string(input->value.shape()) : name + " " + to_string(input->value.shape());
-    if (const Index at = first_not_finite(input->value); at >= 0) {
-      text += ", which" + not_finite_text(input->value, at);
-    }
+    if (const std::string name = parameter_names().of(input); !name.empty()) text.append(name).append(" ");
+    text += to_string(input->value.shape());
+    const Index at = first_not_finite(input->value);
+    if (at >= 0) text.append(", which").append(not_finite_text(input->value, at));
   }
   return text;
 }
 
 /// The name of the parameter that is nearest to an op on the way back to what it was computed from; empty: none.
 template <class T>
-[[nodiscard]] std::string nearest_parameter(const Node<T>& op) {
+[[nodiscard, gnu::cold, gnu::noinline]] std::string nearest_parameter(const Node<T>& op) {
   std::vector<const Node<T>*> reached{&op};
   for (std::size_t i = 0; i < reached.size(); ++i) {
     if (std::string name = parameter_names().of(reached[i]); !name.empty()) return name;

@@ -18,7 +18,7 @@ namespace rapt { inline namespace RAPT_ABI { namespace detail {
 class ParameterNames {
  public:
   /// A part that is visited alone gives its parameters shorter names than the whole model does: the longest remains.
-  void note(const std::shared_ptr<const void>& node, const std::string& name) {
+  [[gnu::cold, gnu::noinline]] void note(const std::shared_ptr<const void>& node, const std::string& name) {
     const std::lock_guard lock(mutex_);
     const auto place = find(node.get());
     if (place == names_.end() || place->node != node.get()) {
@@ -30,7 +30,7 @@ class ParameterNames {
     }
   }
   /// Empty: not known.
-  [[nodiscard]] std::string of(const void* node) {
+  [[nodiscard, gnu::cold, gnu::noinline]] std::string of(const void* node) {
     const std::lock_guard lock(mutex_);
     const auto place = find(node);
     return place == names_.end() || place->node != node || place->alive.expired() ? std::string() : place->name;
