@@ -53,7 +53,7 @@ def gdb(before, commands):
     for command in ("break look", "run", "up", *commands):
         arguments += ["-ex", command]
     return subprocess.run(["gdb", "-q", "-nx", "-batch", *arguments, PROGRAM], capture_output=True, text=True,
-                          timeout=120)
+                          timeout=300)
 
 
 def printed(before, names):
