@@ -169,10 +169,10 @@ inline rapt::WordVectors learn(const std::vector<std::string>& lines, const Skip
       }
     }
     if (!centers.empty()) update();
-    char text[120];
-    std::snprintf(text, sizeof text, "epoch %td: %td words, loss %.3f", epoch, size,
+    char said[120];
+    std::snprintf(said, sizeof said, "epoch %td: %td words, loss %.3f", epoch, size,
                   loss_sum / static_cast<double>(std::max<Index>(steps, 1)));
-    progress.message(text, stdout);
+    progress.message(said, stdout);
   }
   return rapt::WordVectors(std::move(vocabulary), model.words.weight().value());
 }
