@@ -35,6 +35,8 @@ install(FILES
   "${PROJECT_SOURCE_DIR}/cmake/FindPcre2.cmake"
   "${PROJECT_SOURCE_DIR}/cmake/FindUtf8proc.cmake"
   DESTINATION "${package_dir}")
+install(FILES "${PROJECT_SOURCE_DIR}/include/rapt/core/gdb_printers.hpp.py"
+  DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/rapt/core")  # gdb looks for it beside its header
 install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DATADIR}/licenses/rapt")
 
 # find_package(rapt) in a build that has rapt's sources in it finds these, before any installation.

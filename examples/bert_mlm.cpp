@@ -14,11 +14,11 @@
 #include <rapt/data/masked_language.hpp>
 #include <rapt/models/bert.hpp>
 #include <rapt/rapt.hpp>
-#include <rapt/text/bpe.hpp>
 
 #include "bert_mlm/sequences.hpp"
 #include "common/lines.hpp"
 #include "common/run_flags.hpp"
+#include "common/subwords.hpp"
 
 namespace {
 
@@ -64,7 +64,7 @@ std::pair<double, double> measure(const rapt::Bert<float>& model, const Sequence
 
 void train(const Flags& flags) {
   const std::vector<std::string> lines = lines_to_learn(flags.text);
-  const auto subwords = rapt::BytePairEncoding::learn(lines, {.vocabulary_size = flags.vocabulary});
+  const auto subwords = subwords_of(lines, {.vocabulary_size = flags.vocabulary}, flags.run.processes.is_first());
   const rapt::Vocabulary& words = subwords.vocabulary();
   const auto mask = static_cast<TokenId>(words.size());  // one token more than the text has
   const rapt::MaskingOptions masking{.vocabulary = words.size() + 1,

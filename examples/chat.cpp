@@ -12,11 +12,13 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <functional>
 #include <iostream>
 #include <optional>
 #include <rapt/core/atomic_file.hpp>
 #include <rapt/pipelines/conversation.hpp>
 #include <rapt/text/lines.hpp>
+#include <rapt/train/progress.hpp>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -45,7 +47,8 @@ rapt::ChatModel model_of(const Flags& flags) {
   if (!flags.template_file.empty()) {
     text.emplace(rapt::read_text(flags.template_file), rapt::JinjaValue::Map(), flags.template_file);
   }
-  return rapt::ChatModel(flags.model, std::move(text));
+  rapt::WorkLine line("reading the model", "million parameters", 1'000'000);
+  return rapt::ChatModel(flags.model, std::move(text), {.report = std::ref(line)});
 }
 
 void say(rapt::Conversation& conversation, const std::string& text) {

@@ -8,11 +8,13 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
+#include <functional>
 #include <iostream>
 #include <rapt/pipelines/text_generator.hpp>
 #include <rapt/pretrained/gpt.hpp>
 #include <rapt/pretrained/llama.hpp>
 #include <rapt/text/lines.hpp>
+#include <rapt/train/progress.hpp>
 
 #include "common/flags.hpp"
 
@@ -27,8 +29,14 @@ struct Flags {
 };
 
 template <class Model>
+rapt::TextGenerator<Model> load(const std::string& folder) {
+  rapt::WorkLine line("reading the model", "million parameters", 1'000'000);
+  return rapt::TextGenerator<Model>::load(folder, {.report = std::ref(line)});
+}
+
+template <class Model>
 void complete(const Flags& flags) {
-  auto generator = rapt::TextGenerator<Model>::load(flags.model);
+  auto generator = load<Model>(flags.model);
   if (flags.int8) generator.quantize();
   rapt::SamplingOptions options = flags.sampling;
   options.generation.extra_length = flags.tokens;

@@ -10,10 +10,12 @@
 #include <chrono>
 #include <cstdio>
 #include <fstream>
+#include <functional>
 #include <iostream>
 #include <rapt/data/fingerprint.hpp>
 #include <rapt/pipelines/sentence_encoder.hpp>
 #include <rapt/text/lines.hpp>
+#include <rapt/train/progress.hpp>
 
 #include "common/flags.hpp"
 
@@ -35,6 +37,11 @@ std::string fingerprint(const std::string& model, const std::vector<std::string>
   return std::to_string(fingerprint.value());
 }
 
+Tensor<float> with_progress(const rapt::SentenceEncoder& encoder, const std::vector<std::string>& lines) {
+  rapt::WorkLine line("encoding", "lines");
+  return encoder.encode(lines, std::ref(line));
+}
+
 /// The lines' vectors, from the file if it was written for these lines and this model, else computed and kept there
 ///   // [lines, D]
 Tensor<float> vectors_of(const Flags& flags, const rapt::SentenceEncoder& encoder,
@@ -46,7 +53,7 @@ Tensor<float> vectors_of(const Flags& flags, const rapt::SentenceEncoder& encode
     if (found != file.metadata().end() && found->second == print) return file.read<float>("vectors");
   }
   const auto start = std::chrono::steady_clock::now();
-  Tensor<float> vectors = encoder.encode(lines);
+  Tensor<float> vectors = with_progress(encoder, lines);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   std::fprintf(stderr, "%zu lines in %.1f s, %.0f a second\n", lines.size(), seconds.count(),
                static_cast<double>(lines.size()) / seconds.count());

@@ -7,6 +7,7 @@
 //   translate run   --model de-en.safetensors --attention page.html < input.de > output.en
 //   translate score --references test.en --confidence < output.en
 //   translate shortlist --model de-en.safetensors --source train.de --target train.en --out de-en.json
+//   translate summary --model de-en.safetensors
 //
 // Every subcommand explains itself with --help.
 #include <CLI/CLI.hpp>
@@ -17,6 +18,7 @@
 #include "translate/score.hpp"
 #include "translate/search.hpp"
 #include "translate/shortlist.hpp"
+#include "translate/summary.hpp"
 #include "translate/train.hpp"
 
 int main(int argc, char** argv) {
@@ -29,11 +31,13 @@ int main(int argc, char** argv) {
   translate::TranslateFlags run_flags;
   translate::ScoreFlags score_flags;
   translate::ShortlistFlags shortlist_flags;
+  translate::SummaryFlags summary_flags;
   const CLI::App* train_command = translate::add_train(app, train_flags);
   const CLI::App* search_command = translate::add_settings_search(app, search_flags);
   const CLI::App* run_command = translate::add_run(app, run_flags);
   const CLI::App* score_command = translate::add_score(app, score_flags);
   const CLI::App* shortlist_command = translate::add_shortlist(app, shortlist_flags);
+  const CLI::App* summary_command = translate::add_summary(app, summary_flags);
   CLI11_PARSE(app, argc, argv);
 
   ProcessFlags alone;  // of what several processes cannot share
@@ -46,6 +50,7 @@ int main(int argc, char** argv) {
     if (run_command->parsed()) return translate::run(run_flags);
     if (score_command->parsed()) return translate::score(score_flags);
     if (shortlist_command->parsed()) return translate::shortlist(shortlist_flags);
+    if (summary_command->parsed()) return translate::summary(summary_flags);
     translate::demo();
   });
 }

@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "../common/subwords.hpp"
+
 namespace parse {
 
 using rapt::Index;
@@ -151,7 +153,7 @@ inline rapt::BytePairEncoding learn_subwords(const std::vector<SyntaxTree>& tree
     for (const std::string& word : sentence_of(tree, false).words) line += (line.empty() ? "" : " ") + word;
     lines.push_back(std::move(line));
   }
-  return rapt::BytePairEncoding::learn(lines, {.vocabulary_size = size});
+  return subwords_of(lines, {.vocabulary_size = size});
 }
 
 /// The subwords of a word, of which there is one at least.

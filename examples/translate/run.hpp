@@ -9,6 +9,7 @@
 #include <rapt/pipelines/shortlist_file.hpp>
 #include <rapt/pipelines/translator.hpp>
 #include <rapt/text/lines.hpp>
+#include <rapt/train/progress.hpp>
 #include <rapt/visualization/attention_page.hpp>
 #include <sstream>
 
@@ -75,24 +76,25 @@ struct SearchFlags {
                 length_normalisation == "plain" ? rapt::LengthNormalisation::plain : rapt::LengthNormalisation::paper,
             .generation = generation()};
   }
-  /// What the flags ask for, of lines `first` and following of the input.
+  /// What the flags ask for, of lines `first` and following of the input. `report` is told how many of them are done.
   [[nodiscard]] std::vector<std::vector<rapt::Translation>> find(const rapt::Translator<>& translator,
                                                                  const std::vector<std::string>& lines,
-                                                                 std::uint64_t first) const {
+                                                                 std::uint64_t first,
+                                                                 const rapt::WorkReport& report) const {
     const Index n = std::max<Index>(1, n_best);
-    if (!is_sampling) return translator.translate_n_best(lines, n, options());
+    if (!is_sampling) return translator.translate_n_best(lines, n, options(), {.report = report});
     const rapt::SamplingOptions drawn{
         .temperature = temperature, .top_k = top_k, .top_p = top_p, .samples = n, .generation = generation()};
-    rapt::SearchRequest request{.seed = seed};
+    rapt::SearchRequest request{.seed = seed, .report = report};
     for (std::size_t i = 0; i < lines.size(); ++i) request.streams.push_back(first + i);
     return translator.sample(lines, drawn, request);
   }
   /// The lines that are written for these lines of the input, which begin with number `first`.
   [[nodiscard]] std::vector<std::string> result_lines(const rapt::Translator<>& translator,
-                                                      const std::vector<std::string>& lines,
-                                                      std::uint64_t first) const {
+                                                      const std::vector<std::string>& lines, std::uint64_t first,
+                                                      const rapt::WorkReport& report) const {
     std::vector<std::string> results;
-    const auto found = find(translator, lines, first);
+    const auto found = find(translator, lines, first, report);
     for (std::size_t i = 0; i < found.size(); ++i) {
       if (n_best == 0) {
         results.push_back(found[i].front().text);
@@ -218,13 +220,20 @@ inline void run(const TranslateFlags& f) {
     for (std::string line; lines.size() < together && input.next(line);) lines.push_back(line);
     return !lines.empty();
   };
+  // Translations that go to a terminal show by themselves how far the work is.
+  rapt::WorkLine progress("translating", "lines");
   bool is_drawn = f.attention.empty() || !processes.is_first();
   while (processes.from_first(read)) {
     const std::size_t first = processes.from_first([&] { return input.number() - lines.size(); });
     f.processes.share(lines);
     const std::size_t begin = first + f.processes.own_part(lines.size()).first;
-    const auto results = f.processes.spread(
-        lines, [&](const std::vector<std::string>& part) { return f.search.result_lines(translator, part, begin); });
+    rapt::WorkReport report;
+    if (processes.is_first() && isatty(STDOUT_FILENO) == 0) {
+      report = [&](Index done, Index) { progress(static_cast<Index>(first) + done, 0); };
+    }
+    const auto results = f.processes.spread(lines, [&](const std::vector<std::string>& part) {
+      return f.search.result_lines(translator, part, begin, report);
+    });
     if (!processes.is_first()) continue;
     for (const std::string& line : results) std::cout << line << '\n';
     std::cout.flush();

@@ -15,6 +15,7 @@
 
 #include "../common/lines.hpp"
 #include "../common/run_flags.hpp"
+#include "../common/subwords.hpp"
 #include "corpus.hpp"
 #include "train_flags.hpp"
 
@@ -60,8 +61,9 @@ inline rapt::TextEncoding learn_subwords(const TrainFlags& f, const rapt::Parall
   if (f.isolate_han) {
     for (std::string& line : lines) line = rapt::separate_han(line);
   }
-  return {rapt::BytePairEncoding::learn(lines, {.vocabulary_size = f.vocabulary, .byte_fallback = f.byte_fallback}),
-          f.isolate_han};
+  return {
+      subwords_of(lines, {.vocabulary_size = f.vocabulary, .byte_fallback = f.byte_fallback}, f.processes.is_first()),
+      f.isolate_han};
 }
 
 // What a run was started with -----------------------------------------------------------------------------------------

@@ -147,9 +147,12 @@ inline rapt::WordVectors learn(const std::vector<std::string>& lines, const Skip
     centers.clear();
     others.clear();
   };
-  for (Index epoch = 1; epoch <= options.epochs; ++epoch) {
+  rapt::WorkLine progress("learning", "lines");
+  const Index all_lines = options.epochs * std::ssize(text);
+  for (Index epoch = 1, done = 0; epoch <= options.epochs; ++epoch) {
     loss_sum = 0, steps = 0;
     for (const auto& line : text) {
+      progress(done++, all_lines);
       std::vector<TokenId> kept;
       for (const TokenId word : line) {
         const double keep = std::sqrt(options.often / frequency[static_cast<std::size_t>(word)]);
@@ -166,8 +169,10 @@ inline rapt::WordVectors learn(const std::vector<std::string>& lines, const Skip
       }
     }
     if (!centers.empty()) update();
-    std::printf("epoch %lld: %lld words, loss %.3f\n", static_cast<long long>(epoch), static_cast<long long>(size),
-                loss_sum / static_cast<double>(std::max<Index>(steps, 1)));
+    char said[120];
+    std::snprintf(said, sizeof said, "epoch %td: %td words, loss %.3f", epoch, size,
+                  loss_sum / static_cast<double>(std::max<Index>(steps, 1)));
+    progress.message(said, stdout);
   }
   return rapt::WordVectors(std::move(vocabulary), model.words.weight().value());
 }

@@ -42,6 +42,7 @@
 #include "rapt/autograd/ops/unfold_patches.hpp"
 #include "rapt/autograd/ops/unfold_rows.hpp"
 #include "rapt/core/build_info.hpp"
+#include "rapt/core/tensor_text.hpp"
 #include "rapt/data/batch_source.hpp"
 #include "rapt/data/batching.hpp"
 #include "rapt/data/fingerprint.hpp"

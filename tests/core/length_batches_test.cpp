@@ -1,5 +1,6 @@
 /// \file
 /// Batches of like length: every sequence once, in the order of lengths, and as many together as there is room for.
+// covers: core/work_report.hpp
 #include "rapt/core/length_batches.hpp"
 
 #include <gtest/gtest.h>
@@ -39,6 +40,23 @@ TEST(LengthBatches, PutSequencesOfLikeLengthTogether) {
   EXPECT_EQ(batches_of(splits, 100), (std::vector<std::vector<Index>>{{5, 1, 3, 0, 4, 2}}));
   EXPECT_EQ(batches_of(splits, 1), (std::vector<std::vector<Index>>{{0}, {2}, {3}, {4}, {5, 1}}));
   EXPECT_TRUE(batches_of(RowSplits(), 8).empty());
+}
+
+TEST(LengthBatches, TellHowManySequencesAreDone) {
+  const std::vector<Index> lengths = {5, 1, 12, 2, 5, 0};
+  const RowSplits splits = RowSplits::from_lengths(lengths);
+  rapt_test::for_every_thread_count([&] {
+    std::vector<Index> told;
+    rapt::for_batches_of_like_length(
+        splits, 1, [](std::span<const Index>) {},
+        [&](Index done, Index total) {
+          EXPECT_EQ(total, 6);
+          told.push_back(done);
+        });
+    ASSERT_EQ(told.size(), 5u);  // batches, one of which has two sequences
+    EXPECT_TRUE(std::is_sorted(told.begin(), told.end()));
+    EXPECT_EQ(told.back(), 6);
+  });
 }
 
 TEST(LengthBatches, AreTheSameOnAnyThreadsAndLackNothing) {

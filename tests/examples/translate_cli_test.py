@@ -283,6 +283,14 @@ class Run(Cli):
         many = self.run_model("model", "--beam", 1, stdin="alpha\n" * 2003).stdout  # more than are read at once
         self.assertEqual(many, self.run_model("model", "--beam", 1).stdout * 2003)
 
+    def test_summary(self):
+        result = translate("summary", "--model", "model", "--depth", 1, folder=self.folder)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertRegex(result.stdout.decode(), r"^name +shape +parameters\nembedding +[\d,]+\nencoder +[\d,]+\n"
+                         r"decoder +[\d,]+\n[\d,]+ parameters, [\d,]+ of them trained\n.* MB of numbers;")
+        everything = translate("summary", "--model", "model", folder=self.folder).stdout.decode()
+        self.assertIn("in_proj_weight", everything)
+
     def test_shortlist(self):
         learn = ("shortlist", "--source", "source.txt", "--target", "target.txt", "--out", "list.json", "--model")
         result = translate(*learn, "model", folder=self.folder)

@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 import unittest
+import unittest.mock
 import xml.etree.ElementTree
 
 PROGRAM = None
@@ -537,6 +538,14 @@ class NotFinite(Job):
         self.assertFalse((self.folder / "model").exists())
         # It meets the same again.
         self.assertEqual(self.train(*options, "--resume", code=1).splitlines()[-1], last)
+
+    def test_under_checks_the_op_says_so_and_names_a_parameter(self):
+        with unittest.mock.patch.dict(os.environ, {"RAPT_CHECK": "1"}):
+            process = self.start(*replaced(OPTIONS, "--learning-rate", 1e30))
+        self.assertEqual(process.wait(TIMEOUT), 1)
+        self.assertRegex(said(self.folder).splitlines()[-1],
+                         r"^translate: \[finite_check\] (the value of|a gradient from the op) '\w+' has -?(inf|nan) at "
+                         r"row \d+, column \d+ of shape \[.*\].* (embedding|encoder|decoder)\.")
 
 
 class Validation(Job):

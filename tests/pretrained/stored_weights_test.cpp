@@ -131,7 +131,14 @@ TEST(StoredWeights, QuantisedWhileLoadingIsAsAfterwards) {
     const rapt_test::TemporaryFolder folder;
     auto made = some_gpt();
     rapt::save_pretrained(folder.path(), made);
-    auto loaded = rapt::from_pretrained<Gpt<float>>(folder.path(), {.weights = weights});
+    rapt::Index loaded_numbers = 0, all_numbers = 0;
+    const auto report = [&](rapt::Index done, rapt::Index total) {
+      EXPECT_GT(done, loaded_numbers);
+      loaded_numbers = done, all_numbers = total;
+    };
+    auto loaded = rapt::from_pretrained<Gpt<float>>(folder.path(), {.weights = weights, .report = report});
+    EXPECT_EQ(loaded_numbers, rapt::count_parameters(made));
+    EXPECT_EQ(all_numbers, loaded_numbers);
     rapt::pack_weights(loaded);  // as the pipelines do; nothing is there to pack
     rapt::quantize_weights(made, format);
     rapt::drop_unpacked_weights(made);

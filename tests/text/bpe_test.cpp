@@ -158,6 +158,18 @@ TEST(BytePairEncoding, JoinsOnlyWhatRanksLeadTo) {
   EXPECT_EQ(texts(bpe, "abc"), (Lines{"▁", "ab", "c"}));
 }
 
+TEST(BytePairEncoding, TellsHowManyTokensAreLearned) {
+  std::vector<rapt::Index> told;
+  const auto bpe =
+      BytePairEncoding::learn(kLines, {.vocabulary_size = 60, .report = [&](rapt::Index done, rapt::Index total) {
+                                         EXPECT_LE(done, total);
+                                         told.push_back(done);
+                                       }});
+  ASSERT_FALSE(told.empty());
+  for (std::size_t i = 1; i < told.size(); ++i) EXPECT_EQ(told[i], told[i - 1] + 1);
+  EXPECT_EQ(bpe.vocabulary().size(), BytePairEncoding::learn(kLines, {.vocabulary_size = 60}).vocabulary().size());
+}
+
 TEST(BytePairEncoding, RoundTripIsExact) {
   for (const rapt::Index size : {80, 120, 200, 1000}) {
     const auto bpe = BytePairEncoding::learn(kLines, {.vocabulary_size = size, .max_alphabet = 60 + size});

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <span>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "rapt/core/thread_pool.hpp"
@@ -40,6 +41,17 @@ std::vector<std::string> pieces_of(const SentencePieceModel& model) {
 bool has(const SentencePieceModel& model, const std::string& piece) {
   const auto pieces = pieces_of(model);
   return std::find(pieces.begin(), pieces.end(), piece) != pieces.end();
+}
+
+TEST(UnigramLearner, TellsHowManyPiecesAreDropped) {
+  std::vector<rapt::Index> told;
+  const auto report = [&](rapt::Index done, rapt::Index total) {
+    EXPECT_LE(done, total);
+    EXPECT_TRUE(told.empty() || done > told.back());
+    told.push_back(done);
+  };
+  std::ignore = rapt::learn_unigram(golden_lines(), {.vocabulary_size = 300, .report = report});
+  EXPECT_GT(std::ssize(told), 1);
 }
 
 TEST(UnigramLearner, AsGoodAsSentencePiece) {

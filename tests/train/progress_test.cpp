@@ -8,11 +8,14 @@
 #include <unistd.h>
 
 #include <memory>
+#include <string>
 #include <thread>
+#include <vector>
 
 namespace {
 
 using rapt::clock_text;
+using rapt::Index;
 using rapt::Progress;
 using rapt::ProgressLine;
 
@@ -53,6 +56,14 @@ TEST(ProgressText, IsNotCutOff) {
   EXPECT_NE(text.find("k tokens/s  277777777777:46:40"), std::string::npos) << text;
 }
 
+TEST(WorkText, NamesWhatIsKnown) {
+  EXPECT_EQ(rapt::work_text("translating", 2000, 5000, "lines", 12),
+            "translating  2000 of 5000 lines  0:12  left 0:18");
+  EXPECT_EQ(rapt::work_text("translating", 0, 5000, "lines", 12), "translating  0 of 5000 lines  0:12");
+  EXPECT_EQ(rapt::work_text("translating", 2000, 0, "lines", 72), "translating  2000 lines  1:12");
+  EXPECT_EQ(rapt::work_text("reading", 5, 5, "MB", 3), "reading  5 of 5 MB  0:03  left 0:00");
+}
+
 struct Closer {
   void operator()(std::FILE* file) const { std::fclose(file); }
 };
@@ -90,6 +101,22 @@ TEST(ProgressLine, LeavesLinesOutWithinTheInterval) {
     line.message("a message is always written");
   }
   EXPECT_EQ(contents(file.get()), to_string(kSome) + "\na message is always written\n");
+}
+
+/// What a work line writes into a file when it is told these counts.
+std::string work_in_file(Index unit, double after, const std::vector<Index>& counts) {
+  const File file(std::tmpfile());
+  {
+    rapt::WorkLine line("reading", "MB", unit, file.get(), after);
+    for (const Index done : counts) line(done, 4'000'000);
+  }
+  return contents(file.get());
+}
+
+TEST(WorkLine, SaysNothingOfQuickWork) { EXPECT_EQ(work_in_file(1, /*after=*/3600, {1, 2, 3}), ""); }
+
+TEST(WorkLine, CountsInUnitsOncePerInterval) {
+  EXPECT_EQ(work_in_file(1'000'000, /*after=*/0, {2'500'000, 4'000'000}), "reading  2 of 4 MB  0:00  left 0:00\n");
 }
 
 TEST(ProgressLine, RewritesTheLineAtATerminal) {

@@ -75,11 +75,7 @@ void run_backward(const std::shared_ptr<Node<T>>& root, std::span<const std::sha
     order.pop_back();
     if (node->name.empty()) continue;  // a leaf keeps its gradient
     if (!node->grad.empty() && !has_only_frozen_inputs(*node)) node->backward();
-    if (checks_finite()) {
-      for (const auto& input : node->inputs) {
-        if (input) require_finite(input->grad, "a gradient from the op", node->name);
-      }
-    }
+    if (checks_finite()) require_finite_gradients(*node);
     for (; !uses.empty() && uses.back().first == node.get(); uses.pop_back()) finished(*uses.back().second);
     node->release();
     node->grad = Tensor<T>();

@@ -2,6 +2,7 @@
 /// Inference is the default; training is a scope. Outside a scope nothing is recorded and dropout is off.
 #pragma once
 
+#include "rapt/core/checks.hpp"
 #include "rapt/core/rng.hpp"
 #include "rapt/kernels/dropout.hpp"
 
@@ -20,10 +21,19 @@ inline GradMode& grad_mode() {
   return mode;
 }
 
-/// Whether the calling thread looks for NaN and infinity, see FiniteCheck.
-inline bool& checks_finite() {
-  thread_local bool checks = false;
-  return checks;
+/// True inside of a FiniteCheck of the calling thread.
+inline bool& finite_check_scope() {
+  thread_local bool inside = false;
+  return inside;
+}
+
+/// Whether the calling thread looks for NaN and infinity: see FiniteCheck and `checks`.
+[[nodiscard]] inline bool checks_finite() {
+  const int anything = checks_state().load(std::memory_order_relaxed) | int{finite_check_scope()};
+  if (anything == 0) [[likely]] {
+    return false;
+  }
+  return finite_check_scope() || checks();
 }
 
 class GradModeScope {

@@ -13,10 +13,13 @@
 ///     }
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <functional>
 #include <initializer_list>
 #include <optional>
+#include <span>
+#include <string_view>
 #include <type_traits>
 
 #include "rapt/autograd/finite_check.hpp"
@@ -49,6 +52,16 @@ class OpNode final : public Node<T> {
   std::optional<Backward> backward_;
 };
 
+template <class T>
+[[gnu::cold, gnu::noinline]] void check_value(std::string_view name, const Tensor<T>& value, Inputs<T> inputs) {
+  std::array<const Node<T>*, Node<T>::kMaxInputs> nodes{};
+  std::size_t count = 0;
+  for (const Variable<T>& input : inputs) {
+    if (count < nodes.size()) nodes[count++] = input.node().get();
+  }
+  require_finite_value<T>(value, name, std::span(nodes).first(count));
+}
+
 /// Rises with every node of the program: a result's number is above those of its inputs, whatever thread made them.
 inline std::uint64_t next_node_order() {
   static std::atomic<std::uint64_t> next{1};
@@ -72,7 +85,7 @@ template <class T>
 /// Variable among the inputs (an absent bias) leaves `node.inputs[i]` null.
 template <class T, class Backward>
 [[nodiscard]] Variable<T> record(std::string_view name, Tensor<T> value, detail::Inputs<T> inputs, Backward backward) {
-  if (detail::checks_finite()) detail::require_finite(value, "the value of", name);
+  if (detail::checks_finite()) detail::check_value<T>(name, value, inputs);
   if (!will_record<T>(inputs)) return Variable<T>(std::move(value));
   using Op = detail::OpNode<T, Backward>;
   auto node = std::allocate_shared<Op>(detail::PoolAllocator<Op>{}, std::move(backward));
@@ -84,6 +97,13 @@ template <class T, class Backward>
   std::size_t i = 0;
   for (const Variable<T>& input : inputs) node->inputs[i++] = input.node();
   return Variable<T>(std::shared_ptr<Node<T>>(std::move(node)));
+}
+
+/// The result of an op that is never recorded, such as one of a decoding step; its value is checked as that of others.
+template <class T>
+[[nodiscard]] Variable<T> unrecorded(std::string_view name, Tensor<T> value) {
+  if (detail::checks_finite()) detail::check_value<T>(name, value, {});
+  return Variable<T>(std::move(value));
 }
 
 /// `record`'s result of an op whose backward does not read the op's own value: the next op may write over it.

@@ -29,8 +29,13 @@ struct BuildInfo {
   BuildInfo info;
   info.version = std::to_string(RAPT_VERSION_MAJOR) + "." + std::to_string(RAPT_VERSION_MINOR) + "." +
                  std::to_string(RAPT_VERSION_PATCH);
+#if defined(EIGEN_PATCH_VERSION)  // since Eigen 5 the first number is no part of the version
+  info.eigen = std::to_string(EIGEN_MAJOR_VERSION) + "." + std::to_string(EIGEN_MINOR_VERSION) + "." +
+               std::to_string(EIGEN_PATCH_VERSION);
+#else
   info.eigen = std::to_string(EIGEN_WORLD_VERSION) + "." + std::to_string(EIGEN_MAJOR_VERSION) + "." +
                std::to_string(EIGEN_MINOR_VERSION);
+#endif
 #if defined(__clang__)
   info.compiler = "clang " __clang_version__;
 #elif defined(__GNUC__)

@@ -37,21 +37,24 @@ template <class Search>
   require(request.on_token == nullptr, "search_in_batches",
           "on_token is for one search, and batches are searched by several threads");
   std::vector<std::vector<Hypothesis>> found(to_size(sources.sequences()));
-  for_batches_of_like_length(sources.row_splits, batch_tokens, [&](std::span<const Index> numbers) {
-    TokenBatch batch;
-    SearchRequest of_batch{.marks = request.marks, .seed = request.seed};
-    std::vector<std::size_t> chosen;  // the same numbers
-    for (const Index i : numbers) {
-      const std::size_t number = to_size(i);
-      batch.push_back(sources.sequence(i));
-      if (request.prefix.sequences() > 0) of_batch.prefix.push_back(request.prefix.sequence(i));
-      of_batch.streams.push_back(request.streams.empty() ? number : request.streams[number]);
-      chosen.push_back(number);
-    }
-    of_batch.allowed = request.allowed.of_sources(chosen);
-    std::vector<std::vector<Hypothesis>> lists = search(std::as_const(batch), std::as_const(of_batch));
-    for (std::size_t i = 0; i < lists.size(); ++i) found[chosen[i]] = std::move(lists[i]);
-  });
+  for_batches_of_like_length(
+      sources.row_splits, batch_tokens,
+      [&](std::span<const Index> numbers) {
+        TokenBatch batch;
+        SearchRequest of_batch{.marks = request.marks, .seed = request.seed};
+        std::vector<std::size_t> chosen;  // the same numbers
+        for (const Index i : numbers) {
+          const std::size_t number = to_size(i);
+          batch.push_back(sources.sequence(i));
+          if (request.prefix.sequences() > 0) of_batch.prefix.push_back(request.prefix.sequence(i));
+          of_batch.streams.push_back(request.streams.empty() ? number : request.streams[number]);
+          chosen.push_back(number);
+        }
+        of_batch.allowed = request.allowed.of_sources(chosen);
+        std::vector<std::vector<Hypothesis>> lists = search(std::as_const(batch), std::as_const(of_batch));
+        for (std::size_t i = 0; i < lists.size(); ++i) found[chosen[i]] = std::move(lists[i]);
+      },
+      request.report);
   return found;
 }
 

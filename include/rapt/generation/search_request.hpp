@@ -10,6 +10,7 @@
 #include "rapt/core/index.hpp"
 #include "rapt/core/sequence_marks.hpp"
 #include "rapt/core/token_batch.hpp"
+#include "rapt/core/work_report.hpp"
 #include "rapt/generation/decoding_constraint.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -30,6 +31,9 @@ struct SearchRequest {
   /// If set, it says which tokens may follow, for instance those that a grammar has there: an object with a state for
   /// each hypothesis, or a function of the source and the tokens so far (see DecodingConstraint).
   DecodingConstraint allowed = {};
+  /// If set, searches of many sources in batches (`search_in_batches`, and the pipelines by it) tell it how many of
+  /// them are done.
+  WorkReport report = {};
 };
 
 }}  // namespace rapt::RAPT_ABI

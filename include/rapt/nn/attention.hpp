@@ -155,7 +155,8 @@ class MultiHeadAttention {
       options.table_bias = kernels::TableBias<T>::of_offsets(bias.data(), bias.cols(), *positions.zero);
     }
     cache.append(qkv.value().view().columns(q, key_columns() + value_columns()), splits);
-    return out_proj_(Variable<T>(attend_to_cache<T>(qkv.value().view().columns(0, q), splits, cache, options)));
+    return out_proj_(
+        unrecorded("cached_attention", attend_to_cache<T>(qkv.value().view().columns(0, q), splits, cache, options)));
   }
 
   /// One decoding step of attention to an encoder output's `keys_values`, of which sequence i sees `ranges[i]`.
@@ -184,7 +185,7 @@ class MultiHeadAttention {
                                   .scale = static_cast<T>(options_.scale),
                                   .soft_cap = static_cast<T>(options_.soft_cap)},
                                  output, weights != nullptr ? weights->data() : nullptr, seen.longest);
-    return out_proj_(Variable<T>(std::move(output)));
+    return out_proj_(unrecorded("cached_attention", std::move(output)));
   }
 
   /// Columns of the cache that `step` needs: of keys K d_k, of values K d_v.

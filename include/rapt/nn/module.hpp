@@ -21,7 +21,9 @@
 #include <utility>
 #include <vector>
 
+#include "rapt/autograd/finite_check.hpp"
 #include "rapt/autograd/packed_weight.hpp"
+#include "rapt/autograd/parameter_names.hpp"
 #include "rapt/autograd/variable.hpp"
 #include "rapt/kernels/gemm/int8.hpp"
 
@@ -114,7 +116,9 @@ inline constexpr bool kIsOptional<std::optional<T>> = true;
 template <class Member, class F>
 void visit_member(const std::string& name, const Member& member, MatrixUse use, const F& f) {
   if constexpr (kIsParameter<Member>) {
-    if (member.defined()) f(name, member, use);
+    if (!member.defined()) return;
+    if (checks_finite()) parameter_names().note(member.node(), name);
+    f(name, member, use);
   } else if constexpr (kIsOptional<Member>) {
     if (member) visit_member(name, *member, use, f);
   } else if constexpr (kIsVector<Member>) {
@@ -277,6 +281,15 @@ template <class T>
 void require_elements(const Variable<T>& parameter, std::string_view name, std::string_view where) {
   require(parameter.value().has_elements(), where, name, " of shape ", parameter.shape(),
           " is kept in packed form alone: its numbers are no longer there");
+}
+
+/// Lets messages about values that are not finite (FiniteCheck, `set_checks`) name the parameters of a module.
+/// Optimizers, trainers and readers of files do it while values are checked; a program that makes a model and only
+/// computes with it calls this.
+template <Module M>
+void name_parameters(const M& module) {
+  const FiniteCheck noting;
+  for_each_parameter(module, [](const std::string&, const auto&) {});
 }
 
 /// Forgets all gradients.

@@ -203,18 +203,21 @@ class SentenceEncoder {
   }
 
   /// A vector for each text, which is encoded with the prompt before it   // [texts, D]
-  /// Throws ValueError for text that is not UTF-8.
-  [[nodiscard]] Tensor<float> encode(std::span<const std::string> texts) const {
+  /// `report` is told how many texts are done. Throws ValueError for text that is not UTF-8.
+  [[nodiscard]] Tensor<float> encode(std::span<const std::string> texts, const WorkReport& report = {}) const {
     const std::vector<std::string> prompted = detail::with_prompt(prompt_, texts);
     if (!prompt_.empty()) texts = prompted;
     const TokenBatch all = tokenizer_.encode_batch(texts, {.truncation = truncation_});
     Tensor<float> vectors(Shape{all.sequences(), model_->width()});
-    for_batches_of_like_length(all.row_splits, kTokensAtOnce, [&](std::span<const Index> numbers) {
-      TokenBatch batch;
-      for (const Index i : numbers) batch.push_back(all.sequence(i));
-      const Tensor<float> rows = model_->embed(batch, options_);  // [numbers, D]
-      for (Index n = 0; n < rows.rows(); ++n) std::copy_n(rows.row(n), rows.cols(), vectors.row(at(numbers, n)));
-    });
+    for_batches_of_like_length(
+        all.row_splits, kTokensAtOnce,
+        [&](std::span<const Index> numbers) {
+          TokenBatch batch;
+          for (const Index i : numbers) batch.push_back(all.sequence(i));
+          const Tensor<float> rows = model_->embed(batch, options_);  // [numbers, D]
+          for (Index n = 0; n < rows.rows(); ++n) std::copy_n(rows.row(n), rows.cols(), vectors.row(at(numbers, n)));
+        },
+        report);
     return vectors;
   }
 

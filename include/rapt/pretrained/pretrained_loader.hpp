@@ -15,6 +15,7 @@
 
 #include "rapt/core/error.hpp"
 #include "rapt/core/thread_pool.hpp"
+#include "rapt/core/work_report.hpp"
 #include "rapt/io/model_file.hpp"
 #include "rapt/io/tensor_file.hpp"
 #include "rapt/kernels/gemm/half.hpp"
@@ -47,6 +48,7 @@ struct PretrainedOptions {
   /// of the matrix or its transpose, put together beside it. In `stored`, a matrix whose parts have different types in
   /// the file becomes float32.
   LoadedWeights weights = LoadedWeights::computed;
+  WorkReport report = {};  ///< is told the numbers of the parameters that are loaded
 };
 
 namespace detail {
@@ -96,13 +98,22 @@ class PretrainedLoader {
   void load() {
     check();
     std::set<const Parameter<T>*> packed;
+    Index done = 0;
+    const auto count = [&, total = count_parameters(model_)](const Parameter<T>& parameter) {
+      done += parameter.size();
+      if (options_.report) options_.report(done, total);
+    };
     if constexpr (std::is_same_v<T, float>) {
       for_each_packable_matrix(model_, [&](const std::string& name, Parameter<T>& parameter) {
-        if (fill_packed(name, parameter)) packed.insert(&parameter);
+        if (!fill_packed(name, parameter)) return;
+        packed.insert(&parameter);
+        count(parameter);
       });
     }
     for_each_parameter(model_, [&](const std::string& name, Parameter<T>& parameter) {
-      if (!packed.contains(&parameter)) fill(name, parameter);
+      if (packed.contains(&parameter)) return;
+      fill(name, parameter);
+      count(parameter);
     });
     release_unused_memory();  // what the tensors were read into
   }

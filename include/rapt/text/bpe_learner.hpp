@@ -21,6 +21,7 @@
 #include "rapt/core/error.hpp"
 #include "rapt/core/index.hpp"
 #include "rapt/core/shape.hpp"
+#include "rapt/core/work_report.hpp"
 #include "rapt/text/key_table.hpp"
 #include "rapt/text/unicode.hpp"
 #include "rapt/text/vocabulary.hpp"
@@ -39,6 +40,7 @@ struct BpeOptions {
   bool byte_fallback = false;
   /// Keeps all white space, so that decoding restores any text exactly. Includes byte_fallback.
   bool lossless = false;
+  WorkReport report = {};  ///< is told the tokens learned
 };
 
 namespace detail {
@@ -88,8 +90,10 @@ class BpeLearner {
       std::string joined = token(pair(best.pair).left) + token(pair(best.pair).right);
       if (joined.size() > kMaxTokenBytes || is_reserved(joined)) continue;
       const auto [place, is_new] = ids_.try_emplace(std::move(joined), static_cast<std::int32_t>(tokens_.size()));
-      if (is_new)
-        tokens_.push_back(place->first);  // If it is not new, the same text was joined from other parts before.
+      if (is_new) {  // otherwise the same text was joined from other parts before
+        tokens_.push_back(place->first);
+        if (options_.report) options_.report(std::ssize(tokens_), static_cast<Index>(limit()));
+      }
       join(best.pair, place->second);
     }
     return std::move(tokens_);

@@ -55,12 +55,16 @@ class UnigramLearner {
   [[nodiscard]] SentencePieceModel run() {
     const auto wanted = to_size(options_.vocabulary_size - UnigramLearnerOptions::kSpecials);
     const std::size_t enough = wanted + wanted / 10;  // The last pieces are chosen by their scores.
+    const std::size_t first = pieces_.size();
     while (true) {
       for (Index step = 0; step < options_.steps; ++step) maximize(expect());
       const std::size_t before = pieces_.size();
       if (before <= enough) break;
       prune(std::max(enough, static_cast<std::size_t>(options_.shrinking * static_cast<double>(before))));
       if (pieces_.size() == before) break;
+      if (options_.report) {
+        options_.report(static_cast<Index>(first - pieces_.size()), static_cast<Index>(first - enough));
+      }
     }
     return finish(wanted);
   }

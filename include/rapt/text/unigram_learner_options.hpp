@@ -6,6 +6,7 @@
 
 #include "rapt/core/error.hpp"
 #include "rapt/core/shape.hpp"
+#include "rapt/core/work_report.hpp"
 #include "rapt/text/sentencepiece_normalizer.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
@@ -20,6 +21,7 @@ struct UnigramLearnerOptions {
   double shrinking = 0.75;             ///< at least so many of the pieces stay each time
   Index steps = 2;                     ///< of expectation-maximisation before pieces are dropped
   SentencePieceNormalization normalization = {};  ///< of the text, and of the model
+  WorkReport report = {};                         ///< is told how many of the superfluous pieces have been dropped
 
   static constexpr Index kSpecials = 3;  ///< "<unk>", "<s>" and "</s>"
 

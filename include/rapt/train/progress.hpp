@@ -1,5 +1,6 @@
 /// \file
-/// The progress line of a training run: rewritten in place at a terminal, plain lines elsewhere.
+/// The progress line of a training run, and that of other work: rewritten in place at a terminal, plain lines
+/// elsewhere.
 #pragma once
 
 #include <unistd.h>
@@ -8,6 +9,7 @@
 #include <cstdio>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "rapt/core/shape.hpp"
 
@@ -59,14 +61,21 @@ class ProgressLine {
   ProgressLine& operator=(const ProgressLine&) = delete;
 
   void update(const Progress& progress) {
-    const auto now = std::chrono::steady_clock::now();
-    if (shown_ && std::chrono::duration<double>(now - last_).count() < interval_) return;
+    if (is_due()) show(to_string(progress));
+  }
+  /// True if the next line would be shown, i.e. if the last one is old enough.
+  [[nodiscard]] bool is_due() const {
+    return !shown_ || std::chrono::duration<double>(std::chrono::steady_clock::now() - last_).count() >= interval_;
+  }
+  /// Shows the line in any case.
+  void show(const std::string& text) {
     shown_ = true;
-    last_ = now;
-    std::fprintf(stream_, terminal_ ? "\r\033[K%s" : "%s\n", to_string(progress).c_str());
+    last_ = std::chrono::steady_clock::now();
+    std::fprintf(stream_, terminal_ ? "\r\033[K%s" : "%s\n", text.c_str());
     std::fflush(stream_);
     open_ = terminal_;
   }
+  [[nodiscard]] bool is_at_terminal() const { return terminal_; }
   void message(const std::string& text) { message(text, stream_); }
   void message(const std::string& text, std::FILE* stream) {
     clear();
@@ -85,6 +94,54 @@ class ProgressLine {
   bool terminal_, open_ = false, shown_ = false;
   double interval_;
   std::chrono::steady_clock::time_point last_;
+};
+
+/// "translating  2000 of 5000 lines  0:12  left 0:18"; without "of" if the total is not known, i.e. not positive.
+[[nodiscard]] inline std::string work_text(std::string_view doing, Index done, Index total, std::string_view items,
+                                           double seconds) {
+  std::string text(doing);
+  text += "  " + std::to_string(done);
+  if (total > 0) text += " of " + std::to_string(total);
+  text.append(" ").append(items).append("  ") += clock_text(seconds);
+  if (total > 0 && done > 0) {
+    text += "  left " + clock_text(seconds / static_cast<double>(done) * static_cast<double>(total - done));
+  }
+  return text;
+}
+
+/// The progress line of work that counts what it has done. It appears once the work has taken `after` seconds and goes
+/// with the object:
+///
+///     WorkLine line("learning subwords", "tokens");
+///     BytePairEncoding::learn(lines, {.report = std::ref(line)});
+class WorkLine {
+ public:
+  /// `unit`: counts are shown in units of so many, such as 1,000,000 with the items "MB".
+  /// A negative `after` means two seconds at a terminal and fifteen elsewhere.
+  WorkLine(std::string doing, std::string items, Index unit = 1, std::FILE* stream = stderr, double after = -1)
+      : line_(stream),
+        doing_(std::move(doing)),
+        items_(std::move(items)),
+        unit_(unit),
+        after_(after >= 0               ? after
+               : line_.is_at_terminal() ? 2
+                                        : 15) {}
+
+  /// So much is done, of so much in all; a total that is not positive is not known.
+  void operator()(Index done, Index total) {
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+    if (seconds < after_ || !line_.is_due()) return;
+    line_.show(work_text(doing_, done / unit_, total / unit_, items_, seconds));
+  }
+  /// Writes a line that stays.
+  void message(const std::string& text, std::FILE* stream) { line_.message(text, stream); }
+
+ private:
+  ProgressLine line_;
+  std::string doing_, items_;
+  Index unit_;
+  double after_;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
 }}  // namespace rapt::RAPT_ABI

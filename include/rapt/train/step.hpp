@@ -350,6 +350,7 @@ class TrainingStep {
   template <class B>
   [[nodiscard]] std::string first_not_finite_op(std::span<const B> batches, double targets) {
     std::string where;
+    name_parameters(model_);
     for (Index i = 0; i < block_.count && where.empty(); ++i) {
       try {
         const FiniteCheck check;

@@ -60,7 +60,7 @@ template <class T>
   const Index per_image = detail::visible_patches(kWhere, grid.patches(), images.images(), visible);
   Tensor<T> y(Shape{images.images() * per_image, grid.patch_size()});
   kernels::unfold_patches<T>(images.pixels(), grid, visible, y);
-  return Variable<T>(std::move(y));
+  return unrecorded("unfold_patches", std::move(y));
 }
 
 }}  // namespace rapt::RAPT_ABI
