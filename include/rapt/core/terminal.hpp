@@ -19,7 +19,7 @@ namespace rapt { inline namespace RAPT_ABI { namespace detail {
 #if defined(_WIN32)
   return ::_isatty(::_fileno(stream)) != 0;
 #else
-  return ::isatty(::fileno(stream)) != 0;
+  return ::isatty(fileno(stream)) != 0;
 #endif
 }
 
