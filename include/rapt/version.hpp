@@ -12,7 +12,9 @@
 /// failing at run time.
 #pragma once
 
-#if !defined(__cpp_exceptions)
+#if defined(_MSC_VER) && !defined(__clang__)
+#error "rapt is written on the vector types of clang and g++: with Visual Studio choose the toolset LLVM (clang-cl)."
+#elif !defined(__cpp_exceptions)
 #error "rapt reports errors by exceptions: compile without -fno-exceptions."
 #elif defined(__FAST_MATH__)
 #error "rapt would compute wrong numbers with -ffast-math (-Ofast, -ffp-model=fast): use -O2 or -O3 instead."

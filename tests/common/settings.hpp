@@ -16,7 +16,7 @@ namespace rapt_test {
 template <class Check>
 void for_every_simd_level(const Check& check) {
   const rapt::SimdLevel before = rapt::simd_level();
-  for (const auto level : {rapt::SimdLevel::baseline, rapt::SimdLevel::avx2, rapt::SimdLevel::avx512}) {
+  for (const auto level : rapt::kSimdLevels) {
     if (level > rapt::detected_simd_level()) break;
     const testing::ScopedTrace trace(__FILE__, __LINE__, "SIMD level " + to_string(level));
     rapt::set_simd_level(level);
@@ -30,8 +30,9 @@ void for_every_simd_level(const Check& check) {
 template <class Check>
 void for_every_matrix_unit(const Check& check) {
   const rapt::Precision before = rapt::precision();
-  for (const auto unit : {rapt::MatrixUnit::portable, rapt::MatrixUnit::avx512_bf16, rapt::MatrixUnit::amx}) {
-    if (unit > rapt::MatrixUnit::portable && unit > rapt::detected_matrix_unit()) break;
+  for (const auto unit : {rapt::MatrixUnit::portable, rapt::MatrixUnit::neon_bf16, rapt::MatrixUnit::avx512_bf16,
+                          rapt::MatrixUnit::amx}) {
+    if (!rapt::has_matrix_unit(unit)) continue;
     rapt::set_matrix_unit(unit);
     for (const auto precision : {rapt::Precision::high, rapt::Precision::medium}) {
       const testing::ScopedTrace trace(__FILE__, __LINE__, to_string(precision) + " on " + to_string(unit));

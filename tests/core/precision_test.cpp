@@ -41,8 +41,9 @@ TEST_F(PrecisionSettings, TheLibraryChoosesWhatIsFasterThanFloat32) {
       EXPECT_EQ(rapt::matrix_unit(Precision::medium), MatrixUnit::amx);
       break;
     case MatrixUnit::avx512_bf16:
+    case MatrixUnit::neon_bf16:
       EXPECT_EQ(rapt::matrix_unit(Precision::high), MatrixUnit::none);
-      EXPECT_EQ(rapt::matrix_unit(Precision::medium), MatrixUnit::avx512_bf16);
+      EXPECT_EQ(rapt::matrix_unit(Precision::medium), rapt::detected_matrix_unit());
       break;
     default:
       EXPECT_EQ(rapt::matrix_unit(Precision::high), MatrixUnit::none);
@@ -60,9 +61,14 @@ TEST_F(PrecisionSettings, AUnitOfAVectorSetThatIsNotInForceIsNotUsed) {
 }
 
 TEST_F(PrecisionSettings, RefusesAUnitThatTheProcessorLacks) {
-  if (rapt::detected_matrix_unit() == MatrixUnit::amx) GTEST_SKIP() << "this processor has every unit";
-  EXPECT_EQ(rapt_test::error_text<rapt::ValueError>([] { rapt::set_matrix_unit(MatrixUnit::amx); }),
-            "[precision] this processor has " + to_string(rapt::detected_matrix_unit()) + ", not amx");
+  int refused = 0;
+  for (const auto unit : {MatrixUnit::neon_bf16, MatrixUnit::avx512_bf16, MatrixUnit::amx}) {
+    if (rapt::has_matrix_unit(unit)) continue;
+    ++refused;
+    EXPECT_EQ(rapt_test::error_text<rapt::ValueError>([&] { rapt::set_matrix_unit(unit); }),
+              "[precision] this processor has " + to_string(rapt::detected_matrix_unit()) + ", not " + to_string(unit));
+  }
+  EXPECT_GT(refused, 0);  // no processor has both NEON and AMX
 }
 
 TEST_F(PrecisionSettings, BuildInfoSaysPrecisionAndUnit) {

@@ -72,7 +72,7 @@ struct Check {
 }  // namespace
 
 int main() {
-  for (const auto level : {rapt::SimdLevel::baseline, rapt::SimdLevel::avx2, rapt::SimdLevel::avx512}) {
+  for (const auto level : rapt::kSimdLevels) {
     if (level > rapt::detected_simd_level()) break;
     rapt::set_simd_level(level);
     for (const double size : {1e-3, 1.0, 9.0}) {

@@ -1,40 +1,32 @@
 /// \file
-/// An input stream that reads a file and reports failures in every standard library. POSIX only.
+/// An input stream that reads a file and reports failures in every standard library.
 #pragma once
-
-#include <fcntl.h>
-#include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <cstdint>
 #include <filesystem>
 #include <istream>
 #include <streambuf>
 #include <system_error>
 
-#include "rapt/version.hpp"
+#include "rapt/core/system.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
 /// A stream buffer that reads the bytes of a file, a pipe or a device from its beginning to its end.
 class FileBuffer : public std::streambuf {
  public:
-  explicit FileBuffer(const std::filesystem::path& path) : file_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
-  ~FileBuffer() override {
-    if (is_open()) ::close(file_);
-  }
+  explicit FileBuffer(const std::filesystem::path& path) : file_(path, OpenMode::read) {}
   FileBuffer(const FileBuffer&) = delete;
   FileBuffer& operator=(const FileBuffer&) = delete;
 
-  [[nodiscard]] bool is_open() const { return file_ >= 0; }
+  [[nodiscard]] bool is_open() const { return file_.is_open(); }
 
  protected:
   /// Throws std::system_error if reading fails, which makes a stream that uses this buffer bad().
   int_type underflow() override {
-    ::ssize_t count = -1;
-    do {
-      count = ::read(file_, bytes_.data(), bytes_.size());
-    } while (count < 0 && errno == EINTR);
+    const std::int64_t count = read_some(file_.get(), bytes_.data(), bytes_.size());
     if (count < 0) throw std::system_error(errno, std::generic_category());
     if (count == 0) return traits_type::eof();
     setg(bytes_.data(), bytes_.data(), bytes_.data() + count);
@@ -42,7 +34,7 @@ class FileBuffer : public std::streambuf {
   }
 
  private:
-  int file_;
+  FileDescriptor file_;
   std::array<char, 1 << 16> bytes_;
 };
 

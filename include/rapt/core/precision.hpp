@@ -10,12 +10,9 @@
 #include <string>
 #include <string_view>
 
-#if defined(__x86_64__)
-#include <cpuid.h>
-#if defined(__linux__)
+#if defined(__x86_64__) && defined(__linux__)
 #include <sys/syscall.h>
 #include <unistd.h>
-#endif
 #endif
 
 #include "rapt/core/cpu_features.hpp"
@@ -30,14 +27,15 @@ namespace rapt { inline namespace RAPT_ABI {
 enum class Precision { highest, high, medium };
 
 /// The unit that multiplies bfloat16 pairs: none, in which case products are float32; portable C++, which is slow and
-/// serves tests as the reference; AVX-512's dot products, at most twice as fast as float32; or AMX tiles.
-enum class MatrixUnit { none, portable, avx512_bf16, amx };
+/// serves tests as the reference; NEON's products of 2 x 4 by 4 x 2 bfloat16; AVX-512's dot products, at most twice as
+/// fast as float32; or AMX tiles.
+enum class MatrixUnit { none, portable, neon_bf16, avx512_bf16, amx };
 
 [[nodiscard]] inline std::string to_string(Precision precision) {
   return precision == Precision::highest ? "highest" : precision == Precision::high ? "high" : "medium";
 }
 [[nodiscard]] inline std::string to_string(MatrixUnit unit) {
-  constexpr const char* kNames[] = {"none", "portable", "avx512_bf16", "amx"};
+  constexpr const char* kNames[] = {"none", "portable", "neon_bf16", "avx512_bf16", "amx"};
   return kNames[static_cast<int>(unit)];
 }
 
@@ -47,23 +45,28 @@ enum class MatrixUnit { none, portable, avx512_bf16, amx };
   static constinit detail::FirstUse<const MatrixUnit> unit;
   return unit.get([] {
     const auto found = [](MatrixUnit best) { return std::make_unique<const MatrixUnit>(best); };
-    if (detected_simd_level() < SimdLevel::avx512) return found(MatrixUnit::none);
-    unsigned a = 0, b = 0, c = 0, d = 0;
-    constexpr unsigned kAvx512Bf16 = 1u << 5;
-    if (__get_cpuid_count(7, 1, &a, &b, &c, &d) == 0 || (a & kAvx512Bf16) == 0) return found(MatrixUnit::none);
+    if (!detail::x86_features().avx512_bf16) return found(MatrixUnit::none);
 #if defined(__linux__)
-    constexpr unsigned kAmxBf16 = 1u << 22, kAmxTile = 1u << 24;
-    __get_cpuid_count(7, 0, &a, &b, &c, &d);
-    if ((d & kAmxBf16) != 0 && (d & kAmxTile) != 0) {
+    if (detail::x86_features().amx_bf16) {
       // Linux grants tile state once per process, on request: arch_prctl(ARCH_REQ_XCOMP_PERM, XTILEDATA).
       if (syscall(SYS_arch_prctl, 0x1023, 18) == 0) return found(MatrixUnit::amx);
     }
 #endif
     return found(MatrixUnit::avx512_bf16);
   });
+#elif defined(__aarch64__)
+  return detail::arm_features().bfloat16 ? MatrixUnit::neon_bf16 : MatrixUnit::none;
 #else
   return MatrixUnit::none;
 #endif
+}
+
+/// True if products can be computed on the unit here: the portable one and none everywhere, the others where the
+/// processor has them.
+[[nodiscard]] inline bool has_matrix_unit(MatrixUnit unit) {
+  if (unit <= MatrixUnit::portable) return true;
+  const MatrixUnit best = detected_matrix_unit();
+  return unit == best || (unit == MatrixUnit::avx512_bf16 && best == MatrixUnit::amx);
 }
 
 namespace detail {
@@ -89,14 +92,15 @@ struct PrecisionState {
       precision = parse("RAPT_PRECISION", wish, {Precision::highest, Precision::high, Precision::medium});
     }
     if (const char* wish = std::getenv("RAPT_MATRIX_UNIT"); wish != nullptr && *wish != '\0') {
-      set(parse("RAPT_MATRIX_UNIT", wish,
-                {MatrixUnit::none, MatrixUnit::portable, MatrixUnit::avx512_bf16, MatrixUnit::amx}));
+      set(parse(
+          "RAPT_MATRIX_UNIT", wish,
+          {MatrixUnit::none, MatrixUnit::portable, MatrixUnit::neon_bf16, MatrixUnit::avx512_bf16, MatrixUnit::amx}));
     }
   }
 
   void set(std::optional<MatrixUnit> wish) {
-    require(!wish || *wish <= MatrixUnit::portable || *wish <= detected_matrix_unit(), "precision",
-            "this processor has ", detected_matrix_unit(), ", not ", wish.value_or(MatrixUnit::none));
+    require(!wish || has_matrix_unit(*wish), "precision", "this processor has ", detected_matrix_unit(), ", not ",
+            wish.value_or(MatrixUnit::none));
     unit = wish.value_or(detected_matrix_unit());
     unit_was_set = wish.has_value();
   }
@@ -122,15 +126,17 @@ inline void set_precision(Precision precision) { detail::precision_state().preci
 inline void set_matrix_unit(std::optional<MatrixUnit> unit) { detail::precision_state().set(unit); }
 
 /// The unit that products of a precision run on; `none` means float32. Unless one was set, the best that is faster than
-/// float32: AMX for both lower precisions, AVX-512's dot products for `medium` alone, as the three products of `high`
-/// take half again as long there as one in float32, which is also more exact.
+/// float32: AMX for both lower precisions, dot products of AVX-512 and products of NEON for `medium` alone. The three
+/// products of `high` take half again as long as one in float32 on AVX-512, and by NEON's tables about as long;
+/// float32 is also more exact.
 [[nodiscard]] inline MatrixUnit matrix_unit(Precision precision) {
   if (precision == Precision::highest) return MatrixUnit::none;
   const detail::PrecisionState& state = detail::precision_state();
   const MatrixUnit unit = state.unit.load(std::memory_order_relaxed);
   if (unit >= MatrixUnit::avx512_bf16 && simd_level() < SimdLevel::avx512) return MatrixUnit::none;
   if (state.unit_was_set.load(std::memory_order_relaxed)) return unit;
-  return unit == MatrixUnit::avx512_bf16 && precision == Precision::high ? MatrixUnit::none : unit;
+  const bool is_vector_unit = unit == MatrixUnit::avx512_bf16 || unit == MatrixUnit::neon_bf16;
+  return is_vector_unit && precision == Precision::high ? MatrixUnit::none : unit;
 }
 
 }}  // namespace rapt::RAPT_ABI

@@ -22,9 +22,9 @@ class TokenTree {
       return node;
     }
     const Node& above = at(nodes_, parent);
-    const Node& far = at(nodes_, above.jump);
-    const bool same_stride = above.depth - far.depth == far.depth - at(nodes_, far.jump).depth;
-    nodes_.push_back({parent, same_stride ? far.jump : parent, above.depth + 1, token, log_probability});
+    const Node& ancestor = at(nodes_, above.jump);
+    const bool same_stride = above.depth - ancestor.depth == ancestor.depth - at(nodes_, ancestor.jump).depth;
+    nodes_.push_back({parent, same_stride ? ancestor.jump : parent, above.depth + 1, token, log_probability});
     return node;
   }
   /// The number of nodes.
@@ -52,7 +52,7 @@ class TokenTree {
   }
 
   /// True if `node` or a node above it is `above`. Takes O(log depth) steps: every node knows, beside its parent, one
-  /// node far above it, at the distances of a skew-binary number system (Myers 1983).
+  /// node ancestor above it, at the distances of a skew-binary number system (Myers 1983).
   [[nodiscard]] bool passes(Index node, Index above) const {
     const Index depth = at(nodes_, above).depth;
     while (at(nodes_, node).depth > depth) {

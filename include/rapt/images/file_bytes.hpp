@@ -1,10 +1,6 @@
 /// \file
-/// Reading and writing whole files as bytes. POSIX only.
+/// Reading and writing whole files as bytes.
 #pragma once
-
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstdint>
@@ -16,6 +12,7 @@
 #include "rapt/core/atomic_file.hpp"
 #include "rapt/core/error.hpp"
 #include "rapt/core/index.hpp"
+#include "rapt/core/system.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -27,19 +24,17 @@ inline constexpr std::size_t kMaxFileBytes = std::size_t{1} << 31;
 [[nodiscard]] inline std::vector<std::uint8_t> read_file_bytes(const std::filesystem::path& path,
                                                                std::size_t limit = kMaxFileBytes) {
   constexpr std::string_view kWhere = "read_file";
-  const detail::FileDescriptor file(
-      ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));  // opening a pipe must not block
-  struct ::stat facts = {};
-  if (!file.is_open() || ::fstat(file.get(), &facts) != 0) {
+  const detail::FileDescriptor file(path, detail::OpenMode::read_regular);
+  detail::FileFacts facts;
+  if (!file.is_open() || !detail::facts_of(file.get(), facts)) {
     fail<IoError>(kWhere, path.string(), ": cannot open: ", detail::system_reason(errno));
   }
-  require<IoError>(S_ISREG(facts.st_mode), kWhere, path.string(), ": not a regular file");
-  require<IoError>(static_cast<std::uint64_t>(facts.st_size) <= limit, kWhere, path.string(), ": it has ",
-                   facts.st_size, " bytes, the limit is ", limit);
-  std::vector<std::uint8_t> bytes(to_size(facts.st_size));
+  require<IoError>(facts.is_regular, kWhere, path.string(), ": not a regular file");
+  require<IoError>(facts.bytes <= limit, kWhere, path.string(), ": it has ", facts.bytes, " bytes, the limit is ",
+                   limit);
+  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(facts.bytes));
   for (std::size_t done = 0; done < bytes.size();) {
-    const ::ssize_t count = ::read(file.get(), bytes.data() + done, bytes.size() - done);
-    if (count < 0 && errno == EINTR) continue;
+    const std::int64_t count = detail::read_some(file.get(), bytes.data() + done, bytes.size() - done);
     if (count < 0) fail<IoError>(kWhere, path.string(), ": cannot read: ", detail::system_reason(errno));
     require<IoError>(count > 0, kWhere, path.string(), ": it ended at byte ", done, " of ", bytes.size());
     done += to_size(count);

@@ -21,16 +21,15 @@ namespace detail {
 /// x <- the bfloat16 numbers at `from` as float32. store_bfloat16 has the other direction: to <- r(x).
 template <int lanes>
 [[gnu::always_inline]] inline void load_bfloat16(simd::Vector<float, lanes>& x, const Bfloat16Bits* from) {
-  simd::Vector<Bfloat16Bits, lanes> halves;
-  simd::load(halves, from);
-  x = (simd::Vector<float, lanes>)(__builtin_convertvector(halves, simd::Vector<std::uint32_t, lanes>) << 16);
+  simd::Vector<std::uint32_t, lanes> bits;
+  simd::load_upper_halves<lanes>(bits, from);
+  x = (simd::Vector<float, lanes>)bits;
 }
 template <int lanes>
 [[gnu::always_inline]] inline void store_bfloat16(Bfloat16Bits* to, const simd::Vector<float, lanes>& x) {
   simd::Vector<std::uint32_t, lanes> bits;
   round_to_bfloat16(x, bits);
-  bits >>= 16;
-  simd::store(to, __builtin_convertvector(bits, simd::Vector<Bfloat16Bits, lanes>));
+  simd::store_upper_halves<lanes>(to, bits);
 }
 
 }  // namespace detail

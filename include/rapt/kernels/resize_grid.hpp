@@ -33,14 +33,14 @@ struct CubicTaps {
 /// point there is repeated.
 [[nodiscard]] inline std::vector<CubicTaps> cubic_taps(Index from, Index to) {
   constexpr double a = -0.75;
-  const auto near = [](double x) { return ((a + 2) * x - (a + 3)) * x * x + 1; };       // |x| <= 1
-  const auto far = [](double x) { return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a; };  // 1 < |x| < 2
+  const auto inner = [](double x) { return ((a + 2) * x - (a + 3)) * x * x + 1; };        // |x| <= 1
+  const auto outer = [](double x) { return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a; };  // 1 < |x| < 2
   std::vector<CubicTaps> taps(to_size(to));
   for (Index i = 0; i < to; ++i) {
     const double x = (static_cast<double>(i) + 0.5) * static_cast<double>(from) / static_cast<double>(to) - 0.5;
     const double left = std::floor(x), t = x - left;
     CubicTaps& tap = at(taps, i);
-    tap.weight = {far(t + 1), near(t), near(1 - t), far(2 - t)};
+    tap.weight = {outer(t + 1), inner(t), inner(1 - t), outer(2 - t)};
     for (Index k = 0; k < 4; ++k) {
       at(tap.at, k) = std::clamp<Index>(static_cast<Index>(left) + k - 1, 0, from - 1);
     }

@@ -31,12 +31,16 @@ namespace rapt { inline namespace RAPT_ABI { namespace simd {
 
 /// Instruction sets: the bytes of a vector register, and the largest register block of a matrix product, which has
 /// kGemmRows rows x kGemmColumns vectors. Its sums, the vectors of a row of the right operand and one broadcast must
-/// fit the registers: 14 * 2 + 2 + 1 <= 32 for AVX-512, and 16 registers for the others.
+/// fit the registers: 14 * 2 + 2 + 1 <= 32 for AVX-512, 5 * 4 + 4 + 5 <= 32 for NEON,
+/// whose compilers load the elements of all rows before they use them, and 16 registers for the others.
 struct Avx512 {
   static constexpr int kBytes = 64, kGemmRows = 14, kGemmColumns = 2;
 };
 struct Avx2 {
   static constexpr int kBytes = 32, kGemmRows = 6, kGemmColumns = 2;
+};
+struct Neon {
+  static constexpr int kBytes = 16, kGemmRows = 5, kGemmColumns = 4;
 };
 struct Baseline {
   static constexpr int kBytes = 16, kGemmRows = 4, kGemmColumns = 2;
@@ -65,6 +69,32 @@ template <class V, class T>
   __builtin_memcpy(to, &v, sizeof(V));
 }
 
+/// bits <- the numbers of 16 bits at `from` in the upper halves of the lanes, as bfloat16 stands in float32; the lower
+/// halves are 0. store_upper_halves writes the upper halves.
+template <int kWidth>
+[[gnu::always_inline]] inline void load_upper_halves(Vector<std::uint32_t, kWidth>& bits, const std::uint16_t* from) {
+  if constexpr (kWidth == 4) {  // compilers would convert half a register element by element
+    Vector<std::uint16_t, 8> zero{}, halves{};
+    __builtin_memcpy(&halves, from, 8);
+    bits = (Vector<std::uint32_t, 4>)__builtin_shufflevector(zero, halves, 0, 8, 1, 9, 2, 10, 3, 11);
+  } else {
+    Vector<std::uint16_t, kWidth> halves;
+    load(halves, from);
+    bits = __builtin_convertvector(halves, Vector<std::uint32_t, kWidth>) << 16;
+  }
+}
+template <int kWidth>
+[[gnu::always_inline]] inline void store_upper_halves(std::uint16_t* to, const Vector<std::uint32_t, kWidth>& bits) {
+  if constexpr (kWidth == 4) {
+    const auto halves = (Vector<std::uint16_t, 8>)bits;
+    const Vector<std::uint16_t, 8> upper = __builtin_shufflevector(halves, halves, 1, 3, 5, 7, 1, 3, 5, 7);
+    __builtin_memcpy(to, &upper, 8);
+  } else {
+    const Vector<std::uint32_t, kWidth> upper = bits >> 16;
+    store(to, __builtin_convertvector(upper, Vector<std::uint16_t, kWidth>));
+  }
+}
+
 namespace detail {
 
 #if defined(__x86_64__)
@@ -91,10 +121,13 @@ template <class F>
     case SimdLevel::avx2:
       return detail::call_avx2(f);
     default:
-      break;
+      return f(Baseline{});
   }
-#endif
+#elif defined(__aarch64__)
+  f(Neon{});
+#else
   f(Baseline{});
+#endif
 }
 
 /// Calls f(lanes, i) for elements i .. i + lanes until 0 .. count is covered: whole vectors first, then single

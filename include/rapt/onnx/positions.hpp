@@ -180,9 +180,9 @@ inline Value bucket_numbers(ModelGraph& graph, const Places& places, const Relat
   const std::vector<std::int64_t> numbers(narrow.begin(), narrow.end());
   const Value list = graph.constant(buckets.bidirectional ? "buckets" : "causal_buckets", {std::ssize(numbers)},
                                     std::span<const std::int64_t>(numbers));
-  const Value near =
+  const Value clamped =
       graph.apply("Max", {graph.apply("Min", {offsets(graph, places), graph.integer(most)}), graph.integer(-most)});
-  return graph.apply("Gather", {list, graph.apply("Add", {near, graph.integer(most)})});
+  return graph.apply("Gather", {list, graph.apply("Add", {clamped, graph.integer(most)})});
 }
 
 }}}  // namespace rapt::RAPT_ABI::onnx

@@ -112,9 +112,9 @@ class WordVectors {
           continue;
         }
         ++result.asked;
-        const auto near = analogy(to, from, other, 5);
-        result.right += !near.empty() && near.front().word == sought;
-        result.among_5 += std::any_of(near.begin(), near.end(),
+        const auto found = analogy(to, from, other, 5);
+        result.right += !found.empty() && found.front().word == sought;
+        result.among_5 += std::any_of(found.begin(), found.end(),
                                       [&, &word = sought](const NearWord& one) { return one.word == word; });
       }
     }
@@ -146,9 +146,9 @@ class WordVectors {
     std::partial_sort(order.begin(), order.begin() + shown, order.end(), [&](Index a, Index b) {
       return similarities[a] != similarities[b] ? similarities[a] > similarities[b] : a < b;
     });
-    std::vector<NearWord> near;
-    for (Index i = 0; i < shown; ++i) near.push_back({at(words_, at(order, i)), similarities[at(order, i)]});
-    return near;
+    std::vector<NearWord> nearest;
+    for (Index i = 0; i < shown; ++i) nearest.push_back({at(words_, at(order, i)), similarities[at(order, i)]});
+    return nearest;
   }
 
   std::vector<std::string> words_;

@@ -9,9 +9,6 @@
 /// ```
 #pragma once
 
-#include <locale.h>
-#include <time.h>
-
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -27,6 +24,7 @@
 
 #include "rapt/core/error.hpp"
 #include "rapt/core/index.hpp"
+#include "rapt/core/local_time.hpp"
 #include "rapt/io/gguf.hpp"
 #include "rapt/pretrained/folder_contents.hpp"
 #include "rapt/pretrained/gguf_model.hpp"
@@ -54,12 +52,11 @@ namespace detail {
 /// Throws ValueError for a format that gives more than 1,000 bytes or has a zero byte in it.
 [[nodiscard]] inline std::string format_time(const std::string& format, std::time_t time) {
   std::tm parts{};
-  require(::localtime_r(&time, &parts) != nullptr, "chat_template", "there is no such time: ", std::int64_t{time});
+  require(local_time(time, parts), "chat_template", "there is no such time: ", std::int64_t{time});
   require(format.find('\0') == std::string::npos, "chat_template", "a format of the time has a zero byte");
-  static const ::locale_t english = ::newlocale(LC_ALL_MASK, "C", nullptr);
   std::array<char, 1002> text{};
   const std::string marked = format + "|";  // so that the result is never empty
-  const std::size_t size = ::strftime_l(text.data(), text.size(), marked.c_str(), &parts, english);
+  const std::size_t size = format_in_english(text, marked.c_str(), parts);
   require(size > 0, "chat_template", "a format of the time is too long: ", quote_name(format));
   return {text.data(), size - 1};
 }

@@ -13,6 +13,10 @@
 /// need none of this, and each may use as many threads as its part of the processors.
 #pragma once
 
+#if defined(_WIN32)
+#error "rapt/search/ runs its trials in forked processes, which Windows does not have."
+#endif
+
 #include <poll.h>
 
 #include <algorithm>

@@ -7,6 +7,10 @@
 ///     {"event":"end","trial":4,"rung":0,"failure":"...","resource":100,"took":3.1,"seconds":86.9}
 #pragma once
 
+#if defined(_WIN32)
+#error "rapt/search/ runs its trials in forked processes, which Windows does not have."
+#endif
+
 #include <fcntl.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -22,10 +26,10 @@
 #include <thread>
 #include <utility>
 
-#include "rapt/core/atomic_file.hpp"
 #include "rapt/core/error.hpp"
 #include "rapt/core/index.hpp"
 #include "rapt/core/input_file.hpp"
+#include "rapt/core/system.hpp"
 #include "rapt/search/history.hpp"
 #include "rapt/search/space.hpp"
 

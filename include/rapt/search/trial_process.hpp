@@ -3,6 +3,10 @@
 /// want of memory, and all that it has allocated is given back. POSIX only.
 #pragma once
 
+#if defined(_WIN32)
+#error "rapt/search/ runs its trials in forked processes, which Windows does not have."
+#endif
+
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/types.h>
@@ -24,8 +28,8 @@
 #include <string_view>
 #include <utility>
 
-#include "rapt/core/atomic_file.hpp"
 #include "rapt/core/error.hpp"
+#include "rapt/core/system.hpp"
 #include "rapt/train/interrupt.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {

@@ -5,10 +5,12 @@
 
 #include <signal.h>
 
+#include <array>
 #include <atomic>
 #include <mutex>
 
 #include "rapt/core/error.hpp"
+#include "rapt/core/system.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -28,25 +30,21 @@ class InterruptListener {
   InterruptListener() {
     const std::lock_guard lock(installed().mutex);
     if (installed().listeners++ > 0) return;
-    struct sigaction action = {};
-    action.sa_handler = [](int) {
-      flag().store(true);
-      ::signal(SIGINT, SIG_DFL);
-      ::signal(SIGTERM, SIG_DFL);
-    };
     flag().store(false);
-    auto& old = installed().old;
-    ::sigaction(SIGINT, &action, &old[0]);
-    ::sigaction(SIGTERM, &action, &old[1]);
-    // What the parent process ignores, as nohup does, stays ignored.
-    if (old[0].sa_handler == SIG_IGN) ::sigaction(SIGINT, &old[0], nullptr);
-    if (old[1].sa_handler == SIG_IGN) ::sigaction(SIGTERM, &old[1], nullptr);
+    for (std::size_t i = 0; i < kSignals.size(); ++i) {
+      SignalAction& old = installed().old.at(i);
+      old = set_signal_handler(kSignals.at(i), [](int) {
+        flag().store(true);
+        set_default();
+      });
+      // What the parent process ignores, as nohup does, stays ignored.
+      if (old.is_ignored()) restore_signal(kSignals.at(i), old);
+    }
   }
   ~InterruptListener() {
     const std::lock_guard lock(installed().mutex);
     if (--installed().listeners > 0) return;
-    ::sigaction(SIGINT, &installed().old[0], nullptr);
-    ::sigaction(SIGTERM, &installed().old[1], nullptr);
+    for (std::size_t i = 0; i < kSignals.size(); ++i) restore_signal(kSignals.at(i), installed().old.at(i));
   }
   InterruptListener(const InterruptListener&) = delete;
   InterruptListener& operator=(const InterruptListener&) = delete;
@@ -54,8 +52,7 @@ class InterruptListener {
   /// Makes a forked child forget the listeners of its parent: it can have its own, and is ended by a request until
   /// then.
   static void reset_in_child() {
-    ::signal(SIGINT, SIG_DFL);
-    ::signal(SIGTERM, SIG_DFL);
+    set_default();
     installed().listeners = 0;
     flag().store(false);
   }
@@ -66,11 +63,17 @@ class InterruptListener {
   }
 
  private:
+  static constexpr std::array kSignals = {SIGINT, SIGTERM};
+
+  static void set_default() {
+    for (const int number : kSignals) ::signal(number, SIG_DFL);
+  }
+
   /// The handlers as they were before the first of the listeners that are alive.
   struct Installed {
     std::mutex mutex;
     int listeners = 0;
-    struct sigaction old[2] = {};
+    std::array<SignalAction, kSignals.size()> old = {};
   };
   [[nodiscard]] static Installed& installed() {
     static Installed installed;

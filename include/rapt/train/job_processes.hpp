@@ -3,9 +3,8 @@
 /// follows from them, and the others go the same way.
 #pragma once
 
-#include <unistd.h>
-
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -21,10 +20,10 @@
 #include <utility>
 #include <vector>
 
-#include "rapt/core/atomic_file.hpp"
 #include "rapt/core/error.hpp"
 #include "rapt/core/index.hpp"
 #include "rapt/core/input_file.hpp"
+#include "rapt/core/system.hpp"
 #include "rapt/distributed/collectives.hpp"
 #include "rapt/distributed/communicator.hpp"
 #include "rapt/distributed/text_collectives.hpp"
@@ -156,13 +155,11 @@ class FileOfFirst {
     if (processes.is_first()) {
       source.emplace(path);
     } else {
-      std::string name = (std::filesystem::temp_directory_path() / "rapt-checkpoint-XXXXXX").string();
-      copy_.file = detail::FileDescriptor(::mkstemp(name.data()));
-      require<IoError>(copy_.file.is_open(), kWhere, name, ": cannot make a file: ", detail::system_reason(errno));
-      path_ = copy_.path = name;
+      make_copy();
       name_ += " of rank 0";
+      std::error_code ignored;
       const std::string by_number = "/proc/self/fd/" + std::to_string(copy_.file.get());
-      if (::access(by_number.c_str(), R_OK) == 0) {
+      if (std::filesystem::exists(by_number, ignored)) {
         copy_.remove();
         path_ = by_number;
       }
@@ -202,10 +199,23 @@ class FileOfFirst {
     std::filesystem::path path = {};  // empty when the file has no name any more
   };
 
+  /// Makes the copy, empty, in the folder for temporary files, where no other process has a file of its name.
+  void make_copy() {
+    static std::atomic<unsigned> counter{0};
+    const std::filesystem::path folder = std::filesystem::temp_directory_path();
+    const std::string begin = "rapt-checkpoint-" + std::to_string(detail::process_id()) + "-";
+    do {
+      path_ = folder / (begin + std::to_string(counter++));
+      copy_.file = detail::FileDescriptor(path_, detail::OpenMode::create_private);
+    } while (!copy_.file.is_open() && errno == EEXIST);
+    require<IoError>(copy_.file.is_open(), kWhere, path_.string(),
+                     ": cannot make a file: ", detail::system_reason(errno));
+    copy_.path = path_;
+  }
+
   void write_all(int file, std::span<const char> bytes) const {
     while (!bytes.empty()) {
-      const ::ssize_t written = ::write(file, bytes.data(), bytes.size());
-      if (written < 0 && errno == EINTR) continue;
+      const std::int64_t written = detail::write_some(file, bytes.data(), bytes.size());
       require<IoError>(written > 0, kWhere, name_,
                        ": cannot write this process's copy of the file: ", detail::system_reason(errno));
       bytes = bytes.subspan(static_cast<std::size_t>(written));

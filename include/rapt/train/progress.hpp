@@ -3,8 +3,6 @@
 /// elsewhere.
 #pragma once
 
-#include <unistd.h>
-
 #include <chrono>
 #include <cstdio>
 #include <string>
@@ -12,6 +10,7 @@
 #include <utility>
 
 #include "rapt/core/shape.hpp"
+#include "rapt/core/terminal.hpp"
 
 namespace rapt { inline namespace RAPT_ABI {
 
@@ -55,7 +54,7 @@ struct Progress {
 class ProgressLine {
  public:
   explicit ProgressLine(std::FILE* stream = stderr, double plain_interval = 15)
-      : stream_(stream), terminal_(isatty(fileno(stream)) != 0), interval_(terminal_ ? 0.2 : plain_interval) {}
+      : stream_(stream), terminal_(detail::is_terminal(stream)), interval_(terminal_ ? 0.2 : plain_interval) {}
   ~ProgressLine() { clear(); }
   ProgressLine(const ProgressLine&) = delete;
   ProgressLine& operator=(const ProgressLine&) = delete;

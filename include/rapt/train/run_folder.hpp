@@ -3,12 +3,8 @@
 /// moment the program is killed at, the folder holds a whole checkpoint and the versions that belong to it.
 #pragma once
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
-#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <limits>
@@ -23,6 +19,7 @@
 
 #include "rapt/core/atomic_file.hpp"
 #include "rapt/core/input_file.hpp"
+#include "rapt/core/system.hpp"
 #include "rapt/io/model_file.hpp"
 #include "rapt/optim/averaging.hpp"
 #include "rapt/train/snapshot.hpp"
@@ -90,7 +87,7 @@ class RunFolder {
     for_each_name([&](const std::string& name) {
       const std::optional<long> writer = writer_of(name);
       if (!writer) return;
-      const bool runs = *writer != ::getpid() && (::kill(static_cast<::pid_t>(*writer), 0) == 0 || errno != ESRCH);
+      const bool runs = *writer != detail::process_id() && detail::process_runs(*writer);
       std::error_code ignored;
       if (!runs) std::filesystem::remove(path_ / name, ignored);
     });

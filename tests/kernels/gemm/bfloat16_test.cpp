@@ -1,7 +1,7 @@
 /// \file
 /// Rounding and packing for the lower precisions, and the units that multiply pairs, against plain arithmetic on
 /// numbers rounded by the standard library.
-// covers: kernels/gemm/amx.hpp, kernels/gemm/avx512_bf16.hpp
+// covers: kernels/gemm/amx.hpp, kernels/gemm/avx512_bf16.hpp, kernels/gemm/neon_bf16.hpp, kernels/gemm/neon.hpp
 #include "rapt/kernels/gemm/bfloat16.hpp"
 
 #include <gtest/gtest.h>
@@ -78,8 +78,9 @@ struct Packed {
 TEST(Bfloat16, RoundsToNearestEvenAndKeepsSpecialValues) {
   for_every_simd_level([] {
     const auto round = [](float x) {
-      kernels::detail::Floats in = x - kernels::detail::Floats{};
-      kernels::detail::Pairs out;
+      using Floats = rapt::simd::Vector<float, 16>;
+      const Floats in = x - Floats{};
+      rapt::simd::Vector<Pair, 16> out;
       kernels::detail::round_to_bfloat16(in, out);
       EXPECT_EQ(out[0] & 0xffffu, 0u);
       return std::bit_cast<float>(static_cast<std::uint32_t>(out[0]));
@@ -180,6 +181,13 @@ void check_unit(const Multiply& multiply) {
 }
 
 TEST(Bfloat16, PortableProductIsThatOfRoundedNumbers) { check_unit(kernels::multiply_pairs_portable); }
+
+#if defined(__aarch64__)
+TEST(Bfloat16, NeonProductIsThatOfRoundedNumbers) {
+  if (!rapt::has_matrix_unit(rapt::MatrixUnit::neon_bf16)) GTEST_SKIP() << "this processor has no BFMMLA";
+  check_unit(kernels::multiply_pairs_neon);
+}
+#endif
 
 #if defined(__x86_64__)
 TEST(Bfloat16, Avx512ProductIsThatOfRoundedNumbers) {

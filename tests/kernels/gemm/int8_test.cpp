@@ -84,6 +84,34 @@ TEST(Int8, EqualsTheDefinitionOnEveryUnit) {
   });
 }
 
+#if defined(__aarch64__)
+TEST(Int8, DotProductsAndTilesGiveTheSameBits) {
+  if (!rapt::detail::arm_features().int8_matrix) GTEST_SKIP() << "this processor has no SMMLA";
+  for (const Index rows : {1, 2, 3, 4, 7, 10, 13, 24}) {
+    for (const Index depth : {1, 4, 5, 16, 37, 64}) {
+      for (const Index columns : {1, 4, 7, 17, 32}) {
+        const auto x = random_tensor<float>(Shape{rows, depth}, 1), w = random_tensor<float>(Shape{columns, depth}, 2);
+        const kernels::QuantizedRows left(kernels::as_is(x));
+        std::vector<kernels::Quad> quads(static_cast<std::size_t>(kernels::quads_of(depth) * kernels::kQuadColumns));
+        std::vector<float> scales(32);
+        std::vector<std::int32_t> shifts(32);
+        kernels::quantize_panel(kernels::transposed(w), quads.data(), scales.data(), shifts.data());
+        const kernels::QuadPanel panel{quads.data(), scales.data(), shifts.data(), kernels::quads_of(depth)};
+        Tensor<float> portable(Shape{rows, columns}), dots(Shape{rows, columns}), tiles(Shape{rows, columns});
+        const auto output = [&](Tensor<float>& c) {
+          return kernels::BlockOutput<float>{.data = c.data(), .stride = columns, .columns = columns};
+        };
+        kernels::multiply_quads_portable(left.part(0, rows), panel, output(portable));
+        kernels::multiply_quads_by_dots(left.part(0, rows), panel, output(dots));
+        kernels::multiply_quads_by_tiles(left.part(0, rows), panel, output(tiles));
+        EXPECT_TRUE(same_bits(portable, dots)) << rows << ' ' << depth << ' ' << columns;
+        EXPECT_TRUE(same_bits(portable, tiles)) << rows << ' ' << depth << ' ' << columns;
+      }
+    }
+  }
+}
+#endif
+
 TEST(Int8, BeginsAtAnyPanelAndTakesEveryNumberOfRows) {
   const Index depth = 37, columns = 100;
   const auto w = random_tensor<float>(Shape{columns, depth}, 2);

@@ -129,8 +129,8 @@ class DistanceTerms {
         T* row = scores + r * a_.stride;
         const T* terms = by_distance_ + r * stride_;
         const Seen seen = seen_by(t, r);
-        for (Index j = 0; j < seen.near; ++j) row[j] += terms[0];
-        add_row(isa, terms + seen.column - c.first, row + seen.near, seen.end - seen.near);
+        for (Index j = 0; j < seen.begin; ++j) row[j] += terms[0];
+        add_row(isa, terms + seen.column - c.first, row + seen.begin, seen.end - seen.begin);
       }
     });
   }
@@ -174,8 +174,8 @@ class DistanceTerms {
       T* to = by_distance_ + r * stride_;
       const Seen seen = seen_by(t, r);
       std::fill_n(to, c.count, T(0));
-      std::copy(row + seen.near, row + seen.end, to + seen.column - c.first);
-      for (Index j = 0; j < seen.near; ++j) to[0] += row[j];
+      std::copy(row + seen.begin, row + seen.end, to + seen.column - c.first);
+      for (Index j = 0; j < seen.begin; ++j) to[0] += row[j];
     }
     const Operand<T> d_columns{by_distance_, t.rows, c.count, stride_, 1};
     pack_panels(biased_queries(t, a_.p.distance_bias.position_bias), packed_block);
@@ -203,15 +203,15 @@ class DistanceTerms {
     const Index first = (last - farthest) / 32 * 32;
     return {first, last - nearest + 1 - first};
   }
-  /// Keys of a tile that are at or before the query of row r: those before `near`, counted from the tile's first, are
-  /// beyond the last distance, and key `near` is of `column`.
+  /// Keys of a tile that are at or before the query of row r: those before `begin`, counted from the tile's first, are
+  /// beyond the last distance, and key `begin` is of `column`.
   struct Seen {
-    Index near, end, column;
+    Index begin, end, column;
   };
   [[nodiscard]] Seen seen_by(const ScoreTile& t, Index r) const {
     const Index own = a_.position(t.query + r) - t.key, end = std::clamp<Index>(own + 1, 0, t.keys);
-    const Index near = std::clamp<Index>(own + 1 - columns_, 0, end);
-    return {near, end, columns_ - 1 - own + near};
+    const Index begin = std::clamp<Index>(own + 1 - columns_, 0, end);
+    return {begin, end, columns_ - 1 - own + begin};
   }
 
   /// Rows of distances columns - 1 .. 0   // [columns, d_k]

@@ -3,7 +3,7 @@
 ///
 /// Two consecutive depths stand side by side in a pair of 32 bits, the layout that matrix units read: left operands are
 /// rows of pairs, right operands panels of 32 columns of pairs. Both layouts are the same for AVX-512's dot products,
-/// AMX tiles and the portable reference.
+/// AMX tiles, NEON and the portable reference.
 ///
 /// Precision `medium` keeps r(x), which is x rounded to nearest, ties to even. Precision `high` keeps a second plane
 /// with the residual l(x) = r(x - r(x)) and computes a b as the three products r(a) r(b) + r(a) l(b) + l(a) r(b); the
@@ -45,8 +45,15 @@ struct PairPanel {
 
 namespace detail {
 
-using Pairs = simd::Vector<Pair, 16>;
-using Floats = simd::Vector<float, 16>;
+/// As many pairs, and as many floats, as a register of the instruction set holds.
+template <class Isa>
+using Pairs = simd::Native<Isa, Pair>;
+template <class Isa>
+using Floats = simd::Native<Isa, float>;
+
+/// True for instruction sets beside which a processor may have a unit that multiplies pairs.
+template <class Isa>
+inline constexpr bool kPacksPairs = std::is_same_v<Isa, simd::Avx512> || std::is_same_v<Isa, simd::Neon>;
 
 /// Rounds each lane of x to bfloat16, to nearest, ties to even; the result is in the upper half of each lane of `bits`.
 /// NaN stays NaN. F and U are vectors of equally many float and 32-bit unsigned numbers.
@@ -57,33 +64,40 @@ template <class F, class U>
   bits = (x == x ? rounded : (raw | 0x400000u)) & 0xffff0000u;
 }
 
-/// pairs <- the bfloat16 in the upper halves of a's lanes, then of b's, which are depths 0 .. 15 and 16 .. 31.
-[[gnu::always_inline]] inline void join_depths(const Pairs& a, const Pairs& b, Pairs& pairs) {
-  using Halves = simd::Vector<std::uint16_t, 32>;
-  pairs = (Pairs)__builtin_shufflevector((Halves)a, (Halves)b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29,
-                                         31, 33, 35, 37, 39, 41, 43, 45, 47, 49, 51, 53, 55, 57, 59, 61, 63);
+/// pairs <- the bfloat16 in the upper halves of a's lanes, then of b's, which are consecutive depths.
+template <class P>
+[[gnu::always_inline]] inline void join_depths(const P& a, const P& b, P& pairs) {
+  constexpr std::size_t kCount = 2 * sizeof(P) / sizeof(Pair);
+  using Halves = simd::Vector<std::uint16_t, static_cast<int>(kCount)>;
+  [&]<std::size_t... kI>(std::index_sequence<kI...>) __attribute__((always_inline)) {
+    pairs = (P)__builtin_shufflevector((Halves)a, (Halves)b, static_cast<int>(2 * kI + 1)...);
+  }
+  (std::make_index_sequence<kCount>{});
 }
 
-/// Rounds a square of 16 indices (rows of a left or columns of a right operand) x 32 depths to 16 x 16 pairs.
+/// Rounds a square of `lanes` indices (rows of a left or columns of a right operand) x 2 lanes depths to lanes x lanes
+/// pairs, where `lanes` is the number of floats that a register holds.
 ///
 /// Element (index i, depth p) is read from from[i * line + p], or from[i + p * line] with kAcross. The pairs are
-/// written as 16 lines that are `to_stride` apart: one line for each index, or for each pair of depths with kByDepth.
+/// written as lines that are `to_stride` apart: one line for each index, or for each pair of depths with kByDepth.
 /// Residuals are written `plane` pairs behind; with plane = 0 there are none.
-template <bool kAcross, bool kByDepth>
-[[gnu::always_inline]] inline void pack_square(const float* from, Index line, Pair* to, Index to_stride, Index plane) {
+template <bool kAcross, bool kByDepth, class Isa>
+[[gnu::always_inline]] inline void pack_square(Isa, const float* from, Index line, Pair* to, Index to_stride,
+                                               Index plane) {
+  constexpr int kLanes = simd::kLanes<Isa, float>;
   for (Index rest = 0; rest <= plane; rest += std::max<Index>(plane, 1)) {
-    Pairs square[16];
+    Pairs<Isa> square[kLanes];
 #pragma GCC unroll 16
-    for (int i = 0; i < 16; ++i) {
-      Floats low, high;  // with kAcross two depths of 16 indices, else depths 0 .. 15 and 16 .. 31 of one index
+    for (int i = 0; i < kLanes; ++i) {
+      Floats<Isa> low, high;  // with kAcross two depths of all indices, else the two halves of the depths of one index
       simd::load(low, from + (kAcross ? 2 * i : i) * line);
-      simd::load(high, kAcross ? from + (2 * i + 1) * line : from + i * line + 16);
-      Pairs a, b;
+      simd::load(high, kAcross ? from + (2 * i + 1) * line : from + i * line + kLanes);
+      Pairs<Isa> a, b;
       round_to_bfloat16(low, a);
       round_to_bfloat16(high, b);
       if (rest > 0) {
-        low -= (Floats)a;
-        high -= (Floats)b;
+        low -= (Floats<Isa>)a;
+        high -= (Floats<Isa>)b;
         round_to_bfloat16(low, a);
         round_to_bfloat16(high, b);
       }
@@ -95,12 +109,25 @@ template <bool kAcross, bool kByDepth>
     }
     if constexpr (kAcross != kByDepth) simd::transpose(square);
 #pragma GCC unroll 16
-    for (int i = 0; i < 16; ++i) simd::store(to + rest + i * to_stride, square[i]);
+    for (int i = 0; i < kLanes; ++i) simd::store(to + rest + i * to_stride, square[i]);
   }
 }
 
-/// As pack_square, element by element. It serves instruction sets that have no matrix unit, where only tests pack
-/// pairs.
+/// Packs 16 indices x 32 depths, which are one square of pack_square for AVX-512 and 4 x 4 for NEON.
+template <bool kAcross, bool kByDepth, class Isa>
+[[gnu::always_inline]] inline void pack_squares_of_16(Isa isa, const float* from, Index line, Pair* to, Index to_stride,
+                                                      Index plane) {
+  constexpr Index kLanes = simd::kLanes<Isa, float>;
+  for (Index i = 0; i < 16; i += kLanes) {
+    for (Index p = 0; p < 16; p += kLanes) {
+      pack_square<kAcross, kByDepth>(isa, from + (kAcross ? i + 2 * p * line : i * line + 2 * p), line,
+                                     to + (kByDepth ? p * to_stride + i : i * to_stride + p), to_stride, plane);
+    }
+  }
+}
+
+/// As pack_squares_of_16, element by element. It serves instruction sets that have no matrix unit, where only tests
+/// pack pairs.
 template <bool kAcross, bool kByDepth>
 [[gnu::noinline]] void pack_square_slowly(const float* from, Index line, Pair* to, Index to_stride, Index plane) {
   const auto round = [](float x) {
@@ -142,7 +169,7 @@ struct SquareDestination {
 
 /// Packs the squares of a source, which is padded with zeros to whole squares.
 template <bool kAcross, bool kByDepth, class Isa>
-[[gnu::always_inline]] inline void pack_squares(Isa, const SquareSource& source, const SquareDestination& to) {
+[[gnu::always_inline]] inline void pack_squares(Isa isa, const SquareSource& source, const SquareDestination& to) {
   const Index line = source.line, indices = source.indices, depth = source.depth;
   Pair* out_of_index = to.data;
   for (Index i = 0; i < indices; i += 16, out_of_index += to.next_index) {
@@ -159,8 +186,8 @@ template <bool kAcross, bool kByDepth, class Isa>
         for (Index l = 0; l < lines; ++l) std::copy_n(square + l * line, length, padded + l * square_line);
         square = padded;
       }
-      if constexpr (std::is_same_v<Isa, simd::Avx512>) {
-        pack_square<kAcross, kByDepth>(square, square_line, out, to.stride, to.plane);
+      if constexpr (kPacksPairs<Isa>) {
+        pack_squares_of_16<kAcross, kByDepth>(isa, square, square_line, out, to.stride, to.plane);
       } else {
         pack_square_slowly<kAcross, kByDepth>(square, square_line, out, to.stride, to.plane);
       }
@@ -170,19 +197,21 @@ template <bool kAcross, bool kByDepth, class Isa>
 
 /// Rounds `depth` consecutive numbers, a multiple of 32, to pairs; their residuals are written `plane` pairs behind,
 /// and with plane = 0 there are none.
-[[gnu::always_inline]] inline void pack_line(const float* from, Index depth, Pair* to, Index plane) {
-  for (Index p = 0; p < depth; p += 32, to += kPairBlock) {
-    Floats low, high;
+template <class Isa>
+[[gnu::always_inline]] inline void pack_line(Isa, const float* from, Index depth, Pair* to, Index plane) {
+  constexpr Index kLanes = simd::kLanes<Isa, float>;
+  for (Index p = 0; p < depth; p += 2 * kLanes, to += kLanes) {
+    Floats<Isa> low, high;
     simd::load(low, from + p);
-    simd::load(high, from + p + 16);
-    Pairs a, b, pairs;
+    simd::load(high, from + p + kLanes);
+    Pairs<Isa> a, b, pairs;
     round_to_bfloat16(low, a);
     round_to_bfloat16(high, b);
     join_depths(a, b, pairs);
     simd::store(to, pairs);
     if (plane == 0) continue;
-    low -= (Floats)a;
-    high -= (Floats)b;
+    low -= (Floats<Isa>)a;
+    high -= (Floats<Isa>)b;
     round_to_bfloat16(low, a);
     round_to_bfloat16(high, b);
     join_depths(a, b, pairs);
@@ -191,7 +220,8 @@ template <bool kAcross, bool kByDepth, class Isa>
 }
 
 /// As pack_squares<false, false>, but one line after the other: memory is read and written in its order.
-[[gnu::always_inline]] inline void pack_lines(const SquareSource& source, const SquareDestination& to) {
+template <class Isa>
+[[gnu::always_inline]] inline void pack_lines(Isa isa, const SquareSource& source, const SquareDestination& to) {
   const Index whole = source.depth / 32 * 32;
   for (Index i = 0; i < round_up(source.indices, 16); ++i) {
     Pair* const out = to.data + i * to.stride;
@@ -201,11 +231,11 @@ template <bool kAcross, bool kByDepth, class Isa>
       continue;
     }
     const float* const from = source.data + i * source.line;
-    pack_line(from, whole, out, to.plane);
+    pack_line(isa, from, whole, out, to.plane);
     if (whole == source.depth) continue;
     float padded[32] = {};
     std::copy_n(from + whole, source.depth - whole, padded);
-    pack_line(padded, 32, out + whole / 2, to.plane);
+    pack_line(isa, padded, 32, out + whole / 2, to.plane);
   }
 }
 
@@ -222,8 +252,8 @@ inline void pack_pair_rows(const Operand<float>& a, Pair* to, Index stride, Inde
   simd::with_simd([&](auto isa) __attribute__((always_inline)) {
     if (!by_row) {
       detail::pack_squares<true, false>(isa, source, pairs);
-    } else if constexpr (std::is_same_v<decltype(isa), simd::Avx512>) {
-      detail::pack_lines(source, pairs);
+    } else if constexpr (detail::kPacksPairs<decltype(isa)>) {
+      detail::pack_lines(isa, source, pairs);
     } else {
       detail::pack_squares<false, false>(isa, source, pairs);
     }

@@ -30,7 +30,7 @@ inline void multiply_halves_portable(const Operand<float>& a, const HalfRows& b,
 inline void multiply_halves(const Operand<float>& a, const HalfRows& b, const BlockOutput<float>& c) {
 #if defined(__x86_64__)
   const SimdLevel level = simd_level();
-  if (level == SimdLevel::avx512 || (level == SimdLevel::avx2 && detail::has_half_conversion())) {
+  if (level == SimdLevel::avx512 || (level == SimdLevel::avx2 && rapt::detail::x86_features().f16c)) {
     return detail::with_half_type(b.type, [&](auto type) {
       detail::multiply_half_blocks(a, b, c, [&]<int kRows>(auto, const auto& dots, float(&sums)[kRows][4]) {
         level == SimdLevel::avx512 ? detail::dot_halves_avx512<type(), kRows>(dots, sums)

@@ -10,12 +10,10 @@
 #include <type_traits>
 
 #include "rapt/core/cpu_features.hpp"
-#include "rapt/core/first_use.hpp"
 #include "rapt/core/tensor.hpp"
 #include "rapt/kernels/gemm/block.hpp"
 
 #if defined(__x86_64__)
-#include <cpuid.h>
 #include <immintrin.h>
 #endif
 
@@ -33,20 +31,29 @@ enum class HalfType { float16, bfloat16 };
 namespace detail {
 
 /// x <- the numbers whose bits stand at `from`, exactly. A float16 becomes a float32 by moving its exponent and
-/// mantissa to their places and multiplying by 2^(127 - 15), which is right for subnormal numbers, too.
+/// mantissa to their places and multiplying by 2^(127 - 15), which is right for subnormal numbers, too; NEON has an
+/// instruction for it.
 template <HalfType kType, int kWidth>
 [[gnu::always_inline]] inline void load_halves(simd::Vector<float, kWidth>& x, const Half* from) {
   using Bits = simd::Vector<std::uint32_t, kWidth>;
+  if constexpr (kType == HalfType::bfloat16) {
+    Bits bits;
+    simd::load_upper_halves<kWidth>(bits, from);
+    x = (simd::Vector<float, kWidth>)bits;
+    return;
+  }
   simd::Vector<Half, kWidth> narrow;
   simd::load(narrow, from);
-  const Bits bits = __builtin_convertvector(narrow, Bits);
-  if constexpr (kType == HalfType::bfloat16) {
-    x = (simd::Vector<float, kWidth>)(bits << 16);
-  } else {
-    const simd::Vector<float, kWidth> magnitude = (simd::Vector<float, kWidth>)((bits & 0x7fffu) << 13) * 0x1p112f;
-    const Bits not_finite = (Bits)((bits & 0x7c00u) == 0x7c00u) & 0x7f800000u;
-    x = (simd::Vector<float, kWidth>)((Bits)magnitude | not_finite | (bits & 0x8000u) << 16);
+#if defined(__aarch64__)
+  if constexpr (kWidth == 4) {
+    asm("fcvtl %0.4s, %1.4h" : "=w"(x) : "w"(narrow));
+    return;
   }
+#endif
+  const Bits bits = __builtin_convertvector(narrow, Bits);
+  const simd::Vector<float, kWidth> magnitude = (simd::Vector<float, kWidth>)((bits & 0x7fffu) << 13) * 0x1p112f;
+  const Bits not_finite = (Bits)((bits & 0x7c00u) == 0x7c00u) & 0x7f800000u;
+  x = (simd::Vector<float, kWidth>)((Bits)magnitude | not_finite | (bits & 0x8000u) << 16);
 }
 
 /// f(constant) with the type as a constant of the compiler.
@@ -273,15 +280,6 @@ template <HalfType kType, int kRows>
     add_lanes(folded[r], whole);
     for (int j = 0; j < 4; ++j) sums[r][j] += whole[j];
   }
-}
-
-/// True if the processor has the instructions that widen float16 (F16C), as all known ones with AVX2 have.
-[[nodiscard]] inline bool has_half_conversion() {
-  static constinit rapt::detail::FirstUse<const bool> has;
-  return has.get([] {
-    unsigned a = 0, b = 0, c = 0, d = 0;
-    return std::make_unique<const bool>(__get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0);
-  });
 }
 
 #endif

@@ -201,33 +201,116 @@ template <int kRows, int kVectors>
 }
 
 }  // namespace detail
+#elif defined(__aarch64__)
+namespace detail {
+
+/// c[kRows, up to 32] (+)= a[kRows, groups] * panel by AArch64's dot products of signed bytes, kVectors vectors of four
+/// columns at a time.
+template <int kRows, int kVectors>
+[[gnu::noinline, RAPT_TARGET_DOT_PRODUCT]] void dot_nibbles_neon(const GroupedRows& a, const NibblePanel& panel,
+                                                                 const BlockOutput<float>& c) {
+  for (Index first = 0; first < c.columns; first += 4 * kVectors) {
+    Floats4 sum[kRows][kVectors] = {}, shift[kRows][kVectors] = {};
+    const std::uint32_t* group = panel.data;
+    for (Index g = 0; g < a.groups; ++g, group += kGroupWords) {
+      Words4 x[kRows][2];
+#pragma GCC unroll 4
+      for (int r = 0; r < kRows; ++r) {
+        simd::load(x[r][0], a.data + (r * a.groups + g) * 8);
+        simd::load(x[r][1], a.data + (r * a.groups + g) * 8 + 4);
+      }
+#pragma GCC unroll 8
+      for (int j = 0; j < kVectors; ++j) {
+        Integers4 dot[kRows] = {};
+        const auto step = [&]<int kLane>(std::integral_constant<int, kLane>) __attribute__((always_inline)) {
+          Words4 b;
+          simd::load(b, group + kLane * kQuadColumns + first + 4 * j);
+          using Bytes = simd::Vector<std::uint8_t, 16>;
+          const auto low = (Words4)((Bytes)b & 15), high = (Words4)((Bytes)b >> 4);
+#pragma GCC unroll 4
+          for (int r = 0; r < kRows; ++r) {
+            add_byte_dots<kLane>(dot[r], low, x[r][0]);
+            add_byte_dots<kLane>(dot[r], high, x[r][1]);
+          }
+        };
+        step(std::integral_constant<int, 0>{});
+        step(std::integral_constant<int, 1>{});
+        step(std::integral_constant<int, 2>{});
+        step(std::integral_constant<int, 3>{});
+        Floats4 scale, offset;
+        const auto* bytes = reinterpret_cast<const std::uint8_t*>(group + kScaleWord) + first + 4 * j;
+        load_bytes(bytes, scale);
+        load_bytes(bytes + kQuadColumns, offset);
+#pragma GCC unroll 4
+        for (int r = 0; r < kRows; ++r) {
+          sum[r][j] += __builtin_convertvector(dot[r], Floats4) * (scale * a.scales[r * a.groups + g]);
+          shift[r][j] += offset * a.sums[r * a.groups + g];
+        }
+      }
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+      for (int j = 0; j < kVectors; ++j) {
+        const Index column = first + 4 * j;
+        Floats4 scales, offsets;
+        simd::load(scales, panel.scales + column);
+        simd::load(offsets, panel.offsets + column);
+        write_four(sum[r][j] * scales - shift[r][j] * offsets, c, r, column);
+      }
+    }
+  }
+}
+
+}  // namespace detail
 #endif
 
+namespace detail {
+
+/// Calls block(constant, a, c) for blocks of four, two and one rows that cover all rows of a and c.
+template <class F>
+void for_grouped_rows(GroupedRows a, BlockOutput<float> c, const F& block) {
+  const auto step = [&]<int kRows>(std::integral_constant<int, kRows> constant) {
+    for (; a.rows >= kRows; a.rows -= kRows) {
+      block(constant, a, c);
+      a.data += 8 * kRows * a.groups, a.scales += kRows * a.groups, a.sums += kRows * a.groups;
+      c.data += kRows * c.stride;
+    }
+  };
+  step(std::integral_constant<int, 4>{});
+  step(std::integral_constant<int, 2>{});
+  step(std::integral_constant<int, 1>{});
+}
+
+}  // namespace detail
+
 /// c (+)= a * panel for c.columns <= 32 columns, on the fastest unit that the processor has.
-inline void multiply_nibbles(GroupedRows a, const NibblePanel& panel, BlockOutput<float> c) {
+inline void multiply_nibbles(const GroupedRows& a, const NibblePanel& panel, const BlockOutput<float>& c) {
 #if defined(__x86_64__)
+  if (has_int8_dot_products()) {
+    return detail::for_grouped_rows(
+        a, c, [&]<int kRows>(std::integral_constant<int, kRows>, const GroupedRows& some, const auto& part) {
+          detail::dot_nibbles_avx512<kRows>(some, panel, part);
+        });
+  }
   if (simd_level() != SimdLevel::baseline) {
-    const bool has_dot_products = has_int8_dot_products();
-    const auto step = [&]<int kRows>(std::integral_constant<int, kRows>) {
-      for (; a.rows >= kRows; a.rows -= kRows) {
-        if (has_dot_products) {
-          detail::dot_nibbles_avx512<kRows>(a, panel, c);
-        } else {
+    return detail::for_grouped_rows(
+        a, c, [&]<int kRows>(std::integral_constant<int, kRows>, const GroupedRows& some, const auto& part) {
           float products[kRows][kQuadColumns];
           constexpr int kVectors = kRows == 1 ? 4 : 2;
           for (Index j = 0; j < kQuadColumns; j += 8 * kVectors) {
-            detail::dot_nibbles_avx2<kRows, kVectors>(a, panel, j, products[0]);
+            detail::dot_nibbles_avx2<kRows, kVectors>(some, panel, j, products[0]);
           }
-          detail::write_part(products[0], kQuadColumns, kRows, c);
-        }
-        a.data += 8 * kRows * a.groups, a.scales += kRows * a.groups, a.sums += kRows * a.groups;
-        c.data += kRows * c.stride;
-      }
-    };
-    step(std::integral_constant<int, 4>{});
-    step(std::integral_constant<int, 2>{});
-    step(std::integral_constant<int, 1>{});
-    return;
+          detail::write_part(products[0], kQuadColumns, kRows, part);
+        });
+  }
+#elif defined(__aarch64__)
+  if (has_int8_dot_products()) {
+    return detail::for_grouped_rows(
+        a, c, [&]<int kRows>(std::integral_constant<int, kRows>, const GroupedRows& some, const auto& part) {
+          constexpr int kVectors = kRows == 1 ? 8 : kRows == 2 ? 4 : 2;  // whose sums and shifts fit the registers
+          detail::dot_nibbles_neon<kRows, kVectors>(some, panel, part);
+        });
   }
 #endif
   multiply_nibbles_portable(a, panel, c);

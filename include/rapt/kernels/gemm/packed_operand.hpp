@@ -16,6 +16,7 @@
 #include "rapt/kernels/gemm/amx.hpp"
 #include "rapt/kernels/gemm/avx512_bf16.hpp"
 #include "rapt/kernels/gemm/block.hpp"
+#include "rapt/kernels/gemm/neon_bf16.hpp"
 #include "rapt/kernels/gemm/product_blocks.hpp"
 #include "rapt/kernels/gemm/stored_matrix.hpp"
 
@@ -25,7 +26,8 @@ namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 template <class T>
 [[nodiscard]] GemmGeometry gemm_geometry(MatrixUnit unit = MatrixUnit::none) {
   if (unit != MatrixUnit::none) {
-    return {.panel_columns = kPairColumns, .block_rows = unit == MatrixUnit::amx ? 16 : 14, .depth = 2 * kPairDepth};
+    const Index block_rows = unit == MatrixUnit::amx ? 16 : unit == MatrixUnit::neon_bf16 ? 10 : 14;
+    return {.panel_columns = kPairColumns, .block_rows = block_rows, .depth = 2 * kPairDepth};
   }
   GemmGeometry geometry;
   simd::with_simd([&](auto isa) __attribute__((always_inline)) {
@@ -222,6 +224,8 @@ inline void multiply_pairs(const PairRows& a, const PackedOperand<float>& b, Ind
     return walk(multiply_pairs_amx);
   }
   if (b.packing().unit == MatrixUnit::avx512_bf16) return walk(multiply_pairs_avx512);
+#elif defined(__aarch64__)
+  if (b.packing().unit == MatrixUnit::neon_bf16) return walk(multiply_pairs_neon);
 #endif
   walk(multiply_pairs_portable);
 }
