@@ -1,6 +1,6 @@
 # cmake --install, and what find_package(rapt COMPONENTS io text images mpi pretrained pipelines onnx precompiled)
-# finds afterwards, and the files of pkg-config. The result may be moved. What a build that has rapt already does not make anew is not installed
-# again.
+# finds afterwards, and the files of pkg-config. The result may be moved. What a build that has rapt already does not
+# make anew is not installed again.
 
 include(CMakePackageConfigHelpers)
 include(GNUInstallDirs)

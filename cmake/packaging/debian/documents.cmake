@@ -1,5 +1,5 @@
-# What Debian's policy wants in /usr/share/doc: the licence as `copyright`, and both changelogs, compressed. Run by cpack
-# when the files of librapt-dev lie in its folder.
+# What Debian's policy wants in /usr/share/doc: the licence as `copyright`, and both changelogs, compressed. cpack runs
+# it when the files of librapt-dev lie in its folder.
 set(root "${CMAKE_CURRENT_LIST_DIR}/../../..")
 set(share "${CPACK_TEMPORARY_DIRECTORY}/usr/share")
 set(documents "${share}/doc/${CPACK_DEBIAN_PACKAGE_NAME}")
