@@ -59,12 +59,3 @@ if command -v lintian >/dev/null && command -v dpkg-deb >/dev/null; then
 else
   echo "SKIPPED: there is no lintian"
 fi
-
-echo "== single header"
-python3 "$root/cmake/amalgamate.py" --self-test
-mkdir "$work/single"
-python3 "$root/cmake/amalgamate.py" >"$work/single/rapt_single.hpp"
-sed 's:rapt/rapt\.hpp:rapt_single.hpp:' "$here/main.cpp" >"$work/single/main.cpp"
-quiet "$compiler" -std=c++20 -I "$work/single" $(pkg-config --cflags eigen3) "$work/single/main.cpp" \
-  -o "$work/single/main" -pthread
-"$work/single/main"
