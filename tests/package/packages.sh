@@ -1,7 +1,7 @@
 #!/bin/sh
 # What cpack makes, unpacked and used without CMake: the archive holds what an installation holds, librapt-dev is as
-# Debian's policy wants it, the flags of its pkg-config files compile and link programs, and the single header is all of
-# rapt.hpp. CXX names the compiler, g++ if it is not set.
+# Debian's policy wants it, and the flags of its pkg-config files compile and link programs. CXX names the compiler, g++
+# if it is not set.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/common.sh"
