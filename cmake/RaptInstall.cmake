@@ -1,9 +1,10 @@
 # cmake --install, and what find_package(rapt COMPONENTS io text images mpi pretrained pipelines onnx precompiled)
-# finds afterwards. The result may be moved. What a build that has rapt already does not make anew is not installed
-# again.
+# finds afterwards, and the files of pkg-config. The result may be moved. What a build that has rapt already does not
+# make anew is not installed again.
 
 include(CMakePackageConfigHelpers)
 include(GNUInstallDirs)
+include("${PROJECT_SOURCE_DIR}/cmake/RaptPkgConfig.cmake")
 
 set(package_dir "${CMAKE_INSTALL_DATADIR}/cmake/rapt")  # headers only: the same for every architecture
 foreach(target IN ITEMS rapt rapt_io rapt_text rapt_images rapt_mpi rapt_pretrained rapt_pipelines rapt_onnx)
@@ -11,6 +12,7 @@ foreach(target IN ITEMS rapt rapt_io rapt_text rapt_images rapt_mpi rapt_pretrai
     string(REPLACE "_" "-" file "${target}-targets")
     install(TARGETS ${target} EXPORT ${file} FILE_SET HEADERS DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
     install(EXPORT ${file} NAMESPACE rapt:: DESTINATION "${package_dir}")
+    rapt_install_pkg_config(${target} "${CMAKE_INSTALL_DATADIR}/pkgconfig")
   endif()
 endforeach()
 
@@ -19,6 +21,7 @@ if("rapt_precompiled" IN_LIST rapt_new_targets)
   install(TARGETS rapt_precompiled EXPORT rapt-precompiled-targets
     ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT precompiled)
   install(EXPORT rapt-precompiled-targets NAMESPACE rapt:: DESTINATION "${precompiled_dir}" COMPONENT precompiled)
+  rapt_install_pkg_config(rapt_precompiled "${CMAKE_INSTALL_LIBDIR}/pkgconfig" COMPONENT precompiled)
 endif()
 
 if(NOT "rapt" IN_LIST rapt_new_targets)

@@ -2,10 +2,10 @@
 /// The version, once (CMake reads it here), the compiler flags that rapt refuses, and the tag of the inline namespace
 /// that all of rapt lives in.
 ///
-/// Every header of rapt includes this one, so a program that is compiled with a refused flag stops here with one
-/// sentence. clang 14 has no macro for `-fassociative-math`, `-freciprocal-math`, `-funsafe-math-optimizations` and
-/// `-fapprox-func`: code that they would break holds the compiler to the order that is written, and only roundings
-/// change. `-fno-honor-nans` has none either: NaNs are then not reported.
+/// Every header of rapt includes this one, so a program that is compiled for an older C++ or with a refused flag stops
+/// here with one sentence. clang 14 has no macro for `-fassociative-math`, `-freciprocal-math`,
+/// `-funsafe-math-optimizations` and `-fapprox-func`: code that they would break holds the compiler to the order that is
+/// written, and only roundings change. `-fno-honor-nans` has none either: NaNs are then not reported.
 ///
 /// The tag names everything that changes layout or generated code. Two translation units compiled with different
 /// flags therefore use two copies of rapt side by side; handing an object of one to the other fails to link instead of
@@ -14,6 +14,8 @@
 
 #if defined(_MSC_VER) && !defined(__clang__)
 #error "rapt is written on the vector types of clang and g++: with Visual Studio choose the toolset LLVM (clang-cl)."
+#elif __cplusplus < 202002L && (!defined(_MSVC_LANG) || _MSVC_LANG < 202002L)
+#error "rapt is written in C++20: compile with -std=c++20."
 #elif !defined(__cpp_exceptions)
 #error "rapt reports errors by exceptions: compile without -fno-exceptions."
 #elif defined(__FAST_MATH__)

@@ -16,6 +16,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 # Flags, and words of the message that refuses them.
 REFUSED = [
+    ("-std=c++17", "-std=c++20"),
     ("-ffast-math", "-ffast-math"),
     ("-Ofast", "-ffast-math"),
     ("-ffinite-math-only", "-ffinite-math-only"),

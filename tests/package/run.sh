@@ -1,6 +1,6 @@
 #!/bin/sh
 # rapt as others use it: find_package of an installation, FetchContent, several times in one build, the precompiled
-# library, two translation units with different flags, and every combination of the optional dependencies.
+# library, two translation units with different flags, every combination of the optional dependencies, and packages.
 # CMAKE names the cmake to use. Everything happens in a temporary folder.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -65,4 +65,5 @@ else
   echo "SKIPPED: this processor does not run x86-64-v3"
 fi
 sh "$here/combinations.sh"
+sh "$here/packages.sh"
 echo "package tests passed"
