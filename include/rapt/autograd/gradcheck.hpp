@@ -19,6 +19,7 @@ struct GradcheckOptions {
   bool training = false;   ///< compute f in a Training scope (the same dropout at every evaluation)
 };
 
+/// What gradcheck has found: the largest error of a gradient, and where it is.
 struct GradcheckResult {
   /// Largest |analytic - numeric| over all elements of all inputs, relative to the largest magnitude of either in the
   /// same input.

@@ -25,6 +25,7 @@ struct BuildInfo {
   bool optimised = false;  ///< true if compiled with -O1 or more
 };
 
+/// Describes the library and the processor that the calling program runs on.
 [[nodiscard]] inline BuildInfo build_info() {
   BuildInfo info;
   info.version = std::to_string(RAPT_VERSION_MAJOR) + "." + std::to_string(RAPT_VERSION_MINOR) + "." +

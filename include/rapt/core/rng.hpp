@@ -52,6 +52,7 @@ struct RandomStream {
 /// A generator: a seed, and how many streams have been taken from it. A copy gives the same numbers as the original.
 class Rng {
  public:
+  /// All that the numbers to come follow from.
   struct State {
     std::uint64_t seed = 0;
     std::uint64_t streams_taken = 0;

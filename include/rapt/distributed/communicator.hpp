@@ -22,6 +22,7 @@ struct OutgoingMessage {
   Index to = 0;
   std::span<const std::byte> bytes = {};
 };
+/// A message that is awaited from the process `from`; its bytes are written to `bytes`.
 struct IncomingMessage {
   Index from = 0;
   std::span<std::byte> bytes = {};

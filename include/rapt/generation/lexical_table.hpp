@@ -17,6 +17,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// How a table of word translations is learned.
 struct LexicalTableOptions {
   Index source_vocabulary = 0;
   Index target_vocabulary = 0;
@@ -32,6 +33,7 @@ struct LexicalTableOptions {
 /// The same pairs give the same bits. A const one may be used from many threads.
 class LexicalTable {
  public:
+  /// A target token and its probability, given the source token.
   struct Entry {
     TokenId target;
     double probability;

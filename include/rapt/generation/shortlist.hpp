@@ -153,6 +153,7 @@ class Shortlisted {
     std::vector<std::vector<Index>> of_source;  ///< of each source, places in `tokens`
     OutputRows<ScalarType> output;              ///< [tokens, D]
   };
+  /// The inner model's state, and the candidates of the sources that it decodes.
   struct State {
     typename M::State inner;
     std::shared_ptr<const Candidates> candidates;  ///< shared by copies

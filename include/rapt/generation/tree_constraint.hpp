@@ -44,6 +44,7 @@ class TreeConstraint {
     std::int32_t chain = 0;  ///< of its only child, if that is a constituent: how many have the child's words; else 0
     bool is_empty = true;    ///< it has no children yet
   };
+  /// What a hypothesis has written of its tree so far.
   struct State {
     Index source = 0, words = 0, constituents = 0;  // words and constituents that there are
     std::vector<Open> open = {};

@@ -42,6 +42,7 @@ struct AdamRule {
     return {{{"m"}, {"v"}, {"v_max", options.amsgrad}}};
   }
 
+  /// The update of one step, on numbers or vectors of T.
   template <class T>
   struct Formula {
     Formula(const AdamOptions& options, const UpdateStep& step)

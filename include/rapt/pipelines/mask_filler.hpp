@@ -25,6 +25,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// How many proposals for a masked token are made, and from which tokens.
 struct MaskFillerOptions {
   Index top_k = 5;
   /// If not empty, these alone are considered: tokens by their names, or of other texts the first token. Their

@@ -28,6 +28,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// How texts are split into words before they are compared.
 struct BleuOptions {
   /// v13a: the rules of mteval-v13a, for plain text; none: split at white space only, for tokenized text.
   enum class Tokenize { v13a, none };

@@ -19,6 +19,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// A point in the units of the axes.
 struct ChartPoint {
   double x = 0, y = 0;
 };
@@ -30,6 +31,7 @@ struct ChartSeries {
   std::vector<ChartPoint> points = {};
 };
 
+/// The texts, axes and size of a chart.
 struct LineChartOptions {
   std::string title = {}, x_label = {}, y_label = {};
   bool log_y = false;
@@ -38,6 +40,7 @@ struct LineChartOptions {
   Index width = 760, height = 320;  ///< in pixels; shown in another size, the chart keeps their ratio
 };
 
+/// Lines on common axes.
 struct LineChart {
   LineChartOptions options = {};
   std::vector<ChartSeries> series = {};

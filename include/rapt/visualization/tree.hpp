@@ -20,6 +20,7 @@ struct DrawnTree {
   std::vector<DrawnTree> children = {};
 };
 
+/// The title and the sizes of a drawn tree.
 struct TreeDrawingOptions {
   std::string title = {};
   Index level_height = 46;  ///< pixels from a node's baseline to its children's

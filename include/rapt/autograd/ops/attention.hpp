@@ -21,6 +21,7 @@ struct ColumnSlice {
 
   [[nodiscard]] TensorView<const T> view() const { return source.value().view().columns(begin, count); }
 };
+/// Columns `begin` .. `begin + count` of `source`, without a copy.
 template <class T>
 [[nodiscard]] ColumnSlice<T> columns(const Variable<T>& source, Index begin, Index count) {
   return {source, begin, count};
