@@ -24,7 +24,9 @@ struct GradcheckResult {
   /// Largest |analytic - numeric| over all elements of all inputs, relative to the largest magnitude of either in the
   /// same input.
   double worst_relative_error = 0;
+  /// The input with the largest error, counted from 0.
   std::size_t worst_input = 0;
+  /// The element of that input, counted row by row from 0.
   Index worst_element = 0;
   double analytic = 0, numeric = 0;  ///< at the worst element
 };

@@ -18,7 +18,9 @@ namespace rapt { inline namespace RAPT_ABI {
 /// The sizes of an image: channels, rows and columns, in the order of its memory (PyTorch's CHW).
 struct ImageShape {
   Index channels = 1;
+  /// The number of rows.
   Index height = 0;
+  /// The number of columns.
   Index width = 0;
 
   /// The number of values of an image.
@@ -69,6 +71,7 @@ struct LabelledImages {
 template <class T>
 struct CaptionedImages {
   ImageBatch<T> images = {};
+  /// The tokens of the texts.
   TokenBatch texts = {};
 
   static constexpr std::string_view kItems = "images";
@@ -80,6 +83,7 @@ struct CaptionedImages {
 template <class T>
 struct MaskedImages {
   ImageBatch<T> images = {};
+  /// Which patches of each image are masked.
   PatchMask mask = {};
   /// The visual token of each of `mask.masked()`, for models that predict visual tokens (BEiT); empty for models that
   /// predict pixels or colours.

@@ -41,6 +41,7 @@ class Communicator {
   virtual ~Communicator() = default;
 
   [[nodiscard]] virtual Index rank() const = 0;
+  /// The number of processes.
   [[nodiscard]] virtual Index size() const = 0;
 
   /// Sends and receives all of these messages, side by side, and returns when all of them have arrived and what was

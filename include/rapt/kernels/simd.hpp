@@ -59,11 +59,12 @@ inline constexpr int kLanes = Isa::kBytes / static_cast<int>(sizeof(T));
 template <class Isa, class T>
 using Native = Vector<T, kLanes<Isa, T>>;
 
-/// Reads a vector from memory and writes it to memory, of any alignment.
+/// Reads a vector from memory of any alignment.
 template <class V, class T>
 [[gnu::always_inline]] inline void load(V& v, const T* from) {
   __builtin_memcpy(&v, from, sizeof(V));
 }
+/// Writes a vector to memory of any alignment.
 template <class V, class T>
 [[gnu::always_inline]] inline void store(T* to, const V& v) {
   __builtin_memcpy(to, &v, sizeof(V));

@@ -54,11 +54,13 @@ class Unigram {
   /// Buffers that are used again for each text.
   struct Work {
     Segmentation segments;  ///< the result
+    /// The best segmentation that ends at a byte: its score, and the piece that comes last in it.
     struct Ending {
       double score;
       std::int32_t begin;
       TokenId id;
     };
+    /// The same with a score in single precision.
     struct SingleEnding {
       float score;
       std::int32_t begin;
