@@ -39,7 +39,7 @@ def escape(text):
     """Text as Markdown that shows it as it stands, but for `code`."""
     parts = re.split(r"(`[^`\n]+`)", text)
     for i in range(0, len(parts), 2):
-        parts[i] = re.sub(r"([\\*_\[\]#|~^=+$!])", r"\\\1", html.escape(parts[i], quote=False))
+        parts[i] = re.sub(r"([\\*_\[\]#!])", r"\\\1", html.escape(parts[i], quote=False)).replace("|", "&#124;")
         parts[i] = re.sub(r"(?m)^(\s*)([-+]|\d+\.)(?=\s)", r"\1\\\2", parts[i])
     return "".join(parts)
 
@@ -199,8 +199,9 @@ class Site:
         return text
 
     def field(self, member):
-        return f'<a id="{self.anchor(member)}"></a>\n`{member.declaration.rstrip(";")}`\n\n' + \
-            indent(prose(self.comment(member)) or "&nbsp;")
+        comment = prose(self.comment(member))
+        return f'<a id="{self.anchor(member)}"></a>\n`{member.declaration.rstrip(";")}`\n' + \
+            (f'\n<div class="field" markdown>\n\n{comment}\n\n</div>\n' if comment else "")
 
     @staticmethod
     def comment(member):
@@ -299,10 +300,6 @@ class Site:
 
 def cell(comment):
     return escape(first_sentence(comment)).replace("\n", " ")
-
-
-def indent(text):
-    return '<div class="field" markdown>\n\n' + text + "\n\n</div>\n"
 
 
 def main():

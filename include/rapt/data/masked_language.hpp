@@ -93,6 +93,7 @@ struct MaskingOptions {
 
 struct MaskedBatchOptions {
   Index sequences = 128;  ///< of a batch
+  /// Which tokens are masked, and by what.
   MaskingOptions masking = {};
   Rng::State random = {1, 0};  ///< batch n is drawn from stream `streams_taken + n * (sequences + 1)` on
 };

@@ -38,6 +38,7 @@ class Segments {
   /// The number of targets of all segments together.
   [[nodiscard]] Index targets() const { return stream_length_ * options_.streams; }
 
+  /// The tokens and the targets of a segment.
   [[nodiscard]] LanguageBatch operator[](Index segment) const {
     require(segment >= 0 && segment < size(), "segments", "no segment ", segment, " among ", size());
     const Index begin = segment * options_.length, count = std::min(options_.length, stream_length_ - begin);

@@ -19,7 +19,9 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// How a table of word translations is learned.
 struct LexicalTableOptions {
+  /// The number of tokens of the source that have ids.
   Index source_vocabulary = 0;
+  /// The number of tokens of the target that have ids.
   Index target_vocabulary = 0;
   Index iterations = 5;  ///< of expectation maximisation
 };

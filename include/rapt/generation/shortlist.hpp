@@ -62,9 +62,13 @@ class VocabularyShortlist {
     return tokens;
   }
 
+  /// The number of tokens of the source that have ids.
   [[nodiscard]] Index source_vocabulary() const { return std::ssize(candidates_); }
+  /// The number of tokens of the target that have ids.
   [[nodiscard]] Index target_vocabulary() const { return target_vocabulary_; }
+  /// The target tokens that each source token may become.
   [[nodiscard]] const std::vector<std::vector<TokenId>>& candidates() const { return candidates_; }
+  /// The target tokens that are candidates of every source.
   [[nodiscard]] const std::vector<TokenId>& always() const { return always_; }
   friend bool operator==(const VocabularyShortlist&, const VocabularyShortlist&) = default;
 
@@ -160,6 +164,7 @@ class Shortlisted {
     std::vector<Index> sources;                    ///< of each row
 
     [[nodiscard]] Index rows() const { return inner.rows(); }
+    /// Row i becomes a copy of row parents[i].
     void select(std::span<const Index> parents) {
       inner.select(parents);
       std::vector<Index> selected;
@@ -184,6 +189,7 @@ class Shortlisted {
 
   [[nodiscard]] SequenceMarks sequence_marks() const { return model_.sequence_marks(); }
 
+  /// The inner model's state, and the candidates of each source.
   [[nodiscard]] State start(const TokenBatch& source) const {
     require(prefixes_.sequences() == 0 || prefixes_.sequences() == source.sequences(), "shortlist",
             prefixes_.sequences(), " prefixes for ", source.sequences(), " sources");

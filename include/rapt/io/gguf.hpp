@@ -87,6 +87,7 @@ class GgufFile : public TensorFile {
     check(value != nullptr, detail::quote_name(key), " has a value of another type than is expected");
     return value;
   }
+  /// The integer of a key, or `otherwise` where the file does not have the key.
   [[nodiscard]] std::int64_t integer(std::string_view key, std::int64_t otherwise) const {
     const auto* const value = find<std::int64_t>(key);
     return value == nullptr ? otherwise : *value;

@@ -31,6 +31,7 @@ struct Matern52 {
 
 /// The posterior of a function at one point.
 struct GaussianPrediction {
+  /// The mean of the posterior.
   double mean = 0;
   double standard_deviation = 0;  ///< of the function, without the noise of an observation
 };

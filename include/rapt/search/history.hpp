@@ -25,6 +25,7 @@ struct RungResult {
 
 /// Some values, and how they did at each rung. A trial that is never promoted has one rung.
 struct SettingsTrial {
+  /// The values, by the names of the settings.
   nlohmann::ordered_json settings = {};
   std::vector<RungResult> results = {};  ///< of the rungs that have ended, from rung 0
   bool is_running = false;               ///< at the rung results.size()
@@ -33,6 +34,7 @@ struct SettingsTrial {
   [[nodiscard]] const RungResult* result(Index rung) const {
     return rung < std::ssize(results) ? &at(results, rung) : nullptr;
   }
+  /// True if the last rung that has ended has no score.
   [[nodiscard]] bool has_failed() const { return !results.empty() && !results.back().score; }
 };
 

@@ -44,7 +44,9 @@ struct SettingRange {
   bool is_integer = false;                ///< whole numbers alone
   std::vector<std::string> choices = {};  ///< if not empty: these strings, and no numbers
 
+  /// True for a choice among strings.
   [[nodiscard]] bool is_choice() const { return !choices.empty(); }
+  /// True if the number belongs to the range.
   [[nodiscard]] bool contains(double value) const {
     return value >= low && value <= high && (!is_integer || value == std::round(value));
   }

@@ -34,6 +34,7 @@ namespace rapt { inline namespace RAPT_ABI {
 /// What a log says.
 struct TrialRecords {
   nlohmann::ordered_json search = {};  ///< the first line; null: there is none
+  /// The trials and their results, as the lines tell them.
   TrialHistory history = {};
   double seconds = 0;     ///< of the search, at the last line
   std::size_t bytes = 0;  ///< of the whole lines
@@ -215,6 +216,7 @@ class TrialLog {
     entry["seconds"] = seconds;
     write(entry);
   }
+  /// Writes a line: the rung of a trial has ended with this result.
   void write_end(TrialRung place, const RungResult& result) {
     Json entry = {{"event", "end"}, {"trial", place.trial}, {"rung", place.rung}};
     if (result.score) {

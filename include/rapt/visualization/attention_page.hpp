@@ -34,6 +34,7 @@ struct AttentionSection {
 
 /// What a page of attention maps shows beside them.
 struct AttentionPageOptions {
+  /// The title of the page.
   std::string title = "Attention";
   std::string source = {}, target = {};  ///< a sentence and its translation, shown at the top unless empty
   Index sequence = 0;                    ///< number of the sequence, of B, that is drawn

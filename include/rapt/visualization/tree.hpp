@@ -16,7 +16,9 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// A node of a tree that is drawn.
 struct DrawnTree {
+  /// The text of the node.
   std::string text = {};
+  /// The children from left to right; a node without any is a leaf.
   std::vector<DrawnTree> children = {};
 };
 
