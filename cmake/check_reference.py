@@ -3,10 +3,10 @@
 
     check_reference.py [--list]
 
-Every class, function, type, constant and concept must have one, and in the rooms COMPLETE every member of a class, too: a
-comment of its own (an overload: that of the first one), or its name in the comment of its class, or a meaning that it
-shares with all members of its name (SHARED_MEMBERS of reference.py). Prints a line for each name without a comment and
-how many members of the other rooms have none; `--list` prints these, too. Exit code 77, which ctest shows as skipped,
+Every class, function, type, constant and concept must have one, and in the rooms COMPLETE every member of a class,
+too: a comment of its own (an overload: that of the first one), or its name in the comment of its class, or a meaning
+that it shares with all members of its name (SHARED_MEMBERS of reference.py). Prints a line for each name without a
+comment and how many members of the other rooms have none; `--list` prints these, too. Exit code 77, which ctest shows as skipped,
 where there is no doxygen. `--self-test` checks the checker.
 """
 
@@ -37,16 +37,21 @@ def offences(names):
 
 def self_test():
     source = reference.Header.__new__(reference.Header)
-    source.lines = ["/// One.", "/// Two.", "template <class T,", "          class U>", "struct A {", "  int a = 0;  ///< three",
-                    "  ///< four", "  int b = 0;", "};", "", "int c();", "/// Five", "[[nodiscard]] inline int d();"]
+    source.lines = ["/// One.", "/// Two.", "template <class T,", "          class U>", "struct A {",
+                    "  int a = 0;  ///< three", "  ///< four", "  int b = 0;", "};", "", "int c();", "/// Five", "[[nodiscard]] inline int d();"]
     assert source.comment(5) == "One.\nTwo." and source.comment(6) == "three\nfour", source.comment(6)
     assert source.comment(8) == "" and source.comment(11) == "" and source.comment(13) == "Five"
-    make = lambda kind, name, comment="": reference.Name(kind, name, "", "rapt", "a.hpp", 1, "", comment)  # noqa: E731
+
+    def make(kind, name, comment=""):
+        return reference.Name(kind, name, "", "rapt", "a.hpp", 1, "", comment)
+
     owner = make("struct", "A", "Holds `rate` and more.")
     assert reference.is_documented(make("variable", "rate"), owner)
     assert not reference.is_documented(make("variable", "rat"), owner)
-    assert reference.is_documented(make("function", "visit"), owner) and not reference.is_documented(make("function", "f"))
-    overloads = reference.document_overloads([make("function", "f", "Adds."), make("function", "f"), make("function", "g")])
+    assert reference.is_documented(make("function", "visit"), owner)
+    assert not reference.is_documented(make("function", "f"))
+    overloads = reference.document_overloads(
+        [make("function", "f", "Adds."), make("function", "f"), make("function", "g")])
     assert [reference.is_documented(name) for name in overloads] == [True, True, False]
     assert reference.tidy("const Tensor< T > &x, std::span< const Index > ids") == \
         "const Tensor<T>& x, std::span<const Index> ids"

@@ -253,7 +253,7 @@ class Header:
         return match[1] if match and "detail::" not in match[1] else otherwise
 
     def comment(self, number):
-        """The comment of the declaration in line `number`; static functions in lines that follow one another share it."""
+        """The comment of the declaration in line `number`, or of the static functions right above of which it is one."""
         found = self.above(number) or self.behind(number)
         if found or number < 2 or not self.is_static(number) or not self.is_static(number - 1):
             return found
@@ -350,8 +350,8 @@ class Reference:
         source = self.sources[place[0]]
         result = Name(kind, name, scope, space, *place, declaration(member), source.comment(place[1]))
         for value in member.findall("enumvalue"):
-            result.values.append((text_of(value.find("name")),
-                                  text_of(value.find("briefdescription")) or text_of(value.find("detaileddescription"))))
+            comment = text_of(value.find("briefdescription")) or text_of(value.find("detaileddescription"))
+            result.values.append((text_of(value.find("name")), comment))
         return result
 
     def all(self):

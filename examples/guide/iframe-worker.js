@@ -1,5 +1,5 @@
-// Browsers start no Worker from a page on disk, and the search of MkDocs Material is one. Here its script runs in a hidden
-// frame instead: messages go to the frame as events, and its answers come back as events of the worker.
+// Browsers start no Worker from a page on disk, and the search of MkDocs Material is one. Here its script runs in a
+// hidden frame instead: messages go to the frame as events, and its answers come back as events of the worker.
 if (location.protocol === "file:") {
   window.IFrameWorker = window.Worker = class extends EventTarget {
     constructor(url) {

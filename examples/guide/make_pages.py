@@ -3,8 +3,8 @@
 
     make_pages.py FOLDER
 
-FOLDER/pages receives the Markdown, FOLDER/xml what doxygen says. The reference has a page for each room, for each header
-and for each class; names in `code` of the prose, such as `rapt::Adam`, become links to them.
+FOLDER/pages receives the Markdown, FOLDER/xml what doxygen says. The reference has a page for each room, for each
+header and for each class; names in `code` of the prose, such as `rapt::Adam`, become links to them.
 """
 
 import html
@@ -238,7 +238,8 @@ class Site:
     def write_header(self, header, names):
         room, stem = header.rsplit("/", 1) if "/" in header else ("", header)
         where = f"reference/{room}/{stem}.md" if room else f"reference/{stem}.md"
-        text = f"# {escape(stem)}\n\n`#include <rapt/{header}>`\n\n{prose(self.reference.sources[header].file_comment())}\n"
+        text = f"# {escape(stem)}\n\n`#include <rapt/{header}>`\n\n"
+        text += prose(self.reference.sources[header].file_comment()) + "\n"
         classes = [name for name in names if name.kind in CLASS_KINDS]
         if classes:
             text += "\n| class | |\n|---|---|\n"
@@ -254,8 +255,8 @@ class Site:
         sentences, rooms = room_sentences(), {}
         for header in self.reference.headers:
             rooms.setdefault(header.split("/")[0] if "/" in header else "", []).append(header)
-        text = ("# Reference\n\nEvery public name of the headers, by the rooms of the library, in which a header may include\n"
-                "what stands above it. Names in a namespace `detail` are not public.\n\n| room | what is in it |\n|---|---|\n")
+        text = ("# Reference\n\nEvery public name of the headers, by the rooms of the library. Names in a namespace "
+                "`detail` are not public.\n\n| room | what is in it |\n|---|---|\n")
         for room in sentences:
             if room in rooms:
                 text += f"| [{room}/]({room}/index.md) | {escape(sentences[room])} |\n"

@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
-"""The built guide in a headless Chromium, from disk: pages fit their windows, nothing fails, and the search finds words.
+"""The built guide in a headless Chromium, from disk: pages fit their windows, nothing fails, the search finds words.
 
     python tests/guide/pages_browser_test.py build/site [unittest's arguments]
 
-Exit code 77, which ctest shows as skipped, where there is no site (examples/guide/build.sh builds it) or neither Chromium
-nor Chrome. With RAPT_SCREENSHOTS=FOLDER the pages are written there as pictures.
+Exit code 77 where there is no site (examples/guide/build.sh builds it) or neither Chromium nor Chrome. With RAPT_SCREENSHOTS=FOLDER the pages are written there as pictures.
 """
 
 import os
