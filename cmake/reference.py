@@ -90,6 +90,10 @@ SHARED_SETTINGS = {
     ("Config", "norm_epsilon"): "What norms add to the variance before they take its square root.",
     ("Options", "d_model"): "D, the width of the input and of the result.",
     ("Options", "d_ff"): "The width of the hidden layer.",
+    ("Batches", "next"): "The next batch.",
+    ("Stream", "next"): "The next batch.",
+    ("Batches", "position"): "The position after the batch that `next` gave last.",
+    ("Stream", "position"): "The position after the batch that `next` gave last.",
     ("Rule", "states"): "What the optimizer keeps of each parameter beside it.",
     ("Rule", "values"): "The options as numbers, of which checkpoints keep a text.",
 }

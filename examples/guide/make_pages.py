@@ -87,7 +87,7 @@ def textwrap_dedent(text):
 
 def first_sentence(comment):
     text = " ".join(comment.split("\n\n")[0].split())
-    match = re.match(r"^(.*?[.:])(?= [A-Z`(\d]|$)", text)
+    match = re.match(r"^(.*?(?<!et al)(?<!e\.g)(?<!i\.e)[.:])(?= [A-Z`(\d]|$)", text)
     return (match[1] if match else text).rstrip(":")
 
 
@@ -146,7 +146,21 @@ class Site:
         for i in range(0, len(parts), 2):
             parts[i] = re.sub(r"(?<!`)`(rapt::)?((?:\w+::)*\w+)(\(\))?`(?!`)",
                               lambda match: self.linked_code(where, match), parts[i])
+            if where.startswith("reference/"):  # comments name classes without marks
+                parts[i] = re.sub(r"(?m)^(?!#).*$", lambda match: self.linked_words(where, match[0]), parts[i])
         return "".join(parts)
+
+    def linked_words(self, where, line):
+        """A line of a comment in which words such as AdamRule are links to their pages."""
+        parts = re.split(r"(`[^`]*`|\[[^\]]*\]\([^)]*\)|<[^>]*>)", line)
+        for i in range(0, len(parts), 2):
+            parts[i] = re.sub(r"(?<![\w:\\/.])(?:[A-Z][a-z0-9]+){2,}(?![\w:\\/])",
+                              lambda match: self.linked_word(where, match[0]), parts[i])
+        return "".join(parts)
+
+    def linked_word(self, where, word):
+        place = self.page_of.get(word)
+        return word if place is None or place[0] == where else self.link(where, word, word)
 
     def linked_code(self, where, match):
         is_class = re.match(r"^(\w+::)*[A-Z]\w*[a-z]\w*$", match[2])

@@ -1,6 +1,7 @@
 """The order of the site's pages, as a hook of MkDocs: what ORDER names comes first, the rest behind in its section."""
 
 import pathlib
+import re
 
 ORDER = [
     "index.md",
@@ -29,9 +30,10 @@ def on_config(config):
             left.discard(entry)
             continue
         title, pages = entry
-        if pages == "reference":  # its rooms, and below them what links lead to
-            pages = title_first(page for page in there if page.startswith("reference/") and page.count("/") < 3
-                                and page.endswith("/index.md"))
+        if pages == "reference":  # its rooms in the order of its first page, and below them what links lead to
+            first = (root / "reference" / "index.md").read_text(encoding="utf-8")
+            rooms = re.findall(r"\]\((\w+/index\.md)\)", first)
+            pages = ["reference/index.md", *(f"reference/{room}" for room in rooms)]
         elif isinstance(pages, str):
             pages = title_first(page for page in there if page.startswith(pages + "/"))
         else:

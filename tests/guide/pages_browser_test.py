@@ -3,7 +3,8 @@
 
     python tests/guide/pages_browser_test.py build/site [unittest's arguments]
 
-Exit code 77 where there is no site (examples/guide/build.sh builds it) or neither Chromium nor Chrome. With RAPT_SCREENSHOTS=FOLDER the pages are written there as pictures.
+Exit code 77 where there is no site (examples/guide/build.sh builds it) or neither Chromium nor Chrome. With
+RAPT_SCREENSHOTS=FOLDER the pages are written there as pictures.
 """
 
 import os

@@ -13,6 +13,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// How far inputs are moved for the differences, and what else f is computed with.
 struct GradcheckOptions {
   double step = 1e-5;      ///< h of (f(x + h) - f(x - h)) / 2h
   std::uint64_t seed = 1;  ///< of the upstream gradient, and of dropout when there is any

@@ -56,6 +56,7 @@ class ImageBatch {
 /// A batch of images with their labels.
 template <class T>
 struct LabelledImages {
+  /// The images.
   ImageBatch<T> images = {};
   std::vector<std::int32_t> labels = {};        ///< [B]
   std::vector<std::int32_t> mixed_labels = {};  ///< [B] of a mixed batch, else empty
@@ -70,6 +71,7 @@ struct LabelledImages {
 /// Images with a text each, for a model that learns which belong together (CLIP): text i is image i's.
 template <class T>
 struct CaptionedImages {
+  /// The images.
   ImageBatch<T> images = {};
   /// The tokens of the texts.
   TokenBatch texts = {};
@@ -82,6 +84,7 @@ struct CaptionedImages {
 /// Images, and which of their patches are masked, for a model that predicts these.
 template <class T>
 struct MaskedImages {
+  /// The images.
   ImageBatch<T> images = {};
   /// Which patches of each image are masked.
   PatchMask mask = {};

@@ -203,6 +203,7 @@ class Tensor {
   [[nodiscard]] TensorView<const T> view() const RAPT_REFERS_INTO_THIS { return {data_, shape_}; }
   /// A tensor can be handed to whatever takes a view.
   operator TensorView<T>() RAPT_REFERS_INTO_THIS { return view(); }
+  /// The same for views of constant elements.
   operator TensorView<const T>() const RAPT_REFERS_INTO_THIS { return view(); }
 
   /// The [rows, cols] matrix as an Eigen map of the same memory.

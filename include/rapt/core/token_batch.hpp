@@ -152,6 +152,7 @@ struct LabelledText {
 
 /// Questions, each in one sequence with the text that may answer it, and where the answers are.
 struct QuestionBatch {
+  /// The tokens of the questions and their texts.
   TokenBatch input = {};
   std::vector<std::int32_t> token_types = {};  ///< of each token, 0 in the question and 1 in the text; empty: all 0
   /// [B] The first and the last token of the answer, counted from the sequence's first. A number that is not below the

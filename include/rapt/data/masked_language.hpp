@@ -16,6 +16,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// Which tokens are masked, and by what.
 struct MaskingOptions {
   Index vocabulary = 0;               ///< V
   TokenId mask = -1;                  ///< "[MASK]"
@@ -91,6 +92,7 @@ struct MaskingOptions {
   return {std::move(batch), std::move(targets), std::move(rows)};
 }
 
+/// How sequences become batches of masked tokens.
 struct MaskedBatchOptions {
   Index sequences = 128;  ///< of a batch
   /// Which tokens are masked, and by what.

@@ -16,6 +16,7 @@ namespace rapt { inline namespace RAPT_ABI {
 /// The sentences of a document, each as tokens without special ones.
 using TokenDocument = std::vector<std::vector<TokenId>>;
 
+/// How documents become pairs of texts.
 struct NextSentenceOptions {
   TokenId begin = -1;         ///< "[CLS]"
   TokenId separator = -1;     ///< "[SEP]"

@@ -11,6 +11,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// The streams that a text is cut into, and the length of their segments.
 struct SegmentOptions {
   Index streams = 1;   ///< parts of the text that are read side by side, as the sequences of a batch
   Index length = 128;  ///< tokens of a segment in each stream

@@ -28,6 +28,7 @@ class Ensemble {
  public:
   using ScalarType = typename M::ScalarType;
 
+  /// The states of all models.
   struct State {
     std::vector<typename M::State> of;  ///< each model's own
 

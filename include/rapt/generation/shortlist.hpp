@@ -24,6 +24,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// How many candidates a shortlist has.
 struct ShortlistOptions {
   Index per_source_token = 100;  ///< the most probable targets of each source token
   Index most_frequent = 1000;    ///< tokens that may come in any target: those of the corpus that came most often

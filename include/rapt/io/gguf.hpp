@@ -76,6 +76,7 @@ class GgufFile : public TensorFile {
     set_records(std::move(records), data_start);
   }
 
+  /// The file's values by their keys.
   [[nodiscard]] const std::map<std::string, GgufValue, std::less<>>& metadata() const { return metadata_; }
 
   /// A setting of a type; null if there is none. Throws IoError that names the key for a value of another type.

@@ -33,6 +33,7 @@ struct MaskFillerOptions {
   std::vector<std::string> targets = {};
 };
 
+/// A proposal for a masked token, and its probability.
 struct MaskFill {
   double score = 0;  ///< probability
   TokenId token = 0;

@@ -36,6 +36,7 @@ struct Question {
   std::string context;  ///< the text that holds the answer
 };
 
+/// How many answers are returned, and how long contexts are read.
 struct QuestionOptions {
   Index top_k = 1;                        ///< answers of each question
   Index max_answer_len = 15;              ///< the greatest number of tokens of an answer

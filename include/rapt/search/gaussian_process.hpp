@@ -101,7 +101,9 @@ class GaussianProcess {
     return process();
   }
 
+  /// The kernel with its scales.
   [[nodiscard]] const Matern52& kernel() const { return kernel_; }
+  /// The number of points that the process has seen.
   [[nodiscard]] Index observations() const { return x_.rows(); }
 
   /// log p(y): -1/2 (y - m)' K^-1 (y - m) - 1/2 log det K - N/2 log 2 pi

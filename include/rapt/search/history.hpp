@@ -50,6 +50,7 @@ class TrialHistory {
  public:
   [[nodiscard]] const std::vector<SettingsTrial>& trials() const { return trials_; }
   [[nodiscard]] Index size() const { return std::ssize(trials_); }
+  /// A trial by its number, from 0.
   [[nodiscard]] const SettingsTrial& operator[](Index trial) const { return at(trials_, trial); }
   /// The rungs that have ended, in the order in which they did.
   [[nodiscard]] const std::vector<TrialRung>& finished() const { return finished_; }

@@ -131,6 +131,7 @@ struct SettingRange {
 /// from several threads at the same time.
 class SettingsSpace {
  public:
+  /// Settings by their names.
   using Json = nlohmann::ordered_json;
 
   /// Throws ValueError for a name that is empty or taken.
@@ -141,7 +142,9 @@ class SettingsSpace {
   }
 
   [[nodiscard]] Index size() const { return std::ssize(names_); }
+  /// The names of the settings, in their order.
   [[nodiscard]] const std::vector<std::string>& names() const { return names_; }
+  /// The range of each setting.
   [[nodiscard]] const std::vector<SettingRange>& ranges() const { return ranges_; }
 
   /// The values at a point of the unit cube, which has a coordinate for each setting.

@@ -46,6 +46,7 @@ namespace detail {
 /// Reads one line after another, and throws IoError `[trial_log] file: line 7: ...`.
 class TrialLogReader {
  public:
+  /// A line of the log.
   using Json = nlohmann::ordered_json;
 
   TrialLogReader(const SettingsSpace& space, const std::string& file) : space_(space), file_(file) {}
@@ -185,6 +186,7 @@ class TrialLog {
     }
   }
 
+  /// The path of the log.
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
 
   /// Reads the log, and removes a last line that a kill has cut off.

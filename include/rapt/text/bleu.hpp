@@ -36,6 +36,7 @@ struct BleuOptions {
   bool lowercase = false;  ///< ignores case
 };
 
+/// A BLEU score and what it is made of.
 struct Bleu {
   double score = 0.0;                     ///< 0 .. 100
   std::array<double, 4> precisions = {};  ///< p_1 .. p_4 in percent

@@ -35,6 +35,7 @@ struct UnigramPiece {
   std::optional<double> lattice_score = {};  ///< in n_best and sample, if they do not count `score`
 };
 
+/// How texts are cut by a unigram model.
 struct UnigramOptions {
   TokenId unknown = 0;           ///< is the id of a character that no piece begins with or is
   double unknown_score = 0;      ///< its log-probability; SentencePiece and tokenizers take the lowest score less 10
