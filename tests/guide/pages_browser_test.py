@@ -22,7 +22,7 @@ DESK = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844, "mobile": True}
 REFERENCE = ["reference/index.html", "reference/nn/index.html", "reference/nn/attention.hpp.html",
              "reference/optim/Adam.html", "reference/core/Tensor.html", "reference/models/TransformerConfig.html",
-             "reference/kernels/AttentionProblem.html", "reference/generation/beam_search.hpp.html"]
+             "reference/kernels/attention/AttentionProblem.html", "reference/generation/beam_search.hpp.html"]
 FITS = "document.documentElement.scrollWidth <= innerWidth"
 
 
