@@ -68,6 +68,7 @@ class Pages(unittest.TestCase):
                     page = self.browser.open(SITE / name, **window)
                     self.assertTrue(page.evaluate(FITS), page.evaluate("document.documentElement.scrollWidth"))
                     self.assertGreater(page.evaluate("document.querySelector('article').innerText.length"), 20)
+                    page.wait(f"document.body.dataset.mdColorScheme === '{'slate' if kind == 'dark' else 'default'}'")
                     self.look(name, page, kind)
                     self.check_silent(page)
                     page.close()
