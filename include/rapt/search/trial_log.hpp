@@ -168,6 +168,7 @@ class TrialLogReader {
 /// file is locked for as long as this process, or a child that it has forked, is alive: two searches cannot share it.
 class TrialLog {
  public:
+  /// A line of the log.
   using Json = nlohmann::ordered_json;
 
   /// Opens the log at `path`. Throws IoError if that is not possible, or if another process has it and keeps it for
