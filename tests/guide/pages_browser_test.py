@@ -71,6 +71,7 @@ class Pages(unittest.TestCase):
                     page.wait(f"document.body.dataset.mdColorScheme === '{'slate' if kind == 'dark' else 'default'}'")
                     self.look(name, page, kind)
                     self.check_silent(page)
+                    page.evaluate("localStorage.clear()")  # where pages keep the colours that were chosen first
                     page.close()
 
     def test_the_search_finds_a_word_from_disk(self):
