@@ -35,6 +35,7 @@ struct ImageSize {
   friend bool operator==(const ImageSize&, const ImageSize&) = default;
 };
 
+/// How an image becomes the model's input: size, crop and normalisation.
 struct ImagePreprocessorOptions {
   std::optional<ImageSize> size = ImageSize{};  ///< unset: images keep theirs
   Resampling resample = Resampling::bilinear;
