@@ -7,6 +7,7 @@ set -eu
 is_present() {
   case "$1" in
     g++ | cmake | pkg-config | python3) command -v "$1" >/dev/null ;;
+    python3-venv) python3 -c 'import ensurepip' 2>/dev/null ;;
     ninja-build) command -v ninja >/dev/null ;;
     clang-14) command -v clang++-14 >/dev/null ;;
     clang-format-14) command -v clang-format-14 >/dev/null ;;

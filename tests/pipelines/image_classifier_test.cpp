@@ -158,6 +158,27 @@ TEST_F(ImagePreprocessorTest, TheNewerFileGoesBeforeTheOlder) {
   expect_message<IoError>([&] { (void)load(); }, "/processor_config.json: \"size\" must be a whole number");
 }
 
+TEST_F(ImagePreprocessorTest, ReadsWhatItSaves) {
+  const auto expect_same = [&](const rapt::ImagePreprocessorOptions& saved) {
+    rapt::ImagePreprocessor(saved).save(folder_);
+    const rapt::ImagePreprocessorOptions read = load();
+    EXPECT_EQ(read.size, saved.size);
+    EXPECT_EQ(read.resample, saved.resample);
+    EXPECT_EQ(read.crop_size, saved.crop_size);
+    EXPECT_EQ(read.normalization.mean, saved.normalization.mean);
+    EXPECT_EQ(read.normalization.standard_deviation, saved.normalization.standard_deviation);
+  };
+  for (const auto& saved : {rapt::ImagePreprocessorOptions::vit(), rapt::ImagePreprocessorOptions::deit(),
+                            rapt::ImagePreprocessorOptions::clip()}) {
+    expect_same(saved);
+  }
+  expect_same({.size = {}, .normalization = {.mean = {0.1, 0.2, 0.3}, .standard_deviation = {0.4}}});
+  expect_same({.size = ImageSize{.shortest_edge = 20}, .resample = rapt::Resampling::lanczos});
+  write("processor_config.json", "{}");
+  expect_message<IoError>([&] { rapt::ImagePreprocessor({}).save(folder_); },
+                          "/processor_config.json: the file goes before the preprocessor_config.json");
+}
+
 TEST_F(ImagePreprocessorTest, NumbersThatAreNotFiniteAreRefused) {
   const auto refused = [&](const std::string& keys, const std::string& part) {
     expect_message<IoError>([&] { (void)options(R"({"image_processor_type": "ViTImageProcessor", )" + keys + "}"); },

@@ -13,17 +13,21 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// How far inputs are moved for the differences, and what else f is computed with.
 struct GradcheckOptions {
   double step = 1e-5;      ///< h of (f(x + h) - f(x - h)) / 2h
   std::uint64_t seed = 1;  ///< of the upstream gradient, and of dropout when there is any
   bool training = false;   ///< compute f in a Training scope (the same dropout at every evaluation)
 };
 
+/// What gradcheck has found: the largest error of a gradient, and where it is.
 struct GradcheckResult {
   /// Largest |analytic - numeric| over all elements of all inputs, relative to the largest magnitude of either in the
   /// same input.
   double worst_relative_error = 0;
+  /// The input with the largest error, counted from 0.
   std::size_t worst_input = 0;
+  /// The element of that input, counted row by row from 0.
   Index worst_element = 0;
   double analytic = 0, numeric = 0;  ///< at the worst element
 };

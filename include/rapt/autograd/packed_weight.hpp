@@ -28,6 +28,7 @@ class PackedWeight {
   [[nodiscard]] bool is_kept() const { return kept_; }
   /// The format that is kept; null: that of the precision in force.
   [[nodiscard]] kernels::MatrixFormat format() const { return format_; }
+  /// Chooses whether products keep the packed form and in which format; drops the one that there is.
   void keep(bool kept, kernels::MatrixFormat wanted = nullptr) {
     drop();
     kept_ = kept;

@@ -22,11 +22,13 @@ class PackedWeight;
 template <class T>
 class Node {
  public:
+  /// The most inputs that an op can have.
   static constexpr std::size_t kMaxInputs = 8;
 
   Tensor<T> value;
   /// d loss / d value; empty until something flows in.
   Tensor<T> grad;
+  /// True if `backward` computes a gradient for this node.
   bool requires_grad = false;
   /// Whether the op's own backward reads `value`: if not, and nobody else holds it, the next op may write over it.
   bool backward_needs_value = true;
@@ -36,6 +38,7 @@ class Node {
   std::string_view name;
   /// Rises with creation, so that descending order visits every result before its inputs.
   std::uint64_t order = 0;
+  /// The nodes that the value was computed from; null behind the last one.
   std::array<std::shared_ptr<Node>, kMaxInputs> inputs;
 
   Node() = default;
@@ -84,7 +87,9 @@ class Variable {
   }
   explicit Variable(std::shared_ptr<Node<T>> node) : node_(std::move(node)) {}
 
+  /// False for a variable that was made without a value.
   [[nodiscard]] bool defined() const { return node_ != nullptr; }
+  /// The elements.
   [[nodiscard]] const Tensor<T>& value() const { return node_->value; }
   [[nodiscard]] const Shape& shape() const { return node_->value.shape(); }
   [[nodiscard]] Index size() const { return node_->value.size(); }
@@ -96,9 +101,11 @@ class Variable {
     return *node_->value.data();
   }
 
+  /// True if `backward` computes a gradient for this variable.
   [[nodiscard]] bool requires_grad() const { return node_->requires_grad; }
   /// The gradient that `backward` left, or an empty tensor.
   [[nodiscard]] const Tensor<T>& grad() const { return node_->grad; }
+  /// Drops the gradient; `grad()` is then an empty tensor.
   void clear_grad() { node_->grad = Tensor<T>(); }
 
   [[nodiscard]] const std::shared_ptr<Node<T>>& node() const { return node_; }

@@ -13,18 +13,22 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// What the library was built with, and what it uses on this processor.
 struct BuildInfo {
   std::string version;  ///< version of rapt, "0.1.0"
   std::string eigen;    ///< version of Eigen, "3.4.0"
+  /// The compiler and its version.
   std::string compiler;
   SimdLevel simd = SimdLevel::baseline;           ///< the level in force
   SimdLevel simd_detected = SimdLevel::baseline;  ///< the best that this processor has
   Precision precision = Precision::highest;       ///< the precision of float matrix products
   MatrixUnit unit = MatrixUnit::none;             ///< the unit that computes them; `none` is float32 on vectors
+  /// The number of threads that kernels use.
   Index threads = 1;
   bool optimised = false;  ///< true if compiled with -O1 or more
 };
 
+/// Describes the library and the processor that the calling program runs on.
 [[nodiscard]] inline BuildInfo build_info() {
   BuildInfo info;
   info.version = std::to_string(RAPT_VERSION_MAJOR) + "." + std::to_string(RAPT_VERSION_MINOR) + "." +

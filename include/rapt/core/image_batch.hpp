@@ -18,7 +18,9 @@ namespace rapt { inline namespace RAPT_ABI {
 /// The sizes of an image: channels, rows and columns, in the order of its memory (PyTorch's CHW).
 struct ImageShape {
   Index channels = 1;
+  /// The number of rows.
   Index height = 0;
+  /// The number of columns.
   Index width = 0;
 
   /// The number of values of an image.
@@ -54,6 +56,7 @@ class ImageBatch {
 /// A batch of images with their labels.
 template <class T>
 struct LabelledImages {
+  /// The images.
   ImageBatch<T> images = {};
   std::vector<std::int32_t> labels = {};        ///< [B]
   std::vector<std::int32_t> mixed_labels = {};  ///< [B] of a mixed batch, else empty
@@ -68,7 +71,9 @@ struct LabelledImages {
 /// Images with a text each, for a model that learns which belong together (CLIP): text i is image i's.
 template <class T>
 struct CaptionedImages {
+  /// The images.
   ImageBatch<T> images = {};
+  /// The tokens of the texts.
   TokenBatch texts = {};
 
   static constexpr std::string_view kItems = "images";
@@ -79,7 +84,9 @@ struct CaptionedImages {
 /// Images, and which of their patches are masked, for a model that predicts these.
 template <class T>
 struct MaskedImages {
+  /// The images.
   ImageBatch<T> images = {};
+  /// Which patches of each image are masked.
   PatchMask mask = {};
   /// The visual token of each of `mask.masked()`, for models that predict visual tokens (BEiT); empty for models that
   /// predict pixels or colours.

@@ -74,6 +74,7 @@ class PatchMask {
     return mask;
   }
 
+  /// The number of images.
   [[nodiscard]] Index images() const { return images_; }
   /// P, the number of patches of an image.
   [[nodiscard]] Index patches() const { return patches_; }

@@ -118,6 +118,7 @@ inline PrecisionState& precision_state() {
 [[nodiscard]] inline Precision precision() {
   return detail::precision_state().precision.load(std::memory_order_relaxed);
 }
+/// Sets the precision of the products of float matrices, for all threads of the program.
 inline void set_precision(Precision precision) { detail::precision_state().precision = precision; }
 
 /// Sets the unit on which `high` and `medium` are computed, even where float32 would be faster; the environment

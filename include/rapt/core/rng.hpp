@@ -38,7 +38,9 @@ inline constexpr int kPhiloxRounds = 10;
 
 /// The address of the random numbers of one use, e.g. of one dropout.
 struct RandomStream {
+  /// The seed of the generator that the stream was taken from.
   std::uint64_t seed = 0;
+  /// The number of the stream among those of its seed.
   std::uint64_t stream = 0;
 
   /// Words 4 i .. 4 i + 3 of the stream.
@@ -52,8 +54,11 @@ struct RandomStream {
 /// A generator: a seed, and how many streams have been taken from it. A copy gives the same numbers as the original.
 class Rng {
  public:
+  /// All that the numbers to come follow from.
   struct State {
+    /// The seed that the generator was made with.
     std::uint64_t seed = 0;
+    /// How many streams have been taken from it.
     std::uint64_t streams_taken = 0;
     friend bool operator==(const State&, const State&) = default;
   };

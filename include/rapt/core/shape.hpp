@@ -18,6 +18,7 @@ namespace rapt { inline namespace RAPT_ABI {
 /// [1].
 class Shape {
  public:
+  /// The most dimensions that a shape can have.
   static constexpr Index kMaxRank = 4;
 
   constexpr Shape() = default;
@@ -27,6 +28,7 @@ class Shape {
     for (const Index size : sizes) push_back(size);
   }
 
+  /// Appends a dimension; throws ShapeError as the constructor does.
   void push_back(Index size) {
     require<ShapeError>(rank_ < kMaxRank, "shape", "at most ", kMaxRank, " dimensions");
     require<ShapeError>(size >= 0, "shape", "sizes must not be negative: ", size);
@@ -36,7 +38,9 @@ class Shape {
     at(sizes_, rank_++) = size;
   }
 
+  /// The number of dimensions.
   [[nodiscard]] constexpr Index rank() const { return rank_; }
+  /// The size of dimension i, from 0.
   [[nodiscard]] constexpr Index operator[](Index i) const { return at(sizes_, i); }
   /// The number of elements; 0 for a shape without sizes.
   [[nodiscard]] constexpr Index size() const { return rank_ == 0 ? 0 : rows() * cols(); }

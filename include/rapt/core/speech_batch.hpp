@@ -25,12 +25,14 @@ struct SpeechBatch {
                         "frames of shape ", frames.shape(), ", row splits end at ", row_splits.rows());
   }
 
+  /// The number of recordings.
   [[nodiscard]] Index sequences() const { return row_splits.sequences(); }
 };
 
 /// Spectrograms, and their texts shifted: the decoder reads `target_input` and must predict `target_output`.
 template <class T>
 struct TranscribedSpeech {
+  /// The spectrograms.
   SpeechBatch<T> source = {};
   TokenBatch target_input = {};
   std::vector<TokenId> target_output = {};

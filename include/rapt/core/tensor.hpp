@@ -40,7 +40,9 @@ using RowMajorMatrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::R
 template <class T>
 class TensorView {
  public:
+  /// The type of an element without const.
   using Element = std::remove_const_t<T>;
+  /// The Eigen map that `matrix()` returns.
   using Map = Eigen::Map<std::conditional_t<std::is_const_v<T>, const RowMajorMatrix<Element>, RowMajorMatrix<Element>>,
                          Eigen::Unaligned, Eigen::OuterStride<>>;
 
@@ -65,6 +67,7 @@ class TensorView {
   /// A view of elements that may change can be used as a view of constant ones.
   operator TensorView<const Element>() const requires(!std::is_const_v<T>) { return {data_, shape_, stride_}; }
 
+  /// The first element.
   [[nodiscard]] T* data() const { return data_; }
   [[nodiscard]] const Shape& shape() const { return shape_; }
   [[nodiscard]] Index size() const { return shape_.size(); }
@@ -146,6 +149,7 @@ class Tensor {
       : data_(std::exchange(other.data_, nullptr)),
         shape_(std::exchange(other.shape_, Shape{})),
         owner_(std::move(other.owner_)) {}
+  /// Copies from an lvalue, and moves from an rvalue.
   Tensor& operator=(Tensor other) noexcept {
     std::swap(data_, other.data_);
     std::swap(shape_, other.shape_);
@@ -163,13 +167,16 @@ class Tensor {
   [[nodiscard]] bool empty() const { return size() == 0; }
   /// False for a tensor that has a shape alone.
   [[nodiscard]] bool has_elements() const { return data_ != nullptr || size() == 0; }
+  /// The first element; the others follow it without gaps, row by row.
   [[nodiscard]] T* data() RAPT_REFERS_INTO_THIS { return data_; }
   [[nodiscard]] const T* data() const RAPT_REFERS_INTO_THIS { return data_; }
   [[nodiscard]] T* row(Index i) RAPT_REFERS_INTO_THIS { return data_ + i * cols(); }
   [[nodiscard]] const T* row(Index i) const RAPT_REFERS_INTO_THIS { return data_ + i * cols(); }
+  /// All elements, row by row.
   [[nodiscard]] std::span<T> values() RAPT_REFERS_INTO_THIS { return {data_, to_size(size())}; }
   [[nodiscard]] std::span<const T> values() const RAPT_REFERS_INTO_THIS { return {data_, to_size(size())}; }
 
+  /// The element of the [rows, cols] matrix; the place is not checked.
   [[nodiscard]] T& operator()(Index row, Index col) { return data_[row * cols() + col]; }
   [[nodiscard]] const T& operator()(Index row, Index col) const { return data_[row * cols() + col]; }
 
@@ -182,6 +189,7 @@ class Tensor {
     return taken;
   }
 
+  /// Sets all elements to `value`.
   void fill(T value) { std::fill_n(data_, size(), value); }
 
   /// The same elements under another shape of equal size.
@@ -190,9 +198,12 @@ class Tensor {
     shape_ = shape;
   }
 
+  /// The [rows, cols] matrix without a copy; it must not outlive the tensor.
   [[nodiscard]] TensorView<T> view() RAPT_REFERS_INTO_THIS { return {data_, shape_}; }
   [[nodiscard]] TensorView<const T> view() const RAPT_REFERS_INTO_THIS { return {data_, shape_}; }
+  /// A tensor can be handed to whatever takes a view.
   operator TensorView<T>() RAPT_REFERS_INTO_THIS { return view(); }
+  /// The same for views of constant elements.
   operator TensorView<const T>() const RAPT_REFERS_INTO_THIS { return view(); }
 
   /// The [rows, cols] matrix as an Eigen map of the same memory.

@@ -36,6 +36,7 @@ class RowSplits {
     for (Index i = 0; i < sequences; ++i) splits.push_back(length);
     return splits;
   }
+  /// The splits of sequences with these lengths.
   [[nodiscard]] static RowSplits from_lengths(std::span<const Index> lengths) {
     RowSplits splits;
     for (const Index length : lengths) splits.push_back(length);
@@ -47,6 +48,7 @@ class RowSplits {
     require<ShapeError>(length >= 0, "row_splits", "negative length ", length);
     offsets_.push_back(offsets_.back() + length);
   }
+  /// Removes all sequences.
   void clear() { offsets_.assign(1, 0); }
 
   [[nodiscard]] Index sequences() const { return std::ssize(offsets_) - 1; }
@@ -54,7 +56,9 @@ class RowSplits {
   [[nodiscard]] Index rows() const { return offsets_.back(); }
   [[nodiscard]] Index begin(Index sequence) const { return at(offsets_, sequence); }
   [[nodiscard]] Index end(Index sequence) const { return offsets_[to_size(sequence) + 1]; }
+  /// The number of rows of a sequence.
   [[nodiscard]] Index length(Index sequence) const { return end(sequence) - begin(sequence); }
+  /// The number of rows of the longest sequence, 0 if there is none.
   [[nodiscard]] Index longest() const {
     Index most = 0;
     for (Index i = 0; i < sequences(); ++i) most = std::max(most, length(i));
@@ -81,16 +85,19 @@ struct TokenBatch {
     for (const auto& sequence : sequences) push_back(sequence);
   }
 
+  /// Appends a sequence.
   void push_back(std::span<const TokenId> sequence) {
     tokens.insert(tokens.end(), sequence.begin(), sequence.end());
     row_splits.push_back(std::ssize(sequence));
   }
+  /// Removes all sequences.
   void clear() {
     tokens.clear();
     row_splits.clear();
   }
   [[nodiscard]] Index size() const { return std::ssize(tokens); }
   [[nodiscard]] Index sequences() const { return row_splits.sequences(); }
+  /// The tokens of sequence i.
   [[nodiscard]] std::span<const TokenId> sequence(Index i) const {
     return std::span(tokens).subspan(to_size(row_splits.begin(i)), to_size(row_splits.length(i)));
   }
@@ -98,6 +105,7 @@ struct TokenBatch {
 
 /// Source tokens, and target tokens shifted: the decoder reads `target_input` and must predict `target_output`.
 struct TranslationBatch {
+  /// The tokens of the source sentences.
   TokenBatch source;
   TokenBatch target_input;             ///< <s> w1 .. wn
   std::vector<TokenId> target_output;  ///< w1 .. wn </s>
@@ -125,6 +133,7 @@ inline constexpr std::int32_t kIgnoredLabel = -100;
 
 /// Texts, and what a model that was made for a task should say of them.
 struct LabelledText {
+  /// The tokens of the texts.
   TokenBatch input = {};
   std::vector<std::int32_t> token_types = {};  ///< of each token, 0 in the first text and 1 in the second; empty: all 0
   /// The number of each sequence's label [B], or of each token's [N]; kIgnoredLabel, -100, counts for
@@ -143,6 +152,7 @@ struct LabelledText {
 
 /// Questions, each in one sequence with the text that may answer it, and where the answers are.
 struct QuestionBatch {
+  /// The tokens of the questions and their texts.
   TokenBatch input = {};
   std::vector<std::int32_t> token_types = {};  ///< of each token, 0 in the question and 1 in the text; empty: all 0
   /// [B] The first and the last token of the answer, counted from the sequence's first. A number that is not below the

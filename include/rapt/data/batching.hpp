@@ -20,6 +20,7 @@ struct TokenPair {
   std::vector<TokenId> source, target;
 };
 
+/// How sentence pairs are grouped into batches.
 struct BatchOptions {
   Index tokens = 4096;                           ///< at most so many source tokens and so many target tokens in a batch
   TokenId begin = kBeginToken, end = kEndToken;  ///< the tokens around a sentence

@@ -15,6 +15,7 @@ namespace rapt { inline namespace RAPT_ABI {
 /// FNV-1a (Fowler, Noll and Vo) over all bytes that are added, in their order. No protection against forgery.
 class Fingerprint {
  public:
+  /// Adds bytes, or those of a text.
   void add(std::span<const std::byte> bytes) {
     for (const std::byte byte : bytes) value_ = (value_ ^ static_cast<std::uint64_t>(byte)) * 0x100000001b3ull;
   }
@@ -24,6 +25,7 @@ class Fingerprint {
   requires std::is_arithmetic_v<T>
   void add(std::span<const T> numbers) { add(std::as_bytes(numbers)); }
 
+  /// The fingerprint of all that has been added.
   [[nodiscard]] std::uint64_t value() const { return value_; }
 
  private:

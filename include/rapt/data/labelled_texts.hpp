@@ -45,6 +45,7 @@ namespace rapt { inline namespace RAPT_ABI {
   return selected;
 }
 
+/// How labelled texts become batches.
 struct LabelledTextOptions {
   Index texts = 16;  ///< of a batch
   std::uint64_t seed = 1;

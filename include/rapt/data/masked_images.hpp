@@ -21,7 +21,9 @@ namespace rapt { inline namespace RAPT_ABI {
 template <class T>
 class MaskedImageBatches {
  public:
+  /// Draws a mask of the patches of so many images.
   using Draw = std::function<PatchMask(Index images, Rng& rng)>;
+  /// Returns the visual token of each masked patch.
   using Tokenize = std::function<std::vector<std::int32_t>(const ImageBatch<T>& images, const PatchMask& mask)>;
 
   /// Keeps a reference to the dataset. Throws ValueError for streams that are not positive, and what ImageBatches
@@ -45,6 +47,7 @@ class MaskedImageBatches {
     if (tokenize_) batch_.visual_tokens = tokenize_(batch_.images, batch_.mask);
     return batch_;
   }
+  /// Prepares the images of the batch that comes next.
   void prefetch() { images_.prefetch(); }
   [[nodiscard]] BatchPosition position() const { return images_.position(); }
   /// Throws ValueError for a position that there is not; the source then stays where it is.

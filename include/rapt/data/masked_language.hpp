@@ -16,6 +16,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// Which tokens are masked, and by what.
 struct MaskingOptions {
   Index vocabulary = 0;               ///< V
   TokenId mask = -1;                  ///< "[MASK]"
@@ -91,8 +92,10 @@ struct MaskingOptions {
   return {std::move(batch), std::move(targets), std::move(rows)};
 }
 
+/// How sequences become batches of masked tokens.
 struct MaskedBatchOptions {
   Index sequences = 128;  ///< of a batch
+  /// Which tokens are masked, and by what.
   MaskingOptions masking = {};
   Rng::State random = {1, 0};  ///< batch n is drawn from stream `streams_taken + n * (sequences + 1)` on
 };

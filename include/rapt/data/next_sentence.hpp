@@ -16,6 +16,7 @@ namespace rapt { inline namespace RAPT_ABI {
 /// The sentences of a document, each as tokens without special ones.
 using TokenDocument = std::vector<std::vector<TokenId>>;
 
+/// How documents become pairs of texts.
 struct NextSentenceOptions {
   TokenId begin = -1;         ///< "[CLS]"
   TokenId separator = -1;     ///< "[SEP]"
@@ -25,12 +26,14 @@ struct NextSentenceOptions {
 
 /// A pair of texts; is_random says that the second one is from another document.
 struct SegmentPair {
+  /// The tokens of the two texts.
   std::vector<TokenId> first, second;
   bool is_random = false;
 };
 
 /// A batch of pairs as sequences [CLS] first [SEP] second [SEP].
 struct NextSentenceBatch {
+  /// The tokens of the pairs.
   TokenBatch input;
   std::vector<std::int32_t> token_types;  ///< [N], 0 up to and with the first [SEP], 1 after it
   std::vector<std::int32_t> is_random;    ///< [sequences], 0 if the second text follows the first, else 1

@@ -11,6 +11,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// The streams that a text is cut into, and the length of their segments.
 struct SegmentOptions {
   Index streams = 1;   ///< parts of the text that are read side by side, as the sequences of a batch
   Index length = 128;  ///< tokens of a segment in each stream
@@ -38,6 +39,7 @@ class Segments {
   /// The number of targets of all segments together.
   [[nodiscard]] Index targets() const { return stream_length_ * options_.streams; }
 
+  /// The tokens and the targets of a segment.
   [[nodiscard]] LanguageBatch operator[](Index segment) const {
     require(segment >= 0 && segment < size(), "segments", "no segment ", segment, " among ", size());
     const Index begin = segment * options_.length, count = std::min(options_.length, stream_length_ - begin);

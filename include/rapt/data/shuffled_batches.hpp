@@ -19,6 +19,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// The size of batches, and the order of examples.
 struct ShuffledBatchOptions {
   Index examples = 0;  ///< of the set
   Index batch = 16;    ///< examples of a batch

@@ -41,6 +41,7 @@ inline void add_window(LanguageBatch& batch, std::span<const TokenId> stream, st
   return batch;
 }
 
+/// How windows of a text become batches.
 struct RandomWindowOptions {
   Index windows = 1;           ///< of a batch
   Index length = 128;          ///< tokens of a window

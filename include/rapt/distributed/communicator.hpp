@@ -19,10 +19,13 @@ class CommunicationError : public Error {
 
 /// Bytes for another process, and room for bytes of another. A span of no bytes is a message, too.
 struct OutgoingMessage {
+  /// The process that receives the bytes.
   Index to = 0;
   std::span<const std::byte> bytes = {};
 };
+/// A message that is awaited from the process `from`; its bytes are written to `bytes`.
 struct IncomingMessage {
+  /// The process that sends the bytes.
   Index from = 0;
   std::span<std::byte> bytes = {};
 };
@@ -39,7 +42,9 @@ class Communicator {
   Communicator& operator=(const Communicator&) = delete;
   virtual ~Communicator() = default;
 
+  /// The number of this process, from 0.
   [[nodiscard]] virtual Index rank() const = 0;
+  /// The number of processes.
   [[nodiscard]] virtual Index size() const = 0;
 
   /// Sends and receives all of these messages, side by side, and returns when all of them have arrived and what was

@@ -24,6 +24,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// How long processes that are threads wait for one another.
 struct LocalOptions {
   /// How long an operation waits for the others, in seconds; then it throws CommunicationError.
   double timeout_seconds = 300;

@@ -21,11 +21,14 @@ namespace rapt { inline namespace RAPT_ABI {
 /// A LoRA adapter that is trained in place of the model (nn/lora.hpp).
 struct FinetuneAdapter {
   Index rank = 0;  ///< 0: there is none, the model itself is trained
+  /// The adapter's product is multiplied by alpha / rank.
   double alpha = 16;
+  /// The rate of dropout of what the adapter reads.
   float dropout = 0.05f;
   std::vector<std::string> targets = {};  ///< the adapted linear maps by PEFT's names; empty: PEFT's for the family
 };
 
+/// What is fine-tuned, on which examples, and how.
 struct FinetuneOptions {
   std::filesystem::path model = {};       ///< the Hugging Face folder that is begun with
   std::filesystem::path train = {};       ///< the file of examples to learn from
@@ -38,6 +41,7 @@ struct FinetuneOptions {
   double layer_decay = 1;                 ///< see set_layer_decay
   float label_smoothing = 0;              ///< of losses over tokens and classes
   std::vector<std::string> freeze = {};   ///< patterns of parameters that stay as they are
+  /// The adapter that is trained, if its rank is not 0.
   FinetuneAdapter adapter = {};
   /// What the best model is chosen by, a name that the task has; empty: the first of them.
   std::string measure = {};
@@ -49,7 +53,9 @@ struct FinetuneOptions {
   /// How the processes of `job.communicator` share a step, see TrainerOptions. A step has `micro_batches` times `batch`
   /// examples.
   Index micro_batches = 1;
+  /// True: each process keeps a part of the optimizer's state.
   bool shard_optimizer = false;
+  /// The format in which gradients travel between processes.
   GradientExchange gradient_exchange = GradientExchange::float32;
   std::string option_prefix = {};  ///< what messages put before names of options: "--" where they are flags
 };

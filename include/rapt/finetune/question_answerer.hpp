@@ -37,6 +37,7 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// A question, the text that holds the answer, and the answer.
 struct AnsweredQuestion {
+  /// The question and the text that holds the answer.
   Question asked = {};
   TextSpan answer = {};    ///< bytes of the context
   std::string place = {};  ///< "train.jsonl:3", the file and the line, from 1

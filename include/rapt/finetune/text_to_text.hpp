@@ -35,6 +35,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// What is set for a task whose answers are texts.
 struct TextToTextTuning {
   std::string prefix = {};   ///< stands before every text, as T5 has it: "summarize: "
   Languages languages = {};  ///< of texts and targets, for a model of many languages

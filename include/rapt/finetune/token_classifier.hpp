@@ -35,6 +35,7 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// The words of a text and a label for each.
 struct LabelledWords {
+  /// The words, and the label of each.
   std::vector<std::string> words = {}, labels = {};
   std::string place = {};  ///< "train.jsonl:3", the file and the line, from 1
 };

@@ -36,6 +36,7 @@ class TunedModel {
     });
   }
 
+  /// The loss of a batch, as the model computes it.
   [[nodiscard]] Variable<float> loss(const Batch& batch, const CrossEntropyOptions& options = {}) const {
     return loss_(batch, options);
   }

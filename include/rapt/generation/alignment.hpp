@@ -12,6 +12,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// Which attention an alignment is read from.
 struct AlignmentOptions {
   Index layer = -1;                         ///< of the decoder, counted from 0; -1: the last
   std::optional<SequenceMarks> marks = {};  ///< in place of the model's own; the begin token is fed first

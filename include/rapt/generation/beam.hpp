@@ -29,12 +29,16 @@ enum class StopCriterion {
 
 /// Defaults are the paper's.
 struct BeamSearchOptions {
+  /// How many hypotheses are kept of each source.
   Index beam_size = 4;
   /// alpha of the length penalty, by which log-probabilities are divided; 0: none. Below 0 the penalty falls with
   /// length, so that shorter hypotheses are preferred still more.
   float length_penalty = 0.6f;
+  /// Which function of the length log-probabilities are divided by.
   LengthNormalisation length_normalisation = LengthNormalisation::paper;
+  /// Lengths, forced tokens and what else all searches know.
   GenerationOptions generation = {};
+  /// When the search of a source ends.
   StopCriterion stop = StopCriterion::nothing_better;
   float patience = 1.f;  ///< for the other criteria: how many hypotheses must end, in units of beam_size
   /// True: hypotheses end only by the beam_size best candidates of a step, as in transformers and fairseq. False: by

@@ -28,10 +28,12 @@ class Ensemble {
  public:
   using ScalarType = typename M::ScalarType;
 
+  /// The states of all models.
   struct State {
     std::vector<typename M::State> of;  ///< each model's own
 
     [[nodiscard]] Index rows() const { return static_cast<Index>(of.front().rows()); }
+    /// Row i becomes a copy of row parents[i], in each model's state.
     void select(std::span<const Index> parents) {
       for (auto& state : of) state.select(parents);
     }
@@ -54,6 +56,7 @@ class Ensemble {
     return marks;
   }
 
+  /// The states of all models for these sources.
   [[nodiscard]] State start(const TokenBatch& source) const {
     State state;
     for (const M* model : models_) state.of.push_back(model->start(source));

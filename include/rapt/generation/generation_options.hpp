@@ -56,6 +56,7 @@ struct GenerationOptions {
   /// True: `forced_ends` and the forced begin token, in a prefix as well, count as certain, with a log-probability of
   /// 0, as in transformers. False: with that of the model.
   bool forced_tokens_are_free = false;
+  /// Makes the end more probable with each token from some length on.
   ExponentialDecay exponential_decay = {};
 
   /// Throws ValueError that starts with `[where]` for options that do not fit one another.

@@ -17,8 +17,11 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// How a table of word translations is learned.
 struct LexicalTableOptions {
+  /// The number of tokens of the source that have ids.
   Index source_vocabulary = 0;
+  /// The number of tokens of the target that have ids.
   Index target_vocabulary = 0;
   Index iterations = 5;  ///< of expectation maximisation
 };
@@ -32,6 +35,7 @@ struct LexicalTableOptions {
 /// The same pairs give the same bits. A const one may be used from many threads.
 class LexicalTable {
  public:
+  /// A target token and its probability, given the source token.
   struct Entry {
     TokenId target;
     double probability;

@@ -21,12 +21,14 @@ template <class M>
 class ResumedModel {
  public:
   using ScalarType = typename M::ScalarType;
+  /// The model has no encoder: sources are prompts.
   static constexpr bool kDecoderOnly = true;
 
   /// The kept state, as a search sees it.
   struct State {
     typename M::State* kept = nullptr;
     [[nodiscard]] Index rows() const { return kept->rows(); }
+    /// Row i becomes a copy of row parents[i].
     void select(std::span<const Index> parents) { kept->select(parents); }
   };
 
@@ -48,6 +50,7 @@ class ResumedModel {
     if (rest.size() > 0) std::ignore = model_.feed(state_, rest);
     return {&state_};
   }
+  /// The model's step on the kept state.
   [[nodiscard]] Tensor<ScalarType> step(State& state, std::span<const TokenId> tokens) const {
     return model_.step(*state.kept, tokens);
   }

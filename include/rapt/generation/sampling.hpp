@@ -36,6 +36,7 @@ struct SamplingOptions {
   /// Only tokens of at least the probability min(eta, sqrt(eta) e^-entropy), or the best (Hewitt et al. 2022). 0: all.
   float eta_cutoff = 0.f;
   Index samples = 1;  ///< hypotheses that are drawn for each source sequence
+  /// Lengths, forced tokens and what else all searches know.
   GenerationOptions generation = {};
 };
 

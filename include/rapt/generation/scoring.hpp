@@ -32,6 +32,7 @@ concept TeacherForcedModel = requires(const M& model, const TokenBatch& batch, c
   { model.sequence_marks() } -> std::same_as<SequenceMarks>;
 };
 
+/// What counts as part of a translation when it is scored.
 struct ScoringOptions {
   /// False: the score is the probability that a translation begins with these tokens, as it always is where the marks
   /// have no end token.

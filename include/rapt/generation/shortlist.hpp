@@ -24,6 +24,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// How many candidates a shortlist has.
 struct ShortlistOptions {
   Index per_source_token = 100;  ///< the most probable targets of each source token
   Index most_frequent = 1000;    ///< tokens that may come in any target: those of the corpus that came most often
@@ -62,9 +63,13 @@ class VocabularyShortlist {
     return tokens;
   }
 
+  /// The number of tokens of the source that have ids.
   [[nodiscard]] Index source_vocabulary() const { return std::ssize(candidates_); }
+  /// The number of tokens of the target that have ids.
   [[nodiscard]] Index target_vocabulary() const { return target_vocabulary_; }
+  /// The target tokens that each source token may become.
   [[nodiscard]] const std::vector<std::vector<TokenId>>& candidates() const { return candidates_; }
+  /// The target tokens that are candidates of every source.
   [[nodiscard]] const std::vector<TokenId>& always() const { return always_; }
   friend bool operator==(const VocabularyShortlist&, const VocabularyShortlist&) = default;
 
@@ -153,12 +158,14 @@ class Shortlisted {
     std::vector<std::vector<Index>> of_source;  ///< of each source, places in `tokens`
     OutputRows<ScalarType> output;              ///< [tokens, D]
   };
+  /// The inner model's state, and the candidates of the sources that it decodes.
   struct State {
     typename M::State inner;
     std::shared_ptr<const Candidates> candidates;  ///< shared by copies
     std::vector<Index> sources;                    ///< of each row
 
     [[nodiscard]] Index rows() const { return inner.rows(); }
+    /// Row i becomes a copy of row parents[i].
     void select(std::span<const Index> parents) {
       inner.select(parents);
       std::vector<Index> selected;
@@ -183,6 +190,7 @@ class Shortlisted {
 
   [[nodiscard]] SequenceMarks sequence_marks() const { return model_.sequence_marks(); }
 
+  /// The inner model's state, and the candidates of each source.
   [[nodiscard]] State start(const TokenBatch& source) const {
     require(prefixes_.sequences() == 0 || prefixes_.sequences() == source.sequences(), "shortlist",
             prefixes_.sequences(), " prefixes for ", source.sequences(), " sources");

@@ -44,8 +44,11 @@ class TreeConstraint {
     std::int32_t chain = 0;  ///< of its only child, if that is a constituent: how many have the child's words; else 0
     bool is_empty = true;    ///< it has no children yet
   };
+  /// What a hypothesis has written of its tree so far.
   struct State {
+    /// The source, and the words and constituents that there are.
     Index source = 0, words = 0, constituents = 0;  // words and constituents that there are
+    /// The constituents that are not closed yet, the innermost last.
     std::vector<Open> open = {};
   };
 
@@ -69,6 +72,7 @@ class TreeConstraint {
     return longest + 1;
   }
 
+  /// The state of a hypothesis of that source that has no tokens yet.
   [[nodiscard]] State start(Index source) const {
     require(source >= 0 && source < std::ssize(words_), kWhere, "there is no source ", source, ", but ", words_.size());
     return {.source = source};
@@ -96,6 +100,7 @@ class TreeConstraint {
     }
   }
 
+  /// Sets allowed[id] to whether token id may come next.
   void allow(const State& state, std::span<bool> allowed) const {
     std::fill(allowed.begin(), allowed.end(), false);
     const auto permit = [&](std::span<const TokenId> tokens) {

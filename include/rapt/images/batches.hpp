@@ -30,6 +30,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// How a dataset of images becomes batches.
 struct ImageBatchOptions {
   Index batch_size = 64;
   bool shuffle = true;     ///< a new order in each epoch instead of the dataset's

@@ -49,6 +49,7 @@ template <std::size_t N>
   return detail::colour_between(kDiverging, (value + 1) / 2);
 }
 
+/// How values are laid over an image as colours.
 struct HeatOptions {
   double opacity = 0.6;  ///< 0 shows the image alone, 1 the colours alone
   bool smooth = true;    ///< interpolates between the numbers; else each number is a rectangle of one colour

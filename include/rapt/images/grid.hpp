@@ -14,6 +14,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// How images are laid out in a grid.
 struct GridOptions {
   Index columns = 8;
   Index scale = 1;  ///< each pixel becomes a square of scale x scale pixels

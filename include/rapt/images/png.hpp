@@ -21,6 +21,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// How a PNG file is read.
 struct PngOptions {
   /// The colour behind transparent pixels. A gray image stays gray and takes its green value.
   Colour background = {255, 255, 255};

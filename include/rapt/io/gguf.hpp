@@ -76,6 +76,7 @@ class GgufFile : public TensorFile {
     set_records(std::move(records), data_start);
   }
 
+  /// The file's values by their keys.
   [[nodiscard]] const std::map<std::string, GgufValue, std::less<>>& metadata() const { return metadata_; }
 
   /// A setting of a type; null if there is none. Throws IoError that names the key for a value of another type.
@@ -87,6 +88,7 @@ class GgufFile : public TensorFile {
     check(value != nullptr, detail::quote_name(key), " has a value of another type than is expected");
     return value;
   }
+  /// The integer of a key, or `otherwise` where the file does not have the key.
   [[nodiscard]] std::int64_t integer(std::string_view key, std::int64_t otherwise) const {
     const auto* const value = find<std::int64_t>(key);
     return value == nullptr ? otherwise : *value;

@@ -26,6 +26,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// Texts in a file beside its tensors, such as the settings of the model, by their names.
 using Metadata = std::map<std::string, std::string>;
 
 /// Entries of all parameters, for write_safetensors; they look at the module, which must stay. Throws ValueError that

@@ -46,6 +46,7 @@ class SafetensorsFile : public TensorFile {
     set_records(std::move(header.records), data_start);
   }
 
+  /// The texts beside the tensors, by their names.
   [[nodiscard]] const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
  private:

@@ -47,10 +47,13 @@ class SafetensorsEntry {
   [[nodiscard]] const std::string& name() const { return name_; }
   /// kUnknown for a type that rapt does not know.
   [[nodiscard]] Dtype dtype() const { return dtype_from(dtype_name_); }
+  /// The name of the type as the file has it, such as "F32".
   [[nodiscard]] const std::string& dtype_name() const { return dtype_name_; }
   /// Of any rank; a file's scalar has none. A view without a shape cannot be written and has none, too.
   [[nodiscard]] const std::vector<Index>& sizes() const { return sizes_; }
+  /// False for a view without a shape, which cannot be written.
   [[nodiscard]] bool has_shape() const { return rows_ >= 0; }
+  /// The number of bytes of the elements.
   [[nodiscard]] std::uint64_t bytes() const {
     return has_shape() ? static_cast<std::uint64_t>(rows_) * static_cast<std::uint64_t>(row_bytes_) : 0;
   }

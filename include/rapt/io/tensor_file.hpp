@@ -34,9 +34,11 @@ static_assert(std::endian::native == std::endian::little, "tensors in files are 
 /// than the memory can be looked into. Reading is const and safe from many threads.
 class TensorFile {
  public:
+  /// The path that the file was opened by.
   [[nodiscard]] const std::string& path() const { return file_.path(); }
   /// In the order of the file's header.
   [[nodiscard]] const std::vector<std::string>& names() const { return names_; }
+  /// True if the file has a tensor of this name.
   [[nodiscard]] bool contains(std::string_view name) const { return index_.find(name) != index_.end(); }
   /// kUnknown for a type that rapt does not know, of which `dtype_name` has the name. Throws IoError unless the tensor
   /// exists; so do all that follow.

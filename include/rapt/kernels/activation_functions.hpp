@@ -329,7 +329,9 @@ struct TimesSigmoid {
     x = s + s * (T(1) - s) * x * T(kSlope);
   }
 };
+/// x sigmoid(x)
 using Silu = TimesSigmoid<false>;
+/// x sigmoid(1.702 x), CLIP's approximation of gelu
 using QuickGelu = TimesSigmoid<true>;
 
 /// x (1 + erf(x / sqrt 2)) / 2

@@ -25,6 +25,7 @@ struct LinearBackward {
   T* db = nullptr;                           ///< [out], is added to; nullptr: not computed
 };
 
+/// Computes the gradients that `g` has memory for.
 template <class T>
 void linear_backward(const LinearBackward<T>& g) {
   const Index rows = g.dz.rows(), outputs = g.dz.cols();

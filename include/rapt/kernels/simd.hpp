@@ -31,21 +31,25 @@ namespace rapt { inline namespace RAPT_ABI { namespace simd {
 
 /// Instruction sets: the bytes of a vector register, and the largest register block of a matrix product, which has
 /// kGemmRows rows x kGemmColumns vectors. Its sums, the vectors of a row of the right operand and one broadcast must
-/// fit the registers: 14 * 2 + 2 + 1 <= 32 for AVX-512, 5 * 4 + 4 + 5 <= 32 for NEON,
-/// whose compilers load the elements of all rows before they use them, and 16 registers for the others.
+/// fit the registers: 14 * 2 + 2 + 1 <= 32 for AVX-512, 5 * 4 + 4 + 5 <= 32 for NEON, whose
+/// compilers load the elements of all rows before they use them, and 16 registers for the others.
 struct Avx512 {
   static constexpr int kBytes = 64, kGemmRows = 14, kGemmColumns = 2;
 };
+/// AVX2: vectors of 32 bytes.
 struct Avx2 {
   static constexpr int kBytes = 32, kGemmRows = 6, kGemmColumns = 2;
 };
+/// NEON of 64-bit ARM: vectors of 16 bytes, 32 of them.
 struct Neon {
   static constexpr int kBytes = 16, kGemmRows = 5, kGemmColumns = 4;
 };
+/// What every processor has: vectors of 16 bytes.
 struct Baseline {
   static constexpr int kBytes = 16, kGemmRows = 4, kGemmColumns = 2;
 };
 
+/// The compiler's vector type of `kLanes` values of T.
 template <class T, int kLanes>
 struct VectorOf {
   typedef T Type __attribute__((vector_size(kLanes * sizeof(T))));
@@ -56,14 +60,16 @@ using Vector = typename VectorOf<T, kLanes>::Type;
 /// The number of values of T that a register of the instruction set holds, and the vector of so many.
 template <class Isa, class T>
 inline constexpr int kLanes = Isa::kBytes / static_cast<int>(sizeof(T));
+/// The widest vector of T that the instruction set Isa has.
 template <class Isa, class T>
 using Native = Vector<T, kLanes<Isa, T>>;
 
-/// Reads a vector from memory and writes it to memory, of any alignment.
+/// Reads a vector from memory of any alignment.
 template <class V, class T>
 [[gnu::always_inline]] inline void load(V& v, const T* from) {
   __builtin_memcpy(&v, from, sizeof(V));
 }
+/// Writes a vector to memory of any alignment.
 template <class V, class T>
 [[gnu::always_inline]] inline void store(T* to, const V& v) {
   __builtin_memcpy(to, &v, sizeof(V));
@@ -155,6 +161,7 @@ template <int kCount, class V>
     return sum_lanes<kCount / 2>(folded);
   }
 }
+/// The largest of the first `kCount` lanes.
 template <int kCount, class V>
 [[gnu::always_inline]] inline auto max_lanes(const V& v) {
   if constexpr (kCount == 1) {

@@ -168,6 +168,7 @@ template <class T>
 
 }  // namespace detail
 
+/// The layer between hidden states and a head: its width, activation and norm.
 struct HiddenTransformOptions {
   Index inputs = 768;   ///< D, columns of the hidden states
   Index outputs = 768;  ///< E

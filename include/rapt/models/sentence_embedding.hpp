@@ -16,6 +16,7 @@ enum class SentencePooling {
   first,  ///< that of the first token, such as "[CLS]"
 };
 
+/// How the hidden states of a sentence become one vector.
 struct SentenceEmbeddingOptions {
   SentencePooling pooling = SentencePooling::mean;
   bool normalize = true;  ///< vectors of length 1: their products are cosines

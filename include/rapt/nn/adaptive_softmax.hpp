@@ -15,6 +15,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// Which weights of the softmax are those of the embedding.
 struct AdaptiveSoftmaxOptions {
   bool tie_weights = true;  ///< the tables of the embedding are the output weights
   /// For each cluster, whether its projection is the embedding's; those left out are not.

@@ -25,6 +25,7 @@ enum class NormPlacement {
   return placement == NormPlacement::post ? "post" : placement == NormPlacement::pre ? "pre" : "sandwich";
 }
 
+/// Which norm a residual connection has, and where it stands.
 struct AddNormOptions {
   Index d_model = 512;
   NormKind kind = NormKind::layer;

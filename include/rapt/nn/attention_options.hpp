@@ -45,6 +45,7 @@ struct AttentionNames {
   std::string_view out_proj = "out_proj";
 };
 
+/// The sizes and the kind of a multi-head attention. Defaults are the paper's base model.
 struct MultiHeadAttentionOptions {
   Index d_model = 512;
   Index heads = 8;            ///< H, of queries

@@ -15,6 +15,7 @@ struct BlockKinds {
   bool scaled_residuals = true;  ///< drop path and layer scale
 };
 
+/// Every kind of block.
 inline constexpr BlockKinds kAllKinds = {};
 /// What the paper's figure 1 needs: the Transformer, BERT, GPT and ViT are made of it.
 inline constexpr BlockKinds kPaperKinds = {

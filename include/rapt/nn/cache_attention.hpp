@@ -16,6 +16,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// How new tokens attend to a cache of keys and values.
 template <class T>
 struct CacheAttentionOptions {
   Index heads = 1;                        ///< of the queries

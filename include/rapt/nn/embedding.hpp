@@ -11,6 +11,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// How the rows of an embedding are scaled.
 struct EmbeddingOptions {
   /// The paper's 3.4: "In the embedding layers, we multiply those weights by sqrt(d_model)."
   bool scale_by_sqrt_d_model = true;

@@ -7,6 +7,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// The sizes of a feed-forward network and its activation. Defaults are the paper's base model.
 struct FeedForwardOptions {
   Index d_model = 512;
   Index d_ff = 2048;

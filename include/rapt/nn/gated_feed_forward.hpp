@@ -8,6 +8,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// The sizes of a gated feed-forward network and its activation.
 struct GatedFeedForwardOptions {
   Index d_model = 512;
   Index d_ff = 1376;

@@ -19,6 +19,7 @@ namespace rapt { inline namespace RAPT_ABI {
 
 using kernels::GridSize;
 
+/// The grid whose cells are a stack's tokens, and the windows of its attention.
 struct GridStackOptions {
   GridSize grid = {};
   /// The side of the windows that the grid is cut into: a token attends to those of its window alone ("grid

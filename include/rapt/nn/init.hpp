@@ -67,6 +67,7 @@ template <class T>
 [[nodiscard]] Tensor<T> uniform(Shape shape, Rng& rng, double bound) {
   return detail::drawn<T>(shape, rng, [&](std::span<T> values) { rng.fill_uniform(values, -bound, bound); });
 }
+/// A tensor whose elements are all `value`.
 template <class T>
 [[nodiscard]] Tensor<T> constant(Shape shape, T value) {
   return detail::initialised<T>(shape, [&](std::span<T> values) { std::fill(values.begin(), values.end(), value); });

@@ -8,6 +8,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// Whether a linear layer adds a bias.
 struct LinearOptions {
   bool bias = true;
 };

@@ -39,6 +39,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// The rank of an adapter, and how its product is scaled.
 struct LoraOptions {
   Index rank = 8;                ///< r, rows of A
   double alpha = 8;              ///< the product B A is multiplied by alpha / r

@@ -23,6 +23,7 @@ enum class SinusoidLayout {
   halves,        ///< [sines | cosines] of the paper's angles, pos / 10000^(2i / D) (Marian)
 };
 
+/// The order of the sines and cosines, and where positions begin.
 struct SinusoidalOptions {
   SinusoidLayout layout = SinusoidLayout::interleaved;
   Index first_position = 0;  ///< what the first token's position counts as

@@ -181,6 +181,7 @@ class Recurrent {
 /// torch.nn.LSTM's and torch.nn.GRU's layers.
 template <class T = float>
 using Lstm = Recurrent<T, RecurrentKind::lstm>;
+/// Gated recurrent units, in layers and directions as the options say.
 template <class T = float>
 using Gru = Recurrent<T, RecurrentKind::gru>;
 static_assert(Module<Lstm<float>> && Module<Gru<float>>);

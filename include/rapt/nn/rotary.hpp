@@ -63,6 +63,7 @@ class RotaryFactors {
 };
 static_assert(std::is_trivially_copyable_v<RotaryFactors>);
 
+/// The angles of rotary positions, and how they are scaled for longer texts.
 struct RotaryOptions {
   double theta = 10000;        ///< pair i of r / 2 rotates by theta^(-2i / r) from one position to the next
   double rotated_ratio = 1;    ///< of each head's columns; the others have no position

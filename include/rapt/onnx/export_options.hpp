@@ -13,9 +13,13 @@ namespace rapt { inline namespace RAPT_ABI { namespace onnx {
 
 /// Names of sizes that each call chooses, as Hugging Face's optimum calls them.
 inline constexpr const char* kBatch = "batch_size";
+/// The symbolic name of the dimension of tokens.
 inline constexpr const char* kLength = "sequence_length";
+/// The symbolic name of the dimension of cached tokens.
 inline constexpr const char* kPastLength = "past_sequence_length";
+/// The symbolic name of the dimension of cached and new tokens together.
 inline constexpr const char* kTotalLength = "total_sequence_length";
+/// The symbolic name of the dimension of the encoder's tokens.
 inline constexpr const char* kEncoderLength = "encoder_sequence_length";
 
 /// Creates the folder for a model's graphs unless it is there. Throws IoError with the path and the system's reason.

@@ -43,6 +43,7 @@ struct Attribute {
   std::variant<std::int64_t, float, std::string, std::vector<std::int64_t>> value;
 };
 
+/// How a graph is written to files.
 struct WriteOptions {
   /// A model with more bytes than this keeps its larger tensors in a second file beside it, `<file>.data`: protobuf has
   /// no messages of 2 GiB and more.

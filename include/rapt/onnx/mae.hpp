@@ -25,6 +25,7 @@ struct PatchOrder {
   Value places;       ///< where each patch stands among them, which is the inverse of `shuffled`   // [B, P]
 };
 
+/// Orders the patches by their noise; the first `visible` ones are seen by the encoder.
 [[nodiscard]] inline PatchOrder patch_order(ModelGraph& graph, const Value& noise, Index patches, Index visible) {
   const auto sorted = [&](const Value& x) {  // the places of the elements in ascending order
     return graph

@@ -37,6 +37,7 @@ struct AdagradRule {
     return {{{"sum", true, options.initial_accumulator}}};
   }
 
+  /// The update of one step, on numbers or vectors of T.
   template <class T>
   struct Formula {
     Formula(const AdagradOptions& options, const UpdateStep& step)

@@ -10,8 +10,11 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// Defaults are the paper's section 5.3.
 struct AdamOptions {
+  /// The decay rate of m, the mean of the gradients.
   double beta1 = 0.9;
+  /// The decay rate of v, the mean of their squares.
   double beta2 = 0.98;
+  /// Added to the square root of v, so that nothing is divided by 0.
   double epsilon = 1e-9;
   /// AdamW's decoupled decay: weight -= learning rate * weight_decay * weight. 0: plain Adam.
   double weight_decay = 0.0;
@@ -42,6 +45,7 @@ struct AdamRule {
     return {{{"m"}, {"v"}, {"v_max", options.amsgrad}}};
   }
 
+  /// The update of one step, on numbers or vectors of T.
   template <class T>
   struct Formula {
     Formula(const AdamOptions& options, const UpdateStep& step)

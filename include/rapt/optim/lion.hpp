@@ -34,6 +34,7 @@ struct LionRule {
   }
   static std::array<OptimizerState, 1> states(const LionOptions&) { return {{{"m"}}}; }
 
+  /// The update of one step, on numbers or vectors of T.
   template <class T>
   struct Formula {
     Formula(const LionOptions& options, const UpdateStep& step)

@@ -41,6 +41,7 @@ struct RmspropRule {
     return {{{"square"}, {"mean", options.centered}, {"momentum", options.momentum > 0}}};
   }
 
+  /// The update of one step, on numbers or vectors of T.
   template <class T>
   struct Formula {
     Formula(const RmspropOptions& options, const UpdateStep& step)

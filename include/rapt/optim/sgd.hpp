@@ -40,6 +40,7 @@ struct SgdRule {
     return {{{"momentum", options.momentum > 0}}};
   }
 
+  /// The update of one step, on numbers or vectors of T.
   template <class T>
   struct Formula {
     Formula(const SgdOptions& options, const UpdateStep& step)

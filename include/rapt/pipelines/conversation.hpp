@@ -51,6 +51,7 @@ enum class FullPolicy {
       {{"drop-oldest", FullPolicy::drop_oldest}, {"slide", FullPolicy::slide}, {"refuse", FullPolicy::refuse}});
 }
 
+/// How a dialogue is rendered and its answers are generated.
 struct ConversationOptions {
   std::string system = {};  ///< the system text; empty: none
   FullPolicy when_full = FullPolicy::drop_oldest;

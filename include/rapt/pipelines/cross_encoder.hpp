@@ -23,6 +23,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// What a ranking of texts returns.
 struct RankOptions {
   std::optional<Index> top_k = {};  ///< documents to return; unset: all
   std::optional<ScoreFunction> activation_fn =

@@ -67,6 +67,7 @@ using ImageFamilies = ModelFamilies<Vit<float>, Deit<float>, Beit<float>>;
 
 }  // namespace detail
 
+/// Which labels are returned, and how logits become scores.
 struct ImageClassifierOptions {
   std::optional<Index> top_k = 5;                       ///< labels for each image; unset: all
   std::optional<ScoreFunction> function_to_apply = {};  ///< unset: by the folder's "problem_type"

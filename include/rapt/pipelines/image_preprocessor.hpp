@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "rapt/core/atomic_file.hpp"
 #include "rapt/core/error.hpp"
 #include "rapt/core/image_batch.hpp"
 #include "rapt/core/index.hpp"
@@ -35,6 +36,7 @@ struct ImageSize {
   friend bool operator==(const ImageSize&, const ImageSize&) = default;
 };
 
+/// How an image becomes the model's input: size, crop and normalisation.
 struct ImagePreprocessorOptions {
   std::optional<ImageSize> size = ImageSize{};  ///< unset: images keep theirs
   Resampling resample = Resampling::bilinear;
@@ -67,6 +69,37 @@ class ImagePreprocessor {
   [[nodiscard]] static ImagePreprocessor load(const std::filesystem::path& folder) {
     const detail::PreprocessorJson found = detail::read_preprocessor(folder, "image_processor", kWhere);
     return ImagePreprocessor(Reader(found.settings, found.file).options(folder));
+  }
+
+  /// Writes preprocessor_config.json into a folder that is there, for `load` and for transformers. The class that it
+  /// names is CLIP's if images are cropped or get a shorter side, and ViT's otherwise; the keys say all the rest.
+  /// Throws IoError for a folder with a processor_config.json, which readers would prefer.
+  void save(const std::filesystem::path& folder) const {
+    const std::filesystem::path newer = folder / "processor_config.json";
+    require<IoError>(!std::filesystem::exists(newer), kWhere, newer.string(),
+                     ": the file goes before the preprocessor_config.json that would be written");
+    const bool has_edge = options_.size && options_.size->shortest_edge;
+    const auto sides = [](const ImageSize& size) -> nlohmann::ordered_json {
+      if (size.shortest_edge) return {{"shortest_edge", *size.shortest_edge}};
+      return {{"height", size.height}, {"width", size.width}};
+    };
+    const auto numbers = [](const std::vector<double>& values) -> nlohmann::ordered_json {
+      if (values.size() == 1) return values[0];  // for any number of channels
+      return values;
+    };
+    nlohmann::ordered_json json = {
+        {"do_center_crop", options_.crop_size.has_value()},
+        {"do_normalize", true},
+        {"do_rescale", true},
+        {"do_resize", options_.size.has_value()},
+        {"image_mean", numbers(options_.normalization.mean)},
+        {"image_processor_type", options_.crop_size || has_edge ? "CLIPImageProcessor" : "ViTImageProcessor"},
+        {"image_std", numbers(options_.normalization.standard_deviation)},
+        {"resample", static_cast<int>(options_.resample)},
+        {"rescale_factor", 1 / 255.0}};
+    if (options_.crop_size) json["crop_size"] = sides(*options_.crop_size);
+    if (options_.size) json["size"] = sides(*options_.size);
+    detail::write_text_file(folder / "preprocessor_config.json", json.dump(2) + "\n");
   }
 
   /// Throws IoError that names the folder, from which this was read, unless there is one mean and one standard

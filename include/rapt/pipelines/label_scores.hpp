@@ -18,6 +18,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// A label and the score that a classifier gives it.
 struct LabelScore {
   std::string label;
   double score = 0;

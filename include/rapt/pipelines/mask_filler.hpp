@@ -25,6 +25,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// How many proposals for a masked token are made, and from which tokens.
 struct MaskFillerOptions {
   Index top_k = 5;
   /// If not empty, these alone are considered: tokens by their names, or of other texts the first token. Their
@@ -32,6 +33,7 @@ struct MaskFillerOptions {
   std::vector<std::string> targets = {};
 };
 
+/// A proposal for a masked token, and its probability.
 struct MaskFill {
   double score = 0;  ///< probability
   TokenId token = 0;

@@ -30,11 +30,13 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// A question, and the text in which its answer is looked for.
 struct Question {
   std::string question;
   std::string context;  ///< the text that holds the answer
 };
 
+/// How many answers are returned, and how long contexts are read.
 struct QuestionOptions {
   Index top_k = 1;                        ///< answers of each question
   Index max_answer_len = 15;              ///< the greatest number of tokens of an answer
@@ -44,6 +46,7 @@ struct QuestionOptions {
   bool align_to_words = true;             ///< answers begin and end where words do
 };
 
+/// A passage of the context that answers the question, and its score.
 struct Answer {
   /// The product of the probabilities of its first and its last token in its window; of several such pairs of tokens,
   /// in one window or in several, that give the same text, the sum of the products.

@@ -28,6 +28,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// The language, the task and the search of a transcription.
 struct SpeechRecognitionOptions {
   std::string language = {};  ///< its token's name, as "en" or "de"; empty: what the model hears in the first window
   bool translate = false;     ///< to English, in place of the language that is spoken

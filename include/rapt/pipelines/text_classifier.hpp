@@ -19,6 +19,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// Which labels are returned, and how logits become scores.
 struct TextClassifierOptions {
   std::optional<Index> top_k = 1;                       ///< labels for each text; unset: all
   std::optional<ScoreFunction> function_to_apply = {};  ///< unset: by the folder's "problem_type"

@@ -47,6 +47,7 @@ enum class Aggregation {
                                                  {"max", Aggregation::max}});
 }
 
+/// How tokens with labels become entities.
 struct TokenClassifierOptions {
   Aggregation aggregation_strategy = Aggregation::none;
   std::vector<std::string> ignore_labels = {"O"};  ///< entities with these labels are left out

@@ -24,6 +24,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// How labels become hypotheses, and entailment becomes scores.
 struct ZeroShotOptions {
   std::string hypothesis_template = "This example is {}.";  ///< the label takes the place of "{}"
   bool multi_label =

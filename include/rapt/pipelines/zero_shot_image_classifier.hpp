@@ -30,6 +30,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// How labels become the texts that an image is compared with.
 struct ZeroShotImageOptions {
   std::string hypothesis_template = "This is a photo of {}.";  ///< the label takes the place of "{}"
 };

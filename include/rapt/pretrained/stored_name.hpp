@@ -28,6 +28,7 @@ struct StoredName {
   bool as_row = false;               ///< a vector that is kept as [1, n]
   bool as_scalar = false;            ///< a vector of one element that is kept as a scalar, which has no sizes
 };
+/// The names of all tensors of a model's files.
 using StoredNames = std::vector<StoredName>;
 
 /// Rows `first_row` .. `first_row + rows` of a parameter, and the tensor that keeps them.

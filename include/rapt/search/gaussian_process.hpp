@@ -31,6 +31,7 @@ struct Matern52 {
 
 /// The posterior of a function at one point.
 struct GaussianPrediction {
+  /// The mean of the posterior.
   double mean = 0;
   double standard_deviation = 0;  ///< of the function, without the noise of an observation
 };
@@ -100,7 +101,9 @@ class GaussianProcess {
     return process();
   }
 
+  /// The kernel with its scales.
   [[nodiscard]] const Matern52& kernel() const { return kernel_; }
+  /// The number of points that the process has seen.
   [[nodiscard]] Index observations() const { return x_.rows(); }
 
   /// log p(y): -1/2 (y - m)' K^-1 (y - m) - 1/2 log det K - N/2 log 2 pi

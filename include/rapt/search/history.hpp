@@ -25,6 +25,7 @@ struct RungResult {
 
 /// Some values, and how they did at each rung. A trial that is never promoted has one rung.
 struct SettingsTrial {
+  /// The values, by the names of the settings.
   nlohmann::ordered_json settings = {};
   std::vector<RungResult> results = {};  ///< of the rungs that have ended, from rung 0
   bool is_running = false;               ///< at the rung results.size()
@@ -33,6 +34,7 @@ struct SettingsTrial {
   [[nodiscard]] const RungResult* result(Index rung) const {
     return rung < std::ssize(results) ? &at(results, rung) : nullptr;
   }
+  /// True if the last rung that has ended has no score.
   [[nodiscard]] bool has_failed() const { return !results.empty() && !results.back().score; }
 };
 
@@ -48,6 +50,7 @@ class TrialHistory {
  public:
   [[nodiscard]] const std::vector<SettingsTrial>& trials() const { return trials_; }
   [[nodiscard]] Index size() const { return std::ssize(trials_); }
+  /// A trial by its number, from 0.
   [[nodiscard]] const SettingsTrial& operator[](Index trial) const { return at(trials_, trial); }
   /// The rungs that have ended, in the order in which they did.
   [[nodiscard]] const std::vector<TrialRung>& finished() const { return finished_; }

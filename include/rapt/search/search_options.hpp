@@ -49,6 +49,7 @@ struct SettingsSearchOptions {
 
 /// What a trial is to do: to go on until it has been given `resource` in all, and to return its score.
 struct TrialTask {
+  /// The numbers of the trial and of its rung, from 0.
   Index trial = 0, rung = 0;
   nlohmann::ordered_json settings = {};  ///< its values, see `settings_from`
   double resource = 0;                   ///< such as steps

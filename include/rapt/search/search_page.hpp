@@ -28,6 +28,7 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// How the page of a search is labelled.
 struct SearchPageOptions {
+  /// The title of the page.
   std::string title = "Search over settings";
   std::string score_name = "score";        ///< what is made small
   std::string resource_name = "resource";  ///< what rungs give to trials, in the plural: "steps"

@@ -44,7 +44,9 @@ struct SettingRange {
   bool is_integer = false;                ///< whole numbers alone
   std::vector<std::string> choices = {};  ///< if not empty: these strings, and no numbers
 
+  /// True for a choice among strings.
   [[nodiscard]] bool is_choice() const { return !choices.empty(); }
+  /// True if the number belongs to the range.
   [[nodiscard]] bool contains(double value) const {
     return value >= low && value <= high && (!is_integer || value == std::round(value));
   }
@@ -129,6 +131,7 @@ struct SettingRange {
 /// from several threads at the same time.
 class SettingsSpace {
  public:
+  /// Settings by their names.
   using Json = nlohmann::ordered_json;
 
   /// Throws ValueError for a name that is empty or taken.
@@ -139,7 +142,9 @@ class SettingsSpace {
   }
 
   [[nodiscard]] Index size() const { return std::ssize(names_); }
+  /// The names of the settings, in their order.
   [[nodiscard]] const std::vector<std::string>& names() const { return names_; }
+  /// The range of each setting.
   [[nodiscard]] const std::vector<SettingRange>& ranges() const { return ranges_; }
 
   /// The values at a point of the unit cube, which has a coordinate for each setting.

@@ -38,6 +38,7 @@ namespace rapt { inline namespace RAPT_ABI {
 /// What a log says.
 struct TrialRecords {
   nlohmann::ordered_json search = {};  ///< the first line; null: there is none
+  /// The trials and their results, as the lines tell them.
   TrialHistory history = {};
   double seconds = 0;     ///< of the search, at the last line
   std::size_t bytes = 0;  ///< of the whole lines
@@ -49,6 +50,7 @@ namespace detail {
 /// Reads one line after another, and throws IoError `[trial_log] file: line 7: ...`.
 class TrialLogReader {
  public:
+  /// A line of the log.
   using Json = nlohmann::ordered_json;
 
   TrialLogReader(const SettingsSpace& space, const std::string& file) : space_(space), file_(file) {}
@@ -170,6 +172,7 @@ class TrialLogReader {
 /// file is locked for as long as this process, or a child that it has forked, is alive: two searches cannot share it.
 class TrialLog {
  public:
+  /// A line of the log.
   using Json = nlohmann::ordered_json;
 
   /// Opens the log at `path`. Throws IoError if that is not possible, or if another process has it and keeps it for
@@ -188,6 +191,7 @@ class TrialLog {
     }
   }
 
+  /// The path of the log.
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
 
   /// Reads the log, and removes a last line that a kill has cut off.
@@ -219,6 +223,7 @@ class TrialLog {
     entry["seconds"] = seconds;
     write(entry);
   }
+  /// Writes a line: the rung of a trial has ended with this result.
   void write_end(TrialRung place, const RungResult& result) {
     Json entry = {{"event", "end"}, {"trial", place.trial}, {"rung", place.rung}};
     if (result.score) {

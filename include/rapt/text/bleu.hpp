@@ -28,6 +28,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// How texts are split into words before they are compared.
 struct BleuOptions {
   /// v13a: the rules of mteval-v13a, for plain text; none: split at white space only, for tokenized text.
   enum class Tokenize { v13a, none };
@@ -35,6 +36,7 @@ struct BleuOptions {
   bool lowercase = false;  ///< ignores case
 };
 
+/// A BLEU score and what it is made of.
 struct Bleu {
   double score = 0.0;                     ///< 0 .. 100
   std::array<double, 4> precisions = {};  ///< p_1 .. p_4 in percent

@@ -29,6 +29,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// How many merges are learned, and from which pairs.
 struct BpeOptions {
   Index vocabulary_size = 10000;  ///< most tokens, with special ones, bytes and characters
   Index min_pair_count = 2;       ///< less frequent pairs are not joined

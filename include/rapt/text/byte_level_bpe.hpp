@@ -37,6 +37,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// How texts are split into pieces before merges apply.
 struct ByteLevelBpeOptions {
   ByteLevelPattern pattern = ByteLevelPattern::gpt2;
   bool add_prefix_space = false;  ///< adds a space to texts and parts after added tokens that begin with none

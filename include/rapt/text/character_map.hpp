@@ -24,6 +24,7 @@ namespace rapt { inline namespace RAPT_ABI {
 /// Rules that each replace one sequence of characters. Immutable; many threads may use one object.
 class CharacterMap {
  public:
+  /// What the map has found at the beginning of a text.
   struct Match {
     std::string_view replacement;  ///< may be empty; a view of the map's own text
     std::size_t length;            ///< the number of bytes that it replaces, at least 1

@@ -25,6 +25,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// The orders of n-grams, and the weight of recall.
 struct ChrfOptions {
   int char_order = 6;       ///< longest n-grams of characters
   int word_order = 0;       ///< longest n-grams of words; 2 for chrF++
@@ -36,6 +37,7 @@ struct ChrfOptions {
   bool eps_smoothing = false;
 };
 
+/// A chrF score.
 struct Chrf {
   double score = 0.0;      ///< 0 .. 100
   double precision = 0.0;  ///< mean of P_n in percent

@@ -41,6 +41,7 @@ struct SpanTrimming {
   bool keeps_first = true;  ///< one space at the beginning of the first token is kept as the prefix space
 };
 
+/// The parts that a tokenizer is made of, in the order of tokenizer.json.
 struct ComposedTokenizerOptions {
   std::vector<NormalizerStep> normalizer = {};
   std::vector<PreTokenizerStep> pre_tokenizer = {};

@@ -52,6 +52,7 @@ struct Truncation {
   [[nodiscard]] friend bool operator==(const Truncation&, const Truncation&) = default;
 };
 
+/// Which special tokens an encoding has, and where it is cut off.
 struct EncodeOptions {
   bool add_special = true;   ///< puts the model's special tokens around the text, such as [CLS] and [SEP]
   bool find_special = true;  ///< special tokens in the text become tokens; set it to false for untrusted text

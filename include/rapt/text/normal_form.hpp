@@ -24,6 +24,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// The normal form of Unicode that a text is brought to.
 struct NormalFormOptions {
   bool composed = true;     ///< NFC and NFKC: characters and their marks are composed
   bool compatible = false;  ///< NFKC and NFKD: compatible characters become the same

@@ -59,6 +59,7 @@ struct BertStep {
   bool lowercase = true;
 };
 
+/// One step of a normalizer; a tokenizer runs its steps one after the other.
 using NormalizerStep = std::variant<NormalFormOptions, LowercaseStep, StripStep, StripMarksStep, NmtStep, ByteNamesStep,
                                     PrependStep, ReplaceStep, PrecompiledStep, BertStep>;
 

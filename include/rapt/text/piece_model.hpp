@@ -65,6 +65,7 @@ struct UnigramModel {
   bool byte_fallback = false;           ///< unknown characters become tokens of bytes, "<0x0A>", if all are there
 };
 
+/// The model of a tokenizer, which cuts a piece of text into tokens.
 using PieceModel = std::variant<WordLevelModel, WordPieceModel, CharacterBpeModel, UnigramModel>;
 
 namespace detail {

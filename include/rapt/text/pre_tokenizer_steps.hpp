@@ -67,6 +67,7 @@ struct ByteLevelSplit {
 /// piece before them, and are left out at the beginning.
 struct ScriptSplit {};
 
+/// One step of a pre-tokenizer, which splits a text into pieces.
 using PreTokenizerStep =
     std::variant<WhiteSpaceSplit, WordSplit, BertSplit, PunctuationSplit, DigitSplit, DelimiterSplit, FixedLengthSplit,
                  PatternSplit, MetaspaceSplit, ByteLevelSplit, ScriptSplit>;

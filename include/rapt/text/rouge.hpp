@@ -27,6 +27,7 @@ struct RougeScore {
   double precision = 0, recall = 0, f = 0;
 };
 
+/// ROUGE-1, ROUGE-2 and ROUGE-L of a text.
 struct Rouge {
   RougeScore rouge1, rouge2, rouge_l;
 };

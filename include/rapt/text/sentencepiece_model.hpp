@@ -17,6 +17,7 @@ namespace rapt { inline namespace RAPT_ABI {
 struct SentencePieceModel {
   enum class Kind : std::uint8_t { unigram = 1, bpe = 2, word = 3, character = 4 };
   enum class PieceType : std::uint8_t { normal = 1, unknown = 2, control = 3, user_defined = 4, unused = 5, byte = 6 };
+  /// A piece of the vocabulary, its score and its type.
   struct Piece {
     std::string text;
     float score = 0;

@@ -32,6 +32,7 @@ concept MetricStatistics = std::copyable<T> && requires(T sum, const T& one) {
   { one.score() } -> std::convertible_to<double>;
 };
 
+/// How many resamples a bootstrap draws, and from which seed.
 struct BootstrapOptions {
   Index resamples = 1000;
   std::uint64_t seed = 12345;  ///< the same seed and number of segments give the same resamples

@@ -56,6 +56,7 @@ struct StripDecoding {
   Index left = 0, right = 0;
 };
 
+/// One step of a decoder, which joins tokens to a text.
 using DecoderStep = std::variant<ByteLevelDecoding, WordPieceDecoding, MetaspaceDecoding, SuffixDecoding, CtcDecoding,
                                  ByteFallbackDecoding, FuseDecoding, StripDecoding, ReplaceStep>;
 

@@ -35,6 +35,7 @@ struct UnigramPiece {
   std::optional<double> lattice_score = {};  ///< in n_best and sample, if they do not count `score`
 };
 
+/// How texts are cut by a unigram model.
 struct UnigramOptions {
   TokenId unknown = 0;           ///< is the id of a character that no piece begins with or is
   double unknown_score = 0;      ///< its log-probability; SentencePiece and tokenizers take the lowest score less 10
@@ -54,11 +55,13 @@ class Unigram {
   /// Buffers that are used again for each text.
   struct Work {
     Segmentation segments;  ///< the result
+    /// The best segmentation that ends at a byte: its score, and the piece that comes last in it.
     struct Ending {
       double score;
       std::int32_t begin;
       TokenId id;
     };
+    /// The same with a score in single precision.
     struct SingleEnding {
       float score;
       std::int32_t begin;

@@ -11,6 +11,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// How a unigram model is learned.
 struct UnigramLearnerOptions {
   Index vocabulary_size = 8000;        ///< most pieces, with "<unk>", "<s>" and "</s>", which are the first
   double character_coverage = 0.9995;  ///< of all characters of the text, so many are of the most frequent ones, which

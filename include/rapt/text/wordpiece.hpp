@@ -32,6 +32,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// How words are cut into pieces, and what stands around a text.
 struct WordPieceOptions {
   bool lowercase = true;                   ///< false for the cased models
   std::optional<bool> strip_accents = {};  ///< by default the value of lowercase

@@ -19,6 +19,7 @@ enum class PenaltyPoints {
   between,  ///< e r + (1 - e) g for a real image r, a generated one g and e uniform in [0, 1) (WGAN-GP)
 };
 
+/// The losses of a generator and a discriminator, and the discriminator's penalty.
 struct AdversarialOptions {
   AdversarialLoss loss = AdversarialLoss::hinge;
   /// A weight of 0 means no penalty, which Wasserstein's loss does not allow. In precision `medium` the penalty needs a

@@ -42,6 +42,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// A discriminator's gradient penalty: its weight, its target and the step of the difference.
 struct GradientPenaltyOptions {
   double weight = 10;  ///< w
   double target = 0;   ///< c: 0 for R1, 1 for WGAN-GP

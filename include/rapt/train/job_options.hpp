@@ -15,6 +15,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// Where a training job keeps its files, and how often it writes, measures and reports.
 struct JobOptions {
   std::filesystem::path folder = {};  ///< of checkpoint, versions, best model and log; empty: nothing is kept
   bool resume = false;                ///< go on from the folder's checkpoint

@@ -22,6 +22,7 @@ struct TrainingOperations;
 /// that makes one of a communicator includes train/processes.hpp; the others do not compile what processes need.
 class TrainingCommunicator {
  public:
+  /// What a training does with a communicator; a program without one does not compile it.
   struct Operations {
     std::unique_ptr<StepExchange<float>> (*exchange_float)(Communicator&, StepExchangeSetup<float>);
     std::unique_ptr<StepExchange<double>> (*exchange_double)(Communicator&, StepExchangeSetup<double>);

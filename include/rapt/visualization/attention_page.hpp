@@ -32,7 +32,9 @@ struct AttentionSection {
   bool causal = false;  ///< queries are the last positions of the keys and attend to none after their own
 };
 
+/// What a page of attention maps shows beside them.
 struct AttentionPageOptions {
+  /// The title of the page.
   std::string title = "Attention";
   std::string source = {}, target = {};  ///< a sentence and its translation, shown at the top unless empty
   Index sequence = 0;                    ///< number of the sequence, of B, that is drawn

@@ -19,7 +19,9 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// A point in the units of the axes.
 struct ChartPoint {
+  /// The coordinates.
   double x = 0, y = 0;
 };
 
@@ -27,19 +29,25 @@ struct ChartPoint {
 /// magnitudes beyond 1e300, and on a logarithmic axis those that are not above zero.
 struct ChartSeries {
   std::string name = {};  ///< name in the legend; a series without a name is not there
+  /// The points in the order in which the line joins them.
   std::vector<ChartPoint> points = {};
 };
 
+/// The texts, axes and size of a chart.
 struct LineChartOptions {
+  /// The title above the chart and the labels of the axes; empty ones are not there.
   std::string title = {}, x_label = {}, y_label = {};
+  /// True: the y axis is logarithmic.
   bool log_y = false;
   /// The ends of the x axis; by default those of the points. Points beyond them widen the axis.
   std::optional<double> x_low = {}, x_high = {};
   Index width = 760, height = 320;  ///< in pixels; shown in another size, the chart keeps their ratio
 };
 
+/// Lines on common axes.
 struct LineChart {
   LineChartOptions options = {};
+  /// The lines, in the order of the legend.
   std::vector<ChartSeries> series = {};
 };
 
@@ -259,7 +267,9 @@ path { fill: none; }
 /// The curves of a training run; x is the number of steps.
 struct TrainingCurves {
   std::vector<ChartPoint> training_loss = {}, validation_loss = {};  ///< nats per token
+  /// The learning rate of a step.
   std::vector<ChartPoint> learning_rate = {};
+  /// BLEU on validation pairs.
   std::vector<ChartPoint> bleu = {};
 };
 

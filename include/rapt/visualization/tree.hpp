@@ -16,10 +16,13 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// A node of a tree that is drawn.
 struct DrawnTree {
+  /// The text of the node.
   std::string text = {};
+  /// The children from left to right; a node without any is a leaf.
   std::vector<DrawnTree> children = {};
 };
 
+/// The title and the sizes of a drawn tree.
 struct TreeDrawingOptions {
   std::string title = {};
   Index level_height = 46;  ///< pixels from a node's baseline to its children's

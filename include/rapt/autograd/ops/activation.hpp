@@ -45,10 +45,12 @@ template <class T>
   });
 }
 
+/// max(0, x), element by element.
 template <class T>
 [[nodiscard]] Variable<T> relu(const Variable<T>& x) {
   return activate(x, Activation::relu);
 }
+/// x Phi(x), with the normal distribution Phi computed by erf (Hendrycks and Gimpel 2016).
 template <class T>
 [[nodiscard]] Variable<T> gelu(const Variable<T>& x) {
   return activate(x, Activation::gelu);
@@ -58,14 +60,17 @@ template <class T>
 [[nodiscard]] Variable<T> gelu_tanh(const Variable<T>& x) {
   return activate(x, Activation::gelu_tanh);
 }
+/// x sigmoid(x), also called swish.
 template <class T>
 [[nodiscard]] Variable<T> silu(const Variable<T>& x) {
   return activate(x, Activation::silu);
 }
+/// The hyperbolic tangent, element by element.
 template <class T>
 [[nodiscard]] Variable<T> tanh(const Variable<T>& x) {
   return activate(x, Activation::tanh);
 }
+/// 1 / (1 + exp(-x)), element by element.
 template <class T>
 [[nodiscard]] Variable<T> sigmoid(const Variable<T>& x) {
   return activate(x, Activation::sigmoid);

@@ -11,6 +11,7 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// Which rows of B are added to which columns of z, and their factor.
 struct LowRankOptions {
+  /// The factor of what is added.
   double scale = 1;
   Index column = 0;  ///< of z: the first that is added to
   Index row = 0;     ///< of B: the first that is used

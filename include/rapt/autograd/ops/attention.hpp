@@ -16,11 +16,14 @@ namespace rapt { inline namespace RAPT_ABI {
 /// Columns begin .. begin + count of a variable, so that q, k and v may be parts of one matrix.
 template <class T>
 struct ColumnSlice {
+  /// The variable; it must outlive the slice.
   const Variable<T>& source;
   Index begin, count;
 
+  /// The columns as a matrix, without a copy.
   [[nodiscard]] TensorView<const T> view() const { return source.value().view().columns(begin, count); }
 };
+/// Columns `begin` .. `begin + count` of `source`, without a copy.
 template <class T>
 [[nodiscard]] ColumnSlice<T> columns(const Variable<T>& source, Index begin, Index count) {
   return {source, begin, count};

@@ -62,7 +62,9 @@ struct DistanceBias {
 /// What is added to the scaled scores, before the soft cap and the masks.
 template <class T>
 struct AttentionBias {
+  /// Biases from a table by the distance of query and key (T5, BEiT).
   TableBias<T> table = {};
+  /// Biases from encoded distances (Transformer-XL).
   DistanceBias<T> distances = {};
 };
 
@@ -77,6 +79,7 @@ struct AttentionOptions {
   double scale = 0.0;     ///< factor of the scores; 0: 1 / sqrt(d_k)
   double soft_cap = 0.0;  ///< scaled scores s become soft_cap tanh(s / soft_cap) before masks (Gemma 2); 0: no cap
   float dropout = 0.f;    ///< rate of the dropout of the attention probabilities, in Training
+  /// What is added to the scaled scores.
   AttentionBias<T> bias = {};
   AttentionMask<T> mask = {};
 };
@@ -89,6 +92,7 @@ struct AttentionCapture {
   /// The scores at `score_stage`, of the same shape. Outside of each sequence scaled and capped scores are zeros and
   /// masked ones are -infinity.
   Tensor<T>* scores = nullptr;
+  /// Which scores `scores` receives.
   ScoreStage score_stage = ScoreStage::masked;
 };
 

@@ -32,6 +32,7 @@ struct CrossEntropyOptions {
   std::optional<std::int32_t> ignore_index = -100;
   /// [V], a factor of each class's term of the target distribution; not negative. Empty: all are 1.
   std::vector<float> class_weights = {};
+  /// How the losses of the rows become the result.
   Reduction reduction = Reduction::mean;
 };
 

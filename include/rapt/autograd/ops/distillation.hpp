@@ -17,7 +17,9 @@ enum class TeacherTargets {
   hard,  ///< the class that it thinks most likely, as if that were the label (Touvron et al. 2021)
 };
 
+/// What a student learns from its teacher's logits.
 struct DistillationOptions {
+  /// Whether the student learns the teacher's probabilities or its most probable token.
   TeacherTargets targets = TeacherTargets::soft;
   /// Above 1 the small probabilities count for more. The factor temperature^2 keeps the gradient's size; `hard` knows
   /// no temperature.

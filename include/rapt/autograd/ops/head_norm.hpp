@@ -12,7 +12,9 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// How many heads stand side by side in x = [queries | keys | other columns], and how they are normalised.
 struct HeadNormOptions {
+  /// The numbers of heads of queries and of keys, and the columns of each.
   Index query_heads = 1, key_heads = 1, head_dim = 0;
+  /// What is added to the mean square before its square root is taken.
   double epsilon = 1e-6;
   bool unit_offset = false;  ///< the factors are 1 + gamma
 };

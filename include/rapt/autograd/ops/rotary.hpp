@@ -17,6 +17,7 @@ using kernels::RotaryLayout;
 /// The cosines and sines of angles, [P, r], and at which of its rows each row of x is. Tables are shared, not copied.
 template <class T>
 struct RotaryAngles {
+  /// The cosines and sines, [P, r].
   std::shared_ptr<const Tensor<T>> table;
   std::vector<std::int32_t> positions;  ///< [N]
 };

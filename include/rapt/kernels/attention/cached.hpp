@@ -24,6 +24,7 @@ struct KeyRows {
   [[nodiscard]] Index operator[](Index j) const { return entries != nullptr ? entries[j] : begin + j; }
 };
 
+/// Attention of single new tokens to the keys and values of a cache.
 template <class T>
 struct CachedAttentionProblem {
   TensorView<const T> query;       // [N, H d_k]

@@ -94,6 +94,7 @@ struct DistanceBias {
   [[nodiscard]] bool present() const { return distances.data() != nullptr; }
 };
 
+/// All that attention is computed from: queries, keys, values, and what each query may attend to.
 template <class T>
 struct AttentionProblem {
   TensorView<const T> query, key, value;  // [Nq, H d_k], [.., K d_k], [.., K d_v]; head h is columns h d .. (h + 1) d

@@ -221,6 +221,7 @@ template <class T>
   return {
       .data = to, .rows = a.rows, .cols = a.cols, .row_stride = by_rows ? line : 1, .col_stride = by_rows ? 1 : line};
 }
+/// The number of values that a compact copy of `a` takes, with its padding.
 template <class T>
 [[nodiscard]] constexpr Index compact_size(const Operand<T>& a) {
   const bool by_rows = a.col_stride == 1;

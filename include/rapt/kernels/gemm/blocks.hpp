@@ -79,7 +79,9 @@ struct BlocksQ4 {
     q = q >> (k < 16 ? 0 : 4) & 15;
   }
 };
+/// Q4_0: 4 bits a weight and one scale a block.
 using BlocksQ4_0 = BlocksQ4<false>;
+/// Q4_1: 4 bits a weight, one scale and one minimum a block.
 using BlocksQ4_1 = BlocksQ4<true>;
 
 /// Q4_K: w = (d s) q - (m t) with integers s and t of 6 bits for each group. Those of groups 0 to 3 are the low bits of

@@ -82,9 +82,11 @@ class HalfMatrix final : public StoredMatrix {
   HalfType type_;
 };
 
+/// Keeps a matrix as float16.
 std::shared_ptr<const StoredMatrix> store_float16(const Operand<float>& b) {
   return std::make_shared<const HalfMatrix>(b, HalfType::float16);
 }
+/// Keeps a matrix as bfloat16.
 std::shared_ptr<const StoredMatrix> store_bfloat16(const Operand<float>& b) {
   return std::make_shared<const HalfMatrix>(b, HalfType::bfloat16);
 }

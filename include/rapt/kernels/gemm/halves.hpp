@@ -21,6 +21,7 @@ namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
 /// The bits of a number of 16 bits: IEEE 754's binary16, or bfloat16, the upper half of a float32.
 using Half = std::uint16_t;
+/// The two formats of 16 bits: IEEE's float16, and the upper half of a float32.
 enum class HalfType { float16, bfloat16 };
 
 /// Rounds to the nearest number of the type, ties to even.

@@ -65,6 +65,7 @@ class Int4Matrix final : public StoredMatrix {
   Tensor<float> factors_;       // [2, panels 32]
 };
 
+/// Keeps a matrix in integers of four bits.
 std::shared_ptr<const StoredMatrix> store_int4(const Operand<float>& b) {
   return std::make_shared<const Int4Matrix>(b);
 }

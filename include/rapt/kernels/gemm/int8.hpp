@@ -74,6 +74,7 @@ class Int8Matrix final : public StoredMatrix {
   Tensor<std::int32_t> shifts_;
 };
 
+/// Keeps a matrix in integers of eight bits.
 std::shared_ptr<const StoredMatrix> store_int8(const Operand<float>& b) {
   return std::make_shared<const Int8Matrix>(b);
 }

@@ -39,8 +39,11 @@ class JinjaValue {
   static constexpr int kMostNested = 64;                              ///< lists and dictionaries in one another
   static constexpr std::int64_t kMostWeight = std::int64_t{1} << 26;  ///< see `weight`
 
+  /// The value of a name that nothing has defined.
   struct Undefined {};
+  /// The value of `none`.
   struct None {};
+  /// A function of the environment, by its name.
   struct Function {
     std::string name;
   };
