@@ -21,12 +21,12 @@ int main() {
   auto config = rapt::TransformerConfig::tiny(/*vocabulary=*/23);
   config.d_model = config.d_ff = 64;
   config.encoder_layers = config.decoder_layers = 2;
-  config.dropout = 0.1f;
+  config.dropout = 0.f;
   rapt::Transformer model(config, rng);
 
   // --8<-- [start:data]
-  const auto pairs = numbers(2000, rng), unseen = numbers(5, rng);
-  rapt::BatchStream batches(pairs, {.tokens = 200, .seed = 1});  // pairs of like length, shuffled anew in each epoch
+  const auto pairs = numbers(4000, rng), unseen = numbers(5, rng);
+  rapt::BatchStream batches(pairs, {.tokens = 500, .seed = 1});  // pairs of like length, shuffled anew in each epoch
   // --8<-- [end:data]
   std::printf("an epoch has %s 30 batches\n", batches.batches_per_epoch() > 30 ? "more than" : "at most");
 
