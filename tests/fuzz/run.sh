@@ -1,7 +1,8 @@
 #!/bin/sh
 # Builds the fuzz targets with clang's libFuzzer and sanitizers in build/fuzz/ and runs each for some seconds (default
 # 60): tests/fuzz/run.sh [seconds] [name...], where tests/fuzz/NAME_fuzz.cpp is a target; all of them without names.
-# Stops at the first finding, whose input stays in build/fuzz/findings/, and fails. In the end a line for each target.
+# Stops at the first finding, whose input stays in build/fuzz/findings/, and fails. In the end a line for each target,
+# and the number of inputs of all.
 #
 # A target brings what it needs: libraries follow from the headers that it includes, others and options of libFuzzer
 # stand in its comments (-lNAME, -max_len=N). Seeds are the files of tests/fuzz/seeds/NAME/ and those of lines
@@ -89,5 +90,6 @@ for name; do
   file=$(sed -n 's/^.*Test unit written to //p' "$log" | tail -n 1)
   echo "$name: ${runs:-?} runs, ${took:-less than $seconds} seconds, $found findings${file:+: $file}" >> "$summary"
 done
-cat "$summary"
+awk '{ inputs += $2 } END { printf "in all: %d inputs of %d targets\n", inputs, NR }' "$summary" > "$summary.all"
+cat "$summary" "$summary.all"
 exit "$status"
