@@ -18,7 +18,7 @@ import tempfile
 sys.dont_write_bytecode = True
 import reference  # noqa: E402
 
-COMPLETE = {"autograd", "audio", "core", "data", "distributed", "finetune", "generation", "io", "search",
+COMPLETE = {"autograd", "audio", "core", "data", "distributed", "finetune", "generation", "images", "io", "kernels", "search",
             "visualization"}  # rooms
 
 
