@@ -41,8 +41,8 @@ using Dimension = std::variant<Index, std::string>;
 /// A constant setting of a node.
 struct Attribute {
   std::string_view name;  ///< what the operator calls it
-  std::variant<std::int64_t, float, std::string, std::vector<std::int64_t>>
-      value;  ///< of the type that the operator asks for
+  /// Of the type that the operator asks for.
+  std::variant<std::int64_t, float, std::string, std::vector<std::int64_t>> value;
 };
 
 /// How a graph is written to files.
