@@ -55,7 +55,7 @@ struct RecurrentResult {
 template <class T, RecurrentKind kKind>
 class Recurrent {
  public:
-  using State = RecurrentState<T>;  ///< what `step` is given and returns
+  using State = RecurrentState<T>;  ///< of the states that sequences begin and end with
   static constexpr std::string_view kName = kKind == RecurrentKind::lstm ? "lstm" : "gru";
   /// How many blocks of H rows the weights have: i, f, g, o of an LSTM, r, z, n of a GRU.
   static constexpr Index kGates = kKind == RecurrentKind::lstm ? 4 : 3;
