@@ -26,7 +26,7 @@ struct ImageGptConfig {
   Index heads = 8;
   std::optional<Index> d_ff = {};  ///< unset: 4 d_model
   Activation activation = Activation::quick_gelu;
-  float embedding_dropout = 0.1f;
+  float embedding_dropout = 0.1f;  ///< rate of the embeddings with their positions
   float dropout = 0.1f;            ///< rate of each sublayer's output
   float attention_dropout = 0.1f;  ///< rate of the attention probabilities
   double norm_epsilon = 1e-5;
@@ -107,7 +107,7 @@ struct ImageGptConfig {
 template <class T = float>
 class ImageGpt : public CausalDecoder<ImageGpt<T>, T> {
  public:
-  using Blocks =
+  using Blocks =  ///< its blocks, whose norms are RMS norms
       Stack<T,
             BlockKinds{
                 .rotary = false, .query_key_norm = false, .rms_norm = true, .gated = false, .scaled_residuals = false}>;
