@@ -64,7 +64,8 @@ template <class T = float>
 class Beit {
  public:
   using ScalarType = T;
-  using Blocks =  ///< its blocks, whose sublayers' outputs may have learned scales (`layer_scale`)
+  /// Its blocks, whose sublayers' outputs may have learned scales (`layer_scale`).
+  using Blocks =
       Stack<T,
             BlockKinds{
                 .rotary = false, .query_key_norm = false, .rms_norm = false, .gated = false, .scaled_residuals = true}>;

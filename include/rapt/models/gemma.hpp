@@ -19,7 +19,8 @@ namespace rapt { inline namespace RAPT_ABI {
 template <class T = float>
 class Gemma : public CausalDecoder<Gemma<T>, T> {
  public:
-  using Blocks =  ///< its blocks: rotary positions, RMS norms, gated feed-forward networks
+  /// Its blocks: rotary positions, RMS norms, gated feed-forward networks.
+  using Blocks =
       Stack<T, BlockKinds{
                    .rotary = true, .query_key_norm = true, .rms_norm = true, .gated = true, .scaled_residuals = false}>;
   using Config = GemmaConfig;

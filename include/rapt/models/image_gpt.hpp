@@ -107,7 +107,8 @@ struct ImageGptConfig {
 template <class T = float>
 class ImageGpt : public CausalDecoder<ImageGpt<T>, T> {
  public:
-  using Blocks =  ///< its blocks, whose norms are RMS norms
+  /// Its blocks, whose norms are RMS norms.
+  using Blocks =
       Stack<T,
             BlockKinds{
                 .rotary = false, .query_key_norm = false, .rms_norm = true, .gated = false, .scaled_residuals = false}>;

@@ -37,7 +37,8 @@ class ModernBert {
  public:
   using ScalarType = T;
   using Config = ModernBertConfig;
-  using Blocks =  ///< its blocks: rotary positions, gated feed-forward networks
+  /// Its blocks: rotary positions, gated feed-forward networks.
+  using Blocks =
       Stack<T,
             BlockKinds{
                 .rotary = true, .query_key_norm = false, .rms_norm = false, .gated = true, .scaled_residuals = false}>;

@@ -56,6 +56,7 @@ struct TransformerConfig {
   bool output_bias = false;
   /// A layer norm of the embeddings with their positions, before their dropout (BART).
   bool embedding_norm = false;
+  /// Of the sinusoids (the paper's 3.5): their order in the columns, the first position.
   SinusoidalOptions positions = {};
   /// If > 0: positions are learned, up to this many, and `positions` is not used.
   Index learned_positions = 0;

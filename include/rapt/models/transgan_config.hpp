@@ -124,6 +124,7 @@ struct TransGanGeneratorConfig {
 
   /// The number of stages, and of the blocks of all stages.
   [[nodiscard]] Index stages() const { return std::ssize(stage_layers); }
+  /// The number of blocks of all stages together.
   [[nodiscard]] Index blocks() const { return detail::layers_of(stage_layers); }
   /// Columns of a stage.
   [[nodiscard]] Index width(Index stage) const { return d_model >> (2 * stage); }
@@ -184,6 +185,7 @@ struct TransGanDiscriminatorConfig {
 
   /// The number of stages, and of the blocks of all stages.
   [[nodiscard]] Index stages() const { return std::ssize(stage_layers); }
+  /// The number of blocks of all stages together.
   [[nodiscard]] Index blocks() const { return detail::layers_of(stage_layers); }
   /// Columns of a stage: its own and those before it.
   [[nodiscard]] Index width(Index stage) const {
