@@ -102,7 +102,7 @@ struct LlamaConfig {
 
   /// Llama (Touvron et al. 2023), of 7 billion parameters.
   [[nodiscard]] static LlamaConfig llama_7b() { return {}; }
-  /// Llama 2, which has the same shape for texts of 4096 tokens.
+  /// Llama 2 of 7 billion parameters (Touvron et al. 2023), the same shape for texts of 4096 tokens.
   [[nodiscard]] static LlamaConfig llama2_7b() { return {.rotary = {.max_positions = 4096}, .norm_epsilon = 1e-5}; }
   /// Llama 3.1 (Dubey et al. 2024), of 8 billion parameters, for texts of 131,072 tokens.
   [[nodiscard]] static LlamaConfig llama31_8b() {

@@ -17,7 +17,7 @@ class MarkedTransformer {
  public:
   using ScalarType = T;
   using Config = ModelConfiguration;
-  using State = typename Transformer<T>::State;  ///< what a search carries, see Transformer
+  using State = typename Transformer<T>::State;  ///< what a search carries: the encoder output, and what was decoded
 
   /// Weights as the Transformer's; throws ValueError for a config that does not fit.
   MarkedTransformer(const Config& config, Rng& rng)

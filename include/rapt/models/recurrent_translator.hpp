@@ -72,7 +72,7 @@ class RecurrentDecoder {
     return run(state, x, splits, weights);
   }
 
-  using State = RecurrentDecoderState<T>;  ///< what a search carries
+  using State = RecurrentDecoderState<T>;  ///< what a search carries: the sources, and what was decoded
   /// Nothing decoded yet: one row for each source.
   [[nodiscard]] State start(const Variable<T>& encoder_output, const RowSplits& encoder_splits) const {
     State state{.encoder_output = encoder_output, .sources = detail::key_ranges(encoder_splits)};

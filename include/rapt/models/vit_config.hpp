@@ -43,7 +43,7 @@ struct VitConfig {
   double init_std = 0.02;     ///< of all matrices and positions; small models learn faster from larger ones
   bool qkv_bias = true;       ///< of the projections to queries, keys and values
   Index encoder_stride = 16;  ///< for a head that rapt does not have; kept for other programs
-  ImagePooling pooling = ImagePooling::class_token;  ///< what the head of the labels reads
+  ImagePooling pooling = ImagePooling::class_token;  ///< what represents an image, for the pooler and the labels' head
 
   // Parts. Of a folder those are loaded that it has.
   bool pooler = false;                              ///< activation of a linear map of the class token's hidden state

@@ -139,7 +139,7 @@ template <class T>
 class HeardSpeech {
  public:
   using ScalarType = T;
-  using State = typename Whisper<T>::State;  ///< what a search carries, see Whisper
+  using State = typename Whisper<T>::State;  ///< what a search carries: the encoder output, and what was decoded
 
   HeardSpeech(const Whisper<T>& model, const SpeechBatch<T>& speech) : model_(&model), start_(model.start(speech)) {}
 

@@ -45,13 +45,14 @@ struct ImagePreprocessorOptions {
 
   /// The defaults of transformers' classes for these models.
   [[nodiscard]] static ImagePreprocessorOptions vit() { return {}; }
-  /// DeiT's: the middle 224 x 224 pixels of images of 256 x 256.
+  /// DeiT's: the middle 224 x 224 pixels of images that are resized to 256 x 256 by cubic weights.
   [[nodiscard]] static ImagePreprocessorOptions deit() {
     return {.size = ImageSize{.height = 256, .width = 256}, .resample = Resampling::bicubic, .crop_size = ImageSize{}};
   }
   /// BEiT's: ViT's, but with cubic weights.
   [[nodiscard]] static ImagePreprocessorOptions beit() { return {.resample = Resampling::bicubic}; }
-  /// CLIP's: the middle 224 x 224 pixels of images whose shorter side is 224, with its own means.
+  /// CLIP's: the middle 224 x 224 pixels of images whose shorter side is resized to 224 by cubic weights, normalised by
+  /// means and standard deviations of its own.
   [[nodiscard]] static ImagePreprocessorOptions clip() {
     return {.size = ImageSize{.shortest_edge = 224},
             .resample = Resampling::bicubic,

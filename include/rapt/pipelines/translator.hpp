@@ -87,7 +87,7 @@ concept MetadataText = requires(const Text& text, const Metadata& metadata, cons
 
 /// One of several translations of a line.
 struct Translation {
-  std::string text;            ///< of the translation
+  std::string text;            ///< the translated line
   double log_probability = 0;  ///< of its tokens, in nats
   double score = 0;            ///< what translations are ordered by: log_probability / length penalty
   bool finished = true;        ///< false: cut off at the maximum length

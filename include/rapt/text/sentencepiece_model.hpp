@@ -15,9 +15,10 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// The pieces with their scores, and how text is cut into them (the file's ModelProto).
 struct SentencePieceModel {
-  /// How text is cut; the file's model_type.
+  /// How text is cut, numbered as the model_type of the file.
   enum class Kind : std::uint8_t { unigram = 1, bpe = 2, word = 3, character = 4 };
-  /// Numbered as in the file.
+  /// What a piece stands for, numbered as in the file: text, what is unknown, a special token, text that is never cut,
+  /// an id without a use, or a byte.
   enum class PieceType : std::uint8_t { normal = 1, unknown = 2, control = 3, user_defined = 4, unused = 5, byte = 6 };
   /// A piece of the vocabulary, its score and its type.
   struct Piece {

@@ -46,7 +46,7 @@ class JinjaTemplate {
     return detail::JinjaRenderer(parsed_->name, environment, work).render(parsed_->body);
   }
 
-  static constexpr std::int64_t kWork = 200'000'000;  ///< units of work; more is refused
+  static constexpr std::int64_t kWork = 200'000'000;  ///< the most units of work of `render`, if a call does not say
 
  private:
   struct Parsed {
