@@ -6,8 +6,8 @@
 Every class, function, type, constant and concept must have one, and in the rooms COMPLETE every member of a class,
 too: a comment of its own (an overload: that of the first one), or its name in the comment of its class, or a meaning
 that it shares with all members of its name (SHARED_MEMBERS of reference.py). Prints a line for each name without a
-comment and how many members of the other rooms have none; `--list` prints these, too. Exit code 77, which ctest shows as skipped,
-where there is no doxygen. `--self-test` checks the checker.
+comment and how many members of the other rooms have none; `--list` prints these, too. Exit code 77, which ctest shows
+as skipped, where there is no doxygen. `--self-test` checks the checker.
 """
 
 import collections
@@ -18,8 +18,9 @@ import tempfile
 sys.dont_write_bytecode = True
 import reference  # noqa: E402
 
-COMPLETE = {"autograd", "audio", "core", "data", "distributed", "finetune", "generation", "images", "io", "kernels",
-            "nn", "onnx", "optim", "search", "visualization"}  # rooms
+COMPLETE = {"audio", "autograd", "core", "data", "distributed", "finetune", "generation", "images", "io", "kernels",
+            "models", "nn", "onnx", "optim", "pipelines", "pretrained", "search", "text", "train",
+            "visualization"}  # rooms
 
 
 def offences(names):
@@ -39,7 +40,8 @@ def offences(names):
 def self_test():
     source = reference.Header.__new__(reference.Header)
     source.lines = ["/// One.", "/// Two.", "template <class T,", "          class U>", "struct A {",
-                    "  int a = 0;  ///< three", "  ///< four", "  int b = 0;", "};", "", "int c();", "/// Five", "[[nodiscard]] inline int d();"]
+                    "  int a = 0;  ///< three", "  ///< four", "  int b = 0;", "};", "", "int c();", "/// Five",
+                    "[[nodiscard]] inline int d();"]
     assert source.comment(5) == "One.\nTwo." and source.comment(6) == "three\nfour", source.comment(6)
     assert source.comment(8) == "" and source.comment(11) == "" and source.comment(13) == "Five"
 
@@ -71,7 +73,8 @@ def main():
     print("\n".join(must + (others if "--list" in sys.argv else [])))
     rooms = collections.Counter(line.split("/")[2] for line in others)
     total = sum(1 for _ in names.all())
-    print(f"{total} public names; without a comment: {len(must)} that must have one, {len(others)} other members", end="")
+    print(f"{total} public names; without a comment: {len(must)} that must have one, {len(others)} other members",
+          end="")
     print(f" ({', '.join(f'{room} {count}' for room, count in sorted(rooms.items()))})" if rooms else "")
     return 1 if must or total < 1000 else 0
 
