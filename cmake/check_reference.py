@@ -18,8 +18,8 @@ import tempfile
 sys.dont_write_bytecode = True
 import reference  # noqa: E402
 
-COMPLETE = {"autograd", "audio", "core", "data", "distributed", "finetune", "generation", "io", "search",
-            "visualization"}  # rooms
+COMPLETE = {"autograd", "audio", "core", "data", "distributed", "finetune", "generation", "images", "io", "kernels",
+            "nn", "onnx", "optim", "search", "visualization"}  # rooms
 
 
 def offences(names):

@@ -351,6 +351,9 @@ class Reference:
             return None
         if kind == "function" and re.match(r"^[A-Z]\w*$", name) and not scope:
             return None  # a deduction guide, or a macro's call
+        location = member.find("location")
+        if name.startswith("operator") and not scope and location.get("bodyfile") == location.get("file"):
+            place = (place[0], int(location.get("bodystart")))  # doxygen 1.9.4 takes another function's line for theirs
         source = self.sources[place[0]]
         result = Name(kind, name, scope, space, *place, declaration(member), source.comment(place[1]))
         for value in member.findall("enumvalue"):

@@ -28,7 +28,7 @@ namespace {
 using namespace layers_bench;
 using rapt::Index, rapt::ParallelCorpus, rapt::RecurrentTranslatorConfig, rapt::TextEncoding, rapt::TransformerConfig;
 
-constexpr Index kSubwords = 10000, kBatchTokens = 4096, kWarmup = 400, kValidateEvery = 100;
+constexpr Index kSubwords = 10000, kBatchTokens = 2048, kWarmup = 400, kValidateEvery = 100;
 constexpr std::array kRates{1e-3, 3e-3};                  // the highest, at the end of the warm-up
 constexpr std::array<Index, 5> kMostWords{8, 11, 14, 19,  // of a group's sources
                                           std::numeric_limits<Index>::max()};

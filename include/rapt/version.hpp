@@ -4,8 +4,8 @@
 ///
 /// Every header of rapt includes this one, so a program that is compiled for an older C++ or with a refused flag stops
 /// here with one sentence. clang 14 has no macro for `-fassociative-math`, `-freciprocal-math`,
-/// `-funsafe-math-optimizations` and `-fapprox-func`: code that they would break holds the compiler to the order that is
-/// written, and only roundings change. `-fno-honor-nans` has none either: NaNs are then not reported.
+/// `-funsafe-math-optimizations` and `-fapprox-func`: code that they would break holds the compiler to the order that
+/// is written, and only roundings change. `-fno-honor-nans` has none either: NaNs are then not reported.
 ///
 /// The tag names everything that changes layout or generated code. Two translation units compiled with different
 /// flags therefore use two copies of rapt side by side; handing an object of one to the other fails to link instead of

@@ -39,6 +39,7 @@ inline std::atomic<int>& checks_state() {
   const int state = detail::checks_state().load(std::memory_order_relaxed);
   return state == 0 ? false : state > 0 || detail::read_checks();
 }
+/// From now on `checks()` is `on`, whatever RAPT_CHECK says.
 inline void set_checks(bool on) { detail::checks_state() = on ? 1 : 0; }
 
 }}  // namespace rapt::RAPT_ABI

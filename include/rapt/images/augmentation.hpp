@@ -34,6 +34,7 @@ struct AugmentationOptions {
             shift);
     require(zoom >= 0 && zoom < 1, kWhere, "zoom must be in [0, 1): ", zoom);
   }
+  /// False for the defaults: every image stays as it is.
   [[nodiscard]] bool changes_anything() const {
     return padding != 0 || flip != 0 || rotation != 0 || shift != 0 || zoom != 0;
   }
@@ -45,7 +46,7 @@ struct ImageTransform {
   double shift_y = 0, shift_x = 0;  ///< in pixels, down and to the right
   double zoom = 1;                  ///< above 1 things become larger
   Index crop_y = 0, crop_x = 0;     ///< upper left corner of the crop; negative in the padding
-  bool flip = false;
+  bool flip = false;                ///< left and right are exchanged
 
   friend bool operator==(const ImageTransform&, const ImageTransform&) = default;
 };

@@ -32,14 +32,14 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// How a dataset of images becomes batches.
 struct ImageBatchOptions {
-  Index batch_size = 64;
-  bool shuffle = true;     ///< a new order in each epoch instead of the dataset's
-  bool drop_last = false;  ///< leaves out the last batch of an epoch if it is smaller than the others
-  bool prefetch = true;    ///< prepares the next batch in a thread of its own; batches are the same without
-  std::uint64_t seed = 1;  ///< of order, augmentation and mixing
-  Normalization normalization = {};
-  AugmentationOptions augmentation = {};
-  MixOptions mix = {};
+  Index batch_size = 64;             ///< images of a batch; the last one of an epoch may have fewer
+  bool shuffle = true;               ///< a new order in each epoch instead of the dataset's
+  bool drop_last = false;            ///< leaves out the last batch of an epoch if it is smaller than the others
+  bool prefetch = true;              ///< prepares the next batch in a thread of its own; batches are the same without
+  std::uint64_t seed = 1;            ///< of order, augmentation and mixing
+  Normalization normalization = {};  ///< of the bytes, after all augmentation of an image
+  AugmentationOptions augmentation = {};  ///< of each image by itself
+  MixOptions mix = {};                    ///< of the images of a batch with one another
   /// An augmentation of the user's own: called with the bytes of each image after the other augmentations, on several
   /// threads at once. Its result should depend on the arguments alone, so that batches can be repeated.
   std::function<void(std::span<std::uint8_t> planes, const ImageShape& shape, Index epoch, Index number)> edit = {};

@@ -47,9 +47,13 @@ class ImageDataset {
   [[nodiscard]] const ImageShape& shape() const { return shape_; }
   /// n, the number of images.
   [[nodiscard]] Index images() const { return std::ssize(labels_); }
+  /// The number of classes; labels are 0 .. classes() - 1.
   [[nodiscard]] Index classes() const { return classes_; }
+  /// The bytes of all images, one image behind the other   // [n, C * H * W]
   [[nodiscard]] std::span<const std::uint8_t> bytes() const { return bytes_; }
+  /// The class of each image   // [n]
   [[nodiscard]] std::span<const std::int32_t> labels() const { return labels_; }
+  /// The class of image i. Throws ValueError unless 0 <= i < images(), as `planes` does.
   [[nodiscard]] std::int32_t label(Index i) const { return labels_[checked(i)]; }
   /// The bytes of image i   // [C, H, W]
   [[nodiscard]] std::span<const std::uint8_t> planes(Index i) const {
@@ -85,7 +89,7 @@ class ImageDataset {
   Index classes_ = 0;
 };
 
-/// The two parts of a dataset.
+/// The two parts of a dataset: the images that a split has `taken`, and the `rest`.
 struct ImageDatasetSplit {
   ImageDataset taken, rest;
 };

@@ -48,6 +48,7 @@ class FeatureStatistics {
     add<T>(features.view());
   }
 
+  /// n, the number of images that were added.
   [[nodiscard]] Index count() const { return count_; }
   /// Throws ValueError without images   // [F]
   [[nodiscard]] Eigen::VectorXd mean() const {

@@ -16,11 +16,11 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// How images are laid out in a grid.
 struct GridOptions {
-  Index columns = 8;
-  Index scale = 1;  ///< each pixel becomes a square of scale x scale pixels
-  Index gap = 2;    ///< pixels between the cells and around the grid
-  Index frame = 2;  ///< thickness of the frames in pixels
-  Colour background = {255, 255, 255};
+  Index columns = 8;                    ///< images of a row, if there are so many
+  Index scale = 1;                      ///< each pixel becomes a square of scale x scale pixels
+  Index gap = 2;                        ///< pixels between the cells and around the grid
+  Index frame = 2;                      ///< thickness of the frames in pixels
+  Colour background = {255, 255, 255};  ///< of gaps, and around images smaller than their cell
 };
 
 namespace detail {

@@ -21,8 +21,8 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// An array of unsigned bytes.
 struct IdxArray {
-  Shape shape;  ///< one to four sizes
-  std::vector<std::uint8_t> values;
+  Shape shape;                       ///< one to four sizes
+  std::vector<std::uint8_t> values;  ///< in row-major order
 };
 
 /// Decodes the bytes of an IDX file. Throws IoError with `file`, the offset and the values unless the bytes are exactly

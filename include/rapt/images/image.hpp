@@ -52,6 +52,7 @@ class Image {
   /// The sizes in the order [C, H, W] of image batches, in which the bytes here are not stored.
   [[nodiscard]] ImageShape shape() const { return {channels_, height_, width_}; }
 
+  /// All values: those of row y, column x, channel c stand at (y * width + x) * channels + c.
   [[nodiscard]] std::span<std::uint8_t> bytes() { return bytes_; }
   [[nodiscard]] std::span<const std::uint8_t> bytes() const { return bytes_; }
   /// The channels of row y, column x.

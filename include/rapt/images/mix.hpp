@@ -40,14 +40,16 @@ struct MixOptions {
     require(cutmix_ratio >= 0 && cutmix_ratio <= 1, kWhere, "cutmix_ratio must be in [0, 1]: ", cutmix_ratio);
     require(rate >= 0 && rate <= 1, kWhere, "rate must be in [0, 1]: ", rate);
   }
+  /// False if no batch is mixed.
   [[nodiscard]] bool changes_anything() const { return rate > 0 && (mixup > 0 || cutmix > 0); }
 };
 
 /// How one batch is mixed.
 struct ImageMix {
+  /// Whether the images of the batch are added up (mixup), have a rectangle of one another (CutMix), or stay.
   enum class Kind { none, mixup, cutmix };
-  Kind kind = Kind::none;
-  double weight = 1;  ///< w, the weight of each image's own class
+  Kind kind = Kind::none;  ///< none: the batch stays as it is, and `weight` is 1
+  double weight = 1;       ///< w, the weight of each image's own class
   /// The rectangle that comes from the other image in CutMix.
   Index top = 0, left = 0, height = 0, width = 0;
 };

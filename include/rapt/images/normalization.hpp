@@ -18,8 +18,8 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// A byte v of channel c becomes (v / 255 - mean_c) / (standard deviation)_c. A single number holds for all channels.
 struct Normalization {
-  std::vector<double> mean = {0.0};
-  std::vector<double> standard_deviation = {1.0};
+  std::vector<double> mean = {0.0};                ///< of values from 0 to 1, not of bytes
+  std::vector<double> standard_deviation = {1.0};  ///< of the same values; positive
 
   /// Throws ValueError unless there is one number, or one for each channel, and every standard deviation is positive.
   void validate(Index channels) const {
@@ -33,7 +33,9 @@ struct Normalization {
       require(std::isfinite(value) && value > 0, "normalization", "standard deviation must be positive: ", value);
     }
   }
+  /// The number that holds for a channel. `validate` must have passed.
   [[nodiscard]] double mean_of(Index channel) const { return of(mean, channel); }
+  /// The same of the standard deviations.
   [[nodiscard]] double standard_deviation_of(Index channel) const { return of(standard_deviation, channel); }
 
  private:

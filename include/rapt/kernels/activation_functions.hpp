@@ -45,7 +45,7 @@ template <class T, class V>
 
 }  // namespace detail
 
-/// x
+/// The `value` x, whose `derivative` is 1.
 struct Identity {
   template <class T, class V>
   [[gnu::always_inline]] void value(V&) const {}
@@ -55,7 +55,7 @@ struct Identity {
   }
 };
 
-/// max(0, x)
+/// The `value` max(0, x); its `derivative` is 1 for x > 0, else 0.
 struct Relu {
   template <class T, class V>
   [[gnu::always_inline]] void value(V& x) const {
@@ -67,7 +67,7 @@ struct Relu {
   }
 };
 
-/// x for x > 0, else slope x
+/// The `value` x for x > 0, else slope x; its `derivative` is 1 for x > 0, else the slope.
 struct LeakyRelu {
   double slope = 0.01;
 
@@ -81,8 +81,9 @@ struct LeakyRelu {
   }
 };
 
-/// scale x for x > 0, else scale alpha (e^(x / width) - 1). ELU has scale = width = 1 (Clevert et al. 2015), CELU has
-/// scale = 1 and width = alpha (Barron 2017), SELU has constants of its own (Klambauer et al. 2017).
+/// The `value` scale x for x > 0, else scale alpha (e^(x / width) - 1); its `derivative` is scale for x > 0, else scale
+/// alpha / width e^(x / width). ELU has scale = width = 1 (Clevert et al. 2015), CELU has scale = 1 and width = alpha
+/// (Barron 2017), SELU has constants of its own (Klambauer et al. 2017).
 struct Elu {
   double alpha = 1, scale = 1, width = 1;
 
@@ -102,7 +103,8 @@ struct Elu {
   }
 };
 
-/// min(max(x, low), high); ReLU6 is the one with low = 0 and high = 6.
+/// The `value` min(max(x, low), high); its `derivative` is 1 for low < x < high, else 0. ReLU6 is the one with low = 0
+/// and high = 6.
 struct Hardtanh {
   double low = -1, high = 1;
 
@@ -117,7 +119,7 @@ struct Hardtanh {
   }
 };
 
-/// relu6(x + 3) / 6
+/// The `value` relu6(x + 3) / 6; its `derivative` is 1 / 6 for -3 < x < 3, else 0.
 struct Hardsigmoid {
   template <class T, class V>
   [[gnu::always_inline]] void value(V& x) const {
@@ -132,7 +134,8 @@ struct Hardsigmoid {
   }
 };
 
-/// x relu6(x + 3) / 6 (Howard et al. 2019)
+/// The `value` x relu6(x + 3) / 6 (Howard et al. 2019); its `derivative` is x / 3 + 1 / 2 for -3 < x < 3, 0 below and 1
+/// above.
 struct Hardswish {
   template <class T, class V>
   [[gnu::always_inline]] void value(V& x) const {
@@ -147,7 +150,7 @@ struct Hardswish {
   }
 };
 
-/// x for x > threshold, else the replacement
+/// The `value` x for x > threshold, else the replacement; its `derivative` is 1 for x > threshold, else 0.
 struct Threshold {
   double threshold = 0, replacement = 0;
 
@@ -161,7 +164,7 @@ struct Threshold {
   }
 };
 
-/// 0 for |x| <= lambda, else x
+/// The `value` 0 for |x| <= lambda, else x; its `derivative` is 0 for |x| <= lambda, else 1.
 struct Hardshrink {
   double lambda = 0.5;
 
@@ -176,7 +179,8 @@ struct Hardshrink {
   }
 };
 
-/// 0 for |x| <= lambda, else x - lambda sign(x)
+/// The `value` 0 for |x| <= lambda, else x - lambda sign(x); its `derivative` is 0 for |x| <= lambda, else
+/// 1.
 struct Softshrink {
   double lambda = 0.5;
 
@@ -191,7 +195,7 @@ struct Softshrink {
   }
 };
 
-/// tanh(x)
+/// The `value` tanh(x); its `derivative` is 1 - tanh(x)^2.
 struct Tanh {
   template <class T, class V>
   [[gnu::always_inline]] void value(V& x) const {
@@ -205,7 +209,7 @@ struct Tanh {
   }
 };
 
-/// x - tanh(x)
+/// The `value` x - tanh(x); its `derivative` is tanh(x)^2.
 struct Tanhshrink {
   template <class T, class V>
   [[gnu::always_inline]] void value(V& x) const {
@@ -220,7 +224,7 @@ struct Tanhshrink {
   }
 };
 
-/// 1 / (1 + e^-x)
+/// The `value` s(x) = 1 / (1 + e^-x); its `derivative` is s(x) (1 - s(x)).
 struct Sigmoid {
   template <class T, class V>
   [[gnu::always_inline]] void value(V& x) const {
@@ -233,7 +237,7 @@ struct Sigmoid {
   }
 };
 
-/// log sigmoid(x) = min(x, 0) - log(1 + e^-|x|)
+/// The `value` log sigmoid(x) = min(x, 0) - log(1 + e^-|x|); its `derivative` is sigmoid(-x).
 struct Logsigmoid {
   template <class T, class V>
   [[gnu::always_inline]] void value(V& x) const {
@@ -249,7 +253,8 @@ struct Logsigmoid {
   }
 };
 
-/// log(1 + e^(beta x)) / beta, replaced by x where beta x > threshold
+/// The `value` log(1 + e^(beta x)) / beta, whose `derivative` is sigmoid(beta x); they are replaced by x and 1 where
+/// beta x > threshold.
 struct Softplus {
   double beta = 1, threshold = 20;
 
@@ -270,7 +275,7 @@ struct Softplus {
   }
 };
 
-/// x / (1 + |x|)
+/// The `value` x / (1 + |x|); its `derivative` is 1 / (1 + |x|)^2.
 struct Softsign {
   template <class T, class V>
   [[gnu::always_inline]] void value(V& x) const {
@@ -283,8 +288,8 @@ struct Softsign {
   }
 };
 
-/// x tanh(log(1 + e^x)) (Misra 2019). With e = e^-|x| the tanh is n / d, where n = 1 + 2 e and d = n + 2 e^2 for x >=
-/// 0, and n = e^2 + 2 e and d = n + 2 for x < 0.
+/// The `value` x t with t = tanh(log(1 + e^x)) (Misra 2019); its `derivative` is t + x (1 - t^2) sigmoid(x). With e =
+/// e^-|x|, t is n / d, where n = 1 + 2 e and d = n + 2 e^2 for x >= 0, and n = e^2 + 2 e and d = n + 2 for x < 0.
 struct Mish {
   template <class T, class V>
   [[gnu::always_inline]] void value(V& x) const {
@@ -308,10 +313,11 @@ struct Mish {
   }
 };
 
-/// x sigmoid(b x): SiLU with b = 1, the quick approximation of GELU with b = 1.702
+/// The `value` x s with s = sigmoid(b x): SiLU with b = 1, the quick approximation of GELU with b = 1.702. Its
+/// `derivative` is s + b x s (1 - s).
 template <bool kQuick>
 struct TimesSigmoid {
-  static constexpr double kSlope = kQuick ? 1.702 : 1.0;
+  static constexpr double kSlope = kQuick ? 1.702 : 1.0;  ///< b
 
   template <class T, class V>
   [[gnu::always_inline]] void value(V& x) const {
@@ -334,7 +340,8 @@ using Silu = TimesSigmoid<false>;
 /// x sigmoid(1.702 x), CLIP's approximation of gelu
 using QuickGelu = TimesSigmoid<true>;
 
-/// x (1 + erf(x / sqrt 2)) / 2
+/// The `value` x Phi(x) with the normal distribution Phi(x) = (1 + erf(x / sqrt 2)) / 2; its `derivative` is Phi(x) + x
+/// phi(x), where phi(x) = e^(-x^2 / 2) / sqrt(2 pi).
 struct Gelu {
   template <class T, class V>
   [[gnu::always_inline]] void value(V& x) const {
@@ -350,7 +357,8 @@ struct Gelu {
   }
 };
 
-/// x (1 + tanh(u)) / 2 = x sigmoid(2 u), u = sqrt(2 / pi) (x + 0.044715 x^3)
+/// The `value` x (1 + tanh(u)) / 2 = x s, s = sigmoid(2 u), u = sqrt(2 / pi) (x + 0.044715 x^3), which approximates
+/// GELU; its `derivative`, that of this formula, is s + 2 x s (1 - s) u'.
 struct GeluTanh {
   template <class T, class V>
   [[gnu::always_inline]] void value(V& x) const {

@@ -28,9 +28,11 @@ class AdditiveAttention {
     }
   }
 
+  /// B, the number of sequences.
   [[nodiscard]] Index sequences() const { return std::ssize(problem_.keys); }
   /// The number of pairs of a query and a key in all sequences before s; with s = sequences(), of all.
   [[nodiscard]] Index pairs(Index s) const { return at(pairs_, s); }
+  /// The queries and keys of sequence s, with its one head.
   [[nodiscard]] detail::AttentionGroup<T> group(Index s) const { return {problem_, s, 0, 0, 1}; }
 
   /// The matrix of sequence s in an array with one number for each pair   // [Lq, Lk]

@@ -28,6 +28,7 @@ struct DifferentiableAugmentation {
 
   /// Nothing is changed.
   [[nodiscard]] static DifferentiableAugmentation none() { return {.colour = false, .translation = 0, .cutout = 0}; }
+  /// False if every image stays as it is.
   [[nodiscard]] bool changes_anything() const { return colour || translation > 0 || cutout > 0; }
   /// Throws ValueError for ratios outside of [0, 1], and a background that is not finite.
   void validate(std::string_view where) const {

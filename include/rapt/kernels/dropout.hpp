@@ -11,9 +11,10 @@ namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 /// One use of dropout: its random numbers, and the probability with which an element becomes zero. Rate 0 means no
 /// dropout.
 struct Dropout {
-  RandomStream stream;
-  float rate = 0.f;
+  RandomStream stream;  ///< of this use alone; its backward takes the same
+  float rate = 0.f;     ///< the probability, in [0, 1); what stays is multiplied by 1 / (1 - rate)
 
+  /// False if all elements stay as they are.
   [[nodiscard]] bool active() const { return rate > 0.f; }
 };
 

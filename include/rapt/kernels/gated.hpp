@@ -10,7 +10,7 @@ namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 /// A gradient with a row stride that a kernel adds to (accumulate) or overwrites; without memory it is not computed.
 template <class T>
 struct GradientView {
-  TensorView<T> values;
+  TensorView<T> values;  ///< without data: not computed
   bool accumulate = true;
 };
 

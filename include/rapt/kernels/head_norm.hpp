@@ -14,9 +14,9 @@ namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 template <class T>
 struct HeadNorm {
   Index rows, cols;
-  Index query_heads, key_heads, head_dim;
-  const T* query_gamma;
-  const T* key_gamma;
+  Index query_heads, key_heads, head_dim;  ///< how many heads of queries and of keys a row begins with, and d_k
+  const T* query_gamma;                    ///< [d_k]
+  const T* key_gamma;                      ///< [d_k]
   T epsilon;
 
   [[nodiscard]] Index heads() const { return query_heads + key_heads; }

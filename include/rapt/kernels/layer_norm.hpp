@@ -27,10 +27,10 @@ struct AddNorm {
   Index rows, cols;
   const T* x;
   const T* sublayer;
-  Dropout dropout;
+  Dropout dropout;  ///< of the sublayer's output
   const T* gamma;
   const T* beta;
-  T epsilon;
+  T epsilon;  ///< added to the variance before the square root
 };
 
 /// A gradient [N, D] that a kernel adds to (accumulate) or overwrites; with data = nullptr it is not computed.

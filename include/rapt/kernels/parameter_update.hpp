@@ -12,8 +12,8 @@ namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 /// One parameter of an optimizer. All arrays have `count` elements.
 template <class T, std::size_t states>
 struct ParameterUpdate {
-  T* weight;
-  const T* gradient;
+  T* weight;                          ///< is updated
+  const T* gradient;                  ///< of the loss by the weight
   T gradient_factor = 1;              ///< multiplies the gradient before the formula sees it
   std::array<T*, states> state = {};  ///< nullptr: the formula is given zeros, and what it writes is lost
   Index count = 0;

@@ -24,10 +24,13 @@ struct PatchColours {
   /// normalisation they are (0 - mean) / standard deviation and (1 - mean) / standard deviation.
   std::vector<double> lowest = {0.0}, highest = {1.0};
 
+  /// The number of colours that a patch has.
   [[nodiscard]] Index cells() const { return rows * cols; }
   /// The number of colours, 2^(bits * channels).
   [[nodiscard]] Index colours(Index channels) const { return Index{1} << (bits * channels); }
+  /// The darkest value of a channel.
   [[nodiscard]] double lowest_of(Index channel) const { return of(lowest, channel); }
+  /// The brightest value of a channel.
   [[nodiscard]] double highest_of(Index channel) const { return of(highest, channel); }
 
   /// Throws ValueError, which names the values, unless whole pixels fill the cells and the colours can be numbered.

@@ -16,8 +16,8 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// How images are cut into patches: side by side, without overlap or margin, and numbered row by row from the top left.
 struct PatchGrid {
-  ImageShape image;
-  Index patch_height = 16, patch_width = 16;
+  ImageShape image;                           ///< the sizes of an image
+  Index patch_height = 16, patch_width = 16;  ///< in pixels; they divide the image's
 
   [[nodiscard]] Index rows() const { return image.height / patch_height; }
   [[nodiscard]] Index cols() const { return image.width / patch_width; }

@@ -24,7 +24,7 @@ enum class RotaryLayout {
 /// columns are rotated as the table of angles has, from its first column on.
 struct RotaryHeads {
   Index first = 0, count = 1, head_dim = 0;
-  RotaryLayout layout = RotaryLayout::halves;
+  RotaryLayout layout = RotaryLayout::halves;  ///< which columns of a head are pairs
 };
 
 namespace detail {

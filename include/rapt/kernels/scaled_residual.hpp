@@ -13,9 +13,10 @@ namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 /// The scales of a sublayer's output [N, D].
 template <class T>
 struct ResidualScale {
-  const T* columns = nullptr;      // [D]; nullptr means 1 everywhere
-  std::span<const T> sequences{};  // one scale for each N / size rows; empty means 1 everywhere
+  const T* columns = nullptr;      ///< [D]; nullptr means 1 everywhere
+  std::span<const T> sequences{};  ///< [B], each for N / B rows; empty means 1 everywhere
 
+  /// The scale of the sequence of row `row`, where `rows` is N.
   [[nodiscard]] T of_row(Index row, Index rows) const {
     if (sequences.empty()) return T(1);
     return at(sequences, row / (rows / std::ssize(sequences)));

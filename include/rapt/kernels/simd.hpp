@@ -29,30 +29,30 @@
 
 namespace rapt { inline namespace RAPT_ABI { namespace simd {
 
-/// Instruction sets: the bytes of a vector register, and the largest register block of a matrix product, which has
-/// kGemmRows rows x kGemmColumns vectors. Its sums, the vectors of a row of the right operand and one broadcast must
-/// fit the registers: 14 * 2 + 2 + 1 <= 32 for AVX-512, 5 * 4 + 4 + 5 <= 32 for NEON, whose
-/// compilers load the elements of all rows before they use them, and 16 registers for the others.
+/// Instruction sets: kBytes, the bytes of a vector register, and the largest register block of a matrix product, which
+/// has kGemmRows rows x kGemmColumns vectors. Its sums, the vectors of a row of the right operand and one broadcast
+/// must fit the registers: 14 * 2 + 2 + 1 <= 32 for AVX-512, 5 * 4 + 4 + 5 <= 32 for NEON, whose compilers load the
+/// elements of all rows before they use them, and 16 registers for the others.
 struct Avx512 {
   static constexpr int kBytes = 64, kGemmRows = 14, kGemmColumns = 2;
 };
 /// AVX2: vectors of 32 bytes.
 struct Avx2 {
-  static constexpr int kBytes = 32, kGemmRows = 6, kGemmColumns = 2;
+  static constexpr int kBytes = 32, kGemmRows = 6, kGemmColumns = 2;  ///< see Avx512
 };
 /// NEON of 64-bit ARM: vectors of 16 bytes, 32 of them.
 struct Neon {
-  static constexpr int kBytes = 16, kGemmRows = 5, kGemmColumns = 4;
+  static constexpr int kBytes = 16, kGemmRows = 5, kGemmColumns = 4;  ///< see Avx512
 };
 /// What every processor has: vectors of 16 bytes.
 struct Baseline {
-  static constexpr int kBytes = 16, kGemmRows = 4, kGemmColumns = 2;
+  static constexpr int kBytes = 16, kGemmRows = 4, kGemmColumns = 2;  ///< see Avx512
 };
 
 /// The compiler's vector type of `kLanes` values of T.
 template <class T, int kLanes>
 struct VectorOf {
-  typedef T Type __attribute__((vector_size(kLanes * sizeof(T))));
+  typedef T Type __attribute__((vector_size(kLanes * sizeof(T))));  ///< has the operators of numbers, lane by lane
 };
 /// A vector of `kLanes` values of T.
 template <class T, int kLanes>
@@ -76,7 +76,7 @@ template <class V, class T>
 }
 
 /// bits <- the numbers of 16 bits at `from` in the upper halves of the lanes, as bfloat16 stands in float32; the lower
-/// halves are 0. store_upper_halves writes the upper halves.
+/// halves are 0.
 template <int kWidth>
 [[gnu::always_inline]] inline void load_upper_halves(Vector<std::uint32_t, kWidth>& bits, const std::uint16_t* from) {
   if constexpr (kWidth == 4) {  // compilers would convert half a register element by element
@@ -89,6 +89,7 @@ template <int kWidth>
     bits = __builtin_convertvector(halves, Vector<std::uint32_t, kWidth>) << 16;
   }
 }
+/// to[i] = the upper half of lane i of `bits`, which load_upper_halves puts back.
 template <int kWidth>
 [[gnu::always_inline]] inline void store_upper_halves(std::uint16_t* to, const Vector<std::uint32_t, kWidth>& bits) {
   if constexpr (kWidth == 4) {

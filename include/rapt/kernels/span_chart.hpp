@@ -38,7 +38,7 @@ struct SpanLabel {
 template <class T>
 struct SpanTree {
   std::vector<SpanLabel> spans = {};
-  T score = 0;
+  T score = 0;  ///< 0 for a tree without spans
 };
 
 /// What a span adds to the score of a tree at best: its label, or -1 for none, and the score.

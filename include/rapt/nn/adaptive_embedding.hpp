@@ -17,11 +17,11 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// A vocabulary in clusters: cluster i is the ids begin(i) .. end(i), the most frequent tokens first.
 struct AdaptiveVocabulary {
-  Index vocabulary = 0;
+  Index vocabulary = 0;             ///< V, the tokens of all clusters
   std::vector<Index> cutoffs = {};  ///< where clusters behind the first begin; empty: there is one only
-  Index d_model = 0;
-  Index d_embed = 0;  ///< of the first cluster
-  Index div_val = 1;  ///< embeddings of cluster i have d_embed / div_val^i columns
+  Index d_model = 0;                ///< D, the width that all embeddings are projected to
+  Index d_embed = 0;                ///< of the first cluster
+  Index div_val = 1;                ///< embeddings of cluster i have d_embed / div_val^i columns
 
   [[nodiscard]] Index clusters() const { return static_cast<Index>(cutoffs.size()) + 1; }
   [[nodiscard]] Index begin(Index cluster) const {
@@ -31,9 +31,11 @@ struct AdaptiveVocabulary {
     return cluster + 1 == clusters() ? vocabulary : cutoffs[static_cast<std::size_t>(cluster)];
   }
   [[nodiscard]] Index size(Index cluster) const { return end(cluster) - begin(cluster); }
+  /// The cluster of a token, which is not checked: from 0 to `vocabulary` - 1.
   [[nodiscard]] Index cluster_of(TokenId token) const {
     return std::upper_bound(cutoffs.begin(), cutoffs.end(), static_cast<Index>(token)) - cutoffs.begin();
   }
+  /// The columns of a cluster's embeddings, d_embed / div_val^cluster, rounded down at each division.
   [[nodiscard]] Index width(Index cluster) const {
     Index columns = d_embed;
     for (Index i = 0; i < cluster; ++i) columns /= div_val;
@@ -41,6 +43,7 @@ struct AdaptiveVocabulary {
   }
   /// Whether all clusters share one table. Where all are of one width, they do.
   [[nodiscard]] bool has_one_table() const { return div_val == 1; }
+  /// The number of tables of embeddings: one of all tokens, or one of each cluster.
   [[nodiscard]] Index tables() const { return has_one_table() ? 1 : clusters(); }
   /// Whether projections stand between embeddings and the model.
   [[nodiscard]] bool is_projected() const { return !has_one_table() || d_embed != d_model; }
@@ -78,6 +81,7 @@ class AdaptiveEmbedding {
     }
   }
 
+  /// The embeddings y. Throws ValueError that names the first token outside of the vocabulary   // [N, D]
   [[nodiscard]] Variable<T> operator()(std::span<const TokenId> tokens) const {
     require_ids(tokens, vocabulary_.vocabulary, "adaptive_embedding");
     if (vocabulary_.has_one_table() || tokens.empty()) return embed(0, tokens);
@@ -95,6 +99,7 @@ class AdaptiveEmbedding {
     return parts.size() == 1 ? parts[0].rows : place_rows(std::move(parts));
   }
 
+  /// The clusters, to make an AdaptiveSoftmax of the same.
   [[nodiscard]] const AdaptiveVocabulary& vocabulary() const { return vocabulary_; }
   /// Of each cluster, or one of all.
   [[nodiscard]] const std::vector<Parameter<T>>& weights() const { return weights_; }

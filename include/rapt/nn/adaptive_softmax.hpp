@@ -132,6 +132,7 @@ class AdaptiveSoftmax {
     return result;
   }
 
+  /// The clusters of the tokens.
   [[nodiscard]] const AdaptiveVocabulary& vocabulary() const { return vocabulary_; }
 
   template <class Self, class Visitor>

@@ -28,10 +28,10 @@ enum class NormPlacement {
 /// Which norm a residual connection has, and where it stands.
 struct AddNormOptions {
   Index d_model = 512;
-  NormKind kind = NormKind::layer;
-  NormPlacement placement = NormPlacement::post;
-  double epsilon = 1e-5;
-  float dropout = 0.f;  ///< rate of the dropout of the sublayer's output
+  NormKind kind = NormKind::layer;                ///< the formula of the norm
+  NormPlacement placement = NormPlacement::post;  ///< where the norm stands
+  double epsilon = 1e-5;                          ///< what the norm adds to the variance, or to the mean square
+  float dropout = 0.f;                            ///< rate of the dropout of the sublayer's output
   /// Rate at which whole sequences skip the sublayer in Training (stochastic depth, Huang et al. 2016). Sequences must
   /// be of one length.
   float drop_path = 0.f;
@@ -80,8 +80,11 @@ class AddNorm {
     return residual_add(x, std::move(result), options_.dropout);
   }
 
+  /// The norm; where there are two, the one before the sublayer.
   [[nodiscard]] const Norm<T, kKinds>& norm() const { return norm_; }
+  /// True if the rate of `drop_path` is above 0: then calls need the number of sequences.
   [[nodiscard]] bool drops_paths() const { return options_.drop_path > 0.f; }
+  /// Where the norm stands.
   [[nodiscard]] NormPlacement placement() const { return options_.placement; }
 
   /// The norm's parameters alone; `visit_outer_norm` visits those of a sandwich's second norm and `visit_scale` the
@@ -90,10 +93,12 @@ class AddNorm {
   static void visit(Self& self, Visitor&& visitor) {
     Norm<T, kKinds>::visit(self.norm_, visitor);
   }
+  /// Visits the second norm of a sandwich under this name; of others an optional without value.
   template <class Self, class Visitor>
   static void visit_outer_norm(Self& self, std::string_view name, Visitor&& visitor) {
     visitor(name, self.outer_norm_);
   }
+  /// Visits the vector of layer scale under this name; it is undefined where there is none.
   template <class Self, class Visitor>
   static void visit_scale(Self& self, std::string_view name, Visitor&& visitor) {
     visitor(name, self.scale_);

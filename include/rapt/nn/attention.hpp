@@ -39,6 +39,7 @@ namespace rapt { inline namespace RAPT_ABI {
 template <class T = float, BlockKinds kKinds = kAllKinds>
 class MultiHeadAttention {
  public:
+  /// in_proj_weight is the matrix of a linear map, which `quantize_weights` may pack and adapters may stand beside.
   static constexpr MatrixUse kMatrixUse = MatrixUse::linear_map;
 
   /// Throws ValueError for options that do not fit. Layers that share a `rotary` of the same options share its table of
@@ -188,8 +189,9 @@ class MultiHeadAttention {
     return out_proj_(unrecorded("cached_attention", std::move(output)));
   }
 
-  /// Columns of the cache that `step` needs: of keys K d_k, of values K d_v.
+  /// K d_k, the columns of keys in the cache that `step` needs.
   [[nodiscard]] Index key_columns() const { return options_.key_value_heads * options_.head_dim; }
+  /// K d_v, the columns of values in the cache that `step` needs.
   [[nodiscard]] Index value_columns() const { return options_.key_value_heads * options_.value_head_dim; }
   /// The options as they were given, with defaults of 0 replaced by what they stand for.
   [[nodiscard]] const MultiHeadAttentionOptions& options() const { return options_; }

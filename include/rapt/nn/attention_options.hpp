@@ -31,7 +31,7 @@ struct RelativePositionEncoding {
 /// Each head's queries and keys are divided by their root mean square and multiplied by a learned vector [d_k], one for
 /// all queries and one for all keys (Henry et al. 2020; Qwen3, Gemma 3).
 struct QueryKeyNorm {
-  double epsilon = 1e-6;
+  double epsilon = 1e-6;     ///< added to the mean square before its root is taken
   bool unit_offset = false;  ///< multiplied by 1 + the vector, which begins at 0 in place of 1
 };
 
@@ -40,9 +40,9 @@ using AttentionPositions = std::variant<std::monostate, RotaryOptions, RelativeP
 
 /// What the parameters are called in files. The texts must live as long as the layer, as literals do.
 struct AttentionNames {
-  std::string_view in_proj_weight = "in_proj_weight";
-  std::string_view in_proj_bias = "in_proj_bias";
-  std::string_view out_proj = "out_proj";
+  std::string_view in_proj_weight = "in_proj_weight";  ///< the projections of queries, keys and values
+  std::string_view in_proj_bias = "in_proj_bias";      ///< their biases, where all three have one
+  std::string_view out_proj = "out_proj";              ///< the layer of W^O: its weight is out_proj.weight
 };
 
 /// The sizes and the kind of a multi-head attention. Defaults are the paper's base model.
@@ -59,8 +59,8 @@ struct MultiHeadAttentionOptions {
   /// Biases of the projections. If queries, keys and values all have one, the three are one parameter.
   bool query_bias = true, key_bias = true, value_bias = true, output_bias = true;
   std::optional<QueryKeyNorm> query_key_norm = {};  ///< of queries and keys before they are rotated; unset: none
-  AttentionPositions positions = {};
-  AttentionNames names = {};
+  AttentionPositions positions = {};                ///< how scores know positions; {}: not at all
+  AttentionNames names = {};                        ///< what the parameters are called in files
 };
 
 /// What the positions need to know of a call; fields that the layer's kind of positions does not read stay empty.

@@ -24,8 +24,8 @@ enum class FeedForwardKind {
 
 /// What the parts of a block are called in files. The texts must live as long as the block, as literals do.
 struct BlockNames {
-  std::string_view self_attention = "self_attn";
-  std::string_view cross_attention = "multihead_attn";
+  std::string_view self_attention = "self_attn";        ///< its parameters begin with this and a dot
+  std::string_view cross_attention = "multihead_attn";  ///< the same of cross-attention
   std::string_view feed_forward = {};  ///< empty: its two maps are named in the block, beside the other parts
   /// The norms in the order of the sublayers; without cross-attention the feed-forward network's is the second.
   std::array<std::string_view, 3> norms = {"norm1", "norm2", "norm3"};
@@ -39,21 +39,21 @@ struct BlockOptions {
   /// Self-attention; its d_model is the block's. Cross-attention has the same heads, biases and dropout, but neither
   /// positions nor window nor norms of queries and keys.
   MultiHeadAttentionOptions attention = {};
-  bool cross_attention = false;
-  FeedForwardKind feed_forward = FeedForwardKind::plain;
+  bool cross_attention = false;  ///< true: the block also attends to an encoder's output, as a decoder's does
+  FeedForwardKind feed_forward = FeedForwardKind::plain;  ///< whether there is a gate
   Index d_ff = 2048;
-  Activation activation = Activation::relu;
-  float activation_dropout = 0.f;  ///< rate inside of the feed-forward network
-  bool feed_forward_bias = true;
-  NormKind norm_kind = NormKind::layer;
+  Activation activation = Activation::relu;          ///< of the feed-forward network
+  float activation_dropout = 0.f;                    ///< rate inside of the feed-forward network
+  bool feed_forward_bias = true;                     ///< all maps of the feed-forward network have biases
+  NormKind norm_kind = NormKind::layer;              ///< the formula of the sublayers' norms
   std::optional<NormKind> attention_norm_kind = {};  ///< of self-attention's norm; unset: `norm_kind`
-  NormPlacement norm = NormPlacement::post;
-  double norm_epsilon = 1e-5;
-  float dropout = 0.1f;                            ///< rate of each sublayer's output, before it is added
-  std::optional<float> feed_forward_dropout = {};  ///< of the feed-forward network's output; unset: `dropout`
-  float drop_path = 0.f;                           ///< rate at which sequences skip a sublayer, see AddNormOptions
+  NormPlacement norm = NormPlacement::post;          ///< where norms stand: behind, before or around a sublayer
+  double norm_epsilon = 1e-5;                        ///< what norms add to the variance, or to the mean square
+  float dropout = 0.1f;                              ///< rate of each sublayer's output, before it is added
+  std::optional<float> feed_forward_dropout = {};    ///< of the feed-forward network's output; unset: `dropout`
+  float drop_path = 0.f;                             ///< rate at which sequences skip a sublayer, see AddNormOptions
   double layer_scale = 0;  ///< what the learned factors of sublayers' outputs begin with; 0: there are none
-  BlockNames names = {};
+  BlockNames names = {};   ///< what the parts are called in files
 };
 
 namespace detail {
@@ -165,8 +165,10 @@ class Block {
     return cross_attention_->keys_values(encoder_output);
   }
 
+  /// The block's self-attention; the mutable one is there to set its window.
   [[nodiscard]] const MultiHeadAttention<T, kKinds>& self_attention() const { return self_attention_; }
   [[nodiscard]] MultiHeadAttention<T, kKinds>& self_attention() { return self_attention_; }
+  /// Where the norms stand, `BlockOptions::norm`.
   [[nodiscard]] NormPlacement norm_placement() const { return self_norm_.placement(); }
   /// The norm of the self-attention's sublayer.
   [[nodiscard]] const Norm<T, kKinds>& norm() const { return self_norm_.norm(); }

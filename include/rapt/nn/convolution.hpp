@@ -26,6 +26,7 @@ class Convolution {
     bias_ = Parameter<T>(init::constant<T>(Shape{outputs}, T(0)));
   }
 
+  /// activation(y), whose row splits the member `splits` gives. Throws ShapeError for x of other columns than `in`.
   [[nodiscard]] Variable<T> operator()(const Variable<T>& x, const RowSplits& splits,
                                        Activation activation = Activation::none) const {
     const Shape& shape = weight_.shape();

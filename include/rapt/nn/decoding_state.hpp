@@ -27,7 +27,7 @@ namespace detail {
 /// Keys and values of the tokens so far, of every layer; one row a hypothesis. Copyable; `select` follows a search.
 template <class T>
 struct PrefixState {
-  std::vector<KeyValueCache<T>> layers;
+  std::vector<KeyValueCache<T>> layers;  ///< one cache of each layer
 
   [[nodiscard]] Index rows() const { return layers.empty() ? 0 : layers.front().rows(); }
   /// Tokens so far, of each row; empty for a state without layers.
@@ -48,7 +48,7 @@ struct PrefixState {
 /// The same of a decoder that attends to an encoder's output, and the keys and values of that. Copyable.
 template <class T>
 struct DecoderState {
-  PrefixState<T> prefix;
+  PrefixState<T> prefix;                                        ///< the decoder's own tokens
   std::vector<std::shared_ptr<Tensor<T>>> encoder_keys_values;  ///< of each layer, [M, keys | values]; shared by copies
   std::vector<kernels::KeyRange> encoder_ranges;                ///< which rows of them each hypothesis attends to
 

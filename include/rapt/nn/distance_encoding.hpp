@@ -22,6 +22,8 @@ class DistanceEncoding {
     return Tensor<T>(kept_.view().middle_rows(0, count));
   }
 
+  /// The rows of distances 0 .. count - 1, computed anew. Throws ValueError unless d_model is positive and even   //
+  /// [count, D]
   [[nodiscard]] static Tensor<T> table(Index count, Index d_model) {
     require(d_model > 0 && d_model % 2 == 0, "distance_encoding", "d_model must be even: ", d_model);
     const Index half = d_model / 2;

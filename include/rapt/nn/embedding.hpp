@@ -21,6 +21,7 @@ struct EmbeddingOptions {
 template <class T = float>
 class Embedding {
  public:
+  /// The weight is read by row numbers, or as a whole by an output projection that shares it.
   static constexpr MatrixUse kMatrixUse = MatrixUse::table;
 
   Embedding(Index vocabulary, Index d_model, Rng& rng, const EmbeddingOptions& options = {})
@@ -31,12 +32,14 @@ class Embedding {
         Parameter<T>(init::normal<T>(Shape{vocabulary, d_model}, rng, 1.0 / std::sqrt(static_cast<double>(d_model))));
   }
 
+  /// The embeddings y. Throws ValueError that names the first token outside of the vocabulary   // [N, D]
   [[nodiscard]] Variable<T> operator()(std::span<const TokenId> tokens) const {
     require_ids(tokens, weight_.rows(), "embedding");
     return gather_rows<T>(weight_, tokens, scale_);
   }
 
   [[nodiscard]] const Parameter<T>& weight() const { return weight_; }
+  /// V, the number of rows of the weight.
   [[nodiscard]] Index vocabulary() const { return weight_.rows(); }
 
   template <class Self, class Visitor>

@@ -25,6 +25,7 @@ class FeedForward {
         linear1_(options.d_model, options.d_ff, rng, {.bias = options.bias}),
         linear2_(options.d_ff, options.d_model, rng, {.bias = options.bias}) {}
 
+  /// FFN(x). Dropout, where there is any, stands between the activation and W_2   // [N, D] from [N, D]
   [[nodiscard]] Variable<T> operator()(const Variable<T>& x) const {
     return linear2_(dropout(linear1_(x, options_.activation), options_.dropout));
   }

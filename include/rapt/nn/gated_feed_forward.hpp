@@ -29,6 +29,7 @@ class GatedFeedForward {
         gate_up_proj_(options.d_model, 2 * options.d_ff, rng, {.bias = options.bias}),
         down_proj_(options.d_ff, options.d_model, rng, {.bias = options.bias}) {}
 
+  /// FFN(x). Dropout, where there is any, stands between the product and W_down   // [N, D] from [N, D]
   [[nodiscard]] Variable<T> operator()(const Variable<T>& x) const {
     return down_proj_(dropout(gated_activation(gate_up_proj_(x), activation_), dropout_));
   }

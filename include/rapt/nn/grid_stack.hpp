@@ -25,7 +25,7 @@ struct GridStackOptions {
   /// The side of the windows that the grid is cut into: a token attends to those of its window alone ("grid
   /// self-attention" in the paper). 0: all tokens of an image are one window.
   Index window = 0;
-  Index layers = 1;
+  Index layers = 1;                ///< the number of blocks
   BlockOptions block = {};         ///< of each layer; its positions are this stack's to set
   bool relative_positions = true;  ///< each layer adds a learned bias by the distance of two tokens to their scores
   bool class_token = false;        ///< a learned token before the others of each image; needs a single window

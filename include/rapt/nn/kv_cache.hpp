@@ -27,9 +27,11 @@ class KeyValueCache {
         entries_(static_cast<std::size_t>(rows)) {}
 
   [[nodiscard]] Index rows() const { return static_cast<Index>(entries_.size()); }
+  /// How many tokens of a row are kept; `row` is not checked.
   [[nodiscard]] Index length(Index row) const {
     return static_cast<Index>(entries_[static_cast<std::size_t>(row)].size());
   }
+  /// How many tokens of each row are kept   // [rows]
   [[nodiscard]] std::vector<Index> lengths() const {
     std::vector<Index> lengths;
     for (Index r = 0; r < rows(); ++r) lengths.push_back(length(r));

@@ -21,6 +21,7 @@ class LayerNorm {
     }
   }
 
+  /// Each row of x normalised   // [N, D] from [N, D]
   [[nodiscard]] Variable<T> operator()(const Variable<T>& x) const {
     return layer_norm<T>(x, weight_, shift(), epsilon_);
   }

@@ -17,6 +17,7 @@ struct LinearOptions {
 template <class T = float>
 class Linear {
  public:
+  /// The weight is the matrix of a linear map, which `quantize_weights` may pack and adapters may stand beside.
   static constexpr MatrixUse kMatrixUse = MatrixUse::linear_map;
 
   /// Xavier-uniform weight, zero bias.
@@ -26,6 +27,7 @@ class Linear {
     if (options.bias) bias_ = Parameter<T>(init::constant<T>(Shape{outputs}, T(0)));
   }
 
+  /// activation(x W^T + b), with the activation in the same pass   // [N, out] from [N, in]
   [[nodiscard]] Variable<T> operator()(const Variable<T>& x, Activation activation = Activation::none) const {
     return linear<T>(x, weight_, bias_, activation);
   }

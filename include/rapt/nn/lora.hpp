@@ -47,6 +47,7 @@ struct LoraOptions {
   float dropout = 0.f;           ///< rate of the dropout of x before A
   bool magnitudes = false;       ///< DoRA (Liu et al. 2024): the rows of W + scale B A have learned lengths
 
+  /// What the product B A is multiplied by.
   [[nodiscard]] double scale() const {
     const auto r = static_cast<double>(rank);
     return alpha / (rank_stabilized ? std::sqrt(r) : r);
@@ -153,6 +154,7 @@ class Lora final : public WeightAdapter<T> {
   }
 
   [[nodiscard]] const LoraOptions& options() const { return options_; }
+  /// The adapted maps, in the order in which `for_each` visits them.
   [[nodiscard]] std::vector<LoraTarget> targets() const {
     std::vector<LoraTarget> targets;
     for (const Branch& branch : branches_) targets.push_back(branch.target);

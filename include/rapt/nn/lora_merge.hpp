@@ -24,7 +24,7 @@ namespace rapt { inline namespace RAPT_ABI {
 template <Module M>
 class [[nodiscard]] LoraMerge {
  public:
-  using T = typename M::ScalarType;
+  using T = typename M::ScalarType;  ///< of the model's numbers, float or double
 
   /// Merges into the model that `lora` is bound to, or another one of the same parameters, to which this keeps a
   /// reference. Throws, before anything is changed, ValueError that names the parameter for a model that lacks one or

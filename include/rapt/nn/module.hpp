@@ -47,6 +47,8 @@ class Parameter : public Variable<T> {
     set_frozen(other.is_frozen());
   }
   Parameter(Parameter&&) noexcept = default;
+  /// Writes `other`'s numbers into this parameter's place and forgets the gradient. If one of the two is undefined,
+  /// this becomes a copy of `other`.
   Parameter& operator=(const Parameter& other) {
     if (this == &other) return *this;
     if (this->defined() && other.defined()) {

@@ -39,7 +39,8 @@ class Norm {
     }
   }
 
-  [[nodiscard]] Variable<T> operator()(const Variable<T>& x) const {  // [N, D] from [N, D]
+  /// Each row of x normalised; without a norm x itself   // [N, D] from [N, D]
+  [[nodiscard]] Variable<T> operator()(const Variable<T>& x) const {
     if constexpr (kKinds.rms_norm) {
       if (rms_norm_) return (*rms_norm_)(x);
     }

@@ -15,7 +15,7 @@ namespace rapt { inline namespace RAPT_ABI {
 /// The sizes of images and patches, and the width of their embeddings.
 struct PatchEmbeddingOptions {
   double init_std = 0.02;  ///< standard deviation of the weight at first, a truncated normal
-  bool bias = true;
+  bool bias = true;        ///< b is added, zero at first
 };
 
 /// y = patches W^T + b   // [B K, D] from images [B, C H W]

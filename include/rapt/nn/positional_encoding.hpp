@@ -25,8 +25,8 @@ enum class SinusoidLayout {
 
 /// The order of the sines and cosines, and where positions begin.
 struct SinusoidalOptions {
-  SinusoidLayout layout = SinusoidLayout::interleaved;
-  Index first_position = 0;  ///< what the first token's position counts as
+  SinusoidLayout layout = SinusoidLayout::interleaved;  ///< which sinusoid stands in which column
+  Index first_position = 0;                             ///< what the first token's position counts as
 };
 
 namespace detail {
@@ -109,6 +109,7 @@ class SinusoidalPositionalEncoding {
 template <class T = float>
 class LearnedPositionalEncoding {
  public:
+  /// The weight is read by row numbers.
   static constexpr MatrixUse kMatrixUse = MatrixUse::table;
 
   /// `unused`: how many rows of the table stand before the first position's and are never used (BART: 2).

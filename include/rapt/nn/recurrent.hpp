@@ -38,8 +38,8 @@ struct RecurrentOptions {
 /// layer 1 forwards, and so on.
 template <class T>
 struct RecurrentState {
-  std::vector<Variable<T>> hidden = {};
-  std::vector<Variable<T>> cell = {};  ///< of an LSTM
+  std::vector<Variable<T>> hidden = {};  ///< h; if empty where sequences begin, they are zeros
+  std::vector<Variable<T>> cell = {};    ///< c of an LSTM, likewise; of a GRU empty
 };
 
 /// What a recurrent layer returns.
@@ -55,8 +55,9 @@ struct RecurrentResult {
 template <class T, RecurrentKind kKind>
 class Recurrent {
  public:
-  using State = RecurrentState<T>;
+  using State = RecurrentState<T>;  ///< of the states that sequences begin and end with
   static constexpr std::string_view kName = kKind == RecurrentKind::lstm ? "lstm" : "gru";
+  /// How many blocks of H rows the weights have: i, f, g, o of an LSTM, r, z, n of a GRU.
   static constexpr Index kGates = kKind == RecurrentKind::lstm ? 4 : 3;
 
   /// All parameters are uniform in +-1 / sqrt(hidden), as PyTorch's.
@@ -109,6 +110,7 @@ class Recurrent {
     return (*this)(x, RowSplits::equal(x.rows(), 1), state);
   }
 
+  /// H, the width of the states of one direction.
   [[nodiscard]] Index hidden() const { return hidden_; }
   /// The number of columns of the states: hidden(), or twice as many in both directions.
   [[nodiscard]] Index outputs() const { return hidden_ * directions(); }

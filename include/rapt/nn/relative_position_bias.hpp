@@ -76,6 +76,7 @@ struct RelativeBuckets {
             " distances that have buckets of their own: ", max_distance);
   }
 
+  /// The bucket of an offset, from 0 to buckets - 1.
   [[nodiscard]] Index bucket(Index offset) const {
     const Index count = directed(), exact = count / 2;
     const Index first = bidirectional && offset > 0 ? count : 0;

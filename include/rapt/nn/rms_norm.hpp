@@ -17,6 +17,7 @@ class RmsNorm {
         epsilon_(static_cast<T>(epsilon)),
         unit_offset_(unit_offset) {}
 
+  /// Each row of x normalised   // [N, D] from [N, D]
   [[nodiscard]] Variable<T> operator()(const Variable<T>& x) const {
     return rms_norm<T>(x, weight_, epsilon_, unit_offset_);
   }

@@ -34,6 +34,7 @@ enum class RotaryScaling {
 /// A short list of numbers that is copied as plain memory, so that options which hold it cost no code to copy.
 class RotaryFactors {
  public:
+  /// The most numbers of a list; there are so many pairs in a head of 256 columns.
   static constexpr std::size_t kMost = 128;
 
   RotaryFactors() = default;
@@ -46,8 +47,11 @@ class RotaryFactors {
     values_[size_] = 0;
     return values_[size_++];
   }
+  /// Takes all numbers out.
   void clear() { size_ = 0; }
+  /// The last number; there must be one.
   [[nodiscard]] double& back() { return values_[size_ - 1]; }
+  /// Number i, which is not checked.
   [[nodiscard]] double operator[](std::size_t i) const { return values_[i]; }
   [[nodiscard]] std::size_t size() const { return size_; }
   [[nodiscard]] const double* begin() const { return values_.data(); }
@@ -68,10 +72,10 @@ struct RotaryOptions {
   double theta = 10000;        ///< pair i of r / 2 rotates by theta^(-2i / r) from one position to the next
   double rotated_ratio = 1;    ///< of each head's columns; the others have no position
   Index max_positions = 2048;  ///< length that the model was made for; `dynamic` begins behind it
-  RotaryLayout layout = RotaryLayout::halves;
+  RotaryLayout layout = RotaryLayout::halves;  ///< which columns of a head are pairs
 
-  RotaryScaling scaling = RotaryScaling::none;
-  double factor = 1;
+  RotaryScaling scaling = RotaryScaling::none;  ///< how frequencies change for longer sequences
+  double factor = 1;  ///< how many times longer they may be, 1 at least; longrope reads it for attention_factor alone
   Index original_positions = 0;            ///< llama3, yarn, longrope: length before scaling; 0: max_positions
   double low_factor = 1, high_factor = 4;  ///< llama3: the rotations in that length where the ramp begins and ends
   double beta_slow = 1, beta_fast = 32;    ///< yarn: the same
@@ -227,6 +231,7 @@ class Rotary {
   }
 
   [[nodiscard]] const RotaryOptions& options() const { return options_; }
+  /// The columns of a head, rotated or not.
   [[nodiscard]] Index head_dim() const { return head_dim_; }
 
  private:

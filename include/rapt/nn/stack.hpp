@@ -186,6 +186,7 @@ class Stack {
     return normed(std::move(x));
   }
 
+  /// The number of layers: that of the blocks times `layers_each`.
   [[nodiscard]] Index layers() const { return std::ssize(blocks_) * layers_each_; }
   /// The block that is layer i.
   [[nodiscard]] const Block<T, kKinds>& layer(Index i) const { return at(blocks_, i / layers_each_); }

@@ -15,6 +15,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
+/// What `summary` shows of a model.
 struct SummaryOptions {
   Index depth = 0;  ///< how many levels of names are shown, as 1 for "encoder" and 2 for "encoder.layers"; 0: all
 };

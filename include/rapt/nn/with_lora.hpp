@@ -45,6 +45,7 @@ class WithLora {
   }
 
   [[nodiscard]] const M& model() const { return *model_; }
+  /// The adapter that calls of `loss` use.
   [[nodiscard]] const Lora<ScalarType>& lora() const { return *lora_; }
   [[nodiscard]] const std::vector<std::string>& trained() const { return trained_; }
 

@@ -16,9 +16,9 @@
 
 namespace rapt { inline namespace RAPT_ABI { namespace onnx {
 
-/// Keys and values of all tokens that queries may attend to   // [B, K, T, d_k] and [B, K, T, d_v]
+/// Keys and values of all tokens that queries may attend to.
 struct KeysValues {
-  Value keys = {}, values = {};
+  Value keys = {}, values = {};  ///< [B, K, T, d_k], rotated where positions are rotary, and [B, K, T, d_v]
 };
 
 /// What layers that score by distance (RelativePositionEncoding) share.
@@ -37,10 +37,10 @@ struct SelfAttentionInputs {
   Value source = {};  ///< what keys and values are made of, the rows before x and x itself [B, T, D]; undefined: x
 };
 
-/// The result [B, L, D] of self-attention, and keys and values for the next call.
+/// What self-attention gives.
 struct SelfAttention {
-  Value output;
-  KeysValues present;
+  Value output;        ///< [B, L, D]
+  KeysValues present;  ///< of the tokens before and of these, the next call's past
 };
 
 /// Multi-head attention of the parameters `name`.<...>, whose operators it adds to a graph.

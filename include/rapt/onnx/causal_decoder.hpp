@@ -25,8 +25,8 @@ struct CausalModel {
   double scale = 1;            ///< of the embedding
   std::string positions = {};  ///< the parameter with a row for each position; empty: there is none
   std::string output = {};     ///< the matrix of the output projection
-  Index vocabulary = 0;
-  double logit_cap = 0;  ///< soft cap of the logits; 0: none
+  Index vocabulary = 0;        ///< V, the columns of the logits
+  double logit_cap = 0;        ///< soft cap of the logits; 0: none
 };
 
 /// Writes `model.onnx` into a folder. It reads the next tokens input_ids [B, L] behind P others, whose keys and values

@@ -25,17 +25,18 @@ namespace rapt { inline namespace RAPT_ABI { namespace onnx {
 
 /// What one model has beside its two stacks.
 struct EncoderDecoderModel {
-  StackDescription encoder = {}, decoder = {};
+  StackDescription encoder = {}, decoder = {};  ///< the two stacks
   /// Embedded tokens [B, L, D] of ids [B, L] at positions [1, L].
   std::function<Value(ModelGraph&, const Value& ids, const Value& positions)> embed_source = {};
   /// In place of `embed_source`, of a source that is no text and has no padding: what the encoder reads [B, S, D].
   std::function<Value(ModelGraph&)> embed_unmasked_source = {};
+  /// As `embed_source`, of the decoder's tokens.
   std::function<Value(ModelGraph&, const Value& ids, const Value& positions)> embed_target = {};
   /// Logits [B, L, V] of the decoder's last hidden states.
   std::function<Value(ModelGraph&, const Value& hidden)> logits = {};
   /// Completes the call of a stack with what its attention knows of positions; unset: nothing.
   std::function<void(ModelGraph&, StackCall&, bool of_encoder)> complete_call = {};
-  Index d_model = 0, vocabulary = 0;
+  Index d_model = 0, vocabulary = 0;  ///< D of the encoder's output, and V of the logits
 };
 
 /// The encoder: input_ids and attention_mask [B, S], last_hidden_state [B, S, D].

@@ -19,8 +19,9 @@ struct TextInputs {
   Value ids;             ///< input_ids [B, L]
   Value attention_mask;  ///< [B, L], 1 for tokens and 0 for padding
   Value positions;       ///< 0 .. L - 1   // [1, L]
-  Places places;
+  Places places;         ///< of L queries among as many keys
 
+  /// The call of a stack in which each token attends to all that are no padding.
   [[nodiscard]] StackCall encoder_call() const {
     return {.places = places, .attention_mask = attention_mask, .positions = positions};
   }

@@ -31,6 +31,7 @@ inline constexpr std::int64_t kOpset = 20;
 /// A tensor that flows through a graph, by its name; without a name it is an optional input that is left out.
 struct Value {
   std::string name = {};
+  /// False for an input that is left out.
   [[nodiscard]] bool is_defined() const { return !name.empty(); }
 };
 
@@ -39,7 +40,8 @@ using Dimension = std::variant<Index, std::string>;
 
 /// A constant setting of a node.
 struct Attribute {
-  std::string_view name;
+  std::string_view name;  ///< what the operator calls it
+  /// Of the type that the operator asks for.
   std::variant<std::int64_t, float, std::string, std::vector<std::int64_t>> value;
 };
 
@@ -89,9 +91,11 @@ class Graph {
     for (const std::int64_t value : values) name += "_" + std::to_string(value);
     return constant(name, {std::ssize(values)}, std::span<const std::int64_t>(values));
   }
+  /// One integer of 64 bits   // []
   Value integer(std::int64_t value) {
     return constant("integer_" + std::to_string(value), {}, std::span<const std::int64_t>(&value, 1));
   }
+  /// One number, rounded to float32   // []
   Value number(double value) {
     const auto rounded = static_cast<float>(value);
     const std::string name = "number_" + std::to_string(std::bit_cast<std::uint32_t>(rounded));

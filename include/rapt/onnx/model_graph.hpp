@@ -30,6 +30,7 @@ class ModelGraph : public Graph {
     });
   }
 
+  /// True if the model has a parameter of this name.
   [[nodiscard]] bool has(const std::string& name) const { return parameters_.contains(name); }
   /// Throws ValueError for a name that no parameter of the model has.
   [[nodiscard]] const Tensor<float>& tensor(const std::string& name) const {

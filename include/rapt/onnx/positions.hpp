@@ -18,9 +18,9 @@
 
 namespace rapt { inline namespace RAPT_ABI { namespace onnx {
 
-/// The places of L queries among T keys, of which the last L are the queries' own tokens   // L, T, T - L: [1] each
+/// The places of L queries among T keys, of which the last L are the queries' own tokens.
 struct Places {
-  Value queries, keys, past;
+  Value queries, keys, past;  ///< L, T and T - L   // [1] each
 };
 
 /// The integers begin .. end - 1   // [end - begin] from [1] and [1]
@@ -38,8 +38,8 @@ inline Value offsets(ModelGraph& graph, const Places& places) {
 
 /// Which keys queries may attend to.
 struct MaskOptions {
-  Value attention_mask = {};  ///< [B, T], 1 for tokens and 0 for padding; undefined: there is no padding
-  bool causal = false;
+  Value attention_mask = {};         ///< [B, T], 1 for tokens and 0 for padding; undefined: there is no padding
+  bool causal = false;               ///< true: a query may attend to keys up to its own place alone
   std::optional<Index> window = {};  ///< keys at most so many positions away; unset: no limit
 };
 
@@ -95,9 +95,9 @@ inline Value sinusoids(ModelGraph& graph, const Value& positions, Index d_model,
   return graph.apply("Where", {is_cosine, graph.apply("Cos", {angles}), graph.apply("Sin", {angles})});
 }
 
-/// Cosines and sines of rotary positions   // [B, 1, L, r / 2]
+/// What rotates queries and keys at their positions, where r columns of each head are rotated.
 struct RotaryAngles {
-  Value cosines, sines;
+  Value cosines, sines;  ///< of the angle of each pair, times rotary_magnitude   // [B, 1, L, r / 2]
 };
 
 /// `positions` [B, L] or [1, L]. With dynamic scaling and longrope frequencies depend on the length of each sequence,

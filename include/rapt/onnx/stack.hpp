@@ -20,21 +20,21 @@ namespace rapt { inline namespace RAPT_ABI { namespace onnx {
 /// What a stack is, as its constructor is told.
 struct StackDescription {
   std::string name = {};  ///< what stands before "layers" in the names of parameters: empty, or "encoder."
-  Index blocks = 0;
+  Index blocks = 0;       ///< how many blocks there are, each with parameters of its own
   std::function<BlockOptions(Index)> options_of = {};  ///< of block i
-  bool final_norm = false;
-  Index layers_each = 1;
+  bool final_norm = false;                             ///< a norm of the first block's kind stands behind the last
+  Index layers_each = 1;                               ///< how many layers in a row share the parameters of a block
 };
 
 /// What one call of a stack brings beside its input.
 struct StackCall {
-  Places places = {};
-  Value attention_mask = {};  ///< [B, T] of self-attention, 1 for tokens and 0 for padding; undefined: no padding
-  bool causal = false;
-  Value positions = {};                  ///< [B, L] or [1, L], for rotary positions
-  Value bias_table = {};                 ///< [R, H] of a RelativePositionBias that layers share
-  Value bias_numbers = {};               ///< [L, T] rows of tables of biases
-  DistanceInputs distances = {};         ///< for layers that score by distance
+  Places places = {};             ///< of the queries and keys of self-attention
+  Value attention_mask = {};      ///< [B, T] of self-attention, 1 for tokens and 0 for padding; undefined: no padding
+  bool causal = false;            ///< true: a token attends to none behind it
+  Value positions = {};           ///< [B, L] or [1, L], for rotary positions
+  Value bias_table = {};          ///< [R, H] of a RelativePositionBias that layers share
+  Value bias_numbers = {};        ///< [L, T] rows of tables of biases
+  DistanceInputs distances = {};  ///< for layers that score by distance
   std::vector<KeysValues> past = {};     ///< of each layer; empty: nothing was read before
   std::vector<Value> segments = {};      ///< what each layer read before, [B, M, D]; empty: nothing
   std::vector<KeysValues> encoder = {};  ///< keys and values of the encoder's output for each layer's cross-attention
@@ -44,8 +44,8 @@ struct StackCall {
 /// The hidden states [B, L, D], and what the next call may need of each layer.
 struct StackResult {
   Value hidden;
-  std::vector<KeysValues> present;
-  std::vector<Value> read;  ///< with `segments`: those and the layer's input, [B, T, D]
+  std::vector<KeysValues> present;  ///< of each layer, the next call's `past`
+  std::vector<Value> read;          ///< with `segments`: those and the layer's input, [B, T, D]
 };
 
 /// The cross-attention of the block whose parameters begin with `prefix`.

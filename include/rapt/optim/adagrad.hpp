@@ -12,9 +12,9 @@ namespace rapt { inline namespace RAPT_ABI {
 struct AdagradOptions {
   double lr_decay = 0.0;             ///< the learning rate of a parameter's update t is rate / (1 + (t - 1) lr_decay)
   double initial_accumulator = 0.0;  ///< the sum of squares before the first update
-  double epsilon = 1e-10;
-  double weight_decay = 0.0;  ///< L2: gradient += weight_decay * weight
-  bool decay_vectors = true;  ///< false: only matrices decay, biases and norms do not
+  double epsilon = 1e-10;            ///< added to the root of the sum, so that nothing is divided by 0
+  double weight_decay = 0.0;         ///< L2: gradient += weight_decay * weight
+  bool decay_vectors = true;         ///< false: only matrices decay, biases and norms do not
 };
 
 /// With g the gradient and t the parameter's update:
@@ -45,6 +45,7 @@ struct AdagradRule {
           epsilon(static_cast<T>(options.epsilon)),
           decay(static_cast<T>(step.decays ? options.weight_decay : 0.0)) {}
 
+    /// One update, where `state` is (sum). The gradient is changed, too.
     template <class V>
     [[gnu::always_inline]] void operator()(V& weight, V& gradient, V* state) const {
       V& sum = state[0];
@@ -55,7 +56,7 @@ struct AdagradRule {
       weight -= rate * gradient / (deviation + epsilon);
     }
 
-    T rate, epsilon, decay;
+    T rate, epsilon, decay;  ///< the rate with lr_decay; decay is 0 for a parameter that does not decay
   };
 };
 

@@ -60,6 +60,7 @@ struct AdamRule {
       root = static_cast<T>(1 / std::sqrt(1 - std::pow(options.beta2, t)));
     }
 
+    /// One update, where `state` is (m, v, v_max); without amsgrad v_max is not used. The gradient is changed, too.
     template <class V>
     [[gnu::always_inline]] void operator()(V& weight, V& gradient, V* state) const {
       V &first = state[0], &second = state[1], &largest = state[2];
@@ -72,9 +73,11 @@ struct AdamRule {
       weight = keep * weight - rate * first / (deviation * root + epsilon);
     }
 
+    /// The options beta1, beta2, epsilon and l2_decay, and keep = 1 - rate * weight_decay. For a parameter that does
+    /// not decay, l2_decay is 0 and keep is 1.
     T beta1, beta2, epsilon, l2_decay, keep;
-    bool amsgrad;
-    T rate, root;  // with the corrections of m's and v's bias
+    bool amsgrad;  ///< true: v_max takes the place of v
+    T rate, root;  ///< rate / (1 - beta1^t) and 1 / sqrt(1 - beta2^t), the corrections of m's and v's bias
   };
 };
 

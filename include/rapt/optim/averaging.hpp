@@ -40,6 +40,7 @@ class ParameterMean {
       for (Index j = 0; j < parameter.size(); ++j) w[j] = static_cast<T>(mean[j]);
     });
   }
+  /// How many models were added.
   [[nodiscard]] Index count() const { return count_; }
 
  private:

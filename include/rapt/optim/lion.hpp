@@ -43,6 +43,7 @@ struct LionRule {
           beta2(static_cast<T>(options.beta2)),
           decay(static_cast<T>(step.decays ? options.weight_decay : 0.0)) {}
 
+    /// One update, where `state` is (m).
     template <class V>
     [[gnu::always_inline]] void operator()(V& weight, V& gradient, V* state) const {
       V& momentum = state[0];
@@ -52,7 +53,7 @@ struct LionRule {
       momentum = beta2 * momentum + (T(1) - beta2) * gradient;
     }
 
-    T rate, beta1, beta2, decay;
+    T rate, beta1, beta2, decay;  ///< decay is 0 for a parameter that does not decay
   };
 };
 

@@ -40,9 +40,9 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// A tensor that an optimizer keeps for each parameter, of the shape of what is updated of it.
 struct OptimizerState {
-  std::string_view name;
-  bool kept = true;    ///< false: these options need none, the formula sees zeros
-  double initial = 0;  ///< of all elements before the parameter's first update
+  std::string_view name;  ///< in files of checkpoints
+  bool kept = true;       ///< false: these options need none, the formula sees zeros
+  double initial = 0;     ///< of all elements before the parameter's first update
 };
 
 /// Elements begin .. end of a parameter, in row-major order.
@@ -55,10 +55,10 @@ struct ElementRange {
 /// What an optimizer knows of one parameter.
 template <class T>
 struct OptimizerSlot {
-  std::string name;
-  std::shared_ptr<Node<T>> node;
-  Shape shape;         ///< at construction of the optimizer
-  ElementRange range;  ///< the elements that are updated: all of them, unless `keep_range` was called
+  std::string name;               ///< of the parameter, with dots
+  std::shared_ptr<Node<T>> node;  ///< holds its value and its gradient
+  Shape shape;                    ///< at construction of the optimizer
+  ElementRange range;             ///< the elements that are updated: all of them, unless `keep_range` was called
   /// In the order of `state_names`; empty before the first update, so that a frozen parameter takes no memory. Of the
   /// parameter's shape, or, if the range is a part of it, with the elements of the range alone.
   std::vector<Tensor<T>> state = {};
@@ -160,6 +160,8 @@ class RuleOptimizer {
   }
   /// The parameters in the order of the module, to save and restore their state.
   [[nodiscard]] std::span<OptimizerSlot<T>> slots() { return slots_; }
+  /// The names of the tensors that a slot's `state` has, in their order; those that the options do not need are left
+  /// out.
   [[nodiscard]] std::vector<std::string_view> state_names() const {
     std::vector<std::string_view> names;
     for (const OptimizerState& state : Rule::states(options_)) {

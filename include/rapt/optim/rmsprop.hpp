@@ -10,10 +10,10 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// Defaults are PyTorch's.
 struct RmspropOptions {
-  double alpha = 0.99;  ///< how much of the running means a step keeps
-  double epsilon = 1e-8;
-  bool centered = false;  ///< divide by the standard deviation of the gradient, not by its root mean square
-  double momentum = 0.0;
+  double alpha = 0.99;        ///< how much of the running means a step keeps
+  double epsilon = 1e-8;      ///< added to the root of v, so that nothing is divided by 0
+  bool centered = false;      ///< divide by the standard deviation of the gradient, not by its root mean square
+  double momentum = 0.0;      ///< how much of the direction b a step keeps, from 0 to 1; 0: none
   double weight_decay = 0.0;  ///< L2: gradient += weight_decay * weight
   bool decay_vectors = true;  ///< false: only matrices decay, biases and norms do not
 };
@@ -52,6 +52,7 @@ struct RmspropRule {
           decay(static_cast<T>(step.decays ? options.weight_decay : 0.0)),
           centered(options.centered) {}
 
+    /// One update, where `state` is (v, mean, b); the mean is used if centered. The gradient is changed, too.
     template <class V>
     [[gnu::always_inline]] void operator()(V& weight, V& gradient, V* state) const {
       V &square = state[0], &mean = state[1], &buffer = state[2];
@@ -68,8 +69,8 @@ struct RmspropRule {
       weight -= rate * buffer;
     }
 
-    T rate, alpha, epsilon, momentum, decay;
-    bool centered;
+    T rate, alpha, epsilon, momentum, decay;  ///< decay is 0 for a parameter that does not decay
+    bool centered;                            ///< true: d is of v - mean^2
   };
 };
 

@@ -17,6 +17,7 @@ struct PaperSchedule {
   Index warmup = 4000;
   double factor = 1.0;
 
+  /// The rate of a step. Throws ValueError unless step, warmup and d_model are positive.
   [[nodiscard]] double operator()(Index step) const {
     require(step > 0 && warmup > 0 && d_model > 0, "schedule",
             "steps count from 1, warmup and d_model are positive: step ", step, ", warmup ", warmup, ", d_model ",
@@ -31,6 +32,7 @@ struct InverseSquareRootSchedule {
   double peak = 5e-4;
   Index warmup = 4000;
 
+  /// The rate of a step. Throws ValueError unless step and warmup are positive.
   [[nodiscard]] double operator()(Index step) const {
     require(step > 0 && warmup > 0, "schedule", "steps count from 1, warmup is positive: step ", step, ", warmup ",
             warmup);
@@ -46,6 +48,8 @@ struct CooldownSchedule {
   Index steps = 10000;
   Index cooldown = 2000;
 
+  /// schedule(step) * min(1, (steps + 1 - step) / (cooldown + 1)), and 0 behind `steps`. Throws ValueError unless 0 <
+  /// cooldown <= steps.
   [[nodiscard]] double operator()(Index step) const {
     require(steps >= cooldown && cooldown > 0, "schedule", "a cooldown of ", cooldown, " steps does not fit in ",
             steps);
@@ -57,10 +61,11 @@ struct CooldownSchedule {
 /// Linear warm-up to `peak`, then half a cosine down to `floor` at `steps` (Loshchilov and Hutter 2017); `floor` after.
 struct CosineSchedule {
   double peak = 5e-4;
-  Index warmup = 0;
+  Index warmup = 0;  ///< steps of the warm-up, step t of which has the rate peak * t / warmup; 0: none
   Index steps = 10000;
   double floor = 0.0;
 
+  /// The rate of a step. Throws ValueError unless step > 0 and steps > warmup >= 0.
   [[nodiscard]] double operator()(Index step) const {
     require(step > 0 && warmup >= 0 && steps > warmup, "schedule",
             "steps count from 1, and more of them than warm up are needed: step ", step, ", warmup ", warmup,

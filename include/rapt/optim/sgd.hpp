@@ -10,7 +10,7 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// Defaults are plain gradient descent.
 struct SgdOptions {
-  double momentum = 0.0;
+  double momentum = 0.0;      ///< how much of the direction b a step keeps, from 0 to 1; 0: none
   double dampening = 0.0;     ///< of the gradient on its way into the momentum, from a parameter's second update on
   bool nesterov = false;      ///< look ahead along the momentum; needs momentum, and no dampening
   double weight_decay = 0.0;  ///< L2: gradient += weight_decay * weight
@@ -50,6 +50,7 @@ struct SgdRule {
           decay(static_cast<T>(step.decays ? options.weight_decay : 0.0)),
           nesterov(options.nesterov) {}
 
+    /// One update, where `state` is (b). The gradient is changed, too.
     template <class V>
     [[gnu::always_inline]] void operator()(V& weight, V& gradient, V* state) const {
       V& buffer = state[0];
@@ -62,8 +63,8 @@ struct SgdRule {
       }
     }
 
-    T rate, momentum, fresh, decay;
-    bool nesterov;
+    T rate, momentum, fresh, decay;  ///< fresh is g's factor in b; decay is 0 for a parameter that does not decay
+    bool nesterov;                   ///< true: w moves along g + momentum b
   };
 };
 

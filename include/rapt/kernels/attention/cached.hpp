@@ -21,20 +21,21 @@ struct KeyRows {
   const std::int32_t* entries = nullptr;
   Index begin = 0, length = 0;
 
+  /// The row of the table that the query sees as its key j, 0 <= j < length. It is not checked.
   [[nodiscard]] Index operator[](Index j) const { return entries != nullptr ? entries[j] : begin + j; }
 };
 
 /// Attention of single new tokens to the keys and values of a cache.
 template <class T>
 struct CachedAttentionProblem {
-  TensorView<const T> query;       // [N, H d_k]
-  TensorView<const T> key, value;  // [.., K d_k], [.., K d_v]: query head h reads their head h / (H / K)
-  std::span<const KeyRows> rows;   // [N]: query i sees rows[i] and stands at the last of them
-  Index heads = 1;                 // H
-  T scale = 1;
+  TensorView<const T> query;       ///< [N, H d_k]
+  TensorView<const T> key, value;  ///< [.., K d_k], [.., K d_v]: query head h reads their head h / (H / K)
+  std::span<const KeyRows> rows;   ///< [N]: query i sees rows[i] and stands at the last of them
+  Index heads = 1;                 ///< H
+  T scale = 1;                     ///< of the products of queries and keys
   TableBias<T> table_bias =
-      {};          // added to the scaled scores; positions and keys count from the first row that a query sees
-  T soft_cap = 0;  // if > 0: scaled scores s become soft_cap tanh(s / soft_cap)
+      {};          ///< added to the scaled scores; positions and keys count from the first row that a query sees
+  T soft_cap = 0;  ///< if > 0: scaled scores s become soft_cap tanh(s / soft_cap)
 };
 
 /// Queries that one part handles; and how many products of a query and its keys must be there before the heads of few

@@ -39,8 +39,9 @@ enum class ScoreStage {
 /// count from the start of each sequence, and a mask may be larger than a sequence.
 template <class T>
 struct MaskView {
-  TensorView<const T> values;
+  TensorView<const T> values;  ///< of one of these shapes; without data there is no mask
 
+  /// False if there is no mask.
   [[nodiscard]] bool present() const { return values.data() != nullptr; }
   /// The row of query i; column j is key j.
   [[nodiscard]] const T* row(Index sequence, Index head, Index i) const {
@@ -59,9 +60,10 @@ struct MaskView {
 /// has rows by number, is gathered into it (bias.hpp).
 template <class T>
 struct TableBias {
-  const T* values = nullptr;  // [H, head_size]; nullptr: no bias
+  const T* values = nullptr;  ///< [H, head_size]; nullptr: no bias
   Index head_size = 0, origin = 0, row_stride = 0;
 
+  /// A bias of pairs: values [H, length, length], by head, position of the query and key.
   [[nodiscard]] static TableBias of_pairs(const T* values, Index length) {
     return {.values = values, .head_size = length * length, .origin = 0, .row_stride = length};
   }
@@ -69,12 +71,14 @@ struct TableBias {
   [[nodiscard]] static TableBias of_offsets(const T* values, Index offsets, Index zero) {
     return {.values = values, .head_size = offsets, .origin = zero, .row_stride = -1};
   }
+  /// False if there is no bias.
   [[nodiscard]] bool present() const { return values != nullptr; }
   /// Of keys j .. j + count those that have numbers beside a query at `position`: keys j + first and the `count` - 1
   /// behind it, whose numbers stand from `place` on among those of a head.
   struct Part {
     Index first = 0, count = 0, place = 0;
   };
+  /// The numbers that the keys j .. j + count of a query at `position` have in each head.
   [[nodiscard]] Part part(Index position, Index j, Index count) const {
     const Index place = origin + position * row_stride + j;
     const Index first = std::clamp<Index>(-place, 0, count), end = std::clamp(head_size - place, first, count);
@@ -87,33 +91,35 @@ struct TableBias {
 /// attention must be causal.
 template <class T>
 struct DistanceBias {
-  TensorView<const T> distances;     // r [P, H d_k]: row d is of distance d, the last one of all beyond, too
-  const T* content_bias = nullptr;   // u [H, d_k]
-  const T* position_bias = nullptr;  // w [H, d_k]
+  TensorView<const T> distances;     ///< r [P, H d_k]: row d is of distance d, the last one of all beyond, too
+  const T* content_bias = nullptr;   ///< u [H, d_k]
+  const T* position_bias = nullptr;  ///< w [H, d_k]
 
+  /// False if there is no such bias.
   [[nodiscard]] bool present() const { return distances.data() != nullptr; }
 };
 
 /// All that attention is computed from: queries, keys, values, and what each query may attend to.
 template <class T>
 struct AttentionProblem {
-  TensorView<const T> query, key, value;  // [Nq, H d_k], [.., K d_k], [.., K d_v]; head h is columns h d .. (h + 1) d
-  std::span<const Index> query_offsets;   // [B + 1]
-  std::span<const KeyRange> keys;         // [B]
-  Index heads = 1;                        // H
-  Index key_value_heads = 0;  // K, which divides H: query head h reads key head h / (H / K); 0: as many as heads
-  T scale = 1;
-  TableBias<T> table_bias = {};        // added to the scaled scores, as is the next; both may be absent
-  DistanceBias<T> distance_bias = {};  // needs `causal`
-  T soft_cap = 0;                      // if > 0: scaled scores s become soft_cap tanh(s / soft_cap), before masks
-  bool causal = false;                 // a query sees no key behind its position
-  std::optional<Index> window = {};    // if set: only keys at most this far from the query's position; 0: at it alone
-  MaskAlignment alignment = MaskAlignment::last_key;
-  MaskView<bool> mask = {};           // true: may not attend
-  MaskView<T> additive_mask = {};     // added to the scores
-  const bool* key_padding = nullptr;  // [rows of key], true: nobody attends
-  Dropout dropout = {};               // of the probabilities
+  TensorView<const T> query, key, value;  ///< [Nq, H d_k], [.., K d_k], [.., K d_v]; head h is columns h d .. (h + 1) d
+  std::span<const Index> query_offsets;   ///< [B + 1] sequence s has the queries of rows offsets[s] .. offsets[s + 1]
+  std::span<const KeyRange> keys;         ///< [B] the rows of each sequence's keys and values
+  Index heads = 1;                        ///< H, of queries
+  Index key_value_heads = 0;     ///< K, which divides H: query head h reads key head h / (H / K); 0: as many as heads
+  T scale = 1;                   ///< of the products q k, 1 / sqrt(d_k) in the paper
+  TableBias<T> table_bias = {};  ///< added to the scaled scores, as is the next; both may be absent
+  DistanceBias<T> distance_bias = {};  ///< needs `causal`
+  T soft_cap = 0;                      ///< if > 0: scaled scores s become soft_cap tanh(s / soft_cap), before masks
+  bool causal = false;                 ///< a query sees no key behind its position
+  std::optional<Index> window = {};    ///< if set: only keys at most this far from the query's position; 0: at it alone
+  MaskAlignment alignment = MaskAlignment::last_key;  ///< where queries stand among the keys
+  MaskView<bool> mask = {};                           ///< true: may not attend
+  MaskView<T> additive_mask = {};                     ///< added to the scores
+  const bool* key_padding = nullptr;                  ///< [rows of key], true: nobody attends
+  Dropout dropout = {};                               ///< of the probabilities
 
+  /// K, also where it is not given.
   [[nodiscard]] Index heads_of_keys() const { return key_value_heads > 0 ? key_value_heads : heads; }
 };
 
@@ -122,8 +128,8 @@ struct AttentionProblem {
 /// keys and elements outside of a sequence are not written.
 template <class T>
 struct AttentionCapture {
-  Tensor<T>* weights = nullptr;  // the probabilities before dropout
-  Tensor<T>* scores = nullptr;   // the scores at `stage`
+  Tensor<T>* weights = nullptr;  ///< the probabilities before dropout
+  Tensor<T>* scores = nullptr;   ///< the scores at `stage`
   ScoreStage stage = ScoreStage::masked;
 };
 
@@ -131,8 +137,8 @@ struct AttentionCapture {
 /// cover all rows. Without data: not wanted.
 template <class T>
 struct AttentionGradient {
-  TensorView<T> values = {};
-  bool accumulate = true;
+  TensorView<T> values = {};  ///< of the shape of what it is the gradient by
+  bool accumulate = true;     ///< adds to what is there; false: writes
 
   [[nodiscard]] bool wanted() const { return values.data() != nullptr; }
 };
@@ -141,11 +147,11 @@ struct AttentionGradient {
 /// nullptr or without data: not wanted.
 template <class T>
 struct AttentionGradients {
-  AttentionGradient<T> query = {}, key = {}, value = {};
-  T* table_bias = nullptr;       // [H, head_size]
-  TensorView<T> distances = {};  // [P, H d_k]
-  T* content_bias = nullptr;     // [H, d_k]
-  T* position_bias = nullptr;    // [H, d_k]
+  AttentionGradient<T> query = {}, key = {}, value = {};  ///< those by queries, keys and values, of their shapes
+  T* table_bias = nullptr;                                ///< [H, head_size]
+  TensorView<T> distances = {};                           ///< [P, H d_k]
+  T* content_bias = nullptr;                              ///< [H, d_k]
+  T* position_bias = nullptr;                             ///< [H, d_k]
 };
 
 }}}  // namespace rapt::RAPT_ABI::kernels

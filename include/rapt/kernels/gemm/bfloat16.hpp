@@ -33,14 +33,14 @@ inline constexpr Index kPairDepth = 256;
 /// A left operand: rows of pairs [rows][stride]. The residuals of precision `high` lie `plane` pairs behind; 0 means
 /// that there are none. Memory up to the next multiple of 32 rows must be readable; its content does not matter.
 struct PairRows {
-  const Pair* data = nullptr;
+  const Pair* data = nullptr;  ///< [rows][stride], of the rounded numbers
   Index rows = 0, stride = 0, plane = 0;
 };
 
 /// A panel of a right operand [pairs][32], and its residuals as in PairRows.
 struct PairPanel {
-  const Pair* data = nullptr;
-  Index pairs = 0, plane = 0;
+  const Pair* data = nullptr;  ///< [pairs][32], of the rounded numbers
+  Index pairs = 0, plane = 0;  ///< the padded depth in pairs, and where the residuals are; 0: there are none
 };
 
 namespace detail {

@@ -228,11 +228,11 @@ template <class T>
   return (by_rows ? a.rows : a.cols) * (detail::round_up(by_rows ? a.cols : a.rows, 16) + 16);
 }
 
-/// The panels of a right operand: the first one, the distance between rows of a panel, and that between panels.
+/// The panels of a right operand [depth, columns], each of which has panel_columns<T>() of its columns.
 template <class T>
 struct Panels {
-  const T* data = nullptr;
-  Index row_stride = 0, next = 0;
+  const T* data = nullptr;         ///< the first panel
+  Index row_stride = 0, next = 0;  ///< numbers from a row of a panel to the next, and from a panel to the next
 };
 
 /// c[a.rows, c.columns] (+)= a * panels, on the calling thread. A last panel of which at most half is used takes

@@ -47,8 +47,9 @@ template <class Byte, int kWidth>
 
 }  // namespace detail
 
-/// The types of blocks. Each has the numbers and the bytes of a block, the numbers of a group, the scale and the offset
-/// of group g, and the integers of kWidth numbers from number k of a group on; kWidth divides 16 and k.
+/// The types of blocks. Each has kElements numbers in kBytes bytes, in groups of kGroup numbers; `factors` gives the
+/// scale and the offset of group g of a block, and `integers` the integers q of kWidth numbers from number k of the
+/// group on, where kWidth divides 16 and k.
 ///
 /// Q8_0: w = d q.
 struct BlocksQ8_0 {
@@ -63,10 +64,11 @@ struct BlocksQ8_0 {
   }
 };
 
-/// Q4_0: w = d (q - 8), and Q4_1: w = d q + m. The first 16 numbers are the low halves of bytes.
+/// Q4_0: w = d (q - 8), and Q4_1: w = d q + m. The first 16 numbers are the low halves of bytes. The members kElements,
+/// kBytes, kGroup, `factors` and `integers` are those that BlocksQ8_0 explains.
 template <bool kHasMinimum>
 struct BlocksQ4 {
-  static constexpr Index kHead = kHasMinimum ? 4 : 2;
+  static constexpr Index kHead = kHasMinimum ? 4 : 2;  ///< the bytes before the numbers: d, and m of Q4_1
   static constexpr Index kElements = 32, kBytes = kHead + 16, kGroup = 32;
   [[gnu::always_inline]] static void factors(const std::uint8_t* block, Index, float& scale, float& offset) {
     scale = detail::half_of_block(block);
@@ -86,7 +88,7 @@ using BlocksQ4_1 = BlocksQ4<true>;
 
 /// Q4_K: w = (d s) q - (m t) with integers s and t of 6 bits for each group. Those of groups 0 to 3 are the low bits of
 /// bytes 0 to 3 and 4 to 7; those of groups 4 to 7 the halves of bytes 8 to 11, below the high bits of the former
-/// bytes.
+/// bytes. The members kElements, kBytes, kGroup, `factors` and `integers` are those that BlocksQ8_0 explains.
 struct BlocksQ4_K {
   static constexpr Index kElements = 256, kBytes = 144, kGroup = 32;
   [[gnu::always_inline]] static void factors(const std::uint8_t* block, Index g, float& scale, float& offset) {
@@ -106,6 +108,7 @@ struct BlocksQ4_K {
 
 /// Q6_K: w = (d s) (q - 32) with an integer s of eight bits for each group. The numbers are two halves of four rows of
 /// 32: byte i of a half's 64 has the low bits of rows 0 and 2 (or 1 and 3), byte i of its 32 the high bits of all rows.
+/// The members kElements, kBytes, kGroup, `factors` and `integers` are those that BlocksQ8_0 explains.
 struct BlocksQ6_K {
   static constexpr Index kElements = 256, kBytes = 210, kGroup = 16;
   [[gnu::always_inline]] static void factors(const std::uint8_t* block, Index g, float& scale, float& offset) {

@@ -86,8 +86,8 @@ inline void widen(HalfType type, const Half* from, Index count, float* to) {
 
 /// Rows of a weight [columns of c][depth], `stride` numbers apart.
 struct HalfRows {
-  HalfType type = HalfType::float16;
-  const Half* data = nullptr;
+  HalfType type = HalfType::float16;  ///< what the 16 bits mean
+  const Half* data = nullptr;         ///< the first number of the row that gives c's first column
   Index stride = 0;
 };
 

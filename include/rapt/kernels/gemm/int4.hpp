@@ -37,6 +37,7 @@ class Int4Matrix final : public StoredMatrix {
   }
 
   [[nodiscard]] MatrixFormat format() const override { return store_int4; }
+  /// Columns 32 i .. 32 i + 31; those behind the last one are zeros. The matrix must outlive what it returns.
   [[nodiscard]] NibblePanel panel(Index i) const {
     const Index column = i * kQuadColumns, groups = groups_of(rows());
     return {.data = data_.data() + i * groups * kGroupWords,

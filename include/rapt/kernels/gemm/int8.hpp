@@ -40,6 +40,7 @@ class Int8Matrix final : public StoredMatrix {
   }
 
   [[nodiscard]] MatrixFormat format() const override { return store_int8; }
+  /// Columns 32 i .. 32 i + 31. The matrix must outlive what it returns.
   [[nodiscard]] QuadPanel panel(Index i) const {
     const Index quads = quads_of(rows()), column = i * kQuadColumns;
     return {.data = data_.data() + column * quads,

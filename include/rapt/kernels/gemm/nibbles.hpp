@@ -40,15 +40,15 @@ inline constexpr Index kScaleWord = 128, kOffsetWord = 136;
 /// A left operand: rows of signed quads [rows][8 groups], and for each row and group its scale and its sum
 /// [rows][groups].
 struct GroupedRows {
-  const Quad* data = nullptr;
-  const float *scales = nullptr, *sums = nullptr;
+  const Quad* data = nullptr;                      ///< the integers p
+  const float *scales = nullptr, *sums = nullptr;  ///< s, and t = s times the sum of the group's p
   Index rows = 0, groups = 0;
 };
 
 /// A panel of a right operand: words [groups][144], and the factors D and M of its columns [32].
 struct NibblePanel {
-  const std::uint32_t* data = nullptr;
-  const float *scales = nullptr, *offsets = nullptr;
+  const std::uint32_t* data = nullptr;                ///< q, a and b of each group
+  const float *scales = nullptr, *offsets = nullptr;  ///< D and M
   Index groups = 0;
 };
 
@@ -181,6 +181,7 @@ class QuantizedGroups {
     });
   }
 
+  /// Rows i .. i + rows. This object must outlive what it returns.
   [[nodiscard]] GroupedRows part(Index i, Index rows) const {
     return {.data = data_.row(i), .scales = scales_.row(i), .sums = sums_.row(i), .rows = rows, .groups = groups_};
   }

@@ -43,9 +43,9 @@ template <class View>
 /// The part of c that a product is written to, and how the product is combined with what is there.
 template <class T>
 struct BlockOutput {
-  T* data = nullptr;
-  Index stride = 0;
-  Index columns = 0;
+  T* data = nullptr;        ///< the first element of the part
+  Index stride = 0;         ///< elements from a row of c to the next
+  Index columns = 0;        ///< of the part; its rows are those of the left operand
   const T* bias = nullptr;  ///< if not null, added to every row; bias[0] belongs to the first column of this part
   bool accumulate = false;  ///< the product is added to c instead of replacing it
 };

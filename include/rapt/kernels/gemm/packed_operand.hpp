@@ -88,13 +88,18 @@ class PackedOperand {
 
   [[nodiscard]] Index rows() const { return rows_; }
   [[nodiscard]] Index cols() const { return cols_; }
+  /// The number of panels of `geometry().panel_columns` columns each; 0 of a matrix in a format of its own.
   [[nodiscard]] Index panels() const { return panels_; }
+  /// The sizes of panels and blocks at the instruction set and the unit that were in force when this was packed.
   [[nodiscard]] const GemmGeometry& geometry() const { return geometry_; }
   /// The matrix in a format of its own, or null.
   [[nodiscard]] const StoredMatrix* stored() const { return stored_.get(); }
   /// The format of its own, or null.
   [[nodiscard]] MatrixFormat format() const { return stored_ != nullptr ? stored_->format() : nullptr; }
+  /// What the other operands of a product must be packed for.
   [[nodiscard]] const Packing& packing() const { return packing_; }
+  /// The depth of each cut but the last, which may have less: the rows of b are divided into cuts, so that a panel of
+  /// one stays in the cache while it is multiplied.
   [[nodiscard]] Index cut_depth() const { return cut_depth_; }
   /// The depth of the cut that starts at row p.
   [[nodiscard]] Index depth_at(Index p) const { return std::min(cut_depth_, rows_ - p); }

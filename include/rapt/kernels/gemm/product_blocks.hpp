@@ -12,9 +12,9 @@ namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 
 /// The sizes of the pieces that a product is cut into.
 struct GemmGeometry {
-  Index panel_columns = 0;
-  Index block_rows = 0;
-  Index depth = 0;  ///< the greatest depth of one pass over a panel
+  Index panel_columns = 0;  ///< columns of a panel of the right operand
+  Index block_rows = 0;     ///< a thread is given 8 times as many rows of c at once, or those that are left
+  Index depth = 0;          ///< the greatest depth of one pass over a panel
   friend bool operator==(const GemmGeometry&, const GemmGeometry&) = default;
 };
 

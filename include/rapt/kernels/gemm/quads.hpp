@@ -38,17 +38,17 @@ inline constexpr Index kMostQuadDepth = Index{1} << 16;
 
 /// A left operand: rows of quads [rows][stride] and the scale of each row [rows].
 struct QuadRows {
-  const Quad* data = nullptr;
-  const float* scales = nullptr;
+  const Quad* data = nullptr;     ///< of q + 128
+  const float* scales = nullptr;  ///< scale_i
   Index rows = 0, stride = 0;
 };
 
 /// A panel of a right operand: quads [quads][32], and for each column its scale and its shift, which is 128 times the
 /// sum of its integers.
 struct QuadPanel {
-  const Quad* data = nullptr;
-  const float* scales = nullptr;
-  const std::int32_t* shifts = nullptr;
+  const Quad* data = nullptr;            ///< of signed q
+  const float* scales = nullptr;         ///< scale_j [32]
+  const std::int32_t* shifts = nullptr;  ///< 128 sum_k q(k, j) [32], which is subtracted from the sums
   Index quads = 0;
 };
 
@@ -149,6 +149,7 @@ class QuantizedRows {
     });
   }
 
+  /// Rows i .. i + rows. This object must outlive what it returns.
   [[nodiscard]] QuadRows part(Index i, Index rows) const {
     return {.data = data_.row(i), .scales = scales_.data() + i, .rows = rows, .stride = data_.cols()};
   }

@@ -15,24 +15,24 @@ namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 /// What the forward pass reads and writes. Rows are those of the batch, but for the initial states.
 template <class T>
 struct GruForward {
-  Index hidden = 0;                   // H
-  const T* input = nullptr;           // [N, 3H] x W_ih^T + b_ih; may be the memory of `gates`
-  const T* initial_hidden = nullptr;  // [B, H]; nullptr: zeros
-  T* gates = nullptr;                 // [N, 3H] receives r, z, n
-  T* candidates = nullptr;            // [N, H] receives q
-  T* states = nullptr;                // [N, H] receives h
+  Index hidden = 0;                   ///< H, the width of the states
+  const T* input = nullptr;           ///< [N, 3H] x W_ih^T + b_ih; may be the memory of `gates`
+  const T* initial_hidden = nullptr;  ///< [B, H]; nullptr: zeros
+  T* gates = nullptr;                 ///< [N, 3H] receives r, z, n
+  T* candidates = nullptr;            ///< [N, H] receives q
+  T* states = nullptr;                ///< [N, H] receives h
 };
 
 /// What the backward pass reads and writes.
 template <class T>
 struct GruBackward {
-  Index hidden = 0;                   // H
-  const T* d_states = nullptr;        // [N, H]
-  const T* states = nullptr;          // [N, H]
-  const T* initial_hidden = nullptr;  // [B, H]; nullptr: zeros
-  T* gates = nullptr;                 // [N, 3H] r, z, n; receives the gradients of x W_ih^T + b_ih
-  T* candidates = nullptr;            // [N, H] q; receives its gradient
-  T* d_initial_hidden = nullptr;      // [B, H] is added to; nullptr: not wanted
+  Index hidden = 0;                   ///< H, the width of the states
+  const T* d_states = nullptr;        ///< [N, H] the gradients by h, but for what passes through later steps
+  const T* states = nullptr;          ///< [N, H] h, as forward gave them
+  const T* initial_hidden = nullptr;  ///< [B, H]; nullptr: zeros
+  T* gates = nullptr;                 ///< [N, 3H] r, z, n; receives the gradients of x W_ih^T + b_ih
+  T* candidates = nullptr;            ///< [N, H] q; receives its gradient
+  T* d_initial_hidden = nullptr;      ///< [B, H] is added to; nullptr: not wanted
 };
 
 namespace detail {

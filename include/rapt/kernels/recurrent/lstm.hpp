@@ -14,26 +14,26 @@ namespace rapt { inline namespace RAPT_ABI { namespace kernels {
 /// What the forward pass reads and writes. Rows are those of the batch, but for the initial states.
 template <class T>
 struct LstmForward {
-  Index hidden = 0;                   // H
-  const T* input = nullptr;           // [N, 4H] x W_ih^T + b_ih; may be the memory of `gates`
-  const T* initial_hidden = nullptr;  // [B, H]; nullptr: zeros
-  const T* initial_cell = nullptr;    // [B, H]; nullptr: zeros
-  T* gates = nullptr;                 // [N, 4H] receives i, f, g, o
-  T* cells = nullptr;                 // [N, H] receives c
-  T* states = nullptr;                // [N, H] receives h
+  Index hidden = 0;                   ///< H, the width of the states
+  const T* input = nullptr;           ///< [N, 4H] x W_ih^T + b_ih; may be the memory of `gates`
+  const T* initial_hidden = nullptr;  ///< [B, H]; nullptr: zeros
+  const T* initial_cell = nullptr;    ///< [B, H]; nullptr: zeros
+  T* gates = nullptr;                 ///< [N, 4H] receives i, f, g, o
+  T* cells = nullptr;                 ///< [N, H] receives c
+  T* states = nullptr;                ///< [N, H] receives h
 };
 
 /// What the backward pass reads and writes.
 template <class T>
 struct LstmBackward {
-  Index hidden = 0;                 // H
-  const T* d_states = nullptr;      // [N, H]
-  const T* d_last_cell = nullptr;   // [B, H]; nullptr: zeros
-  const T* cells = nullptr;         // [N, H]
-  const T* initial_cell = nullptr;  // [B, H]; nullptr: zeros
-  T* gates = nullptr;               // [N, 4H] i, f, g, o; receives the gradients of their a
-  T* d_initial_hidden = nullptr;    // [B, H] is added to; nullptr: not wanted
-  T* d_initial_cell = nullptr;      // [B, H] is added to; nullptr: not wanted
+  Index hidden = 0;                 ///< H, the width of the states
+  const T* d_states = nullptr;      ///< [N, H] the gradients by h, but for what passes through later steps
+  const T* d_last_cell = nullptr;   ///< [B, H] the gradients by c of the last steps; nullptr: zeros
+  const T* cells = nullptr;         ///< [N, H] c, as forward gave them
+  const T* initial_cell = nullptr;  ///< [B, H]; nullptr: zeros
+  T* gates = nullptr;               ///< [N, 4H] i, f, g, o; receives the gradients of their a
+  T* d_initial_hidden = nullptr;    ///< [B, H] is added to; nullptr: not wanted
+  T* d_initial_cell = nullptr;      ///< [B, H] is added to; nullptr: not wanted
 };
 
 namespace detail {
