@@ -28,12 +28,12 @@ struct Progress {
 
 /// "1:02:03" or "2:03"
 [[nodiscard]] inline std::string clock_text(double seconds) {
-  const auto s = static_cast<long>(seconds < 0 ? 0 : seconds);
+  const auto s = static_cast<long long>(seconds < 0 ? 0 : seconds);
   char text[64];
   if (s >= 3600) {
-    std::snprintf(text, sizeof text, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
+    std::snprintf(text, sizeof text, "%lld:%02lld:%02lld", s / 3600, s / 60 % 60, s % 60);
   } else {
-    std::snprintf(text, sizeof text, "%ld:%02ld", s / 60, s % 60);
+    std::snprintf(text, sizeof text, "%lld:%02lld", s / 60, s % 60);
   }
   return text;
 }

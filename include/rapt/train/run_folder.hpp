@@ -182,7 +182,7 @@ class JsonLog {
 
   /// Adds a line. False when it could not be written (a full disk): training need not stop for that.
   bool write(const Json& entry) {
-    std::ofstream stream(path_, std::ios::app);
+    std::ofstream stream(path_, std::ios::app | std::ios::binary);
     // A byte that is not UTF-8 becomes U+FFFD: a line must not be lost for it, nor the run.
     const std::string line = entry.dump(/*indent=*/-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
     stream << (cut_off_ ? "\n" : "") << line << '\n' << std::flush;
