@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "rapt/core/index.hpp"
+#include "rapt/core/tensor_text.hpp"
 #include "rapt/search/halving.hpp"
 #include "rapt/search/history.hpp"
 #include "rapt/search/importance.hpp"
@@ -43,7 +44,7 @@ namespace detail {
   if (rounded == std::round(rounded) && std::abs(rounded) < 1e15) {
     return std::to_string(static_cast<long long>(rounded));
   }
-  return nlohmann::json(rounded).dump();
+  return number_text(rounded, digits);
 }
 
 /// What a rung gives as text: whole numbers, such as steps, with all their digits.
