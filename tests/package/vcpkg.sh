@@ -33,4 +33,5 @@ quiet "$cmake" --build "$work/consumer" --target consumer consumer_components
 "$work/consumer/consumer"
 (cd "$work" && consumer/consumer_components)
 install core core
-fails "this installation of rapt has no component" "$cmake" -S "$here/find_package" -B "$work/core_consumer" -DCMAKE_PREFIX_PATH="$work/core"
+fails "this installation of rapt has no component" \
+  "$cmake" -S "$here/find_package" -B "$work/core_consumer" -DCMAKE_PREFIX_PATH="$work/core"
