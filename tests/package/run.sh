@@ -1,7 +1,8 @@
 #!/bin/sh
 # rapt as others use it: find_package of an installation, FetchContent, several times in one build, the precompiled
-# library, two translation units with different flags, every combination of the optional dependencies, packages, and the
-# single header. CMAKE names the cmake to use. Everything happens in a temporary folder.
+# library, two translation units with different flags, every combination of the optional dependencies, packages, the
+# single header, the vcpkg port, and, where there is a conan, the Conan recipe. CMAKE names the
+# cmake to use. Everything happens in a temporary folder.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/common.sh"
@@ -67,4 +68,6 @@ fi
 sh "$here/combinations.sh"
 sh "$here/packages.sh"
 sh "$here/single_header.sh"
+sh "$here/vcpkg.sh"
+sh "$here/conan.sh"
 echo "package tests passed"

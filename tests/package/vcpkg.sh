@@ -18,17 +18,20 @@ install() {
   for file in usage copyright rapt-config.cmake; do
     [ -s "$work/$1/share/rapt/$file" ] || { echo "FAILED: there is no share/rapt/$file"; exit 1; }
   done
-  if grep -rn -e "$root" -e "$work" "$work/$1" || [ -d "$work/$1/debug" ] || find "$work/$1" -type d -empty | grep .; then
+  if grep -rn -e "$root" -e "$work" "$work/$1" || [ -d "$work/$1/debug" ] ||
+    find "$work/$1" -type d -empty | grep .; then
     echo "FAILED: the installation names a folder that it was made in, or holds what vcpkg refuses"
     exit 1
   fi
 }
 install all "core;images;io;mpi;text"
 installed=$(cd "$work/all/include" && find . -name '*.hpp' | sort)
-[ "$installed" = "$(cd "$root/include" && find . -name '*.hpp' | sort)" ] || { echo "FAILED: headers lack"; exit 1; }
+sources=$(cd "$root/include" && find . -name '*.hpp' | sort)
+[ "$installed" = "$sources" ] || { echo "FAILED: the port does not install every header"; exit 1; }
 quiet "$cmake" -S "$here/find_package" -B "$work/consumer" -DCMAKE_PREFIX_PATH="$work/all"
 quiet "$cmake" --build "$work/consumer" --target consumer consumer_components
 "$work/consumer/consumer"
 (cd "$work" && consumer/consumer_components)
 install core core
-fails "this installation of rapt has no component" "$cmake" -S "$here/find_package" -B "$work/core_consumer" -DCMAKE_PREFIX_PATH="$work/core"
+fails "this installation of rapt has no component" \
+  "$cmake" -S "$here/find_package" -B "$work/core_consumer" -DCMAKE_PREFIX_PATH="$work/core"

@@ -1,6 +1,6 @@
-# Runs a portfile by `cmake -P` without vcpkg, with functions in place of those that it calls. Each does, for a port that
-# is built for release alone, what https://learn.microsoft.com/vcpkg/maintainers/functions/ says of vcpkg's function of
-# the name; an argument that is not documented there is an error. -D names PORT, FEATURES, CURRENT_PORT_DIR,
+# Runs a portfile by `cmake -P` without vcpkg, with functions in place of those that it calls. Each does, for a port
+# that is built for release alone, what https://learn.microsoft.com/vcpkg/maintainers/functions/ says of vcpkg's
+# function of the name; an argument that is not documented there is an error. -D names PORT, FEATURES, CURRENT_PORT_DIR,
 # CURRENT_PACKAGES_DIR and CURRENT_BUILDTREES_DIR.
 cmake_minimum_required(VERSION 3.25)
 
