@@ -29,7 +29,7 @@ using rapt_test::NextToken;
 class Job : public rapt_test::FolderTest {
  protected:
   Job() {
-    messages_ = std::fopen((folder_ / "messages").c_str(), "w+");
+    messages_ = std::fopen((folder_ / "messages").string().c_str(), "w+");
     std::signal(SIGINT, SIG_DFL);  // which whoever started the test may ignore
   }
   ~Job() override {
