@@ -380,7 +380,7 @@ TEST_F(Job, OptionsAreChecked) {
 TEST_F(Job, RefusesOtherRuns) {
   JobOptions again = options();
   again.resume = true;
-  const std::string path = (folder_ / "run/checkpoint.safetensors").string();
+  const std::string path = (folder_ / "run" / "checkpoint.safetensors").string();
   const auto refused = [](const JobOptions& some) {
     return error_text<rapt::Error>([&] { const rapt::TrainingJob job(some); });
   };
