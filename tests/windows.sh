@@ -214,26 +214,37 @@ train_translators() {
     done
     "$root/translate" $options --checkpoint-every 0 --model "linux-$level" >"linux-$level.out" 2>&1
   done
-  RAPT_THREADS=2 "$wine" "$root/translate.exe" $options --model killed --folder run --checkpoint-every 20 --log-every 10 \
-    >killed.out 2>&1 &
-  process=$!
-  for _ in $(seq 600); do  # until the checkpoint of step 40 or a later one is there
-    sleep 0.1
-    ! grep -q -E '"step":([4-9][0-9]|[0-9]{3})' run/log.jsonl 2>/dev/null || break
-  done
-  kill -9 $process || true
-  wait $process || true
-  [ -f run/checkpoint.safetensors ]
-  [ ! -f killed ]
-  RAPT_THREADS=1 "$wine" "$root/translate.exe" $options --model killed --folder run --checkpoint-every 20 --log-every 10 \
-    --resume >resumed.out 2>&1
-  echo "the last line of the run that goes on: $(tr '\r' '\n' <resumed.out | grep . | tail -1)"
+  # The same on two threads, stopped by Ctrl-C after step 40, killed after step 200, and resumed on one thread.
+  options="$options --model resumed --folder run --checkpoint-every 20 --log-every 10"
+  start() {  # start OUTPUT OPTION...: in the background, until step $step is in the log
+    output=$1
+    shift
+    "$wine" "$root/translate.exe" "$@" >"$output" 2>&1 &
+    process=$!
+    for _ in $(seq 1200); do
+      sleep 0.1
+      ! grep -q "\"step\":$step," run/log.jsonl 2>/dev/null || return 0
+    done
+  }
+  export RAPT_THREADS=2
+  # shellcheck disable=SC2086
+  step=40 start stopped.out $options
+  kill -INT $process
+  wait $process || echo "Ctrl-C: $(tr '\r' '\n' <stopped.out | grep . | tail -1)"
+  # shellcheck disable=SC2086
+  step=200 start killed.out $options --resume
+  kill -9 $process
+  wait $process 2>/dev/null || echo "killed: $(grep -a 'goes on' killed.out | tr -d '\r')"
+  [ ! -f resumed ]
+  # shellcheck disable=SC2086
+  RAPT_THREADS=1 "$wine" "$root/translate.exe" $options --resume >resumed.out 2>&1
+  echo "resumed: $(grep -a 'goes on' resumed.out | tr -d '\r')"
   same() {
     if cmp -s "$1" "$2"; then echo "equal bits: $3"; else echo "other bits: $3" && [ "$4" = may ]; fi
   }
   same 1-avx512 2-avx512 "one thread and two, at the best level" must
   same 1-baseline 2-baseline "one thread and two, at baseline" must
-  same 1-avx512 killed "undisturbed, and killed and resumed" must
+  same 1-avx512 resumed "undisturbed, and stopped, killed and resumed" must
   same 1-avx512 linux-avx512 "Windows and Linux, at the best level" may
   same 1-baseline linux-baseline "Windows and Linux, at baseline" may
   for name in 1 linux; do

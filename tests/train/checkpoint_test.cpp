@@ -272,16 +272,19 @@ void expect_refused(const fs::path& path, const std::vector<std::string>& parts)
 /// Writes the checkpoint with other words about the trainer.
 void rewrite(const fs::path& path, Session& run, const std::function<void(nlohmann::json&)>& change) {
   rapt::save_checkpoint(path, run.trainer);
-  const rapt::SafetensorsFile file(path);
-  nlohmann::json json = nlohmann::json::parse(file.metadata().at("trainer"));
-  change(json);
+  nlohmann::json json;
   std::vector<Tensor<float>> tensors;
-  tensors.reserve(file.names().size());
   std::vector<rapt::SafetensorsEntry> entries;
-  for (const std::string& name : file.names()) {
-    tensors.push_back(file.read<float>(name));
-    entries.emplace_back(name, tensors.back().view());
+  {
+    const rapt::SafetensorsFile file(path);
+    json = nlohmann::json::parse(file.metadata().at("trainer"));
+    tensors.reserve(file.names().size());
+    for (const std::string& name : file.names()) {
+      tensors.push_back(file.read<float>(name));
+      entries.emplace_back(name, tensors.back().view());
+    }
   }
+  change(json);
   rapt::write_safetensors(path, entries, {{"trainer", json.dump()}});
 }
 

@@ -29,7 +29,7 @@ using rapt_test::NextToken;
 class Job : public rapt_test::FolderTest {
  protected:
   Job() {
-    messages_ = std::fopen((folder_ / "messages").c_str(), "w+");
+    messages_ = std::fopen((folder_ / "messages").string().c_str(), "w+");
     std::signal(SIGINT, SIG_DFL);  // which whoever started the test may ignore
   }
   ~Job() override {
@@ -380,7 +380,7 @@ TEST_F(Job, OptionsAreChecked) {
 TEST_F(Job, RefusesOtherRuns) {
   JobOptions again = options();
   again.resume = true;
-  const std::string path = (folder_ / "run/checkpoint.safetensors").string();
+  const std::string path = (folder_ / "run" / "checkpoint.safetensors").string();
   const auto refused = [](const JobOptions& some) {
     return error_text<rapt::Error>([&] { const rapt::TrainingJob job(some); });
   };
