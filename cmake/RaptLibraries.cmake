@@ -1,7 +1,7 @@
 # The library targets: rapt::rapt; rapt::io, rapt::text, rapt::images and rapt::mpi where their dependencies are found;
 # rapt::pretrained where there is rapt::io, and rapt::pipelines where there is rapt::text, too; rapt::onnx. They carry
-# include paths, dependencies and what these need to be defined, and no flags. rapt::precompiled, on request, is
-# rapt::rapt with what is heavy compiled already. Targets that the build has already stay as they are; rapt_new_targets
+# include paths, dependencies and what these need to be defined, and no flags but one that g++ for Windows needs.
+# rapt::precompiled, on request, is rapt::rapt with what is heavy compiled already. Targets that the build has already stay as they are; rapt_new_targets
 # lists the others.
 
 option(RAPT_BUILD_PRECOMPILED "Build rapt::precompiled, a static library of rapt's templates for float and double" OFF)
@@ -33,12 +33,17 @@ function(rapt_find option)
     set(found TRUE)
     while(needed)
       list(POP_FRONT needed package target)
-      if(NOT TARGET ${target} AND wanted STREQUAL "AUTO")
-        find_package(${package} QUIET GLOBAL ${${package}_components})
-      elseif(NOT TARGET ${target})
-        find_package(${package} REQUIRED GLOBAL ${${package}_components})
+      set(is_there TRUE)
+      # CMake's FindMPI makes MPI::MPI_CXX to try it, so that the target may be there where MPI is not.
+      if(NOT TARGET ${target} OR (package STREQUAL "MPI" AND NOT MPI_CXX_FOUND))
+        if(wanted STREQUAL "AUTO")
+          find_package(${package} QUIET GLOBAL ${${package}_components})
+        else()
+          find_package(${package} REQUIRED GLOBAL ${${package}_components})
+        endif()
+        set(is_there "${${package}_FOUND}")
       endif()
-      if(NOT TARGET ${target})
+      if(NOT is_there OR NOT TARGET ${target})
         set(found FALSE)
         break()
       endif()
@@ -84,6 +89,14 @@ endfunction()
 rapt_library(rapt rapt "${core_headers}" Eigen3::Eigen Threads::Threads)
 # For whoever asks for rapt a second time: RaptPresent.cmake and rapt-config.cmake.
 set_target_properties(rapt PROPERTIES RAPT_VERSION ${rapt_version} EXPORT_PROPERTIES RAPT_VERSION)
+# g++ for Windows keeps vectors of 32 and 64 bytes on a stack that is aligned to 16 and moves them by instructions that
+# demand their own alignment (GCC's bug 54412). The assembler, of binutils 2.38 or newer, replaces these instructions;
+# the definition tells rapt that AVX2 and AVX-512 are safe.
+if("rapt" IN_LIST rapt_new_targets)
+  set(windows_gnu "$<AND:$<COMPILE_LANG_AND_ID:CXX,GNU>,$<PLATFORM_ID:Windows>>")
+  target_compile_options(rapt INTERFACE
+    "$<${windows_gnu}:-Wa,-muse-unaligned-vector-move;-DRAPT_UNALIGNED_VECTOR_MOVES>")
+endif()
 rapt_library(rapt_onnx onnx "${onnx_headers}" rapt)
 if(RAPT_TEXT_FOUND)
   rapt_library(rapt_text text "${text_headers}" rapt Utf8proc::Utf8proc Pcre2::Pcre2)

@@ -36,6 +36,8 @@ class Amalgamation:
         path = self.folder / header
         if not path.is_file():
             sys.exit(f"[amalgamate] {self.folder} has no header {header}")
+        if path.with_name(path.name + ".py").exists():
+            sys.exit(f"[amalgamate] {header} works beside {path.name}.py alone; include it as it is")
         depth = 0
         marked = False  # the place in the header that follows has been told
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
@@ -87,6 +89,8 @@ def self_test():
             "include/rapt/b.hpp": '#pragma once\n#include <vector>\n#ifdef X\n#include <x>\n#endif\nint b;\n',
             "include/rapt/c.hpp": '#pragma once\n#include "rapt/b.hpp"  // b\n#include "rapt/a.hpp"\nint c;\n',
             "include/rapt/d.hpp": '#ifdef X\n#include "rapt/a.hpp"\n#endif\n',
+            "include/rapt/e.hpp": "int e;\n",
+            "include/rapt/e.hpp.py": "",
         }.items():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(text, encoding="utf-8")
@@ -100,7 +104,7 @@ def self_test():
             number = int(marked[marker].split()[1]) + at - marker - 1
             assert f'"rapt/{place}"' in marked[marker], (line, marked[marker])
             assert (root / "include/rapt" / place).read_text(encoding="utf-8").splitlines()[number - 1] == line, line
-        for refused in ("rapt/d.hpp", "rapt/no.hpp"):
+        for refused in ("rapt/d.hpp", "rapt/e.hpp", "rapt/no.hpp"):
             try:
                 amalgamate(root, [refused], False)
             except SystemExit:

@@ -1,16 +1,14 @@
 #!/usr/bin/env python3
 """Checks that the public names of the headers have comments, from which the guide's reference is made.
 
-    check_reference.py [--list]
+    check_reference.py
 
-Every class, function, type, constant and concept must have one, and in the rooms COMPLETE every member of a class,
-too: a comment of its own (an overload: that of the first one), or its name in the comment of its class, or a meaning
-that it shares with all members of its name (SHARED_MEMBERS of reference.py). Prints a line for each name without a
-comment and how many members of the other rooms have none; `--list` prints these, too. Exit code 77, which ctest shows as skipped,
-where there is no doxygen. `--self-test` checks the checker.
+Every class, function, type, constant and concept must have one, and every member of a class, too: a comment of its own
+(an overload: that of the first one), or its name in the comment of its class, or a meaning that it shares with all
+members of its name (SHARED_MEMBERS of reference.py). Prints a line for each name without a comment. Exit code 77, which
+ctest shows as skipped, where there is no doxygen. `--self-test` checks the checker.
 """
 
-import collections
 import shutil
 import sys
 import tempfile
@@ -18,28 +16,22 @@ import tempfile
 sys.dont_write_bytecode = True
 import reference  # noqa: E402
 
-COMPLETE = {"autograd", "audio", "core", "data", "distributed", "finetune", "generation", "images", "io", "kernels",
-            "nn", "onnx", "optim", "search", "visualization"}  # rooms
-
-
 def offences(names):
-    """(lines about names that must have a comment, lines about other members)"""
-    must, others = [], []
+    """Lines about names without a comment."""
+    found = []
     for header, tops in names.headers.items():
         for name in tops:
-            if not reference.is_documented(name):
-                must.append(f"include/rapt/{header}:{name.line}: {name.title} has no comment")
-            for member in name.members:
-                if not reference.is_documented(member, name):
-                    (must if header.split("/")[0] in COMPLETE else others).append(
-                        f"include/rapt/{header}:{member.line}: {member.title} has no comment")
-    return must, others
+            without = [] if reference.is_documented(name) else [name]
+            without += [member for member in name.members if not reference.is_documented(member, name)]
+            found += [f"include/rapt/{header}:{it.line}: {it.title} has no comment" for it in without]
+    return found
 
 
 def self_test():
     source = reference.Header.__new__(reference.Header)
     source.lines = ["/// One.", "/// Two.", "template <class T,", "          class U>", "struct A {",
-                    "  int a = 0;  ///< three", "  ///< four", "  int b = 0;", "};", "", "int c();", "/// Five", "[[nodiscard]] inline int d();"]
+                    "  int a = 0;  ///< three", "  ///< four", "  int b = 0;", "};", "", "int c();", "/// Five",
+                    "[[nodiscard]] inline int d();"]
     assert source.comment(5) == "One.\nTwo." and source.comment(6) == "three\nfour", source.comment(6)
     assert source.comment(8) == "" and source.comment(11) == "" and source.comment(13) == "Five"
 
@@ -67,13 +59,10 @@ def main():
         return 77
     with tempfile.TemporaryDirectory() as folder:
         names = reference.Reference(reference.run_doxygen(folder))
-    must, others = offences(names)
-    print("\n".join(must + (others if "--list" in sys.argv else [])))
-    rooms = collections.Counter(line.split("/")[2] for line in others)
+    found = offences(names)
     total = sum(1 for _ in names.all())
-    print(f"{total} public names; without a comment: {len(must)} that must have one, {len(others)} other members", end="")
-    print(f" ({', '.join(f'{room} {count}' for room, count in sorted(rooms.items()))})" if rooms else "")
-    return 1 if must or total < 1000 else 0
+    print("\n".join([*found, f"{total} public names, {len(found)} without a comment"]))
+    return 1 if found or total < 1000 else 0
 
 
 if __name__ == "__main__":

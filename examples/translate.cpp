@@ -16,10 +16,13 @@
 #include "translate/demo.hpp"
 #include "translate/run.hpp"
 #include "translate/score.hpp"
-#include "translate/search.hpp"
 #include "translate/shortlist.hpp"
 #include "translate/summary.hpp"
 #include "translate/train.hpp"
+
+#if !defined(_WIN32)  // a search forks its trials
+#include "translate/search.hpp"
+#endif
 
 int main(int argc, char** argv) {
   CLI::App app{
@@ -27,13 +30,15 @@ int main(int argc, char** argv) {
       "on an embedded corpus of Chinese-English phrases. RAPT_THREADS sets the number of threads."};
   app.require_subcommand(0, 1);
   translate::TrainFlags train_flags;
-  translate::SettingsSearchFlags search_flags;
   translate::TranslateFlags run_flags;
   translate::ScoreFlags score_flags;
   translate::ShortlistFlags shortlist_flags;
   translate::SummaryFlags summary_flags;
   const CLI::App* train_command = translate::add_train(app, train_flags);
+#if !defined(_WIN32)
+  translate::SettingsSearchFlags search_flags;
   const CLI::App* search_command = translate::add_settings_search(app, search_flags);
+#endif
   const CLI::App* run_command = translate::add_run(app, run_flags);
   const CLI::App* score_command = translate::add_score(app, score_flags);
   const CLI::App* shortlist_command = translate::add_shortlist(app, shortlist_flags);
@@ -46,7 +51,9 @@ int main(int argc, char** argv) {
                                                       : alone;
   return run_program("translate", processes, [&] {
     if (train_command->parsed()) return translate::train(train_flags, *train_command);
+#if !defined(_WIN32)
     if (search_command->parsed()) return translate::search(search_flags, search_command->remaining());
+#endif
     if (run_command->parsed()) return translate::run(run_flags);
     if (score_command->parsed()) return translate::score(score_flags);
     if (shortlist_command->parsed()) return translate::shortlist(shortlist_flags);

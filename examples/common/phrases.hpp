@@ -143,10 +143,10 @@ class Draw {
       const std::string english = text(owner.possessive, " ", noun.singular);
       return {text(owner.chinese, "的", noun.chinese), english, english, ""};
     }
-    const bool near = one_in(2), many = one_in(3);
+    const bool is_near = one_in(2), many = one_in(3);
     const std::string english =
-        many ? text(near ? "these " : "those ", noun.plural) : text(near ? "this " : "that ", noun.singular);
-    return {text(near ? "这" : "那", many ? "些" : noun.measure, noun.chinese), english, english, "",
+        many ? text(is_near ? "these " : "those ", noun.plural) : text(is_near ? "this " : "that ", noun.singular);
+    return {text(is_near ? "这" : "那", many ? "些" : noun.measure, noun.chinese), english, english, "",
             many ? kOther : kThird};
   }
   /// 三本书, three books; in one of three with an adjective: 三本新书, three new books.
@@ -334,9 +334,9 @@ inline Pair purchase_quality(Draw& draw) {  // 他昨天买的书很有意思
 inline Pair owner(Draw& draw) {  // 这是我的书
   const Person s = draw.person();
   const Noun& noun = draw.from(kNouns, [](auto& n) { return !contains(n.adjectives, 'd'); });
-  const bool near = draw.one_in(2), many = draw.one_in(3);
-  const Person these = many ? Person{near ? "这些" : "那些", near ? "these" : "those", "", "", kOther}
-                            : Person{near ? "这" : "那", near ? "this" : "that", "", ""};
+  const bool is_near = draw.one_in(2), many = draw.one_in(3);
+  const Person these = many ? Person{is_near ? "这些" : "那些", is_near ? "these" : "those", "", "", kOther}
+                            : Person{is_near ? "这" : "那", is_near ? "this" : "that", "", ""};
   return state(draw, these, "", text("是", s.chinese, "的", noun.chinese),
                text(" ", s.possessive, " ", many ? noun.plural : noun.singular), kNoTime);
 }

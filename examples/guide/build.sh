@@ -16,5 +16,5 @@ fi
 python3 cmake/check_guide.py
 python3 examples/guide/make_pages.py build/guide
 cp examples/guide/guide.css examples/guide/iframe-worker.js build/guide/pages/
-"$venv/bin/python" -m mkdocs build --strict --quiet --config-file examples/guide/mkdocs.yml
+(cd examples/guide && "../../$venv/bin/python" -m mkdocs build --strict --quiet)  # where snippets are looked for
 echo "build/site/index.html"

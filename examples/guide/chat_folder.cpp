@@ -36,7 +36,8 @@ int main() {
                             .d_ff = 128,
                             .rotary = {.max_positions = 128},
                             .tie_embeddings = true,
-                            .init_std = 0.08},
+                            .init_std = 0.08,
+                            .end_tokens = {tokenizer.id("<|im_end|>")}},
                            rng);
   rapt::Adam adam(model);
   const rapt::CosineSchedule learning_rate{.peak = 4e-3, .warmup = 20, .steps = 200};

@@ -2,7 +2,6 @@
 // needs: chat_folder
 #include <cstdio>
 #include <rapt/pipelines/conversation.hpp>
-#include <rapt/pipelines/conversation_file.hpp>
 #include <rapt/rapt.hpp>
 
 void say(rapt::Conversation& conversation, const char* text) {

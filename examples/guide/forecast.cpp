@@ -10,9 +10,9 @@ class Forecaster {
   using ScalarType = float;
   Forecaster(const rapt::BlockOptions& block, rapt::Rng& rng)
       : input_(1, block.attention.d_model, rng),
+        output_(block.attention.d_model, 1, rng),
         positions_(block.attention.d_model),
-        layers_(/*blocks=*/2, block, /*final_norm=*/true, rng),
-        output_(block.attention.d_model, 1, rng) {}
+        layers_(/*blocks=*/2, block, /*final_norm=*/true, rng) {}
 
   /// The value behind each one, as far as it can be told from those up to it   // [N, 1]
   rapt::Variable<float> operator()(const SeriesBatch& batch) const {
@@ -30,10 +30,9 @@ class Forecaster {
   }
 
  private:
-  rapt::Linear<float> input_;
+  rapt::Linear<float> input_, output_;
   rapt::SinusoidalPositionalEncoding<float> positions_;
   rapt::Encoder<float> layers_;
-  rapt::Linear<float> output_;
 };
 
 int main() {

@@ -35,6 +35,9 @@
 #error "rapt would round otherwise in registers of the 387: use -mfpmath=sse."
 #elif defined(__GCC_IEC_559) && __GCC_IEC_559 == 0
 #error "rapt needs the arithmetic of IEEE 754, which a flag such as -fsingle-precision-constant takes away: remove it."
+#elif defined(_WIN32) && defined(__AVX__) && !defined(__clang__) && !defined(RAPT_UNALIGNED_VECTOR_MOVES)
+#error \
+    "rapt would crash, as g++ misaligns AVX here: add -Wa,-muse-unaligned-vector-move -DRAPT_UNALIGNED_VECTOR_MOVES."
 #endif
 
 #define RAPT_VERSION_MAJOR 0
@@ -62,7 +65,11 @@
 #define RAPT_ABI_CHECK _asan
 #else
 #define RAPT_ADDRESS_SANITIZER 0
+#if defined(_WIN32) && defined(RAPT_UNALIGNED_VECTOR_MOVES)
+#define RAPT_ABI_CHECK _moves
+#else
 #define RAPT_ABI_CHECK
+#endif
 #endif
 
 #define RAPT_ABI_JOIN2(major, minor, patch, simd, check) v##major##_##minor##_##patch##_##simd##check

@@ -223,6 +223,9 @@ inline void tdpbf16ps(unsigned c, unsigned a, unsigned b) {
 inline void move_rows(const Instruction& in, const char* name, bool load) {
   if (!in.has_sib || in.reg > 7) unknown(in.code);
   require_tile(name, in.reg);
+  if (tiles.config.row_bytes[in.reg] % 4 != 0) {  // as a processor with AMX does
+    ((Message() << name << " would fault: ").tile(in.reg) << "which are not words of 4 bytes").abort();
+  }
   auto& tile = tiles.data[in.reg];  // zeros outside its configured rows and bytes, since ldtilecfg
   for (unsigned row = 0; row < tiles.config.rows[in.reg]; ++row) {
     std::uint8_t* place = memory(in.address + row * in.stride);

@@ -228,13 +228,13 @@ TEST_F(AmxEmulatorTest, LoadsAndStoresWithAnyStride) {
 }
 
 TEST_F(AmxEmulatorTest, PartialTilesTouchTheirOwnBytesOnly) {
-  load_config(Config({{5, 20}, {16, 3}, {1, 64}}));
+  load_config(Config({{5, 20}, {16, 4}, {1, 64}}));
   const Bytes source = counted(1024);
   load<0>(source.data(), 64);
   load<1>(source.data(), 64);
   load<2>(source.data(), 64);
   const Bytes tiles[3] = {stored<0>(0xEE), stored<1>(0xEE), stored<2>(0xEE)};
-  const std::size_t rows[3] = {5, 16, 1}, bytes[3] = {20, 3, 64};
+  const std::size_t rows[3] = {5, 16, 1}, bytes[3] = {20, 4, 64};
   for (std::size_t tile = 0; tile < 3; ++tile) {
     for (std::size_t i = 0; i < 1024; ++i) {
       const bool inside = i / 64 < rows[tile] && i % 64 < bytes[tile];
@@ -485,6 +485,10 @@ TEST_F(AmxEmulatorDeathTest, TilesWithoutConfiguration) {
   load_config(Config({{16, 64}}));
   EXPECT_DEATH(store<3>(bytes.data(), 64), "tilestored would fault: tmm3 is not configured");
   EXPECT_DEATH(zero<4>(), "tilezero would fault: tmm4 is not configured");
+  load_config(Config({{16, 62}}));
+  EXPECT_DEATH(load<0>(bytes.data(), 64), "tileloadd would fault: tmm0: 16 rows of 62 bytes, which are not words");
+  EXPECT_DEATH(store<0>(bytes.data(), 64), "tilestored would fault: tmm0: 16 rows of 62 bytes, which are not words");
+  zero<0>();  // a processor does this
   release();
 }
 

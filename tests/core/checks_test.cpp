@@ -3,8 +3,8 @@
 #include "rapt/core/checks.hpp"
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
+#include "tests/common/environment.hpp"
 #include "tests/common/expect_close.hpp"
 #include "tests/common/fork.hpp"
 
@@ -15,9 +15,9 @@ template <class F>
 int with_environment(const char* value, const F& f) {
   return rapt_test::exit_of_child([&] {
     if (value == nullptr) {
-      ::unsetenv("RAPT_CHECK");
+      rapt_test::remove_variable("RAPT_CHECK");
     } else {
-      ::setenv("RAPT_CHECK", value, 1);
+      rapt_test::set_variable("RAPT_CHECK", value);
     }
     rapt::detail::checks_state() = -1;
     f();
@@ -27,13 +27,14 @@ int with_environment(const char* value, const F& f) {
 void expect(bool condition) { rapt::require(condition, "checks_test", "unexpected"); }
 
 TEST(Checks, TheEnvironmentIsReadOnce) {
+  if (!rapt_test::kForks) GTEST_SKIP() << "there is no fork";
   for (const char* off : {static_cast<const char*>(nullptr), "", "0"}) {
     EXPECT_EQ(with_environment(off, [] { expect(!rapt::checks()); }), 0);
   }
   EXPECT_EQ(with_environment("1",
                              [] {
                                expect(rapt::checks());
-                               ::setenv("RAPT_CHECK", "0", 1);
+                               rapt_test::set_variable("RAPT_CHECK", "0");
                                expect(rapt::checks());
                              }),
             0);
@@ -46,6 +47,7 @@ TEST(Checks, TheEnvironmentIsReadOnce) {
 }
 
 TEST(Checks, TheProgramHasTheLastWord) {
+  if (!rapt_test::kForks) GTEST_SKIP() << "there is no fork";
   EXPECT_EQ(with_environment("1",
                              [] {
                                rapt::set_checks(false);  // before anybody has asked

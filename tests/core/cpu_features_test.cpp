@@ -3,12 +3,12 @@
 #include "rapt/core/cpu_features.hpp"
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <vector>
 
+#include "tests/common/environment.hpp"
 #include "tests/common/expect_close.hpp"
 #include "tests/common/settings.hpp"
 
@@ -18,7 +18,7 @@ using rapt::SimdLevel;
 
 /// Prints the level that RAPT_SIMD=wish leads to, or the error, and exits.
 [[noreturn]] void print_level_of(const char* wish) {
-  ::setenv("RAPT_SIMD", wish, 1);
+  rapt_test::set_variable("RAPT_SIMD", wish);
   try {
     std::fprintf(stderr, "level %s\n", to_string(rapt::simd_level()).c_str());
   } catch (const rapt::ValueError& error) {

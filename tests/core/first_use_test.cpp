@@ -45,6 +45,7 @@ TEST(FirstUse, ExchangeGivesTheFormerValue) {
 }
 
 TEST(FirstUse, AChildMakesWhatAThreadOfTheParentIsMaking) {
+  if (!rapt_test::kForks) GTEST_SKIP() << "there is no fork";
   static constinit FirstUse<int> value;
   std::atomic<bool> begun{false}, forked{false};
   std::thread maker([&] {

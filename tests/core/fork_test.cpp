@@ -3,6 +3,9 @@
 #include "rapt/core/fork.hpp"
 
 #include <gtest/gtest.h>
+
+#if !defined(_WIN32)
+
 #include <signal.h>
 #include <stdlib.h>
 
@@ -269,3 +272,9 @@ TEST(Fork, AChildOfAParallelSectionComputesUntilItsPartReturns) {
 }
 
 }  // namespace
+
+#else
+
+TEST(Fork, AChildComputes) { GTEST_SKIP() << "there is no fork"; }
+
+#endif

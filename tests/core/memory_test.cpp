@@ -187,6 +187,7 @@ TEST(ThreadMemory, ABlockThatNoListHasRoomForGoesBackToTheSystem) {
 #if RAPT_ADDRESS_SANITIZER || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "sanitizers end the program where there is no memory";
 #endif
+  if (!rapt_test::kLimitsMemory) GTEST_SKIP() << "this system does not limit the memory of a process";
   constexpr std::size_t kBytes = std::size_t{1} << 20, kMostTaken = std::size_t{1} << 30;
   struct Taken {
     Taken* before;

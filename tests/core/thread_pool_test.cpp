@@ -3,12 +3,12 @@
 #include "rapt/core/thread_pool.hpp"
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <atomic>
 #include <cstdio>
 #include <numeric>
 
+#include "tests/common/environment.hpp"
 #include "tests/common/settings.hpp"
 
 namespace {
@@ -183,7 +183,7 @@ TEST(ThreadPool, NumberOfThreadsIsChecked) {
 
 /// Prints the number of threads that RAPT_THREADS=wish leads to, or the error, and exits.
 [[noreturn]] void print_threads_of(const char* wish) {
-  ::setenv("RAPT_THREADS", wish, 1);
+  rapt_test::set_variable("RAPT_THREADS", wish);
   try {
     std::fprintf(stderr, "threads %d\n", static_cast<int>(rapt::threads()));
   } catch (const rapt::ValueError& error) {

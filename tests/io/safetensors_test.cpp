@@ -5,12 +5,10 @@
 #include "rapt/io/safetensors.hpp"
 
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <bit>
 #include <cmath>
-#include <csignal>
 #include <cstring>
 #include <fstream>
 #include <functional>
@@ -21,6 +19,7 @@
 #include <vector>
 
 #include "tests/common/expect_close.hpp"
+#include "tests/common/file_size_limit.hpp"
 
 namespace {
 
@@ -152,11 +151,10 @@ TEST_F(Safetensors, StridedViews) {
   Tensor<float> matrix(Shape{3, 4});
   for (Index i = 0; i < 12; ++i) matrix.data()[i] = static_cast<float>(i);
   rapt::write_safetensors(path(), std::vector<SafetensorsEntry>{{"middle", matrix.view().columns(1, 2)}});
-  const SafetensorsFile file(path());
-  EXPECT_EQ(file.read<float>("middle")(2, 1), 10.f);
+  EXPECT_EQ(SafetensorsFile(path()).read<float>("middle")(2, 1), 10.f);
 
   Tensor<double> target(Shape{3, 5}, -1.0);
-  file.read_into("middle", target.view().columns(2, 2));
+  SafetensorsFile(path()).read_into("middle", target.view().columns(2, 2));
   for (Index i = 0; i < 3; ++i) {
     for (Index j = 0; j < 5; ++j) {
       const bool inside = j == 2 || j == 3;
@@ -402,8 +400,10 @@ TEST_F(Safetensors, NotAFile) {
                        "absent: cannot open: No such file"));
   EXPECT_TRUE(
       contains(rapt_test::error_text<rapt::IoError>([&] { SafetensorsFile file{folder_}; }), "is not a regular file"));
+#if !defined(_WIN32)
   EXPECT_TRUE(contains(rapt_test::error_text<rapt::IoError>([&] { SafetensorsFile file("/dev/zero"); }),
                        "is not a regular file"));
+#endif
 }
 
 TEST_F(Safetensors, TruncatedAtEveryByte) {
@@ -584,7 +584,7 @@ TEST_F(Safetensors, WrongUseOfWriting) {
                        "\"raw\": 3 bytes are given, but shape [2] and dtype F32 need 8"));
   EXPECT_TRUE(contains(text_for({{"raw", "F4", {5}, three}}), "5 elements of F4, of 4 bits each"));
   EXPECT_TRUE(contains(text_for({{"raw", "F4", {2, -3}, three}}), "\"raw\": sizes must not be negative: -3"));
-  EXPECT_TRUE(contains(text_for({{"raw", "F9", {1L << 40, 1L << 40}, three}}), "too many elements"));
+  EXPECT_TRUE(contains(text_for({{"raw", "F9", {Index{1} << 40, Index{1} << 40}, three}}), "too many elements"));
   EXPECT_TRUE(contains(text_for({{"raw", "\xff", {3}, three}}), "must be UTF-8"));
   EXPECT_EQ(files_in_folder(), 0u);
 }
@@ -597,45 +597,30 @@ TEST_F(Safetensors, UnwritableFolder) {
     return rapt_test::error_text<rapt::IoError>([&] { rapt::write_safetensors(target, entries); });
   };
   const fs::path below = path() / "below.safetensors";  // refused to root as well
-  EXPECT_EQ(text_for(below),
-            "[atomic_file] " + below.string() + ": cannot create a file in its folder: Not a directory");
+#if defined(_WIN32)
+  const std::string reason = "No such file or directory";
+#else
+  const std::string reason = "Not a directory";
+  EXPECT_TRUE(contains(text_for("/dev/null"), "exists and is not a regular file"));
+#endif
+  EXPECT_EQ(text_for(below), "[atomic_file] " + below.string() + ": cannot create a file in its folder: " + reason);
   EXPECT_TRUE(contains(text_for(folder_ / "absent" / "x"), "No such file or directory"));
   EXPECT_TRUE(contains(text_for(folder_), "exists and is not a regular file"));
-  EXPECT_TRUE(contains(text_for("/dev/null"), "exists and is not a regular file"));
   EXPECT_TRUE(contains(text_for(folder_ / ""), "names no file"));
   EXPECT_TRUE(contains(text_for(""), "names no file"));
   EXPECT_EQ(files_in_folder(), 1u);
 }
 
-/// Files may grow to `bytes` within the scope; then writing fails as on a full disk.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(::rlim_t bytes) {
-    ::getrlimit(RLIMIT_FSIZE, &old_);
-    ::rlimit limit = old_;
-    limit.rlim_cur = bytes;
-    old_handler_ = std::signal(SIGXFSZ, SIG_IGN);
-    ::setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~FileSizeLimit() {
-    ::setrlimit(RLIMIT_FSIZE, &old_);
-    std::signal(SIGXFSZ, old_handler_);
-  }
-
- private:
-  ::rlimit old_ = {};
-  void (*old_handler_)(int) = nullptr;
-};
-
 TEST_F(Safetensors, FullDiskLeavesTheOldFile) {
+  if (!rapt_test::kLimitsFiles) GTEST_SKIP() << "this system does not limit the size of files";
   const Tensor<float> old(Shape{4}, 1.f), big(Shape{1000}, 2.f);
   rapt::write_safetensors(path(), std::vector<SafetensorsEntry>{{"old", old}});
   const std::string before = bytes_of(path());
-  for (const ::rlim_t limit : {0u, 4u, 50u, 200u, 3000u}) {
+  for (const std::uint64_t limit : {0u, 4u, 50u, 200u, 3000u}) {
     SCOPED_TRACE(limit);
     std::string text;
     {
-      const FileSizeLimit full(limit);
+      const rapt_test::FileSizeLimit full(limit);
       text = rapt_test::error_text<rapt::IoError>([&] {
         rapt::write_safetensors(path(), std::vector<SafetensorsEntry>{{"big", big}});
       });
@@ -647,6 +632,9 @@ TEST_F(Safetensors, FullDiskLeavesTheOldFile) {
 }
 
 TEST_F(Safetensors, ReplacesAndFollowsLinks) {
+#if defined(_WIN32)
+  GTEST_SKIP() << "links need rights that few users have";
+#endif
   const Tensor<float> one(Shape{1}, 1.f), two(Shape{1}, 2.f);
   const fs::path link = folder_ / "link";
   rapt::write_safetensors(path(), std::vector<SafetensorsEntry>{{"a", one}});

@@ -65,6 +65,19 @@ for there in "" images text "text images" io "io images" "io text" "io text imag
   combinations=$((combinations + 1))
 done
 
+echo "== a target of MPI where there is no MPI"
+mkdir "$work/modules"
+cat >"$work/modules/FindMPI.cmake" <<'end'
+# As CMake's own module does where there is no MPI.
+if(NOT TARGET MPI::MPI_CXX)
+  add_library(MPI::MPI_CXX INTERFACE IMPORTED)
+endif()
+set(MPI_CXX_FOUND FALSE)
+set(MPI_FOUND FALSE)
+end
+quiet configure "$work/no_mpi" "-DCMAKE_MODULE_PATH=$work/modules"
+grep -q '^-- rapt::mpi: no' "$work/log" || { cat "$work/log"; echo "FAILED: rapt::mpi without MPI"; exit 1; }
+
 echo "== libraries that are asked for and cannot be had"
 for library in io text images mpi; do
   option=RAPT_$(echo $library | tr a-z A-Z)

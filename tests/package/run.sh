@@ -1,7 +1,7 @@
 #!/bin/sh
 # rapt as others use it: find_package of an installation, FetchContent, several times in one build, the precompiled
-# library, two translation units with different flags, every combination of the optional dependencies, and packages.
-# CMAKE names the cmake to use. Everything happens in a temporary folder.
+# library, two translation units with different flags, every combination of the optional dependencies, packages, and the
+# single header. CMAKE names the cmake to use. Everything happens in a temporary folder.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/common.sh"
@@ -66,4 +66,5 @@ else
 fi
 sh "$here/combinations.sh"
 sh "$here/packages.sh"
+sh "$here/single_header.sh"
 echo "package tests passed"

@@ -2,10 +2,13 @@
 /// The progress line: its text, plain lines in a file, one rewritten line at a terminal.
 #include "rapt/train/progress.hpp"
 
-#include <fcntl.h>
 #include <gtest/gtest.h>
+
+#if !defined(_WIN32)
+#include <fcntl.h>
 #include <pty.h>
 #include <unistd.h>
+#endif
 
 #include <memory>
 #include <string>
@@ -120,6 +123,9 @@ TEST(WorkLine, CountsInUnitsOncePerInterval) {
 }
 
 TEST(ProgressLine, RewritesTheLineAtATerminal) {
+#if defined(_WIN32)
+  GTEST_SKIP() << "there are no pseudo-terminals that a program opens by itself";
+#else
   int reader = -1, writer = -1;
   if (openpty(&reader, &writer, nullptr, nullptr, nullptr) != 0) GTEST_SKIP() << "no pseudo-terminal";
   const File terminal(fdopen(writer, "w")), other_end(fdopen(reader, "r"));
@@ -146,6 +152,7 @@ TEST(ProgressLine, RewritesTheLineAtATerminal) {
   const std::string clear = "\r\033[K";
   EXPECT_EQ(text,
             clear + to_string(kSome) + clear + to_string(next) + clear + "done\r\n" + clear + to_string(kSome) + clear);
+#endif
 }
 
 }  // namespace

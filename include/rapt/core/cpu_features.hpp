@@ -58,7 +58,8 @@ struct X86Features {
 [[nodiscard]] inline X86Features read_x86_features() {
 #if defined(_WIN32) && !defined(__clang__) && !defined(RAPT_UNALIGNED_VECTOR_MOVES)
   // g++ for Windows aligns the stack to 16 bytes, yet moves vectors of 32 and 64 bytes to and from it by instructions
-  // that demand their alignment. The assembler's option -muse-unaligned-vector-move repairs this.
+  // that demand their alignment (GCC's bug 54412). Programs that are assembled with -Wa,-muse-unaligned-vector-move say
+  // so by RAPT_UNALIGNED_VECTOR_MOVES, as CMake's target does.
   return {};
 #else
   X86Features found;

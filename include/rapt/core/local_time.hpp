@@ -9,6 +9,11 @@
 #include <ctime>
 #include <span>
 
+#if defined(_WIN32)
+#include <mutex>
+#include <string>
+#endif
+
 #include "rapt/version.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
@@ -24,7 +29,16 @@ namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
 /// As std::strftime, with English names whatever the program's locale is.
 [[nodiscard]] inline std::size_t format_in_english(std::span<char> text, const char* format, const std::tm& parts) {
-#if defined(_WIN32)
+#if defined(_WIN32) && !defined(_UCRT) && !defined(_MSC_VER)
+  // msvcrt.dll exports no _strftime_l: the program's locale is changed for the moment.
+  static std::mutex mutex;
+  const std::lock_guard lock(mutex);
+  const std::string before = ::setlocale(LC_TIME, nullptr);
+  ::setlocale(LC_TIME, "C");
+  const std::size_t size = ::strftime(text.data(), text.size(), format, &parts);
+  ::setlocale(LC_TIME, before.c_str());
+  return size;
+#elif defined(_WIN32)
   static const ::_locale_t english = ::_create_locale(LC_ALL, "C");
   return ::_strftime_l(text.data(), text.size(), format, &parts, english);
 #else

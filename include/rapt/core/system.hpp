@@ -3,7 +3,8 @@
 /// processes and signals. What is in neither, such as the forked trials of search/, says so where it is.
 ///
 /// Functions that can fail say so by their result, and errno has the reason on both systems. On Windows paths may be
-/// longer than 260 characters, and a file may be removed or replaced while it is open, but not while it is mapped.
+/// longer than 260 characters, and a file may be removed or replaced while it is open by open_file, but not while it is
+/// mapped or open by others who do not share it, such as std::fstream.
 #pragma once
 
 #if defined(_WIN32)
@@ -26,13 +27,17 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <filesystem>
+#include <new>
 #include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "rapt/version.hpp"
 
@@ -55,6 +60,15 @@ struct FileFacts {
 
 /// The most bytes that one call reads or writes, as no system takes more than 2^31 - 1.
 inline constexpr std::size_t kMostTransferred = std::size_t{1} << 30;
+
+/// The signals that ask a program to end: Ctrl-C, SIGTERM, and on Windows also Ctrl-Break and the closing of the
+/// console.
+inline constexpr std::array kEndingSignals = {SIGINT, SIGTERM
+#if defined(_WIN32)
+                                              ,
+                                              SIGBREAK
+#endif
+};
 
 /// The action of a signal before another one was set.
 struct SignalAction {
@@ -90,7 +104,9 @@ inline void set_errno() {
   const DWORD access = reads ? GENERIC_READ : mode == OpenMode::create ? GENERIC_WRITE : GENERIC_READ | GENERIC_WRITE;
   const HANDLE handle =
       ::CreateFileW(native_path(path).c_str(), access, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, nullptr,
-                    reads ? OPEN_EXISTING : CREATE_NEW, FILE_ATTRIBUTE_NORMAL, nullptr);
+                    reads ? OPEN_EXISTING : CREATE_NEW,
+                    FILE_ATTRIBUTE_NORMAL | (reads ? FILE_FLAG_BACKUP_SEMANTICS : 0),  // with it folders open, too
+                    nullptr);
   if (handle == INVALID_HANDLE_VALUE) {
     set_errno();
     return -1;
@@ -118,18 +134,26 @@ inline void set_errno() {
   return -1;
 }
 [[nodiscard]] inline std::int64_t write_some(int file, const void* from, std::size_t bytes) {
-  return ::_write(file, from, static_cast<unsigned>(std::min(bytes, kMostTransferred)));
+  DWORD count = 0;
+  if (::WriteFile(handle_of(file), from, static_cast<DWORD>(std::min(bytes, kMostTransferred)), &count, nullptr) != 0) {
+    if (count > 0 || bytes == 0) return count;
+    ::SetLastError(ERROR_DISK_FULL);
+  }
+  set_errno();
+  return -1;
 }
 [[nodiscard]] inline bool flush_to_disk(int file) { return ::_commit(file) == 0; }
 
 [[nodiscard]] inline bool facts_of(int file, FileFacts& facts) {
-  LARGE_INTEGER bytes = {};
-  facts = {.is_regular = ::GetFileType(handle_of(file)) == FILE_TYPE_DISK};
-  if (facts.is_regular && ::GetFileSizeEx(handle_of(file), &bytes) == 0) {
+  facts = {};
+  if (::GetFileType(handle_of(file)) != FILE_TYPE_DISK) return true;
+  BY_HANDLE_FILE_INFORMATION found = {};
+  if (::GetFileInformationByHandle(handle_of(file), &found) == 0) {
     set_errno();
     return false;
   }
-  facts.bytes = static_cast<std::uint64_t>(bytes.QuadPart);
+  facts = {.is_regular = (found.dwFileAttributes & (FILE_ATTRIBUTE_DIRECTORY | FILE_ATTRIBUTE_DEVICE)) == 0,
+           .bytes = std::uint64_t{found.nFileSizeHigh} << 32 | found.nFileSizeLow};
   return true;
 }
 [[nodiscard]] inline bool facts_of(const std::filesystem::path& path, FileFacts& facts) {
@@ -144,19 +168,44 @@ inline void set_errno() {
 }
 inline void set_mode(int, unsigned) {}
 
+/// Renames as POSIX does: whoever has the replaced file open keeps it. False, with GetLastError, before Windows 10 1607
+/// and on file systems that cannot, such as FAT.
+[[nodiscard]] inline bool rename_as_posix(const std::wstring& from, const std::wstring& to) {
+  const HANDLE file =
+      ::CreateFileW(from.c_str(), DELETE | SYNCHRONIZE, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, nullptr,
+                    OPEN_EXISTING, FILE_FLAG_BACKUP_SEMANTICS | FILE_FLAG_WRITE_THROUGH, nullptr);
+  if (file == INVALID_HANDLE_VALUE) return false;
+  const std::size_t bytes = to.size() * sizeof(wchar_t);
+  std::vector<std::byte> memory(sizeof(FILE_RENAME_INFO) + bytes);  // which ends in one character, for the zero
+  auto* const info = new (memory.data()) FILE_RENAME_INFO{};
+  const DWORD flags = 3;  // FILE_RENAME_FLAG_REPLACE_IF_EXISTS | FILE_RENAME_FLAG_POSIX_SEMANTICS, at the beginning
+  std::memcpy(memory.data(), &flags, sizeof flags);
+  info->FileNameLength = static_cast<DWORD>(bytes);
+  std::memcpy(memory.data() + offsetof(FILE_RENAME_INFO, FileName), to.data(), bytes);
+  constexpr auto kRenameInfoEx = static_cast<FILE_INFO_BY_HANDLE_CLASS>(22);  // headers for old Windows do not name it
+  const bool done =
+      ::SetFileInformationByHandle(file, kRenameInfoEx, memory.data(), static_cast<DWORD>(memory.size())) != 0;
+  const DWORD error = ::GetLastError();
+  ::CloseHandle(file);
+  ::SetLastError(error);
+  return done;
+}
+
 [[nodiscard]] inline bool rename_over(const std::filesystem::path& from, const std::filesystem::path& to) {
+  const std::wstring old_name = native_path(from), new_name = native_path(to);
   for (int attempt = 0; attempt < 50; ++attempt) {
-    if (attempt > 0) ::Sleep(20);  // a scanner may have the file open, which ends soon
-    if (::MoveFileExW(native_path(from).c_str(), native_path(to).c_str(),
-                      MOVEFILE_REPLACE_EXISTING | MOVEFILE_WRITE_THROUGH) != 0) {
+    if (attempt > 0) ::Sleep(20);  // others who have the file open, such as scanners, close it soon
+    if (rename_as_posix(old_name, new_name) ||
+        ::MoveFileExW(old_name.c_str(), new_name.c_str(), MOVEFILE_REPLACE_EXISTING | MOVEFILE_WRITE_THROUGH) != 0) {
       return true;
     }
-    if (::GetLastError() != ERROR_SHARING_VIOLATION) break;
+    const DWORD error = ::GetLastError();
+    if (error != ERROR_SHARING_VIOLATION && error != ERROR_ACCESS_DENIED) break;
   }
   set_errno();
   return false;
 }
-inline void flush_folder(const std::filesystem::path&) {}  // MOVEFILE_WRITE_THROUGH has done it
+inline void flush_folder(const std::filesystem::path&) {}  // the renaming itself is written through
 inline void remove_file(const std::filesystem::path& path) {
   static_cast<void>(::DeleteFileW(native_path(path).c_str()));
 }

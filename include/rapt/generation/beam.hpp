@@ -146,7 +146,7 @@ class Beam {
   [[nodiscard]] static Index patient_size(const BeamSearchOptions& options) {
     const double size = static_cast<double>(options.beam_size) * static_cast<double>(options.patience);
     constexpr double kMost = 0x1p62;  // more than any search finds, and an Index
-    return std::max<Index>(1, static_cast<Index>(std::lround(std::min(size, kMost))));
+    return std::max<Index>(1, static_cast<Index>(std::llround(std::min(size, kMost))));
   }
   [[nodiscard]] double score(double log_probability, Index length) const {
     return log_probability /

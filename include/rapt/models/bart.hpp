@@ -64,7 +64,7 @@ static_assert(Module<BartClassificationHead<float>>);
 template <class T = float>
 class Bart : public MarkedTransformer<BartConfig, T> {
  public:
-  using Base = MarkedTransformer<BartConfig, T>;
+  using Base = MarkedTransformer<BartConfig, T>;  ///< the Transformer beneath, with Bart's settings and marks
 
   /// Weights as the Transformer's; throws ValueError for a config that does not fit.
   Bart(const BartConfig& config, Rng& rng) : Base(config, rng) {
@@ -97,6 +97,7 @@ class Bart : public MarkedTransformer<BartConfig, T> {
     return head(gather_rows<T>(this->hidden(source, target), rows));
   }
 
+  /// The loss of translations is the base's; a Bart with labels has that of classes, too.
   using Base::loss;
   /// The loss of the labels' scores, see `label_loss`. Token types, if there are any, must be 0.
   [[nodiscard]] Variable<T> loss(const LabelledText& batch, const CrossEntropyOptions& options = {}) const {

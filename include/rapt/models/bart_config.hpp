@@ -34,7 +34,7 @@ enum class BartFamily {
 
 /// Everything that makes a Bart. Defaults are those of Hugging Face's BartConfig, the shape of facebook/bart-large.
 struct BartConfig {
-  BartFamily family = BartFamily::bart;
+  BartFamily family = BartFamily::bart;  ///< which positions and norms it has
   Index vocabulary = 50265;
   Index d_model = 1024;
   Index encoder_layers = 12;
@@ -68,6 +68,8 @@ struct BartConfig {
   std::optional<TokenId> forced_begin_token = {};  ///< what every target begins with
   std::vector<TokenId> suppressed_tokens = {};     ///< are never generated
 
+  /// True for the families whose positions are learned, bart and mbart, which normalise the embeddings, too; the others
+  /// have sinusoids.
   [[nodiscard]] bool has_learned_positions() const { return family == BartFamily::bart || family == BartFamily::mbart; }
 
   /// The same as a Transformer.

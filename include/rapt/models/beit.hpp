@@ -34,6 +34,7 @@ class MaskedPatchHead {
   MaskedPatchHead(const BeitConfig& config, Rng& rng)
       : norm_(config.d_model, config.norm_epsilon), projection_(config.d_model, config.visual_tokens, rng) {}
 
+  /// The scores of the visual tokens, before softmax   // [N, visual_tokens] from [N, D]
   [[nodiscard]] Variable<T> operator()(const Variable<T>& hidden) const { return projection_(norm_(hidden)); }
   /// The mean cross-entropy; scores of all rows are never stored at once.
   [[nodiscard]] Variable<T> loss(const Variable<T>& hidden, std::span<const TokenId> targets,
@@ -63,6 +64,7 @@ template <class T = float>
 class Beit {
  public:
   using ScalarType = T;
+  /// Its blocks, whose sublayers' outputs may have learned scales (`layer_scale`).
   using Blocks =
       Stack<T,
             BlockKinds{

@@ -19,6 +19,7 @@ namespace rapt { inline namespace RAPT_ABI {
 /// Everything that makes a BEiT. Defaults are what an absent key of config.json means; `base` and `large` are the
 /// paper's.
 struct BeitConfig {
+  /// The images' shape and how they are cut into patches.
   PatchGrid grid = {.image = {.channels = 3, .height = 224, .width = 224}, .patch_height = 16, .patch_width = 16};
   Index visual_tokens = 8192;  ///< what a hidden patch may be
   Index d_model = 768;

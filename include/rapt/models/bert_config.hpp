@@ -77,10 +77,12 @@ struct BertConfig {
   [[nodiscard]] static BertConfig mini() { return {.d_model = 256, .layers = 4, .heads = 4, .d_ff = 1024}; }
   [[nodiscard]] static BertConfig tiny() { return {.d_model = 128, .layers = 2, .heads = 2, .d_ff = 512}; }
 
+  /// RoBERTa's base model (Liu et al. 2019), of 125 million parameters.
   [[nodiscard]] static BertConfig roberta_base() {
     return {
         .family = BertFamily::roberta, .vocabulary = 50265, .token_types = 1, .norm_epsilon = 1e-5, .padding_token = 1};
   }
+  /// DistilBERT (Sanh et al. 2019), of 66 million parameters.
   [[nodiscard]] static BertConfig distilbert_base() {
     return {.family = BertFamily::distilbert,
             .token_types = 0,
@@ -89,6 +91,7 @@ struct BertConfig {
             .classifier_dropout = 0.2f,
             .question_dropout = 0.1f};
   }
+  /// ELECTRA's small model (Clark et al. 2020), of 14 million parameters.
   [[nodiscard]] static BertConfig electra_small() {
     return {.family = BertFamily::electra,
             .d_model = 256,
@@ -109,13 +112,16 @@ struct BertConfig {
             .classifier_dropout = 0.1f};
   }
 
+  /// True for RoBERTa and XLM-R.
   [[nodiscard]] bool is_roberta() const { return family == BertFamily::roberta || family == BertFamily::xlm_roberta; }
   /// The row of the table of positions where a sequence begins: RoBERTa counts from behind the padding
   /// token's number, and its table has so many rows more than `positions`.
   [[nodiscard]] Index first_position() const { return is_roberta() ? Index{padding_token.value_or(0)} + 1 : 0; }
+  /// The columns of the embeddings' tables: `embedding_width`, behind which a map to d_model stands, or d_model.
   [[nodiscard]] Index width_of_embeddings() const { return embedding_width.value_or(d_model); }
   /// How many layers have parameters of their own.
   [[nodiscard]] Index blocks() const { return layer_groups > 0 ? layer_groups : layers; }
+  /// The options of every block.
   [[nodiscard]] BlockOptions layer() const {
     BlockOptions options{.attention = {.d_model = d_model, .heads = heads, .dropout = attention_dropout},
                          .d_ff = d_ff,
@@ -127,6 +133,8 @@ struct BertConfig {
     if (family == BertFamily::distilbert) options.dropout = 0.f, options.feed_forward_dropout = dropout;
     return options;
   }
+  /// The options of the transform that stands before the scores of the vocabulary. Its activation is that of the
+  /// blocks, but RoBERTa and ELECTRA have gelu in any case.
   [[nodiscard]] HiddenTransformOptions masked_language_options() const {
     const bool follows = !is_roberta() && family != BertFamily::electra;
     return {.inputs = d_model,
@@ -134,6 +142,8 @@ struct BertConfig {
             .activation = follows ? activation : Activation::gelu,
             .norm_epsilon = norm_epsilon};
   }
+  /// The activation of the pooler, or of the layer in its place in the head for labels: tanh, DistilBERT's relu,
+  /// ELECTRA's gelu.
   [[nodiscard]] Activation pooler_activation() const {
     return family == BertFamily::distilbert ? Activation::relu
            : family == BertFamily::electra  ? Activation::gelu

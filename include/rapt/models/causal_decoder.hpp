@@ -24,7 +24,7 @@ template <class Model, class T>
 class CausalDecoder {
  public:
   using ScalarType = T;
-  using State = PrefixState<T>;
+  using State = PrefixState<T>;  ///< what a search carries: keys and values of what was read
   /// A search feeds the last token of each prompt first, instead of a begin symbol.
   static constexpr bool kDecoderOnly = true;
 
@@ -41,6 +41,7 @@ class CausalDecoder {
     }
     return scores;
   }
+  /// The logits of the hidden states of a batch   // [N, V]
   [[nodiscard]] Variable<T> operator()(const TokenBatch& batch) const { return logits(hidden(batch)); }
 
   /// Mean cross-entropy of the batch's targets; [N, V] is never stored.

@@ -34,6 +34,7 @@ struct ClipTextConfig {
 
 /// The encoder of images. Defaults are those of the paper's ViT-B/32.
 struct ClipVisionConfig {
+  /// The images' shape and how they are cut into patches.
   PatchGrid grid = {.image = {.channels = 3, .height = 224, .width = 224}, .patch_height = 32, .patch_width = 32};
   Index d_model = 768;
   Index layers = 12;
@@ -46,18 +47,20 @@ struct ClipVisionConfig {
 
 /// Everything that makes a CLIP.
 struct ClipConfig {
-  ClipTextConfig text = {};
-  ClipVisionConfig vision = {};
+  ClipTextConfig text = {};                 ///< the encoder of texts
+  ClipVisionConfig vision = {};             ///< the encoder of images
   Index embedding = 512;                    ///< E, the width of the vectors of images and texts
   double logit_scale = 2.6592600369327783;  ///< what the logarithm of the logits' factor begins with: ln(1 / 0.07)
 
   /// The paper's ViT-B/32, ViT-B/16 and ViT-L/14.
   [[nodiscard]] static ClipConfig base32() { return {}; }
+  /// The paper's ViT-B/16.
   [[nodiscard]] static ClipConfig base16() {
     ClipConfig config;
     config.vision.grid.patch_height = config.vision.grid.patch_width = 16;
     return config;
   }
+  /// The paper's ViT-L/14.
   [[nodiscard]] static ClipConfig large14() {
     ClipConfig config{.text = {.d_model = 768, .heads = 12, .d_ff = 3072},
                       .vision = {.d_model = 1024, .layers = 24, .heads = 16, .d_ff = 4096},

@@ -39,7 +39,7 @@ template <class Model, class T, class Source = TokenBatch, class Batch = Transla
 class EncoderDecoder {
  public:
   using ScalarType = T;
-  using State = DecodingState;
+  using State = DecodingState;  ///< what a search carries: the encoder output, and what was decoded
 
   /// The decoder's last hidden states for target_input given source   // [N, D]
   [[nodiscard]] Variable<T> hidden(const Source& source, const TokenBatch& target_input) const {

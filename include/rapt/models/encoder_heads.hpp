@@ -173,9 +173,9 @@ struct HiddenTransformOptions {
   Index inputs = 768;   ///< D, columns of the hidden states
   Index outputs = 768;  ///< E
   Activation activation = Activation::gelu;
-  double norm_epsilon = 1e-12;
-  bool bias = true;       ///< of the linear map
-  bool norm_bias = true;  ///< of the norm
+  double norm_epsilon = 1e-12;  ///< what the norm adds to the variance
+  bool bias = true;             ///< of the linear map
+  bool norm_bias = true;        ///< of the norm
 };
 
 /// LayerNorm(activation(x W^T + b)): what stands before the projections of heads   // [N, E] from [N, D]
@@ -187,6 +187,7 @@ class HiddenTransform {
         dense_(options.inputs, options.outputs, rng, {.bias = options.bias}),
         norm_(options.outputs, options.norm_epsilon, options.norm_bias) {}
 
+  /// The formula above, for each row of `hidden`.
   [[nodiscard]] Variable<T> operator()(const Variable<T>& hidden) const { return norm_(dense_(hidden, activation_)); }
 
   template <class Self, class Visitor>
@@ -210,6 +211,7 @@ class MaskedLanguageHead {
   MaskedLanguageHead(const HiddenTransformOptions& options, Index vocabulary, Rng& rng)
       : transform_(options, rng), bias_(init::constant<T>(Shape{vocabulary}, T(0))) {}
 
+  /// The transformed rows, of which the logits are the products with the embedding, plus `bias()`.
   [[nodiscard]] Variable<T> operator()(const Variable<T>& hidden) const { return transform_(hidden); }
   [[nodiscard]] const Parameter<T>& bias() const { return bias_; }
 
@@ -232,6 +234,7 @@ class ReplacedTokenHead {
   ReplacedTokenHead(Index d_model, Activation activation, Rng& rng)
       : activation_(activation), dense_(d_model, d_model, rng), prediction_(d_model, 1, rng) {}
 
+  /// The logit of each token being a replaced one.
   [[nodiscard]] Variable<T> operator()(const Variable<T>& hidden) const {
     return prediction_(dense_(hidden, activation_));
   }

@@ -19,6 +19,7 @@ namespace rapt { inline namespace RAPT_ABI {
 template <class T = float>
 class Gemma : public CausalDecoder<Gemma<T>, T> {
  public:
+  /// Its blocks: rotary positions, RMS norms, gated feed-forward networks.
   using Blocks =
       Stack<T, BlockKinds{
                    .rotary = true, .query_key_norm = true, .rms_norm = true, .gated = true, .scaled_residuals = false}>;
@@ -37,7 +38,7 @@ class Gemma : public CausalDecoder<Gemma<T>, T> {
     return {.begin = config_.begin_token, .ends = config_.end_tokens, .suppressed = config_.suppressed_tokens};
   }
   [[nodiscard]] const GemmaConfig& config() const { return config_; }
-  static constexpr bool kCapsLogits = true;
+  static constexpr bool kCapsLogits = true;  ///< tells CausalDecoder that there is a `logit_cap`
   /// The soft cap of the logits; 0: none.
   [[nodiscard]] double logit_cap() const { return config_.logit_cap; }
 

@@ -18,15 +18,15 @@ struct GemmaConfig {
   Index d_model = 2304;
   Index layers = 26;
   Index heads = 8;
-  Index key_value_heads = 4;
-  Index head_dim = 256;
+  Index key_value_heads = 4;  ///< each serves heads / key_value_heads query heads
+  Index head_dim = 256;       ///< columns of each head
   Index d_ff = 9216;
   Activation activation = Activation::gelu_tanh;
-  RotaryOptions rotary = {.max_positions = 8192};
+  RotaryOptions rotary = {.max_positions = 8192};  ///< the rotary positions of global layers
   std::optional<double> local_theta = {};  ///< theta of local layers, which have no scaling then; unset: as global ones
   double norm_epsilon = 1e-6;
-  bool tie_embeddings = true;  ///< one matrix for the embedding and the output projection
-  bool attention_bias = false;
+  bool tie_embeddings = true;   ///< one matrix for the embedding and the output projection
+  bool attention_bias = false;  ///< of queries, keys, values and the output projection
   bool query_key_norm = false;  ///< queries and keys of each head are normalised before they are rotated (Gemma 3)
   Index query_scalar = 256;     ///< scores are divided by its square root
   double score_cap = 50;        ///< soft cap of the scores; 0: none
@@ -42,6 +42,7 @@ struct GemmaConfig {
   std::optional<TokenId> pad_token = 0;         ///< id of padding in other programs; there is none here
   std::vector<TokenId> suppressed_tokens = {};  ///< are never generated
 
+  /// Gemma 2 of 2 billion parameters.
   [[nodiscard]] static GemmaConfig gemma2_2b() { return {}; }
   /// Gemma 3 (Kamath et al. 2025), of 1 billion parameters, which reads text alone.
   [[nodiscard]] static GemmaConfig gemma3_1b() {
@@ -59,7 +60,9 @@ struct GemmaConfig {
             .global_every = 6};
   }
 
+  /// True if block `layer`, from 0, attends without a window.
   [[nodiscard]] bool is_global(Index layer) const { return (layer + 1) % global_every == 0; }
+  /// The options of the self-attention of block `layer`, from 0.
   [[nodiscard]] MultiHeadAttentionOptions attention(Index layer) const {
     const bool local = !is_global(layer);
     MultiHeadAttentionOptions options{

@@ -29,7 +29,7 @@ struct GptConfig {
   Index heads = 12;
   std::optional<Index> d_ff = {};  ///< unset: 4 d_model
   Activation activation = Activation::gelu_tanh;
-  float embedding_dropout = 0.1f;
+  float embedding_dropout = 0.1f;  ///< rate of the embeddings with their positions
   float dropout = 0.1f;            ///< rate of each sublayer's output
   float attention_dropout = 0.1f;  ///< rate of the attention probabilities
   double norm_epsilon = 1e-5;
@@ -51,6 +51,7 @@ struct GptConfig {
   [[nodiscard]] static GptConfig gpt3(Index d_model, Index layers, Index heads) {
     return {.positions = 2048, .d_model = d_model, .layers = layers, .heads = heads};
   }
+  /// GPT-3's small model of 125 million parameters, XL of 1.3 billion, and the largest, of 175 billion.
   [[nodiscard]] static GptConfig gpt3_small() { return gpt3(768, 12, 12); }
   [[nodiscard]] static GptConfig gpt3_xl() { return gpt3(2048, 24, 16); }
   [[nodiscard]] static GptConfig gpt3_175b() { return gpt3(12288, 96, 96); }

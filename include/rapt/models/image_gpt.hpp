@@ -26,7 +26,7 @@ struct ImageGptConfig {
   Index heads = 8;
   std::optional<Index> d_ff = {};  ///< unset: 4 d_model
   Activation activation = Activation::quick_gelu;
-  float embedding_dropout = 0.1f;
+  float embedding_dropout = 0.1f;  ///< rate of the embeddings with their positions
   float dropout = 0.1f;            ///< rate of each sublayer's output
   float attention_dropout = 0.1f;  ///< rate of the attention probabilities
   double norm_epsilon = 1e-5;
@@ -107,6 +107,7 @@ struct ImageGptConfig {
 template <class T = float>
 class ImageGpt : public CausalDecoder<ImageGpt<T>, T> {
  public:
+  /// Its blocks, whose norms are RMS norms.
   using Blocks =
       Stack<T,
             BlockKinds{

@@ -18,6 +18,7 @@ namespace rapt { inline namespace RAPT_ABI {
 template <class T = float>
 class Llama : public CausalDecoder<Llama<T>, T> {
  public:
+  /// Its blocks: rotary positions, RMS norms, gated feed-forward networks.
   using Blocks =
       Stack<T, BlockKinds{
                    .rotary = true, .query_key_norm = true, .rms_norm = true, .gated = true, .scaled_residuals = false}>;

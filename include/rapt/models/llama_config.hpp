@@ -80,13 +80,13 @@ struct LlamaConfig {
   std::optional<Index> head_dim = {};         ///< unset: d_model / heads
   Index d_ff = 11008;
   Activation activation = Activation::silu;
-  RotaryOptions rotary = {};
+  RotaryOptions rotary = {};  ///< the rotary positions
   double norm_epsilon = 1e-6;
   bool tie_embeddings = false;         ///< one matrix for the embedding and the output projection
   bool attention_bias = false;         ///< of queries, keys and values (Qwen2)
   bool attention_output_bias = false;  ///< Hugging Face's Llama and Qwen3 have both or none
-  bool mlp_bias = false;
-  bool query_key_norm = false;  ///< queries and keys of each head are normalised before they are rotated (Qwen3)
+  bool mlp_bias = false;               ///< of the three matrices of the feed-forward networks
+  bool query_key_norm = false;         ///< queries and keys of each head are normalised before they are rotated (Qwen3)
   /// Folders hold queries, keys and values as one matrix, and gates and values of the inner layer as another, as
   /// Hugging Face's Phi-3. The model is the same.
   bool fused_projections = false;
@@ -100,8 +100,11 @@ struct LlamaConfig {
   std::optional<TokenId> pad_token = {};        ///< id of padding in other programs; there is none here
   std::vector<TokenId> suppressed_tokens = {};  ///< are never generated
 
+  /// Llama (Touvron et al. 2023), of 7 billion parameters.
   [[nodiscard]] static LlamaConfig llama_7b() { return {}; }
+  /// Llama 2 of 7 billion parameters (Touvron et al. 2023), the same shape for texts of 4096 tokens.
   [[nodiscard]] static LlamaConfig llama2_7b() { return {.rotary = {.max_positions = 4096}, .norm_epsilon = 1e-5}; }
+  /// Llama 3.1 (Dubey et al. 2024), of 8 billion parameters, for texts of 131,072 tokens.
   [[nodiscard]] static LlamaConfig llama31_8b() {
     return {.vocabulary = 128256,
             .key_value_heads = 8,
@@ -147,7 +150,9 @@ struct LlamaConfig {
             .window = 2046};
   }
 
+  /// The width of a head: `head_dim`, or d_model / heads.
   [[nodiscard]] Index columns_of_head() const { return head_dim.value_or(d_model / heads); }
+  /// The options of the self-attention of every block.
   [[nodiscard]] MultiHeadAttentionOptions attention() const {
     return {.d_model = d_model,
             .heads = heads,

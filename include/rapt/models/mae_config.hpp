@@ -14,12 +14,13 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// Everything that makes a masked autoencoder. Defaults are those of the paper's base size.
 struct MaeConfig {
+  /// The images' shape and how they are cut into patches.
   PatchGrid grid = {.image = {.channels = 3, .height = 224, .width = 224}, .patch_height = 16, .patch_width = 16};
   Index d_model = 768;
   Index layers = 12;
   Index heads = 12;
   Index d_ff = 3072;
-  Index decoder_width = 512;
+  Index decoder_width = 512;  ///< columns of the decoder's hidden states
   Index decoder_layers = 8;
   Index decoder_heads = 16;
   Index decoder_d_ff = 2048;
@@ -35,12 +36,14 @@ struct MaeConfig {
   /// The paper's three sizes.
   [[nodiscard]] static MaeConfig base() { return {}; }
   [[nodiscard]] static MaeConfig large() { return {.d_model = 1024, .layers = 24, .heads = 16, .d_ff = 4096}; }
+  /// The paper's largest size, with patches of 14 x 14 pixels.
   [[nodiscard]] static MaeConfig huge() {
     MaeConfig config{.d_model = 1280, .layers = 32, .heads = 16, .d_ff = 5120};
     config.grid.patch_height = config.grid.patch_width = 14;
     return config;
   }
 
+  /// The options of the encoder's blocks.
   [[nodiscard]] BlockOptions layer() const {
     return {.attention = {.d_model = d_model, .heads = heads, .dropout = attention_dropout},
             .d_ff = d_ff,
@@ -49,6 +52,7 @@ struct MaeConfig {
             .norm_epsilon = norm_epsilon,
             .dropout = dropout};
   }
+  /// The options of the decoder's blocks.
   [[nodiscard]] BlockOptions decoder_layer() const {
     BlockOptions options = layer();
     options.attention.d_model = decoder_width;

@@ -124,8 +124,8 @@ struct MarianConfig {
 template <class T = float>
 class Marian : public MarkedTransformer<MarianConfig, T> {
  public:
-  using Base = MarkedTransformer<MarianConfig, T>;
-  using State = typename Base::State;
+  using Base = MarkedTransformer<MarianConfig, T>;  ///< the Transformer beneath, with Marian's settings and marks
+  using State = typename Base::State;               ///< what a search carries: the encoder output, and what was decoded
   using Base::Base;
 
   /// Feeds one token to every row; returns the logits of the next   // [rows, V]

@@ -17,7 +17,7 @@ class MarkedTransformer {
  public:
   using ScalarType = T;
   using Config = ModelConfiguration;
-  using State = typename Transformer<T>::State;
+  using State = typename Transformer<T>::State;  ///< what a search carries: the encoder output, and what was decoded
 
   /// Weights as the Transformer's; throws ValueError for a config that does not fit.
   MarkedTransformer(const Config& config, Rng& rng)
@@ -76,6 +76,7 @@ class MarkedTransformer {
 
   [[nodiscard]] const Config& config() const { return config_; }
   [[nodiscard]] const Transformer<T>& transformer() const { return transformer_; }
+  /// V of the logits.
   [[nodiscard]] Index target_vocabulary() const { return transformer_.target_vocabulary(); }
 
   template <class Self, class Visitor>

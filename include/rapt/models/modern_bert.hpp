@@ -37,6 +37,7 @@ class ModernBert {
  public:
   using ScalarType = T;
   using Config = ModernBertConfig;
+  /// Its blocks: rotary positions, gated feed-forward networks.
   using Blocks =
       Stack<T,
             BlockKinds{

@@ -29,10 +29,10 @@ struct ModernBertConfig {
   Index window = 64;       ///< in local layers a token attends to keys at most so many positions away, on either side
   Index global_every = 3;  ///< layer i is global, without window, if this divides i
   double norm_epsilon = 1e-5;
-  bool norm_bias = false;
-  bool attention_bias = false;
-  bool feed_forward_bias = false;
-  float embedding_dropout = 0.f;
+  bool norm_bias = false;                        ///< of all layer norms
+  bool attention_bias = false;                   ///< of queries, keys, values and the output projection
+  bool feed_forward_bias = false;                ///< of the feed-forward networks' matrices
+  float embedding_dropout = 0.f;                 ///< rate of the normalised embeddings
   float attention_dropout = 0.f;                 ///< rate of the attention probabilities and of the attention's output
   float feed_forward_dropout = 0.f;              ///< rate inside of the feed-forward networks
   double init_std = 0.02;                        ///< of all matrices
@@ -45,16 +45,20 @@ struct ModernBertConfig {
   bool token_labels = false;                 ///< the labels are of tokens, not of sequences
   std::optional<LabelProblem> problem = {};  ///< what sequences' scores mean; unset: see `label_loss`
   bool mean_pooling = false;  ///< labels are told from the mean of the hidden states, not from the first token's
-  Activation head_activation = Activation::gelu;
-  bool head_bias = false;          ///< of the head's linear map
-  bool vocabulary_bias = true;     ///< of the scores of the vocabulary
-  float classifier_dropout = 0.f;  ///< before the labels' or the questions' map
+  Activation head_activation = Activation::gelu;  ///< of the head's linear map
+  bool head_bias = false;                         ///< of the head's linear map
+  bool vocabulary_bias = true;                    ///< of the scores of the vocabulary
+  float classifier_dropout = 0.f;                 ///< before the labels' or the questions' map
 
+  /// The paper's two sizes, of 149 and 395 million parameters (Warner et al. 2024).
   [[nodiscard]] static ModernBertConfig base() { return {}; }
   [[nodiscard]] static ModernBertConfig large() { return {.d_model = 1024, .layers = 28, .heads = 16, .d_ff = 2624}; }
 
+  /// True if there is any head: of masked tokens, of questions or of labels.
   [[nodiscard]] bool has_head() const { return masked_language_head || question_head || !labels.empty(); }
+  /// True if block `layer`, from 0, attends without a window.
   [[nodiscard]] bool is_global(Index layer) const { return layer % global_every == 0; }
+  /// The options of the head's linear map, activation and norm.
   [[nodiscard]] HiddenTransformOptions head() const {
     return {.inputs = d_model,
             .outputs = d_model,

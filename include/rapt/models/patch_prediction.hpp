@@ -38,10 +38,10 @@ enum class PatchTarget {
 
 /// Everything that makes a model of corrupted patches. The defaults are those of the paper.
 struct PatchPredictionConfig {
-  VitConfig encoder = {};  ///< without heads
-  PatchTarget target = PatchTarget::mean_colour;
-  Index bits = 3;         ///< of each channel of a colour
-  Index mosaic_side = 4;  ///< the mosaic has so many rows of so many cells
+  VitConfig encoder = {};                         ///< without heads
+  PatchTarget target = PatchTarget::mean_colour;  ///< what is predicted of a corrupted patch
+  Index bits = 3;                                 ///< of each channel of a colour
+  Index mosaic_side = 4;                          ///< the mosaic has so many rows of so many cells
   /// The values of a channel at its darkest and at its brightest, of which colours are made (see PatchColours).
   std::vector<double> lowest = {0.0}, highest = {1.0};
 

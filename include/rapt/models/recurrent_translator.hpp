@@ -26,7 +26,7 @@ struct RecurrentDecoderState {
   Variable<T> encoder_output = {};              ///< [M, D] of all sources, which all rows share
   Variable<T> keys = {};                        ///< [M, A], its projection; undefined without attention
   std::vector<kernels::KeyRange> sources = {};  ///< of each row: its source's rows of the encoder output
-  RecurrentState<T> recurrent = {};
+  RecurrentState<T> recurrent = {};             ///< hidden states and cells of each layer
 
   [[nodiscard]] Index rows() const { return std::ssize(sources); }
   /// Row r becomes what row parents[r] was.
@@ -72,7 +72,7 @@ class RecurrentDecoder {
     return run(state, x, splits, weights);
   }
 
-  using State = RecurrentDecoderState<T>;
+  using State = RecurrentDecoderState<T>;  ///< what a search carries: the sources, and what was decoded
   /// Nothing decoded yet: one row for each source.
   [[nodiscard]] State start(const Variable<T>& encoder_output, const RowSplits& encoder_splits) const {
     State state{.encoder_output = encoder_output, .sources = detail::key_ranges(encoder_splits)};
@@ -167,6 +167,7 @@ class RecurrentTranslator
   [[nodiscard]] SequenceMarks sequence_marks() const { return {.begin = kBeginToken, .ends = {kEndToken}}; }
 
   [[nodiscard]] const RecurrentTranslatorConfig& config() const { return config_; }
+  /// V of the logits.
   [[nodiscard]] Index target_vocabulary() const { return config_.target_vocabulary; }
 
   template <class Self, class Visitor>

@@ -23,6 +23,7 @@ struct RecurrentTranslatorConfig {
   /// One matrix for both embeddings and the output projection. Needs one vocabulary for both.
   bool tie_embeddings = true;
 
+  /// A, the columns of keys and queries in the additive scores: `attention_columns`, or d_model for 0.
   [[nodiscard]] Index score_columns() const { return attention_columns > 0 ? attention_columns : d_model; }
 
   /// Throws ValueError that names the values which do not fit.

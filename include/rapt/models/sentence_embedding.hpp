@@ -18,8 +18,8 @@ enum class SentencePooling {
 
 /// How the hidden states of a sentence become one vector.
 struct SentenceEmbeddingOptions {
-  SentencePooling pooling = SentencePooling::mean;
-  bool normalize = true;  ///< vectors of length 1: their products are cosines
+  SentencePooling pooling = SentencePooling::mean;  ///< what a vector is made of
+  bool normalize = true;                            ///< vectors of length 1: their products are cosines
 };
 
 /// A vector for each sequence of tokens, with the model's special tokens around them   // [B, D]

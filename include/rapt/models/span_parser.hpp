@@ -45,7 +45,7 @@ struct ParserInput {
 
 /// Sentences with their trees.
 struct ParserBatch {
-  ParserInput input = {};
+  ParserInput input = {};  ///< the sentences
   /// The label of each span, sentence by sentence in the order of `kernels::span_number`; -1 where there is none.
   std::vector<std::int32_t> span_labels = {};
   std::vector<std::int32_t> tags = {};  ///< of each word, for a parser that predicts them; else empty

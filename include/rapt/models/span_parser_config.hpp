@@ -29,12 +29,13 @@ struct SpanParserConfig {
   float attention_dropout = 0.2f;   ///< rate of the attention probabilities
   float activation_dropout = 0.1f;  ///< rate inside of the feed-forward networks
   Activation activation = Activation::relu;
-  NormPlacement norm = NormPlacement::pre;
+  NormPlacement norm = NormPlacement::pre;  ///< whether norms stand before the sublayers or behind them
   double norm_epsilon = 1e-5;
   std::vector<std::string> labels = {};  ///< of spans; those of unary chains are joined, see text/tree_spans.hpp
   std::vector<std::string> tags = {};    ///< parts of speech, which the parser reads or predicts; none: neither
   bool reads_tags = false;               ///< tags of the words are part of the input; false: they are predicted
 
+  /// True if a head predicts the words' parts of speech: there are tags, and they are not part of the input.
   [[nodiscard]] bool predicts_tags() const { return !reads_tags && !tags.empty(); }
   /// The options of the encoder's blocks.
   [[nodiscard]] BlockOptions layer() const {

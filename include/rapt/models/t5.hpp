@@ -85,6 +85,7 @@ class T5 : public EncoderDecoder<T5<T>, T> {
     return {.begin = config_.begin_token, .ends = config_.end_tokens};
   }
   [[nodiscard]] const T5Config& config() const { return config_; }
+  /// V of the logits.
   [[nodiscard]] Index target_vocabulary() const { return config_.vocabulary; }
 
   template <class Self, class Visitor>

@@ -35,7 +35,9 @@ struct T5Config {
   std::vector<TokenId> end_tokens = {1};   ///< what ends a text
   std::optional<TokenId> pad_token = 0;    ///< id of padding in other programs; there is none here
 
+  /// The paper's small model, of 60 million parameters.
   [[nodiscard]] static T5Config small() { return {}; }
+  /// The paper's base model, of 220 million parameters.
   [[nodiscard]] static T5Config base() {
     return {.d_model = 768, .encoder_layers = 12, .decoder_layers = 12, .heads = 12, .d_ff = 3072};
   }
@@ -49,9 +51,11 @@ struct T5Config {
     return config;
   }
 
+  /// The buckets of offsets: `bidirectional` in the encoder, of one direction in the decoder.
   [[nodiscard]] RelativeBuckets buckets(bool bidirectional) const {
     return {.buckets = position_buckets, .max_distance = max_position_distance, .bidirectional = bidirectional};
   }
+  /// The options of the encoder's blocks, or, with `cross_attention`, of the decoder's.
   [[nodiscard]] BlockOptions block(bool cross_attention) const {
     return {.attention = {.d_model = d_model,
                           .heads = heads,

@@ -73,6 +73,7 @@ class Transformer : public EncoderDecoder<Transformer<T>, T> {
   [[nodiscard]] SequenceMarks sequence_marks() const { return {.begin = kBeginToken, .ends = {kEndToken}}; }
 
   [[nodiscard]] const TransformerConfig& config() const { return config_; }
+  /// V of the logits.
   [[nodiscard]] Index target_vocabulary() const { return config_.target_vocabulary; }
 
   template <class Self, class Visitor>

@@ -43,7 +43,7 @@ struct TransformerConfig {
   float attention_dropout = 0.f;   ///< rate of the attention probabilities
   float activation_dropout = 0.f;  ///< rate inside of the feed-forward networks
   Activation activation = Activation::relu;
-  NormPlacement norm = NormPlacement::post;
+  NormPlacement norm = NormPlacement::post;  ///< where the norms stand; the paper's are behind each residual sum (3.1)
   /// A layer norm behind each stack. Unset: with pre-norm only. torch.nn.Transformer always has them.
   std::optional<bool> final_norm = {};
   double norm_epsilon = 1e-5;
@@ -56,6 +56,7 @@ struct TransformerConfig {
   bool output_bias = false;
   /// A layer norm of the embeddings with their positions, before their dropout (BART).
   bool embedding_norm = false;
+  /// Of the sinusoids (the paper's 3.5): their order in the columns, the first position.
   SinusoidalOptions positions = {};
   /// If > 0: positions are learned, up to this many, and `positions` is not used.
   Index learned_positions = 0;
@@ -103,6 +104,7 @@ struct TransformerConfig {
     fail("transformer", "no preset is called '", name, "': tiny, small, base and big are");
   }
 
+  /// True if a layer norm stands behind each stack.
   [[nodiscard]] bool has_final_norm() const { return final_norm.value_or(norm == NormPlacement::pre); }
   /// True if the output projection has a matrix of its own.
   [[nodiscard]] bool has_output_matrix() const { return !tie_embeddings && !tie_output; }

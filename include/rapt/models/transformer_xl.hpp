@@ -23,7 +23,7 @@ class TransformerXl {
  public:
   using ScalarType = T;
   using Config = TransformerXlConfig;
-  using State = SegmentCache<T>;
+  using State = SegmentCache<T>;  ///< what a search carries: the hidden states of earlier tokens
   /// A search feeds the last token of each prompt first, instead of a begin symbol.
   static constexpr bool kDecoderOnly = true;
 
@@ -76,6 +76,8 @@ class TransformerXl {
   [[nodiscard]] Tensor<T> log_probabilities(const Variable<T>& hidden) const {
     return output_.log_probabilities(hidden, embedding_);
   }
+  /// The log-probabilities of every token to come next, behind the cached ones   // [N, V]
+  /// Adds the segment to the cache. Not recorded.
   [[nodiscard]] Tensor<T> operator()(const TokenBatch& segment, SegmentCache<T>& cache) const {
     const Inference scope;
     return log_probabilities(hidden(segment, cache));

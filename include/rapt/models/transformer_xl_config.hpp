@@ -21,9 +21,9 @@ struct TransformerXlConfig {
   std::vector<Index> cutoffs = {20000, 40000, 200000};  ///< see AdaptiveVocabulary; empty: a plain softmax
   Index div_val = 4;                                    ///< embeddings of cluster i have d_embed / div_val^i columns
   Index d_model = 1024;
-  Index d_embed = 1024;
+  Index d_embed = 1024;  ///< columns of the embedding of the most frequent tokens
   Index heads = 16;
-  Index head_dim = 64;
+  Index head_dim = 64;  ///< columns of each head
   Index d_ff = 4096;
   Index layers = 18;
   Index memory_length = 1600;  ///< tokens whose hidden states are cached
@@ -41,8 +41,8 @@ struct TransformerXlConfig {
   float dropout = 0.1f;           ///< rate of embeddings, encodings of distances, sublayers and the last hidden state
   float attention_dropout = 0.f;  ///< rate of the attention probabilities
   double norm_epsilon = 1e-5;
-  double init_std = 0.02;
-  double projection_init_std = 0.01;
+  double init_std = 0.02;                ///< of all matrices but the embeddings' projections
+  double projection_init_std = 0.01;     ///< of the projections of embeddings to and from d_model
   std::optional<TokenId> end_token = 0;  ///< ends a text; unset: only the maximum length does
 
   /// For characters or bytes: the paper's model of enwik8 with 12 layers, 41 million parameters.
@@ -75,9 +75,12 @@ struct TransformerXlConfig {
             .same_length = false};
   }
 
+  /// The clusters of the vocabulary, for the embedding and the softmax.
   [[nodiscard]] AdaptiveVocabulary adaptive_vocabulary() const {
     return {.vocabulary = vocabulary, .cutoffs = cutoffs, .d_model = d_model, .d_embed = d_embed, .div_val = div_val};
   }
+  /// Which weights and projections the softmax takes from the embedding. Where `shared_projections` is empty, those of
+  /// all clusters but the first are shared or not, as `tie_projections` says.
   [[nodiscard]] AdaptiveSoftmaxOptions softmax() const {
     std::vector<bool> shared(shared_projections.begin(), shared_projections.end());
     if (shared.empty()) {

@@ -107,22 +107,24 @@ void visit_transgan_fields(Config& config, const Visitor& field) {
 /// The generator: a random vector becomes a small grid of wide tokens, and between stages pixel shuffle makes each
 /// token four tokens of a quarter of the width. Defaults are the paper's for CIFAR-10.
 struct TransGanGeneratorConfig {
-  ImageShape image = {.channels = 3, .height = 32, .width = 32};
-  Index latent = 256;    ///< numbers of the random vector
+  ImageShape image = {.channels = 3, .height = 32, .width = 32};  ///< the images that it draws
+  Index latent = 256;                                             ///< numbers of the random vector
   Index d_model = 1024;  ///< columns of the first stage; a multiple of 4^(stages - 1) times the last stage's heads
   Index patch = 1;       ///< the side of the square of pixels that each token of the last stage becomes
-  std::vector<Index> stage_layers = {5, 4, 2};
-  std::vector<Index> stage_heads = {4, 4, 4};
+  std::vector<Index> stage_layers = {5, 4, 2};   ///< the number of blocks of each stage
+  std::vector<Index> stage_heads = {4, 4, 4};    ///< the heads of each stage's attention
   std::vector<Index> stage_windows = {0, 0, 0};  ///< the side of each stage's windows; 0: one for the whole grid
   Index d_ff_ratio = 4;                          ///< columns of the feed-forward networks, over those of the stage
   Activation activation = Activation::gelu;
   Activation output_activation = Activation::none;  ///< of pixels; tanh keeps them between -1 and 1
   double norm_epsilon = 1e-8;
-  float dropout = 0.f;  ///< rate of each sublayer's output
-  bool relative_positions = true;
-  double init_std = 0.02;  ///< of positions
+  float dropout = 0.f;             ///< rate of each sublayer's output
+  bool relative_positions = true;  ///< scores have a learned bias for each offset within a window
+  double init_std = 0.02;          ///< of positions
 
+  /// The number of stages, and of the blocks of all stages.
   [[nodiscard]] Index stages() const { return std::ssize(stage_layers); }
+  /// The number of blocks of all stages together.
   [[nodiscard]] Index blocks() const { return detail::layers_of(stage_layers); }
   /// Columns of a stage.
   [[nodiscard]] Index width(Index stage) const { return d_model >> (2 * stage); }
@@ -131,6 +133,7 @@ struct TransGanGeneratorConfig {
     const Index later = stages() - 1 - stage;
     return {image.height / patch >> later, image.width / patch >> later};
   }
+  /// The options of the blocks of a stage.
   [[nodiscard]] BlockOptions block(Index stage) const {
     return detail::transgan_block(*this, width(stage), at(stage_heads, stage));
   }
@@ -170,17 +173,19 @@ struct TransGanDiscriminatorConfig {
   ImageShape image = {.channels = 3, .height = 32, .width = 32};
   Index patch = 2;                               ///< the side of the first stage's patches
   std::vector<Index> stage_columns = {288, 96};  ///< that each stage projects its patches to, beside those before it
-  std::vector<Index> stage_layers = {3, 3};
-  std::vector<Index> stage_heads = {4, 4};
-  std::vector<Index> stage_windows = {0, 0};  ///< the side of each stage's windows; 0: one, as the last must have
-  Index d_ff_ratio = 4;                       ///< columns of the feed-forward networks, over those of the stage
+  std::vector<Index> stage_layers = {3, 3};      ///< the number of blocks of each stage
+  std::vector<Index> stage_heads = {4, 4};       ///< the heads of each stage's attention
+  std::vector<Index> stage_windows = {0, 0};     ///< the side of each stage's windows; 0: one, as the last must have
+  Index d_ff_ratio = 4;                          ///< columns of the feed-forward networks, over those of the stage
   Activation activation = Activation::gelu;
   double norm_epsilon = 1e-8;
-  float dropout = 0.f;  ///< rate of each sublayer's output
-  bool relative_positions = true;
-  double init_std = 0.02;  ///< of positions and the class token
+  float dropout = 0.f;             ///< rate of each sublayer's output
+  bool relative_positions = true;  ///< scores have a learned bias for each offset within a window
+  double init_std = 0.02;          ///< of positions and the class token
 
+  /// The number of stages, and of the blocks of all stages.
   [[nodiscard]] Index stages() const { return std::ssize(stage_layers); }
+  /// The number of blocks of all stages together.
   [[nodiscard]] Index blocks() const { return detail::layers_of(stage_layers); }
   /// Columns of a stage: its own and those before it.
   [[nodiscard]] Index width(Index stage) const {
@@ -190,7 +195,9 @@ struct TransGanDiscriminatorConfig {
   }
   /// The patches of a stage.
   [[nodiscard]] PatchGrid patches(Index stage) const { return {image, patch << stage, patch << stage}; }
+  /// The rows and columns of a stage's patches.
   [[nodiscard]] kernels::GridSize grid(Index stage) const { return {patches(stage).rows(), patches(stage).cols()}; }
+  /// The options of the blocks of a stage.
   [[nodiscard]] BlockOptions block(Index stage) const {
     return detail::transgan_block(*this, width(stage), at(stage_heads, stage));
   }

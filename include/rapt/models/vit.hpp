@@ -38,7 +38,7 @@ struct VitOptions {
   /// If not null, the patches that are replaced, by `mask_embedding`, D elements, or by what `mask->shown()` says (see
   /// patch_prediction.hpp). The mask must outlive the call.
   const PatchMask* mask = nullptr;
-  Variable<T> mask_embedding = {};
+  Variable<T> mask_embedding = {};  ///< what stands for a replaced patch, with `mask`   // [D]
   /// If not empty, `weights[i]` receives layer i's attention probabilities, [B, H, L, L]; its size must be the number
   /// of layers.
   std::span<Tensor<T>> weights = {};

@@ -30,6 +30,7 @@ enum class ImagePooling {
 
 /// Everything that makes a ViT. Defaults are those of the paper's ViT-B/16, of the encoder alone.
 struct VitConfig {
+  /// The images' shape and how they are cut into patches.
   PatchGrid grid = {.image = {.channels = 3, .height = 224, .width = 224}, .patch_height = 16, .patch_width = 16};
   Index d_model = 768;
   Index layers = 12;
@@ -42,23 +43,25 @@ struct VitConfig {
   double init_std = 0.02;     ///< of all matrices and positions; small models learn faster from larger ones
   bool qkv_bias = true;       ///< of the projections to queries, keys and values
   Index encoder_stride = 16;  ///< for a head that rapt does not have; kept for other programs
-  ImagePooling pooling = ImagePooling::class_token;
+  ImagePooling pooling = ImagePooling::class_token;  ///< what represents an image, for the pooler and the labels' head
 
   // Parts. Of a folder those are loaded that it has.
-  bool pooler = false;                     ///< activation of a linear map of the class token's hidden state
-  std::optional<Index> pooler_width = {};  ///< unset: d_model
-  Activation pooler_activation = Activation::tanh;
-  std::vector<std::string> labels = {};  ///< names of classes; some: a head that tells them apart
+  bool pooler = false;                              ///< activation of a linear map of the class token's hidden state
+  std::optional<Index> pooler_width = {};           ///< unset: d_model
+  Activation pooler_activation = Activation::tanh;  ///< of the pooler's linear map
+  std::vector<std::string> labels = {};             ///< names of classes; some: a head that tells them apart
 
   /// The paper's three sizes, of 86, 304 and 632 million parameters.
   [[nodiscard]] static VitConfig base() { return {}; }
   [[nodiscard]] static VitConfig large() { return {.d_model = 1024, .layers = 24, .heads = 16, .d_ff = 4096}; }
+  /// The paper's largest size, with patches of 14 x 14 pixels.
   [[nodiscard]] static VitConfig huge() {
     VitConfig config{.d_model = 1280, .layers = 32, .heads = 16, .d_ff = 5120};
     config.grid.patch_height = config.grid.patch_width = 14;
     return config;
   }
 
+  /// The options of every block.
   [[nodiscard]] BlockOptions layer() const {
     return {.attention = {.d_model = d_model,
                           .heads = heads,

@@ -139,7 +139,7 @@ template <class T>
 class HeardSpeech {
  public:
   using ScalarType = T;
-  using State = typename Whisper<T>::State;
+  using State = typename Whisper<T>::State;  ///< what a search carries: the encoder output, and what was decoded
 
   HeardSpeech(const Whisper<T>& model, const SpeechBatch<T>& speech) : model_(&model), start_(model.start(speech)) {}
 
@@ -154,6 +154,7 @@ class HeardSpeech {
                         start_.rows(), " stretches of speech");
     return start_;
   }
+  /// Feeds one token to every row; returns the logits of the next   // [rows, V]
   [[nodiscard]] Tensor<T> step(State& state, std::span<const TokenId> tokens) const {
     return model_->step(state, tokens);
   }

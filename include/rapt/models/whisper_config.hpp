@@ -27,15 +27,15 @@ struct WhisperConfig {
   Index decoder_heads = 6;
   Index encoder_d_ff = 1536;
   Index decoder_d_ff = 1536;
-  Activation activation = Activation::gelu;  ///< of the blocks; the convolutions always have GELU
-  float dropout = 0.f;                       ///< rate of the embeddings and of each sublayer's output
-  float attention_dropout = 0.f;             ///< rate of the attention probabilities
-  float activation_dropout = 0.f;            ///< rate inside of the feed-forward networks
-  Index encoder_positions = 1500;            ///< the longest encoder output, of twice as many frames
-  Index decoder_positions = 448;             ///< the longest text
-  double init_std = 0.02;                    ///< of all matrices
-  TokenId begin_token = 50258;
-  std::vector<TokenId> end_tokens = {50257};
+  Activation activation = Activation::gelu;           ///< of the blocks; the convolutions always have GELU
+  float dropout = 0.f;                                ///< rate of the embeddings and of each sublayer's output
+  float attention_dropout = 0.f;                      ///< rate of the attention probabilities
+  float activation_dropout = 0.f;                     ///< rate inside of the feed-forward networks
+  Index encoder_positions = 1500;                     ///< the longest encoder output, of twice as many frames
+  Index decoder_positions = 448;                      ///< the longest text
+  double init_std = 0.02;                             ///< of all matrices
+  TokenId begin_token = 50258;                        ///< what a text begins with
+  std::vector<TokenId> end_tokens = {50257};          ///< each of them ends a text
   std::optional<TokenId> pad_token = 50257;           ///< what other programs fill up with; there is no padding here
   std::vector<TokenId> suppressed_tokens = {};        ///< are never generated
   std::vector<TokenId> begin_suppressed_tokens = {};  ///< are not the first token behind the forced ones
@@ -47,12 +47,14 @@ struct WhisperConfig {
   [[nodiscard]] static WhisperConfig small() { return of_size(768, 12, 12); }
   [[nodiscard]] static WhisperConfig medium() { return of_size(1024, 24, 16); }
   [[nodiscard]] static WhisperConfig large() { return of_size(1280, 32, 20); }
+  /// The largest size's third version, which hears 128 mel bins.
   [[nodiscard]] static WhisperConfig large_v3() {
     WhisperConfig config = large();
     config.vocabulary = 51866, config.bins = 128;
     return config;
   }
 
+  /// The options of the encoder's blocks, or of the decoder's. Keys have no bias.
   [[nodiscard]] BlockOptions block(bool decoder) const {
     TransformerConfig stacks = detail::transformer_with_stacks(*this);
     stacks.norm = NormPlacement::pre;

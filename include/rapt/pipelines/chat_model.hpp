@@ -129,9 +129,12 @@ class ChatModel {
     find_end_of_turn();
   }
 
+  /// The template that renders dialogues.
   [[nodiscard]] const ChatTemplate& chat_template() const { return template_; }
   [[nodiscard]] const AnyTokenizer& tokenizer() const { return model_->tokenizer(); }
+  /// The search that the folder asks for.
   [[nodiscard]] const GenerationDefaults& defaults() const { return defaults_; }
+  /// The decoder with its tokenizer, whatever its family.
   [[nodiscard]] const detail::SpeakingModel& model() const { return *model_; }
 
   /// The tokens that end a turn: those that end the model's sequences, and the first special token that the template

@@ -54,6 +54,7 @@ enum class FullPolicy {
 /// How a dialogue is rendered and its answers are generated.
 struct ConversationOptions {
   std::string system = {};  ///< the system text; empty: none
+  /// What happens to a dialogue that does not fit in the model's positions.
   FullPolicy when_full = FullPolicy::drop_oldest;
   /// After dropping, what is left and the longest answer take no more than this ratio of the positions, if one turn
   /// alone does not take more: with 1 no turn is dropped before it must be, and once the positions are full each turn
@@ -69,17 +70,18 @@ struct ConversationOptions {
 
 /// The assistant's turn.
 struct ChatAnswer {
-  std::string text;
-  std::vector<TokenId> tokens;
-  bool finished = true;     ///< false: cut off, at the most tokens or by the caller
-  Index prompt_tokens = 0;  ///< of the whole dialogue before it
-  Index kept_tokens = 0;    ///< how many of these were not read again
-  Index dropped_turns = 0;  ///< for it
+  std::string text;             ///< without what ends the turn
+  std::vector<TokenId> tokens;  ///< of the answer, without an end token
+  bool finished = true;         ///< false: cut off, at the most tokens or by the caller
+  Index prompt_tokens = 0;      ///< of the whole dialogue before it
+  Index kept_tokens = 0;        ///< how many of these were not read again
+  Index dropped_turns = 0;      ///< for it
 };
 
 /// One dialogue. It is used by one thread at a time; several dialogues may share a model.
 class Conversation {
  public:
+  /// Receives the next part of an answer; false: the answer ends here.
   using OnText = std::function<bool(std::string_view part)>;
 
   /// `messages`: turns that were before, behind the system text. Throws ValueError for options that do not fit one
@@ -119,6 +121,7 @@ class Conversation {
 
   /// The turns that are not dropped, the system text first.
   [[nodiscard]] const std::vector<ChatMessage>& messages() const { return messages_; }
+  /// The turns that were dropped so far, those of all answers together.
   [[nodiscard]] Index dropped_turns() const { return dropped_turns_; }
   /// The tokens whose keys and values are kept.
   [[nodiscard]] const std::vector<TokenId>& read_tokens() const { return read_; }

@@ -33,7 +33,7 @@ struct RankOptions {
 /// A document and how well it fits.
 struct RankedText {
   std::size_t index = 0;  ///< of the document
-  double score = 0;
+  double score = 0;       ///< as `CrossEncoder::score` gives it
 };
 
 /// Scores pairs of texts. A default prompt that the folder's config_sentence_transformers.json names is put before the

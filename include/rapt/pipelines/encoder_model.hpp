@@ -40,9 +40,11 @@ class EncoderModel {
   EncoderModel& operator=(const EncoderModel&) = delete;
   virtual ~EncoderModel() = default;
 
+  /// True if the model can give these scores.
   [[nodiscard]] virtual bool has(EncoderHead head) const = 0;
   /// The names of the classes that the head tells apart.
   [[nodiscard]] virtual const std::vector<std::string>& labels() const = 0;
+  /// V, the number of tokens of the model.
   [[nodiscard]] virtual Index vocabulary() const = 0;
   /// The number of tokens of the longest sequence, special tokens included.
   [[nodiscard]] virtual Index longest() const = 0;

@@ -13,9 +13,9 @@ namespace rapt { inline namespace RAPT_ABI {
 /// What is unset is as the folder's generation_config.json says, or else as in transformers.
 struct GenerateOptions {
   std::optional<Index> max_length = {};  ///< tokens with the prompt, or with the begin token of a model with an encoder
-  std::optional<Index> max_new_tokens = {};  ///< tokens without these; it counts where both are set
-  std::optional<Index> min_length = {};
-  std::optional<Index> min_new_tokens = {};
+  std::optional<Index> max_new_tokens = {};        ///< tokens without these; it counts where both are set
+  std::optional<Index> min_length = {};            ///< no text ends before it has so many, counted as in max_length
+  std::optional<Index> min_new_tokens = {};        ///< the same of new tokens; it counts where both are set
   std::optional<Index> num_beams = {};             ///< beam search; 1: greedy search or sampling
   std::optional<bool> do_sample = {};              ///< tokens are drawn
   std::optional<Index> num_return_sequences = {};  ///< texts for each text

@@ -30,8 +30,8 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// The sizes that images get: both, or the shorter side, and the longer one so that the ratio stays.
 struct ImageSize {
-  Index height = 224, width = 224;
-  std::optional<Index> shortest_edge = {};
+  Index height = 224, width = 224;          ///< in pixels
+  std::optional<Index> shortest_edge = {};  ///< the shorter side in pixels; set: `height` and `width` do not count
 
   friend bool operator==(const ImageSize&, const ImageSize&) = default;
 };
@@ -39,16 +39,20 @@ struct ImageSize {
 /// How an image becomes the model's input: size, crop and normalisation.
 struct ImagePreprocessorOptions {
   std::optional<ImageSize> size = ImageSize{};  ///< unset: images keep theirs
-  Resampling resample = Resampling::bilinear;
-  std::optional<ImageSize> crop_size = {};  ///< the part in the middle that is kept; unset: all
-  Normalization normalization = {.mean = {0.5}, .standard_deviation = {0.5}};
+  Resampling resample = Resampling::bilinear;   ///< how pixels are weighted in resizing
+  std::optional<ImageSize> crop_size = {};      ///< the part in the middle that is kept; unset: all
+  Normalization normalization = {.mean = {0.5}, .standard_deviation = {0.5}};  ///< of each channel, behind the crop
 
   /// The defaults of transformers' classes for these models.
   [[nodiscard]] static ImagePreprocessorOptions vit() { return {}; }
+  /// DeiT's: the middle 224 x 224 pixels of images that are resized to 256 x 256 by cubic weights.
   [[nodiscard]] static ImagePreprocessorOptions deit() {
     return {.size = ImageSize{.height = 256, .width = 256}, .resample = Resampling::bicubic, .crop_size = ImageSize{}};
   }
+  /// BEiT's: ViT's, but with cubic weights.
   [[nodiscard]] static ImagePreprocessorOptions beit() { return {.resample = Resampling::bicubic}; }
+  /// CLIP's: the middle 224 x 224 pixels of images whose shorter side is resized to 224 by cubic weights, normalised by
+  /// means and standard deviations of its own.
   [[nodiscard]] static ImagePreprocessorOptions clip() {
     return {.size = ImageSize{.shortest_edge = 224},
             .resample = Resampling::bicubic,

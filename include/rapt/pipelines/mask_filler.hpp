@@ -27,7 +27,7 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// How many proposals for a masked token are made, and from which tokens.
 struct MaskFillerOptions {
-  Index top_k = 5;
+  Index top_k = 5;  ///< the number of proposals for each masked token
   /// If not empty, these alone are considered: tokens by their names, or of other texts the first token. Their
   /// probabilities stay those among all tokens.
   std::vector<std::string> targets = {};

@@ -53,6 +53,7 @@ struct Answer {
   double score = 0;
   TextSpan span;  ///< bytes of the context
 
+  /// The passage itself, as a view of the context that the answer is from.
   [[nodiscard]] std::string_view text_in(std::string_view context) const {
     return context.substr(span.begin, span.end - span.begin);
   }
@@ -60,7 +61,7 @@ struct Answer {
 
 /// Questions as a QuestionAnswerer reads them: windows of tokens, of which those of a question follow one another.
 struct EncodedQuestions {
-  std::vector<Question> questions;
+  std::vector<Question> questions;           ///< in the order in which they were given
   std::vector<detail::Window> windows = {};  ///< `source` is the number of a window's question
   PairBatch batch = {};                      ///< the tokens of the windows, a sequence each
 };

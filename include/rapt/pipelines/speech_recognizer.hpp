@@ -91,7 +91,9 @@ class SpeechRecognizer {
   }
 
   [[nodiscard]] const Whisper<float>& model() const { return model_; }
+  /// The tokenizer of the texts.
   [[nodiscard]] const AnyTokenizer& tokenizer() const { return tokenizer_; }
+  /// How sound becomes spectrograms.
   [[nodiscard]] const LogMel& log_mel() const { return log_mel_; }
 
  private:

@@ -64,6 +64,7 @@ class TaskFolder {
     }
   }
 
+  /// The folder.
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
   [[nodiscard]] const nlohmann::json& config() const { return config_; }
   /// "bert", ...; empty if config.json does not say.
@@ -116,6 +117,7 @@ class TaskFolder {
     }
     return std::nullopt;
   }
+  /// The path of a file of the folder, whether it is there or not.
   [[nodiscard]] std::string file(const char* name) const { return (path_ / name).string(); }
 
  private:

@@ -32,11 +32,11 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// A text that continues a prompt.
 struct Completion {
-  std::string text;  ///< without the prompt
-  std::vector<TokenId> tokens;
-  double log_probability = 0;  ///< of its tokens and the end token, in nats
-  double score = 0;            ///< what completions are ordered by: log_probability / length penalty
-  bool finished = true;        ///< false: cut off at the maximum length
+  std::string text;             ///< without the prompt
+  std::vector<TokenId> tokens;  ///< of the text
+  double log_probability = 0;   ///< of its tokens and the end token, in nats
+  double score = 0;             ///< what completions are ordered by: log_probability / length penalty
+  bool finished = true;         ///< false: cut off at the maximum length
 };
 
 /// Continues prompts up to the model's end tokens or the length in the options. A const one may be used from many
@@ -122,6 +122,7 @@ class TextGenerator {
   }
 
   [[nodiscard]] const M& model() const { return model_; }
+  /// The tokenizer of the texts.
   [[nodiscard]] const Text& tokenizer() const { return tokenizer_; }
 
  private:

@@ -49,8 +49,8 @@ enum class Aggregation {
 
 /// How tokens with labels become entities.
 struct TokenClassifierOptions {
-  Aggregation aggregation_strategy = Aggregation::none;
-  std::vector<std::string> ignore_labels = {"O"};  ///< entities with these labels are left out
+  Aggregation aggregation_strategy = Aggregation::none;  ///< how labels of tokens become entities
+  std::vector<std::string> ignore_labels = {"O"};        ///< entities with these labels are left out
   /// Unset: a text with more tokens than the model takes is cut off. Set: it is read in windows that have so many
   /// tokens in common; of entities of several windows that overlap, the one with the most characters stays, or of
   /// equally long ones that with the highest score. Not with the strategy `none`.
@@ -66,6 +66,7 @@ struct Entity {
   /// not count.
   Index token = 0;
 
+  /// The part itself, as a view of the text that the entity is from.
   [[nodiscard]] std::string_view text_in(std::string_view text) const {
     return text.substr(span.begin, span.end - span.begin);
   }
@@ -110,6 +111,7 @@ class TokenClassifier {
     return found;
   }
 
+  /// The names of the labels, in the order of the model's scores.
   [[nodiscard]] const std::vector<std::string>& labels() const { return encoder_.labels(); }
 
  private:

@@ -64,17 +64,21 @@ class AnyTokenizer {
   [[nodiscard]] Encoding encode_with_spans(std::string_view text, const EncodeOptions& options = {}) const {
     return std::visit([&](const auto& one) { return one.encode_with_spans(text, options); }, tokenizer_);
   }
+  /// As `TextEncoder::encode_pair`.
   [[nodiscard]] Encoding encode_pair(std::string_view first, std::string_view second,
                                      const EncodeOptions& options = {}) const {
     return std::visit([&](const auto& one) { return one.encode_pair(first, second, options); }, tokenizer_);
   }
+  /// As `TextEncoder::encode_batch`.
   [[nodiscard]] TokenBatch encode_batch(std::span<const std::string> texts, const EncodeOptions& options = {}) const {
     return std::visit([&](const auto& one) { return one.encode_batch(texts, options); }, tokenizer_);
   }
+  /// As `TextEncoder::encode_pairs`.
   [[nodiscard]] PairBatch encode_pairs(std::span<const std::string> first, std::span<const std::string> second,
                                        const EncodeOptions& options = {}) const {
     return std::visit([&](const auto& one) { return one.encode_pairs(first, second, options); }, tokenizer_);
   }
+  /// As `TextEncoder::encode_product`.
   [[nodiscard]] PairBatch encode_product(std::span<const std::string> first, std::span<const std::string> second,
                                          const EncodeOptions& options = {}) const {
     return std::visit([&](const auto& one) { return one.encode_product(first, second, options); }, tokenizer_);
@@ -117,6 +121,7 @@ class AnyTokenizer {
     return std::visit([](const auto& one) { return one.options().clean_up_spaces; }, target());
   }
   [[nodiscard]] const PretrainedTokenizer& tokenizer() const { return tokenizer_; }
+  /// The tokenizer of targets, which is that of sources where there is one alone.
   [[nodiscard]] const PretrainedTokenizer& target() const { return target_ ? *target_ : tokenizer_; }
 
  private:

@@ -38,8 +38,9 @@ namespace rapt { inline namespace RAPT_ABI {
 /// for lossless subwords.
 struct TextEncoding {
   BytePairEncoding subwords;
-  bool isolate_han = false;
+  bool isolate_han = false;  ///< each Chinese character is a word of its own
 
+  /// The tokens of a line, without begin and end tokens.
   [[nodiscard]] std::vector<TokenId> encode(std::string_view line) const {
     return subwords.encode(isolate_han ? std::string_view(separate_han(line)) : line);
   }
@@ -86,7 +87,7 @@ concept MetadataText = requires(const Text& text, const Metadata& metadata, cons
 
 /// One of several translations of a line.
 struct Translation {
-  std::string text;
+  std::string text;            ///< the translated line
   double log_probability = 0;  ///< of its tokens, in nats
   double score = 0;            ///< what translations are ordered by: log_probability / length penalty
   bool finished = true;        ///< false: cut off at the maximum length

@@ -31,23 +31,24 @@ namespace rapt { inline namespace RAPT_ABI {
 /// A word and the cosine of the angle between its vector and the one that was asked for.
 struct NearWord {
   std::string word;
-  float similarity = 0;
+  float similarity = 0;  ///< the cosine, from -1 to 1
 };
 
 /// Pairs of words that stand in one relation, such as {"france", "paris"} and {"italy", "rome"}. Any two of them make
 /// an analogy: the second word of one is sought from its first and from the words of the other.
 struct AnalogyCategory {
-  std::string name;
-  std::vector<std::pair<std::string, std::string>> pairs;
+  std::string name;                                        ///< of the relation
+  std::vector<std::pair<std::string, std::string>> pairs;  ///< of words, such as a country and its capital
 };
 
 /// How many analogies of a category a table solves.
 struct AnalogyScore {
-  std::string name;
+  std::string name;   ///< of the category
   Index asked = 0;    ///< the analogies whose words are all in the table
   Index right = 0;    ///< of these: the nearest word is the one sought
   Index among_5 = 0;  ///< of these: the one sought is among the five nearest
   Index unknown = 0;  ///< the analogies with a word that the table does not have; they are not asked
+  /// right / asked; 0 if none was asked.
   [[nodiscard]] double accuracy() const {
     return asked == 0 ? 0 : static_cast<double>(right) / static_cast<double>(asked);
   }
@@ -80,7 +81,9 @@ class WordVectors {
   }
 
   [[nodiscard]] Index size() const { return std::ssize(words_); }
+  /// The words, in the order of their vectors; without the rows that are no word.
   [[nodiscard]] std::span<const std::string> words() const { return words_; }
+  /// True if the table has the word.
   [[nodiscard]] bool contains(std::string_view word) const { return rows_.contains(std::string(word)); }
 
   /// The `count` words nearest to a word, itself left out, the nearest first. Throws ValueError for a word that the

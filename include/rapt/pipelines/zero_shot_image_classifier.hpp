@@ -79,8 +79,10 @@ class ZeroShotImageClassifier {
     return found;
   }
 
+  /// The model that compares images with texts.
   [[nodiscard]] const Clip<float>& model() const { return model_; }
   [[nodiscard]] const AnyTokenizer& tokenizer() const { return tokenizer_; }
+  /// How images become the model's input.
   [[nodiscard]] const ImagePreprocessor& preprocessor() const { return preprocessor_; }
 
  private:

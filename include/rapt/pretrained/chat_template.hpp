@@ -35,7 +35,7 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// A turn of a dialogue: who speaks ("system", "user", "assistant", or another role that the template knows), and what.
 struct ChatMessage {
-  std::string role, content;
+  std::string role, content;  ///< who speaks, and what
   friend bool operator==(const ChatMessage&, const ChatMessage&) = default;
 };
 
@@ -135,6 +135,7 @@ class ChatTemplate {
     return template_.render(environment);
   }
 
+  /// The template itself, as the folder has it.
   [[nodiscard]] const std::string& text() const { return text_; }
 
  private:

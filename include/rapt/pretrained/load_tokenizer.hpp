@@ -190,9 +190,9 @@ inline void set_roberta_tokens(const TokenizerFolder& settings, ByteLevelBpeOpti
 
 /// The tokenizers of a folder: of sources, and of targets if they have one of their own.
 struct TokenizerPair {
-  PretrainedTokenizer source;
-  std::optional<PretrainedTokenizer> target = {};
-  std::optional<LanguageScheme> languages = {};  ///< of a multilingual model: where it expects them
+  PretrainedTokenizer source;                      ///< of sources, or of all texts
+  std::optional<PretrainedTokenizer> target = {};  ///< of targets; unset: that of sources
+  std::optional<LanguageScheme> languages = {};    ///< of a multilingual model: where it expects them
 };
 
 /// Reads both tokenizers of a MarianMT folder (source.spm and target.spm), and of any other path the one that

@@ -61,11 +61,15 @@ class PretrainedFolder {
   }
 
   [[nodiscard]] const nlohmann::json& config() const { return config_; }
+  /// The path of config.json, or of the GGUF file.
   [[nodiscard]] std::string config_path() const { return config_path_.string(); }
   /// What generation_config.json holds; nothing if there is none.
   [[nodiscard]] const std::optional<nlohmann::json>& generation_config() const { return generation_config_; }
+  /// The path of generation_config.json, whether it is there or not.
   [[nodiscard]] std::string generation_config_path() const { return (path_ / "generation_config.json").string(); }
+  /// The folder, or the GGUF file.
   [[nodiscard]] std::string path() const { return path_.string(); }
+  /// True if there is a tensor of this name.
   [[nodiscard]] bool contains(std::string_view name) const { return file_of_.find(name) != file_of_.end(); }
   /// Names of all tensors, sorted.
   [[nodiscard]] std::vector<std::string> names() const {

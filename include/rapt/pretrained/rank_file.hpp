@@ -50,7 +50,7 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// A special token of a file of ranks and its id.
 struct RankedSpecial {
-  std::string text;
+  std::string text;  ///< its name, which stands for it in texts
   TokenId id = 0;
 };
 
@@ -59,10 +59,10 @@ struct RankEncoding {
   /// The regular expression, in the syntax of Rust, whose matches are the pieces of a text. What it does not match is
   /// left out, as tiktoken does.
   std::string pattern = std::string(detail::kCl100kPattern);
-  std::vector<RankedSpecial> special = {};
-  bool nfc = false;  ///< texts are normalised to Unicode's form NFC first, as for Qwen 1
-  std::vector<TemplatePiece> single = {{"$A"}};
-  std::vector<TemplatePiece> pair = {{"$A"}, {"$B", 1}};
+  std::vector<RankedSpecial> special = {};       ///< the special tokens; a file of ranks has none
+  bool nfc = false;                              ///< texts are normalised to Unicode's form NFC first, as for Qwen 1
+  std::vector<TemplatePiece> single = {{"$A"}};  ///< where the special tokens of a text are put, see TemplatePiece
+  std::vector<TemplatePiece> pair = {{"$A"}, {"$B", 1}};  ///< the same of two texts
 };
 
 /// The encoding that tiktoken has by a name: gpt2, r50k_base, p50k_base, p50k_edit, cl100k_base, o200k_base or

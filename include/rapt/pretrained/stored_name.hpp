@@ -14,8 +14,8 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// One of the tensors in which a parameter is kept.
 struct StoredTensor {
-  std::string name;
-  Index rows = 0;  ///< rows of the parameter that it holds; 0: all, or an equal part
+  std::string name;  ///< the tensor's name in files
+  Index rows = 0;    ///< rows of the parameter that it holds; 0: all, or an equal part
   /// Further names of the same tensor: files may have it under these, too, or instead. It is written under `name`.
   std::vector<std::string> copies = {};
 };
@@ -33,10 +33,10 @@ using StoredNames = std::vector<StoredName>;
 
 /// Rows `first_row` .. `first_row + rows` of a parameter, and the tensor that keeps them.
 struct StoredPart {
-  std::string name;
+  std::string name;  ///< the tensor's name in files
   Index first_row = 0, rows = 0;
-  bool transposed = false, as_row = false, as_scalar = false;
-  std::vector<std::string> copies = {};
+  bool transposed = false, as_row = false, as_scalar = false;  ///< how it is kept, see StoredName
+  std::vector<std::string> copies = {};                        ///< further names of the tensor, see StoredTensor
 };
 
 namespace detail {

@@ -24,7 +24,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// Between 0 and 1.
+/// The scores `exact_match` and `f1`, from 0 to 1.
 struct AnswerScores {
   double exact_match = 0, f1 = 0;
 };

@@ -32,8 +32,8 @@ namespace rapt { inline namespace RAPT_ABI {
 struct BleuOptions {
   /// v13a: the rules of mteval-v13a, for plain text; none: split at white space only, for tokenized text.
   enum class Tokenize { v13a, none };
-  Tokenize tokenize = Tokenize::v13a;
-  bool lowercase = false;  ///< ignores case
+  Tokenize tokenize = Tokenize::v13a;  ///< how texts are split into words
+  bool lowercase = false;              ///< ignores case
 };
 
 /// A BLEU score and what it is made of.
@@ -53,7 +53,10 @@ struct BleuStatistics {
   Index hypothesis_length = 0;        ///< tokens
   Index reference_length = 0;         ///< tokens
 
+  /// Adds the counts of other segments.
   BleuStatistics& operator+=(const BleuStatistics& other);
+  /// BLEU of all segments that were counted. An order that has n-grams but no match counts as 1 / 2^k matches if it is
+  /// the k-th such order. The score is 0 if no n-gram matches at all, or if no hypothesis has four tokens.
   [[nodiscard]] Bleu result() const;
   [[nodiscard]] double score() const { return result().score; }
 };
@@ -61,10 +64,11 @@ struct BleuStatistics {
 /// The numbers of n-grams of one order in a hypothesis, in its reference, and in both, where an n-gram counts as often
 /// as it occurs in the side that has fewer of it.
 struct NgramCounts {
-  Index hypothesis = 0;
-  Index reference = 0;
-  Index matches = 0;
+  Index hypothesis = 0;  ///< n-grams of the hypothesis
+  Index reference = 0;   ///< n-grams of the reference
+  Index matches = 0;     ///< n-grams of both
 
+  /// Adds the counts of another pair.
   NgramCounts& operator+=(const NgramCounts& other) {
     hypothesis += other.hypothesis;
     reference += other.reference;

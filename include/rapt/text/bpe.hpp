@@ -61,6 +61,7 @@ class BytePairEncoding {
     return BytePairEncoding(detail::BpeLearner(lines, options).run(), mode, "bpe.learn");
   }
 
+  /// All tokens with their ids.
   [[nodiscard]] const Vocabulary& vocabulary() const { return vocabulary_; }
   /// True if characters outside the alphabet become bytes, so that no text has unknown tokens.
   [[nodiscard]] bool byte_fallback() const { return mode_ != Mode::words; }

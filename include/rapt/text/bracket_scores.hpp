@@ -28,7 +28,9 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// What is not counted, and which labels count as one. The defaults are those of COLLINS.prm, with more names of roots.
 struct BracketOptions {
+  /// Words with one of these tags in the gold tree are left out.
   std::vector<std::string> removed_tags = {"-NONE-", ",", ":", "``", "''", "."};
+  /// Brackets with one of these labels are left out.
   std::vector<std::string> removed_labels = {"", "TOP", "ROOT", "S1"};
   /// A bracket of the first label counts as one of the second.
   std::vector<std::pair<std::string, std::string>> equal_labels = {{"PRT", "ADVP"}};
@@ -37,21 +39,27 @@ struct BracketOptions {
 /// The counts of one sentence or of many.
 struct BracketCounts {
   Index matched = 0, gold = 0, predicted = 0;  ///< brackets
-  Index sentences = 0;
-  Index complete = 0;                  ///< sentences whose brackets all match
-  Index correct_tags = 0, tagged = 0;  ///< words, without those that are removed
-  Index crossing = 0;                  ///< predicted brackets that cross a bracket of the gold tree
+  Index sentences = 0;                         ///< that were counted
+  Index complete = 0;                          ///< sentences whose brackets all match
+  Index correct_tags = 0, tagged = 0;          ///< words, without those that are removed
+  Index crossing = 0;                          ///< predicted brackets that cross a bracket of the gold tree
 
+  /// Adds the counts of other sentences.
   BracketCounts& operator+=(const BracketCounts& other) {
     matched += other.matched, gold += other.gold, predicted += other.predicted;
     sentences += other.sentences, complete += other.complete;
     correct_tags += other.correct_tags, tagged += other.tagged, crossing += other.crossing;
     return *this;
   }
+  /// matched / predicted. As the other ratios, from 0 to 1, and 0 where there is nothing to count.
   [[nodiscard]] double precision() const { return ratio(matched, predicted); }
+  /// matched / gold.
   [[nodiscard]] double recall() const { return ratio(matched, gold); }
+  /// 2 P R / (P + R) of precision and recall.
   [[nodiscard]] double f1() const { return ratio(2 * matched, predicted + gold); }
+  /// The ratio of sentences whose brackets all match.
   [[nodiscard]] double complete_match() const { return ratio(complete, sentences); }
+  /// The ratio of words with the right tag, without those that are removed.
   [[nodiscard]] double tag_accuracy() const { return ratio(correct_tags, tagged); }
 
  private:

@@ -39,7 +39,7 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// How texts are split into pieces before merges apply.
 struct ByteLevelBpeOptions {
-  ByteLevelPattern pattern = ByteLevelPattern::gpt2;
+  ByteLevelPattern pattern = ByteLevelPattern::gpt2;  ///< how a text is split into pieces
   bool add_prefix_space = false;  ///< adds a space to texts and parts after added tokens that begin with none
   bool ignore_merges = false;     ///< a piece that is a token is not made by merges (Llama 3)
   /// Joins any two neighbours that are a token together, the one with the smallest id first, instead of merges.
@@ -50,16 +50,16 @@ struct ByteLevelBpeOptions {
   bool trim_keeps_first = false;     ///< with trim_spans: one space at the beginning is kept as the prefix space
   bool clean_up_spaces = false;      ///< decoding removes spaces before punctuation (clean_up.hpp)
   std::vector<TokenId> unused = {};  ///< ids without a token; their names are empty
-  std::vector<AddedToken> added_tokens = {};  ///< they must be in the vocabulary
-  std::vector<TemplatePiece> single = {{"$A"}};
-  std::vector<TemplatePiece> pair = {{"$A"}, {"$B", 1}};
-  Index max_tokens = 0;  ///< longer texts are cut off; 0 means no limit
+  std::vector<AddedToken> added_tokens = {};              ///< they must be in the vocabulary
+  std::vector<TemplatePiece> single = {{"$A"}};           ///< where special tokens of a text are put, see TemplatePiece
+  std::vector<TemplatePiece> pair = {{"$A"}, {"$B", 1}};  ///< the same of two texts
+  Index max_tokens = 0;                                   ///< longer texts are cut off; 0 means no limit
 };
 
 /// Converts text to token ids and back. Immutable; many threads may use one object.
 class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
  public:
-  using Merge = std::pair<std::string, std::string>;
+  using Merge = std::pair<std::string, std::string>;  ///< the names of two tokens that are joined
 
   /// `tokens` are the names of all tokens, with the added ones; a token's place is its id. One name may be empty; that
   /// token is never found in a text and decodes to nothing. `merges` are pairs of names, of which the first is joined
@@ -127,6 +127,7 @@ class ByteLevelBpe : public TextEncoder<ByteLevelBpe> {
   }
   /// The id of a name such as "Ġthe" or "<|endoftext|>", or -1 if it is not in the vocabulary.
   [[nodiscard]] TokenId id(std::string_view name) const { return ids_.find(name); }
+  /// True for a special token, which `decode` leaves out; false for ids outside of the vocabulary.
   [[nodiscard]] bool is_special(TokenId id) const { return id >= 0 && id < size() && at(is_special_, id) != 0; }
   /// The ids of each merge, in order; none if tokens are joined by rank.
   [[nodiscard]] std::span<const std::pair<TokenId, TokenId>> merges() const { return merges_; }

@@ -49,15 +49,17 @@ struct Chrf {
 /// The counts of a pair of segments from which chrF is computed. The sum of the counts of many pairs gives the score of
 /// their corpus, so that one pass over the text is enough for any number of resamples (significance.hpp).
 struct ChrfStatistics {
-  ChrfOptions options;
+  ChrfOptions options;              ///< of which texts were counted
   std::vector<NgramCounts> orders;  ///< orders of characters, then those of words
 
+  /// Adds the counts of other segments. Throws ValueError for statistics of other orders.
   ChrfStatistics& operator+=(const ChrfStatistics& other) {
     require(orders.size() == other.orders.size(), "chrf",
             "statistics of different orders cannot be added: ", orders.size(), " and ", other.orders.size());
     for (std::size_t n = 0; n < orders.size(); ++n) orders[n] += other.orders[n];
     return *this;
   }
+  /// chrF of all segments that were counted.
   [[nodiscard]] Chrf result() const;
   [[nodiscard]] double score() const { return result().score; }
 };

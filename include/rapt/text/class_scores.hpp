@@ -14,7 +14,7 @@
 
 namespace rapt { inline namespace RAPT_ABI {
 
-/// Of one label: how often it was predicted rightly, predicted, and right.
+/// Of one label: how often it was predicted rightly (`hits`), predicted, and right (`wanted`).
 struct LabelCounts {
   Index hits = 0, predicted = 0, wanted = 0;
 
@@ -52,6 +52,7 @@ class ClassScores {
     }
   }
 
+  /// The counts of each label, by its number.
   [[nodiscard]] const std::vector<LabelCounts>& labels() const { return counts_; }
   /// The ratio of labels that are right. Equal to F1 over all decisions together (the "micro" average).
   [[nodiscard]] double accuracy() const {

@@ -43,17 +43,17 @@ struct SpanTrimming {
 
 /// The parts that a tokenizer is made of, in the order of tokenizer.json.
 struct ComposedTokenizerOptions {
-  std::vector<NormalizerStep> normalizer = {};
-  std::vector<PreTokenizerStep> pre_tokenizer = {};
-  std::optional<std::vector<DecoderStep>> decoder = {};  ///< without one, decoding puts spaces between tokens
-  std::vector<SpanTrimming> trimmings = {};              ///< done one after the other
-  bool clean_up_spaces = false;                          ///< decoding removes spaces before punctuation (clean_up.hpp)
-  std::vector<TokenId> unused = {};                      ///< ids without a token; their names are empty
-  std::vector<AddedToken> added_tokens = {};             ///< they must be in the vocabulary
-  std::vector<TokenId> only_added = {};                  ///< those of them that the model does not know
-  std::vector<TemplatePiece> single = {{"$A"}};
-  std::vector<TemplatePiece> pair = {{"$A"}, {"$B", 1}};
-  Truncation truncation = {};
+  std::vector<NormalizerStep> normalizer = {};            ///< done one after the other, with each text
+  std::vector<PreTokenizerStep> pre_tokenizer = {};       ///< likewise; they split the normalised text into pieces
+  std::optional<std::vector<DecoderStep>> decoder = {};   ///< without one, decoding puts spaces between tokens
+  std::vector<SpanTrimming> trimmings = {};               ///< done one after the other
+  bool clean_up_spaces = false;                           ///< decoding removes spaces before punctuation (clean_up.hpp)
+  std::vector<TokenId> unused = {};                       ///< ids without a token; their names are empty
+  std::vector<AddedToken> added_tokens = {};              ///< they must be in the vocabulary
+  std::vector<TokenId> only_added = {};                   ///< those of them that the model does not know
+  std::vector<TemplatePiece> single = {{"$A"}};           ///< where special tokens of a text are put, see TemplatePiece
+  std::vector<TemplatePiece> pair = {{"$A"}, {"$B", 1}};  ///< the same of two texts
+  Truncation truncation = {};                             ///< how longer texts are cut off
 };
 
 /// Converts text to token ids and back. Immutable; many threads may use one object.
@@ -88,6 +88,7 @@ class ComposedTokenizer : public TextEncoder<ComposedTokenizer> {
   }
 
   [[nodiscard]] const ComposedTokenizerOptions& options() const { return options_; }
+  /// What makes tokens of pieces.
   [[nodiscard]] const PieceModel& model() const { return model_; }
   /// The size of the vocabulary, with unused ids.
   [[nodiscard]] Index size() const { return std::ssize(tokens_); }
@@ -100,6 +101,7 @@ class ComposedTokenizer : public TextEncoder<ComposedTokenizer> {
   }
   /// The id of a name, or -1 if it is not in the vocabulary.
   [[nodiscard]] TokenId id(std::string_view name) const { return ids_.find(name); }
+  /// True for a special token, which `decode` leaves out; false for ids outside of the vocabulary.
   [[nodiscard]] bool is_special(TokenId id) const { return id >= 0 && id < size() && at(is_special_, id) != 0; }
 
   /// The text of tokens, by the decoder's steps. Throws ValueError for an id outside the vocabulary.

@@ -27,7 +27,7 @@ struct TextSpan {
 
 /// Tokens and the places in the texts that they come from.
 struct Encoding {
-  std::vector<TokenId> ids;
+  std::vector<TokenId> ids;     ///< the tokens
   std::vector<TextSpan> spans;  ///< bytes of the token's own text; [0, 0) for special tokens around the texts
   std::vector<TokenId> types;   ///< the model's token types (segments)
   std::vector<int> texts;       ///< 0 or 1, the token's text; -1 for special tokens around the texts
@@ -39,12 +39,14 @@ struct Encoding {
 
 /// Tokens of pairs of texts, a sequence for each pair.
 struct PairBatch {
-  TokenBatch tokens;
+  TokenBatch tokens;           ///< of all pairs, a sequence for each
   std::vector<TokenId> types;  ///< [N]
 };
 
 /// Which tokens are left out if there are too many.
 struct Truncation {
+  /// Of two texts: the longer one loses tokens first, until they are of the same length and both lose some; or the
+  /// first one alone; or the second one alone.
   enum class Strategy { longest_first, only_first, only_second };
   Index max_tokens = 0;                         ///< with the model's special tokens; 0 means no limit
   Strategy strategy = Strategy::longest_first;  ///< which of two texts is cut off

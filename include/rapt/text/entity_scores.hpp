@@ -25,7 +25,7 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// Words `first` to `last` of a sentence, both included.
 struct LabelledEntity {
-  std::string type;
+  std::string type;  ///< such as "PER"
   Index first = 0, last = 0;
 
   friend bool operator<(const LabelledEntity& a, const LabelledEntity& b) {

@@ -31,7 +31,7 @@ namespace rapt { inline namespace RAPT_ABI {
 struct LowercaseStep {};
 /// Removes the white space at the ends.
 struct StripStep {
-  bool left = true, right = true;
+  bool left = true, right = true;  ///< at the beginning, and at the end
 };
 /// Removes combining marks. (To strip accents, decompose first.)
 struct StripMarksStep {};
@@ -45,8 +45,8 @@ struct PrependStep {
 };
 /// Replaces whatever matches.
 struct ReplaceStep {
-  Pattern pattern;
-  std::string content;
+  Pattern pattern;      ///< what is looked for
+  std::string content;  ///< what takes its place
 };
 /// Replaces short sequences of characters by the compiled rules of SentencePiece (character_map.hpp).
 struct PrecompiledStep {
@@ -54,6 +54,7 @@ struct PrecompiledStep {
 };
 /// BERT's normalisation (bert_normalizer.hpp). `strip_accents` is as the file has it: without it, `lowercase` counts.
 struct BertStep {
+  /// Removes control characters; makes each Chinese character a word.
   bool clean_text = true, separate_chinese = true;
   std::optional<bool> strip_accents = {};
   bool lowercase = true;

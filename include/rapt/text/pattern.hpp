@@ -65,6 +65,7 @@ class Pattern {
 
   /// The string or the expression.
   [[nodiscard]] const std::string& source() const { return source_; }
+  /// True if the pattern is a string that matches itself alone, false if it is an expression.
   [[nodiscard]] bool is_string() const { return is_string_; }
 
   /// Calls use(begin, end) for each match in a UTF-8 text from left to right. An empty match is not one right behind

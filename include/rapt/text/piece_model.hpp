@@ -39,8 +39,8 @@ struct WordLevelModel {
 
 /// A piece is split as BERT splits words (wordpiece.hpp).
 struct WordPieceModel {
-  std::string unknown = "[UNK]";
-  std::string prefix = "##";
+  std::string unknown = "[UNK]";    ///< the token of pieces that cannot be split into tokens
+  std::string prefix = "##";        ///< what tokens that continue a piece begin with
   Index max_word_characters = 100;  ///< longer pieces become the unknown token
 };
 

@@ -29,28 +29,30 @@ struct WordSplit {};
 struct BertSplit {};
 /// Splits at BERT's punctuation.
 struct PunctuationSplit {
-  SplitBehavior behavior = SplitBehavior::isolated;
+  SplitBehavior behavior = SplitBehavior::isolated;  ///< what becomes of the punctuation
 };
 /// Splits off runs of numeric characters, or each one.
 struct DigitSplit {
-  bool individual = false;
+  bool individual = false;  ///< each character is a piece
 };
 /// Splits at a character, which is left out.
 struct DelimiterSplit {
-  std::int32_t delimiter = ' ';
+  std::int32_t delimiter = ' ';  ///< a code point
 };
 /// Splits into pieces of so many characters.
 struct FixedLengthSplit {
-  Index length = 5;
+  Index length = 5;  ///< in code points; the last piece may be shorter
 };
 /// Splits at a pattern, or if inverted, at what lies between its matches.
 struct PatternSplit {
-  Pattern pattern;
-  SplitBehavior behavior = SplitBehavior::isolated;
-  bool invert = false;
+  Pattern pattern;                                   ///< a string or a regular expression
+  SplitBehavior behavior = SplitBehavior::isolated;  ///< what becomes of the matches
+  bool invert = false;                               ///< splits at what lies between the matches
 };
 /// Writes spaces as `replacement` and, if `split` is set, splits before each one, as SentencePiece does.
 struct MetaspaceSplit {
+  /// Which pieces get a replacement in front, if they do not begin with one or with a space: all, that at the text's
+  /// beginning, or none.
   enum class Prepend { always, first, never };
   std::int32_t replacement = 0x2581;
   Prepend prepend = Prepend::always;  ///< which pieces get a replacement at their beginning; first: that of the text
@@ -58,7 +60,7 @@ struct MetaspaceSplit {
 };
 /// Splits as GPT-2 does, if `use_pattern` is set, and writes each byte as the character that stands for it.
 struct ByteLevelSplit {
-  bool add_prefix_space = true;
+  bool add_prefix_space = true;  ///< puts a space before pieces that begin with none
   bool use_pattern = true;
   bool trim_offsets = true;  ///< has no effect here, but is part of the file
 };

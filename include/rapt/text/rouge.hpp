@@ -24,12 +24,12 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// A score between 0 and 1. All are 0 if a side has nothing to compare.
 struct RougeScore {
-  double precision = 0, recall = 0, f = 0;
+  double precision = 0, recall = 0, f = 0;  ///< f is the harmonic mean of precision and recall
 };
 
 /// ROUGE-1, ROUGE-2 and ROUGE-L of a text.
 struct Rouge {
-  RougeScore rouge1, rouge2, rouge_l;
+  RougeScore rouge1, rouge2, rouge_l;  ///< of words, of pairs of words, and of the longest common subsequence
 };
 
 namespace detail {

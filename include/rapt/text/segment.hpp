@@ -12,7 +12,7 @@ namespace rapt { inline namespace RAPT_ABI {
 /// The bytes [begin, end) of a text, and their token.
 struct Segment {
   std::uint32_t begin = 0, end = 0;
-  TokenId id = 0;
+  TokenId id = 0;  ///< the token
   [[nodiscard]] friend bool operator==(const Segment&, const Segment&) = default;
 };
 

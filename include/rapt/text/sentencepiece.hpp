@@ -43,7 +43,7 @@ namespace rapt { inline namespace RAPT_ABI {
 /// Converts text to token ids and back. Immutable; many threads may use one object.
 class SentencePiece : public TextEncoder<SentencePiece> {
  public:
-  using Model = SentencePieceModel;
+  using Model = SentencePieceModel;  ///< see SentencePieceModel
 
   /// Throws ValueError for a piece that is empty, not UTF-8 or there twice, a model without exactly one unknown piece,
   /// byte pieces that are not all there or, without byte_fallback, there at all, and for options that name a token that
@@ -69,6 +69,7 @@ class SentencePiece : public TextEncoder<SentencePiece> {
   }
 
   [[nodiscard]] const SentencePieceOptions& options() const { return options_; }
+  /// The pieces, with their scores.
   [[nodiscard]] const Model& model() const { return model_; }
   /// The size of the vocabulary, with unused ids.
   [[nodiscard]] Index size() const { return std::ssize(tokens()); }
@@ -81,6 +82,7 @@ class SentencePiece : public TextEncoder<SentencePiece> {
   }
   /// The id of a token such as "▁the" or "</s>", or -1 if it is not in the vocabulary.
   [[nodiscard]] TokenId id(std::string_view token) const { return (is_mapped() ? ids_ : pieces_).find(token); }
+  /// The id of the unknown token.
   [[nodiscard]] TokenId unknown() const { return unknown_; }
   /// True for control pieces and for special added tokens.
   [[nodiscard]] bool is_special(TokenId id) const { return id >= 0 && id < size() && at(is_special_, id) != 0; }

@@ -15,20 +15,23 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// The pieces with their scores, and how text is cut into them (the file's ModelProto).
 struct SentencePieceModel {
+  /// How text is cut, numbered as the model_type of the file.
   enum class Kind : std::uint8_t { unigram = 1, bpe = 2, word = 3, character = 4 };
+  /// What a piece stands for, numbered as in the file: text, what is unknown, a special token, text that is never cut,
+  /// an id without a use, or a byte.
   enum class PieceType : std::uint8_t { normal = 1, unknown = 2, control = 3, user_defined = 4, unused = 5, byte = 6 };
   /// A piece of the vocabulary, its score and its type.
   struct Piece {
-    std::string text;
+    std::string text;  ///< spaces are written as "▁"
     float score = 0;
     PieceType type = PieceType::normal;
   };
 
   std::vector<Piece> pieces = {};
-  Kind kind = Kind::unigram;
+  Kind kind = Kind::unigram;   ///< how text is cut
   bool byte_fallback = false;  ///< unknown characters become the pieces of their bytes, "<0x00>" to "<0xFF>"
-  std::string unknown_surface = " \xE2\x81\x87 ";  ///< the text of the unknown piece when it is decoded
-  SentencePieceNormalization normalization = {};
+  std::string unknown_surface = " \xE2\x81\x87 ";                  ///< the text of the unknown piece when it is decoded
+  SentencePieceNormalization normalization = {};                   ///< of texts before they are cut
   std::optional<SentencePieceNormalization> denormalization = {};  ///< of decoded text
 };
 

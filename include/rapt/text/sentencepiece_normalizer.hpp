@@ -20,7 +20,7 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// What a model's file says of normalisation (NormalizerSpec).
 struct SentencePieceNormalization {
-  CharacterMap rules = {};
+  CharacterMap rules = {};               ///< which sequences of characters become which others; without any, texts stay
   bool add_dummy_prefix = true;          ///< puts a space before the text, so that all words begin alike
   bool remove_extra_whitespaces = true;  ///< removes spaces at both ends, and all but one of several
   bool escape_whitespaces = true;        ///< writes a space as "▁"

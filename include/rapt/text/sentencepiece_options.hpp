@@ -19,10 +19,10 @@ struct SentencePieceOptions {
   /// its text has here, or else the id of `unknown`; a token that is no piece must be an added token to be found in a
   /// text.
   std::vector<std::string> tokens = {};
-  std::string unknown = {};                   ///< with tokens: the token of unknown pieces; empty: the model's own
-  std::vector<AddedToken> added_tokens = {};  ///< they must be in the vocabulary
-  std::vector<TemplatePiece> single = {{"$A"}};
-  std::vector<TemplatePiece> pair = {{"$A"}, {"$B"}};
+  std::string unknown = {};                      ///< with tokens: the token of unknown pieces; empty: the model's own
+  std::vector<AddedToken> added_tokens = {};     ///< they must be in the vocabulary
+  std::vector<TemplatePiece> single = {{"$A"}};  ///< where special tokens of a text are put, see TemplatePiece
+  std::vector<TemplatePiece> pair = {{"$A"}, {"$B"}};  ///< the same of two texts
   bool language_code = false;  ///< ">>...<<" at the beginning of a text is a token or unknown (MarianMT)
   bool one_prefix = false;  ///< a text behind an added token gets no space of add_dummy_prefix (Llama's legacy: false)
   bool clean_up_spaces = false;  ///< decoding removes spaces before punctuation (clean_up.hpp)
@@ -38,8 +38,8 @@ struct SentencePieceSampling {
 
 /// Tokens of a text and the log-probability of their segmentation.
 struct ScoredTokens {
-  std::vector<TokenId> ids;
-  double score = 0;
+  std::vector<TokenId> ids;  ///< the tokens
+  double score = 0;          ///< the log-probability
 };
 
 }}  // namespace rapt::RAPT_ABI

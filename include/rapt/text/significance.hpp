@@ -46,14 +46,15 @@ struct Confidence {
 
 /// Two systems' scores on the same segments.
 struct PairedBootstrap {
-  double baseline = 0.0;  ///< score of the whole corpus
-  double system = 0.0;    ///< score of the whole corpus
-  Confidence baseline_confidence = {};
-  Confidence system_confidence = {};
+  double baseline = 0.0;                ///< score of the whole corpus
+  double system = 0.0;                  ///< score of the whole corpus
+  Confidence baseline_confidence = {};  ///< of the baseline's score
+  Confidence system_confidence = {};    ///< of the system's score
   /// The probability of a difference at least as large as this one if both systems are equally good. It has no meaning
   /// if the outputs are the same.
   double p_value = 1.0;
 
+  /// system - baseline.
   [[nodiscard]] double difference() const { return system - baseline; }
 };
 

@@ -29,6 +29,7 @@ struct SyntaxTree {
   std::string word = {};  ///< of a leaf; empty in constituents
   std::vector<SyntaxTree> children = {};
 
+  /// True for a word.
   [[nodiscard]] bool is_leaf() const { return children.empty(); }
   friend bool operator==(const SyntaxTree&, const SyntaxTree&) = default;
 };

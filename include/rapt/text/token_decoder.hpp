@@ -43,8 +43,8 @@ struct SuffixDecoding {
 /// The output of connectionist temporal classification: repeated tokens count once, and padding is left out.
 struct CtcDecoding {
   std::string padding = "<pad>";
-  std::string word_delimiter = "|";
-  bool cleanup = true;  ///< cleans up spaces, and makes the word delimiter a space
+  std::string word_delimiter = "|";  ///< with cleanup it becomes a space
+  bool cleanup = true;               ///< cleans up spaces, and makes the word delimiter a space
 };
 /// Tokens such as "<0x0A>" become bytes. Bytes that are not UTF-8 become U+FFFD each.
 struct ByteFallbackDecoding {};
@@ -53,7 +53,7 @@ struct FuseDecoding {};
 /// Removes a character from the ends of each token, at most so often.
 struct StripDecoding {
   std::int32_t character = ' ';
-  Index left = 0, right = 0;
+  Index left = 0, right = 0;  ///< how often at the beginning, and at the end
 };
 
 /// One step of a decoder, which joins tokens to a text.

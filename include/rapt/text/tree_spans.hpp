@@ -19,7 +19,7 @@ namespace rapt { inline namespace RAPT_ABI {
 /// A constituent over the words begin .. end - 1.
 struct LabelledSpan {
   Index begin = 0, end = 0;
-  std::string label = {};
+  std::string label = {};  ///< such as "NP"
 
   friend bool operator==(const LabelledSpan&, const LabelledSpan&) = default;
 };

@@ -24,7 +24,7 @@ namespace rapt { inline namespace RAPT_ABI {
 /// A code point in UTF-8 text: its value, or -1 for a malformed byte, and the number of its bytes, at least 1.
 struct CodePoint {
   std::int32_t value;
-  std::size_t length;
+  std::size_t length;  ///< in bytes
 };
 
 /// The code point that begins at a byte of the text; `position` must be less than `text.size()`.

@@ -29,8 +29,8 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// A piece of a vocabulary.
 struct UnigramPiece {
-  std::string_view text;
-  TokenId id = 0;
+  std::string_view text;                     ///< its characters; the constructor reads them, later they may go
+  TokenId id = 0;                            ///< the token that the piece stands for
   double score = 0;                          ///< log-probability
   std::optional<double> lattice_score = {};  ///< in n_best and sample, if they do not count `score`
 };
@@ -45,8 +45,8 @@ struct UnigramOptions {
 
 /// A segmentation and its log-probability.
 struct ScoredSegmentation {
-  Segmentation segments;
-  double score = 0;
+  Segmentation segments;  ///< the pieces from left to right
+  double score = 0;       ///< the sum of the pieces' log-probabilities
 };
 
 /// Cuts texts into pieces. Texts must be UTF-8. Immutable; many threads may use one object.
@@ -59,16 +59,16 @@ class Unigram {
     struct Ending {
       double score;
       std::int32_t begin;
-      TokenId id;
+      TokenId id;  ///< of the last piece
     };
     /// The same with a score in single precision.
     struct SingleEnding {
       float score;
       std::int32_t begin;
-      TokenId id;
+      TokenId id;  ///< of the last piece
     };
-    std::vector<Ending> endings;
-    std::vector<SingleEnding> single_endings;
+    std::vector<Ending> endings;               ///< by byte; for sums in double precision
+    std::vector<SingleEnding> single_endings;  ///< the same, for sums that are rounded to float
   };
 
   Unigram() = default;

@@ -22,10 +22,10 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// The names of the special tokens, which stand for no text of their own.
 struct SpecialTokens {
-  std::string unknown = "<unk>";
-  std::string begin_of_sentence = "<s>";
-  std::string end_of_sentence = "</s>";  ///< may be the same as begin_of_sentence
-  std::vector<std::string> others = {};  ///< other special tokens, such as "<pad>" and "<mask>"
+  std::string unknown = "<unk>";          ///< what stands for text without a token
+  std::string begin_of_sentence = "<s>";  ///< what sentences begin with
+  std::string end_of_sentence = "</s>";   ///< may be the same as begin_of_sentence
+  std::vector<std::string> others = {};   ///< other special tokens, such as "<pad>" and "<mask>"
 };
 
 /// An immutable list of distinct tokens. A token's id is its place in the list. One token may be empty, as in some
@@ -54,6 +54,7 @@ class Vocabulary {
   }
 
   [[nodiscard]] Index size() const { return std::ssize(tokens_); }
+  /// True if the token is in the vocabulary.
   [[nodiscard]] bool contains(std::string_view token) const { return ids_.find(token) != ids_.end(); }
   /// The id of a token, or unknown() if it is not in the vocabulary.
   [[nodiscard]] TokenId id(std::string_view token) const {
@@ -67,9 +68,13 @@ class Vocabulary {
   }
   [[nodiscard]] std::span<const std::string> tokens() const { return tokens_; }
 
+  /// The id of the token for what is not in the vocabulary.
   [[nodiscard]] TokenId unknown() const { return unknown_; }
+  /// The id of the token that sentences begin with.
   [[nodiscard]] TokenId begin_of_sentence() const { return begin_of_sentence_; }
+  /// The id of the token that sentences end with.
   [[nodiscard]] TokenId end_of_sentence() const { return end_of_sentence_; }
+  /// True for the special tokens, which stand for no text of their own.
   [[nodiscard]] bool is_special(TokenId id) const {
     return std::find(special_.begin(), special_.end(), id) != special_.end();
   }

@@ -44,9 +44,11 @@ struct WordPieceOptions {
   bool cleanup = true;                     ///< decoding cleans up the spaces of each token (clean_up.hpp)
   bool clean_up_spaces = false;            ///< decoding cleans up the spaces of the whole text, too
   std::vector<TokenId> unused = {};        ///< ids without a token; their places hold an empty text
-  std::vector<AddedToken> added_tokens = {
-      {"[UNK]"}, {"[SEP]"}, {"[PAD]"}, {"[CLS]"}, {"[MASK]"}};  ///< in the vocabulary
+  /// They must be in the vocabulary.
+  std::vector<AddedToken> added_tokens = {{"[UNK]"}, {"[SEP]"}, {"[PAD]"}, {"[CLS]"}, {"[MASK]"}};
+  /// Where special tokens of a text are put, see TemplatePiece.
   std::vector<TemplatePiece> single = {{"[CLS]"}, {"$A"}, {"[SEP]"}};
+  /// The same of two texts.
   std::vector<TemplatePiece> pair = {{"[CLS]"}, {"$A"}, {"[SEP]"}, {"$B", 1}, {"[SEP]", 1}};
   Index max_tokens = 0;  ///< longer texts are cut off; 0 means no limit
 };
@@ -99,7 +101,9 @@ class WordPiece : public TextEncoder<WordPiece> {
   }
   /// The id of a token such as "##ing" or "[MASK]", or -1 if it is not in the vocabulary.
   [[nodiscard]] TokenId id(std::string_view token) const { return ids_.find(token); }
+  /// The id of the unknown token.
   [[nodiscard]] TokenId unknown() const { return unknown_; }
+  /// True for a special token, which `decode` leaves out; false for ids outside of the vocabulary.
   [[nodiscard]] bool is_special(TokenId id) const { return id >= 0 && id < size() && at(is_special_, id) != 0; }
 
   /// The words of the tokens with spaces between them, as far as tokens tell. The empty token is a word without

@@ -21,15 +21,15 @@ enum class PenaltyPoints {
 
 /// The losses of a generator and a discriminator, and the discriminator's penalty.
 struct AdversarialOptions {
-  AdversarialLoss loss = AdversarialLoss::hinge;
+  AdversarialLoss loss = AdversarialLoss::hinge;  ///< what generator and discriminator minimise
   /// A weight of 0 means no penalty, which Wasserstein's loss does not allow. In precision `medium` the penalty needs a
   /// longer step.
   GradientPenaltyOptions penalty = {};
-  PenaltyPoints penalty_points = PenaltyPoints::real;
+  PenaltyPoints penalty_points = PenaltyPoints::real;  ///< where the discriminator's gradient is penalised
   /// The discriminator's steps from one with the penalty to the next, whose weight grows by as much ("lazy
   /// regularisation", Karras et al. 2020).
   Index penalty_every = 4;
-  DifferentiableAugmentation augmentation = {};
+  DifferentiableAugmentation augmentation = {};  ///< how images are changed before the discriminator reads them
   /// Of the discriminator's steps. `accumulate` and `micro_batches` must be 1, and there is no communicator.
   TrainerOptions discriminator = {};
 

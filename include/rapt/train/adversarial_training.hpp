@@ -90,7 +90,7 @@ template <ImageGenerator G, ImageCritic D, Optimizer O = Adam<typename D::Scalar
 class AdversarialTraining {
  public:
   using ScalarType = typename G::ScalarType;
-  using T = ScalarType;
+  using T = ScalarType;  ///< the type of a number of both models' parameters
   static_assert(std::same_as<T, typename D::ScalarType>);
 
   /// The discriminator learns by Adam with `options.discriminator.adam`. Throws ValueError for options that do not fit.

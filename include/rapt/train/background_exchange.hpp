@@ -73,6 +73,7 @@ class BackgroundExchange {
     worker_->changed.notify_all();
     is_running_ = true;
   }
+  /// True from `start` until `finish` or `abandon` has ended the exchange.
   [[nodiscard]] bool is_running() const { return is_running_; }
 
   /// Makes a parameter ready, if it is one of the model's and is not ready already. Throws ValueError if no exchange is

@@ -73,6 +73,7 @@ class GradientExchanger {
     make_groups(/*trainable=*/false);  // they may be unfrozen
   }
 
+  /// The processes among which gradients are exchanged.
   [[nodiscard]] Communicator& communicator() const { return *communicator_; }
   /// The model's parameters.
   [[nodiscard]] std::span<const std::shared_ptr<Node<T>>> nodes() const { return nodes_; }

@@ -23,28 +23,28 @@ class Interrupted : public Error {
 
 namespace detail {
 
-/// While it lives, the first Ctrl-C or request to end (SIGTERM) sets a flag; the second one ends the program at once.
-/// Threads that train one model together (LocalCommunicator) may each have one.
+/// While it lives, the first Ctrl-C or request to end (SIGTERM; Ctrl-Break on Windows) sets a flag; the second one ends
+/// the program at once. Threads that train one model together (LocalCommunicator) may each have one.
 class InterruptListener {
  public:
   InterruptListener() {
     const std::lock_guard lock(installed().mutex);
     if (installed().listeners++ > 0) return;
     flag().store(false);
-    for (std::size_t i = 0; i < kSignals.size(); ++i) {
+    for (std::size_t i = 0; i < kEndingSignals.size(); ++i) {
       SignalAction& old = installed().old.at(i);
-      old = set_signal_handler(kSignals.at(i), [](int) {
+      old = set_signal_handler(kEndingSignals.at(i), [](int) {
         flag().store(true);
         set_default();
       });
       // What the parent process ignores, as nohup does, stays ignored.
-      if (old.is_ignored()) restore_signal(kSignals.at(i), old);
+      if (old.is_ignored()) restore_signal(kEndingSignals.at(i), old);
     }
   }
   ~InterruptListener() {
     const std::lock_guard lock(installed().mutex);
     if (--installed().listeners > 0) return;
-    for (std::size_t i = 0; i < kSignals.size(); ++i) restore_signal(kSignals.at(i), installed().old.at(i));
+    for (std::size_t i = 0; i < kEndingSignals.size(); ++i) restore_signal(kEndingSignals.at(i), installed().old.at(i));
   }
   InterruptListener(const InterruptListener&) = delete;
   InterruptListener& operator=(const InterruptListener&) = delete;
@@ -63,17 +63,15 @@ class InterruptListener {
   }
 
  private:
-  static constexpr std::array kSignals = {SIGINT, SIGTERM};
-
   static void set_default() {
-    for (const int number : kSignals) ::signal(number, SIG_DFL);
+    for (const int number : kEndingSignals) ::signal(number, SIG_DFL);
   }
 
   /// The handlers as they were before the first of the listeners that are alive.
   struct Installed {
     std::mutex mutex;
     int listeners = 0;
-    std::array<SignalAction, kSignals.size()> old = {};
+    std::array<SignalAction, kEndingSignals.size()> old = {};
   };
   [[nodiscard]] static Installed& installed() {
     static Installed installed;

@@ -39,8 +39,8 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// How a job ended.
 struct JobSummary {
-  TrainingSummary training;
-  std::string chosen;  ///< the version whose parameters are left in the model
+  TrainingSummary training;  ///< the result of `Trainer::run`
+  std::string chosen;        ///< the version whose parameters are left in the model
 };
 
 /// A training run in a folder. It is made before the model is, for a resumed run may need what its checkpoint stores

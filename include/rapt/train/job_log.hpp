@@ -17,7 +17,7 @@ namespace rapt { inline namespace RAPT_ABI {
 /// The log of a run folder, and the training curves that follow from its entries. For one thread at a time.
 class JobLog {
  public:
-  using Json = nlohmann::ordered_json;
+  using Json = nlohmann::ordered_json;  ///< an entry; its keys stay in their order
 
   /// `plot`: the SVG file of the curves; empty: there are none.
   explicit JobLog(std::filesystem::path plot) : plot_(std::move(plot)) {}

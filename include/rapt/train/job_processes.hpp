@@ -39,6 +39,7 @@ class JobProcesses {
   /// `communicator` must outlive this object; nullptr: there is one process.
   explicit JobProcesses(Communicator* communicator = nullptr) : communicator_(communicator) {}
 
+  /// The number of processes, 1 without a communicator.
   [[nodiscard]] Index count() const { return communicator_ == nullptr ? 1 : communicator_->size(); }
   /// True on rank 0, which has the files.
   [[nodiscard]] bool is_first() const { return communicator_ == nullptr || communicator_->rank() == 0; }
@@ -178,6 +179,7 @@ class FileOfFirst {
     }
   }
 
+  /// Where this process reads the file: on rank 0 the path itself, elsewhere the copy.
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
   /// What messages should call the file: its path on rank 0.
   [[nodiscard]] const std::string& name() const { return name_; }

@@ -106,6 +106,7 @@ class LiveModel {
   class [[nodiscard]] Reading {
    public:
     Reading(Reading&& other) noexcept : copy_(std::exchange(other.copy_, nullptr)) {}
+    /// Takes the other's copy of the model; the copy that was read so far is given back when `other` ends.
     Reading& operator=(Reading&& other) noexcept {
       std::swap(copy_, other.copy_);
       return *this;
@@ -114,6 +115,7 @@ class LiveModel {
       if (copy_ != nullptr) copy_->left.fetch_add(1, std::memory_order_release);
     }
 
+    /// The model, which stays as it is; the reference must not outlive this object.
     [[nodiscard]] const M& operator*() const { return copy_->model; }
     [[nodiscard]] const M* operator->() const { return &copy_->model; }
     /// How often the model was published until this copy became the current one; 0 for that of construction.

@@ -17,7 +17,7 @@ namespace rapt { inline namespace RAPT_ABI {
 template <Module M>
 class ModelChoice {
  public:
-  using Snapshot = ParameterSnapshot<typename M::ScalarType>;
+  using Snapshot = ParameterSnapshot<typename M::ScalarType>;  ///< a copy of all parameters
 
   /// The first version is the one in the model.
   ModelChoice(M& model, std::string name) : model_(model), versions_{{std::move(name)}} {}

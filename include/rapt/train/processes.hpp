@@ -78,14 +78,17 @@ class ProcessExchange final : public StepExchange<T> {
 /// tell by its being incomplete that this header was not included. Nothing in it depends on C.
 template <std::derived_from<Communicator> C>
 struct TrainingOperations {
+  /// Makes the exchange of a model's steps over these processes.
   template <class T>
   [[nodiscard]] static std::unique_ptr<StepExchange<T>> exchange(Communicator& communicator,
                                                                  StepExchangeSetup<T> setup) {
     return std::make_unique<ProcessExchange<T>>(communicator, std::move(setup));
   }
+  /// Rank p has the numbers bounds[p] .. bounds[p + 1] of `all`; afterwards every process has all of them.
   static void gather(Communicator& communicator, std::span<const Index> bounds, std::span<double> all) {
     all_gather(communicator, detail::piece_of(all, bounds, communicator.rank()), bounds, all);
   }
+  /// The functions above, as TrainingCommunicator calls them.
   static constexpr TrainingCommunicator::Operations kOperations{
       .exchange_float = &exchange<float>, .exchange_double = &exchange<double>, .all_gather = &gather};
 };

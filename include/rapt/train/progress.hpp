@@ -16,10 +16,10 @@ namespace rapt { inline namespace RAPT_ABI {
 
 /// What a training loop knows after a step.
 struct Progress {
-  Index step = 0;
-  double loss = 0;  ///< of this step, per target
-  double gradient_norm = 0;
-  double learning_rate = 0;
+  Index step = 0;                     ///< optimizer steps so far, those before a resume included
+  double loss = 0;                    ///< of this step, per target
+  double gradient_norm = 0;           ///< of all gradients together, before clipping
+  double learning_rate = 0;           ///< of this step
   std::string_view items = "tokens";  ///< what is counted: tokens that the model reads (of both sides), or images
   double items_per_second = 0;        ///< on average since the start
   double seconds = 0;                 ///< since the start
@@ -28,12 +28,12 @@ struct Progress {
 
 /// "1:02:03" or "2:03"
 [[nodiscard]] inline std::string clock_text(double seconds) {
-  const auto s = static_cast<long>(seconds < 0 ? 0 : seconds);
+  const auto s = static_cast<long long>(seconds < 0 ? 0 : seconds);
   char text[64];
   if (s >= 3600) {
-    std::snprintf(text, sizeof text, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
+    std::snprintf(text, sizeof text, "%lld:%02lld:%02lld", s / 3600, s / 60 % 60, s % 60);
   } else {
-    std::snprintf(text, sizeof text, "%ld:%02ld", s / 60, s % 60);
+    std::snprintf(text, sizeof text, "%lld:%02lld", s / 60, s % 60);
   }
   return text;
 }
@@ -59,6 +59,7 @@ class ProgressLine {
   ProgressLine(const ProgressLine&) = delete;
   ProgressLine& operator=(const ProgressLine&) = delete;
 
+  /// Shows the line if it is due.
   void update(const Progress& progress) {
     if (is_due()) show(to_string(progress));
   }
@@ -74,6 +75,7 @@ class ProgressLine {
     std::fflush(stream_);
     open_ = terminal_;
   }
+  /// True if the stream is a terminal, whose line is rewritten.
   [[nodiscard]] bool is_at_terminal() const { return terminal_; }
   void message(const std::string& text) { message(text, stream_); }
   void message(const std::string& text, std::FILE* stream) {

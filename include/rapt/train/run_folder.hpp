@@ -37,14 +37,18 @@ class RunFolder {
                      ": cannot make the folder: ", error ? error.message() : std::string("it is a file"));
   }
 
+  /// The folder.
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+  /// The checkpoint's file, which holds all that a run needs to go on.
   [[nodiscard]] std::filesystem::path checkpoint() const { return checkpoint(path_); }
   /// The checkpoint of any folder.
   [[nodiscard]] static std::filesystem::path checkpoint(const std::filesystem::path& folder) {
     return folder / "checkpoint.safetensors";
   }
+  /// The file of the best model so far.
   [[nodiscard]] std::filesystem::path best() const { return path_ / "best.safetensors"; }
-  [[nodiscard]] std::filesystem::path log() const { return path_ / "log.jsonl"; }
+  [[nodiscard]] std::filesystem::path log() const { return path_ / "log.jsonl"; }  ///< the log, one JSON object a line
+  /// The file of the model after a step.
   [[nodiscard]] std::filesystem::path version(Index step) const { return numbered("step-", step); }
   /// The best model of an earlier step, where a newer one has taken its place (see BestModel).
   [[nodiscard]] std::filesystem::path best(Index step) const { return numbered("best-", step); }
@@ -161,7 +165,7 @@ void load_mean(M& model, std::span<const std::filesystem::path> files) {
 /// A log of JSON objects, one a line, each with a "step" where it belongs to one.
 class JsonLog {
  public:
-  using Json = nlohmann::ordered_json;
+  using Json = nlohmann::ordered_json;  ///< an entry; its keys stay in their order
 
   /// Goes on after the lines up to `step` (-1: from nothing) of a log that may be there; later ones, which a resumed
   /// run will write again, and a line that a kill has cut off are dropped.
@@ -178,7 +182,7 @@ class JsonLog {
 
   /// Adds a line. False when it could not be written (a full disk): training need not stop for that.
   bool write(const Json& entry) {
-    std::ofstream stream(path_, std::ios::app);
+    std::ofstream stream(path_, std::ios::app | std::ios::binary);
     // A byte that is not UTF-8 becomes U+FFFD: a line must not be lost for it, nor the run.
     const std::string line = entry.dump(/*indent=*/-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
     stream << (cut_off_ ? "\n" : "") << line << '\n' << std::flush;

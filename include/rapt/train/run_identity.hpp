@@ -54,7 +54,7 @@ inline void make_json_text(nlohmann::ordered_json& value) {
 /// The options and the data that decide what a run computes.
 class RunIdentity {
  public:
-  using Json = nlohmann::ordered_json;
+  using Json = nlohmann::ordered_json;  ///< a JSON object whose keys stay in their order
 
   /// `options` is an object with a value for each name. `corpus` tells the data apart (see Fingerprint).
   RunIdentity(Json options, const std::string& corpus)
@@ -64,6 +64,7 @@ class RunIdentity {
   }
 
   [[nodiscard]] const Json& options() const { return options_; }
+  /// The text that tells the data apart; where it was not UTF-8, other bytes than ASCII are escaped.
   [[nodiscard]] const std::string& corpus() const { return corpus_; }
 
   /// Options and corpus as texts, by name.

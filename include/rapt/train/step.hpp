@@ -50,7 +50,7 @@ namespace rapt { inline namespace RAPT_ABI {
 template <Module M, Optimizer O = Adam<typename M::ScalarType>>
 class TrainingStep {
  public:
-  using T = typename M::ScalarType;
+  using T = typename M::ScalarType;  ///< the type of a number of the parameters
 
   /// Throws ValueError for options that do not fit, an optimizer of another model, or micro-batches of a model that
   /// carries tensors from batch to batch.
@@ -151,6 +151,7 @@ class TrainingStep {
 
   [[nodiscard]] M& model() { return model_; }
   [[nodiscard]] const TrainerOptions& options() const { return options_; }
+  /// The optimizer, with its state.
   [[nodiscard]] O& optimizer() { return optimizer_; }
   [[nodiscard]] const O& optimizer() const { return optimizer_; }
   /// The moving average of the parameters, if the options ask for one.
@@ -161,7 +162,9 @@ class TrainingStep {
   [[nodiscard]] double last_learning_rate() const { return learning_rate_; }
   /// What the batches of the last step had, those of other processes included (see TrainingBatch::item_count).
   [[nodiscard]] Index last_items() const { return items_; }
+  /// Where the random numbers of dropout stand: a run that goes on bit for bit puts them there again.
   [[nodiscard]] const Rng::State& dropout_state() const { return rng_.state(); }
+  /// Dropout's random numbers go on from this state.
   void set_dropout_state(const Rng::State& state) { rng_ = Rng(state); }
 
   /// The number of processes that share a step, and the number of this one.

@@ -30,13 +30,13 @@ struct StepSignals {
 struct StepHead {
   double loss = 0;           ///< of a process's part; of all: the sum, in the order of the tree
   double learning_rate = 0;  ///< rank 0's counts: functions of other machines may differ in the last bit
-  StepSignals signals;
+  StepSignals signals;       ///< whether training should end
 };
 
 /// How gradients are added over processes.
 struct ExchangeOptions {
   Index contributors = 1;  ///< the first ranks, a power of two, whose gradients are added
-  GradientExchange exchange = GradientExchange::float32;
+  GradientExchange exchange = GradientExchange::float32;  ///< the numbers in which gradients travel
   /// Gradients travel in portions of at most this size. The exchange can hide behind backward only if a model has
   /// several portions; in much smaller ones the messages themselves take longer.
   Index bucket_bytes = Index{4} << 20;

@@ -44,6 +44,7 @@ class WithLoss {
   /// What the model carries beside its parameters, if it carries anything (see CarriesTensors).
   [[nodiscard]] auto carried() const requires requires(const M& m) { m.carried(); }
   { return std::as_const(*model_).carried(); }
+  /// Sets what the model carries, see `carried`.
   template <class Tensors>
   void set_carried(Tensors tensors) requires requires(M& m) {
     m.set_carried(std::move(tensors));

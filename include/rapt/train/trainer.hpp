@@ -29,7 +29,7 @@ struct TrainingPlan {
   /// Of this call. Several processes look at rank 0's clock when they exchange the gradients of a step, and end after
   /// that step, so that they make one at least.
   double seconds = 0;
-  Index epochs = 0;
+  Index epochs = 0;          ///< passes through the source, those before a resume included
   Index validate_every = 0;  ///< steps; the model is validated at the end of training, too
   Index patience = 0;        ///< validations without a new best after which training stops
   bool keep_best = true;     ///< leave the parameters of this call's best validation in the model
@@ -43,28 +43,29 @@ enum class StopReason { steps, seconds, epochs, patience, request };
 
 /// What a training run returns.
 struct TrainingSummary {
-  Index steps = 0;
-  double seconds = 0;
-  double last_loss = 0;
+  Index steps = 0;       ///< optimizer steps in all, those before a resume included
+  double seconds = 0;    ///< of this call
+  double last_loss = 0;  ///< the last step's loss per target; 0 if there was no step
+  /// The smallest loss of `validate` so far, infinity if there was none.
   double best_validation = std::numeric_limits<double>::infinity();
-  Index best_step = 0;
-  StopReason reason = StopReason::steps;
+  Index best_step = 0;                    ///< the step in which it was
+  StopReason reason = StopReason::steps;  ///< why the run ended
 };
 
 /// Where a run stands, beside parameters and the optimizer's state: all that is needed to go on bit for bit.
 struct TrainerState {
-  Rng::State dropout;
-  BatchPosition data;
-  double best_validation = std::numeric_limits<double>::infinity();
-  Index best_step = 0;
-  Index misses = 0;  ///< validations since the best one
+  Rng::State dropout;  ///< see TrainingStep::dropout_state
+  BatchPosition data;  ///< the source's position behind the last step's batches
+  double best_validation = std::numeric_limits<double>::infinity();  ///< the smallest loss of a validation so far
+  Index best_step = 0;                                               ///< the step in which it was
+  Index misses = 0;                                                  ///< validations since the best one
 };
 
 /// Trains a model on the batches of a BatchSource. `model.loss(batch)` must be the mean over the batch's targets.
 template <Module M, Optimizer O = Adam<typename M::ScalarType>>
 class Trainer {
  public:
-  using T = typename M::ScalarType;
+  using T = typename M::ScalarType;  ///< the type of a number of the parameters
 
   /// Trains with Adam.
   Trainer(M& model, const TrainerOptions& options) requires std::same_as<O, Adam<T>>
@@ -182,15 +183,18 @@ class Trainer {
   }
 
   [[nodiscard]] M& model() { return step_.model(); }
+  /// The optimizer, with its state.
   [[nodiscard]] O& optimizer() { return step_.optimizer(); }
   /// The same, in a trainer with Adam.
   [[nodiscard]] Adam<T>& adam() requires std::same_as<O, Adam<T>> { return step_.optimizer(); }
+  /// The optimizer steps so far, those before a resume included.
   [[nodiscard]] Index steps() const { return step_.optimizer().steps(); }
   /// The steps of training: how processes share them, see TrainingStep.
   [[nodiscard]] const TrainingStep<M, O>& training_step() const { return step_; }
   /// The moving average of the parameters, if the options ask for one.
   [[nodiscard]] std::optional<ExponentialMovingAverage<T>>& average() { return step_.average(); }
 
+  /// Where the run stands now.
   [[nodiscard]] TrainerState state() const {
     return {step_.dropout_state(), data_, best_validation_, best_step_, misses_};
   }

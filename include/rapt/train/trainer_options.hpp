@@ -34,6 +34,7 @@ struct TrainerOptions {
   /// Each process keeps the optimizer's state of a part of the parameters alone, updates that part and sends it to the
   /// others: the state takes 1 / P of its memory. The model comes out the same, bit for bit.
   bool shard_optimizer = false;
+  /// The numbers in which gradients travel between processes.
   GradientExchange gradient_exchange = GradientExchange::float32;
   Index bucket_bytes = ExchangeOptions().bucket_bytes;  ///< gradients travel in portions of this size
   /// Gradients travel in a thread of their own while backward computes the next ones; not with `recompute`. It changes

@@ -23,6 +23,7 @@ struct TrainingOperations;
 class TrainingCommunicator {
  public:
   /// What a training does with a communicator; a program without one does not compile it.
+  /// `exchange_float` and `exchange_double` make the exchange of a model's steps, `all_gather` is the function below.
   struct Operations {
     std::unique_ptr<StepExchange<float>> (*exchange_float)(Communicator&, StepExchangeSetup<float>);
     std::unique_ptr<StepExchange<double>> (*exchange_double)(Communicator&, StepExchangeSetup<double>);
@@ -39,11 +40,13 @@ class TrainingCommunicator {
     if constexpr (kIsDefined) operations_ = &TrainingOperations<C>::kOperations;
   }
 
+  /// The communicator, nullptr if there is one process.
   [[nodiscard]] Communicator* get() const { return communicator_; }
   friend bool operator==(const TrainingCommunicator& a, const Communicator* b) { return a.communicator_ == b; }
 
   /// The number of processes, and the number of this one.
   [[nodiscard]] Index size() const { return communicator_ == nullptr ? 1 : communicator_->size(); }
+  /// The number of this process, 0 if there is one process.
   [[nodiscard]] Index rank() const { return communicator_ == nullptr ? 0 : communicator_->rank(); }
 
   /// The exchange of a model's steps between several processes. Throws ValueError, the same on all processes, if two

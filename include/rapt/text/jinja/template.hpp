@@ -28,7 +28,7 @@ namespace rapt { inline namespace RAPT_ABI {
 /// A parsed template. Copies share it; a const one may be used from many threads.
 class JinjaTemplate {
  public:
-  using Environment = detail::JinjaEnvironment;
+  using Environment = detail::JinjaEnvironment;  ///< `variables`, and `now`, the function behind strftime_now
 
   /// `name` stands in messages. Throws IoError `[jinja] name:line: ...` for what is no Jinja, and for what rapt does
   /// not support: its name and the line.
@@ -46,7 +46,7 @@ class JinjaTemplate {
     return detail::JinjaRenderer(parsed_->name, environment, work).render(parsed_->body);
   }
 
-  static constexpr std::int64_t kWork = 200'000'000;
+  static constexpr std::int64_t kWork = 200'000'000;  ///< the most units of work of `render`, if a call does not say
 
  private:
   struct Parsed {

@@ -33,7 +33,7 @@ class JinjaValueError : public ValueError {
 /// change once they are made, so that copies share them. Lists and dictionaries are nested to a limited depth.
 class JinjaValue {
  public:
-  using List = std::vector<JinjaValue>;
+  using List = std::vector<JinjaValue>;                         ///< the elements of a list or of a tuple
   using Map = std::vector<std::pair<std::string, JinjaValue>>;  ///< in the order of insertion, each key once
 
   static constexpr int kMostNested = 64;                              ///< lists and dictionaries in one another
@@ -91,19 +91,29 @@ class JinjaValue {
     return value;
   }
 
+  /// True for the value of a name that nothing has defined.
   [[nodiscard]] bool is_undefined() const { return is<Undefined>(); }
+  /// True for `none`.
   [[nodiscard]] bool is_none() const { return is<None>(); }
+  /// True for a truth value.
   [[nodiscard]] bool is_bool() const { return is<bool>(); }
+  /// True for a whole number.
   [[nodiscard]] bool is_integer() const { return is<std::int64_t>(); }
+  /// True for a number in double precision.
   [[nodiscard]] bool is_float() const { return is<double>(); }
+  /// True for a truth value, a whole number or a double.
   [[nodiscard]] bool is_number() const { return is_bool() || is_integer() || is_float(); }
+  /// True for a string.
   [[nodiscard]] bool is_string() const { return text() != nullptr; }
+  /// True for a list that was made by `tuple`.
   [[nodiscard]] bool is_tuple() const { return is_tuple_; }
+  /// True for the variable `loop` of a loop.
   [[nodiscard]] bool is_loop() const { return is_loop_; }
 
   /// A pointer to what it holds, or null if it holds something else.
   [[nodiscard]] const std::string* text() const { return shared<const std::string>(); }
   [[nodiscard]] const List* list() const { return shared<const List>(); }
+  /// The same of a dictionary; a namespace has `entries`.
   [[nodiscard]] const Map* map() const { return shared<const Map>(); }
   [[nodiscard]] Map* entries() const { return shared<Map>(); }  ///< of a namespace
   [[nodiscard]] const Function* function() const { return shared<const Function>(); }
