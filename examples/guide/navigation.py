@@ -8,7 +8,7 @@ ORDER = [
     ("Begin", ["first-ten-minutes.md", "install.md", "figure-1.md", "from-pytorch.md", "twelve-questions.md"]),
     ("Cookbook", "cookbook"),
     ("Models", "models"),
-    ("Use", ["tokenizers.md", "speed.md", "reproducible.md", "files-and-safety.md", "errors.md"]),
+    ("Use", ["tokenizers.md", "speed.md", "compile-time.md", "reproducible.md", "files-and-safety.md", "errors.md"]),
     ("Trust", ["how-it-is-checked.md", "what-is-true.md", "versions.md", "changelog.md"]),
     ("Take part", ["contributing.md", "adding.md"]),
     ("Reference", "reference"),

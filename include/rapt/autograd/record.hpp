@@ -37,7 +37,7 @@ using Inputs = std::type_identity_t<std::initializer_list<std::reference_wrapper
 template <class T, class Backward>
 class OpNode final : public Node<T> {
  public:
-  explicit OpNode(Backward backward) : backward_(std::move(backward)) {}
+  explicit OpNode(Backward&& backward) : backward_(std::move(backward)) {}
   void backward() override {
     require(backward_.has_value(), "backward", "an earlier backward has consumed the graph (at the op '", this->name,
             "'): compute the loss again");
@@ -68,6 +68,20 @@ inline std::uint64_t next_node_order() {
   return next.fetch_add(1, std::memory_order_relaxed);
 }
 
+/// Makes a node of an op's value and inputs: what `record` does whatever the op.
+template <class T>
+[[nodiscard, gnu::noinline]] Variable<T> enter_graph(std::shared_ptr<Node<T>> node, std::string_view name,
+                                                     Tensor<T>&& value, Inputs<T> inputs) {
+  node->value = std::move(value);
+  node->requires_grad = true;
+  node->name = name;
+  node->order = next_node_order();
+  require(inputs.size() <= Node<T>::kMaxInputs, name, "at most ", Node<T>::kMaxInputs, " inputs: ", inputs.size());
+  std::size_t i = 0;
+  for (const Variable<T>& input : inputs) node->inputs[i++] = input.node();
+  return Variable<T>(std::move(node));
+}
+
 }  // namespace detail
 
 /// Whether an op on these inputs will be recorded, i.e. whether it must keep what its backward needs.
@@ -89,14 +103,7 @@ template <class T, class Backward>
   if (!will_record<T>(inputs)) return Variable<T>(std::move(value));
   using Op = detail::OpNode<T, Backward>;
   auto node = std::allocate_shared<Op>(detail::PoolAllocator<Op>{}, std::move(backward));
-  node->value = std::move(value);
-  node->requires_grad = true;
-  node->name = name;
-  node->order = detail::next_node_order();
-  require(inputs.size() <= Node<T>::kMaxInputs, name, "at most ", Node<T>::kMaxInputs, " inputs: ", inputs.size());
-  std::size_t i = 0;
-  for (const Variable<T>& input : inputs) node->inputs[i++] = input.node();
-  return Variable<T>(std::shared_ptr<Node<T>>(std::move(node)));
+  return detail::enter_graph<T>(std::move(node), name, std::move(value), inputs);
 }
 
 /// The result of an op that is never recorded, such as one of a decoding step; its value is checked as that of others.

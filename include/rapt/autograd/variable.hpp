@@ -44,7 +44,8 @@ class Node {
   Node() = default;
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
-  virtual ~Node() = default;
+  // Not inlined, as every op derives a class from this one.
+  [[gnu::noinline]] virtual ~Node() = default;
 
   /// Adds this node's gradient, through the op, to the gradients of its inputs.
   virtual void backward() {}
@@ -86,6 +87,12 @@ class Variable {
     node_->requires_grad = requires_grad;
   }
   explicit Variable(std::shared_ptr<Node<T>> node) : node_(std::move(node)) {}
+  Variable(const Variable&) = default;
+  Variable(Variable&&) noexcept = default;
+  Variable& operator=(const Variable&) = default;
+  Variable& operator=(Variable&&) noexcept = default;
+  // Not inlined: the code that gives up a node would stand at hundreds of places of a program.
+  [[gnu::noinline]] ~Variable() = default;
 
   /// False for a variable that was made without a value.
   [[nodiscard]] bool defined() const { return node_ != nullptr; }

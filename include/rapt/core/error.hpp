@@ -115,15 +115,32 @@ template <class E>
   throw E(text);
 }
 
+/// How a piece of type T is handed on: numbers by value as the widest of their kind, texts of any length as a pointer
+/// or a view, so that messages with pieces of the same kinds share one function; other values by reference.
+template <class T>
+struct PassedPiece {
+  static constexpr bool kIsCharacters = std::is_convertible_v<const T&, const char*>;
+  static constexpr bool kIsText = std::is_convertible_v<const T&, std::string_view>;
+  static constexpr bool kIsCounted = std::is_integral_v<T> && !std::is_same_v<T, bool> && !std::is_same_v<T, char>;
+  using Text = std::conditional_t<kIsCharacters, const char*, std::string_view>;
+  using Integer = std::conditional_t<std::is_signed_v<T>, std::int64_t, std::uint64_t>;
+  using Number = std::conditional_t<kIsCounted, Integer, std::conditional_t<std::is_floating_point_v<T>, double, T>>;
+  using Type = std::conditional_t<kIsText, Text, std::conditional_t<std::is_arithmetic_v<T>, Number, const T&>>;
+};
+
+template <class E, class... Passed>
+[[noreturn, gnu::cold, gnu::noinline]] void throw_pieces(std::string_view where, Passed... pieces) {
+  const TextPart parts[] = {TextPart(pieces)..., TextPart("")};  // so that the array is never empty
+  throw_error<E>(where, parts, sizeof...(pieces));
+}
+
 }  // namespace detail
 
 /// Throws E with the text "[where] " and the pieces, which are strings, numbers, or values of types whose namespace has
 /// a `to_string`.
 template <class E = ValueError, class... Pieces>
-[[noreturn, gnu::cold, gnu::noinline]] void fail(std::string_view where, const Pieces&... pieces) {
-  const detail::TextPart parts[] = {detail::TextPart(pieces)...,
-                                    detail::TextPart("")};  // so that the array is never empty
-  detail::throw_error<E>(where, parts, sizeof...(pieces));
+[[noreturn, gnu::always_inline]] inline void fail(std::string_view where, const Pieces&... pieces) {
+  detail::throw_pieces<E, typename detail::PassedPiece<Pieces>::Type...>(where, pieces...);
 }
 
 /// Throws as `fail` does unless the condition holds. The text is put together only if it does not.

@@ -46,16 +46,16 @@ class ThreadPool {
 
   [[nodiscard]] Index threads() const { return std::ssize(workers_) + 1; }
 
-  /// Calls task(0) .. task(count - 1), each once, in no particular order. Rethrows the first exception.
-  template <class Task>
-  void run(Index count, const Task& task) {
+  /// Calls call(context, 0) .. call(context, count - 1), each once, in no particular order. Rethrows the first
+  /// exception. A task comes as a pointer to a function, as a template would be compiled for every loop of a program.
+  void run(Index count, const void* context, void (*call)(const void*, Index)) {
     std::unique_lock lock(callers_, std::defer_lock);
     if (count <= 1 || workers_.empty() || inside() || !lock.try_lock()) {
-      for (Index i = 0; i < count; ++i) task(i);
+      for (Index i = 0; i < count; ++i) call(context, i);
       return;
     }
-    context_ = &task;
-    call_ = [](const void* context, Index i) { (*static_cast<const Task*>(context))(i); };
+    context_ = context;
+    call_ = call;
     count_ = count;
     next_.store(0, std::memory_order_relaxed);
     error_ = nullptr;
@@ -188,6 +188,11 @@ inline FirstUse<ThreadPool>& thread_pool_slot() {
 
 inline ThreadPool& thread_pool() { return thread_pool_slot().get(make_thread_pool); }
 
+/// Calls call(context, 0) .. call(context, parts - 1) on the program's pool.
+[[gnu::noinline]] inline void run_parts(Index parts, const void* context, void (*call)(const void*, Index)) {
+  thread_pool().run(parts, context, call);
+}
+
 /// While it lives, the calling thread runs its tasks itself and leaves the workers to others: for a thread that does a
 /// little work beside the one that computes.
 class [[nodiscard]] WithoutWorkers {
@@ -229,7 +234,7 @@ inline void set_threads(Index count) {
 /// Calls f(part) for part = 0 .. parts - 1 on all threads, in no particular order. Rethrows the first exception.
 template <class F>
 void parallel_parts(Index parts, const F& f) {
-  detail::thread_pool().run(parts, f);
+  detail::run_parts(parts, &f, [](const void* context, Index part) { (*static_cast<const F*>(context))(part); });
 }
 
 /// Divides 0 .. count into parts of `grain` (the last may be shorter) and calls f(begin, end) for each, on all threads.

@@ -114,6 +114,11 @@ inline constexpr bool kIsOptional = false;
 template <class T>
 inline constexpr bool kIsOptional<std::optional<T>> = true;
 
+/// The name of a part of what is called `whole`, which is empty for the module itself.
+[[nodiscard, gnu::noinline]] inline std::string name_of_part(const std::string& whole, std::string_view part) {
+  return whole.empty() ? std::string(part) : whole + "." + std::string(part);
+}
+
 /// f(name, parameter, use) for the parameters of a member; `use` is that of the member itself, if it is a parameter.
 template <class Member, class F>
 void visit_member(const std::string& name, const Member& member, MatrixUse use, const F& f) {
@@ -124,12 +129,12 @@ void visit_member(const std::string& name, const Member& member, MatrixUse use, 
   } else if constexpr (kIsOptional<Member>) {
     if (member) visit_member(name, *member, use, f);
   } else if constexpr (kIsVector<Member>) {
-    for (std::size_t i = 0; i < member.size(); ++i) visit_member(name + "." + std::to_string(i), member[i], use, f);
+    for (std::size_t i = 0; i < member.size(); ++i)
+      visit_member(name_of_part(name, std::to_string(i)), member[i], use, f);
   } else {
     MatrixUse next = matrix_use<Member>();
     Member::visit(member, [&](std::string_view part, const auto& inner) {
-      visit_member(name.empty() ? std::string(part) : name + "." + std::string(part), inner,
-                   std::exchange(next, MatrixUse::elements), f);
+      visit_member(name_of_part(name, part), inner, std::exchange(next, MatrixUse::elements), f);
     });
   }
 }

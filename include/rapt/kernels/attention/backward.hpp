@@ -22,10 +22,29 @@ struct BiasSums {
   typename DistanceTerms<T>::Sums distances = {};
 };
 
-/// Gradients of one group. `sums(head)` are the BiasSums of a query head.
-template <class T, class Sums>
+/// The BiasSums of all query heads, one behind the other: of each head those of the table, of the distances' rows, and
+/// of the two biases u and w. A size of 0 means that they are not wanted.
+template <class T>
+struct BiasSumsOfHeads {
+  T* data = nullptr;
+  Index table_size = 0, distances_size = 0, bias_size = 0;
+
+  [[nodiscard]] Index head_size() const { return table_size + distances_size + 2 * bias_size; }
+  [[nodiscard]] BiasSums<T> of(Index head) const {
+    BiasSums<T> sums;
+    T* const own = data + head * head_size();
+    T* const distances = own + table_size;
+    if (table_size > 0) sums.table = own;
+    if (bias_size > 0) sums.distances = {distances, distances + distances_size, distances + distances_size + bias_size};
+    return sums;
+  }
+};
+
+/// Gradients of one group.
+template <class T>
 void group_backward(const AttentionGroup<T>& a, const T* log_sum_exp, TensorView<const T> output,
-                    TensorView<const T> d_output, const AttentionGradients<T>& gradients, const Sums& sums) {
+                    TensorView<const T> d_output, const AttentionGradients<T>& gradients,
+                    const BiasSumsOfHeads<T>& sums) {
   const AttentionProblem<T>& p = a.p;
   const AttentionGradient<T>&d_query = gradients.query, &d_key = gradients.key, &d_value = gradients.value;
   const Index d_k = a.d_k, d_v = a.d_v;
@@ -87,7 +106,7 @@ void group_backward(const AttentionGroup<T>& a, const T* log_sum_exp, TensorView
       const bool writes = !seen && t.keys == k.count;
       if (!seen && !writes) clear_keys(a.keys.begin + k.begin, k.count);
       seen = true;
-      const BiasSums<T> bias_sums = sums(t.head);
+      const BiasSums<T> bias_sums = sums.of(t.head);
       // With a table's bias dS is scaled after it was added to the gradient of the table.
       const T scale = p.table_bias.present() ? T(1) : p.scale;
       tile_scores.compute(t, probabilities, slope_size > 0 ? slopes : nullptr);
@@ -154,14 +173,12 @@ inline constexpr Index kTableParts = 8, kDistanceParts = 16;
 template <class T>
 void attention_backward(const AttentionProblem<T>& p, const T* log_sum_exp, TensorView<const T> output,
                         TensorView<const T> d_output, const AttentionGradients<T>& gradients) {
-  const auto backward = [&](const detail::AttentionGroup<T>& a, const auto& sums) {
+  const auto backward = [&](const detail::AttentionGroup<T>& a, const detail::BiasSumsOfHeads<T>& sums) {
     detail::group_backward<T>(a, log_sum_exp, output, d_output, gradients, sums);
   };
   const bool table = gradients.table_bias != nullptr, by_distance = p.distance_bias.present();
   if (!table && !by_distance) {
-    return detail::for_each_group(p, /*splits=*/false, [&](const detail::AttentionGroup<T>& a) {
-      backward(a, [](Index) { return detail::BiasSums<T>(); });
-    });
+    return detail::for_each_group(p, /*splits=*/false, [&](const detail::AttentionGroup<T>& a) { backward(a, {}); });
   }
   const Index sequences = static_cast<Index>(p.keys.size()), key_heads = p.heads_of_keys(),
               shared = p.heads / key_heads;
@@ -171,14 +188,10 @@ void attention_backward(const AttentionProblem<T>& p, const T* log_sum_exp, Tens
   Tensor<T> all_sums(Shape{parts * p.heads, table_size + rows * d_k}, T(0));
   parallel_parts(parts * key_heads, [&](Index number) {
     const Index part = number / key_heads, key_head = number % key_heads, end = (part + 1) * sequences / parts;
-    const auto sums = [&](Index head) {
-      T* row = all_sums.row(part * p.heads + head);
-      T* distances = row + table_size;
-      detail::BiasSums<T> result;
-      if (table) result.table = row;
-      if (by_distance) result.distances = {distances, distances + (rows - 2) * d_k, distances + (rows - 1) * d_k};
-      return result;
-    };
+    const detail::BiasSumsOfHeads<T> sums{.data = all_sums.row(part * p.heads),
+                                          .table_size = table_size,
+                                          .distances_size = by_distance ? (rows - 2) * d_k : 0,
+                                          .bias_size = by_distance ? d_k : 0};
     for (Index sequence = part * sequences / parts; sequence < end; ++sequence) {
       backward(detail::AttentionGroup<T>{p, sequence, key_head, key_head * shared, shared}, sums);
     }

@@ -86,9 +86,7 @@ template <bool kAcross, bool kByDepth, class Isa>
                                                Index plane) {
   constexpr int kLanes = simd::kLanes<Isa, float>;
   for (Index rest = 0; rest <= plane; rest += std::max<Index>(plane, 1)) {
-    Pairs<Isa> square[kLanes];
-#pragma GCC unroll 16
-    for (int i = 0; i < kLanes; ++i) {
+    const auto round_line = [&](int i, Pairs<Isa>& pairs) __attribute__((always_inline)) {
       Floats<Isa> low, high;  // with kAcross two depths of all indices, else the two halves of the depths of one index
       simd::load(low, from + (kAcross ? 2 * i : i) * line);
       simd::load(high, kAcross ? from + (2 * i + 1) * line : from + i * line + kLanes);
@@ -102,14 +100,26 @@ template <bool kAcross, bool kByDepth, class Isa>
         round_to_bfloat16(high, b);
       }
       if constexpr (kAcross) {
-        square[i] = (a >> 16) | b;
+        pairs = (a >> 16) | b;
       } else {
-        join_depths(a, b, square[i]);
+        join_depths(a, b, pairs);
       }
-    }
-    if constexpr (kAcross != kByDepth) simd::transpose(square);
+    };
+    if constexpr (kAcross == kByDepth) {  // No transposition: a line is written as soon as it is rounded.
+#pragma GCC unroll 1
+      for (int i = 0; i < kLanes; ++i) {
+        Pairs<Isa> pairs;
+        round_line(i, pairs);
+        simd::store(to + rest + i * to_stride, pairs);
+      }
+    } else {
+      Pairs<Isa> square[kLanes];
 #pragma GCC unroll 16
-    for (int i = 0; i < kLanes; ++i) simd::store(to + rest + i * to_stride, square[i]);
+      for (int i = 0; i < kLanes; ++i) round_line(i, square[i]);
+      simd::transpose(square);
+#pragma GCC unroll 16
+      for (int i = 0; i < kLanes; ++i) simd::store(to + rest + i * to_stride, square[i]);
+    }
   }
 }
 
