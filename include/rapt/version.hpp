@@ -36,8 +36,7 @@
 #elif defined(__GCC_IEC_559) && __GCC_IEC_559 == 0
 #error "rapt needs the arithmetic of IEEE 754, which a flag such as -fsingle-precision-constant takes away: remove it."
 #elif defined(_WIN32) && defined(__AVX__) && !defined(__clang__) && !defined(RAPT_UNALIGNED_VECTOR_MOVES)
-#error \
-    "rapt would crash, as g++ misaligns AVX here: add -Wa,-muse-unaligned-vector-move -DRAPT_UNALIGNED_VECTOR_MOVES."
+#error "rapt would crash, as g++ misaligns AVX here: add -Wa,-muse-unaligned-vector-move -DRAPT_UNALIGNED_VECTOR_MOVES."
 #endif
 
 #define RAPT_VERSION_MAJOR 0

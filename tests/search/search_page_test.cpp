@@ -71,7 +71,8 @@ TEST(SearchPage, NumbersAreShort) {
   EXPECT_EQ(rapt::detail::short_number(-1.0 / 3), "-0.333333");
   EXPECT_EQ(rapt::detail::short_number(0.000123456789), "0.000123457");
   EXPECT_EQ(rapt::detail::short_number(1234567.891), "1234570");
-  EXPECT_EQ(rapt::detail::short_number(0.397369), "0.397369") << "and not 0.39736900000000003, which is the same number";
+  EXPECT_EQ(rapt::detail::short_number(0.397369), "0.397369")
+      << "and not 0.39736900000000003, which is the same number";
   EXPECT_EQ(rapt::detail::resource_text(1234567), "1234567");
   EXPECT_EQ(rapt::detail::resource_text(100.0 / 3), "33.33");
 }
