@@ -1,4 +1,4 @@
-// Teaches a classifier another task by a LoRA adapter, in a folder as PEFT has them, and merges it into a new folder.
+// Teaches an encoder a second task by a LoRA adapter, in a folder as PEFT has them, and merges it into a new folder.
 // needs: tune_classifier
 #include <cstdio>
 #include <filesystem>
@@ -22,16 +22,16 @@ int main() {
   }
   train.close();
   validation.close();
-  const rapt::FinetuneOptions options{.model = "mood",
+  const rapt::FinetuneOptions options{.model = "encoder",
                                       .train = "topics.tsv",
                                       .validation = "other_topics.tsv",
                                       .out = "topic-adapter",
-                                      .epochs = 20,
+                                      .epochs = 40,
                                       .learning_rate = 5e-3,
-                                      .adapter = {.rank = 4}};
+                                      .adapter = {.rank = 8}};
   static_cast<void>(rapt::finetune_classifier(options));
 
-  const auto base = rapt::from_pretrained<rapt::Bert<float>>("mood");
+  const auto base = rapt::from_pretrained<rapt::Bert<float>>("encoder");
   rapt::BertConfig config = base.config();
   config.labels = {"art", "place"};
   rapt::Bert<float> model = rapt::with_config(base, config, {"classifier.*"}, /*seed=*/1);  // with a new head
@@ -42,7 +42,7 @@ int main() {
               static_cast<long long>(count_parameters(model)));
   const rapt::LoraMerge merge(model, lora);
   rapt::save_pretrained("topic", model);
-  std::filesystem::copy("mood/tokenizer.json", "topic", std::filesystem::copy_options::overwrite_existing);
+  std::filesystem::copy("encoder/tokenizer.json", "topic", std::filesystem::copy_options::overwrite_existing);
   for (const char* const folder : {"mood", "topic"}) {
     const auto classify = rapt::text_classifier(folder);
     const auto found = classify(std::vector<std::string>{"The hotel was fine.", "The song was dull."});
