@@ -17,6 +17,7 @@
 #include "rapt/nn/freeze.hpp"
 #include "rapt/train/mean_loss.hpp"
 #include "tests/common/adam_moments.hpp"
+#include "tests/common/file_size_limit.hpp"
 #include "tests/common/optimizer_cases.hpp"
 #include "tests/common/settings.hpp"
 
