@@ -92,10 +92,9 @@ set_target_properties(rapt PROPERTIES RAPT_VERSION ${rapt_version} EXPORT_PROPER
 # g++ for Windows keeps vectors of 32 and 64 bytes on a stack that is aligned to 16 and moves them by instructions that
 # demand their own alignment (GCC's bug 54412). The assembler, of binutils 2.38 or newer, replaces these instructions;
 # the definition tells rapt that AVX2 and AVX-512 are safe.
-if("rapt" IN_LIST rapt_new_targets)
-  set(windows_gnu "$<AND:$<COMPILE_LANG_AND_ID:CXX,GNU>,$<PLATFORM_ID:Windows>>")
+if(WIN32 AND "rapt" IN_LIST rapt_new_targets)
   target_compile_options(rapt INTERFACE
-    "$<${windows_gnu}:-Wa,-muse-unaligned-vector-move;-DRAPT_UNALIGNED_VECTOR_MOVES>")
+    "$<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wa,-muse-unaligned-vector-move;-DRAPT_UNALIGNED_VECTOR_MOVES>")
 endif()
 rapt_library(rapt_onnx onnx "${onnx_headers}" rapt)
 if(RAPT_TEXT_FOUND)
