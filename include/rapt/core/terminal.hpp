@@ -2,15 +2,9 @@
 /// Whether somebody reads along.
 #pragma once
 
-#if defined(_WIN32)
-#include "rapt/core/system.hpp"
-#else
-#include <unistd.h>
-#endif
-
 #include <cstdio>
 
-#include "rapt/version.hpp"
+#include "rapt/core/system.hpp"
 
 namespace rapt { inline namespace RAPT_ABI { namespace detail {
 
